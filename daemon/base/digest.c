@@ -1,0 +1,99 @@
+#include "daemon/base/digest.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct digest {
+    EVP_MD_CTX *context;
+    size_t size;
+};
+
+int digest_new(enum digest_kind kind, struct digest **ret_digest, struct err *err)
+{
+    struct digest *digest = calloc(1, sizeof *digest);
+    if (!digest)
+        return err_set(err, ERR_NO_MEMORY, "digest: out of memory");
+    digest->size = kind == DIGEST_KIND_SHA256 ? DIGEST_SHA256_BYTES : DIGEST_SHA1_BYTES;
+    digest->context = EVP_MD_CTX_new();
+    if (!digest->context ||
+        EVP_DigestInit_ex(digest->context, kind == DIGEST_KIND_SHA256 ? EVP_sha256() : EVP_sha1(), NULL) !=
+            1) {
+        digest_free(digest);
+        return err_set(err, ERR_INTERNAL, "digest: libcrypto does not start");
+    }
+    *ret_digest = digest;
+    return 0;
+}
+
+void digest_free(struct digest *digest)
+{
+    if (!digest)
+        return;
+    EVP_MD_CTX_free(digest->context);
+    free(digest);
+}
+
+int digest_update(struct digest *digest, const void *data, size_t size, struct err *err)
+{
+    if (EVP_DigestUpdate(digest->context, data, size) != 1)
+        return err_set(err, ERR_INTERNAL, "digest: libcrypto failed");
+    return 0;
+}
+
+void digest_to_hex(const unsigned char *bytes, size_t size, char *hex)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < size; i++) {
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    hex[2 * size] = 0;
+}
+
+int digest_finish_hex(struct digest *digest, char *hex, size_t hex_size, struct err *err)
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    assert(hex_size >= 2 * digest->size + 1);
+    (void)hex_size;
+    if (EVP_DigestFinal_ex(digest->context, bytes, NULL) != 1)
+        return err_set(err, ERR_INTERNAL, "digest: libcrypto failed");
+    digest_to_hex(bytes, digest->size, hex);
+    return 0;
+}
+
+int digest_sha256_hex(const void *data, size_t size, char *hex, struct err *err)
+{
+    struct digest *digest = NULL;
+    int code = digest_new(DIGEST_KIND_SHA256, &digest, err);
+    if (!code)
+        code = digest_update(digest, data, size, err);
+    if (!code)
+        code = digest_finish_hex(digest, hex, DIGEST_SHA256_HEX_SIZE, err);
+    digest_free(digest);
+    return code;
+}
+
+int digest_new_git_blob(uint64_t size_bytes, struct digest **ret_digest, struct err *err)
+{
+    char head[32];
+    int length = snprintf(head, sizeof head, "blob %" PRIu64, size_bytes);
+    struct digest *digest = NULL;
+    int code = digest_new(DIGEST_KIND_SHA1, &digest, err);
+    if (!code)
+        code = digest_update(digest, head, (size_t)length + 1, err);
+    if (code) {
+        digest_free(digest);
+        return code;
+    }
+    *ret_digest = digest;
+    return 0;
+}
+
+int digest_is_hex(const char *text, size_t digits)
+{
+    return strlen(text) == digits && strspn(text, "0123456789abcdef") == digits;
+}

@@ -1,0 +1,112 @@
+#include "daemon/base/err.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    int code;
+    const char *name;
+} codes[] = {
+#define X(symbol, value, name, meaning) {symbol, name},
+    ERR_CODES(X)
+#undef X
+};
+
+/* One line only: control characters of foreign text (a server's reply, a file name) become spaces. */
+static void make_printable(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = ' ';
+    }
+}
+
+static void format_message(struct err *err, const char *format, va_list arguments)
+{
+    (void)vsnprintf(err->message, sizeof err->message, format, arguments);
+    make_printable(err->message);
+}
+
+int err_set(struct err *err, enum err_code code, const char *format, ...)
+{
+    assert(code < 0);
+    va_list arguments;
+    va_start(arguments, format);
+    format_message(err, format, arguments);
+    va_end(arguments);
+    err->code = code;
+    return code;
+}
+
+static int code_of_errno(int errno_value)
+{
+    switch (errno_value) {
+    case ENOSPC:
+    case EDQUOT:
+        return ERR_NO_SPACE;
+    case ENOMEM:
+        return ERR_NO_MEMORY;
+    case ENOENT:
+        return ERR_NOT_FOUND;
+    default:
+        return ERR_IO;
+    }
+}
+
+int err_set_errno(struct err *err, int errno_value, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    format_message(err, format, arguments);
+    va_end(arguments);
+    size_t length = strlen(err->message);
+    char reason[128];
+    (void)snprintf(err->message + length, sizeof err->message - length, ": %s",
+                   strerror_r(errno_value, reason, sizeof reason));
+    err->code = code_of_errno(errno_value);
+    return err->code;
+}
+
+int err_wrap(struct err *err, const char *format, ...)
+{
+    char inner[ERR_MESSAGE_BYTES];
+    memcpy(inner, err->message, sizeof inner);
+    va_list arguments;
+    va_start(arguments, format);
+    format_message(err, format, arguments);
+    va_end(arguments);
+    /* The innermost words say most: context may take half of the room at most. */
+    size_t length = strlen(err->message);
+    if (length > sizeof err->message / 2)
+        length = sizeof err->message / 2;
+    (void)snprintf(err->message + length, sizeof err->message - length, ": %s", inner);
+    return err->code;
+}
+
+const char *err_name(int code)
+{
+    if (code == ERR_OK)
+        return "ok";
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (codes[i].code == code)
+            return codes[i].name;
+    }
+    return "internal";
+}
+
+int err_code_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (strcmp(codes[i].name, name) == 0)
+            return codes[i].code;
+    }
+    return strcmp(name, "ok") == 0 ? ERR_OK : ERR_INTERNAL;
+}
+
+int err_is_transient(int code)
+{
+    return code == ERR_NETWORK || code == ERR_TIMEOUT || code == ERR_RATE_LIMITED || code == ERR_NO_SPACE ||
+           code == ERR_DEVICE_LOST || code == ERR_HTTP;
+}

@@ -1,0 +1,80 @@
+/*
+ * Errors: a negative code for the program and one sentence for the person.
+ *
+ * A function that can fail returns 0 or a negative code and fills the caller's `struct err`. While the stack
+ * unwinds, each level may put its own context before the text, so that the whole reads as one chain:
+ * "model EleutherAI/pythia-14m: revision step512: model.safetensors: header: truncated after 8 bytes".
+ * The message is one line, impersonal, and says what to do where that is known. No allocation takes place,
+ * so running out of memory can be reported too.
+ */
+#ifndef BIFURCATED_BASE_ERR_H
+#define BIFURCATED_BASE_ERR_H
+
+#include <stdarg.h>
+
+#define ERR_MESSAGE_BYTES 512
+
+/* code, name used in logs, the database and the API, what it means */
+#define ERR_CODES(X)                                                                                         \
+    X(ERR_INVALID, -1, "invalid", "the request or an option is wrong")                                       \
+    X(ERR_NOT_FOUND, -2, "not_found", "no such model, revision, file, tensor or row")                        \
+    X(ERR_IO, -3, "io", "reading or writing a local file failed")                                            \
+    X(ERR_NO_SPACE, -4, "no_space", "the disk or a quota is full")                                           \
+    X(ERR_NO_MEMORY, -5, "no_memory", "memory could not be had, or would exceed a limit")                    \
+    X(ERR_NETWORK, -6, "network", "the connection failed or broke off")                                      \
+    X(ERR_TIMEOUT, -7, "timeout", "no answer in time")                                                       \
+    X(ERR_HTTP, -8, "http", "the server answered with an unexpected status")                                 \
+    X(ERR_UNAUTHORIZED, -9, "unauthorized", "a token is missing or not accepted")                            \
+    X(ERR_RATE_LIMITED, -10, "rate_limited", "the server asks for fewer requests")                           \
+    X(ERR_FORMAT, -11, "format", "the bytes are not a well-formed file of their kind")                       \
+    X(ERR_UNSUPPORTED, -12, "unsupported", "well-formed, but of a kind that is not handled")                 \
+    X(ERR_LIMIT, -13, "limit", "a size or count exceeds a bound of this program")                            \
+    X(ERR_MISMATCH, -14, "mismatch", "a digest, size or identity differs from what was promised")            \
+    X(ERR_CONFLICT, -15, "conflict", "the state of the row or file does not allow this")                     \
+    X(ERR_CANCELLED, -16, "cancelled", "the work was cancelled or the daemon is stopping")                   \
+    X(ERR_DATABASE, -17, "database", "the database failed")                                                  \
+    X(ERR_DEVICE, -18, "device", "a compute device refused the work")                                        \
+    X(ERR_DEVICE_LOST, -19, "device_lost", "a compute device is unusable until the process restarts")        \
+    X(ERR_INTERNAL, -20, "internal", "a defect of this program")
+
+enum err_code {
+    ERR_OK = 0,
+#define X(symbol, value, name, meaning) symbol = (value),
+    ERR_CODES(X)
+#undef X
+};
+
+struct err {
+    int code;                        /* ERR_OK or one of the negative codes */
+    char message[ERR_MESSAGE_BYTES]; /* one line, always terminated, cut at the end if too long */
+};
+
+/* An err without an error; `struct err err = ERR_INIT;`. */
+#define ERR_INIT                                                                                             \
+    {                                                                                                        \
+        .code = ERR_OK, .message = ""                                                                        \
+    }
+
+/* Sets code and message; returns the code, so that `return err_set(err, ERR_IO, "...")` reads well. */
+int err_set(struct err *err, enum err_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* As err_set for a failed system call: appends ": " and strerror(errno_value); ENOSPC and EDQUOT become
+ * ERR_NO_SPACE, ENOMEM becomes ERR_NO_MEMORY, ENOENT becomes ERR_NOT_FOUND, the rest ERR_IO. */
+int err_set_errno(struct err *err, int errno_value, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts "<context>: " before the message; returns the code that is already there. */
+int err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* "network" for ERR_NETWORK, "ok" for 0, "internal" for an unknown code. */
+const char *err_name(int code);
+
+/* The code whose name this is; ERR_INTERNAL for an unknown name. */
+int err_code_of(const char *name);
+
+/* Whether the same call may succeed later without anybody changing anything (network, timeout, rate limit,
+ * full disk, lost device): the queue retries these. */
+int err_is_transient(int code);
+
+#endif

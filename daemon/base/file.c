@@ -1,0 +1,202 @@
+#include "daemon/base/file.h"
+
+#include "daemon/base/limits.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int file_read(const char *path, struct buf *buf, struct err *err)
+{
+    int code = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(err, errno, "%s: cannot open", path);
+    for (;;) {
+        size_t room = buf->max - buf->size;
+        size_t want = room < 64 * KIB ? room + 1 : 64 * KIB;
+        char chunk[64 * 1024 + 1];
+        ssize_t got = read(fd, chunk, want);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            code = err_set_errno(err, errno, "%s: cannot read", path);
+            break;
+        }
+        if (got == 0)
+            break;
+        (void)buf_append(buf, chunk, (size_t)got);
+        code = buf_check(buf, path, err);
+        if (code)
+            break;
+    }
+    (void)close(fd);
+    return code;
+}
+
+static int write_all(int fd, const char *data, size_t size)
+{
+    while (size) {
+        ssize_t written = write(fd, data, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -1;
+        data += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+/* A rename is durable once its folder is synced. */
+static void sync_folder_of(const char *path)
+{
+    char *copy = strdup(path);
+    if (!copy)
+        return;
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        (void)close(fd);
+    }
+    free(copy);
+}
+
+int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, struct err *err)
+{
+    int code = 0;
+    int fd = -1;
+    struct buf temporary;
+    buf_init(&temporary, LIMIT_FILE_NAME_BYTES * 8);
+    (void)buf_appendf(&temporary, "%s.XXXXXX", path);
+    code = buf_check(&temporary, path, err);
+    if (code)
+        goto out;
+    fd = mkostemp(temporary.data, O_CLOEXEC);
+    if (fd < 0) {
+        code = err_set_errno(err, errno, "%s: cannot create a file beside it", path);
+        goto out;
+    }
+    if (fchmod(fd, mode) != 0 || write_all(fd, data, size) != 0 || fsync(fd) != 0 ||
+        rename(temporary.data, path) != 0) {
+        code = err_set_errno(err, errno, "%s: cannot write", path);
+        (void)unlink(temporary.data);
+        goto out;
+    }
+    sync_folder_of(path);
+out:
+    if (fd >= 0)
+        (void)close(fd);
+    buf_free(&temporary);
+    return code;
+}
+
+int file_make_folders(const char *path, mode_t mode, struct err *err)
+{
+    char *copy = strdup(path);
+    if (!copy)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    int code = 0;
+    for (char *p = copy + 1; !code; p++) {
+        if (*p != '/' && *p != 0)
+            continue;
+        char kept = *p;
+        *p = 0;
+        struct stat status;
+        if (mkdir(copy, mode) != 0 && errno != EEXIST)
+            code = err_set_errno(err, errno, "%s: cannot make the folder", copy);
+        else if (stat(copy, &status) != 0 || !S_ISDIR(status.st_mode))
+            code = err_set(err, ERR_IO, "%s: exists and is not a folder", copy);
+        *p = kept;
+        if (!kept)
+            break;
+    }
+    free(copy);
+    return code;
+}
+
+char *file_join(const char *folder, const char *name)
+{
+    size_t folder_size = strlen(folder), name_size = strlen(name);
+    char *path = malloc(folder_size + name_size + 2);
+    if (!path)
+        return NULL;
+    memcpy(path, folder, folder_size);
+    if (folder_size == 0 || folder[folder_size - 1] != '/')
+        path[folder_size++] = '/';
+    memcpy(path + folder_size, name, name_size + 1);
+    return path;
+}
+
+/* Appends the value of the variable whose name starts at `text` (after '$'); returns how many bytes of `text`
+ * it took, 0 if there is no known variable there. */
+static size_t expand_variable(const char *text, struct buf *out)
+{
+    int braces = text[0] == '{';
+    size_t start = braces ? 1 : 0, length = 0;
+    char name[256];
+    while (isalnum((unsigned char)text[start + length]) || text[start + length] == '_')
+        length++;
+    if (length == 0 || length >= sizeof name || (braces && text[start + length] != '}'))
+        return 0;
+    memcpy(name, text + start, length);
+    name[length] = 0;
+    const char *value = getenv(name);
+    if (!value)
+        return 0;
+    (void)buf_append_text(out, value);
+    return start + length + (braces ? 1 : 0);
+}
+
+char *file_expand(const char *path)
+{
+    struct buf out;
+    buf_init(&out, 64 * KIB);
+    const char *home = getenv("HOME");
+    if (path[0] == '~' && (path[1] == 0 || path[1] == '/') && home) {
+        (void)buf_append_text(&out, home);
+        path++;
+    }
+    while (*path) {
+        size_t taken = *path == '$' ? expand_variable(path + 1, &out) : 0;
+        if (taken)
+            path += taken;
+        else
+            (void)buf_append_char(&out, *path);
+        path++;
+    }
+    char *result = buf_take(&out);
+    buf_free(&out);
+    return result;
+}
+
+int file_exists(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0;
+}
+
+int file_is_safe_relative(const char *path)
+{
+    if (path[0] == 0 || path[0] == '/' || strlen(path) > LIMIT_FILE_NAME_BYTES)
+        return 0;
+    for (const char *p = path; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f || *p == '\\')
+            return 0;
+    }
+    for (const char *component = path;;) {
+        size_t length = strcspn(component, "/");
+        if (length == 0 || (length == 1 && component[0] == '.') ||
+            (length == 2 && component[0] == '.' && component[1] == '.'))
+            return 0;
+        if (component[length] == 0)
+            return 1;
+        component += length + 1;
+    }
+}

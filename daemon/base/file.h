@@ -1,0 +1,37 @@
+/*
+ * Local files: reading whole with a bound, writing so that a crash leaves the old or the new content,
+ * folders.
+ */
+#ifndef BIFURCATED_BASE_FILE_H
+#define BIFURCATED_BASE_FILE_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Appends the whole file to `buf` (whose max bounds it). */
+int file_read(const char *path, struct buf *buf, struct err *err);
+
+/* Writes to a temporary file beside `path`, syncs it, renames it over `path`, syncs the folder. */
+int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, struct err *err);
+
+/* Makes a folder and its parents; existing ones are fine. */
+int file_make_folders(const char *path, mode_t mode, struct err *err);
+
+/* "folder/name" as a new string; the caller frees it. NULL without memory. */
+char *file_join(const char *folder, const char *name);
+
+/* Expands a leading "~" or "~/" with HOME and every $NAME or ${NAME} with the environment, as Python's
+ * expanduser and expandvars do; unknown variables stay. The caller frees the result; NULL without memory. */
+char *file_expand(const char *path);
+
+/* Whether something exists at `path` (following links). */
+int file_exists(const char *path);
+
+/* Whether `path` is a relative path that stays inside of its folder: not empty, no leading '/', no empty, "."
+ * or ".." component, no backslash and no control characters. For names that come from the hub. */
+int file_is_safe_relative(const char *path);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * Every bound on what comes from outside, in one place. A value here is a promise: something enforces it and
+ * something tests it. Sizes in bytes.
+ */
+#ifndef BIFURCATED_BASE_LIMITS_H
+#define BIFURCATED_BASE_LIMITS_H
+
+#define KIB ((size_t)1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+
+/* Names */
+#define LIMIT_MODEL_NAME_BYTES 1024   /* "owner/name" (96 on the hub) or "file:/path" */
+#define LIMIT_REVISION_NAME_BYTES 256 /* a branch or tag */
+#define LIMIT_TENSOR_NAME_BYTES 512
+#define LIMIT_FILE_NAME_BYTES 1024 /* path inside a repository */
+#define LIMIT_URL_BYTES 8192       /* signed CDN addresses are long */
+
+/* Hub */
+#define LIMIT_HUB_JSON_BYTES (64 * MIB) /* one JSON reply */
+#define LIMIT_HUB_HEADER_BYTES (64 * KIB)
+#define LIMIT_HUB_REFS 100000       /* branches + tags of a repository */
+#define LIMIT_HUB_TREE_FILES 100000 /* files of one revision */
+#define LIMIT_HUB_PAGES 1000        /* pages followed in one listing */
+#define LIMIT_HUB_REDIRECTS 5
+#define LIMIT_HUB_ATTEMPTS 6
+
+/* Checkpoints */
+#define LIMIT_SAFETENSORS_HEADER_BYTES (100 * 1000 * 1000) /* as the reference reader */
+#define LIMIT_PICKLE_BYTES (64 * MIB)                      /* data.pkl */
+#define LIMIT_PICKLE_STACK 65536
+#define LIMIT_PICKLE_MEMO 4000000
+#define LIMIT_ZIP_ENTRIES 200000
+#define LIMIT_ZIP_DIRECTORY_BYTES (64 * MIB)
+#define LIMIT_TENSORS 100000 /* of one checkpoint */
+#define LIMIT_TENSOR_DIMS 8
+#define LIMIT_SHARDS 10000
+#define LIMIT_INDEX_JSON_BYTES (64 * MIB)
+
+/* Model and text */
+#define LIMIT_CONFIG_JSON_BYTES (1 * MIB)
+#define LIMIT_TOKENIZER_JSON_BYTES (256 * MIB)
+#define LIMIT_DATASET_BYTES (4 * GIB)
+#define LIMIT_DATASET_LINE_BYTES (64 * MIB)
+#define LIMIT_VOCABULARY 4000000
+
+/* API */
+#define LIMIT_API_BODY_BYTES (1 * MIB)
+#define LIMIT_API_PAGE_ROWS 10000
+
+/* Options */
+#define LIMIT_OPTION_VALUE_BYTES 4096
+
+#endif

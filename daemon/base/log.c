@@ -1,0 +1,104 @@
+#include "daemon/base/log.h"
+
+#include "daemon/base/buf.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+static _Atomic int current_level = LOG_LEVEL_INFO;
+static _Atomic int current_format = LOG_FORMAT_TEXT;
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+void log_configure(enum log_level level, enum log_format format)
+{
+    atomic_store(&current_level, (int)level);
+    atomic_store(&current_format, (int)format);
+}
+
+int log_parse_level(const char *text, enum log_level *level)
+{
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(text, level_names[i]) == 0) {
+            *level = (enum log_level)i;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* A JSON string; it is also how text values with spaces or quotes are written. */
+static void append_quoted(struct buf *line, const char *text)
+{
+    (void)buf_append_char(line, '"');
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            (void)buf_appendf(line, "\\%c", *p);
+        else if (*p < 0x20 || *p == 0x7f)
+            (void)buf_appendf(line, "\\u%04x", *p);
+        else
+            (void)buf_append_char(line, (char)*p);
+    }
+    (void)buf_append_char(line, '"');
+}
+
+static int is_plain(const char *text)
+{
+    if (!*text)
+        return 0;
+    for (; *text; text++) {
+        if ((unsigned char)*text <= ' ' || *text == '"' || *text == '=' || *text == '\\' || *text == 0x7f)
+            return 0;
+    }
+    return 1;
+}
+
+static void append_value(struct buf *line, const struct log_field *field, int as_json)
+{
+    switch (field->kind) {
+    case LOG_KIND_INT:
+        (void)buf_appendf(line, "%" PRId64, field->integer);
+        break;
+    case LOG_KIND_REAL:
+        if (as_json && field->real - field->real != 0) /* JSON has no NaN or infinity */
+            (void)buf_append_text(line, "null");
+        else
+            (void)buf_appendf(line, "%.6g", field->real);
+        break;
+    default:
+        if (!as_json && is_plain(field->text))
+            (void)buf_append_text(line, field->text);
+        else
+            append_quoted(line, field->text);
+    }
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields)
+{
+    if ((int)level < atomic_load(&current_level))
+        return;
+    int as_json = atomic_load(&current_format) == LOG_FORMAT_JSON;
+    char now[CLOCK_TEXT_SIZE];
+    struct buf line;
+    buf_init(&line, 64 * KIB);
+    clock_format(clock_wall_ms(), now, sizeof now);
+    if (as_json) {
+        (void)buf_appendf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":", now, level_names[level]);
+        append_quoted(&line, event);
+    } else {
+        (void)buf_appendf(&line, "%s %-7s %s", now, level_names[level], event);
+    }
+    for (const struct log_field *field = fields; field->kind != LOG_KIND_END; field++) {
+        (void)buf_appendf(&line, as_json ? ",\"%s\":" : " %s=", field->key);
+        append_value(&line, field, as_json);
+    }
+    (void)buf_append_text(&line, as_json ? "}\n" : "\n");
+    /* One write per line, so that lines of several threads do not mix. */
+    if (!line.failed)
+        (void)!write(STDERR_FILENO, line.data, line.size);
+    buf_free(&line);
+}

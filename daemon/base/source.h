@@ -1,0 +1,52 @@
+/*
+ * A byte source: "read these bytes at this offset" of an immutable sequence of known size.
+ *
+ * This is all that the checkpoint readers know of the world: a local file and a file on the hub that is read
+ * by ranges look the same. Implementers embed `struct source` as their first member and fill in the table.
+ */
+#ifndef BIFURCATED_BASE_SOURCE_H
+#define BIFURCATED_BASE_SOURCE_H
+
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct source;
+
+struct source_ops {
+    /* Fills exactly `size` bytes or fails. Called only with a range that lies inside the source. */
+    int (*read)(struct source *source, uint64_t offset, void *data, size_t size, struct err *err);
+    /* (optional) Says that these ranges will be read soon, so that they may be fetched together. */
+    void (*will_need)(struct source *source, uint64_t offset, uint64_t size);
+    /* (optional) The whole content in memory, valid as long as the source (a mapped file); or NULL. */
+    const void *(*map)(struct source *source);
+    void (*close)(struct source *source);
+};
+
+struct source {
+    const struct source_ops *ops;
+    const char *name;    /* for messages: "model.safetensors"; owned by the implementer */
+    uint64_t size_bytes; /* of the whole content */
+};
+
+/* Reads exactly `size` bytes at `offset`; a range outside of the source is ERR_FORMAT ("truncated"). */
+int source_read(struct source *source, uint64_t offset, void *data, size_t size, struct err *err);
+
+/* Announces a range; does nothing where the source does not care. */
+void source_will_need(struct source *source, uint64_t offset, uint64_t size);
+
+/* The mapped content, or NULL if this source cannot be mapped. Borrowed. */
+const void *source_map(struct source *source);
+
+/* Frees the source. NULL is allowed. */
+void source_close(struct source *source);
+
+/* Opens a local regular file, mapped read-only. The caller closes *ret_source. */
+int source_open_file(const char *path, struct source **ret_source, struct err *err);
+
+/* A source over bytes that the caller keeps alive (tests, fuzzers, small downloads). `name` is copied. */
+int source_open_memory(const char *name, const void *data, size_t size, struct source **ret_source,
+                       struct err *err);
+
+#endif

@@ -1,0 +1,48 @@
+# bifurcated_embed(TARGET PREFIX name GLOB pattern... [NUMBERED]): puts files into the program as
+#   extern const struct base_embedded <name>_embedded[];  extern const size_t <name>_embedded_count;
+# (declared in daemon/base/embedded.h) through the assembler's .incbin: quick for megabytes, and the
+# linker keeps the bytes read-only. Order: by file name. With NUMBERED, names must be NNNN_words.sql,
+# contiguous from 0001, or the configuration stops.
+function(bifurcated_embed target)
+  cmake_parse_arguments(ARG "NUMBERED" "PREFIX" "GLOB" ${ARGN})
+  set(patterns ${ARG_GLOB})
+  list(TRANSFORM patterns PREPEND ${CMAKE_SOURCE_DIR}/)
+  file(GLOB files CONFIGURE_DEPENDS ${patterns})
+  list(SORT files COMPARE NATURAL)
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "INTERFACE_LIBRARY")
+    return()
+  endif()
+  set(code "/* Made by deploy/cmake/Embed.cmake. */\n#include \"daemon/base/embedded.h\"\n")
+  set(rows "")
+  set(number 0)
+  foreach(file ${files})
+    math(EXPR number "${number} + 1")
+    get_filename_component(base ${file} NAME)
+    if(ARG_NUMBERED)
+      if(NOT base MATCHES "^([0-9][0-9][0-9][0-9])_[a-z0-9_]+\\.sql$")
+        message(FATAL_ERROR "${file}: a migration is named NNNN_words.sql")
+      endif()
+      math(EXPR found "1${CMAKE_MATCH_1} - 10000")
+      if(NOT found EQUAL number)
+        message(FATAL_ERROR "${file}: migration ${number} is missing; numbers are contiguous from 0001")
+      endif()
+    endif()
+    set(symbol ${ARG_PREFIX}_file_${number})
+    string(APPEND code "__asm__(\".section .rodata\\n.balign 16\\n${symbol}_begin:\\n"
+      ".incbin \\\"${file}\\\"\\n${symbol}_end:\\n.byte 0\\n.previous\\n\");\n"
+      "extern const unsigned char ${symbol}_begin[], ${symbol}_end[];\n")
+    string(APPEND rows "    {\"${base}\", ${symbol}_begin, ${symbol}_end},\n")
+  endforeach()
+  if(number EQUAL 0)
+    string(APPEND code "const struct base_embedded ${ARG_PREFIX}_embedded[1] = {{0}};\n")
+  else()
+    string(APPEND code "const struct base_embedded ${ARG_PREFIX}_embedded[] = {\n${rows}};\n")
+  endif()
+  string(APPEND code "const size_t ${ARG_PREFIX}_embedded_count = ${number};\n")
+  set(output ${CMAKE_BINARY_DIR}/embedded/${ARG_PREFIX}.c)
+  file(GENERATE OUTPUT ${output} CONTENT "${code}")
+  set_source_files_properties(${output} PROPERTIES OBJECT_DEPENDS "${files}" COMPILE_OPTIONS
+    "-Wno-missing-prototypes;-fno-lto")
+  target_sources(${target} PRIVATE ${output})
+endfunction()

@@ -1,0 +1,22 @@
+# bifurcated_layer(NAME FOLDER path [EXCLUDE file...] LINK lib...): one static library of the .c files
+# that lie directly in a folder. A folder without sources yet becomes an interface target, so that the
+# table of layers in CMakeLists.txt is always whole.
+function(bifurcated_layer name)
+  cmake_parse_arguments(ARG "" "FOLDER" "EXCLUDE;LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${ARG_FOLDER}/*.c)
+  foreach(file ${ARG_EXCLUDE})
+    list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/${ARG_FOLDER}/${file})
+  endforeach()
+  if(name STREQUAL "client")
+    list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/${ARG_FOLDER}/main.c)
+  endif()
+  if(NOT sources)
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE ${ARG_LINK})
+    return()
+  endif()
+  add_library(${name} STATIC ${sources})
+  set_target_properties(${name} PROPERTIES OUTPUT_NAME bifurcated_${name})
+  target_link_libraries(${name} PUBLIC ${ARG_LINK})
+  bifurcated_harden(${name})
+endfunction()

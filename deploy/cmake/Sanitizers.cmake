@@ -1,0 +1,12 @@
+# BIFURCATED_SANITIZE applies to every object of the build, so that no report is lost at a border.
+if(BIFURCATED_SANITIZE)
+  add_compile_options(-fsanitize=${BIFURCATED_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${BIFURCATED_SANITIZE})
+endif()
+if(BIFURCATED_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+if(BIFURCATED_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()
