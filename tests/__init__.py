@@ -1,0 +1,1 @@
+"""Tests of bifurcated: this file only makes `python3 -m tests.hub` work."""

@@ -1,0 +1,133 @@
+"""Emulator: what tests use to start, steer and question a hub."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
+
+from .server import Server
+from .settings import Settings, to_arguments
+
+REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+_open = build_opener(ProxyHandler({})).open  # never through a proxy
+
+
+class EmulatorError(Exception):
+    """The emulator did not start, or refused a control request."""
+
+
+class Emulator:
+    """A running hub: `with Emulator(root, bandwidth_bps=2e8) as hub: use(hub.url)`.
+
+    Knobs are those of settings.py. It runs as a process of its own, or with
+    thread=True in this one (quicker to start, but it shares the interpreter lock).
+    """
+
+    def __init__(self, root: str | Path, *, port: int = 0, thread: bool = False, log: str | Path | None = None, **knobs: Any):
+        self.root, self.port = str(root), port
+        self._thread, self._log, self._knobs = thread, log, knobs
+        self._server: Server | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def __enter__(self) -> "Emulator":
+        self.start()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Also starts a stopped emulator again, on the port that it had."""
+        if self._thread:
+            settings = Settings()
+            settings.update(self._knobs)
+            self._server = Server(self.root, settings, self.port)
+            threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+            self.url, self.port = self._server.url, self._server.port
+            return
+        command = [sys.executable, "-m", "tests.hub", "--root", self.root, "--port", str(self.port)]
+        command += ["--log", str(self._log)] if self._log else []
+        command += to_arguments(self._knobs)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY_ROOT)
+        line = self._process.stdout.readline()
+        if not line:
+            raise EmulatorError(f"the emulator ended with status {self._process.wait()} before it listened")
+        hello = json.loads(line)
+        self.url, self.port = hello["url"], hello["port"]
+
+    def stop(self) -> None:
+        """Every connection is dropped, as when a hub goes down."""
+        if self._server:
+            self._server.stop()
+            self._server = None
+        if self._process:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process.stdout.close()
+            self._process = None
+
+    # ---- questions -----------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, Any]:
+        return self._call("GET", "stats")
+
+    def log(self) -> list[dict[str, Any]]:
+        """One entry per request since the last reset, oldest first."""
+        return self._call("GET", "log")
+
+    def repositories(self) -> list[dict[str, Any]]:
+        return self._call("GET", "repositories")
+
+    def sha(self, repo: str, branch: str = "main", kind: str = "models") -> str:
+        """The commit that a branch points at."""
+        for one in self.repositories():
+            if one["id"] == repo and one["kind"] == kind:
+                return one["branches"][branch]
+        raise EmulatorError(f"no repository {repo!r}")
+
+    # ---- changes -------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Zeroes the counters and the log."""
+        self._call("POST", "reset", {})
+
+    def restore(self) -> None:
+        """Everything as it was at the start: counters, faults, settings, branches."""
+        self._call("POST", "reset", {"all": True})
+
+    def set(self, **knobs: Any) -> dict[str, Any]:
+        return self._call("POST", "settings", knobs)
+
+    def fault(self, kind: str, **rule: Any) -> int:
+        """Adds a rule (conditions: faults.py, kinds: spoil.py); returns its id."""
+        return self._call("POST", "faults", {"kind": kind, **rule})["id"]
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The rules with the numbers of requests seen and hit."""
+        return self._call("GET", "faults")
+
+    def clear_faults(self, number: int | None = None) -> None:
+        self._call("DELETE", "faults" if number is None else f"faults?id={number}")
+
+    def move_branch(self, repo: str, branch: str, target: str, kind: str = "models") -> str:
+        """Points a branch (a new one too) at a folder's or another branch's files; returns the new commit."""
+        return self._call("POST", "branches", {"repo": repo, "branch": branch, "target": target, "kind": kind})["sha"]
+
+    def delete_branch(self, repo: str, branch: str, kind: str = "models") -> None:
+        self._call("POST", "branches", {"repo": repo, "branch": branch, "target": None, "kind": kind})
+
+    def _call(self, method: str, path: str, value: Any = None) -> Any:
+        data = None if value is None else json.dumps(value).encode()
+        request = Request(f"http://127.0.0.1:{self.port}/_emulator/{path}", data, method=method)
+        try:
+            with _open(request, timeout=60) as answer:
+                return json.load(answer)
+        except OSError as error:
+            reason = json.load(error)["error"] if hasattr(error, "read") else error
+            raise EmulatorError(f"{method} {path}: {reason}") from error
