@@ -1,0 +1,92 @@
+/*
+ * The client of the Hugging Face hub, and of anything that speaks its protocol.
+ *
+ * One hub serves all threads of the process. A single thread of its own drives every transfer (libcurl's
+ * multi interface, so connections are shared and reused); callers wait for theirs. A global limit of
+ * connections and a budget of requests per five minutes hold for all together; 429 and 5xx answers, broken
+ * connections and stalls are retried with exponential backoff, and what `Retry-After` or `RateLimit` say is
+ * obeyed.
+ *
+ * The token is sent to the scheme, host and port of the endpoint and to no one else; redirects are followed
+ * by hand, at most LIMIT_HUB_REDIRECTS, and never from https to http.
+ *
+ * Whole files live in the standard hub cache (shared with Python, locked as Python locks it). Ranges of files
+ * are kept in memory only.
+ */
+#ifndef BIFURCATED_HUB_HUB_H
+#define BIFURCATED_HUB_HUB_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/repository.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum hub_keep {
+    HUB_KEEP_NOTHING, /* ranges are read into memory; only what is already in the cache comes from there */
+    HUB_KEEP_FILES,   /* a file that is opened is downloaded whole into the cache, verified and mapped */
+};
+
+struct hub_options {
+    char *endpoint;     /* "https://huggingface.co", may have a path; no trailing '/' */
+    char *token;        /* or NULL */
+    char *cache_folder; /* ".../hub", absolute */
+    char *state_folder; /* the ledger of what we put into the cache; NULL: no ledger, no eviction */
+    char *ca_file;      /* PEM; NULL: the system's */
+    char *user_agent;
+    int is_offline;
+    enum hub_keep keep;
+    int connections_max;          /* at once, all hosts together */
+    int connections_per_file_max; /* a big range is split over so many */
+    int64_t connect_timeout_ms;
+    int64_t stall_timeout_ms; /* no byte for so long: the transfer is broken off and tried again */
+    int64_t backoff_ms;       /* first pause between attempts; doubles, up to backoff_max_ms, with jitter */
+    int64_t backoff_max_ms;   /* also the longest that Retry-After is waited for */
+    int attempts_max;         /* per request or piece of a range, counted anew whenever bytes arrived */
+    int request_budget;       /* requests to the endpoint per 5 minutes; 0: no budget */
+    uint64_t cache_budget_bytes; /* of what we fetched into the cache; 0: no limit */
+};
+
+/*
+ * Defaults, overridden by the environment: HF_ENDPOINT; HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH or
+ * $HF_HOME/token (unless HF_HUB_DISABLE_IMPLICIT_TOKEN); HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME,
+ * XDG_CACHE_HOME; HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE; REQUESTS_CA_BUNDLE, SSL_CERT_FILE. Proxies
+ * (http_proxy, HTTPS_PROXY, NO_PROXY) are read by libcurl. The caller frees with hub_options_free.
+ */
+int hub_options_from_environment(struct hub_options *options, struct err *err);
+
+/* Replaces a text member by a copy of `value` (NULL clears it). */
+int hub_options_set(char **member, const char *value, struct err *err);
+
+/* Frees the members, not the struct. */
+void hub_options_free(struct hub_options *options);
+
+struct hub;
+
+/* Starts a hub; copies the options. The caller closes it after everything that was opened from it. */
+int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err *err);
+void hub_close(struct hub *hub);
+
+/* Ends all transfers, now and in future, with ERR_CANCELLED (for shutting down). From any thread. */
+void hub_cancel(struct hub *hub);
+
+/* What the whole process has cost so far. */
+void hub_counters(struct hub *hub, struct repository_counters *counters);
+
+/*
+ * Opens a repository: "owner/name" (or "name") on the hub, or "file:/path", a local folder whose subfolders
+ * are its revisions (or which is one revision itself, then named "main"). No request is made yet, so a
+ * missing one is told by the first call. `cancel`, or NULL, is polled while calls of this repository wait:
+ * once it is true they end with ERR_CANCELLED; it must outlive the repository. ERR_INVALID for a bad name.
+ */
+int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *name,
+                        const atomic_bool *cancel, struct repository **ret_repository, struct err *err);
+
+/* Whether `name` could be a repository on the hub: [A-Za-z0-9._-], at most one '/', at most 96 bytes. */
+int hub_is_repository_name(const char *name);
+
+/* What one opened file has cost so far; zeros for a source that is not from the hub. */
+void hub_source_counters(const struct source *source, struct repository_counters *counters);
+
+#endif
