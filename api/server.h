@@ -1,0 +1,117 @@
+/*
+ * The HTTP server: the store as JSON and CSV, for dashboards, teammates and nightly jobs.
+ *
+ * It reads the store and writes only sweeps; whatever else it must know (devices, readiness) it asks the
+ * daemon through `struct api_hooks`. Requests run on a small pool of threads inside libmicrohttpd; a stream
+ * of events costs a connection, not a thread.
+ *
+ *     struct api_options options;
+ *     api_options_init(&options);
+ *     options.store = store;
+ *     if (api_server_start(&options, &server, err) < 0) ...
+ *     log_info("listening", log_text("url", api_server_url(server)), log_end);
+ *     ...
+ *     api_server_stop(server, 5000);
+ */
+#ifndef BIFURCATED_API_SERVER_H
+#define BIFURCATED_API_SERVER_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct api_server;
+struct store;
+
+/* One answered request, for the access log. All texts are borrowed and valid during the call. */
+struct api_access {
+    const char *request_id;
+    const char *address; /* of the peer, "127.0.0.1" */
+    const char *method;
+    const char *target;    /* path and query as received */
+    const char *operation; /* operationId of openapi.json; "" where no route matched */
+    int status;
+    uint64_t body_bytes; /* of the answer, as sent (compressed) */
+    double seconds;      /* from the first byte of the request to the end of the answer */
+    int is_cached;       /* the answer came from the cache of responses */
+};
+
+/* What only the daemon knows. Every member may be NULL; each is called from several threads at once, with
+ * `context` as first argument. */
+struct api_hooks {
+    void *context;
+
+    /* Nonzero if work can be taken; else writes one sentence to reason. NULL: ready while it listens. */
+    int (*ready)(void *context, char *reason, size_t reason_size);
+
+    /* Appends one JSON array of devices: [{"name": ..., "backend": "cpu", "is_available": true, ...}]. */
+    int (*devices)(void *context, struct buf *json, struct err *err);
+
+    /* Appends the members of a JSON object without braces ("\"workers\":2,\"hub\":\"...\""), shown by
+     * GET /v1/status. */
+    int (*status)(void *context, struct buf *members, struct err *err);
+
+    /* Appends whole lines in Prometheus' text format; names start with "bifurcated_". */
+    int (*metrics)(void *context, struct buf *text, struct err *err);
+
+    /* A sweep was stored or cancelled: the planner and the workers may look at once. */
+    void (*wake)(void *context);
+
+    /* An answer was sent (or its client went away: status 499). */
+    void (*access)(void *context, const struct api_access *access);
+};
+
+struct api_options {
+    const char *address; /* "127.0.0.1", "::1", "0.0.0.0"; numeric */
+    uint16_t port;       /* 0: any free one, see api_server_port */
+    int listen_fd;       /* an inherited listening socket instead of address and port, or -1; taken over */
+    struct store *store; /* borrowed; outlives the server */
+    const char *version; /* of the program */
+    const char *token;   /* bearer token for writes, or NULL; needed unless the address is loopback */
+    const char *cors_origin; /* origin that browsers may read from, "*" for all, or NULL for none */
+
+    unsigned threads;                 /* that answer requests; 0: one per processor, at most 8 */
+    unsigned connections_max;         /* at once */
+    unsigned connections_per_address; /* at once from one address; 0: no such bound */
+    unsigned idle_timeout_s;          /* a connection that is silent for so long is closed */
+    unsigned request_timeout_s;       /* from the first to the last byte of a request */
+    size_t header_bytes_max;          /* request line and headers */
+    size_t body_bytes_max;            /* body of a request; at most LIMIT_API_BODY_BYTES */
+    size_t cache_bytes_max;           /* answers kept in memory; 0: none */
+    unsigned event_streams_max;       /* at once */
+    unsigned heartbeat_ms;            /* a silent stream of events gets a comment this often */
+
+    struct api_hooks hooks;
+};
+
+/* The defaults: 127.0.0.1:7143, 1024 connections. */
+void api_options_init(struct api_options *options);
+
+/* Binds, starts the threads and answers from then on. Strings of `options` are copied. ERR_INVALID for an
+ * address that is not numeric or not loopback without a token; ERR_IO (or ERR_CONFLICT if another program
+ * listens there) if binding failed. */
+int api_server_start(const struct api_options *options, struct api_server **ret_server, struct err *err);
+
+/* The bound port. */
+uint16_t api_server_port(const struct api_server *server);
+
+/* "http://127.0.0.1:7143"; borrowed. */
+const char *api_server_url(const struct api_server *server);
+
+/* Accepts no more connections, ends the streams of events, lets running requests finish for at most
+ * `drain_ms`, closes the rest, frees. NULL is allowed. */
+void api_server_stop(struct api_server *server, int64_t drain_ms);
+
+/* One row of the table of routes, for the contract test. */
+struct api_route_info {
+    const char *method;
+    const char *pattern; /* "/v1/models/{owner}/{name}" */
+    const char *operation;
+};
+
+/* The row at `index`, 0 on; returns 0 past the end. */
+int api_route_at(size_t index, struct api_route_info *ret_info);
+
+#endif
