@@ -1,0 +1,89 @@
+/*
+ * A checkpoint: the named tensors of one revision of a model, wherever its files lie.
+ *
+ * It reads through byte sources that the caller opens by name, so it does not know whether a file is local or
+ * on the hub. Four layouts are read: model.safetensors, model.safetensors.index.json with shards,
+ * pytorch_model.bin (torch zip) and pytorch_model.bin.index.json with shards. Opening reads one header or one
+ * index; with shards, only the shard that holds a wanted tensor is opened. Bytes are handed out contiguous,
+ * in row-major order and little-endian, whatever their layout in the file.
+ *
+ * A checkpoint is used by one thread at a time.
+ */
+#ifndef BIFURCATED_CHECKPOINT_CHECKPOINT_H
+#define BIFURCATED_CHECKPOINT_CHECKPOINT_H
+
+#include "daemon/base/err.h"
+#include "daemon/base/source.h"
+#include "gpu/tensor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct checkpoint;
+
+/* How a checkpoint comes at its files. `name` is a file's name inside of the revision ("model.safetensors",
+ * "sub/x.bin"), always safe (file_is_safe_relative). */
+struct checkpoint_files {
+    /* Whether the revision holds this file; answered from its listing, without a request. */
+    int (*has)(void *context, const char *name);
+    /* Opens it; the checkpoint closes *ret_source. */
+    int (*open)(void *context, const char *name, struct source **ret_source, struct err *err);
+    void *context; /* outlives the checkpoint */
+};
+
+/* Which layout is taken where a revision holds both. */
+enum checkpoint_prefer { CHECKPOINT_PREFER_SAFETENSORS, CHECKPOINT_PREFER_TORCH };
+
+struct checkpoint_tensor {
+    const char *name;
+    enum tensor_dtype dtype;
+    struct tensor_shape shape;
+    uint64_t size_bytes; /* as handed out: elements * size of one */
+    const char *file;    /* the one file that its bytes lie in (for digests) */
+    int is_contiguous;   /* 0: gathered from a strided layout on reading */
+    size_t shard;        /* private: which file ... */
+    size_t index;        /* ... and which of its tensors */
+};
+
+/* Finds the layout that `files` holds and reads its header or index. ERR_NOT_FOUND names the files that were
+ * looked for. The caller closes *ret_checkpoint. */
+int checkpoint_open(const struct checkpoint_files *files, enum checkpoint_prefer prefer,
+                    struct checkpoint **ret_checkpoint, struct err *err);
+
+/* A checkpoint of one file of any name, recognised by its first bytes. Takes over `source`, also when it
+ * fails. */
+int checkpoint_open_source(struct source *source, struct checkpoint **ret_checkpoint, struct err *err);
+
+/* Closes every source. NULL is allowed. */
+void checkpoint_close(struct checkpoint *checkpoint);
+
+/* The names of all tensors, sorted by bytes; known without opening shards. Borrowed. */
+size_t checkpoint_name_count(const struct checkpoint *checkpoint);
+const char *checkpoint_name(const struct checkpoint *checkpoint, size_t index);
+
+/* Whether there is such a tensor; opens nothing. */
+int checkpoint_has(const struct checkpoint *checkpoint, const char *name);
+
+/* Describes one tensor; opens its shard if need be. ERR_NOT_FOUND where there is none; ERR_UNSUPPORTED where
+ * its elements repeat in memory (stride 0), so that it claims more than the file holds. The strings in
+ * *ret_tensor are borrowed from the checkpoint. */
+int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
+                    struct err *err);
+
+/* Says that the tensor will be read soon, so that its source may fetch ahead. */
+void checkpoint_will_need(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor);
+
+/* Reads the whole tensor; size is tensor->size_bytes. */
+int checkpoint_read(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor, void *data,
+                    size_t size, struct err *err);
+
+/* Reads `size` of its contiguous bytes from `offset`, so that a large tensor can be streamed. A strided
+ * tensor that is not mapped is kept in memory from its first range until another strided one is read. */
+int checkpoint_read_range(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor,
+                          uint64_t offset, void *data, size_t size, struct err *err);
+
+/* The tensor's bytes in place where its file is mapped and it is contiguous, else NULL. Not necessarily
+ * aligned; borrowed until checkpoint_close. */
+const void *checkpoint_map(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * A model's config.json: what its tensors mean.
+ *
+ * Statistics need little of it (whether embeddings are tied), scoring needs nearly all; so reading it is
+ * lenient, and model_config_check_scoring says whether a forward pass is implemented for it.
+ */
+#ifndef BIFURCATED_MODEL_CONFIG_H
+#define BIFURCATED_MODEL_CONFIG_H
+
+#include "daemon/base/err.h"
+#include "gpu/tensor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* symbol, "hidden_act" names in config.json that mean it (up to three) */
+#define MODEL_ACTIVATIONS(X)                                                                                 \
+    X(MODEL_ACTIVATION_GELU, "gelu", "gelu_python", "")                         /* exact, with erf */        \
+    X(MODEL_ACTIVATION_GELU_TANH, "gelu_new", "gelu_fast", "gelu_pytorch_tanh") /* tanh form */              \
+    X(MODEL_ACTIVATION_RELU, "relu", "", "")                                                                 \
+    X(MODEL_ACTIVATION_SILU, "silu", "swish", "")
+
+enum model_activation {
+#define X(symbol, first, second, third) symbol,
+    MODEL_ACTIVATIONS(X)
+#undef X
+        MODEL_ACTIVATION_OTHER
+};
+
+#define MODEL_CONFIG_NAME_BYTES 96
+
+struct model_config {
+    char model_type[MODEL_CONFIG_NAME_BYTES];   /* "gpt_neox"; "" if absent */
+    char architecture[MODEL_CONFIG_NAME_BYTES]; /* "GPTNeoXForCausalLM", the first one; "" if absent */
+    uint64_t vocab_size;                        /* rows of the unembedding as stored; 0 if absent, as below */
+    uint64_t hidden_size;
+    uint64_t layer_count;
+    uint64_t head_count;
+    uint64_t key_value_head_count; /* = head_count unless grouped */
+    uint64_t intermediate_size;    /* 4 * hidden_size where absent in families that mean that */
+    uint64_t max_positions;
+    char rotary_type[32];   /* "default", "linear", ... */
+    double rotary_fraction; /* of a head's dimensions that are rotated, 0..1 */
+    double rotary_base;     /* theta */
+    int has_parallel_residual;
+    int has_attention_bias;
+    int is_tied; /* the unembedding is the input embedding */
+    enum model_activation activation;
+    char activation_name[32];
+    double norm_epsilon;
+    int has_dtype;
+    enum tensor_dtype dtype; /* that the weights were saved in, if has_dtype */
+    int64_t bos_token_id;    /* -1 if absent */
+    int64_t eos_token_id;    /* the first, where a list is given */
+};
+
+/* Reads config.json from text in memory. ERR_FORMAT for what is no JSON object or holds a value of a wrong
+ * type; absent keys take the defaults of transformers. */
+int model_config_parse(const char *json, size_t size, struct model_config *ret_config, struct err *err);
+
+/* 0 if the model's forward pass is implemented (GPT-NeoX with default rotary embedding and a known
+ * activation, sizes that fit each other), else ERR_UNSUPPORTED or ERR_FORMAT with the reason. */
+int model_config_check_scoring(const struct model_config *config, struct err *err);
+
+/* The number of parameters of a GPT-NeoX: 2 V d + L (12 d^2 + 13 d) + 2 d for intermediate = 4 d, without
+ * buffers (V vocabulary rows, d hidden size, L layers; one embedding less if tied). ERR_UNSUPPORTED for other
+ * families. */
+int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err);
+
+#endif

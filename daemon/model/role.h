@@ -1,0 +1,23 @@
+/*
+ * From a role ("the unembedding") to the name of the tensor that plays it in a model.
+ */
+#ifndef BIFURCATED_MODEL_ROLE_H
+#define BIFURCATED_MODEL_ROLE_H
+
+#include "daemon/base/err.h"
+#include "daemon/checkpoint/checkpoint.h"
+#include "daemon/model/config.h"
+
+enum model_role {
+    MODEL_ROLE_UNEMBEDDING, /* W_U: hidden states to logits, [vocabulary, hidden] */
+    MODEL_ROLE_EMBEDDING,   /* tokens to hidden states, [vocabulary, hidden] */
+};
+
+/* Finds the tensor: by the names of its family (model_type), then by those of all families; a name may also
+ * stand behind one wrapper ("state_dict.", "model.", "module."). A tied model that stores no unembedding of
+ * its own uses the input embedding; an untied one does not. ERR_NOT_FOUND lists what was looked for.
+ * *ret_name is borrowed from the checkpoint. */
+int model_role_find(const struct model_config *config, const struct checkpoint *checkpoint,
+                    enum model_role role, const char **ret_name, struct err *err);
+
+#endif
