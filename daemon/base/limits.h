@@ -43,6 +43,12 @@
 #define LIMIT_DATASET_BYTES (4 * GIB)
 #define LIMIT_DATASET_LINE_BYTES (64 * MIB)
 #define LIMIT_VOCABULARY 4000000
+#define LIMIT_ADDED_TOKENS 100000
+#define LIMIT_ADDED_TOKEN_BYTES 1024   /* content of one added token */
+#define LIMIT_TEXT_BYTES (1 * GIB)     /* one text: a passage, or a whole file */
+#define LIMIT_WORD_BYTES (16 * MIB)    /* one word of a text: merging needs 40 bytes of memory per byte */
+#define LIMIT_PASSAGE_TOKENS 500000000 /* of all passages of one data set */
+#define LIMIT_PASSAGES 100000000
 
 /* API */
 #define LIMIT_API_BODY_BYTES (1 * MIB)

@@ -1,0 +1,68 @@
+/*
+ * A tokenizer: text to token ids and back, as a model's tokenizer.json says.
+ *
+ * Byte-level BPE as GPT-2, GPT-NeoX (Pythia) and OLMo use it, with the same ids as the `tokenizers` package's
+ * encode(text, add_special_tokens=False). In order:
+ *   1. the text is split at added tokens that want the raw text (`normalized: false`), leftmost and longest;
+ *   2. each piece between is normalised (NFC), then split at the added tokens that want normalised text;
+ *   3. each piece between is cut into words by a regular expression, which sees nothing beyond its piece;
+ *   4. the bytes of each word are merged pair by pair, lowest rank first, leftmost among equals.
+ * What a file may ask for and this module does not do is refused by the name of its field, so that a model is
+ * never measured with other tokens than it was trained on. Two fields are ignored on purpose: `truncation`
+ * and `padding`, because an evaluation decides about the context itself.
+ *
+ * Text that is not valid UTF-8 is read as Python's errors="replace" does: each maximal ill-formed part
+ * becomes one U+FFFD.
+ *
+ * A tokenizer is immutable and may be shared by threads; each thread encodes with its own encoder, which
+ * holds the scratch memory and a bounded cache of words.
+ */
+#ifndef BIFURCATED_TEXT_TOKENIZER_H
+#define BIFURCATED_TEXT_TOKENIZER_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+#include "daemon/text/token_ids.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct tokenizer;
+struct tokenizer_encoder;
+
+/* Reads the bytes of a tokenizer.json, which are not needed afterwards. ERR_FORMAT for broken JSON or
+ * contradictions (a merge of unknown tokens), ERR_UNSUPPORTED with the field's name ("model.type: Unigram"),
+ * ERR_LIMIT, ERR_NO_MEMORY. The caller frees *ret_tokenizer after its encoders. */
+int tokenizer_load(const void *json, size_t size, struct tokenizer **ret_tokenizer, struct err *err);
+
+/* Frees. NULL is allowed. */
+void tokenizer_free(struct tokenizer *tokenizer);
+
+/* Number of distinct tokens, added ones included (20B_tokenizer.json: 50,277). */
+size_t tokenizer_token_count(const struct tokenizer *tokenizer);
+
+/* The largest id + 1: the rows of an embedding that are real tokens; the rows from there to the model's
+ * vocab_size are padding. 0 for an empty vocabulary. */
+uint32_t tokenizer_id_limit(const struct tokenizer *tokenizer);
+
+/* The id of a token by its text as written in tokenizer.json ("<|endoftext|>", "\u0120the"); added tokens
+ * first. Returns 1 and fills *ret_id, or 0 if there is no such token. */
+int tokenizer_find(const struct tokenizer *tokenizer, const char *token, size_t size, uint32_t *ret_id);
+
+/* Appends the bytes that the ids stand for, special tokens included. They need not be valid UTF-8: a token
+ * may end inside of a character. ERR_INVALID for an id that is no token. */
+int tokenizer_decode(const struct tokenizer *tokenizer, const uint32_t *ids, size_t count, struct buf *text,
+                     struct err *err);
+
+/* Makes an encoder over a tokenizer that outlives it. The caller frees it. */
+int tokenizer_encoder_new(const struct tokenizer *tokenizer, struct tokenizer_encoder **ret_encoder,
+                          struct err *err);
+void tokenizer_encoder_free(struct tokenizer_encoder *encoder);
+
+/* Appends the ids of a text of `size` bytes (any bytes; at most LIMIT_TEXT_BYTES) to `ids`; no special tokens
+ * are added. On failure `ids` keeps what it held before. ERR_LIMIT for a text or word past its bound,
+ * ERR_NO_MEMORY. */
+int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t size, struct token_ids *ids,
+                     struct err *err);
+
+#endif
