@@ -1,0 +1,82 @@
+/*
+ * The large values of a content: the exact distribution of its codes, per-column statistics, sampled entries.
+ *
+ * They are compressed here (zstd) and lie in tables of their own. Written by tasks_record().
+ */
+#ifndef BIFURCATED_STORE_DISTRIBUTIONS_H
+#define BIFURCATED_STORE_DISTRIBUTIONS_H
+
+#include "store/contents.h"
+#include "store/revisions.h"
+#include "store/statistics.h"
+#include "store/store.h"
+
+#define DISTRIBUTION_CODES 65536
+
+/* How often each 16-bit code occurs. */
+struct distribution_row {
+    enum row_set row_set;
+    int64_t token_rows; /* 0 for ROW_SET_ALL */
+    int is_centred;
+    int64_t definition;
+    char code[CONTENTS_DTYPE_SIZE]; /* what a code means: "float16", "bfloat16", "float32_top16", ... */
+    const uint64_t *counts;         /* [DISTRIBUTION_CODES], borrowed */
+};
+
+/* Mean and bimodality of each column. */
+struct columns_row {
+    int64_t token_rows; /* 0: all rows */
+    int64_t definition;
+    int64_t columns;
+    const double *mean;       /* [columns], borrowed */
+    const double *bimodality; /* [columns], borrowed */
+};
+
+/* The values of a fixed, seeded choice of entries. */
+struct sample_row {
+    int64_t definition; /* version of the rule that picks the entries */
+    int64_t seed;
+    int64_t count;
+    const float *values; /* [count], borrowed; NaN and Inf as they are */
+};
+
+/* ERR_NOT_FOUND. row_set, token_rows, is_centred and definition of `key` are looked up; counts has room for
+ * DISTRIBUTION_CODES values. ret_row->counts is `counts`. */
+int distributions_find(struct store *store, int64_t content_id, const struct distribution_row *key,
+                       uint64_t *counts, struct distribution_row *ret_row, struct err *err);
+
+/* Whether there is one, and its compressed size; ERR_NOT_FOUND. */
+int distributions_exists(struct store *store, int64_t content_id, const struct distribution_row *key,
+                         int64_t *ret_size_bytes, struct err *err);
+
+/* The distributions of a tensor over the current revisions of a model in step order, at most `limit`
+ * revisions after `after` (NULL: from the start); revisions without one are left out. Variant as in `key`,
+ * with the definition that each revision's series shows. */
+int distributions_list(struct store *store, int64_t model_id, const char *tensor,
+                       const struct distribution_row *key, const struct revision_key *after, int limit,
+                       int (*row)(void *context, const struct revision_row *revision,
+                                  const struct distribution_row *row),
+                       void *context, struct err *err);
+
+/* The columns of a content, valid during the callback. ERR_NOT_FOUND. */
+int columns_find(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
+                 int (*row)(void *context, const struct columns_row *row), void *context, struct err *err);
+
+/* The columns of a tensor over the current revisions in step order, as distributions_list(). */
+int columns_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
+                 const struct revision_key *after, int limit,
+                 int (*row)(void *context, const struct revision_row *revision,
+                            const struct columns_row *row),
+                 void *context, struct err *err);
+
+/* The sampled entries of a tensor over the current revisions in step order, as distributions_list(). */
+int samples_list(struct store *store, int64_t model_id, const char *tensor, int64_t definition, int64_t seed,
+                 int64_t count, const struct revision_key *after, int limit,
+                 int (*row)(void *context, const struct revision_row *revision, const struct sample_row *row),
+                 void *context, struct err *err);
+
+/* Deletes distributions, columns and samples of contents that no current revision has, at most `limit`
+ * contents per call; *ret_count becomes how many contents lost them. */
+int distributions_prune(struct store *store, int limit, int64_t *ret_count, struct err *err);
+
+#endif

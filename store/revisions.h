@@ -1,0 +1,87 @@
+/*
+ * Revisions of a model, and what the hub says of their weight files.
+ *
+ * Step order is: revisions with a step before those without; then stage, ingredient, step, tokens, name. A
+ * branch that moved to another commit makes a new row; the old one is kept with is_current 0.
+ */
+#ifndef BIFURCATED_STORE_REVISIONS_H
+#define BIFURCATED_STORE_REVISIONS_H
+
+#include "daemon/base/limits.h"
+#include "store/store.h"
+
+#define REVISIONS_STEP_NONE (-1)
+
+struct revision_row {
+    int64_t id;       /* 0 in input */
+    int64_t model_id; /* ignored in input */
+    char name[LIMIT_REVISION_NAME_BYTES + 1];
+    char commit[STORE_DIGEST_SIZE];
+    int64_t step;                      /* REVISIONS_STEP_NONE for names such as main */
+    int64_t stage, ingredient, tokens; /* 0 where the name does not say */
+    int is_current;                    /* ignored in input */
+    int64_t first_seen_ms;             /* ignored in input */
+};
+
+enum revision_digest_kind { REVISION_DIGEST_KIND_SHA256, REVISION_DIGEST_KIND_GIT };
+
+struct revision_file_row {
+    int64_t revision_id;
+    char path[LIMIT_FILE_NAME_BYTES + 1];
+    int64_t size_bytes;
+    char digest[STORE_DIGEST_SIZE]; /* "" is refused */
+    enum revision_digest_kind digest_kind;
+};
+
+/* Where a listing in step order goes on: after this revision. All zero with name "" is the start. */
+struct revision_key {
+    int is_stepless;
+    int64_t stage, ingredient, step, tokens;
+    char name[LIMIT_REVISION_NAME_BYTES + 1];
+};
+
+struct revisions_changes {
+    int64_t new_count;   /* names that were not current before */
+    int64_t moved_count; /* names whose commit differs */
+    int64_t gone_count;  /* current names that are not in the list (only with is_complete) */
+};
+
+/*
+ * Takes over what the hub lists, in one transaction: rows[i].id becomes the identifier of each; order does
+ * not matter; a name must not occur twice (ERR_INVALID). Other commits of the same names become is_current 0,
+ * and with is_complete so do names that are not in the list. ret_changes may be NULL.
+ */
+int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
+                     int is_complete, struct revisions_changes *ret_changes, struct err *err);
+
+/* The key of a row, for going on after it. */
+void revision_key_of(const struct revision_row *row, struct revision_key *key);
+
+/* The current revision of a name. ERR_NOT_FOUND. */
+int revisions_find(struct store *store, int64_t model_id, const char *name, struct revision_row *ret_row,
+                   struct err *err);
+int revisions_get(struct store *store, int64_t id, struct revision_row *ret_row, struct err *err);
+
+/* Current revisions in step order after `after` (NULL: from the start), at most `limit`. */
+int revisions_list(struct store *store, int64_t model_id, const struct revision_key *after, int limit,
+                   int (*row)(void *context, const struct revision_row *row), void *context, struct err *err);
+
+/* All commits that a name has had, newest first, at most `limit`. */
+int revisions_list_history(struct store *store, int64_t model_id, const char *name, int limit,
+                           int (*row)(void *context, const struct revision_row *row), void *context,
+                           struct err *err);
+
+/* Replaces the list of weight files of a revision; at most LIMIT_HUB_TREE_FILES. revision_id of rows is
+ * ignored. */
+int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
+                        size_t count, struct err *err);
+
+/* Files of the current revisions of a model, by step order and path: the whole material of an audit without
+ * downloads. `revision` is the file's revision. `after` pages by revision. */
+int revisions_list_files(struct store *store, int64_t model_id, const struct revision_key *after,
+                         int revision_limit,
+                         int (*row)(void *context, const struct revision_row *revision,
+                                    const struct revision_file_row *file),
+                         void *context, struct err *err);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * The store: everything that is known, in one SQLite file.
+ *
+ * One process opens a store, all its threads share the handle. Writes go through one connection, one after
+ * the other; reads take one of a few read-only connections and never wait for a write (WAL). What a function
+ * has acknowledged survives a crash and, where durability is FULL (all but claims and heartbeats), a power
+ * cut.
+ *
+ * Each write that changes something increments a version, which is kept in the file, and wakes whoever waits
+ * for it: the in-process worker and the event streams.
+ *
+ * Conventions of all headers of this folder: identifiers are positive int64; times are milliseconds since
+ * 1970 UTC; a double that is NaN was not computed; text members are terminated and never NULL; listings call
+ * `row(context, &row)` for each row in the stated order, rows are valid only during the call, and the
+ * callback returns 0 to go on or anything else to end the listing (which then still succeeds). A callback
+ * must not call the store: it holds one of its read connections.
+ */
+#ifndef BIFURCATED_STORE_STORE_H
+#define BIFURCATED_STORE_STORE_H
+
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_FILE_NAME "bifurcated.db"
+#define STORE_LOCK_NAME "lock"
+#define STORE_INSTANCE_SIZE 33 /* 32 hexadecimal digits and a 0 */
+#define STORE_DIGEST_SIZE 65   /* sha256, or a shorter git id */
+#define STORE_BACKEND_SIZE 16
+#define STORE_WORKER_SIZE 128
+#define STORE_ERROR_NAME_SIZE 24
+#define STORE_ERROR_MESSAGE_SIZE ERR_MESSAGE_BYTES
+
+struct store;
+
+/*
+ * Opens the database at `path` ("<state>/bifurcated.db"; its folder must exist), makes it if there is none,
+ * and applies the migrations that it lacks. The folder's file `lock` is held until store_close(): a second
+ * opener is refused with ERR_CONFLICT. ERR_UNSUPPORTED: written by a newer version of this program.
+ * ERR_DATABASE: not a database, damaged, or not of this program. ERR_IO, ERR_NO_SPACE: read-only, unreadable,
+ * full.
+ */
+int store_open(const char *path, struct store **ret_store, struct err *err);
+
+/* Ends after running calls; nobody may wait in store_wait_change() (call store_wake() first). NULL is
+ * allowed. */
+void store_close(struct store *store);
+
+/* Reads the whole file (seconds per GB) and checks it: pages, indexes, foreign keys. ERR_DATABASE names the
+ * first fault. */
+int store_integrity_check(struct store *store, struct err *err);
+
+/* Random, made with the file: an ETag made from it and a version is never reused for other content. */
+const char *store_instance(const struct store *store);
+
+/* Number of the newest change. Never blocks. */
+uint64_t store_version(struct store *store);
+
+/*
+ * Waits until store_version() differs from `since`, the time is over, or store_wake() is called; returns the
+ * version. For in-process workers and event streams. timeout_ms 0 returns at once.
+ */
+uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_ms);
+
+/* Ends all present waits without a change. */
+void store_wake(struct store *store);
+
+/* Bytes of the database and its log on disk. */
+int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err);
+
+/* Moves what the log holds into the database file, so that a copy of it is whole. */
+int store_checkpoint(struct store *store, struct err *err);
+
+/* Number of migrations in this program, which is the schema version that it writes. */
+int store_schema_version(void);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * Sweeps: someone asks for some metrics of some revisions of a model.
+ *
+ * A sweep is born in state `planning` with the request as JSON; whoever plans (the daemon) adds its tasks and
+ * starts it. It ends by itself, in the transaction that ends its last task: `done` if all tasks are done,
+ * `failed` if any failed (the others count nevertheless).
+ */
+#ifndef BIFURCATED_STORE_SWEEPS_H
+#define BIFURCATED_STORE_SWEEPS_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/limits.h"
+#include "store/machine.h"
+#include "store/store.h"
+
+#define SWEEPS_KEY_SIZE 256
+#define SWEEPS_PRIORITY_MIN (-100)
+#define SWEEPS_PRIORITY_MAX 100
+
+struct sweep_request {
+    int64_t model_id;
+    const char *request;         /* JSON text, opaque here; at most LIMIT_API_BODY_BYTES */
+    const char *idempotency_key; /* or NULL; shorter than SWEEPS_KEY_SIZE */
+    int priority;                /* SWEEPS_PRIORITY_MIN to _MAX, higher first; 0 is usual */
+};
+
+struct sweep_row {
+    int64_t id;
+    int64_t model_id;
+    char model[LIMIT_MODEL_NAME_BYTES + 1];
+    enum sweep_state state;
+    int priority;
+    char idempotency_key[SWEEPS_KEY_SIZE]; /* "" if none */
+    int64_t created_ms;
+    int64_t started_ms;                     /* 0 until the plan is complete */
+    int64_t finished_ms;                    /* 0 until it ends */
+    char error_code[STORE_ERROR_NAME_SIZE]; /* "" unless failed */
+    char error_message[STORE_ERROR_MESSAGE_SIZE];
+    int64_t tasks[TASK_STATE_COUNT]; /* how many are in each state */
+    int64_t bytes_expected;          /* of all tasks */
+    int64_t bytes_fetched;           /* so far; running tasks as of their last heartbeat */
+    uint64_t version;                /* grows with every change of the sweep or its tasks */
+};
+
+/*
+ * Makes a sweep in state planning. With a key that was used before, nothing is made: *ret_id is the older
+ * sweep's and *ret_is_new 0, provided model, request and priority are the same, else ERR_CONFLICT. ret_is_new
+ * may be NULL.
+ */
+int sweeps_create(struct store *store, const struct sweep_request *request, int64_t *ret_id, int *ret_is_new,
+                  struct err *err);
+
+/* ERR_NOT_FOUND. */
+int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struct err *err);
+
+/* Appends the request's JSON to buf. ERR_NOT_FOUND. */
+int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct err *err);
+
+/* Newest first, with an id below `before` (0: from the newest), at most `limit`. model_id 0: of all models.
+ * state NULL: in any state. */
+int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *state, int64_t before,
+                int limit, int (*row)(void *context, const struct sweep_row *row), void *context,
+                struct err *err);
+
+/* The oldest sweep that waits for its plan, highest priority first. ERR_NOT_FOUND if none does. */
+int sweeps_next_planning(struct store *store, struct sweep_row *ret_row, struct err *err);
+
+/* The plan is complete: planning -> running; with no unfinished task at once -> done. ERR_CONFLICT if it is
+ * not planning any more (cancelled meanwhile). */
+int sweeps_start(struct store *store, int64_t id, struct err *err);
+
+/* The plan failed: planning -> failed with the error's name and message. ERR_CONFLICT. */
+int sweeps_fail(struct store *store, int64_t id, const struct err *reason, struct err *err);
+
+/* Cancels the sweep and its unfinished tasks; workers learn it from their next heartbeat. A sweep that is
+ * cancelled already stays so (no error); a finished one is ERR_CONFLICT. ERR_NOT_FOUND. */
+int sweeps_cancel(struct store *store, int64_t id, struct err *err);
+
+/* How many sweeps are in each state; counts[SWEEP_STATE_COUNT]. */
+int sweeps_count(struct store *store, int64_t *counts, struct err *err);
+
+#endif
