@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument(
         "--digest-cache", metavar="FILE", default=default_cache_path(), help="remembers digests; empty: not (default %(default)s)"
     )
+    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="speak HTTPS with this certificate and key (PEM)")
     add_arguments(parser)
     arguments = parser.parse_args()
     try:
@@ -36,7 +37,7 @@ def main() -> int:
     with ExitStack() as stack:
         log = stack.enter_context(open(arguments.log, "a", encoding="utf-8")) if arguments.log else None
         try:
-            server = Server(arguments.root, settings, arguments.port, log, arguments.digest_cache)
+            server = Server(arguments.root, settings, arguments.port, log, arguments.digest_cache, arguments.tls)
         except (RepositoryError, OSError) as error:
             print(f"tests.hub: {error}", file=sys.stderr)
             return 1

@@ -76,7 +76,7 @@ class Access:
                 403,
                 "GatedRepo",
                 f"Access to {what} is restricted and you are not in the authorized list. "
-                f"Visit http://{request.host}/{repository.id} to ask for access.",
+                f"Visit {request.origin}/{repository.id} to ask for access.",
             )
 
     def commit(self, repository: Repository, revision: str) -> Commit:

@@ -85,7 +85,7 @@ class App:
             location = self.settings.prefix + moved(request, target, new_id)
             return text_response(307, f"Temporary Redirect. Redirecting to {location}", {"Location": location})
         if target.route == "api":
-            return self._api.answer(request, target, f"http://{request.host}{self.settings.prefix}")
+            return self._api.answer(request, target, f"{request.origin}{self.settings.prefix}")
         return self._files.answer(request, target)
 
 

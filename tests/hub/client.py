@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from .server import Server
 from .settings import Settings, to_arguments
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
-_open = build_opener(ProxyHandler({})).open  # never through a proxy
 
 
 class EmulatorError(Exception):
@@ -28,9 +28,21 @@ class Emulator:
     thread=True in this one (quicker to start, but it shares the interpreter lock).
     """
 
-    def __init__(self, root: str | Path, *, port: int = 0, thread: bool = False, log: str | Path | None = None, **knobs: Any):
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        port: int = 0,
+        thread: bool = False,
+        log: str | Path | None = None,
+        tls: tuple[str, str] | None = None,
+        **knobs: Any,
+    ) -> None:
+        """`tls` is (certificate, key), two PEM files; `log` a file for one JSON line per request."""
         self.root, self.port = str(root), port
-        self._thread, self._log, self._knobs = thread, log, knobs
+        self._thread, self._log, self._tls, self._knobs = thread, log, tls, knobs
+        context = ssl.create_default_context(cafile=tls[0]) if tls else None
+        self._open = build_opener(ProxyHandler({}), HTTPSHandler(context=context)).open  # never through a proxy
         self._server: Server | None = None
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
@@ -47,12 +59,13 @@ class Emulator:
         if self._thread:
             settings = Settings()
             settings.update(self._knobs)
-            self._server = Server(self.root, settings, self.port)
+            self._server = Server(self.root, settings, self.port, tls=self._tls)
             threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
             self.url, self.port = self._server.url, self._server.port
             return
         command = [sys.executable, "-m", "tests.hub", "--root", self.root, "--port", str(self.port)]
         command += ["--log", str(self._log)] if self._log else []
+        command += ["--tls", *self._tls] if self._tls else []
         command += to_arguments(self._knobs)
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY_ROOT)
         line = self._process.stdout.readline()
@@ -124,9 +137,9 @@ class Emulator:
 
     def _call(self, method: str, path: str, value: Any = None) -> Any:
         data = None if value is None else json.dumps(value).encode()
-        request = Request(f"http://127.0.0.1:{self.port}/_emulator/{path}", data, method=method)
+        request = Request(f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/_emulator/{path}", data, method=method)
         try:
-            with _open(request, timeout=60) as answer:
+            with self._open(request, timeout=60) as answer:
                 return json.load(answer)
         except OSError as error:
             reason = json.load(error)["error"] if hasattr(error, "read") else error

@@ -106,8 +106,12 @@ class Request:
     headers: Any  # a mapping that ignores case
     body: bytes = b""
     http10: bool = False
+    scheme: str = "http"
 
     def __post_init__(self) -> None:
+        self.proxied = self.target.startswith("http://")  # the client takes this server for its proxy
+        if self.proxied:
+            self.target = "/" + self.target.split("/", 3)[3] if self.target.count("/") >= 3 else "/"
         self.path, _, query = self.target.partition("?")
         self.query = parse_qs(query, keep_blank_values=True)
         self.ignore_range = False  # set by a fault rule
@@ -115,6 +119,11 @@ class Request:
     @property
     def host(self) -> str:
         return self.headers.get("Host") or "127.0.0.1"
+
+    @property
+    def origin(self) -> str:
+        """What absolute links to this host start with."""
+        return f"{self.scheme}://{self.host}"
 
     @property
     def readable(self) -> str:

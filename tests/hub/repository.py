@@ -183,10 +183,6 @@ class Repository:
         with self._lock:
             parent = self.head(branch) if branch in self._sources else None
             folder = self._folder(target)
-            if parent and self._sources[branch] == folder:
-                fresh = self._commit(branch, folder, parent.parent)
-                if fresh.sha == parent.sha:
-                    return parent
             self._set_source(branch, folder)
             self._heads[branch] = self._commit(branch, folder, parent)
             return self._heads[branch]

@@ -123,13 +123,18 @@ class Files:
             "Signature": self._sign(path, expires),
             "Key-Pair-Id": "EMULATOR",
         }
-        return f"http://{self._cdn_host(request)}{path}?{urlencode(query)}"
+        return f"{self._cdn_origin(request)}{path}?{urlencode(query)}"
 
-    def _cdn_host(self, request: Request) -> str:
+    def _cdn_origin(self, request: Request) -> str:
+        """Another host name for the same server: localhost for 127.0.0.1 and the other way round."""
         if self.settings.cdn_host:
             return self.settings.cdn_host
-        name, _, port = request.host.partition(":")
-        return ("127.0.0.1" if name == "localhost" else "localhost") + (f":{port}" if port else "")
+        name, colon, port = request.host.partition(":")
+        if request.proxied and name not in ("localhost", "127.0.0.1"):
+            name = f"cdn.{name}"
+        else:
+            name = "127.0.0.1" if name == "localhost" else "localhost"
+        return f"{request.scheme}://{name}{colon}{port}"
 
     def _sign(self, path: str, expires: str) -> str:
         return hmac.new(self._secret, f"{path}?{expires}".encode(), "sha256").hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import ssl
 import struct
 import time
 from collections import OrderedDict
@@ -32,6 +33,7 @@ class Sender:
 
     def __init__(self, sock: socket.socket, links: list[Link], stats: Stats, entry: dict[str, Any]) -> None:
         self._socket, self._links, self._stats, self._entry = sock, links, stats, entry
+        self.aborted = False  # the connection is to end with RST
 
     def send(self, request: Request, response: Response, allow_gzip: bool) -> bool:
         """True if the connection may serve another request. OSError if the client left."""
@@ -62,8 +64,10 @@ class Sender:
         return response.declared_length in (None, size)
 
     def _close(self, response: Response) -> bool:
+        """FIN, or RST where the socket may not linger; the connection closes the socket."""
         if response.reset:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.aborted = True
         return False
 
     def _head(self, request: Request, response: Response, chunked: bool) -> bytes:
@@ -103,7 +107,7 @@ class Sender:
                 sent = 0
                 try:
                     if file is not None:
-                        sent = os.sendfile(self._socket.fileno(), file, part.offset + done, size)
+                        sent = self._file(file, part.offset + done, size)
                     else:
                         sent = self._bytes(part.data[done : done + size], head, chunked)
                         head = b""
@@ -116,6 +120,13 @@ class Sender:
         finally:
             if file is not None:
                 os.close(file)
+
+    def _file(self, file: int, offset: int, size: int) -> int:
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return os.sendfile(self._socket.fileno(), file, offset, size)
+        data = os.pread(file, size, offset)
+        self._socket.sendall(data)
+        return len(data)
 
     def _bytes(self, data: bytes, head: bytes, chunked: bool) -> int:
         framed = b"%x\r\n%b\r\n" % (len(data), data) if chunked else data

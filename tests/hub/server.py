@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import socket
 import socketserver
+import ssl
+import sys
 import threading
 import time
+import uuid
 from http.server import BaseHTTPRequestHandler
 from typing import Any, TextIO
 
@@ -37,12 +40,17 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         port: int = 0,
         log: TextIO | None = None,
         digest_cache: str | None = default_cache_path(),
+        tls: tuple[str, str] | None = None,
     ) -> None:
+        """`tls` names the files of a certificate and of its key: then the hub speaks HTTPS."""
         self.settings = settings or Settings()
         self.app = App(root, self.settings, Digests(digest_cache))
         self.stats = Stats(log)
         self.control = Control(self.app, self.stats)
         self.link = Link()
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
+        if self.tls:
+            self.tls.load_cert_chain(*tls)
         self._sockets: set[socket.socket] = set()
         self._sockets_lock = threading.Lock()
         super().__init__(("127.0.0.1", port), Connection)
@@ -53,7 +61,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{self.settings.prefix}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{self.settings.prefix}"
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls else "http"
 
     def stop(self) -> None:
         """Ends serve_forever (which runs in another thread) and drops every connection."""
@@ -69,8 +81,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Programming errors go to stderr; a client that left is no error."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError, Cut, OSError)):
             super().handle_error(request, client_address)
 
@@ -88,8 +98,11 @@ class Connection(BaseHTTPRequestHandler):
     server_version = "hub-emulator"
 
     def setup(self) -> None:
+        if self.server.tls:
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._aborted = False
         self._link = Link()
         self._is_first = True
         self.server.track(self.connection, opened=True)
@@ -97,6 +110,8 @@ class Connection(BaseHTTPRequestHandler):
     def finish(self) -> None:
         try:
             super().finish()
+            if self.server.tls or self._aborted:  # else the server closes: first FIN, then the socket
+                self.connection.close()
         finally:
             self.server.track(self.connection, opened=False)
 
@@ -107,7 +122,8 @@ class Connection(BaseHTTPRequestHandler):
             self.send_error(413)
             return
         body = self.rfile.read(int(length))
-        request = Request(self.command, self.path, self.headers, body, self.request_version == "HTTP/1.0")
+        is_old = self.request_version == "HTTP/1.0"
+        request = Request(self.command, self.path, self.headers, body, is_old, self.server.scheme)
         if request.path.startswith(PREFIX):
             self._send_control(request)
         else:
@@ -134,9 +150,10 @@ class Connection(BaseHTTPRequestHandler):
                 time.sleep(wait_ms / 1000)
             response = self._answer(request, target)
             links = [server.link, self._link]
-            keep = Sender(self.connection, links, server.stats, entry).send(request, response, settings.gzip)
-            if not keep:
-                self.close_connection = True
+            sender = Sender(self.connection, links, server.stats, entry)
+            keep = sender.send(request, response, settings.gzip)
+            self._aborted = sender.aborted
+            self.close_connection |= not keep
         except (OSError, Cut):  # the client left, or the file shrank
             self.close_connection = True
         finally:
@@ -150,7 +167,7 @@ class Connection(BaseHTTPRequestHandler):
             return json_response({"error": f"emulator: {error!r}"}, 500)
         response.headers["Server"] = self.server_version
         response.headers["Date"] = self.date_time_string()
-        response.headers["X-Request-Id"] = f"Root=1-{id(request):x}"
+        response.headers["X-Request-Id"] = f"Root=1-{uuid.uuid4()}"
         if target.route != "cdn" and not self.headers.get("Authorization"):
             response.headers["X-HF-Warning"] = "unauthenticated; You are sending unauthenticated requests to the HF Hub."
         return response
@@ -168,6 +185,7 @@ class Connection(BaseHTTPRequestHandler):
             "file": self.server.app.file_key(target),
             "range": self.headers.get("Range"),
             "authorized": authorized,
+            "proxied": request.proxied,
             "user_agent": self.headers.get("User-Agent"),
         }
 

@@ -52,7 +52,7 @@ def _reset(request: Request, get: Parameters) -> Response:
 
 
 def _redirect_loop(request: Request, get: Parameters) -> Response:
-    location = request.target if get("relative") else f"http://{request.host}{request.target}"
+    location = request.target if get("relative") else f"{request.origin}{request.target}"
     response = Response(302)
     response.headers["Location"] = location
     return response
@@ -143,7 +143,7 @@ def _body(request: Request, get: Parameters) -> Response:
 
 
 def _link_loop(request: Request, response: Response, get: Parameters) -> None:
-    response.headers["Link"] = f'<http://{request.host}{request.target}>; rel="next"'
+    response.headers["Link"] = f'<{request.origin}{request.target}>; rel="next"'
 
 
 def _link_away(request: Request, response: Response, get: Parameters) -> None:

@@ -1,0 +1,127 @@
+"""Fixtures of the end-to-end tests: the emulated hub and the daemon.
+
+hub        an emulated hub of small generated repositories, fresh for every test
+make_hub   start another one: make_hub(root, bandwidth_bps=…)
+certificate  files for make_hub(root, tls=certificate)
+garden     the folder of the committed training run, to be served by make_hub
+daemon     start the daemon: daemon(hub, "--option", "value", env={…})
+
+The programs are taken from the CMake build folder that $BIFURCATED_BUILD names.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+# huggingface_hub reads these when it is imported
+for _name in [name for name in os.environ if name.startswith(("HF_", "HUGGING", "TRANSFORMERS_"))]:
+    del os.environ[_name]
+for _name in ("http_proxy", "https_proxy", "all_proxy"):
+    os.environ.pop(_name, None), os.environ.pop(_name.upper(), None)
+os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+
+from running import Daemon, find_program  # noqa: E402
+from tests.hub import Emulator  # noqa: E402
+from tests.hub.samples import write_root  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's own token, cache or settings."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repositories of tests/hub/samples.py."""
+    return write_root(tmp_path_factory.mktemp("root"))
+
+
+@pytest.fixture(scope="session")
+def _session_hub(small_root: Path) -> Iterator[Emulator]:
+    with Emulator(small_root) as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(_session_hub: Emulator) -> Emulator:
+    """The emulated hub with everything as at its start."""
+    _session_hub.restore()
+    return _session_hub
+
+
+@pytest.fixture
+def make_hub() -> Iterator[Callable[..., Emulator]]:
+    """Starts hubs that are stopped when the test ends."""
+    started: list[Emulator] = []
+
+    def make(root: str | Path, **knobs: Any) -> Emulator:
+        hub = Emulator(root, **knobs)
+        hub.start()
+        started.append(hub)
+        return hub
+
+    yield make
+    for hub in started:
+        hub.stop()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for 127.0.0.1 and localhost, and its key: for make_hub(root, tls=certificate)."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    names = str(folder / "certificate.pem"), str(folder / "key.pem")
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext".split()
+    command += ["subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", names[0], "-keyout", names[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    return names
+
+
+@pytest.fixture(scope="session")
+def garden() -> Path:
+    """The root that holds the committed training run."""
+    for root in (REPOSITORY / "tests/fixtures/garden/hub", REPOSITORY / "tests/fixtures/garden"):
+        if (root / "models").is_dir():
+            return root
+    pytest.skip("the committed training run (tests/fixtures/garden) is not there")
+
+
+@pytest.fixture(scope="session")
+def programs() -> dict[str, Path]:
+    """Paths of the built programs; tests that need them are skipped without."""
+    return {name: find_program(name) for name in ("bifurcated", "bifurcate")}
+
+
+@pytest.fixture
+def daemon(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    """Starts daemons on fresh state folders; at the end each must stop cleanly and without a sanitizer's report."""
+    started: list[Daemon] = []
+
+    def start(hub: Emulator | str | None = None, *options: str, env: dict[str, str] | None = None) -> Daemon:
+        place = tmp_path / f"daemon{len(started)}"
+        url = hub.url if isinstance(hub, Emulator) else hub
+        started.append(Daemon(programs, place, url, list(options), env or {}))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.check_end()

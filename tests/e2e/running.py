@@ -1,0 +1,152 @@
+"""A running daemon, for tests: start, ask, stop, kill. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+START_S, STOP_S = 60.0, 60.0  # generous: sanitizers on a busy machine
+SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:).*")
+
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+def find_program(name: str) -> Path:
+    """The built program, or the test is skipped."""
+    build = os.environ.get("BIFURCATED_BUILD")
+    if not build:
+        pytest.skip("BIFURCATED_BUILD does not name a build folder")
+    path = Path(build) / name
+    if not os.access(path, os.X_OK):
+        pytest.skip(f"{path} has not been built")
+    return path.resolve()
+
+
+class Answer:
+    """An HTTP answer of any status."""
+
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def __repr__(self) -> str:
+        return f"<{self.status} {self.body[:500]!r}>"
+
+
+class Daemon:
+    """One daemon with its own state folder, hub cache and home; `start` again after `stop` or `kill` keeps them."""
+
+    def __init__(self, programs: dict[str, Path], place: Path, hub_url: str | None, options: list[str], env: dict[str, str]):
+        self._programs, self._options = programs, options
+        self.state, self.cache, self.home = place / "state", place / "cache", place / "home"
+        for folder in (self.state, self.cache, self.home):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.log_path = place / "log"
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "HF_HUB_CACHE": str(self.cache),
+            **({"HF_ENDPOINT": hub_url} if hub_url else {}),
+            **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")},
+            **env,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+        self._killed = False
+
+    @property
+    def db(self) -> Path:
+        return self.state / "bifurcated.db"
+
+    def start(self) -> None:
+        """Returns when the daemon has written STATE/address."""
+        address = self.state / "address"
+        address.unlink(missing_ok=True)
+        command = [self._programs["bifurcated"], "--listen", "127.0.0.1:0", "--state", self.state, *self._options]
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._killed = False
+        limit = time.monotonic() + START_S
+        while not (url := self._address(address)):
+            if self.process.poll() is not None:
+                raise AssertionError(f"the daemon ended with status {self.process.returncode}:\n{self.log()}")
+            if time.monotonic() > limit:
+                raise AssertionError(f"the daemon did not listen within {START_S} s:\n{self.log()}")
+            time.sleep(0.02)
+        self.url = url
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is saved, nothing is cleaned up."""
+        self._killed = True
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        if self.process.poll() is None:
+            self.stop()
+        self.start()
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> Answer:
+        return self.request("GET", path, None, headers)
+
+    def post(self, path: str, value: Any = None, headers: dict[str, str] | None = None) -> Answer:
+        return self.request("POST", path, value, headers)
+
+    def request(self, method: str, path: str, value: Any = None, headers: dict[str, str] | None = None) -> Answer:
+        """The answer, whatever its status."""
+        data = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
+        request = urllib.request.Request(self.url + path, data, headers or {}, method=method)
+        if data is not None and not request.has_header("Content-type"):
+            request.add_header("Content-Type", "application/json")
+        try:
+            with _open(request, timeout=60) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def client(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Runs `bifurcate` against this daemon."""
+        env = self.env | {"BIFURCATE_URL": self.url}
+        command = [str(self._programs["bifurcate"]), *arguments]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_s)
+
+    def check_end(self) -> None:
+        """Stops the daemon if it runs; asserts that it went well."""
+        if self.process and self.process.poll() is None:
+            self.stop()
+        report = SANITIZER.search(self.log())
+        assert not report, f"sanitizer: {report.group(0)}\n{self.log()}"
+        if self.process and not self._killed:
+            assert self.process.returncode == 0, f"exit status {self.process.returncode}:\n{self.log()}"
+
+    @staticmethod
+    def _address(file: Path) -> str | None:
+        """The daemon's address once it has written it: http://127.0.0.1:PORT."""
+        text = file.read_text().strip() if file.exists() else ""
+        found = re.fullmatch(r"(?:http://)?(127\.0\.0\.1:\d+)/?", text)
+        return f"http://{found.group(1)}" if found else None
