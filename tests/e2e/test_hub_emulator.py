@@ -787,6 +787,19 @@ def test_json_faults(hub: Emulator, api: HfApi, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("outside.txt"))
 
 
+def test_replaced_text(hub: Emulator, api: HfApi) -> None:
+    hub.fault("replace", pattern='"sha":"[0-9a-f]{40}"', by='"sha":"not a commit"')
+    assert api.model_info(REPO).sha == "not a commit"
+
+
+def test_a_branch_that_moves_at_a_chosen_request(hub: Emulator, api: HfApi, small_root: Path, tmp_path: Path) -> None:
+    before = hub.sha(REPO)
+    hub.fault("move_branch", branch="main", target="step0", path="/tree/", nth=1)
+    folder = Path(snapshot_download(REPO, endpoint=hub.url, cache_dir=tmp_path))
+    assert folder.name == before and (folder / WEIGHTS).read_bytes() == source(small_root, "step2000")
+    assert api.model_info(REPO).sha == hub.sha(REPO) != before
+
+
 def test_expired_fault_makes_the_client_resolve_again(hub: Emulator) -> None:
     hub.fault("expired", route="cdn", nth=1)
     path = cdn_path(hub)

@@ -7,7 +7,7 @@ from typing import Any
 from .access import Access, RateLimiter
 from .api import Api
 from .digests import Digests
-from .faults import Faults
+from .faults import Faults, Rule
 from .messages import HubError, Request, Response, text_response
 from .repository import Library
 from .resolve import Files
@@ -42,6 +42,8 @@ class App:
         rules = self.faults.match(request, target, self.library)
         response = None
         for rule in rules:
+            if rule.spec["kind"] == "move_branch":
+                self._move(rule, target)
             if rule.kind.before and response is None:
                 response = rule.kind.before(request, rule.parameter)
         if response is None:
@@ -59,6 +61,11 @@ class App:
         repository = self.library.find(target.kind, target.repo_id)
         commit = repository.find(target.revision) if repository else None
         return f"{target.kind}/{target.repo_id}@{commit.name if commit else target.revision}/{target.path}"
+
+    def _move(self, rule: Rule, target: Target) -> None:
+        repository = self.library.find(target.kind, target.repo_id)
+        if repository:
+            repository.move_branch(rule.parameter("branch"), rule.parameter("target"))
 
     def _route(self, request: Request, target: Target) -> Response:
         if target.route == "cdn":

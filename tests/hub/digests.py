@@ -32,7 +32,7 @@ def lfs_pointer(sha256: str, size: int) -> bytes:
 class Digests:
     """Computes digests on demand; safe to use from many threads."""
 
-    def __init__(self, cache_path: str | None = None) -> None:
+    def __init__(self, cache_path: str = "") -> None:
         """With no path nothing is remembered."""
         self._path = cache_path
         self._lock = threading.Lock()

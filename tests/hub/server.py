@@ -39,12 +39,12 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         settings: Settings | None = None,
         port: int = 0,
         log: TextIO | None = None,
-        digest_cache: str | None = default_cache_path(),
+        digest_cache: str | None = None,
         tls: tuple[str, str] | None = None,
     ) -> None:
-        """`tls` names the files of a certificate and of its key: then the hub speaks HTTPS."""
+        """`digest_cache` is a file, "" for none; `tls` names a certificate and its key: then the hub speaks HTTPS."""
         self.settings = settings or Settings()
-        self.app = App(root, self.settings, Digests(digest_cache))
+        self.app = App(root, self.settings, Digests(default_cache_path() if digest_cache is None else digest_cache))
         self.stats = Stats(log)
         self.control = Control(self.app, self.stats)
         self.link = Link()

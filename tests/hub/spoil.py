@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -142,6 +143,13 @@ def _body(request: Request, get: Parameters) -> Response:
     return response
 
 
+def _replace(request: Request, response: Response, get: Parameters) -> None:
+    """Only in what the hub made up itself; files are spoiled by flip and body."""
+    if all(isinstance(part, BytesPart) for part in response.body):
+        text = b"".join(part.data for part in response.body).decode()
+        response.body = [BytesPart(re.sub(get("pattern"), get("by"), text).encode())]
+
+
 def _link_loop(request: Request, response: Response, get: Parameters) -> None:
     response.headers["Link"] = f'<{request.origin}{request.target}>; rel="next"'
 
@@ -196,6 +204,8 @@ KINDS: dict[str, Kind] = {
     "no_commit": Kind("no X-Repo-Commit", after=_no_commit),
     "oversize_json": Kind("JSON blown up to `bytes`", {"bytes": 64 << 20}, after=_oversize_json),
     "malformed_json": Kind("JSON cut short with a true length", _at(0.5), after=_malformed_json),
+    "replace": Kind("what `pattern` finds in JSON replaced `by`", {"pattern": "$^", "by": ""}, after=_replace),
+    "move_branch": Kind("`branch` points at `target` before the answer is made", {"branch": "main", "target": None}),
     "link_loop": Kind("a next page that is this page", after=_link_loop),
     "link_away": Kind("a next page at another address", {"url": "http://127.0.0.1:9/"}, after=_link_away),
     "tree_path": Kind("a dangerous path in the tree", {"entry": "../../outside.txt"}, after=_tree_path),
