@@ -1,0 +1,142 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+
+#include "daemon/text/splitter.h"
+
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* White_Space, to stand in a character class. */
+#define SPACE                                                                                                \
+    "\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}"   \
+    "\\x{3000}"
+
+/* \p{L} and \p{N} of Unicode 16: what PCRE2 knows, and what was assigned since Unicode 14. */
+#define LETTER                                                                                               \
+    "\\p{L}\\x{1C89}\\x{1C8A}\\x{A7CB}-\\x{A7CD}\\x{A7DA}-\\x{A7DC}\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{"     \
+    "10D65}"                                                                                                 \
+    "\\x{10D6F}-\\x{10D85}\\x{10EC2}-\\x{10EC4}\\x{1123F}\\x{11240}\\x{11380}-\\x{11389}\\x{1138B}\\x{"      \
+    "1138E}"                                                                                                 \
+    "\\x{11390}-\\x{113B5}\\x{113B7}\\x{113D1}\\x{113D3}\\x{11BC0}-\\x{11BE0}\\x{11F02}\\x{11F04}-\\x{"      \
+    "11F10}"                                                                                                 \
+    "\\x{11F12}-\\x{11F33}\\x{1342F}\\x{13441}-\\x{13446}\\x{13460}-\\x{143FA}\\x{16100}-\\x{1611D}"         \
+    "\\x{16D40}-\\x{16D6C}\\x{18CFF}\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}"          \
+    "\\x{1E4D0}-\\x{1E4EB}\\x{1E5D0}-\\x{1E5ED}\\x{1E5F0}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{"     \
+    "323AF}"
+#define NUMBER                                                                                               \
+    "\\p{N}\\x{10D40}-\\x{10D49}\\x{116D0}-\\x{116E3}\\x{11BF0}-\\x{11BF9}\\x{11F50}-\\x{11F59}"             \
+    "\\x{16130}-\\x{16139}\\x{16D70}-\\x{16D79}\\x{1CCF0}-\\x{1CCF9}\\x{1D2C0}-\\x{1D2D3}\\x{1E4F0}-\\x{"    \
+    "1E4F9}"                                                                                                 \
+    "\\x{1E5F1}-\\x{1E5FA}"
+
+const char splitter_gpt2[] =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+#define CL100K(digits)                                                                                       \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits                               \
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define CL100K_PCRE2(digits)                                                                                 \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n" LETTER NUMBER "]?[" LETTER "]+|[" NUMBER "]" digits              \
+    "| ?[^" SPACE LETTER NUMBER "]+[\\r\\n]*|[" SPACE "]*[\\r\\n]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE     \
+    "]+"
+
+/* Expression in tokenizer.json, translation. */
+static const struct {
+    const char *expression;
+    const char *translation;
+} known[] = {
+    /* GPT-2, GPT-NeoX, OLMo */
+    {splitter_gpt2, "'s|'t|'re|'ve|'m|'ll|'d| ?[" LETTER "]+| ?[" NUMBER "]+| ?[^" SPACE LETTER NUMBER
+                    "]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"},
+    /* OLMo 2, Llama 3 */
+    {CL100K("{1,3}"), CL100K_PCRE2("{1,3}")},
+    /* Qwen 2 */
+    {CL100K(""), CL100K_PCRE2("")},
+};
+
+struct splitter {
+    pcre2_code *code;
+};
+
+struct splitter_match {
+    pcre2_match_data *data;
+};
+
+int splitter_new(const char *expression, struct splitter **ret_splitter, struct err *err)
+{
+    const char *translation = NULL;
+    for (size_t i = 0; i < sizeof known / sizeof known[0] && !translation; i++) {
+        if (strcmp(known[i].expression, expression) == 0)
+            translation = known[i].translation;
+    }
+    if (!translation)
+        return err_set(err, ERR_UNSUPPORTED, "expression is none of those known");
+    struct splitter *splitter = calloc(1, sizeof *splitter);
+    if (!splitter)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    int code;
+    PCRE2_SIZE offset;
+    splitter->code = pcre2_compile((PCRE2_SPTR)translation, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
+                                   &code, &offset, NULL);
+    if (!splitter->code) {
+        char reason[128] = "";
+        (void)pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof reason);
+        free(splitter);
+        return err_set(err, ERR_INTERNAL, "PCRE2 refuses an expression at %zu: %s", (size_t)offset, reason);
+    }
+    /* Where no executable memory may be had (MemoryDenyWriteExecute=), matching is interpreted: slower,
+     * equal. */
+    (void)pcre2_jit_compile(splitter->code, PCRE2_JIT_COMPLETE);
+    *ret_splitter = splitter;
+    return 0;
+}
+
+void splitter_free(struct splitter *splitter)
+{
+    if (!splitter)
+        return;
+    pcre2_code_free(splitter->code);
+    free(splitter);
+}
+
+int splitter_match_new(const struct splitter *splitter, struct splitter_match **ret_match, struct err *err)
+{
+    struct splitter_match *match = calloc(1, sizeof *match);
+    if (match)
+        match->data = pcre2_match_data_create_from_pattern(splitter->code, NULL);
+    if (!match || !match->data) {
+        splitter_match_free(match);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    *ret_match = match;
+    return 0;
+}
+
+void splitter_match_free(struct splitter_match *match)
+{
+    if (!match)
+        return;
+    pcre2_match_data_free(match->data);
+    free(match);
+}
+
+int splitter_next(const struct splitter *splitter, struct splitter_match *match, const char *text,
+                  size_t size, size_t begin, size_t *ret_end, struct err *err)
+{
+    int count =
+        pcre2_match(splitter->code, (PCRE2_SPTR)text, size, begin, PCRE2_NO_UTF_CHECK, match->data, NULL);
+    if (count == PCRE2_ERROR_NOMATCH) {
+        *ret_end = size;
+        return 0;
+    }
+    if (count < 0) {
+        char reason[128] = "";
+        (void)pcre2_get_error_message(count, (PCRE2_UCHAR *)reason, sizeof reason);
+        return err_set(err, ERR_LIMIT, "cutting into words: %s", reason);
+    }
+    const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(match->data);
+    *ret_end = bounds[0] > begin ? bounds[0] : bounds[1];
+    if (*ret_end <= begin)
+        return err_set(err, ERR_INTERNAL, "cutting into words: an empty match");
+    return 0;
+}
