@@ -52,7 +52,9 @@ class Answer:
 class Daemon:
     """One daemon with its own state folder, hub cache and home; `start` again after `stop` or `kill` keeps them."""
 
-    def __init__(self, programs: dict[str, Path], place: Path, hub_url: str | None, options: list[str], env: dict[str, str]):
+    def __init__(
+        self, programs: dict[str, Path], place: Path, hub_url: str | None, options: list[str], env: dict[str, str]
+    ):
         self._programs, self._options = programs, options
         self.state, self.cache, self.home = place / "state", place / "cache", place / "home"
         for folder in (self.state, self.cache, self.home):

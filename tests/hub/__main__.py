@@ -25,9 +25,14 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--log", metavar="FILE", help="append one JSON line per request")
     parser.add_argument(
-        "--digest-cache", metavar="FILE", default=default_cache_path(), help="remembers digests; empty: not (default %(default)s)"
+        "--digest-cache",
+        metavar="FILE",
+        default=default_cache_path(),
+        help="remembers digests; empty: not (default %(default)s)",
     )
-    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="speak HTTPS with this certificate and key (PEM)")
+    parser.add_argument(
+        "--tls", nargs=2, metavar=("CERT", "KEY"), help="speak HTTPS with this certificate and key (PEM)"
+    )
     add_arguments(parser)
     arguments = parser.parse_args()
     try:

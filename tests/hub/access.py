@@ -19,7 +19,9 @@ def check_repo_id(repo_id: str) -> None:
     good = (
         len(repo_id) <= 96
         and len(parts) <= 2
-        and all(re.fullmatch(r"[A-Za-z0-9._-]+", part) and part[0] not in "-." and part[-1] not in "-." for part in parts)
+        and all(
+            re.fullmatch(r"[A-Za-z0-9._-]+", part) and part[0] not in "-." and part[-1] not in "-." for part in parts
+        )
         and "--" not in repo_id
         and ".." not in repo_id
         and not repo_id.endswith(".git")

@@ -29,7 +29,7 @@ class Api:
         if target.action == "whoami":
             return self.whoami(request)
         if target.action == "list":
-            return self.list(request, target)
+            return self.listing(request, target)
         repository = self.access.repository(request, target.kind, target.repo_id)
         if target.action == "refs":
             return self.refs(request, repository)
@@ -66,7 +66,7 @@ class Api:
             }
         )
 
-    def list(self, request: Request, target: Target) -> Response:
+    def listing(self, request: Request, target: Target) -> Response:
         author = request.query.get("author", [None])[0]
         search = request.query.get("search", [""])[0].lower()
         found = []
@@ -110,7 +110,7 @@ class Api:
         top = target.path.strip("/")
         folders = commit.folders()
         if top and top not in folders:
-            message = f"{top} does not exist on \"{target.revision}\""
+            message = f'{top} does not exist on "{target.revision}"'
             raise HubError(404, "EntryNotFound", message, {"X-Repo-Commit": commit.sha})
         recursive, expand = request.flag("recursive"), request.flag("expand")
         prefix = f"{top}/" if top else ""
@@ -277,4 +277,3 @@ def _parameters(file: File | None) -> dict[str, Any]:
                 count *= length
             counts[tensor["dtype"]] = counts.get(tensor["dtype"], 0) + count
     return {"parameters": counts, "total": sum(counts.values())}
-

@@ -137,7 +137,9 @@ class Emulator:
 
     def _call(self, method: str, path: str, value: Any = None) -> Any:
         data = None if value is None else json.dumps(value).encode()
-        request = Request(f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/_emulator/{path}", data, method=method)
+        request = Request(
+            f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/_emulator/{path}", data, method=method
+        )
         try:
             with self._open(request, timeout=60) as answer:
                 return json.load(answer)

@@ -1,14 +1,14 @@
 """/_emulator/…: the emulator's own interface, in JSON. It is neither counted nor slowed nor spoiled.
 
-  GET    /_emulator/stats               counters (?log=1 adds the log)
-  GET    /_emulator/log                 every request since the last reset
-  POST   /_emulator/reset               zeroes counters and log; {"all": true} also removes fault rules, puts
-                                        settings and branches back as they were at the start
-  GET    /_emulator/settings            the knobs;  POST {"bandwidth_bps": 2e8, …} sets some
-  GET    /_emulator/faults              the rules;  POST {"kind": "cut", …} adds one;  DELETE removes all, ?id=N one
-  GET    /_emulator/repositories        what is served: branches, tags and their commits
-  POST   /_emulator/branches            {"repo": "o/n", "branch": "main", "target": "step8"[, "kind": "datasets"]}
-                                        moves or adds a branch;  "target": null deletes it
+GET    /_emulator/stats               counters (?log=1 adds the log)
+GET    /_emulator/log                 every request since the last reset
+POST   /_emulator/reset               zeroes counters and log; {"all": true} also removes fault rules, puts
+                                      settings and branches back as they were at the start
+GET    /_emulator/settings            the knobs;  POST {"bandwidth_bps": 2e8, …} sets some
+GET    /_emulator/faults              the rules;  POST {"kind": "cut", …} adds one;  DELETE removes all, ?id=N one
+GET    /_emulator/repositories        what is served: branches, tags and their commits
+POST   /_emulator/branches            {"repo": "o/n", "branch": "main", "target": "step8"[, "kind": "datasets"]}
+                                      moves or adds a branch;  "target": null deletes it
 """
 
 from __future__ import annotations

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
-from .messages import FilePart, Headers, Request, Response, body_slice, text_response
+from .messages import FilePart, Headers, Part, Request, Response, body_slice, text_response
 from .repository import File
 
 _SINGLE = re.compile(r"^bytes=\s*(\d*)-(\d*)\s*$")
 
 
-def parse_range(header: str | None, size: int) -> tuple[int, int] | None | bool:
-    """(start, end) with end exclusive; None to serve everything; False if nothing of it can be served.
+class Unsatisfiable(Exception):
+    """Nothing of the wanted range lies in the file."""
+
+
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """(start, end) with end exclusive; None to serve everything.
 
     Several ranges in one header, other units and nonsense count as no range, which a server may do.
     """
@@ -21,12 +25,14 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None | bool:
     first, last = match.groups()
     if not first:
         count = min(int(last), size)
-        return (size - count, size) if count else False
+        if not count:
+            raise Unsatisfiable
+        return size - count, size
     start = int(first)
     if last and int(last) < start:
         return None
     if start >= size:
-        return False
+        raise Unsatisfiable
     return start, min(int(last) + 1, size) if last else size
 
 
@@ -49,13 +55,14 @@ def file_response(request: Request, file: File, etag: str, headers: Headers) -> 
     if_match = request.headers.get("If-Match")
     if if_match and if_match.strip() != "*" and f'"{etag}"' not in _tags(if_match):
         return text_response(412, "Precondition Failed")
-    whole = [FilePart(file.source, 0, file.size)]
+    whole: list[Part] = [FilePart(file.source, 0, file.size)]
     wanted = None if request.ignore_range else request.headers.get("Range")
     if_range = request.headers.get("If-Range")
     if if_range is not None and if_range.strip() != f'"{etag}"':
         wanted = None
-    found = parse_range(wanted, file.size)
-    if found is False:
+    try:
+        found = parse_range(wanted, file.size)
+    except Unsatisfiable:
         return text_response(416, "The requested range is not satisfiable", {"Content-Range": f"bytes */{file.size}"})
     if found is None:
         return Response(200, headers, whole)

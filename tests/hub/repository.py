@@ -22,7 +22,8 @@ from .digests import Digests, git_oid, lfs_pointer
 
 KINDS = ("models", "datasets", "spaces")
 LFS_SUFFIXES = (
-    ".safetensors .bin .pt .pth .ckpt .h5 .msgpack .onnx .npy .npz .parquet .arrow .gguf .zip .gz .bz2 .xz .zst .tar .tgz"
+    ".safetensors .bin .pt .pth .ckpt .h5 .msgpack .onnx .npy .npz .parquet .arrow .gguf "
+    ".zip .gz .bz2 .xz .zst .tar .tgz"
 ).split()
 CONFIG_KEYS = {
     "branches", "tags", "pulls", "converts", "shared", "gated", "private", "disabled", "granted", "renamed_from"
@@ -208,7 +209,9 @@ class Repository:
             raise RepositoryError(f"{path}: {error}") from error
         unknown = set(config) - CONFIG_KEYS
         if unknown:
-            raise RepositoryError(f"{path}: unknown key {sorted(unknown)[0]!r}; known: {', '.join(sorted(CONFIG_KEYS))}")
+            raise RepositoryError(
+                f"{path}: unknown key {sorted(unknown)[0]!r}; known: {', '.join(sorted(CONFIG_KEYS))}"
+            )
         return config
 
     def _set_source(self, branch: str, target: str) -> None:

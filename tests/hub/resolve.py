@@ -61,7 +61,9 @@ class Files:
         headers = {"X-Repo-Commit": commit.sha, "Accept-Ranges": "bytes"}
         if not_modified(request, file.etag):
             return Response(304, Headers({"ETag": f'"{file.etag}"', **headers}))
-        path = f"{self.settings.prefix}/api/resolve-cache/{target.kind}/{target.repo_id}/{commit.sha}/{quote(file.path)}"
+        path = (
+            f"{self.settings.prefix}/api/resolve-cache/{target.kind}/{target.repo_id}/{commit.sha}/{quote(file.path)}"
+        )
         query = quote(request.path, safe="") + "=&etag=" + quote(f'"{file.etag}"', safe="")
         return _redirect(307, "Temporary Redirect", f"{path}?{query}", headers)
 

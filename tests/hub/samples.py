@@ -37,7 +37,12 @@ def write_revision(folder: Path, seed: int) -> None:
     }
     (folder / "model.safetensors").write_bytes(safetensors(tensors, {"format": "pt"}))
     (folder / "pytorch_model.bin").write_bytes(random.Random(seed).randbytes(300_000))
-    config = {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "vocab_size": ROWS, "hidden_size": COLUMNS}
+    config = {
+        "architectures": ["GPTNeoXForCausalLM"],
+        "model_type": "gpt_neox",
+        "vocab_size": ROWS,
+        "hidden_size": COLUMNS,
+    }
     (folder / "config.json").write_text(json.dumps(config | {"seed": seed}))
     vocabulary = {f"token {number}": number for number in range(2000)}
     (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocabulary}}))

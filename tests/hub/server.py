@@ -169,7 +169,9 @@ class Connection(BaseHTTPRequestHandler):
         response.headers["Date"] = self.date_time_string()
         response.headers["X-Request-Id"] = f"Root=1-{uuid.uuid4()}"
         if target.route != "cdn" and not self.headers.get("Authorization"):
-            response.headers["X-HF-Warning"] = "unauthenticated; You are sending unauthenticated requests to the HF Hub."
+            response.headers["X-HF-Warning"] = (
+                "unauthenticated; You are sending unauthenticated requests to the HF Hub."
+            )
         return response
 
     def _entry(self, request: Request, target: Target) -> dict[str, Any]:

@@ -26,7 +26,9 @@ class Settings:
     page_size_expand: int = _knob(50, "entries on one page of an expanded tree or of commits")
     lfs_bytes: int = _knob(10 << 20, "files of at least this size are LFS files, whatever their name")
     url_ttl_s: float = _knob(3600.0, "life of a signed CDN address")
-    cdn_host: str = _knob("", "origin of the CDN, http://HOST[:PORT]; default: the other name of this machine, 127.0.0.1 or localhost")
+    cdn_host: str = _knob(
+        "", "origin of the CDN, http://HOST[:PORT]; default: the other name of this machine, 127.0.0.1 or localhost"
+    )
     prefix: str = _knob("", "path before everything, as behind a mirror: /hf")
     gzip: bool = _knob(True, "compress JSON and text for clients that accept it")
     tokens: list = _knob([], "an accepted bearer token; with none named any token is accepted")

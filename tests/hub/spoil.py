@@ -44,7 +44,9 @@ def _status(request: Request, get: Parameters) -> Response:
         headers["RateLimit"] = f'"api";r=0;t={get("ratelimit_t")}'
         headers["RateLimit-Policy"] = '"fixed window";"api";q=500;w=300'
     words = {429: "You have reached a rate limit.", 503: "Service Unavailable"}
-    message = get("message") or words.get(get("status"), "Internal Error - We're working hard to fix this as soon as possible!")
+    message = get("message") or words.get(
+        get("status"), "Internal Error - We're working hard to fix this as soon as possible!"
+    )
     return HubError(get("status"), get("code"), message, headers).response()
 
 
@@ -194,7 +196,9 @@ KINDS: dict[str, Kind] = {
     "expired": Kind("403 as for a signature that expired", before=_expired),
     "ignore_range": Kind("200 and the whole file to a Range request", before=_ignore_range),
     "cut": Kind("close in the body after a fraction, or after `bytes`", {**_at(0.5), "rst": False}, after=_cut),
-    "stall": Kind("wait before the headers, or in the body at fraction/bytes", {"seconds": 5.0, **_at(None)}, after=_stall),
+    "stall": Kind(
+        "wait before the headers, or in the body at fraction/bytes", {"seconds": 5.0, **_at(None)}, after=_stall
+    ),
     "trickle": Kind("a body at so many bits per second", {"bps": 8000.0}, after=_trickle),
     "wrong_length": Kind("Content-Length off by delta", {"delta": 100}, after=_wrong_length),
     "wrong_range": Kind("Content-Range off by delta", {"delta": 1, "size_delta": 0}, after=_wrong_range),
