@@ -30,6 +30,9 @@
 #define LIMIT_PICKLE_BYTES (64 * MIB)                      /* data.pkl */
 #define LIMIT_PICKLE_STACK 65536
 #define LIMIT_PICKLE_MEMO 4000000
+#define LIMIT_PICKLE_OBJECTS 2000000 /* tuples, lists and dictionaries */
+#define LIMIT_PICKLE_ITEMS 8000000   /* in all of them together */
+#define LIMIT_PICKLE_NESTING 16      /* dictionaries around a tensor */
 #define LIMIT_ZIP_ENTRIES 200000
 #define LIMIT_ZIP_DIRECTORY_BYTES (64 * MIB)
 #define LIMIT_TENSORS 100000 /* of one checkpoint */
@@ -49,6 +52,10 @@
 #define LIMIT_WORD_BYTES (16 * MIB)    /* one word of a text: merging needs 40 bytes of memory per byte */
 #define LIMIT_PASSAGE_TOKENS 500000000 /* of all passages of one data set */
 #define LIMIT_PASSAGES 100000000
+
+/* Statistics */
+#define LIMIT_STATISTICS_ELEMENTS (1ULL << 40) /* of one tensor */
+#define LIMIT_STATISTICS_COLUMNS (1ULL << 26)
 
 /* API */
 #define LIMIT_API_BODY_BYTES (1 * MIB)

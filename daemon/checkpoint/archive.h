@@ -1,0 +1,50 @@
+/*
+ * A zip archive as torch.save writes it: stored records under one top folder, read through a byte source.
+ *
+ * libzip reads the directory and finds the records; this file decides what it gets to see and how many bytes
+ * that costs. While the archive is being opened libzip sees the central directory and what follows it; the
+ * bytes before are shown as zeros, so that no tensor data can be taken for a directory and nothing is fetched
+ * that is not needed (libzip searches the last 64 KiB). A record is found through its local header, which
+ * must agree with the directory; it may not reach into another record in use or into the directory. Refused:
+ * compression, encryption, archive comments and trailing bytes, several disks, names that occur twice, names
+ * that leave the archive, a second top folder, records that together exceed the file.
+ */
+#ifndef BIFURCATED_CHECKPOINT_ARCHIVE_H
+#define BIFURCATED_CHECKPOINT_ARCHIVE_H
+
+#include "daemon/base/err.h"
+#include "daemon/base/source.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct archive;
+
+struct archive_record {
+    char *path;       /* as in the directory: "archive/data/12" */
+    const char *name; /* without the top folder: "data/12" */
+    uint64_t size_bytes;
+    uint64_t index;  /* libzip's */
+    uint64_t offset; /* of its first byte in the source; 0 until it is located */
+};
+
+/* Opens an archive over `source`, which it borrows. Reads the last 32 KiB and the rest of the directory, if
+ * that is larger. The caller closes *ret_archive. */
+int archive_open(struct source *source, struct archive **ret_archive, struct err *err);
+
+/* NULL is allowed. */
+void archive_close(struct archive *archive);
+
+/* The record of a name, or NULL. */
+struct archive_record *archive_find(struct archive *archive, const char *name);
+
+/* Fetches the first `size` bytes of the file at once: the small records that torch.save puts there. */
+int archive_prefetch_head(struct archive *archive, uint64_t size, struct err *err);
+
+/* Finds where the record's bytes lie and sets record->offset; reads its local header on the first call. */
+int archive_locate(struct archive *archive, struct archive_record *record, struct err *err);
+
+/* Reads `size` bytes at `offset` of the source; what was fetched before is not fetched again. */
+int archive_read(struct archive *archive, uint64_t offset, void *data, size_t size, struct err *err);
+
+#endif

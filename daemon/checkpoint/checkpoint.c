@@ -1,0 +1,255 @@
+#include "daemon/checkpoint/checkpoint.h"
+
+#include "daemon/base/limits.h"
+#include "daemon/checkpoint/shard.h"
+#include "daemon/checkpoint/shard_index.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The layouts in the order in which they are looked for. */
+static const struct layout {
+    const char *file;
+    enum shard_format format;
+    int is_index;
+} layouts[] = {
+    {"model.safetensors", SHARD_FORMAT_SAFETENSORS, 0},
+    {"model.safetensors.index.json", SHARD_FORMAT_SAFETENSORS, 1},
+    {"pytorch_model.bin", SHARD_FORMAT_TORCH_ZIP, 0},
+    {"pytorch_model.bin.index.json", SHARD_FORMAT_TORCH_ZIP, 1},
+};
+
+#define LAYOUT_COUNT (sizeof layouts / sizeof layouts[0])
+
+struct checkpoint {
+    struct checkpoint_files files; /* unused without an index */
+    enum shard_format format;
+    struct shard_index *index; /* NULL for a single file */
+    struct shard **shards;     /* one per file; NULL until it is opened */
+    char *single_name;         /* the file's name, without an index */
+};
+
+static size_t file_count(const struct checkpoint *checkpoint)
+{
+    return checkpoint->index ? checkpoint->index->file_count : 1;
+}
+
+static const char *file_name(const struct checkpoint *checkpoint, size_t file)
+{
+    return checkpoint->index ? checkpoint->index->files[file] : checkpoint->single_name;
+}
+
+static int read_index(struct checkpoint *checkpoint, const char *name, struct err *err)
+{
+    struct source *source = NULL;
+    char *text = NULL;
+    int code = checkpoint->files.open(checkpoint->files.context, name, &source, err);
+    if (code)
+        return code;
+    if (source->size_bytes > LIMIT_INDEX_JSON_BYTES) {
+        code = err_set(err, ERR_LIMIT, "%s: %" PRIu64 " bytes exceed the limit of %zu", name,
+                       source->size_bytes, LIMIT_INDEX_JSON_BYTES);
+        goto out;
+    }
+    text = malloc((size_t)source->size_bytes + 1);
+    if (!text) {
+        code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);
+        goto out;
+    }
+    code = source_read(source, 0, text, (size_t)source->size_bytes, err);
+    if (!code && shard_index_parse(text, (size_t)source->size_bytes, &checkpoint->index, err))
+        code = err_wrap(err, "%s", name);
+out:
+    free(text);
+    source_close(source);
+    return code;
+}
+
+/* Allocates the shards and, where there is no index, opens the one file over `source`. */
+static int open_shards(struct checkpoint *checkpoint, struct source *source, struct err *err)
+{
+    checkpoint->shards = calloc(file_count(checkpoint), sizeof(struct shard *));
+    if (!checkpoint->shards) {
+        source_close(source);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    return source ? shard_open(source, checkpoint->format, &checkpoint->shards[0], err) : 0;
+}
+
+static const struct layout *choose_layout(const struct checkpoint_files *files, enum checkpoint_prefer prefer)
+{
+    size_t first = prefer == CHECKPOINT_PREFER_TORCH ? LAYOUT_COUNT / 2 : 0;
+    for (size_t i = 0; i < LAYOUT_COUNT; i++) {
+        const struct layout *layout = &layouts[(first + i) % LAYOUT_COUNT];
+        if (files->has(files->context, layout->file))
+            return layout;
+    }
+    return NULL;
+}
+
+int checkpoint_open(const struct checkpoint_files *files, enum checkpoint_prefer prefer,
+                    struct checkpoint **ret_checkpoint, struct err *err)
+{
+    const struct layout *layout = choose_layout(files, prefer);
+    struct source *source = NULL;
+    int code = 0;
+    if (!layout)
+        return err_set(err, ERR_NOT_FOUND, "no weights: none of %s, %s, %s, %s is there", layouts[0].file,
+                       layouts[1].file, layouts[2].file, layouts[3].file);
+    struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
+    if (!checkpoint)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    checkpoint->files = *files;
+    checkpoint->format = layout->format;
+    checkpoint->single_name = strdup(layout->file);
+    if (!checkpoint->single_name)
+        code = err_set(err, ERR_NO_MEMORY, "out of memory");
+    else if (layout->is_index)
+        code = read_index(checkpoint, layout->file, err);
+    else
+        code = files->open(files->context, layout->file, &source, err);
+    if (!code)
+        code = open_shards(checkpoint, source, err);
+    if (code) {
+        checkpoint_close(checkpoint);
+        return code;
+    }
+    *ret_checkpoint = checkpoint;
+    return 0;
+}
+
+int checkpoint_open_source(struct source *source, struct checkpoint **ret_checkpoint, struct err *err)
+{
+    int code;
+    struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
+    char *name = strdup(source->name);
+    if (!checkpoint || !name) {
+        code = err_set(err, ERR_NO_MEMORY, "out of memory");
+        source_close(source);
+        free(name);
+        goto out;
+    }
+    checkpoint->single_name = name;
+    code = shard_detect(source, &checkpoint->format, err);
+    if (code)
+        source_close(source);
+    else
+        code = open_shards(checkpoint, source, err);
+    if (code)
+        goto out;
+    *ret_checkpoint = checkpoint;
+    checkpoint = NULL;
+out:
+    checkpoint_close(checkpoint);
+    return code;
+}
+
+void checkpoint_close(struct checkpoint *checkpoint)
+{
+    if (!checkpoint)
+        return;
+    for (size_t i = 0; checkpoint->shards && i < file_count(checkpoint); i++)
+        shard_close(checkpoint->shards[i]);
+    free(checkpoint->shards);
+    shard_index_free(checkpoint->index);
+    free(checkpoint->single_name);
+    free(checkpoint);
+}
+
+size_t checkpoint_name_count(const struct checkpoint *checkpoint)
+{
+    return checkpoint->index ? checkpoint->index->entry_count : shard_count(checkpoint->shards[0]);
+}
+
+const char *checkpoint_name(const struct checkpoint *checkpoint, size_t index)
+{
+    return checkpoint->index ? checkpoint->index->entries[index].tensor
+                             : shard_name(checkpoint->shards[0], index);
+}
+
+int checkpoint_has(const struct checkpoint *checkpoint, const char *name)
+{
+    size_t index;
+    return checkpoint->index ? shard_index_find(checkpoint->index, name) != NULL
+                             : shard_find(checkpoint->shards[0], name, &index);
+}
+
+/* Opens the shard that an index names, once. */
+static int open_shard(struct checkpoint *checkpoint, size_t file, struct err *err)
+{
+    const char *name = file_name(checkpoint, file);
+    struct source *source = NULL;
+    if (checkpoint->shards[file])
+        return 0;
+    if (!checkpoint->files.has(checkpoint->files.context, name))
+        return err_set(err, ERR_NOT_FOUND, "%s: named by the index, but not there", name);
+    int code = checkpoint->files.open(checkpoint->files.context, name, &source, err);
+    return code ? code : shard_open(source, checkpoint->format, &checkpoint->shards[file], err);
+}
+
+int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
+                    struct err *err)
+{
+    size_t file = 0, index = 0;
+    struct shard_tensor tensor;
+    if (checkpoint->index) {
+        const struct shard_index_entry *entry = shard_index_find(checkpoint->index, name);
+        if (!entry)
+            return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s", name);
+        file = entry->file;
+        int code = open_shard(checkpoint, file, err);
+        if (code)
+            return code;
+    }
+    const struct shard *shard = checkpoint->shards[file];
+    if (!shard_find(shard, name, &index)) {
+        if (checkpoint->index)
+            return err_set(err, ERR_MISMATCH,
+                           "%.200s: the index says that tensor %.120s lies here, but it does not",
+                           file_name(checkpoint, file), name);
+        return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s", name);
+    }
+    shard_describe(shard, index, &tensor);
+    if (tensor.is_repeating)
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "tensor %.200s: its elements repeat in memory, so that it claims more bytes than the file holds",
+            name);
+    *ret_tensor = (struct checkpoint_tensor){
+        .name = tensor.name,
+        .dtype = tensor.dtype,
+        .shape = tensor.shape,
+        .size_bytes = tensor.size_bytes,
+        .file = file_name(checkpoint, file),
+        .is_contiguous = tensor.is_contiguous,
+        .shard = file,
+        .index = index,
+    };
+    return 0;
+}
+
+void checkpoint_will_need(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor)
+{
+    shard_will_need(checkpoint->shards[tensor->shard], tensor->index);
+}
+
+int checkpoint_read(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor, void *data,
+                    size_t size, struct err *err)
+{
+    if (size != tensor->size_bytes)
+        return err_set(err, ERR_INVALID, "tensor %.200s has %" PRIu64 " bytes, not %zu", tensor->name,
+                       tensor->size_bytes, size);
+    return checkpoint_read_range(checkpoint, tensor, 0, data, size, err);
+}
+
+int checkpoint_read_range(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor,
+                          uint64_t offset, void *data, size_t size, struct err *err)
+{
+    return shard_read(checkpoint->shards[tensor->shard], tensor->index, offset, data, size, err);
+}
+
+const void *checkpoint_map(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor)
+{
+    return shard_map(checkpoint->shards[tensor->shard], tensor->index);
+}

@@ -1,0 +1,88 @@
+/*
+ * A restricted unpickler: it builds the plain data of a state dict and can do nothing else.
+ *
+ * No class is looked up and nothing is called. A short table says which names may occur (OrderedDict,
+ * storages and dtypes, the functions that describe a tensor) and what each stands for; everything else is
+ * refused by its name, and so is every opcode that torch.save does not write with its default protocol 2.
+ * Stack, memo, objects and their items are bounded (base/limits.h); nothing recurses on the input. The list
+ * follows torch/_weights_only_unpickler.py, cut down to what state dicts hold.
+ */
+#ifndef BIFURCATED_CHECKPOINT_PICKLE_H
+#define BIFURCATED_CHECKPOINT_PICKLE_H
+
+#include "daemon/base/err.h"
+#include "gpu/tensor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum pickle_kind {
+    PICKLE_KIND_NONE,
+    PICKLE_KIND_BOOL,
+    PICKLE_KIND_INTEGER,
+    PICKLE_KIND_REAL,
+    PICKLE_KIND_TEXT,
+    PICKLE_KIND_TUPLE,
+    PICKLE_KIND_LIST,
+    PICKLE_KIND_DICT,
+    PICKLE_KIND_GLOBAL,
+    PICKLE_KIND_STORAGE,
+    PICKLE_KIND_TENSOR,
+};
+
+struct pickle_text {
+    uint32_t offset, size; /* in the pickle's bytes */
+};
+
+struct pickle_value {
+    enum pickle_kind kind;
+    union {
+        int64_t integer; /* also of a bool */
+        double real;
+        struct pickle_text text;
+        uint32_t index; /* into objects (tuple, list, dict), globals, storages or tensors */
+    };
+};
+
+/* The values of a tuple or list; of a dict, keys and values in turn, in the order of insertion. */
+struct pickle_object {
+    struct pickle_value *items;
+    uint32_t count, capacity;
+};
+
+struct pickle_storage {
+    struct pickle_text key; /* of the record that holds its bytes */
+    int is_typed;           /* 0: `dtype` is unset and `element_count` counts bytes */
+    enum tensor_dtype dtype;
+    uint64_t element_count;
+};
+
+struct pickle_tensor {
+    uint32_t storage;
+    enum tensor_dtype dtype;
+    struct tensor_shape shape;
+    uint64_t stride[LIMIT_TENSOR_DIMS]; /* in elements */
+    uint64_t offset;                    /* of its first element in the storage, in elements */
+};
+
+struct pickle {
+    const char *data; /* borrowed: the texts lie in it */
+    struct pickle_value root;
+    struct pickle_object *objects;
+    struct pickle_storage *storages;
+    struct pickle_tensor *tensors;
+    size_t object_count, object_capacity;
+    size_t storage_count, storage_capacity;
+    size_t tensor_count, tensor_capacity;
+    size_t item_count; /* of all objects */
+};
+
+/* Reads a pickle of at most LIMIT_PICKLE_BYTES. Each tensor is checked to lie inside of its storage.
+ * ERR_UNSUPPORTED names what is not allowed; ERR_FORMAT says where the bytes are wrong; ERR_LIMIT. `data`
+ * must outlive *ret_pickle, which the caller frees. */
+int pickle_load(const void *data, size_t size, struct pickle **ret_pickle, struct err *err);
+
+/* NULL is allowed. */
+void pickle_free(struct pickle *pickle);
+
+#endif

@@ -1,0 +1,80 @@
+#include "daemon/checkpoint/pickle_global.h"
+
+#include <string.h>
+
+#define STORAGE(name, dtype)                                                                                 \
+    {                                                                                                        \
+        "torch", name, PICKLE_GLOBAL_KIND_STORAGE, dtype                                                     \
+    }
+#define DTYPE(name, dtype)                                                                                   \
+    {                                                                                                        \
+        "torch", name, PICKLE_GLOBAL_KIND_DTYPE, dtype                                                       \
+    }
+
+static const struct pickle_global globals[] = {
+    {"collections", "OrderedDict", PICKLE_GLOBAL_KIND_ORDERED_DICT, 0},
+    {"torch", "Size", PICKLE_GLOBAL_KIND_SIZE, 0},
+    {"torch._utils", "_rebuild_tensor_v2", PICKLE_GLOBAL_KIND_REBUILD_TENSOR, 0},
+    {"torch._utils", "_rebuild_tensor_v3", PICKLE_GLOBAL_KIND_REBUILD_TENSOR_DTYPE, 0},
+    {"torch._utils", "_rebuild_parameter", PICKLE_GLOBAL_KIND_REBUILD_PARAMETER, 0},
+    {"torch._utils", "_rebuild_parameter_with_state", PICKLE_GLOBAL_KIND_REBUILD_PARAMETER, 0},
+    {"torch.storage", "UntypedStorage", PICKLE_GLOBAL_KIND_UNTYPED_STORAGE, 0},
+    STORAGE("BoolStorage", TENSOR_DTYPE_BOOL),
+    STORAGE("ByteStorage", TENSOR_DTYPE_U8),
+    STORAGE("CharStorage", TENSOR_DTYPE_I8),
+    STORAGE("ShortStorage", TENSOR_DTYPE_I16),
+    STORAGE("IntStorage", TENSOR_DTYPE_I32),
+    STORAGE("LongStorage", TENSOR_DTYPE_I64),
+    STORAGE("HalfStorage", TENSOR_DTYPE_F16),
+    STORAGE("BFloat16Storage", TENSOR_DTYPE_BF16),
+    STORAGE("FloatStorage", TENSOR_DTYPE_F32),
+    STORAGE("DoubleStorage", TENSOR_DTYPE_F64),
+    STORAGE("ComplexFloatStorage", TENSOR_DTYPE_C64),
+    DTYPE("bool", TENSOR_DTYPE_BOOL),
+    DTYPE("uint8", TENSOR_DTYPE_U8),
+    DTYPE("int8", TENSOR_DTYPE_I8),
+    DTYPE("uint16", TENSOR_DTYPE_U16),
+    DTYPE("int16", TENSOR_DTYPE_I16),
+    DTYPE("uint32", TENSOR_DTYPE_U32),
+    DTYPE("int32", TENSOR_DTYPE_I32),
+    DTYPE("uint64", TENSOR_DTYPE_U64),
+    DTYPE("int64", TENSOR_DTYPE_I64),
+    DTYPE("float16", TENSOR_DTYPE_F16),
+    DTYPE("bfloat16", TENSOR_DTYPE_BF16),
+    DTYPE("float32", TENSOR_DTYPE_F32),
+    DTYPE("float64", TENSOR_DTYPE_F64),
+    DTYPE("complex64", TENSOR_DTYPE_C64),
+    DTYPE("float8_e4m3fn", TENSOR_DTYPE_F8_E4M3),
+    DTYPE("float8_e5m2", TENSOR_DTYPE_F8_E5M2),
+    DTYPE("float8_e4m3fnuz", TENSOR_DTYPE_F8_E4M3FNUZ),
+    DTYPE("float8_e5m2fnuz", TENSOR_DTYPE_F8_E5M2FNUZ),
+    DTYPE("float8_e8m0fnu", TENSOR_DTYPE_F8_E8M0),
+};
+
+#define GLOBAL_COUNT ((uint32_t)(sizeof globals / sizeof globals[0]))
+
+static int equals(const char *text, const char *bytes, size_t size)
+{
+    return strlen(text) == size && memcmp(text, bytes, size) == 0;
+}
+
+int pickle_global_find(const char *module, size_t module_size, const char *name, size_t name_size,
+                       uint32_t *ret_index, struct err *err)
+{
+    for (uint32_t i = 0; i < GLOBAL_COUNT; i++) {
+        if (equals(globals[i].module, module, module_size) && equals(globals[i].name, name, name_size)) {
+            *ret_index = i;
+            return 0;
+        }
+    }
+    int module_shown = module_size > 100 ? 100 : (int)module_size;
+    int name_shown = name_size > 100 ? 100 : (int)name_size;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "%.*s.%.*s is not allowed: only plain state dicts are read, and nothing is ever executed",
+                   module_shown, module, name_shown, name);
+}
+
+const struct pickle_global *pickle_global_at(uint32_t index)
+{
+    return &globals[index];
+}

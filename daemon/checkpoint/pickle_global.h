@@ -1,0 +1,38 @@
+/*
+ * The names that a pickled state dict may use, and what each means. Private to the unpickler.
+ */
+#ifndef BIFURCATED_CHECKPOINT_PICKLE_GLOBAL_H
+#define BIFURCATED_CHECKPOINT_PICKLE_GLOBAL_H
+
+#include "daemon/base/err.h"
+#include "gpu/tensor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum pickle_global_kind {
+    PICKLE_GLOBAL_KIND_ORDERED_DICT,         /* () -> an empty dict */
+    PICKLE_GLOBAL_KIND_SIZE,                 /* (tuple) -> the tuple */
+    PICKLE_GLOBAL_KIND_REBUILD_TENSOR,       /* (storage, offset, size, stride, grad, hooks[, metadata]) */
+    PICKLE_GLOBAL_KIND_REBUILD_TENSOR_DTYPE, /* the same with a dtype after hooks */
+    PICKLE_GLOBAL_KIND_REBUILD_PARAMETER,    /* (tensor, grad, hooks[, state]) -> the tensor */
+    PICKLE_GLOBAL_KIND_STORAGE,              /* names a typed storage */
+    PICKLE_GLOBAL_KIND_UNTYPED_STORAGE,      /* names a storage of bytes */
+    PICKLE_GLOBAL_KIND_DTYPE,                /* names a dtype */
+};
+
+struct pickle_global {
+    const char *module;
+    const char *name;
+    enum pickle_global_kind kind;
+    enum tensor_dtype dtype; /* of STORAGE and DTYPE */
+};
+
+/* Finds a name, given as bytes without a final 0; ERR_UNSUPPORTED names it if it is not allowed. */
+int pickle_global_find(const char *module, size_t module_size, const char *name, size_t name_size,
+                       uint32_t *ret_index, struct err *err);
+
+/* The table's row; `index` comes from pickle_global_find. */
+const struct pickle_global *pickle_global_at(uint32_t index);
+
+#endif

@@ -1,0 +1,157 @@
+#include "daemon/checkpoint/pickle_machine.h"
+
+#include "daemon/base/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int pickle_machine_init(struct pickle_machine *machine, const void *data, size_t size, struct pickle *pickle,
+                        struct err *err)
+{
+    *machine = (struct pickle_machine){.data = data, .size = size, .pickle = pickle, .err = err};
+    machine->stack = calloc(LIMIT_PICKLE_STACK, sizeof *machine->stack);
+    machine->marks = calloc(LIMIT_PICKLE_STACK, sizeof *machine->marks);
+    if (!machine->stack || !machine->marks)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    return 0;
+}
+
+void pickle_machine_done(struct pickle_machine *machine)
+{
+    free(machine->stack);
+    free(machine->marks);
+    free(machine->memo);
+    free(machine->memo_is_set);
+}
+
+const unsigned char *pickle_machine_take(struct pickle_machine *machine, size_t size)
+{
+    if (size > machine->size - machine->at) {
+        (void)err_set(machine->err, ERR_FORMAT, "truncated: %zu bytes are needed at byte %zu of %zu", size,
+                      machine->at, machine->size);
+        return NULL;
+    }
+    const unsigned char *bytes = machine->data + machine->at;
+    machine->at += size;
+    return bytes;
+}
+
+int pickle_machine_push(struct pickle_machine *machine, struct pickle_value value)
+{
+    if (machine->depth == LIMIT_PICKLE_STACK)
+        return err_set(machine->err, ERR_LIMIT, "the stack exceeds the limit of %d values",
+                       LIMIT_PICKLE_STACK);
+    machine->stack[machine->depth++] = value;
+    return 0;
+}
+
+const struct pickle_value *pickle_machine_top(struct pickle_machine *machine)
+{
+    uint32_t floor = machine->mark_count ? machine->marks[machine->mark_count - 1] : 0;
+    if (machine->depth > floor)
+        return &machine->stack[machine->depth - 1];
+    (void)err_set(machine->err, ERR_FORMAT, "the stack is empty where a value is needed");
+    return NULL;
+}
+
+int pickle_machine_pop(struct pickle_machine *machine, struct pickle_value *ret_value)
+{
+    const struct pickle_value *top = pickle_machine_top(machine);
+    if (!top)
+        return machine->err->code;
+    *ret_value = *top;
+    machine->depth--;
+    return 0;
+}
+
+int pickle_machine_pop_mark(struct pickle_machine *machine, const struct pickle_value **ret_values,
+                            uint32_t *ret_count)
+{
+    if (machine->mark_count == 0)
+        return err_set(machine->err, ERR_FORMAT, "there is no mark on the stack");
+    uint32_t mark = machine->marks[--machine->mark_count];
+    *ret_values = machine->stack + mark;
+    *ret_count = machine->depth - mark;
+    machine->depth = mark;
+    return 0;
+}
+
+int pickle_machine_memo_set(struct pickle_machine *machine, size_t index)
+{
+    const struct pickle_value *top = pickle_machine_top(machine);
+    if (!top)
+        return machine->err->code;
+    if (index >= LIMIT_PICKLE_MEMO)
+        return err_set(machine->err, ERR_LIMIT, "memo entry %zu exceeds the limit of %d", index,
+                       LIMIT_PICKLE_MEMO);
+    if (index >= machine->memo_capacity) {
+        size_t capacity = machine->memo_capacity ? machine->memo_capacity : 256;
+        while (capacity <= index)
+            capacity *= 2;
+        struct pickle_value *memo = realloc(machine->memo, capacity * sizeof *memo);
+        if (memo)
+            machine->memo = memo;
+        unsigned char *is_set = realloc(machine->memo_is_set, capacity);
+        if (is_set)
+            machine->memo_is_set = is_set;
+        if (!memo || !is_set)
+            return err_set(machine->err, ERR_NO_MEMORY, "out of memory");
+        memset(is_set + machine->memo_capacity, 0, capacity - machine->memo_capacity);
+        machine->memo_capacity = capacity;
+    }
+    machine->memo[index] = *top;
+    machine->memo_is_set[index] = 1;
+    return 0;
+}
+
+int pickle_machine_memo_get(struct pickle_machine *machine, size_t index)
+{
+    if (index >= machine->memo_capacity || !machine->memo_is_set[index])
+        return err_set(machine->err, ERR_FORMAT, "memo entry %zu was never set", index);
+    return pickle_machine_push(machine, machine->memo[index]);
+}
+
+int pickle_machine_push_object(struct pickle_machine *machine, enum pickle_kind kind,
+                               const struct pickle_value *values, uint32_t count)
+{
+    struct pickle *pickle = machine->pickle;
+    if (pickle->object_count == LIMIT_PICKLE_OBJECTS)
+        return err_set(machine->err, ERR_LIMIT, "more than the limit of %d objects", LIMIT_PICKLE_OBJECTS);
+    if (pickle->object_count == pickle->object_capacity) {
+        size_t capacity = pickle->object_capacity ? pickle->object_capacity * 2 : 256;
+        struct pickle_object *objects = realloc(pickle->objects, capacity * sizeof *objects);
+        if (!objects)
+            return err_set(machine->err, ERR_NO_MEMORY, "out of memory");
+        pickle->objects = objects;
+        pickle->object_capacity = capacity;
+    }
+    uint32_t index = (uint32_t)pickle->object_count++;
+    pickle->objects[index] = (struct pickle_object){0};
+    int code = pickle_machine_extend(machine, index, values, count);
+    if (code)
+        return code;
+    return pickle_machine_push(machine, (struct pickle_value){.kind = kind, .index = index});
+}
+
+int pickle_machine_extend(struct pickle_machine *machine, uint32_t object, const struct pickle_value *values,
+                          uint32_t count)
+{
+    struct pickle_object *target = &machine->pickle->objects[object];
+    if (count == 0)
+        return 0;
+    if (machine->pickle->item_count + count > LIMIT_PICKLE_ITEMS)
+        return err_set(machine->err, ERR_LIMIT, "more than the limit of %d items", LIMIT_PICKLE_ITEMS);
+    if (count > target->capacity - target->count) {
+        /* An object that grows at all, a list or dict, grows by doubling; a tuple is made once. */
+        uint32_t capacity = target->count ? (target->count + count) * 2 : count;
+        struct pickle_value *items = realloc(target->items, capacity * sizeof *items);
+        if (!items)
+            return err_set(machine->err, ERR_NO_MEMORY, "out of memory");
+        target->items = items;
+        target->capacity = capacity;
+    }
+    memcpy(target->items + target->count, values, count * sizeof *values);
+    target->count += count;
+    machine->pickle->item_count += count;
+    return 0;
+}

@@ -1,0 +1,57 @@
+/*
+ * One open file of a checkpoint, of either format: its tensors and their bytes. Private to checkpoint.c.
+ */
+#ifndef BIFURCATED_CHECKPOINT_SHARD_H
+#define BIFURCATED_CHECKPOINT_SHARD_H
+
+#include "daemon/base/err.h"
+#include "daemon/base/source.h"
+#include "gpu/tensor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum shard_format { SHARD_FORMAT_SAFETENSORS, SHARD_FORMAT_TORCH_ZIP };
+
+struct shard_tensor {
+    const char *name; /* borrowed from the shard */
+    enum tensor_dtype dtype;
+    struct tensor_shape shape;
+    uint64_t size_bytes; /* contiguous */
+    int is_contiguous;
+    int is_repeating; /* its elements claim more bytes than its storage has */
+};
+
+struct shard;
+
+/* Opens a file of a known format. Takes over `source`, also when it fails. */
+int shard_open(struct source *source, enum shard_format format, struct shard **ret_shard, struct err *err);
+
+/* NULL is allowed. */
+void shard_close(struct shard *shard);
+
+/* The format of a file by its first bytes; what is neither is taken for a torch file, whose reader explains
+ * it.
+ */
+int shard_detect(struct source *source, enum shard_format *ret_format, struct err *err);
+
+/* The tensors, sorted by name. */
+size_t shard_count(const struct shard *shard);
+const char *shard_name(const struct shard *shard, size_t index);
+
+/* Whether there is such a tensor; then *ret_index is set. */
+int shard_find(const struct shard *shard, const char *name, size_t *ret_index);
+
+/* Describes a tensor. */
+void shard_describe(const struct shard *shard, size_t index, struct shard_tensor *ret_tensor);
+
+/* Reads `size` of the tensor's contiguous bytes from `offset`. */
+int shard_read(struct shard *shard, size_t index, uint64_t offset, void *data, size_t size, struct err *err);
+
+/* Announces the reading of a tensor. */
+void shard_will_need(struct shard *shard, size_t index);
+
+/* The contiguous bytes in place, or NULL. */
+const void *shard_map(struct shard *shard, size_t index);
+
+#endif

@@ -1,0 +1,181 @@
+#include "daemon/checkpoint/state_dict.h"
+
+#include "daemon/base/buf.h"
+#include "daemon/base/checked.h"
+#include "daemon/base/limits.h"
+#include "daemon/checkpoint/pickle.h"
+#include "daemon/checkpoint/tensor_name.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One object on the way from the root to a tensor. */
+struct level {
+    uint32_t object;
+    int is_dict;
+    uint32_t next;      /* the item to be seen next */
+    size_t prefix_size; /* of the name up to here */
+};
+
+struct walk {
+    const struct pickle *pickle;
+    struct state_dict *state_dict;
+    struct level levels[LIMIT_PICKLE_NESTING];
+    int depth;
+    size_t visit_count;
+    struct buf name;
+    struct err *err;
+};
+
+/* Puts the key of an item behind the present prefix. */
+static int append_key(struct walk *walk, const struct level *level, uint32_t item)
+{
+    const struct pickle_object *object = &walk->pickle->objects[level->object];
+    struct pickle_value key = {.kind = PICKLE_KIND_INTEGER, .integer = item};
+    if (level->is_dict)
+        key = object->items[item];
+    if (level->prefix_size)
+        (void)buf_append_char(&walk->name, '.');
+    if (key.kind == PICKLE_KIND_TEXT)
+        (void)buf_append(&walk->name, walk->pickle->data + key.text.offset, key.text.size);
+    else if (key.kind == PICKLE_KIND_INTEGER)
+        (void)buf_appendf(&walk->name, "%" PRId64, key.integer);
+    else
+        return err_set(walk->err, ERR_UNSUPPORTED, "a key in the state dict is neither text nor a number");
+    return buf_check(&walk->name, "the name of a tensor", walk->err);
+}
+
+static int add_tensor(struct walk *walk, uint32_t index)
+{
+    const struct pickle_tensor *tensor = &walk->pickle->tensors[index];
+    const struct pickle_storage *storage = &walk->pickle->storages[tensor->storage];
+    struct state_dict *state_dict = walk->state_dict;
+    struct state_dict_tensor *added = &state_dict->tensors[state_dict->count];
+    int code = tensor_name_check(buf_text(&walk->name), walk->name.size, walk->err);
+    if (code)
+        return code;
+    *added = (struct state_dict_tensor){
+        .dtype = tensor->dtype,
+        .shape = tensor->shape,
+        .offset = tensor->offset,
+        .storage_bytes = storage->element_count,
+    };
+    memcpy(added->stride, tensor->stride, sizeof added->stride);
+    memcpy(added->storage_key, walk->pickle->data + storage->key.offset, storage->key.size);
+    if (storage->is_typed &&
+        checked_mul_u64(storage->element_count, tensor_dtype_bits(storage->dtype) / 8, &added->storage_bytes))
+        return err_set(walk->err, ERR_FORMAT, "the size of a storage overflows");
+    added->name = strdup(buf_text(&walk->name));
+    if (!added->name)
+        return err_set(walk->err, ERR_NO_MEMORY, "out of memory");
+    state_dict->count++;
+    return 0;
+}
+
+/* Goes into a dictionary, list or tuple that has items; other values are none of ours. */
+static int enter(struct walk *walk, struct pickle_value value)
+{
+    int is_dict = value.kind == PICKLE_KIND_DICT;
+    if (!is_dict && value.kind != PICKLE_KIND_LIST && value.kind != PICKLE_KIND_TUPLE)
+        return 0;
+    if (walk->depth == LIMIT_PICKLE_NESTING)
+        return err_set(walk->err, ERR_LIMIT, "the state dict is nested deeper than the limit of %d",
+                       LIMIT_PICKLE_NESTING);
+    walk->levels[walk->depth++] =
+        (struct level){.object = value.index, .is_dict = is_dict, .prefix_size = walk->name.size};
+    return 0;
+}
+
+/* Sees one item of the innermost level, or leaves that level. Objects may share others through the memo, so
+ * the number of visits is bounded on its own: 16 levels of 1000 references each would never end. */
+static int step(struct walk *walk)
+{
+    struct level *level = &walk->levels[walk->depth - 1];
+    const struct pickle_object *object = &walk->pickle->objects[level->object];
+    walk->name.size = level->prefix_size;
+    if (level->next >= object->count) {
+        walk->depth--;
+        return 0;
+    }
+    if (++walk->visit_count > LIMIT_PICKLE_ITEMS)
+        return err_set(walk->err, ERR_LIMIT, "more than the limit of %d items", LIMIT_PICKLE_ITEMS);
+    uint32_t item = level->next;
+    level->next += level->is_dict ? 2 : 1;
+    struct pickle_value value = object->items[level->is_dict ? item + 1 : item];
+    int is_tensor = value.kind == PICKLE_KIND_TENSOR;
+    if (!is_tensor && value.kind != PICKLE_KIND_DICT && value.kind != PICKLE_KIND_LIST &&
+        value.kind != PICKLE_KIND_TUPLE)
+        return 0;
+    if (is_tensor && walk->state_dict->count == LIMIT_TENSORS)
+        return err_set(walk->err, ERR_LIMIT, "more than the limit of %d tensors", LIMIT_TENSORS);
+    int code = append_key(walk, level, item);
+    if (code)
+        return code;
+    return is_tensor ? add_tensor(walk, value.index) : enter(walk, value);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct state_dict_tensor *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+static int sort_tensors(struct state_dict *state_dict, struct err *err)
+{
+    if (state_dict->count)
+        qsort(state_dict->tensors, state_dict->count, sizeof *state_dict->tensors, compare_names);
+    for (size_t i = 1; i < state_dict->count; i++) {
+        if (strcmp(state_dict->tensors[i - 1].name, state_dict->tensors[i].name) == 0)
+            return err_set(err, ERR_FORMAT, "two tensors are named %.200s", state_dict->tensors[i].name);
+    }
+    return 0;
+}
+
+int state_dict_parse(const void *data, size_t size, struct state_dict **ret_state_dict, struct err *err)
+{
+    struct pickle *pickle = NULL;
+    struct state_dict *state_dict = NULL;
+    struct walk walk = {.err = err};
+    buf_init(&walk.name, LIMIT_TENSOR_NAME_BYTES);
+    int code = pickle_load(data, size, &pickle, err);
+    if (code)
+        goto out;
+    if (pickle->root.kind != PICKLE_KIND_DICT) {
+        code = err_set(err, ERR_UNSUPPORTED, "the file holds something else than a state dict");
+        goto out;
+    }
+    state_dict = calloc(1, sizeof *state_dict);
+    if (state_dict)
+        state_dict->tensors = calloc((size_t)LIMIT_TENSORS, sizeof *state_dict->tensors);
+    if (!state_dict || !state_dict->tensors) {
+        code = err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto out;
+    }
+    walk.pickle = pickle;
+    walk.state_dict = state_dict;
+    code = enter(&walk, pickle->root);
+    while (!code && walk.depth)
+        code = step(&walk);
+    if (!code)
+        code = sort_tensors(state_dict, err);
+    if (code)
+        goto out;
+    *ret_state_dict = state_dict;
+    state_dict = NULL;
+out:
+    buf_free(&walk.name);
+    state_dict_free(state_dict);
+    pickle_free(pickle);
+    return code;
+}
+
+void state_dict_free(struct state_dict *state_dict)
+{
+    if (!state_dict)
+        return;
+    for (size_t i = 0; state_dict->tensors && i < state_dict->count; i++)
+        free(state_dict->tensors[i].name);
+    free(state_dict->tensors);
+    free(state_dict);
+}

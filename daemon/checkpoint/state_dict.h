@@ -1,0 +1,40 @@
+/*
+ * The tensors of a pickled state dict, by name.
+ *
+ * The pickle's root must be a dictionary. Dictionaries, lists and tuples inside of it are flattened: the
+ * names of tensors are joined with dots ("state_dict.embed_out.weight", "optimizer.state.0.exp_avg"), as
+ * modules join theirs; values that are no tensors are passed over. Two tensors of one name are refused.
+ */
+#ifndef BIFURCATED_CHECKPOINT_STATE_DICT_H
+#define BIFURCATED_CHECKPOINT_STATE_DICT_H
+
+#include "daemon/base/err.h"
+#include "gpu/tensor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATE_DICT_KEY_SIZE 24
+
+struct state_dict_tensor {
+    char *name;
+    enum tensor_dtype dtype;
+    struct tensor_shape shape;
+    uint64_t stride[LIMIT_TENSOR_DIMS]; /* in elements */
+    uint64_t offset;                    /* of the first element in its storage, in elements */
+    char storage_key[STATE_DICT_KEY_SIZE];
+    uint64_t storage_bytes;
+};
+
+struct state_dict {
+    struct state_dict_tensor *tensors; /* sorted by name */
+    size_t count;
+};
+
+/* Reads data.pkl from memory; errors as pickle_load. The caller frees *ret_state_dict. */
+int state_dict_parse(const void *data, size_t size, struct state_dict **ret_state_dict, struct err *err);
+
+/* NULL is allowed. */
+void state_dict_free(struct state_dict *state_dict);
+
+#endif
