@@ -1,0 +1,111 @@
+#include "gpu/cpu/backend.h"
+
+#include "gpu/cpu/statistics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct cpu_device {
+    struct cpu_threads *threads;
+    enum cpu_isa isa;
+};
+
+static int probe(char *why, size_t why_size)
+{
+    if (why_size)
+        why[0] = '\0';
+    return 0;
+}
+
+static int device_count(void)
+{
+    return 1;
+}
+
+/* The processor's name as the system tells it; "CPU" if it does not. */
+static void processor_name(char *name, size_t size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    char line[256];
+    (void)snprintf(name, size, "CPU");
+    while (file && fgets(line, sizeof(line), file)) {
+        const char *value = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && value) {
+            value += strspn(value, ": \t");
+            (void)snprintf(name, size, "%.*s", (int)strcspn(value, "\n"), value);
+            break;
+        }
+    }
+    if (file)
+        (void)fclose(file);
+}
+
+static int device_describe(int index, struct backend_description *ret_description, struct err *err)
+{
+    struct backend_description description = {.name = ""};
+    char name[80];
+    if (index != 0)
+        return err_set(err, ERR_NOT_FOUND, "there is one CPU device, not a number %d", index);
+    processor_name(name, sizeof(name));
+    (void)snprintf(description.name, sizeof(description.name), "%s, %d threads, %s", name,
+                   cpu_threads_usable(), cpu_isa_name(cpu_isa_best()));
+    long page = sysconf(_SC_PAGESIZE), pages = sysconf(_SC_PHYS_PAGES),
+         free_pages = sysconf(_SC_AVPHYS_PAGES);
+    if (page > 0 && pages > 0)
+        description.memory_bytes = (uint64_t)page * (uint64_t)pages;
+    if (page > 0 && free_pages > 0)
+        description.memory_available_bytes = (uint64_t)page * (uint64_t)free_pages;
+    *ret_description = description;
+    return 0;
+}
+
+static int device_open(int index, const struct backend_options *options, void **ret_device, struct err *err)
+{
+    if (index != 0)
+        return err_set(err, ERR_NOT_FOUND, "there is one CPU device, not a number %d", index);
+    struct cpu_device *device = calloc(1, sizeof(*device));
+    if (!device)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a device");
+    device->isa = cpu_isa_best();
+    int code = cpu_threads_new(options ? options->thread_count : 0, &device->threads, err);
+    if (code) {
+        free(device);
+        return code;
+    }
+    *ret_device = device;
+    return 0;
+}
+
+static void device_close(void *context)
+{
+    struct cpu_device *device = context;
+    if (!device)
+        return;
+    cpu_threads_free(device->threads);
+    free(device);
+}
+
+static int statistics(void *context, const struct statistics_request *request,
+                      struct statistics_result *result, struct err *err)
+{
+    struct cpu_device *device = context;
+    return cpu_statistics(device->threads, device->isa, request, result, err);
+}
+
+const struct backend_table *cpu_backend(void)
+{
+    static const struct backend_table table = {
+        .abi_version = BACKEND_ABI_VERSION,
+        .struct_size = sizeof(struct backend_table),
+        .name = "cpu",
+        .probe = probe,
+        .device_count = device_count,
+        .device_describe = device_describe,
+        .device_open = device_open,
+        .device_close = device_close,
+        .statistics = statistics,
+    };
+    return &table;
+}
