@@ -1,5 +1,5 @@
 /*
- * What a tokenizer consists of; for tokenizer.c and tokenizer_json.c only.
+ * What a tokenizer consists of; for tokenizer.c, tokenizer_json.c and tokenizer_model.c only.
  */
 #ifndef BIFURCATED_TEXT_TOKENIZER_PARTS_H
 #define BIFURCATED_TEXT_TOKENIZER_PARTS_H
@@ -10,6 +10,7 @@
 #include "daemon/text/splitter.h"
 #include "daemon/text/vocabulary.h"
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,5 +34,8 @@ struct tokenizer {
 
 /* Fills a zeroed tokenizer from tokenizer.json; on failure what is there can be freed. */
 int tokenizer_json_read(const void *json, size_t size, struct tokenizer *tokenizer, struct err *err);
+
+/* The same for the part "model": vocabulary, merges, bytes and the unknown token. */
+int tokenizer_model_read(const json_t *model, struct tokenizer *tokenizer, struct err *err);
 
 #endif
