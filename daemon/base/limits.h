@@ -57,6 +57,12 @@
 #define LIMIT_STATISTICS_ELEMENTS (1ULL << 40) /* of one tensor */
 #define LIMIT_STATISTICS_COLUMNS (1ULL << 26)
 
+/* Scoring */
+#define LIMIT_SCORE_LAYERS 4096
+#define LIMIT_SCORE_WIDTH (1ULL << 20) /* hidden and intermediate size */
+#define LIMIT_SCORE_HEADS 4096
+#define LIMIT_SCORE_POSITIONS (1ULL << 24)
+
 /* API */
 #define LIMIT_API_BODY_BYTES (1 * MIB)
 #define LIMIT_API_PAGE_ROWS 10000

@@ -1,0 +1,179 @@
+/*
+ * Scoring: the log-probability that a language model gives to chosen tokens of many documents.
+ *
+ * Documents are packed: one array of token ids, and per document where it begins, its length and the run of
+ * its tokens that is scored (the arrays of daemon/text/passages.h as they are). A document of n tokens makes
+ * n - 1 inputs; token j is predicted at input j - 1. Documents do not see each other, and none is padded.
+ *
+ * What a model is made of stands in one table (score_architecture_find): the names and shapes of its tensors.
+ * A model is loaded from views of named tensors, which must stay valid while it exists.
+ *
+ * Results per scored token: its log-probability (logits as float32, their log-sum-exp in float64) and whether
+ * it is the most probable token (the first one among equals, as argmax). A model with NaN or Inf weights
+ * gives NaN, and NaN is never the most probable. The CPU backend's results depend neither on the number of
+ * threads nor, for a given processor, on anything else than model and request.
+ */
+#ifndef BIFURCATED_GPU_SCORE_H
+#define BIFURCATED_GPU_SCORE_H
+
+#include "daemon/base/err.h"
+#include "gpu/tensor.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SCORE_DEFINITION 1 /* raised when a result would change its meaning */
+
+enum score_activation {
+    SCORE_ACTIVATION_GELU,      /* x * Phi(x), exact */
+    SCORE_ACTIVATION_GELU_TANH, /* its tanh approximation */
+    SCORE_ACTIVATION_RELU,
+    SCORE_ACTIVATION_SILU,
+    SCORE_ACTIVATION_COUNT
+};
+
+enum score_precision {
+    SCORE_PRECISION_DEFAULT, /* of the backend: cpu F32, cuda HALF */
+    SCORE_PRECISION_F32,     /* weights as they are, arithmetic in float32 */
+    SCORE_PRECISION_HALF,    /* 16-bit products with float32 sums; not on the CPU */
+};
+
+/* The numbers of a model's config.json. */
+struct score_config {
+    char architecture[64];    /* "gpt_neox": a name of the table */
+    uint64_t vocabulary_rows; /* rows of the embeddings as stored */
+    uint64_t hidden_size;     /* d */
+    uint64_t layer_count;     /* L */
+    uint64_t head_count;      /* divides d */
+    uint64_t intermediate_size;
+    uint64_t max_positions;     /* inputs of a document at most */
+    uint64_t rotary_dimensions; /* of each head, even: the first ones are rotated, in halves */
+    double rotary_base;
+    double norm_epsilon;
+    enum score_activation activation;
+    int has_parallel_residual; /* x + attn(ln1 x) + mlp(ln2 x), else h = x + attn(ln1 x), h + mlp(ln2 h) */
+    int has_attention_bias;
+    int is_tied; /* the unembedding is the input embedding */
+};
+
+struct score_tensor {
+    const char *name; /* "gpt_neox.embed_in.weight"; borrowed */
+    struct tensor_view view;
+};
+
+struct score_model_source {
+    struct score_config config;
+    const struct score_tensor *tensors; /* any order; others than the model's own are ignored */
+    size_t tensor_count;
+    enum score_precision precision;
+    uint64_t memory_budget_bytes; /* that the backend may allocate for model and scoring; 0: no bound */
+    const atomic_bool *cancel;    /* or NULL: once true, calls on the model end with ERR_CANCELLED */
+};
+
+struct score_request {
+    const uint32_t *tokens;
+    size_t token_count;
+    size_t document_count;
+    const uint64_t *begin;        /* [document_count] index in tokens; documents may overlap */
+    const uint32_t *length;       /* [document_count] tokens, at least 2 */
+    const uint32_t *target_first; /* [document_count] first scored token, from begin; at least 1 */
+    const uint32_t *target_count; /* [document_count] scored tokens, at least 1 */
+};
+
+struct score_result {
+    size_t target_total; /* sum of target_count */
+    double *logprobs;    /* [target_total] natural logarithms, documents in order */
+    uint8_t *is_argmax;  /* [target_total] 0 or 1 */
+    /* What it took. */
+    uint64_t input_count;  /* inputs that went through the layers */
+    double flops;          /* of the products, as score_flops counts them */
+    uint64_t memory_bytes; /* that the backend had allocated for model and scoring at most */
+};
+
+/* -- What a model is made of ---------------------------------------------------------------------- */
+
+/* Which part a tensor plays. The first three exist once, the others in every layer. */
+enum score_role {
+    SCORE_ROLE_EMBEDDING,
+    SCORE_ROLE_UNEMBEDDING,
+    SCORE_ROLE_FINAL_NORM_WEIGHT,
+    SCORE_ROLE_FINAL_NORM_BIAS,
+    SCORE_ROLE_ATTENTION_NORM_WEIGHT, /* the first of the roles of a layer */
+    SCORE_ROLE_ATTENTION_NORM_BIAS,
+    SCORE_ROLE_QKV_WEIGHT,
+    SCORE_ROLE_QKV_BIAS,
+    SCORE_ROLE_ATTENTION_OUT_WEIGHT,
+    SCORE_ROLE_ATTENTION_OUT_BIAS,
+    SCORE_ROLE_MLP_NORM_WEIGHT,
+    SCORE_ROLE_MLP_NORM_BIAS,
+    SCORE_ROLE_MLP_UP_WEIGHT,
+    SCORE_ROLE_MLP_UP_BIAS,
+    SCORE_ROLE_MLP_DOWN_WEIGHT,
+    SCORE_ROLE_MLP_DOWN_BIAS,
+    SCORE_ROLE_COUNT,
+    SCORE_ROLE_LAYER_FIRST = SCORE_ROLE_ATTENTION_NORM_WEIGHT
+};
+
+/* How the rows of a fused query-key-value matrix lie. */
+enum score_qkv_order {
+    SCORE_QKV_ORDER_PER_HEAD, /* q, k, v of the first head, then of the second, ... (GPT-NeoX) */
+    SCORE_QKV_ORDER_BLOCKS,   /* q of all heads, then k, then v */
+};
+
+struct score_architecture {
+    const char *name;         /* as model_type in config.json */
+    const char *const *names; /* [SCORE_ROLE_COUNT]; "%u" is the layer; NULL: it has no such tensor */
+    enum score_qkv_order qkv_order;
+};
+
+/* ERR_UNSUPPORTED lists the names that are known. */
+int score_architecture_find(const char *name, const struct score_architecture **ret_architecture,
+                            struct err *err);
+
+/* A model's tensors, found and checked. Views; a member without data is absent (a bias, a tied unembedding).
+ */
+struct score_weights {
+    struct tensor_view model[SCORE_ROLE_LAYER_FIRST];
+    struct tensor_view (*layers)[SCORE_ROLE_COUNT]; /* [layer_count][role], roles of a layer only */
+};
+
+/* Whether the numbers fit each other and are within limits; ERR_INVALID, ERR_UNSUPPORTED, ERR_LIMIT. */
+int score_config_check(const struct score_config *config, struct err *err);
+
+/* The name of the tensor in `layer` (ignored for roles of the model) into `name`, or 0 bytes if the model has
+ * none. For loaders that fetch only what is needed. */
+#define SCORE_NAME_BYTES 128
+void score_tensor_name(const struct score_config *config, enum score_role role, uint64_t layer,
+                       char name[SCORE_NAME_BYTES]);
+
+/* The shape that it must have. */
+void score_tensor_shape(const struct score_config *config, enum score_role role,
+                        struct tensor_shape *ret_shape);
+
+/* Finds every tensor of the source and checks dtype (F16, BF16, F32) and shape: ERR_NOT_FOUND,
+ * ERR_UNSUPPORTED or ERR_FORMAT with the tensor's name. The caller frees with score_weights_free. */
+int score_weights_find(const struct score_model_source *source, struct score_weights *ret_weights,
+                       struct err *err);
+void score_weights_free(struct score_weights *weights);
+
+/* Number of parameters. */
+uint64_t score_parameter_count(const struct score_config *config);
+
+/* -- Requests and results -------------------------------------------------------------------------- */
+
+/* Checks a request against a model: ids within the vocabulary, lengths within the context, runs within their
+ * document. ERR_INVALID with the document's number, from 1. *ret_target_total may be NULL. */
+int score_request_check(const struct score_config *config, const struct score_request *request,
+                        size_t *ret_target_total, struct err *err);
+
+/* Makes room for `target_total` results. Free with score_result_free (also half-built or zeroed). */
+int score_result_init(struct score_result *result, size_t target_total, struct err *err);
+void score_result_free(struct score_result *result);
+
+/* Floating point operations of the products that a request needs (2 per multiplication and addition): the
+ * layers' matrices for each input, attention over the causal half, the unembedding for each target. In the
+ * last layer only keys and values are counted for inputs that predict no target. */
+double score_flops(const struct score_config *config, const struct score_request *request);
+
+#endif
