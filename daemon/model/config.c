@@ -1,0 +1,285 @@
+#include "daemon/model/config.h"
+
+#include "daemon/base/checked.h"
+#include "daemon/base/limits.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+/* What config.json leaves out because it is the default of the model's class in transformers. The last row is
+ * for families that are not listed. */
+static const struct family {
+    const char *model_type;
+    int is_tied;
+    double rotary_fraction;
+    int has_parallel_residual;
+    int has_attention_bias;
+    const char *activation;
+    double norm_epsilon;
+} families[] = {
+    {"gpt_neox", 0, 0.25, 1, 1, "gelu", 1e-5},
+    {"llama", 0, 1.0, 0, 0, "silu", 1e-6},
+    {"mistral", 0, 1.0, 0, 0, "silu", 1e-6},
+    {"olmo", 0, 1.0, 0, 0, "silu", 1e-5},
+    {"olmo2", 0, 1.0, 0, 0, "silu", 1e-5},
+    {"smollm3", 1, 1.0, 0, 0, "silu", 1e-6},
+    {"bloom", 1, 0.0, 0, 1, "gelu_new", 1e-5},
+    {"gpt2", 1, 0.0, 0, 1, "gelu_new", 1e-5},
+    {"", 0, 1.0, 0, 0, "", 1e-5},
+};
+
+#define FAMILY_COUNT (sizeof families / sizeof families[0])
+
+/* A width or count beyond this is no model but a mistake. */
+#define DIMENSION_MAX (1 << 24)
+
+static const struct {
+    enum model_activation activation;
+    const char *names[3];
+} activations[] = {
+#define X(symbol, first, second, third) {symbol, {first, second, third}},
+    MODEL_ACTIVATIONS(X)
+#undef X
+};
+
+static const struct family *family_of(const char *model_type)
+{
+    size_t i = 0;
+    while (i + 1 < FAMILY_COUNT && strcmp(families[i].model_type, model_type) != 0)
+        i++;
+    return &families[i];
+}
+
+/* The first of the names (separated by 0, ended by an empty one) that is there and not null. */
+static const json_t *get(const json_t *root, const char *names)
+{
+    for (const char *name = names; *name; name += strlen(name) + 1) {
+        const json_t *value = json_object_get(root, name);
+        if (value && !json_is_null(value))
+            return value;
+    }
+    return NULL;
+}
+
+static int read_size(const json_t *root, const char *names, uint64_t absent, uint64_t *ret_size,
+                     struct err *err)
+{
+    const json_t *value = get(root, names);
+    if (!value) {
+        *ret_size = absent;
+        return 0;
+    }
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > DIMENSION_MAX)
+        return err_set(err, ERR_FORMAT, "\"%s\" is no size", names);
+    *ret_size = (uint64_t)json_integer_value(value);
+    return 0;
+}
+
+static int read_real(const json_t *root, const char *names, double absent, double *ret_real, struct err *err)
+{
+    const json_t *value = get(root, names);
+    if (value && !json_is_number(value))
+        return err_set(err, ERR_FORMAT, "\"%s\" is no number", names);
+    *ret_real = value ? json_number_value(value) : absent;
+    return 0;
+}
+
+static int read_flag(const json_t *root, const char *names, int absent, int *ret_flag, struct err *err)
+{
+    const json_t *value = get(root, names);
+    if (value && !json_is_boolean(value))
+        return err_set(err, ERR_FORMAT, "\"%s\" is neither true nor false", names);
+    *ret_flag = value ? json_is_true(value) : absent;
+    return 0;
+}
+
+static int read_text(const json_t *root, const char *names, const char *absent, char *text, size_t size,
+                     struct err *err)
+{
+    const json_t *value = get(root, names);
+    if (value && !json_is_string(value))
+        return err_set(err, ERR_FORMAT, "\"%s\" is no text", names);
+    const char *found = value ? json_string_value(value) : absent;
+    if (strlen(found) >= size)
+        return err_set(err, ERR_LIMIT, "\"%s\" is longer than %zu bytes", names, size - 1);
+    memcpy(text, found, strlen(found) + 1);
+    return 0;
+}
+
+/* A token's id; some models list several ends, of which the first counts. */
+static int read_token(const json_t *root, const char *name, int64_t *ret_token, struct err *err)
+{
+    const json_t *value = json_object_get(root, name);
+    if (json_is_array(value))
+        value = json_array_get(value, 0);
+    *ret_token = -1;
+    if (!value || json_is_null(value))
+        return 0;
+    if (!json_is_integer(value))
+        return err_set(err, ERR_FORMAT, "\"%s\" is no token id", name);
+    *ret_token = json_integer_value(value);
+    return 0;
+}
+
+static int read_sizes(const json_t *root, struct model_config *config, struct err *err)
+{
+    if (read_size(root, "vocab_size\0", 0, &config->vocab_size, err) ||
+        read_size(root, "hidden_size\0n_embd\0d_model\0", 0, &config->hidden_size, err) ||
+        read_size(root, "num_hidden_layers\0n_layer\0n_layers\0", 0, &config->layer_count, err) ||
+        read_size(root, "num_attention_heads\0n_head\0n_heads\0", 0, &config->head_count, err) ||
+        read_size(root, "num_key_value_heads\0", config->head_count, &config->key_value_head_count, err) ||
+        read_size(root, "intermediate_size\0n_inner\0ffn_dim\0", 4 * config->hidden_size,
+                  &config->intermediate_size, err) ||
+        read_size(root, "max_position_embeddings\0n_positions\0max_sequence_length\0", 0,
+                  &config->max_positions, err))
+        return err->code;
+    return 0;
+}
+
+/* Three spellings: rope_parameters of today, rope_scaling beside rope_theta, and GPT-NeoX's own. */
+static int read_rotary(const json_t *root, const struct family *family, struct model_config *config,
+                       struct err *err)
+{
+    const json_t *parameters = get(root, "rope_parameters\0");
+    const json_t *scaling = get(root, "rope_scaling\0");
+    if (read_real(root, "rotary_pct\0partial_rotary_factor\0", family->rotary_fraction,
+                  &config->rotary_fraction, err) ||
+        read_real(root, "rotary_emb_base\0rope_theta\0", 10000, &config->rotary_base, err) ||
+        read_text(scaling, "rope_type\0type\0", "default", config->rotary_type, sizeof config->rotary_type,
+                  err))
+        return err->code;
+    if (read_real(parameters, "partial_rotary_factor\0", config->rotary_fraction, &config->rotary_fraction,
+                  err) ||
+        read_real(parameters, "rope_theta\0", config->rotary_base, &config->rotary_base, err))
+        return err_wrap(err, "rope_parameters");
+    const json_t *type = json_object_get(parameters, "rope_type");
+    if (json_is_string(type) && strlen(json_string_value(type)) < sizeof config->rotary_type)
+        memcpy(config->rotary_type, json_string_value(type), strlen(json_string_value(type)) + 1);
+    return 0;
+}
+
+static int read_dtype(const json_t *root, struct model_config *config)
+{
+    const json_t *value = get(root, "dtype\0torch_dtype\0");
+    struct err ignored = ERR_INIT; /* an unknown dtype here is no error: the tensors say their own */
+    if (!json_is_string(value))
+        return 0;
+    const char *name = json_string_value(value);
+    if (strncmp(name, "torch.", 6) == 0)
+        name += 6;
+    return !tensor_dtype_parse(name, &config->dtype, &ignored);
+}
+
+static int read_activation(const json_t *root, const struct family *family, struct model_config *config,
+                           struct err *err)
+{
+    int code = read_text(root, "hidden_act\0activation_function\0", family->activation,
+                         config->activation_name, sizeof config->activation_name, err);
+    config->activation = MODEL_ACTIVATION_OTHER;
+    for (size_t i = 0; !code && config->activation_name[0] && i < sizeof activations / sizeof activations[0];
+         i++) {
+        for (size_t j = 0; j < 3; j++) {
+            if (strcmp(activations[i].names[j], config->activation_name) == 0)
+                config->activation = activations[i].activation;
+        }
+    }
+    return code;
+}
+
+static int read_config(const json_t *root, struct model_config *config, struct err *err)
+{
+    const json_t *architecture = json_array_get(json_object_get(root, "architectures"), 0);
+    int code = read_text(root, "model_type\0", "", config->model_type, sizeof config->model_type, err);
+    if (code)
+        return code;
+    const struct family *family = family_of(config->model_type);
+    if (json_is_string(architecture) && strlen(json_string_value(architecture)) < MODEL_CONFIG_NAME_BYTES)
+        memcpy(config->architecture, json_string_value(architecture),
+               strlen(json_string_value(architecture)) + 1);
+    config->has_dtype = read_dtype(root, config);
+    if (read_sizes(root, config, err) || read_rotary(root, family, config, err) ||
+        read_activation(root, family, config, err) ||
+        read_flag(root, "use_parallel_residual\0", family->has_parallel_residual,
+                  &config->has_parallel_residual, err) ||
+        read_flag(root, "attention_bias\0", family->has_attention_bias, &config->has_attention_bias, err) ||
+        read_flag(root, "tie_word_embeddings\0", family->is_tied, &config->is_tied, err) ||
+        read_real(root, "layer_norm_eps\0rms_norm_eps\0layer_norm_epsilon\0", family->norm_epsilon,
+                  &config->norm_epsilon, err) ||
+        read_token(root, "bos_token_id", &config->bos_token_id, err) ||
+        read_token(root, "eos_token_id", &config->eos_token_id, err))
+        return err->code;
+    return 0;
+}
+
+int model_config_parse(const char *json, size_t size, struct model_config *ret_config, struct err *err)
+{
+    struct model_config config = {0};
+    json_error_t error;
+    int code;
+    if (size > LIMIT_CONFIG_JSON_BYTES)
+        return err_set(err, ERR_LIMIT, "config.json: %zu bytes exceed the limit of %zu", size,
+                       LIMIT_CONFIG_JSON_BYTES);
+    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &error);
+    if (!root)
+        return err_set(err, ERR_FORMAT, "config.json: no JSON: %s at byte %d", error.text, error.position);
+    if (!json_is_object(root))
+        code = err_set(err, ERR_FORMAT, "config.json: no JSON object");
+    else if (read_config(root, &config, err))
+        code = err_wrap(err, "config.json");
+    else
+        code = 0;
+    json_decref(root);
+    if (!code)
+        *ret_config = config;
+    return code;
+}
+
+int model_config_check_scoring(const struct model_config *config, struct err *err)
+{
+    if (strcmp(config->model_type, "gpt_neox") != 0)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "scoring is implemented for GPT-NeoX models, not for model_type \"%s\"",
+                       config->model_type);
+    if (strcmp(config->rotary_type, "default") != 0)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "scoring with rotary embeddings of type \"%s\" is not implemented",
+                       config->rotary_type);
+    if (config->activation == MODEL_ACTIVATION_OTHER)
+        return err_set(err, ERR_UNSUPPORTED, "scoring with the activation \"%s\" is not implemented",
+                       config->activation_name);
+    if (!config->vocab_size || !config->hidden_size || !config->layer_count || !config->head_count ||
+        !config->intermediate_size || !config->max_positions)
+        return err_set(err, ERR_FORMAT,
+                       "config.json lacks a size that scoring needs (vocabulary, hidden, layers, heads, "
+                       "intermediate, positions)");
+    if (config->vocab_size > LIMIT_VOCABULARY || config->hidden_size % config->head_count != 0 ||
+        config->key_value_head_count != config->head_count)
+        return err_set(err, ERR_FORMAT,
+                       "the sizes do not fit each other: vocabulary %" PRIu64 ", hidden %" PRIu64
+                       ", heads %" PRIu64,
+                       config->vocab_size, config->hidden_size, config->head_count);
+    double head_size = (double)(config->hidden_size / config->head_count);
+    if (!(config->rotary_fraction >= 0 && config->rotary_fraction <= 1) || !(config->rotary_base > 0) ||
+        fmod(floor(head_size * config->rotary_fraction), 2) != 0)
+        return err_set(err, ERR_FORMAT, "the rotated part of a head, %g of %g dimensions, is no even number",
+                       config->rotary_fraction, head_size);
+    if (!(config->norm_epsilon > 0))
+        return err_set(err, ERR_FORMAT, "the epsilon of the norms is not positive");
+    return 0;
+}
+
+int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)
+{
+    if (strcmp(config->model_type, "gpt_neox") != 0)
+        return err_set(err, ERR_UNSUPPORTED, "the parameters of model_type \"%s\" are not counted",
+                       config->model_type);
+    uint64_t d = config->hidden_size, inner = config->intermediate_size; /* below 2^24, so products fit */
+    uint64_t layer = 4 * d * d + 2 * d * inner + inner + 5 * d + (config->has_attention_bias ? 4 * d : 0);
+    uint64_t layers = 0, count = config->vocab_size * d * (config->is_tied ? 1 : 2) + 2 * d;
+    if (checked_mul_u64(layer, config->layer_count, &layers) || checked_add_u64(count, layers, &count))
+        return err_set(err, ERR_LIMIT, "the number of parameters overflows");
+    *ret_count = count;
+    return 0;
+}

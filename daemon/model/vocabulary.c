@@ -1,0 +1,83 @@
+#include "daemon/model/vocabulary.h"
+
+#include "daemon/base/limits.h"
+
+#include <fnmatch.h>
+#include <jansson.h>
+#include <stdint.h>
+
+/* Families that share one tokenizer, by name. */
+static const struct {
+    const char *model; /* a pattern of fnmatch */
+    uint64_t rows;
+} known[] = {
+    {"EleutherAI/pythia-*", 50277}, /* GPT-NeoX-20B's: 50254 merges and bytes, 25 added tokens, 2 in both */
+    {"EleutherAI/gpt-neox-20b", 50277},
+};
+
+#define KNOWN_COUNT (sizeof known / sizeof known[0])
+
+/* Raises *largest to the id, which is checked. */
+static int count_id(const json_t *id, int64_t *largest, struct err *err)
+{
+    if (!json_is_integer(id) || json_integer_value(id) < 0)
+        return err_set(err, ERR_FORMAT, "a token's id is none");
+    if (json_integer_value(id) >= LIMIT_VOCABULARY)
+        return err_set(err, ERR_LIMIT, "a token's id exceeds the limit of %d", LIMIT_VOCABULARY);
+    if (json_integer_value(id) > *largest)
+        *largest = json_integer_value(id);
+    return 0;
+}
+
+static int count_rows(json_t *root, uint64_t *ret_rows, struct err *err)
+{
+    json_t *vocabulary = json_object_get(json_object_get(root, "model"), "vocab");
+    const json_t *added = json_object_get(root, "added_tokens");
+    const char *token;
+    json_t *id;
+    int64_t largest = -1;
+    int code = 0;
+    if (json_is_array(vocabulary)) /* Unigram: a list of [token, score], the id is the place */
+        largest = (int64_t)json_array_size(vocabulary) - 1;
+    else if (!json_is_object(vocabulary))
+        return err_set(err, ERR_UNSUPPORTED, "\"model\" has no \"vocab\"");
+    json_object_foreach(vocabulary, token, id)
+    {
+        code = count_id(id, &largest, err);
+        if (code)
+            return code;
+    }
+    for (size_t i = 0; !code && i < json_array_size(added); i++)
+        code = count_id(json_object_get(json_array_get(added, i), "id"), &largest, err);
+    if (code)
+        return code;
+    if (largest >= LIMIT_VOCABULARY)
+        return err_set(err, ERR_LIMIT, "the vocabulary exceeds the limit of %d", LIMIT_VOCABULARY);
+    *ret_rows = (uint64_t)(largest + 1);
+    return 0;
+}
+
+int model_vocabulary_count_rows(const char *json, size_t size, uint64_t *ret_rows, struct err *err)
+{
+    json_error_t error;
+    if (size > LIMIT_TOKENIZER_JSON_BYTES)
+        return err_set(err, ERR_LIMIT, "tokenizer.json: %zu bytes exceed the limit of %zu", size,
+                       LIMIT_TOKENIZER_JSON_BYTES);
+    json_t *root = json_loadb(json, size, JSON_ALLOW_NUL, &error);
+    if (!root)
+        return err_set(err, ERR_FORMAT, "tokenizer.json: no JSON: %s at byte %d", error.text, error.position);
+    int code = count_rows(root, ret_rows, err);
+    json_decref(root);
+    return code ? err_wrap(err, "tokenizer.json") : 0;
+}
+
+int model_vocabulary_rows_of(const char *model, uint64_t *ret_rows, struct err *err)
+{
+    for (size_t i = 0; i < KNOWN_COUNT; i++) {
+        if (fnmatch(known[i].model, model, 0) == 0) {
+            *ret_rows = known[i].rows;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_NOT_FOUND, "the vocabulary of %.200s is not known", model);
+}
