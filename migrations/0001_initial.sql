@@ -25,6 +25,8 @@ CREATE TABLE models (
     layers INTEGER NOT NULL DEFAULT 0,
     parameter_count INTEGER NOT NULL DEFAULT 0,
     tensor TEXT NOT NULL DEFAULT '', -- the tensor that is the unembedding, '' until known
+    revision_count INTEGER NOT NULL DEFAULT 0, -- current revisions with a step
+    measured_count INTEGER NOT NULL DEFAULT 0, -- of them, those whose `tensor` was measured
     version INTEGER NOT NULL DEFAULT 1, -- grows with every change of the model's series
     created_ms INTEGER NOT NULL,
     updated_ms INTEGER NOT NULL
@@ -86,7 +88,7 @@ CREATE TABLE revision_tensors (
     PRIMARY KEY (revision_id, tensor)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX revision_tensors_file ON revision_tensors (file_digest, tensor) WHERE file_digest <> '';
-CREATE INDEX revision_tensors_content ON revision_tensors (content_id, tensor);
+CREATE INDEX revision_tensors_content ON revision_tensors (content_id, tensor, same_as);
 CREATE INDEX revision_tensors_same_as ON revision_tensors (same_as) WHERE same_as IS NOT NULL;
 
 CREATE TABLE statistics (
@@ -288,9 +290,10 @@ CREATE TABLE tasks (
     CHECK ((state = 'claimed') = (lease_until_ms IS NOT NULL)),
     UNIQUE (sweep_id, revision_id)
 ) STRICT;
-CREATE INDEX tasks_order ON tasks (sweep_id, ordinal);
+CREATE UNIQUE INDEX tasks_order ON tasks (sweep_id, ordinal);
 CREATE INDEX tasks_queue ON tasks (sweep_id, not_before_ms, ordinal) WHERE state = 'queued';
 CREATE INDEX tasks_lease ON tasks (lease_until_ms) WHERE state = 'claimed';
+CREATE INDEX tasks_claimed ON tasks (revision_id) WHERE state = 'claimed';
 CREATE INDEX tasks_revision ON tasks (revision_id, id);
 CREATE INDEX tasks_reference ON tasks (reference_revision_id) WHERE reference_revision_id IS NOT NULL;
 CREATE INDEX tasks_previous ON tasks (previous_revision_id) WHERE previous_revision_id IS NOT NULL;

@@ -24,10 +24,9 @@ struct model_row {
     char tensor[LIMIT_TENSOR_NAME_BYTES + 1]; /* name of the unembedding */
     uint64_t version;                         /* grows with every change of the model's series */
     int64_t created_ms;
-    int64_t updated_ms; /* of the last change of the series */
-    /* counts, filled by models_find() and models_list() */
+    int64_t updated_ms;     /* of the last change of the series */
     int64_t revision_count; /* current revisions with a step */
-    int64_t measured_count; /* of them with a measured tensor `tensor` */
+    int64_t measured_count; /* of them, those whose `tensor` was measured */
 };
 
 /* "hub", "folder" */

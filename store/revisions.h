@@ -76,6 +76,11 @@ int revisions_list_history(struct store *store, int64_t model_id, const char *na
 int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
                         size_t count, struct err *err);
 
+/* The files of one revision, by path; none if they were never set. */
+int revisions_get_files(struct store *store, int64_t revision_id,
+                        int (*row)(void *context, const struct revision_file_row *file), void *context,
+                        struct err *err);
+
 /* Files of the current revisions of a model, by step order and path: the whole material of an audit without
  * downloads. `revision` is the file's revision. `after` pages by revision. */
 int revisions_list_files(struct store *store, int64_t model_id, const struct revision_key *after,

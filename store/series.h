@@ -59,7 +59,8 @@ struct series_query {
     int64_t model_id;
     const char *tensor;               /* NULL: the model's own (models_describe) */
     int64_t step_min, step_max;       /* inclusive; 0 and INT64_MAX for all */
-    int is_stepless_included;         /* main and other names without a step, after all others */
+    int is_stepless_included;         /* main and other names without a step, after all others, if step_max is
+                                         INT64_MAX */
     const struct revision_key *after; /* NULL: from the start; make it with revision_key_of(&row->revision) */
     int limit;                        /* 1 to LIMIT_API_PAGE_ROWS */
 };

@@ -1,0 +1,167 @@
+#include "store/blob.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#define COMPRESSION_LEVEL 9
+#define LEB128_BYTES_MAX 10
+
+void blob_init(struct blob *blob)
+{
+    buf_init(&blob->data, BLOB_RAW_BYTES_MAX);
+    blob->size_raw = 0;
+}
+
+void blob_free(struct blob *blob)
+{
+    if (blob)
+        buf_free(&blob->data);
+}
+
+static int compress(const void *raw, size_t size, struct blob *blob, struct err *err)
+{
+    size_t bound = ZSTD_compressBound(size);
+    char *place = buf_reserve(&blob->data, bound);
+    if (!place)
+        return buf_check(&blob->data, "compressed value", err);
+    size_t written = ZSTD_compress(place, bound, raw, size, COMPRESSION_LEVEL);
+    if (ZSTD_isError(written))
+        return err_set(err, ERR_NO_MEMORY, "compress: %s", ZSTD_getErrorName(written));
+    blob->data.size += written;
+    blob->size_raw = (int64_t)size;
+    return 0;
+}
+
+static int damaged(const char *what, struct err *err)
+{
+    return err_set(err, ERR_DATABASE, "stored value is damaged: %s", what);
+}
+
+/* The caller frees *ret_raw. */
+static int decompress(const void *data, size_t size, int64_t encoding, int64_t size_raw,
+                      unsigned char **ret_raw, struct err *err)
+{
+    if (encoding != BLOB_ENCODING)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "stored value has encoding %lld, which this version does not know",
+                       (long long)encoding);
+    if (size_raw < 0 || (uint64_t)size_raw > BLOB_RAW_BYTES_MAX)
+        return damaged("its size is out of bounds", err);
+    unsigned char *raw = malloc(size_raw ? (size_t)size_raw : 1);
+    if (!raw)
+        return err_set(err, ERR_NO_MEMORY, "decompress: out of memory");
+    size_t written = ZSTD_decompress(raw, (size_t)size_raw, data, size);
+    if (ZSTD_isError(written) || written != (size_t)size_raw) {
+        free(raw);
+        return damaged("it does not decompress to its size", err);
+    }
+    *ret_raw = raw;
+    return 0;
+}
+
+/* -- Counts --------------------------------------------------------------------------------------------- */
+
+static size_t put_number(unsigned char *place, uint64_t value)
+{
+    size_t size = 0;
+    while (value >= 0x80) {
+        place[size++] = (unsigned char)(value | 0x80);
+        value >>= 7;
+    }
+    place[size++] = (unsigned char)value;
+    return size;
+}
+
+static int get_number(const unsigned char **at, const unsigned char *end, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; *at < end && shift < 64; shift += 7) {
+        unsigned char byte = *(*at)++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80)) {
+            *ret_value = value;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int blob_encode_counts(const uint64_t *counts, size_t count, struct blob *blob, struct err *err)
+{
+    if (count > BLOB_RAW_BYTES_MAX / (2 * LEB128_BYTES_MAX))
+        return err_set(err, ERR_LIMIT, "distribution: too many codes");
+    unsigned char *raw = malloc(count ? count * 2 * LEB128_BYTES_MAX : 1);
+    if (!raw)
+        return err_set(err, ERR_NO_MEMORY, "distribution: out of memory");
+    size_t size = 0, next = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!counts[i])
+            continue;
+        size += put_number(raw + size, i - next);
+        size += put_number(raw + size, counts[i]);
+        next = i + 1;
+    }
+    int rc = compress(raw, size, blob, err);
+    free(raw);
+    return rc;
+}
+
+int blob_decode_counts(const void *data, size_t size, int64_t encoding, int64_t size_raw, uint64_t *counts,
+                       size_t count, struct err *err)
+{
+    unsigned char *raw = NULL;
+    int rc = decompress(data, size, encoding, size_raw, &raw, err);
+    if (rc)
+        return rc;
+    const unsigned char *at = raw, *end = raw + size_raw;
+    uint64_t next = 0;
+    memset(counts, 0, count * sizeof *counts);
+    while (at < end) {
+        uint64_t distance, value;
+        if (!get_number(&at, end, &distance) || !get_number(&at, end, &value) || distance >= count - next) {
+            rc = damaged("its counts are not well-formed", err);
+            break;
+        }
+        next += distance;
+        counts[next++] = value;
+    }
+    free(raw);
+    return rc;
+}
+
+/* -- Reals ---------------------------------------------------------------------------------------------- */
+
+int blob_encode_reals(const void *values, size_t count, size_t width, struct blob *blob, struct err *err)
+{
+    if (count > BLOB_RAW_BYTES_MAX / 2 / width)
+        return err_set(err, ERR_LIMIT, "values: %zu are too many", count);
+    const unsigned char *bytes = values;
+    unsigned char *raw = malloc(count ? count * width : 1);
+    if (!raw)
+        return err_set(err, ERR_NO_MEMORY, "values: out of memory");
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < width; j++)
+            raw[j * count + i] = bytes[i * width + j];
+    }
+    int rc = compress(raw, count * width, blob, err);
+    free(raw);
+    return rc;
+}
+
+int blob_decode_reals(const void *data, size_t size, int64_t encoding, int64_t size_raw, void *values,
+                      size_t count, size_t width, struct err *err)
+{
+    unsigned char *raw = NULL, *bytes = values;
+    int rc = decompress(data, size, encoding, size_raw, &raw, err);
+    if (rc)
+        return rc;
+    if ((size_t)size_raw / width != count || (size_t)size_raw % width)
+        rc = damaged("its size does not fit", err);
+    for (size_t i = 0; !rc && i < count; i++) {
+        for (size_t j = 0; j < width; j++)
+            bytes[i * width + j] = raw[j * count + i];
+    }
+    free(raw);
+    return rc;
+}

@@ -1,0 +1,114 @@
+#include "store/contents.h"
+
+#include "store/rows.h"
+
+/* Runs a bound statement for one content. */
+static int find_content(struct query *query, struct content_row *ret_row, const char *what, struct err *err)
+{
+    int rc = query_next(query, err);
+    if (rc > 0)
+        rows_read_content(query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "no content is known of %s", what);
+    query_end(query);
+    return rc < 0 ? rc : 0;
+}
+
+int contents_find_by_file(struct store *store, const char *file_digest, const char *tensor,
+                          struct content_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    if (!file_digest[0])
+        return err_set(err, ERR_NOT_FOUND, "no content is known of a file without a digest");
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_CONTENT " FROM revision_tensors t JOIN contents c ON c.id = t.content_id "
+                     "WHERE t.file_digest = ?1 AND t.file_digest <> '' AND t.tensor = ?2 LIMIT 1",
+                     err);
+    if (!rc) {
+        query_bind_text(&query, file_digest);
+        query_bind_text(&query, tensor);
+        rc = find_content(&query, ret_row, tensor, err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
+int contents_find_by_revision(struct store *store, int64_t revision_id, const char *tensor,
+                              struct revision_tensor_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
+                     "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? AND t.tensor = ?",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, revision_id);
+        query_bind_text(&query, tensor);
+        rc = query_next(&query, err);
+        if (rc > 0)
+            rows_read_tensor(&query, ret_row);
+        else if (rc == 0)
+            rc = err_set(err, ERR_NOT_FOUND, "tensor %s of this revision was not measured", tensor);
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int contents_find(struct store *store, const struct content_row *key, struct content_row *ret_row,
+                  struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_CONTENT " FROM contents c "
+                     "WHERE c.digest = ? AND c.dtype = ? AND c.rows = ? AND c.columns = ?",
+                     err);
+    if (!rc) {
+        query_bind_text(&query, key->digest);
+        query_bind_text(&query, key->dtype);
+        query_bind_int(&query, key->rows);
+        query_bind_int(&query, key->columns);
+        rc = find_content(&query, ret_row, key->digest, err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
+int contents_list_of_revision(struct store *store, int64_t revision_id,
+                              int (*row)(void *context, const struct revision_tensor_row *row), void *context,
+                              struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct revision_tensor_row tensor;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
+                     "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? ORDER BY t.tensor",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, revision_id);
+        while ((rc = query_next(&query, err)) > 0) {
+            rows_read_tensor(&query, &tensor);
+            if (row(context, &tensor))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,288 @@
+#include "store/distributions.h"
+
+#include "store/blob.h"
+#include "store/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Reads code, encoding, size_raw and data, next in the query, into counts. */
+static int read_counts(struct query *query, const struct distribution_row *key, uint64_t *counts,
+                       struct distribution_row *ret_row, struct err *err)
+{
+    struct distribution_row row = *key;
+    size_t size = 0;
+    row.definition = query_int(query);
+    query_text(query, row.code, sizeof row.code);
+    int64_t encoding = query_int(query);
+    int64_t size_raw = query_int(query);
+    const void *data = query_blob(query, &size);
+    row.counts = counts;
+    int rc = blob_decode_counts(data, size, encoding, size_raw, counts, DISTRIBUTION_CODES, err);
+    if (!rc)
+        *ret_row = row;
+    return rc;
+}
+
+int distributions_find(struct store *store, int64_t content_id, const struct distribution_row *key,
+                       uint64_t *counts, struct distribution_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "SELECT definition, code, encoding, size_raw, data FROM distributions WHERE content_id = ? "
+        "AND definition = ? AND row_set = ? AND token_rows = ? AND is_centred = ?",
+        err);
+    if (!rc) {
+        query_bind_int(&query, content_id);
+        query_bind_int(&query, key->definition);
+        query_bind_text(&query, row_set_name(key->row_set));
+        query_bind_int(&query, key->token_rows);
+        query_bind_int(&query, key->is_centred != 0);
+        rc = query_next(&query, err);
+        if (rc > 0)
+            rc = read_counts(&query, key, counts, ret_row, err);
+        else if (rc == 0)
+            rc = err_set(err, ERR_NOT_FOUND, "this distribution was not computed or is not kept any more");
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc;
+}
+
+int distributions_exists(struct store *store, int64_t content_id, const struct distribution_row *key,
+                         int64_t *ret_size_bytes, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "SELECT length(data) FROM distributions WHERE content_id = ? AND definition = ? AND row_set = ? "
+        "AND token_rows = ? AND is_centred = ?",
+        err);
+    if (!rc) {
+        query_bind_int(&query, content_id);
+        query_bind_int(&query, key->definition);
+        query_bind_text(&query, row_set_name(key->row_set));
+        query_bind_int(&query, key->token_rows);
+        query_bind_int(&query, key->is_centred != 0);
+        rc = query_run_int(&query, ret_size_bytes, err);
+        if (rc == 0)
+            rc = err_set(err, ERR_NOT_FOUND, "this distribution was not computed or is not kept any more");
+    }
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+/* -- Over a series -------------------------------------------------------------------------------------- */
+
+/* Current revisions with the tensor, in step order; parameters: tensor, model, key of six. The limit counts
+ * revisions with a row, so the listing ends after it. */
+#define SERIES_FROM                                                                                          \
+    "FROM revisions r CROSS JOIN revision_tensors t ON t.revision_id = r.id AND t.tensor = ? CROSS JOIN "
+#define SERIES_WHERE "WHERE r.model_id = ? AND r.is_current = 1 AND " ROWS_AFTER " "
+#define SERIES_ORDER "ORDER BY " ROWS_ORDER " LIMIT ?"
+
+int distributions_list(struct store *store, int64_t model_id, const char *tensor,
+                       const struct distribution_row *key, const struct revision_key *after, int limit,
+                       int (*row)(void *context, const struct revision_row *revision,
+                                  const struct distribution_row *row),
+                       void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query = {0};
+    struct revision_row revision;
+    struct distribution_row distribution;
+    uint64_t *counts = malloc(DISTRIBUTION_CODES * sizeof *counts);
+    if (!counts)
+        return err_set(err, ERR_NO_MEMORY, "distributions: out of memory");
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        goto out;
+    rc = query_begin(
+        &query, connection,
+        "SELECT " ROWS_REVISION ", d.definition, d.code, d.encoding, d.size_raw, d.data " SERIES_FROM
+        "distributions d ON d.content_id = t.content_id AND d.definition = t.definition AND d.row_set = ? "
+        "AND d.token_rows = ? AND d.is_centred = ? " SERIES_WHERE SERIES_ORDER,
+        err);
+    if (rc)
+        goto out;
+    query_bind_text(&query, tensor);
+    query_bind_text(&query, row_set_name(key->row_set));
+    query_bind_int(&query, key->token_rows);
+    query_bind_int(&query, key->is_centred != 0);
+    query_bind_int(&query, model_id);
+    rows_bind_key(&query, after);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        rows_read_revision(&query, &revision);
+        if ((rc = read_counts(&query, key, counts, &distribution, err)) ||
+            row(context, &revision, &distribution))
+            break;
+    }
+out:
+    query_end(&query);
+    store_read_end(store, connection);
+    free(counts);
+    return rc < 0 ? rc : 0;
+}
+
+/* Reads definition, token_rows, columns, encoding, size_raw and data, next in the query. The caller frees
+ * *ret_values, which hold both arrays of *ret_row. */
+static int read_columns(struct query *query, struct columns_row *ret_row, double **ret_values,
+                        struct err *err)
+{
+    size_t size = 0;
+    struct columns_row row = {.definition = query_int(query)};
+    row.token_rows = query_int(query);
+    row.columns = query_int(query);
+    int64_t encoding = query_int(query);
+    int64_t size_raw = query_int(query);
+    const void *data = query_blob(query, &size);
+    if (row.columns < 1 || (uint64_t)row.columns > BLOB_RAW_BYTES_MAX / sizeof(double))
+        return err_set(err, ERR_DATABASE, "stored value is damaged: number of columns");
+    size_t count = (size_t)row.columns;
+    double *values = malloc(2 * count * sizeof *values);
+    if (!values)
+        return err_set(err, ERR_NO_MEMORY, "columns: out of memory");
+    int rc = blob_decode_reals(data, size, encoding, size_raw, values, 2 * count, sizeof *values, err);
+    if (rc) {
+        free(values);
+        return rc;
+    }
+    row.mean = values;
+    row.bimodality = values + count;
+    *ret_row = row;
+    *ret_values = values;
+    return 0;
+}
+
+int columns_find(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
+                 int (*row)(void *context, const struct columns_row *row), void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct columns_row columns;
+    double *values = NULL;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "SELECT definition, token_rows, columns, encoding, size_raw, data FROM columns_statistics "
+        "WHERE content_id = ? AND definition = ? AND token_rows = ?",
+        err);
+    if (!rc) {
+        query_bind_int(&query, content_id);
+        query_bind_int(&query, definition);
+        query_bind_int(&query, token_rows);
+        rc = query_next(&query, err);
+        if (rc > 0)
+            rc = read_columns(&query, &columns, &values, err);
+        else if (rc == 0)
+            rc = err_set(err, ERR_NOT_FOUND,
+                         "the columns of this content were not computed or are not kept any more");
+        if (!rc)
+            (void)row(context, &columns);
+    }
+    free(values);
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc;
+}
+
+int columns_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
+                 const struct revision_key *after, int limit,
+                 int (*row)(void *context, const struct revision_row *revision,
+                            const struct columns_row *row),
+                 void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct revision_row revision;
+    struct columns_row columns;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_REVISION
+                     ", d.definition, d.token_rows, d.columns, d.encoding, d.size_raw, d.data " SERIES_FROM
+                     "columns_statistics d ON d.content_id = t.content_id AND d.definition = t.definition "
+                     "AND d.token_rows = ? " SERIES_WHERE SERIES_ORDER,
+                     err);
+    if (rc)
+        goto out;
+    query_bind_text(&query, tensor);
+    query_bind_int(&query, token_rows);
+    query_bind_int(&query, model_id);
+    rows_bind_key(&query, after);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        double *values = NULL;
+        rows_read_revision(&query, &revision);
+        if ((rc = read_columns(&query, &columns, &values, err)))
+            break;
+        int is_enough = row(context, &revision, &columns);
+        free(values);
+        if (is_enough)
+            break;
+    }
+out:
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int samples_list(struct store *store, int64_t model_id, const char *tensor, int64_t definition, int64_t seed,
+                 int64_t count, const struct revision_key *after, int limit,
+                 int (*row)(void *context, const struct revision_row *revision, const struct sample_row *row),
+                 void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query = {0};
+    struct revision_row revision;
+    if (count < 1 || (uint64_t)count > BLOB_RAW_BYTES_MAX / sizeof(float))
+        return err_set(err, ERR_INVALID, "samples: the number of entries is out of bounds");
+    float *values = malloc((size_t)count * sizeof *values);
+    if (!values)
+        return err_set(err, ERR_NO_MEMORY, "samples: out of memory");
+    struct sample_row sample = {.definition = definition, .seed = seed, .count = count, .values = values};
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        goto out;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_REVISION ", d.encoding, d.size_raw, d.data " SERIES_FROM
+                     "samples d ON d.content_id = t.content_id AND d.definition = ? AND d.seed = ? AND "
+                     "d.count = ? " SERIES_WHERE SERIES_ORDER,
+                     err);
+    if (rc)
+        goto out;
+    query_bind_text(&query, tensor);
+    query_bind_int(&query, definition);
+    query_bind_int(&query, seed);
+    query_bind_int(&query, count);
+    query_bind_int(&query, model_id);
+    rows_bind_key(&query, after);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        size_t size = 0;
+        rows_read_revision(&query, &revision);
+        int64_t encoding = query_int(&query), size_raw = query_int(&query);
+        const void *data = query_blob(&query, &size);
+        rc = blob_decode_reals(data, size, encoding, size_raw, values, (size_t)count, sizeof *values, err);
+        if (rc || row(context, &revision, &sample))
+            break;
+    }
+out:
+    query_end(&query);
+    store_read_end(store, connection);
+    free(values);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,198 @@
+#include "store/models.h"
+
+#include "daemon/base/clock.h"
+#include "store/query.h"
+#include "store/touch.h"
+
+#include <string.h>
+
+#define MODEL_COLUMNS                                                                                        \
+    "id, name, kind, model_type, vocabulary_size, token_rows, hidden_size, layers, parameter_count, "        \
+    "tensor, "                                                                                               \
+    "revision_count, measured_count, version, created_ms, updated_ms"
+
+const char *model_kind_name(enum model_kind kind)
+{
+    return kind == MODEL_KIND_HUB ? "hub" : "folder";
+}
+
+static void read_row(struct query *query, struct model_row *row)
+{
+    char kind[16];
+    row->id = query_int(query);
+    query_text(query, row->name, sizeof row->name);
+    query_text(query, kind, sizeof kind);
+    row->kind = strcmp(kind, "hub") ? MODEL_KIND_FOLDER : MODEL_KIND_HUB;
+    query_text(query, row->model_type, sizeof row->model_type);
+    row->vocabulary_size = query_int(query);
+    row->token_rows = query_int(query);
+    row->hidden_size = query_int(query);
+    row->layers = query_int(query);
+    row->parameter_count = query_int(query);
+    query_text(query, row->tensor, sizeof row->tensor);
+    row->revision_count = query_int(query);
+    row->measured_count = query_int(query);
+    row->version = (uint64_t)query_int(query);
+    row->created_ms = query_int(query);
+    row->updated_ms = query_int(query);
+}
+
+int models_ensure(struct store *store, const char *name, enum model_kind kind, int64_t *ret_id,
+                  struct err *err)
+{
+    if (!name[0] || strlen(name) > LIMIT_MODEL_NAME_BYTES)
+        return err_set(err, ERR_INVALID, "model: a name has 1 to %d bytes", LIMIT_MODEL_NAME_BYTES);
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t id = 0, now = clock_wall_ms();
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "INSERT INTO models (name, kind, created_ms, updated_ms) VALUES (?, ?, ?, ?) "
+                     "ON CONFLICT (name) DO NOTHING",
+                     err);
+    if (rc)
+        goto out;
+    query_bind_text(&query, name);
+    query_bind_text(&query, model_kind_name(kind));
+    query_bind_int(&query, now);
+    query_bind_int(&query, now);
+    if ((rc = query_run(&query, err)) ||
+        (rc = query_begin(&query, connection, "SELECT id FROM models WHERE name = ?", err)))
+        goto out;
+    query_bind_text(&query, name);
+    rc = query_run_int(&query, &id, err);
+    rc = rc < 0 ? rc : 0;
+out:
+    rc = store_write_end(store, rc, err);
+    if (!rc)
+        *ret_id = id;
+    return rc;
+}
+
+int models_describe(struct store *store, const struct model_row *row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t id = 0;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    /* Unchanged descriptions leave the version alone: every nightly sweep comes by here. */
+    rc = query_begin(
+        &query, connection,
+        "UPDATE models SET model_type = ?2, vocabulary_size = ?3, token_rows = ?4, hidden_size = ?5, "
+        "layers = ?6, parameter_count = ?7, tensor = ?8 WHERE id = ?1 AND (model_type, vocabulary_size, "
+        "token_rows, hidden_size, layers, parameter_count, tensor) <> (?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+        "RETURNING id",
+        err);
+    if (rc)
+        goto out;
+    query_bind_int(&query, row->id);
+    query_bind_text(&query, row->model_type);
+    query_bind_int(&query, row->vocabulary_size);
+    query_bind_int(&query, row->token_rows);
+    query_bind_int(&query, row->hidden_size);
+    query_bind_int(&query, row->layers);
+    query_bind_int(&query, row->parameter_count);
+    query_bind_text(&query, row->tensor);
+    rc = query_run_int(&query, &id, err);
+    if (rc > 0)
+        rc = touch_recount_model(connection, row->id, err);
+out:
+    return store_write_end(store, rc, err);
+}
+
+/* Runs a bound statement for one model. */
+static int find_one(struct query *query, struct model_row *ret_row, const char *what, struct err *err)
+{
+    int rc = query_next(query, err);
+    if (rc > 0)
+        read_row(query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "model %s is not known", what);
+    query_end(query);
+    return rc < 0 ? rc : 0;
+}
+
+int models_find(struct store *store, const char *name, struct model_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "SELECT " MODEL_COLUMNS " FROM models WHERE name = ?", err);
+    if (!rc) {
+        query_bind_text(&query, name);
+        rc = find_one(&query, ret_row, name, err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
+int models_get(struct store *store, int64_t id, struct model_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "SELECT " MODEL_COLUMNS " FROM models WHERE id = ?", err);
+    if (!rc) {
+        query_bind_int(&query, id);
+        rc = find_one(&query, ret_row, "with this id", err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
+int models_version(struct store *store, const char *name, int64_t *ret_id, uint64_t *ret_version,
+                   struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "SELECT id, version FROM models WHERE name = ?", err);
+    if (!rc) {
+        query_bind_text(&query, name);
+        rc = query_next(&query, err);
+        if (rc > 0) {
+            *ret_id = query_int(&query);
+            *ret_version = (uint64_t)query_int(&query);
+        } else if (rc == 0) {
+            rc = err_set(err, ERR_NOT_FOUND, "model %s is not known", name);
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int models_list(struct store *store, const char *after, int limit,
+                int (*row)(void *context, const struct model_row *row), void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct model_row model;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " MODEL_COLUMNS " FROM models WHERE name > ? ORDER BY name LIMIT ?", err);
+    if (!rc) {
+        query_bind_text(&query, after);
+        query_bind_int(&query, limit);
+        while ((rc = query_next(&query, err)) > 0) {
+            read_row(&query, &model);
+            if (row(context, &model))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,314 @@
+#include "store/moves.h"
+
+#include "daemon/base/clock.h"
+#include "store/query.h"
+#include "store/rows_task.h"
+#include "store/touch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int moves_note(struct connection *connection, int64_t task_id, const char *event, const char *worker,
+               const char *detail, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(
+        &query, connection,
+        "INSERT INTO task_events (task_id, at_ms, event, worker, detail) VALUES (?, ?, ?, ?, ?)", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, task_id);
+    query_bind_int(&query, clock_wall_ms());
+    query_bind_text(&query, event);
+    query_bind_text(&query, worker);
+    query_bind_text(&query, detail ? detail : "");
+    return query_run(&query, err);
+}
+
+/* -- Tasks ----------------------------------------------------------------------------------------------- */
+
+int moves_load_task(struct connection *connection, int64_t id, struct task_row *ret_row, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "SELECT " ROWS_TASK ROWS_TASK_FROM "WHERE k.id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        rows_read_task(&query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "there is no task %lld", (long long)id);
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+/* Writes the row; returns by how much its bytes differ from what was there before. */
+static int write_task(struct connection *connection, const struct task_row *task, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(
+        &query, connection,
+        "UPDATE tasks SET state = ?, attempts = ?, failures = ?, interruptions = ?, not_before_ms = ?, "
+        "worker = ?, lease_until_ms = ?, claimed_ms = ?, finished_ms = ?, error_code = ?, "
+        "error_message = ?, bytes_fetched = ?, bytes_expected = ? WHERE id = ?",
+        err);
+    if (rc)
+        return rc;
+    query_bind_text(&query, task_state_name(task->state));
+    query_bind_int(&query, task->attempts);
+    query_bind_int(&query, task->failures);
+    query_bind_int(&query, task->interruptions);
+    query_bind_int(&query, task->not_before_ms);
+    query_bind_text(&query, task->worker);
+    if (task->state == TASK_STATE_CLAIMED)
+        query_bind_int(&query, task->lease_until_ms);
+    else
+        query_bind_null(&query);
+    query_bind_id(&query, task->claimed_ms);
+    query_bind_id(&query, task->finished_ms);
+    query_bind_text(&query, task->error_code);
+    query_bind_text(&query, task->error_message);
+    query_bind_int(&query, task->bytes_fetched);
+    query_bind_int(&query, task->bytes_expected);
+    query_bind_int(&query, task->id);
+    return query_run(&query, err);
+}
+
+/* One task of the sweep went from a state to another, and its bytes changed. */
+static int count_move(struct connection *connection, int64_t sweep_id, enum task_state from,
+                      enum task_state to, int64_t fetched, int64_t expected, int is_claim, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "UPDATE sweeps SET tasks_queued = tasks_queued + ?, tasks_claimed = tasks_claimed + ?, "
+                    "tasks_done = tasks_done + ?, tasks_failed = tasks_failed + ?, "
+                    "tasks_cancelled = tasks_cancelled + ?, bytes_fetched = bytes_fetched + ?, "
+                    "bytes_expected = bytes_expected + ?, version = version + 1, "
+                    "served = CASE WHEN ? THEN (SELECT version FROM store) ELSE served END WHERE id = ?",
+                    err);
+    if (rc)
+        return rc;
+    for (int state = 0; state < TASK_STATE_COUNT; state++)
+        query_bind_int(&query, (state == (int)to) - (state == (int)from));
+    query_bind_int(&query, fetched);
+    query_bind_int(&query, expected);
+    query_bind_int(&query, is_claim);
+    query_bind_int(&query, sweep_id);
+    return query_run(&query, err);
+}
+
+static int load_bytes(struct connection *connection, int64_t task_id, int64_t *ret_fetched,
+                      int64_t *ret_expected, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection, "SELECT bytes_fetched, bytes_expected FROM tasks WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, task_id);
+    if ((rc = query_next(&query, err)) > 0) {
+        *ret_fetched = query_int(&query);
+        *ret_expected = query_int(&query);
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+int moves_task(struct connection *connection, struct task_row *task, enum task_event event,
+               const char *detail, struct err *err)
+{
+    enum task_state from = task->state, to;
+    int64_t fetched = 0, expected = 0;
+    if (!task_machine_next(from, event, &to))
+        return err_set(err, ERR_CONFLICT, "task %lld is %s: no %s", (long long)task->id,
+                       task_state_name(from), task_event_name(event));
+    int rc = load_bytes(connection, task->id, &fetched, &expected, err);
+    if (rc)
+        return rc;
+    task->state = to;
+    if (to != TASK_STATE_CLAIMED)
+        task->lease_until_ms = 0;
+    if (task_state_is_final(to))
+        task->finished_ms = clock_wall_ms();
+    if ((rc = write_task(connection, task, err)) ||
+        (rc = count_move(connection, task->sweep_id, from, to, task->bytes_fetched - fetched,
+                         task->bytes_expected - expected, event == TASK_EVENT_CLAIM, err)))
+        return rc;
+    if (event != TASK_EVENT_HEARTBEAT &&
+        (rc = moves_note(connection, task->id, task_event_name(event), task->worker, detail, err)))
+        return rc;
+    if (!task_state_is_final(to))
+        return 0;
+    if ((rc = touch_model(connection, task->model_id, err)))
+        return rc;
+    return moves_finish_sweep(connection, task->sweep_id, err);
+}
+
+/* All tasks of one state at once: a sweep may have 100,000 of them. */
+static int cancel_state(struct connection *connection, int64_t sweep_id, enum task_state from,
+                        struct err *err)
+{
+    struct query query;
+    enum task_state to;
+    int64_t now = clock_wall_ms();
+    if (!task_machine_next(from, TASK_EVENT_CANCEL, &to))
+        return 0;
+    int rc = query_begin(&query, connection,
+                         "INSERT INTO task_events (task_id, at_ms, event, worker, detail) "
+                         "SELECT id, ?, ?, worker, '' FROM tasks WHERE sweep_id = ? AND state = ?",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, now);
+    query_bind_text(&query, task_event_name(TASK_EVENT_CANCEL));
+    query_bind_int(&query, sweep_id);
+    query_bind_text(&query, task_state_name(from));
+    if ((rc = query_run(&query, err)))
+        return rc;
+    rc = query_begin(&query, connection,
+                     "UPDATE tasks SET state = ?, lease_until_ms = NULL, finished_ms = ? WHERE sweep_id = ? "
+                     "AND state = ?",
+                     err);
+    if (rc)
+        return rc;
+    query_bind_text(&query, task_state_name(to));
+    query_bind_int(&query, now);
+    query_bind_int(&query, sweep_id);
+    query_bind_text(&query, task_state_name(from));
+    return query_run(&query, err);
+}
+
+int moves_cancel_tasks(struct connection *connection, int64_t sweep_id, struct err *err)
+{
+    struct query query;
+    int rc = 0;
+    for (int state = 0; !rc && state < TASK_STATE_COUNT; state++)
+        rc = cancel_state(connection, sweep_id, (enum task_state)state, err);
+    if (!rc)
+        rc = query_begin(
+            &query, connection,
+            "UPDATE sweeps SET tasks_cancelled = tasks_cancelled + tasks_queued + tasks_claimed, "
+            "tasks_queued = 0, tasks_claimed = 0, version = version + 1 WHERE id = ? RETURNING model_id",
+            err);
+    if (rc)
+        return rc;
+    int64_t model_id = 0;
+    query_bind_int(&query, sweep_id);
+    if ((rc = query_run_int(&query, &model_id, err)) < 0)
+        return rc;
+    return touch_model(connection, model_id, err);
+}
+
+/* -- Sweeps ---------------------------------------------------------------------------------------------- */
+
+int moves_sweep_state(struct connection *connection, int64_t id, enum sweep_state *ret_state, struct err *err)
+{
+    struct query query;
+    char name[16] = "";
+    int rc = query_begin(&query, connection, "SELECT state FROM sweeps WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        query_text(&query, name, sizeof name);
+    query_end(&query);
+    if (rc < 0)
+        return rc;
+    if (!sweep_state_parse(name, ret_state))
+        return err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
+    return 0;
+}
+
+int moves_sweep_state_is(struct connection *connection, int64_t id, enum sweep_state state, struct err *err)
+{
+    enum sweep_state found;
+    int rc = moves_sweep_state(connection, id, &found, err);
+    if (!rc && found != state)
+        rc = err_set(err, ERR_CONFLICT, "sweep %lld is %s, not %s", (long long)id, sweep_state_name(found),
+                     sweep_state_name(state));
+    return rc;
+}
+
+int moves_sweep(struct connection *connection, int64_t id, enum sweep_event event, const struct err *reason,
+                struct err *err)
+{
+    struct query query;
+    enum sweep_state from, to;
+    int rc = moves_sweep_state(connection, id, &from, err);
+    if (rc)
+        return rc;
+    if (!sweep_machine_next(from, event, &to))
+        return err_set(err, ERR_CONFLICT, "sweep %lld is %s: no %s", (long long)id, sweep_state_name(from),
+                       sweep_event_name(event));
+    rc = query_begin(&query, connection,
+                     "UPDATE sweeps SET state = ?2, started_ms = CASE WHEN ?3 THEN ?4 ELSE started_ms END, "
+                     "finished_ms = CASE WHEN ?5 THEN ?4 END, error_code = ?6, error_message = ?7, "
+                     "version = version + 1 WHERE id = ?1",
+                     err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    query_bind_text(&query, sweep_state_name(to));
+    query_bind_int(&query, event == SWEEP_EVENT_START);
+    query_bind_int(&query, clock_wall_ms());
+    query_bind_int(&query, sweep_state_is_final(to));
+    query_bind_text(&query, reason && reason->code ? err_name(reason->code) : "");
+    query_bind_text(&query, reason ? reason->message : "");
+    return query_run(&query, err);
+}
+
+/* The error of a sweep whose tasks have failed: how many, and the first of them. */
+static int describe_failure(struct connection *connection, int64_t id, int64_t failed, int64_t all,
+                            struct err *reason, struct err *err)
+{
+    struct query query;
+    char code[STORE_ERROR_NAME_SIZE], message[STORE_ERROR_MESSAGE_SIZE], name[LIMIT_REVISION_NAME_BYTES + 1];
+    int rc = query_begin(&query, connection,
+                         "SELECT k.error_code, k.error_message, r.name FROM tasks k JOIN revisions r "
+                         "ON r.id = k.revision_id WHERE k.sweep_id = ? AND k.state = 'failed' "
+                         "ORDER BY k.ordinal LIMIT 1",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    if ((rc = query_next(&query, err)) > 0) {
+        query_text(&query, code, sizeof code);
+        query_text(&query, message, sizeof message);
+        query_text(&query, name, sizeof name);
+        (void)err_set(reason, (enum err_code)err_code_of(code),
+                      "%lld of %lld revisions failed; the first, %s: %s", (long long)failed, (long long)all,
+                      name, message);
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+int moves_finish_sweep(struct connection *connection, int64_t id, struct err *err)
+{
+    struct query query;
+    struct err reason = ERR_INIT;
+    int64_t failed = 0, all = 0;
+    int rc = query_begin(
+        &query, connection,
+        "SELECT tasks_failed, tasks_done + tasks_failed + tasks_cancelled FROM sweeps WHERE id = ? "
+        "AND state = 'running' AND tasks_queued = 0 AND tasks_claimed = 0",
+        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    if ((rc = query_next(&query, err)) > 0) {
+        failed = query_int(&query);
+        all = query_int(&query);
+    }
+    query_end(&query);
+    if (rc <= 0)
+        return rc;
+    if (!failed)
+        return moves_sweep(connection, id, SWEEP_EVENT_FINISH, NULL, err);
+    if ((rc = describe_failure(connection, id, failed, all, &reason, err)))
+        return rc;
+    return moves_sweep(connection, id, SWEEP_EVENT_FAIL, &reason, err);
+}

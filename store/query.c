@@ -1,0 +1,132 @@
+#include "store/query.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+int query_begin(struct query *query, struct connection *connection, const char *sql, struct err *err)
+{
+    *query = (struct query){.connection = connection};
+    return connection_prepare(connection, sql, &query->statement, err);
+}
+
+static void note(struct query *query, int result)
+{
+    if (result != SQLITE_OK && query->result == SQLITE_OK)
+        query->result = result;
+}
+
+void query_bind_int(struct query *query, int64_t value)
+{
+    note(query, sqlite3_bind_int64(query->statement, ++query->parameter, value));
+}
+
+void query_bind_real(struct query *query, double value)
+{
+    note(query, isnan(value) ? sqlite3_bind_null(query->statement, ++query->parameter)
+                             : sqlite3_bind_double(query->statement, ++query->parameter, value));
+}
+
+void query_bind_text(struct query *query, const char *text)
+{
+    note(query, sqlite3_bind_text(query->statement, ++query->parameter, text, -1, SQLITE_STATIC));
+}
+
+void query_bind_blob(struct query *query, const void *data, size_t size)
+{
+    note(query, sqlite3_bind_blob64(query->statement, ++query->parameter, data, size, SQLITE_STATIC));
+}
+
+void query_bind_null(struct query *query)
+{
+    note(query, sqlite3_bind_null(query->statement, ++query->parameter));
+}
+
+void query_bind_id(struct query *query, int64_t id)
+{
+    if (id)
+        query_bind_int(query, id);
+    else
+        query_bind_null(query);
+}
+
+int query_next(struct query *query, struct err *err)
+{
+    if (query->result != SQLITE_OK)
+        return connection_fail(query->connection, query->result, err);
+    query->column = 0;
+    int result = sqlite3_step(query->statement);
+    if (result == SQLITE_ROW)
+        return 1;
+    if (result == SQLITE_DONE)
+        return 0;
+    return connection_fail(query->connection, result, err);
+}
+
+int64_t query_int(struct query *query)
+{
+    return sqlite3_column_int64(query->statement, query->column++);
+}
+
+double query_real(struct query *query)
+{
+    int column = query->column++;
+    if (sqlite3_column_type(query->statement, column) == SQLITE_NULL)
+        return (double)NAN;
+    return sqlite3_column_double(query->statement, column);
+}
+
+int query_is_null(struct query *query)
+{
+    return sqlite3_column_type(query->statement, query->column) == SQLITE_NULL;
+}
+
+void query_skip(struct query *query, int columns)
+{
+    query->column += columns;
+}
+
+void query_text(struct query *query, char *buffer, size_t size)
+{
+    const char *text = (const char *)sqlite3_column_text(query->statement, query->column++);
+    size_t length = text ? strlen(text) : 0;
+    if (length >= size) {
+        length = size - 1;
+        while (length && ((unsigned char)text[length] & 0xc0) == 0x80) /* not inside of a UTF-8 sequence */
+            length--;
+    }
+    if (length)
+        memcpy(buffer, text, length);
+    buffer[length] = 0;
+}
+
+const void *query_blob(struct query *query, size_t *ret_size)
+{
+    int column = query->column++;
+    const void *data = sqlite3_column_blob(query->statement, column);
+    *ret_size = data ? (size_t)sqlite3_column_bytes(query->statement, column) : 0;
+    return data ? data : "";
+}
+
+void query_end(struct query *query)
+{
+    if (query->statement)
+        (void)sqlite3_reset(query->statement);
+    query->statement = NULL;
+}
+
+int query_run(struct query *query, struct err *err)
+{
+    int rc = query_next(query, err);
+    query_end(query);
+    return rc < 0 ? rc : 0;
+}
+
+int query_run_int(struct query *query, int64_t *ret_value, struct err *err)
+{
+    int rc = query_next(query, err);
+    if (rc > 0)
+        *ret_value = query_int(query);
+    query_end(query);
+    return rc;
+}

@@ -1,0 +1,62 @@
+/*
+ * For this folder only: running one statement. Parameters are bound and columns are read from left to right,
+ * so that the order of the calls is the order in the SQL text.
+ *
+ *     struct query query;
+ *     if ((rc = query_begin(&query, connection, "SELECT id, name FROM models WHERE kind = ?", err)))
+ *         return rc;
+ *     query_bind_text(&query, "hub");
+ *     while ((rc = query_next(&query, err)) > 0) {
+ *         id = query_int(&query);
+ *         query_text(&query, name, sizeof name);
+ *     }
+ *     query_end(&query);
+ *
+ * A failure to bind is reported by the next query_next().
+ */
+#ifndef BIFURCATED_STORE_QUERY_H
+#define BIFURCATED_STORE_QUERY_H
+
+#include "store/connection.h"
+
+struct query {
+    struct connection *connection;
+    sqlite3_stmt *statement;
+    int parameter; /* bound so far */
+    int column;    /* read so far in this row */
+    int result;    /* first failure of a binding */
+};
+
+/* `sql` is a string constant. On failure query_end() is not needed, but allowed. */
+int query_begin(struct query *query, struct connection *connection, const char *sql, struct err *err);
+
+void query_bind_int(struct query *query, int64_t value);
+void query_bind_real(struct query *query, double value);     /* NaN becomes NULL */
+void query_bind_text(struct query *query, const char *text); /* borrowed until query_end; NULL becomes NULL */
+void query_bind_blob(struct query *query, const void *data, size_t size); /* borrowed until query_end */
+void query_bind_null(struct query *query);
+void query_bind_id(struct query *query, int64_t id); /* 0 becomes NULL */
+
+/* The next row: 1, no more: 0, or a negative code. */
+int query_next(struct query *query, struct err *err);
+
+int64_t query_int(struct query *query); /* NULL becomes 0 */
+double query_real(struct query *query); /* NULL becomes NaN */
+int query_is_null(struct query *query); /* of the next column, without moving on */
+void query_skip(struct query *query, int columns);
+/* Copies text of the next column into buffer[size], cut if too long; NULL becomes "". */
+void query_text(struct query *query, char *buffer, size_t size);
+/* The next column, valid until the next query_next or query_end. "" and size 0 for NULL. */
+const void *query_blob(struct query *query, size_t *ret_size);
+
+/* Resets the statement; the query may not be used afterwards. */
+void query_end(struct query *query);
+
+/* Runs a bound statement that returns no rows, and ends it. */
+int query_run(struct query *query, struct err *err);
+
+/* Runs a bound statement that returns at most one row of one integer, and ends it: 1 and *ret_value set, 0
+ * for no row, or a negative code. */
+int query_run_int(struct query *query, int64_t *ret_value, struct err *err);
+
+#endif

@@ -1,0 +1,395 @@
+/*
+ * The queue: claims, heartbeats, leases that are lost, and attempts that fail.
+ */
+#include "store/queue.h"
+#include "daemon/base/clock.h"
+#include "store/moves.h"
+#include "store/query.h"
+#include "store/rows_task.h"
+#include "store/tasks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LEASE_MS_MAX INT64_C(86400000) /* a day */
+
+const struct tasks_policy tasks_policy_default = {
+    .failures_max = 5,
+    .interruptions_max = 50,
+    .backoff_ms = 2000,
+    .backoff_max_ms = 300000,
+    .seed = 1,
+};
+
+static const struct tasks_policy *or_default(const struct tasks_policy *policy)
+{
+    return policy ? policy : &tasks_policy_default;
+}
+
+void task_lease_of(const struct task_row *row, struct task_lease *lease)
+{
+    *lease = (struct task_lease){.task_id = row->id, .attempt = row->attempts};
+    memcpy(lease->worker, row->worker, sizeof lease->worker);
+}
+
+/* A well mixed number from three (the finaliser of splitmix64, Steele and others 2014). */
+static uint64_t mix(uint64_t seed, uint64_t task, uint64_t failure)
+{
+    uint64_t z = seed + task * UINT64_C(0x9e3779b97f4a7c15) + failure * UINT64_C(0xd1b54a32d192ed03);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* The pause after so many failures: doubles up to the longest, and 50 to 100 % of that. */
+static int64_t backoff(const struct tasks_policy *policy, const struct task_row *task)
+{
+    int64_t pause = policy->backoff_ms > 0 ? policy->backoff_ms : 1;
+    for (int64_t i = 1; i < task->failures && pause < policy->backoff_max_ms; i++)
+        pause = pause > policy->backoff_max_ms / 2 ? policy->backoff_max_ms : pause * 2;
+    uint64_t draw = mix(policy->seed, (uint64_t)task->id, (uint64_t)task->failures);
+    return pause - pause / 2 + (int64_t)(draw % ((uint64_t)pause / 2 + 1));
+}
+
+static void set_error(struct task_row *task, int code, const char *message)
+{
+    (void)snprintf(task->error_code, sizeof task->error_code, "%s", err_name(code));
+    (void)snprintf(task->error_message, sizeof task->error_message, "%s", message);
+}
+
+/* -- Giving up leases ----------------------------------------------------------------------------------- */
+
+/* The lease of a claimed task is over. */
+static int expire_task(struct connection *connection, struct task_row *task,
+                       const struct tasks_policy *policy, struct err *err)
+{
+    task->failures++;
+    set_error(task, ERR_TIMEOUT, "the worker did not report in time");
+    if (task->failures >= policy->failures_max)
+        return moves_task(connection, task, TASK_EVENT_EXHAUST, task->error_message, err);
+    task->not_before_ms = 0;
+    return moves_task(connection, task, TASK_EVENT_EXPIRE, task->error_message, err);
+}
+
+/* The worker of a claimed task stopped or died with its daemon. */
+static int interrupt_task(struct connection *connection, struct task_row *task,
+                          const struct tasks_policy *policy, const char *why, struct err *err)
+{
+    task->interruptions++;
+    if (task->interruptions >= policy->interruptions_max) {
+        set_error(task, ERR_INTERNAL, "the worker stopped or died too often under this task");
+        return moves_task(connection, task, TASK_EVENT_EXHAUST, task->error_message, err);
+    }
+    task->not_before_ms = 0;
+    return moves_task(connection, task, TASK_EVENT_INTERRUPT, why, err);
+}
+
+/* The first task whose lease ended before `now`: 1, or 0 if there is none. */
+static int find_expired(struct connection *connection, int64_t now, struct task_row *ret_task,
+                        struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "SELECT " ROWS_TASK ROWS_TASK_FROM
+                    "WHERE k.state = 'claimed' AND k.lease_until_ms <= ? ORDER BY k.lease_until_ms LIMIT 1",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, now);
+    if ((rc = query_next(&query, err)) > 0)
+        rows_read_task(&query, ret_task);
+    query_end(&query);
+    return rc;
+}
+
+static int expire_all(struct connection *connection, const struct tasks_policy *policy, int64_t *ret_count,
+                      struct err *err)
+{
+    struct task_row task;
+    int64_t now = clock_wall_ms();
+    int rc;
+    *ret_count = 0;
+    while ((rc = find_expired(connection, now, &task, err)) > 0) {
+        if ((rc = expire_task(connection, &task, policy, err)))
+            return rc;
+        ++*ret_count;
+    }
+    return rc;
+}
+
+int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t *ret_count, struct err *err)
+{
+    struct connection *connection = NULL;
+    int64_t count = 0;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (rc)
+        return rc;
+    rc = expire_all(connection, or_default(policy), &count, err);
+    rc = store_write_end(store, rc, err);
+    if (!rc && ret_count)
+        *ret_count = count;
+    return rc;
+}
+
+/* The next claimed task whose worker's name begins with `prefix`, after the task `after`. */
+static int find_of_worker(struct connection *connection, const char *prefix, int64_t after,
+                          struct task_row *ret_task, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection,
+                         "SELECT " ROWS_TASK ROWS_TASK_FROM "WHERE k.state = 'claimed' AND k.id > ?1 "
+                         "AND substr(k.worker, 1, length(?2)) = ?2 ORDER BY k.id LIMIT 1",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, after);
+    query_bind_text(&query, prefix);
+    if ((rc = query_next(&query, err)) > 0)
+        rows_read_task(&query, ret_task);
+    query_end(&query);
+    return rc;
+}
+
+int tasks_requeue_of_worker(struct store *store, const char *prefix, const struct tasks_policy *policy,
+                            int64_t *ret_count, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task = {0};
+    int64_t count = 0;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    while ((rc = find_of_worker(connection, prefix, task.id, &task, err)) > 0) {
+        if ((rc = interrupt_task(connection, &task, or_default(policy), "the daemon was started again", err)))
+            break;
+        count++;
+    }
+    rc = store_write_end(store, rc, err);
+    if (!rc && ret_count)
+        *ret_count = count;
+    return rc;
+}
+
+/* -- Claim ---------------------------------------------------------------------------------------------- */
+
+/* A revision that is being measured right now is passed over: its result will be there for all. */
+#define NOT_SHARED                                                                                           \
+    "AND NOT EXISTS (SELECT 1 FROM tasks o WHERE o.revision_id = k.revision_id AND o.state = 'claimed') "
+
+/* The first task of a sweep that never failed, and the one whose pause has been over for longest. */
+static const char FRESH[] =
+    "SELECT k.id, k.ordinal FROM tasks k INDEXED BY tasks_queue WHERE k.sweep_id = ?1 "
+    "AND k.state = 'queued' AND k.not_before_ms = 0 AND ?2 > 0 " NOT_SHARED "ORDER BY k.ordinal LIMIT 1";
+static const char PAUSED[] =
+    "SELECT k.id, k.ordinal FROM tasks k INDEXED BY tasks_queue WHERE k.sweep_id = ?1 "
+    "AND k.state = 'queued' AND k.not_before_ms > 0 AND k.not_before_ms <= ?2 " NOT_SHARED
+    "ORDER BY k.not_before_ms LIMIT 1";
+
+static int find_in_sweep(struct connection *connection, const char *sql, int64_t sweep_id, int64_t now,
+                         int64_t *ret_id, int64_t *ret_ordinal, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, sql, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    query_bind_int(&query, now);
+    if ((rc = query_next(&query, err)) > 0) {
+        *ret_id = query_int(&query);
+        *ret_ordinal = query_int(&query);
+    }
+    query_end(&query);
+    return rc;
+}
+
+/* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
+ * order. */
+static int next_in_sweep(struct connection *connection, int64_t sweep_id, int64_t now, int64_t *ret_id,
+                         struct err *err)
+{
+    int64_t fresh = 0, fresh_ordinal = INT64_MAX, paused = 0, paused_ordinal = INT64_MAX;
+    int rc = find_in_sweep(connection, FRESH, sweep_id, now, &fresh, &fresh_ordinal, err);
+    if (rc >= 0)
+        rc = find_in_sweep(connection, PAUSED, sweep_id, now, &paused, &paused_ordinal, err);
+    if (rc < 0)
+        return rc;
+    *ret_id = paused_ordinal < fresh_ordinal ? paused : fresh;
+    return *ret_id != 0;
+}
+
+/* The next task of all sweeps (or of one), 1, or 0 if none can run now. */
+static int next_task(struct connection *connection, int64_t only_sweep_id, int64_t now, int64_t *ret_id,
+                     struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "SELECT id FROM sweeps WHERE state = 'running' AND tasks_queued > 0 AND ?1 IN (0, id) "
+                    "ORDER BY priority DESC, tasks_claimed, served, id",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, only_sweep_id);
+    while ((rc = query_next(&query, err)) > 0) {
+        if ((rc = next_in_sweep(connection, query_int(&query), now, ret_id, err)))
+            break;
+    }
+    query_end(&query);
+    return rc;
+}
+
+/* Milliseconds until a pause or a lease ends, or -1. */
+static int find_wait(struct connection *connection, int64_t only_sweep_id, int64_t now, int64_t *ret_wait_ms,
+                     struct err *err)
+{
+    struct query query;
+    int64_t next = 0;
+    int rc = query_begin(
+        &query, connection,
+        "SELECT min(at) FROM (SELECT min(lease_until_ms) AS at FROM tasks WHERE state = 'claimed' "
+        "UNION ALL SELECT (SELECT min(not_before_ms) FROM tasks k WHERE k.sweep_id = s.id "
+        "AND k.state = 'queued' AND k.not_before_ms > ?2) FROM sweeps s WHERE s.state = 'running' "
+        "AND s.tasks_queued > 0 AND ?1 IN (0, s.id))",
+        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, only_sweep_id);
+    query_bind_int(&query, now);
+    if ((rc = query_run_int(&query, &next, err)) < 0)
+        return rc;
+    *ret_wait_ms = next == 0 ? -1 : next > now ? next - now : 0;
+    return 0;
+}
+
+static int claim_task(struct connection *connection, int64_t id, const char *worker, int64_t lease_ms,
+                      int64_t now, struct task_row *task, struct err *err)
+{
+    int rc = moves_load_task(connection, id, task, err);
+    if (rc)
+        return rc;
+    task->attempts++;
+    task->claimed_ms = now;
+    task->lease_until_ms = now + lease_ms;
+    task->bytes_fetched = 0;
+    (void)snprintf(task->worker, sizeof task->worker, "%s", worker);
+    return moves_task(connection, task, TASK_EVENT_CLAIM, NULL, err);
+}
+
+static int check_claim(const char *worker, int64_t lease_ms, struct err *err)
+{
+    if (!worker[0] || strlen(worker) >= STORE_WORKER_SIZE)
+        return err_set(err, ERR_INVALID, "claim: a worker's name has 1 to %d bytes", STORE_WORKER_SIZE - 1);
+    if (lease_ms < 1 || lease_ms > LEASE_MS_MAX)
+        return err_set(err, ERR_INVALID, "claim: a lease is 1 ms to a day");
+    return 0;
+}
+
+int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64_t lease_ms,
+                const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
+                struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task;
+    int64_t id = 0, expired = 0, wait_ms = -1, now = clock_wall_ms();
+    int rc = check_claim(worker, lease_ms, err);
+    if (rc)
+        return rc;
+    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
+        return rc;
+    if ((rc = expire_all(connection, or_default(policy), &expired, err)))
+        goto out;
+    if ((rc = next_task(connection, sweep_id, now, &id, err)) < 0)
+        goto out;
+    rc = id ? claim_task(connection, id, worker, lease_ms, now, &task, err)
+            : find_wait(connection, sweep_id, now, &wait_ms, err);
+out:
+    rc = store_write_end(store, rc, err);
+    if (rc)
+        return rc;
+    if (!id) {
+        if (ret_wait_ms)
+            *ret_wait_ms = wait_ms;
+        return err_set(err, ERR_NOT_FOUND, "no task can run now");
+    }
+    *ret_row = task;
+    return 0;
+}
+
+/* -- A lease in use ------------------------------------------------------------------------------------- */
+
+int queue_load_leased(struct connection *connection, const struct task_lease *lease,
+                      struct task_row *ret_task, struct err *err)
+{
+    int rc = moves_load_task(connection, lease->task_id, ret_task, err);
+    if (rc)
+        return rc;
+    int is_same = ret_task->attempts == lease->attempt && !strcmp(ret_task->worker, lease->worker);
+    if (is_same && ret_task->state == TASK_STATE_CANCELLED)
+        return err_set(err, ERR_CANCELLED, "task %lld was cancelled", (long long)lease->task_id);
+    if (!is_same || ret_task->state != TASK_STATE_CLAIMED)
+        return err_set(err, ERR_CONFLICT,
+                       "task %lld: the lease of %s (attempt %lld) was lost: the task is %s",
+                       (long long)lease->task_id, lease->worker, (long long)lease->attempt,
+                       task_state_name(ret_task->state));
+    return 0;
+}
+
+int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t lease_ms,
+                    int64_t bytes_fetched, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task;
+    int rc = check_claim(lease->worker, lease_ms, err);
+    if (rc)
+        return rc;
+    if (bytes_fetched < 0)
+        return err_set(err, ERR_INVALID, "heartbeat: a number of bytes is negative");
+    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
+        return rc;
+    if (!(rc = queue_load_leased(connection, lease, &task, err))) {
+        task.lease_until_ms = clock_wall_ms() + lease_ms;
+        task.bytes_fetched = bytes_fetched;
+        rc = moves_task(connection, &task, TASK_EVENT_HEARTBEAT, NULL, err);
+    }
+    return store_write_end(store, rc, err);
+}
+
+int tasks_fail(struct store *store, const struct task_lease *lease, const struct err *reason,
+               const struct tasks_policy *policy, enum task_state *ret_state, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task;
+    enum task_event event = TASK_EVENT_FAIL;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    policy = or_default(policy);
+    if ((rc = queue_load_leased(connection, lease, &task, err)))
+        goto out;
+    task.failures++;
+    set_error(&task, reason->code, reason->message);
+    if (err_is_transient(reason->code))
+        event = task.failures >= policy->failures_max ? TASK_EVENT_EXHAUST : TASK_EVENT_RETRY;
+    if (event == TASK_EVENT_RETRY)
+        task.not_before_ms = clock_wall_ms() + backoff(policy, &task);
+    rc = moves_task(connection, &task, event, reason->message, err);
+out:
+    rc = store_write_end(store, rc, err);
+    if (!rc && ret_state)
+        *ret_state = task.state;
+    return rc;
+}
+
+int tasks_release(struct store *store, const struct task_lease *lease, const struct tasks_policy *policy,
+                  struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (rc)
+        return rc;
+    if (!(rc = queue_load_leased(connection, lease, &task, err)))
+        rc = interrupt_task(connection, &task, or_default(policy), "given back by its worker", err);
+    return store_write_end(store, rc, err);
+}

@@ -1,0 +1,66 @@
+/*
+ * Recording a result: all of it and the task's end in one transaction, or nothing.
+ */
+#include "store/record.h"
+
+#include "store/moves.h"
+#include "store/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int write_all(struct connection *connection, struct task_row *task, const struct task_result *result,
+                     const struct record_blobs *blobs, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < result->tensor_count; i++)
+        rc = record_tensor(connection, task, &result->tensors[i], &blobs[i], err);
+    if (!rc)
+        rc = record_perplexities(connection, task, result, err);
+    if (rc)
+        return rc;
+    task->bytes_fetched = result->bytes_fetched;
+    task->bytes_expected = result->bytes_fetched; /* nothing more will come */
+    task->error_code[0] = task->error_message[0] = 0;
+    return moves_task(connection, task, TASK_EVENT_RECORD, NULL, err);
+}
+
+/* The answer to this very record was lost on its way, and the worker sends it again. */
+static int is_recorded_already(const struct task_row *task, const struct task_lease *lease)
+{
+    return task->state == TASK_STATE_DONE && task->attempts == lease->attempt &&
+           !strcmp(task->worker, lease->worker);
+}
+
+int tasks_record(struct store *store, const struct task_lease *lease, const struct task_result *result,
+                 struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task = {0};
+    struct err lost = ERR_INIT;
+    int rc = record_check(result, err);
+    if (rc)
+        return rc;
+    struct record_blobs *blobs = calloc(result->tensor_count ? result->tensor_count : 1, sizeof *blobs);
+    if (!blobs)
+        return err_set(err, ERR_NO_MEMORY, "result: out of memory");
+    for (size_t i = 0; !rc && i < result->tensor_count; i++)
+        rc = record_encode(&result->tensors[i], &blobs[i], err);
+    if (rc)
+        goto out;
+    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
+        goto out;
+    rc = queue_load_leased(connection, lease, &task, &lost);
+    if (!rc)
+        rc = write_all(connection, &task, result, blobs, err);
+    else if (rc == ERR_CONFLICT && is_recorded_already(&task, lease))
+        rc = 0;
+    else
+        *err = lost;
+    rc = store_write_end(store, rc, err);
+out:
+    for (size_t i = 0; i < result->tensor_count; i++)
+        record_blobs_free(&blobs[i]);
+    free(blobs);
+    return rc;
+}

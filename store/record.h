@@ -1,0 +1,36 @@
+/*
+ * For this folder only: writing what was measured, inside of the writer's transaction.
+ */
+#ifndef BIFURCATED_STORE_RECORD_H
+#define BIFURCATED_STORE_RECORD_H
+
+#include "store/blob.h"
+#include "store/connection.h"
+#include "store/tasks.h"
+
+/* The large values of a tensor, compressed before the transaction begins. */
+struct record_blobs {
+    size_t count;
+    struct blob *blobs; /* distributions, then columns, then samples */
+};
+
+/* Refuses what must not get into the database. ERR_INVALID, ERR_LIMIT. */
+int record_check(const struct task_result *result, struct err *err);
+
+/* The caller frees *blobs also after a failure. */
+int record_encode(const struct task_tensor *tensor, struct record_blobs *blobs, struct err *err);
+void record_blobs_free(struct record_blobs *blobs);
+
+/* Content, its place in the revision, statistics, displacements with their links, large values. */
+int record_tensor(struct connection *connection, const struct task_row *task,
+                  const struct task_tensor *tensor, const struct record_blobs *blobs, struct err *err);
+
+/* Distributions, columns and samples of a content. */
+int record_large(struct connection *connection, int64_t content_id, const struct task_tensor *tensor,
+                 const struct record_blobs *blobs, struct err *err);
+
+/* Weights digest and perplexities of a revision. */
+int record_perplexities(struct connection *connection, const struct task_row *task,
+                        const struct task_result *result, struct err *err);
+
+#endif

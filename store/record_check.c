@@ -1,0 +1,169 @@
+/*
+ * What a result must be before it may be written: it can come from a worker on another machine.
+ */
+#include "store/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TENSORS_MAX 1000
+#define ROWS_MAX 1000
+
+static int is_lower_hex(const char *text, size_t min, size_t max)
+{
+    size_t length = strspn(text, "0123456789abcdef");
+    return !text[length] && length >= min && length <= max;
+}
+
+static int check_row_set(enum row_set row_set, int64_t token_rows, int64_t definition, struct err *err)
+{
+    if (definition < 1 || token_rows < 0 || (row_set == ROW_SET_TOKENS) != (token_rows > 0))
+        return err_set(err, ERR_INVALID,
+                       "result: rows are `all` with 0 or `tokens` with their number, and a definition "
+                       "is at least 1");
+    return 0;
+}
+
+static int check_large(const struct task_tensor *tensor, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < tensor->distribution_count; i++) {
+        const struct distribution_row *row = &tensor->distributions[i];
+        rc = check_row_set(row->row_set, row->token_rows, row->definition, err);
+        if (!rc && (!row->code[0] || !row->counts))
+            rc = err_set(err, ERR_INVALID, "result: a distribution has no code or no counts");
+    }
+    for (size_t i = 0; !rc && i < tensor->columns_count; i++) {
+        const struct columns_row *row = &tensor->columns[i];
+        if (row->columns < 1 || row->token_rows < 0 || row->definition < 1 || !row->mean || !row->bimodality)
+            rc = err_set(err, ERR_INVALID, "result: columns are not well-formed");
+    }
+    for (size_t i = 0; !rc && i < tensor->sample_count; i++) {
+        const struct sample_row *row = &tensor->samples[i];
+        if (row->count < 1 || row->definition < 1 || !row->values)
+            rc = err_set(err, ERR_INVALID, "result: a sample is not well-formed");
+    }
+    return rc;
+}
+
+static int check_displacements(const struct task_tensor *tensor, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < tensor->displacement_count; i++) {
+        const struct task_displacement *displacement = &tensor->displacements[i];
+        if (displacement->reference_revision_id < 1 || displacement->reference_id < 1 ||
+            displacement->definition < 1 || displacement->token_rows < 0 || !displacement->backend[0])
+            return err_set(err, ERR_INVALID,
+                           "result: a displacement does not name its reference and definition");
+        if (displacement->count > ROWS_MAX)
+            return err_set(err, ERR_LIMIT, "result: too many displacements");
+        for (size_t j = 0; !rc && j < displacement->count; j++) {
+            const struct displacement_row *row = &displacement->rows[j];
+            rc = check_row_set(row->row_set, row->token_rows, row->definition, err);
+            if (!rc && (row->elements < 0 || !row->backend[0]))
+                rc = err_set(err, ERR_INVALID, "result: a displacement is not well-formed");
+        }
+    }
+    return rc;
+}
+
+static int check_tensor(const struct task_tensor *tensor, struct err *err)
+{
+    const struct content_row *content = &tensor->content;
+    int64_t elements = 0;
+    if (!tensor->tensor[0] || !is_lower_hex(content->digest, 64, 64) || !content->dtype[0])
+        return err_set(err, ERR_INVALID, "result: a tensor needs a name, a sha256 and a dtype");
+    if (content->rows < 1 || content->columns < 1 || content->size_bytes < 1 ||
+        __builtin_mul_overflow(content->rows, content->columns, &elements))
+        return err_set(err, ERR_INVALID, "result: the shape of %s is not well-formed", tensor->tensor);
+    if (!is_lower_hex(tensor->file_digest, 0, 64) || tensor->fetched_bytes < 0 || tensor->definition < 1 ||
+        tensor->token_rows < 0 || tensor->token_rows > content->rows || !tensor->backend[0])
+        return err_set(err, ERR_INVALID, "result: file, rows or definition of %s is not well-formed",
+                       tensor->tensor);
+    if (tensor->statistics_count > ROWS_MAX || tensor->displacement_count > ROWS_MAX ||
+        tensor->distribution_count > ROWS_MAX || tensor->columns_count > ROWS_MAX ||
+        tensor->sample_count > ROWS_MAX)
+        return err_set(err, ERR_LIMIT, "result: too many rows of %s", tensor->tensor);
+    int rc = 0;
+    for (size_t i = 0; !rc && i < tensor->statistics_count; i++) {
+        const struct statistics_row *row = &tensor->statistics[i];
+        rc = check_row_set(row->row_set, row->token_rows, row->definition, err);
+        if (!rc && (row->elements < 0 || row->nan_count < 0 || row->zero_count < 0 || !row->backend[0]))
+            rc = err_set(err, ERR_INVALID, "result: statistics of %s are not well-formed", tensor->tensor);
+    }
+    if (!rc)
+        rc = check_displacements(tensor, err);
+    return rc ? rc : check_large(tensor, err);
+}
+
+int record_check(const struct task_result *result, struct err *err)
+{
+    int rc = 0;
+    if (result->tensor_count > TENSORS_MAX || result->perplexity_count > ROWS_MAX)
+        return err_set(err, ERR_LIMIT, "result: too many tensors or perplexities");
+    if (result->bytes_fetched < 0 || !is_lower_hex(result->weights_digest, 0, 64))
+        return err_set(err, ERR_INVALID, "result: bytes or digest of the weights are not well-formed");
+    for (size_t i = 0; !rc && i < result->tensor_count; i++)
+        rc = check_tensor(&result->tensors[i], err);
+    for (size_t i = 0; !rc && i < result->perplexity_count; i++) {
+        const struct perplexity_row *row = &result->perplexities[i];
+        if (!row->weights_digest[0] || strcmp(row->weights_digest, result->weights_digest) != 0 ||
+            !row->dataset_digest[0] || !row->backend[0] || !row->precision[0] || row->definition < 1 ||
+            (unsigned)row->mode >= PERPLEXITY_MODE_COUNT || row->documents < 0 || row->tokens < 0)
+            rc = err_set(err, ERR_INVALID, "result: a perplexity is not well-formed or of other weights");
+    }
+    return rc;
+}
+
+/* -- Large values --------------------------------------------------------------------------------------- */
+
+static int encode_columns(const struct columns_row *row, struct blob *blob, struct err *err)
+{
+    if ((uint64_t)row->columns > BLOB_RAW_BYTES_MAX / 4 / sizeof(double))
+        return err_set(err, ERR_LIMIT, "result: too many columns");
+    size_t count = (size_t)row->columns;
+    double *values = malloc(2 * count * sizeof *values);
+    if (!values)
+        return err_set(err, ERR_NO_MEMORY, "result: out of memory");
+    memcpy(values, row->mean, count * sizeof *values);
+    memcpy(values + count, row->bimodality, count * sizeof *values);
+    int rc = blob_encode_reals(values, 2 * count, sizeof *values, blob, err);
+    free(values);
+    return rc;
+}
+
+int record_encode(const struct task_tensor *tensor, struct record_blobs *blobs, struct err *err)
+{
+    int rc = 0;
+    size_t all = tensor->distribution_count + tensor->columns_count + tensor->sample_count;
+    *blobs = (struct record_blobs){0};
+    if (!all)
+        return 0;
+    blobs->blobs = calloc(all, sizeof *blobs->blobs);
+    if (!blobs->blobs)
+        return err_set(err, ERR_NO_MEMORY, "result: out of memory");
+    blobs->count = all;
+    for (size_t i = 0; i < all; i++)
+        blob_init(&blobs->blobs[i]);
+    struct blob *blob = blobs->blobs;
+    for (size_t i = 0; !rc && i < tensor->distribution_count; i++, blob++)
+        rc = blob_encode_counts(tensor->distributions[i].counts, DISTRIBUTION_CODES, blob, err);
+    for (size_t i = 0; !rc && i < tensor->columns_count; i++, blob++)
+        rc = encode_columns(&tensor->columns[i], blob, err);
+    for (size_t i = 0; !rc && i < tensor->sample_count; i++, blob++) {
+        const struct sample_row *row = &tensor->samples[i];
+        if ((uint64_t)row->count > BLOB_RAW_BYTES_MAX / 2 / sizeof(float))
+            rc = err_set(err, ERR_LIMIT, "result: a sample has too many values");
+        else
+            rc = blob_encode_reals(row->values, (size_t)row->count, sizeof(float), blob, err);
+    }
+    return rc;
+}
+
+void record_blobs_free(struct record_blobs *blobs)
+{
+    for (size_t i = 0; i < blobs->count; i++)
+        blob_free(&blobs->blobs[i]);
+    free(blobs->blobs);
+    *blobs = (struct record_blobs){0};
+}

@@ -1,0 +1,180 @@
+/*
+ * The rest of a result: large values and perplexities.
+ */
+#include "daemon/base/clock.h"
+#include "store/query.h"
+#include "store/record.h"
+
+static void bind_blob(struct query *query, const struct blob *blob)
+{
+    query_bind_int(query, BLOB_ENCODING);
+    query_bind_int(query, blob->size_raw);
+    query_bind_blob(query, blob->data.data, blob->data.size);
+}
+
+static int insert_distribution(struct connection *connection, int64_t content_id,
+                               const struct distribution_row *row, const struct blob *blob, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(
+        &query, connection,
+        "INSERT INTO distributions (content_id, row_set, token_rows, is_centred, definition, code, "
+        "encoding, size_raw, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, content_id);
+    query_bind_text(&query, row_set_name(row->row_set));
+    query_bind_int(&query, row->token_rows);
+    query_bind_int(&query, row->is_centred != 0);
+    query_bind_int(&query, row->definition);
+    query_bind_text(&query, row->code);
+    bind_blob(&query, blob);
+    return query_run(&query, err);
+}
+
+static int insert_columns(struct connection *connection, int64_t content_id, const struct columns_row *row,
+                          const struct blob *blob, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "INSERT INTO columns_statistics (content_id, token_rows, definition, columns, encoding, "
+                    "size_raw, data) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, content_id);
+    query_bind_int(&query, row->token_rows);
+    query_bind_int(&query, row->definition);
+    query_bind_int(&query, row->columns);
+    bind_blob(&query, blob);
+    return query_run(&query, err);
+}
+
+static int insert_sample(struct connection *connection, int64_t content_id, const struct sample_row *row,
+                         const struct blob *blob, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "INSERT INTO samples (content_id, definition, seed, count, encoding, size_raw, data) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, content_id);
+    query_bind_int(&query, row->definition);
+    query_bind_int(&query, row->seed);
+    query_bind_int(&query, row->count);
+    bind_blob(&query, blob);
+    return query_run(&query, err);
+}
+
+int record_large(struct connection *connection, int64_t content_id, const struct task_tensor *tensor,
+                 const struct record_blobs *blobs, struct err *err)
+{
+    int rc = 0;
+    const struct blob *blob = blobs->blobs;
+    for (size_t i = 0; !rc && i < tensor->distribution_count; i++)
+        rc = insert_distribution(connection, content_id, &tensor->distributions[i], blob++, err);
+    for (size_t i = 0; !rc && i < tensor->columns_count; i++)
+        rc = insert_columns(connection, content_id, &tensor->columns[i], blob++, err);
+    for (size_t i = 0; !rc && i < tensor->sample_count; i++)
+        rc = insert_sample(connection, content_id, &tensor->samples[i], blob++, err);
+    return rc;
+}
+
+/* -- Perplexities --------------------------------------------------------------------------------------- */
+
+static int set_weights(struct connection *connection, int64_t revision_id, const char *digest,
+                       struct err *err)
+{
+    struct query query;
+    int rc = query_begin(
+        &query, connection,
+        "INSERT OR REPLACE INTO revision_weights (revision_id, weights_digest) VALUES (?, ?)", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, revision_id);
+    query_bind_text(&query, digest);
+    return query_run(&query, err);
+}
+
+static void bind_identity(struct query *query, const struct perplexity_row *row)
+{
+    query_bind_text(query, row->weights_digest);
+    query_bind_text(query, row->dataset_digest);
+    query_bind_text(query, row->tokenizer_digest);
+    query_bind_text(query, perplexity_mode_name(row->mode));
+    query_bind_text(query, row->parameters);
+    query_bind_text(query, row->precision);
+    query_bind_text(query, row->backend);
+    query_bind_int(query, row->definition);
+}
+
+static int ensure_perplexity(struct connection *connection, const struct perplexity_row *row, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(
+        &query, connection,
+        "INSERT INTO perplexities (weights_digest, dataset_digest, tokenizer_digest, mode, parameters, "
+        "precision, backend, definition, documents, tokens, nll_sum, perplexity, perplexity_stderr, "
+        "accuracy, accuracy_stderr, seconds, measured_ms) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        err);
+    if (rc)
+        return rc;
+    bind_identity(&query, row);
+    query_bind_int(&query, row->documents);
+    query_bind_int(&query, row->tokens);
+    query_bind_real(&query, row->nll_sum);
+    query_bind_real(&query, row->perplexity);
+    query_bind_real(&query, row->perplexity_stderr);
+    query_bind_real(&query, row->accuracy);
+    query_bind_real(&query, row->accuracy_stderr);
+    query_bind_real(&query, row->seconds);
+    query_bind_int(&query, clock_wall_ms());
+    return query_run(&query, err);
+}
+
+static int link_perplexity(struct connection *connection, int64_t revision_id,
+                           const struct perplexity_row *row, struct err *err)
+{
+    struct query query;
+    int64_t id = 0;
+    int rc = query_begin(
+        &query, connection,
+        "SELECT id FROM perplexities WHERE weights_digest = ? AND dataset_digest = ? "
+        "AND tokenizer_digest = ? AND mode = ? AND parameters = ? AND precision = ? AND backend = ? "
+        "AND definition = ?",
+        err);
+    if (rc)
+        return rc;
+    bind_identity(&query, row);
+    if ((rc = query_run_int(&query, &id, err)) < 0)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "INSERT OR REPLACE INTO revision_perplexities (revision_id, mode, perplexity_id) VALUES (?, ?, ?)",
+        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, revision_id);
+    query_bind_text(&query, perplexity_mode_name(row->mode));
+    query_bind_int(&query, id);
+    return query_run(&query, err);
+}
+
+int record_perplexities(struct connection *connection, const struct task_row *task,
+                        const struct task_result *result, struct err *err)
+{
+    int rc = 0;
+    if (result->weights_digest[0])
+        rc = set_weights(connection, task->revision_id, result->weights_digest, err);
+    for (size_t i = 0; !rc && i < result->perplexity_count; i++) {
+        if (!(rc = ensure_perplexity(connection, &result->perplexities[i], err)))
+            rc = link_perplexity(connection, task->revision_id, &result->perplexities[i], err);
+    }
+    return rc;
+}

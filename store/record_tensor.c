@@ -1,0 +1,219 @@
+/*
+ * A measured tensor: its content, where it was found, and the numbers.
+ */
+#include "daemon/base/clock.h"
+#include "store/query.h"
+#include "store/record.h"
+#include "store/touch.h"
+
+#include <string.h>
+
+#define QUESTION(name) ", ?"
+#define COMMA_NAME(name) ", " #name
+#define FILL_GAP(name) ", " #name " = coalesce(" #name ", excluded." #name ")"
+
+static int ensure_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
+                          struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "INSERT INTO contents (digest, dtype, rows, columns, size_bytes) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT DO NOTHING",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_text(&query, content->digest);
+    query_bind_text(&query, content->dtype);
+    query_bind_int(&query, content->rows);
+    query_bind_int(&query, content->columns);
+    query_bind_int(&query, content->size_bytes);
+    if ((rc = query_run(&query, err)))
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT id FROM contents WHERE digest = ? AND dtype = ? AND rows = ? AND columns = ?",
+                     err);
+    if (rc)
+        return rc;
+    query_bind_text(&query, content->digest);
+    query_bind_text(&query, content->dtype);
+    query_bind_int(&query, content->rows);
+    query_bind_int(&query, content->columns);
+    rc = query_run_int(&query, ret_id, err);
+    return rc < 0 ? rc : 0;
+}
+
+/* The content that the revision's tensor had before: 1, or 0 if it was never measured. */
+static int find_before(struct connection *connection, const struct task_row *task, const char *tensor,
+                       int64_t *ret_content_id, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection,
+                         "SELECT content_id FROM revision_tensors WHERE revision_id = ? AND tensor = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, task->revision_id);
+    query_bind_text(&query, tensor);
+    return query_run_int(&query, ret_content_id, err);
+}
+
+static int count_measured(struct connection *connection, const struct task_row *task, const char *tensor,
+                          struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "UPDATE models SET measured_count = measured_count + 1 WHERE id = ?1 AND tensor = ?2 AND "
+                    "EXISTS (SELECT 1 FROM revisions WHERE id = ?3 AND is_current = 1 AND is_stepless = 0)",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, task->model_id);
+    query_bind_text(&query, tensor);
+    query_bind_int(&query, task->revision_id);
+    return query_run(&query, err);
+}
+
+static int place_content(struct connection *connection, const struct task_row *task,
+                         const struct task_tensor *tensor, int64_t content_id, struct err *err)
+{
+    struct query query;
+    int64_t before = 0;
+    int had = find_before(connection, task, tensor->tensor, &before, err);
+    if (had < 0)
+        return had;
+    /* What a second sweep did not fetch keeps the file and the bytes of the first. */
+    int rc = query_begin(
+        &query, connection,
+        "INSERT INTO revision_tensors (revision_id, tensor, content_id, token_rows, definition, backend, "
+        "file_path, file_digest, fetched_bytes, measured_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET "
+        "fetched_bytes = CASE WHEN content_id = excluded.content_id AND excluded.fetched_bytes = 0 "
+        "  THEN fetched_bytes ELSE excluded.fetched_bytes END, "
+        "measured_ms = CASE WHEN content_id = excluded.content_id AND definition = excluded.definition "
+        "  AND backend = excluded.backend THEN measured_ms ELSE excluded.measured_ms END, "
+        "content_id = excluded.content_id, token_rows = excluded.token_rows, "
+        "definition = excluded.definition, backend = excluded.backend, "
+        "file_path = excluded.file_path, file_digest = excluded.file_digest",
+        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, task->revision_id);
+    query_bind_text(&query, tensor->tensor);
+    query_bind_int(&query, content_id);
+    query_bind_int(&query, tensor->token_rows);
+    query_bind_int(&query, tensor->definition);
+    query_bind_text(&query, tensor->backend);
+    query_bind_text(&query, tensor->file_path);
+    query_bind_text(&query, tensor->file_digest);
+    query_bind_int(&query, tensor->fetched_bytes);
+    query_bind_int(&query, clock_wall_ms());
+    if ((rc = query_run(&query, err)))
+        return rc;
+    if (!had)
+        rc = count_measured(connection, task, tensor->tensor, err);
+    if (!rc && had && before != content_id)
+        rc = touch_regroup(connection, task->model_id, tensor->tensor, before, err);
+    if (!rc && before != content_id)
+        rc = touch_same_as(connection, task->revision_id, tensor->tensor, content_id, err);
+    return rc;
+}
+
+/* -- Numbers -------------------------------------------------------------------------------------------- */
+
+static const char INSERT_STATISTICS[] =
+    "INSERT INTO statistics (content_id, row_set, token_rows, is_centred, definition, "
+    "backend" STATISTICS_COUNTS(COMMA_NAME)
+        STATISTICS_REALS(COMMA_NAME) ") VALUES (?, ?, ?, ?, ?, ?" STATISTICS_COUNTS(QUESTION)
+            STATISTICS_REALS(QUESTION) ") ON CONFLICT DO UPDATE SET elements = elements" STATISTICS_REALS(
+                FILL_GAP);
+
+static int insert_statistics(struct connection *connection, int64_t content_id,
+                             const struct statistics_row *row, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, INSERT_STATISTICS, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, content_id);
+    query_bind_text(&query, row_set_name(row->row_set));
+    query_bind_int(&query, row->token_rows);
+    query_bind_int(&query, row->is_centred != 0);
+    query_bind_int(&query, row->definition);
+    query_bind_text(&query, row->backend);
+#define X(name) query_bind_int(&query, row->name);
+    STATISTICS_COUNTS(X)
+#undef X
+#define X(name) query_bind_real(&query, row->name);
+    STATISTICS_REALS(X)
+#undef X
+    return query_run(&query, err);
+}
+
+static const char INSERT_DISPLACEMENT[] =
+    "INSERT INTO displacements (content_id, reference_id, row_set, token_rows, definition, backend, "
+    "elements" DISPLACEMENT_REALS(COMMA_NAME) ") VALUES (?, ?, ?, ?, ?, ?, ?" DISPLACEMENT_REALS(
+        QUESTION) ") ON CONFLICT DO UPDATE SET elements = elements" DISPLACEMENT_REALS(FILL_GAP);
+
+static int insert_displacement(struct connection *connection, int64_t content_id, int64_t reference_id,
+                               const struct displacement_row *row, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, INSERT_DISPLACEMENT, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, content_id);
+    query_bind_int(&query, reference_id);
+    query_bind_text(&query, row_set_name(row->row_set));
+    query_bind_int(&query, row->token_rows);
+    query_bind_int(&query, row->definition);
+    query_bind_text(&query, row->backend);
+    query_bind_int(&query, row->elements);
+#define X(name) query_bind_real(&query, row->name);
+    DISPLACEMENT_REALS(X)
+#undef X
+    return query_run(&query, err);
+}
+
+/* Which of the displacements the series shows. */
+static int link_displacement(struct connection *connection, const struct task_row *task, const char *tensor,
+                             const struct task_displacement *displacement, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "INSERT OR REPLACE INTO series_links (revision_id, tensor, kind, reference_revision_id, "
+                    "reference_id, token_rows, definition, backend) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, task->revision_id);
+    query_bind_text(&query, tensor);
+    query_bind_text(&query, displacement->link == TASK_LINK_FIRST ? "first" : "previous");
+    query_bind_int(&query, displacement->reference_revision_id);
+    query_bind_int(&query, displacement->reference_id);
+    query_bind_int(&query, displacement->token_rows);
+    query_bind_int(&query, displacement->definition);
+    query_bind_text(&query, displacement->backend);
+    return query_run(&query, err);
+}
+
+int record_tensor(struct connection *connection, const struct task_row *task,
+                  const struct task_tensor *tensor, const struct record_blobs *blobs, struct err *err)
+{
+    int64_t content_id = 0;
+    int rc = ensure_content(connection, &tensor->content, &content_id, err);
+    if (!rc)
+        rc = place_content(connection, task, tensor, content_id, err);
+    for (size_t i = 0; !rc && i < tensor->statistics_count; i++)
+        rc = insert_statistics(connection, content_id, &tensor->statistics[i], err);
+    for (size_t i = 0; !rc && i < tensor->displacement_count; i++) {
+        const struct task_displacement *displacement = &tensor->displacements[i];
+        for (size_t j = 0; !rc && j < displacement->count; j++)
+            rc = insert_displacement(connection, content_id, displacement->reference_id,
+                                     &displacement->rows[j], err);
+        if (!rc)
+            rc = link_displacement(connection, task, tensor->tensor, displacement, err);
+    }
+    return rc ? rc : record_large(connection, content_id, tensor, blobs, err);
+}

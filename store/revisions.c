@@ -1,0 +1,241 @@
+#include "store/revisions.h"
+
+#include "daemon/base/clock.h"
+#include "store/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void revision_key_of(const struct revision_row *row, struct revision_key *key)
+{
+    *key = (struct revision_key){
+        .is_stepless = row->step == REVISIONS_STEP_NONE,
+        .stage = row->stage,
+        .ingredient = row->ingredient,
+        .step = row->step == REVISIONS_STEP_NONE ? 0 : row->step,
+        .tokens = row->tokens,
+    };
+    memcpy(key->name, row->name, sizeof key->name);
+}
+
+static int find_one(struct query *query, struct revision_row *ret_row, const char *name, struct err *err)
+{
+    int rc = query_next(query, err);
+    if (rc > 0)
+        rows_read_revision(query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "revision %s is not known", name);
+    query_end(query);
+    return rc < 0 ? rc : 0;
+}
+
+int revisions_find(struct store *store, int64_t model_id, const char *name, struct revision_row *ret_row,
+                   struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_REVISION " FROM revisions r INDEXED BY sqlite_autoindex_revisions_1 "
+                     "WHERE r.model_id = ? AND r.name = ? AND r.is_current = 1",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, model_id);
+        query_bind_text(&query, name);
+        rc = find_one(&query, ret_row, name, err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
+int revisions_get(struct store *store, int64_t id, struct revision_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "SELECT " ROWS_REVISION " FROM revisions r WHERE r.id = ?", err);
+    if (!rc) {
+        query_bind_int(&query, id);
+        rc = find_one(&query, ret_row, "with this id", err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
+/* Runs a bound statement and hands its rows on. */
+static int list_rows(struct query *query, int (*row)(void *context, const struct revision_row *row),
+                     void *context, struct err *err)
+{
+    struct revision_row revision;
+    int rc;
+    while ((rc = query_next(query, err)) > 0) {
+        rows_read_revision(query, &revision);
+        if (row(context, &revision))
+            break;
+    }
+    query_end(query);
+    return rc < 0 ? rc : 0;
+}
+
+int revisions_list(struct store *store, int64_t model_id, const struct revision_key *after, int limit,
+                   int (*row)(void *context, const struct revision_row *row), void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_REVISION " FROM revisions r WHERE r.model_id = ? AND r.is_current = 1 "
+                     "AND " ROWS_AFTER " ORDER BY " ROWS_ORDER " LIMIT ?",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, model_id);
+        rows_bind_key(&query, after);
+        query_bind_int(&query, limit);
+        rc = list_rows(&query, row, context, err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
+int revisions_list_history(struct store *store, int64_t model_id, const char *name, int limit,
+                           int (*row)(void *context, const struct revision_row *row), void *context,
+                           struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_REVISION " FROM revisions r WHERE r.model_id = ? AND r.name = ? "
+                     "ORDER BY r.is_current DESC, r.first_seen_ms DESC, r.id DESC LIMIT ?",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, model_id);
+        query_bind_text(&query, name);
+        query_bind_int(&query, limit);
+        rc = list_rows(&query, row, context, err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
+/* -- Files ----------------------------------------------------------------------------------------------- */
+
+int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
+                        size_t count, struct err *err)
+{
+    if (count > LIMIT_HUB_TREE_FILES)
+        return err_set(err, ERR_LIMIT, "revision: %zu files are more than %d", count, LIMIT_HUB_TREE_FILES);
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    if ((rc = query_begin(&query, connection, "DELETE FROM files WHERE revision_id = ?", err)))
+        goto out;
+    query_bind_int(&query, revision_id);
+    rc = query_run(&query, err);
+    for (size_t i = 0; !rc && i < count; i++) {
+        if (!rows[i].path[0] || !rows[i].digest[0]) {
+            rc = err_set(err, ERR_INVALID, "revision: a file needs a path and a digest");
+            break;
+        }
+        rc = query_begin(
+            &query, connection,
+            "INSERT INTO files (revision_id, path, size_bytes, digest, digest_kind) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET size_bytes = excluded.size_bytes, digest = excluded.digest, "
+            "digest_kind = excluded.digest_kind",
+            err);
+        if (rc)
+            break;
+        query_bind_int(&query, revision_id);
+        query_bind_text(&query, rows[i].path);
+        query_bind_int(&query, rows[i].size_bytes);
+        query_bind_text(&query, rows[i].digest);
+        query_bind_text(&query, rows[i].digest_kind == REVISION_DIGEST_KIND_GIT ? "git" : "sha256");
+        rc = query_run(&query, err);
+    }
+out:
+    return store_write_end(store, rc, err);
+}
+
+/* Reads path, size_bytes, digest and digest_kind. */
+static void read_file(struct query *query, struct revision_file_row *file)
+{
+    char kind[8];
+    query_text(query, file->path, sizeof file->path);
+    file->size_bytes = query_int(query);
+    query_text(query, file->digest, sizeof file->digest);
+    query_text(query, kind, sizeof kind);
+    file->digest_kind = strcmp(kind, "git") ? REVISION_DIGEST_KIND_SHA256 : REVISION_DIGEST_KIND_GIT;
+}
+
+int revisions_get_files(struct store *store, int64_t revision_id,
+                        int (*row)(void *context, const struct revision_file_row *file), void *context,
+                        struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct revision_file_row file = {.revision_id = revision_id};
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT path, size_bytes, digest, digest_kind FROM files WHERE revision_id = ? "
+                     "ORDER BY path",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, revision_id);
+        while ((rc = query_next(&query, err)) > 0) {
+            read_file(&query, &file);
+            if (row(context, &file))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int revisions_list_files(struct store *store, int64_t model_id, const struct revision_key *after,
+                         int revision_limit,
+                         int (*row)(void *context, const struct revision_row *revision,
+                                    const struct revision_file_row *file),
+                         void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct revision_row revision;
+    struct revision_file_row file;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_REVISION ", f.path, f.size_bytes, f.digest, f.digest_kind FROM "
+                     "(SELECT * FROM revisions r WHERE r.model_id = ? AND r.is_current = 1 AND " ROWS_AFTER
+                     " ORDER BY " ROWS_ORDER " LIMIT ?) r JOIN files f ON f.revision_id = r.id "
+                     "ORDER BY " ROWS_ORDER ", f.path",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, model_id);
+        rows_bind_key(&query, after);
+        query_bind_int(&query, revision_limit);
+        while ((rc = query_next(&query, err)) > 0) {
+            rows_read_revision(&query, &revision);
+            file.revision_id = revision.id;
+            read_file(&query, &file);
+            if (row(context, &revision, &file))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,246 @@
+/*
+ * Taking over what the hub lists: revisions that are new, have moved, or are gone.
+ */
+#include "daemon/base/clock.h"
+#include "store/revisions.h"
+#include "store/rows.h"
+#include "store/touch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A current revision before the update. */
+struct known {
+    int64_t id;
+    int is_seen; /* its name is in the list */
+    char name[LIMIT_REVISION_NAME_BYTES + 1];
+};
+
+struct update {
+    struct connection *connection;
+    int64_t model_id;
+    int64_t now_ms;
+    struct known *known; /* ordered by name */
+    size_t known_count;
+    int is_changed;
+    struct revisions_changes changes;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct revision_row *const *left = a, *const *right = b;
+    return strcmp((*left)->name, (*right)->name);
+}
+
+static int compare_known(const void *key, const void *element)
+{
+    return strcmp(key, ((const struct known *)element)->name);
+}
+
+static int check_rows(struct revision_row *rows, size_t count, struct err *err)
+{
+    int rc = 0;
+    if (count > LIMIT_HUB_REFS)
+        return err_set(err, ERR_LIMIT, "revisions: %zu are more than %d", count, LIMIT_HUB_REFS);
+    struct revision_row **order = calloc(count ? count : 1, sizeof *order);
+    if (!order)
+        return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
+    for (size_t i = 0; i < count; i++) {
+        order[i] = &rows[i];
+        if (!rc && (!rows[i].name[0] || !rows[i].commit[0]))
+            rc = err_set(err, ERR_INVALID, "revisions: one has no name or no commit");
+        if (!rc && rows[i].step < REVISIONS_STEP_NONE)
+            rc = err_set(err, ERR_INVALID, "revision %s: the step is negative", rows[i].name);
+    }
+    qsort(order, count, sizeof *order, compare_names);
+    for (size_t i = 1; !rc && i < count; i++) {
+        if (!strcmp(order[i - 1]->name, order[i]->name))
+            rc = err_set(err, ERR_INVALID, "revision %s is listed twice", order[i]->name);
+    }
+    free(order);
+    return rc;
+}
+
+static int load_known(struct update *update, struct err *err)
+{
+    struct query query;
+    int64_t count = 0;
+    int rc = query_begin(&query, update->connection,
+                         "SELECT count(*) FROM revisions WHERE model_id = ? AND is_current = 1", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, update->model_id);
+    if ((rc = query_run_int(&query, &count, err)) < 0)
+        return rc;
+    update->known = calloc(count ? (size_t)count : 1, sizeof *update->known);
+    if (!update->known)
+        return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
+    rc = query_begin(&query, update->connection,
+                     "SELECT id, name FROM revisions WHERE model_id = ? AND is_current = 1 ORDER BY name",
+                     err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, update->model_id);
+    while ((rc = query_next(&query, err)) > 0 && update->known_count < (size_t)count) {
+        struct known *known = &update->known[update->known_count++];
+        known->id = query_int(&query);
+        query_text(&query, known->name, sizeof known->name);
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+/* A revision became current or stopped to be: who is the first with its contents may change. */
+static int regroup_contents(struct update *update, int64_t revision_id, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(
+        &query, update->connection,
+        "SELECT content_id, tensor FROM revision_tensors WHERE revision_id = ? ORDER BY tensor", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, revision_id);
+    while ((rc = query_next(&query, err)) > 0) {
+        char tensor[LIMIT_TENSOR_NAME_BYTES + 1];
+        int64_t content_id = query_int(&query);
+        query_text(&query, tensor, sizeof tensor);
+        if ((rc = touch_regroup(update->connection, update->model_id, tensor, content_id, err)))
+            break;
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+static int set_current(struct update *update, int64_t revision_id, int is_current, struct err *err)
+{
+    struct query query;
+    update->is_changed = 1;
+    int rc = query_begin(&query, update->connection, "UPDATE revisions SET is_current = ? WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, is_current);
+    query_bind_int(&query, revision_id);
+    if ((rc = query_run(&query, err)))
+        return rc;
+    return regroup_contents(update, revision_id, err);
+}
+
+static int insert(struct update *update, struct revision_row *row, struct err *err)
+{
+    struct query query;
+    update->is_changed = 1;
+    int rc =
+        query_begin(&query, update->connection,
+                    "INSERT INTO revisions (model_id, name, commit_sha, step, stage, ingredient, tokens, "
+                    "first_seen_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, update->model_id);
+    query_bind_text(&query, row->name);
+    query_bind_text(&query, row->commit);
+    if (row->step == REVISIONS_STEP_NONE)
+        query_bind_null(&query);
+    else
+        query_bind_int(&query, row->step);
+    query_bind_int(&query, row->stage);
+    query_bind_int(&query, row->ingredient);
+    query_bind_int(&query, row->tokens);
+    query_bind_int(&query, update->now_ms);
+    rc = query_run_int(&query, &row->id, err);
+    return rc < 0 ? rc : 0;
+}
+
+/* The rule that parses names may have changed since. */
+static int correct_order(struct update *update, const struct revision_row *row, struct err *err)
+{
+    struct query query;
+    int64_t id = 0;
+    int rc =
+        query_begin(&query, update->connection,
+                    "UPDATE revisions SET step = ?2, stage = ?3, ingredient = ?4, tokens = ?5 WHERE id = ?1 "
+                    "AND (step IS NOT ?2 OR stage <> ?3 OR ingredient <> ?4 OR tokens <> ?5) RETURNING id",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, row->id);
+    if (row->step == REVISIONS_STEP_NONE)
+        query_bind_null(&query);
+    else
+        query_bind_int(&query, row->step);
+    query_bind_int(&query, row->stage);
+    query_bind_int(&query, row->ingredient);
+    query_bind_int(&query, row->tokens);
+    if ((rc = query_run_int(&query, &id, err)) <= 0)
+        return rc;
+    update->is_changed = 1;
+    return regroup_contents(update, row->id, err);
+}
+
+static int update_one(struct update *update, struct revision_row *row, struct err *err)
+{
+    struct query query;
+    int64_t is_current = 0;
+    struct known *known = update->known_count ? bsearch(row->name, update->known, update->known_count,
+                                                        sizeof *update->known, compare_known)
+                                              : NULL;
+    int rc = query_begin(
+        &query, update->connection,
+        "SELECT id, is_current FROM revisions WHERE model_id = ? AND name = ? AND commit_sha = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, update->model_id);
+    query_bind_text(&query, row->name);
+    query_bind_text(&query, row->commit);
+    row->id = 0;
+    if ((rc = query_next(&query, err)) > 0) {
+        row->id = query_int(&query);
+        is_current = query_int(&query);
+    }
+    query_end(&query);
+    if (rc < 0)
+        return rc;
+    if (known)
+        known->is_seen = 1;
+    if (row->id && is_current)
+        return correct_order(update, row, err);
+    if (known) {
+        update->changes.moved_count++;
+        if ((rc = set_current(update, known->id, 0, err)))
+            return rc;
+    } else {
+        update->changes.new_count++;
+    }
+    if (!row->id)
+        return insert(update, row, err);
+    if ((rc = set_current(update, row->id, 1, err)))
+        return rc;
+    return correct_order(update, row, err);
+}
+
+int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
+                     int is_complete, struct revisions_changes *ret_changes, struct err *err)
+{
+    struct update update = {.model_id = model_id, .now_ms = clock_wall_ms()};
+    int rc = check_rows(rows, count, err);
+    if (rc)
+        return rc;
+    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &update.connection, err)))
+        return rc;
+    rc = load_known(&update, err);
+    for (size_t i = 0; !rc && i < count; i++)
+        rc = update_one(&update, &rows[i], err);
+    for (size_t i = 0; !rc && is_complete && i < update.known_count; i++) {
+        if (update.known[i].is_seen)
+            continue;
+        update.changes.gone_count++;
+        rc = set_current(&update, update.known[i].id, 0, err);
+    }
+    if (!rc && update.is_changed)
+        rc = touch_recount_model(update.connection, model_id, err);
+    rc = store_write_end(store, rc, err);
+    free(update.known);
+    if (!rc && ret_changes)
+        *ret_changes = update.changes;
+    return rc;
+}

@@ -1,0 +1,372 @@
+#include "store/series.h"
+
+#include "store/machine.h"
+#include "store/rows.h"
+#include "store/rows_perplexity.h"
+
+#include <string.h>
+
+const char *series_state_name(enum series_state state)
+{
+    static const char *const NAMES[] = {"unmeasured", "pending", "failed", "measured"};
+    return (unsigned)state < sizeof NAMES / sizeof NAMES[0] ? NAMES[state] : "unknown";
+}
+
+/* ISO C promises 4,095 characters of a string; gcc and clang have no such bound. */
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+
+/* -- The statement --------------------------------------------------------------------------------------- */
+
+#define S0(name) ", s0." #name
+#define S1(name) ", s1." #name
+#define S2(name) ", s2." #name
+#define S3(name) ", s3." #name
+#define D0(name) ", d0." #name
+#define D1(name) ", d1." #name
+#define D2(name) ", d2." #name
+#define D3(name) ", d3." #name
+
+#define STATISTICS_OF(X) STATISTICS_COUNTS(X) STATISTICS_REALS(X)
+
+/* One variant of the statistics that the revision shows: a whole primary key. */
+#define JOIN_STATISTICS(s, row_set, token_rows, is_centred)                                                  \
+    "LEFT JOIN statistics " s " ON " s ".content_id = t.content_id AND " s                                   \
+    ".definition = t.definition AND " s ".backend = t.backend AND " s ".row_set = '" row_set "' AND " s      \
+    ".token_rows = " token_rows " AND " s ".is_centred = " is_centred " "
+
+/* One displacement that the revision shows, over its link l. */
+#define JOIN_DISPLACEMENT(d, l, row_set, token_rows)                                                         \
+    "LEFT JOIN displacements " d " ON " d ".content_id = t.content_id AND " d ".reference_id = " l           \
+    ".reference_id AND " d ".definition = " l ".definition AND " d ".backend = " l ".backend AND " d         \
+    ".row_set = '" row_set "' AND " d ".token_rows = " token_rows " "
+
+#define JOIN_PERPLEXITY(p, m, mode)                                                                          \
+    "LEFT JOIN revision_perplexities " m " ON " m ".revision_id = r.id AND " m ".mode = '" mode "' "         \
+    "LEFT JOIN perplexities " p " ON " p ".id = " m ".perplexity_id "
+
+/* In the order of the members of struct series_row; r is revisions, ?1 the tensor's name. */
+#define SERIES_COLUMNS                                                                                                                                                                                                         \
+    "SELECT " ROWS_REVISION ", k.state, k.error_code, k.error_message, " ROWS_TENSOR ", " ROWS_CONTENT                                                                                                                         \
+    ", e.name, f.name, g.name"                                                                                                                                                                                                 \
+    ", s0.content_id" STATISTICS_OF(S0) ", s1.content_id" STATISTICS_OF(S1) ", s2.content_id" STATISTICS_OF(S2) ", s3.content_id" STATISTICS_OF(S3) ", d0.elements" DISPLACEMENT_REALS(D0) ", d1.elements" DISPLACEMENT_REALS( \
+        D1) ", d2.elements" DISPLACEMENT_REALS(D2) ", d3.elements" DISPLACEMENT_REALS(D3) ", l.token_rows, "                                                                                                                   \
+                                                                                          "l.definition, "                                                                                                                     \
+                                                                                          "l.backend, "                                                                                                                        \
+                                                                                          "m.token_rows, "                                                                                                                     \
+                                                                                          "m.definition, "                                                                                                                     \
+                                                                                          "m.backend,"                                                                                                                         \
+                                                                                          " " ROWS_PERPLEXITY("p0") ", " ROWS_PERPLEXITY(                                                                                      \
+                                                                                              "p1") ","                                                                                                                        \
+                                                                                                    " " ROWS_PERPLEXITY(                                                                                                       \
+                                                                                                        "p"                                                                                                                    \
+                                                                                                        "2") " "
+
+#define SERIES_JOINS                                                                                         \
+    "LEFT JOIN tasks k ON k.id = (SELECT max(id) FROM tasks WHERE revision_id = r.id) "                      \
+    "LEFT JOIN revision_tensors t ON t.revision_id = r.id AND t.tensor = ?1 "                                \
+    "LEFT JOIN contents c ON c.id = t.content_id "                                                           \
+    "LEFT JOIN revisions e ON e.id = t.same_as "                                                             \
+    "LEFT JOIN series_links l ON l.revision_id = r.id AND l.tensor = ?1 AND l.kind = 'first' "               \
+    "LEFT JOIN revisions f ON f.id = l.reference_revision_id "                                               \
+    "LEFT JOIN series_links m ON m.revision_id = r.id AND m.tensor = ?1 AND m.kind = 'previous' "            \
+    "LEFT JOIN revisions g ON g.id = m.reference_revision_id " JOIN_STATISTICS("s0", "all", "0", "0")        \
+        JOIN_STATISTICS("s1", "tokens", "t.token_rows", "0") JOIN_STATISTICS("s2", "all", "0", "1")          \
+            JOIN_STATISTICS("s3", "tokens", "t.token_rows", "1") JOIN_DISPLACEMENT("d0", "l", "all", "0")    \
+                JOIN_DISPLACEMENT("d1", "l", "tokens", "l.token_rows")                                       \
+                    JOIN_DISPLACEMENT("d2", "m", "all", "0")                                                 \
+                        JOIN_DISPLACEMENT("d3", "m", "tokens", "m.token_rows")                               \
+                            JOIN_PERPLEXITY("p0", "m0", "last_word") JOIN_PERPLEXITY("p1", "m1", "tokens")   \
+                                JOIN_PERPLEXITY("p2", "m2", "text_mean")
+
+/* Both bounds enter the index; between them, other stages may have steps outside of the asked ones. */
+#define SERIES_WHERE                                                                                         \
+    "WHERE r.model_id = ?2 AND r.is_current = 1 AND (" ROWS_ORDER ") > (?3, ?4, ?5, ?6, ?7, ?8) "            \
+    "AND (r.is_stepless, r.stage, r.ingredient, r.step_key) <= (?9, ?10, ?11, ?12) "                         \
+    "AND (r.is_stepless = 1 OR (r.step_key >= ?13 AND r.step_key <= ?12)) "
+
+static const char SERIES_PAGE[] =
+    SERIES_COLUMNS "FROM revisions r " SERIES_JOINS SERIES_WHERE "ORDER BY " ROWS_ORDER " LIMIT ?14";
+
+static const char SERIES_COUNT[] = "SELECT count(*) FROM revisions r " SERIES_WHERE;
+
+static const char SERIES_ONE_CURRENT[] =
+    SERIES_COLUMNS "FROM revisions r INDEXED BY sqlite_autoindex_revisions_1 " SERIES_JOINS
+                   "WHERE r.model_id = ?2 AND r.name = ?3 AND r.is_current = 1 LIMIT 1";
+
+static const char SERIES_ONE_COMMIT[] = SERIES_COLUMNS
+    "FROM revisions r " SERIES_JOINS "WHERE r.model_id = ?2 AND r.name = ?3 AND r.commit_sha = ?4";
+
+/* -- Reading a row --------------------------------------------------------------------------------------- */
+
+static enum series_state state_of(const char *task_state, int has_tensor)
+{
+    enum task_state state;
+    if (has_tensor)
+        return SERIES_STATE_MEASURED;
+    if (!task_state_parse(task_state, &state))
+        return SERIES_STATE_UNMEASURED;
+    switch (state) {
+    case TASK_STATE_QUEUED:
+    case TASK_STATE_CLAIMED:
+        return SERIES_STATE_PENDING;
+    case TASK_STATE_DONE:
+        return SERIES_STATE_MEASURED;
+    case TASK_STATE_FAILED:
+        return SERIES_STATE_FAILED;
+    case TASK_STATE_CANCELLED:
+    case TASK_STATE_COUNT:
+        break;
+    }
+    return SERIES_STATE_UNMEASURED;
+}
+
+static void read_statistics(struct query *query, struct series_row *row)
+{
+    for (int i = 0; i < SERIES_VARIANT_COUNT; i++) {
+        struct statistics_row *statistics = &row->statistics[i];
+        row->has_statistics[i] = !query_is_null(query);
+        query_skip(query, 1);
+        statistics_row_init(statistics);
+        rows_read_statistics_values(query, statistics);
+        statistics->row_set = i % 2 ? ROW_SET_TOKENS : ROW_SET_ALL;
+        statistics->token_rows = i % 2 ? row->tensor.token_rows : 0;
+        statistics->is_centred = i >= SERIES_VARIANT_CENTRED;
+        statistics->definition = row->tensor.definition;
+        memcpy(statistics->backend, row->tensor.backend, sizeof statistics->backend);
+    }
+}
+
+static void read_displacements(struct query *query, struct series_row *row)
+{
+    for (int i = 0; i < SERIES_DISPLACEMENT_COUNT; i++) {
+        struct displacement_row *displacement = &row->displacement[i];
+        row->has_displacement[i] = !query_is_null(query);
+        displacement_row_init(displacement);
+        rows_read_displacement_values(query, displacement);
+        displacement->row_set = i % 2 ? ROW_SET_TOKENS : ROW_SET_ALL;
+    }
+    for (int i = 0; i < SERIES_DISPLACEMENT_COUNT; i += 2) {
+        struct displacement_row *all = &row->displacement[i], *tokens = all + 1;
+        tokens->token_rows = query_int(query);
+        all->definition = tokens->definition = query_int(query);
+        query_text(query, all->backend, sizeof all->backend);
+        memcpy(tokens->backend, all->backend, sizeof tokens->backend);
+    }
+}
+
+static void read_row(struct query *query, const char *tensor, struct series_row *row)
+{
+    char task_state[16];
+    rows_read_revision(query, &row->revision);
+    query_text(query, task_state, sizeof task_state);
+    query_text(query, row->error_code, sizeof row->error_code);
+    query_text(query, row->error_message, sizeof row->error_message);
+    if (strcmp(task_state, task_state_name(TASK_STATE_FAILED)) != 0)
+        row->error_code[0] = row->error_message[0] = 0;
+    row->has_tensor = !query_is_null(query);
+    rows_read_tensor(query, &row->tensor);
+    size_t length = strnlen(tensor, sizeof row->tensor.tensor - 1);
+    memcpy(row->tensor.tensor, tensor, length);
+    row->tensor.tensor[length] = 0;
+    row->state = state_of(task_state, row->has_tensor);
+    query_text(query, row->same_as, sizeof row->same_as);
+    query_text(query, row->reference, sizeof row->reference);
+    query_text(query, row->lag1_reference, sizeof row->lag1_reference);
+    read_statistics(query, row);
+    read_displacements(query, row);
+    for (int i = 0; i < PERPLEXITY_MODE_COUNT; i++) {
+        rows_read_perplexity(query, &row->perplexity[i]);
+        row->perplexity[i].mode = (enum perplexity_mode)i;
+    }
+}
+
+/* -- Reading a page -------------------------------------------------------------------------------------- */
+
+/* What a query needs to know of the model: its version, its tensor, and the part of step order to read. */
+struct frame {
+    uint64_t version;
+    int64_t revision_count;
+    char tensor[LIMIT_TENSOR_NAME_BYTES + 1];
+    struct revision_key start; /* exclusive */
+    struct revision_key end;   /* inclusive, up to the step */
+};
+
+static int load_model(struct connection *connection, int64_t model_id, struct frame *frame, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection,
+                         "SELECT version, revision_count, tensor FROM models WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, model_id);
+    if ((rc = query_next(&query, err)) > 0) {
+        frame->version = (uint64_t)query_int(&query);
+        frame->revision_count = query_int(&query);
+        query_text(&query, frame->tensor, sizeof frame->tensor);
+    } else if (rc == 0) {
+        rc = err_set(err, ERR_NOT_FOUND, "model with id %lld is not known", (long long)model_id);
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+/* Stage and ingredient of the first or last revision with a step; 0 if there is none. */
+static int load_group(struct connection *connection, int64_t model_id, const char *sql,
+                      struct revision_key *key, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, sql, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, model_id);
+    if ((rc = query_next(&query, err)) > 0) {
+        key->stage = query_int(&query);
+        key->ingredient = query_int(&query);
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+#define FIRST_GROUP                                                                                          \
+    "SELECT stage, ingredient FROM revisions WHERE model_id = ? AND is_current = 1 AND is_stepless = 0 "     \
+    "ORDER BY stage, ingredient LIMIT 1"
+#define LAST_GROUP                                                                                           \
+    "SELECT stage, ingredient FROM revisions WHERE model_id = ? AND is_current = 1 AND is_stepless = 0 "     \
+    "ORDER BY stage DESC, ingredient DESC LIMIT 1"
+
+/*
+ * The part of step order that can hold asked rows: from the cursor, or step_min of the first stage, to
+ * step_max of the last stage. In a model of one stage (most are) nothing is read in vain, however long its
+ * series.
+ */
+static int load_frame(struct connection *connection, const struct series_query *series, struct frame *frame,
+                      struct err *err)
+{
+    int rc = load_model(connection, series->model_id, frame, err);
+    if (rc)
+        return rc;
+    frame->start = (struct revision_key){.is_stepless = -1};
+    frame->end = (struct revision_key){.stage = INT64_MAX, .ingredient = INT64_MAX, .step = series->step_max};
+    frame->end.is_stepless = series->is_stepless_included && series->step_max == INT64_MAX;
+    if (series->after && series->after->name[0]) {
+        frame->start = *series->after;
+    } else if (series->step_min > 0) {
+        frame->start = (struct revision_key){.step = series->step_min, .tokens = INT64_MIN};
+        if ((rc = load_group(connection, series->model_id, FIRST_GROUP, &frame->start, err)))
+            return rc;
+    }
+    if (series->step_max < INT64_MAX)
+        rc = load_group(connection, series->model_id, LAST_GROUP, &frame->end, err);
+    return rc;
+}
+
+/* Binds ?2 to ?13 of SERIES_WHERE. */
+static void bind_frame(struct query *query, const struct series_query *series, const struct frame *frame)
+{
+    query_bind_int(query, series->model_id);
+    query_bind_int(query, frame->start.is_stepless);
+    query_bind_int(query, frame->start.stage);
+    query_bind_int(query, frame->start.ingredient);
+    query_bind_int(query, frame->start.step);
+    query_bind_int(query, frame->start.tokens);
+    query_bind_text(query, frame->start.name);
+    query_bind_int(query, frame->end.is_stepless);
+    query_bind_int(query, frame->end.stage);
+    query_bind_int(query, frame->end.ingredient);
+    query_bind_int(query, frame->end.step);
+    query_bind_int(query, series->step_min);
+}
+
+int series_read(struct store *store, const struct series_query *series, uint64_t *ret_version,
+                int (*row)(void *context, const struct series_row *row), void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query = {0};
+    struct frame frame;
+    struct series_row line;
+    if (series->limit < 1 || series->limit > LIMIT_API_PAGE_ROWS)
+        return err_set(err, ERR_INVALID, "series: the limit of a page is 1 to %d", LIMIT_API_PAGE_ROWS);
+    int rc = store_snapshot_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    if ((rc = load_frame(connection, series, &frame, err)))
+        goto out;
+    const char *tensor = series->tensor ? series->tensor : frame.tensor;
+    if ((rc = query_begin(&query, connection, SERIES_PAGE, err)))
+        goto out;
+    query_bind_text(&query, tensor);
+    bind_frame(&query, series, &frame);
+    query_bind_int(&query, series->limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        read_row(&query, tensor, &line);
+        if (row(context, &line))
+            break;
+    }
+    if (rc >= 0 && ret_version)
+        *ret_version = frame.version;
+out:
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int series_count(struct store *store, const struct series_query *series, int64_t *ret_count, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct frame frame;
+    struct series_query whole = *series;
+    int64_t count = 0;
+    int rc = store_snapshot_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    whole.after = NULL;
+    if ((rc = load_frame(connection, &whole, &frame, err)))
+        goto out;
+    if (!frame.end.is_stepless && whole.step_min <= 0 && whole.step_max == INT64_MAX) {
+        count = frame.revision_count;
+        goto out;
+    }
+    if ((rc = query_begin(&query, connection, SERIES_COUNT, err)))
+        goto out;
+    query_bind_null(&query); /* ?1, the tensor, does not matter */
+    bind_frame(&query, &whole, &frame);
+    rc = query_run_int(&query, &count, err);
+out:
+    store_read_end(store, connection);
+    if (rc < 0)
+        return rc;
+    *ret_count = count;
+    return 0;
+}
+
+int series_find(struct store *store, int64_t model_id, const char *tensor, const char *revision,
+                const char *commit, struct series_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query = {0};
+    struct frame frame;
+    int rc = store_snapshot_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    if ((rc = load_model(connection, model_id, &frame, err)))
+        goto out;
+    if (!tensor)
+        tensor = frame.tensor;
+    if ((rc = query_begin(&query, connection, commit ? SERIES_ONE_COMMIT : SERIES_ONE_CURRENT, err)))
+        goto out;
+    query_bind_text(&query, tensor);
+    query_bind_int(&query, model_id);
+    query_bind_text(&query, revision);
+    if (commit)
+        query_bind_text(&query, commit);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        read_row(&query, tensor, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "revision %s is not known", revision);
+out:
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,114 @@
+#include "store/statistics.h"
+
+#include "store/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LIST_MAX 1000
+
+void statistics_row_init(struct statistics_row *row)
+{
+    *row = (struct statistics_row){0};
+#define X(name) row->name = (double)NAN;
+    STATISTICS_REALS(X)
+#undef X
+}
+
+const char *row_set_name(enum row_set row_set)
+{
+    return row_set == ROW_SET_TOKENS ? "tokens" : "all";
+}
+
+int statistics_exists(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
+                      const char *backend, int *ret_exists, char *ret_backend, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    char found[STORE_BACKEND_SIZE] = "";
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    /* The variants are separate keys, so as many rows as wanted means that all are there. */
+    rc = query_begin(
+        &query, connection,
+        "SELECT backend FROM statistics WHERE content_id = ?1 AND definition = ?2 "
+        "AND (?3 = '' OR backend = ?3) AND (row_set = 'all' OR token_rows = ?4) "
+        "GROUP BY backend HAVING count(*) >= CASE WHEN ?4 > 0 THEN 4 ELSE 2 END ORDER BY backend LIMIT 1",
+        err);
+    if (!rc) {
+        query_bind_int(&query, content_id);
+        query_bind_int(&query, definition);
+        query_bind_text(&query, backend);
+        query_bind_int(&query, token_rows);
+        rc = query_next(&query, err);
+        if (rc > 0)
+            query_text(&query, found, sizeof found);
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    if (rc < 0)
+        return rc;
+    *ret_exists = rc > 0;
+    if (rc > 0 && ret_backend)
+        memcpy(ret_backend, found, sizeof found);
+    return 0;
+}
+
+int statistics_find(struct store *store, int64_t content_id, const struct statistics_row *key,
+                    struct statistics_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_STATISTICS " FROM statistics WHERE content_id = ? AND definition = ? "
+                     "AND backend = ? AND row_set = ? AND token_rows = ? AND is_centred = ?",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, content_id);
+        query_bind_int(&query, key->definition);
+        query_bind_text(&query, key->backend);
+        query_bind_text(&query, row_set_name(key->row_set));
+        query_bind_int(&query, key->token_rows);
+        query_bind_int(&query, key->is_centred);
+        rc = query_next(&query, err);
+        if (rc > 0)
+            rows_read_statistics(&query, ret_row);
+        else if (rc == 0)
+            rc = err_set(err, ERR_NOT_FOUND, "these statistics were not computed");
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int statistics_list(struct store *store, int64_t content_id,
+                    int (*row)(void *context, const struct statistics_row *row), void *context,
+                    struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct statistics_row statistics;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_STATISTICS " FROM statistics WHERE content_id = ? "
+                     "ORDER BY definition, backend, row_set, token_rows, is_centred LIMIT ?",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, content_id);
+        query_bind_int(&query, LIST_MAX);
+        while ((rc = query_next(&query, err)) > 0) {
+            rows_read_statistics(&query, &statistics);
+            if (row(context, &statistics))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,374 @@
+#include "store/store.h"
+
+#include "daemon/base/clock.h"
+#include "store/connection.h"
+#include "store/query.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READERS_MAX 8
+
+struct store {
+    char *path;
+    int lock_fd;
+    char instance[STORE_INSTANCE_SIZE];
+
+    pthread_mutex_t writer_mutex; /* held from store_write_begin to store_write_end */
+    struct connection *writer;
+
+    pthread_mutex_t mutex; /* guards everything below */
+    pthread_cond_t reader_returned;
+    struct connection *idle_readers;
+    int reader_count;
+    pthread_cond_t changed;
+    uint64_t version;
+    uint64_t wakes; /* calls of store_wake */
+};
+
+/* -- Open and close -------------------------------------------------------------------------------------- */
+
+/* The lock is the kernel's, so it ends with the process however that ends; the number inside is for messages.
+ */
+static int take_lock(struct store *store, struct err *err)
+{
+    const char *slash = strrchr(store->path, '/');
+    int folder = slash ? (int)(slash - store->path) + 1 : 0;
+    char path[4096];
+    int length = snprintf(path, sizeof path, "%.*s%s", folder, store->path, STORE_LOCK_NAME);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return err_set(err, ERR_LIMIT, "state folder %s: the path is too long", store->path);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_set_errno(err, errno, "state folder: lock %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB)) {
+        int saved = errno;
+        char owner[32] = "";
+        ssize_t size = pread(fd, owner, sizeof owner - 1, 0);
+        owner[size > 0 ? strspn(owner, "0123456789") : 0] = 0;
+        (void)close(fd);
+        if (saved != EWOULDBLOCK)
+            return err_set_errno(err, saved, "state folder: lock %s", path);
+        return err_set(
+            err, ERR_CONFLICT,
+            "state folder %.*s is in use by another daemon (process %s): stop it or name another folder",
+            folder ? folder : 1, folder ? path : ".", owner[0] ? owner : "unknown");
+    }
+    char number[32];
+    int size = snprintf(number, sizeof number, "%ld\n", (long)getpid());
+    /* Only for messages: a full disk must not keep the lock from being taken. */
+    if (ftruncate(fd, 0) || pwrite(fd, number, (size_t)size, 0) < 0)
+        errno = 0;
+    store->lock_fd = fd;
+    return 0;
+}
+
+static int read_identity(struct store *store, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, store->writer, "SELECT instance, version FROM store WHERE id = 1", err);
+    if (!rc && (rc = query_next(&query, err)) > 0) {
+        query_text(&query, store->instance, sizeof store->instance);
+        store->version = (uint64_t)query_int(&query);
+    } else if (!rc) {
+        rc = err_set(err, ERR_DATABASE, "database %s: its row of table store is missing", store->path);
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+int store_open(const char *path, struct store **ret_store, struct err *err)
+{
+    int rc;
+    pthread_condattr_t attributes;
+    struct store *store = calloc(1, sizeof *store);
+    if (!store)
+        return err_set(err, ERR_NO_MEMORY, "store: out of memory");
+    store->lock_fd = -1;
+    (void)pthread_mutex_init(&store->writer_mutex, NULL);
+    (void)pthread_mutex_init(&store->mutex, NULL);
+    (void)pthread_cond_init(&store->reader_returned, NULL);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&store->changed, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    store->path = strdup(path);
+    if (!store->path) {
+        rc = err_set(err, ERR_NO_MEMORY, "store: out of memory");
+        goto out;
+    }
+    if ((rc = take_lock(store, err)) || (rc = connection_open(path, 1, &store->writer, err)) ||
+        (rc = migrate(store->writer, err)))
+        goto out;
+    rc = read_identity(store, err);
+out:
+    if (rc)
+        store_close(store);
+    else
+        *ret_store = store;
+    return rc;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    int closed = 0;
+    while (store->idle_readers) {
+        struct connection *reader = store->idle_readers;
+        store->idle_readers = reader->next;
+        connection_close(reader);
+        closed++;
+    }
+    assert(closed == store->reader_count);
+    connection_close(store->writer);
+    if (store->lock_fd >= 0)
+        (void)close(store->lock_fd);
+    (void)pthread_cond_destroy(&store->changed);
+    (void)pthread_cond_destroy(&store->reader_returned);
+    (void)pthread_mutex_destroy(&store->mutex);
+    (void)pthread_mutex_destroy(&store->writer_mutex);
+    free(store->path);
+    free(store);
+}
+
+/* -- Reads ----------------------------------------------------------------------------------------------- */
+
+int store_read_begin(struct store *store, struct connection **ret_connection, struct err *err)
+{
+    struct connection *connection = NULL;
+    (void)pthread_mutex_lock(&store->mutex);
+    while (!store->idle_readers && store->reader_count == READERS_MAX)
+        (void)pthread_cond_wait(&store->reader_returned, &store->mutex);
+    if (store->idle_readers) {
+        connection = store->idle_readers;
+        store->idle_readers = connection->next;
+        connection->next = NULL;
+    } else {
+        store->reader_count++; /* opened below, outside of the mutex */
+    }
+    (void)pthread_mutex_unlock(&store->mutex);
+    if (!connection) {
+        int rc = connection_open(store->path, 0, &connection, err);
+        if (rc) {
+            (void)pthread_mutex_lock(&store->mutex);
+            store->reader_count--;
+            (void)pthread_cond_signal(&store->reader_returned);
+            (void)pthread_mutex_unlock(&store->mutex);
+            return rc;
+        }
+    }
+    *ret_connection = connection;
+    return 0;
+}
+
+int store_snapshot_begin(struct store *store, struct connection **ret_connection, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    struct query query;
+    rc = query_begin(&query, connection, "BEGIN", err);
+    if (!rc)
+        rc = query_run(&query, err);
+    if (rc)
+        store_read_end(store, connection);
+    else
+        *ret_connection = connection;
+    return rc;
+}
+
+void store_read_end(struct store *store, struct connection *connection)
+{
+    if (!connection)
+        return;
+    if (!sqlite3_get_autocommit(connection->db)) {
+        struct query query;
+        struct err err = ERR_INIT;
+        if (!query_begin(&query, connection, "COMMIT", &err))
+            (void)query_run(&query, &err);
+        if (!sqlite3_get_autocommit(connection->db))
+            (void)sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    (void)pthread_mutex_lock(&store->mutex);
+    connection->next = store->idle_readers;
+    store->idle_readers = connection;
+    (void)pthread_cond_signal(&store->reader_returned);
+    (void)pthread_mutex_unlock(&store->mutex);
+}
+
+/* -- Writes ---------------------------------------------------------------------------------------------- */
+
+int store_write_begin(struct store *store, enum connection_durability durability,
+                      struct connection **ret_connection, struct err *err)
+{
+    int rc = 0;
+    struct query query;
+    (void)pthread_mutex_lock(&store->writer_mutex);
+    struct connection *writer = store->writer;
+    if (writer->durability != durability) {
+        rc = connection_exec(writer,
+                             durability == CONNECTION_DURABILITY_FULL ? "PRAGMA synchronous = FULL"
+                                                                      : "PRAGMA synchronous = NORMAL",
+                             err);
+        if (!rc)
+            writer->durability = durability;
+    }
+    if (!rc)
+        rc = query_begin(&query, writer, "BEGIN IMMEDIATE", err);
+    if (!rc)
+        rc = query_run(&query, err);
+    if (rc) {
+        (void)pthread_mutex_unlock(&store->writer_mutex);
+        return rc;
+    }
+    writer->changes = sqlite3_total_changes64(writer->db);
+    *ret_connection = writer;
+    return 0;
+}
+
+static int commit(struct connection *writer, int64_t *ret_version, struct err *err)
+{
+    struct query query;
+    int rc = 0;
+    if (sqlite3_total_changes64(writer->db) != writer->changes) {
+        rc = query_begin(&query, writer,
+                         "UPDATE store SET version = version + 1 WHERE id = 1 RETURNING version", err);
+        if (!rc)
+            rc = query_run_int(&query, ret_version, err);
+    }
+    if (rc >= 0)
+        rc = query_begin(&query, writer, "COMMIT", err);
+    if (!rc)
+        rc = query_run(&query, err);
+    return rc;
+}
+
+int store_write_end(struct store *store, int result, struct err *err)
+{
+    struct connection *writer = store->writer;
+    int64_t version = 0;
+    if (!result)
+        result = commit(writer, &version, err);
+    /* SQLite has rolled back by itself after some errors, such as a full disk. */
+    if (result && !sqlite3_get_autocommit(writer->db))
+        (void)sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
+    if (!result && version) {
+        (void)pthread_mutex_lock(&store->mutex);
+        store->version = (uint64_t)version;
+        (void)pthread_cond_broadcast(&store->changed);
+        (void)pthread_mutex_unlock(&store->mutex);
+    }
+    (void)pthread_mutex_unlock(&store->writer_mutex);
+    return result;
+}
+
+/* -- Versions -------------------------------------------------------------------------------------------- */
+
+const char *store_instance(const struct store *store)
+{
+    return store->instance;
+}
+
+uint64_t store_version(struct store *store)
+{
+    (void)pthread_mutex_lock(&store->mutex);
+    uint64_t version = store->version;
+    (void)pthread_mutex_unlock(&store->mutex);
+    return version;
+}
+
+uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_ms)
+{
+    struct timespec deadline;
+    (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
+    if (timeout_ms < 0)
+        timeout_ms = 0;
+    deadline.tv_sec += timeout_ms / 1000;
+    deadline.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (deadline.tv_nsec >= 1000000000) {
+        deadline.tv_nsec -= 1000000000;
+        deadline.tv_sec++;
+    }
+    (void)pthread_mutex_lock(&store->mutex);
+    uint64_t wakes = store->wakes;
+    while (store->version == since && store->wakes == wakes) {
+        if (pthread_cond_timedwait(&store->changed, &store->mutex, &deadline))
+            break;
+    }
+    uint64_t version = store->version;
+    (void)pthread_mutex_unlock(&store->mutex);
+    return version;
+}
+
+void store_wake(struct store *store)
+{
+    (void)pthread_mutex_lock(&store->mutex);
+    store->wakes++;
+    (void)pthread_cond_broadcast(&store->changed);
+    (void)pthread_mutex_unlock(&store->mutex);
+}
+
+/* -- Care ------------------------------------------------------------------------------------------------ */
+
+int store_integrity_check(struct store *store, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    char text[256];
+    int rc = store_snapshot_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "PRAGMA integrity_check(1)", err);
+    if (!rc && (rc = query_next(&query, err)) > 0) {
+        query_text(&query, text, sizeof text);
+        rc = strcmp(text, "ok") ? err_set(err, ERR_DATABASE, "database %s: damaged: %s", store->path, text)
+                                : 0;
+    }
+    query_end(&query);
+    if (!rc)
+        rc = query_begin(&query, connection, "PRAGMA foreign_key_check", err);
+    if (!rc && (rc = query_next(&query, err)) > 0) {
+        query_text(&query, text, sizeof text);
+        rc = err_set(err, ERR_DATABASE, "database %s: damaged: a row of table %s refers to nothing",
+                     store->path, text);
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc;
+}
+
+static uint64_t file_size(const char *path, const char *suffix)
+{
+    char name[4200];
+    struct stat info;
+    (void)snprintf(name, sizeof name, "%s%s", path, suffix);
+    return stat(name, &info) || info.st_size < 0 ? 0 : (uint64_t)info.st_size;
+}
+
+int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err)
+{
+    struct stat info;
+    if (stat(store->path, &info))
+        return err_set_errno(err, errno, "database %s", store->path);
+    *ret_size_bytes = (uint64_t)info.st_size + file_size(store->path, "-wal");
+    return 0;
+}
+
+int store_checkpoint(struct store *store, struct err *err)
+{
+    (void)pthread_mutex_lock(&store->writer_mutex);
+    int result = sqlite3_wal_checkpoint_v2(store->writer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int rc = result == SQLITE_OK ? 0 : connection_fail(store->writer, result, err);
+    (void)pthread_mutex_unlock(&store->writer_mutex);
+    return rc;
+}

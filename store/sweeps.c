@@ -1,0 +1,296 @@
+#include "store/sweeps.h"
+
+#include "daemon/base/clock.h"
+#include "store/moves.h"
+#include "store/query.h"
+#include "store/touch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SWEEP_COLUMNS                                                                                        \
+    "s.id, s.model_id, m.name, s.state, s.priority, s.idempotency_key, s.created_ms, s.started_ms, "         \
+    "s.finished_ms, s.error_code, s.error_message, s.tasks_queued, s.tasks_claimed, s.tasks_done, "          \
+    "s.tasks_failed, s.tasks_cancelled, s.bytes_expected, s.bytes_fetched, s.version"
+
+static void read_row(struct query *query, struct sweep_row *row)
+{
+    char state[16];
+    row->id = query_int(query);
+    row->model_id = query_int(query);
+    query_text(query, row->model, sizeof row->model);
+    query_text(query, state, sizeof state);
+    row->state = SWEEP_STATE_FAILED;
+    (void)sweep_state_parse(state, &row->state);
+    row->priority = (int)query_int(query);
+    query_text(query, row->idempotency_key, sizeof row->idempotency_key);
+    row->created_ms = query_int(query);
+    row->started_ms = query_int(query);
+    row->finished_ms = query_int(query);
+    query_text(query, row->error_code, sizeof row->error_code);
+    query_text(query, row->error_message, sizeof row->error_message);
+    row->tasks[TASK_STATE_QUEUED] = query_int(query);
+    row->tasks[TASK_STATE_CLAIMED] = query_int(query);
+    row->tasks[TASK_STATE_DONE] = query_int(query);
+    row->tasks[TASK_STATE_FAILED] = query_int(query);
+    row->tasks[TASK_STATE_CANCELLED] = query_int(query);
+    row->bytes_expected = query_int(query);
+    row->bytes_fetched = query_int(query);
+    row->version = (uint64_t)query_int(query);
+}
+
+/* -- Create ---------------------------------------------------------------------------------------------- */
+
+static int check_request(const struct sweep_request *request, struct err *err)
+{
+    if (strlen(request->request) > LIMIT_API_BODY_BYTES)
+        return err_set(err, ERR_LIMIT, "sweep: the request is longer than %zu bytes",
+                       (size_t)LIMIT_API_BODY_BYTES);
+    if (request->priority < SWEEPS_PRIORITY_MIN || request->priority > SWEEPS_PRIORITY_MAX)
+        return err_set(err, ERR_INVALID, "sweep: priority %d is not in %d to %d", request->priority,
+                       SWEEPS_PRIORITY_MIN, SWEEPS_PRIORITY_MAX);
+    if (request->idempotency_key &&
+        (!request->idempotency_key[0] || strlen(request->idempotency_key) >= SWEEPS_KEY_SIZE))
+        return err_set(err, ERR_INVALID, "sweep: an idempotency key has 1 to %d bytes", SWEEPS_KEY_SIZE - 1);
+    return 0;
+}
+
+/* 1 and *ret_id if the key was used for the same request, 0 if it was not used. */
+static int find_key(struct connection *connection, const struct sweep_request *request, int64_t *ret_id,
+                    struct err *err)
+{
+    struct query query;
+    int is_same = 0;
+    int rc = query_begin(&query, connection,
+                         "SELECT id, request = ?2 AND model_id = ?3 AND priority = ?4 FROM sweeps "
+                         "WHERE idempotency_key = ?1",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_text(&query, request->idempotency_key);
+    query_bind_text(&query, request->request);
+    query_bind_int(&query, request->model_id);
+    query_bind_int(&query, request->priority);
+    if ((rc = query_next(&query, err)) > 0) {
+        *ret_id = query_int(&query);
+        is_same = (int)query_int(&query);
+    }
+    query_end(&query);
+    if (rc > 0 && !is_same)
+        return err_set(err, ERR_CONFLICT,
+                       "sweep: the idempotency key was used for another request (sweep %lld)",
+                       (long long)*ret_id);
+    return rc;
+}
+
+int sweeps_create(struct store *store, const struct sweep_request *request, int64_t *ret_id, int *ret_is_new,
+                  struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t id = 0;
+    int is_new = 0;
+    int rc = check_request(request, err);
+    if (rc)
+        return rc;
+    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
+        return rc;
+    if (request->idempotency_key && (rc = find_key(connection, request, &id, err)))
+        goto out;
+    rc = query_begin(&query, connection,
+                     "INSERT INTO sweeps (model_id, state, request, idempotency_key, priority, created_ms) "
+                     "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+                     err);
+    if (rc)
+        goto out;
+    query_bind_int(&query, request->model_id);
+    query_bind_text(&query, sweep_state_name(SWEEP_STATE_PLANNING));
+    query_bind_text(&query, request->request);
+    query_bind_text(&query, request->idempotency_key);
+    query_bind_int(&query, request->priority);
+    query_bind_int(&query, clock_wall_ms());
+    rc = query_run_int(&query, &id, err);
+    is_new = 1;
+out:
+    rc = store_write_end(store, rc < 0 ? rc : 0, err);
+    if (rc)
+        return rc;
+    *ret_id = id;
+    if (ret_is_new)
+        *ret_is_new = is_new;
+    return 0;
+}
+
+/* -- Read ------------------------------------------------------------------------------------------------ */
+
+int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id WHERE s.id = ?", err);
+    if (!rc) {
+        query_bind_int(&query, id);
+        rc = query_next(&query, err);
+        if (rc > 0)
+            read_row(&query, ret_row);
+        else if (rc == 0)
+            rc = err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "SELECT request FROM sweeps WHERE id = ?", err);
+    if (!rc) {
+        query_bind_int(&query, id);
+        rc = query_next(&query, err);
+        if (rc > 0) {
+            size_t size = 0;
+            const void *text = query_blob(&query, &size);
+            (void)buf_append(buf, text, size);
+            rc = buf_check(buf, "request of a sweep", err);
+        } else if (rc == 0) {
+            rc = err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+static const char LIST_ALL[] = "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
+                               "WHERE s.id < ?1 AND ?2 = 0 AND ?3 = '' ORDER BY s.id DESC LIMIT ?4";
+static const char LIST_OF_STATE[] =
+    "SELECT " SWEEP_COLUMNS " FROM sweeps s INDEXED BY sweeps_state JOIN models m ON m.id = s.model_id "
+    "WHERE s.id < ?1 AND ?2 = 0 AND s.state = ?3 ORDER BY s.id DESC LIMIT ?4";
+static const char LIST_OF_MODEL[] =
+    "SELECT " SWEEP_COLUMNS " FROM sweeps s INDEXED BY sweeps_model JOIN models m ON m.id = s.model_id "
+    "WHERE s.id < ?1 AND s.model_id = ?2 AND ?3 IN ('', s.state) "
+    "ORDER BY s.id DESC LIMIT ?4";
+
+int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *state, int64_t before,
+                int limit, int (*row)(void *context, const struct sweep_row *row), void *context,
+                struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct sweep_row sweep;
+    const char *sql = model_id ? LIST_OF_MODEL : state ? LIST_OF_STATE : LIST_ALL;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    if (!(rc = query_begin(&query, connection, sql, err))) {
+        query_bind_int(&query, before > 0 ? before : INT64_MAX);
+        query_bind_int(&query, model_id);
+        query_bind_text(&query, state ? sweep_state_name(*state) : "");
+        query_bind_int(&query, limit);
+        while ((rc = query_next(&query, err)) > 0) {
+            read_row(&query, &sweep);
+            if (row(context, &sweep))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int sweeps_next_planning(struct store *store, struct sweep_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
+                     "WHERE s.state = 'planning' ORDER BY s.priority DESC, s.id LIMIT 1",
+                     err);
+    if (!rc && (rc = query_next(&query, err)) > 0)
+        read_row(&query, ret_row);
+    else if (!rc)
+        rc = err_set(err, ERR_NOT_FOUND, "no sweep waits for its plan");
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int sweeps_count(struct store *store, int64_t *counts, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    enum sweep_state state;
+    char name[16];
+    int64_t found[SWEEP_STATE_COUNT] = {0};
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    if (!(rc = query_begin(&query, connection, "SELECT state, count(*) FROM sweeps GROUP BY state", err))) {
+        while ((rc = query_next(&query, err)) > 0) {
+            query_text(&query, name, sizeof name);
+            if (sweep_state_parse(name, &state))
+                found[state] = query_int(&query);
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    if (!rc)
+        memcpy(counts, found, sizeof found);
+    return rc;
+}
+
+/* -- Moves ----------------------------------------------------------------------------------------------- */
+
+int sweeps_start(struct store *store, int64_t id, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = moves_sweep(connection, id, SWEEP_EVENT_START, NULL, err);
+    if (!rc)
+        rc = moves_finish_sweep(connection, id, err);
+    return store_write_end(store, rc, err);
+}
+
+int sweeps_fail(struct store *store, int64_t id, const struct err *reason, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = moves_sweep_state_is(connection, id, SWEEP_STATE_PLANNING, err);
+    if (!rc)
+        rc = moves_sweep(connection, id, SWEEP_EVENT_FAIL, reason, err);
+    if (!rc)
+        rc = moves_cancel_tasks(connection, id, err);
+    return store_write_end(store, rc, err);
+}
+
+int sweeps_cancel(struct store *store, int64_t id, struct err *err)
+{
+    struct connection *connection = NULL;
+    enum sweep_state state;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    if ((rc = moves_sweep_state(connection, id, &state, err)) || state == SWEEP_STATE_CANCELLED)
+        goto out;
+    if (!(rc = moves_sweep(connection, id, SWEEP_EVENT_CANCEL, NULL, err)))
+        rc = moves_cancel_tasks(connection, id, err);
+out:
+    return store_write_end(store, rc, err);
+}

@@ -1,0 +1,206 @@
+#include "store/tasks.h"
+
+#include "daemon/base/clock.h"
+#include "store/moves.h"
+#include "store/rows_task.h"
+#include "store/touch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void rows_read_task(struct query *query, struct task_row *row)
+{
+    char state[16];
+    row->id = query_int(query);
+    row->sweep_id = query_int(query);
+    row->model_id = query_int(query);
+    row->revision_id = query_int(query);
+    query_text(query, row->revision, sizeof row->revision);
+    query_text(query, row->commit, sizeof row->commit);
+    row->ordinal = query_int(query);
+    row->reference_revision_id = query_int(query);
+    row->previous_revision_id = query_int(query);
+    query_text(query, state, sizeof state);
+    row->state = TASK_STATE_FAILED;
+    (void)task_state_parse(state, &row->state);
+    row->attempts = query_int(query);
+    row->failures = query_int(query);
+    row->interruptions = query_int(query);
+    row->not_before_ms = query_int(query);
+    query_text(query, row->worker, sizeof row->worker);
+    row->lease_until_ms = query_int(query);
+    row->claimed_ms = query_int(query);
+    row->finished_ms = query_int(query);
+    query_text(query, row->error_code, sizeof row->error_code);
+    query_text(query, row->error_message, sizeof row->error_message);
+    row->bytes_fetched = query_int(query);
+    row->bytes_expected = query_int(query);
+}
+
+/* -- Plan ------------------------------------------------------------------------------------------------ */
+
+static int insert_task(struct connection *connection, int64_t sweep_id, const struct task_plan *plan,
+                       struct err *err)
+{
+    struct query query;
+    int64_t id = 0;
+    if (plan->ordinal < 0 || plan->bytes_expected < 0)
+        return err_set(err, ERR_INVALID, "plan: an ordinal or a number of bytes is negative");
+    int rc = query_begin(&query, connection,
+                         "INSERT INTO tasks (sweep_id, revision_id, ordinal, reference_revision_id, "
+                         "previous_revision_id, state, bytes_expected) VALUES (?, ?, ?, ?, ?, 'queued', ?) "
+                         "ON CONFLICT DO NOTHING RETURNING id",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    query_bind_int(&query, plan->revision_id);
+    query_bind_int(&query, plan->ordinal);
+    query_bind_id(&query, plan->reference_revision_id);
+    query_bind_id(&query, plan->previous_revision_id);
+    query_bind_int(&query, plan->bytes_expected);
+    if ((rc = query_run_int(&query, &id, err)) < 0)
+        return rc;
+    if (!id)
+        return err_set(err, ERR_INVALID, "plan: a revision or ordinal occurs twice");
+    return moves_note(connection, id, "plan", "", NULL, err);
+}
+
+static int count_plan(struct connection *connection, int64_t sweep_id, size_t count, int64_t bytes,
+                      struct err *err)
+{
+    struct query query;
+    int64_t model_id = 0;
+    int rc =
+        query_begin(&query, connection,
+                    "UPDATE sweeps SET tasks_queued = tasks_queued + ?, bytes_expected = bytes_expected + ?, "
+                    "version = version + 1 WHERE id = ? RETURNING model_id",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, (int64_t)count);
+    query_bind_int(&query, bytes);
+    query_bind_int(&query, sweep_id);
+    if ((rc = query_run_int(&query, &model_id, err)) < 0)
+        return rc;
+    return touch_model(connection, model_id, err);
+}
+
+int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *plans, size_t count,
+               struct err *err)
+{
+    struct connection *connection = NULL;
+    int64_t bytes = 0;
+    if (count > LIMIT_HUB_REFS)
+        return err_set(err, ERR_LIMIT, "plan: %zu tasks are more than %d", count, LIMIT_HUB_REFS);
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = moves_sweep_state_is(connection, sweep_id, SWEEP_STATE_PLANNING, err);
+    for (size_t i = 0; !rc && i < count; i++) {
+        rc = insert_task(connection, sweep_id, &plans[i], err);
+        if (!rc && __builtin_add_overflow(bytes, plans[i].bytes_expected, &bytes))
+            rc = err_set(err, ERR_LIMIT, "plan: too many bytes");
+    }
+    if (!rc)
+        rc = count_plan(connection, sweep_id, count, bytes, err);
+    return store_write_end(store, rc, err);
+}
+
+/* -- Read ------------------------------------------------------------------------------------------------ */
+
+int tasks_get(struct store *store, int64_t id, struct task_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = moves_load_task(connection, id, ret_row, err);
+    store_read_end(store, connection);
+    return rc;
+}
+
+int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *state, int64_t after_ordinal,
+               int limit, int (*row)(void *context, const struct task_row *row), void *context,
+               struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct task_row task;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_order JOIN revisions r ON r.id = k.revision_id "
+        "WHERE k.sweep_id = ? AND k.ordinal > ? AND ? IN ('', k.state) ORDER BY k.ordinal LIMIT ?",
+        err);
+    if (!rc) {
+        query_bind_int(&query, sweep_id);
+        query_bind_int(&query, after_ordinal);
+        query_bind_text(&query, state ? task_state_name(*state) : "");
+        query_bind_int(&query, limit);
+        while ((rc = query_next(&query, err)) > 0) {
+            rows_read_task(&query, &task);
+            if (row(context, &task))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int tasks_depth(struct store *store, int64_t *ret_queued, int64_t *ret_claimed, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "SELECT sum(tasks_queued), sum(tasks_claimed) FROM sweeps WHERE state IN ('planning', 'running')",
+        err);
+    if (!rc && (rc = query_next(&query, err)) > 0) {
+        *ret_queued = query_int(&query);
+        *ret_claimed = query_int(&query);
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int tasks_list_events(struct store *store, int64_t task_id, int64_t after, int limit,
+                      int (*row)(void *context, const struct task_event_row *row), void *context,
+                      struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct task_event_row event;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT id, task_id, at_ms, event, worker, detail FROM task_events "
+                     "WHERE task_id = ? AND id > ? ORDER BY id LIMIT ?",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, task_id);
+        query_bind_int(&query, after);
+        query_bind_int(&query, limit);
+        while ((rc = query_next(&query, err)) > 0) {
+            event.id = query_int(&query);
+            event.task_id = query_int(&query);
+            event.at_ms = query_int(&query);
+            query_text(&query, event.event, sizeof event.event);
+            query_text(&query, event.worker, sizeof event.worker);
+            query_text(&query, event.detail, sizeof event.detail);
+            if (row(context, &event))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
