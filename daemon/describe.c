@@ -1,0 +1,104 @@
+#include "daemon/describe.h"
+
+#include "daemon/base/limits.h"
+#include "daemon/model/config.h"
+#include "daemon/model/role.h"
+#include "daemon/model/vocabulary.h"
+#include "daemon/revision_source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* An absent or odd config.json only means that less is known. */
+static void read_config(struct revision_source *source, struct model_config *config)
+{
+    struct buf text;
+    struct err ignored = ERR_INIT;
+    buf_init(&text, LIMIT_CONFIG_JSON_BYTES);
+    *config = (struct model_config){0};
+    if (revision_source_fetch(source, "config.json", &text, &ignored) ||
+        model_config_parse(buf_text(&text), text.size, config, &ignored))
+        *config = (struct model_config){0};
+    buf_free(&text);
+}
+
+/* How many rows are real tokens: by the tokenizer, by the model's name, or else all. */
+static uint64_t count_token_rows(struct revision_source *source, const char *model, uint64_t rows)
+{
+    struct buf text;
+    struct err ignored = ERR_INIT;
+    uint64_t token_rows = 0;
+    buf_init(&text, LIMIT_TOKENIZER_JSON_BYTES);
+    if (revision_source_fetch(source, "tokenizer.json", &text, &ignored) ||
+        model_vocabulary_count_rows(buf_text(&text), text.size, &token_rows, &ignored)) {
+        if (model_vocabulary_rows_of(model, &token_rows, &ignored))
+            token_rows = rows;
+    }
+    buf_free(&text);
+    return token_rows < rows ? token_rows : rows;
+}
+
+static int fill_in(struct revision_source *source, const char *model, struct model_row *row, struct err *err)
+{
+    struct model_config config;
+    struct checkpoint *checkpoint = NULL;
+    struct checkpoint_tensor tensor;
+    const char *name = NULL;
+    uint64_t parameters = 0, rows = 0, columns = 0;
+    struct err ignored = ERR_INIT;
+    read_config(source, &config);
+    int code = revision_source_open_checkpoint(source, &checkpoint, err);
+    if (!code)
+        code = model_role_find(&config, checkpoint, MODEL_ROLE_UNEMBEDDING, &name, err);
+    if (!code)
+        code = checkpoint_find(checkpoint, name, &tensor, err);
+    if (code)
+        goto out;
+    tensor_matrix(&tensor.shape, &rows, &columns);
+    (void)snprintf(row->model_type, sizeof row->model_type, "%.63s", config.model_type);
+    (void)snprintf(row->tensor, sizeof row->tensor, "%s", name);
+    row->vocabulary_size = (int64_t)rows;
+    row->hidden_size = (int64_t)columns;
+    row->token_rows = (int64_t)count_token_rows(source, model, rows);
+    row->layers = (int64_t)config.layer_count;
+    if (model_config_parameter_count(&config, &parameters, &ignored) == 0)
+        row->parameter_count = (int64_t)parameters;
+out:
+    checkpoint_close(checkpoint);
+    return code;
+}
+
+int describe_model(struct store *store, struct repository *repository, const struct sweep_row *sweep,
+                   const struct revision_row *revision, int *ret_described, struct err *err)
+{
+    struct model_row row;
+    struct revision_source source;
+    struct err reason = ERR_INIT;
+    int code = models_get(store, sweep->model_id, &row, err);
+    if (code)
+        return code;
+    if (row.tensor[0]) {
+        *ret_described = 1;
+        return 0;
+    }
+    code = revision_source_open(&source, store, repository, revision, &reason);
+    if (!code) {
+        code = fill_in(&source, sweep->model, &row, &reason);
+        revision_source_close(&source);
+    }
+    if (code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE) {
+        *err = reason;
+        return code;
+    }
+    *ret_described = code == 0;
+    return code ? 0 : models_describe(store, &row, err);
+}
+
+int64_t describe_expected_bytes(const struct model_row *model)
+{
+    /* Published checkpoints are 16 bits wide; the estimate is replaced by what was fetched. */
+    if (model->vocabulary_size <= 0 || model->hidden_size <= 0 || model->hidden_size > INT64_MAX / 2 ||
+        model->vocabulary_size > INT64_MAX / (2 * model->hidden_size))
+        return 0;
+    return model->vocabulary_size * model->hidden_size * 2;
+}

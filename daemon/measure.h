@@ -1,0 +1,53 @@
+/*
+ * Measuring: what one task does between its claim and its record.
+ *
+ * For each tensor that the sweep asks for: find out what is known already, fetch only what is missing, run
+ * one pass of statistics on the device against the first and the previous revision, and make the rows to
+ * store. Equal content is never measured twice.
+ */
+#ifndef BIFURCATED_DAEMON_MEASURE_H
+#define BIFURCATED_DAEMON_MEASURE_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/hub.h"
+#include "daemon/sweep_spec.h"
+#include "daemon/tensor_pool.h"
+#include "gpu/registry.h"
+#include "store/store.h"
+#include "store/tasks.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* What all tasks of a process share. */
+struct measure_shared {
+    struct store *store;
+    struct hub *hub;
+    struct tensor_pool *pool;
+    struct device *device;
+    pthread_mutex_t *device_lock; /* one pass at a time */
+    _Atomic int64_t *device_busy_us;
+};
+
+/* The rows of a measured task; `result` points into them. */
+struct measurement;
+
+/*
+ * Measures a claimed task. *cancel ends it with ERR_CANCELLED; *fetched_bytes is kept up to date for
+ * heartbeats. The caller records measurement_result() and frees the measurement.
+ */
+int measure_task(const struct measure_shared *shared, const struct task_row *task,
+                 const struct sweep_spec *spec, const atomic_bool *cancel, _Atomic int64_t *fetched_bytes,
+                 struct measurement **ret_measurement, struct err *err);
+
+/* For tasks_record(); borrowed. */
+const struct task_result *measurement_result(const struct measurement *measurement);
+
+/* One sentence about what could not be measured though the task succeeded (a reference that cannot be read),
+ * or "". */
+const char *measurement_caution(const struct measurement *measurement);
+
+/* NULL is allowed. */
+void measurement_free(struct measurement *measurement);
+
+#endif

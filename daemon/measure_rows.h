@@ -1,0 +1,41 @@
+/*
+ * From the output of a device pass to the rows of the store: moments and all other numbers of the four
+ * variants (all rows and token rows, raw and centred), the distributions themselves, the columns, the
+ * displacements.
+ */
+#ifndef BIFURCATED_DAEMON_MEASURE_ROWS_H
+#define BIFURCATED_DAEMON_MEASURE_ROWS_H
+
+#include "daemon/base/err.h"
+#include "gpu/statistics.h"
+#include "store/tasks.h"
+
+#include <stdint.h>
+
+struct measure_rows; /* of one tensor */
+
+int measure_rows_new(struct measure_rows **ret_rows, struct err *err);
+
+/* NULL is allowed. */
+void measure_rows_free(struct measure_rows *rows);
+
+/* Sets what all rows have in common. */
+void measure_rows_begin(struct measure_rows *rows, int64_t token_rows, const char *backend);
+
+/* Where the device pass writes to; initialised by the caller, freed with the rows, which point into it. */
+struct statistics_result *measure_rows_result(struct measure_rows *rows);
+
+/* Makes the statistics, distributions, columns and sampled entries of the pass's result; `data` are the
+ * tensor's bytes. */
+int measure_rows_add_statistics(struct measure_rows *rows, enum tensor_dtype dtype, const void *data,
+                                struct err *err);
+
+/* Adds the displacement against a reference. `sums` are those of both row sets, or NULL if the store has the
+ * rows already. */
+void measure_rows_add_link(struct measure_rows *rows, enum task_link link, int64_t reference_revision_id,
+                           int64_t reference_id, const struct statistics_displacement *sums);
+
+/* Fills in the members of `tensor` that borrow from the rows. */
+void measure_rows_finish(struct measure_rows *rows, struct task_tensor *tensor);
+
+#endif

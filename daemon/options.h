@@ -1,0 +1,78 @@
+/*
+ * The daemon's options: one table drives the command line, the environment, the INI file, --help and the
+ * printed configuration file.
+ *
+ * Precedence: command line (--listen 127.0.0.1:0) over environment (BIFURCATED_LISTEN) over the INI file
+ * ([server] listen = ...) over the default. No file is needed.
+ */
+#ifndef BIFURCATED_DAEMON_OPTIONS_H
+#define BIFURCATED_DAEMON_OPTIONS_H
+
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum options_action {
+    OPTIONS_ACTION_RUN,
+    OPTIONS_ACTION_HELP,
+    OPTIONS_ACTION_VERSION,
+    OPTIONS_ACTION_PRINT_CONFIG,
+};
+
+struct options {
+    char *config; /* the INI file that was read, or NULL */
+
+    char *listen;      /* "127.0.0.1:7143", "[::1]:0" */
+    char *token_file;  /* bearer token for writes; "" none */
+    char *cors_origin; /* "" none */
+
+    char *state; /* folder of the database and the lock; "" until options_load filled in the default */
+
+    char *endpoint;  /* "" = HF_ENDPOINT or https://huggingface.co */
+    char *hub_cache; /* "" = HF_HUB_CACHE, HF_HOME, ... */
+    char *ca_file;
+    char *keep; /* "nothing" or "files" */
+    int64_t offline;
+    int64_t connections;
+    int64_t request_budget;
+    int64_t cache_budget_mb;
+    int64_t stall_timeout_s;
+
+    char *device; /* "auto", "cpu", "cuda:0" */
+    char *cuda_module;
+    int64_t threads;
+
+    int64_t fetchers;      /* tasks that are fetched at once */
+    int64_t memory_mb;     /* tensors in memory at once; 0: a quarter of the machine's */
+    int64_t attempts;      /* of a task before it fails */
+    int64_t retry_delay_s; /* before the second attempt; doubles */
+
+    char *log_level;
+    char *log_format;
+};
+
+/* Fills *options from the defaults, the file, the environment and the arguments, in that order. ERR_INVALID
+ * names the option and what it may be. The caller frees with options_free, also after an error. */
+int options_load(int argc, char **argv, struct options *options, enum options_action *ret_action,
+                 struct err *err);
+
+/* Reads file, environment and arguments again into a second set and takes over those options that may change
+ * while running (log level and format); names the first other one that differs in `ignored` (may be ""). */
+int options_reload(int argc, char **argv, struct options *options, char *ignored, size_t ignored_size,
+                   struct err *err);
+
+void options_free(struct options *options);
+
+/* The text of --help. */
+void options_print_help(FILE *out);
+
+/* The INI file that documents every option with its default: what deploy/bifurcated.conf is made of. */
+void options_print_config(FILE *out);
+
+/* Splits "127.0.0.1:7143" or "[::1]:7143" into address and port. */
+int options_parse_listen(const char *listen, char *address, size_t address_size, uint16_t *ret_port,
+                         struct err *err);
+
+#endif

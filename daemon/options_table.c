@@ -1,0 +1,77 @@
+#include "daemon/options_table.h"
+
+#include "daemon/options.h"
+
+#define AT(member) offsetof(struct options, member)
+#define TEXT(section, name, member, standard, value, help)                                                   \
+    {                                                                                                        \
+        section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 0, value, help                    \
+    }
+#define CHOICE(section, name, member, standard, choices, may_change, help)                                   \
+    {                                                                                                        \
+        section, name, OPTION_KIND_CHOICE, AT(member), standard, choices, 0, 0, may_change, choices, help    \
+    }
+#define INT(section, name, member, standard, minimum, maximum, value, help)                                  \
+    {                                                                                                        \
+        section, name, OPTION_KIND_INT, AT(member), standard, NULL, minimum, maximum, 0, value, help         \
+    }
+#define BOOL(section, name, member, standard, help)                                                          \
+    {                                                                                                        \
+        section, name, OPTION_KIND_BOOL, AT(member), standard, NULL, 0, 0, 0, "yes|no", help                 \
+    }
+
+/* clang-format off */
+const struct option_row option_rows[] = {
+    TEXT("server", "listen", listen, "127.0.0.1:7143", "ADDRESS:PORT",
+         "Where the API and the dashboard are served. Port 0 takes any free one; STATE/address tells which. "
+         "An address beyond loopback needs token-file."),
+    TEXT("server", "token-file", token_file, "", "FILE",
+         "A file with the bearer token that writes need. Empty: no token, loopback only."),
+    TEXT("server", "cors-origin", cors_origin, "", "ORIGIN",
+         "An origin whose pages may read the API in a browser, or * for all. Empty: none."),
+    TEXT("server", "state", state, "", "FOLDER",
+         "The folder of the database. Empty: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/bifurcated, "
+         "else ~/.local/state/bifurcated."),
+    TEXT("hub", "endpoint", endpoint, "", "URL",
+         "The hub. Empty: $HF_ENDPOINT, else https://huggingface.co."),
+    TEXT("hub", "hub-cache", hub_cache, "", "FOLDER",
+         "The cache shared with Python. Empty: $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub."),
+    TEXT("hub", "ca-file", ca_file, "", "FILE",
+         "Certificates (PEM) to trust instead of the system's."),
+    CHOICE("hub", "keep", keep, "nothing", "nothing|files", 0,
+         "What stays on disk: nothing (only the measured tensors are fetched, into memory), or whole files "
+         "in the cache."),
+    BOOL("hub", "offline", offline, "no",
+         "Make no request; use the cache alone. HF_HUB_OFFLINE=1 does the same."),
+    INT("hub", "connections", connections, "8", 1, 256, "N",
+         "Connections to the hub at once."),
+    INT("hub", "request-budget", request_budget, "2500", 0, 1000000, "N",
+         "Requests to the hub per five minutes, so that its rate limit (3000 resolves without a token) is not hit; "
+         "0: no budget."),
+    INT("hub", "cache-budget-mb", cache_budget_mb, "0", 0, 1000000000, "MB",
+         "With keep = files: what this daemon fetched is evicted, least recently used first, beyond this; "
+         "0: no limit."),
+    INT("hub", "stall-timeout-s", stall_timeout_s, "30", 1, 3600, "SECONDS",
+         "A transfer without a byte for so long is broken off and tried again."),
+    TEXT("compute", "device", device, "auto", "NAME",
+         "auto (a GPU if its module loads and answers, else the CPU), cpu, or cuda:N."),
+    TEXT("compute", "cuda-module", cuda_module, "", "FILE",
+         "The CUDA module. Empty: where it was installed."),
+    INT("compute", "threads", threads, "0", 0, 1024, "N",
+         "Threads of the CPU device; 0: one per processor."),
+    INT("queue", "fetchers", fetchers, "3", 1, 64, "N",
+         "Revisions that are fetched at once, ahead of measuring."),
+    INT("queue", "memory-mb", memory_mb, "0", 0, 100000000, "MB",
+         "Memory for tensors at once; 0: a quarter of the machine's."),
+    INT("queue", "attempts", attempts, "5", 1, 100, "N",
+         "How often a revision is tried before it counts as failed."),
+    INT("queue", "retry-delay-s", retry_delay_s, "5", 0, 86400, "SECONDS",
+         "The pause before the second attempt; it doubles with each."),
+    CHOICE("log", "log-level", log_level, "info", "debug|info|warning|error", 1,
+         "The least important events that are logged."),
+    CHOICE("log", "log-format", log_format, "text", "text|json", 1,
+         "Lines for people, or JSON for machines."),
+};
+/* clang-format on */
+
+const size_t option_row_count = sizeof option_rows / sizeof option_rows[0];

@@ -1,0 +1,367 @@
+#include "daemon/service.h"
+
+#include "api/server.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+#include "daemon/base/log.h"
+#include "daemon/hub/hub.h"
+#include "daemon/planner.h"
+#include "daemon/status.h"
+#include "daemon/workers.h"
+#include "gpu/cpu/backend.h"
+#include "gpu/registry.h"
+#include "store/store.h"
+#include "store/sweeps.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PLANNER_IDLE_MS 10000
+#define PLANNER_ERROR_PAUSE_MS 2000
+#define BACKOFF_MAX_MS 300000
+
+struct service {
+    const struct options *options;
+    struct store *store;
+    struct hub *hub;
+    struct registry *registry;
+    struct device *device;
+    struct tensor_pool *pool;
+    struct workers *workers;
+    struct api_server *server;
+    struct status_context status;
+    pthread_mutex_t device_lock;
+    _Atomic int64_t device_busy_us;
+    pthread_t planner;
+    int is_planner_started;
+    atomic_bool is_stopping;
+    pthread_mutex_t lost_lock;
+    char lost[ERR_MESSAGE_BYTES];
+};
+
+/* -- Parts -- */
+
+static int open_store(struct service *service, struct err *err)
+{
+    const char *state = service->options->state;
+    int code = file_make_folders(state, 0700, err);
+    if (code)
+        return code;
+    char *path = file_join(state, STORE_FILE_NAME);
+    if (!path)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", state);
+    code = store_open(path, &service->store, err);
+    free(path);
+    return code;
+}
+
+static int open_device(struct service *service, struct err *err)
+{
+    const struct options *options = service->options;
+    struct backend_options backend = {.thread_count = (int)options->threads};
+    int code =
+        registry_new(cpu_backend(), registry_module_path(options->cuda_module), &service->registry, err);
+    if (!code)
+        code = device_open(service->registry, options->device, &backend, &service->device, err);
+    if (code)
+        return code;
+    const struct registry_device *device = device_info(service->device);
+    log_info("compute device", log_text("device", device->id), log_text("name", device->description.name),
+             log_text("no_cuda_because", registry_absence(service->registry)), log_end);
+    return 0;
+}
+
+static int open_hub(struct service *service, struct err *err)
+{
+    const struct options *options = service->options;
+    struct hub_options hub = {0};
+    int code = hub_options_from_environment(&hub, err);
+    if (!code && options->endpoint[0])
+        code = hub_options_set(&hub.endpoint, options->endpoint, err);
+    if (!code && options->hub_cache[0])
+        code = hub_options_set(&hub.cache_folder, options->hub_cache, err);
+    if (!code && options->ca_file[0])
+        code = hub_options_set(&hub.ca_file, options->ca_file, err);
+    if (!code)
+        code = hub_options_set(&hub.state_folder, options->state, err);
+    if (!code)
+        code = hub_options_set(&hub.user_agent, "bifurcated/" BIFURCATED_VERSION, err);
+    if (code)
+        goto out;
+    hub.is_offline = hub.is_offline || options->offline;
+    hub.keep = strcmp(options->keep, "files") == 0 ? HUB_KEEP_FILES : HUB_KEEP_NOTHING;
+    hub.connections_max = (int)options->connections;
+    if (hub.connections_per_file_max > hub.connections_max)
+        hub.connections_per_file_max = hub.connections_max;
+    hub.request_budget = (int)options->request_budget;
+    hub.stall_timeout_ms = options->stall_timeout_s * 1000;
+    hub.cache_budget_bytes = (uint64_t)options->cache_budget_mb * 1000000;
+    code = hub_open(&hub, &service->hub, err);
+    if (!code)
+        log_info("hub", log_text("endpoint", hub.endpoint), log_text("cache", hub.cache_folder),
+                 log_text("token", hub.token ? "yes" : "no"), log_end);
+out:
+    hub_options_free(&hub);
+    return code;
+}
+
+static uint64_t memory_budget(const struct options *options)
+{
+    if (options->memory_mb > 0)
+        return (uint64_t)options->memory_mb * 1000000;
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
+    return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes / 4 : 1000000000;
+}
+
+static void note_lost_device(void *context, const char *reason)
+{
+    struct service *service = context;
+    (void)pthread_mutex_lock(&service->lost_lock);
+    (void)snprintf(service->lost, sizeof service->lost, "%s", reason);
+    (void)pthread_mutex_unlock(&service->lost_lock);
+    log_error("the compute device is lost; the daemon ends so that its supervisor starts it again",
+              log_text("reason", reason), log_end);
+    (void)kill(getpid(), SIGTERM);
+}
+
+static int start_workers(struct service *service, struct err *err)
+{
+    const struct options *options = service->options;
+    int code = tensor_pool_new(memory_budget(options), &service->pool, err);
+    if (code)
+        return code;
+    struct workers_options workers = {
+        .shared = {.store = service->store,
+                   .hub = service->hub,
+                   .pool = service->pool,
+                   .device = service->device,
+                   .device_lock = &service->device_lock,
+                   .device_busy_us = &service->device_busy_us},
+        .count = (int)options->fetchers,
+        .policy = {.failures_max = (int)options->attempts,
+                   .interruptions_max = 50,
+                   .backoff_ms = options->retry_delay_s * 1000,
+                   .backoff_max_ms = BACKOFF_MAX_MS,
+                   .seed = (uint64_t)clock_wall_ms()},
+        .device_lost = note_lost_device,
+        .context = service,
+    };
+    return workers_start(&workers, &service->workers, err);
+}
+
+static void *plan_sweeps(void *context)
+{
+    struct service *service = context;
+    while (!atomic_load(&service->is_stopping)) {
+        struct err err = ERR_INIT;
+        int planned = 0;
+        uint64_t version = store_version(service->store);
+        int code = planner_run_once(service->store, service->hub, &service->is_stopping, &planned, &err);
+        if (code && !atomic_load(&service->is_stopping)) {
+            log_error("planning failed", log_text("reason", err.message), log_end);
+            clock_sleep_ms(PLANNER_ERROR_PAUSE_MS);
+        } else if (!planned && !atomic_load(&service->is_stopping)) {
+            (void)store_wait_change(service->store, version, PLANNER_IDLE_MS);
+        }
+    }
+    return NULL;
+}
+
+static int start_planner(struct service *service, struct err *err)
+{
+    int code = pthread_create(&service->planner, NULL, plan_sweeps, service);
+    if (code)
+        return err_set_errno(err, code, "planner: cannot start a thread");
+    service->is_planner_started = 1;
+    return 0;
+}
+
+/* -- The API -- */
+
+static int is_ready(void *context, char *reason, size_t reason_size)
+{
+    struct service *service = context;
+    if (atomic_load(&service->is_stopping)) {
+        (void)snprintf(reason, reason_size, "the daemon is stopping");
+        return 0;
+    }
+    return !service_is_lost(service, reason, reason_size);
+}
+
+static void log_access(void *context, const struct api_access *access)
+{
+    (void)context;
+    log_debug("request", log_text("id", access->request_id), log_text("address", access->address),
+              log_text("method", access->method), log_text("target", access->target),
+              log_int("status", access->status), log_int("bytes", (int64_t)access->body_bytes),
+              log_real("seconds", access->seconds), log_end);
+}
+
+static void wake(void *context)
+{
+    struct service *service = context;
+    store_wake(service->store);
+}
+
+static int append_devices(void *context, struct buf *json, struct err *err)
+{
+    struct service *service = context;
+    return status_append_devices(&service->status, json, err);
+}
+
+static int append_status(void *context, struct buf *members, struct err *err)
+{
+    struct service *service = context;
+    return status_append_members(&service->status, members, err);
+}
+
+static int append_metrics(void *context, struct buf *text, struct err *err)
+{
+    struct service *service = context;
+    return status_append_metrics(&service->status, text, err);
+}
+
+static int read_token(const char *path, struct buf *token, struct err *err)
+{
+    int code = file_read(path, token, err);
+    if (code)
+        return err_wrap(err, "token-file");
+    while (token->size && strchr(" \r\n\t", token->data[token->size - 1]))
+        token->data[--token->size] = 0;
+    if (token->size < 16)
+        return err_set(err, ERR_INVALID, "token-file: %s: a token has at least 16 characters", path);
+    return 0;
+}
+
+static int start_server(struct service *service, struct err *err)
+{
+    const struct options *options = service->options;
+    char address[64];
+    struct buf token;
+    struct api_options api;
+    buf_init(&token, 4 * KIB);
+    api_options_init(&api);
+    int code = options_parse_listen(options->listen, address, sizeof address, &api.port, err);
+    if (!code && options->token_file[0])
+        code = read_token(options->token_file, &token, err);
+    if (code)
+        goto out;
+    api.address = address;
+    api.store = service->store;
+    api.version = BIFURCATED_VERSION;
+    api.token = token.size ? token.data : NULL;
+    api.cors_origin = options->cors_origin[0] ? options->cors_origin : NULL;
+    service->status = (struct status_context){.registry = service->registry,
+                                              .device = service->device,
+                                              .hub = service->hub,
+                                              .workers = service->workers,
+                                              .pool = service->pool,
+                                              .device_busy_us = &service->device_busy_us,
+                                              .started_ms = clock_wall_ms(),
+                                              .worker_count = (int)options->fetchers};
+    api.hooks = (struct api_hooks){.context = service,
+                                   .ready = is_ready,
+                                   .devices = append_devices,
+                                   .status = append_status,
+                                   .metrics = append_metrics,
+                                   .wake = wake,
+                                   .access = log_access};
+    code = api_server_start(&api, &service->server, err);
+out:
+    buf_free(&token);
+    return code;
+}
+
+/* Programs that started us with port 0 read where we listen. */
+static int write_address(struct service *service, struct err *err)
+{
+    char line[256];
+    int length = snprintf(line, sizeof line, "%s\n", api_server_url(service->server));
+    char *path = file_join(service->options->state, "address");
+    if (!path)
+        return err_set(err, ERR_NO_MEMORY, "address: out of memory");
+    int code = file_write_atomic(path, line, (size_t)length, 0644, err);
+    free(path);
+    return code;
+}
+
+/* -- Life cycle -- */
+
+int service_start(const struct options *options, struct service **ret_service, struct err *err)
+{
+    static int (*const parts[])(struct service *, struct err *) = {
+        open_store, open_device, open_hub, start_workers, start_planner, start_server, write_address,
+    };
+    struct service *service = calloc(1, sizeof *service);
+    if (!service)
+        return err_set(err, ERR_NO_MEMORY, "service: out of memory");
+    service->options = options;
+    (void)pthread_mutex_init(&service->device_lock, NULL);
+    (void)pthread_mutex_init(&service->lost_lock, NULL);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        int code = parts[i](service, err);
+        if (code) {
+            service_stop(service, 0);
+            return code;
+        }
+    }
+    *ret_service = service;
+    return 0;
+}
+
+static void stop_work(struct service *service, int64_t drain_ms)
+{
+    if (service->workers) {
+        workers_stop(service->workers, 0);
+        (void)workers_wait(service->workers, drain_ms);
+    }
+    if (service->hub)
+        hub_cancel(service->hub); /* what still runs ends with ERR_CANCELLED and is given back */
+    if (service->store)
+        store_wake(service->store);
+    if (service->is_planner_started)
+        (void)pthread_join(service->planner, NULL);
+    workers_free(service->workers);
+    service->workers = NULL;
+}
+
+void service_stop(struct service *service, int64_t drain_ms)
+{
+    if (!service)
+        return;
+    atomic_store(&service->is_stopping, true);
+    stop_work(service, drain_ms);
+    if (service->store)
+        store_wake(service->store);
+    api_server_stop(service->server, drain_ms);
+    tensor_pool_free(service->pool);
+    hub_close(service->hub);
+    device_close(service->device);
+    registry_free(service->registry);
+    store_close(service->store);
+    (void)pthread_mutex_destroy(&service->device_lock);
+    (void)pthread_mutex_destroy(&service->lost_lock);
+    free(service);
+}
+
+const char *service_url(const struct service *service)
+{
+    return api_server_url(service->server);
+}
+
+int service_is_lost(struct service *service, char *reason, size_t reason_size)
+{
+    (void)pthread_mutex_lock(&service->lost_lock);
+    int is_lost = service->lost[0] != 0;
+    if (is_lost)
+        (void)snprintf(reason, reason_size, "%s", service->lost);
+    (void)pthread_mutex_unlock(&service->lost_lock);
+    return is_lost;
+}

@@ -1,0 +1,97 @@
+#include "daemon/status.h"
+
+#include "daemon/base/clock.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Appends text as a JSON string. */
+static void append_string(struct buf *buf, const char *text)
+{
+    json_t *value = json_string(text);
+    char *quoted = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+    (void)buf_append_text(buf, quoted ? quoted : "\"?\"");
+    free(quoted);
+    json_decref(value);
+}
+
+static void append_device(const struct status_context *status, const struct registry_device *device,
+                          struct buf *json)
+{
+    int is_used = strcmp(device->id, device_info(status->device)->id) == 0;
+    (void)buf_append_text(json, "{\"name\":");
+    append_string(json, device->id);
+    (void)buf_append_text(json, ",\"backend\":");
+    append_string(json, device->backend);
+    (void)buf_append_text(json, ",\"is_available\":true,\"is_used\":");
+    (void)buf_append_text(json, is_used ? "true" : "false");
+    (void)buf_append_text(json, ",\"description\":");
+    append_string(json, device->description.name);
+    (void)buf_appendf(json, ",\"memory_bytes\":%" PRIu64 ",\"reason\":null}",
+                      device->description.memory_bytes);
+}
+
+int status_append_devices(const struct status_context *status, struct buf *json, struct err *err)
+{
+    (void)buf_append_char(json, '[');
+    for (size_t i = 0; i < registry_device_count(status->registry); i++) {
+        if (i)
+            (void)buf_append_char(json, ',');
+        append_device(status, registry_device_at(status->registry, i), json);
+    }
+    const char *absence = registry_absence(status->registry);
+    if (absence[0]) {
+        (void)buf_append_text(json,
+                              ",{\"name\":\"cuda\",\"backend\":\"cuda\",\"is_available\":false,"
+                              "\"is_used\":false,\"description\":null,\"memory_bytes\":null,\"reason\":");
+        append_string(json, absence);
+        (void)buf_append_char(json, '}');
+    }
+    (void)buf_append_char(json, ']');
+    return buf_check(json, "devices", err);
+}
+
+int status_append_members(const struct status_context *status, struct buf *members, struct err *err)
+{
+    char started[CLOCK_TEXT_SIZE];
+    struct repository_counters counters;
+    hub_counters(status->hub, &counters);
+    clock_format(status->started_ms, started, sizeof started);
+    (void)buf_appendf(members,
+                      "\"started_at\":\"%s\",\"workers\":%d,\"busy_workers\":%d,\"hub_requests\":%" PRIu64
+                      ",\"hub_received_bytes\":%" PRIu64 ",\"tensor_bytes_in_memory\":%" PRIu64,
+                      started, status->worker_count, workers_busy_count(status->workers),
+                      counters.request_count, counters.received_bytes, tensor_pool_size(status->pool));
+    (void)buf_append_text(members, ",\"device\":");
+    append_string(members, device_info(status->device)->id);
+    return buf_check(members, "status", err);
+}
+
+static void append_metric(struct buf *text, const char *name, const char *type, const char *help,
+                          double value)
+{
+    (void)buf_appendf(text, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
+}
+
+int status_append_metrics(const struct status_context *status, struct buf *text, struct err *err)
+{
+    struct repository_counters counters;
+    hub_counters(status->hub, &counters);
+    append_metric(text, "bifurcated_hub_requests_total", "counter",
+                  "HTTP requests sent to the hub and its CDN.", (double)counters.request_count);
+    append_metric(text, "bifurcated_hub_received_bytes_total", "counter", "Bytes of bodies received.",
+                  (double)counters.received_bytes);
+    append_metric(text, "bifurcated_hub_retries_total", "counter", "Requests that were tried again.",
+                  (double)counters.retry_count);
+    append_metric(text, "bifurcated_hub_cache_hits_total", "counter", "Files served from the local cache.",
+                  (double)counters.cache_hit_count);
+    append_metric(text, "bifurcated_device_busy_seconds_total", "counter", "Time that the device computed.",
+                  (double)atomic_load(status->device_busy_us) * 1e-6);
+    append_metric(text, "bifurcated_workers_busy", "gauge", "Tasks being worked on.",
+                  workers_busy_count(status->workers));
+    append_metric(text, "bifurcated_tensor_bytes", "gauge", "Tensors in memory.",
+                  (double)tensor_pool_size(status->pool));
+    return buf_check(text, "metrics", err);
+}

@@ -1,0 +1,318 @@
+#include "daemon/workers.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "store/sweeps.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEASE_MS 60000
+#define HEARTBEAT_MS 1000     /* progress as the API shows it */
+#define LEASE_RENEWAL_MS 5000 /* at the latest, also without progress */
+#define IDLE_MS 10000
+#define ERROR_PAUSE_MS 1000
+
+struct slot {
+    struct workers *workers;
+    pthread_t thread;
+    int is_started;
+    int number;
+    atomic_bool cancel; /* of the task at hand */
+    _Atomic int64_t fetched_bytes;
+    /* under workers->lock */
+    int is_busy;
+    struct task_lease lease;
+    int64_t reported_bytes;
+    int64_t renewed_ms;
+};
+
+struct workers {
+    struct workers_options options;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    struct slot slots[WORKERS_MAX];
+    int running; /* threads that have not ended, under lock */
+    pthread_t keeper;
+    int is_keeper_started;
+    atomic_bool is_stopping;
+    atomic_bool is_keeper_stopping;
+};
+
+/* -- One task -- */
+
+static void begin_task(struct slot *slot, const struct task_row *task)
+{
+    (void)pthread_mutex_lock(&slot->workers->lock);
+    atomic_store(&slot->cancel, false);
+    atomic_store(&slot->fetched_bytes, 0);
+    slot->is_busy = 1;
+    slot->reported_bytes = 0;
+    slot->renewed_ms = clock_monotonic_ms();
+    task_lease_of(task, &slot->lease);
+    (void)pthread_mutex_unlock(&slot->workers->lock);
+}
+
+static void end_task(struct slot *slot)
+{
+    (void)pthread_mutex_lock(&slot->workers->lock);
+    slot->is_busy = 0;
+    (void)pthread_mutex_unlock(&slot->workers->lock);
+}
+
+static int read_spec(struct store *store, int64_t sweep_id, struct sweep_spec *spec, struct err *err)
+{
+    struct buf request;
+    buf_init(&request, LIMIT_API_BODY_BYTES);
+    int code = sweeps_get_request(store, sweep_id, &request, err);
+    if (!code)
+        code = sweep_spec_parse(buf_text(&request), request.size, spec, err);
+    buf_free(&request);
+    return code;
+}
+
+/* Measures and records; the result of the attempt is in *err. */
+static int run_task(struct slot *slot, const struct task_row *task, struct err *err)
+{
+    const struct measure_shared *shared = &slot->workers->options.shared;
+    struct sweep_spec spec = {0};
+    struct measurement *measurement = NULL;
+    int code = read_spec(shared->store, task->sweep_id, &spec, err);
+    if (!code)
+        code = measure_task(shared, task, &spec, &slot->cancel, &slot->fetched_bytes, &measurement, err);
+    if (!code)
+        code = tasks_record(shared->store, &slot->lease, measurement_result(measurement), err);
+    if (!code && measurement_caution(measurement)[0])
+        log_warning("task recorded in part", log_int("sweep", task->sweep_id),
+                    log_text("revision", task->revision),
+                    log_text("reason", measurement_caution(measurement)), log_end);
+    measurement_free(measurement);
+    sweep_spec_free(&spec);
+    return code;
+}
+
+static void log_task(const char *event, enum log_level level, const struct task_row *task, double seconds,
+                     int64_t bytes, const struct err *err)
+{
+    log_event(level, event, log_int("sweep", task->sweep_id), log_int("task", task->id),
+              log_text("revision", task->revision), log_int("attempt", task->attempts),
+              log_real("seconds", seconds), log_int("bytes_fetched", bytes),
+              log_text("error", err_name(err->code)), log_text("reason", err->message), log_end);
+}
+
+/* Says what became of a failed attempt. A lost lease and a cancelled task need nothing more. */
+static void give_up(struct slot *slot, const struct task_row *task, const struct err *reason, double seconds)
+{
+    struct workers *workers = slot->workers;
+    struct store *store = workers->options.shared.store;
+    struct err err = ERR_INIT;
+    enum task_state state = TASK_STATE_FAILED;
+    int64_t bytes = atomic_load(&slot->fetched_bytes);
+    int code;
+    if (reason->code == ERR_CANCELLED && atomic_load(&workers->is_stopping)) {
+        code = tasks_release(store, &slot->lease, &workers->options.policy, &err);
+    } else if (reason->code == ERR_CONFLICT ||
+               (reason->code == ERR_CANCELLED && atomic_load(&slot->cancel))) {
+        log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, reason);
+        return;
+    } else {
+        code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
+        log_task(state == TASK_STATE_QUEUED ? "task will be tried again" : "task failed", LOG_LEVEL_WARNING,
+                 task, seconds, bytes, reason);
+    }
+    if (code && code != ERR_CONFLICT && code != ERR_CANCELLED)
+        log_error("the end of a task cannot be recorded", log_int("task", task->id),
+                  log_text("reason", err.message), log_end);
+}
+
+static void work_on(struct slot *slot, const struct task_row *task)
+{
+    struct err err = ERR_INIT;
+    double start = clock_monotonic_s();
+    begin_task(slot, task);
+    int code = run_task(slot, task, &err);
+    double seconds = clock_monotonic_s() - start;
+    if (code)
+        give_up(slot, task, &err, seconds);
+    else
+        log_task("task done", LOG_LEVEL_DEBUG, task, seconds, atomic_load(&slot->fetched_bytes), &err);
+    end_task(slot);
+    if (code == ERR_DEVICE_LOST && slot->workers->options.device_lost)
+        slot->workers->options.device_lost(slot->workers->options.context, err.message);
+}
+
+/* -- Threads -- */
+
+static void *work(void *context)
+{
+    struct slot *slot = context;
+    struct workers *workers = slot->workers;
+    struct store *store = workers->options.shared.store;
+    char name[STORE_WORKER_SIZE];
+    (void)snprintf(name, sizeof name, WORKERS_NAME_PREFIX "%d", slot->number);
+    while (!atomic_load(&workers->is_stopping)) {
+        struct task_row task;
+        struct err err = ERR_INIT;
+        int64_t wait_ms = -1;
+        uint64_t version = store_version(store);
+        int code = tasks_claim(store, name, 0, LEASE_MS, &workers->options.policy, &task, &wait_ms, &err);
+        if (code == 0) {
+            work_on(slot, &task);
+            continue;
+        }
+        if (code != ERR_NOT_FOUND) {
+            log_error("no task can be claimed", log_text("reason", err.message), log_end);
+            wait_ms = ERROR_PAUSE_MS;
+            version = store_version(store);
+        }
+        if (wait_ms < 0 || wait_ms > IDLE_MS)
+            wait_ms = IDLE_MS;
+        if (!atomic_load(&workers->is_stopping))
+            (void)store_wait_change(store, version, wait_ms);
+    }
+    (void)pthread_mutex_lock(&workers->lock);
+    workers->running--;
+    (void)pthread_cond_broadcast(&workers->ended);
+    (void)pthread_mutex_unlock(&workers->lock);
+    return NULL;
+}
+
+/* Renews one lease if it is due; a lost or cancelled task is told to end. */
+static void keep_lease(struct workers *workers, struct slot *slot)
+{
+    struct err err = ERR_INIT;
+    struct task_lease lease;
+    int64_t now = clock_monotonic_ms();
+    int64_t bytes = atomic_load(&slot->fetched_bytes);
+    (void)pthread_mutex_lock(&workers->lock);
+    int is_due =
+        slot->is_busy && (bytes != slot->reported_bytes || now - slot->renewed_ms >= LEASE_RENEWAL_MS);
+    lease = slot->lease;
+    if (is_due) {
+        slot->reported_bytes = bytes;
+        slot->renewed_ms = now;
+    }
+    (void)pthread_mutex_unlock(&workers->lock);
+    if (!is_due)
+        return;
+    int code = tasks_heartbeat(workers->options.shared.store, &lease, LEASE_MS, bytes, &err);
+    if (code != ERR_CANCELLED && code != ERR_CONFLICT)
+        return;
+    (void)pthread_mutex_lock(&workers->lock);
+    if (slot->is_busy && slot->lease.task_id == lease.task_id && slot->lease.attempt == lease.attempt)
+        atomic_store(&slot->cancel, true);
+    (void)pthread_mutex_unlock(&workers->lock);
+    tensor_pool_wake(workers->options.shared.pool);
+}
+
+static void *keep_leases(void *context)
+{
+    struct workers *workers = context;
+    while (!atomic_load(&workers->is_keeper_stopping)) {
+        for (int i = 0; i < workers->options.count; i++)
+            keep_lease(workers, &workers->slots[i]);
+        clock_sleep_ms(HEARTBEAT_MS / 4);
+    }
+    return NULL;
+}
+
+static int start_threads(struct workers *workers, struct err *err)
+{
+    int code = pthread_create(&workers->keeper, NULL, keep_leases, workers);
+    workers->is_keeper_started = code == 0;
+    for (int i = 0; i < workers->options.count && !code; i++) {
+        struct slot *slot = &workers->slots[i];
+        *slot = (struct slot){.workers = workers, .number = i};
+        (void)pthread_mutex_lock(&workers->lock);
+        code = pthread_create(&slot->thread, NULL, work, slot);
+        slot->is_started = code == 0;
+        workers->running += slot->is_started;
+        (void)pthread_mutex_unlock(&workers->lock);
+    }
+    return code ? err_set_errno(err, code, "workers: cannot start a thread") : 0;
+}
+
+int workers_start(const struct workers_options *options, struct workers **ret_workers, struct err *err)
+{
+    int64_t requeued = 0;
+    int code =
+        tasks_requeue_of_worker(options->shared.store, WORKERS_NAME_PREFIX, &options->policy, &requeued, err);
+    if (code)
+        return code;
+    if (requeued)
+        log_info("unfinished tasks of an earlier run are queued again", log_int("tasks", requeued), log_end);
+    struct workers *workers = calloc(1, sizeof *workers);
+    if (!workers)
+        return err_set(err, ERR_NO_MEMORY, "workers: out of memory");
+    workers->options = *options;
+    (void)pthread_mutex_init(&workers->lock, NULL);
+    (void)pthread_cond_init(&workers->ended, NULL);
+    code = start_threads(workers, err);
+    if (code) {
+        workers_free(workers);
+        return code;
+    }
+    *ret_workers = workers;
+    return 0;
+}
+
+void workers_stop(struct workers *workers, int is_urgent)
+{
+    atomic_store(&workers->is_stopping, true);
+    if (is_urgent) {
+        for (int i = 0; i < workers->options.count; i++)
+            atomic_store(&workers->slots[i].cancel, true);
+        tensor_pool_wake(workers->options.shared.pool);
+    }
+    store_wake(workers->options.shared.store);
+}
+
+int workers_wait(struct workers *workers, int64_t timeout_ms)
+{
+    int64_t deadline = clock_monotonic_ms() + timeout_ms;
+    for (;;) {
+        (void)pthread_mutex_lock(&workers->lock);
+        int running = workers->running;
+        (void)pthread_mutex_unlock(&workers->lock);
+        if (running == 0)
+            return 1;
+        if (clock_monotonic_ms() >= deadline)
+            return 0;
+        /* A thread that was about to wait when it was woken would miss it: wake again. */
+        store_wake(workers->options.shared.store);
+        clock_sleep_ms(10);
+    }
+}
+
+void workers_free(struct workers *workers)
+{
+    if (!workers)
+        return;
+    workers_stop(workers, 1);
+    while (!workers_wait(workers, 1000))
+        workers_stop(workers, 1);
+    for (int i = 0; i < workers->options.count; i++) {
+        if (workers->slots[i].is_started)
+            (void)pthread_join(workers->slots[i].thread, NULL);
+    }
+    atomic_store(&workers->is_keeper_stopping, true);
+    if (workers->is_keeper_started)
+        (void)pthread_join(workers->keeper, NULL);
+    (void)pthread_cond_destroy(&workers->ended);
+    (void)pthread_mutex_destroy(&workers->lock);
+    free(workers);
+}
+
+int workers_busy_count(struct workers *workers)
+{
+    int count = 0;
+    (void)pthread_mutex_lock(&workers->lock);
+    for (int i = 0; i < workers->options.count; i++)
+        count += workers->slots[i].is_busy;
+    (void)pthread_mutex_unlock(&workers->lock);
+    return count;
+}

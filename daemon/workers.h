@@ -1,0 +1,46 @@
+/*
+ * The local workers: threads that claim tasks, measure them and record them, and one thread that keeps their
+ * leases alive.
+ *
+ * There are more workers than devices: while one computes, the others fetch. The device is taken by one of
+ * them at a time.
+ */
+#ifndef BIFURCATED_DAEMON_WORKERS_H
+#define BIFURCATED_DAEMON_WORKERS_H
+
+#include "daemon/base/err.h"
+#include "daemon/measure.h"
+
+#include <stdatomic.h>
+
+struct workers;
+
+struct workers_options {
+    struct measure_shared shared;
+    int count;                  /* tasks at once, 1 to WORKERS_MAX */
+    struct tasks_policy policy; /* of failures */
+    /* Called from a worker's thread when the device is lost; the process should end soon. */
+    void (*device_lost)(void *context, const char *reason);
+    void *context;
+};
+
+#define WORKERS_MAX 64
+#define WORKERS_NAME_PREFIX "local/"
+
+/* Gives back what an earlier life of this daemon had claimed, and starts the threads. */
+int workers_start(const struct workers_options *options, struct workers **ret_workers, struct err *err);
+
+/* Says that the workers shall end after what they do now, or at once with `is_urgent` (their tasks are given
+ * back). Does not wait. */
+void workers_stop(struct workers *workers, int is_urgent);
+
+/* Waits at most timeout_ms for all workers to end; returns whether they have. */
+int workers_wait(struct workers *workers, int64_t timeout_ms);
+
+/* Stops urgently, waits, frees. NULL is allowed. */
+void workers_free(struct workers *workers);
+
+/* How many tasks are being worked on. */
+int workers_busy_count(struct workers *workers);
+
+#endif

@@ -1,0 +1,50 @@
+# Shell functions that deploy/test and deploy/quickstart share. Sourced, never run.
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+note() { printf '   %s\n' "$*"; }
+die() { printf '\nerror: %s\n' "$*" >&2; exit 1; }
+
+# as_root COMMAND...: runs it as root, through sudo if need be.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"
+  elif command -v sudo >/dev/null 2>&1; then sudo "$@"
+  else die "this needs root: run it as root or install sudo ($*)"
+  fi
+}
+
+# install_packages NAME...: installs what is missing of these Debian packages, and says what.
+install_packages() {
+  local missing="" name
+  for name in "$@"; do
+    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $name"
+  done
+  if [ -z "$missing" ]; then note "all packages are there"; return; fi
+  command -v apt-get >/dev/null 2>&1 || die "not a Debian or Ubuntu system; install by hand:$missing"
+  note "installing:$missing"
+  as_root apt-get -o DPkg::Lock::Timeout=600 -qq update
+  # shellcheck disable=SC2086
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y \
+    --no-install-recommends install $missing >/dev/null
+}
+
+# python_environment FOLDER REQUIREMENTS: a virtual environment with the pinned packages of a file. It is made
+# anew only if the file has changed.
+python_environment() {
+  local folder=$1 requirements=$2 stamp
+  stamp=$(sha256sum "$requirements" | cut -d' ' -f1)
+  if [ "$(cat "$folder/stamp" 2>/dev/null)" = "$stamp" ]; then note "the Python environment is there"; return; fi
+  note "making a Python environment in $folder"
+  rm -rf "$folder"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" --quiet --disable-pip-version-check install -r "$requirements"
+  echo "$stamp" >"$folder/stamp"
+}
+
+# build PRESET: configures and builds.
+build() {
+  cmake --preset "$1" >"build/configure-$1.log" 2>&1 || { cat "build/configure-$1.log"; die "cmake --preset $1 failed"; }
+  cmake --build "build/$1" --parallel "$jobs" 2>&1 | grep -v '^\[.*\] \(Building\|Linking\)' || true
+  cmake --build "build/$1" --parallel "$jobs" >/dev/null || die "the $1 build failed"
+}
+
+jobs=${JOBS:-$(nproc)}

@@ -1,0 +1,40 @@
+# What is installed, by purpose. Sourced by deploy/test and deploy/quickstart; each line is a Debian package.
+
+packages_run="
+  ca-certificates
+  python3
+"
+
+packages_build="
+  gcc
+  libc6-dev
+  cmake
+  ninja-build
+  pkg-config
+  libcurl4-openssl-dev
+  libinih-dev
+  libjansson-dev
+  libmicrohttpd-dev
+  libopenblas-dev
+  libpcre2-dev
+  libsqlite3-dev
+  libssl-dev
+  libsystemd-dev
+  libutf8proc-dev
+  libzip-dev
+  libzstd-dev
+  zlib1g-dev
+"
+
+packages_test="
+  libcmocka-dev
+  python3-venv
+  sqlite3
+"
+
+packages_lint="
+  clang
+  clang-format
+  clang-tidy
+  cppcheck
+"

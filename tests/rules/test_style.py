@@ -1,0 +1,82 @@
+"""Rules of the code that no compiler checks: banned functions, sizes of files and functions, words that leak."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 90
+BANNED = re.compile(r"\b(sprintf|vsprintf|strcpy|strcat|strncpy|strncat|strtok|atoi|atol|atof|gets|alloca|tmpnam|mktemp)\s*\(")
+FAST_MATH = re.compile(r"-ffast-math|-Ofast|use_fast_math|-funsafe-math")
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", *patterns], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    return [ROOT / path for path in listed if (ROOT / path).exists()]
+
+
+def without_comments(text: str) -> str:
+    blank = lambda match: re.sub(r"[^\n]", " ", match.group())  # noqa: E731
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', blank, text, flags=re.DOTALL)
+
+
+def test_no_banned_function() -> None:
+    faults = []
+    for path in tracked("*.c", "*.h", "*.cu", "*.cuh"):
+        for number, line in enumerate(without_comments(path.read_text()).splitlines(), 1):
+            if BANNED.search(line):
+                faults.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+    assert not faults, "\n".join(faults)
+
+
+def test_no_fast_math() -> None:
+    faults = [str(path) for path in tracked("*.cmake", "CMakeLists.txt", "*/CMakeLists.txt", "*.c", "*.cu")
+              if FAST_MATH.search(without_comments(path.read_text()))]  # fmt: skip
+    assert not faults
+
+
+def test_files_are_short() -> None:
+    long = {str(path.relative_to(ROOT)): lines for path in tracked("*.c", "*.h", "*.cu", "*.cuh")
+            if (lines := len(path.read_text().splitlines())) > FILE_LINES_MAX}  # fmt: skip
+    assert not long, f"over {FILE_LINES_MAX} lines; would two nouns be clearer? {long}"
+
+
+def functions(text: str):
+    """(name, lines) of each function: in this style a body opens with { in column 0 and closes with } there."""
+    lines = without_comments(text).splitlines()
+    begin, name = None, "?"
+    for number, line in enumerate(lines):
+        if line == "{":
+            head = next((lines[i] for i in range(number - 1, -1, -1) if lines[i] and not lines[i].startswith(" ")), "?")
+            found = re.search(r"(\w+)\(", head)
+            begin, name = number, found.group(1) if found else head
+        elif line.startswith("}") and begin is not None:
+            yield name, number - begin + 1
+            begin = None
+
+
+def test_functions_are_short() -> None:
+    faults = [f"{path.relative_to(ROOT)}: {name} has {lines} lines" for path in tracked("*.c", "*.cu")
+              for name, lines in functions(path.read_text()) if lines > FUNCTION_LINES_MAX]  # fmt: skip
+    assert not faults, "\n".join(faults)
+
+
+def test_every_folder_presents_itself() -> None:
+    folders = {path.parent for path in tracked("*.c", "*.h", "*.cu", "*.py", "*.sql")}
+    fixture_data = ROOT / "tests/fixtures"
+    missing = [str(folder.relative_to(ROOT)) for folder in folders
+               if not (folder / "README.md").exists() and not (folder.parent / "README.md").exists()
+               and fixture_data not in folder.parents]  # fmt: skip
+    assert not missing, f"no README.md in {missing} or above"
+
+
+def test_no_path_of_one_machine() -> None:
+    here = str(ROOT.parent) + "/"
+    faults = [str(path.relative_to(ROOT)) for path in tracked("*.c", "*.h", "*.py", "*.md", "*.sh", "*.txt", "*.cmake", "deploy/*")
+              if path.is_file() and here in path.read_text(errors="replace")]  # fmt: skip
+    assert not faults
