@@ -235,7 +235,7 @@ static int encode_pair(struct passages_builder *builder, const char *text, size_
 static int add_last_word(struct passages_builder *builder, const char *text, size_t size, struct err *err)
 {
     struct token_ids *tokens = &builder->tokens;
-    size_t begin = tokens->count, context_count;
+    size_t begin = tokens->count, context_count = 0;
     size_t context_max = builder->options.context_tokens;
     if (encode_pair(builder, text, size, &context_count, err))
         return err->code;

@@ -1,0 +1,446 @@
+/* A tokenizer on small vocabularies, where every id can be worked out by hand; and what it refuses. The
+ * comparison with the `tokenizers` package is tests/e2e/test_tokenizer.py. */
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+#include "daemon/text/tokenizer.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* The parts of a tokenizer.json; NULL is a default that works. */
+struct parts {
+    const char *version;
+    const char *normalizer;
+    const char *pre_tokenizer;
+    const char *post_processor;
+    const char *decoder;
+    const char *added_tokens;
+    const char *model;
+};
+
+#define VOCAB                                                                                                \
+    "\"a\":0,\"b\":1,\"c\":2,\"\\u0120\":3,\"ab\":4,\"aa\":5,\"\\u0120a\":6,\"abc\":7,\"1\":8,\"\\u00c3\":"  \
+    "9,"                                                                                                     \
+    "\"\\u00a9\":10,\"\\u00c3\\u00a9\":11,\"e\":12,\"?\":13,\"bc\":14"
+#define MERGES "\"a b\",\"a a\",\"\\u0120 a\",\"ab c\",\"\\u00c3 \\u00a9\",\"b c\""
+#define BPE(more) "{\"type\":\"BPE\"," more "\"vocab\":{" VOCAB "},\"merges\":[" MERGES "]}"
+#define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}"
+
+static int load(struct parts parts, struct tokenizer **ret_tokenizer, struct err *err)
+{
+    struct buf json;
+    buf_init(&json, MIB);
+    (void)buf_appendf(
+        &json,
+        "{\"version\":%s,\"truncation\":null,\"padding\":null,\"added_tokens\":%s,"
+        "\"normalizer\":%s,\"pre_tokenizer\":%s,\"post_processor\":%s,\"decoder\":%s,\"model\":%s}",
+        parts.version ? parts.version : "\"1.0\"", parts.added_tokens ? parts.added_tokens : "[]",
+        parts.normalizer ? parts.normalizer : "{\"type\":\"NFC\"}",
+        parts.pre_tokenizer ? parts.pre_tokenizer : BYTE_LEVEL,
+        parts.post_processor ? parts.post_processor : BYTE_LEVEL, parts.decoder ? parts.decoder : BYTE_LEVEL,
+        parts.model ? parts.model : BPE(""));
+    assert_false(json.failed);
+    int code = tokenizer_load(json.data, json.size, ret_tokenizer, err);
+    buf_free(&json);
+    return code;
+}
+
+/* The ids as text: "4 3 1". */
+static const char *encode(const struct tokenizer *tokenizer, const char *text, size_t size)
+{
+    static char shown[256];
+    struct err err = ERR_INIT;
+    struct tokenizer_encoder *encoder = NULL;
+    struct token_ids ids;
+    token_ids_init(&ids, 1000);
+    assert_int_equal(tokenizer_encoder_new(tokenizer, &encoder, &err), 0);
+    /* The second time the words come out of the cache. */
+    for (int round = 0; round < 2; round++) {
+        ids.count = 0;
+        assert_int_equal(tokenizer_encode(encoder, text, size, &ids, &err), 0);
+        size_t length = 0;
+        shown[0] = 0;
+        for (size_t i = 0; i < ids.count; i++)
+            length += (size_t)snprintf(shown + length, sizeof shown - length, i ? " %u" : "%u", ids.data[i]);
+    }
+    tokenizer_encoder_free(encoder);
+    token_ids_free(&ids);
+    return shown;
+}
+
+static void check(struct parts parts, const char *text, const char *expected)
+{
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    if (load(parts, &tokenizer, &err))
+        fail_msg("%s", err.message);
+    assert_string_equal(encode(tokenizer, text, strlen(text)), expected);
+    tokenizer_free(tokenizer);
+}
+
+static void merges_go_by_rank(void **state)
+{
+    (void)state;
+    struct parts plain = {0};
+    check(plain, "", "");
+    check(plain, "a", "0");
+    check(plain, "ab", "4");
+    check(plain, "abc", "7");   /* a b, then ab c; b c has a later rank than a b */
+    check(plain, "aab", "0 4"); /* a b before a a */
+    check(plain, "aaa", "5 0"); /* leftmost first */
+    check(plain, "aaaa", "5 5");
+    check(plain, "bcbc", "14 14");
+    check(plain, "a ab", "0 3 4"); /* inside " ab", a b has a lower rank than the space and a */
+    check(plain, "a aa", "0 3 5"); /* so has a a */
+    check(plain, "a a", "0 6");
+    check(plain, "a  a", "0 3 6");  /* the first space is a word of its own */
+    check(plain, "ab1ab", "4 8 4"); /* letters and numbers are cut apart */
+}
+
+static void merges_have_two_spellings(void **state)
+{
+    (void)state;
+    struct parts pairs = {.model = "{\"vocab\":{" VOCAB "},\"merges\":[[\"a\",\"b\"],[\"ab\",\"c\"]]}"};
+    struct parts versioned = {.model = "{\"vocab\":{" VOCAB "},\"merges\":[\"#version: 0.2\",\"a b\"]}"};
+    check(pairs, "abc aab", "7 3 0 4");
+    check(versioned, "abc", "4 2");
+}
+
+static void a_later_merge_of_a_pair_wins(void **state)
+{
+    (void)state;
+    /* "a b" takes rank 2 instead of 0, behind b c. */
+    struct parts twice = {.model = "{\"vocab\":{" VOCAB "},\"merges\":[\"a b\",\"b c\",\"a b\"]}"};
+    check(twice, "abc", "0 14");
+}
+
+static void bytes_without_a_token(void **state)
+{
+    (void)state;
+    struct parts drop = {0};
+    struct parts unk = {.model = BPE("\"unk_token\":\"?\",")};
+    struct parts fuse = {.model = BPE("\"unk_token\":\"?\",\"fuse_unk\":true,")};
+    check(drop, "axyb", "4"); /* dropped before merging, as `tokenizers` does */
+    check(unk, "axyb", "0 13 13 1");
+    check(fuse, "axybz", "0 13 1 13");
+    check(fuse, "xy", "13");
+}
+
+static void composed_first(void **state)
+{
+    (void)state;
+    struct parts nfc = {0};
+    struct parts none = {.normalizer = "null"};
+    struct parts sequence = {.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"}]}"};
+    check(nfc, "e\u0301", "11");
+    check(sequence, "e\u0301", "11");
+    check(none, "e\u0301", "12");
+}
+
+static void prefix_space_and_regex(void **state)
+{
+    (void)state;
+    struct parts prefix = {.pre_tokenizer =
+                               "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true}",
+                           .added_tokens = "[{\"id\":15,\"content\":\"<x>\",\"normalized\":false}]"};
+    struct parts whole = {.pre_tokenizer =
+                              "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"};
+    check(prefix, "a", "6");
+    check(prefix, " a", "6");
+    check(prefix, "a<x>a", "6 15 6"); /* each piece gets its space */
+    check(whole, "a1ab", "0 8 4");
+    check(whole, "bc a", "14 6");
+}
+
+static void ignored_merges(void **state)
+{
+    (void)state;
+    struct parts parts = {.model = "{\"ignore_merges\":true,\"vocab\":{" VOCAB
+                                   ",\"\\u0120bcb\":15},\"merges\":[\"b c\"]}"};
+    check(parts, "a bcb", "0 15");
+    check(parts, "a bcbc", "0 3 14 14");
+}
+
+static void added_tokens(void **state)
+{
+    (void)state;
+    struct parts parts = {.added_tokens =
+                              "[{\"id\":99,\"content\":\"<x>\",\"normalized\":false,\"special\":true},"
+                              "{\"id\":99,\"content\":\"\",\"normalized\":false},"
+                              "{\"id\":99,\"content\":\"ab\",\"normalized\":true,\"single_word\":true},"
+                              "{\"id\":99,\"content\":\"<l>\",\"lstrip\":true,\"normalized\":false},"
+                              "{\"id\":99,\"content\":\"<r>\",\"rstrip\":true,\"normalized\":true},"
+                              "{\"id\":99,\"content\":\"<xx>\",\"normalized\":false}]"};
+    check(parts, "a<x>b", "0 15 1"); /* ids follow the vocabulary, whatever the file says */
+    check(parts, "<xx><x", "18");    /* longest; '<' and 'x' have no bytes here */
+    check(parts, "ab abc", "4 3 7"); /* its own id is that of the vocabulary */
+    check(parts, "a  <l>  a", "0 16 3 6");
+    check(parts, "a  <r>  a", "0 3 3 17 0");
+}
+
+static void invalid_utf8_becomes_replacement(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    struct parts parts = {.model = "{\"vocab\":{\"a\":0,\"\\u00ef\":1,\"\\u00bf\":2,\"\\u00bd\":3,\"x\":4,"
+                                   "\"\\u00ef\\u00bf\":5,\"\\u00ef\\u00bf\\u00bd\":6},"
+                                   "\"merges\":[\"\\u00ef \\u00bf\",\"\\u00ef\\u00bf \\u00bd\"]}"};
+    assert_int_equal(load(parts, &tokenizer, &err), 0);
+    assert_string_equal(encode(tokenizer, "a\xFFx", 3), "0 6 4");
+    assert_string_equal(encode(tokenizer, "\xE2\x82", 2), "6");         /* one truncated character */
+    assert_string_equal(encode(tokenizer, "\xED\xA0\x80", 3), "6 6 6"); /* a surrogate */
+    assert_string_equal(encode(tokenizer, "\xF0\x9F\x98x", 4), "6 4");
+    assert_string_equal(encode(tokenizer, "\xC0\xAF\0x", 4), "6 6 4"); /* overlong; NUL has no token */
+    tokenizer_free(tokenizer);
+}
+
+static void questions(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    uint32_t id = 77;
+    struct parts parts = {.added_tokens = "[{\"id\":15,\"content\":\"<x>\",\"normalized\":false}]"};
+    assert_int_equal(load(parts, &tokenizer, &err), 0);
+    assert_int_equal(tokenizer_token_count(tokenizer), 16);
+    assert_int_equal(tokenizer_id_limit(tokenizer), 16);
+    assert_true(tokenizer_find(tokenizer, "<x>", 3, &id));
+    assert_int_equal(id, 15);
+    assert_true(tokenizer_find(tokenizer, "abc", 3, &id));
+    assert_int_equal(id, 7);
+    assert_false(tokenizer_find(tokenizer, "abcd", 4, &id));
+    assert_int_equal(id, 7);
+
+    struct buf text;
+    buf_init(&text, 100);
+    const uint32_t ids[] = {6, 15, 11, 9};
+    assert_int_equal(tokenizer_decode(tokenizer, ids, 4, &text, &err), 0);
+    assert_string_equal(buf_text(&text), " a<x>\u00e9\xC3");
+    const uint32_t unknown = 16;
+    assert_int_equal(tokenizer_decode(tokenizer, &unknown, 1, &text, &err), ERR_INVALID);
+    buf_free(&text);
+    tokenizer_free(tokenizer);
+}
+
+static void holes_between_ids(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    struct buf text;
+    uint32_t id = 4;
+    struct parts parts = {.model = "{\"vocab\":{\"a\":0,\"b\":9},\"merges\":[]}"};
+    buf_init(&text, 100);
+    assert_int_equal(load(parts, &tokenizer, &err), 0);
+    assert_int_equal(tokenizer_token_count(tokenizer), 2);
+    assert_int_equal(tokenizer_id_limit(tokenizer), 10);
+    assert_int_equal(tokenizer_decode(tokenizer, &id, 1, &text, &err), ERR_INVALID);
+    tokenizer_free(tokenizer);
+}
+
+/* A failed encode leaves the array as it was. */
+static void bounds_of_a_text(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    struct tokenizer_encoder *encoder = NULL;
+    struct token_ids ids;
+    struct parts whole = {.pre_tokenizer =
+                              "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"};
+    char *text = malloc(LIMIT_WORD_BYTES + 1);
+    assert_non_null(text);
+    memset(text, 'c', LIMIT_WORD_BYTES + 1);
+    token_ids_init(&ids, 8);
+    assert_int_equal(load(whole, &tokenizer, &err), 0);
+    assert_int_equal(tokenizer_encoder_new(tokenizer, &encoder, &err), 0);
+    assert_int_equal(tokenizer_encode(encoder, "cccc", 4, &ids, &err), 0);
+    assert_int_equal(tokenizer_encode(encoder, "ccccc", 5, &ids, &err), ERR_LIMIT);
+    assert_int_equal(ids.count, 4);
+    assert_int_equal(tokenizer_encode(encoder, text, LIMIT_WORD_BYTES + 1, &ids, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.message, "16777217 bytes"));
+    assert_int_equal(ids.count, 4);
+    assert_int_equal(tokenizer_encode(encoder, text, LIMIT_TEXT_BYTES + 1, &ids, &err), ERR_LIMIT);
+    assert_int_equal(ids.count, 4);
+    token_ids_free(&ids);
+    tokenizer_encoder_free(encoder);
+    tokenizer_free(tokenizer);
+    free(text);
+}
+
+static void refusals_name_the_field(void **state)
+{
+    (void)state;
+    static const struct {
+        struct parts parts;
+        int code;
+        const char *message;
+    } cases[] = {
+        {{.version = "\"2.0\""}, ERR_UNSUPPORTED, "version"},
+        {{.normalizer = "{\"type\":\"Lowercase\"}"}, ERR_UNSUPPORTED, "normalizer: type: \"Lowercase\""},
+        {{.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"NFKC\"}]}"},
+         ERR_UNSUPPORTED,
+         "normalizer: normalizers[1]: type: \"NFKC\""},
+        {{.normalizer = "3"}, ERR_FORMAT, "normalizer: not an object"},
+        {{.normalizer = "{\"type\":3}"}, ERR_FORMAT, "normalizer: type"},
+        {{.pre_tokenizer = "null"}, ERR_UNSUPPORTED, "pre_tokenizer"},
+        {{.pre_tokenizer = "{\"type\":\"Whitespace\"}"},
+         ERR_UNSUPPORTED,
+         "pre_tokenizer: type: \"Whitespace\""},
+        {{.pre_tokenizer = "{\"type\":\"ByteLevel\",\"use_regex\":1}"},
+         ERR_FORMAT,
+         "pre_tokenizer: use_regex"},
+        {{.pre_tokenizer =
+              "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"}," BYTE_LEVEL "]}"},
+         ERR_UNSUPPORTED,
+         "pre_tokenizer: pretokenizers[0]: type: \"Digits\""},
+        {{.pre_tokenizer =
+              "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+              "\"x+\"},\"behavior\":\"Isolated\",\"invert\":false}," BYTE_LEVEL "]}"},
+         ERR_UNSUPPORTED,
+         "pretokenizers[0]: pattern.Regex"},
+        {{.pre_tokenizer =
+              "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+              "\"x+\"},\"behavior\":\"Removed\",\"invert\":false}," BYTE_LEVEL "]}"},
+         ERR_UNSUPPORTED,
+         "pretokenizers[0]: behavior"},
+        {{.post_processor = "{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}},"
+                            "{\"SpecialToken\":{\"id\":\"a\"}}]}"},
+         ERR_UNSUPPORTED,
+         "post_processor: single[1]"},
+        {{.post_processor = "{\"type\":\"BertProcessing\"}"}, ERR_UNSUPPORTED, "post_processor: type"},
+        {{.decoder = "{\"type\":\"Metaspace\"}"}, ERR_UNSUPPORTED, "decoder: type: \"Metaspace\""},
+        {{.model = "null"}, ERR_FORMAT, "model: missing"},
+        {{.model = "{\"type\":\"Unigram\",\"vocab\":[]}"}, ERR_UNSUPPORTED, "model: type: \"Unigram\""},
+        {{.model = BPE("\"dropout\":0.1,")}, ERR_UNSUPPORTED, "model: dropout"},
+        {{.model = BPE("\"continuing_subword_prefix\":\"##\",")},
+         ERR_UNSUPPORTED,
+         "continuing_subword_prefix"},
+        {{.model = BPE("\"end_of_word_suffix\":\"</w>\",")}, ERR_UNSUPPORTED, "end_of_word_suffix"},
+        {{.model = BPE("\"byte_fallback\":true,")}, ERR_UNSUPPORTED, "byte_fallback"},
+        {{.model = BPE("\"unk_token\":\"[UNK]\",")}, ERR_FORMAT, "model: unk_token"},
+        {{.model = "{\"merges\":[]}"}, ERR_FORMAT, "model: vocab"},
+        {{.model = "{\"vocab\":{\"a\":-1},\"merges\":[]}"}, ERR_FORMAT, "vocab"},
+        {{.model = "{\"vocab\":{\"a\":\"x\"},\"merges\":[]}"}, ERR_FORMAT, "vocab"},
+        {{.model = "{\"vocab\":{\"a\":4294967295},\"merges\":[]}"}, ERR_LIMIT, "4294967295"},
+        {{.model = "{\"vocab\":{\"a\":1,\"b\":1},\"merges\":[]}"}, ERR_FORMAT, "two tokens have the id 1"},
+        {{.model = "{\"vocab\":{\"a\":1,\"a\":2},\"merges\":[]}"}, ERR_FORMAT, "no JSON"},
+        {{.model = "{\"vocab\":{}}"}, ERR_FORMAT, "model: merges"},
+        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}"}, ERR_FORMAT, "merges[0]: \"b\" is not in"},
+        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}"}, ERR_FORMAT, "the result \"aa\""},
+        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a\"]}"}, ERR_FORMAT, "merges[0]: neither"},
+        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a a a\"]}"}, ERR_FORMAT, "merges[0]: neither"},
+        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[[\"a\"]]}"}, ERR_FORMAT, "merges[0]: neither"},
+        {{.added_tokens = "{}"}, ERR_FORMAT, "added_tokens"},
+        {{.added_tokens = "[{\"id\":3}]"}, ERR_FORMAT, "added_tokens[0]: content"},
+        {{.added_tokens = "[{\"content\":\"x\",\"lstrip\":\"yes\"}]"}, ERR_FORMAT, "added_tokens[0]: lstrip"},
+        {{.added_tokens = "[{\"content\":\"\\u00e9\"},{\"content\":\"e\\u0301\"}]"},
+         ERR_UNSUPPORTED,
+         "added_tokens[1]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = ERR_INIT;
+        struct tokenizer *tokenizer = NULL;
+        int code = load(cases[i].parts, &tokenizer, &err);
+        if (code != cases[i].code || !strstr(err.message, cases[i].message))
+            fail_msg("case %zu: %d, %s", i, code, err.message);
+        assert_null(tokenizer);
+    }
+}
+
+static void broken_json(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "", "{", "[]", "null", "{\"model\":", "\"x\"", "{\"version\":\"1.0\"}"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct err err = ERR_INIT;
+        struct tokenizer *tokenizer = NULL;
+        assert_true(tokenizer_load(texts[i], strlen(texts[i]), &tokenizer, &err) < 0);
+        assert_null(tokenizer);
+        assert_int_equal(strncmp(err.message, "tokenizer.json: ", 16), 0);
+    }
+    tokenizer_free(NULL);
+    tokenizer_encoder_free(NULL);
+}
+
+/* -- One tokenizer, several threads -----------------------------------------------------------------------
+ */
+
+struct thread {
+    const struct tokenizer *tokenizer;
+    struct token_ids ids;
+    int code;
+};
+
+static void *encode_many(void *argument)
+{
+    struct thread *thread = argument;
+    struct err err = ERR_INIT;
+    struct tokenizer_encoder *encoder = NULL;
+    char text[16];
+    thread->code = tokenizer_encoder_new(thread->tokenizer, &encoder, &err);
+    for (unsigned i = 0; i < 3000 && !thread->code; i++) {
+        int size = snprintf(text, sizeof text, "%s %sb\u00e9", i % 3 ? "ab" : "aa", i % 5 ? "c" : "bc");
+        thread->code = tokenizer_encode(encoder, text, (size_t)size, &thread->ids, &err);
+    }
+    tokenizer_encoder_free(encoder);
+    return NULL;
+}
+
+static void threads_share_a_tokenizer(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    struct parts plain = {0};
+    struct thread threads[4];
+    pthread_t handles[4];
+    assert_int_equal(load(plain, &tokenizer, &err), 0);
+    for (int i = 0; i < 4; i++) {
+        threads[i] = (struct thread){.tokenizer = tokenizer};
+        token_ids_init(&threads[i].ids, MIB);
+        assert_int_equal(pthread_create(&handles[i], NULL, encode_many, &threads[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(handles[i], NULL), 0);
+        assert_int_equal(threads[i].code, 0);
+        assert_int_equal(threads[i].ids.count, threads[0].ids.count);
+        assert_memory_equal(threads[i].ids.data, threads[0].ids.data,
+                            threads[0].ids.count * sizeof(uint32_t));
+    }
+    assert_true(threads[0].ids.count > 9000);
+    for (int i = 0; i < 4; i++)
+        token_ids_free(&threads[i].ids);
+    tokenizer_free(tokenizer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(merges_go_by_rank),
+        cmocka_unit_test(merges_have_two_spellings),
+        cmocka_unit_test(a_later_merge_of_a_pair_wins),
+        cmocka_unit_test(bytes_without_a_token),
+        cmocka_unit_test(composed_first),
+        cmocka_unit_test(prefix_space_and_regex),
+        cmocka_unit_test(ignored_merges),
+        cmocka_unit_test(added_tokens),
+        cmocka_unit_test(invalid_utf8_becomes_replacement),
+        cmocka_unit_test(questions),
+        cmocka_unit_test(holes_between_ids),
+        cmocka_unit_test(bounds_of_a_text),
+        cmocka_unit_test(refusals_name_the_field),
+        cmocka_unit_test(broken_json),
+        cmocka_unit_test(threads_share_a_tokenizer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
