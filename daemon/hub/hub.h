@@ -42,9 +42,10 @@ struct hub_options {
     int64_t connect_timeout_ms;
     int64_t stall_timeout_ms; /* no byte for so long: the transfer is broken off and tried again */
     int64_t backoff_ms;       /* first pause between attempts; doubles, up to backoff_max_ms, with jitter */
-    int64_t backoff_max_ms;   /* also the longest that Retry-After is waited for */
-    int attempts_max;         /* per request or piece of a range, counted anew whenever bytes arrived */
-    int request_budget;       /* requests to the endpoint per 5 minutes; 0: no budget */
+    int64_t backoff_max_ms;
+    int64_t wait_max_ms; /* the longest pause that Retry-After or RateLimit may ask for; more is an error */
+    int attempts_max;    /* per request or piece of a range, counted anew whenever bytes arrived */
+    int request_budget;  /* requests to the endpoint per 5 minutes; 0: no budget */
     uint64_t cache_budget_bytes; /* of what we fetched into the cache; 0: no limit */
 };
 

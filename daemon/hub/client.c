@@ -1,0 +1,285 @@
+#include "daemon/hub/client.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/hub/hub_json.h"
+#include "daemon/hub/url.h"
+
+#include <curl/curl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+void usage_read(struct usage *usage, struct repository_counters *counters)
+{
+    *counters = (struct repository_counters){
+        .request_count = atomic_load(&usage->request_count),
+        .received_bytes = atomic_load(&usage->received_bytes),
+        .retry_count = atomic_load(&usage->retry_count),
+        .cache_hit_count = atomic_load(&usage->cache_hit_count),
+    };
+}
+
+void client_count(struct hub_repository *repository, struct usage *source, const struct transfer *transfer)
+{
+    struct usage *all[] = {&repository->hub->usage, &repository->usage, source};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (!all[i])
+            continue;
+        (void)atomic_fetch_add(&all[i]->request_count, transfer->is_sent ? 1u : 0u);
+        (void)atomic_fetch_add(&all[i]->received_bytes, transfer->received_bytes);
+    }
+}
+
+void client_count_retry(struct hub_repository *repository, struct usage *source)
+{
+    (void)atomic_fetch_add(&repository->hub->usage.retry_count, 1u);
+    (void)atomic_fetch_add(&repository->usage.retry_count, 1u);
+    if (source)
+        (void)atomic_fetch_add(&source->retry_count, 1u);
+}
+
+void client_count_cache_hit(struct hub_repository *repository)
+{
+    (void)atomic_fetch_add(&repository->hub->usage.cache_hit_count, 1u);
+    (void)atomic_fetch_add(&repository->usage.cache_hit_count, 1u);
+}
+
+int client_is_endpoint(const struct hub *hub, const char *url)
+{
+    return url_is_same_origin(hub->options.endpoint, url);
+}
+
+const char *client_token_for(const struct hub *hub, const char *url)
+{
+    return client_is_endpoint(hub, url) ? hub->options.token : NULL;
+}
+
+static const char *kind_word(const struct hub_repository *repository)
+{
+    return repository->kind == REPOSITORY_KIND_MODEL ? "model" : "data set";
+}
+
+void client_append_api(const struct hub_repository *repository, struct buf *url)
+{
+    (void)buf_append_text(url, repository->hub->options.endpoint);
+    (void)buf_append_text(url, repository->kind == REPOSITORY_KIND_MODEL ? "/api/models/" : "/api/datasets/");
+    url_append_path(url, repository->repository.name);
+}
+
+static void append_page(const struct hub_repository *repository, struct buf *url)
+{
+    (void)buf_append_text(url, repository->hub->options.endpoint);
+    (void)buf_append_text(url, repository->kind == REPOSITORY_KIND_MODEL ? "/" : "/datasets/");
+    url_append_path(url, repository->repository.name);
+}
+
+void client_append_resolve(const struct hub_repository *repository, const char *commit, const char *path,
+                           struct buf *url)
+{
+    append_page(repository, url);
+    (void)buf_append_text(url, "/resolve/");
+    url_append_segment(url, commit);
+    (void)buf_append_char(url, '/');
+    url_append_path(url, path);
+}
+
+int client_refuse_offline(const struct hub_repository *repository, const char *what, struct err *err)
+{
+    return err_set(err, ERR_NOT_FOUND,
+                   "%s of %s is not in the cache %s, and HF_HUB_OFFLINE forbids to ask the hub: unset it, or "
+                   "download the %s first",
+                   what, repository->repository.name, repository->hub->options.cache_folder,
+                   kind_word(repository));
+}
+
+/* -- Judging answers ------------------------------------------------------------------------------------- */
+
+/* "https://user@host:1/path?secret" -> "host:1": enough to know whom to look for, and nothing secret. */
+static void host_of(const char *url, char *host, size_t size)
+{
+    const char *begin = strstr(url, "://");
+    begin = begin ? begin + 3 : url;
+    (void)snprintf(host, size, "%.*s", (int)strcspn(begin, "/?#"), begin);
+}
+
+static enum client_verdict judge_connection(const struct transfer *transfer, struct err *err)
+{
+    char host[200];
+    const char *reason =
+        transfer->curl_reason[0] ? transfer->curl_reason : curl_easy_strerror((CURLcode)transfer->curl_code);
+    host_of(transfer->url, host, sizeof host);
+    switch (transfer->curl_code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: no such host can be found: check the network, DNS and HF_ENDPOINT", host);
+        return CLIENT_VERDICT_RETRY;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: the proxy's host cannot be found: check http_proxy and HTTPS_PROXY", host);
+        return CLIENT_VERDICT_RETRY;
+    case CURLE_COULDNT_CONNECT:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: no connection: %.120s: check the network, HF_ENDPOINT and proxies", host, reason);
+        return CLIENT_VERDICT_RETRY;
+    case CURLE_OPERATION_TIMEDOUT:
+        (void)err_set(err, ERR_TIMEOUT, "%s: %.160s", host, reason);
+        return CLIENT_VERDICT_RETRY;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: its certificate is not trusted: %.120s: name the right certificates with "
+                      "REQUESTS_CA_BUNDLE or the option for them",
+                      host, reason);
+        return CLIENT_VERDICT_FAILED;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+        (void)err_set(err, ERR_INVALID, "%.200s: not an address that can be asked: %.100s", host, reason);
+        return CLIENT_VERDICT_FAILED;
+    case CURLE_OUT_OF_MEMORY:
+        (void)err_set(err, ERR_NO_MEMORY, "%s: out of memory", host);
+        return CLIENT_VERDICT_FAILED;
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_WEIRD_SERVER_REPLY:
+        (void)err_set(err, ERR_HTTP, "%s: does not answer in proper HTTP: %.120s", host, reason);
+        return CLIENT_VERDICT_RETRY;
+    default:
+        (void)err_set(err, ERR_NETWORK, "%s: the connection broke off: %.120s", host, reason);
+        return CLIENT_VERDICT_RETRY;
+    }
+}
+
+static void judge_forbidden(const struct hub_repository *repository, const struct transfer *transfer,
+                            const char *said, struct err *err)
+{
+    const struct hub_options *options = &repository->hub->options;
+    const char *name = repository->repository.name, *kind = kind_word(repository);
+    const char *folder = repository->kind == REPOSITORY_KIND_MODEL ? "" : "datasets/";
+    if (strcasecmp(transfer->headers.error_code, "GatedRepo") == 0) {
+        (void)err_set(err, ERR_UNAUTHORIZED, "%s %s is gated: accept its terms at %.150s/%s%s, then %s", kind,
+                      name, options->endpoint, folder, name,
+                      options->token ? "wait until access is granted to the owner of the token"
+                                     : "set HF_TOKEN to a token of that account");
+    } else if (strstr(said, "Access to this resource is disabled")) {
+        (void)err_set(err, ERR_UNAUTHORIZED, "%s %s is disabled by the hub: nobody can read it", kind, name);
+    } else if (strstr(said, "Invalid credentials")) {
+        (void)err_set(
+            err, ERR_UNAUTHORIZED,
+            "the hub does not accept the token (HF_TOKEN or the token file): renew it, or remove it "
+            "to ask anonymously");
+    } else if (transfer->status == 401 && !options->token) {
+        (void)err_set(err, ERR_NOT_FOUND,
+                      "no public %s %s on %.150s: check the name; if it is private, set HF_TOKEN", kind, name,
+                      options->endpoint);
+    } else {
+        (void)err_set(err, ERR_UNAUTHORIZED, "the hub refuses access to %s %s (%d%s%.150s): check HF_TOKEN",
+                      kind, name, transfer->status, said[0] ? ": " : "", said);
+    }
+}
+
+static void judge_missing(const struct hub_repository *repository, const struct transfer *transfer,
+                          const char *said, struct err *err)
+{
+    const char *name = repository->repository.name, *kind = kind_word(repository);
+    const char *code = transfer->headers.error_code;
+    if (strcasecmp(code, "RepoNotFound") == 0)
+        (void)err_set(err, ERR_NOT_FOUND, "no %s %s on %.150s that this token may see: check the name", kind,
+                      name, repository->hub->options.endpoint);
+    else if (strcasecmp(code, "RevisionNotFound") == 0)
+        (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such revision: list its revisions to see the names",
+                      kind, name);
+    else if (strcasecmp(code, "EntryNotFound") == 0)
+        (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such file in this revision", kind, name);
+    else
+        (void)err_set(err, ERR_NOT_FOUND, "%s %s: not found%s%.150s", kind, name, said[0] ? ": " : "", said);
+}
+
+static int is_retried_status(int status)
+{
+    return status == 408 || status == 425 || status == 429 ||
+           (status >= 500 && status != 501 && status != 505);
+}
+
+static enum client_verdict judge_status(struct hub_repository *repository, const struct transfer *transfer,
+                                        struct err *err)
+{
+    char host[200], said[256];
+    host_of(transfer->url, host, sizeof host);
+    (void)snprintf(said, sizeof said, "%s", transfer->headers.error_message);
+    if (!said[0] && transfer->problem.size)
+        hub_json_parse_error(transfer->problem.data, transfer->problem.size, said, sizeof said);
+    int is_hub = client_is_endpoint(repository->hub, transfer->url);
+    if (is_hub && (transfer->status == 401 || transfer->status == 403))
+        judge_forbidden(repository, transfer, said, err);
+    else if (is_hub && (transfer->status == 404 || transfer->status == 410))
+        judge_missing(repository, transfer, said, err);
+    else if (transfer->status == 429)
+        (void)err_set(err, ERR_RATE_LIMITED, "%s asks for fewer requests%s", host,
+                      repository->hub->options.token ? "" : ": a token (HF_TOKEN) raises the limit");
+    else if (transfer->status == 416)
+        (void)err_set(err, ERR_MISMATCH, "%s: the file is shorter than the hub's listing says", host);
+    else
+        (void)err_set(err, ERR_HTTP, "%s answers %d%s%.200s", host, transfer->status, said[0] ? ": " : "",
+                      said);
+    return is_retried_status(transfer->status) ? CLIENT_VERDICT_RETRY : CLIENT_VERDICT_FAILED;
+}
+
+enum client_verdict client_judge(struct hub_repository *repository, const struct transfer *transfer,
+                                 struct err *err)
+{
+    if (transfer->refusal.code) {
+        *err = transfer->refusal;
+        return CLIENT_VERDICT_FAILED;
+    }
+    if (transfer->is_aborted) {
+        (void)err_set(err, ERR_CANCELLED, "cancelled");
+        return CLIENT_VERDICT_FAILED;
+    }
+    if (transfer->has_taken_headers && transfer->status >= 300 && transfer->status < 400 &&
+        transfer->headers.location)
+        return CLIENT_VERDICT_REDIRECT;
+    /* What an error's body says is of less weight than its status, so it may be cut short. */
+    if (transfer->has_taken_headers && transfer->status != 200 && transfer->status != 206)
+        return judge_status(repository, transfer, err);
+    if (transfer->is_complete)
+        return CLIENT_VERDICT_OK;
+    return judge_connection(transfer, err);
+}
+
+/* A number in [0.5, 1): pauses of many clients must not fall together. */
+static double jitter(void)
+{
+    uint32_t bits = 0;
+    if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) != sizeof bits)
+        bits = (uint32_t)clock_monotonic_ms() * 2654435761u;
+    return 0.5 + 0.5 * (double)bits / 4294967296.0;
+}
+
+int64_t client_retry_delay_ms(struct hub_repository *repository, const struct transfer *transfer, int attempt,
+                              struct err *err)
+{
+    const struct hub_options *options = &repository->hub->options;
+    int64_t asked_ms = -1;
+    if (transfer->has_taken_headers && transfer->status == 429 && transfer->headers.ratelimit_left == 0 &&
+        transfer->headers.ratelimit_reset_ms >= 0)
+        asked_ms = transfer->headers.ratelimit_reset_ms + 500;
+    else if (transfer->has_taken_headers && transfer->status >= 400 && transfer->headers.retry_after_ms >= 0)
+        asked_ms = transfer->headers.retry_after_ms + 100;
+    if (asked_ms > options->wait_max_ms) {
+        (void)err_wrap(err, "it asks to wait %" PRId64 " s, which is longer than this program waits",
+                       asked_ms / 1000);
+        return -1;
+    }
+    if (asked_ms >= 0) {
+        transfers_hold(repository->hub->transfers, transfer->bucket, asked_ms);
+        return asked_ms;
+    }
+    int64_t pause_ms = options->backoff_ms;
+    for (int i = 1; i < attempt && pause_ms < options->backoff_max_ms; i++)
+        pause_ms *= 2;
+    if (pause_ms > options->backoff_max_ms)
+        pause_ms = options->backoff_max_ms;
+    return (int64_t)((double)pause_ms * jitter());
+}

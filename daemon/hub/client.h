@@ -1,0 +1,103 @@
+/*
+ * What the files of this folder share: the hub, a repository on it, and the judgement of answers.
+ */
+#ifndef BIFURCATED_HUB_CLIENT_H
+#define BIFURCATED_HUB_CLIENT_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+#include "daemon/hub/cache.h"
+#include "daemon/hub/hub.h"
+#include "daemon/hub/repository.h"
+#include "daemon/hub/transfer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* Running counters; see struct repository_counters. */
+struct usage {
+    _Atomic uint64_t request_count, received_bytes, retry_count, cache_hit_count;
+};
+
+struct hub {
+    struct hub_options options;
+    struct transfers *transfers;
+    struct usage usage;
+};
+
+struct hub_repository {
+    struct repository repository;
+    char *name; /* "owner/name" */
+    struct hub *hub;
+    enum repository_kind kind;
+    const atomic_bool *cancel; /* or NULL */
+    struct usage usage;
+    struct cache cache;              /* this repository's part of the standard cache */
+    pthread_mutex_t mutex;           /* guards `resolved` */
+    struct repository_refs resolved; /* names that were resolved, to write them into the cache's refs */
+};
+
+void usage_read(struct usage *usage, struct repository_counters *counters);
+
+/* Adds one finished transfer to the hub's, the repository's and (unless NULL) the source's counters. */
+void client_count(struct hub_repository *repository, struct usage *source, const struct transfer *transfer);
+
+/* Adds a retry or a file served from the cache, likewise. */
+void client_count_retry(struct hub_repository *repository, struct usage *source);
+void client_count_cache_hit(struct hub_repository *repository);
+
+/* The token if `url` is at the endpoint's scheme, host and port; else NULL. */
+const char *client_token_for(const struct hub *hub, const char *url);
+
+/* Whether the endpoint itself is asked (its buckets and the budget count). */
+int client_is_endpoint(const struct hub *hub, const char *url);
+
+enum client_verdict {
+    CLIENT_VERDICT_OK,       /* 200 or 206 and the whole body was taken */
+    CLIENT_VERDICT_REDIRECT, /* 3xx with a Location */
+    CLIENT_VERDICT_RETRY,    /* may work the next time; err says what went wrong this time */
+    CLIENT_VERDICT_FAILED,   /* err says why */
+};
+
+/* Judges a finished transfer; fills err in words that say what to do unless OK or REDIRECT. */
+enum client_verdict client_judge(struct hub_repository *repository, const struct transfer *transfer,
+                                 struct err *err);
+
+/*
+ * How long to wait before attempt number `attempt` (from 1): what the server asked for, else exponential with
+ * jitter. 429 also holds back all other requests of the same bucket. Negative if the server asks for more
+ * than options.wait_max_ms; err then says so.
+ */
+int64_t client_retry_delay_ms(struct hub_repository *repository, const struct transfer *transfer, int attempt,
+                              struct err *err);
+
+/* Appends "https://endpoint/api/models/owner/name". */
+void client_append_api(const struct hub_repository *repository, struct buf *url);
+
+/* Appends ".../owner/name/resolve/<commit>/<path>". */
+void client_append_resolve(const struct hub_repository *repository, const char *commit, const char *path,
+                           struct buf *url);
+
+/*
+ * GETs a JSON reply of the API, follows redirects, retries. Appends the body to `body`; *ret_next becomes the
+ * address of the next page or NULL (the caller frees it); `ret_next` may be NULL.
+ */
+int request_get_json(struct hub_repository *repository, const char *url, struct buf *body, char **ret_next,
+                     struct err *err);
+
+/* Says that `what` is not in the cache and that the hub may not be asked. */
+int client_refuse_offline(const struct hub_repository *repository, const char *what, struct err *err);
+
+/* Opens a file that is read by ranges over HTTP; see repository_open_file. */
+int remote_open(struct hub_repository *repository, const char *commit, const char *path,
+                const struct repository_file *expected, struct source **ret_source, struct err *err);
+
+/* The id that the cache would give a remote file: sha256 for LFS, else git's blob id; "" if unknown. */
+const char *remote_blob_id(const struct source *source);
+
+/* See repository_download_file. */
+int download_file(struct hub_repository *repository, const char *commit, const char *path,
+                  const struct repository_file *expected, char **ret_path, struct err *err);
+
+#endif

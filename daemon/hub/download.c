@@ -1,0 +1,242 @@
+/* Whole files into the standard cache: resumed, verified, then visible. */
+#include "daemon/hub/client.h"
+
+#include "daemon/base/digest.h"
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define WINDOW_BYTES (32 * MIB)
+
+struct download {
+    struct hub_repository *repository;
+    struct source *source;
+    const char *path;
+    char id[REPOSITORY_SHA256_SIZE];
+    int fd;
+    uint64_t done; /* bytes of the file that are written and digested */
+    struct digest *digest;
+    unsigned char *window;
+};
+
+static int explain_disk(const struct download *download, int errno_value, struct err *err)
+{
+    int code = err_set_errno(err, errno_value, "%s: cannot write into the cache %s", download->path,
+                             download->repository->cache.root);
+    if (code == ERR_NO_SPACE)
+        return err_set(err, ERR_NO_SPACE,
+                       "%s: the disk of the cache %s is full: %" PRIu64
+                       " MiB more are needed; free some, or set HF_HUB_CACHE to another disk",
+                       download->path, download->repository->cache.root,
+                       (uint64_t)((download->source->size_bytes - download->done) / MIB + 1));
+    return code;
+}
+
+static int write_window(struct download *download, size_t size, struct err *err)
+{
+    size_t written = 0;
+    while (written < size) {
+        ssize_t count = pwrite(download->fd, download->window + written, size - written,
+                               (off_t)(download->done + written));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return explain_disk(download, errno, err);
+        written += (size_t)count;
+    }
+    return 0;
+}
+
+static int start_digest(struct download *download, struct err *err)
+{
+    digest_free(download->digest);
+    download->digest = NULL;
+    download->done = 0;
+    return strlen(download->id) == REPOSITORY_SHA256_SIZE - 1
+               ? digest_new(DIGEST_KIND_SHA256, &download->digest, err)
+               : digest_new_git_blob(download->source->size_bytes, &download->digest, err);
+}
+
+/* Takes what an earlier download left behind into the digest. */
+static int resume(struct download *download, struct err *err)
+{
+    struct stat status;
+    int code = start_digest(download, err);
+    if (code || fstat(download->fd, &status) != 0)
+        return code;
+    if ((uint64_t)status.st_size > download->source->size_bytes) {
+        (void)ftruncate(download->fd, 0);
+        return 0;
+    }
+    while (!code && download->done < (uint64_t)status.st_size) {
+        ssize_t count = pread(download->fd, download->window, WINDOW_BYTES, (off_t)download->done);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            break; /* what cannot be read is fetched again */
+        code = digest_update(download->digest, download->window, (size_t)count, err);
+        download->done += (uint64_t)count;
+    }
+    return code;
+}
+
+static int fetch_rest(struct download *download, struct err *err)
+{
+    uint64_t size_bytes = download->source->size_bytes;
+    if (fallocate(download->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size_bytes) != 0 && errno == ENOSPC)
+        return explain_disk(download, ENOSPC, err); /* known before a byte was fetched */
+    while (download->done < size_bytes) {
+        uint64_t left = size_bytes - download->done;
+        size_t size = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
+        int code = source_read(download->source, download->done, download->window, size, err);
+        if (!code)
+            code = write_window(download, size, err);
+        if (!code)
+            code = digest_update(download->digest, download->window, size, err);
+        if (code)
+            return code;
+        download->done += size;
+    }
+    return 0;
+}
+
+static int verify(struct download *download, struct err *err)
+{
+    char hex[DIGEST_SHA256_HEX_SIZE];
+    int code = digest_finish_hex(download->digest, hex, sizeof hex, err);
+    if (code || strcmp(hex, download->id) == 0)
+        return code;
+    return err_set(err, ERR_MISMATCH, "%s: damaged on its way: its digest is %.16s..., listed is %.16s...",
+                   download->path, hex, download->id);
+}
+
+/* Fetches into the unfinished file until its digest is right. What was there before, or came damaged, is
+ * thrown away once. */
+static int complete(struct download *download, struct err *err)
+{
+    int code = resume(download, err);
+    for (int round = 0; !code; round++) {
+        code = fetch_rest(download, err);
+        if (!code)
+            code = verify(download, err);
+        if (code != ERR_MISMATCH || round > 0)
+            break;
+        code = ftruncate(download->fd, 0) == 0 ? start_digest(download, err)
+                                               : explain_disk(download, errno, err);
+    }
+    if (code == ERR_MISMATCH)
+        (void)ftruncate(download->fd, 0);
+    if (!code && fsync(download->fd) != 0)
+        code = explain_disk(download, errno, err);
+    return code;
+}
+
+static int fill_blob(struct download *download, struct err *err)
+{
+    struct cache *cache = &download->repository->cache;
+    char *partial = cache_partial_path(cache, download->id);
+    int code = 0;
+    download->window = malloc(WINDOW_BYTES);
+    if (!partial || !download->window) {
+        code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", download->path);
+        goto out;
+    }
+    download->fd = open(partial, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (download->fd < 0) {
+        code = explain_disk(download, errno, err);
+        goto out;
+    }
+    code = complete(download, err);
+    if (!code)
+        code = cache_publish(cache, download->id, err);
+out:
+    if (download->fd >= 0)
+        (void)close(download->fd);
+    download->fd = -1;
+    digest_free(download->digest);
+    free(download->window);
+    free(partial);
+    return code;
+}
+
+/* refs/<name> for every name that was resolved to this commit. */
+static int write_refs(struct hub_repository *repository, const char *commit, struct err *err)
+{
+    int code = 0;
+    (void)pthread_mutex_lock(&repository->mutex);
+    for (size_t i = 0; i < repository->resolved.count && !code; i++) {
+        if (strcmp(repository->resolved.rows[i].commit, commit) == 0)
+            code = cache_write_ref(&repository->cache, repository->resolved.rows[i].name, commit, err);
+    }
+    (void)pthread_mutex_unlock(&repository->mutex);
+    return code;
+}
+
+static int choose_id(struct download *download, const struct repository_file *expected, struct err *err)
+{
+    const char *id = remote_blob_id(download->source);
+    if (expected)
+        id = expected->sha256[0] ? expected->sha256 : expected->git_oid;
+    if (!id[0])
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s: the hub tells no digest of it, so it cannot be verified and is not kept",
+                       download->path);
+    (void)snprintf(download->id, sizeof download->id, "%s", id);
+    return 0;
+}
+
+int download_file(struct hub_repository *repository, const char *commit, const char *path,
+                  const struct repository_file *expected, char **ret_path, struct err *err)
+{
+    struct download download = {.repository = repository, .path = path, .fd = -1};
+    struct cache *cache = &repository->cache;
+    int lock_fd = -1;
+    char *found = cache_find_file(cache, commit, path);
+    if (found) {
+        client_count_cache_hit(repository);
+        *ret_path = found;
+        return 0;
+    }
+    if (repository->hub->options.is_offline)
+        return client_refuse_offline(repository, path, err);
+    int code = remote_open(repository, commit, path, expected, &download.source, err);
+    if (code)
+        return code;
+    code = choose_id(&download, expected, err);
+    if (!code)
+        code = cache_make_folders(cache, err);
+    if (!code)
+        code = cache_lock(cache, download.id, repository->cancel, &lock_fd, err);
+    if (code)
+        goto out;
+    found = cache_find_blob(cache, download.id, download.source->size_bytes);
+    if (found)
+        client_count_cache_hit(repository);
+    else
+        code = fill_blob(&download, err);
+    free(found);
+    if (!code)
+        code = cache_link(cache, commit, path, download.id, err);
+    if (!code)
+        code = write_refs(repository, commit, err);
+    if (code)
+        goto out;
+    found = cache_find_file(cache, commit, path);
+    if (found)
+        *ret_path = found;
+    else
+        code =
+            err_set(err, ERR_IO, "%s: vanished from the cache %s while it was put there", path, cache->root);
+out:
+    cache_unlock(lock_fd);
+    source_close(download.source);
+    return code;
+}

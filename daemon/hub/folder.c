@@ -1,0 +1,356 @@
+#include "daemon/hub/folder.h"
+
+#include "daemon/base/digest.h"
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+#include "daemon/hub/hub_json.h"
+#include "daemon/hub/walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FOLDER_DEPTH_MAX 8
+
+struct folder {
+    struct repository repository;
+    char *name;
+    char *path;
+};
+
+static const struct folder *folder_of(const struct repository *repository)
+{
+    return (const struct folder *)repository;
+}
+
+/* -- One revision ------------------------------------------------------------------------------------------
+ */
+
+struct listing {
+    struct repository_tree *tree;
+    struct buf lines; /* one per file, for the digest; the order of the tree is made first */
+    int holds_checkpoint;
+};
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text), end_size = strlen(end);
+    return size >= end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+static int visit(void *context, const char *path, const char *relative, const struct stat *status,
+                 struct err *err)
+{
+    struct listing *listing = context;
+    (void)path;
+    listing->holds_checkpoint |= strcmp(relative, "config.json") == 0 ||
+                                 ends_with(relative, ".safetensors") || ends_with(relative, ".bin");
+    int code = hub_json_append_file(listing->tree, relative, (uint64_t)status->st_size, "", "", err);
+    (void)buf_appendf(&listing->lines, "%s/%" PRIu64 "/%" PRIu64 ".%09ld/%" PRIu64 "\n", relative,
+                      (uint64_t)status->st_size, (uint64_t)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
+                      (uint64_t)status->st_ino);
+    return code;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* SHA-1 over the revision's name and its lines in order. */
+static int digest_lines(const char *revision, struct buf *lines, size_t count, char *commit, struct err *err)
+{
+    struct digest *digest = NULL;
+    char **sorted = calloc(count ? count : 1, sizeof *sorted);
+    if (!sorted)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", revision);
+    int code = digest_new(DIGEST_KIND_SHA1, &digest, err);
+    char *line = lines->data;
+    for (size_t i = 0; i < count; i++) {
+        char *end = strchr(line, '\n');
+        *end = 0;
+        sorted[i] = line;
+        line = end + 1;
+    }
+    if (count)
+        qsort(sorted, count, sizeof *sorted, compare_lines);
+    if (!code)
+        code = digest_update(digest, revision, strlen(revision) + 1, err);
+    for (size_t i = 0; i < count && !code; i++)
+        code = digest_update(digest, sorted[i], strlen(sorted[i]) + 1, err);
+    if (!code)
+        code = digest_finish_hex(digest, commit, REPOSITORY_COMMIT_SIZE, err);
+    digest_free(digest);
+    free(sorted);
+    return code;
+}
+
+/* The files of a revision and its commit; ERR_NOT_FOUND if it holds no checkpoint. */
+static int read_revision(const struct folder *folder, const char *revision, struct repository_tree **ret_tree,
+                         struct err *err)
+{
+    struct listing listing = {.tree = calloc(1, sizeof *listing.tree)};
+    int is_top = strcmp(revision, "main") == 0;
+    char *path = is_top ? strdup(folder->path) : file_join(folder->path, revision);
+    int code = 0;
+    buf_init(&listing.lines, LIMIT_HUB_JSON_BYTES);
+    if (!listing.tree || !path) {
+        code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", folder->path);
+        goto out;
+    }
+    code = walk_files(path, is_top ? 0 : FOLDER_DEPTH_MAX, visit, &listing, err);
+    if (!code)
+        code = buf_check(&listing.lines, path, err);
+    if (!code && !listing.holds_checkpoint)
+        code = err_set(err, ERR_NOT_FOUND, "%s: no config.json, *.safetensors or *.bin in it", path);
+    if (!code)
+        code = hub_json_finish_tree(listing.tree, err);
+    if (!code)
+        code = digest_lines(revision, &listing.lines, listing.tree->count, listing.tree->commit, err);
+    if (code)
+        goto out;
+    *ret_tree = listing.tree;
+    listing.tree = NULL;
+out:
+    repository_tree_free(listing.tree);
+    buf_free(&listing.lines);
+    free(path);
+    return code;
+}
+
+/* -- The verbs
+ * ----------------------------------------------------------------------------------------------- */
+
+static int append_revision(const struct folder *folder, const char *revision, struct repository_refs *refs,
+                           struct err *err)
+{
+    struct repository_tree *tree = NULL;
+    struct err ignored = ERR_INIT;
+    int code = read_revision(folder, revision, &tree, &ignored);
+    if (code == ERR_NOT_FOUND)
+        return 0;
+    if (code) {
+        *err = ignored;
+        return code;
+    }
+    code = hub_json_append_ref(refs, REPOSITORY_REF_KIND_BRANCH, revision, tree->commit, err);
+    repository_tree_free(tree);
+    return code;
+}
+
+static int compare_refs(const void *a, const void *b)
+{
+    return strverscmp(((const struct repository_ref *)a)->name, ((const struct repository_ref *)b)->name);
+}
+
+static int list_folder(const struct folder *folder, struct repository_refs **ret_refs, struct err *err)
+{
+    struct repository_refs *refs = NULL;
+    int code = 0;
+    DIR *stream = opendir(folder->path);
+    if (!stream)
+        return err_set_errno(err, errno, "%s: cannot read this folder", folder->path);
+    refs = calloc(1, sizeof *refs);
+    if (!refs)
+        code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", folder->path);
+    else
+        code = append_revision(folder, "main", refs, err);
+    for (struct dirent *entry = readdir(stream); entry && !code; entry = readdir(stream)) {
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "main") != 0 &&
+            strlen(entry->d_name) < LIMIT_REVISION_NAME_BYTES)
+            code = append_revision(folder, entry->d_name, refs, err);
+    }
+    (void)closedir(stream);
+    if (!code && refs->count == 0)
+        code = err_set(err, ERR_NOT_FOUND,
+                       "%s: neither it nor a folder in it holds config.json, *.safetensors or *.bin",
+                       folder->path);
+    if (!code) {
+        qsort(refs->rows, refs->count, sizeof *refs->rows, compare_refs);
+        *ret_refs = refs;
+        refs = NULL;
+    }
+    repository_refs_free(refs);
+    return code;
+}
+
+/* Which revision has this commit now? */
+static int find_commit(const struct folder *folder, const char *commit, char *revision, size_t size,
+                       struct err *err)
+{
+    struct repository_refs *refs = NULL;
+    int code = list_folder(folder, &refs, err);
+    if (code)
+        return code;
+    code = err_set(err, ERR_MISMATCH, "%s: the revision changed since it was listed; it may still be written",
+                   folder->path);
+    for (size_t i = 0; i < refs->count && code; i++) {
+        if (strcmp(refs->rows[i].commit, commit) == 0) {
+            (void)snprintf(revision, size, "%s", refs->rows[i].name);
+            code = 0;
+        }
+    }
+    repository_refs_free(refs);
+    return code;
+}
+
+static int list_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err)
+{
+    return list_folder(folder_of(repository), ret_refs, err);
+}
+
+static int resolve(struct repository *repository, const char *revision, char *commit, struct err *err)
+{
+    struct repository_tree *tree = NULL;
+    if (!revision || !revision[0])
+        revision = "main";
+    if (digest_is_hex(revision, REPOSITORY_COMMIT_SIZE - 1)) {
+        char name[LIMIT_REVISION_NAME_BYTES];
+        int code = find_commit(folder_of(repository), revision, name, sizeof name, err);
+        if (!code)
+            (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", revision);
+        return code;
+    }
+    if (!file_is_safe_relative(revision) || strchr(revision, '/'))
+        return err_set(err, ERR_NOT_FOUND, "%s: no revision of this name", folder_of(repository)->path);
+    int code = read_revision(folder_of(repository), revision, &tree, err);
+    if (!code)
+        (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", tree->commit);
+    repository_tree_free(tree);
+    return code;
+}
+
+static int list_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,
+                     struct err *err)
+{
+    char revision[LIMIT_REVISION_NAME_BYTES];
+    int code = find_commit(folder_of(repository), commit, revision, sizeof revision, err);
+    return code ? code : read_revision(folder_of(repository), revision, ret_tree, err);
+}
+
+static int info(struct repository *repository, struct repository_info *out, struct err *err)
+{
+    struct repository_refs *refs = NULL;
+    int code = list_refs(repository, &refs, err);
+    if (code)
+        return code;
+    *out = (struct repository_info){0};
+    (void)snprintf(out->commit, sizeof out->commit, "%s", refs->rows[refs->count - 1].commit);
+    repository_refs_free(refs);
+    return 0;
+}
+
+static int file_path(struct repository *repository, const char *commit, const char *path, char **ret_path,
+                     struct err *err)
+{
+    char revision[LIMIT_REVISION_NAME_BYTES];
+    const struct folder *folder = folder_of(repository);
+    if (!file_is_safe_relative(path))
+        return err_set(err, ERR_INVALID, "%.100s: not a path inside of the repository", path);
+    int code = find_commit(folder, commit, revision, sizeof revision, err);
+    if (code)
+        return code;
+    char *base = strcmp(revision, "main") == 0 ? strdup(folder->path) : file_join(folder->path, revision);
+    char *full = base ? file_join(base, path) : NULL;
+    free(base);
+    if (!full)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    *ret_path = full;
+    return 0;
+}
+
+static int open_file(struct repository *repository, const char *commit, const char *path,
+                     const struct repository_file *expected, struct source **ret_source, struct err *err)
+{
+    char *full = NULL;
+    struct source *source = NULL;
+    int code = file_path(repository, commit, path, &full, err);
+    if (!code)
+        code = source_open_file(full, &source, err);
+    if (!code && expected && expected->size_bytes != source->size_bytes) {
+        source_close(source);
+        code = err_set(err, ERR_MISMATCH, "%s: its size changed since it was listed", full);
+    } else if (!code) {
+        *ret_source = source;
+    }
+    free(full);
+    return code;
+}
+
+static int fetch_file(struct repository *repository, const char *commit, const char *path,
+                      const struct repository_file *expected, struct buf *buf, struct err *err)
+{
+    char *full = NULL;
+    (void)expected;
+    int code = file_path(repository, commit, path, &full, err);
+    if (!code)
+        code = file_read(full, buf, err);
+    free(full);
+    return code;
+}
+
+static int get_file(struct repository *repository, const char *commit, const char *path,
+                    const struct repository_file *expected, char **ret_path, struct err *err)
+{
+    char *full = NULL;
+    (void)expected;
+    int code = file_path(repository, commit, path, &full, err);
+    if (!code && !file_exists(full))
+        code = err_set(err, ERR_NOT_FOUND, "%s: no such file", full);
+    if (code)
+        free(full);
+    else
+        *ret_path = full;
+    return code;
+}
+
+static void counters(struct repository *repository, struct repository_counters *out)
+{
+    (void)repository;
+    *out = (struct repository_counters){0};
+}
+
+static void close_folder(struct repository *repository)
+{
+    struct folder *folder = (struct folder *)repository;
+    free(folder->name);
+    free(folder->path);
+    free(folder);
+}
+
+static const struct repository_ops folder_ops = {
+    .info = info,
+    .list_refs = list_refs,
+    .resolve = resolve,
+    .list_tree = list_tree,
+    .open_file = open_file,
+    .fetch_file = fetch_file,
+    .download_file = get_file,
+    .counters = counters,
+    .close = close_folder,
+};
+
+int folder_open_repository(const char *name, struct repository **ret_repository, struct err *err)
+{
+    const char *path = strncmp(name, "file:", 5) == 0 ? name + 5 : name;
+    if (strncmp(path, "//", 2) == 0)
+        path += 2;
+    if (path[0] != '/')
+        return err_set(err, ERR_INVALID, "%.200s: a local model is written file:/absolute/path", name);
+    struct folder *folder = calloc(1, sizeof *folder);
+    if (!folder)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);
+    folder->name = strdup(name);
+    folder->path = strdup(path);
+    folder->repository = (struct repository){.ops = &folder_ops, .name = folder->name};
+    if (!folder->name || !folder->path) {
+        close_folder(&folder->repository);
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);
+    }
+    *ret_repository = &folder->repository;
+    return 0;
+}

@@ -1,0 +1,18 @@
+/*
+ * A local folder of checkpoints as a repository ("file:/path"): what a running trainer writes.
+ *
+ * Each subfolder that holds a checkpoint (config.json, *.safetensors or *.bin) is a revision of that name; if
+ * the folder itself holds one, it is the revision "main". The commit of a revision is a digest of the names,
+ * sizes, times and inodes of its files, so a checkpoint that is still being written changes its commit, and
+ * reading by an old commit fails instead of mixing two states.
+ */
+#ifndef BIFURCATED_HUB_FOLDER_H
+#define BIFURCATED_HUB_FOLDER_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/repository.h"
+
+/* Opens "file:/path" (or "file:///path"). ERR_INVALID unless the path is absolute. The caller closes it. */
+int folder_open_repository(const char *name, struct repository **ret_repository, struct err *err);
+
+#endif

@@ -1,0 +1,286 @@
+#include "daemon/hub/hub_json.h"
+
+#include "daemon/base/digest.h"
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int parse(const char *data, size_t size, const char *what, json_t **ret_root, struct err *err)
+{
+    json_error_t error;
+    if (size > LIMIT_HUB_JSON_BYTES)
+        return err_set(err, ERR_LIMIT, "%s: the reply is larger than %zu bytes", what, LIMIT_HUB_JSON_BYTES);
+    json_t *root = json_loadb(data, size, 0, &error);
+    if (!root)
+        return err_set(err, ERR_FORMAT, "%s: the reply is not JSON: %.80s at byte %d", what, error.text,
+                       error.position);
+    *ret_root = root;
+    return 0;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* Doubles the rows of a list when its count is a power of two; nonzero without memory. */
+static int grow(void **rows, size_t count, size_t row_size)
+{
+    if (count & (count - 1))
+        return 0;
+    void *grown = realloc(*rows, (count ? 2 * count : 1) * row_size);
+    if (!grown)
+        return -1;
+    *rows = grown;
+    return 0;
+}
+
+/* -- Refs ------------------------------------------------------------------------------------------ */
+
+static int is_plain_name(const char *name)
+{
+    size_t size = strlen(name);
+    if (size == 0 || size >= LIMIT_REVISION_NAME_BYTES)
+        return 0;
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+            return 0;
+    }
+    return 1;
+}
+
+int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind kind, const char *name,
+                        const char *commit, struct err *err)
+{
+    if (refs->count >= LIMIT_HUB_REFS)
+        return err_set(err, ERR_LIMIT, "refs: more than %d", LIMIT_HUB_REFS);
+    if (!is_plain_name(name))
+        return err_set(err, ERR_FORMAT, "refs: entry %zu has no usable name", refs->count);
+    if (!digest_is_hex(commit, REPOSITORY_COMMIT_SIZE - 1))
+        return err_set(err, ERR_FORMAT, "refs: %.100s: its commit is not 40 hexadecimal digits", name);
+    void *rows = refs->rows;
+    char *copy = strdup(name);
+    if (!copy || grow(&rows, refs->count, sizeof *refs->rows)) {
+        free(copy);
+        return err_set(err, ERR_NO_MEMORY, "refs: out of memory");
+    }
+    refs->rows = rows;
+    struct repository_ref *row = &refs->rows[refs->count++];
+    *row = (struct repository_ref){.name = copy, .kind = kind};
+    (void)snprintf(row->commit, sizeof row->commit, "%s", commit);
+    return 0;
+}
+
+int hub_json_parse_refs(const char *data, size_t size, struct repository_refs **ret_refs, struct err *err)
+{
+    static const struct {
+        const char *list, *name;
+        enum repository_ref_kind kind;
+    } lists[] = {
+        {"branches", "name", REPOSITORY_REF_KIND_BRANCH},
+        {"tags", "name", REPOSITORY_REF_KIND_TAG},
+        /* the name of a pull request is "pr/1", what the hub resolves is "refs/pr/1" */
+        {"pullRequests", "ref", REPOSITORY_REF_KIND_PULL_REQUEST},
+    };
+    json_t *root = NULL;
+    struct repository_refs *refs = NULL;
+    int code = parse(data, size, "refs", &root, err);
+    if (code)
+        return code;
+    if (!json_is_array(json_object_get(root, "branches"))) {
+        code = err_set(err, ERR_FORMAT, "refs: the reply has no list of branches");
+        goto out;
+    }
+    refs = calloc(1, sizeof *refs);
+    if (!refs) {
+        code = err_set(err, ERR_NO_MEMORY, "refs: out of memory");
+        goto out;
+    }
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        size_t index;
+        json_t *row;
+        json_array_foreach(json_object_get(root, lists[i].list), index, row)
+        {
+            code = hub_json_append_ref(refs, lists[i].kind, text_of(row, lists[i].name),
+                                       text_of(row, "targetCommit"), err);
+            if (code)
+                goto out;
+        }
+    }
+    *ret_refs = refs;
+    refs = NULL;
+out:
+    repository_refs_free(refs);
+    json_decref(root);
+    return code;
+}
+
+/* -- Trees ----------------------------------------------------------------------------------------- */
+
+int hub_json_append_file(struct repository_tree *tree, const char *path, uint64_t size_bytes,
+                         const char *git_oid, const char *sha256, struct err *err)
+{
+    if (tree->count >= LIMIT_HUB_TREE_FILES)
+        return err_set(err, ERR_LIMIT, "tree: more than %d files", LIMIT_HUB_TREE_FILES);
+    if (strlen(path) >= LIMIT_FILE_NAME_BYTES || !file_is_safe_relative(path))
+        return err_set(err, ERR_FORMAT, "tree: %.100s: not a path inside of the repository, refused", path);
+    if (git_oid[0] && !digest_is_hex(git_oid, REPOSITORY_COMMIT_SIZE - 1))
+        return err_set(err, ERR_FORMAT, "tree: %.100s: its id is not 40 hexadecimal digits", path);
+    if (sha256[0] && !digest_is_hex(sha256, REPOSITORY_SHA256_SIZE - 1))
+        return err_set(err, ERR_FORMAT, "tree: %.100s: its SHA-256 is not 64 hexadecimal digits", path);
+    if (size_bytes > INT64_MAX)
+        return err_set(err, ERR_FORMAT, "tree: %.100s: its size is impossible", path);
+    void *files = tree->files;
+    char *copy = strdup(path);
+    if (!copy || grow(&files, tree->count, sizeof *tree->files)) {
+        free(copy);
+        return err_set(err, ERR_NO_MEMORY, "tree: out of memory");
+    }
+    tree->files = files;
+    struct repository_file *file = &tree->files[tree->count++];
+    *file = (struct repository_file){.path = copy, .size_bytes = size_bytes};
+    (void)snprintf(file->git_oid, sizeof file->git_oid, "%s", git_oid);
+    (void)snprintf(file->sha256, sizeof file->sha256, "%s", sha256);
+    return 0;
+}
+
+static int parse_tree_row(const json_t *row, struct repository_tree *tree, struct err *err)
+{
+    const char *type = text_of(row, "type"), *path = text_of(row, "path");
+    const json_t *size = json_object_get(row, "size"), *lfs = json_object_get(row, "lfs");
+    if (strcmp(type, "directory") == 0)
+        return 0;
+    if (strcmp(type, "file") != 0)
+        return err_set(err, ERR_FORMAT, "tree: entry %zu is neither file nor folder", tree->count);
+    if (json_is_object(lfs) && json_object_get(lfs, "size"))
+        size = json_object_get(lfs, "size");
+    if (!json_is_integer(size) || json_integer_value(size) < 0)
+        return err_set(err, ERR_FORMAT, "tree: %.100s: has no size", path);
+    if (json_is_object(lfs) && !text_of(lfs, "oid")[0])
+        return err_set(err, ERR_FORMAT, "tree: %.100s: an LFS file without a digest", path);
+    return hub_json_append_file(tree, path, (uint64_t)json_integer_value(size), text_of(row, "oid"),
+                                text_of(lfs, "oid"), err);
+}
+
+int hub_json_parse_tree_page(const char *data, size_t size, struct repository_tree *tree, struct err *err)
+{
+    json_t *root = NULL;
+    int code = parse(data, size, "tree", &root, err);
+    if (code)
+        return code;
+    if (!json_is_array(root))
+        code = err_set(err, ERR_FORMAT, "tree: the reply is not a list");
+    size_t index;
+    json_t *row;
+    json_array_foreach(root, index, row)
+    {
+        if (!code)
+            code = parse_tree_row(row, tree, err);
+    }
+    json_decref(root);
+    return code;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    return strcmp(((const struct repository_file *)a)->path, ((const struct repository_file *)b)->path);
+}
+
+int hub_json_finish_tree(struct repository_tree *tree, struct err *err)
+{
+    if (tree->count)
+        qsort(tree->files, tree->count, sizeof *tree->files, compare_files);
+    for (size_t i = 1; i < tree->count; i++) {
+        if (strcmp(tree->files[i - 1].path, tree->files[i].path) == 0)
+            return err_set(err, ERR_FORMAT, "tree: %.200s: listed twice", tree->files[i].path);
+    }
+    return 0;
+}
+
+int hub_json_parse_cached_tree(const char *data, size_t size, const char *commit,
+                               struct repository_tree **ret_tree, struct err *err)
+{
+    json_t *root = NULL;
+    struct repository_tree *tree = NULL;
+    int code = parse(data, size, "cached tree", &root, err);
+    if (code)
+        return code;
+    json_t *files = json_object_get(root, "files");
+    if (json_integer_value(json_object_get(root, "format_version")) != 1 || !json_is_object(files)) {
+        code = err_set(err, ERR_UNSUPPORTED, "cached tree: not of format version 1");
+        goto out;
+    }
+    tree = calloc(1, sizeof *tree);
+    if (!tree) {
+        code = err_set(err, ERR_NO_MEMORY, "tree: out of memory");
+        goto out;
+    }
+    (void)snprintf(tree->commit, sizeof tree->commit, "%s", commit);
+    const char *path;
+    json_t *row;
+    json_object_foreach(files, path, row)
+    {
+        const char *sha256 = text_of(row, "lfs_sha256");
+        const json_t *length = json_object_get(row, sha256[0] ? "lfs_size" : "size");
+        if (!json_is_integer(length))
+            length = json_object_get(row, "size");
+        if (!json_is_integer(length) || json_integer_value(length) < 0) {
+            code = err_set(err, ERR_FORMAT, "cached tree: %.100s: has no size", path);
+            goto out;
+        }
+        code = hub_json_append_file(tree, path, (uint64_t)json_integer_value(length), text_of(row, "blob_id"),
+                                    sha256, err);
+        if (code)
+            goto out;
+    }
+    code = hub_json_finish_tree(tree, err);
+    if (code)
+        goto out;
+    *ret_tree = tree;
+    tree = NULL;
+out:
+    repository_tree_free(tree);
+    json_decref(root);
+    return code;
+}
+
+/* -- Info and errors ------------------------------------------------------------------------------- */
+
+int hub_json_parse_info(const char *data, size_t size, struct repository_info *info, struct err *err)
+{
+    json_t *root = NULL;
+    int code = parse(data, size, "model info", &root, err);
+    if (code)
+        return code;
+    const char *sha = text_of(root, "sha");
+    if (!digest_is_hex(sha, REPOSITORY_COMMIT_SIZE - 1)) {
+        code = err_set(err, ERR_FORMAT, "model info: the reply names no commit");
+        goto out;
+    }
+    *info = (struct repository_info){
+        .is_private = json_is_true(json_object_get(root, "private")),
+        .is_disabled = json_is_true(json_object_get(root, "disabled")),
+    };
+    const json_t *gated = json_object_get(root, "gated"); /* false, "auto" or "manual" */
+    info->is_gated = json_is_true(gated) || json_is_string(gated);
+    (void)snprintf(info->commit, sizeof info->commit, "%s", sha);
+    (void)snprintf(info->last_modified, sizeof info->last_modified, "%s", text_of(root, "lastModified"));
+out:
+    json_decref(root);
+    return code;
+}
+
+void hub_json_parse_error(const char *data, size_t size, char *text, size_t text_size)
+{
+    json_t *root = json_loadb(data, size, 0, NULL);
+    const char *found = text_of(root, "error");
+    if (!found[0])
+        found = text_of(json_array_get(json_object_get(root, "errors"), 0), "message");
+    (void)snprintf(text, text_size, "%s", found);
+    json_decref(root);
+}

@@ -1,0 +1,42 @@
+/*
+ * The hub's JSON replies as objects: pure functions of bytes, which may be hostile.
+ */
+#ifndef BIFURCATED_HUB_HUB_JSON_H
+#define BIFURCATED_HUB_HUB_JSON_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/repository.h"
+
+#include <stddef.h>
+
+/* .../refs: {"branches": [{"name", "ref", "targetCommit"}], "tags": [...], "pullRequests": [...]}. The caller
+ * frees *ret_refs. ERR_FORMAT for anything else, also for a name with control characters or a bad commit. */
+int hub_json_parse_refs(const char *data, size_t size, struct repository_refs **ret_refs, struct err *err);
+
+/* One page of .../tree: appends its files to `tree` (folders are passed over). ERR_FORMAT for a path that
+ * leaves the folder, a negative size or a bad digest; ERR_LIMIT for too many files. */
+int hub_json_parse_tree_page(const char *data, size_t size, struct repository_tree *tree, struct err *err);
+
+/* Sorts a tree whose pages are complete; ERR_FORMAT if a path occurs twice. */
+int hub_json_finish_tree(struct repository_tree *tree, struct err *err);
+
+/* /api/models/...: sha, lastModified, private, gated, disabled. */
+int hub_json_parse_info(const char *data, size_t size, struct repository_info *info, struct err *err);
+
+/* {"error": "..."} or {"errors": [{"message": "..."}]}: the text, cut to `text_size`; "" if there is none. */
+void hub_json_parse_error(const char *data, size_t size, char *text, size_t text_size);
+
+/* A tree as huggingface_hub keeps it in trees/<commit>.json: {"format_version": 1, "files": {path: {"size",
+ * "blob_id", "lfs_sha256", "lfs_size"}}}. The caller frees *ret_tree. */
+int hub_json_parse_cached_tree(const char *data, size_t size, const char *commit,
+                               struct repository_tree **ret_tree, struct err *err);
+
+/* Appends one file, bounded and checked; for other makers of trees. */
+int hub_json_append_file(struct repository_tree *tree, const char *path, uint64_t size_bytes,
+                         const char *git_oid, const char *sha256, struct err *err);
+
+/* Appends one ref, bounded and checked; for other makers of lists. */
+int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind kind, const char *name,
+                        const char *commit, struct err *err);
+
+#endif

@@ -1,0 +1,86 @@
+#include "daemon/hub/repository.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int repository_info(struct repository *repository, struct repository_info *info, struct err *err)
+{
+    return repository->ops->info(repository, info, err);
+}
+
+int repository_list_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err)
+{
+    return repository->ops->list_refs(repository, ret_refs, err);
+}
+
+int repository_resolve(struct repository *repository, const char *revision, char *commit, struct err *err)
+{
+    return repository->ops->resolve(repository, revision, commit, err);
+}
+
+int repository_list_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,
+                         struct err *err)
+{
+    return repository->ops->list_tree(repository, commit, ret_tree, err);
+}
+
+int repository_open_file(struct repository *repository, const char *commit, const char *path,
+                         const struct repository_file *expected, struct source **ret_source, struct err *err)
+{
+    return repository->ops->open_file(repository, commit, path, expected, ret_source, err);
+}
+
+int repository_fetch_file(struct repository *repository, const char *commit, const char *path,
+                          const struct repository_file *expected, struct buf *buf, struct err *err)
+{
+    return repository->ops->fetch_file(repository, commit, path, expected, buf, err);
+}
+
+int repository_download_file(struct repository *repository, const char *commit, const char *path,
+                             const struct repository_file *expected, char **ret_path, struct err *err)
+{
+    return repository->ops->download_file(repository, commit, path, expected, ret_path, err);
+}
+
+void repository_counters(struct repository *repository, struct repository_counters *counters)
+{
+    repository->ops->counters(repository, counters);
+}
+
+void repository_close(struct repository *repository)
+{
+    if (repository)
+        repository->ops->close(repository);
+}
+
+static int compare_path(const void *path, const void *file)
+{
+    return strcmp(path, ((const struct repository_file *)file)->path);
+}
+
+const struct repository_file *repository_tree_find(const struct repository_tree *tree, const char *path)
+{
+    if (tree->count == 0)
+        return NULL;
+    return bsearch(path, tree->files, tree->count, sizeof *tree->files, compare_path);
+}
+
+void repository_tree_free(struct repository_tree *tree)
+{
+    if (!tree)
+        return;
+    for (size_t i = 0; i < tree->count; i++)
+        free(tree->files[i].path);
+    free(tree->files);
+    free(tree);
+}
+
+void repository_refs_free(struct repository_refs *refs)
+{
+    if (!refs)
+        return;
+    for (size_t i = 0; i < refs->count; i++)
+        free(refs->rows[i].name);
+    free(refs->rows);
+    free(refs);
+}

@@ -1,0 +1,97 @@
+/*
+ * Transfers: HTTP exchanges that one network thread drives for all callers through libcurl's multi interface.
+ *
+ * A caller fills in a struct transfer, submits it and waits. The engine decides when it starts: not before
+ * its time, not while the server asked this kind of request to pause, not beyond the limit of connections or
+ * the budget of requests. One transfer is one request: redirects and retries are the caller's business. While
+ * a transfer is submitted and not done it belongs to the network thread, which also runs its callbacks.
+ */
+#ifndef BIFURCATED_HUB_TRANSFER_H
+#define BIFURCATED_HUB_TRANSFER_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+#include "daemon/hub/headers.h"
+#include "daemon/hub/hub.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The hub counts its API and its files apart; other hosts (the CDN) are not held back. */
+enum transfer_bucket { TRANSFER_BUCKET_NONE, TRANSFER_BUCKET_API, TRANSFER_BUCKET_FILES };
+#define TRANSFER_BUCKET_COUNT 3
+
+enum transfer_state {
+    TRANSFER_STATE_IDLE,
+    TRANSFER_STATE_QUEUED,
+    TRANSFER_STATE_RUNNING,
+    TRANSFER_STATE_DONE
+};
+
+struct transfer {
+    /* The request. */
+    const char *url;
+    const char *token;               /* sent as a bearer token; NULL: none */
+    uint64_t range_begin, range_end; /* the end is exclusive; 0: no Range field */
+    int accepts_compression;
+    enum transfer_bucket bucket;
+    int64_t start_at_ms; /* monotonic; not before */
+
+    /* Called on the network thread for a 200 or 206 answer: first the headers, then the body in pieces. A
+     * nonzero return breaks the transfer off; `refusal` then says why, or has code 0 for "enough". */
+    int (*take_headers)(struct transfer *transfer, struct err *refusal);
+    int (*take_body)(struct transfer *transfer, const char *data, size_t size, struct err *refusal);
+    void *context;
+
+    /* The result, once done. */
+    int status; /* of HTTP; 0 if no answer came */
+    struct headers headers;
+    struct buf problem; /* the body of any other answer, cut off at 16 KiB */
+    int is_complete;    /* the whole answer arrived, or take_* had enough */
+    int is_aborted;     /* by transfers_abort or the end of the engine */
+    int is_sent;        /* it got as far as being started */
+    int curl_code;      /* CURLcode */
+    char curl_reason[256];
+    struct err refusal;
+    uint64_t received_bytes; /* of bodies */
+
+    /* The engine's own. */
+    enum transfer_state state;
+    struct transfer *next;
+    void *easy;
+    void *fields;
+    int has_taken_headers, is_abort_wanted;
+};
+
+struct transfers;
+
+/* Starts the network thread; `options` must outlive it. */
+int transfers_open(const struct hub_options *options, struct transfers **ret_transfers, struct err *err);
+
+/* Breaks off what runs and joins the thread. No caller may be inside any more. NULL is allowed. */
+void transfers_close(struct transfers *transfers);
+
+/* Breaks off everything, now and in future. */
+void transfers_cancel(struct transfers *transfers);
+
+/* All members zero; call before filling in the request. */
+void transfer_init(struct transfer *transfer);
+
+/* Frees the result; the request's members stay, so the transfer can be submitted again. */
+void transfer_reset(struct transfer *transfer);
+
+void transfers_submit(struct transfers *transfers, struct transfer *transfer);
+
+/* Waits until one of `count` submitted transfers is done and gives its index; entries that are NULL are
+ * passed over. ERR_CANCELLED as soon as *cancel (which may be NULL) is true or the engine is cancelled. */
+int transfers_wait_any(struct transfers *transfers, struct transfer *const *list, size_t count,
+                       const atomic_bool *cancel, size_t *ret_index, struct err *err);
+
+/* Breaks off those of the list that are not done and waits until they are. */
+void transfers_abort(struct transfers *transfers, struct transfer *const *list, size_t count);
+
+/* Lets no request of this bucket start for a while: the server asked for it. */
+void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, int64_t duration_ms);
+
+#endif

@@ -1,0 +1,18 @@
+/* Visiting the files below a folder. */
+#ifndef BIFURCATED_HUB_WALK_H
+#define BIFURCATED_HUB_WALK_H
+
+#include "daemon/base/err.h"
+
+#include <sys/stat.h>
+
+/* Gets the path on disk, the path below the top and the status of what it leads to (links are followed). */
+typedef int walk_visit(void *context, const char *path, const char *relative, const struct stat *status,
+                       struct err *err);
+
+/* Visits every regular file below `folder` in no particular order, at most `depth_max` folders deep (0: only
+ * the folder itself). Hidden entries and broken links are passed over, and so is a folder that cannot be
+ * read. Ends with the first nonzero return of `visit`. */
+int walk_files(const char *folder, int depth_max, walk_visit *visit, void *context, struct err *err);
+
+#endif
