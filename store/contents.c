@@ -1,5 +1,6 @@
 #include "store/contents.h"
 
+#include "store/record.h"
 #include "store/rows.h"
 
 /* Runs a bound statement for one content. */
@@ -12,6 +13,19 @@ static int find_content(struct query *query, struct content_row *ret_row, const 
         rc = err_set(err, ERR_NOT_FOUND, "no content is known of %s", what);
     query_end(query);
     return rc < 0 ? rc : 0;
+}
+
+int contents_ensure(struct store *store, const struct content_row *key, int64_t *ret_id, struct err *err)
+{
+    struct connection *connection = NULL;
+    int64_t id = 0;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = store_write_end(store, record_content(connection, key, &id, err), err);
+    if (!rc)
+        *ret_id = id;
+    return rc;
 }
 
 int contents_find_by_file(struct store *store, const char *file_digest, const char *tensor,

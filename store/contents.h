@@ -1,7 +1,7 @@
 /*
  * Contents: the bytes of a tensor, identified by their SHA-256, dtype and shape, wherever they are served.
  *
- * Rows are written by tasks_record() (store/tasks.h). Here are the questions that make a second sweep cheap.
+ * Rows are written by tasks_record() (store/tasks.h) mostly. Here are the questions that make a second sweep cheap.
  */
 #ifndef BIFURCATED_STORE_CONTENTS_H
 #define BIFURCATED_STORE_CONTENTS_H
@@ -32,6 +32,10 @@ struct revision_tensor_row {
     int64_t fetched_bytes;
     int64_t measured_ms;
 };
+
+/* The id of a content that was read but belongs to no recorded task yet (a reference); makes the row if there
+ * is none. `id` of the key is ignored. */
+int contents_ensure(struct store *store, const struct content_row *key, int64_t *ret_id, struct err *err);
 
 /* The content of a tensor in a file with this digest, known from any revision of any model: then nothing
  * needs to be fetched to know it. ERR_NOT_FOUND. */

@@ -21,6 +21,10 @@ int record_check(const struct task_result *result, struct err *err);
 int record_encode(const struct task_tensor *tensor, struct record_blobs *blobs, struct err *err);
 void record_blobs_free(struct record_blobs *blobs);
 
+/* The id of a content; makes the row if there is none. */
+int record_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
+                   struct err *err);
+
 /* Content, its place in the revision, statistics, displacements with their links, large values. */
 int record_tensor(struct connection *connection, const struct task_row *task,
                   const struct task_tensor *tensor, const struct record_blobs *blobs, struct err *err);

@@ -12,8 +12,8 @@
 #define COMMA_NAME(name) ", " #name
 #define FILL_GAP(name) ", " #name " = coalesce(" #name ", excluded." #name ")"
 
-static int ensure_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
-                          struct err *err)
+int record_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
+                   struct err *err)
 {
     struct query query;
     int rc =
@@ -202,7 +202,7 @@ int record_tensor(struct connection *connection, const struct task_row *task,
                   const struct task_tensor *tensor, const struct record_blobs *blobs, struct err *err)
 {
     int64_t content_id = 0;
-    int rc = ensure_content(connection, &tensor->content, &content_id, err);
+    int rc = record_content(connection, &tensor->content, &content_id, err);
     if (!rc)
         rc = place_content(connection, task, tensor, content_id, err);
     for (size_t i = 0; !rc && i < tensor->statistics_count; i++)

@@ -200,7 +200,7 @@ static inline void fixture_result(struct fixture_result *made, const char *name,
     tensor->definition = 1;
     (void)snprintf(tensor->backend, sizeof tensor->backend, "cpu");
     (void)snprintf(tensor->file_path, sizeof tensor->file_path, "model.safetensors");
-    char file[64];
+    char file[128];
     (void)snprintf(file, sizeof file, "file of %s", name);
     fixture_digest(file, tensor->file_digest);
     tensor->fetched_bytes = 1024;

@@ -1,0 +1,288 @@
+/* Recording: what a result leaves behind, what a second one adds, and what is refused as a whole. */
+#include "tests/unit/store/fixture.h"
+
+static void claim(struct fixture *fixture, struct task_lease *lease)
+{
+    struct task_row task;
+    fixture_claim(fixture, "local/1", &task);
+    task_lease_of(&task, lease);
+}
+
+/* A measured file, content or displacement is found again by what identifies it. */
+static void test_lookups(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    int exists = 0;
+    char backend[STORE_BACKEND_SIZE] = "";
+    struct task_lease lease;
+    struct content_row content;
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    int64_t first = fixture_measure(fixture, "step0", 1);
+    fixture_result(made, "step1", 2);
+    fixture_displace(made, TASK_LINK_FIRST, ids[0], first, 5);
+    claim(fixture, &lease);
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+
+    OK(contents_find_by_file(fixture->store, made->tensor.file_digest, TENSOR, &content, &err));
+    assert_string_equal(content.digest, made->tensor.content.digest);
+    assert_int_equal(content.rows, 64);
+    FAILS(ERR_NOT_FOUND,
+          contents_find_by_file(fixture->store, made->tensor.file_digest, "other", &content, &err));
+    FAILS(ERR_NOT_FOUND, contents_find_by_file(fixture->store, "", TENSOR, &content, &err));
+
+    OK(statistics_exists(fixture->store, content.id, 50, 1, "cpu", &exists, backend, &err));
+    assert_true(exists);
+    assert_string_equal(backend, "cpu");
+    OK(statistics_exists(fixture->store, content.id, 0, 1, "", &exists, NULL, &err));
+    assert_true(exists);
+    OK(statistics_exists(fixture->store, content.id, 49, 1, "", &exists, NULL, &err));
+    assert_false(exists);
+    OK(statistics_exists(fixture->store, content.id, 50, 2, "", &exists, NULL, &err));
+    assert_false(exists);
+    OK(statistics_exists(fixture->store, content.id, 50, 1, "cuda", &exists, NULL, &err));
+    assert_false(exists);
+
+    struct displacement_row key = {.row_set = ROW_SET_TOKENS, .token_rows = 50, .definition = 1}, row;
+    OK(displacements_find(fixture->store, content.id, first, &key, &row, &err));
+    assert_true(row.msd == 6);
+    assert_string_equal(row.backend, "cpu");
+    assert_true(isnan(row.wasserstein1));
+    FAILS(ERR_NOT_FOUND, displacements_find(fixture->store, first, content.id, &key, &row, &err));
+    (void)snprintf(key.backend, sizeof key.backend, "cuda");
+    FAILS(ERR_NOT_FOUND, displacements_find(fixture->store, content.id, first, &key, &row, &err));
+
+    struct statistics_row wanted = made->statistics[3], found;
+    OK(statistics_find(fixture->store, content.id, &wanted, &found, &err));
+    assert_true(found.mean == 5);
+    assert_true(isnan(found.q50));
+    wanted.token_rows = 3;
+    FAILS(ERR_NOT_FOUND, statistics_find(fixture->store, content.id, &wanted, &found, &err));
+    free(made);
+}
+
+static int count_rows(void *context, const struct statistics_row *row)
+{
+    (void)row;
+    ++*(int *)context;
+    return 0;
+}
+
+/* The same content again: nothing twice, gaps filled, what was there kept. */
+static void test_second_measurement(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    int count = 0;
+    struct task_lease lease;
+    struct statistics_row found;
+    struct revision_tensor_row tensor;
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    int64_t content_id = fixture_measure(fixture, "same", 1);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    fixture_result(made, "same", 1000);
+    for (int i = 0; i < 4; i++)
+        made->statistics[i].dip = 0.25;
+    made->tensor.fetched_bytes = 0;
+    claim(fixture, &lease);
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    OK(statistics_list(fixture->store, content_id, count_rows, &count, &err));
+    assert_int_equal(count, 4);
+    OK(statistics_find(fixture->store, content_id, &made->statistics[0], &found, &err));
+    assert_true(found.mean == 1);
+    assert_true(found.dip == 0.25);
+    OK(contents_find_by_revision(fixture->store, ids[0], TENSOR, &tensor, &err));
+    assert_int_equal(tensor.fetched_bytes, 1024);
+    /* Another backend is another measurement, and becomes the one that is shown. */
+    claim(fixture, &lease);
+    for (int i = 0; i < 4; i++)
+        (void)snprintf(made->statistics[i].backend, STORE_BACKEND_SIZE, "cuda");
+    (void)snprintf(made->tensor.backend, STORE_BACKEND_SIZE, "cuda");
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    count = 0;
+    OK(statistics_list(fixture->store, content_id, count_rows, &count, &err));
+    assert_int_equal(count, 8);
+    struct series_row *row = malloc(sizeof *row);
+    OK(series_find(fixture->store, fixture->model_id, NULL, "step1", NULL, row, &err));
+    assert_true(row->statistics[0].mean == 1000);
+    assert_string_equal(row->same_as, "step0");
+    OK(series_find(fixture->store, fixture->model_id, NULL, "step0", NULL, row, &err));
+    assert_true(row->statistics[0].mean == 1);
+    free(row);
+    free(made);
+}
+
+/* A result without numbers (all were there) still places the content and shows its numbers. */
+static void test_known_content(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct task_lease lease;
+    struct fixture_result *made = malloc(sizeof *made);
+    struct series_row *row = malloc(sizeof *row);
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    (void)fixture_measure(fixture, "same", 42);
+    fixture_result(made, "same", 0);
+    made->tensor.statistics_count = 0;
+    made->tensor.fetched_bytes = made->result.bytes_fetched = 0;
+    claim(fixture, &lease);
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    OK(series_find(fixture->store, fixture->model_id, NULL, "step1", NULL, row, &err));
+    assert_true(row->statistics[0].mean == 42);
+    assert_int_equal(row->tensor.fetched_bytes, 0);
+    assert_string_equal(row->same_as, "step0");
+    free(row);
+    free(made);
+}
+
+/* Extreme and absent numbers come back as they went in: NaN is "not computed". */
+static void test_special_numbers(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct task_lease lease;
+    struct content_row content;
+    struct statistics_row found;
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    fixture_result(made, "special", 1);
+    made->statistics[0].minimum = -INFINITY;
+    made->statistics[0].maximum = 1e-310; /* denormal */
+    made->statistics[0].mean = 0.1;
+    made->statistics[0].variance = (double)NAN;
+    made->statistics[0].elements = INT64_MAX;
+    claim(fixture, &lease);
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    OK(contents_find(fixture->store, &made->tensor.content, &content, &err));
+    OK(statistics_find(fixture->store, content.id, &made->statistics[0], &found, &err));
+    assert_true(found.minimum == -INFINITY);
+    assert_true(found.maximum == 1e-310);
+    assert_true(found.mean == 0.1);
+    assert_true(isnan(found.variance));
+    assert_true(found.elements == INT64_MAX);
+    free(made);
+}
+
+static void expect_refused(struct fixture *fixture, const struct task_lease *lease,
+                           struct fixture_result *made, int code)
+{
+    struct content_row content;
+    FAILS(code, tasks_record(fixture->store, lease, &made->result, &err));
+    FAILS(ERR_NOT_FOUND, contents_find(fixture->store, &made->tensor.content, &content, &err));
+}
+
+/* One wrong part and nothing of the result is recorded; the task is still claimed and can be handed in right.
+ */
+static void test_refused_as_a_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct task_lease lease;
+    struct task_row task;
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    claim(fixture, &lease);
+    fixture_result(made, "wrong", 1);
+    fixture_displace(made, TASK_LINK_FIRST, ids[0], 4711, 1); /* no such content */
+    expect_refused(fixture, &lease, made, ERR_NOT_FOUND);
+    fixture_result(made, "wrong", 1);
+    made->statistics[3].token_rows = 0;
+    expect_refused(fixture, &lease, made, ERR_INVALID);
+    fixture_result(made, "wrong", 1);
+    made->tensor.content.digest[5] = 'G';
+    expect_refused(fixture, &lease, made, ERR_INVALID);
+    fixture_result(made, "wrong", 1);
+    made->tensor.content.rows = INT64_MAX;
+    expect_refused(fixture, &lease, made, ERR_INVALID);
+    fixture_result(made, "wrong", 1);
+    made->tensor.statistics_count = 100000;
+    expect_refused(fixture, &lease, made, ERR_LIMIT);
+    fixture_result(made, "wrong", 1);
+    struct perplexity_row perplexity = {.weights_digest = "ab", .definition = 1};
+    made->result.perplexities = &perplexity;
+    made->result.perplexity_count = 1;
+    expect_refused(fixture, &lease, made, ERR_INVALID);
+    OK(tasks_get(fixture->store, lease.task_id, &task, &err));
+    assert_int_equal(task.state, TASK_STATE_CLAIMED);
+    fixture_result(made, "right", 1);
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    OK(store_integrity_check(fixture->store, &err));
+    free(made);
+}
+
+static int collect_perplexity(void *context, const struct perplexity_row *row)
+{
+    struct perplexity_row *last = context;
+    *last = *row;
+    return 1;
+}
+
+/* Perplexities belong to weights; revisions with equal weights share them. */
+static void test_perplexities(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct task_lease lease;
+    struct perplexity_row row = {.mode = PERPLEXITY_MODE_LAST_WORD,
+                                 .parameters = "{\"stride\":512}",
+                                 .precision = "float32",
+                                 .backend = "cpu",
+                                 .definition = 1,
+                                 .documents = 100,
+                                 .tokens = 130,
+                                 .nll_sum = 412.5,
+                                 .perplexity = 61.9,
+                                 .perplexity_stderr = 2.5,
+                                 .accuracy = 0.25,
+                                 .accuracy_stderr = (double)NAN,
+                                 .seconds = 3};
+    struct perplexity_row found, pooled;
+    struct task_result result = {.perplexities = &row, .perplexity_count = 1, .bytes_fetched = 9};
+    char digest[STORE_DIGEST_SIZE];
+    fixture_digest("weights", row.weights_digest);
+    fixture_digest("data", row.dataset_digest);
+    fixture_digest("tokenizer", row.tokenizer_digest);
+    memcpy(result.weights_digest, row.weights_digest, sizeof result.weights_digest);
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    for (int i = 0; i < 2; i++) {
+        claim(fixture, &lease);
+        OK(tasks_record(fixture->store, &lease, &result, &err));
+    }
+    OK(perplexities_find(fixture->store, &row, &found, &err));
+    assert_true(found.perplexity == 61.9 && found.nll_sum == 412.5 && isnan(found.accuracy_stderr));
+    assert_string_equal(found.parameters, row.parameters);
+    assert_true(found.measured_ms > 0);
+    OK(perplexities_find_weights(fixture->store, ids[1], digest, &err));
+    assert_string_equal(digest, row.weights_digest);
+    OK(perplexities_list(fixture->store, ids[1], collect_perplexity, &pooled, &err));
+    assert_int_equal(pooled.id, found.id);
+    struct series_row *line = malloc(sizeof *line);
+    OK(series_find(fixture->store, fixture->model_id, NULL, "step1", NULL, line, &err));
+    assert_int_equal(line->perplexity[PERPLEXITY_MODE_LAST_WORD].id, found.id);
+    assert_true(line->perplexity[PERPLEXITY_MODE_LAST_WORD].accuracy == 0.25);
+    assert_int_equal(line->perplexity[PERPLEXITY_MODE_TOKENS].id, 0);
+    assert_int_equal(line->state, SERIES_STATE_MEASURED);
+    assert_false(line->has_tensor);
+    free(line);
+    row.mode = PERPLEXITY_MODE_TOKENS;
+    FAILS(ERR_NOT_FOUND, perplexities_find(fixture->store, &row, &found, &err));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_lookups),         CASE(test_second_measurement), CASE(test_known_content),
+        CASE(test_special_numbers), CASE(test_refused_as_a_whole), CASE(test_perplexities),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

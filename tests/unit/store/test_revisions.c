@@ -1,0 +1,280 @@
+/* Models and revisions: what the hub lists is taken over, and what was before is kept. */
+#include "tests/unit/store/fixture.h"
+
+struct list {
+    size_t count;
+    struct revision_row rows[64];
+};
+
+static int collect(void *context, const struct revision_row *row)
+{
+    struct list *list = context;
+    assert_true(list->count < 64);
+    list->rows[list->count++] = *row;
+    return 0;
+}
+
+static void test_models(void **state)
+{
+    struct fixture *fixture = *state;
+    struct model_row row;
+    int64_t id = 0, again = 0;
+    OK(models_ensure(fixture->store, "file:/runs/a b", MODEL_KIND_FOLDER, &id, &err));
+    OK(models_ensure(fixture->store, "file:/runs/a b", MODEL_KIND_FOLDER, &again, &err));
+    assert_int_equal(id, again);
+    OK(models_get(fixture->store, id, &row, &err));
+    assert_string_equal(row.name, "file:/runs/a b");
+    assert_int_equal(row.kind, MODEL_KIND_FOLDER);
+    assert_string_equal(row.tensor, "");
+    assert_true(row.created_ms > 0);
+    OK(models_find(fixture->store, "garden/neox-tiny", &row, &err));
+    assert_int_equal(row.id, fixture->model_id);
+    assert_string_equal(row.tensor, TENSOR);
+    assert_int_equal(row.token_rows, 50);
+    FAILS(ERR_NOT_FOUND, models_find(fixture->store, "no/model", &row, &err));
+    FAILS(ERR_NOT_FOUND, models_get(fixture->store, 99, &row, &err));
+    FAILS(ERR_INVALID, models_ensure(fixture->store, "", MODEL_KIND_HUB, &id, &err));
+    char *name = calloc(1, LIMIT_MODEL_NAME_BYTES + 2);
+    memset(name, 'x', LIMIT_MODEL_NAME_BYTES + 1);
+    FAILS(ERR_INVALID, models_ensure(fixture->store, name, MODEL_KIND_HUB, &id, &err));
+    name[LIMIT_MODEL_NAME_BYTES] = 0;
+    OK(models_ensure(fixture->store, name, MODEL_KIND_HUB, &id, &err));
+    OK(models_get(fixture->store, id, &row, &err));
+    assert_string_equal(row.name, name);
+    free(name);
+}
+
+static int collect_name(void *context, const struct model_row *row)
+{
+    char *names = context;
+    (void)strncat(names, row->name, 63);
+    (void)strncat(names, ";", 2);
+    return 0;
+}
+
+static void test_models_list(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t id = 0;
+    char names[256] = "";
+    OK(models_ensure(fixture->store, "b/b", MODEL_KIND_HUB, &id, &err));
+    OK(models_ensure(fixture->store, "a/a", MODEL_KIND_HUB, &id, &err));
+    OK(models_list(fixture->store, "", 2, collect_name, names, &err));
+    assert_string_equal(names, "a/a;b/b;");
+    names[0] = 0;
+    OK(models_list(fixture->store, "b/b", 2, collect_name, names, &err));
+    assert_string_equal(names, "garden/neox-tiny;");
+}
+
+/* An unchanged description is no change; a changed one is. */
+static void test_describe(void **state)
+{
+    struct fixture *fixture = *state;
+    struct model_row row, after;
+    uint64_t before = store_version(fixture->store);
+    OK(models_get(fixture->store, fixture->model_id, &row, &err));
+    OK(models_describe(fixture->store, &row, &err));
+    assert_int_equal(store_version(fixture->store), before);
+    row.layers = 6;
+    OK(models_describe(fixture->store, &row, &err));
+    assert_true(store_version(fixture->store) > before);
+    OK(models_get(fixture->store, fixture->model_id, &after, &err));
+    assert_int_equal(after.layers, 6);
+    assert_true(after.version > row.version);
+}
+
+/* Names in any order come back in step order, numerically; those without a step last. */
+static void test_step_order(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int64_t STEPS[] = {1000, REVISIONS_STEP_NONE, 2, 143000, 0, 512};
+    static const char *const EXPECTED[] = {"step0", "step2", "step512", "step1000", "step143000", "main"};
+    struct revision_row rows[6];
+    struct list *list = calloc(1, sizeof *list);
+    for (int i = 0; i < 6; i++)
+        fixture_revision(&rows[i], STEPS[i], "c");
+    OK(revisions_update(fixture->store, fixture->model_id, rows, 6, 1, NULL, &err));
+    OK(revisions_list(fixture->store, fixture->model_id, NULL, 64, collect, list, &err));
+    assert_int_equal(list->count, 6);
+    for (size_t i = 0; i < 6; i++)
+        assert_string_equal(list->rows[i].name, EXPECTED[i]);
+    assert_int_equal(list->rows[5].step, REVISIONS_STEP_NONE);
+    for (size_t i = 0; i < 6; i++) {
+        struct revision_key key;
+        revision_key_of(&list->rows[i], &key);
+        struct list *rest = calloc(1, sizeof *rest);
+        OK(revisions_list(fixture->store, fixture->model_id, &key, 64, collect, rest, &err));
+        assert_int_equal(rest->count, 5 - i);
+        if (rest->count)
+            assert_string_equal(rest->rows[0].name, EXPECTED[i + 1]);
+        free(rest);
+    }
+    free(list);
+}
+
+/* New, moved, moved back, gone: each is counted, the old rows stay, one row per name is current. */
+static void test_changes(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4];
+    struct revisions_changes changes;
+    struct revision_row rows[2], found;
+    struct model_row model;
+    fixture_add_revisions(fixture, 3, ids);
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.revision_count, 3);
+    uint64_t version = model.version;
+
+    fixture_revision(&rows[0], 0, "moved");
+    fixture_revision(&rows[1], 7, "new");
+    OK(revisions_update(fixture->store, fixture->model_id, rows, 2, 0, &changes, &err));
+    assert_int_equal(changes.moved_count, 1);
+    assert_int_equal(changes.new_count, 1);
+    assert_int_equal(changes.gone_count, 0);
+    assert_true(rows[0].id != ids[0]);
+    OK(revisions_find(fixture->store, fixture->model_id, "step0", &found, &err));
+    assert_int_equal(found.id, rows[0].id);
+    OK(revisions_get(fixture->store, ids[0], &found, &err));
+    assert_false(found.is_current);
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.revision_count, 4);
+    assert_true(model.version > version);
+
+    fixture_revision(&rows[0], 0, "commit 0");
+    OK(revisions_update(fixture->store, fixture->model_id, rows, 2, 1, &changes, &err));
+    assert_int_equal(changes.moved_count, 1);
+    assert_int_equal(changes.new_count, 0);
+    assert_int_equal(changes.gone_count, 3); /* step1, step2, main */
+    assert_int_equal(rows[0].id, ids[0]);
+    OK(revisions_find(fixture->store, fixture->model_id, "step0", &found, &err));
+    assert_int_equal(found.id, ids[0]);
+    FAILS(ERR_NOT_FOUND, revisions_find(fixture->store, fixture->model_id, "step1", &found, &err));
+
+    struct list *list = calloc(1, sizeof *list);
+    OK(revisions_list_history(fixture->store, fixture->model_id, "step0", 10, collect, list, &err));
+    assert_int_equal(list->count, 2);
+    assert_int_equal(list->rows[0].id, ids[0]);
+    free(list);
+
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    version = model.version;
+    OK(revisions_update(fixture->store, fixture->model_id, rows, 2, 1, &changes, &err));
+    assert_int_equal(changes.moved_count + changes.new_count + changes.gone_count, 0);
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.version, version);
+}
+
+/* Another rule for names gives known revisions another place. */
+static void test_order_is_corrected(void **state)
+{
+    struct fixture *fixture = *state;
+    struct revision_row row, found;
+    fixture_revision(&row, REVISIONS_STEP_NONE, "c");
+    (void)snprintf(row.name, sizeof row.name, "ckpt_012");
+    OK(revisions_update(fixture->store, fixture->model_id, &row, 1, 1, NULL, &err));
+    int64_t id = row.id;
+    row.step = 12;
+    OK(revisions_update(fixture->store, fixture->model_id, &row, 1, 1, NULL, &err));
+    assert_int_equal(row.id, id);
+    OK(revisions_get(fixture->store, id, &found, &err));
+    assert_int_equal(found.step, 12);
+}
+
+/* How many of the current revisions were measured stays right through all of this. */
+static void test_measured_count(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4];
+    struct model_row model;
+    struct revision_row moved;
+    fixture_add_revisions(fixture, 3, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    (void)fixture_measure(fixture, "step0", 1);
+    (void)fixture_measure(fixture, "step1", 1);
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.measured_count, 2);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    (void)fixture_measure(fixture, "step0", 1); /* again: still two */
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.measured_count, 2);
+    fixture_revision(&moved, 0, "moved");
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.measured_count, 1);
+    (void)snprintf(model.tensor, sizeof model.tensor, "embed_in.weight");
+    OK(models_describe(fixture->store, &model, &err));
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.measured_count, 0);
+}
+
+static void test_refusals(void **state)
+{
+    struct fixture *fixture = *state;
+    struct revision_row rows[2];
+    fixture_revision(&rows[0], 1, "a");
+    fixture_revision(&rows[1], 1, "b");
+    FAILS(ERR_INVALID, revisions_update(fixture->store, fixture->model_id, rows, 2, 1, NULL, &err));
+    rows[1].name[0] = 0;
+    FAILS(ERR_INVALID, revisions_update(fixture->store, fixture->model_id, rows, 2, 1, NULL, &err));
+    fixture_revision(&rows[1], 2, "b");
+    rows[1].step = -5;
+    FAILS(ERR_INVALID, revisions_update(fixture->store, fixture->model_id, rows, 2, 1, NULL, &err));
+    fixture_revision(&rows[1], 2, "b");
+    FAILS(ERR_NOT_FOUND, revisions_update(fixture->store, 99, rows, 2, 1, NULL, &err));
+    FAILS(ERR_LIMIT,
+          revisions_update(fixture->store, fixture->model_id, rows, LIMIT_HUB_REFS + 1, 1, NULL, &err));
+    FAILS(ERR_NOT_FOUND, revisions_get(fixture->store, 1, &rows[0], &err));
+}
+
+struct files {
+    size_t count;
+    char text[512];
+};
+
+static int collect_file(void *context, const struct revision_row *revision,
+                        const struct revision_file_row *file)
+{
+    struct files *files = context;
+    size_t length = strlen(files->text);
+    (void)snprintf(files->text + length, sizeof files->text - length, "%s/%s %lld %s;", revision->name,
+                   file->path, (long long)file->size_bytes, file->digest);
+    files->count++;
+    return 0;
+}
+
+static void test_files(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct revision_key key;
+    struct revision_row row;
+    struct files files = {0};
+    struct revision_file_row rows[2] = {{.path = "b.bin", .size_bytes = 7, .digest = "bb"},
+                                        {.path = "a.bin", .size_bytes = 5, .digest = "aa"}};
+    fixture_add_revisions(fixture, 2, ids);
+    OK(revisions_set_files(fixture->store, ids[1], rows, 2, &err));
+    OK(revisions_set_files(fixture->store, ids[0], rows, 2, &err));
+    OK(revisions_set_files(fixture->store, ids[0], rows, 1, &err));
+    OK(revisions_list_files(fixture->store, fixture->model_id, NULL, 10, collect_file, &files, &err));
+    assert_string_equal(files.text, "step0/b.bin 7 bb;step1/a.bin 5 aa;step1/b.bin 7 bb;");
+    OK(revisions_get(fixture->store, ids[0], &row, &err));
+    revision_key_of(&row, &key);
+    files = (struct files){0};
+    OK(revisions_list_files(fixture->store, fixture->model_id, &key, 1, collect_file, &files, &err));
+    assert_int_equal(files.count, 2);
+    FAILS(ERR_NOT_FOUND, revisions_set_files(fixture->store, 99, rows, 2, &err));
+    rows[0].digest[0] = 0;
+    FAILS(ERR_INVALID, revisions_set_files(fixture->store, ids[0], rows, 2, &err));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_models),         CASE(test_models_list), CASE(test_describe),
+        CASE(test_step_order),     CASE(test_changes),     CASE(test_order_is_corrected),
+        CASE(test_measured_count), CASE(test_refusals),    CASE(test_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,165 @@
+/* Sweeps: idempotency keys, listing, planning, and their ends. */
+#include "tests/unit/store/fixture.h"
+
+static int64_t create(struct fixture *fixture, const char *key, int priority)
+{
+    int64_t id = 0;
+    struct sweep_request request = {
+        .model_id = fixture->model_id, .request = "{\"a\":1}", .idempotency_key = key, .priority = priority};
+    OK(sweeps_create(fixture->store, &request, &id, NULL, &err));
+    return id;
+}
+
+/* The same key with the same request is the same sweep; with another request it is refused. */
+static void test_idempotency(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sweep_request request = {
+        .model_id = fixture->model_id, .request = "{\"a\":1}", .idempotency_key = "night 1"};
+    int64_t first = 0, second = 0;
+    int is_new = 0;
+    OK(sweeps_create(fixture->store, &request, &first, &is_new, &err));
+    assert_true(is_new);
+    OK(sweeps_create(fixture->store, &request, &second, &is_new, &err));
+    assert_false(is_new);
+    assert_int_equal(first, second);
+    fixture_reopen(fixture);
+    OK(sweeps_create(fixture->store, &request, &second, &is_new, &err));
+    assert_int_equal(first, second);
+    request.request = "{\"a\":2}";
+    FAILS(ERR_CONFLICT, sweeps_create(fixture->store, &request, &second, &is_new, &err));
+    request.idempotency_key = NULL;
+    OK(sweeps_create(fixture->store, &request, &second, &is_new, &err));
+    assert_true(is_new);
+    assert_true(second > first);
+    request.idempotency_key = "";
+    FAILS(ERR_INVALID, sweeps_create(fixture->store, &request, &second, &is_new, &err));
+    request.idempotency_key = NULL;
+    request.priority = SWEEPS_PRIORITY_MAX + 1;
+    FAILS(ERR_INVALID, sweeps_create(fixture->store, &request, &second, &is_new, &err));
+    request.priority = 0;
+    request.model_id = 4711;
+    FAILS(ERR_NOT_FOUND, sweeps_create(fixture->store, &request, &second, &is_new, &err));
+}
+
+/* The planner gets the highest priority first, then the oldest. */
+static void test_next_planning(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sweep_row row;
+    FAILS(ERR_NOT_FOUND, sweeps_next_planning(fixture->store, &row, &err));
+    int64_t first = create(fixture, NULL, 0), second = create(fixture, NULL, 0),
+            urgent = create(fixture, NULL, 3);
+    const int64_t expected[] = {urgent, first, second};
+    for (int i = 0; i < 3; i++) {
+        OK(sweeps_next_planning(fixture->store, &row, &err));
+        assert_int_equal(row.id, expected[i]);
+        assert_int_equal(row.state, SWEEP_STATE_PLANNING);
+        assert_string_equal(row.model, "garden/neox-tiny");
+        OK(sweeps_start(fixture->store, row.id, &err)); /* without tasks: done at once */
+        OK(sweeps_get(fixture->store, row.id, &row, &err));
+        assert_int_equal(row.state, SWEEP_STATE_DONE);
+        assert_true(row.finished_ms > 0);
+    }
+}
+
+/* A failed plan fails the sweep, with the reason; a finished one is neither failed nor cancelled. */
+static void test_failed_plan(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sweep_row row;
+    struct err reason = {.code = ERR_NOT_FOUND, .message = "model no/such is not on the hub: check the name"};
+    int64_t ids[3], id = create(fixture, NULL, 0);
+    fixture_add_revisions(fixture, 2, ids);
+    struct task_plan plan = {.revision_id = ids[0]};
+    OK(tasks_plan(fixture->store, id, &plan, 1, &err));
+    OK(sweeps_fail(fixture->store, id, &reason, &err));
+    OK(sweeps_get(fixture->store, id, &row, &err));
+    assert_int_equal(row.state, SWEEP_STATE_FAILED);
+    assert_string_equal(row.error_code, "not_found");
+    assert_string_equal(row.error_message, reason.message);
+    assert_int_equal(row.tasks[TASK_STATE_CANCELLED], 1);
+    FAILS(ERR_CONFLICT, sweeps_fail(fixture->store, id, &reason, &err));
+    FAILS(ERR_CONFLICT, sweeps_start(fixture->store, id, &err));
+    FAILS(ERR_CONFLICT, sweeps_cancel(fixture->store, id, &err));
+    FAILS(ERR_NOT_FOUND, sweeps_start(fixture->store, 77, &err));
+    id = create(fixture, NULL, 0);
+    OK(sweeps_cancel(fixture->store, id, &err));
+    FAILS(ERR_CONFLICT, sweeps_start(fixture->store, id, &err));
+    /* A running sweep does not fail by its plan. */
+    id = fixture_sweep(fixture, ids, 1, 0);
+    FAILS(ERR_CONFLICT, sweeps_fail(fixture->store, id, &reason, &err));
+}
+
+struct list {
+    int count;
+    int64_t ids[64];
+};
+
+static int collect(void *context, const struct sweep_row *row)
+{
+    struct list *list = context;
+    list->ids[list->count++] = row->id;
+    return list->count == 64;
+}
+
+static void test_list(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t other = 0, ids[5];
+    enum sweep_state planning = SWEEP_STATE_PLANNING, done = SWEEP_STATE_DONE;
+    struct list list = {0};
+    OK(models_ensure(fixture->store, "other/model", MODEL_KIND_HUB, &other, &err));
+    for (int i = 0; i < 5; i++)
+        ids[i] = create(fixture, NULL, 0);
+    struct sweep_request request = {.model_id = other, .request = "{}"};
+    int64_t foreign = 0;
+    OK(sweeps_create(fixture->store, &request, &foreign, NULL, &err));
+    OK(sweeps_start(fixture->store, ids[2], &err));
+    OK(sweeps_list(fixture->store, 0, NULL, 0, 10, collect, &list, &err));
+    assert_int_equal(list.count, 6);
+    assert_int_equal(list.ids[0], foreign);
+    assert_int_equal(list.ids[5], ids[0]);
+    list.count = 0;
+    OK(sweeps_list(fixture->store, fixture->model_id, NULL, ids[3], 2, collect, &list, &err));
+    assert_int_equal(list.count, 2);
+    assert_int_equal(list.ids[0], ids[2]);
+    list.count = 0;
+    OK(sweeps_list(fixture->store, 0, &planning, 0, 10, collect, &list, &err));
+    assert_int_equal(list.count, 5);
+    list.count = 0;
+    OK(sweeps_list(fixture->store, fixture->model_id, &done, 0, 10, collect, &list, &err));
+    assert_int_equal(list.count, 1);
+    assert_int_equal(list.ids[0], ids[2]);
+    int64_t counts[SWEEP_STATE_COUNT];
+    OK(sweeps_count(fixture->store, counts, &err));
+    assert_int_equal(counts[SWEEP_STATE_PLANNING], 5);
+    assert_int_equal(counts[SWEEP_STATE_DONE], 1);
+    assert_int_equal(counts[SWEEP_STATE_FAILED], 0);
+}
+
+static void test_request_text(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buf buf;
+    int64_t id = create(fixture, NULL, 0);
+    buf_init(&buf, 100);
+    OK(sweeps_get_request(fixture->store, id, &buf, &err));
+    assert_string_equal(buf_text(&buf), "{\"a\":1}");
+    FAILS(ERR_NOT_FOUND, sweeps_get_request(fixture->store, 99, &buf, &err));
+    buf_free(&buf);
+    buf_init(&buf, 3);
+    FAILS(ERR_LIMIT, sweeps_get_request(fixture->store, id, &buf, &err));
+    buf_free(&buf);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_idempotency), CASE(test_next_planning), CASE(test_failed_plan),
+        CASE(test_list),        CASE(test_request_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

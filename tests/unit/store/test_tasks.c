@@ -1,0 +1,516 @@
+/* The queue: who gets which task when, what happens to leases, and how sweeps end. */
+#include "tests/unit/store/fixture.h"
+
+static const struct tasks_policy QUICK = {
+    .failures_max = 3, .interruptions_max = 3, .backoff_ms = 1, .backoff_max_ms = 4, .seed = 7};
+
+static void lease_task(struct fixture *fixture, const char *worker, int64_t lease_ms, struct task_row *task,
+                       struct task_lease *lease)
+{
+    OK(tasks_claim(fixture->store, worker, 0, lease_ms, &QUICK, task, NULL, &err));
+    task_lease_of(task, lease);
+}
+
+static int record(struct fixture *fixture, const struct task_lease *lease, struct err *err)
+{
+    struct fixture_result *made = malloc(sizeof *made);
+    char name[64];
+    (void)snprintf(name, sizeof name, "task %lld", (long long)lease->task_id);
+    fixture_result(made, name, 1);
+    int rc = tasks_record(fixture->store, lease, &made->result, err);
+    free(made);
+    return rc;
+}
+
+static struct sweep_row get_sweep(struct fixture *fixture, int64_t id)
+{
+    struct sweep_row sweep;
+    OK(sweeps_get(fixture->store, id, &sweep, &err));
+    return sweep;
+}
+
+/* Within a sweep tasks go out in step order; nothing is left at the end, and the sweep is done. */
+static void test_order_and_end(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[6], wait_ms = 0;
+    struct task_row task;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 5, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 5, 0);
+    assert_int_equal(get_sweep(fixture, sweep).bytes_expected, 5000);
+    for (int64_t i = 0; i < 5; i++) {
+        lease_task(fixture, "a", LEASE_MS, &task, &lease);
+        assert_int_equal(task.ordinal, i);
+        assert_int_equal(task.revision_id, ids[i]);
+        assert_int_equal(task.state, TASK_STATE_CLAIMED);
+        assert_int_equal(task.attempts, 1);
+        assert_int_equal(task.previous_revision_id, i ? ids[i - 1] : 0);
+        assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_CLAIMED], 1);
+        OK(record(fixture, &lease, &err));
+        assert_int_equal(get_sweep(fixture, sweep).state, i < 4 ? SWEEP_STATE_RUNNING : SWEEP_STATE_DONE);
+    }
+    struct sweep_row row = get_sweep(fixture, sweep);
+    assert_int_equal(row.tasks[TASK_STATE_DONE], 5);
+    assert_int_equal(row.tasks[TASK_STATE_QUEUED] + row.tasks[TASK_STATE_CLAIMED], 0);
+    assert_int_equal(row.bytes_fetched, 5 * 1024);
+    assert_int_equal(row.bytes_expected, 5 * 1024);
+    assert_true(row.finished_ms >= row.started_ms && row.started_ms >= row.created_ms && row.created_ms > 0);
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, &wait_ms, &err));
+    assert_int_equal(wait_ms, -1);
+}
+
+/* Higher priority first; equals take turns, the one with fewer running tasks first. */
+static void test_priority_and_fair_share(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[13];
+    struct task_row task;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 12, ids);
+    int64_t low = fixture_sweep(fixture, ids, 4, 0);
+    int64_t equal = fixture_sweep(fixture, ids + 4, 4, 0);
+    int64_t high = fixture_sweep(fixture, ids + 8, 2, 5);
+    const int64_t expected[] = {high, high, low, equal, low, equal};
+    for (int i = 0; i < 6; i++) {
+        lease_task(fixture, "a", LEASE_MS, &task, &lease);
+        assert_int_equal(task.sweep_id, expected[i]);
+    }
+    /* One of `low` ends: it has fewer running ones now. */
+    struct task_lease first = {.task_id = 1, .attempt = 1, .worker = "a"};
+    OK(record(fixture, &first, &err));
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    assert_int_equal(task.sweep_id, low);
+}
+
+/* A worker alone goes back and forth between sweeps of equal priority. */
+static void test_turns(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[7];
+    struct task_row task;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 6, ids);
+    int64_t first = fixture_sweep(fixture, ids, 3, 0);
+    int64_t second = fixture_sweep(fixture, ids + 3, 3, 0);
+    for (int i = 0; i < 6; i++) {
+        lease_task(fixture, "a", LEASE_MS, &task, &lease);
+        assert_int_equal(task.sweep_id, i % 2 ? second : first);
+        assert_int_equal(task.ordinal, i / 2);
+        OK(record(fixture, &lease, &err));
+    }
+}
+
+/* A revision that is being measured for another sweep is passed over, and taken when that has ended. */
+static void test_shared_revision(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3], wait_ms = 0;
+    struct task_row task, other;
+    struct task_lease lease, second;
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    int64_t later = fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "b", 0, LEASE_MS, NULL, &other, &wait_ms, &err));
+    assert_true(wait_ms > 0 && wait_ms <= LEASE_MS);
+    OK(record(fixture, &lease, &err));
+    lease_task(fixture, "b", LEASE_MS, &other, &second);
+    assert_int_equal(other.sweep_id, later);
+    assert_int_equal(other.revision_id, task.revision_id);
+}
+
+/* A claim can be held to one sweep. */
+static void test_claim_of_one_sweep(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct task_row task;
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 1, 9);
+    int64_t later = fixture_sweep(fixture, ids + 1, 1, 0);
+    OK(tasks_claim(fixture->store, "a", later, LEASE_MS, NULL, &task, NULL, &err));
+    assert_int_equal(task.sweep_id, later);
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", later, LEASE_MS, NULL, &task, NULL, &err));
+}
+
+/* A lease that is over is taken over by another, and what the first hands in is refused. */
+static void test_expired_lease_is_taken_over(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct task_row task;
+    struct task_lease lost, lease;
+    fixture_add_revisions(fixture, 1, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "a", 1, &task, &lost);
+    clock_sleep_ms(5);
+    lease_task(fixture, "b", LEASE_MS, &task, &lease);
+    assert_int_equal(task.attempts, 2);
+    assert_int_equal(task.failures, 1);
+    FAILS(ERR_CONFLICT, record(fixture, &lost, &err));
+    FAILS(ERR_CONFLICT, tasks_heartbeat(fixture->store, &lost, LEASE_MS, 1, &err));
+    FAILS(ERR_CONFLICT, tasks_release(fixture->store, &lost, NULL, &err));
+    struct err reason = {.code = ERR_NETWORK, .message = "gone"};
+    FAILS(ERR_CONFLICT, tasks_fail(fixture->store, &lost, &reason, NULL, NULL, &err));
+    OK(record(fixture, &lease, &err));
+    OK(record(fixture, &lease, &err)); /* the answer was lost: the same again is fine, and changes nothing */
+    FAILS(ERR_CONFLICT, record(fixture, &lost, &err));
+    assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_DONE], 1);
+}
+
+/* A lease that is over but that nobody took still counts; the same worker's older attempt does not. */
+static void test_late_but_not_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct task_row task;
+    struct task_lease lease, older;
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    lease_task(fixture, "a", 1, &task, &lease);
+    clock_sleep_ms(5);
+    OK(record(fixture, &lease, &err));
+    lease_task(fixture, "a", 1, &task, &older);
+    clock_sleep_ms(5);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    assert_int_equal(older.task_id, lease.task_id);
+    FAILS(ERR_CONFLICT, record(fixture, &older, &err));
+    OK(record(fixture, &lease, &err));
+}
+
+/* Heartbeats keep a lease and show progress. */
+static void test_heartbeat(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct task_row task;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 1, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "a", 1, &task, &lease);
+    OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 400, &err));
+    OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 700, &err));
+    assert_int_equal(get_sweep(fixture, sweep).bytes_fetched, 700);
+    clock_sleep_ms(5);
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "b", 0, LEASE_MS, NULL, &task, NULL, &err));
+    FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, LEASE_MS, -1, &err));
+    FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, 0, 1, &err));
+    OK(tasks_release(fixture->store, &lease, NULL, &err));
+    lease_task(fixture, "b", LEASE_MS, &task, &lease);
+    assert_int_equal(get_sweep(fixture, sweep).bytes_fetched, 0); /* a new attempt begins anew */
+}
+
+/* A transient failure is tried again after a growing pause, and at last fails for good; the sweep says why.
+ */
+static void test_retry_with_backoff(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct tasks_policy SLOW = {
+        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 40, .backoff_max_ms = 60, .seed = 7};
+    int64_t ids[2], wait_ms = 0;
+    struct task_row task;
+    struct task_lease lease;
+    enum task_state to;
+    struct err reason = {.code = ERR_NETWORK, .message = "GET model.safetensors: connection reset"};
+    fixture_add_revisions(fixture, 1, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 1, 0);
+    for (int attempt = 1; attempt <= 3; attempt++) {
+        OK(tasks_claim(fixture->store, "a", 0, LEASE_MS, &SLOW, &task, NULL, &err));
+        assert_int_equal(task.attempts, attempt);
+        task_lease_of(&task, &lease);
+        int64_t before = clock_wall_ms();
+        OK(tasks_fail(fixture->store, &lease, &reason, &SLOW, &to, &err));
+        assert_int_equal(to, attempt < 3 ? TASK_STATE_QUEUED : TASK_STATE_FAILED);
+        OK(tasks_get(fixture->store, task.id, &task, &err));
+        assert_string_equal(task.error_code, "network");
+        assert_string_equal(task.error_message, reason.message);
+        if (attempt == 3)
+            break;
+        int64_t longest = attempt == 1 ? 40 : 60;
+        assert_in_range(task.not_before_ms, before + longest / 2, clock_wall_ms() + longest);
+        FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, &SLOW, &task, &wait_ms, &err));
+        assert_in_range(wait_ms, 0, longest);
+        clock_sleep_ms(wait_ms + 5);
+    }
+    struct sweep_row row = get_sweep(fixture, sweep);
+    assert_int_equal(row.state, SWEEP_STATE_FAILED);
+    assert_string_equal(row.error_code, "network");
+    assert_string_equal(row.error_message,
+                        "1 of 1 revisions failed; the first, step0: GET model.safetensors: connection reset");
+}
+
+/* A lasting failure is not tried again, and the rest of the sweep goes on. */
+static void test_lasting_failure(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4];
+    struct task_row task;
+    struct task_lease lease;
+    enum task_state to;
+    struct err reason = {.code = ERR_FORMAT, .message = "truncated"};
+    fixture_add_revisions(fixture, 3, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 3, 0);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    OK(tasks_fail(fixture->store, &lease, &reason, NULL, &to, &err));
+    assert_int_equal(to, TASK_STATE_FAILED);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(get_sweep(fixture, sweep).state, SWEEP_STATE_RUNNING);
+        lease_task(fixture, "a", LEASE_MS, &task, &lease);
+        OK(record(fixture, &lease, &err));
+    }
+    struct sweep_row row = get_sweep(fixture, sweep);
+    assert_int_equal(row.state, SWEEP_STATE_FAILED);
+    assert_int_equal(row.tasks[TASK_STATE_DONE], 2);
+    assert_int_equal(row.tasks[TASK_STATE_FAILED], 1);
+    assert_string_equal(row.error_message, "1 of 3 revisions failed; the first, step0: truncated");
+}
+
+/* Tasks whose pause is over come before later steps, and a pause holds nobody else up. */
+static void test_pause_does_not_block(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4];
+    struct task_row task;
+    struct task_lease lease;
+    struct err reason = {.code = ERR_NETWORK, .message = "reset"};
+    static const struct tasks_policy SLOW = {
+        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 60, .backoff_max_ms = 60, .seed = 7};
+    fixture_add_revisions(fixture, 3, ids);
+    (void)fixture_sweep(fixture, ids, 3, 0);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    OK(tasks_fail(fixture->store, &lease, &reason, &SLOW, NULL, &err));
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    assert_int_equal(task.ordinal, 1);
+    clock_sleep_ms(70);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    assert_int_equal(task.ordinal, 0);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    assert_int_equal(task.ordinal, 2);
+}
+
+/* Leases that end again and again, and restarts again and again, fail the task at last. */
+static void test_exhaustion(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3], count = 0;
+    struct task_row task;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 2, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 2, 0);
+    for (int i = 0; i < 3; i++) {
+        lease_task(fixture, "a", 1, &task, &lease);
+        assert_int_equal(task.ordinal, 0);
+        clock_sleep_ms(5);
+        OK(tasks_expire(fixture->store, &QUICK, &count, &err));
+        assert_int_equal(count, 1);
+    }
+    OK(tasks_get(fixture->store, task.id, &task, &err));
+    assert_int_equal(task.state, TASK_STATE_FAILED);
+    assert_string_equal(task.error_code, "timeout");
+    for (int i = 0; i < 3; i++) {
+        lease_task(fixture, "host:1/0", LEASE_MS, &task, &lease);
+        assert_int_equal(task.ordinal, 1);
+        assert_int_equal(task.failures, 0);
+        OK(tasks_requeue_of_worker(fixture->store, "host:", &QUICK, &count, &err));
+        assert_int_equal(count, 1);
+    }
+    assert_int_equal(get_sweep(fixture, sweep).state, SWEEP_STATE_FAILED);
+    assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_FAILED], 2);
+}
+
+/* At its start a daemon puts back its own tasks and no others. */
+static void test_requeue_of_worker(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4], count = 0;
+    struct task_row task;
+    struct task_lease lease, remote;
+    fixture_add_revisions(fixture, 3, ids);
+    (void)fixture_sweep(fixture, ids, 3, 0);
+    lease_task(fixture, "local/1", LEASE_MS, &task, &lease);
+    lease_task(fixture, "local/2", LEASE_MS, &task, &lease);
+    lease_task(fixture, "remote/local/1", LEASE_MS, &task, &remote);
+    fixture_reopen(fixture);
+    OK(tasks_requeue_of_worker(fixture->store, "local/", NULL, &count, &err));
+    assert_int_equal(count, 2);
+    FAILS(ERR_CONFLICT, record(fixture, &lease, &err));
+    OK(record(fixture, &remote, &err));
+    lease_task(fixture, "local/1", LEASE_MS, &task, &lease);
+    assert_int_equal(task.ordinal, 0);
+    assert_int_equal(task.attempts, 2);
+    assert_int_equal(task.interruptions, 1);
+}
+
+/* Cancelling ends a sweep at once; its workers learn it and nothing of theirs is recorded. */
+static void test_cancel(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4];
+    struct task_row task;
+    struct task_lease lease, done;
+    struct err reason = {.code = ERR_NETWORK, .message = "reset"};
+    fixture_add_revisions(fixture, 3, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 3, 0);
+    lease_task(fixture, "a", LEASE_MS, &task, &done);
+    OK(record(fixture, &done, &err));
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    OK(sweeps_cancel(fixture->store, sweep, &err));
+    OK(sweeps_cancel(fixture->store, sweep, &err));
+    struct sweep_row row = get_sweep(fixture, sweep);
+    assert_int_equal(row.state, SWEEP_STATE_CANCELLED);
+    assert_int_equal(row.tasks[TASK_STATE_CANCELLED], 2);
+    assert_int_equal(row.tasks[TASK_STATE_DONE], 1);
+    assert_int_equal(row.tasks[TASK_STATE_QUEUED] + row.tasks[TASK_STATE_CLAIMED], 0);
+    FAILS(ERR_CANCELLED, tasks_heartbeat(fixture->store, &lease, LEASE_MS, 1, &err));
+    FAILS(ERR_CANCELLED, record(fixture, &lease, &err));
+    FAILS(ERR_CANCELLED, tasks_fail(fixture->store, &lease, &reason, NULL, NULL, &err));
+    FAILS(ERR_CANCELLED, tasks_release(fixture->store, &lease, NULL, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &err));
+    struct revision_tensor_row tensor;
+    FAILS(ERR_NOT_FOUND, contents_find_by_revision(fixture->store, ids[1], TENSOR, &tensor, &err));
+    FAILS(ERR_NOT_FOUND, sweeps_cancel(fixture->store, 99, &err));
+}
+
+struct events {
+    size_t count;
+    struct task_event_row rows[16];
+};
+
+static int collect_event(void *context, const struct task_event_row *row)
+{
+    struct events *events = context;
+    assert_true(events->count < 16);
+    events->rows[events->count++] = *row;
+    return 0;
+}
+
+/* The history tells what happened to a task, in order, with worker and reason. */
+static void test_history(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct task_row task;
+    struct task_lease lease;
+    struct err reason = {.code = ERR_NETWORK, .message = "connection reset"};
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 5, &err));
+    OK(tasks_fail(fixture->store, &lease, &reason, &QUICK, NULL, &err));
+    clock_sleep_ms(10);
+    lease_task(fixture, "b", LEASE_MS, &task, &lease);
+    OK(tasks_release(fixture->store, &lease, NULL, &err));
+    lease_task(fixture, "c", LEASE_MS, &task, &lease);
+    OK(record(fixture, &lease, &err));
+    static const char *const EVENTS[] = {"plan", "claim", "retry", "claim", "interrupt", "claim", "record"};
+    static const char *const WORKERS[] = {"", "a", "a", "b", "b", "c", "c"};
+    struct events *events = calloc(1, sizeof *events);
+    OK(tasks_list_events(fixture->store, task.id, 0, 16, collect_event, events, &err));
+    assert_int_equal(events->count, 7);
+    for (size_t i = 0; i < 7; i++) {
+        assert_string_equal(events->rows[i].event, EVENTS[i]);
+        assert_string_equal(events->rows[i].worker, WORKERS[i]);
+    }
+    assert_string_equal(events->rows[2].detail, "connection reset");
+    int64_t after = events->rows[4].id;
+    events->count = 0;
+    OK(tasks_list_events(fixture->store, task.id, after, 1, collect_event, events, &err));
+    assert_int_equal(events->count, 1);
+    assert_string_equal(events->rows[0].event, "claim");
+    free(events);
+}
+
+static int count_task(void *context, const struct task_row *row)
+{
+    int64_t *last = context;
+    assert_true(row->ordinal > last[1]);
+    last[0]++;
+    last[1] = row->ordinal;
+    return 0;
+}
+
+/* Lists by state and by page; the depth of the queue. */
+static void test_lists(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[6], queued = 0, claimed = 0;
+    struct task_row task;
+    struct task_lease lease;
+    enum task_state wanted = TASK_STATE_QUEUED;
+    fixture_add_revisions(fixture, 5, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 5, 0);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    OK(record(fixture, &lease, &err));
+    int64_t seen[2] = {0, -1};
+    OK(tasks_list(fixture->store, sweep, NULL, -1, 100, count_task, seen, &err));
+    assert_int_equal(seen[0], 5);
+    int64_t some[2] = {0, -1};
+    OK(tasks_list(fixture->store, sweep, &wanted, -1, 100, count_task, some, &err));
+    assert_int_equal(some[0], 3);
+    int64_t page[2] = {0, 1};
+    OK(tasks_list(fixture->store, sweep, NULL, 1, 2, count_task, page, &err));
+    assert_int_equal(page[0], 2);
+    assert_int_equal(page[1], 3);
+    OK(tasks_depth(fixture->store, &queued, &claimed, &err));
+    assert_int_equal(queued, 3);
+    assert_int_equal(claimed, 1);
+}
+
+/* What must not be planned or claimed. */
+static void test_refusals(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3], sweep = 0;
+    struct task_row task;
+    struct sweep_request request = {.model_id = fixture->model_id, .request = "{}"};
+    fixture_add_revisions(fixture, 2, ids);
+    OK(sweeps_create(fixture->store, &request, &sweep, NULL, &err));
+    struct task_plan twice[] = {{.revision_id = ids[0]}, {.revision_id = ids[0], .ordinal = 1}};
+    FAILS(ERR_INVALID, tasks_plan(fixture->store, sweep, twice, 2, &err));
+    struct task_plan same_ordinal[] = {{.revision_id = ids[0]}, {.revision_id = ids[1]}};
+    FAILS(ERR_INVALID, tasks_plan(fixture->store, sweep, same_ordinal, 2, &err));
+    struct task_plan unknown = {.revision_id = 12345};
+    FAILS(ERR_NOT_FOUND, tasks_plan(fixture->store, sweep, &unknown, 1, &err));
+    struct task_plan negative = {.revision_id = ids[0], .bytes_expected = -1};
+    FAILS(ERR_INVALID, tasks_plan(fixture->store, sweep, &negative, 1, &err));
+    assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_QUEUED], 0);
+    struct task_plan fine = {.revision_id = ids[0]};
+    OK(tasks_plan(fixture->store, sweep, &fine, 1, &err));
+    /* A sweep that is still planned gives out nothing. */
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &err));
+    OK(sweeps_start(fixture->store, sweep, &err));
+    FAILS(ERR_CONFLICT, tasks_plan(fixture->store, sweep, &fine, 1, &err));
+    FAILS(ERR_CONFLICT, sweeps_start(fixture->store, sweep, &err));
+    FAILS(ERR_INVALID, tasks_claim(fixture->store, "", 0, LEASE_MS, NULL, &task, NULL, &err));
+    FAILS(ERR_INVALID, tasks_claim(fixture->store, "a", 0, 0, NULL, &task, NULL, &err));
+    struct task_lease lease = {.task_id = 999, .attempt = 1, .worker = "a"};
+    FAILS(ERR_NOT_FOUND, record(fixture, &lease, &err));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_order_and_end),
+        CASE(test_priority_and_fair_share),
+        CASE(test_turns),
+        CASE(test_shared_revision),
+        CASE(test_claim_of_one_sweep),
+        CASE(test_expired_lease_is_taken_over),
+        CASE(test_late_but_not_lost),
+        CASE(test_heartbeat),
+        CASE(test_retry_with_backoff),
+        CASE(test_lasting_failure),
+        CASE(test_pause_does_not_block),
+        CASE(test_exhaustion),
+        CASE(test_requeue_of_worker),
+        CASE(test_cancel),
+        CASE(test_history),
+        CASE(test_lists),
+        CASE(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
