@@ -23,13 +23,14 @@ static void make_printable(char *text)
     }
 }
 
-static void format_message(struct err *err, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void format_message(struct err *err, const char *format,
+                                                                 va_list arguments)
 {
     (void)vsnprintf(err->message, sizeof err->message, format, arguments);
     make_printable(err->message);
 }
 
-int err_set(struct err *err, enum err_code code, const char *format, ...)
+int err_set_message(struct err *err, enum err_code code, const char *format, ...)
 {
     assert(code < 0);
     va_list arguments;
@@ -55,7 +56,7 @@ static int code_of_errno(int errno_value)
     }
 }
 
-int err_set_errno(struct err *err, int errno_value, const char *format, ...)
+int err_set_errno_message(struct err *err, int errno_value, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -69,7 +70,7 @@ int err_set_errno(struct err *err, int errno_value, const char *format, ...)
     return err->code;
 }
 
-int err_wrap(struct err *err, const char *format, ...)
+int err_wrap_message(struct err *err, const char *format, ...)
 {
     char inner[ERR_MESSAGE_BYTES];
     memcpy(inner, err->message, sizeof inner);

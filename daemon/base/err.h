@@ -55,17 +55,28 @@ struct err {
         .code = ERR_OK, .message = ""                                                                        \
     }
 
+/* Tells compilers and analysers what holds for every code that an error returns: it is negative. */
+static inline int err_negative(int code)
+{
+    if (code >= 0)
+        __builtin_unreachable();
+    return code;
+}
+
 /* Sets code and message; returns the code, so that `return err_set(err, ERR_IO, "...")` reads well. */
-int err_set(struct err *err, enum err_code code, const char *format, ...)
+#define err_set(...) err_negative(err_set_message(__VA_ARGS__))
+int err_set_message(struct err *err, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* As err_set for a failed system call: appends ": " and strerror(errno_value); ENOSPC and EDQUOT become
  * ERR_NO_SPACE, ENOMEM becomes ERR_NO_MEMORY, ENOENT becomes ERR_NOT_FOUND, the rest ERR_IO. */
-int err_set_errno(struct err *err, int errno_value, const char *format, ...)
+#define err_set_errno(...) err_negative(err_set_errno_message(__VA_ARGS__))
+int err_set_errno_message(struct err *err, int errno_value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Puts "<context>: " before the message; returns the code that is already there. */
-int err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define err_wrap(...) err_negative(err_wrap_message(__VA_ARGS__))
+int err_wrap_message(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* "network" for ERR_NETWORK, "ok" for 0, "internal" for an unknown code. */
 const char *err_name(int code);
