@@ -1,0 +1,55 @@
+/*
+ * tokenizer.json from anywhere: it loads or it is refused, and what loads encodes anything and decodes its
+ * own ids. Input: a tokenizer.json, and behind its first zero byte, if there is one, the text to encode.
+ */
+#include "daemon/base/limits.h"
+#include "daemon/text/tokenizer.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char plain[] =
+    "the garden of\tforking  paths e\xCC\x81\xCC\xA3 \xE2\x80\x9C\xFF 1984<|endoftext|>\n\n x";
+
+static void encode(const struct tokenizer *tokenizer, const char *text, size_t size)
+{
+    struct err err = ERR_INIT;
+    struct tokenizer_encoder *encoder = NULL;
+    struct token_ids ids;
+    struct buf decoded;
+    token_ids_init(&ids, MIB);
+    buf_init(&decoded, GIB);
+    if (tokenizer_encoder_new(tokenizer, &encoder, &err) == 0 &&
+        tokenizer_encode(encoder, text, size, &ids, &err) == 0) {
+        size_t count = ids.count;
+        for (size_t i = 0; i < count; i++)
+            assert(ids.data[i] < tokenizer_id_limit(tokenizer));
+        int code = tokenizer_decode(tokenizer, ids.data, count, &decoded, &err);
+        assert(code == 0 || code == ERR_LIMIT);
+        /* With a full cache the same comes out. */
+        code = tokenizer_encode(encoder, text, size, &ids, &err);
+        assert(code || ids.count == 2 * count);
+        assert(code || count == 0 || memcmp(ids.data, ids.data + count, count * sizeof *ids.data) == 0);
+    }
+    buf_free(&decoded);
+    token_ids_free(&ids);
+    tokenizer_encoder_free(encoder);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    const uint8_t *zero = size ? memchr(data, 0, size) : NULL;
+    size_t json_size = zero ? (size_t)(zero - data) : size;
+    if (tokenizer_load(data, json_size, &tokenizer, &err))
+        return 0;
+    encode(tokenizer, plain, sizeof plain - 1);
+    if (zero)
+        encode(tokenizer, (const char *)zero + 1, size - json_size - 1);
+    tokenizer_free(tokenizer);
+    return 0;
+}
