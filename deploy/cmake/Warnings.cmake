@@ -20,7 +20,6 @@ set(BIFURCATED_WARNINGS
   -Wnull-dereference
   -Wdouble-promotion
   -Wpointer-arith
-  -Wno-format-truncation # snprintf cuts on purpose: messages have a fixed room
 )
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   list(APPEND BIFURCATED_WARNINGS
@@ -29,6 +28,7 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     -Wduplicated-branches
     -Wtrampolines
     -Walloca
+    -Wno-format-truncation # snprintf cuts on purpose: messages have a fixed room
   )
 endif()
 
