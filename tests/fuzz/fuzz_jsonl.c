@@ -5,11 +5,18 @@
 #include "daemon/base/limits.h"
 #include "daemon/text/dataset.h"
 
-#include <assert.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* As assert, in release builds too. */
+static void require(int condition)
+{
+    if (!condition)
+        abort();
+}
 
 #define TEXTS_MAX 10000
 
@@ -37,12 +44,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             code = dataset_next(dataset, &text, &text_size, &err);
             for (size_t i = 0; !code && text && i <= text_size; i++)
                 sum += (unsigned char)text[i];
-            assert(code || !text || text[text_size] == 0);
+            require(code || !text || text[text_size] == 0);
         }
-        assert(code <= 0 && dataset_text_count(dataset) <= TEXTS_MAX);
+        require(code <= 0 && dataset_text_count(dataset) <= TEXTS_MAX);
         if (!code) {
             code = dataset_digest(dataset, hex, &err);
-            assert(code == 0 && strcmp(hex, expected) == 0);
+            require(code == 0 && strcmp(hex, expected) == 0);
         }
     }
     dataset_close(dataset);

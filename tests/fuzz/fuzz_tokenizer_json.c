@@ -5,11 +5,18 @@
 #include "daemon/base/limits.h"
 #include "daemon/text/tokenizer.h"
 
-#include <assert.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* As assert, in release builds too. */
+static void require(int condition)
+{
+    if (!condition)
+        abort();
+}
 
 static const char plain[] =
     "the garden of\tforking  paths e\xCC\x81\xCC\xA3 \xE2\x80\x9C\xFF 1984<|endoftext|>\n\n x";
@@ -26,13 +33,13 @@ static void encode(const struct tokenizer *tokenizer, const char *text, size_t s
         tokenizer_encode(encoder, text, size, &ids, &err) == 0) {
         size_t count = ids.count;
         for (size_t i = 0; i < count; i++)
-            assert(ids.data[i] < tokenizer_id_limit(tokenizer));
+            require(ids.data[i] < tokenizer_id_limit(tokenizer));
         int code = tokenizer_decode(tokenizer, ids.data, count, &decoded, &err);
-        assert(code == 0 || code == ERR_LIMIT);
+        require(code == 0 || code == ERR_LIMIT);
         /* With a full cache the same comes out. */
         code = tokenizer_encode(encoder, text, size, &ids, &err);
-        assert(code || ids.count == 2 * count);
-        assert(code || count == 0 || memcmp(ids.data, ids.data + count, count * sizeof *ids.data) == 0);
+        require(code || ids.count == 2 * count);
+        require(code || count == 0 || memcmp(ids.data, ids.data + count, count * sizeof *ids.data) == 0);
     }
     buf_free(&decoded);
     token_ids_free(&ids);
