@@ -1,13 +1,11 @@
 /*
  * A zip archive as torch.save writes it: stored records under one top folder, read through a byte source.
  *
- * libzip reads the directory and finds the records; this file decides what it gets to see and how many bytes
- * that costs. While the archive is being opened libzip sees the central directory and what follows it; the
- * bytes before are shown as zeros, so that no tensor data can be taken for a directory and nothing is fetched
- * that is not needed (libzip searches the last 64 KiB). A record is found through its local header, which
- * must agree with the directory; it may not reach into another record in use or into the directory. Refused:
- * compression, encryption, archive comments and trailing bytes, several disks, names that occur twice, names
- * that leave the archive, a second top folder, records that together exceed the file.
+ * Opening reads the end of the file with the directory (archive_end, archive_directory) and proves that the
+ * records lie side by side; a record's local header is read when the record is first wanted, and must agree
+ * with the directory. Refused: compression, encryption, archive comments and trailing bytes, several disks,
+ * names that occur twice, names that leave the archive, a second top folder, records that overlap each other
+ * or the directory.
  */
 #ifndef BIFURCATED_CHECKPOINT_ARCHIVE_H
 #define BIFURCATED_CHECKPOINT_ARCHIVE_H
@@ -21,11 +19,12 @@
 struct archive;
 
 struct archive_record {
-    char *path;       /* as in the directory: "archive/data/12" */
-    const char *name; /* without the top folder: "data/12" */
-    uint64_t size_bytes;
-    uint64_t index;  /* libzip's */
-    uint64_t offset; /* of its first byte in the source; 0 until it is located */
+    char *path;             /* as in the directory: "archive/data/12" */
+    const char *name;       /* without the top folder: "data/12" */
+    uint64_t size_bytes;    /* an empty record has no place: what follows is then 0 */
+    uint64_t header_offset; /* of its local header */
+    uint64_t end_max;       /* where the next record or the directory begins */
+    uint64_t offset;        /* of its first byte in the source; 0 until it is located */
 };
 
 /* Opens an archive over `source`, which it borrows. Reads the last 32 KiB and the rest of the directory, if

@@ -21,6 +21,7 @@ struct level {
 struct walk {
     const struct pickle *pickle;
     struct state_dict *state_dict;
+    size_t capacity; /* of its tensors */
     struct level levels[LIMIT_PICKLE_NESTING];
     int depth;
     size_t visit_count;
@@ -46,15 +47,34 @@ static int append_key(struct walk *walk, const struct level *level, uint32_t ite
     return buf_check(&walk->name, "the name of a tensor", walk->err);
 }
 
+/* Room for one more tensor. One tensor may have several names, so that their number is not known before. */
+static int make_room(struct walk *walk)
+{
+    struct state_dict *state_dict = walk->state_dict;
+    if (state_dict->count == LIMIT_TENSORS)
+        return err_set(walk->err, ERR_LIMIT, "more than the limit of %d tensors", LIMIT_TENSORS);
+    if (state_dict->count < walk->capacity)
+        return 0;
+    size_t capacity = walk->capacity ? walk->capacity * 2 : 64;
+    struct state_dict_tensor *tensors = realloc(state_dict->tensors, capacity * sizeof *tensors);
+    if (!tensors)
+        return err_set(walk->err, ERR_NO_MEMORY, "out of memory");
+    state_dict->tensors = tensors;
+    walk->capacity = capacity;
+    return 0;
+}
+
 static int add_tensor(struct walk *walk, uint32_t index)
 {
     const struct pickle_tensor *tensor = &walk->pickle->tensors[index];
     const struct pickle_storage *storage = &walk->pickle->storages[tensor->storage];
     struct state_dict *state_dict = walk->state_dict;
-    struct state_dict_tensor *added = &state_dict->tensors[state_dict->count];
     int code = tensor_name_check(buf_text(&walk->name), walk->name.size, walk->err);
+    if (!code)
+        code = make_room(walk);
     if (code)
         return code;
+    struct state_dict_tensor *added = &state_dict->tensors[state_dict->count];
     *added = (struct state_dict_tensor){
         .dtype = tensor->dtype,
         .shape = tensor->shape,
@@ -107,8 +127,6 @@ static int step(struct walk *walk)
     if (!is_tensor && value.kind != PICKLE_KIND_DICT && value.kind != PICKLE_KIND_LIST &&
         value.kind != PICKLE_KIND_TUPLE)
         return 0;
-    if (is_tensor && walk->state_dict->count == LIMIT_TENSORS)
-        return err_set(walk->err, ERR_LIMIT, "more than the limit of %d tensors", LIMIT_TENSORS);
     int code = append_key(walk, level, item);
     if (code)
         return code;
@@ -146,9 +164,7 @@ int state_dict_parse(const void *data, size_t size, struct state_dict **ret_stat
         goto out;
     }
     state_dict = calloc(1, sizeof *state_dict);
-    if (state_dict)
-        state_dict->tensors = calloc((size_t)LIMIT_TENSORS, sizeof *state_dict->tensors);
-    if (!state_dict || !state_dict->tensors) {
+    if (!state_dict) {
         code = err_set(err, ERR_NO_MEMORY, "out of memory");
         goto out;
     }
@@ -174,7 +190,7 @@ void state_dict_free(struct state_dict *state_dict)
 {
     if (!state_dict)
         return;
-    for (size_t i = 0; state_dict->tensors && i < state_dict->count; i++)
+    for (size_t i = 0; i < state_dict->count; i++)
         free(state_dict->tensors[i].name);
     free(state_dict->tensors);
     free(state_dict);

@@ -1,0 +1,311 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "daemon/checkpoint/archive.h"
+#include "tests/unit/checkpoint/bytes.h"
+
+#include <stdio.h>
+
+/* Opens an archive in memory and reads the record of a name, which must be "abc". */
+static int open_and_read(const struct buf *file, const char *name, struct err *err)
+{
+    struct source *source = NULL;
+    struct archive *archive = NULL;
+    char text[4] = "";
+    assert_int_equal(source_open_memory("x.bin", file->data, file->size, &source, err), 0);
+    int code = archive_open(source, &archive, err);
+    if (!code) {
+        struct archive_record *record = archive_find(archive, name);
+        assert_non_null(record);
+        code = archive_locate(archive, record, err);
+        if (!code)
+            code = archive_read(archive, record->offset, text, 3, err);
+        if (!code)
+            assert_string_equal(text, "abc");
+    }
+    archive_close(archive);
+    source_close(source);
+    return code;
+}
+
+static void test_good_archives(void **state)
+{
+    (void)state;
+    static const struct bytes_record records[] = {
+        {.name = "m/data.pkl", .data = "abc", .size = 3},
+        {.name = "m/data/0", .data = "", .size = 0},
+        {.name = "m/.data/id", .data = "PK\5\6PK\1\2PK\3\4", .size = 12}, /* looks like headers, is data */
+    };
+    static const struct bytes_zip zips[] = {{0}, {.is_zip64 = 1}};
+    for (size_t i = 0; i < 2; i++) {
+        struct buf file;
+        struct err err = ERR_INIT;
+        buf_init(&file, MIB);
+        bytes_zip_build(&file, records, 3, &zips[i]);
+        if (open_and_read(&file, "data.pkl", &err))
+            fail_msg("case %zu: %s", i, err.message);
+        buf_free(&file);
+    }
+}
+
+/* A directory longer than the first read of the file's end, and records far away from each other. */
+static void test_many_records(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    static struct bytes_record records[COUNT];
+    static char names[COUNT][32];
+    struct buf file;
+    struct err err = ERR_INIT;
+    for (int i = 0; i < COUNT; i++) {
+        (void)snprintf(names[i], sizeof names[i], "archive/data/%d", i);
+        records[i] = (struct bytes_record){.name = names[i], .data = "abc", .size = 3};
+    }
+    buf_init(&file, 4 * MIB);
+    bytes_zip_build(&file, records, COUNT, NULL);
+    if (open_and_read(&file, "data/0", &err) || open_and_read(&file, "data/1499", &err) ||
+        open_and_read(&file, "data/2999", &err))
+        fail_msg("%s", err.message);
+    buf_free(&file);
+}
+
+static void test_hostile_archives(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct bytes_record records[3];
+        size_t count;
+        struct bytes_zip zip;
+        int code;
+        const char *says;
+    } cases[] = {
+        {"deflated",
+         {{.name = "m/a", .data = "abc", .size = 3, .method = 8}},
+         1,
+         {0},
+         ERR_UNSUPPORTED,
+         "compressed"},
+        {"zip bomb",
+         {{.name = "m/a",
+           .data = "abc",
+           .size = 3,
+           .method = 8,
+           .central_size = 1 << 30,
+           .compressed_size = 3}},
+         1,
+         {0},
+         ERR_UNSUPPORTED,
+         "compressed"},
+        {"two sizes",
+         {{.name = "m/a", .data = "abc", .size = 3, .compressed_size = 2}},
+         1,
+         {0},
+         ERR_UNSUPPORTED,
+         "compressed"},
+        {"encrypted",
+         {{.name = "m/a", .data = "abc", .size = 3, .flags = 1}},
+         1,
+         {0},
+         ERR_UNSUPPORTED,
+         "encrypted"},
+        {"larger than the file",
+         {{.name = "m/a", .data = "abc", .size = 3, .central_size = 1000}},
+         1,
+         {0},
+         ERR_FORMAT,
+         "overlaps the zip directory"},
+        {"into the next record",
+         {{.name = "m/a", .data = "abc", .size = 3, .central_size = 20},
+          {.name = "m/b", .data = "abc", .size = 3}},
+         2,
+         {0},
+         ERR_FORMAT,
+         "m/a overlaps another"},
+        {"into the next record by two bytes",
+         {{.name = "m/a", .data = "abc", .size = 3, .central_size = 5},
+          {.name = "m/b", .data = "abc", .size = 3}},
+         2,
+         {0},
+         ERR_FORMAT,
+         "m/a overlaps what follows it"},
+        {"name with ..", {{.name = "m/../a", .data = "abc", .size = 3}}, 1, {0}, ERR_FORMAT, "outside"},
+        {"absolute name", {{.name = "/m/a", .data = "abc", .size = 3}}, 1, {0}, ERR_FORMAT, "outside"},
+        {"no folder", {{.name = "a", .data = "abc", .size = 3}}, 1, {0}, ERR_FORMAT, "outside"},
+        {"a folder as record", {{.name = "m/", .data = "", .size = 0}}, 1, {0}, ERR_FORMAT, "outside"},
+        {"backslash", {{.name = "m/..\\a", .data = "abc", .size = 3}}, 1, {0}, ERR_FORMAT, "outside"},
+        {"name twice",
+         {{.name = "m/a", .data = "abc", .size = 3}, {.name = "m/a", .data = "xyz", .size = 3}},
+         2,
+         {0},
+         ERR_FORMAT,
+         "occurs twice"},
+        {"two folders",
+         {{.name = "m/a", .data = "abc", .size = 3}, {.name = "n/b", .data = "xyz", .size = 3}},
+         2,
+         {0},
+         ERR_FORMAT,
+         "second folder"},
+        {"other local name",
+         {{.name = "m/a", .data = "abc", .size = 3, .local_name = "m/b"}},
+         1,
+         {0},
+         ERR_FORMAT,
+         "bears another name"},
+        {"longer local name",
+         {{.name = "m/a", .data = "abc", .size = 3, .local_name = "m/aa"}},
+         1,
+         {0},
+         ERR_FORMAT,
+         "bears another name"},
+        {"two records on one header",
+         {{.name = "m/b", .data = "abc", .size = 3},
+          {.name = "m/a", .data = "xyz", .size = 3, .header_offset = 1}},
+         2,
+         {0},
+         ERR_FORMAT,
+         "overlaps another"},
+        {"no local header",
+         {{.name = "m/a",
+           .data = "abcdefghijklmnopqrstuvwxyz0123456789abcdefgh",
+           .size = 44,
+           .central_size = 20,
+           .header_offset = 10}},
+         1,
+         {0},
+         ERR_FORMAT,
+         "no local header"},
+        {"header in the directory",
+         {{.name = "m/a", .data = "abc", .size = 3, .header_offset = 44}},
+         1,
+         {0},
+         ERR_FORMAT,
+         ""},
+        {"header outside of the file",
+         {{.name = "m/a", .data = "abc", .size = 3, .header_offset = 100000}},
+         1,
+         {0},
+         ERR_FORMAT,
+         ""},
+        {"comment",
+         {{.name = "m/a", .data = "abc", .size = 3}},
+         1,
+         {.comment = "hello"},
+         ERR_FORMAT,
+         "end record"},
+        {"trailing bytes",
+         {{.name = "m/a", .data = "abc", .size = 3}},
+         1,
+         {.trailing = "more"},
+         ERR_FORMAT,
+         "end record is missing"},
+        {"one record too many",
+         {{.name = "m/a", .data = "abc", .size = 3}},
+         1,
+         {.extra_records = 1},
+         ERR_FORMAT,
+         ""},
+        {"one record too few",
+         {{.name = "m/a", .data = "abc", .size = 3}, {.name = "m/b", .data = "abc", .size = 3}},
+         2,
+         {.extra_records = -1},
+         ERR_FORMAT,
+         ""},
+        {"directory moved",
+         {{.name = "m/a", .data = "abc", .size = 3}},
+         1,
+         {.directory_shift = -1},
+         ERR_FORMAT,
+         "does not end where"},
+        {"zip64 directory moved",
+         {{.name = "m/a", .data = "abc", .size = 3}},
+         1,
+         {.is_zip64 = 1, .directory_shift = 1},
+         ERR_FORMAT,
+         "does not end where"},
+        {"zip64 far away",
+         {{.name = "m/a", .data = "abc", .size = 3}},
+         1,
+         {.is_zip64 = 1, .directory_shift = INT64_MIN},
+         ERR_FORMAT,
+         "does not end where"},
+        {"too many records",
+         {{.name = "m/a", .data = "abc", .size = 3}},
+         1,
+         {.is_zip64 = 1, .extra_records = 1000000},
+         ERR_LIMIT,
+         "limits"},
+        {"second disk",
+         {{.name = "m/a", .data = "abc", .size = 3}},
+         1,
+         {.disk = 1},
+         ERR_UNSUPPORTED,
+         "disks"},
+        {"empty archive", {{0}}, 0, {0}, ERR_FORMAT, "0 records"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf file;
+        struct err err = ERR_INIT;
+        buf_init(&file, MIB);
+        bytes_zip_build(&file, cases[i].records, cases[i].count, &cases[i].zip);
+        int code = open_and_read(&file, "a", &err);
+        if (code != cases[i].code || !strstr(err.message, cases[i].says))
+            fail_msg("%s: code %d, \"%s\"", cases[i].name, code, err.message);
+        buf_free(&file);
+    }
+}
+
+/* One record lies inside of another's bytes, complete with a header of its own. */
+static void test_nested_records(void **state)
+{
+    (void)state;
+    struct buf inner, file;
+    struct err err = ERR_INIT;
+    buf_init(&inner, MIB);
+    buf_init(&file, MIB);
+    const struct bytes_record hidden[] = {{.name = "m/b", .data = "abc", .size = 3}};
+    bytes_zip_build(&inner, hidden, 1, NULL);
+    const struct bytes_record records[] = {
+        {.name = "m/a", .data = inner.data, .size = inner.size},
+        {.name = "m/b", .data = "abc", .size = 3, .header_offset = 1 + 30 + 3 + 7},
+    };
+    bytes_zip_build(&file, records, 2, NULL);
+    assert_int_equal(open_and_read(&file, "b", &err), ERR_FORMAT);
+    assert_non_null(strstr(err.message, "m/a overlaps another"));
+    buf_free(&file);
+    buf_free(&inner);
+}
+
+/* Cut anywhere, an archive is refused, and no byte outside of it is read. */
+static void test_every_truncation(void **state)
+{
+    (void)state;
+    static const struct bytes_record records[] = {{.name = "m/a", .data = "abc", .size = 3},
+                                                  {.name = "m/b", .data = "abc", .size = 3}};
+    struct buf file;
+    buf_init(&file, MIB);
+    bytes_zip_build(&file, records, 2, &(struct bytes_zip){.is_zip64 = 1});
+    for (size_t size = 0; size < file.size; size++) {
+        struct err err = ERR_INIT;
+        struct buf cut;
+        buf_init(&cut, MIB);
+        (void)buf_append(&cut, file.data, size);
+        assert_int_equal(open_and_read(&cut, "a", &err), ERR_FORMAT);
+        buf_free(&cut);
+    }
+    buf_free(&file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good_archives),    cmocka_unit_test(test_many_records),
+        cmocka_unit_test(test_hostile_archives), cmocka_unit_test(test_nested_records),
+        cmocka_unit_test(test_every_truncation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,421 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/digest.h"
+#include "daemon/base/file.h"
+#include "daemon/checkpoint/checkpoint.h"
+#include "tests/unit/checkpoint/bytes.h"
+
+#include <stdio.h>
+
+#define GARDEN "tests/fixtures/garden/hub/models/garden/neox-tiny/"
+
+/* -- A source that counts, as a file that is read by ranges costs -------------------------------------- */
+
+struct counts {
+    uint64_t bytes, reads, opens;
+    int fail_after; /* reads that succeed; -1: all */
+};
+
+struct counting_source {
+    struct source source;
+    struct source *inner;
+    struct counts *counts;
+};
+
+static int counting_read(struct source *source, uint64_t offset, void *data, size_t size, struct err *err)
+{
+    struct counting_source *counting = (struct counting_source *)source;
+    if (counting->counts->fail_after == 0)
+        return err_set(err, ERR_NETWORK, "%s: connection lost", source->name);
+    if (counting->counts->fail_after > 0)
+        counting->counts->fail_after--;
+    counting->counts->bytes += size;
+    counting->counts->reads++;
+    return source_read(counting->inner, offset, data, size, err);
+}
+
+static void counting_close(struct source *source)
+{
+    source_close(((struct counting_source *)source)->inner);
+    free(source);
+}
+
+static const struct source_ops counting_ops = {.read = counting_read, .close = counting_close};
+
+static struct source *count_source(struct source *inner, struct counts *counts)
+{
+    struct counting_source *counting = calloc(1, sizeof *counting);
+    assert_non_null(counting);
+    counting->source =
+        (struct source){.ops = &counting_ops, .name = inner->name, .size_bytes = inner->size_bytes};
+    counting->inner = inner;
+    counting->counts = counts;
+    counts->opens++;
+    return &counting->source;
+}
+
+/* -- A revision: a folder, or files in memory ------------------------------------------------------------ */
+
+struct revision {
+    const char *folder;
+    const char *names[4];
+    struct buf contents[4];
+    struct counts counts;
+};
+
+static int revision_has(void *context, const char *name)
+{
+    struct revision *revision = context;
+    if (revision->folder) {
+        char *path = file_join(revision->folder, name);
+        int has = file_exists(path);
+        free(path);
+        return has;
+    }
+    for (int i = 0; i < 4; i++) {
+        if (revision->names[i] && strcmp(revision->names[i], name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int revision_open(void *context, const char *name, struct source **ret_source, struct err *err)
+{
+    struct revision *revision = context;
+    struct source *inner = NULL;
+    int code = ERR_NOT_FOUND;
+    if (revision->folder) {
+        char *path = file_join(revision->folder, name);
+        code = source_open_file(path, &inner, err);
+        free(path);
+    }
+    for (int i = 0; i < 4 && !revision->folder; i++) {
+        if (revision->names[i] && strcmp(revision->names[i], name) == 0)
+            code =
+                source_open_memory(name, revision->contents[i].data, revision->contents[i].size, &inner, err);
+    }
+    if (!code)
+        *ret_source = count_source(inner, &revision->counts);
+    return code;
+}
+
+static struct checkpoint_files files_of(struct revision *revision)
+{
+    revision->counts = (struct counts){.fail_after = -1};
+    return (struct checkpoint_files){.has = revision_has, .open = revision_open, .context = revision};
+}
+
+static void revision_done(struct revision *revision)
+{
+    for (int i = 0; i < 4; i++)
+        buf_free(&revision->contents[i]);
+}
+
+/* A safetensors file with one u8 tensor of three bytes. */
+static void add_safetensors(struct revision *revision, int place, const char *name, const char *tensor)
+{
+    char header[128];
+    struct buf *file = &revision->contents[place];
+    (void)snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]}}",
+                   tensor);
+    buf_init(file, MIB);
+    bytes_number(file, strlen(header), 8);
+    (void)buf_append_text(file, header);
+    (void)buf_append_text(file, "abc");
+    revision->names[place] = name;
+}
+
+static void add_text(struct revision *revision, int place, const char *name, const char *text)
+{
+    buf_init(&revision->contents[place], MIB);
+    (void)buf_append_text(&revision->contents[place], text);
+    revision->names[place] = name;
+}
+
+/* A torch file of u8 tensors over one storage "abcdefgh". */
+static void add_torch(struct revision *revision, int place, const char *name,
+                      const struct bytes_tensor *tensors, int count)
+{
+    struct buf pickle;
+    buf_init(&pickle, MIB);
+    pickle_begin(&pickle);
+    for (int i = 0; i < count; i++)
+        pickle_tensor(&pickle, &tensors[i]);
+    pickle_end(&pickle);
+    const struct bytes_record records[] = {
+        {.name = "m/data.pkl", .data = pickle.data, .size = pickle.size},
+        {.name = "m/data/0", .data = "abcdefgh", .size = 8},
+        {.name = "m/data/1", .data = "", .size = 0},
+        {.name = "m/version", .data = "3\n", .size = 2},
+    };
+    buf_init(&revision->contents[place], MIB);
+    bytes_zip_build(&revision->contents[place], records, 4, NULL);
+    buf_free(&pickle);
+    revision->names[place] = name;
+}
+
+/* -- Tests ----------------------------------------------------------------------------------------------- */
+
+/* The fixture's three layouts: whole tensor, its digest, and what reading it costs. */
+static void test_garden_costs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *folder, *file;
+        uint64_t reads_max;
+    } cases[] = {
+        {GARDEN "step0", "model.safetensors", 2},
+        {GARDEN "step1", "pytorch_model.bin", 4},
+        {GARDEN "step128", "model-00004-of-00004.safetensors", 3},
+    };
+    char first[DIGEST_SHA256_HEX_SIZE] = "";
+    for (size_t i = 0; i < 3; i++) {
+        struct revision revision = {.folder = cases[i].folder};
+        struct checkpoint_files files = files_of(&revision);
+        struct checkpoint *checkpoint = NULL;
+        struct checkpoint_tensor tensor;
+        struct err err = ERR_INIT;
+        char hex[DIGEST_SHA256_HEX_SIZE];
+        if (checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err) ||
+            checkpoint_find(checkpoint, "embed_out.weight", &tensor, &err))
+            fail_msg("%s", err.message);
+        assert_string_equal(tensor.file, cases[i].file);
+        assert_int_equal(tensor.dtype, TENSOR_DTYPE_F16);
+        assert_int_equal(tensor.size_bytes, 512 * 64 * 2);
+        assert_true(tensor.is_contiguous);
+        void *data = malloc(tensor.size_bytes);
+        assert_int_equal(checkpoint_read(checkpoint, &tensor, data, tensor.size_bytes, &err), 0);
+        assert_int_equal(digest_sha256_hex(data, tensor.size_bytes, hex, &err), 0);
+        /* step1 serves step0's weights, in another format */
+        if (i == 0)
+            memcpy(first, hex, sizeof first);
+        assert_int_equal(strcmp(hex, first) == 0, i < 2);
+        if (revision.counts.bytes > tensor.size_bytes + tensor.size_bytes / 50 + 64 * KIB ||
+            revision.counts.reads > cases[i].reads_max)
+            fail_msg("%s: %d bytes in %d reads", cases[i].folder, (int)revision.counts.bytes,
+                     (int)revision.counts.reads);
+        free(data);
+        checkpoint_close(checkpoint);
+    }
+}
+
+/* A connection that breaks at any read is that error, not a malformed file. */
+static void test_failing_reads(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {GARDEN "step0", GARDEN "step1", GARDEN "step128"};
+    for (size_t i = 0; i < 3; i++) {
+        int code = ERR_NETWORK;
+        for (int reads = 0; code; reads++) {
+            struct revision revision = {.folder = folders[i]};
+            struct checkpoint_files files = files_of(&revision);
+            struct checkpoint *checkpoint = NULL;
+            struct checkpoint_tensor tensor;
+            struct err err = ERR_INIT;
+            char data[512 * 64 * 2];
+            revision.counts.fail_after = reads;
+            code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err);
+            if (!code)
+                code = checkpoint_find(checkpoint, "embed_out.weight", &tensor, &err);
+            if (!code)
+                code = checkpoint_read(checkpoint, &tensor, data, sizeof data, &err);
+            checkpoint_close(checkpoint);
+            assert_true(code == 0 || code == ERR_NETWORK);
+            assert_true(reads < 10);
+        }
+    }
+}
+
+static void test_layout_choice(void **state)
+{
+    (void)state;
+    struct revision revision = {0};
+    struct checkpoint *checkpoint = NULL;
+    struct err err = ERR_INIT;
+    const struct bytes_tensor w = {"torch", "ByteStorage", "0", 8, 0, 1, {8}, {1}};
+    struct checkpoint_files files = files_of(&revision);
+    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err),
+                     ERR_NOT_FOUND);
+    assert_non_null(strstr(err.message, "pytorch_model.bin.index.json"));
+    add_safetensors(&revision, 0, "model.safetensors", "safe");
+    add_torch(&revision, 1, "pytorch_model.bin", &w, 1);
+    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+    assert_true(checkpoint_has(checkpoint, "safe"));
+    checkpoint_close(checkpoint);
+    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_TORCH, &checkpoint, &err), 0);
+    assert_true(checkpoint_has(checkpoint, "torch"));
+    checkpoint_close(checkpoint);
+    revision.names[0] = NULL;
+    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+    assert_true(checkpoint_has(checkpoint, "torch"));
+    checkpoint_close(checkpoint);
+    revision_done(&revision);
+}
+
+static void test_shards_open_lazily(void **state)
+{
+    (void)state;
+    struct revision revision = {0};
+    struct checkpoint_files files = files_of(&revision);
+    struct checkpoint *checkpoint = NULL;
+    struct checkpoint_tensor tensor;
+    struct err err = ERR_INIT;
+    add_text(&revision, 0, "model.safetensors.index.json",
+             "{\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"2.safetensors\",\"gone\":\"3.safetensors\","
+             "\"lie\":\"2.safetensors\"}}");
+    add_safetensors(&revision, 1, "1.safetensors", "a");
+    add_safetensors(&revision, 2, "2.safetensors", "b");
+    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+    assert_int_equal(revision.counts.opens, 1);
+    assert_int_equal(checkpoint_name_count(checkpoint), 4);
+    assert_string_equal(checkpoint_name(checkpoint, 1), "b");
+    assert_int_equal(checkpoint_find(checkpoint, "b", &tensor, &err), 0);
+    assert_string_equal(tensor.file, "2.safetensors");
+    assert_int_equal(revision.counts.opens, 2);
+    assert_int_equal(checkpoint_find(checkpoint, "b", &tensor, &err), 0);
+    assert_int_equal(revision.counts.opens, 2);
+    assert_int_equal(checkpoint_find(checkpoint, "c", &tensor, &err), ERR_NOT_FOUND);
+    assert_int_equal(checkpoint_find(checkpoint, "gone", &tensor, &err), ERR_NOT_FOUND);
+    assert_non_null(strstr(err.message, "3.safetensors: named by the index"));
+    assert_int_equal(checkpoint_find(checkpoint, "lie", &tensor, &err), ERR_MISMATCH);
+    checkpoint_close(checkpoint);
+    buf_free(&revision.contents[0]);
+    add_text(&revision, 0, "model.safetensors.index.json", "{\"weight_map\":{\"a\":\"../x\"}}");
+    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.message, "model.safetensors.index.json: weight_map"));
+    revision_done(&revision);
+}
+
+/* Views over one storage: transposed, cut, shifted, empty, scalar; whole and by ranges. */
+static void test_views(void **state)
+{
+    (void)state;
+    static const struct {
+        struct bytes_tensor tensor;
+        const char *bytes;
+        int is_contiguous;
+    } cases[] = {
+        {{"whole", "ByteStorage", "0", 8, 0, 2, {2, 4}, {4, 1}}, "abcdefgh", 1},
+        {{"transposed", "ByteStorage", "0", 8, 0, 2, {4, 2}, {1, 4}}, "aebfcgdh", 0},
+        {{"part", "ByteStorage", "0", 8, 2, 1, {3}, {1}}, "cde", 1},
+        {{"every second", "ByteStorage", "0", 8, 1, 1, {4}, {2}}, "bdfh", 0},
+        {{"scalar", "ByteStorage", "0", 8, 7, 0, {0}, {0}}, "h", 1},
+        {{"empty", "ByteStorage", "1", 0, 0, 1, {0}, {1}}, "", 1},
+        {{"empty of much", "ByteStorage", "0", 8, 99, 2, {0, 5}, {5, 1}}, "", 1},
+        {{"rows twice", "ByteStorage", "0", 8, 0, 2, {2, 3}, {0, 1}}, "abcabc", 0},
+    };
+    struct revision revision = {0};
+    struct checkpoint_files files = files_of(&revision);
+    struct checkpoint *checkpoint = NULL;
+    struct err err = ERR_INIT;
+    struct bytes_tensor tensors[8];
+    for (size_t i = 0; i < 8; i++)
+        tensors[i] = cases[i].tensor;
+    add_torch(&revision, 0, "pytorch_model.bin", tensors, 8);
+    if (checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err))
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < 8; i++) {
+        struct checkpoint_tensor tensor;
+        char data[9] = "", part[2] = "";
+        assert_int_equal(checkpoint_find(checkpoint, tensors[i].name, &tensor, &err), 0);
+        assert_int_equal(tensor.size_bytes, strlen(cases[i].bytes));
+        assert_int_equal(tensor.is_contiguous, cases[i].is_contiguous);
+        checkpoint_will_need(checkpoint, &tensor);
+        assert_int_equal(checkpoint_read(checkpoint, &tensor, data, tensor.size_bytes, &err), 0);
+        assert_string_equal(data, cases[i].bytes);
+        for (size_t at = 0; at < tensor.size_bytes; at++) {
+            assert_int_equal(checkpoint_read_range(checkpoint, &tensor, at, part, 1, &err), 0);
+            assert_int_equal(part[0], data[at]);
+        }
+        assert_int_equal(checkpoint_read_range(checkpoint, &tensor, tensor.size_bytes, part, 1, &err),
+                         ERR_INVALID);
+        assert_int_equal(checkpoint_read(checkpoint, &tensor, data, tensor.size_bytes + 1, &err),
+                         ERR_INVALID);
+        assert_null(checkpoint_map(checkpoint, &tensor));
+    }
+    checkpoint_close(checkpoint);
+    revision_done(&revision);
+}
+
+/* A tensor that claims more than its storage holds is refused alone; its neighbours are read. */
+static void test_repeating_elements(void **state)
+{
+    (void)state;
+    struct revision revision = {0};
+    struct checkpoint_files files = files_of(&revision);
+    struct checkpoint *checkpoint = NULL;
+    struct checkpoint_tensor tensor;
+    struct err err = ERR_INIT;
+    const struct bytes_tensor tensors[] = {
+        {"huge", "ByteStorage", "0", 8, 0, 2, {INT64_C(1) << 40, 8}, {0, 1}},
+        {"w", "ByteStorage", "0", 8, 0, 1, {8}, {1}},
+    };
+    add_torch(&revision, 0, "pytorch_model.bin", tensors, 2);
+    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+    assert_int_equal(checkpoint_find(checkpoint, "huge", &tensor, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "repeat in memory"));
+    assert_int_equal(checkpoint_find(checkpoint, "w", &tensor, &err), 0);
+    checkpoint_close(checkpoint);
+    revision_done(&revision);
+}
+
+/* Files of any name, in memory: recognised by their bytes, contiguous tensors in place. */
+static void test_open_source(void **state)
+{
+    (void)state;
+    struct revision revision = {0};
+    const struct bytes_tensor tensors[] = {
+        {"w", "ByteStorage", "0", 8, 2, 1, {3}, {1}},
+        {"t", "ByteStorage", "0", 8, 0, 2, {4, 2}, {1, 4}},
+    };
+    add_safetensors(&revision, 0, "x", "w");
+    add_torch(&revision, 1, "y", tensors, 2);
+    for (int i = 0; i < 2; i++) {
+        struct source *source = NULL;
+        struct checkpoint *checkpoint = NULL;
+        struct checkpoint_tensor tensor;
+        struct err err = ERR_INIT;
+        char data[9] = "";
+        assert_int_equal(source_open_memory("some.ckpt", revision.contents[i].data, revision.contents[i].size,
+                                            &source, &err),
+                         0);
+        if (checkpoint_open_source(source, &checkpoint, &err) ||
+            checkpoint_find(checkpoint, "w", &tensor, &err))
+            fail_msg("%s", err.message);
+        assert_string_equal(tensor.file, "some.ckpt");
+        const void *map = checkpoint_map(checkpoint, &tensor);
+        assert_non_null(map);
+        assert_memory_equal(map, i ? "cde" : "abc", 3);
+        if (i) {
+            assert_int_equal(checkpoint_find(checkpoint, "t", &tensor, &err), 0);
+            assert_null(checkpoint_map(checkpoint, &tensor));
+            assert_int_equal(checkpoint_read(checkpoint, &tensor, data, 8, &err), 0);
+            assert_string_equal(data, "aebfcgdh");
+        }
+        checkpoint_close(checkpoint);
+    }
+    revision_done(&revision);
+    struct source *source = NULL;
+    struct checkpoint *checkpoint = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(source_open_memory("z", "hello", 5, &source, &err), 0);
+    assert_int_equal(checkpoint_open_source(source, &checkpoint, &err), ERR_FORMAT);
+    assert_int_equal(source_open_memory("z", "", 0, &source, &err), 0);
+    assert_int_equal(checkpoint_open_source(source, &checkpoint, &err), ERR_FORMAT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_garden_costs),  cmocka_unit_test(test_failing_reads),
+        cmocka_unit_test(test_layout_choice), cmocka_unit_test(test_shards_open_lazily),
+        cmocka_unit_test(test_views),         cmocka_unit_test(test_repeating_elements),
+        cmocka_unit_test(test_open_source),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
