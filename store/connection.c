@@ -1,5 +1,6 @@
 #include "store/connection.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,11 +50,16 @@ int connection_fail_text(const char *path, int result, const char *text, struct 
 int connection_fail(struct connection *connection, int result, struct err *err)
 {
     const char *path = sqlite3_db_filename(connection->db, "main");
+    /* SQLite keeps the reason of a failed write to itself, but errno still has it. */
+    int reason = (result & 0xff) == SQLITE_IOERR ? errno : 0;
+    if (reason == ENOSPC || reason == EDQUOT || reason == EFBIG)
+        result = SQLITE_FULL; /* a quota, or a limit of the process on file sizes */
     return connection_fail_text(path ? path : "", result, sqlite3_errmsg(connection->db), err);
 }
 
 int connection_exec(struct connection *connection, const char *sql, struct err *err)
 {
+    errno = 0;
     int result = sqlite3_exec(connection->db, sql, NULL, NULL, NULL);
     return result == SQLITE_OK ? 0
                                : connection_fail(connection, sqlite3_extended_errcode(connection->db), err);

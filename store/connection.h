@@ -44,7 +44,8 @@ int connection_exec(struct connection *connection, const char *sql, struct err *
 int connection_prepare(struct connection *connection, const char *sql, sqlite3_stmt **ret_statement,
                        struct err *err);
 
-/* Turns the result code of the last call on this connection into an error. */
+/* Turns the result code of the last call on this connection into an error. errno must be as that call left
+ * it. */
 int connection_fail(struct connection *connection, int result, struct err *err);
 
 /* The same before there is a connection object; `text` is SQLite's message. */

@@ -1,7 +1,8 @@
 /*
  * Contents: the bytes of a tensor, identified by their SHA-256, dtype and shape, wherever they are served.
  *
- * Rows are written by tasks_record() (store/tasks.h) mostly. Here are the questions that make a second sweep cheap.
+ * Rows are written by tasks_record() (store/tasks.h) mostly. Here are the questions that make a second sweep
+ * cheap.
  */
 #ifndef BIFURCATED_STORE_CONTENTS_H
 #define BIFURCATED_STORE_CONTENTS_H

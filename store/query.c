@@ -1,5 +1,6 @@
 #include "store/query.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,7 @@ int query_next(struct query *query, struct err *err)
     if (query->result != SQLITE_OK)
         return connection_fail(query->connection, query->result, err);
     query->column = 0;
+    errno = 0; /* for connection_fail() */
     int result = sqlite3_step(query->statement);
     if (result == SQLITE_ROW)
         return 1;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define LEASE_MS_MAX INT64_C(86400000) /* a day */
+#define PAUSE_MS_MAX INT64_C(86400000)
 
 const struct tasks_policy tasks_policy_default = {
     .failures_max = 5,
@@ -45,8 +46,11 @@ static uint64_t mix(uint64_t seed, uint64_t task, uint64_t failure)
 static int64_t backoff(const struct tasks_policy *policy, const struct task_row *task)
 {
     int64_t pause = policy->backoff_ms > 0 ? policy->backoff_ms : 1;
-    for (int64_t i = 1; i < task->failures && pause < policy->backoff_max_ms; i++)
-        pause = pause > policy->backoff_max_ms / 2 ? policy->backoff_max_ms : pause * 2;
+    int64_t longest = policy->backoff_max_ms < PAUSE_MS_MAX ? policy->backoff_max_ms : PAUSE_MS_MAX;
+    for (int64_t i = 1; i < task->failures && pause < longest; i++)
+        pause *= 2;
+    if (pause > longest)
+        pause = longest > 0 ? longest : 1;
     uint64_t draw = mix(policy->seed, (uint64_t)task->id, (uint64_t)task->failures);
     return pause - pause / 2 + (int64_t)(draw % ((uint64_t)pause / 2 + 1));
 }
@@ -84,7 +88,8 @@ static int interrupt_task(struct connection *connection, struct task_row *task,
     return moves_task(connection, task, TASK_EVENT_INTERRUPT, why, err);
 }
 
-/* The first task whose lease ended before `now`: 1, or 0 if there is none. */
+/* A task whose lease is over: 1, or 0 if there is none. One that seems to last longer than any lease may was
+ * given before the clock was set back. */
 static int find_expired(struct connection *connection, int64_t now, struct task_row *ret_task,
                         struct err *err)
 {
@@ -92,11 +97,12 @@ static int find_expired(struct connection *connection, int64_t now, struct task_
     int rc =
         query_begin(&query, connection,
                     "SELECT " ROWS_TASK ROWS_TASK_FROM
-                    "WHERE k.state = 'claimed' AND k.lease_until_ms <= ? ORDER BY k.lease_until_ms LIMIT 1",
+                    "WHERE k.state = 'claimed' AND (k.lease_until_ms <= ? OR k.lease_until_ms > ?) LIMIT 1",
                     err);
     if (rc)
         return rc;
     query_bind_int(&query, now);
+    query_bind_int(&query, now + LEASE_MS_MAX);
     if ((rc = query_next(&query, err)) > 0)
         rows_read_task(&query, ret_task);
     query_end(&query);
@@ -177,30 +183,40 @@ int tasks_requeue_of_worker(struct store *store, const char *prefix, const struc
 #define NOT_SHARED                                                                                           \
     "AND NOT EXISTS (SELECT 1 FROM tasks o WHERE o.revision_id = k.revision_id AND o.state = 'claimed') "
 
-/* The first task of a sweep that never failed, and the one whose pause has been over for longest. */
-static const char FRESH[] =
-    "SELECT k.id, k.ordinal FROM tasks k INDEXED BY tasks_queue WHERE k.sweep_id = ?1 "
-    "AND k.state = 'queued' AND k.not_before_ms = 0 AND ?2 > 0 " NOT_SHARED "ORDER BY k.ordinal LIMIT 1";
-static const char PAUSED[] =
-    "SELECT k.id, k.ordinal FROM tasks k INDEXED BY tasks_queue WHERE k.sweep_id = ?1 "
-    "AND k.state = 'queued' AND k.not_before_ms > 0 AND k.not_before_ms <= ?2 " NOT_SHARED
-    "ORDER BY k.not_before_ms LIMIT 1";
+/* Each finds one task of sweep ?1 between two times: the first that never failed (0, 0), the one whose pause
+ * has been over for longest (1, now), and one whose pause is longer than any may be: the clock was set back.
+ */
+#define FIND_TASK                                                                                            \
+    "SELECT k.id, k.ordinal FROM tasks k INDEXED BY tasks_queue WHERE k.sweep_id = ?1 AND k.state = "        \
+    "'queued' "
 
-static int find_in_sweep(struct connection *connection, const char *sql, int64_t sweep_id, int64_t now,
-                         int64_t *ret_id, int64_t *ret_ordinal, struct err *err)
+static const char FRESH[] =
+    FIND_TASK "AND k.not_before_ms = ?2 AND ?2 = ?3 " NOT_SHARED "ORDER BY k.ordinal LIMIT 1";
+static const char PAUSED[] = FIND_TASK "AND k.not_before_ms >= ?2 AND k.not_before_ms <= ?3 " NOT_SHARED
+                                       "ORDER BY k.not_before_ms LIMIT 1";
+
+struct candidate {
+    int64_t id; /* 0: none */
+    int64_t ordinal;
+};
+
+static int find_in_sweep(struct connection *connection, const char *sql, int64_t sweep_id, int64_t from_ms,
+                         int64_t to_ms, struct candidate *ret_candidate, struct err *err)
 {
     struct query query;
     int rc = query_begin(&query, connection, sql, err);
     if (rc)
         return rc;
     query_bind_int(&query, sweep_id);
-    query_bind_int(&query, now);
+    query_bind_int(&query, from_ms);
+    query_bind_int(&query, to_ms);
+    *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
     if ((rc = query_next(&query, err)) > 0) {
-        *ret_id = query_int(&query);
-        *ret_ordinal = query_int(&query);
+        ret_candidate->id = query_int(&query);
+        ret_candidate->ordinal = query_int(&query);
     }
     query_end(&query);
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 /* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
@@ -208,13 +224,15 @@ static int find_in_sweep(struct connection *connection, const char *sql, int64_t
 static int next_in_sweep(struct connection *connection, int64_t sweep_id, int64_t now, int64_t *ret_id,
                          struct err *err)
 {
-    int64_t fresh = 0, fresh_ordinal = INT64_MAX, paused = 0, paused_ordinal = INT64_MAX;
-    int rc = find_in_sweep(connection, FRESH, sweep_id, now, &fresh, &fresh_ordinal, err);
-    if (rc >= 0)
-        rc = find_in_sweep(connection, PAUSED, sweep_id, now, &paused, &paused_ordinal, err);
-    if (rc < 0)
+    struct candidate fresh, paused;
+    int rc = find_in_sweep(connection, FRESH, sweep_id, 0, 0, &fresh, err);
+    if (!rc)
+        rc = find_in_sweep(connection, PAUSED, sweep_id, 1, now, &paused, err);
+    if (!rc && !fresh.id && !paused.id)
+        rc = find_in_sweep(connection, PAUSED, sweep_id, now + PAUSE_MS_MAX + 1, INT64_MAX, &paused, err);
+    if (rc)
         return rc;
-    *ret_id = paused_ordinal < fresh_ordinal ? paused : fresh;
+    *ret_id = paused.ordinal < fresh.ordinal ? paused.id : fresh.id;
     return *ret_id != 0;
 }
 

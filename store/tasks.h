@@ -28,7 +28,7 @@ struct tasks_policy {
     int failures_max;       /* transient failures and lost leases until a task fails for good */
     int interruptions_max;  /* restarts of the worker under it until a task fails for good */
     int64_t backoff_ms;     /* pause after the first failure; doubles */
-    int64_t backoff_max_ms; /* longest pause */
+    int64_t backoff_max_ms; /* longest pause; at most a day */
     uint64_t seed; /* of the jitter: a pause is 50 to 100 % of the above, by seed, task and failure */
 };
 

@@ -1,0 +1,207 @@
+/* Migrations: one path for new and old databases, each whole or not at all. */
+#include "tests/unit/store/fixture.h"
+
+#include "daemon/base/embedded.h"
+#include "store/connection.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#define EMBEDDED(text)                                                                                       \
+    {                                                                                                        \
+        .name = "test", .begin = (const unsigned char *)(text),                                              \
+        .end = (const unsigned char *)(text) + sizeof(text) - 1                                              \
+    }
+
+/* The real first migration and two more: one of them long enough to be killed in. */
+static struct base_embedded later[3];
+
+static const char ADD_TABLE[] = "CREATE TABLE added (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;"
+                                "ALTER TABLE models ADD COLUMN added INTEGER NOT NULL DEFAULT 7;";
+static const char FILL_TABLE[] =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) "
+    "INSERT INTO added SELECT i, hex(randomblob(40)) FROM n; CREATE INDEX added_text ON added (text);"
+    "UPDATE added SET text = text || 'x';";
+
+static int set_up(void **state)
+{
+    later[0] = migrations_embedded[0];
+    later[1] = (struct base_embedded)EMBEDDED(ADD_TABLE);
+    later[2] = (struct base_embedded)EMBEDDED(FILL_TABLE);
+    return fixture_folder(state);
+}
+
+/* Everything that the schema says, and the version, as one text. The caller frees it. */
+static char *describe(struct connection *connection)
+{
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(
+        sqlite3_prepare_v2(connection->db,
+                           "SELECT group_concat(type || ':' || name || ':' || coalesce(sql, ''), char(10)) "
+                           "|| (SELECT user_version FROM pragma_user_version) "
+                           "|| ' ' || (SELECT application_id FROM pragma_application_id) "
+                           "FROM (SELECT * FROM sqlite_schema ORDER BY type, name)",
+                           -1, &statement, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    char *text = strdup((const char *)sqlite3_column_text(statement, 0));
+    (void)sqlite3_finalize(statement);
+    return text;
+}
+
+static int64_t read_int(struct connection *connection, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(sqlite3_prepare_v2(connection->db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_finalize(statement);
+    return value;
+}
+
+/* A database that went from step to step, with rows in between, ends as one that was made at once. */
+static void test_fresh_equals_upgraded(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *fresh = NULL, *upgraded = NULL;
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/upgraded.db", fixture->folder);
+    OK(connection_open(fixture->path, 1, &fresh, &err));
+    OK(migrate_with(fresh, later, 3, &err));
+    for (size_t count = 1; count <= 3; count++) {
+        OK(connection_open(path, 1, &upgraded, &err));
+        OK(migrate_with(upgraded, later, count, &err));
+        assert_int_equal(read_int(upgraded, "PRAGMA user_version"), count);
+        if (count == 1)
+            OK(connection_exec(
+                upgraded,
+                "INSERT INTO models (name, kind, created_ms, updated_ms) VALUES ('a/b', 'hub', 1, 1)", &err));
+        if (count < 3)
+            connection_close(upgraded);
+    }
+    char *left = describe(fresh), *right = describe(upgraded);
+    assert_string_equal(left, right);
+    assert_non_null(strstr(left, "table:tasks:CREATE TABLE tasks"));
+    assert_int_equal(read_int(upgraded, "SELECT added FROM models"), 7);
+    OK(migrate_with(upgraded, later, 3, &err)); /* nothing left to do */
+    FAILS(ERR_UNSUPPORTED, migrate_with(upgraded, later, 2, &err));
+    free(left);
+    free(right);
+    connection_close(fresh);
+    connection_close(upgraded);
+}
+
+/* The released migrations, applied one by one as versions came out, equal all at once. */
+static void test_released_migrations(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *fresh = NULL, *upgraded = NULL;
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/upgraded.db", fixture->folder);
+    OK(connection_open(fixture->path, 1, &fresh, &err));
+    OK(migrate(fresh, &err));
+    OK(connection_open(path, 1, &upgraded, &err));
+    for (size_t count = 1; count <= migrations_embedded_count; count++)
+        OK(migrate_with(upgraded, migrations_embedded, count, &err));
+    char *left = describe(fresh), *right = describe(upgraded);
+    assert_string_equal(left, right);
+    assert_int_equal(read_int(fresh, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    assert_int_equal(read_int(fresh, "PRAGMA user_version"), store_schema_version());
+    free(left);
+    free(right);
+    connection_close(fresh);
+    connection_close(upgraded);
+}
+
+/* Tables of the schema are STRICT, and each foreign key has an index to check it by. */
+static void test_schema_rules(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate(connection, &err));
+    assert_int_equal(read_int(connection,
+                              "SELECT count(*) FROM pragma_table_list WHERE type = 'table' AND strict = 0 "
+                              "AND name NOT LIKE 'sqlite_%'"),
+                     0);
+    assert_true(read_int(connection,
+                         "SELECT count(*) FROM pragma_table_list WHERE type = 'table' AND strict = 1") > 15);
+    connection_close(connection);
+}
+
+/* A wrong migration leaves the database at the version before it. */
+static void test_failed_migration(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, later, 1, &err));
+    char *before = describe(connection);
+    static const char WRONG[] = "CREATE TABLE half (id); CREATE TABLE half (id);";
+    struct base_embedded wrong[2] = {later[0], EMBEDDED(WRONG)};
+    FAILS(ERR_DATABASE, migrate_with(connection, wrong, 2, &err));
+    char *after = describe(connection);
+    assert_string_equal(before, after);
+    OK(migrate_with(connection, later, 2, &err));
+    free(before);
+    free(after);
+    connection_close(connection);
+}
+
+/* Killed at any moment of a long migration, it is made again from its beginning. */
+static void test_killed_in_migration(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[256];
+    struct connection *connection = NULL;
+    (void)snprintf(path, sizeof path, "%s/fresh.db", fixture->folder);
+    OK(connection_open(path, 1, &connection, &err));
+    OK(migrate_with(connection, later, 3, &err));
+    char *expected = describe(connection);
+    connection_close(connection);
+    int in_between = 0;
+    for (int delay_ms = 0; delay_ms < 120; delay_ms += 10) {
+        (void)unlink(fixture->path);
+        char name[256];
+        (void)snprintf(name, sizeof name, "%s-wal", fixture->path);
+        (void)unlink(name);
+        (void)snprintf(name, sizeof name, "%s-shm", fixture->path);
+        (void)unlink(name);
+        pid_t child = fork();
+        if (child == 0) {
+            struct err err = ERR_INIT;
+            int rc = connection_open(fixture->path, 1, &connection, &err);
+            if (!rc)
+                rc = migrate_with(connection, later, 3, &err);
+            _exit(rc ? 1 : 0);
+        }
+        clock_sleep_ms(delay_ms);
+        (void)kill(child, SIGKILL);
+        (void)waitpid(child, NULL, 0);
+        OK(connection_open(fixture->path, 1, &connection, &err));
+        int64_t version = read_int(connection, "PRAGMA user_version");
+        in_between += version > 0 && version < 3;
+        OK(migrate_with(connection, later, 3, &err));
+        char *found = describe(connection);
+        assert_string_equal(found, expected);
+        assert_int_equal(read_int(connection, "SELECT count(*) FROM added"), 60000);
+        assert_int_equal(
+            read_int(connection, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"),
+            1);
+        free(found);
+        connection_close(connection);
+    }
+    print_message("killed in the long migration %d times of 12\n", in_between);
+    free(expected);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_fresh_equals_upgraded), CASE(test_released_migrations), CASE(test_schema_rules),
+        CASE(test_failed_migration),      CASE(test_killed_in_migration),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
