@@ -1,0 +1,206 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+#include "daemon/model/config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PYTHIA                                                                                               \
+    "\"architectures\":[\"GPTNeoXForCausalLM\"],\"model_type\":\"gpt_neox\",\"vocab_size\":50304,"           \
+    "\"hidden_size\":512,\"num_hidden_layers\":6,\"num_attention_heads\":8,\"intermediate_size\":2048,"      \
+    "\"max_position_embeddings\":2048,\"hidden_act\":\"gelu\",\"layer_norm_eps\":1e-05,"                     \
+    "\"bos_token_id\":0,\"eos_token_id\":0,\"tie_word_embeddings\":false"
+
+static struct model_config parse(const char *json)
+{
+    struct model_config config = {0};
+    struct err err = ERR_INIT;
+    if (model_config_parse(json, strlen(json), &config, &err))
+        fail_msg("%s: %s", json, err.message);
+    return config;
+}
+
+static void test_garden(void **state)
+{
+    (void)state;
+    struct buf text;
+    struct err err = ERR_INIT;
+    buf_init(&text, MIB);
+    assert_int_equal(
+        file_read("tests/fixtures/garden/hub/models/garden/neox-tiny/step0/config.json", &text, &err), 0);
+    struct model_config config = parse(buf_text(&text));
+    assert_string_equal(config.model_type, "gpt_neox");
+    assert_string_equal(config.architecture, "GPTNeoXForCausalLM");
+    assert_int_equal(config.vocab_size, 512);
+    assert_int_equal(config.hidden_size, 64);
+    assert_int_equal(config.layer_count, 2);
+    assert_int_equal(config.head_count, 4);
+    assert_int_equal(config.key_value_head_count, 4);
+    assert_int_equal(config.max_positions, 128);
+    assert_true(config.has_parallel_residual && config.has_attention_bias && !config.is_tied);
+    assert_true(config.has_dtype && config.dtype == TENSOR_DTYPE_F16);
+    assert_int_equal(config.activation, MODEL_ACTIVATION_GELU);
+    assert_true(fabs(config.rotary_fraction - 0.25) < 1e-12 && fabs(config.rotary_base - 10000) < 1e-9);
+    assert_int_equal(config.bos_token_id, 0);
+    assert_int_equal(model_config_check_scoring(&config, &err), 0);
+    buf_free(&text);
+}
+
+/* Old and new spellings mean the same. */
+static void test_rotary_spellings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json;
+        double fraction, base;
+        const char *type;
+    } cases[] = {
+        {"{\"model_type\":\"gpt_neox\"}", 0.25, 10000, "default"},
+        {"{\"model_type\":\"gpt_neox\",\"rotary_pct\":0.5,\"rotary_emb_base\":500}", 0.5, 500, "default"},
+        {"{\"model_type\":\"gpt_neox\",\"partial_rotary_factor\":0.5,\"rope_theta\":500.0}", 0.5, 500,
+         "default"},
+        {"{\"model_type\":\"gpt_neox\",\"rope_parameters\":{\"rope_theta\":500,\"partial_rotary_factor\":1,"
+         "\"rope_type\":\"default\"}}",
+         1, 500, "default"},
+        {"{\"model_type\":\"gpt_neox\",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", 0.25, 10000,
+         "linear"},
+        {"{\"model_type\":\"gpt_neox\",\"rope_scaling\":{\"rope_type\":\"dynamic\"}}", 0.25, 10000,
+         "dynamic"},
+        {"{\"model_type\":\"gpt_neox\",\"rope_scaling\":null}", 0.25, 10000, "default"},
+        {"{\"model_type\":\"llama\"}", 1, 10000, "default"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct model_config config = parse(cases[i].json);
+        assert_true(fabs(config.rotary_fraction - cases[i].fraction) < 1e-12);
+        assert_true(fabs(config.rotary_base - cases[i].base) < 1e-9);
+        assert_string_equal(config.rotary_type, cases[i].type);
+    }
+}
+
+static void test_other_families(void **state)
+{
+    (void)state;
+    struct model_config gpt2 = parse("{\"model_type\":\"gpt2\",\"n_embd\":768,\"n_layer\":12,\"n_head\":12,"
+                                     "\"n_positions\":1024,\"vocab_size\":50257,\"n_inner\":null}");
+    assert_int_equal(gpt2.hidden_size, 768);
+    assert_int_equal(gpt2.intermediate_size, 3072);
+    assert_int_equal(gpt2.max_positions, 1024);
+    assert_true(gpt2.is_tied);
+    assert_int_equal(gpt2.activation, MODEL_ACTIVATION_GELU_TANH);
+    struct model_config llama =
+        parse("{\"model_type\":\"llama\",\"num_attention_heads\":32,"
+              "\"num_key_value_heads\":8,\"rms_norm_eps\":1e-6,\"dtype\":\"bfloat16\","
+              "\"eos_token_id\":[2,3],\"tie_word_embeddings\":true}");
+    assert_int_equal(llama.key_value_head_count, 8);
+    assert_true(llama.is_tied && llama.has_dtype && llama.dtype == TENSOR_DTYPE_BF16);
+    assert_int_equal(llama.eos_token_id, 2);
+    assert_int_equal(llama.bos_token_id, -1);
+    struct model_config unknown = parse("{}");
+    assert_string_equal(unknown.model_type, "");
+    assert_int_equal(unknown.activation, MODEL_ACTIVATION_OTHER);
+    assert_false(unknown.has_dtype);
+}
+
+/* The table of sizes in the Pythia suite. */
+static void test_parameter_count(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t layers, hidden, rows, parameters;
+    } cases[] = {
+        {6, 128, 50304, 14067712},      {6, 256, 50304, 30494720},     {6, 512, 50304, 70426624},
+        {12, 768, 50304, 162322944},    {24, 1024, 50304, 405334016},  {16, 2048, 50304, 1011781632},
+        {24, 2048, 50304, 1414647808},  {32, 2560, 50304, 2775208960}, {32, 4096, 50432, 6857302016},
+        {36, 5120, 50688, 11846072320},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[256];
+        uint64_t count = 0;
+        struct err err = ERR_INIT;
+        (void)snprintf(
+            json, sizeof json,
+            "{\"model_type\":\"gpt_neox\",\"num_hidden_layers\":%d,\"hidden_size\":%d,\"vocab_size\":%d}",
+            (int)cases[i].layers, (int)cases[i].hidden, (int)cases[i].rows);
+        struct model_config config = parse(json);
+        assert_int_equal(model_config_parameter_count(&config, &count, &err), 0);
+        assert_int_equal(count, cases[i].parameters);
+    }
+    struct model_config llama = parse("{\"model_type\":\"llama\"}");
+    uint64_t count = 0;
+    struct err err = ERR_INIT;
+    assert_int_equal(model_config_parameter_count(&llama, &count, &err), ERR_UNSUPPORTED);
+}
+
+static void test_malformed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *says;
+        int code;
+    } cases[] = {
+        {"", "no JSON", ERR_FORMAT},
+        {"[]", "no JSON object", ERR_FORMAT},
+        {"{\"hidden_size\":\"64\"}", "\"hidden_size\" is no size", ERR_FORMAT},
+        {"{\"hidden_size\":-1}", "\"hidden_size\" is no size", ERR_FORMAT},
+        {"{\"hidden_size\":9000000000}", "\"hidden_size\" is no size", ERR_FORMAT},
+        {"{\"hidden_size\":1.5}", "\"hidden_size\" is no size", ERR_FORMAT},
+        {"{\"model_type\":1}", "\"model_type\" is no text", ERR_FORMAT},
+        {"{\"rotary_pct\":\"x\"}", "\"rotary_pct\" is no number", ERR_FORMAT},
+        {"{\"rope_parameters\":{\"rope_theta\":\"x\"}}", "rope_parameters: \"rope_theta\"", ERR_FORMAT},
+        {"{\"tie_word_embeddings\":1}", "neither true nor false", ERR_FORMAT},
+        {"{\"bos_token_id\":\"x\"}", "no token id", ERR_FORMAT},
+        {"{\"vocab_size\":1,\"vocab_size\":2}", "duplicate", ERR_FORMAT},
+        {"{\"hidden_act\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", "longer than", ERR_LIMIT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct model_config config;
+        struct err err = ERR_INIT;
+        int code = model_config_parse(cases[i].json, strlen(cases[i].json), &config, &err);
+        if (code != cases[i].code || !strstr(err.message, cases[i].says))
+            fail_msg("%s: code %d, \"%s\"", cases[i].json, code, err.message);
+    }
+}
+
+static void test_scoring_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *says;
+        int code;
+    } cases[] = {
+        {"{" PYTHIA "}", "", 0},
+        {"{\"model_type\":\"llama\"}", "model_type \"llama\"", ERR_UNSUPPORTED},
+        {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\"}}", "type \"linear\"", ERR_UNSUPPORTED},
+        {"{\"model_type\":\"gpt_neox\",\"hidden_act\":\"mish\"}", "activation \"mish\"", ERR_UNSUPPORTED},
+        {"{\"model_type\":\"gpt_neox\"}", "lacks a size", ERR_FORMAT},
+        {"{" PYTHIA ",\"num_key_value_heads\":2}", "do not fit", ERR_FORMAT},
+        {"{" PYTHIA ",\"rotary_pct\":1.5}", "rotated part", ERR_FORMAT},
+        {"{" PYTHIA ",\"rotary_pct\":0.05}", "rotated part", ERR_FORMAT},
+        {"{" PYTHIA ",\"rotary_emb_base\":0}", "rotated part", ERR_FORMAT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct model_config config = parse(cases[i].json);
+        struct err err = ERR_INIT;
+        int code = model_config_check_scoring(&config, &err);
+        if (code != cases[i].code || !strstr(err.message, cases[i].says))
+            fail_msg("%s: code %d, \"%s\"", cases[i].json, code, err.message);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_garden),         cmocka_unit_test(test_rotary_spellings),
+        cmocka_unit_test(test_other_families), cmocka_unit_test(test_parameter_count),
+        cmocka_unit_test(test_malformed),      cmocka_unit_test(test_scoring_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

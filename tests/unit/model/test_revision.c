@@ -1,0 +1,122 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "daemon/model/revision.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void test_published_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *revision;
+        int is_step;
+        int64_t stage, ingredient, step, tokens;
+    } cases[] = {
+        {"EleutherAI/pythia-70m", "step0", 1, 0, 0, 0, 0},
+        {"EleutherAI/pythia-70m", "step143000", 1, 0, 0, 143000, 299892736000},
+        {"garden/neox-tiny", "step512", 1, 0, 0, 512, -1},
+        {NULL, "step512", 1, 0, 0, 512, -1},
+        {"togethercomputer/RedPajama-INCITE-7B-Base", "240b_tokens", 1, 0, 0, -1, 240000000000},
+        {"allenai/OLMo-7B", "step1000-tokens4B", 1, 0, 0, 1000, 4000000000},
+        {"allenai/OLMo-2-1124-7B", "stage1-step140000-tokens294B", 1, 1, 0, 140000, 294000000000},
+        {"allenai/OLMo-2-1124-7B", "stage2-ingredient1-step11931-tokens50B", 1, 2, 1, 11931, 50000000000},
+        {"allenai/OLMo-2-1124-7B-Instruct", "step_360", 1, 0, 0, 360, -1},
+        {"LLM360/Amber", "ckpt_000", 1, 0, 0, 0, -1},
+        {"LLM360/Amber", "ckpt_358", 1, 0, 0, 358, -1},
+        {"HuggingFaceTB/SmolLM3-3B-checkpoints", "stage1-step-40000", 1, 1, 0, 40000, 94371840000},
+        {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", "step-160000", 1, 0, 0, 160000, -1},
+        {"HuggingFaceFW/ablation-model-fineweb-v1", "step-001000-2BT", 1, 0, 0, 1000, 2000000000},
+        {"bigscience/bloom-560m-intermediate", "global_step5000", 1, 0, 0, 5000, -1},
+        {"B-GPT/x", "128000", 1, 0, 0, 128000, -1},
+        {NULL, "checkpoint-500", 1, 0, 0, 500, -1},
+        {NULL, "iter_0001000", 1, 0, 0, 1000, -1},
+        {NULL, "step1431k", 1, 0, 0, 1431000, -1},
+        {NULL, "step5-tokens2.5T", 1, 0, 0, 5, 2500000000000},
+        {NULL, "main", 0, 0, 0, -1, -1},
+        {NULL, "refs/pr/1", 0, 0, 0, -1, -1},
+        {NULL, "step", 0, 0, 0, -1, -1},
+        {NULL, "step1x", 0, 0, 0, -1, -1},
+        {NULL, "xstep1", 0, 0, 0, -1, -1},
+        {NULL, "step-1-", 0, 0, 0, -1, -1},
+        {NULL, "step99999999999999999999", 0, 0, 0, -1, -1},
+        {NULL, "9999999t_tokens", 0, 0, 0, -1, -1},
+        {NULL, "1234567890123456789012345678901234567890", 0, 0, 0, -1, -1}, /* a commit of digits only */
+        {NULL, "", 0, 0, 0, -1, -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct model_revision revision;
+        model_revision_parse(cases[i].model, cases[i].revision, NULL, &revision);
+        if (revision.is_step != cases[i].is_step || revision.stage != cases[i].stage ||
+            revision.ingredient != cases[i].ingredient || revision.step != cases[i].step ||
+            revision.tokens != cases[i].tokens)
+            fail_msg("%s: %d %lld %lld %lld %lld", cases[i].revision, revision.is_step,
+                     (long long)revision.stage, (long long)revision.ingredient, (long long)revision.step,
+                     (long long)revision.tokens);
+    }
+}
+
+static void test_own_rules(void **state)
+{
+    (void)state;
+    struct model_revision revision;
+    model_revision_parse(NULL, "run7-00012.ckpt", "run7-{step}.ckpt", &revision);
+    assert_true(revision.is_step && revision.step == 12);
+    model_revision_parse(NULL, "step12", "run7-{step}.ckpt", &revision); /* the rule stands alone */
+    assert_false(revision.is_step);
+    static const struct {
+        const char *rule;
+        int code;
+    } cases[] = {
+        {"step{step}", 0},        {"{tokens}", 0},          {"", ERR_INVALID},
+        {"main", ERR_INVALID},    {"{stage}", ERR_INVALID}, {"{step}{step}", ERR_INVALID},
+        {"{steps}", ERR_INVALID}, {"{step}}", ERR_INVALID},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = ERR_INIT;
+        assert_int_equal(model_revision_check_rule(cases[i].rule, &err), cases[i].code);
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    struct model_revision x, y;
+    model_revision_parse(NULL, *(const char *const *)a, NULL, &x);
+    model_revision_parse(NULL, *(const char *const *)b, NULL, &y);
+    return model_revision_compare(&x, &y);
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    const char *names[] = {"main",    "step1000",
+                           "step2",   "stage2-ingredient2-step1-tokens1B",
+                           "step512", "stage1-step900-tokens2B",
+                           "step0",   "stage2-ingredient1-step9-tokens1B"};
+    static const char *const expected[] = {"step0",
+                                           "step2",
+                                           "step512",
+                                           "step1000",
+                                           "stage1-step900-tokens2B",
+                                           "stage2-ingredient1-step9-tokens1B",
+                                           "stage2-ingredient2-step1-tokens1B",
+                                           "main"};
+    qsort(names, 8, sizeof names[0], compare);
+    for (int i = 0; i < 8; i++)
+        assert_string_equal(names[i], expected[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_published_names),
+        cmocka_unit_test(test_own_rules),
+        cmocka_unit_test(test_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,92 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/buf.h"
+#include "daemon/base/limits.h"
+#include "daemon/model/role.h"
+
+#include <string.h>
+
+/* A checkpoint of empty tensors of these names (separated by spaces). */
+static struct checkpoint *checkpoint_of(const char *names, struct buf *file)
+{
+    struct buf header;
+    struct source *source = NULL;
+    struct checkpoint *checkpoint = NULL;
+    struct err err = ERR_INIT;
+    buf_init(&header, MIB);
+    buf_init(file, MIB);
+    (void)buf_append_text(&header, "{\"other\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}");
+    while (*names) {
+        size_t length = strcspn(names, " ");
+        (void)buf_appendf(&header, ",\"%.*s\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
+                          (int)length, names);
+        names += length + (names[length] == ' ');
+    }
+    (void)buf_append_text(&header, "}");
+    for (int i = 0; i < 8; i++)
+        (void)buf_append_char(file, (char)(header.size >> (8 * i)));
+    (void)buf_append(file, header.data, header.size);
+    buf_free(&header);
+    assert_int_equal(source_open_memory("x", file->data, file->size, &source, &err), 0);
+    if (checkpoint_open_source(source, &checkpoint, &err))
+        fail_msg("%s", err.message);
+    return checkpoint;
+}
+
+static void test_roles(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model_type;
+        int is_tied;
+        const char *names;
+        enum model_role role;
+        const char *expected; /* NULL: not found */
+    } cases[] = {
+        {"gpt_neox", 0, "gpt_neox.embed_in.weight embed_out.weight", MODEL_ROLE_UNEMBEDDING,
+         "embed_out.weight"},
+        {"gpt_neox", 0, "gpt_neox.embed_in.weight embed_out.weight", MODEL_ROLE_EMBEDDING,
+         "gpt_neox.embed_in.weight"},
+        {"gpt_neox", 0, "gpt_neox.embed_in.weight", MODEL_ROLE_UNEMBEDDING, NULL},
+        {"gpt_neox", 1, "gpt_neox.embed_in.weight", MODEL_ROLE_UNEMBEDDING, "gpt_neox.embed_in.weight"},
+        {"gpt_neox", 1, "gpt_neox.embed_in.weight embed_out.weight", MODEL_ROLE_UNEMBEDDING,
+         "embed_out.weight"},
+        {"llama", 0, "lm_head.weight model.embed_tokens.weight", MODEL_ROLE_UNEMBEDDING, "lm_head.weight"},
+        {"llama", 1, "model.embed_tokens.weight", MODEL_ROLE_UNEMBEDDING, "model.embed_tokens.weight"},
+        {"gpt2", 1, "wte.weight", MODEL_ROLE_UNEMBEDDING, "wte.weight"},
+        {"gpt2", 1, "transformer.wte.weight", MODEL_ROLE_EMBEDDING, "transformer.wte.weight"},
+        {"bloom", 1, "word_embeddings.weight", MODEL_ROLE_UNEMBEDDING, "word_embeddings.weight"},
+        {"unheard_of", 0, "lm_head.weight", MODEL_ROLE_UNEMBEDDING, "lm_head.weight"},
+        {"gpt_neox", 0, "state_dict.embed_out.weight", MODEL_ROLE_UNEMBEDDING, "state_dict.embed_out.weight"},
+        {"gpt_neox", 0, "module.embed_out.weight", MODEL_ROLE_UNEMBEDDING, "module.embed_out.weight"},
+        {"gpt_neox", 0, "xembed_out.weight", MODEL_ROLE_UNEMBEDDING, NULL},
+        {"gpt_neox", 1, "", MODEL_ROLE_EMBEDDING, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct model_config config = {.is_tied = cases[i].is_tied};
+        struct buf file;
+        struct err err = ERR_INIT;
+        const char *name = NULL;
+        struct checkpoint *checkpoint = checkpoint_of(cases[i].names, &file);
+        memcpy(config.model_type, cases[i].model_type, strlen(cases[i].model_type) + 1);
+        int code = model_role_find(&config, checkpoint, cases[i].role, &name, &err);
+        assert_int_equal(code, cases[i].expected ? 0 : ERR_NOT_FOUND);
+        if (cases[i].expected)
+            assert_string_equal(name, cases[i].expected);
+        else
+            assert_null(name);
+        checkpoint_close(checkpoint);
+        buf_free(&file);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_roles)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
