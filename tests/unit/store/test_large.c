@@ -1,0 +1,245 @@
+/* Large values: exact distributions, columns and samples come back as they went in. */
+#include "tests/unit/store/fixture.h"
+
+#include "store/blob.h"
+
+#define COLUMNS 8
+#define SAMPLE 100
+
+static uint64_t *make_counts(uint64_t seed)
+{
+    uint64_t *counts = calloc(DISTRIBUTION_CODES, sizeof *counts);
+    for (size_t i = 0; i < DISTRIBUTION_CODES; i += 1 + (i * seed) % 7)
+        counts[i] = (i + 1) * seed;
+    counts[0] = seed;
+    counts[DISTRIBUTION_CODES - 1] = UINT64_MAX;
+    return counts;
+}
+
+static void claim(struct fixture *fixture, struct task_lease *lease)
+{
+    struct task_row task;
+    fixture_claim(fixture, "a", &task);
+    task_lease_of(&task, lease);
+}
+
+struct large {
+    uint64_t *counts[2]; /* raw of all rows, centred of the tokens */
+    double mean[COLUMNS], bimodality[COLUMNS];
+    float values[SAMPLE];
+    struct distribution_row distributions[2];
+    struct columns_row columns;
+    struct sample_row sample;
+};
+
+static void make_large(struct large *large, struct fixture_result *made, uint64_t seed)
+{
+    *large = (struct large){0};
+    for (int i = 0; i < 2; i++) {
+        large->counts[i] = make_counts(seed + (uint64_t)i);
+        large->distributions[i] = (struct distribution_row){.row_set = i ? ROW_SET_TOKENS : ROW_SET_ALL,
+                                                            .token_rows = i ? 50 : 0,
+                                                            .is_centred = i,
+                                                            .definition = 1,
+                                                            .code = "float16",
+                                                            .counts = large->counts[i]};
+    }
+    for (int i = 0; i < COLUMNS; i++) {
+        large->mean[i] = (double)seed + i / 3.0;
+        large->bimodality[i] = -(double)i / 7.0;
+    }
+    for (int i = 0; i < SAMPLE; i++)
+        large->values[i] = (float)seed / (float)(i + 1);
+    large->values[3] = (float)NAN;
+    large->values[4] = -INFINITY;
+    large->columns = (struct columns_row){
+        .definition = 1, .columns = COLUMNS, .mean = large->mean, .bimodality = large->bimodality};
+    large->sample = (struct sample_row){.definition = 1, .seed = 9, .count = SAMPLE, .values = large->values};
+    made->tensor.distributions = large->distributions;
+    made->tensor.distribution_count = 2;
+    made->tensor.columns = &large->columns;
+    made->tensor.columns_count = 1;
+    made->tensor.samples = &large->sample;
+    made->tensor.sample_count = 1;
+}
+
+static void free_large(struct large *large)
+{
+    free(large->counts[0]);
+    free(large->counts[1]);
+}
+
+struct seen {
+    int count;
+    struct large *large; /* of the revisions step0 and step1 */
+};
+
+static int check_distribution(void *context, const struct revision_row *revision,
+                              const struct distribution_row *row)
+{
+    struct seen *seen = context;
+    assert_int_equal(revision->step, seen->count);
+    assert_int_equal(row->is_centred, 1);
+    assert_string_equal(row->code, "float16");
+    assert_memory_equal(row->counts, seen->large[seen->count].counts[1],
+                        DISTRIBUTION_CODES * sizeof *row->counts);
+    seen->count++;
+    return 0;
+}
+
+static int check_columns(void *context, const struct revision_row *revision, const struct columns_row *row)
+{
+    struct seen *seen = context;
+    assert_int_equal(revision->step, seen->count);
+    assert_int_equal(row->columns, COLUMNS);
+    assert_memory_equal(row->mean, seen->large[seen->count].mean, sizeof seen->large->mean);
+    assert_memory_equal(row->bimodality, seen->large[seen->count].bimodality, sizeof seen->large->bimodality);
+    seen->count++;
+    return 0;
+}
+
+static int check_one_columns(void *context, const struct columns_row *row)
+{
+    assert_memory_equal(row->mean, context, COLUMNS * sizeof *row->mean);
+    return 0;
+}
+
+static int check_sample(void *context, const struct revision_row *revision, const struct sample_row *row)
+{
+    struct seen *seen = context;
+    assert_int_equal(revision->step, seen->count);
+    assert_memory_equal(row->values, seen->large[seen->count].values, sizeof seen->large->values);
+    seen->count++;
+    return 0;
+}
+
+static void test_there_and_back(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4], size = 0;
+    struct task_lease lease;
+    struct content_row content;
+    struct large large[2];
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 3, ids);
+    (void)fixture_sweep(fixture, ids, 3, 0);
+    for (int i = 0; i < 2; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "step%d", i);
+        fixture_result(made, name, i);
+        make_large(&large[i], made, (uint64_t)i + 3);
+        claim(fixture, &lease);
+        OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    }
+    (void)fixture_measure(fixture, "without", 1);
+    OK(contents_find(fixture->store, &made->tensor.content, &content, &err));
+    uint64_t *counts = calloc(DISTRIBUTION_CODES, sizeof *counts);
+    struct distribution_row key = {.definition = 1}, row;
+    OK(distributions_find(fixture->store, content.id, &key, counts, &row, &err));
+    assert_memory_equal(counts, large[1].counts[0], DISTRIBUTION_CODES * sizeof *counts);
+    assert_ptr_equal(row.counts, counts);
+    OK(distributions_exists(fixture->store, content.id, &key, &size, &err));
+    assert_true(size > 0);
+    key.is_centred = 1;
+    FAILS(ERR_NOT_FOUND, distributions_find(fixture->store, content.id, &key, counts, &row, &err));
+    FAILS(ERR_NOT_FOUND, distributions_exists(fixture->store, content.id, &key, &size, &err));
+    key.row_set = ROW_SET_TOKENS;
+    key.token_rows = 50;
+    struct seen seen = {.large = large};
+    OK(distributions_list(fixture->store, fixture->model_id, TENSOR, &key, NULL, 10, check_distribution,
+                          &seen, &err));
+    assert_int_equal(seen.count, 2);
+    seen.count = 0;
+    OK(columns_list(fixture->store, fixture->model_id, TENSOR, 0, NULL, 10, check_columns, &seen, &err));
+    assert_int_equal(seen.count, 2);
+    OK(columns_find(fixture->store, content.id, 0, 1, check_one_columns, large[1].mean, &err));
+    FAILS(ERR_NOT_FOUND, columns_find(fixture->store, content.id, 50, 1, check_one_columns, NULL, &err));
+    seen.count = 0;
+    OK(samples_list(fixture->store, fixture->model_id, TENSOR, 1, 9, SAMPLE, NULL, 1, check_sample, &seen,
+                    &err));
+    assert_int_equal(seen.count, 1);
+    free(counts);
+    free_large(&large[0]);
+    free_large(&large[1]);
+    free(made);
+}
+
+/* Retention: what no current revision has loses its large values, and only those. */
+static void test_prune(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3], count = 0, size = 0;
+    struct task_lease lease;
+    struct content_row contents[2];
+    struct revision_row moved;
+    struct distribution_row key = {.definition = 1};
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    for (int i = 0; i < 2; i++) {
+        struct large large;
+        fixture_result(made, i ? "b" : "a", i);
+        make_large(&large, made, 5);
+        claim(fixture, &lease);
+        OK(tasks_record(fixture->store, &lease, &made->result, &err));
+        OK(contents_find(fixture->store, &made->tensor.content, &contents[i], &err));
+        free_large(&large);
+    }
+    OK(distributions_prune(fixture->store, 10, &count, &err));
+    assert_int_equal(count, 0);
+    fixture_revision(&moved, 0, "moved");
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
+    OK(distributions_prune(fixture->store, 10, &count, &err));
+    assert_int_equal(count, 1);
+    FAILS(ERR_NOT_FOUND, distributions_exists(fixture->store, contents[0].id, &key, &size, &err));
+    OK(distributions_exists(fixture->store, contents[1].id, &key, &size, &err));
+    free(made);
+}
+
+/* Damaged bytes are told as such, whatever they are. */
+static void test_damaged_blobs(void **state)
+{
+    (void)state;
+    uint64_t *counts = make_counts(3), *back = calloc(DISTRIBUTION_CODES, sizeof *back);
+    struct blob blob;
+    blob_init(&blob);
+    OK(blob_encode_counts(counts, DISTRIBUTION_CODES, &blob, &err));
+    OK(blob_decode_counts(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, back,
+                          DISTRIBUTION_CODES, &err));
+    assert_memory_equal(counts, back, DISTRIBUTION_CODES * sizeof *back);
+    FAILS(ERR_UNSUPPORTED, blob_decode_counts(blob.data.data, blob.data.size, 2, blob.size_raw, back,
+                                              DISTRIBUTION_CODES, &err));
+    FAILS(ERR_DATABASE, blob_decode_counts(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw - 1,
+                                           back, DISTRIBUTION_CODES, &err));
+    FAILS(ERR_DATABASE, blob_decode_counts(blob.data.data, blob.data.size, BLOB_ENCODING, -1, back,
+                                           DISTRIBUTION_CODES, &err));
+    FAILS(ERR_DATABASE,
+          blob_decode_counts(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, back, 1000, &err));
+    FAILS(ERR_DATABASE, blob_decode_counts(blob.data.data, blob.data.size / 2, BLOB_ENCODING, blob.size_raw,
+                                           back, DISTRIBUTION_CODES, &err));
+    FAILS(ERR_DATABASE,
+          blob_decode_reals(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, back, 7, 8, &err));
+    blob_free(&blob);
+    /* An empty distribution and an empty array are fine. */
+    blob_init(&blob);
+    memset(counts, 0, DISTRIBUTION_CODES * sizeof *counts);
+    OK(blob_encode_counts(counts, DISTRIBUTION_CODES, &blob, &err));
+    OK(blob_decode_counts(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, back,
+                          DISTRIBUTION_CODES, &err));
+    assert_memory_equal(counts, back, DISTRIBUTION_CODES * sizeof *back);
+    blob_free(&blob);
+    free(counts);
+    free(back);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_there_and_back),
+        CASE(test_prune),
+        cmocka_unit_test(test_damaged_blobs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
