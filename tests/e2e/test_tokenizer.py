@@ -162,6 +162,9 @@ def part(rng: random.Random, added: list[str]) -> bytes:
     if kind == 6:
         token = rng.choice(added)
         return (rng.choice(["", "a", " "]) + token + rng.choice(["", "b", " "])).encode()
+    if kind == 7 and rng.randrange(2):  # added tokens and white space
+        parts = [rng.choice([rng.choice(added), " ", "\t\n", "\n", "a", "\u2003"]) for _ in range(6)]
+        return "".join(parts).encode()
     if kind == 7:  # pieces of an added token
         token = rng.choice(added).encode()
         return token[: rng.randint(0, len(token))]
@@ -278,6 +281,8 @@ def flags(tokenizer: dict[str, Any]) -> None:
         {"id": 1005, **added_token("e\u0301t", normalized=True)},
         {"id": 1006, **added_token("\u212bx", normalized=False, special=True)},
         {"id": 1007, **added_token("the", single_word=True, lstrip=True, normalized=True)},
+        {"id": 1008, **added_token("\t\n")},  # white space that <right> may have taken already
+        {"id": 1009, **added_token(" \n", single_word=True)},
     ]
 
 
