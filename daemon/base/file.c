@@ -99,6 +99,8 @@ out:
 
 int file_make_folders(const char *path, mode_t mode, struct err *err)
 {
+    if (!path[0])
+        return err_set(err, ERR_INVALID, "the name of a folder is empty");
     char *copy = strdup(path);
     if (!copy)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);

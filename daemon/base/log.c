@@ -6,8 +6,12 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
+
+#define VALUE_BYTES_MAX (4 * KIB) /* longer ones are cut, so that no line is lost */
+#define LINE_BYTES_MAX (1 * MIB)
 
 static _Atomic int current_level = LOG_LEVEL_INFO;
 static _Atomic int current_format = LOG_FORMAT_TEXT;
@@ -31,30 +35,54 @@ int log_parse_level(const char *text, enum log_level *level)
     return 0;
 }
 
-/* A JSON string; it is also how text values with spaces or quotes are written. */
+/* The bytes of the well-formed UTF-8 character at `p` (RFC 3629), 0 if there is none. */
+static size_t character_size(const unsigned char *p)
+{
+    size_t size = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : 4;
+    if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < size; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return size;
+}
+
+/* A JSON string; it is also how text values with spaces or quotes are written. Control characters are
+ * escaped, also those beyond ASCII; a byte that is not UTF-8 becomes U+FFFD. */
 static void append_quoted(struct buf *line, const char *text)
 {
+    const unsigned char *p = (const unsigned char *)text;
     (void)buf_append_char(line, '"');
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+    while (*p && p < (const unsigned char *)text + VALUE_BYTES_MAX) {
+        size_t size = character_size(p);
         if (*p == '"' || *p == '\\')
             (void)buf_appendf(line, "\\%c", *p);
         else if (*p < 0x20 || *p == 0x7f)
             (void)buf_appendf(line, "\\u%04x", *p);
+        else if (size == 2 && p[0] == 0xc2 && p[1] < 0xa0)
+            (void)buf_appendf(line, "\\u%04x", p[1]);
+        else if (size)
+            (void)buf_append(line, p, size);
         else
-            (void)buf_append_char(line, (char)*p);
+            (void)buf_append_text(line, "\\ufffd");
+        p += size ? size : 1;
     }
-    (void)buf_append_char(line, '"');
+    (void)buf_append_text(line, *p ? "...\"" : "\"");
 }
 
 static int is_plain(const char *text)
 {
-    if (!*text)
-        return 0;
-    for (; *text; text++) {
-        if ((unsigned char)*text <= ' ' || *text == '"' || *text == '=' || *text == '\\' || *text == 0x7f)
+    size_t size = 0;
+    for (; text[size]; size++) {
+        unsigned char c = (unsigned char)text[size];
+        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7f || size == VALUE_BYTES_MAX)
             return 0;
     }
-    return 1;
+    return size > 0;
 }
 
 static void append_value(struct buf *line, const struct log_field *field, int as_json)
@@ -84,7 +112,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     int as_json = atomic_load(&current_format) == LOG_FORMAT_JSON;
     char now[CLOCK_TEXT_SIZE];
     struct buf line;
-    buf_init(&line, 64 * KIB);
+    buf_init(&line, LINE_BYTES_MAX);
     clock_format(clock_wall_ms(), now, sizeof now);
     if (as_json) {
         (void)buf_appendf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":", now, level_names[level]);

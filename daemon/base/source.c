@@ -40,12 +40,12 @@ void source_close(struct source *source)
         source->ops->close(source);
 }
 
-/* -- Memory and mapped files: the same object, which may own a mapping ------------------------------- */
+/* -- Memory and files: the same object, which may own a file and its mapping -------------------------- */
 
 struct memory_source {
     struct source source;
     const unsigned char *data;
-    int is_mapped;
+    int fd; /* of a file, which `data` maps; -1 for memory */
     char name[];
 };
 
@@ -57,6 +57,28 @@ static int memory_read(struct source *source, uint64_t offset, void *data, size_
     return 0;
 }
 
+/* By the descriptor and not from the mapping: a file that someone cuts short meanwhile (a trainer that saves
+ * again) is then an error of this read, where touching the mapping would kill the process. */
+static int file_source_read(struct source *source, uint64_t offset, void *data, size_t size, struct err *err)
+{
+    const struct memory_source *file = (struct memory_source *)source;
+    unsigned char *place = data;
+    while (size) {
+        ssize_t got = pread(file->fd, place, size, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_set_errno(err, errno, "%s: cannot read", source->name);
+        if (got == 0)
+            return err_set(err, ERR_FORMAT, "%s: truncated: it was cut short to %" PRIu64 " bytes meanwhile",
+                           source->name, offset);
+        place += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return 0;
+}
+
 static const void *memory_map(struct source *source)
 {
     return ((struct memory_source *)source)->data;
@@ -65,13 +87,22 @@ static const void *memory_map(struct source *source)
 static void memory_close(struct source *source)
 {
     struct memory_source *memory = (struct memory_source *)source;
-    if (memory->is_mapped)
-        (void)munmap((void *)(uintptr_t)memory->data, (size_t)source->size_bytes);
+    if (memory->fd >= 0) {
+        if (memory->data)
+            (void)munmap((void *)(uintptr_t)memory->data, (size_t)source->size_bytes);
+        (void)close(memory->fd);
+    }
     free(memory);
 }
 
 static const struct source_ops memory_ops = {
     .read = memory_read,
+    .map = memory_map,
+    .close = memory_close,
+};
+
+static const struct source_ops file_ops = {
+    .read = file_source_read,
     .map = memory_map,
     .close = memory_close,
 };
@@ -83,7 +114,7 @@ int source_open_memory(const char *name, const void *data, size_t size, struct s
     struct memory_source *memory = malloc(sizeof *memory + name_size);
     if (!memory)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);
-    *memory = (struct memory_source){.data = data};
+    *memory = (struct memory_source){.data = data, .fd = -1};
     memcpy(memory->name, name, name_size);
     memory->source = (struct source){.ops = &memory_ops, .name = memory->name, .size_bytes = size};
     *ret_source = &memory->source;
@@ -94,8 +125,9 @@ int source_open_file(const char *path, struct source **ret_source, struct err *e
 {
     void *data = MAP_FAILED;
     struct stat status = {0};
+    struct source *source = NULL;
     int code;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a named pipe would wait for its writer */
     if (fd < 0)
         return err_set_errno(err, errno, "%s: cannot open", path);
     if (fstat(fd, &status) != 0) {
@@ -113,12 +145,13 @@ int source_open_file(const char *path, struct source **ret_source, struct err *e
             goto out;
         }
     }
-    code =
-        source_open_memory(path, data == MAP_FAILED ? NULL : data, (size_t)status.st_size, ret_source, err);
+    code = source_open_memory(path, data == MAP_FAILED ? NULL : data, (size_t)status.st_size, &source, err);
     if (code)
         goto out;
-    ((struct memory_source *)*ret_source)->is_mapped = data != MAP_FAILED;
-    data = MAP_FAILED; /* now owned by the source */
+    source->ops = &file_ops;
+    ((struct memory_source *)source)->fd = fd;
+    *ret_source = source;
+    return 0;
 out:
     if (data != MAP_FAILED)
         (void)munmap(data, (size_t)status.st_size);

@@ -42,7 +42,8 @@ const void *source_map(struct source *source);
 /* Frees the source. NULL is allowed. */
 void source_close(struct source *source);
 
-/* Opens a local regular file, mapped read-only. The caller closes *ret_source. */
+/* Opens a local regular file, which is also mapped. A read past what is left of a file that was cut short is
+ * ERR_FORMAT; the mapping has no such defence. The caller closes *ret_source. */
 int source_open_file(const char *path, struct source **ret_source, struct err *err);
 
 /* A source over bytes that the caller keeps alive (tests, fuzzers, small downloads). `name` is copied. */

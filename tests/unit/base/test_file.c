@@ -1,0 +1,251 @@
+#include "tests/unit/base/fixture.h"
+
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static size_t count_entries(const char *folder)
+{
+    size_t count = 0;
+    DIR *directory = opendir(folder);
+    assert_non_null(directory);
+    while (readdir(directory))
+        count++;
+    (void)closedir(directory);
+    return count - 2;
+}
+
+static void test_read_is_bounded(void **state)
+{
+    static const size_t sizes[] = {0, 1, 64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 200000};
+    const char *path = fixture_path(*state, "data");
+    char *data = malloc(200000);
+    assert_non_null(data);
+    for (size_t i = 0; i < 200000; i++)
+        data[i] = (char)(i * 31 >> 3);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        struct buf buf;
+        fixture_write(path, data, sizes[i]);
+        buf_init(&buf, sizes[i]);
+        OK(file_read(path, &buf, &err));
+        assert_int_equal(buf.size, sizes[i]);
+        if (sizes[i])
+            assert_memory_equal(buf.data, data, sizes[i]);
+        buf_free(&buf);
+        if (sizes[i] == 0)
+            continue;
+        buf_init(&buf, sizes[i] - 1);
+        FAILS(ERR_LIMIT, path, file_read(path, &buf, &err));
+        buf_free(&buf);
+    }
+    free(data);
+}
+
+static void test_read_appends(void **state)
+{
+    const char *path = fixture_path(*state, "data");
+    struct buf buf;
+    buf_init(&buf, 100);
+    fixture_write_text(path, "world");
+    (void)buf_append_text(&buf, "hello ");
+    OK(file_read(path, &buf, &err));
+    assert_string_equal(buf_text(&buf), "hello world");
+    buf_free(&buf);
+}
+
+static void test_read_failures(void **state)
+{
+    struct buf buf;
+    buf_init(&buf, 100);
+    FAILS(ERR_NOT_FOUND, "absent: cannot open", file_read(fixture_path(*state, "absent"), &buf, &err));
+    FAILS(ERR_IO, "cannot read", file_read(*state, &buf, &err)); /* a folder */
+    assert_int_equal(buf.size, 0);
+    buf_free(&buf);
+}
+
+static void test_write_replaces_whole(void **state)
+{
+    const char *path = fixture_path(*state, "address");
+    struct stat status;
+    struct buf buf;
+    OK(file_write_atomic(path, "a long first content", 20, 0600, &err));
+    OK(file_write_atomic(path, "short", 5, 0644, &err));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0644);
+    assert_int_equal(status.st_size, 5);
+    buf_init(&buf, 100);
+    OK(file_read(path, &buf, &err));
+    assert_string_equal(buf_text(&buf), "short");
+    buf_free(&buf);
+    OK(file_write_atomic(path, "", 0, 0644, &err));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, 0);
+    assert_int_equal(count_entries(*state), 1); /* no temporary file is left */
+}
+
+/* A reader that opened the file before keeps the old content: the file is replaced, not written over. */
+static void test_write_leaves_old_readers_alone(void **state)
+{
+    const char *path = fixture_path(*state, "data");
+    char text[16] = "";
+    fixture_write_text(path, "old");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    OK(file_write_atomic(path, "new", 3, 0600, &err));
+    assert_int_equal(read(fd, text, sizeof text), 3);
+    assert_string_equal(text, "old");
+    (void)close(fd);
+}
+
+static void test_write_failures_leave_nothing(void **state)
+{
+    const char *folder = *state;
+    FAILS(ERR_NOT_FOUND, "no/such/file",
+          file_write_atomic(fixture_path(folder, "no/such/file"), "x", 1, 0600, &err));
+    assert_int_equal(mkdir(fixture_path(folder, "taken"), 0700), 0);
+    fixture_write_text(fixture_path(folder, "taken/inside"), "x");
+    FAILS(ERR_IO, "taken", file_write_atomic(fixture_path(folder, "taken"), "x", 1, 0600, &err));
+    assert_int_equal(count_entries(folder), 1);
+}
+
+static void test_make_folders(void **state)
+{
+    const char *folder = *state;
+    struct stat status;
+    OK(file_make_folders(fixture_path(folder, "a/b/c"), 0700, &err));
+    OK(file_make_folders(fixture_path(folder, "a/b/c"), 0700, &err));
+    OK(file_make_folders(fixture_path(folder, "a//b/d/"), 0700, &err));
+    assert_int_equal(stat(fixture_path(folder, "a/b/c"), &status), 0);
+    assert_true(S_ISDIR(status.st_mode));
+    assert_true(file_exists(fixture_path(folder, "a/b/d")));
+    OK(file_make_folders("/", 0700, &err));
+    assert_int_equal(symlink("a", fixture_path(folder, "link")), 0);
+    OK(file_make_folders(fixture_path(folder, "link/e"), 0700, &err));
+    assert_true(file_exists(fixture_path(folder, "a/e")));
+
+    fixture_write_text(fixture_path(folder, "a/file"), "x");
+    FAILS(ERR_IO, "a/file: exists and is not a folder",
+          file_make_folders(fixture_path(folder, "a/file"), 0700, &err));
+    FAILS(ERR_IO, "a/file: exists and is not a folder",
+          file_make_folders(fixture_path(folder, "a/file/b"), 0700, &err));
+    assert_int_equal(symlink("nowhere", fixture_path(folder, "dangling")), 0);
+    FAILS(ERR_IO, "dangling: exists and is not a folder",
+          file_make_folders(fixture_path(folder, "dangling"), 0700, &err));
+    FAILS(ERR_INVALID, "empty", file_make_folders("", 0700, &err));
+}
+
+static void test_exists(void **state)
+{
+    const char *folder = *state;
+    assert_true(file_exists(folder));
+    assert_false(file_exists(fixture_path(folder, "x")));
+    assert_int_equal(symlink("nowhere", fixture_path(folder, "x")), 0);
+    assert_false(file_exists(fixture_path(folder, "x"))); /* a link to nothing */
+}
+
+static void check_text(char *made, const char *expected)
+{
+    assert_non_null(made);
+    assert_string_equal(made, expected);
+    free(made);
+}
+
+static void test_join(void **state)
+{
+    (void)state;
+    check_text(file_join("/a", "b"), "/a/b");
+    check_text(file_join("/a/", "b"), "/a/b");
+    check_text(file_join("/", "b"), "/b");
+    check_text(file_join("", "b"), "/b");
+    check_text(file_join("a", "b/c"), "a/b/c");
+}
+
+/* What Python's expandvars(expanduser(path)) gives. */
+static void test_expand(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"~", "/home/me"},
+        {"~/x", "/home/me/x"},
+        {"~other/x", "~other/x"},
+        {"a~/x", "a~/x"},
+        {"/~", "/~"},
+        {"$ONE", "1"},
+        {"${ONE}", "1"},
+        {"${ONE}2", "12"},
+        {"$ONE2", "$ONE2"},
+        {"$ONE/$ONE", "1/1"},
+        {"$NONE/x", "$NONE/x"},
+        {"${NONE}", "${NONE}"},
+        {"${ONE", "${ONE"},
+        {"${}", "${}"},
+        {"$", "$"},
+        {"$$ONE", "$1"},
+        {"a$", "a$"},
+        {"$LOOP", "$LOOP$ONE"},
+        {"$EMPTY/x", "/x"},
+        {"", ""},
+    };
+    assert_int_equal(setenv("HOME", "/home/me", 1), 0);
+    assert_int_equal(setenv("ONE", "1", 1), 0);
+    assert_int_equal(setenv("LOOP", "$LOOP$ONE", 1), 0); /* values are not expanded again */
+    assert_int_equal(setenv("EMPTY", "", 1), 0);
+    (void)unsetenv("NONE");
+    (void)unsetenv("ONE2");
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        check_text(file_expand(cases[i][0]), cases[i][1]);
+    (void)unsetenv("HOME");
+    check_text(file_expand("~/x"), "~/x");
+}
+
+static void test_safe_relative(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "config.json", "a/b/c.safetensors", ".hidden",      "..a", "a..", "...",
+        "a/...b",      "with blank",        "\xc3\xa9.bin",
+    };
+    static const char *const bad[] = {
+        "",     "/",       "/etc/passwd", "..",   ".",      "../x",   "a/../b",    "a/..",
+        "./a",  "a/./b",   "a/.",         "a//b", "a/",     "//",     "a\\b",      "..\\x",
+        "a\nb", "a\x1b[m", "a\x7f",       "\x01", "a/b/..", "../../", "a/../../b", "\ta",
+    };
+    char name[LIMIT_FILE_NAME_BYTES + 2];
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        if (!file_is_safe_relative(good[i]))
+            fail_msg("\"%s\" is refused", good[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        if (file_is_safe_relative(bad[i]))
+            fail_msg("\"%s\" is taken", bad[i]);
+    }
+    memset(name, 'x', sizeof name);
+    name[LIMIT_FILE_NAME_BYTES] = 0;
+    assert_true(file_is_safe_relative(name));
+    name[LIMIT_FILE_NAME_BYTES] = 'x';
+    name[LIMIT_FILE_NAME_BYTES + 1] = 0;
+    assert_false(file_is_safe_relative(name));
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, fixture_make_folder, fixture_remove_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(test_read_is_bounded),
+        IN_FOLDER(test_read_appends),
+        IN_FOLDER(test_read_failures),
+        IN_FOLDER(test_write_replaces_whole),
+        IN_FOLDER(test_write_leaves_old_readers_alone),
+        IN_FOLDER(test_write_failures_leave_nothing),
+        IN_FOLDER(test_make_folders),
+        IN_FOLDER(test_exists),
+        cmocka_unit_test(test_join),
+        cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_safe_relative),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,111 @@
+#include "tests/unit/base/fixture.h"
+
+#include "daemon/base/source.h"
+
+#include <sys/stat.h>
+
+static void check_ranges(struct source *source, const char *name)
+{
+    char data[16];
+    assert_int_equal(source->size_bytes, 10);
+    assert_string_equal(source->name, name);
+    memset(data, '#', sizeof data);
+    OK(source_read(source, 0, data, 10, &err));
+    assert_memory_equal(data, "0123456789######", 16);
+    OK(source_read(source, 3, data, 4, &err));
+    assert_memory_equal(data, "3456", 4);
+    OK(source_read(source, 10, data, 0, &err));
+    OK(source_read(source, 9, data, 1, &err));
+    memset(data, '#', sizeof data);
+    FAILS(ERR_FORMAT, name, source_read(source, 9, data, 2, &err));
+    FAILS(ERR_FORMAT, "truncated", source_read(source, 0, data, 11, &err));
+    FAILS(ERR_FORMAT, "truncated", source_read(source, 11, data, 0, &err));
+    FAILS(ERR_FORMAT, "truncated", source_read(source, UINT64_MAX, data, 1, &err));
+    FAILS(ERR_FORMAT, "truncated", source_read(source, 5, data, SIZE_MAX, &err));
+    assert_memory_equal(data, "################", 16);
+    assert_memory_equal(source_map(source), "0123456789", 10);
+    source_will_need(source, 0, 10);
+    source_will_need(source, 5, UINT64_MAX);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    char name[] = "x.bin";
+    struct source *source = NULL;
+    OK(source_open_memory(name, "0123456789", 10, &source, &err));
+    name[0] = 'y'; /* the source has its own copy */
+    check_ranges(source, "x.bin");
+    source_close(source);
+    source_close(NULL);
+}
+
+static void test_file(void **state)
+{
+    const char *path = fixture_path(*state, "x.bin");
+    struct source *source = NULL;
+    fixture_write_text(path, "0123456789");
+    OK(source_open_file(path, &source, &err));
+    check_ranges(source, path);
+    assert_int_equal(remove(path), 0); /* open files stay readable */
+    check_ranges(source, path);
+    source_close(source);
+}
+
+static void test_empty(void **state)
+{
+    const char *path = fixture_path(*state, "empty");
+    struct source *source = NULL;
+    char byte = 0;
+    fixture_write_text(path, "");
+    OK(source_open_file(path, &source, &err));
+    assert_int_equal(source->size_bytes, 0);
+    OK(source_read(source, 0, &byte, 0, &err));
+    FAILS(ERR_FORMAT, "truncated", source_read(source, 0, &byte, 1, &err));
+    source_close(source);
+    OK(source_open_memory("m", NULL, 0, &source, &err));
+    OK(source_read(source, 0, &byte, 0, &err));
+    source_close(source);
+}
+
+static void test_what_is_no_file(void **state)
+{
+    struct source *source = NULL;
+    const char *pipe = fixture_path(*state, "pipe");
+    FAILS(ERR_NOT_FOUND, "absent", source_open_file(fixture_path(*state, "absent"), &source, &err));
+    FAILS(ERR_INVALID, "not a regular file", source_open_file(*state, &source, &err));
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    FAILS(ERR_INVALID, "not a regular file", source_open_file(pipe, &source, &err)); /* and does not wait */
+    assert_null(source);
+}
+
+/* Someone writes the checkpoint anew while it is read: an error, not the end of the process. */
+static void test_file_that_shrinks(void **state)
+{
+    const char *path = fixture_path(*state, "shrinking");
+    struct source *source = NULL;
+    char *data = calloc(1, 100000);
+    assert_non_null(data);
+    fixture_write(path, data, 100000);
+    OK(source_open_file(path, &source, &err));
+    assert_int_equal(truncate(path, 5000), 0);
+    OK(source_read(source, 0, data, 5000, &err));
+    FAILS(ERR_FORMAT, "cut short", source_read(source, 0, data, 100000, &err));
+    FAILS(ERR_FORMAT, "cut short", source_read(source, 90000, data, 10, &err));
+    source_close(source);
+    free(data);
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, fixture_make_folder, fixture_remove_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory),
+        IN_FOLDER(test_file),
+        IN_FOLDER(test_empty),
+        IN_FOLDER(test_what_is_no_file),
+        IN_FOLDER(test_file_that_shrinks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
