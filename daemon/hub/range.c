@@ -326,6 +326,10 @@ static int handle(struct slot *slot, struct err *err)
         set_size(remote, 0);
         return 0;
     }
+    /* All bytes came, after headers that were checked: how the connection ended does not matter. */
+    if (slot->transfer.has_taken_headers && !slot->transfer.refusal.code && slot->got > slot->got_before &&
+        slot->begin + slot->got >= slot->end)
+        return note_answer(slot, err);
     int code = 0;
     switch (client_judge(remote->repository, &slot->transfer, err)) {
     case CLIENT_VERDICT_OK:
