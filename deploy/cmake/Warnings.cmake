@@ -28,7 +28,8 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     -Wduplicated-branches
     -Wtrampolines
     -Walloca
-    -Wno-format-truncation # snprintf cuts on purpose: messages have a fixed room
+    -Wno-psabi             # vectors are passed to inlined functions only
+  -Wno-format-truncation # snprintf cuts on purpose: messages have a fixed room
   )
 endif()
 

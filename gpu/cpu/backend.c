@@ -1,5 +1,6 @@
 #include "gpu/cpu/backend.h"
 
+#include "gpu/cpu/score.h"
 #include "gpu/cpu/statistics.h"
 
 #include <stdio.h>
@@ -94,6 +95,28 @@ static int statistics(void *context, const struct statistics_request *request,
     return cpu_statistics(device->threads, device->isa, request, result, err);
 }
 
+static int model_load(void *context, const struct score_model_source *source, void **ret_model,
+                      struct err *err)
+{
+    struct cpu_device *device = context;
+    struct cpu_score_model *model = NULL;
+    int code = cpu_score_load(device->threads, device->isa, source, &model, err);
+    if (!code)
+        *ret_model = model;
+    return code;
+}
+
+static int model_score(void *model, const struct score_request *request, struct score_result *result,
+                       struct err *err)
+{
+    return cpu_score_run(model, request, result, err);
+}
+
+static void model_free(void *model)
+{
+    cpu_score_free(model);
+}
+
 const struct backend_table *cpu_backend(void)
 {
     static const struct backend_table table = {
@@ -106,6 +129,9 @@ const struct backend_table *cpu_backend(void)
         .device_open = device_open,
         .device_close = device_close,
         .statistics = statistics,
+        .model_load = model_load,
+        .model_score = model_score,
+        .model_free = model_free,
     };
     return &table;
 }

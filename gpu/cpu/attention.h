@@ -1,0 +1,50 @@
+/*
+ * Causal attention within one document, and the rotation of queries and keys.
+ */
+#ifndef BIFURCATED_GPU_CPU_ATTENTION_H
+#define BIFURCATED_GPU_CPU_ATTENTION_H
+
+#include "gpu/cpu/score_kernels.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ATTENTION_BLOCK_ROWS 64U /* queries that meet their keys in one product */
+
+/* Cosines and sines of the rotary embedding. */
+struct attention_rotary {
+    size_t half;   /* pairs of dimensions that are rotated, of each head */
+    float *cosine; /* [positions, half] */
+    float *sine;   /* [positions, half] */
+};
+
+/* Angle of pair j at position p: p * base^(-2 j / (2 half)), in float32 as transformers has it. Fills the
+ * tables. */
+void attention_rotary_fill(const struct attention_rotary *rotary, size_t positions, double base);
+
+/* Rotates `row`, the vectors of head_count heads at one position: dimensions j and half + j of each are a
+ * pair (x, y), which becomes (x cos - y sin, y cos + x sin). */
+void attention_rotate(const struct attention_rotary *rotary, uint32_t position, float *row, size_t head_count,
+                      size_t head_size);
+
+/* The queries of one document and what they see. Strides in floats, from one token to the next. */
+struct attention_document {
+    size_t head_count, head_size;
+    size_t query_count;
+    size_t query_position; /* of the first query within the document; keys are those of positions 0 ... */
+    const float *queries;  /* [query_count, head_count * head_size] */
+    size_t query_stride;
+    const float *keys, *values; /* [query_position + query_count, head_count * head_size] */
+    size_t key_stride;
+    float *out; /* [query_count, head_count * head_size]; may be the queries */
+    size_t out_stride;
+};
+
+/* Floats of scratch memory for documents of at most `positions` inputs. */
+size_t attention_scratch_floats(size_t positions);
+
+/* out = softmax(q k^T / sqrt(head_size)) v for each head, over the keys up to the query's own position. */
+void attention_run(const struct attention_document *document, const struct score_kernels *kernels,
+                   float *scratch);
+
+#endif

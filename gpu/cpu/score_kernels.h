@@ -1,0 +1,44 @@
+/*
+ * The inner loops of scoring on rows of float32: the same code three times, for plain C, AVX2 and AVX-512.
+ * Sums run over 16 lanes whatever the instruction set, and nothing is fused, so the three agree bit by bit.
+ */
+#ifndef BIFURCATED_GPU_CPU_SCORE_KERNELS_H
+#define BIFURCATED_GPU_CPU_SCORE_KERNELS_H
+
+#include "gpu/cpu/isa.h"
+#include "gpu/score.h"
+
+#include <stddef.h>
+
+/* A running log-sum-exp: the sum of exp(x - largest), and the largest. */
+struct score_log_sum {
+    float largest; /* -Inf before the first value */
+    double sum;
+};
+
+struct score_kernels {
+    /* out = (x - mean) / sqrt(variance + epsilon) * weight + bias; out may be x; bias may be NULL. */
+    void (*layer_norm)(const float *x, size_t count, const float *weight, const float *bias, double epsilon,
+                       float *out);
+    /* x += bias. */
+    void (*add)(float *x, const float *bias, size_t count);
+    /* x = activation(x + bias). The absolute error of an activation is below 2e-7 * max(1, |x|). */
+    void (*activate)(enum score_activation activation, float *x, const float *bias, size_t count);
+    /* x = exp(x * scale - max) / sum, in place. */
+    void (*softmax)(float *x, size_t count, float scale);
+    /* Adds the values to the log-sum. NaN makes the sum NaN. */
+    void (*log_sum)(const float *x, size_t count, struct score_log_sum *log_sum);
+    /* Elements to float32; data at any alignment. F16, BF16 or F32. */
+    void (*convert)(enum tensor_dtype dtype, const void *data, size_t count, float *out);
+};
+
+/* The instruction set must be at most the processor's. */
+const struct score_kernels *score_kernels_of(enum cpu_isa isa);
+
+extern const struct score_kernels score_kernels_portable;
+#if defined(__x86_64__)
+extern const struct score_kernels score_kernels_avx2;
+extern const struct score_kernels score_kernels_avx512;
+#endif
+
+#endif

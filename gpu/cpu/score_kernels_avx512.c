@@ -1,0 +1,5 @@
+#if defined(__x86_64__)
+#define TARGET __attribute__((target("avx,avx2,f16c,avx512f,avx512bw,avx512vl,avx512dq")))
+#define KERNELS score_kernels_avx512
+#include "gpu/cpu/score_kernels_body.h"
+#endif

@@ -1,0 +1,310 @@
+/*
+ * The body of score_kernels_*.c, which define TARGET (the functions' target attribute, or nothing) and
+ * KERNELS (the name of the table) and then include this file, once each.
+ *
+ * Vectors are the compiler's own (16 floats), so the code reads as arithmetic; wider ones than the processor
+ * has are split by the compiler. `x != x` is the test for NaN.
+ */
+#include "gpu/cpu/half.h"
+#include "gpu/cpu/score_kernels.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* All functions with vectors as arguments are inlined: how they would be passed does not matter. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+#define INLINE static inline __attribute__((always_inline)) TARGET
+#define LANES 16U
+
+typedef float v16 __attribute__((vector_size(64)));
+typedef int32_t v16i __attribute__((vector_size(64)));
+typedef uint16_t v16h __attribute__((vector_size(32)));
+
+INLINE v16 all(float value)
+{
+    return (v16){value, value, value, value, value, value, value, value,
+                 value, value, value, value, value, value, value, value};
+}
+
+INLINE v16 load(const float *at)
+{
+    v16 x;
+    memcpy(&x, at, sizeof(x));
+    return x;
+}
+
+INLINE void store(float *at, v16 x)
+{
+    memcpy(at, &x, sizeof(x));
+}
+
+/* The first `count` (1 ... 16) lanes; the others are `fill`. */
+INLINE v16 load_part(const float *at, size_t count, float fill)
+{
+    v16 x = all(fill);
+    if (count >= LANES)
+        return load(at);
+    memcpy(&x, at, count * sizeof(float));
+    return x;
+}
+
+INLINE void store_part(float *at, v16 x, size_t count)
+{
+    memcpy(at, &x, (count < LANES ? count : LANES) * sizeof(float));
+}
+
+INLINE v16i bits_of(v16 x)
+{
+    return (v16i)x;
+}
+
+/* mask ? a : b, lane by lane; the mask is all ones or all zeros, as comparisons give it. */
+INLINE v16 choose(v16i mask, v16 a, v16 b)
+{
+    return (v16)((mask & bits_of(a)) | (~mask & bits_of(b)));
+}
+
+INLINE float lanes_sum(v16 x)
+{
+    float lane[LANES];
+    memcpy(lane, &x, sizeof(lane));
+    for (size_t width = LANES / 2; width > 0; width /= 2)
+        for (size_t i = 0; i < width; i++)
+            lane[i] += lane[i + width];
+    return lane[0];
+}
+
+INLINE float lanes_largest(v16 x)
+{
+    float lane[LANES];
+    memcpy(lane, &x, sizeof(lane));
+    float largest = lane[0];
+    for (size_t i = 1; i < LANES; i++)
+        largest = lane[i] > largest ? lane[i] : largest;
+    return largest;
+}
+
+/*
+ * exp(x) for x <= 0, relative error below 2e-7; 0 below -87; NaN stays. x = n ln 2 + r, |r| <= ln(2) / 2,
+ * exp(r) by a polynomial fitted to (exp(r) - 1 - r) / r^2 with weight r^2 (relative error 2e-9).
+ */
+INLINE v16 exp_negative(v16 x)
+{
+    const v16 to_integer = all(0x1.8p23F); /* adding it leaves round(x) in the low bits */
+    v16i is_small = x < all(-87.0F);
+    v16 bounded = choose(is_small, all(-87.0F), x);
+    v16 shifted = bounded * all(0x1.715476p0F) + to_integer;
+    v16 n = shifted - to_integer;
+    v16 r = bounded - n * all(0x1.62e4p-1F) - n * all(0x1.7f7d1cp-20F); /* ln 2 in two parts */
+    v16 p = all(0.00019910013F);
+    p = p * r + all(0.0013946756F);
+    p = p * r + all(0.00833328F);
+    p = p * r + all(0.041666258F);
+    p = p * r + all(0.16666667F);
+    p = p * r + all(0.5F);
+    p = p * (r * r) + r + all(1.0F);
+    v16 scale = (v16)((bits_of(shifted) << 23) + 0x3f800000);
+    return choose(is_small, all(0.0F), p * scale);
+}
+
+/*
+ * x Phi(x). With u = |x| and t = 1 / (1 + u / 4), the tail 1 - Phi(u) = exp(-u^2 / 2) t P(t), where P is
+ * fitted to erfcx(u / sqrt 2) / (2 t) on 0 <= u <= 14 (relative error 9e-8). No difference of near numbers is
+ * formed: the left side keeps its relative precision.
+ */
+INLINE v16 gelu(v16 x)
+{
+    v16 u = (v16)(bits_of(x) & 0x7fffffff);
+    v16 t = all(1.0F) / (all(1.0F) + all(0.25F) * u);
+    v16 p = all(0.02572823315858841F);
+    p = p * t + all(-0.1528315395116806F);
+    p = p * t + all(0.29616591334342957F);
+    p = p * t + all(-0.2058315873146057F);
+    p = p * t + all(0.20179031789302826F);
+    p = p * t + all(0.032914817333221436F);
+    p = p * t + all(0.10374990105628967F);
+    p = p * t + all(0.09851641207933426F);
+    p = p * t + all(0.09979750216007233F);
+    v16 tail = u * (t * p * exp_negative(all(-0.5F) * u * u));
+    return choose(x > all(0.0F), x, all(0.0F) * u) - tail;
+}
+
+/* x / (1 + exp(-y)). */
+INLINE v16 times_sigmoid(v16 x, v16 y)
+{
+    v16 e = exp_negative((v16)(bits_of(y) | bits_of(all(-0.0F)))); /* exp(-|y|) */
+    return x * choose(y < all(0.0F), e, all(1.0F)) / (all(1.0F) + e);
+}
+
+/* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); 1 + tanh(y) = 2 / (1 + exp(-2 y)). */
+INLINE v16 gelu_tanh(v16 x)
+{
+    return times_sigmoid(x, all(1.5957691216F) * (x + all(0.044715F) * (x * x * x)));
+}
+
+INLINE v16 activation_of(enum score_activation activation, v16 x)
+{
+    switch (activation) {
+    case SCORE_ACTIVATION_GELU:
+        return gelu(x);
+    case SCORE_ACTIVATION_GELU_TANH:
+        return gelu_tanh(x);
+    case SCORE_ACTIVATION_SILU:
+        return times_sigmoid(x, x);
+    case SCORE_ACTIVATION_RELU:
+    case SCORE_ACTIVATION_COUNT:
+        break;
+    }
+    return choose(x < all(0.0F), all(0.0F), x);
+}
+
+TARGET static void layer_norm(const float *x, size_t count, const float *weight, const float *bias,
+                              double epsilon, float *out)
+{
+    v16 sums = all(0.0F);
+    for (size_t i = 0; i < count; i += LANES)
+        sums += load_part(x + i, count - i, 0.0F);
+    const float mean = lanes_sum(sums) / (float)count;
+    sums = all(0.0F);
+    for (size_t i = 0; i < count; i += LANES) {
+        v16 difference = load_part(x + i, count - i, mean) - all(mean);
+        sums += difference * difference;
+    }
+    const float inverse = (float)(1.0 / sqrt((double)lanes_sum(sums) / (double)count + epsilon));
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t left = count - i;
+        v16 y = (load_part(x + i, left, 0.0F) - all(mean)) * all(inverse) * load_part(weight + i, left, 0.0F);
+        if (bias)
+            y += load_part(bias + i, left, 0.0F);
+        store_part(out + i, y, left);
+    }
+}
+
+TARGET static void add(float *x, const float *bias, size_t count)
+{
+    for (size_t i = 0; i < count; i += LANES)
+        store_part(x + i, load_part(x + i, count - i, 0.0F) + load_part(bias + i, count - i, 0.0F),
+                   count - i);
+}
+
+INLINE void activate_as(enum score_activation activation, float *x, const float *bias, size_t count)
+{
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t left = count - i;
+        v16 y = load_part(x + i, left, 0.0F) + load_part(bias + i, left, 0.0F);
+        store_part(x + i, activation_of(activation, y), left);
+    }
+}
+
+TARGET static void activate(enum score_activation activation, float *x, const float *bias, size_t count)
+{
+    switch (activation) {
+    case SCORE_ACTIVATION_GELU:
+        activate_as(SCORE_ACTIVATION_GELU, x, bias, count);
+        break;
+    case SCORE_ACTIVATION_GELU_TANH:
+        activate_as(SCORE_ACTIVATION_GELU_TANH, x, bias, count);
+        break;
+    case SCORE_ACTIVATION_SILU:
+        activate_as(SCORE_ACTIVATION_SILU, x, bias, count);
+        break;
+    case SCORE_ACTIVATION_RELU:
+    case SCORE_ACTIVATION_COUNT:
+        activate_as(SCORE_ACTIVATION_RELU, x, bias, count);
+        break;
+    }
+}
+
+/* NaNs are passed over; -Inf if there is nothing else. */
+INLINE float largest_of(const float *x, size_t count)
+{
+    v16 largest = all(-INFINITY);
+    for (size_t i = 0; i < count; i += LANES) {
+        v16 values = load_part(x + i, count - i, -INFINITY);
+        largest = choose(values > largest, values, largest);
+    }
+    return lanes_largest(largest);
+}
+
+TARGET static void softmax(float *x, size_t count, float scale)
+{
+    const float largest = largest_of(x, count);
+    v16 sums = all(0.0F);
+    for (size_t i = 0; i < count; i += LANES) {
+        v16 e = exp_negative((load_part(x + i, count - i, -INFINITY) - all(largest)) * all(scale));
+        sums += e;
+        store_part(x + i, e, count - i);
+    }
+    const float inverse = 1.0F / lanes_sum(sums);
+    for (size_t i = 0; i < count; i += LANES)
+        store_part(x + i, load_part(x + i, count - i, 0.0F) * all(inverse), count - i);
+}
+
+/* Terms that a lane adds up in float32 before they go to float64. */
+#define RUN 8U
+
+TARGET static void log_sum(const float *x, size_t count, struct score_log_sum *log_sum)
+{
+    double lanes[LANES] = {0};
+    float largest = largest_of(x, count), run[LANES];
+    if (largest > log_sum->largest) {
+        log_sum->sum *= exp((double)log_sum->largest - (double)largest);
+        log_sum->largest = largest;
+    }
+    for (size_t i = 0; i < count;) {
+        v16 sums = all(0.0F);
+        for (size_t j = 0; j < RUN && i < count; j++, i += LANES)
+            sums += exp_negative(load_part(x + i, count - i, -INFINITY) - all(log_sum->largest));
+        store(run, sums);
+        for (size_t j = 0; j < LANES; j++)
+            lanes[j] += (double)run[j];
+    }
+    for (size_t i = 0; i < LANES; i++)
+        log_sum->sum += lanes[i];
+}
+
+INLINE v16 from_f16(v16h half)
+{
+    v16i bits = __builtin_convertvector(half, v16i);
+    v16i magnitude = bits & 0x7fff;
+    v16i sign = (bits & 0x8000) << 16;
+    /* 2^112 moves the exponent to where float32 has it, subnormals included; Inf and NaN need more. */
+    v16 finite = (v16)(magnitude << 13) * all(0x1p112F);
+    v16i special = (magnitude << 13) | 0x7f800000;
+    v16i is_special = magnitude > 0x7bff;
+    return (v16)(sign | (is_special & special) | (~is_special & bits_of(finite)));
+}
+
+INLINE v16 from_bf16(v16h half)
+{
+    return (v16)(__builtin_convertvector(half, v16i) << 16);
+}
+
+TARGET static void convert(enum tensor_dtype dtype, const void *data, size_t count, float *out)
+{
+    const unsigned char *at = data;
+    if (dtype == TENSOR_DTYPE_F32) {
+        memcpy(out, data, count * sizeof(float));
+        return;
+    }
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t left = count - i < LANES ? count - i : LANES;
+        v16h half = {0};
+        if (left == LANES)
+            memcpy(&half, at + 2 * i, sizeof(half));
+        else
+            memcpy(&half, at + 2 * i, left * 2);
+        store_part(out + i, dtype == TENSOR_DTYPE_F16 ? from_f16(half) : from_bf16(half), left);
+    }
+}
+
+const struct score_kernels KERNELS = {
+    .layer_norm = layer_norm,
+    .add = add,
+    .activate = activate,
+    .softmax = softmax,
+    .log_sum = log_sum,
+    .convert = convert,
+};
