@@ -1,0 +1,495 @@
+#include "daemon/scoring.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+#include "daemon/checkpoint/checkpoint.h"
+#include "daemon/model/config.h"
+#include "daemon/text/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIGEST_STEP_BYTES (8 * MIB)
+
+struct scoring {
+    struct scoring_request request;
+    struct scoring_identity identity;
+    struct score_config config;
+    int64_t prefix_id;
+    struct tokenizer *tokenizer;
+    struct checkpoint *checkpoint;
+    size_t tensor_count;
+    struct score_tensor *tensors;      /* [tensor_count], names owned; data after scoring_fetch */
+    struct checkpoint_tensor *located; /* [tensor_count] where they lie */
+    void **owned;                      /* [tensor_count] bytes that are not mapped */
+    uint64_t weight_bytes;
+    struct passages passages;
+    struct score_result result;
+    int is_fetched;
+};
+
+static int check_cancel(const struct scoring *scoring, struct err *err)
+{
+    if (scoring->request.cancel && atomic_load(scoring->request.cancel))
+        return err_set(err, ERR_CANCELLED, "scoring was cancelled");
+    return 0;
+}
+
+/* -- The revision's files -------------------------------------------------------------------------- */
+
+static int has_file(void *context, const char *name)
+{
+    const struct scoring *scoring = context;
+    return repository_tree_find(scoring->request.tree, name) != NULL;
+}
+
+static int open_file(void *context, const char *name, struct source **ret_source, struct err *err)
+{
+    const struct scoring *scoring = context;
+    const struct repository_tree *tree = scoring->request.tree;
+    return repository_open_file(scoring->request.repository, tree->commit, name,
+                                repository_tree_find(tree, name), ret_source, err);
+}
+
+static int fetch_text(const struct scoring *scoring, const char *path, struct buf *buf, struct err *err)
+{
+    const struct repository_tree *tree = scoring->request.tree;
+    const struct repository_file *file = repository_tree_find(tree, path);
+    if (!file)
+        return err_set(err, ERR_NOT_FOUND, "the revision has no %s, which scoring needs", path);
+    return repository_fetch_file(scoring->request.repository, tree->commit, path, file, buf, err);
+}
+
+static int score_config_of(const struct model_config *model, struct score_config *ret_config, struct err *err)
+{
+    struct score_config config = {
+        .vocabulary_rows = model->vocab_size,
+        .hidden_size = model->hidden_size,
+        .layer_count = model->layer_count,
+        .head_count = model->head_count,
+        .intermediate_size = model->intermediate_size,
+        .max_positions = model->max_positions,
+        .rotary_base = model->rotary_base,
+        .norm_epsilon = model->norm_epsilon,
+        .has_parallel_residual = model->has_parallel_residual,
+        .has_attention_bias = model->has_attention_bias,
+        .is_tied = model->is_tied,
+    };
+    static const enum score_activation activations[] = {
+        [MODEL_ACTIVATION_GELU] = SCORE_ACTIVATION_GELU,
+        [MODEL_ACTIVATION_GELU_TANH] = SCORE_ACTIVATION_GELU_TANH,
+        [MODEL_ACTIVATION_RELU] = SCORE_ACTIVATION_RELU,
+        [MODEL_ACTIVATION_SILU] = SCORE_ACTIVATION_SILU,
+    };
+    int code = model_config_check_scoring(model, err);
+    if (code)
+        return code;
+    if ((unsigned)model->activation >= sizeof activations / sizeof activations[0])
+        return err_set(err, ERR_UNSUPPORTED, "unknown activation function %s", model->activation_name);
+    (void)snprintf(config.architecture, sizeof config.architecture, "%s", model->model_type);
+    config.activation = activations[model->activation];
+    /* int(head size * fraction), as transformers counts them */
+    config.rotary_dimensions =
+        (uint64_t)((double)(config.hidden_size / config.head_count) * model->rotary_fraction);
+    if ((code = score_config_check(&config, err)))
+        return code;
+    *ret_config = config;
+    return 0;
+}
+
+static int read_config(struct scoring *scoring, struct err *err)
+{
+    struct model_config model;
+    struct buf json;
+    buf_init(&json, LIMIT_CONFIG_JSON_BYTES);
+    int code = fetch_text(scoring, "config.json", &json, err);
+    if (!code && ((code = model_config_parse(json.data, json.size, &model, err)) ||
+                  (code = score_config_of(&model, &scoring->config, err))))
+        (void)err_wrap(err, "config.json");
+    if (!code)
+        scoring->prefix_id = model.bos_token_id >= 0 ? model.bos_token_id : model.eos_token_id;
+    buf_free(&json);
+    return code;
+}
+
+static int read_tokenizer(struct scoring *scoring, struct err *err)
+{
+    struct buf json;
+    buf_init(&json, LIMIT_TOKENIZER_JSON_BYTES);
+    int code = fetch_text(scoring, "tokenizer.json", &json, err);
+    if (!code && (code = tokenizer_load(json.data, json.size, &scoring->tokenizer, err)))
+        (void)err_wrap(err, "tokenizer.json");
+    if (!code)
+        code = digest_sha256_hex(json.data, json.size, scoring->identity.tokenizer_digest, err);
+    buf_free(&json);
+    return code;
+}
+
+/* -- The tensors ----------------------------------------------------------------------------------- */
+
+static int locate_tensor(struct scoring *scoring, enum score_role role, uint64_t layer, struct err *err)
+{
+    char name[SCORE_NAME_BYTES];
+    struct checkpoint_tensor *located = &scoring->located[scoring->tensor_count];
+    struct score_tensor *tensor = &scoring->tensors[scoring->tensor_count];
+    score_tensor_name(&scoring->config, role, layer, name);
+    if (!name[0])
+        return 0;
+    int code = checkpoint_find(scoring->checkpoint, name, located, err);
+    if (code)
+        return code;
+    if (!(tensor->name = strdup(name)))
+        return err_set(err, ERR_NO_MEMORY, "no memory for a tensor's name");
+    tensor->view.dtype = located->dtype;
+    tensor->view.shape = located->shape;
+    scoring->weight_bytes += located->size_bytes;
+    scoring->tensor_count++;
+    return 0;
+}
+
+static int locate_tensors(struct scoring *scoring, struct err *err)
+{
+    struct checkpoint_files files = {.has = has_file, .open = open_file, .context = scoring};
+    size_t max = SCORE_ROLE_COUNT * ((size_t)scoring->config.layer_count + 1);
+    int code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &scoring->checkpoint, err);
+    if (code)
+        return code;
+    scoring->tensors = calloc(max, sizeof *scoring->tensors);
+    scoring->located = calloc(max, sizeof *scoring->located);
+    scoring->owned = calloc(max, sizeof *scoring->owned);
+    if (!scoring->tensors || !scoring->located || !scoring->owned)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a table of tensors");
+    for (int role = 0; role < SCORE_ROLE_COUNT && !code; role++) {
+        uint64_t layers = role < SCORE_ROLE_LAYER_FIRST ? 1 : scoring->config.layer_count;
+        for (uint64_t layer = 0; layer < layers && !code; layer++)
+            code = locate_tensor(scoring, (enum score_role)role, layer, err);
+    }
+    return code;
+}
+
+static int fetch_tensors(struct scoring *scoring, struct err *err)
+{
+    for (size_t i = 0; i < scoring->tensor_count; i++)
+        if (!scoring->tensors[i].view.data)
+            checkpoint_will_need(scoring->checkpoint, &scoring->located[i]);
+    for (size_t i = 0; i < scoring->tensor_count; i++) {
+        const struct checkpoint_tensor *located = &scoring->located[i];
+        struct score_tensor *tensor = &scoring->tensors[i];
+        int code = check_cancel(scoring, err);
+        if (code)
+            return code;
+        if (tensor->view.data || (tensor->view.data = checkpoint_map(scoring->checkpoint, located)))
+            continue;
+        void *bytes = malloc((size_t)located->size_bytes + 1);
+        if (!bytes)
+            return err_set(err, ERR_NO_MEMORY, "no memory for the %llu bytes of tensor %s",
+                           (unsigned long long)located->size_bytes, tensor->name);
+        if ((code = checkpoint_read(scoring->checkpoint, located, bytes, (size_t)located->size_bytes, err))) {
+            free(bytes);
+            return code;
+        }
+        tensor->view.data = scoring->owned[i] = bytes;
+    }
+    return 0;
+}
+
+/* -- Identity -------------------------------------------------------------------------------------- */
+
+static int add_line(struct digest *digest, const struct score_tensor *tensor, const char *where,
+                    struct err *err)
+{
+    char line[SCORE_NAME_BYTES + LIMIT_FILE_NAME_BYTES + 256], shape[96];
+    int length =
+        snprintf(line, sizeof line, "%s %s %s %s\n", tensor->name, tensor_dtype_name(tensor->view.dtype),
+                 tensor_shape_format(&tensor->view.shape, shape, sizeof shape), where);
+    return digest_update(digest, line, (size_t)length, err);
+}
+
+static int add_config(struct digest *digest, const struct score_config *config, struct err *err)
+{
+    char line[512];
+    int length = snprintf(
+        line, sizeof line, "%s %llu %llu %llu %llu %llu %llu %.17g %.17g %d %d %d %d\n", config->architecture,
+        (unsigned long long)config->vocabulary_rows, (unsigned long long)config->hidden_size,
+        (unsigned long long)config->layer_count, (unsigned long long)config->head_count,
+        (unsigned long long)config->intermediate_size, (unsigned long long)config->rotary_dimensions,
+        config->rotary_base, config->norm_epsilon, (int)config->activation, config->has_parallel_residual,
+        config->has_attention_bias, config->is_tied);
+    return digest_update(digest, line, (size_t)length, err);
+}
+
+/* The digest of the file that holds a tensor, or "". */
+static const char *file_digest(const struct scoring *scoring, const struct checkpoint_tensor *located)
+{
+    const struct repository_file *file = repository_tree_find(scoring->request.tree, located->file);
+    return file ? file->sha256 : "";
+}
+
+/* Every tensor's name and kind with the digest of its file, or of its bytes where that is not known. */
+static int digest_weights(struct scoring *scoring, struct err *err)
+{
+    struct digest *digest = NULL;
+    int is_known = 1;
+    for (size_t i = 0; i < scoring->tensor_count; i++)
+        is_known = is_known && file_digest(scoring, &scoring->located[i])[0];
+    int code = is_known ? 0 : fetch_tensors(scoring, err);
+    if (code || (code = digest_new(DIGEST_KIND_SHA256, &digest, err)) ||
+        (code = add_config(digest, &scoring->config, err)))
+        goto out;
+    for (size_t i = 0; i < scoring->tensor_count && !code; i++) {
+        char hex[DIGEST_SHA256_HEX_SIZE];
+        const char *where = hex;
+        if (is_known)
+            where = file_digest(scoring, &scoring->located[i]);
+        else
+            code = digest_sha256_hex(scoring->tensors[i].view.data, (size_t)scoring->located[i].size_bytes,
+                                     hex, err);
+        if (!code)
+            code = add_line(digest, &scoring->tensors[i], where, err);
+    }
+    if (!code)
+        code = digest_finish_hex(digest, scoring->identity.weights_digest, DIGEST_SHA256_HEX_SIZE, err);
+out:
+    digest_free(digest);
+    return code;
+}
+
+static int digest_source(struct source *source, char *hex, struct err *err)
+{
+    struct digest *digest = NULL;
+    unsigned char *step = malloc(DIGEST_STEP_BYTES);
+    int code = step ? digest_new(DIGEST_KIND_SHA256, &digest, err)
+                    : err_set(err, ERR_NO_MEMORY, "no memory to read %s", source->name);
+    for (uint64_t at = 0; !code && at < source->size_bytes; at += DIGEST_STEP_BYTES) {
+        uint64_t left = source->size_bytes - at;
+        size_t size = left < DIGEST_STEP_BYTES ? (size_t)left : DIGEST_STEP_BYTES;
+        if (!(code = source_read(source, at, step, size, err)))
+            code = digest_update(digest, step, size, err);
+    }
+    if (!code)
+        code = digest_finish_hex(digest, hex, DIGEST_SHA256_HEX_SIZE, err);
+    digest_free(digest);
+    free(step);
+    return code;
+}
+
+/* Members in alphabetical order, defaults left out. A field's name is escaped by \u where JSON asks for it.
+ */
+static int write_parameters(const struct scoring_request *request, const struct score_config *config,
+                            char *text, size_t size, struct err *err)
+{
+    struct buf json;
+    buf_init(&json, size - 1);
+    const char *comma = "";
+    const struct dataset_options *dataset = &request->dataset;
+    (void)buf_append_char(&json, '{');
+    if (dataset->field && strcmp(dataset->field, "text") != 0) {
+        (void)buf_append_text(&json, "\"field\":\"");
+        for (const char *at = dataset->field; *at; at++)
+            (void)((unsigned char)*at < 0x20 || *at == '"' || *at == '\\'
+                       ? buf_appendf(&json, "\\u%04x", (unsigned)(unsigned char)*at)
+                       : buf_append_char(&json, *at));
+        (void)buf_append_char(&json, '"');
+        comma = ",";
+    }
+    if (dataset->kind != DATASET_KIND_AUTO) {
+        (void)buf_appendf(&json, "%s\"kind\":\"%s\"", comma, dataset_kind_name(dataset->kind));
+        comma = ",";
+    }
+    if (dataset->limit) {
+        (void)buf_appendf(&json, "%s\"limit\":%llu", comma, (unsigned long long)dataset->limit);
+        comma = ",";
+    }
+    if (request->mode == PASSAGES_MODE_TOKENS) {
+        uint32_t window = request->window_tokens ? request->window_tokens : (uint32_t)config->max_positions;
+        uint32_t stride = request->stride_tokens ? request->stride_tokens : window / 2;
+        (void)buf_appendf(&json, "%s\"stride\":%u,\"window\":%u", comma, stride, window);
+    }
+    (void)buf_append_char(&json, '}');
+    int code = buf_check(&json, "the parameters of a perplexity", err);
+    if (!code)
+        (void)snprintf(text, size, "%s", buf_text(&json));
+    buf_free(&json);
+    return code;
+}
+
+static enum score_mode score_mode_of(enum passages_mode mode)
+{
+    switch (mode) {
+    case PASSAGES_MODE_TOKENS:
+        return SCORE_MODE_TOKENS;
+    case PASSAGES_MODE_TEXT_MEAN:
+        return SCORE_MODE_TEXT_MEAN;
+    case PASSAGES_MODE_LAST_WORD:
+        break;
+    }
+    return SCORE_MODE_LAST_WORD;
+}
+
+/* -- The verbs ------------------------------------------------------------------------------------- */
+
+int scoring_open(const struct scoring_request *request, struct scoring **ret_scoring, struct err *err)
+{
+    struct scoring *scoring = calloc(1, sizeof *scoring);
+    if (!scoring)
+        return err_set(err, ERR_NO_MEMORY, "no memory to score a revision");
+    scoring->request = *request;
+    scoring->identity.mode = score_mode_of(request->mode);
+    scoring->identity.definition = SCORE_DEFINITION;
+    int code = read_config(scoring, err);
+    if (code || (code = read_tokenizer(scoring, err)) || (code = locate_tensors(scoring, err)) ||
+        (code = digest_weights(scoring, err)) ||
+        (code = digest_source(request->data, scoring->identity.dataset_digest, err)) ||
+        (code = write_parameters(request, &scoring->config, scoring->identity.parameters,
+                                 sizeof scoring->identity.parameters, err))) {
+        scoring_close(scoring);
+        return code;
+    }
+    *ret_scoring = scoring;
+    return 0;
+}
+
+const struct scoring_identity *scoring_identity(const struct scoring *scoring)
+{
+    return &scoring->identity;
+}
+
+uint64_t scoring_weight_bytes(const struct scoring *scoring)
+{
+    return scoring->weight_bytes;
+}
+
+static int read_passages(struct scoring *scoring, struct err *err)
+{
+    const struct scoring_request *request = &scoring->request;
+    struct tokenizer_encoder *encoder = NULL;
+    struct passages_builder *builder = NULL;
+    struct dataset *dataset = NULL;
+    struct passages_options options = {
+        .mode = request->mode,
+        .context_tokens = (uint32_t)scoring->config.max_positions,
+        .window_tokens = request->window_tokens,
+        .stride_tokens = request->stride_tokens,
+        .prefix_id = scoring->prefix_id >= 0 ? scoring->prefix_id : PASSAGES_NO_PREFIX,
+    };
+    int code = tokenizer_encoder_new(scoring->tokenizer, &encoder, err);
+    if (code || (code = passages_builder_new(&options, encoder, &builder, err)) ||
+        (code = dataset_open(request->data, &request->dataset, &dataset, err)))
+        goto out;
+    for (;;) {
+        const char *text;
+        size_t size;
+        if ((code = check_cancel(scoring, err)) || (code = dataset_next(dataset, &text, &size, err)))
+            goto out;
+        if (!text)
+            break;
+        if ((code = passages_builder_add(builder, text, size, err))) {
+            (void)err_wrap(err, "%s", request->data->name);
+            goto out;
+        }
+    }
+    code = passages_builder_finish(builder, &scoring->passages, err);
+out:
+    dataset_close(dataset);
+    passages_builder_free(builder);
+    tokenizer_encoder_free(encoder);
+    return code;
+}
+
+static struct score_request request_of(const struct passages *passages)
+{
+    return (struct score_request){
+        .tokens = passages->tokens,
+        .token_count = passages->token_count,
+        .document_count = passages->count,
+        .begin = passages->begin,
+        .length = passages->length,
+        .target_first = passages->target_first,
+        .target_count = passages->target_count,
+    };
+}
+
+int scoring_fetch(struct scoring *scoring, struct err *err)
+{
+    int code;
+    size_t target_total = 0;
+    if (scoring->is_fetched)
+        return 0;
+    if ((code = read_passages(scoring, err)))
+        return code;
+    struct score_request request = request_of(&scoring->passages);
+    if ((code = score_request_check(&scoring->config, &request, &target_total, err)) ||
+        (code = score_result_init(&scoring->result, target_total, err)) ||
+        (code = fetch_tensors(scoring, err)))
+        return code;
+    scoring->is_fetched = 1;
+    return 0;
+}
+
+int scoring_run(struct scoring *scoring, struct device *device, struct scoring_outcome *ret_outcome,
+                struct err *err)
+{
+    const struct backend_table *backend = device_backend(device);
+    struct scoring_outcome outcome = {.weight_bytes = scoring->weight_bytes};
+    struct score_request request = request_of(&scoring->passages);
+    struct score_model_source source = {.config = scoring->config,
+                                        .tensors = scoring->tensors,
+                                        .tensor_count = scoring->tensor_count,
+                                        .precision = scoring->request.precision,
+                                        .memory_budget_bytes = scoring->request.memory_budget_bytes,
+                                        .cancel = scoring->request.cancel};
+    void *model = NULL;
+    if (!scoring->is_fetched)
+        return err_set(err, ERR_INTERNAL, "scoring without scoring_fetch");
+    if (!backend->model_load)
+        return err_set(err, ERR_UNSUPPORTED, "the backend %s cannot score models", backend->name);
+    double begin_s = clock_monotonic_s();
+    int code = backend->model_load(device_context(device), &source, &model, err);
+    double loaded_s = clock_monotonic_s();
+    if (!code)
+        code = backend->model_score(model, &request, &scoring->result, err);
+    double end_s = clock_monotonic_s();
+    backend->model_free(model);
+    if (code)
+        return code;
+    score_summarize(scoring->identity.mode, &request, &scoring->result, &outcome.summary);
+    outcome.text_count = scoring->passages.text_count;
+    outcome.skipped_count = scoring->passages.skipped_count;
+    outcome.truncated_count = scoring->passages.truncated_count;
+    outcome.input_count = scoring->result.input_count;
+    outcome.flops = scoring->result.flops;
+    outcome.memory_bytes = scoring->result.memory_bytes;
+    outcome.load_seconds = loaded_s - begin_s;
+    outcome.score_seconds = end_s - loaded_s;
+    *ret_outcome = outcome;
+    return 0;
+}
+
+const struct passages *scoring_passages(const struct scoring *scoring)
+{
+    return &scoring->passages;
+}
+
+const struct score_result *scoring_result(const struct scoring *scoring)
+{
+    return &scoring->result;
+}
+
+void scoring_close(struct scoring *scoring)
+{
+    if (!scoring)
+        return;
+    for (size_t i = 0; scoring->owned && i < scoring->tensor_count; i++)
+        free(scoring->owned[i]);
+    for (size_t i = 0; scoring->tensors && i < scoring->tensor_count; i++)
+        free((void *)(uintptr_t)scoring->tensors[i].name);
+    free(scoring->owned);
+    free(scoring->tensors);
+    free(scoring->located);
+    score_result_free(&scoring->result);
+    passages_free(&scoring->passages);
+    checkpoint_close(scoring->checkpoint);
+    tokenizer_free(scoring->tokenizer);
+    free(scoring);
+}
