@@ -45,6 +45,7 @@ static int make_view(enum tensor_dtype dtype, const struct statistics_rows *rows
         .zero_count = rows->zero_count,
         .minimum = rows->minimum,
         .maximum = rows->maximum,
+        .mean = rows->mean,
     };
     int code = summary_compute(&input, ret_summary, err);
     return code ? code : encoding_counts_write(&input.distribution, buf, err);

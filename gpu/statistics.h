@@ -59,10 +59,11 @@ struct statistics_column {
 struct statistics_rows {
     uint64_t elements; /* rows of the set * columns */
     uint64_t nan_count, positive_inf_count, negative_inf_count;
-    uint64_t zero_count;               /* +0 and -0 */
-    double minimum, maximum;           /* of the finite elements; NaN if there are none */
-    int centred_exponent;              /* centred code value * 2^centred_exponent is the centred value */
-    uint64_t *counts;                  /* [STATISTICS_CODES] */
+    uint64_t zero_count;     /* +0 and -0 */
+    double minimum, maximum; /* of the finite elements; NaN if there are none */
+    double mean;          /* of the finite elements, from sums that keep what cancels; 0 if there are none */
+    int centred_exponent; /* centred code value * 2^centred_exponent is the centred value */
+    uint64_t *counts;     /* [STATISTICS_CODES] */
     uint64_t *centred_counts;          /* [STATISTICS_CODES] */
     struct statistics_column *columns; /* [columns] */
 };

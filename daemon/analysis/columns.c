@@ -6,20 +6,25 @@
 
 struct moments_sums columns_pool(const struct moments_sums *columns, size_t column_count)
 {
-    struct moments_sums pooled = {0};
-    struct sum total = {0}, m2 = {0}, m3 = {0}, m4 = {0};
+    struct sum total = {0};
+    uint64_t count = 0;
     for (size_t i = 0; i < column_count; i++) {
-        pooled.count += columns[i].count;
+        count += columns[i].count;
         sum_add_counted(&total, columns[i].mean, columns[i].count);
     }
-    if (pooled.count == 0)
-        return pooled;
-    pooled.mean = sum_value(&total) / (double)pooled.count;
+    return columns_pool_around(columns, column_count, count ? sum_value(&total) / (double)count : 0);
+}
+
+struct moments_sums columns_pool_around(const struct moments_sums *columns, size_t column_count, double mean)
+{
+    struct moments_sums pooled = {.mean = mean};
+    struct sum m2 = {0}, m3 = {0}, m4 = {0};
     for (size_t i = 0; i < column_count; i++) {
         const struct moments_sums *column = &columns[i];
         double n = (double)column->count, shift = column->mean - pooled.mean, square = shift * shift;
         if (column->count == 0)
             continue;
+        pooled.count += column->count;
         sum_add(&m2, column->m2);
         sum_add_product(&m2, n, square);
         sum_add(&m3, column->m3);

@@ -9,7 +9,10 @@
 
 #include <stddef.h>
 
-/* Central sums of all elements, from those of the columns, around the mean of all. */
+/* Central sums of all elements, from those of the columns, around the mean of all, which is given. */
+struct moments_sums columns_pool_around(const struct moments_sums *columns, size_t column_count, double mean);
+
+/* The same where the mean of all follows from the means of the columns well enough. */
 struct moments_sums columns_pool(const struct moments_sums *columns, size_t column_count);
 
 /* Central sums after the mean of its column was subtracted from each element; the mean is 0. */

@@ -15,7 +15,7 @@ static void add_moments(const struct summary_input *input, const struct distribu
     if (input->is_centred)
         sums = columns_pool_centred(input->columns, input->column_count);
     else if (input->distribution.format == DISTRIBUTION_FORMAT_F32_TOP)
-        sums = columns_pool(input->columns, input->column_count);
+        sums = columns_pool_around(input->columns, input->column_count, input->mean);
     else
         sums = distribution_sums(values, value_count);
     if (summary->minimum == summary->maximum) /* no spread, whatever rounding says */

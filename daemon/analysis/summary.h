@@ -63,6 +63,7 @@ struct summary_input {
     /* Of the raw elements, for F32_TOP, whose codes do not tell; NaN minimum: none are finite. */
     uint64_t zero_count;
     double minimum, maximum;
+    double mean;
 };
 
 /* Computes everything. ERR_NO_MEMORY only. Resolution of quantiles, dip, mixture and valley is that of the

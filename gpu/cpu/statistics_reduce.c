@@ -117,6 +117,17 @@ static void column_sum_add(struct column_sum *sum, const struct statistics_part 
     sum->count += part->row_end - part->row_begin - part->not_finite[column];
 }
 
+/* Joins the columns of a row set; few terms, so the low parts need no care. */
+static void column_sum_join(struct column_sum *sum, const struct column_sum *column)
+{
+    double total = sum->high + column->high;
+    double virtual_addend = total - sum->high;
+    sum->low += (sum->high - (total - virtual_addend)) + (column->high - virtual_addend);
+    sum->low += column->low;
+    sum->high = total;
+    sum->count += column->count;
+}
+
 static double column_sum_mean(const struct column_sum *sum)
 {
     return sum->count ? (sum->high + sum->low) / (double)sum->count : 0;
@@ -125,6 +136,7 @@ static double column_sum_mean(const struct column_sum *sum)
 /* Means of the row sets into the result, those of the segments into the plan. */
 static void reduce_columns(struct statistics_plan *plan, struct statistics_result *result)
 {
+    struct column_sum every[STATISTICS_ROW_SET_COUNT] = {{0}};
     for (uint64_t c = 0; c < plan->request->columns; c++) {
         struct column_sum all = {0}, segments[STATISTICS_SEGMENT_COUNT] = {{0}};
         for (size_t i = 0; i < plan->part_count; i++) {
@@ -133,12 +145,16 @@ static void reduce_columns(struct statistics_plan *plan, struct statistics_resul
         }
         for (int s = 0; s < STATISTICS_SEGMENT_COUNT; s++)
             plan->segment_mean[s][c] = column_sum_mean(&segments[s]);
+        column_sum_join(&every[STATISTICS_ROW_SET_ALL], &all);
+        column_sum_join(&every[STATISTICS_ROW_SET_TOKENS], &segments[STATISTICS_SEGMENT_TOKENS]);
         struct statistics_column *of_all = &result->rows[STATISTICS_ROW_SET_ALL].columns[c];
         struct statistics_column *of_tokens = &result->rows[STATISTICS_ROW_SET_TOKENS].columns[c];
         *of_all = (struct statistics_column){.count = all.count, .mean = column_sum_mean(&all)};
         *of_tokens = (struct statistics_column){.count = segments[STATISTICS_SEGMENT_TOKENS].count,
                                                 .mean = plan->segment_mean[STATISTICS_SEGMENT_TOKENS][c]};
     }
+    for (int set = 0; set < STATISTICS_ROW_SET_COUNT; set++)
+        result->rows[set].mean = column_sum_mean(&every[set]);
 }
 
 static void prepare_centres(struct statistics_plan *plan, struct statistics_result *result)
