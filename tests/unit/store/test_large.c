@@ -51,7 +51,7 @@ static void make_large(struct large *large, struct fixture_result *made, uint64_
     for (int i = 0; i < SAMPLE; i++)
         large->values[i] = (float)seed / (float)(i + 1);
     large->values[3] = (float)NAN;
-    large->values[4] = -INFINITY;
+    large->values[4] = -HUGE_VALF;
     large->columns = (struct columns_row){
         .definition = 1, .columns = COLUMNS, .mean = large->mean, .bimodality = large->bimodality};
     large->sample = (struct sample_row){.definition = 1, .seed = 9, .count = SAMPLE, .values = large->values};

@@ -152,7 +152,7 @@ static void test_special_numbers(void **state)
     fixture_add_revisions(fixture, 1, ids);
     (void)fixture_sweep(fixture, ids, 1, 0);
     fixture_result(made, "special", 1);
-    made->statistics[0].minimum = -INFINITY;
+    made->statistics[0].minimum = -HUGE_VAL;
     made->statistics[0].maximum = 1e-310; /* denormal */
     made->statistics[0].mean = 0.1;
     made->statistics[0].variance = (double)NAN;
@@ -161,7 +161,7 @@ static void test_special_numbers(void **state)
     OK(tasks_record(fixture->store, &lease, &made->result, &err));
     OK(contents_find(fixture->store, &made->tensor.content, &content, &err));
     OK(statistics_find(fixture->store, content.id, &made->statistics[0], &found, &err));
-    assert_true(found.minimum == -INFINITY);
+    assert_true(found.minimum == -HUGE_VAL);
     assert_true(found.maximum == 1e-310);
     assert_true(found.mean == 0.1);
     assert_true(isnan(found.variance));

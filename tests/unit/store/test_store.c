@@ -43,12 +43,12 @@ static void test_second_opener(void **state)
 {
     struct fixture *fixture = *state;
     struct store *second = NULL;
-    struct err err = ERR_INIT;
+    struct err refusal = ERR_INIT;
     char number[32];
-    assert_int_equal(store_open(fixture->path, &second, &err), ERR_CONFLICT);
+    assert_int_equal(store_open(fixture->path, &second, &refusal), ERR_CONFLICT);
     (void)snprintf(number, sizeof number, "process %ld", (long)getpid());
-    assert_non_null(strstr(err.message, number));
-    assert_non_null(strstr(err.message, fixture->folder));
+    assert_non_null(strstr(refusal.message, number));
+    assert_non_null(strstr(refusal.message, fixture->folder));
     assert_null(second);
     OK(store_integrity_check(fixture->store, &err));
 }
@@ -129,14 +129,14 @@ static void test_damage(void **state)
         char garbage[512];
         memset(garbage, 0xA5, sizeof garbage);
         assert_int_equal(pwrite(fd, garbage, sizeof garbage, page), (ssize_t)sizeof garbage);
-        struct err err = ERR_INIT;
+        struct err damage = ERR_INIT;
         struct store *store = NULL;
-        int rc = store_open(fixture->path, &store, &err);
+        int rc = store_open(fixture->path, &store, &damage);
         if (!rc)
-            rc = store_integrity_check(store, &err);
+            rc = store_integrity_check(store, &damage);
         if (rc) {
             assert_int_equal(rc, ERR_DATABASE);
-            assert_true(err.message[0] != 0);
+            assert_true(damage.message[0] != 0);
             told++;
         }
         store_close(store);
@@ -145,11 +145,11 @@ static void test_damage(void **state)
     }
     assert_int_equal(told, tries);
     assert_int_equal(ftruncate(fd, info.st_size / 2), 0);
-    struct err err = ERR_INIT;
+    struct err damage = ERR_INIT;
     struct store *store = NULL;
-    int rc = store_open(fixture->path, &store, &err);
+    int rc = store_open(fixture->path, &store, &damage);
     if (!rc)
-        rc = store_integrity_check(store, &err);
+        rc = store_integrity_check(store, &damage);
     assert_int_equal(rc, ERR_DATABASE);
     store_close(store);
     (void)close(fd);
@@ -204,15 +204,15 @@ static void test_full(void **state)
     OK(connection_exec(connection, "PRAGMA max_page_count = 60", &err));
     OK(store_write_end(fixture->store, 0, &err));
     int recorded = 0, rc = 0;
-    struct err err = ERR_INIT;
+    struct err refusal = ERR_INIT;
     while (!rc && recorded < 200) {
         char name[32];
         (void)snprintf(name, sizeof name, "content %d", recorded);
-        if ((rc = tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &err)))
+        if ((rc = tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &refusal)))
             break;
         task_lease_of(&task, &lease);
         fixture_result(made, name, 1);
-        if (!(rc = tasks_record(fixture->store, &lease, &made->result, &err)))
+        if (!(rc = tasks_record(fixture->store, &lease, &made->result, &refusal)))
             recorded++;
     }
     assert_int_equal(rc, ERR_NO_SPACE);
