@@ -127,7 +127,9 @@ static int read_record(zip_t *zip, struct view *view, uint64_t index, struct arc
     if (status.encryption_method != ZIP_EM_NONE)
         return err_set(err, ERR_UNSUPPORTED, "the record %.200s is encrypted", status.name);
     if (status.comp_method != ZIP_CM_STORE || status.comp_size != status.size)
-        return err_set(err, ERR_UNSUPPORTED, "the record %.200s is compressed, which torch.save never does",
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the record %.200s is compressed: torch.save never does that, but TorchScript "
+                       "programs and repacked files are",
                        status.name);
     record->path = strdup(status.name);
     if (!record->path)

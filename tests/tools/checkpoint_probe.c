@@ -1,7 +1,7 @@
 /*
- * checkpoint_probe PATH: lists every tensor of a file or folder as JSON, with the SHA-256 of its contiguous
- * bytes, for tests that compare with other readers. An error goes to standard output as {"error": code,
- * "message": text}, with exit status 1. The bytes are read twice, whole and in odd ranges, and must agree.
+ * checkpoint_probe PATH...: lists every tensor of each file or folder, with the SHA-256 of its contiguous
+ * bytes, for tests that compare with other readers. One line of JSON per path: {"tensors": [...]}, or
+ * {"error": code, "message": text}. The bytes are read whole, in odd ranges and in place, and must agree.
  */
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
@@ -95,28 +95,37 @@ static int describe(struct checkpoint *checkpoint, json_t *list, struct err *err
     return 0;
 }
 
-int main(int argc, char **argv)
+/* Prints the line of one path; returns nonzero if it cannot be printed. */
+static int probe(char *path)
 {
     struct err err = ERR_INIT;
     struct checkpoint *checkpoint = NULL;
     json_t *list = json_array();
-    json_t *result = NULL;
-    if (argc != 2) {
-        (void)fprintf(stderr, "usage: checkpoint_probe PATH\n");
-        json_decref(list);
-        return 2;
-    }
-    int code = open_checkpoint(argv[1], &checkpoint, &err);
+    json_t *line = NULL;
+    int code = open_checkpoint(path, &checkpoint, &err);
     if (!code)
         code = describe(checkpoint, list, &err);
     if (code)
-        result = json_pack("{s:s, s:s}", "error", err_name(code), "message", err.message);
+        line = json_pack("{s:s, s:s}", "error", err_name(code), "message", err.message);
     else
-        result = json_pack("{s:O}", "tensors", list);
-    (void)json_dumpf(result, stdout, JSON_COMPACT);
-    (void)putchar('\n');
-    json_decref(result);
+        line = json_pack("{s:O}", "tensors", list);
+    int failed = json_dumpf(line, stdout, JSON_COMPACT);
+    failed |= putchar('\n') == EOF;
+    json_decref(line);
     json_decref(list);
     checkpoint_close(checkpoint);
-    return code ? 1 : 0;
+    return failed;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        (void)fprintf(stderr, "usage: checkpoint_probe PATH...\n");
+        return 2;
+    }
+    for (int i = 1; i < argc; i++) {
+        if (probe(argv[i]))
+            return 1;
+    }
+    return 0;
 }

@@ -1,0 +1,24 @@
+/*
+ * data.pkl: every tensor that comes out must lie inside of its storage.
+ */
+#include "daemon/checkpoint/gather.h"
+#include "daemon/checkpoint/state_dict.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct state_dict *state_dict = NULL;
+    struct err err = ERR_INIT;
+    if (state_dict_parse(data, size, &state_dict, &err))
+        return 0;
+    for (size_t i = 0; i < state_dict->count; i++) {
+        const struct state_dict_tensor *tensor = &state_dict->tensors[i];
+        uint64_t elements = tensor->offset + gather_span(&tensor->shape, tensor->stride);
+        uint64_t bytes = tensor_dtype_bits(tensor->dtype) / 8;
+        if (elements && elements > tensor->storage_bytes / bytes)
+            abort();
+    }
+    state_dict_free(state_dict);
+    return 0;
+}
