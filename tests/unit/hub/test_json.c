@@ -1,0 +1,173 @@
+/* The hub's replies as objects. */
+#include "daemon/hub/hub_json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COMMIT "0123456789abcdef0123456789abcdef01234567"
+#define SHA256 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static struct err err;
+
+static void refs(void **state)
+{
+    static const char text[] =
+        "{\"tags\": [{\"name\": \"v1\", \"ref\": \"refs/tags/v1\", \"targetCommit\": \"" COMMIT
+        "\"}], \"branches\": [{\"name\": \"main\", \"targetCommit\": \"" COMMIT
+        "\"}, {\"name\": \"a/b\", \"targetCommit\": \"" COMMIT
+        "\"}], \"converts\": [{}], \"pullRequests\": [{\"name\": \"pr/1\", "
+        "\"ref\": \"refs/pr/1\", \"targetCommit\": \"" COMMIT "\"}]}";
+    struct repository_refs *list = NULL;
+    (void)state;
+    assert_int_equal(hub_json_parse_refs(text, sizeof text - 1, &list, &err), 0);
+    assert_int_equal(list->count, 4);
+    assert_string_equal(list->rows[0].name, "main");
+    assert_string_equal(list->rows[1].name, "a/b");
+    assert_int_equal(list->rows[2].kind, REPOSITORY_REF_KIND_TAG);
+    assert_string_equal(list->rows[3].name, "refs/pr/1");
+    assert_int_equal(list->rows[3].kind, REPOSITORY_REF_KIND_PULL_REQUEST);
+    assert_string_equal(list->rows[3].commit, COMMIT);
+    repository_refs_free(list);
+}
+
+static void bad_refs(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"branches\": {}}",
+        "{\"branches\": [1]}",
+        "{\"branches\": [{\"name\": \"x\"}]}",
+        "{\"branches\": [{\"name\": \"\", \"targetCommit\": \"" COMMIT "\"}]}",
+        "{\"branches\": [{\"name\": \"a\\nb\", \"targetCommit\": \"" COMMIT "\"}]}",
+        "{\"branches\": [{\"name\": \"a\", \"targetCommit\": \"0123456789ABCDEF0123456789abcdef01234567\"}]}",
+        "{\"branches\": []} x"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct repository_refs *list = NULL;
+        assert_int_equal(hub_json_parse_refs(texts[i], strlen(texts[i]), &list, &err), ERR_FORMAT);
+        assert_null(list);
+    }
+}
+
+static void tree(void **state)
+{
+    static const char first[] =
+        "[{\"type\": \"directory\", \"path\": \"d\", \"oid\": \"x\", \"size\": 0},"
+        "{\"type\": \"file\", \"path\": \"d/z\", \"oid\": \"" COMMIT "\", \"size\": 5}]";
+    static const char second[] =
+        "[{\"type\": \"file\", \"path\": \"b\", \"oid\": \"" COMMIT
+        "\", \"size\": 130, \"lfs\": {\"oid\": \"" SHA256 "\", \"size\": 5000000000}}]";
+    struct repository_tree *list = calloc(1, sizeof *list);
+    (void)state;
+    assert_int_equal(hub_json_parse_tree_page(first, sizeof first - 1, list, &err), 0);
+    assert_int_equal(hub_json_parse_tree_page(second, sizeof second - 1, list, &err), 0);
+    assert_int_equal(hub_json_finish_tree(list, &err), 0);
+    assert_int_equal(list->count, 2);
+    const struct repository_file *file = repository_tree_find(list, "b");
+    assert_non_null(file);
+    assert_true(file->size_bytes == 5000000000);
+    assert_string_equal(file->sha256, SHA256);
+    assert_string_equal(repository_tree_find(list, "d/z")->sha256, "");
+    assert_null(repository_tree_find(list, "c"));
+    repository_tree_free(list);
+}
+
+static void bad_trees(void **state)
+{
+#define FILE_ROW(path, rest) "[{\"type\": \"file\", \"path\": \"" path "\", " rest "}]"
+    static const char *const texts[] = {
+        "{}",
+        "[1]",
+        "[{\"type\": \"link\", \"path\": \"a\", \"size\": 1}]",
+        FILE_ROW("../a", "\"size\": 1"),
+        FILE_ROW("/a", "\"size\": 1"),
+        FILE_ROW("a/../../b", "\"size\": 1"),
+        FILE_ROW("a\\\\b", "\"size\": 1"),
+        FILE_ROW("a\\u0001", "\"size\": 1"),
+        FILE_ROW("a", "\"size\": -1"),
+        FILE_ROW("a", "\"size\": 1.5"),
+        FILE_ROW("a", "\"size\": \"1\""),
+        FILE_ROW("a", "\"oid\": \"" COMMIT "\""),
+        FILE_ROW("a", "\"size\": 1, \"oid\": \"short\""),
+        FILE_ROW("a", "\"size\": 1, \"lfs\": {\"size\": 1}"),
+        FILE_ROW("a", "\"size\": 1, \"lfs\": {\"size\": 1, \"oid\": \"" COMMIT "\"}"),
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct repository_tree *list = calloc(1, sizeof *list);
+        assert_int_equal(hub_json_parse_tree_page(texts[i], strlen(texts[i]), list, &err), ERR_FORMAT);
+        repository_tree_free(list);
+    }
+}
+
+static void path_twice(void **state)
+{
+    static const char text[] = "[{\"type\": \"file\", \"path\": \"a\", \"size\": 1}]";
+    struct repository_tree *list = calloc(1, sizeof *list);
+    (void)state;
+    assert_int_equal(hub_json_parse_tree_page(text, sizeof text - 1, list, &err), 0);
+    assert_int_equal(hub_json_parse_tree_page(text, sizeof text - 1, list, &err), 0);
+    assert_int_equal(hub_json_finish_tree(list, &err), ERR_FORMAT);
+    repository_tree_free(list);
+}
+
+static void cached_tree(void **state)
+{
+    static const char text[] =
+        "{\"format_version\": 1, \"files\": {\"z\": {\"size\": 3, \"blob_id\": \"" COMMIT
+        "\"}, \"a\": {\"size\": 9, \"blob_id\": \"" COMMIT "\", \"lfs_sha256\": \"" SHA256
+        "\", \"lfs_size\": 9}}}";
+    struct repository_tree *list = NULL;
+    (void)state;
+    assert_int_equal(hub_json_parse_cached_tree(text, sizeof text - 1, COMMIT, &list, &err), 0);
+    assert_string_equal(list->commit, COMMIT);
+    assert_string_equal(list->files[0].sha256, SHA256);
+    assert_string_equal(list->files[1].path, "z");
+    repository_tree_free(list);
+    list = NULL;
+    assert_int_equal(
+        hub_json_parse_cached_tree("{\"format_version\": 2, \"files\": {}}", 34, COMMIT, &list, &err),
+        ERR_UNSUPPORTED);
+    assert_null(list);
+}
+
+static void info(void **state)
+{
+    static const char text[] = "{\"sha\": \"" COMMIT "\", \"private\": true, \"gated\": \"manual\"}";
+    struct repository_info found;
+    (void)state;
+    assert_int_equal(hub_json_parse_info(text, sizeof text - 1, &found, &err), 0);
+    assert_string_equal(found.commit, COMMIT);
+    assert_true(found.is_private && found.is_gated && !found.is_disabled);
+    assert_int_equal(hub_json_parse_info("{}", 2, &found, &err), ERR_FORMAT);
+}
+
+static void errors(void **state)
+{
+    char said[16];
+    (void)state;
+    hub_json_parse_error("{\"error\": \"Repository not found\"}", 33, said, sizeof said);
+    assert_string_equal(said, "Repository not ");
+    hub_json_parse_error("{\"errors\": [{\"message\": \"m\"}]}", 30, said, sizeof said);
+    assert_string_equal(said, "m");
+    hub_json_parse_error("<html>", 6, said, sizeof said);
+    assert_string_equal(said, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refs),      cmocka_unit_test(bad_refs),   cmocka_unit_test(tree),
+        cmocka_unit_test(bad_trees), cmocka_unit_test(path_twice), cmocka_unit_test(cached_tree),
+        cmocka_unit_test(info),      cmocka_unit_test(errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
