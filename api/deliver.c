@@ -1,0 +1,273 @@
+#include "api/deliver.h"
+
+#include "api/route.h"
+#include "api/state.h"
+#include "daemon/base/digest.h"
+#include "daemon/base/limits.h"
+#include "store/models.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Below this, coding costs more than it saves. */
+#define CODED_BYTES_MIN 1024
+
+static int has_text(const char *text)
+{
+    return text && text[0];
+}
+
+int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
+{
+    struct api_server *server = request->server;
+    struct store *store = server->options.store;
+    int64_t id = 0;
+    uint64_t version = 0;
+    ret_etag[0] = '\0';
+    switch (request->route->scope) {
+    case API_SCOPE_NONE:
+        return 0;
+    case API_SCOPE_PROGRAM:
+        break;
+    case API_SCOPE_STORE:
+        version = store_version(store);
+        break;
+    case API_SCOPE_MODEL: {
+        char name[LIMIT_MODEL_NAME_BYTES + 1];
+        int code = api_request_model_name(request, name, err);
+        if (!code)
+            code = models_version(store, name, &id, &version, err);
+        if (code)
+            return code;
+        break;
+    }
+    }
+    struct buf text;
+    buf_init(&text, LIMIT_URL_BYTES + KIB);
+    buf_appendf(&text, "%s %s %d %" PRId64 " %" PRIu64 " %d ", server->options.version,
+                store ? store_instance(store) : "", (int)request->route->scope, id, version,
+                (int)request->format);
+    buf_append_text(&text, request->target);
+    char hex[DIGEST_SHA256_HEX_SIZE];
+    int code = buf_check(&text, "target", err);
+    if (!code)
+        code = digest_sha256_hex(buf_text(&text), text.size, hex, err);
+    buf_free(&text);
+    if (!code)
+        (void)snprintf(ret_etag, API_ETAG_SIZE, "%.32s", hex);
+    return code;
+}
+
+/* Whether If-None-Match names this representation, in any coding. */
+static int is_known_to_client(const struct api_request *request, const char *etag)
+{
+    const char *header = api_request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    if (!header || !has_text(etag))
+        return 0;
+    if (strcmp(header, "*") == 0)
+        return 1;
+    size_t length = strlen(etag);
+    for (const char *at = strstr(header, etag); at; at = strstr(at + 1, etag)) {
+        if (at > header && at[-1] == '"' && (at[length] == '"' || at[length] == '-'))
+            return 1;
+    }
+    return 0;
+}
+
+static enum api_encoding encoding_of(const struct api_request *request)
+{
+    return api_encoding_choose(api_request_header(request, MHD_HTTP_HEADER_ACCEPT_ENCODING));
+}
+
+static void release(void *answer)
+{
+    api_answer_release(answer);
+}
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    if (has_text(value))
+        (void)MHD_add_response_header(response, name, value);
+}
+
+/* The headers of every answer. */
+static void add_common(struct api_request *request, struct MHD_Response *response)
+{
+    const struct api_server *server = request->server;
+    add_header(response, "X-Request-Id", request->id);
+    add_header(response, "X-Content-Type-Options", "nosniff");
+    if (has_text(server->options.cors_origin)) {
+        add_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, server->options.cors_origin);
+        add_header(response, "Access-Control-Expose-Headers", "ETag, Link, Location, X-Request-Id");
+    }
+    if (atomic_load(&server->is_draining))
+        add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+}
+
+static enum MHD_Result queue(struct api_request *request, struct MHD_Response *response, int status,
+                             uint64_t size)
+{
+    add_common(request, response);
+    request->status = status;
+    request->answer_bytes = strcmp(request->method, "HEAD") == 0 ? 0 : size;
+    enum MHD_Result result = MHD_queue_response(request->connection, (unsigned)status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* Headers that only answers made just now have. */
+static void add_fresh(const struct api_response *fresh, struct MHD_Response *response)
+{
+    add_header(response, MHD_HTTP_HEADER_LOCATION, fresh->location);
+    add_header(response, MHD_HTTP_HEADER_ALLOW, fresh->allow);
+    if (fresh->status == MHD_HTTP_UNAUTHORIZED)
+        add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"bifurcated\"");
+    if (fresh->status == MHD_HTTP_TOO_MANY_REQUESTS || fresh->status == MHD_HTTP_SERVICE_UNAVAILABLE)
+        add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "5");
+}
+
+/* Takes over one reference to the answer; `fresh` is NULL for a kept one. */
+static enum MHD_Result queue_answer(struct api_request *request, struct api_answer *answer,
+                                    const struct api_response *fresh)
+{
+    size_t size = answer->size;
+    int status = answer->status;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback_cls(size, answer->data, release, answer);
+    if (!response) {
+        api_answer_release(answer);
+        return MHD_NO;
+    }
+    if (fresh)
+        add_fresh(fresh, response);
+    if (status != MHD_HTTP_NO_CONTENT)
+        add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type);
+    add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, answer->cache_control);
+    add_header(response, MHD_HTTP_HEADER_ETAG, answer->etag);
+    add_header(response, "Link", answer->link);
+    if (answer->varies)
+        add_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
+    if (answer->encoding != API_ENCODING_IDENTITY)
+        add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, api_encoding_name(answer->encoding));
+    return queue(request, response, status, size);
+}
+
+static void format_etag(char *text, size_t size, const char *etag, enum api_encoding encoding)
+{
+    (void)snprintf(text, size, "\"%s%s%s\"", etag, encoding ? "-" : "",
+                   encoding ? api_encoding_name(encoding) : "");
+}
+
+static enum MHD_Result queue_not_modified(struct api_request *request, const char *etag,
+                                          const char *cache_control)
+{
+    char text[API_ETAG_SIZE + 16];
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    format_etag(text, sizeof text, etag, encoding_of(request));
+    add_header(response, MHD_HTTP_HEADER_ETAG, text);
+    add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control);
+    add_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
+    return queue(request, response, MHD_HTTP_NOT_MODIFIED, 0);
+}
+
+static void format_key(char *key, size_t size, const char *etag, enum api_encoding encoding)
+{
+    (void)snprintf(key, size, "%s %d", etag, (int)encoding);
+}
+
+int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Result *ret_result)
+{
+    if (is_known_to_client(request, etag)) {
+        request->is_cached = 1;
+        *ret_result = queue_not_modified(request, etag, "no-cache");
+        return 1;
+    }
+    char key[API_ETAG_SIZE + 8];
+    format_key(key, sizeof key, etag, encoding_of(request));
+    struct api_answer *answer = api_cache_get(request->server->cache, key);
+    if (!answer)
+        return 0;
+    request->is_cached = 1;
+    *ret_result = queue_answer(request, answer, NULL);
+    return 1;
+}
+
+static char *copy_of(const char *text)
+{
+    return has_text(text) ? strdup(text) : NULL;
+}
+
+/* Moves the response's body, coded as the client likes it, into an answer. */
+static struct api_answer *answer_of(struct api_response *response, enum api_encoding encoding, int is_kept)
+{
+    struct api_answer *answer = calloc(1, sizeof *answer);
+    if (!answer)
+        return NULL;
+    atomic_init(&answer->references, 1);
+    answer->status = response->status;
+    answer->content_type = response->content_type;
+    answer->cache_control = response->cache_control;
+    answer->varies = response->status == MHD_HTTP_OK;
+    answer->link = copy_of(buf_text(&response->link));
+    if (response->body.size < CODED_BYTES_MIN)
+        encoding = API_ENCODING_IDENTITY;
+    struct buf coded;
+    struct err err = ERR_INIT;
+    buf_init(&coded, response->body.size + response->body.size / 8 + 64 * KIB);
+    if (encoding && api_encode(encoding, is_kept, response->body.data, response->body.size, &coded, &err) < 0)
+        encoding = API_ENCODING_IDENTITY;
+    struct buf *body = encoding ? &coded : &response->body;
+    answer->encoding = encoding;
+    answer->size = body->size;
+    answer->data = buf_take(body);
+    buf_free(&coded);
+    if (has_text(response->etag)) {
+        char etag[API_ETAG_SIZE + 16];
+        format_etag(etag, sizeof etag, response->etag, encoding);
+        answer->etag = strdup(etag);
+    }
+    return answer;
+}
+
+/* An ETag from the body, for answers to reads that depend on more than a version. */
+static void make_etag(const struct api_request *request, struct api_response *response)
+{
+    char hex[DIGEST_SHA256_HEX_SIZE];
+    struct err err = ERR_INIT;
+    int is_read = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    if (response->status != MHD_HTTP_OK || !is_read || has_text(response->etag))
+        return;
+    if (digest_sha256_hex(buf_text(&response->body), response->body.size, hex, &err) == 0)
+        (void)snprintf(response->etag, sizeof response->etag, "%.32s", hex);
+}
+
+enum MHD_Result api_deliver(struct api_request *request, struct api_response *response, const char *keep_etag)
+{
+    if (response->stream) {
+        struct MHD_Response *stream = response->stream;
+        response->stream = NULL;
+        request->is_stream = 1;
+        add_header(stream, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
+        add_header(stream, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+        return queue(request, stream, response->status, 0);
+    }
+    make_etag(request, response);
+    if (is_known_to_client(request, response->etag))
+        return queue_not_modified(request, response->etag, response->cache_control);
+    enum api_encoding encoding = encoding_of(request);
+    int is_kept = has_text(keep_etag) && response->status == MHD_HTTP_OK;
+    struct api_answer *answer = answer_of(response, encoding, is_kept);
+    if (!answer)
+        return MHD_NO;
+    if (is_kept) {
+        char key[API_ETAG_SIZE + 8];
+        format_key(key, sizeof key, keep_etag, encoding);
+        api_cache_put(request->server->cache, key, answer);
+    }
+    return queue_answer(request, answer, response);
+}

@@ -1,0 +1,227 @@
+#include "api/dispatch.h"
+
+#include "api/deliver.h"
+#include "api/problem.h"
+#include "api/route.h"
+#include "api/state.h"
+#include "daemon/base/limits.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* A page of rows with every column: about 4 KB a row. */
+#define BODY_BYTES_MAX (64 * MIB)
+
+int api_dispatch_is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+           strncmp(address, "::ffff:127.", 11) == 0;
+}
+
+static int is_write(const struct api_request *request)
+{
+    return strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0 &&
+           strcmp(request->method, "OPTIONS") != 0;
+}
+
+/* Takes the same time wherever the first difference is. */
+static int tokens_equal(const char *given, const char *wanted)
+{
+    size_t given_size = strlen(given);
+    size_t wanted_size = strlen(wanted);
+    unsigned difference = given_size != wanted_size;
+    for (size_t i = 0; i < wanted_size; i++)
+        difference |= (unsigned char)(given[given_size ? i % given_size : 0] ^ wanted[i]);
+    return difference == 0;
+}
+
+/* "127.0.0.1:7143", "localhost", "[::1]:80": names that a page of a foreign site cannot be served under. */
+static int is_loopback_host(const char *host)
+{
+    char name[64];
+    if (!host)
+        return 1; /* no browser */
+    size_t length = host[0] == '[' ? strcspn(host, "]") : strcspn(host, ":");
+    const char *start = host[0] == '[' ? host + 1 : host;
+    length -= (size_t)(start - host);
+    if (length >= sizeof name)
+        return 0;
+    memcpy(name, start, length);
+    name[length] = '\0';
+    return strcasecmp(name, "localhost") == 0 || api_dispatch_is_loopback(name);
+}
+
+/* Writes need the token; where there is none the daemon listens on loopback only, and a browser must not be
+ * talked into writing by a foreign page (DNS rebinding). */
+static int check_access(const struct api_request *request, struct api_response *response, struct err *err)
+{
+    const struct api_options *options = &request->server->options;
+    if (!is_write(request))
+        return 0;
+    if (!options->token) {
+        if (is_loopback_host(api_request_header(request, "Host")))
+            return 0;
+        response->status = 403;
+        return api_response_refuse(response, "header", "Host", err, ERR_UNAUTHORIZED,
+                                   "writes without a token must name a loopback host; set a token to serve "
+                                   "others");
+    }
+    const char *header = api_request_header(request, "Authorization");
+    if (header && strncasecmp(header, "Bearer ", 7) == 0 && tokens_equal(header + 7, options->token))
+        return 0;
+    return api_response_refuse(response, "header", "Authorization", err, ERR_UNAUTHORIZED,
+                               header ? "the token is not accepted"
+                                      : "writes need the header \"Authorization: Bearer TOKEN\"");
+}
+
+/* Every parameter must be one of the route's. */
+static int check_parameters(const struct api_request *request, struct api_response *response, struct err *err)
+{
+    const char *known = request->route->parameters;
+    for (size_t i = 0; i < request->uri.parameter_count; i++) {
+        const char *name = request->uri.parameters[i].name;
+        size_t length = strlen(name);
+        const char *at = length && !strchr(name, ' ') ? strstr(known, name) : NULL;
+        while (at && (at[-1] != ' ' || at[length] != ' '))
+            at = strstr(at + 1, name);
+        if (!at)
+            return api_response_refuse(response, "query", name, err, ERR_INVALID,
+                                       "query: unknown parameter \"%s\"; known:%s", name,
+                                       known[0] ? known : " none");
+    }
+    return 0;
+}
+
+static int choose_format(struct api_request *request, struct api_response *response, struct err *err)
+{
+    const char *asked = api_uri_find(&request->uri, "format");
+    const char *accept = api_request_header(request, "Accept");
+    if (!request->route->has_csv)
+        return 0;
+    if (!asked) {
+        int takes_csv = accept && strstr(accept, "text/csv") && !strstr(accept, "application/json");
+        request->format = takes_csv ? API_FORMAT_CSV : API_FORMAT_JSON;
+    } else if (strcmp(asked, "csv") == 0) {
+        request->format = API_FORMAT_CSV;
+    } else if (strcmp(asked, "json") != 0) {
+        return api_response_refuse(response, "query", "format", err, ERR_INVALID,
+                                   "format: neither json nor csv");
+    }
+    if (request->format == API_FORMAT_CSV)
+        response->content_type = "text/csv; charset=utf-8";
+    return 0;
+}
+
+/* OPTIONS, also as a browser's question before a cross-origin request. */
+static int answer_options(struct api_request *request, struct api_response *response, struct err *err)
+{
+    (void)api_route_find("OPTIONS", &request->uri, request->arguments, response->allow);
+    if (!response->allow[0])
+        return err_set(err, ERR_NOT_FOUND, "no such resource");
+    response->status = 204;
+    return 0;
+}
+
+static int find_route(struct api_request *request, struct api_response *response, struct err *err)
+{
+    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"};
+    if (request->uri_code) {
+        *err = request->uri_err;
+        response->problem_in = "path";
+        return request->uri_code;
+    }
+    int is_known = 0;
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        is_known |= strcmp(request->method, methods[i]) == 0;
+    if (!is_known) {
+        response->status = 501;
+        return err_set(err, ERR_UNSUPPORTED, "the method %.16s is not implemented", request->method);
+    }
+    request->route = api_route_find(request->method, &request->uri, request->arguments, response->allow);
+    if (request->route)
+        return 0;
+    if (!response->allow[0])
+        return err_set(err, ERR_NOT_FOUND, "no such resource; /openapi.json lists them");
+    response->status = 405;
+    return err_set(err, ERR_UNSUPPORTED, "%.16s is not for this resource; it takes %s", request->method,
+                   response->allow);
+}
+
+static int prepare(struct api_request *request, struct api_response *response, struct err *err)
+{
+    int code = find_route(request, response, err);
+    if (!code)
+        code = check_access(request, response, err);
+    if (!code)
+        code = check_parameters(request, response, err);
+    if (!code)
+        code = choose_format(request, response, err);
+    if (!code && request->body_received > request->server->options.body_bytes_max)
+        code = err_set(err, ERR_LIMIT, "the body is larger than %zu bytes",
+                       request->server->options.body_bytes_max);
+    return code;
+}
+
+/* Runs the handler between two looks at what its answer depends on: only if that stayed the same, the ETag
+ * belongs to the answer and the answer may be kept. */
+static int run_handler(struct api_request *request, struct api_response *response, char *etag,
+                       struct err *err)
+{
+    char later[API_ETAG_SIZE];
+    int code = request->route->handler(request, response, err);
+    if (!code && !response->stream)
+        code = buf_check(&response->body, "answer", err);
+    if (code || !etag[0])
+        return code;
+    code = api_deliver_etag(request, later, err);
+    if (code)
+        return code;
+    if (strcmp(later, etag) == 0)
+        (void)snprintf(response->etag, sizeof response->etag, "%s", etag);
+    else
+        etag[0] = '\0';
+    return 0;
+}
+
+enum MHD_Result api_dispatch(struct api_request *request)
+{
+    struct err err = ERR_INIT;
+    struct api_response response;
+    char etag[API_ETAG_SIZE] = "";
+    enum MHD_Result result;
+    api_response_init(&response, BODY_BYTES_MAX);
+    int code;
+    if (strcmp(request->method, "OPTIONS") == 0 && !request->uri_code) {
+        code = answer_options(request, &response, &err);
+    } else {
+        code = prepare(request, &response, &err);
+        if (!code)
+            code = api_deliver_etag(request, etag, &err);
+        if (!code && etag[0] && api_deliver_kept(request, etag, &result)) {
+            api_response_done(&response);
+            return result;
+        }
+        if (!code)
+            code = run_handler(request, &response, etag, &err);
+    }
+    if (code) {
+        etag[0] = '\0';
+        api_problem_render(&response, request->id, &err);
+    }
+    result = api_deliver(request, &response, etag);
+    api_response_done(&response);
+    return result;
+}
+
+enum MHD_Result api_dispatch_too_large(struct api_request *request)
+{
+    struct err err = ERR_INIT;
+    struct api_response response;
+    api_response_init(&response, BODY_BYTES_MAX);
+    err_set(&err, ERR_LIMIT, "the body is larger than %zu bytes", request->server->options.body_bytes_max);
+    api_problem_render(&response, request->id, &err);
+    enum MHD_Result result = api_deliver(request, &response, "");
+    api_response_done(&response);
+    return result;
+}

@@ -1,0 +1,20 @@
+/*
+ * From a whole request to its answer: the route, who may do it, the handler, errors as problems.
+ */
+#ifndef BIFURCATED_API_DISPATCH_H
+#define BIFURCATED_API_DISPATCH_H
+
+#include "api/request.h"
+
+#include <microhttpd.h>
+
+/* Answers the request; returns what the access handler returns. */
+enum MHD_Result api_dispatch(struct api_request *request);
+
+/* Answers with 413 before the body is read. */
+enum MHD_Result api_dispatch_too_large(struct api_request *request);
+
+/* Whether an address in numbers is a loopback one. */
+int api_dispatch_is_loopback(const char *address);
+
+#endif

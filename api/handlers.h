@@ -1,0 +1,39 @@
+/*
+ * The handlers of the routes (api/routes.c), by resource. Each answers by filling in `response` and
+ * returning 0, or returns an error, which becomes a problem.
+ */
+#ifndef BIFURCATED_API_HANDLERS_H
+#define BIFURCATED_API_HANDLERS_H
+
+#include "api/request.h"
+#include "daemon/base/err.h"
+
+/* api/service.c */
+int api_get_health(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_readiness(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_metrics(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_description(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_status(struct api_request *request, struct api_response *response, struct err *err);
+int api_list_devices(struct api_request *request, struct api_response *response, struct err *err);
+
+/* api/models.c */
+int api_list_models(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_model(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_audit(struct api_request *request, struct api_response *response, struct err *err);
+
+/* api/revisions.c */
+int api_list_revisions(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_revision(struct api_request *request, struct api_response *response, struct err *err);
+
+/* api/distribution.c */
+int api_get_distribution(struct api_request *request, struct api_response *response, struct err *err);
+
+/* api/sweeps.c */
+int api_list_sweeps(struct api_request *request, struct api_response *response, struct err *err);
+int api_create_sweep(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_sweep(struct api_request *request, struct api_response *response, struct err *err);
+int api_cancel_sweep(struct api_request *request, struct api_response *response, struct err *err);
+int api_list_tasks(struct api_request *request, struct api_response *response, struct err *err);
+int api_follow_sweep(struct api_request *request, struct api_response *response, struct err *err);
+
+#endif

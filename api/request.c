@@ -1,0 +1,118 @@
+#include "api/request.h"
+
+#include "api/number.h"
+#include "api/state.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+const char *api_request_header(const struct api_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+struct api_request *api_request_new(struct api_server *server, const char *target)
+{
+    struct api_request *request = calloc(1, sizeof *request);
+    if (!request)
+        return NULL;
+    request->server = server;
+    request->started_s = clock_monotonic_s();
+    request->target = strdup(target);
+    if (!request->target) {
+        free(request);
+        return NULL;
+    }
+    buf_init(&request->body, server->options.body_bytes_max);
+    unsigned char random[12];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        memset(random, 0, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++)
+        (void)snprintf(request->id + 2 * i, 3, "%02x", random[i]);
+    request->uri_code = api_uri_parse(target, &request->uri, &request->uri_err);
+    return request;
+}
+
+void api_request_free(struct api_request *request)
+{
+    if (!request)
+        return;
+    api_uri_free(&request->uri);
+    buf_free(&request->body);
+    free(request->target);
+    free(request);
+}
+
+int api_request_model_name(const struct api_request *request, char *name, struct err *err)
+{
+    const char *owner = request->arguments[0];
+    const char *rest = request->arguments[1];
+    int is_file = strcmp(owner, "file") == 0;
+    if (is_file ? rest[0] != '/' : strchr(owner, '/') || strchr(rest, '/'))
+        return err_set(err, ERR_NOT_FOUND,
+                       "model %s/%s: write owner/name, or file/ and the percent-encoded absolute path", owner,
+                       rest);
+    int length = snprintf(name, LIMIT_MODEL_NAME_BYTES + 1, "%s%s%s", owner, is_file ? ":" : "/", rest);
+    if (length < 0 || length > LIMIT_MODEL_NAME_BYTES)
+        return err_set(err, ERR_NOT_FOUND, "model: the name is longer than %d bytes", LIMIT_MODEL_NAME_BYTES);
+    return 0;
+}
+
+int api_request_integer(const struct api_request *request, const char *name, int64_t min, int64_t max,
+                        int64_t *value, struct api_response *response, struct err *err)
+{
+    const char *text = api_uri_find(&request->uri, name);
+    if (!text || api_number_parse(text, min, max, value))
+        return 0;
+    return api_response_refuse(response, "query", name, err, ERR_INVALID,
+                               "%s: not an integer from %lld to %lld", name, (long long)min, (long long)max);
+}
+
+int api_request_boolean(const struct api_request *request, const char *name, int *value,
+                        struct api_response *response, struct err *err)
+{
+    const char *text = api_uri_find(&request->uri, name);
+    if (!text)
+        return 0;
+    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+        return api_response_refuse(response, "query", name, err, ERR_INVALID, "%s: neither true nor false",
+                                   name);
+    *value = strcmp(text, "true") == 0;
+    return 0;
+}
+
+void api_response_init(struct api_response *response, size_t body_max)
+{
+    *response =
+        (struct api_response){.status = 200, .content_type = "application/json", .cache_control = "no-cache"};
+    buf_init(&response->body, body_max);
+    buf_init(&response->link, 2 * LIMIT_URL_BYTES);
+}
+
+void api_response_done(struct api_response *response)
+{
+    buf_free(&response->body);
+    buf_free(&response->link);
+    if (response->stream)
+        MHD_destroy_response(response->stream);
+    response->stream = NULL;
+}
+
+int api_response_refuse(struct api_response *response, const char *in, const char *field, struct err *err,
+                        enum err_code code, const char *format, ...)
+{
+    response->problem_in = in;
+    (void)snprintf(response->problem_field, sizeof response->problem_field, "%s", field);
+    char message[ERR_MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    return err_set(err, code, "%s", message);
+}

@@ -1,0 +1,94 @@
+/*
+ * A request while it is being answered, and its answer before it is sent. Handlers see only these two: what
+ * libmicrohttpd wants is done around them.
+ */
+#ifndef BIFURCATED_API_REQUEST_H
+#define BIFURCATED_API_REQUEST_H
+
+#include "api/uri.h"
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+#include "daemon/base/limits.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define API_REQUEST_ID_SIZE 65
+#define API_REQUEST_ARGUMENTS_MAX 3
+#define API_ETAG_SIZE 48
+#define API_FIELD_SIZE 160
+#define API_LOCATION_SIZE 64
+#define API_ALLOW_SIZE 64
+
+struct MHD_Connection;
+struct MHD_Response;
+struct api_route;
+struct api_server;
+
+enum api_format { API_FORMAT_JSON, API_FORMAT_CSV };
+
+struct api_request {
+    struct api_server *server;
+    struct MHD_Connection *connection;
+    char id[API_REQUEST_ID_SIZE];
+    char *target; /* as received; owned */
+    struct api_uri uri;
+    int uri_code;                                     /* what parsing the target gave; 0: well-formed */
+    struct err uri_err;                               /* and why not */
+    const char *method;                               /* of libmicrohttpd, valid until completion */
+    const struct api_route *route;                    /* NULL: none matched */
+    const char *arguments[API_REQUEST_ARGUMENTS_MAX]; /* values of {names} in the pattern, in order */
+    enum api_format format;
+    struct buf body;
+    size_t body_received; /* bytes, also those beyond the bound that were dropped */
+    double started_s;     /* monotonic */
+    int is_begun;         /* the headers are complete */
+    int is_stream;        /* an event stream answers it */
+    int status;           /* 0 until an answer was queued */
+    uint64_t answer_bytes;
+    int is_cached;
+};
+
+struct api_response {
+    int status;               /* 200 unless set */
+    const char *content_type; /* static text; JSON unless set */
+    struct buf body;
+    char etag[API_ETAG_SIZE];         /* without quotes; "": made from the body */
+    const char *cache_control;        /* static; "no-cache" unless set */
+    char location[API_LOCATION_SIZE]; /* "": none */
+    char allow[API_ALLOW_SIZE];       /* of the header Allow; "": none */
+    struct buf link;                  /* of the header Link; empty: none */
+    struct MHD_Response *stream;      /* instead of a body; owned */
+    /* for a problem: what is wrong where */
+    const char *problem_in; /* "body", "query", "path", "header"; NULL: not said */
+    char problem_field[API_FIELD_SIZE];
+};
+
+/* The value of a header, or NULL. Borrowed until completion. */
+const char *api_request_header(const struct api_request *request, const char *name);
+
+/* A new request for a target as received. NULL without memory. */
+struct api_request *api_request_new(struct api_server *server, const char *target);
+void api_request_free(struct api_request *request);
+
+/* The model that the path names, "owner/name" or "file:/path", into name[LIMIT_MODEL_NAME_BYTES + 1].
+ * ERR_NOT_FOUND for what can be no name. */
+int api_request_model_name(const struct api_request *request, char *name, struct err *err);
+
+/* A parameter of the query as an integer in [min, max]; *value stays if it was not given. ERR_INVALID. */
+int api_request_integer(const struct api_request *request, const char *name, int64_t min, int64_t max,
+                        int64_t *value, struct api_response *response, struct err *err);
+
+/* As above for "true" or "false". */
+int api_request_boolean(const struct api_request *request, const char *name, int *value,
+                        struct api_response *response, struct err *err);
+
+void api_response_init(struct api_response *response, size_t body_max);
+void api_response_done(struct api_response *response);
+
+/* Says which part of the request is wrong, then fails with `code`; `in` and `field` as in the problem's
+ * members, `field` a JSON pointer for the body and a name for the others. */
+int api_response_refuse(struct api_response *response, const char *in, const char *field, struct err *err,
+                        enum err_code code, const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+#endif

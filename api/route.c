@@ -1,0 +1,65 @@
+#include "api/route.h"
+
+#include "api/server.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Whether the pattern has exactly these segments; collects the values of its {names}. */
+static int matches(const char *pattern, const struct api_uri *uri, const char **arguments)
+{
+    size_t argument_count = 0;
+    size_t index = 0;
+    const char *part = pattern + 1;
+    while (*part) {
+        size_t length = strcspn(part, "/");
+        if (index == uri->segment_count)
+            return 0;
+        const char *segment = uri->segments[index++];
+        if (part[0] == '{') {
+            if (argument_count == API_REQUEST_ARGUMENTS_MAX)
+                return 0;
+            arguments[argument_count++] = segment;
+        } else if (strlen(segment) != length || memcmp(segment, part, length) != 0) {
+            return 0;
+        }
+        part += length;
+        if (*part == '/')
+            part++;
+    }
+    return index == uri->segment_count;
+}
+
+static void append_method(char *allow, const char *method)
+{
+    size_t length = strlen(allow);
+    (void)snprintf(allow + length, API_ALLOW_SIZE - length, "%s%s", length ? ", " : "", method);
+}
+
+const struct api_route *api_route_find(const char *method, const struct api_uri *uri, const char **arguments,
+                                       char ret_allow[API_ALLOW_SIZE])
+{
+    const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+    ret_allow[0] = '\0';
+    for (size_t i = 0; i < api_route_count; i++) {
+        if (!matches(api_routes[i].pattern, uri, arguments))
+            continue;
+        if (strcmp(api_routes[i].method, wanted) == 0)
+            return &api_routes[i];
+        append_method(ret_allow, api_routes[i].method);
+        if (strcmp(api_routes[i].method, "GET") == 0)
+            append_method(ret_allow, "HEAD");
+    }
+    if (ret_allow[0])
+        append_method(ret_allow, "OPTIONS");
+    return NULL;
+}
+
+int api_route_at(size_t index, struct api_route_info *ret_info)
+{
+    if (index >= api_route_count)
+        return 0;
+    const struct api_route *route = &api_routes[index];
+    *ret_info = (struct api_route_info){route->method, route->pattern, route->operation};
+    return 1;
+}

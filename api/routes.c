@@ -1,0 +1,27 @@
+#include "api/route.h"
+
+#include "api/handlers.h"
+
+/* Method, path, operationId, handler, parameters of the query, what the answer depends on, CSV as well.
+ * tests/e2e/test_openapi.py compares this table with openapi.json, both ways. */
+const struct api_route api_routes[] = {
+    {"GET", "/healthz", "getHealth", api_get_health, "", API_SCOPE_NONE, 0},
+    {"GET", "/readyz", "getReadiness", api_get_readiness, "", API_SCOPE_NONE, 0},
+    {"GET", "/metrics", "getMetrics", api_get_metrics, "", API_SCOPE_NONE, 0},
+    {"GET", "/openapi.json", "getDescription", api_get_description, "", API_SCOPE_PROGRAM, 0},
+    {"GET", "/v1/status", "getStatus", api_get_status, "", API_SCOPE_NONE, 0},
+    {"GET", "/v1/devices", "listDevices", api_list_devices, "", API_SCOPE_NONE, 0},
+    {"GET", "/v1/models", "listModels", api_list_models, " limit cursor format ", API_SCOPE_STORE, 1},
+    {"GET", "/v1/models/{owner}/{name}", "getModel", api_get_model, "", API_SCOPE_STORE, 0},
+    {"GET", "/v1/models/{owner}/{name}/revisions", "listRevisions", api_list_revisions,
+     " tensor fields from to stepless limit cursor format ", API_SCOPE_MODEL, 1},
+    {"GET", "/v1/models/{owner}/{name}/revisions/{revision}", "getRevision", api_get_revision,
+     " tensor commit fields ", API_SCOPE_STORE, 0},
+    {"GET", "/v1/sweeps", "listSweeps", api_list_sweeps, " model state limit cursor ", API_SCOPE_NONE, 0},
+    {"POST", "/v1/sweeps", "createSweep", api_create_sweep, "", API_SCOPE_NONE, 0},
+    {"GET", "/v1/sweeps/{id}", "getSweep", api_get_sweep, "", API_SCOPE_NONE, 0},
+    {"DELETE", "/v1/sweeps/{id}", "cancelSweep", api_cancel_sweep, "", API_SCOPE_NONE, 0},
+    {"GET", "/v1/sweeps/{id}/tasks", "listTasks", api_list_tasks, " state limit cursor ", API_SCOPE_NONE, 0},
+    {"GET", "/v1/sweeps/{id}/events", "followSweep", api_follow_sweep, "", API_SCOPE_NONE, 0},
+};
+const size_t api_route_count = sizeof api_routes / sizeof api_routes[0];

@@ -1,0 +1,391 @@
+#include "api/server.h"
+
+#include "api/dispatch.h"
+#include "api/request.h"
+#include "api/route.h"
+#include "api/state.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define THREADS_MAX 8
+#define DRAIN_STEP_MS 5
+/* A body this many times the bound is read and dropped, so that the client gets its 413; then it is cut. */
+#define DROPPED_BODIES 8
+
+void api_options_init(struct api_options *options)
+{
+    *options = (struct api_options){
+        .address = "127.0.0.1",
+        .port = 7143,
+        .listen_fd = -1,
+        .version = "",
+        .connections_max = 1024,
+        .connections_per_address = 0,
+        .idle_timeout_s = 30,
+        .request_timeout_s = 60,
+        .header_bytes_max = 32 * KIB,
+        .body_bytes_max = LIMIT_API_BODY_BYTES,
+        .cache_bytes_max = 64 * MIB,
+        .event_streams_max = 512,
+        .heartbeat_ms = 15000,
+    };
+}
+
+/* libmicrohttpd decodes before it hands over; here it must not (api/uri.h). */
+static size_t keep_encoded(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+static void *begin_request(void *context, const char *target, struct MHD_Connection *connection)
+{
+    struct api_server *server = context;
+    struct api_request *request = api_request_new(server, target);
+    if (request) {
+        request->connection = connection;
+        atomic_fetch_add(&server->requests_running, 1);
+    }
+    return request;
+}
+
+/* A client's own request id is kept if it is short and plain. */
+static void take_request_id(struct api_request *request)
+{
+    const char *id = api_request_header(request, "X-Request-Id");
+    static const char plain[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.";
+    if (!id || !id[0] || strlen(id) >= sizeof request->id || id[strspn(id, plain)])
+        return;
+    (void)snprintf(request->id, sizeof request->id, "%s", id);
+}
+
+static struct api_peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static enum MHD_Result begin_body(struct api_request *request, const char *method)
+{
+    request->is_begun = 1;
+    request->method = method;
+    take_request_id(request);
+    const char *length = api_request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    if (length && strtoull(length, NULL, 10) > request->server->options.body_bytes_max)
+        return api_dispatch_too_large(request);
+    return MHD_YES;
+}
+
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *data, size_t *data_size,
+                              void **request_slot)
+{
+    (void)url;
+    (void)version;
+    struct api_server *server = context;
+    struct api_request *request = *request_slot;
+    if (!request)
+        return MHD_NO; /* out of memory */
+    if (!request->is_begun)
+        return begin_body(request, method);
+    if (*data_size) {
+        size_t max = server->options.body_bytes_max;
+        request->body_received += *data_size;
+        if (request->body_received > max * DROPPED_BODIES)
+            return MHD_NO;
+        if (request->body_received <= max)
+            buf_append(&request->body, data, *data_size);
+        *data_size = 0;
+        return MHD_YES;
+    }
+    api_peer_set_busy(server->peers, peer_of(connection));
+    return api_dispatch(request);
+}
+
+static void format_peer(struct MHD_Connection *connection, char *text, size_t size)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    text[0] = '\0';
+    if (address && address->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof v4);
+        (void)inet_ntop(AF_INET, &v4.sin_addr, text, (socklen_t)size);
+    } else if (address && address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        (void)inet_ntop(AF_INET6, &v6.sin6_addr, text, (socklen_t)size);
+    }
+}
+
+static void end_request(void *context, struct MHD_Connection *connection, void **request_slot,
+                        enum MHD_RequestTerminationCode reason)
+{
+    struct api_server *server = context;
+    struct api_request *request = *request_slot;
+    if (!request)
+        return;
+    *request_slot = NULL;
+    api_peer_set_waiting(server->peers, peer_of(connection));
+    int is_whole = reason == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    int status = request->status == 0 ? 400 : request->status;
+    if (!is_whole && !request->is_stream)
+        status = 499;
+    double seconds = clock_monotonic_s() - request->started_s;
+    size_t route = request->route ? (size_t)(request->route - api_routes) : api_route_count;
+    if (!request->is_stream) /* how long it was followed is no latency */
+        api_metrics_count(server->metrics, route, status, seconds, request->answer_bytes);
+    const struct api_hooks *hooks = &server->options.hooks;
+    if (hooks->access) {
+        char address[INET6_ADDRSTRLEN];
+        format_peer(connection, address, sizeof address);
+        struct api_access access = {
+            .request_id = request->id,
+            .address = address,
+            .method = request->method ? request->method : "",
+            .target = request->target,
+            .operation = request->route ? request->route->operation : "",
+            .status = status,
+            .body_bytes = request->answer_bytes,
+            .seconds = seconds,
+            .is_cached = request->is_cached,
+        };
+        hooks->access(hooks->context, &access);
+    }
+    api_request_free(request);
+    atomic_fetch_sub(&server->requests_running, 1);
+}
+
+static void notify_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                              enum MHD_ConnectionNotificationCode event)
+{
+    struct api_server *server = context;
+    if (event == MHD_CONNECTION_NOTIFY_CLOSED) {
+        api_peers_remove(server->peers, *socket_context);
+        *socket_context = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *socket_context = info ? api_peers_add(server->peers, info->connect_fd) : NULL;
+}
+
+/* What libmicrohttpd says of broken requests is no event of ours: the access log has them. */
+static void ignore_message(void *context, const char *format, va_list arguments)
+{
+    (void)context;
+    (void)format;
+    (void)arguments;
+}
+
+static int parse_address(const struct api_options *options, struct sockaddr_storage *ret_address,
+                         socklen_t *ret_size, struct err *err)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(options->port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(options->port)};
+    if (inet_pton(AF_INET, options->address, &v4.sin_addr) == 1) {
+        memcpy(ret_address, &v4, sizeof v4);
+        *ret_size = sizeof v4;
+        return 0;
+    }
+    if (inet_pton(AF_INET6, options->address, &v6.sin6_addr) == 1) {
+        memcpy(ret_address, &v6, sizeof v6);
+        *ret_size = sizeof v6;
+        return 0;
+    }
+    return err_set(err, ERR_INVALID, "listen address %s: not an address in numbers", options->address);
+}
+
+static int open_socket(const struct api_options *options, int *ret_fd, struct err *err)
+{
+    struct sockaddr_storage address;
+    socklen_t size = 0;
+    memset(&address, 0, sizeof address);
+    int code = parse_address(options, &address, &size, err);
+    if (code)
+        return code;
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set_errno(err, errno, "listening socket");
+    int yes = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (address.ss_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 1024) < 0) {
+        if (errno == EADDRINUSE)
+            code =
+                err_set(err, ERR_CONFLICT, "%s port %u: another program listens there; choose another port",
+                        options->address, options->port);
+        else
+            code = err_set_errno(err, errno, "listening on %s port %u", options->address, options->port);
+        (void)close(fd);
+        return code;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Reads back where the socket is bound, which port 0 and inherited sockets leave open. */
+static int read_bound(struct api_server *server, int fd, struct err *err)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char text[INET6_ADDRSTRLEN] = "";
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return err_set_errno(err, errno, "listening socket");
+    int is_v6 = address.ss_family == AF_INET6;
+    if (is_v6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, &address, sizeof v6);
+        server->port = ntohs(v6.sin6_port);
+        (void)inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+    } else if (address.ss_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, &address, sizeof v4);
+        server->port = ntohs(v4.sin_port);
+        (void)inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    } else {
+        return err_set(err, ERR_INVALID, "the inherited socket is not one of TCP");
+    }
+    server->is_loopback = api_dispatch_is_loopback(text);
+    (void)snprintf(server->url, sizeof server->url, is_v6 ? "http://[%s]:%u" : "http://%s:%u", text,
+                   server->port);
+    if (!server->is_loopback && !server->options.token)
+        return err_set(err, ERR_INVALID,
+                       "listen address %s: others can reach it, so a token for writes must be set", text);
+    return 0;
+}
+
+static char *copy_of(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static unsigned thread_count(unsigned wanted)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (wanted)
+        return wanted;
+    if (processors < 2)
+        return 2;
+    return processors > THREADS_MAX ? THREADS_MAX : (unsigned)processors;
+}
+
+static void free_server(struct api_server *server)
+{
+    if (!server)
+        return;
+    api_events_free(server->events);
+    api_cache_free(server->cache);
+    api_metrics_free(server->metrics);
+    api_peers_free(server->peers);
+    free((void *)(uintptr_t)server->options.address);
+    free((void *)(uintptr_t)server->options.version);
+    free((void *)(uintptr_t)server->options.token);
+    free((void *)(uintptr_t)server->options.cors_origin);
+    free(server);
+}
+
+static struct api_server *new_server(const struct api_options *options)
+{
+    struct api_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return NULL;
+    server->options = *options;
+    server->options.address = copy_of(options->address);
+    server->options.version = copy_of(options->version ? options->version : "");
+    server->options.token = options->token && options->token[0] ? strdup(options->token) : NULL;
+    server->options.cors_origin = copy_of(options->cors_origin);
+    server->options.threads = thread_count(options->threads);
+    if (server->options.body_bytes_max > LIMIT_API_BODY_BYTES)
+        server->options.body_bytes_max = LIMIT_API_BODY_BYTES;
+    server->started_ms = clock_wall_ms();
+    server->cache = api_cache_new(options->cache_bytes_max);
+    server->metrics = api_metrics_new(api_route_count);
+    server->peers = api_peers_new();
+    if (!server->options.address || !server->options.version || !server->cache || !server->metrics ||
+        !server->peers) {
+        free_server(server);
+        return NULL;
+    }
+    return server;
+}
+
+static struct MHD_Daemon *start_daemon(struct api_server *server, int fd)
+{
+    const struct api_options *options = &server->options;
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL,
+        NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_message, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_THREAD_POOL_SIZE, options->threads, MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT,
+        options->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_bytes_max,
+        MHD_OPTION_URI_LOG_CALLBACK, begin_request, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, end_request, server, MHD_OPTION_NOTIFY_CONNECTION, notify_connection,
+        server, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+}
+
+int api_server_start(const struct api_options *options, struct api_server **ret_server, struct err *err)
+{
+    int fd = options->listen_fd;
+    struct api_server *server = new_server(options);
+    int code = server ? 0 : err_set(err, ERR_NO_MEMORY, "server: out of memory");
+    if (!code && fd < 0)
+        code = open_socket(options, &fd, err);
+    if (!code)
+        code = read_bound(server, fd, err);
+    if (!code)
+        code = api_events_start(server, &server->events, err);
+    if (!code) {
+        server->daemon = start_daemon(server, fd);
+        if (!server->daemon)
+            code = err_set(err, ERR_IO, "the threads of the server could not be started");
+    }
+    if (code) {
+        if (fd >= 0 && options->listen_fd < 0)
+            (void)close(fd);
+        free_server(server);
+        return code;
+    }
+    *ret_server = server;
+    return 0;
+}
+
+uint16_t api_server_port(const struct api_server *server)
+{
+    return server->port;
+}
+
+const char *api_server_url(const struct api_server *server)
+{
+    return server->url;
+}
+
+void api_server_stop(struct api_server *server, int64_t drain_ms)
+{
+    if (!server)
+        return;
+    int64_t deadline_ms = clock_monotonic_ms() + drain_ms;
+    atomic_store(&server->is_draining, 1);
+    int fd = MHD_quiesce_daemon(server->daemon);
+    api_events_end(server->events);
+    while (atomic_load(&server->requests_running) > 0 && clock_monotonic_ms() < deadline_ms)
+        clock_sleep_ms(DRAIN_STEP_MS);
+    MHD_stop_daemon(server->daemon);
+    if (fd >= 0)
+        (void)close(fd);
+    free_server(server);
+}

@@ -1,0 +1,36 @@
+/*
+ * What the files of this folder share of a running server. Not for other folders: they see server.h.
+ */
+#ifndef BIFURCATED_API_STATE_H
+#define BIFURCATED_API_STATE_H
+
+#include "api/cache.h"
+#include "api/events.h"
+#include "api/metrics.h"
+#include "api/peers.h"
+#include "api/server.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define API_URL_SIZE 96
+
+struct MHD_Daemon;
+
+struct api_server {
+    struct api_options options; /* its strings are owned here */
+    struct MHD_Daemon *daemon;
+    int is_loopback;      /* it listens on a loopback address only */
+    unsigned streams_max; /* as the option; kept here for messages */
+    uint16_t port;
+    char url[API_URL_SIZE];
+    int64_t started_ms;           /* wall clock */
+    atomic_bool is_draining;      /* no new connections, answers close theirs */
+    atomic_uint requests_running; /* begun and not completed */
+    struct api_cache *cache;
+    struct api_events *events;
+    struct api_metrics *metrics;
+    struct api_peers *peers;
+};
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * A sweep as JSON: what the routes of /v1/sweeps, the event streams and the list show.
+ */
+#ifndef BIFURCATED_API_SWEEP_VIEW_H
+#define BIFURCATED_API_SWEEP_VIEW_H
+
+#include "api/json.h"
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+#include "store/sweeps.h"
+
+#include <stdint.h>
+
+/* Failed tasks that a sweep shows; the rest is under /v1/sweeps/{id}/tasks. */
+#define API_SWEEP_ERRORS_MAX 20
+
+/* Appends a sweep as one object: with its request and the first failed tasks if `is_whole`. */
+int api_sweep_render(struct store *store, const struct sweep_row *row, int is_whole, struct api_json *json,
+                     struct err *err);
+
+/* Reads and appends a whole sweep; *ret_version grows with each change, *ret_is_over says that it has ended.
+ * Both may be NULL. ERR_NOT_FOUND. */
+int api_sweep_append(struct store *store, int64_t id, struct buf *buf, uint64_t *ret_version,
+                     int *ret_is_over, struct err *err);
+
+#endif
