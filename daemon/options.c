@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define INI_BYTES_MAX (1 * MIB)
+#define INI_LINE_BYTES_MAX 197 /* INI_MAX_LINE less the end of the line */
+
 static const struct option_row *find_row(const char *name)
 {
     for (size_t i = 0; i < option_row_count; i++) {
@@ -111,6 +114,10 @@ static int set_defaults(struct options *options, struct err *err)
 struct ini_context {
     struct options *options;
     const char *path;
+    const char *rest;  /* of the text */
+    int line;          /* the one that was handed out last */
+    int failed_line;   /* of the first bad value */
+    int too_long_line; /* the first one that is too long */
     struct err *err;
 };
 
@@ -121,25 +128,62 @@ static int take_ini_value(void *context, const char *section, const char *name, 
     char where[512];
     if (ini->err->code)
         return 1; /* the first error counts; inih goes on to the end */
-    (void)snprintf(where, sizeof where, "%s: [%s] %s", ini->path, section, name);
+    (void)snprintf(where, sizeof where, "%s:%d: [%s] %s", ini->path, ini->line, section, name);
     if (!row || strcmp(row->section, section) != 0)
         (void)err_set(ini->err, ERR_INVALID, "%s: there is no such option; see bifurcated --help", where);
     else
         (void)set_value(ini->options, row, value, where, ini->err);
+    if (ini->err->code)
+        ini->failed_line = ini->line;
     return 1;
+}
+
+/* Hands inih a line as fgets does, without the blanks before it: inih takes an indented line for more of the
+ * value before it, but here every option has its own line. A line that does not fit is not handed on in
+ * pieces. */
+static char *read_ini_line(char *line, int size, void *stream)
+{
+    struct ini_context *ini = stream;
+    if (!*ini->rest)
+        return NULL;
+    ini->line++;
+    ini->rest += strspn(ini->rest, " \t");
+    size_t length = strcspn(ini->rest, "\n");
+    size_t taken = length;
+    if (length > INI_LINE_BYTES_MAX || length + 2 > (size_t)size) {
+        if (!ini->too_long_line)
+            ini->too_long_line = ini->line;
+        taken = 0;
+    }
+    memcpy(line, ini->rest, taken);
+    memcpy(line + taken, "\n", 2);
+    ini->rest += length + (ini->rest[length] == '\n');
+    return line;
 }
 
 static int read_file(struct options *options, const char *path, struct err *err)
 {
-    struct ini_context context = {.options = options, .path = path, .err = err};
-    int result = ini_parse(path, take_ini_value, &context);
-    if (result == -1)
-        return err_set_errno(err, errno, "%s: cannot read the configuration", path);
-    if (result == -2)
+    struct ini_context ini = {.options = options, .path = path, .err = err};
+    struct buf text;
+    buf_init(&text, INI_BYTES_MAX);
+    int code = file_read(path, &text, err);
+    if (!code && memchr(buf_text(&text), 0, text.size))
+        code = err_set(err, ERR_INVALID, "%s: is no text", path);
+    if (code) {
+        buf_free(&text);
+        return err_wrap(err, "configuration");
+    }
+    ini.rest = buf_text(&text);
+    int bad_line = ini_parse_stream(read_ini_line, &ini, take_ini_value, &ini);
+    buf_free(&text);
+    if (bad_line < 0)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    if (!err->code && result > 0)
-        return err_set(err, ERR_INVALID, "%s: line %d is neither [section], name = value nor a comment", path,
-                       result);
+    if (ini.too_long_line && (!ini.failed_line || ini.too_long_line < ini.failed_line))
+        return err_set(err, ERR_INVALID, "%s:%d: the line is longer than %d bytes", path, ini.too_long_line,
+                       INI_LINE_BYTES_MAX);
+    if (bad_line > 0 && (!ini.failed_line || bad_line < ini.failed_line))
+        return err_set(err, ERR_INVALID, "%s:%d: neither [section], name = value nor a comment", path,
+                       bad_line);
     if (err->code)
         return err->code;
     return set_text(options, offsetof(struct options, config), path, err);
@@ -318,19 +362,20 @@ int options_parse_listen(const char *listen, char *address, size_t address_size,
                          struct err *err)
 {
     const char *colon = strrchr(listen, ':');
-    char *end = NULL;
-    long port = colon ? strtol(colon + 1, &end, 10) : -1;
     size_t length = colon ? (size_t)(colon - listen) : 0;
-    if (!colon || !end || end == colon + 1 || *end || port < 0 || port > 65535 || length == 0)
-        return err_set(err, ERR_INVALID, "listen: \"%s\" is not ADDRESS:PORT, such as 127.0.0.1:7143",
-                       listen);
-    if (listen[0] == '[' && listen[length - 1] == ']') {
-        listen++;
-        length -= 2;
-    }
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    long port = digits > 0 && digits <= 5 && !colon[1 + digits] ? strtol(colon + 1, NULL, 10) : -1;
+    /* The address of IPv6 has colons itself, so brackets show where it ends. */
+    int has_brackets = length > 2 && listen[0] == '[' && listen[length - 1] == ']';
+    const char *start = listen + has_brackets;
+    length -= has_brackets ? 2 : 0;
+    if (port < 0 || port > 65535 || length == 0 || (!has_brackets && memchr(start, ':', length)) ||
+        memchr(start, '[', length) || memchr(start, ']', length))
+        return err_set(err, ERR_INVALID,
+                       "listen: \"%s\" is not ADDRESS:PORT, such as 127.0.0.1:7143 or [::1]:7143", listen);
     if (length >= address_size)
         return err_set(err, ERR_INVALID, "listen: the address is too long");
-    memcpy(address, listen, length);
+    memcpy(address, start, length);
     address[length] = 0;
     *ret_port = (uint16_t)port;
     return 0;

@@ -54,9 +54,10 @@ void options_print_help(FILE *out)
 
 void options_print_config(FILE *out)
 {
-    (void)fputs("# The configuration of bifurcated: every option with its default. A line that starts\n"
-                "# with # is a comment; remove the # before a name to set it. The environment\n"
-                "# (BIFURCATED_LISTEN) and the command line (--listen) come before this file.\n",
+    (void)fputs("# The configuration of bifurcated: every option with its default. A line that\n"
+                "# starts with # is a comment; remove the # before a name to set it. The\n"
+                "# environment (BIFURCATED_LISTEN) and the command line (--listen) come before\n"
+                "# this file.\n",
                 out);
     const char *section = "";
     for (size_t i = 0; i < option_row_count; i++) {
@@ -70,6 +71,7 @@ void options_print_config(FILE *out)
         if (option_rows[i].kind == OPTION_KIND_INT)
             (void)fprintf(out, "# From %" PRId64 " to %" PRId64 "\n", option_rows[i].minimum,
                           option_rows[i].maximum);
-        (void)fprintf(out, "#%s = %s\n", option_rows[i].name, option_rows[i].standard);
+        (void)fprintf(out, "#%s =%s%s\n", option_rows[i].name, option_rows[i].standard[0] ? " " : "",
+                      option_rows[i].standard);
     }
 }
