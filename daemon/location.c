@@ -50,7 +50,7 @@ static int find_by_digest(struct location *location, struct err *err)
     return err_set(err, ERR_NOT_FOUND, "no file of this revision was seen before");
 }
 
-static int find_in_checkpoint(struct location *location, struct err *err)
+static int read_header(struct location *location, struct located_tensor *found, struct err *err)
 {
     struct checkpoint_tensor tensor;
     int code = 0;
@@ -60,12 +60,36 @@ static int find_in_checkpoint(struct location *location, struct err *err)
         code = checkpoint_find(location->checkpoint, location->tensor, &tensor, err);
     if (code)
         return code;
-    location->dtype = tensor.dtype;
-    location->shape = tensor.shape;
-    location->size_bytes = tensor.size_bytes;
-    (void)snprintf(location->file, sizeof location->file, "%s", tensor.file);
-    (void)snprintf(location->file_digest, sizeof location->file_digest, "%s",
+    *found = (struct located_tensor){.revision_id = location->revision.id,
+                                     .dtype = tensor.dtype,
+                                     .shape = tensor.shape,
+                                     .size_bytes = tensor.size_bytes};
+    (void)snprintf(found->tensor, sizeof found->tensor, "%s", location->tensor);
+    (void)snprintf(found->file, sizeof found->file, "%s", tensor.file);
+    (void)snprintf(found->file_digest, sizeof found->file_digest, "%s",
                    revision_source_digest(&location->source, tensor.file));
+    return 0;
+}
+
+/* By the header, which one of several tasks that need it reads. */
+static int find_in_checkpoint(struct location *location, struct location_cache *cache, struct err *err)
+{
+    struct located_tensor found;
+    int code = 0;
+    location_cache_lock(cache, location->revision.id);
+    if (!location_cache_get(cache, location->revision.id, location->tensor, &found)) {
+        code = read_header(location, &found, err);
+        if (!code)
+            location_cache_put(cache, &found);
+    }
+    location_cache_unlock(cache, location->revision.id);
+    if (code)
+        return code;
+    location->dtype = found.dtype;
+    location->shape = found.shape;
+    location->size_bytes = found.size_bytes;
+    memcpy(location->file, found.file, sizeof location->file);
+    memcpy(location->file_digest, found.file_digest, sizeof location->file_digest);
     return 0;
 }
 
@@ -88,8 +112,9 @@ static void name_key(struct location *location)
                        location->file, location->tensor);
 }
 
-int location_open(struct location *location, struct store *store, struct repository *repository,
-                  const struct revision_row *revision, const char *tensor, struct err *err)
+int location_open(struct location *location, struct store *store, struct location_cache *cache,
+                  struct repository *repository, const struct revision_row *revision, const char *tensor,
+                  struct err *err)
 {
     *location = (struct location){.store = store, .repository = repository, .revision = *revision};
     (void)snprintf(location->tensor, sizeof location->tensor, "%s", tensor);
@@ -99,7 +124,7 @@ int location_open(struct location *location, struct store *store, struct reposit
     if (!code && !location->is_content_known)
         code = find_by_digest(location, err);
     if (code == ERR_NOT_FOUND && location->is_source_open)
-        code = find_in_checkpoint(location, err);
+        code = find_in_checkpoint(location, cache, err);
     if (code)
         return err_wrap(err, "revision %s", revision->name);
     *err = (struct err)ERR_INIT;

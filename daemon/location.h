@@ -10,6 +10,7 @@
 #include "daemon/base/err.h"
 #include "daemon/checkpoint/checkpoint.h"
 #include "daemon/hub/repository.h"
+#include "daemon/location_cache.h"
 #include "daemon/revision_source.h"
 #include "daemon/tensor_pool.h"
 #include "store/contents.h"
@@ -39,8 +40,9 @@ struct location {
 
 /* Finds `tensor` of the revision. The struct must not move afterwards. ERR_NOT_FOUND where the revision has
  * no such tensor. The caller closes it, also after an error. */
-int location_open(struct location *location, struct store *store, struct repository *repository,
-                  const struct revision_row *revision, const char *tensor, struct err *err);
+int location_open(struct location *location, struct store *store, struct location_cache *cache,
+                  struct repository *repository, const struct revision_row *revision, const char *tensor,
+                  struct err *err);
 
 void location_close(struct location *location);
 

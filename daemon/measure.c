@@ -11,7 +11,7 @@
 
 #define TENSORS_PER_TASK_MAX 4096
 
-struct measurement {
+struct measured_task {
     struct task_result result;
     struct task_tensor *tensors;
     struct measure_rows **rows; /* one of each tensor; what `tensors` points into */
@@ -98,22 +98,22 @@ static int list_names(struct measure_job *job, struct names *names, struct err *
     return code;
 }
 
-static int measure_all(struct measure_job *job, struct measurement *measurement, struct err *err)
+static int measure_all(struct measure_job *job, struct measured_task *measured, struct err *err)
 {
     struct names names = {0};
     int code = list_names(job, &names, err);
     if (!code) {
-        measurement->tensors = calloc(names.count, sizeof *measurement->tensors);
-        measurement->rows = calloc(names.count, sizeof(struct measure_rows *));
-        if (!measurement->tensors || !measurement->rows)
+        measured->tensors = calloc(names.count, sizeof *measured->tensors);
+        measured->rows = calloc(names.count, sizeof(struct measure_rows *));
+        if (!measured->tensors || !measured->rows)
             code = err_set(err, ERR_NO_MEMORY, "task: out of memory");
     }
     for (size_t i = 0; i < names.count && !code; i++) {
-        code = measure_rows_new(&measurement->rows[i], err);
+        code = measure_rows_new(&measured->rows[i], err);
         if (code)
             break;
-        measurement->count = i + 1;
-        code = measure_tensor(job, names.rows[i], measurement->rows[i], &measurement->tensors[i], err);
+        measured->count = i + 1;
+        code = measure_tensor(job, names.rows[i], measured->rows[i], &measured->tensors[i], err);
     }
     free_names(&names);
     return code;
@@ -134,12 +134,12 @@ static int check_commit(struct measure_job *job, struct err *err)
 
 int measure_task(const struct measure_shared *shared, const struct task_row *task,
                  const struct sweep_spec *spec, const atomic_bool *cancel, _Atomic int64_t *fetched_bytes,
-                 struct measurement **ret_measurement, struct err *err)
+                 struct measured_task **ret_measured, struct err *err)
 {
     struct measure_job *job = calloc(1, sizeof *job);
-    struct measurement *measurement = calloc(1, sizeof *measurement);
+    struct measured_task *measured = calloc(1, sizeof *measured);
     int code;
-    if (!job || !measurement) {
+    if (!job || !measured) {
         code = err_set(err, ERR_NO_MEMORY, "task: out of memory");
         goto out;
     }
@@ -154,42 +154,42 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
     if (!code)
         code = check_commit(job, err);
     if (!code && spec->wants_statistics)
-        code = measure_all(job, measurement, err);
+        code = measure_all(job, measured, err);
     if (job->repository)
         measure_note_progress(job);
     if (!code) {
-        memcpy(measurement->caution, job->caution, sizeof measurement->caution);
-        measurement->result.tensors = measurement->tensors;
-        measurement->result.tensor_count = measurement->count;
-        measurement->result.bytes_fetched = atomic_load(fetched_bytes);
-        *ret_measurement = measurement;
-        measurement = NULL; /* now the caller's */
+        memcpy(measured->caution, job->caution, sizeof measured->caution);
+        measured->result.tensors = measured->tensors;
+        measured->result.tensor_count = measured->count;
+        measured->result.bytes_fetched = atomic_load(fetched_bytes);
+        *ret_measured = measured;
+        measured = NULL; /* now the caller's */
     }
 out:
     if (job)
         repository_close(job->repository);
-    measurement_free(measurement);
+    measured_task_free(measured);
     free(job);
     return code;
 }
 
-const struct task_result *measurement_result(const struct measurement *measurement)
+const struct task_result *measured_task_result(const struct measured_task *measured)
 {
-    return &measurement->result;
+    return &measured->result;
 }
 
-const char *measurement_caution(const struct measurement *measurement)
+const char *measured_task_caution(const struct measured_task *measured)
 {
-    return measurement->caution;
+    return measured->caution;
 }
 
-void measurement_free(struct measurement *measurement)
+void measured_task_free(struct measured_task *measured)
 {
-    if (!measurement)
+    if (!measured)
         return;
-    for (size_t i = 0; i < measurement->count; i++)
-        measure_rows_free(measurement->rows[i]);
-    free(measurement->rows);
-    free(measurement->tensors);
-    free(measurement);
+    for (size_t i = 0; i < measured->count; i++)
+        measure_rows_free(measured->rows[i]);
+    free(measured->rows);
+    free(measured->tensors);
+    free(measured);
 }

@@ -10,6 +10,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/hub/hub.h"
+#include "daemon/location_cache.h"
 #include "daemon/sweep_spec.h"
 #include "daemon/tensor_pool.h"
 #include "gpu/registry.h"
@@ -24,30 +25,31 @@ struct measure_shared {
     struct store *store;
     struct hub *hub;
     struct tensor_pool *pool;
+    struct location_cache *locations;
     struct device *device;
     pthread_mutex_t *device_lock; /* one pass at a time */
     _Atomic int64_t *device_busy_us;
 };
 
 /* The rows of a measured task; `result` points into them. */
-struct measurement;
+struct measured_task;
 
 /*
  * Measures a claimed task. *cancel ends it with ERR_CANCELLED; *fetched_bytes is kept up to date for
- * heartbeats. The caller records measurement_result() and frees the measurement.
+ * heartbeats. The caller records measured_task_result() and frees what it got.
  */
 int measure_task(const struct measure_shared *shared, const struct task_row *task,
                  const struct sweep_spec *spec, const atomic_bool *cancel, _Atomic int64_t *fetched_bytes,
-                 struct measurement **ret_measurement, struct err *err);
+                 struct measured_task **ret_measured, struct err *err);
 
 /* For tasks_record(); borrowed. */
-const struct task_result *measurement_result(const struct measurement *measurement);
+const struct task_result *measured_task_result(const struct measured_task *measured);
 
 /* One sentence about what could not be measured though the task succeeded (a reference that cannot be read),
  * or "". */
-const char *measurement_caution(const struct measurement *measurement);
+const char *measured_task_caution(const struct measured_task *measured);
 
 /* NULL is allowed. */
-void measurement_free(struct measurement *measurement);
+void measured_task_free(struct measured_task *measured);
 
 #endif

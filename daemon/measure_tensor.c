@@ -89,8 +89,8 @@ static int open_link(struct measure_job *job, struct subject *subject, int link,
     int code = revisions_get(job->shared->store, revision_id, &revision, err);
     if (code)
         return code;
-    code = location_open(location, job->shared->store, job->repository, &revision, subject->self.tensor,
-                         &reason);
+    code = location_open(location, job->shared->store, job->shared->locations, job->repository, &revision,
+                         subject->self.tensor, &reason);
     if (!code && (location->dtype != subject->self.dtype || location->size_bytes != subject->self.size_bytes))
         code = err_set(&reason, ERR_MISMATCH,
                        "revision %s: %s has another shape or dtype than in revision %s: no displacement",
@@ -316,7 +316,8 @@ int measure_tensor(struct measure_job *job, const char *name, struct measure_row
     if (!subject)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);
     int64_t before = atomic_load(job->fetched_bytes);
-    int code = location_open(&subject->self, job->shared->store, job->repository, &job->revision, name, err);
+    int code = location_open(&subject->self, job->shared->store, job->shared->locations, job->repository,
+                             &job->revision, name, err);
     if (!code)
         code = check_measurable(&subject->self, err);
     if (!code) {

@@ -34,6 +34,7 @@ struct service {
     struct registry *registry;
     struct device *device;
     struct tensor_pool *pool;
+    struct location_cache *locations;
     struct workers *workers;
     struct api_server *server;
     struct status_context status;
@@ -135,12 +136,15 @@ static int start_workers(struct service *service, struct err *err)
 {
     const struct options *options = service->options;
     int code = tensor_pool_new(memory_budget(options), &service->pool, err);
+    if (!code)
+        code = location_cache_new(&service->locations, err);
     if (code)
         return code;
     struct workers_options workers = {
         .shared = {.store = service->store,
                    .hub = service->hub,
                    .pool = service->pool,
+                   .locations = service->locations,
                    .device = service->device,
                    .device_lock = &service->device_lock,
                    .device_busy_us = &service->device_busy_us},
@@ -342,6 +346,7 @@ void service_stop(struct service *service, int64_t drain_ms)
         store_wake(service->store);
     api_server_stop(service->server, drain_ms);
     tensor_pool_free(service->pool);
+    location_cache_free(service->locations);
     hub_close(service->hub);
     device_close(service->device);
     registry_free(service->registry);

@@ -80,17 +80,17 @@ static int run_task(struct slot *slot, const struct task_row *task, struct err *
 {
     const struct measure_shared *shared = &slot->workers->options.shared;
     struct sweep_spec spec = {0};
-    struct measurement *measurement = NULL;
+    struct measured_task *measured = NULL;
     int code = read_spec(shared->store, task->sweep_id, &spec, err);
     if (!code)
-        code = measure_task(shared, task, &spec, &slot->cancel, &slot->fetched_bytes, &measurement, err);
+        code = measure_task(shared, task, &spec, &slot->cancel, &slot->fetched_bytes, &measured, err);
     if (!code)
-        code = tasks_record(shared->store, &slot->lease, measurement_result(measurement), err);
-    if (!code && measurement_caution(measurement)[0])
+        code = tasks_record(shared->store, &slot->lease, measured_task_result(measured), err);
+    if (!code && measured_task_caution(measured)[0])
         log_warning("task recorded in part", log_int("sweep", task->sweep_id),
-                    log_text("revision", task->revision),
-                    log_text("reason", measurement_caution(measurement)), log_end);
-    measurement_free(measurement);
+                    log_text("revision", task->revision), log_text("reason", measured_task_caution(measured)),
+                    log_end);
+    measured_task_free(measured);
     sweep_spec_free(&spec);
     return code;
 }
