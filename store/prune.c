@@ -1,8 +1,9 @@
 /*
- * Retention: large values of contents that no current revision has.
+ * Retention: large values of contents that no current revision has, and sweeps of long ago.
  */
 #include "store/distributions.h"
 #include "store/query.h"
+#include "store/sweeps.h"
 
 #define IDS_MAX 1000
 
@@ -58,5 +59,34 @@ int distributions_prune(struct store *store, int limit, int64_t *ret_count, stru
     rc = store_write_end(store, rc, err);
     if (!rc)
         *ret_count = (int64_t)count;
+    return rc;
+}
+
+int sweeps_prune(struct store *store, int64_t before_ms, int limit, int64_t *ret_count, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    if (limit < 1 || limit > IDS_MAX)
+        return err_set(err, ERR_INVALID, "prune: the limit is 1 to %d", IDS_MAX);
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    int64_t count = 0;
+    rc = query_begin(
+        &query, connection,
+        "DELETE FROM sweeps WHERE id IN (SELECT s.id FROM sweeps s WHERE s.finished_ms < ? "
+        "AND s.state IN ('done', 'failed', 'cancelled') AND NOT EXISTS (SELECT 1 FROM tasks k "
+        "WHERE k.sweep_id = s.id AND NOT EXISTS (SELECT 1 FROM tasks n WHERE n.revision_id = k.revision_id "
+        "AND n.id > k.id)) ORDER BY s.id LIMIT ?)",
+        err);
+    if (!rc) {
+        query_bind_int(&query, before_ms);
+        query_bind_int(&query, limit);
+        rc = query_run(&query, err);
+        count = sqlite3_changes64(connection->db);
+    }
+    rc = store_write_end(store, rc, err);
+    if (!rc)
+        *ret_count = count;
     return rc;
 }

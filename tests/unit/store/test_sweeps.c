@@ -153,13 +153,46 @@ static void test_request_text(void **state)
     buf_free(&buf);
 }
 
+/* Old sweeps go, but not the one that the series shows the state of. */
+static void test_prune(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3], count = 0;
+    struct sweep_row row;
+    struct task_row task;
+    struct list list = {0};
+    fixture_add_revisions(fixture, 2, ids);
+    int64_t old = fixture_sweep(fixture, ids, 2, 0);
+    (void)fixture_measure(fixture, "a", 1);
+    (void)fixture_measure(fixture, "b", 1);
+    int64_t half = fixture_sweep(fixture, ids, 1, 0);
+    (void)fixture_measure(fixture, "a", 1);
+    int64_t running = fixture_sweep(fixture, ids, 2, 0);
+    int64_t later = clock_wall_ms() + 1000;
+    OK(sweeps_prune(fixture->store, 0, 100, &count, &err));
+    assert_int_equal(count, 0);
+    OK(sweeps_prune(fixture->store, later, 100, &count, &err));
+    assert_int_equal(count, 2); /* the running one has newer tasks of both revisions */
+    FAILS(ERR_NOT_FOUND, sweeps_get(fixture->store, old, &row, &err));
+    FAILS(ERR_NOT_FOUND, sweeps_get(fixture->store, half, &row, &err));
+    FAILS(ERR_NOT_FOUND, tasks_get(fixture->store, 1, &task, &err));
+    OK(sweeps_get(fixture->store, running, &row, &err));
+    OK(sweeps_cancel(fixture->store, running, &err));
+    OK(sweeps_prune(fixture->store, later, 100, &count, &err));
+    assert_int_equal(count, 0);
+    FAILS(ERR_INVALID, sweeps_prune(fixture->store, later, 0, &count, &err));
+    OK(sweeps_list(fixture->store, 0, NULL, 0, 10, collect, &list, &err));
+    assert_int_equal(list.count, 1);
+    OK(store_integrity_check(fixture->store, &err));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_idempotency), CASE(test_next_planning), CASE(test_failed_plan),
-        CASE(test_list),        CASE(test_request_text),
+        CASE(test_list),        CASE(test_request_text),  CASE(test_prune),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
