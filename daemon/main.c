@@ -1,0 +1,129 @@
+/*
+ * bifurcated: reads the options, starts the service, waits for signals, stops.
+ *
+ * Signals are taken by this thread alone (sigwait), so no code runs in a handler. TERM and INT drain and
+ * stop, a second one stops at once; HUP reads the log options again. Exit status: 0 stopped as asked, 1 could
+ * not start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon again).
+ */
+#include "daemon/base/log.h"
+#include "daemon/options.h"
+#include "daemon/service.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef BIFURCATED_HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#define EXIT_STATUS_OPTIONS 2
+#define EXIT_STATUS_DEVICE_LOST 70
+#define DRAIN_MS 5000
+
+/* Tells a supervisor; without one, or without libsystemd, nothing happens. */
+static void notify(const char *state)
+{
+#ifdef BIFURCATED_HAVE_SYSTEMD
+    (void)sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+static void configure_log(const struct options *options)
+{
+    enum log_level level = LOG_LEVEL_INFO;
+    (void)log_parse_level(options->log_level, &level);
+    log_configure(level, strcmp(options->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+}
+
+static void reload(int argc, char **argv, struct options *options)
+{
+    char ignored[64];
+    struct err err = ERR_INIT;
+    notify("RELOADING=1");
+    if (options_reload(argc, argv, options, ignored, sizeof ignored, &err)) {
+        log_error("the options cannot be read again; the old ones stay", log_text("reason", err.message),
+                  log_end);
+    } else {
+        configure_log(options);
+        log_info("options read again", log_text("needs_restart", ignored), log_end);
+    }
+    notify("READY=1");
+}
+
+/* Waits for the signal to stop. */
+static void wait_for_stop(int argc, char **argv, struct options *options, const sigset_t *signals)
+{
+    for (;;) {
+        int signal = 0;
+        if (sigwait(signals, &signal) != 0)
+            continue;
+        if (signal == SIGHUP) {
+            reload(argc, argv, options);
+            continue;
+        }
+        log_info("stopping", log_text("signal", signal == SIGTERM ? "TERM" : "INT"), log_end);
+        return;
+    }
+}
+
+static int run(int argc, char **argv, struct options *options)
+{
+    char reason[ERR_MESSAGE_BYTES] = "";
+    struct err err = ERR_INIT;
+    struct service *service = NULL;
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+
+    log_info("starting", log_text("version", BIFURCATED_VERSION), log_text("state", options->state),
+             log_text("config", options->config), log_end);
+    if (service_start(options, &service, &err)) {
+        log_error("cannot start", log_text("error", err_name(err.code)), log_text("reason", err.message),
+                  log_end);
+        return 1;
+    }
+    char event[256];
+    (void)snprintf(event, sizeof event, "listening on %s", service_url(service));
+    log_info(event, log_end);
+    notify("READY=1");
+    wait_for_stop(argc, argv, options, &signals);
+    notify("STOPPING=1");
+    /* From here on a second signal ends the process at once; the queue is made for that. */
+    (void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    int is_lost = service_is_lost(service, reason, sizeof reason);
+    service_stop(service, is_lost ? 0 : DRAIN_MS);
+    log_info("stopped", log_end);
+    return is_lost ? EXIT_STATUS_DEVICE_LOST : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    enum options_action action = OPTIONS_ACTION_RUN;
+    struct err err = ERR_INIT;
+    int status = 0;
+    if (options_load(argc, argv, &options, &action, &err)) {
+        (void)fprintf(stderr, "bifurcated: %s\n", err.message);
+        status = EXIT_STATUS_OPTIONS;
+    } else if (action == OPTIONS_ACTION_HELP) {
+        options_print_help(stdout);
+    } else if (action == OPTIONS_ACTION_PRINT_CONFIG) {
+        options_print_config(stdout);
+    } else if (action == OPTIONS_ACTION_VERSION) {
+        (void)puts("bifurcated " BIFURCATED_VERSION);
+    } else {
+        configure_log(&options);
+        status = run(argc, argv, &options);
+    }
+    options_free(&options);
+    return status;
+}
