@@ -203,14 +203,20 @@ def cases(tokenizer: tokenizers.Tokenizer) -> list[dict[str, Any]]:
         return {"name": name, "mode": mode, "options": options, **made}
 
     made = []
-    for context in (2048, 12):
+    # beside the model's own token: prefixes that a target itself begins with
+    for context, start in (
+        (2048, prefix),
+        (12, prefix),
+        (2048, encode(" word")[0]),
+        (2048, encode("   word")[0]),
+    ):
         made.append(
             case(
-                f"last_word, context {context}",
+                f"last_word, context {context}, prefix {start}",
                 "last_word",
-                last_word(encode, TEXTS, context, prefix, check),
+                last_word(encode, TEXTS, context, start, check),
                 context_tokens=context,
-                prefix_id=prefix,
+                prefix_id=start,
             )
         )
     for window, stride in ((16, 8), (16, 15), (5, 2), (2, 1), (4096, 512)):

@@ -179,6 +179,12 @@ static void added_tokens(void **state)
                               "{\"id\":99,\"content\":\"<r>\",\"rstrip\":true,\"normalized\":true},"
                               "{\"id\":99,\"content\":\"<xx>\",\"normalized\":false}]"};
     check(parts, "a<x>b", "0 15 1"); /* ids follow the vocabulary, whatever the file says */
+    struct parts nested = {.added_tokens = "[{\"content\":\"<x\",\"normalized\":false},"
+                                           "{\"content\":\"<x>a\",\"normalized\":false},"
+                                           "{\"content\":\"x\",\"normalized\":false}]"};
+    check(nested, "<x>aa", "16 0"); /* the longest that begins there */
+    check(nested, "<x>ba", "15 1 0");
+    check(nested, "x<x", "17 15");
     check(parts, "<xx><x", "18");    /* longest; '<' and 'x' have no bytes here */
     check(parts, "ab abc", "4 3 7"); /* its own id is that of the vocabulary */
     check(parts, "a  <l>  a", "0 16 3 6");
@@ -276,6 +282,50 @@ static void bounds_of_a_text(void **state)
     free(text);
 }
 
+static void words_before_a_failure_are_taken_back(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    struct tokenizer_encoder *encoder = NULL;
+    struct token_ids ids;
+    struct parts plain = {0};
+    token_ids_init(&ids, 6);
+    assert_int_equal(load(plain, &tokenizer, &err), 0);
+    assert_int_equal(tokenizer_encoder_new(tokenizer, &encoder, &err), 0);
+    assert_int_equal(tokenizer_encode(encoder, "c", 1, &ids, &err), 0);
+    assert_int_equal(tokenizer_encode(encoder, "c1c1c1c", 7, &ids, &err), ERR_LIMIT);
+    assert_int_equal(ids.count, 1);
+    assert_int_equal(tokenizer_encode(encoder, "c1c1c", 5, &ids, &err), 0);
+    assert_int_equal(ids.count, 6);
+    token_ids_free(&ids);
+    tokenizer_encoder_free(encoder);
+    tokenizer_free(tokenizer);
+}
+
+#define CL100K                                                                                               \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}"                     \
+    "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#define SPLIT(expression, more)                                                                              \
+    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" expression "\"},\"behavior\":\"Isolated\"" more "}"
+#define SEQUENCE(list) "{\"type\":\"Sequence\",\"pretokenizers\":[" list "]}"
+#define SPELL(prefix, regex)                                                                                 \
+    "{\"type\":\"ByteLevel\",\"add_prefix_space\":" prefix ",\"use_regex\":" regex "}"
+
+static void split_before_byte_level(void **state)
+{
+    (void)state;
+    struct parts split = {
+        .pre_tokenizer = SEQUENCE(SPLIT(CL100K, ",\"invert\":false") "," SPELL("false", "false")),
+        .post_processor =
+            "{\"type\":\"Sequence\",\"processors\":[" BYTE_LEVEL ",{\"type\":"
+            "\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}]}"};
+    struct parts alone = {.pre_tokenizer = SEQUENCE(BYTE_LEVEL), .post_processor = "null", .decoder = "null"};
+    check(split, "1111", "8 8 8 8");
+    check(split, "?ab ab", "13 4 3 4");
+    check(alone, "abc", "7");
+}
+
 static void refusals_name_the_field(void **state)
 {
     (void)state;
@@ -317,6 +367,32 @@ static void refusals_name_the_field(void **state)
          ERR_UNSUPPORTED,
          "post_processor: single[1]"},
         {{.post_processor = "{\"type\":\"BertProcessing\"}"}, ERR_UNSUPPORTED, "post_processor: type"},
+        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, ",\"invert\":true") "," BYTE_LEVEL)},
+         ERR_UNSUPPORTED,
+         "pretokenizers[0]: invert"},
+        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," BYTE_LEVEL)},
+         ERR_UNSUPPORTED,
+         "pretokenizers[1]: use_regex: true after a Split"},
+        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," SPELL("true", "false"))},
+         ERR_UNSUPPORTED,
+         "pre_tokenizer: add_prefix_space: true after a Split"},
+        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," SPLIT(CL100K, "") "," BYTE_LEVEL)},
+         ERR_UNSUPPORTED,
+         "pretokenizers[1]: a second Split"},
+        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, ""))},
+         ERR_UNSUPPORTED,
+         "pretokenizers[0]: type: \"Split\""},
+        {{.pre_tokenizer = SEQUENCE("")}, ERR_FORMAT, "pre_tokenizer: pretokenizers"},
+        {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":"
+                           "{\"String\":\" \"},\"behavior\":\"Isolated\"}," BYTE_LEVEL "]}"},
+         ERR_UNSUPPORTED,
+         "pretokenizers[0]: pattern: only a Regex"},
+        {{.normalizer = "{\"type\":\"Sequence\"}"}, ERR_FORMAT, "normalizer: normalizers"},
+        {{.post_processor = "{\"type\":\"TemplateProcessing\"}"}, ERR_FORMAT, "post_processor: single"},
+        {{.post_processor = "{\"type\":\"Sequence\"}"}, ERR_FORMAT, "post_processor: processors"},
+        {{.post_processor = "{\"type\":\"Sequence\",\"processors\":[" BYTE_LEVEL ",{\"type\":\"x\"}]}"},
+         ERR_UNSUPPORTED,
+         "post_processor: processors[1]: type"},
         {{.decoder = "{\"type\":\"Metaspace\"}"}, ERR_UNSUPPORTED, "decoder: type: \"Metaspace\""},
         {{.model = "null"}, ERR_FORMAT, "model: missing"},
         {{.model = "{\"type\":\"Unigram\",\"vocab\":[]}"}, ERR_UNSUPPORTED, "model: type: \"Unigram\""},
@@ -438,6 +514,8 @@ int main(void)
         cmocka_unit_test(questions),
         cmocka_unit_test(holes_between_ids),
         cmocka_unit_test(bounds_of_a_text),
+        cmocka_unit_test(words_before_a_failure_are_taken_back),
+        cmocka_unit_test(split_before_byte_level),
         cmocka_unit_test(refusals_name_the_field),
         cmocka_unit_test(broken_json),
         cmocka_unit_test(threads_share_a_tokenizer),
