@@ -72,10 +72,28 @@ void tensor_pool_free(struct tensor_pool *pool)
     free(pool);
 }
 
-static struct entry *find_entry(struct tensor_pool *pool, const char *key)
+/* Whether two matrices have the same element type and form. A hub that describes the same file in two ways
+ * must not make us read past the end of the smaller. */
+static int is_same_form(enum tensor_dtype dtype, const struct tensor_shape *shape,
+                        const struct tensor_request *request)
+{
+    uint64_t rows[2], columns[2];
+    tensor_matrix(shape, &rows[0], &columns[0]);
+    tensor_matrix(&request->shape, &rows[1], &columns[1]);
+    return dtype == request->dtype && rows[0] == rows[1] && columns[0] == columns[1];
+}
+
+static int is_entry_of(const struct entry *entry, const struct tensor_request *request)
+{
+    return entry->state != ENTRY_STATE_FAILED && strcmp(entry->key, request->key) == 0 &&
+           entry->tensor.size_bytes == request->size_bytes &&
+           is_same_form(entry->tensor.view.dtype, &entry->tensor.view.shape, request);
+}
+
+static struct entry *find_entry(struct tensor_pool *pool, const struct tensor_request *request)
 {
     for (struct entry *entry = pool->entries; entry; entry = entry->next) {
-        if (entry->state != ENTRY_STATE_FAILED && strcmp(entry->key, key) == 0)
+        if (is_entry_of(entry, request))
             return entry;
     }
     return NULL;
@@ -94,7 +112,9 @@ static struct entry *least_recently_used(struct tensor_pool *pool)
 static int is_first_of_key(const struct tensor_request *requests, size_t index)
 {
     for (size_t i = 0; i < index; i++) {
-        if (strcmp(requests[i].key, requests[index].key) == 0)
+        if (strcmp(requests[i].key, requests[index].key) == 0 &&
+            requests[i].size_bytes == requests[index].size_bytes &&
+            is_same_form(requests[i].dtype, &requests[i].shape, &requests[index]))
             return 0;
     }
     return 1;
@@ -110,7 +130,7 @@ static int has_room(struct tensor_pool *pool, const struct tensor_request *reque
 {
     uint64_t need = pool->used_bytes;
     for (size_t i = 0; i < count; i++) {
-        struct entry *entry = find_entry(pool, requests[i].key);
+        struct entry *entry = find_entry(pool, &requests[i]);
         if (is_first_of_key(requests, i) && !(entry && entry->use_count))
             need = saturating_add(need, requests[i].size_bytes);
     }
@@ -126,6 +146,7 @@ static struct entry *add_entry(struct tensor_pool *pool, const struct tensor_req
     entry->key = strdup(request->key);
     entry->state = ENTRY_STATE_LOADING;
     entry->tensor.size_bytes = request->size_bytes;
+    entry->tensor.view = (struct tensor_view){.dtype = request->dtype, .shape = request->shape};
     entry->tensor.private_entry = entry;
     if (!entry->key) {
         free(entry);
@@ -172,8 +193,7 @@ static int load_entry(struct entry *entry, const struct tensor_request *request,
         code = digest_sha256_hex(tensor->data, (size_t)size, tensor->digest, err);
     if (code)
         return code;
-    tensor->view =
-        (struct tensor_view){.dtype = request->dtype, .shape = request->shape, .data = tensor->data};
+    tensor->view.data = tensor->data;
     return 0;
 }
 
@@ -194,14 +214,14 @@ static void enter(struct tensor_pool *pool, const struct tensor_request *request
 {
     /* First those that are there, so that making room for the others does not drop them. */
     for (size_t i = 0; i < count; i++) {
-        entries[i] = find_entry(pool, requests[i].key);
+        entries[i] = find_entry(pool, &requests[i]);
         if (entries[i])
             use_entry(pool, entries[i]);
     }
     for (size_t i = 0; i < count; i++) {
         if (entries[i])
             continue;
-        entries[i] = find_entry(pool, requests[i].key); /* an equal key among the requests */
+        entries[i] = find_entry(pool, &requests[i]); /* an equal key among the requests */
         if (!entries[i]) {
             evict(pool, requests[i].size_bytes);
             entries[i] = add_entry(pool, &requests[i]);
@@ -288,7 +308,9 @@ void tensor_pool_release(struct tensor_pool *pool, struct pooled_tensor *tensor)
 int tensor_pool_has(struct tensor_pool *pool, const char *key)
 {
     (void)pthread_mutex_lock(&pool->lock);
-    int found = find_entry(pool, key) != NULL;
+    int found = 0;
+    for (const struct entry *entry = pool->entries; entry && !found; entry = entry->next)
+        found = entry->state != ENTRY_STATE_FAILED && strcmp(entry->key, key) == 0;
     (void)pthread_mutex_unlock(&pool->lock);
     return found;
 }

@@ -34,7 +34,7 @@ struct pooled_tensor {
 /* What to load. `load` fills data (size_bytes of them) and is called without any lock, by the thread that
  * acquires, at most once per key at a time. */
 struct tensor_request {
-    const char *key; /* equal keys promise equal bytes */
+    const char *key; /* equal keys, with equal dtype and matrix, promise equal bytes */
     enum tensor_dtype dtype;
     struct tensor_shape shape;
     uint64_t size_bytes;
