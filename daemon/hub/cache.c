@@ -162,30 +162,35 @@ static int try_lock(const char *path)
     return -1;
 }
 
-int cache_lock(const struct cache *cache, const char *id, const atomic_bool *cancel, int *ret_fd,
-               struct err *err)
+int cache_try_lock(const struct cache *cache, const char *id, int *ret_fd, struct err *err)
 {
     struct buf path;
-    int code = 0;
     buf_init(&path, 64 * KIB);
     (void)buf_appendf(&path, "%s/%s.lock", cache->locks_folder, id);
-    code = buf_check(&path, "lock", err);
-    while (!code) {
+    int code = buf_check(&path, "lock", err);
+    if (!code) {
         int fd = try_lock(path.data);
-        if (fd >= 0) {
+        if (fd >= 0)
             *ret_fd = fd;
-            break;
-        }
-        if (fd == -2)
-            code = err_set_errno(err, errno, "%s: cannot lock", path.data);
-        else if (cancel && atomic_load(cancel))
-            code =
-                err_set(err, ERR_CANCELLED, "cancelled while another program was downloading the same file");
         else
-            clock_sleep_ms(LOCK_POLL_MS);
+            code = fd == -1 ? 1 : err_set_errno(err, errno, "%s: cannot lock", path.data);
     }
     buf_free(&path);
     return code;
+}
+
+int cache_lock(const struct cache *cache, const char *id, const atomic_bool *cancel, int *ret_fd,
+               struct err *err)
+{
+    for (;;) {
+        int code = cache_try_lock(cache, id, ret_fd, err);
+        if (code != 1)
+            return code;
+        if (cancel && atomic_load(cancel))
+            return err_set(err, ERR_CANCELLED,
+                           "cancelled while another program was downloading the same file");
+        clock_sleep_ms(LOCK_POLL_MS);
+    }
 }
 
 void cache_unlock(int fd)

@@ -47,12 +47,19 @@ int cache_lock(const struct cache *cache, const char *id, const atomic_bool *can
                struct err *err);
 void cache_unlock(int fd);
 
+/* As cache_lock, but returns 1 at once if somebody else holds the lock. */
+int cache_try_lock(const struct cache *cache, const char *id, int *ret_fd, struct err *err);
+
 /* Renames verified, synced content to its blob's name and syncs the folder. */
 int cache_publish(const struct cache *cache, const char *id, struct err *err);
 
 /* Makes snapshots/<commit>/<path> a relative link to the blob; one that works is left alone. */
 int cache_link(const struct cache *cache, const char *commit, const char *path, const char *id,
                struct err *err);
+
+/* Removes a blob, its unfinished content, the links to it, and refs to snapshots that become empty. Returns 1
+ * and removes nothing if somebody holds its lock. */
+int cache_remove_blob(const struct cache *cache, const char *id, struct err *err);
 
 /* refs/<revision>: ERR_NOT_FOUND if it is not there. commit has REPOSITORY_COMMIT_SIZE bytes. */
 int cache_read_ref(const struct cache *cache, const char *revision, char *commit, struct err *err);

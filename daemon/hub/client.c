@@ -2,11 +2,13 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/hub/hub_json.h"
+#include "daemon/hub/ledger.h"
 #include "daemon/hub/url.h"
 
 #include <curl/curl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
@@ -30,6 +32,11 @@ void client_count(struct hub_repository *repository, struct usage *source, const
         (void)atomic_fetch_add(&all[i]->request_count, transfer->is_sent ? 1u : 0u);
         (void)atomic_fetch_add(&all[i]->received_bytes, transfer->received_bytes);
     }
+    /* The last request of the window was this one: the next would only earn a 429. */
+    const struct headers *headers = &transfer->headers;
+    if (transfer->has_taken_headers && headers->ratelimit_left == 0 && headers->ratelimit_reset_ms > 0 &&
+        headers->ratelimit_reset_ms <= repository->hub->options.wait_max_ms)
+        transfers_hold(repository->hub->transfers, transfer->bucket, headers->ratelimit_reset_ms);
 }
 
 void client_count_retry(struct hub_repository *repository, struct usage *source)
@@ -40,8 +47,13 @@ void client_count_retry(struct hub_repository *repository, struct usage *source)
         (void)atomic_fetch_add(&source->retry_count, 1u);
 }
 
-void client_count_cache_hit(struct hub_repository *repository)
+void client_note_cache_hit(struct hub_repository *repository, const char *path)
 {
+    char *blob = repository->hub->options.state_folder ? realpath(path, NULL) : NULL;
+    const char *slash = blob ? strrchr(blob, '/') : NULL;
+    if (slash)
+        ledger_touch(repository->hub->options.state_folder, &repository->cache, slash + 1);
+    free(blob);
     (void)atomic_fetch_add(&repository->hub->usage.cache_hit_count, 1u);
     (void)atomic_fetch_add(&repository->usage.cache_hit_count, 1u);
 }

@@ -43,9 +43,12 @@ void usage_read(struct usage *usage, struct repository_counters *counters);
 /* Adds one finished transfer to the hub's, the repository's and (unless NULL) the source's counters. */
 void client_count(struct hub_repository *repository, struct usage *source, const struct transfer *transfer);
 
-/* Adds a retry or a file served from the cache, likewise. */
+/* Adds a retry, likewise. */
 void client_count_retry(struct hub_repository *repository, struct usage *source);
-void client_count_cache_hit(struct hub_repository *repository);
+
+/* Counts a file that is served from the cache, and notes in the ledger that it was used; `path` is the blob
+ * or a link to it. */
+void client_note_cache_hit(struct hub_repository *repository, const char *path);
 
 /* The token if `url` is at the endpoint's scheme, host and port; else NULL. */
 const char *client_token_for(const struct hub *hub, const char *url);

@@ -4,6 +4,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/hub/ledger.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -139,6 +140,17 @@ static int complete(struct download *download, struct err *err)
     return code;
 }
 
+/* Room in the budget, and the note that this blob is ours to evict. */
+static int reserve(struct download *download, struct err *err)
+{
+    const struct hub_options *options = &download->repository->hub->options;
+    if (!options->state_folder)
+        return 0;
+    int code = ledger_reserve(options->state_folder, &download->repository->cache, download->id,
+                              download->source->size_bytes, options->cache_budget_bytes, err);
+    return code ? err_wrap(err, "%s", download->path) : 0;
+}
+
 static int fill_blob(struct download *download, struct err *err)
 {
     struct cache *cache = &download->repository->cache;
@@ -149,6 +161,9 @@ static int fill_blob(struct download *download, struct err *err)
         code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", download->path);
         goto out;
     }
+    code = reserve(download, err);
+    if (code)
+        goto out;
     download->fd = open(partial, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (download->fd < 0) {
         code = explain_disk(download, errno, err);
@@ -193,15 +208,29 @@ static int choose_id(struct download *download, const struct repository_file *ex
     return 0;
 }
 
+/* The snapshot's file, unless its size says that it is not the one that the hub lists. */
+static char *find_whole(const struct cache *cache, const char *commit, const char *path,
+                        const struct repository_file *expected)
+{
+    struct stat status;
+    char *found = cache_find_file(cache, commit, path);
+    if (found && expected &&
+        (stat(found, &status) != 0 || (uint64_t)status.st_size != expected->size_bytes)) {
+        free(found);
+        found = NULL;
+    }
+    return found;
+}
+
 int download_file(struct hub_repository *repository, const char *commit, const char *path,
                   const struct repository_file *expected, char **ret_path, struct err *err)
 {
     struct download download = {.repository = repository, .path = path, .fd = -1};
     struct cache *cache = &repository->cache;
     int lock_fd = -1;
-    char *found = cache_find_file(cache, commit, path);
+    char *found = find_whole(cache, commit, path, expected);
     if (found) {
-        client_count_cache_hit(repository);
+        client_note_cache_hit(repository, found);
         *ret_path = found;
         return 0;
     }
@@ -219,7 +248,7 @@ int download_file(struct hub_repository *repository, const char *commit, const c
         goto out;
     found = cache_find_blob(cache, download.id, download.source->size_bytes);
     if (found)
-        client_count_cache_hit(repository);
+        client_note_cache_hit(repository, found);
     else
         code = fill_blob(&download, err);
     free(found);

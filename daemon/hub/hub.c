@@ -313,7 +313,24 @@ static int open_cached(struct hub_repository *hub_repository, const char *path, 
 {
     int code = source_open_file(path, ret_source, err);
     if (!code)
-        client_count_cache_hit(hub_repository);
+        client_note_cache_hit(hub_repository, path);
+    return code;
+}
+
+/* A file may be evicted between its download and here when the budget is small: then once more. */
+static int open_downloaded(struct hub_repository *hub_repository, const char *commit, const char *path,
+                           const struct repository_file *expected, struct source **ret_source,
+                           struct err *err)
+{
+    int code = ERR_NOT_FOUND;
+    for (int round = 0; round < 2 && code == ERR_NOT_FOUND; round++) {
+        char *local = NULL;
+        code = download_file(hub_repository, commit, path, expected, &local, err);
+        if (code)
+            break;
+        code = source_open_file(local, ret_source, err);
+        free(local);
+    }
     return code;
 }
 
@@ -330,9 +347,7 @@ static int open_file(struct repository *repository, const char *commit, const ch
     } else if (hub_repository->hub->options.is_offline) {
         code = client_refuse_offline(hub_repository, path, err);
     } else if (hub_repository->hub->options.keep == HUB_KEEP_FILES) {
-        code = download_file(hub_repository, commit, path, expected, &local, err);
-        if (!code)
-            code = source_open_file(local, ret_source, err);
+        code = open_downloaded(hub_repository, commit, path, expected, ret_source, err);
     } else {
         code = remote_open(hub_repository, commit, path, expected, ret_source, err);
     }
@@ -373,7 +388,7 @@ static int fetch_file(struct repository *repository, const char *commit, const c
     if (local) {
         code = file_read(local, buf, err);
         if (!code)
-            client_count_cache_hit(hub_repository);
+            client_note_cache_hit(hub_repository, local);
     } else if (hub_repository->hub->options.is_offline) {
         code = client_refuse_offline(hub_repository, path, err);
     } else {

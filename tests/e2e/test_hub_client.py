@@ -649,6 +649,59 @@ def test_full_disk(big: tuple[Emulator, Probe, bytes], tmp_path: Path) -> None:
         subprocess.run(["umount", str(probe.cache)], check=True)
 
 
+@pytest.fixture
+def many(tmp_path: Path, make_hub: Callable[..., Emulator]) -> tuple[Emulator, Probe, Callable[..., dict[str, Any]]]:
+    """org/many: branches b0 … b5 with a file of 1 MiB each, and a budget of 3.5 MiB for what we fetch."""
+    for number in range(6):
+        folder = tmp_path / "root/models/org/many" / f"b{number}"
+        (folder / "sub").mkdir(parents=True)
+        (folder / "sub" / BIG).write_bytes(random.Random(number).randbytes(1 << 20))
+        (folder / "config.json").write_text(str(number))
+    hub = make_hub(tmp_path / "root")
+    probe = Probe(tmp_path, hub.url)
+    options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=3670016")
+    return hub, probe, lambda branch: probe("org/many", "download", branch, f"sub/{BIG}", options=options)
+
+
+def test_eviction_of_the_least_recently_used(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]]) -> None:
+    hub, probe, download = many
+    python_snapshot(hub, probe.cache, "org/many", "b5")
+    paths = {branch: Path(download(branch)["path"]) for branch in ("b0", "b1", "b2")}
+    assert all(path.is_file() for path in paths.values())
+    assert download("b0")["cache_hits"] == 1, "now b1 is the oldest"
+    paths["b3"] = Path(download("b3")["path"])
+    assert {branch for branch, path in paths.items() if path.is_file()} == {"b0", "b2", "b3"}
+    assert not paths["b1"].parents[1].exists(), "no empty snapshot stays behind"
+    assert not (probe.cache / "models--org--many/refs/b1").exists()
+    for branch in ("b4", "b1"):
+        assert Path(download(branch)["path"]).is_file()
+    found = hf_hub_download("org/many", f"sub/{BIG}", revision="b5", cache_dir=probe.cache, local_files_only=True)
+    assert Path(found).is_file(), "what Python fetched is not ours to evict"
+    assert len(list(probe.cache.glob("models--org--many/blobs/" + "?" * 64))) == 4
+    assert_sound(probe.cache)
+
+
+def test_budget_too_small(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]], tmp_path: Path) -> None:
+    _, probe, _ = many
+    options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=1000000")
+    answer = probe("org/many", "download", "b0", f"sub/{BIG}", options=options)
+    assert answer["error"] == "limit" and "budget" in answer["message"]
+    assert not list(probe.cache.glob("models--org--many/blobs/*"))
+
+
+def test_eviction_by_many_at_once(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]]) -> None:
+    """Whatever the order, nothing is damaged and the budget holds at the end."""
+    _, probe, download = many
+    branches = [f"b{number}" for number in (0, 1, 2, 3, 4, 5)]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(download, branches * 3))
+    for answer in answers:
+        assert answer.get("error") in (None, "limit", "io"), answer
+    assert "error" not in download("b0")
+    assert sum(path.stat().st_size for path in probe.cache.glob("models--org--many/blobs/*")) <= 3670016
+    assert_sound(probe.cache)
+
+
 # ---- local folders ----------------------------------------------------------------------------------
 
 

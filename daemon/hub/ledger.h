@@ -1,0 +1,30 @@
+/*
+ * What this program put into the shared cache, and when it was last used: only that may be evicted.
+ *
+ * One small file per blob in <state folder>/fetched, named "<models--owner--name>@<blob id>"; its content is
+ * the blob's size, its time of change the last use. Several processes may share a ledger: a lock file orders
+ * them. What Python downloaded has no entry and is never touched.
+ */
+#ifndef BIFURCATED_HUB_LEDGER_H
+#define BIFURCATED_HUB_LEDGER_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/cache.h"
+
+#include <stdint.h>
+
+/*
+ * Makes an entry for a blob that is about to be fetched, after evicting the least recently used others until
+ * it fits into the budget (0: no limit). Blobs that somebody is writing are passed over. ERR_LIMIT if the
+ * blob alone, or with what cannot be evicted, exceeds the budget.
+ */
+int ledger_reserve(const char *state_folder, const struct cache *cache, const char *id, uint64_t size_bytes,
+                   uint64_t budget_bytes, struct err *err);
+
+/* Takes the entry back: the fetch failed and left nothing. */
+void ledger_remove(const char *state_folder, const struct cache *cache, const char *id);
+
+/* Notes that a blob was used now, if it has an entry. */
+void ledger_touch(const char *state_folder, const struct cache *cache, const char *id);
+
+#endif
