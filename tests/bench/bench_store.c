@@ -30,7 +30,7 @@ struct bench {
     struct store *store;
     int64_t models, revisions; /* short ones */
     uint64_t random;
-    int64_t long_model_id, queue_sweep_id;
+    int64_t long_model_id;
 };
 
 static uint64_t draw(struct bench *bench, uint64_t below)
@@ -155,21 +155,22 @@ static void fill(const struct bench *bench, const char *path)
     (void)sqlite3_close(db);
 }
 
-/* A queue of 100,000 tasks: two sweeps over the long series. */
+/* A queue of 100,000 tasks: four sweeps over halves of the long series, two of them of lower priority. */
 static void make_queue(struct bench *bench)
 {
     struct err err = ERR_INIT;
-    struct sweep_request request = {.model_id = bench->long_model_id, .request = "{}"};
-    int64_t first = bench->models * bench->revisions + 1;
-    struct task_plan *plans = calloc(LONG_SERIES, sizeof *plans);
+    enum { HALF = LONG_SERIES / 2 };
+    struct task_plan *plans = calloc(HALF, sizeof *plans);
     if (!plans)
         exit(1);
-    for (int64_t i = 0; i < LONG_SERIES; i++)
-        plans[i] = (struct task_plan){.revision_id = first + i, .ordinal = i, .bytes_expected = 1};
-    for (int sweep = 0; sweep < QUEUE_TASKS / LONG_SERIES; sweep++) {
-        if (sweeps_create(bench->store, &request, &bench->queue_sweep_id, NULL, &err) ||
-            tasks_plan(bench->store, bench->queue_sweep_id, plans, LONG_SERIES, &err) ||
-            sweeps_start(bench->store, bench->queue_sweep_id, &err))
+    for (int sweep = 0; sweep < QUEUE_TASKS / HALF; sweep++) {
+        int64_t id = 0, first = bench->models * bench->revisions + 1 + sweep % 2 * HALF;
+        struct sweep_request request = {
+            .model_id = bench->long_model_id, .request = "{}", .priority = sweep < 2 ? 1 : 0};
+        for (int64_t i = 0; i < HALF; i++)
+            plans[i] = (struct task_plan){.revision_id = first + i, .ordinal = i, .bytes_expected = 1};
+        if (sweeps_create(bench->store, &request, &id, NULL, &err) ||
+            tasks_plan(bench->store, id, plans, HALF, &err) || sweeps_start(bench->store, id, &err))
             stop("queue", &err);
     }
     free(plans);
@@ -435,25 +436,34 @@ static int compare_times(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+static double thread_cpu_s(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 static void measure(struct bench *bench, const struct operation *operation)
 {
     struct err err = ERR_INIT;
     double sum = 0;
-    double *times = calloc((size_t)operation->count, sizeof *times);
-    if (!times)
+    size_t count = (size_t)operation->count, p50 = count / 2, p99 = count * 99 / 100;
+    double *wall = calloc(2 * count, sizeof *wall), *cpu = wall + count;
+    if (!wall)
         exit(1);
-    for (int i = 0; i < operation->count; i++) {
-        double begin = clock_monotonic_s();
+    for (size_t i = 0; i < count; i++) {
+        double begin = clock_monotonic_s(), begin_cpu = thread_cpu_s();
         if (operation->run(bench, &sum, &err))
             stop(operation->name, &err);
-        times[i] = (clock_monotonic_s() - begin) * 1e6;
+        cpu[i] = (thread_cpu_s() - begin_cpu) * 1e6;
+        wall[i] = (clock_monotonic_s() - begin) * 1e6;
     }
-    qsort(times, (size_t)operation->count, sizeof *times, compare_times);
-    (void)printf("%-36s %6d %10.1f %10.1f %10.1f\n", operation->name, operation->count,
-                 times[operation->count / 2], times[operation->count * 99 / 100],
-                 times[operation->count - 1]);
+    qsort(wall, count, sizeof *wall, compare_times);
+    qsort(cpu, count, sizeof *cpu, compare_times);
+    (void)printf("%-36s %6zu %9.1f %9.1f %9.1f %9.1f %9.1f\n", operation->name, count, wall[p50], wall[p99],
+                 wall[count - 1], cpu[p50], cpu[p99]);
     (void)fflush(stdout);
-    free(times);
+    free(wall);
 }
 
 int main(int argc, char **argv)
@@ -487,7 +497,8 @@ int main(int argc, char **argv)
     (void)printf("%lld revisions of %lld models, %.2f GB\n",
                  (long long)(bench.models * bench.revisions + LONG_SERIES), (long long)bench.models + 1,
                  (double)size / 1e9);
-    (void)printf("%-36s %6s %10s %10s %10s\n", "operation", "count", "p50 us", "p99 us", "worst us");
+    (void)printf("%-36s %6s %9s %9s %9s %9s %9s\n", "operation, microseconds", "count", "p50", "p99", "worst",
+                 "CPU p50", "CPU p99");
     for (size_t i = 0; i < sizeof OPERATIONS / sizeof OPERATIONS[0]; i++)
         measure(&bench, &OPERATIONS[i]);
     (void)getrusage(RUSAGE_SELF, &usage);
