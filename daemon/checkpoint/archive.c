@@ -134,11 +134,13 @@ struct archive_record *archive_find(struct archive *archive, const char *name)
     return bsearch(&key, archive->records, archive->record_count, sizeof *archive->records, compare_names);
 }
 
-int archive_prefetch_head(struct archive *archive, uint64_t size, struct err *err)
+int archive_prefetch(struct archive *archive, const struct archive_record *record, size_t more,
+                     struct err *err)
 {
-    if (size > archive->tail.begin)
-        size = archive->tail.begin;
-    return window_fill(&archive->near, archive->source, 0, (size_t)size, err);
+    uint64_t begin = record->header_offset;
+    uint64_t wanted = ARCHIVE_LOCAL_HEADER_BYTES + strlen(record->path) + record->size_bytes + more;
+    uint64_t left = archive->tail.begin > begin ? archive->tail.begin - begin : 0;
+    return window_fill(&archive->near, archive->source, begin, (size_t)(wanted < left ? wanted : left), err);
 }
 
 int archive_read(struct archive *archive, uint64_t offset, void *data, size_t size, struct err *err)

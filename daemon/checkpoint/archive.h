@@ -37,8 +37,9 @@ void archive_close(struct archive *archive);
 /* The record of a name, or NULL. */
 struct archive_record *archive_find(struct archive *archive, const char *name);
 
-/* Fetches the first `size` bytes of the file at once: the small records that torch.save puts there. */
-int archive_prefetch_head(struct archive *archive, uint64_t size, struct err *err);
+/* Fetches the whole record at once, and up to `more` bytes behind it: small records that will be read too. */
+int archive_prefetch(struct archive *archive, const struct archive_record *record, size_t more,
+                     struct err *err);
 
 /* Finds where the record's bytes lie and sets record->offset; reads its local header on the first call. */
 int archive_locate(struct archive *archive, struct archive_record *record, struct err *err);

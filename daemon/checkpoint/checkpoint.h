@@ -70,7 +70,8 @@ int checkpoint_has(const struct checkpoint *checkpoint, const char *name);
 int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
                     struct err *err);
 
-/* Says that the tensor will be read soon, so that its source may fetch ahead. */
+/* Says that the tensor will be read soon, so that its source may fetch ahead. May read a torch record's
+ * header. */
 void checkpoint_will_need(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor);
 
 /* Reads the whole tensor; size is tensor->size_bytes. */

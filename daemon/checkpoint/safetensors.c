@@ -2,18 +2,17 @@
 
 #include "daemon/base/checked.h"
 #include "daemon/base/limits.h"
+#include "daemon/checkpoint/json_load.h"
 #include "daemon/checkpoint/tensor_name.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Long enough for the whole header of most models, short enough to cost nothing beside a tensor. */
 #define FIRST_READ_BYTES (16 * KIB)
 
-/* A JSON value of 2 bytes costs jansson about 50 times that. Each tensor needs at most 5 + its dimensions of
- * commas, so that a header with more commas than this cannot be right and is refused before it is parsed. */
+/* Each tensor needs 4 commas and one per dimension; the rest is room for metadata. */
 #define COMMAS_MAX ((size_t)LIMIT_TENSORS * 16)
 
 static int parse_shape(const json_t *json, struct tensor_shape *shape, struct err *err)
@@ -148,22 +147,6 @@ static int parse_tensors(json_t *root, struct safetensors *safetensors, struct e
     return 0;
 }
 
-static json_t *load_json(const char *json, size_t size, struct err *err)
-{
-    size_t commas = 0;
-    for (size_t i = 0; i < size; i++)
-        commas += json[i] == ',';
-    if (commas > COMMAS_MAX) {
-        (void)err_set(err, ERR_LIMIT, "the header holds far more than %d tensors", LIMIT_TENSORS);
-        return NULL;
-    }
-    json_error_t error;
-    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        (void)err_set(err, ERR_FORMAT, "the header is no JSON: %s at byte %d", error.text, error.position);
-    return root;
-}
-
 int safetensors_parse(const char *json, size_t size, uint64_t file_size, struct safetensors **ret_safetensors,
                       struct err *err)
 {
@@ -173,9 +156,9 @@ int safetensors_parse(const char *json, size_t size, uint64_t file_size, struct 
     int code;
     if (begin > file_size)
         return err_set(err, ERR_FORMAT, "a header of %zu bytes in a file of %" PRIu64, size, file_size);
-    root = load_json(json, size, err);
+    root = json_load_bounded(json, size, COMMAS_MAX, err);
     if (!root)
-        return err->code;
+        return err_wrap(err, "the header");
     if (!json_is_object(root)) {
         code = err_set(err, ERR_FORMAT, "the header is no JSON object");
         goto out;

@@ -25,10 +25,10 @@ int shard_detect(struct source *source, enum shard_format *ret_format, struct er
     int code = source_read(source, 0, head, size, err);
     if (code)
         return code;
-    /* The header's length is far below 2^32, and then comes an object. */
+    /* The header's length is far below 2^32, and then comes an object, perhaps behind white space. */
     static const unsigned char zeros[4] = {0};
-    int is_safetensors = memcmp(head + 4, zeros, sizeof zeros) == 0 &&
-                         (head[SAFETENSORS_PREFIX_BYTES] == '{' || head[SAFETENSORS_PREFIX_BYTES] == ' ');
+    int is_safetensors = memcmp(head + 4, zeros, sizeof zeros) == 0 && head[SAFETENSORS_PREFIX_BYTES] &&
+                         strchr("{ \t\r\n", head[SAFETENSORS_PREFIX_BYTES]);
     *ret_format = is_safetensors ? SHARD_FORMAT_SAFETENSORS : SHARD_FORMAT_TORCH_ZIP;
     return 0;
 }

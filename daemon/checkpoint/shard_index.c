@@ -2,12 +2,15 @@
 
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/checkpoint/json_load.h"
 #include "daemon/checkpoint/tensor_name.h"
 
-#include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* One per tensor, and room for metadata. */
+#define COMMAS_MAX ((size_t)LIMIT_TENSORS * 2)
 
 static int compare_texts(const void *a, const void *b)
 {
@@ -78,15 +81,12 @@ static int collect_entries(json_t *map, struct shard_index *index, struct err *e
 int shard_index_parse(const char *json, size_t size, struct shard_index **ret_index, struct err *err)
 {
     struct shard_index *index = NULL;
-    json_error_t error;
     int code;
-    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = json_load_bounded(json, size, COMMAS_MAX, err);
+    if (!root)
+        return err->code;
     json_t *map = json_object_get(root, "weight_map");
     size_t count = json_object_size(map);
-    if (!root) {
-        code = err_set(err, ERR_FORMAT, "no JSON: %s at byte %d", error.text, error.position);
-        goto out;
-    }
     if (!json_is_object(map) || count == 0) {
         code = err_set(err, ERR_FORMAT, "\"weight_map\" is missing, empty or no object");
         goto out;

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Read behind data.pkl, for the small records (byteorder and the like) that follow it. */
+/* Read behind data.pkl: its header's padding and the small records (byteorder and the like) that follow it.
+ */
 #define HEAD_SLACK_BYTES (2 * KIB)
 
 #define VERSION_MAX 10 /* kMaxSupportedFileFormatVersion of caffe2/serialize/versions.h */
@@ -111,7 +112,7 @@ static int read_state_dict(struct torch_zip *torch_zip, struct archive_record *r
     unsigned char *data = malloc(size ? size : 1);
     if (!data)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", source_name);
-    int code = archive_prefetch_head(torch_zip->archive, record->size_bytes + HEAD_SLACK_BYTES, err);
+    int code = archive_prefetch(torch_zip->archive, record, HEAD_SLACK_BYTES, err);
     if (!code)
         code = archive_locate(torch_zip->archive, record, err);
     if (!code)

@@ -260,10 +260,12 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
                        "the sizes do not fit each other: vocabulary %" PRIu64 ", hidden %" PRIu64
                        ", heads %" PRIu64,
                        config->vocab_size, config->hidden_size, config->head_count);
-    double head_size = (double)(config->hidden_size / config->head_count);
+    uint64_t head_size = config->hidden_size / config->head_count;
+    double rotated = floor((double)head_size * config->rotary_fraction);
     if (!(config->rotary_fraction >= 0 && config->rotary_fraction <= 1) || !(config->rotary_base > 0) ||
-        fmod(floor(head_size * config->rotary_fraction), 2) != 0)
-        return err_set(err, ERR_FORMAT, "the rotated part of a head, %g of %g dimensions, is no even number",
+        fmod(rotated, 2) != 0)
+        return err_set(err, ERR_FORMAT,
+                       "the rotated part of a head, %g of %" PRIu64 " dimensions, is no even number",
                        config->rotary_fraction, head_size);
     if (!(config->norm_epsilon > 0))
         return err_set(err, ERR_FORMAT, "the epsilon of the norms is not positive");

@@ -25,7 +25,7 @@ static const char *const variants[] = {"-deduped", "-seed#", "-data-seed#", "-we
 #define VARIANT_COUNT (sizeof variants / sizeof variants[0])
 
 static const char *const kind_names[MODEL_SCHEDULE_KIND_COUNT] = {
-#define X(symbol, name, meaning) [symbol] = name,
+#define X(symbol, name, meaning) [symbol] = (name),
     MODEL_SCHEDULE_KINDS(X)
 #undef X
 };

@@ -57,15 +57,31 @@ static int count_rows(json_t *root, uint64_t *ret_rows, struct err *err)
     return 0;
 }
 
+/* As text it may be large, but not hold far more values than a vocabulary and its merges. */
+static json_t *parse(const char *json, size_t size, struct err *err)
+{
+    size_t commas = 0;
+    json_error_t error;
+    for (size_t i = 0; i < size; i++)
+        commas += json[i] == ',';
+    if (commas > (size_t)LIMIT_VOCABULARY * 4) {
+        (void)err_set(err, ERR_LIMIT, "more than %d values", LIMIT_VOCABULARY * 4);
+        return NULL;
+    }
+    json_t *root = json_loadb(json, size, JSON_ALLOW_NUL, &error);
+    if (!root)
+        (void)err_set(err, ERR_FORMAT, "no JSON: %s at byte %d", error.text, error.position);
+    return root;
+}
+
 int model_vocabulary_count_rows(const char *json, size_t size, uint64_t *ret_rows, struct err *err)
 {
-    json_error_t error;
     if (size > LIMIT_TOKENIZER_JSON_BYTES)
         return err_set(err, ERR_LIMIT, "tokenizer.json: %zu bytes exceed the limit of %zu", size,
                        LIMIT_TOKENIZER_JSON_BYTES);
-    json_t *root = json_loadb(json, size, JSON_ALLOW_NUL, &error);
+    json_t *root = parse(json, size, err);
     if (!root)
-        return err_set(err, ERR_FORMAT, "tokenizer.json: no JSON: %s at byte %d", error.text, error.position);
+        return err_wrap(err, "tokenizer.json");
     int code = count_rows(root, ret_rows, err);
     json_decref(root);
     return code ? err_wrap(err, "tokenizer.json") : 0;

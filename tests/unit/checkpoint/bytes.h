@@ -105,12 +105,13 @@ struct bytes_zip {
     int disk;
     int64_t extra_records;   /* added to the number of records */
     int64_t directory_shift; /* added to the directory's offset */
+    uint64_t place;          /* of the buffer in the file */
 };
 
 static inline void bytes_zip_end(struct buf *buf, const struct bytes_zip *zip, uint64_t begin, uint64_t count)
 {
-    uint64_t size = buf->size - begin, end64 = buf->size;
-    begin += (uint64_t)zip->directory_shift;
+    uint64_t size = buf->size - begin, end64 = zip->place + buf->size;
+    begin += zip->place + (uint64_t)zip->directory_shift;
     count += (uint64_t)zip->extra_records;
     if (zip->is_zip64) {
         (void)buf_append(buf, "PK\6\6", 4);

@@ -178,7 +178,7 @@ static void test_garden_costs(void **state)
         struct revision revision = {.folder = cases[i].folder};
         struct checkpoint_files files = files_of(&revision);
         struct checkpoint *checkpoint = NULL;
-        struct checkpoint_tensor tensor;
+        struct checkpoint_tensor tensor = {0};
         struct err err = ERR_INIT;
         char hex[DIGEST_SHA256_HEX_SIZE];
         if (checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err) ||
@@ -215,7 +215,7 @@ static void test_failing_reads(void **state)
             struct revision revision = {.folder = folders[i]};
             struct checkpoint_files files = files_of(&revision);
             struct checkpoint *checkpoint = NULL;
-            struct checkpoint_tensor tensor;
+            struct checkpoint_tensor tensor = {0};
             struct err err = ERR_INIT;
             char data[512 * 64 * 2];
             revision.counts.fail_after = reads;
@@ -263,7 +263,7 @@ static void test_shards_open_lazily(void **state)
     struct revision revision = {0};
     struct checkpoint_files files = files_of(&revision);
     struct checkpoint *checkpoint = NULL;
-    struct checkpoint_tensor tensor;
+    struct checkpoint_tensor tensor = {0};
     struct err err = ERR_INIT;
     add_text(&revision, 0, "model.safetensors.index.json",
              "{\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"2.safetensors\",\"gone\":\"3.safetensors\","
@@ -320,7 +320,7 @@ static void test_views(void **state)
     if (checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err))
         fail_msg("%s", err.message);
     for (size_t i = 0; i < 8; i++) {
-        struct checkpoint_tensor tensor;
+        struct checkpoint_tensor tensor = {0};
         char data[9] = "", part[2] = "";
         assert_int_equal(checkpoint_find(checkpoint, tensors[i].name, &tensor, &err), 0);
         assert_int_equal(tensor.size_bytes, strlen(cases[i].bytes));
@@ -349,7 +349,7 @@ static void test_repeating_elements(void **state)
     struct revision revision = {0};
     struct checkpoint_files files = files_of(&revision);
     struct checkpoint *checkpoint = NULL;
-    struct checkpoint_tensor tensor;
+    struct checkpoint_tensor tensor = {0};
     struct err err = ERR_INIT;
     const struct bytes_tensor tensors[] = {
         {"huge", "ByteStorage", "0", 8, 0, 2, {INT64_C(1) << 40, 8}, {0, 1}},
@@ -378,7 +378,7 @@ static void test_open_source(void **state)
     for (int i = 0; i < 2; i++) {
         struct source *source = NULL;
         struct checkpoint *checkpoint = NULL;
-        struct checkpoint_tensor tensor;
+        struct checkpoint_tensor tensor = {0};
         struct err err = ERR_INIT;
         char data[9] = "";
         assert_int_equal(source_open_memory("some.ckpt", revision.contents[i].data, revision.contents[i].size,

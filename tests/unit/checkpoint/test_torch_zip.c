@@ -133,8 +133,7 @@ static void test_refused_files(void **state)
 static void test_relatives(void **state)
 {
     (void)state;
-    static char tar[1024];
-    memcpy(tar + 257, "ustar", 5);
+    static const char tar[1024] = {[257] = 'u', 's', 't', 'a', 'r'};
     static const struct {
         const char *data;
         size_t size;

@@ -103,14 +103,14 @@ static void test_check(void **state)
     static const struct model_schedule bad[] = {
         {.kind = (enum model_schedule_kind)99, .peak = 1, .total_steps = 10},
         {.peak = 0, .total_steps = 10},
-        {.peak = NAN, .total_steps = 10},
-        {.peak = INFINITY, .total_steps = 10},
+        {.peak = (double)NAN, .total_steps = 10},
+        {.peak = (double)INFINITY, .total_steps = 10},
         {.peak = 1, .floor = 2, .total_steps = 10},
         {.peak = 1, .floor = -1, .total_steps = 10},
         {.peak = 1, .warmup_steps = 10, .total_steps = 10},
         {.peak = 1, .warmup_steps = -1, .total_steps = 10},
         {.peak = 1, .total_steps = INT64_MAX},
-        {.peak = 1, .total_steps = 10, .weight_decay = NAN},
+        {.peak = 1, .total_steps = 10, .weight_decay = (double)NAN},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct err err = ERR_INIT;

@@ -1,0 +1,17 @@
+/*
+ * Parses JSON from a file that may be hostile. Private to the readers of headers and indexes.
+ */
+#ifndef BIFURCATED_CHECKPOINT_JSON_LOAD_H
+#define BIFURCATED_CHECKPOINT_JSON_LOAD_H
+
+#include "daemon/base/err.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
+/* Parses text; a key may not occur twice. In memory a value of two bytes costs a hundred, so that text with
+ * more than commas_max commas, far more than the largest good file has, is refused before it is parsed. NULL
+ * with ERR_FORMAT or ERR_LIMIT; the caller calls json_decref. */
+json_t *json_load_bounded(const char *text, size_t size, size_t commas_max, struct err *err);
+
+#endif
