@@ -5,10 +5,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define BINS_BY_MASS 1024     /* a bin is full with this share of the elements ... */
-#define BINS_PER_DEVIATION 64 /* ... or this wide */
-#define BINS_STEPS_TRIAL 40
-#define VALUES_STEPS 12
+#define BINS_BY_MASS 512      /* a bin is full with this share of the elements ... */
+#define BINS_PER_DEVIATION 32 /* ... or this wide */
+#define BINS_STEPS_TRIAL 30
+#define VALUES_STEPS 6
 #define STARTS 5
 
 /* Elements that an expectation step treats alike. */
@@ -168,16 +168,74 @@ static struct fit start_fit(int start, const struct bin *bins, size_t bin_count,
     return fit_split(bins, bin_count, n, floor, border);
 }
 
-/* Steps until nothing moves any more; returns whether that was reached. */
+/* Coordinates in which a fit can be moved freely: log-odds of the weight, means, logarithms of the
+ * deviations. */
+#define COORDINATES 5
+
+static void to_coordinates(const struct fit *fit, double deviation, double *x)
+{
+    x[0] = log(fit->c[0].weight / fit->c[1].weight);
+    for (int k = 0; k < 2; k++) {
+        x[1 + k] = fit->c[k].mean / deviation;
+        x[3 + k] = log(fit->c[k].sd / deviation);
+    }
+}
+
+static struct fit of_coordinates(const double *x, double deviation)
+{
+    struct fit fit;
+    double share = 1 / (1 + exp(-fmax(fmin(x[0], 20), -20)));
+    for (int k = 0; k < 2; k++) {
+        fit.c[k].weight = k ? 1 - share : share;
+        fit.c[k].mean = x[1 + k] * deviation;
+        fit.c[k].sd = deviation * fmax(exp(fmin(x[3 + k], 5)), MIXTURE_SD_FLOOR);
+    }
+    return fit;
+}
+
+/* Where two steps in a row lead if they are continued (SQUAREM, scheme S3; Varadhan & Roland 2008). */
+static struct fit extrapolate(const struct fit *fit0, const struct fit *fit1, const struct fit *fit2,
+                              double deviation)
+{
+    double x0[COORDINATES], x1[COORDINATES], x2[COORDINATES], first = 0, second = 0;
+    to_coordinates(fit0, deviation, x0);
+    to_coordinates(fit1, deviation, x1);
+    to_coordinates(fit2, deviation, x2);
+    for (int i = 0; i < COORDINATES; i++) {
+        double r = x1[i] - x0[i], v = x2[i] - x1[i] - r;
+        first += r * r;
+        second += v * v;
+    }
+    double reach = second > 0 ? fmin(sqrt(first / second), 1e4) : 1;
+    if (reach <= 1)
+        return *fit2;
+    for (int i = 0; i < COORDINATES; i++) {
+        double r = x1[i] - x0[i], v = x2[i] - x1[i] - r;
+        x0[i] += 2 * reach * r + reach * reach * v;
+    }
+    return of_coordinates(x0, deviation);
+}
+
+/* Steps until nothing moves any more; returns whether that was reached. Every third step starts from an
+ * extrapolation, if that is at least as likely. */
 static int iterate(const struct bin *bins, size_t bin_count, double n, double deviation, int steps_max,
                    struct fit *fit, double *ret_likelihood)
 {
     double floor = deviation * MIXTURE_SD_FLOOR;
-    for (int i = 0; i < steps_max; i++) {
-        struct fit before = *fit;
-        *ret_likelihood = step(bins, bin_count, n, floor, fit);
-        if (moved(&before, fit, deviation) < MIXTURE_TOLERANCE)
+    for (int i = 0; i < steps_max; i += 3) {
+        struct fit fit0 = *fit, fit1 = *fit;
+        step(bins, bin_count, n, floor, &fit1);
+        struct fit fit2 = fit1;
+        *ret_likelihood = step(bins, bin_count, n, floor, &fit2);
+        if (moved(&fit0, &fit1, deviation) < MIXTURE_TOLERANCE) {
+            *fit = fit2;
             return 1;
+        }
+        struct fit far = extrapolate(&fit0, &fit1, &fit2, deviation);
+        double likelihood = step(bins, bin_count, n, floor, &far);
+        int is_better = likelihood >= *ret_likelihood;
+        *fit = is_better ? far : fit2;
+        *ret_likelihood = is_better ? likelihood : *ret_likelihood;
     }
     return 0;
 }

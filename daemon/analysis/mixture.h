@@ -32,7 +32,7 @@ struct mixture {
 
 /* Deviations of a component are kept at or above this share of the deviation of all. */
 #define MIXTURE_SD_FLOOR 1e-3
-#define MIXTURE_ITERATIONS_MAX 2000
+#define MIXTURE_ITERATIONS_MAX 900
 /* Ended when no weight, mean or deviation moves by more than this share of one or of the deviation of all. */
 #define MIXTURE_TOLERANCE 1e-8
 

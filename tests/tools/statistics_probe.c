@@ -2,11 +2,12 @@
  * Measures tensors that lie in raw files and prints everything as JSON, for tests that compare with other
  * programs.
  *
- *   statistics_probe DTYPE ROWS COLUMNS TOKEN_ROWS THREADS ISA FILE [REFERENCE [REFERENCE]]
+ *   statistics_probe DTYPE ROWS COLUMNS TOKEN_ROWS VARIANTS FILE [REFERENCE [REFERENCE]]
  *   statistics_probe dip < pairs     ("COUNT" and then COUNT pairs "VALUE TIMES", as often as wanted)
  *   statistics_probe isa             (the best instruction set here)
  *
- * ISA: portable, avx2, avx512 or best. NaN is printed as null.
+ * VARIANTS: THREADS:ISA[,THREADS:ISA ...], ISA being portable, avx2, avx512 or best; all are measured, and it
+ * is an error if one result differs from the first in a single bit. NaN is printed as null.
  */
 #include "daemon/analysis/dip.h"
 #include "daemon/analysis/mixture.h"
@@ -148,26 +149,68 @@ static int find_isa(const char *name, enum cpu_isa *ret_isa, struct err *err)
     return err_set(err, ERR_UNSUPPORTED, "no instruction set %s here", name);
 }
 
+static int rows_differ(const struct statistics_rows *a, const struct statistics_rows *b, uint64_t columns)
+{
+    struct statistics_rows x = *a, y = *b;
+    x.counts = y.counts = x.centred_counts = y.centred_counts = NULL;
+    x.columns = y.columns = NULL;
+    return memcmp(&x, &y, sizeof(x)) || memcmp(a->counts, b->counts, STATISTICS_CODES * sizeof(*a->counts)) ||
+           memcmp(a->centred_counts, b->centred_counts, STATISTICS_CODES * sizeof(*a->counts)) ||
+           memcmp(a->columns, b->columns, columns * sizeof(*a->columns));
+}
+
+static int results_differ(const struct statistics_result *a, const struct statistics_result *b)
+{
+    int differ = memcmp(a->displacements, b->displacements, sizeof(a->displacements)) != 0;
+    for (int set = 0; set < STATISTICS_ROW_SET_COUNT; set++)
+        differ |= rows_differ(&a->rows[set], &b->rows[set], a->columns);
+    return differ;
+}
+
+/* Measures once per variant into `result`, using `other` for all but the first. */
+static int measure_variants(const char *variants, const struct statistics_request *request,
+                            struct statistics_result *result, struct statistics_result *other,
+                            struct err *err)
+{
+    int code = 0, is_first = 1;
+    while (*variants && !code) {
+        struct cpu_threads *threads = NULL;
+        enum cpu_isa isa = CPU_ISA_PORTABLE;
+        char *end = NULL, name[32];
+        int count = (int)strtol(variants, &end, 10);
+        end += *end == ':';
+        size_t length = strcspn(end, ",");
+        (void)snprintf(name, sizeof(name), "%.*s", (int)length, end);
+        code = find_isa(name, &isa, err);
+        if (!code)
+            code = cpu_threads_new(count, &threads, err);
+        if (!code)
+            code = cpu_statistics(threads, isa, request, is_first ? result : other, err);
+        if (!code && !is_first && results_differ(result, other))
+            code = err_set(err, ERR_MISMATCH, "%d threads, %s: another result than before", count, name);
+        cpu_threads_free(threads);
+        is_first = 0;
+        variants = end + length + (end[length] == ',');
+    }
+    return code;
+}
+
 static int measure(int argc, char **argv, struct err *err)
 {
     struct statistics_request request = {.rows = strtoull(argv[2], NULL, 10),
                                          .columns = strtoull(argv[3], NULL, 10),
                                          .token_rows = strtoull(argv[4], NULL, 10),
-                                         .reference_count = argc - 8};
+                                         .reference_count = argc - 7};
     struct tensor_shape shape = {.ndim = 2, .dim = {request.rows, request.columns}};
     struct buf files[1 + STATISTICS_REFERENCES_MAX] = {{0}};
-    struct statistics_result result = {0};
+    struct statistics_result result = {0}, other = {0};
     struct measurement measurement = {0};
-    struct cpu_threads *threads = NULL;
-    enum cpu_isa isa = CPU_ISA_PORTABLE;
     uint64_t size_bytes = 0;
     int code = tensor_dtype_parse(argv[1], &request.dtype, err);
     if (!code)
-        code = find_isa(argv[6], &isa, err);
-    if (!code)
         code = tensor_size_bytes(request.dtype, &shape, &size_bytes, err);
-    for (int i = 0; i < argc - 7 && !code; i++)
-        code = read_file(argv[7 + i], size_bytes, &files[i], err);
+    for (int i = 0; i < argc - 6 && !code; i++)
+        code = read_file(argv[6 + i], size_bytes, &files[i], err);
     request.data = files[0].data;
     for (int i = 0; i < request.reference_count; i++)
         request.references[i] = files[i + 1].data;
@@ -176,9 +219,9 @@ static int measure(int argc, char **argv, struct err *err)
     if (!code)
         code = statistics_result_init(&result, request.columns, err);
     if (!code)
-        code = cpu_threads_new((int)strtol(argv[5], NULL, 10), &threads, err);
+        code = statistics_result_init(&other, request.columns, err);
     if (!code)
-        code = cpu_statistics(threads, isa, &request, &result, err);
+        code = measure_variants(argv[5], &request, &result, &other, err);
     if (!code)
         code = measurement_make(&request, &result, &measurement, err);
     if (!code) {
@@ -192,7 +235,7 @@ static int measure(int argc, char **argv, struct err *err)
     }
     measurement_free(&measurement);
     statistics_result_free(&result);
-    cpu_threads_free(threads);
+    statistics_result_free(&other);
     for (int i = 0; i <= STATISTICS_REFERENCES_MAX; i++)
         buf_free(&files[i]);
     return code;
@@ -244,11 +287,11 @@ int main(int argc, char **argv)
         return printf("%s\n", cpu_isa_name(cpu_isa_best())) < 0;
     if (argc == 2 && strcmp(argv[1], "dip") == 0)
         code = shapes(&err);
-    else if (argc >= 8 && argc <= 8 + STATISTICS_REFERENCES_MAX)
+    else if (argc >= 7 && argc <= 7 + STATISTICS_REFERENCES_MAX)
         code = measure(argc, argv, &err);
     else
         code = err_set(&err, ERR_INVALID,
-                       "usage: statistics_probe DTYPE ROWS COLUMNS TOKEN_ROWS THREADS ISA "
+                       "usage: statistics_probe DTYPE ROWS COLUMNS TOKEN_ROWS VARIANTS "
                        "FILE [REFERENCE [REFERENCE]] | dip | isa");
     if (code)
         (void)fprintf(stderr, "%s\n", err.message);
