@@ -150,12 +150,21 @@ static int select_revisions(struct plan *plan, size_t *ret_count, struct err *er
     return 0;
 }
 
+static int exists(const struct placed *placed)
+{
+    return strcmp(placed->row.commit, PLANNER_NO_COMMIT) != 0;
+}
+
 /* The revision that displacement is measured from: the named one, or the first in step order. */
 static const struct placed *reference_of(struct plan *plan)
 {
     if (plan->spec.reference)
         return find_revision(plan, plan->spec.reference);
-    return plan->count && plan->revisions[0].place.is_step ? &plan->revisions[0] : NULL;
+    for (size_t i = 0; i < plan->count && plan->revisions[i].place.is_step; i++) {
+        if (exists(&plan->revisions[i]))
+            return &plan->revisions[i];
+    }
+    return NULL;
 }
 
 /* Asks for the files of every revision that the sweep touches. One that cannot be listed is left to its task,
@@ -167,7 +176,7 @@ static int list_files(struct plan *plan, struct err *err)
         struct err reason = ERR_INIT;
         int is_needed = plan->revisions[i].is_selected ||
                         (i + 1 < plan->count && plan->revisions[i + 1].is_selected) || i == 0;
-        if (!is_needed || strcmp(plan->revisions[i].row.commit, PLANNER_NO_COMMIT) == 0)
+        if (!is_needed || !exists(&plan->revisions[i]))
             continue;
         if (atomic_load(plan->cancel))
             return err_set(err, ERR_CANCELLED, "the daemon is stopping");
@@ -203,7 +212,8 @@ static int make_tasks(struct plan *plan, size_t selected, struct err *err)
                 .previous_revision_id = previous && placed->place.is_step ? previous->row.id : 0,
                 .bytes_expected = plan->spec.tensor_count ? 0 : describe_expected_bytes(&model),
             };
-        if (placed->place.is_step && (placed->is_selected || plan->spec.every == 1))
+        /* A name that does not exist must not cost its neighbour the displacement. */
+        if (placed->place.is_step && exists(placed) && (placed->is_selected || plan->spec.every == 1))
             previous = placed;
     }
     if (!code)
@@ -218,7 +228,7 @@ static int describe(struct plan *plan, struct err *err)
     int code = 0, is_described = 0, attempts = 0;
     for (size_t i = plan->count; !code && !is_described && attempts < 3 && i > 0; i--) {
         const struct placed *placed = &plan->revisions[i - 1];
-        if (!placed->is_selected || strcmp(placed->row.commit, PLANNER_NO_COMMIT) == 0)
+        if (!placed->is_selected || !exists(placed))
             continue;
         attempts++;
         code = describe_model(plan->store, plan->repository, &plan->sweep, &placed->row, &is_described, err);
