@@ -1,9 +1,5 @@
 /* A tokenizer on small vocabularies, where every id can be worked out by hand; and what it refuses. The
  * comparison with the `tokenizers` package is tests/e2e/test_tokenizer.py. */
-#include "daemon/base/file.h"
-#include "daemon/base/limits.h"
-#include "daemon/text/tokenizer.h"
-
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,76 +10,7 @@
 
 #include <cmocka.h>
 
-/* The parts of a tokenizer.json; NULL is a default that works. */
-struct parts {
-    const char *version;
-    const char *normalizer;
-    const char *pre_tokenizer;
-    const char *post_processor;
-    const char *decoder;
-    const char *added_tokens;
-    const char *model;
-};
-
-#define VOCAB                                                                                                \
-    "\"a\":0,\"b\":1,\"c\":2,\"\\u0120\":3,\"ab\":4,\"aa\":5,\"\\u0120a\":6,\"abc\":7,\"1\":8,\"\\u00c3\":"  \
-    "9,"                                                                                                     \
-    "\"\\u00a9\":10,\"\\u00c3\\u00a9\":11,\"e\":12,\"?\":13,\"bc\":14"
-#define MERGES "\"a b\",\"a a\",\"\\u0120 a\",\"ab c\",\"\\u00c3 \\u00a9\",\"b c\""
-#define BPE(more) "{\"type\":\"BPE\"," more "\"vocab\":{" VOCAB "},\"merges\":[" MERGES "]}"
-#define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}"
-
-static int load(struct parts parts, struct tokenizer **ret_tokenizer, struct err *err)
-{
-    struct buf json;
-    buf_init(&json, MIB);
-    (void)buf_appendf(
-        &json,
-        "{\"version\":%s,\"truncation\":null,\"padding\":null,\"added_tokens\":%s,"
-        "\"normalizer\":%s,\"pre_tokenizer\":%s,\"post_processor\":%s,\"decoder\":%s,\"model\":%s}",
-        parts.version ? parts.version : "\"1.0\"", parts.added_tokens ? parts.added_tokens : "[]",
-        parts.normalizer ? parts.normalizer : "{\"type\":\"NFC\"}",
-        parts.pre_tokenizer ? parts.pre_tokenizer : BYTE_LEVEL,
-        parts.post_processor ? parts.post_processor : BYTE_LEVEL, parts.decoder ? parts.decoder : BYTE_LEVEL,
-        parts.model ? parts.model : BPE(""));
-    assert_false(json.failed);
-    int code = tokenizer_load(json.data, json.size, ret_tokenizer, err);
-    buf_free(&json);
-    return code;
-}
-
-/* The ids as text: "4 3 1". */
-static const char *encode(const struct tokenizer *tokenizer, const char *text, size_t size)
-{
-    static char shown[256];
-    struct err err = ERR_INIT;
-    struct tokenizer_encoder *encoder = NULL;
-    struct token_ids ids;
-    token_ids_init(&ids, 1000);
-    assert_int_equal(tokenizer_encoder_new(tokenizer, &encoder, &err), 0);
-    /* The second time the words come out of the cache. */
-    for (int round = 0; round < 2; round++) {
-        ids.count = 0;
-        assert_int_equal(tokenizer_encode(encoder, text, size, &ids, &err), 0);
-        size_t length = 0;
-        shown[0] = 0;
-        for (size_t i = 0; i < ids.count; i++)
-            length += (size_t)snprintf(shown + length, sizeof shown - length, i ? " %u" : "%u", ids.data[i]);
-    }
-    tokenizer_encoder_free(encoder);
-    token_ids_free(&ids);
-    return shown;
-}
-
-static void check(struct parts parts, const char *text, const char *expected)
-{
-    struct err err = ERR_INIT;
-    struct tokenizer *tokenizer = NULL;
-    if (load(parts, &tokenizer, &err))
-        fail_msg("%s", err.message);
-    assert_string_equal(encode(tokenizer, text, strlen(text)), expected);
-    tokenizer_free(tokenizer);
-}
+#include "tests/unit/text/parts.h"
 
 static void merges_go_by_rank(void **state)
 {
@@ -303,151 +230,6 @@ static void words_before_a_failure_are_taken_back(void **state)
     tokenizer_free(tokenizer);
 }
 
-#define CL100K                                                                                               \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}"                     \
-    "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
-#define SPLIT(expression, more)                                                                              \
-    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" expression "\"},\"behavior\":\"Isolated\"" more "}"
-#define SEQUENCE(list) "{\"type\":\"Sequence\",\"pretokenizers\":[" list "]}"
-#define SPELL(prefix, regex)                                                                                 \
-    "{\"type\":\"ByteLevel\",\"add_prefix_space\":" prefix ",\"use_regex\":" regex "}"
-
-static void split_before_byte_level(void **state)
-{
-    (void)state;
-    struct parts split = {
-        .pre_tokenizer = SEQUENCE(SPLIT(CL100K, ",\"invert\":false") "," SPELL("false", "false")),
-        .post_processor =
-            "{\"type\":\"Sequence\",\"processors\":[" BYTE_LEVEL ",{\"type\":"
-            "\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}]}"};
-    struct parts alone = {.pre_tokenizer = SEQUENCE(BYTE_LEVEL), .post_processor = "null", .decoder = "null"};
-    check(split, "1111", "8 8 8 8");
-    check(split, "?ab ab", "13 4 3 4");
-    check(alone, "abc", "7");
-}
-
-static void refusals_name_the_field(void **state)
-{
-    (void)state;
-    static const struct {
-        struct parts parts;
-        int code;
-        const char *message;
-    } cases[] = {
-        {{.version = "\"2.0\""}, ERR_UNSUPPORTED, "version"},
-        {{.normalizer = "{\"type\":\"Lowercase\"}"}, ERR_UNSUPPORTED, "normalizer: type: \"Lowercase\""},
-        {{.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"NFKC\"}]}"},
-         ERR_UNSUPPORTED,
-         "normalizer: normalizers[1]: type: \"NFKC\""},
-        {{.normalizer = "3"}, ERR_FORMAT, "normalizer: not an object"},
-        {{.normalizer = "{\"type\":3}"}, ERR_FORMAT, "normalizer: type"},
-        {{.pre_tokenizer = "null"}, ERR_UNSUPPORTED, "pre_tokenizer"},
-        {{.pre_tokenizer = "{\"type\":\"Whitespace\"}"},
-         ERR_UNSUPPORTED,
-         "pre_tokenizer: type: \"Whitespace\""},
-        {{.pre_tokenizer = "{\"type\":\"ByteLevel\",\"use_regex\":1}"},
-         ERR_FORMAT,
-         "pre_tokenizer: use_regex"},
-        {{.pre_tokenizer =
-              "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"}," BYTE_LEVEL "]}"},
-         ERR_UNSUPPORTED,
-         "pre_tokenizer: pretokenizers[0]: type: \"Digits\""},
-        {{.pre_tokenizer =
-              "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
-              "\"x+\"},\"behavior\":\"Isolated\",\"invert\":false}," BYTE_LEVEL "]}"},
-         ERR_UNSUPPORTED,
-         "pretokenizers[0]: pattern.Regex"},
-        {{.pre_tokenizer =
-              "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
-              "\"x+\"},\"behavior\":\"Removed\",\"invert\":false}," BYTE_LEVEL "]}"},
-         ERR_UNSUPPORTED,
-         "pretokenizers[0]: behavior"},
-        {{.post_processor = "{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}},"
-                            "{\"SpecialToken\":{\"id\":\"a\"}}]}"},
-         ERR_UNSUPPORTED,
-         "post_processor: single[1]"},
-        {{.post_processor = "{\"type\":\"BertProcessing\"}"}, ERR_UNSUPPORTED, "post_processor: type"},
-        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, ",\"invert\":true") "," BYTE_LEVEL)},
-         ERR_UNSUPPORTED,
-         "pretokenizers[0]: invert"},
-        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," BYTE_LEVEL)},
-         ERR_UNSUPPORTED,
-         "pretokenizers[1]: use_regex: true after a Split"},
-        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," SPELL("true", "false"))},
-         ERR_UNSUPPORTED,
-         "pre_tokenizer: add_prefix_space: true after a Split"},
-        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," SPLIT(CL100K, "") "," BYTE_LEVEL)},
-         ERR_UNSUPPORTED,
-         "pretokenizers[1]: a second Split"},
-        {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, ""))},
-         ERR_UNSUPPORTED,
-         "pretokenizers[0]: type: \"Split\""},
-        {{.pre_tokenizer = SEQUENCE("")}, ERR_FORMAT, "pre_tokenizer: pretokenizers"},
-        {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":"
-                           "{\"String\":\" \"},\"behavior\":\"Isolated\"}," BYTE_LEVEL "]}"},
-         ERR_UNSUPPORTED,
-         "pretokenizers[0]: pattern: only a Regex"},
-        {{.normalizer = "{\"type\":\"Sequence\"}"}, ERR_FORMAT, "normalizer: normalizers"},
-        {{.post_processor = "{\"type\":\"TemplateProcessing\"}"}, ERR_FORMAT, "post_processor: single"},
-        {{.post_processor = "{\"type\":\"Sequence\"}"}, ERR_FORMAT, "post_processor: processors"},
-        {{.post_processor = "{\"type\":\"Sequence\",\"processors\":[" BYTE_LEVEL ",{\"type\":\"x\"}]}"},
-         ERR_UNSUPPORTED,
-         "post_processor: processors[1]: type"},
-        {{.decoder = "{\"type\":\"Metaspace\"}"}, ERR_UNSUPPORTED, "decoder: type: \"Metaspace\""},
-        {{.model = "null"}, ERR_FORMAT, "model: missing"},
-        {{.model = "{\"type\":\"Unigram\",\"vocab\":[]}"}, ERR_UNSUPPORTED, "model: type: \"Unigram\""},
-        {{.model = BPE("\"dropout\":0.1,")}, ERR_UNSUPPORTED, "model: dropout"},
-        {{.model = BPE("\"continuing_subword_prefix\":\"##\",")},
-         ERR_UNSUPPORTED,
-         "continuing_subword_prefix"},
-        {{.model = BPE("\"end_of_word_suffix\":\"</w>\",")}, ERR_UNSUPPORTED, "end_of_word_suffix"},
-        {{.model = BPE("\"byte_fallback\":true,")}, ERR_UNSUPPORTED, "byte_fallback"},
-        {{.model = BPE("\"unk_token\":\"[UNK]\",")}, ERR_FORMAT, "model: unk_token"},
-        {{.model = "{\"merges\":[]}"}, ERR_FORMAT, "model: vocab"},
-        {{.model = "{\"vocab\":{\"a\":-1},\"merges\":[]}"}, ERR_FORMAT, "vocab"},
-        {{.model = "{\"vocab\":{\"a\":\"x\"},\"merges\":[]}"}, ERR_FORMAT, "vocab"},
-        {{.model = "{\"vocab\":{\"a\":4294967295},\"merges\":[]}"}, ERR_LIMIT, "4294967295"},
-        {{.model = "{\"vocab\":{\"a\":1,\"b\":1},\"merges\":[]}"}, ERR_FORMAT, "two tokens have the id 1"},
-        {{.model = "{\"vocab\":{\"a\":1,\"a\":2},\"merges\":[]}"}, ERR_FORMAT, "no JSON"},
-        {{.model = "{\"vocab\":{}}"}, ERR_FORMAT, "model: merges"},
-        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}"}, ERR_FORMAT, "merges[0]: \"b\" is not in"},
-        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}"}, ERR_FORMAT, "the result \"aa\""},
-        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a\"]}"}, ERR_FORMAT, "merges[0]: neither"},
-        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a a a\"]}"}, ERR_FORMAT, "merges[0]: neither"},
-        {{.model = "{\"vocab\":{\"a\":0},\"merges\":[[\"a\"]]}"}, ERR_FORMAT, "merges[0]: neither"},
-        {{.added_tokens = "{}"}, ERR_FORMAT, "added_tokens"},
-        {{.added_tokens = "[{\"id\":3}]"}, ERR_FORMAT, "added_tokens[0]: content"},
-        {{.added_tokens = "[{\"content\":\"x\",\"lstrip\":\"yes\"}]"}, ERR_FORMAT, "added_tokens[0]: lstrip"},
-        {{.added_tokens = "[{\"content\":\"\\u00e9\"},{\"content\":\"e\\u0301\"}]"},
-         ERR_UNSUPPORTED,
-         "added_tokens[1]"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct err err = ERR_INIT;
-        struct tokenizer *tokenizer = NULL;
-        int code = load(cases[i].parts, &tokenizer, &err);
-        if (code != cases[i].code || !strstr(err.message, cases[i].message))
-            fail_msg("case %zu: %d, %s", i, code, err.message);
-        assert_null(tokenizer);
-    }
-}
-
-static void broken_json(void **state)
-{
-    (void)state;
-    static const char *const texts[] = {
-        "", "{", "[]", "null", "{\"model\":", "\"x\"", "{\"version\":\"1.0\"}"};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        struct err err = ERR_INIT;
-        struct tokenizer *tokenizer = NULL;
-        assert_true(tokenizer_load(texts[i], strlen(texts[i]), &tokenizer, &err) < 0);
-        assert_null(tokenizer);
-        assert_int_equal(strncmp(err.message, "tokenizer.json: ", 16), 0);
-    }
-    tokenizer_free(NULL);
-    tokenizer_encoder_free(NULL);
-}
-
 /* -- One tokenizer, several threads -----------------------------------------------------------------------
  */
 
@@ -515,9 +297,6 @@ int main(void)
         cmocka_unit_test(holes_between_ids),
         cmocka_unit_test(bounds_of_a_text),
         cmocka_unit_test(words_before_a_failure_are_taken_back),
-        cmocka_unit_test(split_before_byte_level),
-        cmocka_unit_test(refusals_name_the_field),
-        cmocka_unit_test(broken_json),
         cmocka_unit_test(threads_share_a_tokenizer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

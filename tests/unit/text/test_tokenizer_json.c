@@ -1,0 +1,155 @@
+/* What a tokenizer.json may hold, and what is refused by the name of its field. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/text/parts.h"
+
+#define CL100K                                                                                               \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}"                     \
+    "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#define SPLIT(expression, more)                                                                              \
+    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" expression "\"},\"behavior\":\"Isolated\"" more "}"
+#define SEQUENCE(list) "{\"type\":\"Sequence\",\"pretokenizers\":[" list "]}"
+#define SPELL(prefix, regex)                                                                                 \
+    "{\"type\":\"ByteLevel\",\"add_prefix_space\":" prefix ",\"use_regex\":" regex "}"
+
+static void split_before_byte_level(void **state)
+{
+    (void)state;
+    struct parts split = {
+        .pre_tokenizer = SEQUENCE(SPLIT(CL100K, ",\"invert\":false") "," SPELL("false", "false")),
+        .post_processor =
+            "{\"type\":\"Sequence\",\"processors\":[" BYTE_LEVEL ",{\"type\":"
+            "\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}]}"};
+    struct parts alone = {.pre_tokenizer = SEQUENCE(BYTE_LEVEL), .post_processor = "null", .decoder = "null"};
+    check(split, "1111", "8 8 8 8");
+    check(split, "?ab ab", "13 4 3 4");
+    check(alone, "abc", "7");
+}
+
+static const struct {
+    struct parts parts;
+    int code;
+    const char *message;
+} cases[] = {
+    {{.version = "\"2.0\""}, ERR_UNSUPPORTED, "version"},
+    {{.normalizer = "{\"type\":\"Lowercase\"}"}, ERR_UNSUPPORTED, "normalizer: type: \"Lowercase\""},
+    {{.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"NFKC\"}]}"},
+     ERR_UNSUPPORTED,
+     "normalizer: normalizers[1]: type: \"NFKC\""},
+    {{.normalizer = "3"}, ERR_FORMAT, "normalizer: not an object"},
+    {{.normalizer = "{\"type\":3}"}, ERR_FORMAT, "normalizer: type"},
+    {{.pre_tokenizer = "null"}, ERR_UNSUPPORTED, "pre_tokenizer"},
+    {{.pre_tokenizer = "{\"type\":\"Whitespace\"}"}, ERR_UNSUPPORTED, "pre_tokenizer: type: \"Whitespace\""},
+    {{.pre_tokenizer = "{\"type\":\"ByteLevel\",\"use_regex\":1}"}, ERR_FORMAT, "pre_tokenizer: use_regex"},
+    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"}," BYTE_LEVEL "]}"},
+     ERR_UNSUPPORTED,
+     "pre_tokenizer: pretokenizers[0]: type: \"Digits\""},
+    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+                       "\"x+\"},\"behavior\":\"Isolated\",\"invert\":false}," BYTE_LEVEL "]}"},
+     ERR_UNSUPPORTED,
+     "pretokenizers[0]: pattern.Regex"},
+    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+                       "\"x+\"},\"behavior\":\"Removed\",\"invert\":false}," BYTE_LEVEL "]}"},
+     ERR_UNSUPPORTED,
+     "pretokenizers[0]: behavior"},
+    {{.post_processor = "{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}},"
+                        "{\"SpecialToken\":{\"id\":\"a\"}}]}"},
+     ERR_UNSUPPORTED,
+     "post_processor: single[1]"},
+    {{.post_processor = "{\"type\":\"BertProcessing\"}"}, ERR_UNSUPPORTED, "post_processor: type"},
+    {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, ",\"invert\":true") "," BYTE_LEVEL)},
+     ERR_UNSUPPORTED,
+     "pretokenizers[0]: invert"},
+    {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," BYTE_LEVEL)},
+     ERR_UNSUPPORTED,
+     "pretokenizers[1]: use_regex: true after a Split"},
+    {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," SPELL("true", "false"))},
+     ERR_UNSUPPORTED,
+     "pre_tokenizer: add_prefix_space: true after a Split"},
+    {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," SPLIT(CL100K, "") "," BYTE_LEVEL)},
+     ERR_UNSUPPORTED,
+     "pretokenizers[1]: a second Split"},
+    {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, ""))}, ERR_UNSUPPORTED, "pretokenizers[0]: type: \"Split\""},
+    {{.pre_tokenizer = SEQUENCE("")}, ERR_FORMAT, "pre_tokenizer: pretokenizers"},
+    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":"
+                       "{\"String\":\" \"},\"behavior\":\"Isolated\"}," BYTE_LEVEL "]}"},
+     ERR_UNSUPPORTED,
+     "pretokenizers[0]: pattern: only a Regex"},
+    {{.normalizer = "{\"type\":\"Sequence\"}"}, ERR_FORMAT, "normalizer: normalizers"},
+    {{.post_processor = "{\"type\":\"TemplateProcessing\"}"}, ERR_FORMAT, "post_processor: single"},
+    {{.post_processor = "{\"type\":\"Sequence\"}"}, ERR_FORMAT, "post_processor: processors"},
+    {{.post_processor = "{\"type\":\"Sequence\",\"processors\":[" BYTE_LEVEL ",{\"type\":\"x\"}]}"},
+     ERR_UNSUPPORTED,
+     "post_processor: processors[1]: type"},
+    {{.decoder = "{\"type\":\"Metaspace\"}"}, ERR_UNSUPPORTED, "decoder: type: \"Metaspace\""},
+    {{.model = "null"}, ERR_FORMAT, "model: missing"},
+    {{.model = "{\"type\":\"Unigram\",\"vocab\":[]}"}, ERR_UNSUPPORTED, "model: type: \"Unigram\""},
+    {{.model = BPE("\"dropout\":0.1,")}, ERR_UNSUPPORTED, "model: dropout"},
+    {{.model = BPE("\"continuing_subword_prefix\":\"##\",")}, ERR_UNSUPPORTED, "continuing_subword_prefix"},
+    {{.model = BPE("\"end_of_word_suffix\":\"</w>\",")}, ERR_UNSUPPORTED, "end_of_word_suffix"},
+    {{.model = BPE("\"byte_fallback\":true,")}, ERR_UNSUPPORTED, "byte_fallback"},
+    {{.model = BPE("\"unk_token\":\"[UNK]\",")}, ERR_FORMAT, "model: unk_token"},
+    {{.model = "{\"merges\":[]}"}, ERR_FORMAT, "model: vocab"},
+    {{.model = "{\"vocab\":{\"a\":-1},\"merges\":[]}"}, ERR_FORMAT, "vocab"},
+    {{.model = "{\"vocab\":{\"a\":\"x\"},\"merges\":[]}"}, ERR_FORMAT, "vocab"},
+    {{.model = "{\"vocab\":{\"a\":4294967295},\"merges\":[]}"}, ERR_LIMIT, "4294967295"},
+    {{.model = "{\"vocab\":{\"a\":1,\"b\":1},\"merges\":[]}"}, ERR_FORMAT, "two tokens have the id 1"},
+    {{.model = "{\"vocab\":{\"a\":1,\"a\":2},\"merges\":[]}"}, ERR_FORMAT, "no JSON"},
+    {{.model = "{\"vocab\":{}}"}, ERR_FORMAT, "model: merges"},
+    {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}"}, ERR_FORMAT, "merges[0]: \"b\" is not in"},
+    {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}"}, ERR_FORMAT, "the result \"aa\""},
+    {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a\"]}"}, ERR_FORMAT, "merges[0]: neither"},
+    {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a a a\"]}"}, ERR_FORMAT, "merges[0]: neither"},
+    {{.model = "{\"vocab\":{\"a\":0},\"merges\":[[\"a\"]]}"}, ERR_FORMAT, "merges[0]: neither"},
+    {{.added_tokens = "{}"}, ERR_FORMAT, "added_tokens"},
+    {{.added_tokens = "[{\"id\":3}]"}, ERR_FORMAT, "added_tokens[0]: content"},
+    {{.added_tokens = "[{\"content\":\"x\",\"lstrip\":\"yes\"}]"}, ERR_FORMAT, "added_tokens[0]: lstrip"},
+    {{.added_tokens = "[{\"content\":\"\\u00e9\"},{\"content\":\"e\\u0301\"}]"},
+     ERR_UNSUPPORTED,
+     "added_tokens[1]"},
+};
+
+static void refusals_name_the_field(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = ERR_INIT;
+        struct tokenizer *tokenizer = NULL;
+        int code = load(cases[i].parts, &tokenizer, &err);
+        if (code != cases[i].code || !strstr(err.message, cases[i].message))
+            fail_msg("case %zu: %d, %s", i, code, err.message);
+        assert_null(tokenizer);
+    }
+}
+
+static void broken_json(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "", "{", "[]", "null", "{\"model\":", "\"x\"", "{\"version\":\"1.0\"}"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct err err = ERR_INIT;
+        struct tokenizer *tokenizer = NULL;
+        assert_true(tokenizer_load(texts[i], strlen(texts[i]), &tokenizer, &err) < 0);
+        assert_null(tokenizer);
+        assert_int_equal(strncmp(err.message, "tokenizer.json: ", 16), 0);
+    }
+    tokenizer_free(NULL);
+    tokenizer_encoder_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(split_before_byte_level),
+        cmocka_unit_test(refusals_name_the_field),
+        cmocka_unit_test(broken_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
