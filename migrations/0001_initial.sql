@@ -291,6 +291,7 @@ CREATE TABLE tasks (
     UNIQUE (sweep_id, revision_id)
 ) STRICT;
 CREATE UNIQUE INDEX tasks_order ON tasks (sweep_id, ordinal);
+CREATE INDEX tasks_state ON tasks (sweep_id, state, ordinal);
 CREATE INDEX tasks_queue ON tasks (sweep_id, not_before_ms, ordinal) WHERE state = 'queued';
 CREATE INDEX tasks_lease ON tasks (lease_until_ms) WHERE state = 'claimed';
 CREATE INDEX tasks_claimed ON tasks (revision_id) WHERE state = 'claimed';

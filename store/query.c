@@ -92,7 +92,7 @@ void query_text(struct query *query, char *buffer, size_t size)
 {
     const char *text = (const char *)sqlite3_column_text(query->statement, query->column++);
     size_t length = text ? strlen(text) : 0;
-    if (length >= size) {
+    if (text && length >= size) {
         length = size - 1;
         while (length && ((unsigned char)text[length] & 0xc0) == 0x80) /* not inside of a UTF-8 sequence */
             length--;

@@ -112,7 +112,7 @@ static int find_expired(struct connection *connection, int64_t now, struct task_
 static int expire_all(struct connection *connection, const struct tasks_policy *policy, int64_t *ret_count,
                       struct err *err)
 {
-    struct task_row task;
+    struct task_row task = {0};
     int64_t now = clock_wall_ms();
     int rc;
     *ret_count = 0;
@@ -308,7 +308,7 @@ int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64
                 struct err *err)
 {
     struct connection *connection = NULL;
-    struct task_row task;
+    struct task_row task = {0};
     int64_t id = 0, expired = 0, wait_ms = -1, now = clock_wall_ms();
     int rc = check_claim(worker, lease_ms, err);
     if (rc)
@@ -357,7 +357,7 @@ int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t
                     int64_t bytes_fetched, struct err *err)
 {
     struct connection *connection = NULL;
-    struct task_row task;
+    struct task_row task = {0};
     int rc = check_claim(lease->worker, lease_ms, err);
     if (rc)
         return rc;
@@ -377,7 +377,7 @@ int tasks_fail(struct store *store, const struct task_lease *lease, const struct
                const struct tasks_policy *policy, enum task_state *ret_state, struct err *err)
 {
     struct connection *connection = NULL;
-    struct task_row task;
+    struct task_row task = {0};
     enum task_event event = TASK_EVENT_FAIL;
     int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
     if (rc)
@@ -403,7 +403,7 @@ int tasks_release(struct store *store, const struct task_lease *lease, const str
                   struct err *err)
 {
     struct connection *connection = NULL;
-    struct task_row task;
+    struct task_row task = {0};
     int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
     if (rc)
         return rc;

@@ -28,8 +28,8 @@ struct update {
 
 static int compare_names(const void *a, const void *b)
 {
-    const struct revision_row *const *left = a, *const *right = b;
-    return strcmp((*left)->name, (*right)->name);
+    const char *const *left = a, *const *right = b;
+    return strcmp(*left, *right);
 }
 
 static int compare_known(const void *key, const void *element)
@@ -37,27 +37,27 @@ static int compare_known(const void *key, const void *element)
     return strcmp(key, ((const struct known *)element)->name);
 }
 
-static int check_rows(struct revision_row *rows, size_t count, struct err *err)
+static int check_rows(const struct revision_row *rows, size_t count, struct err *err)
 {
     int rc = 0;
     if (count > LIMIT_HUB_REFS)
         return err_set(err, ERR_LIMIT, "revisions: %zu are more than %d", count, LIMIT_HUB_REFS);
-    struct revision_row **order = calloc(count ? count : 1, sizeof *order);
-    if (!order)
+    const char **names = calloc(count ? count : 1, sizeof *names);
+    if (!names)
         return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
     for (size_t i = 0; i < count; i++) {
-        order[i] = &rows[i];
+        names[i] = rows[i].name;
         if (!rc && (!rows[i].name[0] || !rows[i].commit[0]))
             rc = err_set(err, ERR_INVALID, "revisions: one has no name or no commit");
         if (!rc && rows[i].step < REVISIONS_STEP_NONE)
             rc = err_set(err, ERR_INVALID, "revision %s: the step is negative", rows[i].name);
     }
-    qsort(order, count, sizeof *order, compare_names);
+    qsort(names, count, sizeof *names, compare_names);
     for (size_t i = 1; !rc && i < count; i++) {
-        if (!strcmp(order[i - 1]->name, order[i]->name))
-            rc = err_set(err, ERR_INVALID, "revision %s is listed twice", order[i]->name);
+        if (!strcmp(names[i - 1], names[i]))
+            rc = err_set(err, ERR_INVALID, "revision %s is listed twice", names[i]);
     }
-    free(order);
+    free(names);
     return rc;
 }
 

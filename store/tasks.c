@@ -120,6 +120,14 @@ int tasks_get(struct store *store, int64_t id, struct task_row *ret_row, struct 
     return rc;
 }
 
+static const char LIST_ALL[] =
+    "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_order "
+    "JOIN revisions r ON r.id = k.revision_id WHERE k.sweep_id = ?1 AND k.ordinal > ?2 "
+    "AND ?3 = '' ORDER BY k.ordinal LIMIT ?4";
+static const char LIST_OF_STATE[] = "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_state "
+                                    "JOIN revisions r ON r.id = k.revision_id WHERE k.sweep_id = ?1 "
+                                    "AND k.ordinal > ?2 AND k.state = ?3 ORDER BY k.ordinal LIMIT ?4";
+
 int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *state, int64_t after_ordinal,
                int limit, int (*row)(void *context, const struct task_row *row), void *context,
                struct err *err)
@@ -130,11 +138,7 @@ int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *sta
     int rc = store_read_begin(store, &connection, err);
     if (rc)
         return rc;
-    rc = query_begin(
-        &query, connection,
-        "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_order JOIN revisions r ON r.id = k.revision_id "
-        "WHERE k.sweep_id = ? AND k.ordinal > ? AND ? IN ('', k.state) ORDER BY k.ordinal LIMIT ?",
-        err);
+    rc = query_begin(&query, connection, state ? LIST_OF_STATE : LIST_ALL, err);
     if (!rc) {
         query_bind_int(&query, sweep_id);
         query_bind_int(&query, after_ordinal);
