@@ -249,6 +249,8 @@ static int sweep_one(struct sweep *sweep, const struct repository_ref *ref, char
     if (!code)
         code = repository_open_file(sweep->probe->repository, ref->commit, sweep->path, file, &source, err);
     uint64_t size = sweep->size ? sweep->size : source ? source->size_bytes : 0;
+    if (!code && sweep->offset > 8) /* as a reader of checkpoints does: first the header, then the tensor */
+        code = read_one(source, 0, 8, hex, err);
     if (!code)
         code = read_one(source, sweep->offset, size, hex, err);
     source_close(source);
