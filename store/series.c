@@ -26,57 +26,62 @@ const char *series_state_name(enum series_state state)
 #define D2(name) ", d2." #name
 #define D3(name) ", d3." #name
 
-#define STATISTICS_OF(X) STATISTICS_COUNTS(X) STATISTICS_REALS(X)
+/* The columns, in the order of the members of struct series_row. */
+#define COLUMNS_HEAD "SELECT " ROWS_REVISION ", k.state, k.error_code, k.error_message, " ROWS_TENSOR
+#define COLUMNS_NAMES ", " ROWS_CONTENT ", e.name, f.name, g.name"
+#define COLUMNS_S0 ", s0.content_id" STATISTICS_COUNTS(S0) STATISTICS_REALS(S0)
+#define COLUMNS_S1 ", s1.content_id" STATISTICS_COUNTS(S1) STATISTICS_REALS(S1)
+#define COLUMNS_S2 ", s2.content_id" STATISTICS_COUNTS(S2) STATISTICS_REALS(S2)
+#define COLUMNS_S3 ", s3.content_id" STATISTICS_COUNTS(S3) STATISTICS_REALS(S3)
+#define COLUMNS_D0 ", d0.elements" DISPLACEMENT_REALS(D0)
+#define COLUMNS_D1 ", d1.elements" DISPLACEMENT_REALS(D1)
+#define COLUMNS_D2 ", d2.elements" DISPLACEMENT_REALS(D2)
+#define COLUMNS_D3 ", d3.elements" DISPLACEMENT_REALS(D3)
+#define COLUMNS_LINKS ", l.token_rows, l.definition, l.backend, m.token_rows, m.definition, m.backend"
+#define COLUMNS_P0 ", " ROWS_PERPLEXITY("p0")
+#define COLUMNS_P1 ", " ROWS_PERPLEXITY("p1")
+#define COLUMNS_P2 ", " ROWS_PERPLEXITY("p2")
+
+#define SERIES_COLUMNS                                                                                       \
+    COLUMNS_HEAD COLUMNS_NAMES COLUMNS_S0 COLUMNS_S1 COLUMNS_S2 COLUMNS_S3 COLUMNS_D0 COLUMNS_D1 COLUMNS_D2  \
+        COLUMNS_D3 COLUMNS_LINKS COLUMNS_P0 COLUMNS_P1 COLUMNS_P2 " "
 
 /* One variant of the statistics that the revision shows: a whole primary key. */
-#define JOIN_STATISTICS(s, row_set, token_rows, is_centred)                                                  \
-    "LEFT JOIN statistics " s " ON " s ".content_id = t.content_id AND " s                                   \
-    ".definition = t.definition AND " s ".backend = t.backend AND " s ".row_set = '" row_set "' AND " s      \
-    ".token_rows = " token_rows " AND " s ".is_centred = " is_centred " "
+#define JOIN_S(s, row_set, token_rows, is_centred)                                                           \
+    "LEFT JOIN statistics " s " ON " s ".content_id = t.content_id AND " s ".definition = t.definition "     \
+    "AND " s ".backend = t.backend AND " s ".row_set = '" row_set "' AND " s ".token_rows = " token_rows     \
+    " AND " s ".is_centred = " is_centred " "
 
 /* One displacement that the revision shows, over its link l. */
-#define JOIN_DISPLACEMENT(d, l, row_set, token_rows)                                                         \
+#define JOIN_D(d, l, row_set, token_rows)                                                                    \
     "LEFT JOIN displacements " d " ON " d ".content_id = t.content_id AND " d ".reference_id = " l           \
     ".reference_id AND " d ".definition = " l ".definition AND " d ".backend = " l ".backend AND " d         \
     ".row_set = '" row_set "' AND " d ".token_rows = " token_rows " "
 
-#define JOIN_PERPLEXITY(p, m, mode)                                                                          \
+#define JOIN_P(p, m, mode)                                                                                   \
     "LEFT JOIN revision_perplexities " m " ON " m ".revision_id = r.id AND " m ".mode = '" mode "' "         \
     "LEFT JOIN perplexities " p " ON " p ".id = " m ".perplexity_id "
 
-/* In the order of the members of struct series_row; r is revisions, ?1 the tensor's name. */
-#define SERIES_COLUMNS                                                                                                                                                                                                         \
-    "SELECT " ROWS_REVISION ", k.state, k.error_code, k.error_message, " ROWS_TENSOR ", " ROWS_CONTENT                                                                                                                         \
-    ", e.name, f.name, g.name"                                                                                                                                                                                                 \
-    ", s0.content_id" STATISTICS_OF(S0) ", s1.content_id" STATISTICS_OF(S1) ", s2.content_id" STATISTICS_OF(S2) ", s3.content_id" STATISTICS_OF(S3) ", d0.elements" DISPLACEMENT_REALS(D0) ", d1.elements" DISPLACEMENT_REALS( \
-        D1) ", d2.elements" DISPLACEMENT_REALS(D2) ", d3.elements" DISPLACEMENT_REALS(D3) ", l.token_rows, "                                                                                                                   \
-                                                                                          "l.definition, "                                                                                                                     \
-                                                                                          "l.backend, "                                                                                                                        \
-                                                                                          "m.token_rows, "                                                                                                                     \
-                                                                                          "m.definition, "                                                                                                                     \
-                                                                                          "m.backend,"                                                                                                                         \
-                                                                                          " " ROWS_PERPLEXITY("p0") ", " ROWS_PERPLEXITY(                                                                                      \
-                                                                                              "p1") ","                                                                                                                        \
-                                                                                                    " " ROWS_PERPLEXITY(                                                                                                       \
-                                                                                                        "p"                                                                                                                    \
-                                                                                                        "2") " "
+/* What the displacements refer to, and its name. */
+#define JOIN_L(l, kind, f)                                                                                   \
+    "LEFT JOIN series_links " l " ON " l ".revision_id = r.id AND " l ".tensor = ?1 AND " l ".kind = '" kind \
+    "' LEFT JOIN revisions " f " ON " f ".id = " l ".reference_revision_id "
 
-#define SERIES_JOINS                                                                                         \
+#define JOINS_HEAD                                                                                           \
     "LEFT JOIN tasks k ON k.id = (SELECT max(id) FROM tasks WHERE revision_id = r.id) "                      \
     "LEFT JOIN revision_tensors t ON t.revision_id = r.id AND t.tensor = ?1 "                                \
     "LEFT JOIN contents c ON c.id = t.content_id "                                                           \
-    "LEFT JOIN revisions e ON e.id = t.same_as "                                                             \
-    "LEFT JOIN series_links l ON l.revision_id = r.id AND l.tensor = ?1 AND l.kind = 'first' "               \
-    "LEFT JOIN revisions f ON f.id = l.reference_revision_id "                                               \
-    "LEFT JOIN series_links m ON m.revision_id = r.id AND m.tensor = ?1 AND m.kind = 'previous' "            \
-    "LEFT JOIN revisions g ON g.id = m.reference_revision_id " JOIN_STATISTICS("s0", "all", "0", "0")        \
-        JOIN_STATISTICS("s1", "tokens", "t.token_rows", "0") JOIN_STATISTICS("s2", "all", "0", "1")          \
-            JOIN_STATISTICS("s3", "tokens", "t.token_rows", "1") JOIN_DISPLACEMENT("d0", "l", "all", "0")    \
-                JOIN_DISPLACEMENT("d1", "l", "tokens", "l.token_rows")                                       \
-                    JOIN_DISPLACEMENT("d2", "m", "all", "0")                                                 \
-                        JOIN_DISPLACEMENT("d3", "m", "tokens", "m.token_rows")                               \
-                            JOIN_PERPLEXITY("p0", "m0", "last_word") JOIN_PERPLEXITY("p1", "m1", "tokens")   \
-                                JOIN_PERPLEXITY("p2", "m2", "text_mean")
+    "LEFT JOIN revisions e ON e.id = t.same_as "
+#define JOINS_LINKS JOIN_L("l", "first", "f") JOIN_L("m", "previous", "g")
+#define JOINS_S01 JOIN_S("s0", "all", "0", "0") JOIN_S("s1", "tokens", "t.token_rows", "0")
+#define JOINS_S23 JOIN_S("s2", "all", "0", "1") JOIN_S("s3", "tokens", "t.token_rows", "1")
+#define JOINS_D01 JOIN_D("d0", "l", "all", "0") JOIN_D("d1", "l", "tokens", "l.token_rows")
+#define JOINS_D23 JOIN_D("d2", "m", "all", "0") JOIN_D("d3", "m", "tokens", "m.token_rows")
+#define JOINS_P01 JOIN_P("p0", "m0", "last_word") JOIN_P("p1", "m1", "tokens")
+#define JOINS_P2 JOIN_P("p2", "m2", "text_mean")
+
+/* r is revisions, ?1 the tensor's name. */
+#define SERIES_JOINS JOINS_HEAD JOINS_LINKS JOINS_S01 JOINS_S23 JOINS_D01 JOINS_D23 JOINS_P01 JOINS_P2
 
 /* Both bounds enter the index; between them, other stages may have steps outside of the asked ones. */
 #define SERIES_WHERE                                                                                         \

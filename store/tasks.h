@@ -139,9 +139,13 @@ void task_lease_of(const struct task_row *row, struct task_lease *lease);
 int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t lease_ms,
                     int64_t bytes_fetched, struct err *err);
 
-/* Records a result and ends the task, all or nothing. ERR_CONFLICT if the lease was lost (nothing is
+/*
+ * Records a result and ends the task, all or nothing. ERR_CONFLICT if the lease was lost (nothing is
  * recorded), ERR_CANCELLED if the task was cancelled. A lease that is over but that nobody else has taken
- * still counts. */
+ * still counts; handing in again what was recorded under the same lease (the answer was lost) succeeds and
+ * records nothing. ERR_INVALID, ERR_LIMIT: the result is not well-formed. ERR_NOT_FOUND: it refers to a
+ * content or revision that does not exist.
+ */
 int tasks_record(struct store *store, const struct task_lease *lease, const struct task_result *result,
                  struct err *err);
 
