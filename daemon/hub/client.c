@@ -47,6 +47,14 @@ void client_count_retry(struct hub_repository *repository, struct usage *source)
         (void)atomic_fetch_add(&source->retry_count, 1u);
 }
 
+void client_count_cache_hit(struct hub_repository *repository, struct usage *source)
+{
+    (void)atomic_fetch_add(&repository->hub->usage.cache_hit_count, 1u);
+    (void)atomic_fetch_add(&repository->usage.cache_hit_count, 1u);
+    if (source)
+        (void)atomic_fetch_add(&source->cache_hit_count, 1u);
+}
+
 void client_note_cache_hit(struct hub_repository *repository, const char *path)
 {
     char *blob = repository->hub->options.state_folder ? realpath(path, NULL) : NULL;
@@ -54,8 +62,7 @@ void client_note_cache_hit(struct hub_repository *repository, const char *path)
     if (slash)
         ledger_touch(repository->hub->options.state_folder, &repository->cache, slash + 1);
     free(blob);
-    (void)atomic_fetch_add(&repository->hub->usage.cache_hit_count, 1u);
-    (void)atomic_fetch_add(&repository->usage.cache_hit_count, 1u);
+    client_count_cache_hit(repository, NULL);
 }
 
 int client_is_endpoint(const struct hub *hub, const char *url)

@@ -46,6 +46,9 @@ void client_count(struct hub_repository *repository, struct usage *source, const
 /* Adds a retry, likewise. */
 void client_count_retry(struct hub_repository *repository, struct usage *source);
 
+/* Counts a range that is served from what was kept. */
+void client_count_cache_hit(struct hub_repository *repository, struct usage *source);
+
 /* Counts a file that is served from the cache, and notes in the ledger that it was used; `path` is the blob
  * or a link to it. */
 void client_note_cache_hit(struct hub_repository *repository, const char *path);

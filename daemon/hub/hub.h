@@ -11,7 +11,7 @@
  * by hand, at most LIMIT_HUB_REDIRECTS, and never from https to http.
  *
  * Whole files live in the standard hub cache (shared with Python, locked as Python locks it). Ranges of files
- * are kept in memory only.
+ * live in memory only, or in a folder of our own.
  */
 #ifndef BIFURCATED_HUB_HUB_H
 #define BIFURCATED_HUB_HUB_H
@@ -25,6 +25,7 @@
 
 enum hub_keep {
     HUB_KEEP_NOTHING, /* ranges are read into memory; only what is already in the cache comes from there */
+    HUB_KEEP_RANGES,  /* the same, and each range is kept in the state folder and read from there next time */
     HUB_KEEP_FILES,   /* a file that is opened is downloaded whole into the cache, verified and mapped */
 };
 
@@ -32,7 +33,7 @@ struct hub_options {
     char *endpoint;     /* "https://huggingface.co", may have a path; no trailing '/' */
     char *token;        /* or NULL */
     char *cache_folder; /* ".../hub", absolute */
-    char *state_folder; /* the ledger of what we put into the cache; NULL: no ledger, no eviction */
+    char *state_folder; /* kept ranges, and the ledger of what we put into the cache; NULL: neither */
     char *ca_file;      /* PEM; NULL: the system's */
     char *user_agent;
     int is_offline;
@@ -46,7 +47,7 @@ struct hub_options {
     int64_t wait_max_ms; /* the longest pause that Retry-After or RateLimit may ask for; more is an error */
     int attempts_max;    /* per request or piece of a range, counted anew whenever bytes arrived */
     int request_budget;  /* requests to the endpoint per 5 minutes; 0: no budget */
-    uint64_t cache_budget_bytes; /* of what we fetched into the cache; 0: no limit */
+    uint64_t cache_budget_bytes; /* of whole files that we fetched, and again of ranges; 0: no limit */
 };
 
 /*

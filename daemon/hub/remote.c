@@ -4,6 +4,7 @@
 #include "daemon/base/checked.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/limits.h"
+#include "daemon/hub/range_store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,23 @@ static int verify(const struct remote *remote, const unsigned char *data, struct
     return code;
 }
 
+/* Reads a range from what was kept, else from the hub, and keeps it then if that is wished. */
+static int fetch(struct remote *remote, uint64_t begin, uint64_t end, unsigned char *data, struct err *err)
+{
+    const struct hub_options *options = &remote->repository->hub->options;
+    int keeps = options->keep == HUB_KEEP_RANGES && options->state_folder && remote->known.has_size;
+    if (keeps && remote->known.blob_id[0] &&
+        range_store_read(options->state_folder, remote->known.blob_id, begin, end, data)) {
+        client_count_cache_hit(remote->repository, &remote->usage);
+        return 0;
+    }
+    int code = remote_read_range(remote, begin, end - begin, data, err);
+    if (!code && keeps && remote->known.blob_id[0])
+        range_store_write(options->state_folder, remote->known.blob_id, begin, end, data,
+                          options->cache_budget_bytes);
+    return code;
+}
+
 /* Fetches [begin, end) into a block, which must be empty. */
 static int load(struct remote *remote, struct remote_block *block, uint64_t begin, uint64_t end,
                 struct err *err)
@@ -53,7 +71,7 @@ static int load(struct remote *remote, struct remote_block *block, uint64_t begi
     if (!data)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", remote->path);
     int had_size = remote->known.has_size;
-    int code = remote_read_range(remote, begin, end - begin, data, err);
+    int code = fetch(remote, begin, end, data, err);
     if (!code && !had_size && end > remote->source.size_bytes)
         end = remote->source.size_bytes;
     if (!code && is_whole(remote, begin, end))
@@ -130,7 +148,7 @@ static int read_locked(struct remote *remote, uint64_t offset, unsigned char *da
     serve_from_blocks(remote, offset, data, &begin, &end);
     if (begin == end)
         return 0;
-    code = remote_read_range(remote, begin, end - begin, data + (begin - offset), err);
+    code = fetch(remote, begin, end, data + (begin - offset), err);
     if (!code && is_whole(remote, begin, end))
         code = verify(remote, data, err);
     return code;

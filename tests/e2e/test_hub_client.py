@@ -623,9 +623,35 @@ def test_spoiled_remains_are_thrown_away(big: tuple[Emulator, Probe, bytes]) -> 
 
 def test_keep_whole_files(big: tuple[Emulator, Probe, bytes]) -> None:
     hub, probe, data = big
-    answer = probe("org/big", "read", "main", BIG, 5, 1000, options=(*FAST, "keep=1"))
+    answer = probe("org/big", "read", "main", BIG, 5, 1000, options=(*FAST, "keep=2"))
     assert answer["ranges"] == [sha256(data[5:1005])] and answer["mapped"]
     assert_sound(probe.cache)
+
+
+def test_keep_ranges(big: tuple[Emulator, Probe, bytes], tmp_path: Path) -> None:
+    """Read once from the hub, then from our own folder; a spoiled copy is fetched again."""
+    hub, probe, data = big
+    state = tmp_path / "state"
+    options = (*FAST, "keep=1", f"state={state}", "cache_budget_bytes=2600000")
+    expected = [sha256(data[:8]), sha256(data[5_000_000:6_000_000])]
+
+    def read() -> dict[str, Any]:
+        hub.reset()
+        answer = probe("org/big", "read", "main", BIG, 0, 8, 5_000_000, 1_000_000, options=options)
+        assert answer["ranges"] == expected
+        return answer
+
+    assert read()["cache_hits"] == 0
+    assert read()["cache_hits"] == 2 and "cdn" not in hub.stats()["bytes"]
+    kept = max(state.glob("ranges/*/*"), key=lambda path: path.stat().st_size)
+    kept.write_bytes(b"?" + kept.read_bytes()[1:])
+    assert read()["cache_hits"] == 1 and hub.stats()["bytes"]["cdn"] >= 1_000_000
+    part = probe("org/big", "read", "main", BIG, 5_500_000, 100, options=options)
+    assert part["ranges"] == [sha256(data[5_500_000:5_500_100])] and part["cache_hits"] == 1
+    for begin in (8_000_000, 10_000_000, 12_000_000):
+        probe("org/big", "read", "main", BIG, begin, 1_000_000, options=options)
+        assert sum(path.stat().st_size for path in state.glob("ranges/*/*")) <= 2_600_000
+    assert not probe.cache.exists(), "ranges are never offered as whole files"
 
 
 def test_ranges_leave_no_trace(big: tuple[Emulator, Probe, bytes]) -> None:
