@@ -1,0 +1,103 @@
+#include "daemon/analysis/schedule.h"
+
+#include <math.h>
+#include <string.h>
+
+#define PI 3.14159265358979324
+
+double schedule_rate(const struct schedule *schedule, double step)
+{
+    double low = schedule->rate_min, range = schedule->rate_max - low;
+    if (schedule->kind == SCHEDULE_KIND_UNKNOWN)
+        return (double)NAN;
+    if (schedule->warmup_steps > 0 && step <= schedule->warmup_steps)
+        return schedule->rate_max * step / schedule->warmup_steps;
+    double share = schedule->end_step > schedule->warmup_steps
+                       ? (step - schedule->warmup_steps) / (schedule->end_step - schedule->warmup_steps)
+                       : 1;
+    share = fmin(share, 1);
+    switch (schedule->kind) {
+    case SCHEDULE_KIND_COSINE:
+        return low + range * 0.5 * (1 + cos(PI * share));
+    case SCHEDULE_KIND_LINEAR:
+        return low + range * (1 - share);
+    case SCHEDULE_KIND_NEOX_COSINE: {
+        double capped = fmin(step, schedule->end_step - schedule->warmup_steps) - schedule->warmup_steps;
+        return fmax(schedule->rate_max * 0.5 * (1 + cos(PI * capped / schedule->end_step)), low);
+    }
+    case SCHEDULE_KIND_UNKNOWN:
+    case SCHEDULE_KIND_CONSTANT:
+        break;
+    }
+    return schedule->rate_max;
+}
+
+double schedule_floor_step(const struct schedule *schedule)
+{
+    double high = schedule->rate_max, low = schedule->rate_min;
+    switch (schedule->kind) {
+    case SCHEDULE_KIND_COSINE:
+    case SCHEDULE_KIND_LINEAR:
+        return schedule->end_step;
+    case SCHEDULE_KIND_NEOX_COSINE: {
+        double at = acos(fmax(2 * low / high - 1, -1)) / PI * schedule->end_step;
+        double last = schedule->end_step - 2 * schedule->warmup_steps;
+        return at <= last ? at + schedule->warmup_steps : (double)NAN;
+    }
+    case SCHEDULE_KIND_UNKNOWN:
+    case SCHEDULE_KIND_CONSTANT:
+        break;
+    }
+    return (double)NAN;
+}
+
+void schedule_accumulate(const struct schedule *schedule, const double *steps, size_t count,
+                         struct schedule_sums *sums)
+{
+    struct schedule_sums now = {.step = 0, .kept = 1};
+    for (size_t i = 0; i < count; i++) {
+        if (schedule->kind == SCHEDULE_KIND_UNKNOWN || !(steps[i] >= 0 && steps[i] <= SCHEDULE_STEPS_MAX)) {
+            const double none = (double)NAN;
+            sums[i] = (struct schedule_sums){steps[i], none, none, none, none, none};
+            continue;
+        }
+        for (; now.step < floor(steps[i]); now.step++) {
+            double rate = schedule_rate(schedule, now.step), keep = 1 - rate * schedule->weight_decay;
+            now.rates += rate;
+            now.rates_squared += rate * rate;
+            now.kept *= keep;
+            now.decayed_walk = now.decayed_walk * keep * keep + rate * rate;
+        }
+        now.rate = schedule_rate(schedule, now.step);
+        sums[i] = now;
+        sums[i].step = steps[i];
+    }
+}
+
+struct schedule schedule_of_model(const char *model)
+{
+    static const struct {
+        const char *size;
+        double rate;
+    } sizes[] = {{"14m", 1e-3}, {"31m", 1e-3},  {"70m", 1e-3},    {"160m", 6e-4},   {"410m", 3e-4},
+                 {"1b", 3e-4},  {"1.4b", 2e-4}, {"2.8b", 1.6e-4}, {"6.9b", 1.2e-4}, {"12b", 1.2e-4}};
+    struct schedule schedule = {.kind = SCHEDULE_KIND_UNKNOWN};
+    static const char prefix[] = "EleutherAI/pythia-";
+    if (strncmp(model, prefix, sizeof(prefix) - 1) != 0)
+        return schedule;
+    const char *size = model + sizeof(prefix) - 1;
+    size_t length = strcspn(size, "-");
+    if (strcmp(size + length, "-v0") == 0 || strcmp(size + length, "-deduped-v0") == 0)
+        return schedule; /* other batch sizes and step numbers */
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        if (strlen(sizes[i].size) != length || strncmp(size, sizes[i].size, length) != 0)
+            continue;
+        schedule = (struct schedule){.kind = SCHEDULE_KIND_NEOX_COSINE,
+                                     .rate_max = sizes[i].rate,
+                                     .rate_min = sizes[i].rate / 10,
+                                     .warmup_steps = 1430,
+                                     .end_step = 143000,
+                                     .weight_decay = 0.1};
+    }
+    return schedule;
+}

@@ -1,0 +1,58 @@
+/*
+ * The learning rate over a training run, since displacement per step falls when the rate falls, bifurcation
+ * or not.
+ *
+ * Update k (from step k to step k + 1, k = 0, 1 ...) uses schedule_rate(k); with warm-up the first update
+ * uses 0, which is why step 1 of every Pythia model equals step 0.
+ */
+#ifndef BIFURCATED_ANALYSIS_SCHEDULE_H
+#define BIFURCATED_ANALYSIS_SCHEDULE_H
+
+#include <stddef.h>
+
+enum schedule_kind {
+    SCHEDULE_KIND_UNKNOWN,
+    SCHEDULE_KIND_CONSTANT,
+    SCHEDULE_KIND_COSINE,     /* to rate_min at end_step, then constant */
+    SCHEDULE_KIND_LINEAR,     /* to rate_min at end_step, then constant */
+    SCHEDULE_KIND_NEOX_COSINE /* as gpt-neox v1.0 megatron/learning_rates.py: the half period is end_step,
+                                 counted from the end of the warm-up, and rate_min is a floor that is reached
+                                 early */
+};
+
+struct schedule {
+    enum schedule_kind kind;
+    double rate_max, rate_min;
+    double warmup_steps;
+    double end_step;
+    double weight_decay; /* decoupled (AdamW): w shrinks by rate * weight_decay at each update; 0 if none */
+};
+
+/* What a run has accumulated by a step. */
+struct schedule_sums {
+    double step;
+    double rate;          /* of the next update */
+    double rates;         /* sum of the rates so far */
+    double rates_squared; /* sum of their squares: what a random walk grows by */
+    double kept;          /* share of w(0) that weight decay leaves: product of (1 - rate * decay) */
+    double decayed_walk;  /* variance of a walk with steps of variance rate^2 under weight decay */
+};
+
+/* The rate of update `step`; NaN for an unknown schedule. */
+double schedule_rate(const struct schedule *schedule, double step);
+
+/* The first step at which the rate has reached rate_min for good; NaN if it never does. */
+double schedule_floor_step(const struct schedule *schedule);
+
+/* Fills sums[i] for steps[i], ascending, in one walk over the updates (at most SCHEDULE_STEPS_MAX; beyond it
+ * and for an unknown schedule the sums are NaN). */
+#define SCHEDULE_STEPS_MAX 50000000.0
+void schedule_accumulate(const struct schedule *schedule, const double *steps, size_t count,
+                         struct schedule_sums *sums);
+
+/* The schedule of a published model, by its name: EleutherAI's Pythia in all sizes, deduplicated or not, and
+ * the PolyPythias (rates: README of EleutherAI/pythia; pythia-1b's configuration file says 2.5e-4 instead of
+ * 3e-4). SCHEDULE_KIND_UNKNOWN for other names. */
+struct schedule schedule_of_model(const char *model);
+
+#endif

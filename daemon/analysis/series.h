@@ -1,0 +1,184 @@
+/*
+ * A training run as a series of measured revisions, and what is read out of it: when the weights fork, when
+ * perplexity falls, when the weights come to rest, whether training could have stopped, and what else could
+ * explain each.
+ *
+ * All thresholds stand in struct series_options with documented defaults; the definition number changes with
+ * the meaning of any result. Every verdict says so when there is not enough data for it.
+ *
+ * Revisions whose content repeats another one's are left out (audit.h reports them): of equal revisions the
+ * one at the end of the series counts if it is among them, since published runs are known to serve final
+ * weights under early names; otherwise the earliest.
+ */
+#ifndef BIFURCATED_ANALYSIS_SERIES_H
+#define BIFURCATED_ANALYSIS_SERIES_H
+
+#include "daemon/analysis/schedule.h"
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SERIES_DEFINITION 1
+
+enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
+enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
+
+/* The shape of one distribution; NaN where not measured. */
+struct series_shape {
+    double mean, variance;
+    double bimodality;
+    double dip;
+    double mixture_weight; /* of the component with the lower mean */
+    double ashman_d;
+    double valley_to_peak;
+};
+
+/* One revision, in step order. NaN where not known. */
+struct series_point {
+    double step;
+    uint64_t content; /* equal numbers: equal bytes; 0: not known */
+    int is_measured;  /* whether shapes and displacements are there */
+    struct series_shape shapes[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT];
+    double msd[SERIES_ROWS_COUNT];      /* against the first revision */
+    double lag1_msd[SERIES_ROWS_COUNT]; /* against the previous measured revision */
+    double perplexity, perplexity_stderr;
+};
+
+/* Bits of fraction that the weights are stored with: where rounding hides displacement. */
+enum series_precision { SERIES_PRECISION_F32 = 23, SERIES_PRECISION_F16 = 10, SERIES_PRECISION_BF16 = 7 };
+
+struct series_options {
+    struct schedule schedule; /* SCHEDULE_KIND_UNKNOWN: the controls that need it are left out */
+    enum series_precision precision;
+    /* A revision counts as forked if all hold; once forked, until one of the weaker ones fails. */
+    double dip_on, dip_off;       /* 0.005, 0.003: above the noise of rounding to float16 and bfloat16 */
+    double ashman_on, ashman_off; /* 2.0, 1.8 */
+    double valley_on, valley_off; /* at most 0.90, 0.95 */
+    double weight_min;            /* 0.05: of the lighter component */
+    int consecutive;              /* 2: revisions in a row that must agree before the state changes */
+    int points_min;               /* 4: measured revisions without which there is no verdict */
+    /* At rest: from some revision on, lag-1 displacement (per step; per summed rate) stays at or below this
+     * share of its median over the revisions after the warm-up, for at least rest_points revisions. */
+    double rest_share; /* 0.25 */
+    int rest_points;   /* 3 */
+    /* The slope of log MSD over log step is fitted to this many revisions to each side. */
+    int alpha_reach; /* 2 */
+    /* Perplexity that ends this factor above its best has been made worse by late training. */
+    double late_harm; /* 1.05 */
+    /* The decay null model explains the MSD if the root mean square of ln(MSD / model) stays below. */
+    double null_tolerance; /* 0.2 */
+};
+
+/* The defaults above, with an unknown schedule and float16. */
+struct series_options series_options_default(void);
+
+enum series_verdict {
+    SERIES_VERDICT_INSUFFICIENT, /* not enough data to tell */
+    SERIES_VERDICT_NO,
+    SERIES_VERDICT_YES
+};
+
+/* Derived values, one per point, in the same order. NaN where not defined. */
+struct series_derived {
+    int is_counted;                                      /* 0: not measured, or left out as a repetition */
+    int is_forked[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT]; /* with hysteresis */
+    int is_unresolved;          /* lag-1 displacement is within the rounding of the stored weights */
+    double alpha;               /* d log MSD / d log step, token rows */
+    double rate_per_step;       /* lag-1 MSD / steps */
+    double rate_per_lr;         /* lag-1 MSD / sum of rates since the previous revision */
+    double rate_per_lr_squared; /* lag-1 MSD / sum of squared rates: constant for a random walk */
+    double msd_per_lr;          /* MSD / sum of rates */
+    double lr, lr_sum;
+    double msd_null;   /* MSD of weight decay and random walk alone, fitted (controls) */
+    double resolution; /* squared error of a displacement that rounding to the precision leaves */
+};
+
+struct series_onset {
+    enum series_verdict verdict;
+    size_t index; /* of the first forked revision; valid for YES, as the rest */
+    double step;
+    double step_before; /* of the last counted revision before it; NaN if it is the first */
+    double dip, ashman_d, valley_to_peak;
+    int is_lasting;      /* still forked at the end */
+    double step_lost;    /* first step at which it had closed again; NaN if lasting */
+    size_t count_forked; /* revisions that are forked */
+};
+
+struct series_fall {
+    enum series_verdict verdict;
+    double step_from, step_to; /* the steepest fall of ln perplexity over ln(1 + step) */
+    double slope;              /* of it */
+    double ln_ratio_to_onset;  /* ln(middle of the fall / onset), 0 if they coincide; NaN without an onset */
+    int is_beside_onset;       /* the onset lies within the fall or one revision of it */
+};
+
+/* Since when lag-1 displacement is small, measured in three ways. */
+struct series_rest {
+    enum series_verdict verdict;
+    double step;      /* since; NaN unless YES */
+    double reference; /* the median it is compared with */
+};
+
+enum series_control {
+    SERIES_CONTROL_MEAN_ROW = 1 << 0,   /* forked raw, not centred: the mean of each column makes the modes */
+    SERIES_CONTROL_PADDING = 1 << 1,    /* forked over all rows, not over the rows of tokens */
+    SERIES_CONTROL_SCHEDULE = 1 << 2,   /* at rest per step, not per learning rate: the schedule froze it */
+    SERIES_CONTROL_DECAY = 1 << 3,      /* weight decay and a random walk alone reproduce the MSD */
+    SERIES_CONTROL_RESOLUTION = 1 << 4, /* some displacements are within rounding */
+    SERIES_CONTROL_DUPLICATES = 1 << 5  /* revisions were left out as repetitions */
+};
+
+struct series_decay {
+    enum series_verdict verdict; /* YES: the null model explains the MSD */
+    double log_error;            /* root mean square of ln(MSD / model) */
+    double walk;                 /* fitted variance per squared rate */
+    double efold_step;           /* where decay alone leaves 1/e of w(0); NaN if it never does */
+};
+
+enum series_caution {
+    SERIES_CAUTION_LATE_HARM = 1 << 0,     /* perplexity ended above its best */
+    SERIES_CAUTION_NO_ONSET = 1 << 1,      /* the weights did not fork */
+    SERIES_CAUTION_NO_PERPLEXITY = 1 << 2, /* nothing is known about the price of stopping */
+    SERIES_CAUTION_SCHEDULE = 1 << 3, /* rest may be the schedule's doing, or the schedule is not known */
+    SERIES_CAUTION_ONLY_RAW = 1 << 4, /* the fork is of the column means */
+    SERIES_CAUTION_FIRST_IS_SUSPECT =
+        1 << 5 /* the first revision repeats a late one: MSD is against the wrong start */
+};
+
+struct series_stop {
+    enum series_verdict verdict; /* YES: training could have stopped at `step` */
+    double step;
+    double saved; /* share of the steps not taken */
+    double perplexity, perplexity_end, perplexity_best, perplexity_best_step;
+    double given_up;   /* ln(perplexity there / perplexity at the end): negative if stopping was better */
+    unsigned cautions; /* of enum series_caution */
+};
+
+struct series {
+    size_t point_count;
+    size_t counted; /* points that count */
+    struct series_derived *derived;
+    struct series_onset onsets[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT];
+    struct series_fall fall;
+    struct series_rest rest_per_step, rest_per_lr, rest_per_lr_squared;
+    struct series_decay decay;
+    struct series_stop stop;
+    unsigned controls; /* of enum series_control: what could explain the picture */
+};
+
+/* Reads a series. Points must be in ascending order of step (ERR_INVALID), at most SERIES_POINTS_MAX. The
+ * caller frees the result with series_free. */
+#define SERIES_POINTS_MAX 100000
+int series_analyze(const struct series_point *points, size_t point_count,
+                   const struct series_options *options, struct series *ret_series, struct err *err);
+void series_free(struct series *series);
+
+/* "insufficient", "no", "yes". */
+const char *series_verdict_name(enum series_verdict verdict);
+
+/* "mean_row" for SERIES_CONTROL_MEAN_ROW ..., NULL for a number that is no single control; bits: 0 ... */
+const char *series_control_name(unsigned control);
+const char *series_caution_name(unsigned caution);
+
+#endif

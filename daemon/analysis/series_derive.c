@@ -1,0 +1,91 @@
+#include "daemon/analysis/series_parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Slope of ln MSD over ln step by least squares over counted points around `at` (an index into `counted`). */
+static double slope(const struct series_input *input, const size_t *counted, size_t count, size_t at)
+{
+    size_t reach = (size_t)input->options->alpha_reach;
+    size_t begin = at > reach ? at - reach : 0, end = count - at > reach ? at + reach + 1 : count;
+    double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
+    for (size_t i = begin; i < end; i++) {
+        const struct series_point *point = &input->points[counted[i]];
+        if (!(point->step > 0) || !(point->msd[SERIES_ROWS_TOKENS] > 0))
+            continue;
+        double x = log(point->step), y = log(point->msd[SERIES_ROWS_TOKENS]);
+        n++;
+        sx += x;
+        sy += y;
+        sxx += x * x;
+        sxy += x * y;
+    }
+    double spread = n * sxx - sx * sx;
+    return n >= 3 && spread > 0 ? (n * sxy - sx * sy) / spread : (double)NAN;
+}
+
+/* The squared error that rounding both ends of a displacement leaves: (ulp^2 / 12) twice, at the typical
+ * size. */
+static double resolution(const struct series_point *point, enum series_precision precision)
+{
+    const struct series_shape *shape = &point->shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
+    double size = sqrt(shape->variance + shape->mean * shape->mean);
+    if (!(size > 0))
+        return (double)NAN;
+    double ulp = ldexp(1, ilogb(size) - (int)precision);
+    return ulp * ulp / 6;
+}
+
+static double ratio(double a, double b)
+{
+    return b > 0 ? a / b : (double)NAN;
+}
+
+/* Rates from the previous measured revision to this one, if that displacement is between neighbours that
+ * count. */
+static void derive_rates(const struct series_input *input, size_t previous, size_t at, size_t last_counted,
+                         struct series_derived *derived)
+{
+    double displacement = input->points[at].lag1_msd[SERIES_ROWS_TOKENS];
+    if (input->kept[previous] != input->kept[last_counted])
+        return;
+    const struct schedule_sums *from = &input->sums[previous], *to = &input->sums[at];
+    derived->rate_per_step = ratio(displacement, input->points[at].step - input->points[previous].step);
+    derived->rate_per_lr = ratio(displacement, to->rates - from->rates);
+    derived->rate_per_lr_squared = ratio(displacement, to->rates_squared - from->rates_squared);
+    derived->is_unresolved = displacement > 0 && displacement < derived->resolution;
+}
+
+int series_derive(const struct series_input *input, struct series *series, struct err *err)
+{
+    const double none = (double)NAN;
+    size_t *counted = calloc(input->count + 1, sizeof(*counted));
+    size_t count = 0, previous = 0, last_counted = 0;
+    int has_previous = 0;
+    if (!counted)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a series");
+    for (size_t i = 0; i < input->count; i++) {
+        struct series_derived *derived = &series->derived[i];
+        const struct schedule_sums *sums = &input->sums[i];
+        derived->alpha = derived->msd_null = none;
+        derived->rate_per_step = derived->rate_per_lr = derived->rate_per_lr_squared = none;
+        derived->resolution = resolution(&input->points[i], input->options->precision);
+        derived->lr = sums->rate;
+        derived->lr_sum = sums->rates;
+        derived->msd_per_lr = ratio(input->points[i].msd[SERIES_ROWS_TOKENS], sums->rates);
+        if (derived->is_counted && has_previous && count)
+            derive_rates(input, previous, i, last_counted, derived);
+        if (derived->is_counted) {
+            counted[count++] = i;
+            last_counted = i;
+        }
+        if (input->points[i].is_measured) {
+            previous = i;
+            has_previous = 1;
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        series->derived[counted[i]].alpha = slope(input, counted, count, i);
+    free(counted);
+    return 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * The steps of series_analyze, one file each. Each reads the points, the options and what earlier steps left
+ * in the result, and fills its own part.
+ */
+#ifndef BIFURCATED_ANALYSIS_SERIES_PARTS_H
+#define BIFURCATED_ANALYSIS_SERIES_PARTS_H
+
+#include "daemon/analysis/series.h"
+
+struct series_input {
+    const struct series_point *points;
+    size_t count;
+    const struct series_options *options;
+    size_t *kept;               /* of points with equal content: the index of the one that counts */
+    struct schedule_sums *sums; /* per point */
+};
+
+/* Which points count, and whether the first is suspect. */
+int series_mark_repetitions(const struct series_input *input, struct series *series, struct err *err);
+
+/* Exponent, rates, resolution. */
+int series_derive(const struct series_input *input, struct series *series, struct err *err);
+
+/* Forked states and onsets of the four distributions. */
+void series_find_onsets(const struct series_input *input, struct series *series);
+
+/* Perplexity, rest and the recommendation; after the onsets. */
+void series_find_fall(const struct series_input *input, struct series *series);
+int series_find_rest(const struct series_input *input, struct series *series, struct err *err);
+void series_recommend(const struct series_input *input, struct series *series);
+
+/* The null model and the list of controls; last. */
+void series_fit_decay(const struct series_input *input, struct series *series);
+void series_name_controls(const struct series_input *input, struct series *series);
+
+#endif

@@ -1,0 +1,198 @@
+#include "daemon/analysis/series_parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Perplexities of repeated revisions are those of other weights. */
+static int has_perplexity(const struct series_input *input, const struct series *series, size_t i)
+{
+    const struct series_point *point = &input->points[i];
+    return point->perplexity > 0 && isfinite(point->perplexity) &&
+           (series->derived[i].is_counted || !point->is_measured);
+}
+
+/* The onset that verdicts speak of: of the rows of tokens, centred if there is one, else raw. */
+static const struct series_onset *main_onset(const struct series *series)
+{
+    const struct series_onset *centred = &series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_CENTRED];
+    const struct series_onset *raw = &series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
+    return centred->verdict == SERIES_VERDICT_YES ? centred : raw;
+}
+
+/* Whether the onset lies in the fall, or in the gap to the revision before or after it. */
+static int is_beside(const struct series_input *input, const struct series_fall *fall, double onset)
+{
+    double low = fall->step_from, high = fall->step_to;
+    for (size_t i = 0; i < input->count; i++) {
+        if (input->points[i].step < fall->step_from)
+            low = input->points[i].step;
+    }
+    for (size_t i = input->count; i-- > 0;) {
+        if (input->points[i].step > fall->step_to)
+            high = input->points[i].step;
+    }
+    return onset >= low && onset <= high;
+}
+
+void series_find_fall(const struct series_input *input, struct series *series)
+{
+    struct series_fall fall = {.step_from = (double)NAN,
+                               .step_to = (double)NAN,
+                               .slope = (double)NAN,
+                               .ln_ratio_to_onset = (double)NAN};
+    size_t before = 0, count = 0;
+    for (size_t i = 0; i < input->count; i++) {
+        if (!has_perplexity(input, series, i))
+            continue;
+        const struct series_point *from = &input->points[before], *to = &input->points[i];
+        double steepness =
+            count ? -log(to->perplexity / from->perplexity) / log((1 + to->step) / (1 + from->step))
+                  : (double)NAN;
+        if (count && !(steepness <= fall.slope)) {
+            fall.slope = steepness;
+            fall.step_from = from->step;
+            fall.step_to = to->step;
+        }
+        before = i;
+        count++;
+    }
+    if (count >= 3)
+        fall.verdict = fall.slope > 0 ? SERIES_VERDICT_YES : SERIES_VERDICT_NO;
+    const struct series_onset *onset = main_onset(series);
+    if (fall.verdict == SERIES_VERDICT_YES && onset->verdict == SERIES_VERDICT_YES) {
+        double middle = sqrt((1 + fall.step_from) * (1 + fall.step_to));
+        fall.ln_ratio_to_onset = log(middle / (1 + onset->step));
+        fall.is_beside_onset = is_beside(input, &fall, onset->step);
+    }
+    series->fall = fall;
+}
+
+static int double_compare(const void *a, const void *b)
+{
+    double x = 0, y = 0;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return (x > y) - (x < y);
+}
+
+static double rate_of(const struct series_derived *derived, int kind)
+{
+    return kind == 0   ? derived->rate_per_step
+           : kind == 1 ? derived->rate_per_lr
+                       : derived->rate_per_lr_squared;
+}
+
+/* `room` holds as many numbers as there are points. */
+static struct series_rest find_rest(const struct series_input *input, const struct series *series, int kind,
+                                    double *room)
+{
+    const struct series_options *options = input->options;
+    struct series_rest rest = {.step = (double)NAN, .reference = (double)NAN};
+    double warmup = options->schedule.kind == SCHEDULE_KIND_UNKNOWN ? 0 : options->schedule.warmup_steps;
+    size_t count = 0;
+    for (size_t i = 0; i < input->count; i++) {
+        double rate = rate_of(&series->derived[i], kind);
+        if (!isnan(rate) && input->points[i].step > warmup)
+            room[count++] = rate;
+    }
+    if (count < (size_t)(options->rest_points + options->points_min))
+        return rest;
+    qsort(room, count, sizeof(*room), double_compare);
+    rest.reference = count % 2 ? room[count / 2] : (room[count / 2 - 1] + room[count / 2]) / 2;
+    rest.verdict = SERIES_VERDICT_NO;
+    int at_rest = 0;
+    double since = (double)NAN;
+    for (size_t i = input->count; i-- > 0;) {
+        double rate = rate_of(&series->derived[i], kind);
+        if (isnan(rate))
+            continue;
+        if (rate > options->rest_share * rest.reference)
+            break;
+        at_rest++;
+        since = input->points[i].step;
+    }
+    if (at_rest >= options->rest_points) {
+        rest.verdict = SERIES_VERDICT_YES;
+        rest.step = since;
+    }
+    return rest;
+}
+
+int series_find_rest(const struct series_input *input, struct series *series, struct err *err)
+{
+    double *room = calloc(input->count + 1, sizeof(*room));
+    if (!room)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a series");
+    series->rest_per_step = find_rest(input, series, 0, room);
+    series->rest_per_lr = find_rest(input, series, 1, room);
+    series->rest_per_lr_squared = find_rest(input, series, 2, room);
+    free(room);
+    return 0;
+}
+
+static void add_perplexities(const struct series_input *input, const struct series *series,
+                             struct series_stop *stop)
+{
+    stop->perplexity = stop->perplexity_end = stop->perplexity_best = stop->perplexity_best_step =
+        (double)NAN;
+    for (size_t i = 0; i < input->count; i++) {
+        const struct series_point *point = &input->points[i];
+        if (!has_perplexity(input, series, i))
+            continue;
+        stop->perplexity_end = point->perplexity;
+        if (!(point->perplexity >= stop->perplexity_best)) {
+            stop->perplexity_best = point->perplexity;
+            stop->perplexity_best_step = point->step;
+        }
+        if (isnan(stop->perplexity) && point->step >= stop->step)
+            stop->perplexity = point->perplexity;
+    }
+    stop->given_up = log(stop->perplexity / stop->perplexity_end);
+    if (isnan(stop->perplexity_end))
+        stop->cautions |= SERIES_CAUTION_NO_PERPLEXITY;
+    if (stop->perplexity_end > input->options->late_harm * stop->perplexity_best)
+        stop->cautions |= SERIES_CAUTION_LATE_HARM;
+}
+
+/* Rest that the schedule does not explain, or rest per step where the schedule is not known. */
+static struct series_rest true_rest(const struct series_input *input, const struct series *series)
+{
+    struct series_rest rest = series->rest_per_step;
+    if (input->options->schedule.kind == SCHEDULE_KIND_UNKNOWN || rest.verdict != SERIES_VERDICT_YES)
+        return rest;
+    const struct series_rest *const others[] = {&series->rest_per_lr, &series->rest_per_lr_squared};
+    for (int i = 0; i < 2; i++) {
+        if (others[i]->verdict != SERIES_VERDICT_YES)
+            rest.verdict = others[i]->verdict;
+        rest.step = fmax(rest.step, others[i]->step);
+    }
+    return rest;
+}
+
+void series_recommend(const struct series_input *input, struct series *series)
+{
+    struct series_stop *stop = &series->stop;
+    const struct series_onset *onset = main_onset(series);
+    struct series_rest rest = true_rest(input, series);
+    stop->step = stop->saved = (double)NAN;
+    if (onset->verdict == SERIES_VERDICT_NO)
+        stop->cautions |= SERIES_CAUTION_NO_ONSET;
+    if (onset->verdict == SERIES_VERDICT_YES &&
+        series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_CENTRED].verdict != SERIES_VERDICT_YES)
+        stop->cautions |= SERIES_CAUTION_ONLY_RAW;
+    if (input->options->schedule.kind == SCHEDULE_KIND_UNKNOWN ||
+        (series->controls & SERIES_CONTROL_SCHEDULE))
+        stop->cautions |= SERIES_CAUTION_SCHEDULE;
+    if (onset->verdict == SERIES_VERDICT_INSUFFICIENT || rest.verdict == SERIES_VERDICT_INSUFFICIENT) {
+        stop->verdict = SERIES_VERDICT_INSUFFICIENT;
+    } else if (onset->verdict == SERIES_VERDICT_YES && onset->is_lasting &&
+               rest.verdict == SERIES_VERDICT_YES) {
+        stop->verdict = SERIES_VERDICT_YES;
+        stop->step = fmax(onset->step, rest.step);
+        stop->saved = 1 - stop->step / input->points[input->count - 1].step;
+    } else {
+        stop->verdict = SERIES_VERDICT_NO;
+    }
+    add_perplexities(input, series, stop);
+}
