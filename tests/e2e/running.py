@@ -9,13 +9,15 @@ import signal
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
 START_S, STOP_S = 60.0, 60.0  # generous: sanitizers on a busy machine
+SWEEP_S = 600.0  # against tests that would wait for ever; says nothing about speed
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:).*")
 
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -30,6 +32,12 @@ def find_program(name: str) -> Path:
     if not os.access(path, os.X_OK):
         pytest.skip(f"{path} has not been built")
     return path.resolve()
+
+
+def model_path(model: str) -> str:
+    """The part of an address that names a model: owner/name, or file/%2Ffolder."""
+    owner, rest = model.split(":" if model.startswith("file:") else "/", 1)
+    return f"{owner}/{urllib.parse.quote(rest, safe='')}"
 
 
 class Answer:
@@ -130,6 +138,35 @@ class Daemon:
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, error.headers, error.read())
+
+    def sweep(self, model: str, **request: Any) -> int:
+        """Starts a sweep; its id."""
+        answer = self.post("/v1/sweeps", {"model": model, **request})
+        assert answer.status == 201, answer
+        return answer.json()["id"]
+
+    def wait(self, sweep: int, until: Callable[[dict[str, Any]], bool] | None = None) -> dict[str, Any]:
+        """The sweep as it is once it has ended, or once `until` holds of it."""
+        limit = time.monotonic() + SWEEP_S
+        while True:
+            now = self.get(f"/v1/sweeps/{sweep}").json()
+            if now["state"] not in ("planning", "running") or (until and until(now)):
+                return now
+            assert time.monotonic() < limit, f"sweep {sweep} does not end: {now}\n{self.log()}"
+            time.sleep(0.05)
+
+    def series(self, model: str, query: str = "") -> list[dict[str, Any]]:
+        """All rows of a model's series."""
+        rows: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            answer = self.get(f"/v1/models/{model_path(model)}/revisions?limit=1000{cursor}{query}")
+            assert answer.status == 200, answer
+            page = answer.json()
+            rows += page["revisions"]
+            if not page.get("next_cursor"):
+                return rows
+            cursor = "&cursor=" + urllib.parse.quote(page["next_cursor"], safe="")
 
     def client(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """Runs `bifurcate` against this daemon."""
