@@ -1,6 +1,5 @@
 #include "daemon/hub/cache.h"
 
-#include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
@@ -13,8 +12,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define LOCK_POLL_MS 50
 
 /* "a/b" -> "a--b" */
 static void append_name(struct buf *path, const char *name)
@@ -162,7 +159,7 @@ static int try_lock(const char *path)
     return -1;
 }
 
-int cache_try_lock(const struct cache *cache, const char *id, int *ret_fd, struct err *err)
+int cache_lock(const struct cache *cache, const char *id, int *ret_fd, struct err *err)
 {
     struct buf path;
     buf_init(&path, 64 * KIB);
@@ -177,20 +174,6 @@ int cache_try_lock(const struct cache *cache, const char *id, int *ret_fd, struc
     }
     buf_free(&path);
     return code;
-}
-
-int cache_lock(const struct cache *cache, const char *id, const atomic_bool *cancel, int *ret_fd,
-               struct err *err)
-{
-    for (;;) {
-        int code = cache_try_lock(cache, id, ret_fd, err);
-        if (code != 1)
-            return code;
-        if (cancel && atomic_load(cancel))
-            return err_set(err, ERR_CANCELLED,
-                           "cancelled while another program was downloading the same file");
-        clock_sleep_ms(LOCK_POLL_MS);
-    }
 }
 
 void cache_unlock(int fd)

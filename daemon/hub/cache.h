@@ -15,7 +15,6 @@
 #include "daemon/base/err.h"
 #include "daemon/hub/repository.h"
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 struct cache {
@@ -42,13 +41,9 @@ char *cache_partial_path(const struct cache *cache, const char *id);
 /* Makes blobs/, snapshots/, refs/ and the lock folder. */
 int cache_make_folders(const struct cache *cache, struct err *err);
 
-/* Waits for the lock of a blob, polling `cancel`; *ret_fd is given back to cache_unlock. */
-int cache_lock(const struct cache *cache, const char *id, const atomic_bool *cancel, int *ret_fd,
-               struct err *err);
+/* Takes the lock of a blob; *ret_fd is given back to cache_unlock. Returns 1 if somebody else holds it. */
+int cache_lock(const struct cache *cache, const char *id, int *ret_fd, struct err *err);
 void cache_unlock(int fd);
-
-/* As cache_lock, but returns 1 at once if somebody else holds the lock. */
-int cache_try_lock(const struct cache *cache, const char *id, int *ret_fd, struct err *err);
 
 /* Renames verified, synced content to its blob's name and syncs the folder. */
 int cache_publish(const struct cache *cache, const char *id, struct err *err);

@@ -119,7 +119,7 @@ int cache_remove_blob(const struct cache *cache, const char *id, struct err *err
     int fd = -1;
     int code = cache_make_folders(cache, err);
     if (!code)
-        code = cache_try_lock(cache, id, &fd, err);
+        code = cache_lock(cache, id, &fd, err);
     if (code)
         return code;
     char *blob = cache_blob_path(cache, id), *partial = cache_partial_path(cache, id);

@@ -23,6 +23,7 @@ struct usage {
 struct hub {
     struct hub_options options;
     struct transfers *transfers;
+    atomic_bool is_cancelled;
     struct usage usage;
 };
 

@@ -1,6 +1,7 @@
 /* Whole files into the standard cache: resumed, verified, then visible. */
 #include "daemon/hub/client.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define WINDOW_BYTES (32 * MIB)
+#define LOCK_POLL_MS 50
 
 struct download {
     struct hub_repository *repository;
@@ -151,6 +153,18 @@ static int reserve(struct download *download, struct err *err)
     return code ? err_wrap(err, "%s", download->path) : 0;
 }
 
+/* A failure that left nothing on the disk must not count against the budget. */
+static void drop_empty(const struct download *download, const char *partial)
+{
+    const char *state_folder = download->repository->hub->options.state_folder;
+    struct stat status;
+    if (fstat(download->fd, &status) != 0 || status.st_size > 0)
+        return;
+    (void)unlink(partial);
+    if (state_folder)
+        ledger_remove(state_folder, &download->repository->cache, download->id);
+}
+
 static int fill_blob(struct download *download, struct err *err)
 {
     struct cache *cache = &download->repository->cache;
@@ -172,6 +186,8 @@ static int fill_blob(struct download *download, struct err *err)
     code = complete(download, err);
     if (!code)
         code = cache_publish(cache, download->id, err);
+    if (code)
+        drop_empty(download, partial);
 out:
     if (download->fd >= 0)
         (void)close(download->fd);
@@ -193,6 +209,22 @@ static int write_refs(struct hub_repository *repository, const char *commit, str
     }
     (void)pthread_mutex_unlock(&repository->mutex);
     return code;
+}
+
+/* Another program may be downloading the same file: then it is waited for, and its blob is taken. */
+static int wait_for_lock(const struct download *download, int *ret_fd, struct err *err)
+{
+    const struct hub_repository *repository = download->repository;
+    for (;;) {
+        int code = cache_lock(&repository->cache, download->id, ret_fd, err);
+        if (code != 1)
+            return code;
+        if (atomic_load(&repository->hub->is_cancelled) ||
+            (repository->cancel && atomic_load(repository->cancel)))
+            return err_set(err, ERR_CANCELLED, "%s: cancelled while another program was downloading it",
+                           download->path);
+        clock_sleep_ms(LOCK_POLL_MS);
+    }
 }
 
 static int choose_id(struct download *download, const struct repository_file *expected, struct err *err)
@@ -243,7 +275,7 @@ int download_file(struct hub_repository *repository, const char *commit, const c
     if (!code)
         code = cache_make_folders(cache, err);
     if (!code)
-        code = cache_lock(cache, download.id, repository->cancel, &lock_fd, err);
+        code = wait_for_lock(&download, &lock_fd, err);
     if (code)
         goto out;
     found = cache_find_blob(cache, download.id, download.source->size_bytes);

@@ -81,6 +81,7 @@ void hub_close(struct hub *hub)
 
 void hub_cancel(struct hub *hub)
 {
+    atomic_store(&hub->is_cancelled, 1);
     transfers_cancel(hub->transfers);
 }
 

@@ -5,10 +5,15 @@ Drives tests/tools/hub_probe.c. Every check of content compares with the files t
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import http.client
 import json
 import os
 import random
+import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -231,6 +236,51 @@ def test_proxy(probe: Probe, hub: Emulator, small_root: Path) -> None:
     expected = served(small_root, "step0", "model.safetensors")
     answer = probe("org/small", "read", "step0", "model.safetensors", 0, len(expected), env=env)
     assert answer.get("ranges") == [sha256(expected)], answer
+
+
+NGINX = """
+user {user}; worker_processes 1; daemon off; pid {place}/pid; error_log {place}/error.log;
+events {{ worker_connections 100; }}
+http {{ access_log {place}/access.log; client_body_temp_path {place}/a; proxy_temp_path {place}/b;
+  server {{
+    listen 127.0.0.1:{port} ssl http2; ssl_certificate {certificate}; ssl_certificate_key {key};
+    location ~ ^/xet-bridge/[^/]+/(.*)$ {{ alias {place}/$1; }} }} }}
+"""
+
+
+def test_nginx_as_cdn_over_http2(
+    big_root: Path, make_hub: Callable[..., Emulator], tmp_path: Path, certificate: tuple[str, str]
+) -> None:
+    """A server that nobody here wrote gives the bytes, over HTTP/2."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if not nginx:
+        pytest.skip("nginx is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = tmp_path / "nginx"
+    place.mkdir()
+    certificate_file, key = certificate
+    text = NGINX.format(user=getpass.getuser(), place=place, port=port, certificate=certificate_file, key=key)
+    (place / "nginx.conf").write_text(text)
+    hub = make_hub(big_root, tls=certificate, cdn_host=f"https://localhost:{port}")
+    probe = Probe(tmp_path, hub.url)
+    data = (big_root / "models/org/big/main" / BIG).read_bytes()
+    context = ssl.create_default_context(cafile=certificate_file)
+    connection = http.client.HTTPSConnection("127.0.0.1", hub.port, context=context)
+    connection.request("HEAD", f"/org/big/resolve/main/{BIG}")
+    name = connection.getresponse().headers["Location"].partition("?")[0].rpartition("/")[2]
+    connection.close()
+    (place / name).write_bytes(data)
+    server = subprocess.Popen([nginx, "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")])
+    try:
+        env = {"REQUESTS_CA_BUNDLE": certificate_file, "HF_TOKEN": "hf_secret"}
+        answer = probe("org/big", "read", "main", BIG, 0, 100, 0, BIG_BYTES, env=env)
+        assert answer.get("ranges") == [sha256(data[:100]), sha256(data)], answer
+        assert "HTTP/2.0" in (place / "access.log").read_text()
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 # ---- errors in words ------------------------------------------------------------------------------
