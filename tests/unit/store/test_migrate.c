@@ -19,7 +19,7 @@ static struct base_embedded later[3];
 static const char ADD_TABLE[] = "CREATE TABLE added (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;"
                                 "ALTER TABLE models ADD COLUMN added INTEGER NOT NULL DEFAULT 7;";
 static const char FILL_TABLE[] =
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) "
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 15000) "
     "INSERT INTO added SELECT i, hex(randomblob(40)) FROM n; CREATE INDEX added_text ON added (text);"
     "UPDATE added SET text = text || 'x';";
 
@@ -170,7 +170,7 @@ static void test_killed_in_migration(void **state)
     char *expected = describe(connection);
     connection_close(connection);
     int in_between = 0;
-    for (int delay_ms = 0; delay_ms < 120; delay_ms += 10) {
+    for (int delay_ms = 0; delay_ms < 64; delay_ms += 8) {
         (void)unlink(fixture->path);
         char name[256];
         (void)snprintf(name, sizeof name, "%s-wal", fixture->path);
@@ -194,14 +194,14 @@ static void test_killed_in_migration(void **state)
         OK(migrate_with(connection, later, 3, &err));
         char *found = describe(connection);
         assert_string_equal(found, expected);
-        assert_int_equal(read_int(connection, "SELECT count(*) FROM added"), 60000);
+        assert_int_equal(read_int(connection, "SELECT count(*) FROM added"), 15000);
         assert_int_equal(
             read_int(connection, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"),
             1);
         free(found);
         connection_close(connection);
     }
-    print_message("killed in the long migration %d times of 12\n", in_between);
+    print_message("killed in the long migration %d times of 8\n", in_between);
     free(expected);
 }
 

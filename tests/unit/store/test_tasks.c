@@ -207,7 +207,7 @@ static void test_retry_with_backoff(void **state)
 {
     struct fixture *fixture = *state;
     static const struct tasks_policy SLOW = {
-        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 40, .backoff_max_ms = 60, .seed = 7};
+        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 600, .backoff_max_ms = 900, .seed = 7};
     int64_t ids[2], wait_ms = 0;
     struct task_row task;
     struct task_lease lease;
@@ -227,7 +227,7 @@ static void test_retry_with_backoff(void **state)
         assert_string_equal(task.error_message, reason.message);
         if (attempt == 3)
             break;
-        int64_t longest = attempt == 1 ? 40 : 60;
+        int64_t longest = attempt == 1 ? 600 : 900;
         assert_in_range(task.not_before_ms, before + longest / 2, clock_wall_ms() + longest);
         FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, &SLOW, &task, &wait_ms, &err));
         assert_in_range(wait_ms, 0, longest);
@@ -275,14 +275,14 @@ static void test_pause_does_not_block(void **state)
     struct task_lease lease;
     struct err reason = {.code = ERR_NETWORK, .message = "reset"};
     static const struct tasks_policy SLOW = {
-        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 60, .backoff_max_ms = 60, .seed = 7};
+        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 800, .backoff_max_ms = 800, .seed = 7};
     fixture_add_revisions(fixture, 3, ids);
     (void)fixture_sweep(fixture, ids, 3, 0);
     lease_task(fixture, "a", LEASE_MS, &task, &lease);
     OK(tasks_fail(fixture->store, &lease, &reason, &SLOW, NULL, &err));
     lease_task(fixture, "a", LEASE_MS, &task, &lease);
     assert_int_equal(task.ordinal, 1);
-    clock_sleep_ms(70);
+    clock_sleep_ms(810);
     lease_task(fixture, "a", LEASE_MS, &task, &lease);
     assert_int_equal(task.ordinal, 0);
     lease_task(fixture, "a", LEASE_MS, &task, &lease);
