@@ -6,6 +6,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/hub/range_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,7 +203,7 @@ int remote_open(struct hub_repository *repository, const char *commit, const cha
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
     (void)pthread_mutex_init(&remote->mutex, NULL);
     remote->repository = repository;
-    (void)strncpy(remote->known.commit, commit, sizeof remote->known.commit - 1);
+    (void)snprintf(remote->known.commit, sizeof remote->known.commit, "%s", commit);
     buf_init(&url, LIMIT_URL_BYTES);
     client_append_resolve(repository, commit, path, &url);
     code = buf_check(&url, path, err);
@@ -218,7 +219,7 @@ int remote_open(struct hub_repository *repository, const char *commit, const cha
     remote->source = (struct source){.ops = &remote_ops, .name = remote->path};
     if (expected) {
         const char *id = expected->sha256[0] ? expected->sha256 : expected->git_oid;
-        (void)strncpy(remote->known.blob_id, id, sizeof remote->known.blob_id - 1);
+        (void)snprintf(remote->known.blob_id, sizeof remote->known.blob_id, "%s", id);
         remote->known.size_bytes = remote->source.size_bytes = expected->size_bytes;
         remote->known.has_size = 1;
     } else {
