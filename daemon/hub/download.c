@@ -76,8 +76,7 @@ static int resume(struct download *download, struct err *err)
     if (code || fstat(download->fd, &status) != 0)
         return code;
     if ((uint64_t)status.st_size > download->source->size_bytes) {
-        (void)ftruncate(download->fd, 0);
-        return 0;
+        return ftruncate(download->fd, 0) == 0 ? 0 : explain_disk(download, errno, err);
     }
     while (!code && download->done < (uint64_t)status.st_size) {
         ssize_t count = pread(download->fd, download->window, WINDOW_BYTES, (off_t)download->done);
@@ -135,8 +134,8 @@ static int complete(struct download *download, struct err *err)
         code = ftruncate(download->fd, 0) == 0 ? start_digest(download, err)
                                                : explain_disk(download, errno, err);
     }
-    if (code == ERR_MISMATCH)
-        (void)ftruncate(download->fd, 0);
+    if (code == ERR_MISMATCH && ftruncate(download->fd, 0) != 0)
+        (void)err_wrap(err, "what was fetched cannot be removed (errno %d)", errno);
     if (!code && fsync(download->fd) != 0)
         code = explain_disk(download, errno, err);
     return code;
