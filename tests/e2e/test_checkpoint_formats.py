@@ -1,8 +1,8 @@
 """The checkpoint readers against the Python packages `safetensors` and `torch`: equal bytes, or both refuse.
 
-Every comparison goes through checkpoint_probe, which reads each tensor whole, by ranges and in place. Torch files come from
-torch where it is installed, and in any case from torch_writer.py. BIFURCATED_CHECKPOINT_MODELS sets how many random models are
-compared (200).
+Every comparison goes through checkpoint_probe, which reads each tensor whole, by ranges and in place. Torch files come
+from torch where it is installed, and in any case from torch_writer.py. BIFURCATED_CHECKPOINT_MODELS sets how many
+random models are compared (200).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ except ImportError:
 MODELS = int(os.environ.get("BIFURCATED_CHECKPOINT_MODELS", "200"))
 BATCH = 50
 
-needs_safetensors = pytest.mark.skipif(safetensors is None, reason="the package `safetensors` is the oracle of this test")
+needs_safetensors = pytest.mark.skipif(safetensors is None, reason="the oracle, the package safetensors, is missing")
 needs_torch = pytest.mark.skipif(torch is None, reason="torch is not installed; torch_writer.py makes the other files")
 
 # Bits of the dtypes that a safetensors header may name; the sub-byte ones only in even numbers.
@@ -50,6 +50,7 @@ DTYPES = {
 }  # fmt: skip
 
 Listing = dict[str, tuple[str, list[int], str]]  # name: (dtype, shape, sha256)
+Contents = dict[str, tuple[str, list[int], bytes]]  # name: (dtype, shape, bytes)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +79,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-# -- safetensors ---------------------------------------------------------------------------------------------------------
+# -- safetensors -----------------------------------------------------------------------------------------------------
 
 
 def build(header: Any, data: bytes, size: int | None = None) -> bytes:
@@ -87,8 +88,8 @@ def build(header: Any, data: bytes, size: int | None = None) -> bytes:
     return struct.pack("<Q", len(text) if size is None else size) + text + data
 
 
-def random_tensors(rng: random.Random, count: int) -> dict[str, tuple[str, list[int], bytes]]:
-    tensors = {}
+def random_tensors(rng: random.Random, count: int) -> Contents:
+    tensors: Contents = {}
     for number in range(count):
         dtype = rng.choice(list(DTYPES))
         shape = [rng.choice([0, 1, 1, 2, 3, 4, 7, 16]) for _ in range(rng.randrange(5))]
@@ -99,7 +100,7 @@ def random_tensors(rng: random.Random, count: int) -> dict[str, tuple[str, list[
     return tensors
 
 
-def safetensors_bytes(tensors: dict[str, tuple[str, list[int], bytes]], metadata: dict[str, str] | None = None) -> bytes:
+def safetensors_bytes(tensors: Contents, metadata: dict[str, str] | None = None) -> bytes:
     header: dict[str, Any] = {"__metadata__": metadata} if metadata is not None else {}
     data = b""
     for name, (dtype, shape, content) in tensors.items():
@@ -114,7 +115,7 @@ def reference_listing(data: bytes) -> Listing | None:
         tensors = safetensors.deserialize(data)
     except safetensors.SafetensorError:
         return None
-    return {name: (tensor["dtype"], list(tensor["shape"]), sha256(bytes(tensor["data"]))) for name, tensor in tensors}
+    return {name: (info["dtype"], list(info["shape"]), sha256(bytes(info["data"]))) for name, info in tensors}
 
 
 @needs_safetensors
@@ -244,7 +245,7 @@ def test_sharded_safetensors(probe: Any, tmp_path: Path) -> None:
     assert {tensor["name"]: tensor["file"] for tensor in result["tensors"]} == weight_map
 
 
-# -- torch files written here ----------------------------------------------------------------------------------------------
+# -- torch files written here ----------------------------------------------------------------------------------------
 
 TORCH_NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "float16": "F16",
@@ -370,7 +371,7 @@ def test_compressed_archives_are_refused(probe: Any, tmp_path: Path) -> None:
     assert result["error"] == "unsupported" and "compressed" in result["message"], result
 
 
-# -- torch files written by torch --------------------------------------------------------------------------------------------
+# -- torch files written by torch ------------------------------------------------------------------------------------
 
 
 def torch_listing(state_dict: Any, prefix: str = "") -> Listing:
@@ -379,7 +380,8 @@ def torch_listing(state_dict: Any, prefix: str = "") -> Listing:
         if isinstance(value, dict):
             names |= torch_listing(value, f"{prefix}{name}.")
         elif isinstance(value, torch.Tensor):
-            data = value.detach().clone(memory_format=torch.contiguous_format).reshape(-1).view(torch.uint8).numpy().tobytes()
+            flat = value.detach().clone(memory_format=torch.contiguous_format).reshape(-1)
+            data = flat.view(torch.uint8).numpy().tobytes()
             dtype = TORCH_NAMES[str(value.dtype).removeprefix("torch.")]
             names[f"{prefix}{name}"] = dtype, list(value.shape), sha256(data)
     return names
