@@ -1,5 +1,6 @@
 #include "daemon/measure.h"
 
+#include "daemon/measure_perplexity.h"
 #include "daemon/measure_tensor.h"
 #include "daemon/planner.h"
 #include "daemon/revision_source.h"
@@ -16,6 +17,7 @@ struct measured_task {
     struct task_tensor *tensors;
     struct measure_rows **rows; /* one of each tensor; what `tensors` points into */
     size_t count;
+    struct perplexity_row perplexity; /* if result.perplexity_count is 1 */
     char caution[ERR_MESSAGE_BYTES];
 };
 
@@ -155,6 +157,13 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
         code = check_commit(job, err);
     if (!code && spec->wants_statistics)
         code = measure_all(job, measured, err);
+    if (!code && spec->wants_perplexity) {
+        code = measure_perplexity(job, &measured->perplexity, err);
+        measured->result.perplexities = &measured->perplexity;
+        measured->result.perplexity_count = 1;
+        (void)snprintf(measured->result.weights_digest, sizeof measured->result.weights_digest, "%s",
+                       measured->perplexity.weights_digest);
+    }
     if (job->repository)
         measure_note_progress(job);
     if (!code) {

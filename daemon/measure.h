@@ -9,6 +9,7 @@
 #define BIFURCATED_DAEMON_MEASURE_H
 
 #include "daemon/base/err.h"
+#include "daemon/data_cache.h"
 #include "daemon/hub/hub.h"
 #include "daemon/location_cache.h"
 #include "daemon/sweep_spec.h"
@@ -26,9 +27,12 @@ struct measure_shared {
     struct hub *hub;
     struct tensor_pool *pool;
     struct location_cache *locations;
+    struct data_cache *data;
+    uint64_t memory_bytes; /* that a model may take on the device; 0: no bound */
     struct device *device;
     pthread_mutex_t *device_lock; /* one pass at a time */
     _Atomic int64_t *device_busy_us;
+    int failures_max; /* the attempt after which a task fails for good does without references it cannot reach */
 };
 
 /* The rows of a measured task; `result` points into them. */

@@ -35,6 +35,7 @@ struct service {
     struct device *device;
     struct tensor_pool *pool;
     struct location_cache *locations;
+    struct data_cache *data;
     struct workers *workers;
     struct api_server *server;
     struct status_context status;
@@ -138,6 +139,8 @@ static int start_workers(struct service *service, struct err *err)
     int code = tensor_pool_new(memory_budget(options), &service->pool, err);
     if (!code)
         code = location_cache_new(&service->locations, err);
+    if (!code)
+        code = data_cache_new(service->hub, &service->data, err);
     if (code)
         return code;
     struct workers_options workers = {
@@ -145,6 +148,7 @@ static int start_workers(struct service *service, struct err *err)
                    .hub = service->hub,
                    .pool = service->pool,
                    .locations = service->locations,
+                   .data = service->data,
                    .device = service->device,
                    .device_lock = &service->device_lock,
                    .device_busy_us = &service->device_busy_us},
@@ -347,6 +351,7 @@ void service_stop(struct service *service, int64_t drain_ms)
     api_server_stop(service->server, drain_ms);
     tensor_pool_free(service->pool);
     location_cache_free(service->locations);
+    data_cache_free(service->data);
     hub_close(service->hub);
     device_close(service->device);
     registry_free(service->registry);

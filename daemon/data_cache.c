@@ -1,0 +1,190 @@
+#include "daemon/data_cache.h"
+
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ENTRIES 16 /* sweeps that run at the same time; older ones are asked for again */
+
+struct entry {
+    int64_t sweep_id;
+    char *name;
+    char *path;
+};
+
+struct data_cache {
+    struct hub *hub;
+    pthread_mutex_t lock; /* held while downloading: all who wait want the same file */
+    struct entry entries[ENTRIES];
+    size_t next;
+};
+
+int data_cache_new(struct hub *hub, struct data_cache **ret_cache, struct err *err)
+{
+    struct data_cache *cache = calloc(1, sizeof *cache);
+    if (!cache)
+        return err_set(err, ERR_NO_MEMORY, "data cache: out of memory");
+    cache->hub = hub;
+    (void)pthread_mutex_init(&cache->lock, NULL);
+    *ret_cache = cache;
+    return 0;
+}
+
+static void clear_entry(struct entry *entry)
+{
+    free(entry->name);
+    free(entry->path);
+    *entry = (struct entry){0};
+}
+
+void data_cache_free(struct data_cache *cache)
+{
+    if (!cache)
+        return;
+    for (size_t i = 0; i < ENTRIES; i++)
+        clear_entry(&cache->entries[i]);
+    (void)pthread_mutex_destroy(&cache->lock);
+    free(cache);
+}
+
+static int has_ending(const char *text, const char *ending)
+{
+    size_t size = strlen(text), ending_size = strlen(ending);
+    return size >= ending_size && strcmp(text + size - ending_size, ending) == 0;
+}
+
+static int is_data_file(const char *path)
+{
+    static const char *const endings[] = {".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        if (has_ending(path, endings[i]))
+            return 1;
+    }
+    return 0;
+}
+
+/* The only data file whose name holds `word`; NULL if there is none or more than one. */
+static const struct repository_file *only_file(const struct repository_tree *tree, const char *word)
+{
+    const struct repository_file *found = NULL;
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct repository_file *file = &tree->files[i];
+        if (!is_data_file(file->path) || !strstr(file->path, word))
+            continue;
+        if (found)
+            return NULL;
+        found = file;
+    }
+    return found;
+}
+
+static int choose_file(const struct repository_tree *tree, const char *name,
+                       const struct repository_file **ret_file, struct err *err)
+{
+    static const char *const words[] = {"", "test_en", "test"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        *ret_file = only_file(tree, words[i]);
+        if (*ret_file)
+            return 0;
+    }
+    struct buf list;
+    buf_init(&list, ERR_MESSAGE_BYTES);
+    for (size_t i = 0; i < tree->count; i++) {
+        if (is_data_file(tree->files[i].path))
+            (void)buf_appendf(&list, "%s%s", list.size ? ", " : "", tree->files[i].path);
+    }
+    int code = list.size ? err_set(err, ERR_INVALID, "data set %s: say which file, as %s:FILE; it has %s",
+                                   name, name, buf_text(&list))
+                         : err_set(err, ERR_NOT_FOUND, "data set %s: it has no .jsonl or .txt file", name);
+    buf_free(&list);
+    return code;
+}
+
+static int download(struct data_cache *cache, const char *name, const atomic_bool *cancel, char **ret_path,
+                    struct err *err)
+{
+    char repository_name[LIMIT_MODEL_NAME_BYTES + 1], commit[REPOSITORY_COMMIT_SIZE];
+    struct repository *repository = NULL;
+    struct repository_tree *tree = NULL;
+    const struct repository_file *file = NULL;
+    const char *colon = strchr(name, ':');
+    size_t length = colon ? (size_t)(colon - name) : strlen(name);
+    if (length > LIMIT_MODEL_NAME_BYTES)
+        return err_set(err, ERR_INVALID, "data set: the name is too long");
+    memcpy(repository_name, name, length);
+    repository_name[length] = 0;
+    int code =
+        hub_open_repository(cache->hub, REPOSITORY_KIND_DATASET, repository_name, cancel, &repository, err);
+    if (!code)
+        code = repository_resolve(repository, NULL, commit, err);
+    if (!code)
+        code = repository_list_tree(repository, commit, &tree, err);
+    if (!code && colon) {
+        file = repository_tree_find(tree, colon + 1);
+        if (!file)
+            code = err_set(err, ERR_NOT_FOUND, "data set %s: it has no file %s", repository_name, colon + 1);
+    } else if (!code) {
+        code = choose_file(tree, name, &file, err);
+    }
+    if (!code)
+        code = repository_download_file(repository, commit, file->path, file, ret_path, err);
+    repository_tree_free(tree);
+    repository_close(repository);
+    return code;
+}
+
+/* Keeps a copy in place of the oldest; without memory nothing is kept. */
+static void keep(struct data_cache *cache, int64_t sweep_id, const char *name, const char *path)
+{
+    struct entry *entry = &cache->entries[cache->next];
+    cache->next = (cache->next + 1) % ENTRIES;
+    clear_entry(entry);
+    *entry = (struct entry){.sweep_id = sweep_id, .name = strdup(name), .path = strdup(path)};
+    if (!entry->name || !entry->path)
+        clear_entry(entry);
+}
+
+static const char *find(const struct data_cache *cache, int64_t sweep_id, const char *name)
+{
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const struct entry *entry = &cache->entries[i];
+        /* Files may be evicted or deleted under us: then it is downloaded again. */
+        if (entry->sweep_id == sweep_id && entry->name && strcmp(entry->name, name) == 0 &&
+            file_exists(entry->path))
+            return entry->path;
+    }
+    return NULL;
+}
+
+int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name, const atomic_bool *cancel,
+                   char **ret_path, struct err *err)
+{
+    char *path = NULL;
+    int code = 0;
+    if (strncmp(name, "file:", 5) == 0) {
+        path = strdup(name + 5);
+        if (!path)
+            return err_set(err, ERR_NO_MEMORY, "data set: out of memory");
+        *ret_path = path;
+        return 0;
+    }
+    (void)pthread_mutex_lock(&cache->lock);
+    const char *kept = find(cache, sweep_id, name);
+    if (kept) {
+        path = strdup(kept);
+        if (!path)
+            code = err_set(err, ERR_NO_MEMORY, "data set: out of memory");
+    } else {
+        code = download(cache, name, cancel, &path, err);
+        if (!code)
+            keep(cache, sweep_id, name, path);
+    }
+    (void)pthread_mutex_unlock(&cache->lock);
+    if (!code)
+        *ret_path = path;
+    return code;
+}
