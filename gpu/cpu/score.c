@@ -190,7 +190,8 @@ static int run_init(struct run *run, struct err *err)
     return 0;
 }
 
-/* Plans the request within the memory budget: smaller waves and fewer threads at once where it is tight. */
+/* Plans the request within the memory budget: where it is tight, with smaller waves, then a document per
+ * batch. */
 static int plan_run(struct run *run, struct score_plan *plan, const struct score_request *request,
                     struct err *err)
 {

@@ -17,7 +17,7 @@ struct score_log_sum {
 };
 
 struct score_kernels {
-    /* out = (x - mean) / sqrt(variance + epsilon) * weight + bias; out may be x; bias may be NULL. */
+    /* out = (x - mean) / sqrt(variance + epsilon) * weight + bias; out may be x. */
     void (*layer_norm)(const float *x, size_t count, const float *weight, const float *bias, double epsilon,
                        float *out);
     /* x += bias. */

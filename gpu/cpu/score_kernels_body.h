@@ -160,41 +160,57 @@ INLINE v16 activation_of(enum score_activation activation, v16 x)
     return choose(x < all(0.0F), all(0.0F), x);
 }
 
+/* Loops take whole vectors as long as there are any; the rest, if any, goes through these. */
+INLINE size_t whole(size_t count)
+{
+    return count - count % LANES;
+}
+
 TARGET static void layer_norm(const float *x, size_t count, const float *weight, const float *bias,
                               double epsilon, float *out)
 {
+    const size_t end = whole(count), left = count - end;
     v16 sums = all(0.0F);
-    for (size_t i = 0; i < count; i += LANES)
-        sums += load_part(x + i, count - i, 0.0F);
+    for (size_t i = 0; i < end; i += LANES)
+        sums += load(x + i);
+    if (left)
+        sums += load_part(x + end, left, 0.0F);
     const float mean = lanes_sum(sums) / (float)count;
     sums = all(0.0F);
-    for (size_t i = 0; i < count; i += LANES) {
-        v16 difference = load_part(x + i, count - i, mean) - all(mean);
+    for (size_t i = 0; i < end; i += LANES)
+        sums += (load(x + i) - all(mean)) * (load(x + i) - all(mean));
+    if (left) {
+        v16 difference = load_part(x + end, left, mean) - all(mean);
         sums += difference * difference;
     }
-    const float inverse = (float)(1.0 / sqrt((double)lanes_sum(sums) / (double)count + epsilon));
-    for (size_t i = 0; i < count; i += LANES) {
-        size_t left = count - i;
-        v16 y = (load_part(x + i, left, 0.0F) - all(mean)) * all(inverse) * load_part(weight + i, left, 0.0F);
-        if (bias)
-            y += load_part(bias + i, left, 0.0F);
-        store_part(out + i, y, left);
-    }
+    const v16 inverse = all((float)(1.0 / sqrt((double)lanes_sum(sums) / (double)count + epsilon)));
+    for (size_t i = 0; i < end; i += LANES)
+        store(out + i, (load(x + i) - all(mean)) * inverse * load(weight + i) + load(bias + i));
+    if (left)
+        store_part(out + end,
+                   (load_part(x + end, left, 0.0F) - all(mean)) * inverse *
+                           load_part(weight + end, left, 0.0F) +
+                       load_part(bias + end, left, 0.0F),
+                   left);
 }
 
 TARGET static void add(float *x, const float *bias, size_t count)
 {
-    for (size_t i = 0; i < count; i += LANES)
-        store_part(x + i, load_part(x + i, count - i, 0.0F) + load_part(bias + i, count - i, 0.0F),
-                   count - i);
+    const size_t end = whole(count), left = count - end;
+    for (size_t i = 0; i < end; i += LANES)
+        store(x + i, load(x + i) + load(bias + i));
+    if (left)
+        store_part(x + end, load_part(x + end, left, 0.0F) + load_part(bias + end, left, 0.0F), left);
 }
 
 INLINE void activate_as(enum score_activation activation, float *x, const float *bias, size_t count)
 {
-    for (size_t i = 0; i < count; i += LANES) {
-        size_t left = count - i;
-        v16 y = load_part(x + i, left, 0.0F) + load_part(bias + i, left, 0.0F);
-        store_part(x + i, activation_of(activation, y), left);
+    const size_t end = whole(count), left = count - end;
+    for (size_t i = 0; i < end; i += LANES)
+        store(x + i, activation_of(activation, load(x + i) + load(bias + i)));
+    if (left) {
+        v16 y = load_part(x + end, left, 0.0F) + load_part(bias + end, left, 0.0F);
+        store_part(x + end, activation_of(activation, y), left);
     }
 }
 
@@ -220,9 +236,12 @@ TARGET static void activate(enum score_activation activation, float *x, const fl
 /* NaNs are passed over; -Inf if there is nothing else. */
 INLINE float largest_of(const float *x, size_t count)
 {
+    const size_t end = whole(count);
     v16 largest = all(-INFINITY);
-    for (size_t i = 0; i < count; i += LANES) {
-        v16 values = load_part(x + i, count - i, -INFINITY);
+    for (size_t i = 0; i < end; i += LANES)
+        largest = choose(load(x + i) > largest, load(x + i), largest);
+    if (end < count) {
+        v16 values = load_part(x + end, count - end, -INFINITY);
         largest = choose(values > largest, values, largest);
     }
     return lanes_largest(largest);
@@ -230,16 +249,24 @@ INLINE float largest_of(const float *x, size_t count)
 
 TARGET static void softmax(float *x, size_t count, float scale)
 {
-    const float largest = largest_of(x, count);
+    const size_t end = whole(count), left = count - end;
+    const v16 largest = all(largest_of(x, count));
     v16 sums = all(0.0F);
-    for (size_t i = 0; i < count; i += LANES) {
-        v16 e = exp_negative((load_part(x + i, count - i, -INFINITY) - all(largest)) * all(scale));
+    for (size_t i = 0; i < end; i += LANES) {
+        v16 e = exp_negative((load(x + i) - largest) * all(scale));
         sums += e;
-        store_part(x + i, e, count - i);
+        store(x + i, e);
     }
-    const float inverse = 1.0F / lanes_sum(sums);
-    for (size_t i = 0; i < count; i += LANES)
-        store_part(x + i, load_part(x + i, count - i, 0.0F) * all(inverse), count - i);
+    if (left) {
+        v16 e = exp_negative((load_part(x + end, left, -INFINITY) - largest) * all(scale));
+        sums += e;
+        store_part(x + end, e, left);
+    }
+    const v16 inverse = all(1.0F / lanes_sum(sums));
+    for (size_t i = 0; i < end; i += LANES)
+        store(x + i, load(x + i) * inverse);
+    if (left)
+        store_part(x + end, load_part(x + end, left, 0.0F) * inverse, left);
 }
 
 /* Terms that a lane adds up in float32 before they go to float64. */
@@ -253,11 +280,18 @@ TARGET static void log_sum(const float *x, size_t count, struct score_log_sum *l
         log_sum->sum *= exp((double)log_sum->largest - (double)largest);
         log_sum->largest = largest;
     }
-    for (size_t i = 0; i < count;) {
+    const size_t end = whole(count);
+    const v16 from = all(log_sum->largest);
+    for (size_t i = 0; i < end;) {
         v16 sums = all(0.0F);
-        for (size_t j = 0; j < RUN && i < count; j++, i += LANES)
-            sums += exp_negative(load_part(x + i, count - i, -INFINITY) - all(log_sum->largest));
+        for (size_t j = 0; j < RUN && i < end; j++, i += LANES)
+            sums += exp_negative(load(x + i) - from);
         store(run, sums);
+        for (size_t j = 0; j < LANES; j++)
+            lanes[j] += (double)run[j];
+    }
+    if (end < count) {
+        store(run, exp_negative(load_part(x + end, count - end, -INFINITY) - from));
         for (size_t j = 0; j < LANES; j++)
             lanes[j] += (double)run[j];
     }
@@ -289,14 +323,15 @@ TARGET static void convert(enum tensor_dtype dtype, const void *data, size_t cou
         memcpy(out, data, count * sizeof(float));
         return;
     }
-    for (size_t i = 0; i < count; i += LANES) {
-        size_t left = count - i < LANES ? count - i : LANES;
-        v16h half = {0};
-        if (left == LANES)
-            memcpy(&half, at + 2 * i, sizeof(half));
-        else
-            memcpy(&half, at + 2 * i, left * 2);
-        store_part(out + i, dtype == TENSOR_DTYPE_F16 ? from_f16(half) : from_bf16(half), left);
+    const size_t end = whole(count), left = count - end;
+    v16h half = {0};
+    for (size_t i = 0; i < end; i += LANES) {
+        memcpy(&half, at + 2 * i, sizeof(half));
+        store(out + i, dtype == TENSOR_DTYPE_F16 ? from_f16(half) : from_bf16(half));
+    }
+    if (left) {
+        memcpy(&half, at + 2 * end, 2 * left);
+        store_part(out + end, dtype == TENSOR_DTYPE_F16 ? from_f16(half) : from_bf16(half), left);
     }
 }
 

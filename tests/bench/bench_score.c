@@ -1,0 +1,91 @@
+/*
+ * bench_score SIZE COUNT THREADS: scores COUNT documents with a random model of Pythia's shape SIZE each time
+ * a line comes in, and prints the seconds; driven by tests/bench/score.py beside its peer. "blas" prints the
+ * GFLOP/s of OpenBLAS's sgemm with the same number of threads instead, "info" what a run consists of.
+ */
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+#include "gpu/cpu/score.h"
+#include "tests/tools/random_model.h"
+
+#include <cblas.h>
+#include <inttypes.h>
+
+#define BLAS_SIZE 1536
+
+static void multiply(void *context, int index)
+{
+    float *memory = (float *)context + (size_t)index * 3 * BLAS_SIZE * BLAS_SIZE;
+    const float *a = memory, *b = memory + BLAS_SIZE * BLAS_SIZE;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, BLAS_SIZE, BLAS_SIZE, BLAS_SIZE, 1, a, BLAS_SIZE, b,
+                BLAS_SIZE, 0, memory + 2 * (size_t)BLAS_SIZE * BLAS_SIZE, BLAS_SIZE);
+}
+
+/* The best of a few products, one per thread at the same time, in GFLOP/s of all. */
+static double blas_peak(struct cpu_threads *threads)
+{
+    size_t count = (size_t)cpu_threads_count(threads);
+    float *memory = malloc(count * 3 * BLAS_SIZE * BLAS_SIZE * sizeof(float));
+    double best = 0;
+    for (size_t i = 0; memory && i < count * 3 * BLAS_SIZE * BLAS_SIZE; i++)
+        memory[i] = (float)(random_at(1, i) >> 40) / 16777216.0F - 0.5F;
+    for (int i = 0; memory && i < 5; i++) {
+        double begin = clock_monotonic_s();
+        cpu_threads_run(threads, multiply, memory);
+        double rate =
+            (double)count * 2.0 * BLAS_SIZE * BLAS_SIZE * BLAS_SIZE / (clock_monotonic_s() - begin) / 1e9;
+        best = rate > best ? rate : best;
+    }
+    free(memory);
+    return best;
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = ERR_INIT;
+    struct score_config config;
+    struct random_model random;
+    struct random_documents documents;
+    struct cpu_threads *threads = NULL;
+    struct cpu_score_model *model = NULL;
+    struct score_result result;
+    char line[64];
+    size_t total = 0;
+    if (argc < 4 || random_model_config(argv[1], &config) || random_model_init(&random, &config) ||
+        random_documents_init(&documents, (size_t)strtoull(argv[2], NULL, 10), 0, 50277))
+        return 2;
+    struct score_model_source source = {
+        .config = config, .tensors = random.tensors, .tensor_count = random.tensor_count};
+    double begin = clock_monotonic_s();
+    if (cpu_threads_new((int)strtol(argv[3], NULL, 10), &threads, &err) ||
+        cpu_score_load(threads, cpu_isa_best(), &source, &model, &err) ||
+        score_request_check(&config, &documents.request, &total, &err) ||
+        score_result_init(&result, total, &err)) {
+        (void)fprintf(stderr, "bench_score: %s\n", err.message);
+        return 1;
+    }
+    double load = clock_monotonic_s() - begin;
+    while (fgets(line, sizeof line, stdin)) {
+        begin = clock_monotonic_s();
+        if (strncmp(line, "blas", 4) == 0) {
+            (void)printf("%.1f\n", blas_peak(threads));
+        } else if (strncmp(line, "info", 4) == 0) {
+            (void)printf("{\"gflop\": %.2f, \"inputs\": %" PRIu64
+                         ", \"memory_mib\": %.1f, \"load_s\": %.3f}\n",
+                         score_flops(&config, &documents.request) / 1e9, result.input_count,
+                         (double)result.memory_bytes / (double)MIB, load);
+        } else if (cpu_score_run(model, &documents.request, &result, &err)) {
+            (void)fprintf(stderr, "bench_score: %s\n", err.message);
+            return 1;
+        } else {
+            (void)printf("%.6f\n", clock_monotonic_s() - begin);
+        }
+        (void)fflush(stdout);
+    }
+    cpu_score_free(model);
+    cpu_threads_free(threads);
+    score_result_free(&result);
+    random_documents_free(&documents);
+    random_model_free(&random);
+    return 0;
+}

@@ -1,0 +1,117 @@
+"""The models and documents of tests/tools/random_model.h, number by number, for the peers that are compared with."""
+
+from __future__ import annotations
+
+import math
+from typing import Iterator, NamedTuple
+
+import numpy as np
+
+SIZES = {  # layers, hidden size, heads
+    "14m": (6, 128, 4),
+    "31m": (6, 256, 8),
+    "70m": (6, 512, 8),
+    "160m": (12, 768, 12),
+    "410m": (24, 1024, 16),
+    "1b": (16, 2048, 8),
+}
+VOCABULARY = 50304
+TOKENS = 50277
+
+
+class Document(NamedTuple):
+    ids: list[int]
+    target_count: int  # at the end
+
+
+def seed_of(name: str) -> int:
+    """FNV-1a."""
+    value = 0xCBF29CE484222325
+    for byte in name.encode():
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return value
+
+
+def hashes(name: str, count: int) -> np.ndarray:
+    """The finaliser of splitmix64 over a seed and the places 0 ... count - 1."""
+    with np.errstate(over="ignore"):
+        x = np.uint64(seed_of(name)) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+        return x ^ x >> np.uint64(31)
+
+
+def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """float16."""
+    u = ((hashes(name, math.prod(shape)) >> np.uint64(48)).astype(np.int32) - 32768).astype(np.float32) / np.float32(32768)
+    scale, offset = 0.1, 0.0
+    if len(shape) == 2:
+        scale = (4.0 if name == "embed_out.weight" else 1.4) / math.sqrt(shape[1])
+        scale = 1.0 if name == "gpt_neox.embed_in.weight" else scale
+    elif "norm.weight" in name:
+        offset = 1.0
+    return (np.float32(offset) + np.float32(scale) * u).astype(np.float16).reshape(shape)
+
+
+def shapes(size: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    layers, d, _ = SIZES[size]
+    yield "gpt_neox.embed_in.weight", (VOCABULARY, d)
+    yield "embed_out.weight", (VOCABULARY, d)
+    yield "gpt_neox.final_layer_norm.weight", (d,)
+    yield "gpt_neox.final_layer_norm.bias", (d,)
+    for layer in range(layers):
+        prefix = f"gpt_neox.layers.{layer}."
+        for name, shape in (
+            ("input_layernorm", (d,)),
+            ("attention.query_key_value", (3 * d, d)),
+            ("attention.dense", (d, d)),
+            ("post_attention_layernorm", (d,)),
+            ("mlp.dense_h_to_4h", (4 * d, d)),
+            ("mlp.dense_4h_to_h", (d, 4 * d)),
+        ):
+            yield prefix + name + ".weight", shape
+            yield prefix + name + ".bias", shape[:1]
+
+
+def documents(count: int, longest: int = 0) -> list[Document]:
+    draws = hashes("documents", 2 * count)
+    lengths = [40 + int(draws[2 * i] % np.uint64(95)) for i in range(count)]
+    if longest:
+        lengths[:2] = [2, longest][:count]
+    ids = (hashes("tokens", sum(lengths)) % np.uint64(TOKENS)).astype(int).tolist()
+    made, begin = [], 0
+    for i, length in enumerate(lengths):
+        target_count = min(1 + int(draws[2 * i + 1] % np.uint64(3)), length - 1)
+        made.append(Document(ids[begin : begin + length], target_count))
+        begin += length
+    return made
+
+
+def torch_model(size: str, dtype: str = "float32"):
+    """The model in transformers."""
+    import torch
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    layers, d, heads = SIZES[size]
+    config = GPTNeoXConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=d,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * d,
+        max_position_embeddings=2048,
+        rotary_pct=0.25,
+        rotary_emb_base=10000,
+        hidden_act="gelu",
+        layer_norm_eps=1e-5,
+        use_parallel_residual=True,
+        tie_word_embeddings=False,
+    )
+    model = GPTNeoXForCausalLM(config).to(getattr(torch, dtype)).eval()
+    unembedding = model.get_output_embeddings().weight  # embed_out.weight, or lm_head.weight by newer versions
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, shape in shapes(size):
+            target = unembedding if name == "embed_out.weight" else parameters[name]
+            target.copy_(torch.from_numpy(tensor(name, shape)))
+    return model

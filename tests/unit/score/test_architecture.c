@@ -1,0 +1,145 @@
+/* Names and shapes of a model's tensors; what is refused, and with which words. */
+#include "tests/tools/random_model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static struct score_config config_of(const char *size)
+{
+    struct score_config config;
+    assert_int_equal(random_model_config(size, &config), 0);
+    return config;
+}
+
+static void parameters(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *size;
+        uint64_t count;
+    } known[] = {{"14m", 14067712},   {"31m", 30494720},   {"70m", 70426624},
+                 {"160m", 162322944}, {"410m", 405334016}, {"1b", 1011781632}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        struct score_config config = config_of(known[i].size);
+        assert_int_equal(score_parameter_count(&config), known[i].count);
+    }
+}
+
+static void names(void **state)
+{
+    (void)state;
+    struct score_config config = config_of("14m");
+    char name[SCORE_NAME_BYTES];
+    score_tensor_name(&config, SCORE_ROLE_QKV_BIAS, 11, name);
+    assert_string_equal(name, "gpt_neox.layers.11.attention.query_key_value.bias");
+    config.has_attention_bias = 0;
+    score_tensor_name(&config, SCORE_ROLE_QKV_BIAS, 11, name);
+    assert_string_equal(name, "");
+    score_tensor_name(&config, SCORE_ROLE_UNEMBEDDING, 0, name);
+    assert_string_equal(name, "embed_out.weight");
+    config.is_tied = 1;
+    score_tensor_name(&config, SCORE_ROLE_UNEMBEDDING, 0, name);
+    assert_string_equal(name, "");
+}
+
+static void assert_refused(struct score_config config, int code, const char *words)
+{
+    struct err err = ERR_INIT;
+    assert_int_equal(score_config_check(&config, &err), code);
+    if (!strstr(err.message, words))
+        fail_msg("\"%s\" does not say \"%s\"", err.message, words);
+}
+
+static void configs(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    const struct score_config good = config_of("160m");
+    assert_int_equal(score_config_check(&good, &err), 0);
+    struct score_config bad = good;
+    (void)snprintf(bad.architecture, sizeof bad.architecture, "bloom");
+    assert_refused(bad, ERR_UNSUPPORTED, "models of type \"bloom\" cannot be scored, only gpt_neox");
+    bad = good;
+    bad.head_count = 7;
+    assert_refused(bad, ERR_INVALID, "7 heads do not divide the hidden size 768");
+    bad = good;
+    bad.layer_count = 0;
+    assert_refused(bad, ERR_INVALID, "number of layers must be at least 1");
+    bad = good;
+    bad.hidden_size = 1ULL << 40;
+    assert_refused(bad, ERR_LIMIT, "hidden size");
+    bad = good;
+    bad.rotary_dimensions = 15;
+    assert_refused(bad, ERR_UNSUPPORTED, "15 rotated dimensions");
+    bad.rotary_dimensions = 66;
+    assert_refused(bad, ERR_UNSUPPORTED, "at most the 64 of a head");
+    bad = good;
+    bad.rotary_base = (double)NAN;
+    assert_refused(bad, ERR_INVALID, "base of the rotary embedding");
+    bad = good;
+    bad.norm_epsilon = -1;
+    assert_refused(bad, ERR_INVALID, "epsilon");
+    bad = good;
+    bad.activation = SCORE_ACTIVATION_COUNT;
+    assert_refused(bad, ERR_UNSUPPORTED, "activation");
+}
+
+static void weights(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct random_model model;
+    struct score_weights found;
+    struct score_config config = {.architecture = "gpt_neox",
+                                  .vocabulary_rows = 12,
+                                  .hidden_size = 4,
+                                  .layer_count = 2,
+                                  .head_count = 2,
+                                  .intermediate_size = 6,
+                                  .max_positions = 8,
+                                  .rotary_base = 10000,
+                                  .has_attention_bias = 1};
+    assert_int_equal(random_model_init(&model, &config), 0);
+    assert_int_equal(model.tensor_count, 4 + 2 * 12);
+    struct score_model_source source = {
+        .config = config, .tensors = model.tensors, .tensor_count = model.tensor_count};
+    assert_int_equal(score_weights_find(&source, &found, &err), 0);
+    assert_int_equal(found.layers[1][SCORE_ROLE_MLP_UP_WEIGHT].shape.dim[0], 6);
+    score_weights_free(&found);
+
+    struct score_tensor *last = &model.tensors[model.tensor_count - 1], kept = *last;
+    source.tensor_count--;
+    assert_int_equal(score_weights_find(&source, &found, &err), ERR_NOT_FOUND);
+    assert_string_equal(err.message, "there is no tensor gpt_neox.layers.1.mlp.dense_4h_to_h.bias");
+    source.tensor_count++;
+    last->view.dtype = TENSOR_DTYPE_I64;
+    assert_int_equal(score_weights_find(&source, &found, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "dense_4h_to_h.bias is int64"));
+    *last = kept;
+    last->view.shape.dim[0] = 5;
+    assert_int_equal(score_weights_find(&source, &found, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.message, "dense_4h_to_h.bias has the shape [5], config.json asks for [4]"));
+    *last = kept;
+    last->view.data = NULL;
+    assert_int_equal(score_weights_find(&source, &found, &err), ERR_INVALID);
+    *last = kept;
+    source.config.is_tied = 1;
+    assert_int_equal(score_weights_find(&source, &found, &err), 0);
+    assert_ptr_equal(found.model[SCORE_ROLE_UNEMBEDDING].data, found.model[SCORE_ROLE_EMBEDDING].data);
+    score_weights_free(&found);
+    random_model_free(&model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parameters),
+        cmocka_unit_test(names),
+        cmocka_unit_test(configs),
+        cmocka_unit_test(weights),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
