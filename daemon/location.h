@@ -19,9 +19,17 @@
 
 #define LOCATION_KEY_SIZE (STORE_DIGEST_SIZE + 2 + LIMIT_FILE_NAME_BYTES + LIMIT_TENSOR_NAME_BYTES)
 
+/* What all locations of a task share; everything is borrowed. */
+struct location_context {
+    struct store *store;
+    struct location_cache *cache;
+    struct tensor_pool *pool;
+    struct repository *repository;
+    const atomic_bool *cancel;
+};
+
 struct location {
-    struct store *store;           /* borrowed */
-    struct repository *repository; /* borrowed */
+    const struct location_context *context; /* borrowed */
     struct revision_row revision;
     char tensor[LIMIT_TENSOR_NAME_BYTES + 1];
     char file[LIMIT_FILE_NAME_BYTES + 1];
@@ -38,11 +46,14 @@ struct location {
     struct checkpoint *checkpoint;
 };
 
-/* Finds `tensor` of the revision. The struct must not move afterwards. ERR_NOT_FOUND where the revision has
- * no such tensor. The caller closes it, also after an error. */
-int location_open(struct location *location, struct store *store, struct location_cache *cache,
-                  struct repository *repository, const struct revision_row *revision, const char *tensor,
-                  struct err *err);
+/*
+ * Finds `tensor` of the revision. Whoever has to read a header brings the tensor into the pool at once, while
+ * the header is at hand and other tasks that need the same tensor wait for it; so each header and each tensor
+ * is fetched once. The struct must not move afterwards. ERR_NOT_FOUND where the revision has no such tensor.
+ * The caller closes it, also after an error.
+ */
+int location_open(struct location *location, const struct location_context *context,
+                  const struct revision_row *revision, const char *tensor, struct err *err);
 
 void location_close(struct location *location);
 

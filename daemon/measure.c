@@ -153,6 +153,11 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
     if (!code)
         code = hub_open_repository(shared->hub, REPOSITORY_KIND_MODEL, job->model.name, cancel,
                                    &job->repository, err);
+    job->locations = (struct location_context){.store = shared->store,
+                                               .cache = shared->locations,
+                                               .pool = shared->pool,
+                                               .repository = job->repository,
+                                               .cancel = cancel};
     if (!code)
         code = check_commit(job, err);
     if (!code && spec->wants_statistics)

@@ -76,8 +76,25 @@ static int find_stored_link(struct measure_job *job, struct subject *subject, in
     return 0;
 }
 
-/* Finds the reference's tensor. One that cannot be read for good leaves the displacement out, with a caution;
- * a passing fault fails the attempt, so that it is tried again. */
+/* Whether a reference that cannot be had fails the attempt. A lasting fault of the reference leaves the
+ * displacement out, with a caution. A passing fault is tried again, but not for ever: the revision itself is
+ * sound, so the last attempt does without, too. */
+static int is_fatal(const struct measure_job *job, int code)
+{
+    if (code == ERR_NETWORK || code == ERR_TIMEOUT || code == ERR_HTTP || code == ERR_RATE_LIMITED)
+        return job->task->failures + 1 < job->shared->failures_max;
+    return code == ERR_CANCELLED || code == ERR_DATABASE || err_is_transient(code);
+}
+
+static int is_same_form(const struct location *a, const struct location *b)
+{
+    uint64_t rows[2], columns[2];
+    tensor_matrix(&a->shape, &rows[0], &columns[0]);
+    tensor_matrix(&b->shape, &rows[1], &columns[1]);
+    return a->dtype == b->dtype && rows[0] == rows[1] && columns[0] == columns[1];
+}
+
+/* Finds the reference's tensor; without it there is no displacement, see is_fatal(). */
 static int open_link(struct measure_job *job, struct subject *subject, int link, int64_t revision_id,
                      struct err *err)
 {
@@ -89,9 +106,8 @@ static int open_link(struct measure_job *job, struct subject *subject, int link,
     int code = revisions_get(job->shared->store, revision_id, &revision, err);
     if (code)
         return code;
-    code = location_open(location, job->shared->store, job->shared->locations, job->repository, &revision,
-                         subject->self.tensor, &reason);
-    if (!code && (location->dtype != subject->self.dtype || location->size_bytes != subject->self.size_bytes))
+    code = location_open(location, &job->locations, &revision, subject->self.tensor, &reason);
+    if (!code && !is_same_form(location, &subject->self))
         code = err_set(&reason, ERR_MISMATCH,
                        "revision %s: %s has another shape or dtype than in revision %s: no displacement",
                        revision.name, subject->self.tensor, job->revision.name);
@@ -100,7 +116,7 @@ static int open_link(struct measure_job *job, struct subject *subject, int link,
         return find_stored_link(job, subject, link, err);
     }
     location_close(location);
-    if (code == ERR_CANCELLED || code == ERR_DATABASE || err_is_transient(code)) {
+    if (is_fatal(job, code)) {
         *err = reason;
         return code;
     }
@@ -159,16 +175,18 @@ static int load(struct measure_job *job, struct subject *subject, struct loaded 
         loaded->links[links[i]] = tensors[i];
 
     int code = codes[0];
-    if (code)
+    if (code) {
         *err = errs[0];
-    else
+        code = err_wrap(err, "revision %s", job->revision.name);
+    } else {
         code = check_content(&subject->self, tensors[0], err);
+    }
     for (size_t i = 1; i < count && !code; i++) {
         if (!codes[i])
             codes[i] = check_content(&subject->links[links[i]], tensors[i], &errs[i]);
         if (!codes[i])
             continue;
-        if (codes[i] == ERR_CANCELLED || err_is_transient(codes[i])) {
+        if (is_fatal(job, codes[i])) {
             *err = errs[i];
             code = codes[i];
         } else {
@@ -178,9 +196,6 @@ static int load(struct measure_job *job, struct subject *subject, struct loaded 
     }
     if (code)
         release(job, loaded);
-    /* A neighbour that loaded this for both of us was cancelled, we were not: try again. */
-    if (code == ERR_CANCELLED && !atomic_load(job->cancel))
-        code = err->code = ERR_NETWORK;
     return code;
 }
 
@@ -316,8 +331,7 @@ int measure_tensor(struct measure_job *job, const char *name, struct measure_row
     if (!subject)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);
     int64_t before = atomic_load(job->fetched_bytes);
-    int code = location_open(&subject->self, job->shared->store, job->shared->locations, job->repository,
-                             &job->revision, name, err);
+    int code = location_open(&subject->self, &job->locations, &job->revision, name, err);
     if (!code)
         code = check_measurable(&subject->self, err);
     if (!code) {

@@ -5,6 +5,7 @@
 #define BIFURCATED_DAEMON_MEASURE_TENSOR_H
 
 #include "daemon/hub/repository.h"
+#include "daemon/location.h"
 #include "daemon/measure.h"
 #include "daemon/measure_rows.h"
 #include "store/models.h"
@@ -19,6 +20,7 @@ struct measure_job {
     struct model_row model;
     struct revision_row revision;
     struct repository *repository;
+    struct location_context locations;
     char caution[ERR_MESSAGE_BYTES]; /* the first thing that could not be measured, or "" */
 };
 

@@ -120,7 +120,11 @@ static void give_up(struct slot *slot, const struct task_row *task, const struct
         log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, reason);
         return;
     } else {
-        code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
+        struct err passing = *reason;
+        /* A neighbour that loaded a tensor for both of us was cancelled; we were not: try again. */
+        if (passing.code == ERR_CANCELLED)
+            passing.code = ERR_NETWORK;
+        code = tasks_fail(store, &slot->lease, &passing, &workers->options.policy, &state, &err);
         log_task(state == TASK_STATE_QUEUED ? "task will be tried again" : "task failed", LOG_LEVEL_WARNING,
                  task, seconds, bytes, reason);
     }
@@ -222,11 +226,12 @@ static void *keep_leases(void *context)
 
 static int start_threads(struct workers *workers, struct err *err)
 {
+    for (int i = 0; i < workers->options.count; i++)
+        workers->slots[i] = (struct slot){.workers = workers, .number = i};
     int code = pthread_create(&workers->keeper, NULL, keep_leases, workers);
     workers->is_keeper_started = code == 0;
     for (int i = 0; i < workers->options.count && !code; i++) {
         struct slot *slot = &workers->slots[i];
-        *slot = (struct slot){.workers = workers, .number = i};
         (void)pthread_mutex_lock(&workers->lock);
         code = pthread_create(&slot->thread, NULL, work, slot);
         slot->is_started = code == 0;
@@ -249,6 +254,7 @@ int workers_start(const struct workers_options *options, struct workers **ret_wo
     if (!workers)
         return err_set(err, ERR_NO_MEMORY, "workers: out of memory");
     workers->options = *options;
+    workers->options.shared.failures_max = options->policy.failures_max;
     (void)pthread_mutex_init(&workers->lock, NULL);
     (void)pthread_cond_init(&workers->ended, NULL);
     code = start_threads(workers, err);
