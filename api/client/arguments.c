@@ -1,0 +1,160 @@
+#include "api/client/arguments.h"
+
+#include <string.h>
+
+static const struct option {
+    const char *name;
+    const char *value;
+    int is_list;
+    const char *meaning;
+} options[CLIENT_OPTION_COUNT] = {
+#define X(symbol, name, value, is_list, meaning) {name, value, is_list, meaning},
+    CLIENT_OPTIONS(X)
+#undef X
+};
+
+#define COMMON                                                                                               \
+    (1u << CLIENT_OPTION_SERVER | 1u << CLIENT_OPTION_TOKEN_FILE | 1u << CLIENT_OPTION_JSON |                \
+     1u << CLIENT_OPTION_CSV | 1u << CLIENT_OPTION_HELP)
+
+static const struct client_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < client_command_count; i++) {
+        if (strcmp(client_commands[i].name, name) == 0)
+            return &client_commands[i];
+    }
+    return NULL;
+}
+
+static size_t count_words(const char *words)
+{
+    size_t count = words[0] != '\0';
+    for (; *words; words++)
+        count += *words == ' ';
+    return count;
+}
+
+/* Reads "--name", "--name=value" or "--name value" at argv[*at]. */
+static int take_option(int argc, char **argv, int *at, struct client_arguments *arguments, struct err *err)
+{
+    const char *text = argv[*at] + 2;
+    size_t length = strcspn(text, "=");
+    int found = 0;
+    while (found < CLIENT_OPTION_COUNT &&
+           (strlen(options[found].name) != length || memcmp(options[found].name, text, length) != 0))
+        found++;
+    if (found == CLIENT_OPTION_COUNT)
+        return err_set(err, ERR_INVALID, "there is no option %s", argv[*at]);
+    const struct option *option = &options[found];
+    const char *value = text[length] == '=' ? text + length + 1 : NULL;
+    if (!option->value && value)
+        return err_set(err, ERR_INVALID, "--%s takes no value", option->name);
+    if (option->value && !value) {
+        if (*at + 1 == argc)
+            return err_set(err, ERR_INVALID, "--%s needs a value: %s", option->name, option->value);
+        value = argv[++*at];
+    }
+    if (option->is_list) {
+        if (arguments->list_count == CLIENT_LIST_MAX)
+            return err_set(err, ERR_INVALID, "--%s is given more than %d times", option->name,
+                           CLIENT_LIST_MAX);
+        arguments->list[arguments->list_count].option = (enum client_option)found;
+        arguments->list[arguments->list_count++].value = value;
+    } else if (arguments->values[found] && option->value) {
+        return err_set(err, ERR_INVALID, "--%s is given twice", option->name);
+    }
+    arguments->values[found] = value ? value : "";
+    return 0;
+}
+
+/* Options may come before the command too, so they are matched with it at the end. */
+static int check(const struct client_arguments *arguments, struct err *err)
+{
+    const struct client_command *command = arguments->command;
+    if (arguments->values[CLIENT_OPTION_HELP])
+        return 0;
+    if (!command)
+        return err_set(err, ERR_INVALID, "a command is missing");
+    for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
+        if (arguments->values[i] && !((command->options | COMMON) & 1u << i))
+            return err_set(err, ERR_INVALID, "%s has no option --%s", command->name, options[i].name);
+    }
+    if (arguments->values[CLIENT_OPTION_JSON] && arguments->values[CLIENT_OPTION_CSV])
+        return err_set(err, ERR_INVALID, "--json and --csv exclude each other");
+    if (arguments->word_count < count_words(command->words))
+        return err_set(err, ERR_INVALID, "%s needs %s", command->name, command->words);
+    return 0;
+}
+
+int client_arguments_parse(int argc, char **argv, struct client_arguments *arguments, struct err *err)
+{
+    *arguments = (struct client_arguments){0};
+    int only_words = 0;
+    for (int at = 1; at < argc; at++) {
+        const char *word = argv[at];
+        if (!only_words && strcmp(word, "--") == 0) {
+            only_words = 1;
+        } else if (!only_words && strcmp(word, "-h") == 0) {
+            arguments->values[CLIENT_OPTION_HELP] = "";
+        } else if (!only_words && strncmp(word, "--", 2) == 0) {
+            int code = take_option(argc, argv, &at, arguments, err);
+            if (code)
+                return code;
+        } else if (!arguments->command) {
+            if (strcmp(word, "help") == 0) {
+                arguments->values[CLIENT_OPTION_HELP] = "";
+                continue;
+            }
+            arguments->command = find_command(word);
+            if (!arguments->command)
+                return err_set(err, ERR_INVALID, "there is no command \"%.60s\"", word);
+        } else {
+            if (arguments->word_count == count_words(arguments->command->words))
+                return err_set(err, ERR_INVALID, "%s: one argument too many: \"%.60s\"",
+                               arguments->command->name, word);
+            arguments->words[arguments->word_count++] = word;
+        }
+    }
+    return check(arguments, err);
+}
+
+static void print_options(unsigned wanted, FILE *stream)
+{
+    for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
+        char left[48];
+        if (!(wanted & 1u << i))
+            continue;
+        (void)snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].value ? " " : "",
+                       options[i].value ? options[i].value : "");
+        (void)fprintf(stream, "  %-22s %s\n", left, options[i].meaning);
+    }
+}
+
+void client_arguments_help(const struct client_command *command, FILE *stream)
+{
+    if (command) {
+        (void)fprintf(stream, "usage: bifurcate %s %s%s[options]\n\n%s.\n", command->name, command->words,
+                      command->words[0] ? " " : "", command->summary);
+        if (command->details[0])
+            (void)fprintf(stream, "\n%s\n", command->details);
+        (void)fputs("\noptions:\n", stream);
+        print_options(command->options | COMMON, stream);
+        return;
+    }
+    (void)fputs("usage: bifurcate COMMAND [arguments] [options]\n\n"
+                "Asks a running bifurcated how a model's weights moved while it was trained.\n\ncommands:\n",
+                stream);
+    for (size_t i = 0; i < client_command_count; i++) {
+        char left[48];
+        (void)snprintf(left, sizeof left, "%s %s", client_commands[i].name, client_commands[i].words);
+        (void)fprintf(stream, "  %-22s %s\n", left, client_commands[i].summary);
+    }
+    (void)fputs("\noptions of every command:\n", stream);
+    print_options(COMMON, stream);
+    (void)fputs("\nMODEL is owner/name on the hub or file:/path for a folder of checkpoints.\n"
+                "`bifurcate COMMAND --help` shows the options of a command.\n\n"
+                "exit status: 0 done; 1 the sweep ended with failures or was cancelled; 2 wrong usage;\n"
+                "  3 no daemon answers; 4 no such model, revision or sweep; 5 any other error;\n"
+                "  130 interrupted (a sweep that was followed goes on)\n",
+                stream);
+}

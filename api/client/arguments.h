@@ -1,0 +1,77 @@
+/*
+ * The command line of `bifurcate`: commands and options from one table each, which also make the help.
+ */
+#ifndef BIFURCATED_API_CLIENT_ARGUMENTS_H
+#define BIFURCATED_API_CLIENT_ARGUMENTS_H
+
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#define CLIENT_WORDS_MAX 2
+#define CLIENT_LIST_MAX 256
+
+/* symbol, name, what its value is called (NULL: a switch), whether it may be repeated, meaning */
+#define CLIENT_OPTIONS(X)                                                                                    \
+    X(SERVER, "server", "URL", 0,                                                                            \
+      "daemon to talk to (default: $BIFURCATE_SERVER, then http://127.0.0.1:7143)")                          \
+    X(TOKEN_FILE, "token-file", "FILE", 0, "file with the token for writes (default: $BIFURCATE_TOKEN)")     \
+    X(JSON, "json", NULL, 0, "print JSON as the daemon gave it")                                             \
+    X(CSV, "csv", NULL, 0, "print CSV")                                                                      \
+    X(HELP, "help", NULL, 0, "print this help")                                                              \
+    X(FOLLOW, "follow", NULL, 0, "stay until the sweep has ended and show its progress")                     \
+    X(FROM, "from", "STEP", 0, "first training step")                                                        \
+    X(TO, "to", "STEP", 0, "last training step")                                                             \
+    X(EVERY, "every", "N", 0, "only every N-th revision, and the last")                                      \
+    X(REVISION, "revision", "NAME", 1, "this revision only; may be repeated")                                \
+    X(TENSOR, "tensor", "NAME", 1, "this tensor instead of the unembedding")                                 \
+    X(METRIC, "metric", "NAME", 1, "statistics (the default) or perplexity; may be repeated")                \
+    X(REFERENCE, "reference", "NAME", 0, "revision that displacements start from (default: the first)")      \
+    X(DATASET, "dataset", "NAME", 0, "texts for perplexity: owner/name or file:/path")                       \
+    X(PRIORITY, "priority", "N", 0, "-100 to 100; higher sweeps go first")                                   \
+    X(KEY, "key", "TEXT", 0, "idempotency key: the same sweep is not started twice")                         \
+    X(FIELDS, "fields", "A,B,...", 0, "columns of the series, in this order")                                \
+    X(STEPLESS, "stepless", NULL, 0, "also main and other revisions without a step")                         \
+    X(MODEL, "model", "MODEL", 0, "of this model only")                                                      \
+    X(STATE, "state", "STATE", 0, "planning, running, done, failed or cancelled")
+
+enum client_option {
+#define X(symbol, name, value, is_list, meaning) CLIENT_OPTION_##symbol,
+    CLIENT_OPTIONS(X)
+#undef X
+        CLIENT_OPTION_COUNT
+};
+
+struct client_arguments {
+    const struct client_command *command; /* NULL: only help was asked for */
+    const char *words[CLIENT_WORDS_MAX];
+    size_t word_count;
+    const char *values[CLIENT_OPTION_COUNT]; /* "" for a switch; NULL: not given */
+    /* all values of options that may be repeated, in order */
+    struct {
+        enum client_option option;
+        const char *value;
+    } list[CLIENT_LIST_MAX];
+    size_t list_count;
+};
+
+struct client_command {
+    const char *name;
+    const char *words; /* "MODEL REVISION"; "" for none */
+    const char *summary;
+    const char *details; /* more lines for its help, or "" */
+    unsigned options;    /* bit set of enum client_option, besides those that all have */
+    int (*run)(const struct client_arguments *arguments);
+};
+
+extern const struct client_command client_commands[];
+extern const size_t client_command_count;
+
+/* Parses; ERR_INVALID with a sentence. The values point into argv. */
+int client_arguments_parse(int argc, char **argv, struct client_arguments *arguments, struct err *err);
+
+/* Prints the help of one command, or of the program for NULL. */
+void client_arguments_help(const struct client_command *command, FILE *stream);
+
+#endif

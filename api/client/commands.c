@@ -1,0 +1,115 @@
+#include "api/client/commands.h"
+
+#include <curl/curl.h>
+#include <signal.h>
+#include <string.h>
+
+#define BIT(symbol) (1u << CLIENT_OPTION_##symbol)
+
+const struct client_command client_commands[] = {
+    {"sweep", "MODEL", "Measure the revisions of a model",
+     "Starts a sweep and prints its number; with --follow, stays until it has ended.\n"
+     "Interrupting does not end the sweep: `bifurcate follow ID` shows it again,\n"
+     "`bifurcate cancel ID` ends it. What was measured before is not measured again.",
+     BIT(FOLLOW) | BIT(FROM) | BIT(TO) | BIT(EVERY) | BIT(REVISION) | BIT(TENSOR) | BIT(METRIC) |
+         BIT(REFERENCE) | BIT(DATASET) | BIT(PRIORITY) | BIT(KEY),
+     client_run_sweep},
+    {"series", "MODEL", "Print what is measured, a row per revision in step order",
+     "The table shows a choice of columns; --csv and --json give all, with every digit.",
+     BIT(FIELDS) | BIT(FROM) | BIT(TO) | BIT(TENSOR) | BIT(STEPLESS), client_run_series},
+    {"revision", "MODEL REVISION", "Print everything known of one revision", "", BIT(TENSOR) | BIT(FIELDS),
+     client_run_revision},
+    {"models", "", "List the models that the daemon knows", "", 0, client_run_models},
+    {"sweeps", "", "List sweeps, newest first", "", BIT(MODEL) | BIT(STATE), client_run_sweeps},
+    {"show", "ID", "Print a sweep: its progress and its errors", "", 0, client_run_show},
+    {"follow", "ID", "Show the progress of a sweep until it has ended", "", 0, client_run_follow},
+    {"cancel", "ID", "End a sweep; what it has measured stays", "", 0, client_run_cancel},
+    {"status", "", "Print the state of the daemon", "", 0, client_run_status},
+    {"devices", "", "List compute devices, and why one is absent", "", 0, client_run_devices},
+};
+const size_t client_command_count = sizeof client_commands / sizeof client_commands[0];
+
+int client_report(const struct err *err)
+{
+    if (err->code == ERR_CANCELLED && client_link_is_interrupted)
+        return CLIENT_EXIT_INTERRUPTED;
+    (void)fprintf(stderr, "bifurcate: %s\n", err->message);
+    switch (err->code) {
+    case ERR_NETWORK:
+        (void)fputs("Start the daemon with `bifurcated`, or name another one with --server URL or the "
+                    "variable BIFURCATE_SERVER.\n",
+                    stderr);
+        return CLIENT_EXIT_UNREACHABLE;
+    case ERR_UNAUTHORIZED:
+        (void)fputs("Name a file with the daemon's token with --token-file, or set BIFURCATE_TOKEN.\n",
+                    stderr);
+        return CLIENT_EXIT_ERROR;
+    case ERR_INVALID:
+        return CLIENT_EXIT_USAGE;
+    case ERR_NOT_FOUND:
+        return CLIENT_EXIT_NOT_FOUND;
+    default:
+        return CLIENT_EXIT_ERROR;
+    }
+}
+
+void client_print_json(const json_t *document)
+{
+    (void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    (void)fputc('\n', stdout);
+}
+
+int client_print_list(const struct client_arguments *arguments, const json_t *document, const char *key,
+                      const struct client_column *columns, size_t column_count)
+{
+    struct err err = ERR_INIT;
+    const json_t *array = json_object_get(document, key);
+    if (arguments->values[CLIENT_OPTION_JSON]) {
+        client_print_json(document);
+    } else if (arguments->values[CLIENT_OPTION_CSV]) {
+        client_table_print_csv(array, columns, column_count, stdout);
+    } else if (client_table_print(array, columns, column_count, stdout, &err)) {
+        return client_report(&err);
+    }
+    return CLIENT_EXIT_DONE;
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    client_link_is_interrupted = 1;
+}
+
+int client_main(int argc, char **argv)
+{
+    struct client_arguments arguments;
+    struct err err = ERR_INIT;
+    struct sigaction action = {.sa_handler = on_signal};
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        (void)puts("bifurcate " BIFURCATED_VERSION);
+        return CLIENT_EXIT_DONE;
+    }
+    if (client_arguments_parse(argc, argv, &arguments, &err)) {
+        (void)fprintf(stderr, "bifurcate: %s\n", err.message);
+        if (argc < 2)
+            client_arguments_help(NULL, stderr);
+        else
+            (void)fprintf(stderr, "Try `bifurcate %s%s--help`.\n",
+                          arguments.command ? arguments.command->name : "", arguments.command ? " " : "");
+        return CLIENT_EXIT_USAGE;
+    }
+    if (arguments.values[CLIENT_OPTION_HELP]) {
+        client_arguments_help(arguments.command, stdout);
+        return CLIENT_EXIT_DONE;
+    }
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    int status = arguments.command->run(&arguments);
+    curl_global_cleanup();
+    if (fflush(stdout) != 0 && status == CLIENT_EXIT_DONE) {
+        (void)fputs("bifurcate: writing the output failed\n", stderr);
+        status = CLIENT_EXIT_ERROR;
+    }
+    return status;
+}

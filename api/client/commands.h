@@ -1,0 +1,52 @@
+/*
+ * The commands of `bifurcate`. Each returns the exit status, which scripts may rely on.
+ */
+#ifndef BIFURCATED_API_CLIENT_COMMANDS_H
+#define BIFURCATED_API_CLIENT_COMMANDS_H
+
+#include "api/client/arguments.h"
+#include "api/client/link.h"
+#include "api/client/table.h"
+#include "daemon/base/err.h"
+
+enum client_exit {
+    CLIENT_EXIT_DONE = 0,
+    CLIENT_EXIT_FAILED = 1,      /* the sweep ended with failures or was cancelled */
+    CLIENT_EXIT_USAGE = 2,       /* wrong on the command line, or refused as such by the daemon */
+    CLIENT_EXIT_UNREACHABLE = 3, /* no daemon answers */
+    CLIENT_EXIT_NOT_FOUND = 4,   /* no such model, revision or sweep */
+    CLIENT_EXIT_ERROR = 5,       /* anything else */
+    CLIENT_EXIT_INTERRUPTED = 130
+};
+
+/* api/client/sweep.c */
+int client_run_sweep(const struct client_arguments *arguments);
+int client_run_follow(const struct client_arguments *arguments);
+int client_run_show(const struct client_arguments *arguments);
+int client_run_cancel(const struct client_arguments *arguments);
+
+/* api/client/series.c */
+int client_run_series(const struct client_arguments *arguments);
+int client_run_revision(const struct client_arguments *arguments);
+
+/* api/client/lists.c */
+int client_run_models(const struct client_arguments *arguments);
+int client_run_sweeps(const struct client_arguments *arguments);
+int client_run_devices(const struct client_arguments *arguments);
+int client_run_status(const struct client_arguments *arguments);
+
+/* Prints the error, with what to do about it, and returns the exit status for it. */
+int client_report(const struct err *err);
+
+/* Prints a member `key` of `document` that is a list: as the arguments want it (table, --json: the whole
+ * document, --csv). Returns the exit status. */
+int client_print_list(const struct client_arguments *arguments, const json_t *document, const char *key,
+                      const struct client_column *columns, size_t column_count);
+
+/* Prints a document as it is, for --json. */
+void client_print_json(const json_t *document);
+
+/* The whole program. */
+int client_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,165 @@
+#include "api/client/commands.h"
+
+#include "api/client/progress.h"
+#include "daemon/base/limits.h"
+
+#include <string.h>
+
+#define PAGES_MAX 10000
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* GET of all pages: the list `key` of the first one gets the rows of the others. */
+static int get_all(struct client_link *link, const char *target, const char *key, json_t **ret_document,
+                   struct err *err)
+{
+    json_t *document = NULL;
+    int code = client_link_get(link, target, &document, err);
+    for (int page = 0; !code && page < PAGES_MAX; page++) {
+        const char *cursor = json_string_value(json_object_get(document, "next_cursor"));
+        struct buf next;
+        json_t *more = NULL;
+        if (!cursor)
+            break;
+        buf_init(&next, 2 * LIMIT_URL_BYTES);
+        buf_appendf(&next, "%s%ccursor=%s", target, strchr(target, '?') ? '&' : '?', cursor);
+        code = buf_check(&next, "URL", err);
+        if (!code)
+            code = client_link_get(link, buf_text(&next), &more, err);
+        buf_free(&next);
+        if (code)
+            break;
+        (void)json_array_extend(json_object_get(document, key), json_object_get(more, key));
+        (void)json_object_set(document, "next_cursor", json_object_get(more, "next_cursor"));
+        json_decref(more);
+    }
+    if (code)
+        json_decref(document);
+    else
+        *ret_document = document;
+    return code;
+}
+
+static int list(const struct client_arguments *arguments, const char *target, const char *key,
+                const struct client_column *columns, size_t column_count)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    json_t *document = NULL;
+    int code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = get_all(link, target, key, &document, &err);
+    int status =
+        code ? client_report(&err) : client_print_list(arguments, document, key, columns, column_count);
+    json_decref(document);
+    client_link_close(link);
+    return status;
+}
+
+int client_run_models(const struct client_arguments *arguments)
+{
+    static const struct client_column columns[] = {
+        {"name", "MODEL"},
+        {"model_type", "TYPE"},
+        {"parameter_count", "PARAMETERS"},
+        {"revision_count", "REVISIONS"},
+        {"measured_count", "MEASURED"},
+        {"tensor", "TENSOR"},
+        {"updated_at", "CHANGED"},
+    };
+    return list(arguments, "/v1/models", "models", columns, COUNT(columns));
+}
+
+int client_run_devices(const struct client_arguments *arguments)
+{
+    static const struct client_column columns[] = {
+        {"name", "DEVICE"}, {"backend", "BACKEND"}, {"is_available", "AVAILABLE"}, {"reason", "REASON"}};
+    return list(arguments, "/v1/devices", "devices", columns, COUNT(columns));
+}
+
+int client_run_sweeps(const struct client_arguments *arguments)
+{
+    static const struct client_column columns[] = {
+        {"id", "SWEEP"},
+        {"model", "MODEL"},
+        {"state", "STATE"},
+        {"progress.done", "DONE"},
+        {"progress.failed", "FAILED"},
+        {"progress.revisions_total", "REVISIONS"},
+        {"progress.bytes_fetched", "BYTES"},
+        {"created_at", "CREATED"},
+    };
+    const char *model = arguments->values[CLIENT_OPTION_MODEL];
+    const char *state = arguments->values[CLIENT_OPTION_STATE];
+    struct err err = ERR_INIT;
+    struct buf target, name;
+    buf_init(&target, LIMIT_URL_BYTES);
+    buf_init(&name, LIMIT_MODEL_NAME_BYTES);
+    buf_append_text(&target, "/v1/sweeps?limit=1000");
+    int code = 0;
+    if (model) {
+        code = client_link_model_name(model, &name, &err);
+        buf_append_text(&target, "&model=");
+        client_link_encode(&target, buf_text(&name));
+    }
+    if (state) {
+        buf_append_text(&target, "&state=");
+        client_link_encode(&target, state);
+    }
+    if (!code)
+        code = buf_check(&target, "URL", &err);
+    int status =
+        code ? client_report(&err) : list(arguments, buf_text(&target), "sweeps", columns, COUNT(columns));
+    buf_free(&name);
+    buf_free(&target);
+    return status;
+}
+
+static void print_member(const json_t *document, const char *key, const char *title)
+{
+    char text[CLIENT_CELL_SIZE];
+    client_table_format(json_object_get(document, key), text);
+    (void)printf("%-12s %s\n", title, text);
+}
+
+static void print_status(const json_t *document)
+{
+    char size[32];
+    json_t *sweeps = json_object_get(document, "sweeps");
+    const json_t *tasks = json_object_get(document, "tasks");
+    const char *key;
+    json_t *value;
+    print_member(document, "version", "version");
+    print_member(document, "url", "listens at");
+    print_member(document, "started_at", "since");
+    client_progress_format_bytes((double)json_integer_value(json_object_get(document, "database_bytes")),
+                                 size, sizeof size);
+    (void)printf("%-12s %s\n%-12s", "database", size, "sweeps");
+    json_object_foreach(sweeps, key, value)(void)
+        printf(" %s %lld", key, (long long)json_integer_value(value));
+    (void)printf("\n%-12s queued %lld running %lld\n", "tasks",
+                 (long long)json_integer_value(json_object_get(tasks, "queued")),
+                 (long long)json_integer_value(json_object_get(tasks, "running")));
+    json_object_foreach(json_object_get(document, "daemon"), key, value)
+    {
+        if (!json_is_object(value) && !json_is_array(value))
+            print_member(json_object_get(document, "daemon"), key, key);
+    }
+}
+
+int client_run_status(const struct client_arguments *arguments)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    json_t *document = NULL;
+    int code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = client_link_get(link, "/v1/status", &document, &err);
+    if (!code && arguments->values[CLIENT_OPTION_JSON])
+        client_print_json(document);
+    else if (!code)
+        print_status(document);
+    json_decref(document);
+    client_link_close(link);
+    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+}

@@ -1,0 +1,122 @@
+#include "api/client/progress.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BAR_CELLS_MAX 30
+#define BAR_CELLS_MIN 6
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static double real_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+static int64_t integer_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+void client_progress_read(const json_t *sweep, struct client_progress *progress)
+{
+    const json_t *part = json_object_get(sweep, "progress");
+    *progress = (struct client_progress){
+        .model = text_of(sweep, "model"),
+        .state = text_of(sweep, "state"),
+        .id = integer_of(sweep, "id"),
+        .total = integer_of(part, "revisions_total"),
+        .done = integer_of(part, "done"),
+        .failed = integer_of(part, "failed"),
+        .cancelled = integer_of(part, "cancelled"),
+        .bytes_fetched = integer_of(part, "bytes_fetched"),
+        .bytes_expected = integer_of(part, "bytes_expected"),
+        .rate_bytes_per_s = real_of(part, "rate_bytes_per_s"),
+        .seconds_left = real_of(part, "seconds_left"),
+    };
+}
+
+int client_progress_is_over(const struct client_progress *progress)
+{
+    return strcmp(progress->state, "done") == 0 || strcmp(progress->state, "failed") == 0 ||
+           strcmp(progress->state, "cancelled") == 0;
+}
+
+void client_progress_format_bytes(double bytes, char *text, size_t size)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    size_t unit = 0;
+    while (bytes >= 999.5 && unit + 1 < sizeof units / sizeof units[0]) {
+        bytes /= 1000.0;
+        unit++;
+    }
+    (void)snprintf(text, size, "%.*f %s", unit > 0 && bytes < 99.95 ? 1 : 0, bytes, units[unit]);
+}
+
+void client_progress_format_time(double seconds, char *text, size_t size)
+{
+    if (!(seconds >= 0.0) || seconds > 1e9) {
+        (void)snprintf(text, size, "?");
+        return;
+    }
+    long long whole = llround(seconds);
+    if (whole < 60)
+        (void)snprintf(text, size, "%lld s", whole);
+    else if (whole < 3600)
+        (void)snprintf(text, size, "%lld:%02lld min", whole / 60, whole % 60);
+    else
+        (void)snprintf(text, size, "%lld:%02lld h", whole / 3600, whole / 60 % 60);
+}
+
+/* The words: "12/24 revisions, 1.2 of 3.4 MB, 850 kB/s, 12 s left, 1 failed". */
+static void format_words(const struct client_progress *progress, char *text, size_t size)
+{
+    char fetched[32], expected[32], rate[32], left[32];
+    int64_t ended = progress->done + progress->failed + progress->cancelled;
+    client_progress_format_bytes((double)progress->bytes_fetched, fetched, sizeof fetched);
+    client_progress_format_bytes((double)progress->bytes_expected, expected, sizeof expected);
+    int length = snprintf(text, size, "%" PRId64 "/%" PRId64 " revisions, %s of %s", ended, progress->total,
+                          fetched, expected);
+    if (!client_progress_is_over(progress) && isfinite(progress->rate_bytes_per_s)) {
+        client_progress_format_bytes(progress->rate_bytes_per_s, rate, sizeof rate);
+        length += snprintf(text + length, size - (size_t)length, ", %s/s", rate);
+    }
+    if (!client_progress_is_over(progress) && isfinite(progress->seconds_left)) {
+        client_progress_format_time(progress->seconds_left, left, sizeof left);
+        length += snprintf(text + length, size - (size_t)length, ", %s left", left);
+    }
+    if (progress->failed)
+        (void)snprintf(text + length, size - (size_t)length, ", %" PRId64 " failed", progress->failed);
+}
+
+void client_progress_format(const struct client_progress *progress, size_t width, int has_bar, char *text,
+                            size_t size)
+{
+    char words[256];
+    char bar[BAR_CELLS_MAX + 1] = "";
+    if (strcmp(progress->state, "planning") == 0)
+        (void)snprintf(words, sizeof words, "listing the revisions of %.128s", progress->model);
+    else
+        format_words(progress, words, sizeof words);
+    size_t room = width > strlen(words) + 3 ? width - strlen(words) - 3 : 0;
+    size_t cells = room < BAR_CELLS_MAX ? room : BAR_CELLS_MAX;
+    if (has_bar && cells >= BAR_CELLS_MIN && progress->total > 0) {
+        int64_t ended = progress->done + progress->failed + progress->cancelled;
+        size_t full = (size_t)((double)cells * (double)ended / (double)progress->total);
+        memset(bar, '.', cells);
+        memset(bar, '#', full < cells ? full : cells);
+        bar[cells] = '\0';
+        (void)snprintf(text, size, "[%s] %s", bar, words);
+    } else {
+        (void)snprintf(text, size, "%s", words);
+    }
+    if (width < size)
+        text[width] = '\0';
+}

@@ -1,0 +1,37 @@
+/*
+ * The progress of a sweep as a line for people.
+ */
+#ifndef BIFURCATED_API_CLIENT_PROGRESS_H
+#define BIFURCATED_API_CLIENT_PROGRESS_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct client_progress {
+    const char *model; /* borrowed from the JSON */
+    const char *state;
+    int64_t id;
+    int64_t total, done, failed, cancelled;
+    int64_t bytes_fetched, bytes_expected;
+    double rate_bytes_per_s; /* NaN: not known */
+    double seconds_left;     /* NaN: not known */
+};
+
+/* Reads a sweep as the daemon gives it; what is missing is 0, "" or NaN. */
+void client_progress_read(const json_t *sweep, struct client_progress *progress);
+
+/* Whether no more will come. */
+int client_progress_is_over(const struct client_progress *progress);
+
+/* "850 kB", "3.4 MB"; powers of 1000. */
+void client_progress_format_bytes(double bytes, char *text, size_t size);
+
+/* "12 s", "3:07 min", "2:05 h". */
+void client_progress_format_time(double seconds, char *text, size_t size);
+
+/* One line of at most `width` characters, with a bar where there is room for one, else the words alone. */
+void client_progress_format(const struct client_progress *progress, size_t width, int has_bar, char *text,
+                            size_t size);
+
+#endif

@@ -1,0 +1,181 @@
+#include "api/client/commands.h"
+
+#include "daemon/base/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What the table shows unless --fields says otherwise. */
+#define TABLE_FIELDS "revision,step,state,msd,lag1_msd,mean,variance,skewness,kurtosis,bimodality,dip"
+#define PAGE_LIMIT "10000"
+#define FIELDS_BYTES_MAX 8192
+
+static void append_parameter(struct buf *target, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buf_appendf(target, "%c%s=", strchr(buf_text(target), '?') ? '&' : '?', name);
+    for (; *value; value++) { /* commas stay readable */
+        char one[2] = {*value, '\0'};
+        if (*value == ',')
+            buf_append_char(target, ',');
+        else
+            client_link_encode(target, one);
+    }
+}
+
+static const char *last_tensor(const struct client_arguments *arguments)
+{
+    return arguments->values[CLIENT_OPTION_TENSOR];
+}
+
+static const char *fields_of(const struct client_arguments *arguments)
+{
+    const char *fields = arguments->values[CLIENT_OPTION_FIELDS];
+    int is_table = !arguments->values[CLIENT_OPTION_JSON] && !arguments->values[CLIENT_OPTION_CSV];
+    return fields ? fields : is_table ? TABLE_FIELDS : NULL;
+}
+
+static int make_target(const struct client_arguments *arguments, struct buf *target, struct err *err)
+{
+    int code = client_link_model(target, arguments->words[0], err);
+    if (code)
+        return code;
+    buf_append_text(target, "/revisions?limit=" PAGE_LIMIT);
+    append_parameter(target, "fields", fields_of(arguments));
+    append_parameter(target, "from", arguments->values[CLIENT_OPTION_FROM]);
+    append_parameter(target, "to", arguments->values[CLIENT_OPTION_TO]);
+    append_parameter(target, "tensor", last_tensor(arguments));
+    if (arguments->values[CLIENT_OPTION_STEPLESS])
+        append_parameter(target, "stepless", "true");
+    return buf_check(target, "URL", err);
+}
+
+/* GET of the page at `cursor`, the first one for NULL. */
+static int fetch_page(struct client_link *link, const char *target, const char *cursor, json_t **ret_page,
+                      struct err *err)
+{
+    struct buf url;
+    buf_init(&url, 2 * LIMIT_URL_BYTES);
+    buf_append_text(&url, target);
+    if (cursor)
+        append_parameter(&url, "cursor", cursor);
+    int code = buf_check(&url, "URL", err);
+    if (!code)
+        code = client_link_get(link, buf_text(&url), ret_page, err);
+    buf_free(&url);
+    return code;
+}
+
+/* Columns in the order of the rows' members. */
+static size_t columns_of(const json_t *array, char *fields, struct client_column *columns)
+{
+    size_t count = 0;
+    const char *key;
+    json_t *value;
+    if (fields[0]) {
+        for (char *name = fields; name && count < CLIENT_TABLE_COLUMNS_MAX;) {
+            char *comma = strchr(name, ',');
+            if (comma)
+                *comma++ = '\0';
+            columns[count++] = (struct client_column){name, NULL};
+            name = comma;
+        }
+        return count;
+    }
+    json_object_foreach(json_array_get(array, 0), key, value)
+    {
+        if (count < CLIENT_TABLE_COLUMNS_MAX)
+            columns[count++] = (struct client_column){key, NULL};
+    }
+    return count;
+}
+
+static int print_series(const struct client_arguments *arguments, const json_t *document)
+{
+    static struct client_column columns[CLIENT_TABLE_COLUMNS_MAX];
+    const json_t *rows = json_object_get(document, "revisions");
+    const char *wanted = fields_of(arguments);
+    char fields[FIELDS_BYTES_MAX];
+    (void)snprintf(fields, sizeof fields, "%s", wanted ? wanted : "");
+    size_t count = columns_of(rows, fields, columns);
+    int status = client_print_list(arguments, document, "revisions", columns, count);
+    if (status == CLIENT_EXIT_DONE && json_array_size(rows) == 0)
+        (void)fputs("no revisions yet; `bifurcate sweep` measures them\n", stderr);
+    return status;
+}
+
+int client_run_series(const struct client_arguments *arguments)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    struct buf target;
+    json_t *document = NULL;
+    buf_init(&target, 2 * LIMIT_URL_BYTES);
+    int code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = make_target(arguments, &target, &err);
+    if (!code)
+        code = fetch_page(link, buf_text(&target), NULL, &document, &err);
+    while (!code && json_is_string(json_object_get(document, "next_cursor"))) {
+        json_t *page = NULL;
+        code = fetch_page(link, buf_text(&target),
+                          json_string_value(json_object_get(document, "next_cursor")), &page, &err);
+        if (code)
+            break;
+        (void)json_array_extend(json_object_get(document, "revisions"), json_object_get(page, "revisions"));
+        (void)json_object_set(document, "next_cursor", json_object_get(page, "next_cursor"));
+        (void)json_object_set_new(
+            document, "count",
+            json_integer((json_int_t)json_array_size(json_object_get(document, "revisions"))));
+        json_decref(page);
+    }
+    int status = code ? client_report(&err) : print_series(arguments, document);
+    json_decref(document);
+    buf_free(&target);
+    client_link_close(link);
+    return status;
+}
+
+/* Two columns: the name of each member and its value, null left out. */
+static void print_revision(json_t *document)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(document, key, value)
+    {
+        char text[CLIENT_CELL_SIZE];
+        if (json_is_null(value))
+            continue;
+        client_table_format(value, text);
+        (void)printf("%-32s %s\n", key, text);
+    }
+}
+
+int client_run_revision(const struct client_arguments *arguments)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    struct buf target;
+    json_t *document = NULL;
+    buf_init(&target, 2 * LIMIT_URL_BYTES);
+    int code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = client_link_model(&target, arguments->words[0], &err);
+    buf_append_text(&target, "/revisions/");
+    client_link_encode(&target, code ? "" : arguments->words[1]);
+    append_parameter(&target, "fields", arguments->values[CLIENT_OPTION_FIELDS]);
+    append_parameter(&target, "tensor", last_tensor(arguments));
+    if (!code)
+        code = buf_check(&target, "URL", &err);
+    if (!code)
+        code = client_link_get(link, buf_text(&target), &document, &err);
+    if (!code && arguments->values[CLIENT_OPTION_JSON])
+        client_print_json(document);
+    else if (!code)
+        print_revision(document);
+    json_decref(document);
+    buf_free(&target);
+    client_link_close(link);
+    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+}

@@ -1,0 +1,315 @@
+#include "api/client/commands.h"
+
+#include "api/client/progress.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define LINE_SIZE 512
+#define WIDTH_STANDARD 80
+#define RETRIES_MAX 30
+#define RETRY_MS 1000
+
+/* What is on the screen of a sweep that is followed. */
+struct view {
+    int is_terminal;
+    size_t width;
+    char last[LINE_SIZE]; /* the line printed last */
+    json_t *sweep;        /* the newest state */
+    int has_begun;        /* an event came since the stream was opened */
+};
+
+static int parse_number(const char *name, const char *text, json_t *object, const char *key, struct err *err)
+{
+    char *end = NULL;
+    if (!text)
+        return 0;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno || end == text || *end)
+        return err_set(err, ERR_INVALID, "--%s %.60s: not an integer", name, text);
+    (void)json_object_set_new(object, key, json_integer(value));
+    return 0;
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    if (text)
+        (void)json_object_set_new(object, key, json_string(text));
+}
+
+static void set_list(json_t *object, const char *key, const struct client_arguments *arguments,
+                     enum client_option option)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < arguments->list_count; i++) {
+        if (arguments->list[i].option == option)
+            (void)json_array_append_new(list, json_string(arguments->list[i].value));
+    }
+    if (json_array_size(list))
+        (void)json_object_set(object, key, list);
+    json_decref(list);
+}
+
+/* The request as the daemon takes it (api/sweep_request.h); the caller frees *ret_text. */
+static int make_request(const struct client_arguments *arguments, char **ret_text, struct err *err)
+{
+    json_t *root = json_object();
+    json_t *revisions = json_object();
+    struct buf name;
+    buf_init(&name, LIMIT_MODEL_NAME_BYTES);
+    int code = client_link_model_name(arguments->words[0], &name, err);
+    set_text(root, "model", buf_text(&name));
+    set_text(root, "reference", arguments->values[CLIENT_OPTION_REFERENCE]);
+    set_text(root, "dataset", arguments->values[CLIENT_OPTION_DATASET]);
+    set_list(root, "tensors", arguments, CLIENT_OPTION_TENSOR);
+    set_list(root, "metrics", arguments, CLIENT_OPTION_METRIC);
+    set_list(revisions, "names", arguments, CLIENT_OPTION_REVISION);
+    if (!code)
+        code = parse_number("priority", arguments->values[CLIENT_OPTION_PRIORITY], root, "priority", err);
+    if (!code)
+        code = parse_number("from", arguments->values[CLIENT_OPTION_FROM], revisions, "from", err);
+    if (!code)
+        code = parse_number("to", arguments->values[CLIENT_OPTION_TO], revisions, "to", err);
+    if (!code)
+        code = parse_number("every", arguments->values[CLIENT_OPTION_EVERY], revisions, "every", err);
+    if (json_object_size(revisions))
+        (void)json_object_set(root, "revisions", revisions);
+    if (!code) {
+        *ret_text = json_dumps(root, JSON_COMPACT);
+        if (!*ret_text)
+            code = err_set(err, ERR_INVALID, "an argument is not UTF-8");
+    }
+    json_decref(revisions);
+    json_decref(root);
+    buf_free(&name);
+    return code;
+}
+
+static void show(struct view *view)
+{
+    struct client_progress progress;
+    char line[LINE_SIZE];
+    client_progress_read(view->sweep, &progress);
+    client_progress_format(&progress, view->width, view->is_terminal, line, sizeof line);
+    if (strcmp(line, view->last) == 0)
+        return;
+    if (view->is_terminal)
+        (void)fprintf(stderr, "\r%s\033[K", line);
+    else
+        (void)fprintf(stderr, "%s\n", line);
+    (void)fflush(stderr);
+    (void)snprintf(view->last, sizeof view->last, "%s", line);
+}
+
+static int take_event(void *context, const char *event, const char *data)
+{
+    struct view *view = context;
+    struct client_progress progress;
+    json_t *sweep = json_loads(data, 0, NULL);
+    (void)event;
+    if (!sweep)
+        return 0;
+    json_decref(view->sweep);
+    view->sweep = sweep;
+    view->has_begun = 1;
+    show(view);
+    client_progress_read(sweep, &progress);
+    return client_progress_is_over(&progress);
+}
+
+static void print_errors(const json_t *sweep)
+{
+    const json_t *error = json_object_get(sweep, "error");
+    const json_t *list = json_object_get(sweep, "errors");
+    struct client_progress progress;
+    char text[CLIENT_CELL_SIZE];
+    client_progress_read(sweep, &progress);
+    if (json_is_object(error))
+        (void)fprintf(stderr, "  %s: %s\n", json_string_value(json_object_get(error, "code")),
+                      json_string_value(json_object_get(error, "message")));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *row = json_array_get(list, i);
+        client_table_format(json_object_get(row, "revision"), text);
+        (void)fprintf(stderr, "  %s: %s\n", text, json_string_value(json_object_get(row, "message")));
+    }
+    if (progress.failed > (int64_t)json_array_size(list))
+        (void)fprintf(stderr, "  and %" PRId64 " more\n", progress.failed - (int64_t)json_array_size(list));
+}
+
+static void print_end(const json_t *sweep)
+{
+    struct client_progress progress;
+    char bytes[32];
+    client_progress_read(sweep, &progress);
+    client_progress_format_bytes((double)progress.bytes_fetched, bytes, sizeof bytes);
+    (void)fprintf(stderr,
+                  "sweep %" PRId64 " of %s: %s; %" PRId64 " of %" PRId64 " revisions measured, %s fetched\n",
+                  progress.id, progress.model, progress.state, progress.done, progress.total, bytes);
+    print_errors(sweep);
+    if (progress.done)
+        (void)fprintf(stderr, "See `bifurcate series %s`.\n", progress.model);
+}
+
+/* Follows until the end; a stream that breaks off is opened again for a while. */
+static int follow(struct client_link *link, const struct client_arguments *arguments, int64_t id)
+{
+    struct view view = {.is_terminal = isatty(STDERR_FILENO), .width = LINE_SIZE - 1};
+    struct winsize size;
+    struct err err = ERR_INIT;
+    char target[64];
+    int retries = 0;
+    int code;
+    if (view.is_terminal)
+        view.width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u
+                                                                                     : WIDTH_STANDARD - 1;
+    (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64 "/events", id);
+    for (;;) {
+        view.has_begun = 0;
+        code = client_link_follow(link, target, take_event, &view, &err);
+        if (view.has_begun)
+            retries = 0;
+        if (code != ERR_NETWORK || !view.sweep || client_link_is_interrupted || ++retries > RETRIES_MAX)
+            break;
+        clock_sleep_ms(RETRY_MS);
+    }
+    if (view.is_terminal && view.last[0])
+        (void)fputc('\n', stderr);
+    int status = CLIENT_EXIT_DONE;
+    if (client_link_is_interrupted) {
+        (void)fprintf(stderr,
+                      "The sweep goes on. `bifurcate follow %" PRId64 "` shows it again, `bifurcate cancel "
+                      "%" PRId64 "` ends it.\n",
+                      id, id);
+        status = CLIENT_EXIT_INTERRUPTED;
+    } else if (code) {
+        status = client_report(&err);
+    } else {
+        struct client_progress progress;
+        client_progress_read(view.sweep, &progress);
+        if (arguments->values[CLIENT_OPTION_JSON])
+            client_print_json(view.sweep);
+        print_end(view.sweep);
+        status = strcmp(progress.state, "done") == 0 ? CLIENT_EXIT_DONE : CLIENT_EXIT_FAILED;
+    }
+    json_decref(view.sweep);
+    return status;
+}
+
+int client_run_sweep(const struct client_arguments *arguments)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    struct buf answer;
+    char *request = NULL;
+    int64_t id = 0;
+    int status = CLIENT_EXIT_DONE;
+    buf_init(&answer, CLIENT_BODY_BYTES_MAX);
+    int code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = make_request(arguments, &request, &err);
+    if (!code)
+        code = client_link_request(link, "POST", "/v1/sweeps", request, arguments->values[CLIENT_OPTION_KEY],
+                                   &answer, &err);
+    if (!code) {
+        json_t *sweep = json_loadb(buf_text(&answer), answer.size, 0, NULL);
+        struct client_progress progress;
+        client_progress_read(sweep, &progress);
+        id = progress.id;
+        if (id == 0)
+            code = err_set(&err, ERR_FORMAT, "the answer of %s is no sweep", client_link_server(link));
+        else if (arguments->values[CLIENT_OPTION_FOLLOW])
+            (void)fprintf(stderr, "sweep %" PRId64 " of %s\n", id, progress.model);
+        else if (arguments->values[CLIENT_OPTION_JSON])
+            client_print_json(sweep);
+        else
+            (void)printf("sweep %" PRId64 " of %s: %s; `bifurcate follow %" PRId64 "` shows its progress\n",
+                         id, progress.model, progress.state, id);
+        json_decref(sweep);
+    }
+    if (code)
+        status = client_report(&err);
+    else if (arguments->values[CLIENT_OPTION_FOLLOW])
+        status = follow(link, arguments, id);
+    free(request);
+    buf_free(&answer);
+    client_link_close(link);
+    return status;
+}
+
+static int parse_id(const struct client_arguments *arguments, int64_t *ret_id, struct err *err)
+{
+    char *end = NULL;
+    errno = 0;
+    long long id = strtoll(arguments->words[0], &end, 10);
+    if (errno || *end || id < 1)
+        return err_set(err, ERR_INVALID, "%.60s: not the number of a sweep; `bifurcate sweeps` lists them",
+                       arguments->words[0]);
+    *ret_id = id;
+    return 0;
+}
+
+int client_run_follow(const struct client_arguments *arguments)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    int64_t id = 0;
+    int code = parse_id(arguments, &id, &err);
+    if (!code)
+        code = client_link_open(arguments, &link, &err);
+    int status = code ? client_report(&err) : follow(link, arguments, id);
+    client_link_close(link);
+    return status;
+}
+
+/* Prints the sweep that `method` on its resource answers with. */
+static int print_sweep(const struct client_arguments *arguments, const char *method)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    struct buf answer;
+    char target[64];
+    int64_t id = 0;
+    buf_init(&answer, CLIENT_BODY_BYTES_MAX);
+    int code = parse_id(arguments, &id, &err);
+    if (!code)
+        code = client_link_open(arguments, &link, &err);
+    (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64, id);
+    if (!code)
+        code = client_link_request(link, method, target, NULL, NULL, &answer, &err);
+    if (!code) {
+        json_t *sweep = json_loadb(buf_text(&answer), answer.size, 0, NULL);
+        struct client_progress progress;
+        char line[LINE_SIZE];
+        client_progress_read(sweep, &progress);
+        client_progress_format(&progress, LINE_SIZE - 1, 0, line, sizeof line);
+        if (arguments->values[CLIENT_OPTION_JSON])
+            client_print_json(sweep);
+        else
+            (void)printf("sweep %" PRId64 " of %s: %s; %s\n", progress.id, progress.model, progress.state,
+                         line);
+        (void)fflush(stdout);
+        if (!arguments->values[CLIENT_OPTION_JSON])
+            print_errors(sweep);
+        json_decref(sweep);
+    }
+    buf_free(&answer);
+    client_link_close(link);
+    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+}
+
+int client_run_show(const struct client_arguments *arguments)
+{
+    return print_sweep(arguments, "GET");
+}
+
+int client_run_cancel(const struct client_arguments *arguments)
+{
+    return print_sweep(arguments, "DELETE");
+}

@@ -1,0 +1,31 @@
+/*
+ * Rows of JSON objects as a table for people: columns as wide as they must be, numbers to the right.
+ */
+#ifndef BIFURCATED_API_CLIENT_TABLE_H
+#define BIFURCATED_API_CLIENT_TABLE_H
+
+#include "daemon/base/err.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#define CLIENT_TABLE_COLUMNS_MAX 256
+#define CLIENT_CELL_SIZE 128
+
+struct client_column {
+    const char *key;   /* "progress.done" reaches into a member */
+    const char *title; /* NULL: the key */
+};
+
+/* Prints the rows of `array`; a number of more than 6 digits is rounded, null is "-". ERR_NO_MEMORY. */
+int client_table_print(const json_t *array, const struct client_column *columns, size_t column_count,
+                       FILE *stream, struct err *err);
+
+/* The same rows as CSV, nothing rounded. */
+void client_table_print_csv(const json_t *array, const struct client_column *columns, size_t column_count,
+                            FILE *stream);
+
+/* One value as a cell; "-" for null. */
+void client_table_format(const json_t *value, char text[CLIENT_CELL_SIZE]);
+
+#endif
