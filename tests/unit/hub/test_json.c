@@ -38,17 +38,20 @@ static void refs(void **state)
 
 static void bad_refs(void **state)
 {
-    static const char *const texts[] = {
-        "",
-        "[]",
-        "{}",
-        "{\"branches\": {}}",
-        "{\"branches\": [1]}",
-        "{\"branches\": [{\"name\": \"x\"}]}",
-        "{\"branches\": [{\"name\": \"\", \"targetCommit\": \"" COMMIT "\"}]}",
-        "{\"branches\": [{\"name\": \"a\\nb\", \"targetCommit\": \"" COMMIT "\"}]}",
-        "{\"branches\": [{\"name\": \"a\", \"targetCommit\": \"0123456789ABCDEF0123456789abcdef01234567\"}]}",
-        "{\"branches\": []} x"};
+#define BRANCH(name, commit) "{\"branches\": [{\"name\": \"" name "\", \"targetCommit\": \"" commit "\"}]}"
+    static const char upper[] = BRANCH("a", "0123456789ABCDEF0123456789abcdef01234567");
+    static const char empty[] = BRANCH("", COMMIT);
+    static const char line[] = BRANCH("a\\nb", COMMIT);
+    static const char *const texts[] = {"",
+                                        "[]",
+                                        "{}",
+                                        "{\"branches\": {}}",
+                                        "{\"branches\": [1]}",
+                                        "{\"branches\": [{\"name\": \"x\"}]}",
+                                        "{\"branches\": []} x",
+                                        upper,
+                                        empty,
+                                        line};
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct repository_refs *list = NULL;
