@@ -29,6 +29,8 @@
     X(METRIC, "metric", "NAME", 1, "statistics (the default) or perplexity; may be repeated")                \
     X(REFERENCE, "reference", "NAME", 0, "revision that displacements start from (default: the first)")      \
     X(DATASET, "dataset", "NAME", 0, "texts for perplexity: owner/name or file:/path")                       \
+    X(MODE, "mode", "NAME", 0, "of perplexity: last_word (the default), tokens or text_mean")                \
+    X(LIMIT, "limit", "N", 0, "only the first N documents of the texts")                                     \
     X(PRIORITY, "priority", "N", 0, "-100 to 100; higher sweeps go first")                                   \
     X(KEY, "key", "TEXT", 0, "idempotency key: the same sweep is not started twice")                         \
     X(FIELDS, "fields", "A,B,...", 0, "columns of the series, in this order")                                \

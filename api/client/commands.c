@@ -12,7 +12,7 @@ const struct client_command client_commands[] = {
      "Interrupting does not end the sweep: `bifurcate follow ID` shows it again,\n"
      "`bifurcate cancel ID` ends it. What was measured before is not measured again.",
      BIT(FOLLOW) | BIT(FROM) | BIT(TO) | BIT(EVERY) | BIT(REVISION) | BIT(TENSOR) | BIT(METRIC) |
-         BIT(REFERENCE) | BIT(DATASET) | BIT(PRIORITY) | BIT(KEY),
+         BIT(REFERENCE) | BIT(DATASET) | BIT(MODE) | BIT(LIMIT) | BIT(PRIORITY) | BIT(KEY),
      client_run_sweep},
     {"series", "MODEL", "Print what is measured, a row per revision in step order",
      "The table shows a choice of columns; --csv and --json give all, with every digit.",

@@ -68,11 +68,14 @@ static int make_request(const struct client_arguments *arguments, char **ret_tex
     set_text(root, "model", buf_text(&name));
     set_text(root, "reference", arguments->values[CLIENT_OPTION_REFERENCE]);
     set_text(root, "dataset", arguments->values[CLIENT_OPTION_DATASET]);
+    set_text(root, "mode", arguments->values[CLIENT_OPTION_MODE]);
     set_list(root, "tensors", arguments, CLIENT_OPTION_TENSOR);
     set_list(root, "metrics", arguments, CLIENT_OPTION_METRIC);
     set_list(revisions, "names", arguments, CLIENT_OPTION_REVISION);
     if (!code)
         code = parse_number("priority", arguments->values[CLIENT_OPTION_PRIORITY], root, "priority", err);
+    if (!code)
+        code = parse_number("limit", arguments->values[CLIENT_OPTION_LIMIT], root, "limit", err);
     if (!code)
         code = parse_number("from", arguments->values[CLIENT_OPTION_FROM], revisions, "from", err);
     if (!code)

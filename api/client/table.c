@@ -93,6 +93,19 @@ int client_table_print(const json_t *array, const struct client_column *columns,
     return 0;
 }
 
+/* The fewest digits that read back as the same number. */
+static void print_csv_real(double value, FILE *stream)
+{
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof text, "%.*g", digits, value);
+        double back = strtod(text, NULL);
+        if (memcmp(&back, &value, sizeof value) == 0)
+            break;
+    }
+    (void)fputs(text, stream);
+}
+
 static void print_csv_text(const char *text, FILE *stream)
 {
     if (!strpbrk(text, "\",\r\n")) {
@@ -124,7 +137,7 @@ void client_table_print_csv(const json_t *array, const struct client_column *col
             else if (json_is_integer(value))
                 (void)fprintf(stream, "%lld", (long long)json_integer_value(value));
             else if (json_is_real(value))
-                (void)fprintf(stream, "%.17g", json_real_value(value));
+                print_csv_real(json_real_value(value), stream);
             else if (json_is_boolean(value))
                 (void)fputs(json_is_true(value) ? "true" : "false", stream);
         }
