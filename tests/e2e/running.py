@@ -170,7 +170,7 @@ class Daemon:
 
     def client(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """Runs `bifurcate` against this daemon."""
-        env = self.env | {"BIFURCATE_URL": self.url}
+        env = self.env | {"BIFURCATE_SERVER": self.url}
         command = [str(self._programs["bifurcate"]), *arguments]
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_s)
 
