@@ -1,5 +1,6 @@
 #include "api/cache.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,7 @@ static void drop_oldest(struct api_cache *cache)
 {
     struct entry *entry = cache->oldest;
     struct entry **slot = find(cache, entry->key, entry->hash);
+    assert(*slot == entry);
     *slot = entry->next_in_bucket;
     unlink_use(cache, entry);
     cache->counts.bytes -= entry->bytes;

@@ -15,7 +15,7 @@ int api_number_format(double value, char text[API_NUMBER_SIZE])
     for (int digits = 15; digits <= 17; digits++) {
         length = snprintf(text, API_NUMBER_SIZE, "%.*g", digits, value);
         double back = strtod(text, NULL);
-        if (memcmp(&back, &value, sizeof value) == 0)
+        if (back == value)
             break;
     }
     /* A real stays recognisable as one. */

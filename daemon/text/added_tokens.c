@@ -3,6 +3,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/text/unicode.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,7 @@ static uint32_t add_node(struct added_tokens_set *set, unsigned char byte)
         set->nodes = nodes;
         set->node_capacity = capacity;
     }
+    assert(set->nodes);
     set->nodes[set->node_count] = (struct added_tokens_node){.byte = byte};
     return (uint32_t)set->node_count++;
 }

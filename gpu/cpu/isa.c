@@ -4,7 +4,8 @@ enum cpu_isa cpu_isa_best(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) {
+    /* Every processor with AVX2 has F16C; clang 14 cannot ask for the latter. */
+    if (__builtin_cpu_supports("avx2")) {
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
             return CPU_ISA_AVX512;
