@@ -1,23 +1,32 @@
 #include "gpu/cpu/gemm.h"
 
+#include "gpu/cpu/gemm_amx.h"
+
 #include <cblas.h>
 
-void gemm_start(void)
+enum gemm_engine gemm_start(enum cpu_isa isa)
 {
     openblas_set_num_threads(1);
+    return isa == CPU_ISA_AVX512 && gemm_amx_start() ? GEMM_ENGINE_AMX : GEMM_ENGINE_BLAS;
 }
 
-uint64_t gemm_matrix_bytes(enum tensor_dtype dtype, uint64_t rows, uint64_t columns)
+uint64_t gemm_matrix_bytes(enum gemm_engine engine, enum tensor_dtype dtype, uint64_t rows, uint64_t columns)
 {
-    (void)dtype;
+    if (engine == GEMM_ENGINE_AMX)
+        return gemm_amx_bytes(dtype, rows, columns);
     return (rows * columns * sizeof(float) + 63) / 64 * 64;
 }
 
-void gemm_matrix_init(struct gemm_matrix *matrix, enum tensor_dtype dtype, size_t rows, size_t columns,
-                      void *memory)
+size_t gemm_workspace_bytes(enum gemm_engine engine)
 {
-    (void)dtype;
-    *matrix = (struct gemm_matrix){.rows = rows, .columns = columns, .data = memory};
+    return engine == GEMM_ENGINE_AMX ? gemm_amx_workspace_bytes() : 0;
+}
+
+void gemm_matrix_init(struct gemm_matrix *matrix, enum gemm_engine engine, enum tensor_dtype dtype,
+                      size_t rows, size_t columns, void *memory)
+{
+    *matrix = (struct gemm_matrix){
+        .engine = engine, .dtype = dtype, .rows = rows, .columns = columns, .data = memory};
 }
 
 /* The stored row that becomes `row`. */
@@ -30,21 +39,54 @@ static size_t source_row(const struct gemm_rows *order, size_t row)
     return (head * 3 + part) * order->head_size + element;
 }
 
+static void fill_tiles(struct gemm_matrix *matrix, const struct score_kernels *kernels,
+                       const struct tensor_view *view, const struct gemm_rows *order, size_t begin,
+                       size_t end)
+{
+    size_t element_bytes = tensor_dtype_bits(view->dtype) / 8, columns = matrix->columns;
+    /* Rows past the last one are filled with zeros. */
+    size_t stop = end < matrix->rows ? end : (end + GEMM_ROWS_STEP - 1) / GEMM_ROWS_STEP * GEMM_ROWS_STEP;
+    for (size_t row = begin; row < stop; row += GEMM_AMX_TILE_ROWS) {
+        for (size_t column = 0; column < columns; column += GEMM_AMX_TILE_COLUMNS) {
+            float tile[GEMM_AMX_TILE_ROWS][GEMM_AMX_TILE_COLUMNS] = {{0}};
+            size_t left = columns - column,
+                   width = left < GEMM_AMX_TILE_COLUMNS ? left : GEMM_AMX_TILE_COLUMNS;
+            for (size_t i = 0; i < GEMM_AMX_TILE_ROWS && row + i < end; i++)
+                kernels->convert(view->dtype,
+                                 (const unsigned char *)view->data +
+                                     (source_row(order, row + i) * columns + column) * element_bytes,
+                                 width, tile[i]);
+            gemm_amx_fill(matrix, row, column, tile);
+        }
+    }
+}
+
 void gemm_matrix_fill(struct gemm_matrix *matrix, const struct score_kernels *kernels,
                       const struct tensor_view *view, const struct gemm_rows *order, size_t begin, size_t end)
 {
     size_t row_bytes = matrix->columns * (tensor_dtype_bits(view->dtype) / 8);
+    if (matrix->engine == GEMM_ENGINE_AMX) {
+        fill_tiles(matrix, kernels, view, order, begin, end);
+        return;
+    }
     for (size_t row = begin; row < end; row++)
         kernels->convert(view->dtype, (const unsigned char *)view->data + source_row(order, row) * row_bytes,
-                         matrix->columns, matrix->data + row * matrix->columns);
+                         matrix->columns, (float *)matrix->data + row * matrix->columns);
 }
 
 void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
-                   size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum)
+                   size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
+                   void *workspace)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)row_count, (int)(end - begin),
-                (int)matrix->columns, 1.0F, a, (int)a_stride, matrix->data + begin * matrix->columns,
-                (int)matrix->columns, is_sum ? 1.0F : 0.0F, out, (int)out_stride);
+    if (row_count == 0 || begin == end)
+        return;
+    if (matrix->engine == GEMM_ENGINE_AMX)
+        gemm_amx_multiply(matrix, begin, end, a, a_stride, row_count, out, out_stride, is_sum, workspace);
+    else
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)row_count, (int)(end - begin),
+                    (int)matrix->columns, 1.0F, a, (int)a_stride,
+                    (const float *)matrix->data + begin * matrix->columns, (int)matrix->columns,
+                    is_sum ? 1.0F : 0.0F, out, (int)out_stride);
 }
 
 void gemm_transposed(const float *a, size_t a_stride, const float *b, size_t b_stride, size_t rows,

@@ -1,9 +1,16 @@
 /*
  * Products with the matrices of a model: C = A B^T, where B is a weight matrix as stored, [rows, columns]
- * with one row per output, and A holds a row per token.
+ * with one row per output, and A holds a row of float32 per token.
  *
  * A weight matrix is prepared once from the stored dtype and then multiplied with many As, by one thread
- * each.
+ * each. Two engines:
+ *   BLAS  weights as float32, products by sgemm
+ *   AMX   matrix units of 16-bit floats, without giving up float32: a float32 is the exact sum of three
+ *         bfloat16, a float16 of two, so a product is the sum of five exact partial products (three for
+ *         bfloat16 weights, six for float32), added up in float32. What is left out is below 2^-24 of the
+ *         product of the magnitudes, as in any float32 product. (Split products: Henry, Tang, Heinecke,
+ *         "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations",
+ * 2019.) An infinity in a matrix comes out as NaN.
  */
 #ifndef BIFURCATED_GPU_CPU_GEMM_H
 #define BIFURCATED_GPU_CPU_GEMM_H
@@ -14,38 +21,49 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Row `row` of a prepared matrix is row gemm_rows_source() of the stored one. */
+enum gemm_engine { GEMM_ENGINE_BLAS, GEMM_ENGINE_AMX };
+
+#define GEMM_ROWS_STEP 32U /* borders of row ranges are multiples of this, or the last row */
+
+/* Which stored row becomes a row of the prepared matrix. */
 struct gemm_rows {
     size_t head_count, head_size; /* fused q, k, v per head become q | k | v; 0 heads: rows as stored */
 };
 
 struct gemm_matrix {
+    enum gemm_engine engine;
+    enum tensor_dtype dtype; /* as stored */
     size_t rows, columns;
-    float *data; /* [rows, columns] */
+    void *data;
 };
 
-/* Once per process and before any other call: products are made by the calling thread alone. */
-void gemm_start(void);
+/* Prepares the process (products by BLAS are made by the calling thread alone) and says which engine works
+ * best here: AMX where the processor has it, the system lends it and `isa` allows AVX-512. */
+enum gemm_engine gemm_start(enum cpu_isa isa);
 
 /* Bytes of a prepared matrix, a multiple of 64. */
-uint64_t gemm_matrix_bytes(enum tensor_dtype dtype, uint64_t rows, uint64_t columns);
+uint64_t gemm_matrix_bytes(enum gemm_engine engine, enum tensor_dtype dtype, uint64_t rows, uint64_t columns);
 
-/* Lays out a matrix of a stored one in `memory` (gemm_matrix_bytes, 64-byte aligned, borrowed). */
-void gemm_matrix_init(struct gemm_matrix *matrix, enum tensor_dtype dtype, size_t rows, size_t columns,
-                      void *memory);
+/* Bytes of the workspace of one thread. */
+size_t gemm_workspace_bytes(enum gemm_engine engine);
 
-/* Fills rows [begin, end) of the prepared matrix from stored rows; `stored` is row 0 of the stored matrix.
- * Disjoint ranges may be filled by several threads. */
+/* Lays out a matrix in `memory` (gemm_matrix_bytes, 64-byte aligned, borrowed). */
+void gemm_matrix_init(struct gemm_matrix *matrix, enum gemm_engine engine, enum tensor_dtype dtype,
+                      size_t rows, size_t columns, void *memory);
+
+/* Fills rows [begin, end) of the prepared matrix from the stored one, whose row 0 is at `view`. Disjoint
+ * ranges may be filled by several threads. */
 void gemm_matrix_fill(struct gemm_matrix *matrix, const struct score_kernels *kernels,
                       const struct tensor_view *view, const struct gemm_rows *order, size_t begin,
                       size_t end);
 
 /* out[i, j] (+)= sum_k a[i, k] b[begin + j, k] for j < end - begin; adds to `out` if is_sum, else overwrites.
- */
+ * `workspace` is the thread's, 64-byte aligned. */
 void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
-                   size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum);
+                   size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
+                   void *workspace);
 
-/* The plain products of attention. out = a b^T; a [rows, depth], b [columns, depth]. */
+/* The plain products of attention, by BLAS. out = a b^T; a [rows, depth], b [columns, depth]. */
 void gemm_transposed(const float *a, size_t a_stride, const float *b, size_t b_stride, size_t rows,
                      size_t columns, size_t depth, float *out, size_t out_stride);
 /* out = a b; a [rows, depth], b [depth, columns]. */

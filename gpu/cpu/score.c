@@ -141,14 +141,16 @@ static void run_free(struct run *run)
 /* Bytes beside the model's own. */
 static uint64_t run_bytes(const struct run *run)
 {
-    const struct score_config *config = &run->model->config;
+    const struct cpu_score_model *model = run->model;
+    const struct score_config *config = &model->config;
     const struct score_plan *plan = run->plan;
     uint64_t d = config->hidden_size;
-    uint64_t bytes = (uint64_t)run->scratch_count *
-                     score_scratch_bytes(config, plan->batch_inputs_max, plan->document_inputs_max);
+    uint64_t bytes =
+        (uint64_t)run->scratch_count *
+        score_scratch_bytes(config, model->engine, plan->batch_inputs_max, plan->document_inputs_max);
     bytes += plan->wave_targets_max * (d * sizeof(float) + sizeof(uint32_t));
     bytes += (uint64_t)plan->document_inputs_max * config->rotary_dimensions * sizeof(float);
-    if (!run->model->is_resident)
+    if (!model->is_resident)
         bytes += plan->wave_inputs_max * d * sizeof(float) + plan->batch_count * sizeof(size_t);
     return bytes;
 }
@@ -258,8 +260,11 @@ int cpu_score_load(struct cpu_threads *threads, enum cpu_isa isa, const struct s
     struct cpu_score_model *model = calloc(1, sizeof(*model));
     if (!model)
         return err_set(err, ERR_NO_MEMORY, "no memory for a model");
-    gemm_start();
-    int code = score_model_init(model, threads, score_kernels_of(isa), source, err);
+    enum gemm_engine engine = gemm_start(isa);
+    /* Queries, keys and values are multiplied apart in the last layer: they must begin at a border. */
+    if (source->config.hidden_size % GEMM_ROWS_STEP)
+        engine = GEMM_ENGINE_BLAS;
+    int code = score_model_init(model, threads, score_kernels_of(isa), engine, source, err);
     if (code) {
         free(model);
         return code;

@@ -42,7 +42,7 @@ static struct gemm_matrix vocabulary_block(const struct cpu_score_model *model, 
     struct tensor_view view = *all;
     const struct gemm_rows as_stored = {0, 0};
     view.data = (const unsigned char *)all->data + begin * d * (tensor_dtype_bits(all->dtype) / 8);
-    gemm_matrix_init(&block, view.dtype, end - begin, d, scratch->vocabulary);
+    gemm_matrix_init(&block, model->engine, view.dtype, end - begin, d, scratch->vocabulary);
     gemm_matrix_fill(&block, model->kernels, &view, &as_stored, 0, end - begin);
     *ret_first = 0;
     return block;
@@ -59,7 +59,8 @@ void score_head_run(const struct cpu_score_model *model, struct score_scratch *s
         size_t first, left = vocabulary - begin,
                       count = left < SCORE_HEAD_COLUMNS ? left : SCORE_HEAD_COLUMNS;
         struct gemm_matrix block = vocabulary_block(model, scratch, begin, begin + count, &first);
-        gemm_multiply(&block, first, first + count, hidden, d, row_count, scratch->logits, count, 0);
+        gemm_multiply(&block, first, first + count, hidden, d, row_count, scratch->logits, count, 0,
+                      scratch->workspace);
         for (size_t i = 0; i < row_count; i++)
             update(&rows[i], model->kernels, scratch->logits + i * count, begin, count, targets[i]);
     }

@@ -9,13 +9,15 @@ static uint64_t wide_floats(const struct score_config *config)
     return qkv > config->intermediate_size ? qkv : config->intermediate_size;
 }
 
-uint64_t score_scratch_bytes(const struct score_config *config, size_t batch_inputs, size_t document_inputs)
+uint64_t score_scratch_bytes(const struct score_config *config, enum gemm_engine engine, size_t batch_inputs,
+                             size_t document_inputs)
 {
     uint64_t floats = (uint64_t)batch_inputs * (3 * config->hidden_size + wide_floats(config)) +
                       attention_scratch_floats(document_inputs) +
                       (uint64_t)SCORE_HEAD_ROWS * SCORE_HEAD_COLUMNS;
     uint64_t bytes = floats * sizeof(float) + (uint64_t)batch_inputs * 5 * sizeof(uint32_t);
-    return bytes + gemm_matrix_bytes(TENSOR_DTYPE_F32, SCORE_HEAD_COLUMNS, config->hidden_size);
+    return bytes + gemm_workspace_bytes(engine) +
+           gemm_matrix_bytes(engine, TENSOR_DTYPE_F32, SCORE_HEAD_COLUMNS, config->hidden_size);
 }
 
 static void *take(unsigned char **memory, uint64_t bytes)
@@ -31,7 +33,9 @@ int score_scratch_init(struct score_scratch *scratch, const struct cpu_score_mod
     const struct score_config *config = &model->config;
     struct score_scratch made = {.memory = NULL};
     uint64_t inputs = plan->batch_inputs_max, d = config->hidden_size;
-    uint64_t bytes = score_scratch_bytes(config, plan->batch_inputs_max, plan->document_inputs_max) + 16 * 64;
+    uint64_t bytes =
+        score_scratch_bytes(config, model->engine, plan->batch_inputs_max, plan->document_inputs_max) +
+        16 * 64;
     unsigned char *memory = made.memory = aligned_alloc(64, (size_t)((bytes + 63) / 64 * 64));
     if (!made.memory)
         return err_set(err, ERR_NO_MEMORY, "no memory for %.1f MiB to score with",
@@ -42,7 +46,9 @@ int score_scratch_init(struct score_scratch *scratch, const struct cpu_score_mod
     made.wide = take(&memory, inputs * wide_floats(config) * sizeof(float));
     made.attention = take(&memory, attention_scratch_floats(plan->document_inputs_max) * sizeof(float));
     made.logits = take(&memory, (uint64_t)SCORE_HEAD_ROWS * SCORE_HEAD_COLUMNS * sizeof(float));
-    made.vocabulary = take(&memory, gemm_matrix_bytes(TENSOR_DTYPE_F32, SCORE_HEAD_COLUMNS, d));
+    made.vocabulary =
+        take(&memory, gemm_matrix_bytes(model->engine, TENSOR_DTYPE_F32, SCORE_HEAD_COLUMNS, d));
+    made.workspace = take(&memory, gemm_workspace_bytes(model->engine));
     made.packed.ids = take(&memory, inputs * sizeof(uint32_t));
     made.packed.positions = take(&memory, inputs * sizeof(uint32_t));
     made.packed.offsets = take(&memory, (plan->batch_documents_max + 1) * sizeof(uint32_t));
@@ -102,7 +108,7 @@ static void attend_all(const struct cpu_score_model *model, const struct attenti
 {
     size_t d = (size_t)model->config.hidden_size, inputs = batch->input_count;
     gemm_multiply(&layer->matrices[SCORE_MATRIX_QKV], 0, 3 * d, scratch->normed, d, inputs, scratch->wide,
-                  3 * d, 0);
+                  3 * d, 0, scratch->workspace);
     bias_and_rotate(model, rotary, layer->qkv_bias, scratch->packed.positions, NULL, inputs, 3, 2,
                     scratch->wide);
     for (size_t i = 0; i < batch->document_count; i++) {
@@ -134,12 +140,13 @@ static void attend_targets(const struct cpu_score_model *model, const struct att
     const struct score_packed *packed = &scratch->packed;
     const struct gemm_matrix *qkv = &layer->matrices[SCORE_MATRIX_QKV];
     float *queries = scratch->normed;
-    gemm_multiply(qkv, d, 3 * d, scratch->normed, d, batch->input_count, scratch->wide, 2 * d, 0);
+    gemm_multiply(qkv, d, 3 * d, scratch->normed, d, batch->input_count, scratch->wide, 2 * d, 0,
+                  scratch->workspace);
     bias_and_rotate(model, rotary, layer->qkv_bias + d, packed->positions, NULL, batch->input_count, 2, 1,
                     scratch->wide);
     for (size_t i = 0; i < batch->target_count; i++)
         memcpy(scratch->attended + i * d, scratch->normed + packed->target_rows[i] * d, d * sizeof(float));
-    gemm_multiply(qkv, 0, d, scratch->attended, d, batch->target_count, queries, d, 0);
+    gemm_multiply(qkv, 0, d, scratch->attended, d, batch->target_count, queries, d, 0, scratch->workspace);
     bias_and_rotate(model, rotary, layer->qkv_bias, packed->positions, packed->target_rows,
                     batch->target_count, 1, 1, queries);
     for (size_t i = 0; i < batch->document_count; i++) {
@@ -184,16 +191,17 @@ void score_layer_run(const struct cpu_score_model *model, const struct attention
     if (config->has_parallel_residual)
         norm_rows(model, hidden, rows, layer->mlp_norm_weight, layer->mlp_norm_bias, scratch->normed);
     gemm_multiply(&layer->matrices[SCORE_MATRIX_ATTENTION_OUT], 0, d, scratch->attended, d, rows, hidden, d,
-                  1);
+                  1, scratch->workspace);
     for (size_t i = 0; i < rows; i++)
         kernels->add(hidden + i * d, layer->attention_out_bias, d);
     if (!config->has_parallel_residual)
         norm_rows(model, hidden, rows, layer->mlp_norm_weight, layer->mlp_norm_bias, scratch->normed);
     gemm_multiply(&layer->matrices[SCORE_MATRIX_MLP_UP], 0, wide, scratch->normed, d, rows, scratch->wide,
-                  wide, 0);
+                  wide, 0, scratch->workspace);
     for (size_t i = 0; i < rows; i++)
         kernels->activate(config->activation, scratch->wide + i * wide, layer->mlp_up_bias, wide);
-    gemm_multiply(&layer->matrices[SCORE_MATRIX_MLP_DOWN], 0, d, scratch->wide, wide, rows, hidden, d, 1);
+    gemm_multiply(&layer->matrices[SCORE_MATRIX_MLP_DOWN], 0, d, scratch->wide, wide, rows, hidden, d, 1,
+                  scratch->workspace);
     for (size_t i = 0; i < rows; i++)
         kernels->add(hidden + i * d, layer->mlp_down_bias, d);
     if (index + 1 == config->layer_count)

@@ -9,13 +9,14 @@
 /* What one thread needs beside the model. */
 struct score_scratch {
     struct score_packed packed;
-    float *hidden;     /* [inputs, d] the residual stream, where the caller does not keep it */
-    float *normed;     /* [inputs, d] */
-    float *attended;   /* [inputs, d] */
-    float *wide;       /* [inputs, max(3 d, intermediate)] */
-    float *attention;  /* attention_scratch_floats */
-    float *logits;     /* [SCORE_HEAD_ROWS, SCORE_HEAD_COLUMNS] */
-    float *vocabulary; /* streamed: prepared rows of the unembedding */
+    float *hidden;    /* [inputs, d] the residual stream, where the caller does not keep it */
+    float *normed;    /* [inputs, d] */
+    float *attended;  /* [inputs, d] */
+    float *wide;      /* [inputs, max(3 d, intermediate)] */
+    float *attention; /* attention_scratch_floats */
+    float *logits;    /* [SCORE_HEAD_ROWS, SCORE_HEAD_COLUMNS] */
+    void *vocabulary; /* streamed: prepared rows of the unembedding */
+    void *workspace;  /* of products */
     void *memory;
 };
 

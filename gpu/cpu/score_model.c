@@ -16,14 +16,12 @@ static const enum score_role matrix_roles[SCORE_MATRIX_COUNT] = {
 };
 
 /* Bytes of the prepared matrices of one layer. */
-static uint64_t layer_bytes(const struct score_config *config, const struct tensor_view *views,
-                            enum tensor_dtype dtype)
+static uint64_t layer_bytes(enum gemm_engine engine, const struct tensor_view *views)
 {
     uint64_t bytes = 0;
     for (int i = 0; i < SCORE_MATRIX_COUNT; i++) {
-        struct tensor_shape shape;
-        score_tensor_shape(config, matrix_roles[i], &shape);
-        bytes += gemm_matrix_bytes(views ? views[matrix_roles[i]].dtype : dtype, shape.dim[0], shape.dim[1]);
+        const struct tensor_view *view = &views[matrix_roles[i]];
+        bytes += gemm_matrix_bytes(engine, view->dtype, view->shape.dim[0], view->shape.dim[1]);
     }
     return bytes;
 }
@@ -37,18 +35,6 @@ static uint64_t layer_vector_floats(const struct score_config *config)
 static uint64_t vector_bytes(const struct score_config *config)
 {
     return (config->layer_count * layer_vector_floats(config) + 2 * config->hidden_size) * sizeof(float);
-}
-
-void score_memory_of(const struct score_config *config, enum tensor_dtype dtype, int thread_count,
-                     size_t document_inputs, struct score_memory *ret_memory)
-{
-    struct score_memory memory;
-    size_t inputs = document_inputs > SCORE_BATCH_INPUTS ? document_inputs : SCORE_BATCH_INPUTS;
-    memory.streamed_bytes = layer_bytes(config, NULL, dtype) + vector_bytes(config);
-    memory.resident_bytes = config->layer_count * layer_bytes(config, NULL, dtype) + vector_bytes(config) +
-                            gemm_matrix_bytes(dtype, config->vocabulary_rows, config->hidden_size);
-    memory.scratch_bytes = (uint64_t)thread_count * score_scratch_bytes(config, inputs, document_inputs);
-    *ret_memory = memory;
 }
 
 static void convert_vector(const struct score_kernels *kernels, const struct tensor_view *view, float *out)
@@ -156,13 +142,14 @@ static void lay_out_matrices(struct cpu_score_model *model)
         for (int j = 0; j < SCORE_MATRIX_COUNT; j++) {
             const struct tensor_view *view = &model->views.layers[i][matrix_roles[j]];
             size_t rows = (size_t)view->shape.dim[0], columns = (size_t)view->shape.dim[1];
-            gemm_matrix_init(&model->layers[i].matrices[j], view->dtype, rows, columns, memory);
-            memory += gemm_matrix_bytes(view->dtype, rows, columns);
+            gemm_matrix_init(&model->layers[i].matrices[j], model->engine, view->dtype, rows, columns,
+                             memory);
+            memory += gemm_matrix_bytes(model->engine, view->dtype, rows, columns);
         }
     }
     if (model->is_resident) {
         const struct tensor_view *view = &model->views.model[SCORE_ROLE_UNEMBEDDING];
-        gemm_matrix_init(&model->unembedding, view->dtype, (size_t)view->shape.dim[0],
+        gemm_matrix_init(&model->unembedding, model->engine, view->dtype, (size_t)view->shape.dim[0],
                          (size_t)view->shape.dim[1], memory);
     }
 }
@@ -182,15 +169,15 @@ static int choose_residence(struct cpu_score_model *model, uint64_t *ret_matrix_
     const struct score_config *config = &model->config;
     uint64_t resident = 0, streamed = 0, vectors = vector_bytes(config);
     /* What one document of the longest kind needs to be scored at all. */
-    uint64_t scratch =
-        score_scratch_bytes(config, (size_t)config->max_positions, (size_t)config->max_positions);
+    uint64_t scratch = score_scratch_bytes(config, model->engine, (size_t)config->max_positions,
+                                           (size_t)config->max_positions);
     for (uint64_t i = 0; i < config->layer_count; i++) {
-        uint64_t bytes = layer_bytes(config, model->views.layers[i], TENSOR_DTYPE_F32);
+        uint64_t bytes = layer_bytes(model->engine, model->views.layers[i]);
         resident += bytes;
         streamed = bytes > streamed ? bytes : streamed;
     }
-    resident += gemm_matrix_bytes(model->views.model[SCORE_ROLE_UNEMBEDDING].dtype, config->vocabulary_rows,
-                                  config->hidden_size);
+    resident += gemm_matrix_bytes(model->engine, model->views.model[SCORE_ROLE_UNEMBEDDING].dtype,
+                                  config->vocabulary_rows, config->hidden_size);
     uint64_t budget = model->budget_bytes ? model->budget_bytes : UINT64_MAX;
     model->is_resident = resident + vectors + scratch <= budget;
     if (!model->is_resident && streamed + vectors + scratch > budget)
@@ -206,11 +193,12 @@ static int choose_residence(struct cpu_score_model *model, uint64_t *ret_matrix_
 }
 
 int score_model_init(struct cpu_score_model *model, struct cpu_threads *threads,
-                     const struct score_kernels *kernels, const struct score_model_source *source,
-                     struct err *err)
+                     const struct score_kernels *kernels, enum gemm_engine engine,
+                     const struct score_model_source *source, struct err *err)
 {
     struct cpu_score_model made = {.threads = threads,
                                    .kernels = kernels,
+                                   .engine = engine,
                                    .config = source->config,
                                    .cancel = source->cancel,
                                    .budget_bytes = source->memory_budget_bytes};

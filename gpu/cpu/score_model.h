@@ -39,6 +39,7 @@ struct cpu_score_model {
     struct cpu_threads *threads; /* borrowed */
     const struct score_kernels *kernels;
     struct score_config config;
+    enum gemm_engine engine;
     enum score_qkv_order qkv_order;
     size_t head_size;
     const atomic_bool *cancel;
@@ -53,23 +54,13 @@ struct cpu_score_model {
     uint64_t memory_bytes; /* of the two */
 };
 
-/* What a model needs, in bytes, before it is loaded. */
-struct score_memory {
-    uint64_t resident_bytes; /* prepared weights, all of them */
-    uint64_t streamed_bytes; /* prepared weights, one layer */
-    uint64_t scratch_bytes;  /* of all threads, for documents of at most `document_inputs` */
-};
-
-/* States the need of a model whose matrices are of `dtype`. */
-void score_memory_of(const struct score_config *config, enum tensor_dtype dtype, int thread_count,
-                     size_t document_inputs, struct score_memory *ret_memory);
-
 /* Scratch memory of one thread: batches of at most `batch_inputs`, documents of at most `document_inputs`. */
-uint64_t score_scratch_bytes(const struct score_config *config, size_t batch_inputs, size_t document_inputs);
+uint64_t score_scratch_bytes(const struct score_config *config, enum gemm_engine engine, size_t batch_inputs,
+                             size_t document_inputs);
 
 int score_model_init(struct cpu_score_model *model, struct cpu_threads *threads,
-                     const struct score_kernels *kernels, const struct score_model_source *source,
-                     struct err *err);
+                     const struct score_kernels *kernels, enum gemm_engine engine,
+                     const struct score_model_source *source, struct err *err);
 void score_model_done(struct cpu_score_model *model);
 
 /* Streamed models: prepares the matrices of a layer, with all threads. */
