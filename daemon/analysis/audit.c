@@ -1,0 +1,225 @@
+#include "daemon/analysis/audit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct audit_options audit_options_default(void)
+{
+    return (struct audit_options){.jump = 0.7, .lag_ratio = 4, .grid_share = 0.5};
+}
+
+struct builder {
+    struct audit audit;
+    size_t capacity;
+};
+
+static int add(struct builder *builder, struct audit_finding finding, struct err *err)
+{
+    struct audit *audit = &builder->audit;
+    if (audit->finding_count == builder->capacity) {
+        size_t capacity = builder->capacity ? 2 * builder->capacity : 64;
+        struct audit_finding *findings = realloc(audit->findings, capacity * sizeof(*findings));
+        if (!findings)
+            return err_set(err, ERR_NO_MEMORY, "no memory for %zu findings", capacity);
+        audit->findings = findings;
+        builder->capacity = capacity;
+    }
+    audit->findings[audit->finding_count++] = finding;
+    return 0;
+}
+
+struct content {
+    uint64_t content;
+    size_t index;
+};
+
+static int content_compare(const void *a, const void *b)
+{
+    const struct content *x = a, *y = b;
+    if (x->content != y->content)
+        return x->content < y->content ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* One group of equal revisions: a run without a gap stood still, the others are duplicates. */
+static int add_group(struct builder *builder, const struct audit_point *points, const struct content *group,
+                     size_t count, struct err *err)
+{
+    int is_run = group[count - 1].index - group[0].index + 1 == count;
+    int code = 0;
+    for (size_t i = 1; i < count && !code; i++)
+        code = add(builder,
+                   (struct audit_finding){.kind = is_run ? AUDIT_KIND_UNCHANGED : AUDIT_KIND_DUPLICATE,
+                                          .index = group[i].index,
+                                          .other = group[0].index,
+                                          .step = points[group[i].index].step,
+                                          .evidence = (double)count},
+                   err);
+    return code;
+}
+
+static int find_duplicates(struct builder *builder, const struct audit_point *points, size_t count,
+                           struct err *err)
+{
+    struct content *contents = calloc(count + 1, sizeof(*contents));
+    size_t known = 0;
+    int code = 0;
+    if (!contents)
+        return err_set(err, ERR_NO_MEMORY, "no memory for an audit");
+    for (size_t i = 0; i < count; i++) {
+        if (points[i].content)
+            contents[known++] = (struct content){points[i].content, i};
+    }
+    qsort(contents, known, sizeof(*contents), content_compare);
+    for (size_t begin = 0, end; begin < known && !code; begin = end) {
+        for (end = begin + 1; end < known && contents[end].content == contents[begin].content; end++)
+            ;
+        builder->audit.distinct++;
+        code = add_group(builder, points, &contents[begin], end - begin, err);
+    }
+    free(contents);
+    return code;
+}
+
+static double lag_rate(const struct audit_point *points, size_t i)
+{
+    return points[i].lag1_msd / (points[i].step - points[i - 1].step);
+}
+
+/* How far ln MSD of a revision is off the line between its neighbours, if the way there and back is long; 0
+ * if not. */
+static double out_of_line(const struct audit_point *points, size_t count, size_t i,
+                          const struct audit_options *options)
+{
+    const struct audit_point *before = &points[i - 1], *here = &points[i], *after = &points[i + 1];
+    if (!(before->msd > 0) || !(here->msd > 0) || !(after->msd > 0))
+        return 0;
+    double share = log((1 + here->step) / (1 + before->step)) / log((1 + after->step) / (1 + before->step));
+    double expected = log(before->msd) + share * log(after->msd / before->msd);
+    double off = log(here->msd) - expected;
+    double around = i >= 2 ? lag_rate(points, i - 1) : (double)NAN;
+    if (i + 2 < count)
+        around = isnan(around) ? lag_rate(points, i + 2) : fmax(around, lag_rate(points, i + 2));
+    int is_long = lag_rate(points, i) > options->lag_ratio * around &&
+                  lag_rate(points, i + 1) > options->lag_ratio * around;
+    return fabs(off) > options->jump && is_long ? off : 0;
+}
+
+static int find_out_of_line(struct builder *builder, const struct audit_point *points, size_t count,
+                            const struct audit_options *options, struct err *err)
+{
+    int code = 0;
+    for (size_t i = 1; i + 1 < count && !code; i++) {
+        double off = out_of_line(points, count, i, options);
+        if (off != 0)
+            code = add(builder,
+                       (struct audit_finding){.kind = AUDIT_KIND_OUT_OF_LINE,
+                                              .index = i,
+                                              .other = i,
+                                              .step = points[i].step,
+                                              .evidence = off},
+                       err);
+    }
+    return code;
+}
+
+/* The most frequent gap between steps, if the steps that are multiples of it make up enough of those from the
+ * first such multiple on; NaN otherwise. */
+static double find_grid(const struct audit_point *points, size_t count, double share)
+{
+    double best = (double)NAN;
+    size_t best_count = 1;
+    for (size_t i = 1; i < count; i++) {
+        double gap = points[i].step - points[i - 1].step;
+        size_t same = 0;
+        if (gap == best)
+            continue;
+        for (size_t k = 1; k < count && k < i + 2000; k++)
+            same += points[k].step - points[k - 1].step == gap;
+        if (same > best_count) {
+            best_count = same;
+            best = gap;
+        }
+        if (i > 4000)
+            break;
+    }
+    size_t inside = 0, regular = 0;
+    for (size_t i = 1; i < count && !isnan(best); i++) {
+        double gap = points[i].step - points[i - 1].step;
+        inside += points[i].step > best;
+        regular += points[i].step > best && fmod(gap, best) == 0;
+    }
+    return inside && (double)regular >= share * (double)inside ? best : (double)NAN;
+}
+
+static int find_missing(struct builder *builder, const struct audit_point *points, size_t count, double grid,
+                        struct err *err)
+{
+    size_t missing = 0;
+    int code = 0;
+    for (size_t i = 1; i < count && !isnan(grid); i++) {
+        double from = points[i - 1].step;
+        double next = from < grid ? grid : (floor(from / grid) + 1) * grid;
+        for (; next < points[i].step && !code; next += grid) {
+            if (++missing > AUDIT_MISSING_MAX)
+                return 0;
+            code =
+                add(builder,
+                    (struct audit_finding){
+                        .kind = AUDIT_KIND_MISSING, .index = i, .other = i, .step = next, .evidence = grid},
+                    err);
+        }
+    }
+    return code;
+}
+
+static int finding_compare(const void *a, const void *b)
+{
+    const struct audit_finding *x = a, *y = b;
+    if (x->step != y->step)
+        return x->step < y->step ? -1 : 1;
+    return (x->kind > y->kind) - (x->kind < y->kind);
+}
+
+int audit_revisions(const struct audit_point *points, size_t count, const struct audit_options *options,
+                    struct audit *ret_audit, struct err *err)
+{
+    struct builder builder = {.audit = {.grid = (double)NAN}};
+    if (count > AUDIT_POINTS_MAX)
+        return err_set(err, ERR_LIMIT, "an audit of more than %d revisions", AUDIT_POINTS_MAX);
+    for (size_t i = 1; i < count; i++) {
+        if (!(points[i].step > points[i - 1].step))
+            return err_set(err, ERR_INVALID, "the steps of an audit must ascend");
+    }
+    int code = find_duplicates(&builder, points, count, err);
+    if (!code)
+        code = find_out_of_line(&builder, points, count, options, err);
+    if (!code) {
+        builder.audit.grid = find_grid(points, count, options->grid_share);
+        code = find_missing(&builder, points, count, builder.audit.grid, err);
+    }
+    if (code) {
+        audit_free(&builder.audit);
+        return code;
+    }
+    if (builder.audit.finding_count)
+        qsort(builder.audit.findings, builder.audit.finding_count, sizeof(struct audit_finding),
+              finding_compare);
+    *ret_audit = builder.audit;
+    return 0;
+}
+
+void audit_free(struct audit *audit)
+{
+    if (!audit)
+        return;
+    free(audit->findings);
+    memset(audit, 0, sizeof(*audit));
+}
+
+const char *audit_kind_name(enum audit_kind kind)
+{
+    static const char *const names[] = {"duplicate", "unchanged", "out_of_line", "missing"};
+    return (unsigned)kind < 4 ? names[kind] : "unknown";
+}

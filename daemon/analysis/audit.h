@@ -1,0 +1,67 @@
+/*
+ * An audit of a training run's revisions: which of them cannot be what their names say.
+ */
+#ifndef BIFURCATED_ANALYSIS_AUDIT_H
+#define BIFURCATED_ANALYSIS_AUDIT_H
+
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define AUDIT_DEFINITION 1
+#define AUDIT_POINTS_MAX 100000
+#define AUDIT_MISSING_MAX 10000
+
+struct audit_point {
+    double step;
+    uint64_t content; /* equal numbers: equal bytes (of the tensor, or of the file); 0: not known */
+    double msd;       /* against the first revision; NaN if not known, as the next */
+    double lag1_msd;  /* against the previous one */
+};
+
+enum audit_kind {
+    AUDIT_KIND_DUPLICATE,   /* equal bytes under different steps */
+    AUDIT_KIND_UNCHANGED,   /* equal to the revision before it: no update yet (warm-up from 0), or training
+                               stood still */
+    AUDIT_KIND_OUT_OF_LINE, /* displacement jumps here and returns */
+    AUDIT_KIND_MISSING      /* a step of the grid has no revision */
+};
+
+struct audit_finding {
+    enum audit_kind kind;
+    size_t index;    /* the revision; of MISSING: the one after the gap */
+    size_t other;    /* of DUPLICATE and UNCHANGED: the earliest equal one; otherwise as index */
+    double step;     /* of the revision, or the missing step */
+    double evidence; /* DUPLICATE, UNCHANGED: revisions that share the content; OUT_OF_LINE: ln(MSD here / MSD
+                        between the neighbours), by how much it is off; MISSING: the grid's distance */
+};
+
+struct audit_options {
+    double jump; /* 0.7: a revision is out of line if ln MSD is off by more than this from the line through
+                    its neighbours ... */
+    double lag_ratio;  /* 4: ... and lag-1 displacement per step, to it and from it, is more than this times
+                          that of  the neighbouring gaps */
+    double grid_share; /* 0.5: the grid's distance is the most frequent one, if that share of the gaps above
+                          has it or a multiple of it */
+};
+
+struct audit {
+    size_t finding_count;
+    struct audit_finding *findings; /* by step */
+    double grid;                    /* distance of the regular part of the steps; NaN if there is none */
+    size_t distinct;                /* different contents among those that are known */
+};
+
+struct audit_options audit_options_default(void);
+
+/* Audits points in ascending order of step. The caller frees with audit_free. ERR_INVALID, ERR_LIMIT,
+ * ERR_NO_MEMORY. */
+int audit_revisions(const struct audit_point *points, size_t count, const struct audit_options *options,
+                    struct audit *ret_audit, struct err *err);
+void audit_free(struct audit *audit);
+
+/* "duplicate", "unchanged", "out_of_line", "missing". */
+const char *audit_kind_name(enum audit_kind kind);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * A power law through models of different size: onset step = prefactor * parameters^exponent.
+ */
+#ifndef BIFURCATED_ANALYSIS_SCALING_H
+#define BIFURCATED_ANALYSIS_SCALING_H
+
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+
+#define SCALING_DEFINITION 1
+#define SCALING_POINTS_MIN 3
+
+struct scaling_point {
+    double parameters; /* of the model */
+    double value;      /* onset step */
+};
+
+struct scaling {
+    size_t count;
+    double exponent, exponent_low, exponent_high; /* with its 95 % confidence interval (Student's t) */
+    double exponent_error;                        /* standard error */
+    double prefactor;
+    double r_squared; /* of ln value; NaN if all values are equal */
+};
+
+/* Least squares of ln value over ln parameters. Points that are not positive are left out. ERR_UNSUPPORTED
+ * under three usable points or when all have the same size: no law can be read from that. */
+int scaling_fit(const struct scaling_point *points, size_t count, struct scaling *ret_scaling,
+                struct err *err);
+
+/* The value that Student's t with `degrees` >= 1 degrees of freedom exceeds in size with probability 0.05;
+ * error under 2e-3. */
+double scaling_t_95(size_t degrees);
+
+#endif
