@@ -1,4 +1,5 @@
 /* Models and revisions: what the hub lists is taken over, and what was before is kept. */
+#include "daemon/base/buf.h"
 #include "tests/unit/store/fixture.h"
 
 struct list {
@@ -46,24 +47,24 @@ static void test_models(void **state)
 
 static int collect_name(void *context, const struct model_row *row)
 {
-    char *names = context;
-    (void)strncat(names, row->name, 63);
-    (void)strncat(names, ";", 2);
-    return 0;
+    struct buf *names = context;
+    return buf_appendf(names, "%s;", row->name);
 }
 
 static void test_models_list(void **state)
 {
     struct fixture *fixture = *state;
     int64_t id = 0;
-    char names[256] = "";
+    struct buf names;
+    buf_init(&names, 256);
     OK(models_ensure(fixture->store, "b/b", MODEL_KIND_HUB, &id, &err));
     OK(models_ensure(fixture->store, "a/a", MODEL_KIND_HUB, &id, &err));
-    OK(models_list(fixture->store, "", 2, collect_name, names, &err));
-    assert_string_equal(names, "a/a;b/b;");
-    names[0] = 0;
-    OK(models_list(fixture->store, "b/b", 2, collect_name, names, &err));
-    assert_string_equal(names, "garden/neox-tiny;");
+    OK(models_list(fixture->store, "", 2, collect_name, &names, &err));
+    assert_string_equal(buf_text(&names), "a/a;b/b;");
+    buf_clear(&names);
+    OK(models_list(fixture->store, "b/b", 2, collect_name, &names, &err));
+    assert_string_equal(buf_text(&names), "garden/neox-tiny;");
+    buf_free(&names);
 }
 
 /* An unchanged description is no change; a changed one is. */

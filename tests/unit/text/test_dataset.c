@@ -281,7 +281,7 @@ static void long_files_cross_blocks(void **state)
     for (int i = 1; i <= 5000; i++) {
         assert_int_equal(dataset_next(dataset, &text, &size, &err), 0);
         assert_non_null(text);
-        assert_int_equal(atol(text), i);
+        assert_int_equal(strtol(text, NULL, 10), i);
         assert_int_equal(dataset_line(dataset), i);
     }
     for (int again = 0; again < 2; again++) {
