@@ -93,6 +93,16 @@ void client_append_resolve(const struct hub_repository *repository, const char *
 int request_get_json(struct hub_repository *repository, const char *url, struct buf *body, char **ret_next,
                      struct err *err);
 
+/* ERR_INVALID unless this is a commit. */
+int client_check_commit(const char *commit, struct err *err);
+
+/* Verbs of a repository on the hub; see repository.h. */
+int listing_info(struct repository *repository, struct repository_info *info, struct err *err);
+int listing_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err);
+int listing_resolve(struct repository *repository, const char *revision, char *commit, struct err *err);
+int listing_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,
+                 struct err *err);
+
 /* Says that `what` is not in the cache and that the hub may not be asked. */
 int client_refuse_offline(const struct hub_repository *repository, const char *what, struct err *err);
 

@@ -6,6 +6,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/hub/ledger.h"
+#include "daemon/hub/remote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WINDOW_BYTES (32 * MIB)
+#define BUFFER_BYTES (1 * MIB)
+#define SMALL_BYTES (32 * KIB)
 #define LOCK_POLL_MS 50
 
 struct download {
@@ -27,7 +29,7 @@ struct download {
     int fd;
     uint64_t done; /* bytes of the file that are written and digested */
     struct digest *digest;
-    unsigned char *window;
+    unsigned char *buffer;
 };
 
 static int explain_disk(const struct download *download, int errno_value, struct err *err)
@@ -43,19 +45,23 @@ static int explain_disk(const struct download *download, int errno_value, struct
     return code;
 }
 
-static int write_window(struct download *download, size_t size, struct err *err)
+/* Writes, digests, and lets the disk start at once, so that the sync at the end finds little left to do. */
+static int take_piece(void *context, const unsigned char *data, size_t size, struct err *err)
 {
+    struct download *download = context;
     size_t written = 0;
     while (written < size) {
-        ssize_t count = pwrite(download->fd, download->window + written, size - written,
-                               (off_t)(download->done + written));
+        ssize_t count =
+            pwrite(download->fd, data + written, size - written, (off_t)(download->done + written));
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
             return explain_disk(download, errno, err);
         written += (size_t)count;
     }
-    return 0;
+    (void)sync_file_range(download->fd, (off_t)download->done, (off_t)size, SYNC_FILE_RANGE_WRITE);
+    download->done += size;
+    return digest_update(download->digest, data, size, err);
 }
 
 static int start_digest(struct download *download, struct err *err)
@@ -79,12 +85,12 @@ static int resume(struct download *download, struct err *err)
         return ftruncate(download->fd, 0) == 0 ? 0 : explain_disk(download, errno, err);
     }
     while (!code && download->done < (uint64_t)status.st_size) {
-        ssize_t count = pread(download->fd, download->window, WINDOW_BYTES, (off_t)download->done);
+        ssize_t count = pread(download->fd, download->buffer, BUFFER_BYTES, (off_t)download->done);
         if (count < 0 && errno == EINTR)
             continue;
         if (count <= 0)
             break; /* what cannot be read is fetched again */
-        code = digest_update(download->digest, download->window, (size_t)count, err);
+        code = digest_update(download->digest, download->buffer, (size_t)count, err);
         download->done += (uint64_t)count;
     }
     return code;
@@ -94,20 +100,14 @@ static int fetch_rest(struct download *download, struct err *err)
 {
     uint64_t size_bytes = download->source->size_bytes;
     if (fallocate(download->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size_bytes) != 0 && errno == ENOSPC)
-        return explain_disk(download, ENOSPC, err); /* known before a byte was fetched */
-    while (download->done < size_bytes) {
-        uint64_t left = size_bytes - download->done;
-        size_t size = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
-        int code = source_read(download->source, download->done, download->window, size, err);
-        if (!code)
-            code = write_window(download, size, err);
-        if (!code)
-            code = digest_update(download->digest, download->window, size, err);
-        if (code)
-            return code;
-        download->done += size;
+        return explain_disk(download, ENOSPC, err);         /* known before a byte was fetched */
+    if (download->done == 0 && size_bytes <= SMALL_BYTES) { /* perhaps in memory already */
+        int code = source_read(download->source, 0, download->buffer, (size_t)size_bytes, err);
+        return code ? code : take_piece(download, download->buffer, (size_t)size_bytes, err);
     }
-    return 0;
+    if (download->done == size_bytes)
+        return 0;
+    return remote_read_stream(download->source, download->done, take_piece, download, err);
 }
 
 static int verify(struct download *download, struct err *err)
@@ -169,8 +169,8 @@ static int fill_blob(struct download *download, struct err *err)
     struct cache *cache = &download->repository->cache;
     char *partial = cache_partial_path(cache, download->id);
     int code = 0;
-    download->window = malloc(WINDOW_BYTES);
-    if (!partial || !download->window) {
+    download->buffer = malloc(BUFFER_BYTES);
+    if (!partial || !download->buffer) {
         code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", download->path);
         goto out;
     }
@@ -192,7 +192,7 @@ out:
         (void)close(download->fd);
     download->fd = -1;
     digest_free(download->digest);
-    free(download->window);
+    free(download->buffer);
     free(partial);
     return code;
 }

@@ -5,7 +5,6 @@
 #include "daemon/base/limits.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/folder.h"
-#include "daemon/hub/hub_json.h"
 #include "daemon/hub/url.h"
 
 #include <ctype.h>
@@ -97,204 +96,11 @@ static struct hub_repository *cast(struct repository *repository)
     return (struct hub_repository *)repository;
 }
 
-static int check_commit(const char *commit, struct err *err)
-{
-    if (digest_is_hex(commit, REPOSITORY_COMMIT_SIZE - 1))
-        return 0;
-    return err_set(err, ERR_INVALID, "%.60s: a commit has 40 hexadecimal digits; resolve the revision first",
-                   commit);
-}
-
 static int check_file(const char *commit, const char *path, struct err *err)
 {
-    int code = check_commit(commit, err);
+    int code = client_check_commit(commit, err);
     if (!code && !file_is_safe_relative(path))
         code = err_set(err, ERR_INVALID, "%.100s: not a path inside of the repository", path);
-    return code;
-}
-
-static int get_info(struct hub_repository *hub_repository, const char *revision, struct repository_info *info,
-                    struct err *err)
-{
-    struct buf url, body;
-    buf_init(&url, LIMIT_URL_BYTES);
-    buf_init(&body, LIMIT_HUB_JSON_BYTES);
-    client_append_api(hub_repository, &url);
-    if (revision) {
-        (void)buf_append_text(&url, "/revision/");
-        url_append_segment(&url, revision);
-    }
-    int code = buf_check(&url, "address", err);
-    if (!code)
-        code = request_get_json(hub_repository, url.data, &body, NULL, err);
-    if (!code)
-        code = hub_json_parse_info(buf_text(&body), body.size, info, err);
-    buf_free(&url);
-    buf_free(&body);
-    return code;
-}
-
-static int info_of(struct repository *repository, struct repository_info *info, struct err *err)
-{
-    if (cast(repository)->hub->options.is_offline) {
-        struct repository_info found = {0};
-        if (cache_read_ref(&cast(repository)->cache, "main", found.commit, err))
-            return client_refuse_offline(cast(repository), "the default branch", err);
-        *info = found;
-        return 0;
-    }
-    return get_info(cast(repository), NULL, info, err);
-}
-
-static int list_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err)
-{
-    struct hub_repository *hub_repository = cast(repository);
-    struct buf url, body;
-    if (hub_repository->hub->options.is_offline) {
-        if (cache_list_refs(&hub_repository->cache, ret_refs, err) == 0)
-            return 0;
-        return err->code == ERR_NOT_FOUND ? client_refuse_offline(hub_repository, "any revision", err)
-                                          : err->code;
-    }
-    buf_init(&url, LIMIT_URL_BYTES);
-    buf_init(&body, LIMIT_HUB_JSON_BYTES);
-    client_append_api(hub_repository, &url);
-    (void)buf_append_text(&url, "/refs?include_prs=1");
-    int code = buf_check(&url, "address", err);
-    if (!code)
-        code = request_get_json(hub_repository, url.data, &body, NULL, err);
-    if (!code)
-        code = hub_json_parse_refs(buf_text(&body), body.size, ret_refs, err);
-    buf_free(&url);
-    buf_free(&body);
-    return code;
-}
-
-/* Remembers a name, so that a download can write it into the cache's refs. */
-static void remember(struct hub_repository *hub_repository, const char *revision, const char *commit)
-{
-    struct repository_refs *resolved = &hub_repository->resolved;
-    struct err ignored = ERR_INIT;
-    (void)pthread_mutex_lock(&hub_repository->mutex);
-    size_t i = 0;
-    while (i < resolved->count && strcmp(resolved->rows[i].name, revision) != 0)
-        i++;
-    if (i < resolved->count)
-        (void)snprintf(resolved->rows[i].commit, REPOSITORY_COMMIT_SIZE, "%s", commit);
-    else
-        (void)hub_json_append_ref(resolved, REPOSITORY_REF_KIND_BRANCH, revision, commit, &ignored);
-    (void)pthread_mutex_unlock(&hub_repository->mutex);
-}
-
-static int resolve(struct repository *repository, const char *revision, char *commit, struct err *err)
-{
-    struct hub_repository *hub_repository = cast(repository);
-    struct repository_info info;
-    if (!revision || !revision[0])
-        revision = "main";
-    if (strlen(revision) >= LIMIT_REVISION_NAME_BYTES)
-        return err_set(err, ERR_INVALID, "%.40s...: a revision has at most %d bytes", revision,
-                       LIMIT_REVISION_NAME_BYTES - 1);
-    if (digest_is_hex(revision, REPOSITORY_COMMIT_SIZE - 1)) {
-        (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", revision);
-        return 0;
-    }
-    if (hub_repository->hub->options.is_offline) {
-        char what[LIMIT_REVISION_NAME_BYTES + 16];
-        (void)snprintf(what, sizeof what, "revision %s", revision);
-        return cache_read_ref(&hub_repository->cache, revision, commit, err)
-                   ? client_refuse_offline(hub_repository, what, err)
-                   : 0;
-    }
-    int code = get_info(hub_repository, revision, &info, err);
-    if (code)
-        return err_wrap(err, "revision %s", revision);
-    remember(hub_repository, revision, info.commit);
-    (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", info.commit);
-    return 0;
-}
-
-struct pages {
-    size_t count;
-    char *urls[LIMIT_HUB_PAGES];
-};
-
-/* Takes the next page's address; a listing that leads back to where it was would never end. */
-static int add_page(struct pages *pages, char *url, struct err *err)
-{
-    for (size_t i = 0; i < pages->count; i++) {
-        if (strcmp(pages->urls[i], url) == 0) {
-            free(url);
-            return err_set(err, ERR_FORMAT, "tree: the hub's pages lead in a circle");
-        }
-    }
-    if (pages->count == LIMIT_HUB_PAGES) {
-        free(url);
-        return err_set(err, ERR_LIMIT, "tree: more than %d pages", LIMIT_HUB_PAGES);
-    }
-    pages->urls[pages->count++] = url;
-    return 0;
-}
-
-static int read_pages(struct hub_repository *hub_repository, const char *commit, struct pages *pages,
-                      struct repository_tree *tree, struct err *err)
-{
-    struct buf url, body;
-    buf_init(&url, LIMIT_URL_BYTES);
-    buf_init(&body, LIMIT_HUB_JSON_BYTES);
-    client_append_api(hub_repository, &url);
-    (void)buf_appendf(&url, "/tree/%s?recursive=true&expand=false", commit);
-    int code = buf_check(&url, "address", err);
-    char *next = code ? NULL : buf_take(&url);
-    if (!code && !next)
-        code = err_set(err, ERR_NO_MEMORY, "tree: out of memory");
-    while (!code && next) {
-        char *page = next;
-        next = NULL;
-        code = add_page(pages, page, err);
-        if (code)
-            break;
-        buf_clear(&body);
-        code = request_get_json(hub_repository, page, &body, &next, err);
-        if (!code)
-            code = hub_json_parse_tree_page(buf_text(&body), body.size, tree, err);
-    }
-    free(next);
-    buf_free(&url);
-    buf_free(&body);
-    return code;
-}
-
-static int list_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,
-                     struct err *err)
-{
-    struct hub_repository *hub_repository = cast(repository);
-    int code = check_commit(commit, err);
-    if (code)
-        return code;
-    if (hub_repository->hub->options.is_offline) {
-        if (cache_list_tree(&hub_repository->cache, commit, ret_tree, err) == 0)
-            return 0;
-        return err->code == ERR_NOT_FOUND ? client_refuse_offline(hub_repository, "the list of files", err)
-                                          : err->code;
-    }
-    struct pages *pages = calloc(1, sizeof *pages);
-    struct repository_tree *tree = calloc(1, sizeof *tree);
-    if (!pages || !tree)
-        code = err_set(err, ERR_NO_MEMORY, "tree: out of memory");
-    if (!code)
-        code = read_pages(hub_repository, commit, pages, tree, err);
-    if (!code)
-        code = hub_json_finish_tree(tree, err);
-    if (!code) {
-        (void)snprintf(tree->commit, sizeof tree->commit, "%s", commit);
-        *ret_tree = tree;
-        tree = NULL;
-    }
-    for (size_t i = 0; pages && i < pages->count; i++)
-        free(pages->urls[i]);
-    free(pages);
-    repository_tree_free(tree);
     return code;
 }
 
@@ -426,10 +232,10 @@ static void close_repository(struct repository *repository)
 }
 
 static const struct repository_ops hub_repository_ops = {
-    .info = info_of,
-    .list_refs = list_refs,
-    .resolve = resolve,
-    .list_tree = list_tree,
+    .info = listing_info,
+    .list_refs = listing_refs,
+    .resolve = listing_resolve,
+    .list_tree = listing_tree,
     .open_file = open_file,
     .fetch_file = fetch_file,
     .download_file = download,

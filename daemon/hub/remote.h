@@ -57,4 +57,12 @@ struct remote {
 int remote_read_range(struct remote *remote, uint64_t begin, uint64_t size, unsigned char *data,
                       struct err *err);
 
+/* Takes the next bytes of a stream; a nonzero return ends it. */
+typedef int remote_take(void *context, const unsigned char *data, size_t size, struct err *err);
+
+/* Reads an open remote file from `begin` to its end and hands the bytes on in order, on the calling thread,
+ * while later ones are still on their way. Memory: a few pieces of at most 8 MiB. */
+int remote_read_stream(struct source *source, uint64_t begin, remote_take *take, void *context,
+                       struct err *err);
+
 #endif

@@ -658,6 +658,17 @@ def test_resume_after_kill(big_root: Path, make_hub: Callable[..., Emulator], tm
     assert_sound(probe.cache)
 
 
+@pytest.mark.parametrize("kind", ["cut", "status", "wrong_length", "expired", "reset"])
+def test_download_under_faults(big: tuple[Emulator, Probe, bytes], kind: str) -> None:
+    hub, probe, data = big
+    hub.fault(kind, route="cdn", probability=0.4, seed=7)
+    options = (*FAST, "attempts_max=20", "stall_timeout_ms=1000", "connections_per_file_max=5")
+    answer = probe("org/big", "download", "main", BIG, options=options)
+    assert Path(answer["path"]).read_bytes() == data
+    assert answer["retries"] or kind in ("expired", "wrong_length")
+    assert_sound(probe.cache)
+
+
 def test_spoiled_remains_are_thrown_away(big: tuple[Emulator, Probe, bytes]) -> None:
     hub, probe, data = big
     name = sha256(data)
