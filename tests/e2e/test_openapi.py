@@ -1,0 +1,194 @@
+"""The description api/openapi.json against the program: the routes are the same both ways, every answer validates."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+from running import Daemon, model_path
+
+jsonschema = pytest.importorskip("jsonschema", reason="jsonschema (tests/requirements.txt) is not installed")
+
+ROOT = Path(__file__).resolve().parents[2]
+DESCRIPTION = json.loads((ROOT / "api/openapi.json").read_text())
+MODEL = "garden/neox-tiny"
+HERE = f"/v1/models/{model_path(MODEL)}"
+
+ROUTE = re.compile(r'\{"([A-Z]+)",\s*"([^"]+)",\s*"(\w+)",\s*\w+,\s*"([^"]*)",\s*API_SCOPE_\w+,\s*(\d)\}')
+
+
+def routes() -> dict[tuple[str, str], dict[str, Any]]:
+    """The table of api/routes.c."""
+    text = (ROOT / "api/routes.c").read_text()
+    found = {
+        (method.lower(), path): {"operation": operation, "query": set(query.split()), "csv": csv == "1"}
+        for method, path, operation, query, csv in ROUTE.findall(text)
+    }
+    assert len(found) == text.count('{"GET"') + text.count('{"POST"') + text.count('{"DELETE"') + text.count('{"PUT"')
+    return found
+
+
+def resolve(value: Any) -> Any:
+    """Follows a $ref within the description."""
+    while isinstance(value, dict) and "$ref" in value:
+        target: Any = DESCRIPTION
+        for part in value["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        value = target
+    return value
+
+
+def operations() -> dict[tuple[str, str], dict[str, Any]]:
+    return {(method, path): one for path, item in DESCRIPTION["paths"].items() for method, one in item.items()}
+
+
+def test_routes_and_description_are_the_same() -> None:
+    assert set(routes()) == set(operations())
+    for key, route in routes().items():
+        described = operations()[key]
+        assert described["operationId"] == route["operation"], key
+        parameters = [resolve(one) for one in described.get("parameters", [])]
+        assert {one["name"] for one in parameters if one["in"] == "query"} == route["query"], key
+        in_path = {one["name"] for one in parameters if one["in"] == "path"}
+        assert in_path == set(re.findall(r"\{(\w+)\}", key[1])), key
+        content = resolve(described["responses"].get("200", {})).get("content", {})
+        assert ("text/csv" in content) == route["csv"], key
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
+    def walk(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                yield value["$ref"]
+            for inner in value.values():
+                yield from walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from walk(inner)
+
+    used = set(walk(DESCRIPTION))
+    for reference in used:
+        resolve({"$ref": reference})
+    for kind in ("schemas", "parameters", "responses"):
+        for name in DESCRIPTION["components"][kind]:
+            assert f"#/components/{kind}/{name}" in used, f"{name} is described but not used"
+    for schema in DESCRIPTION["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def validate(method: str, path: str, answer: Any) -> None:
+    """The answer's status, type and body are as described for this operation."""
+    described = operations()[(method, path)]
+    found = described["responses"].get(str(answer.status), described["responses"]["default"])
+    response = resolve(found)
+    if answer.status == 304:
+        assert not answer.body
+        return
+    kind = answer.headers["Content-Type"].split(";")[0]
+    assert kind in response["content"], (method, path, answer)
+    if not kind.endswith("json"):
+        return
+    schema = {**response["content"][kind]["schema"], "components": DESCRIPTION["components"]}
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(answer.json()))
+    assert error is None, f"{method} {path}: {error.json_path}: {error.message[:500]}"
+
+
+@pytest.fixture(scope="module")
+def swept(programs: Any, garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    from tests.hub import Emulator
+
+    with Emulator(garden) as hub:
+        daemon = Daemon(programs, tmp_path_factory.mktemp("openapi"), hub.url, [], {})
+        daemon.start()
+        sweep = daemon.sweep(MODEL, revisions={"names": ["step0", "step1", "step512", "absent"]})
+        daemon.wait(sweep, lambda row: row["state"] in ("done", "failed"))
+        yield daemon
+        daemon.check_end()
+
+
+ASKED = [
+    ("get", "/healthz", "/healthz"),
+    ("get", "/readyz", "/readyz"),
+    ("get", "/metrics", "/metrics"),
+    ("get", "/openapi.json", "/openapi.json"),
+    ("get", "/v1/status", "/v1/status"),
+    ("get", "/v1/devices", "/v1/devices"),
+    ("get", "/v1/models", "/v1/models"),
+    ("get", "/v1/models", "/v1/models?format=csv"),
+    ("get", "/v1/models", "/v1/models?limit=-1"),
+    ("get", "/v1/models/{owner}/{name}", HERE),
+    ("get", "/v1/models/{owner}/{name}", "/v1/models/garden/absent"),
+    ("get", "/v1/models/{owner}/{name}/revisions", f"{HERE}/revisions"),
+    ("get", "/v1/models/{owner}/{name}/revisions", f"{HERE}/revisions?stepless=true&fields=revision,mean"),
+    ("get", "/v1/models/{owner}/{name}/revisions", f"{HERE}/revisions?format=csv"),
+    ("get", "/v1/models/{owner}/{name}/revisions", f"{HERE}/revisions?fields=nothing"),
+    ("get", "/v1/models/{owner}/{name}/revisions/{revision}", f"{HERE}/revisions/step512"),
+    ("get", "/v1/models/{owner}/{name}/revisions/{revision}", f"{HERE}/revisions/step3"),
+    ("get", "/v1/sweeps", "/v1/sweeps"),
+    ("get", "/v1/sweeps", f"/v1/sweeps?model={MODEL}&state=failed&limit=1"),
+    ("get", "/v1/sweeps", "/v1/sweeps?state=lost"),
+    ("get", "/v1/sweeps/{id}", "/v1/sweeps/1"),
+    ("get", "/v1/sweeps/{id}", "/v1/sweeps/99"),
+    ("get", "/v1/sweeps/{id}/tasks", "/v1/sweeps/1/tasks"),
+    ("get", "/v1/sweeps/{id}/tasks", "/v1/sweeps/1/tasks?state=failed&limit=1"),
+    ("get", "/v1/sweeps/{id}/events", "/v1/sweeps/1/events"),
+]
+
+
+def test_every_read_is_tried_and_validates(swept: Daemon) -> None:
+    assert {(method, path) for method, path, _ in ASKED} == {key for key in operations() if key[0] == "get"}
+    for method, path, target in ASKED:
+        answer = swept.get(target)
+        validate(method, path, answer)
+        if answer.headers["ETag"]:
+            again = swept.get(target, {"If-None-Match": answer.headers["ETag"]})
+            assert again.status in (200, 304)
+            validate(method, path, again)
+
+
+def test_writes_validate(swept: Daemon) -> None:
+    bodies: list[tuple[Any, int]] = [
+        ({"model": MODEL, "revisions": {"names": ["step0"]}, "reference": None}, 201),
+        ({"model": MODEL, "metrics": []}, 400),
+        ({"model": MODEL, "metrics": ["fame"]}, 400),
+        ({"model": MODEL, "revisions": {"from": 9, "to": 3}}, 400),
+        ({"model": "nobody"}, 400),
+        ([], 400),
+    ]
+    for body, status in bodies:
+        answer = swept.post("/v1/sweeps", body)
+        assert answer.status == status, (body, answer)
+        validate("post", "/v1/sweeps", answer)
+    for sweep, statuses in (("1", {409}), ("999", {404}), ("2", {200, 409})):
+        answer = swept.request("DELETE", f"/v1/sweeps/{sweep}")
+        assert answer.status in statuses, answer
+        validate("delete", "/v1/sweeps/{id}", answer)
+
+
+def test_request_schema_and_program_agree(swept: Daemon) -> None:
+    """What the schema refuses the program refuses, with the member named."""
+    schema = {"$ref": "#/components/schemas/SweepRequest", "components": DESCRIPTION["components"]}
+    wrong = [
+        {},
+        {"model": 5},
+        {"model": MODEL, "colour": "red"},
+        {"model": MODEL, "priority": 101},
+        {"model": MODEL, "priority": 1.5},
+        {"model": MODEL, "tensors": [""]},
+        {"model": MODEL, "tensors": "embed_out.weight"},
+        {"model": MODEL, "metrics": ["statistics", "statistics"]},
+        {"model": MODEL, "revisions": {"every": 0}},
+        {"model": MODEL, "revisions": {"form": 0}},
+        {"model": MODEL, "mode": "loud"},
+        {"model": MODEL, "limit": -1},
+        {"model": MODEL, "reference": "x" * 257},
+    ]
+    validator = jsonschema.Draft202012Validator(schema)
+    for body in wrong:
+        assert not validator.is_valid(body), body
+        answer = swept.post("/v1/sweeps", body)
+        assert answer.status == 400, (body, answer)
+        assert answer.json()["in"] == "body" and answer.json()["field"].startswith("/"), answer
