@@ -173,10 +173,9 @@ INLINE void multiply_tiles(unsigned b_pieces, int is_tall, const unsigned char *
 /* Rows of 32 floats to where they belong. */
 INLINE void place(const float *from, size_t rows, size_t columns, float *out, size_t out_stride, int is_sum)
 {
-    const __mmask16 low = columns >= 16 ? 0xffff : (__mmask16)((1U << columns) - 1U);
-    const __mmask16 high = columns >= 32  ? 0xffff
-                           : columns > 16 ? (__mmask16)((1U << (columns - 16)) - 1U)
-                                          : 0;
+    const uint32_t columns_mask = columns >= 32 ? 0xffffffffU : (1U << columns) - 1U;
+    const __mmask16 low = (__mmask16)(columns_mask & 0xffffU);
+    const __mmask16 high = (__mmask16)(columns_mask >> 16);
     for (size_t i = 0; i < rows; i++, from += 32, out += out_stride) {
         __m512 first = _mm512_load_ps(from), second = _mm512_load_ps(from + 16);
         if (is_sum) {
