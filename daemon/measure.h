@@ -32,7 +32,8 @@ struct measure_shared {
     struct device *device;
     pthread_mutex_t *device_lock; /* one pass at a time */
     _Atomic int64_t *device_busy_us;
-    int failures_max; /* the attempt after which a task fails for good does without references it cannot reach */
+    int failures_max; /* the attempt after which a task fails for good does without references it cannot reach
+                       */
 };
 
 /* The rows of a measured task; `result` points into them. */

@@ -293,6 +293,8 @@ int planner_run_once(struct store *store, struct hub *hub, const atomic_bool *ca
     if (code == ERR_CONFLICT)
         return 0; /* cancelled meanwhile */
     if (code) {
+        if (!strstr(reason.message, plan.sweep.model))
+            (void)err_wrap(&reason, "model %s", plan.sweep.model);
         log_warning("sweep cannot be planned", log_int("sweep", plan.sweep.id),
                     log_text("model", plan.sweep.model), log_text("error", err_name(code)),
                     log_text("reason", reason.message), log_end);

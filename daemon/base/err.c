@@ -78,8 +78,13 @@ int err_wrap_message(struct err *err, const char *format, ...)
     va_start(arguments, format);
     format_message(err, format, arguments);
     va_end(arguments);
-    /* The innermost words say most: context may take half of the room at most. */
     size_t length = strlen(err->message);
+    /* Two levels may know the same name; once is enough. */
+    if (strncmp(inner, err->message, length) == 0 && strncmp(inner + length, ": ", 2) == 0) {
+        memcpy(err->message, inner, sizeof inner);
+        return err->code;
+    }
+    /* The innermost words say most: context may take half of the room at most. */
     if (length > sizeof err->message / 2)
         length = sizeof err->message / 2;
     (void)snprintf(err->message + length, sizeof err->message - length, ": %s", inner);

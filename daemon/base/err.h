@@ -74,7 +74,7 @@ int err_set_message(struct err *err, enum err_code code, const char *format, ...
 int err_set_errno_message(struct err *err, int errno_value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "<context>: " before the message; returns the code that is already there. */
+/* Puts "<context>: " before the message unless it begins so; returns the code that is already there. */
 #define err_wrap(...) err_negative(err_wrap_message(__VA_ARGS__))
 int err_wrap_message(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

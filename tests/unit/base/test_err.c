@@ -40,6 +40,20 @@ static void test_wrap_reads_as_a_chain(void **state)
     assert_string_equal(err.message, "revision step512: model.safetensors: no byte for 30 s");
 }
 
+static void test_wrap_does_not_repeat(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    (void)err_set(&err, ERR_FORMAT, "model.bin: no header");
+    (void)err_wrap(&err, "model.bin");
+    assert_string_equal(err.message, "model.bin: no header");
+    (void)err_wrap(&err, "model");
+    assert_string_equal(err.message, "model: model.bin: no header");
+    (void)err_set(&err, ERR_FORMAT, "model.bin");
+    (void)err_wrap(&err, "model.bin");
+    assert_string_equal(err.message, "model.bin: model.bin");
+}
+
 static void test_long_words_are_cut_and_the_reason_stays(void **state)
 {
     (void)state;
@@ -111,6 +125,7 @@ int main(void)
         cmocka_unit_test(test_set_gives_code_and_words),
         cmocka_unit_test(test_errno_chooses_the_code),
         cmocka_unit_test(test_wrap_reads_as_a_chain),
+        cmocka_unit_test(test_wrap_does_not_repeat),
         cmocka_unit_test(test_long_words_are_cut_and_the_reason_stays),
         cmocka_unit_test(test_foreign_text_cannot_break_the_line),
         cmocka_unit_test(test_names_are_a_bijection),
