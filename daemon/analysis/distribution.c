@@ -3,7 +3,12 @@
 #include "daemon/analysis/sum.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Beyond what a double can hold. */
+#define EXPONENT_MAX 2048
 
 static uint32_t order_bits(uint32_t code)
 {
@@ -52,6 +57,44 @@ double distribution_code_value(enum distribution_format format, int exponent, ui
         return ldexp(half_value(bits), exponent);
     }
     return (double)NAN;
+}
+
+static const char *const format_names[] = {[DISTRIBUTION_FORMAT_F16] = "float16",
+                                           [DISTRIBUTION_FORMAT_BF16] = "bfloat16",
+                                           [DISTRIBUTION_FORMAT_F32_TOP] = "float32_top16",
+                                           [DISTRIBUTION_FORMAT_F16_SCALED] = "float16*2^"};
+
+void distribution_name(enum distribution_format format, int exponent, char name[DISTRIBUTION_NAME_SIZE])
+{
+    if (format == DISTRIBUTION_FORMAT_F16_SCALED)
+        (void)snprintf(name, DISTRIBUTION_NAME_SIZE, "%s%d", format_names[format], exponent);
+    else
+        (void)snprintf(name, DISTRIBUTION_NAME_SIZE, "%s", format_names[format]);
+}
+
+int distribution_name_parse(const char *name, enum distribution_format *ret_format, int *ret_exponent,
+                            struct err *err)
+{
+    const char *scaled = format_names[DISTRIBUTION_FORMAT_F16_SCALED];
+    for (int format = DISTRIBUTION_FORMAT_F16; format <= DISTRIBUTION_FORMAT_F32_TOP; format++) {
+        if (strcmp(name, format_names[format]) == 0) {
+            *ret_format = (enum distribution_format)format;
+            *ret_exponent = 0;
+            return 0;
+        }
+    }
+    if (strncmp(name, scaled, strlen(scaled)) == 0) {
+        const char *digits = name + strlen(scaled);
+        char *end = NULL;
+        long exponent = strtol(digits, &end, 10);
+        if (end != digits && *end == '\0' && (*digits == '-' || (*digits >= '0' && *digits <= '9')) &&
+            exponent >= -EXPONENT_MAX && exponent <= EXPONENT_MAX) {
+            *ret_format = DISTRIBUTION_FORMAT_F16_SCALED;
+            *ret_exponent = (int)exponent;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_FORMAT, "counts of codes \"%.40s\": not known what they mean", name);
 }
 
 size_t distribution_values(const struct distribution *distribution, struct distribution_value *values)

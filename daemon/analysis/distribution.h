@@ -35,6 +35,15 @@ struct distribution {
     const uint64_t *counts; /* [DISTRIBUTION_CODES], ascending; borrowed */
 };
 
+/* What the codes mean, as it is kept beside stored counts: "float16", "bfloat16", "float32_top16", and
+ * "float16*2^-5" for F16_SCALED with exponent -5. The text has at most DISTRIBUTION_NAME_SIZE bytes. */
+#define DISTRIBUTION_NAME_SIZE 24
+void distribution_name(enum distribution_format format, int exponent, char name[DISTRIBUTION_NAME_SIZE]);
+
+/* Reads such a name. ERR_FORMAT for any other text, with the out-parameters untouched. */
+int distribution_name_parse(const char *name, enum distribution_format *ret_format, int *ret_exponent,
+                            struct err *err);
+
 /* One distinct value and how often it occurs. */
 struct distribution_value {
     double value;

@@ -221,13 +221,14 @@ static struct fit extrapolate(const struct fit *fit0, const struct fit *fit1, co
 static int iterate(const struct bin *bins, size_t bin_count, double n, double deviation, int steps_max,
                    struct fit *fit, double *ret_likelihood)
 {
-    double floor = deviation * MIXTURE_SD_FLOOR;
+    double floor = deviation * MIXTURE_SD_FLOOR, before = -(double)INFINITY;
     for (int i = 0; i < steps_max; i += 3) {
         struct fit fit0 = *fit, fit1 = *fit;
         step(bins, bin_count, n, floor, &fit1);
         struct fit fit2 = fit1;
         *ret_likelihood = step(bins, bin_count, n, floor, &fit2);
-        if (moved(&fit0, &fit1, deviation) < MIXTURE_TOLERANCE) {
+        if (moved(&fit0, &fit1, deviation) < MIXTURE_TOLERANCE ||
+            *ret_likelihood - before < MIXTURE_GAIN * n) {
             *fit = fit2;
             return 1;
         }
@@ -235,6 +236,7 @@ static int iterate(const struct bin *bins, size_t bin_count, double n, double de
         double likelihood = step(bins, bin_count, n, floor, &far);
         int is_better = likelihood >= *ret_likelihood;
         *fit = is_better ? far : fit2;
+        before = *ret_likelihood;
         *ret_likelihood = is_better ? likelihood : *ret_likelihood;
     }
     return 0;

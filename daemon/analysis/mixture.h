@@ -34,7 +34,9 @@ struct mixture {
 #define MIXTURE_SD_FLOOR 1e-3
 #define MIXTURE_ITERATIONS_MAX 900
 /* Ended when no weight, mean or deviation moves by more than this share of one or of the deviation of all. */
-#define MIXTURE_TOLERANCE 1e-8
+#define MIXTURE_TOLERANCE 1e-6
+/* ... or when three steps gain less than this in log-likelihood per element. */
+#define MIXTURE_GAIN 1e-9
 
 /* Fits to ascending distinct values. ERR_NO_MEMORY only. */
 int mixture_fit(const struct distribution_value *values, size_t value_count, struct mixture *ret_mixture,
