@@ -162,13 +162,13 @@ static void format_etag(char *text, size_t size, const char *etag, enum api_enco
 }
 
 static enum MHD_Result queue_not_modified(struct api_request *request, const char *etag,
-                                          const char *cache_control)
+                                          enum api_encoding encoding, const char *cache_control)
 {
     char text[API_ETAG_SIZE + 16];
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
-    format_etag(text, sizeof text, etag, encoding_of(request));
+    format_etag(text, sizeof text, etag, encoding);
     add_header(response, MHD_HTTP_HEADER_ETAG, text);
     add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control);
     add_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
@@ -184,7 +184,7 @@ int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Res
 {
     if (is_known_to_client(request, etag)) {
         request->is_cached = 1;
-        *ret_result = queue_not_modified(request, etag, "no-cache");
+        *ret_result = queue_not_modified(request, etag, encoding_of(request), "no-cache");
         return 1;
     }
     char key[API_ETAG_SIZE + 8];
@@ -246,6 +246,29 @@ static void make_etag(const struct api_request *request, struct api_response *re
         (void)snprintf(response->etag, sizeof response->etag, "%.32s", hex);
 }
 
+/* Bytes of the program, coded when it was built. */
+static enum MHD_Result queue_fixed(struct api_request *request, const struct api_response *fixed)
+{
+    char etag[API_ETAG_SIZE + 16];
+    /* libmicrohttpd only reads them, but has no const in its signature */
+    void *bytes = (void *)(uintptr_t)fixed->fixed;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(fixed->fixed_size, bytes, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    format_etag(etag, sizeof etag, fixed->etag, fixed->fixed_encoding);
+    add_header(response, MHD_HTTP_HEADER_ETAG, etag);
+    add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, fixed->content_type);
+    add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, fixed->cache_control);
+    add_header(response, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
+    if (fixed->fixed_encoding != API_ENCODING_IDENTITY)
+        add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, api_encoding_name(fixed->fixed_encoding));
+    add_header(response, "Content-Security-Policy", fixed->policy);
+    add_header(response, "Referrer-Policy", "no-referrer");
+    add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+    return queue(request, response, fixed->status, fixed->fixed_size);
+}
+
 enum MHD_Result api_deliver(struct api_request *request, struct api_response *response, const char *keep_etag)
 {
     if (response->stream) {
@@ -257,9 +280,11 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
         return queue(request, stream, response->status, 0);
     }
     make_etag(request, response);
+    enum api_encoding encoding = response->fixed ? response->fixed_encoding : encoding_of(request);
     if (is_known_to_client(request, response->etag))
-        return queue_not_modified(request, response->etag, response->cache_control);
-    enum api_encoding encoding = encoding_of(request);
+        return queue_not_modified(request, response->etag, encoding, response->cache_control);
+    if (response->fixed)
+        return queue_fixed(request, response);
     int is_kept = has_text(keep_etag) && response->status == MHD_HTTP_OK;
     struct api_answer *answer = answer_of(response, encoding, is_kept);
     if (!answer)

@@ -34,9 +34,8 @@ static int weight_of(const char *element, size_t size)
     return weight > 1000 ? 1000 : weight;
 }
 
-enum api_encoding api_encoding_choose(const char *accept)
+static void weigh(const char *accept, int weights[API_ENCODING_COUNT])
 {
-    int weights[API_ENCODING_COUNT] = {0, 0, 0};
     while (accept && *accept) {
         accept += strspn(accept, ", \t");
         size_t size = strcspn(accept, ",");
@@ -48,9 +47,22 @@ enum api_encoding api_encoding_choose(const char *accept)
         }
         accept += size;
     }
+}
+
+enum api_encoding api_encoding_choose(const char *accept)
+{
+    int weights[API_ENCODING_COUNT] = {0, 0, 0};
+    weigh(accept, weights);
     if (weights[API_ENCODING_ZSTD] > 0 && weights[API_ENCODING_ZSTD] >= weights[API_ENCODING_GZIP])
         return API_ENCODING_ZSTD;
     return weights[API_ENCODING_GZIP] > 0 ? API_ENCODING_GZIP : API_ENCODING_IDENTITY;
+}
+
+int api_encoding_takes(const char *accept, enum api_encoding encoding)
+{
+    int weights[API_ENCODING_COUNT] = {0, 0, 0};
+    weigh(accept, weights);
+    return weights[encoding] > 0;
 }
 
 static int encode_gzip(int effort, const void *data, size_t size, struct buf *out, struct err *err)

@@ -18,6 +18,9 @@ const char *api_encoding_name(enum api_encoding encoding);
  * nothing known: identity. */
 enum api_encoding api_encoding_choose(const char *accept);
 
+/* Whether an Accept-Encoding header takes this coding by name. */
+int api_encoding_takes(const char *accept, enum api_encoding encoding);
+
 /* Appends the coded form of data[size] to `out`; `effort` 0 for an answer that is sent once, 1 for one that
  * is kept. ERR_LIMIT, ERR_NO_MEMORY. */
 int api_encode(enum api_encoding encoding, int effort, const void *data, size_t size, struct buf *out,

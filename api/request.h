@@ -5,6 +5,7 @@
 #ifndef BIFURCATED_API_REQUEST_H
 #define BIFURCATED_API_REQUEST_H
 
+#include "api/encode.h"
 #include "api/uri.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
@@ -59,6 +60,10 @@ struct api_response {
     char allow[API_ALLOW_SIZE];       /* of the header Allow; "": none */
     struct buf link;                  /* of the header Link; empty: none */
     struct MHD_Response *stream;      /* instead of a body; owned */
+    const unsigned char *fixed;       /* instead of a body: bytes of the program, coded as fixed_encoding */
+    size_t fixed_size;
+    enum api_encoding fixed_encoding;
+    const char *policy; /* static, of the header Content-Security-Policy; NULL: none */
     /* for a problem: what is wrong where */
     const char *problem_in; /* "body", "query", "path", "header"; NULL: not said */
     char problem_field[API_FIELD_SIZE];

@@ -5,6 +5,8 @@
 /* Method, path, operationId, handler, parameters of the query, what the answer depends on, CSV as well.
  * tests/e2e/test_openapi.py compares this table with openapi.json, both ways. */
 const struct api_route api_routes[] = {
+    {"GET", "/", "getDashboard", api_get_dashboard, "", API_SCOPE_NONE, 0},
+    {"GET", "/assets/{file}", "getAsset", api_get_asset, "", API_SCOPE_NONE, 0},
     {"GET", "/healthz", "getHealth", api_get_health, "", API_SCOPE_NONE, 0},
     {"GET", "/readyz", "getReadiness", api_get_readiness, "", API_SCOPE_NONE, 0},
     {"GET", "/metrics", "getMetrics", api_get_metrics, "", API_SCOPE_NONE, 0},
@@ -17,6 +19,16 @@ const struct api_route api_routes[] = {
      " tensor fields from to stepless limit cursor format ", API_SCOPE_MODEL, 1},
     {"GET", "/v1/models/{owner}/{name}/revisions/{revision}", "getRevision", api_get_revision,
      " tensor commit fields ", API_SCOPE_STORE, 0},
+    {"GET", "/v1/models/{owner}/{name}/distribution", "getDistribution", api_get_distribution,
+     " tensor rows view bins low high limit cursor format ", API_SCOPE_MODEL, 1},
+    {"GET", "/v1/models/{owner}/{name}/trajectories", "getTrajectories", api_get_trajectories,
+     " tensor entries limit cursor format ", API_SCOPE_MODEL, 1},
+    {"GET", "/v1/models/{owner}/{name}/displacement", "getDisplacement", api_get_displacement,
+     " tensor from to limit format ", API_SCOPE_MODEL, 1},
+    {"GET", "/v1/models/{owner}/{name}/analysis", "getAnalysis", api_get_analysis,
+     " tensor points schedule peak floor warmup total decay ", API_SCOPE_MODEL, 0},
+    {"GET", "/v1/models/{owner}/{name}/audit", "getAudit", api_get_audit, " tensor ", API_SCOPE_STORE, 0},
+    {"GET", "/v1/scaling", "getScaling", api_get_scaling, " rows view prefix ", API_SCOPE_STORE, 0},
     {"GET", "/v1/sweeps", "listSweeps", api_list_sweeps, " model state limit cursor ", API_SCOPE_NONE, 0},
     {"POST", "/v1/sweeps", "createSweep", api_create_sweep, "", API_SCOPE_NONE, 0},
     {"GET", "/v1/sweeps/{id}", "getSweep", api_get_sweep, "", API_SCOPE_NONE, 0},

@@ -14,6 +14,7 @@ packages_build="
   libcurl4-openssl-dev
   libinih-dev
   libjansson-dev
+  libjs-chart.js
   libmicrohttpd-dev
   libopenblas-dev
   libpcre2-dev
@@ -27,6 +28,8 @@ packages_build="
 "
 
 packages_test="
+  chromium
+  chromium-driver
   libcmocka-dev
   python3-venv
   sqlite3

@@ -1,10 +1,11 @@
-# bifurcated_embed(TARGET PREFIX name GLOB pattern... [NUMBERED]): puts files into the program as
+# bifurcated_embed(TARGET PREFIX name GLOB pattern... [GZIP file...] [NUMBERED]): puts files into the program as
 #   extern const struct base_embedded <name>_embedded[];  extern const size_t <name>_embedded_count;
 # (declared in daemon/base/embedded.h) through the assembler's .incbin: quick for megabytes, and the
 # linker keeps the bytes read-only. Order: by file name. With NUMBERED, names must be NNNN_words.sql,
-# contiguous from 0001, or the configuration stops.
+# contiguous from 0001, or the configuration stops. Files after GZIP (absolute) go in twice: as they are, and
+# compressed under their name with .gz.
 function(bifurcated_embed target)
-  cmake_parse_arguments(ARG "NUMBERED" "PREFIX" "GLOB" ${ARGN})
+  cmake_parse_arguments(ARG "NUMBERED" "PREFIX" "GLOB;GZIP" ${ARGN})
   set(patterns ${ARG_GLOB})
   list(TRANSFORM patterns PREPEND ${CMAKE_SOURCE_DIR}/)
   file(GLOB files CONFIGURE_DEPENDS ${patterns})
@@ -13,6 +14,13 @@ function(bifurcated_embed target)
   if(type STREQUAL "INTERFACE_LIBRARY")
     return()
   endif()
+  foreach(file ${ARG_GZIP})
+    get_filename_component(base ${file} NAME)
+    set(compressed ${CMAKE_BINARY_DIR}/embedded/${base}.gz)
+    add_custom_command(OUTPUT ${compressed} DEPENDS ${file} VERBATIM
+      COMMAND sh -c "gzip -9 -n -c \"$1\" >\"$2\"" sh ${file} ${compressed})
+    list(APPEND files ${file} ${compressed})
+  endforeach()
   set(code "/* Made by deploy/cmake/Embed.cmake. */\n#include \"daemon/base/embedded.h\"\n")
   set(rows "")
   set(number 0)

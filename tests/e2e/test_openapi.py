@@ -110,6 +110,9 @@ def swept(programs: Any, garden: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 ASKED = [
+    ("get", "/", "/"),
+    ("get", "/assets/{file}", "/assets/app.js"),
+    ("get", "/assets/{file}", "/assets/absent.js"),
     ("get", "/healthz", "/healthz"),
     ("get", "/readyz", "/readyz"),
     ("get", "/metrics", "/metrics"),

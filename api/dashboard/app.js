@@ -1,0 +1,276 @@
+// The page: chooses models, fetches their series and keeps the panels, the table and the address in step.
+
+import { all, get, getIfThere, modelPath } from "./api.js";
+import { axis } from "./axis.js";
+import { ago, count, element, number } from "./format.js";
+import { modelColour, Panel } from "./panel.js";
+import { columns, groups } from "./panels.js";
+import { fillRevisions } from "./revisions.js";
+import { setUpForm, watchSweeps } from "./sweeps.js";
+import { readView, view, writeView } from "./view.js";
+
+const MODELS_POLL_MS = 30_000;
+const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
+const SHOWN_MAX = 8;
+
+const byId = (id) => document.getElementById(id);
+let models = [];
+const series = new Map(); // model → rows
+const panels = [];
+
+const hub = {
+  point(step, own) {
+    for (const panel of panels) panel.point(step, panel === own);
+  },
+  zoom(from, to) {
+    view.from = from;
+    view.to = to;
+    show();
+  },
+  turn(id) {
+    if (!view.wide.delete(id)) view.wide.add(id);
+    show();
+  },
+  speak(text) {
+    byId("spoken").textContent = text;
+  },
+};
+
+function notice(text) {
+  byId("notice").textContent = text || "";
+}
+
+function complain(error) {
+  notice(error instanceof TypeError ? "The daemon does not answer; trying again." : error.message);
+}
+
+// -- Models --------------------------------------------------------------------------------------
+
+function drawModels() {
+  const wanted = byId("filter").value.trim().toLowerCase();
+  byId("filter").hidden = models.length < 9;
+  const focused = document.activeElement?.value;
+  const lines = models.filter((model) => model.name.toLowerCase().includes(wanted)).map((model) => {
+    const index = view.models.indexOf(model.name);
+    const swatch = element("span", { class: "swatch" });
+    if (index >= 0) swatch.style.background = modelColour(index);
+    const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null,
+      model.measured_count === model.revision_count ? `${number(model.revision_count)} revisions` : `${number(model.measured_count)} of ${number(model.revision_count)} measured`];
+    const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
+    box.checked = index >= 0;
+    return element("label", { class: "model" }, box, element("span", { class: "name" }, swatch, model.name), element("span", { class: "facts" }, facts.filter(Boolean).join(" · ")));
+  });
+  byId("models").replaceChildren(...(lines.length ? lines : [element("p", { class: "muted" }, models.length ? "No name matches." : "None measured yet.")]));
+  byId("known-models").replaceChildren(...models.map((model) => element("option", { value: model.name })));
+  if (focused) [...byId("models").querySelectorAll("input")].find((box) => box.value === focused)?.focus();
+}
+
+async function choose(name, isOn) {
+  view.models = view.models.filter((model) => model !== name);
+  if (isOn) view.models.push(name);
+  if (view.models.length > SHOWN_MAX) {
+    view.models.shift();
+    notice(`At most ${SHOWN_MAX} models at once.`);
+  }
+  drawModels();
+  await load();
+}
+
+async function refreshModels() {
+  models = await all("/v1/models?limit=1000", "models");
+  if (!view.models.length && models.length) view.models = [models.find((model) => model.measured_count > 0)?.name ?? models[0].name];
+  drawModels();
+}
+
+// -- Series --------------------------------------------------------------------------------------
+
+async function fetchSeries(name) {
+  const rows = await all(`${modelPath(name)}/revisions?limit=1000&fields=${columns().join(",")}`, "revisions");
+  series.set(name, rows);
+}
+
+async function load(names = view.models) {
+  const found = await Promise.allSettled(names.map(fetchSeries));
+  const failed = found.find((one) => one.status === "rejected");
+  if (failed) complain(failed.reason);
+  else notice("");
+  show();
+}
+
+const pending = new Map(); // model → timer, so that events do not pile up requests
+function loadSoon(name) {
+  if (pending.has(name)) return;
+  pending.set(name, setTimeout(async () => {
+    pending.delete(name);
+    await load([name]);
+  }, REFRESH_MS));
+}
+
+// -- Showing -------------------------------------------------------------------------------------
+
+function buildPanels() {
+  const root = byId("panels");
+  for (const group of groups) {
+    const grid = element("div", { class: "grid" });
+    const title = `group-${group.title.toLowerCase()}`;
+    const section = element("section", { "aria-labelledby": title },
+      element("div", { class: "section-head" }, element("h2", { id: title }, group.title), element("p", {}, group.help)), grid);
+    for (const spec of group.panels) {
+      const panel = new Panel(spec, hub);
+      panels.push(panel);
+      grid.append(panel.root);
+    }
+    section.panels = panels.slice(-group.panels.length);
+    root.append(section);
+  }
+}
+
+function shownModels() {
+  return view.models.map((name, index) => ({ name, index, rows: series.get(name) })).filter((model) => model.rows)
+    .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
+}
+
+function show() {
+  const shown = shownModels();
+  axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)));
+  for (const section of byId("panels").children) section.hidden = false; // charts need a width
+  for (const panel of panels) panel.update(shown, []);
+  for (const section of byId("panels").children) section.hidden = section.panels.every((panel) => panel.root.hidden);
+  showToolbar();
+  fillRevisions(shown);
+  showEmpty(shown);
+  document.title = view.models.length ? `${view.models.join(", ")} – bifurcated` : "bifurcated";
+  writeView();
+}
+
+function showEmpty(shown) {
+  const hasAny = shown.some((model) => model.rows.length);
+  const overview = byId("overview");
+  if (hasAny) {
+    overview.replaceChildren();
+    return;
+  }
+  const text = view.models.length ? "No revision of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes.";
+  overview.replaceChildren(element("div", { class: "card empty" }, element("p", {}, text), element("button", { type: "button", onclick: () => byId("start").click() }, "Start a sweep")));
+}
+
+function showToolbar() {
+  for (const name of ["rows", "values", "axis"]) {
+    for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.checked = input.value === view[name];
+  }
+  byId("from").value = view.from ?? "";
+  byId("to").value = view.to ?? "";
+  byId("from").placeholder = String(axis.first);
+  byId("to").placeholder = String(axis.last);
+  byId("reset").disabled = view.from === null && view.to === null;
+}
+
+function setUpToolbar() {
+  for (const name of ["rows", "values", "axis"]) {
+    byId(name).addEventListener("change", (event) => {
+      view[name] = event.target.value;
+      show();
+    });
+  }
+  for (const end of ["from", "to"]) {
+    byId(end).addEventListener("change", (event) => {
+      const text = event.target.value.trim();
+      view[end] = /^\d{1,12}$/.test(text) ? Number(text) : null;
+      if (view.from !== null && view.to !== null && view.from >= view.to) view[end === "from" ? "to" : "from"] = null;
+      show();
+    });
+  }
+  byId("reset").addEventListener("click", () => hub.zoom(null, null));
+  byId("filter").addEventListener("input", drawModels);
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("main").focus();
+  });
+  byId("link").addEventListener("click", async (event) => {
+    const button = event.target;
+    try {
+      await navigator.clipboard.writeText(location.href);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "See the address bar";
+    }
+    setTimeout(() => { button.textContent = "Copy link"; }, 2000);
+  });
+}
+
+// -- Colours -------------------------------------------------------------------------------------
+
+const THEMES = { auto: "Auto", light: "Light", dark: "Dark" };
+
+function setUpTheme() {
+  const root = document.documentElement;
+  const button = byId("theme");
+  const name = () => root.dataset.theme || "auto";
+  const label = () => {
+    button.textContent = THEMES[name()];
+    button.setAttribute("aria-label", `Colours: ${name() === "auto" ? "as the system" : name()}`);
+  };
+  button.addEventListener("click", () => {
+    const names = Object.keys(THEMES);
+    const next = names[(names.indexOf(name()) + 1) % names.length];
+    if (next === "auto") delete root.dataset.theme;
+    else root.dataset.theme = next;
+    try {
+      localStorage.setItem("bifurcated-theme", next);
+    } catch {
+      // not kept, then
+    }
+    label();
+    drawModels();
+    show();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    drawModels();
+    show();
+  });
+  label();
+}
+
+async function showService() {
+  const status = await getIfThere("/v1/status");
+  if (status) byId("service").textContent = `version ${status.version}, started ${ago(status.started_at)}`;
+}
+
+async function start() {
+  readView();
+  setUpTheme();
+  setUpToolbar();
+  buildPanels();
+  setUpForm(async (sweep) => {
+    if (!view.models.includes(sweep.model)) await choose(sweep.model, true);
+  });
+  window.addEventListener("hashchange", async () => {
+    readView();
+    drawModels();
+    await load();
+  });
+  const polled = async () => {
+    try {
+      if (!document.hidden) await refreshModels();
+    } catch (error) {
+      complain(error);
+    }
+    setTimeout(polled, MODELS_POLL_MS);
+  };
+  await polled();
+  await load();
+  document.body.dataset.ready = "yes";
+  await watchSweeps(async (sweep, error) => {
+    if (error) {
+      complain(error);
+      return;
+    }
+    const isNew = !models.some((model) => model.name === sweep.model);
+    const isOver = sweep.state !== "planning" && sweep.state !== "running";
+    if (isNew || isOver) await refreshModels().catch(complain);
+    if (view.models.includes(sweep.model) && sweep.progress.revisions_total > 0) loadSoon(sweep.model);
+  });
+  showService().catch(complain);
+}
+
+start().catch(complain);

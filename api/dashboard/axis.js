@@ -1,0 +1,66 @@
+// The axis of training steps, which all charts share: logarithmic with step 0 beside it, or linear.
+
+import { tick } from "./format.js";
+import { view } from "./view.js";
+
+const GAP = 0.4; // decades between step 0 and the first positive step
+
+export const axis = {
+  first: 0, // of all that is shown
+  last: 1,
+  positive: 1, // the smallest positive step
+  steps: [], // all, ascending
+
+  /** Takes over the steps of what is shown. */
+  use(steps) {
+    this.steps = [...new Set(steps)].sort((a, b) => a - b);
+    this.first = this.steps[0] ?? 0;
+    this.last = this.steps.at(-1) ?? 1;
+    this.positive = this.steps.find((step) => step > 0) ?? 1;
+  },
+
+  place(step) {
+    if (view.axis === "linear") return step;
+    return step > 0 ? Math.log10(step) : Math.log10(this.positive) - GAP;
+  },
+
+  step(place) {
+    if (view.axis === "linear") return place;
+    return place < Math.log10(this.positive) - GAP / 2 ? 0 : 10 ** place;
+  },
+
+  /** [low, high] in places, as wide as the zoom says. */
+  range() {
+    let low = this.place(Math.max(view.from ?? this.first, 0));
+    let high = this.place(view.to ?? this.last);
+    if (!(high > low)) {
+      low -= 0.5;
+      high += 0.5;
+    }
+    const room = (high - low) * 0.012;
+    return [low - room, high + room];
+  },
+
+  ticks(low, high) {
+    if (view.axis === "linear") return null; // Chart.js knows
+    const fronts = high - low < 1.2 ? [1, 2, 3, 5, 7] : high - low < 2.6 ? [1, 2, 5] : [1];
+    const places = [];
+    if (this.first === 0) places.push(0);
+    for (let power = Math.floor(low); power <= high; power++) {
+      for (const front of fronts) {
+        if (front * 10 ** power >= 1) places.push(front * 10 ** power);
+      }
+    }
+    return places.map((step) => ({ value: this.place(step), label: tick(step) })).filter((at) => at.value >= low && at.value <= high);
+  },
+
+  /** The step of a revision that is nearest to a place. */
+  nearest(place) {
+    let best = null;
+    for (const step of this.steps) {
+      const distance = Math.abs(this.place(step) - place);
+      if (best === null || distance < best.distance) best = { step, distance };
+    }
+    return best ? best.step : null;
+  },
+};

@@ -1,0 +1,97 @@
+// Numbers and times as people read them, and small helpers for the document.
+
+/** A number with `digits` significant digits; very small and large ones with an exponent. */
+export function number(value, digits = 6) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value === 0) return "0";
+  if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en-US").replaceAll(",", "\u202f");
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e7) {
+    return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e").replace("-", "\u2212").replace("e-", "e\u2212");
+  }
+  return String(Number(value.toPrecision(digits))).replace("-", "\u2212");
+}
+
+/** For axes: as short as possible. */
+export function tick(value) {
+  const size = Math.abs(value);
+  if (size >= 1e4 && size < 1e6) return `${Number((value / 1e3).toPrecision(4))}k`;
+  if (size >= 1e6 && size < 1e9) return `${Number((value / 1e6).toPrecision(4))}M`;
+  if (value !== 0 && size < 1e-3) return value.toExponential().replace("-", "\u2212").replace("e-", "e\u2212");
+  return String(Number(value.toPrecision(6))).replace("-", "\u2212");
+}
+
+const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+
+/** A tick of a logarithmic axis: plain between 0.01 and 10000, else 10ⁿ. */
+export function powerTick(value) {
+  if (value >= 0.01 && value < 1e5) return tick(value);
+  const power = Math.floor(Math.log10(value) + 1e-9);
+  const front = Math.round(value / 10 ** power);
+  const raised = [...String(power)].map((c) => RAISED[c]).join("");
+  return `${front === 1 ? "" : `${front}·`}10${raised}`;
+}
+
+export function bytes(value) {
+  if (!Number.isFinite(value)) return "–";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${value >= 100 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+export function ago(text) {
+  const seconds = (Date.now() - Date.parse(text)) / 1000;
+  return seconds < 5 ? "just now" : `${duration(seconds)} ago`;
+}
+
+/** Parameters of a model: 14.1 M. */
+export function count(value) {
+  if (!value) return "";
+  const units = ["", " k", " M", " B", " T"];
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${Number(value.toPrecision(3))}${units[unit]}`;
+}
+
+/** element("td", {class: "left", onclick: f}, "text", child…) */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+
+/** One line of CSV (RFC 4180). */
+export function csvLine(cells) {
+  return `${cells.map((cell) => {
+    const text = cell === null || cell === undefined ? "" : String(cell);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }).join(",")}\r\n`;
+}
+
+export function save(name, blob) {
+  const address = URL.createObjectURL(blob);
+  const link = element("a", { href: address, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}

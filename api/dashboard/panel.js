@@ -1,0 +1,503 @@
+// One chart with its title, legend, zoom, hover, downloads and table. Chart.js draws lines and axes; pointing
+// and zooming are done here, because all panels share one axis of steps and one pointed-at revision.
+
+/* global Chart */
+
+import { axis } from "./axis.js";
+import { csvLine, element, number, powerTick, save, tick } from "./format.js";
+import { quantiles } from "./panels.js";
+import { statistic, view } from "./view.js";
+
+const Y_WIDTH = 58; // so that the plots of a column stand below each other
+const DASHES = { dash: [6, 4], dot: [2, 3] };
+const PALETTE = {
+  light: ["#0b62b8", "#c2410c", "#0f7a4c", "#8a3ab0", "#946200", "#0c7286", "#be185d", "#4b5563"],
+  dark: ["#5aa9ff", "#ff9a57", "#4cc98b", "#cf9bff", "#e6b845", "#45cbdc", "#ff80b5", "#a9b4c2"],
+};
+
+export function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+export function modelColour(index) {
+  const isDark = getComputedStyle(document.documentElement).colorScheme === "dark";
+  const colours = isDark ? PALETTE.dark : PALETTE.light;
+  return colours[index % colours.length];
+}
+
+const alpha = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
+const font = () => getComputedStyle(document.body).fontFamily;
+
+export class Panel {
+  /** hub: { point(step, panel), zoom(from, to), turn(id), speak(text) } */
+  constructor(spec, hub) {
+    this.spec = spec;
+    this.hub = hub;
+    this.off = new Set(); // names of lines that are switched off
+    this.marks = [];
+    this.cells = null;
+    this.build();
+  }
+
+  build() {
+    const { spec } = this;
+    const id = `panel-${spec.id}`;
+    const button = (text, label, onclick) => element("button", { type: "button", class: "plain", "aria-label": `${label}: ${spec.title}`, title: label, onclick }, text);
+    this.legend = element("ul", { class: "legend" });
+    this.canvas = element("canvas", { tabindex: 0, role: "img", "aria-describedby": `${id}-help` });
+    this.cross = element("div", { class: "cross", hidden: true });
+    this.spots = element("div");
+    this.band = element("div", { class: "band", hidden: true });
+    this.tip = element("div", { class: "tip", hidden: true });
+    this.plot = element("div", { class: "plot" }, this.canvas, this.cross, this.spots, this.band, this.tip);
+    this.details = element("details", { ontoggle: () => this.fillTable() }, element("summary", {}, "Data table"));
+    this.wideButton = button("⤢", "Wide or narrow", () => this.hub.turn(spec.id));
+    this.root = element("figure", { class: "card panel", id, "aria-labelledby": `${id}-title` },
+      element("header", {},
+        element("h3", { id: `${id}-title` }, spec.title),
+        this.wideButton,
+        button("CSV", "Download as CSV", () => this.saveCsv()),
+        button("PNG", "Download as PNG", () => this.savePng())),
+      element("p", { class: "help", id: `${id}-help` }, spec.help || ""),
+      this.legend, this.plot, this.details);
+    this.listen();
+  }
+
+  // -- Data ------------------------------------------------------------------------------------
+
+  /** models: [{name, colour, rows}]; rows of revisions with a step, in order. */
+  update(models, marks) {
+    this.models = models;
+    this.marks = marks;
+    this.lines = this.spec.kind === "fan" ? this.fanLines() : this.spec.quantities.flatMap((quantity) => this.quantityLines(quantity));
+    const isEmpty = !this.lines.some((line) => line.points.length);
+    this.root.hidden = isEmpty;
+    if (isEmpty) return;
+    this.root.classList.toggle("wide", Boolean(this.spec.wide) !== view.wide.has(this.spec.id));
+    this.wideButton.setAttribute("aria-pressed", this.root.classList.contains("wide"));
+    this.fillLegend();
+    this.draw();
+    this.canvas.setAttribute("aria-label", this.summary());
+    if (this.details.open) this.fillTable();
+    this.unpoint();
+  }
+
+  quantityLines(quantity) {
+    return this.models.map((model) => {
+      const derive = quantity.derive ? quantity.derive(model.rows) : null;
+      const column = quantity.column ? quantity.column() : null;
+      const points = [];
+      for (const row of model.rows) {
+        const y = derive ? derive(row) : row[column];
+        if (y === null || y === undefined) continue;
+        if (this.spec.y === "log" && !(y > 0)) continue;
+        const error = quantity.error ? row[quantity.error] : null;
+        points.push({ step: row.step, y, error, row });
+      }
+      const label = this.models.length > 1 ? `${model.name}: ${quantity.name}` : quantity.name;
+      return { key: `${model.name} ${quantity.name}`, model, quantity, label, line: quantity.line, colour: model.colour, points };
+    }).filter((line) => line.points.length);
+  }
+
+  /** Quantiles of the first model as lines between which Chart.js fills. */
+  fanLines() {
+    const model = this.models[0];
+    if (!model) return [];
+    return quantiles.map((name) => {
+      const column = statistic(name);
+      const points = model.rows.filter((row) => row[column] !== null && row[column] !== undefined).map((row) => ({ step: row.step, y: row[column], row }));
+      const label = name === "q50" ? "median" : `${Number(name.length === 4 ? name.slice(1) / 10 : name.slice(1))} %`;
+      return { key: name, model, label, colour: model.colour, points };
+    });
+  }
+
+  datasets() {
+    const made = [];
+    const dots = (line) => (line.points.length > 220 ? 0 : line.points.length > 60 ? 1.6 : 2.5);
+    const place = (line, pick) => line.points.map((point) => ({ x: axis.place(point.step), y: pick(point) }));
+    if (this.spec.kind === "fan") {
+      const shades = [0.1, 0.14, 0.2, 0.34];
+      this.lines.forEach((line, i) => {
+        const isMedian = line.key === "q50";
+        made.push({
+          data: place(line, (point) => point.y), borderColor: line.colour, borderWidth: isMedian ? 1.8 : 0, pointRadius: isMedian ? dots(line) : 0,
+          pointBackgroundColor: line.colour, pointBorderWidth: 0, fill: i > 0 ? "-1" : false, backgroundColor: alpha(line.colour, shades[Math.min(i - 1, 8 - i)] ?? 0),
+        });
+      });
+      return made;
+    }
+    for (const line of this.lines) {
+      if (this.off.has(line.key)) continue;
+      if (line.points.some((point) => point.error > 0)) {
+        const floor = (point) => (this.spec.y === "log" ? Math.max(point.y - point.error, point.y / 20) : point.y - point.error);
+        const edge = { borderWidth: 0, pointRadius: 0 };
+        made.push({ ...edge, data: place(line, (point) => floor(point)), fill: false });
+        made.push({ ...edge, data: place(line, (point) => point.y + point.error), fill: "-1", backgroundColor: alpha(line.colour, 0.14) });
+      }
+      made.push({
+        data: place(line, (point) => point.y), borderColor: line.colour, borderWidth: 1.8, borderDash: DASHES[line.line] || [],
+        pointRadius: dots(line), pointBorderColor: line.colour, pointBorderWidth: 1.2,
+        // hollow: the weights of another revision
+        pointBackgroundColor: line.points.map((point) => (point.row.same_as ? colour("card") : line.colour)),
+        pointStyle: line.points.map((point) => (point.row.same_as ? "rectRot" : "circle")),
+        fill: false,
+      });
+    }
+    return made;
+  }
+
+  shown() {
+    return this.lines.filter((line) => !this.off.has(line.key));
+  }
+
+  // -- Drawing ---------------------------------------------------------------------------------
+
+  options() {
+    const [low, high] = axis.range();
+    const isLog = this.spec.y === "log";
+    const grid = { color: colour("grid"), borderColor: colour("line"), tickColor: colour("line"), tickLength: 4 };
+    const ticks = { color: colour("muted"), font: { size: 11, family: font() }, maxRotation: 0, autoSkipPadding: 10 };
+    return {
+      animation: false, responsive: true, maintainAspectRatio: false, parsing: false, normalized: true, events: [], spanGaps: true,
+      devicePixelRatio: Math.max(2, window.devicePixelRatio), layout: { padding: { right: 10, top: 6 } },
+      plugins: { legend: { display: false }, tooltip: { enabled: false }, filler: { propagate: false } },
+      scales: {
+        x: {
+          type: "linear", min: low, max: high, grid, ticks: { ...ticks, callback: (value, i, all) => all[i].label ?? tick(value) },
+          afterBuildTicks: (scale) => {
+            const made = axis.ticks(scale.min, scale.max);
+            if (made) scale.ticks = made;
+            else scale.ticks = scale.ticks.filter((at) => at.value >= 0);
+          },
+          title: { display: this.root.classList.contains("wide"), text: "training step", color: colour("muted"), font: { size: 11, family: font() }, padding: 0 },
+        },
+        y: {
+          type: isLog ? "logarithmic" : "linear", grid, grace: isLog ? 0 : "4%",
+          afterFit: (scale) => { scale.width = Y_WIDTH; },
+          afterBuildTicks: isLog ? (scale) => { scale.ticks = powerTicks(scale.min, scale.max); } : undefined,
+          ticks: { ...ticks, maxTicksLimit: 7, callback: (value) => (isLog ? powerTick(value) : tick(value)) },
+        },
+      },
+    };
+  }
+
+  draw() {
+    if (!this.chart) {
+      const guides = { id: "guides", beforeDatasetsDraw: (chart) => this.drawGuides(chart), afterDatasetsDraw: (chart) => this.drawMarks(chart) };
+      this.chart = new Chart(this.canvas, { type: "line", data: { datasets: this.datasets() }, options: this.options(), plugins: [guides] });
+      return;
+    }
+    this.chart.data.datasets = this.datasets();
+    this.chart.options = this.options();
+    this.chart.update("none");
+  }
+
+  drawGuides(chart) {
+    const { ctx, chartArea: area, scales } = chart;
+    ctx.save();
+    ctx.font = `10.5px ${font()}`;
+    ctx.textAlign = "right";
+    for (const guide of this.spec.guides || []) {
+      if (guide.y < scales.y.min || guide.y > scales.y.max) continue;
+      const y = scales.y.getPixelForValue(guide.y);
+      ctx.strokeStyle = colour("muted");
+      ctx.globalAlpha = 0.7;
+      ctx.setLineDash([3, 4]);
+      ctx.beginPath();
+      ctx.moveTo(area.left, y);
+      ctx.lineTo(area.right, y);
+      ctx.stroke();
+      ctx.globalAlpha = 1;
+      ctx.fillStyle = colour("muted");
+      if (guide.label) ctx.fillText(guide.label, area.right - 3, y - 4);
+    }
+    ctx.restore();
+  }
+
+  /** Vertical lines: onset, fall, stop. */
+  drawMarks(chart) {
+    const { ctx, chartArea: area, scales } = chart;
+    ctx.save();
+    ctx.font = `10.5px ${font()}`;
+    this.marks.forEach((mark, i) => {
+      const x = scales.x.getPixelForValue(axis.place(mark.step));
+      if (x < area.left || x > area.right) return;
+      ctx.strokeStyle = mark.colour;
+      ctx.setLineDash([5, 3]);
+      ctx.beginPath();
+      ctx.moveTo(x, area.top);
+      ctx.lineTo(x, area.bottom);
+      ctx.stroke();
+      const isLeft = x > area.right - 70;
+      ctx.textAlign = isLeft ? "right" : "left";
+      ctx.fillStyle = mark.colour;
+      ctx.fillText(mark.label, x + (isLeft ? -4 : 4), area.top + 10 + (i % 3) * 13);
+    });
+    ctx.restore();
+  }
+
+  fillLegend() {
+    const lines = this.spec.kind === "fan"
+      ? [element("li", { class: "muted" }, element("span", { class: "swatch" }), this.models[0].name)]
+      : this.lines.map((line) => {
+        const key = element("span", { class: `key ${line.line || ""}` });
+        key.style.borderColor = line.colour;
+        return element("li", {}, element("button", {
+          type: "button", class: "plain", "aria-pressed": !this.off.has(line.key), title: "Show or hide",
+          onclick: () => {
+            if (!this.off.delete(line.key)) this.off.add(line.key);
+            this.fillLegend();
+            this.draw();
+          },
+        }, key, line.label));
+      });
+    this.legend.replaceChildren(...lines);
+    const swatch = this.legend.querySelector(".swatch");
+    if (swatch) {
+      swatch.style.background = this.models[0].colour;
+      swatch.style.display = "inline-block";
+      swatch.style.margin = "0 7px";
+    }
+  }
+
+  // -- Pointing and zooming --------------------------------------------------------------------
+
+  listen() {
+    let start = null;
+    const inPlot = (event) => event.clientX - this.plot.getBoundingClientRect().left;
+    const placeAt = (x) => this.chart.scales.x.getValueForPixel(x);
+    this.plot.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      start = inPlot(event);
+      this.plot.setPointerCapture(event.pointerId);
+    });
+    this.plot.addEventListener("pointermove", (event) => {
+      const x = inPlot(event);
+      if (start !== null && Math.abs(x - start) > 6) this.showBand(start, x);
+      else this.hub.point(axis.nearest(placeAt(x)), this);
+    });
+    this.plot.addEventListener("pointerup", (event) => {
+      const x = inPlot(event);
+      this.band.hidden = true;
+      if (start !== null && Math.abs(x - start) > 6) {
+        const [low, high] = [Math.min(start, x), Math.max(start, x)].map((at) => Math.max(0, Math.round(axis.step(placeAt(at)))));
+        if (high > low) this.hub.zoom(low, high);
+      }
+      start = null;
+    });
+    this.plot.addEventListener("pointercancel", () => {
+      start = null;
+      this.band.hidden = true;
+    });
+    this.plot.addEventListener("pointerleave", () => {
+      if (start === null) this.hub.point(null, this);
+    });
+    this.plot.addEventListener("dblclick", () => this.hub.zoom(null, null));
+    this.canvas.addEventListener("keydown", (event) => this.onKey(event));
+    this.canvas.addEventListener("blur", () => this.hub.point(null, this));
+  }
+
+  onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const steps = axis.steps.filter((step) => step >= (view.from ?? 0) && step <= (view.to ?? Infinity));
+    const at = steps.indexOf(this.pointed);
+    const go = { ArrowRight: at + 1, ArrowLeft: at < 0 ? steps.length - 1 : at - 1, Home: 0, End: steps.length - 1 }[event.key];
+    if (go !== undefined) {
+      const step = steps[Math.max(0, Math.min(steps.length - 1, go))];
+      this.hub.point(step, this);
+      this.hub.speak(this.reading(step).map(([name, value]) => `${name} ${value}`).join(", ") || `step ${step}: no value`);
+    } else if (event.key === "+" || event.key === "=" || event.key === "-") {
+      const [low, high] = axis.range();
+      const middle = this.pointed === null || this.pointed === undefined ? (low + high) / 2 : axis.place(this.pointed);
+      const half = ((high - low) / 2) * (event.key === "-" ? 2 : 0.5);
+      const ends = [middle - half, middle + half].map((place) => Math.round(axis.step(place)));
+      const from = Math.max(axis.first, ends[0]);
+      const to = Math.min(axis.last, ends[1]);
+      if (from <= axis.first && to >= axis.last) this.hub.zoom(null, null);
+      else if (to > from) this.hub.zoom(from, to);
+    } else if (event.key === "0") {
+      this.hub.zoom(null, null);
+    } else if (event.key === "Escape") {
+      this.hub.point(null, this);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  showBand(from, to) {
+    const area = this.chart.chartArea;
+    const low = Math.max(area.left, Math.min(from, to));
+    const high = Math.min(area.right, Math.max(from, to));
+    this.band.hidden = false;
+    this.band.style.left = `${low}px`;
+    this.band.style.width = `${Math.max(0, high - low)}px`;
+    this.band.style.top = `${area.top}px`;
+    this.band.style.height = `${area.bottom - area.top}px`;
+  }
+
+  /** [name, value, colour] of each line at a step. */
+  reading(step) {
+    const read = [];
+    for (const line of this.shown()) {
+      const point = line.points.find((one) => one.step === step);
+      if (!point) continue;
+      const spread = point.error > 0 ? ` ± ${number(point.error, 3)}` : "";
+      read.push([line.label, number(point.y, 7) + spread, line.colour, point.row]);
+    }
+    return this.spec.kind === "fan" ? read.reverse() : read;
+  }
+
+  point(step, isOwn) {
+    this.pointed = step;
+    if (!this.chart || this.root.hidden) return;
+    const x = step === null ? NaN : this.chart.scales.x.getPixelForValue(axis.place(step));
+    const area = this.chart.chartArea;
+    if (!(x >= area.left - 1 && x <= area.right + 1)) {
+      this.unpoint();
+      return;
+    }
+    this.cross.hidden = false;
+    this.cross.style.transform = `translateX(${x}px)`;
+    this.cross.style.top = `${area.top}px`;
+    this.cross.style.height = `${area.bottom - area.top}px`;
+    this.placeSpots(step, x);
+    this.tip.hidden = !isOwn;
+    if (isOwn) this.fillTip(step, x);
+  }
+
+  unpoint() {
+    this.pointed = null;
+    this.cross.hidden = true;
+    this.tip.hidden = true;
+    this.spots.replaceChildren();
+  }
+
+  placeSpots(step, x) {
+    const spots = [];
+    for (const line of this.shown()) {
+      const point = this.spec.kind === "fan" && line.key !== "q50" ? null : line.points.find((one) => one.step === step);
+      if (!point) continue;
+      const y = this.chart.scales.y.getPixelForValue(point.y);
+      if (y < this.chart.chartArea.top - 1 || y > this.chart.chartArea.bottom + 1) continue;
+      const spot = element("span", { class: "spot" });
+      Object.assign(spot.style, { left: `${x}px`, top: `${y}px`, background: line.colour });
+      spots.push(spot);
+    }
+    this.spots.replaceChildren(...spots);
+  }
+
+  fillTip(step, x) {
+    const table = element("table", {});
+    const copies = new Set();
+    for (const [name, value, shade, row] of this.reading(step)) {
+      const swatch = element("span", { class: "swatch" });
+      swatch.style.background = shade;
+      table.append(element("tr", {}, element("td", {}, swatch, name), element("td", {}, value)));
+      if (row.same_as) copies.add(`same weights as ${row.same_as}`);
+    }
+    this.tip.replaceChildren(element("b", {}, `step ${number(step)}`), table, ...[...copies].map((text) => element("div", {}, text)));
+    const isRight = x > this.plot.clientWidth / 2;
+    this.tip.style.left = isRight ? "auto" : `${x + 12}px`;
+    this.tip.style.right = isRight ? `${this.plot.clientWidth - x + 12}px` : "auto";
+  }
+
+  // -- What can be taken away ------------------------------------------------------------------
+
+  summary() {
+    const parts = this.shown().filter((line) => this.spec.kind !== "fan" || line.key === "q50").map((line) => {
+      const [first, last] = [line.points[0], line.points.at(-1)];
+      return `${line.label} from ${number(first.y, 4)} at step ${first.step} to ${number(last.y, 4)} at step ${last.step}`;
+    });
+    return `${this.spec.title}. ${parts.join("; ")}. The data table below holds the numbers.`;
+  }
+
+  rows() {
+    const named = new Map();
+    for (const line of this.lines) {
+      for (const point of line.points) {
+        const key = `${line.model.name} ${point.row.revision}`;
+        if (!named.has(key)) named.set(key, { model: line.model.name, row: point.row, values: {} });
+        const name = line.quantity ? line.quantity.name : line.label;
+        named.get(key).values[name] = point.y;
+        if (line.quantity?.error) named.get(key).values[`${name} standard error`] = point.error;
+      }
+    }
+    const columns = [...new Set([...named.values()].flatMap((one) => Object.keys(one.values)))];
+    return { columns, rows: [...named.values()] };
+  }
+
+  fillTable() {
+    this.details.querySelector(".scroll")?.remove();
+    if (!this.details.open) return;
+    const { columns, rows } = this.rows();
+    const isMany = this.models.length > 1;
+    const head = element("tr", {}, ...["revision", ...(isMany ? ["model"] : []), ...columns].map((name) => element("th", { scope: "col" }, name)));
+    const body = rows.map((one) => element("tr", {},
+      element("th", { scope: "row" }, one.row.revision), isMany && element("td", {}, one.model),
+      ...columns.map((name) => element("td", {}, number(one.values[name], 7)))));
+    this.details.append(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Data of ${this.spec.title}` },
+      element("table", { class: "data" }, element("caption", { class: "unseen" }, this.spec.title), element("thead", {}, head), element("tbody", {}, ...body))));
+  }
+
+  fileName(ending) {
+    const models = this.models.map((model) => model.name.replace(/[^A-Za-z0-9]+/g, "-")).join("_").slice(0, 80);
+    return `${models}_${this.spec.id}${view.rows === "tokens" ? "_tokens" : ""}${view.values === "centred" ? "_centred" : ""}.${ending}`;
+  }
+
+  saveCsv() {
+    const { columns, rows } = this.rows();
+    const lines = [csvLine(["model", "revision", "step", ...columns])];
+    for (const one of rows) lines.push(csvLine([one.model, one.row.revision, one.row.step, ...columns.map((name) => one.values[name])]));
+    save(this.fileName("csv"), new Blob(lines, { type: "text/csv" }));
+  }
+
+  savePng() {
+    const scale = this.chart.currentDevicePixelRatio;
+    const made = document.createElement("canvas");
+    const legend = this.spec.kind === "fan" ? [{ label: this.models[0].name, colour: this.models[0].colour }] : this.shown();
+    const head = 30 + 17 * legend.length;
+    const [width, height] = [this.canvas.width / scale, this.canvas.height / scale];
+    made.width = (width + 24) * scale;
+    made.height = (height + head + 24) * scale;
+    const ctx = made.getContext("2d");
+    ctx.scale(scale, scale);
+    ctx.fillStyle = colour("card");
+    ctx.fillRect(0, 0, width + 24, height + head + 24);
+    ctx.fillStyle = colour("text");
+    ctx.font = `600 14px ${font()}`;
+    const choice = [view.rows === "tokens" ? "token rows" : "all rows", view.values === "centred" ? "centred" : null].filter(Boolean).join(", ");
+    ctx.fillText(`${this.spec.title} (${choice})`, 14, 24);
+    ctx.font = `12px ${font()}`;
+    legend.forEach((line, i) => {
+      const y = 44 + i * 17;
+      ctx.strokeStyle = line.colour;
+      ctx.lineWidth = 2;
+      ctx.setLineDash(DASHES[line.line] || []);
+      ctx.beginPath();
+      ctx.moveTo(14, y - 4);
+      ctx.lineTo(36, y - 4);
+      ctx.stroke();
+      ctx.fillStyle = colour("text");
+      ctx.fillText(this.models.length > 1 || !line.model ? line.label : `${line.model.name}: ${line.label}`, 44, y);
+    });
+    ctx.drawImage(this.canvas, 8, head + 8, width, height);
+    made.toBlob((blob) => save(this.fileName("png"), blob), "image/png");
+  }
+}
+
+/** Whole powers; between them 2 and 5 where there are few. */
+function powerTicks(low, high) {
+  const decades = Math.log10(high / low);
+  const fronts = decades < 1.1 ? [1, 2, 3, 4, 5, 6, 8] : decades < 2.5 ? [1, 2, 5] : [1];
+  const every = Math.max(1, Math.ceil(decades / 7));
+  const made = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
+    if (power % every) continue;
+    for (const front of fronts) {
+      const value = front * 10 ** power;
+      if (value >= low * 0.9999 && value <= high * 1.0001) made.push({ value });
+    }
+  }
+  return made;
+}

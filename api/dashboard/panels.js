@@ -1,0 +1,136 @@
+// What the charts show: groups of panels, each with its quantities, guide lines and an explanation.
+
+import { moved, statistic } from "./view.js";
+
+const plain = (name) => () => name;
+const stat = (name) => () => statistic(name);
+const shift = (name) => () => moved(name);
+
+/** Local exponent d log MSD / d log t between the neighbours of each revision; repeated weights are left out. */
+function exponents(rows) {
+  const column = moved("msd");
+  const usable = rows.filter((row) => row.step > 0 && row[column] > 0 && !row.same_as);
+  const found = new Map();
+  for (let i = 1; i + 1 < usable.length; i++) {
+    const [before, after] = [usable[i - 1], usable[i + 1]];
+    found.set(usable[i], Math.log(after[column] / before[column]) / Math.log(after.step / before.step));
+  }
+  return (row) => found.get(row) ?? null;
+}
+
+export const groups = [
+  {
+    title: "Displacement",
+    help: "How far the unembedding has moved from the reference revision, and since the revision before.",
+    panels: [
+      {
+        id: "msd", title: "Mean square displacement", y: "log", wide: true,
+        help: "Mean of (w(t) − w(t₀))² over all entries; dashed: against the previous revision.",
+        quantities: [
+          { name: "MSD", column: shift("msd") },
+          { name: "lag-1 MSD", column: shift("lag1_msd"), line: "dash" },
+        ],
+      },
+      {
+        id: "exponent", title: "Local exponent of the MSD", help: "d log MSD / d log t between neighbouring revisions.",
+        guides: [{ y: 1, label: "diffusive" }, { y: 2, label: "ballistic" }, { y: 0, label: "at rest" }],
+        quantities: [{ name: "exponent", derive: exponents, needs: shift("msd") }],
+      },
+      {
+        id: "cosine", title: "Cosine similarity", help: "Overlap with the reference; dashed: with the previous revision.",
+        quantities: [
+          { name: "cosine", column: shift("cosine") },
+          { name: "lag-1 cosine", column: shift("lag1_cosine"), line: "dash" },
+        ],
+      },
+    ],
+  },
+  {
+    title: "Language",
+    help: "What the whole model achieves at each revision; bands are ± one standard error.",
+    panels: [
+      {
+        id: "perplexity", title: "Perplexity", y: "log",
+        help: "exp of the mean negative log-probability; the mode is in the legend.",
+        quantities: [
+          { name: "last word", column: plain("perplexity"), error: "perplexity_stderr" },
+          { name: "pooled", column: plain("pooled_perplexity"), error: "pooled_perplexity_stderr", line: "dash" },
+          { name: "mean of texts", column: plain("text_mean_perplexity"), error: "text_mean_perplexity_stderr", line: "dot" },
+        ],
+      },
+      {
+        id: "accuracy", title: "Last-word accuracy", help: "Share of documents whose last word is the most likely continuation.",
+        quantities: [{ name: "accuracy", column: plain("accuracy"), error: "accuracy_stderr" }],
+      },
+    ],
+  },
+  {
+    title: "Distribution",
+    help: "The values of the tensor over training.",
+    panels: [
+      { id: "fan", kind: "fan", title: "Quantiles", wide: true, help: "Bands: 0.1–99.9 %, 1–99 %, 5–95 %, 25–75 %; line: the median." },
+    ],
+  },
+  {
+    title: "Bimodality",
+    help: "Four measures that may disagree; none decides alone.",
+    panels: [
+      {
+        id: "bc", title: "Bimodality coefficient", help: "Sarle's, with sample correction. Above 5/9 is more bimodal than uniform.",
+        guides: [{ y: 5 / 9, label: "5/9" }, { y: 1 / 3, label: "normal" }],
+        quantities: [{ name: "BC", column: stat("bimodality") }],
+      },
+      {
+        id: "dip", title: "Dip, √n·dip", help: "Hartigan's distance from the nearest unimodal distribution, scaled by √n.",
+        quantities: [{ name: "√n·dip", column: stat("dip_sqrt_n") }],
+      },
+      {
+        id: "ashman", title: "Ashman's D", help: "Distance of two fitted normal components in their widths; above 2 is a clean split.",
+        guides: [{ y: 2, label: "split" }],
+        quantities: [{ name: "D", column: stat("ashman_d") }],
+      },
+      {
+        id: "valley", title: "Valley to peak", help: "Density between the two highest peaks over the lower of them; 1 where there is one peak.",
+        quantities: [{ name: "valley / peak", column: stat("valley_to_peak") }],
+      },
+      {
+        id: "bic", title: "ΔBIC of two components", help: "One normal component less two; above 0 favours two.",
+        guides: [{ y: 0, label: "equal" }],
+        quantities: [{ name: "ΔBIC", column: stat("delta_bic") }],
+      },
+    ],
+  },
+  {
+    title: "Moments",
+    help: "Of the distribution of all values.",
+    panels: [
+      {
+        id: "sd", title: "Standard deviation", help: "Population, √variance.",
+        quantities: [{ name: "σ", needs: stat("variance"), derive: () => (row) => (row[statistic("variance")] === null ? null : Math.sqrt(row[statistic("variance")])) }],
+      },
+      { id: "mean", title: "Mean", help: "", guides: [{ y: 0 }], quantities: [{ name: "mean", column: stat("mean") }] },
+      { id: "skewness", title: "Skewness", help: "G₁.", guides: [{ y: 0 }], quantities: [{ name: "skewness", column: stat("skewness") }] },
+      { id: "kurtosis", title: "Excess kurtosis", help: "G₂; 0 for a normal distribution.", guides: [{ y: 0, label: "normal" }], quantities: [{ name: "kurtosis", column: stat("kurtosis") }] },
+      {
+        id: "sparsity", title: "Sparsity", help: "Share of entries below 0.1 σ in size.",
+        guides: [{ y: 0.0796557, label: "normal" }],
+        quantities: [{ name: "sparsity", column: stat("sparsity") }],
+      },
+    ],
+  },
+];
+
+export const quantiles = ["q001", "q01", "q05", "q25", "q50", "q75", "q95", "q99", "q999"];
+
+/** The columns that all panels together need, for both sets of rows, raw and centred. */
+export function columns() {
+  const statistics = ["variance", "mean", "skewness", "kurtosis", "bimodality", "sparsity", "dip", "dip_sqrt_n", "dip_p", "ashman_d",
+    "delta_bic", "valley_to_peak", "nan_count", ...quantiles];
+  const displacements = ["msd", "cosine", "lag1_msd", "lag1_cosine"];
+  const names = ["revision", "step", "state", "error", "same_as", "reference", "lag1_reference", "commit", "measured_at", "bytes_fetched", "file",
+    "perplexity", "perplexity_stderr", "accuracy", "accuracy_stderr", "pooled_perplexity", "pooled_perplexity_stderr",
+    "text_mean_perplexity", "text_mean_perplexity_stderr"];
+  for (const prefix of ["", "tokens_"]) names.push(...displacements.map((name) => prefix + name));
+  for (const prefix of ["", "tokens_", "centred_", "tokens_centred_"]) names.push(...statistics.map((name) => prefix + name));
+  return names;
+}

@@ -1,0 +1,51 @@
+// The table of revisions of the shown models.
+
+import { modelPath } from "./api.js";
+import { element, number } from "./format.js";
+import { moved, statistic } from "./view.js";
+
+function columns() {
+  return [
+    ["step", (row) => (row.step === null ? "–" : number(row.step))],
+    ["MSD", (row) => number(row[moved("msd")], 5)],
+    ["lag-1 MSD", (row) => number(row[moved("lag1_msd")], 5)],
+    ["cosine", (row) => number(row[moved("cosine")], 5)],
+    ["BC", (row) => number(row[statistic("bimodality")], 4)],
+    ["√n·dip", (row) => number(row[statistic("dip_sqrt_n")], 4)],
+    ["perplexity", (row) => number(row.perplexity, 5)],
+    ["accuracy", (row) => number(row.accuracy, 4)],
+  ];
+}
+
+function remarks(row) {
+  const texts = [];
+  if (row.same_as) texts.push(`same weights as ${row.same_as}`);
+  if (row[statistic("nan_count")] > 0) texts.push(`${number(row[statistic("nan_count")])} NaN`);
+  if (row.error) texts.push(row.error);
+  return texts.join("; ");
+}
+
+export function fillRevisions(shown) {
+  const section = document.getElementById("table");
+  section.hidden = !shown.some((model) => model.all.length);
+  const isMany = shown.length > 1;
+  const names = columns();
+  const heads = ["revision", ...(isMany ? ["model"] : []), "state", ...names.map(([name]) => name), "remark"];
+  const left = new Set(["revision", "model", "state", "remark"]);
+  const head = element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col", class: left.has(name) ? "left" : null }, name))));
+  const body = element("tbody", {});
+  for (const model of shown) {
+    for (const row of model.all) {
+      const note = remarks(row);
+      body.append(element("tr", {},
+        element("th", { scope: "row" }, element("a", { href: `${modelPath(model.name)}/revisions/${encodeURIComponent(row.revision)}` }, row.revision)),
+        isMany && element("td", { class: "left" }, model.name),
+        element("td", { class: "left" }, element("span", { class: `chip ${row.state}` }, row.state)),
+        ...names.map(([, pick]) => element("td", {}, pick(row))),
+        element("td", { class: "left" }, note && element("span", { class: row.error ? "error" : "chip warning" }, note))));
+    }
+  }
+  document.getElementById("revisions").replaceChildren(element("caption", { class: "unseen" }, "Revisions in step order"), head, body);
+  document.getElementById("table-links").replaceChildren(...shown.map((model) =>
+    element("a", { href: `${modelPath(model.name)}/revisions?format=csv&limit=1000`, download: `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv` }, isMany ? `CSV of ${model.name} ` : "All columns as CSV")));
+}

@@ -1,0 +1,47 @@
+// What is shown, kept in the address so that a link restores it.
+
+const CHOICES = { rows: ["all", "tokens"], values: ["raw", "centred"], axis: ["log", "linear"] };
+
+export const view = {
+  models: [], // names, in the order of their colours
+  rows: "all",
+  values: "raw",
+  axis: "log",
+  from: null, // steps, or null for the whole run
+  to: null,
+  wide: null, // panels that the reader widened or narrowed: Set of ids
+};
+
+function step(text) {
+  return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : null;
+}
+
+export function readView() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    view[name] = choices.includes(given.get(name)) ? given.get(name) : choices[0];
+  }
+  view.models = given.getAll("model");
+  view.from = step(given.get("from"));
+  view.to = step(given.get("to"));
+  view.wide = new Set((given.get("turned") || "").split(".").filter(Boolean));
+}
+
+export function writeView() {
+  const words = view.models.map((model) => `model=${encodeURIComponent(model).replaceAll("%2F", "/")}`);
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    if (view[name] !== choices[0]) words.push(`${name}=${view[name]}`);
+  }
+  if (view.from !== null) words.push(`from=${view.from}`);
+  if (view.to !== null) words.push(`to=${view.to}`);
+  if (view.wide.size) words.push(`turned=${[...view.wide].join(".")}`);
+  const hash = words.length ? `#${words.join("&")}` : "#";
+  if (hash !== location.hash) history.replaceState(null, "", hash);
+}
+
+/** The column of a statistic for the chosen rows and values. */
+export const statistic = (name) =>
+  `${view.rows === "tokens" ? "tokens_" : ""}${view.values === "centred" ? "centred_" : ""}${name}`;
+
+/** The column of a displacement for the chosen rows. */
+export const moved = (name) => (view.rows === "tokens" ? `tokens_${name}` : name);
