@@ -1,0 +1,131 @@
+/* Both engines against float64 sums, for sizes around every border of their blocks. */
+#include "daemon/base/limits.h"
+#include "gpu/cpu/gemm.h"
+#include "tests/tools/random_model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const enum tensor_dtype dtypes[] = {TENSOR_DTYPE_F16, TENSOR_DTYPE_BF16, TENSOR_DTYPE_F32};
+
+static float element(enum tensor_dtype dtype, const void *data, size_t i)
+{
+    if (dtype == TENSOR_DTYPE_F32)
+        return ((const float *)data)[i];
+    uint16_t half = ((const uint16_t *)data)[i];
+    return dtype == TENSOR_DTYPE_F16 ? half_from_f16(half) : half_from_bf16(half);
+}
+
+/* Numbers of very different size, with all bits of their kind in use. */
+static void fill_weights(enum tensor_dtype dtype, void *data, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t hash = random_at(11, i);
+        float value = ((float)(int32_t)(uint32_t)hash / 2147483648.0F) * exp2f(-(float)(hash >> 60));
+        if (dtype == TENSOR_DTYPE_F32)
+            ((float *)data)[i] = value;
+        else
+            ((uint16_t *)data)[i] =
+                dtype == TENSOR_DTYPE_F16 ? half_to_f16(value) : (uint16_t)(half_bits_of_float(value) >> 16);
+    }
+}
+
+/* The error of each output, measured in 2^-24 of the sum of the magnitudes of its products. */
+static double worst_error(enum gemm_engine engine, enum tensor_dtype dtype, size_t rows, size_t columns,
+                          size_t tokens, int is_sum)
+{
+    const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
+    size_t begin = rows > 64 ? 32 : 0, width = rows - begin, stride = columns + 3;
+    void *weights = malloc(rows * columns * 4);
+    void *memory = aligned_alloc(64, gemm_matrix_bytes(engine, dtype, rows, columns));
+    void *workspace = aligned_alloc(64, gemm_workspace_bytes(engine) + 64);
+    float *a = malloc(tokens * stride * 4), *out = malloc(tokens * (width + 1) * 4);
+    struct tensor_view view = {.dtype = dtype, .data = weights};
+    struct gemm_matrix matrix;
+    const struct gemm_rows as_stored = {0, 0};
+    double worst = 0;
+    fill_weights(dtype, weights, rows * columns);
+    for (size_t i = 0; i < tokens * stride; i++)
+        a[i] = (float)(int32_t)(uint32_t)random_at(12, i) / 1e9F;
+    for (size_t i = 0; i < tokens * (width + 1); i++)
+        out[i] = 1.5F;
+    gemm_matrix_init(&matrix, engine, dtype, rows, columns, memory);
+    for (size_t row = 0; row < rows; row += 64)
+        gemm_matrix_fill(&matrix, kernels, &view, &as_stored, row, row + 64 < rows ? row + 64 : rows);
+    gemm_multiply(&matrix, begin, rows, a, stride, tokens, out, width + 1, is_sum, workspace);
+    for (size_t i = 0; i < tokens; i++) {
+        for (size_t j = 0; j < width; j++) {
+            double sum = is_sum ? 1.5 : 0, magnitude = sum;
+            for (size_t k = 0; k < columns; k++) {
+                double product =
+                    (double)a[i * stride + k] * (double)element(dtype, weights, (begin + j) * columns + k);
+                sum += product;
+                magnitude += fabs(product);
+            }
+            worst = fmax(worst, fabs((double)out[i * (width + 1) + j] - sum) / magnitude * 0x1p24);
+        }
+        assert_true(out[i * (width + 1) + width] == 1.5F); /* nothing is written beside the result */
+    }
+    free(weights), free(memory), free(workspace), free(a), free(out);
+    return worst;
+}
+
+static void sizes(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {{1, 1, 1},      {16, 32, 16},   {32, 32, 32},   {33, 33, 33},
+                                       {31, 17, 1},    {100, 50, 47},  {96, 64, 17},   {65, 1030, 5},
+                                       {48, 1024, 70}, {70, 2050, 18}, {32, 100, 300}, {160, 31, 257}};
+    enum gemm_engine best = gemm_start(cpu_isa_best());
+    if (best == GEMM_ENGINE_BLAS)
+        print_message("this machine has no AMX: only BLAS is tested\n");
+    for (int engine = 0; engine <= (int)best; engine++) {
+        double worst = 0;
+        for (size_t dtype = 0; dtype < 3; dtype++)
+            for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+                for (int is_sum = 0; is_sum < 2; is_sum++)
+                    worst = fmax(worst, worst_error((enum gemm_engine)engine, dtypes[dtype], shapes[i][0],
+                                                    shapes[i][1], shapes[i][2], is_sum));
+        print_message("engine %d: largest error %.2f * 2^-24 of the magnitude\n", engine, worst);
+        assert_true(worst < 16);
+    }
+}
+
+/* Rows in the order of heads become queries, keys, values. */
+static void order_of_rows(void **state)
+{
+    (void)state;
+    enum gemm_engine best = gemm_start(cpu_isa_best());
+    const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
+    const struct gemm_rows order = {2, 16};
+    float stored[96], out[96], one = 1;
+    for (size_t i = 0; i < 96; i++)
+        stored[i] = (float)i;
+    for (int engine = 0; engine <= (int)best; engine++) {
+        struct gemm_matrix matrix;
+        struct tensor_view view = {.dtype = TENSOR_DTYPE_F32, .data = stored};
+        void *memory =
+            aligned_alloc(64, gemm_matrix_bytes((enum gemm_engine)engine, TENSOR_DTYPE_F32, 96, 1));
+        void *workspace = aligned_alloc(64, gemm_workspace_bytes((enum gemm_engine)engine) + 64);
+        gemm_matrix_init(&matrix, (enum gemm_engine)engine, TENSOR_DTYPE_F32, 96, 1, memory);
+        gemm_matrix_fill(&matrix, kernels, &view, &order, 0, 96);
+        gemm_multiply(&matrix, 0, 96, &one, 1, 1, out, 96, 0, workspace);
+        for (size_t part = 0; part < 3; part++)
+            for (size_t head = 0; head < 2; head++)
+                for (size_t i = 0; i < 16; i++)
+                    assert_true(out[part * 32 + head * 16 + i] == (float)(head * 48 + part * 16 + i));
+        free(memory), free(workspace);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(order_of_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
