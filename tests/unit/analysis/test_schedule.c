@@ -1,0 +1,200 @@
+/* Learning-rate schedules: the numbers that are known of Pythia's, and the rules on published curves. */
+#include "daemon/analysis/schedule.h"
+
+#include "daemon/analysis/audit.h"
+#include "daemon/analysis/scaling.h"
+#include "daemon/analysis/stopping.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/analysis/near.h"
+
+static void test_pythia(void **state)
+{
+    (void)state;
+    struct schedule schedule = schedule_of_model("EleutherAI/pythia-70m-deduped");
+    assert_int_equal(schedule.kind, SCHEDULE_KIND_NEOX_COSINE);
+    assert_near(schedule_rate(&schedule, 0), 0, 0); /* why step 1 equals step 0 */
+    assert_near(schedule_rate(&schedule, 1430), 1e-3, 1e-15);
+    assert_near(schedule_rate(&schedule, 143000), 1e-4, 1e-15);
+    assert_near(schedule_floor_step(&schedule), 115139, 2);
+    assert_near(schedule_rate(&schedule, 115000), 1e-4, 1e-6);
+    assert_true(schedule_rate(&schedule, 110000) > 1.05e-4);
+}
+
+/* Where decay alone leaves 1/e of the first weights: steps that were worked out from the code of gpt-neox. */
+static void test_decay(void **state)
+{
+    (void)state;
+    const struct {
+        const char *model;
+        double efold;
+    } table[] = {{"EleutherAI/pythia-14m", 10748},
+                 {"EleutherAI/pythia-160m-seed3", 17550},
+                 {"EleutherAI/pythia-410m", 35611},
+                 {"EleutherAI/pythia-1.4b", 57181},
+                 {"EleutherAI/pythia-2.8b", 80036}};
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct schedule schedule = schedule_of_model(table[i].model);
+        const double steps[] = {table[i].efold - 20, table[i].efold + 20};
+        struct schedule_sums sums[2];
+        schedule_accumulate(&schedule, steps, 2, sums);
+        assert_true(sums[0].kept > 0.36788 && sums[1].kept < 0.36788);
+    }
+    struct schedule schedule = schedule_of_model("EleutherAI/pythia-12b");
+    const double last = 143000;
+    struct schedule_sums sums;
+    schedule_accumulate(&schedule, &last, 1, &sums);
+    assert_near(sums.kept, 0.41, 0.01);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_int_equal(schedule_of_model("EleutherAI/pythia-160m-v0").kind, SCHEDULE_KIND_UNKNOWN);
+    assert_int_equal(schedule_of_model("EleutherAI/pythia-3b").kind, SCHEDULE_KIND_UNKNOWN);
+    assert_int_equal(schedule_of_model("allenai/OLMo-7B").kind, SCHEDULE_KIND_UNKNOWN);
+    assert_int_equal(schedule_of_model("").kind, SCHEDULE_KIND_UNKNOWN);
+    struct schedule unknown = {.kind = SCHEDULE_KIND_UNKNOWN};
+    const double step = 10;
+    struct schedule_sums sums;
+    schedule_accumulate(&unknown, &step, 1, &sums);
+    assert_true(isnan(sums.rates) && isnan(schedule_rate(&unknown, 1)) &&
+                isnan(schedule_floor_step(&unknown)));
+}
+
+static void test_sums(void **state)
+{
+    (void)state;
+    const struct schedule linear = {
+        .kind = SCHEDULE_KIND_LINEAR, .rate_max = 1, .rate_min = 0, .warmup_steps = 4, .end_step = 8};
+    const double steps[] = {0, 1, 4, 8, 20};
+    struct schedule_sums sums[5];
+    schedule_accumulate(&linear, steps, 5, sums);
+    assert_near(sums[0].rates, 0, 0);
+    assert_near(sums[1].rates, 0, 0);
+    assert_near(sums[2].rates, 0.25 + 0.5 + 0.75, 1e-12);
+    assert_near(sums[3].rates, 1.5 + 1 + 0.75 + 0.5 + 0.25, 1e-12);
+    assert_near(sums[4].rates, sums[3].rates, 1e-12);
+    assert_near(sums[3].rates_squared, 2 * (0.0625 + 0.25 + 0.5625) + 1, 1e-12);
+    assert_near(sums[3].decayed_walk, sums[3].rates_squared, 1e-12);
+    assert_near(sums[4].kept, 1, 0);
+    assert_near(schedule_floor_step(&linear), 8, 0);
+}
+
+static void test_stopping_rules(void **state)
+{
+    (void)state;
+    const struct stopping_point points[] = {{0, 1e6},    {1000, 1e4},  {20000, 100}, {40000, 60}, {60000, 59},
+                                            {80000, 58}, {100000, 70}, {120000, 80}, {143000, 90}};
+    struct schedule schedule = schedule_of_model("EleutherAI/pythia-70m");
+    struct stopping_score score = stopping_apply(STOPPING_RULE_PLATEAU, points, 9, &schedule);
+    assert_int_equal(score.verdict, SERIES_VERDICT_YES);
+    assert_near(score.step, 80000, 0);
+    assert_near(score.given_up, log(58.0 / 90), 1e-12);
+    score = stopping_apply(STOPPING_RULE_PATIENCE, points, 9, &schedule);
+    assert_near(score.step, 120000, 0);
+    score = stopping_apply(STOPPING_RULE_SCHEDULE_FLOOR, points, 9, &schedule);
+    assert_near(score.step, 120000, 0);
+    score = stopping_apply(STOPPING_RULE_SCHEDULE_FLOOR, points, 9, NULL);
+    assert_int_equal(score.verdict, SERIES_VERDICT_INSUFFICIENT);
+    score = stopping_apply(STOPPING_RULE_HALF, points, 9, NULL);
+    assert_near(score.saved, 1 - 80.0 / 143, 1e-12);
+    score = stopping_apply(STOPPING_RULE_BEST, points, 9, NULL);
+    assert_near(score.perplexity, 58, 0);
+    score = stopping_apply(STOPPING_RULE_PATIENCE, points, 6, NULL); /* still falling */
+    assert_int_equal(score.verdict, SERIES_VERDICT_NO);
+    assert_int_equal(stopping_apply(STOPPING_RULE_BEST, points, 3, NULL).verdict,
+                     SERIES_VERDICT_INSUFFICIENT);
+    for (int rule = 0; rule < STOPPING_RULE_COUNT; rule++)
+        assert_true(strlen(stopping_rule_name((enum stopping_rule)rule)) > 3);
+}
+
+static void test_scaling(void **state)
+{
+    (void)state;
+    struct scaling_point points[5];
+    struct scaling scaling;
+    struct err err = ERR_INIT;
+    for (int i = 0; i < 5; i++)
+        points[i] = (struct scaling_point){.parameters = pow(10, 7 + i * 0.5),
+                                           .value = 3 * pow(10, 0.25 * (7 + i * 0.5))};
+    assert_int_equal(scaling_fit(points, 5, &scaling, &err), 0);
+    assert_near(scaling.exponent, 0.25, 1e-12);
+    assert_near(scaling.prefactor, 3, 1e-9);
+    assert_near(scaling.r_squared, 1, 1e-12);
+    assert_near(scaling.exponent_high - scaling.exponent_low, 0, 1e-6);
+    /* ln y = 0, 1, 1, 3 over ln x = 0, 1, 2, 3: slope 0.9, residual 0.7, error sqrt(0.7 / 2 / 5) */
+    const double values[] = {1, exp(1), exp(1), exp(3)};
+    for (int i = 0; i < 4; i++)
+        points[i] = (struct scaling_point){.parameters = exp(i), .value = values[i]};
+    points[4].value = (double)NAN; /* a model without an onset */
+    assert_int_equal(scaling_fit(points, 5, &scaling, &err), 0);
+    assert_int_equal(scaling.count, 4);
+    assert_near(scaling.exponent, 0.9, 1e-12);
+    assert_near(scaling.exponent_error, sqrt(0.07), 1e-12);
+    assert_near(scaling.exponent_high, 0.9 + 4.3027 * sqrt(0.07), 1e-3);
+    assert_int_equal(scaling_fit(points, 2, &scaling, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "at least 3"));
+    points[1].parameters = points[2].parameters = points[3].parameters = 1;
+    assert_int_equal(scaling_fit(points, 4, &scaling, &err), ERR_UNSUPPORTED);
+    assert_near(scaling_t_95(1), 12.706, 1e-3);
+    assert_near(scaling_t_95(11), 2.20099, 2e-3);
+    assert_near(scaling_t_95(1000), 1.96234, 2e-4);
+}
+
+static void test_audit(void **state)
+{
+    (void)state;
+    struct audit_point points[20];
+    struct audit audit;
+    struct audit_options options = audit_options_default();
+    struct err err = ERR_INIT;
+    const double steps[20] = {0,    1,    2,     512,   1000,  2000,  3000,  4000,  6000,  7000,
+                              8000, 9000, 10000, 11000, 12000, 13000, 14000, 15000, 16000, 17000};
+    for (size_t i = 0; i < 20; i++)
+        points[i] = (struct audit_point){.step = steps[i],
+                                         .content = i + 1,
+                                         .msd = 1e-6 * steps[i],
+                                         .lag1_msd = i ? 1e-6 * (steps[i] - steps[i - 1]) : 0};
+    points[1].content = points[0].content;
+    points[5].content = points[19].content;
+    points[14].msd *= 5;
+    points[14].lag1_msd = points[15].lag1_msd = 0.05;
+    assert_int_equal(audit_revisions(points, 20, &options, &audit, &err), 0);
+    assert_int_equal(audit.finding_count, 4);
+    assert_int_equal(audit.distinct, 18);
+    assert_near(audit.grid, 1000, 0);
+    assert_int_equal(audit.findings[0].kind, AUDIT_KIND_UNCHANGED);
+    assert_int_equal(audit.findings[0].index, 1);
+    assert_int_equal(audit.findings[1].kind, AUDIT_KIND_MISSING);
+    assert_near(audit.findings[1].step, 5000, 0);
+    assert_int_equal(audit.findings[2].kind, AUDIT_KIND_OUT_OF_LINE);
+    assert_int_equal(audit.findings[2].index, 14);
+    assert_true(audit.findings[2].evidence > 1.5);
+    assert_int_equal(audit.findings[3].kind, AUDIT_KIND_DUPLICATE);
+    assert_int_equal(audit.findings[3].index, 19);
+    assert_int_equal(audit.findings[3].other, 5);
+    assert_string_equal(audit_kind_name(audit.findings[3].kind), "duplicate");
+    audit_free(&audit);
+    assert_int_equal(audit_revisions(points, 0, &options, &audit, &err), 0);
+    assert_int_equal(audit.finding_count, 0);
+    audit_free(&audit);
+    points[3].step = 0;
+    assert_int_equal(audit_revisions(points, 20, &options, &audit, &err), ERR_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pythia),         cmocka_unit_test(test_decay),   cmocka_unit_test(test_names),
+        cmocka_unit_test(test_sums),           cmocka_unit_test(test_scaling), cmocka_unit_test(test_audit),
+        cmocka_unit_test(test_stopping_rules),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

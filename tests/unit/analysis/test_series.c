@@ -1,0 +1,297 @@
+/* Verdicts over a run: hand-made series for each rule, synthetic runs for the whole. */
+#include "daemon/analysis/series.h"
+
+#include "tests/bench/training_runs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/analysis/near.h"
+
+#define POINTS 24
+
+static const struct series_shape one_mode = {.variance = 1e-3,
+                                             .bimodality = 0.33,
+                                             .dip = 1e-4,
+                                             .mixture_weight = 0.5,
+                                             .ashman_d = 0.3,
+                                             .valley_to_peak = 1};
+static const struct series_shape two_modes = {.variance = 1e-3,
+                                              .bimodality = 0.6,
+                                              .dip = 0.05,
+                                              .mixture_weight = 0.5,
+                                              .ashman_d = 4,
+                                              .valley_to_peak = 0.3};
+
+static void set_shape(struct series_point *point, const struct series_shape *shape)
+{
+    for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {
+        for (int view = 0; view < SERIES_VIEW_COUNT; view++)
+            point->shapes[rows][view] = *shape;
+    }
+}
+
+/* Steps 0, 1000 ...; MSD of a random walk; one mode; perplexity falls as a power. */
+static void fill(struct series_point *points)
+{
+    memset(points, 0, POINTS * sizeof(*points));
+    for (size_t i = 0; i < POINTS; i++) {
+        points[i].step = 1000 * (double)i;
+        points[i].content = i + 1;
+        points[i].is_measured = 1;
+        points[i].perplexity = 1e6 / (1 + points[i].step);
+        points[i].perplexity_stderr = (double)NAN;
+        for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {
+            points[i].msd[rows] = 1e-6 * points[i].step;
+            points[i].lag1_msd[rows] = i ? 1e-3 : 0;
+        }
+        set_shape(&points[i], &one_mode);
+    }
+}
+
+static struct series analyze(const struct series_point *points, size_t count,
+                             const struct series_options *options)
+{
+    struct series series;
+    struct series_options defaults = series_options_default();
+    struct err err = ERR_INIT;
+    assert_int_equal(series_analyze(points, count, options ? options : &defaults, &series, &err), 0);
+    return series;
+}
+
+static const struct series_onset *onset_of(const struct series *series)
+{
+    return &series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
+}
+
+static void test_diffusion(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    fill(points);
+    struct series series = analyze(points, POINTS, NULL);
+    assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_NO);
+    assert_int_equal(series.counted, POINTS);
+    assert_near(series.derived[10].alpha, 1, 1e-9);
+    assert_true(isnan(series.derived[0].alpha));
+    assert_near(series.derived[5].rate_per_step, 1e-6, 1e-15);
+    assert_true(isnan(series.derived[5].rate_per_lr));
+    assert_int_equal(series.rest_per_step.verdict, SERIES_VERDICT_NO);
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_NO);
+    assert_true(series.stop.cautions & SERIES_CAUTION_NO_ONSET);
+    assert_int_equal(series.fall.verdict, SERIES_VERDICT_YES);
+    assert_near(series.fall.slope, 1, 1e-6);
+    assert_int_equal(series.decay.verdict, SERIES_VERDICT_INSUFFICIENT);
+    series_free(&series);
+}
+
+static void test_onset(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    fill(points);
+    set_shape(&points[5], &two_modes); /* one alone is not enough */
+    for (size_t i = 10; i < POINTS; i++)
+        set_shape(&points[i], &two_modes);
+    set_shape(&points[14], &one_mode); /* and one alone does not end it */
+    struct series series = analyze(points, POINTS, NULL);
+    assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_YES);
+    assert_near(onset_of(&series)->step, 10000, 0);
+    assert_near(onset_of(&series)->step_before, 9000, 0);
+    assert_near(onset_of(&series)->dip, 0.05, 0);
+    assert_true(onset_of(&series)->is_lasting);
+    assert_true(isnan(onset_of(&series)->step_lost));
+    assert_int_equal(onset_of(&series)->count_forked, POINTS - 10);
+    series_free(&series);
+    for (size_t i = 16; i < POINTS; i++)
+        set_shape(&points[i], &one_mode); /* it closes again */
+    series = analyze(points, POINTS, NULL);
+    assert_false(onset_of(&series)->is_lasting);
+    assert_near(onset_of(&series)->step_lost, 16000, 0);
+    series_free(&series);
+}
+
+/* Each of the criteria is needed. */
+static void test_onset_criteria(void **state)
+{
+    (void)state;
+    for (int which = 0; which < 4; which++) {
+        struct series_point points[POINTS];
+        struct series_shape shape = two_modes;
+        fill(points);
+        if (which == 0)
+            shape.dip = 0.0049;
+        if (which == 1)
+            shape.ashman_d = 1.9;
+        if (which == 2)
+            shape.valley_to_peak = 0.91;
+        if (which == 3)
+            shape.mixture_weight = 0.97;
+        for (size_t i = 10; i < POINTS; i++)
+            set_shape(&points[i], &shape);
+        struct series series = analyze(points, POINTS, NULL);
+        assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_NO);
+        series_free(&series);
+    }
+}
+
+static void test_repetitions(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    fill(points);
+    points[1].content = points[0].content; /* no update yet: step 1 is left out, step 0 stays */
+    for (size_t i = 10; i < POINTS; i++)
+        set_shape(&points[i], &two_modes);
+    for (size_t i = 3; i < 6; i++) { /* early names that serve the final weights */
+        points[i].content = points[POINTS - 1].content;
+        set_shape(&points[i], &two_modes);
+    }
+    struct series series = analyze(points, POINTS, NULL);
+    assert_int_equal(series.counted, POINTS - 4);
+    assert_true(series.derived[0].is_counted && !series.derived[1].is_counted &&
+                !series.derived[4].is_counted);
+    assert_true(series.derived[POINTS - 1].is_counted);
+    assert_near(onset_of(&series)->step, 10000, 0);
+    assert_true(series.controls & SERIES_CONTROL_DUPLICATES);
+    assert_true(isnan(series.derived[6].rate_per_step));  /* its reference is a false revision */
+    assert_false(isnan(series.derived[2].rate_per_step)); /* step 1 stands for step 0 */
+    assert_false(series.stop.cautions & SERIES_CAUTION_FIRST_IS_SUSPECT);
+    series_free(&series);
+    points[0].content = points[POINTS - 1].content;
+    series = analyze(points, POINTS, NULL);
+    assert_true(series.stop.cautions & SERIES_CAUTION_FIRST_IS_SUSPECT);
+    series_free(&series);
+}
+
+static void test_stop(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    struct series_options options = series_options_default();
+    options.schedule = (struct schedule){.kind = SCHEDULE_KIND_CONSTANT, .rate_max = 1e-3, .rate_min = 1e-3};
+    fill(points);
+    for (size_t i = 8; i < POINTS; i++) {
+        set_shape(&points[i], &two_modes);
+        for (int rows = 0; i >= 15 && rows < SERIES_ROWS_COUNT; rows++)
+            points[i].lag1_msd[rows] = 1e-5;
+        if (i >= 18)
+            points[i].perplexity = points[17].perplexity * 1.2;
+    }
+    struct series series = analyze(points, POINTS, &options);
+    assert_int_equal(series.rest_per_step.verdict, SERIES_VERDICT_YES);
+    assert_near(series.rest_per_step.step, 15000, 0);
+    assert_int_equal(series.rest_per_lr.verdict, SERIES_VERDICT_YES);
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_YES);
+    assert_near(series.stop.step, 15000, 0);
+    assert_near(series.stop.saved, 1 - 15.0 / 23, 1e-12);
+    assert_near(series.stop.perplexity, points[15].perplexity, 0);
+    assert_near(series.stop.perplexity_best_step, 17000, 0);
+    assert_true(series.stop.cautions & SERIES_CAUTION_LATE_HARM);
+    assert_true(series.stop.given_up < 0);
+    assert_false(series.stop.cautions & (SERIES_CAUTION_SCHEDULE | SERIES_CAUTION_NO_ONSET));
+    assert_false(series.controls & SERIES_CONTROL_SCHEDULE);
+    series_free(&series);
+    for (size_t i = 0; i < POINTS; i++)
+        points[i].perplexity = (double)NAN;
+    series = analyze(points, POINTS, NULL); /* neither schedule nor perplexity are known */
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_YES);
+    assert_true(series.stop.cautions & SERIES_CAUTION_NO_PERPLEXITY);
+    assert_true(series.stop.cautions & SERIES_CAUTION_SCHEDULE);
+    assert_true(isnan(series.stop.perplexity));
+    assert_int_equal(series.fall.verdict, SERIES_VERDICT_INSUFFICIENT);
+    series_free(&series);
+}
+
+static void test_fall_beside_onset(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    fill(points);
+    for (size_t i = 0; i < POINTS; i++) {
+        points[i].perplexity = i < 10 ? 1000 : 10;
+        if (i >= 10)
+            set_shape(&points[i], &two_modes);
+    }
+    struct series series = analyze(points, POINTS, NULL);
+    assert_near(series.fall.step_from, 9000, 0);
+    assert_near(series.fall.step_to, 10000, 0);
+    assert_true(series.fall.is_beside_onset);
+    assert_true(fabs(series.fall.ln_ratio_to_onset) < 0.1);
+    series_free(&series);
+}
+
+static void test_insufficient(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    fill(points);
+    struct series series = analyze(points, 0, NULL);
+    assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_INSUFFICIENT);
+    series_free(&series);
+    series = analyze(points, 3, NULL);
+    assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_INSUFFICIENT);
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_INSUFFICIENT);
+    series_free(&series);
+    for (size_t i = 0; i < POINTS; i++)
+        points[i].is_measured = 0;
+    series = analyze(points, POINTS, NULL);
+    assert_int_equal(series.counted, 0);
+    assert_int_equal(series.rest_per_step.verdict, SERIES_VERDICT_INSUFFICIENT);
+    series_free(&series);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    struct series series;
+    struct series_options options = series_options_default();
+    struct err err = ERR_INIT;
+    fill(points);
+    points[3].step = points[2].step;
+    assert_int_equal(series_analyze(points, POINTS, &options, &series, &err), ERR_INVALID);
+    points[3].step = (double)NAN;
+    assert_int_equal(series_analyze(points, POINTS, &options, &series, &err), ERR_INVALID);
+    assert_int_equal(series_analyze(points, SERIES_POINTS_MAX + 1U, &options, &series, &err), ERR_LIMIT);
+    options.consecutive = 0;
+    assert_int_equal(series_analyze(points, 2, &options, &series, &err), ERR_INVALID);
+}
+
+static void test_synthetic_runs(void **state)
+{
+    (void)state;
+    struct cpu_threads *threads = NULL;
+    struct statistics_result result;
+    struct err err = ERR_INIT;
+    assert_int_equal(cpu_threads_new(1, &threads, &err), 0);
+    assert_int_equal(statistics_result_init(&result, RUN_COLUMNS, &err), 0);
+    for (int kind = 0; kind < RUN_KIND_COUNT; kind++) {
+        struct run run;
+        struct run_score score;
+        assert_true(run_make(&run, (enum run_kind)kind, 7));
+        assert_int_equal(run_measure(&run, threads, &result, &err), 0);
+        assert_int_equal(run_score(&run, &score, &err), 0);
+        run_free(&run);
+        assert_true(score.is_onset_right && score.is_centred_right);
+        assert_true(score.is_control_right && score.is_audit_right);
+    }
+    statistics_result_free(&result);
+    cpu_threads_free(threads);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_diffusion),      cmocka_unit_test(test_onset),
+        cmocka_unit_test(test_onset_criteria), cmocka_unit_test(test_repetitions),
+        cmocka_unit_test(test_stop),           cmocka_unit_test(test_fall_beside_onset),
+        cmocka_unit_test(test_insufficient),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_synthetic_runs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
