@@ -33,9 +33,26 @@ void attention_rotate(const struct attention_rotary *rotary, uint32_t position, 
     }
 }
 
+/* Rows of scores are padded, so that the row loops see whole vectors only. */
+static size_t padded(size_t count)
+{
+    return (count + 15) / 16 * 16;
+}
+
 size_t attention_scratch_floats(size_t positions)
 {
-    return ATTENTION_BLOCK_ROWS * positions;
+    return ATTENTION_BLOCK_ROWS * padded(positions);
+}
+
+/* Softmax over the first `seen` of `keys` scores; the others become 0. */
+static void weigh(const struct score_kernels *kernels, float *row, size_t seen, size_t keys, float scale)
+{
+    size_t whole = padded(seen);
+    for (size_t i = seen; i < whole; i++)
+        row[i] = -INFINITY; /* whose exponential is 0 */
+    kernels->softmax(row, whole, scale);
+    if (whole < keys)
+        memset(row + whole, 0, (keys - whole) * sizeof(float));
 }
 
 void attention_run(const struct attention_document *document, const struct score_kernels *kernels,
@@ -48,15 +65,13 @@ void attention_run(const struct attention_document *document, const struct score
             size_t left = document->query_count - begin;
             size_t rows = left < ATTENTION_BLOCK_ROWS ? left : ATTENTION_BLOCK_ROWS;
             size_t seen = document->query_position + begin + 1; /* keys of the block's first query */
-            size_t keys = seen + rows - 1;
+            size_t keys = seen + rows - 1, stride = padded(keys);
             gemm_transposed(document->queries + begin * document->query_stride + shift,
                             document->query_stride, document->keys + shift, document->key_stride, rows, keys,
-                            document->head_size, scratch, keys);
-            for (size_t i = 0; i < rows; i++) {
-                kernels->softmax(scratch + i * keys, seen + i, scale);
-                memset(scratch + i * keys + seen + i, 0, (rows - 1 - i) * sizeof(float));
-            }
-            gemm_plain(scratch, keys, document->values + shift, document->key_stride, rows,
+                            document->head_size, scratch, stride);
+            for (size_t i = 0; i < rows; i++)
+                weigh(kernels, scratch + i * stride, seen + i, keys, scale);
+            gemm_plain(scratch, stride, document->values + shift, document->key_stride, rows,
                        document->head_size, keys, document->out + begin * document->out_stride + shift,
                        document->out_stride);
         }

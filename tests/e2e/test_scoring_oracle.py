@@ -172,3 +172,21 @@ def test_not_a_number(probe: Path, tmp_path: Path) -> None:
     assert found["summary"]["perplexity"] is None
     assert found["summary"]["nan_count"] == found["summary"]["tokens"] > 0
     assert found["summary"]["accuracy"] == 0
+
+
+def test_identity_is_of_the_content(probe: Path, tmp_path: Path) -> None:
+    both = revision_folder(tmp_path, "step14000")
+    assert (both / "model.safetensors").exists() and (both / "pytorch_model.bin").exists()
+    (both / "model.safetensors").rename(tmp_path / "kept.safetensors")
+    torch_zip = run(probe, both, dataset("test"), "limit=5")
+    (both / "pytorch_model.bin").unlink()
+    (tmp_path / "kept.safetensors").rename(both / "model.safetensors")
+    safetensors = run(probe, both, dataset("test"), "limit=5")
+    assert torch_zip["identity"] == safetensors["identity"]
+    assert torch_zip["documents"] == safetensors["documents"]
+    other = run(probe, revision_folder(tmp_path, "step13000"), dataset("test"), "limit=5")
+    assert other["identity"]["weights"] != safetensors["identity"]["weights"]
+    config = json.loads((both / "config.json").read_text())
+    (both / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-6}))
+    changed = run(probe, both, dataset("test"), "limit=5")
+    assert changed["identity"]["weights"] != safetensors["identity"]["weights"]
