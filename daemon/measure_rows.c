@@ -116,17 +116,6 @@ static void copy_summary(const struct summary *summary, struct statistics_row *r
     row->valley_to_peak = summary->valley_to_peak;
 }
 
-/* What the 65,536 codes of a distribution mean, for whoever reads it later. */
-static void name_code(enum tensor_dtype dtype, int is_centred, int exponent, char *code, size_t size)
-{
-    if (is_centred)
-        (void)snprintf(code, size, "float16*2^%d", exponent);
-    else if (format_of(dtype) == DISTRIBUTION_FORMAT_F32_TOP)
-        (void)snprintf(code, size, "float32_top16");
-    else
-        (void)snprintf(code, size, "%s", tensor_dtype_name(dtype));
-}
-
 static int add_variant(struct measure_rows *rows, enum tensor_dtype dtype, int set, int is_centred,
                        const struct moments_sums *columns, struct err *err)
 {
@@ -142,6 +131,7 @@ static int add_variant(struct measure_rows *rows, enum tensor_dtype dtype, int s
         .zero_count = pass->zero_count,
         .minimum = pass->minimum,
         .maximum = pass->maximum,
+        .mean = pass->mean,
     };
     int code = summary_compute(&input, &summary, err);
     if (code)
@@ -161,7 +151,7 @@ static int add_variant(struct measure_rows *rows, enum tensor_dtype dtype, int s
                                               .is_centred = is_centred,
                                               .definition = STATISTICS_DEFINITION,
                                               .counts = input.distribution.counts};
-    name_code(dtype, is_centred, pass->centred_exponent, distribution->code, sizeof distribution->code);
+    distribution_name(input.distribution.format, input.distribution.exponent, distribution->code);
     rows->statistics_count++;
     return 0;
 }
