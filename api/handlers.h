@@ -19,7 +19,6 @@ int api_list_devices(struct api_request *request, struct api_response *response,
 /* api/models.c */
 int api_list_models(struct api_request *request, struct api_response *response, struct err *err);
 int api_get_model(struct api_request *request, struct api_response *response, struct err *err);
-int api_get_audit(struct api_request *request, struct api_response *response, struct err *err);
 
 /* api/revisions.c */
 int api_list_revisions(struct api_request *request, struct api_response *response, struct err *err);
@@ -27,6 +26,15 @@ int api_get_revision(struct api_request *request, struct api_response *response,
 
 /* api/distribution.c */
 int api_get_distribution(struct api_request *request, struct api_response *response, struct err *err);
+
+/* api/trajectories.c */
+int api_get_trajectories(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_displacement(struct api_request *request, struct api_response *response, struct err *err);
+
+/* api/analysis.c, api/audit.c, api/scaling.c */
+int api_get_analysis(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_audit(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_scaling(struct api_request *request, struct api_response *response, struct err *err);
 
 /* api/dashboard.c */
 int api_get_dashboard(struct api_request *request, struct api_response *response, struct err *err);
