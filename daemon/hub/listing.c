@@ -23,6 +23,13 @@ int client_check_commit(const char *commit, struct err *err)
                    commit);
 }
 
+/* An error of the API says which repository it is about, unless its words do so already. */
+static int name_repository(const struct hub_repository *hub_repository, struct err *err)
+{
+    const char *name = hub_repository->repository.name;
+    return strstr(err->message, name) ? err->code : err_wrap(err, "%s", name);
+}
+
 static int get_info(struct hub_repository *hub_repository, const char *revision, struct repository_info *info,
                     struct err *err)
 {
@@ -41,7 +48,7 @@ static int get_info(struct hub_repository *hub_repository, const char *revision,
         code = hub_json_parse_info(buf_text(&body), body.size, info, err);
     buf_free(&url);
     buf_free(&body);
-    return code;
+    return code ? name_repository(hub_repository, err) : 0;
 }
 
 int listing_info(struct repository *repository, struct repository_info *info, struct err *err)
@@ -77,7 +84,7 @@ int listing_refs(struct repository *repository, struct repository_refs **ret_ref
         code = hub_json_parse_refs(buf_text(&body), body.size, ret_refs, err);
     buf_free(&url);
     buf_free(&body);
-    return code;
+    return code ? name_repository(hub_repository, err) : 0;
 }
 
 /* Remembers a name, so that a download can write it into the cache's refs. */
@@ -205,5 +212,5 @@ int listing_tree(struct repository *repository, const char *commit, struct repos
         free(pages->urls[i]);
     free(pages);
     repository_tree_free(tree);
-    return code;
+    return code ? name_repository(hub_repository, err) : 0;
 }
