@@ -36,7 +36,16 @@
     X(FIELDS, "fields", "A,B,...", 0, "columns of the series, in this order")                                \
     X(STEPLESS, "stepless", NULL, 0, "also main and other revisions without a step")                         \
     X(MODEL, "model", "MODEL", 0, "of this model only")                                                      \
-    X(STATE, "state", "STATE", 0, "planning, running, done, failed or cancelled")
+    X(STATE, "state", "STATE", 0, "planning, running, done, failed or cancelled")                            \
+    X(SCHEDULE, "schedule", "NAME", 0, "of the learning rate: constant, cosine, linear or cosine_neox")      \
+    X(PEAK, "peak", "RATE", 0, "its highest rate")                                                           \
+    X(FLOOR, "floor", "RATE", 0, "its lowest rate after the peak")                                           \
+    X(WARMUP, "warmup", "STEPS", 0, "steps of linear warm-up")                                               \
+    X(TOTAL, "total", "STEP", 0, "step at which the schedule ends")                                          \
+    X(DECAY, "decay", "RATE", 0, "decoupled weight decay (AdamW)")                                           \
+    X(VIEW, "view", "NAME", 0, "raw (the default) or centred: around column means")                          \
+    X(PREFIX, "prefix", "TEXT", 0, "only models whose names begin so")                                       \
+    X(FILE, "file", "PATH", 0, "a text of one's own, on the daemon's machine")
 
 enum client_option {
 #define X(symbol, name, value, is_list, meaning) CLIENT_OPTION_##symbol,

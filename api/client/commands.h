@@ -25,6 +25,14 @@ int client_run_follow(const struct client_arguments *arguments);
 int client_run_show(const struct client_arguments *arguments);
 int client_run_cancel(const struct client_arguments *arguments);
 
+/* api/client/perplexity.c */
+int client_run_perplexity(const struct client_arguments *arguments);
+
+/* api/client/analyze.c */
+int client_run_analyze(const struct client_arguments *arguments);
+int client_run_audit(const struct client_arguments *arguments);
+int client_run_scaling(const struct client_arguments *arguments);
+
 /* api/client/series.c */
 int client_run_series(const struct client_arguments *arguments);
 int client_run_revision(const struct client_arguments *arguments);
@@ -34,6 +42,11 @@ int client_run_models(const struct client_arguments *arguments);
 int client_run_sweeps(const struct client_arguments *arguments);
 int client_run_devices(const struct client_arguments *arguments);
 int client_run_status(const struct client_arguments *arguments);
+
+/* Shows the progress of a sweep until it has ended; a stream that breaks off is opened again for a while.
+ * `prints_sweep`: says how it ended, also if all went well. Returns the exit status. */
+int client_follow_sweep(struct client_link *link, const struct client_arguments *arguments, int64_t id,
+                        int prints_sweep);
 
 /* Prints the error, with what to do about it, and returns the exit status for it. */
 int client_report(const struct err *err);

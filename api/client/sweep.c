@@ -160,8 +160,8 @@ static void print_end(const json_t *sweep)
         (void)fprintf(stderr, "See `bifurcate series %s`.\n", progress.model);
 }
 
-/* Follows until the end; a stream that breaks off is opened again for a while. */
-static int follow(struct client_link *link, const struct client_arguments *arguments, int64_t id)
+int client_follow_sweep(struct client_link *link, const struct client_arguments *arguments, int64_t id,
+                        int prints_sweep)
 {
     struct view view = {.is_terminal = isatty(STDERR_FILENO), .width = LINE_SIZE - 1};
     struct winsize size;
@@ -196,9 +196,10 @@ static int follow(struct client_link *link, const struct client_arguments *argum
     } else {
         struct client_progress progress;
         client_progress_read(view.sweep, &progress);
-        if (arguments->values[CLIENT_OPTION_JSON])
+        if (prints_sweep && arguments->values[CLIENT_OPTION_JSON])
             client_print_json(view.sweep);
-        print_end(view.sweep);
+        if (prints_sweep || progress.failed || strcmp(progress.state, "done") != 0)
+            print_end(view.sweep);
         status = strcmp(progress.state, "done") == 0 ? CLIENT_EXIT_DONE : CLIENT_EXIT_FAILED;
     }
     json_decref(view.sweep);
@@ -239,7 +240,7 @@ int client_run_sweep(const struct client_arguments *arguments)
     if (code)
         status = client_report(&err);
     else if (arguments->values[CLIENT_OPTION_FOLLOW])
-        status = follow(link, arguments, id);
+        status = client_follow_sweep(link, arguments, id, 1);
     free(request);
     buf_free(&answer);
     client_link_close(link);
@@ -266,7 +267,7 @@ int client_run_follow(const struct client_arguments *arguments)
     int code = parse_id(arguments, &id, &err);
     if (!code)
         code = client_link_open(arguments, &link, &err);
-    int status = code ? client_report(&err) : follow(link, arguments, id);
+    int status = code ? client_report(&err) : client_follow_sweep(link, arguments, id, 1);
     client_link_close(link);
     return status;
 }

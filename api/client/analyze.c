@@ -1,0 +1,282 @@
+#include "api/client/commands.h"
+
+#include "daemon/base/limits.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WIDTH 92
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static int64_t integer_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static double real_of(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static int has(const json_t *object, const char *key)
+{
+    return json_is_number(json_object_get(object, key));
+}
+
+/* Prints `text` after `head`, broken between words; further lines begin under the text. */
+static void print_wrapped(const char *head, size_t indent, const char *text)
+{
+    size_t at = strlen(head);
+    (void)printf("%s%*s", head, at < indent ? (int)(indent - at) : 0, "");
+    at = at < indent ? indent : at;
+    for (int is_first = 1; *text; is_first = 0) {
+        size_t length = strcspn(text, " ");
+        if (!is_first && at + 1 + length > WIDTH) {
+            (void)printf("\n%*s", (int)indent, "");
+            at = indent;
+        } else if (!is_first) {
+            (void)putchar(' ');
+            at++;
+        }
+        (void)printf("%.*s", (int)length, text);
+        at += length;
+        text += length;
+        text += strspn(text, " ");
+    }
+    (void)putchar('\n');
+}
+
+static void append_parameter(struct buf *target, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buf_appendf(target, "%c%s=", strchr(buf_text(target), '?') ? '&' : '?', name);
+    client_link_encode(target, value);
+}
+
+struct parameter {
+    const char *name;
+    enum client_option option;
+};
+
+/* GET of a resource of the model (NULL: `path` is whole), with those options as parameters that are given;
+ * prints it with `print`, or as it is for --json. */
+static int run(const struct client_arguments *arguments, const char *model, const char *path,
+               const struct parameter *parameters, size_t parameter_count,
+               void (*print)(const json_t *document))
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    struct buf target;
+    json_t *document = NULL;
+    buf_init(&target, 2 * LIMIT_URL_BYTES);
+    int code = client_link_open(arguments, &link, &err);
+    if (!code && model)
+        code = client_link_model(&target, model, &err);
+    buf_append_text(&target, path);
+    for (size_t i = 0; i < parameter_count; i++)
+        append_parameter(&target, parameters[i].name, arguments->values[parameters[i].option]);
+    if (!code)
+        code = buf_check(&target, "URL", &err);
+    if (!code)
+        code = client_link_get(link, buf_text(&target), &document, &err);
+    if (!code && arguments->values[CLIENT_OPTION_JSON])
+        client_print_json(document);
+    else if (!code)
+        print(document);
+    json_decref(document);
+    buf_free(&target);
+    client_link_close(link);
+    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+}
+
+/* -- analyze -- */
+
+static const char *verdict_of(const json_t *part)
+{
+    const char *verdict = text_of(part, "verdict");
+    return strcmp(verdict, "insufficient") == 0 ? "not enough data" : verdict;
+}
+
+static void print_verdict(const char *title, const json_t *part)
+{
+    char head[64], text[1024];
+    (void)snprintf(head, sizeof head, "  %-34s", title);
+    (void)snprintf(text, sizeof text, "%s: %s", verdict_of(part), text_of(part, "reason"));
+    print_wrapped(head, 36, text);
+}
+
+static void print_onset(const json_t *onset)
+{
+    char title[64], head[64], text[1024], where[128] = "";
+    int is_tokens = strcmp(text_of(onset, "rows"), "tokens") == 0;
+    int is_centred = strcmp(text_of(onset, "view"), "centred") == 0;
+    (void)snprintf(title, sizeof title, "%s, %s", is_tokens ? "token rows" : "all rows",
+                   is_centred ? "around column means" : "as stored");
+    if (has(onset, "step") && has(onset, "step_before"))
+        (void)snprintf(where, sizeof where, ", after step %.0f", real_of(onset, "step_before"));
+    (void)snprintf(head, sizeof head, "  %-34s", title);
+    (void)snprintf(text, sizeof text, "%s%s: %s", verdict_of(onset), where, text_of(onset, "reason"));
+    print_wrapped(head, 36, text);
+}
+
+static void print_schedule(const json_t *schedule)
+{
+    char text[512];
+    if (strcmp(text_of(schedule, "kind"), "unknown") == 0)
+        (void)snprintf(text, sizeof text, "%s", text_of(schedule, "note"));
+    else
+        (void)snprintf(text, sizeof text,
+                       "%s (%s), peak %g, floor %g, %.0f steps of warm-up, %.0f steps, weight decay %g",
+                       text_of(schedule, "kind"),
+                       strcmp(text_of(schedule, "source"), "query") == 0 ? "as given" : "built in",
+                       real_of(schedule, "peak"), real_of(schedule, "floor"), real_of(schedule, "warmup"),
+                       real_of(schedule, "total"), real_of(schedule, "decay"));
+    print_wrapped("Learning rate: ", 2, text);
+}
+
+static void print_stop(const json_t *stop)
+{
+    const json_t *caution;
+    size_t i;
+    char text[512];
+    print_verdict("recommendation", stop);
+    if (has(stop, "perplexity") && has(stop, "given_up") && has(stop, "step")) {
+        (void)snprintf(
+            text, sizeof text,
+            "%.4g at that step, %.4g at the end (stopping %s %.1f %%), best %.4g at step %.0f",
+            real_of(stop, "perplexity"), real_of(stop, "perplexity_end"),
+            real_of(stop, "given_up") < 0 ? "gains" : "gives up",
+            100 * (real_of(stop, "given_up") < 0 ? -real_of(stop, "given_up") : real_of(stop, "given_up")),
+            real_of(stop, "perplexity_best"), real_of(stop, "perplexity_best_step"));
+        print_wrapped("  perplexity", 36, text);
+    }
+    json_array_foreach(json_object_get(stop, "cautions"), i, caution)
+        print_wrapped("  caution", 36, text_of(caution, "meaning"));
+}
+
+static void print_controls(const json_t *controls)
+{
+    const json_t *control;
+    size_t i;
+    json_array_foreach(controls, i, control)
+    {
+        const json_t *holds = json_object_get(control, "holds");
+        char head[32];
+        (void)snprintf(head, sizeof head, "  %-10s",
+                       json_is_true(holds)    ? "yes"
+                       : json_is_false(holds) ? "no"
+                                              : "not known");
+        print_wrapped(head, 13, text_of(control, "meaning"));
+    }
+}
+
+static void print_analysis(const json_t *document)
+{
+    const json_t *onset, *rest = json_object_get(document, "rest");
+    size_t i;
+    int64_t measured = integer_of(document, "revisions_measured");
+    int64_t repeated = measured - integer_of(document, "revisions_counted");
+    (void)printf("%s, %s: %" PRId64 " of %" PRId64 " revisions measured", text_of(document, "model"),
+                 text_of(document, "tensor"), measured, integer_of(document, "revisions_known"));
+    if (repeated)
+        (void)printf(", %" PRId64 " of them left out as repetitions", repeated);
+    (void)putchar('\n');
+    print_schedule(json_object_get(document, "schedule"));
+    (void)puts("\nDid the weights fork?");
+    json_array_foreach(json_object_get(document, "onsets"), i, onset) print_onset(onset);
+    (void)puts("\nDid perplexity fall steeply?");
+    print_verdict("steepest fall", json_object_get(document, "perplexity_fall"));
+    (void)puts("\nDid the weights come to rest?");
+    print_verdict("for each step", json_object_get(rest, "per_step"));
+    print_verdict("for each unit of learning rate", json_object_get(rest, "per_lr"));
+    print_verdict("as a random walk would", json_object_get(rest, "per_lr_squared"));
+    (void)puts("\nCould training have stopped earlier?");
+    print_stop(json_object_get(document, "stop"));
+    (void)puts("\nWhat else could explain this?");
+    print_controls(json_object_get(document, "controls"));
+}
+
+int client_run_analyze(const struct client_arguments *arguments)
+{
+    static const struct parameter parameters[] = {
+        {"tensor", CLIENT_OPTION_TENSOR}, {"schedule", CLIENT_OPTION_SCHEDULE},
+        {"peak", CLIENT_OPTION_PEAK},     {"floor", CLIENT_OPTION_FLOOR},
+        {"warmup", CLIENT_OPTION_WARMUP}, {"total", CLIENT_OPTION_TOTAL},
+        {"decay", CLIENT_OPTION_DECAY},
+    };
+    return run(arguments, arguments->words[0], "/analysis", parameters,
+               sizeof parameters / sizeof parameters[0], print_analysis);
+}
+
+/* -- audit -- */
+
+static void print_audit(const json_t *document)
+{
+    const json_t *findings = json_object_get(document, "findings"), *finding;
+    size_t i;
+    (void)printf("%s, %s: %" PRId64 " revisions known, the files of %" PRId64 ", %" PRId64 " measured\n",
+                 text_of(document, "model"), text_of(document, "tensor"),
+                 integer_of(document, "revisions_known"), integer_of(document, "revisions_with_files"),
+                 integer_of(document, "revisions_measured"));
+    (void)printf("%" PRId64 " different sets of weight files, %" PRId64 " different tensors",
+                 integer_of(document, "distinct_files"), integer_of(document, "distinct_tensors"));
+    if (has(document, "grid"))
+        (void)printf("; a revision every %.0f steps", real_of(document, "grid"));
+    (void)putchar('\n');
+    if (json_array_size(findings) == 0)
+        (void)puts("nothing found");
+    json_array_foreach(findings, i, finding)
+    {
+        char head[64], kind[32];
+        (void)snprintf(kind, sizeof kind, "%s", text_of(finding, "kind"));
+        for (char *at = kind; *at; at++)
+            *at = *at == '_' ? ' ' : *at;
+        (void)snprintf(head, sizeof head, "  %-9" PRId64 " %-12s ", integer_of(finding, "step"), kind);
+        print_wrapped(head, 25, text_of(finding, "text"));
+    }
+}
+
+int client_run_audit(const struct client_arguments *arguments)
+{
+    static const struct parameter parameters[] = {{"tensor", CLIENT_OPTION_TENSOR}};
+    return run(arguments, arguments->words[0], "/audit", parameters, 1, print_audit);
+}
+
+/* -- scaling -- */
+
+static void print_scaling(const json_t *document)
+{
+    static const struct client_column columns[] = {{"model", NULL},
+                                                   {"parameter_count", "parameters"},
+                                                   {"verdict", "forked"},
+                                                   {"onset_step", "onset"},
+                                                   {"onset_step_before", "after"}};
+    const json_t *fit = json_object_get(document, "fit");
+    struct err err = ERR_INIT;
+    (void)printf("Onset of forking, token rows, %s:\n",
+                 strcmp(text_of(document, "view"), "centred") == 0 ? "around column means" : "as stored");
+    if (client_table_print(json_object_get(document, "models"), columns, sizeof columns / sizeof columns[0],
+                           stdout, &err))
+        (void)client_report(&err);
+    if (json_is_true(json_object_get(fit, "is_fitted")))
+        (void)printf("onset step = %.4g * parameters^%.3f; 95 %% confidence of the exponent: %.3f to %.3f "
+                     "(%" PRId64 " models, R^2 %.3f)\n",
+                     real_of(fit, "prefactor"), real_of(fit, "exponent"), real_of(fit, "exponent_low"),
+                     real_of(fit, "exponent_high"), integer_of(fit, "count"), real_of(fit, "r_squared"));
+    else
+        (void)printf("no law: %s\n", text_of(fit, "reason"));
+}
+
+int client_run_scaling(const struct client_arguments *arguments)
+{
+    static const struct parameter parameters[] = {{"view", CLIENT_OPTION_VIEW},
+                                                  {"prefix", CLIENT_OPTION_PREFIX}};
+    return run(arguments, NULL, "/v1/scaling", parameters, 2, print_scaling);
+}
