@@ -1,0 +1,138 @@
+"""`bifurcate` as people and scripts use it: output, exit statuses, interruption."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from running import Daemon
+
+MODEL = "garden/neox-tiny"
+
+
+@pytest.fixture
+def measured(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any) -> Daemon:
+    one = daemon(make_hub(garden))
+    done = one.client("sweep", MODEL, "--revision", "step0", "--revision", "step512", "--follow")
+    assert done.returncode == 0, done
+    assert "done" in done.stderr and "\r" not in done.stderr, done
+    return one
+
+
+def run(programs: dict[str, Path], *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The client without a daemon."""
+    return subprocess.run(
+        [str(programs["bifurcate"]), *arguments],
+        env={"PATH": os.environ["PATH"], **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_says_what_to_start_when_no_daemon_answers(programs: dict[str, Path]) -> None:
+    for command in (["models"], ["status"], ["sweep", MODEL], ["follow", "1"], ["series", MODEL]):
+        done = run(programs, *command, BIFURCATE_SERVER="http://127.0.0.1:1")
+        assert done.returncode == 3, done
+        assert "no daemon answers at http://127.0.0.1:1" in done.stderr and "`bifurcated`" in done.stderr, done
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["sweep"],
+        ["sweep", MODEL, "more"],
+        ["models", "--follow"],
+        ["sweep", MODEL, "--from"],
+        ["sweep", MODEL, "--from", "x"],
+        ["series", MODEL, "--json", "--csv"],
+        ["follow", "one"],
+        ["models", "--server", "ftp://x"],
+        ["models", "--nothing"],
+    ],
+)
+def test_wrong_usage_is_2(programs: dict[str, Path], arguments: list[str]) -> None:
+    done = run(programs, *arguments)
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("bifurcate: ") and not done.stdout, done
+
+
+def test_help_of_each_command(programs: dict[str, Path]) -> None:
+    whole = run(programs, "--help")
+    assert whole.returncode == 0 and "exit status" in whole.stdout
+    names = [line.split()[0] for line in whole.stdout.split("commands:\n")[1].split("\n\n")[0].splitlines()]
+    assert {"sweep", "series", "models", "status"} <= set(names)
+    for name in names:
+        done = run(programs, name, "--help")
+        assert done.returncode == 0 and f"usage: bifurcate {name}" in done.stdout, done
+
+
+def test_series_in_three_forms(measured: Daemon) -> None:
+    rows = [row for row in measured.series(MODEL) if row["state"] == "measured"]
+    found = json.loads(measured.client("series", MODEL, "--json").stdout)["revisions"]
+    assert [row for row in found if row["state"] == "measured"] == rows
+    text = measured.client("series", MODEL, "--csv").stdout
+    lines = [line for line in csv.DictReader(io.StringIO(text, newline="")) if line["state"] == "measured"]
+    assert [float(line["msd"]) for line in lines] == [row["msd"] for row in rows]
+    table = measured.client("series", MODEL)
+    assert table.returncode == 0 and "bimodality" in table.stdout and "step512" in table.stdout, table
+    few = measured.client("series", MODEL, "--fields", "step,mean", "--from", "512", "--to", "512", "--csv")
+    assert few.stdout.splitlines()[0] == "step,mean" and few.stdout.splitlines()[1].startswith("512,"), few
+
+
+def test_lists_and_single_things(measured: Daemon) -> None:
+    assert MODEL in measured.client("models").stdout
+    assert json.loads(measured.client("models", "--json").stdout)["models"][0]["name"] == MODEL
+    assert "done" in measured.client("sweeps", "--model", MODEL).stdout
+    assert "sweep 1" in measured.client("show", "1").stdout
+    assert "bimodality" in measured.client("revision", MODEL, "step512").stdout
+    assert "cpu" in measured.client("devices").stdout
+    assert measured.url in measured.client("status").stdout
+
+
+def test_not_found_is_4(measured: Daemon) -> None:
+    for command in (["series", "garden/absent"], ["show", "99"], ["follow", "99"], ["revision", MODEL, "step9"]):
+        done = measured.client(*command)
+        assert done.returncode == 4 and done.stderr.startswith("bifurcate: "), done
+
+
+def test_a_sweep_with_failures_is_1(measured: Daemon) -> None:
+    done = measured.client("sweep", MODEL, "--revision", "absent", "--follow")
+    assert done.returncode == 1 and "absent" in done.stderr, done
+    done = measured.client("sweep", "garden/absent", "--follow")
+    assert done.returncode == 1 and "garden/absent" in done.stderr, done
+
+
+def test_interrupted_the_sweep_goes_on(
+    programs: dict[str, Path], daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any
+) -> None:
+    one = daemon(make_hub(garden, bandwidth_bps=200_000))
+    process = subprocess.Popen(
+        [str(programs["bifurcate"]), "sweep", MODEL, "--follow", "--server", one.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    limit = time.monotonic() + 60
+    while one.get("/v1/sweeps/1").status == 404 and time.monotonic() < limit:
+        time.sleep(0.05)
+    one.wait(1, lambda row: row["state"] == "running" and row["progress"]["running"] > 0)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "bifurcate follow 1" in errors and "bifurcate cancel 1" in errors, errors
+    assert one.get("/v1/sweeps/1").json()["state"] == "running"
+    ended = one.client("cancel", "1")
+    assert ended.returncode == 0 and "cancelled" in ended.stdout, ended
+    assert one.client("follow", "1").returncode == 1
