@@ -38,8 +38,10 @@ const struct option_row option_rows[] = {
          "The cache shared with Python. Empty: $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub."),
     TEXT("hub", "ca-file", ca_file, "", "FILE",
          "Certificates (PEM) to trust instead of the system's."),
-    CHOICE("hub", "keep", keep, "nothing", "nothing|files", 0,
-         "What stays on disk: nothing (only the measured tensors are fetched, into memory), or whole files "
+    CHOICE("hub", "keep", keep, "nothing", "nothing|ranges|files", 0,
+         "What stays on disk of what is fetched: nothing (only measured tensors are fetched, into memory), ranges "
+         "(the same bytes, in STATE/ranges, so that measuring again needs no network), or whole files in the "
+         "cache shared with Python."), or whole files "
          "in the cache."),
     BOOL("hub", "offline", offline, "no",
          "Make no request; use the cache alone. HF_HUB_OFFLINE=1 does the same."),

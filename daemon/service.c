@@ -98,7 +98,9 @@ static int open_hub(struct service *service, struct err *err)
     if (code)
         goto out;
     hub.is_offline = hub.is_offline || options->offline;
-    hub.keep = strcmp(options->keep, "files") == 0 ? HUB_KEEP_FILES : HUB_KEEP_NOTHING;
+    hub.keep = strcmp(options->keep, "files") == 0    ? HUB_KEEP_FILES
+               : strcmp(options->keep, "ranges") == 0 ? HUB_KEEP_RANGES
+                                                      : HUB_KEEP_NOTHING;
     hub.connections_max = (int)options->connections;
     if (hub.connections_per_file_max > hub.connections_max)
         hub.connections_per_file_max = hub.connections_max;

@@ -31,6 +31,7 @@ packages_test="
   chromium
   chromium-driver
   libcmocka-dev
+  nginx-light
   python3-venv
   sqlite3
 "
