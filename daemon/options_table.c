@@ -41,8 +41,7 @@ const struct option_row option_rows[] = {
     CHOICE("hub", "keep", keep, "nothing", "nothing|ranges|files", 0,
          "What stays on disk of what is fetched: nothing (only measured tensors are fetched, into memory), ranges "
          "(the same bytes, in STATE/ranges, so that measuring again needs no network), or whole files in the "
-         "cache shared with Python."), or whole files "
-         "in the cache."),
+         "cache shared with Python."),
     BOOL("hub", "offline", offline, "no",
          "Make no request; use the cache alone. HF_HUB_OFFLINE=1 does the same."),
     INT("hub", "connections", connections, "8", 1, 256, "N",
