@@ -56,8 +56,12 @@ void statistics_count_block(enum tensor_dtype dtype, const struct statistics_blo
     counter->pending += (uint64_t)block->rows * block->columns;
 }
 
-void statistics_count_codes(const uint16_t *codes, uint32_t count, uint32_t *table)
+void statistics_count_codes(const uint16_t *codes, uint32_t count, int has_nan, uint32_t *table)
 {
+    if (!has_nan) {
+        count_row_16((const unsigned char *)codes, count, table, table);
+        return;
+    }
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bits = codes[i];
         table[(bits & 0x7fffU) > 0x7c00U ? 0x7e00U : bits]++;

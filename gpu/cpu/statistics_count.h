@@ -27,8 +27,8 @@ struct statistics_counter {
 void statistics_count_block(enum tensor_dtype dtype, const struct statistics_block *block,
                             struct statistics_counter *counter, struct statistics_extremes *extremes);
 
-/* Counts float16 codes of centred values, NaNs as 0x7e00. */
-void statistics_count_codes(const uint16_t *codes, uint32_t count, uint32_t *table);
+/* Counts float16 codes of centred values, NaNs as 0x7e00; `has_nan` 0 promises that there are none. */
+void statistics_count_codes(const uint16_t *codes, uint32_t count, int has_nan, uint32_t *table);
 
 /* Adds a table to totals in ascending order of value and clears it. */
 void statistics_count_flush(uint32_t *table, uint64_t *totals);

@@ -150,7 +150,8 @@ static void second_tile(struct statistics_plan *plan, struct statistics_worker *
     uint16_t codes[STATISTICS_BLOCK_COLUMNS];
     for (uint64_t row = tile->row_begin; row < tile->row_end; row += STATISTICS_BLOCK_ROWS) {
         struct statistics_block block = block_at(plan, plan->request->data, row, tile);
-        if (kernels->is_finite(&block))
+        int is_finite = kernels->is_finite(&block);
+        if (is_finite)
             kernels->central_sums(&block, mean, m2, m3, m4);
         else
             statistics_central_sums_checked(dtype, &block, mean, m2, m3, m4);
@@ -162,7 +163,7 @@ static void second_tile(struct statistics_plan *plan, struct statistics_worker *
                 if (is_tokens ? part->segment != STATISTICS_SEGMENT_TOKENS : !plan->has_padding)
                     continue;
                 kernels->centre(at, block.columns, plan->centre[set] + tile->column, plan->scale[set], codes);
-                statistics_count_codes(codes, block.columns, worker->counter.tables[set]);
+                statistics_count_codes(codes, block.columns, !is_finite, worker->counter.tables[set]);
             }
         }
         worker->counter.pending += (uint64_t)block.rows * block.columns;

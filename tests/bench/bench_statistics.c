@@ -6,16 +6,16 @@
  * Prints one line of JSON: the best of the repeats in seconds, and what they are worth.
  * tests/bench/statistics.py runs it beside numpy.
  */
-#include "daemon/base/buf.h"
-#include "daemon/base/file.h"
-#include "daemon/measurement.h"
 #include "gpu/cpu/statistics.h"
+#include "tests/tools/measurement.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 static double now_s(void)
 {
@@ -25,7 +25,8 @@ static double now_s(void)
 }
 
 struct reading {
-    const struct buf *files;
+    const char *files[1 + STATISTICS_REFERENCES_MAX];
+    size_t size_bytes;
     int file_count, thread_count;
     uint64_t *sums; /* per thread, so that nothing is optimised away */
 };
@@ -36,8 +37,8 @@ static void read_all(void *context, int index)
     struct reading *reading = context;
     uint64_t sums[8] = {0};
     for (int i = 0; i < reading->file_count; i++) {
-        size_t words = reading->files[i].size / 64, each = words / (size_t)reading->thread_count;
-        const char *at = reading->files[i].data + 64 * each * (size_t)index;
+        size_t words = reading->size_bytes / 64, each = words / (size_t)reading->thread_count;
+        const char *at = reading->files[i] + 64 * each * (size_t)index;
         for (size_t k = 0; k < each; k++, at += 64) {
             uint64_t line[8];
             memcpy(line, at, sizeof(line));
@@ -48,6 +49,37 @@ static void read_all(void *context, int index)
     for (int word = 1; word < 8; word++)
         sums[0] += sums[word];
     reading->sums[index] = sums[0];
+}
+
+/* Maps a file of exactly that size; NULL with a message otherwise. */
+static const char *map_file(const char *path, uint64_t size_bytes, struct err *err)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    off_t end = file >= 0 ? lseek(file, 0, SEEK_END) : -1;
+    void *data = MAP_FAILED;
+    if (end >= 0 && (uint64_t)end == size_bytes)
+        data = mmap(NULL, (size_t)size_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
+    if (file >= 0)
+        (void)close(file);
+    if (data != MAP_FAILED)
+        return data;
+    (void)err_set(err, ERR_IO, "%s cannot be mapped, or has another size", path);
+    return NULL;
+}
+
+/* Of this program alone: getrusage would tell that of the program which started it, if that was larger. */
+static long peak_memory_bytes(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    long peak = 0;
+    while (file && fgets(line, sizeof(line), file)) {
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            peak = 1024 * strtol(line + 6, NULL, 10);
+    }
+    if (file)
+        (void)fclose(file);
+    return peak;
 }
 
 struct times {
@@ -80,13 +112,26 @@ static int run(const struct statistics_request *request, struct reading *reading
     return code;
 }
 
+static void print_times(const struct times *times, const struct statistics_request *request,
+                        uint64_t size_bytes, int thread_count, long own_memory_bytes)
+{
+    double elements = (double)request->rows * (double)request->columns;
+    double bytes = (double)size_bytes * (1 + request->reference_count);
+    (void)printf(
+        "{\"isa\": \"%s\", \"threads\": %d, \"pass_s\": %.6f, \"read_s\": %.6f, \"summary_s\": %.6f, "
+        "\"ns_per_element\": %.3f, \"pass_gb_per_s\": %.3f, \"read_gb_per_s\": %.3f, "
+        "\"share_of_read\": %.4f, \"own_memory_bytes\": %ld}\n",
+        cpu_isa_name(cpu_isa_best()), thread_count, times->pass_s, times->read_s, times->summary_s,
+        times->pass_s * 1e9 / elements, bytes / times->pass_s * 1e-9, bytes / times->read_s * 1e-9,
+        times->read_s / times->pass_s, own_memory_bytes);
+}
+
 int main(int argc, char **argv)
 {
     struct statistics_request request = {0};
-    struct buf files[1 + STATISTICS_REFERENCES_MAX] = {{0}};
+    struct reading reading = {0};
     struct cpu_threads *threads = NULL;
     struct times times = {0};
-    struct rusage usage;
     struct err err = ERR_INIT;
     uint64_t sums[CPU_THREADS_MAX] = {0}, size_bytes = 0;
     if (argc < 8 || argc > 8 + STATISTICS_REFERENCES_MAX) {
@@ -98,45 +143,33 @@ int main(int argc, char **argv)
     request.columns = strtoull(argv[3], NULL, 10);
     request.token_rows = strtoull(argv[4], NULL, 10);
     request.reference_count = argc - 8;
-    int code = tensor_dtype_parse(argv[1], &request.dtype, &err);
     struct tensor_shape shape = {.ndim = 2, .dim = {request.rows, request.columns}};
+    int code = tensor_dtype_parse(argv[1], &request.dtype, &err);
     if (!code)
         code = tensor_size_bytes(request.dtype, &shape, &size_bytes, &err);
-    for (int i = 0; i < argc - 7 && !code; i++) {
-        buf_init(&files[i], (size_t)size_bytes);
-        code = file_read(argv[7 + i], &files[i], &err);
-        if (!code && files[i].size != size_bytes)
-            code = err_set(&err, ERR_FORMAT, "%s has another size", argv[7 + i]);
+    reading.file_count = 1 + request.reference_count;
+    reading.size_bytes = (size_t)size_bytes;
+    reading.sums = sums;
+    for (int i = 0; i < reading.file_count && !code; i++) {
+        reading.files[i] = map_file(argv[7 + i], size_bytes, &err);
+        code = reading.files[i] ? 0 : err.code;
     }
-    request.data = files[0].data;
+    request.data = reading.files[0];
     for (int i = 0; i < request.reference_count; i++)
-        request.references[i] = files[i + 1].data;
+        request.references[i] = reading.files[i + 1];
     if (!code)
         code = statistics_request_check(&request, &err);
     if (!code)
         code = cpu_threads_new((int)strtol(argv[5], NULL, 10), &threads, &err);
-    struct reading reading = {.files = files,
-                              .file_count = 1 + request.reference_count,
-                              .thread_count = threads ? cpu_threads_count(threads) : 1,
-                              .sums = sums};
-    if (!code)
+    long before = peak_memory_bytes();
+    if (!code) {
+        reading.thread_count = cpu_threads_count(threads);
         code = run(&request, &reading, threads, (int)strtol(argv[6], NULL, 10), &times, &err);
-    if (code) {
-        (void)fprintf(stderr, "%s\n", err.message);
-    } else {
-        double elements = (double)request.rows * (double)request.columns;
-        double bytes = (double)size_bytes * (1 + request.reference_count);
-        (void)getrusage(RUSAGE_SELF, &usage);
-        (void)printf(
-            "{\"isa\": \"%s\", \"threads\": %d, \"pass_s\": %.6f, \"read_s\": %.6f, \"summary_s\": %.6f, "
-            "\"ns_per_element\": %.3f, \"pass_gb_per_s\": %.3f, \"read_gb_per_s\": %.3f, "
-            "\"share_of_read\": %.4f, \"peak_memory_bytes\": %ld}\n",
-            cpu_isa_name(cpu_isa_best()), cpu_threads_count(threads), times.pass_s, times.read_s,
-            times.summary_s, times.pass_s * 1e9 / elements, bytes / times.pass_s * 1e-9,
-            bytes / times.read_s * 1e-9, times.read_s / times.pass_s, usage.ru_maxrss * 1024);
     }
+    if (code)
+        (void)fprintf(stderr, "%s\n", err.message);
+    else
+        print_times(&times, &request, size_bytes, reading.thread_count, peak_memory_bytes() - before);
     cpu_threads_free(threads);
-    for (int i = 0; i <= STATISTICS_REFERENCES_MAX; i++)
-        buf_free(&files[i]);
     return code ? 1 : 0;
 }

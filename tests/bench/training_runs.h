@@ -8,9 +8,9 @@
 
 #include "daemon/analysis/audit.h"
 #include "daemon/analysis/series.h"
-#include "daemon/measurement.h"
 #include "gpu/cpu/half.h"
 #include "gpu/cpu/statistics.h"
+#include "tests/tools/measurement.h"
 
 #include <math.h>
 #include <stdlib.h>

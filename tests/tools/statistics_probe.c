@@ -12,8 +12,8 @@
 #include "daemon/analysis/dip.h"
 #include "daemon/analysis/mixture.h"
 #include "daemon/base/file.h"
-#include "daemon/measurement.h"
 #include "gpu/cpu/statistics.h"
+#include "tests/tools/measurement.h"
 
 #include <inttypes.h>
 #include <math.h>
