@@ -10,8 +10,9 @@
  *
  * Results per scored token: its log-probability (logits as float32, their log-sum-exp in float64) and whether
  * it is the most probable token (the first one among equals, as argmax). A model with NaN or Inf weights
- * gives NaN, and NaN is never the most probable. The CPU backend's results depend neither on the number of
- * threads nor, for a given processor, on anything else than model and request.
+ * gives NaN, and NaN is never the most probable. On one kind of processor, the CPU backend's results depend
+ * on model and request alone, not on the number of threads; between processors, and with another memory
+ * budget, products may be rounded in another order.
  */
 #ifndef BIFURCATED_GPU_SCORE_H
 #define BIFURCATED_GPU_SCORE_H
@@ -35,7 +36,7 @@ enum score_activation {
 
 enum score_precision {
     SCORE_PRECISION_DEFAULT, /* of the backend: cpu F32, cuda HALF */
-    SCORE_PRECISION_F32,     /* weights as they are, arithmetic in float32 */
+    SCORE_PRECISION_F32,     /* weights as they are, products and sums with the precision of float32 */
     SCORE_PRECISION_HALF,    /* 16-bit products with float32 sums; not on the CPU */
 };
 
