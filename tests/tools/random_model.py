@@ -43,7 +43,8 @@ def hashes(name: str, count: int) -> np.ndarray:
 
 def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """float16."""
-    u = ((hashes(name, math.prod(shape)) >> np.uint64(48)).astype(np.int32) - 32768).astype(np.float32) / np.float32(32768)
+    draws = (hashes(name, math.prod(shape)) >> np.uint64(48)).astype(np.int32) - 32768
+    u = draws.astype(np.float32) / np.float32(32768)
     scale, offset = 0.1, 0.0
     if len(shape) == 2:
         scale = (4.0 if name == "embed_out.weight" else 1.4) / math.sqrt(shape[1])
