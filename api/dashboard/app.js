@@ -3,8 +3,10 @@
 import { all, get, getIfThere, modelPath } from "./api.js";
 import { axis } from "./axis.js";
 import { ago, count, element, number } from "./format.js";
+import { fetchDistribution, HeatPanel } from "./heat.js";
 import { modelColour, Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
+import { drawFindings, fetchFindings, fetchScaling, flags, marks } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { setUpForm, watchSweeps } from "./sweeps.js";
 import { readView, view, writeView } from "./view.js";
@@ -16,6 +18,7 @@ const SHOWN_MAX = 8;
 const byId = (id) => document.getElementById(id);
 let models = [];
 const series = new Map(); // model → rows
+const extra = { distribution: null }; // what single panels need
 const panels = [];
 
 const hub = {
@@ -90,11 +93,17 @@ async function fetchSeries(name) {
 }
 
 async function load(names = view.models) {
-  const found = await Promise.allSettled(names.map(fetchSeries));
+  const found = await Promise.allSettled([...names.map(fetchSeries), ...names.map(fetchFindings), fetchPicture(true)]);
   const failed = found.find((one) => one.status === "rejected");
   if (failed) complain(failed.reason);
   else notice("");
   show();
+}
+
+/** The heat map shows one model: the first. */
+async function fetchPicture(isFresh) {
+  const name = view.models[0];
+  extra.distribution = name ? await fetchDistribution(name, isFresh) : null;
 }
 
 const pending = new Map(); // model → timer, so that events do not pile up requests
@@ -116,7 +125,7 @@ function buildPanels() {
     const section = element("section", { "aria-labelledby": title },
       element("div", { class: "section-head" }, element("h2", { id: title }, group.title), element("p", {}, group.help)), grid);
     for (const spec of group.panels) {
-      const panel = new Panel(spec, hub);
+      const panel = spec.kind === "heat" ? new HeatPanel(spec, hub) : new Panel(spec, hub);
       panels.push(panel);
       grid.append(panel.root);
     }
@@ -125,18 +134,31 @@ function buildPanels() {
   }
 }
 
+/** The audit's words on revisions; where there is no audit, what the series itself shows. */
+function flagsOf(model) {
+  const found = flags(model.name);
+  if (!found.size) {
+    for (const row of model.rows) {
+      if (row.same_as) found.set(row.revision, `same weights as ${row.same_as}`);
+    }
+  }
+  return found;
+}
+
 function shownModels() {
   return view.models.map((name, index) => ({ name, index, rows: series.get(name) })).filter((model) => model.rows)
-    .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
+    .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, flags: flagsOf(model), rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
 }
 
 function show() {
   const shown = shownModels();
   axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)));
   for (const section of byId("panels").children) section.hidden = false; // charts need a width
-  for (const panel of panels) panel.update(shown, []);
+  const marked = marks(shown.map((model) => model.name));
+  for (const panel of panels) panel.update(shown, marked, extra);
   for (const section of byId("panels").children) section.hidden = section.panels.every((panel) => panel.root.hidden);
   showToolbar();
+  drawFindings(shown);
   fillRevisions(shown);
   showEmpty(shown);
   document.title = view.models.length ? `${view.models.join(", ")} – bifurcated` : "bifurcated";
@@ -167,9 +189,11 @@ function showToolbar() {
 
 function setUpToolbar() {
   for (const name of ["rows", "values", "axis"]) {
-    byId(name).addEventListener("change", (event) => {
+    byId(name).addEventListener("change", async (event) => {
       view[name] = event.target.value;
       show();
+      if (name === "axis") return;
+      await Promise.all([fetchPicture(false), fetchScaling()]).then(show).catch(complain);
     });
   }
   for (const end of ["from", "to"]) {
@@ -200,14 +224,15 @@ function setUpToolbar() {
 
 // -- Colours -------------------------------------------------------------------------------------
 
-const THEMES = { auto: "Auto", light: "Light", dark: "Dark" };
+const THEMES = { auto: ["◐", " Auto"], light: ["○", " Light"], dark: ["●", " Dark"] };
 
 function setUpTheme() {
   const root = document.documentElement;
   const button = byId("theme");
   const name = () => root.dataset.theme || "auto";
   const label = () => {
-    button.textContent = THEMES[name()];
+    const [sign, word] = THEMES[name()];
+    button.replaceChildren(sign, element("span", {}, word));
     button.setAttribute("aria-label", `Colours: ${name() === "auto" ? "as the system" : name()}`);
   };
   button.addEventListener("click", () => {
@@ -271,6 +296,7 @@ async function start() {
     if (view.models.includes(sweep.model) && sweep.progress.revisions_total > 0) loadSoon(sweep.model);
   });
   showService().catch(complain);
+  fetchScaling().then(show).catch(complain);
 }
 
 start().catch(complain);

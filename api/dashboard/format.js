@@ -23,9 +23,9 @@ export function tick(value) {
 
 const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 
-/** A tick of a logarithmic axis: plain between 0.01 and 10000, else 10ⁿ. */
+/** A tick of a logarithmic axis: plain between 0.01 and 9999, else 10ⁿ. */
 export function powerTick(value) {
-  if (value >= 0.01 && value < 1e5) return tick(value);
+  if (value >= 0.01 && value < 1e4) return tick(value);
   const power = Math.floor(Math.log10(value) + 1e-9);
   const front = Math.round(value / 10 ** power);
   const raised = [...String(power)].map((c) => RAISED[c]).join("");
@@ -71,9 +71,9 @@ export function count(value) {
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
+    if (value === null || value === undefined || (value === false && !key.startsWith("aria-"))) continue;
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else made.setAttribute(key, value === true ? "" : value);
+    else made.setAttribute(key, value === true && !key.startsWith("aria-") ? "" : value);
   }
   made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return made;

@@ -69,7 +69,7 @@ export class Panel {
   update(models, marks) {
     this.models = models;
     this.marks = marks;
-    this.lines = this.spec.kind === "fan" ? this.fanLines() : this.spec.quantities.flatMap((quantity) => this.quantityLines(quantity));
+    this.lines = this.makeLines();
     const isEmpty = !this.lines.some((line) => line.points.length);
     this.root.hidden = isEmpty;
     if (isEmpty) return;
@@ -80,6 +80,10 @@ export class Panel {
     this.canvas.setAttribute("aria-label", this.summary());
     if (this.details.open) this.fillTable();
     this.unpoint();
+  }
+
+  makeLines() {
+    return this.spec.kind === "fan" ? this.fanLines() : this.spec.quantities.flatMap((quantity) => this.quantityLines(quantity));
   }
 
   quantityLines(quantity) {
@@ -136,10 +140,11 @@ export class Panel {
       }
       made.push({
         data: place(line, (point) => point.y), borderColor: line.colour, borderWidth: 1.8, borderDash: DASHES[line.line] || [],
-        pointRadius: dots(line), pointBorderColor: line.colour, pointBorderWidth: 1.2,
-        // hollow: the weights of another revision
-        pointBackgroundColor: line.points.map((point) => (point.row.same_as ? colour("card") : line.colour)),
-        pointStyle: line.points.map((point) => (point.row.same_as ? "rectRot" : "circle")),
+        pointBorderColor: line.colour, pointBorderWidth: 1.2,
+        // hollow: the audit has something to say about this revision
+        pointBackgroundColor: line.points.map((point) => (line.model.flags.has(point.row.revision) ? colour("card") : line.colour)),
+        pointStyle: line.points.map((point) => (line.model.flags.has(point.row.revision) ? "rectRot" : "circle")),
+        pointRadius: line.points.map((point) => (line.model.flags.has(point.row.revision) ? 4 : dots(line))),
         fill: false,
       });
     }
@@ -172,10 +177,11 @@ export class Panel {
           title: { display: this.root.classList.contains("wide"), text: "training step", color: colour("muted"), font: { size: 11, family: font() }, padding: 0 },
         },
         y: {
-          type: isLog ? "logarithmic" : "linear", grid, grace: isLog ? 0 : "4%",
+          type: isLog ? "logarithmic" : "linear", grid, grace: isLog || this.spec.span ? 0 : "4%",
+          suggestedMin: this.spec.span?.[0], suggestedMax: this.spec.span?.[1],
           afterFit: (scale) => { scale.width = Y_WIDTH; },
           afterBuildTicks: isLog ? (scale) => { scale.ticks = powerTicks(scale.min, scale.max); } : undefined,
-          ticks: { ...ticks, maxTicksLimit: 7, callback: (value) => (isLog ? powerTick(value) : tick(value)) },
+          ticks: { ...ticks, maxTicksLimit: 7, includeBounds: false, callback: (value) => (isLog ? powerTick(value) : tick(value)) },
         },
       },
     };
@@ -228,16 +234,28 @@ export class Panel {
       ctx.moveTo(x, area.top);
       ctx.lineTo(x, area.bottom);
       ctx.stroke();
-      const isLeft = x > area.right - 70;
+      const isLeft = x > area.right - 90;
       ctx.textAlign = isLeft ? "right" : "left";
+      const place = [mark.label, x + (isLeft ? -4 : 4), area.top + 11 + (i % 3) * 14];
+      ctx.setLineDash([]);
+      ctx.lineWidth = 3;
+      ctx.strokeStyle = colour("card");
+      ctx.strokeText(...place);
+      ctx.lineWidth = 1;
       ctx.fillStyle = mark.colour;
-      ctx.fillText(mark.label, x + (isLeft ? -4 : 4), area.top + 10 + (i % 3) * 13);
+      ctx.fillText(...place);
     });
     ctx.restore();
   }
 
   fillLegend() {
-    const lines = this.spec.kind === "fan"
+    this.legend.replaceChildren(...this.legendLines());
+    const swatch = this.legend.querySelector(".swatch");
+    if (swatch) swatch.style.background = this.models[0].colour;
+  }
+
+  legendLines() {
+    return this.spec.kind === "fan"
       ? [element("li", { class: "muted" }, element("span", { class: "swatch" }), this.models[0].name)]
       : this.lines.map((line) => {
         const key = element("span", { class: `key ${line.line || ""}` });
@@ -251,13 +269,6 @@ export class Panel {
           },
         }, key, line.label));
       });
-    this.legend.replaceChildren(...lines);
-    const swatch = this.legend.querySelector(".swatch");
-    if (swatch) {
-      swatch.style.background = this.models[0].colour;
-      swatch.style.display = "inline-block";
-      swatch.style.margin = "0 7px";
-    }
   }
 
   // -- Pointing and zooming --------------------------------------------------------------------
@@ -274,7 +285,10 @@ export class Panel {
     this.plot.addEventListener("pointermove", (event) => {
       const x = inPlot(event);
       if (start !== null && Math.abs(x - start) > 6) this.showBand(start, x);
-      else this.hub.point(axis.nearest(placeAt(x)), this);
+      else {
+        this.pointedValue = this.chart.scales.y.getValueForPixel(event.clientY - this.plot.getBoundingClientRect().top);
+        this.hub.point(axis.nearest(placeAt(x)), this);
+      }
     });
     this.plot.addEventListener("pointerup", (event) => {
       const x = inPlot(event);
@@ -343,7 +357,7 @@ export class Panel {
       const point = line.points.find((one) => one.step === step);
       if (!point) continue;
       const spread = point.error > 0 ? ` ± ${number(point.error, 3)}` : "";
-      read.push([line.label, number(point.y, 7) + spread, line.colour, point.row]);
+      read.push([line.label, number(point.y, 7) + spread, line.colour, point.row, line.model]);
     }
     return this.spec.kind === "fan" ? read.reverse() : read;
   }
@@ -390,13 +404,14 @@ export class Panel {
   fillTip(step, x) {
     const table = element("table", {});
     const copies = new Set();
-    for (const [name, value, shade, row] of this.reading(step)) {
+    for (const [name, value, shade, row, model] of this.reading(step)) {
       const swatch = element("span", { class: "swatch" });
       swatch.style.background = shade;
       table.append(element("tr", {}, element("td", {}, swatch, name), element("td", {}, value)));
-      if (row.same_as) copies.add(`same weights as ${row.same_as}`);
+      const flag = model?.flags.get(row.revision);
+      if (flag) copies.add(flag);
     }
-    this.tip.replaceChildren(element("b", {}, `step ${number(step)}`), table, ...[...copies].map((text) => element("div", {}, text)));
+    this.tip.replaceChildren(element("b", {}, `step ${number(step)}`), table, ...[...copies].map((text) => element("div", { class: "flag" }, text)));
     const isRight = x > this.plot.clientWidth / 2;
     this.tip.style.left = isRight ? "auto" : `${x + 12}px`;
     this.tip.style.right = isRight ? `${this.plot.clientWidth - x + 12}px` : "auto";
@@ -446,10 +461,14 @@ export class Panel {
   }
 
   saveCsv() {
+    save(this.fileName("csv"), new Blob(this.csv(), { type: "text/csv" }));
+  }
+
+  csv() {
     const { columns, rows } = this.rows();
     const lines = [csvLine(["model", "revision", "step", ...columns])];
     for (const one of rows) lines.push(csvLine([one.model, one.row.revision, one.row.step, ...columns.map((name) => one.values[name])]));
-    save(this.fileName("csv"), new Blob(lines, { type: "text/csv" }));
+    return lines;
   }
 
   savePng() {

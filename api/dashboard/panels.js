@@ -37,7 +37,7 @@ export const groups = [
         quantities: [{ name: "exponent", derive: exponents, needs: shift("msd") }],
       },
       {
-        id: "cosine", title: "Cosine similarity", help: "Overlap with the reference; dashed: with the previous revision.",
+        id: "cosine", span: [0, 1], title: "Cosine similarity", help: "Overlap with the reference; dashed: with the previous revision.",
         quantities: [
           { name: "cosine", column: shift("cosine") },
           { name: "lag-1 cosine", column: shift("lag1_cosine"), line: "dash" },
@@ -59,7 +59,7 @@ export const groups = [
         ],
       },
       {
-        id: "accuracy", title: "Last-word accuracy", help: "Share of documents whose last word is the most likely continuation.",
+        id: "accuracy", span: [0, 0], title: "Last-word accuracy", help: "Share of documents whose last word is the most likely continuation.",
         quantities: [{ name: "accuracy", column: plain("accuracy"), error: "accuracy_stderr" }],
       },
     ],
@@ -68,6 +68,10 @@ export const groups = [
     title: "Distribution",
     help: "The values of the tensor over training.",
     panels: [
+      {
+        id: "heat", kind: "heat", title: "Distribution", wide: true,
+        help: "How many values lie in each bin; colour grows with the square root of the count, relative to the fullest bin of each revision.",
+      },
       { id: "fan", kind: "fan", title: "Quantiles", wide: true, help: "Bands: 0.1–99.9 %, 1–99 %, 5–95 %, 25–75 %; line: the median." },
     ],
   },
@@ -81,16 +85,16 @@ export const groups = [
         quantities: [{ name: "BC", column: stat("bimodality") }],
       },
       {
-        id: "dip", title: "Dip, √n·dip", help: "Hartigan's distance from the nearest unimodal distribution, scaled by √n.",
+        id: "dip", span: [0, 0], title: "Dip, √n·dip", help: "Hartigan's distance from the nearest unimodal distribution, scaled by √n.",
         quantities: [{ name: "√n·dip", column: stat("dip_sqrt_n") }],
       },
       {
-        id: "ashman", title: "Ashman's D", help: "Distance of two fitted normal components in their widths; above 2 is a clean split.",
+        id: "ashman", span: [0, 2], title: "Ashman's D", help: "Distance of two fitted normal components in their widths; above 2 is a clean split.",
         guides: [{ y: 2, label: "split" }],
         quantities: [{ name: "D", column: stat("ashman_d") }],
       },
       {
-        id: "valley", title: "Valley to peak", help: "Density between the two highest peaks over the lower of them; 1 where there is one peak.",
+        id: "valley", span: [0, 1], title: "Valley to peak", help: "Density between the two highest peaks over the lower of them; 1 where there is one peak.",
         quantities: [{ name: "valley / peak", column: stat("valley_to_peak") }],
       },
       {

@@ -17,9 +17,9 @@ function columns() {
   ];
 }
 
-function remarks(row) {
+function remarks(model, row) {
   const texts = [];
-  if (row.same_as) texts.push(`same weights as ${row.same_as}`);
+  if (model.flags.has(row.revision)) texts.push(model.flags.get(row.revision));
   if (row[statistic("nan_count")] > 0) texts.push(`${number(row[statistic("nan_count")])} NaN`);
   if (row.error) texts.push(row.error);
   return texts.join("; ");
@@ -36,7 +36,7 @@ export function fillRevisions(shown) {
   const body = element("tbody", {});
   for (const model of shown) {
     for (const row of model.all) {
-      const note = remarks(row);
+      const note = remarks(model, row);
       body.append(element("tr", {},
         element("th", { scope: "row" }, element("a", { href: `${modelPath(model.name)}/revisions/${encodeURIComponent(row.revision)}` }, row.revision)),
         isMany && element("td", { class: "left" }, model.name),

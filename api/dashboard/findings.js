@@ -1,0 +1,135 @@
+// What the analysis concludes: a card for each model with onset, fall, rest and stop, the controls that would
+// mimic them, and the audit of its revisions. Routes that a daemon does not have are left out.
+
+import { getIfThere, modelPath } from "./api.js";
+import { element, number } from "./format.js";
+import { colour } from "./panel.js";
+import { view } from "./view.js";
+
+const FINDINGS_SHOWN = 12;
+const analyses = new Map(); // model → { analysis, audit }
+let scaling = null;
+
+export async function fetchFindings(name) {
+  const path = modelPath(name);
+  const [analysis, audit] = await Promise.all([getIfThere(`${path}/analysis?points=false`), getIfThere(`${path}/audit`)]);
+  analyses.set(name, { analysis, audit });
+}
+
+export async function fetchScaling() {
+  scaling = await getIfThere(`/v1/scaling?rows=${view.rows}&view=${view.values}`);
+}
+
+const onsetOf = (analysis, values) => analysis?.onsets?.find((one) => one.rows === view.rows && one.view === values);
+
+/** What the audit says about single revisions: name → text. */
+export function flags(name) {
+  const findings = analyses.get(name)?.audit?.findings || [];
+  return new Map(findings.filter((one) => one.revision).map((one) => [one.revision, one.text]));
+}
+
+/** Vertical lines in the charts: only while one model is shown, so that it is clear whose they are. */
+export function marks(names) {
+  if (names.length !== 1) return [];
+  const analysis = analyses.get(names[0])?.analysis;
+  if (!analysis) return [];
+  const found = [];
+  const add = (step, label, shade) => {
+    if (Number.isFinite(step)) found.push({ step, label, colour: colour(shade) });
+  };
+  add(analysis.perplexity_fall?.step_to, "fall", "muted");
+  const onset = onsetOf(analysis, view.values);
+  if (onset?.verdict === "yes") add(onset.step, "onset", "bad");
+  else add(onsetOf(analysis, "centred")?.step, "onset (centred)", "bad");
+  add(analysis.stop?.verdict === "yes" ? analysis.stop.step : null, "stop", "good");
+  return found;
+}
+
+function fact(name, verdict, value, reason) {
+  const words = { yes: value, no: "no", insufficient: "not enough data" };
+  return element("div", { title: reason }, element("dt", {}, name), element("dd", { class: verdict === "yes" ? null : "muted" }, words[verdict] ?? value));
+}
+
+function facts(analysis) {
+  const onsets = ["raw", "centred"].map((values) => [values, onsetOf(analysis, values)]).filter(([, onset]) => onset);
+  const fall = analysis.perplexity_fall;
+  const rest = analysis.rest?.per_step;
+  const stop = analysis.stop;
+  return element("dl", { class: "facts-list" },
+    ...onsets.map(([values, onset]) => fact(`Onset of forking, ${values}`, onset.verdict,
+      `step ${number(onset.step)}${onset.is_lasting ? "" : `, lost at ${number(onset.step_lost)}`}`, onset.reason)),
+    fall && fact("Steepest fall of perplexity", fall.verdict, `steps ${number(fall.step_from)} to ${number(fall.step_to)}`, fall.reason),
+    rest && fact("At rest", rest.verdict, `from step ${number(rest.step)}`, rest.reason),
+    stop && fact("Could have stopped", stop.verdict, `at step ${number(stop.step)}, saving ${number(100 * stop.saved, 2)} %`, stop.reason),
+    fact("Revisions", "yes", `${number(analysis.revisions_measured)} measured, ${number(analysis.revisions_counted)} counted`, ""));
+}
+
+function reasons(analysis) {
+  const lines = [];
+  const add = (name, one) => { if (one?.reason) lines.push([name, one.reason]); };
+  for (const values of ["raw", "centred"]) add(`Onset, ${values}`, onsetOf(analysis, values));
+  add("Perplexity", analysis.perplexity_fall);
+  add("Rest per step", analysis.rest?.per_step);
+  add("Rest per learning rate", analysis.rest?.per_lr);
+  add("Weight decay", analysis.decay);
+  add("Stop", analysis.stop);
+  for (const control of analysis.controls || []) {
+    const state = control.holds === null ? "cannot be told" : control.holds ? "holds" : "does not hold";
+    lines.push([`Control “${control.name.replaceAll("_", " ")}”`, `${state}: ${control.meaning}`]);
+  }
+  return element("details", {}, element("summary", {}, "Evidence and controls"),
+    element("ul", { class: "findings" }, ...lines.map(([name, text]) => element("li", {}, element("b", {}, `${name}: `), text))));
+}
+
+function warnings(analysis) {
+  const texts = [...(analysis.controls || []).filter((one) => one.holds), ...(analysis.stop?.cautions || [])].map((one) => one.meaning);
+  return texts.length ? element("ul", { class: "findings" }, ...[...new Set(texts)].map((text) => element("li", {}, element("span", { class: "chip warning" }, "caution"), ` ${text}`))) : null;
+}
+
+function auditList(audit) {
+  const findings = audit.findings || [];
+  if (!findings.length) return element("p", { class: "muted" }, "Audit: every revision serves weights of its own.");
+  const line = (one) => element("li", {}, element("span", { class: "chip warning" }, one.kind.replaceAll("_", " ")), ` ${one.text}`);
+  const rest = findings.slice(FINDINGS_SHOWN);
+  return element("div", {},
+    element("p", {}, element("b", {}, `Audit: ${findings.length} finding${findings.length === 1 ? "" : "s"}`)),
+    element("ul", { class: "findings" }, ...findings.slice(0, FINDINGS_SHOWN).map(line)),
+    rest.length ? element("details", {}, element("summary", {}, `${rest.length} more`), element("ul", { class: "findings" }, ...rest.map(line))) : null);
+}
+
+function card(model) {
+  const { analysis, audit } = analyses.get(model.name) || {};
+  if (!analysis && !audit) return null;
+  const swatch = element("span", { class: "swatch" });
+  swatch.style.background = model.colour;
+  return element("section", { class: "card verdict", "aria-label": `Findings for ${model.name}` },
+    element("h3", {}, swatch, model.name),
+    analysis && facts(analysis), analysis && warnings(analysis), audit && auditList(audit), analysis && reasons(analysis));
+}
+
+function scalingCard() {
+  const known = (scaling?.models || []).filter((one) => Number.isFinite(one.onset_step));
+  if (known.length < 2) return null;
+  const fit = scaling.fit;
+  const rows = known.sort((a, b) => a.parameter_count - b.parameter_count).map((one) => element("tr", {},
+    element("th", { scope: "row" }, one.model), element("td", {}, number(one.parameter_count)), element("td", {}, number(one.onset_step))));
+  return element("section", { class: "card verdict", "aria-label": "Onset against model size" },
+    element("h3", {}, "Onset against model size"),
+    element("p", {}, fit?.is_fitted
+      ? `onset step ∝ parameters^${number(fit.exponent, 3)} (${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}, ${fit.count} models)`
+      : fit?.reason || ""),
+    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Onsets" }, element("table", { class: "data" },
+      element("thead", {}, element("tr", {}, ...["model", "parameters", "onset step"].map((name) => element("th", { scope: "col" }, name)))),
+      element("tbody", {}, ...rows))));
+}
+
+export function drawFindings(shown) {
+  const root = document.getElementById("findings");
+  const open = new Set([...root.querySelectorAll("section")].filter((one) => one.querySelector("details[open]")).map((one) => one.ariaLabel));
+  const cards = [...shown.map(card), scalingCard()].filter(Boolean);
+  for (const one of cards) {
+    if (open.has(one.getAttribute("aria-label"))) one.querySelector("details").open = true;
+  }
+  root.replaceChildren(...cards);
+  root.hidden = !cards.length;
+}

@@ -1,0 +1,121 @@
+// The picture of the forking: the share of values in each bin at each revision, as a map over steps and values.
+
+import { getIfThere, modelPath } from "./api.js";
+import { axis } from "./axis.js";
+import { csvLine, number } from "./format.js";
+import { colour, Panel } from "./panel.js";
+import { view } from "./view.js";
+
+const BINS = 160;
+const RAMPS = {
+  light: [[255, 255, 255], [198, 219, 239], [107, 174, 214], [33, 113, 181], [8, 48, 107], [4, 20, 50]],
+  dark: [[22, 27, 34], [20, 52, 96], [24, 100, 160], [60, 160, 190], [150, 215, 170], [253, 245, 180]],
+};
+
+const kept = new Map(); // address → distribution
+
+/** The distribution of a model for the chosen rows and values, or null where the daemon has none. */
+export async function fetchDistribution(name, isFresh) {
+  const path = `${modelPath(name)}/distribution?rows=${view.rows}&view=${view.values}&bins=${BINS}`;
+  if (kept.has(path) && !isFresh) return kept.get(path);
+  const first = await getIfThere(path);
+  for (let cursor = first?.next_cursor; cursor;) {
+    const page = await getIfThere(`${path}&cursor=${encodeURIComponent(cursor)}`);
+    first.revisions.push(...(page?.revisions || []));
+    cursor = page?.next_cursor;
+  }
+  kept.set(path, first);
+  return first;
+}
+
+function ramp(share) {
+  const stops = RAMPS[getComputedStyle(document.documentElement).colorScheme === "dark" ? "dark" : "light"];
+  const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
+  const low = Math.min(Math.floor(at), stops.length - 2);
+  const mix = stops[low].map((value, i) => Math.round(value + (stops[low + 1][i] - value) * (at - low)));
+  return `rgb(${mix.join(" ")})`;
+}
+
+export class HeatPanel extends Panel {
+  update(models, marks, extra) {
+    const map = extra.distribution;
+    const rows = (map?.revisions || []).filter((row) => row.step !== null && row.elements > 0);
+    this.map = map && rows.length ? { ...map, rows, width: (map.high - map.low) / map.bins } : null;
+    super.update(models.slice(0, 1), marks, extra);
+  }
+
+  makeLines() {
+    if (!this.map) return [];
+    const points = this.map.rows.map((row) => ({ step: row.step, y: this.middle(row.counts.indexOf(Math.max(...row.counts))), row }));
+    return [{ key: "mode", model: this.models[0], label: "fullest bin", quantity: { name: "fullest bin" }, colour: this.models[0].colour, points }];
+  }
+
+  middle(bin) {
+    return this.map.low + (bin + 0.5) * this.map.width;
+  }
+
+  datasets() {
+    return [{ data: [], borderWidth: 0 }];
+  }
+
+  options() {
+    const made = super.options();
+    Object.assign(made.scales.y, { min: this.map.low, max: this.map.high, grace: 0 });
+    return made;
+  }
+
+  legendLines() {
+    return [];
+  }
+
+  /** Each revision fills half the way to its neighbours; brightness is the square root of its share of the fullest bin. */
+  drawGuides(chart) {
+    if (!this.map) return;
+    const { ctx, chartArea: area, scales } = chart;
+    const places = this.map.rows.map((row) => scales.x.getPixelForValue(axis.place(row.step)));
+    const height = (area.bottom - area.top) / this.map.bins;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(area.left, area.top, area.right - area.left, area.bottom - area.top);
+    ctx.clip();
+    this.map.rows.forEach((row, i) => {
+      const reach = i > 0 ? (places[i] - places[i - 1]) / 2 : ((places[1] ?? places[0] + 20) - places[0]) / 2;
+      const left = places[i] - reach;
+      const right = places[i] + (i + 1 < places.length ? (places[i + 1] - places[i]) / 2 : reach);
+      if (right < area.left || left > area.right) return;
+      const most = Math.max(...row.counts);
+      row.counts.forEach((count, bin) => {
+        if (!count) return;
+        ctx.fillStyle = ramp(Math.sqrt(count / most));
+        ctx.fillRect(left, area.bottom - (bin + 1) * height, right - left + 0.6, height + 0.6);
+      });
+    });
+    ctx.restore();
+  }
+
+  placeSpots() {}
+
+  reading(step) {
+    const row = this.map?.rows.find((one) => one.step === step);
+    if (!row) return [];
+    const read = [["fullest bin", number(this.middle(row.counts.indexOf(Math.max(...row.counts))), 4), colour("accent"), row]];
+    const bin = Math.floor((this.pointedValue - this.map.low) / this.map.width);
+    if (bin >= 0 && bin < this.map.bins) {
+      read.push([`share at ${number(this.middle(bin), 4)}`, `${number((100 * row.counts[bin]) / row.elements, 4)} %`, ramp(Math.sqrt(row.counts[bin] / Math.max(...row.counts))), row]);
+    }
+    const outside = 1 - row.counts.reduce((sum, count) => sum + count, 0) / row.elements;
+    if (outside > 1e-9) read.push(["outside", `${number(100 * outside, 3)} %`, colour("muted"), row]);
+    return read;
+  }
+
+  summary() {
+    return `${this.spec.title} of ${this.models[0].name}: ${this.map.rows.length} revisions, ${this.map.bins} bins from ${number(this.map.low, 4)} to ${number(this.map.high, 4)}. The CSV holds the counts.`;
+  }
+
+  csv() {
+    const edges = Array.from({ length: this.map.bins }, (_, bin) => this.middle(bin).toPrecision(6));
+    const lines = [csvLine(["model", "revision", "step", "elements", ...edges])];
+    for (const row of this.map.rows) lines.push(csvLine([this.map.model, row.revision, row.step, row.elements, ...row.counts]));
+    return lines;
+  }
+}

@@ -1,0 +1,303 @@
+"""The dashboard in Debian's Chromium: a live sweep, exact numbers, zoom, downloads, keyboard, dark, phone, access.
+
+The tests share one daemon and one tab and run in the order of the file. Screenshots stay in pytest's temporary folder
+(`--basetemp` names it).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+import struct
+import time
+import urllib.parse
+import zlib
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from browser import Browser
+from running import Daemon, model_path
+
+from tests.hub import Emulator
+
+MODEL = "garden/neox-tiny"
+DATASET = "garden/lambada_garden:data/test.jsonl"
+ENTER, END, HOME, RIGHT = "\ue007", "\ue010", "\ue011", "\ue014"
+ACTIVE = re.compile(r"^(planning|running)$")
+
+
+@pytest.fixture(scope="module")
+def service(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Emulator(garden) as hub:
+        daemon = Daemon(programs, tmp_path_factory.mktemp("dashboard"), hub.url, [], {})
+        daemon.start()
+        if daemon.get("/").status == 404:
+            daemon.check_end()
+            pytest.skip("the program was built without the dashboard (libjs-chart.js)")
+        yield daemon
+        daemon.check_end()
+
+
+@pytest.fixture(scope="module")
+def page(service: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+def load(page: Browser, service: Daemon, view: str = "") -> None:
+    """The page anew, also where only what follows the # differs."""
+    page.open("about:blank")
+    page.open(f"{service.url}/{view}")
+    page.wait("document.body.dataset.ready")
+
+
+def reading(page: Browser, panel: str) -> dict[str, float]:
+    """What is written beside the pointer: {"step": 256, "MSD": 0.013…}."""
+    rows = page.wait(
+        f"(tip => !tip.hidden && [['step', tip.querySelector('b').textContent.slice(5)],"
+        f" ...[...tip.querySelectorAll('tr')].map(row => [...row.cells].map(cell => cell.textContent))])"
+        f"(document.querySelector('#panel-{panel} .tip'))"
+    )
+    return {name: float(text.split(" ±")[0].replace("\u2212", "-").replace("\u202f", "")) for name, text in rows}
+
+
+def hash_of(page: Browser) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(page.value("location.hash").lstrip("#")))
+
+
+def downloaded(page: Browser, ending: str) -> Path:
+    limit = time.monotonic() + 30
+    while not (found := [path for path in page.downloads.iterdir() if path.name.endswith(ending)]):
+        assert time.monotonic() < limit, f"no {ending} arrives"
+        time.sleep(0.05)
+    return found[0]
+
+
+def pixels(png: bytes) -> tuple[int, int, set[bytes]]:
+    """Width, height and the bytes of all rows of a PNG."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    at, data = 8, b""
+    while at < len(png):
+        (size,) = struct.unpack(">I", png[at : at + 4])
+        if png[at + 4 : at + 8] == b"IDAT":
+            data += png[at + 8 : at + 8 + size]
+        at += size + 12
+    raw = zlib.decompress(data)
+    line = len(raw) // height
+    return width, height, {raw[i * line : (i + 1) * line] for i in range(height)}
+
+
+# -- What is served ------------------------------------------------------------------------------
+
+
+def test_files_are_served_safely_and_cheaply(service: Daemon) -> None:
+    index = service.get("/")
+    assert index.status == 200 and index.headers["Content-Type"].startswith("text/html")
+    names = re.findall(r'(?:src|href)="(/assets/[^"]+)"', index.text)
+    assert len(set(names)) >= 4
+    for target in ["/", *names]:
+        plain, packed = service.get(target), service.get(target, {"Accept-Encoding": "zstd, gzip"})
+        assert plain.status == packed.status == 200, target
+        assert packed.headers["Content-Encoding"] == "gzip" and gzip.decompress(packed.body) == plain.body
+        policy = plain.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+        assert plain.headers["Cache-Control"] == "no-cache" and plain.headers["X-Content-Type-Options"] == "nosniff"
+        for answer, headers in ((plain, {}), (packed, {"Accept-Encoding": "gzip"})):
+            tag = answer.headers["ETag"]
+            assert re.fullmatch(r'"[0-9a-f]{32}(-gzip)?"', tag)
+            again = service.get(target, {"If-None-Match": tag, **headers})
+            assert again.status == 304 and again.headers["ETag"] == tag and not again.body
+        head = service.request("HEAD", target)
+        assert head.status == 200 and int(head.headers["Content-Length"]) == len(plain.body) and not head.body
+    assert service.get("/assets/absent.js").status == 404
+    assert service.get("/assets/..%2Fopenapi.json").status == 404
+    assert service.get("/assets/app.js.gz").status == 404
+    assert service.get("/?x=1").status == 400
+    assert service.post("/").status == 405
+
+
+# -- In the browser ------------------------------------------------------------------------------
+
+
+def test_a_sweep_is_started_and_followed_to_its_end(page: Browser, service: Daemon) -> None:
+    load(page, service)
+    assert "No model is measured yet" in page.value("document.getElementById('overview').textContent")
+    page.click("#start")
+    page.type("#sweep-form [name=model]", "nobody")
+    page.click("#sweep-form [type=submit]")
+    assert "owner/name" in page.wait("!document.getElementById('sweep-error').hidden && document.getElementById('sweep-error').textContent")
+    assert page.value("document.activeElement.name") == "model"
+    page.screenshot("form")
+    page.run(
+        "window.seen = []; new MutationObserver(() => { for (const card of document.querySelectorAll('.sweep')) {"
+        " const bar = card.querySelector('progress');"
+        " window.seen.push([card.dataset.state, bar ? bar.value : null]); } })"
+        ".observe(document.getElementById('sweeps'), {childList: true, subtree: true})"
+    )
+    page.run("document.querySelector('#sweep-form [name=model]').value = ''")
+    page.type("#sweep-form [name=model]", MODEL)
+    page.click("#sweep-form [name=perplexity]")
+    page.type("#sweep-form [name=dataset]", DATASET)
+    page.type("#sweep-form [name=limit]", "20")
+    page.press(ENTER)
+    page.wait("document.querySelector('.sweep[data-state=done]')", limit_s=300)
+    seen = page.value("window.seen")
+    assert any(ACTIVE.match(state) for state, _ in seen), seen
+    values = [value for state, value in seen if state == "running"]
+    assert values == sorted(values) and len(set(values)) > 2, "progress moves, and only forward"
+    page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 25")
+    page.wait("!document.getElementById('panel-perplexity').hidden")
+
+
+def test_hover_shows_exact_numbers(page: Browser, service: Daemon) -> None:
+    load(page, service)
+    rows = {row["step"]: row for row in service.series(MODEL)}
+    for share, panel, columns in (
+        (0.6, "msd", {"MSD": "msd", "lag-1 MSD": "lag1_msd"}),
+        (0.8, "bc", {"BC": "bimodality"}),
+        (0.9, "perplexity", {"last word": "perplexity"}),
+    ):
+        page.move(f"#panel-{panel} .plot", share, 0.5)
+        shown = reading(page, panel)
+        row = rows[int(shown["step"])]
+        for name, column in columns.items():
+            assert shown[name] == pytest.approx(row[column], rel=1e-6), (panel, name)
+    page.screenshot("hover")
+
+
+def test_choices_change_the_numbers_and_the_address(page: Browser, service: Daemon) -> None:
+    page.click("#rows input[value=tokens]")
+    page.click("#values input[value=centred]")
+    page.click("#axis input[value=linear]")
+    assert hash_of(page) == {"model": MODEL, "rows": "tokens", "values": "centred", "axis": "linear"}
+    page.move("#panel-bc .plot", 0.5, 0.5)
+    shown = reading(page, "bc")
+    rows = {row["step"]: row for row in service.series(MODEL)}
+    assert shown["BC"] == pytest.approx(rows[int(shown["step"])]["tokens_centred_bimodality"], rel=1e-6)
+    page.screenshot("linear")
+
+
+def test_zoom_and_a_link_that_restores_it(page: Browser, service: Daemon) -> None:
+    load(page, service)
+    page.drag("#panel-msd .plot", 0.5, 0.8)
+    zoomed = hash_of(page)
+    low, high = int(zoomed["from"]), int(zoomed["to"])
+    assert 0 < low < high < 14000
+    assert page.value("document.getElementById('from').value") == str(low)
+    page.screenshot("zoom")
+    page.drag("#panel-bc .plot", 0.3, 0.6)
+    deeper = hash_of(page)
+    assert low < int(deeper["from"]) < int(deeper["to"]) < high, "all panels share the range"
+    address = page.value("location.hash")
+    load(page, service, address)
+    assert hash_of(page) == deeper and page.value("document.getElementById('to').value") == deeper["to"]
+    page.click("#reset")
+    assert "from" not in hash_of(page)
+
+
+def test_keyboard(page: Browser) -> None:
+    page.run("document.querySelector('#panel-msd canvas').focus()")
+    page.press(END)
+    assert page.value("document.getElementById('spoken').textContent").startswith("MSD 0.0665")
+    assert reading(page, "msd")["step"] == 14000
+    page.press(HOME, RIGHT, RIGHT)
+    assert reading(page, "msd")["step"] == 2
+    page.press("+")
+    assert "to" in hash_of(page)
+    page.press("0")
+    assert "to" not in hash_of(page)
+
+
+def test_downloads(page: Browser, service: Daemon) -> None:
+    rows = {row["revision"]: row for row in service.series(MODEL)}
+    page.click("#panel-bc button[aria-label^='Download as CSV']")
+    with open(downloaded(page, "_bc.csv"), newline="") as file:
+        found = list(csv.DictReader(file))
+    assert len(found) == len(rows)
+    assert all(float(one["BC"]) == rows[one["revision"]]["bimodality"] for one in found), "every digit"
+    page.click("#panel-bc button[aria-label^='Download as PNG']")
+    width, height, lines = pixels(downloaded(page, "_bc.png").read_bytes())
+    assert width > 600 and height > 400 and len(lines) > height / 4, "a picture with something on it"
+
+
+def test_table_for_readers_without_sight(page: Browser, service: Daemon) -> None:
+    page.click("#panel-kurtosis details summary")
+    cells = page.wait("[...document.querySelectorAll('#panel-kurtosis table.data tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))")
+    rows = {row["revision"]: row for row in service.series(MODEL)}
+    assert len(cells) == len(rows)
+    for name, text in cells:
+        assert float(text.replace("\u2212", "-")) == pytest.approx(rows[name]["kurtosis"], rel=1e-6)
+    label = page.value("document.querySelector('#panel-kurtosis canvas').getAttribute('aria-label')")
+    assert "Excess kurtosis" in label and "step 14000" in label
+    page.click("#panel-kurtosis details summary")
+
+
+def test_models_are_compared(page: Browser, service: Daemon, garden: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "second run"
+    copy.mkdir()
+    for step in ("step0", "step16", "step512", "step14000"):
+        (copy / step).symlink_to(garden / "models" / MODEL / step)
+    other = f"file:{copy}"
+    sweep = service.sweep(other)
+    assert service.wait(sweep)["progress"]["done"] == 4
+    load(page, service, f"#model={MODEL}&model={urllib.parse.quote(other)}")
+    assert page.value("document.querySelectorAll('#panel-msd .legend button').length") == 4
+    page.run("document.querySelector('#panel-msd canvas').focus()")
+    page.press(END)
+    shown = reading(page, "msd")
+    assert shown[f"{other}: MSD"] == shown[f"{MODEL}: MSD"] == pytest.approx(0.06652789, rel=1e-6)
+    page.screenshot("compared")
+    page.run("document.activeElement.blur()")
+
+
+def test_dark(page: Browser, service: Daemon) -> None:
+    load(page, service)
+    light = page.value("getComputedStyle(document.body).backgroundColor")
+    page.dark(True)
+    dark = page.wait(f"(now => now !== {json.dumps(light)} && now)(getComputedStyle(document.body).backgroundColor)")
+    assert sum(map(int, re.findall(r"\d+", dark)[:3])) < 120 < 600 < sum(map(int, re.findall(r"\d+", light)[:3]))
+    page.screenshot("dark", is_whole=True)
+    page.dark(False)
+    page.screenshot("light", is_whole=True)
+
+
+def test_phone(page: Browser, service: Daemon) -> None:
+    page.resize(360, 740, is_phone=True)
+    load(page, service)
+    assert page.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "nothing sticks out"
+    wide = page.value("[...document.querySelectorAll('.panel:not([hidden])')].map(one => one.getBoundingClientRect().width)")
+    assert wide and all(280 < width <= 360 for width in wide)
+    page.screenshot("phone")
+    page.resize(1440, 1000)
+
+
+def test_no_serious_fault_of_access(page: Browser, service: Daemon) -> None:
+    """axe-core's rules, in both colours and with the form open."""
+    axe = pytest.importorskip("axe_core_python", reason="axe-core-python (tests/requirements.txt) is not installed")
+    source = (Path(axe.__file__).parent / "axe.min.js").read_text()
+    load(page, service)
+    page.devtools("Page.setBypassCSP", enabled=True)
+    for state in ("light", "dark", "form"):
+        page.dark(state == "dark")
+        if state == "form":
+            page.click("#start")
+        page.run(source + ";window.axe = axe;")
+        found: list[dict[str, Any]] = page.run("return axe.run(document).then(result => result.violations)")
+        faults = [(one["id"], one["impact"], [node["html"][:120] for node in one["nodes"]][:4]) for one in found]
+        assert not [one for one in faults if one[1] in ("serious", "critical")], (state, faults)
+    page.dark(False)
+
+
+
+
+def test_nothing_was_said_and_nobody_else_was_asked(page: Browser, service: Daemon) -> None:
+    said = [line for line in page.messages() if "/v1/sweeps - Failed to load resource: the server responded with a status of 400" not in line]
+    assert not said, said
+    asked = page.requests()
+    assert len(asked) > 20
+    strangers = [url for url in asked if not url.startswith((service.url, "blob:" + service.url, "about:", "data:", "chrome"))]
+    assert not strangers, strangers
