@@ -68,30 +68,21 @@ out:
     return code;
 }
 
-int describe_model(struct store *store, struct repository *repository, const struct sweep_row *sweep,
-                   const struct revision_row *revision, int *ret_described, struct err *err)
+int describe_model(struct store *store, struct repository *repository, int64_t model_id,
+                   const struct revision_row *revision, struct model_row *model, struct err *err)
 {
-    struct model_row row;
     struct revision_source source;
-    struct err reason = ERR_INIT;
-    int code = models_get(store, sweep->model_id, &row, err);
-    if (code)
+    int code = models_get(store, model_id, model, err);
+    if (code || model->tensor[0])
         return code;
-    if (row.tensor[0]) {
-        *ret_described = 1;
-        return 0;
-    }
-    code = revision_source_open(&source, store, repository, revision, &reason);
+    code = revision_source_open(&source, store, repository, revision, err);
     if (!code) {
-        code = fill_in(&source, sweep->model, &row, &reason);
+        code = fill_in(&source, model->name, model, err);
         revision_source_close(&source);
     }
-    if (code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE) {
-        *err = reason;
-        return code;
-    }
-    *ret_described = code == 0;
-    return code ? 0 : models_describe(store, &row, err);
+    if (code)
+        return err_wrap(err, "revision %s", revision->name);
+    return models_describe(store, model, err);
 }
 
 int64_t describe_expected_bytes(const struct model_row *model)

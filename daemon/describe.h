@@ -9,15 +9,14 @@
 #include "daemon/hub/repository.h"
 #include "store/models.h"
 #include "store/revisions.h"
-#include "store/sweeps.h"
 
 /*
- * Describes the sweep's model by this revision, unless the store knows it already. *ret_described becomes 0
- * if this revision does not tell (no readable checkpoint); another may. Errors are of the store, or
- * ERR_CANCELLED.
+ * Describes a model by one of its revisions, unless the store knows it already; fills *model with what is
+ * then known. Fails where this revision does not tell (no readable checkpoint); another may. model->tensor is
+ * then still "".
  */
-int describe_model(struct store *store, struct repository *repository, const struct sweep_row *sweep,
-                   const struct revision_row *revision, int *ret_described, struct err *err);
+int describe_model(struct store *store, struct repository *repository, int64_t model_id,
+                   const struct revision_row *revision, struct model_row *model, struct err *err);
 
 /* Bytes of the unembedding as far as config.json tells, for the estimate of a sweep; 0 if unknown. */
 int64_t describe_expected_bytes(const struct model_row *model);

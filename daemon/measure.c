@@ -1,5 +1,6 @@
 #include "daemon/measure.h"
 
+#include "daemon/describe.h"
 #include "daemon/measure_perplexity.h"
 #include "daemon/measure_tensor.h"
 #include "daemon/planner.h"
@@ -87,11 +88,10 @@ static int list_names(struct measure_job *job, struct names *names, struct err *
     if (!names->rows)
         return err_set(err, ERR_NO_MEMORY, "names of tensors: out of memory");
     if (job->spec->tensor_count == 0) {
-        if (!job->model.tensor[0])
-            return err_set(err, ERR_NOT_FOUND,
-                           "it is not known which tensor is the unembedding of %s; name it in the sweep",
-                           job->model.name);
-        return add_name(names, job->model.tensor, err);
+        /* The plan may have found no revision that tells; then this one must, or say why it cannot. */
+        code = describe_model(job->shared->store, job->repository, job->model.id, &job->revision, &job->model,
+                              err);
+        return code ? code : add_name(names, job->model.tensor, err);
     }
     for (size_t i = 0; i < job->spec->tensor_count && !code; i++) {
         const char *text = job->spec->tensors[i];

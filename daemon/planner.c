@@ -222,18 +222,28 @@ static int make_tasks(struct plan *plan, size_t selected, struct err *err)
     return code;
 }
 
-/* Learns what the model is from the newest selected revision that tells; a few are tried. */
+/* Learns what the model is from the newest selected revision that tells; a few are tried. If none tells, each
+ * task tries its own and says why it cannot. */
 static int describe(struct plan *plan, struct err *err)
 {
-    int code = 0, is_described = 0, attempts = 0;
-    for (size_t i = plan->count; !code && !is_described && attempts < 3 && i > 0; i--) {
+    int attempts = 0;
+    for (size_t i = plan->count; attempts < 3 && i > 0; i--) {
         const struct placed *placed = &plan->revisions[i - 1];
+        struct model_row model;
+        struct err reason = ERR_INIT;
         if (!placed->is_selected || !exists(placed))
             continue;
         attempts++;
-        code = describe_model(plan->store, plan->repository, &plan->sweep, &placed->row, &is_described, err);
+        int code = describe_model(plan->store, plan->repository, plan->sweep.model_id, &placed->row, &model,
+                                  &reason);
+        if (code == 0)
+            return 0;
+        if (code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE) {
+            *err = reason;
+            return code;
+        }
     }
-    return code;
+    return 0;
 }
 
 static int make_plan(struct plan *plan, struct hub *hub, struct err *err)
@@ -268,8 +278,8 @@ static int make_plan(struct plan *plan, struct hub *hub, struct err *err)
     return code;
 }
 
-int planner_run_once(struct store *store, struct hub *hub, const atomic_bool *cancel, int *ret_planned,
-                     struct err *err)
+int planner_run_once(struct store *store, struct hub *hub, struct reserve *reserve, const atomic_bool *cancel,
+                     int *ret_planned, struct err *err)
 {
     struct plan plan = {.store = store, .cancel = cancel};
     struct err reason = ERR_INIT;
@@ -299,6 +309,8 @@ int planner_run_once(struct store *store, struct hub *hub, const atomic_bool *ca
                     log_text("model", plan.sweep.model), log_text("error", err_name(code)),
                     log_text("reason", reason.message), log_end);
         code = sweeps_fail(store, plan.sweep.id, &reason, err);
+        if (code == ERR_NO_SPACE && reserve_spend(reserve))
+            code = sweeps_fail(store, plan.sweep.id, &reason, err);
         if (code == ERR_CONFLICT)
             code = 0;
     }

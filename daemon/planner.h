@@ -13,6 +13,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/hub/hub.h"
+#include "daemon/reserve.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -22,10 +23,10 @@
 
 /*
  * Plans the next sweep that waits for it. *ret_planned becomes 1 if there was one, also if its plan failed
- * (which the sweep then says). Returns an error only if the store fails or *cancel became true; the sweep
- * then still waits for its plan.
+ * (which the sweep then says; with a full disk at the cost of `reserve`, which may be NULL). Returns an error
+ * only if the store fails or *cancel became true; the sweep then still waits for its plan.
  */
-int planner_run_once(struct store *store, struct hub *hub, const atomic_bool *cancel, int *ret_planned,
-                     struct err *err);
+int planner_run_once(struct store *store, struct hub *hub, struct reserve *reserve, const atomic_bool *cancel,
+                     int *ret_planned, struct err *err);
 
 #endif

@@ -34,6 +34,7 @@ struct service {
     struct registry *registry;
     struct device *device;
     struct tensor_pool *pool;
+    struct reserve *reserve;
     struct location_cache *locations;
     struct data_cache *data;
     struct workers *workers;
@@ -61,7 +62,7 @@ static int open_store(struct service *service, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", state);
     code = store_open(path, &service->store, err);
     free(path);
-    return code;
+    return code ? code : reserve_new(state, &service->reserve, err);
 }
 
 static int open_device(struct service *service, struct err *err)
@@ -160,6 +161,7 @@ static int start_workers(struct service *service, struct err *err)
                    .backoff_ms = options->retry_delay_s * 1000,
                    .backoff_max_ms = BACKOFF_MAX_MS,
                    .seed = (uint64_t)clock_wall_ms()},
+        .reserve = service->reserve,
         .device_lost = note_lost_device,
         .context = service,
     };
@@ -173,7 +175,9 @@ static void *plan_sweeps(void *context)
         struct err err = ERR_INIT;
         int planned = 0;
         uint64_t version = store_version(service->store);
-        int code = planner_run_once(service->store, service->hub, &service->is_stopping, &planned, &err);
+        reserve_fill(service->reserve);
+        int code = planner_run_once(service->store, service->hub, service->reserve, &service->is_stopping,
+                                    &planned, &err);
         if (code && !atomic_load(&service->is_stopping)) {
             log_error("planning failed", log_text("reason", err.message), log_end);
             clock_sleep_ms(PLANNER_ERROR_PAUSE_MS);
@@ -358,6 +362,7 @@ void service_stop(struct service *service, int64_t drain_ms)
     device_close(service->device);
     registry_free(service->registry);
     store_close(service->store);
+    reserve_free(service->reserve);
     (void)pthread_mutex_destroy(&service->device_lock);
     (void)pthread_mutex_destroy(&service->lost_lock);
     free(service);

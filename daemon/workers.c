@@ -125,6 +125,8 @@ static void give_up(struct slot *slot, const struct task_row *task, const struct
         if (passing.code == ERR_CANCELLED)
             passing.code = ERR_NETWORK;
         code = tasks_fail(store, &slot->lease, &passing, &workers->options.policy, &state, &err);
+        if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
+            code = tasks_fail(store, &slot->lease, &passing, &workers->options.policy, &state, &err);
         log_task(state == TASK_STATE_QUEUED ? "task will be tried again" : "task failed", LOG_LEVEL_WARNING,
                  task, seconds, bytes, reason);
     }

@@ -10,6 +10,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/measure.h"
+#include "daemon/reserve.h"
 
 #include <stdatomic.h>
 
@@ -19,6 +20,7 @@ struct workers_options {
     struct measure_shared shared;
     int count;                  /* tasks at once, 1 to WORKERS_MAX */
     struct tasks_policy policy; /* of failures */
+    struct reserve *reserve;    /* given up to record failures with a full disk; or NULL */
     /* Called from a worker's thread when the device is lost; the process should end soon. */
     void (*device_lost)(void *context, const char *reason);
     void *context;

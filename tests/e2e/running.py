@@ -17,7 +17,7 @@ from typing import Any, Callable
 import pytest
 
 START_S, STOP_S = 60.0, 60.0  # generous: sanitizers on a busy machine
-SWEEP_S = 600.0  # against tests that would wait for ever; says nothing about speed
+SWEEP_S = 200.0  # against tests that would wait for ever; says nothing about speed
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:).*")
 
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open

@@ -1,0 +1,27 @@
+/*
+ * A little disk space kept for bad times: with the disk full, it is given up so that the database can still
+ * record why a sweep or a task failed.
+ */
+#ifndef BIFURCATED_DAEMON_RESERVE_H
+#define BIFURCATED_DAEMON_RESERVE_H
+
+#include "daemon/base/err.h"
+
+#define RESERVE_FILE_NAME "reserve"
+#define RESERVE_BYTES (1024 * 1024) /* many times what such a transaction writes */
+
+struct reserve;
+
+/* A reserve in the state folder, filled if there is room. */
+int reserve_new(const char *state_folder, struct reserve **ret_reserve, struct err *err);
+
+/* The file stays, for the next start. NULL is allowed. */
+void reserve_free(struct reserve *reserve);
+
+/* Gives the space up; returns whether there was any. NULL is allowed. From any thread. */
+int reserve_spend(struct reserve *reserve);
+
+/* Takes the space again if it was given up and there is room; fails in silence. */
+void reserve_fill(struct reserve *reserve);
+
+#endif
