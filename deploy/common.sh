@@ -40,11 +40,15 @@ python_environment() {
   echo "$stamp" >"$folder/stamp"
 }
 
-# build PRESET: configures and builds.
+# build PRESET [TARGET...]: configures and builds; prints what went wrong, and nothing else.
 build() {
-  cmake --preset "$1" >"build/configure-$1.log" 2>&1 || { cat "build/configure-$1.log"; die "cmake --preset $1 failed"; }
-  cmake --build "build/$1" --parallel "$jobs" 2>&1 | grep -v '^\[.*\] \(Building\|Linking\)' || true
-  cmake --build "build/$1" --parallel "$jobs" >/dev/null || die "the $1 build failed"
+  local preset=$1
+  shift
+  cmake --preset "$preset" >"build/configure-$preset.log" 2>&1 ||
+    { cat "build/configure-$preset.log"; die "cmake --preset $preset failed"; }
+  cmake --build "build/$preset" --parallel "$jobs" ${1:+--target "$@"} >"build/build-$preset.log" 2>&1 ||
+    { grep -vE '^\[[0-9]+/[0-9]+\] ' "build/build-$preset.log" | head -60; die "the $preset build failed; all of it is in build/build-$preset.log"; }
+  note "built"
 }
 
 jobs=${JOBS:-$(nproc)}
