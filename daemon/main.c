@@ -1,17 +1,22 @@
 /*
- * bifurcated: reads the options, starts the service, waits for signals, stops.
+ * bifurcated: reads the options, starts the service, waits for signals, stops. `bifurcated recompute` works
+ * on the store instead.
  *
  * Signals are taken by this thread alone (sigwait), so no code runs in a handler. TERM and INT drain and
  * stop, a second one stops at once; HUP reads the log options again. Exit status: 0 stopped as asked, 1 could
  * not start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon again).
  */
+#include "daemon/base/file.h"
 #include "daemon/base/log.h"
 #include "daemon/options.h"
+#include "daemon/recompute.h"
 #include "daemon/service.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,11 +110,51 @@ static int run(int argc, char **argv, struct options *options)
     return is_lost ? EXIT_STATUS_DEVICE_LOST : 0;
 }
 
+/* `bifurcated recompute [MODEL]`: once over the store, without a service. */
+static int recompute(const struct options *options, const char *model)
+{
+    struct recompute_counts counts;
+    struct store *store = NULL;
+    struct err err = ERR_INIT;
+    char *path = file_join(options->state, STORE_FILE_NAME);
+    int code = path ? 0 : err_set(&err, ERR_NO_MEMORY, "out of memory");
+    if (!code && access(path, F_OK) != 0)
+        code = err_set(&err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
+    if (!code)
+        code = store_open(path, &store, &err);
+    if (!code)
+        code = recompute_run(store, model, &counts, &err);
+    if (code)
+        (void)fprintf(stderr, "bifurcated: recompute: %s\n", err.message);
+    else
+        (void)printf("%" PRId64 " distributions of %" PRId64 " tensors read; %" PRId64 " numbers of %" PRId64
+                     " tensors changed, %" PRId64 " statistics left alone whose distribution is not kept\n",
+                     counts.distributions, counts.contents, counts.numbers, counts.contents_changed,
+                     counts.skipped);
+    store_close(store);
+    free(path);
+    return code ? 1 : 0;
+}
+
+/* Takes `recompute [MODEL]` out of the arguments; returns whether it was there. */
+static int take_recompute(int *argc, char **argv, const char **ret_model)
+{
+    if (*argc < 2 || strcmp(argv[1], "recompute") != 0)
+        return 0;
+    int taken = *argc > 2 && argv[2][0] != '-' ? 2 : 1;
+    *ret_model = taken == 2 ? argv[2] : NULL;
+    *argc -= taken;
+    memmove(&argv[1], &argv[1 + taken], (size_t)*argc * sizeof *argv); /* with the NULL at the end */
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
     enum options_action action = OPTIONS_ACTION_RUN;
     struct err err = ERR_INIT;
+    const char *model = NULL;
+    int is_recompute = take_recompute(&argc, argv, &model);
     int status = 0;
     if (options_load(argc, argv, &options, &action, &err)) {
         (void)fprintf(stderr, "bifurcated: %s\n", err.message);
@@ -120,6 +165,9 @@ int main(int argc, char **argv)
         options_print_config(stdout);
     } else if (action == OPTIONS_ACTION_VERSION) {
         (void)puts("bifurcated " BIFURCATED_VERSION);
+    } else if (is_recompute) {
+        configure_log(&options);
+        status = recompute(&options, model);
     } else {
         configure_log(&options);
         status = run(argc, argv, &options);

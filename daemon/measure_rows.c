@@ -83,7 +83,7 @@ static enum distribution_format format_of(enum tensor_dtype dtype)
     }
 }
 
-static void copy_summary(const struct summary *summary, struct statistics_row *row)
+void measure_rows_copy_summary(const struct summary *summary, struct statistics_row *row)
 {
     row->elements = (int64_t)summary->elements;
     row->nan_count = (int64_t)summary->nan_count;
@@ -143,7 +143,7 @@ static int add_variant(struct measure_rows *rows, enum tensor_dtype dtype, int s
     row->is_centred = is_centred;
     row->definition = STATISTICS_DEFINITION;
     (void)snprintf(row->backend, sizeof row->backend, "%s", rows->backend);
-    copy_summary(&summary, row);
+    measure_rows_copy_summary(&summary, row);
 
     struct distribution_row *distribution = &rows->distributions[rows->statistics_count];
     *distribution = (struct distribution_row){.row_set = row->row_set,

@@ -6,6 +6,7 @@
 #ifndef BIFURCATED_DAEMON_MEASURE_ROWS_H
 #define BIFURCATED_DAEMON_MEASURE_ROWS_H
 
+#include "daemon/analysis/summary.h"
 #include "daemon/base/err.h"
 #include "gpu/statistics.h"
 #include "store/tasks.h"
@@ -37,5 +38,8 @@ void measure_rows_add_link(struct measure_rows *rows, enum task_link link, int64
 
 /* Fills in the members of `tensor` that borrow from the rows. */
 void measure_rows_finish(struct measure_rows *rows, struct task_tensor *tensor);
+
+/* Takes over the numbers of a summary; what identifies the row stays. */
+void measure_rows_copy_summary(const struct summary *summary, struct statistics_row *row);
 
 #endif

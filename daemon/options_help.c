@@ -27,9 +27,11 @@ static void print_wrapped(FILE *out, const char *prefix, const char *text)
 void options_print_help(FILE *out)
 {
     (void)fputs("bifurcated: watches how a language model's weights move while it is trained.\n\n"
-                "Usage: bifurcated [--config FILE] [--OPTION VALUE]...\n\n"
+                "Usage: bifurcated [--config FILE] [--OPTION VALUE]...\n"
+                "       bifurcated recompute [MODEL] [--OPTION VALUE]...\n\n"
                 "Starts the daemon: the API, the dashboard and the workers. Nothing needs to be set.\n"
-                "Start work with the client: bifurcate sweep EleutherAI/pythia-14m --follow\n\n"
+                "Start work with the client: bifurcate sweep EleutherAI/pythia-14m --follow\n"
+                "recompute makes all statistics again from the kept distributions, offline.\n\n"
                 "  -h, --help            this text\n"
                 "  -V, --version         the version\n"
                 "      --print-config    a configuration file with every option and its default\n"

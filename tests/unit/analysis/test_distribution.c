@@ -43,6 +43,39 @@ static void test_codes(void **state)
     }
 }
 
+static void test_names(void **state)
+{
+    (void)state;
+    char name[DISTRIBUTION_NAME_SIZE];
+    enum distribution_format format = DISTRIBUTION_FORMAT_F16;
+    int exponent = 99;
+    struct err err = ERR_INIT;
+    static const char *const wrong[] = {"",
+                                        "float32",
+                                        "float16*2^",
+                                        "float16*2^+1",
+                                        "float16*2^1x",
+                                        "float16*2^ 1",
+                                        "float16*2^99999",
+                                        "float16 ",
+                                        "bfloat16*2^1"};
+    for (int i = DISTRIBUTION_FORMAT_F16; i <= DISTRIBUTION_FORMAT_F16_SCALED; i++) {
+        int scale = i == DISTRIBUTION_FORMAT_F16_SCALED ? -27 : 0;
+        distribution_name((enum distribution_format)i, scale, name);
+        assert_int_equal(distribution_name_parse(name, &format, &exponent, &err), 0);
+        assert_int_equal(format, i);
+        assert_int_equal(exponent, scale);
+    }
+    assert_string_equal(name, "float16*2^-27");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        format = DISTRIBUTION_FORMAT_BF16;
+        exponent = 99;
+        assert_int_equal(distribution_name_parse(wrong[i], &format, &exponent, &err), ERR_FORMAT);
+        assert_int_equal(format, DISTRIBUTION_FORMAT_BF16);
+        assert_int_equal(exponent, 99);
+    }
+}
+
 static void test_values(void **state)
 {
     (void)state;
@@ -141,8 +174,9 @@ static void test_summary(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),       cmocka_unit_test(test_values), cmocka_unit_test(test_quantiles),
-        cmocka_unit_test(test_wasserstein), cmocka_unit_test(test_bins),   cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_codes),     cmocka_unit_test(test_names),       cmocka_unit_test(test_values),
+        cmocka_unit_test(test_quantiles), cmocka_unit_test(test_wasserstein), cmocka_unit_test(test_bins),
+        cmocka_unit_test(test_summary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

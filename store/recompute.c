@@ -1,0 +1,132 @@
+#include "store/recompute.h"
+
+#include "daemon/base/clock.h"
+#include "store/query.h"
+
+int recompute_list(struct store *store, int64_t model_id, int64_t after, int limit,
+                   int (*row)(void *context, int64_t content_id), void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT DISTINCT d.content_id FROM distributions d WHERE d.content_id > ?1 "
+                     "AND (?2 = 0 OR EXISTS (SELECT 1 FROM revision_tensors t JOIN revisions r "
+                     "ON r.id = t.revision_id WHERE t.content_id = d.content_id AND r.model_id = ?2)) "
+                     "ORDER BY d.content_id LIMIT ?3",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, after);
+        query_bind_int(&query, model_id);
+        query_bind_int(&query, limit);
+        while ((rc = query_next(&query, err)) > 0) {
+            if (row(context, query_int(&query)))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+#define COMMA_NAME(name) ", " #name
+#define QUESTION(name) ", ?"
+
+static int replace_row(struct connection *connection, int64_t content_id, const struct statistics_row *row,
+                       struct err *err)
+{
+    static const char sql[] =
+        "INSERT OR REPLACE INTO statistics (content_id, row_set, token_rows, is_centred, definition, "
+        "backend" STATISTICS_COUNTS(COMMA_NAME)
+            STATISTICS_REALS(COMMA_NAME) ") VALUES (?, ?, ?, ?, ?, "
+                                         "?" STATISTICS_COUNTS(QUESTION) STATISTICS_REALS(QUESTION) ")";
+    struct query query;
+    int rc = query_begin(&query, connection, sql, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, content_id);
+    query_bind_text(&query, row_set_name(row->row_set));
+    query_bind_int(&query, row->token_rows);
+    query_bind_int(&query, row->is_centred != 0);
+    query_bind_int(&query, row->definition);
+    query_bind_text(&query, row->backend);
+#define X(name) query_bind_int(&query, row->name);
+    STATISTICS_COUNTS(X)
+#undef X
+#define X(name) query_bind_real(&query, row->name);
+    STATISTICS_REALS(X)
+#undef X
+    return query_run(&query, err);
+}
+
+static int run(struct connection *connection, const char *sql, int64_t content_id, int64_t from, int64_t to,
+               struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, sql, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, content_id);
+    query_bind_int(&query, from);
+    query_bind_int(&query, to);
+    return query_run(&query, err);
+}
+
+/* What was kept is the same under any definition of what is made from it. */
+static int move_definition(struct connection *connection, int64_t content_id, int64_t from, int64_t to,
+                           struct err *err)
+{
+    int rc = run(connection,
+                 "UPDATE OR REPLACE distributions SET definition = ?3 WHERE content_id = ?1 AND "
+                 "definition = ?2",
+                 content_id, from, to, err);
+    if (!rc)
+        rc = run(connection,
+                 "UPDATE OR REPLACE columns_statistics SET definition = ?3 WHERE content_id = ?1 AND "
+                 "definition = ?2",
+                 content_id, from, to, err);
+    if (!rc)
+        rc = run(connection,
+                 "UPDATE revision_tensors SET definition = ?3 WHERE content_id = ?1 AND definition = ?2",
+                 content_id, from, to, err);
+    return rc;
+}
+
+static int touch_models(struct connection *connection, int64_t content_id, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection,
+                         "UPDATE models SET version = version + 1, updated_ms = ? WHERE id IN (SELECT "
+                         "r.model_id FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "
+                         "WHERE t.content_id = ?)",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, clock_wall_ms());
+    query_bind_int(&query, content_id);
+    return query_run(&query, err);
+}
+
+int recompute_replace(struct store *store, int64_t content_id, int64_t definition,
+                      const struct statistics_row *rows, size_t count, struct err *err)
+{
+    struct connection *connection = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].definition != rows[0].definition)
+            return err_set(err, ERR_INVALID, "statistics: rows of different definitions");
+    }
+    if (count == 0)
+        return err_set(err, ERR_INVALID, "statistics: no rows");
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = replace_row(connection, content_id, &rows[i], err);
+    if (!rc && rows[0].definition != definition)
+        rc = move_definition(connection, content_id, definition, rows[0].definition, err);
+    if (!rc)
+        rc = touch_models(connection, content_id, err);
+    return store_write_end(store, rc, err);
+}

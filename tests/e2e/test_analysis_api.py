@@ -1,0 +1,337 @@
+"""What the run shows, over the API and the client: distributions, displacements, verdicts, the audit, recompute.
+
+The committed run is known: step1 equals step0 (a warm-up begins at rate 0), step5000 serves the final weights.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import sqlite3
+import subprocess
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from running import Daemon
+
+np = pytest.importorskip("numpy", reason="numpy is the reference")
+import reference  # noqa: E402  (needs numpy)
+
+from tests.hub import Emulator  # noqa: E402
+
+MODEL = "garden/neox-tiny"
+HERE = f"/v1/models/{MODEL}"
+LAST = "step14000"
+VARIANTS = [("all", "raw"), ("tokens", "raw"), ("all", "centred"), ("tokens", "centred")]
+
+
+@pytest.fixture(scope="module")
+def swept(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Emulator(garden) as hub:
+        daemon = Daemon(programs, tmp_path_factory.mktemp("analysis"), hub.url, [], {})
+        daemon.start()
+        sweep = daemon.wait(daemon.sweep(MODEL))
+        assert sweep["state"] == "done", sweep
+        yield daemon
+        daemon.check_end()
+
+
+@pytest.fixture(scope="module")
+def tensors(garden: Path) -> dict[str, Any]:
+    return reference.read_tensors(reference.garden_folders(garden))
+
+
+def get(daemon: Daemon, path: str) -> Any:
+    answer = daemon.get(HERE + path)
+    assert answer.status == 200, answer
+    return answer.json()
+
+
+# ---- distributions -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows,view", VARIANTS)
+def test_rows_of_the_distribution_add_up(swept: Daemon, rows: str, view: str) -> None:
+    picture = get(swept, f"/distribution?rows={rows}&view={view}&bins=37")
+    series = swept.series(MODEL)
+    prefix = {"all": "", "tokens": "tokens_"}[rows] + {"raw": "", "centred": "centred_"}[view]
+    assert [row["revision"] for row in picture["revisions"]] == [row["revision"] for row in series]
+    for row, numbers in zip(picture["revisions"], series):
+        assert len(row["counts"]) == 37
+        assert sum(row["counts"]) + row["not_finite"] == row["elements"] == numbers[prefix + "elements"]
+    assert picture["low"] == min(row[prefix + "q001"] for row in series)
+    assert picture["high"] == max(row[prefix + "q999"] for row in series)
+
+
+def test_distribution_is_numpys_histogram(swept: Daemon, tensors: dict[str, Any]) -> None:
+    picture = get(swept, "/distribution?bins=64&low=-0.5&high=0.5")
+    for row in picture["revisions"]:
+        values = np.clip(tensors[row["revision"]].astype(np.float64), -0.5, 0.5)
+        assert row["counts"] == np.histogram(values, bins=64, range=(-0.5, 0.5))[0].tolist(), row["revision"]
+
+
+def test_distribution_pages_and_has_the_same_bins_on_each(swept: Daemon) -> None:
+    whole = get(swept, "/distribution?bins=11")
+    rows, cursor = [], ""
+    while True:
+        page = get(swept, f"/distribution?bins=11&limit=10{cursor}")
+        assert (page["low"], page["high"]) == (whole["low"], whole["high"])
+        rows += page["revisions"]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert rows == whole["revisions"] and len(rows) == 25
+
+
+def test_distribution_as_csv(swept: Daemon) -> None:
+    answer = swept.get(HERE + "/distribution?bins=7&format=csv")
+    lines = list(csv.reader(io.StringIO(answer.text)))
+    rows = get(swept, "/distribution?bins=7")["revisions"]
+    assert lines[0][:4] == ["revision", "step", "elements", "not_finite"] and len(lines[0]) == 4 + 7
+    middles = [float(cell) for cell in lines[0][4:]]
+    assert middles == sorted(middles)
+    assert [line[0] for line in lines[1:]] == [row["revision"] for row in rows]
+    assert [[int(cell) for cell in line[4:]] for line in lines[1:]] == [row["counts"] for row in rows]
+
+
+# ---- samples -------------------------------------------------------------------------------------
+
+
+def test_trajectories_are_the_tensors_entries(swept: Daemon, tensors: dict[str, Any]) -> None:
+    answer = get(swept, "/trajectories?entries=50")
+    assert len(answer["entries"]) == 50 and answer["sampled"] == 4096
+    for row in answer["revisions"]:
+        tensor = tensors[row["revision"]]
+        wanted = [float(tensor[entry["row"], entry["column"]]) for entry in answer["entries"]]
+        assert row["values"] == wanted, row["revision"]
+
+
+def test_displacement_of_the_sample_estimates_that_of_the_tensor(swept: Daemon, tensors: dict[str, Any]) -> None:
+    answer = get(swept, "/displacement")
+    names = answer["revisions"]
+    assert names == [row["revision"] for row in swept.series(MODEL)] and answer["available"] == len(names)
+    tokens = {name: reference.view(tensors[name], "tokens_").astype(np.float64) for name in names}
+    far = 0
+    pairs = 0
+    for i, later in enumerate(names):
+        for k, earlier in enumerate(names):
+            msd, error = answer["msd"][i][k], answer["msd_stderr"][i][k]
+            assert msd == answer["msd"][k][i]
+            if i == k:
+                assert msd == 0 and answer["cosine"][i][k] == pytest.approx(1, abs=1e-12)
+            exact = float(np.mean((tokens[later] - tokens[earlier]) ** 2))
+            assert abs(msd - exact) <= 6 * error + 1e-15, (later, earlier)
+            pairs += i > k
+            far += i > k and abs(msd - exact) > 2 * error
+    assert far <= 0.35 * pairs  # the entries are the same for all pairs, so the errors go together
+
+
+def test_displacement_thins_out_evenly(swept: Daemon) -> None:
+    answer = get(swept, "/displacement?limit=4")
+    assert answer["count"] == 4 and answer["available"] == 25
+    assert answer["revisions"][0] == "step0" and answer["revisions"][-1] == LAST
+    lines = list(csv.DictReader(io.StringIO(swept.get(HERE + "/displacement?limit=4&format=csv").text)))
+    assert len(lines) == 6
+    assert float(lines[0]["msd"]) == answer["msd"][1][0]
+
+
+# ---- verdicts ------------------------------------------------------------------------------------
+
+
+def test_analysis_has_a_reason_for_every_verdict(swept: Daemon) -> None:
+    answer = get(swept, "/analysis")
+    assert answer["revisions_measured"] == 25 and answer["revisions_counted"] == 23
+    assert len(answer["onsets"]) == 4 and len(answer["revisions"]) == 25
+    steps = {row["revision"]: row["step"] for row in answer["revisions"]}
+    for onset in answer["onsets"]:
+        assert onset["reason"]
+        prefix = {"all": "", "tokens": "tokens_"}[onset["rows"]]
+        prefix += {"raw": "", "centred": "centred_"}[onset["view"]]
+        forked = [row["step"] for row in answer["revisions"] if row[prefix + "is_forked"]]
+        assert len(forked) == onset["revisions_forked"]
+        if onset["verdict"] == "yes":
+            assert onset["step"] == steps[onset["revision"]] == forked[0] > onset["step_before"]
+            row = next(row for row in swept.series(MODEL) if row["revision"] == onset["revision"])
+            assert row[prefix + "dip"] == onset["dip"] >= answer["thresholds"]["dip_on"]
+            assert row[prefix + "ashman_d"] == onset["ashman_d"] >= answer["thresholds"]["ashman_on"]
+        else:
+            assert onset["verdict"] == "no" and onset["step"] is None and not forked
+    assert answer["perplexity_fall"]["verdict"] == "insufficient" and answer["perplexity_fall"]["reason"]
+    assert answer["stop"]["verdict"] in ("yes", "no") and answer["stop"]["reason"]
+    assert "no_perplexity" in [caution["name"] for caution in answer["stop"]["cautions"]]
+    controls = {control["name"]: control["holds"] for control in answer["controls"]}
+    assert controls["duplicates"] is True
+    assert controls["schedule"] is None and controls["decay"] is None  # need the schedule
+    assert answer["schedule"]["kind"] == "unknown" and "unknown schedule" in answer["schedule"]["note"]
+
+
+def test_repeated_revisions_do_not_count(swept: Daemon) -> None:
+    rows = {row["revision"]: row for row in get(swept, "/analysis")["revisions"]}
+    assert rows[LAST]["is_counted"] and not rows["step5000"]["is_counted"]
+    assert rows["step0"]["is_counted"] and not rows["step1"]["is_counted"]
+
+
+def test_alpha_is_the_slope_of_the_series(swept: Daemon) -> None:
+    rows = [row for row in get(swept, "/analysis")["revisions"] if row["is_counted"] and row["step"] > 0]
+    for i in range(2, len(rows) - 2):
+        near = [row for row in rows[i - 2 : i + 3] if row["msd"] > 0]
+        x, y = [[math.log(row[key]) for row in near] for key in ("step", "msd")]
+        assert rows[i]["alpha"] == pytest.approx(np.polyfit(x, y, 1)[0], rel=1e-6, abs=1e-9), rows[i]["revision"]
+
+
+def test_a_schedule_of_the_query_opens_what_needs_one(swept: Daemon) -> None:
+    query = "/analysis?schedule=cosine_neox&peak=0.003&floor=0.0003&warmup=140&total=14000&decay=0.1"
+    answer = get(swept, query)
+    assert answer["schedule"]["source"] == "query" and answer["schedule"]["peak"] == 0.003
+    assert answer["decay"]["verdict"] in ("yes", "no")
+    assert answer["rest"]["per_lr"]["verdict"] in ("yes", "no")
+    sums = [row["lr_sum"] for row in answer["revisions"]]
+    assert sums == sorted(sums) and sums[0] == 0
+    assert "revisions" not in get(swept, query + "&points=false")
+    for query, field in (
+        ("peak=1", "peak"),
+        ("schedule=steep", "schedule"),
+        ("schedule=linear&total=5", "peak"),
+        ("schedule=linear&peak=1&warmup=9&total=5", "total"),
+        ("schedule=constant&peak=0x1", "peak"),
+        ("schedule=constant&peak=nan", "peak"),
+    ):
+        problem = swept.get(f"{HERE}/analysis?{query}")
+        assert problem.status == 400 and problem.json()["field"] == field, (query, problem)
+
+
+def test_answers_are_conditional_and_have_a_head(swept: Daemon) -> None:
+    for path in ("/distribution?bins=3", "/trajectories", "/displacement", "/analysis", "/audit"):
+        first = swept.get(HERE + path)
+        assert first.headers["ETag"]
+        assert swept.get(HERE + path, {"If-None-Match": first.headers["ETag"]}).status == 304
+        assert swept.request("HEAD", HERE + path).status == 200
+        assert swept.get("/v1/models/garden/absent" + path).status == 404
+
+
+def test_a_tensor_that_was_not_measured_has_no_verdict(swept: Daemon) -> None:
+    answer = get(swept, "/analysis?tensor=absent")
+    assert {onset["verdict"] for onset in answer["onsets"]} == {"insufficient"}
+    assert get(swept, "/distribution?tensor=absent")["revisions"] == []
+    assert get(swept, "/trajectories?tensor=absent")["revisions"] == []
+    assert get(swept, "/displacement?tensor=absent")["msd"] == []
+
+
+# ---- audit and scaling ---------------------------------------------------------------------------
+
+
+def test_audit_finds_what_was_planted_and_nothing_else(swept: Daemon) -> None:
+    answer = get(swept, "/audit")
+    found = {(one["kind"], one["revision"], one["other"]) for one in answer["findings"]}
+    assert found == {("unchanged", "step1", "step0"), ("duplicate", "step5000", LAST)}
+    assert answer["counts"] == {"duplicate": 1, "unchanged": 1, "out_of_line": 0, "missing": 0}
+    assert answer["distinct_tensors"] == 23 and answer["revisions_known"] == 25
+    for one in answer["findings"]:
+        assert one["is_tensor_equal"] is True and one["revision"] in one["text"] and one["other"] in one["text"]
+
+
+def test_audit_needs_no_measurement(programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
+    """A sweep of one revision lists the files of all: a duplicate is seen by its digests alone."""
+    with Emulator(garden) as hub:
+        daemon = Daemon(programs, tmp_path, hub.url, [], {})
+        daemon.start()
+        daemon.wait(daemon.sweep(MODEL, revisions={"names": ["step0", "step5000", LAST]}, metrics=["statistics"]))
+        answer = get(daemon, "/audit")
+        found = [one for one in answer["findings"] if one["kind"] == "duplicate"]
+        assert [(one["revision"], one["other"], one["basis"]) for one in found] == [("step5000", LAST, "files")]
+        daemon.check_end()
+
+
+def test_scaling_is_refused_under_three_models(swept: Daemon) -> None:
+    answer = swept.get("/v1/scaling?view=centred").json()
+    assert [model["model"] for model in answer["models"]] == [MODEL]
+    assert answer["models"][0]["parameter_count"] > 0
+    assert answer["fit"]["is_fitted"] is False and "3 models" in answer["fit"]["reason"]
+    assert swept.get("/v1/scaling?prefix=nobody/").json()["models"] == []
+
+
+# ---- client --------------------------------------------------------------------------------------
+
+
+def test_client_says_it_in_words(swept: Daemon) -> None:
+    analysis = swept.client("analyze", MODEL)
+    assert analysis.returncode == 0, analysis
+    for text in ("Did the weights fork?", "Could training have stopped earlier?", "What else could explain this?"):
+        assert text in analysis.stdout
+    assert max(len(line) for line in analysis.stdout.splitlines()) <= 100
+    assert json.loads(swept.client("analyze", MODEL, "--json").stdout) == get(swept, "/analysis")
+    audit = swept.client("audit", MODEL)
+    assert audit.returncode == 0 and re.search(rf"step5000 serves the same .* as\s+{LAST}", audit.stdout), audit
+    scaling = swept.client("scaling")
+    assert scaling.returncode == 0 and "no law" in scaling.stdout
+    assert swept.client("analyze", "garden/absent").returncode == 4
+    assert swept.client("analyze", MODEL, "--peak", "1").returncode == 2
+
+
+def test_client_scores_one_revision(swept: Daemon, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("The garden of forking paths is an enormous riddle. " * 40)
+    done = swept.client("perplexity", MODEL, "--revision", "step512", "--file", str(text))
+    assert done.returncode == 0, done
+    numbers = dict(line.split(None, 1) for line in done.stdout.splitlines())
+    assert numbers["revision"] == "step512" and numbers["mode"] == "tokens"
+    assert 1 < float(numbers["perplexity"].split()[0]) < 1e4 and int(numbers["tokens"]) > 100
+    row = json.loads(swept.client("perplexity", MODEL, "--revision", "step512", "--file", str(text), "--json").stdout)
+    assert f"{row['pooled_perplexity']:.6g}" == numbers["perplexity"].split()[0]
+    missing = swept.client("perplexity", MODEL, "--revision", "step512", "--file", str(tmp_path / "absent"))
+    assert missing.returncode == 2 and "absent" in missing.stderr
+
+
+# ---- recompute -----------------------------------------------------------------------------------
+
+
+def dump(path: Path) -> list[Any]:
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+        keys = "content_id, definition, backend, row_set, token_rows, is_centred"
+        return database.execute(f"SELECT * FROM statistics ORDER BY {keys}").fetchall()
+
+
+def test_recompute_changes_nothing_and_mends_what_was_changed(
+    programs: dict[str, Path], garden: Path, tmp_path: Path
+) -> None:
+    with Emulator(garden) as hub:
+        daemon = Daemon(programs, tmp_path, hub.url, [], {})
+        daemon.start()
+        daemon.wait(daemon.sweep(MODEL, revisions={"names": ["step0", "step512", LAST]}))
+        command = [str(programs["bifurcated"]), "recompute", "--state", str(daemon.state)]
+
+        refused = subprocess.run(command, env=daemon.env, capture_output=True, text=True, timeout=60)
+        assert refused.returncode == 1 and "in use by another daemon" in refused.stderr, refused
+        before = get(daemon, "/revisions")
+        daemon.check_end()
+
+        rows = dump(daemon.db)
+        assert len(rows) == 12
+        done = subprocess.run(command, env=daemon.env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and "12 distributions of 3 tensors" in done.stdout, done
+        assert "; 0 numbers of 0 tensors changed" in done.stdout, done
+        assert dump(daemon.db) == rows
+
+        with sqlite3.connect(daemon.db) as database:
+            database.execute("UPDATE statistics SET dip = 0.5, q50 = NULL, ashman_d = 9")
+            database.execute("UPDATE statistics SET mean = 7 WHERE is_centred = 0")
+        other = subprocess.run([*command[:2], "garden/absent", *command[2:]], capture_output=True, text=True, timeout=60)
+        assert other.returncode == 1 and "garden/absent" in other.stderr, other
+        done = subprocess.run([*command[:2], MODEL, *command[2:]], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and "; 42 numbers of 3 tensors changed" in done.stdout, done
+        assert dump(daemon.db) == rows
+
+        daemon.start()
+        assert get(daemon, "/revisions") == before
+        daemon.check_end()
+
+
+def test_recompute_without_a_store(programs: dict[str, Path], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(programs["bifurcated"]), "recompute", "--state", str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1 and "there is no store" in done.stderr and not list(tmp_path.iterdir()), done

@@ -1,0 +1,162 @@
+/* Analysis, audit, pictures and scaling over the store: what they say of little, and what they refuse. */
+#include "tests/unit/api/fixture.h"
+
+static struct fixture *store_of(void **state)
+{
+    return *state;
+}
+
+static const char *text_of(const json_t *json, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+    return text ? text : "";
+}
+
+static int64_t integer_of(const json_t *json, const char *key)
+{
+    return json_integer_value(json_object_get(json, key));
+}
+
+#define HERE "/v1/models/garden/neox-tiny"
+
+/* Revisions at these steps, each with one file of 10 bytes whose digest `contents` names. */
+static void add_run(struct fixture *fixture, const int64_t *steps, const char *contents, size_t count)
+{
+    struct revision_row *rows = calloc(count, sizeof *rows);
+    for (size_t i = 0; i < count; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "commit %zu", i);
+        fixture_revision(&rows[i], steps[i], name);
+    }
+    OK(revisions_update(fixture->store, fixture->model_id, rows, count, 1, NULL, &err));
+    for (size_t i = 0; i < count; i++) {
+        char content[2] = {contents[i], '\0'};
+        struct revision_file_row file = {.path = "model.safetensors", .size_bytes = 10};
+        fixture_digest(content, file.digest);
+        OK(revisions_set_files(fixture->store, rows[i].id, &file, 1, &err));
+    }
+    free(rows);
+}
+
+static void test_nothing_measured(void **state)
+{
+    struct api_fixture *fixture = *state;
+    int64_t ids[6];
+    fixture_add_revisions(store_of(state), 5, ids);
+    json_t *json = fixture_get(fixture, HERE "/analysis", 200);
+    assert_int_equal(integer_of(json, "revisions_known"), 5);
+    assert_int_equal(integer_of(json, "revisions_measured"), 0);
+    size_t i;
+    const json_t *onset;
+    json_array_foreach(json_object_get(json, "onsets"), i, onset)
+    {
+        assert_string_equal(text_of(onset, "verdict"), "insufficient");
+        assert_non_null(strstr(text_of(onset, "reason"), "0 measured revisions"));
+    }
+    assert_string_equal(text_of(json_object_get(json, "stop"), "verdict"), "insufficient");
+    json_decref(json);
+    json = fixture_get(fixture, HERE "/distribution", 200);
+    assert_int_equal(json_array_size(json_object_get(json, "revisions")), 0);
+    json_decref(json);
+    json = fixture_get(fixture, HERE "/trajectories", 200);
+    assert_int_equal(json_array_size(json_object_get(json, "entries")), 0);
+    json_decref(json);
+    json = fixture_get(fixture, HERE "/displacement", 200);
+    assert_int_equal(json_array_size(json_object_get(json, "msd")), 0);
+    json_decref(json);
+    json = fixture_get(fixture, "/v1/scaling", 200);
+    assert_int_equal(json_array_size(json_object_get(json, "models")), 0);
+    assert_non_null(strstr(text_of(json_object_get(json, "fit"), "reason"), "at least 3 models"));
+    json_decref(json);
+}
+
+/* By files alone: a late revision under an early name, a run that stood still, and a hole in the grid. */
+static void test_audit(void **state)
+{
+    struct api_fixture *fixture = *state;
+    static const int64_t steps[] = {0, 1, 1000, 2000, 3000, 5000, 6000, 7000};
+    static const char *const wanted[][4] = {{"unchanged", "step1", "step0", "files"},
+                                            {"duplicate", "step2000", "step7000", "files"},
+                                            {"missing", "", "", "steps"}};
+    add_run(store_of(state), steps, "aabzcdez", 8);
+    json_t *json = fixture_get(fixture, HERE "/audit", 200);
+    const json_t *findings = json_object_get(json, "findings");
+    assert_int_equal(integer_of(json, "revisions_with_files"), 8);
+    assert_int_equal(integer_of(json, "distinct_files"), 6);
+    assert_int_equal(integer_of(json, "distinct_tensors"), 0);
+    assert_int_equal(json_array_size(findings), 3);
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *finding = json_array_get(findings, i);
+        assert_string_equal(text_of(finding, "kind"), wanted[i][0]);
+        assert_string_equal(text_of(finding, "revision"), wanted[i][1]);
+        assert_string_equal(text_of(finding, "other"), wanted[i][2]);
+        assert_string_equal(text_of(finding, "basis"), wanted[i][3]);
+        assert_true(json_is_null(json_object_get(finding, "is_tensor_equal")));
+    }
+    assert_int_equal(integer_of(json_array_get(findings, 2), "step"), 4000);
+    json_decref(json);
+}
+
+/* Stages begin anew at step 0: the points that do not ascend are left out, and counted. */
+static void test_stages(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct revision_row rows[4];
+    for (int i = 0; i < 4; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "commit %d", i);
+        fixture_revision(&rows[i], i % 2 * 10, name);
+        rows[i].stage = i / 2;
+        (void)snprintf(rows[i].name, sizeof rows[i].name, "stage%d-step%d", i / 2, i % 2 * 10);
+    }
+    OK(revisions_update(store_of(state)->store, store_of(state)->model_id, rows, 4, 1, NULL, &err));
+    json_t *json = fixture_get(fixture, HERE "/analysis", 200);
+    assert_int_equal(integer_of(json, "revisions_known"), 2);
+    assert_int_equal(integer_of(json, "revisions_left_out"), 2);
+    json_decref(json);
+}
+
+static void test_refusals(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"/distribution?bins=0", "bins"},
+        {"/distribution?bins=2049", "bins"},
+        {"/distribution?low=5&high=5", "low"},
+        {"/distribution?low=one", "low"},
+        {"/distribution?high=1e999", "high"},
+        {"/distribution?rows=some", "rows"},
+        {"/distribution?view=", "view"},
+        {"/distribution?tensor=", "tensor"},
+        {"/distribution?cursor=zz", "cursor"},
+        {"/trajectories?entries=4097", "entries"},
+        {"/displacement?limit=401", "limit"},
+        {"/displacement?from=-1", "from"},
+        {"/analysis?points=perhaps", "points"},
+        {"/analysis?warmup=3", "warmup"},
+        {"/analysis?schedule=constant", "peak"},
+        {"/analysis?schedule=cosine&peak=1", "total"},
+        {"/audit?rows=all", "rows"},
+    };
+    struct api_fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char target[256];
+        (void)snprintf(target, sizeof target, HERE "%s", wrong[i][0]);
+        json_t *json = fixture_get(fixture, target, 400);
+        assert_string_equal(text_of(json, "field"), wrong[i][1]);
+        json_decref(json);
+    }
+    json_decref(fixture_get(fixture, "/v1/models/garden/absent/audit", 404));
+    json_decref(fixture_get(fixture, "/v1/scaling?view=x", 400));
+}
+
+#define SERVED(test) cmocka_unit_test_setup_teardown(test, fixture_serve, fixture_unserve)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {SERVED(test_nothing_measured), SERVED(test_audit), SERVED(test_stages),
+                                       SERVED(test_refusals)};
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    curl_global_cleanup();
+    return failed;
+}
