@@ -30,7 +30,7 @@ double moments_bimodality(double skewness, double kurtosis, uint64_t count)
 {
     double n = (double)count;
     if (count < 4)
-        return NAN;
+        return (double)NAN;
     double denominator = kurtosis + 3 * (n - 1) * (n - 1) / ((n - 2) * (n - 3));
     return (skewness * skewness + 1) / denominator;
 }
@@ -39,11 +39,11 @@ struct moments moments_of(const struct moments_sums *sums)
 {
     double n = (double)sums->count;
     struct moments moments = {.count = sums->count,
-                              .mean = NAN,
-                              .variance = NAN,
-                              .skewness = NAN,
-                              .kurtosis = NAN,
-                              .bimodality = NAN};
+                              .mean = (double)NAN,
+                              .variance = (double)NAN,
+                              .skewness = (double)NAN,
+                              .kurtosis = (double)NAN,
+                              .bimodality = (double)NAN};
     if (sums->count == 0)
         return moments;
     moments.mean = sums->mean;

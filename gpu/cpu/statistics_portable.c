@@ -8,11 +8,6 @@
 /* The functions below are inlined into one copy per dtype, where the switch vanishes. */
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE uint32_t element_bytes(enum tensor_dtype dtype)
-{
-    return dtype == TENSOR_DTYPE_F32 ? 4 : 2;
-}
-
 INLINE float element_load(enum tensor_dtype dtype, const unsigned char *row, uint32_t column)
 {
     if (dtype == TENSOR_DTYPE_F32) {

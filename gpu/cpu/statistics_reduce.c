@@ -14,7 +14,7 @@ static float code_value(enum tensor_dtype dtype, uint32_t code)
 /* Counts of what is not finite, zeros and extremes of one row set, from its counts. */
 static void census(enum tensor_dtype dtype, struct statistics_rows *rows)
 {
-    rows->minimum = rows->maximum = NAN;
+    rows->minimum = rows->maximum = (double)NAN;
     rows->nan_count = rows->positive_inf_count = rows->negative_inf_count = rows->zero_count = 0;
     for (uint32_t code = 0; code < STATISTICS_CODES; code++) {
         uint64_t count = rows->counts[code];
