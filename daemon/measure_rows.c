@@ -71,7 +71,7 @@ static enum row_set row_set_of(int set)
 
 /* -- Statistics and distributions -- */
 
-static enum distribution_format format_of(enum tensor_dtype dtype)
+enum distribution_format measure_rows_format(enum tensor_dtype dtype)
 {
     switch (dtype) {
     case TENSOR_DTYPE_F16:
@@ -122,7 +122,7 @@ static int add_variant(struct measure_rows *rows, enum tensor_dtype dtype, int s
     const struct statistics_rows *pass = &rows->result.rows[set];
     struct summary summary;
     struct summary_input input = {
-        .distribution = {.format = is_centred ? DISTRIBUTION_FORMAT_F16_SCALED : format_of(dtype),
+        .distribution = {.format = is_centred ? DISTRIBUTION_FORMAT_F16_SCALED : measure_rows_format(dtype),
                          .exponent = is_centred ? pass->centred_exponent : 0,
                          .counts = is_centred ? pass->centred_counts : pass->counts},
         .is_centred = is_centred,
@@ -194,7 +194,7 @@ static float element_at(enum tensor_dtype dtype, const void *data, uint64_t inde
         return single;
     default:
         memcpy(&bits, place, sizeof bits);
-        return (float)distribution_code_value(format_of(dtype), 0, statistics_order_code(bits));
+        return (float)distribution_code_value(measure_rows_format(dtype), 0, statistics_order_code(bits));
     }
 }
 
@@ -271,6 +271,12 @@ void measure_rows_add_link(struct measure_rows *rows, enum task_link link, int64
             row->cosine = sums[set].dot / norms;
     }
     rows->link_count++;
+}
+
+void measure_rows_set_wasserstein(struct measure_rows *rows, const double distances[STATISTICS_ROW_SET_COUNT])
+{
+    for (int set = 0; set < STATISTICS_ROW_SET_COUNT; set++)
+        rows->link_rows[rows->link_count - 1][set].wasserstein1 = distances[set];
 }
 
 void measure_rows_finish(struct measure_rows *rows, struct task_tensor *tensor)

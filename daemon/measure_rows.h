@@ -36,8 +36,16 @@ int measure_rows_add_statistics(struct measure_rows *rows, enum tensor_dtype dty
 void measure_rows_add_link(struct measure_rows *rows, enum task_link link, int64_t reference_revision_id,
                            int64_t reference_id, const struct statistics_displacement *sums);
 
+/* Completes the displacement that was added last, which has sums: Wasserstein-1 distances of both row sets.
+ */
+void measure_rows_set_wasserstein(struct measure_rows *rows,
+                                  const double distances[STATISTICS_ROW_SET_COUNT]);
+
 /* Fills in the members of `tensor` that borrow from the rows. */
 void measure_rows_finish(struct measure_rows *rows, struct task_tensor *tensor);
+
+/* What the codes of a dtype's raw counts mean. */
+enum distribution_format measure_rows_format(enum tensor_dtype dtype);
 
 /* Takes over the numbers of a summary; what identifies the row stays. */
 void measure_rows_copy_summary(const struct summary *summary, struct statistics_row *row);

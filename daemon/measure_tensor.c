@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/location.h"
+#include "daemon/measure_shift.h"
 #include "store/contents.h"
 #include "store/displacements.h"
 #include "store/statistics.h"
@@ -245,6 +246,25 @@ static void take_content(const struct location *location, const struct pooled_te
     (void)snprintf(content->dtype, sizeof content->dtype, "%s", tensor_dtype_name(location->dtype));
 }
 
+/* How far the distribution of the values moved against a reference that the pass had in memory. */
+static int add_shift(struct measure_job *job, const struct subject *subject, const struct pooled_tensor *link,
+                     int64_t reference_id, const struct statistics_result *result, struct measure_rows *rows,
+                     struct err *err)
+{
+    double distances[STATISTICS_ROW_SET_COUNT];
+    struct measure_shift shift = {.store = job->shared->store,
+                                  .dtype = subject->self.dtype,
+                                  .token_rows = (uint64_t)subject->token_rows,
+                                  .result = result,
+                                  .reference_id = reference_id,
+                                  .reference = link->data};
+    tensor_matrix(&subject->self.shape, &shift.rows, &shift.columns);
+    int code = measure_shift(&shift, distances, err);
+    if (!code)
+        measure_rows_set_wasserstein(rows, distances);
+    return code;
+}
+
 /* Adds the links: against which revision and content, with rows where they were computed. */
 static int add_links(struct measure_job *job, struct subject *subject, const struct loaded *loaded,
                      const struct statistics_result *result, const int *slot_of_link,
@@ -262,6 +282,8 @@ static int add_links(struct measure_job *job, struct subject *subject, const str
             measure_rows_add_link(rows, i ? TASK_LINK_PREVIOUS : TASK_LINK_FIRST,
                                   subject->links[i].revision.id, reference.id,
                                   slot_of_link[i] >= 0 ? result->displacements[slot_of_link[i]] : NULL);
+        if (!code && slot_of_link[i] >= 0)
+            code = add_shift(job, subject, loaded->links[i], reference.id, result, rows, err);
     }
     return code;
 }

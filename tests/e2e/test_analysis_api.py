@@ -139,6 +139,16 @@ def test_displacement_thins_out_evenly(swept: Daemon) -> None:
     assert float(lines[0]["msd"]) == answer["msd"][1][0]
 
 
+def test_distance_of_the_distributions_is_scipys(swept: Daemon, tensors: dict[str, Any]) -> None:
+    stats = pytest.importorskip("scipy.stats", reason="scipy is the reference")
+    rows = swept.series(MODEL)
+    for row in rows[2:]:
+        for column, name in (("wasserstein1", row["reference"]), ("lag1_wasserstein1", row["lag1_reference"])):
+            here, there = (tensors[key].astype(np.float64).ravel() for key in (row["revision"], name))
+            wanted = stats.wasserstein_distance(here, there)
+            assert row[column] == pytest.approx(wanted, rel=1e-9, abs=1e-15), (row["revision"], column)
+
+
 # ---- verdicts ------------------------------------------------------------------------------------
 
 
