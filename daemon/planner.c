@@ -3,6 +3,7 @@
 #include "daemon/base/log.h"
 #include "daemon/describe.h"
 #include "daemon/model/revision.h"
+#include "daemon/plan_watch.h"
 #include "daemon/revision_source.h"
 #include "daemon/sweep_spec.h"
 #include "store/models.h"
@@ -179,7 +180,7 @@ static int list_files(struct plan *plan, struct err *err)
         if (!is_needed || !exists(&plan->revisions[i]))
             continue;
         if (atomic_load(plan->cancel))
-            return err_set(err, ERR_CANCELLED, "the daemon is stopping");
+            return err_set(err, ERR_CANCELLED, "the plan was cancelled");
         int code =
             revision_source_open(&source, plan->store, plan->repository, &plan->revisions[i].row, &reason);
         if (!code)
@@ -281,7 +282,8 @@ static int make_plan(struct plan *plan, struct hub *hub, struct err *err)
 int planner_run_once(struct store *store, struct hub *hub, struct reserve *reserve, const atomic_bool *cancel,
                      int *ret_planned, struct err *err)
 {
-    struct plan plan = {.store = store, .cancel = cancel};
+    struct plan plan = {.store = store};
+    struct plan_watch *watch = NULL;
     struct err reason = ERR_INIT;
     *ret_planned = 0;
     int code = sweeps_next_planning(store, &plan.sweep, err);
@@ -291,17 +293,23 @@ int planner_run_once(struct store *store, struct hub *hub, struct reserve *reser
     }
     if (code)
         return code;
+    code = plan_watch_start(store, plan.sweep.id, cancel, &watch, err);
+    if (code)
+        return code;
+    plan.cancel = plan_watch_cancel(watch);
     *ret_planned = 1;
     code = make_plan(&plan, hub, &reason);
     repository_close(plan.repository);
+    int is_cancelled = code == ERR_CANCELLED && atomic_load(plan.cancel);
+    plan_watch_end(watch);
     sweep_spec_free(&plan.spec);
     free(plan.revisions);
     if (code == ERR_CANCELLED && atomic_load(cancel)) {
         *err = reason;
         return code;
     }
-    if (code == ERR_CONFLICT)
-        return 0; /* cancelled meanwhile */
+    if (code == ERR_CONFLICT || is_cancelled)
+        return 0; /* the sweep was cancelled meanwhile */
     if (code) {
         if (!strstr(reason.message, plan.sweep.model))
             (void)err_wrap(&reason, "model %s", plan.sweep.model);

@@ -42,6 +42,13 @@ def check_words(text: str, *words: str) -> None:
         assert re.search(one, text), f"{text!r} lacks {one!r}"
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 60  # against waiting for ever
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
 # ---- a model full of faults ----------------------------------------------------------------------
 
 
@@ -86,8 +93,8 @@ def write_bad_model(garden: Path, root: Path) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def spoiled(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A daemon that has swept the spoiled model; yields it, its sweep and what was to be expected."""
+def spoiling(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A daemon that sweeps the spoiled model, the number of its sweep, and what is to be expected."""
     root = tmp_path_factory.mktemp("root")
     expected = write_bad_model(garden, root)
     with Emulator(root) as hub:
@@ -97,11 +104,46 @@ def spoiled(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Te
         options = ["--attempts", "1", "--fetchers", "12"]
         daemon = Daemon(programs, tmp_path_factory.mktemp("spoiled"), hub.url, options, {})
         daemon.start()
-        names = [*GOOD, *expected]
-        sweep = daemon.wait(daemon.sweep(BAD, revisions={"names": names}))
-        yield daemon, sweep, expected
+        yield daemon, daemon.sweep(BAD, revisions={"names": [*GOOD, *expected]}), expected
         daemon.check_end()
         check_sound(daemon.db)
+
+
+def unused_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def test_hub_that_does_not_answer(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, spoiling: Any
+) -> None:
+    """Connection refused, errors without end, answers that are no JSON: each told on its sweep. (Side by side, and
+    beside the sweep of the spoiled model: the daemon waits between its attempts.)"""
+    storm, nonsense = make_hub(garden), make_hub(garden)
+    storm.fault("status", status=500)
+    nonsense.fault("body", text="<html>captive portal</html>", path="/refs")
+    port = unused_port()
+    cases = [
+        (daemon(f"http://127.0.0.1:{port}"), "network", ("127.0.0.1", f"{port}", "onnect")),
+        (daemon(storm), "http", ("500", re.escape(GARDEN))),
+        (daemon(nonsense), "format", (re.escape(GARDEN),)),
+    ]
+    sweeps = [one.sweep(GARDEN) for one, _, _ in cases]
+    for (one, code, words), number in zip(cases, sweeps):
+        sweep = one.wait(number)
+        assert sweep["state"] == "failed", sweep
+        assert sweep["error"]["code"] == code, sweep
+        check_words(sweep["error"]["message"], *words)
+        assert one.get("/healthz").status == 200
+        check_sound(one.db)
+
+
+@pytest.fixture(scope="module")
+def spoiled(spoiling: Any) -> Any:
+    """The same once the sweep has ended, with the sweep."""
+    daemon, number, expected = spoiling
+    return daemon, daemon.wait(number), expected
 
 
 def test_every_bad_revision_says_why(spoiled: Any) -> None:
@@ -154,35 +196,7 @@ def test_series_stays_complete(spoiled: Any) -> None:
     assert daemon.get("/readyz").status == 200
 
 
-# ---- a hub that is not there, or not well ---------------------------------------------------------
-
-
-def unused_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def test_hub_that_does_not_answer(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:
-    """Connection refused, errors without end, answers that are no JSON: each told on its sweep. (Side by side: the client
-    waits between its attempts.)"""
-    storm, nonsense = make_hub(garden), make_hub(garden)
-    storm.fault("status", status=500)
-    nonsense.fault("body", text="<html>captive portal</html>", path="/refs")
-    port = unused_port()
-    cases = [
-        (daemon(f"http://127.0.0.1:{port}"), "network", ("127.0.0.1", f"{port}", "onnect")),
-        (daemon(storm), "http", ("500", re.escape(GARDEN))),
-        (daemon(nonsense), "format", (re.escape(GARDEN),)),
-    ]
-    sweeps = [one.sweep(GARDEN) for one, _, _ in cases]
-    for (one, code, words), number in zip(cases, sweeps):
-        sweep = one.wait(number)
-        assert sweep["state"] == "failed", sweep
-        assert sweep["error"]["code"] == code, sweep
-        check_words(sweep["error"]["message"], *words)
-        assert one.get("/healthz").status == 200
-        check_sound(one.db)
+# ---- a hub that is not well ----------------------------------------------------------------------
 
 
 def test_unknown_and_forbidden_models(daemon: Callable[..., Daemon], hub: Emulator) -> None:
@@ -252,6 +266,19 @@ def test_cancelled_sweep_ends(daemon: Callable[..., Daemon], make_hub: Callable[
     assert sweep["progress"]["running"] == sweep["progress"]["queued"] == 0
     hub.clear_faults()
     assert running.wait(running.sweep(GARDEN, revisions={"to": 1}))["state"] == "done"
+
+
+def test_cancelled_plan_ends(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:
+    """A hub that hangs while a sweep is planned keeps nobody from cancelling it, nor from sweeping something else."""
+    hub = make_hub(garden)
+    hub.fault("stall", path="/refs", seconds=120, times=1)
+    running = daemon(hub)
+    number = running.sweep(GARDEN)
+    wait_until(lambda: hub.stats()["requests"]["total"] > 0)
+    assert running.request("DELETE", f"/v1/sweeps/{number}").status in (200, 202, 204)
+    assert running.wait(running.sweep(GARDEN, revisions={"to": 1}))["state"] == "done"
+    assert running.get(f"/v1/sweeps/{number}").json()["state"] == "cancelled"
+    assert hub.stats()["requests"]["total"] < 30  # and the first plan did not go on
 
 
 # ---- a full disk ---------------------------------------------------------------------------------
@@ -353,11 +380,8 @@ def test_hup_reads_the_log_level_again(daemon: Callable[..., Daemon], hub: Emula
     def hup(expected: str) -> str:
         """Sends the signal and waits for its line."""
         running.process.send_signal(signal.SIGHUP)
-        limit = time.monotonic() + 60
-        while not (lines := [line for line in running.log().splitlines() if expected in line]):
-            assert time.monotonic() < limit, running.log()
-            time.sleep(0.02)
-        return lines[-1]
+        wait_until(lambda: expected in running.log())
+        return [line for line in running.log().splitlines() if expected in line][-1]
 
     running.get("/healthz")
     assert "target=/healthz" not in running.log()
