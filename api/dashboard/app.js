@@ -2,23 +2,25 @@
 
 import { all, get, getIfThere, modelPath } from "./api.js";
 import { axis } from "./axis.js";
-import { ago, count, element, number } from "./format.js";
+import { ago, count, element, number, shortName } from "./format.js";
 import { fetchDistribution, HeatPanel } from "./heat.js";
 import { modelColour, Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
-import { drawFindings, fetchFindings, fetchScaling, flags, marks } from "./findings.js";
+import { drawFindings, fetchFindings, fetchScaling, flags, marks, nullModel } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { setUpForm, watchSweeps } from "./sweeps.js";
+import { fetchTrajectories, TrajectoriesPanel } from "./trajectories.js";
 import { readView, view, writeView } from "./view.js";
 
 const MODELS_POLL_MS = 30_000;
 const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
 const SHOWN_MAX = 8;
+const KINDS = { heat: HeatPanel, trajectories: TrajectoriesPanel };
 
 const byId = (id) => document.getElementById(id);
 let models = [];
 const series = new Map(); // model → rows
-const extra = { distribution: null }; // what single panels need
+const extra = { distribution: null, trajectories: null }; // what single panels need
 const panels = [];
 
 const hub = {
@@ -43,8 +45,20 @@ function notice(text) {
   byId("notice").textContent = text || "";
 }
 
+let isAway = false;
+
 function complain(error) {
-  notice(error instanceof TypeError ? "The daemon does not answer; trying again." : error.message);
+  isAway = error instanceof TypeError; // no answer at all
+  notice(isAway ? "The daemon does not answer; trying again." : error.message);
+}
+
+/** After an answer: catch up with what was missed. */
+async function welcome() {
+  if (!isAway) return;
+  isAway = false;
+  notice("");
+  await refreshModels();
+  await load();
 }
 
 // -- Models --------------------------------------------------------------------------------------
@@ -61,7 +75,7 @@ function drawModels() {
       model.measured_count === model.revision_count ? `${number(model.revision_count)} revisions` : `${number(model.measured_count)} of ${number(model.revision_count)} measured`];
     const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
     box.checked = index >= 0;
-    return element("label", { class: "model" }, box, element("span", { class: "name" }, swatch, model.name), element("span", { class: "facts" }, facts.filter(Boolean).join(" · ")));
+    return element("label", { class: "model" }, box, element("span", { class: "name", title: model.name }, swatch, shortName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).join(" · ")));
   });
   byId("models").replaceChildren(...(lines.length ? lines : [element("p", { class: "muted" }, models.length ? "No name matches." : "None measured yet.")]));
   byId("known-models").replaceChildren(...models.map((model) => element("option", { value: model.name })));
@@ -92,27 +106,30 @@ async function fetchSeries(name) {
   series.set(name, rows);
 }
 
-async function load(names = view.models) {
-  const found = await Promise.allSettled([...names.map(fetchSeries), ...names.map(fetchFindings), fetchPicture(true)]);
+/** isWhole: the verdicts and pictures too, which cost the daemon more. */
+async function load(names = view.models, isWhole = true) {
+  const found = await Promise.allSettled([...names.map(fetchSeries), ...(isWhole ? [...names.map(fetchFindings), fetchPicture(true)] : [])]);
   const failed = found.find((one) => one.status === "rejected");
   if (failed) complain(failed.reason);
   else notice("");
   show();
 }
 
-/** The heat map shows one model: the first. */
+/** Map and trajectories show one model: the first. */
 async function fetchPicture(isFresh) {
   const name = view.models[0];
-  extra.distribution = name ? await fetchDistribution(name, isFresh) : null;
+  const [distribution, trajectories] = name ? await Promise.all([fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : extra.trajectories]) : [];
+  if (name === view.models[0]) Object.assign(extra, { distribution: distribution ?? null, trajectories: trajectories ?? null });
 }
 
 const pending = new Map(); // model → timer, so that events do not pile up requests
-function loadSoon(name) {
-  if (pending.has(name)) return;
+function loadSoon(name, isOver) {
+  if (pending.has(name) && !isOver) return;
+  clearTimeout(pending.get(name));
   pending.set(name, setTimeout(async () => {
     pending.delete(name);
-    await load([name]);
-  }, REFRESH_MS));
+    await load([name], isOver);
+  }, isOver ? 0 : REFRESH_MS));
 }
 
 // -- Showing -------------------------------------------------------------------------------------
@@ -125,7 +142,7 @@ function buildPanels() {
     const section = element("section", { "aria-labelledby": title },
       element("div", { class: "section-head" }, element("h2", { id: title }, group.title), element("p", {}, group.help)), grid);
     for (const spec of group.panels) {
-      const panel = spec.kind === "heat" ? new HeatPanel(spec, hub) : new Panel(spec, hub);
+      const panel = new (KINDS[spec.kind] || Panel)(spec, hub);
       panels.push(panel);
       grid.append(panel.root);
     }
@@ -147,7 +164,7 @@ function flagsOf(model) {
 
 function shownModels() {
   return view.models.map((name, index) => ({ name, index, rows: series.get(name) })).filter((model) => model.rows)
-    .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, flags: flagsOf(model), rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
+    .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
 }
 
 function show() {
@@ -285,7 +302,7 @@ async function start() {
   await polled();
   await load();
   document.body.dataset.ready = "yes";
-  await watchSweeps(async (sweep, error) => {
+  await watchSweeps(welcome, async (sweep, error) => {
     if (error) {
       complain(error);
       return;
@@ -293,7 +310,7 @@ async function start() {
     const isNew = !models.some((model) => model.name === sweep.model);
     const isOver = sweep.state !== "planning" && sweep.state !== "running";
     if (isNew || isOver) await refreshModels().catch(complain);
-    if (view.models.includes(sweep.model) && sweep.progress.revisions_total > 0) loadSoon(sweep.model);
+    if (view.models.includes(sweep.model) && sweep.progress.revisions_total > 0) loadSoon(sweep.model, isOver);
   });
   showService().catch(complain);
   fetchScaling().then(show).catch(complain);

@@ -2,7 +2,7 @@
 // mimic them, and the audit of its revisions. Routes that a daemon does not have are left out.
 
 import { getIfThere, modelPath } from "./api.js";
-import { element, number } from "./format.js";
+import { element, number, shortName } from "./format.js";
 import { colour } from "./panel.js";
 import { view } from "./view.js";
 
@@ -12,7 +12,7 @@ let scaling = null;
 
 export async function fetchFindings(name) {
   const path = modelPath(name);
-  const [analysis, audit] = await Promise.all([getIfThere(`${path}/analysis?points=false`), getIfThere(`${path}/audit`)]);
+  const [analysis, audit] = await Promise.all([getIfThere(`${path}/analysis`), getIfThere(`${path}/audit`)]);
   analyses.set(name, { analysis, audit });
 }
 
@@ -21,6 +21,12 @@ export async function fetchScaling() {
 }
 
 const onsetOf = (analysis, values) => analysis?.onsets?.find((one) => one.rows === view.rows && one.view === values);
+
+/** What weight decay and a random walk alone would do at each revision: name → MSD; empty where the schedule is not known. */
+export function nullModel(name) {
+  const points = analyses.get(name)?.analysis?.revisions || [];
+  return new Map(points.filter((one) => one.msd_null > 0).map((one) => [one.revision, one.msd_null]));
+}
 
 /** What the audit says about single revisions: name → text. */
 export function flags(name) {
@@ -103,7 +109,7 @@ function card(model) {
   const swatch = element("span", { class: "swatch" });
   swatch.style.background = model.colour;
   return element("section", { class: "card verdict", "aria-label": `Findings for ${model.name}` },
-    element("h3", {}, swatch, model.name),
+    element("h3", { title: model.name }, swatch, shortName(model.name)),
     analysis && facts(analysis), analysis && warnings(analysis), audit && auditList(audit), analysis && reasons(analysis));
 }
 

@@ -12,6 +12,13 @@ export function number(value, digits = 6) {
   return String(Number(value.toPrecision(digits))).replace("-", "\u2212");
 }
 
+/** A model's name where room is short: a folder by its last two parts. */
+export function shortName(name) {
+  if (!name.startsWith("file:")) return name;
+  const parts = name.slice(5).split("/").filter(Boolean);
+  return parts.length > 2 ? `file:…/${parts.slice(-2).join("/")}` : name;
+}
+
 /** For axes: as short as possible. */
 export function tick(value) {
   const size = Math.abs(value);

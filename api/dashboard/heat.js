@@ -7,6 +7,7 @@ import { colour, Panel } from "./panel.js";
 import { view } from "./view.js";
 
 const BINS = 160;
+const LEVELS = 96;
 const RAMPS = {
   light: [[255, 255, 255], [198, 219, 239], [107, 174, 214], [33, 113, 181], [8, 48, 107], [4, 20, 50]],
   dark: [[22, 27, 34], [20, 52, 96], [24, 100, 160], [60, 160, 190], [150, 215, 170], [253, 245, 180]],
@@ -28,13 +29,17 @@ export async function fetchDistribution(name, isFresh) {
   return first;
 }
 
-function ramp(share) {
+/** LEVELS colours from nothing to the fullest bin. */
+function ramp() {
   const stops = RAMPS[getComputedStyle(document.documentElement).colorScheme === "dark" ? "dark" : "light"];
-  const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
-  const low = Math.min(Math.floor(at), stops.length - 2);
-  const mix = stops[low].map((value, i) => Math.round(value + (stops[low + 1][i] - value) * (at - low)));
-  return `rgb(${mix.join(" ")})`;
+  return Array.from({ length: LEVELS }, (_, level) => {
+    const at = (level / (LEVELS - 1)) * (stops.length - 1);
+    const low = Math.min(Math.floor(at), stops.length - 2);
+    return `rgb(${stops[low].map((value, i) => Math.round(value + (stops[low + 1][i] - value) * (at - low))).join(" ")})`;
+  });
 }
+
+const level = (count, most) => Math.round(Math.sqrt(count / most) * (LEVELS - 1));
 
 export class HeatPanel extends Panel {
   update(models, marks, extra) {
@@ -65,15 +70,16 @@ export class HeatPanel extends Panel {
   }
 
   legendLines() {
-    return [];
+    return this.modelLegend();
   }
 
-  /** Each revision fills half the way to its neighbours; brightness is the square root of its share of the fullest bin. */
+  /** Each revision fills half the way to its neighbours; colour grows with the square root of the count. */
   drawGuides(chart) {
     if (!this.map) return;
     const { ctx, chartArea: area, scales } = chart;
     const places = this.map.rows.map((row) => scales.x.getPixelForValue(axis.place(row.step)));
     const height = (area.bottom - area.top) / this.map.bins;
+    const colours = ramp();
     ctx.save();
     ctx.beginPath();
     ctx.rect(area.left, area.top, area.right - area.left, area.bottom - area.top);
@@ -86,7 +92,7 @@ export class HeatPanel extends Panel {
       const most = Math.max(...row.counts);
       row.counts.forEach((count, bin) => {
         if (!count) return;
-        ctx.fillStyle = ramp(Math.sqrt(count / most));
+        ctx.fillStyle = colours[level(count, most)];
         ctx.fillRect(left, area.bottom - (bin + 1) * height, right - left + 0.6, height + 0.6);
       });
     });
@@ -101,7 +107,7 @@ export class HeatPanel extends Panel {
     const read = [["fullest bin", number(this.middle(row.counts.indexOf(Math.max(...row.counts))), 4), colour("accent"), row]];
     const bin = Math.floor((this.pointedValue - this.map.low) / this.map.width);
     if (bin >= 0 && bin < this.map.bins) {
-      read.push([`share at ${number(this.middle(bin), 4)}`, `${number((100 * row.counts[bin]) / row.elements, 4)} %`, ramp(Math.sqrt(row.counts[bin] / Math.max(...row.counts))), row]);
+      read.push([`share at ${number(this.middle(bin), 4)}`, `${number((100 * row.counts[bin]) / row.elements, 4)} %`, ramp()[level(row.counts[bin], Math.max(...row.counts))], row]);
     }
     const outside = 1 - row.counts.reduce((sum, count) => sum + count, 0) / row.elements;
     if (outside > 1e-9) read.push(["outside", `${number(100 * outside, 3)} %`, colour("muted"), row]);

@@ -4,7 +4,7 @@
 /* global Chart */
 
 import { axis } from "./axis.js";
-import { csvLine, element, number, powerTick, save, tick } from "./format.js";
+import { csvLine, element, number, powerTick, save, shortName, tick } from "./format.js";
 import { quantiles } from "./panels.js";
 import { statistic, view } from "./view.js";
 
@@ -25,7 +25,7 @@ export function modelColour(index) {
   return colours[index % colours.length];
 }
 
-const alpha = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
+export const fade = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
 const font = () => getComputedStyle(document.body).fontFamily;
 
 export class Panel {
@@ -88,7 +88,7 @@ export class Panel {
 
   quantityLines(quantity) {
     return this.models.map((model) => {
-      const derive = quantity.derive ? quantity.derive(model.rows) : null;
+      const derive = quantity.derive ? quantity.derive(model.rows, model) : null;
       const column = quantity.column ? quantity.column() : null;
       const points = [];
       for (const row of model.rows) {
@@ -98,7 +98,7 @@ export class Panel {
         const error = quantity.error ? row[quantity.error] : null;
         points.push({ step: row.step, y, error, row });
       }
-      const label = this.models.length > 1 ? `${model.name}: ${quantity.name}` : quantity.name;
+      const label = this.models.length > 1 ? `${shortName(model.name)}: ${quantity.name}` : quantity.name;
       return { key: `${model.name} ${quantity.name}`, model, quantity, label, line: quantity.line, colour: model.colour, points };
     }).filter((line) => line.points.length);
   }
@@ -125,7 +125,7 @@ export class Panel {
         const isMedian = line.key === "q50";
         made.push({
           data: place(line, (point) => point.y), borderColor: line.colour, borderWidth: isMedian ? 1.8 : 0, pointRadius: isMedian ? dots(line) : 0,
-          pointBackgroundColor: line.colour, pointBorderWidth: 0, fill: i > 0 ? "-1" : false, backgroundColor: alpha(line.colour, shades[Math.min(i - 1, 8 - i)] ?? 0),
+          pointBackgroundColor: line.colour, pointBorderWidth: 0, fill: i > 0 ? "-1" : false, backgroundColor: fade(line.colour, shades[Math.min(i - 1, 8 - i)] ?? 0),
         });
       });
       return made;
@@ -136,7 +136,7 @@ export class Panel {
         const floor = (point) => (this.spec.y === "log" ? Math.max(point.y - point.error, point.y / 20) : point.y - point.error);
         const edge = { borderWidth: 0, pointRadius: 0 };
         made.push({ ...edge, data: place(line, (point) => floor(point)), fill: false });
-        made.push({ ...edge, data: place(line, (point) => point.y + point.error), fill: "-1", backgroundColor: alpha(line.colour, 0.14) });
+        made.push({ ...edge, data: place(line, (point) => point.y + point.error), fill: "-1", backgroundColor: fade(line.colour, 0.14) });
       }
       made.push({
         data: place(line, (point) => point.y), borderColor: line.colour, borderWidth: 1.8, borderDash: DASHES[line.line] || [],
@@ -157,6 +157,12 @@ export class Panel {
 
   // -- Drawing ---------------------------------------------------------------------------------
 
+  /** Two lines of labels where one may not do. */
+  markRoom() {
+    if (!this.marks.length) return 6;
+    return this.marks.length > 2 || (this.marks.length > 1 && view.axis === "linear") ? 32 : 19;
+  }
+
   options() {
     const [low, high] = axis.range();
     const isLog = this.spec.y === "log";
@@ -164,11 +170,11 @@ export class Panel {
     const ticks = { color: colour("muted"), font: { size: 11, family: font() }, maxRotation: 0, autoSkipPadding: 10 };
     return {
       animation: false, responsive: true, maintainAspectRatio: false, parsing: false, normalized: true, events: [], spanGaps: true,
-      devicePixelRatio: Math.max(2, window.devicePixelRatio), layout: { padding: { right: 10, top: 6 } },
+      devicePixelRatio: Math.max(2, window.devicePixelRatio), layout: { padding: { right: 10, top: this.markRoom() } },
       plugins: { legend: { display: false }, tooltip: { enabled: false }, filler: { propagate: false } },
       scales: {
         x: {
-          type: "linear", min: low, max: high, grid, ticks: { ...ticks, callback: (value, i, all) => all[i].label ?? tick(value) },
+          type: "linear", min: low, max: high, grid, ticks: { ...ticks, includeBounds: false, callback: (value, i, all) => all[i].label ?? tick(value) },
           afterBuildTicks: (scale) => {
             const made = axis.ticks(scale.min, scale.max);
             if (made) scale.ticks = made;
@@ -225,7 +231,8 @@ export class Panel {
     const { ctx, chartArea: area, scales } = chart;
     ctx.save();
     ctx.font = `10.5px ${font()}`;
-    this.marks.forEach((mark, i) => {
+    const taken = [];
+    this.marks.forEach((mark) => {
       const x = scales.x.getPixelForValue(axis.place(mark.step));
       if (x < area.left || x > area.right) return;
       ctx.strokeStyle = mark.colour;
@@ -234,29 +241,41 @@ export class Panel {
       ctx.moveTo(x, area.top);
       ctx.lineTo(x, area.bottom);
       ctx.stroke();
-      const isLeft = x > area.right - 90;
-      ctx.textAlign = isLeft ? "right" : "left";
-      const place = [mark.label, x + (isLeft ? -4 : 4), area.top + 11 + (i % 3) * 14];
-      ctx.setLineDash([]);
-      ctx.lineWidth = 3;
-      ctx.strokeStyle = colour("card");
-      ctx.strokeText(...place);
-      ctx.lineWidth = 1;
       ctx.fillStyle = mark.colour;
-      ctx.fillText(...place);
+      const place = this.placeLabel(x, ctx.measureText(mark.label).width, area, taken);
+      ctx.fillText(mark.label, place.left, area.top - 5 - 13 * place.line);
     });
     ctx.restore();
   }
 
+  /** Above the plot, beside its line, where no other label is. */
+  placeLabel(x, width, area, taken) {
+    for (const line of [0, 1]) {
+      for (const left of [x - 3, x - width + 3]) {
+        if (left < area.left - 4 || left + width > area.right + 10) continue;
+        if (taken.some((other) => other.line === line && left < other.left + other.width + 6 && other.left < left + width + 6)) continue;
+        taken.push({ line, left, width });
+        return { line, left };
+      }
+    }
+    return { line: 1, left: x - 3 };
+  }
+
   fillLegend() {
     this.legend.replaceChildren(...this.legendLines());
+    this.legend.hidden = !this.legend.childElementCount;
     const swatch = this.legend.querySelector(".swatch");
     if (swatch) swatch.style.background = this.models[0].colour;
   }
 
+  /** For panels that show one model only. */
+  modelLegend() {
+    return [element("li", { class: "muted", title: this.models[0].name }, element("span", { class: "swatch" }), shortName(this.models[0].name))];
+  }
+
   legendLines() {
     return this.spec.kind === "fan"
-      ? [element("li", { class: "muted" }, element("span", { class: "swatch" }), this.models[0].name)]
+      ? this.modelLegend()
       : this.lines.map((line) => {
         const key = element("span", { class: `key ${line.line || ""}` });
         key.style.borderColor = line.colour;
@@ -318,6 +337,7 @@ export class Panel {
     const go = { ArrowRight: at + 1, ArrowLeft: at < 0 ? steps.length - 1 : at - 1, Home: 0, End: steps.length - 1 }[event.key];
     if (go !== undefined) {
       const step = steps[Math.max(0, Math.min(steps.length - 1, go))];
+      this.pointedValue = NaN;
       this.hub.point(step, this);
       this.hub.speak(this.reading(step).map(([name, value]) => `${name} ${value}`).join(", ") || `step ${step}: no value`);
     } else if (event.key === "+" || event.key === "=" || event.key === "-") {
@@ -474,7 +494,7 @@ export class Panel {
   savePng() {
     const scale = this.chart.currentDevicePixelRatio;
     const made = document.createElement("canvas");
-    const legend = this.spec.kind === "fan" ? [{ label: this.models[0].name, colour: this.models[0].colour }] : this.shown();
+    const legend = this.spec.kind ? [{ label: this.models[0].name, colour: this.models[0].colour }] : this.shown();
     const head = 30 + 17 * legend.length;
     const [width, height] = [this.canvas.width / scale, this.canvas.height / scale];
     made.width = (width + 24) * scale;

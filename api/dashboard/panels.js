@@ -25,10 +25,11 @@ export const groups = [
     panels: [
       {
         id: "msd", title: "Mean square displacement", y: "log", wide: true,
-        help: "Mean of (w(t) − w(t₀))² over all entries; dashed: against the previous revision.",
+        help: "Mean of (w(t) − w(t₀))² over all entries; dashed: against the previous revision; dotted: weight decay and a random walk alone, where the schedule is known.",
         quantities: [
           { name: "MSD", column: shift("msd") },
           { name: "lag-1 MSD", column: shift("lag1_msd"), line: "dash" },
+          { name: "null model, token rows", derive: (rows, model) => (row) => model.nulls.get(row.revision) ?? null, line: "dot" },
         ],
       },
       {
@@ -36,6 +37,7 @@ export const groups = [
         guides: [{ y: 1, label: "diffusive" }, { y: 2, label: "ballistic" }, { y: 0, label: "at rest" }],
         quantities: [{ name: "exponent", derive: exponents, needs: shift("msd") }],
       },
+      { id: "norm", span: [0, 0], title: "Norm", help: "Frobenius norm of the tensor.", quantities: [{ name: "norm", column: shift("norm") }] },
       {
         id: "cosine", span: [0, 1], title: "Cosine similarity", help: "Overlap with the reference; dashed: with the previous revision.",
         quantities: [
@@ -73,19 +75,24 @@ export const groups = [
         help: "How many values lie in each bin; colour grows with the square root of the count, relative to the fullest bin of each revision.",
       },
       { id: "fan", kind: "fan", title: "Quantiles", wide: true, help: "Bands: 0.1–99.9 %, 1–99 %, 5–95 %, 25–75 %; line: the median." },
+      {
+        id: "trajectories", kind: "trajectories", title: "Sampled trajectories", wide: true,
+        help: "The same few entries of token rows at every revision, as stored; drawn at random once.",
+      },
     ],
   },
   {
     title: "Bimodality",
-    help: "Four measures that may disagree; none decides alone.",
+    help: "Measures that may disagree; none decides alone.",
     panels: [
       {
         id: "bc", title: "Bimodality coefficient", help: "Sarle's, with sample correction. Above 5/9 is more bimodal than uniform.",
         guides: [{ y: 5 / 9, label: "5/9" }, { y: 1 / 3, label: "normal" }],
         quantities: [{ name: "BC", column: stat("bimodality") }],
       },
+      { id: "effect", span: [0, 0], title: "Dip", help: "Hartigan's distance from the nearest unimodal distribution.", quantities: [{ name: "dip", column: stat("dip") }] },
       {
-        id: "dip", span: [0, 0], title: "Dip, √n·dip", help: "Hartigan's distance from the nearest unimodal distribution, scaled by √n.",
+        id: "dip", span: [0, 0], title: "√n·dip", help: "The dip scaled by √n, as its significance is judged.",
         quantities: [{ name: "√n·dip", column: stat("dip_sqrt_n") }],
       },
       {
@@ -116,6 +123,10 @@ export const groups = [
       { id: "skewness", title: "Skewness", help: "G₁.", guides: [{ y: 0 }], quantities: [{ name: "skewness", column: stat("skewness") }] },
       { id: "kurtosis", title: "Excess kurtosis", help: "G₂; 0 for a normal distribution.", guides: [{ y: 0, label: "normal" }], quantities: [{ name: "kurtosis", column: stat("kurtosis") }] },
       {
+        id: "extremes", title: "Extremes", help: "Smallest and largest value.",
+        quantities: [{ name: "maximum", column: stat("maximum") }, { name: "minimum", column: stat("minimum"), line: "dash" }],
+      },
+      {
         id: "sparsity", title: "Sparsity", help: "Share of entries below 0.1 σ in size.",
         guides: [{ y: 0.0796557, label: "normal" }],
         quantities: [{ name: "sparsity", column: stat("sparsity") }],
@@ -129,8 +140,8 @@ export const quantiles = ["q001", "q01", "q05", "q25", "q50", "q75", "q95", "q99
 /** The columns that all panels together need, for both sets of rows, raw and centred. */
 export function columns() {
   const statistics = ["variance", "mean", "skewness", "kurtosis", "bimodality", "sparsity", "dip", "dip_sqrt_n", "dip_p", "ashman_d",
-    "delta_bic", "valley_to_peak", "nan_count", ...quantiles];
-  const displacements = ["msd", "cosine", "lag1_msd", "lag1_cosine"];
+    "delta_bic", "valley_to_peak", "nan_count", "minimum", "maximum", ...quantiles];
+  const displacements = ["msd", "cosine", "norm", "lag1_msd", "lag1_cosine"];
   const names = ["revision", "step", "state", "error", "same_as", "reference", "lag1_reference", "commit", "measured_at", "bytes_fetched", "file",
     "perplexity", "perplexity_stderr", "accuracy", "accuracy_stderr", "pooled_perplexity", "pooled_perplexity_stderr",
     "text_mean_perplexity", "text_mean_perplexity_stderr"];

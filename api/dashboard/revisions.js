@@ -42,7 +42,7 @@ export function fillRevisions(shown) {
         isMany && element("td", { class: "left" }, model.name),
         element("td", { class: "left" }, element("span", { class: `chip ${row.state}` }, row.state)),
         ...names.map(([, pick]) => element("td", {}, pick(row))),
-        element("td", { class: "left" }, note && element("span", { class: row.error ? "error" : "chip warning" }, note))));
+        element("td", { class: `left remark ${row.error ? "error" : ""}` }, note)));
     }
   }
   document.getElementById("revisions").replaceChildren(element("caption", { class: "unseen" }, "Revisions in step order"), head, body);

@@ -1,11 +1,11 @@
 // The list of sweeps, live by server-sent events, and the form that starts one.
 
 import { get, Problem, setToken, write } from "./api.js";
-import { ago, bytes, duration, element } from "./format.js";
+import { ago, bytes, duration, element, shortName } from "./format.js";
 
 const SHOWN = 6;
 const STREAMS_MAX = 3; // browsers open six connections to a host; the charts need some
-const POLL_MS = 10_000;
+const POLL_MS = 5000;
 
 const streams = new Map(); // id → EventSource
 const cards = new Map(); // id → element
@@ -39,7 +39,7 @@ function draw(sweep) {
   const p = sweep.progress;
   const old = cards.get(sweep.id);
   const card = element("article", { class: "sweep", "data-id": sweep.id, "data-state": sweep.state, "aria-label": `Sweep ${sweep.id} of ${sweep.model}` },
-    element("div", { class: "row" }, element("span", { class: "name" }, sweep.model), element("span", { class: "spring" }), element("span", { class: `chip ${sweep.state}` }, sweep.state)));
+    element("div", { class: "row" }, element("span", { class: "name", title: sweep.model }, shortName(sweep.model)), element("span", { class: "spring" }), element("span", { class: `chip ${sweep.state}` }, sweep.state)));
   if (isActive(sweep)) {
     const total = p.revisions_total || null;
     card.append(element("progress", { max: total ?? 1, value: total ? p.done + p.failed : null, "aria-label": `Progress of sweep ${sweep.id}` }));
@@ -103,19 +103,25 @@ export async function refreshSweeps() {
   sweeps.filter(isActive).forEach(follow);
 }
 
-/** changed(sweep, error) is called for every event. */
-export function watchSweeps(changed) {
+/** answered() is called after every poll, changed(sweep, error) for every event. */
+export function watchSweeps(answered, changed) {
   onChange = changed;
+  let timer = 0;
   const poll = async () => {
+    clearTimeout(timer);
     if (!document.hidden) {
       try {
         await refreshSweeps();
+        await answered();
       } catch (error) {
         onChange(null, error);
       }
     }
-    setTimeout(poll, POLL_MS);
+    clearTimeout(timer);
+    timer = setTimeout(poll, POLL_MS);
   };
+  for (const name of ["online", "offline"]) window.addEventListener(name, poll);
+  document.addEventListener("visibilitychange", poll);
   return poll();
 }
 

@@ -61,7 +61,7 @@ def reading(page: Browser, panel: str) -> dict[str, float]:
         f" ...[...tip.querySelectorAll('tr')].map(row => [...row.cells].map(cell => cell.textContent))])"
         f"(document.querySelector('#panel-{panel} .tip'))"
     )
-    return {name: float(text.split(" ±")[0].replace("\u2212", "-").replace("\u202f", "")) for name, text in rows}
+    return {name: float(text.removesuffix(" %").split(" ±")[0].replace("\u2212", "-").replace("\u202f", "")) for name, text in rows}
 
 
 def hash_of(page: Browser) -> dict[str, str]:
@@ -181,6 +181,31 @@ def test_choices_change_the_numbers_and_the_address(page: Browser, service: Daem
     page.screenshot("linear")
 
 
+def test_pictures_and_verdicts(page: Browser, service: Daemon) -> None:
+    here = f"/v1/models/{model_path(MODEL)}"
+    analysis, audit = service.get(f"{here}/analysis"), service.get(f"{here}/audit")
+    load(page, service, f"#model={MODEL}&values=centred")
+    if analysis.status == 200:
+        onset = next(one for one in analysis.json()["onsets"] if (one["rows"], one["view"]) == ("all", "centred"))
+        text = page.value("document.getElementById('findings').textContent").replace("\u202f", "")
+        assert f"step {onset['step']:.0f}" in text
+        assert all(one["text"] in text for one in audit.json()["findings"])
+    page.move("#panel-heat .plot", 0.7, 0.5)
+    shown = reading(page, "heat")
+    page.screenshot("map")
+    matrix = service.get(f"{here}/distribution?rows=all&view=centred&bins=160").json()
+    row = next(one for one in matrix["revisions"] if one["step"] == shown["step"])
+    width = (matrix["high"] - matrix["low"]) / matrix["bins"]
+    fullest = matrix["low"] + (row["counts"].index(max(row["counts"])) + 0.5) * width
+    assert shown["fullest bin"] == pytest.approx(fullest, rel=1e-3)
+    page.move("#panel-trajectories .plot", 0.9, 0.3)
+    shown = reading(page, "trajectories")
+    sample = service.get(f"{here}/trajectories?entries=48").json()
+    values = next(one for one in sample["revisions"] if one["step"] == shown["step"])["values"]
+    assert shown["lowest"] == pytest.approx(min(values), rel=1e-4)
+    assert shown["highest"] == pytest.approx(max(values), rel=1e-4)
+
+
 def test_zoom_and_a_link_that_restores_it(page: Browser, service: Daemon) -> None:
     load(page, service)
     page.drag("#panel-msd .plot", 0.5, 0.8)
@@ -249,7 +274,8 @@ def test_models_are_compared(page: Browser, service: Daemon, garden: Path, tmp_p
     page.run("document.querySelector('#panel-msd canvas').focus()")
     page.press(END)
     shown = reading(page, "msd")
-    assert shown[f"{other}: MSD"] == shown[f"{MODEL}: MSD"] == pytest.approx(0.06652789, rel=1e-6)
+    short = f"file:…/{'/'.join(copy.parts[-2:])}"
+    assert shown[f"{short}: MSD"] == shown[f"{MODEL}: MSD"] == pytest.approx(0.06652789, rel=1e-6)
     page.screenshot("compared")
     page.run("document.activeElement.blur()")
 
@@ -301,3 +327,15 @@ def test_nothing_was_said_and_nobody_else_was_asked(page: Browser, service: Daem
     assert len(asked) > 20
     strangers = [url for url in asked if not url.startswith((service.url, "blob:" + service.url, "about:", "data:", "chrome"))]
     assert not strangers, strangers
+
+
+def test_without_an_answer_it_says_so_and_catches_up(page: Browser, service: Daemon) -> None:
+    """Last, because the browser itself reports every failed request on the console."""
+    load(page, service)
+    page.devtools("Network.enable")
+    off = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.devtools("Network.emulateNetworkConditions", offline=True, **off)
+    page.wait("document.getElementById('notice').textContent.includes('does not answer')")
+    page.devtools("Network.emulateNetworkConditions", offline=False, **off)
+    page.wait("document.getElementById('notice').textContent === ''")
+    assert page.value("!document.getElementById('panel-msd').hidden")

@@ -1,0 +1,62 @@
+// Single entries of the tensor over training: the fixed, seeded sample that the daemon keeps.
+
+import { all, getIfThere, modelPath } from "./api.js";
+import { number } from "./format.js";
+import { colour, fade, Panel } from "./panel.js";
+
+const ENTRIES = 48;
+
+/** { entries: [{row, column}], revisions: [{revision, step, values}] }, or null where the daemon has none. */
+export async function fetchTrajectories(name) {
+  const path = `${modelPath(name)}/trajectories?entries=${ENTRIES}`;
+  const first = await getIfThere(path);
+  if (first?.next_cursor) first.revisions = await all(path, "revisions");
+  return first;
+}
+
+export class TrajectoriesPanel extends Panel {
+  update(models, marks, extra) {
+    this.sample = extra.trajectories;
+    super.update(models.slice(0, 1), marks);
+  }
+
+  makeLines() {
+    const model = this.models[0];
+    if (!model || !this.sample) return [];
+    const revisions = this.sample.revisions.filter((row) => row.step !== null);
+    return this.sample.entries.map((entry, i) => {
+      const name = `row ${entry.row}, column ${entry.column}`;
+      const points = revisions.filter((row) => row.values[i] !== null).map((row) => ({ step: row.step, y: row.values[i], row }));
+      return { key: name, model, label: name, quantity: { name }, colour: model.colour, points };
+    }).filter((line) => line.points.length);
+  }
+
+  datasets() {
+    return super.datasets().map((set) => ({ ...set, pointRadius: 0, borderWidth: 1.2, borderColor: fade(this.models[0].colour, 0.42) }));
+  }
+
+  legendLines() {
+    return this.modelLegend();
+  }
+
+  placeSpots() {}
+
+  /** The entry nearest to the pointer, and how far the sample reaches. */
+  reading(step) {
+    const here = this.lines.map((line) => ({ line, point: line.points.find((one) => one.step === step) })).filter((one) => one.point);
+    if (!here.length) return [];
+    const read = [];
+    const row = here[0].point.row;
+    if (Number.isFinite(this.pointedValue)) {
+      const near = here.reduce((best, one) => (Math.abs(one.point.y - this.pointedValue) < Math.abs(best.point.y - this.pointedValue) ? one : best));
+      read.push([near.line.label, number(near.point.y, 7), near.line.colour, row, near.line.model]);
+    }
+    const values = here.map((one) => one.point.y);
+    read.push(["lowest", number(Math.min(...values), 5), colour("muted"), row], ["highest", number(Math.max(...values), 5), colour("muted"), row]);
+    return read;
+  }
+
+  summary() {
+    return `${this.spec.title}: ${this.lines.length} entries of ${this.models[0].name}. The data table below holds the numbers.`;
+  }
+}
