@@ -52,7 +52,7 @@ static void choose(struct matrix *matrix, int64_t from, int64_t to, size_t limit
             matrix->chosen[available++] = i;
     }
     matrix->count = available < limit ? available : limit;
-    for (size_t i = 0; i < matrix->count && available > limit; i++)
+    for (size_t i = 0; i < matrix->count && available > limit && limit > 1; i++)
         matrix->chosen[i] = matrix->chosen[i * (available - 1) / (limit - 1)];
     *ret_available = available;
 }

@@ -93,7 +93,7 @@ static size_t columns_of(const json_t *array, char *fields, struct client_column
 
 static int print_series(const struct client_arguments *arguments, const json_t *document)
 {
-    static struct client_column columns[CLIENT_TABLE_COLUMNS_MAX];
+    struct client_column columns[CLIENT_TABLE_COLUMNS_MAX];
     const json_t *rows = json_object_get(document, "revisions");
     const char *wanted = fields_of(arguments);
     char fields[FIELDS_BYTES_MAX];

@@ -100,7 +100,7 @@ static void print_csv_real(double value, FILE *stream)
     for (int digits = 15; digits <= 17; digits++) {
         (void)snprintf(text, sizeof text, "%.*g", digits, value);
         double back = strtod(text, NULL);
-        if (memcmp(&back, &value, sizeof value) == 0)
+        if (back == value)
             break;
     }
     (void)fputs(text, stream);

@@ -96,7 +96,7 @@ static struct series_rest find_rest(const struct series_input *input, const stru
         if (!isnan(rate) && input->points[i].step > warmup)
             room[count++] = rate;
     }
-    if (count < (size_t)(options->rest_points + options->points_min))
+    if (count < (size_t)options->rest_points + (size_t)options->points_min)
         return rest;
     qsort(room, count, sizeof(*room), double_compare);
     rest.reference = count % 2 ? room[count / 2] : (room[count / 2 - 1] + room[count / 2]) / 2;

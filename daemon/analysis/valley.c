@@ -8,7 +8,7 @@
 
 static void smooth(const double *bins, double bandwidth_bins, double *density)
 {
-    double kernel[KERNEL_MAX];
+    double kernel[KERNEL_MAX] = {0};
     int reach = (int)ceil(4 * bandwidth_bins);
     if (reach >= KERNEL_MAX)
         reach = KERNEL_MAX - 1;

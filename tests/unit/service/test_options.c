@@ -171,7 +171,7 @@ static void test_bad_arguments_are_named(void **state)
     LOAD_FAILS("--fetchers: \"3.0\" is not", "--fetchers=3.0", NULL);
     LOAD_FAILS("--fetchers: \"\" is not", "--fetchers=", NULL);
     LOAD_FAILS("--fetchers: \"99999999999999999999\" is not", "--fetchers", "99999999999999999999", NULL);
-    LOAD_FAILS("--keep: \"all\" is not one of nothing|files", "--keep", "all", NULL);
+    LOAD_FAILS("--keep: \"all\" is not one of nothing|ranges|files", "--keep", "all", NULL);
     LOAD_FAILS("--keep: \"\" is not one of", "--keep=", NULL);
     LOAD_FAILS("--keep: \"noth\" is not one of", "--keep", "noth", NULL);
     LOAD_FAILS("--keep: \"nothing|files\" is not one of", "--keep", "nothing|files", NULL);
