@@ -158,7 +158,9 @@ static void print_stop(const json_t *stop)
         print_wrapped("  perplexity", 36, text);
     }
     json_array_foreach(json_object_get(stop, "cautions"), i, caution)
+    {
         print_wrapped("  caution", 36, text_of(caution, "meaning"));
+    }
 }
 
 static void print_controls(const json_t *controls)
@@ -190,7 +192,10 @@ static void print_analysis(const json_t *document)
     (void)putchar('\n');
     print_schedule(json_object_get(document, "schedule"));
     (void)puts("\nDid the weights fork?");
-    json_array_foreach(json_object_get(document, "onsets"), i, onset) print_onset(onset);
+    json_array_foreach(json_object_get(document, "onsets"), i, onset)
+    {
+        print_onset(onset);
+    }
     (void)puts("\nDid perplexity fall steeply?");
     print_verdict("steepest fall", json_object_get(document, "perplexity_fall"));
     (void)puts("\nDid the weights come to rest?");
