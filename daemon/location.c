@@ -98,7 +98,7 @@ static int open_source(struct location *location, struct err *err)
 static int load(void *context, void *data, uint64_t size_bytes, struct err *err)
 {
     struct location *location = context;
-    struct checkpoint_tensor tensor;
+    struct checkpoint_tensor tensor = {0};
     int code = open_source(location, err);
     if (!code && !location->checkpoint)
         code = revision_source_open_checkpoint(&location->source, &location->checkpoint, err);

@@ -303,7 +303,8 @@ INLINE v16 from_f16(v16h half)
 {
     v16i bits = __builtin_convertvector(half, v16i);
     v16i magnitude = bits & 0x7fff;
-    v16i sign = (bits & 0x8000) << 16;
+    /* A vector's lanes wrap; cppcheck takes it for an int. */
+    v16i sign = (bits & 0x8000) << 16; // cppcheck-suppress integerOverflow
     /* 2^112 moves the exponent to where float32 has it, subnormals included; Inf and NaN need more. */
     v16 finite = (v16)(magnitude << 13) * all(0x1p112F);
     v16i special = (magnitude << 13) | 0x7f800000;
