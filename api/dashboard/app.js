@@ -283,6 +283,7 @@ async function start() {
   setUpTheme();
   setUpToolbar();
   buildPanels();
+  window.addEventListener("beforeprint", () => panels.forEach((panel) => panel.near(true)));
   setUpForm(async (sweep) => {
     if (!view.models.includes(sweep.model)) await choose(sweep.model, true);
   });

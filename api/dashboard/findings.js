@@ -113,6 +113,31 @@ function card(model) {
     analysis && facts(analysis), analysis && warnings(analysis), audit && auditList(audit), analysis && reasons(analysis));
 }
 
+/** Several models: one line each, the whole on demand. */
+function comparison(shown) {
+  const known = shown.filter((model) => analyses.get(model.name)?.analysis);
+  if (!known.length) return [];
+  const word = (one, text) => (!one ? "–" : one.verdict === "yes" ? text(one) : one.verdict === "no" ? "no" : "not enough data");
+  const rows = known.map((model) => {
+    const { analysis, audit } = analyses.get(model.name);
+    const swatch = element("span", { class: "swatch" });
+    swatch.style.background = model.colour;
+    const cells = [
+      ...["raw", "centred"].map((values) => word(onsetOf(analysis, values), (one) => `step ${number(one.step)}${one.is_lasting ? "" : ` to ${number(one.step_lost)}`}`)),
+      word(analysis.perplexity_fall, (one) => `${number(one.step_from)} to ${number(one.step_to)}`),
+      word(analysis.rest?.per_step, (one) => `from ${number(one.step)}`),
+      word(analysis.stop, (one) => `${number(one.step)}, saving ${number(100 * one.saved, 2)} %`),
+      audit ? String(audit.findings.length) : "–",
+    ];
+    return element("tr", {}, element("th", { scope: "row", title: model.name }, swatch, shortName(model.name)), ...cells.map((text) => element("td", {}, text)));
+  });
+  const heads = ["model", "onset, raw", "onset, centred", "steepest fall of perplexity", "at rest", "could have stopped", "audit findings"];
+  const whole = element("details", {}, element("summary", {}, "Each model in full"), element("div", { class: "verdict" }, ...shown.map(card).filter(Boolean)));
+  return [element("section", { class: "card verdict", "aria-label": "Findings compared" },
+    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of findings" }, element("table", { class: "data verdicts" },
+      element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...rows))), whole)];
+}
+
 function scalingCard() {
   const known = (scaling?.models || []).filter((one) => Number.isFinite(one.onset_step));
   if (known.length < 2) return null;
@@ -132,7 +157,7 @@ function scalingCard() {
 export function drawFindings(shown) {
   const root = document.getElementById("findings");
   const open = new Set([...root.querySelectorAll("section")].filter((one) => one.querySelector("details[open]")).map((one) => one.ariaLabel));
-  const cards = [...shown.map(card), scalingCard()].filter(Boolean);
+  const cards = [...(shown.length > 1 ? comparison(shown) : shown.map(card)), scalingCard()].filter(Boolean);
   for (const one of cards) {
     if (open.has(one.getAttribute("aria-label"))) one.querySelector("details").open = true;
   }

@@ -28,15 +28,26 @@ export function modelColour(index) {
 export const fade = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
 const font = () => getComputedStyle(document.body).fontFamily;
 
+const nearness = new IntersectionObserver((entries) => {
+  for (const entry of entries) entry.target.panel.near(entry.isIntersecting);
+}, { rootMargin: "500px" });
+
 export class Panel {
   /** hub: { point(step, panel), zoom(from, to), turn(id), speak(text) } */
   constructor(spec, hub) {
     this.spec = spec;
     this.hub = hub;
-    this.off = new Set(); // names of lines that are switched off
+    this.off = new Set(); // quantities and models that are switched off
     this.marks = [];
-    this.cells = null;
     this.build();
+    nearness.observe(this.root);
+    this.root.panel = this;
+  }
+
+  /** Charts are drawn when they come near the window. */
+  near(isNear) {
+    this.isNear = isNear;
+    if (isNear && this.isStale) this.draw();
   }
 
   build() {
@@ -99,7 +110,7 @@ export class Panel {
         points.push({ step: row.step, y, error, row });
       }
       const label = this.models.length > 1 ? `${shortName(model.name)}: ${quantity.name}` : quantity.name;
-      return { key: `${model.name} ${quantity.name}`, model, quantity, label, line: quantity.line, colour: model.colour, points };
+      return { key: quantity.name, model, quantity, label, line: quantity.line, colour: model.colour, points };
     }).filter((line) => line.points.length);
   }
 
@@ -131,7 +142,7 @@ export class Panel {
       return made;
     }
     for (const line of this.lines) {
-      if (this.off.has(line.key)) continue;
+      if (this.isOff(line)) continue;
       if (line.points.some((point) => point.error > 0)) {
         const floor = (point) => (this.spec.y === "log" ? Math.max(point.y - point.error, point.y / 20) : point.y - point.error);
         const edge = { borderWidth: 0, pointRadius: 0 };
@@ -151,8 +162,12 @@ export class Panel {
     return made;
   }
 
+  isOff(line) {
+    return this.off.has(line.key) || this.off.has(line.model.name);
+  }
+
   shown() {
-    return this.lines.filter((line) => !this.off.has(line.key));
+    return this.lines.filter((line) => !this.isOff(line));
   }
 
   // -- Drawing ---------------------------------------------------------------------------------
@@ -194,6 +209,8 @@ export class Panel {
   }
 
   draw() {
+    this.isStale = !this.isNear;
+    if (this.isStale) return;
     if (!this.chart) {
       const guides = { id: "guides", beforeDatasetsDraw: (chart) => this.drawGuides(chart), afterDatasetsDraw: (chart) => this.drawMarks(chart) };
       this.chart = new Chart(this.canvas, { type: "line", data: { datasets: this.datasets() }, options: this.options(), plugins: [guides] });
@@ -273,21 +290,31 @@ export class Panel {
     return [element("li", { class: "muted", title: this.models[0].name }, element("span", { class: "swatch" }), shortName(this.models[0].name))];
   }
 
+  legendButton(name, title, text, shade, line) {
+    const key = element("span", { class: `key ${line || ""}` });
+    key.style.borderColor = shade;
+    const toggle = () => {
+      if (!this.off.delete(name)) this.off.add(name);
+      this.fillLegend();
+      this.draw();
+    };
+    return element("li", {}, element("button", { type: "button", class: "plain", "aria-pressed": !this.off.has(name), title, onclick: toggle }, key, text));
+  }
+
+  /** Quantities by their dashes; models by their colours, in narrow panels only beside the list of models. */
   legendLines() {
-    return this.spec.kind === "fan"
-      ? this.modelLegend()
-      : this.lines.map((line) => {
-        const key = element("span", { class: `key ${line.line || ""}` });
-        key.style.borderColor = line.colour;
-        return element("li", {}, element("button", {
-          type: "button", class: "plain", "aria-pressed": !this.off.has(line.key), title: "Show or hide",
-          onclick: () => {
-            if (!this.off.delete(line.key)) this.off.add(line.key);
-            this.fillLegend();
-            this.draw();
-          },
-        }, key, line.label));
-      });
+    if (this.spec.kind) return this.modelLegend();
+    const isMany = this.models.length > 1;
+    const quantities = [...new Map(this.lines.map((line) => [line.key, line])).values()];
+    const made = [];
+    if (!isMany || quantities.length > 1) {
+      made.push(...quantities.map((line) => this.legendButton(line.key, "Show or hide", line.key, isMany ? colour("muted") : line.colour, line.line)));
+    }
+    if (isMany && this.root.classList.contains("wide")) {
+      const models = [...new Map(this.lines.map((line) => [line.model.name, line.model])).values()];
+      made.push(...models.map((model) => this.legendButton(model.name, model.name, shortName(model.name), model.colour)));
+    }
+    return made;
   }
 
   // -- Pointing and zooming --------------------------------------------------------------------
@@ -384,7 +411,7 @@ export class Panel {
 
   point(step, isOwn) {
     this.pointed = step;
-    if (!this.chart || this.root.hidden) return;
+    if (!this.chart || this.root.hidden || this.isStale) return;
     const x = step === null ? NaN : this.chart.scales.x.getPixelForValue(axis.place(step));
     const area = this.chart.chartArea;
     if (!(x >= area.left - 1 && x <= area.right + 1)) {
@@ -422,16 +449,26 @@ export class Panel {
   }
 
   fillTip(step, x) {
-    const table = element("table", {});
-    const copies = new Set();
+    const isMany = this.models.length > 1;
+    const notes = new Set();
+    const body = element("tbody", {});
+    const names = [...new Set(this.shown().map((line) => line.key))];
+    const byModel = new Map();
     for (const [name, value, shade, row, model] of this.reading(step)) {
       const swatch = element("span", { class: "swatch" });
       swatch.style.background = shade;
-      table.append(element("tr", {}, element("td", {}, swatch, name), element("td", {}, value)));
       const flag = model?.flags.get(row.revision);
-      if (flag) copies.add(flag);
+      if (flag) notes.add(flag);
+      if (!isMany) {
+        body.append(element("tr", {}, element("td", {}, swatch, name), element("td", {}, value)));
+        continue;
+      }
+      if (!byModel.has(model)) byModel.set(model, element("tr", {}, element("td", {}, swatch, shortName(model.name)), ...names.map(() => element("td", {}))));
+      byModel.get(model).cells[1 + names.findIndex((key) => name.endsWith(`: ${key}`))].textContent = value;
     }
-    this.tip.replaceChildren(element("b", {}, `step ${number(step)}`), table, ...[...copies].map((text) => element("div", { class: "flag" }, text)));
+    body.append(...byModel.values());
+    const head = isMany && names.length > 1 ? element("thead", {}, element("tr", {}, element("td", {}), ...names.map((name) => element("td", {}, name)))) : "";
+    this.tip.replaceChildren(element("b", {}, `step ${number(step)}`), element("table", {}, head, body), ...[...notes].map((text) => element("div", { class: "flag" }, text)));
     const isRight = x > this.plot.clientWidth / 2;
     this.tip.style.left = isRight ? "auto" : `${x + 12}px`;
     this.tip.style.right = isRight ? `${this.plot.clientWidth - x + 12}px` : "auto";
@@ -492,6 +529,7 @@ export class Panel {
   }
 
   savePng() {
+    this.near(true);
     const scale = this.chart.currentDevicePixelRatio;
     const made = document.createElement("canvas");
     const legend = this.spec.kind ? [{ label: this.models[0].name, colour: this.models[0].colour }] : this.shown();

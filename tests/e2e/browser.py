@@ -139,7 +139,10 @@ class Browser:
         if is_whole:
             size = self.run("return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
             clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}
+            self.resize(size[0], size[1])  # what comes near the window is drawn
+            time.sleep(1)
             data = self.devtools("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"]
+            self.resize(*self._size)
         else:
             data = self._send("GET", "/screenshot")
         path = self._folder / f"{name}.png"
