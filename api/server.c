@@ -82,8 +82,13 @@ static enum MHD_Result begin_body(struct api_request *request, const char *metho
     request->is_begun = 1;
     request->method = method;
     take_request_id(request);
+    /* Refused before it is sent where the client waits for that, or where it would be cut anyway. Otherwise
+     * the client is still sending: closing on it now could cost it the answer. */
     const char *length = api_request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    if (length && strtoull(length, NULL, 10) > request->server->options.body_bytes_max)
+    size_t max = request->server->options.body_bytes_max;
+    if (api_request_header(request, MHD_HTTP_HEADER_EXPECT) == NULL)
+        max *= DROPPED_BODIES;
+    if (length && strtoull(length, NULL, 10) > max)
         return api_dispatch_too_large(request);
     return MHD_YES;
 }
