@@ -1,0 +1,226 @@
+#include "tests/unit/service/fixture.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/workers.h"
+#include "gpu/cpu/backend.h"
+#include "gpu/registry.h"
+#include "store/series.h"
+
+/* The fixture with everything that workers need. */
+struct bench {
+    struct fixture *fixture;
+    struct registry *registry;
+    struct device *device;
+    struct tensor_pool *pool;
+    struct location_cache *locations;
+    pthread_mutex_t device_lock;
+    _Atomic int64_t device_busy_us;
+    struct workers *workers;
+};
+
+static int setup(void **state)
+{
+    struct bench *bench = calloc(1, sizeof *bench);
+    struct backend_options options = {.thread_count = 2};
+    struct err err = ERR_INIT;
+    void *fixture = NULL;
+    if (!bench || fixture_setup(&fixture))
+        return -1;
+    bench->fixture = fixture;
+    (void)pthread_mutex_init(&bench->device_lock, NULL);
+    *state = bench;
+    return registry_new(cpu_backend(), NULL, &bench->registry, &err) ||
+           device_open(bench->registry, "cpu", &options, &bench->device, &err) ||
+           tensor_pool_new(3 * ELEMENTS * 2, &bench->pool, &err) ||
+           location_cache_new(&bench->locations, &err);
+}
+
+static int teardown(void **state)
+{
+    struct bench *bench = *state;
+    void *fixture = bench->fixture;
+    workers_free(bench->workers);
+    location_cache_free(bench->locations);
+    tensor_pool_free(bench->pool);
+    device_close(bench->device);
+    registry_free(bench->registry);
+    (void)pthread_mutex_destroy(&bench->device_lock);
+    free(bench);
+    return fixture_teardown(&fixture);
+}
+
+static void start(struct bench *bench)
+{
+    struct workers_options options = {
+        .shared = {.store = bench->fixture->store,
+                   .hub = bench->fixture->hub,
+                   .pool = bench->pool,
+                   .locations = bench->locations,
+                   .device = bench->device,
+                   .device_lock = &bench->device_lock,
+                   .device_busy_us = &bench->device_busy_us},
+        .count = 4,
+        .policy = {.failures_max = 2, .interruptions_max = 50, .backoff_ms = 0, .backoff_max_ms = 1},
+    };
+    OK(workers_start(&options, &bench->workers, &err));
+}
+
+static void wait_for_end(struct bench *bench, int64_t sweep, struct sweep_row *row)
+{
+    do {
+        clock_sleep_ms(5);
+        fixture_get_sweep(bench->fixture, sweep, row);
+    } while (!sweep_state_is_final(row->state));
+}
+
+static int64_t run(struct bench *bench, const char *json, struct sweep_row *row)
+{
+    int64_t id = fixture_ask(bench->fixture, json);
+    fixture_plan(bench->fixture);
+    if (!bench->workers)
+        start(bench);
+    wait_for_end(bench, id, row);
+    return id;
+}
+
+static void find(struct bench *bench, int64_t model, const char *name, struct series_row *row)
+{
+    OK(series_find(bench->fixture->store, model, TENSOR, name, NULL, row, &err));
+}
+
+/* By hand, from the values that the fixture writes. */
+static double msd(unsigned seed, unsigned reference)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < ELEMENTS; i++) {
+        double difference = (double)fixture_value(seed, i) - (double)fixture_value(reference, i);
+        sum += difference * difference;
+    }
+    return sum / ELEMENTS;
+}
+
+static void check_near(double value, double expected)
+{
+    if (!(value >= expected - 1e-12 && value <= expected + 1e-12))
+        fail_msg("%.17g instead of %.17g", value, expected);
+}
+
+static void test_displacements(void **state)
+{
+    static const unsigned seeds[] = {1, 1, 5, 9, 3, 7};
+    struct bench *bench = *state;
+    struct sweep_row sweep;
+    for (unsigned i = 0; i < COUNT_OF(seeds); i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "step%u", i);
+        fixture_add_revision(bench->fixture, name, seeds[i]);
+    }
+    (void)run(bench, "{}", &sweep);
+    assert_int_equal(sweep.state, SWEEP_STATE_DONE);
+    for (unsigned i = 0; i < COUNT_OF(seeds); i++) {
+        struct series_row row;
+        char name[32];
+        (void)snprintf(name, sizeof name, "step%u", i);
+        find(bench, sweep.model_id, name, &row);
+        assert_int_equal(row.state, SERIES_STATE_MEASURED);
+        check_near(row.displacement[SERIES_DISPLACEMENT_ALL].msd, msd(seeds[i], seeds[0]));
+        assert_string_equal(row.reference, "step0");
+        assert_true(row.has_displacement[SERIES_DISPLACEMENT_LAG1_ALL] == (i > 0));
+        if (i)
+            check_near(row.displacement[SERIES_DISPLACEMENT_LAG1_ALL].msd, msd(seeds[i], seeds[i - 1]));
+        assert_string_equal(row.same_as, i == 1 ? "step0" : "");
+    }
+    assert_int_equal(workers_busy_count(bench->workers), 0);
+}
+
+/* A file that is no checkpoint and a missing revision cost only themselves. */
+static void test_faults_stay_where_they_are(void **state)
+{
+    struct bench *bench = *state;
+    struct fixture *fixture = bench->fixture;
+    struct fixture_tasks tasks;
+    struct sweep_row sweep;
+    struct series_row row;
+    fixture_add_revision(fixture, "step0", 1);
+    fixture_add_revision(fixture, "step1", 2);
+    fixture_write_text(fixture_path(fixture->models, "step1/model.safetensors"), "no");
+    fixture_add_revision(fixture, "step2", 3);
+    int64_t id = run(bench, "{\"revisions\":{\"names\":[\"step0\",\"step1\",\"step2\",\"step3\"]}}", &sweep);
+    assert_int_equal(sweep.state, SWEEP_STATE_FAILED);
+    assert_int_equal(sweep.tasks[TASK_STATE_DONE], 2);
+    fixture_list_tasks(fixture, id, &tasks);
+    assert_string_equal(tasks.rows[1].error_code, "format");
+    assert_non_null(strstr(tasks.rows[1].error_message, "model.safetensors"));
+    assert_int_equal(tasks.rows[1].attempts, 1); /* trying again would not help */
+    assert_string_equal(tasks.rows[3].error_code, "not_found");
+    find(bench, sweep.model_id, "step2", &row);
+    check_near(row.displacement[SERIES_DISPLACEMENT_ALL].msd, msd(3, 1));
+    assert_false(row.has_displacement[SERIES_DISPLACEMENT_LAG1_ALL]);
+}
+
+/* Workers that stop at once give their tasks back, with nothing counted against them; the next ones end the
+ * sweep. */
+static void test_stop_and_go_on(void **state)
+{
+    struct bench *bench = *state;
+    struct fixture *fixture = bench->fixture;
+    struct fixture_tasks tasks;
+    struct sweep_row sweep;
+    for (unsigned i = 0; i < 20; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "step%u", i);
+        fixture_add_revision(fixture, name, i);
+    }
+    int64_t id = fixture_ask(fixture, "{}");
+    fixture_plan(fixture);
+    for (int round = 0; round < 3; round++) {
+        start(bench);
+        clock_sleep_ms(round * 10);
+        workers_stop(bench->workers, 1);
+        workers_free(bench->workers);
+        bench->workers = NULL;
+        fixture_get_sweep(fixture, id, &sweep);
+        assert_int_equal(sweep.tasks[TASK_STATE_CLAIMED], 0);
+        assert_int_equal(sweep.tasks[TASK_STATE_FAILED], 0);
+    }
+    start(bench);
+    wait_for_end(bench, id, &sweep);
+    assert_int_equal(sweep.state, SWEEP_STATE_DONE);
+    fixture_list_tasks(fixture, id, &tasks);
+    for (size_t i = 0; i < tasks.count; i++)
+        assert_int_equal(tasks.rows[i].failures, 0);
+}
+
+static void test_cancelled_sweep(void **state)
+{
+    struct bench *bench = *state;
+    struct sweep_row sweep;
+    for (unsigned i = 0; i < 20; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "step%u", i);
+        fixture_add_revision(bench->fixture, name, i);
+    }
+    int64_t id = fixture_ask(bench->fixture, "{}");
+    fixture_plan(bench->fixture);
+    start(bench);
+    OK(sweeps_cancel(bench->fixture->store, id, &err));
+    wait_for_end(bench, id, &sweep);
+    assert_int_equal(sweep.state, SWEEP_STATE_CANCELLED);
+    while (workers_busy_count(bench->workers))
+        clock_sleep_ms(5);
+    (void)run(bench, "{\"revisions\":{\"to\":2}}", &sweep);
+    assert_int_equal(sweep.state, SWEEP_STATE_DONE);
+}
+
+#define WORKS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WORKS(test_displacements),
+        WORKS(test_faults_stay_where_they_are),
+        WORKS(test_stop_and_go_on),
+        WORKS(test_cancelled_sweep),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
