@@ -4,6 +4,7 @@ import { all, get, getIfThere, modelPath } from "./api.js";
 import { axis } from "./axis.js";
 import { ago, count, element, number, shortName } from "./format.js";
 import { fetchDistribution, HeatPanel } from "./heat.js";
+import { fetchPairs, PairsPanel } from "./pairs.js";
 import { modelColour, Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
 import { drawFindings, fetchFindings, fetchScaling, flags, marks, nullModel } from "./findings.js";
@@ -15,12 +16,12 @@ import { readView, view, writeView } from "./view.js";
 const MODELS_POLL_MS = 30_000;
 const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
 const SHOWN_MAX = 8;
-const KINDS = { heat: HeatPanel, trajectories: TrajectoriesPanel };
+const KINDS = { heat: HeatPanel, pairs: PairsPanel, trajectories: TrajectoriesPanel };
 
 const byId = (id) => document.getElementById(id);
 let models = [];
 const series = new Map(); // model → rows
-const extra = { distribution: null, trajectories: null }; // what single panels need
+const extra = { distribution: null, trajectories: null, pairs: null }; // what single panels need
 const panels = [];
 
 const hub = {
@@ -118,8 +119,9 @@ async function load(names = view.models, isWhole = true) {
 /** Map and trajectories show one model: the first. */
 async function fetchPicture(isFresh) {
   const name = view.models[0];
-  const [distribution, trajectories] = name ? await Promise.all([fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : extra.trajectories]) : [];
-  if (name === view.models[0]) Object.assign(extra, { distribution: distribution ?? null, trajectories: trajectories ?? null });
+  const asked = name ? [fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : extra.trajectories, isFresh ? fetchPairs(name) : extra.pairs] : [];
+  const [distribution = null, trajectories = null, pairs = null] = await Promise.all(asked);
+  if (name === view.models[0]) Object.assign(extra, { distribution, trajectories, pairs });
 }
 
 const pending = new Map(); // model → timer, so that events do not pile up requests
@@ -138,7 +140,7 @@ function buildPanels() {
   const root = byId("panels");
   for (const group of groups) {
     const grid = element("div", { class: "grid" });
-    const title = `group-${group.title.toLowerCase()}`;
+    const title = `group-${group.title.toLowerCase().replaceAll(" ", "-")}`;
     const section = element("section", { "aria-labelledby": title },
       element("div", { class: "section-head" }, element("h2", { id: title }, group.title), element("p", {}, group.help)), grid);
     for (const spec of group.panels) {

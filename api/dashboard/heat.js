@@ -30,7 +30,7 @@ export async function fetchDistribution(name, isFresh) {
 }
 
 /** LEVELS colours from nothing to the fullest bin. */
-function ramp() {
+export function ramp() {
   const stops = RAMPS[getComputedStyle(document.documentElement).colorScheme === "dark" ? "dark" : "light"];
   return Array.from({ length: LEVELS }, (_, level) => {
     const at = (level / (LEVELS - 1)) * (stops.length - 1);

@@ -128,7 +128,8 @@ export class Panel {
 
   datasets() {
     const made = [];
-    const dots = (line) => (line.points.length > 220 ? 0 : line.points.length > 60 ? 1.6 : 2.5);
+    const most = this.shown().reduce((sum, line) => sum + line.points.length, 0);
+    const dots = (line) => (most > 600 || line.points.length > 220 ? 0 : line.points.length > 60 ? 1.4 : 2.5);
     const place = (line, pick) => line.points.map((point) => ({ x: axis.place(point.step), y: pick(point) }));
     if (this.spec.kind === "fan") {
       const shades = [0.1, 0.14, 0.2, 0.34];

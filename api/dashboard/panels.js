@@ -6,14 +6,18 @@ const plain = (name) => () => name;
 const stat = (name) => () => statistic(name);
 const shift = (name) => () => moved(name);
 
-/** Local exponent d log MSD / d log t between the neighbours of each revision; repeated weights are left out. */
+/**
+ * Local exponent d log MSD / d log t: between the revisions that lie a factor of at least √2 in steps before and
+ * after (or the last one), so that dense late revisions do not turn it into noise. Repeated weights are left out.
+ */
 function exponents(rows) {
   const column = moved("msd");
   const usable = rows.filter((row) => row.step > 0 && row[column] > 0 && !row.same_as);
   const found = new Map();
-  for (let i = 1; i + 1 < usable.length; i++) {
-    const [before, after] = [usable[i - 1], usable[i + 1]];
-    found.set(usable[i], Math.log(after[column] / before[column]) / Math.log(after.step / before.step));
+  for (const row of usable) {
+    const before = usable.findLast((one) => one.step <= row.step / Math.SQRT2);
+    const after = usable.find((one) => one.step >= row.step * Math.SQRT2) ?? usable.at(-1);
+    if (before) found.set(row, Math.log(after[column] / before[column]) / Math.log(after.step / before.step));
   }
   return (row) => found.get(row) ?? null;
 }
@@ -33,7 +37,7 @@ export const groups = [
         ],
       },
       {
-        id: "exponent", title: "Local exponent of the MSD", help: "d log MSD / d log t between neighbouring revisions.",
+        id: "exponent", title: "Local exponent of the MSD", help: "d log MSD / d log t over a factor of two in steps.",
         guides: [{ y: 1, label: "diffusive" }, { y: 2, label: "ballistic" }, { y: 0, label: "at rest" }],
         quantities: [{ name: "exponent", derive: exponents, needs: shift("msd") }],
       },
@@ -75,9 +79,19 @@ export const groups = [
         help: "How many values lie in each bin; colour grows with the square root of the count, relative to the fullest bin of each revision.",
       },
       { id: "fan", kind: "fan", title: "Quantiles", wide: true, help: "Bands: 0.1–99.9 %, 1–99 %, 5–95 %, 25–75 %; line: the median." },
+    ],
+  },
+  {
+    title: "Single entries",
+    help: "A few entries of token rows, drawn at random once and kept at every revision as stored.",
+    panels: [
       {
-        id: "trajectories", kind: "trajectories", title: "Sampled trajectories", wide: true,
-        help: "The same few entries of token rows at every revision, as stored; drawn at random once.",
+        id: "pairs", kind: "pairs", title: "Two-time displacement",
+        help: "Mean square displacement between any two revisions, estimated from the entries; logarithmic colour.",
+      },
+      {
+        id: "trajectories", kind: "trajectories", title: "Sampled trajectories",
+        help: "One line for each entry.",
       },
     ],
   },

@@ -204,6 +204,12 @@ def test_pictures_and_verdicts(page: Browser, service: Daemon) -> None:
     values = next(one for one in sample["revisions"] if one["step"] == shown["step"])["values"]
     assert shown["lowest"] == pytest.approx(min(values), rel=1e-4)
     assert shown["highest"] == pytest.approx(max(values), rel=1e-4)
+    page.move("#panel-pairs .plot", 0.9, 0.5)
+    shown = reading(page, "pairs")
+    pairs = service.get(f"{here}/displacement?limit=120").json()
+    i, k = (pairs["steps"].index(shown[name]) for name in ("step", "against step"))
+    assert i != k and shown["MSD"] == pytest.approx(pairs["msd"][i][k], rel=1e-4)
+    page.screenshot("pairs")
 
 
 def test_zoom_and_a_link_that_restores_it(page: Browser, service: Daemon) -> None:

@@ -1,0 +1,114 @@
+// Two-time displacement: how far any revision is from any other, estimated from the sample of entries.
+
+import { getIfThere, modelPath } from "./api.js";
+import { axis } from "./axis.js";
+import { csvLine, element, number } from "./format.js";
+import { ramp } from "./heat.js";
+import { colour, Panel } from "./panel.js";
+import { view } from "./view.js";
+
+const REVISIONS = 120;
+
+/** { revisions, steps, msd: [[…]], cosine: [[…]] }, or null where the daemon has none. */
+export const fetchPairs = (name) => getIfThere(`${modelPath(name)}/displacement?limit=${REVISIONS}`);
+
+/** The borders of cells: half the way to the neighbours. */
+function borders(places) {
+  const middle = places.slice(1).map((place, i) => (place + places[i]) / 2);
+  const first = places.length > 1 ? places[0] - (middle[0] - places[0]) : places[0] - 0.5;
+  const last = places.length > 1 ? places.at(-1) + (places.at(-1) - middle.at(-1)) : places[0] + 0.5;
+  return [first, ...middle, last];
+}
+
+export class PairsPanel extends Panel {
+  update(models, marks, extra) {
+    const given = extra.pairs;
+    this.map = given?.steps?.length > 1 ? given : null;
+    if (this.map) {
+      const positive = given.msd.flat().filter((value) => value > 0);
+      this.low = Math.log10(Math.max(Math.min(...positive), Math.max(...positive) / 1e6));
+      this.high = Math.log10(Math.max(...positive));
+    }
+    super.update(models.slice(0, 1), marks, extra);
+  }
+
+  makeLines() {
+    if (!this.map || !this.models.length) return [];
+    const points = this.map.steps.map((step, i) => ({ step, y: this.map.msd[i][0], row: { revision: this.map.revisions[i] } }));
+    const name = `MSD from ${this.map.revisions[0]}`;
+    return [{ key: name, model: this.models[0], quantity: { name }, label: name, colour: this.models[0].colour, points }];
+  }
+
+  datasets() {
+    return [{ data: [], borderWidth: 0 }];
+  }
+
+  options() {
+    const made = super.options();
+    const [low, high] = axis.range();
+    Object.assign(made.scales.y, {
+      min: low, max: high, grace: 0, ticks: { ...made.scales.x.ticks },
+      afterBuildTicks: (scale) => {
+        const ticks = axis.ticks(scale.min, scale.max);
+        scale.ticks = ticks ?? scale.ticks.filter((at) => at.value >= 0);
+      },
+      title: { ...made.scales.x.title, text: "training step" },
+    });
+    return made;
+  }
+
+  legendLines() {
+    const bar = element("span", { class: "colourbar" });
+    bar.style.background = `linear-gradient(to right, ${ramp().join(",")})`;
+    return [...this.modelLegend(), element("li", { class: "muted scale" }, number(10 ** this.low, 2), bar, number(10 ** this.high, 2))];
+  }
+
+  drawGuides(chart) {
+    if (!this.map) return;
+    const { ctx, chartArea: area, scales } = chart;
+    const colours = ramp();
+    const edges = borders(this.map.steps.map((step) => axis.place(step)));
+    const xs = edges.map((place) => scales.x.getPixelForValue(place));
+    const ys = edges.map((place) => scales.y.getPixelForValue(place));
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(area.left, area.top, area.right - area.left, area.bottom - area.top);
+    ctx.clip();
+    this.map.msd.forEach((row, i) => row.forEach((value, k) => {
+      const share = value > 0 ? (Math.log10(value) - this.low) / (this.high - this.low) : 0;
+      ctx.fillStyle = colours[Math.round(Math.min(Math.max(share, 0), 1) * (colours.length - 1))];
+      ctx.fillRect(xs[i], ys[k + 1], xs[i + 1] - xs[i] + 0.5, ys[k] - ys[k + 1] + 0.5);
+    }));
+    ctx.restore();
+  }
+
+  placeSpots() {}
+
+  reading(step) {
+    const i = this.map ? this.map.steps.indexOf(step) : -1;
+    if (i < 0) return [];
+    const wanted = Number.isFinite(this.pointedValue) ? this.pointedValue : axis.place(this.map.steps[0]);
+    const distances = this.map.steps.map((one) => Math.abs(axis.place(one) - wanted));
+    const k = distances.indexOf(Math.min(...distances));
+    const row = { revision: this.map.revisions[i] };
+    return [
+      ["against step", number(this.map.steps[k]), colour("muted"), row],
+      ["MSD", number(this.map.msd[i][k], 5), colour("accent"), row],
+      ["cosine", number(this.map.cosine?.[i]?.[k], 5), colour("muted"), row],
+    ];
+  }
+
+  summary() {
+    return `${this.spec.title} of ${this.models[0].name}: ${this.map.steps.length} revisions. The CSV holds the matrix.`;
+  }
+
+  csv() {
+    const lines = [csvLine(["model", "revision", "step", ...this.map.revisions])];
+    this.map.msd.forEach((row, i) => lines.push(csvLine([this.map.model, this.map.revisions[i], this.map.steps[i], ...row])));
+    return lines;
+  }
+
+  fileName(ending) {
+    return super.fileName(ending).replace(view.values === "centred" ? "_centred" : /$^/, "");
+  }
+}
