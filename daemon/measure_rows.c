@@ -141,7 +141,7 @@ static int add_variant(struct measure_rows *rows, enum tensor_dtype dtype, int s
     row->row_set = row_set_of(set);
     row->token_rows = token_rows_of_set(rows, set);
     row->is_centred = is_centred;
-    row->definition = STATISTICS_DEFINITION;
+    row->definition = MEASURE_DEFINITION;
     (void)snprintf(row->backend, sizeof row->backend, "%s", rows->backend);
     measure_rows_copy_summary(&summary, row);
 
@@ -149,7 +149,7 @@ static int add_variant(struct measure_rows *rows, enum tensor_dtype dtype, int s
     *distribution = (struct distribution_row){.row_set = row->row_set,
                                               .token_rows = row->token_rows,
                                               .is_centred = is_centred,
-                                              .definition = STATISTICS_DEFINITION,
+                                              .definition = MEASURE_DEFINITION,
                                               .counts = input.distribution.counts};
     distribution_name(input.distribution.format, input.distribution.exponent, distribution->code);
     rows->statistics_count++;
@@ -173,7 +173,7 @@ static void add_columns(struct measure_rows *rows, int set, struct moments_sums 
         bimodalities[i] = moments_of(&columns[i]).bimodality;
     }
     rows->columns[rows->columns_count++] = (struct columns_row){.token_rows = token_rows_of_set(rows, set),
-                                                                .definition = STATISTICS_DEFINITION,
+                                                                .definition = MEASURE_DEFINITION,
                                                                 .columns = (int64_t)count,
                                                                 .mean = means,
                                                                 .bimodality = bimodalities};
@@ -248,7 +248,7 @@ void measure_rows_add_link(struct measure_rows *rows, enum task_link link, int64
                                                .reference_revision_id = reference_revision_id,
                                                .reference_id = reference_id,
                                                .token_rows = rows->token_rows,
-                                               .definition = STATISTICS_DEFINITION,
+                                               .definition = MEASURE_DEFINITION,
                                                .rows = link_rows,
                                                .count = sums ? STATISTICS_ROW_SET_COUNT : 0};
     (void)snprintf(displacement->backend, sizeof displacement->backend, "%s", rows->backend);
@@ -259,7 +259,7 @@ void measure_rows_add_link(struct measure_rows *rows, enum task_link link, int64
         displacement_row_init(row);
         row->row_set = row_set_of(set);
         row->token_rows = token_rows_of_set(rows, set);
-        row->definition = STATISTICS_DEFINITION;
+        row->definition = MEASURE_DEFINITION;
         (void)snprintf(row->backend, sizeof row->backend, "%s", rows->backend);
         row->elements = (int64_t)sums[set].elements;
         if (sums[set].elements == 0)
@@ -282,7 +282,7 @@ void measure_rows_set_wasserstein(struct measure_rows *rows, const double distan
 void measure_rows_finish(struct measure_rows *rows, struct task_tensor *tensor)
 {
     tensor->token_rows = rows->token_rows;
-    tensor->definition = STATISTICS_DEFINITION;
+    tensor->definition = MEASURE_DEFINITION;
     (void)snprintf(tensor->backend, sizeof tensor->backend, "%s", rows->backend);
     tensor->statistics = rows->statistics;
     tensor->statistics_count = rows->statistics_count;

@@ -13,6 +13,10 @@
 
 #include <stdint.h>
 
+/* The definition that results are stored with: it changes when the pass's numbers or those made of them would
+ * change their meaning. */
+#define MEASURE_DEFINITION (STATISTICS_DEFINITION * 100 + SUMMARY_DEFINITION)
+
 struct measure_rows; /* of one tensor */
 
 int measure_rows_new(struct measure_rows **ret_rows, struct err *err);

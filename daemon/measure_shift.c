@@ -50,7 +50,7 @@ static int read_reference(const struct measure_shift *shift, int set, uint64_t *
     struct distribution_row found;
     struct distribution_row key = {.row_set = is_tokens ? ROW_SET_TOKENS : ROW_SET_ALL,
                                    .token_rows = is_tokens ? (int64_t)shift->token_rows : 0,
-                                   .definition = STATISTICS_DEFINITION};
+                                   .definition = MEASURE_DEFINITION};
     int code = distributions_find(shift->store, shift->reference_id, &key, counts, &found, err);
     if (code != ERR_NOT_FOUND)
         return code;

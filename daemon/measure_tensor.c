@@ -48,7 +48,7 @@ static int find_stored_statistics(struct measure_job *job, struct subject *subje
     if (!subject->self.is_content_known)
         return 0;
     return statistics_exists(job->shared->store, subject->self.content.id, subject->token_rows,
-                             STATISTICS_DEFINITION, backend, &subject->is_stored, NULL, err);
+                             MEASURE_DEFINITION, backend, &subject->is_stored, NULL, err);
 }
 
 /* Whether both row sets of a displacement are in the store. */
@@ -62,7 +62,7 @@ static int find_stored_link(struct measure_job *job, struct subject *subject, in
         displacement_row_init(&key);
         key.row_set = set ? ROW_SET_TOKENS : ROW_SET_ALL;
         key.token_rows = set ? subject->token_rows : 0;
-        key.definition = STATISTICS_DEFINITION;
+        key.definition = MEASURE_DEFINITION;
         (void)snprintf(key.backend, sizeof key.backend, "%s", subject->backend);
         int code = displacements_find(job->shared->store, subject->self.content.id, reference->content.id,
                                       &key, &found, err);

@@ -86,7 +86,7 @@ static int compute(const struct statistics_row *row, const struct distribution_r
     if (code)
         return code;
     *ret_row = *row;
-    ret_row->definition = STATISTICS_DEFINITION;
+    ret_row->definition = MEASURE_DEFINITION;
     measure_rows_copy_summary(&summary, ret_row);
     if (input.distribution.format == DISTRIBUTION_FORMAT_F32_TOP ||
         input.distribution.format == DISTRIBUTION_FORMAT_F16_SCALED)
@@ -154,10 +154,10 @@ static int run_content(struct store *store, int64_t content_id, uint64_t *counts
     int64_t newest = 0;
     for (size_t i = 0; i < all->count; i++)
         newest = all->rows[i].definition > newest ? all->rows[i].definition : newest;
-    if (!code && newest > STATISTICS_DEFINITION)
+    if (!code && newest > MEASURE_DEFINITION)
         code = err_set(err, ERR_UNSUPPORTED,
                        "content %lld was measured with definition %lld, newer than this program's %d",
-                       (long long)content_id, (long long)newest, STATISTICS_DEFINITION);
+                       (long long)content_id, (long long)newest, MEASURE_DEFINITION);
     if (!code)
         code = run_definition(store, content_id, all, newest, counts, made, totals, err);
     totals->contents++;
