@@ -326,12 +326,37 @@ def test_no_serious_fault_of_access(page: Browser, service: Daemon) -> None:
 
 
 
+def test_a_token_is_asked_for_where_writes_need_one(
+    page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("a-token-of-this-test-0123456789")
+    (tmp_path / "token").chmod(0o600)
+    with Emulator(garden) as hub:
+        guarded = Daemon(programs, tmp_path / "guarded", hub.url, ["--token-file", str(tmp_path / "token")], {})
+        guarded.start()
+        try:
+            load(page, guarded)
+            page.click("#start")
+            page.type("#sweep-form [name=model]", MODEL)
+            page.type("#sweep-form [name=to]", "2")
+            page.press(ENTER)
+            page.wait("document.activeElement.name === 'token'")
+            assert "Authorization" in page.value("document.getElementById('sweep-error').textContent")
+            page.press(*"a-token-of-this-test-0123456789", ENTER)
+            page.wait("document.querySelector('.sweep[data-state=done]')", limit_s=120)
+        finally:
+            page.open("about:blank")
+            guarded.check_end()
+
+
 def test_nothing_was_said_and_nobody_else_was_asked(page: Browser, service: Daemon) -> None:
-    said = [line for line in page.messages() if "/v1/sweeps - Failed to load resource: the server responded with a status of 400" not in line]
+    refused = re.compile(r"/v1/sweeps - Failed to load resource: the server responded with a status of 40[01]")  # on purpose, above
+    said = [line for line in page.messages() if not refused.search(line)]
     assert not said, said
     asked = page.requests()
     assert len(asked) > 20
-    strangers = [url for url in asked if not url.startswith((service.url, "blob:" + service.url, "about:", "data:", "chrome"))]
+    own = re.compile(r"(blob:)?http://127\.0\.0\.1:\d+/|about:|data:|chrome")
+    strangers = [url for url in asked if not own.match(url)]
     assert not strangers, strangers
 
 
