@@ -28,6 +28,7 @@ packages_build="
 "
 
 packages_test="
+  git
   chromium
   chromium-driver
   libcmocka-dev
