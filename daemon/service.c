@@ -296,8 +296,10 @@ out:
 /* Programs that started us with port 0 read where we listen. */
 static int write_address(struct service *service, struct err *err)
 {
-    char line[256];
+    char line[256], event[256];
     int length = snprintf(line, sizeof line, "%s\n", api_server_url(service->server));
+    (void)snprintf(event, sizeof event, "listening on %s", api_server_url(service->server));
+    log_info(event, log_end); /* before the file: who finds that finds this in the log */
     char *path = file_join(service->options->state, "address");
     if (!path)
         return err_set(err, ERR_NO_MEMORY, "address: out of memory");
@@ -366,11 +368,6 @@ void service_stop(struct service *service, int64_t drain_ms)
     (void)pthread_mutex_destroy(&service->device_lock);
     (void)pthread_mutex_destroy(&service->lost_lock);
     free(service);
-}
-
-const char *service_url(const struct service *service)
-{
-    return api_server_url(service->server);
 }
 
 int service_is_lost(struct service *service, char *reason, size_t reason_size)

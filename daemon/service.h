@@ -19,9 +19,6 @@ int service_start(const struct options *options, struct service **ret_service, s
 /* Drains (running tasks may end within drain_ms), stops all parts, frees. NULL is allowed. */
 void service_stop(struct service *service, int64_t drain_ms);
 
-/* "http://127.0.0.1:7143" */
-const char *service_url(const struct service *service);
-
 /* Whether the process must end because a device is lost; then a sentence is in reason. */
 int service_is_lost(struct service *service, char *reason, size_t reason_size);
 
