@@ -40,6 +40,13 @@ def model_path(model: str) -> str:
     return f"{owner}/{urllib.parse.quote(rest, safe='')}"
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    limit = time.monotonic() + START_S  # against waiting for ever
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
 class Answer:
     """An HTTP answer of any status."""
 

@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 import torch_writer
-from running import Daemon
+from running import Daemon, wait_until
 
 np = pytest.importorskip("numpy", reason="numpy is the reference")
 import reference  # noqa: E402  (needs numpy)
@@ -40,13 +40,6 @@ def check_words(text: str, *words: str) -> None:
     assert "\n" not in text and len(text) < 600
     for one in words:
         assert re.search(one, text), f"{text!r} lacks {one!r}"
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 60  # against waiting for ever
-    while not holds():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 # ---- a model full of faults ----------------------------------------------------------------------
@@ -334,6 +327,16 @@ def check_full_disk(running: Daemon, small_disk: Path) -> None:
     ballast.unlink()
     sweep = running.wait(running.sweep(GARDEN, revisions={"to": 8}))
     assert sweep["state"] == "done", sweep
+
+
+def test_signals_at_any_time(daemon: Callable[..., Daemon], hub: Emulator) -> None:
+    """Many signals while others are being taken: none is lost to a thread that would let it end the process."""
+    running = daemon(hub)
+    for _ in range(300):
+        running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "options read again" in running.log())
+    assert running.get("/healthz").status == 200
+    assert running.stop() == 0
 
 
 # ---- starting and stopping ------------------------------------------------------------------------

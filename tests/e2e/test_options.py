@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from running import Daemon
+from running import Daemon, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -115,7 +115,7 @@ def test_order_of_precedence(daemon: Callable[..., Daemon], tmp_path: Path) -> N
 def test_state_folder_says_where(daemon: Callable[..., Daemon], hub: object) -> None:
     running = daemon(hub)
     assert (running.state / "address").read_text() == running.url + "\n"
-    assert f"listening on {running.url}" in running.log()
+    wait_until(lambda: f"listening on {running.url}" in running.log())
 
 
 def test_a_token_guards_writes(daemon: Callable[..., Daemon], hub: object, tmp_path: Path) -> None:
