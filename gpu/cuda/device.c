@@ -1,0 +1,231 @@
+#include "gpu/cuda/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* After these the process cannot use the device any more (the runtime's documentation of each code). */
+static int is_loss(cudaError_t status)
+{
+    switch (status) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorCudartUnloading:
+    case cudaErrorMpsClientTerminated:
+    case cudaErrorExternalDevice:
+    case cudaErrorContained:
+    case cudaErrorTensorMemoryLeak:
+    case cudaErrorUnknown:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static void set_lost(struct cuda_device *device)
+{
+    (void)pthread_mutex_lock(&device->lost_mutex);
+    device->is_lost = 1;
+    (void)pthread_mutex_unlock(&device->lost_mutex);
+}
+
+static int get_lost(struct cuda_device *device)
+{
+    (void)pthread_mutex_lock(&device->lost_mutex);
+    int is_lost = device->is_lost;
+    (void)pthread_mutex_unlock(&device->lost_mutex);
+    return is_lost;
+}
+
+int device_check(struct cuda_device *device, cudaError_t status, const char *what, struct err *err)
+{
+    if (status == cudaSuccess)
+        return 0;
+    (void)cudaGetLastError();
+    if (status == cudaErrorMemoryAllocation)
+        return err_set(err, ERR_NO_MEMORY, "device %d is out of memory: %.120s", device->ordinal, what);
+    if (!is_loss(status))
+        return err_set(err, ERR_DEVICE, "device %d refused: %s: %.120s", device->ordinal,
+                       cudaGetErrorString(status), what);
+    set_lost(device);
+    return err_set(err, ERR_DEVICE_LOST, "device %d is lost until the process restarts: %s (%d): %.120s",
+                   device->ordinal, cudaGetErrorString(status), (int)status, what);
+}
+
+int device_check_blas(struct cuda_device *device, cublasStatus_t status, const char *what, struct err *err)
+{
+    if (status == CUBLAS_STATUS_SUCCESS)
+        return 0;
+    /* A failed execution may be a kernel of ours before it: ask the runtime. */
+    if (status == CUBLAS_STATUS_EXECUTION_FAILED || status == CUBLAS_STATUS_INTERNAL_ERROR) {
+        int code = device_check(device, cudaStreamSynchronize(device->stream), what, err);
+        if (code)
+            return code;
+    }
+    if (status == CUBLAS_STATUS_ALLOC_FAILED)
+        return err_set(err, ERR_NO_MEMORY, "device %d is out of memory: %.120s", device->ordinal, what);
+    return err_set(err, status == CUBLAS_STATUS_NOT_SUPPORTED ? ERR_UNSUPPORTED : ERR_DEVICE,
+                   "device %d: cuBLASLt status %d: %.120s", device->ordinal, (int)status, what);
+}
+
+int device_enter(struct cuda_device *device, struct err *err)
+{
+    if (get_lost(device))
+        return err_set(err, ERR_DEVICE_LOST, "device %d is lost until the process restarts", device->ordinal);
+    return CUDA_CHECK(device, cudaSetDevice(device->ordinal), err);
+}
+
+/* -- Making and freeing ----------------------------------------------------------------------------- */
+
+static int make_pool(struct cuda_device *device, struct err *err)
+{
+    struct cudaMemPoolProps properties = {.allocType = cudaMemAllocationTypePinned,
+                                          .location = {.type = cudaMemLocationTypeDevice}};
+    properties.location.id = device->ordinal;
+    uint64_t threshold = UINT64_MAX; /* memory stays with the pool until device_trim */
+    int code = CUDA_CHECK(device, cudaMemPoolCreate(&device->pool, &properties), err);
+    if (code)
+        return code;
+    return CUDA_CHECK(
+        device, cudaMemPoolSetAttribute(device->pool, cudaMemPoolAttrReleaseThreshold, &threshold), err);
+}
+
+static int make_staging(struct cuda_device *device, struct err *err)
+{
+    int code = CUDA_CHECK(device,
+                          cudaHostAlloc(&device->staging, DEVICE_STAGING_SLOTS * DEVICE_STAGING_SLOT_BYTES,
+                                        cudaHostAllocWriteCombined),
+                          err);
+    for (int i = 0; i < DEVICE_STAGING_SLOTS && !code; i++) {
+        device->slots[i].host = (unsigned char *)device->staging + (size_t)i * DEVICE_STAGING_SLOT_BYTES;
+        code =
+            CUDA_CHECK(device, cudaEventCreateWithFlags(&device->slots[i].sent, cudaEventDisableTiming), err);
+    }
+    return code;
+}
+
+static int make_all(struct cuda_device *device, struct err *err)
+{
+    int shared = 0, code = device_enter(device, err);
+    if (code ||
+        (code = CUDA_CHECK(device,
+                           cudaDeviceGetAttribute(&device->multiprocessor_count,
+                                                  cudaDevAttrMultiProcessorCount, device->ordinal),
+                           err)) ||
+        (code = CUDA_CHECK(
+             device,
+             cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device->ordinal),
+             err)) ||
+        (code = CUDA_CHECK(device, cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking), err)) ||
+        (code = CUDA_CHECK(device, cudaStreamCreateWithFlags(&device->copy_stream, cudaStreamNonBlocking),
+                           err)) ||
+        (code = make_pool(device, err)) || (code = make_staging(device, err)) ||
+        (code = BLAS_CHECK(device, cublasLtCreate(&device->blas), err)) ||
+        (code = device_take(device, DEVICE_WORKSPACE_BYTES, &device->workspace, err)))
+        return code;
+    device->shared_bytes_max = (size_t)shared;
+    return device_wait(device, err);
+}
+
+int device_new(int ordinal, struct cuda_device **ret_device, struct err *err)
+{
+    struct cuda_device *device = calloc(1, sizeof(*device));
+    if (!device)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a device");
+    device->ordinal = ordinal;
+    (void)pthread_mutex_init(&device->lost_mutex, NULL);
+    int code = make_all(device, err);
+    if (code) {
+        device_free(device);
+        return code;
+    }
+    *ret_device = device;
+    return 0;
+}
+
+void device_free(struct cuda_device *device)
+{
+    struct err ignored = ERR_INIT;
+    if (!device)
+        return;
+    /* Calls into a lost context only fail; what it held goes with the process. */
+    if (!device_enter(device, &ignored)) {
+        device_drop(device, device->workspace, DEVICE_WORKSPACE_BYTES);
+        if (device->stream)
+            (void)cudaStreamSynchronize(device->stream);
+        if (device->blas)
+            (void)cublasLtDestroy(device->blas);
+        for (int i = 0; i < DEVICE_STAGING_SLOTS; i++)
+            if (device->slots[i].sent)
+                (void)cudaEventDestroy(device->slots[i].sent);
+        if (device->staging)
+            (void)cudaFreeHost(device->staging);
+        if (device->pool)
+            (void)cudaMemPoolDestroy(device->pool);
+        if (device->copy_stream)
+            (void)cudaStreamDestroy(device->copy_stream);
+        if (device->stream)
+            (void)cudaStreamDestroy(device->stream);
+        (void)cudaGetLastError();
+    }
+    (void)pthread_mutex_destroy(&device->lost_mutex);
+    free(device);
+}
+
+/* -- Memory ----------------------------------------------------------------------------------------- */
+
+int device_take(struct cuda_device *device, size_t size_bytes, void **ret_memory, struct err *err)
+{
+    void *memory = NULL;
+    size_t rounded = device_rounded(size_bytes);
+    cudaError_t status = cudaMallocFromPoolAsync(&memory, rounded, device->pool, device->stream);
+    if (status == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        return err_set(err, ERR_NO_MEMORY, "device %d has no %.1f MiB more (%.1f MiB are in use here)",
+                       device->ordinal, (double)rounded / 1048576.0,
+                       (double)device->allocated_bytes / 1048576.0);
+    }
+    int code = device_check(device, status, "cudaMallocFromPoolAsync", err);
+    if (code)
+        return code;
+    device->allocated_bytes += rounded;
+    if (device->allocated_bytes > device->allocated_max_bytes)
+        device->allocated_max_bytes = device->allocated_bytes;
+    *ret_memory = memory;
+    return 0;
+}
+
+void device_drop(struct cuda_device *device, void *memory, size_t size_bytes)
+{
+    if (!memory)
+        return;
+    device->allocated_bytes -= device_rounded(size_bytes);
+    if (!get_lost(device)) {
+        (void)cudaFreeAsync(memory, device->stream);
+        (void)cudaGetLastError();
+    }
+}
+
+void device_trim(struct cuda_device *device)
+{
+    struct err ignored = ERR_INIT;
+    if (device_enter(device, &ignored) || device_wait(device, &ignored))
+        return;
+    (void)cudaMemPoolTrimTo(device->pool, 0);
+    (void)cudaGetLastError();
+}
+
+int device_wait(struct cuda_device *device, struct err *err)
+{
+    return CUDA_CHECK(device, cudaStreamSynchronize(device->stream), err);
+}

@@ -1,0 +1,95 @@
+/*
+ * Causal attention in float32 arithmetic, for models in float32 and for head sizes that matrix units do not
+ * take. A warp takes one query; its lanes share the keys for the scores, 32 at a time, and the dimensions for
+ * the sums of values.
+ */
+#include "gpu/cuda/score_device.cuh"
+
+#include <math_constants.h>
+
+#define WARPS 4
+#define LANE_DIMENSIONS 8 /* of a head, per lane: more are the work of further blocks */
+#define BLOCK_DIMENSIONS (32 * LANE_DIMENSIONS)
+
+/* -- CUDA kernels ----------------------------------------------------------------------------------- */
+
+template <typename T>
+__global__ void attention_plain_kernel(const T *qkv, const score_heads heads, const score_tile *tiles,
+                                       float scale, T *out)
+{
+    extern __shared__ float queries[]; /* [WARPS, head_size] */
+    const score_tile tile = tiles[blockIdx.x];
+    const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32, size = heads.head_size;
+    const uint32_t first_dimension = blockIdx.z * BLOCK_DIMENSIONS;
+    const T *base = qkv + (size_t)blockIdx.y * heads.head_stride;
+    float *query = queries + warp * size;
+    for (uint32_t row = tile.begin + warp; row < tile.begin + tile.count; row += WARPS) {
+        float largest = -CUDART_INF_F, sum = 0, out_lane[LANE_DIMENSIONS] = {};
+        __syncwarp(); /* the query before was used */
+        for (uint32_t i = lane; i < size; i += 32)
+            query[i] = to_float(base[(size_t)row * heads.row_stride + i]);
+        __syncwarp();
+        for (uint32_t first = tile.document; first <= row; first += 32) {
+            float score = -CUDART_INF_F;
+            if (first + lane <= row) {
+                const T *key = base + heads.key_shift + (size_t)(first + lane) * heads.row_stride;
+                float dot = 0;
+                for (uint32_t i = 0; i < size; i++)
+                    dot += query[i] * to_float(key[i]);
+                score = dot * scale;
+            }
+            float peak = fmaxf(largest, score);
+            for (int step = 16; step > 0; step /= 2)
+                peak = fmaxf(peak, __shfl_xor_sync(0xffffffffU, peak, step));
+            const float shrink = expf(largest - peak);
+            const float weight = expf(score - peak);
+            sum = sum * shrink + warp_sum(weight);
+            largest = peak;
+            for (int c = 0; c < LANE_DIMENSIONS; c++)
+                out_lane[c] *= shrink;
+            for (uint32_t t = 0; t < 32 && first + t <= row; t++) {
+                const float shared_weight = __shfl_sync(0xffffffffU, weight, (int)t);
+                const T *value = base + heads.value_shift + (size_t)(first + t) * heads.row_stride;
+#pragma unroll
+                for (int c = 0; c < LANE_DIMENSIONS; c++) {
+                    const uint32_t dimension = first_dimension + lane + 32U * c;
+                    if (dimension < size)
+                        out_lane[c] += shared_weight * to_float(value[dimension]);
+                }
+            }
+        }
+        T *to = out + (size_t)row * heads.head_count * size + (size_t)blockIdx.y * size;
+#pragma unroll
+        for (int c = 0; c < LANE_DIMENSIONS; c++) {
+            const uint32_t dimension = first_dimension + lane + 32U * c;
+            if (dimension < size)
+                to[dimension] = from_float<T>(out_lane[c] / sum);
+        }
+    }
+}
+
+/* -- Kernel launchers ------------------------------------------------------------------------------- */
+
+template <typename T>
+static cudaError_t attend_plain(const void *qkv, const score_heads *heads, const score_tile *tiles,
+                                uint32_t tile_count, void *out, cudaStream_t stream)
+{
+    const dim3 grid(tile_count, heads->head_count,
+                    (heads->head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS);
+    const float scale = (float)(1.0 / sqrt((double)heads->head_size));
+    attention_plain_kernel<<<grid, 32 * WARPS, WARPS * heads->head_size * sizeof(float), stream>>>(
+        (const T *)qkv, *heads, tiles, scale, (T *)out);
+    return cudaGetLastError();
+}
+
+/* -- Wrappers --------------------------------------------------------------------------------------- */
+
+extern "C" cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
+                                                    const struct score_heads *heads,
+                                                    const struct score_tile *tiles, uint32_t tile_count,
+                                                    void *out, cudaStream_t stream)
+{
+#define CALL(T) attend_plain<T>(qkv, heads, tiles, tile_count, out, stream)
+    return SCORE_DISPATCH(type, CALL);
+#undef CALL
+}

@@ -1,0 +1,198 @@
+#include "gpu/cuda/score_gemm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct gemm_key {
+    uint64_t outputs, inputs, rows;
+    uint64_t kind; /* epilogue, is_wide, is_sum */
+};
+
+struct gemm_plan {
+    struct gemm_key key;
+    cublasLtMatmulDesc_t operation;
+    cublasLtMatrixLayout_t weights, x, out;
+    cublasLtMatmulAlgo_t algorithm;
+};
+
+static cudaDataType_t data_type(enum score_type type)
+{
+    return type == SCORE_TYPE_F16 ? CUDA_R_16F : type == SCORE_TYPE_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+static void plan_done(struct gemm_plan *plan)
+{
+    if (plan->operation)
+        (void)cublasLtMatmulDescDestroy(plan->operation);
+    if (plan->weights)
+        (void)cublasLtMatrixLayoutDestroy(plan->weights);
+    if (plan->x)
+        (void)cublasLtMatrixLayoutDestroy(plan->x);
+    if (plan->out)
+        (void)cublasLtMatrixLayoutDestroy(plan->out);
+    *plan = (struct gemm_plan){.operation = NULL};
+}
+
+int gemm_init(struct gemm *gemm, struct cuda_device *device, enum score_type type, struct err *err)
+{
+    *gemm = (struct gemm){.device = device, .type = type};
+    gemm->plans = calloc(GEMM_PLANS_MAX, sizeof(*gemm->plans));
+    return gemm->plans ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for the plans of matrix products");
+}
+
+void gemm_done(struct gemm *gemm)
+{
+    for (size_t i = 0; i < gemm->plan_count; i++)
+        plan_done(&gemm->plans[i]);
+    free(gemm->plans);
+    *gemm = (struct gemm){.plans = NULL};
+}
+
+static cublasLtEpilogue_t epilogue_of(enum gemm_epilogue epilogue)
+{
+    switch (epilogue) {
+    case GEMM_EPILOGUE_BIAS:
+        return CUBLASLT_EPILOGUE_BIAS;
+    case GEMM_EPILOGUE_BIAS_RELU:
+        return CUBLASLT_EPILOGUE_RELU_BIAS;
+    case GEMM_EPILOGUE_BIAS_GELU_TANH:
+        return CUBLASLT_EPILOGUE_GELU_BIAS;
+    case GEMM_EPILOGUE_NONE:
+        break;
+    }
+    return CUBLASLT_EPILOGUE_DEFAULT;
+}
+
+/* cuBLASLt counts columns first: a row-major [rows, inputs] is its inputs x rows, so what it computes is
+ * out (outputs x rows) = weights^T (inputs x outputs, transposed) x (inputs x rows). */
+static int describe(struct gemm *gemm, struct gemm_plan *plan, const struct gemm_product *product,
+                    struct err *err)
+{
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    const cublasLtEpilogue_t epilogue = epilogue_of(product->epilogue);
+    cudaDataType_t type = data_type(gemm->type);
+    cudaDataType_t out_type = product->is_wide || product->is_sum ? CUDA_R_32F : type;
+    struct cuda_device *device = gemm->device;
+    int code;
+    if ((code = BLAS_CHECK(device, cublasLtMatmulDescCreate(&plan->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+                           err)) ||
+        (code = BLAS_CHECK(device,
+                           cublasLtMatmulDescSetAttribute(plan->operation, CUBLASLT_MATMUL_DESC_TRANSA,
+                                                          &transposed, sizeof(transposed)),
+                           err)) ||
+        (code = BLAS_CHECK(device,
+                           cublasLtMatmulDescSetAttribute(plan->operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
+                                                          &epilogue, sizeof(epilogue)),
+                           err)) ||
+        (code = BLAS_CHECK(device,
+                           cublasLtMatrixLayoutCreate(&plan->weights, type, product->inputs, product->outputs,
+                                                      (int64_t)product->inputs),
+                           err)) ||
+        (code = BLAS_CHECK(device,
+                           cublasLtMatrixLayoutCreate(&plan->x, type, product->inputs, product->rows,
+                                                      (int64_t)product->inputs),
+                           err)) ||
+        (code = BLAS_CHECK(device,
+                           cublasLtMatrixLayoutCreate(&plan->out, out_type, product->outputs, product->rows,
+                                                      (int64_t)product->outputs),
+                           err)))
+        return code;
+    return 0;
+}
+
+static int set_bias(struct gemm *gemm, const struct gemm_plan *plan, const struct gemm_product *product,
+                    struct err *err)
+{
+    if (product->epilogue == GEMM_EPILOGUE_NONE)
+        return 0;
+    return BLAS_CHECK(gemm->device,
+                      cublasLtMatmulDescSetAttribute(plan->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                                     &product->bias, sizeof(product->bias)),
+                      err);
+}
+
+/* Asks for the best algorithm; sums of split products only in float32. */
+static int choose(struct gemm *gemm, struct gemm_plan *plan, struct err *err)
+{
+    const size_t workspace = DEVICE_WORKSPACE_BYTES;
+    const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    struct cuda_device *device = gemm->device;
+    cublasLtMatmulPreference_t preference = NULL;
+    cublasLtMatmulHeuristicResult_t found;
+    int count = 0, code = BLAS_CHECK(device, cublasLtMatmulPreferenceCreate(&preference), err);
+    if (code)
+        return code;
+    if ((code = BLAS_CHECK(device,
+                           cublasLtMatmulPreferenceSetAttribute(preference,
+                                                                CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                                &workspace, sizeof(workspace)),
+                           err)) ||
+        (code = BLAS_CHECK(device,
+                           cublasLtMatmulPreferenceSetAttribute(preference,
+                                                                CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                                                &schemes, sizeof(schemes)),
+                           err)) ||
+        (code =
+             BLAS_CHECK(device,
+                        cublasLtMatmulAlgoGetHeuristic(device->blas, plan->operation, plan->weights, plan->x,
+                                                       plan->out, plan->out, preference, 1, &found, &count),
+                        err)))
+        goto out;
+    if (count < 1 || found.state != CUBLAS_STATUS_SUCCESS)
+        code = err_set(err, ERR_UNSUPPORTED, "cuBLASLt knows no algorithm for this product");
+    else
+        plan->algorithm = found.algo;
+out:
+    (void)cublasLtMatmulPreferenceDestroy(preference);
+    return code;
+}
+
+static int make_plan(struct gemm *gemm, const struct gemm_product *product, const struct gemm_key *key,
+                     struct gemm_plan **ret_plan, struct err *err)
+{
+    struct gemm_plan made = {.key = *key};
+    int code;
+    if ((code = describe(gemm, &made, product, err)) || (code = set_bias(gemm, &made, product, err)) ||
+        (code = choose(gemm, &made, err))) {
+        plan_done(&made);
+        return err_wrap(err, "product of [%llu, %llu] with [%llu, %llu]", (unsigned long long)product->rows,
+                        (unsigned long long)product->inputs, (unsigned long long)product->outputs,
+                        (unsigned long long)product->inputs);
+    }
+    size_t place = gemm->plan_count;
+    if (place < GEMM_PLANS_MAX) {
+        gemm->plan_count++;
+    } else {
+        place = gemm->plan_oldest++ % GEMM_PLANS_MAX;
+        plan_done(&gemm->plans[place]);
+    }
+    gemm->plans[place] = made;
+    *ret_plan = &gemm->plans[place];
+    return 0;
+}
+
+int gemm_run(struct gemm *gemm, const struct gemm_product *product, struct err *err)
+{
+    const struct gemm_key key = {product->outputs, product->inputs, product->rows,
+                                 (uint64_t)product->epilogue << 2 | (product->is_wide ? 2U : 0U) |
+                                     (product->is_sum ? 1U : 0U)};
+    const float one = 1.0F, add = product->is_sum ? 1.0F : 0.0F;
+    struct cuda_device *device = gemm->device;
+    struct gemm_plan *plan = NULL;
+    int code;
+    if (product->rows == 0 || product->outputs == 0)
+        return 0;
+    for (size_t i = 0; i < gemm->plan_count && !plan; i++)
+        if (memcmp(&gemm->plans[i].key, &key, sizeof(key)) == 0)
+            plan = &gemm->plans[i];
+    if (!plan && (code = make_plan(gemm, product, &key, &plan, err)))
+        return code;
+    if ((code = set_bias(gemm, plan, product, err)))
+        return code;
+    return BLAS_CHECK(device,
+                      cublasLtMatmul(device->blas, plan->operation, &one, product->weights, plan->weights,
+                                     product->x, plan->x, &add, product->out, plan->out, product->out,
+                                     plan->out, &plan->algorithm, device->workspace, DEVICE_WORKSPACE_BYTES,
+                                     device->stream),
+                      err);
+}

@@ -1,0 +1,114 @@
+/*
+ * Logits to log-probabilities: a running log-sum-exp per row over blocks of the vocabulary, so that
+ * probabilities are never stored. A block of logits is small enough to be read back from the L2.
+ */
+#include "gpu/cuda/score_device.cuh"
+
+#include <math_constants.h>
+
+#define HEAD_THREADS 256
+
+/* -- CUDA kernels ----------------------------------------------------------------------------------- */
+
+__global__ void head_start_kernel(score_head_state *states, uint32_t rows)
+{
+    const uint32_t row = blockIdx.x * blockDim.x + threadIdx.x;
+    if (row >= rows)
+        return; // guard
+    states[row] = {0.0, -CUDART_INF_F, CUDART_NAN_F, 0xffffffffU, 0};
+}
+
+/* The larger logit, of equals the first; NaN is never larger. */
+static __device__ __forceinline__ void prefer(float &value, uint32_t &index, float other,
+                                              uint32_t other_index)
+{
+    if (other > value || (other == value && other_index < index)) {
+        value = other;
+        index = other_index;
+    }
+}
+
+/* One block per row. */
+__global__ void head_add_kernel(const float *logits, uint32_t columns, uint32_t first,
+                                const uint32_t *targets, score_head_state *states)
+{
+    __shared__ float values[HEAD_THREADS / 32];
+    __shared__ uint32_t indices[HEAD_THREADS / 32];
+    __shared__ double sums[HEAD_THREADS / 32];
+    const float *x = logits + (size_t)blockIdx.x * columns;
+    const score_head_state before = states[blockIdx.x];
+    float value = -CUDART_INF_F;
+    uint32_t index = 0xffffffffU;
+    for (uint32_t i = threadIdx.x; i < columns; i += HEAD_THREADS)
+        prefer(value, index, x[i], first + i);
+    for (int step = 16; step > 0; step /= 2)
+        prefer(value, index, __shfl_xor_sync(0xffffffffU, value, step),
+               __shfl_xor_sync(0xffffffffU, index, step));
+    if (threadIdx.x % 32 == 0) {
+        values[threadIdx.x / 32] = value;
+        indices[threadIdx.x / 32] = index;
+    }
+    __syncthreads(); /* also: every thread has read the state */
+    value = before.largest;
+    index = before.best;
+    for (int i = 0; i < HEAD_THREADS / 32; i++)
+        prefer(value, index, values[i], indices[i]);
+    /* A row of -Inf alone has no exponentials: keep Inf - Inf away. */
+    const float from = value == -CUDART_INF_F ? 0.0F : value;
+    double sum = 0;
+    for (uint32_t i = threadIdx.x; i < columns; i += HEAD_THREADS)
+        sum += (double)expf(x[i] - from);
+    for (int step = 16; step > 0; step /= 2)
+        sum += __shfl_xor_sync(0xffffffffU, sum, step);
+    if (threadIdx.x % 32 == 0)
+        sums[threadIdx.x / 32] = sum;
+    __syncthreads();
+    if (threadIdx.x != 0)
+        return;
+    sum = before.largest == -CUDART_INF_F ? 0.0 : before.sum * exp((double)before.largest - (double)from);
+    for (int i = 0; i < HEAD_THREADS / 32; i++)
+        sum += sums[i];
+    const uint32_t target = targets[blockIdx.x];
+    states[blockIdx.x].sum = sum;
+    states[blockIdx.x].largest = value;
+    states[blockIdx.x].best = index;
+    if (target >= first && target - first < columns)
+        states[blockIdx.x].target = x[target - first];
+}
+
+__global__ void head_finish_kernel(const score_head_state *states, const uint32_t *targets, uint32_t rows,
+                                   double *logprobs, uint8_t *is_argmax)
+{
+    const uint32_t row = blockIdx.x * blockDim.x + threadIdx.x;
+    if (row >= rows)
+        return; // guard
+    const score_head_state state = states[row];
+    const double logprob = (double)state.target - (double)state.largest - log(state.sum);
+    logprobs[row] = logprob;
+    is_argmax[row] = state.best == targets[row] && isfinite(logprob) ? 1 : 0;
+}
+
+/* -- Kernel launchers ------------------------------------------------------------------------------- */
+
+extern "C" cudaError_t score_launch_head_start(struct score_head_state *states, uint32_t rows,
+                                               cudaStream_t stream)
+{
+    head_start_kernel<<<(rows + 127) / 128, 128, 0, stream>>>(states, rows);
+    return cudaGetLastError();
+}
+
+extern "C" cudaError_t score_launch_head_add(const float *logits, uint32_t rows, uint32_t columns,
+                                             uint32_t first, const uint32_t *targets,
+                                             struct score_head_state *states, cudaStream_t stream)
+{
+    head_add_kernel<<<rows, HEAD_THREADS, 0, stream>>>(logits, columns, first, targets, states);
+    return cudaGetLastError();
+}
+
+extern "C" cudaError_t score_launch_head_finish(const struct score_head_state *states,
+                                                const uint32_t *targets, uint32_t rows, double *logprobs,
+                                                uint8_t *is_argmax, cudaStream_t stream)
+{
+    head_finish_kernel<<<(rows + 127) / 128, 128, 0, stream>>>(states, targets, rows, logprobs, is_argmax);
+    return cudaGetLastError();
+}

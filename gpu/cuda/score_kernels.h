@@ -1,0 +1,110 @@
+/*
+ * The kernels of scoring beside the matrix products, and their launchers. All memory is the device's.
+ *
+ * Activations that enter a product have the model's element type (float16, bfloat16 or float32), the residual
+ * stream and every sum are float32. A batch is `rows` inputs of several documents, packed without padding.
+ */
+#ifndef BIFURCATED_GPU_CUDA_SCORE_KERNELS_H
+#define BIFURCATED_GPU_CUDA_SCORE_KERNELS_H
+
+#include <cuda_runtime_api.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum score_type { SCORE_TYPE_F16, SCORE_TYPE_BF16, SCORE_TYPE_F32 };
+
+static inline size_t score_type_bytes(enum score_type type)
+{
+    return type == SCORE_TYPE_F32 ? 4 : 2;
+}
+
+/* to[i] = from[i] for count elements, rounded to nearest even where the type is narrower. */
+cudaError_t score_launch_convert(enum score_type from_type, const void *from, enum score_type to_type,
+                                 void *to, uint64_t count, cudaStream_t stream);
+
+/* hidden[i, :] = table[ids[i], :] as float32. */
+cudaError_t score_launch_embed(enum score_type type, const void *table, const uint32_t *ids, uint32_t rows,
+                               uint32_t width, float *hidden, cudaStream_t stream);
+
+/* out = (x - mean) / sqrt(variance + epsilon) * weight + bias per row; a second weight makes a second output
+ * from the same row, read once. out_second NULL: only one. */
+struct score_norm {
+    const float *weight, *bias;
+    void *out;
+};
+cudaError_t score_launch_norm(enum score_type type, const float *hidden, uint32_t rows, uint32_t width,
+                              float epsilon, const struct score_norm *first, const struct score_norm *second,
+                              cudaStream_t stream);
+
+/* Where queries, keys and values lie in a row of 3 * width elements. */
+struct score_heads {
+    uint32_t head_count, head_size;
+    uint32_t head_stride;            /* from head to head */
+    uint32_t key_shift, value_shift; /* from a head's query to its key and value */
+    uint32_t row_stride;             /* 3 * width */
+};
+
+/* Rotates queries and keys in place: dimensions j and half + j of a head are a pair. Tables [positions,
+ * half]. */
+cudaError_t score_launch_rotate(enum score_type type, void *qkv, const struct score_heads *heads,
+                                const uint32_t *positions, uint32_t rows, const float *cosine,
+                                const float *sine, uint32_t half, cudaStream_t stream);
+
+/* x = activation(x) in place; `activation` is enum score_activation. */
+cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint64_t count,
+                                  cudaStream_t stream);
+
+/* to[i, :] = from[rows[i], :] for rows of `row_bytes`, a multiple of 2. */
+cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t count, size_t row_bytes,
+                                void *to, cudaStream_t stream);
+
+/* -- Attention: out[i, head] = softmax(q k^T / sqrt(head_size)) v over the keys up to the query's own -- */
+
+#define SCORE_ATTENTION_ROWS 64U /* queries of a tile */
+
+/* A tile of queries of one document: rows [begin, begin + count) of the batch, the document starts at
+ * `document`. */
+struct score_tile {
+    uint32_t document, begin, count;
+};
+
+/* out [rows, head_count * head_size]. On matrix units for 16-bit types with a head size that is a multiple of
+ * 8 up to 256; other models take float32 arithmetic. */
+cudaError_t score_launch_attention(enum score_type type, const void *qkv, const struct score_heads *heads,
+                                   const struct score_tile *tiles, uint32_t tile_count, void *out,
+                                   cudaStream_t stream);
+cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
+                                         const struct score_heads *heads, const struct score_tile *tiles,
+                                         uint32_t tile_count, void *out, cudaStream_t stream);
+
+/* -- The head: a running log-sum-exp over blocks of the vocabulary ----------------------------------- */
+
+struct score_head_state {
+    double sum;       /* of exp(x - largest) */
+    float largest;    /* -Inf before the first block */
+    float target;     /* the target's logit, once its block was there */
+    uint32_t best;    /* the first index with the largest logit */
+    uint32_t padding; /* zero */
+};
+
+cudaError_t score_launch_head_start(struct score_head_state *states, uint32_t rows, cudaStream_t stream);
+
+/* Takes in logits [rows, columns] of the tokens first ... first + columns - 1. */
+cudaError_t score_launch_head_add(const float *logits, uint32_t rows, uint32_t columns, uint32_t first,
+                                  const uint32_t *targets, struct score_head_state *states,
+                                  cudaStream_t stream);
+
+cudaError_t score_launch_head_finish(const struct score_head_state *states, const uint32_t *targets,
+                                     uint32_t rows, double *logprobs, uint8_t *is_argmax,
+                                     cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,224 @@
+#include "gpu/cuda/score_run.h"
+
+/* One batch in one layer. */
+struct step {
+    struct run *run;
+    const struct cuda_layer *layer;
+    const struct score_plan_batch *batch;
+    const struct run_batch *place;
+    float *hidden; /* of the rows at work */
+    void *attended, *normed_mlp;
+    uint64_t rows;
+};
+
+static int normalize(const struct step *step, const float *hidden, uint64_t rows,
+                     const struct score_norm *first, const struct score_norm *second, struct err *err)
+{
+    struct cuda_model *model = step->run->model;
+    return CUDA_CHECK(
+        model->device,
+        score_launch_norm(model->type, hidden, (uint32_t)rows, (uint32_t)model->config.hidden_size,
+                          (float)model->config.norm_epsilon, first, second, model->device->stream),
+        err);
+}
+
+static int embed(const struct step *step, struct err *err)
+{
+    struct cuda_model *model = step->run->model;
+    return CUDA_CHECK(
+        model->device,
+        score_launch_embed(model->type, model->embedding, step->run->ids + step->place->input_first,
+                           (uint32_t)step->batch->input_count, (uint32_t)model->config.hidden_size,
+                           step->hidden, model->device->stream),
+        err);
+}
+
+/* `normed` to `attended`. */
+static int attend(const struct step *step, struct err *err)
+{
+    struct run *run = step->run;
+    struct cuda_model *model = run->model;
+    cudaStream_t stream = model->device->stream;
+    const uint64_t d = model->config.hidden_size;
+    const struct gemm_product qkv = {.weights = step->layer->matrices[MODEL_MATRIX_QKV],
+                                     .x = run->normed,
+                                     .out = run->qkv,
+                                     .bias = step->layer->qkv_bias,
+                                     .outputs = 3 * d,
+                                     .inputs = d,
+                                     .rows = step->batch->input_count,
+                                     .epilogue = GEMM_EPILOGUE_BIAS};
+    int code = gemm_run(&model->gemm, &qkv, err);
+    if (code ||
+        (code = CUDA_CHECK(model->device,
+                           score_launch_rotate(model->type, run->qkv, &model->heads,
+                                               run->positions + step->place->input_first,
+                                               (uint32_t)step->batch->input_count, run->cosine, run->sine,
+                                               (uint32_t)model->config.rotary_dimensions / 2, stream),
+                           err)))
+        return code;
+    return CUDA_CHECK(model->device,
+                      score_launch_attention(model->type, run->qkv, &model->heads,
+                                             run->tiles + step->place->tile_first, step->place->tile_count,
+                                             run->attended, stream),
+                      err);
+}
+
+/* The last layer goes on with the rows that predict a target alone. The queries, keys and values have been
+ * used: their memory takes the rows. */
+static int pick(struct step *step, struct err *err)
+{
+    struct run *run = step->run;
+    struct cuda_model *model = run->model;
+    cudaStream_t stream = model->device->stream;
+    const size_t d = (size_t)model->config.hidden_size, typed_bytes = d * score_type_bytes(model->type);
+    const uint32_t *rows = run->target_rows + step->place->target_first;
+    const uint32_t count = (uint32_t)step->batch->target_count;
+    int code;
+    if ((code = CUDA_CHECK(
+             model->device,
+             score_launch_gather(step->hidden, rows, count, d * sizeof(float), run->picked_hidden, stream),
+             err)) ||
+        (code = CUDA_CHECK(
+             model->device,
+             score_launch_gather(run->attended, rows, count, typed_bytes, run->picked_attended, stream),
+             err)))
+        return code;
+    if (model->config.has_parallel_residual &&
+        (code = CUDA_CHECK(
+             model->device,
+             score_launch_gather(run->normed_mlp, rows, count, typed_bytes, run->normed, stream), err)))
+        return code;
+    step->hidden = run->picked_hidden;
+    step->attended = run->picked_attended;
+    step->normed_mlp = run->normed;
+    step->rows = count;
+    return 0;
+}
+
+/* hidden += x W^T + bias. */
+static int add_product(const struct step *step, enum model_matrix matrix, const void *x, uint64_t inputs,
+                       const float *bias, struct err *err)
+{
+    struct cuda_model *model = step->run->model;
+    const struct gemm_product product = {.weights = step->layer->matrices[matrix],
+                                         .x = x,
+                                         .out = step->hidden,
+                                         .bias = bias,
+                                         .outputs = model->config.hidden_size,
+                                         .inputs = inputs,
+                                         .rows = step->rows,
+                                         .epilogue = GEMM_EPILOGUE_BIAS,
+                                         .is_sum = 1};
+    return gemm_run(&model->gemm, &product, err);
+}
+
+static int transform(const struct step *step, struct err *err)
+{
+    struct run *run = step->run;
+    struct cuda_model *model = run->model;
+    const enum score_activation activation = model->config.activation;
+    const uint64_t d = model->config.hidden_size, wide = model->config.intermediate_size;
+    /* The exact GELU and SiLU have no epilogue: a kernel of ours applies them in place. */
+    const enum gemm_epilogue epilogue = activation == SCORE_ACTIVATION_GELU_TANH
+                                            ? GEMM_EPILOGUE_BIAS_GELU_TANH
+                                        : activation == SCORE_ACTIVATION_RELU ? GEMM_EPILOGUE_BIAS_RELU
+                                                                              : GEMM_EPILOGUE_BIAS;
+    const struct gemm_product up = {.weights = step->layer->matrices[MODEL_MATRIX_MLP_UP],
+                                    .x = step->normed_mlp,
+                                    .out = run->wide,
+                                    .bias = step->layer->mlp_up_bias,
+                                    .outputs = wide,
+                                    .inputs = d,
+                                    .rows = step->rows,
+                                    .epilogue = epilogue};
+    int code = gemm_run(&model->gemm, &up, err);
+    if (code)
+        return code;
+    if (epilogue == GEMM_EPILOGUE_BIAS &&
+        (code = CUDA_CHECK(model->device,
+                           score_launch_activate(model->type, (int)activation, run->wide, step->rows * wide,
+                                                 model->device->stream),
+                           err)))
+        return code;
+    return add_product(step, MODEL_MATRIX_MLP_DOWN, run->wide, wide, step->layer->mlp_down_bias, err);
+}
+
+int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *err)
+{
+    struct cuda_model *model = run->model;
+    const struct cuda_layer *layer = &model->layers[index];
+    const struct run_batch *place = &run->batches[batch_number];
+    const size_t d = (size_t)model->config.hidden_size;
+    const int is_parallel = model->config.has_parallel_residual;
+    struct step step = {.run = run,
+                        .layer = layer,
+                        .batch = &run->plan.batches[batch_number],
+                        .place = place,
+                        .hidden = run->hidden + (model->is_resident ? 0 : place->input_first * d),
+                        .attended = run->attended,
+                        .normed_mlp = run->normed_mlp};
+    const struct score_norm norm_attention = {layer->attention_norm_weight, layer->attention_norm_bias,
+                                              run->normed};
+    const struct score_norm norm_mlp = {layer->mlp_norm_weight, layer->mlp_norm_bias, run->normed_mlp};
+    int code = 0;
+    step.rows = step.batch->input_count;
+    /* With the parallel residual, the second norm sees what the first one sees. */
+    if ((index == 0 && (code = embed(&step, err))) ||
+        (code = normalize(&step, step.hidden, step.rows, &norm_attention, is_parallel ? &norm_mlp : NULL,
+                          err)) ||
+        (code = attend(&step, err)) ||
+        (index + 1 == model->config.layer_count && (code = pick(&step, err))) ||
+        (code = add_product(&step, MODEL_MATRIX_ATTENTION_OUT, step.attended, d, layer->attention_out_bias,
+                            err)))
+        return code;
+    if (!is_parallel) {
+        const struct score_norm norm = {layer->mlp_norm_weight, layer->mlp_norm_bias, step.normed_mlp};
+        if ((code = normalize(&step, step.hidden, step.rows, &norm, NULL, err)))
+            return code;
+    }
+    if ((code = transform(&step, err)) || index + 1 < model->config.layer_count)
+        return code;
+    const struct score_norm final = {model->final_norm_weight, model->final_norm_bias,
+                                     (unsigned char *)run->states +
+                                         place->target_first * d * score_type_bytes(model->type)};
+    return normalize(&step, step.hidden, step.rows, &final, NULL, err);
+}
+
+int run_head(struct run *run, struct err *err)
+{
+    struct cuda_model *model = run->model;
+    cudaStream_t stream = model->device->stream;
+    const size_t row_bytes = (size_t)model->config.hidden_size * score_type_bytes(model->type);
+    const size_t vocabulary = (size_t)model->config.vocabulary_rows, targets = run->wave->target_count;
+    int code;
+    for (size_t row = 0; row < targets; row += SCORE_HEAD_ROWS) {
+        uint32_t rows = (uint32_t)(targets - row < SCORE_HEAD_ROWS ? targets - row : SCORE_HEAD_ROWS);
+        if ((code = CUDA_CHECK(model->device, score_launch_head_start(run->head_states, rows, stream), err)))
+            return code;
+        for (size_t first = 0; first < vocabulary; first += SCORE_HEAD_COLUMNS) {
+            size_t left = vocabulary - first, columns = left < SCORE_HEAD_COLUMNS ? left : SCORE_HEAD_COLUMNS;
+            const struct gemm_product logits = {.weights = (const unsigned char *)model->unembedding +
+                                                           first * row_bytes,
+                                                .x = (const unsigned char *)run->states + row * row_bytes,
+                                                .out = run->logits,
+                                                .outputs = columns,
+                                                .inputs = model->config.hidden_size,
+                                                .rows = rows,
+                                                .is_wide = 1};
+            if ((code = gemm_run(&model->gemm, &logits, err)) ||
+                (code =
+                     CUDA_CHECK(model->device,
+                                score_launch_head_add(run->logits, rows, (uint32_t)columns, (uint32_t)first,
+                                                      run->target_ids + row, run->head_states, stream),
+                                err)))
+                return code;
+        }
+        if ((code = CUDA_CHECK(model->device,
+                               score_launch_head_finish(run->head_states, run->target_ids + row, rows,
+                                                        run->logprobs + row, run->is_argmax + row, stream),
+                               err)))
+            return code;
+    }
+    return 0;
+}

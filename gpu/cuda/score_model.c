@@ -1,0 +1,359 @@
+#include "gpu/cuda/score_model.h"
+
+#include "gpu/cuda/staging.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD_SIZE_MAX 2048U                  /* what the attention kernels take */
+#define ROOM_BYTES_MIN ((uint64_t)512 << 20) /* that a resident model leaves for scoring */
+
+static const enum score_role matrix_roles[MODEL_MATRIX_COUNT] = {
+    [MODEL_MATRIX_QKV] = SCORE_ROLE_QKV_WEIGHT,
+    [MODEL_MATRIX_ATTENTION_OUT] = SCORE_ROLE_ATTENTION_OUT_WEIGHT,
+    [MODEL_MATRIX_MLP_UP] = SCORE_ROLE_MLP_UP_WEIGHT,
+    [MODEL_MATRIX_MLP_DOWN] = SCORE_ROLE_MLP_DOWN_WEIGHT,
+};
+
+static enum score_type type_of(enum tensor_dtype dtype)
+{
+    return dtype == TENSOR_DTYPE_F16    ? SCORE_TYPE_F16
+           : dtype == TENSOR_DTYPE_BF16 ? SCORE_TYPE_BF16
+                                        : SCORE_TYPE_F32;
+}
+
+static uint64_t view_elements(const struct tensor_view *view)
+{
+    return view->data ? view->shape.dim[0] * (view->shape.ndim == 2 ? view->shape.dim[1] : 1) : 0;
+}
+
+/* -- Uploads ---------------------------------------------------------------------------------------- */
+
+/* A tensor in another type on the device, in the order of `stream`. Without data nothing is written. */
+static int upload(struct cuda_model *model, cudaStream_t stream, const struct tensor_view *view,
+                  enum score_type type, void *to, struct err *err)
+{
+    enum score_type stored = type_of(view->dtype);
+    uint64_t elements = view_elements(view);
+    size_t bytes = (size_t)elements * score_type_bytes(stored);
+    if (!elements)
+        return 0;
+    if (stored == type)
+        return staging_copy(model->device, stream, to, view->data, bytes, err);
+    int code = staging_copy(model->device, stream, model->raw, view->data, bytes, err);
+    if (code)
+        return code;
+    return CUDA_CHECK(model->device, score_launch_convert(stored, model->raw, type, to, elements, stream),
+                      err);
+}
+
+static int upload_vectors(struct cuda_model *model, uint64_t index, struct err *err)
+{
+    const struct tensor_view *views = model->views.layers[index];
+    const struct cuda_layer *layer = &model->layers[index];
+    const struct {
+        enum score_role role;
+        enum score_type type;
+        void *to;
+    } vectors[] = {
+        {SCORE_ROLE_ATTENTION_NORM_WEIGHT, SCORE_TYPE_F32, layer->attention_norm_weight},
+        {SCORE_ROLE_ATTENTION_NORM_BIAS, SCORE_TYPE_F32, layer->attention_norm_bias},
+        {SCORE_ROLE_MLP_NORM_WEIGHT, SCORE_TYPE_F32, layer->mlp_norm_weight},
+        {SCORE_ROLE_MLP_NORM_BIAS, SCORE_TYPE_F32, layer->mlp_norm_bias},
+        {SCORE_ROLE_QKV_BIAS, model->type, layer->qkv_bias},
+        {SCORE_ROLE_MLP_UP_BIAS, model->type, layer->mlp_up_bias},
+        {SCORE_ROLE_ATTENTION_OUT_BIAS, SCORE_TYPE_F32, layer->attention_out_bias},
+        {SCORE_ROLE_MLP_DOWN_BIAS, SCORE_TYPE_F32, layer->mlp_down_bias},
+    };
+    int code = 0;
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]) && !code; i++)
+        code = upload(model, model->device->stream, &views[vectors[i].role], vectors[i].type, vectors[i].to,
+                      err);
+    return code;
+}
+
+static int upload_matrices(struct cuda_model *model, cudaStream_t stream, uint64_t index, struct err *err)
+{
+    int code = 0;
+    for (int i = 0; i < MODEL_MATRIX_COUNT && !code; i++)
+        code = upload(model, stream, &model->views.layers[index][matrix_roles[i]], model->type,
+                      model->layers[index].matrices[i], err);
+    return code;
+}
+
+static int upload_all(struct cuda_model *model, struct err *err)
+{
+    cudaStream_t stream = model->device->stream;
+    const struct tensor_view *views = model->views.model;
+    int code = CUDA_CHECK(model->device, cudaMemsetAsync(model->memory, 0, model->memory_bytes, stream), err);
+    if (code ||
+        (code = upload(model, stream, &views[SCORE_ROLE_EMBEDDING], model->type, model->embedding, err)) ||
+        (code = upload(model, stream, &views[SCORE_ROLE_FINAL_NORM_WEIGHT], SCORE_TYPE_F32,
+                       model->final_norm_weight, err)) ||
+        (code = upload(model, stream, &views[SCORE_ROLE_FINAL_NORM_BIAS], SCORE_TYPE_F32,
+                       model->final_norm_bias, err)))
+        return code;
+    if (!model->config.is_tied &&
+        (code = upload(model, stream, &views[SCORE_ROLE_UNEMBEDDING], model->type, model->unembedding, err)))
+        return code;
+    for (uint64_t i = 0; i < model->config.layer_count; i++) {
+        if (model->cancel && atomic_load_explicit(model->cancel, memory_order_relaxed))
+            return err_set(err, ERR_CANCELLED, "loading was cancelled");
+        if ((code = upload_vectors(model, i, err)) ||
+            (model->is_resident && (code = upload_matrices(model, stream, i, err))))
+            return code;
+    }
+    return device_wait(model->device, err);
+}
+
+/* -- Streaming -------------------------------------------------------------------------------------- */
+
+int model_layer_load(struct cuda_model *model, uint64_t layer, struct err *err)
+{
+    struct cuda_device *device = model->device;
+    unsigned slot = (unsigned)(layer % 2);
+    if (model->is_resident || model->slot_layers[slot] == layer)
+        return 0;
+    model->slot_layers[slot] = model->config.layer_count;
+    int code = CUDA_CHECK(device, cudaStreamWaitEvent(device->copy_stream, model->slot_used[slot], 0), err);
+    if (code || (code = upload_matrices(model, device->copy_stream, layer, err)) ||
+        (code = CUDA_CHECK(device, cudaEventRecord(model->slot_loaded[slot], device->copy_stream), err)))
+        return code;
+    model->slot_layers[slot] = layer;
+    return 0;
+}
+
+int model_layer_begin(struct cuda_model *model, uint64_t layer, struct err *err)
+{
+    struct cuda_device *device = model->device;
+    if (model->is_resident)
+        return 0;
+    return CUDA_CHECK(device, cudaStreamWaitEvent(device->stream, model->slot_loaded[layer % 2], 0), err);
+}
+
+int model_layer_end(struct cuda_model *model, uint64_t layer, struct err *err)
+{
+    struct cuda_device *device = model->device;
+    if (model->is_resident)
+        return 0;
+    return CUDA_CHECK(device, cudaEventRecord(model->slot_used[layer % 2], device->stream), err);
+}
+
+/* -- Memory ----------------------------------------------------------------------------------------- */
+
+static void *carve(unsigned char *base, size_t *used, uint64_t bytes)
+{
+    void *taken = base ? base + *used : NULL;
+    *used += device_rounded((size_t)bytes);
+    return taken;
+}
+
+static void carve_layer(struct cuda_model *model, unsigned char *base, size_t *used, struct cuda_layer *layer)
+{
+    const uint64_t d = model->config.hidden_size, m = model->config.intermediate_size;
+    const uint64_t type_bytes = score_type_bytes(model->type);
+    float **vectors[] = {&layer->attention_norm_weight, &layer->attention_norm_bias, &layer->mlp_norm_weight,
+                         &layer->mlp_norm_bias,         &layer->attention_out_bias,  &layer->mlp_down_bias};
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+        *vectors[i] = carve(base, used, d * sizeof(float));
+    layer->qkv_bias = carve(base, used, 3 * d * type_bytes);
+    layer->mlp_up_bias = carve(base, used, m * type_bytes);
+}
+
+static void carve_matrices(const struct cuda_model *model, unsigned char *base, size_t *used,
+                           struct cuda_layer *layer)
+{
+    const uint64_t d = model->config.hidden_size, m = model->config.intermediate_size;
+    const uint64_t type_bytes = score_type_bytes(model->type);
+    layer->matrices[MODEL_MATRIX_QKV] = carve(base, used, 3 * d * d * type_bytes);
+    layer->matrices[MODEL_MATRIX_ATTENTION_OUT] = carve(base, used, d * d * type_bytes);
+    layer->matrices[MODEL_MATRIX_MLP_UP] = carve(base, used, m * d * type_bytes);
+    layer->matrices[MODEL_MATRIX_MLP_DOWN] = carve(base, used, m * d * type_bytes);
+}
+
+/* Places everything in one piece of memory from `base` on (NULL: only counts) and returns its size. */
+static size_t lay_out(struct cuda_model *model, unsigned char *base)
+{
+    const uint64_t d = model->config.hidden_size, vocabulary = model->config.vocabulary_rows;
+    const uint64_t table_bytes = vocabulary * d * score_type_bytes(model->type);
+    size_t used = 0, slots_begin;
+    model->embedding = carve(base, &used, table_bytes);
+    model->unembedding = model->config.is_tied ? model->embedding : carve(base, &used, table_bytes);
+    model->final_norm_weight = carve(base, &used, d * sizeof(float));
+    model->final_norm_bias = carve(base, &used, d * sizeof(float));
+    for (uint64_t i = 0; i < model->config.layer_count; i++)
+        carve_layer(model, base, &used, &model->layers[i]);
+    slots_begin = used;
+    for (uint64_t i = 0; i < model->config.layer_count; i++) {
+        size_t at = used;
+        if (!model->is_resident) { /* even layers in the first slot, odd ones in the second */
+            at = slots_begin;
+            if (i % 2)
+                carve_matrices(model, NULL, &at, &(struct cuda_layer){.matrices = {NULL}});
+        }
+        carve_matrices(model, base, &at, &model->layers[i]);
+        used = at > used ? at : used;
+    }
+    return used;
+}
+
+/* Bytes of the largest tensor that is stored in another type than it is kept in. */
+static size_t largest_raw(const struct cuda_model *model)
+{
+    size_t largest = 0;
+    for (uint64_t i = 0; i <= model->config.layer_count; i++) {
+        int is_layer = i < model->config.layer_count;
+        const struct tensor_view *views = is_layer ? model->views.layers[i] : model->views.model;
+        int begin = is_layer ? SCORE_ROLE_LAYER_FIRST : 0,
+            end = is_layer ? SCORE_ROLE_COUNT : SCORE_ROLE_LAYER_FIRST;
+        for (int role = begin; role < end; role++) {
+            size_t bytes = (size_t)view_elements(&views[role]) * score_type_bytes(type_of(views[role].dtype));
+            /* Vectors are kept in either type: they always count. */
+            int is_kept = views[role].shape.ndim == 2 && type_of(views[role].dtype) == model->type;
+            if (views[role].data && !is_kept && bytes > largest)
+                largest = bytes;
+        }
+    }
+    return largest;
+}
+
+int model_room_bytes(const struct cuda_model *model, uint64_t *ret_bytes, struct err *err)
+{
+    size_t available = 0, total = 0;
+    uint64_t reserved = 0, used = 0;
+    struct cuda_device *device = model->device;
+    int code;
+    if ((code = CUDA_CHECK(device, cudaMemGetInfo(&available, &total), err)) ||
+        (code = CUDA_CHECK(
+             device, cudaMemPoolGetAttribute(device->pool, cudaMemPoolAttrReservedMemCurrent, &reserved),
+             err)) ||
+        (code = CUDA_CHECK(device,
+                           cudaMemPoolGetAttribute(device->pool, cudaMemPoolAttrUsedMemCurrent, &used), err)))
+        return code;
+    uint64_t room = available + (reserved > used ? reserved - used : 0);
+    uint64_t own = model->memory_bytes + model->raw_bytes + DEVICE_WORKSPACE_BYTES;
+    room -= room / 32; /* the pool's pieces leave gaps */
+    if (model->budget_bytes) {
+        uint64_t left = model->budget_bytes > own ? model->budget_bytes - own : 0;
+        room = left < room ? left : room;
+    }
+    *ret_bytes = room;
+    return 0;
+}
+
+static int take_memory(struct cuda_model *model, struct err *err)
+{
+    uint64_t room = 0;
+    int code = model_room_bytes(model, &room, err); /* own: the raw room and the workspace */
+    if (code)
+        return code;
+    model->is_resident = 1;
+    model->memory_bytes = lay_out(model, NULL);
+    if (model->memory_bytes + ROOM_BYTES_MIN > room && model->config.layer_count > 2) {
+        model->is_resident = 0;
+        model->memory_bytes = lay_out(model, NULL);
+    }
+    if (model->memory_bytes > room)
+        return err_set(
+            err, ERR_NO_MEMORY,
+            "the model needs %.1f MiB on the device (two layers at a time), there is room for %.1f MiB",
+            (double)model->memory_bytes / (double)MIB, (double)room / (double)MIB);
+    if ((code = device_take(model->device, model->memory_bytes, &model->memory, err)))
+        return code;
+    (void)lay_out(model, model->memory);
+    if (model->raw_bytes)
+        return device_take(model->device, model->raw_bytes, &model->raw, err);
+    return 0;
+}
+
+/* -- Loading ---------------------------------------------------------------------------------------- */
+
+static int prepare(struct cuda_model *model, const struct score_model_source *source, struct err *err)
+{
+    const struct score_architecture *architecture;
+    const struct score_config *config = &model->config;
+    int code = score_architecture_find(config->architecture, &architecture, err);
+    if (code)
+        return code;
+    uint32_t size = (uint32_t)(config->hidden_size / config->head_count),
+             width = (uint32_t)config->hidden_size;
+    if (size > HEAD_SIZE_MAX)
+        return err_set(err, ERR_UNSUPPORTED, "heads of %u dimensions, at most %u are supported", size,
+                       HEAD_SIZE_MAX);
+    int is_per_head = architecture->qkv_order == SCORE_QKV_ORDER_PER_HEAD;
+    model->heads = (struct score_heads){.head_count = (uint32_t)config->head_count,
+                                        .head_size = size,
+                                        .head_stride = is_per_head ? 3 * size : size,
+                                        .key_shift = is_per_head ? size : width,
+                                        .value_shift = is_per_head ? 2 * size : 2 * width,
+                                        .row_stride = 3 * width};
+    /* Half: the type of the weights; float32 weights become float16, whose fraction is the longer one. */
+    enum tensor_dtype stored = model->views.layers[0][SCORE_ROLE_QKV_WEIGHT].dtype;
+    model->type = source->precision == SCORE_PRECISION_F32 ? SCORE_TYPE_F32
+                  : stored == TENSOR_DTYPE_BF16            ? SCORE_TYPE_BF16
+                                                           : SCORE_TYPE_F16;
+    model->raw_bytes = largest_raw(model);
+    for (int i = 0; i < 2 && !code; i++) {
+        model->slot_layers[i] = config->layer_count;
+        code = CUDA_CHECK(model->device,
+                          cudaEventCreateWithFlags(&model->slot_loaded[i], cudaEventDisableTiming), err);
+        if (!code)
+            code = CUDA_CHECK(model->device,
+                              cudaEventCreateWithFlags(&model->slot_used[i], cudaEventDisableTiming), err);
+    }
+    return code;
+}
+
+int cuda_score_load(struct cuda_device *device, const struct score_model_source *source,
+                    struct cuda_model **ret_model, struct err *err)
+{
+    int code = device_enter(device, err);
+    if (code)
+        return code;
+    struct cuda_model *model = calloc(1, sizeof(*model));
+    if (!model)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a model");
+    model->device = device;
+    model->config = source->config;
+    model->cancel = source->cancel;
+    model->budget_bytes = source->memory_budget_bytes;
+    if ((code = score_weights_find(source, &model->views, err)) || (code = prepare(model, source, err)))
+        goto out;
+    model->layers = calloc((size_t)model->config.layer_count, sizeof(*model->layers));
+    if (!model->layers) {
+        code = err_set(err, ERR_NO_MEMORY, "no memory for a table of layers");
+        goto out;
+    }
+    if ((code = gemm_init(&model->gemm, device, model->type, err)) || (code = take_memory(model, err)) ||
+        (code = upload_all(model, err)))
+        goto out;
+    *ret_model = model;
+    model = NULL;
+out:
+    cuda_score_free(model);
+    return code;
+}
+
+void cuda_score_free(struct cuda_model *model)
+{
+    struct err ignored = ERR_INIT;
+    if (!model)
+        return;
+    if (!device_enter(model->device, &ignored)) {
+        (void)cudaStreamSynchronize(model->device->copy_stream);
+        (void)cudaStreamSynchronize(model->device->stream);
+        for (int i = 0; i < 2; i++) {
+            if (model->slot_loaded[i])
+                (void)cudaEventDestroy(model->slot_loaded[i]);
+            if (model->slot_used[i])
+                (void)cudaEventDestroy(model->slot_used[i]);
+        }
+    }
+    device_drop(model->device, model->memory, model->memory_bytes);
+    device_drop(model->device, model->raw, model->raw_bytes);
+    device_trim(model->device);
+    gemm_done(&model->gemm);
+    score_weights_free(&model->views);
+    free(model->layers);
+    free(model);
+}

@@ -1,0 +1,61 @@
+/*
+ * A model in the GPU's memory.
+ *
+ * Vectors, embedding and unembedding are always there. The matrices of the layers are *resident*, or, where
+ * memory does not hold them, *streamed*: two slots hold a layer each, and while one is used for all documents
+ * of a wave the next layer is copied into the other.
+ */
+#ifndef BIFURCATED_GPU_CUDA_SCORE_MODEL_H
+#define BIFURCATED_GPU_CUDA_SCORE_MODEL_H
+
+#include "gpu/cuda/score.h"
+#include "gpu/cuda/score_gemm.h"
+
+enum model_matrix {
+    MODEL_MATRIX_QKV, /* rows as stored */
+    MODEL_MATRIX_ATTENTION_OUT,
+    MODEL_MATRIX_MLP_UP,
+    MODEL_MATRIX_MLP_DOWN,
+    MODEL_MATRIX_COUNT
+};
+
+struct cuda_layer {
+    void *matrices[MODEL_MATRIX_COUNT];
+    float *attention_norm_weight, *attention_norm_bias, *mlp_norm_weight, *mlp_norm_bias;
+    void *qkv_bias, *mlp_up_bias; /* of the model's type; a bias that the model does not have is zero */
+    float *attention_out_bias, *mlp_down_bias;
+};
+
+struct cuda_model {
+    struct cuda_device *device;
+    struct score_config config;
+    enum score_type type;
+    const atomic_bool *cancel;
+    uint64_t budget_bytes;
+    int is_resident;
+    struct score_weights views;
+    struct gemm gemm;
+    struct score_heads heads;
+    struct cuda_layer *layers; /* [layer_count] */
+    void *embedding, *unembedding;
+    float *final_norm_weight, *final_norm_bias;
+    void *memory; /* all of the above */
+    size_t memory_bytes;
+    void *raw; /* a matrix as stored, before its conversion; NULL where none is needed */
+    size_t raw_bytes;
+    uint64_t slot_layers[2]; /* streamed: whose matrices are in a slot; layer_count: none's */
+    cudaEvent_t slot_loaded[2], slot_used[2];
+};
+
+/* Streamed models: brings a layer's matrices to its slot, in the order of the copy stream; the next use of
+ * the slot waits for it. Resident: nothing. */
+int model_layer_load(struct cuda_model *model, uint64_t layer, struct err *err);
+
+/* Before and after the kernels of a layer are launched. */
+int model_layer_begin(struct cuda_model *model, uint64_t layer, struct err *err);
+int model_layer_end(struct cuda_model *model, uint64_t layer, struct err *err);
+
+/* Bytes that may still be allocated for scoring: of the budget, or of the device's free memory. */
+int model_room_bytes(const struct cuda_model *model, uint64_t *ret_bytes, struct err *err);
+
+#endif

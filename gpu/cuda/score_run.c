@@ -1,0 +1,226 @@
+#include "gpu/cuda/score_run.h"
+
+#include "gpu/cuda/staging.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t tiles_of(size_t inputs)
+{
+    return (inputs + SCORE_ATTENTION_ROWS - 1) / SCORE_ATTENTION_ROWS;
+}
+
+/* -- Memory ----------------------------------------------------------------------------------------- */
+
+static void *carve(unsigned char *base, size_t *used, size_t bytes)
+{
+    void *taken = base ? base + *used : NULL;
+    *used += device_rounded(bytes);
+    return taken;
+}
+
+/* Places everything from `base` on (NULL: only counts) and returns its size. */
+static size_t lay_out(struct run *run, unsigned char *base)
+{
+    const struct cuda_model *model = run->model;
+    const struct score_plan *plan = &run->plan;
+    const size_t d = (size_t)model->config.hidden_size, type_bytes = score_type_bytes(model->type);
+    const size_t inputs = plan->batch_inputs_max, targets = plan->batch_targets_max;
+    const size_t half = (size_t)model->config.rotary_dimensions / 2;
+    size_t used = 0, picked = 0;
+    run->hidden =
+        carve(base, &used, (model->is_resident ? inputs : plan->wave_inputs_max) * d * sizeof(float));
+    run->normed = carve(base, &used, inputs * d * type_bytes);
+    run->normed_mlp = carve(base, &used, inputs * d * type_bytes);
+    run->attended = carve(base, &used, inputs * d * type_bytes);
+    run->wide = carve(base, &used, inputs * (size_t)model->config.intermediate_size * type_bytes);
+    /* Two uses of the same memory, one after the other. */
+    run->qkv = base ? base + used : NULL;
+    run->picked_hidden = carve(base ? base + used : NULL, &picked, targets * d * sizeof(float));
+    run->picked_attended = carve(base ? base + used : NULL, &picked, targets * d * type_bytes);
+    used += max_size(device_rounded(3 * inputs * d * type_bytes), picked);
+    run->states = carve(base, &used, plan->wave_targets_max * d * type_bytes);
+    run->ids = carve(base, &used, plan->wave_inputs_max * sizeof(uint32_t));
+    run->positions = carve(base, &used, plan->wave_inputs_max * sizeof(uint32_t));
+    run->target_rows = carve(base, &used, plan->wave_targets_max * sizeof(uint32_t));
+    run->target_ids = carve(base, &used, plan->wave_targets_max * sizeof(uint32_t));
+    run->tiles = carve(base, &used, run->wave_tiles_max * sizeof(struct score_tile));
+    run->cosine = carve(base, &used, plan->document_inputs_max * half * sizeof(float));
+    run->sine = carve(base, &used, plan->document_inputs_max * half * sizeof(float));
+    run->head_states = carve(base, &used, SCORE_HEAD_ROWS * sizeof(struct score_head_state));
+    run->logits = carve(base, &used, SCORE_HEAD_ROWS * SCORE_HEAD_COLUMNS * sizeof(float));
+    run->logprobs = carve(base, &used, plan->wave_targets_max * sizeof(double));
+    run->is_argmax = carve(base, &used, plan->wave_targets_max);
+    return used;
+}
+
+/* Where each batch lies in the arrays of its wave. */
+static int place_batches(struct run *run, struct err *err)
+{
+    const struct score_plan *plan = &run->plan;
+    free(run->batches);
+    run->wave_tiles_max = 0;
+    run->batches = calloc(plan->batch_count + 1, sizeof(*run->batches));
+    if (!run->batches)
+        return err_set(err, ERR_NO_MEMORY, "no memory to place %zu batches", plan->batch_count);
+    for (size_t i = 0; i < plan->wave_count; i++) {
+        const struct score_plan_wave *wave = &plan->waves[i];
+        size_t inputs = 0, tiles = 0;
+        for (size_t j = 0; j < wave->batch_count; j++) {
+            const struct score_plan_batch *batch = &plan->batches[wave->batch_first + j];
+            struct run_batch *place = &run->batches[wave->batch_first + j];
+            *place = (struct run_batch){inputs, tiles, batch->target_first - wave->target_first, 0};
+            for (size_t k = 0; k < batch->document_count; k++)
+                place->tile_count +=
+                    (uint32_t)tiles_of(score_plan_document_inputs(plan->request, batch->document_first + k));
+            inputs += batch->input_count;
+            tiles += place->tile_count;
+        }
+        run->wave_tiles_max = max_size(run->wave_tiles_max, tiles);
+    }
+    return 0;
+}
+
+/* Plans within the room: smaller batches and waves until it fits. */
+static int plan_run(struct run *run, const struct score_request *request, struct err *err)
+{
+    const struct cuda_model *model = run->model;
+    const size_t row_bytes = (size_t)model->config.hidden_size * sizeof(float);
+    size_t inputs_max = SCORE_BATCH_INPUTS, wave_bytes = SCORE_WAVE_BYTES;
+    uint64_t room = 0;
+    int code = model_room_bytes(model, &room, err);
+    if (code)
+        return code;
+    for (;;) {
+        struct score_plan_options options = {.inputs_max = inputs_max,
+                                             .wave_targets_max = wave_bytes / row_bytes + 1,
+                                             .wave_inputs_max = SCORE_WAVE_INPUTS};
+        if (!model->is_resident) /* their hidden states stay on the device from layer to layer */
+            options.wave_inputs_max = 16 * wave_bytes / row_bytes + 1;
+        if ((code = score_plan_init(&run->plan, request, &options, err)) || (code = place_batches(run, err)))
+            return code;
+        run->scratch_bytes = lay_out(run, NULL);
+        if (run->scratch_bytes <= room)
+            return 0;
+        if (inputs_max == 1)
+            return err_set(
+                err, ERR_NO_MEMORY,
+                "scoring needs %.1f MiB on the device beside the model, there is room for %.1f MiB",
+                (double)run->scratch_bytes / (double)MIB, (double)room / (double)MIB);
+        inputs_max = inputs_max > 64 ? inputs_max / 2 : 1;
+        wave_bytes = max_size(wave_bytes / 2, MIB);
+        score_plan_free(&run->plan);
+    }
+}
+
+/* The angle of pair j at a position is position * base^(-2 j / (2 half)), in float32 as transformers has it.
+ */
+static int send_rotary(struct run *run, struct err *err)
+{
+    const struct score_config *config = &run->model->config;
+    const size_t half = (size_t)config->rotary_dimensions / 2, positions = run->plan.document_inputs_max;
+    struct cuda_device *device = run->model->device;
+    int code = 0;
+    if (!half || !positions)
+        return 0;
+    float *cosine = calloc(2 * positions * half, sizeof(float)), *sine = cosine + positions * half;
+    if (!cosine)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the angles of %zu positions", positions);
+    for (size_t j = 0; j < half; j++) {
+        float exponent = (float)(2 * j) / (float)(2 * half);
+        float frequency = 1.0F / (float)pow(config->rotary_base, (double)exponent);
+        for (size_t position = 0; position < positions; position++) {
+            float angle = (float)position * frequency;
+            cosine[position * half + j] = (float)cos((double)angle);
+            sine[position * half + j] = (float)sin((double)angle);
+        }
+    }
+    if (!(code = staging_copy(device, device->stream, run->cosine, cosine, positions * half * sizeof(float),
+                              err)))
+        code = staging_copy(device, device->stream, run->sine, sine, positions * half * sizeof(float), err);
+    free(cosine);
+    return code;
+}
+
+int run_init(struct run *run, struct cuda_model *model, const struct score_request *request,
+             struct score_result *result, struct err *err)
+{
+    *run = (struct run){.model = model, .result = result};
+    int code = plan_run(run, request, err);
+    if (code || (code = device_take(model->device, run->scratch_bytes, &run->scratch, err)))
+        return code;
+    (void)lay_out(run, run->scratch);
+    const struct score_plan *plan = &run->plan;
+    run->host_words = calloc(2 * (plan->wave_inputs_max + plan->wave_targets_max) + 1, sizeof(uint32_t));
+    run->host_offsets = calloc(plan->batch_documents_max + 1, sizeof(uint32_t));
+    run->host_tiles = calloc(run->wave_tiles_max + 1, sizeof(*run->host_tiles));
+    if (!run->host_words || !run->host_offsets || !run->host_tiles)
+        return err_set(err, ERR_NO_MEMORY, "no memory to pack %zu inputs", plan->wave_inputs_max);
+    return send_rotary(run, err);
+}
+
+void run_done(struct run *run)
+{
+    struct err ignored = ERR_INIT;
+    if (!run->model)
+        return;
+    (void)device_wait(run->model->device, &ignored);
+    device_drop(run->model->device, run->scratch, run->scratch_bytes);
+    score_plan_free(&run->plan);
+    free(run->batches);
+    free(run->host_words);
+    free(run->host_offsets);
+    free(run->host_tiles);
+    *run = (struct run){.model = NULL};
+}
+
+/* -- Packing ---------------------------------------------------------------------------------------- */
+
+static void cut_tiles(const struct score_plan_batch *batch, const uint32_t *offsets, struct score_tile *tiles)
+{
+    size_t next = 0;
+    for (size_t i = 0; i < batch->document_count; i++)
+        for (uint32_t row = offsets[i]; row < offsets[i + 1]; row += SCORE_ATTENTION_ROWS) {
+            uint32_t left = offsets[i + 1] - row;
+            tiles[next++] = (struct score_tile){offsets[i], row,
+                                                left < SCORE_ATTENTION_ROWS ? left : SCORE_ATTENTION_ROWS};
+        }
+}
+
+int run_pack_wave(struct run *run, struct err *err)
+{
+    const struct score_plan *plan = &run->plan;
+    const struct score_plan_wave *wave = run->wave;
+    struct cuda_device *device = run->model->device;
+    uint32_t *ids = run->host_words, *positions = ids + plan->wave_inputs_max;
+    uint32_t *target_rows = positions + plan->wave_inputs_max,
+             *target_ids = target_rows + plan->wave_targets_max;
+    const size_t inputs_bytes = wave->input_count * sizeof(uint32_t);
+    const size_t targets_bytes = wave->target_count * sizeof(uint32_t);
+    size_t tile_count = 0;
+    for (size_t i = 0; i < wave->batch_count; i++) {
+        size_t number = wave->batch_first + i;
+        const struct run_batch *place = &run->batches[number];
+        const struct score_packed packed = {.ids = ids + place->input_first,
+                                            .positions = positions + place->input_first,
+                                            .offsets = run->host_offsets,
+                                            .target_rows = target_rows + place->target_first,
+                                            .target_ids = target_ids + place->target_first};
+        score_plan_pack(plan, number, &packed);
+        cut_tiles(&plan->batches[number], run->host_offsets, run->host_tiles + place->tile_first);
+        tile_count += place->tile_count;
+    }
+    int code;
+    if ((code = staging_copy(device, device->stream, run->ids, ids, inputs_bytes, err)) ||
+        (code = staging_copy(device, device->stream, run->positions, positions, inputs_bytes, err)) ||
+        (code = staging_copy(device, device->stream, run->target_rows, target_rows, targets_bytes, err)) ||
+        (code = staging_copy(device, device->stream, run->target_ids, target_ids, targets_bytes, err)))
+        return code;
+    return staging_copy(device, device->stream, run->tiles, run->host_tiles,
+                        tile_count * sizeof(*run->host_tiles), err);
+}

@@ -1,0 +1,235 @@
+#include "gpu/cuda/statistics.h"
+
+#include "daemon/base/checked.h"
+#include "gpu/cuda/staging.h"
+#include "gpu/cuda/statistics_result.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Both passes start when the whole tensor has arrived. Working on the first rows while the last ones travel
+ * would hide little: the bus takes about fifty times as long as the kernels. */
+
+enum { BUFFERS_MAX = 16 };
+
+/* Everything that a measurement holds. */
+struct measurement {
+    struct cuda_device *device;
+    const struct statistics_request *request;
+    struct statistics_grid grid;
+    struct {
+        void *memory;
+        size_t size_bytes;
+    } buffers[BUFFERS_MAX]; /* on the device */
+    int buffer_count;
+    struct statistics_first first;
+    struct statistics_second second;
+    double *high, *low, *joined; /* on the device */
+    unsigned long long *not_finite;
+    struct statistics_returned returned; /* on the host */
+    struct statistics_centring centring; /* on the host */
+};
+
+/* Zeroed memory on the device. */
+static int take(struct measurement *m, size_t size_bytes, void *ret_memory, struct err *err)
+{
+    void *memory = NULL;
+    int code = device_take(m->device, size_bytes, &memory, err);
+    if (code)
+        return code;
+    m->buffers[m->buffer_count].memory = memory;
+    m->buffers[m->buffer_count++].size_bytes = size_bytes;
+    memcpy(ret_memory, &memory, sizeof(memory));
+    return CUDA_CHECK(m->device, cudaMemsetAsync(memory, 0, size_bytes ? size_bytes : 1, m->device->stream),
+                      err);
+}
+
+static int take_matrix(struct measurement *m, const void *data, const void **ret_memory, struct err *err)
+{
+    const struct statistics_grid *grid = &m->grid;
+    size_t element_bytes = grid->kind == STATISTICS_KIND_F32 ? 4 : 2;
+    struct staging_rows rows = {.pitch_bytes = (size_t)grid->pitch_bytes,
+                                .from = data,
+                                .row_bytes = (size_t)grid->columns * element_bytes,
+                                .row_count = grid->rows,
+                                .is_narrowing = m->request->dtype == TENSOR_DTYPE_F64};
+    size_t size_bytes = 0;
+    if (checked_mul_size((size_t)grid->pitch_bytes, (size_t)grid->rows, &size_bytes))
+        return err_set(err, ERR_LIMIT, "a tensor of this size is too large for statistics");
+    int code = device_take(m->device, size_bytes, &rows.to, err);
+    if (code)
+        return code;
+    m->buffers[m->buffer_count].memory = rows.to;
+    m->buffers[m->buffer_count++].size_bytes = size_bytes;
+    *ret_memory = rows.to;
+    if (rows.pitch_bytes != rows.row_bytes &&
+        (code = CUDA_CHECK(m->device, cudaMemsetAsync(rows.to, 0, size_bytes, m->device->stream), err)))
+        return code;
+    return staging_copy_rows(m->device, m->device->stream, &rows, err);
+}
+
+static void lay_grid(struct measurement *m)
+{
+    const struct statistics_request *request = m->request;
+    size_t element_bytes = request->dtype == TENSOR_DTYPE_F16 || request->dtype == TENSOR_DTYPE_BF16 ? 2 : 4;
+    m->grid = (struct statistics_grid){.kind = request->dtype == TENSOR_DTYPE_F16    ? STATISTICS_KIND_F16
+                                               : request->dtype == TENSOR_DTYPE_BF16 ? STATISTICS_KIND_BF16
+                                                                                     : STATISTICS_KIND_F32,
+                                       .rows = request->rows,
+                                       .columns = request->columns,
+                                       .token_rows = request->token_rows,
+                                       .pitch_bytes = (request->columns * element_bytes + 15) / 16 * 16};
+    statistics_grid_cut(&m->grid, m->device->multiprocessor_count, m->device->shared_bytes_max);
+}
+
+static size_t partial_count(const struct measurement *m)
+{
+    return (size_t)m->grid.block_count * STATISTICS_SEGMENTS * 2;
+}
+
+static int take_sums(struct measurement *m, struct err *err)
+{
+    const struct statistics_grid *grid = &m->grid;
+    const struct statistics_seen nothing[STATISTICS_SEGMENTS] = {{0, UINT32_MAX, 0}, {0, UINT32_MAX, 0}};
+    size_t columns = (size_t)grid->columns, parts = (size_t)(grid->parts[0] + grid->parts[1]);
+    size_t counts = STATISTICS_SEGMENTS * STATISTICS_CODES * sizeof(unsigned long long), sums = 0;
+    if (checked_mul_size(3 * parts * sizeof(double), columns, &sums))
+        return err_set(err, ERR_LIMIT, "a tensor of this size is too large for statistics");
+    int code;
+    if ((code = take(m, sums, &m->first.sums, err)) ||
+        (code = take(m, parts * columns * sizeof(uint32_t), &m->first.not_finite, err)) ||
+        (code = take(m, counts, &m->first.counts, err)) || (code = take(m, counts, &m->second.counts, err)) ||
+        (code = take(m, partial_count(m) * sizeof(struct statistics_partial), &m->first.partials, err)) ||
+        (code = take(m, sizeof(nothing), &m->first.seen, err)) ||
+        (code = take(m, 2 * columns * sizeof(double), &m->high, err)) ||
+        (code = take(m, 2 * columns * sizeof(double), &m->low, err)) ||
+        (code = take(m, 2 * columns * sizeof(*m->not_finite), &m->not_finite, err)) ||
+        (code = take(m, 6 * columns * sizeof(double), &m->joined, err)) ||
+        (code = take(m, 2 * columns * sizeof(double), &m->second.means, err)) ||
+        (code = take(m, 2 * columns * sizeof(float), &m->second.centres, err)))
+        return code;
+    m->second.sums = m->first.sums; /* the first pass is done with them */
+    return staging_copy(m->device, m->device->stream, m->first.seen, nothing, sizeof(nothing), err);
+}
+
+static int take_host(struct measurement *m, struct err *err)
+{
+    size_t columns = (size_t)m->grid.columns;
+    struct statistics_returned *returned = &m->returned;
+    returned->counts = calloc(STATISTICS_SEGMENTS * STATISTICS_CODES, sizeof(*returned->counts));
+    returned->centred_counts = calloc(STATISTICS_SEGMENTS * STATISTICS_CODES, sizeof(*returned->counts));
+    returned->partials = calloc(partial_count(m), sizeof(*returned->partials));
+    returned->high = calloc(2 * columns, sizeof(double));
+    returned->low = calloc(2 * columns, sizeof(double));
+    returned->not_finite = calloc(2 * columns, sizeof(*returned->not_finite));
+    returned->central = calloc(6 * columns, sizeof(double));
+    m->centring.means = calloc(2 * columns, sizeof(double));
+    m->centring.centres = calloc(2 * columns, sizeof(float));
+    if (!returned->counts || !returned->centred_counts || !returned->partials || !returned->high ||
+        !returned->low || !returned->not_finite || !returned->central || !m->centring.means ||
+        !m->centring.centres)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the sums of %zu columns", columns);
+    return 0;
+}
+
+static void measurement_free(struct measurement *m)
+{
+    for (int i = 0; i < m->buffer_count; i++)
+        device_drop(m->device, m->buffers[i].memory, m->buffers[i].size_bytes);
+    free(m->returned.counts);
+    free(m->returned.centred_counts);
+    free(m->returned.partials);
+    free(m->returned.high);
+    free(m->returned.low);
+    free(m->returned.not_finite);
+    free(m->returned.central);
+    free(m->centring.means);
+    free(m->centring.centres);
+}
+
+/* Copies results back; the copy is complete after device_wait. */
+static int fetch(struct measurement *m, void *to, const void *from, size_t size_bytes, struct err *err)
+{
+    return CUDA_CHECK(m->device,
+                      cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDeviceToHost, m->device->stream), err);
+}
+
+static int run_first(struct measurement *m, struct err *err)
+{
+    struct cuda_device *device = m->device;
+    struct statistics_returned *returned = &m->returned;
+    size_t columns = (size_t)m->grid.columns;
+    size_t counts = STATISTICS_SEGMENTS * STATISTICS_CODES * sizeof(*returned->counts);
+    int code;
+    if ((code = CUDA_CHECK(device, statistics_launch_first(&m->grid, &m->first, device->stream), err)) ||
+        (code = CUDA_CHECK(device,
+                           statistics_launch_join_first(&m->grid, m->first.sums, m->first.not_finite, m->high,
+                                                        m->low, m->not_finite, device->stream),
+                           err)) ||
+        (code = fetch(m, returned->counts, m->first.counts, counts, err)) ||
+        (code = fetch(m, returned->partials, m->first.partials,
+                      partial_count(m) * sizeof(*returned->partials), err)) ||
+        (code = fetch(m, returned->seen, m->first.seen, sizeof(returned->seen), err)) ||
+        (code = fetch(m, returned->high, m->high, 2 * columns * sizeof(double), err)) ||
+        (code = fetch(m, returned->low, m->low, 2 * columns * sizeof(double), err)) ||
+        (code = fetch(m, returned->not_finite, m->not_finite, 2 * columns * sizeof(*m->not_finite), err)))
+        return code;
+    return device_wait(device, err);
+}
+
+static int run_second(struct measurement *m, struct err *err)
+{
+    struct cuda_device *device = m->device;
+    struct statistics_returned *returned = &m->returned;
+    size_t columns = (size_t)m->grid.columns;
+    size_t counts = STATISTICS_SEGMENTS * STATISTICS_CODES * sizeof(*returned->counts);
+    void *means, *centres;
+    memcpy(&means, &m->second.means, sizeof(means));
+    memcpy(&centres, &m->second.centres, sizeof(centres));
+    memcpy(m->second.scales, m->centring.scales, sizeof(m->second.scales));
+    int code;
+    if ((code = staging_copy(device, device->stream, means, m->centring.means, 2 * columns * sizeof(double),
+                             err)) ||
+        (code = staging_copy(device, device->stream, centres, m->centring.centres,
+                             2 * columns * sizeof(float), err)) ||
+        (code = CUDA_CHECK(device, statistics_launch_second(&m->grid, &m->second, device->stream), err)) ||
+        (code = CUDA_CHECK(device,
+                           statistics_launch_join_second(&m->grid, m->second.sums, m->joined, device->stream),
+                           err)) ||
+        (code = fetch(m, returned->centred_counts, m->second.counts, counts, err)) ||
+        (code = fetch(m, returned->central, m->joined, 6 * columns * sizeof(double), err)))
+        return code;
+    return device_wait(device, err);
+}
+
+int cuda_statistics(struct cuda_device *device, const struct statistics_request *request,
+                    struct statistics_result *result, struct err *err)
+{
+    struct measurement m = {.device = device, .request = request};
+    struct err ignored = ERR_INIT;
+    int code = device_enter(device, err);
+    if (code)
+        return code;
+    if (result->columns != request->columns)
+        return err_set(err, ERR_INVALID, "the result has room for another number of columns");
+    lay_grid(&m);
+    m.first.reference_count = request->reference_count;
+    if ((code = take_sums(&m, err)) || (code = take_host(&m, err)) ||
+        (code = take_matrix(&m, request->data, &m.first.data, err)))
+        goto out;
+    m.second.data = m.first.data;
+    for (int i = 0; i < request->reference_count; i++)
+        if ((code = take_matrix(&m, request->references[i], &m.first.references[i], err)))
+            goto out;
+    if ((code = run_first(&m, err)))
+        goto out;
+    statistics_result_first(&m.grid, &m.returned, request->reference_count, result, &m.centring);
+    if ((code = run_second(&m, err)))
+        goto out;
+    statistics_result_second(&m.grid, &m.returned, &m.centring, result);
+out:
+    if (code) /* copies into host memory may still be under way */
+        (void)device_wait(device, &ignored);
+    measurement_free(&m);
+    return code;
+}
