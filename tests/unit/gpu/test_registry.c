@@ -113,6 +113,32 @@ static void test_module(void **state)
     registry_free(NULL);
 }
 
+/* The CUDA module of this build: it loads without a driver, and then says so; with a driver it lists what it
+ * finds, or why nothing of that can be used. */
+static void test_cuda_module(void **state)
+{
+    (void)state;
+    const char *path = getenv("BIFURCATED_TEST_CUDA_MODULE");
+    if (!path || !*path) {
+        print_message("skipped: this build has no CUDA module\n");
+        skip();
+    }
+    struct registry *registry = open_registry(path);
+    const char *why = registry_absence(registry);
+    if (registry_device_count(registry) > 1) {
+        assert_string_equal(why, "");
+        assert_string_equal(registry_device_at(registry, 1)->id, "cuda:0");
+        registry_free(registry);
+        return;
+    }
+    assert_null(strstr(why, "could not be loaded"));
+    assert_true(strstr(why, "driver") || strstr(why, "GPU") || strstr(why, "too old"));
+    if (access("/proc/driver/nvidia", F_OK) != 0 && access("/dev/nvidia0", F_OK) != 0)
+        assert_string_equal(why, "no NVIDIA driver is installed (libcuda.so.1 was not found)");
+    assert_absent(path, why);
+    registry_free(registry);
+}
+
 static void test_path(void **state)
 {
     (void)state;
@@ -146,10 +172,8 @@ static void test_cpu_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_absent),
-        cmocka_unit_test(test_module),
-        cmocka_unit_test(test_path),
-        cmocka_unit_test(test_cpu_options),
+        cmocka_unit_test(test_absent), cmocka_unit_test(test_module),      cmocka_unit_test(test_cuda_module),
+        cmocka_unit_test(test_path),   cmocka_unit_test(test_cpu_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
