@@ -54,13 +54,31 @@ def load(page: Browser, service: Daemon, view: str = "") -> None:
     page.wait("document.body.dataset.ready")
 
 
-def reading(page: Browser, panel: str) -> dict[str, float]:
-    """What is written beside the pointer: {"step": 256, "MSD": 0.013…}."""
-    rows = page.wait(
-        f"(tip => !tip.hidden && [['step', tip.querySelector('b').textContent.slice(5)],"
+def tip_of(panel: str) -> str:
+    """The text beside the pointer, for JavaScript; null where there is none."""
+    return (
+        f"(tip => tip && !tip.hidden && [['step', tip.querySelector('b').textContent.slice(5)],"
         f" ...[...tip.querySelectorAll('tbody tr')].map(row => [...row.cells].slice(0, 2).map(cell => cell.textContent))])"
         f"(document.querySelector('#panel-{panel} .tip'))"
     )
+
+
+def pointed(page: Browser, panel: str, x: float, y: float) -> dict[str, float]:
+    """Points at a place of a chart, again while it is still being drawn, and reads what is written there."""
+    limit = time.monotonic() + 60
+    while True:
+        page.move(f"#panel-{panel} .plot", x, y + 0.05)
+        page.move(f"#panel-{panel} .plot", x, y)
+        for _ in range(10):
+            if page.value(tip_of(panel)):
+                return reading(page, panel)
+            time.sleep(0.1)
+        assert time.monotonic() < limit, f"nothing is shown at {x}, {y} of {panel}\n{page.messages()}"
+
+
+def reading(page: Browser, panel: str) -> dict[str, float]:
+    """What is written beside the pointer: {"step": 256, "MSD": 0.013…}."""
+    rows = page.wait(tip_of(panel))
     return {name: float(text.removesuffix(" %").split(" ±")[0].replace("\u2212", "-").replace("\u202f", "")) for name, text in rows}
 
 
@@ -161,8 +179,7 @@ def test_hover_shows_exact_numbers(page: Browser, service: Daemon) -> None:
         (0.8, "bc", {"BC": "bimodality"}),
         (0.9, "perplexity", {"last word": "perplexity"}),
     ):
-        page.move(f"#panel-{panel} .plot", share, 0.5)
-        shown = reading(page, panel)
+        shown = pointed(page, panel, share, 0.5)
         row = rows[int(shown["step"])]
         for name, column in columns.items():
             assert shown[name] == pytest.approx(row[column], rel=1e-6), (panel, name)
@@ -174,8 +191,7 @@ def test_choices_change_the_numbers_and_the_address(page: Browser, service: Daem
     page.click("#values input[value=centred]")
     page.click("#axis input[value=linear]")
     assert hash_of(page) == {"model": MODEL, "rows": "tokens", "values": "centred", "axis": "linear"}
-    page.move("#panel-bc .plot", 0.5, 0.5)
-    shown = reading(page, "bc")
+    shown = pointed(page, "bc", 0.5, 0.5)
     rows = {row["step"]: row for row in service.series(MODEL)}
     assert shown["BC"] == pytest.approx(rows[int(shown["step"])]["tokens_centred_bimodality"], rel=1e-6)
     page.screenshot("linear")
@@ -190,22 +206,19 @@ def test_pictures_and_verdicts(page: Browser, service: Daemon) -> None:
         text = page.value("document.getElementById('findings').textContent").replace("\u202f", "")
         assert f"step {onset['step']:.0f}" in text
         assert all(one["text"] in text for one in audit.json()["findings"])
-    page.move("#panel-heat .plot", 0.7, 0.5)
-    shown = reading(page, "heat")
+    shown = pointed(page, "heat", 0.7, 0.5)
     page.screenshot("map")
     matrix = service.get(f"{here}/distribution?rows=all&view=centred&bins=160").json()
     row = next(one for one in matrix["revisions"] if one["step"] == shown["step"])
     width = (matrix["high"] - matrix["low"]) / matrix["bins"]
     fullest = matrix["low"] + (row["counts"].index(max(row["counts"])) + 0.5) * width
     assert shown["fullest bin"] == pytest.approx(fullest, rel=1e-3)
-    page.move("#panel-trajectories .plot", 0.9, 0.3)
-    shown = reading(page, "trajectories")
+    shown = pointed(page, "trajectories", 0.9, 0.3)
     sample = service.get(f"{here}/trajectories?entries=48").json()
     values = next(one for one in sample["revisions"] if one["step"] == shown["step"])["values"]
     assert shown["lowest"] == pytest.approx(min(values), rel=1e-4)
     assert shown["highest"] == pytest.approx(max(values), rel=1e-4)
-    page.move("#panel-pairs .plot", 0.9, 0.5)
-    shown = reading(page, "pairs")
+    shown = pointed(page, "pairs", 0.9, 0.5)
     pairs = service.get(f"{here}/displacement?limit=120").json()
     i, k = (pairs["steps"].index(shown[name]) for name in ("step", "against step"))
     assert i != k and shown["MSD"] == pytest.approx(pairs["msd"][i][k], rel=1e-4)

@@ -534,7 +534,7 @@ def test_cancel(big: tuple[Emulator, Probe, bytes]) -> None:
 def test_hub_down_and_up_again(make_hub: Callable[..., Emulator], big_root: Path, tmp_path: Path) -> None:
     hub = make_hub(big_root, bandwidth_bps=40e6)
     probe = Probe(tmp_path, hub.url)
-    process = probe.start("org/big", "read", "main", BIG, "0", str(BIG_BYTES), options=("attempts_max=12",))
+    process = probe.start("org/big", "read", "main", BIG, "0", str(BIG_BYTES), options=("attempts_max=500",))
     time.sleep(1.5)
     hub.stop()
     time.sleep(1)
