@@ -1,0 +1,134 @@
+#include "tests/gpu/bench.h"
+
+#include "gpu/cuda/score_gemm.h"
+#include "gpu/cuda/staging.h"
+
+#include <stdlib.h>
+
+#define COPY_BYTES ((size_t)4 << 30)
+#define SENT_BYTES ((size_t)1 << 30)
+#define PRODUCT_SIZE ((size_t)8192)
+
+struct copy {
+    struct cuda_device *device;
+    void *to;
+    const void *from;
+    size_t size_bytes;
+    enum cudaMemcpyKind kind;
+};
+
+static int launch_copy(void *context, struct err *err)
+{
+    struct copy *copy = context;
+    return CUDA_CHECK(
+        copy->device,
+        cudaMemcpyAsync(copy->to, copy->from, copy->size_bytes, copy->kind, copy->device->stream), err);
+}
+
+struct product {
+    struct gemm gemm;
+    struct gemm_product product;
+};
+
+static int launch_product(void *context, struct err *err)
+{
+    struct product *product = context;
+    return gemm_run(&product->gemm, &product->product, err);
+}
+
+static int copies(struct bench *bench, struct err *err)
+{
+    struct cuda_device *device = bench->device;
+    void *a = NULL, *b = NULL, *pinned = NULL;
+    double ms = -1;
+    if (device_take(device, COPY_BYTES, &a, err) || device_take(device, COPY_BYTES, &b, err) ||
+        CUDA_CHECK(device, cudaMemsetAsync(a, 1, COPY_BYTES, device->stream), err) ||
+        CUDA_CHECK(device, cudaHostAlloc(&pinned, SENT_BYTES, cudaHostAllocDefault), err))
+        goto out;
+    struct copy inside = {device, b, a, COPY_BYTES, cudaMemcpyDeviceToDevice};
+    if ((ms = bench_time_ms(bench, launch_copy, &inside, 10, err)) < 0)
+        goto out;
+    bench->copy_bytes_per_s = 2.0 * (double)COPY_BYTES / ms * 1e3;
+    bench_print("copy bandwidth", bench->copy_bytes_per_s / 1e9, "GB/s", 0);
+    struct copy sent = {device, a, pinned, SENT_BYTES, cudaMemcpyHostToDevice};
+    if ((ms = bench_time_ms(bench, launch_copy, &sent, 10, err)) < 0)
+        goto out;
+    bench->pinned_bytes_per_s = (double)SENT_BYTES / ms * 1e3;
+    bench_print("pinned host to device", bench->pinned_bytes_per_s / 1e9, "GB/s", 0);
+out:
+    if (pinned)
+        (void)cudaFreeHost(pinned);
+    device_drop(device, a, COPY_BYTES);
+    device_drop(device, b, COPY_BYTES);
+    return err->code;
+}
+
+/* From pageable memory through the staging ring. */
+static int staged(struct bench *bench, struct err *err)
+{
+    struct cuda_device *device = bench->device;
+    unsigned char *host = malloc(SENT_BYTES);
+    void *to = NULL;
+    double best = 0;
+    if (!host)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a copy");
+    bench_fill((uint16_t *)(void *)host, SENT_BYTES / 2, 1.0F, 3);
+    if (device_take(device, SENT_BYTES, &to, err))
+        goto out;
+    for (int i = 0; i < 5; i++) {
+        double begin = bench_now_s();
+        if (staging_copy(device, device->stream, to, host, SENT_BYTES, err) || device_wait(device, err))
+            goto out;
+        double rate = (double)SENT_BYTES / (bench_now_s() - begin);
+        best = rate > best ? rate : best;
+    }
+    bench_print("staged host to device", best / 1e9, "GB/s", bench->pinned_bytes_per_s / 1e9);
+out:
+    device_drop(device, to, SENT_BYTES);
+    free(host);
+    return err->code;
+}
+
+static int products(struct bench *bench, struct err *err)
+{
+    struct cuda_device *device = bench->device;
+    const size_t count = PRODUCT_SIZE * PRODUCT_SIZE, bytes = count * sizeof(uint16_t);
+    struct product product = {.gemm = {.plans = NULL}};
+    uint16_t *host = malloc(bytes);
+    void *memory = NULL;
+    if (!host)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a product");
+    bench_fill(host, count, 1.0F, 4);
+    if (device_take(device, 3 * bytes, &memory, err) ||
+        staging_copy(device, device->stream, memory, host, bytes, err))
+        goto out;
+    bench_fill(host, count, 1.0F, 5);
+    unsigned char *at = memory;
+    if (staging_copy(device, device->stream, at + bytes, host, bytes, err) ||
+        gemm_init(&product.gemm, device, SCORE_TYPE_F16, err))
+        goto out;
+    product.product = (struct gemm_product){.weights = at,
+                                            .x = at + bytes,
+                                            .out = at + 2 * bytes,
+                                            .outputs = PRODUCT_SIZE,
+                                            .inputs = PRODUCT_SIZE,
+                                            .rows = PRODUCT_SIZE};
+    double ms = bench_time_ms(bench, launch_product, &product, 10, err);
+    if (ms > 0) {
+        bench->product_flops = 2.0 * (double)count * (double)PRODUCT_SIZE / ms * 1e3;
+        bench_print("cuBLASLt float16 8192^3", bench->product_flops / 1e12, "TFLOP/s", 0);
+    }
+out:
+    gemm_done(&product.gemm);
+    device_drop(device, memory, 3 * bytes);
+    free(host);
+    return err->code;
+}
+
+int bench_ceilings(struct bench *bench, struct err *err)
+{
+    int code;
+    if ((code = copies(bench, err)) || (code = staged(bench, err)))
+        return code;
+    return products(bench, err);
+}

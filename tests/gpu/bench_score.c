@@ -1,0 +1,129 @@
+#include "tests/gpu/bench.h"
+
+#include "gpu/cuda/score.h"
+#include "tests/tools/random_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int config_of(const char *size, struct score_config *ret_config)
+{
+    if (strcmp(size, "6.9b") != 0)
+        return random_model_config(size, ret_config);
+    (void)random_model_config("1b", ret_config);
+    ret_config->vocabulary_rows = 50432;
+    ret_config->layer_count = 32;
+    ret_config->hidden_size = 4096;
+    ret_config->head_count = 32;
+    ret_config->intermediate_size = 16384;
+    ret_config->rotary_dimensions = 32;
+    return 0;
+}
+
+/* Random weights of the true shapes: layers share their memory, since what the device does is the same. */
+struct weights {
+    struct score_tensor *tensors;
+    size_t count;
+    char (*names)[SCORE_NAME_BYTES];
+    uint16_t *memory[SCORE_ROLE_COUNT];
+    double bytes;
+};
+
+static void weights_free(struct weights *weights)
+{
+    for (int role = 0; role < SCORE_ROLE_COUNT; role++)
+        free(weights->memory[role]);
+    free(weights->tensors);
+    free(weights->names);
+}
+
+static int weights_init(struct weights *weights, const struct score_config *config, struct err *err)
+{
+    size_t room = SCORE_ROLE_COUNT * (size_t)(config->layer_count + 1);
+    *weights = (struct weights){.tensors = calloc(room, sizeof(*weights->tensors)),
+                                .names = calloc(room, sizeof(*weights->names))};
+    if (!weights->tensors || !weights->names)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a model");
+    for (int role = 0; role < SCORE_ROLE_COUNT; role++) {
+        struct tensor_shape shape;
+        score_tensor_shape(config, (enum score_role)role, &shape);
+        size_t elements = (size_t)(shape.dim[0] * (shape.ndim == 2 ? shape.dim[1] : 1));
+        weights->memory[role] = malloc(elements * sizeof(uint16_t));
+        if (!weights->memory[role])
+            return err_set(err, ERR_NO_MEMORY, "no memory for a model");
+        bench_fill(weights->memory[role], elements,
+                   shape.ndim == 2 ? 1.0F / sqrtf((float)shape.dim[1]) : 0.5F, (uint64_t)role);
+        uint64_t layers = role < SCORE_ROLE_LAYER_FIRST ? 1 : config->layer_count;
+        for (uint64_t layer = 0; layer < layers; layer++) {
+            struct score_tensor *tensor = &weights->tensors[weights->count];
+            score_tensor_name(config, (enum score_role)role, layer, weights->names[weights->count]);
+            tensor->name = weights->names[weights->count++];
+            tensor->view = (struct tensor_view){TENSOR_DTYPE_F16, shape, weights->memory[role]};
+            weights->bytes += 2.0 * (double)elements;
+        }
+    }
+    return 0;
+}
+
+static int measure(struct bench *bench, const char *size, size_t document_count, struct err *err)
+{
+    struct score_config config;
+    struct weights weights = {.tensors = NULL};
+    struct random_documents documents = {.tokens = NULL};
+    struct score_result result = {.logprobs = NULL};
+    struct cuda_model *model = NULL;
+    size_t total = 0;
+    double best_s = 0;
+    char label[96];
+    if (config_of(size, &config))
+        return err_set(err, ERR_INVALID, "unknown size %s", size);
+    if (weights_init(&weights, &config, err) ||
+        (random_documents_init(&documents, document_count, 0, 50277) &&
+         err_set(err, ERR_NO_MEMORY, "no memory")))
+        goto out;
+    struct score_model_source source = {
+        .config = config, .tensors = weights.tensors, .tensor_count = weights.count};
+    double begin = bench_now_s();
+    if (cuda_score_load(bench->device, &source, &model, err))
+        goto out;
+    double load_s = bench_now_s() - begin;
+    if (score_request_check(&config, &documents.request, &total, err) ||
+        score_result_init(&result, total, err))
+        goto out;
+    for (int i = 0; i < 4; i++) { /* the first one warms up */
+        begin = bench_now_s();
+        if (cuda_score_run(model, &documents.request, &result, err))
+            goto out;
+        double seconds = bench_now_s() - begin;
+        if (i == 1 || (i > 1 && seconds < best_s))
+            best_s = seconds;
+    }
+    (void)snprintf(label, sizeof(label), "load %s", size);
+    bench_print(label, weights.bytes / load_s / 1e9, "GB/s", bench->pinned_bytes_per_s / 1e9);
+    (void)snprintf(label, sizeof(label), "score %s %zu documents", size, document_count);
+    bench_print(label, best_s, "s", 0);
+    (void)snprintf(label, sizeof(label), "score %s inputs", size);
+    bench_print(label, (double)result.input_count / best_s, "1/s", 0);
+    (void)snprintf(label, sizeof(label), "score %s products", size);
+    bench_print(label, result.flops / best_s / 1e12, "TFLOP/s", bench->product_flops / 1e12);
+    (void)snprintf(label, sizeof(label), "score %s device memory", size);
+    bench_print(label, (double)result.memory_bytes / 1048576.0, "MiB", 0);
+out:
+    cuda_score_free(model);
+    score_result_free(&result);
+    random_documents_free(&documents);
+    weights_free(&weights);
+    return err->code;
+}
+
+int bench_score(struct bench *bench, const char *sizes, size_t documents, struct err *err)
+{
+    char list[128], *rest = list;
+    int code = 0;
+    (void)snprintf(list, sizeof(list), "%s", sizes);
+    for (char *size; !code && (size = strsep(&rest, ",")) != NULL;)
+        if (*size)
+            code = measure(bench, size, documents, err);
+    return code;
+}

@@ -1,0 +1,39 @@
+/*
+ * The table of cases: each operation of the CUDA backend against the CPU backend, which is the oracle.
+ *
+ *     gpu_cases MODULE [quick] [self] [only=TEXT]
+ *
+ * prints one line per case and ends with a count; exit status 1 if a case fails. `quick` leaves the large
+ * cases out (under compute-sanitizer everything takes fifty times as long);
+ * `self` puts the CPU backend in the place of the device, which tests this program (halves are refused then).
+ * A new case is one row in cases_statistics.c or cases_score.c.
+ */
+#ifndef BIFURCATED_TESTS_GPU_CASES_H
+#define BIFURCATED_TESTS_GPU_CASES_H
+
+#include "gpu/registry.h"
+
+struct cases {
+    struct device *cpu, *cuda;
+    int is_quick;
+    const char *only;
+    int passed, failed;
+};
+
+/* Whether a case of this name is to run. */
+int case_begins(const struct cases *cases, const char *name, int is_large);
+
+/* Notes how it ended: `value` is the largest difference in units of its tolerance, 1 or less passes. `what`
+ * names the number that it belongs to. */
+void case_ends(struct cases *cases, const char *name, double value, const char *what);
+
+/* A call that must succeed did not. */
+void case_breaks(struct cases *cases, const char *name, const struct err *err);
+
+/* What needs no device. */
+void cases_grid(struct cases *cases);
+
+void cases_statistics(struct cases *cases);
+void cases_score(struct cases *cases);
+
+#endif

@@ -1,0 +1,61 @@
+#include "tests/gpu/cases.h"
+
+#include "gpu/cuda/statistics_kernels.h"
+
+#include <stdio.h>
+
+/* How the work of statistics is cut, for every shape that the table has and more: needs no device. */
+static const struct {
+    uint64_t rows, columns, token_rows;
+} shapes[] = {{1, 1, 1},       {1, 5000000, 1},     {777, 1, 700},
+              {300, 37, 299},  {50304, 128, 50254}, {50688, 5120, 50277},
+              {2, 16, 1},      {100000, 3, 99999},  {20000, 2560, 19900},
+              {1, 1 << 26, 1}, {64, 4097, 64}};
+
+static const struct {
+    int multiprocessor_count;
+    size_t shared_bytes;
+} devices[] = {{132, 232448}, {108, 166912}, {128, 101376}, {1, 101376}, {148, 232448}};
+
+/* 1 if every row and column is in exactly one item and what the kernels take for granted holds. */
+static int is_sound(const struct statistics_grid *grid)
+{
+    const uint64_t vector = grid->kind == STATISTICS_KIND_F32 ? 4 : 8;
+    const uint64_t rows[STATISTICS_SEGMENTS] = {grid->token_rows, grid->rows - grid->token_rows};
+    const uint64_t width = grid->lanes * vector;
+    if (grid->lanes * grid->lines != STATISTICS_THREADS || (grid->lanes & (grid->lanes - 1)) != 0)
+        return 0;
+    if (grid->column_tiles * width < grid->columns || (grid->column_tiles - 1) * width >= grid->columns)
+        return 0;
+    if (grid->part_rows == 0 || grid->part_rows > 254 * grid->lines)
+        return 0;
+    for (int s = 0; s < STATISTICS_SEGMENTS; s++)
+        if (grid->parts[s] * grid->part_rows < rows[s] ||
+            (grid->parts[s] && (grid->parts[s] - 1) * grid->part_rows >= rows[s]))
+            return 0;
+    return grid->block_count > 0 && grid->block_count % (grid->slices * STATISTICS_SEGMENTS) == 0;
+}
+
+void cases_grid(struct cases *cases)
+{
+    for (size_t d = 0; d < sizeof(devices) / sizeof(devices[0]); d++)
+        for (int kind = 0; kind < 3; kind++) {
+            char name[96];
+            int bad = 0;
+            (void)snprintf(name, sizeof(name),
+                           "grid of %d multiprocessors, %zu shared bytes, element kind %d",
+                           devices[d].multiprocessor_count, devices[d].shared_bytes, kind);
+            if (!case_begins(cases, name, 0))
+                continue;
+            for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+                struct statistics_grid grid = {.kind = (enum statistics_kind)kind,
+                                               .rows = shapes[i].rows,
+                                               .columns = shapes[i].columns,
+                                               .token_rows = shapes[i].token_rows};
+                statistics_grid_cut(&grid, devices[d].multiprocessor_count, devices[d].shared_bytes);
+                bad += !is_sound(&grid);
+            }
+            case_ends(cases, name, bad ? 2 : 0,
+                      bad ? "shapes are cut wrongly" : "every shape is covered once");
+        }
+}

@@ -1,0 +1,185 @@
+#include "tests/gpu/cases.h"
+
+#include "tests/tools/random_model.h"
+
+/* Largest difference of a log-probability against the CPU's float32, by precision and stored type. */
+#define TOLERANCE_F32 1e-3
+#define TOLERANCE_F16 0.03
+#define TOLERANCE_BF16 0.25
+
+static const struct score_case {
+    const char *what;
+    enum score_precision precision;
+    enum tensor_dtype dtype; /* of the stored tensors */
+    uint64_t layers, hidden, heads, intermediate, vocabulary, rotary;
+    enum score_activation activation;
+    int is_parallel, has_attention_bias, is_tied;
+    size_t documents, longest;
+    int is_streamed; /* the budget holds two layers at a time */
+    int is_large;
+} table[] = {
+    {"head 32", SCORE_PRECISION_F32, TENSOR_DTYPE_F16, 2, 64, 2, 256, 500, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
+     5, 70, 0, 0},
+    {"head 32", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 64, 2, 256, 500, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
+     5, 70, 0, 0},
+    {"head 32", SCORE_PRECISION_HALF, TENSOR_DTYPE_BF16, 2, 64, 2, 256, 500, 8, SCORE_ACTIVATION_GELU, 1, 1,
+     0, 5, 70, 0, 0},
+    {"head 32 from float32", SCORE_PRECISION_HALF, TENSOR_DTYPE_F32, 2, 64, 2, 256, 500, 8,
+     SCORE_ACTIVATION_GELU, 1, 1, 0, 5, 70, 0, 0},
+    {"head 64, serial, tied, no bias", SCORE_PRECISION_F32, TENSOR_DTYPE_F16, 3, 128, 2, 512, 9000, 64,
+     SCORE_ACTIVATION_GELU_TANH, 0, 0, 1, 7, 129, 0, 0},
+    {"head 64, serial, tied, no bias", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 3, 128, 2, 512, 9000, 64,
+     SCORE_ACTIVATION_GELU_TANH, 0, 0, 1, 7, 129, 0, 0},
+    {"head 80, relu", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 160, 2, 640, 1000, 20, SCORE_ACTIVATION_RELU,
+     1, 1, 0, 4, 65, 0, 0},
+    {"head 128, silu", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 256, 2, 1024, 1000, 32,
+     SCORE_ACTIVATION_SILU, 1, 1, 0, 4, 64, 0, 0},
+    {"head 256", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 512, 2, 512, 1000, 64, SCORE_ACTIVATION_GELU, 1,
+     1, 0, 4, 128, 0, 0},
+    {"head 20, plain attention", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 80, 4, 160, 301, 0,
+     SCORE_ACTIVATION_GELU, 1, 1, 0, 4, 70, 0, 0},
+    {"one layer, one document", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 1, 64, 2, 256, 500, 8,
+     SCORE_ACTIVATION_GELU, 1, 1, 0, 1, 0, 0, 0},
+    {"streamed", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 5, 256, 4, 1024, 2000, 16, SCORE_ACTIVATION_GELU, 1,
+     1, 0, 40, 300, 1, 0},
+    {"streamed from float32", SCORE_PRECISION_HALF, TENSOR_DTYPE_F32, 4, 256, 4, 1024, 2000, 16,
+     SCORE_ACTIVATION_GELU, 1, 1, 0, 40, 300, 1, 0},
+    {"14m", SCORE_PRECISION_F32, TENSOR_DTYPE_F16, 6, 128, 4, 512, 50304, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
+     300, 2048, 0, 1},
+    {"14m", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 6, 128, 4, 512, 50304, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
+     300, 2048, 0, 1},
+    {"14m", SCORE_PRECISION_HALF, TENSOR_DTYPE_BF16, 6, 128, 4, 512, 50304, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
+     300, 2048, 0, 1},
+    {"70m", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 6, 512, 8, 2048, 50304, 16, SCORE_ACTIVATION_GELU, 1, 1,
+     0, 100, 2048, 0, 1},
+};
+
+/* The random tensors are float16; others are made of them. */
+static int change_dtype(struct random_model *model, enum tensor_dtype dtype)
+{
+    for (size_t i = 0; i < model->tensor_count && dtype != TENSOR_DTYPE_F16; i++) {
+        struct tensor_view *view = &model->tensors[i].view;
+        uint64_t count = view->shape.dim[0] * (view->shape.ndim == 2 ? view->shape.dim[1] : 1);
+        const uint16_t *from = view->data;
+        float *to = malloc(count * sizeof(float));
+        if (!to)
+            return -1;
+        for (uint64_t j = 0; j < count; j++) {
+            float value = half_from_f16(from[j]);
+            uint16_t top = (uint16_t)(half_bits_of_float(value) >> 16);
+            if (dtype == TENSOR_DTYPE_F32)
+                to[j] = value;
+            else
+                memcpy((unsigned char *)to + 2 * j, &top, sizeof(top));
+        }
+        free((void *)(uintptr_t)view->data);
+        view->data = to;
+        view->dtype = dtype;
+    }
+    return 0;
+}
+
+static struct score_config config_of(const struct score_case *row)
+{
+    return (struct score_config){.architecture = "gpt_neox",
+                                 .vocabulary_rows = row->vocabulary,
+                                 .hidden_size = row->hidden,
+                                 .layer_count = row->layers,
+                                 .head_count = row->heads,
+                                 .intermediate_size = row->intermediate,
+                                 .max_positions = 2048,
+                                 .rotary_dimensions = row->rotary,
+                                 .rotary_base = 10000,
+                                 .norm_epsilon = 1e-5,
+                                 .activation = row->activation,
+                                 .has_parallel_residual = row->is_parallel,
+                                 .has_attention_bias = row->has_attention_bias,
+                                 .is_tied = row->is_tied};
+}
+
+/* Loads, scores into `results` (one after the other) and frees. */
+static int score(struct device *device, const struct score_model_source *source,
+                 const struct score_request *request, struct score_result *results, int count,
+                 struct err *err)
+{
+    const struct backend_table *backend = device_backend(device);
+    void *model = NULL;
+    int code = backend->model_load(device_context(device), source, &model, err);
+    for (int i = 0; i < count && !code; i++)
+        code = backend->model_score(model, request, &results[i], err);
+    if (model)
+        backend->model_free(model);
+    return code;
+}
+
+static void compare(struct cases *cases, const struct score_case *row, const char *name,
+                    const struct score_result *results)
+{
+    double tolerance = row->precision == SCORE_PRECISION_F32 ? TOLERANCE_F32
+                       : row->dtype == TENSOR_DTYPE_BF16     ? TOLERANCE_BF16
+                                                             : TOLERANCE_F16;
+    double worst = 0;
+    size_t hits = 0, total = results[0].target_total;
+    for (size_t i = 0; i < total; i++) {
+        double difference = fabs(results[0].logprobs[i] - results[1].logprobs[i]);
+        worst = difference <= worst ? worst : difference; /* NaN stays */
+        hits += results[0].is_argmax[i] != results[1].is_argmax[i];
+    }
+    if (memcmp(results[1].logprobs, results[2].logprobs, total * sizeof(double)) ||
+        memcmp(results[1].is_argmax, results[2].is_argmax, total))
+        case_ends(cases, name, (double)INFINITY, "two runs differ");
+    else if ((double)hits > 1 + 0.02 * (double)total)
+        case_ends(cases, name, (double)INFINITY, "other tokens are the most probable");
+    else
+        case_ends(cases, name, isnan(worst) ? (double)INFINITY : worst / tolerance, "log-probability");
+}
+
+static void run_case(struct cases *cases, const struct score_case *row, const char *name)
+{
+    struct score_config config = config_of(row);
+    struct random_model model = {.tensors = NULL};
+    struct random_documents documents = {.tokens = NULL};
+    struct score_result results[3];
+    struct err err = ERR_INIT;
+    size_t total = 0;
+    memset(results, 0, sizeof(results));
+    if (random_model_init(&model, &config) || change_dtype(&model, row->dtype) ||
+        random_documents_init(&documents, row->documents, row->longest, (uint32_t)row->vocabulary)) {
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for a model");
+        case_breaks(cases, name, &err);
+        return;
+    }
+    struct score_model_source source = {.config = config,
+                                        .tensors = model.tensors,
+                                        .tensor_count = model.tensor_count,
+                                        .precision = SCORE_PRECISION_F32};
+    int code = score_request_check(&config, &documents.request, &total, &err);
+    for (int i = 0; i < 3 && !code; i++)
+        code = score_result_init(&results[i], total, &err);
+    if (!code && !(code = score(cases->cpu, &source, &documents.request, &results[0], 1, &err))) {
+        source.precision = row->precision;
+        /* Less than a resident model with room to score, enough for two layers of these small models. */
+        source.memory_budget_bytes = row->is_streamed ? 500 * MIB : 0;
+        code = score(cases->cuda, &source, &documents.request, &results[1], 2, &err);
+    }
+    if (code)
+        case_breaks(cases, name, &err);
+    else
+        compare(cases, row, name, results);
+    for (int i = 0; i < 3; i++)
+        score_result_free(&results[i]);
+    random_model_free(&model);
+    random_documents_free(&documents);
+}
+
+void cases_score(struct cases *cases)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char name[128];
+        (void)snprintf(name, sizeof(name), "score %s, %s weights, %s, %zu documents", table[i].what,
+                       tensor_dtype_name(table[i].dtype),
+                       table[i].precision == SCORE_PRECISION_F32 ? "f32" : "half", table[i].documents);
+        if (case_begins(cases, name, table[i].is_large))
+            run_case(cases, &table[i], name);
+    }
+}
