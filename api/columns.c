@@ -36,10 +36,12 @@ struct column {
     }
 
 /* Every statistic of one variant; the lists of names are those of store/statistics.h. */
+/* A text that is joined with another takes no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define VARIANT_COUNT(prefix, variant, name)                                                                 \
     {prefix #name, KIND_INTEGER, SOURCE_STATISTICS, variant, AT(statistics[variant].name)},
 #define VARIANT_REAL(prefix, variant, name)                                                                  \
     {prefix #name, KIND_REAL, SOURCE_STATISTICS, variant, AT(statistics[variant].name)},
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct column columns_table[] = {
     ROW("revision", KIND_TEXT, revision.name),

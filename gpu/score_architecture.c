@@ -197,6 +197,7 @@ static int find_tensor(const struct score_config *config, const struct score_ten
     struct score_tensor wanted = {.name = name};
     const struct score_tensor *key = &wanted;
     const struct score_tensor *const *found =
+        /* An array of pointers is sorted and searched. NOLINTNEXTLINE(bugprone-sizeof-expression) */
         count ? bsearch(&key, sorted, count, sizeof(*sorted), compare_names) : NULL;
     if (!found)
         return err_set(err, ERR_NOT_FOUND, "there is no tensor %s", name);
@@ -233,6 +234,7 @@ int score_weights_find(const struct score_model_source *source, struct score_wei
     }
     for (size_t i = 0; i < source->tensor_count; i++)
         sorted[i] = &source->tensors[i];
+    /* An array of pointers is sorted and searched. NOLINTNEXTLINE(bugprone-sizeof-expression) */
     qsort(sorted, source->tensor_count, sizeof(*sorted), compare_names);
     for (int role = 0; role < SCORE_ROLE_LAYER_FIRST; role++)
         if ((code = find_tensor(&source->config, sorted, source->tensor_count, (enum score_role)role, 0,

@@ -129,6 +129,7 @@ char *file_join(const char *folder, const char *name)
     char *path = malloc(folder_size + name_size + 2);
     if (!path)
         return NULL;
+    /* The name below brings the final 0. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(path, folder, folder_size);
     if (folder_size == 0 || folder[folder_size - 1] != '/')
         path[folder_size++] = '/';

@@ -178,6 +178,7 @@ static int next_plain_line(struct dataset *dataset, const char **ret_text, size_
 static int is_blank(const struct buf *line)
 {
     for (size_t i = 0; i < line->size; i++) {
+        /* Three characters without the final 0. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
         if (!memchr(" \t\r", line->data[i], 3))
             return 0;
     }

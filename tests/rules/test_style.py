@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FILE_LINES_MAX = 500
 TEST_LINES_MAX = 600  # a test file is a list of cases
-FUNCTION_LINES_MAX = 90
+FUNCTION_LINES_MAX = 75
 BANNED = re.compile(r"\b(sprintf|vsprintf|strcpy|strcat|strncpy|strncat|strtok|atoi|atol|atof|gets|alloca|tmpnam|mktemp)\s*\(")
 FAST_MATH = re.compile(r"-ffast-math|-Ofast|use_fast_math|-funsafe-math")
 
