@@ -19,12 +19,6 @@ int api_dispatch_is_loopback(const char *address)
            strncmp(address, "::ffff:127.", 11) == 0;
 }
 
-static int is_write(const struct api_request *request)
-{
-    return strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0 &&
-           strcmp(request->method, "OPTIONS") != 0;
-}
-
 /* Takes the same time wherever the first difference is. */
 static int tokens_equal(const char *given, const char *wanted)
 {
@@ -57,7 +51,7 @@ static int is_loopback_host(const char *host)
 static int check_access(const struct api_request *request, struct api_response *response, struct err *err)
 {
     const struct api_options *options = &request->server->options;
-    if (!is_write(request))
+    if (request->route->right == API_RIGHT_READ)
         return 0;
     if (!options->token) {
         if (is_loopback_host(api_request_header(request, "Host")))

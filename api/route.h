@@ -18,6 +18,14 @@ enum api_scope {
     API_SCOPE_MODEL,   /* the version of the model in the path */
 };
 
+/* What a request must be allowed to do. */
+enum api_right {
+    API_RIGHT_READ,   /* look */
+    API_RIGHT_SWEEP,  /* start and cancel sweeps, keep watches */
+    API_RIGHT_WORKER, /* claim tasks and hand in what was measured */
+    API_RIGHT_ADMIN,  /* everything else that changes something */
+};
+
 struct api_route {
     const char *method;
     const char *pattern;   /* "/v1/models/{owner}/{name}" */
@@ -26,6 +34,7 @@ struct api_route {
     const char *parameters; /* names that the query may hold, each between spaces: " limit cursor " */
     enum api_scope scope;
     int has_csv; /* answers in CSV as well */
+    enum api_right right;
 };
 
 extern const struct api_route api_routes[];

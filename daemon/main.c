@@ -1,6 +1,6 @@
 /*
- * bifurcated: reads the options, starts the service, waits for signals, stops. `bifurcated recompute` works
- * on the store instead.
+ * bifurcated: reads the options, starts the service, waits for signals, stops. With a command
+ * (daemon/commands.h) it does that instead.
  *
  * Signals are taken by this thread alone (sigwait). Libraries may have started threads before main (OpenBLAS
  * does) that do not block them, so a handler there hands them on and does nothing else. TERM and INT drain
@@ -8,17 +8,14 @@
  * could not start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon
  * again).
  */
-#include "daemon/base/file.h"
 #include "daemon/base/log.h"
+#include "daemon/commands.h"
 #include "daemon/options.h"
-#include "daemon/recompute.h"
 #include "daemon/service.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,7 +23,6 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-#define EXIT_STATUS_OPTIONS 2
 #define EXIT_STATUS_DEVICE_LOST 70
 #define DRAIN_MS 5000
 
@@ -40,13 +36,6 @@ static void notify(const char *state)
 #endif
 }
 
-static void configure_log(const struct options *options)
-{
-    enum log_level level = LOG_LEVEL_INFO;
-    (void)log_parse_level(options->log_level, &level);
-    log_configure(level, strcmp(options->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
-}
-
 static void reload(int argc, char **argv, struct options *options)
 {
     char ignored[64];
@@ -56,7 +45,7 @@ static void reload(int argc, char **argv, struct options *options)
         log_error("the options cannot be read again; the old ones stay", log_text("reason", err.message),
                   log_end);
     } else {
-        configure_log(options);
+        options_apply_log(options);
         log_info("options read again", log_text("needs_restart", ignored), log_end);
     }
     notify("READY=1");
@@ -137,68 +126,15 @@ static int run(int argc, char **argv, struct options *options)
     return is_lost ? EXIT_STATUS_DEVICE_LOST : 0;
 }
 
-/* `bifurcated recompute [MODEL]`: once over the store, without a service. */
-static int recompute(const struct options *options, const char *model)
-{
-    struct recompute_counts counts;
-    struct store *store = NULL;
-    struct err err = ERR_INIT;
-    char *path = file_join(options->state, STORE_FILE_NAME);
-    int code = path ? 0 : err_set(&err, ERR_NO_MEMORY, "out of memory");
-    if (!code && access(path, F_OK) != 0)
-        code = err_set(&err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
-    if (!code)
-        code = store_open(path, &store, &err);
-    if (!code)
-        code = recompute_run(store, model, &counts, &err);
-    if (code)
-        (void)fprintf(stderr, "bifurcated: recompute: %s\n", err.message);
-    else
-        (void)printf("%" PRId64 " distributions of %" PRId64 " tensors read; %" PRId64 " numbers of %" PRId64
-                     " tensors changed, %" PRId64 " statistics left alone whose distribution is not kept\n",
-                     counts.distributions, counts.contents, counts.numbers, counts.contents_changed,
-                     counts.skipped);
-    store_close(store);
-    free(path);
-    return code ? 1 : 0;
-}
-
-/* Takes `recompute [MODEL]` out of the arguments; returns whether it was there. */
-static int take_recompute(int *argc, char **argv, const char **ret_model)
-{
-    if (*argc < 2 || strcmp(argv[1], "recompute") != 0)
-        return 0;
-    int taken = *argc > 2 && argv[2][0] != '-' ? 2 : 1;
-    *ret_model = taken == 2 ? argv[2] : NULL;
-    *argc -= taken;
-    memmove(&argv[1], &argv[1 + taken], (size_t)*argc * sizeof *argv); /* with the NULL at the end */
-    return 1;
-}
-
 int main(int argc, char **argv)
 {
     struct options options = {0};
-    enum options_action action = OPTIONS_ACTION_RUN;
-    struct err err = ERR_INIT;
-    const char *model = NULL;
-    int is_recompute = take_recompute(&argc, argv, &model);
+    const struct command *command = argc > 1 ? commands_find(argv[1]) : NULL;
     int status = 0;
-    if (options_load(argc, argv, &options, &action, &err)) {
-        (void)fprintf(stderr, "bifurcated: %s\n", err.message);
-        status = EXIT_STATUS_OPTIONS;
-    } else if (action == OPTIONS_ACTION_HELP) {
-        options_print_help(stdout);
-    } else if (action == OPTIONS_ACTION_PRINT_CONFIG) {
-        options_print_config(stdout);
-    } else if (action == OPTIONS_ACTION_VERSION) {
-        (void)puts("bifurcated " BIFURCATED_VERSION);
-    } else if (is_recompute) {
-        configure_log(&options);
-        status = recompute(&options, model);
-    } else {
-        configure_log(&options);
+    if (command)
+        return command->run(argc - 1, argv + 1);
+    if (!commands_load_options(argc, argv, &options, &status))
         status = run(argc, argv, &options);
-    }
     options_free(&options);
     return status;
 }

@@ -346,6 +346,13 @@ int options_reload(int argc, char **argv, struct options *options, char *ignored
     return code;
 }
 
+void options_apply_log(const struct options *options)
+{
+    enum log_level level = LOG_LEVEL_INFO;
+    (void)log_parse_level(options->log_level, &level);
+    log_configure(level, strcmp(options->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+}
+
 void options_free(struct options *options)
 {
     if (!options)

@@ -63,6 +63,9 @@ int options_load(int argc, char **argv, struct options *options, enum options_ac
 int options_reload(int argc, char **argv, struct options *options, char *ignored, size_t ignored_size,
                    struct err *err);
 
+/* Makes the log as the options say. */
+void options_apply_log(const struct options *options);
+
 void options_free(struct options *options);
 
 /* The text of --help. */

@@ -1,3 +1,4 @@
+#include "daemon/commands.h"
 #include "daemon/options.h"
 #include "daemon/options_table.h"
 
@@ -28,11 +29,17 @@ void options_print_help(FILE *out)
 {
     (void)fputs("bifurcated: watches how a language model's weights move while it is trained.\n\n"
                 "Usage: bifurcated [--config FILE] [--OPTION VALUE]...\n"
-                "       bifurcated recompute [MODEL] [--OPTION VALUE]...\n\n"
+                "       bifurcated COMMAND [--OPTION VALUE]...\n\n"
                 "Starts the daemon: the API, the dashboard and the workers. Nothing needs to be set.\n"
                 "Start work with the client: bifurcate sweep EleutherAI/pythia-14m --follow\n"
-                "recompute makes all statistics again from the kept distributions, offline.\n\n"
-                "  -h, --help            this text\n"
+                "\nCommands:\n",
+                out);
+    for (size_t i = 0; i < command_count; i++) {
+        char left[48];
+        (void)snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].words);
+        (void)fprintf(out, "  %-22s%s\n", left, commands[i].summary);
+    }
+    (void)fputs("\n  -h, --help            this text\n"
                 "  -V, --version         the version\n"
                 "      --print-config    a configuration file with every option and its default\n"
                 "      --config FILE     read this file (or $BIFURCATED_CONFIG) instead of\n"

@@ -14,8 +14,8 @@ static const struct option {
 };
 
 #define COMMON                                                                                               \
-    (1u << CLIENT_OPTION_SERVER | 1u << CLIENT_OPTION_TOKEN_FILE | 1u << CLIENT_OPTION_JSON |                \
-     1u << CLIENT_OPTION_CSV | 1u << CLIENT_OPTION_HELP)
+    (CLIENT_OPTION_BIT(SERVER) | CLIENT_OPTION_BIT(TOKEN_FILE) | CLIENT_OPTION_BIT(JSON) |                   \
+     CLIENT_OPTION_BIT(CSV) | CLIENT_OPTION_BIT(HELP))
 
 static const struct client_command *find_command(const char *name)
 {
@@ -76,7 +76,7 @@ static int check(const struct client_arguments *arguments, struct err *err)
     if (!command)
         return err_set(err, ERR_INVALID, "a command is missing");
     for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
-        if (arguments->values[i] && !((command->options | COMMON) & 1u << i))
+        if (arguments->values[i] && !((command->options | COMMON) & UINT64_C(1) << i))
             return err_set(err, ERR_INVALID, "%s has no option --%s", command->name, options[i].name);
     }
     if (arguments->values[CLIENT_OPTION_JSON] && arguments->values[CLIENT_OPTION_CSV])
@@ -118,11 +118,11 @@ int client_arguments_parse(int argc, char **argv, struct client_arguments *argum
     return check(arguments, err);
 }
 
-static void print_options(unsigned wanted, FILE *stream)
+static void print_options(uint64_t wanted, FILE *stream)
 {
     for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
         char left[48];
-        if (!(wanted & 1u << i))
+        if (!(wanted & UINT64_C(1) << i))
             continue;
         (void)snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].value ? " " : "",
                        options[i].value ? options[i].value : "");

@@ -7,6 +7,7 @@
 #include "daemon/base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #define CLIENT_WORDS_MAX 2
@@ -54,6 +55,10 @@ enum client_option {
         CLIENT_OPTION_COUNT
 };
 
+#define CLIENT_OPTION_BIT(symbol) (UINT64_C(1) << CLIENT_OPTION_##symbol)
+
+_Static_assert(CLIENT_OPTION_COUNT <= 64, "the options of a command are a set of 64 bits");
+
 struct client_arguments {
     const struct client_command *command; /* NULL: only help was asked for */
     const char *words[CLIENT_WORDS_MAX];
@@ -72,7 +77,7 @@ struct client_command {
     const char *words; /* "MODEL REVISION"; "" for none */
     const char *summary;
     const char *details; /* more lines for its help, or "" */
-    unsigned options;    /* bit set of enum client_option, besides those that all have */
+    uint64_t options;    /* bit set of enum client_option, besides those that all have */
     int (*run)(const struct client_arguments *arguments);
 };
 

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
-#define BIT(symbol) (1u << CLIENT_OPTION_##symbol)
+#define BIT(symbol) CLIENT_OPTION_BIT(symbol)
 
 const struct client_command client_commands[] = {
     {"sweep", "MODEL", "Measure the revisions of a model",
