@@ -17,7 +17,7 @@ DESCRIPTION = json.loads((ROOT / "api/openapi.json").read_text())
 MODEL = "garden/neox-tiny"
 HERE = f"/v1/models/{model_path(MODEL)}"
 
-ROUTE = re.compile(r'\{"([A-Z]+)",\s*"([^"]+)",\s*"(\w+)",\s*\w+,\s*"([^"]*)",\s*API_SCOPE_\w+,\s*(\d)\}')
+ROUTE = re.compile(r'\{"([A-Z]+)",\s*"([^"]+)",\s*"(\w+)",\s*\w+,\s*"([^"]*)",\s*API_SCOPE_\w+,\s*(\d),\s*API_RIGHT_\w+\}')
 
 
 def routes() -> dict[tuple[str, str], dict[str, Any]]:
