@@ -10,6 +10,7 @@
 
 #define NAMES_MAX 10000
 #define DATASET_BYTES_MAX 1024
+#define DATASET_FIELD_BYTES_MAX 64
 
 struct member {
     const char *name;
@@ -169,6 +170,13 @@ static int check_dataset(json_t *value, const char *pointer, struct api_sweep_re
     return check_text(value, pointer, DATASET_BYTES_MAX, field, err);
 }
 
+static int check_field(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                       struct err *err)
+{
+    (void)request;
+    return check_text(value, pointer, DATASET_FIELD_BYTES_MAX, field, err);
+}
+
 static int check_mode(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
                       struct err *err)
 {
@@ -254,10 +262,19 @@ static int check_revisions(json_t *value, const char *pointer, struct api_sweep_
 }
 
 static const struct member sweep_members[] = {
-    {"model", check_model},         {"tensors", check_tensors}, {"metrics", check_metrics},
-    {"revisions", check_revisions}, {"reference", check_name},  {"priority", check_priority},
-    {"dataset", check_dataset},     {"mode", check_mode},       {"limit", check_count},
-    {"window", check_count},        {"stride", check_count},    {NULL, NULL},
+    {"model", check_model},
+    {"tensors", check_tensors},
+    {"metrics", check_metrics},
+    {"revisions", check_revisions},
+    {"reference", check_name},
+    {"priority", check_priority},
+    {"dataset", check_dataset},
+    {"field", check_field},
+    {"mode", check_mode},
+    {"limit", check_count},
+    {"window", check_count},
+    {"stride", check_count},
+    {NULL, NULL},
 };
 
 int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_request *request,

@@ -2,6 +2,7 @@
 
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/data_file.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -51,59 +52,6 @@ void data_cache_free(struct data_cache *cache)
     free(cache);
 }
 
-static int has_ending(const char *text, const char *ending)
-{
-    size_t size = strlen(text), ending_size = strlen(ending);
-    return size >= ending_size && strcmp(text + size - ending_size, ending) == 0;
-}
-
-static int is_data_file(const char *path)
-{
-    static const char *const endings[] = {".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst"};
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        if (has_ending(path, endings[i]))
-            return 1;
-    }
-    return 0;
-}
-
-/* The only data file whose name holds `word`; NULL if there is none or more than one. */
-static const struct repository_file *only_file(const struct repository_tree *tree, const char *word)
-{
-    const struct repository_file *found = NULL;
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct repository_file *file = &tree->files[i];
-        if (!is_data_file(file->path) || !strstr(file->path, word))
-            continue;
-        if (found)
-            return NULL;
-        found = file;
-    }
-    return found;
-}
-
-static int choose_file(const struct repository_tree *tree, const char *name,
-                       const struct repository_file **ret_file, struct err *err)
-{
-    static const char *const words[] = {"", "test_en", "test"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        *ret_file = only_file(tree, words[i]);
-        if (*ret_file)
-            return 0;
-    }
-    struct buf list;
-    buf_init(&list, ERR_MESSAGE_BYTES);
-    for (size_t i = 0; i < tree->count; i++) {
-        if (is_data_file(tree->files[i].path))
-            (void)buf_appendf(&list, "%s%s", list.size ? ", " : "", tree->files[i].path);
-    }
-    int code = list.size ? err_set(err, ERR_INVALID, "data set %s: say which file, as %s:FILE; it has %s",
-                                   name, name, buf_text(&list))
-                         : err_set(err, ERR_NOT_FOUND, "data set %s: it has no .jsonl or .txt file", name);
-    buf_free(&list);
-    return code;
-}
-
 static int download(struct data_cache *cache, const char *name, const atomic_bool *cancel, char **ret_path,
                     struct err *err)
 {
@@ -126,9 +74,9 @@ static int download(struct data_cache *cache, const char *name, const atomic_boo
     if (!code && colon) {
         file = repository_tree_find(tree, colon + 1);
         if (!file)
-            code = err_set(err, ERR_NOT_FOUND, "data set %s: it has no file %s", repository_name, colon + 1);
+            code = data_file_refuse(tree, repository_name, colon + 1, err);
     } else if (!code) {
-        code = choose_file(tree, name, &file, err);
+        code = data_file_choose(tree, name, &file, err);
     }
     if (!code)
         code = repository_download_file(repository, commit, file->path, file, ret_path, err);

@@ -1,7 +1,7 @@
 /*
  * Data sets as local files: found on the hub once per sweep, then shared by its tasks.
  *
- * A data set is "owner/name" on the hub (the file is chosen by its name, see data_cache_get), or
+ * A data set is "owner/name" on the hub (daemon/data_file.h says which of its files), or
  * "owner/name:path/in/it", or "file:/path". The commit is resolved once per sweep and process, so that all
  * revisions of a sweep see the same texts; the digest of the bytes is part of each result's identity anyway.
  */
@@ -23,12 +23,8 @@ int data_cache_new(struct hub *hub, struct data_cache **ret_cache, struct err *e
 /* NULL is allowed. */
 void data_cache_free(struct data_cache *cache);
 
-/*
- * The local path of a data set; the caller frees it. Of several files in a repository the one is taken whose
- * name ends in .jsonl, .txt or one of these with .gz or .zst, if there is one such, or one whose name has
- * "test_en", or one whose name has "test"; otherwise ERR_INVALID lists them. One thread downloads, others
- * wait. ERR_NOT_FOUND, and what the hub reports.
- */
+/* The local path of a data set; the caller frees it. One thread downloads, others wait. ERR_INVALID or
+ * ERR_NOT_FOUND list the files that could be named; what the hub reports. */
 int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name, const atomic_bool *cancel,
                    char **ret_path, struct err *err);
 

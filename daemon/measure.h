@@ -12,6 +12,7 @@
 #include "daemon/data_cache.h"
 #include "daemon/hub/hub.h"
 #include "daemon/location_cache.h"
+#include "daemon/passages_cache.h"
 #include "daemon/sweep_spec.h"
 #include "daemon/tensor_pool.h"
 #include "gpu/registry.h"
@@ -28,6 +29,7 @@ struct measure_shared {
     struct tensor_pool *pool;
     struct location_cache *locations;
     struct data_cache *data;
+    struct passages_cache *passages;
     uint64_t memory_bytes; /* that a model may take on the device; 0: no bound */
     struct device *device;
     pthread_mutex_t *device_lock; /* one pass at a time */

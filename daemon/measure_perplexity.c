@@ -96,12 +96,14 @@ static int find_or_score(struct measure_job *job, const struct scoring_request *
 int measure_perplexity(struct measure_job *job, struct perplexity_row *row, struct err *err)
 {
     struct revision_source source;
-    struct scoring_request request = {.repository = job->repository,
-                                      .window_tokens = (uint32_t)job->spec->window,
-                                      .stride_tokens = (uint32_t)job->spec->stride,
-                                      .dataset = {.limit = (uint64_t)job->spec->limit},
-                                      .memory_budget_bytes = job->shared->memory_bytes,
-                                      .cancel = job->cancel};
+    struct scoring_request request = {
+        .repository = job->repository,
+        .window_tokens = (uint32_t)job->spec->window,
+        .stride_tokens = (uint32_t)job->spec->stride,
+        .dataset = {.field = job->spec->field, .limit = (uint64_t)job->spec->limit},
+        .passages = job->shared->passages,
+        .memory_budget_bytes = job->shared->memory_bytes,
+        .cancel = job->cancel};
     int code = passages_mode_parse(job->spec->mode ? job->spec->mode : "last_word", &request.mode, err);
     if (!code)
         code = revision_source_open(&source, job->shared->store, job->repository, &job->revision, err);

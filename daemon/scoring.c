@@ -5,7 +5,7 @@
 #include "daemon/checkpoint/checkpoint.h"
 #include "daemon/model/config.h"
 #include "daemon/scoring_identity.h"
-#include "daemon/text/tokenizer.h"
+#include "daemon/scoring_passages.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,14 +16,14 @@ struct scoring {
     struct scoring_identity identity;
     struct score_config config;
     int64_t prefix_id;
-    struct tokenizer *tokenizer;
+    struct buf tokenizer_json;
     struct checkpoint *checkpoint;
     size_t tensor_count;
     struct score_tensor *tensors;      /* [tensor_count], names owned; data after scoring_fetch */
     struct checkpoint_tensor *located; /* [tensor_count] where they lie */
     void **owned;                      /* [tensor_count] bytes that are not mapped */
     uint64_t weight_bytes;
-    struct passages passages;
+    const struct passages *passages; /* of the request's cache; NULL before scoring_fetch */
     struct score_result result;
     int is_fetched;
 };
@@ -114,15 +114,9 @@ static int read_config(struct scoring *scoring, struct err *err)
 
 static int read_tokenizer(struct scoring *scoring, struct err *err)
 {
-    struct buf json;
-    buf_init(&json, LIMIT_TOKENIZER_JSON_BYTES);
-    int code = fetch_text(scoring, "tokenizer.json", &json, err);
-    if (!code && (code = tokenizer_load(json.data, json.size, &scoring->tokenizer, err)))
-        (void)err_wrap(err, "tokenizer.json");
-    if (!code)
-        code = digest_sha256_hex(json.data, json.size, scoring->identity.tokenizer_digest, err);
-    buf_free(&json);
-    return code;
+    struct buf *json = &scoring->tokenizer_json;
+    int code = fetch_text(scoring, "tokenizer.json", json, err);
+    return code ? code : digest_sha256_hex(json->data, json->size, scoring->identity.tokenizer_digest, err);
 }
 
 /* -- The tensors ----------------------------------------------------------------------------------- */
@@ -226,6 +220,7 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
     if (!scoring)
         return err_set(err, ERR_NO_MEMORY, "no memory to score a revision");
     scoring->request = *request;
+    buf_init(&scoring->tokenizer_json, LIMIT_TOKENIZER_JSON_BYTES);
     scoring->identity.mode = score_mode_of(request->mode);
     scoring->identity.definition = SCORE_DEFINITION;
     int code = read_config(scoring, err);
@@ -251,41 +246,15 @@ uint64_t scoring_weight_bytes(const struct scoring *scoring)
     return scoring->weight_bytes;
 }
 
-static int read_passages(struct scoring *scoring, struct err *err)
+static int acquire_passages(struct scoring *scoring, struct err *err)
 {
-    const struct scoring_request *request = &scoring->request;
-    struct tokenizer_encoder *encoder = NULL;
-    struct passages_builder *builder = NULL;
-    struct dataset *dataset = NULL;
-    struct passages_options options = {
-        .mode = request->mode,
-        .context_tokens = (uint32_t)scoring->config.max_positions,
-        .window_tokens = request->window_tokens,
-        .stride_tokens = request->stride_tokens,
-        .prefix_id = scoring->prefix_id >= 0 ? scoring->prefix_id : PASSAGES_NO_PREFIX,
-    };
-    int code = tokenizer_encoder_new(scoring->tokenizer, &encoder, err);
-    if (code || (code = passages_builder_new(&options, encoder, &builder, err)) ||
-        (code = dataset_open(request->data, &request->dataset, &dataset, err)))
-        goto out;
-    for (;;) {
-        const char *text;
-        size_t size;
-        if ((code = check_cancel(scoring, err)) || (code = dataset_next(dataset, &text, &size, err)))
-            goto out;
-        if (!text)
-            break;
-        if ((code = passages_builder_add(builder, text, size, err))) {
-            (void)err_wrap(err, "%s", request->data->name);
-            goto out;
-        }
-    }
-    code = passages_builder_finish(builder, &scoring->passages, err);
-out:
-    dataset_close(dataset);
-    passages_builder_free(builder);
-    tokenizer_encoder_free(encoder);
-    return code;
+    struct scoring_texts texts = {.request = &scoring->request,
+                                  .identity = &scoring->identity,
+                                  .tokenizer_json = &scoring->tokenizer_json,
+                                  .context_tokens = (uint32_t)scoring->config.max_positions,
+                                  .prefix_id =
+                                      scoring->prefix_id >= 0 ? scoring->prefix_id : PASSAGES_NO_PREFIX};
+    return scoring_passages_acquire(&texts, &scoring->passages, err);
 }
 
 static struct score_request request_of(const struct passages *passages)
@@ -307,9 +276,9 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
     size_t target_total = 0;
     if (scoring->is_fetched)
         return 0;
-    if ((code = read_passages(scoring, err)))
+    if ((code = acquire_passages(scoring, err)))
         return code;
-    struct score_request request = request_of(&scoring->passages);
+    struct score_request request = request_of(scoring->passages);
     if ((code = score_request_check(&scoring->config, &request, &target_total, err)) ||
         (code = score_result_init(&scoring->result, target_total, err)) ||
         (code = fetch_tensors(scoring, err)))
@@ -323,7 +292,6 @@ int scoring_run(struct scoring *scoring, struct device *device, struct scoring_o
 {
     const struct backend_table *backend = device_backend(device);
     struct scoring_outcome outcome = {.weight_bytes = scoring->weight_bytes};
-    struct score_request request = request_of(&scoring->passages);
     struct score_model_source source = {.config = scoring->config,
                                         .tensors = scoring->tensors,
                                         .tensor_count = scoring->tensor_count,
@@ -333,6 +301,7 @@ int scoring_run(struct scoring *scoring, struct device *device, struct scoring_o
     void *model = NULL;
     if (!scoring->is_fetched)
         return err_set(err, ERR_INTERNAL, "scoring without scoring_fetch");
+    struct score_request request = request_of(scoring->passages);
     if (!backend->model_load)
         return err_set(err, ERR_UNSUPPORTED, "the backend %s cannot score models", backend->name);
     double begin_s = clock_monotonic_s();
@@ -345,9 +314,9 @@ int scoring_run(struct scoring *scoring, struct device *device, struct scoring_o
     if (code)
         return code;
     score_summarize(scoring->identity.mode, &request, &scoring->result, &outcome.summary);
-    outcome.text_count = scoring->passages.text_count;
-    outcome.skipped_count = scoring->passages.skipped_count;
-    outcome.truncated_count = scoring->passages.truncated_count;
+    outcome.text_count = scoring->passages->text_count;
+    outcome.skipped_count = scoring->passages->skipped_count;
+    outcome.truncated_count = scoring->passages->truncated_count;
     outcome.input_count = scoring->result.input_count;
     outcome.flops = scoring->result.flops;
     outcome.memory_bytes = scoring->result.memory_bytes;
@@ -359,7 +328,7 @@ int scoring_run(struct scoring *scoring, struct device *device, struct scoring_o
 
 const struct passages *scoring_passages(const struct scoring *scoring)
 {
-    return &scoring->passages;
+    return scoring->passages;
 }
 
 const struct score_result *scoring_result(const struct scoring *scoring)
@@ -379,8 +348,9 @@ void scoring_close(struct scoring *scoring)
     free(scoring->tensors);
     free(scoring->located);
     score_result_free(&scoring->result);
-    passages_free(&scoring->passages);
+    if (scoring->passages)
+        passages_cache_give_back(scoring->request.passages, scoring->passages);
     checkpoint_close(scoring->checkpoint);
-    tokenizer_free(scoring->tokenizer);
+    buf_free(&scoring->tokenizer_json);
     free(scoring);
 }

@@ -13,6 +13,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 #include "daemon/hub/repository.h"
+#include "daemon/passages_cache.h"
 #include "daemon/text/dataset.h"
 #include "daemon/text/passages.h"
 #include "gpu/registry.h"
@@ -32,8 +33,9 @@ struct scoring_request {
     enum passages_mode mode;
     uint32_t window_tokens, stride_tokens; /* `tokens` only; 0: the context, half of it */
     enum score_precision precision;
-    uint64_t memory_budget_bytes; /* for the device's model and scratch memory; 0: no bound */
-    const atomic_bool *cancel;    /* or NULL */
+    struct passages_cache *passages; /* that tokenised texts are kept in */
+    uint64_t memory_budget_bytes;    /* for the device's model and scratch memory; 0: no bound */
+    const atomic_bool *cancel;       /* or NULL */
 };
 
 /* What makes two results the same. */
@@ -70,7 +72,8 @@ const struct scoring_identity *scoring_identity(const struct scoring *scoring);
 /* Bytes of the tensors that scoring_fetch will bring into memory. */
 uint64_t scoring_weight_bytes(const struct scoring *scoring);
 
-/* ERR_CANCELLED, ERR_FORMAT (a broken data set, with the line), ERR_INVALID (a token id beyond the model's
+/* ERR_CANCELLED, ERR_FORMAT (a broken tokenizer, or a broken data set with the line), ERR_MISMATCH (the data
+ * set's file changed since scoring_open), ERR_INVALID (a token id beyond the model's
  * vocabulary), what the repository reports. */
 int scoring_fetch(struct scoring *scoring, struct err *err);
 

@@ -109,8 +109,10 @@ int scoring_identity_write_parameters(const struct scoring_request *request,
         (void)buf_append_char(&json, '"');
         comma = ",";
     }
-    if (dataset->kind != DATASET_KIND_AUTO) {
-        (void)buf_appendf(&json, "%s\"kind\":\"%s\"", comma, dataset_kind_name(dataset->kind));
+    /* The same bytes under another name may be other texts. */
+    enum dataset_kind kind = dataset_kind_resolve(dataset->kind, request->data->name);
+    if (kind != DATASET_KIND_JSONL) {
+        (void)buf_appendf(&json, "%s\"kind\":\"%s\"", comma, dataset_kind_name(kind));
         comma = ",";
     }
     if (dataset->limit) {

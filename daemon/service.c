@@ -26,6 +26,7 @@
 #define PLANNER_IDLE_MS 10000
 #define PLANNER_ERROR_PAUSE_MS 2000
 #define BACKOFF_MAX_MS 300000
+#define PASSAGES_CACHE_BYTES (64 * MIB) /* LAMBADA takes about 2 MB */
 
 struct service {
     const struct options *options;
@@ -37,6 +38,7 @@ struct service {
     struct reserve *reserve;
     struct location_cache *locations;
     struct data_cache *data;
+    struct passages_cache *passages;
     struct workers *workers;
     struct api_server *server;
     struct status_context status;
@@ -144,6 +146,8 @@ static int start_workers(struct service *service, struct err *err)
         code = location_cache_new(&service->locations, err);
     if (!code)
         code = data_cache_new(service->hub, &service->data, err);
+    if (!code)
+        code = passages_cache_new(PASSAGES_CACHE_BYTES, &service->passages, err);
     if (code)
         return code;
     struct workers_options workers = {
@@ -152,6 +156,7 @@ static int start_workers(struct service *service, struct err *err)
                    .pool = service->pool,
                    .locations = service->locations,
                    .data = service->data,
+                   .passages = service->passages,
                    .device = service->device,
                    .device_lock = &service->device_lock,
                    .device_busy_us = &service->device_busy_us},
@@ -360,6 +365,7 @@ void service_stop(struct service *service, int64_t drain_ms)
     tensor_pool_free(service->pool);
     location_cache_free(service->locations);
     data_cache_free(service->data);
+    passages_cache_free(service->passages);
     hub_close(service->hub);
     device_close(service->device);
     registry_free(service->registry);

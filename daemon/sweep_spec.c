@@ -88,6 +88,8 @@ static int take_members(const json_t *root, struct sweep_spec *spec, struct err 
     if (!code)
         code = take_string(root, "dataset", &spec->dataset, err);
     if (!code)
+        code = take_string(root, "field", &spec->field, err);
+    if (!code)
         code = take_string(root, "mode", &spec->mode, err);
     if (!code && spec->rule)
         code = model_revision_check_rule(spec->rule, err);
@@ -124,6 +126,7 @@ void sweep_spec_free(struct sweep_spec *spec)
     free(spec->reference);
     free(spec->rule);
     free(spec->dataset);
+    free(spec->field);
     free(spec->mode);
     *spec = (struct sweep_spec){0};
 }

@@ -22,7 +22,8 @@ struct sweep_spec {
     char *reference; /* revision name; NULL: the first in step order */
     char *rule;      /* template for revision names (model/revision.h); NULL: the table */
     /* perplexity */
-    char *dataset; /* "owner/name", "file:/path"; NULL: EleutherAI/lambada_openai */
+    char *dataset; /* "owner/name", "owner/name:path", "file:/path"; NULL: EleutherAI/lambada_openai */
+    char *field;   /* of the data set's JSON objects; NULL: text */
     char *mode;    /* "last_word", "tokens", "text_mean"; NULL: last_word */
     int64_t limit; /* documents; 0: all */
     int64_t window, stride;

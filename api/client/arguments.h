@@ -29,8 +29,11 @@
     X(TENSOR, "tensor", "NAME", 1, "this tensor instead of the unembedding")                                 \
     X(METRIC, "metric", "NAME", 1, "statistics (the default) or perplexity; may be repeated")                \
     X(REFERENCE, "reference", "NAME", 0, "revision that displacements start from (default: the first)")      \
-    X(DATASET, "dataset", "NAME", 0, "texts for perplexity: owner/name or file:/path")                       \
+    X(DATASET, "dataset", "NAME", 0, "texts for perplexity: owner/name, owner/name:FILE or file:/path")      \
+    X(FIELD, "field", "NAME", 0, "of the texts' JSON lines (default: text)")                                 \
     X(MODE, "mode", "NAME", 0, "of perplexity: last_word (the default), tokens or text_mean")                \
+    X(WINDOW, "window", "N", 0, "of mode tokens: tokens that are scored together (default: the context)")    \
+    X(STRIDE, "stride", "N", 0, "of mode tokens: tokens between windows (default: half a window)")           \
     X(LIMIT, "limit", "N", 0, "only the first N documents of the texts")                                     \
     X(PRIORITY, "priority", "N", 0, "-100 to 100; higher sweeps go first")                                   \
     X(KEY, "key", "TEXT", 0, "idempotency key: the same sweep is not started twice")                         \

@@ -12,7 +12,8 @@ const struct client_command client_commands[] = {
      "Interrupting does not end the sweep: `bifurcate follow ID` shows it again,\n"
      "`bifurcate cancel ID` ends it. What was measured before is not measured again.",
      BIT(FOLLOW) | BIT(FROM) | BIT(TO) | BIT(EVERY) | BIT(REVISION) | BIT(TENSOR) | BIT(METRIC) |
-         BIT(REFERENCE) | BIT(DATASET) | BIT(MODE) | BIT(LIMIT) | BIT(PRIORITY) | BIT(KEY),
+         BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) | BIT(LIMIT) |
+         BIT(PRIORITY) | BIT(KEY),
      client_run_sweep},
     {"series", "MODEL", "Print what is measured, a row per revision in step order",
      "The table shows a choice of columns; --csv and --json give all, with every digit.",
@@ -32,7 +33,9 @@ const struct client_command client_commands[] = {
     {"perplexity", "MODEL", "Score one revision (default: main) and print the numbers",
      "Without --file or --dataset: the last words of LAMBADA. A file of one's own is one\n"
      "text, or a text for each line if it is called *.jsonl.",
-     BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(MODE) | BIT(LIMIT), client_run_perplexity},
+     BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) |
+         BIT(LIMIT),
+     client_run_perplexity},
     {"models", "", "List the models that the daemon knows", "", 0, client_run_models},
     {"sweeps", "", "List sweeps, newest first", "", BIT(MODEL) | BIT(STATE), client_run_sweeps},
     {"show", "ID", "Print a sweep: its progress and its errors", "", 0, client_run_show},

@@ -43,6 +43,9 @@ int client_run_sweeps(const struct client_arguments *arguments);
 int client_run_devices(const struct client_arguments *arguments);
 int client_run_status(const struct client_arguments *arguments);
 
+/* Puts what the options say of the texts (field, limit, window, stride) into the request of a sweep. */
+int client_sweep_set_texts(const struct client_arguments *arguments, json_t *request, struct err *err);
+
 /* Shows the progress of a sweep until it has ended; a stream that breaks off is opened again for a while.
  * `prints_sweep`: says how it ended, also if all went well. Returns the exit status. */
 int client_follow_sweep(struct client_link *link, const struct client_arguments *arguments, int64_t id,

@@ -68,21 +68,15 @@ static int make_dataset(const struct client_arguments *arguments, json_t *root, 
 static int make_request(const struct client_arguments *arguments, const struct mode *mode,
                         const char *revision, char **ret_text, struct err *err)
 {
-    const char *limit = arguments->values[CLIENT_OPTION_LIMIT];
     json_t *root = json_pack("{s:[s], s:s, s:{s:[s]}}", "metrics", "perplexity", "mode", mode->name,
                              "revisions", "names", revision);
     struct buf name;
-    char *end = NULL;
     buf_init(&name, LIMIT_MODEL_NAME_BYTES);
     int code = client_link_model_name(arguments->words[0], &name, err);
     if (!code)
         code = make_dataset(arguments, root, err);
-    if (!code && limit) {
-        long long number = strtoll(limit, &end, 10);
-        if (end == limit || *end)
-            code = err_set(err, ERR_INVALID, "--limit %.60s: not an integer", limit);
-        (void)json_object_set_new(root, "limit", json_integer(number));
-    }
+    if (!code)
+        code = client_sweep_set_texts(arguments, root, err);
     if (!code) {
         (void)json_object_set_new(root, "model", json_string(buf_text(&name)));
         *ret_text = json_dumps(root, JSON_COMPACT);

@@ -57,6 +57,21 @@ static void set_list(json_t *object, const char *key, const struct client_argume
     json_decref(list);
 }
 
+int client_sweep_set_texts(const struct client_arguments *arguments, json_t *request, struct err *err)
+{
+    static const struct {
+        const char *key;
+        enum client_option option;
+    } numbers[] = {
+        {"limit", CLIENT_OPTION_LIMIT}, {"window", CLIENT_OPTION_WINDOW}, {"stride", CLIENT_OPTION_STRIDE}};
+    int code = 0;
+    set_text(request, "field", arguments->values[CLIENT_OPTION_FIELD]);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && !code; i++)
+        code =
+            parse_number(numbers[i].key, arguments->values[numbers[i].option], request, numbers[i].key, err);
+    return code;
+}
+
 /* The request as the daemon takes it (api/sweep_request.h); the caller frees *ret_text. */
 static int make_request(const struct client_arguments *arguments, char **ret_text, struct err *err)
 {
@@ -75,7 +90,7 @@ static int make_request(const struct client_arguments *arguments, char **ret_tex
     if (!code)
         code = parse_number("priority", arguments->values[CLIENT_OPTION_PRIORITY], root, "priority", err);
     if (!code)
-        code = parse_number("limit", arguments->values[CLIENT_OPTION_LIMIT], root, "limit", err);
+        code = client_sweep_set_texts(arguments, root, err);
     if (!code)
         code = parse_number("from", arguments->values[CLIENT_OPTION_FROM], revisions, "from", err);
     if (!code)

@@ -65,6 +65,11 @@ static enum dataset_kind kind_of_name(const char *name)
     return DATASET_KIND_TEXT;
 }
 
+enum dataset_kind dataset_kind_resolve(enum dataset_kind kind, const char *name)
+{
+    return kind == DATASET_KIND_AUTO ? kind_of_name(name) : kind;
+}
+
 int dataset_open(struct source *source, const struct dataset_options *options, struct dataset **ret_dataset,
                  struct err *err)
 {
@@ -72,9 +77,7 @@ int dataset_open(struct source *source, const struct dataset_options *options, s
     if (!dataset)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", source->name);
     dataset->source = source;
-    dataset->kind = options ? options->kind : DATASET_KIND_AUTO;
-    if (dataset->kind == DATASET_KIND_AUTO)
-        dataset->kind = kind_of_name(source->name);
+    dataset->kind = dataset_kind_resolve(options ? options->kind : DATASET_KIND_AUTO, source->name);
     dataset->limit = options ? options->limit : 0;
     buf_init(&dataset->text,
              dataset->kind == DATASET_KIND_TEXT ? LIMIT_TEXT_BYTES : LIMIT_DATASET_LINE_BYTES);

@@ -60,6 +60,9 @@ uint64_t dataset_text_count(const struct dataset *dataset);
  * data set can only be closed afterwards. hex has DIGEST_SHA256_HEX_SIZE bytes. */
 int dataset_digest(struct dataset *dataset, char *hex, struct err *err);
 
+/* The kind that a source of this name is read as: `kind` itself unless it is AUTO. */
+enum dataset_kind dataset_kind_resolve(enum dataset_kind kind, const char *name);
+
 /* "jsonl" for DATASET_KIND_JSONL, and back: ERR_INVALID for an unknown name. */
 const char *dataset_kind_name(enum dataset_kind kind);
 int dataset_kind_parse(const char *name, enum dataset_kind *ret_kind, struct err *err);

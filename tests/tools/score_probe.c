@@ -179,14 +179,17 @@ static int probe_folder(const char *folder, const char *data, struct arguments *
     struct source *source = NULL;
     struct device *device = NULL;
     struct scoring *scoring = NULL;
+    struct passages_cache *passages_cache = NULL;
     struct scoring_outcome outcome;
     int code = open_cpu(arguments->threads, &device, err);
-    if (code || (code = open_folder(folder, &hub, &repository, &tree, err)) ||
+    if (code || (code = passages_cache_new(0, &passages_cache, err)) ||
+        (code = open_folder(folder, &hub, &repository, &tree, err)) ||
         (code = source_open_file(data, &source, err)))
         goto out;
     arguments->request.repository = repository;
     arguments->request.tree = tree;
     arguments->request.data = source;
+    arguments->request.passages = passages_cache;
     if ((code = scoring_open(&arguments->request, &scoring, err)) || (code = scoring_fetch(scoring, err)) ||
         (code = scoring_run(scoring, device, &outcome, err)))
         goto out;
@@ -200,6 +203,7 @@ static int probe_folder(const char *folder, const char *data, struct arguments *
     (void)json_object_set_new(root, "truncated", json_integer((json_int_t)outcome.truncated_count));
 out:
     scoring_close(scoring);
+    passages_cache_free(passages_cache);
     source_close(source);
     repository_tree_free(tree);
     repository_close(repository);

@@ -22,6 +22,7 @@ static void test_empty_request(void **state)
     assert_null(spec.reference);
     assert_null(spec.rule);
     assert_null(spec.dataset);
+    assert_null(spec.field);
     assert_null(spec.mode);
     assert_int_equal(spec.limit, 0);
     sweep_spec_free(&spec);
@@ -38,7 +39,7 @@ static void test_whole_request(void **state)
           "\"revisions\":{\"from\":1,\"to\":2000,\"every\":3,\"names\":[\"step1\",\"main\"],\"rule\":\"s{"
           "step}\"},"
           "\"reference\":\"step512\",\"dataset\":\"file:/"
-          "x.jsonl\",\"mode\":\"tokens\",\"limit\":10,\"window\":64,"
+          "x.jsonl\",\"field\":\"passage\",\"mode\":\"tokens\",\"limit\":10,\"window\":64,"
           "\"stride\":32,\"unknown\":{}}",
           &spec);
     assert_true(spec.wants_statistics);
@@ -54,6 +55,7 @@ static void test_whole_request(void **state)
     assert_string_equal(spec.rule, "s{step}");
     assert_string_equal(spec.reference, "step512");
     assert_string_equal(spec.dataset, "file:/x.jsonl");
+    assert_string_equal(spec.field, "passage");
     assert_string_equal(spec.mode, "tokens");
     assert_int_equal(spec.limit, 10);
     assert_int_equal(spec.window, 64);
