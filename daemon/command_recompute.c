@@ -1,7 +1,6 @@
 /*
  * `bifurcated recompute [MODEL]`: once over the store, without a service.
  */
-#include "daemon/base/file.h"
 #include "daemon/commands.h"
 #include "daemon/recompute.h"
 #include "store/store.h"
@@ -15,8 +14,8 @@ static int recompute(const struct options *options, const char *model, struct re
                      struct err *err)
 {
     struct store *store = NULL;
-    char *path = file_join(options->state, STORE_FILE_NAME);
-    int code = path ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+    char *path = NULL;
+    int code = commands_find_database(options, 1, &path, err);
     if (!code && access(path, F_OK) != 0)
         code = err_set(err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
     if (!code)

@@ -1,11 +1,23 @@
 #include "daemon/commands.h"
 
+#include "daemon/base/file.h"
+#include "store/store.h"
+
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 const struct command commands[] = {
+    {"backup", "FILE", "copy the database to a new file, while the daemon runs", command_backup},
+
+    {"check", "", "examine configuration, disk, database, hub, device and address", command_check},
+    {"prune", "", "delete what retention lets go, and give the disk space back", command_prune},
     {"recompute", "[MODEL]", "make all statistics again from the kept distributions, offline",
      command_recompute},
+    {"restore", "FILE", "put a backup in the place of the database, which is kept aside", command_restore},
 };
 const size_t command_count = sizeof commands / sizeof commands[0];
 
@@ -55,6 +67,60 @@ const char *commands_take_option(int *argc, char **argv, const char *name)
     return NULL;
 }
 
+int commands_take_flag(int *argc, char **argv, const char *name)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strncmp(argv[i], "--", 2) == 0 && strcmp(argv[i] + 2, name) == 0) {
+            take(argc, argv, i, 1);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int commands_check_user(const struct options *options, struct err *err)
+{
+    struct stat info;
+    if (geteuid() != 0 || stat(options->state, &info) || info.st_uid == 0)
+        return 0;
+    const struct passwd *owner = getpwuid(info.st_uid); // NOLINT(concurrency-mt-unsafe): one thread
+    char number[24];
+    (void)snprintf(number, sizeof number, "#%lu", (unsigned long)info.st_uid);
+    return err_set(err, ERR_CONFLICT,
+                   "state folder %s belongs to user %s, whom files made by root would lock out: run it as "
+                   "that user (runuser -u %s -- bifurcated ...)",
+                   options->state, owner ? owner->pw_name : number, owner ? owner->pw_name : number);
+}
+
+int commands_find_database(const struct options *options, int may_be_missing, char **ret_path,
+                           struct err *err)
+{
+    int code = commands_check_user(options, err);
+    if (code)
+        return code;
+    char *path = file_join(options->state, STORE_FILE_NAME);
+    if (!path)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", options->state);
+    if (!may_be_missing && access(path, F_OK) != 0) {
+        code = err_set(err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
+        free(path);
+        return code;
+    }
+    *ret_path = path;
+    return 0;
+}
+
+int commands_act(enum options_action action)
+{
+    if (action == OPTIONS_ACTION_HELP)
+        options_print_help(stdout);
+    else if (action == OPTIONS_ACTION_PRINT_CONFIG)
+        options_print_config(stdout);
+    else if (action == OPTIONS_ACTION_VERSION)
+        (void)puts("bifurcated " BIFURCATED_VERSION);
+    return action != OPTIONS_ACTION_RUN;
+}
+
 int commands_load_options(int argc, char **argv, struct options *options, int *ret_status)
 {
     enum options_action action = OPTIONS_ACTION_RUN;
@@ -66,11 +132,5 @@ int commands_load_options(int argc, char **argv, struct options *options, int *r
         return 1;
     }
     options_apply_log(options);
-    if (action == OPTIONS_ACTION_HELP)
-        options_print_help(stdout);
-    else if (action == OPTIONS_ACTION_PRINT_CONFIG)
-        options_print_config(stdout);
-    else if (action == OPTIONS_ACTION_VERSION)
-        (void)puts("bifurcated " BIFURCATED_VERSION);
-    return action != OPTIONS_ACTION_RUN;
+    return commands_act(action);
 }

@@ -68,6 +68,9 @@ const struct option_row option_rows[] = {
          "How often a revision is tried before it counts as failed."),
     INT("queue", "retry-delay-s", retry_delay_s, "5", 0, 86400, "SECONDS",
          "The pause before the second attempt; it doubles with each."),
+    INT("queue", "retention-days", retention_days, "0", 0, 36500, "DAYS",
+        "Once a day, sweeps that ended so long ago are deleted with their history, and so are the distributions of "
+        "weights that no branch has any more. Results of present revisions stay. 0: nothing is deleted."),
     CHOICE("log", "log-level", log_level, "info", "debug|info|warning|error", 1,
          "The least important events that are logged."),
     CHOICE("log", "log-format", log_format, "text", "text|json", 1,

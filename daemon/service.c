@@ -6,7 +6,9 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/hub/hub.h"
+#include "daemon/hub_setup.h"
 #include "daemon/planner.h"
+#include "daemon/retention.h"
 #include "daemon/status.h"
 #include "daemon/workers.h"
 #include "gpu/cpu/backend.h"
@@ -27,6 +29,7 @@
 #define PLANNER_ERROR_PAUSE_MS 2000
 #define BACKOFF_MAX_MS 300000
 #define PASSAGES_CACHE_BYTES (64 * MIB) /* LAMBADA takes about 2 MB */
+#define RETENTION_PERIOD_MS INT64_C(86400000)
 
 struct service {
     const struct options *options;
@@ -46,6 +49,7 @@ struct service {
     _Atomic int64_t device_busy_us;
     pthread_t planner;
     int is_planner_started;
+    int64_t retention_due_ms; /* monotonic; the planner's own */
     atomic_bool is_stopping;
     pthread_mutex_t lost_lock;
     char lost[ERR_MESSAGE_BYTES];
@@ -87,34 +91,12 @@ static int open_hub(struct service *service, struct err *err)
 {
     const struct options *options = service->options;
     struct hub_options hub = {0};
-    int code = hub_options_from_environment(&hub, err);
-    if (!code && options->endpoint[0])
-        code = hub_options_set(&hub.endpoint, options->endpoint, err);
-    if (!code && options->hub_cache[0])
-        code = hub_options_set(&hub.cache_folder, options->hub_cache, err);
-    if (!code && options->ca_file[0])
-        code = hub_options_set(&hub.ca_file, options->ca_file, err);
+    int code = hub_setup_options(options, &hub, err);
     if (!code)
-        code = hub_options_set(&hub.state_folder, options->state, err);
-    if (!code)
-        code = hub_options_set(&hub.user_agent, "bifurcated/" BIFURCATED_VERSION, err);
-    if (code)
-        goto out;
-    hub.is_offline = hub.is_offline || options->offline;
-    hub.keep = strcmp(options->keep, "files") == 0    ? HUB_KEEP_FILES
-               : strcmp(options->keep, "ranges") == 0 ? HUB_KEEP_RANGES
-                                                      : HUB_KEEP_NOTHING;
-    hub.connections_max = (int)options->connections;
-    if (hub.connections_per_file_max > hub.connections_max)
-        hub.connections_per_file_max = hub.connections_max;
-    hub.request_budget = (int)options->request_budget;
-    hub.stall_timeout_ms = options->stall_timeout_s * 1000;
-    hub.cache_budget_bytes = (uint64_t)options->cache_budget_mb * 1000000;
-    code = hub_open(&hub, &service->hub, err);
+        code = hub_open(&hub, &service->hub, err);
     if (!code)
         log_info("hub", log_text("endpoint", hub.endpoint), log_text("cache", hub.cache_folder),
                  log_text("token", hub.token ? "yes" : "no"), log_end);
-out:
     hub_options_free(&hub);
     return code;
 }
@@ -173,6 +155,22 @@ static int start_workers(struct service *service, struct err *err)
     return workers_start(&workers, &service->workers, err);
 }
 
+/* Once a day, while nothing is to be planned. */
+static void apply_retention(struct service *service)
+{
+    struct err err = ERR_INIT;
+    struct retention_counts counts;
+    int64_t now = clock_monotonic_ms(), days = service->options->retention_days;
+    if (days == 0 || now < service->retention_due_ms)
+        return;
+    service->retention_due_ms = now + RETENTION_PERIOD_MS;
+    if (retention_apply(service->store, days, clock_wall_ms(), &service->is_stopping, &counts, &err))
+        log_warning("retention failed; tried again in a day", log_text("reason", err.message), log_end);
+    else if (counts.sweeps || counts.contents)
+        log_info("retention", log_int("days", days), log_int("sweeps_deleted", counts.sweeps),
+                 log_int("distributions_deleted_of", counts.contents), log_end);
+}
+
 static void *plan_sweeps(void *context)
 {
     struct service *service = context;
@@ -187,6 +185,7 @@ static void *plan_sweeps(void *context)
             log_error("planning failed", log_text("reason", err.message), log_end);
             clock_sleep_ms(PLANNER_ERROR_PAUSE_MS);
         } else if (!planned && !atomic_load(&service->is_stopping)) {
+            apply_retention(service);
             (void)store_wait_change(service->store, version, PLANNER_IDLE_MS);
         }
     }

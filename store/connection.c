@@ -1,5 +1,7 @@
 #include "store/connection.h"
 
+#include "store/query.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -84,22 +86,30 @@ static int set_wal(struct connection *connection, struct err *err)
     return rc;
 }
 
-int connection_open(const char *path, int is_writer, struct connection **ret_connection, struct err *err)
+/* Opens the file and sets what every connection has. The caller closes it, also after an error. */
+static int open_file(const char *path, int flags, struct connection **ret_connection, struct err *err)
 {
     struct connection *connection = calloc(1, sizeof *connection);
     if (!connection)
         return err_set(err, ERR_NO_MEMORY, "database %s: out of memory", path);
-    int flags = SQLITE_OPEN_NOMUTEX |
-                (is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE);
-    int rc = 0;
-    int result = sqlite3_open_v2(path, &connection->db, flags, NULL);
-    if (result != SQLITE_OK) {
-        rc = connection_fail_text(path, result,
-                                  connection->db ? sqlite3_errmsg(connection->db) : "out of memory", err);
-        goto out;
-    }
+    *ret_connection = connection;
+    connection->durability = CONNECTION_DURABILITY_FULL;
+    int result = sqlite3_open_v2(path, &connection->db, SQLITE_OPEN_NOMUTEX | flags, NULL);
+    if (result != SQLITE_OK)
+        return connection_fail_text(path, result,
+                                    connection->db ? sqlite3_errmsg(connection->db) : "out of memory", err);
     (void)sqlite3_extended_result_codes(connection->db, 1);
     (void)sqlite3_busy_timeout(connection->db, BUSY_TIMEOUT_MS);
+    return 0;
+}
+
+int connection_open(const char *path, int is_writer, struct connection **ret_connection, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = open_file(path, is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE,
+                       &connection, err);
+    if (rc)
+        goto out;
     if (is_writer && sqlite3_db_readonly(connection->db, "main") == 1) {
         rc = err_set(err, ERR_IO, "database %s: is read-only: make the file and its folder writable", path);
         goto out;
@@ -111,8 +121,20 @@ int connection_open(const char *path, int is_writer, struct connection **ret_con
     if (!rc)
         rc = connection_exec(connection, is_writer ? "PRAGMA synchronous = FULL" : "PRAGMA query_only = ON",
                              err);
-    connection->durability = CONNECTION_DURABILITY_FULL;
 out:
+    if (rc)
+        connection_close(connection);
+    else
+        *ret_connection = connection;
+    return rc;
+}
+
+int connection_open_plain(const char *path, struct connection **ret_connection, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = open_file(path, SQLITE_OPEN_READWRITE, &connection, err);
+    if (!rc)
+        rc = connection_exec(connection, "PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL", err);
     if (rc)
         connection_close(connection);
     else
@@ -156,4 +178,26 @@ int connection_prepare(struct connection *connection, const char *sql, sqlite3_s
     connection->statement_count++;
     *ret_statement = statement;
     return 0;
+}
+
+int connection_check(struct connection *connection, struct err *err)
+{
+    struct query query;
+    char text[256];
+    const char *path = sqlite3_db_filename(connection->db, "main");
+    int rc = query_begin(&query, connection, "PRAGMA integrity_check(1)", err);
+    if (!rc && (rc = query_next(&query, err)) > 0) {
+        query_text(&query, text, sizeof text);
+        rc = strcmp(text, "ok") ? err_set(err, ERR_DATABASE, "database %s: damaged: %s", path, text) : 0;
+    }
+    query_end(&query);
+    if (!rc)
+        rc = query_begin(&query, connection, "PRAGMA foreign_key_check", err);
+    if (!rc && (rc = query_next(&query, err)) > 0) {
+        query_text(&query, text, sizeof text);
+        rc = err_set(err, ERR_DATABASE, "database %s: damaged: a row of table %s refers to nothing", path,
+                     text);
+    }
+    query_end(&query);
+    return rc;
 }

@@ -35,7 +35,12 @@ struct connection {
 
 /* Opens a connection; `is_writer` opens for writing and makes the file. The caller closes it. */
 int connection_open(const char *path, int is_writer, struct connection **ret_connection, struct err *err);
+/* Opens a file that is not the store's own (a backup) for writing, without touching its way of logging. */
+int connection_open_plain(const char *path, struct connection **ret_connection, struct err *err);
 void connection_close(struct connection *connection);
+
+/* Checks pages, indexes and foreign keys of the whole file; ERR_DATABASE names the first fault. */
+int connection_check(struct connection *connection, struct err *err);
 
 /* Runs SQL text (may be several statements) that returns nothing of interest. */
 int connection_exec(struct connection *connection, const char *sql, struct err *err);
@@ -53,6 +58,10 @@ int connection_fail_text(const char *path, int result, const char *text, struct 
 
 /* Applies what the database lacks of migrations_embedded; checks whose database it is. */
 int migrate(struct connection *connection, struct err *err);
+
+/* Only checks whose database it is; *ret_version becomes its schema version, 0 for an empty file.
+ * ERR_DATABASE, ERR_UNSUPPORTED. */
+int migrate_check(struct connection *connection, int64_t *ret_version, struct err *err);
 
 /* Applies migrations[0 .. count); for tests with other lists. */
 struct base_embedded;

@@ -84,6 +84,11 @@ int migrate_with(struct connection *connection, const struct base_embedded *migr
     return rc;
 }
 
+int migrate_check(struct connection *connection, int64_t *ret_version, struct err *err)
+{
+    return check_origin(connection, migrations_embedded_count, ret_version, err);
+}
+
 int migrate(struct connection *connection, struct err *err)
 {
     return migrate_with(connection, migrations_embedded, migrations_embedded_count, err);

@@ -2,16 +2,15 @@
 
 #include "daemon/base/clock.h"
 #include "store/connection.h"
+#include "store/lock.h"
 #include "store/query.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,41 +34,6 @@ struct store {
 };
 
 /* -- Open and close -------------------------------------------------------------------------------------- */
-
-/* The lock is the kernel's, so it ends with the process however that ends; the number inside is for messages.
- */
-static int take_lock(struct store *store, struct err *err)
-{
-    const char *slash = strrchr(store->path, '/');
-    int folder = slash ? (int)(slash - store->path) + 1 : 0;
-    char path[4096];
-    int length = snprintf(path, sizeof path, "%.*s%s", folder, store->path, STORE_LOCK_NAME);
-    if (length < 0 || (size_t)length >= sizeof path)
-        return err_set(err, ERR_LIMIT, "state folder %s: the path is too long", store->path);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_set_errno(err, errno, "state folder: lock %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
-        int saved = errno;
-        char owner[32] = "";
-        ssize_t size = pread(fd, owner, sizeof owner - 1, 0);
-        owner[size > 0 ? strspn(owner, "0123456789") : 0] = 0;
-        (void)close(fd);
-        if (saved != EWOULDBLOCK)
-            return err_set_errno(err, saved, "state folder: lock %s", path);
-        return err_set(
-            err, ERR_CONFLICT,
-            "state folder %.*s is in use by another daemon (process %s): stop it or name another folder",
-            folder ? folder : 1, folder ? path : ".", owner[0] ? owner : "unknown");
-    }
-    char number[32];
-    int size = snprintf(number, sizeof number, "%ld\n", (long)getpid());
-    /* Only for messages: a full disk must not keep the lock from being taken. */
-    if (ftruncate(fd, 0) || pwrite(fd, number, (size_t)size, 0) < 0)
-        errno = 0;
-    store->lock_fd = fd;
-    return 0;
-}
 
 static int read_identity(struct store *store, struct err *err)
 {
@@ -105,8 +69,8 @@ int store_open(const char *path, struct store **ret_store, struct err *err)
         rc = err_set(err, ERR_NO_MEMORY, "store: out of memory");
         goto out;
     }
-    if ((rc = take_lock(store, err)) || (rc = connection_open(path, 1, &store->writer, err)) ||
-        (rc = migrate(store->writer, err)))
+    if ((rc = lock_take(path, &store->lock_fd, err)) ||
+        (rc = connection_open(path, 1, &store->writer, err)) || (rc = migrate(store->writer, err)))
         goto out;
     rc = read_identity(store, err);
 out:
@@ -323,26 +287,10 @@ void store_wake(struct store *store)
 int store_integrity_check(struct store *store, struct err *err)
 {
     struct connection *connection = NULL;
-    struct query query;
-    char text[256];
     int rc = store_snapshot_begin(store, &connection, err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "PRAGMA integrity_check(1)", err);
-    if (!rc && (rc = query_next(&query, err)) > 0) {
-        query_text(&query, text, sizeof text);
-        rc = strcmp(text, "ok") ? err_set(err, ERR_DATABASE, "database %s: damaged: %s", store->path, text)
-                                : 0;
-    }
-    query_end(&query);
-    if (!rc)
-        rc = query_begin(&query, connection, "PRAGMA foreign_key_check", err);
-    if (!rc && (rc = query_next(&query, err)) > 0) {
-        query_text(&query, text, sizeof text);
-        rc = err_set(err, ERR_DATABASE, "database %s: damaged: a row of table %s refers to nothing",
-                     store->path, text);
-    }
-    query_end(&query);
+    rc = connection_check(connection, err);
     store_read_end(store, connection);
     return rc;
 }
@@ -362,6 +310,14 @@ int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err)
         return err_set_errno(err, errno, "database %s", store->path);
     *ret_size_bytes = (uint64_t)info.st_size + file_size(store->path, "-wal");
     return 0;
+}
+
+int store_vacuum(struct store *store, struct err *err)
+{
+    (void)pthread_mutex_lock(&store->writer_mutex);
+    int rc = connection_exec(store->writer, "VACUUM", err);
+    (void)pthread_mutex_unlock(&store->writer_mutex);
+    return rc ? rc : store_checkpoint(store, err);
 }
 
 int store_checkpoint(struct store *store, struct err *err)

@@ -72,6 +72,10 @@ int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err);
 /* Moves what the log holds into the database file, so that a copy of it is whole. */
 int store_checkpoint(struct store *store, struct err *err);
 
+/* Writes the database anew without the pages that deleted rows have left behind, so that the disk gets them
+ * back. Needs as much free space again meanwhile; writes wait for it. */
+int store_vacuum(struct store *store, struct err *err);
+
 /* Number of migrations in this program, which is the schema version that it writes. */
 int store_schema_version(void);
 

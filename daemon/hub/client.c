@@ -123,7 +123,7 @@ static void host_of(const char *url, char *host, size_t size)
     (void)snprintf(host, size, "%.*s", (int)strcspn(begin, "/?#"), begin);
 }
 
-static enum client_verdict judge_connection(const struct transfer *transfer, struct err *err)
+enum client_verdict client_judge_connection(const struct transfer *transfer, struct err *err)
 {
     char host[200];
     const char *reason =
@@ -264,7 +264,7 @@ enum client_verdict client_judge(struct hub_repository *repository, const struct
         return judge_status(repository, transfer, err);
     if (transfer->is_complete)
         return CLIENT_VERDICT_OK;
-    return judge_connection(transfer, err);
+    return client_judge_connection(transfer, err);
 }
 
 /* A number in [0.5, 1): pauses of many clients must not fall together. */

@@ -71,6 +71,9 @@ enum client_verdict {
 enum client_verdict client_judge(struct hub_repository *repository, const struct transfer *transfer,
                                  struct err *err);
 
+/* The part of client_judge() for a transfer without an answer. */
+enum client_verdict client_judge_connection(const struct transfer *transfer, struct err *err);
+
 /*
  * How long to wait before attempt number `attempt` (from 1): what the server asked for, else exponential with
  * jitter. 429 also holds back all other requests of the same bucket. Negative if the server asks for more

@@ -76,6 +76,19 @@ void hub_cancel(struct hub *hub);
 /* What the whole process has cost so far. */
 void hub_counters(struct hub *hub, struct repository_counters *counters);
 
+/* What one question to the hub tells of it. */
+struct hub_probe {
+    char user[128];            /* whose token it is; "" without a token */
+    int64_t requests_left;     /* of the API in this window of its rate limit; -1 unknown */
+    int64_t requests_reset_ms; /* until the window ends; -1 unknown */
+    int64_t answer_ms;         /* how long the answer took */
+};
+
+/* Asks the hub who the token belongs to, once and without another try. ERR_UNAUTHORIZED: it does not accept
+ * the token. ERR_NETWORK, ERR_TIMEOUT, ERR_HTTP, ERR_RATE_LIMITED: it cannot be used now. ERR_FORMAT: what
+ * answers is no hub. */
+int hub_ask(struct hub *hub, struct hub_probe *ret_probe, struct err *err);
+
 /*
  * Opens a repository: "owner/name" (or "name") on the hub, or "file:/path", a local folder whose subfolders
  * are its revisions (or which is one revision itself, then named "main"). No request is made yet, so a

@@ -275,6 +275,25 @@ out:
     return code;
 }
 
+int hub_json_parse_user(const char *data, size_t size, char *name, size_t name_size, struct err *err)
+{
+    json_t *root = NULL;
+    int code = parse(data, size, "user", &root, err);
+    if (code)
+        return code;
+    const char *found = text_of(root, "name");
+    if (!found[0])
+        code = err_set(err, ERR_FORMAT, "user: the reply has no name");
+    for (const char *p = found; *p && !code; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) /* it is shown on terminals */
+            code = err_set(err, ERR_FORMAT, "user: the name has control characters");
+    }
+    if (!code)
+        (void)snprintf(name, name_size, "%s", found);
+    json_decref(root);
+    return code;
+}
+
 void hub_json_parse_error(const char *data, size_t size, char *text, size_t text_size)
 {
     json_t *root = json_loadb(data, size, 0, NULL);

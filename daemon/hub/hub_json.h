@@ -26,6 +26,9 @@ int hub_json_parse_info(const char *data, size_t size, struct repository_info *i
 /* {"error": "..."} or {"errors": [{"message": "..."}]}: the text, cut to `text_size`; "" if there is none. */
 void hub_json_parse_error(const char *data, size_t size, char *text, size_t text_size);
 
+/* /api/whoami-v2: {"name": "..."}; cut to `name_size`. ERR_FORMAT for anything else. */
+int hub_json_parse_user(const char *data, size_t size, char *name, size_t name_size, struct err *err);
+
 /* A tree as huggingface_hub keeps it in trees/<commit>.json: {"format_version": 1, "files": {path: {"size",
  * "blob_id", "lfs_sha256", "lfs_size"}}}. The caller frees *ret_tree. */
 int hub_json_parse_cached_tree(const char *data, size_t size, const char *commit,

@@ -112,6 +112,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (hub_json_parse_info(text, size, &info, &err) == 0)
             require(digest_is_hex(info.commit, 40));
         break;
+    case 'w':
+        if (hub_json_parse_user(text, size, said, sizeof said, &err) == 0)
+            require(said[0] && !strpbrk(said, "\n\r\x1b"));
+        break;
     case 'e':
         hub_json_parse_error(text, size, said, sizeof said);
         break;

@@ -165,12 +165,25 @@ static void errors(void **state)
     assert_string_equal(said, "");
 }
 
+static void user(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"{}", "[]", "{\"name\":7}", "{\"name\":\"\"}",
+                                      "{\"name\":\"a\\u001b[2J\"}"};
+    static const char text[] = "{\"type\":\"user\",\"name\":\"somebody\"}";
+    char name[8];
+    assert_int_equal(hub_json_parse_user(text, sizeof text - 1, name, sizeof name, &err), 0);
+    assert_string_equal(name, "somebod");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(hub_json_parse_user(bad[i], strlen(bad[i]), name, sizeof name, &err), ERR_FORMAT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refs),      cmocka_unit_test(bad_refs),   cmocka_unit_test(tree),
         cmocka_unit_test(bad_trees), cmocka_unit_test(path_twice), cmocka_unit_test(cached_tree),
-        cmocka_unit_test(info),      cmocka_unit_test(errors),
+        cmocka_unit_test(user),      cmocka_unit_test(info),       cmocka_unit_test(errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

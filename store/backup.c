@@ -1,0 +1,281 @@
+#include "store/backup.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/file.h"
+#include "store/connection.h"
+#include "store/lock.h"
+#include "store/query.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGES_PER_STEP 4096
+
+/* -- What a database holds ------------------------------------------------------------------------------- */
+
+static int read_facts(struct connection *connection, struct backup_facts *facts, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "SELECT (SELECT user_version FROM pragma_user_version), "
+                    "(SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size), "
+                    "(SELECT count(*) FROM models), "
+                    "(SELECT count(*) FROM revisions WHERE is_current = 1), "
+                    "(SELECT count(*) FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "
+                    "WHERE r.is_current = 1), (SELECT count(*) FROM sweeps)",
+                    err);
+    if (!rc && (rc = query_next(&query, err)) > 0) {
+        facts->schema_version = query_int(&query);
+        facts->size_bytes = query_int(&query);
+        facts->models = query_int(&query);
+        facts->revisions = query_int(&query);
+        facts->measured = query_int(&query);
+        facts->sweeps = query_int(&query);
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+/* One of this program's, of a schema that it knows, and not empty. */
+static int check_origin(struct connection *connection, const char *path, struct err *err)
+{
+    int64_t version = 0;
+    int rc = migrate_check(connection, &version, err);
+    if (!rc && version == 0)
+        rc = err_set(err, ERR_DATABASE, "%s: is an empty database and no backup", path);
+    return rc;
+}
+
+/* For a connection that is not the store's own. */
+static int open_existing(const char *path, struct connection **ret_connection, struct err *err)
+{
+    if (access(path, R_OK))
+        return err_set_errno(err, errno, "database %s", path);
+    int rc = connection_open(path, 0, ret_connection, err);
+    if (!rc && (rc = check_origin(*ret_connection, path, err))) {
+        connection_close(*ret_connection);
+        *ret_connection = NULL;
+    }
+    return rc;
+}
+
+int backup_read_facts(const char *path, struct backup_facts *ret_facts, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = open_existing(path, &connection, err);
+    if (!rc)
+        rc = read_facts(connection, ret_facts, err);
+    connection_close(connection);
+    return rc;
+}
+
+int backup_check(const char *path, struct backup_facts *ret_facts, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = open_existing(path, &connection, err);
+    if (!rc)
+        rc = connection_check(connection, err);
+    if (!rc)
+        rc = read_facts(connection, ret_facts, err);
+    connection_close(connection);
+    return rc;
+}
+
+/* -- Copying --------------------------------------------------------------------------------------------- */
+
+static int copy_pages(struct connection *from, struct connection *to, backup_progress *progress,
+                      void *context, struct err *err)
+{
+    int64_t page_bytes = 0;
+    struct query query;
+    /* A transaction holds the snapshot, so that no writer makes the copy begin anew. */
+    int rc = connection_exec(from, "BEGIN", err);
+    if (!rc)
+        rc = query_begin(&query, from, "SELECT page_size FROM pragma_page_size", err);
+    if (!rc && (rc = query_run_int(&query, &page_bytes, err)) > 0) /* the read that begins it */
+        rc = connection_exec(from, "SELECT count(*) FROM sqlite_schema", err);
+    if (rc)
+        return rc;
+    sqlite3_backup *backup = sqlite3_backup_init(to->db, "main", from->db, "main");
+    if (!backup)
+        return connection_fail(to, sqlite3_extended_errcode(to->db), err);
+    int result;
+    do {
+        result = sqlite3_backup_step(backup, PAGES_PER_STEP);
+        int64_t total = sqlite3_backup_pagecount(backup);
+        if (progress)
+            progress(context, (total - sqlite3_backup_remaining(backup)) * page_bytes, total * page_bytes);
+    } while (result == SQLITE_OK);
+    if (result != SQLITE_DONE)
+        rc = connection_fail(to, result, err);
+    (void)sqlite3_backup_finish(backup);
+    if (!sqlite3_get_autocommit(from->db))
+        (void)sqlite3_exec(from->db, "COMMIT", NULL, NULL, NULL);
+    return rc;
+}
+
+/* Makes the file, readable by its owner alone: SQLite would let the umask decide. A piece of an earlier copy
+ * that was broken off is replaced. */
+static int make_file(const char *path, struct err *err)
+{
+    if (unlink(path) && errno != ENOENT)
+        return err_set_errno(err, errno, "%s", path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_set_errno(err, errno, "%s", path);
+    (void)close(fd);
+    return 0;
+}
+
+static int sync_folder_of(const char *path, struct err *err)
+{
+    char *copy = strdup(path);
+    if (!copy)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    if (fd < 0 || fsync(fd))
+        rc = err_set_errno(err, errno, "folder of %s", path);
+    if (fd >= 0)
+        (void)close(fd);
+    free(copy);
+    return rc;
+}
+
+/* Copies `source` to the new file `target`, runs `prepare` (or NULL) on the copy, and checks it. */
+static int copy(const char *source, const char *target, const char *prepare, backup_progress *progress,
+                void *context, struct backup_facts *facts, struct err *err)
+{
+    struct connection *from = NULL, *to = NULL;
+    int rc = open_existing(source, &from, err);
+    if (rc)
+        return rc;
+    if ((rc = make_file(target, err)) || (rc = connection_open_plain(target, &to, err)) ||
+        (rc = copy_pages(from, to, progress, context, err)))
+        goto out;
+    connection_close(from); /* before the long check, since its snapshot keeps the log from being reset */
+    from = NULL;
+    /* One file instead of one and a log; this also writes and syncs it. */
+    if ((rc = connection_exec(to, "PRAGMA journal_mode = DELETE", err)) ||
+        (prepare && (rc = connection_exec(to, prepare, err))) || (rc = connection_check(to, err)))
+        goto out;
+    rc = read_facts(to, facts, err);
+out:
+    connection_close(from);
+    connection_close(to);
+    if (rc)
+        (void)unlink(target);
+    return rc;
+}
+
+/* "path<suffix>"; NULL without memory. */
+static char *suffixed(const char *path, const char *suffix)
+{
+    size_t size = strlen(path) + strlen(suffix) + 1;
+    char *text = malloc(size);
+    if (text)
+        (void)snprintf(text, size, "%s%s", path, suffix);
+    return text;
+}
+
+int backup_write(const char *path, const char *target, backup_progress *progress, void *context,
+                 struct backup_facts *ret_facts, struct err *err)
+{
+    int rc = 0;
+    char *part = suffixed(target, ".part");
+    if (!part)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", target);
+    if (file_exists(target))
+        rc = err_set(err, ERR_CONFLICT, "%s: exists already: name another file", target);
+    if (!rc)
+        rc = copy(path, part, NULL, progress, context, ret_facts, err);
+    if (!rc && rename(part, target)) {
+        rc = err_set_errno(err, errno, "%s", target);
+        (void)unlink(part);
+    }
+    if (!rc)
+        rc = sync_folder_of(target, err);
+    free(part);
+    return rc;
+}
+
+/* -- Putting back ---------------------------------------------------------------------------------------- */
+
+/* The present database becomes one file without a log. A damaged one keeps its log, under the new name. */
+static void fold_log(const char *path)
+{
+    struct connection *connection = NULL;
+    struct err ignored = ERR_INIT;
+    if (connection_open(path, 1, &connection, &ignored) == 0)
+        (void)sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    connection_close(connection);
+}
+
+static int move_if_there(const char *path, const char *aside, const char *suffix, struct err *err)
+{
+    char *from = suffixed(path, suffix), *to = suffixed(aside, suffix);
+    int rc = from && to ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    if (!rc && rename(from, to) && errno != ENOENT)
+        rc = err_set_errno(err, errno, "%s: cannot be kept as %s", from, to);
+    free(from);
+    free(to);
+    return rc;
+}
+
+/* Keeps the present database under another name, in such order that there is a database at every moment. */
+static int set_aside(const char *path, char **ret_aside, struct err *err)
+{
+    char time[CLOCK_TEXT_SIZE], suffix[CLOCK_TEXT_SIZE + 16];
+    if (!file_exists(path))
+        return 0;
+    clock_format(clock_wall_ms(), time, sizeof time);
+    (void)snprintf(suffix, sizeof suffix, ".before-%s", time);
+    char *aside = suffixed(path, suffix);
+    if (!aside)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    fold_log(path);
+    int rc = 0;
+    if (link(path, aside))
+        rc = err_set_errno(err, errno, "%s: cannot be kept as %s", path, aside);
+    if (!rc && !(rc = move_if_there(path, aside, "-wal", err)))
+        rc = move_if_there(path, aside, "-shm", err);
+    if (rc)
+        free(aside);
+    else
+        *ret_aside = aside;
+    return rc;
+}
+
+int backup_restore(const char *source, const char *path, backup_progress *progress, void *context,
+                   struct backup_facts *ret_facts, char **ret_aside, struct err *err)
+{
+    /* Versions count on from the copy's, so ETags of another past must not fit: a new instance. */
+    static const char PREPARE[] = "UPDATE store SET instance = lower(hex(randomblob(16))) WHERE id = 1";
+    int fd = -1;
+    char *aside = NULL, *part = suffixed(path, ".part");
+    int rc = part ? lock_take(path, &fd, err) : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    if (!rc)
+        rc = copy(source, part, PREPARE, progress, context, ret_facts, err);
+    if (!rc && (rc = set_aside(path, &aside, err)))
+        (void)unlink(part);
+    if (!rc && rename(part, path)) {
+        rc = err_set_errno(err, errno, "%s", path);
+        (void)unlink(part);
+    }
+    if (!rc)
+        rc = sync_folder_of(path, err);
+    if (!rc)
+        *ret_aside = aside;
+    else
+        free(aside);
+    if (fd >= 0)
+        (void)close(fd);
+    free(part);
+    return rc;
+}

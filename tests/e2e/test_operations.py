@@ -1,0 +1,229 @@
+"""What whoever runs the daemon does: check, backup and restore, retention."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from running import Daemon, wait_until
+
+from tests.hub import Emulator
+
+MODEL = "garden/neox-tiny"
+
+
+@pytest.fixture
+def command(programs: dict[str, Path], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `bifurcated COMMAND ...` to its end."""
+
+    def run(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+        clean = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **env}
+        clean |= {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
+        words = [str(programs["bifurcated"]), *map(str, arguments)]
+        return subprocess.run(words, env=clean, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+
+    return run
+
+
+def measured(daemon: Daemon) -> dict[str, dict[str, Any]]:
+    """The measured rows of the series by revision."""
+    return {row["revision"]: row for row in daemon.series(MODEL) if row["msd"] is not None}
+
+
+def test_backup_of_a_running_sweep_and_its_restore(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, tmp_path: Path,
+    command: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:  # fmt: skip
+    """The copy is made beside the writers, is whole, and a daemon on it goes on to the same series."""
+    hub = make_hub(garden, bandwidth_bps=2_000_000)
+    first = daemon(hub)
+    sweep = first.sweep(MODEL)
+    first.wait(sweep, until=lambda now: now["progress"]["done"] >= 3)
+    early = measured(first)
+    copy = tmp_path / "copy.db"
+    made = command("backup", copy, "--state", first.state)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith(f"wrote {copy}: ") and "1 models" in made.stdout
+    assert first.get(f"/v1/sweeps/{sweep}").json()["state"] == "running", "too late to show anything"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with sqlite3.connect(f"file:{copy}?mode=ro", uri=True) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        kept = {row[0] for row in database.execute("SELECT r.name FROM revision_tensors t JOIN revisions r ON r.id = revision_id")}
+    assert set(early) <= kept
+    again = command("backup", copy, "--state", first.state)
+    assert again.returncode == 1 and "exists already" in again.stderr
+
+    hub.set(bandwidth_bps=0)
+    assert first.wait(sweep)["state"] == "done"
+    whole = first.series(MODEL)
+    refused = command("restore", copy, "--state", first.state)
+    assert refused.returncode == 1 and f"in use by another daemon (process {first.process.pid})" in refused.stderr
+    assert first.stop() == 0
+
+    restored = command("restore", copy, "--state", first.state)
+    assert restored.returncode == 0, restored.stderr
+    aside = [path for path in first.state.iterdir() if ".db.before-" in path.name]
+    assert len(aside) == 1 and str(aside[0]) in restored.stdout
+    first.start()
+    assert first.wait(sweep)["state"] == "done"  # the rest of it is measured again
+    then = {row["revision"]: row for row in first.series(MODEL)}
+    for row in whole:
+        for name in ("msd", "lag1_msd", "variance", "bimodality", "kurtosis"):
+            assert row[name] == then[row["revision"]][name], (row["revision"], name)
+    first.stop()
+    assert command("restore", aside[0], "--state", first.state).returncode == 0  # and back
+    first.start()
+    assert first.series(MODEL) == whole
+
+
+def test_what_restore_refuses(
+    command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    text, state = tmp_path / "text", tmp_path / "state"
+    text.write_text("this is no database, whatever its length may be\n" * 100)
+    for arguments, status, words in (
+        ((), 2, "restore: needs a FILE"),
+        ((tmp_path / "none",), 1, "none: No such file"),
+        ((text,), 1, "file is not a database"),
+    ):
+        answer = command("restore", *arguments, "--state", state)
+        assert answer.returncode == status and words in answer.stderr, answer
+    assert not (state / "bifurcated.db").exists()
+    answer = command("backup", tmp_path / "copy", "--state", state)
+    assert answer.returncode == 1 and "there is no store; name its folder with --state" in answer.stderr
+
+
+# -- check ---------------------------------------------------------------------------------------------------
+
+
+def findings(answer: subprocess.CompletedProcess[str]) -> dict[str, list[tuple[str, str]]]:
+    """subject -> [(level, text)] of `check --json`."""
+    report = json.loads(answer.stdout)
+    assert answer.returncode == (1 if report["status"] == "error" else 0), report
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in report["findings"]:
+        found.setdefault(row["subject"], []).append((row["level"], row["text"]))
+    return found
+
+
+def test_check_of_a_sound_place(
+    command: Callable[..., subprocess.CompletedProcess[str]], daemon: Callable[..., Daemon], hub: Emulator, tmp_path: Path
+) -> None:
+    """Before the first start, and beside a daemon; nothing is changed by looking."""
+    state = tmp_path / "new"
+    base = ("--state", state, "--endpoint", hub.url, "--listen", "127.0.0.1:0")
+    shown = command("check", *base)
+    assert shown.returncode == 0, shown.stdout
+    assert shown.stdout.splitlines()[-1].endswith(" 0 errors")
+    assert not state.exists()
+    one = daemon(hub)
+    listen = one.url.removeprefix("http://")
+    found = findings(command("check", "--json", "--state", one.state, "--endpoint", hub.url, "--listen", listen))
+    assert found["state"] == [("ok", f"{one.state} is in use by a running daemon (process {one.process.pid})")]
+    assert found["database"][0][0] == "ok" and ": whole; " in found["database"][0][1]
+    assert found["address"] == [("ok", f"{listen} is in use; a daemon runs (process {one.process.pid})")]
+    assert "answers in" in found["hub"][0][1] and found["device"][0][0] == "ok"
+    assert found["hub token"][0][1].startswith("none: public models only")
+    assert found["cuda"][0][0] == "ok" and found["cuda"][0][1]
+    assert one.get("/readyz").status == 200
+
+
+def test_check_names_what_is_wrong(
+    command: Callable[..., subprocess.CompletedProcess[str]], hub: Emulator, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    base = ("check", "--json", "--state", state, "--endpoint", hub.url, "--listen", "127.0.0.1:0")
+    (state / "bifurcated.db").write_bytes(b"no database" * 1000)
+    found = findings(command(*base))
+    assert found["database"][0][0] == "error" and "restore a backup" in found["database"][0][1]
+    (state / "bifurcated.db").unlink()
+
+    with sqlite3.connect(state / "bifurcated.db") as database:
+        database.executescript("PRAGMA application_id = 1114203762; PRAGMA user_version = 9999; CREATE TABLE x (y)")
+    found = findings(command(*base))
+    assert found["database"][0][0] == "error" and "upgrade the program" in found["database"][0][1]
+    (state / "bifurcated.db").unlink()
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = findings(command(*base, "--endpoint", f"http://127.0.0.1:{port}", "--listen", f"127.0.0.1:{port}",
+                                 "--stall-timeout-s", "1"))  # fmt: skip
+        assert found["address"][0][0] == "error" and "stop what listens there" in found["address"][0][1]
+        assert found["hub"][0][0] == "error"
+    found = findings(command(*base, "--device", "cuda:0"))
+    assert found["device"][0][0] == "error" and "cuda" in found["device"][0][1]
+    found = findings(command(*base, "--listen", "0.0.0.0:0"))
+    assert ("error", "0.0.0.0:0 is beyond loopback, which needs a token-file: set it, or listen on 127.0.0.1") in found["address"]
+    found = findings(command(*base, "--token-file", str(tmp_path / "none")))
+    assert found["configuration"][1][0] == "error"
+    found = findings(command("check", "--json", "--nonsense"))
+    assert found["configuration"][0] == ("error", "--nonsense: there is no such option; see bifurcated --help")
+    (tmp_path / "file").write_text("")
+    found = findings(command(*base[:2], "--state", tmp_path / "file" / "state", *base[4:]))
+    assert found["state"] == [("error", f"{tmp_path}/file is no folder: name another with state")]
+
+
+def test_check_of_the_token(
+    command: Callable[..., subprocess.CompletedProcess[str]], make_hub: Callable[..., Emulator], small_root: Path, tmp_path: Path
+) -> None:
+    hub = make_hub(small_root, tokens=["hf_good"])
+    base = ("check", "--json", "--state", tmp_path / "state", "--endpoint", hub.url, "--listen", "127.0.0.1:0")
+    found = findings(command(*base, HF_TOKEN="hf_good"))
+    assert found["hub token"] == [("ok", "belongs to emulator")]
+    assert found["hub limit"][0][0] == "ok" and "requests of its API are left" in found["hub limit"][0][1]
+    found = findings(command(*base, HF_TOKEN="hf_wrong"))
+    assert found["hub"][0][0] == "error" and "does not accept the token" in found["hub"][0][1]
+
+
+# -- Retention -----------------------------------------------------------------------------------------------
+
+
+def age_sweeps(database: Path, days: int) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE sweeps SET finished_ms = finished_ms - ?", (days * 86_400_000,))
+
+
+def test_retention(
+    daemon: Callable[..., Daemon], hub: Emulator, command: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Old sweeps go, results stay: by the command without a daemon, and by the daemon itself."""
+    one = daemon(hub)
+    model = one.get("/v1/models").json()
+    assert model["models"] == []
+    sweeps = [one.sweep("org/small") for _ in range(2)]
+    for sweep in sweeps:
+        one.wait(sweep)
+    series = one.series("org/small")
+    busy = command("prune", "--state", one.state)
+    assert busy.returncode == 1 and "in use by another daemon" in busy.stderr
+    one.stop()
+    age_sweeps(one.db, 40)
+    kept = command("prune", "--state", one.state)
+    assert kept.returncode == 0 and kept.stdout.startswith("0 sweeps deleted (--retention-days is 0)"), kept
+    kept = command("prune", "--state", one.state, "--retention-days", "41")
+    assert kept.stdout.startswith("0 sweeps deleted, "), kept
+    gone = command("prune", "--state", one.state, "--retention-days", "30")
+    assert gone.stdout.startswith("1 sweeps deleted, "), gone  # the newer one has the newest task of each revision
+    one.start()
+    assert one.series("org/small") == series
+    assert [row["id"] for row in one.get("/v1/sweeps").json()["sweeps"]] == [sweeps[1]]
+    newer = one.sweep("org/small")
+    one.wait(newer)
+    one.stop()
+    age_sweeps(one.db, 40)
+    one._options += ["--retention-days", "30"]
+    one.start()
+    wait_until(lambda: [row["id"] for row in one.get("/v1/sweeps").json()["sweeps"]] == [newer])
+    assert "sweeps_deleted=1" in one.log()
+    assert one.series("org/small") == series

@@ -1,0 +1,282 @@
+/* Copies of the database: beside a writer, and put back; whatever is wrong, the present one stays. */
+#include "tests/unit/store/fixture.h"
+
+#include "store/backup.h"
+#include "store/connection.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+}
+
+static const char *in_folder(struct fixture *fixture, const char *name)
+{
+    static char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", fixture->folder, name);
+    return path;
+}
+
+static int count_files(const char *folder, const char *part)
+{
+    int count = 0;
+    DIR *directory = opendir(folder);
+    struct dirent *entry;
+    while ((entry = readdir(directory)))
+        count += strstr(entry->d_name, part) != NULL;
+    (void)closedir(directory);
+    return count;
+}
+
+static void note_progress(void *context, int64_t done_bytes, int64_t total_bytes)
+{
+    int64_t *last = context;
+    assert_true(done_bytes >= *last && done_bytes <= total_bytes);
+    *last = done_bytes;
+}
+
+/* A copy is one private file with everything in it; a restored one is another instance with the same content,
+ * and the database that was there before is kept. */
+static void test_there_and_back(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4], seen = 0;
+    char target[256], instance[STORE_INSTANCE_SIZE], *aside = NULL;
+    unsigned char header[20];
+    struct backup_facts facts, again;
+    struct model_row model;
+    struct stat info;
+    fixture_add_revisions(fixture, 3, ids);
+    (void)fixture_sweep(fixture, ids, 3, 0);
+    (void)fixture_measure(fixture, "a", 1);
+    (void)snprintf(target, sizeof target, "%s", in_folder(fixture, "copy"));
+    OK(backup_write(fixture->path, target, note_progress, &seen, &facts, &err));
+    assert_int_equal(seen, facts.size_bytes);
+    assert_int_equal(facts.schema_version, store_schema_version());
+    assert_int_equal(facts.models, 1);
+    assert_int_equal(facts.revisions, 4);
+    assert_int_equal(facts.measured, 1);
+    assert_int_equal(facts.sweeps, 1);
+    assert_int_equal(stat(target, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+    assert_int_equal(info.st_size, facts.size_bytes);
+    assert_int_equal(count_files(fixture->folder, "copy"), 1); /* no piece and no log is left */
+    int fd = open(target, O_RDONLY);
+    assert_int_equal(read(fd, header, sizeof header), sizeof header);
+    (void)close(fd);
+    assert_int_equal(header[18], 1); /* not in WAL mode: readable from anywhere */
+    OK(backup_read_facts(target, &again, &err));
+    assert_memory_equal(&facts, &again, sizeof facts);
+
+    (void)fixture_measure(fixture, "b", 2); /* after the copy, so gone once it is restored */
+    memcpy(instance, store_instance(fixture->store), sizeof instance);
+    FAILS(ERR_CONFLICT, backup_restore(target, fixture->path, NULL, NULL, &facts, &aside, &err));
+    store_close(fixture->store);
+    fixture->store = NULL;
+    OK(backup_restore(target, fixture->path, NULL, NULL, &again, &aside, &err));
+    assert_int_equal(again.measured, 1);
+    OK(backup_read_facts(aside, &again, &err));
+    assert_int_equal(again.measured, 2);
+    free(aside);
+    OK(store_open(fixture->path, &fixture->store, &err));
+    OK(models_find(fixture->store, "garden/neox-tiny", &model, &err));
+    assert_int_equal(model.measured_count, 1);
+    assert_string_not_equal(store_instance(fixture->store), instance);
+    OK(store_integrity_check(fixture->store, &err));
+}
+
+/* -- Beside a writer -- */
+
+struct writer {
+    struct fixture *fixture;
+    atomic_bool is_over;
+    atomic_int count;
+};
+
+static void *write_models(void *context)
+{
+    struct writer *writer = context;
+    while (!atomic_load(&writer->is_over)) {
+        char name[64];
+        int64_t id = 0;
+        struct err err = ERR_INIT;
+        (void)snprintf(name, sizeof name, "a/b%d", atomic_load(&writer->count));
+        if (models_ensure(writer->fixture->store, name, MODEL_KIND_HUB, &id, &err))
+            return writer;
+        atomic_fetch_add(&writer->count, 1);
+    }
+    return NULL;
+}
+
+/* A writer goes on meanwhile, and the copy is one state of the database, not a mixture, and ends. */
+static void test_beside_a_writer(void **state)
+{
+    struct fixture *fixture = *state;
+    struct writer writer = {.fixture = fixture};
+    pthread_t thread;
+    void *failed = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, write_models, &writer), 0);
+    while (atomic_load(&writer.count) < 50)
+        (void)usleep(1000);
+    for (int i = 0; i < 5; i++) {
+        char name[16], target[256];
+        struct backup_facts facts;
+        (void)snprintf(name, sizeof name, "copy%d", i);
+        (void)snprintf(target, sizeof target, "%s", in_folder(fixture, name));
+        int before = atomic_load(&writer.count);
+        OK(backup_write(fixture->path, target, NULL, NULL, &facts, &err));
+        int after = atomic_load(&writer.count);
+        assert_in_range(facts.models, before + 1, after + 2); /* one of the fixture, one under way */
+        OK(backup_read_facts(target, &facts, &err));
+    }
+    atomic_store(&writer.is_over, true);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+}
+
+/* -- What is refused -- */
+
+static void write_bytes(const char *path, const void *data, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, data, size), (ssize_t)size);
+    (void)close(fd);
+}
+
+/* Turns bytes in the middle of a file over. */
+static void damage(const char *path)
+{
+    unsigned char bytes[4096];
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    int fd = open(path, O_RDWR);
+    memset(bytes, 0xa5, sizeof bytes);
+    for (off_t at = 4096; at + 4096 <= info.st_size; at += 3 * 4096)
+        assert_int_equal(pwrite(fd, bytes, sizeof bytes, at), sizeof bytes);
+    (void)close(fd);
+}
+
+static void test_write_refusals(void **state)
+{
+    struct fixture *fixture = *state;
+    struct backup_facts facts;
+    char target[256];
+    (void)snprintf(target, sizeof target, "%s", in_folder(fixture, "copy"));
+    FAILS(ERR_NOT_FOUND, backup_write(in_folder(fixture, "none"), target, NULL, NULL, &facts, &err));
+    write_bytes(target, "mine", 4);
+    FAILS(ERR_CONFLICT, backup_write(fixture->path, target, NULL, NULL, &facts, &err));
+    assert_int_equal(unlink(target), 0);
+    FAILS(ERR_NOT_FOUND,
+          backup_write(fixture->path, in_folder(fixture, "none/copy"), NULL, NULL, &facts, &err));
+    /* What an earlier copy left is no hindrance. */
+    write_bytes(in_folder(fixture, "copy.part"), "piece", 5);
+    OK(backup_write(fixture->path, target, NULL, NULL, &facts, &err));
+    assert_int_equal(count_files(fixture->folder, "copy"), 1);
+    /* A damaged database is told, and no copy of it is left. */
+    store_close(fixture->store);
+    fixture->store = NULL;
+    damage(fixture->path);
+    FAILS(ERR_DATABASE, backup_write(fixture->path, in_folder(fixture, "bad"), NULL, NULL, &facts, &err));
+    assert_int_equal(count_files(fixture->folder, "bad"), 0);
+}
+
+static void test_restore_refusals(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char text[] =
+        "no database, but a text that is longer than the header of one would be.......";
+    char good[256], bad[256], *aside = NULL;
+    struct backup_facts facts;
+    struct stat before, after;
+    (void)snprintf(good, sizeof good, "%s", in_folder(fixture, "good"));
+    (void)snprintf(bad, sizeof bad, "%s", in_folder(fixture, "wrong"));
+    OK(backup_write(fixture->path, good, NULL, NULL, &facts, &err));
+    store_close(fixture->store);
+    fixture->store = NULL;
+    assert_int_equal(stat(fixture->path, &before), 0);
+
+    FAILS(ERR_NOT_FOUND, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    write_bytes(bad, text, sizeof text);
+    FAILS(ERR_DATABASE, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    write_bytes(bad, "", 0);
+    FAILS(ERR_DATABASE, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    (void)unlink(bad);
+    run_sql(bad, "CREATE TABLE of_others (id INTEGER)");
+    FAILS(ERR_DATABASE, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    (void)unlink(bad);
+    OK(backup_write(good, bad, NULL, NULL, &facts, &err)); /* a copy of a copy is one, too */
+    run_sql(bad, "PRAGMA user_version = 9999");
+    FAILS(ERR_UNSUPPORTED, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    (void)unlink(bad);
+    OK(backup_write(good, bad, NULL, NULL, &facts, &err));
+    damage(bad);
+    FAILS(ERR_DATABASE, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+
+    assert_null(aside);
+    assert_int_equal(stat(fixture->path, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    assert_int_equal(count_files(fixture->folder, ".part"), 0);
+    assert_int_equal(count_files(fixture->folder, ".before-"), 0);
+    OK(store_open(fixture->path, &fixture->store, &err));
+}
+
+/* Into an empty folder, and in the place of a database that is damaged and has a log. */
+static void test_restore_over_anything(void **state)
+{
+    struct fixture *fixture = *state;
+    char good[256], wal[256], *aside = NULL;
+    struct backup_facts facts;
+    (void)snprintf(good, sizeof good, "%s", in_folder(fixture, "good"));
+    (void)snprintf(wal, sizeof wal, "%s-wal", fixture->path);
+    OK(backup_write(fixture->path, good, NULL, NULL, &facts, &err));
+    store_close(fixture->store);
+    fixture->store = NULL;
+    assert_int_equal(unlink(fixture->path), 0);
+    OK(backup_restore(good, fixture->path, NULL, NULL, &facts, &aside, &err));
+    assert_null(aside);
+    write_bytes(fixture->path, "damaged", 7);
+    write_bytes(wal, "log of it", 9);
+    OK(backup_restore(good, fixture->path, NULL, NULL, &facts, &aside, &err));
+    assert_non_null(aside);
+    assert_true(access(aside, F_OK) == 0 && access(wal, F_OK) != 0);
+    free(aside);
+    OK(store_open(fixture->path, &fixture->store, &err));
+    OK(store_integrity_check(fixture->store, &err));
+}
+
+/* Vacuum gives the disk back what deleted rows have left behind. */
+static void test_vacuum(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t before = 0, after = 0;
+    store_close(fixture->store);
+    run_sql(fixture->path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
+                           "INSERT INTO models (name, kind, model_type, created_ms, updated_ms) "
+                           "SELECT 'x/' || i, 'hub', hex(randomblob(2000)), 1, 1 FROM n;"
+                           "DELETE FROM models WHERE name LIKE 'x/%'");
+    OK(store_open(fixture->path, &fixture->store, &err));
+    OK(store_size(fixture->store, &before, &err));
+    OK(store_vacuum(fixture->store, &err));
+    OK(store_size(fixture->store, &after, &err));
+    assert_true(before > 2000000 && after < before / 4);
+    OK(store_integrity_check(fixture->store, &err));
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_there_and_back),   CASE(test_beside_a_writer),       CASE(test_write_refusals),
+        CASE(test_restore_refusals), CASE(test_restore_over_anything), CASE(test_vacuum),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
