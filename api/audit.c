@@ -5,8 +5,10 @@
 #include "api/query.h"
 #include "api/run.h"
 #include "api/state.h"
+#include "daemon/analysis/sample.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/digest.h"
+#include "store/distributions.h"
 #include "store/revisions.h"
 
 #include <inttypes.h>
@@ -166,7 +168,7 @@ static void explain(const struct finding *finding, const struct api_run *run, ch
     case AUDIT_KIND_OUT_OF_LINE:
         (void)snprintf(text, TEXT_SIZE,
                        "%.120s: the mean square displacement is %.3g times what its neighbours let expect, "
-                       "and returns after it",
+                       "and those are nearer to each other than to it",
                        point->name, exp(finding->evidence));
         break;
     case AUDIT_KIND_MISSING:
@@ -237,7 +239,69 @@ static void render(const struct api_run *run, const struct files *files, const s
     api_json_close_object(&json);
 }
 
-static int audit(const struct api_run *run, const struct files *files, struct buf *body, struct err *err)
+/* Samples of the measured points beside those that need them. */
+struct neighbours {
+    const struct api_run *run;
+    float **values; /* [points] NULL: not wanted, or not there */
+    const char *is_wanted;
+    size_t sampled, at;
+    int has_no_memory;
+};
+
+static int take_sample(void *context, const struct revision_row *revision, const struct sample_row *row)
+{
+    struct neighbours *neighbours = context;
+    const struct api_run *run = neighbours->run;
+    size_t i = neighbours->at;
+    while (i < run->count && run->points[i].revision_id != revision->id)
+        i++;
+    if (i == run->count)
+        return 0; /* not part of the run */
+    neighbours->at = i + 1;
+    if (!neighbours->is_wanted[i])
+        return 0;
+    neighbours->values[i] = malloc(neighbours->sampled * sizeof(float));
+    neighbours->has_no_memory = !neighbours->values[i];
+    if (neighbours->values[i])
+        memcpy(neighbours->values[i], row->values, neighbours->sampled * sizeof(float));
+    return neighbours->has_no_memory;
+}
+
+/* Measures how far the neighbours of each suspect are from each other, on the sampled entries. */
+static int measure_skips(struct store *store, const struct api_run *run, const struct audit_options *options,
+                         struct audit_point *points, struct err *err)
+{
+    char *is_wanted = calloc(run->count + 1, 1);
+    float **values = calloc(run->count + 1, sizeof *values);
+    struct neighbours neighbours = {
+        .run = run, .values = values, .is_wanted = is_wanted, .sampled = api_run_sampled(run)};
+    size_t suspects = 0;
+    int code = is_wanted && values ? 0 : err_set(err, ERR_NO_MEMORY, "audit: out of memory");
+    for (size_t i = 1; i + 1 < run->count && !code; i++) {
+        if (!audit_is_suspect(points, run->count, i, options))
+            continue;
+        is_wanted[i - 1] = is_wanted[i + 1] = 1;
+        suspects++;
+    }
+    if (!code && suspects)
+        code = samples_list(store, run->model.id, run->tensor, SAMPLE_DEFINITION, SAMPLE_SEED,
+                            (int64_t)neighbours.sampled, NULL, API_RUN_POINTS_MAX, take_sample, &neighbours,
+                            err);
+    if (!code && neighbours.has_no_memory)
+        code = err_set(err, ERR_NO_MEMORY, "audit: out of memory");
+    for (size_t i = 1; i + 1 < run->count && !code; i++) {
+        if (values[i - 1] && values[i + 1])
+            points[i].skip_msd = sample_displacement_of(values[i - 1], values[i + 1], neighbours.sampled).msd;
+    }
+    for (size_t i = 0; values && i < run->count; i++)
+        free(values[i]);
+    free(values);
+    free(is_wanted);
+    return code;
+}
+
+static int audit(struct store *store, const struct api_run *run, const struct files *files, struct buf *body,
+                 struct err *err)
 {
     struct audit_options options = audit_options_default();
     struct audit by_files = {0}, by_tensor = {0};
@@ -249,7 +313,8 @@ static int audit(const struct api_run *run, const struct files *files, struct bu
         points[i] = (struct audit_point){.step = run->series[i].step,
                                          .content = files->contents[i],
                                          .msd = (double)NAN,
-                                         .lag1_msd = (double)NAN};
+                                         .lag1_msd = (double)NAN,
+                                         .skip_msd = (double)NAN};
     if (!code)
         code = audit_revisions(points, run->count, &options, &by_files, err);
     if (!code) {
@@ -261,8 +326,11 @@ static int audit(const struct api_run *run, const struct files *files, struct bu
     for (size_t i = 0; i < run->count && !code; i++) {
         points[i].content = run->series[i].content;
         points[i].msd = run->series[i].msd[SERIES_ROWS_TOKENS];
-        points[i].lag1_msd = run->series[i].lag1_msd[SERIES_ROWS_TOKENS];
+        points[i].lag1_msd =
+            run->series[i].lag1_back ? (double)NAN : run->series[i].lag1_msd[SERIES_ROWS_TOKENS];
     }
+    if (!code)
+        code = measure_skips(store, run, &options, points, err);
     if (!code)
         code = audit_revisions(points, run->count, &options, &by_tensor, err);
     if (!code) {
@@ -300,7 +368,7 @@ int api_get_audit(struct api_request *request, struct api_response *response, st
     if (!code)
         code = read_files(store, &files, err);
     if (!code)
-        code = audit(&run, &files, &response->body, err);
+        code = audit(store, &run, &files, &response->body, err);
     free(files.contents);
     free(files.digests);
     api_run_free(&run);

@@ -131,20 +131,34 @@ static int take(void *context, const struct series_row *row)
     return 0;
 }
 
+/* How many points before point i the revision lies that its lag-1 displacement is against; 0 if none of them
+ * is it. Others may have been measured between the two since. */
+static size_t find_lag1(const struct reader *reader, size_t i)
+{
+    const struct api_run *run = reader->run;
+    for (size_t back = 1; back <= i && reader->lag1[i][0]; back++) {
+        if (run->series[i - back].is_measured && strcmp(run->points[i - back].name, reader->lag1[i]) == 0)
+            return back;
+    }
+    return 0;
+}
+
 /* Leaves out displacements that are not what the analysis takes them for: against another revision than the
- * others' (a later sweep named one), or against one that is not the previous measured point. */
+ * others' (a later sweep named one), or against one that is no earlier measured point. */
 static void check_references(struct reader *reader)
 {
     struct api_run *run = reader->run;
-    const char *previous = "";
+    size_t previous = 0; /* the last measured point, plus one */
     for (size_t i = 0; i < run->count; i++) {
         struct series_point *series = &run->series[i];
         if (strcmp(reader->reference[i], run->reference) != 0)
             series->msd[0] = series->msd[1] = (double)NAN;
-        if (strcmp(reader->lag1[i], previous) != 0)
+        size_t back = find_lag1(reader, i);
+        if (back == 0)
             series->lag1_msd[0] = series->lag1_msd[1] = (double)NAN;
+        series->lag1_back = previous == i - back + 1 ? 0 : back;
         if (series->is_measured)
-            previous = run->points[i].name;
+            previous = i + 1;
     }
 }
 

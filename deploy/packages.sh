@@ -32,6 +32,7 @@ packages_test="
   chromium
   chromium-driver
   libcmocka-dev
+  librsvg2-bin
   nginx-light
   python3-venv
   sqlite3

@@ -182,7 +182,9 @@ int models_list(struct store *store, const char *after, int limit,
     if (rc)
         return rc;
     rc = query_begin(&query, connection,
-                     "SELECT " MODEL_COLUMNS " FROM models WHERE name > ? ORDER BY name LIMIT ?", err);
+                     "SELECT " MODEL_COLUMNS " FROM models WHERE name > ? AND EXISTS "
+                     "(SELECT 1 FROM revisions WHERE model_id = models.id) ORDER BY name LIMIT ?",
+                     err);
     if (!rc) {
         query_bind_text(&query, after);
         query_bind_int(&query, limit);

@@ -13,6 +13,12 @@ static const struct option {
 #undef X
 };
 
+/* Letters that stand for an option. */
+static const struct {
+    char letter;
+    enum client_option option;
+} letters[] = {{'h', CLIENT_OPTION_HELP}, {'o', CLIENT_OPTION_OUTPUT}};
+
 #define COMMON                                                                                               \
     (CLIENT_OPTION_BIT(SERVER) | CLIENT_OPTION_BIT(TOKEN_FILE) | CLIENT_OPTION_BIT(JSON) |                   \
      CLIENT_OPTION_BIT(CSV) | CLIENT_OPTION_BIT(HELP))
@@ -34,19 +40,37 @@ static size_t count_words(const char *words)
     return count;
 }
 
-/* Reads "--name", "--name=value" or "--name value" at argv[*at]. */
-static int take_option(int argc, char **argv, int *at, struct client_arguments *arguments, struct err *err)
+/* The option that "--name", "--name=value", "-n" or "-nvalue" means, or CLIENT_OPTION_COUNT; `value` is what
+ * is attached to it, or NULL. */
+static int find_option(const char *word, const char **value)
 {
-    const char *text = argv[*at] + 2;
-    size_t length = strcspn(text, "=");
     int found = 0;
+    if (word[1] != '-') {
+        for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
+            if (letters[i].letter == word[1]) {
+                *value = word[2] ? word + 2 : NULL;
+                return (int)letters[i].option;
+            }
+        }
+        return CLIENT_OPTION_COUNT;
+    }
+    const char *text = word + 2;
+    size_t length = strcspn(text, "=");
     while (found < CLIENT_OPTION_COUNT &&
            (strlen(options[found].name) != length || memcmp(options[found].name, text, length) != 0))
         found++;
+    *value = text[length] == '=' ? text + length + 1 : NULL;
+    return found;
+}
+
+/* Reads the option at argv[*at], with its value there or in the next word. */
+static int take_option(int argc, char **argv, int *at, struct client_arguments *arguments, struct err *err)
+{
+    const char *value = NULL;
+    int found = find_option(argv[*at], &value);
     if (found == CLIENT_OPTION_COUNT)
         return err_set(err, ERR_INVALID, "there is no option %s", argv[*at]);
     const struct option *option = &options[found];
-    const char *value = text[length] == '=' ? text + length + 1 : NULL;
     if (!option->value && value)
         return err_set(err, ERR_INVALID, "--%s takes no value", option->name);
     if (option->value && !value) {
@@ -94,9 +118,7 @@ int client_arguments_parse(int argc, char **argv, struct client_arguments *argum
         const char *word = argv[at];
         if (!only_words && strcmp(word, "--") == 0) {
             only_words = 1;
-        } else if (!only_words && strcmp(word, "-h") == 0) {
-            arguments->values[CLIENT_OPTION_HELP] = "";
-        } else if (!only_words && strncmp(word, "--", 2) == 0) {
+        } else if (!only_words && word[0] == '-' && word[1]) {
             int code = take_option(argc, argv, &at, arguments, err);
             if (code)
                 return code;
@@ -124,7 +146,12 @@ static void print_options(uint64_t wanted, FILE *stream)
         char left[48];
         if (!(wanted & UINT64_C(1) << i))
             continue;
-        (void)snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].value ? " " : "",
+        char letter[8] = "";
+        for (size_t k = 0; k < sizeof letters / sizeof letters[0]; k++) {
+            if ((int)letters[k].option == i)
+                (void)snprintf(letter, sizeof letter, "-%c, ", letters[k].letter);
+        }
+        (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, options[i].name, options[i].value ? " " : "",
                        options[i].value ? options[i].value : "");
         (void)fprintf(stream, "  %-22s %s\n", left, options[i].meaning);
     }

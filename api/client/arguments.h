@@ -49,7 +49,14 @@
     X(DECAY, "decay", "RATE", 0, "decoupled weight decay (AdamW)")                                           \
     X(VIEW, "view", "NAME", 0, "raw (the default) or centred: around column means")                          \
     X(PREFIX, "prefix", "TEXT", 0, "only models whose names begin so")                                       \
-    X(FILE, "file", "PATH", 0, "a text of one's own, on the daemon's machine")
+    X(FILE, "file", "PATH", 0, "a text of one's own, on the daemon's machine")                               \
+    X(OUTPUT, "output", "FILE", 0, "write to this file; - is standard output")                               \
+    X(ROWS, "rows", "NAME", 0, "all (the default) or tokens: without padded rows")                           \
+    X(AXIS, "axis", "NAME", 0, "of steps: log (the default) or linear")                                      \
+    X(PANELS, "panels", "A,B,...", 0,                                                                        \
+      "heat, displacement, bimodality (dip, ashman), valley, coefficient, perplexity")                       \
+    X(WIDTH, "width", "PIXELS", 0, "of the figure, 360 to 4000 (default: 760)")                              \
+    X(DARK, "dark", NULL, 0, "light on dark")
 
 enum client_option {
 #define X(symbol, name, value, is_list, meaning) CLIENT_OPTION_##symbol,

@@ -30,6 +30,13 @@ const struct client_command client_commands[] = {
      client_run_audit},
     {"scaling", "", "Print the onset against model size over all models", "", BIT(VIEW) | BIT(PREFIX),
      client_run_scaling},
+    {"plot", "MODEL", "Draw the picture of the forking as SVG",
+     "The distribution over training as a map; below it, on the same axis of steps, what\n"
+     "--panels names (default: displacement, bimodality and perplexity as far as measured),\n"
+     "with the onset, the fall of perplexity and the step at which it could have stopped.",
+     BIT(OUTPUT) | BIT(VIEW) | BIT(ROWS) | BIT(AXIS) | BIT(PANELS) | BIT(FROM) | BIT(TO) | BIT(TENSOR) |
+         BIT(WIDTH) | BIT(DARK),
+     client_run_plot},
     {"perplexity", "MODEL", "Score one revision (default: main) and print the numbers",
      "Without --file or --dataset: the last words of LAMBADA. A file of one's own is one\n"
      "text, or a text for each line if it is called *.jsonl.",

@@ -33,6 +33,9 @@ int client_run_analyze(const struct client_arguments *arguments);
 int client_run_audit(const struct client_arguments *arguments);
 int client_run_scaling(const struct client_arguments *arguments);
 
+/* api/client/plot_command.c */
+int client_run_plot(const struct client_arguments *arguments);
+
 /* api/client/series.c */
 int client_run_series(const struct client_arguments *arguments);
 int client_run_revision(const struct client_arguments *arguments);
@@ -58,6 +61,11 @@ int client_report(const struct err *err);
  * document, --csv). Returns the exit status. */
 int client_print_list(const struct client_arguments *arguments, const json_t *document, const char *key,
                       const struct client_column *columns, size_t column_count);
+
+/* GET of all pages: the list `key` of the first one gets the rows of the others. The caller releases
+ * *ret_document. */
+int client_get_all(struct client_link *link, const char *target, const char *key, json_t **ret_document,
+                   struct err *err);
 
 /* Prints a document as it is, for --json. */
 void client_print_json(const json_t *document);

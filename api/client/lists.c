@@ -9,8 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-/* GET of all pages: the list `key` of the first one gets the rows of the others. */
-static int get_all(struct client_link *link, const char *target, const char *key, json_t **ret_document,
+int client_get_all(struct client_link *link, const char *target, const char *key, json_t **ret_document,
                    struct err *err)
 {
     json_t *document = NULL;
@@ -48,7 +47,7 @@ static int list(const struct client_arguments *arguments, const char *target, co
     json_t *document = NULL;
     int code = client_link_open(arguments, &link, &err);
     if (!code)
-        code = get_all(link, target, key, &document, &err);
+        code = client_get_all(link, target, key, &document, &err);
     int status =
         code ? client_report(&err) : client_print_list(arguments, document, key, columns, column_count);
     json_decref(document);

@@ -6,7 +6,7 @@
 
 struct audit_options audit_options_default(void)
 {
-    return (struct audit_options){.jump = 0.7, .lag_ratio = 4, .grid_share = 0.5};
+    return (struct audit_options){.jump = 0.7, .lag_ratio = 4, .skip_share = 0.5, .grid_share = 0.5};
 }
 
 struct builder {
@@ -106,13 +106,20 @@ static double out_of_line(const struct audit_point *points, size_t count, size_t
     return fabs(off) > options->jump && is_long ? off : 0;
 }
 
+int audit_is_suspect(const struct audit_point *points, size_t count, size_t i,
+                     const struct audit_options *options)
+{
+    return i >= 1 && i + 1 < count && out_of_line(points, count, i, options) != 0;
+}
+
 static int find_out_of_line(struct builder *builder, const struct audit_point *points, size_t count,
                             const struct audit_options *options, struct err *err)
 {
     int code = 0;
     for (size_t i = 1; i + 1 < count && !code; i++) {
         double off = out_of_line(points, count, i, options);
-        if (off != 0)
+        double shorter = fmin(points[i].lag1_msd, points[i + 1].lag1_msd);
+        if (off != 0 && points[i].skip_msd < options->skip_share * shorter)
             code = add(builder,
                        (struct audit_finding){.kind = AUDIT_KIND_OUT_OF_LINE,
                                               .index = i,

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AUDIT_DEFINITION 1
+#define AUDIT_DEFINITION 2
 #define AUDIT_POINTS_MAX 100000
 #define AUDIT_MISSING_MAX 10000
 
@@ -18,6 +18,7 @@ struct audit_point {
     uint64_t content; /* equal numbers: equal bytes (of the tensor, or of the file); 0: not known */
     double msd;       /* against the first revision; NaN if not known, as the next */
     double lag1_msd;  /* against the previous one */
+    double skip_msd;  /* of the next revision against the previous one, this one skipped */
 };
 
 enum audit_kind {
@@ -41,7 +42,10 @@ struct audit_options {
     double jump; /* 0.7: a revision is out of line if ln MSD is off by more than this from the line through
                     its neighbours ... */
     double lag_ratio;  /* 4: ... and lag-1 displacement per step, to it and from it, is more than this times
-                          that of  the neighbouring gaps */
+                          that of the neighbouring gaps ... */
+    double skip_share; /* 0.5: ... and its neighbours are nearer to each other than this share of the shorter
+                          way to it. On any path whose updates do not undo each other, they are at least as
+                          far apart as both ways together, however the rate changes between them. */
     double grid_share; /* 0.5: the grid's distance is the most frequent one, if that share of the gaps above
                           has it or a multiple of it */
 };
@@ -54,6 +58,10 @@ struct audit {
 };
 
 struct audit_options audit_options_default(void);
+
+/* Whether point i can only be judged with its skip_msd: all that is known besides says out of line. */
+int audit_is_suspect(const struct audit_point *points, size_t count, size_t i,
+                     const struct audit_options *options);
 
 /* Audits points in ascending order of step. The caller frees with audit_free. ERR_INVALID, ERR_LIMIT,
  * ERR_NO_MEMORY. */

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 1
+#define SERIES_DEFINITION 2
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -41,7 +41,8 @@ struct series_point {
     int is_measured;  /* whether shapes and displacements are there */
     struct series_shape shapes[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT];
     double msd[SERIES_ROWS_COUNT];      /* against the first revision */
-    double lag1_msd[SERIES_ROWS_COUNT]; /* against the previous measured revision */
+    double lag1_msd[SERIES_ROWS_COUNT]; /* against an earlier measured revision: */
+    size_t lag1_back;                   /* the one so many points before; 0: the last measured one before */
     double perplexity, perplexity_stderr;
 };
 

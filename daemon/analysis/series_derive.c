@@ -41,13 +41,25 @@ static double ratio(double a, double b)
     return b > 0 ? a / b : (double)NAN;
 }
 
-/* Rates from the previous measured revision to this one, if that displacement is between neighbours that
- * count. */
-static void derive_rates(const struct series_input *input, size_t previous, size_t at, size_t last_counted,
-                         struct series_derived *derived)
+/* Whether a point holds the weights of its place in the run: it counts, or repeats the last one before it
+ * that does. */
+static int is_in_place(const struct series_input *input, const struct series *series, size_t at)
+{
+    size_t last = at;
+    while (last > 0 && !series->derived[last].is_counted)
+        last--;
+    return series->derived[last].is_counted && input->kept[at] == last;
+}
+
+/* Rates from the revision that lag-1 displacement is against: the last measured one, or, where others were
+ * measured between the two since, an earlier one. */
+static void derive_rates(const struct series_input *input, const struct series *series, size_t previous,
+                         size_t at, struct series_derived *derived)
 {
     double displacement = input->points[at].lag1_msd[SERIES_ROWS_TOKENS];
-    if (input->kept[previous] != input->kept[last_counted])
+    if (input->points[at].lag1_back > 0 && input->points[at].lag1_back <= at)
+        previous = at - input->points[at].lag1_back;
+    if (!is_in_place(input, series, previous))
         return;
     const struct schedule_sums *from = &input->sums[previous], *to = &input->sums[at];
     derived->rate_per_step = ratio(displacement, input->points[at].step - input->points[previous].step);
@@ -60,7 +72,7 @@ int series_derive(const struct series_input *input, struct series *series, struc
 {
     const double none = (double)NAN;
     size_t *counted = calloc(input->count + 1, sizeof(*counted));
-    size_t count = 0, previous = 0, last_counted = 0;
+    size_t count = 0, previous = 0;
     int has_previous = 0;
     if (!counted)
         return err_set(err, ERR_NO_MEMORY, "no memory for a series");
@@ -74,11 +86,9 @@ int series_derive(const struct series_input *input, struct series *series, struc
         derived->lr_sum = sums->rates;
         derived->msd_per_lr = ratio(input->points[i].msd[SERIES_ROWS_TOKENS], sums->rates);
         if (derived->is_counted && has_previous && count)
-            derive_rates(input, previous, i, last_counted, derived);
-        if (derived->is_counted) {
+            derive_rates(input, series, previous, i, derived);
+        if (derived->is_counted)
             counted[count++] = i;
-            last_counted = i;
-        }
         if (input->points[i].is_measured) {
             previous = i;
             has_previous = 1;

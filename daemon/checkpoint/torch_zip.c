@@ -24,20 +24,21 @@ struct torch_zip {
 static const struct {
     size_t offset, size;
     const char *bytes;
+    int code;
     const char *what;
 } relatives[] = {
-    {0, 14, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
+    {0, 14, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", ERR_UNSUPPORTED,
      "a torch file of the format before 1.6; load it with torch and save it again, or use a safetensors "
      "file"},
-    {257, 5, "ustar",
+    {257, 5, "ustar", ERR_UNSUPPORTED,
      "a torch file of the tar format, which is not safe to read; load it with torch and save it again"},
-    {0, 2, "\x80\x02", "a bare pickle; load it with its program and save it as safetensors"},
-    {0, 2, "\x1f\x8b", "gzip data; decompress it first"},
-    {0, 30, "version https://git-lfs.github",
+    {0, 2, "\x80\x02", ERR_UNSUPPORTED, "a bare pickle; load it with its program and save it as safetensors"},
+    {0, 2, "\x1f\x8b", ERR_UNSUPPORTED, "gzip data; decompress it first"},
+    {0, 30, "version https://git-lfs.github", ERR_UNSUPPORTED,
      "a Git LFS pointer, not the file itself; fetch it with git lfs"},
-    {0, 4, "GGUF", "a GGUF file, which is not read"},
-    {0, 4, "PK\3\4", "a zip archive that is truncated or has bytes behind its end"},
-    {0, 1, "<", "a web page, not a checkpoint"},
+    {0, 4, "GGUF", ERR_UNSUPPORTED, "a GGUF file, which is not read"},
+    {0, 4, "PK\3\4", ERR_FORMAT, "a zip archive that is truncated or has bytes behind its end"},
+    {0, 1, "<", ERR_UNSUPPORTED, "a web page, not a checkpoint"},
 };
 
 /* Replaces the message about a file that is no archive by one that says what it is, if it is known. */
@@ -51,7 +52,7 @@ static int explain(struct source *source, struct err *err)
     for (size_t i = 0; i < sizeof relatives / sizeof relatives[0]; i++) {
         if (relatives[i].offset + relatives[i].size <= size &&
             memcmp(head + relatives[i].offset, relatives[i].bytes, relatives[i].size) == 0)
-            return err_set(err, ERR_UNSUPPORTED, "%s: %s", source->name, relatives[i].what);
+            return err_set(err, relatives[i].code, "%s: %s", source->name, relatives[i].what);
     }
     return err->code;
 }

@@ -5,6 +5,7 @@ make_hub   start another one: make_hub(root, bandwidth_bps=…)
 certificate  files for make_hub(root, tls=certificate)
 garden     the folder of the committed training run, to be served by make_hub
 daemon     start the daemon: daemon(hub, "--option", "value", env={…})
+made_up    a daemon that has swept four made-up runs of different sizes (synthetic.py), three with perplexities
 
 The programs are taken from the CMake build folder that $BIFURCATED_BUILD names.
 """
@@ -108,6 +109,27 @@ def garden() -> Path:
 def programs() -> dict[str, Path]:
     """Paths of the built programs; tests that need them are skipped without."""
     return {name: find_program(name) for name in ("bifurcated", "bifurcate")}
+
+
+@pytest.fixture(scope="session")
+def made_up(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    pytest.importorskip("numpy", reason="numpy makes the runs up")
+    import synthetic
+
+    root = tmp_path_factory.mktemp("made-up")
+    daemon = Daemon(programs, root / "daemon", None, [], {})
+    daemon.start()
+    daemon.runs = {}
+    for size, onset in synthetic.ONSETS.items():
+        daemon.runs[size] = f"file:{synthetic.write_run(root / f'run-{size}', size, onset)}"
+    for sweep in [daemon.sweep(model) for model in daemon.runs.values()]:
+        assert daemon.wait(sweep)["state"] == "done"
+    daemon.stop()
+    for size, onset in list(synthetic.ONSETS.items())[:3]:
+        synthetic.score_run(daemon, daemon.runs[size], onset)
+    daemon.start()
+    yield daemon
+    daemon.check_end()
 
 
 @pytest.fixture

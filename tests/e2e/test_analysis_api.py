@@ -256,6 +256,49 @@ def test_audit_needs_no_measurement(programs: dict[str, Path], garden: Path, tmp
         daemon.check_end()
 
 
+def test_few_revisions_of_a_good_run_are_in_line(
+    programs: dict[str, Path], garden: Path, tmp_path: Path
+) -> None:
+    """ln MSD over four distant revisions bends; a step that lies on the way from its neighbour to the next is no fault."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for step in ("step0", "step16", "step512", LAST):
+        (run / step).symlink_to(garden / "models" / MODEL / step)
+    daemon = Daemon(programs, tmp_path, None, [], {})
+    daemon.start()
+    good, bad = f"file:{run}", f"file:{tmp_path / 'bad'}"
+    assert daemon.wait(daemon.sweep(good))["state"] == "done"
+    audit = daemon.get(f"/v1/models/file/{str(run).replace('/', '%2F')}/audit").json()
+    assert audit["findings"] == [], audit
+    # the same way with a revision in it that lies elsewhere, and the way back
+    for name, source in (("step2", "step2"), ("step4", "step4"), ("step8", "step512"), ("step16", "step16"), ("step32", "step32")):
+        (tmp_path / "bad" / name).mkdir(parents=True)
+        for file in (garden / "models" / MODEL / source).iterdir():
+            (tmp_path / "bad" / name / file.name).symlink_to(file)
+    assert daemon.wait(daemon.sweep(bad))["state"] == "done"
+    audit = daemon.get(f"/v1/models/file/{bad[5:].replace('/', '%2F')}/audit").json()
+    assert [(one["kind"], one["revision"]) for one in audit["findings"]] == [("out_of_line", "step8")], audit
+    assert "nearer to each other" in audit["findings"][0]["text"]
+    daemon.check_end()
+
+
+def test_rates_survive_a_denser_sweep(programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
+    """After a sparse sweep, what a denser one measures in between does not cost the older rows their rates."""
+    with Emulator(garden) as hub:
+        daemon = Daemon(programs, tmp_path, hub.url, [], {})
+        daemon.start()
+        daemon.wait(daemon.sweep(MODEL, revisions={"from": 2000, "every": 4}))
+        daemon.wait(daemon.sweep(MODEL, revisions={"from": 2000, "to": 4000, "every": 1}))
+        rows = {row["revision"]: row for row in daemon.series(MODEL) if row["state"] == "measured"}
+        points = {one["revision"]: one for one in get(daemon, "/analysis")["revisions"]}
+        older = [row for row in rows.values() if row["lag1_reference"] == "step2000" and row["step"] > 4000]
+        assert older, rows.keys()
+        for row in older:
+            rate = row["tokens_lag1_msd"] / (row["step"] - 2000)
+            assert points[row["revision"]]["rate_per_step"] == pytest.approx(rate, rel=1e-12)
+        daemon.check_end()
+
+
 def test_scaling_is_refused_under_three_models(swept: Daemon) -> None:
     answer = swept.get("/v1/scaling?view=centred").json()
     assert [model["model"] for model in answer["models"]] == [MODEL]

@@ -207,6 +207,7 @@ def test_unknown_and_forbidden_models(daemon: Callable[..., Daemon], hub: Emulat
     assert [one["code"] for one in gated["errors"]] == ["unauthorized"]
     check_words(gated["errors"][0]["message"], "gated", "HF_TOKEN|token")
     assert running.get("/v1/models/org/never-asked").status == 404
+    assert [one["name"] for one in running.get("/v1/models").json()["models"]] == ["org/gated"], "what does not exist is not listed"
     for body in ({"model": "no slash"}, {"model": "a/b/c"}, {"model": "file:relative"}, {}, {"model": GARDEN, "every": 2}):
         answer = running.post("/v1/sweeps", body)
         assert answer.status == 400, answer

@@ -161,11 +161,13 @@ static void test_audit(void **state)
         points[i] = (struct audit_point){.step = steps[i],
                                          .content = i + 1,
                                          .msd = 1e-6 * steps[i],
-                                         .lag1_msd = i ? 1e-6 * (steps[i] - steps[i - 1]) : 0};
+                                         .lag1_msd = i ? 1e-6 * (steps[i] - steps[i - 1]) : 0,
+                                         .skip_msd = (double)NAN};
     points[1].content = points[0].content;
     points[5].content = points[19].content;
     points[14].msd *= 5;
     points[14].lag1_msd = points[15].lag1_msd = 0.05;
+    points[14].skip_msd = 1e-6 * (steps[15] - steps[13]);
     assert_int_equal(audit_revisions(points, 20, &options, &audit, &err), 0);
     assert_int_equal(audit.finding_count, 4);
     assert_int_equal(audit.distinct, 18);
@@ -189,12 +191,48 @@ static void test_audit(void **state)
     assert_int_equal(audit_revisions(points, 20, &options, &audit, &err), ERR_INVALID);
 }
 
+/* A few revisions of a run that starts slowly, moves fast and comes to rest: ln MSD is far from the line
+ * between its neighbours, but the path does not come back. */
+static void test_audit_of_a_sparse_run(void **state)
+{
+    (void)state;
+    const double walked[5] = {0, 1e-6, 0.015, 0.06, 0.061};
+    const double steps[5] = {0, 16, 512, 14000, 143000};
+    struct audit_point points[5];
+    struct audit_options options = audit_options_default();
+    struct audit audit;
+    struct err err = ERR_INIT;
+    for (size_t i = 0; i < 5; i++)
+        points[i] = (struct audit_point){.step = steps[i],
+                                         .content = i + 1,
+                                         .msd = walked[i],
+                                         .lag1_msd = i ? walked[i] - walked[i - 1] : 0,
+                                         .skip_msd = (double)NAN};
+    assert_true(audit_is_suspect(points, 5, 2, &options));
+    assert_false(audit_is_suspect(points, 5, 0, &options));
+    assert_false(audit_is_suspect(points, 5, 4, &options));
+    assert_int_equal(audit_revisions(points, 5, &options, &audit, &err), 0);
+    assert_int_equal(audit.finding_count, 0); /* not known: no finding */
+    audit_free(&audit);
+    points[2].skip_msd = walked[3] - walked[1]; /* a random walk's: the ways add up */
+    assert_int_equal(audit_revisions(points, 5, &options, &audit, &err), 0);
+    assert_int_equal(audit.finding_count, 0);
+    audit_free(&audit);
+    points[2].skip_msd = 0.4 * (walked[2] - walked[1]); /* there and back */
+    assert_int_equal(audit_revisions(points, 5, &options, &audit, &err), 0);
+    assert_int_equal(audit.finding_count, 1);
+    assert_int_equal(audit.findings[0].kind, AUDIT_KIND_OUT_OF_LINE);
+    assert_int_equal(audit.findings[0].index, 2);
+    audit_free(&audit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pythia),         cmocka_unit_test(test_decay),   cmocka_unit_test(test_names),
-        cmocka_unit_test(test_sums),           cmocka_unit_test(test_scaling), cmocka_unit_test(test_audit),
-        cmocka_unit_test(test_stopping_rules),
+        cmocka_unit_test(test_pythia),         cmocka_unit_test(test_decay),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_scaling),        cmocka_unit_test(test_audit),
+        cmocka_unit_test(test_stopping_rules), cmocka_unit_test(test_audit_of_a_sparse_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

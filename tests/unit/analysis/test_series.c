@@ -168,6 +168,31 @@ static void test_repetitions(void **state)
     series_free(&series);
 }
 
+/* A sparse sweep left lag-1 displacements over four gaps; a denser one then measured what lies between. */
+static void test_rates_over_several_gaps(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    fill(points);
+    points[12].lag1_back = 4;
+    points[12].lag1_msd[SERIES_ROWS_TOKENS] = 4e-3;
+    struct series series = analyze(points, POINTS, NULL);
+    assert_near(series.derived[11].rate_per_step, 1e-6, 1e-18);
+    assert_near(series.derived[12].rate_per_step, 1e-6, 1e-18);
+    series_free(&series);
+    points[8].content = points[POINTS - 1].content; /* serves the weights of another place */
+    series = analyze(points, POINTS, NULL);
+    assert_true(isnan(series.derived[12].rate_per_step));
+    assert_true(isnan(series.derived[9].rate_per_step));
+    assert_near(series.derived[10].rate_per_step, 1e-6, 1e-18);
+    series_free(&series);
+    points[8].content = points[7].content; /* stood still: its weights are in place */
+    series = analyze(points, POINTS, NULL);
+    assert_near(series.derived[12].rate_per_step, 1e-6, 1e-18);
+    assert_true(isnan(series.derived[8].rate_per_step));
+    series_free(&series);
+}
+
 static void test_stop(void **state)
 {
     (void)state;
@@ -287,10 +312,15 @@ static void test_synthetic_runs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_diffusion),      cmocka_unit_test(test_onset),
-        cmocka_unit_test(test_onset_criteria), cmocka_unit_test(test_repetitions),
-        cmocka_unit_test(test_stop),           cmocka_unit_test(test_fall_beside_onset),
-        cmocka_unit_test(test_insufficient),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_diffusion),
+        cmocka_unit_test(test_onset),
+        cmocka_unit_test(test_onset_criteria),
+        cmocka_unit_test(test_repetitions),
+        cmocka_unit_test(test_rates_over_several_gaps),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_fall_beside_onset),
+        cmocka_unit_test(test_insufficient),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_synthetic_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,7 +146,7 @@ static void test_relatives(void **state)
         {"\x1f\x8b\x08", 3, ERR_UNSUPPORTED, "gzip"},
         {"version https://git-lfs.github.com/spec/v1\n", 43, ERR_UNSUPPORTED, "Git LFS pointer"},
         {"<html>", 6, ERR_UNSUPPORTED, "web page"},
-        {"PK\3\4....", 8, ERR_UNSUPPORTED, "truncated"},
+        {"PK\3\4....", 8, ERR_FORMAT, "truncated"},
         {"", 0, ERR_FORMAT, "no zip archive"},
         {"hello", 5, ERR_FORMAT, "no zip archive"},
     };

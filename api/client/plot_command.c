@@ -1,0 +1,156 @@
+#include "api/client/commands.h"
+
+#include "api/client/plot.h"
+#include "daemon/base/limits.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BINS 160
+#define WIDTH_STANDARD 760
+
+/* The documents of a figure. */
+struct documents {
+    json_t *distribution, *series, *analysis;
+};
+
+/* Whether an option names the second of two choices; it may be missing. */
+static int choose(const struct client_arguments *arguments, enum client_option option, const char *first,
+                  const char *second, int *ret_is_second, struct err *err)
+{
+    const char *value = arguments->values[option];
+    *ret_is_second = value && strcmp(value, second) == 0;
+    if (!value || *ret_is_second || strcmp(value, first) == 0)
+        return 0;
+    return err_set(err, ERR_INVALID, "\"%.40s\" is neither %s nor %s", value, first, second);
+}
+
+static int read_options(const struct client_arguments *arguments, struct plot_options *options,
+                        struct err *err)
+{
+    const char *width = arguments->values[CLIENT_OPTION_WIDTH],
+               *panels = arguments->values[CLIENT_OPTION_PANELS];
+    *options = (struct plot_options){.width = WIDTH_STANDARD,
+                                     .is_dark = arguments->values[CLIENT_OPTION_DARK] != NULL};
+    int code = choose(arguments, CLIENT_OPTION_ROWS, "all", "tokens", &options->is_tokens, err);
+    if (!code)
+        code = choose(arguments, CLIENT_OPTION_VIEW, "raw", "centred", &options->is_centred, err);
+    if (!code)
+        code = choose(arguments, CLIENT_OPTION_AXIS, "log", "linear", &options->is_linear, err);
+    if (!code && (arguments->values[CLIENT_OPTION_CSV] || arguments->values[CLIENT_OPTION_JSON]))
+        code = err_set(err, ERR_INVALID,
+                       "plot prints SVG; the numbers are those of `bifurcate series MODEL --csv` or --json");
+    if (!code && panels)
+        code = plot_panels_parse(panels, &options->panels, err);
+    if (!code && width) {
+        char *end = NULL;
+        options->width = strtod(width, &end);
+        if (end == width || *end || !(options->width >= PLOT_WIDTH_MIN && options->width <= PLOT_WIDTH_MAX))
+            code = err_set(err, ERR_INVALID, "--width: \"%.40s\" is no number from %d to %d", width,
+                           PLOT_WIDTH_MIN, PLOT_WIDTH_MAX);
+    }
+    return code;
+}
+
+static void append_parameter(struct buf *target, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buf_appendf(target, "%c%s=", strchr(buf_text(target), '?') ? '&' : '?', name);
+    client_link_encode(target, value);
+}
+
+/* GET of a resource of the model; `key` is its list, of which all pages are read, or NULL. */
+static int fetch(struct client_link *link, const struct client_arguments *arguments, const char *resource,
+                 const char *key, json_t **ret_document, struct err *err)
+{
+    struct buf target;
+    buf_init(&target, 2 * LIMIT_URL_BYTES);
+    int code = client_link_model(&target, arguments->words[0], err);
+    buf_append_text(&target, resource);
+    append_parameter(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
+    if (!code)
+        code = buf_check(&target, "URL", err);
+    if (!code)
+        code = key ? client_get_all(link, buf_text(&target), key, ret_document, err)
+                   : client_link_get(link, buf_text(&target), ret_document, err);
+    buf_free(&target);
+    return code;
+}
+
+static int fetch_documents(struct client_link *link, const struct client_arguments *arguments,
+                           const struct plot_options *options, struct documents *documents, struct err *err)
+{
+    struct buf resource;
+    buf_init(&resource, LIMIT_URL_BYTES);
+    buf_append_text(&resource, "/revisions?limit=1000&fields=");
+    plot_columns(options, &resource);
+    append_parameter(&resource, "from", arguments->values[CLIENT_OPTION_FROM]);
+    append_parameter(&resource, "to", arguments->values[CLIENT_OPTION_TO]);
+    int code = buf_check(&resource, "URL", err);
+    if (!code)
+        code = fetch(link, arguments, buf_text(&resource), "revisions", &documents->series, err);
+    buf_clear(&resource);
+    buf_appendf(&resource, "/distribution?bins=%d&rows=%s&view=%s", BINS,
+                options->is_tokens ? "tokens" : "all", options->is_centred ? "centred" : "raw");
+    if (!code)
+        code = fetch(link, arguments, buf_text(&resource), "revisions", &documents->distribution, err);
+    if (!code)
+        code = fetch(link, arguments, "/analysis", NULL, &documents->analysis, err);
+    buf_free(&resource);
+    return code;
+}
+
+/* Writes the figure beside the file first, so that a full disk leaves no half of one under its name. */
+static int write_figure(const struct buf *svg, const char *name, struct err *err)
+{
+    struct buf part;
+    if (!name || strcmp(name, "-") == 0) {
+        (void)fwrite(buf_text(svg), 1, svg->size, stdout);
+        return 0; /* what fails is reported when standard output is closed */
+    }
+    buf_init(&part, strlen(name) + 16);
+    buf_appendf(&part, "%s.part", name);
+    int code = buf_check(&part, "name of the figure", err);
+    FILE *file = code ? NULL : fopen(buf_text(&part), "wb");
+    if (!code && !file)
+        code = err_set(err, ERR_IO, "%s cannot be written: %s", name, strerror(errno));
+    if (!code && fwrite(buf_text(svg), 1, svg->size, file) != svg->size)
+        code = err_set(err, ERR_IO, "%s: writing failed: %s", name, strerror(errno));
+    if (file && fclose(file) != 0 && !code)
+        code = err_set(err, ERR_IO, "%s: writing failed: %s", name, strerror(errno));
+    if (!code && rename(buf_text(&part), name) != 0)
+        code = err_set(err, ERR_IO, "%s cannot be written: %s", name, strerror(errno));
+    if (code && file)
+        (void)remove(buf_text(&part));
+    buf_free(&part);
+    return code;
+}
+
+int client_run_plot(const struct client_arguments *arguments)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    struct plot_options options;
+    struct documents documents = {0};
+    struct buf svg;
+    buf_init(&svg, PLOT_BYTES_MAX);
+    int code = read_options(arguments, &options, &err);
+    if (!code)
+        code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = fetch_documents(link, arguments, &options, &documents, &err);
+    if (!code) {
+        struct plot_source source = {documents.distribution, documents.series, documents.analysis};
+        code = plot_draw(&source, &options, &svg, &err);
+    }
+    if (!code)
+        code = write_figure(&svg, arguments->values[CLIENT_OPTION_OUTPUT], &err);
+    json_decref(documents.distribution);
+    json_decref(documents.series);
+    json_decref(documents.analysis);
+    client_link_close(link);
+    buf_free(&svg);
+    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+}

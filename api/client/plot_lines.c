@@ -1,0 +1,250 @@
+#include "api/client/plot_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINES_MAX 3
+#define DOTS_MAX 80    /* more points than these are a line alone */
+#define ERROR_REACH 10 /* on a logarithmic axis an error bar makes room down to this part of its value */
+
+enum origin {
+    ORIGIN_STATISTIC,    /* a column for rows and view */
+    ORIGIN_DISPLACEMENT, /* a column for the rows */
+    ORIGIN_SCORE,        /* a column as it is called */
+    ORIGIN_NULL          /* of the analysis: what decay and a random walk alone would do */
+};
+
+struct line {
+    enum origin origin;
+    const char *column;
+    const char *error; /* column of the standard error, or NULL */
+    const char *name;
+};
+
+static const struct panel {
+    const char *title;
+    int is_log, from_zero;
+    const char *threshold; /* of the analysis, drawn as a guide; or NULL */
+    double guide;          /* drawn where there is no threshold; NaN: none */
+    const char *guide_name;
+    struct line lines[LINES_MAX];
+} panels[PLOT_PANEL_COUNT] = {
+    [PLOT_PANEL_DISPLACEMENT] = {"MSD",
+                                 1,
+                                 0,
+                                 NULL,
+                                 (double)NAN,
+                                 NULL,
+                                 {{ORIGIN_DISPLACEMENT, "msd", NULL, "from the start"},
+                                  {ORIGIN_DISPLACEMENT, "lag1_msd", NULL, "revision before"},
+                                  {ORIGIN_NULL, "msd_null", NULL, "decay and walk"}}},
+    [PLOT_PANEL_DIP] =
+        {"dip", 0, 1, "dip_on", (double)NAN, "onset", {{ORIGIN_STATISTIC, "dip", NULL, "dip"}}},
+    [PLOT_PANEL_ASHMAN] = {"Ashman\xe2\x80\x99s D",
+                           0,
+                           1,
+                           "ashman_on",
+                           (double)NAN,
+                           "onset",
+                           {{ORIGIN_STATISTIC, "ashman_d", NULL, "Ashman\xe2\x80\x99s D"}}},
+    [PLOT_PANEL_VALLEY] = {"valley / peak",
+                           0,
+                           1,
+                           "valley_on",
+                           (double)NAN,
+                           "onset",
+                           {{ORIGIN_STATISTIC, "valley_to_peak", NULL, "valley / peak"}}},
+    [PLOT_PANEL_COEFFICIENT] = {"bimodality coefficient",
+                                0,
+                                0,
+                                NULL,
+                                5.0 / 9,
+                                "5/9",
+                                {{ORIGIN_STATISTIC, "bimodality", NULL, "coefficient"}}},
+    [PLOT_PANEL_PERPLEXITY] = {"perplexity",
+                               1,
+                               0,
+                               NULL,
+                               (double)NAN,
+                               NULL,
+                               {{ORIGIN_SCORE, "perplexity", "perplexity_stderr", "last word"},
+                                {ORIGIN_SCORE, "pooled_perplexity", "pooled_perplexity_stderr", "all tokens"},
+                                {ORIGIN_SCORE, "text_mean_perplexity", "text_mean_perplexity_stderr",
+                                 "mean of texts"}}},
+};
+
+/* The analysis' point of a revision, or NULL. Both are in step order, so the search goes on from `at`. */
+static const json_t *analysis_of(const struct plot *plot, const json_t *row, size_t *at)
+{
+    const json_t *points = json_object_get(plot->source->analysis, "revisions");
+    const char *name = json_string_value(json_object_get(row, "revision"));
+    for (size_t i = *at; name && i < json_array_size(points); i++) {
+        const json_t *point = json_array_get(points, i);
+        const char *other = json_string_value(json_object_get(point, "revision"));
+        if (other && strcmp(other, name) == 0) {
+            *at = i + 1;
+            return point;
+        }
+    }
+    return NULL;
+}
+
+static double value_of(const struct plot *plot, const struct line *line, size_t i, size_t *at)
+{
+    char column[64];
+    if (line->origin == ORIGIN_NULL)
+        return plot_number(analysis_of(plot, plot->rows[i], at), line->column);
+    if (line->origin == ORIGIN_STATISTIC)
+        plot_statistic(plot->options, line->column, column, sizeof column);
+    else if (line->origin == ORIGIN_DISPLACEMENT)
+        plot_displacement(plot->options, line->column, column, sizeof column);
+    else
+        (void)snprintf(column, sizeof column, "%s", line->column);
+    return plot_number(plot->rows[i], column);
+}
+
+static int is_drawn(const struct panel *panel, double value)
+{
+    return panel->is_log ? value > 0 : !isnan(value);
+}
+
+/* Lowest and highest value of a panel's lines, their error bars included; whether there is any. */
+static int find_range(const struct plot *plot, const struct panel *panel, double *low, double *high)
+{
+    *low = *high = (double)NAN;
+    for (int k = 0; k < LINES_MAX && panel->lines[k].column; k++) {
+        size_t at = 0;
+        for (size_t i = 0; i < plot->count; i++) {
+            double value = value_of(plot, &panel->lines[k], i, &at);
+            if (!is_drawn(panel, value))
+                continue;
+            double error = panel->lines[k].error ? plot_number(plot->rows[i], panel->lines[k].error) : 0;
+            error = error > 0 ? error : 0;
+            *low = fmin(*low, panel->is_log ? fmax(value - error, value / ERROR_REACH) : value - error);
+            *high = fmax(*high, value + error);
+        }
+    }
+    return !isnan(*low);
+}
+
+int plot_lines_is_there(const struct plot *plot, enum plot_panel panel)
+{
+    double low, high;
+    return find_range(plot, &panels[panel], &low, &high);
+}
+
+static void draw_guide(const struct plot *plot, const struct panel *panel, const struct plot_axis *values)
+{
+    double guide = panel->threshold
+                       ? plot_number(json_object_get(plot->source->analysis, "thresholds"), panel->threshold)
+                       : panel->guide;
+    char label[48];
+    double y = plot_axis_at(values, guide);
+    if (!(y >= plot->top && y <= plot->bottom))
+        return;
+    svg_line(plot->svg, plot->axis.begin, y, plot->axis.end, y, "guide");
+    if (panel->threshold)
+        (void)snprintf(label, sizeof label, "%s: %g", panel->guide_name, guide);
+    else
+        (void)snprintf(label, sizeof label, "%s", panel->guide_name);
+    svg_text(plot->svg, plot->axis.end + 6, y + 3.5, "start", "small", label);
+}
+
+static void draw_errors(const struct plot *plot, const struct panel *panel, const struct line *line,
+                        const struct plot_axis *values)
+{
+    for (size_t i = 0; i < plot->count && line->error; i++) {
+        double value = plot_number(plot->rows[i], line->column),
+               error = plot_number(plot->rows[i], line->error);
+        double x = plot_axis_at(&plot->axis, plot->steps[i]);
+        if (!is_drawn(panel, value) || !(error > 0))
+            continue;
+        double low = panel->is_log ? fmax(value - error, values->low) : value - error;
+        svg_line(plot->svg, x, fmin(plot_axis_at(values, low), plot->bottom), x,
+                 fmax(plot_axis_at(values, value + error), plot->top), "error");
+    }
+}
+
+static void draw_key(const struct plot *plot, const char *name, int k, int position)
+{
+    char class[16];
+    double x = plot->axis.end + 14, y = plot->top + 12 + 15 * position;
+    (void)snprintf(class, sizeof class, "line%d", k);
+    svg_line(plot->svg, x, y - 3.5, x + 20, y - 3.5, class);
+    svg_text(plot->svg, x + 26, y, "start", "small", name);
+}
+
+/* Whether the analysis leaves a revision out, because it repeats another one's weights. */
+static int is_left_out(const struct plot *plot, size_t i, size_t *at)
+{
+    const json_t *point = analysis_of(plot, plot->rows[i], at);
+    return json_is_false(json_object_get(point, "is_counted"));
+}
+
+/* The points of a line; hollow where the analysis leaves them out. */
+static void draw_dots(const struct plot *plot, const struct panel *panel, int k,
+                      const struct plot_axis *values)
+{
+    char class[32];
+    size_t at = 0, other = 0;
+    for (size_t i = 0; i < plot->count; i++) {
+        double value = value_of(plot, &panel->lines[k], i, &at);
+        int is_hollow = is_left_out(plot, i, &other);
+        (void)snprintf(class, sizeof class, is_hollow ? "hollow%d" : "dot%d", k);
+        if (is_drawn(panel, value))
+            svg_circle(plot->svg, plot_axis_at(&plot->axis, plot->steps[i]), plot_axis_at(values, value),
+                       is_hollow ? 2.6 : 1.7, class);
+    }
+}
+
+/* One line; returns whether it has a point. */
+static int draw_line(const struct plot *plot, const struct panel *panel, int k,
+                     const struct plot_axis *values, struct svg_point *points)
+{
+    const struct line *line = &panel->lines[k];
+    char class[16];
+    size_t count = 0, at = 0;
+    for (size_t i = 0; i < plot->count; i++) {
+        double value = value_of(plot, line, i, &at);
+        if (!is_drawn(panel, value))
+            continue;
+        points[count].x = plot_axis_at(&plot->axis, plot->steps[i]);
+        points[count++].y = plot_axis_at(values, value);
+    }
+    draw_errors(plot, panel, line, values);
+    (void)snprintf(class, sizeof class, "line%d", k);
+    svg_path(plot->svg, points, count, class);
+    if (count <= DOTS_MAX && line->origin != ORIGIN_NULL)
+        draw_dots(plot, panel, k, values);
+    return count > 0;
+}
+
+int plot_lines_draw(const struct plot *plot, enum plot_panel which, struct err *err)
+{
+    const struct panel *panel = &panels[which];
+    double low = 0, high = 0;
+    int position = 0;
+    (void)find_range(plot, panel, &low, &high);
+    if (panel->from_zero)
+        low = fmin(low, 0);
+    if (panel->threshold) { /* the threshold is part of what is read off */
+        double guide = plot_number(json_object_get(plot->source->analysis, "thresholds"), panel->threshold);
+        high = fmax(high, guide);
+    }
+    struct plot_axis values = plot_axis_values(low, high, panel->is_log, plot->bottom, plot->top);
+    if (panel->from_zero && low == 0)
+        values.low = 0;
+    struct svg_point *points = calloc(plot->count, sizeof *points);
+    if (!points)
+        return err_set(err, ERR_NO_MEMORY, "plot: out of memory");
+    plot_draw_frame(plot, &values, panel->title);
+    draw_guide(plot, panel, &values);
+    for (int k = 0; k < LINES_MAX && panel->lines[k].column; k++) {
+        if (draw_line(plot, panel, k, &values, points) && panel->lines[1].column)
+            draw_key(plot, panel->lines[k].name, k, position++);
+    }
+    free(points);
+    return 0;
+}

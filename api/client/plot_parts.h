@@ -1,0 +1,66 @@
+/*
+ * What the files of a figure share: the run as numbers, and one panel after the other on one sheet.
+ */
+#ifndef BIFURCATED_API_CLIENT_PLOT_PARTS_H
+#define BIFURCATED_API_CLIENT_PLOT_PARTS_H
+
+#include "api/client/plot.h"
+#include "api/client/plot_axis.h"
+#include "api/client/svg.h"
+
+#define PLOT_LEFT 66   /* pixels beside the panels, for values ... */
+#define PLOT_RIGHT 132 /* ... and for legends */
+
+/* The run while it is drawn. */
+struct plot {
+    const struct plot_source *source;
+    const struct plot_options *options;
+    struct buf *svg;
+    size_t count;          /* rows of the series with a step, ascending */
+    const json_t **rows;   /* [count] of the series, borrowed */
+    double *steps;         /* [count] */
+    struct plot_axis axis; /* of steps */
+    double top, bottom;    /* of the present panel */
+};
+
+/* The name of a column for the chosen rows and view ("dip" is "tokens_centred_dip"), or for the rows alone.
+ */
+void plot_statistic(const struct plot_options *options, const char *name, char *column, size_t size);
+void plot_displacement(const struct plot_options *options, const char *name, char *column, size_t size);
+
+/* A member of an object as a number; NaN where it is none. */
+double plot_number(const json_t *object, const char *key);
+
+/* A member of an object as text; "" where it is none. */
+const char *plot_text(const json_t *object, const char *key);
+
+/* The onset of the chosen rows and view in the analysis, or NULL. */
+const json_t *plot_onset(const struct plot *plot);
+
+/* The map of the distribution: api/client/plot_heat.c. Its height, and whether there is one. */
+#define PLOT_HEAT_HEIGHT 300
+int plot_heat_is_there(const struct plot *plot);
+void plot_heat_draw(const struct plot *plot);
+
+/* Panels of lines: api/client/plot_lines.c. */
+#define PLOT_LINES_HEIGHT 118
+int plot_lines_is_there(const struct plot *plot, enum plot_panel panel);
+int plot_lines_draw(const struct plot *plot, enum plot_panel panel, struct err *err);
+
+/* The sheet: api/client/plot_sheet.c. Opens the document with its style, its metadata and an empty page. */
+void plot_open_document(const struct plot *plot, double height, const char *contents);
+void plot_draw_head(const struct plot *plot, double height, const char *contents);
+
+/* Lines of the steps' ticks, under the content of a panel. */
+void plot_draw_grid(const struct plot *plot);
+
+/* Frame, ticks and title of the values' axis of a panel. */
+void plot_draw_frame(const struct plot *plot, const struct plot_axis *values, const char *title);
+
+/* What the analysis found, over the content of a panel; named above the first one. */
+void plot_draw_marks(const struct plot *plot, int is_first);
+
+/* Ticks and title of the axis of steps, under the last panel. */
+void plot_draw_step_ticks(const struct plot *plot);
+
+#endif

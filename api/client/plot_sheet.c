@@ -1,0 +1,180 @@
+#include "api/client/plot_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DIGEST_DIGITS 16
+#define LABEL_WIDTH 6.0 /* pixels of a letter, about: enough to keep labels apart */
+
+/* Print and screen; colours that people with colour blindness can tell apart (Okabe and Ito 2008), and dashes
+ * besides. */
+static const char *const colours[2] = {
+    ".page{fill:#fff}text{fill:#1a1f26}.muted,.small{fill:#46505c}.grid{stroke:#e3e7ec}"
+    ".frame,.tick{stroke:#5b6672}.guide{stroke:#46505c}.band{fill:#5b6672}"
+    ".onset{stroke:#b84a00}.stop{stroke:#00734f}.onset-name{fill:#b84a00}.stop-name{fill:#00734f}"
+    ".line0,.hollow0,.error{stroke:#0060a8}.line1,.hollow1{stroke:#b84a00}.line2,.hollow2{stroke:#00734f}"
+    ".dot0{fill:#0060a8}.dot1{fill:#b84a00}.dot2{fill:#00734f}.hollow0,.hollow1,.hollow2{fill:#fff}",
+    ".page{fill:#161b22}text{fill:#e4e8ee}.muted,.small{fill:#a8b3c0}.grid{stroke:#2a323d}"
+    ".frame,.tick{stroke:#8793a1}.guide{stroke:#a8b3c0}.band{fill:#a8b3c0}"
+    ".onset{stroke:#ff9a57}.stop{stroke:#4cc98b}.onset-name{fill:#ff9a57}.stop-name{fill:#4cc98b}"
+    ".line0,.hollow0,.error{stroke:#5aa9ff}.line1,.hollow1{stroke:#ff9a57}.line2,.hollow2{stroke:#4cc98b}"
+    ".dot0{fill:#5aa9ff}.dot1{fill:#ff9a57}.dot2{fill:#4cc98b}.hollow0,.hollow1,.hollow2{fill:#161b22}",
+};
+static const char shapes[] =
+    "text{font:11px Helvetica,Arial,'DejaVu "
+    "Sans',sans-serif}.title{font-size:14px;font-weight:600}.small{font-size:10px}"
+    ".frame{fill:none;stroke-width:.8}.grid{stroke-width:.7}.tick{stroke-width:.8}"
+    ".guide{stroke-width:.9;stroke-dasharray:2 "
+    "3}.band{fill-opacity:.2}.onset{stroke-width:1.3;stroke-dasharray:6 3}"
+    ".stop{stroke-width:1.3;stroke-dasharray:1.5 2.5}.error{stroke-width:1;stroke-opacity:.55}"
+    ".line0,.line1,.line2{fill:none;stroke-width:1.5;stroke-linejoin:round}.line1{stroke-dasharray:5 3}"
+    ".line2{stroke-dasharray:1.5 2.5}.hollow0,.hollow1,.hollow2{stroke-width:1.2}";
+
+void plot_draw_frame(const struct plot *plot, const struct plot_axis *values, const char *title)
+{
+    struct plot_tick ticks[PLOT_TICKS_MAX];
+    size_t count = plot_axis_ticks(values, ticks);
+    double left = plot->axis.begin, right = plot->axis.end, last = (double)INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        if (fabs(ticks[i].at - last) < 11)
+            continue;
+        last = ticks[i].at;
+        svg_line(plot->svg, left - 4, ticks[i].at, left, ticks[i].at, "tick");
+        svg_text(plot->svg, left - 7, ticks[i].at + 3.5, "end", "small", ticks[i].label);
+    }
+    svg_rect(plot->svg, left, plot->top, right - left, plot->bottom - plot->top, "frame");
+    svg_text_upright(plot->svg, 14, (plot->top + plot->bottom) / 2, "label", title);
+}
+
+void plot_draw_grid(const struct plot *plot)
+{
+    struct plot_tick ticks[PLOT_TICKS_MAX];
+    size_t count = plot_axis_ticks(&plot->axis, ticks);
+    for (size_t i = 0; i < count; i++)
+        svg_line(plot->svg, ticks[i].at, plot->top, ticks[i].at, plot->bottom, "grid");
+}
+
+void plot_draw_step_ticks(const struct plot *plot)
+{
+    struct plot_tick ticks[PLOT_TICKS_MAX];
+    size_t count = plot_axis_ticks(&plot->axis, ticks);
+    double last = -(double)INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        double half = LABEL_WIDTH * (double)strlen(ticks[i].label) / 2;
+        svg_line(plot->svg, ticks[i].at, plot->bottom, ticks[i].at, plot->bottom + 4, "tick");
+        if (ticks[i].at - half < last)
+            continue;
+        last = ticks[i].at + half + 3;
+        svg_text(plot->svg, ticks[i].at, plot->bottom + 15, "middle", "small", ticks[i].label);
+    }
+    svg_text(plot->svg, (plot->axis.begin + plot->axis.end) / 2, plot->bottom + 30, "middle", "label",
+             plot->options->is_linear ? "training step" : "training step (logarithmic)");
+}
+
+static int is_yes(const json_t *part)
+{
+    return strcmp(plot_text(part, "verdict"), "yes") == 0;
+}
+
+/* A label above the first panel, at `x` if the ones before it leave room; else it is pushed to the right. */
+static void name_mark(const struct plot *plot, double x, double y, const char *class, const char *name,
+                      double *taken)
+{
+    double width = LABEL_WIDTH * (double)strlen(name);
+    double left = fmax(x - 2, *taken);
+    if (left + width > plot->axis.end + PLOT_RIGHT - 8)
+        left = plot->axis.end + PLOT_RIGHT - 8 - width;
+    svg_text(plot->svg, left, y, "start", class, name);
+    *taken = left + width;
+}
+
+/* A verdict as an upright line, and its name where there is room for names. */
+static void draw_mark(const struct plot *plot, const json_t *part, const char *name, const char *class,
+                      const char *name_class, double name_y, double *taken)
+{
+    double step = is_yes(part) ? plot_number(part, "step") : (double)NAN, x = plot_axis_at(&plot->axis, step);
+    char label[64];
+    if (!(x >= plot->axis.begin && x <= plot->axis.end))
+        return;
+    svg_line(plot->svg, x, plot->top, x, plot->bottom, class);
+    (void)snprintf(label, sizeof label, "%s: step %.0f", name, step);
+    if (taken)
+        name_mark(plot, x, name_y, name_class, label, taken);
+}
+
+void plot_draw_marks(const struct plot *plot, int is_first)
+{
+    const json_t *fall = json_object_get(plot->source->analysis, "perplexity_fall");
+    double from = is_yes(fall) ? plot_number(fall, "step_from") : (double)NAN;
+    double taken_above = 0, taken_below = 0;
+    double left = fmax(plot_axis_at(&plot->axis, from), plot->axis.begin);
+    double right = fmin(plot_axis_at(&plot->axis, plot_number(fall, "step_to")), plot->axis.end);
+    if (!isnan(from) && right > left) {
+        svg_rect(plot->svg, left, plot->top, right - left, plot->bottom - plot->top, "band");
+        if (is_first)
+            name_mark(plot, left, plot->top - 16, "small", "steepest fall of perplexity", &taken_above);
+    }
+    draw_mark(plot, plot_onset(plot), "onset", "onset", "small onset-name", plot->top - 4,
+              is_first ? &taken_below : NULL);
+    taken_below += 8;
+    draw_mark(plot, json_object_get(plot->source->analysis, "stop"), "could have stopped", "stop",
+              "small stop-name", plot->top - 4, is_first ? &taken_below : NULL);
+}
+
+static void append_attribute(struct buf *svg, const char *name, const char *value)
+{
+    buf_appendf(svg, " %s=\"", name);
+    svg_append_escaped(svg, value);
+    buf_append_text(svg, "\"");
+}
+
+static const char *model_of(const struct plot *plot)
+{
+    return plot_text(plot->source->distribution, "model");
+}
+
+void plot_open_document(const struct plot *plot, double height, const char *contents)
+{
+    struct buf *svg = plot->svg;
+    const struct plot_options *options = plot->options;
+    const json_t *row = plot->rows[plot->count - 1];
+    buf_appendf(svg,
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
+                "version=\"1.1\" "
+                "width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
+                "aria-labelledby=\"title description\">\n<title id=\"title\">",
+                options->width, height, options->width, height);
+    svg_append_escaped(svg, model_of(plot));
+    buf_appendf(svg, ": %s over training</title>\n<desc id=\"description\">", plot_text(row, "tensor"));
+    buf_appendf(svg, "%zu revisions from step %.0f to step %.0f", plot->count, plot->steps[0],
+                plot->steps[plot->count - 1]);
+    if (is_yes(plot_onset(plot)))
+        buf_appendf(svg, "; onset of bifurcation at step %.0f", plot_number(plot_onset(plot), "step"));
+    buf_append_text(svg, ".</desc>\n<metadata><figure xmlns=\"urn:bifurcated:figure\"");
+    append_attribute(svg, "model", model_of(plot));
+    append_attribute(svg, "tensor", plot_text(row, "tensor"));
+    append_attribute(svg, "rows", options->is_tokens ? "tokens" : "all");
+    append_attribute(svg, "view", options->is_centred ? "centred" : "raw");
+    append_attribute(svg, "reference", plot_text(row, "reference"));
+    append_attribute(svg, "contents", contents);
+    buf_appendf(svg, " definition=\"%.0f\" analysis=\"%.0f\" program=\"bifurcate %s\"/></metadata>\n",
+                fmax(plot_number(row, "definition"), 0),
+                fmax(plot_number(plot->source->analysis, "definition"), 0), BIFURCATED_VERSION);
+    buf_appendf(svg, "<style>%s%s</style>\n", shapes, colours[options->is_dark]);
+    svg_rect(svg, 0, 0, options->width, height, "page");
+}
+
+void plot_draw_head(const struct plot *plot, double height, const char *contents)
+{
+    char line[512];
+    const json_t *row = plot->rows[plot->count - 1];
+    svg_text(plot->svg, PLOT_LEFT, 22, "start", "title", model_of(plot));
+    (void)snprintf(line, sizeof line, "%.200s, %s, %s; %zu revisions", plot_text(row, "tensor"),
+                   plot->options->is_tokens ? "token rows" : "all rows",
+                   plot->options->is_centred ? "around column means" : "as stored", plot->count);
+    svg_text(plot->svg, PLOT_LEFT, 37, "start", "muted", line);
+    (void)snprintf(line, sizeof line, "bifurcated %s, contents %.*s", BIFURCATED_VERSION, DIGEST_DIGITS,
+                   contents);
+    svg_text(plot->svg, plot->options->width - 8, height - 6, "end", "small", line);
+}

@@ -1,0 +1,107 @@
+"""`bifurcate plot`: a figure that other programs read, and whose marks are those of the analysis."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from running import Daemon, model_path
+
+SVG = "{http://www.w3.org/2000/svg}"
+FIGURE = "{urn:bifurcated:figure}figure"
+
+
+def plot(daemon: Daemon, *arguments: str) -> ElementTree.Element:
+    done = daemon.client("plot", *arguments)
+    assert done.returncode == 0 and not done.stderr, done
+    return ElementTree.fromstring(done.stdout)
+
+
+def texts(figure: ElementTree.Element) -> list[str]:
+    return ["".join(one.itertext()) for one in figure.iter(f"{SVG}text")]
+
+
+def lines(figure: ElementTree.Element, name: str) -> set[float]:
+    return {float(one.get("x1")) for one in figure.iter(f"{SVG}line") if one.get("class") == name}
+
+
+def test_the_figure_says_what_the_analysis_says(made_up: Daemon) -> None:
+    model = made_up.runs[64]
+    figure = plot(made_up, model)
+    analysis = made_up.get(f"/v1/models/{model_path(model)}/analysis").json()
+    onset = next(one for one in analysis["onsets"] if (one["rows"], one["view"]) == ("all", "raw"))
+    assert onset["verdict"] == analysis["stop"]["verdict"] == "yes"
+    words = texts(figure)
+    assert model in words
+    assert f"onset: step {onset['step']:.0f}" in words
+    assert f"could have stopped: step {analysis['stop']['step']:.0f}" in words
+    assert "steepest fall of perplexity" in words
+    assert {"MSD", "dip", "Ashman\u2019s D", "perplexity", "weight", "training step (logarithmic)"} <= set(words)
+    assert len(lines(figure, "onset")) == len(lines(figure, "stop")) == 1, "one place in all panels"
+    about = next(figure.iter(FIGURE)).attrib
+    assert (about["model"], about["tensor"], about["rows"], about["view"]) == (model, "embed_out.weight", "all", "raw")
+    assert re.fullmatch(r"[0-9a-f]{64}", about["contents"])
+    assert about["contents"][:16] in words[-1] or any(about["contents"][:16] in one for one in words)
+    # every path is drawn with colours that are there, and no number went wrong
+    data = ElementTree.tostring(figure, encoding="unicode")
+    assert not re.search(r'"[^"]*\b(nan|inf)\b[^"]*"', data.replace(model, ""))
+
+
+def test_options_change_what_is_drawn(made_up: Daemon) -> None:
+    model = made_up.runs[128]
+    linear = plot(made_up, model, "--axis", "linear", "--panels", "displacement,valley,coefficient", "--width", "500")
+    words = texts(linear)
+    assert linear.get("width") == "500"
+    assert {"MSD", "valley / peak", "bimodality coefficient", "training step"} <= set(words) and "weight" not in words
+    part = plot(made_up, model, "--from", "1000", "--to", "9000", "--view", "centred", "--rows", "tokens")
+    assert any("7 revisions" in one and "token rows, around column means" in one for one in texts(part))
+    light, dark = plot(made_up, model), plot(made_up, model, "--dark")
+    style = [next(one.iter(f"{SVG}style")).text for one in (light, dark)]
+    assert ".page{fill:#fff}" in style[0] and ".page{fill:#161b22}" in style[1]
+    without = texts(plot(made_up, made_up.runs[256]))
+    assert "perplexity" not in without and "dip" in without
+
+
+def test_equal_data_give_equal_bytes_in_a_file(made_up: Daemon, tmp_path: Path) -> None:
+    out = tmp_path / "forking.svg"
+    for arguments in (["-o", str(out)], [f"-o{out}"], ["--output", str(out)]):
+        done = made_up.client("plot", made_up.runs[64], *arguments)
+        assert done.returncode == 0 and not done.stdout and not done.stderr, done
+        assert out.read_text() == made_up.client("plot", made_up.runs[64], "-o", "-").stdout
+        assert [path.name for path in tmp_path.iterdir()] == ["forking.svg"]
+        out.unlink()
+
+
+def test_other_programs_draw_it(made_up: Daemon, tmp_path: Path) -> None:
+    if not shutil.which("rsvg-convert"):
+        pytest.skip("rsvg-convert (librsvg2-bin) is not installed")
+    for arguments in ([], ["--dark", "--axis", "linear", "--view", "centred"]):
+        svg, png = tmp_path / "figure.svg", tmp_path / "figure.png"
+        assert made_up.client("plot", made_up.runs[64], "-o", str(svg), *arguments).returncode == 0
+        subprocess.run(["rsvg-convert", svg, "-o", png], check=True, capture_output=True)
+        width, height = (int.from_bytes(png.read_bytes()[at : at + 4], "big") for at in (16, 20))
+        size = ElementTree.parse(svg).getroot()
+        assert (str(width), str(height)) == (size.get("width"), size.get("height"))
+        assert png.stat().st_size > 20_000, "a picture with something on it"
+
+
+def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:
+    model = made_up.runs[256]
+    for arguments, status, words in (
+        ([model, "--panels", "perplexity"], 4, "--metric perplexity"),
+        ([model, "--panels", "pie"], 2, "there is no panel \"pie\""),
+        ([model, "--view", "both"], 2, "neither raw nor centred"),
+        ([model, "--width", "wide"], 2, "360 to 4000"),
+        (["nobody/nothing"], 4, "nobody/nothing"),
+        ([model, "-o", str(tmp_path / "no" / "folder.svg")], 5, "cannot be written"),
+        ([model, "-x"], 2, "there is no option -x"),
+        ([model, "-o"], 2, "needs a value"),
+        ([model, "--csv"], 2, "--csv"),
+    ):
+        done = made_up.client("plot", *arguments)
+        assert done.returncode == status and words in done.stderr and not done.stdout, (arguments, done)
+    assert "-o, --output FILE" in made_up.client("plot", "--help").stdout

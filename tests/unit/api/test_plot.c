@@ -1,0 +1,237 @@
+/* The figure: axes, the map of the distribution, lines and marks, and what it refuses. */
+#include "tests/unit/store/fixture.h"
+
+#include "tests/unit/analysis/near.h"
+
+#include "api/client/plot.h"
+#include "api/client/plot_axis.h"
+#include "api/client/svg.h"
+
+#include <jansson.h>
+#include <math.h>
+
+#define DISTRIBUTION                                                                                         \
+    "{\"model\": \"a/<b>&\\\"c\\\"\", \"bins\": 4, \"low\": -2, \"high\": 2, \"revisions\": ["               \
+    "{\"revision\": \"step1\", \"step\": 1, \"counts\": [0, 100, 100, 0]},"                                  \
+    "{\"revision\": \"step10\", \"step\": 10, \"counts\": [100, 0, 25, 0]},"                                 \
+    "{\"revision\": \"bad\", \"step\": 11, \"counts\": [1, 2]}]}"
+#define SERIES                                                                                               \
+    "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"tensor\": \"w\", \"digest\": \"d1\", "        \
+    "\"msd\": 0.001,"                                                                                        \
+    " \"dip\": 0.001, \"perplexity\": null},"                                                                \
+    "{\"revision\": \"step10\", \"step\": 10, \"tensor\": \"w\", \"digest\": \"d2\", \"msd\": 0.1, "         \
+    "\"dip\": 0.02},"                                                                                        \
+    "{\"revision\": \"unmeasured\", \"step\": 90, \"msd\": null, \"dip\": null},"                            \
+    "{\"revision\": \"main\", \"step\": null, \"msd\": 0.5}]}"
+#define ANALYSIS                                                                                             \
+    "{\"definition\": 2, \"onsets\": [{\"rows\": \"all\", \"view\": \"raw\", \"verdict\": \"yes\", "         \
+    "\"step\": 10},"                                                                                         \
+    " {\"rows\": \"tokens\", \"view\": \"raw\", \"verdict\": \"yes\", \"step\": 1}],"                        \
+    " \"stop\": {\"verdict\": \"no\", \"step\": null},"                                                      \
+    " \"perplexity_fall\": {\"verdict\": \"insufficient\", \"step_from\": null, \"step_to\": null},"         \
+    " \"thresholds\": {\"dip_on\": 0.005}, \"revisions\": [{\"revision\": \"step1\", \"is_counted\": true}," \
+    " {\"revision\": \"step10\", \"is_counted\": false}]}"
+
+static const struct plot_options standard = {.width = 700};
+
+/* Draws into svg, which the caller frees. */
+static int draw(const char *distribution, const char *series, const char *analysis,
+                const struct plot_options *options, struct buf *svg, struct err *ret_err)
+{
+    json_t *documents[] = {json_loads(distribution, 0, NULL), json_loads(series, 0, NULL),
+                           json_loads(analysis, 0, NULL)};
+    struct plot_source source = {documents[0], documents[1], documents[2]};
+    assert_non_null(documents[0]);
+    assert_non_null(documents[1]);
+    buf_init(svg, PLOT_BYTES_MAX);
+    int code = plot_draw(&source, options, svg, ret_err);
+    for (int i = 0; i < 3; i++)
+        json_decref(documents[i]);
+    return code;
+}
+
+static size_t count_of(const struct buf *svg, const char *text)
+{
+    size_t count = 0;
+    for (const char *at = buf_text(svg); (at = strstr(at, text)); at++)
+        count++;
+    return count;
+}
+
+static void test_axis_of_steps(void **state)
+{
+    (void)state;
+    static const double steps[] = {0, 1, 10, 1000};
+    struct plot_tick ticks[PLOT_TICKS_MAX];
+    struct plot_axis axis = plot_axis_steps(steps, 4, 1, 0, 1000);
+    double decade =
+        (1000 - 20) / (3 + 0.4); /* 10 pixels of room at each end, step 0 at 0.4 decades before 1 */
+    assert_near(plot_axis_at(&axis, 0), 10, 1e-9);
+    assert_near(plot_axis_at(&axis, 1), 10 + 0.4 * decade, 1e-9);
+    assert_near(plot_axis_at(&axis, 100), 10 + 2.4 * decade, 1e-9);
+    assert_near(plot_axis_at(&axis, 1000), 990, 1e-9);
+    assert_true(isnan(plot_axis_at(&axis, (double)NAN)));
+    assert_int_equal(plot_axis_ticks(&axis, ticks), 5);
+    static const char *const labels[] = {"0", "1", "10", "100", "1000"};
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(ticks[i].label, labels[i]);
+    axis = plot_axis_steps(steps, 4, 0, 0, 1000);
+    assert_near(plot_axis_at(&axis, 500), 500, 1e-9);
+    assert_int_equal(plot_axis_ticks(&axis, ticks), 6);
+    assert_string_equal(ticks[1].label, "200");
+    axis = plot_axis_steps(steps + 3, 1, 1, 0, 1000); /* one step: an axis nevertheless */
+    assert_true(plot_axis_at(&axis, 1000) >= 0 && plot_axis_at(&axis, 1000) <= 1000);
+    axis = plot_axis_steps(NULL, 0, 1, 0, 1000);
+    assert_true(plot_axis_ticks(&axis, ticks) <= PLOT_TICKS_MAX);
+}
+
+static void test_axis_of_values(void **state)
+{
+    (void)state;
+    static const struct {
+        double low, high;
+        int is_log;
+        const char *first, *last;
+        size_t count;
+    } cases[] = {
+        {0, 1, 0, "0", "1", 5},
+        {-3, 2, 0,
+         "\xe2\x88\x92"
+         "2",
+         "2", 3},
+        {20000, 60000, 0, "20k", "60k", 5},
+        {1e-6, 1e-3, 1, "10\xe2\x81\xbb\xe2\x81\xb6", "10\xe2\x81\xbb\xc2\xb3", 4},
+        {10, 40, 1, "10", "40", 4},
+        {1, 1e12, 1, "1", "10\xc2\xb9\xc2\xb2", 5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct plot_tick ticks[PLOT_TICKS_MAX];
+        struct plot_axis axis = plot_axis_values(cases[i].low, cases[i].high, cases[i].is_log, 200, 100);
+        size_t count = plot_axis_ticks(&axis, ticks);
+        if (count != cases[i].count || strcmp(ticks[0].label, cases[i].first) ||
+            strcmp(ticks[count - 1].label, cases[i].last))
+            fail_msg("case %zu: %zu ticks from %s to %s", i, count, ticks[0].label,
+                     ticks[count ? count - 1 : 0].label);
+        for (size_t k = 0; k < count; k++)
+            assert_true(ticks[k].at >= 100 - 0.01 && ticks[k].at <= 200 + 0.01 &&
+                        (k == 0 || ticks[k].at < ticks[k - 1].at));
+    }
+    /* whatever the numbers are, the axis ends */
+    static const double odd[][2] = {
+        {5, 5}, {0, 0}, {1e-320, 2e-320}, {-1e308, 1e308}, {1e300, 1e300 * (1 + 1e-15)}};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        struct plot_tick ticks[PLOT_TICKS_MAX];
+        struct plot_axis axis = plot_axis_values(odd[i][0], odd[i][1], 0, 200, 100);
+        assert_true(plot_axis_ticks(&axis, ticks) <= PLOT_TICKS_MAX);
+        if (odd[i][0] > 0) {
+            axis = plot_axis_values(odd[i][0], odd[i][1], 1, 200, 100);
+            assert_true(plot_axis_ticks(&axis, ticks) <= PLOT_TICKS_MAX);
+        }
+    }
+}
+
+static void test_text_is_escaped(void **state)
+{
+    (void)state;
+    struct buf svg;
+    buf_init(&svg, 1000);
+    svg_append_escaped(&svg, "<a b=\"c\">&\x01\x1f\t\n\xc3\xa9\xef\xbf\xbe\xef\xbf\xbf\xef\xbf\xbd");
+    assert_string_equal(buf_text(&svg),
+                        "&lt;a b=&quot;c&quot;&gt;&amp;\xef\xbf\xbd\xef\xbf\xbd\t\n\xc3\xa9\xef\xbf\xbd"
+                        "\xef\xbf\xbd\xef\xbf\xbd");
+    buf_free(&svg);
+}
+
+/* 700 wide: the steps' axis reaches from 66 to 568. The map is 300 high, so a bin is 75; it begins at 72.
+ * Step 1 lies at 71.02 and step 10 at 562.98, so their border is at 317. */
+static void test_map(void **state)
+{
+    (void)state;
+    struct buf svg;
+    OK(draw(DISTRIBUTION, SERIES, ANALYSIS, &standard, &svg, &err));
+    const char *full = strstr(buf_text(&svg), "<path fill=\"#041432\" d=\"");
+    assert_non_null(full);
+    /* the two full bins of step1 are one rectangle; of step10 the lowest one is full */
+    assert_int_equal(strncmp(full,
+                             "<path fill=\"#041432\" d=\"M66.00 147.00h251.00v150.00h-251.00z"
+                             "M317.00 297.00h251.00v75.00h-251.00z\"",
+                             86),
+                     0);
+    /* a quarter of the fullest bin: half the way up the ramp, level 16 of 31 */
+    const char *half = strstr(buf_text(&svg), "M317.00 147.00h251.00v75.00h-251.00z");
+    assert_non_null(half);
+    assert_int_equal(count_of(&svg, "M317.00 147.00h251.00v75.00"), 1);
+    assert_null(strstr(buf_text(&svg), "nan"));
+    assert_null(strstr(buf_text(&svg), "inf"));
+    assert_non_null(strstr(buf_text(&svg), "a/&lt;b&gt;&amp;&quot;c&quot;"));
+    buf_free(&svg);
+}
+
+static void test_lines_and_marks(void **state)
+{
+    (void)state;
+    struct buf svg, again;
+    OK(draw(DISTRIBUTION, SERIES, ANALYSIS, &standard, &svg, &err));
+    OK(draw(DISTRIBUTION, SERIES, ANALYSIS, &standard, &again, &err));
+    assert_string_equal(buf_text(&svg), buf_text(&again));
+    buf_free(&again);
+    /* heat, displacement and dip have data; each shows the onset, the first one names it */
+    assert_int_equal(count_of(&svg, "class=\"onset\""), 3);
+    assert_int_equal(
+        count_of(&svg, "<line x1=\"562.98\" y1=\"72.00\" x2=\"562.98\" y2=\"372.00\" class=\"onset\"/>"), 1);
+    assert_int_equal(count_of(&svg, ">onset: step 10<"), 1);
+    assert_int_equal(count_of(&svg, "class=\"stop\""), 0);
+    assert_int_equal(count_of(&svg, "class=\"band\""), 0);
+    assert_int_equal(count_of(&svg, ">onset: 0.005<"), 1);
+    /* the revision that is not counted is hollow in both panels of lines */
+    assert_int_equal(count_of(&svg, "class=\"hollow0\""), 2);
+    assert_int_equal(count_of(&svg, "class=\"dot0\""), 2);
+    assert_non_null(strstr(buf_text(&svg), "; 2 revisions"));
+    buf_free(&svg);
+    struct plot_options tokens = {.width = 700, .is_tokens = 1};
+    OK(draw(DISTRIBUTION, "{\"revisions\": [{\"step\": 1, \"tokens_msd\": 1, \"digest\": \"d\"}]}", ANALYSIS,
+            &tokens, &svg, &err));
+    assert_int_equal(count_of(&svg, ">onset: step 1<"), 1);
+    buf_free(&svg);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    struct buf svg;
+    struct plot_options chosen = {.width = 700};
+    struct err reason = ERR_INIT;
+    unsigned panels = 0;
+    assert_int_equal(draw("{}", "{\"revisions\": []}", "{}", &standard, &svg, &reason), ERR_NOT_FOUND);
+    assert_non_null(strstr(reason.message, "bifurcate sweep"));
+    buf_free(&svg);
+    OK(plot_panels_parse("perplexity", &chosen.panels, &err));
+    assert_int_equal(draw(DISTRIBUTION, SERIES, ANALYSIS, &chosen, &svg, &reason), ERR_NOT_FOUND);
+    assert_non_null(strstr(reason.message, "--metric perplexity"));
+    buf_free(&svg);
+    OK(plot_panels_parse("bimodality,heat", &panels, &err));
+    assert_int_equal(panels, 1U << PLOT_PANEL_HEAT | 1U << PLOT_PANEL_DIP | 1U << PLOT_PANEL_ASHMAN);
+    static const char *const wrong[] = {"", "heat,", ",heat", "heat,,dip", "hea", "heats"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        FAILS(ERR_INVALID, plot_panels_parse(wrong[i], &panels, &err));
+    /* documents of other shapes than the API's are no figure, and no accident */
+    static const char *const odd[] = {"[]", "{\"revisions\": 3}",
+                                      "{\"revisions\": [3, null, {\"step\": 1e300, \"msd\": 1e308}]}",
+                                      "{\"revisions\": [{\"step\": 1, \"msd\": -1, \"dip\": -1e308}]}"};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        (void)draw(DISTRIBUTION, odd[i], odd[i], &standard, &svg, &reason);
+        buf_free(&svg);
+        (void)draw(odd[i], SERIES, odd[i], &standard, &svg, &reason);
+        buf_free(&svg);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_axis_of_steps),   cmocka_unit_test(test_axis_of_values),
+        cmocka_unit_test(test_text_is_escaped), cmocka_unit_test(test_map),
+        cmocka_unit_test(test_lines_and_marks), cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
