@@ -48,8 +48,8 @@ int models_get(struct store *store, int64_t id, struct model_row *ret_row, struc
 int models_version(struct store *store, const char *name, int64_t *ret_id, uint64_t *ret_version,
                    struct err *err);
 
-/* Models of which a revision is known, by name, at most `limit`, after the name `after` ("" from the start). A
- * sweep of a model that does not exist leaves one without, which only that sweep shows. */
+/* Models of which a revision is known, by name, at most `limit`, after the name `after` ("" from the start).
+ * A sweep of a model that does not exist leaves one without, which only that sweep shows. */
 int models_list(struct store *store, const char *after, int limit,
                 int (*row)(void *context, const struct model_row *row), void *context, struct err *err);
 
