@@ -46,6 +46,14 @@ int api_create_sweep(struct api_request *request, struct api_response *response,
 int api_get_sweep(struct api_request *request, struct api_response *response, struct err *err);
 int api_cancel_sweep(struct api_request *request, struct api_response *response, struct err *err);
 int api_list_tasks(struct api_request *request, struct api_response *response, struct err *err);
+int api_list_task_events(struct api_request *request, struct api_response *response, struct err *err);
 int api_follow_sweep(struct api_request *request, struct api_response *response, struct err *err);
+
+/* api/watches.c */
+int api_list_watches(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_watch(struct api_request *request, struct api_response *response, struct err *err);
+int api_put_watch(struct api_request *request, struct api_response *response, struct err *err);
+int api_delete_watch(struct api_request *request, struct api_response *response, struct err *err);
+int api_run_watch(struct api_request *request, struct api_response *response, struct err *err);
 
 #endif

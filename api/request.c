@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 const char *api_request_header(const struct api_request *request, const char *name)
@@ -62,6 +63,28 @@ int api_request_model_name(const struct api_request *request, char *name, struct
     if (length < 0 || length > LIMIT_MODEL_NAME_BYTES)
         return err_set(err, ERR_NOT_FOUND, "model: the name is longer than %d bytes", LIMIT_MODEL_NAME_BYTES);
     return 0;
+}
+
+void api_request_wake(const struct api_request *request)
+{
+    const struct api_hooks *hooks = &request->server->options.hooks;
+    if (hooks->wake)
+        hooks->wake(hooks->context);
+}
+
+static int is_json(const char *type)
+{
+    static const char wanted[] = "application/json";
+    size_t length = sizeof wanted - 1;
+    return type && strncasecmp(type, wanted, length) == 0 && strchr("; \t", type[length]);
+}
+
+int api_request_check_json(const struct api_request *request, struct api_response *response, struct err *err)
+{
+    if (is_json(api_request_header(request, "Content-Type")))
+        return 0;
+    return api_response_refuse(response, "header", "Content-Type", err, ERR_UNSUPPORTED,
+                               "Content-Type: must be application/json");
 }
 
 int api_request_integer(const struct api_request *request, const char *name, int64_t min, int64_t max,

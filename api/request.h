@@ -80,6 +80,13 @@ void api_request_free(struct api_request *request);
  * ERR_NOT_FOUND for what can be no name. */
 int api_request_model_name(const struct api_request *request, char *name, struct err *err);
 
+/* Something was stored that the daemon's threads wait for. */
+void api_request_wake(const struct api_request *request);
+
+/* Refuses a body that is not said to be JSON: ERR_UNSUPPORTED. Also what keeps a foreign page's form from
+ * writing, since browsers ask before they send JSON. */
+int api_request_check_json(const struct api_request *request, struct api_response *response, struct err *err);
+
 /* A parameter of the query as an integer in [min, max]; *value stays if it was not given. ERR_INVALID. */
 int api_request_integer(const struct api_request *request, const char *name, int64_t min, int64_t max,
                         int64_t *value, struct api_response *response, struct err *err);

@@ -40,6 +40,16 @@ const struct api_route api_routes[] = {
     {"DELETE", "/v1/sweeps/{id}", "cancelSweep", api_cancel_sweep, "", API_SCOPE_NONE, 0, API_RIGHT_SWEEP},
     {"GET", "/v1/sweeps/{id}/tasks", "listTasks", api_list_tasks, " state limit cursor ", API_SCOPE_NONE, 0,
      API_RIGHT_READ},
+    {"GET", "/v1/sweeps/{id}/tasks/{task}/events", "listTaskEvents", api_list_task_events, " limit cursor ",
+     API_SCOPE_NONE, 0, API_RIGHT_READ},
+    {"GET", "/v1/watches", "listWatches", api_list_watches, " limit cursor format ", API_SCOPE_NONE, 1,
+     API_RIGHT_READ},
+    {"GET", "/v1/watches/{owner}/{name}", "getWatch", api_get_watch, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
+    {"PUT", "/v1/watches/{owner}/{name}", "putWatch", api_put_watch, "", API_SCOPE_NONE, 0, API_RIGHT_SWEEP},
+    {"DELETE", "/v1/watches/{owner}/{name}", "deleteWatch", api_delete_watch, "", API_SCOPE_NONE, 0,
+     API_RIGHT_SWEEP},
+    {"POST", "/v1/watches/{owner}/{name}/runs", "runWatch", api_run_watch, "", API_SCOPE_NONE, 0,
+     API_RIGHT_SWEEP},
     {"GET", "/v1/sweeps/{id}/events", "followSweep", api_follow_sweep, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
 };
 const size_t api_route_count = sizeof api_routes / sizeof api_routes[0];

@@ -28,13 +28,6 @@ static int read_id(const struct api_request *request, int64_t *ret_id, struct er
     return err_set(err, ERR_NOT_FOUND, "sweep %.40s: no such sweep", request->arguments[0]);
 }
 
-static void wake(const struct api_request *request)
-{
-    const struct api_hooks *hooks = &request->server->options.hooks;
-    if (hooks->wake)
-        hooks->wake(hooks->context);
-}
-
 int api_get_sweep(struct api_request *request, struct api_response *response, struct err *err)
 {
     int64_t id = 0;
@@ -52,7 +45,7 @@ int api_cancel_sweep(struct api_request *request, struct api_response *response,
         code = sweeps_cancel(request->server->options.store, id, err);
     if (code)
         return code;
-    wake(request);
+    api_request_wake(request);
     return api_sweep_append(request->server->options.store, id, &response->body, NULL, NULL, err);
 }
 
@@ -84,22 +77,14 @@ static int read_key(const struct api_request *request, const char **ret_key, str
                                "Idempotency-Key: 1 to %d visible ASCII characters", SWEEPS_KEY_SIZE - 1);
 }
 
-static int is_json(const char *type)
-{
-    static const char wanted[] = "application/json";
-    size_t length = sizeof wanted - 1;
-    return type && strncasecmp(type, wanted, length) == 0 && strchr("; \t", type[length]);
-}
-
 static int parse_body(const struct api_request *request, struct api_sweep_request *sweep,
                       struct api_response *response, struct err *err)
 {
     char field[API_SWEEP_FIELD_SIZE];
-    /* Also what keeps a foreign page's form from starting sweeps: browsers ask before they send JSON. */
-    if (!is_json(api_request_header(request, "Content-Type")))
-        return api_response_refuse(response, "header", "Content-Type", err, ERR_UNSUPPORTED,
-                                   "Content-Type: must be application/json");
-    int code = api_sweep_request_parse(buf_text(&request->body), request->body.size, sweep, field, err);
+    int code = api_request_check_json(request, response, err);
+    if (code)
+        return code;
+    code = api_sweep_request_parse(buf_text(&request->body), request->body.size, sweep, field, err);
     if (code == ERR_INVALID) {
         struct err reason = *err;
         return api_response_refuse(response, "body", field, err, ERR_INVALID, "%s", reason.message);
@@ -127,7 +112,7 @@ int api_create_sweep(struct api_request *request, struct api_response *response,
     free(sweep.text);
     if (code)
         return code;
-    wake(request);
+    api_request_wake(request);
     response->status = is_new ? 201 : 200;
     (void)snprintf(response->location, sizeof response->location, "/v1/sweeps/%" PRId64, id);
     return api_sweep_append(store, id, &response->body, NULL, NULL, err);
@@ -236,6 +221,7 @@ static int append_task(void *context, const struct task_row *row)
     page->left--;
     page->last = row->ordinal;
     api_json_open_object(json, NULL);
+    api_json_integer(json, "id", row->id);
     api_json_text(json, "revision", row->revision);
     api_json_text(json, "commit", row->commit);
     api_json_text(json, "state", task_state_name(row->state));
@@ -278,6 +264,72 @@ int api_list_tasks(struct api_request *request, struct api_response *response, s
     api_json_open_object(&page.json, NULL);
     api_json_open_array(&page.json, "tasks");
     code = tasks_list(store, id, state_name ? &state : NULL, after, limit + 1, append_task, &page, err);
+    if (code)
+        return code;
+    api_json_close_array(&page.json);
+    char cursor[API_CURSOR_SIZE] = "";
+    if (page.has_more)
+        api_page_write_number(page.last, cursor);
+    api_json_text_or_null(&page.json, "next_cursor", cursor);
+    api_json_close_object(&page.json);
+    return page.has_more ? api_page_link(request, cursor, response, err) : 0;
+}
+
+static int append_event(void *context, const struct task_event_row *row)
+{
+    struct task_page *page = context;
+    struct api_json *json = &page->json;
+    if (page->left == 0) {
+        page->has_more = 1;
+        return 1;
+    }
+    page->left--;
+    page->last = row->id;
+    api_json_open_object(json, NULL);
+    api_json_time(json, "at", row->at_ms);
+    api_json_text(json, "event", row->event);
+    api_json_text_or_null(json, "worker", row->worker);
+    api_json_text_or_null(json, "detail", row->detail);
+    api_json_close_object(json);
+    return 0;
+}
+
+/* The task of the path; it must be one of the sweep's. */
+static int read_task(const struct api_request *request, struct task_row *ret_task, struct err *err)
+{
+    int64_t sweep_id = 0, id = 0;
+    int code = read_id(request, &sweep_id, err);
+    if (!code && !api_number_parse(request->arguments[1], 1, INT64_MAX, &id))
+        code = err_set(err, ERR_NOT_FOUND, "task %.40s: no such task", request->arguments[1]);
+    if (!code)
+        code = tasks_get(request->server->options.store, id, ret_task, err);
+    if (!code && ret_task->sweep_id != sweep_id)
+        code = err_set(err, ERR_NOT_FOUND, "sweep %" PRId64 " has no task %" PRId64, sweep_id, id);
+    return code;
+}
+
+int api_list_task_events(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct task_row task;
+    int64_t after = 0;
+    int limit = 0;
+    int code = read_limit(request, &limit, response, err);
+    if (!code)
+        code = api_page_read_number(request, &after, response, err);
+    if (!code)
+        code = read_task(request, &task, err);
+    if (code)
+        return code;
+    struct task_page page = {.left = limit};
+    api_json_init(&page.json, &response->body);
+    api_json_open_object(&page.json, NULL);
+    api_json_integer(&page.json, "task", task.id);
+    api_json_integer(&page.json, "sweep", task.sweep_id);
+    api_json_text(&page.json, "revision", task.revision);
+    api_json_text(&page.json, "state", task_state_name(task.state));
+    api_json_open_array(&page.json, "events");
+    code = tasks_list_events(request->server->options.store, task.id, after, limit + 1, append_event, &page,
+                             err);
     if (code)
         return code;
     api_json_close_array(&page.json);

@@ -3,7 +3,7 @@
 #include "daemon/describe.h"
 #include "daemon/measure_perplexity.h"
 #include "daemon/measure_tensor.h"
-#include "daemon/planner.h"
+#include "daemon/revision_list.h"
 #include "daemon/revision_source.h"
 
 #include <fnmatch.h>
@@ -125,7 +125,7 @@ static int measure_all(struct measure_job *job, struct measured_task *measured, 
 static int check_commit(struct measure_job *job, struct err *err)
 {
     char commit[REPOSITORY_COMMIT_SIZE];
-    if (strcmp(job->revision.commit, PLANNER_NO_COMMIT) != 0)
+    if (strcmp(job->revision.commit, REVISION_LIST_NO_COMMIT) != 0)
         return 0;
     int code = repository_resolve(job->repository, job->revision.name, commit, err);
     if (code)

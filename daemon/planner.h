@@ -18,9 +18,6 @@
 
 #include <stdatomic.h>
 
-/* A revision that was asked for by name but does not exist has this commit; its task tells the user. */
-#define PLANNER_NO_COMMIT "0000000000000000000000000000000000000000"
-
 /*
  * Plans the next sweep that waits for it. *ret_planned becomes 1 if there was one, also if its plan failed
  * (which the sweep then says; with a full disk at the cost of `reserve`, which may be NULL). Returns an error

@@ -10,6 +10,7 @@
 #include "daemon/planner.h"
 #include "daemon/retention.h"
 #include "daemon/status.h"
+#include "daemon/watcher.h"
 #include "daemon/workers.h"
 #include "gpu/cpu/backend.h"
 #include "gpu/registry.h"
@@ -43,6 +44,7 @@ struct service {
     struct data_cache *data;
     struct passages_cache *passages;
     struct workers *workers;
+    struct watcher *watcher;
     struct api_server *server;
     struct status_context status;
     pthread_mutex_t device_lock;
@@ -201,6 +203,11 @@ static int start_planner(struct service *service, struct err *err)
     return 0;
 }
 
+static int start_watcher(struct service *service, struct err *err)
+{
+    return watcher_start(service->store, service->hub, &service->watcher, err);
+}
+
 /* -- The API -- */
 
 static int is_ready(void *context, char *reason, size_t reason_size)
@@ -280,6 +287,8 @@ static int start_server(struct service *service, struct err *err)
                                               .device = service->device,
                                               .hub = service->hub,
                                               .workers = service->workers,
+                                              .watcher = service->watcher,
+                                              .store = service->store,
                                               .pool = service->pool,
                                               .device_busy_us = &service->device_busy_us,
                                               .started_ms = clock_wall_ms(),
@@ -317,7 +326,8 @@ static int write_address(struct service *service, struct err *err)
 int service_start(const struct options *options, struct service **ret_service, struct err *err)
 {
     static int (*const parts[])(struct service *, struct err *) = {
-        open_store, open_device, open_hub, start_workers, start_planner, start_server, write_address,
+        open_store,    open_device,   open_hub,     start_workers,
+        start_planner, start_watcher, start_server, write_address,
     };
     struct service *service = calloc(1, sizeof *service);
     if (!service)
@@ -348,6 +358,8 @@ static void stop_work(struct service *service, int64_t drain_ms)
         store_wake(service->store);
     if (service->is_planner_started)
         (void)pthread_join(service->planner, NULL);
+    watcher_stop(service->watcher);
+    service->watcher = NULL;
     workers_free(service->workers);
     service->workers = NULL;
 }

@@ -1,6 +1,7 @@
 #include "daemon/status.h"
 
 #include "daemon/base/clock.h"
+#include "store/deliveries.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -75,6 +76,40 @@ static void append_metric(struct buf *text, const char *name, const char *type, 
     (void)buf_appendf(text, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
 }
 
+/* One metric with a label; the values of all labels follow one head. */
+static void append_labelled(struct buf *text, const char *name, const char *type, const char *help,
+                            const char *label, const char *(*label_of)(int index), const int64_t *values,
+                            int count)
+{
+    (void)buf_appendf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    for (int i = 0; i < count; i++)
+        (void)buf_appendf(text, "%s{%s=\"%s\"} %" PRId64 "\n", name, label, label_of(i), values[i]);
+}
+
+static const char *outcome_of(int index)
+{
+    return watch_outcome_name((enum watch_outcome)index);
+}
+
+static const char *state_of(int index)
+{
+    return delivery_state_name((enum delivery_state)index);
+}
+
+static int append_watch_metrics(const struct status_context *status, struct buf *text, struct err *err)
+{
+    int64_t runs[WATCH_OUTCOME_COUNT], deliveries[DELIVERY_STATE_COUNT];
+    watcher_counts(status->watcher, runs);
+    append_labelled(text, "bifurcated_watch_runs_total", "counter", "Looks at watched models.", "outcome",
+                    outcome_of, runs, WATCH_OUTCOME_COUNT);
+    int code = deliveries_count(status->store, deliveries, err);
+    if (!code)
+        append_labelled(text, "bifurcated_webhook_deliveries", "gauge",
+                        "Messages to webhooks that are kept: waiting, delivered, given up.", "state",
+                        state_of, deliveries, DELIVERY_STATE_COUNT);
+    return code;
+}
+
 int status_append_metrics(const struct status_context *status, struct buf *text, struct err *err)
 {
     struct repository_counters counters;
@@ -93,5 +128,6 @@ int status_append_metrics(const struct status_context *status, struct buf *text,
                   workers_busy_count(status->workers));
     append_metric(text, "bifurcated_tensor_bytes", "gauge", "Tensors in memory.",
                   (double)tensor_pool_size(status->pool));
-    return buf_check(text, "metrics", err);
+    int code = append_watch_metrics(status, text, err);
+    return code ? code : buf_check(text, "metrics", err);
 }

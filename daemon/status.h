@@ -7,6 +7,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 #include "daemon/hub/hub.h"
+#include "daemon/watcher.h"
 #include "daemon/workers.h"
 #include "gpu/registry.h"
 
@@ -17,6 +18,8 @@ struct status_context {
     struct device *device;
     struct hub *hub;
     struct workers *workers;
+    struct watcher *watcher;
+    struct store *store;
     struct tensor_pool *pool;
     _Atomic int64_t *device_busy_us;
     int64_t started_ms;

@@ -1,6 +1,7 @@
 #include "store/moves.h"
 
 #include "daemon/base/clock.h"
+#include "store/outbox.h"
 #include "store/query.h"
 #include "store/rows_task.h"
 #include "store/touch.h"
@@ -257,7 +258,9 @@ int moves_sweep(struct connection *connection, int64_t id, enum sweep_event even
     query_bind_int(&query, sweep_state_is_final(to));
     query_bind_text(&query, reason && reason->code ? err_name(reason->code) : "");
     query_bind_text(&query, reason ? reason->message : "");
-    return query_run(&query, err);
+    if ((rc = query_run(&query, err)) || !sweep_state_is_final(to))
+        return rc;
+    return outbox_note_sweep(connection, id, err);
 }
 
 /* The error of a sweep whose tasks have failed: how many, and the first of them. */

@@ -11,7 +11,7 @@
 #define SWEEP_COLUMNS                                                                                        \
     "s.id, s.model_id, m.name, s.state, s.priority, s.idempotency_key, s.created_ms, s.started_ms, "         \
     "s.finished_ms, s.error_code, s.error_message, s.tasks_queued, s.tasks_claimed, s.tasks_done, "          \
-    "s.tasks_failed, s.tasks_cancelled, s.bytes_expected, s.bytes_fetched, s.version"
+    "s.tasks_failed, s.tasks_cancelled, s.bytes_expected, s.bytes_fetched, s.version, s.watch_id"
 
 static void read_row(struct query *query, struct sweep_row *row)
 {
@@ -37,6 +37,7 @@ static void read_row(struct query *query, struct sweep_row *row)
     row->bytes_expected = query_int(query);
     row->bytes_fetched = query_int(query);
     row->version = (uint64_t)query_int(query);
+    row->watch_id = query_int(query);
 }
 
 /* -- Create ---------------------------------------------------------------------------------------------- */

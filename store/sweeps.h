@@ -40,6 +40,7 @@ struct sweep_row {
     int64_t bytes_expected;          /* of all tasks */
     int64_t bytes_fetched;           /* so far; running tasks as of their last heartbeat */
     uint64_t version;                /* grows with every change of the sweep or its tasks */
+    int64_t watch_id;                /* of the watch whose run started it; 0: someone asked for it */
 };
 
 /*

@@ -46,7 +46,10 @@ static int visit(void *context, const char *path, const char *relative, const st
                  struct err *err)
 {
     struct listing *listing = context;
+    int64_t changed_ms = (int64_t)status->st_mtim.tv_sec * 1000 + status->st_mtim.tv_nsec / 1000000;
     (void)path;
+    if (changed_ms > listing->tree->newest_ms)
+        listing->tree->newest_ms = changed_ms;
     listing->holds_checkpoint |= strcmp(relative, "config.json") == 0 ||
                                  ends_with(relative, ".safetensors") || ends_with(relative, ".bin");
     int code = hub_json_append_file(listing->tree, relative, (uint64_t)status->st_size, "", "", err);

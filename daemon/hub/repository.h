@@ -49,6 +49,7 @@ struct repository_file {
 
 struct repository_tree {
     char commit[REPOSITORY_COMMIT_SIZE];
+    int64_t newest_ms; /* last change of a file, wall clock; 0 where that is not known: on the hub */
     size_t count;
     struct repository_file *files; /* ordered by path, no path twice */
 };

@@ -1,5 +1,7 @@
 #include "tests/unit/service/fixture.h"
 
+#include "daemon/revision_list.h"
+
 /* step0 .. step4 in powers, so that the order of names is not that of steps, and main. */
 static void add_run(struct fixture *fixture)
 {
@@ -123,7 +125,7 @@ static void test_unknown_name(void **state)
     fixture_list_tasks(fixture, id, &tasks);
     assert_int_equal(tasks.count, 2);
     assert_string_equal(tasks.rows[1].revision, "step77");
-    assert_string_equal(tasks.rows[1].commit, PLANNER_NO_COMMIT);
+    assert_string_equal(tasks.rows[1].commit, REVISION_LIST_NO_COMMIT);
 }
 
 /* Nor does it take its neighbour's place as reference. */

@@ -1,0 +1,27 @@
+/*
+ * The thread that keeps watches: sleeps until the next one is due and runs them, one after the other.
+ */
+#ifndef BIFURCATED_DAEMON_WATCHER_H
+#define BIFURCATED_DAEMON_WATCHER_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/hub.h"
+#include "daemon/watch_run.h"
+#include "store/store.h"
+
+#include <stdint.h>
+
+struct watcher;
+
+/* Starts the thread. Runs that were missed while no daemon ran are made up for at once, once for each watch.
+ */
+int watcher_start(struct store *store, struct hub *hub, struct watcher **ret_watcher, struct err *err);
+
+/* How many runs ended in each way since the start; counts[WATCH_OUTCOME_COUNT]. */
+void watcher_counts(struct watcher *watcher, int64_t *counts);
+
+/* A running look ends with hub_cancel(), which comes first; store_wake() must have been called or be called
+ * until this returns. Frees; NULL is allowed. */
+void watcher_stop(struct watcher *watcher);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * What watches have told of findings, so that each is told once.
+ */
+#include "store/deliveries.h"
+#include "store/outbox.h"
+#include "store/rows_watch.h"
+
+int announcements_next(struct store *store, struct watch_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc =
+        query_begin(&query, connection,
+                    "SELECT " ROWS_WATCH ROWS_WATCH_FROM
+                    "WHERE w.webhook_url <> '' AND w.sweeps_ended > w.sweeps_announced ORDER BY w.id LIMIT 1",
+                    err);
+    if (!rc && (rc = query_next(&query, err)) > 0)
+        rows_read_watch(&query, ret_row);
+    else if (!rc)
+        rc = err_set(err, ERR_NOT_FOUND, "nothing is to be announced");
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int announcements_list(struct store *store, int64_t watch_id, int (*finding)(void *context, const char *text),
+                       void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    char text[STORE_ERROR_MESSAGE_SIZE * 2];
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT finding FROM announcements WHERE watch_id = ? ORDER BY finding", err);
+    if (!rc) {
+        query_bind_int(&query, watch_id);
+        while ((rc = query_next(&query, err)) > 0) {
+            query_text(&query, text, sizeof text);
+            if (finding(context, text))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+static int replace_findings(struct connection *connection, int64_t watch_id, const char *const *findings,
+                            size_t count, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "DELETE FROM announcements WHERE watch_id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, watch_id);
+    rc = query_run(&query, err);
+    for (size_t i = 0; !rc && i < count; i++) {
+        if ((rc = query_begin(
+                 &query, connection,
+                 "INSERT INTO announcements (watch_id, finding) VALUES (?, ?) ON CONFLICT DO NOTHING", err)))
+            break;
+        query_bind_int(&query, watch_id);
+        query_bind_text(&query, findings[i]);
+        rc = query_run(&query, err);
+    }
+    return rc;
+}
+
+int announcements_record(struct store *store, const struct watch_row *watch, const char *const *findings,
+                         size_t finding_count, const struct announcement_event *events, size_t event_count,
+                         struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t id = 0;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "UPDATE watches SET sweeps_announced = ? WHERE id = ? RETURNING id",
+                     err);
+    if (rc)
+        goto out;
+    query_bind_int(&query, watch->sweeps_ended);
+    query_bind_int(&query, watch->id);
+    rc = query_run_int(&query, &id, err);
+    if (rc <= 0)
+        goto out;
+    rc = replace_findings(connection, watch->id, findings, finding_count, err);
+    for (size_t i = 0; !rc && i < event_count; i++)
+        rc = outbox_add(connection, watch->id, events[i].event, 0, events[i].body, err);
+out:
+    return store_write_end(store, rc, err);
+}

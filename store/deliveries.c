@@ -1,0 +1,273 @@
+#include "store/deliveries.h"
+
+#include "daemon/base/clock.h"
+#include "store/outbox.h"
+#include "store/rows_watch.h"
+
+#include <string.h>
+
+#define DELIVERY_COLUMNS                                                                                     \
+    "d.id, d.watch_id, d.name, d.event, d.sweep_id, d.state, d.attempts, d.next_ms, d.created_ms, "          \
+    "d.ended_ms, d.status, d.error"
+
+static const char *const event_names[DELIVERY_EVENT_COUNT] = {"sweep.finished", "onset.found",
+                                                              "stopping.recommended", "audit.finding"};
+static const char *const state_names[DELIVERY_STATE_COUNT] = {"pending", "delivered", "failed"};
+
+const char *delivery_event_name(enum delivery_event event)
+{
+    return event_names[event];
+}
+
+const char *delivery_state_name(enum delivery_state state)
+{
+    return state_names[state];
+}
+
+static int index_of(const char *const *names, int count, const char *name)
+{
+    int i = 0;
+    while (i + 1 < count && strcmp(names[i], name) != 0)
+        i++;
+    return i;
+}
+
+static void read_row(struct query *query, struct delivery_row *row)
+{
+    char name[32];
+    *row = (struct delivery_row){.id = query_int(query), .watch_id = 0};
+    row->watch_id = query_int(query);
+    query_text(query, row->name, sizeof row->name);
+    query_text(query, name, sizeof name);
+    row->event = (enum delivery_event)index_of(event_names, DELIVERY_EVENT_COUNT, name);
+    row->sweep_id = query_int(query);
+    query_text(query, name, sizeof name);
+    row->state = (enum delivery_state)index_of(state_names, DELIVERY_STATE_COUNT, name);
+    row->attempts = (int)query_int(query);
+    row->next_ms = query_int(query);
+    row->created_ms = query_int(query);
+    row->ended_ms = query_int(query);
+    row->status = (int)query_int(query);
+    query_text(query, row->error, sizeof row->error);
+}
+
+/* -- Adding ---------------------------------------------------------------------------------------------- */
+
+int outbox_add(struct connection *connection, int64_t watch_id, enum delivery_event event, int64_t sweep_id,
+               const char *body, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "INSERT INTO deliveries (watch_id, name, event, sweep_id, body, next_ms, created_ms) "
+                    "VALUES (?1, lower(hex(randomblob(16))), ?2, ?3, ?4, ?5, ?5)",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, watch_id);
+    query_bind_text(&query, delivery_event_name(event));
+    query_bind_id(&query, sweep_id);
+    query_bind_text(&query, body);
+    query_bind_int(&query, clock_wall_ms());
+    return query_run(&query, err);
+}
+
+int outbox_note_sweep(struct connection *connection, int64_t sweep_id, struct err *err)
+{
+    struct query query;
+    int64_t watch_id = 0, has_webhook = 0;
+    int rc = query_begin(&query, connection,
+                         "UPDATE watches SET sweeps_ended = sweeps_ended + 1 WHERE model_id = "
+                         "(SELECT model_id FROM sweeps WHERE id = ?) RETURNING id, webhook_url <> ''",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    if ((rc = query_next(&query, err)) > 0) {
+        watch_id = query_int(&query);
+        has_webhook = query_int(&query);
+    }
+    query_end(&query);
+    if (rc < 0)
+        return rc;
+    if (!has_webhook)
+        return 0;
+    return outbox_add(connection, watch_id, DELIVERY_EVENT_SWEEP_FINISHED, sweep_id, "", err);
+}
+
+/* -- Delivering ------------------------------------------------------------------------------------------ */
+
+static int find_wait(struct connection *connection, int64_t now_ms, int64_t *ret_wait_ms, struct err *err)
+{
+    struct query query;
+    int64_t next_ms = 0;
+    int rc = query_begin(
+        &query, connection,
+        "SELECT next_ms FROM deliveries WHERE state = 'pending' ORDER BY next_ms, id LIMIT 1", err);
+    if (rc)
+        return rc;
+    if ((rc = query_run_int(&query, &next_ms, err)) < 0)
+        return rc;
+    *ret_wait_ms = rc == 0 ? -1 : next_ms > now_ms ? next_ms - now_ms : 0;
+    return 0;
+}
+
+int deliveries_next(struct store *store, int64_t now_ms, struct delivery_row *ret_row,
+                    struct watch_row *ret_watch, int64_t *ret_wait_ms, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_snapshot_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " DELIVERY_COLUMNS ", " ROWS_WATCH " FROM deliveries d "
+                     "JOIN watches w ON w.id = d.watch_id JOIN models m ON m.id = w.model_id "
+                     "WHERE d.state = 'pending' AND d.next_ms <= ? ORDER BY d.next_ms, d.id LIMIT 1",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, now_ms);
+        rc = query_next(&query, err);
+        if (rc > 0) {
+            read_row(&query, ret_row);
+            rows_read_watch(&query, ret_watch);
+            memcpy(ret_row->model, ret_watch->model, sizeof ret_row->model);
+        }
+    }
+    query_end(&query);
+    if (rc == 0 && !(rc = find_wait(connection, now_ms, ret_wait_ms, err)))
+        rc = err_set(err, ERR_NOT_FOUND, "no delivery is due");
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int deliveries_get_body(struct store *store, int64_t id, struct buf *body, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "SELECT body FROM deliveries WHERE id = ?", err);
+    if (!rc) {
+        query_bind_int(&query, id);
+        rc = query_next(&query, err);
+        if (rc > 0) {
+            size_t size = 0;
+            const void *text = query_blob(&query, &size);
+            (void)buf_append(body, text, size);
+            rc = buf_check(body, "body of a delivery", err);
+        } else if (rc == 0) {
+            rc = err_set(err, ERR_NOT_FOUND, "there is no delivery %lld", (long long)id);
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int deliveries_set_body(struct store *store, int64_t id, const char *body, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "UPDATE deliveries SET body = ? WHERE id = ? AND body = ''", err);
+    if (!rc) {
+        query_bind_text(&query, body);
+        query_bind_int(&query, id);
+        rc = query_run(&query, err);
+    }
+    return store_write_end(store, rc, err);
+}
+
+static int prune(struct connection *connection, int64_t watch_id, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection,
+                         "DELETE FROM deliveries WHERE watch_id = ?1 AND state <> 'pending' AND id <= "
+                         "(SELECT id FROM deliveries WHERE watch_id = ?1 AND state <> 'pending' "
+                         "ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, watch_id);
+    query_bind_int(&query, DELIVERIES_KEPT);
+    return query_run(&query, err);
+}
+
+int deliveries_record(struct store *store, int64_t id, const struct delivery_attempt *attempt,
+                      struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t watch_id = 0;
+    int is_over = attempt->state != DELIVERY_STATE_PENDING;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "UPDATE deliveries SET state = ?, attempts = attempts + 1, next_ms = ?, ended_ms = ?, "
+                     "status = ?, error = ? WHERE id = ? AND state = 'pending' RETURNING watch_id",
+                     err);
+    if (!rc) {
+        query_bind_text(&query, delivery_state_name(attempt->state));
+        query_bind_int(&query, attempt->next_ms);
+        query_bind_id(&query, is_over ? clock_wall_ms() : 0);
+        query_bind_id(&query, attempt->status);
+        query_bind_text(&query, attempt->error);
+        query_bind_int(&query, id);
+        rc = query_run_int(&query, &watch_id, err);
+    }
+    if (rc > 0)
+        rc = is_over ? prune(connection, watch_id, err) : 0;
+    return store_write_end(store, rc, err);
+}
+
+int deliveries_list(struct store *store, int64_t watch_id, int limit,
+                    int (*row)(void *context, const struct delivery_row *row), void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct delivery_row delivery;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " DELIVERY_COLUMNS " FROM deliveries d WHERE d.watch_id = ? "
+                     "ORDER BY d.id DESC LIMIT ?",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, watch_id);
+        query_bind_int(&query, limit);
+        while ((rc = query_next(&query, err)) > 0) {
+            read_row(&query, &delivery);
+            if (row(context, &delivery))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int deliveries_count(struct store *store, int64_t *counts, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    char name[16];
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    memset(counts, 0, DELIVERY_STATE_COUNT * sizeof *counts);
+    rc = query_begin(&query, connection, "SELECT state, count(*) FROM deliveries GROUP BY state", err);
+    while (!rc && (rc = query_next(&query, err)) > 0) {
+        query_text(&query, name, sizeof name);
+        counts[index_of(state_names, DELIVERY_STATE_COUNT, name)] = query_int(&query);
+        rc = 0;
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,198 @@
+/*
+ * The runs of watches: what is left to measure, and how a run ends.
+ */
+#include "daemon/base/clock.h"
+#include "store/query.h"
+#include "store/rows.h"
+#include "store/sweeps.h"
+#include "store/watches.h"
+
+#include <string.h>
+
+/* Those of err_is_transient; tests/unit/store/test_watches.c compares. */
+#define PASSING "('network', 'timeout', 'rate_limited', 'no_space', 'device_lost', 'http')"
+
+static const char LIST_DUE[] =
+    "SELECT " ROWS_REVISION " FROM revisions r JOIN models m ON m.id = r.model_id "
+    "WHERE r.model_id = ?1 AND r.is_current = 1 AND "
+    "(?2 = 2 OR ?3 = 2 OR "
+    "(?2 = 1 AND NOT EXISTS (SELECT 1 FROM revision_tensors t WHERE t.revision_id = r.id AND t.tensor = "
+    "m.tensor)) "
+    "OR (?3 = 1 AND NOT EXISTS "
+    "(SELECT 1 FROM revision_perplexities p WHERE p.revision_id = r.id AND p.mode = ?4))) "
+    "AND NOT EXISTS (SELECT 1 FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = r.id "
+    "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?5 AND s.created_ms >= ?6 "
+    "AND NOT (k.state = 'failed' AND k.error_code IN " PASSING ")))) "
+    "ORDER BY " ROWS_ORDER;
+
+int watches_list_due_revisions(struct store *store, const struct watch_row *watch,
+                               const struct watch_query *wanted,
+                               int (*row)(void *context, const struct revision_row *row), void *context,
+                               struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct revision_row revision;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    if (!(rc = query_begin(&query, connection, LIST_DUE, err))) {
+        query_bind_int(&query, watch->model_id);
+        query_bind_int(&query, (int64_t)wanted->statistics);
+        query_bind_int(&query, (int64_t)wanted->perplexity);
+        query_bind_text(&query, perplexity_mode_name(wanted->mode));
+        query_bind_int(&query, watch->id);
+        query_bind_int(&query, watch->changed_ms);
+        while ((rc = query_next(&query, err)) > 0) {
+            rows_read_revision(&query, &revision);
+            if (row(context, &revision))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int watches_list_links(struct store *store, int64_t model_id,
+                       int (*row)(void *context, const struct watch_link *link), void *context,
+                       struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct watch_link link;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT l.revision_id, l.kind = 'first', l.reference_revision_id, f.is_current "
+                     "FROM revisions r JOIN models m ON m.id = r.model_id "
+                     "JOIN series_links l ON l.revision_id = r.id AND l.tensor = m.tensor "
+                     "JOIN revisions f ON f.id = l.reference_revision_id "
+                     "WHERE r.model_id = ? AND r.is_current = 1",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, model_id);
+        while ((rc = query_next(&query, err)) > 0) {
+            link.revision_id = query_int(&query);
+            link.is_first = (int)query_int(&query);
+            link.reference_id = query_int(&query);
+            link.is_reference_current = (int)query_int(&query);
+            if (row(context, &link))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int watches_has_swept(struct store *store, const struct watch_row *watch, int64_t revision_id,
+                      int64_t reference_id, int64_t previous_id, int *ret_has_swept, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t found = 0;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "SELECT count(*) FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = ?1 "
+        "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?2 AND s.created_ms >= ?3 "
+        "AND k.reference_revision_id IS ?4 AND k.previous_revision_id IS ?5 "
+        "AND NOT (k.state = 'failed' AND k.error_code IN " PASSING ")))",
+        err);
+    if (!rc) {
+        query_bind_int(&query, revision_id);
+        query_bind_int(&query, watch->id);
+        query_bind_int(&query, watch->changed_ms);
+        query_bind_id(&query, reference_id);
+        query_bind_id(&query, previous_id);
+        rc = query_run_int(&query, &found, err);
+    }
+    store_read_end(store, connection);
+    *ret_has_swept = found > 0;
+    return rc < 0 ? rc : 0;
+}
+
+static int insert_sweep(struct connection *connection, const struct watch_row *watch, const char *request,
+                        int64_t *ret_id, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection,
+                         "INSERT INTO sweeps (model_id, state, request, priority, created_ms, watch_id) "
+                         "VALUES (?, 'planning', ?, ?, ?, ?) RETURNING id",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, watch->model_id);
+    query_bind_text(&query, request);
+    query_bind_int(&query, watch->priority);
+    query_bind_int(&query, clock_wall_ms());
+    query_bind_int(&query, watch->id);
+    rc = query_run_int(&query, ret_id, err);
+    return rc < 0 ? rc : 0;
+}
+
+int watches_record_run(struct store *store, const struct watch_row *watch, const struct watch_run *run,
+                       int64_t *ret_sweep_id, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t sweep_id = 0, id = 0;
+    if (strlen(run->report) > LIMIT_API_BODY_BYTES ||
+        (run->sweep_request && strlen(run->sweep_request) > LIMIT_API_BODY_BYTES))
+        return err_set(err, ERR_LIMIT, "watch: report or request is longer than %zu bytes",
+                       (size_t)LIMIT_API_BODY_BYTES);
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "UPDATE watches SET run_ms = ?, run_report = ?, run_sweep_id = NULL, failures = ?, "
+                     "retry_ms = ?, is_asked = 0 WHERE id = ? RETURNING id",
+                     err);
+    if (rc)
+        goto out;
+    query_bind_int(&query, run->started_ms);
+    query_bind_text(&query, run->report);
+    query_bind_int(&query, run->failures);
+    query_bind_id(&query, run->retry_ms);
+    query_bind_int(&query, watch->id);
+    rc = query_run_int(&query, &id, err);
+    if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "%s: the watch was deleted meanwhile", watch->model);
+    if (rc < 0 || !run->sweep_request)
+        goto out;
+    if ((rc = insert_sweep(connection, watch, run->sweep_request, &sweep_id, err)) ||
+        (rc = query_begin(&query, connection, "UPDATE watches SET run_sweep_id = ? WHERE id = ?", err)))
+        goto out;
+    query_bind_int(&query, sweep_id);
+    query_bind_int(&query, watch->id);
+    rc = query_run(&query, err);
+out:
+    rc = store_write_end(store, rc < 0 ? rc : 0, err);
+    if (!rc)
+        *ret_sweep_id = sweep_id;
+    return rc;
+}
+
+int watches_find_unfinished(struct store *store, int64_t id, int64_t *ret_sweep_id, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    *ret_sweep_id = 0;
+    rc = query_begin(&query, connection,
+                     "SELECT id FROM sweeps WHERE watch_id = ? AND state IN ('planning', 'running') "
+                     "ORDER BY id DESC LIMIT 1",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, id);
+        rc = query_run_int(&query, ret_sweep_id, err);
+    }
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
