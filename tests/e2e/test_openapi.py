@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTION = json.loads((ROOT / "api/openapi.json").read_text())
 MODEL = "garden/neox-tiny"
 HERE = f"/v1/models/{model_path(MODEL)}"
+WATCH = f"/v1/watches/{model_path(MODEL)}"
 
 ROUTE = re.compile(r'\{"([A-Z]+)",\s*"([^"]+)",\s*"(\w+)",\s*\w+,\s*"([^"]*)",\s*API_SCOPE_\w+,\s*(\d),\s*API_RIGHT_\w+\}')
 
@@ -105,6 +106,7 @@ def swept(programs: Any, garden: Path, tmp_path_factory: pytest.TempPathFactory)
         daemon.start()
         sweep = daemon.sweep(MODEL, revisions={"names": ["step0", "step1", "step512", "absent"]})
         daemon.wait(sweep, lambda row: row["state"] in ("done", "failed"))
+        daemon.request("PUT", WATCH, {"at": "02:30"})
         yield daemon
         daemon.check_end()
 
@@ -152,7 +154,14 @@ ASKED = [
     ("get", "/v1/sweeps/{id}", "/v1/sweeps/99"),
     ("get", "/v1/sweeps/{id}/tasks", "/v1/sweeps/1/tasks"),
     ("get", "/v1/sweeps/{id}/tasks", "/v1/sweeps/1/tasks?state=failed&limit=1"),
+    ("get", "/v1/sweeps/{id}/tasks/{task}/events", "/v1/sweeps/1/tasks/1/events"),
+    ("get", "/v1/sweeps/{id}/tasks/{task}/events", "/v1/sweeps/1/tasks/1/events?limit=1"),
+    ("get", "/v1/sweeps/{id}/tasks/{task}/events", "/v1/sweeps/1/tasks/99/events"),
     ("get", "/v1/sweeps/{id}/events", "/v1/sweeps/1/events"),
+    ("get", "/v1/watches", "/v1/watches"),
+    ("get", "/v1/watches", "/v1/watches?format=csv"),
+    ("get", "/v1/watches/{owner}/{name}", WATCH),
+    ("get", "/v1/watches/{owner}/{name}", "/v1/watches/garden/absent"),
 ]
 
 
@@ -210,3 +219,67 @@ def test_request_schema_and_program_agree(swept: Daemon) -> None:
         answer = swept.post("/v1/sweeps", body)
         assert answer.status == 400, (body, answer)
         assert answer.json()["in"] == "body" and answer.json()["field"].startswith("/"), answer
+
+
+def test_requests_for_watches_agree_and_validate(swept: Daemon) -> None:
+    """As above for watches; and what is accepted comes back as described."""
+    hook = {"url": "http://127.0.0.1:9/hook", "secret": "a secret of some length"}
+    right: list[dict[str, Any]] = [
+        {"at": "02:30", "every_minutes": None},
+        {"at": "23:59", "metrics": ["statistics", "perplexity"], "priority": -5, "webhook": hook},
+        {"at": "23:59", "webhook": {"url": hook["url"]}},  # the secret is known
+        {"every_minutes": 525600, "revisions": {"from": 512, "names": ["main"], "every": None}, "webhook": None},
+    ]
+    wrong: list[dict[str, Any]] = [
+        {"at": "2:30"},
+        {"at": "24:00"},
+        {"at": 230},
+        {"every_minutes": 0},
+        {"every_minutes": 1.5},
+        {"at": "02:30", "every": 5},
+        {"at": "02:30", "model": MODEL},
+        {"at": "02:30", "metrics": ["fame"]},
+        {"at": "02:30", "revisions": {"every": 2}},
+        {"at": "02:30", "webhook": "http://127.0.0.1:9/"},
+        {"at": "02:30", "webhook": {"secret": hook["secret"]}},
+        {"at": "02:30", "webhook": {**hook, "secret": "short"}},
+        {"at": "02:30", "webhook": {**hook, "colour": "red"}},
+    ]
+    beyond: list[dict[str, Any]] = [  # what a schema does not say
+        {},
+        {"at": "02:30", "every_minutes": 5},
+        {"at": "02:30", "webhook": {**hook, "url": "ftp://127.0.0.1/"}},
+        {"at": "02:30", "webhook": {**hook, "url": "http://user:password@127.0.0.1/"}},
+        {"at": "02:30", "webhook": {**hook, "url": "file:///etc/passwd"}},
+        {"at": "02:30", "webhook": {"url": "http://127.0.0.1:9/new-without-secret"}},
+    ]
+    schema = {"$ref": "#/components/schemas/WatchRequest", "components": DESCRIPTION["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    path = "/v1/watches/{owner}/{name}"
+    for body in right:
+        assert validator.is_valid(body), body
+        answer = swept.request("PUT", WATCH, body)
+        assert answer.status == 200, (body, answer)
+        validate("put", path, answer)
+        assert b"a secret" not in answer.body
+    for body in wrong + beyond:
+        assert (body in beyond) == validator.is_valid(body), body
+        answer = swept.request("PUT", WATCH, body)
+        assert answer.status == 400, (body, answer)
+        assert answer.json()["in"] == "body" and answer.json()["field"].startswith("/"), answer
+        validate("put", path, answer)
+    answer = swept.request("PUT", "/v1/watches/garden/other", {"at": "00:00"})
+    assert answer.status == 201, answer
+    validate("put", path, answer)
+    assert [row["model"] for row in swept.get("/v1/watches").json()["watches"]] == [MODEL, "garden/other"]
+    first = swept.get("/v1/watches?limit=1").json()
+    assert [row["model"] for row in first["watches"]] == [MODEL]
+    second = swept.get(f"/v1/watches?limit=1&cursor={first['next_cursor']}").json()
+    assert [row["model"] for row in second["watches"]] == ["garden/other"] and second["next_cursor"] is None
+    validate("post", path + "/runs", swept.post("/v1/watches/garden/other/runs"))
+    for status in (204, 404):
+        answer = swept.request("DELETE", "/v1/watches/garden/other")
+        assert answer.status == status, answer
+        if status != 204:
+            validate("delete", path, answer)
+    validate("post", path + "/runs", swept.post("/v1/watches/garden/other/runs"))
