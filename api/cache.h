@@ -24,9 +24,14 @@ struct api_answer {
     int varies;  /* the header Vary is sent */
     char *etag;  /* as sent, with quotes; or NULL */
     char *link;  /* of the header Link; or NULL */
-    char *data;  /* owned */
-    size_t size; /* bytes of data */
+    char *data;  /* owned; NULL if the body is in fd */
+    int fd;      /* the body as a file in memory, which the kernel sends without copying it; or -1 */
+    size_t size; /* bytes of the body */
 };
+
+/* Moves the body of an answer that is to be kept into a file in memory, if it is large enough to gain by
+ * that. Leaves it where it is if there is none to be had. */
+void api_answer_to_file(struct api_answer *answer);
 
 struct api_cache;
 

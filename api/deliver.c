@@ -7,10 +7,12 @@
 #include "store/models.h"
 #include "store/store.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Below this, coding costs more than it saves. */
 #define CODED_BYTES_MIN 1024
@@ -20,16 +22,15 @@ static int has_text(const char *text)
     return text && text[0];
 }
 
-int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
+/* The ETag from what the answer depends on. */
+static int make_version_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
 {
     struct api_server *server = request->server;
     struct store *store = server->options.store;
     int64_t id = 0;
     uint64_t version = 0;
-    ret_etag[0] = '\0';
     switch (request->route->scope) {
     case API_SCOPE_NONE:
-        return 0;
     case API_SCOPE_PROGRAM:
         break;
     case API_SCOPE_STORE:
@@ -58,6 +59,22 @@ int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_S
     buf_free(&text);
     if (!code)
         (void)snprintf(ret_etag, API_ETAG_SIZE, "%.32s", hex);
+    return code;
+}
+
+int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
+{
+    struct api_server *server = request->server;
+    ret_etag[0] = '\0';
+    if (request->route->scope == API_SCOPE_NONE)
+        return 0;
+    /* Read before the database: what is remembered is then never older than this version. */
+    uint64_t version = server->options.store ? store_version(server->options.store) : 0;
+    if (api_memo_get(server->memo, request->target, request->format, version, ret_etag))
+        return 0;
+    int code = make_version_etag(request, ret_etag, err);
+    if (!code)
+        api_memo_put(server->memo, request->target, request->format, version, ret_etag);
     return code;
 }
 
@@ -129,14 +146,34 @@ static void add_fresh(const struct api_response *fresh, struct MHD_Response *res
         add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "5");
 }
 
+/* The body: over the answer's bytes, of which it holds a reference, or its file. */
+static struct MHD_Response *body_of(struct api_answer *answer)
+{
+    struct MHD_Response *response;
+    if (answer->fd < 0) {
+        atomic_fetch_add(&answer->references, 1);
+        response = MHD_create_response_from_buffer_with_free_callback_cls(answer->size, answer->data, release,
+                                                                          answer);
+        if (!response)
+            api_answer_release(answer);
+        return response;
+    }
+    int fd = fcntl(answer->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return NULL;
+    response = MHD_create_response_from_fd64(answer->size, fd);
+    if (!response)
+        (void)close(fd);
+    return response;
+}
+
 /* Takes over one reference to the answer; `fresh` is NULL for a kept one. */
 static enum MHD_Result queue_answer(struct api_request *request, struct api_answer *answer,
                                     const struct api_response *fresh)
 {
     size_t size = answer->size;
     int status = answer->status;
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer_with_free_callback_cls(size, answer->data, release, answer);
+    struct MHD_Response *response = body_of(answer);
     if (!response) {
         api_answer_release(answer);
         return MHD_NO;
@@ -152,6 +189,7 @@ static enum MHD_Result queue_answer(struct api_request *request, struct api_answ
         add_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
     if (answer->encoding != API_ENCODING_IDENTITY)
         add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, api_encoding_name(answer->encoding));
+    api_answer_release(answer);
     return queue(request, response, status, size);
 }
 
@@ -209,6 +247,7 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     if (!answer)
         return NULL;
     atomic_init(&answer->references, 1);
+    answer->fd = -1;
     answer->status = response->status;
     answer->content_type = response->content_type;
     answer->cache_control = response->cache_control;
@@ -290,6 +329,7 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
     if (!answer)
         return MHD_NO;
     if (is_kept) {
+        api_answer_to_file(answer);
         char key[API_ETAG_SIZE + 8];
         format_key(key, sizeof key, keep_etag, encoding);
         api_cache_put(request->server->cache, key, answer);

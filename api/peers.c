@@ -3,13 +3,14 @@
 #include "daemon/base/clock.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 struct api_peer {
     struct api_peer *next, *previous;
     int fd;
-    int64_t waiting_since_ms; /* monotonic; 0: busy or shut down */
+    _Atomic int64_t waiting_since_ms; /* monotonic; 0: busy or shut down */
 };
 
 struct api_peers {
@@ -45,7 +46,7 @@ struct api_peer *api_peers_add(struct api_peers *peers, int fd)
     if (!peer)
         return NULL;
     peer->fd = fd;
-    peer->waiting_since_ms = clock_monotonic_ms();
+    atomic_store(&peer->waiting_since_ms, clock_monotonic_ms());
     pthread_mutex_lock(&peers->mutex);
     peer->next = peers->first;
     if (peer->next)
@@ -72,23 +73,16 @@ void api_peers_remove(struct api_peers *peers, struct api_peer *peer)
     free(peer);
 }
 
-static void set_waiting_since(struct api_peers *peers, struct api_peer *peer, int64_t since_ms)
+void api_peer_set_busy(struct api_peer *peer)
 {
-    if (!peer)
-        return;
-    pthread_mutex_lock(&peers->mutex);
-    peer->waiting_since_ms = since_ms;
-    pthread_mutex_unlock(&peers->mutex);
+    if (peer)
+        atomic_store(&peer->waiting_since_ms, 0);
 }
 
-void api_peer_set_busy(struct api_peers *peers, struct api_peer *peer)
+void api_peer_set_waiting(struct api_peer *peer)
 {
-    set_waiting_since(peers, peer, 0);
-}
-
-void api_peer_set_waiting(struct api_peers *peers, struct api_peer *peer)
-{
-    set_waiting_since(peers, peer, clock_monotonic_ms());
+    if (peer)
+        atomic_store(&peer->waiting_since_ms, clock_monotonic_ms());
 }
 
 size_t api_peers_expire(struct api_peers *peers, int64_t timeout_ms)
@@ -97,11 +91,14 @@ size_t api_peers_expire(struct api_peers *peers, int64_t timeout_ms)
     int64_t now_ms = clock_monotonic_ms();
     pthread_mutex_lock(&peers->mutex);
     for (struct api_peer *peer = peers->first; peer; peer = peer->next) {
-        if (peer->waiting_since_ms == 0 || now_ms - peer->waiting_since_ms < timeout_ms)
+        int64_t since_ms = atomic_load(&peer->waiting_since_ms);
+        if (since_ms == 0 || now_ms - since_ms < timeout_ms)
+            continue;
+        /* Not if its request became whole meanwhile. */
+        if (!atomic_compare_exchange_strong(&peer->waiting_since_ms, &since_ms, 0))
             continue;
         /* The server's thread sees the end of the input and closes. */
         (void)shutdown(peer->fd, SHUT_RDWR);
-        peer->waiting_since_ms = 0;
         count++;
     }
     pthread_mutex_unlock(&peers->mutex);

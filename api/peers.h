@@ -25,10 +25,10 @@ struct api_peer *api_peers_add(struct api_peers *peers, int fd);
 void api_peers_remove(struct api_peers *peers, struct api_peer *peer);
 
 /* Its request is complete; it is not waiting any more. */
-void api_peer_set_busy(struct api_peers *peers, struct api_peer *peer);
+void api_peer_set_busy(struct api_peer *peer);
 
 /* Its answer was sent; it waits for the next request. */
-void api_peer_set_waiting(struct api_peers *peers, struct api_peer *peer);
+void api_peer_set_waiting(struct api_peer *peer);
 
 /* Shuts down connections that have waited longer than `timeout_ms`; returns how many. */
 size_t api_peers_expire(struct api_peers *peers, int64_t timeout_ms);

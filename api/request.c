@@ -11,11 +11,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
+
+#define ID_DIGITS 32
 
 const char *api_request_header(const struct api_request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+/* The server's random number and how many requests there were before: unique, and without a system call. */
+static void make_id(struct api_server *server, char id[API_REQUEST_ID_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t parts[2] = {server->id_prefix, atomic_fetch_add(&server->id_next, 1)};
+    for (int i = 0; i < ID_DIGITS; i++)
+        id[i] = digits[parts[i / 16] >> (60 - 4 * (i % 16)) & 15];
+    id[ID_DIGITS] = '\0';
 }
 
 struct api_request *api_request_new(struct api_server *server, const char *target)
@@ -31,11 +42,7 @@ struct api_request *api_request_new(struct api_server *server, const char *targe
         return NULL;
     }
     buf_init(&request->body, server->options.body_bytes_max);
-    unsigned char random[12];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        memset(random, 0, sizeof random);
-    for (size_t i = 0; i < sizeof random; i++)
-        (void)snprintf(request->id + 2 * i, 3, "%02x", random[i]);
+    make_id(server, request->id);
     request->uri_code = api_uri_parse(target, &request->uri, &request->uri_err);
     return request;
 }

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ void api_options_init(struct api_options *options)
         .connections_per_address = 0,
         .idle_timeout_s = 30,
         .request_timeout_s = 60,
-        .header_bytes_max = 32 * KIB,
+        .header_bytes_max = 16 * KIB,
         .body_bytes_max = LIMIT_API_BODY_BYTES,
         .cache_bytes_max = 64 * MIB,
         .event_streams_max = 512,
@@ -115,7 +116,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         *data_size = 0;
         return MHD_YES;
     }
-    api_peer_set_busy(server->peers, peer_of(connection));
+    api_peer_set_busy(peer_of(connection));
     return api_dispatch(request);
 }
 
@@ -144,7 +145,7 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
     if (!request)
         return;
     *request_slot = NULL;
-    api_peer_set_waiting(server->peers, peer_of(connection));
+    api_peer_set_waiting(peer_of(connection));
     int is_whole = reason == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     int status = request->status == 0 ? 400 : request->status;
     if (!is_whole && !request->is_stream)
@@ -295,6 +296,7 @@ static void free_server(struct api_server *server)
         return;
     api_events_free(server->events);
     api_cache_free(server->cache);
+    api_memo_free(server->memo);
     api_metrics_free(server->metrics);
     api_peers_free(server->peers);
     free((void *)(uintptr_t)server->options.address);
@@ -318,11 +320,14 @@ static struct api_server *new_server(const struct api_options *options)
     if (server->options.body_bytes_max > LIMIT_API_BODY_BYTES)
         server->options.body_bytes_max = LIMIT_API_BODY_BYTES;
     server->started_ms = clock_wall_ms();
+    if (getrandom(&server->id_prefix, sizeof server->id_prefix, 0) != (ssize_t)sizeof server->id_prefix)
+        server->id_prefix = (uint64_t)server->started_ms;
     server->cache = api_cache_new(options->cache_bytes_max);
+    server->memo = api_memo_new();
     server->metrics = api_metrics_new(api_route_count);
     server->peers = api_peers_new();
-    if (!server->options.address || !server->options.version || !server->cache || !server->metrics ||
-        !server->peers) {
+    if (!server->options.address || !server->options.version || !server->cache || !server->memo ||
+        !server->metrics || !server->peers) {
         free_server(server);
         return NULL;
     }

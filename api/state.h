@@ -6,6 +6,7 @@
 
 #include "api/cache.h"
 #include "api/events.h"
+#include "api/memo.h"
 #include "api/metrics.h"
 #include "api/peers.h"
 #include "api/server.h"
@@ -27,6 +28,9 @@ struct api_server {
     int64_t started_ms;           /* wall clock */
     atomic_bool is_draining;      /* no new connections, answers close theirs */
     atomic_uint requests_running; /* begun and not completed */
+    uint64_t id_prefix;           /* random; of the ids of requests */
+    atomic_uint_fast64_t id_next;
+    struct api_memo *memo;
     struct api_cache *cache;
     struct api_events *events;
     struct api_metrics *metrics;

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +30,8 @@ struct store {
     struct connection *idle_readers;
     int reader_count;
     pthread_cond_t changed;
-    uint64_t version;
-    uint64_t wakes; /* calls of store_wake */
+    _Atomic uint64_t version; /* written under the mutex */
+    uint64_t wakes;           /* calls of store_wake */
 };
 
 /* -- Open and close -------------------------------------------------------------------------------------- */
@@ -228,7 +229,7 @@ int store_write_end(struct store *store, int result, struct err *err)
         (void)sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
     if (!result && version) {
         (void)pthread_mutex_lock(&store->mutex);
-        store->version = (uint64_t)version;
+        atomic_store(&store->version, (uint64_t)version);
         (void)pthread_cond_broadcast(&store->changed);
         (void)pthread_mutex_unlock(&store->mutex);
     }
@@ -245,10 +246,7 @@ const char *store_instance(const struct store *store)
 
 uint64_t store_version(struct store *store)
 {
-    (void)pthread_mutex_lock(&store->mutex);
-    uint64_t version = store->version;
-    (void)pthread_mutex_unlock(&store->mutex);
-    return version;
+    return atomic_load(&store->version);
 }
 
 uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_ms)

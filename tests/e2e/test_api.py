@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import threading
 import time
@@ -82,6 +83,22 @@ def test_etag_changes_only_with_the_model(measured: Daemon) -> None:
     measured.wait(sweep)
     again = measured.get(SERIES, {"If-None-Match": etag})
     assert again.status == 200 and again.headers["ETag"] != etag
+
+
+def test_large_answers_are_the_same_from_the_cache(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any) -> None:
+    one = daemon(make_hub(garden))
+    assert one.wait(one.sweep(MODEL))["state"] == "done"
+    target = f"/v1/models/{MODEL}/trajectories?entries=4096"
+    first = one.get(target, {"Accept-Encoding": "identity"})
+    assert first.status == 200 and len(first.body) > 256 * 1024  # sent from a file in memory
+    for _ in range(3):
+        again = one.get(target, {"Accept-Encoding": "identity"})
+        assert again.body == first.body and again.headers["ETag"] == first.headers["ETag"]
+    length = one.request("HEAD", target).headers["Content-Length"]
+    assert int(length) in (len(first.body), len(one.get(target).body))
+    assert gzip.decompress(one.get(target, {"Accept-Encoding": "gzip"}).body) == first.body
+    hits = re.search(r"^bifurcated_http_cache_hits_total (\d+)", one.get("/metrics").text, re.MULTILINE)
+    assert int(hits.group(1)) >= 3
 
 
 def test_idempotency_key_starts_one_sweep(measured: Daemon) -> None:

@@ -398,7 +398,13 @@ static void test_request_id(void **state)
     fixture_request(fixture, "GET", "/healthz", NULL, (const char *[]){"X-Request-Id: a b\"c", NULL},
                     &exchange);
     fixture_header(&exchange, "X-Request-Id", id, sizeof id);
-    assert_int_equal(strlen(id), 24);
+    assert_int_equal(strlen(id), 32);
+    assert_int_equal(strspn(id, "0123456789abcdef"), 32);
+    free(exchange.body);
+    char other[80];
+    fixture_request(fixture, "GET", "/healthz", NULL, (const char *[]){NULL}, &exchange);
+    fixture_header(&exchange, "X-Request-Id", other, sizeof other);
+    assert_string_not_equal(id, other);
     free(exchange.body);
 }
 

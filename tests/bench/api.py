@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""Cached reads of the API beside nginx, which serves the same bytes from files; one run, turn by turn, with wrk.
+
+    BIFURCATED_BUILD=build/release python3 -m tests.bench.api [--seconds 5] [--rounds 3] [--connections 64]
+
+The run has 154 revisions of a small tensor, swept by the daemon itself. Requests: one page of a few columns, the whole
+series, the whole series coded with gzip, and the page with If-None-Match (304). nginx has one worker per processor,
+sendfile, gzip_static, no access log and the same bodies; the daemon has its defaults. Besides requests per second
+(wall) it prints the processor time per request of each server, which other work on the machine disturbs less.
+
+Also: N event streams at once (memory with none, with all, and after), and the tail of the latencies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+
+STEPS = [0, *(1 << i for i in range(10)), *range(1000, 144000, 1000)]  # as Pythia's 154 revisions
+ROWS, COLUMNS = 512, 16
+FIELDS = "step,revision,msd,lag1_msd,bimodality"
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+def write_run(folder: Path) -> None:
+    """A random walk of embed_out, one folder per revision."""
+    source = np.random.default_rng(7)
+    w = source.normal(0, 0.02, (ROWS, COLUMNS))
+    for step in STEPS:
+        place = folder / f"step{step}"
+        place.mkdir(parents=True)
+        data = w.astype(np.float16).tobytes()
+        header = {"embed_out.weight": {"dtype": "F16", "shape": [ROWS, COLUMNS], "data_offsets": [0, len(data)]}}
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        (place / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+        (place / "config.json").write_text(
+            json.dumps({"model_type": "gpt_neox", "hidden_size": COLUMNS, "vocab_size": ROWS, "num_hidden_layers": 1})
+        )
+        w += source.normal(0, 0.002, w.shape)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def running(command: list[Any], log: Path, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    with open(log, "ab") as out:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def get(url: str, headers: dict[str, str] | None = None) -> tuple[bytes, Any]:
+    with _open(urllib.request.Request(url, headers=headers or {}), timeout=60) as answer:
+        return answer.read(), answer.headers
+
+
+def sweep(url: str, model: str) -> None:
+    body = json.dumps({"model": model}).encode()
+    request = urllib.request.Request(f"{url}/v1/sweeps", body, {"Content-Type": "application/json"})
+    number = json.load(_open(request, timeout=60))["id"]
+    while (state := json.loads(get(f"{url}/v1/sweeps/{number}")[0])["state"]) in ("planning", "running"):
+        time.sleep(0.1)
+    if state != "done":
+        sys.exit(f"the sweep ended as {state}")
+
+
+def processor_s(pids: list[int]) -> float:
+    """User and system time of these processes so far."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS_PER_S
+
+
+def resident_kib(pid: int) -> int:
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
+
+
+def children(pid: int) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+def load(url: str, headers: dict[str, str], connections: int, seconds: int, pid: int) -> dict[str, float]:
+    """One run of wrk: requests per second, the 99th percentile in ms, processor microseconds per request."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url]
+    for name, value in headers.items():
+        command += ["-H", f"{name}: {value}"]
+    pids = [pid, *children(pid)]
+    before = processor_s(pids)
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    used = processor_s(pids) - before
+    total = int(re.search(r"(\d+) requests in", text).group(1))
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
+    tail = re.search(r"99%\s+([\d.]+)(us|ms|s)", text)
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: .*", text)
+    if bad:
+        sys.exit(f"{url}: {bad.group(0)}")
+    return {"rate": rate, "p99_ms": float(tail.group(1)) * UNITS[tail.group(2)], "cpu_us": used / total * 1e6}
+
+
+NGINX = """
+worker_processes auto; pid {place}/pid; daemon off; error_log {place}/error.log;
+events {{ worker_connections 4096; multi_accept on; }}
+http {{
+  types {{ application/json json; }} default_type application/json;
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; gzip_static on; etag on;
+  client_body_temp_path {place}/t1; proxy_temp_path {place}/t2; fastcgi_temp_path {place}/t3;
+  uwsgi_temp_path {place}/t4; scgi_temp_path {place}/t5;
+  {cache}
+  server {{ listen 127.0.0.1:{port}; root {place}/www; }}
+}}
+"""
+
+
+def start_nginx(stack: ExitStack, place: Path, bodies: dict[str, bytes], cache: str) -> tuple[str, int]:
+    nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    if not nginx:
+        sys.exit("nginx is not installed: apt-get install nginx-light")
+    (place / "www").mkdir(parents=True)
+    for name, body in bodies.items():
+        (place / "www" / name).write_bytes(body)
+    place.chmod(0o755)
+    port = free_port()
+    (place / "nginx.conf").write_text(NGINX.format(place=place, port=port, cache=cache))
+    process = stack.enter_context(running([nginx, "-c", place / "nginx.conf", "-e", place / "error.log"], place / "log"))
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(100):
+        try:
+            get(f"{url}/page.json")
+            break
+        except OSError:
+            time.sleep(0.05)
+    return url, process.pid
+
+
+def follow(url: str, pid: int, streams: int, sweep_id: int) -> str:
+    """Memory of the daemon without, with and after so many event streams of a sweep."""
+    address = url.removeprefix("http://").split(":")
+    before = resident_kib(pid)
+    sockets, told = [], 0
+    for _ in range(streams):
+        one = socket.create_connection((address[0], int(address[1])))
+        one.sendall(f"GET /v1/sweeps/{sweep_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        sockets.append(one)
+    for one in sockets:
+        one.settimeout(20)
+        told += b"200 OK" in one.recv(4096)
+    during, threads = resident_kib(pid), len(list(Path(f"/proc/{pid}/task").iterdir()))
+    for one in sockets:
+        one.close()
+    time.sleep(1)
+    return (f"{told} of {streams} event streams open at once: {before} KiB before, {during} KiB with them "
+            f"({(during - before) / max(told, 1):.1f} KiB each), {resident_kib(pid)} KiB after; {threads} threads")  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--case", default="", help="only cases whose name holds this text")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    arguments = parser.parse_args()
+    if not shutil.which("wrk"):
+        sys.exit("wrk is not installed: apt-get install wrk")
+    program = Path(os.environ["BIFURCATED_BUILD"]).resolve() / "bifurcated"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench_api_")))
+        place.chmod(0o755)
+        write_run(place / "run")
+        state = place / "state"
+        env = os.environ | {"HOME": str(place), "HF_HUB_CACHE": str(place / "hub")}
+        daemon = stack.enter_context(
+            running([program, "--listen", "127.0.0.1:0", "--state", state], place / "log", env)
+        )
+        while not (state / "address").exists():
+            time.sleep(0.05)
+        ours = (state / "address").read_text().strip()
+        sweep(ours, f"file:{place}/run")
+        series = f"{ours}/v1/models/file/{str(place / 'run').replace('/', '%2F')}/revisions"
+        page_url, whole_url = f"{series}?fields={FIELDS}&limit=20", f"{series}?limit=1000"
+        page, headers = get(page_url)
+        etag = headers["ETag"]
+        whole, _ = get(whole_url)
+        coded, _ = get(whole_url, {"Accept-Encoding": "gzip"})
+        bodies = {"page.json": page, "whole.json": whole, "whole.json.gz": coded}
+        assert gzip.decompress(coded) == whole
+        peers = {
+            name: start_nginx(stack, place / name, bodies, cache)
+            for name, cache in (
+                ("nginx", ""),
+                ("nginx+cache", "open_file_cache max=100 inactive=1h; open_file_cache_valid 1h;"),
+            )
+        }
+        nginx_etag = {name: get(f"{url}/page.json")[1]["ETag"] for name, (url, _) in peers.items()}
+        cases = {
+            f"page, {len(page)} B": ("page.json", page_url, {}),
+            f"series, {len(whole)} B": ("whole.json", whole_url, {}),
+            f"series gzip, {len(coded)} B": ("whole.json", whole_url, {"Accept-Encoding": "gzip"}),
+            "page, 304": ("page.json", page_url, {"If-None-Match": None}),
+        }
+        results: dict[str, dict[str, dict[str, float]]] = {}
+        for case, (file, url, extra) in cases.items():
+            if arguments.case not in case:
+                continue
+            runs: dict[str, list[dict[str, float]]] = {"bifurcated": [], **{name: [] for name in peers}}
+            for _ in range(arguments.rounds):
+                for name, taken in runs.items():
+                    if name == "bifurcated":
+                        head = {key: value or etag for key, value in extra.items()}
+                        target, pid = url, daemon.pid
+                    else:
+                        head = {key: value or nginx_etag[name] for key, value in extra.items()}
+                        target, pid = f"{peers[name][0]}/{file}", peers[name][1]
+                    taken.append(load(target, head, arguments.connections, arguments.seconds, pid))
+            results[case] = {
+                name: {key: statistics.median(one[key] for one in taken) for key in taken[0]}
+                for name, taken in runs.items()
+            }
+        streams = follow(ours, daemon.pid, arguments.streams, 1)
+    if arguments.json:
+        print(json.dumps({"cases": results, "streams": streams}))
+        return 0
+    print(f"{arguments.connections} connections, median of {arguments.rounds} runs of {arguments.seconds} s\n")
+    print("| case | server | requests/s | p99 ms | processor us/request | requests/s, ours / it | processor, it / ours |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for case, servers in results.items():
+        own = servers["bifurcated"]
+        for name, one in servers.items():
+            print(f"| {case} | {name} | {one['rate']:.0f} | {one['p99_ms']:.2f} | {one['cpu_us']:.1f} | "
+                  f"{own['rate'] / one['rate']:.2f} | {one['cpu_us'] / own['cpu_us']:.2f} |")  # fmt: skip
+    print("\n" + streams)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
