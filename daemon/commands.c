@@ -116,6 +116,8 @@ int commands_act(enum options_action action)
         options_print_help(stdout);
     else if (action == OPTIONS_ACTION_PRINT_CONFIG)
         options_print_config(stdout);
+    else if (action == OPTIONS_ACTION_PRINT_MAN)
+        options_print_man(stdout);
     else if (action == OPTIONS_ACTION_VERSION)
         (void)puts("bifurcated " BIFURCATED_VERSION);
     return action != OPTIONS_ACTION_RUN;

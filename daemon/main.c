@@ -2,45 +2,33 @@
  * bifurcated: reads the options, starts the service, waits for signals, stops. With a command
  * (daemon/commands.h) it does that instead.
  *
- * Signals are taken by this thread alone (sigwait). Libraries may have started threads before main (OpenBLAS
- * does) that do not block them, so a handler there hands them on and does nothing else. TERM and INT drain
- * and stop, a second one stops at once; HUP reads the log options again. Exit status: 0 stopped as asked, 1
- * could not start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon
- * again).
+ * Signals are taken by this thread alone (sigtimedwait). Libraries may have started threads before main
+ * (OpenBLAS does) that do not block them, so a handler there hands them on and does nothing else. TERM and
+ * INT drain and stop, a second one stops at once; HUP reads the log options again. Exit status: 0 stopped as
+ * asked, 1 could not start, 2 wrong options, 70 a compute device is lost (the supervisor should start the
+ * daemon again).
  */
 #include "daemon/base/log.h"
 #include "daemon/commands.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
+#include "daemon/supervisor.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
-
-#ifdef BIFURCATED_HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 
 #define EXIT_STATUS_DEVICE_LOST 70
 #define DRAIN_MS 5000
-
-/* Tells a supervisor; without one, or without libsystemd, nothing happens. */
-static void notify(const char *state)
-{
-#ifdef BIFURCATED_HAVE_SYSTEMD
-    (void)sd_notify(0, state);
-#else
-    (void)state;
-#endif
-}
 
 static void reload(int argc, char **argv, struct options *options)
 {
     char ignored[64];
     struct err err = ERR_INIT;
-    notify("RELOADING=1");
+    supervisor_tell_reloading();
     if (options_reload(argc, argv, options, ignored, sizeof ignored, &err)) {
         log_error("the options cannot be read again; the old ones stay", log_text("reason", err.message),
                   log_end);
@@ -48,15 +36,21 @@ static void reload(int argc, char **argv, struct options *options)
         options_apply_log(options);
         log_info("options read again", log_text("needs_restart", ignored), log_end);
     }
-    notify("READY=1");
+    supervisor_tell_ready();
 }
 
-/* Waits for the signal to stop. */
-static void wait_for_stop(int argc, char **argv, struct options *options, const sigset_t *signals)
+/* Waits for the signal to stop; meanwhile tells the supervisor how things are. */
+static void wait_for_stop(int argc, char **argv, struct options *options, struct service *service,
+                          const sigset_t *signals)
 {
+    struct supervisor supervisor;
+    supervisor_init(&supervisor);
+    const struct timespec interval = {.tv_sec = supervisor.interval_ms / 1000,
+                                      .tv_nsec = supervisor.interval_ms % 1000 * 1000000};
     for (;;) {
-        int signal = 0;
-        if (sigwait(signals, &signal) != 0)
+        supervisor_tick(&supervisor, service);
+        int signal = sigtimedwait(signals, NULL, &interval);
+        if (signal < 0)
             continue;
         if (signal == SIGHUP) {
             reload(argc, argv, options);
@@ -116,9 +110,9 @@ static int run(int argc, char **argv, struct options *options)
                   log_end);
         return 1;
     }
-    notify("READY=1");
-    wait_for_stop(argc, argv, options, &signals);
-    notify("STOPPING=1");
+    supervisor_tell_ready();
+    wait_for_stop(argc, argv, options, service, &signals);
+    supervisor_tell_stopping();
     let_signals_end(&signals);
     int is_lost = service_is_lost(service, reason, sizeof reason);
     service_stop(service, is_lost ? 0 : DRAIN_MS);

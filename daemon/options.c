@@ -254,6 +254,10 @@ static int read_arguments(int argc, char **argv, struct options *options, enum o
             *action = OPTIONS_ACTION_PRINT_CONFIG;
             continue;
         }
+        if (strcmp(shown, "--print-man") == 0) {
+            *action = OPTIONS_ACTION_PRINT_MAN;
+            continue;
+        }
         size_t length = equals ? (size_t)(equals - shown) : strlen(shown);
         (void)snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), shown);
         const struct option_row *row = strncmp(name, "--", 2) == 0 ? find_row(name + 2) : NULL;

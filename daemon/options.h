@@ -19,6 +19,7 @@ enum options_action {
     OPTIONS_ACTION_HELP,
     OPTIONS_ACTION_VERSION,
     OPTIONS_ACTION_PRINT_CONFIG,
+    OPTIONS_ACTION_PRINT_MAN,
 };
 
 struct options {
@@ -74,6 +75,9 @@ void options_print_help(FILE *out);
 
 /* The INI file that documents every option with its default: what deploy/bifurcated.conf is made of. */
 void options_print_config(FILE *out);
+
+/* The manual page bifurcated(8), in roff. */
+void options_print_man(FILE *out);
 
 /* Splits "127.0.0.1:7143" or "[::1]:7143" into address and port. */
 int options_parse_listen(const char *listen, char *address, size_t address_size, uint16_t *ret_port,

@@ -42,6 +42,7 @@ void options_print_help(FILE *out)
     (void)fputs("\n  -h, --help            this text\n"
                 "  -V, --version         the version\n"
                 "      --print-config    a configuration file with every option and its default\n"
+                "      --print-man       the manual page bifurcated(8)\n"
                 "      --config FILE     read this file (or $BIFURCATED_CONFIG) instead of\n"
                 "                        ~/.config/bifurcated/bifurcated.conf or\n"
                 "                        /etc/bifurcated/bifurcated.conf\n\n"

@@ -1,5 +1,6 @@
 #include "daemon/retention.h"
 
+#include "daemon/base/pulse.h"
 #include "store/distributions.h"
 #include "store/sweeps.h"
 
@@ -18,11 +19,13 @@ int retention_apply(struct store *store, int64_t days, int64_t now_ms, const ato
     int64_t count = BATCH;
     *ret_counts = (struct retention_counts){0};
     while (!code && days > 0 && count == BATCH && !is_cancelled(cancel)) {
+        pulse_beat();
         code = sweeps_prune(store, now_ms - days * DAY_MS, BATCH, &count, err);
         ret_counts->sweeps += code ? 0 : count;
     }
     count = BATCH;
     while (!code && count == BATCH && !is_cancelled(cancel)) {
+        pulse_beat();
         code = distributions_prune(store, BATCH, &count, err);
         ret_counts->contents += code ? 0 : count;
     }

@@ -1,10 +1,12 @@
 #include "daemon/service.h"
 
 #include "api/server.h"
+#include "daemon/api_probe.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/base/pulse.h"
 #include "daemon/hub/hub.h"
 #include "daemon/hub_setup.h"
 #include "daemon/planner.h"
@@ -28,6 +30,8 @@
 
 #define PLANNER_IDLE_MS 10000
 #define PLANNER_ERROR_PAUSE_MS 2000
+#define PULSE_MS 1000
+#define API_PROBE_MS 1000
 #define BACKOFF_MAX_MS 300000
 #define PASSAGES_CACHE_BYTES (64 * MIB) /* LAMBADA takes about 2 MB */
 #define RETENTION_PERIOD_MS INT64_C(86400000)
@@ -51,7 +55,8 @@ struct service {
     _Atomic int64_t device_busy_us;
     pthread_t planner;
     int is_planner_started;
-    int64_t retention_due_ms; /* monotonic; the planner's own */
+    struct pulse planner_pulse, api_pulse; /* the second beats whenever the API has answered the supervisor */
+    int64_t retention_due_ms;              /* monotonic; the planner's own */
     atomic_bool is_stopping;
     pthread_mutex_t lost_lock;
     char lost[ERR_MESSAGE_BYTES];
@@ -173,12 +178,27 @@ static void apply_retention(struct service *service)
                  log_int("distributions_deleted_of", counts.contents), log_end);
 }
 
+/* Waits for a change, beating meanwhile. */
+static void idle(struct service *service, uint64_t version)
+{
+    int64_t end = clock_monotonic_ms() + PLANNER_IDLE_MS, turn_ends = 0, now = 0;
+    do {
+        pulse_beat();
+        turn_ends = clock_monotonic_ms() + PULSE_MS;
+        if (store_wait_change(service->store, version, PULSE_MS) != version)
+            return;
+        now = clock_monotonic_ms();
+    } while (now >= turn_ends && now < end); /* else it was woken */
+}
+
 static void *plan_sweeps(void *context)
 {
     struct service *service = context;
+    pulse_attach(&service->planner_pulse);
     while (!atomic_load(&service->is_stopping)) {
         struct err err = ERR_INIT;
         int planned = 0;
+        pulse_beat();
         uint64_t version = store_version(service->store);
         reserve_fill(service->reserve);
         int code = planner_run_once(service->store, service->hub, service->reserve, &service->is_stopping,
@@ -188,7 +208,7 @@ static void *plan_sweeps(void *context)
             clock_sleep_ms(PLANNER_ERROR_PAUSE_MS);
         } else if (!planned && !atomic_load(&service->is_stopping)) {
             apply_retention(service);
-            (void)store_wait_change(service->store, version, PLANNER_IDLE_MS);
+            idle(service, version);
         }
     }
     return NULL;
@@ -395,4 +415,21 @@ int service_is_lost(struct service *service, char *reason, size_t reason_size)
         (void)snprintf(reason, reason_size, "%s", service->lost);
     (void)pthread_mutex_unlock(&service->lost_lock);
     return is_lost;
+}
+
+const char *service_find_stuck(struct service *service, int64_t limit_ms)
+{
+    if (api_probe(api_server_url(service->server), limit_ms < API_PROBE_MS ? limit_ms : API_PROBE_MS) ||
+        !atomic_load(&service->api_pulse.beat_ms)) /* the first call starts the clock */
+        atomic_store(&service->api_pulse.beat_ms, clock_monotonic_ms());
+    if (pulse_age_ms(&service->planner_pulse) > limit_ms)
+        return "planner";
+    if (pulse_age_ms(workers_pulse(service->workers)) > limit_ms)
+        return "lease keeper";
+    return pulse_age_ms(&service->api_pulse) > limit_ms ? "api" : NULL;
+}
+
+void service_describe(struct service *service, char *text, size_t size)
+{
+    status_describe(service->store, text, size);
 }

@@ -11,6 +11,9 @@
 #include "daemon/base/err.h"
 #include "daemon/options.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 struct service;
 
 /* Starts all parts. The options must outlive the service. */
@@ -18,6 +21,14 @@ int service_start(const struct options *options, struct service **ret_service, s
 
 /* Drains (running tasks may end within drain_ms), stops all parts, frees. NULL is allowed. */
 void service_stop(struct service *service, int64_t drain_ms);
+
+/* The name of a part that has stood still for longer than limit_ms: "planner" and "lease keeper" beat while
+ * they work, wait for work, or wait for the hub; "api" has to answer a connection now and then, which this
+ * call tries (for a second at most). NULL if all move. One thread at a time. */
+const char *service_find_stuck(struct service *service, int64_t limit_ms);
+
+/* What it does, as one line for people: "sweep 3 of owner/name: 12 of 154 revisions". */
+void service_describe(struct service *service, char *text, size_t size);
 
 /* Whether the process must end because a device is lost; then a sentence is in reason. */
 int service_is_lost(struct service *service, char *reason, size_t reason_size);

@@ -2,9 +2,11 @@
 
 #include "daemon/base/clock.h"
 #include "store/deliveries.h"
+#include "store/sweeps.h"
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,4 +132,38 @@ int status_append_metrics(const struct status_context *status, struct buf *text,
                   (double)tensor_pool_size(status->pool));
     int code = append_watch_metrics(status, text, err);
     return code ? code : buf_check(text, "metrics", err);
+}
+
+/* -- One line -------------------------------------------------------------------------------------------- */
+
+static int keep_row(void *context, const struct sweep_row *row)
+{
+    *(struct sweep_row *)context = *row;
+    return 1;
+}
+
+void status_describe(struct store *store, char *text, size_t size)
+{
+    static const enum sweep_state running = SWEEP_STATE_RUNNING;
+    struct err err = ERR_INIT;
+    struct sweep_row row = {0};
+    int64_t counts[SWEEP_STATE_COUNT], all = 0;
+    if (sweeps_count(store, counts, &err) || sweeps_list(store, 0, &running, 0, 1, keep_row, &row, &err)) {
+        (void)snprintf(text, size, "the database cannot be read: %s", err.message);
+        return;
+    }
+    int64_t others = counts[SWEEP_STATE_RUNNING] + counts[SWEEP_STATE_PLANNING] - (row.id ? 1 : 0);
+    if (!row.id) {
+        if (others)
+            (void)snprintf(text, size, "planning %" PRId64 " sweeps", others);
+        else
+            (void)snprintf(text, size, "waiting for sweeps");
+        return;
+    }
+    for (int i = 0; i < TASK_STATE_COUNT; i++)
+        all += row.tasks[i];
+    int length = snprintf(text, size, "sweep %" PRId64 " of %.100s: %" PRId64 " of %" PRId64 " revisions",
+                          row.id, row.model, row.tasks[TASK_STATE_DONE] + row.tasks[TASK_STATE_FAILED], all);
+    if (others > 0 && length > 0 && (size_t)length < size)
+        (void)snprintf(text + length, size - (size_t)length, "; %" PRId64 " more sweeps", others);
 }

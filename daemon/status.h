@@ -10,7 +10,9 @@
 #include "daemon/watcher.h"
 #include "daemon/workers.h"
 #include "gpu/registry.h"
+#include "store/store.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct status_context {
@@ -25,6 +27,9 @@ struct status_context {
     int64_t started_ms;
     int worker_count;
 };
+
+/* What goes on, as one line for people. */
+void status_describe(struct store *store, char *text, size_t size);
 
 /* Each appends to its buffer as api/server.h says for the hook of the same name. */
 int status_append_devices(const struct status_context *status, struct buf *json, struct err *err);

@@ -39,6 +39,7 @@ struct workers {
     int running; /* threads that have not ended, under lock */
     pthread_t keeper;
     int is_keeper_started;
+    struct pulse pulse; /* the keeper's */
     atomic_bool is_stopping;
     atomic_bool is_keeper_stopping;
 };
@@ -218,7 +219,9 @@ static void keep_lease(struct workers *workers, struct slot *slot)
 static void *keep_leases(void *context)
 {
     struct workers *workers = context;
+    pulse_attach(&workers->pulse);
     while (!atomic_load(&workers->is_keeper_stopping)) {
+        pulse_beat();
         for (int i = 0; i < workers->options.count; i++)
             keep_lease(workers, &workers->slots[i]);
         clock_sleep_ms(HEARTBEAT_MS / 4);
@@ -313,6 +316,11 @@ void workers_free(struct workers *workers)
     (void)pthread_cond_destroy(&workers->ended);
     (void)pthread_mutex_destroy(&workers->lock);
     free(workers);
+}
+
+const struct pulse *workers_pulse(const struct workers *workers)
+{
+    return &workers->pulse;
 }
 
 int workers_busy_count(struct workers *workers)

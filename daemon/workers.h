@@ -9,6 +9,7 @@
 #define BIFURCATED_DAEMON_WORKERS_H
 
 #include "daemon/base/err.h"
+#include "daemon/base/pulse.h"
 #include "daemon/measure.h"
 #include "daemon/reserve.h"
 
@@ -41,6 +42,9 @@ int workers_wait(struct workers *workers, int64_t timeout_ms);
 
 /* Stops urgently, waits, frees. NULL is allowed. */
 void workers_free(struct workers *workers);
+
+/* Beats as long as leases are kept; borrowed. */
+const struct pulse *workers_pulse(const struct workers *workers);
 
 /* How many tasks are being worked on. */
 int workers_busy_count(struct workers *workers);

@@ -5,6 +5,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 #include "daemon/hub/ledger.h"
 #include "daemon/hub/remote.h"
 
@@ -222,6 +223,7 @@ static int wait_for_lock(const struct download *download, int *ret_fd, struct er
             (repository->cancel && atomic_load(repository->cancel)))
             return err_set(err, ERR_CANCELLED, "%s: cancelled while another program was downloading it",
                            download->path);
+        pulse_beat();
         clock_sleep_ms(LOCK_POLL_MS);
     }
 }

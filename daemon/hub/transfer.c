@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -27,6 +28,7 @@ struct transfers {
     struct transfer **last;
     int running_count;
     int is_stopping, is_cancelled;
+    uint64_t turn_count; /* of the network thread */
     int64_t hold_until_ms[TRANSFER_BUCKET_COUNT];
     int64_t window_end_ms; /* of the budget */
     int window_count;
@@ -289,6 +291,7 @@ static void *network_main(void *context)
     for (;;) {
         int running = 0;
         (void)pthread_mutex_lock(&transfers->mutex);
+        transfers->turn_count++;
         int64_t sleep_ms = schedule(transfers);
         int is_over = transfers->is_stopping && !transfers->first;
         (void)pthread_mutex_unlock(&transfers->mutex);
@@ -400,8 +403,12 @@ int transfers_wait_any(struct transfers *transfers, struct transfer *const *list
                        const atomic_bool *cancel, size_t *ret_index, struct err *err)
 {
     int code = 1;
+    uint64_t turn = 0;
     (void)pthread_mutex_lock(&transfers->mutex);
     while (code > 0) {
+        if (turn != transfers->turn_count)
+            pulse_beat(); /* waiting for the network is no standing still, while that moves */
+        turn = transfers->turn_count;
         for (size_t i = 0; i < count && code > 0; i++) {
             if (list[i] && list[i]->state == TRANSFER_STATE_DONE) {
                 *ret_index = i;

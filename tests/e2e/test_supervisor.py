@@ -1,0 +1,114 @@
+"""What systemd hears: ready, status, signs of life; and that they stop when a part of the daemon stands still."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+from running import Daemon, wait_until
+
+from tests.hub import Emulator
+
+MODEL = "garden/neox-tiny"
+WATCHDOG_USEC = "4000000"  # parts may stand still for half of it; the daemon looks every second
+
+
+class Manager:
+    """Listens where systemd would."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.lines: list[str] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                self.lines += self.socket.recv(65536).decode().splitlines()
+            except OSError:
+                return
+
+    def count(self, line: str) -> int:
+        return self.lines.count(line)
+
+    @property
+    def status(self) -> str:
+        return next((line[7:] for line in reversed(self.lines) if line.startswith("STATUS=")), "")
+
+    def env(self, watchdog_usec: str = WATCHDOG_USEC) -> dict[str, str]:
+        return {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": watchdog_usec}
+
+
+@pytest.fixture
+def manager(tmp_path: Path, daemon: Callable[..., Daemon]) -> Iterator[Manager]:
+    """Outlived by no daemon: it is asked for after them."""
+    manager = Manager(tmp_path / "notify")
+    yield manager
+    manager.socket.close()
+
+
+def test_life_of_a_service(
+    daemon: Callable[..., Daemon], manager: Manager, make_hub: Callable[..., Emulator], garden: Path
+) -> None:
+    one = daemon(make_hub(garden, bandwidth_bps=8_000_000), env=manager.env())
+    wait_until(lambda: manager.count("WATCHDOG=1") >= 3)  # while it has nothing to do
+    assert manager.lines[0] == "READY=1"
+    assert manager.status == "waiting for sweeps"
+    sweep = one.sweep(MODEL)
+    wait_until(lambda: re.fullmatch(rf"sweep {sweep} of {MODEL}: \d+ of \d+ revisions", manager.status) is not None)
+    fed = manager.count("WATCHDOG=1")
+    assert one.wait(sweep)["state"] == "done"
+    wait_until(lambda: manager.count("WATCHDOG=1") > fed and manager.status == "waiting for sweeps")
+    one.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: manager.count("READY=1") == 2)
+    at = manager.lines.index("RELOADING=1")
+    assert re.fullmatch(r"MONOTONIC_USEC=[1-9]\d*", manager.lines[at + 1])
+    assert one.stop() == 0
+    wait_until(lambda: manager.count("STOPPING=1") == 1)
+
+
+def test_a_part_that_stands_still_is_not_fed_for(
+    daemon: Callable[..., Daemon], manager: Manager, make_hub: Callable[..., Emulator], garden: Path
+) -> None:
+    """Another program locks the database: leases cannot be kept, so the signs of life stop until it is open again."""
+    one = daemon(make_hub(garden, bandwidth_bps=500_000), env=manager.env())
+    one.wait(one.sweep(MODEL), until=lambda now: now["progress"]["running"] >= 1)
+    wait_until(lambda: manager.count("WATCHDOG=1") >= 1)
+    blocker = sqlite3.connect(one.db, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    wait_until(lambda: manager.status.startswith("stuck: "))
+    at = len(manager.lines) - 1 - manager.lines[::-1].index(f"STATUS={manager.status}")
+    assert manager.status == "stuck: lease keeper"
+    assert "WATCHDOG=1" not in manager.lines[at:]
+    fed = manager.count("WATCHDOG=1")
+    blocker.execute("ROLLBACK")
+    wait_until(lambda: manager.count("WATCHDOG=1") > fed)
+    assert 'part="lease keeper"' in one.log() and "every part of the daemon moves again" in one.log()
+    one.kill()  # a stop would wait for the slow downloads
+
+
+def test_a_hub_that_hangs_is_no_standing_still(
+    daemon: Callable[..., Daemon], manager: Manager, make_hub: Callable[..., Emulator], garden: Path
+) -> None:
+    """The planner waits for the hub for longer than a part may stand still; it beats while the network thread does."""
+    hub = make_hub(garden, latency_ms=5000)
+    one = daemon(hub, env=manager.env())
+    one.sweep(MODEL)
+    wait_until(lambda: manager.status == "planning 1 sweeps")
+    fed = manager.count("WATCHDOG=1")
+    wait_until(lambda: manager.count("WATCHDOG=1") >= fed + 4)
+    assert manager.status == "planning 1 sweeps"
+    assert not any("stuck: planner" in line for line in manager.lines)
+
+
+def test_without_a_manager_nothing_is_told(daemon: Callable[..., Daemon], hub: Emulator) -> None:
+    one = daemon(hub, env={"WATCHDOG_USEC": WATCHDOG_USEC})
+    assert one.get("/healthz").status == 200
