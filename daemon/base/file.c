@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,32 +69,73 @@ static void sync_folder_of(const char *path)
     free(copy);
 }
 
+/* "folder/.name.new" for "folder/name". */
+static int append_new_path(const char *path, struct buf *new_path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    size_t folder_size = slash ? (size_t)(slash - path) + 1 : 0;
+    (void)buf_append(new_path, path, folder_size);
+    (void)buf_appendf(new_path, ".%s.new", path + folder_size);
+    return buf_check(new_path, path, err);
+}
+
+/* Whether the open file is (still) the one of that name. */
+static int is_same_file(int fd, const char *path)
+{
+    struct stat opened, named;
+    return fstat(fd, &opened) == 0 && lstat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
+/* Opens the file that is to replace `path`, empty and locked; -1 with errno. Others who replace the same file
+ * wait here, and by then the one they waited for has its final name. */
+static int open_new(const char *new_path)
+{
+    for (;;) {
+        int fd = open(new_path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+            return -1;
+        int result;
+        do
+            result = flock(fd, LOCK_EX);
+        while (result != 0 && errno == EINTR);
+        if (result == 0 && !is_same_file(fd, new_path)) {
+            (void)close(fd);
+            continue;
+        }
+        if (result == 0 && ftruncate(fd, 0) == 0)
+            return fd;
+        int saved = errno;
+        (void)close(fd);
+        errno = saved;
+        return -1;
+    }
+}
+
 int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, struct err *err)
 {
-    int code = 0;
     int fd = -1;
-    struct buf temporary;
-    buf_init(&temporary, LIMIT_FILE_NAME_BYTES * 8);
-    (void)buf_appendf(&temporary, "%s.XXXXXX", path);
-    code = buf_check(&temporary, path, err);
+    struct buf new_path;
+    buf_init(&new_path, LIMIT_FILE_NAME_BYTES * 8);
+    int code = append_new_path(path, &new_path, err);
     if (code)
         goto out;
-    fd = mkostemp(temporary.data, O_CLOEXEC);
+    fd = open_new(new_path.data);
     if (fd < 0) {
         code = err_set_errno(err, errno, "%s: cannot create a file beside it", path);
         goto out;
     }
     if (fchmod(fd, mode) != 0 || write_all(fd, data, size) != 0 || fsync(fd) != 0 ||
-        rename(temporary.data, path) != 0) {
+        rename(new_path.data, path) != 0) {
         code = err_set_errno(err, errno, "%s: cannot write", path);
-        (void)unlink(temporary.data);
+        (void)unlink(new_path.data);
         goto out;
     }
     sync_folder_of(path);
 out:
     if (fd >= 0)
         (void)close(fd);
-    buf_free(&temporary);
+    buf_free(&new_path);
     return code;
 }
 

@@ -14,7 +14,8 @@
 /* Appends the whole file to `buf` (whose max bounds it). */
 int file_read(const char *path, struct buf *buf, struct err *err);
 
-/* Writes to a temporary file beside `path`, syncs it, renames it over `path`, syncs the folder. */
+/* Writes to ".NAME.new" beside `path`, syncs it, renames it over `path`, syncs the folder. The name is always
+ * the same, under a lock: what a killed process leaves is taken up by the next write of this file. */
 int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, struct err *err);
 
 /* Makes a folder and its parents; existing ones are fine. */

@@ -93,14 +93,20 @@ class Daemon:
 
     def start(self) -> None:
         """Returns when the daemon has written STATE/address."""
-        address = self.state / "address"
-        address.unlink(missing_ok=True)
+        self.spawn()
+        self.await_address()
+
+    def spawn(self) -> None:
+        """Only starts the process."""
+        (self.state / "address").unlink(missing_ok=True)
         command = [self._programs["bifurcated"], "--listen", "127.0.0.1:0", "--state", self.state, *self._options]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._killed = False
+
+    def await_address(self) -> None:
         limit = time.monotonic() + START_S
-        while not (url := self._address(address)):
+        while not (url := self._address(self.state / "address")):
             if self.process.poll() is not None:
                 raise AssertionError(f"the daemon ended with status {self.process.returncode}:\n{self.log()}")
             if time.monotonic() > limit:

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 static size_t count_entries(const char *folder)
@@ -98,6 +99,69 @@ static void test_write_leaves_old_readers_alone(void **state)
     assert_int_equal(read(fd, text, sizeof text), 3);
     assert_string_equal(text, "old");
     (void)close(fd);
+}
+
+/* What a killed process left under the temporary name is taken up, whatever it is. */
+static void test_write_takes_up_what_is_left(void **state)
+{
+    const char *path = fixture_path(*state, "address");
+    struct stat status;
+    struct buf buf;
+    fixture_write_text(fixture_path(*state, ".address.new"), "half of a much longer content");
+    OK(file_write_atomic(path, "whole", 5, 0644, &err));
+    buf_init(&buf, 100);
+    OK(file_read(path, &buf, &err));
+    assert_string_equal(buf_text(&buf), "whole");
+    buf_free(&buf);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0644);
+    assert_int_equal(count_entries(*state), 1);
+    /* A link would lead the write elsewhere. */
+    fixture_write_text(fixture_path(*state, "victim"), "untouched");
+    assert_int_equal(symlink(fixture_path(*state, "victim"), fixture_path(*state, ".address.new")), 0);
+    FAILS(ERR_IO, "cannot create a file beside it",
+          file_write_atomic(fixture_path(*state, "address"), "x", 1, 0644, &err));
+    assert_int_equal(stat(fixture_path(*state, "victim"), &status), 0);
+    assert_int_equal(status.st_size, 9);
+}
+
+static void *write_often(void *context)
+{
+    char text[256];
+    for (int i = 0; i < 60; i++) {
+        struct err err = ERR_INIT;
+        size_t size = (size_t)(i * 37 % 200 + 1);
+        memset(text, 'a' + (int)(size % 26), size);
+        if (file_write_atomic(context, text, size, 0644, &err))
+            return context;
+    }
+    return NULL;
+}
+
+/* Several writers of one file: each content is whole, the last one stays, and nothing lies beside it. */
+static void test_writers_wait_for_each_other(void **state)
+{
+    char path[512];
+    pthread_t threads[4];
+    struct buf buf;
+    (void)snprintf(path, sizeof path, "%s", fixture_path(*state, "shared"));
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_often, path), 0);
+    for (int i = 0; i < 300; i++) {
+        struct err err = ERR_INIT;
+        buf_init(&buf, 1000);
+        if (file_read(path, &buf, &err) == 0) {
+            assert_true(buf.size > 0 && buf.data[0] == (char)('a' + (int)(buf.size % 26)));
+            assert_true(buf.data[buf.size - 1] == buf.data[0]);
+        }
+        buf_free(&buf);
+    }
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        void *failed = NULL;
+        (void)pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    assert_int_equal(count_entries(*state), 1);
 }
 
 static void test_write_failures_leave_nothing(void **state)
@@ -240,6 +304,8 @@ int main(void)
         IN_FOLDER(test_read_failures),
         IN_FOLDER(test_write_replaces_whole),
         IN_FOLDER(test_write_leaves_old_readers_alone),
+        IN_FOLDER(test_write_takes_up_what_is_left),
+        IN_FOLDER(test_writers_wait_for_each_other),
         IN_FOLDER(test_write_failures_leave_nothing),
         IN_FOLDER(test_make_folders),
         IN_FOLDER(test_exists),

@@ -1,0 +1,299 @@
+"""Fault injection: every place from which the daemon writes files, starts threads or allocates memory fails once.
+
+A counting run finds the places (call stacks; shim_faults.c). Then, for each place and error, a daemon on a fresh state
+folder sweeps while that one call fails. Allowed outcomes:
+
+    right        the sweep is done and its series is the undisturbed one
+    clear error  the daemon refused to start with status 1 and a reason, or the request was answered with a problem that
+                 has a reason, or the sweep or its revisions failed with a code and a message; what was measured is right
+    killed       only where the fault is SIGKILL
+
+and then a start without faults must heal: the same request is done, series and tables are those of the undisturbed run.
+Signals, other statuses, reports of sanitizers, hangs and wrong numbers are failures.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import subprocess
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import stage
+from stage import Daemon, Emulator, Truth, Wrong, need
+
+NAMES = ["step0", "step1", "step2", "step128"]  # both formats, shards, equal content; short
+OPTIONS = ["--fetchers", "2", "--keep", "files", "--retry-delay-s", "0", "--attempts", "2", "--threads", "2"]
+HANG_S = 120.0  # longer than a lease: a task whose end could not be recorded is taken up when its lease is over
+PATIENCE_S = 4.0  # with a disk that stays full: so long until the sweep may go on waiting for room
+FILE_ERRORS = {
+    "open": [errno.ENOSPC, errno.EIO, errno.EMFILE, "full"],
+    "write": [errno.ENOSPC, errno.EIO, "short", "full"],
+    "sync": [errno.EIO, errno.ENOSPC],
+    "size": [errno.ENOSPC, errno.EIO],
+    "name": [errno.EIO, errno.ENOSPC],
+    "read": [errno.EIO],
+    "thread": [errno.EAGAIN],
+    "memory": [errno.ENOMEM],
+}
+KILLS = {"open": ["kill", "late"], "write": ["kill", "torn", "late"], "sync": ["kill", "late"],
+         "size": ["kill", "late"], "name": ["kill", "late"]}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    kind: str
+    name: str  # hash
+    count: int
+    caller: str  # module of the call
+    frames: tuple[str, ...]
+
+    @property
+    def is_own(self) -> bool:
+        return self.caller == "main"
+
+
+@dataclass(frozen=True)
+class Point:
+    place: Place
+    nth: int
+    error: int | str
+
+    @property
+    def spec(self) -> str:
+        return f"{self.place.kind}:{self.place.name}:{self.nth}:{self.error}"
+
+    @property
+    def is_kill(self) -> bool:
+        return self.error in ("kill", "late", "torn")
+
+
+def read_places(report: Path) -> list[Place]:
+    places = []
+    for line in report.read_text().splitlines():
+        words = line.split()
+        if words[0] == "place":
+            places.append(Place(words[1], words[2], int(words[3]), words[4], tuple(words[5:])))
+    return places
+
+
+class Stage:
+    """The programs with the shim, one hub, and the answer that is right."""
+
+    def __init__(self, folder: Path, place: Path, hub: Emulator) -> None:
+        self.folder, self.place, self.hub = folder, place, hub
+        self.programs = stage.programs(folder)
+        self.shim = stage.compile_shim("faults", place)
+        self.body = stage.request(NAMES, documents=3)
+        suppressions = place / "suppressions"
+        suppressions.write_text("leak:dl_open_worker_begin\n")  # the shim stands between the loader and its own list
+        self.env = stage.environment() | {
+            "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0",
+            "MALLOC_PERTURB_": "165",
+            "MALLOC_CHECK_": "3",
+        }
+        self.env["ASAN_OPTIONS"] += ":verify_asan_link_order=0:allocator_may_return_null=1"
+        self.truth = stage.undisturbed(self.programs, hub, place / "undisturbed", self.body, *OPTIONS)
+
+    def daemon(self, place: Path, fault: str | None = None) -> Daemon:
+        env = dict(self.env)
+        if fault is not None:
+            env |= {"LD_PRELOAD": str(self.shim), "PROOF_REPORT": str(place / "report"), "PROOF_FAULT": fault}
+        return Daemon(self.programs, place, self.hub.url, OPTIONS, env)
+
+    def places(self) -> list[Place]:
+        """Of two counting runs: what threads happen to do together differs a little between runs."""
+        found: dict[str, Place] = {}
+        for number in range(2):
+            daemon = self.daemon(self.place / f"counting{number}", "")
+            daemon.start()
+            end = daemon.wait(stage.post(daemon, self.body))
+            need(end["state"] == "done", end)
+            use_api(daemon)
+            daemon.check_end()
+            for one in read_places(daemon.state.parent / "report"):
+                found.setdefault(one.name, one)
+        return list(found.values())
+
+
+def use_api(daemon: Daemon) -> list[Any]:
+    """Reads what people read; every answer is complete or says why not."""
+    answers = []
+    for path in (f"/v1/models/{stage.MODEL}/revisions?format=csv", "/v1/models", "/metrics",
+                 f"/v1/models/{stage.MODEL}/audit"):  # fmt: skip
+        answer = daemon.get(path)
+        if answer.status != 200:
+            need(answer.status in (500, 503, 507) and answer.json().get("detail"), "unclear answer:", answer)
+            answers.append(answer)
+    return answers
+
+
+def waits_for_room(daemon: Daemon, point: Point) -> Any:
+    """Of a sweep: whether it waits, and says why, for a disk that stays full here."""
+    begin = time.monotonic()
+    return lambda sweep: point.error == "full" and time.monotonic() > begin + PATIENCE_S and \
+        "free disk space" in daemon.log()  # fmt: skip
+
+
+def watch(daemon: Daemon, point: Point, body: dict[str, Any], truth: Truth) -> str:
+    """One sweep of a daemon in which something fails: "right" or "clear error". Raises Wrong."""
+    try:
+        answer = daemon.post("/v1/sweeps", body)
+        if answer.status != 201:
+            need(answer.status in (500, 503, 507) and answer.json().get("detail"), "unclear answer to the sweep:", answer)
+            return "clear error"
+        end = daemon.wait(answer.json()["id"], waits_for_room(daemon, point))
+        answers = use_api(daemon)
+        rows = stage.exported(daemon) if not answers else {}
+    except (OSError, ValueError) as error:
+        need(False, f"no answer ({error!r}); exit status {daemon.process.poll()}")
+    for name, row in rows.items():
+        for key, value in row.items():
+            right = truth.rows[name][key]
+            # what failed leaves a gap, and what refers to it; never another number
+            need(value == right or value == "" or key in ("same_as", "lag1_reference", "reference"),
+                 f"wrong number: {name}.{key} is {value} and not {right}")  # fmt: skip
+    if end["state"] in ("planning", "running"):
+        return "clear error"  # in the log; the disk is still full
+    if end["state"] == "done":
+        gaps = "" if answers else stage.differences(truth, rows)
+        need(not gaps or "recorded in part" in daemon.log(), "silently not the undisturbed series:", gaps)
+        return "right" if not gaps and not answers else "clear error"
+    told = [end["error"]] + [one for one in end["errors"]]
+    need(all(one and one["code"] and one["message"] for one in told), "failed without a reason:", end)
+    return "clear error"
+
+
+def reaction(daemon: Daemon, point: Point, body: dict[str, Any], truth: Truth) -> str:
+    """Starts a daemon with a fault in it, sweeps, stops it."""
+    daemon.spawn()
+    try:
+        daemon.await_address()
+    except AssertionError:
+        status = daemon.process.poll()
+        if point.is_kill and status == -9:
+            return "killed"
+        need(status == 1 and "cannot start" in daemon.log() or status == 2 and daemon.log().strip(),
+             f"status {status} at the start")  # fmt: skip
+        return "clear error"
+    try:
+        outcome = watch(daemon, point, body, truth)
+    except Exception:
+        if point.is_kill and daemon.process.wait(HANG_S) == -9:
+            return "killed"
+        raise
+    daemon.process.terminate()
+    try:
+        status = daemon.process.wait(HANG_S)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        raise Wrong("does not stop") from None
+    if point.is_kill and status == -9:
+        return "killed"
+    need(status == 0, f"exit status {status}")
+    return outcome
+
+
+def one_point(scene: Stage, point: Point, number: int) -> tuple[str, bool]:
+    """What the daemon did, and whether the fault came to happen. Heals, and raises Wrong if anything is not right."""
+    place = scene.place / f"point{number}"
+    daemon = scene.daemon(place, point.spec)
+    try:
+        outcome = reaction(daemon, point, scene.body, scene.truth)
+        report = stage.reports(daemon.log())
+        need(not report, "in the log:", report)
+        happened = "\nfault " in "\n" + (place / "report").read_text() if (place / "report").exists() else False
+        healed = scene.daemon(place)
+        healed.log_path = place / "log.healed"
+        healed.start()
+        end = healed.wait(stage.post(healed, scene.body))
+        need(end["state"] == "done", "does not heal:", end)
+        stage.check_equal(scene.truth, healed)
+        healed.check_end()
+        stage.check_sound(healed.db)
+        stage.check_history(healed.db)
+    except (Wrong, AssertionError) as error:
+        log = daemon.log()[-1500:] if daemon.log_path.exists() else ""
+        raise Wrong(f"{point.spec}: {str(error)[:1500]}\n   place: {describe(point.place, scene.folder)}\n   log: {log}") from error
+    finally:
+        if daemon.process and daemon.process.poll() is None:
+            daemon.kill()
+    stage.shutil.rmtree(place)
+    return outcome, happened
+
+
+def describe(place: Place, folder: Path) -> str:
+    """The functions of our own program on the stack, innermost first."""
+    offsets = [one.split("+")[1] for one in place.frames if one.startswith("main+")]
+    done = subprocess.run(["addr2line", "-f", "-e", str(folder / "bifurcated"), *offsets], capture_output=True, text=True)
+    names = [one for one in done.stdout.splitlines()[::2] if one not in ("main", "_start")]
+    return f"{place.kind} in {place.caller}, from {' < '.join(names[:8])}"
+
+
+def points_of(places: list[Place], dice: random.Random, kinds: tuple[str, ...], budget: int) -> list[Point]:
+    """All errors at the first call from each place, and one error at a later call; at most `budget` of them, by lot."""
+    points = []
+    for place in sorted(places, key=lambda one: one.name):
+        if place.kind not in kinds:
+            continue
+        errors = FILE_ERRORS[place.kind] + KILLS.get(place.kind, [])
+        points += [Point(place, 1, error) for error in errors]
+        if place.count > 1:
+            points.append(Point(place, dice.randint(2, place.count), dice.choice(errors)))
+    dice.shuffle(points)
+    return points[:budget] if budget else points
+
+
+def sweep_points(scene: Stage, points: list[Point], limit_s: float, is_stubborn: bool) -> tuple[dict[str, Counter], list[str]]:
+    """Runs the points; counts per kind, and what went wrong (all of it if stubborn, else only the first)."""
+    counts: dict[str, Counter] = defaultdict(Counter)
+    wrong: list[str] = []
+    begin = time.monotonic()
+    for number, point in enumerate(points):
+        if limit_s and time.monotonic() - begin > limit_s:
+            break
+        kind = "kill" if point.is_kill else point.place.kind
+        try:
+            outcome, happened = one_point(scene, point, number)
+            counts[kind]["points"] += 1
+            counts[kind][outcome if happened or outcome != "right" else "did not come up"] += 1
+        except Wrong as error:
+            counts[kind]["points"] += 1
+            counts[kind]["WRONG"] += 1
+            wrong.append(str(error))
+            print(f"   {error}", flush=True)
+            if not is_stubborn:
+                break
+    return counts, wrong
+
+
+def summary(counts: dict[str, Counter]) -> str:
+    parts = []
+    for kind, one in sorted(counts.items()):
+        outcomes = ", ".join(f"{count} {name}" for name, count in sorted(one.items()) if name not in ("points",))
+        parts.append(f"{kind} {one['points']} ({outcomes})")
+    return "; ".join(parts)
+
+
+def run(kinds: tuple[str, ...] = tuple(FILE_ERRORS), budget: int = 0, limit_s: float = 0, seed: int = 1,
+        preset: str = "release", folder: Path | None = None, is_stubborn: bool = True) -> str:  # fmt: skip
+    folder = folder or stage.build(preset, "bifurcated", "bifurcate")
+    stage.running.SWEEP_S = stage.running.START_S = HANG_S
+    with stage.workplace("faults") as place, Emulator(stage.GARDEN) as hub:
+        scene = Stage(folder, place, hub)
+        places = scene.places()
+        points = points_of(places, random.Random(seed), kinds, budget)
+        found = Counter(one.kind for one in places)
+        print("   places: " + ", ".join(f"{count} {kind}" for kind, count in sorted(found.items())) +
+              f"; {len(points)} points chosen", flush=True)  # fmt: skip
+        counts, wrong = sweep_points(scene, points, limit_s, is_stubborn)
+        total = sum(one["points"] for one in counts.values())
+        text = f"{total} points of {sum(found.values())} places (seed {seed}, {folder.name}), all others healed: {summary(counts)}"
+        need(not wrong, f"{len(wrong)} points went wrong; {text}")
+    return text.replace("all others healed", "all healed")

@@ -1,0 +1,158 @@
+"""SIGKILL at seeded random moments: started again, the daemon completes the sweep, and nothing shows what happened.
+
+A round is one sweep on a fresh state folder. Its daemon is killed several times: while it starts (migrations, recovery of
+the log), while it plans, works and records, and while it stops (checkpoint of the log). After every kill the database must
+be sound and nothing half recorded. After the round every task was recorded once, the exported series and all tables of
+results equal those of the undisturbed run, and no file lies around that the undisturbed run does not leave.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import stage
+from stage import NAMES, Daemon, Emulator, Truth, Wrong, need
+
+KEEPS = ("nothing", "ranges", "files")  # what stays on disk of what is fetched
+PLACES = ("start", "work", "stop")
+
+
+class Victim(Daemon):
+    """A daemon that is to be killed."""
+
+    def kill_after(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self.kill)
+        timer.start()
+        return timer
+
+
+def ask(victim: Victim, body: dict[str, Any], key: str) -> int | None:
+    """Posts the sweep; its number if that was acknowledged."""
+    try:
+        answer = victim.post("/v1/sweeps", body, {"Idempotency-Key": key})
+    except (OSError, ValueError, stage.running.urllib.error.URLError, EOFError) as error:
+        need(victim.process.poll() is not None or victim._killed, "no answer from a living daemon:", error)
+        return None
+    except Exception as error:  # http.client's: the connection broke off
+        need(type(error).__module__ == "http.client", repr(error))
+        return None
+    need(answer.status in (200, 201), answer)
+    return answer.json()["id"]
+
+
+def one_kill(victim: Victim, dice: random.Random, truth: Truth, body: dict[str, Any], key: str) -> tuple[str, int | None]:
+    """Starts the daemon and kills it; where that was meant to be, and the number of the sweep if it was acknowledged."""
+    place = dice.choices(PLACES, (0.2, 0.65, 0.15))[0]
+    number = None
+    victim.spawn()
+    if place == "start":
+        time.sleep(dice.random() * truth.extra["start_s"] * 1.5)
+        victim.kill()
+        return place, number
+    victim.await_address()
+    timer = victim.kill_after(dice.random() ** 2 * truth.seconds) if place == "work" else None
+    number = ask(victim, body, key)
+    if timer:
+        timer.join()
+    else:
+        time.sleep(dice.random() * truth.seconds * 0.3)
+        victim.process.terminate()
+        time.sleep(dice.random() * truth.extra["stop_s"])
+        victim.kill()
+    return place, number
+
+
+def stage_of(db: Path) -> str:
+    """What the daemon was at when it was killed, by what its database says."""
+    try:
+        connection = stage.opened(db)
+        rows = connection.execute("SELECT state, tasks_claimed, tasks_done FROM sweeps").fetchall()
+        connection.close()
+    except stage.sqlite3.OperationalError:
+        return "before the schema"
+    if not rows:
+        return "before the sweep"
+    state, claimed, done = rows[0]
+    return "planning" if state == "planning" else "after the end" if state == "done" else \
+        "first tasks" if done == 0 else "later tasks" if claimed else "between tasks"  # fmt: skip
+
+
+def round_of_kills(programs: dict[str, Path], hub: Emulator, place: Path, truths: dict[str, Truth], seed: int, kills: int,
+                   counts: Counter) -> None:  # fmt: skip
+    dice = random.Random(seed)
+    keep = dice.choice(KEEPS)
+    truth = truths[keep]
+    options = ["--fetchers", str(dice.randint(1, 4)), "--keep", keep, "--retry-delay-s", "0"]
+    victim = Victim(programs, place, hub.url, options, stage.environment())
+    body, key, acknowledged = stage.request(NAMES), f"round-{seed}", None
+    while kills > 0:
+        where, number = one_kill(victim, dice, truth, body, key)
+        need(not (acknowledged and number) or number == acknowledged, "an acknowledged sweep was forgotten")
+        acknowledged = acknowledged or number
+        counts[f"at {where}"] += 1
+        counts["kills"] += 1
+        at = stage_of(victim.db)
+        counts[at] += 1
+        kills -= 1
+        if at != "before the schema":
+            stage.check_sound(victim.db)
+            found = stage.half_recorded(victim.db)
+            need(not found, "half recorded:", found)
+        if at == "after the end":
+            break  # there is nothing left to disturb
+    victim.start()
+    number = ask(victim, body, key)
+    need(number and number == (acknowledged or number), "an acknowledged sweep was forgotten")
+    end = victim.wait(number)
+    need(end["state"] == "done" and end["progress"]["done"] == len(NAMES), "the sweep ended as", end)
+    need(len(victim.get("/v1/sweeps").json()["sweeps"]) == 1, "the sweep is there twice")
+    stage.check_equal(truth, victim)
+    need(victim.stop() == 0, "exit status", victim.process.returncode)
+    check_after(victim, truth)
+
+
+def check_after(victim: Victim, truth: Truth) -> None:
+    stage.check_sound(victim.db)
+    need(stage.check_history(victim.db) == len(NAMES), "not every task was recorded once")
+    need(not stage.half_recorded(victim.db), "half recorded at the end")
+    report = stage.reports(victim.log())
+    need(not report, "in the log:", report)
+    more = stage.leftovers(victim) - truth.files
+    need(not more, "files that the undisturbed run does not leave:", sorted(more))
+
+
+def prepare(programs: dict[str, Path], hub: Emulator, place: Path, keep: str) -> Truth:
+    truth = stage.undisturbed(programs, hub, place / f"undisturbed-{keep}", stage.request(NAMES), "--keep", keep)
+    daemon = Daemon(programs, place / f"timed-{keep}", hub.url, [], stage.environment())
+    begin = time.monotonic()
+    daemon.start()
+    truth.extra["start_s"] = time.monotonic() - begin
+    begin = time.monotonic()
+    daemon.stop()
+    truth.extra["stop_s"] = max(0.1, time.monotonic() - begin)
+    return truth
+
+
+def run(moments: int, seed: int, preset: str = "release", folder: Path | None = None) -> str:
+    """Kills so often; the summary. Raises Wrong at the first thing that must not be."""
+    folder = folder or stage.build(preset, "bifurcated", "bifurcate")
+    programs, counts, number = stage.programs(folder), Counter(), 0
+    with stage.workplace("kill") as place, Emulator(stage.GARDEN, latency_ms=2, connection_bps=4e6) as hub:
+        truths = {keep: prepare(programs, hub, place, keep) for keep in KEEPS}
+        same = [(one.rows, one.tables) for one in truths.values()]
+        need(same[0] == same[1] == same[2], "undisturbed runs differ")
+        while counts["kills"] < moments:
+            kills = min(random.Random(seed + number).randint(3, 9), moments - counts["kills"])
+            try:
+                round_of_kills(programs, hub, place / f"round{number}", truths, seed + number, kills, counts)
+            except (Wrong, AssertionError) as error:
+                raise Wrong(f"seed {seed + number}, {kills} kills, local workers: {error}") from error
+            stage.shutil.rmtree(place / f"round{number}")
+            number += 1
+    detail = ", ".join(f"{count} {name}" for name, count in counts.most_common() if name != "kills")
+    return f"{counts['kills']} kills in {number} sweeps (seeds {seed} to {seed + number - 1}), all completed and equal: {detail}"
