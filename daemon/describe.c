@@ -9,33 +9,54 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Whether a file is absent or odd for good, so that what it would tell has to be guessed. A fault that may
+ * pass (the network, memory, the disk) is none: a guess would stay for as long as the model is known. */
+static int is_silent(int code)
+{
+    return code == ERR_NOT_FOUND || code == ERR_FORMAT || code == ERR_UNSUPPORTED || code == ERR_LIMIT ||
+           code == ERR_INVALID;
+}
+
 /* An absent or odd config.json only means that less is known. */
-static void read_config(struct revision_source *source, struct model_config *config)
+static int read_config(struct revision_source *source, struct model_config *config, struct err *err)
 {
     struct buf text;
-    struct err ignored = ERR_INIT;
+    struct err reason = ERR_INIT;
     buf_init(&text, LIMIT_CONFIG_JSON_BYTES);
     *config = (struct model_config){0};
-    if (revision_source_fetch(source, "config.json", &text, &ignored) ||
-        model_config_parse(buf_text(&text), text.size, config, &ignored))
-        *config = (struct model_config){0};
+    int code = revision_source_fetch(source, "config.json", &text, &reason);
+    if (!code)
+        code = model_config_parse(buf_text(&text), text.size, config, &reason);
     buf_free(&text);
+    if (code && !is_silent(code)) {
+        *err = reason;
+        return code;
+    }
+    if (code)
+        *config = (struct model_config){0};
+    return 0;
 }
 
 /* How many rows are real tokens: by the tokenizer, by the model's name, or else all. */
-static uint64_t count_token_rows(struct revision_source *source, const char *model, uint64_t rows)
+static int count_token_rows(struct revision_source *source, const char *model, uint64_t rows,
+                            uint64_t *ret_token_rows, struct err *err)
 {
     struct buf text;
-    struct err ignored = ERR_INIT;
+    struct err reason = ERR_INIT;
     uint64_t token_rows = 0;
     buf_init(&text, LIMIT_TOKENIZER_JSON_BYTES);
-    if (revision_source_fetch(source, "tokenizer.json", &text, &ignored) ||
-        model_vocabulary_count_rows(buf_text(&text), text.size, &token_rows, &ignored)) {
-        if (model_vocabulary_rows_of(model, &token_rows, &ignored))
-            token_rows = rows;
-    }
+    int code = revision_source_fetch(source, "tokenizer.json", &text, &reason);
+    if (!code)
+        code = model_vocabulary_count_rows(buf_text(&text), text.size, &token_rows, &reason);
     buf_free(&text);
-    return token_rows < rows ? token_rows : rows;
+    if (code && !is_silent(code)) {
+        *err = reason;
+        return code;
+    }
+    if (code && model_vocabulary_rows_of(model, &token_rows, &reason))
+        token_rows = rows;
+    *ret_token_rows = token_rows < rows ? token_rows : rows;
+    return 0;
 }
 
 static int fill_in(struct revision_source *source, const char *model, struct model_row *row, struct err *err)
@@ -44,10 +65,11 @@ static int fill_in(struct revision_source *source, const char *model, struct mod
     struct checkpoint *checkpoint = NULL;
     struct checkpoint_tensor tensor;
     const char *name = NULL;
-    uint64_t parameters = 0, rows = 0, columns = 0;
+    uint64_t parameters = 0, rows = 0, columns = 0, token_rows = 0;
     struct err ignored = ERR_INIT;
-    read_config(source, &config);
-    int code = revision_source_open_checkpoint(source, &checkpoint, err);
+    int code = read_config(source, &config, err);
+    if (!code)
+        code = revision_source_open_checkpoint(source, &checkpoint, err);
     if (!code)
         code = model_role_find(&config, checkpoint, MODEL_ROLE_UNEMBEDDING, &name, err);
     if (!code)
@@ -55,11 +77,14 @@ static int fill_in(struct revision_source *source, const char *model, struct mod
     if (code)
         goto out;
     tensor_matrix(&tensor.shape, &rows, &columns);
+    code = count_token_rows(source, model, rows, &token_rows, err);
+    if (code)
+        goto out;
     (void)snprintf(row->model_type, sizeof row->model_type, "%.63s", config.model_type);
     (void)snprintf(row->tensor, sizeof row->tensor, "%s", name);
     row->vocabulary_size = (int64_t)rows;
     row->hidden_size = (int64_t)columns;
-    row->token_rows = (int64_t)count_token_rows(source, model, rows);
+    row->token_rows = (int64_t)token_rows;
     row->layers = (int64_t)config.layer_count;
     if (model_config_parameter_count(&config, &parameters, &ignored) == 0)
         row->parameter_count = (int64_t)parameters;

@@ -1,5 +1,5 @@
 /*
- * Parses JSON from a file that may be hostile. Private to the readers of headers and indexes.
+ * Parses JSON from a file that may be hostile. Private to the readers of headers, indexes and model files.
  */
 #ifndef BIFURCATED_CHECKPOINT_JSON_LOAD_H
 #define BIFURCATED_CHECKPOINT_JSON_LOAD_H
@@ -11,7 +11,10 @@
 
 /* Parses text; a key may not occur twice. In memory a value of two bytes costs a hundred, so that text with
  * more than commas_max commas, far more than the largest good file has, is refused before it is parsed. NULL
- * with ERR_FORMAT or ERR_LIMIT; the caller calls json_decref. */
+ * with ERR_FORMAT, ERR_LIMIT or ERR_NO_MEMORY; the caller calls json_decref. */
 json_t *json_load_bounded(const char *text, size_t size, size_t commas_max, struct err *err);
+
+/* Sets the error of a json_loadb() that returned NULL: ERR_NO_MEMORY, or ERR_FORMAT with the place. */
+int json_load_fail(const json_error_t *error, struct err *err);
 
 #endif

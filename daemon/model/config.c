@@ -2,6 +2,7 @@
 
 #include "daemon/base/checked.h"
 #include "daemon/base/limits.h"
+#include "daemon/checkpoint/json_load.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -222,8 +223,10 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
         return err_set(err, ERR_LIMIT, "config.json: %zu bytes exceed the limit of %zu", size,
                        LIMIT_CONFIG_JSON_BYTES);
     json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        return err_set(err, ERR_FORMAT, "config.json: no JSON: %s at byte %d", error.text, error.position);
+    if (!root) {
+        (void)json_load_fail(&error, err);
+        return err_wrap(err, "config.json");
+    }
     if (!json_is_object(root))
         code = err_set(err, ERR_FORMAT, "config.json: no JSON object");
     else if (read_config(root, &config, err))

@@ -1,6 +1,7 @@
 #include "daemon/model/vocabulary.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/checkpoint/json_load.h"
 
 #include <fnmatch.h>
 #include <jansson.h>
@@ -70,7 +71,7 @@ static json_t *parse(const char *json, size_t size, struct err *err)
     }
     json_t *root = json_loadb(json, size, JSON_ALLOW_NUL, &error);
     if (!root)
-        (void)err_set(err, ERR_FORMAT, "no JSON: %s at byte %d", error.text, error.position);
+        (void)json_load_fail(&error, err);
     return root;
 }
 

@@ -128,28 +128,44 @@ def use_api(daemon: Daemon) -> list[Any]:
     for path in (f"/v1/models/{stage.MODEL}/revisions?format=csv", "/v1/models", "/metrics",
                  f"/v1/models/{stage.MODEL}/audit"):  # fmt: skip
         answer = daemon.get(path)
-        if answer.status != 200:
-            need(answer.status in (500, 503, 507) and answer.json().get("detail"), "unclear answer:", answer)
+        if not check_answer(answer):
             answers.append(answer)
     return answers
 
 
-def waits_for_room(daemon: Daemon, point: Point) -> Any:
-    """Of a sweep: whether it waits, and says why, for a disk that stays full here."""
-    begin = time.monotonic()
-    return lambda sweep: point.error == "full" and time.monotonic() > begin + PATIENCE_S and \
-        "free disk space" in daemon.log()  # fmt: skip
+def check_answer(answer: stage.Answer, right: int = 200) -> bool:
+    """Whether it is the right one; otherwise it must say why not."""
+    if answer.status == right:
+        return True
+    need(answer.status in (500, 503, 507) and answer.json().get("detail"), "unclear answer:", answer)
+    return False
+
+
+def follow(daemon: Daemon, number: int, point: Point) -> tuple[dict[str, Any], bool]:
+    """The sweep once it has ended, or waits for a disk that stays full and says so; whether all answers were right."""
+    begin, is_right = time.monotonic(), True
+    while True:
+        answer = daemon.get(f"/v1/sweeps/{number}")
+        seconds = time.monotonic() - begin
+        if check_answer(answer):
+            sweep = answer.json()
+            is_waiting = point.error == "full" and seconds > PATIENCE_S and "free disk space" in daemon.log()
+            if sweep["state"] not in ("planning", "running") or is_waiting:
+                return sweep, is_right
+        else:
+            is_right = False
+        need(seconds < HANG_S, f"the sweep does not end within {HANG_S} s:", answer)
+        time.sleep(0.05)
 
 
 def watch(daemon: Daemon, point: Point, body: dict[str, Any], truth: Truth) -> str:
     """One sweep of a daemon in which something fails: "right" or "clear error". Raises Wrong."""
     try:
         answer = daemon.post("/v1/sweeps", body)
-        if answer.status != 201:
-            need(answer.status in (500, 503, 507) and answer.json().get("detail"), "unclear answer to the sweep:", answer)
+        if not check_answer(answer, 201):
             return "clear error"
-        end = daemon.wait(answer.json()["id"], waits_for_room(daemon, point))
-        answers = use_api(daemon)
+        end, is_right = follow(daemon, answer.json()["id"], point)
+        answers = use_api(daemon) + ([] if is_right else [answer])
         rows = stage.exported(daemon) if not answers else {}
     except (OSError, ValueError) as error:
         need(False, f"no answer ({error!r}); exit status {daemon.process.poll()}")
@@ -236,7 +252,7 @@ def describe(place: Place, folder: Path) -> str:
     return f"{place.kind} in {place.caller}, from {' < '.join(names[:8])}"
 
 
-def points_of(places: list[Place], dice: random.Random, kinds: tuple[str, ...], budget: int) -> list[Point]:
+def points_of(places: list[Place], dice: random.Random, kinds: tuple[str, ...], budget: int | None) -> list[Point]:
     """All errors at the first call from each place, and one error at a later call; at most `budget` of them, by lot."""
     points = []
     for place in sorted(places, key=lambda one: one.name):
@@ -247,17 +263,14 @@ def points_of(places: list[Place], dice: random.Random, kinds: tuple[str, ...], 
         if place.count > 1:
             points.append(Point(place, dice.randint(2, place.count), dice.choice(errors)))
     dice.shuffle(points)
-    return points[:budget] if budget else points
+    return points[:budget]
 
 
-def sweep_points(scene: Stage, points: list[Point], limit_s: float, is_stubborn: bool) -> tuple[dict[str, Counter], list[str]]:
+def sweep_points(scene: Stage, points: list[Point], is_stubborn: bool) -> tuple[dict[str, Counter], list[str]]:
     """Runs the points; counts per kind, and what went wrong (all of it if stubborn, else only the first)."""
     counts: dict[str, Counter] = defaultdict(Counter)
     wrong: list[str] = []
-    begin = time.monotonic()
     for number, point in enumerate(points):
-        if limit_s and time.monotonic() - begin > limit_s:
-            break
         kind = "kill" if point.is_kill else point.place.kind
         try:
             outcome, happened = one_point(scene, point, number)
@@ -281,19 +294,22 @@ def summary(counts: dict[str, Counter]) -> str:
     return "; ".join(parts)
 
 
-def run(kinds: tuple[str, ...] = tuple(FILE_ERRORS), budget: int = 0, limit_s: float = 0, seed: int = 1,
-        preset: str = "release", folder: Path | None = None, is_stubborn: bool = True) -> str:  # fmt: skip
+def run(files: int | None = None, memory: int | None = None, seed: int = 1, preset: str = "release",
+        folder: Path | None = None, is_stubborn: bool = True) -> str:  # fmt: skip
+    """`files`, `memory`: how many points, drawn by lot (files and threads; allocations); None is all of them."""
     folder = folder or stage.build(preset, "bifurcated", "bifurcate")
     stage.running.SWEEP_S = stage.running.START_S = HANG_S
     with stage.workplace("faults") as place, Emulator(stage.GARDEN) as hub:
         scene = Stage(folder, place, hub)
         places = scene.places()
-        points = points_of(places, random.Random(seed), kinds, budget)
+        dice = random.Random(seed)
+        points = points_of(places, dice, tuple(set(FILE_ERRORS) - {"memory"}), files)
+        points += points_of(places, dice, ("memory",), memory)
         found = Counter(one.kind for one in places)
         print("   places: " + ", ".join(f"{count} {kind}" for kind, count in sorted(found.items())) +
               f"; {len(points)} points chosen", flush=True)  # fmt: skip
-        counts, wrong = sweep_points(scene, points, limit_s, is_stubborn)
+        counts, wrong = sweep_points(scene, points, is_stubborn)
         total = sum(one["points"] for one in counts.values())
-        text = f"{total} points of {sum(found.values())} places (seed {seed}, {folder.name}), all others healed: {summary(counts)}"
-        need(not wrong, f"{len(wrong)} points went wrong; {text}")
-    return text.replace("all others healed", "all healed")
+        text = f"{total} points of {sum(found.values())} places (seed {seed}, {folder.name} build)"
+        need(not wrong, f"{len(wrong)} points went wrong, the first: {wrong[:1]}; {text}: {summary(counts)}")
+    return f"{text}, after each the next start healed: {summary(counts)}"
