@@ -1,6 +1,6 @@
 /*
- * The INI file of the daemon's options, as options_load() reads it: a file that lies in memory. Whatever it holds,
- * there is either a reason of one line or options that are within their bounds.
+ * The INI file of the daemon's options, as options_load() reads it: a file that lies in memory. Whatever it
+ * holds, there is either a reason of one line or options that are within their bounds.
  */
 #include "daemon/options.h"
 #include "daemon/options_table.h"

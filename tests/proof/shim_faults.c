@@ -1,9 +1,10 @@
 /*
- * Faults in a program that knows nothing of them: an object to be preloaded (LD_PRELOAD). It counts the places
- * from which the program allocates memory, writes files and starts threads, and lets one of these calls fail.
+ * Faults in a program that knows nothing of them: an object to be preloaded (LD_PRELOAD). It counts the
+ * places from which the program allocates memory, writes files and starts threads, and lets one of these
+ * calls fail.
  *
- * A place is a call stack, named by a hash of module and offset of each frame, so that its name is the same in
- * every run of the same build, whatever the other threads do meanwhile.
+ * A place is a call stack, named by a hash of module and offset of each frame, so that its name is the same
+ * in every run of the same build, whatever the other threads do meanwhile.
  *
  *   PROOF_REPORT=FILE      where the places go when main returns, one line each, and what was done to it:
  *                              place KIND HASH COUNT CALLER FRAME...       FRAME: module+offset
@@ -15,11 +16,12 @@
  *           unlink, mkdir), read (of regular files)
  *   ERROR   a number of errno; short: half of the bytes are written; kill: SIGKILL before the call;
  *           torn: half of the bytes are written, then SIGKILL; late: SIGKILL after the call;
- *           full: the disk is full from here on: ENOSPC for every write, new file and allocation, until a file
- *           named "reserve" is removed, which gives its megabyte back
+ *           full: the disk is full from here on: ENOSPC for every write, new file and allocation, until a
+ * file named "reserve" is removed, which gives its megabyte back
  *
- * Only what happens between the begin and the end of main counts, only regular files and folders, and not what
- * goes to the standard streams. The report is written with plain system calls and no memory is allocated here.
+ * Only what happens between the begin and the end of main counts, only regular files and folders, and not
+ * what goes to the standard streams. The report is written with plain system calls and no memory is allocated
+ * here.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -234,7 +236,8 @@ static __attribute__((noinline)) enum action consider(enum kind kind, size_t siz
         errno = ENOSPC;
         return FAIL;
     }
-    if (fault_kind != (int)kind || hash != fault_hash || number != fault_nth || atomic_exchange(&is_spent, true))
+    if (fault_kind != (int)kind || hash != fault_hash || number != fault_nth ||
+        atomic_exchange(&is_spent, true))
         return PASS;
     report("fault %s %016lx %s\n", KIND_NAMES[kind], (unsigned long)hash, fault_error);
     if (strcmp(fault_error, "kill") == 0)
@@ -293,14 +296,16 @@ void *aligned_alloc(size_t alignment, size_t size)
 {
     if (consider(MEMORY, 0) != PASS)
         return NULL;
-    return __interceptor_memalign ? __interceptor_memalign(alignment, size) : __libc_memalign(alignment, size);
+    return __interceptor_memalign ? __interceptor_memalign(alignment, size)
+                                  : __libc_memalign(alignment, size);
 }
 
 int posix_memalign(void **ret, size_t alignment, size_t size)
 {
     if (consider(MEMORY, 0) != PASS)
         return ENOMEM;
-    void *made = __interceptor_memalign ? __interceptor_memalign(alignment, size) : __libc_memalign(alignment, size);
+    void *made =
+        __interceptor_memalign ? __interceptor_memalign(alignment, size) : __libc_memalign(alignment, size);
     if (!made)
         return ENOMEM;
     *ret = made;
@@ -321,7 +326,7 @@ int posix_memalign(void **ret, size_t alignment, size_t size)
 /* A write of `size` bytes, done by `call`, in which `size` may be replaced. */
 #define WRITE_BODY(call)                                                                                     \
     size_t half = size / 2;                                                                                  \
-    enum action action = is_file(fd) ? consider(WRITE, size) : PASS;                                               \
+    enum action action = is_file(fd) ? consider(WRITE, size) : PASS;                                         \
     if (action == FAIL)                                                                                      \
         return -1;                                                                                           \
     if (action == SHORT || action == TORN)                                                                   \
@@ -375,7 +380,7 @@ ssize_t pread64(int fd, void *data, size_t size, off64_t offset)
 
 /* Calls that succeed with 0: fail, or end the process before or after them. */
 #define SIMPLE_BODY(kind, condition, call)                                                                   \
-    enum action action = (condition) ? consider(kind, kind == OPEN || kind == SIZE) : PASS;                                                \
+    enum action action = (condition) ? consider(kind, kind == OPEN || kind == SIZE) : PASS;                  \
     if (action == FAIL)                                                                                      \
         return -1;                                                                                           \
     int result = call;                                                                                       \
@@ -461,7 +466,8 @@ int mkdir(const char *path, mode_t mode)
         mode = va_arg(arguments, mode_t);                                                                    \
         va_end(arguments);                                                                                   \
     }                                                                                                        \
-    enum action action = flags & (O_WRONLY | O_RDWR | O_CREAT) ? consider(OPEN, (flags & O_CREAT) != 0) : PASS;                      \
+    enum action action =                                                                                     \
+        flags & (O_WRONLY | O_RDWR | O_CREAT) ? consider(OPEN, (flags & O_CREAT) != 0) : PASS;               \
     if (action == FAIL)                                                                                      \
         return -1;                                                                                           \
     int fd = call;                                                                                           \
@@ -517,7 +523,8 @@ static void read_fault(void)
         fault_kind = strcmp(kind, KIND_NAMES[i]) == 0 ? i : fault_kind;
     fault_hash = hash;
     fault_nth = nth;
-    fault_errno = fault_error[0] >= '0' && fault_error[0] <= '9' ? (int)strtol(fault_error, NULL, 10) : ENOSPC;
+    fault_errno =
+        fault_error[0] >= '0' && fault_error[0] <= '9' ? (int)strtol(fault_error, NULL, 10) : ENOSPC;
 }
 
 static int armed_main(int argc, char **argv, char **environment)
@@ -529,7 +536,8 @@ static int armed_main(int argc, char **argv, char **environment)
     (void)dl_iterate_phdr(note_module, NULL);
     if (path) {
         int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        report_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 900); /* out of the way of the program's own numbers */
+        report_fd =
+            fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 900); /* out of the way of the program's own numbers */
         if (fd >= 0)
             close(fd);
     }
