@@ -71,13 +71,9 @@ static int download(struct data_cache *cache, const char *name, const atomic_boo
         code = repository_resolve(repository, NULL, commit, err);
     if (!code)
         code = repository_list_tree(repository, commit, &tree, err);
-    if (!code && colon) {
-        file = repository_tree_find(tree, colon + 1);
-        if (!file)
-            code = data_file_refuse(tree, repository_name, colon + 1, err);
-    } else if (!code) {
-        code = data_file_choose(tree, name, &file, err);
-    }
+    if (!code)
+        code = colon ? data_file_find(tree, repository_name, colon + 1, &file, err)
+                     : data_file_choose(tree, name, &file, err);
     if (!code)
         code = repository_download_file(repository, commit, file->path, file, ret_path, err);
     repository_tree_free(tree);

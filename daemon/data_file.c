@@ -163,9 +163,15 @@ int data_file_choose(const struct repository_tree *tree, const char *name,
     return code;
 }
 
-int data_file_refuse(const struct repository_tree *tree, const char *name, const char *path, struct err *err)
+int data_file_find(const struct repository_tree *tree, const char *name, const char *path,
+                   const struct repository_file **ret_file, struct err *err)
 {
+    const struct repository_file *file = repository_tree_find(tree, path);
     struct buf list;
+    if (file) {
+        *ret_file = file;
+        return 0;
+    }
     buf_init(&list, ERR_MESSAGE_BYTES);
     list_names(tree, &list);
     int code = err_set(err, ERR_NOT_FOUND, "data set %s: it has no file %.100s; it has %s", name, path,

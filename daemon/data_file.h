@@ -24,7 +24,8 @@
 int data_file_choose(const struct repository_tree *tree, const char *name,
                      const struct repository_file **ret_file, struct err *err);
 
-/* ERR_NOT_FOUND: the tree has no file `path`; lists those that it has. */
-int data_file_refuse(const struct repository_tree *tree, const char *name, const char *path, struct err *err);
+/* The file of that path; ERR_NOT_FOUND lists those that there are. */
+int data_file_find(const struct repository_tree *tree, const char *name, const char *path,
+                   const struct repository_file **ret_file, struct err *err);
 
 #endif

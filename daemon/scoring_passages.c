@@ -28,7 +28,7 @@ static int add_texts(const struct scoring_request *request, struct dataset *data
         int code = dataset_next(dataset, &text, &size, err);
         if (code || !text)
             return code;
-        if ((code = passages_builder_add(builder, text, size, err)))
+        if (passages_builder_add(builder, text, size, err))
             return err_wrap(err, "%s", request->data->name);
     }
 }

@@ -81,11 +81,14 @@ static void test_missing_file_lists_the_others(void **state)
 {
     (void)state;
     struct repository_tree tree = tree_of((const char *const[]){LAMBADA, NULL});
+    const struct repository_file *file = NULL;
+    OK(data_file_find(&tree, NAME, "data/lambada_test_it.jsonl", &file, &err));
+    assert_string_equal(file->path, "data/lambada_test_it.jsonl");
     FAILS(ERR_NOT_FOUND,
           "no file data/test.jsonl; it has data/lambada_test.jsonl, data/lambada_test_de.jsonl",
-          data_file_refuse(&tree, NAME, "data/test.jsonl", &err));
+          data_file_find(&tree, NAME, "data/test.jsonl", &file, &err));
     struct repository_tree bare = tree_of((const char *const[]){"README.md", NULL});
-    FAILS(ERR_NOT_FOUND, "no .jsonl or .txt file at all", data_file_refuse(&bare, NAME, "x", &err));
+    FAILS(ERR_NOT_FOUND, "no .jsonl or .txt file at all", data_file_find(&bare, NAME, "x", &file, &err));
 }
 
 int main(void)
