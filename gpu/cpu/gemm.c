@@ -1,25 +1,49 @@
 #include "gpu/cpu/gemm.h"
 
 #include "gpu/cpu/gemm_amx.h"
+#include "gpu/cpu/gemm_fma.h"
 
 #include <cblas.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[GEMM_ENGINE_COUNT] = {"blas", "avx2", "avx512", "amx"};
+
+const char *gemm_engine_name(enum gemm_engine engine)
+{
+    return (unsigned)engine < GEMM_ENGINE_COUNT ? names[engine] : "unknown";
+}
 
 enum gemm_engine gemm_start(enum cpu_isa isa)
 {
+    enum gemm_engine most = GEMM_ENGINE_AMX;
+    const char *name = getenv(GEMM_ENGINE_VARIABLE);
     openblas_set_num_threads(1);
-    return isa == CPU_ISA_AVX512 && gemm_amx_start() ? GEMM_ENGINE_AMX : GEMM_ENGINE_BLAS;
+    for (unsigned i = 0; name && i < GEMM_ENGINE_COUNT; i++)
+        if (strcmp(name, names[i]) == 0)
+            most = (enum gemm_engine)i;
+    if (most == GEMM_ENGINE_AMX && isa == CPU_ISA_AVX512 && gemm_amx_start())
+        return GEMM_ENGINE_AMX;
+    enum cpu_isa vectors = most == GEMM_ENGINE_BLAS   ? CPU_ISA_PORTABLE
+                           : most == GEMM_ENGINE_AVX2 ? CPU_ISA_AVX2
+                                                      : CPU_ISA_AVX512;
+    return gemm_fma_best(isa < vectors ? isa : vectors);
 }
 
 uint64_t gemm_matrix_bytes(enum gemm_engine engine, enum tensor_dtype dtype, uint64_t rows, uint64_t columns)
 {
     if (engine == GEMM_ENGINE_AMX)
         return gemm_amx_bytes(dtype, rows, columns);
+    if (engine != GEMM_ENGINE_BLAS)
+        return gemm_fma_bytes(rows, columns);
     return (rows * columns * sizeof(float) + 63) / 64 * 64;
 }
 
 size_t gemm_workspace_bytes(enum gemm_engine engine)
 {
-    return engine == GEMM_ENGINE_AMX ? gemm_amx_workspace_bytes() : 0;
+    if (engine == GEMM_ENGINE_AMX)
+        return gemm_amx_workspace_bytes();
+    return engine == GEMM_ENGINE_BLAS ? 0 : gemm_fma_workspace_bytes();
 }
 
 void gemm_matrix_init(struct gemm_matrix *matrix, enum gemm_engine engine, enum tensor_dtype dtype,
@@ -46,17 +70,19 @@ static void fill_tiles(struct gemm_matrix *matrix, const struct score_kernels *k
     size_t element_bytes = tensor_dtype_bits(view->dtype) / 8, columns = matrix->columns;
     /* Rows past the last one are filled with zeros. */
     size_t stop = end < matrix->rows ? end : (end + GEMM_ROWS_STEP - 1) / GEMM_ROWS_STEP * GEMM_ROWS_STEP;
-    for (size_t row = begin; row < stop; row += GEMM_AMX_TILE_ROWS) {
-        for (size_t column = 0; column < columns; column += GEMM_AMX_TILE_COLUMNS) {
-            float tile[GEMM_AMX_TILE_ROWS][GEMM_AMX_TILE_COLUMNS] = {{0}};
-            size_t left = columns - column,
-                   width = left < GEMM_AMX_TILE_COLUMNS ? left : GEMM_AMX_TILE_COLUMNS;
-            for (size_t i = 0; i < GEMM_AMX_TILE_ROWS && row + i < end; i++)
+    for (size_t row = begin; row < stop; row += GEMM_TILE_ROWS) {
+        for (size_t column = 0; column < columns; column += GEMM_TILE_COLUMNS) {
+            float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS] = {{0}};
+            size_t left = columns - column, width = left < GEMM_TILE_COLUMNS ? left : GEMM_TILE_COLUMNS;
+            for (size_t i = 0; i < GEMM_TILE_ROWS && row + i < end; i++)
                 kernels->convert(view->dtype,
                                  (const unsigned char *)view->data +
                                      (source_row(order, row + i) * columns + column) * element_bytes,
                                  width, tile[i]);
-            gemm_amx_fill(matrix, row, column, tile);
+            if (matrix->engine == GEMM_ENGINE_AMX)
+                gemm_amx_fill(matrix, row, column, tile);
+            else
+                gemm_fma_fill(matrix, row, column, tile);
         }
     }
 }
@@ -65,7 +91,7 @@ void gemm_matrix_fill(struct gemm_matrix *matrix, const struct score_kernels *ke
                       const struct tensor_view *view, const struct gemm_rows *order, size_t begin, size_t end)
 {
     size_t row_bytes = matrix->columns * (tensor_dtype_bits(view->dtype) / 8);
-    if (matrix->engine == GEMM_ENGINE_AMX) {
+    if (matrix->engine != GEMM_ENGINE_BLAS) {
         fill_tiles(matrix, kernels, view, order, begin, end);
         return;
     }
@@ -82,6 +108,8 @@ void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, c
         return;
     if (matrix->engine == GEMM_ENGINE_AMX)
         gemm_amx_multiply(matrix, begin, end, a, a_stride, row_count, out, out_stride, is_sum, workspace);
+    else if (matrix->engine != GEMM_ENGINE_BLAS)
+        gemm_fma_multiply(matrix, begin, end, a, a_stride, row_count, out, out_stride, is_sum, workspace);
     else
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)row_count, (int)(end - begin),
                     (int)matrix->columns, 1.0F, a, (int)a_stride,

@@ -3,8 +3,10 @@
  * with one row per output, and A holds a row of float32 per token.
  *
  * A weight matrix is prepared once from the stored dtype and then multiplied with many As, by one thread
- * each. Two engines:
+ * each. Engines, each better than the one before where the processor has it:
  *   BLAS  weights as float32, products by sgemm
+ *   AVX2, AVX512
+ *         weights as float32 in panels, packed once, products by fused multiply-add (gemm_fma.h)
  *   AMX   matrix units of 16-bit floats, without giving up float32: a float32 is the exact sum of three
  *         bfloat16, a float16 of two, so a product is the sum of five exact partial products (three for
  *         bfloat16 weights, six for float32), added up in float32. What is left out is below 2^-24 of the
@@ -21,7 +23,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum gemm_engine { GEMM_ENGINE_BLAS, GEMM_ENGINE_AMX };
+enum gemm_engine {
+    GEMM_ENGINE_BLAS,
+    GEMM_ENGINE_AVX2,
+    GEMM_ENGINE_AVX512,
+    GEMM_ENGINE_AMX,
+    GEMM_ENGINE_COUNT
+};
+
+#define GEMM_ENGINE_VARIABLE                                                                                 \
+    "BIFURCATED_GEMM" /* environment: the name of the best engine to use, for tests */
 
 #define GEMM_ROWS_STEP 32U /* borders of row ranges are multiples of this, or the last row */
 
@@ -38,14 +49,22 @@ struct gemm_matrix {
 };
 
 /* Prepares the process (products by BLAS are made by the calling thread alone) and says which engine works
- * best here: AMX where the processor has it, the system lends it and `isa` allows AVX-512. */
+ * best here: of those that the processor has, the system lends and `isa` allows, up to the one that the
+ * environment names. */
 enum gemm_engine gemm_start(enum cpu_isa isa);
+
+/* "blas", "avx2", "avx512", "amx". */
+const char *gemm_engine_name(enum gemm_engine engine);
 
 /* Bytes of a prepared matrix, a multiple of 64. */
 uint64_t gemm_matrix_bytes(enum gemm_engine engine, enum tensor_dtype dtype, uint64_t rows, uint64_t columns);
 
 /* Bytes of the workspace of one thread. */
 size_t gemm_workspace_bytes(enum gemm_engine engine);
+
+/* How a prepared matrix is filled by the engines that pack: tile by tile. */
+#define GEMM_TILE_ROWS 16U
+#define GEMM_TILE_COLUMNS 32U
 
 /* Lays out a matrix in `memory` (gemm_matrix_bytes, 64-byte aligned, borrowed). */
 void gemm_matrix_init(struct gemm_matrix *matrix, enum gemm_engine engine, enum tensor_dtype dtype,

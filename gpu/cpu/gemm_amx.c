@@ -12,8 +12,8 @@
     __attribute__((target("avx,avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-#define TILE_ROWS GEMM_AMX_TILE_ROWS
-#define TILE_DEPTH GEMM_AMX_TILE_COLUMNS /* bfloat16 in a row of a tile */
+#define TILE_ROWS GEMM_TILE_ROWS
+#define TILE_DEPTH GEMM_TILE_COLUMNS /* bfloat16 in a row of a tile */
 #define TILE_BYTES 1024U
 #define PIECES 3U         /* of a float32 */
 #define BLOCK_ROWS 256U   /* rows of A that are split at a time ... */
@@ -76,7 +76,7 @@ INLINE __m512 load_floats(const float *at, size_t count)
 /* Tiles of B lie as [rows / 16][columns / 32][piece]; in a tile, row k holds columns 2 k and 2 k + 1 of each
  * of 16 rows of B. */
 TARGET void gemm_amx_fill(struct gemm_matrix *matrix, size_t row, size_t column,
-                          float tile[GEMM_AMX_TILE_ROWS][GEMM_AMX_TILE_COLUMNS])
+                          float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS])
 {
     const unsigned pieces = piece_count(matrix->dtype);
     const size_t depth = (size_t)round_up(matrix->columns, TILE_DEPTH);
@@ -270,7 +270,7 @@ size_t gemm_amx_workspace_bytes(void)
 }
 
 void gemm_amx_fill(struct gemm_matrix *matrix, size_t row, size_t column,
-                   float tile[GEMM_AMX_TILE_ROWS][GEMM_AMX_TILE_COLUMNS])
+                   float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS])
 {
     (void)matrix, (void)row, (void)column, (void)tile;
 }

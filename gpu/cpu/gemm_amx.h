@@ -12,12 +12,9 @@ int gemm_amx_start(void);
 uint64_t gemm_amx_bytes(enum tensor_dtype dtype, uint64_t rows, uint64_t columns);
 size_t gemm_amx_workspace_bytes(void);
 
-#define GEMM_AMX_TILE_ROWS 16U
-#define GEMM_AMX_TILE_COLUMNS 32U
-
 /* Fills the elements of 16 rows and 32 columns from row `row` and column `column` on, multiples of that. */
 void gemm_amx_fill(struct gemm_matrix *matrix, size_t row, size_t column,
-                   float tile[GEMM_AMX_TILE_ROWS][GEMM_AMX_TILE_COLUMNS]);
+                   float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS]);
 
 void gemm_amx_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
                        size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,

@@ -63,11 +63,11 @@ def peer(kind: str, size: str, count: int, threads: int) -> None:
         return logprobs.gather(1, torch.tensor(targets)[:, None])[:, 0].tolist()
 
     for _ in sys.stdin:
-        begin = time.perf_counter()
+        begin, begin_cpu = time.perf_counter(), time.process_time()
         with torch.inference_mode():
             for batch in work:
                 score(batch)
-        print(time.perf_counter() - begin, flush=True)
+        print(time.perf_counter() - begin, time.process_time() - begin_cpu, flush=True)
 
 
 class Runner:
@@ -99,7 +99,7 @@ def compare(size: str, arguments: argparse.Namespace) -> None:
     runners = {"ours": Runner([str(arguments.build / "tests/bench_score"), size, count, threads])}
     for kind in names[1:]:
         runners[kind] = Runner([sys.executable, __file__, "--peer", kind, size, count, threads])
-    times: dict[str, list[float]] = {name: [] for name in names}
+    times: dict[str, list[list[float]]] = {name: [] for name in names}
     peak = 0.0
     try:
         for runner in runners.values():
@@ -107,15 +107,20 @@ def compare(size: str, arguments: argparse.Namespace) -> None:
         for _ in range(arguments.repeats):
             peak = max(peak, float(runners["ours"].ask("blas")))
             for name, runner in runners.items():
-                times[name].append(float(runner.ask()))
+                times[name].append([float(word) for word in runner.ask().split()])
         info = json.loads(runners["ours"].ask("info"))
-        best = {name: min(values) for name, values in times.items()}
+        best = {name: min(wall for wall, _ in values) for name, values in times.items()}
+        cpu = {name: min(seconds for _, seconds in values) for name, values in times.items()}
         rate = info["gflop"] / best["ours"]
         print(f"{size}: {count} documents, {info['inputs']} inputs, {info['gflop']:.1f} GFLOP, {threads} threads")
         for name in names:
-            ratio = "" if name == "ours" else f"  ours is {best[name] / best['ours']:.2f} x"
+            ratio = (
+                ""
+                if name == "ours"
+                else f"  ours is {best[name] / best['ours']:.2f} x, by processor time {cpu[name] / cpu['ours']:.2f} x"
+            )
             print(
-                f"  {name:6} {best[name]:8.3f} s {arguments.documents / best[name]:9.1f} texts/s"
+                f"  {name:6} {best[name]:8.3f} s {cpu[name]:8.3f} s of processors {arguments.documents / best[name]:9.1f} texts/s"
                 f"  peak {runners[name].peak_mib():7.0f} MiB{ratio}"
             )
         print(f"  {rate:.0f} GFLOP/s of useful products, {100 * rate / peak:.0f} % of sgemm's {peak:.0f}", flush=True)

@@ -3,6 +3,7 @@
  * architecture; and what must not change a result: threads, streaming, the company of other documents.
  */
 #include "daemon/base/limits.h"
+#include "gpu/cpu/gemm.h"
 #include "gpu/cpu/score.h"
 #include "tests/tools/random_model.h"
 
@@ -181,7 +182,7 @@ static void reference(const struct score_model_source *source, const struct scor
     free(logits), free(normed);
 }
 
-/* Without AVX-512 the products are BLAS's, so both engines have their turn where the machine has both. */
+/* The cases run once per engine that the machine has, and once in plain C. */
 static enum cpu_isa isa_of_tests;
 
 /* -- Cases ----------------------------------------------------------------------------------------- */
@@ -439,27 +440,29 @@ static void refusals(void **state)
     random_model_free(&model);
 }
 
-static int take_best(void **state)
+static int take_engine(void **state)
 {
-    (void)state;
-    isa_of_tests = cpu_isa_best();
-    return 0;
-}
-
-static int take_portable(void **state)
-{
-    (void)state;
-    isa_of_tests = CPU_ISA_PORTABLE;
+    enum gemm_engine engine = *(enum gemm_engine *)*state;
+    isa_of_tests = engine == GEMM_ENGINE_BLAS ? CPU_ISA_PORTABLE : cpu_isa_best();
+    assert_int_equal(setenv(GEMM_ENGINE_VARIABLE, gemm_engine_name(engine), 1), 0);
+    print_message("-- products by %s\n", gemm_engine_name(engine));
     return 0;
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(variants),      cmocka_unit_test(dtypes_and_sizes),
-        cmocka_unit_test(all_positions), cmocka_unit_test(nothing_else_matters),
-        cmocka_unit_test(not_a_number),  cmocka_unit_test(refusals),
-    };
-    return cmocka_run_group_tests(tests, take_best, NULL) +
-           cmocka_run_group_tests(tests, take_portable, NULL);
+    enum gemm_engine best = gemm_start(cpu_isa_best());
+    int failed = 0;
+    for (enum gemm_engine engine = GEMM_ENGINE_BLAS; engine <= best; engine++) {
+#define CASE(test)                                                                                           \
+    {                                                                                                        \
+#test, test, take_engine, NULL, &engine                                                              \
+    }
+        const struct CMUnitTest tests[] = {
+            CASE(variants),     CASE(dtypes_and_sizes), CASE(all_positions), CASE(nothing_else_matters),
+            CASE(not_a_number), CASE(refusals),
+        };
+        failed += cmocka_run_group_tests(tests, NULL, NULL);
+    }
+    return failed;
 }

@@ -1,4 +1,4 @@
-/* Both engines against float64 sums, for sizes around every border of their blocks. */
+/* Every engine against float64 sums, for sizes around every border of their blocks. */
 #include "daemon/base/limits.h"
 #include "gpu/cpu/gemm.h"
 #include "tests/tools/random_model.h"
@@ -80,8 +80,9 @@ static void sizes(void **state)
                                        {31, 17, 1},    {100, 50, 47},  {96, 64, 17},   {65, 1030, 5},
                                        {48, 1024, 70}, {70, 2050, 18}, {32, 100, 300}, {160, 31, 257}};
     enum gemm_engine best = gemm_start(cpu_isa_best());
-    if (best == GEMM_ENGINE_BLAS)
-        print_message("this machine has no AMX: only BLAS is tested\n");
+    if (best < GEMM_ENGINE_AMX)
+        print_message("this machine has no AMX: the best engine that is tested is %s\n",
+                      gemm_engine_name(best));
     for (int engine = 0; engine <= (int)best; engine++) {
         double worst = 0;
         for (size_t dtype = 0; dtype < 3; dtype++)
@@ -89,7 +90,8 @@ static void sizes(void **state)
                 for (int is_sum = 0; is_sum < 2; is_sum++)
                     worst = fmax(worst, worst_error((enum gemm_engine)engine, dtypes[dtype], shapes[i][0],
                                                     shapes[i][1], shapes[i][2], is_sum));
-        print_message("engine %d: largest error %.2f * 2^-24 of the magnitude\n", engine, worst);
+        print_message("%s: largest error %.2f * 2^-24 of the magnitude\n",
+                      gemm_engine_name((enum gemm_engine)engine), worst);
         assert_true(worst < 16);
     }
 }
@@ -121,11 +123,59 @@ static void order_of_rows(void **state)
     }
 }
 
+/* A row's result does not depend on the rows beside it, nor on the width of the vectors. */
+static void rows_alone(void **state)
+{
+    (void)state;
+    enum { rows = 70, columns = 600, tokens = 40 };
+    enum gemm_engine best = gemm_start(cpu_isa_best());
+    const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
+    static float stored[rows * columns], a[tokens * columns], together[2][tokens * rows], alone[rows];
+    const struct gemm_rows as_stored = {0, 0};
+    fill_weights(TENSOR_DTYPE_F32, stored, rows * columns);
+    fill_weights(TENSOR_DTYPE_F32, a, tokens * columns);
+    if (best < GEMM_ENGINE_AVX2)
+        skip();
+    for (int engine = GEMM_ENGINE_AVX2; engine <= GEMM_ENGINE_AVX512 && engine <= (int)best; engine++) {
+        enum gemm_engine e = (enum gemm_engine)engine;
+        struct gemm_matrix matrix;
+        struct tensor_view view = {.dtype = TENSOR_DTYPE_F32, .data = stored};
+        void *memory = aligned_alloc(64, gemm_matrix_bytes(e, TENSOR_DTYPE_F32, rows, columns));
+        void *workspace = aligned_alloc(64, gemm_workspace_bytes(e) + 64);
+        gemm_matrix_init(&matrix, e, TENSOR_DTYPE_F32, rows, columns, memory);
+        gemm_matrix_fill(&matrix, kernels, &view, &as_stored, 0, rows);
+        float *all = together[engine - GEMM_ENGINE_AVX2];
+        gemm_multiply(&matrix, 0, rows, a, columns, tokens, all, rows, 0, workspace);
+        for (size_t i = 0; i < tokens; i++) {
+            gemm_multiply(&matrix, 0, rows, a + i * columns, columns, 1, alone, rows, 0, workspace);
+            assert_memory_equal(alone, all + i * rows, sizeof alone);
+        }
+        free(memory), free(workspace);
+    }
+    if (best >= GEMM_ENGINE_AVX512)
+        assert_memory_equal(together[0], together[1], sizeof together[0]);
+}
+
+static void chosen_by_name(void **state)
+{
+    (void)state;
+    enum gemm_engine best = gemm_start(cpu_isa_best());
+    for (int engine = 0; engine < GEMM_ENGINE_COUNT; engine++) {
+        assert_int_equal(setenv(GEMM_ENGINE_VARIABLE, gemm_engine_name((enum gemm_engine)engine), 1), 0);
+        assert_int_equal(gemm_start(cpu_isa_best()), engine < (int)best ? engine : (int)best);
+    }
+    assert_int_equal(unsetenv(GEMM_ENGINE_VARIABLE), 0);
+    assert_int_equal(gemm_start(CPU_ISA_PORTABLE), GEMM_ENGINE_BLAS);
+    assert_string_equal(gemm_engine_name(GEMM_ENGINE_COUNT), "unknown");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes),
         cmocka_unit_test(order_of_rows),
+        cmocka_unit_test(rows_alone),
+        cmocka_unit_test(chosen_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

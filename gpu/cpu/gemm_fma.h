@@ -1,0 +1,47 @@
+/*
+ * The FMA engine of gemm.h, which is its only caller: fused multiply-add on vectors of AVX2 or AVX-512.
+ *
+ * What it saves beside a general sgemm: a weight matrix is packed once when the model is loaded, not in every
+ * product. Packed, it lies in panels of 32 rows, [rows / 32][columns][32], so that the weights of 32 outputs
+ * for one k are neighbours. Rows of A are copied in blocks that stay in the second-level cache; a product of
+ * a few of them with a panel keeps its sums in registers.
+ *
+ * Each output is the sum over k in order, in blocks of 256, whatever the other rows are: the result of a row
+ * does not depend on how rows are batched, and AVX2 and AVX-512 give the same bits.
+ */
+#ifndef BIFURCATED_GPU_CPU_GEMM_FMA_H
+#define BIFURCATED_GPU_CPU_GEMM_FMA_H
+
+#include "gpu/cpu/gemm.h"
+
+/* GEMM_ENGINE_AVX512 or GEMM_ENGINE_AVX2 as the processor has it and `isa` allows it, else GEMM_ENGINE_BLAS.
+ */
+enum gemm_engine gemm_fma_best(enum cpu_isa isa);
+
+uint64_t gemm_fma_bytes(uint64_t rows, uint64_t columns);
+size_t gemm_fma_workspace_bytes(void);
+
+/* Fills the elements of a tile from row `row` and column `column` on, multiples of the tile's sides. */
+void gemm_fma_fill(struct gemm_matrix *matrix, size_t row, size_t column,
+                   float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS]);
+
+void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
+                       size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
+                       void *workspace);
+
+/* -- For gemm_fma.c and its two instruction sets --------------------------------------------------- */
+
+#define GEMM_FMA_PANEL 32U                     /* rows of B in a panel */
+#define GEMM_FMA_DEPTH 256U                    /* columns that are summed up in registers */
+#define GEMM_FMA_STRIDE (GEMM_FMA_DEPTH + 16U) /* of a copied row of A: rows fall into different cache sets  \
+                                                */
+#define GEMM_FMA_ROWS 168U /* of A that are copied at a time; a multiple of both kernels' rows */
+
+/* Rows of A (copied, `depth` columns) times a panel; `panel` is its first row for the first of the columns.
+ * Adds to `out` if is_sum. All 32 columns are written. */
+typedef void gemm_fma_panel(const float *a, size_t row_count, const float *panel, size_t depth, float *out,
+                            size_t out_stride, int is_sum);
+
+gemm_fma_panel gemm_fma_panel_avx2, gemm_fma_panel_avx512;
+
+#endif
