@@ -31,11 +31,12 @@ void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t en
 
 /* -- For gemm_fma.c and its two instruction sets --------------------------------------------------- */
 
-#define GEMM_FMA_PANEL 32U                     /* rows of B in a panel */
-#define GEMM_FMA_DEPTH 256U                    /* columns that are summed up in registers */
-#define GEMM_FMA_STRIDE (GEMM_FMA_DEPTH + 16U) /* of a copied row of A: rows fall into different cache sets  \
-                                                */
-#define GEMM_FMA_ROWS 168U /* of A that are copied at a time; a multiple of both kernels' rows */
+#define GEMM_FMA_PANEL 32U  /* rows of B in a panel */
+#define GEMM_FMA_DEPTH 256U /* columns that are summed up in registers */
+#define GEMM_FMA_ROWS 168U  /* of A that are copied at a time; a multiple of both kernels' rows */
+
+/* Floats between copied rows of A, so that they fall into different sets of the cache. */
+#define GEMM_FMA_STRIDE (GEMM_FMA_DEPTH + 16U)
 
 /* Rows of A (copied, `depth` columns) times a panel; `panel` is its first row for the first of the columns.
  * Adds to `out` if is_sum. All 32 columns are written. */
