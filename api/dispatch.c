@@ -151,9 +151,10 @@ static int prepare(struct api_request *request, struct api_response *response, s
         code = check_parameters(request, response, err);
     if (!code)
         code = choose_format(request, response, err);
-    if (!code && request->body_received > request->server->options.body_bytes_max)
-        code = err_set(err, ERR_LIMIT, "the body is larger than %zu bytes",
-                       request->server->options.body_bytes_max);
+    if (!code && request->body_received > request->body_max)
+        code = err_set(err, ERR_LIMIT, "the body is larger than %zu bytes", request->body_max);
+    if (!code)
+        code = buf_check(&request->body, "body", err);
     return code;
 }
 
@@ -198,6 +199,10 @@ enum MHD_Result api_dispatch(struct api_request *request)
         }
         if (!code)
             code = run_handler(request, &response, etag, &err);
+        if (!code && response.is_waiting) {
+            api_response_done(&response);
+            return MHD_YES;
+        }
     }
     if (code) {
         etag[0] = '\0';
@@ -208,12 +213,26 @@ enum MHD_Result api_dispatch(struct api_request *request)
     return result;
 }
 
+size_t api_dispatch_body_max(struct api_request *request)
+{
+    struct err ignored = ERR_INIT;
+    struct api_response response;
+    size_t max = request->server->options.body_bytes_max;
+    api_response_init(&response, BODY_BYTES_MAX);
+    int code = find_route(request, &response, &ignored);
+    if (!code && api_route_body_max(request->route) > max && check_access(request, &response, &ignored) == 0)
+        max = api_route_body_max(request->route);
+    request->route = NULL;
+    api_response_done(&response);
+    return max;
+}
+
 enum MHD_Result api_dispatch_too_large(struct api_request *request)
 {
     struct err err = ERR_INIT;
     struct api_response response;
     api_response_init(&response, BODY_BYTES_MAX);
-    err_set(&err, ERR_LIMIT, "the body is larger than %zu bytes", request->server->options.body_bytes_max);
+    err_set(&err, ERR_LIMIT, "the body is larger than %zu bytes", request->body_max);
     api_problem_render(&response, request->id, &err);
     enum MHD_Result result = api_deliver(request, &response, "");
     api_response_done(&response);

@@ -11,6 +11,10 @@
 /* Answers the request; returns what the access handler returns. */
 enum MHD_Result api_dispatch(struct api_request *request);
 
+/* Once the headers are there: how large the body may be. More than usual only where the route takes more from
+ * those whose token allows it. */
+size_t api_dispatch_body_max(struct api_request *request);
+
 /* Answers with 413 before the body is read. */
 enum MHD_Result api_dispatch_too_large(struct api_request *request);
 

@@ -56,4 +56,16 @@ int api_put_watch(struct api_request *request, struct api_response *response, st
 int api_delete_watch(struct api_request *request, struct api_response *response, struct err *err);
 int api_run_watch(struct api_request *request, struct api_response *response, struct err *err);
 
+/* api/claims.c */
+int api_create_claim(struct api_request *request, struct api_response *response, struct err *err);
+int api_extend_claim(struct api_request *request, struct api_response *response, struct err *err);
+int api_record_claim(struct api_request *request, struct api_response *response, struct err *err);
+int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err);
+int api_release_claim(struct api_request *request, struct api_response *response, struct err *err);
+/* The answer to a claim did not reach its worker: gives the task back. */
+void api_claim_undelivered(struct api_request *request);
+
+/* api/workers.c */
+int api_list_workers(struct api_request *request, struct api_response *response, struct err *err);
+
 #endif

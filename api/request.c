@@ -41,7 +41,8 @@ struct api_request *api_request_new(struct api_server *server, const char *targe
         free(request);
         return NULL;
     }
-    buf_init(&request->body, server->options.body_bytes_max);
+    request->body_max = server->options.body_bytes_max;
+    buf_init(&request->body, request->body_max);
     make_id(server, request->id);
     request->uri_code = api_uri_parse(target, &request->uri, &request->uri_err);
     return request;

@@ -10,6 +10,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 #include "daemon/base/limits.h"
+#include "store/tasks.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,7 @@ struct api_request {
     const char *arguments[API_REQUEST_ARGUMENTS_MAX]; /* values of {names} in the pattern, in order */
     enum api_format format;
     struct buf body;
+    size_t body_max;      /* of this request */
     size_t body_received; /* bytes, also those beyond the bound that were dropped */
     double started_s;     /* monotonic */
     int is_begun;         /* the headers are complete */
@@ -48,6 +50,10 @@ struct api_request {
     int status;           /* 0 until an answer was queued */
     uint64_t answer_bytes;
     int is_cached;
+    int64_t
+        wait_until_ms; /* of a claim: when it is answered in any case, monotonic; 0 until it began to wait */
+    int is_claimed;    /* the answer is a task, */
+    struct task_lease claimed; /* under this lease */
 };
 
 struct api_response {
@@ -59,6 +65,7 @@ struct api_response {
     char location[API_LOCATION_SIZE]; /* "": none */
     char allow[API_ALLOW_SIZE];       /* of the header Allow; "": none */
     struct buf link;                  /* of the header Link; empty: none */
+    int is_waiting;                   /* not answered now: the connection is suspended and comes again */
     struct MHD_Response *stream;      /* instead of a body; owned */
     const unsigned char *fixed;       /* instead of a body: bytes of the program, coded as fixed_encoding */
     size_t fixed_size;

@@ -40,6 +40,10 @@ struct api_route {
 extern const struct api_route api_routes[];
 extern const size_t api_route_count;
 
+/* How large the body of a request may be whose sender may do what the route does; 0: no more than of others.
+ */
+size_t api_route_body_max(const struct api_route *route);
+
 /*
  * The route of a method and path; writes the values of the pattern's {names} to
  * arguments[API_REQUEST_ARGUMENTS_MAX]. HEAD finds the route of GET. NULL if there is none: *ret_allow then

@@ -51,5 +51,19 @@ const struct api_route api_routes[] = {
     {"POST", "/v1/watches/{owner}/{name}/runs", "runWatch", api_run_watch, "", API_SCOPE_NONE, 0,
      API_RIGHT_SWEEP},
     {"GET", "/v1/sweeps/{id}/events", "followSweep", api_follow_sweep, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
+    {"POST", "/v1/claims", "createClaim", api_create_claim, "", API_SCOPE_NONE, 0, API_RIGHT_WORKER},
+    {"PUT", "/v1/claims/{id}/heartbeat", "extendClaim", api_extend_claim, "", API_SCOPE_NONE, 0,
+     API_RIGHT_WORKER},
+    {"PUT", "/v1/claims/{id}/result", "recordClaim", api_record_claim, "", API_SCOPE_NONE, 0,
+     API_RIGHT_WORKER},
+    {"PUT", "/v1/claims/{id}/failure", "failClaim", api_fail_claim, "", API_SCOPE_NONE, 0, API_RIGHT_WORKER},
+    {"PUT", "/v1/claims/{id}/release", "releaseClaim", api_release_claim, "", API_SCOPE_NONE, 0,
+     API_RIGHT_WORKER},
+    {"GET", "/v1/workers", "listWorkers", api_list_workers, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
 };
 const size_t api_route_count = sizeof api_routes / sizeof api_routes[0];
+
+size_t api_route_body_max(const struct api_route *route)
+{
+    return route->handler == api_record_claim ? LIMIT_CLAIM_RESULT_BYTES : 0;
+}

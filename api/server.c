@@ -1,6 +1,7 @@
 #include "api/server.h"
 
 #include "api/dispatch.h"
+#include "api/handlers.h"
 #include "api/request.h"
 #include "api/route.h"
 #include "api/state.h"
@@ -37,6 +38,7 @@ void api_options_init(struct api_options *options)
         .header_bytes_max = 16 * KIB,
         .body_bytes_max = LIMIT_API_BODY_BYTES,
         .cache_bytes_max = 64 * MIB,
+        .claims = {.lease_ms = 60000, .policy = tasks_policy_default},
         .event_streams_max = 512,
         .heartbeat_ms = 15000,
     };
@@ -86,7 +88,7 @@ static enum MHD_Result begin_body(struct api_request *request, const char *metho
     /* Refused before it is sent where the client waits for that, or where it would be cut anyway. Otherwise
      * the client is still sending: closing on it now could cost it the answer. */
     const char *length = api_request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    size_t max = request->server->options.body_bytes_max;
+    size_t max = request->body_max = request->body.max = api_dispatch_body_max(request);
     if (api_request_header(request, MHD_HTTP_HEADER_EXPECT) == NULL)
         max *= DROPPED_BODIES;
     if (length && strtoull(length, NULL, 10) > max)
@@ -98,16 +100,16 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
                               const char *method, const char *version, const char *data, size_t *data_size,
                               void **request_slot)
 {
+    (void)context;
     (void)url;
     (void)version;
-    struct api_server *server = context;
     struct api_request *request = *request_slot;
     if (!request)
         return MHD_NO; /* out of memory */
     if (!request->is_begun)
         return begin_body(request, method);
     if (*data_size) {
-        size_t max = server->options.body_bytes_max;
+        size_t max = request->body_max;
         request->body_received += *data_size;
         if (request->body_received > max * DROPPED_BODIES)
             return MHD_NO;
@@ -147,6 +149,8 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
     *request_slot = NULL;
     api_peer_set_waiting(peer_of(connection));
     int is_whole = reason == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    if (!is_whole)
+        api_claim_undelivered(request);
     int status = request->status == 0 ? 400 : request->status;
     if (!is_whole && !request->is_stream)
         status = 499;
@@ -295,6 +299,8 @@ static void free_server(struct api_server *server)
     if (!server)
         return;
     api_events_free(server->events);
+    api_claim_waits_free(server->claim_waits);
+    api_worker_list_free(server->workers);
     api_cache_free(server->cache);
     api_memo_free(server->memo);
     api_metrics_free(server->metrics);
@@ -326,8 +332,9 @@ static struct api_server *new_server(const struct api_options *options)
     server->memo = api_memo_new();
     server->metrics = api_metrics_new(api_route_count);
     server->peers = api_peers_new();
+    server->workers = api_worker_list_new();
     if (!server->options.address || !server->options.version || !server->cache || !server->memo ||
-        !server->metrics || !server->peers) {
+        !server->metrics || !server->peers || !server->workers) {
         free_server(server);
         return NULL;
     }
@@ -359,6 +366,8 @@ int api_server_start(const struct api_options *options, struct api_server **ret_
         code = read_bound(server, fd, err);
     if (!code)
         code = api_events_start(server, &server->events, err);
+    if (!code)
+        code = api_claim_waits_start(server, &server->claim_waits, err);
     if (!code) {
         server->daemon = start_daemon(server, fd);
         if (!server->daemon)
@@ -392,6 +401,7 @@ void api_server_stop(struct api_server *server, int64_t drain_ms)
     atomic_store(&server->is_draining, 1);
     int fd = MHD_quiesce_daemon(server->daemon);
     api_events_end(server->events);
+    api_claim_waits_end(server->claim_waits);
     while (atomic_load(&server->requests_running) > 0 && clock_monotonic_ms() < deadline_ms)
         clock_sleep_ms(DRAIN_STEP_MS);
     MHD_stop_daemon(server->daemon);

@@ -1,9 +1,9 @@
 /*
  * The HTTP server: the store as JSON and CSV, for dashboards, teammates and nightly jobs.
  *
- * It reads the store and writes only sweeps; whatever else it must know (devices, readiness) it asks the
- * daemon through `struct api_hooks`. Requests run on a small pool of threads inside libmicrohttpd; a stream
- * of events costs a connection, not a thread.
+ * It reads the store and writes only sweeps and what remote workers measure; whatever else it must know
+ * (devices, readiness) it asks the daemon through `struct api_hooks`. Requests run on a small pool of threads
+ * inside libmicrohttpd; a stream of events costs a connection, not a thread.
  *
  *     struct api_options options;
  *     api_options_init(&options);
@@ -18,6 +18,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
+#include "store/tasks.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -63,6 +64,14 @@ struct api_hooks {
     void (*access)(void *context, const struct api_access *access);
 };
 
+/* Of remote workers. */
+struct api_claims_options {
+    int64_t lease_ms;           /* a worker that is silent for so long loses its task */
+    struct tasks_policy policy; /* of failures */
+    int64_t definition;         /* by which results are stored; 0: no worker is accepted */
+    int64_t scoring_definition;
+};
+
 struct api_options {
     const char *address; /* "127.0.0.1", "::1", "0.0.0.0"; numeric */
     uint16_t port;       /* 0: any free one, see api_server_port */
@@ -80,8 +89,9 @@ struct api_options {
     size_t header_bytes_max;          /* request line and headers */
     size_t body_bytes_max;            /* body of a request; at most LIMIT_API_BODY_BYTES */
     size_t cache_bytes_max;           /* answers kept in memory; 0: none */
-    unsigned event_streams_max;       /* at once */
-    unsigned heartbeat_ms;            /* a silent stream of events gets a comment this often */
+    struct api_claims_options claims;
+    unsigned event_streams_max; /* at once */
+    unsigned heartbeat_ms;      /* a silent stream of events gets a comment this often */
 
     struct api_hooks hooks;
 };

@@ -175,5 +175,11 @@ int api_get_metrics(struct api_request *request, struct api_response *response, 
                        (double)api_peers_count(server->peers));
     api_metrics_append(text, "bifurcated_http_event_streams", "gauge", "Open streams of events.",
                        (double)api_events_count(server->events));
+    api_metrics_append(text, "bifurcated_remote_workers", "gauge",
+                       "Remote workers that were heard of within their lease.",
+                       (double)api_worker_list_count(server->workers, server->options.claims.lease_ms));
+    api_metrics_append(text, "bifurcated_remote_workers_waiting", "gauge",
+                       "Requests of remote workers that wait for work.",
+                       (double)api_claim_waits_count(server->claim_waits));
     return hooks->metrics ? hooks->metrics(hooks->context, text, err) : 0;
 }

@@ -5,11 +5,13 @@
 #define BIFURCATED_API_STATE_H
 
 #include "api/cache.h"
+#include "api/claim_wait.h"
 #include "api/events.h"
 #include "api/memo.h"
 #include "api/metrics.h"
 #include "api/peers.h"
 #include "api/server.h"
+#include "api/worker_list.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -33,6 +35,8 @@ struct api_server {
     struct api_memo *memo;
     struct api_cache *cache;
     struct api_events *events;
+    struct api_claim_waits *claim_waits;
+    struct api_worker_list *workers;
     struct api_metrics *metrics;
     struct api_peers *peers;
 };

@@ -12,12 +12,13 @@
 
 const struct command commands[] = {
     {"backup", "FILE", "copy the database to a new file, while the daemon runs", command_backup},
-
     {"check", "", "examine configuration, disk, database, hub, device and address", command_check},
     {"prune", "", "delete what retention lets go, and give the disk space back", command_prune},
     {"recompute", "[MODEL]", "make all statistics again from the kept distributions, offline",
      command_recompute},
     {"restore", "FILE", "put a backup in the place of the database, which is kept aside", command_restore},
+    {"worker", "--connect URL", "claim work of a daemon on this or another machine, measure, hand in",
+     command_worker},
 };
 const size_t command_count = sizeof commands / sizeof commands[0];
 

@@ -2,19 +2,17 @@
  * bifurcated: reads the options, starts the service, waits for signals, stops. With a command
  * (daemon/commands.h) it does that instead.
  *
- * Signals are taken by this thread alone (sigtimedwait). Libraries may have started threads before main
- * (OpenBLAS does) that do not block them, so a handler there hands them on and does nothing else. TERM and
- * INT drain and stop, a second one stops at once; HUP reads the log options again. Exit status: 0 stopped as
- * asked, 1 could not start, 2 wrong options, 70 a compute device is lost (the supervisor should start the
- * daemon again).
+ * Signals are taken by this thread alone (daemon/signals.h). TERM and INT drain and stop, a second one stops
+ * at once; HUP reads the log options again. Exit status: 0 stopped as asked, 1 could not start, 2 wrong
+ * options, 70 a compute device is lost (the supervisor should start the daemon again).
  */
 #include "daemon/base/log.h"
 #include "daemon/commands.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
+#include "daemon/signals.h"
 #include "daemon/supervisor.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,47 +59,13 @@ static void wait_for_stop(int argc, char **argv, struct options *options, struct
     }
 }
 
-static pthread_t main_thread;
-
-static void hand_on(int signal)
-{
-    (void)pthread_kill(main_thread, signal);
-}
-
-/* Blocks here, and hands on elsewhere, the signals that wait_for_stop() takes. */
-static void take_signals(sigset_t *signals)
-{
-    struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART};
-    main_thread = pthread_self();
-    (void)sigemptyset(signals);
-    (void)sigaddset(signals, SIGTERM);
-    (void)sigaddset(signals, SIGINT);
-    (void)sigaddset(signals, SIGHUP);
-    (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
-    (void)sigfillset(&action.sa_mask);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error of the write */
-}
-
-/* From here on a second signal ends the process at once; the queue is made for that. */
-static void let_signals_end(const sigset_t *signals)
-{
-    (void)signal(SIGTERM, SIG_DFL);
-    (void)signal(SIGINT, SIG_DFL);
-    (void)signal(SIGHUP, SIG_IGN);
-    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-}
-
 static int run(int argc, char **argv, struct options *options)
 {
     char reason[ERR_MESSAGE_BYTES] = "";
     struct err err = ERR_INIT;
     struct service *service = NULL;
     sigset_t signals;
-    take_signals(&signals);
+    signals_take(&signals);
 
     log_info("starting", log_text("version", BIFURCATED_VERSION), log_text("state", options->state),
              log_text("config", options->config), log_end);
@@ -113,7 +77,7 @@ static int run(int argc, char **argv, struct options *options)
     supervisor_tell_ready();
     wait_for_stop(argc, argv, options, service, &signals);
     supervisor_tell_stopping();
-    let_signals_end(&signals);
+    signals_let_end(&signals);
     int is_lost = service_is_lost(service, reason, sizeof reason);
     service_stop(service, is_lost ? 0 : DRAIN_MS);
     log_info("stopped", log_end);

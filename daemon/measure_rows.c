@@ -25,6 +25,7 @@ struct measure_rows {
     float *sample_values;
     double *column_values; /* mean and bimodality of every column of both row sets */
     struct task_displacement links[LINKS_MAX];
+    struct content_row references[LINKS_MAX];
     struct displacement_row link_rows[LINKS_MAX][STATISTICS_ROW_SET_COUNT];
     size_t link_count;
 };
@@ -236,17 +237,18 @@ int measure_rows_add_statistics(struct measure_rows *rows, enum tensor_dtype dty
     return code;
 }
 
-/* -- Displacements
- * --------------------------------------------------------------------------------------------- */
+/* -- Displacements -- */
 
 void measure_rows_add_link(struct measure_rows *rows, enum task_link link, int64_t reference_revision_id,
-                           int64_t reference_id, const struct statistics_displacement *sums)
+                           const struct content_row *reference, const struct statistics_displacement *sums)
 {
+    rows->references[rows->link_count] = *reference;
     struct displacement_row *link_rows = rows->link_rows[rows->link_count];
     struct task_displacement *displacement = &rows->links[rows->link_count];
     *displacement = (struct task_displacement){.link = link,
                                                .reference_revision_id = reference_revision_id,
-                                               .reference_id = reference_id,
+                                               .reference_id = reference->id,
+                                               .reference = &rows->references[rows->link_count],
                                                .token_rows = rows->token_rows,
                                                .definition = MEASURE_DEFINITION,
                                                .rows = link_rows,

@@ -38,7 +38,7 @@ int measure_rows_add_statistics(struct measure_rows *rows, enum tensor_dtype dty
 /* Adds the displacement against a reference. `sums` are those of both row sets, or NULL if the store has the
  * rows already. */
 void measure_rows_add_link(struct measure_rows *rows, enum task_link link, int64_t reference_revision_id,
-                           int64_t reference_id, const struct statistics_displacement *sums);
+                           const struct content_row *reference, const struct statistics_displacement *sums);
 
 /* Completes the displacement that was added last, which has sums: Wasserstein-1 distances of both row sets.
  */

@@ -280,7 +280,7 @@ static int add_links(struct measure_job *job, struct subject *subject, const str
             code = contents_ensure(job->shared->store, &reference, &reference.id, err);
         if (!code)
             measure_rows_add_link(rows, i ? TASK_LINK_PREVIOUS : TASK_LINK_FIRST,
-                                  subject->links[i].revision.id, reference.id,
+                                  subject->links[i].revision.id, &reference,
                                   slot_of_link[i] >= 0 ? result->displacements[slot_of_link[i]] : NULL);
         if (!code && slot_of_link[i] >= 0)
             code = add_shift(job, subject, loaded->links[i], reference.id, result, rows, err);

@@ -50,6 +50,7 @@ struct options {
     int64_t attempts;       /* of a task before it fails */
     int64_t retry_delay_s;  /* before the second attempt; doubles */
     int64_t retention_days; /* of finished sweeps; 0: for ever */
+    int64_t lease_s;        /* of remote workers */
 
     char *log_level;
     char *log_format;

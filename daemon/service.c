@@ -7,15 +7,16 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/base/pulse.h"
+#include "daemon/engine.h"
 #include "daemon/hub/hub.h"
-#include "daemon/hub_setup.h"
+#include "daemon/measure_rows.h"
 #include "daemon/planner.h"
 #include "daemon/retention.h"
 #include "daemon/status.h"
 #include "daemon/watcher.h"
 #include "daemon/workers.h"
-#include "gpu/cpu/backend.h"
 #include "gpu/registry.h"
+#include "gpu/score.h"
 #include "store/store.h"
 #include "store/sweeps.h"
 
@@ -33,26 +34,17 @@
 #define PULSE_MS 1000
 #define API_PROBE_MS 1000
 #define BACKOFF_MAX_MS 300000
-#define PASSAGES_CACHE_BYTES (64 * MIB) /* LAMBADA takes about 2 MB */
 #define RETENTION_PERIOD_MS INT64_C(86400000)
 
 struct service {
     const struct options *options;
     struct store *store;
-    struct hub *hub;
-    struct registry *registry;
-    struct device *device;
-    struct tensor_pool *pool;
+    struct engine engine;
     struct reserve *reserve;
-    struct location_cache *locations;
-    struct data_cache *data;
-    struct passages_cache *passages;
     struct workers *workers;
     struct watcher *watcher;
     struct api_server *server;
     struct status_context status;
-    pthread_mutex_t device_lock;
-    _Atomic int64_t device_busy_us;
     pthread_t planner;
     int is_planner_started;
     struct pulse planner_pulse, api_pulse; /* the second beats whenever the API has answered the supervisor */
@@ -78,44 +70,6 @@ static int open_store(struct service *service, struct err *err)
     return code ? code : reserve_new(state, &service->reserve, err);
 }
 
-static int open_device(struct service *service, struct err *err)
-{
-    const struct options *options = service->options;
-    struct backend_options backend = {.thread_count = (int)options->threads};
-    int code =
-        registry_new(cpu_backend(), registry_module_path(options->cuda_module), &service->registry, err);
-    if (!code)
-        code = device_open(service->registry, options->device, &backend, &service->device, err);
-    if (code)
-        return code;
-    const struct registry_device *device = device_info(service->device);
-    log_info("compute device", log_text("device", device->id), log_text("name", device->description.name),
-             log_text("no_cuda_because", registry_absence(service->registry)), log_end);
-    return 0;
-}
-
-static int open_hub(struct service *service, struct err *err)
-{
-    const struct options *options = service->options;
-    struct hub_options hub = {0};
-    int code = hub_setup_options(options, &hub, err);
-    if (!code)
-        code = hub_open(&hub, &service->hub, err);
-    if (!code)
-        log_info("hub", log_text("endpoint", hub.endpoint), log_text("cache", hub.cache_folder),
-                 log_text("token", hub.token ? "yes" : "no"), log_end);
-    hub_options_free(&hub);
-    return code;
-}
-
-static uint64_t memory_budget(const struct options *options)
-{
-    if (options->memory_mb > 0)
-        return (uint64_t)options->memory_mb * 1000000;
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
-    return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes / 4 : 1000000000;
-}
-
 static void note_lost_device(void *context, const char *reason)
 {
     struct service *service = context;
@@ -127,38 +81,32 @@ static void note_lost_device(void *context, const char *reason)
     (void)kill(getpid(), SIGTERM);
 }
 
+static int open_engine(struct service *service, struct err *err)
+{
+    return engine_open(&service->engine, service->options, service->options->state, err);
+}
+
+/* Of failed tasks, whoever works on them. */
+static struct tasks_policy policy_of(const struct options *options)
+{
+    return (struct tasks_policy){.failures_max = (int)options->attempts,
+                                 .interruptions_max = 50,
+                                 .backoff_ms = options->retry_delay_s * 1000,
+                                 .backoff_max_ms = BACKOFF_MAX_MS,
+                                 .seed = (uint64_t)clock_wall_ms()};
+}
+
 static int start_workers(struct service *service, struct err *err)
 {
     const struct options *options = service->options;
-    int code = tensor_pool_new(memory_budget(options), &service->pool, err);
-    if (!code)
-        code = location_cache_new(&service->locations, err);
-    if (!code)
-        code = data_cache_new(service->hub, &service->data, err);
-    if (!code)
-        code = passages_cache_new(PASSAGES_CACHE_BYTES, &service->passages, err);
-    if (code)
-        return code;
     struct workers_options workers = {
-        .shared = {.store = service->store,
-                   .hub = service->hub,
-                   .pool = service->pool,
-                   .locations = service->locations,
-                   .data = service->data,
-                   .passages = service->passages,
-                   .device = service->device,
-                   .device_lock = &service->device_lock,
-                   .device_busy_us = &service->device_busy_us},
         .count = (int)options->fetchers,
-        .policy = {.failures_max = (int)options->attempts,
-                   .interruptions_max = 50,
-                   .backoff_ms = options->retry_delay_s * 1000,
-                   .backoff_max_ms = BACKOFF_MAX_MS,
-                   .seed = (uint64_t)clock_wall_ms()},
+        .policy = policy_of(options),
         .reserve = service->reserve,
         .device_lost = note_lost_device,
         .context = service,
     };
+    engine_share(&service->engine, service->store, &workers.shared);
     return workers_start(&workers, &service->workers, err);
 }
 
@@ -201,8 +149,8 @@ static void *plan_sweeps(void *context)
         pulse_beat();
         uint64_t version = store_version(service->store);
         reserve_fill(service->reserve);
-        int code = planner_run_once(service->store, service->hub, service->reserve, &service->is_stopping,
-                                    &planned, &err);
+        int code = planner_run_once(service->store, service->engine.hub, service->reserve,
+                                    &service->is_stopping, &planned, &err);
         if (code && !atomic_load(&service->is_stopping)) {
             log_error("planning failed", log_text("reason", err.message), log_end);
             clock_sleep_ms(PLANNER_ERROR_PAUSE_MS);
@@ -225,7 +173,7 @@ static int start_planner(struct service *service, struct err *err)
 
 static int start_watcher(struct service *service, struct err *err)
 {
-    return watcher_start(service->store, service->hub, &service->watcher, err);
+    return watcher_start(service->store, service->engine.hub, &service->watcher, err);
 }
 
 /* -- The API -- */
@@ -301,16 +249,20 @@ static int start_server(struct service *service, struct err *err)
     api.address = address;
     api.store = service->store;
     api.version = BIFURCATED_VERSION;
+    api.claims = (struct api_claims_options){.lease_ms = options->lease_s * 1000,
+                                             .policy = policy_of(options),
+                                             .definition = MEASURE_DEFINITION,
+                                             .scoring_definition = SCORE_DEFINITION};
     api.token = token.size ? token.data : NULL;
     api.cors_origin = options->cors_origin[0] ? options->cors_origin : NULL;
-    service->status = (struct status_context){.registry = service->registry,
-                                              .device = service->device,
-                                              .hub = service->hub,
+    service->status = (struct status_context){.registry = service->engine.registry,
+                                              .device = service->engine.device,
+                                              .hub = service->engine.hub,
                                               .workers = service->workers,
                                               .watcher = service->watcher,
                                               .store = service->store,
-                                              .pool = service->pool,
-                                              .device_busy_us = &service->device_busy_us,
+                                              .pool = service->engine.pool,
+                                              .device_busy_us = &service->engine.device_busy_us,
                                               .started_ms = clock_wall_ms(),
                                               .worker_count = (int)options->fetchers};
     api.hooks = (struct api_hooks){.context = service,
@@ -346,14 +298,12 @@ static int write_address(struct service *service, struct err *err)
 int service_start(const struct options *options, struct service **ret_service, struct err *err)
 {
     static int (*const parts[])(struct service *, struct err *) = {
-        open_store,    open_device,   open_hub,     start_workers,
-        start_planner, start_watcher, start_server, write_address,
+        open_store, open_engine, start_workers, start_planner, start_watcher, start_server, write_address,
     };
     struct service *service = calloc(1, sizeof *service);
     if (!service)
         return err_set(err, ERR_NO_MEMORY, "service: out of memory");
     service->options = options;
-    (void)pthread_mutex_init(&service->device_lock, NULL);
     (void)pthread_mutex_init(&service->lost_lock, NULL);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         int code = parts[i](service, err);
@@ -372,8 +322,8 @@ static void stop_work(struct service *service, int64_t drain_ms)
         workers_stop(service->workers, 0);
         (void)workers_wait(service->workers, drain_ms);
     }
-    if (service->hub)
-        hub_cancel(service->hub); /* what still runs ends with ERR_CANCELLED and is given back */
+    if (service->engine.hub)
+        hub_cancel(service->engine.hub); /* what still runs ends with ERR_CANCELLED and is given back */
     if (service->store)
         store_wake(service->store);
     if (service->is_planner_started)
@@ -393,16 +343,9 @@ void service_stop(struct service *service, int64_t drain_ms)
     if (service->store)
         store_wake(service->store);
     api_server_stop(service->server, drain_ms);
-    tensor_pool_free(service->pool);
-    location_cache_free(service->locations);
-    data_cache_free(service->data);
-    passages_cache_free(service->passages);
-    hub_close(service->hub);
-    device_close(service->device);
-    registry_free(service->registry);
+    engine_close(&service->engine);
     store_close(service->store);
     reserve_free(service->reserve);
-    (void)pthread_mutex_destroy(&service->device_lock);
     (void)pthread_mutex_destroy(&service->lost_lock);
     free(service);
 }

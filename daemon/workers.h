@@ -19,7 +19,7 @@ struct workers;
 
 struct workers_options {
     struct measure_shared shared;
-    int count;                  /* tasks at once, 1 to WORKERS_MAX */
+    int count;                  /* tasks at once, 0 to WORKERS_MAX */
     struct tasks_policy policy; /* of failures */
     struct reserve *reserve;    /* given up to record failures with a full disk; or NULL */
     /* Called from a worker's thread when the device is lost; the process should end soon. */

@@ -1,5 +1,5 @@
 /*
- * For this folder only: how large values are laid out in the database, and compressed.
+ * How large values are laid out and compressed: in the database, and on the way from a remote worker.
  *
  * Encoding 1 of counts: for each code that occurs, in order, the distance from the code before (or from -1)
  * and the count, as LEB128 numbers; then zstd. Encoding 1 of reals: little-endian IEEE 754 (float64 for

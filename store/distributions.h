@@ -13,6 +13,14 @@
 
 #define DISTRIBUTION_CODES 65536
 
+/* A large value as it is stored (store/blob.h) instead of its numbers: whoever hands it to tasks_record() has
+ * decoded it to see that it is sound, and so it is not compressed twice. All borrowed. */
+struct packed_values {
+    const void *data;
+    size_t size;
+    int64_t size_raw;
+};
+
 /* How often each 16-bit code occurs. */
 struct distribution_row {
     enum row_set row_set;
@@ -20,7 +28,8 @@ struct distribution_row {
     int is_centred;
     int64_t definition;
     char code[CONTENTS_DTYPE_SIZE]; /* what a code means: "float16", "bfloat16", "float32_top16", ... */
-    const uint64_t *counts;         /* [DISTRIBUTION_CODES], borrowed */
+    const uint64_t *counts;         /* [DISTRIBUTION_CODES], borrowed; to tasks_record() also NULL and: */
+    struct packed_values packed;
 };
 
 /* Mean and bimodality of each column. */
@@ -28,8 +37,9 @@ struct columns_row {
     int64_t token_rows; /* 0: all rows */
     int64_t definition;
     int64_t columns;
-    const double *mean;       /* [columns], borrowed */
-    const double *bimodality; /* [columns], borrowed */
+    const double *mean;          /* [columns], borrowed; to tasks_record() also NULL and `packed` */
+    const double *bimodality;    /* [columns], borrowed */
+    struct packed_values packed; /* all means, then all bimodalities */
 };
 
 /* The values of a fixed, seeded choice of entries. */
@@ -37,7 +47,8 @@ struct sample_row {
     int64_t definition; /* version of the rule that picks the entries */
     int64_t seed;
     int64_t count;
-    const float *values; /* [count], borrowed; NaN and Inf as they are */
+    const float *values; /* [count], borrowed; NaN and Inf as they are; to tasks_record() also NULL and: */
+    struct packed_values packed;
 };
 
 /* ERR_NOT_FOUND. row_set, token_rows, is_centred and definition of `key` are looked up; counts has room for

@@ -236,9 +236,18 @@ static int next_in_sweep(struct connection *connection, int64_t sweep_id, int64_
     return *ret_id != 0;
 }
 
+static int is_excepted(const struct tasks_choice *choice, int64_t sweep_id)
+{
+    for (size_t i = 0; i < choice->except_count; i++) {
+        if (choice->except[i] == sweep_id)
+            return 1;
+    }
+    return 0;
+}
+
 /* The next task of all sweeps (or of one), 1, or 0 if none can run now. */
-static int next_task(struct connection *connection, int64_t only_sweep_id, int64_t now, int64_t *ret_id,
-                     struct err *err)
+static int next_task(struct connection *connection, const struct tasks_choice *choice, int64_t now,
+                     int64_t *ret_id, struct err *err)
 {
     struct query query;
     int rc =
@@ -248,9 +257,12 @@ static int next_task(struct connection *connection, int64_t only_sweep_id, int64
                     err);
     if (rc)
         return rc;
-    query_bind_int(&query, only_sweep_id);
+    query_bind_int(&query, choice->sweep_id);
     while ((rc = query_next(&query, err)) > 0) {
-        if ((rc = next_in_sweep(connection, query_int(&query), now, ret_id, err)))
+        int64_t sweep_id = query_int(&query);
+        if (is_excepted(choice, sweep_id))
+            continue;
+        if ((rc = next_in_sweep(connection, sweep_id, now, ret_id, err)))
             break;
     }
     query_end(&query);
@@ -307,6 +319,14 @@ int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64
                 const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
                 struct err *err)
 {
+    struct tasks_choice choice = {.sweep_id = sweep_id};
+    return tasks_claim_chosen(store, worker, &choice, lease_ms, policy, ret_row, ret_wait_ms, err);
+}
+
+int tasks_claim_chosen(struct store *store, const char *worker, const struct tasks_choice *choice,
+                       int64_t lease_ms, const struct tasks_policy *policy, struct task_row *ret_row,
+                       int64_t *ret_wait_ms, struct err *err)
+{
     struct connection *connection = NULL;
     struct task_row task = {0};
     int64_t id = 0, expired = 0, wait_ms = -1, now = clock_wall_ms();
@@ -317,10 +337,10 @@ int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64
         return rc;
     if ((rc = expire_all(connection, or_default(policy), &expired, err)))
         goto out;
-    if ((rc = next_task(connection, sweep_id, now, &id, err)) < 0)
+    if ((rc = next_task(connection, choice, now, &id, err)) < 0)
         goto out;
     rc = id ? claim_task(connection, id, worker, lease_ms, now, &task, err)
-            : find_wait(connection, sweep_id, now, &wait_ms, err);
+            : find_wait(connection, choice->sweep_id, now, &wait_ms, err);
 out:
     rc = store_write_end(store, rc, err);
     if (rc)
@@ -409,5 +429,19 @@ int tasks_release(struct store *store, const struct task_lease *lease, const str
         return rc;
     if (!(rc = queue_load_leased(connection, lease, &task, err)))
         rc = interrupt_task(connection, &task, or_default(policy), "given back by its worker", err);
+    return store_write_end(store, rc, err);
+}
+
+int tasks_decline(struct store *store, const struct task_lease *lease, const char *why, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task = {0};
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (rc)
+        return rc;
+    if (!(rc = queue_load_leased(connection, lease, &task, err))) {
+        task.not_before_ms = 0;
+        rc = moves_task(connection, &task, TASK_EVENT_INTERRUPT, why, err);
+    }
     return store_write_end(store, rc, err);
 }

@@ -30,20 +30,33 @@ static int check_large(const struct task_tensor *tensor, struct err *err)
     for (size_t i = 0; !rc && i < tensor->distribution_count; i++) {
         const struct distribution_row *row = &tensor->distributions[i];
         rc = check_row_set(row->row_set, row->token_rows, row->definition, err);
-        if (!rc && (!row->code[0] || !row->counts))
+        if (!rc && (!row->code[0] || (!row->counts && !row->packed.data)))
             rc = err_set(err, ERR_INVALID, "result: a distribution has no code or no counts");
     }
     for (size_t i = 0; !rc && i < tensor->columns_count; i++) {
         const struct columns_row *row = &tensor->columns[i];
-        if (row->columns < 1 || row->token_rows < 0 || row->definition < 1 || !row->mean || !row->bimodality)
+        int has_values = row->mean ? row->bimodality != NULL : row->packed.data != NULL;
+        if (row->columns < 1 || row->token_rows < 0 || row->definition < 1 || !has_values)
             rc = err_set(err, ERR_INVALID, "result: columns are not well-formed");
     }
     for (size_t i = 0; !rc && i < tensor->sample_count; i++) {
         const struct sample_row *row = &tensor->samples[i];
-        if (row->count < 1 || row->definition < 1 || !row->values)
+        if (row->count < 1 || row->definition < 1 || (!row->values && !row->packed.data))
             rc = err_set(err, ERR_INVALID, "result: a sample is not well-formed");
     }
     return rc;
+}
+
+/* Digest, dtype, shape and size. */
+static int check_content(const struct content_row *content, const char *tensor, struct err *err)
+{
+    int64_t elements = 0;
+    if (!is_lower_hex(content->digest, 64, 64) || !content->dtype[0])
+        return err_set(err, ERR_INVALID, "result: a tensor needs a name, a sha256 and a dtype");
+    if (content->rows < 1 || content->columns < 1 || content->size_bytes < 1 ||
+        __builtin_mul_overflow(content->rows, content->columns, &elements))
+        return err_set(err, ERR_INVALID, "result: the shape of %s is not well-formed", tensor);
+    return 0;
 }
 
 static int check_displacements(const struct task_tensor *tensor, struct err *err)
@@ -51,10 +64,14 @@ static int check_displacements(const struct task_tensor *tensor, struct err *err
     int rc = 0;
     for (size_t i = 0; !rc && i < tensor->displacement_count; i++) {
         const struct task_displacement *displacement = &tensor->displacements[i];
-        if (displacement->reference_revision_id < 1 || displacement->reference_id < 1 ||
-            displacement->definition < 1 || displacement->token_rows < 0 || !displacement->backend[0])
+        int has_reference = displacement->reference_id > 0 ||
+                            (displacement->reference_id == 0 && displacement->reference != NULL);
+        if (displacement->reference_revision_id < 1 || !has_reference || displacement->definition < 1 ||
+            displacement->token_rows < 0 || !displacement->backend[0])
             return err_set(err, ERR_INVALID,
                            "result: a displacement does not name its reference and definition");
+        if (displacement->reference_id == 0)
+            rc = check_content(displacement->reference, tensor->tensor, err);
         if (displacement->count > ROWS_MAX)
             return err_set(err, ERR_LIMIT, "result: too many displacements");
         for (size_t j = 0; !rc && j < displacement->count; j++) {
@@ -70,12 +87,11 @@ static int check_displacements(const struct task_tensor *tensor, struct err *err
 static int check_tensor(const struct task_tensor *tensor, struct err *err)
 {
     const struct content_row *content = &tensor->content;
-    int64_t elements = 0;
-    if (!tensor->tensor[0] || !is_lower_hex(content->digest, 64, 64) || !content->dtype[0])
+    if (!tensor->tensor[0])
         return err_set(err, ERR_INVALID, "result: a tensor needs a name, a sha256 and a dtype");
-    if (content->rows < 1 || content->columns < 1 || content->size_bytes < 1 ||
-        __builtin_mul_overflow(content->rows, content->columns, &elements))
-        return err_set(err, ERR_INVALID, "result: the shape of %s is not well-formed", tensor->tensor);
+    int rc = check_content(content, tensor->tensor, err);
+    if (rc)
+        return rc;
     if (!is_lower_hex(tensor->file_digest, 0, 64) || tensor->fetched_bytes < 0 || tensor->definition < 1 ||
         tensor->token_rows < 0 || tensor->token_rows > content->rows || !tensor->backend[0])
         return err_set(err, ERR_INVALID, "result: file, rows or definition of %s is not well-formed",
@@ -84,7 +100,6 @@ static int check_tensor(const struct task_tensor *tensor, struct err *err)
         tensor->distribution_count > ROWS_MAX || tensor->columns_count > ROWS_MAX ||
         tensor->sample_count > ROWS_MAX)
         return err_set(err, ERR_LIMIT, "result: too many rows of %s", tensor->tensor);
-    int rc = 0;
     for (size_t i = 0; !rc && i < tensor->statistics_count; i++) {
         const struct statistics_row *row = &tensor->statistics[i];
         rc = check_row_set(row->row_set, row->token_rows, row->definition, err);
@@ -117,8 +132,18 @@ int record_check(const struct task_result *result, struct err *err)
 
 /* -- Large values --------------------------------------------------------------------------------------- */
 
+/* What came compressed is stored as it is. */
+static int take_packed(const struct packed_values *packed, struct blob *blob, struct err *err)
+{
+    (void)buf_append(&blob->data, packed->data, packed->size);
+    blob->size_raw = packed->size_raw;
+    return buf_check(&blob->data, "result: compressed value", err);
+}
+
 static int encode_columns(const struct columns_row *row, struct blob *blob, struct err *err)
 {
+    if (!row->mean)
+        return take_packed(&row->packed, blob, err);
     if ((uint64_t)row->columns > BLOB_RAW_BYTES_MAX / 4 / sizeof(double))
         return err_set(err, ERR_LIMIT, "result: too many columns");
     size_t count = (size_t)row->columns;
@@ -146,13 +171,18 @@ int record_encode(const struct task_tensor *tensor, struct record_blobs *blobs, 
     for (size_t i = 0; i < all; i++)
         blob_init(&blobs->blobs[i]);
     struct blob *blob = blobs->blobs;
-    for (size_t i = 0; !rc && i < tensor->distribution_count; i++, blob++)
-        rc = blob_encode_counts(tensor->distributions[i].counts, DISTRIBUTION_CODES, blob, err);
+    for (size_t i = 0; !rc && i < tensor->distribution_count; i++, blob++) {
+        const struct distribution_row *row = &tensor->distributions[i];
+        rc = row->counts ? blob_encode_counts(row->counts, DISTRIBUTION_CODES, blob, err)
+                         : take_packed(&row->packed, blob, err);
+    }
     for (size_t i = 0; !rc && i < tensor->columns_count; i++, blob++)
         rc = encode_columns(&tensor->columns[i], blob, err);
     for (size_t i = 0; !rc && i < tensor->sample_count; i++, blob++) {
         const struct sample_row *row = &tensor->samples[i];
-        if ((uint64_t)row->count > BLOB_RAW_BYTES_MAX / 2 / sizeof(float))
+        if (!row->values)
+            rc = take_packed(&row->packed, blob, err);
+        else if ((uint64_t)row->count > BLOB_RAW_BYTES_MAX / 2 / sizeof(float))
             rc = err_set(err, ERR_LIMIT, "result: a sample has too many values");
         else
             rc = blob_encode_reals(row->values, (size_t)row->count, sizeof(float), blob, err);

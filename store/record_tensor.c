@@ -177,7 +177,8 @@ static int insert_displacement(struct connection *connection, int64_t content_id
 
 /* Which of the displacements the series shows. */
 static int link_displacement(struct connection *connection, const struct task_row *task, const char *tensor,
-                             const struct task_displacement *displacement, struct err *err)
+                             const struct task_displacement *displacement, int64_t reference_id,
+                             struct err *err)
 {
     struct query query;
     int rc =
@@ -191,11 +192,23 @@ static int link_displacement(struct connection *connection, const struct task_ro
     query_bind_text(&query, tensor);
     query_bind_text(&query, displacement->link == TASK_LINK_FIRST ? "first" : "previous");
     query_bind_int(&query, displacement->reference_revision_id);
-    query_bind_int(&query, displacement->reference_id);
+    query_bind_int(&query, reference_id);
     query_bind_int(&query, displacement->token_rows);
     query_bind_int(&query, displacement->definition);
     query_bind_text(&query, displacement->backend);
     return query_run(&query, err);
+}
+
+/* The rows against one reference, and that the series shows them. */
+static int record_displacement(struct connection *connection, const struct task_row *task, const char *tensor,
+                               int64_t content_id, const struct task_displacement *displacement,
+                               struct err *err)
+{
+    int64_t reference_id = displacement->reference_id;
+    int rc = reference_id ? 0 : record_content(connection, displacement->reference, &reference_id, err);
+    for (size_t i = 0; !rc && i < displacement->count; i++)
+        rc = insert_displacement(connection, content_id, reference_id, &displacement->rows[i], err);
+    return rc ? rc : link_displacement(connection, task, tensor, displacement, reference_id, err);
 }
 
 int record_tensor(struct connection *connection, const struct task_row *task,
@@ -207,13 +220,8 @@ int record_tensor(struct connection *connection, const struct task_row *task,
         rc = place_content(connection, task, tensor, content_id, err);
     for (size_t i = 0; !rc && i < tensor->statistics_count; i++)
         rc = insert_statistics(connection, content_id, &tensor->statistics[i], err);
-    for (size_t i = 0; !rc && i < tensor->displacement_count; i++) {
-        const struct task_displacement *displacement = &tensor->displacements[i];
-        for (size_t j = 0; !rc && j < displacement->count; j++)
-            rc = insert_displacement(connection, content_id, displacement->reference_id,
-                                     &displacement->rows[j], err);
-        if (!rc)
-            rc = link_displacement(connection, task, tensor->tensor, displacement, err);
-    }
+    for (size_t i = 0; !rc && i < tensor->displacement_count; i++)
+        rc =
+            record_displacement(connection, task, tensor->tensor, content_id, &tensor->displacements[i], err);
     return rc ? rc : record_large(connection, content_id, tensor, blobs, err);
 }

@@ -155,6 +155,31 @@ int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *sta
     return rc < 0 ? rc : 0;
 }
 
+int tasks_list_claimed(struct store *store, int limit, int (*row)(void *context, const struct task_row *row),
+                       void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct task_row task;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "SELECT " ROWS_TASK ROWS_TASK_FROM "WHERE k.state = 'claimed' ORDER BY k.worker, k.id LIMIT ?", err);
+    if (!rc) {
+        query_bind_int(&query, limit);
+        while ((rc = query_next(&query, err)) > 0) {
+            rows_read_task(&query, &task);
+            if (row(context, &task))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
 int tasks_depth(struct store *store, int64_t *ret_queued, int64_t *ret_claimed, struct err *err)
 {
     struct connection *connection = NULL;

@@ -100,8 +100,9 @@ enum task_link { TASK_LINK_FIRST, TASK_LINK_PREVIOUS };
 struct task_displacement {
     enum task_link link;
     int64_t reference_revision_id;
-    int64_t reference_id; /* content of the reference */
-    int64_t token_rows;   /* as in task_tensor, of the rows shown */
+    int64_t reference_id;                /* content of the reference; 0: it is named by `reference` */
+    const struct content_row *reference; /* borrowed, its id ignored; made if the store has none; or NULL */
+    int64_t token_rows;                  /* as in task_tensor, of the rows shown */
     int64_t definition;
     char backend[STORE_BACKEND_SIZE];
     const struct displacement_row *rows; /* borrowed; none if they are in the store already */
@@ -131,6 +132,18 @@ int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64
                 const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
                 struct err *err);
 
+/* What a worker may take, if not any task. */
+struct tasks_choice {
+    int64_t sweep_id;      /* 0: of any sweep */
+    const int64_t *except; /* sweeps that it cannot work on; borrowed */
+    size_t except_count;
+};
+
+/* As tasks_claim, with a choice. */
+int tasks_claim_chosen(struct store *store, const char *worker, const struct tasks_choice *choice,
+                       int64_t lease_ms, const struct tasks_policy *policy, struct task_row *ret_row,
+                       int64_t *ret_wait_ms, struct err *err);
+
 /* The lease of a task that was just claimed. */
 void task_lease_of(const struct task_row *row, struct task_lease *lease);
 
@@ -159,6 +172,10 @@ int tasks_fail(struct store *store, const struct task_lease *lease, const struct
 int tasks_release(struct store *store, const struct task_lease *lease, const struct tasks_policy *policy,
                   struct err *err);
 
+/* The worker cannot do this task, but another may: queued at once, and nothing is counted against the task.
+ * ERR_CONFLICT, ERR_CANCELLED as above. */
+int tasks_decline(struct store *store, const struct task_lease *lease, const char *why, struct err *err);
+
 /* Gives up all leases that are over; *ret_count (may be NULL) becomes how many. */
 int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t *ret_count, struct err *err);
 
@@ -175,6 +192,10 @@ int tasks_get(struct store *store, int64_t id, struct task_row *ret_row, struct 
 int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *state, int64_t after_ordinal,
                int limit, int (*row)(void *context, const struct task_row *row), void *context,
                struct err *err);
+
+/* The tasks that workers have now, by worker, at most `limit`. */
+int tasks_list_claimed(struct store *store, int limit, int (*row)(void *context, const struct task_row *row),
+                       void *context, struct err *err);
 
 /* How many tasks of unfinished sweeps are queued and claimed. */
 int tasks_depth(struct store *store, int64_t *ret_queued, int64_t *ret_claimed, struct err *err);

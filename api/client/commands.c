@@ -49,6 +49,7 @@ const struct client_command client_commands[] = {
     {"follow", "ID", "Show the progress of a sweep until it has ended", "", 0, client_run_follow},
     {"cancel", "ID", "End a sweep; what it has measured stays", "", 0, client_run_cancel},
     {"status", "", "Print the state of the daemon", "", 0, client_run_status},
+    {"workers", "", "List workers, local and remote, and what they work on", "", 0, client_run_workers},
     {"devices", "", "List compute devices, and why one is absent", "", 0, client_run_devices},
 };
 const size_t client_command_count = sizeof client_commands / sizeof client_commands[0];

@@ -44,6 +44,7 @@ int client_run_revision(const struct client_arguments *arguments);
 int client_run_models(const struct client_arguments *arguments);
 int client_run_sweeps(const struct client_arguments *arguments);
 int client_run_devices(const struct client_arguments *arguments);
+int client_run_workers(const struct client_arguments *arguments);
 int client_run_status(const struct client_arguments *arguments);
 
 /* Puts what the options say of the texts (field, limit, window, stride) into the request of a sweep. */

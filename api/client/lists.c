@@ -76,6 +76,20 @@ int client_run_devices(const struct client_arguments *arguments)
     return list(arguments, "/v1/devices", "devices", columns, COUNT(columns));
 }
 
+int client_run_workers(const struct client_arguments *arguments)
+{
+    static const struct client_column columns[] = {
+        {"name", "WORKER"},
+        {"version", "VERSION"},
+        {"device", "DEVICE"},
+        {"running", "RUNNING"},
+        {"recorded", "RECORDED"},
+        {"failed", "FAILED"},
+        {"last_seen_at", "LAST SEEN"},
+    };
+    return list(arguments, "/v1/workers", "workers", columns, COUNT(columns));
+}
+
 int client_run_sweeps(const struct client_arguments *arguments)
 {
     static const struct client_column columns[] = {

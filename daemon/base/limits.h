@@ -67,6 +67,13 @@
 #define LIMIT_API_BODY_BYTES (1 * MIB)
 #define LIMIT_API_PAGE_ROWS 10000
 
+/* Remote workers */
+#define LIMIT_CLAIM_RESULT_BYTES (256 * MIB) /* what a worker hands in of one task: 0.2 MB per tensor */
+#define LIMIT_CLAIM_HEAD_BYTES (16 * MIB)    /* of it, the part that is JSON; and what a worker is told */
+#define LIMIT_CLAIM_TENSORS 1000             /* of one task */
+#define LIMIT_CLAIM_FILES 1000               /* of one revision that a worker is told of */
+#define LIMIT_CLAIM_WAIT_S 60                /* until a worker that waits for work is answered */
+
 /* Options */
 #define LIMIT_OPTION_VALUE_BYTES 4096
 

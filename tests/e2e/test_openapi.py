@@ -162,6 +162,7 @@ ASKED = [
     ("get", "/v1/watches", "/v1/watches?format=csv"),
     ("get", "/v1/watches/{owner}/{name}", WATCH),
     ("get", "/v1/watches/{owner}/{name}", "/v1/watches/garden/absent"),
+    ("get", "/v1/workers", "/v1/workers"),
 ]
 
 

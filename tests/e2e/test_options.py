@@ -48,7 +48,7 @@ def test_wrong_options_end_with_2(run: Callable[..., subprocess.CompletedProcess
     config.write_text("# ours\n[queue]\nfetchers = many\n")
     for arguments, env, words in (
         (["--nonsense"], {}, "--nonsense: there is no such option"),
-        (["--fetchers", "0"], {}, '--fetchers: "0" is not a number from 1 to 64'),
+        (["--attempts", "0"], {}, '--attempts: "0" is not a number from 1 to 100'),
         ([], {"BIFURCATED_KEEP": "all"}, 'BIFURCATED_KEEP: "all" is not one of'),
         (["--config", str(config)], {}, f'{config}:3: [queue] fetchers: "many" is not a number'),
         (["--config", str(tmp_path / "absent")], {}, "cannot open: No such file"),

@@ -31,9 +31,9 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "daemon": (
         {
             "daemon/base", "daemon/hub", "daemon/checkpoint", "daemon/text", "daemon/model", "daemon/analysis",
-            "gpu", "gpu/cpu", "store", "api",
+            "gpu", "gpu/cpu", "store", "api", "api/client/rest.h",
         },
-        {"ini.h", "jansson.h", "systemd/"},
+        {"curl/", "ini.h", "jansson.h", "systemd/"},
     ),
 }  # fmt: skip
 

@@ -164,8 +164,8 @@ static void test_bad_arguments_are_named(void **state)
     LOAD_FAILS("there is no such option", "--Fetchers", "3", NULL);
     LOAD_FAILS("--fetchers: needs a value", "--fetchers", NULL);
     LOAD_FAILS("--config: needs a value", "--config", NULL);
-    LOAD_FAILS("--fetchers: \"0\" is not a number from 1 to 64", "--fetchers", "0", NULL);
-    LOAD_FAILS("--fetchers: \"65\" is not a number from 1 to 64", "--fetchers", "65", NULL);
+    LOAD_FAILS("--attempts: \"0\" is not a number from 1 to 100", "--attempts", "0", NULL);
+    LOAD_FAILS("--fetchers: \"65\" is not a number from 0 to 64", "--fetchers", "65", NULL);
     LOAD_FAILS("--fetchers: \"-1\" is not", "--fetchers", "-1", NULL);
     LOAD_FAILS("--fetchers: \"3x\" is not", "--fetchers", "3x", NULL);
     LOAD_FAILS("--fetchers: \"3.0\" is not", "--fetchers=3.0", NULL);
@@ -199,14 +199,14 @@ static void test_bad_files_are_named(void **state)
     static const struct {
         const char *text, *words;
     } cases[] = {
-        {"[queue]\nfetchers = 0\n", "b.conf:2: [queue] fetchers: \"0\" is not a number from 1 to 64"},
+        {"[queue]\nattempts = 0\n", "b.conf:2: [queue] attempts: \"0\" is not a number from 1 to 100"},
         {"[queue]\nfetches = 1\n", "b.conf:2: [queue] fetches: there is no such option"},
         {"[hub]\nfetchers = 1\n", "b.conf:2: [hub] fetchers: there is no such option"},
         {"fetchers = 1\n", "b.conf:1: [] fetchers: there is no such option"},
         {"[queue]\nfetchers = 1\nwhat is this\n", "b.conf:3: neither"},
         {"[queue\nfetchers = 1\n", "b.conf:1: neither"},
         {"[queue]\nfetchers = 99\nattempts = 0\n", "fetchers"}, /* the first error counts */
-        {"[queue]\n  fetchers = 0\n", "[queue] fetchers: \"0\""},
+        {"[queue]\n  attempts = 0\n", "[queue] attempts: \"0\""},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         fixture_write_text(path, cases[i].text);

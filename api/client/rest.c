@@ -1,0 +1,231 @@
+#include "api/client/rest.h"
+
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+
+#include <ctype.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_S 10L
+#define ANSWER_TIMEOUT_S 300L
+
+struct rest {
+    char *server;
+    char *token, *ca_file, *agent; /* or NULL */
+    int (*is_cancelled)(void *context);
+    void *context;
+    CURL *curl;
+};
+
+static int copy(const char *text, char **ret_copy)
+{
+    if (!text || !text[0])
+        return 1;
+    *ret_copy = strdup(text);
+    return *ret_copy != NULL;
+}
+
+int rest_open(const struct rest_options *options, struct rest **ret_rest, struct err *err)
+{
+    const char *server = options->server;
+    if (strncmp(server, "http://", 7) != 0 && strncmp(server, "https://", 8) != 0)
+        return err_set(err, ERR_INVALID, "server %.200s: must begin with http:// or https://", server);
+    struct rest *rest = calloc(1, sizeof *rest);
+    if (!rest)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    rest->is_cancelled = options->is_cancelled;
+    rest->context = options->context;
+    rest->curl = curl_easy_init();
+    if (!rest->curl || !copy(server, &rest->server) || !copy(options->token, &rest->token) ||
+        !copy(options->ca_file, &rest->ca_file) || !copy(options->agent, &rest->agent)) {
+        rest_close(rest);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    size_t length = strlen(rest->server);
+    while (length && rest->server[length - 1] == '/')
+        rest->server[--length] = '\0';
+    *ret_rest = rest;
+    return 0;
+}
+
+void rest_close(struct rest *rest)
+{
+    if (!rest)
+        return;
+    curl_easy_cleanup(rest->curl);
+    free(rest->server);
+    free(rest->token);
+    free(rest->ca_file);
+    free(rest->agent);
+    free(rest);
+}
+
+const char *rest_server(const struct rest *rest)
+{
+    return rest->server;
+}
+
+int rest_read_token(const char *path, char **ret_token, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, REST_TOKEN_BYTES_MAX);
+    *ret_token = NULL;
+    int code = file_read(path, &text, err);
+    while (text.size && isspace((unsigned char)text.data[text.size - 1]))
+        text.data[--text.size] = '\0';
+    if (!code && text.size)
+        *ret_token = buf_take(&text);
+    buf_free(&text);
+    return code ? err_wrap(err, "token-file") : 0;
+}
+
+static size_t take_body(char *data, size_t size, size_t count, void *context)
+{
+    return buf_append(context, data, size * count) ? 0 : size * count;
+}
+
+static int check_cancelled(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const struct rest *rest = context;
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    return rest->is_cancelled && rest->is_cancelled(rest->context);
+}
+
+/* A proxy of the environment is for other machines. */
+static int is_local(const char *server)
+{
+    const char *host = strstr(server, "://") + 3;
+    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
+           strncmp(host, "[::1]", 5) == 0;
+}
+
+int rest_prepare(struct rest *rest, const char *target, CURL **ret_curl, struct curl_slist **ret_headers,
+                 struct err *err)
+{
+    CURL *curl = rest->curl;
+    struct buf url;
+    buf_init(&url, 2 * LIMIT_URL_BYTES);
+    buf_appendf(&url, "%s%s", rest->server, target);
+    int code = buf_check(&url, "URL", err);
+    if (code) {
+        buf_free(&url);
+        return code;
+    }
+    curl_easy_reset(curl);
+    (void)curl_easy_setopt(curl, CURLOPT_URL, buf_text(&url));
+    buf_free(&url);
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, check_cancelled);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, rest);
+    if (rest->agent)
+        (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, rest->agent);
+    if (rest->ca_file)
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, rest->ca_file);
+    if (is_local(rest->server))
+        (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    if (rest->token) {
+        struct buf line;
+        buf_init(&line, REST_TOKEN_BYTES_MAX + 64);
+        buf_appendf(&line, "Authorization: Bearer %s", rest->token);
+        *ret_headers = curl_slist_append(*ret_headers, buf_text(&line));
+        buf_free(&line);
+    }
+    *ret_curl = curl;
+    return 0;
+}
+
+int rest_network_error(const struct rest *rest, CURLcode code, struct err *err)
+{
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return err_set(err, ERR_CANCELLED, "interrupted");
+    if (code == CURLE_WRITE_ERROR)
+        return err_set(err, ERR_LIMIT, "%s: the answer is too large", rest->server);
+    if (code == CURLE_URL_MALFORMAT)
+        return err_set(err, ERR_INVALID, "server %.200s: not a URL", rest->server);
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return err_set(err, ERR_INVALID, "%.200s: no certificates can be read there", rest->ca_file);
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        return err_set(
+            err, ERR_NETWORK,
+            "%s: its certificate is not trusted: %s; name the certificate's file if it is your own",
+            rest->server, curl_easy_strerror(code));
+    return err_set(err, ERR_NETWORK, "no daemon answers at %s: %s", rest->server, curl_easy_strerror(code));
+}
+
+int rest_problem_code(const struct buf *answer)
+{
+    json_t *problem = json_loadb(buf_text(answer), answer->size, 0, NULL);
+    const char *name = json_string_value(json_object_get(problem, "code"));
+    int code = name ? err_code_of(name) : 0;
+    json_decref(problem);
+    return code;
+}
+
+int rest_problem_error(long status, const struct buf *answer, struct err *err)
+{
+    enum err_code code = ERR_HTTP;
+    if (status == 404)
+        code = ERR_NOT_FOUND;
+    else if (status == 400 || status == 413 || status == 415)
+        code = ERR_INVALID;
+    else if (status == 401 || status == 403)
+        code = ERR_UNAUTHORIZED;
+    else if (status == 409)
+        code = ERR_CONFLICT;
+    else if (status == 429)
+        code = ERR_RATE_LIMITED;
+    json_t *problem = json_loadb(buf_text(answer), answer->size, 0, NULL);
+    const char *detail = json_string_value(json_object_get(problem, "detail"));
+    if (detail)
+        err_set(err, code, "%s", detail);
+    else
+        err_set(err, code, "the daemon answered with status %ld", status);
+    json_decref(problem);
+    return code;
+}
+
+int rest_exchange(struct rest *rest, const struct rest_request *request, struct buf *answer, int *ret_status,
+                  struct err *err)
+{
+    struct curl_slist *headers = NULL;
+    CURL *curl = NULL;
+    long status = 0;
+    if (ret_status)
+        *ret_status = 0;
+    int code = rest_prepare(rest, request->target, &curl, &headers, err);
+    if (code)
+        return code;
+    (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, request->timeout_s ? request->timeout_s : ANSWER_TIMEOUT_S);
+    (void)curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    if (request->body) {
+        struct buf line;
+        buf_init(&line, LIMIT_URL_BYTES);
+        buf_appendf(&line, "Content-Type: %s", request->type ? request->type : "application/json");
+        headers = curl_slist_append(headers, buf_text(&line));
+        buf_free(&line);
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
+    }
+    if (request->header)
+        headers = curl_slist_append(headers, request->header);
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    CURLcode result = curl_easy_perform(curl);
+    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_slist_free_all(headers);
+    if (result)
+        return rest_network_error(rest, result, err);
+    if (ret_status)
+        *ret_status = (int)status;
+    return status / 100 == 2 ? 0 : rest_problem_error(status, answer, err);
+}

@@ -1,0 +1,92 @@
+#include "daemon/engine.h"
+
+#include "daemon/base/limits.h"
+#include "daemon/base/log.h"
+#include "daemon/hub/hub.h"
+#include "daemon/hub_setup.h"
+#include "gpu/cpu/backend.h"
+#include "gpu/registry.h"
+
+#include <unistd.h>
+
+#define PASSAGES_CACHE_BYTES (64 * MIB) /* LAMBADA takes about 2 MB */
+
+static int open_device(struct engine *engine, const struct options *options, struct err *err)
+{
+    struct backend_options backend = {.thread_count = (int)options->threads};
+    int code =
+        registry_new(cpu_backend(), registry_module_path(options->cuda_module), &engine->registry, err);
+    if (!code)
+        code = device_open(engine->registry, options->device, &backend, &engine->device, err);
+    if (code)
+        return code;
+    const struct registry_device *device = device_info(engine->device);
+    log_info("compute device", log_text("device", device->id), log_text("name", device->description.name),
+             log_text("no_cuda_because", registry_absence(engine->registry)), log_end);
+    return 0;
+}
+
+static int open_hub(struct engine *engine, const struct options *options, const char *state, struct err *err)
+{
+    struct hub_options hub = {0};
+    int code = hub_setup_options(options, &hub, err);
+    if (!code)
+        code = hub_options_set(&hub.state_folder, state, err);
+    if (!code)
+        code = hub_open(&hub, &engine->hub, err);
+    if (!code)
+        log_info("hub", log_text("endpoint", hub.endpoint), log_text("cache", hub.cache_folder),
+                 log_text("token", hub.token ? "yes" : "no"), log_end);
+    hub_options_free(&hub);
+    return code;
+}
+
+static uint64_t memory_budget(const struct options *options)
+{
+    if (options->memory_mb > 0)
+        return (uint64_t)options->memory_mb * 1000000;
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
+    return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes / 4 : 1000000000;
+}
+
+int engine_open(struct engine *engine, const struct options *options, const char *state, struct err *err)
+{
+    (void)pthread_mutex_init(&engine->device_lock, NULL);
+    int code = open_device(engine, options, err);
+    if (!code)
+        code = open_hub(engine, options, state, err);
+    if (!code)
+        code = tensor_pool_new(memory_budget(options), &engine->pool, err);
+    if (!code)
+        code = location_cache_new(&engine->locations, err);
+    if (!code)
+        code = data_cache_new(engine->hub, &engine->data, err);
+    if (!code)
+        code = passages_cache_new(PASSAGES_CACHE_BYTES, &engine->passages, err);
+    return code;
+}
+
+void engine_share(struct engine *engine, struct store *store, struct measure_shared *shared)
+{
+    *shared = (struct measure_shared){.store = store,
+                                      .hub = engine->hub,
+                                      .pool = engine->pool,
+                                      .locations = engine->locations,
+                                      .data = engine->data,
+                                      .passages = engine->passages,
+                                      .device = engine->device,
+                                      .device_lock = &engine->device_lock,
+                                      .device_busy_us = &engine->device_busy_us};
+}
+
+void engine_close(struct engine *engine)
+{
+    tensor_pool_free(engine->pool);
+    location_cache_free(engine->locations);
+    data_cache_free(engine->data);
+    passages_cache_free(engine->passages);
+    hub_close(engine->hub);
+    device_close(engine->device);
+    registry_free(engine->registry);
+    (void)pthread_mutex_destroy(&engine->device_lock);
+}
