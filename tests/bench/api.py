@@ -20,7 +20,6 @@ import os
 import re
 import resource
 import shutil
-import signal
 import socket
 import statistics
 import struct
@@ -28,19 +27,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Iterator
 
 import numpy as np
+
+from tests.bench.serving import children, daemon, get, processor_s, resident_kib, running, sweep
 
 STEPS = [0, *(1 << i for i in range(10)), *range(1000, 144000, 1000)]  # as Pythia's 154 revisions
 ROWS, COLUMNS = 512, 16
 FIELDS = "step,revision,msd,lag1_msd,bimodality"
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
-_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def write_run(folder: Path) -> None:
@@ -65,53 +61,6 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-@contextmanager
-def running(command: list[Any], log: Path, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    with open(log, "ab") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def get(url: str, headers: dict[str, str] | None = None) -> tuple[bytes, Any]:
-    with _open(urllib.request.Request(url, headers=headers or {}), timeout=60) as answer:
-        return answer.read(), answer.headers
-
-
-def sweep(url: str, model: str) -> None:
-    body = json.dumps({"model": model}).encode()
-    request = urllib.request.Request(f"{url}/v1/sweeps", body, {"Content-Type": "application/json"})
-    number = json.load(_open(request, timeout=60))["id"]
-    while (state := json.loads(get(f"{url}/v1/sweeps/{number}")[0])["state"]) in ("planning", "running"):
-        time.sleep(0.1)
-    if state != "done":
-        sys.exit(f"the sweep ended as {state}")
-
-
-def processor_s(pids: list[int]) -> float:
-    """User and system time of these processes so far."""
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / TICKS_PER_S
-
-
-def resident_kib(pid: int) -> int:
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
-
-
-def children(pid: int) -> list[int]:
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -201,21 +150,13 @@ def main() -> int:
     arguments = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is not installed: apt-get install wrk")
-    program = Path(os.environ["BIFURCATED_BUILD"]).resolve() / "bifurcated"
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench_api_")))
         place.chmod(0o755)
         write_run(place / "run")
-        state = place / "state"
-        env = os.environ | {"HOME": str(place), "HF_HUB_CACHE": str(place / "hub")}
-        daemon = stack.enter_context(
-            running([program, "--listen", "127.0.0.1:0", "--state", state], place / "log", env)
-        )
-        while not (state / "address").exists():
-            time.sleep(0.05)
-        ours = (state / "address").read_text().strip()
+        ours, own_pid = stack.enter_context(daemon(place, []))
         sweep(ours, f"file:{place}/run")
         series = f"{ours}/v1/models/file/{str(place / 'run').replace('/', '%2F')}/revisions"
         page_url, whole_url = f"{series}?fields={FIELDS}&limit=20", f"{series}?limit=1000"
@@ -248,7 +189,7 @@ def main() -> int:
                 for name, taken in runs.items():
                     if name == "bifurcated":
                         head = {key: value or etag for key, value in extra.items()}
-                        target, pid = url, daemon.pid
+                        target, pid = url, own_pid
                     else:
                         head = {key: value or nginx_etag[name] for key, value in extra.items()}
                         target, pid = f"{peers[name][0]}/{file}", peers[name][1]
@@ -257,7 +198,7 @@ def main() -> int:
                 name: {key: statistics.median(one[key] for one in taken) for key in taken[0]}
                 for name, taken in runs.items()
             }
-        streams = follow(ours, daemon.pid, arguments.streams, 1)
+        streams = follow(ours, own_pid, arguments.streams, 1)
     if arguments.json:
         print(json.dumps({"cases": results, "streams": streams}))
         return 0

@@ -39,7 +39,7 @@ def write_run(root: Path, revisions: int, hidden: int, layers: int) -> tuple[int
     sizes |= {f"gpt_neox.layers.{layer}.weights": 12 * hidden * hidden * 2 for layer in range(layers)}
     header, at = {}, 0
     for name, size in sizes.items():
-        header[name] = {"dtype": "F16", "shape": [size // 2], "data_offsets": [at, at + size]}
+        header[name] = {"dtype": "F16", "shape": [size // (2 * hidden), hidden], "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
