@@ -51,12 +51,36 @@ static int read_schedule(const struct api_request *request, struct schedule *sch
     return code;
 }
 
-int api_get_analysis(struct api_request *request, struct api_response *response, struct err *err)
+int api_analysis_append(struct store *store, const struct model_row *model, const char *tensor,
+                        const struct schedule *schedule, enum api_analysis_source source, int has_points,
+                        struct buf *body, struct err *err)
 {
-    struct model_row model;
     struct api_run run = {0};
     struct series series = {0};
     struct series_options options;
+    int code = api_run_read(store, model, tensor, &run, err);
+    if (code)
+        return code;
+    api_run_options(&run, &options);
+    if (schedule)
+        options.schedule = *schedule;
+    else if (options.schedule.kind != SCHEDULE_KIND_UNKNOWN)
+        source = API_ANALYSIS_SOURCE_BUILT_IN;
+    code = series_analyze(run.series, run.count, &options, &series, err);
+    if (!code) {
+        struct api_json json;
+        api_json_init(&json, body);
+        api_analysis_render(&json, &run, &options, source, &series, has_points);
+        code = buf_check(body, "analysis", err);
+    }
+    series_free(&series);
+    api_run_free(&run);
+    return code;
+}
+
+int api_get_analysis(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct model_row model;
     struct schedule schedule = {.kind = SCHEDULE_KIND_UNKNOWN};
     enum api_analysis_source source = API_ANALYSIS_SOURCE_UNKNOWN;
     const char *tensor = NULL;
@@ -71,18 +95,7 @@ int api_get_analysis(struct api_request *request, struct api_response *response,
         code = read_schedule(request, &schedule, &source, response, err);
     }
     if (!code)
-        code = api_run_read(request->server->options.store, &model, tensor, &run, err);
-    if (code)
-        return code;
-    api_run_options(&run, &options);
-    options.schedule = schedule;
-    code = series_analyze(run.series, run.count, &options, &series, err);
-    if (!code) {
-        struct api_json json;
-        api_json_init(&json, &response->body);
-        api_analysis_render(&json, &run, &options, source, &series, has_points);
-    }
-    series_free(&series);
-    api_run_free(&run);
+        code = api_analysis_append(request->server->options.store, &model, tensor, &schedule, source,
+                                   has_points, &response->body, err);
     return code;
 }

@@ -26,4 +26,10 @@ void api_analysis_render(struct api_json *json, const struct api_run *run,
                          const struct series_options *options, enum api_analysis_source source,
                          const struct series *series, int has_points);
 
+/* Reads the run of a tensor (NULL: the model's own), analyses and appends it. `schedule` NULL: the built-in
+ * one, if the model has one. */
+int api_analysis_append(struct store *store, const struct model_row *model, const char *tensor,
+                        const struct schedule *schedule, enum api_analysis_source source, int has_points,
+                        struct buf *body, struct err *err);
+
 #endif

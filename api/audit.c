@@ -1,5 +1,6 @@
 #include "daemon/analysis/audit.h"
 
+#include "api/audit.h"
 #include "api/handlers.h"
 #include "api/json.h"
 #include "api/query.h"
@@ -353,24 +354,32 @@ static int audit(struct store *store, const struct api_run *run, const struct fi
     return code;
 }
 
-int api_get_audit(struct api_request *request, struct api_response *response, struct err *err)
+int api_audit_append(struct store *store, const struct model_row *model, const char *tensor, struct buf *body,
+                     struct err *err)
 {
-    struct store *store = request->server->options.store;
-    struct model_row model;
     struct api_run run = {0};
     struct files files = {.run = &run};
+    int code = api_run_read(store, model, tensor, &run, err);
+    if (!code)
+        code = read_files(store, &files, err);
+    if (!code)
+        code = audit(store, &run, &files, body, err);
+    if (!code)
+        code = buf_check(body, "audit", err);
+    free(files.contents);
+    free(files.digests);
+    api_run_free(&run);
+    return code;
+}
+
+int api_get_audit(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct model_row model;
     const char *tensor = NULL;
     int code = api_query_tensor(request, &tensor, response, err);
     if (!code)
         code = api_query_model(request, &model, err);
     if (!code)
-        code = api_run_read(store, &model, tensor, &run, err);
-    if (!code)
-        code = read_files(store, &files, err);
-    if (!code)
-        code = audit(store, &run, &files, &response->body, err);
-    free(files.contents);
-    free(files.digests);
-    api_run_free(&run);
+        code = api_audit_append(request->server->options.store, &model, tensor, &response->body, err);
     return code;
 }

@@ -7,6 +7,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/base/pulse.h"
+#include "daemon/courier.h"
 #include "daemon/engine.h"
 #include "daemon/hub/hub.h"
 #include "daemon/measure_rows.h"
@@ -43,6 +44,7 @@ struct service {
     struct reserve *reserve;
     struct workers *workers;
     struct watcher *watcher;
+    struct courier *courier;
     struct api_server *server;
     struct status_context status;
     pthread_t planner;
@@ -171,9 +173,10 @@ static int start_planner(struct service *service, struct err *err)
     return 0;
 }
 
-static int start_watcher(struct service *service, struct err *err)
+static int start_watches(struct service *service, struct err *err)
 {
-    return watcher_start(service->store, service->engine.hub, &service->watcher, err);
+    int code = watcher_start(service->store, service->engine.hub, &service->watcher, err);
+    return code ? code : courier_start(service->store, service->options->ca_file, &service->courier, err);
 }
 
 /* -- The API -- */
@@ -298,7 +301,7 @@ static int write_address(struct service *service, struct err *err)
 int service_start(const struct options *options, struct service **ret_service, struct err *err)
 {
     static int (*const parts[])(struct service *, struct err *) = {
-        open_store, open_engine, start_workers, start_planner, start_watcher, start_server, write_address,
+        open_store, open_engine, start_workers, start_planner, start_watches, start_server, write_address,
     };
     struct service *service = calloc(1, sizeof *service);
     if (!service)
@@ -330,6 +333,8 @@ static void stop_work(struct service *service, int64_t drain_ms)
         (void)pthread_join(service->planner, NULL);
     watcher_stop(service->watcher);
     service->watcher = NULL;
+    courier_stop(service->courier);
+    service->courier = NULL;
     workers_free(service->workers);
     service->workers = NULL;
 }

@@ -71,8 +71,9 @@ static struct watch_query query_of(const struct sweep_spec *spec)
     if (spec->wants_statistics)
         query.statistics = spec->tensor_count ? WATCH_WANT_SWEPT : WATCH_WANT_MEASURED;
     if (spec->wants_perplexity)
-        query.perplexity = spec->dataset || spec->limit || spec->window || spec->stride ? WATCH_WANT_SWEPT
-                                                                                        : WATCH_WANT_MEASURED;
+        query.perplexity = spec->dataset || spec->field || spec->limit || spec->window || spec->stride
+                               ? WATCH_WANT_SWEPT
+                               : WATCH_WANT_MEASURED;
     for (int mode = 0; spec->mode && mode < PERPLEXITY_MODE_COUNT; mode++) {
         if (strcmp(spec->mode, perplexity_mode_name((enum perplexity_mode)mode)) == 0)
             query.mode = (enum perplexity_mode)mode;

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,18 @@ int digest_sha256_hex(const void *data, size_t size, char *hex, struct err *err)
         code = digest_finish_hex(digest, hex, DIGEST_SHA256_HEX_SIZE, err);
     digest_free(digest);
     return code;
+}
+
+int digest_hmac_sha256_hex(const void *key, size_t key_size, const void *data, size_t size, char *hex,
+                           struct err *err)
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned bytes_size = 0;
+    if (key_size > INT32_MAX || !HMAC(EVP_sha256(), key, (int)key_size, data, size, bytes, &bytes_size) ||
+        bytes_size != DIGEST_SHA256_BYTES)
+        return err_set(err, ERR_INTERNAL, "digest: libcrypto failed");
+    digest_to_hex(bytes, bytes_size, hex);
+    return 0;
 }
 
 int digest_new_git_blob(uint64_t size_bytes, struct digest **ret_digest, struct err *err)

@@ -30,6 +30,10 @@ int digest_finish_hex(struct digest *digest, char *hex, size_t hex_size, struct 
 /* SHA-256 of some bytes at once; hex has DIGEST_SHA256_HEX_SIZE bytes. */
 int digest_sha256_hex(const void *data, size_t size, char *hex, struct err *err);
 
+/* HMAC-SHA256 of some bytes (RFC 2104); hex has DIGEST_SHA256_HEX_SIZE bytes. */
+int digest_hmac_sha256_hex(const void *key, size_t key_size, const void *data, size_t size, char *hex,
+                           struct err *err);
+
 /* Starts git's blob digest: SHA-1 over "blob <size>\0" and then the content, which the caller feeds. */
 int digest_new_git_blob(uint64_t size_bytes, struct digest **ret_digest, struct err *err);
 

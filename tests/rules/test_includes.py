@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "daemon/base": (set(), {"openssl/"}),
     "daemon/hub": ({"daemon/base"}, {"curl/", "jansson.h"}),
+    "daemon/notify": ({"daemon/base"}, {"curl/"}),
     "daemon/checkpoint": ({"daemon/base", "gpu/tensor.h"}, {"jansson.h", "zip.h"}),
     "daemon/text": ({"daemon/base"}, {"jansson.h", "pcre2.h", "utf8proc.h", "zlib.h", "zstd.h"}),
     "daemon/model": ({"daemon/base", "daemon/checkpoint", "gpu/tensor.h"}, {"jansson.h"}),
@@ -30,7 +31,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "api/client": ({"daemon/base"}, {"curl/", "jansson.h"}),
     "daemon": (
         {
-            "daemon/base", "daemon/hub", "daemon/checkpoint", "daemon/text", "daemon/model", "daemon/analysis",
+            "daemon/base", "daemon/hub", "daemon/notify", "daemon/checkpoint", "daemon/text", "daemon/model", "daemon/analysis",
             "gpu", "gpu/cpu", "store", "api", "api/client/rest.h",
         },
         {"curl/", "ini.h", "jansson.h", "systemd/"},
