@@ -11,8 +11,13 @@ struct kind {
     json_t *names;
 };
 
+/* An entry of the list, in another order. */
+struct entry {
+    const struct revision_listed *listed;
+};
+
 struct comparison {
-    const struct revision_listed **by_name; /* the list, ordered by name */
+    struct entry *by_name; /* the list, ordered by name */
     size_t count;
     char *is_known; /* beside by_name */
     struct kind added, moved, gone;
@@ -22,14 +27,13 @@ struct comparison {
 
 static int compare_rows(const void *a, const void *b)
 {
-    const struct revision_listed *const *left = a, *const *right = b;
-    return strcmp((*left)->row.name, (*right)->row.name);
+    const struct entry *left = a, *right = b;
+    return strcmp(left->listed->row.name, right->listed->row.name);
 }
 
 static int compare_name(const void *key, const void *element)
 {
-    const struct revision_listed *const *row = element;
-    return strcmp(key, (*row)->row.name);
+    return strcmp(key, ((const struct entry *)element)->listed->row.name);
 }
 
 static void note(struct kind *kind, const char *name)
@@ -43,10 +47,9 @@ static int take_known(void *context, const struct revision_row *row)
     struct comparison *comparison = context;
     comparison->rows++;
     revision_key_of(row, &comparison->last);
-    const struct revision_listed **found = comparison->count
-                                               ? bsearch(row->name, comparison->by_name, comparison->count,
-                                                         sizeof(struct revision_listed *), compare_name)
-                                               : NULL;
+    const struct entry *found = comparison->count ? bsearch(row->name, comparison->by_name, comparison->count,
+                                                            sizeof comparison->by_name[0], compare_name)
+                                                  : NULL;
     if (!found) {
         if (strcmp(row->commit, REVISION_LIST_NO_COMMIT) != 0)
             note(&comparison->gone, row->name);
@@ -55,7 +58,7 @@ static int take_known(void *context, const struct revision_row *row)
     if (strcmp(row->commit, REVISION_LIST_NO_COMMIT) == 0)
         return 0; /* was asked for before it existed */
     comparison->is_known[found - comparison->by_name] = 1;
-    if (strcmp((*found)->row.commit, row->commit) != 0)
+    if (strcmp(found->listed->row.commit, row->commit) != 0)
         note(&comparison->moved, row->name);
     return 0;
 }
@@ -97,15 +100,15 @@ int watch_changes_report(struct store *store, int64_t model_id, const struct rev
         goto out;
     }
     for (size_t i = 0; i < list->count; i++)
-        comparison.by_name[i] = &list->rows[i];
+        comparison.by_name[i].listed = &list->rows[i];
     if (list->count)
-        qsort(comparison.by_name, list->count, sizeof(struct revision_listed *), compare_rows);
+        qsort(comparison.by_name, list->count, sizeof *comparison.by_name, compare_rows);
     code = read_known(store, model_id, &comparison, err);
     if (code)
         goto out;
     for (size_t i = 0; i < list->count; i++) {
         if (!comparison.is_known[i])
-            note(&comparison.added, comparison.by_name[i]->row.name);
+            note(&comparison.added, comparison.by_name[i].listed->row.name);
     }
     add_kind(report, &comparison.added);
     add_kind(report, &comparison.moved);

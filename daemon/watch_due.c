@@ -7,13 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A row of the list, in another order. */
+struct entry {
+    struct revision_listed *listed;
+};
+
 /* The list by identifier, to find rows that the store names. */
 struct selection {
     struct store *store;
     const struct watch_row *watch;
     const struct sweep_spec *spec;
     struct revision_list *list;
-    struct revision_listed **by_id;
+    struct entry *by_id;
     int64_t *previous; /* beside list->rows: id of the revision before it in step order; 0: none */
     char *is_stale;    /* beside list->rows: shown against what is not its reference any more */
     int64_t reference_id;
@@ -21,8 +26,9 @@ struct selection {
 
 static int compare_rows(const void *a, const void *b)
 {
-    const struct revision_listed *const *left = a, *const *right = b;
-    return ((*left)->row.id > (*right)->row.id) - ((*left)->row.id < (*right)->row.id);
+    int64_t left = ((const struct entry *)a)->listed->row.id,
+            right = ((const struct entry *)b)->listed->row.id;
+    return (left > right) - (left < right);
 }
 
 static struct revision_listed *find(const struct selection *selection, int64_t id)
@@ -30,12 +36,14 @@ static struct revision_listed *find(const struct selection *selection, int64_t i
     size_t low = 0, high = selection->list->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (selection->by_id[middle]->row.id < id)
+        if (selection->by_id[middle].listed->row.id < id)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < selection->list->count && selection->by_id[low]->row.id == id ? selection->by_id[low] : NULL;
+    return low < selection->list->count && selection->by_id[low].listed->row.id == id
+               ? selection->by_id[low].listed
+               : NULL;
 }
 
 static int is_watched(const struct selection *selection, const struct revision_listed *listed)
@@ -87,7 +95,7 @@ static void place(struct selection *selection)
     const struct revision_list *list = selection->list;
     int64_t previous = 0;
     for (size_t i = 0; i < list->count; i++) {
-        selection->by_id[i] = &list->rows[i];
+        selection->by_id[i].listed = &list->rows[i];
         if (!list->rows[i].place.is_step)
             continue;
         selection->previous[i] = previous;
@@ -100,7 +108,7 @@ static void place(struct selection *selection)
     if (selection->spec->reference)
         selection->reference_id = named ? named->row.id : 0;
     if (list->count)
-        qsort(selection->by_id, list->count, sizeof(struct revision_listed *), compare_rows);
+        qsort(selection->by_id, list->count, sizeof *selection->by_id, compare_rows);
 }
 
 static int select_stale(struct selection *selection, struct err *err)

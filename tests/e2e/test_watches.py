@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -11,18 +10,13 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from running import SWEEP_S, Daemon, model_path, wait_until
+from running import Daemon, model_path, wait_until
 
 from tests.hub import Emulator
 
 MODEL = "garden/neox-tiny"
 HERE = f"/v1/watches/{model_path(MODEL)}"
 LONG = {"every_minutes": 1440}  # no run of its own accord within a test, but for the first
-
-
-def runs_of(daemon: Daemon, path: str) -> tuple[str | None, dict[str, Any] | None]:
-    watch = daemon.get(path).json()
-    return watch["last_run_at"], watch["last_run"]
 
 
 def watch_now(daemon: Daemon, path: str = HERE) -> dict[str, Any]:
@@ -97,7 +91,6 @@ def test_new_moved_and_deleted_branches(daemon: Callable[..., Daemon], make_hub:
     assert "step12000" not in rows and len(rows) == 25
     assert rows["step13000"]["lag1_reference"] == "step11000"
     assert rows["step14000"]["lag1_reference"] == "step13000"
-    assert rows["step14000"]["lag1_msd"] == pytest.approx(rows["step14000"]["lag1_msd"])
     # Known digests are not fetched; displacements between known contents need both tensors, whose pairs are new.
     tensor = 512 * 64 * 2
     pairs = 3  # 13000 against 11000, 14000 against 13000, 15000 against 14000
@@ -117,3 +110,162 @@ def test_new_moved_and_deleted_branches(daemon: Callable[..., Daemon], make_hub:
     hub.reset()
     assert watch_now(one)["last_run"]["outcome"] == "unchanged"
     assert len(api_requests(hub)) == 1
+
+
+# ---- when ----------------------------------------------------------------------------------------
+
+
+def set_back(db: Path, days: int) -> None:
+    """As if the watch had been made, and had run last, so many days ago."""
+    with sqlite3.connect(db) as connection:
+        connection.execute(
+            "UPDATE watches SET since_ms = since_ms - ?1, run_ms = run_ms - ?1, created_ms = created_ms - ?1",
+            (days * 86400 * 1000,),
+        )
+    connection.close()
+
+
+def test_missed_runs_are_made_up_for_once(daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    hub = make_hub(garden)
+    one = daemon(hub, env={"TZ": "Asia/Kathmandu"})
+    watch = put(one, {"at": "02:30", "revisions": {"names": ["step0"]}})
+    assert watch["last_run_at"] is None and watch["next_run_at"].endswith("T20:45:00.000Z")  # 02:30 less 05:45
+    assert watch_now(one)["last_run"]["swept"] == 1
+    one.stop()
+    set_back(one.db, 4)
+    hub.reset()
+    one.start()
+    wait_until(lambda: len(api_requests(hub)) > 0)
+    wait_until(lambda: one.get(HERE).json()["last_run"]["outcome"] == "unchanged")
+    ran = one.get(HERE).json()
+    assert ran["next_run_at"].endswith("T20:45:00.000Z") and ran["next_run_at"] > ran["last_run_at"]
+    one.restart()
+    wait_until(lambda: one.get("/readyz").status == 200)
+    time.sleep(1)  # a second run would begin at once
+    assert api_requests(hub) == [f"/api/models/{MODEL}/refs"]  # four nights, one look
+    assert one.get(HERE).json()["last_run_at"] == ran["last_run_at"]
+
+
+def test_a_sweep_that_still_runs_is_not_doubled(daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    hub = make_hub(garden)
+    hub.set(latency_ms=400)
+    one = daemon(hub, "--fetchers", "1")
+    first = put(one, {**LONG, "revisions": {"to": 64}})
+    wait_until(lambda: one.get(HERE).json()["last_sweep"] is not None)
+    sweep = one.get(HERE).json()["last_sweep"]
+    before = one.get(HERE).json()["last_run_at"]
+    assert one.post(f"{HERE}/runs").status == 202
+    wait_until(lambda: one.get(HERE).json()["last_run_at"] != before)
+    again = one.get(HERE).json()
+    assert again["id"] == first["id"] and again["last_run"]["outcome"] == "skipped"
+    assert again["last_run"]["unfinished_sweep"] == sweep and again["last_run"]["hub_requests"] == 0
+    hub.set(latency_ms=0)
+    assert one.wait(sweep)["state"] == "done"
+    assert [row["id"] for row in one.get("/v1/sweeps").json()["sweeps"]] == [sweep]
+    assert watch_now(one)["last_run"]["outcome"] == "unchanged"
+
+
+def test_a_hub_that_is_down(daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """The run says why, is tried again by itself, and what failed for a passing reason is swept by the next run."""
+    hub = make_hub(garden)
+    one = daemon(hub, "--attempts", "1", "--retry-delay-s", "0")
+    hub.fault("status", status=404, path="/refs", times=1)
+    failed = after_run(one, put(one, {**LONG, "revisions": {"names": ["step0", "step512"]}})["last_run_at"])
+    assert failed["last_run"]["outcome"] == "failed" and failed["last_run"]["error"]["code"] == "not_found"
+    hub.fault("status", status=418, revision=hub.sha(MODEL, "step512"), file="safetensors")
+    found = watch_now(one)
+    assert found["last_run"]["swept"] == 2
+    assert one.get(f"/v1/sweeps/{found['last_sweep']}").json()["progress"]["failed"] == 1
+    hub.clear_faults()
+    found = watch_now(one)
+    assert swept_names(one, found["last_sweep"]) == ["step512"]
+    metrics = one.get("/metrics").text
+    assert 'bifurcated_watch_runs_total{outcome="failed"} 1' in metrics
+    assert 'bifurcated_watch_runs_total{outcome="sweeping"} 2' in metrics
+
+
+def test_a_database_that_cannot_be_written(daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """The hub is not asked again and again for what cannot be noted; later it is."""
+    hub = make_hub(garden)
+    one = daemon(hub)
+    put(one, {**LONG, "revisions": {"names": ["step0"]}})
+    after_run(one, None)
+    one.stop()
+    set_back(one.db, 4)
+    hub.reset()
+    with sqlite3.connect(one.db) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE UPDATE OF run_report ON watches BEGIN SELECT raise(ABORT, 'disk is full'); END"
+        )
+    connection.close()
+    one.start()
+    wait_until(lambda: one.log().count("watches cannot be kept") >= 2)  # after pauses of 2 s and 4 s
+    assert len(api_requests(hub)) <= 3
+    assert one.get("/healthz").status == 200
+    assert "disk is full" in one.log()
+    one.stop()
+    with sqlite3.connect(one.db) as connection:
+        connection.execute("DROP TRIGGER full")
+    connection.close()
+    one.start()
+    wait_until(lambda: one.get(HERE).json()["last_run"]["outcome"] == "unchanged")
+
+
+# ---- a folder that a trainer writes into ---------------------------------------------------------
+
+
+def test_a_trainer_that_still_writes(daemon: Callable[..., Daemon], garden: Path, tmp_path: Path) -> None:
+    source = garden / "models" / MODEL
+    run = tmp_path / "run"
+    here = f"/v1/watches/{model_path(f'file:{run}')}"
+
+    def write(name: str, files: list[str], age_s: float = 3600, cut: int = 0) -> None:
+        """Copies files of the source's folder of this name; all but the last `cut` bytes of the last file."""
+        (run / name).mkdir(parents=True, exist_ok=True)
+        for file in files:
+            data = (source / name / file).read_bytes()
+            target = run / name / file
+            target.write_bytes(data[: len(data) - cut] if file == files[-1] and cut else data)
+        for file in (run / name).iterdir():
+            os.utime(file, (time.time() - age_s, time.time() - age_s))
+
+    def whole(name: str) -> list[str]:
+        return sorted(file.name for file in (source / name).iterdir() if file.is_file())
+
+    assert len([file for file in whole("step128") if file.endswith(".safetensors")]) == 4
+    write("step0", whole("step0"))
+    write("step16", whole("step16"))
+    write("step32", ["config.json"], age_s=0)  # its weights are to come
+    write("step128", [file for file in whole("step128") if "00003" not in file])
+    one = daemon(None)
+    first = after_run(one, put(one, LONG, here)["last_run_at"], here)
+    assert swept_names(one, first["last_sweep"]) == ["step0", "step16"]
+    unfinished = {row["revision"]: row["reason"] for row in first["last_run"]["unfinished"]}
+    assert set(unfinished) == {"step32", "step128"}
+    assert "changed less than" in unfinished["step32"] and "00003" in unfinished["step128"]
+    # What is being written is looked at again soon, not only the next night.
+    assert first["next_run_at"] < first["last_run_at"][:10] + "T99"
+
+    write("step32", ["config.json", "model.safetensors"], cut=7)  # quiet, but not whole
+    write("step128", whole("step128"), age_s=0)  # whole, but a moment ago
+    second = watch_now(one, here)
+    assert second["last_run"]["outcome"] == "unchanged" and second["last_sweep"] is None
+    unfinished = {row["revision"]: row["reason"] for row in second["last_run"]["unfinished"]}
+    assert "model.safetensors" in unfinished["step32"] and "changed less than" in unfinished["step128"]
+
+    write("step32", whole("step32"))
+    write("step128", whole("step128"))
+    third = watch_now(one, here)
+    assert third["last_run"]["unfinished"] == []
+    assert swept_names(one, third["last_sweep"]) == ["step32", "step128"]
+    assert one.get(f"/v1/sweeps/{third['last_sweep']}").json()["state"] == "done"
+    rows = one.series(f"file:{run}")
+    assert [(row["revision"], row["state"]) for row in rows] == [
+        (name, "measured") for name in ("step0", "step16", "step32", "step128")
+    ]
+    assert [row["lag1_reference"] for row in rows] == [None, "step0", "step16", "step32"]
+    shutil.rmtree(run / "step16")
+    fourth = watch_now(one, here)
+    assert fourth["last_run"]["gone"]["names"] == ["step16"]
+    assert swept_names(one, fourth["last_sweep"]) == ["step32"]  # whose displacement was against it
+    assert watch_now(one, here)["last_run"]["outcome"] == "unchanged"
