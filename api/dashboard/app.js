@@ -5,13 +5,15 @@ import { axis } from "./axis.js";
 import { ago, count, element, number, shortName } from "./format.js";
 import { fetchDistribution, HeatPanel } from "./heat.js";
 import { fetchPairs, PairsPanel } from "./pairs.js";
-import { modelColour, Panel } from "./panel.js";
+import { modelColour } from "./colours.js";
+import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
-import { drawFindings, fetchFindings, fetchScaling, flags, marks, nullModel } from "./findings.js";
+import { drawFindings, fetchFindings, flags, marks, nullModel } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
-import { setUpForm, watchSweeps } from "./sweeps.js";
+import { fetchScaling, Scaling } from "./scaling.js";
+import { openForm, setUpForm, watchSweeps } from "./sweeps.js";
 import { fetchTrajectories, TrajectoriesPanel } from "./trajectories.js";
-import { readView, view, writeView } from "./view.js";
+import { pictured, readView, view, writeView } from "./view.js";
 
 const MODELS_POLL_MS = 30_000;
 const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
@@ -37,6 +39,11 @@ const hub = {
     if (!view.wide.delete(id)) view.wide.add(id);
     show();
   },
+  async picture(name) {
+    view.picture = name;
+    await fetchPicture(true).catch(complain);
+    show();
+  },
   speak(text) {
     byId("spoken").textContent = text;
   },
@@ -46,6 +53,7 @@ function notice(text) {
   byId("notice").textContent = text || "";
 }
 
+const scalingPanel = new Scaling(hub);
 let isAway = false;
 
 function complain(error) {
@@ -109,19 +117,19 @@ async function fetchSeries(name) {
 
 /** isWhole: the verdicts and pictures too, which cost the daemon more. */
 async function load(names = view.models, isWhole = true) {
-  const found = await Promise.allSettled([...names.map(fetchSeries), ...(isWhole ? [...names.map(fetchFindings), fetchPicture(true)] : [])]);
+  const found = await Promise.allSettled([...names.map(fetchSeries), ...(isWhole ? [...names.map(fetchFindings), fetchPicture(true), fetchScaling()] : [])]);
   const failed = found.find((one) => one.status === "rejected");
   if (failed) complain(failed.reason);
   else notice("");
   show();
 }
 
-/** Map and trajectories show one model: the first. */
+/** Maps and trajectories are of one model. */
 async function fetchPicture(isFresh) {
-  const name = view.models[0];
+  const name = pictured();
   const asked = name ? [fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : extra.trajectories, isFresh ? fetchPairs(name) : extra.pairs] : [];
   const [distribution = null, trajectories = null, pairs = null] = await Promise.all(asked);
-  if (name === view.models[0]) Object.assign(extra, { distribution, trajectories, pairs });
+  if (name === pictured()) Object.assign(extra, { distribution, trajectories, pairs });
 }
 
 const pending = new Map(); // model → timer, so that events do not pile up requests
@@ -136,8 +144,15 @@ function loadSoon(name, isOver) {
 
 // -- Showing -------------------------------------------------------------------------------------
 
+/** In place of panels that nothing is measured for: what to do about it. */
+function emptyHint(group) {
+  const measure = () => openForm({ model: view.models[0], perplexity: true });
+  return group.empty && element("p", { class: "card hint", hidden: true }, group.empty.text, element("button", { type: "button", onclick: measure }, group.empty.button));
+}
+
 function buildPanels() {
   const root = byId("panels");
+  byId("scaling").append(scalingPanel.root);
   for (const group of groups) {
     const grid = element("div", { class: "grid" });
     const title = `group-${group.title.toLowerCase().replaceAll(" ", "-")}`;
@@ -149,6 +164,8 @@ function buildPanels() {
       grid.append(panel.root);
     }
     section.panels = panels.slice(-group.panels.length);
+    section.hint = emptyHint(group);
+    if (section.hint) section.append(section.hint);
     root.append(section);
   }
 }
@@ -173,9 +190,18 @@ function show() {
   const shown = shownModels();
   axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)));
   for (const section of byId("panels").children) section.hidden = false; // charts need a width
-  const marked = marks(shown.map((model) => model.name));
+  const marked = marks(shown);
   for (const panel of panels) panel.update(shown, marked, extra);
-  for (const section of byId("panels").children) section.hidden = section.panels.every((panel) => panel.root.hidden);
+  const hasRows = shown.some((model) => model.rows.length);
+  for (const section of byId("panels").children) {
+    const isEmpty = section.panels.every((panel) => panel.root.hidden);
+    if (section.hint) section.hint.hidden = !(isEmpty && hasRows);
+    section.hidden = isEmpty && !(section.hint && hasRows);
+  }
+  if ((shown.length > 1) !== (byId("scaling").nextElementSibling === byId("panels"))) {
+    byId("panels")[shown.length > 1 ? "before" : "after"](byId("scaling")); // first where models are compared
+  }
+  scalingPanel.update(shown);
   showToolbar();
   drawFindings(shown);
   fillRevisions(shown);
@@ -191,8 +217,11 @@ function showEmpty(shown) {
     overview.replaceChildren();
     return;
   }
-  const text = view.models.length ? "No revision of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes.";
-  overview.replaceChildren(element("div", { class: "card empty" }, element("p", {}, text), element("button", { type: "button", onclick: () => byId("start").click() }, "Start a sweep")));
+  const [model] = view.models;
+  const text = model ? "No revision of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes.";
+  overview.replaceChildren(element("div", { class: "card empty" }, element("p", {}, text),
+    element("button", { type: "button", onclick: () => openForm({ model }) }, "Start a sweep"),
+    element("p", { class: "muted" }, "Or on the command line: ", element("code", {}, `bifurcate sweep ${model ?? "EleutherAI/pythia-14m"} --follow`))));
 }
 
 function showToolbar() {
@@ -313,10 +342,10 @@ async function start() {
     const isNew = !models.some((model) => model.name === sweep.model);
     const isOver = sweep.state !== "planning" && sweep.state !== "running";
     if (isNew || isOver) await refreshModels().catch(complain);
+    if (isOver) hub.speak(`Sweep ${sweep.id} of ${sweep.model}: ${sweep.state}, ${sweep.progress.done} of ${sweep.progress.revisions_total} revisions`);
     if (view.models.includes(sweep.model) && sweep.progress.revisions_total > 0) loadSoon(sweep.model, isOver);
   });
   showService().catch(complain);
-  fetchScaling().then(show).catch(complain);
 }
 
 start().catch(complain);

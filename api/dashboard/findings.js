@@ -3,21 +3,16 @@
 
 import { getIfThere, modelPath } from "./api.js";
 import { element, number, shortName } from "./format.js";
-import { colour } from "./panel.js";
+import { colour } from "./colours.js";
 import { view } from "./view.js";
 
 const FINDINGS_SHOWN = 12;
 const analyses = new Map(); // model → { analysis, audit }
-let scaling = null;
 
 export async function fetchFindings(name) {
   const path = modelPath(name);
   const [analysis, audit] = await Promise.all([getIfThere(`${path}/analysis`), getIfThere(`${path}/audit`)]);
   analyses.set(name, { analysis, audit });
-}
-
-export async function fetchScaling() {
-  scaling = await getIfThere(`/v1/scaling?rows=${view.rows}&view=${view.values}`);
 }
 
 const onsetOf = (analysis, values) => analysis?.onsets?.find((one) => one.rows === view.rows && one.view === values);
@@ -34,20 +29,24 @@ export function flags(name) {
   return new Map(findings.filter((one) => one.revision).map((one) => [one.revision, one.text]));
 }
 
-/** Vertical lines in the charts: only while one model is shown, so that it is clear whose they are. */
-export function marks(names) {
-  if (names.length !== 1) return [];
-  const analysis = analyses.get(names[0])?.analysis;
-  if (!analysis) return [];
+/** Verdicts in the charts. Of one model all, with their names; of several the onsets, in the models' colours. */
+export function marks(shown) {
   const found = [];
-  const add = (step, label, shade) => {
-    if (Number.isFinite(step)) found.push({ step, label, colour: colour(shade) });
-  };
-  add(analysis.perplexity_fall?.step_to, "fall", "muted");
-  const onset = onsetOf(analysis, view.values);
-  if (onset?.verdict === "yes") add(onset.step, "onset", "bad");
-  else add(onsetOf(analysis, "centred")?.step, "onset (centred)", "bad");
-  add(analysis.stop?.verdict === "yes" ? analysis.stop.step : null, "stop", "good");
+  for (const model of shown) {
+    const analysis = analyses.get(model.name)?.analysis;
+    if (!analysis) continue;
+    const chosen = onsetOf(analysis, view.values);
+    const onset = chosen?.verdict === "yes" ? chosen : onsetOf(analysis, "centred");
+    const isOther = onset !== chosen;
+    if (shown.length > 1) {
+      if (Number.isFinite(onset?.step)) found.push({ model: model.name, step: onset.step, label: "", colour: model.colour });
+      continue;
+    }
+    const { perplexity_fall: fall, stop } = analysis;
+    if (Number.isFinite(fall?.step_from)) found.push({ model: model.name, step: fall.step_from, to: fall.step_to, label: "steepest fall", short: "fall", colour: colour("muted") });
+    if (Number.isFinite(onset?.step)) found.push({ model: model.name, step: onset.step, label: isOther ? "onset (centred)" : "onset", colour: colour("bad") });
+    if (stop?.verdict === "yes") found.push({ model: model.name, step: stop.step, label: "could have stopped", short: "stop", colour: colour("good"), dash: [1.5, 2.5] });
+  }
   return found;
 }
 
@@ -134,30 +133,15 @@ function comparison(shown) {
   const heads = ["model", "onset, raw", "onset, centred", "steepest fall of perplexity", "at rest", "could have stopped", "audit findings"];
   const whole = element("details", {}, element("summary", {}, "Each model in full"), element("div", { class: "verdict" }, ...shown.map(card).filter(Boolean)));
   return [element("section", { class: "card verdict", "aria-label": "Findings compared" },
+    element("p", { class: "muted" }, "Upright dashed lines in the charts: the onsets, in the models' colours."),
     element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of findings" }, element("table", { class: "data verdicts" },
       element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...rows))), whole)];
-}
-
-function scalingCard() {
-  const known = (scaling?.models || []).filter((one) => Number.isFinite(one.onset_step));
-  if (known.length < 2) return null;
-  const fit = scaling.fit;
-  const rows = known.sort((a, b) => a.parameter_count - b.parameter_count).map((one) => element("tr", {},
-    element("th", { scope: "row" }, one.model), element("td", {}, number(one.parameter_count)), element("td", {}, number(one.onset_step))));
-  return element("section", { class: "card verdict", "aria-label": "Onset against model size" },
-    element("h3", {}, "Onset against model size"),
-    element("p", {}, fit?.is_fitted
-      ? `onset step ∝ parameters^${number(fit.exponent, 3)} (${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}, ${fit.count} models)`
-      : fit?.reason || ""),
-    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Onsets" }, element("table", { class: "data" },
-      element("thead", {}, element("tr", {}, ...["model", "parameters", "onset step"].map((name) => element("th", { scope: "col" }, name)))),
-      element("tbody", {}, ...rows))));
 }
 
 export function drawFindings(shown) {
   const root = document.getElementById("findings");
   const open = new Set([...root.querySelectorAll("section")].filter((one) => one.querySelector("details[open]")).map((one) => one.ariaLabel));
-  const cards = [...(shown.length > 1 ? comparison(shown) : shown.map(card)), scalingCard()].filter(Boolean);
+  const cards = [...(shown.length > 1 ? comparison(shown) : shown.map(card))].filter(Boolean);
   for (const one of cards) {
     if (open.has(one.getAttribute("aria-label"))) one.querySelector("details").open = true;
   }

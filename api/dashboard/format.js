@@ -39,6 +39,22 @@ export function powerTick(value) {
   return `${front === 1 ? "" : `${front}·`}10${raised}`;
 }
 
+/** Whole powers; between them 2 and 5 where there are few. */
+export function powerTicks(low, high) {
+  const decades = Math.log10(high / low);
+  const fronts = decades < 1.1 ? [1, 2, 3, 4, 5, 6, 8] : decades < 2.5 ? [1, 2, 5] : [1];
+  const every = Math.max(1, Math.ceil(decades / 7));
+  const made = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
+    if (power % every) continue;
+    for (const front of fronts) {
+      const value = front * 10 ** power;
+      if (value >= low * 0.9999 && value <= high * 1.0001) made.push({ value });
+    }
+  }
+  return made;
+}
+
 export function bytes(value) {
   if (!Number.isFinite(value)) return "–";
   const units = ["B", "kB", "MB", "GB", "TB"];

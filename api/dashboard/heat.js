@@ -2,8 +2,9 @@
 
 import { getIfThere, modelPath } from "./api.js";
 import { axis } from "./axis.js";
-import { csvLine, number } from "./format.js";
-import { colour, Panel } from "./panel.js";
+import { csvLine, element, number } from "./format.js";
+import { colour } from "./colours.js";
+import { Panel } from "./panel.js";
 import { view } from "./view.js";
 
 const BINS = 160;
@@ -46,7 +47,7 @@ export class HeatPanel extends Panel {
     const map = extra.distribution;
     const rows = (map?.revisions || []).filter((row) => row.step !== null && row.elements > 0);
     this.map = map && rows.length ? { ...map, rows, width: (map.high - map.low) / map.bins } : null;
-    super.update(models.slice(0, 1), marks, extra);
+    super.update(models, marks);
   }
 
   makeLines() {
@@ -69,12 +70,20 @@ export class HeatPanel extends Panel {
     return made;
   }
 
+  /** The colours' scale: even steps of the square root of the share. */
   legendLines() {
-    return this.modelLegend();
+    const bar = element("span", { class: "colourbar" });
+    bar.style.background = `linear-gradient(to right, ${ramp().join(",")})`;
+    const marks = [0, 0.1, 0.5, 1].map((share) => {
+      const mark = element("span", { class: "mark" }, `${100 * share} %`);
+      mark.style.left = `${100 * Math.sqrt(share)}%`;
+      return mark;
+    });
+    return [...this.modelLegend(), element("li", { class: "muted scale", "aria-hidden": "true" }, element("span", { class: "colours" }, bar, ...marks), "of the fullest bin")];
   }
 
   /** Each revision fills half the way to its neighbours; colour grows with the square root of the count. */
-  drawGuides(chart) {
+  drawUnder(chart) {
     if (!this.map) return;
     const { ctx, chartArea: area, scales } = chart;
     const places = this.map.rows.map((row) => scales.x.getPixelForValue(axis.place(row.step)));

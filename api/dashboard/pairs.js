@@ -4,7 +4,8 @@ import { getIfThere, modelPath } from "./api.js";
 import { axis } from "./axis.js";
 import { csvLine, element, number } from "./format.js";
 import { ramp } from "./heat.js";
-import { colour, Panel } from "./panel.js";
+import { colour } from "./colours.js";
+import { Panel } from "./panel.js";
 import { view } from "./view.js";
 
 const REVISIONS = 120;
@@ -29,7 +30,7 @@ export class PairsPanel extends Panel {
       this.low = Math.log10(Math.max(Math.min(...positive), Math.max(...positive) / 1e6));
       this.high = Math.log10(Math.max(...positive));
     }
-    super.update(models.slice(0, 1), marks, extra);
+    super.update(models, marks);
   }
 
   makeLines() {
@@ -60,10 +61,10 @@ export class PairsPanel extends Panel {
   legendLines() {
     const bar = element("span", { class: "colourbar" });
     bar.style.background = `linear-gradient(to right, ${ramp().join(",")})`;
-    return [...this.modelLegend(), element("li", { class: "muted scale" }, number(10 ** this.low, 2), bar, number(10 ** this.high, 2))];
+    return [...this.modelLegend(), element("li", { class: "muted scale" }, number(10 ** this.low, 2), bar, number(10 ** this.high, 2), "weight², logarithmic")];
   }
 
-  drawGuides(chart) {
+  drawUnder(chart) {
     if (!this.map) return;
     const { ctx, chartArea: area, scales } = chart;
     const colours = ramp();

@@ -4,36 +4,20 @@
 /* global Chart */
 
 import { axis } from "./axis.js";
-import { csvLine, element, number, powerTick, save, shortName, tick } from "./format.js";
+import { colour, DASHES, fade, font, modelMarker } from "./colours.js";
+import { csvLine, element, number, powerTick, powerTicks, save, shortName, tick } from "./format.js";
+import { drawGuides, drawMarks, drawUnit, markRoom } from "./marks.js";
 import { quantiles } from "./panels.js";
-import { statistic, view } from "./view.js";
+import { savePicture } from "./picture.js";
+import { pictured, statistic, view } from "./view.js";
 
 const Y_WIDTH = 58; // so that the plots of a column stand below each other
-const DASHES = { dash: [6, 4], dot: [2, 3] };
-const PALETTE = {
-  light: ["#0b62b8", "#c2410c", "#0f7a4c", "#8a3ab0", "#946200", "#0c7286", "#be185d", "#4b5563"],
-  dark: ["#5aa9ff", "#ff9a57", "#4cc98b", "#cf9bff", "#e6b845", "#45cbdc", "#ff80b5", "#a9b4c2"],
-};
-
-export function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-}
-
-export function modelColour(index) {
-  const isDark = getComputedStyle(document.documentElement).colorScheme === "dark";
-  const colours = isDark ? PALETTE.dark : PALETTE.light;
-  return colours[index % colours.length];
-}
-
-export const fade = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
-const font = () => getComputedStyle(document.body).fontFamily;
-
 const nearness = new IntersectionObserver((entries) => {
   for (const entry of entries) entry.target.panel.near(entry.isIntersecting);
 }, { rootMargin: "500px" });
 
 export class Panel {
-  /** hub: { point(step, panel), zoom(from, to), turn(id), speak(text) } */
+  /** hub: { point(step, panel), zoom(from, to), turn(id), picture(name), speak(text) } */
   constructor(spec, hub) {
     this.spec = spec;
     this.hub = hub;
@@ -78,8 +62,9 @@ export class Panel {
 
   /** models: [{name, colour, rows}]; rows of revisions with a step, in order. */
   update(models, marks) {
-    this.models = models;
-    this.marks = marks;
+    this.candidates = models;
+    this.models = this.spec.kind ? models.filter((model) => model.name === pictured()) : models; // a picture is of one model
+    this.marks = this.spec.kind ? marks.filter((mark) => mark.model === pictured()) : marks;
     this.lines = this.makeLines();
     const isEmpty = !this.lines.some((line) => line.points.length);
     this.root.hidden = isEmpty;
@@ -155,7 +140,7 @@ export class Panel {
         pointBorderColor: line.colour, pointBorderWidth: 1.2,
         // hollow: the audit has something to say about this revision
         pointBackgroundColor: line.points.map((point) => (line.model.flags.has(point.row.revision) ? colour("card") : line.colour)),
-        pointStyle: line.points.map((point) => (line.model.flags.has(point.row.revision) ? "rectRot" : "circle")),
+        pointStyle: line.points.map((point) => (line.model.flags.has(point.row.revision) ? "rectRot" : modelMarker(line.model.index))),
         pointRadius: line.points.map((point) => (line.model.flags.has(point.row.revision) ? 4 : dots(line))),
         fill: false,
       });
@@ -173,12 +158,6 @@ export class Panel {
 
   // -- Drawing ---------------------------------------------------------------------------------
 
-  /** Two lines of labels where one may not do. */
-  markRoom() {
-    if (!this.marks.length) return 6;
-    return this.marks.length > 2 || (this.marks.length > 1 && view.axis === "linear") ? 32 : 19;
-  }
-
   options() {
     const [low, high] = axis.range();
     const isLog = this.spec.y === "log";
@@ -186,7 +165,7 @@ export class Panel {
     const ticks = { color: colour("muted"), font: { size: 11, family: font() }, maxRotation: 0, autoSkipPadding: 10 };
     return {
       animation: false, responsive: true, maintainAspectRatio: false, parsing: false, normalized: true, events: [], spanGaps: true,
-      devicePixelRatio: Math.max(2, window.devicePixelRatio), layout: { padding: { right: 10, top: this.markRoom() } },
+      devicePixelRatio: Math.max(2, window.devicePixelRatio), layout: { padding: { right: 10, top: markRoom(this) } },
       plugins: { legend: { display: false }, tooltip: { enabled: false }, filler: { propagate: false } },
       scales: {
         x: {
@@ -196,7 +175,7 @@ export class Panel {
             if (made) scale.ticks = made;
             else scale.ticks = scale.ticks.filter((at) => at.value >= 0);
           },
-          title: { display: this.root.classList.contains("wide"), text: "training step", color: colour("muted"), font: { size: 11, family: font() }, padding: 0 },
+          title: { display: true, text: "training step", color: colour("muted"), font: { size: 11, family: font() }, padding: 0 },
         },
         y: {
           type: isLog ? "logarithmic" : "linear", grid, grace: isLog || this.spec.span ? 0 : "4%",
@@ -213,7 +192,14 @@ export class Panel {
     this.isStale = !this.isNear;
     if (this.isStale) return;
     if (!this.chart) {
-      const guides = { id: "guides", beforeDatasetsDraw: (chart) => this.drawGuides(chart), afterDatasetsDraw: (chart) => this.drawMarks(chart) };
+      const guides = {
+        id: "guides", beforeDatasetsDraw: (chart) => this.drawUnder(chart),
+        afterDatasetsDraw: (chart) => {
+          drawGuides(this, chart);
+          drawMarks(this, chart);
+          drawUnit(this, chart);
+        },
+      };
       this.chart = new Chart(this.canvas, { type: "line", data: { datasets: this.datasets() }, options: this.options(), plugins: [guides] });
       return;
     }
@@ -222,62 +208,8 @@ export class Panel {
     this.chart.update("none");
   }
 
-  drawGuides(chart) {
-    const { ctx, chartArea: area, scales } = chart;
-    ctx.save();
-    ctx.font = `10.5px ${font()}`;
-    ctx.textAlign = "right";
-    for (const guide of this.spec.guides || []) {
-      if (guide.y < scales.y.min || guide.y > scales.y.max) continue;
-      const y = scales.y.getPixelForValue(guide.y);
-      ctx.strokeStyle = colour("muted");
-      ctx.globalAlpha = 0.7;
-      ctx.setLineDash([3, 4]);
-      ctx.beginPath();
-      ctx.moveTo(area.left, y);
-      ctx.lineTo(area.right, y);
-      ctx.stroke();
-      ctx.globalAlpha = 1;
-      ctx.fillStyle = colour("muted");
-      if (guide.label) ctx.fillText(guide.label, area.right - 3, y - 4);
-    }
-    ctx.restore();
-  }
-
-  /** Vertical lines: onset, fall, stop. */
-  drawMarks(chart) {
-    const { ctx, chartArea: area, scales } = chart;
-    ctx.save();
-    ctx.font = `10.5px ${font()}`;
-    const taken = [];
-    this.marks.forEach((mark) => {
-      const x = scales.x.getPixelForValue(axis.place(mark.step));
-      if (x < area.left || x > area.right) return;
-      ctx.strokeStyle = mark.colour;
-      ctx.setLineDash([5, 3]);
-      ctx.beginPath();
-      ctx.moveTo(x, area.top);
-      ctx.lineTo(x, area.bottom);
-      ctx.stroke();
-      ctx.fillStyle = mark.colour;
-      const place = this.placeLabel(x, ctx.measureText(mark.label).width, area, taken);
-      ctx.fillText(mark.label, place.left, area.top - 5 - 13 * place.line);
-    });
-    ctx.restore();
-  }
-
-  /** Above the plot, beside its line, where no other label is. */
-  placeLabel(x, width, area, taken) {
-    for (const line of [0, 1]) {
-      for (const left of [x - 3, x - width + 3]) {
-        if (left < area.left - 4 || left + width > area.right + 10) continue;
-        if (taken.some((other) => other.line === line && left < other.left + other.width + 6 && other.left < left + width + 6)) continue;
-        taken.push({ line, left, width });
-        return { line, left };
-      }
-    }
-    return { line: 1, left: x - 3 };
-  }
+  /** What lies under the lines; maps are drawn here. */
+  drawUnder() {}
 
   fillLegend() {
     this.legend.replaceChildren(...this.legendLines());
@@ -286,8 +218,14 @@ export class Panel {
     if (swatch) swatch.style.background = this.models[0].colour;
   }
 
-  /** For panels that show one model only. */
+  /** For panels that show one model only: which, and a choice where there are several. */
   modelLegend() {
+    if (this.candidates.length > 1) {
+      const choice = element("select", { "aria-label": `Model of ${this.spec.title}`, onchange: (event) => this.hub.picture(event.target.value) },
+        ...this.candidates.map((model) => element("option", { value: model.name }, shortName(model.name))));
+      choice.value = this.models[0].name;
+      return [element("li", {}, element("span", { class: "swatch" }), choice)];
+    }
     return [element("li", { class: "muted", title: this.models[0].name }, element("span", { class: "swatch" }), shortName(this.models[0].name))];
   }
 
@@ -531,51 +469,6 @@ export class Panel {
 
   savePng() {
     this.near(true);
-    const scale = this.chart.currentDevicePixelRatio;
-    const made = document.createElement("canvas");
-    const legend = this.spec.kind ? [{ label: this.models[0].name, colour: this.models[0].colour }] : this.shown();
-    const head = 30 + 17 * legend.length;
-    const [width, height] = [this.canvas.width / scale, this.canvas.height / scale];
-    made.width = (width + 24) * scale;
-    made.height = (height + head + 24) * scale;
-    const ctx = made.getContext("2d");
-    ctx.scale(scale, scale);
-    ctx.fillStyle = colour("card");
-    ctx.fillRect(0, 0, width + 24, height + head + 24);
-    ctx.fillStyle = colour("text");
-    ctx.font = `600 14px ${font()}`;
-    const choice = [view.rows === "tokens" ? "token rows" : "all rows", view.values === "centred" ? "centred" : null].filter(Boolean).join(", ");
-    ctx.fillText(`${this.spec.title} (${choice})`, 14, 24);
-    ctx.font = `12px ${font()}`;
-    legend.forEach((line, i) => {
-      const y = 44 + i * 17;
-      ctx.strokeStyle = line.colour;
-      ctx.lineWidth = 2;
-      ctx.setLineDash(DASHES[line.line] || []);
-      ctx.beginPath();
-      ctx.moveTo(14, y - 4);
-      ctx.lineTo(36, y - 4);
-      ctx.stroke();
-      ctx.fillStyle = colour("text");
-      ctx.fillText(this.models.length > 1 || !line.model ? line.label : `${line.model.name}: ${line.label}`, 44, y);
-    });
-    ctx.drawImage(this.canvas, 8, head + 8, width, height);
-    made.toBlob((blob) => save(this.fileName("png"), blob), "image/png");
+    savePicture(this);
   }
-}
-
-/** Whole powers; between them 2 and 5 where there are few. */
-function powerTicks(low, high) {
-  const decades = Math.log10(high / low);
-  const fronts = decades < 1.1 ? [1, 2, 3, 4, 5, 6, 8] : decades < 2.5 ? [1, 2, 5] : [1];
-  const every = Math.max(1, Math.ceil(decades / 7));
-  const made = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
-    if (power % every) continue;
-    for (const front of fronts) {
-      const value = front * 10 ** power;
-      if (value >= low * 0.9999 && value <= high * 1.0001) made.push({ value });
-    }
-  }
-  return made;
 }

@@ -24,11 +24,22 @@ function exponents(rows) {
 
 export const groups = [
   {
+    title: "Distribution",
+    help: "The values of the tensor over training.",
+    panels: [
+      {
+        id: "heat", kind: "heat", title: "Distribution", wide: true, unit: "weight",
+        help: "How many values lie in each bin, as a share of the fullest bin of each revision.",
+      },
+      { id: "fan", kind: "fan", title: "Quantiles", wide: true, unit: "weight", help: "Bands: 0.1–99.9 %, 1–99 %, 5–95 %, 25–75 %; line: the median." },
+    ],
+  },
+  {
     title: "Displacement",
     help: "How far the unembedding has moved from the reference revision, and since the revision before.",
     panels: [
       {
-        id: "msd", title: "Mean square displacement", y: "log", wide: true,
+        id: "msd", title: "Mean square displacement", y: "log", wide: true, unit: "weight²",
         help: "Mean of (w(t) − w(t₀))² over all entries; dashed: against the previous revision; dotted: weight decay and a random walk alone, where the schedule is known.",
         quantities: [
           { name: "MSD", column: shift("msd") },
@@ -41,7 +52,7 @@ export const groups = [
         guides: [{ y: 1, label: "diffusive" }, { y: 2, label: "ballistic" }, { y: 0, label: "at rest" }],
         quantities: [{ name: "exponent", derive: exponents, needs: shift("msd") }],
       },
-      { id: "norm", span: [0, 0], title: "Norm", help: "Frobenius norm of the tensor.", quantities: [{ name: "norm", column: shift("norm") }] },
+      { id: "norm", span: [0, 0], title: "Norm", unit: "weight", help: "Frobenius norm of the tensor.", quantities: [{ name: "norm", column: shift("norm") }] },
       {
         id: "cosine", span: [0, 1], title: "Cosine similarity", help: "Overlap with the reference; dashed: with the previous revision.",
         quantities: [
@@ -54,6 +65,7 @@ export const groups = [
   {
     title: "Language",
     help: "What the whole model achieves at each revision; bands are ± one standard error.",
+    empty: { text: "Perplexity is not measured here. It loads whole checkpoints, so it is measured on request. ", button: "Measure perplexity" },
     panels: [
       {
         id: "perplexity", title: "Perplexity", y: "log",
@@ -71,26 +83,15 @@ export const groups = [
     ],
   },
   {
-    title: "Distribution",
-    help: "The values of the tensor over training.",
-    panels: [
-      {
-        id: "heat", kind: "heat", title: "Distribution", wide: true,
-        help: "How many values lie in each bin; colour grows with the square root of the count, relative to the fullest bin of each revision.",
-      },
-      { id: "fan", kind: "fan", title: "Quantiles", wide: true, help: "Bands: 0.1–99.9 %, 1–99 %, 5–95 %, 25–75 %; line: the median." },
-    ],
-  },
-  {
     title: "Single entries",
     help: "A few entries of token rows, drawn at random once and kept at every revision as stored.",
     panels: [
       {
-        id: "pairs", kind: "pairs", title: "Two-time displacement",
-        help: "Mean square displacement between any two revisions, estimated from the entries; logarithmic colour.",
+        id: "pairs", kind: "pairs", title: "Two-time displacement", unit: "training step",
+        help: "Mean square displacement between any two revisions, estimated from the entries.",
       },
       {
-        id: "trajectories", kind: "trajectories", title: "Sampled trajectories",
+        id: "trajectories", kind: "trajectories", title: "Sampled trajectories", unit: "weight",
         help: "One line for each entry.",
       },
     ],
@@ -130,14 +131,14 @@ export const groups = [
     help: "Of the distribution of all values.",
     panels: [
       {
-        id: "sd", title: "Standard deviation", help: "Population, √variance.",
+        id: "sd", title: "Standard deviation", unit: "weight", help: "Population, √variance.",
         quantities: [{ name: "σ", needs: stat("variance"), derive: () => (row) => (row[statistic("variance")] === null ? null : Math.sqrt(row[statistic("variance")])) }],
       },
-      { id: "mean", title: "Mean", help: "", guides: [{ y: 0 }], quantities: [{ name: "mean", column: stat("mean") }] },
+      { id: "mean", title: "Mean", unit: "weight", help: "Of all values.", guides: [{ y: 0 }], quantities: [{ name: "mean", column: stat("mean") }] },
       { id: "skewness", title: "Skewness", help: "G₁.", guides: [{ y: 0 }], quantities: [{ name: "skewness", column: stat("skewness") }] },
       { id: "kurtosis", title: "Excess kurtosis", help: "G₂; 0 for a normal distribution.", guides: [{ y: 0, label: "normal" }], quantities: [{ name: "kurtosis", column: stat("kurtosis") }] },
       {
-        id: "extremes", title: "Extremes", help: "Smallest and largest value.",
+        id: "extremes", title: "Extremes", unit: "weight", help: "Smallest and largest value.",
         quantities: [{ name: "maximum", column: stat("maximum") }, { name: "minimum", column: stat("minimum"), line: "dash" }],
       },
       {

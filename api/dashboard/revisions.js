@@ -1,7 +1,7 @@
 // The table of revisions of the shown models.
 
 import { modelPath } from "./api.js";
-import { element, number } from "./format.js";
+import { element, number, shortName } from "./format.js";
 import { moved, statistic } from "./view.js";
 
 function columns() {
@@ -47,5 +47,5 @@ export function fillRevisions(shown) {
   }
   document.getElementById("revisions").replaceChildren(element("caption", { class: "unseen" }, "Revisions in step order"), head, body);
   document.getElementById("table-links").replaceChildren(...shown.map((model) =>
-    element("a", { href: `${modelPath(model.name)}/revisions?format=csv&limit=1000`, download: `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv` }, isMany ? `CSV of ${model.name} ` : "All columns as CSV")));
+    element("a", { href: `${modelPath(model.name)}/revisions?format=csv&limit=1000`, download: `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv` }, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV")));
 }

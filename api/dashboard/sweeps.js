@@ -22,10 +22,10 @@ function describe(sweep) {
     if (p.rate_bytes_per_s) parts.push(`${bytes(p.rate_bytes_per_s)}/s`);
     if (p.seconds_left !== null) parts.push(`${duration(p.seconds_left)} left`);
   } else {
-    parts.push(`${bytes(p.bytes_fetched)} in ${duration(p.seconds)}`);
+    parts.push(p.bytes_fetched > 0 ? `${bytes(p.bytes_fetched)} in ${duration(p.seconds)}` : duration(p.seconds));
     if (sweep.finished_at) parts.push(ago(sweep.finished_at));
   }
-  return parts.join(" · ");
+  return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" · "); // lines break between parts only
 }
 
 function errorList(sweep) {
@@ -147,18 +147,28 @@ function request(form) {
   return made;
 }
 
+function showPerplexity() {
+  const form = document.getElementById("sweep-form");
+  document.getElementById("perplexity-fields").hidden = !form.elements.perplexity.checked;
+}
+
+/** Opens the form, with a model filled in and perplexity ticked where they are given. */
+export function openForm({ model, perplexity }) {
+  const form = document.getElementById("sweep-form");
+  document.getElementById("sweep-error").hidden = true;
+  if (model) form.elements.model.value = model;
+  if (perplexity) form.elements.perplexity.checked = true;
+  showPerplexity();
+  document.getElementById("sweep-dialog").showModal();
+  form.elements.model.focus();
+}
+
 export function setUpForm(started) {
   const dialog = document.getElementById("sweep-dialog");
   const form = document.getElementById("sweep-form");
   const fault = document.getElementById("sweep-error");
-  const showPerplexity = () => { document.getElementById("perplexity-fields").hidden = !form.elements.perplexity.checked; };
   form.elements.perplexity.addEventListener("change", showPerplexity);
-  document.getElementById("start").addEventListener("click", () => {
-    fault.hidden = true;
-    showPerplexity();
-    dialog.showModal();
-    form.elements.model.focus();
-  });
+  document.getElementById("start").addEventListener("click", () => openForm({}));
   document.getElementById("sweep-cancel").addEventListener("click", () => dialog.close());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

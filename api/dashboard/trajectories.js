@@ -2,7 +2,8 @@
 
 import { all, getIfThere, modelPath } from "./api.js";
 import { number } from "./format.js";
-import { colour, fade, Panel } from "./panel.js";
+import { colour, fade } from "./colours.js";
+import { Panel } from "./panel.js";
 
 const ENTRIES = 48;
 
@@ -17,7 +18,7 @@ export async function fetchTrajectories(name) {
 export class TrajectoriesPanel extends Panel {
   update(models, marks, extra) {
     this.sample = extra.trajectories;
-    super.update(models.slice(0, 1), marks);
+    super.update(models, marks);
   }
 
   makeLines() {

@@ -4,6 +4,7 @@ const CHOICES = { rows: ["all", "tokens"], values: ["raw", "centred"], axis: ["l
 
 export const view = {
   models: [], // names, in the order of their colours
+  picture: null, // the one of them whose pictures are shown; null: the first
   rows: "all",
   values: "raw",
   axis: "log",
@@ -22,6 +23,7 @@ export function readView() {
     view[name] = choices.includes(given.get(name)) ? given.get(name) : choices[0];
   }
   view.models = given.getAll("model");
+  view.picture = given.get("picture");
   view.from = step(given.get("from"));
   view.to = step(given.get("to"));
   view.wide = new Set((given.get("turned") || "").split(".").filter(Boolean));
@@ -32,12 +34,16 @@ export function writeView() {
   for (const [name, choices] of Object.entries(CHOICES)) {
     if (view[name] !== choices[0]) words.push(`${name}=${view[name]}`);
   }
+  if (view.picture && pictured() === view.picture && view.picture !== view.models[0]) words.push(`picture=${encodeURIComponent(view.picture).replaceAll("%2F", "/")}`);
   if (view.from !== null) words.push(`from=${view.from}`);
   if (view.to !== null) words.push(`to=${view.to}`);
   if (view.wide.size) words.push(`turned=${[...view.wide].join(".")}`);
   const hash = words.length ? `#${words.join("&")}` : "#";
   if (hash !== location.hash) history.replaceState(null, "", hash);
 }
+
+/** The model whose map, quantiles, trajectories and two-time displacement are shown. */
+export const pictured = () => (view.models.includes(view.picture) ? view.picture : view.models[0]);
 
 /** The column of a statistic for the chosen rows and values. */
 export const statistic = (name) =>

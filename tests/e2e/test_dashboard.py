@@ -169,6 +169,8 @@ def test_a_sweep_is_started_and_followed_to_its_end(page: Browser, service: Daem
     assert values == sorted(values) and len(set(values)) > 2, "progress moves, and only forward"
     page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 25")
     page.wait("!document.getElementById('panel-perplexity').hidden")
+    spoken = page.wait("document.getElementById('spoken').textContent")
+    assert spoken == f"Sweep 1 of {MODEL}: done, 25 of 25 revisions", "readers without sight hear of the end"
 
 
 def test_hover_shows_exact_numbers(page: Browser, service: Daemon) -> None:
@@ -299,6 +301,103 @@ def test_models_are_compared(page: Browser, service: Daemon, garden: Path, tmp_p
     page.run("document.activeElement.blur()")
 
 
+def test_verdicts_stand_in_the_charts(page: Browser, made_up: Daemon) -> None:
+    """Onset, fall and stop of a run that has all three, and the model whose pictures are shown."""
+    model = made_up.runs[64]
+    load(page, made_up, f"#model={urllib.parse.quote(model)}")
+    analysis = made_up.get(f"/v1/models/{model_path(model)}/analysis").json()
+    onset = next(one for one in analysis["onsets"] if (one["rows"], one["view"]) == ("all", "raw"))
+    fall, stop = analysis["perplexity_fall"], analysis["stop"]
+    for panel in ("heat", "msd", "perplexity", "bc"):
+        marks = page.value(f"document.getElementById('panel-{panel}').panel.marks.map(one => [one.label, one.step, one.to ?? null])")
+        assert marks == [
+            ["steepest fall", fall["step_from"], fall["step_to"]],
+            ["onset", onset["step"], None],
+            ["could have stopped", stop["step"], None],
+        ], panel
+    text = page.value("document.getElementById('findings').textContent").replace("\u202f", "")
+    assert f"at step {stop['step']:.0f}, saving {100 * stop['saved']:.2g} %" in text
+    assert f"steps {fall['step_from']:.0f} to {fall['step_to']:.0f}" in text
+    page.screenshot("verdicts", is_whole=True)
+    others = "".join(f"&model={urllib.parse.quote(made_up.runs[size])}" for size in (128, 256))
+    load(page, made_up, f"#model={urllib.parse.quote(model)}{others}")
+    page.run(
+        "const choice = document.querySelector('#panel-heat select'); choice.value = arguments[0];"
+        "choice.dispatchEvent(new Event('change'))", made_up.runs[128]
+    )  # fmt: skip
+    page.wait(f"document.getElementById('panel-heat').panel.map?.model === {json.dumps(made_up.runs[128])}")
+    assert hash_of(page)["picture"] == made_up.runs[128], "the link keeps it"
+    assert len(page.value("document.getElementById('panel-msd').panel.marks")) == 3, "an onset for each model"
+    assert page.value("document.getElementById('panel-heat').panel.marks.length") == 1
+    page.screenshot("three", is_whole=True)
+
+
+def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
+    load(page, made_up, "#" + "&".join(f"model={urllib.parse.quote(name)}" for name in made_up.runs.values()))
+    scaling = made_up.get("/v1/scaling?rows=all&view=raw").json()
+    words = page.value("document.getElementById('panel-scaling-help').textContent")
+    exponent = f"{scaling['fit']['exponent']:.3g}"
+    assert f"parameters^{exponent}" in words and "4 models" in words
+    page.run("document.querySelector('#panel-scaling canvas').focus()")
+    page.press(END)
+    largest = max(scaling["models"], key=lambda one: one["parameter_count"])
+    spoken = page.value("document.getElementById('spoken').textContent").replace("\u202f", "")
+    assert spoken == (
+        f"{largest['model']}: {largest['parameter_count']} parameters, onset at step {largest['onset_step']:.0f}, "
+        f"after step {largest['onset_step_before']:.0f}"
+    )
+    place = page.run(
+        "const one = document.getElementById('scaling').firstChild; one.scrollIntoView({block: 'center'});"
+        "const chart = Chart.getChart(one.querySelector('canvas')), point = chart.getDatasetMeta(0).data[1];"
+        "return [point.x / chart.width, point.y / chart.height]"
+    )
+    page.move("#panel-scaling canvas", *place)
+    shown = dict(page.wait(
+        "(tip => !tip.hidden && [...tip.querySelectorAll('tr')].map(row => [...row.cells].map(cell => cell.textContent)))"
+        "(document.querySelector('#panel-scaling .tip'))"
+    ))  # fmt: skip
+    second = sorted(scaling["models"], key=lambda one: one["parameter_count"])[1]
+    assert int(shown["parameters"].replace("\u202f", "")) == second["parameter_count"]
+    assert int(shown["onset step"].replace("\u202f", "")) == second["onset_step"]
+    page.click("#panel-scaling button[aria-label^='Download as CSV']")
+    with open(downloaded(page, "scaling.csv"), newline="") as file:
+        found = {one["model"]: float(one["onset_step"]) for one in csv.DictReader(file)}
+    assert found == {one["model"]: one["onset_step"] for one in scaling["models"]}
+    page.click("#panel-scaling button[aria-label^='Download as PNG']")
+    assert pixels(downloaded(page, "scaling.png").read_bytes())[0] > 600
+
+
+def test_what_is_not_measured_says_what_to_do(page: Browser, made_up: Daemon) -> None:
+    model = made_up.runs[256]
+    load(page, made_up, f"#model={urllib.parse.quote(model)}")
+    assert "Perplexity is not measured" in page.value("document.querySelector('.hint:not([hidden])').textContent")
+    page.click(".hint button")
+    assert page.value("document.querySelector('#sweep-form [name=model]').value") == model
+    assert page.value("document.querySelector('#sweep-form [name=perplexity]').checked")
+    page.click("#sweep-cancel")
+
+
+def test_nothing_moves_while_it_loads_and_focus_is_seen(page: Browser, made_up: Daemon) -> None:
+    load(page, made_up, f"#model={urllib.parse.quote(made_up.runs[64])}")
+    time.sleep(1)
+    shift = page.run(
+        "return new Promise(done => { let sum = 0; new PerformanceObserver(list => {"
+        " for (const one of list.getEntries()) sum += one.value; }).observe({type: 'layout-shift', buffered: true});"
+        " setTimeout(() => done(sum), 300); })"
+    )
+    assert shift < 0.1, "what web.dev calls good"
+    page.run("document.body.focus(); document.getElementById('start').focus()")
+    seen = []
+    for _ in range(30):
+        page.press("\ue004")
+        seen.append(page.run(
+            "const one = document.activeElement, style = getComputedStyle(one);"
+            "return [one.tagName, one.getAttribute('aria-label') ?? one.textContent.slice(0, 20), style.outlineStyle, parseFloat(style.outlineWidth)]"
+        ))  # fmt: skip
+    blind = [one for one in seen if one[0] != "BODY" and (one[2] == "none" or not one[3] >= 1)]
+    assert not blind and len({one[1] for one in seen}) > 15, (blind, seen)
+
+
 def test_dark(page: Browser, service: Daemon) -> None:
     load(page, service)
     light = page.value("getComputedStyle(document.body).backgroundColor")
@@ -320,13 +419,16 @@ def test_phone(page: Browser, service: Daemon) -> None:
     page.resize(1440, 1000)
 
 
-def test_no_serious_fault_of_access(page: Browser, service: Daemon) -> None:
-    """axe-core's rules, in both colours and with the form open."""
+def test_no_serious_fault_of_access(page: Browser, service: Daemon, made_up: Daemon) -> None:
+    """axe-core's rules, in both colours, with the form open, and with several models."""
     axe = pytest.importorskip("axe_core_python", reason="axe-core-python (tests/requirements.txt) is not installed")
     source = (Path(axe.__file__).parent / "axe.min.js").read_text()
     load(page, service)
     page.devtools("Page.setBypassCSP", enabled=True)
-    for state in ("light", "dark", "form"):
+    for state in ("light", "dark", "form", "compared"):
+        if state == "compared":
+            names = "&".join(f"model={urllib.parse.quote(name)}" for name in made_up.runs.values())
+            load(page, made_up, f"#{names}")
         page.dark(state == "dark")
         if state == "form":
             page.click("#start")

@@ -1,0 +1,105 @@
+// What is drawn over the lines of a chart: guide lines with their names, the verdicts as upright lines and bands, and the
+// unit of the values.
+
+import { axis } from "./axis.js";
+import { colour, fade, font } from "./colours.js";
+import { view } from "./view.js";
+
+const LINE = 13; // pixels between two lines of names
+
+/** Pixels above a plot: a line for the unit, and one or two for the names of marks. */
+export function markRoom(panel) {
+  const named = panel.marks.filter((mark) => mark.label);
+  if (!named.length) return panel.spec.unit ? 17 : 6;
+  return named.length > 2 || (named.length > 1 && view.axis === "linear") ? 32 : 19;
+}
+
+/** Text that stays legible over lines. */
+function write(ctx, text, x, y, shade) {
+  ctx.setLineDash([]);
+  ctx.lineJoin = "round";
+  ctx.lineWidth = 3;
+  ctx.strokeStyle = colour("card");
+  ctx.strokeText(text, x, y);
+  ctx.fillStyle = shade;
+  ctx.fillText(text, x, y);
+}
+
+export function drawGuides(panel, chart) {
+  const { ctx, chartArea: area, scales } = chart;
+  ctx.save();
+  ctx.font = `10.5px ${font()}`;
+  ctx.textAlign = "right";
+  for (const guide of panel.spec.guides || []) {
+    if (guide.y < scales.y.min || guide.y > scales.y.max) continue;
+    const y = scales.y.getPixelForValue(guide.y);
+    ctx.strokeStyle = colour("muted");
+    ctx.globalAlpha = 0.7;
+    ctx.lineWidth = 1;
+    ctx.setLineDash([3, 4]);
+    ctx.beginPath();
+    ctx.moveTo(area.left, y);
+    ctx.lineTo(area.right, y);
+    ctx.stroke();
+    ctx.globalAlpha = 1;
+    const isLow = y - area.top < 14; // no room above the line
+    if (guide.label) write(ctx, guide.label, area.right - 3, isLow ? y + 12 : y - 4, colour("muted"));
+  }
+  ctx.restore();
+}
+
+/** Onset, fall and stop: { step, to, label, short, colour, dash }; `to` makes it a band. */
+export function drawMarks(panel, chart) {
+  const { ctx, chartArea: area, scales } = chart;
+  ctx.save();
+  ctx.font = `10.5px ${font()}`;
+  const taken = [];
+  const at = (step) => scales.x.getPixelForValue(axis.place(step));
+  for (const mark of panel.marks) {
+    const x = at(mark.step);
+    const end = mark.to === undefined ? x : at(mark.to);
+    if (end < area.left || x > area.right) continue;
+    if (mark.to !== undefined) {
+      const left = Math.max(x, area.left);
+      ctx.fillStyle = fade(mark.colour, 0.16);
+      ctx.fillRect(left, area.top, Math.min(end, area.right) - left, area.bottom - area.top);
+    } else {
+      ctx.strokeStyle = mark.colour;
+      ctx.lineWidth = 1.2;
+      ctx.setLineDash(mark.dash || [5, 3]);
+      ctx.beginPath();
+      ctx.moveTo(x, area.top);
+      ctx.lineTo(x, area.bottom);
+      ctx.stroke();
+    }
+    if (!mark.label) continue;
+    const label = area.right - area.left < 420 ? mark.short ?? mark.label : mark.label;
+    const place = placeLabel(Math.max(x, area.left), ctx.measureText(label).width, area, taken);
+    write(ctx, label, place.left, area.top - 5 - LINE * place.line, mark.colour);
+  }
+  ctx.restore();
+}
+
+/** Above the plot, beside its line, where no other label is. */
+function placeLabel(x, width, area, taken) {
+  for (const line of [0, 1]) {
+    for (const left of [x - 3, x - width + 3]) {
+      if (left < area.left - 4 || left + width > area.right + 10) continue;
+      if (taken.some((other) => other.line === line && left < other.left + other.width + 6 && other.left < left + width + 6)) continue;
+      taken.push({ line, left, width });
+      return { line, left };
+    }
+  }
+  return { line: 1, left: Math.min(x - 3, area.right + 10 - width) };
+}
+
+/** The unit of the values, above their axis. */
+export function drawUnit(panel, chart) {
+  if (!panel.spec.unit) return;
+  const { ctx, chartArea: area } = chart;
+  ctx.save();
+  ctx.font = `10.5px ${font()}`;
+  ctx.textAlign = "left";
+  write(ctx, panel.spec.unit, 2, area.top - 6, colour("muted"));
+  ctx.restore();
+}

@@ -1,0 +1,177 @@
+// Onset against model size over all models that the daemon knows, with the fitted law.
+
+/* global Chart */
+
+import { getIfThere } from "./api.js";
+import { colour, font, modelColour, modelMarker } from "./colours.js";
+import { count, csvLine, element, number, powerTick, powerTicks, save, shortName } from "./format.js";
+import { drawUnit } from "./marks.js";
+import { savePicture } from "./picture.js";
+import { view } from "./view.js";
+
+const ID = "panel-scaling";
+let scaling = null;
+
+export async function fetchScaling() {
+  scaling = await getIfThere(`/v1/scaling?rows=${view.rows}&view=${view.values}`);
+}
+
+/** What a pointed-at model says, in words and exact numbers. */
+function describe(one) {
+  const since = Number.isFinite(one.onset_step_before) ? `, after step ${number(one.onset_step_before)}` : "";
+  return `${one.model}: ${number(one.parameter_count)} parameters, onset at step ${number(one.onset_step)}${since}`;
+}
+
+export class Scaling {
+  /** hub: { speak(text) } */
+  constructor(hub) {
+    this.hub = hub;
+    this.spec = { title: "Onset against model size", kind: "scaling", unit: "onset step" };
+    this.pointed = -1;
+    const button = (text, label, onclick) => element("button", { type: "button", class: "plain", "aria-label": `${label}: ${this.spec.title}`, title: label, onclick }, text);
+    this.canvas = element("canvas", { tabindex: 0, role: "img", "aria-describedby": `${ID}-help` });
+    this.tip = element("div", { class: "tip", hidden: true });
+    this.plot = element("div", { class: "plot" }, this.canvas, this.tip);
+    this.help = element("p", { class: "help", id: `${ID}-help` });
+    this.details = element("details", {}, element("summary", {}, "Data table"));
+    this.root = element("figure", { class: "card panel", id: ID, "aria-labelledby": `${ID}-title`, hidden: true },
+      element("header", {}, element("h3", { id: `${ID}-title` }, this.spec.title),
+        button("CSV", "Download as CSV", () => save("scaling.csv", new Blob(this.csv(), { type: "text/csv" }))),
+        button("PNG", "Download as PNG", () => savePicture(this))),
+      this.help, this.plot, this.details);
+    this.canvas.addEventListener("pointermove", (event) => this.pointAt(event.offsetX, event.offsetY));
+    this.canvas.addEventListener("pointerleave", () => this.point(-1));
+    this.canvas.addEventListener("blur", () => this.point(-1));
+    this.canvas.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  /** shown: the models that the other charts show, which have colours. */
+  update(shown) {
+    this.known = (scaling?.models || []).filter((one) => Number.isFinite(one.onset_step) && one.parameter_count > 0)
+      .sort((a, b) => a.parameter_count - b.parameter_count);
+    this.root.hidden = this.known.length < 2;
+    if (this.root.hidden) return;
+    this.shown = shown;
+    this.models = [{ name: this.law(), colour: colour("muted") }]; // the legend of the picture
+    this.help.textContent = `${this.law()}. Bars reach down to the last revision before the onset. Rows: ${view.rows}; values: ${view.values}.`;
+    this.canvas.setAttribute("aria-label", `${this.spec.title}. ${this.known.map(describe).join("; ")}. ${this.law()}.`);
+    this.point(-1);
+    this.draw();
+    this.fillTable();
+  }
+
+  law() {
+    const fit = scaling.fit;
+    if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}`;
+    return `Onset step = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; R² ${number(fit.r_squared, 3)}; ${fit.count} models`;
+  }
+
+  look(one) {
+    const model = this.shown.find((other) => other.name === one.model);
+    return model ? { colour: modelColour(model.index), marker: modelMarker(model.index) } : { colour: colour("muted"), marker: "circle" };
+  }
+
+  datasets() {
+    const looks = this.known.map((one) => this.look(one));
+    const made = [{
+      showLine: false, data: this.known.map((one) => ({ x: one.parameter_count, y: one.onset_step })), pointRadius: 5, pointHoverRadius: 5,
+      pointStyle: looks.map((one) => one.marker), pointBackgroundColor: looks.map((one) => one.colour), pointBorderColor: looks.map((one) => one.colour), pointBorderWidth: 1.5,
+    }];
+    for (const [i, one] of this.known.entries()) {
+      if (one.onset_step_before > 0) {
+        made.push({ data: [one.onset_step_before, one.onset_step].map((y) => ({ x: one.parameter_count, y })), pointRadius: 0, borderWidth: 1.4, borderColor: looks[i].colour });
+      }
+    }
+    const fit = scaling.fit;
+    if (fit?.is_fitted) {
+      const ends = [this.known[0].parameter_count, this.known.at(-1).parameter_count];
+      made.push({ data: ends.map((x) => ({ x, y: fit.prefactor * x ** fit.exponent })), pointRadius: 0, borderWidth: 1.4, borderDash: [5, 4], borderColor: colour("muted") });
+    }
+    return made;
+  }
+
+  options() {
+    const grid = { color: colour("grid"), borderColor: colour("line"), tickColor: colour("line"), tickLength: 4 };
+    const ticks = { color: colour("muted"), font: { size: 11, family: font() }, maxRotation: 0, autoSkipPadding: 10 };
+    const sizes = this.known.map((one) => one.parameter_count);
+    const low = this.known.map((one) => (one.onset_step_before > 0 ? one.onset_step_before : one.onset_step));
+    const log = (callback) => ({ type: "logarithmic", grid, ticks: { ...ticks, callback }, afterBuildTicks: (scale) => { scale.ticks = powerTicks(scale.min, scale.max); } });
+    return {
+      animation: false, responsive: true, maintainAspectRatio: false, events: [], devicePixelRatio: Math.max(2, window.devicePixelRatio),
+      layout: { padding: { right: 14, top: 19 } }, plugins: { legend: { display: false }, tooltip: { enabled: false } },
+      scales: {
+        x: { ...log((value) => count(value)), min: Math.min(...sizes) / 1.4, max: Math.max(...sizes) * 1.4, title: { display: true, text: "parameters", color: colour("muted"), font: { size: 11, family: font() }, padding: 0 } },
+        y: { ...log(powerTick), min: Math.min(...low) / 1.5, max: Math.max(...this.known.map((one) => one.onset_step)) * 1.5, afterFit: (scale) => { scale.width = 58; } },
+      },
+    };
+  }
+
+  draw() {
+    if (!this.chart) {
+      const unit = { id: "unit", afterDatasetsDraw: (chart) => drawUnit(this, chart) };
+      this.chart = new Chart(this.canvas, { type: "line", data: { datasets: this.datasets() }, options: this.options(), plugins: [unit] });
+      return;
+    }
+    this.chart.data.datasets = this.datasets();
+    this.chart.options = this.options();
+    this.chart.update("none");
+  }
+
+  place(i) {
+    const { x, y } = this.chart.scales;
+    return [x.getPixelForValue(this.known[i].parameter_count), y.getPixelForValue(this.known[i].onset_step)];
+  }
+
+  pointAt(x, y) {
+    const distances = this.known.map((_, i) => Math.hypot(this.place(i)[0] - x, this.place(i)[1] - y));
+    const near = distances.indexOf(Math.min(...distances));
+    this.point(distances[near] < 40 ? near : -1);
+  }
+
+  point(i) {
+    this.pointed = i;
+    this.tip.hidden = i < 0 || !this.chart;
+    if (this.tip.hidden) return;
+    const one = this.known[i];
+    const [x, y] = this.place(i);
+    const row = (name, value) => element("tr", {}, element("td", {}, name), element("td", {}, value));
+    this.tip.replaceChildren(element("b", {}, shortName(one.model)), element("table", {}, element("tbody", {},
+      row("parameters", number(one.parameter_count)), row("onset step", number(one.onset_step)), row("step before", number(one.onset_step_before)))));
+    const isRight = x > this.plot.clientWidth / 2;
+    this.tip.style.left = isRight ? "auto" : `${x + 12}px`;
+    this.tip.style.right = isRight ? `${this.plot.clientWidth - x + 12}px` : "auto";
+    this.tip.style.top = `${Math.max(0, Math.min(y - 20, this.plot.clientHeight - 90))}px`;
+  }
+
+  onKey(event) {
+    const last = this.known.length - 1;
+    const go = { ArrowRight: this.pointed + 1, ArrowLeft: this.pointed < 0 ? last : this.pointed - 1, Home: 0, End: last, Escape: -1 }[event.key];
+    if (go === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    this.point(event.key === "Escape" ? -1 : Math.max(0, Math.min(last, go)));
+    if (this.pointed >= 0) this.hub.speak(describe(this.known[this.pointed]));
+  }
+
+  /** For the picture: it has no quantities that could be switched off. */
+  near() {}
+
+  fileName(ending) {
+    return `scaling.${ending}`;
+  }
+
+  csv() {
+    const rows = (scaling.models || []).map((one) => csvLine([one.model, one.parameter_count, one.verdict, one.onset_step, one.onset_step_before]));
+    return [csvLine(["model", "parameters", "verdict", "onset_step", "onset_step_before"]), ...rows];
+  }
+
+  fillTable() {
+    this.details.querySelector(".scroll")?.remove();
+    const words = { yes: "", no: "no onset", insufficient: "not enough data" };
+    const rows = [...(scaling.models || [])].sort((a, b) => a.parameter_count - b.parameter_count).map((one) => element("tr", {},
+      element("th", { scope: "row", title: one.model }, shortName(one.model)), element("td", {}, number(one.parameter_count)),
+      element("td", {}, one.verdict === "yes" ? number(one.onset_step) : words[one.verdict] ?? one.verdict), element("td", {}, number(one.onset_step_before))));
+    const heads = ["model", "parameters", "onset step", "step before"];
+    this.details.append(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Data of ${this.spec.title}` },
+      element("table", { class: "data" }, element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...rows))));
+  }
+}
