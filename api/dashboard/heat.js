@@ -40,6 +40,18 @@ export function ramp() {
   });
 }
 
+/** A scale of colours as part of a legend: { colours, marks: [[place in 0…1, text]], caption }. */
+export function scaleLegend({ colours, marks, caption }) {
+  const bar = element("span", { class: "colourbar" });
+  bar.style.background = `linear-gradient(to right, ${colours.join(",")})`;
+  const names = marks.map(([place, text]) => {
+    const mark = element("span", { class: "mark" }, text);
+    mark.style.left = `${100 * place}%`;
+    return mark;
+  });
+  return element("li", { class: "muted scale", "aria-hidden": "true" }, element("span", { class: "colours" }, bar, ...names), caption);
+}
+
 const level = (count, most) => Math.round(Math.sqrt(count / most) * (LEVELS - 1));
 
 export class HeatPanel extends Panel {
@@ -71,15 +83,12 @@ export class HeatPanel extends Panel {
   }
 
   /** The colours' scale: even steps of the square root of the share. */
+  scale() {
+    return { colours: ramp(), marks: [0, 0.1, 0.5, 1].map((share) => [Math.sqrt(share), `${100 * share} %`]), caption: "of the fullest bin" };
+  }
+
   legendLines() {
-    const bar = element("span", { class: "colourbar" });
-    bar.style.background = `linear-gradient(to right, ${ramp().join(",")})`;
-    const marks = [0, 0.1, 0.5, 1].map((share) => {
-      const mark = element("span", { class: "mark" }, `${100 * share} %`);
-      mark.style.left = `${100 * Math.sqrt(share)}%`;
-      return mark;
-    });
-    return [...this.modelLegend(), element("li", { class: "muted scale", "aria-hidden": "true" }, element("span", { class: "colours" }, bar, ...marks), "of the fullest bin")];
+    return [...this.modelLegend(), scaleLegend(this.scale())];
   }
 
   /** Each revision fills half the way to its neighbours; colour grows with the square root of the count. */

@@ -10,7 +10,7 @@ const LINE = 13; // pixels between two lines of names
 /** Pixels above a plot: a line for the unit, and one or two for the names of marks. */
 export function markRoom(panel) {
   const named = panel.marks.filter((mark) => mark.label);
-  if (!named.length) return panel.spec.unit ? 17 : 6;
+  if (!named.length) return panel.spec.unit ? 21 : 6;
   return named.length > 2 || (named.length > 1 && view.axis === "linear") ? 32 : 19;
 }
 
@@ -100,6 +100,6 @@ export function drawUnit(panel, chart) {
   ctx.save();
   ctx.font = `10.5px ${font()}`;
   ctx.textAlign = "left";
-  write(ctx, panel.spec.unit, 2, area.top - 6, colour("muted"));
+  write(ctx, panel.spec.unit, 2, area.top - 9, colour("muted"));
   ctx.restore();
 }

@@ -2,8 +2,8 @@
 
 import { getIfThere, modelPath } from "./api.js";
 import { axis } from "./axis.js";
-import { csvLine, element, number } from "./format.js";
-import { ramp } from "./heat.js";
+import { csvLine, number } from "./format.js";
+import { ramp, scaleLegend } from "./heat.js";
 import { colour } from "./colours.js";
 import { Panel } from "./panel.js";
 import { view } from "./view.js";
@@ -58,10 +58,13 @@ export class PairsPanel extends Panel {
     return made;
   }
 
+  scale() {
+    const marks = [[0, number(10 ** this.low, 2)], [1, number(10 ** this.high, 2)]];
+    return { colours: ramp(), marks, caption: "weight², logarithmic" };
+  }
+
   legendLines() {
-    const bar = element("span", { class: "colourbar" });
-    bar.style.background = `linear-gradient(to right, ${ramp().join(",")})`;
-    return [...this.modelLegend(), element("li", { class: "muted scale" }, number(10 ** this.low, 2), bar, number(10 ** this.high, 2), "weight², logarithmic")];
+    return [...this.modelLegend(), scaleLegend(this.scale())];
   }
 
   drawUnder(chart) {

@@ -4,11 +4,27 @@ import { colour, DASHES, font } from "./colours.js";
 import { save } from "./format.js";
 import { view } from "./view.js";
 
+/** The scale of the colours, 170 pixels wide. */
+function drawScale(ctx, { colours, marks, caption }, left, top) {
+  const step = 170 / colours.length;
+  colours.forEach((shade, i) => {
+    ctx.fillStyle = shade;
+    ctx.fillRect(left + i * step, top - 22, step + 0.5, 9);
+  });
+  ctx.fillStyle = colour("muted");
+  ctx.font = `10.5px ${font()}`;
+  ctx.fillText(caption, left + 178, top - 14);
+  ctx.textAlign = "center";
+  for (const [place, text] of marks) ctx.fillText(text, left + 170 * place, top - 1);
+  ctx.textAlign = "left";
+}
+
 export function savePicture(panel) {
   const scale = panel.chart.currentDevicePixelRatio;
   const made = document.createElement("canvas");
   const legend = panel.spec.kind ? [{ label: panel.models[0].name, colour: panel.models[0].colour }] : panel.shown();
-  const head = 30 + 17 * legend.length;
+  const scaleTop = 30 + 17 * legend.length; // below the legend
+  const head = scaleTop + (panel.scale ? 26 : 0);
   const [width, height] = [panel.canvas.width / scale, panel.canvas.height / scale];
   made.width = (width + 24) * scale;
   made.height = (height + head + 24) * scale;
@@ -33,6 +49,7 @@ export function savePicture(panel) {
     ctx.fillStyle = colour("text");
     ctx.fillText(panel.models.length > 1 || !line.model ? line.label : `${line.model.name}: ${line.label}`, 44, y);
   });
+  if (panel.scale) drawScale(ctx, panel.scale(), 24, scaleTop + 26);
   ctx.drawImage(panel.canvas, 8, head + 8, width, height);
   made.toBlob((blob) => save(panel.fileName("png"), blob), "image/png");
 }

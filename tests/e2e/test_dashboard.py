@@ -268,6 +268,9 @@ def test_downloads(page: Browser, service: Daemon) -> None:
     page.click("#panel-bc button[aria-label^='Download as PNG']")
     width, height, lines = pixels(downloaded(page, "_bc.png").read_bytes())
     assert width > 600 and height > 400 and len(lines) > height / 4, "a picture with something on it"
+    page.click("#panel-heat button[aria-label^='Download as PNG']")
+    width, height, lines = pixels(downloaded(page, "_heat.png").read_bytes())
+    assert width > 1600 and height > 700 and len(lines) > height / 4
 
 
 def test_table_for_readers_without_sight(page: Browser, service: Daemon) -> None:
