@@ -88,7 +88,7 @@ def hash_of(page: Browser) -> dict[str, str]:
 
 def downloaded(page: Browser, ending: str) -> Path:
     limit = time.monotonic() + 30
-    while not (found := [path for path in page.downloads.iterdir() if path.name.endswith(ending)]):
+    while not (found := [path for path in page.downloads.iterdir() if path.name.endswith(ending) and path.stat().st_size]):
         assert time.monotonic() < limit, f"no {ending} arrives"
         time.sleep(0.05)
     return found[0]
