@@ -1,0 +1,175 @@
+"""Every command in the documents is run: against a daemon whose hub is the emulator, which serves the committed training
+run as EleutherAI/pythia-14m. What is not run says why (`-rs`); tests/e2e/documents.py lists it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from documents import OMISSIONS, Block, read_blocks, why_not
+from running import Daemon
+
+from tests.hub import Emulator
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STANDARD = re.compile(r"http://(127\.0\.0\.1|localhost):7143")
+TIMEOUT_S = 240
+
+
+def find_documents() -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=REPOSITORY, capture_output=True, text=True)
+    if listed.returncode == 0 and listed.stdout:
+        return sorted(listed.stdout.split())
+    skipped = {"build", ".git"}
+    return sorted(str(path.relative_to(REPOSITORY)) for path in REPOSITORY.rglob("*.md") if not skipped & set(path.parts))
+
+
+BLOCKS = [block for name in find_documents() for block in read_blocks(REPOSITORY / name, name)]
+COMMANDS = [block for block in BLOCKS if block.language]
+
+
+@pytest.fixture(scope="module")
+def hub(garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The committed run under the names that the documents use."""
+    root = tmp_path_factory.mktemp("hub")
+    for kind, known, name in (
+        ("models", "garden/neox-tiny", "EleutherAI/pythia-14m"),
+        ("models", "garden/neox-tiny", "garden/neox-tiny"),
+        ("datasets", "garden/lambada_garden", "garden/lambada_garden"),
+    ):
+        (root / kind / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / kind / name).symlink_to(garden / kind / known)
+    lambada = root / "datasets/EleutherAI/lambada_openai/main/data"
+    lambada.mkdir(parents=True)
+    shutil.copy(garden / "datasets/garden/lambada_garden/main/data/test.jsonl", lambada / "lambada_test.jsonl")
+    other = root / "datasets/owner/name/main/data"
+    other.mkdir(parents=True)
+    passages = b"".join(json.dumps({"passage": f"The {word} is in the garden."}).encode() + b"\n" for word in ("path", "fork", "tree"))
+    packed = subprocess.run(["zstd", "-q", "-c"], input=passages, capture_output=True) if shutil.which("zstd") else None
+    if packed and packed.returncode == 0:
+        (other / "part.jsonl.zst").write_bytes(packed.stdout)
+    else:  # the reader goes by the bytes, not by the name
+        (other / "part.jsonl.zst").write_bytes(gzip.compress(passages))
+    with Emulator(root) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def served(hub: Emulator, programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    daemon = Daemon(programs, tmp_path_factory.mktemp("documents"), hub.url, [], {})
+    daemon.start()
+    yield daemon
+    daemon.check_end()
+
+
+@pytest.fixture(scope="module")
+def place(served: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a reader stands: in the repository, whose folders are there to be read; what commands write stays here."""
+    folder = tmp_path_factory.mktemp("reader")
+    for path in REPOSITORY.iterdir():
+        if path.name not in (".git", "build"):
+            (folder / path.name).symlink_to(path)
+    (folder / "texts.jsonl").write_text("".join(json.dumps({"text": f"A garden of forking paths, number {i}."}) + "\n" for i in range(5)))
+    return folder
+
+
+def environment(served: Daemon, programs: dict[str, Path]) -> dict[str, str]:
+    folders = [str(programs["bifurcate"].parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+    return served.env | {"PATH": ":".join(folders), "BIFURCATE_SERVER": served.url}
+
+
+def program_of(block: Block) -> list[str]:
+    if block.language == "r":
+        if not shutil.which("Rscript"):
+            pytest.skip("Rscript (r-base-core) is not installed")
+        return ["Rscript", "--vanilla", "-"]
+    if block.language == "python":
+        pytest.importorskip("pandas", reason="pandas (tests/requirements.txt) is not installed")
+        return [sys.executable, "-"]
+    if "pandas" in block.text:
+        pytest.importorskip("pandas", reason="pandas (tests/requirements.txt) is not installed")
+    return ["bash", "-euo", "pipefail", "-s"]
+
+
+@pytest.mark.parametrize("block", COMMANDS, ids=lambda block: block.name)
+def test_command(block: Block, served: Daemon, place: Path, programs: dict[str, Path]) -> None:
+    reason = why_not(block)
+    if reason:
+        pytest.skip(f"{block.name}: {reason}")
+    text = STANDARD.sub(served.url, block.text)
+    done = subprocess.run(
+        program_of(block), input=text, cwd=place, env=environment(served, programs), capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert done.returncode == 0, f"{block.name} ends with {done.returncode}\n{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    for program in ("bifurcate", "curl", "print"):  # what shows something shows it
+        if re.search(rf"^(?!.*(>|-o )){program}\b", block.text, re.MULTILINE):
+            assert done.stdout or done.stderr, f"{block.name} prints nothing"
+    assert '"status":4' not in done.stdout and '"status":5' not in done.stdout, f"{block.name}: refused\n{done.stdout[-1000:]}"
+
+
+def test_what_the_readme_writes_is_there(place: Path) -> None:
+    """After the commands above: the files that they made hold what they should."""
+    if not any(path.suffix == ".svg" for path in place.iterdir()):
+        pytest.skip("the commands of README.md were not run before")
+    assert (place / "forking.svg").read_text().startswith("<?xml") and (place / "dark.svg").read_text().rstrip().endswith("</svg>")
+    head, *rows = (place / "series.csv").read_text().splitlines()
+    assert head.startswith("revision,step") and len(rows) == 25
+
+
+def test_every_omission_is_needed() -> None:
+    for one in OMISSIONS:
+        used = [block for block in COMMANDS if one.document in ("*", block.document) and re.search(one.pattern, block.text, re.MULTILINE)]
+        assert used, f"nothing matches any more: {one}"
+
+
+def test_most_is_run() -> None:
+    """The list of omissions is for exceptions: of the documents for users, nearly all is run."""
+    users = [block for block in COMMANDS if block.document in ("README.md", "api/EXAMPLES.md")]
+    run = [block for block in users if why_not(block) is None]
+    assert len(run) >= 14 and len(users) - len(run) <= 3, [block.name for block in users if why_not(block)]
+
+
+def test_commands_within_sentences_exist(programs: dict[str, Path]) -> None:
+    """`bifurcate analyze MODEL --schedule cosine` in a sentence: the command and its options are there."""
+    known: dict[str, str] = {}
+
+    def help_of(*command: str) -> str:
+        if " ".join(command) not in known:
+            env = {"PATH": os.environ["PATH"]}
+            done = subprocess.run([str(programs[command[0]]), *command[1:], "--help"], capture_output=True, text=True, env=env)
+            known[" ".join(command)] = done.stdout if done.returncode == 0 else ""
+        return known[" ".join(command)]
+
+    wrong, count = [], 0
+    for name in find_documents():
+        text = re.sub(r"^```.*?^```", "", (REPOSITORY / name).read_text(), flags=re.MULTILINE | re.DOTALL)
+        for span in re.findall(r"`((?:build/\w+/)?bifurcated? [^`\n]+)`", text):
+            words = shlex.split(span.split(" > ")[0].replace("…", ""))
+            program = Path(words[0]).name
+            commands = [program, words[1]] if len(words) > 1 and re.fullmatch(r"[a-z]+", words[1]) else [program]
+            options = [word.split("=")[0] for word in words[1:] if word.startswith("--")]
+            count += 1
+            shown = help_of(*commands) or (help_of(program) if program == "bifurcated" else "")
+            if not shown or any(not re.search(rf"{option}\b", shown + help_of(program)) for option in options):
+                wrong.append(f"{name}: {span}")
+    assert not wrong, wrong
+    assert count >= 5
+
+
+def test_links_lead_somewhere() -> None:
+    wrong = []
+    for name in find_documents():
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", (REPOSITORY / name).read_text()):
+            if not re.match(r"[a-z]+:", target) and not (REPOSITORY / Path(name).parent / target).exists():
+                wrong.append(f"{name}: {target}")
+    assert not wrong, wrong
