@@ -165,6 +165,22 @@ void plot_open_document(const struct plot *plot, double height, const char *cont
     svg_rect(svg, 0, 0, options->width, height, "page");
 }
 
+/* Whether the analysis leaves a revision out that is drawn: such points are hollow. */
+static int has_hollow(const struct plot *plot)
+{
+    const json_t *point;
+    size_t i;
+    json_array_foreach(json_object_get(plot->source->analysis, "revisions"), i, point)
+    {
+        double step = plot_number(point, "step");
+        if (json_is_false(json_object_get(point, "is_counted")) &&
+            json_is_number(json_object_get(point, "msd")) && step >= plot->steps[0] &&
+            step <= plot->steps[plot->count - 1])
+            return 1;
+    }
+    return 0;
+}
+
 void plot_draw_head(const struct plot *plot, double height, const char *contents)
 {
     char line[512];
@@ -174,6 +190,9 @@ void plot_draw_head(const struct plot *plot, double height, const char *contents
                    plot->options->is_tokens ? "token rows" : "all rows",
                    plot->options->is_centred ? "around column means" : "as stored", plot->count);
     svg_text(plot->svg, PLOT_LEFT, 37, "start", "muted", line);
+    if (has_hollow(plot))
+        svg_text(plot->svg, PLOT_LEFT, height - 6, "start", "small",
+                 "hollow: repeats another revision\xe2\x80\x99s weights, left out of verdicts");
     (void)snprintf(line, sizeof line, "bifurcated %s, contents %.*s", BIFURCATED_VERSION, DIGEST_DIGITS,
                    contents);
     svg_text(plot->svg, plot->options->width - 8, height - 6, "end", "small", line);

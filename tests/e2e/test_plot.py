@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from running import Daemon, model_path
 
+from tests.hub import Emulator
+
 SVG = "{http://www.w3.org/2000/svg}"
 FIGURE = "{urn:bifurcated:figure}figure"
 
@@ -105,3 +107,20 @@ def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:
         done = made_up.client("plot", *arguments)
         assert done.returncode == status and words in done.stderr and not done.stdout, (arguments, done)
     assert "-o, --output FILE" in made_up.client("plot", "--help").stdout
+
+
+def test_the_picture_in_the_readme_is_of_the_committed_run(programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
+    """Made by the program of today from the run of today: the same contents, the same words, the same onset."""
+    with Emulator(garden) as hub:
+        daemon = Daemon(programs, tmp_path, hub.url, [], {})
+        daemon.start()
+        assert daemon.wait(daemon.sweep("garden/neox-tiny"))["state"] == "done"
+        now = plot(daemon, "garden/neox-tiny", "--rows", "tokens", "--view", "centred", "--panels", "heat,displacement,dip")
+        daemon.check_end()
+    committed = ElementTree.parse(Path(__file__).resolve().parents[2] / "api/client/forking.svg").getroot()
+    assert next(committed.iter(FIGURE)).attrib == next(now.iter(FIGURE)).attrib
+    # perplexity is not measured here: its words, ticks and band are the committed picture's alone
+    assert set(texts(now)) - set(texts(committed)) == set()
+    assert lines(now, "onset") == lines(committed, "onset") and len(lines(now, "onset")) == 1
+    cells = [[path.get("d") for path in figure.iter(f"{SVG}path") if path.get("fill")] for figure in (committed, now)]
+    assert len(cells[0]) > 20 and cells[0] == cells[1], "the map is exact"

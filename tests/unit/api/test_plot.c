@@ -30,7 +30,7 @@
     " \"stop\": {\"verdict\": \"no\", \"step\": null},"                                                      \
     " \"perplexity_fall\": {\"verdict\": \"insufficient\", \"step_from\": null, \"step_to\": null},"         \
     " \"thresholds\": {\"dip_on\": 0.005}, \"revisions\": [{\"revision\": \"step1\", \"is_counted\": true}," \
-    " {\"revision\": \"step10\", \"is_counted\": false}]}"
+    " {\"revision\": \"step10\", \"step\": 10, \"msd\": 0.1, \"is_counted\": false}]}"
 
 static const struct plot_options standard = {.width = 700};
 
@@ -187,6 +187,7 @@ static void test_lines_and_marks(void **state)
     assert_int_equal(count_of(&svg, "class=\"hollow0\""), 2);
     assert_int_equal(count_of(&svg, "class=\"dot0\""), 2);
     assert_non_null(strstr(buf_text(&svg), "; 2 revisions"));
+    assert_int_equal(count_of(&svg, ">hollow: repeats"), 1);
     buf_free(&svg);
     struct plot_options tokens = {.width = 700, .is_tokens = 1};
     OK(draw(DISTRIBUTION, "{\"revisions\": [{\"step\": 1, \"tokens_msd\": 1, \"digest\": \"d\"}]}", ANALYSIS,
