@@ -1,11 +1,12 @@
-// Colours and signs of models and lines. Models differ in colour and in the shape of their points; the colours can
-// be told apart with the common kinds of colour blindness (after Okabe and Ito, darkened until they stand out on white).
+// Colours and signs of models and lines. Models differ in colour and in the shape of their points; the colours
+// differ in lightness too, the first four clearly so to people who cannot tell red from green.
 
 const PALETTE = {
-  light: ["#0b62b8", "#c8500a", "#0a7f62", "#9b3f8f", "#8a6400", "#1b86b8", "#6b2410", "#4b5563"],
-  dark: ["#5aa9ff", "#ff9a57", "#3fd0a6", "#e39bd6", "#e6b845", "#7fd4f5", "#e08a73", "#a9b4c2"],
+  light: ["#0b62b8", "#d1570a", "#111827", "#1d97a8", "#8e44ad", "#8a6d00", "#d0488a", "#6b7280"],
+  dark: ["#5aa9ff", "#ff9a57", "#f3f4f6", "#35d3c0", "#c79bff", "#e3c04a", "#ff8fc4", "#9aa4b2"],
 };
 const MARKERS = ["circle", "rect", "triangle", "crossRot", "star", "cross", "line", "dash"];
+const SIGNS = ["●", "■", "▲", "✕", "✱", "✚", "━", "╍"]; // the same, for legends
 
 export const DASHES = { dash: [6, 4], dot: [2, 3] };
 
@@ -22,6 +23,7 @@ export function modelColour(index) {
 }
 
 export const modelMarker = (index) => MARKERS[index % MARKERS.length];
+export const modelSign = (index) => SIGNS[index % SIGNS.length];
 
 export const fade = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
 

@@ -4,7 +4,7 @@
 /* global Chart */
 
 import { axis } from "./axis.js";
-import { colour, DASHES, fade, font, modelMarker } from "./colours.js";
+import { colour, DASHES, fade, font, modelMarker, modelSign } from "./colours.js";
 import { csvLine, element, number, powerTick, powerTicks, save, shortName, tick } from "./format.js";
 import { drawGuides, drawMarks, drawUnit, markRoom } from "./marks.js";
 import { quantiles } from "./panels.js";
@@ -251,7 +251,7 @@ export class Panel {
     }
     if (isMany && this.root.classList.contains("wide")) {
       const models = [...new Map(this.lines.map((line) => [line.model.name, line.model])).values()];
-      made.push(...models.map((model) => this.legendButton(model.name, model.name, shortName(model.name), model.colour)));
+      made.push(...models.map((model) => this.legendButton(model.name, model.name, `${modelSign(model.index)} ${shortName(model.name)}`, model.colour)));
     }
     return made;
   }
