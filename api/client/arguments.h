@@ -56,6 +56,8 @@
     X(PANELS, "panels", "A,B,...", 0,                                                                        \
       "heat, displacement, bimodality (dip, ashman), valley, coefficient, perplexity")                       \
     X(WIDTH, "width", "PIXELS", 0, "of the figure, 360 to 4000 (default: 760)")                              \
+    X(BINS, "bins", "N", 0, "of the distribution (default: 128; 48 in a table)")                             \
+    X(ENTRIES, "entries", "N", 0, "sampled entries (default: 64; 6 in a table)")                             \
     X(DARK, "dark", NULL, 0, "light on dark")
 
 enum client_option {

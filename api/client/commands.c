@@ -30,6 +30,14 @@ const struct client_command client_commands[] = {
      client_run_audit},
     {"scaling", "", "Print the onset against model size over all models", "", BIT(VIEW) | BIT(PREFIX),
      client_run_scaling},
+    {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
+     "In a table the height of a block grows with the square root of the count.",
+     BIT(BINS) | BIT(VIEW) | BIT(ROWS) | BIT(TENSOR), client_run_distribution},
+    {"trajectories", "MODEL", "Print sampled entries of the tensor over training", "",
+     BIT(ENTRIES) | BIT(TENSOR), client_run_trajectories},
+    {"displacement", "MODEL", "Print how far any two revisions are apart, estimated from sampled entries",
+     "--limit: of so many revisions, evenly chosen (default: 400; 8 in a table).",
+     BIT(FROM) | BIT(TO) | BIT(LIMIT) | BIT(TENSOR), client_run_displacement},
     {"plot", "MODEL", "Draw the picture of the forking as SVG",
      "The distribution over training as a map; below it, on the same axis of steps, what\n"
      "--panels names (default: displacement, bimodality and perplexity as far as measured),\n"

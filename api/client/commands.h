@@ -33,6 +33,11 @@ int client_run_analyze(const struct client_arguments *arguments);
 int client_run_audit(const struct client_arguments *arguments);
 int client_run_scaling(const struct client_arguments *arguments);
 
+/* api/client/pictures.c */
+int client_run_distribution(const struct client_arguments *arguments);
+int client_run_trajectories(const struct client_arguments *arguments);
+int client_run_displacement(const struct client_arguments *arguments);
+
 /* api/client/plot_command.c */
 int client_run_plot(const struct client_arguments *arguments);
 

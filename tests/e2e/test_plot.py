@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
 import shutil
 import subprocess
@@ -89,6 +91,34 @@ def test_other_programs_draw_it(made_up: Daemon, tmp_path: Path) -> None:
         size = ElementTree.parse(svg).getroot()
         assert (str(width), str(height)) == (size.get("width"), size.get("height"))
         assert png.stat().st_size > 20_000, "a picture with something on it"
+
+
+def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
+    """Tables for people, CSV and JSON with every digit, equal to the API's."""
+    model = made_up.runs[64]
+    here = f"/v1/models/{model_path(model)}"
+    for command, query, options in (
+        ("distribution", "rows=tokens&view=centred&bins=30", ["--rows", "tokens", "--view", "centred", "--bins", "30"]),
+        ("trajectories", "entries=5", ["--entries", "5"]),
+        ("displacement", "limit=6&from=1", ["--limit", "6", "--from", "1"]),
+    ):
+        done = made_up.client(command, model, "--json", *options)
+        assert done.returncode == 0 and json.loads(done.stdout) == made_up.get(f"{here}/{command}?{query}").json()
+        ours = list(csv.DictReader(made_up.client(command, model, "--csv", *options).stdout.splitlines()))
+        theirs = list(csv.DictReader(made_up.get(f"{here}/{command}?{query}&format=csv").text.splitlines()))
+        assert len(ours) == len(theirs) > 10
+        for one, other in zip(ours, theirs):
+            assert set(other) - {"pairs"} == set(one)
+            for name, value in one.items():
+                same = value == other[name] if name in ("revision", "reference") else float(value) == float(other[name])
+                assert same, (command, name)
+        table = made_up.client(command, model, *options).stdout
+        assert "REVISION" in table and "step16" in table and not made_up.client(command, "nobody/nothing").returncode == 0
+    lines_of = made_up.client("distribution", model).stdout.splitlines()
+    first, last = (next(line for line in lines_of if line.startswith(f"{name} ")) for name in ("step0", "step20000"))
+    assert first.count("\u2588") >= 1 and "\u2588" in last[: len(last) // 2] + last[len(last) // 2 :]
+    halves = last.split("20000  ")[1][:24], last.split("20000  ")[1][24:48]
+    assert all("\u2588" in half for half in halves), "two modes, one on each side"
 
 
 def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:

@@ -1,0 +1,261 @@
+/* The resources behind the pictures, as numbers: the distribution over training, sampled entries,
+ * displacement between any two revisions. Tables show a choice of them; CSV and JSON have all. */
+#include "api/client/commands.h"
+
+#include "daemon/base/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TABLE_BINS 48
+#define TABLE_ENTRIES 6
+#define TABLE_REVISIONS 8
+#define REVISIONS_MAX 400 /* of a matrix of displacements */
+#define CSV_BINS 128
+#define CSV_ENTRIES 64
+
+static int is_table(const struct client_arguments *arguments)
+{
+    return !arguments->values[CLIENT_OPTION_JSON] && !arguments->values[CLIENT_OPTION_CSV];
+}
+
+static void append_parameter(struct buf *target, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buf_appendf(target, "%c%s=", strchr(buf_text(target), '?') ? '&' : '?', name);
+    client_link_encode(target, value);
+}
+
+/* GET of a resource of the model and printing it. `number` is a parameter of the resource, given with
+ * `option` or else `standard`; `key` is the list of which all pages are read, or NULL. */
+static int run(const struct client_arguments *arguments, const char *resource, const char *number,
+               const char *given, int standard, const char *key,
+               void (*print)(const json_t *document, int is_table))
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    struct buf target;
+    json_t *document = NULL;
+    buf_init(&target, 2 * LIMIT_URL_BYTES);
+    int code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = client_link_model(&target, arguments->words[0], &err);
+    buf_append_text(&target, resource);
+    if (given)
+        append_parameter(&target, number, given);
+    else
+        buf_appendf(&target, "?%s=%d", number, standard);
+    append_parameter(&target, "rows", arguments->values[CLIENT_OPTION_ROWS]);
+    append_parameter(&target, "view", arguments->values[CLIENT_OPTION_VIEW]);
+    append_parameter(&target, "from", arguments->values[CLIENT_OPTION_FROM]);
+    append_parameter(&target, "to", arguments->values[CLIENT_OPTION_TO]);
+    append_parameter(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
+    if (!code)
+        code = buf_check(&target, "URL", &err);
+    if (!code && key)
+        code = client_get_all(link, buf_text(&target), key, &document, &err);
+    else if (!code)
+        code = client_link_get(link, buf_text(&target), &document, &err);
+    if (!code && arguments->values[CLIENT_OPTION_JSON])
+        client_print_json(document);
+    else if (!code)
+        print(document, is_table(arguments));
+    json_decref(document);
+    buf_free(&target);
+    client_link_close(link);
+    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+}
+
+static void print_cell(const json_t *value, char before)
+{
+    char text[CLIENT_CELL_SIZE] = "";
+    if (json_is_integer(value))
+        (void)snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        (void)snprintf(text, sizeof text, "%.17g", json_real_value(value));
+    if (before)
+        (void)putchar(before);
+    (void)fputs(json_is_string(value) ? json_string_value(value) : text, stdout);
+}
+
+/* Left of a table's row: the revision and its step. */
+static void print_place(const json_t *revision, const json_t *step)
+{
+    const char *name = json_string_value(revision);
+    (void)printf("%-14.40s %8" JSON_INTEGER_FORMAT "  ", name ? name : "", json_integer_value(step));
+}
+
+/* -- distribution -- */
+
+/* The counts of a revision as a line of blocks, each eighth of a block a step of the square root of the
+ * share. */
+static void print_blocks(const json_t *counts)
+{
+    static const char *const blocks[] = {" ",
+                                         "\xe2\x96\x81",
+                                         "\xe2\x96\x82",
+                                         "\xe2\x96\x83",
+                                         "\xe2\x96\x84",
+                                         "\xe2\x96\x85",
+                                         "\xe2\x96\x86",
+                                         "\xe2\x96\x87",
+                                         "\xe2\x96\x88"};
+    double most = 0;
+    const json_t *count;
+    size_t i;
+    json_array_foreach(counts, i, count)
+    {
+        most = json_number_value(count) > most ? json_number_value(count) : most;
+    }
+    json_array_foreach(counts, i, count)
+    {
+        double share = most > 0 ? json_number_value(count) / most : 0;
+        int level = share > 0 ? 1 : 0;
+        while (level < 8 && share > (double)(level * level) / 64)
+            level++;
+        (void)fputs(blocks[level], stdout);
+    }
+}
+
+static void print_distribution(const json_t *document, int as_table)
+{
+    const json_t *rows = json_object_get(document, "revisions"), *row, *count;
+    double low = json_number_value(json_object_get(document, "low"));
+    double high = json_number_value(json_object_get(document, "high"));
+    long long bins = (long long)json_integer_value(json_object_get(document, "bins"));
+    size_t i, k;
+    if (as_table) {
+        (void)printf("%-14s %8s  %-10.4g%*.4g\n", "REVISION", "STEP", low, (int)(bins > 10 ? bins - 10 : 1),
+                     high);
+    } else {
+        (void)printf("revision,step,elements,not_finite");
+        for (long long bin = 0; bin < bins; bin++)
+            (void)printf(",%.9g", low + (high - low) / (double)bins * ((double)bin + 0.5));
+        (void)putchar('\n');
+    }
+    json_array_foreach(rows, i, row)
+    {
+        if (as_table) {
+            print_place(json_object_get(row, "revision"), json_object_get(row, "step"));
+            print_blocks(json_object_get(row, "counts"));
+        } else {
+            print_cell(json_object_get(row, "revision"), '\0');
+            print_cell(json_object_get(row, "step"), ',');
+            print_cell(json_object_get(row, "elements"), ',');
+            print_cell(json_object_get(row, "not_finite"), ',');
+            json_array_foreach(json_object_get(row, "counts"), k, count)
+            {
+                print_cell(count, ',');
+            }
+        }
+        (void)putchar('\n');
+    }
+}
+
+int client_run_distribution(const struct client_arguments *arguments)
+{
+    return run(arguments, "/distribution", "bins", arguments->values[CLIENT_OPTION_BINS],
+               is_table(arguments) ? TABLE_BINS : CSV_BINS, "revisions", print_distribution);
+}
+
+/* -- trajectories -- */
+
+static void print_trajectories(const json_t *document, int as_table)
+{
+    const json_t *entry, *row, *value;
+    size_t i, k;
+    (void)printf(as_table ? "%-14s %8s  " : "%s,%s", as_table ? "REVISION" : "revision",
+                 as_table ? "STEP" : "step");
+    json_array_foreach(json_object_get(document, "entries"), i, entry)
+    {
+        char name[64];
+        (void)snprintf(name, sizeof name, "%" JSON_INTEGER_FORMAT ":%" JSON_INTEGER_FORMAT,
+                       json_integer_value(json_object_get(entry, "row")),
+                       json_integer_value(json_object_get(entry, "column")));
+        (void)printf(as_table ? "%12s" : ",%s", name);
+    }
+    (void)putchar('\n');
+    json_array_foreach(json_object_get(document, "revisions"), i, row)
+    {
+        if (as_table)
+            print_place(json_object_get(row, "revision"), json_object_get(row, "step"));
+        else
+            print_cell(json_object_get(row, "revision"), '\0');
+        if (!as_table)
+            print_cell(json_object_get(row, "step"), ',');
+        json_array_foreach(json_object_get(row, "values"), k, value)
+        {
+            if (as_table && json_is_number(value))
+                (void)printf("%12.5g", json_number_value(value));
+            else if (as_table)
+                (void)printf("%12s", "-");
+            else
+                print_cell(value, ',');
+        }
+        (void)putchar('\n');
+    }
+}
+
+int client_run_trajectories(const struct client_arguments *arguments)
+{
+    return run(arguments, "/trajectories", "entries", arguments->values[CLIENT_OPTION_ENTRIES],
+               is_table(arguments) ? TABLE_ENTRIES : CSV_ENTRIES, "revisions", print_trajectories);
+}
+
+/* -- displacement -- */
+
+/* A line for each pair, the later revision first, as the API's CSV has them. */
+static void print_pairs(const json_t *document)
+{
+    const json_t *names = json_object_get(document, "revisions"), *steps = json_object_get(document, "steps");
+    static const char *const members[] = {"msd", "msd_stderr", "cosine"};
+    (void)puts("revision,step,reference,reference_step,msd,msd_stderr,cosine");
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        for (size_t k = 0; k < i; k++) {
+            print_cell(json_array_get(names, i), '\0');
+            print_cell(json_array_get(steps, i), ',');
+            print_cell(json_array_get(names, k), ',');
+            print_cell(json_array_get(steps, k), ',');
+            for (size_t member = 0; member < sizeof members / sizeof members[0]; member++)
+                print_cell(json_array_get(json_array_get(json_object_get(document, members[member]), i), k),
+                           ',');
+            (void)putchar('\n');
+        }
+    }
+}
+
+static void print_displacement(const json_t *document, int as_table)
+{
+    const json_t *names = json_object_get(document, "revisions"), *steps = json_object_get(document, "steps");
+    const json_t *matrix = json_object_get(document, "msd"), *value;
+    size_t i, k;
+    if (!as_table) {
+        print_pairs(document);
+        return;
+    }
+    (void)printf("mean square displacement, estimated from %" JSON_INTEGER_FORMAT " entries\n%-14s %8s  ",
+                 json_integer_value(json_object_get(document, "sampled")), "REVISION", "STEP");
+    json_array_foreach(steps, i, value)
+    {
+        (void)printf("%11" JSON_INTEGER_FORMAT, json_integer_value(value));
+    }
+    (void)putchar('\n');
+    for (i = 0; i < json_array_size(names); i++) {
+        print_place(json_array_get(names, i), json_array_get(steps, i));
+        json_array_foreach(json_array_get(matrix, i), k, value)
+        {
+            if (json_is_number(value))
+                (void)printf("%11.4g", json_number_value(value));
+            else
+                (void)printf("%11s", "-");
+        }
+        (void)putchar('\n');
+    }
+}
+
+int client_run_displacement(const struct client_arguments *arguments)
+{
+    return run(arguments, "/displacement", "limit", arguments->values[CLIENT_OPTION_LIMIT],
+               is_table(arguments) ? TABLE_REVISIONS : REVISIONS_MAX, NULL, print_displacement);
+}
