@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 LANGUAGES = {"sh": "sh", "bash": "sh", "shell": "sh", "console": "sh", "python": "python", "r": "r"}
@@ -79,13 +80,20 @@ ADMINISTRATION = {
 }  # fmt: skip
 
 
+# Programs that build and test: deploy/test does nothing else.
+BUILDING = {"cmake", "cpack", "ctest", "ninja", "make", "clang-tidy", "cppcheck"}
+
+
 @dataclass(frozen=True)
 class Omission:
-    """Blocks of a document ("*": of all) that match are not run; the reason is printed, and says what proves them instead."""
+    """Blocks of a document (a pattern of names) that match are not run; the reason is printed, and says what proves them instead."""
 
     document: str
     pattern: str
     reason: str
+
+    def matches(self, block: Block) -> bool:
+        return fnmatch(block.document, self.document) and bool(re.search(self.pattern, block.text, re.MULTILINE))
 
 
 OMISSIONS = [
@@ -93,7 +101,8 @@ OMISSIONS = [
     Omission("README.md", r"^export PATH=\$PWD/build/release", "starts a daemon on the standard port; the one of this test stands for it"),
     Omission("CONTRIBUTING.md", r"^deploy/test", "this test is part of it"),
     Omission("tests/e2e/README.md", r"-m pytest", "this test is part of it"),
-    Omission("tests/fuzz/README.md", r"--preset fuzz", "builds everything with clang and fuzzes for ten minutes; ctest replays the corpora"),
+    Omission("tests/proof/README.md", r"", "proofs run for minutes to hours, and are commands of their own"),
+    Omission("tests/bench/*", r"", "benchmarks are commands of their own, on a machine that does nothing else"),
     Omission("tests/fixtures/garden/README.md", r"regenerate", "trains the fixture anew, with packages of its own"),
     Omission("tests/hub/README.md", r"python3 -m tests.hub|hf download", "a server that stays; tests/e2e/test_hub_emulator.py drives the same"),
 ]
@@ -102,11 +111,13 @@ OMISSIONS = [
 def why_not(block: Block) -> str | None:
     """Why a block of commands is not run, or None."""
     for one in OMISSIONS:
-        if one.document in ("*", block.document) and re.search(one.pattern, block.text, re.MULTILINE):
+        if one.matches(block):
             return one.reason
     first = next((line for line in block.text.splitlines() if line.strip() and not line.startswith("#")), "")
     words = [word for word in first.split() if "=" not in word]
     words = words[1:] if words[:1] == ["sudo"] else words
     if first.startswith("sudo") or (words and words[0] in ADMINISTRATION):
         return f"{words[0] if words else 'sudo'} changes the machine, or needs one of its own"
+    if words and words[0] in BUILDING:
+        return f"{words[0]}: building and testing is what deploy/test does"
     return None

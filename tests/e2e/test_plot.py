@@ -114,11 +114,11 @@ def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
                 assert same, (command, name)
         table = made_up.client(command, model, *options).stdout
         assert "REVISION" in table and "step16" in table and not made_up.client(command, "nobody/nothing").returncode == 0
-    lines_of = made_up.client("distribution", model).stdout.splitlines()
-    first, last = (next(line for line in lines_of if line.startswith(f"{name} ")) for name in ("step0", "step20000"))
-    assert first.count("\u2588") >= 1 and "\u2588" in last[: len(last) // 2] + last[len(last) // 2 :]
-    halves = last.split("20000  ")[1][:24], last.split("20000  ")[1][24:48]
-    assert all("\u2588" in half for half in halves), "two modes, one on each side"
+    rows = made_up.client("distribution", model).stdout.splitlines()
+    first, last = (next(row for row in rows if row.startswith(f"{name} "))[25:] for name in ("step0", "step20000"))
+    full = "\u2588"
+    assert full in first[20:28] and full not in first[:16] + first[32:], "one mode in the middle"
+    assert full in last[:22] and full in last[26:] and full not in last[22:26], "two modes, one on each side"
 
 
 def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:
