@@ -27,6 +27,14 @@ packages_build="
   zlib1g-dev
 "
 
+# What `cmake --build --preset package` needs beside the build.
+packages_package="
+  dpkg-dev
+  fakeroot
+  file
+  gzip
+"
+
 packages_test="
   git
   chromium
@@ -36,6 +44,7 @@ packages_test="
   nginx-light
   python3-venv
   sqlite3
+  systemd
 "
 
 packages_lint="

@@ -1,0 +1,276 @@
+"""What is shipped beside the programs: units, manuals, completion, alerts, dashboard, manifests, container files."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+import yaml
+from running import Daemon
+
+from tests.hub import Emulator
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEPLOY = REPOSITORY / "deploy"
+UNIT = DEPLOY / "systemd/bifurcated.service"
+MODEL, DATASET = "garden/neox-tiny", "garden/lambada_garden:data/test.jsonl"
+
+
+def need(tool: str) -> str:
+    found = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
+    if not found:
+        pytest.skip(f"{tool} is not installed")
+    return found
+
+
+def run(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=120, **options)
+
+
+# -- systemd -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unit(programs: dict[str, Path], tmp_path: Path) -> Path:
+    """The unit with the built program in the place of the installed one."""
+    text = UNIT.read_text()
+    assert text.count("/usr/bin/bifurcated ") == 1
+    path = tmp_path / "bifurcated.service"
+    path.write_text(text.replace("/usr/bin/bifurcated ", f"{programs['bifurcated']} "))
+    return path
+
+
+@pytest.mark.parametrize(("drop_in", "exposure"), [(False, 15), (True, 17)])
+def test_unit_is_sound_and_tight(unit: Path, drop_in: bool, exposure: int) -> None:
+    """Nothing to complain of, and an exposure of at most 1.5; with what GPUs need, 1.7."""
+    analyze = need("systemd-analyze")
+    if drop_in:
+        folder = unit.parent / "bifurcated.service.d"
+        folder.mkdir()
+        shutil.copy(DEPLOY / "systemd/gpu.conf", folder)
+    verified = run(analyze, "verify", "--man=no", unit)
+    assert verified.returncode == 0 and verified.stderr == "", verified.stderr
+    judged = run(analyze, "security", "--offline=true", f"--threshold={exposure}", unit)
+    assert judged.returncode == 0, judged.stdout[-300:]
+    level = float(re.search(r"Overall exposure level for bifurcated.service: ([\d.]+)", judged.stdout).group(1))
+    assert 0 < level <= exposure / 10
+
+
+def test_threshold_of_security_means_something(unit: Path) -> None:
+    judged = run(need("systemd-analyze"), "security", "--offline=true", "--threshold=2", unit)
+    assert judged.returncode != 0
+
+
+def test_daemon_works_without_writable_code(
+    programs: dict[str, Path], make_hub: Callable[..., Emulator], garden: Path, tmp_path: Path
+) -> None:
+    """As under MemoryDenyWriteExecute: the JIT of the tokenizer's expressions is refused, the scores are the same."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(66, 0, 0, 0, 0) < 0:  # PR_GET_MDWE
+        pytest.skip("this kernel has no PR_SET_MDWE")
+    wrapper = tmp_path / "bifurcated"
+    wrapper.write_text(
+        "#!/usr/bin/env python3\nimport ctypes, os, sys\n"
+        "assert ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) == 0\n"  # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN
+        f"os.execv({str(programs['bifurcated'])!r}, ['bifurcated', *sys.argv[1:]])\n"
+    )
+    wrapper.chmod(0o755)
+    one = Daemon({**programs, "bifurcated": wrapper}, tmp_path / "place", make_hub(garden).url, [], {})
+    one.start()
+    try:
+        sweep = one.sweep(MODEL, metrics=["perplexity"], dataset=DATASET, limit=20,
+                          revisions={"names": ["step14000"]})  # fmt: skip
+        assert one.wait(sweep)["state"] == "done", one.log()
+        scores = json.loads((REPOSITORY / "tests/fixtures/garden/golden/last_word_test.json").read_text())["scores"]
+        expected = scores["step14000/fp32"]["logprobs"][:20]
+        row = next(row for row in one.series(MODEL) if row["revision"] == "step14000")
+        assert row["perplexity"] == pytest.approx(math.exp(-sum(expected) / 20), rel=1e-4)
+    finally:
+        one.check_end()
+
+
+# -- Manuals and completion ----------------------------------------------------------------------------------
+
+
+def test_manual_holds_every_option_and_command(programs: dict[str, Path], tmp_path: Path) -> None:
+    page = tmp_path / "bifurcated.8"
+    page.write_text(run(programs["bifurcated"], "--print-man").stdout)
+    help_text = run(programs["bifurcated"], "--help").stdout
+    text = page.read_text().replace("\\-", "-")
+    options = set(re.findall(r"--[a-z][a-z-]+", help_text)) - {"--follow"}
+    commands = re.findall(r"^  ([a-z]+) ", help_text.split("Commands:")[1].split("\n\n")[0], re.M)
+    assert len(options) > 20 and {"check", "backup", "restore"} <= set(commands)
+    assert [name for name in options if f"\\fB{name}\\fR" not in text] == []
+    assert [name for name in commands if f"\\fB{name}\\fR" not in text] == []
+    man = need("man")
+    for source in (page, DEPLOY / "man/bifurcated.conf.5", REPOSITORY / "api/client/bifurcate.1"):
+        shown = run(man, "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", source)
+        assert shown.returncode == 0 and shown.stderr == "", (source.name, shown.stderr)
+
+
+def test_completion(programs: dict[str, Path]) -> None:
+    def complete(*words: str) -> list[str]:
+        script = (
+            f"source {DEPLOY}/completion/bifurcated; COMP_WORDS=(bifurcated \"$@\"); COMP_CWORD=$#; _bifurcated; "
+            'printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        shown = run("bash", "-c", script, "bash", *words, env={"PATH": f"{programs['bifurcated'].parent}:/usr/bin:/bin"})
+        assert shown.returncode == 0 and shown.stderr == "", shown.stderr
+        return shown.stdout.split()
+
+    assert {"backup", "check", "prune", "recompute", "restore"} <= set(complete(""))
+    assert complete("ba") == ["backup"]
+    assert complete("--fet") == ["--fetchers"]
+    assert complete("--keep", "") == ["nothing", "ranges", "files"]
+    assert complete("--log-level", "w") == ["warning"]
+
+
+# -- Prometheus and Grafana ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def metrics(daemon: Callable[..., Daemon], hub: Emulator) -> Iterator[str]:
+    one = daemon(hub)
+    one.wait(one.sweep("org/small"))
+    one.get("/v1/models")
+    yield one.get("/metrics").text
+
+
+def expressions() -> dict[str, str]:
+    """Every query of alerts and dashboard by its title."""
+    rules = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())
+    found = {rule["alert"]: rule["expr"] for group in rules["groups"] for rule in group["rules"]}
+    board = json.loads((DEPLOY / "grafana/bifurcated.json").read_text())
+    for panel in board["panels"]:
+        for target in panel["targets"]:
+            found[f"{panel['title']} {target['refId']}"] = target["expr"]
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            found[variable["name"]] = variable["query"]
+    return found
+
+
+def test_alerts_and_dashboard_name_what_there_is(metrics: str) -> None:
+    names = set()
+    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", metrics, re.M):
+        names |= {name} if kind != "histogram" else {f"{name}{end}" for end in ("_bucket", "_sum", "_count")}
+    operations = {
+        operation["operationId"]
+        for methods in json.loads((REPOSITORY / "api/openapi.json").read_text())["paths"].values()
+        for operation in methods.values() if isinstance(operation, dict) and "operationId" in operation
+    }  # fmt: skip
+    queries = expressions()
+    assert len(queries) > 25
+    for title, query in queries.items():
+        used = set(re.findall(r"\bbifurcated_\w+", query))
+        assert used <= names, (title, used - names)
+        assert used or "up{" in query, title
+        for name, label, value in re.findall(r'(bifurcated_\w+)\{[^}]*?(state|outcome)="(\w+)"', query):
+            assert f'{name}{{{label}="{value}"}}' in metrics, (title, label, value)
+        for operation in re.findall(r'operation!?="(\w+)"', query):
+            assert operation in operations, title
+
+
+def test_alerts_fire_when_they_should() -> None:
+    promtool = need("promtool")
+    for words in (("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")):
+        done = run(promtool, *words, cwd=DEPLOY / "prometheus")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_is_tried() -> None:
+    rules = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())
+    tests = yaml.safe_load((DEPLOY / "prometheus/alerts_test.yml").read_text())
+    names = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    quiet = {row["alertname"] for row in tests["tests"][0]["alert_rule_test"]}
+    loud = {sample["labels"].split('"')[1] for test in tests["tests"][1:] for case in test["promql_expr_test"] for sample in case["exp_samples"]}
+    assert quiet == names and loud == names
+    assert all(rule["annotations"]["summary"] and rule["annotations"]["action"] for group in rules["groups"] for rule in group["rules"])
+
+
+def test_panels_do_not_lie_on_each_other() -> None:
+    panels = json.loads((DEPLOY / "grafana/bifurcated.json").read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [(panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y) for panel in panels
+             for x in range(panel["gridPos"]["w"]) for y in range(panel["gridPos"]["h"])]  # fmt: skip
+    assert len(cells) == len(set(cells)) and max(x for x, _ in cells) == 23
+
+
+# -- Kubernetes and containers -------------------------------------------------------------------------------
+
+
+def manifests(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((DEPLOY / f"kubernetes/{name}.yaml").read_text()))
+
+
+def test_manifests_are_valid(programs: dict[str, Path], tmp_path: Path) -> None:
+    """By Kubernetes' own schema; and what they say to the programs is what those understand."""
+    validate = pytest.importorskip("kubernetes_validate").validate
+    kinds = {}
+    for document in manifests("daemon") + manifests("worker"):
+        validate(document, "1.31", strict=True)
+        kinds[document["kind"]] = document
+    assert set(kinds) == {"ConfigMap", "Service", "StatefulSet", "Job"}
+    daemon = kinds["StatefulSet"]["spec"]
+    assert daemon["replicas"] == 1
+    config = tmp_path / "bifurcated.conf"
+    config.write_text(kinds["ConfigMap"]["data"]["bifurcated.conf"])
+    report = json.loads(run(programs["bifurcated"], "check", "--json", "--config", config, "--offline", "yes").stdout)
+    read = [row for row in report["findings"] if row["subject"] == "configuration"]
+    assert read[0] == {"level": "ok", "subject": "configuration", "text": f"{config} was read"}
+    mounted = {mount["mountPath"] for mount in daemon["template"]["spec"]["containers"][0]["volumeMounts"]}
+    assert {"/var/lib/bifurcated", "/etc/bifurcated", "/run/secrets/bifurcated"} <= mounted
+    for workload in (kinds["StatefulSet"], kinds["Job"]):
+        pod = workload["spec"]["template"]["spec"]
+        names = {volume["name"] for volume in pod["volumes"]} | {"state"}
+        assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} <= names
+        assert pod["securityContext"]["runAsUser"] == 7143  # the number of the image's user
+
+
+def test_worker_manifest_names_options_that_there_are(programs: dict[str, Path]) -> None:
+    general = run(programs["bifurcated"], "--help").stdout
+    if "\n  worker" not in general:
+        pytest.skip("this program has no command worker")
+    (job,) = manifests("worker")
+    words = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    known = general + run(programs["bifurcated"], "worker", "--help").stdout
+    assert words[0] == "worker"
+    assert [word for word in words if word.startswith("--") and f"  {word} " not in known] == []
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.cuda"])
+def test_container_files_name_what_there_is(name: str) -> None:
+    text = (DEPLOY / "container" / name).read_text().replace("\\\n", " ")
+    steps = [line.split(None, 1) for line in text.splitlines() if line and not line.startswith("#")]
+    for source in (words.split()[0] for step, words in steps if step == "COPY" and not words.startswith("--")):
+        assert (REPOSITORY / source).exists(), source
+    packages = (DEPLOY / "packages.sh").read_text()
+    used = set(re.findall(r"\$(packages_\w+)", text))
+    assert "packages_build" in used and all(f'\n{name}="' in packages for name in used)
+    presets = json.loads((REPOSITORY / "CMakePresets.json").read_text())
+    for preset in re.findall(r"cmake --preset (\S+)", text):
+        assert any(row["name"] == preset for row in presets["configurePresets"])
+        assert f"build/{preset}/*.deb" in text
+    unit_program = re.search(r"^ExecStart=(\S+)", UNIT.read_text(), re.M).group(1)
+    assert ["ENTRYPOINT", json.dumps([unit_program])] in steps
+    assert ["USER", "7143:7143"] in steps and text.count("--uid 7143") == 1
+
+
+def test_packages_exist() -> None:
+    """Every Debian package that is named anywhere is one."""
+    policy = need("apt-cache")
+    names = {"systemd-standalone-sysusers"}
+    for block in re.findall(r'^packages_\w+="([^"]*)"', (DEPLOY / "packages.sh").read_text(), re.M):
+        names |= set(block.split())
+    shown = run(policy, "policy", *sorted(names)).stdout
+    found = set(re.findall(r"^([\w.+-]+):\n  Installed: .*\n  Candidate: (?!\(none\))", shown, re.M))
+    if not found:
+        pytest.skip("apt has no lists of packages here")
+    assert names - found == set()
