@@ -31,6 +31,13 @@ string(REPLACE "#hub-cache =" "hub-cache = /var/cache/bifurcated/hub" configurat
 file(WRITE ${generated}/bifurcated.conf "${configuration}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/deploy/bifurcated.conf)
 
+# The unit names the programs where they are installed.
+file(READ ${CMAKE_SOURCE_DIR}/deploy/systemd/bifurcated.service unit)
+string(REPLACE "/usr/bin/" "${CMAKE_INSTALL_FULL_BINDIR}/" unit "${unit}")
+string(REPLACE " /etc/bifurcated/" " ${CMAKE_INSTALL_FULL_SYSCONFDIR}/bifurcated/" unit "${unit}")
+file(WRITE ${generated}/bifurcated.service "${unit}")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/deploy/systemd/bifurcated.service)
+
 get_property(files GLOBAL PROPERTY BIFURCATED_GENERATED)
 add_custom_target(documentation ALL DEPENDS ${files})
 
@@ -41,7 +48,7 @@ install(FILES ${generated}/bifurcated.conf.5.gz DESTINATION ${CMAKE_INSTALL_MAND
 install(FILES deploy/completion/bifurcate deploy/completion/bifurcated
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT bifurcated)
 install(FILES ${generated}/bifurcated.conf DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/bifurcated COMPONENT bifurcated)
-install(FILES deploy/systemd/bifurcated.service DESTINATION ${systemd_units} COMPONENT bifurcated)
+install(FILES ${generated}/bifurcated.service DESTINATION ${systemd_units} COMPONENT bifurcated)
 install(FILES deploy/systemd/bifurcated.sysusers DESTINATION lib/sysusers.d RENAME bifurcated.conf COMPONENT bifurcated)
 install(FILES deploy/README.md DESTINATION ${docs} COMPONENT bifurcated)
 install(DIRECTORY deploy/grafana deploy/prometheus deploy/kubernetes DESTINATION ${docs}/examples COMPONENT bifurcated)
