@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Callable
 
@@ -13,7 +16,8 @@ from running import Daemon
 
 MODEL = "garden/neox-tiny"
 STANDARD = "EleutherAI/lambada_openai"
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures/garden"
+HERE = Path(__file__).resolve().parent
+FIXTURES = HERE.parent / "fixtures/garden"
 GOLDEN = json.loads((FIXTURES / "golden/last_word_test.json").read_text())["scores"]
 TEXTS = FIXTURES / "hub/datasets/garden/lambada_garden/main/data/test.jsonl"
 # the files of EleutherAI/lambada_openai: the default configuration, which "en" repeats, and translations
@@ -76,6 +80,41 @@ def _is_cached(one: Daemon, path: Path) -> bool:
     return any(
         blob.is_file() and blob.read_bytes() == path.read_bytes() for blob in one.cache.rglob("datasets--*/blobs/*")
     )
+
+
+def assert_as_harness(one: Daemon, expected: dict[str, Any], revision: str, texts: str) -> None:
+    """The tolerance is that of float32 on both sides; perplexities of the awkward texts are exponentials of 80 and more."""
+    row = perplexity(one, "--revision", revision, "--dataset", f"garden/lambada_garden:data/{texts}.jsonl")
+    assert row["perplexity_documents"] == expected["documents"]
+    assert row["perplexity"] == pytest.approx(expected["perplexity"], rel=1e-5 if texts == "test" else 1e-4)
+    assert row["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-12)
+
+
+def test_as_the_harness(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Path) -> None:
+    """lm-evaluation-harness's own numbers on the same model and texts, as committed (golden/harness.py)."""
+    one = daemon(make_hub(garden))
+    scores = json.loads((HERE / "golden/harness.json").read_text())["scores"]
+    assert len(scores) == 4
+    for name, expected in scores.items():
+        assert_as_harness(one, expected, *name.split("/"))
+
+
+def test_as_the_harness_live(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Path, tmp_path: Path
+) -> None:
+    if os.environ.get("BIFURCATED_ORACLES") != "1":
+        pytest.skip("BIFURCATED_ORACLES is not 1")
+    pytest.importorskip("lm_eval")
+    sys.path.insert(0, str(HERE / "golden"))
+    import harness
+
+    one = daemon(make_hub(garden))
+    folder = harness.lay_out(tmp_path / "model", "step14000")
+    for texts in harness.TEXTS:
+        command = [sys.executable, harness.__file__, folder, harness.DATA / f"{texts}.jsonl"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert_as_harness(one, json.loads(done.stdout.splitlines()[-1]), "step14000", texts)
 
 
 def test_named_files_and_fields(
