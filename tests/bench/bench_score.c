@@ -1,10 +1,12 @@
 /*
- * bench_score SIZE COUNT THREADS: scores COUNT documents with a random model of Pythia's shape SIZE each time
- * a line comes in, and prints the seconds; driven by tests/bench/score.py beside its peer. "blas" prints the
+ * bench_score SIZE COUNT THREADS [CONTEXT]: scores COUNT documents with a random model of Pythia's shape SIZE
+ * each time a line comes in, and prints the seconds; driven by tests/bench/score.py beside its peers. With
+ * CONTEXT, documents of so many tokens, of which the second half is scored. "blas" prints the
  * GFLOP/s of OpenBLAS's sgemm with the same number of threads instead, "info" what a run consists of.
  */
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
+#include "gpu/cpu/gemm.h"
 #include "gpu/cpu/score.h"
 #include "tests/tools/random_model.h"
 
@@ -41,6 +43,36 @@ static double blas_peak(struct cpu_threads *threads)
     return best;
 }
 
+/* COUNT documents of `context` tokens; the second half of each is scored. */
+static int chunks_init(struct random_documents *chunks, size_t count, uint32_t context)
+{
+    if (random_documents_init(chunks, count, 0, 50277))
+        return -1;
+    uint32_t *tokens = realloc(chunks->tokens, count * context * sizeof *tokens);
+    if (!tokens)
+        return -1;
+    chunks->tokens = tokens;
+    chunks->request.tokens = tokens;
+    chunks->request.token_count = count * context;
+    for (size_t i = 0; i < count * context; i++)
+        tokens[i] = (uint32_t)(random_at(random_seed("tokens"), i) % 50277);
+    for (size_t i = 0; i < count; i++) {
+        chunks->begin[i] = i * context;
+        chunks->length[i] = context;
+        chunks->target_first[i] = context / 2 + 1;
+        chunks->target_count[i] = context - context / 2 - 1;
+    }
+    return 0;
+}
+
+static double perplexity_of(const struct score_result *result)
+{
+    double sum = 0;
+    for (size_t i = 0; i < result->target_total; i++)
+        sum -= result->logprobs[i];
+    return exp(sum / (double)result->target_total);
+}
+
 /* Processor time of all threads. */
 static double processor_s(void)
 {
@@ -60,8 +92,11 @@ int main(int argc, char **argv)
     struct score_result result;
     char line[64];
     size_t total = 0;
-    if (argc < 4 || random_model_config(argv[1], &config) || random_model_init(&random, &config) ||
-        random_documents_init(&documents, (size_t)strtoull(argv[2], NULL, 10), 0, 50277))
+    if (argc < 4 || random_model_config(argv[1], &config) || random_model_init(&random, &config))
+        return 2;
+    size_t count = (size_t)strtoull(argv[2], NULL, 10);
+    if (argc > 4 ? chunks_init(&documents, count, (uint32_t)strtoul(argv[4], NULL, 10))
+                 : random_documents_init(&documents, count, 0, 50277))
         return 2;
     struct score_model_source source = {
         .config = config, .tensors = random.tensors, .tensor_count = random.tensor_count};
@@ -80,10 +115,12 @@ int main(int argc, char **argv)
         if (strncmp(line, "blas", 4) == 0) {
             (void)printf("%.1f\n", blas_peak(threads));
         } else if (strncmp(line, "info", 4) == 0) {
-            (void)printf("{\"gflop\": %.2f, \"inputs\": %" PRIu64
-                         ", \"memory_mib\": %.1f, \"load_s\": %.3f}\n",
-                         score_flops(&config, &documents.request) / 1e9, result.input_count,
-                         (double)result.memory_bytes / (double)MIB, load);
+            (void)printf(
+                "{\"gflop\": %.2f, \"inputs\": %" PRIu64
+                ", \"memory_mib\": %.1f, \"load_s\": %.3f, \"engine\": \"%s\", \"perplexity\": %.6g}\n",
+                score_flops(&config, &documents.request) / 1e9, result.input_count,
+                (double)result.memory_bytes / (double)MIB, load, gemm_engine_name(gemm_start(cpu_isa_best())),
+                perplexity_of(&result));
         } else if (cpu_score_run(model, &documents.request, &result, &err)) {
             (void)fprintf(stderr, "bench_score: %s\n", err.message);
             return 1;

@@ -1,10 +1,15 @@
 """Scoring on the CPU beside transformers: the same random models, documents and threads, turn by turn.
 
     python tests/bench/score.py BUILD [--sizes 14m,70m,160m] [--documents N] [--repeats N] [--threads N]
+                                      [--llama-perplexity PROGRAM [--chunks N]]
 
-needs torch and transformers. Two peers: `plain` computes logits at every position, as lm-evaluation-harness does;
+needs torch and transformers. BIFURCATED_GEMM=blas|avx2|avx512|amx names the best engine for products that ours may use. Two peers: `plain` computes logits at every position, as lm-evaluation-harness does;
 `lean` multiplies only the targets' hidden states with the unembedding. Both take float32 weights, documents sorted by
-length, in padded batches of about 2,048 tokens. Peak memory is the process's highest resident set.
+length, in padded batches of about 2,048 tokens. Peak memory is the process's highest resident set. On a busy machine the ratio
+by processor time is the steadier one; with more than one thread it also counts threads that wait by spinning.
+
+With --llama-perplexity, llama.cpp's tool is run on chunks of 512 tokens, in turns (tests/bench/llama.py); its time is what it
+states for evaluating, without loading. Its GELU is the tanh approximation from a table of float16, so its value differs a little.
 """
 
 from __future__ import annotations
@@ -13,12 +18,14 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 BATCH_TOKENS = 2048
+CONTEXT = 512  # of a chunk for llama.cpp
 
 
 def batches(documents: list) -> list[list]:
@@ -112,7 +119,10 @@ def compare(size: str, arguments: argparse.Namespace) -> None:
         best = {name: min(wall for wall, _ in values) for name, values in times.items()}
         cpu = {name: min(seconds for _, seconds in values) for name, values in times.items()}
         rate = info["gflop"] / best["ours"]
-        print(f"{size}: {count} documents, {info['inputs']} inputs, {info['gflop']:.1f} GFLOP, {threads} threads")
+        print(
+            f"{size}: {count} documents, {info['inputs']} inputs, {info['gflop']:.1f} GFLOP, {threads} threads, "
+            f"products by {info['engine']}"
+        )
         for name in names:
             ratio = (
                 ""
@@ -129,6 +139,39 @@ def compare(size: str, arguments: argparse.Namespace) -> None:
             runner.close()
 
 
+def compare_llama(size: str, arguments: argparse.Namespace) -> None:
+    import llama
+    import numpy
+
+    chunks, threads = arguments.chunks, arguments.threads
+    ours = Runner([str(arguments.build / "tests/bench_score"), size, str(chunks), str(threads), str(CONTEXT)])
+    try:
+        ours.ask()
+        with tempfile.TemporaryDirectory() as name:
+            text, ids = Path(name) / "text", llama.text_ids(chunks, CONTEXT)
+            llama.write_text(text, ids)
+            for kind in (numpy.float32, numpy.float16):
+                model = Path(name) / "model.gguf"
+                llama.write_model(size, model, kind, ids)
+                pairs = [
+                    (
+                        float(ours.ask().split()[0]),
+                        llama.run(arguments.llama_perplexity, model, text, chunks, CONTEXT, threads),
+                    )
+                    for _ in range(arguments.repeats)
+                ]
+                value = json.loads(ours.ask("info"))["perplexity"]
+                one, other = min(own for own, _ in pairs), min(peer.seconds for _, peer in pairs)
+                print(
+                    f"{size}: {chunks} chunks of {CONTEXT} tokens, {threads} threads: ours {one:.3f} s, llama.cpp with "
+                    f"{kind.__name__} weights {other:.3f} s, ours is {other / one:.2f} x; perplexity {value:.6g} and "
+                    f"{pairs[0][1].perplexity:.6g}",
+                    flush=True,
+                )
+    finally:
+        ours.close()
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--peer"]:
         peer(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
@@ -139,9 +182,15 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--llama-perplexity", type=Path, metavar="PROGRAM")
+    parser.add_argument("--chunks", type=int, default=4)
     arguments = parser.parse_args()
     for size in arguments.sizes.split(","):
         compare(size, arguments)
+        if arguments.llama_perplexity and arguments.llama_perplexity.exists():
+            compare_llama(size, arguments)
+        else:
+            print(f"{size}: not compared with llama.cpp: --llama-perplexity names no program")
 
 
 if __name__ == "__main__":
