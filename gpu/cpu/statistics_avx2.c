@@ -2,7 +2,7 @@
 
 #if defined(__x86_64__)
 
-#include "gpu/cpu/half.h"
+#include "gpu/half.h"
 
 #include <immintrin.h>
 #include <string.h>

@@ -7,15 +7,9 @@
 #define BIFURCATED_GPU_CPU_STATISTICS_COUNT_H
 
 #include "gpu/cpu/statistics_kernels.h"
-#include "gpu/statistics.h"
+#include "gpu/statistics_join.h"
 
 #define STATISTICS_COUNT_FLUSH (1ULL << 31)
-
-/* What float32 codes do not hold: extremes and exact zeros. Extremes as ordered bits (order32_of_bits). */
-struct statistics_extremes {
-    uint64_t zero_count;
-    uint32_t lowest, highest; /* lowest > highest: no finite element seen */
-};
 
 struct statistics_counter {
     uint32_t *tables[2]; /* [STATISTICS_CODES] each, index = bits */
@@ -32,16 +26,5 @@ void statistics_count_codes(const uint16_t *codes, uint32_t count, int has_nan, 
 
 /* Adds a table to totals in ascending order of value and clears it. */
 void statistics_count_flush(uint32_t *table, uint64_t *totals);
-
-/* Bits of a float32 as an integer that ascends with the value, and back. */
-static inline uint32_t statistics_order32_of_bits(uint32_t bits)
-{
-    return bits & 0x80000000U ? ~bits : bits | 0x80000000U;
-}
-
-static inline uint32_t statistics_order32_to_bits(uint32_t order)
-{
-    return order & 0x80000000U ? order & 0x7fffffffU : ~order;
-}
 
 #endif

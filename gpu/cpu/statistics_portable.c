@@ -1,6 +1,6 @@
 #include "gpu/cpu/statistics_kernels.h"
 
-#include "gpu/cpu/half.h"
+#include "gpu/half.h"
 
 #include <math.h>
 #include <string.h>

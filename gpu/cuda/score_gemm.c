@@ -3,9 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ALIGNMENT_MAX 256U /* bytes; what the heuristic assumes unless it is told less */
+
 struct gemm_key {
     uint64_t outputs, inputs, rows;
-    uint64_t kind; /* epilogue, is_wide, is_sum */
+    uint64_t kind;      /* epilogue, is_wide, is_sum */
+    uint64_t alignment; /* of the pointers, in bytes */
 };
 
 struct gemm_plan {
@@ -111,6 +114,33 @@ static int set_bias(struct gemm *gemm, const struct gemm_plan *plan, const struc
                       err);
 }
 
+/* The power of two that divides all addresses of a product, at most what cuBLASLt takes for granted. */
+static uint32_t alignment_of(const struct gemm_product *product)
+{
+    uintptr_t all = (uintptr_t)product->weights | (uintptr_t)product->x | (uintptr_t)product->out;
+    uint32_t alignment = ALIGNMENT_MAX;
+    while (all % alignment)
+        alignment /= 2;
+    return alignment;
+}
+
+/* Rows of a wave begin where the batch before ends: an algorithm must not expect more than their alignment.
+ */
+static int set_alignment(struct cuda_device *device, cublasLtMatmulPreference_t preference,
+                         uint32_t alignment, struct err *err)
+{
+    static const cublasLtMatmulPreferenceAttributes_t attributes[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    int code = 0;
+    for (size_t i = 0; i < sizeof attributes / sizeof attributes[0] && !code; i++)
+        code = BLAS_CHECK(
+            device,
+            cublasLtMatmulPreferenceSetAttribute(preference, attributes[i], &alignment, sizeof(alignment)),
+            err);
+    return code;
+}
+
 /* Asks for the best algorithm; sums of split products only in float32. */
 static int choose(struct gemm *gemm, struct gemm_plan *plan, struct err *err)
 {
@@ -132,6 +162,7 @@ static int choose(struct gemm *gemm, struct gemm_plan *plan, struct err *err)
                                                                 CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
                                                                 &schemes, sizeof(schemes)),
                            err)) ||
+        (code = set_alignment(device, preference, (uint32_t)plan->key.alignment, err)) ||
         (code =
              BLAS_CHECK(device,
                         cublasLtMatmulAlgoGetHeuristic(device->blas, plan->operation, plan->weights, plan->x,
@@ -151,9 +182,8 @@ static int make_plan(struct gemm *gemm, const struct gemm_product *product, cons
                      struct gemm_plan **ret_plan, struct err *err)
 {
     struct gemm_plan made = {.key = *key};
-    int code;
-    if ((code = describe(gemm, &made, product, err)) || (code = set_bias(gemm, &made, product, err)) ||
-        (code = choose(gemm, &made, err))) {
+    if (describe(gemm, &made, product, err) || set_bias(gemm, &made, product, err) ||
+        choose(gemm, &made, err)) {
         plan_done(&made);
         return err_wrap(err, "product of [%llu, %llu] with [%llu, %llu]", (unsigned long long)product->rows,
                         (unsigned long long)product->inputs, (unsigned long long)product->outputs,
@@ -175,7 +205,8 @@ int gemm_run(struct gemm *gemm, const struct gemm_product *product, struct err *
 {
     const struct gemm_key key = {product->outputs, product->inputs, product->rows,
                                  (uint64_t)product->epilogue << 2 | (product->is_wide ? 2U : 0U) |
-                                     (product->is_sum ? 1U : 0U)};
+                                     (product->is_sum ? 1U : 0U),
+                                 alignment_of(product)};
     const float one = 1.0F, add = product->is_sum ? 1.0F : 0.0F;
     struct cuda_device *device = gemm->device;
     struct gemm_plan *plan = NULL;

@@ -65,7 +65,9 @@ __global__ void head_add_kernel(const float *logits, uint32_t columns, uint32_t 
     __syncthreads();
     if (threadIdx.x != 0)
         return;
-    sum = before.largest == -CUDART_INF_F ? 0.0 : before.sum * exp((double)before.largest - (double)from);
+    /* Before anything finite the sum is 0, or NaN, which stays. */
+    sum = before.largest == -CUDART_INF_F ? before.sum
+                                          : before.sum * exp((double)before.largest - (double)from);
     for (int i = 0; i < HEAD_THREADS / 32; i++)
         sum += sums[i];
     const uint32_t target = targets[blockIdx.x];

@@ -7,6 +7,8 @@
 #ifndef BIFURCATED_GPU_CUDA_SCORE_KERNELS_H
 #define BIFURCATED_GPU_CUDA_SCORE_KERNELS_H
 
+#include "gpu/score_tile.h"
+
 #include <cuda_runtime_api.h>
 
 #include <stddef.h>
@@ -66,12 +68,6 @@ cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t
 /* -- Attention: out[i, head] = softmax(q k^T / sqrt(head_size)) v over the keys up to the query's own -- */
 
 #define SCORE_ATTENTION_ROWS 64U /* queries of a tile */
-
-/* A tile of queries of one document: rows [begin, begin + count) of the batch, the document starts at
- * `document`. */
-struct score_tile {
-    uint32_t document, begin, count;
-};
 
 /* out [rows, head_count * head_size]. On matrix units for 16-bit types with a head size that is a multiple of
  * 8 up to 256; other models take float32 arithmetic. */

@@ -5,7 +5,7 @@ struct step {
     struct run *run;
     const struct cuda_layer *layer;
     const struct score_plan_batch *batch;
-    const struct run_batch *place;
+    const struct score_place *place;
     float *hidden; /* of the rows at work */
     void *attended, *normed_mlp;
     uint64_t rows;
@@ -148,7 +148,7 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
 {
     struct cuda_model *model = run->model;
     const struct cuda_layer *layer = &model->layers[index];
-    const struct run_batch *place = &run->batches[batch_number];
+    const struct score_place *place = &run->batches[batch_number];
     const size_t d = (size_t)model->config.hidden_size;
     const int is_parallel = model->config.has_parallel_residual;
     struct step step = {.run = run,

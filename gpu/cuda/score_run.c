@@ -10,11 +10,6 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static size_t tiles_of(size_t inputs)
-{
-    return (inputs + SCORE_ATTENTION_ROWS - 1) / SCORE_ATTENTION_ROWS;
-}
-
 /* -- Memory ----------------------------------------------------------------------------------------- */
 
 static void *carve(unsigned char *base, size_t *used, size_t bytes)
@@ -64,25 +59,10 @@ static int place_batches(struct run *run, struct err *err)
 {
     const struct score_plan *plan = &run->plan;
     free(run->batches);
-    run->wave_tiles_max = 0;
     run->batches = calloc(plan->batch_count + 1, sizeof(*run->batches));
     if (!run->batches)
         return err_set(err, ERR_NO_MEMORY, "no memory to place %zu batches", plan->batch_count);
-    for (size_t i = 0; i < plan->wave_count; i++) {
-        const struct score_plan_wave *wave = &plan->waves[i];
-        size_t inputs = 0, tiles = 0;
-        for (size_t j = 0; j < wave->batch_count; j++) {
-            const struct score_plan_batch *batch = &plan->batches[wave->batch_first + j];
-            struct run_batch *place = &run->batches[wave->batch_first + j];
-            *place = (struct run_batch){inputs, tiles, batch->target_first - wave->target_first, 0};
-            for (size_t k = 0; k < batch->document_count; k++)
-                place->tile_count +=
-                    (uint32_t)tiles_of(score_plan_document_inputs(plan->request, batch->document_first + k));
-            inputs += batch->input_count;
-            tiles += place->tile_count;
-        }
-        run->wave_tiles_max = max_size(run->wave_tiles_max, tiles);
-    }
+    score_tiles_place(plan, SCORE_ATTENTION_ROWS, run->batches, &run->wave_tiles_max);
     return 0;
 }
 
@@ -128,9 +108,10 @@ static int send_rotary(struct run *run, struct err *err)
     int code = 0;
     if (!half || !positions)
         return 0;
-    float *cosine = calloc(2 * positions * half, sizeof(float)), *sine = cosine + positions * half;
+    float *cosine = calloc(2 * positions * half, sizeof(float));
     if (!cosine)
         return err_set(err, ERR_NO_MEMORY, "no memory for the angles of %zu positions", positions);
+    float *sine = cosine + positions * half;
     for (size_t j = 0; j < half; j++) {
         float exponent = (float)(2 * j) / (float)(2 * half);
         float frequency = 1.0F / (float)pow(config->rotary_base, (double)exponent);
@@ -181,17 +162,6 @@ void run_done(struct run *run)
 
 /* -- Packing ---------------------------------------------------------------------------------------- */
 
-static void cut_tiles(const struct score_plan_batch *batch, const uint32_t *offsets, struct score_tile *tiles)
-{
-    size_t next = 0;
-    for (size_t i = 0; i < batch->document_count; i++)
-        for (uint32_t row = offsets[i]; row < offsets[i + 1]; row += SCORE_ATTENTION_ROWS) {
-            uint32_t left = offsets[i + 1] - row;
-            tiles[next++] = (struct score_tile){offsets[i], row,
-                                                left < SCORE_ATTENTION_ROWS ? left : SCORE_ATTENTION_ROWS};
-        }
-}
-
 int run_pack_wave(struct run *run, struct err *err)
 {
     const struct score_plan *plan = &run->plan;
@@ -205,14 +175,15 @@ int run_pack_wave(struct run *run, struct err *err)
     size_t tile_count = 0;
     for (size_t i = 0; i < wave->batch_count; i++) {
         size_t number = wave->batch_first + i;
-        const struct run_batch *place = &run->batches[number];
+        const struct score_place *place = &run->batches[number];
         const struct score_packed packed = {.ids = ids + place->input_first,
                                             .positions = positions + place->input_first,
                                             .offsets = run->host_offsets,
                                             .target_rows = target_rows + place->target_first,
                                             .target_ids = target_ids + place->target_first};
         score_plan_pack(plan, number, &packed);
-        cut_tiles(&plan->batches[number], run->host_offsets, run->host_tiles + place->tile_first);
+        score_tiles_cut(&plan->batches[number], run->host_offsets, SCORE_ATTENTION_ROWS,
+                        run->host_tiles + place->tile_first);
         tile_count += place->tile_count;
     }
     int code;

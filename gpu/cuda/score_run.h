@@ -9,7 +9,7 @@
 #define BIFURCATED_GPU_CUDA_SCORE_RUN_H
 
 #include "gpu/cuda/score_model.h"
-#include "gpu/score_plan.h"
+#include "gpu/score_tiles.h"
 
 #define SCORE_BATCH_INPUTS ((size_t)16384) /* of a batch, unless one document is longer */
 #define SCORE_WAVE_INPUTS ((size_t)1 << 22)
@@ -17,18 +17,12 @@
 #define SCORE_HEAD_ROWS ((size_t)1024)
 #define SCORE_HEAD_COLUMNS ((size_t)8192) /* 32 MiB of logits: they stay in the L2 of the larger devices */
 
-/* One batch within its wave. */
-struct run_batch {
-    size_t input_first, tile_first, target_first; /* in the wave's arrays */
-    uint32_t tile_count;
-};
-
 struct run {
     struct cuda_model *model;
     struct score_plan plan;
     const struct score_plan_wave *wave;
     struct score_result *result;
-    struct run_batch *batches; /* [plan.batch_count] */
+    struct score_place *batches; /* [plan.batch_count] */
     size_t wave_tiles_max;
 
     /* On the host: the packed arrays of a wave. */

@@ -118,7 +118,7 @@ int staging_copy_rows(struct cuda_device *device, cudaStream_t stream, const str
         transfer.piece_count = (rows->row_count - 1) / transfer.rows_per_piece + 1;
     }
     transfer.thread_count = choose_threads(rows->row_bytes * rows->row_count);
-    for (int i = 0; i < transfer.thread_count; i++)
+    for (int i = 0; i < DEVICE_STAGING_THREADS; i++)
         fillers[i] = (struct filler){.transfer = &transfer, .index = i};
     /* A thread that cannot be made is one less: the caller's own always works. */
     while (started < transfer.thread_count &&

@@ -8,7 +8,7 @@
 
 #include "daemon/analysis/audit.h"
 #include "daemon/analysis/series.h"
-#include "gpu/cpu/half.h"
+#include "gpu/half.h"
 #include "gpu/cpu/statistics.h"
 #include "tests/tools/measurement.h"
 

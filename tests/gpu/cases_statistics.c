@@ -1,6 +1,6 @@
 #include "tests/gpu/cases.h"
 
-#include "gpu/cpu/half.h"
+#include "gpu/half.h"
 #include "tests/tools/random_model.h"
 
 /* Sums agree to this, relative to the sum of their terms' magnitudes. */

@@ -5,7 +5,7 @@
 #ifndef BIFURCATED_TESTS_TOOLS_RANDOM_MODEL_H
 #define BIFURCATED_TESTS_TOOLS_RANDOM_MODEL_H
 
-#include "gpu/cpu/half.h"
+#include "gpu/half.h"
 #include "gpu/score.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
  * can be worked out by hand, unaligned data, elements that are not finite. */
 #include "gpu/cpu/statistics.h"
 
-#include "gpu/cpu/half.h"
+#include "gpu/half.h"
 #include "gpu/cpu/statistics_kernels.h"
 
 #include <math.h>

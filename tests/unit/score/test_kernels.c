@@ -1,5 +1,5 @@
 /* The inner loops against float64, at all lengths; the instruction sets against each other, bit by bit. */
-#include "gpu/cpu/half.h"
+#include "gpu/half.h"
 #include "gpu/cpu/score_kernels.h"
 #include "tests/tools/random_model.h"
 

@@ -1,8 +1,8 @@
 /*
  * float16 and bfloat16 in portable C, bit for bit what F16C does: round to nearest even, subnormals kept.
  */
-#ifndef BIFURCATED_GPU_CPU_HALF_H
-#define BIFURCATED_GPU_CPU_HALF_H
+#ifndef BIFURCATED_GPU_HALF_H
+#define BIFURCATED_GPU_HALF_H
 
 #include <stdint.h>
 #include <string.h>
