@@ -5,8 +5,8 @@
  * Vectors are the compiler's own (16 floats), so the code reads as arithmetic; wider ones than the processor
  * has are split by the compiler. `x != x` is the test for NaN.
  */
-#include "gpu/half.h"
 #include "gpu/cpu/score_kernels.h"
+#include "gpu/half.h"
 
 #include <math.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
 
 #include "daemon/analysis/audit.h"
 #include "daemon/analysis/series.h"
-#include "gpu/half.h"
 #include "gpu/cpu/statistics.h"
+#include "gpu/half.h"
 #include "tests/tools/measurement.h"
 
 #include <math.h>

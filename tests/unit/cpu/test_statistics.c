@@ -2,8 +2,8 @@
  * can be worked out by hand, unaligned data, elements that are not finite. */
 #include "gpu/cpu/statistics.h"
 
-#include "gpu/half.h"
 #include "gpu/cpu/statistics_kernels.h"
+#include "gpu/half.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* The inner loops against float64, at all lengths; the instruction sets against each other, bit by bit. */
-#include "gpu/half.h"
 #include "gpu/cpu/score_kernels.h"
+#include "gpu/half.h"
 #include "tests/tools/random_model.h"
 
 #include <setjmp.h>
