@@ -9,13 +9,29 @@ export class Problem extends Error {
   }
 }
 
+const KEPT = "bifurcated-token"; // as long as the tab is open
 let token = "";
-export function setToken(value) {
-  token = value;
+try {
+  token = sessionStorage.getItem(KEPT) || "";
+} catch {
+  // storage may be switched off: asked for again after a reload, then
 }
 
+export function setToken(value) {
+  token = value;
+  try {
+    sessionStorage.setItem(KEPT, value);
+  } catch {
+    // as above
+  }
+}
+
+export const hasToken = () => token !== "";
+
+const headersOf = (headers) => (token ? { Authorization: `Bearer ${token}`, ...headers } : headers);
+
 async function ask(path, options = {}) {
-  const answer = await fetch(path, { headers: { Accept: "application/json", ...options.headers }, ...options });
+  const answer = await fetch(path, { ...options, headers: headersOf({ Accept: "application/json", ...options.headers }) });
   const text = await answer.text();
   let value = null;
   try {
@@ -40,10 +56,38 @@ export async function getIfThere(path) {
 }
 
 export function write(method, path, value) {
-  const headers = { Accept: "application/json" };
-  if (token) headers.Authorization = `Bearer ${token}`;
-  if (value !== undefined) headers["Content-Type"] = "application/json";
+  const headers = value === undefined ? {} : { "Content-Type": "application/json" };
   return ask(path, { method, headers, body: value === undefined ? undefined : JSON.stringify(value) });
+}
+
+/** An answer as a file, where a link could not carry the token. */
+export async function fetchBlob(path) {
+  const answer = await fetch(path, { headers: headersOf({}) });
+  if (!answer.ok) throw new Problem(answer.status, { detail: `${path}: status ${answer.status}` });
+  return answer.blob();
+}
+
+/**
+ * Server-sent events: take(event, data) for each until the stream ends; the result of the call ends it early. An
+ * EventSource could not carry the token.
+ */
+export function stream(path, take, ended) {
+  const stop = new AbortController();
+  (async () => {
+    const answer = await fetch(path, { headers: headersOf({ Accept: "text/event-stream" }), signal: stop.signal });
+    if (!answer.ok) return;
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const events = (rest + part.value).split(/\r?\n\r?\n/);
+      rest = events.pop();
+      for (const event of events) {
+        const field = (name) => event.split(/\r?\n/).filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trimStart()).join("\n");
+        if (field("data")) take(field("event") || "message", field("data"));
+      }
+    }
+  })().catch(() => {}).finally(ended);
+  return () => stop.abort();
 }
 
 /** The address of a model: owner/name, or file/%2Ffolder. */

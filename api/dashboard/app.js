@@ -1,6 +1,6 @@
 // The page: chooses models, fetches their series and keeps the panels, the table and the address in step.
 
-import { all, get, getIfThere, modelPath } from "./api.js";
+import { all, getIfThere, hasToken, modelPath, setToken } from "./api.js";
 import { axis } from "./axis.js";
 import { ago, count, element, number, shortName } from "./format.js";
 import { fetchDistribution, HeatPanel } from "./heat.js";
@@ -11,7 +11,7 @@ import { columns, groups } from "./panels.js";
 import { drawFindings, fetchFindings, flags, marks, nullModel } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { fetchScaling, Scaling } from "./scaling.js";
-import { openForm, setUpForm, watchSweeps } from "./sweeps.js";
+import { openForm, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
 import { fetchTrajectories, TrajectoriesPanel } from "./trajectories.js";
 import { pictured, readView, view, writeView } from "./view.js";
 
@@ -56,7 +56,37 @@ function notice(text) {
 const scalingPanel = new Scaling(hub);
 let isAway = false;
 
+/** A daemon may want a token for reading, too. */
+function askForToken() {
+  const dialog = byId("token-dialog");
+  if (dialog.open) return;
+  byId("token-error").hidden = !hasToken(); // the one that was given is refused
+  dialog.showModal();
+  byId("token-form").elements.token.focus();
+}
+
+function setUpToken() {
+  byId("token-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    setToken(event.target.elements.token.value.trim());
+    byId("token-dialog").close();
+    try {
+      await refreshModels();
+      await load();
+      await refreshSweeps();
+      await showService();
+    } catch (error) {
+      complain(error);
+    }
+  });
+}
+
 function complain(error) {
+  if (error.status === 401) {
+    notice("This daemon answers only with a token.");
+    askForToken();
+    return;
+  }
   isAway = error instanceof TypeError; // no answer at all
   notice(isAway ? "The daemon does not answer; trying again." : error.message);
 }
@@ -312,6 +342,7 @@ async function showService() {
 async function start() {
   readView();
   setUpTheme();
+  setUpToken();
   setUpToolbar();
   buildPanels();
   window.addEventListener("beforeprint", () => panels.forEach((panel) => panel.near(true)));

@@ -1,7 +1,7 @@
 // The table of revisions of the shown models.
 
-import { modelPath } from "./api.js";
-import { element, number, shortName } from "./format.js";
+import { fetchBlob, hasToken, modelPath } from "./api.js";
+import { element, number, save, shortName } from "./format.js";
 import { moved, statistic } from "./view.js";
 
 function columns() {
@@ -15,6 +15,16 @@ function columns() {
     ["perplexity", (row) => number(row.perplexity, 5)],
     ["accuracy", (row) => number(row.accuracy, 4)],
   ];
+}
+
+/** A link that is fetched here where the daemon wants a token, which a link cannot carry. */
+function link(path, name, text, isFile) {
+  const onclick = async (event) => {
+    if (!hasToken()) return;
+    event.preventDefault();
+    save(name, await fetchBlob(path));
+  };
+  return element("a", { href: path, download: isFile ? name : null, onclick }, text);
 }
 
 function remarks(model, row) {
@@ -38,7 +48,7 @@ export function fillRevisions(shown) {
     for (const row of model.all) {
       const note = remarks(model, row);
       body.append(element("tr", {},
-        element("th", { scope: "row" }, element("a", { href: `${modelPath(model.name)}/revisions/${encodeURIComponent(row.revision)}` }, row.revision)),
+        element("th", { scope: "row" }, link(`${modelPath(model.name)}/revisions/${encodeURIComponent(row.revision)}`, `${row.revision}.json`, row.revision, false)),
         isMany && element("td", { class: "left" }, model.name),
         element("td", { class: "left" }, element("span", { class: `chip ${row.state}` }, row.state)),
         ...names.map(([, pick]) => element("td", {}, pick(row))),
@@ -47,5 +57,5 @@ export function fillRevisions(shown) {
   }
   document.getElementById("revisions").replaceChildren(element("caption", { class: "unseen" }, "Revisions in step order"), head, body);
   document.getElementById("table-links").replaceChildren(...shown.map((model) =>
-    element("a", { href: `${modelPath(model.name)}/revisions?format=csv&limit=1000`, download: `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv` }, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV")));
+    link(`${modelPath(model.name)}/revisions?format=csv&limit=1000`, `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv`, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV", true)));
 }

@@ -1,13 +1,13 @@
 // The list of sweeps, live by server-sent events, and the form that starts one.
 
-import { get, Problem, setToken, write } from "./api.js";
+import { get, Problem, setToken, stream, write } from "./api.js";
 import { ago, bytes, duration, element, shortName } from "./format.js";
 
 const SHOWN = 6;
 const STREAMS_MAX = 3; // browsers open six connections to a host; the charts need some
 const POLL_MS = 5000;
 
-const streams = new Map(); // id → EventSource
+const streams = new Map(); // id → what ends the stream
 const cards = new Map(); // id → element
 let onChange = () => {};
 
@@ -70,21 +70,20 @@ async function cancel(id) {
 
 function follow(sweep) {
   if (streams.has(sweep.id) || streams.size >= STREAMS_MAX) return;
-  const stream = new EventSource(`/v1/sweeps/${sweep.id}/events`);
-  streams.set(sweep.id, stream);
-  const take = (event) => {
-    const now = JSON.parse(event.data);
+  const take = (event, data) => {
+    if (event !== "progress" && event !== "end") return;
+    const now = JSON.parse(data);
     draw(now);
     onChange(now);
     if (!isActive(now)) leave(now.id);
   };
-  stream.addEventListener("progress", take);
-  stream.addEventListener("end", take);
-  stream.onerror = () => leave(sweep.id); // the poll finds it again
+  const ended = () => { if (streams.get(sweep.id) === stop) streams.delete(sweep.id); }; // the poll finds it again
+  const stop = stream(`/v1/sweeps/${sweep.id}/events`, take, ended);
+  streams.set(sweep.id, stop);
 }
 
 function leave(id) {
-  streams.get(id)?.close();
+  streams.get(id)?.();
   streams.delete(id);
 }
 
@@ -175,7 +174,7 @@ export function setUpForm(started) {
     fault.hidden = true;
     for (const input of form.elements) input.removeAttribute("aria-invalid");
     try {
-      setToken(form.elements.token.value);
+      if (form.elements.token.value) setToken(form.elements.token.value);
       const sweep = await write("POST", "/v1/sweeps", request(form));
       dialog.close();
       await refreshSweeps();

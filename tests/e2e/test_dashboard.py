@@ -12,6 +12,7 @@ import json
 import math
 import re
 import struct
+import subprocess
 import time
 import urllib.parse
 import zlib
@@ -495,6 +496,41 @@ def test_a_token_is_asked_for_where_writes_need_one(
         finally:
             page.open("about:blank")
             guarded.check_end()
+
+
+def test_reading_may_need_a_token(page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
+    secret = "a-token-of-this-test-0123456789"
+    if "--read-access" not in subprocess.run([programs["bifurcated"], "--help"], capture_output=True, text=True).stdout:
+        pytest.skip("this daemon has no option read-access")
+    (tmp_path / "token").write_text(secret)
+    (tmp_path / "token").chmod(0o600)
+    with Emulator(garden) as hub:
+        closed = Daemon(programs, tmp_path / "closed", hub.url, ["--token-file", str(tmp_path / "token"), "--read-access", "token"], {})
+        closed.start()
+        try:
+            by = {"Authorization": f"Bearer {secret}"}
+            assert closed.get("/v1/models").status == 401 and closed.get("/").status == 200
+            assert closed.post("/v1/sweeps", {"model": MODEL, "revisions": {"to": 8}}, by).status == 201
+            load(page, closed)
+            page.wait("document.getElementById('token-dialog').open && document.activeElement.name === 'token'")
+            page.press(*"not the one", ENTER)
+            page.wait("document.getElementById('token-dialog').open && !document.getElementById('token-error').hidden")
+            page.run("document.querySelector('#token-form [name=token]').value = ''")
+            page.type("#token-form [name=token]", secret)
+            page.press(ENTER)
+            page.wait("!document.getElementById('token-dialog').open && document.querySelector('.sweep[data-state=done]')", limit_s=120)
+            page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 5")
+            assert page.value("document.getElementById('notice').textContent") == ""
+            load(page, closed)
+            page.wait("!document.getElementById('panel-msd').hidden")
+            assert not page.value("document.getElementById('token-dialog').open"), "the tab remembers it"
+            page.click("#table-links a")
+            assert downloaded(page, "garden-neox-tiny.csv").read_text().startswith("revision,step")
+        finally:
+            page.run("sessionStorage.clear()")
+            page.open("about:blank")
+            page.messages()  # the browser itself reports what was refused, on purpose
+            closed.check_end()
 
 
 def test_nothing_was_said_and_nobody_else_was_asked(page: Browser, service: Daemon) -> None:
