@@ -256,6 +256,22 @@ int client_run_audit(const struct client_arguments *arguments)
 
 /* -- scaling -- */
 
+/* The models by size, smallest first; the caller releases. */
+static json_t *sort_by_size(const json_t *models)
+{
+    json_t *sorted = json_array(), *model;
+    size_t i;
+    json_array_foreach(models, i, model)
+    {
+        size_t at = json_array_size(sorted);
+        while (at > 0 && integer_of(json_array_get(sorted, at - 1), "parameter_count") >
+                             integer_of(model, "parameter_count"))
+            at--;
+        (void)json_array_insert(sorted, at, model);
+    }
+    return sorted;
+}
+
 static void print_scaling(const json_t *document)
 {
     static const struct client_column columns[] = {{"model", NULL},
@@ -267,9 +283,10 @@ static void print_scaling(const json_t *document)
     struct err err = ERR_INIT;
     (void)printf("Onset of forking, token rows, %s:\n",
                  strcmp(text_of(document, "view"), "centred") == 0 ? "around column means" : "as stored");
-    if (client_table_print(json_object_get(document, "models"), columns, sizeof columns / sizeof columns[0],
-                           stdout, &err))
+    json_t *models = sort_by_size(json_object_get(document, "models"));
+    if (client_table_print(models, columns, sizeof columns / sizeof columns[0], stdout, &err))
         (void)client_report(&err);
+    json_decref(models);
     if (json_is_true(json_object_get(fit, "is_fitted")))
         (void)printf("onset step = %.4g * parameters^%.3f; 95 %% confidence of the exponent: %.3f to %.3f "
                      "(%" PRId64 " models, R^2 %.3f)\n",

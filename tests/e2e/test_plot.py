@@ -121,6 +121,11 @@ def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
     assert full in last[:22] and full in last[26:] and full not in last[22:26], "two modes, one on each side"
 
 
+def test_scaling_lists_the_smallest_first(made_up: Daemon) -> None:
+    rows = [line.split() for line in made_up.client("scaling").stdout.splitlines() if line.startswith("file:")]
+    assert [row[0] for row in rows] == [made_up.runs[size] for size in sorted(made_up.runs)]
+
+
 def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:
     model = made_up.runs[256]
     for arguments, status, words in (
