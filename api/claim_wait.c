@@ -18,6 +18,7 @@
 struct waiter {
     struct waiter *next;
     struct MHD_Connection *connection;
+    int fd;
     uint64_t since; /* version of the store that had nothing */
     int64_t due_ms; /* monotonic */
 };
@@ -39,6 +40,23 @@ static void resume(struct api_claim_waits *waits, struct waiter **slot)
     waits->count--;
     MHD_resume_connection(waiter->connection);
     free(waiter);
+}
+
+static int fd_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+/* Whether the peer has not hung up. It has nothing to say while it waits. */
+static int is_alive(int fd)
+{
+    char byte;
+    if (fd < 0)
+        return 1;
+    ssize_t size = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 int api_claim_wait(struct api_claim_waits *waits, struct api_request *request, uint64_t since,
@@ -68,25 +86,21 @@ int api_claim_wait(struct api_claim_waits *waits, struct api_request *request, u
 
 int api_claim_wait_is_alive(struct api_request *request)
 {
-    char byte;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (!info)
-        return 1;
-    ssize_t size = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR));
+    return is_alive(fd_of(request->connection));
 }
 
-/* Lets those go on whose time has come, and up to `tasks` of those that have not seen this version. */
+/* Lets those go on whose time has come or whose peer has gone, and up to `tasks` of those that have not seen
+ * this version. */
 static void run_round(struct api_claim_waits *waits, uint64_t version, int64_t tasks)
 {
     int64_t now = clock_monotonic_ms();
     pthread_mutex_lock(&waits->mutex);
     struct waiter **slot = &waits->first;
     while (*slot) {
-        int is_new = (*slot)->since != version && tasks > 0;
-        tasks -= is_new;
-        if (is_new || now >= (*slot)->due_ms)
+        int is_over = now >= (*slot)->due_ms || !is_alive((*slot)->fd);
+        int is_next = !is_over && (*slot)->since != version && tasks > 0;
+        tasks -= is_next;
+        if (is_over || is_next)
             resume(waits, slot);
         else
             slot = &(*slot)->next;

@@ -188,6 +188,14 @@ static int finish(int code, struct api_response *response)
     return code;
 }
 
+/* 409 would read as a lost lease, and 415 as a wrong header. */
+static int finish_result(int code, struct api_response *response)
+{
+    if (code == ERR_UNSUPPORTED)
+        response->status = STATUS_UNPROCESSABLE;
+    return finish(code, response);
+}
+
 static int read_body(struct api_request *request, json_t **ret_body, struct api_response *response,
                      struct err *err)
 {
@@ -269,7 +277,7 @@ int api_record_claim(struct api_request *request, struct api_response *response,
         buf_append_text(&response->body, "{\"state\":\"done\"}");
     wire_result_free(&result);
     wake(request);
-    return finish(code, response);
+    return finish_result(code, response);
 }
 
 int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err)

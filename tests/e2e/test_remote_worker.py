@@ -1,20 +1,34 @@
-"""Remote workers against a daemon that has none of its own: the numbers are those of a local sweep, bit by bit."""
+"""Remote workers against a daemon that has none of its own.
+
+The numbers are those of a local sweep, bit by bit; workers that are killed, suspended or cut off change nothing of that; what
+a worker hands in is not trusted.
+"""
 
 from __future__ import annotations
 
+import json
+import random
+import re
+import socket
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
-from running import Daemon, model_path
-from workers import Worker
+from running import Daemon, model_path, wait_until
+from workers import Proxy, Worker
 
 from tests.hub import Emulator
 
 MODEL = "garden/neox-tiny"
+# Both formats, sharded, equal content (step0 and step1; step5000 and step14000 serve one file).
 NAMES = ["step0", "step1", "step2", "step128", "step3000", "step5000", "step14000"]
 REQUEST = {"revisions": {"names": NAMES}}
+BOTH = {**REQUEST, "metrics": ["statistics", "perplexity"], "dataset": "garden/lambada_garden", "limit": 20}
 VOLATILE = ("bytes_fetched", "measured_at", "first_seen_at")
+HERE = f"/v1/models/{model_path(MODEL)}"
+REMOTE = ("--fetchers", "0")  # the daemon itself measures nothing
 
 
 @pytest.fixture
@@ -22,7 +36,7 @@ def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., 
     """Starts workers: worker(daemon, "--option", "value"); at the end each must stop cleanly."""
     started: list[Worker] = []
 
-    def start(daemon: Daemon, *options: str, env: dict[str, str] | None = None) -> Worker:
+    def start(daemon: Daemon | str, *options: str, env: dict[str, str] | None = None) -> Worker:
         place = tmp_path / f"worker{len(started)}"
         started.append(Worker(daemon, programs["bifurcated"], place, *options, env=env).start())
         return started[-1]
@@ -36,15 +50,498 @@ def essence(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in VOLATILE} for row in rows]
 
 
-def test_smoke(daemon, make_hub, garden, worker):
+def read(daemon: Daemon, query: str) -> list[tuple[Any, ...]]:
+    db = sqlite3.connect(f"file:{daemon.db}?mode=ro", uri=True)
+    try:
+        return db.execute(query).fetchall()
+    finally:
+        db.close()
+
+
+def everything(daemon: Daemon) -> dict[str, list[tuple[Any, ...]]]:
+    """All that was measured, with contents by their digest: bit by bit, compressed values too."""
+    db = sqlite3.connect(f"file:{daemon.db}?mode=ro", uri=True)
+    tables = {}
+    try:
+        for table in ("statistics", "distributions", "columns_statistics", "samples"):
+            names = [row[1] for row in db.execute(f"PRAGMA table_info({table})") if row[1] != "content_id"]
+            columns = ", ".join(f"t.{name}" for name in names)
+            tables[table] = db.execute(
+                f"SELECT c.digest, {columns} FROM {table} t JOIN contents c ON c.id = t.content_id"
+            ).fetchall()
+        names = [row[1] for row in db.execute("PRAGMA table_info(displacements)") if not row[1].endswith("_id")]
+        columns = ", ".join(f"t.{name}" for name in names)
+        tables["displacements"] = db.execute(
+            f"SELECT c.digest, o.digest, {columns} FROM displacements t JOIN contents c ON c.id = t.content_id"
+            " JOIN contents o ON o.id = t.reference_id"
+        ).fetchall()
+        names = [row[1] for row in db.execute("PRAGMA table_info(perplexities)")]
+        columns = ", ".join(name for name in names if name not in ("id", "seconds", "measured_ms"))
+        tables["perplexities"] = db.execute(f"SELECT {columns} FROM perplexities").fetchall()
+        tables["tensors"] = db.execute(
+            "SELECT r.name, t.tensor, c.digest, t.token_rows, t.definition, t.backend, s.name, t.file_path, t.file_digest"
+            " FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id JOIN contents c ON c.id = t.content_id"
+            " LEFT JOIN revisions s ON s.id = t.same_as"
+        ).fetchall()
+    finally:
+        db.close()
+    return {name: sorted(rows, key=repr) for name, rows in tables.items()}
+
+
+def check_sound(daemon: Daemon) -> None:
+    """Nothing is damaged, half-recorded, or recorded twice."""
+    assert read(daemon, "PRAGMA integrity_check") == [("ok",)]
+    assert read(daemon, "PRAGMA foreign_key_check") == []
+    assert read(daemon, "SELECT content_id FROM statistics GROUP BY content_id HAVING count(*) <> 4") == []
+    twice = "SELECT task_id FROM task_events WHERE event = 'record' GROUP BY task_id HAVING count(*) <> 1"
+    assert read(daemon, twice) == []
+    recorded = read(daemon, "SELECT count(DISTINCT task_id) FROM task_events WHERE event = 'record'")
+    assert recorded == read(daemon, "SELECT count(*) FROM tasks WHERE state = 'done'")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
+    """What the daemon's own workers measure."""
+    with Emulator(garden) as hub:
+        local = Daemon(programs, tmp_path_factory.mktemp("local"), hub.url, [], {})
+        local.start()
+        assert local.wait(local.sweep(MODEL, **BOTH))["state"] == "done"
+        yield {
+            "rows": local.series(MODEL),
+            "everything": everything(local),
+            "answers": {path: local.get(HERE + path).body for path in ("/distribution", "/displacement", "/trajectories")},
+        }
+        local.check_end()
+
+
+def without_perplexity(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if "perplexity" not in k and "accuracy" not in k} for row in essence(rows)]
+
+
+def test_numbers_are_those_of_a_local_sweep(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
+    undisturbed: dict[str, Any],
+) -> None:  # fmt: skip
+    """Three workers, statistics and perplexity: every table, and what the API makes of it."""
     hub = make_hub(garden)
-    local = daemon(hub)
-    assert local.wait(local.sweep(MODEL, **REQUEST))["state"] == "done"
-    remote = daemon(hub, "--fetchers", "0")
-    sweep = remote.sweep(MODEL, **REQUEST)
-    one = worker(remote, "--idle-exit-s", "2")
+    remote = daemon(hub, *REMOTE)
+    workers = [worker(remote, "--name", f"w{i}") for i in range(3)]
+    sweep = remote.sweep(MODEL, **BOTH)
     end = remote.wait(sweep)
-    assert end["state"] == "done", one.log()
-    print(one.log())
-    assert essence(remote.series(MODEL)) == essence(local.series(MODEL))
-    assert one.wait() == 0
+    assert end["state"] == "done", (end, [one.log() for one in workers])
+    assert essence(remote.series(MODEL)) == essence(undisturbed["rows"])
+    assert everything(remote) == undisturbed["everything"]
+    for path, body in undisturbed["answers"].items():
+        assert remote.get(HERE + path).body == body, path
+    check_sound(remote)
+
+    listed = remote.get("/v1/workers").json()["workers"]
+    assert [one["name"].rsplit("-", 1)[0] for one in listed] == ["w0", "w1", "w2"]
+    assert sum(one["recorded"] for one in listed) == len(NAMES)
+    assert all(one["device"] == "cpu" and one["version"] and not one["tasks"] for one in listed)
+    table = remote.client("workers")
+    assert table.returncode == 0 and "RECORDED" in table.stdout and listed[0]["name"] in table.stdout
+    assert "bifurcated_remote_workers 3" in remote.get("/metrics").text
+    assert sum(one.log().count("task done") for one in workers) == len(NAMES)
+
+    # What is known is not measured again, and its weights are not fetched.
+    hub.reset()
+    again = remote.wait(remote.sweep(MODEL, revisions={"names": NAMES[:3]}))
+    assert again["state"] == "done", again
+    assert [name for name in hub.stats()["files"] if name.endswith((".safetensors", ".bin"))] == []
+    assert essence(remote.series(MODEL)) == essence(undisturbed["rows"])
+    check_sound(remote)
+
+
+def test_workers_killed_at_any_moment(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
+    undisturbed: dict[str, Any],
+) -> None:  # fmt: skip
+    """Two workers, one of which is killed again and again; and the daemon, too, which comes back at its address."""
+    hub = make_hub(garden, latency_ms=20, connection_bps=8e6)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    remote = daemon(hub, *REMOTE, "--lease-s", "2", "--attempts", "50", "--listen", f"127.0.0.1:{port}")
+    sweep = remote.sweep(MODEL, **REQUEST)
+    moments = random.Random(7)
+    steady = worker(remote)
+    kills = 0
+    for round_ in range(3):
+        other = worker(remote)
+        other.wait_for("worker")
+        time.sleep(0.3 + 0.7 * moments.random())
+        if remote.get(f"/v1/sweeps/{sweep}").json()["state"] != "running":
+            break
+        other.kill()
+        kills += 1
+        assert read(remote, "PRAGMA integrity_check") == [("ok",)]
+        if round_ == 1:
+            remote.kill()
+            remote.start()
+    assert kills >= 2
+    end = remote.wait(sweep)
+    assert end["state"] == "done", (end, steady.log())
+    assert end["progress"]["done"] == len(NAMES)
+    assert without_perplexity(remote.series(MODEL)) == without_perplexity(undisturbed["rows"])
+    check_sound(remote)
+    # The next worker of a place removes what killed ones left behind.
+    killed = Worker(remote, Path(steady.command[0]), steady.place.parent / "again", "--idle-exit-s", "1").start()
+    killed.wait_for("worker")
+    wait_until(lambda: killed.left_behind() != [])
+    killed.kill()
+    assert killed.left_behind() != []
+    killed.start()
+    assert killed.wait() == 0
+    assert killed.left_behind() == []
+
+
+def test_suspended_worker_wakes_after_its_lease(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
+    undisturbed: dict[str, Any],
+) -> None:  # fmt: skip
+    hub = make_hub(garden, latency_ms=300)
+    remote = daemon(hub, *REMOTE, "--lease-s", "2")
+    sweep = remote.sweep(MODEL, revisions={"names": ["step0"]})
+    sleeper = worker(remote, "--name", "sleeper")
+    remote.wait(sweep, lambda now: now["progress"]["running"] == 1)
+    sleeper.suspend()
+    hub.set(latency_ms=0)
+    other = worker(remote, "--name", "other")
+    assert remote.wait(sweep)["state"] == "done", other.log()
+    before = everything(remote), read(remote, "SELECT measured_ms FROM revision_tensors")
+    sleeper.resume()
+    sleeper.wait_for("task dropped")
+    assert (everything(remote), read(remote, "SELECT measured_ms FROM revision_tensors")) == before
+    check_sound(remote)
+    task = remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"][0]
+    assert task["worker"].startswith("other-") and task["attempts"] >= 2
+    # It is as good as new.
+    assert other.stop() == 0
+    assert remote.wait(remote.sweep(MODEL, **REQUEST))["state"] == "done", sleeper.log()
+    assert without_perplexity(remote.series(MODEL)) == without_perplexity(undisturbed["rows"])
+
+
+def test_clocks_jump(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
+    undisturbed: dict[str, Any],
+) -> None:  # fmt: skip
+    """The daemon's clock an hour ahead: leases are over at once and tasks are taken over from workers that live. An
+    hour back: leases are too long until the next heartbeat. Both as the store sees it."""
+    hub = make_hub(garden, latency_ms=30, connection_bps=8e6)
+    remote = daemon(hub, *REMOTE, "--attempts", "50")
+    sweep = remote.sweep(MODEL, **REQUEST)
+    workers = [worker(remote), worker(remote)]
+    for jump_ms in (-3600_000, 3600_000, -3600_000):
+        now = remote.wait(sweep, lambda now: now["progress"]["running"] > 0)
+        if now["state"] != "running":
+            break
+        db = sqlite3.connect(remote.db, timeout=30)
+        with db:
+            db.execute("UPDATE tasks SET lease_until_ms = lease_until_ms + ? WHERE state = 'claimed'", (jump_ms,))
+        db.close()
+        time.sleep(0.3)
+    end = remote.wait(sweep)
+    assert end["state"] == "done", (end, [one.log() for one in workers])
+    assert without_perplexity(remote.series(MODEL)) == without_perplexity(undisturbed["rows"])
+    check_sound(remote)
+
+
+def test_stopped_worker_gives_back(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker]
+) -> None:
+    """TERM: what cannot end soon is given back, with nothing counted against it."""
+    hub = make_hub(garden, latency_ms=60_000)
+    remote = daemon(make_hub(garden), *REMOTE)
+    sweep = remote.sweep(MODEL, revisions={"names": ["step0"]})
+    one = worker(remote, "--endpoint", hub.url)
+    remote.wait(sweep, lambda now: now["progress"]["running"] == 1)
+    assert one.stop() == 0
+    assert "task given back" in one.log()
+    task = remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"][0]
+    assert task["state"] == "queued" and task["not_before"] is None
+    assert read(remote, "SELECT failures, interruptions FROM tasks") == [(0, 1)]
+
+
+def test_sweeps_share_workers_and_one_can_be_chosen(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker]
+) -> None:
+    remote = daemon(make_hub(garden), *REMOTE)
+    first = remote.sweep(MODEL, revisions={"names": NAMES[:3]})
+    second = remote.sweep(MODEL, revisions={"names": NAMES[3:]})
+    only = worker(remote, "--sweep", str(second), "--idle-exit-s", "1")
+    assert remote.wait(second)["state"] == "done"
+    assert only.wait() == 0
+    assert remote.get(f"/v1/sweeps/{first}").json()["progress"]["queued"] == 3
+    third = remote.sweep(MODEL, revisions={"names": NAMES[:5]})
+    workers = [worker(remote, "--idle-exit-s", "2") for _ in range(2)]
+    for sweep in (first, third):
+        assert remote.wait(sweep)["state"] == "done"
+    assert [one.wait() for one in workers] == [0, 0]
+    check_sound(remote)
+
+
+def test_folder_that_is_not_on_this_machine(
+    daemon: Callable[..., Daemon], worker: Callable[..., Worker], garden: Path, tmp_path: Path
+) -> None:
+    """It is left to workers that have it, and nothing is counted against the task."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("step1", "step2"):
+        (run / name).symlink_to(garden / "models/garden/neox-tiny" / name)
+    remote = daemon(None, *REMOTE)
+    sweep = remote.sweep(f"file:{run}")
+    remote.wait(sweep, lambda now: now["state"] == "running")
+    away = run.rename(tmp_path / "elsewhere")
+    stranger = worker(remote, "--idle-exit-s", "2")
+    assert stranger.wait() == 0
+    assert f"model file:{run} is not on this machine" in stranger.log()
+    assert read(remote, "SELECT DISTINCT state, failures, interruptions FROM tasks") == [("queued", 0, 0)]
+    away.rename(run)
+    worker(remote)
+    assert remote.wait(sweep)["state"] == "done"
+    assert [row["state"] for row in remote.series(f"file:{run}")] == ["measured"] * 2
+
+
+def test_refused_workers(
+    daemon: Callable[..., Daemon], worker: Callable[..., Worker], tmp_path: Path
+) -> None:
+    """A wrong token, another version: a sentence and status 1."""
+    token = tmp_path / "token"
+    token.write_text("a token of the daemon\n")
+    wrong = tmp_path / "wrong"
+    wrong.write_text("another token than that\n")
+    remote = daemon(None, *REMOTE, "--token-file", str(token))
+    for file in (wrong, None):
+        one = worker(remote, *(["--token-file", str(file)] if file else []))
+        assert one.wait() == 1
+        assert "does not accept this worker" in one.log() and "unauthorized" in one.log()
+    headers = {"Authorization": f"Bearer {token.read_text().strip()}"}
+    with Proxy(remote.url) as proxy:
+
+        def pretend(body: dict[str, Any]) -> dict[str, Any]:
+            return {**body, "definition": body["definition"] + 1}
+
+        proxy.change_offer = pretend
+        one = worker(proxy.url, "--token-file", str(token), env=remote.env)
+        assert one.wait() == 1
+        assert "upgrade the daemon" in one.log() and "unsupported" in one.log()
+    offer = {"protocol": 2, "version": "9.9"}
+    answer = remote.post("/v1/claims", offer, headers)
+    assert answer.status == 409 and "upgrade the daemon" in answer.json()["detail"], answer
+    for change, status, words in (
+        ({"worker": "no slot"}, 400, "worker"),
+        ({"worker": "local/0"}, 400, "local"),
+        ({"wait_s": 1000}, 400, "wait_s"),
+        ({"colour": 1}, 400, "colour"),
+        ({"definition": 1}, 409, "upgrade the worker"),
+    ):
+        sound = {**proxy.offers[-1], "definition": proxy.offers[-1]["definition"] - 1}
+        answer = remote.post("/v1/claims", {**sound, **change}, headers)
+        assert answer.status == status and words in answer.json()["detail"], (change, answer)
+    for path in ("heartbeat", "failure", "release"):
+        assert remote.request("PUT", f"/v1/claims/1.1.0/{path}", {"bytes_fetched": 0, "code": "io", "message": ""},
+                              headers).status == 404  # fmt: skip
+        assert remote.request("PUT", f"/v1/claims/1.1.0/{path}", {}).status == 401
+    for options, words in (
+        (["--connect", "ftp://here"], "http"),
+        (["--connect", "http://127.0.0.1:1", "--idle-exit-s", "x"], "idle-exit-s"),
+        (["--connect", "http://127.0.0.1:1", "--name", "a b"], "name"),
+        (["--connect", "http://127.0.0.1:1", "--colour", "red"], "colour"),
+        (["--connect", "http://127.0.0.1:1", "--fetchers", "0"], "fetchers"),
+    ):
+        one = worker(remote, *options)
+        assert one.wait() in (1, 2) and words in one.log(), (options, one.log())
+
+
+def test_https(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
+    certificate: tuple[str, str],
+) -> None:  # fmt: skip
+    """Through a proxy that ends TLS: with its certificate it works, without it nothing is sent."""
+    remote = daemon(make_hub(garden), *REMOTE)
+    sweep = remote.sweep(MODEL, revisions={"names": NAMES[:2]})
+    with Proxy(remote.url, tls=certificate) as proxy:
+        stranger = worker(proxy.url, "--idle-exit-s", "1", env=remote.env)
+        assert stranger.wait() == 0
+        assert "certificate is not trusted" in stranger.log() and not proxy.offers
+        worker(proxy.url, "--connect-ca-file", certificate[0], env=remote.env)
+        assert remote.wait(sweep)["state"] == "done"
+        assert proxy.offers
+
+
+def split(body: bytes) -> tuple[dict[str, Any], bytes]:
+    head, values = body.split(b"\n", 1)
+    return json.loads(head), values
+
+
+def join(head: dict[str, Any], values: bytes) -> bytes:
+    return json.dumps(head).encode() + b"\n" + values
+
+
+def spoilt(path: str, body: bytes) -> Iterator[tuple[str, str, dict[str, str], bytes, int]]:
+    """What a hostile or broken worker may send instead: what it is, path, headers, body, status."""
+    names = ("tensors", "tensor")
+
+    def change(where: Callable[[dict[str, Any]], None], without_values: bool = False) -> bytes:
+        head, values = split(body)
+        where(head)
+        return join(head, b"" if without_values else values)
+
+    def bare(tensor: dict[str, Any], *lists: str) -> None:
+        for name in ("distributions", "columns", "samples", *lists):
+            tensor[name] = []
+
+    def set_in(tensor: str | int, *keys: Any, to: Any) -> Callable[[dict[str, Any]], None]:
+        def apply(head: dict[str, Any]) -> None:
+            place = head["tensors"][tensor]
+            for key in keys[:-1]:
+                place = place[key]
+            place[keys[-1]] = to
+
+        return apply
+
+    number, attempt, secret = path.split("/")[3].split(".")
+    yield "another task's id", f"/v1/claims/{int(number) + 1}.{attempt}.{secret}/result", {}, body, 404
+    yield "another attempt's id", f"/v1/claims/{number}.{int(attempt) + 1}.{secret}/result", {}, body, 404
+    yield "a guessed id", f"/v1/claims/{number}.{attempt}.{'0' * len(secret)}/result", {}, body, 404
+    yield "no id", "/v1/claims/x/result", {}, body, 404
+    yield "another type", path, {"Content-Type": "application/json"}, body, 415
+    yield "nothing", path, {}, b"", 400
+    yield "cut short", path, {}, body[: len(body) // 2], 400
+    yield "cut within the line", path, {}, body[:100], 400
+    yield "one byte too few", path, {}, body[:-1], 400
+    yield "more bytes", path, {}, body + b"x", 400
+    yield "no JSON", path, {}, b"\x00\xff\n" + body, 400
+    flipped = bytearray(body)
+    flipped[-20] ^= 0xFF
+    yield "a flipped byte", path, {}, bytes(flipped), 400
+    yield "a count that is null", path, {}, change(set_in(0, "statistics", 0, "nan_count", to=None)), 400
+    yield "a mean that is text", path, {}, change(set_in(0, "statistics", 0, "mean", to="nan")), 400
+    yield "no minimum", path, {}, change(set_in(0, "statistics", 0, "minimum", to=None)), 400
+    yield "other elements", path, {}, change(set_in(0, "statistics", 0, "elements", to=1)), 400
+    yield "a digest in capitals", path, {}, change(set_in(0, "content", "digest", to="A" * 64)), 400
+    yield "another tensor", path, {}, change(set_in(0, "tensor", to="lm_head.weight")), 400
+    yield "another file", path, {}, change(set_in(0, "file", to="other.safetensors")), 400
+    yield "a file elsewhere", path, {}, change(set_in(0, "file", to="../config.json")), 400
+    yield "another file's digest", path, {}, change(set_in(0, "file_digest", to="0" * 64)), 422
+    yield "another reference", path, {}, change(set_in(0, "displacements", 0, "reference", "digest", to="0" * 64)), 422
+    yield "another definition", path, {}, change(set_in(0, "statistics", 0, "definition", to=1)), 422
+    yield "another backend", path, {}, change(set_in(0, "statistics", 0, "backend", to="gpu")), 400
+    yield "a variant twice", path, {}, change(set_in(0, "statistics", 0, "is_centred", to=True)), 400
+    yield "one row set of two", path, {}, change(lambda head: head["tensors"][0]["displacements"][0]["rows"].pop()), 400
+    yield "a link twice", path, {}, change(set_in(0, "displacements", 1, "link", to="first")), 400
+    yield "no large values", path, {}, change(lambda head: bare(head["tensors"][0]), True), 400
+    yield "no statistics", path, {}, change(lambda head: bare(head["tensors"][0], "statistics"), True), 400
+    yield "no tensors", path, {}, change(lambda head: head.update(tensors=[]), True), 400
+    yield "a perplexity too many", path, {}, change(lambda head: head.update(weights_digest="0" * 64)), 400
+    yield "an unknown member", path, {}, change(lambda head: head.update(colour="red")), 400
+    yield "another protocol", path, {}, change(lambda head: head.update(protocol=2)), 422
+
+
+def test_what_is_handed_in_is_not_trusted(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
+    undisturbed: dict[str, Any],
+) -> None:  # fmt: skip
+    """Before the true result of step2 come all kinds of false ones: each is refused, and nothing of it is recorded. The true
+    one comes twice, and an answer to a claim is lost on its way."""
+    remote = daemon(make_hub(garden), *REMOTE)
+    faults: list[str] = []
+    tried: list[str] = []
+
+    def state() -> tuple[Any, ...]:
+        return (
+            everything(remote),
+            read(remote, "SELECT count(*) FROM contents"),
+            read(remote, "SELECT id, state, attempts, failures, worker FROM tasks ORDER BY id"),
+            read(remote, "SELECT id, event FROM task_events WHERE event NOT IN ('claim') ORDER BY id"),
+        )
+
+    with Proxy(remote.url) as proxy:
+
+        def attack(path: str, headers: dict[str, str], body: bytes) -> None:
+            tensor = split(body)[0]["tensors"][0]
+            references = {one["reference"]["digest"] for one in tensor["displacements"]}
+            if tried or len(tensor["displacements"]) < 2 or tensor["content"]["digest"] in references:
+                return  # step0 has one reference, and step1 has its content, which is known
+            before = state()
+            for what, target, extra, bad, status in spoilt(path, body):
+                tried.append(what)
+                given = {**headers, **extra, "Content-Length": str(len(bad))}
+                got, answer = proxy.ask("PUT", target, given, bad)
+                if got != status or (got >= 400 and not json.loads(answer)["detail"]):
+                    faults.append(f"{what}: {got} instead of {status}: {answer[:300]!r}")
+            # Announced, but too large: refused before it is sent.
+            with socket.create_connection(tuple_of(proxy.target)) as raw:
+                raw.sendall(
+                    f"PUT {path} HTTP/1.1\r\nHost: {proxy.target}\r\nExpect: 100-continue\r\n"
+                    f"Content-Type: application/vnd.bifurcated.result\r\nContent-Length: {300 << 20}\r\n\r\n".encode()
+                )
+                line = raw.makefile("rb").readline()
+                if b" 413 " not in line:
+                    faults.append(f"too large: {line!r}")
+            if state() != before:
+                faults.append("something was recorded")
+            true = proxy.ask("PUT", path, headers, body)
+            if true[0] != 200 or json.loads(true[1]) != {"state": "done"}:
+                faults.append(f"the true result: {true}")
+
+        proxy.before_result = attack
+        proxy.drop_answers = 1
+        one = worker(proxy.url, "--fetchers", "1", env=remote.env)
+        end = remote.wait(remote.sweep(MODEL, revisions={"names": NAMES[:3]}))
+        assert end["state"] == "done", (end, one.log())
+        assert not faults, "\n".join(faults)
+        assert len(tried) > 30
+    assert without_perplexity(remote.series(MODEL))[:3] == without_perplexity(undisturbed["rows"])[:3]
+    check_sound(remote)
+    assert read(remote, "SELECT max(attempts), sum(failures), sum(interruptions) FROM tasks") == [(2, 0, 1)]
+    assert "the daemon answers again" in one.log()
+
+
+def tuple_of(netloc: str) -> tuple[str, int]:
+    host, port = netloc.split(":")
+    return host, int(port)
+
+
+def test_waiting_costs_no_thread_and_takes_nothing(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path
+) -> None:
+    """A hundred workers wait; all but one go away; a task comes: the one that is there gets it, at once."""
+    remote = daemon(make_hub(garden), *REMOTE)
+    place = tuple_of(remote.url.removeprefix("http://"))
+    offer = {"protocol": 1, "definition": 0, "scoring": 0, "version": "test", "device": "cpu", "backend": "cpu", "wait_s": 50}
+    detail = remote.post("/v1/claims", {**offer, "definition": 1, "scoring": 1, "worker": "w/0"}).json()["detail"]
+    wanted = re.search(r"and the daemon .* by (\d+)\.(\d+),", detail)
+    offer |= {"definition": int(wanted.group(1)), "scoring": int(wanted.group(2))}
+
+    def ask(name: str, wait_s: int = 50) -> socket.socket:
+        body = json.dumps({**offer, "worker": name, "wait_s": wait_s})
+        raw = socket.create_connection(place, timeout=60)
+        raw.sendall(
+            f"POST /v1/claims HTTP/1.1\r\nHost: {place[0]}:{place[1]}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        return raw
+
+    assert ask("w/1", 0).makefile("rb").readline().split()[1] == b"204"
+    threads = len(list(Path(f"/proc/{remote.process.pid}/task").iterdir()))
+    waiting = [ask(f"w/{i:02}") for i in range(100)]
+    wait_until(lambda: "bifurcated_remote_workers_waiting 100" in remote.get("/metrics").text)
+    assert len(list(Path(f"/proc/{remote.process.pid}/task").iterdir())) == threads
+    here = waiting.pop(50)
+    for gone in waiting:
+        gone.close()
+    remote.sweep(MODEL, revisions={"names": ["step0"]})
+    file = here.makefile("rb")
+    assert file.readline().split()[1] == b"201"
+    while file.readline().strip():
+        pass
+    assert read(remote, "SELECT worker FROM task_events WHERE event = 'claim'") == [("w/50",)]
+    # A stopping daemon answers those who wait.
+    last = ask("w/99")
+    wait_until(lambda: "bifurcated_remote_workers_waiting 1" in remote.get("/metrics").text)
+    assert remote.stop() == 0
+    assert last.makefile("rb").readline().split()[1] == b"204"

@@ -1,32 +1,43 @@
-"""Remote workers as processes, for tests: start, suspend, kill, and see that they end well."""
+"""Remote workers as processes, for tests: start, suspend, kill, and see that they end well; and a proxy before a daemon."""
 
 from __future__ import annotations
 
+import http.client
+import http.server
+import json
 import os
 import signal
+import ssl
 import subprocess
+import threading
 import time
 from pathlib import Path
+from typing import Any, Callable
+from urllib.parse import urlsplit
 
 from running import SANITIZER, STOP_S, Daemon
 
 
 class Worker:
-    """`bifurcated worker` for a daemon, with its own cache, home and temporary folder."""
+    """`bifurcated worker` for a daemon (or a URL), with its own cache, home and temporary folder."""
 
-    def __init__(self, daemon: Daemon, program: Path, place: Path, *options: str, env: dict[str, str] | None = None):
+    def __init__(
+        self, daemon: Daemon | str, program: Path, place: Path, *options: str, env: dict[str, str] | None = None
+    ):
         self.place, self.log_path = place, place / "log"
         self.folder = place / "tmp"
         for folder in (place / "home", place / "cache", self.folder):
             folder.mkdir(parents=True, exist_ok=True)
+        url, base = (daemon, {}) if isinstance(daemon, str) else (daemon.url, daemon.env)
         self.env = {
-            **daemon.env,
+            **base,
+            **(env or {}),
             "HOME": str(place / "home"),
             "HF_HUB_CACHE": str(place / "cache"),
             "TMPDIR": str(self.folder),
-            **(env or {}),
         }
-        self.command = [str(program), "worker", "--connect", daemon.url, "--fetchers", "2", *options]
+        connect = [] if "--connect" in options else ["--connect", url]
+        self.command = [str(program), "worker", *connect, "--fetchers", "2", *options]
         self.process: subprocess.Popen[bytes] | None = None
         self.killed = False
 
@@ -59,10 +70,10 @@ class Worker:
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
-    def wait_for(self, text: str, count: int = 1) -> None:
-        """Waits until the log has it so often."""
+    def wait_for(self, text: str) -> None:
+        """Waits until the log has it."""
         limit = time.monotonic() + STOP_S  # against waiting for ever
-        while self.log().count(text) < count:
+        while text not in self.log():
             assert self.process.poll() is None, f"the worker ended with {self.process.returncode}:\n{self.log()}"
             assert time.monotonic() < limit, f"no {text!r}:\n{self.log()}"
             time.sleep(0.02)
@@ -79,3 +90,82 @@ class Worker:
         assert not report, f"sanitizer: {report.group(0)}\n{self.log()}"
         if not self.killed:
             assert self.left_behind() == [], self.log()
+
+
+class Proxy:
+    """Stands before a daemon, on loopback: hands everything on, and lets a test look, change, or speak first.
+
+    change_offer(body)           what is handed on of POST /v1/claims
+    before_result(path, headers, body)   called before a result is handed on
+    drop_answers                 how many answers to claims are not handed back: the connection is closed instead
+    """
+
+    def __init__(self, url: str, tls: tuple[str, str] | None = None) -> None:
+        self.target = urlsplit(url).netloc
+        self.offers: list[dict[str, Any]] = []
+        self.change_offer: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: body
+        self.before_result: Callable[[str, dict[str, str], bytes], None] = lambda path, headers, body: None
+        self.drop_answers = 0
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = {name: value for name, value in self.headers.items() if name != "Host"}
+                proxy.hand_on(self, headers, body)
+
+            do_GET = do_POST = do_PUT = handle_any
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+
+    def __enter__(self) -> "Proxy":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def hand_on(self, handler: Any, headers: dict[str, str], body: bytes) -> None:
+        if handler.path == "/v1/claims":
+            offer = self.change_offer(json.loads(body))
+            self.offers.append(offer)
+            body = json.dumps(offer).encode()
+            headers = {**headers, "Content-Length": str(len(body))}
+        if handler.path.endswith("/result"):
+            self.before_result(handler.path, headers, body)
+        status, answer = self.ask(handler.command, handler.path, headers, body)
+        if handler.path == "/v1/claims" and status == 201 and self.drop_answers:
+            self.drop_answers -= 1
+            handler.close_connection = True
+            return
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        if status != 204:
+            handler.send_header("Content-Length", str(len(answer)))
+        handler.end_headers()
+        handler.wfile.write(answer)
+
+    def ask(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        """Asks the daemon itself."""
+        headers = {name: value for name, value in headers.items() if name.lower() != "accept-encoding"}
+        connection = http.client.HTTPConnection(self.target, timeout=60)
+        try:
+            connection.request(method, path, body or None, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
