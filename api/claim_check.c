@@ -22,7 +22,7 @@ struct check {
     json_t *request;
     /* for find_file() */
     const char *path;
-    struct revision_file_row *file;
+    struct revision_file_row file;
     int has_files, is_found;
 };
 
@@ -117,7 +117,7 @@ static int find_file(void *context, const struct revision_file_row *file)
     check->has_files = 1;
     if (strcmp(file->path, check->path) != 0)
         return 0;
-    *check->file = *file;
+    check->file = *file;
     check->is_found = 1;
     return 1;
 }
@@ -146,9 +146,7 @@ static int check_file_content(const struct check *check, const struct task_tenso
 
 static int check_place(struct check *check, const struct task_tensor *tensor, struct err *err)
 {
-    struct revision_file_row file;
     check->path = tensor->file_path;
-    check->file = &file;
     check->has_files = check->is_found = 0;
     if (!file_is_safe_relative(tensor->file_path))
         return err_set(err, ERR_INVALID, "%s: \"%.100s\" is no file of a revision", tensor->tensor,
@@ -159,7 +157,7 @@ static int check_place(struct check *check, const struct task_tensor *tensor, st
     if (!check->is_found)
         return err_set(err, ERR_INVALID, "%s: the revision has no file %.100s", tensor->tensor,
                        tensor->file_path);
-    if (strcmp(file.digest, tensor->file_digest) != 0)
+    if (strcmp(check->file.digest, tensor->file_digest) != 0)
         return contradicts(tensor, "its file has another digest in this revision", err);
     return check_file_content(check, tensor, err);
 }

@@ -204,7 +204,7 @@ static int read_body(struct api_request *request, json_t **ret_body, struct api_
     if (code)
         return code;
     *ret_body = json_loadb(buf_text(&request->body), request->body.size, JSON_REJECT_DUPLICATES, &fault);
-    if (*ret_body && json_is_object(*ret_body))
+    if (json_is_object(*ret_body))
         return 0;
     json_decref(*ret_body);
     return err_set(err, ERR_INVALID, "body: not a JSON object");

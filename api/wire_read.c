@@ -228,7 +228,7 @@ static void read_revision(struct wire_reader *reader, const json_t *object, stru
     struct revision_row *row = &revision->row;
     wire_check_members(reader, object, " name commit step stage ingredient tokens files known ");
     wire_text_needed(reader, object, "name", row->name, sizeof row->name);
-    wire_text_needed(reader, object, "commit", row->commit, sizeof row->commit);
+    wire_digest(reader, object, "commit", row->commit, 1); /* it becomes part of paths */
     row->step = wire_int(reader, object, "step", REVISIONS_STEP_NONE, INT64_MAX);
     row->stage = wire_int(reader, object, "stage", 0, INT64_MAX);
     row->ingredient = wire_int(reader, object, "ingredient", 0, INT64_MAX);

@@ -116,11 +116,11 @@ static void read_displacement(struct wire_reader *reader, const json_t *object,
     const char *link = json_string_value(json_object_get(object, "link"));
     struct content_row *reference = wire_new(reader, 1, sizeof *reference);
     wire_check_members(reader, object, " link reference token_rows definition backend rows ");
-    if (!link || (strcmp(link, "first") != 0 && strcmp(link, "previous") != 0))
+    displacement->link = link && strcmp(link, "first") == 0 ? TASK_LINK_FIRST : TASK_LINK_PREVIOUS;
+    if (!link || (displacement->link == TASK_LINK_PREVIOUS && strcmp(link, "previous") != 0))
         wire_refuse(reader, "link", ERR_INVALID, "neither first nor previous");
     if (reader->code)
         return;
-    displacement->link = strcmp(link, "first") == 0 ? TASK_LINK_FIRST : TASK_LINK_PREVIOUS;
     read_content(reader, json_object_get(object, "reference"), reference);
     displacement->reference = reference;
     displacement->token_rows = wire_int(reader, object, "token_rows", 0, tensor->content.rows);

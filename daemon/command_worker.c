@@ -20,6 +20,7 @@
 
 #define EXIT_STATUS_DEVICE_LOST 70
 #define DRAIN_MS 5000
+#define FETCHERS 3 /* where the daemon's own file says 0, which is meant for the daemon */
 #define IDLE_EXIT_S_MAX (365L * 86400)
 
 /* The options that only this command has; the others are those of the daemon. */
@@ -52,7 +53,10 @@ static void print_help(void)
         "  --idle-exit-s N        end after N seconds without work (0: never)\n"
         "  --state FOLDER         for what it keeps between starts (a temporary folder that goes with it)\n\n"
         "and of the daemon's options those of [hub], [compute] and [log], --fetchers and --memory-mb: see\n"
-        "bifurcated --help. Folders (models and data sets that begin with file:) must be on this machine, "
+        "bifurcated --help. Several workers on one machine share it: give each its --threads and "
+        "--memory-mb.\n"
+        "--request-budget is for each worker, the hub's limit for all of them. Folders (models and data sets "
+        "that begin with file:) must be on this machine, "
         "too;\n"
         "a sweep that needs one that is not is left to others.\n\n"
         "Exit status: 0 nothing left to do, or stopped by TERM or INT; 1 could not start, or the daemon does "
@@ -161,7 +165,7 @@ static int start(struct process *process, const struct arguments *arguments, con
                                            .token = token,
                                            .ca_file = arguments->ca_file,
                                            .name = name,
-                                           .count = (int)options->fetchers,
+                                           .count = options->fetchers ? (int)options->fetchers : FETCHERS,
                                            .sweep_id = arguments->sweep_id,
                                            .idle_exit_s = arguments->idle_exit_s,
                                            .ended = note_end,
@@ -192,8 +196,7 @@ static int run(const struct arguments *arguments, const struct options *options)
     char *token = NULL;
     signals_take(&signals);
     make_name(arguments->name, name, sizeof name);
-    int code = options->fetchers ? read_token(options, &token, &err)
-                                 : err_set(&err, ERR_INVALID, "fetchers: a worker needs at least 1");
+    int code = read_token(options, &token, &err);
     if (!code)
         code = start(&process, arguments, options, name, token, &err);
     if (code) {

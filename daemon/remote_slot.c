@@ -175,8 +175,8 @@ static void decline(struct remote_slot *slot, const struct wire_task *task, cons
     (void)remote_link_release(slot->rest, task->id, reason->message, &err);
 }
 
-static void work_on(struct remote_slot *slot, const struct wire_task *task, const struct task_row *row,
-                    const struct sweep_spec *spec)
+static int work_on(struct remote_slot *slot, const struct wire_task *task, const struct task_row *row,
+                   const struct sweep_spec *spec)
 {
     struct err err = ERR_INIT;
     struct buf body;
@@ -195,13 +195,15 @@ static void work_on(struct remote_slot *slot, const struct wire_task *task, cons
         log_task("task done", LOG_LEVEL_INFO, task, seconds, atomic_load(&slot->fetched_bytes), &err);
     if (code == ERR_DEVICE_LOST)
         remote_worker_end(slot->worker, REMOTE_END_DEVICE);
+    return code && code != ERR_CONFLICT && code != ERR_CANCELLED;
 }
 
-void remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
+int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
 {
     struct err err = ERR_INIT;
     struct sweep_spec spec = {0};
     struct task_row row;
+    int has_failed = 0;
     begin(slot, task);
     if (sweep_spec_parse(task->request, strlen(task->request), &spec, &err)) {
         give_up(slot, task, &err, 0);
@@ -214,8 +216,9 @@ void remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
         else if (code)
             give_up(slot, task, &err, 0);
         else
-            work_on(slot, task, &row, &spec);
+            has_failed = work_on(slot, task, &row, &spec);
     }
     sweep_spec_free(&spec);
     end(slot);
+    return has_failed;
 }

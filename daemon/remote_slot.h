@@ -53,8 +53,9 @@ struct remote_worker {
     int is_unreachable, is_again;
 };
 
-/* Measures a claimed task and hands it in, or says what became of it. Logs once. */
-void remote_slot_work(struct remote_slot *slot, const struct wire_task *task);
+/* Measures a claimed task and hands it in, or says what became of it. Logs once. Returns whether the attempt
+ * failed. */
+int remote_slot_work(struct remote_slot *slot, const struct wire_task *task);
 
 /* The worker ends by itself. */
 void remote_worker_end(struct remote_worker *worker, enum remote_end end);

@@ -170,6 +170,7 @@ static void *work(void *context)
 {
     struct remote_slot *slot = context;
     struct remote_worker *worker = slot->worker;
+    int failures = 0; /* in a row */
     while (!atomic_load(&worker->is_stopping)) {
         struct wire_task task = {.reference = -1, .previous = -1};
         struct err err = ERR_INIT;
@@ -179,9 +180,12 @@ static void *work(void *context)
         if (code)
             break;
         atomic_store(&slot->phase, REMOTE_PHASE_WORD);
-        remote_slot_work(slot, &task);
+        failures = remote_slot_work(slot, &task) ? failures + 1 : 0;
         atomic_store(&slot->phase, REMOTE_PHASE_CLAIM);
         wire_task_free(&task);
+        /* A machine on which everything fails would use up the attempts of a whole sweep. */
+        if (failures)
+            remote_worker_pause(&worker->is_stopping, remote_worker_backoff_ms(failures));
     }
     atomic_fetch_sub(&worker->running, 1);
     return NULL;

@@ -38,7 +38,8 @@ int rest_open(const struct rest_options *options, struct rest **ret_rest, struct
     rest->is_cancelled = options->is_cancelled;
     rest->context = options->context;
     rest->curl = curl_easy_init();
-    if (!rest->curl || !copy(server, &rest->server) || !copy(options->token, &rest->token) ||
+    rest->server = strdup(server);
+    if (!rest->curl || !rest->server || !copy(options->token, &rest->token) ||
         !copy(options->ca_file, &rest->ca_file) || !copy(options->agent, &rest->agent)) {
         rest_close(rest);
         return err_set(err, ERR_NO_MEMORY, "out of memory");

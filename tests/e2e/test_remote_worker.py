@@ -43,6 +43,8 @@ def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., 
 
     yield start
     for one in started:
+        one.terminate()  # all at once: each takes a moment
+    for one in started:
         one.check_end()
 
 
@@ -220,8 +222,8 @@ def test_suspended_worker_wakes_after_its_lease(
     assert task["worker"].startswith("other-") and task["attempts"] >= 2
     # It is as good as new.
     assert other.stop() == 0
-    assert remote.wait(remote.sweep(MODEL, **REQUEST))["state"] == "done", sleeper.log()
-    assert without_perplexity(remote.series(MODEL)) == without_perplexity(undisturbed["rows"])
+    assert remote.wait(remote.sweep(MODEL, revisions={"names": NAMES[:3]}))["state"] == "done", sleeper.log()
+    assert without_perplexity(remote.series(MODEL))[:3] == without_perplexity(undisturbed["rows"])[:3]
 
 
 def test_clocks_jump(
@@ -276,7 +278,7 @@ def test_sweeps_share_workers_and_one_can_be_chosen(
     assert only.wait() == 0
     assert remote.get(f"/v1/sweeps/{first}").json()["progress"]["queued"] == 3
     third = remote.sweep(MODEL, revisions={"names": NAMES[:5]})
-    workers = [worker(remote, "--idle-exit-s", "2") for _ in range(2)]
+    workers = [worker(remote, "--idle-exit-s", "1") for _ in range(2)]
     for sweep in (first, third):
         assert remote.wait(sweep)["state"] == "done"
     assert [one.wait() for one in workers] == [0, 0]
@@ -295,7 +297,7 @@ def test_folder_that_is_not_on_this_machine(
     sweep = remote.sweep(f"file:{run}")
     remote.wait(sweep, lambda now: now["state"] == "running")
     away = run.rename(tmp_path / "elsewhere")
-    stranger = worker(remote, "--idle-exit-s", "2")
+    stranger = worker(remote, "--idle-exit-s", "1")
     assert stranger.wait() == 0
     assert f"model file:{run} is not on this machine" in stranger.log()
     assert read(remote, "SELECT DISTINCT state, failures, interruptions FROM tasks") == [("queued", 0, 0)]
@@ -350,7 +352,7 @@ def test_refused_workers(
         (["--connect", "http://127.0.0.1:1", "--idle-exit-s", "x"], "idle-exit-s"),
         (["--connect", "http://127.0.0.1:1", "--name", "a b"], "name"),
         (["--connect", "http://127.0.0.1:1", "--colour", "red"], "colour"),
-        (["--connect", "http://127.0.0.1:1", "--fetchers", "0"], "fetchers"),
+        (["--connect", "http://127.0.0.1:1", "--fetchers", "65"], "fetchers"),
     ):
         one = worker(remote, *options)
         assert one.wait() in (1, 2) and words in one.log(), (options, one.log())
