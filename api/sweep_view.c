@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
+#include "store/jobs.h"
 #include "store/tasks.h"
 
 #include <math.h>
@@ -14,6 +15,29 @@ static int append_failed_task(void *context, const struct task_row *row)
     api_json_text(json, "code", row->error_code);
     api_json_text(json, "message", row->error_message);
     api_json_integer(json, "attempts", row->attempts);
+    api_json_close_object(json);
+    return 0;
+}
+
+static int append_job(void *context, const struct job_row *row)
+{
+    struct api_json *json = context;
+    api_json_open_object(json, NULL);
+    if (row->job_id)
+        api_json_integer(json, "id", row->job_id);
+    else
+        api_json_null(json, "id");
+    api_json_text(json, "state", job_state_name(row->state));
+    api_json_text_or_null(json, "reason", row->reason);
+    api_json_integer(json, "workers", row->size);
+    api_json_integer(json, "pending", row->pending);
+    api_json_integer(json, "running", row->running);
+    api_json_integer(json, "completed", row->completed);
+    api_json_integer(json, "failed", row->failed);
+    api_json_integer(json, "cancelled", row->cancelled);
+    api_json_integer(json, "attempts", row->attempts);
+    api_json_time(json, "submitted_at", row->submitted_ms);
+    api_json_time(json, "ended_at", row->ended_ms);
     api_json_close_object(json);
     return 0;
 }
@@ -67,6 +91,11 @@ static int append_whole(struct store *store, const struct sweep_row *row, struct
     enum task_state failed = TASK_STATE_FAILED;
     if (row->tasks[TASK_STATE_FAILED] > 0)
         code = tasks_list(store, row->id, &failed, -1, API_SWEEP_ERRORS_MAX, append_failed_task, json, err);
+    api_json_close_array(json);
+    if (code)
+        return code;
+    api_json_open_array(json, "jobs");
+    code = jobs_list(store, row->id, API_SWEEP_JOBS_MAX, append_job, json, err);
     api_json_close_array(json);
     return code;
 }

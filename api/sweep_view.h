@@ -14,7 +14,10 @@
 /* Failed tasks that a sweep shows; the rest is under /v1/sweeps/{id}/tasks. */
 #define API_SWEEP_ERRORS_MAX 20
 
-/* Appends a sweep as one object: with its request and the first failed tasks if `is_whole`. */
+/* Job arrays that a sweep shows, the newest. */
+#define API_SWEEP_JOBS_MAX 50
+
+/* Appends a sweep as one object: with its request, the first failed tasks and its jobs if `is_whole`. */
 int api_sweep_render(struct store *store, const struct sweep_row *row, int is_whole, struct api_json *json,
                      struct err *err);
 

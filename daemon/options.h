@@ -52,6 +52,20 @@ struct options {
     int64_t retention_days; /* of finished sweeps; 0: for ever */
     int64_t lease_s;        /* of remote workers */
 
+    int64_t slurm_workers_max; /* 0: no executor */
+    char *slurm_partition;
+    char *slurm_account;
+    char *slurm_gres;
+    char *slurm_time;
+    char *slurm_arguments; /* more for sbatch, separated by blanks */
+    char *slurm_output;
+    char *slurm_connect; /* "" = where the daemon listens */
+    char *slurm_token_file;
+    char *slurm_program; /* "" = this program */
+    char *slurm_folder;
+    int64_t slurm_idle_s;
+    int64_t slurm_poll_s;
+
     char *log_level;
     char *log_format;
 };

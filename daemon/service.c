@@ -9,6 +9,7 @@
 #include "daemon/base/pulse.h"
 #include "daemon/courier.h"
 #include "daemon/engine.h"
+#include "daemon/executor.h"
 #include "daemon/hub/hub.h"
 #include "daemon/measure_rows.h"
 #include "daemon/planner.h"
@@ -45,6 +46,7 @@ struct service {
     struct workers *workers;
     struct watcher *watcher;
     struct courier *courier;
+    struct executor *executor;
     struct api_server *server;
     struct status_context status;
     pthread_t planner;
@@ -265,6 +267,7 @@ static int start_server(struct service *service, struct err *err)
                                               .watcher = service->watcher,
                                               .store = service->store,
                                               .pool = service->engine.pool,
+                                              .executor = service->executor,
                                               .device_busy_us = &service->engine.device_busy_us,
                                               .started_ms = clock_wall_ms(),
                                               .worker_count = (int)options->fetchers};
@@ -279,6 +282,16 @@ static int start_server(struct service *service, struct err *err)
 out:
     buf_free(&token);
     return code;
+}
+
+static int make_executor(struct service *service, struct err *err)
+{
+    return executor_new(service->options, service->store, &service->executor, err);
+}
+
+static int start_executor(struct service *service, struct err *err)
+{
+    return executor_start(service->executor, api_server_url(service->server), err);
 }
 
 /* Programs that started us with port 0 read where we listen. */
@@ -301,7 +314,8 @@ static int write_address(struct service *service, struct err *err)
 int service_start(const struct options *options, struct service **ret_service, struct err *err)
 {
     static int (*const parts[])(struct service *, struct err *) = {
-        open_store, open_engine, start_workers, start_planner, start_watches, start_server, write_address,
+        open_store,    open_engine,  start_workers,  start_planner, start_watches,
+        make_executor, start_server, start_executor, write_address,
     };
     struct service *service = calloc(1, sizeof *service);
     if (!service)
@@ -321,6 +335,7 @@ int service_start(const struct options *options, struct service **ret_service, s
 
 static void stop_work(struct service *service, int64_t drain_ms)
 {
+    executor_stop(service->executor);
     if (service->workers) {
         workers_stop(service->workers, 0);
         (void)workers_wait(service->workers, drain_ms);
@@ -348,6 +363,7 @@ void service_stop(struct service *service, int64_t drain_ms)
     if (service->store)
         store_wake(service->store);
     api_server_stop(service->server, drain_ms);
+    executor_free(service->executor);
     engine_close(&service->engine);
     store_close(service->store);
     reserve_free(service->reserve);

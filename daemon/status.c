@@ -69,7 +69,9 @@ int status_append_members(const struct status_context *status, struct buf *membe
                       counters.request_count, counters.received_bytes, tensor_pool_size(status->pool));
     (void)buf_append_text(members, ",\"device\":");
     append_string(members, device_info(status->device)->id);
-    return buf_check(members, "status", err);
+    (void)buf_append_text(members, ",\"slurm\":");
+    int code = executor_append_status(status->executor, members, err);
+    return code ? code : buf_check(members, "status", err);
 }
 
 static void append_metric(struct buf *text, const char *name, const char *type, const char *help,
@@ -131,6 +133,8 @@ int status_append_metrics(const struct status_context *status, struct buf *text,
     append_metric(text, "bifurcated_tensor_bytes", "gauge", "Tensors in memory.",
                   (double)tensor_pool_size(status->pool));
     int code = append_watch_metrics(status, text, err);
+    if (!code)
+        code = executor_append_metrics(status->executor, text, err);
     return code ? code : buf_check(text, "metrics", err);
 }
 

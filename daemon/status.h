@@ -6,6 +6,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
+#include "daemon/executor.h"
 #include "daemon/hub/hub.h"
 #include "daemon/watcher.h"
 #include "daemon/workers.h"
@@ -23,6 +24,7 @@ struct status_context {
     struct watcher *watcher;
     struct store *store;
     struct tensor_pool *pool;
+    struct executor *executor; /* or NULL */
     _Atomic int64_t *device_busy_us;
     int64_t started_ms;
     int worker_count;

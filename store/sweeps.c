@@ -281,6 +281,35 @@ int sweeps_fail(struct store *store, int64_t id, const struct err *reason, struc
     return store_write_end(store, rc, err);
 }
 
+static int check_unclaimed(struct connection *connection, int64_t id, struct err *err)
+{
+    struct query query;
+    int64_t claimed = 0;
+    int rc = query_begin(&query, connection, "SELECT tasks_claimed FROM sweeps WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    if ((rc = query_run_int(&query, &claimed, err)) < 0)
+        return rc;
+    return claimed ? err_set(err, ERR_CONFLICT, "sweep %lld is being worked at", (long long)id) : 0;
+}
+
+int sweeps_give_up(struct store *store, int64_t id, const struct err *reason, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = moves_sweep_state_is(connection, id, SWEEP_STATE_RUNNING, err);
+    if (!rc)
+        rc = check_unclaimed(connection, id, err);
+    if (!rc)
+        rc = moves_sweep(connection, id, SWEEP_EVENT_FAIL, reason, err);
+    if (!rc)
+        rc = moves_cancel_tasks(connection, id, err);
+    return store_write_end(store, rc, err);
+}
+
 int sweeps_cancel(struct store *store, int64_t id, struct err *err)
 {
     struct connection *connection = NULL;

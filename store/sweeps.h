@@ -73,6 +73,10 @@ int sweeps_start(struct store *store, int64_t id, struct err *err);
 /* The plan failed: planning -> failed with the error's name and message. ERR_CONFLICT. */
 int sweeps_fail(struct store *store, int64_t id, const struct err *reason, struct err *err);
 
+/* Nobody can work at a running sweep any more: fails it with this reason and cancels its queued tasks.
+ * ERR_CONFLICT if it is not running, or a worker holds one of its tasks. */
+int sweeps_give_up(struct store *store, int64_t id, const struct err *reason, struct err *err);
+
 /* Cancels the sweep and its unfinished tasks; workers learn it from their next heartbeat. A sweep that is
  * cancelled already stays so (no error); a finished one is ERR_CONFLICT. ERR_NOT_FOUND. */
 int sweeps_cancel(struct store *store, int64_t id, struct err *err);

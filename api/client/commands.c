@@ -53,7 +53,7 @@ const struct client_command client_commands[] = {
      client_run_perplexity},
     {"models", "", "List the models that the daemon knows", "", 0, client_run_models},
     {"sweeps", "", "List sweeps, newest first", "", BIT(MODEL) | BIT(STATE), client_run_sweeps},
-    {"show", "ID", "Print a sweep: its progress and its errors", "", 0, client_run_show},
+    {"show", "ID", "Print a sweep: its progress, its errors and its jobs", "", 0, client_run_show},
     {"follow", "ID", "Show the progress of a sweep until it has ended", "", 0, client_run_follow},
     {"cancel", "ID", "End a sweep; what it has measured stays", "", 0, client_run_cancel},
     {"status", "", "Print the state of the daemon", "", 0, client_run_status},

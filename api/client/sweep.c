@@ -161,6 +161,38 @@ static void print_errors(const json_t *sweep)
         (void)fprintf(stderr, "  and %" PRId64 " more\n", progress.failed - (int64_t)json_array_size(list));
 }
 
+/* "  job 42: running, 4 workers: 3 running, 1 pending (Resources)" */
+static void print_jobs(const json_t *sweep)
+{
+    static const char *const counts[] = {"running", "pending", "completed", "failed", "cancelled"};
+    const json_t *job;
+    size_t index;
+    json_array_foreach(json_object_get(sweep, "jobs"), index, job)
+    {
+        const char *state = json_string_value(json_object_get(job, "state"));
+        const char *reason = json_string_value(json_object_get(job, "reason"));
+        const json_t *id = json_object_get(job, "id");
+        const char *separator = ": ";
+        json_int_t workers = json_integer_value(json_object_get(job, "workers"));
+        if (json_is_integer(id))
+            (void)printf("  job %" JSON_INTEGER_FORMAT ": ", json_integer_value(id));
+        else
+            (void)fputs("  job without a number: ", stdout);
+        (void)printf("%s, %" JSON_INTEGER_FORMAT " worker%s", state ? state : "?", workers,
+                     workers == 1 ? "" : "s");
+        for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+            json_int_t count = json_integer_value(json_object_get(job, counts[i]));
+            if (count)
+                (void)printf("%s%" JSON_INTEGER_FORMAT " %s", separator, count, counts[i]);
+            if (count)
+                separator = ", ";
+        }
+        if (reason)
+            (void)printf(" (%s)", reason);
+        (void)putchar('\n');
+    }
+}
+
 static void print_end(const json_t *sweep)
 {
     struct client_progress progress;
@@ -313,6 +345,8 @@ static int print_sweep(const struct client_arguments *arguments, const char *met
         else
             (void)printf("sweep %" PRId64 " of %s: %s; %s\n", progress.id, progress.model, progress.state,
                          line);
+        if (!arguments->values[CLIENT_OPTION_JSON])
+            print_jobs(sweep);
         (void)fflush(stdout);
         if (!arguments->values[CLIENT_OPTION_JSON])
             print_errors(sweep);

@@ -23,6 +23,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "daemon/text": ({"daemon/base"}, {"jansson.h", "pcre2.h", "utf8proc.h", "zlib.h", "zstd.h"}),
     "daemon/model": ({"daemon/base", "daemon/checkpoint", "gpu/tensor.h"}, {"jansson.h"}),
     "daemon/analysis": ({"daemon/base"}, {"math.h"}),
+    "daemon/slurm": ({"daemon/base"}, set()),
     "gpu": ({"daemon/base"}, {"dlfcn.h"}),
     "gpu/cpu": ({"daemon/base", "gpu"}, {"cblas.h", "immintrin.h", "math.h", "cpuid.h"}),
     "gpu/cuda": ({"gpu", "daemon/base"}, {"cuda", "cublas", "cub/", "mma.h"}),
@@ -31,8 +32,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "api/client": ({"daemon/base"}, {"curl/", "jansson.h"}),
     "daemon": (
         {
-            "daemon/base", "daemon/hub", "daemon/notify", "daemon/checkpoint", "daemon/text", "daemon/model", "daemon/analysis",
-            "gpu", "gpu/cpu", "store", "api", "api/client/rest.h",
+            "daemon/base", "daemon/hub", "daemon/notify", "daemon/slurm", "daemon/checkpoint", "daemon/text", "daemon/model",
+            "daemon/analysis", "gpu", "gpu/cpu", "store", "api", "api/client/rest.h",
         },
         {"curl/", "ini.h", "jansson.h", "systemd/"},
     ),

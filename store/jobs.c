@@ -1,0 +1,293 @@
+#include "store/jobs.h"
+
+#include "daemon/base/clock.h"
+#include "store/query.h"
+
+#include <string.h>
+
+#define JOB_COLUMNS                                                                                          \
+    "j.id, j.sweep_id, s.state, j.job_id, j.state, j.size, j.pending, j.running, j.completed, j.failed, "    \
+    "j.cancelled, j.reason, j.attempts, j.submitted_ms, j.ended_ms, j.cancelled_ms, j.tasks_ended"
+#define JOB_FROM " FROM jobs j JOIN sweeps s ON s.id = j.sweep_id "
+
+static const char *const STATE_NAMES[JOB_STATE_COUNT] = {"submitting", "pending", "running", "ended",
+                                                         "refused"};
+
+const char *job_state_name(enum job_state state)
+{
+    return (size_t)state < JOB_STATE_COUNT ? STATE_NAMES[state] : "unknown";
+}
+
+int job_state_parse(const char *name, enum job_state *ret_state)
+{
+    for (size_t i = 0; i < JOB_STATE_COUNT; i++) {
+        if (strcmp(STATE_NAMES[i], name) == 0) {
+            *ret_state = (enum job_state)i;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int job_state_is_live(enum job_state state)
+{
+    return state == JOB_STATE_SUBMITTING || state == JOB_STATE_PENDING || state == JOB_STATE_RUNNING;
+}
+
+static void read_row(struct query *query, struct job_row *row)
+{
+    char state[16];
+    *row = (struct job_row){.id = query_int(query)};
+    row->sweep_id = query_int(query);
+    query_text(query, state, sizeof state);
+    row->sweep_state = SWEEP_STATE_FAILED;
+    (void)sweep_state_parse(state, &row->sweep_state);
+    row->job_id = query_int(query);
+    query_text(query, state, sizeof state);
+    row->state = JOB_STATE_ENDED;
+    (void)job_state_parse(state, &row->state);
+    row->size = query_int(query);
+    row->pending = query_int(query);
+    row->running = query_int(query);
+    row->completed = query_int(query);
+    row->failed = query_int(query);
+    row->cancelled = query_int(query);
+    query_text(query, row->reason, sizeof row->reason);
+    row->attempts = query_int(query);
+    row->submitted_ms = query_int(query);
+    row->ended_ms = query_int(query);
+    row->cancelled_ms = query_int(query);
+    row->tasks_ended = query_int(query);
+}
+
+/* -- Write ----------------------------------------------------------------------------------------------- */
+
+static int touch_sweep(struct connection *connection, int64_t sweep_id, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "UPDATE sweeps SET version = version + 1 WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    return query_run(&query, err);
+}
+
+static int insert(struct connection *connection, int64_t sweep_id, int64_t size, int64_t *ret_id,
+                  struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection,
+                         "INSERT INTO jobs (sweep_id, state, size, attempts, submitted_ms, tasks_ended) "
+                         "VALUES (?, 'submitting', ?, 1, ?, "
+                         "(SELECT coalesce(sum(tasks_done + tasks_failed), 0) FROM sweeps)) RETURNING id",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    query_bind_int(&query, size);
+    query_bind_int(&query, clock_wall_ms());
+    rc = query_run_int(&query, ret_id, err);
+    return rc < 0 ? rc : touch_sweep(connection, sweep_id, err);
+}
+
+static int load(struct connection *connection, int64_t id, struct job_row *ret_row, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        read_row(&query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "there is no job row %lld", (long long)id);
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+int jobs_create(struct store *store, int64_t sweep_id, int64_t size, struct job_row *ret_row, struct err *err)
+{
+    struct connection *connection = NULL;
+    int64_t id = 0;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    if (!(rc = insert(connection, sweep_id, size, &id, err)))
+        rc = load(connection, id, ret_row, err);
+    return store_write_end(store, rc, err);
+}
+
+static int is_same(const struct job_row *a, const struct job_row *b)
+{
+    return a->job_id == b->job_id && a->state == b->state && a->size == b->size && a->pending == b->pending &&
+           a->running == b->running && a->completed == b->completed && a->failed == b->failed &&
+           a->cancelled == b->cancelled && a->attempts == b->attempts && a->submitted_ms == b->submitted_ms &&
+           a->ended_ms == b->ended_ms && a->cancelled_ms == b->cancelled_ms &&
+           strcmp(a->reason, b->reason) == 0;
+}
+
+static int write_row(struct connection *connection, const struct job_row *row, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "UPDATE jobs SET job_id = ?, state = ?, size = ?, pending = ?, running = ?, "
+                    "completed = ?, failed = ?, cancelled = ?, reason = ?, attempts = ?, submitted_ms = ?, "
+                    "ended_ms = ?, cancelled_ms = ? WHERE id = ?",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_id(&query, row->job_id);
+    query_bind_text(&query, job_state_name(row->state));
+    query_bind_int(&query, row->size);
+    query_bind_int(&query, row->pending);
+    query_bind_int(&query, row->running);
+    query_bind_int(&query, row->completed);
+    query_bind_int(&query, row->failed);
+    query_bind_int(&query, row->cancelled);
+    query_bind_text(&query, row->reason);
+    query_bind_int(&query, row->attempts);
+    query_bind_int(&query, row->submitted_ms);
+    query_bind_id(&query, row->ended_ms);
+    query_bind_id(&query, row->cancelled_ms);
+    query_bind_int(&query, row->id);
+    rc = query_run(&query, err);
+    return rc ? rc : touch_sweep(connection, row->sweep_id, err);
+}
+
+int jobs_update(struct store *store, const struct job_row *row, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct job_row old;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    if (!(rc = load(connection, row->id, &old, err)) && !is_same(&old, row))
+        rc = write_row(connection, row, err);
+    return store_write_end(store, rc, err);
+}
+
+/* -- Read ------------------------------------------------------------------------------------------------ */
+
+/* Calls back for each row of a bound query, and ends it. */
+static int list(struct query *query, int (*row)(void *context, const struct job_row *row), void *context,
+                struct err *err)
+{
+    struct job_row job;
+    int rc;
+    while ((rc = query_next(query, err)) > 0) {
+        read_row(query, &job);
+        if (row(context, &job))
+            break;
+    }
+    query_end(query);
+    return rc < 0 ? rc : 0;
+}
+
+int jobs_list_live(struct store *store, int (*row)(void *context, const struct job_row *row), void *context,
+                   struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " JOB_COLUMNS JOB_FROM
+                     "WHERE j.state IN ('submitting', 'pending', 'running') ORDER BY j.id",
+                     err);
+    if (!rc)
+        rc = list(&query, row, context, err);
+    store_read_end(store, connection);
+    return rc;
+}
+
+int jobs_list(struct store *store, int64_t sweep_id, int limit,
+              int (*row)(void *context, const struct job_row *row), void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.sweep_id = ? ORDER BY j.id DESC LIMIT ?", err);
+    if (!rc) {
+        query_bind_int(&query, sweep_id);
+        query_bind_int(&query, limit);
+        rc = list(&query, row, context, err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
+int jobs_demand(struct store *store, const char *ours, int64_t tasks_max, int limit,
+                int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT s.id, min(?1, (SELECT count(*) FROM (SELECT 1 FROM tasks k WHERE "
+                     "k.sweep_id = s.id AND k.state = 'queued' AND k.not_before_ms <= ?2 LIMIT ?1)) + "
+                     "(SELECT count(*) FROM tasks k WHERE k.sweep_id = s.id AND k.state = 'claimed' "
+                     "AND instr(k.worker, ?3))) "
+                     "FROM sweeps s WHERE s.state = 'running' ORDER BY s.priority DESC, s.id LIMIT ?4",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, tasks_max);
+        query_bind_int(&query, clock_wall_ms());
+        query_bind_text(&query, ours);
+        query_bind_int(&query, limit);
+        while ((rc = query_next(&query, err)) > 0) {
+            int64_t sweep_id = query_int(&query);
+            if (row(context, sweep_id, query_int(&query)))
+                break;
+        }
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int jobs_count(struct store *store, struct jobs_counts *ret_counts, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    *ret_counts = (struct jobs_counts){0};
+    rc = query_begin(&query, connection,
+                     "SELECT (SELECT count(*) FROM jobs WHERE job_id IS NOT NULL), count(*), "
+                     "coalesce(sum(pending), 0), coalesce(sum(running), 0) FROM jobs "
+                     "WHERE state IN ('submitting', 'pending', 'running')",
+                     err);
+    if (!rc && (rc = query_next(&query, err)) > 0) {
+        ret_counts->submitted = query_int(&query);
+        ret_counts->live = query_int(&query);
+        ret_counts->pending = query_int(&query);
+        ret_counts->running = query_int(&query);
+    }
+    query_end(&query);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int jobs_count_ended_tasks(struct store *store, int64_t *ret_count, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "SELECT coalesce(sum(tasks_done + tasks_failed), 0) FROM sweeps",
+                     err);
+    if (!rc)
+        rc = query_run_int(&query, ret_count, err);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}

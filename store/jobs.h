@@ -1,0 +1,79 @@
+/*
+ * Jobs: arrays of workers that were submitted to a batch system, each for a sweep.
+ *
+ * A row is written before the submission, so that a crash in between leaves a trace, and kept up to date by
+ * whoever watches the batch system. Each change is a change of the sweep, too.
+ */
+#ifndef BIFURCATED_STORE_JOBS_H
+#define BIFURCATED_STORE_JOBS_H
+
+#include "store/machine.h"
+#include "store/store.h"
+
+#define JOBS_REASON_SIZE ERR_MESSAGE_BYTES
+
+enum job_state {
+    JOB_STATE_SUBMITTING, /* not submitted yet, or not known whether */
+    JOB_STATE_PENDING,    /* no element runs, some will */
+    JOB_STATE_RUNNING,
+    JOB_STATE_ENDED,
+    JOB_STATE_REFUSED, /* never submitted */
+    JOB_STATE_COUNT,
+};
+
+struct job_row {
+    int64_t id;
+    int64_t sweep_id;
+    enum sweep_state sweep_state; /* read only */
+    int64_t job_id;               /* 0: not known */
+    enum job_state state;
+    int64_t size; /* elements */
+    int64_t pending, running, completed, failed, cancelled;
+    char reason[JOBS_REASON_SIZE];
+    int64_t attempts;     /* of submitting */
+    int64_t submitted_ms; /* of the last attempt */
+    int64_t ended_ms;     /* 0: not yet */
+    int64_t cancelled_ms; /* 0: nobody asked to cancel it */
+    int64_t tasks_ended;  /* done or failed in the whole store when it was submitted */
+};
+
+const char *job_state_name(enum job_state state);
+/* Returns 0 and leaves *ret_state for an unknown name. */
+int job_state_parse(const char *name, enum job_state *ret_state);
+/* Whether the job may still hold, or come to hold, a node. */
+int job_state_is_live(enum job_state state);
+
+/* A row in state submitting; *ret_row becomes what was written. ERR_NOT_FOUND: there is no such sweep. */
+int jobs_create(struct store *store, int64_t sweep_id, int64_t size, struct job_row *ret_row,
+                struct err *err);
+
+/* Writes the row's members from job_id on (all but tasks_ended) if any differs. ERR_NOT_FOUND. */
+int jobs_update(struct store *store, const struct job_row *row, struct err *err);
+
+/* Live jobs of all sweeps, oldest first. */
+int jobs_list_live(struct store *store, int (*row)(void *context, const struct job_row *row), void *context,
+                   struct err *err);
+
+/* Jobs of a sweep, newest first, at most `limit`. */
+int jobs_list(struct store *store, int64_t sweep_id, int limit,
+              int (*row)(void *context, const struct job_row *row), void *context, struct err *err);
+
+/* Running sweeps in the order in which the queue serves them, at most `limit`, each with how many of its
+ * tasks need a worker of ours: those that could run now, and those that run on workers whose names hold
+ * `ours`. Counted up to `tasks_max`. */
+int jobs_demand(struct store *store, const char *ours, int64_t tasks_max, int limit,
+                int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err);
+
+struct jobs_counts {
+    int64_t submitted; /* rows that got a job_id */
+    int64_t live;      /* rows */
+    int64_t pending;   /* elements of them */
+    int64_t running;
+};
+
+int jobs_count(struct store *store, struct jobs_counts *ret_counts, struct err *err);
+
+/* How many tasks have ended, done or failed, in the whole store. */
+int jobs_count_ended_tasks(struct store *store, int64_t *ret_count, struct err *err);
+
+#endif

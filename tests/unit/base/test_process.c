@@ -1,0 +1,153 @@
+/* Running programs: what comes in, what comes out, and what is ended before its time. */
+#include "tests/unit/base/fixture.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/process.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+static int run(struct process_end *end, const char *script, const char *input, int64_t timeout_ms,
+               const atomic_bool *cancel, struct err *err)
+{
+    const char *const arguments[] = {"sh", "-c", script, "sh", "a b", "$HOME", NULL};
+    struct process process = {
+        .arguments = arguments, .input = input, .timeout_ms = timeout_ms, .cancel = cancel};
+    return process_run(&process, end, err);
+}
+
+static void test_output_and_status(void **state)
+{
+    (void)state;
+    struct process_end end;
+    process_end_init(&end, 4096, 4096);
+    OK(run(&end, "cat; printf '[%s][%s]' \"$1\" \"$2\"; echo oops >&2; exit 3", "given", 60000, NULL, &err));
+    assert_int_equal(end.status, 3);
+    assert_string_equal(buf_text(&end.output), "given[a b][$HOME]"); /* no shell has seen the arguments */
+    assert_string_equal(buf_text(&end.errors), "oops\n");
+    process_end_free(&end);
+    process_end_init(&end, 4096, 4096);
+    OK(run(&end, "kill -USR1 $$", NULL, 60000, NULL, &err));
+    assert_int_equal(end.status, 128 + SIGUSR1);
+    assert_int_equal(end.output.size, 0);
+    process_end_free(&end);
+}
+
+static void test_input_that_nobody_reads(void **state)
+{
+    (void)state;
+    struct process_end end;
+    char *input = malloc(1000001);
+    memset(input, 'x', 1000000);
+    input[1000000] = 0;
+    process_end_init(&end, 4096, 4096);
+    OK(run(&end, "exit 0", input, 60000, NULL, &err));
+    assert_int_equal(end.status, 0);
+    process_end_free(&end);
+    /* More than a pipe holds, both ways at once. */
+    process_end_init(&end, 2000000, 4096);
+    OK(run(&end, "cat", input, 60000, NULL, &err));
+    assert_int_equal(end.output.size, 1000000);
+    process_end_free(&end);
+    free(input);
+}
+
+static void test_too_much(void **state)
+{
+    (void)state;
+    struct process_end end;
+    process_end_init(&end, 1000, 1000);
+    FAILS(ERR_LIMIT, "sh", run(&end, "while :; do echo xxxxxxxxxxxxxxxx; done", NULL, 60000, NULL, &err));
+    process_end_free(&end);
+    process_end_init(&end, 1000, 10);
+    OK(run(&end, "echo 0123456789abcdef >&2; echo done", NULL, 60000, NULL, &err));
+    assert_string_equal(buf_text(&end.errors), "0123456789");
+    assert_string_equal(buf_text(&end.output), "done\n");
+    process_end_free(&end);
+}
+
+static void test_not_there(void **state)
+{
+    struct process_end end;
+    char path[256];
+    const char *arguments[] = {"no-such-program-7143", NULL};
+    struct process process = {.arguments = arguments, .timeout_ms = 1000};
+    process_end_init(&end, 1000, 1000);
+    FAILS(ERR_NOT_FOUND, "no-such-program-7143", process_run(&process, &end, &err));
+    /* Executable, but no program: exec's own words. */
+    (void)snprintf(path, sizeof path, "%s/broken", (char *)*state);
+    FILE *file = fopen(path, "w");
+    (void)fputs("#!/no/such/shell\n", file);
+    (void)fclose(file);
+    assert_int_equal(chmod(path, 0755), 0);
+    arguments[0] = path;
+    FAILS(ERR_NOT_FOUND, "cannot be started", process_run(&process, &end, &err));
+    process_end_free(&end);
+}
+
+static void test_time_limit_ends_the_whole_group(void **state)
+{
+    struct process_end end;
+    char script[256], path[256];
+    (void)snprintf(path, sizeof path, "%s/pid", (char *)*state);
+    (void)snprintf(script, sizeof script, "sleep 600 & echo $! > %s; wait", path);
+    process_end_init(&end, 1000, 1000);
+    FAILS(ERR_TIMEOUT, "within", run(&end, script, NULL, 500, NULL, &err));
+    process_end_free(&end);
+    FILE *file = fopen(path, "r");
+    long pid = 0;
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld", &pid), 1);
+    (void)fclose(file);
+    /* Killed; it may take its new parent a moment to collect it, so a zombie counts as ended. */
+    for (int i = 0; i < 500 && kill((pid_t)pid, 0) == 0; i++) {
+        char name[64], text[256] = "";
+        (void)snprintf(name, sizeof name, "/proc/%ld/stat", pid);
+        file = fopen(name, "r");
+        if (file) {
+            (void)!fread(text, 1, sizeof text - 1, file);
+            (void)fclose(file);
+        }
+        if (strstr(text, ") Z"))
+            return;
+        clock_sleep_ms(10);
+        assert_true(i < 499);
+    }
+}
+
+static void *set_soon(void *context)
+{
+    clock_sleep_ms(100);
+    atomic_store((atomic_bool *)context, true);
+    return NULL;
+}
+
+static void test_cancel(void **state)
+{
+    (void)state;
+    struct process_end end;
+    atomic_bool cancel = false;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, set_soon, &cancel), 0);
+    process_end_init(&end, 1000, 1000);
+    FAILS(ERR_CANCELLED, "cancelled", run(&end, "sleep 600", NULL, 600000, &cancel, &err));
+    process_end_free(&end);
+    (void)pthread_join(thread, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_output_and_status),
+        cmocka_unit_test(test_input_that_nobody_reads),
+        cmocka_unit_test(test_too_much),
+        cmocka_unit_test_setup_teardown(test_not_there, fixture_make_folder, fixture_remove_folder),
+        cmocka_unit_test_setup_teardown(test_time_limit_ends_the_whole_group, fixture_make_folder,
+                                        fixture_remove_folder),
+        cmocka_unit_test(test_cancel),
+    };
+    (void)signal(SIGPIPE, SIG_IGN); /* as the daemon does */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
