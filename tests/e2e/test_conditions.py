@@ -1,0 +1,187 @@
+"""The machine misbehaves: clocks jump, the daemon is suspended, the database cannot be written, files have a size limit.
+
+(Full disks, a second daemon and signals: test_faults.py. Kills: test_crash.py, test_proof.py.)
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from running import SANITIZER, Daemon, wait_until
+
+from tests.hub import Emulator
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/proof"))
+
+import stage  # noqa: E402  (tests/proof)
+
+MODEL = "garden/neox-tiny"
+DAY_S = 86400
+
+
+def check_sound(db: Path) -> None:
+    stage.check_sound(db)
+    stage.check_history(db)
+
+
+def expected_rows(names: set[str], garden: Path) -> dict[str, float]:
+    np = pytest.importorskip("numpy", reason="numpy is the reference")
+    import reference
+
+    folders = reference.garden_folders(garden)
+    return {name: float(np.var(array.astype(np.float64)))
+            for name, array in reference.read_tensors({name: folders[name] for name in names}).items()}  # fmt: skip
+
+
+def check_series(daemon: Daemon, garden: Path, count: int) -> None:
+    rows = {row["revision"]: row for row in daemon.series(MODEL) if row["state"] == "measured"}
+    assert len(rows) == count
+    for name, variance in expected_rows(set(rows), garden).items():
+        assert rows[name]["variance"] == pytest.approx(variance, rel=1e-9)
+
+
+# ---- clocks --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> tuple[Callable[[int], None], dict[str, str]]:
+    """Sets the wall clock so many seconds ahead; the environment of a daemon that follows it."""
+    if not shutil.which("gcc"):
+        pytest.skip("gcc is not installed")
+    place = tmp_path / "ahead"
+    shim = stage.compile_shim("clock", tmp_path)
+    # sanitizers want to be first, but this object takes nothing of theirs
+    options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    suppressions = tmp_path / "suppressions"
+    suppressions.write_text("leak:dl_open_worker_begin\n")
+
+    def set_ahead(seconds: int) -> None:
+        place.with_suffix(".new").write_text(f"{seconds}\n")
+        place.with_suffix(".new").rename(place)
+
+    set_ahead(0)
+    return set_ahead, {"LD_PRELOAD": str(shim), "PROOF_CLOCK": str(place), "ASAN_OPTIONS": options}
+
+
+def seconds_of(text: str) -> float:
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+@pytest.mark.parametrize("jumps", [[10 * DAY_S], [-10 * DAY_S], [3600, -3600, 40 * DAY_S, 0]], ids=["ahead", "back", "both"])
+def test_clock_jumps(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, clock: Any,
+                     jumps: list[int]) -> None:  # fmt: skip
+    """In mid-sweep: leases that seem over, or to last for days, cost nothing but attempts."""
+    set_ahead, env = clock
+    hub = make_hub(garden, latency_ms=20)
+    running = daemon(hub, "--retry-delay-s", "1", env=env)
+    number = running.sweep(MODEL, revisions={"to": 64})
+    for done, ahead in enumerate(jumps):
+        running.wait(number, lambda sweep: sweep["progress"]["done"] > done)  # noqa: B023
+        set_ahead(ahead)
+    end = running.wait(number)
+    assert end["state"] == "done", end
+    # the jumps reach the daemon: something was measured at the new time
+    measured = [row["measured_at"] for row in running.series(MODEL) if row["state"] == "measured"]
+    assert any(abs(seconds_of(text) - time.time() - jumps[-1]) < 600 for text in measured), measured
+    check_series(running, garden, 8)
+    assert running.stop() == 0
+    check_sound(running.db)
+
+
+def test_clock_is_set_back_during_a_pause(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path,
+                                          clock: Any) -> None:  # fmt: skip
+    """A task that waits for its next attempt does not wait for the clock to catch up."""
+    set_ahead, env = clock
+    hub = make_hub(garden)
+    hub.fault("status", status=500, revision="step1", file=r"pytorch_model\.bin")
+    running = daemon(hub, "--retry-delay-s", "1", "--attempts", "20", env=env)
+    number = running.sweep(MODEL, revisions={"names": ["step0", "step1"]})
+    wait_until(lambda: "task will be tried again" in running.log())
+    set_ahead(-7200)
+    hub.clear_faults()
+    assert running.wait(number)["state"] == "done"  # running.SWEEP_S is far less than two hours
+    check_sound(running.db)
+
+
+# ---- a suspended daemon --------------------------------------------------------------------------
+
+
+def test_suspended_for_longer_than_its_leases(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path,
+                                              clock: Any) -> None:  # fmt: skip
+    """As on a laptop: the process stands still, and when it wakes the clock says that all leases are over."""
+    set_ahead, env = clock
+    hub = make_hub(garden, latency_ms=20, connection_bps=2e6)
+    running = daemon(hub, "--retry-delay-s", "1", env=env)
+    number = running.sweep(MODEL, revisions={"to": 64})
+    running.wait(number, lambda sweep: sweep["progress"]["running"] > 0 and sweep["progress"]["done"] > 0)
+    running.process.send_signal(signal.SIGSTOP)
+    set_ahead(8 * 3600)
+    time.sleep(1)
+    running.process.send_signal(signal.SIGCONT)
+    end = running.wait(number)
+    assert end["state"] == "done", end
+    check_series(running, garden, 8)
+    assert running.stop() == 0
+    check_sound(running.db)
+
+
+# ---- a database that cannot be written -------------------------------------------------------------
+
+
+def test_read_only_database(daemon: Callable[..., Daemon], hub: Emulator, programs: dict[str, Path]) -> None:
+    """Refused at the start, by name, with what to do; writable again, it starts."""
+    running = daemon(hub)
+    assert running.stop() == 0
+    command = [programs["bifurcated"], "--listen", "127.0.0.1:0", "--state", running.state]
+    as_other = {}
+    if os.geteuid() == 0:  # root may write what is read-only
+        for path in (running.state, *running.state.rglob("*")):
+            os.chown(path, 65534, 65534)
+        for path in (running.state, *running.state.parents):
+            if path == Path("/tmp"):
+                break
+            path.chmod(path.stat().st_mode | 0o055)
+        as_other = {"user": 65534, "group": 65534}
+    running.db.chmod(0o444)
+    refused = subprocess.run(command, env=running.env, capture_output=True, text=True, timeout=60, **as_other)
+    assert refused.returncode == 1, refused.stderr
+    last = refused.stderr.strip().splitlines()[-1]
+    assert "cannot start" in last and str(running.db) in last and "writable" in last
+    running.db.chmod(0o644)
+    for path in (running.state, *running.state.rglob("*")):
+        os.chown(path, os.geteuid(), os.getegid())
+    running.start()
+    assert running.get("/readyz").status == 200
+
+
+def test_file_size_limit(programs: dict[str, Path], garden: Path, make_hub: Callable[..., Emulator], tmp_path: Path) -> None:
+    """A limit on file sizes (ulimit -f) is told as lack of space, and is no signal that ends the daemon."""
+    hub = make_hub(garden)
+    running = Daemon(programs, tmp_path / "daemon", hub.url, ["--attempts", "1", "--retry-delay-s", "0"], {})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, before[1]))
+    try:
+        running.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    answer = running.post("/v1/sweeps", {"model": MODEL})
+    assert answer.status in (201, 507), answer
+    wait_until(lambda: "free disk space" in running.log())  # what cannot be recorded is in the log
+    assert running.get("/healthz").status == 200
+    running.restart()
+    assert running.wait(running.sweep(MODEL))["state"] == "done"
+    running.check_end()
+    assert not SANITIZER.search(running.log())
+    check_sound(running.db)

@@ -1,0 +1,98 @@
+"""A bounded soak: sweeps again and again, with moved branches, polls, event streams, hub faults and SIGHUP beside them.
+
+Memory, descriptors, threads and the state folder are sampled after each sweep. After a warm-up of a third of the time a line is
+fitted to each; growth beyond the bounds fails. What may grow is what each sweep leaves on purpose: its own rows of the queue
+(a sweep, its tasks and their history), and rows of contents that were not there before.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import busy
+import stage
+from stage import Daemon, Emulator, need
+
+
+@dataclass
+class Sample:
+    seconds: float
+    sweeps: int
+    memory_kib: int
+    descriptors: int
+    threads: int
+    files: int  # in state folder and cache
+    disk_kib: int
+
+
+# Growth from the end of the warm-up to the end, by the fitted line, that is allowed: a share of the mean, and as a number.
+BOUNDS = {"memory_kib": (0.08, 6000), "descriptors": (0.1, 6), "threads": (0.0, 1.5), "files": (0.02, 8)}
+DISK_KIB_PER_SWEEP = 40  # rows of the queue: 25 tasks of 4 events each; the log is given back only at a checkpoint
+
+
+def sample(daemon: Daemon, begin: float, sweeps: int) -> Sample:
+    place = Path(f"/proc/{daemon.process.pid}")
+    status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
+    descriptors = len(os.listdir(place / "fd"))
+    sizes = []
+    for folder, _, names in [*os.walk(daemon.state), *os.walk(daemon.cache)]:
+        for name in names:
+            try:
+                if not name.endswith(("-wal", "-shm")):
+                    sizes.append((Path(folder) / name).lstat().st_blocks // 2)
+            except FileNotFoundError:
+                pass  # it has just gone
+    return Sample(time.monotonic() - begin, sweeps, int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]), len(sizes), sum(sizes))  # fmt: skip
+
+
+def slope(samples: list[Sample], name: str, over: str = "seconds") -> float:
+    """Of the least-squares line."""
+    xs, ys = [float(getattr(one, over)) for one in samples], [float(getattr(one, name)) for one in samples]
+    x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
+    square = sum((x - x_mean) ** 2 for x in xs)
+    return sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys)) / square if square else 0.0
+
+
+def check_flat(samples: list[Sample]) -> str:
+    steady = [one for one in samples if one.seconds >= samples[-1].seconds / 3]
+    need(len(steady) >= 8, f"only {len(steady)} sweeps after the warm-up: soak for longer")
+    told = []
+    seconds = steady[-1].seconds - steady[0].seconds
+    for name, (share, number) in BOUNDS.items():
+        mean = sum(getattr(one, name) for one in steady) / len(steady)
+        growth, allowed = slope(steady, name) * seconds, max(share * mean, number)
+        told.append(f"{name} {mean:.0f} {growth:+.1f}")
+        need(growth <= allowed, f"{name} grows by {growth:.1f} in {seconds:.0f} s, allowed are {allowed:.1f}:",
+             [getattr(one, name) for one in steady])  # fmt: skip
+    per_sweep = slope(steady, "disk_kib", "sweeps")
+    told.append(f"disk {steady[-1].disk_kib} KiB {per_sweep:+.1f} per sweep")
+    need(per_sweep <= DISK_KIB_PER_SWEEP, f"the disk grows by {per_sweep:.1f} KiB per sweep:", [one.disk_kib for one in steady])
+    return f"{len(samples)} sweeps, after the warm-up (mean, growth): " + ", ".join(told)
+
+
+def run(minutes: float, seed: int = 1, preset: str = "release", folder: Path | None = None) -> str:
+    folder = folder or stage.build(preset, "bifurcated", "bifurcate")
+    need({one.name for one in fields(Sample)} >= BOUNDS.keys(), "bounds of what is not sampled")
+    samples: list[Sample] = []
+    with stage.workplace("soak") as place, Emulator(stage.GARDEN) as hub:
+        options = ["--keep", "files", "--cache-budget-mb", "20", "--retry-delay-s", "0", "--attempts", "20",
+                   "--request-budget", "0"]  # fmt: skip
+        daemon = Daemon(stage.programs(folder), place, hub.url, options, stage.environment())
+        daemon.start()
+        begin, sweeps = time.monotonic(), 0
+        with busy.Busy(daemon, hub, seed) as beside:
+            beside.start(beside.poll, beside.poll, beside.listen, beside.hang_up, pause_s=0.05)
+            beside.start(beside.spoil, beside.move, beside.hang_up_signal, pause_s=1.0)
+            while time.monotonic() - begin < minutes * 60:
+                sweeps += busy.sweep_until_done(daemon, stage.request(documents=20))
+                samples.append(sample(daemon, begin, sweeps))
+        need(daemon.stop() == 0, "exit status", daemon.process.returncode)
+        report = stage.reports(daemon.log())
+        need(not report, report)
+        stage.check_sound(daemon.db)
+        stage.check_history(daemon.db)
+        told = check_flat(samples)
+    return f"{minutes:g} minutes beside {', '.join(f'{count} {name}' for name, count in sorted(beside.counts.items()))}: {told}"
