@@ -42,11 +42,16 @@ static uint64_t mix(uint64_t seed, uint64_t task, uint64_t failure)
     return z ^ (z >> 31);
 }
 
+static int64_t longest_pause(const struct tasks_policy *policy)
+{
+    return policy->backoff_max_ms < PAUSE_MS_MAX ? policy->backoff_max_ms : PAUSE_MS_MAX;
+}
+
 /* The pause after so many failures: doubles up to the longest, and 50 to 100 % of that. */
 static int64_t backoff(const struct tasks_policy *policy, const struct task_row *task)
 {
     int64_t pause = policy->backoff_ms > 0 ? policy->backoff_ms : 1;
-    int64_t longest = policy->backoff_max_ms < PAUSE_MS_MAX ? policy->backoff_max_ms : PAUSE_MS_MAX;
+    int64_t longest = longest_pause(policy);
     for (int64_t i = 1; i < task->failures && pause < longest; i++)
         pause *= 2;
     if (pause > longest)
@@ -221,15 +226,15 @@ static int find_in_sweep(struct connection *connection, const char *sql, int64_t
 
 /* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
  * order. */
-static int next_in_sweep(struct connection *connection, int64_t sweep_id, int64_t now, int64_t *ret_id,
-                         struct err *err)
+static int next_in_sweep(struct connection *connection, int64_t sweep_id, int64_t now, int64_t pause_ms_max,
+                         int64_t *ret_id, struct err *err)
 {
     struct candidate fresh, paused;
     int rc = find_in_sweep(connection, FRESH, sweep_id, 0, 0, &fresh, err);
     if (!rc)
         rc = find_in_sweep(connection, PAUSED, sweep_id, 1, now, &paused, err);
     if (!rc && !fresh.id && !paused.id)
-        rc = find_in_sweep(connection, PAUSED, sweep_id, now + PAUSE_MS_MAX + 1, INT64_MAX, &paused, err);
+        rc = find_in_sweep(connection, PAUSED, sweep_id, now + pause_ms_max + 1, INT64_MAX, &paused, err);
     if (rc)
         return rc;
     *ret_id = paused.ordinal < fresh.ordinal ? paused.id : fresh.id;
@@ -247,7 +252,7 @@ static int is_excepted(const struct tasks_choice *choice, int64_t sweep_id)
 
 /* The next task of all sweeps (or of one), 1, or 0 if none can run now. */
 static int next_task(struct connection *connection, const struct tasks_choice *choice, int64_t now,
-                     int64_t *ret_id, struct err *err)
+                     int64_t pause_ms_max, int64_t *ret_id, struct err *err)
 {
     struct query query;
     int rc =
@@ -262,7 +267,7 @@ static int next_task(struct connection *connection, const struct tasks_choice *c
         int64_t sweep_id = query_int(&query);
         if (is_excepted(choice, sweep_id))
             continue;
-        if ((rc = next_in_sweep(connection, sweep_id, now, ret_id, err)))
+        if ((rc = next_in_sweep(connection, sweep_id, now, pause_ms_max, ret_id, err)))
             break;
     }
     query_end(&query);
@@ -337,7 +342,7 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
         return rc;
     if ((rc = expire_all(connection, or_default(policy), &expired, err)))
         goto out;
-    if ((rc = next_task(connection, choice, now, &id, err)) < 0)
+    if ((rc = next_task(connection, choice, now, longest_pause(or_default(policy)), &id, err)) < 0)
         goto out;
     rc = id ? claim_task(connection, id, worker, lease_ms, now, &task, err)
             : find_wait(connection, choice->sweep_id, now, &wait_ms, err);

@@ -79,7 +79,7 @@ def seconds_of(text: str) -> float:
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-@pytest.mark.parametrize("jumps", [[10 * DAY_S], [-10 * DAY_S], [3600, -3600, 40 * DAY_S, 0]], ids=["ahead", "back", "both"])
+@pytest.mark.parametrize("jumps", [[-10 * DAY_S], [3600, -3600, 40 * DAY_S, 0]], ids=["back", "both"])
 def test_clock_jumps(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, clock: Any,
                      jumps: list[int]) -> None:  # fmt: skip
     """In mid-sweep: leases that seem over, or to last for days, cost nothing but attempts."""

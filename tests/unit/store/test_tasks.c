@@ -201,6 +201,29 @@ static void test_heartbeat(void **state)
     assert_int_equal(get_sweep(fixture, sweep).bytes_fetched, 0); /* a new attempt begins anew */
 }
 
+/* A pause that is longer than any may be was given before the clock was set back: the task need not wait for
+ * it. */
+static void test_pause_of_a_clock_that_was_ahead(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct tasks_policy HOURS = {
+        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 7200000, .backoff_max_ms = 7200000};
+    static const struct tasks_policy MINUTES = {
+        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 60000, .backoff_max_ms = 300000};
+    int64_t ids[2];
+    struct task_row task;
+    struct task_lease lease;
+    struct err reason = {.code = ERR_NETWORK, .message = "reset"};
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    OK(tasks_claim(fixture->store, "a", 0, LEASE_MS, &HOURS, &task, NULL, &err));
+    task_lease_of(&task, &lease);
+    OK(tasks_fail(fixture->store, &lease, &reason, &HOURS, NULL, &err)); /* an hour at least */
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, &HOURS, &task, NULL, &err));
+    OK(tasks_claim(fixture->store, "a", 0, LEASE_MS, &MINUTES, &task, NULL, &err));
+    assert_int_equal(task.attempts, 2);
+}
+
 /* A transient failure is tried again after a growing pause, and at last fails for good; the sweep says why.
  */
 static void test_retry_with_backoff(void **state)
@@ -503,6 +526,7 @@ int main(void)
         CASE(test_late_but_not_lost),
         CASE(test_heartbeat),
         CASE(test_retry_with_backoff),
+        CASE(test_pause_of_a_clock_that_was_ahead),
         CASE(test_lasting_failure),
         CASE(test_pause_does_not_block),
         CASE(test_exhaustion),
