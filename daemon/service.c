@@ -3,6 +3,7 @@
 #include "api/server.h"
 #include "daemon/api_probe.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
@@ -322,6 +323,10 @@ int service_start(const struct options *options, struct service **ret_service, s
         return err_set(err, ERR_NO_MEMORY, "service: out of memory");
     service->options = options;
     (void)pthread_mutex_init(&service->lost_lock, NULL);
+    if (digest_start(err)) {
+        service_stop(service, 0);
+        return err->code;
+    }
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         int code = parts[i](service, err);
         if (code) {

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
@@ -12,6 +13,13 @@ struct digest {
     EVP_MD_CTX *context;
     size_t size;
 };
+
+int digest_start(struct err *err)
+{
+    if (OPENSSL_init_crypto(OPENSSL_INIT_ADD_ALL_DIGESTS, NULL) != 1)
+        return err_set(err, ERR_NO_MEMORY, "digest: libcrypto does not start: out of memory");
+    return 0;
+}
 
 int digest_new(enum digest_kind kind, struct digest **ret_digest, struct err *err)
 {

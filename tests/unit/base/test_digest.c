@@ -86,12 +86,18 @@ static void test_hex(void **state)
     assert_false(digest_is_hex("../../..", 8));
 }
 
+static void test_start_twice(void **state)
+{
+    (void)state;
+    OK(digest_start(&err));
+    OK(digest_start(&err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_vectors),
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_git_blob),
+        cmocka_unit_test(test_start_twice), cmocka_unit_test(test_known_vectors),
+        cmocka_unit_test(test_pieces),      cmocka_unit_test(test_git_blob),
         cmocka_unit_test(test_hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
