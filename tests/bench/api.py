@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -139,6 +140,37 @@ def follow(url: str, pid: int, streams: int, sweep_id: int) -> str:
             f"({(during - before) / max(told, 1):.1f} KiB each), {resident_kib(pid)} KiB after; {threads} threads")  # fmt: skip
 
 
+SQL = """SELECT r.step, r.name AS revision, f.msd, p.msd AS lag1_msd, s.bimodality FROM revisions r
+JOIN revision_tensors t ON t.revision_id = r.id
+JOIN statistics s ON s.content_id = t.content_id AND s.row_set = 'all' AND s.is_centred = 0
+LEFT JOIN series_links lf ON lf.revision_id = r.id AND lf.tensor = t.tensor AND lf.kind = 'first'
+LEFT JOIN displacements f ON f.content_id = t.content_id AND f.reference_id = lf.reference_id AND f.row_set = 'all'
+LEFT JOIN series_links lp ON lp.revision_id = r.id AND lp.tensor = t.tensor AND lp.kind = 'previous'
+LEFT JOIN displacements p ON p.content_id = t.content_id AND p.reference_id = lp.reference_id AND p.row_set = 'all'
+WHERE r.is_current = 1 ORDER BY r.is_stepless, r.stage, r.ingredient, r.step_key LIMIT 20"""
+
+
+def beside_datasette(stack: ExitStack, program: Path, place: Path, page_url: str, own_pid: int, seconds: int) -> str:
+    """The page from the same SQLite file by datasette, at 8 connections each."""
+    port = free_port()
+    command = [program, "serve", place / "state" / "bifurcated.db", "-h", "127.0.0.1", "-p", str(port)]
+    peer = stack.enter_context(running(command, place / "datasette.log"))
+    url = f"http://127.0.0.1:{port}/bifurcated.json?" + urllib.parse.urlencode({"sql": SQL, "_shape": "objects"})
+    for _ in range(200):
+        try:
+            rows = json.loads(get(url)[0])["rows"]
+            break
+        except OSError:
+            time.sleep(0.1)
+    else:
+        sys.exit((place / "datasette.log").read_text())
+    ours = json.loads(get(page_url)[0])["revisions"]
+    assert [row["msd"] for row in rows] == [row["msd"] for row in ours], "the two do not answer the same"
+    its, own = load(url, {}, 8, seconds, peer.pid), load(page_url, {}, 8, seconds, own_pid)
+    return (f"datasette, the same rows of the same file: {its['rate']:.0f} requests/s, p99 {its['p99_ms']:.1f} ms; "
+            f"ours is {own['rate'] / its['rate']:.0f} x")  # fmt: skip
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=5)
@@ -146,6 +178,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--case", default="", help="only cases whose name holds this text")
+    parser.add_argument("--datasette", type=Path, help="this program, beside the daemon on the same database")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
     if not shutil.which("wrk"):
@@ -198,9 +231,11 @@ def main() -> int:
                 name: {key: statistics.median(one[key] for one in taken) for key in taken[0]}
                 for name, taken in runs.items()
             }
-        streams = follow(ours, own_pid, arguments.streams, 1)
+        notes = [follow(ours, own_pid, arguments.streams, 1)]
+        if arguments.datasette:
+            notes.append(beside_datasette(stack, arguments.datasette, place, page_url, own_pid, arguments.seconds))
     if arguments.json:
-        print(json.dumps({"cases": results, "streams": streams}))
+        print(json.dumps({"cases": results, "notes": notes}))
         return 0
     print(f"{arguments.connections} connections, median of {arguments.rounds} runs of {arguments.seconds} s\n")
     print("| case | server | requests/s | p99 ms | processor us/request | requests/s, ours / it | processor, it / ours |")
@@ -210,7 +245,7 @@ def main() -> int:
         for name, one in servers.items():
             print(f"| {case} | {name} | {one['rate']:.0f} | {one['p99_ms']:.2f} | {one['cpu_us']:.1f} | "
                   f"{own['rate'] / one['rate']:.2f} | {one['cpu_us'] / own['cpu_us']:.2f} |")  # fmt: skip
-    print("\n" + streams)
+    print("\n" + "\n".join(notes))
     return 0
 
 

@@ -109,7 +109,8 @@ PARTS = [
     ),
     Part(
         "api",
-        lambda a, place: module("api", *(["--seconds", "2", "--rounds", "1"] if a.quick else [])),
+        lambda a, place: module("api", *(["--seconds", "2", "--rounds", "1"] if a.quick else []),
+                                *(["--datasette", str(a.datasette)] if a.datasette else [])),
         [
             Bar("cached page / nginx", OURS.format(case="page, \\d+ B", server="nginx"), 1.3),
             Bar("cached series / nginx", OURS.format(case="series, \\d+ B", server="nginx"), 1.3),
@@ -143,6 +144,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="smaller runs: a look, no record")
     parser.add_argument("--peers", default=sys.executable, help="interpreter with torch and transformers")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--datasette", type=Path, help="the program of that name: one more peer of the API")
     parser.add_argument("--store", type=Path, help="keep the database of 1.5 million revisions here")
     arguments = parser.parse_args()
     os.environ["BIFURCATED_BUILD"] = str(arguments.build)
