@@ -1,6 +1,6 @@
 """A sweep with 1, 2 and 4 remote workers: how much faster more of them are.
 
-    BIFURCATED_BUILD=build/release python3 -m tests.bench.workers [--revisions 16] [--hidden 256] [--mbps 40] [--counts 1,2,4]
+    BIFURCATED_BUILD=build/release python3 -m tests.bench.workers [--revisions 16] [--hidden 128] [--mbps 100] [--counts 1,2,4]
 
 Two runs for each number of workers, each over a fresh daemon without workers of its own (`--fetchers 0`):
 
@@ -56,8 +56,10 @@ def measure(place: Path, root: Path, count: int, knobs: dict[str, float], option
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--revisions", type=int, default=16)
-    parser.add_argument("--hidden", type=int, default=256)
-    parser.add_argument("--mbps", type=float, default=40.0, help="of the link of each worker")
+    parser.add_argument("--hidden", type=int, default=128)
+    parser.add_argument("--mbps", type=float, default=100.0, help="of the link of each worker")
+    parser.add_argument("--stride", type=int, default=64, help="of the scored windows: less is more work")
+    parser.add_argument("--only", choices=("link", "compute"), help="one of the two runs")
     parser.add_argument("--counts", default="1,2,4")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
@@ -66,14 +68,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench_workers_") as folder:
         place = Path(folder)
         write_run(place / "root", arguments.revisions, arguments.hidden, 2)
-        for count in counts:
+        for count in counts if arguments.only != "compute" else []:
             figures["link"][count] = measure(
                 place / f"link{count}", place / "root", count, {"connection_bps": arguments.mbps * 1e6},
                 ["--connections", "1", "--fetchers", "1", "--threads", "1"], "bench/run",
             )  # fmt: skip
+        for count in counts if arguments.only != "link" else []:
             figures["compute"][count] = measure(
                 place / f"compute{count}", GARDEN, count, {}, ["--fetchers", "1", "--threads", "1"], "garden/neox-tiny",
-                metrics=["perplexity"], dataset="garden/lambada_garden", mode="tokens", stride=1,
+                metrics=["perplexity"], dataset="garden/lambada_garden", mode="tokens", stride=arguments.stride,
             )  # fmt: skip
     if arguments.json:
         print(json.dumps(figures))
