@@ -128,15 +128,15 @@ int api_create_claim(struct api_request *request, struct api_response *response,
     if (code)
         return code;
     api_worker_list_note(request->server->workers, offer.worker, &offer, 0, 0);
-    int has_waited = request->wait_until_ms != 0;
-    if (!has_waited) {
+    if (!request->has_waited) {
         request->wait_until_ms = clock_monotonic_ms() + offer.wait_s * 1000;
         if (offer.is_again)
             code = tasks_requeue_of_worker(store, offer.worker, &claims->policy, NULL, err);
     }
     if (code)
         return code;
-    if (atomic_load(&request->server->is_draining) || (has_waited && !api_claim_wait_is_alive(request))) {
+    if (atomic_load(&request->server->is_draining) ||
+        (request->has_waited && !api_claim_wait_is_alive(request))) {
         response->status = MHD_HTTP_NO_CONTENT;
         return 0;
     }

@@ -200,6 +200,7 @@ enum MHD_Result api_dispatch(struct api_request *request)
         if (!code)
             code = run_handler(request, &response, etag, &err);
         if (!code && response.is_waiting) {
+            request->has_waited = 1;
             api_response_done(&response);
             return MHD_YES;
         }

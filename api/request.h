@@ -50,9 +50,10 @@ struct api_request {
     int status;           /* 0 until an answer was queued */
     uint64_t answer_bytes;
     int is_cached;
-    int64_t
-        wait_until_ms; /* of a claim: when it is answered in any case, monotonic; 0 until it began to wait */
-    int is_claimed;    /* the answer is a task, */
+    /* of a claim (api/claims.c) */
+    int64_t wait_until_ms;     /* when it is answered in any case, monotonic */
+    int has_waited;            /* it comes again after its connection was suspended */
+    int is_claimed;            /* the answer is a task, */
     struct task_lease claimed; /* under this lease */
 };
 

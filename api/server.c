@@ -156,7 +156,7 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
         status = 499;
     double seconds = clock_monotonic_s() - request->started_s;
     size_t route = request->route ? (size_t)(request->route - api_routes) : api_route_count;
-    if (!request->is_stream) /* how long it was followed is no latency */
+    if (!request->is_stream && !request->has_waited) /* how long it was followed is no latency */
         api_metrics_count(server->metrics, route, status, seconds, request->answer_bytes);
     const struct api_hooks *hooks = &server->options.hooks;
     if (hooks->access) {
