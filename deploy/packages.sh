@@ -41,8 +41,10 @@ packages_test="
   chromium-driver
   libcmocka-dev
   librsvg2-bin
+  munge
   nginx-light
   python3-venv
+  slurm-wlm
   sqlite3
   systemd
 "
