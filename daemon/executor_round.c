@@ -290,7 +290,8 @@ static int submit(struct executor_round *round, int64_t sweep_id, int64_t size, 
         return jobs_update(round->store, &job, err);
     }
     (void)snprintf(job.reason, sizeof job.reason, "%s", reason.message);
-    if (result != ERR_TIMEOUT)
+    if (result != ERR_TIMEOUT &&
+        result != ERR_FORMAT) /* else it may have been submitted: its name will tell */
         end_job(&job, JOB_STATE_REFUSED);
     round->failures += failure != SLURM_FAILURE_BUSY;
     note_failure(round, &reason);

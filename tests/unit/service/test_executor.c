@@ -207,6 +207,20 @@ static void test_a_lost_submission_is_made_again(void **state)
     assert_true(newest(fixture).id > job.id);
 }
 
+static void test_an_answer_that_is_not_understood(void **state)
+{
+    struct fixture *fixture = *state;
+    fake_does(fixture->folder, "sbatch", "echo 'Welcome! Your job is 17.'"); /* submitted all the same */
+    run(fixture, 1);
+    struct job_row job = newest(fixture);
+    assert_int_equal(job.state, JOB_STATE_SUBMITTING);
+    assert_non_null(strstr(job.reason, "Welcome"));
+    queue(fixture, &job, "RUNNING RUNNING RUNNING RUNNING", "None");
+    run(fixture, 1);
+    assert_int_equal(count_calls(fixture, "sbatch"), 1);
+    assert_int_equal(newest(fixture).job_id, 17);
+}
+
 static void test_a_refused_request_fails_the_sweep(void **state)
 {
     struct fixture *fixture = *state;
@@ -384,6 +398,7 @@ int main(void)
         CASE(test_requeued_elements_are_waited_for),
         CASE(test_a_restart_submits_nothing_twice),
         CASE(test_a_lost_submission_is_made_again),
+        CASE(test_an_answer_that_is_not_understood),
         CASE(test_a_refused_request_fails_the_sweep),
         CASE(test_a_refused_request_where_others_work),
         CASE(test_a_controller_that_is_down_is_waited_for),
