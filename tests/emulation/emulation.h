@@ -1,0 +1,196 @@
+/*
+ * A block of CUDA threads on one processor: a fiber per thread. Include CUDA's headers before, kernels after.
+ *
+ * A fiber runs until it meets a barrier of its block or an exchange within its warp, then the next one does.
+ * Waiting for what cannot come (a barrier that some threads do not reach, a shuffle of a warp of which some
+ * threads have left) ends the program.
+ */
+#ifndef BIFURCATED_TESTS_EMULATION_H
+#define BIFURCATED_TESTS_EMULATION_H
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <vector>
+
+#include <ucontext.h>
+
+namespace emulation
+{
+
+constexpr size_t stack_bytes = 64 * 1024;
+constexpr unsigned warp_size = 32;
+
+struct index3 {
+    unsigned x, y, z;
+};
+
+enum class state { ready, at_warp, at_block, done };
+
+struct fiber {
+    ucontext_t context;
+    std::vector<char> stack;
+    emulation::state state;
+    unsigned turn;             /* exchanges so far */
+    unsigned char slots[2][8]; /* what it gave in the last two */
+};
+
+inline index3 thread, block, threads, grid;
+inline std::vector<fiber> fibers;
+inline ucontext_t scheduler;
+inline unsigned current;
+inline void *block_memory;
+inline std::function<void()> kernel;
+
+[[noreturn]] inline void fail(const char *what)
+{
+    std::fprintf(stderr, "emulation: block %u, %u, %u: %s\n", block.x, block.y, block.z, what);
+    std::exit(1);
+}
+
+inline void wait(state reason)
+{
+    fibers[current].state = reason;
+    swapcontext(&fibers[current].context, &scheduler);
+}
+
+inline void run_fiber()
+{
+    kernel();
+    fibers[current].state = state::done;
+    swapcontext(&fibers[current].context, &scheduler);
+}
+
+inline void start_fibers()
+{
+    for (fiber &one : fibers) {
+        one.stack.resize(stack_bytes);
+        one.state = state::ready;
+        one.turn = 0;
+        getcontext(&one.context);
+        one.context.uc_stack.ss_sp = one.stack.data();
+        one.context.uc_stack.ss_size = one.stack.size();
+        one.context.uc_link = nullptr;
+        makecontext(&one.context, run_fiber, 0);
+    }
+}
+
+/* Wakes the warps whose threads have all arrived; whether there were any. */
+inline bool release_warps()
+{
+    bool is_any = false;
+    for (size_t first = 0; first < fibers.size(); first += warp_size) {
+        const auto begin = fibers.begin() + (long)first, end = begin + warp_size;
+        if (!std::all_of(begin, end, [](const fiber &one) { return one.state == state::at_warp; }))
+            continue;
+        std::for_each(begin, end, [](fiber &one) { one.state = state::ready; });
+        is_any = true;
+    }
+    return is_any;
+}
+
+/* Whether there is more to run. */
+inline bool release()
+{
+    if (release_warps())
+        return true;
+    size_t done = 0, at_block = 0;
+    for (const fiber &one : fibers) {
+        done += one.state == state::done;
+        at_block += one.state == state::at_block;
+    }
+    if (done == fibers.size())
+        return false;
+    if (at_block != fibers.size())
+        fail("threads wait for others that do not come");
+    for (fiber &one : fibers)
+        one.state = state::ready;
+    return true;
+}
+
+/* Runs `call` for every thread of every block; the order of a block's threads follows from the seed. */
+inline void launch(index3 blocks, unsigned thread_count, size_t memory_bytes, unsigned seed,
+                   const std::function<void()> &call)
+{
+    std::mt19937 random(seed);
+    std::vector<unsigned> order(thread_count);
+    fibers.resize(thread_count);
+    grid = blocks;
+    threads = {thread_count, 1, 1};
+    kernel = call;
+    for (block.z = 0; block.z < blocks.z; block.z++)
+        for (block.y = 0; block.y < blocks.y; block.y++)
+            for (block.x = 0; block.x < blocks.x; block.x++) {
+                std::vector<char> memory(memory_bytes + 1,
+                                         (char)0x7f); /* nothing is zero before it is written */
+                block_memory = memory.data();
+                start_fibers();
+                do {
+                    for (unsigned i = 0; i < thread_count; i++)
+                        order[i] = i;
+                    std::shuffle(order.begin(), order.end(), random);
+                    for (unsigned i : order) {
+                        if (fibers[i].state != state::ready)
+                            continue;
+                        current = i;
+                        thread = {i, 0, 0};
+                        swapcontext(&scheduler, &fibers[i].context);
+                    }
+                } while (release());
+            }
+}
+
+/* What thread `from` of the warp gave. */
+template <typename T> T exchange(T value, unsigned from)
+{
+    fiber &own = fibers[current];
+    const unsigned turn = own.turn++ % 2, first = current / warp_size * warp_size;
+    static_assert(sizeof(value) <= sizeof(own.slots[0]));
+    std::memcpy(own.slots[turn], &value, sizeof(value));
+    wait(state::at_warp);
+    std::memcpy(&value, fibers[first + from % warp_size].slots[turn], sizeof(value));
+    return value;
+}
+
+} // namespace emulation
+
+#define threadIdx emulation::thread
+#define blockIdx emulation::block
+#define blockDim emulation::threads
+#define gridDim emulation::grid
+#undef __shared__
+#define __shared__ static /* blocks run one after the other */
+
+inline void __syncthreads()
+{
+    emulation::wait(emulation::state::at_block);
+}
+
+inline void __syncwarp()
+{
+    emulation::wait(emulation::state::at_warp);
+}
+
+template <typename T> T __shfl_xor_sync(unsigned, T value, int step)
+{
+    return emulation::exchange(value, emulation::current ^ (unsigned)step);
+}
+
+template <typename T> T __shfl_sync(unsigned, T value, int from)
+{
+    return emulation::exchange(value, (unsigned)from);
+}
+
+inline float __int_as_float(int bits)
+{
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+#endif

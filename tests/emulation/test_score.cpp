@@ -1,0 +1,313 @@
+/* The kernels of scoring on the processor (emulation.h) against float64 loops; equal bits in every order of
+ * threads. */
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <vector_functions.h>
+
+#include "emulation.h"
+
+using std::isfinite;
+
+#include "score_rows.inc"
+
+#include "score_head.inc"
+
+#include "score_attention_plain.inc"
+
+constexpr unsigned seeds = 3;
+
+static int failures;
+
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                             \
+            failures++;                                                                                      \
+        }                                                                                                    \
+    } while (0)
+
+/* Random numbers from -1 to 1. */
+static float draw()
+{
+    static std::mt19937 random(7);
+    return std::uniform_real_distribution<float>(-1, 1)(random);
+}
+
+template <typename T> static std::vector<T> numbers(size_t count)
+{
+    std::vector<T> made(count);
+    for (T &one : made)
+        one = from_float<T>(draw());
+    return made;
+}
+
+/* Runs `call(out)` in several orders; the results must be equal, the last one is returned. */
+template <typename T, typename F> static std::vector<T> in_any_order(size_t count, const F &call)
+{
+    std::vector<T> first, out;
+    for (unsigned seed = 1; seed <= seeds; seed++) {
+        out.assign(count, T());
+        call(out.data(), seed);
+        if (seed == 1)
+            first = out;
+        CHECK(std::memcmp(first.data(), out.data(), count * sizeof(T)) == 0);
+    }
+    return out;
+}
+
+template <typename T> static double tolerance()
+{
+    return sizeof(T) == 4 ? 4e-6 : 2e-3;
+}
+
+template <typename T, int THREADS> static void norm(uint32_t rows, uint32_t width)
+{
+    const unsigned block_rows = 256 / THREADS;
+    const auto x = numbers<float>(rows * width), w = numbers<float>(2 * width), b = numbers<float>(2 * width);
+    const size_t count = (size_t)rows * width;
+    const auto out = in_any_order<T>(2 * count, [&](T *to, unsigned seed) {
+        const score_norm first = {w.data(), b.data(), to}, second = {&w[width], &b[width], to + count};
+        emulation::launch({(rows + block_rows - 1) / block_rows, 1, 1}, 256, 0, seed,
+                          [&] { norm_kernel<T, THREADS>(x.data(), rows, width, 1e-5F, first, second); });
+    });
+    for (uint32_t i = 0; i < rows; i++) {
+        double mean = 0, variance = 0;
+        for (uint32_t j = 0; j < width; j++)
+            mean += (double)x[i * width + j] / width;
+        for (uint32_t j = 0; j < width; j++)
+            variance += std::pow((double)x[i * width + j] - mean, 2) / width;
+        for (uint32_t j = 0; j < 2 * width; j++) {
+            const double normed = ((double)x[i * width + j % width] - mean) / std::sqrt(variance + 1e-5);
+            const double want = normed * (double)w[j] + (double)b[j];
+            const T found = out[(j >= width ? count : 0) + i * width + j % width];
+            CHECK(std::fabs((double)to_float(found) - want) <=
+                  tolerance<T>() * std::fmax(1, std::fabs(want)));
+        }
+    }
+}
+
+template <typename T, int ACTIVATION> static void activations(uint64_t count)
+{
+    auto x = numbers<T>(count + 8);
+    for (T &one : x)
+        one = from_float<T>(6 * to_float(one));
+    const uint64_t vectors = count / (16 / sizeof(T));
+    const auto out = in_any_order<T>(count + 8, [&](T *to, unsigned seed) {
+        std::copy(x.begin(), x.end(), to);
+        emulation::launch({2, 1, 1}, 64, 0, seed,
+                          [&] { activate_kernel<T, ACTIVATION>(to, vectors, count); });
+    });
+    for (size_t i = 0; i < count + 8; i++) {
+        const double v = (double)to_float(x[i]);
+        const double want = i >= count        ? v
+                            : ACTIVATION == 0 ? 0.5 * v * std::erfc(-v / std::sqrt(2.0))
+                            : ACTIVATION == 1
+                                ? 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)))
+                            : ACTIVATION == 2 ? std::fmax(v, 0)
+                                              : v / (1 + std::exp(-v));
+        CHECK(std::fabs((double)to_float(out[i]) - want) <= tolerance<T>() * std::fmax(1, std::fabs(want)));
+    }
+}
+
+/* Queries, keys and values of `rows` inputs: per head (GPT-NeoX) or in blocks. */
+struct shape {
+    uint32_t head_count, head_size;
+    bool is_per_head;
+};
+
+static score_heads heads_of(const shape &s)
+{
+    const uint32_t d = s.head_count * s.head_size;
+    return {s.head_count,
+            s.head_size,
+            s.is_per_head ? 3 * s.head_size : s.head_size,
+            s.is_per_head ? s.head_size : d,
+            s.is_per_head ? 2 * s.head_size : 2 * d,
+            3 * d};
+}
+
+template <typename T> static void rotation(const shape &s, uint32_t half)
+{
+    const score_heads heads = heads_of(s);
+    const std::vector<uint32_t> positions = {0, 1, 2, 0, 1, 7};
+    const uint32_t rows = (uint32_t)positions.size();
+    const auto qkv = numbers<T>(rows * heads.row_stride);
+    const auto cosine = numbers<float>(8 * half), sine = numbers<float>(8 * half);
+    const auto out = in_any_order<T>(qkv.size(), [&](T *to, unsigned seed) {
+        std::copy(qkv.begin(), qkv.end(), to);
+        emulation::launch({rows, 1, 1}, 128, 0, seed, [&] {
+            rotate_kernel<T>(to, heads, positions.data(), cosine.data(), sine.data(), half);
+        });
+    });
+    for (uint32_t row = 0; row < rows; row++)
+        for (uint32_t head = 0; head < s.head_count; head++)
+            for (uint32_t part = 0; part < 3; part++)
+                for (uint32_t i = 0; i < s.head_size; i++) {
+                    const size_t start = (size_t)row * heads.row_stride + head * heads.head_stride +
+                                         (part == 2 ? heads.value_shift : part * heads.key_shift);
+                    const size_t angle = positions[row] * half + i % std::max(half, 1U);
+                    double want = (double)to_float(qkv[start + i]);
+                    if (part < 2 && i < 2 * half) {
+                        const double other = (double)to_float(qkv[start + (i < half ? i + half : i - half)]);
+                        want =
+                            want * (double)cosine[angle] + (i < half ? -other : other) * (double)sine[angle];
+                    }
+                    CHECK(std::fabs((double)to_float(out[start + i]) - want) <= tolerance<T>());
+                }
+}
+
+template <typename T> static void attention(const shape &s)
+{
+    const score_heads heads = heads_of(s);
+    const std::vector<uint32_t> offsets = {0, 1, 38, 41, 111}; /* documents of 1, 37, 3 and 70 inputs */
+    std::vector<score_tile> tiles;
+    for (size_t i = 0; i + 1 < offsets.size(); i++)
+        for (uint32_t row = offsets[i]; row < offsets[i + 1]; row += SCORE_ATTENTION_ROWS)
+            tiles.push_back({offsets[i], row, std::min(SCORE_ATTENTION_ROWS, offsets[i + 1] - row)});
+    const uint32_t d = s.head_count * s.head_size, rows = offsets.back();
+    const auto qkv = numbers<T>((size_t)rows * heads.row_stride);
+    const float scale = (float)(1 / std::sqrt((double)s.head_size));
+    const unsigned parts = (s.head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS;
+    const auto out = in_any_order<T>((size_t)rows * d, [&](T *to, unsigned seed) {
+        emulation::launch({(unsigned)tiles.size(), s.head_count, parts}, 32 * WARPS,
+                          WARPS * s.head_size * sizeof(float), seed,
+                          [&] { attention_plain_kernel<T>(qkv.data(), heads, tiles.data(), scale, to); });
+    });
+    for (size_t i = 0; i + 1 < offsets.size(); i++)
+        for (uint32_t row = offsets[i]; row < offsets[i + 1]; row++)
+            for (uint32_t head = 0; head < s.head_count; head++) {
+                std::vector<double> want(s.head_size, 0);
+                double sum = 0;
+                const T *query = &qkv[(size_t)row * heads.row_stride + head * heads.head_stride];
+                for (uint32_t key = offsets[i]; key <= row; key++) {
+                    const T *at = &qkv[(size_t)key * heads.row_stride + head * heads.head_stride];
+                    double dot = 0;
+                    for (uint32_t j = 0; j < s.head_size; j++)
+                        dot += (double)to_float(query[j]) * (double)to_float(at[heads.key_shift + j]);
+                    const double weight = std::exp(dot * (double)scale);
+                    sum += weight;
+                    for (uint32_t j = 0; j < s.head_size; j++)
+                        want[j] += weight * (double)to_float(at[heads.value_shift + j]);
+                }
+                for (uint32_t j = 0; j < s.head_size; j++)
+                    CHECK(std::fabs((double)to_float(out[(size_t)row * d + head * s.head_size + j]) -
+                                    want[j] / sum) <= tolerance<T>());
+            }
+}
+
+/* Logits of `rows` rows and blocks of `widths` tokens, spoilt by `spoil`. */
+static void head(const std::vector<uint32_t> &widths, const std::function<void(std::vector<float> &)> &spoil,
+                 bool is_number)
+{
+    uint32_t vocabulary = 0;
+    for (uint32_t width : widths)
+        vocabulary += width;
+    const uint32_t rows = 3;
+    const std::vector<uint32_t> targets = {0, vocabulary / 2, vocabulary - 1};
+    std::vector<float> logits = numbers<float>(rows * vocabulary);
+    for (float &one : logits)
+        one *= 20;
+    logits[vocabulary + targets[1]] = 30; /* the second row's target is the most probable */
+    spoil(logits);
+    std::vector<uint8_t> hits(rows);
+    const auto logprobs = in_any_order<double>(rows, [&](double *to, unsigned seed) {
+        std::vector<score_head_state> states(rows);
+        emulation::launch({1, 1, 1}, 128, 0, seed, [&] { head_start_kernel(states.data(), rows); });
+        for (uint32_t i = 0, first = 0; i < widths.size(); first += widths[i++]) {
+            std::vector<float> part;
+            for (uint32_t row = 0; row < rows; row++)
+                part.insert(part.end(), &logits[row * vocabulary + first],
+                            &logits[row * vocabulary + first] + widths[i]);
+            emulation::launch({rows, 1, 1}, HEAD_THREADS, 0, seed, [&] {
+                head_add_kernel(part.data(), widths[i], first, targets.data(), states.data());
+            });
+        }
+        emulation::launch({1, 1, 1}, 128, 0, seed,
+                          [&] { head_finish_kernel(states.data(), targets.data(), rows, to, hits.data()); });
+    });
+    for (uint32_t row = 0; row < rows; row++) {
+        double sum = 0;
+        const float *x = &logits[row * vocabulary];
+        for (uint32_t i = 0; i < vocabulary; i++)
+            sum += std::exp((double)x[i]);
+        const double want = (double)x[targets[row]] - std::log(sum);
+        CHECK(is_number ? std::fabs(logprobs[row] - want) < 1e-5 : std::isnan(logprobs[row]));
+        CHECK(hits[row] == (is_number && std::max_element(x, x + vocabulary) == x + targets[row]));
+    }
+}
+
+static void heads()
+{
+    head(
+        {1}, [](std::vector<float> &) {}, true);
+    head(
+        {300, 300, 7}, [](std::vector<float> &) {}, true);
+    head(
+        {300, 300, 7}, [](std::vector<float> &x) { std::fill(x.begin(), x.end(), 1.0F); },
+        true); /* the first wins */
+    head(
+        {40, 20}, [](std::vector<float> &x) { std::fill(x.begin(), x.end(), (float)NAN); }, false);
+    for (size_t at : {0, 45}) /* one NaN per row, in the first block or the last */
+        head(
+            {40, 20}, [&](std::vector<float> &x) { x[at] = x[60 + at] = x[120 + at] = NAN; }, false);
+    /* a first block of nothing but NaN, and none after it */
+    head(
+        {40, 20},
+        [](std::vector<float> &x) {
+            for (size_t i = 0; i < x.size(); i++)
+                x[i] = i % 60 < 40 ? NAN : x[i];
+        },
+        false);
+}
+
+static void copies()
+{
+    const auto table = numbers<__half>(9 * 70);
+    const std::vector<uint32_t> ids = {8, 0, 3, 3};
+    const auto hidden = in_any_order<float>(4 * 70, [&](float *to, unsigned seed) {
+        emulation::launch({4, 1, 1}, 64, 0, seed,
+                          [&] { embed_kernel<__half>(table.data(), ids.data(), 70, to); });
+    });
+    const auto rows = in_any_order<uint16_t>(4 * 70, [&](uint16_t *to, unsigned seed) {
+        emulation::launch({4, 1, 1}, 256, 0, seed,
+                          [&] { gather_kernel((const uint16_t *)table.data(), ids.data(), 70, to); });
+    });
+    for (size_t i = 0; i < 4 * 70; i++) {
+        CHECK(hidden[i] == to_float(table[ids[i / 70] * 70 + i % 70]));
+        CHECK(std::memcmp(&rows[i], &table[ids[i / 70] * 70 + i % 70], 2) == 0);
+    }
+    const auto narrow = in_any_order<__nv_bfloat16>(630, [&](__nv_bfloat16 *to, unsigned seed) {
+        emulation::launch({2, 1, 1}, 64, 0, seed,
+                          [&] { convert_kernel<__half, __nv_bfloat16>(table.data(), to, 630); });
+    });
+    for (size_t i = 0; i < 630; i++)
+        CHECK(std::fabs(to_float(narrow[i]) - to_float(table[i])) <= std::fabs(to_float(table[i])) / 256);
+}
+
+template <typename T> static void all_of()
+{
+    norm<T, 32>(17, 1);
+    norm<T, 32>(5, 67);
+    norm<T, 256>(2, 1030);
+    activations<T, 0>(131);
+    activations<T, 1>(7);
+    activations<T, 2>(64);
+    activations<T, 3>(129);
+    rotation<T>({3, 10, true}, 2);
+    rotation<T>({2, 8, false}, 4);
+    attention<T>({2, 7, true});
+    attention<T>({1, 33, false});
+}
+
+int main()
+{
+    all_of<float>();
+    all_of<__half>();
+    attention<float>({1, 260, true}); /* more dimensions than one block takes */
+    rotation<__nv_bfloat16>({1, 4, true}, 1);
+    heads();
+    copies();
+    if (!failures)
+        std::puts("every kernel gives what float64 gives, in any order of threads");
+    return failures != 0;
+}
