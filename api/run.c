@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LAG1_BACK_MAX 1000 /* so far back the reference of a lag-1 displacement is looked for */
+
 struct reader {
     struct api_run *run;
     size_t capacity;
@@ -136,7 +138,7 @@ static int take(void *context, const struct series_row *row)
 static size_t find_lag1(const struct reader *reader, size_t i)
 {
     const struct api_run *run = reader->run;
-    for (size_t back = 1; back <= i && reader->lag1[i][0]; back++) {
+    for (size_t back = 1; back <= i && back <= LAG1_BACK_MAX && reader->lag1[i][0]; back++) {
         if (run->series[i - back].is_measured && strcmp(run->points[i - back].name, reader->lag1[i]) == 0)
             return back;
     }

@@ -401,6 +401,31 @@ def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
     assert pixels(downloaded(page, "scaling.png").read_bytes())[0] > 600
 
 
+def test_null_model_where_the_schedule_is_known(page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
+    """Under Pythia's name the run has Pythia's schedule: weight decay and a random walk alone are drawn beside it."""
+    name = "EleutherAI/pythia-14m"
+    (tmp_path / "hub/models/EleutherAI").mkdir(parents=True)
+    (tmp_path / "hub/models" / name).symlink_to(garden / "models" / MODEL)
+    with Emulator(tmp_path / "hub") as hub:
+        known = Daemon(programs, tmp_path / "known", hub.url, [], {})
+        known.start()
+        try:
+            assert known.wait(known.sweep(name))["state"] == "done"
+            points = known.get(f"/v1/models/{name}/analysis").json()["revisions"]
+            nulls = {one["step"]: one["msd_null"] for one in points if one["msd_null"]}
+            assert 14000 in nulls
+            load(page, known)
+            page.run("document.querySelector('#panel-msd canvas').focus()")
+            page.press(END)
+            assert reading(page, "msd")["null model, token rows"] == pytest.approx(nulls[14000], rel=1e-6)
+            assert "null model" in page.value("document.querySelector('#panel-msd .legend').textContent")
+            page.screenshot("null")
+            assert ">decay and walk<" in known.client("plot", name).stdout
+        finally:
+            page.open("about:blank")
+            known.check_end()
+
+
 def test_what_is_not_measured_says_what_to_do(page: Browser, made_up: Daemon) -> None:
     model = made_up.runs[256]
     load(page, made_up, f"#model={urllib.parse.quote(model)}")
