@@ -1,11 +1,13 @@
 #include "api/client/plot_axis.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ZERO_GAP 0.4   /* decades between step 0 and the first positive step */
-#define STEP_ROOM 0.01 /* of the width, on each side */
+#define DECADES_MAX 640 /* of doubles */
+#define ZERO_GAP 0.4    /* decades between step 0 and the first positive step */
+#define STEP_ROOM 0.01  /* of the width, on each side */
 #define VALUE_ROOM 0.05
 #define MINUS "\xe2\x88\x92"
 #define LINEAR_TICKS 5
@@ -55,6 +57,8 @@ struct plot_axis plot_axis_values(double low, double high, int is_log, double be
         axis.low = low - room;
         axis.high = high + room;
     }
+    axis.low = fmax(axis.low, is_log ? DBL_MIN : -DBL_MAX); /* the room may lead beyond what is a number */
+    axis.high = fmin(axis.high, DBL_MAX);
     return axis;
 }
 
@@ -105,6 +109,8 @@ static size_t ticks_log(const struct plot_axis *axis, struct plot_tick *ticks)
     size_t count = 0;
     double decades = place(axis, axis->high) - place(axis, axis->low);
     int is_steps = axis->positive > 0;
+    if (!(decades >= 0 && decades <= DECADES_MAX))
+        return 0; /* nothing that a double can hold between its smallest and its largest */
     int every = (int)fmax(1, ceil(decades / (is_steps ? 10 : 5)));
     const int *front = fronts[decades < 1.1 ? 2 : decades < 2.5 ? 1 : 0];
     if (is_steps && axis->low <= 0) {

@@ -34,6 +34,8 @@ PARSERS = {
     "addresses of the API": "uri",
     "stored distributions": "encoding",
     "stored large values": "blob",
+    "results of remote workers": "wire",
+    "answers that are drawn": "plot",
 }
 
 

@@ -4,11 +4,16 @@ A round is one sweep on a fresh state folder. Its daemon is killed several times
 the log), while it plans, works and records, and while it stops (checkpoint of the log). After every kill the database must
 be sound and nothing half recorded. After the round every task was recorded once, the exported series and all tables of
 results equal those of the undisturbed run, and no file lies around that the undisturbed run does not leave.
+
+With remote workers the daemon has none of its own; two processes work for it, and by lot one of them or the daemon is killed.
+What a killed worker held is taken up when its lease is over: the daemon's clock is put forward after each kill
+(shim_clock.c), so that this is soon, and so that the leases of living workers end under them, too.
 """
 
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -18,8 +23,12 @@ from typing import Any
 import stage
 from stage import NAMES, Daemon, Emulator, Truth, Wrong, need
 
+from workers import Worker  # tests/e2e
+
 KEEPS = ("nothing", "ranges", "files")  # what stays on disk of what is fetched
 PLACES = ("start", "work", "stop")
+AHEAD_S = 3600  # longer than any lease
+WORKER_UP = " worker version="
 
 
 class Victim(Daemon):
@@ -116,6 +125,99 @@ def round_of_kills(programs: dict[str, Path], hub: Emulator, place: Path, truths
     check_after(victim, truth)
 
 
+# ---- remote workers ------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Crew:
+    """A daemon on a fixed port without workers of its own, two remote workers, and the daemon's clock."""
+
+    def __init__(self, programs: dict[str, Path], hub: Emulator, place: Path, shim: Path) -> None:
+        self.clock, self.ahead_s = place / "ahead", 0
+        place.mkdir()
+        self.set_ahead(0)
+        env = stage.environment() | {"LD_PRELOAD": str(shim), "PROOF_CLOCK": str(self.clock)}
+        options = ["--fetchers", "0", "--retry-delay-s", "0", "--attempts", "100", "--listen", f"127.0.0.1:{free_port()}"]
+        self.victim = Victim(programs, place, hub.url, options, env)
+        self.victim.start()
+        self.workers = [Worker(self.victim, programs["bifurcated"], place / f"worker{number}", env={"LD_PRELOAD": ""})
+                        for number in range(2)]  # fmt: skip
+        for worker in self.workers:
+            worker.start()
+
+    def set_ahead(self, seconds: int) -> None:
+        self.ahead_s = seconds
+        new = self.clock.with_suffix(".new")
+        new.write_text(f"{seconds}\n")
+        new.rename(self.clock)
+
+    def end(self) -> None:
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.kill()
+        if self.victim.process.poll() is None:
+            self.victim.kill()
+
+
+def remote_round(crew: Crew, truth: Truth, seed: int, kills: int, counts: Counter) -> None:
+    dice = random.Random(seed)
+    victim, body, key = crew.victim, stage.request(NAMES), f"round-{seed}"
+    number = ask(victim, body, key)
+    need(number, "the sweep was not acknowledged")
+    lines = dict.fromkeys(crew.workers, 1)  # of a worker's log once its newest process takes signals
+    for _ in range(kills):
+        time.sleep(dice.random() ** 2 * truth.seconds)
+        worker = dice.choice(crew.workers)
+        is_daemon = dice.random() < 0.4
+        at = stage_of(victim.db)
+        if is_daemon:
+            victim.kill()
+            stage.check_sound(victim.db)
+            victim.start()
+            need(ask(victim, body, key) == number, "an acknowledged sweep was forgotten")
+        else:
+            worker.kill()
+        found = stage.half_recorded(victim.db)
+        need(not found, "half recorded:", found)
+        if not is_daemon:
+            lines[worker] = worker.log().count(WORKER_UP) + 1
+            worker.start()
+        crew.set_ahead(crew.ahead_s + AHEAD_S)
+        counts.update({"kills": 1, "of the daemon" if is_daemon else "of a worker": 1, at: 1})
+        if at == "after the end":
+            break
+    end = victim.wait(number)
+    need(end["state"] == "done" and end["progress"]["done"] == len(NAMES), "the sweep ended as", end)
+    stage.check_equal(truth, victim)
+    for worker in crew.workers:
+        stage.running.wait_until(lambda: worker.log().count(WORKER_UP) >= lines[worker])  # noqa: B023
+        status = worker.stop() if worker.process.poll() is None else f"{worker.process.poll()} by itself"
+        need(status == 0, "a worker ended with status", status, worker.log()[-800:])
+        need(not stage.reports(worker.log()), stage.reports(worker.log()))
+    need(victim.stop() == 0, "exit status", victim.process.returncode)
+    check_after(victim, truth)
+
+
+def run_remote_round(programs: dict[str, Path], hub: Emulator, place: Path, truths: dict[str, Truth], seed: int, kills: int,
+                     counts: Counter) -> None:  # fmt: skip
+    crew = Crew(programs, hub, place, stage.compile_shim("clock", place.parent))
+    try:
+        remote_round(crew, truths["nothing"], seed, kills, counts)
+    finally:
+        crew.end()
+
+
+ROUNDS = {"local": round_of_kills, "remote": run_remote_round}
+
+
+# ---- all -----------------------------------------------------------------------------------------
+
+
 def check_after(victim: Victim, truth: Truth) -> None:
     stage.check_sound(victim.db)
     need(stage.check_history(victim.db) == len(NAMES), "not every task was recorded once")
@@ -138,7 +240,7 @@ def prepare(programs: dict[str, Path], hub: Emulator, place: Path, keep: str) ->
     return truth
 
 
-def run(moments: int, seed: int, preset: str = "release", folder: Path | None = None) -> str:
+def run(moments: int, seed: int, workers: str = "local", preset: str = "release", folder: Path | None = None) -> str:
     """Kills so often; the summary. Raises Wrong at the first thing that must not be."""
     folder = folder or stage.build(preset, "bifurcated", "bifurcate")
     programs, counts, number = stage.programs(folder), Counter(), 0
@@ -149,10 +251,10 @@ def run(moments: int, seed: int, preset: str = "release", folder: Path | None = 
         while counts["kills"] < moments:
             kills = min(random.Random(seed + number).randint(3, 9), moments - counts["kills"])
             try:
-                round_of_kills(programs, hub, place / f"round{number}", truths, seed + number, kills, counts)
+                ROUNDS[workers](programs, hub, place / f"round{number}", truths, seed + number, kills, counts)
             except (Wrong, AssertionError) as error:
-                raise Wrong(f"seed {seed + number}, {kills} kills, local workers: {error}") from error
+                raise Wrong(f"seed {seed + number}, {kills} kills, {workers} workers: {error}") from error
             stage.shutil.rmtree(place / f"round{number}")
             number += 1
     detail = ", ".join(f"{count} {name}" for name, count in counts.most_common() if name != "kills")
-    return f"{counts['kills']} kills in {number} sweeps (seeds {seed} to {seed + number - 1}), all completed and equal: {detail}"
+    return f"{counts['kills']} kills with {workers} workers in {number} sweeps (seeds {seed} to {seed + number - 1}), all completed and equal: {detail}"
