@@ -49,6 +49,11 @@
     X(DECAY, "decay", "RATE", 0, "decoupled weight decay (AdamW)")                                           \
     X(VIEW, "view", "NAME", 0, "raw (the default) or centred: around column means")                          \
     X(PREFIX, "prefix", "TEXT", 0, "only models whose names begin so")                                       \
+    X(AT, "at", "HH:MM", 0, "watch: every day at this local time of the daemon")                             \
+    X(EVERY_MINUTES, "every-minutes", "N", 0, "watch: so often; the first time at once")                     \
+    X(NOW, "now", NULL, 0, "watch: look at once")                                                            \
+    X(WEBHOOK, "webhook", "URL", 0, "watch: whom to tell of ended sweeps and new findings")                  \
+    X(SECRET_FILE, "secret-file", "FILE", 0, "watch: file with the key that signs what the webhook is sent") \
     X(FILE, "file", "PATH", 0, "a text of one's own, on the daemon's machine")                               \
     X(OUTPUT, "output", "FILE", 0, "write to this file; - is standard output")                               \
     X(ROWS, "rows", "NAME", 0, "all (the default) or tokens: without padded rows")                           \

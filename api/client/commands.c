@@ -55,7 +55,20 @@ const struct client_command client_commands[] = {
     {"sweeps", "", "List sweeps, newest first", "", BIT(MODEL) | BIT(STATE), client_run_sweeps},
     {"show", "ID", "Print a sweep: its progress, its errors and its jobs", "", 0, client_run_show},
     {"follow", "ID", "Show the progress of a sweep until it has ended", "", 0, client_run_follow},
+    {"tasks", "ID", "List the revisions of a sweep and how each fares", "", BIT(STATE), client_run_tasks},
+    {"history", "ID TASK", "Print what happened to a task of a sweep", "", 0, client_run_history},
     {"cancel", "ID", "End a sweep; what it has measured stays", "", 0, client_run_cancel},
+    {"watch", "MODEL", "Sweep the new and moved revisions of a model regularly",
+     "With --at or --every-minutes the model is watched from now on; the other options say what\n"
+     "its sweeps ask for. With --now alone it is looked at once; without options, its watch is\n"
+     "shown: when it looks next, what it found, what its webhook was sent. Of a folder, only\n"
+     "checkpoints count that are written whole.",
+     BIT(AT) | BIT(EVERY_MINUTES) | BIT(NOW) | BIT(WEBHOOK) | BIT(SECRET_FILE) | BIT(FROM) | BIT(TO) |
+         BIT(REVISION) | BIT(TENSOR) | BIT(METRIC) | BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) |
+         BIT(LIMIT) | BIT(WINDOW) | BIT(STRIDE) | BIT(PRIORITY),
+     client_run_watch},
+    {"unwatch", "MODEL", "Watch a model no more; sweeps that run go on", "", 0, client_run_unwatch},
+    {"watches", "", "List watched models", "", 0, client_run_watches},
     {"status", "", "Print the state of the daemon", "", 0, client_run_status},
     {"workers", "", "List workers, local and remote, and what they work on", "", 0, client_run_workers},
     {"devices", "", "List compute devices, and why one is absent", "", 0, client_run_devices},

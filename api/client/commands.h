@@ -25,6 +25,11 @@ int client_run_follow(const struct client_arguments *arguments);
 int client_run_show(const struct client_arguments *arguments);
 int client_run_cancel(const struct client_arguments *arguments);
 
+/* api/client/watch.c */
+int client_run_watch(const struct client_arguments *arguments);
+int client_run_unwatch(const struct client_arguments *arguments);
+int client_run_watches(const struct client_arguments *arguments);
+
 /* api/client/perplexity.c */
 int client_run_perplexity(const struct client_arguments *arguments);
 
@@ -48,6 +53,8 @@ int client_run_revision(const struct client_arguments *arguments);
 /* api/client/lists.c */
 int client_run_models(const struct client_arguments *arguments);
 int client_run_sweeps(const struct client_arguments *arguments);
+int client_run_tasks(const struct client_arguments *arguments);
+int client_run_history(const struct client_arguments *arguments);
 int client_run_devices(const struct client_arguments *arguments);
 int client_run_workers(const struct client_arguments *arguments);
 int client_run_status(const struct client_arguments *arguments);
@@ -78,5 +85,16 @@ void client_print_json(const json_t *document);
 
 /* The whole program. */
 int client_main(int argc, char **argv);
+
+/* The request of a sweep as the arguments say (api/sweep_request.h); the caller releases *ret_root.
+ * ERR_INVALID. */
+int client_sweep_request(const struct client_arguments *arguments, json_t **ret_root, struct err *err);
+
+/* Sets a member to the integer that an option gives, if it was given. ERR_INVALID. */
+int client_parse_number(const char *name, const char *text, json_t *object, const char *key, struct err *err);
+
+/* GET of all pages of a list, printed as a table, JSON or CSV; the exit status. */
+int client_list(const struct client_arguments *arguments, const char *target, const char *key,
+                const struct client_column *columns, size_t column_count);
 
 #endif

@@ -39,7 +39,7 @@ int client_get_all(struct client_link *link, const char *target, const char *key
     return code;
 }
 
-static int list(const struct client_arguments *arguments, const char *target, const char *key,
+int client_list(const struct client_arguments *arguments, const char *target, const char *key,
                 const struct client_column *columns, size_t column_count)
 {
     struct client_link *link = NULL;
@@ -66,14 +66,14 @@ int client_run_models(const struct client_arguments *arguments)
         {"tensor", "TENSOR"},
         {"updated_at", "CHANGED"},
     };
-    return list(arguments, "/v1/models", "models", columns, COUNT(columns));
+    return client_list(arguments, "/v1/models", "models", columns, COUNT(columns));
 }
 
 int client_run_devices(const struct client_arguments *arguments)
 {
     static const struct client_column columns[] = {
         {"name", "DEVICE"}, {"backend", "BACKEND"}, {"is_available", "AVAILABLE"}, {"reason", "REASON"}};
-    return list(arguments, "/v1/devices", "devices", columns, COUNT(columns));
+    return client_list(arguments, "/v1/devices", "devices", columns, COUNT(columns));
 }
 
 int client_run_workers(const struct client_arguments *arguments)
@@ -87,7 +87,7 @@ int client_run_workers(const struct client_arguments *arguments)
         {"failed", "FAILED"},
         {"last_seen_at", "LAST SEEN"},
     };
-    return list(arguments, "/v1/workers", "workers", columns, COUNT(columns));
+    return client_list(arguments, "/v1/workers", "workers", columns, COUNT(columns));
 }
 
 int client_run_sweeps(const struct client_arguments *arguments)
@@ -121,8 +121,8 @@ int client_run_sweeps(const struct client_arguments *arguments)
     }
     if (!code)
         code = buf_check(&target, "URL", &err);
-    int status =
-        code ? client_report(&err) : list(arguments, buf_text(&target), "sweeps", columns, COUNT(columns));
+    int status = code ? client_report(&err)
+                      : client_list(arguments, buf_text(&target), "sweeps", columns, COUNT(columns));
     buf_free(&name);
     buf_free(&target);
     return status;
@@ -175,4 +175,52 @@ int client_run_status(const struct client_arguments *arguments)
     json_decref(document);
     client_link_close(link);
     return code ? client_report(&err) : CLIENT_EXIT_DONE;
+}
+
+/* Lists below /v1/sweeps/ID; the words are numbers, which the daemon checks. */
+static int list_of_sweep(const struct client_arguments *arguments, const char *format, const char *key,
+                         const struct client_column *columns, size_t column_count)
+{
+    struct err err = ERR_INIT;
+    struct buf target;
+    buf_init(&target, LIMIT_URL_BYTES);
+    buf_append_text(&target, "/v1/sweeps/");
+    client_link_encode(&target, arguments->words[0]);
+    buf_append_text(&target, "/tasks");
+    if (arguments->word_count > 1) {
+        buf_append_char(&target, '/');
+        client_link_encode(&target, arguments->words[1]);
+    }
+    buf_append_text(&target, format);
+    if (arguments->values[CLIENT_OPTION_STATE]) {
+        buf_append_text(&target, "&state=");
+        client_link_encode(&target, arguments->values[CLIENT_OPTION_STATE]);
+    }
+    int code = buf_check(&target, "URL", &err);
+    int status =
+        code ? client_report(&err) : client_list(arguments, buf_text(&target), key, columns, column_count);
+    buf_free(&target);
+    return status;
+}
+
+int client_run_tasks(const struct client_arguments *arguments)
+{
+    static const struct client_column columns[] = {
+        {"id", "TASK"},
+        {"revision", "REVISION"},
+        {"state", "STATE"},
+        {"attempts", "ATTEMPTS"},
+        {"bytes_fetched", "BYTES"},
+        {"worker", "WORKER"},
+        {"finished_at", "FINISHED"},
+        {"error", "ERROR"},
+    };
+    return list_of_sweep(arguments, "?limit=1000", "tasks", columns, COUNT(columns));
+}
+
+int client_run_history(const struct client_arguments *arguments)
+{
+    static const struct client_column columns[] = {
+        {"at", "AT"}, {"event", "EVENT"}, {"worker", "WORKER"}, {"detail", "DETAIL"}};
+    return list_of_sweep(arguments, "/events?limit=1000", "events", columns, COUNT(columns));
 }

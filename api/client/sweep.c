@@ -25,7 +25,7 @@ struct view {
     int has_begun;        /* an event came since the stream was opened */
 };
 
-static int parse_number(const char *name, const char *text, json_t *object, const char *key, struct err *err)
+int client_parse_number(const char *name, const char *text, json_t *object, const char *key, struct err *err)
 {
     char *end = NULL;
     if (!text)
@@ -67,13 +67,12 @@ int client_sweep_set_texts(const struct client_arguments *arguments, json_t *req
     int code = 0;
     set_text(request, "field", arguments->values[CLIENT_OPTION_FIELD]);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && !code; i++)
-        code =
-            parse_number(numbers[i].key, arguments->values[numbers[i].option], request, numbers[i].key, err);
+        code = client_parse_number(numbers[i].key, arguments->values[numbers[i].option], request,
+                                   numbers[i].key, err);
     return code;
 }
 
-/* The request as the daemon takes it (api/sweep_request.h); the caller frees *ret_text. */
-static int make_request(const struct client_arguments *arguments, char **ret_text, struct err *err)
+int client_sweep_request(const struct client_arguments *arguments, json_t **ret_root, struct err *err)
 {
     json_t *root = json_object();
     json_t *revisions = json_object();
@@ -88,26 +87,37 @@ static int make_request(const struct client_arguments *arguments, char **ret_tex
     set_list(root, "metrics", arguments, CLIENT_OPTION_METRIC);
     set_list(revisions, "names", arguments, CLIENT_OPTION_REVISION);
     if (!code)
-        code = parse_number("priority", arguments->values[CLIENT_OPTION_PRIORITY], root, "priority", err);
+        code =
+            client_parse_number("priority", arguments->values[CLIENT_OPTION_PRIORITY], root, "priority", err);
     if (!code)
         code = client_sweep_set_texts(arguments, root, err);
     if (!code)
-        code = parse_number("from", arguments->values[CLIENT_OPTION_FROM], revisions, "from", err);
+        code = client_parse_number("from", arguments->values[CLIENT_OPTION_FROM], revisions, "from", err);
     if (!code)
-        code = parse_number("to", arguments->values[CLIENT_OPTION_TO], revisions, "to", err);
+        code = client_parse_number("to", arguments->values[CLIENT_OPTION_TO], revisions, "to", err);
     if (!code)
-        code = parse_number("every", arguments->values[CLIENT_OPTION_EVERY], revisions, "every", err);
+        code = client_parse_number("every", arguments->values[CLIENT_OPTION_EVERY], revisions, "every", err);
     if (json_object_size(revisions))
         (void)json_object_set(root, "revisions", revisions);
-    if (!code) {
-        *ret_text = json_dumps(root, JSON_COMPACT);
-        if (!*ret_text)
-            code = err_set(err, ERR_INVALID, "an argument is not UTF-8");
-    }
     json_decref(revisions);
-    json_decref(root);
     buf_free(&name);
+    if (code)
+        json_decref(root);
+    else
+        *ret_root = root;
     return code;
+}
+
+/* The same as text; the caller frees it. */
+static int make_request(const struct client_arguments *arguments, char **ret_text, struct err *err)
+{
+    json_t *root = NULL;
+    int code = client_sweep_request(arguments, &root, err);
+    if (code)
+        return code;
+    *ret_text = json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    return *ret_text ? 0 : err_set(err, ERR_INVALID, "an argument is not UTF-8");
 }
 
 static void show(struct view *view)

@@ -14,6 +14,7 @@ import { fetchScaling, Scaling } from "./scaling.js";
 import { openForm, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
 import { fetchTrajectories, TrajectoriesPanel } from "./trajectories.js";
 import { pictured, readView, view, writeView } from "./view.js";
+import { refreshWatches } from "./watches.js";
 
 const MODELS_POLL_MS = 30_000;
 const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
@@ -136,6 +137,7 @@ async function refreshModels() {
   models = await all("/v1/models?limit=1000", "models");
   if (!view.models.length && models.length) view.models = [models.find((model) => model.measured_count > 0)?.name ?? models[0].name];
   drawModels();
+  await refreshWatches(byId("watches"));
 }
 
 // -- Series --------------------------------------------------------------------------------------

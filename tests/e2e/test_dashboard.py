@@ -21,7 +21,7 @@ from typing import Any, Iterator
 
 import pytest
 from browser import Browser
-from running import Daemon, model_path
+from running import Daemon, model_path, wait_until
 
 from tests.hub import Emulator
 
@@ -455,6 +455,18 @@ def test_nothing_moves_while_it_loads_and_focus_is_seen(page: Browser, made_up: 
         ))  # fmt: skip
     blind = [one for one in seen if one[0] != "BODY" and (one[2] == "none" or not one[3] >= 1)]
     assert not blind and len({one[1] for one in seen}) > 15, (blind, seen)
+
+
+def test_watches_are_shown(page: Browser, service: Daemon) -> None:
+    watch = f"/v1/watches/{model_path(MODEL)}"
+    assert page.value("document.querySelector('#watches').hidden") is True
+    assert service.request("PUT", watch, {"at": "02:30", "revisions": {"names": ["step0"]}}).status == 201
+    assert service.post(f"{watch}/runs").status == 202
+    wait_until(lambda: service.get(watch).json()["last_run"] is not None)
+    load(page, service)
+    page.wait("document.querySelector('#watches article')")
+    text = page.value("document.querySelector('#watches article').textContent")
+    assert "every day at 02:30 · next in" in text and "unchanged" in text, text
 
 
 def test_dark(page: Browser, service: Daemon) -> None:

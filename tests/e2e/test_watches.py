@@ -269,3 +269,46 @@ def test_a_trainer_that_still_writes(daemon: Callable[..., Daemon], garden: Path
     assert fourth["last_run"]["gone"]["names"] == ["step16"]
     assert swept_names(one, fourth["last_sweep"]) == ["step32"]  # whose displacement was against it
     assert watch_now(one, here)["last_run"]["outcome"] == "unchanged"
+
+
+# ---- the client ----------------------------------------------------------------------------------
+
+
+def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path) -> None:
+    one = daemon(make_hub(garden))
+    none = one.client("watch", MODEL)
+    assert none.returncode == 4 and "there is no watch of this model" in none.stderr, none
+    for wrong in (["--at", "2:30"], ["--at", "02:30", "--every-minutes", "5"], ["--from", "5"], ["--secret-file", "x"]):
+        refused = one.client("watch", MODEL, *wrong)
+        assert refused.returncode == 2 and not refused.stdout, refused
+    (tmp_path / "secret").write_text("a secret of some length\n")
+    hook = ["--webhook", "http://127.0.0.1:9/hook", "--secret-file", str(tmp_path / "secret")]
+    made = one.client("watch", MODEL, "--at", "02:30", "--revision", "step0", "--priority", "-3", *hook, "--now")
+    assert made.returncode == 0 and f"{MODEL} is watched every day at 02:30" in made.stdout, made
+    assert one.get(HERE).json()["request"]["revisions"] == {"names": ["step0"]}
+    wait_until(lambda: one.get(HERE).json()["last_sweep"] is not None)
+    sweep = one.get(HERE).json()["last_sweep"]
+    one.wait(sweep)
+    wait_until(lambda: one.get(HERE).json()["webhook"]["deliveries"][:1] != [])
+    shown = one.client("watch", MODEL)
+    assert f"sweep {sweep} of 1 revisions" in shown.stdout and "  new 26:" in shown.stdout, shown
+    assert "webhook http://127.0.0.1:9/hook" in shown.stdout and "sweep.finished: pending" in shown.stdout, shown
+    assert "a secret" not in shown.stdout
+    table = one.client("watches")
+    assert table.returncode == 0 and MODEL in table.stdout and "sweeping" in table.stdout, table
+    rows = one.client("watches", "--csv").stdout.splitlines()
+    assert rows[0].startswith("model,at,every_minutes") and rows[1].startswith(f"{MODEL},02:30,,"), rows
+    listed = one.client("watches", "--json")
+    assert '"every_minutes": null' in listed.stdout, listed
+
+    # What happened to the sweep's only task.
+    tasks = one.client("tasks", str(sweep), "--csv").stdout.splitlines()
+    number, revision, state = tasks[1].split(",")[:3]
+    assert (revision, state) == ("step0", "done")
+    history = one.client("history", str(sweep), number, "--csv").stdout.splitlines()
+    assert [line.split(",")[1] for line in history] == ["event", "plan", "claim", "record"]
+    assert one.client("history", str(sweep), "999").returncode == 4
+
+    gone = one.client("unwatch", MODEL)
+    assert gone.returncode == 0 and "not watched any more" in gone.stdout, gone
+    assert one.client("unwatch", MODEL).returncode == 4

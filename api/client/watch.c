@@ -1,0 +1,208 @@
+/*
+ * The commands of watches: watch, unwatch, watches.
+ */
+#include "api/client/commands.h"
+
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* Appends "/v1/watches/owner/name" and `more`. */
+static int make_target(const struct client_arguments *arguments, const char *more, struct buf *target,
+                       struct err *err)
+{
+    static const char prefix[] = "/v1/models";
+    struct buf model;
+    buf_init(&model, LIMIT_URL_BYTES);
+    int code = client_link_model(&model, arguments->words[0], err);
+    if (!code)
+        (void)buf_appendf(target, "/v1/watches%s%s", buf_text(&model) + sizeof prefix - 1, more);
+    buf_free(&model);
+    return code ? code : buf_check(target, "URL", err);
+}
+
+/* The secret is read from a file, so that it is in no list of processes and no shell history. */
+static int add_webhook(const struct client_arguments *arguments, json_t *root, struct err *err)
+{
+    const char *url = arguments->values[CLIENT_OPTION_WEBHOOK];
+    const char *path = arguments->values[CLIENT_OPTION_SECRET_FILE];
+    struct buf secret;
+    if (!url)
+        return path ? err_set(err, ERR_INVALID, "--secret-file goes with --webhook") : 0;
+    buf_init(&secret, 4 * KIB);
+    int code = path ? file_read(path, &secret, err) : 0;
+    while (secret.size && strchr(" \r\n\t", secret.data[secret.size - 1]))
+        secret.data[--secret.size] = 0;
+    json_t *webhook = code ? NULL : json_pack("{s:s}", "url", url);
+    if (webhook && path)
+        (void)json_object_set_new(webhook, "secret", json_string(buf_text(&secret)));
+    if (!code && json_object_set_new(root, "webhook", webhook))
+        code = err_set(err, ERR_INVALID, "--webhook %.60s: not UTF-8", url);
+    buf_free(&secret);
+    return code;
+}
+
+static int make_request(const struct client_arguments *arguments, json_t **ret_root, struct err *err)
+{
+    const char *at = arguments->values[CLIENT_OPTION_AT];
+    const char *every = arguments->values[CLIENT_OPTION_EVERY_MINUTES];
+    if (!at == !every)
+        return err_set(err, ERR_INVALID, "a watch needs either --at 02:30 or --every-minutes 15");
+    int code = client_sweep_request(arguments, ret_root, err);
+    if (code)
+        return code;
+    (void)json_object_del(*ret_root, "model"); /* the path names it */
+    if (at)
+        (void)json_object_set_new(*ret_root, "at", json_string(at));
+    else
+        code = client_parse_number("every-minutes", every, *ret_root, "every_minutes", err);
+    return code ? code : add_webhook(arguments, *ret_root, err);
+}
+
+static const char *text_or(const json_t *object, const char *key, const char *standard)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : standard;
+}
+
+static void print_names(const json_t *run, const char *key, const char *title)
+{
+    const json_t *kind = json_object_get(run, key);
+    json_int_t count = json_integer_value(json_object_get(kind, "count"));
+    size_t i;
+    const json_t *name;
+    if (!count)
+        return;
+    (void)printf("  %s %lld:", title, (long long)count);
+    json_array_foreach(json_object_get(kind, "names"), i, name)(void) printf(" %s", json_string_value(name));
+    (void)putchar('\n');
+}
+
+static void print_run(const json_t *watch)
+{
+    const json_t *run = json_object_get(watch, "last_run"), *one;
+    const json_t *sweep = json_object_get(watch, "last_sweep");
+    size_t i;
+    if (!json_is_object(run))
+        return;
+    (void)printf("last run %s: %s", text_or(watch, "last_run_at", "-"), text_or(run, "outcome", "-"));
+    if (json_is_integer(sweep))
+        (void)printf(", sweep %lld of %lld revisions", (long long)json_integer_value(sweep),
+                     (long long)json_integer_value(json_object_get(run, "swept")));
+    (void)putchar('\n');
+    print_names(run, "new", "new");
+    print_names(run, "moved", "moved");
+    print_names(run, "gone", "gone");
+    json_array_foreach(json_object_get(run, "unfinished"), i, one)(void)
+        printf("  unfinished %s: %s\n", text_or(one, "revision", "-"), text_or(one, "reason", "-"));
+    if (json_object_get(run, "error"))
+        (void)printf("  %s\n", text_or(json_object_get(run, "error"), "message", "-"));
+}
+
+static void print_watch(const json_t *watch)
+{
+    const json_t *every = json_object_get(watch, "every_minutes"),
+                 *webhook = json_object_get(watch, "webhook"), *one;
+    size_t i;
+    (void)printf("%s is watched ", text_or(watch, "model", "-"));
+    if (json_is_integer(every))
+        (void)printf("every %lld minutes", (long long)json_integer_value(every));
+    else
+        (void)printf("every day at %s (the daemon's local time)", text_or(watch, "at", "-"));
+    (void)printf("; the next run is at %s\n", text_or(watch, "next_run_at", "-"));
+    print_run(watch);
+    if (!json_is_object(webhook))
+        return;
+    (void)printf("webhook %s\n", text_or(webhook, "url", "-"));
+    json_array_foreach(json_object_get(webhook, "deliveries"), i, one)(void)
+        printf("  %s %s: %s%s%s\n", text_or(one, "created_at", "-"), text_or(one, "event", "-"),
+               text_or(one, "state", "-"), json_is_string(json_object_get(one, "error")) ? "; " : "",
+               text_or(one, "error", ""));
+}
+
+/* One exchange, whose answer is a watch. */
+static int exchange(const struct client_arguments *arguments, const char *method, const char *more,
+                    const char *body)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    struct buf target, answer;
+    buf_init(&target, LIMIT_URL_BYTES);
+    buf_init(&answer, CLIENT_BODY_BYTES_MAX);
+    int code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = make_target(arguments, more, &target, &err);
+    if (!code)
+        code = client_link_request(link, method, buf_text(&target), body, NULL, &answer, &err);
+    if (!code && answer.size) {
+        json_t *watch = json_loadb(buf_text(&answer), answer.size, 0, NULL);
+        if (arguments->values[CLIENT_OPTION_JSON])
+            client_print_json(watch);
+        else
+            print_watch(watch);
+        json_decref(watch);
+    }
+    buf_free(&target);
+    buf_free(&answer);
+    client_link_close(link);
+    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+}
+
+/* Whether something is to be set, besides the time. */
+static int has_settings(const struct client_arguments *arguments)
+{
+    const uint64_t others = CLIENT_OPTION_BIT(SERVER) | CLIENT_OPTION_BIT(TOKEN_FILE) |
+                            CLIENT_OPTION_BIT(JSON) | CLIENT_OPTION_BIT(CSV) | CLIENT_OPTION_BIT(NOW);
+    for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
+        if (arguments->values[i] && !(others & UINT64_C(1) << i))
+            return 1;
+    }
+    return 0;
+}
+
+int client_run_watch(const struct client_arguments *arguments)
+{
+    struct err err = ERR_INIT;
+    json_t *root = NULL;
+    char *body = NULL;
+    int has_time = arguments->values[CLIENT_OPTION_AT] || arguments->values[CLIENT_OPTION_EVERY_MINUTES];
+    if (!has_time && !has_settings(arguments))
+        return arguments->values[CLIENT_OPTION_NOW] ? exchange(arguments, "POST", "/runs", NULL)
+                                                    : exchange(arguments, "GET", "", NULL);
+    int code = make_request(arguments, &root, &err);
+    if (!code && !(body = json_dumps(root, JSON_COMPACT)))
+        code = err_set(&err, ERR_INVALID, "an argument is not UTF-8");
+    int status = code ? client_report(&err) : exchange(arguments, "PUT", "", body);
+    if (status == CLIENT_EXIT_DONE && arguments->values[CLIENT_OPTION_NOW])
+        status = exchange(arguments, "POST", "/runs", NULL);
+    json_decref(root);
+    free(body);
+    return status;
+}
+
+int client_run_unwatch(const struct client_arguments *arguments)
+{
+    int status = exchange(arguments, "DELETE", "", NULL);
+    if (status == CLIENT_EXIT_DONE && !arguments->values[CLIENT_OPTION_JSON])
+        (void)printf("%s is not watched any more; sweeps that run go on\n", arguments->words[0]);
+    return status;
+}
+
+int client_run_watches(const struct client_arguments *arguments)
+{
+    static const struct client_column columns[] = {
+        {"model", "MODEL"},
+        {"at", "AT"},
+        {"every_minutes", "EVERY_MINUTES"},
+        {"next_run_at", "NEXT"},
+        {"last_run_at", "LAST"},
+        {"last_run.outcome", "OUTCOME"},
+        {"last_run.swept", "SWEPT"},
+        {"last_sweep", "SWEEP"},
+    };
+    return client_list(arguments, "/v1/watches?limit=1000", "watches", columns, COUNT(columns));
+}
