@@ -83,6 +83,7 @@ def place(served: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "texts.jsonl").write_text("".join(json.dumps({"text": f"A garden of forking paths, number {i}."}) + "\n" for i in range(5)))
     (folder / "token").write_text("a-token-of-this-test-0123456789")
     (folder / "token").chmod(0o600)
+    (folder / "secret").write_text("the key of a webhook's signatures")
     return folder
 
 
