@@ -51,6 +51,17 @@ static int print_delivery(void *context, const struct delivery_row *row)
     return 0;
 }
 
+/* The address of a receiver is often its password, too: everyone who may read sees its origin alone. */
+static void print_origin(struct api_json *json, const char *url)
+{
+    char origin[WATCHES_URL_SIZE + 8];
+    const char *host = strstr(url, "://");
+    size_t length = host ? (size_t)(host + 3 - url) : 0;
+    length += strcspn(url + length, "/?#");
+    (void)snprintf(origin, sizeof origin, "%.*s/%s", (int)length, url, strlen(url) > length + 1 ? "…" : "");
+    api_json_text(json, "url", origin);
+}
+
 static int print_webhook(struct store *store, const struct watch_row *watch, struct api_json *json,
                          struct err *err)
 {
@@ -59,7 +70,7 @@ static int print_webhook(struct store *store, const struct watch_row *watch, str
         return 0;
     }
     api_json_open_object(json, "webhook");
-    api_json_text(json, "url", watch->webhook_url); /* the secret stays here */
+    print_origin(json, watch->webhook_url); /* and the secret stays here */
     api_json_open_array(json, "deliveries");
     int code = deliveries_list(store, watch->id, DELIVERIES_SHOWN, print_delivery, json, err);
     api_json_close_array(json);

@@ -140,7 +140,9 @@ def test_all_events_of_a_run(daemon: Callable[..., Daemon], make_hub: Any, garde
     assert by_event["audit.finding"]["count"] == len(by_event["audit.finding"]["findings"])
     with pytest.raises(AssertionError):
         check(receiver.messages[0], "another secret")
-    assert SECRET not in one.get(HERE).text + one.get("/v1/watches").text + one.log()
+    shown = one.get(HERE).text + one.get("/v1/watches").text + one.log()
+    assert SECRET not in shown and "team=a" not in shown
+    assert one.get(HERE).json()["webhook"]["url"] == receiver.url + "/…"
 
     # The same again is a finished sweep and no news; and nothing more after a restart.
     receiver.messages.clear()
