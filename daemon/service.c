@@ -352,11 +352,8 @@ static void stop_work(struct service *service, int64_t drain_ms)
     if (service->is_planner_started)
         (void)pthread_join(service->planner, NULL);
     watcher_stop(service->watcher);
-    service->watcher = NULL;
     courier_stop(service->courier);
     service->courier = NULL;
-    workers_free(service->workers);
-    service->workers = NULL;
 }
 
 void service_stop(struct service *service, int64_t drain_ms)
@@ -368,6 +365,8 @@ void service_stop(struct service *service, int64_t drain_ms)
     if (service->store)
         store_wake(service->store);
     api_server_stop(service->server, drain_ms);
+    watcher_free(service->watcher); /* until then /metrics asks them */
+    workers_free(service->workers);
     executor_free(service->executor);
     engine_close(&service->engine);
     store_close(service->store);

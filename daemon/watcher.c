@@ -126,6 +126,12 @@ void watcher_stop(struct watcher *watcher)
     pause_end(watcher->pause);
     store_wake(watcher->store);
     (void)pthread_join(watcher->thread, NULL);
+}
+
+void watcher_free(struct watcher *watcher)
+{
+    if (!watcher)
+        return;
     pause_free(watcher->pause);
     free(watcher);
 }

@@ -20,8 +20,9 @@ int watcher_start(struct store *store, struct hub *hub, struct watcher **ret_wat
 /* How many runs ended in each way since the start; counts[WATCH_OUTCOME_COUNT]. */
 void watcher_counts(struct watcher *watcher, int64_t *counts);
 
-/* A running look ends with hub_cancel(), which comes first; store_wake() must have been called or be called
- * until this returns. Frees; NULL is allowed. */
+/* Ends the thread; a running look ends with hub_cancel(), which comes first. Counts can still be asked for.
+ * NULL is allowed, here and below. */
 void watcher_stop(struct watcher *watcher);
+void watcher_free(struct watcher *watcher);
 
 #endif
