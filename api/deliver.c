@@ -140,8 +140,7 @@ static void add_fresh(const struct api_response *fresh, struct MHD_Response *res
 {
     add_header(response, MHD_HTTP_HEADER_LOCATION, fresh->location);
     add_header(response, MHD_HTTP_HEADER_ALLOW, fresh->allow);
-    if (fresh->status == MHD_HTTP_UNAUTHORIZED)
-        add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"bifurcated\"");
+    add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, fresh->challenge);
     if (fresh->status == MHD_HTTP_TOO_MANY_REQUESTS || fresh->status == MHD_HTTP_SERVICE_UNAVAILABLE)
         add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "5");
 }

@@ -1,5 +1,6 @@
 #include "api/dispatch.h"
 
+#include "api/access.h"
 #include "api/deliver.h"
 #include "api/problem.h"
 #include "api/route.h"
@@ -8,66 +9,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 /* A page of rows with every column: about 4 KB a row. */
 #define BODY_BYTES_MAX (64 * MIB)
-
-int api_dispatch_is_loopback(const char *address)
-{
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
-           strncmp(address, "::ffff:127.", 11) == 0;
-}
-
-/* Takes the same time wherever the first difference is. */
-static int tokens_equal(const char *given, const char *wanted)
-{
-    size_t given_size = strlen(given);
-    size_t wanted_size = strlen(wanted);
-    unsigned difference = given_size != wanted_size;
-    for (size_t i = 0; i < wanted_size; i++)
-        difference |= (unsigned char)(given[given_size ? i % given_size : 0] ^ wanted[i]);
-    return difference == 0;
-}
-
-/* "127.0.0.1:7143", "localhost", "[::1]:80": names that a page of a foreign site cannot be served under. */
-static int is_loopback_host(const char *host)
-{
-    char name[64];
-    if (!host)
-        return 1; /* no browser */
-    size_t length = host[0] == '[' ? strcspn(host, "]") : strcspn(host, ":");
-    const char *start = host[0] == '[' ? host + 1 : host;
-    length -= (size_t)(start - host);
-    if (length >= sizeof name)
-        return 0;
-    memcpy(name, start, length);
-    name[length] = '\0';
-    return strcasecmp(name, "localhost") == 0 || api_dispatch_is_loopback(name);
-}
-
-/* Writes need the token; where there is none the daemon listens on loopback only, and a browser must not be
- * talked into writing by a foreign page (DNS rebinding). */
-static int check_access(const struct api_request *request, struct api_response *response, struct err *err)
-{
-    const struct api_options *options = &request->server->options;
-    if (request->route->right == API_RIGHT_READ)
-        return 0;
-    if (!options->token) {
-        if (is_loopback_host(api_request_header(request, "Host")))
-            return 0;
-        response->status = 403;
-        return api_response_refuse(response, "header", "Host", err, ERR_UNAUTHORIZED,
-                                   "writes without a token must name a loopback host; set a token to serve "
-                                   "others");
-    }
-    const char *header = api_request_header(request, "Authorization");
-    if (header && strncasecmp(header, "Bearer ", 7) == 0 && tokens_equal(header + 7, options->token))
-        return 0;
-    return api_response_refuse(response, "header", "Authorization", err, ERR_UNAUTHORIZED,
-                               header ? "the token is not accepted"
-                                      : "writes need the header \"Authorization: Bearer TOKEN\"");
-}
 
 /* Every parameter must be one of the route's. */
 static int check_parameters(const struct api_request *request, struct api_response *response, struct err *err)
@@ -146,7 +90,7 @@ static int prepare(struct api_request *request, struct api_response *response, s
 {
     int code = find_route(request, response, err);
     if (!code)
-        code = check_access(request, response, err);
+        code = api_access_check(request, response, err);
     if (!code)
         code = check_parameters(request, response, err);
     if (!code)
@@ -221,7 +165,8 @@ size_t api_dispatch_body_max(struct api_request *request)
     size_t max = request->server->options.body_bytes_max;
     api_response_init(&response, BODY_BYTES_MAX);
     int code = find_route(request, &response, &ignored);
-    if (!code && api_route_body_max(request->route) > max && check_access(request, &response, &ignored) == 0)
+    if (!code && api_route_body_max(request->route) > max &&
+        api_access_check(request, &response, &ignored) == 0)
         max = api_route_body_max(request->route);
     request->route = NULL;
     api_response_done(&response);

@@ -18,7 +18,4 @@ size_t api_dispatch_body_max(struct api_request *request);
 /* Answers with 413 before the body is read. */
 enum MHD_Result api_dispatch_too_large(struct api_request *request);
 
-/* Whether an address in numbers is a loopback one. */
-int api_dispatch_is_loopback(const char *address);
-
 #endif

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS 250      /* the clock, and the shortest pause between two renderings of a sweep */
+#define TICK_MS 250 /* the clock, and the shortest pause between two renderings of a sweep */
+#define SAVE_USES_MS 10000
 #define BLOCK_BYTES 4096 /* asked of a stream at once */
 #define COMMENT ": still here\n\n"
 
@@ -313,6 +314,7 @@ static void *run(void *context)
     struct api_server *server = events->server;
     struct store *store = server->options.store;
     uint64_t version = store_version(store);
+    int64_t uses_saved_ms = clock_monotonic_ms();
     for (;;) {
         uint64_t now = store_wait_change(store, version, TICK_MS);
         pthread_mutex_lock(&events->mutex);
@@ -326,6 +328,12 @@ static void *run(void *context)
             clock_sleep_ms(TICK_MS); /* a busy sweep changes many times a second */
         }
         send_heartbeats(events);
+        struct err err = ERR_INIT;
+        (void)api_token_table_refresh(server->tokens, &err); /* else at the next tick */
+        if (clock_monotonic_ms() - uses_saved_ms >= SAVE_USES_MS) {
+            uses_saved_ms = clock_monotonic_ms();
+            api_token_table_save_uses(server->tokens);
+        }
         (void)api_peers_expire(server->peers, (int64_t)server->options.request_timeout_s * 1000);
     }
 }

@@ -3,7 +3,8 @@
  *
  * Between two events the connection is suspended and costs no thread. One thread of this module waits for
  * changes of the store, renders each followed sweep once however many clients follow it, and resumes their
- * connections. The same thread is the server's clock: it ends slow clients (api/peers.h).
+ * connections. The same thread is the server's clock: it ends slow clients (api/peers.h) and notices
+ * tokens that were made or revoked (api/token_table.h).
  */
 #ifndef BIFURCATED_API_EVENTS_H
 #define BIFURCATED_API_EVENTS_H

@@ -40,6 +40,11 @@ int api_get_scaling(struct api_request *request, struct api_response *response, 
 int api_get_dashboard(struct api_request *request, struct api_response *response, struct err *err);
 int api_get_asset(struct api_request *request, struct api_response *response, struct err *err);
 
+/* api/tokens.c */
+int api_list_tokens(struct api_request *request, struct api_response *response, struct err *err);
+int api_create_token(struct api_request *request, struct api_response *response, struct err *err);
+int api_revoke_token(struct api_request *request, struct api_response *response, struct err *err);
+
 /* api/sweeps.c */
 int api_list_sweeps(struct api_request *request, struct api_response *response, struct err *err);
 int api_create_sweep(struct api_request *request, struct api_response *response, struct err *err);

@@ -6,6 +6,7 @@
 #define BIFURCATED_API_REQUEST_H
 
 #include "api/encode.h"
+#include "api/token_table.h"
 #include "api/uri.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
@@ -21,6 +22,7 @@
 #define API_FIELD_SIZE 160
 #define API_LOCATION_SIZE 64
 #define API_ALLOW_SIZE 64
+#define API_CHALLENGE_SIZE 128
 
 struct MHD_Connection;
 struct MHD_Response;
@@ -41,6 +43,7 @@ struct api_request {
     const struct api_route *route;                    /* NULL: none matched */
     const char *arguments[API_REQUEST_ARGUMENTS_MAX]; /* values of {names} in the pattern, in order */
     enum api_format format;
+    struct api_identity identity; /* whose token it carried; all zero without one */
     struct buf body;
     size_t body_max;      /* of this request */
     size_t body_received; /* bytes, also those beyond the bound that were dropped */
@@ -61,14 +64,15 @@ struct api_response {
     int status;               /* 200 unless set */
     const char *content_type; /* static text; JSON unless set */
     struct buf body;
-    char etag[API_ETAG_SIZE];         /* without quotes; "": made from the body */
-    const char *cache_control;        /* static; "no-cache" unless set */
-    char location[API_LOCATION_SIZE]; /* "": none */
-    char allow[API_ALLOW_SIZE];       /* of the header Allow; "": none */
-    struct buf link;                  /* of the header Link; empty: none */
-    int is_waiting;                   /* not answered now: the connection is suspended and comes again */
-    struct MHD_Response *stream;      /* instead of a body; owned */
-    const unsigned char *fixed;       /* instead of a body: bytes of the program, coded as fixed_encoding */
+    char etag[API_ETAG_SIZE];           /* without quotes; "": made from the body */
+    const char *cache_control;          /* static; "no-cache" unless set */
+    char location[API_LOCATION_SIZE];   /* "": none */
+    char allow[API_ALLOW_SIZE];         /* of the header Allow; "": none */
+    char challenge[API_CHALLENGE_SIZE]; /* of the header WWW-Authenticate; "": none */
+    struct buf link;                    /* of the header Link; empty: none */
+    int is_waiting;                     /* not answered now: the connection is suspended and comes again */
+    struct MHD_Response *stream;        /* instead of a body; owned */
+    const unsigned char *fixed;         /* instead of a body: bytes of the program, coded as fixed_encoding */
     size_t fixed_size;
     enum api_encoding fixed_encoding;
     const char *policy; /* static, of the header Content-Security-Policy; NULL: none */

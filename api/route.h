@@ -20,10 +20,11 @@ enum api_scope {
 
 /* What a request must be allowed to do. */
 enum api_right {
+    API_RIGHT_PUBLIC, /* nothing: probes, pages, the description */
     API_RIGHT_READ,   /* look */
     API_RIGHT_SWEEP,  /* start and cancel sweeps, keep watches */
     API_RIGHT_WORKER, /* claim tasks and hand in what was measured */
-    API_RIGHT_ADMIN,  /* everything else that changes something */
+    API_RIGHT_ADMIN,  /* everything else, such as tokens */
 };
 
 struct api_route {

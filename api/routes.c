@@ -6,12 +6,13 @@
  * what the request must be allowed to do.
  * tests/e2e/test_openapi.py compares this table with openapi.json, both ways. */
 const struct api_route api_routes[] = {
-    {"GET", "/", "getDashboard", api_get_dashboard, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
-    {"GET", "/assets/{file}", "getAsset", api_get_asset, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
-    {"GET", "/healthz", "getHealth", api_get_health, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
-    {"GET", "/readyz", "getReadiness", api_get_readiness, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
+    {"GET", "/", "getDashboard", api_get_dashboard, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
+    {"GET", "/assets/{file}", "getAsset", api_get_asset, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
+    {"GET", "/healthz", "getHealth", api_get_health, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
+    {"GET", "/readyz", "getReadiness", api_get_readiness, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
     {"GET", "/metrics", "getMetrics", api_get_metrics, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
-    {"GET", "/openapi.json", "getDescription", api_get_description, "", API_SCOPE_PROGRAM, 0, API_RIGHT_READ},
+    {"GET", "/openapi.json", "getDescription", api_get_description, "", API_SCOPE_PROGRAM, 0,
+     API_RIGHT_PUBLIC},
     {"GET", "/v1/status", "getStatus", api_get_status, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
     {"GET", "/v1/devices", "listDevices", api_list_devices, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
     {"GET", "/v1/models", "listModels", api_list_models, " limit cursor format ", API_SCOPE_STORE, 1,
@@ -60,6 +61,10 @@ const struct api_route api_routes[] = {
     {"PUT", "/v1/claims/{id}/release", "releaseClaim", api_release_claim, "", API_SCOPE_NONE, 0,
      API_RIGHT_WORKER},
     {"GET", "/v1/workers", "listWorkers", api_list_workers, "", API_SCOPE_NONE, 0, API_RIGHT_READ},
+    {"GET", "/v1/tokens", "listTokens", api_list_tokens, " limit cursor ", API_SCOPE_NONE, 0,
+     API_RIGHT_ADMIN},
+    {"POST", "/v1/tokens", "createToken", api_create_token, "", API_SCOPE_NONE, 0, API_RIGHT_ADMIN},
+    {"DELETE", "/v1/tokens/{id}", "revokeToken", api_revoke_token, "", API_SCOPE_NONE, 0, API_RIGHT_ADMIN},
 };
 const size_t api_route_count = sizeof api_routes / sizeof api_routes[0];
 

@@ -1,5 +1,6 @@
 #include "api/server.h"
 
+#include "api/access.h"
 #include "api/dispatch.h"
 #include "api/handlers.h"
 #include "api/request.h"
@@ -165,6 +166,7 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
         struct api_access access = {
             .request_id = request->id,
             .address = address,
+            .token = request->identity.name,
             .method = request->method ? request->method : "",
             .target = request->target,
             .operation = request->route ? request->route->operation : "",
@@ -219,12 +221,26 @@ static int parse_address(const struct api_options *options, struct sockaddr_stor
     return err_set(err, ERR_INVALID, "listen address %s: not an address in numbers", options->address);
 }
 
-static int open_socket(const struct api_options *options, int *ret_fd, struct err *err)
+/* An address that others can reach needs a token. */
+static int check_reach(const struct api_server *server, const char *address, struct err *err)
 {
+    if (api_access_is_loopback(address) || api_token_table_count(server->tokens, clock_wall_ms()) > 0)
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "listen address %s: others can reach it, so there must be a token: make one with "
+                   "\"bifurcated token create --name NAME\", or set token-file",
+                   address);
+}
+
+static int open_socket(const struct api_server *server, int *ret_fd, struct err *err)
+{
+    const struct api_options *options = &server->options;
     struct sockaddr_storage address;
     socklen_t size = 0;
     memset(&address, 0, sizeof address);
     int code = parse_address(options, &address, &size, err);
+    if (!code)
+        code = check_reach(server, options->address, err);
     if (code)
         return code;
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -270,13 +286,10 @@ static int read_bound(struct api_server *server, int fd, struct err *err)
     } else {
         return err_set(err, ERR_INVALID, "the inherited socket is not one of TCP");
     }
-    server->is_loopback = api_dispatch_is_loopback(text);
+    server->is_loopback = api_access_is_loopback(text);
     (void)snprintf(server->url, sizeof server->url, is_v6 ? "http://[%s]:%u" : "http://%s:%u", text,
                    server->port);
-    if (!server->is_loopback && !server->options.token)
-        return err_set(err, ERR_INVALID,
-                       "listen address %s: others can reach it, so a token for writes must be set", text);
-    return 0;
+    return check_reach(server, text, err); /* also of a socket that was inherited */
 }
 
 static char *copy_of(const char *text)
@@ -305,6 +318,7 @@ static void free_server(struct api_server *server)
     api_memo_free(server->memo);
     api_metrics_free(server->metrics);
     api_peers_free(server->peers);
+    api_token_table_free(server->tokens);
     free((void *)(uintptr_t)server->options.address);
     free((void *)(uintptr_t)server->options.version);
     free((void *)(uintptr_t)server->options.token);
@@ -360,8 +374,10 @@ int api_server_start(const struct api_options *options, struct api_server **ret_
     int fd = options->listen_fd;
     struct api_server *server = new_server(options);
     int code = server ? 0 : err_set(err, ERR_NO_MEMORY, "server: out of memory");
+    if (!code)
+        code = api_token_table_new(options->store, server->options.token, &server->tokens, err);
     if (!code && fd < 0)
-        code = open_socket(options, &fd, err);
+        code = open_socket(server, &fd, err);
     if (!code)
         code = read_bound(server, fd, err);
     if (!code)

@@ -30,6 +30,7 @@ struct store;
 struct api_access {
     const char *request_id;
     const char *address; /* of the peer, "127.0.0.1" */
+    const char *token;   /* name of the token that it carried; "" without one */
     const char *method;
     const char *target;    /* path and query as received */
     const char *operation; /* operationId of openapi.json; "" where no route matched */
@@ -73,12 +74,14 @@ struct api_claims_options {
 };
 
 struct api_options {
-    const char *address; /* "127.0.0.1", "::1", "0.0.0.0"; numeric */
-    uint16_t port;       /* 0: any free one, see api_server_port */
-    int listen_fd;       /* an inherited listening socket instead of address and port, or -1; taken over */
-    struct store *store; /* borrowed; outlives the server */
-    const char *version; /* of the program */
-    const char *token;   /* bearer token for writes, or NULL; needed unless the address is loopback */
+    const char *address;  /* "127.0.0.1", "::1", "0.0.0.0"; numeric */
+    uint16_t port;        /* 0: any free one, see api_server_port */
+    int listen_fd;        /* an inherited listening socket instead of address and port, or -1; taken over */
+    struct store *store;  /* borrowed; outlives the server */
+    const char *version;  /* of the program */
+    const char *token;    /* a bearer token with every scope beside those of the store, or NULL; unless the
+                             address is loopback there must be one or the other */
+    int reads_need_token; /* not everybody may read */
     const char *cors_origin; /* origin that browsers may read from, "*" for all, or NULL for none */
 
     unsigned threads;                 /* that answer requests; 0: one per processor, at most 8 */
@@ -100,8 +103,8 @@ struct api_options {
 void api_options_init(struct api_options *options);
 
 /* Binds, starts the threads and answers from then on. Strings of `options` are copied. ERR_INVALID for an
- * address that is not numeric or not loopback without a token; ERR_IO (or ERR_CONFLICT if another program
- * listens there) if binding failed. */
+ * address that is not numeric, or not loopback where there is no token; ERR_IO (or ERR_CONFLICT if another
+ * program listens there) if binding failed. */
 int api_server_start(const struct api_options *options, struct api_server **ret_server, struct err *err);
 
 /* The bound port. */

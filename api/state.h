@@ -11,6 +11,7 @@
 #include "api/metrics.h"
 #include "api/peers.h"
 #include "api/server.h"
+#include "api/token_table.h"
 #include "api/worker_list.h"
 
 #include <pthread.h>
@@ -33,6 +34,7 @@ struct api_server {
     uint64_t id_prefix;           /* random; of the ids of requests */
     atomic_uint_fast64_t id_next;
     struct api_memo *memo;
+    struct api_token_table *tokens;
     struct api_cache *cache;
     struct api_events *events;
     struct api_claim_waits *claim_waits;

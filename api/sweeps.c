@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define LIMIT_STANDARD 100
 /* A page of sweeps or tasks is rendered from a copy of its rows, because a callback must not call the store.

@@ -1,10 +1,15 @@
 /* The address to listen on. */
+#include "daemon/base/clock.h"
+#include "daemon/base/file.h"
 #include "daemon/check.h"
+#include "store/store.h"
+#include "store/tokens.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,6 +32,27 @@ static int try_bind(const char *address, uint16_t port)
         (void)close(fd);
     freeaddrinfo(found);
     return result;
+}
+
+static int note_token(void *context, const struct token_row *row)
+{
+    int *has_token = context;
+    *has_token = *has_token || !row->expires_ms || row->expires_ms > clock_wall_ms();
+    return *has_token;
+}
+
+/* Whether the store has a token that counts. */
+static int has_token(const struct options *options)
+{
+    int has_token = 0;
+    struct err err = ERR_INIT;
+    struct store *store = NULL;
+    char *path = file_join(options->state, STORE_FILE_NAME);
+    if (path && file_exists(path) && !store_open_beside(path, &store, &err))
+        (void)tokens_list_live(store, note_token, &has_token, &err);
+    store_close(store);
+    free(path);
+    return has_token;
 }
 
 void check_address(const struct options *options, struct check_report *report)
@@ -53,9 +79,9 @@ void check_address(const struct options *options, struct check_report *report)
                   strerror(result), // NOLINT(concurrency-mt-unsafe): one thread
                   result == EADDRINUSE ? ": stop what listens there, or name another with listen" : "");
     int is_loopback = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
-    if (!is_loopback && !options->token_file[0])
+    if (!is_loopback && !options->token_file[0] && !has_token(options))
         check_add(report, CHECK_LEVEL_ERROR, "address",
-                  "%s is beyond loopback, which needs a token-file: "
-                  "set it, or listen on 127.0.0.1",
+                  "%s is beyond loopback, which needs a token: make one with bifurcated token create, set "
+                  "token-file, or listen on 127.0.0.1",
                   options->listen);
 }

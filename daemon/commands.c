@@ -17,6 +17,7 @@ const struct command commands[] = {
     {"recompute", "[MODEL]", "make all statistics again from the kept distributions, offline",
      command_recompute},
     {"restore", "FILE", "put a backup in the place of the database, which is kept aside", command_restore},
+    {"token", "ACTION", "make, list and revoke tokens of the API; token --help tells", command_token},
     {"worker", "--connect URL", "claim work of a daemon on this or another machine, measure, hand in",
      command_worker},
 };

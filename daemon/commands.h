@@ -63,6 +63,7 @@ int command_check(int argc, char **argv);
 int command_prune(int argc, char **argv);
 int command_recompute(int argc, char **argv);
 int command_restore(int argc, char **argv);
+int command_token(int argc, char **argv);
 int command_worker(int argc, char **argv);
 
 #endif

@@ -26,7 +26,8 @@ struct options {
     char *config; /* the INI file that was read, or NULL */
 
     char *listen;      /* "127.0.0.1:7143", "[::1]:0" */
-    char *token_file;  /* bearer token for writes; "" none */
+    char *token_file;  /* a bearer token with every scope; "" none */
+    char *read_access; /* "open" or "token" */
     char *cors_origin; /* "" none */
 
     char *state; /* folder of the database and the lock; "" until options_load filled in the default */

@@ -24,9 +24,13 @@
 const struct option_row option_rows[] = {
     TEXT("server", "listen", listen, "127.0.0.1:7143", "ADDRESS:PORT",
          "Where the API and the dashboard are served. Port 0 takes any free one; STATE/address tells which. "
-         "An address beyond loopback needs token-file."),
+         "An address beyond loopback needs a token: see bifurcated token --help."),
     TEXT("server", "token-file", token_file, "", "FILE",
-         "A file with the bearer token that writes need. Empty: no token, loopback only."),
+         "A file with a bearer token that allows everything, beside those of bifurcated token. With it, writes "
+         "need a token on loopback, too."),
+    CHOICE("server", "read-access", read_access, "open", "open|token", 0,
+         "Who may read: everybody who reaches the address, or who has a token with the scope read. Probes and the "
+         "dashboard's pages, which hold no data, stay open. Writes always need a token beyond loopback."),
     TEXT("server", "cors-origin", cors_origin, "", "ORIGIN",
          "An origin whose pages may read the API in a browser, or * for all. Empty: none."),
     TEXT("server", "state", state, "", "FOLDER",

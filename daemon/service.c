@@ -198,9 +198,9 @@ static void log_access(void *context, const struct api_access *access)
 {
     (void)context;
     log_debug("request", log_text("id", access->request_id), log_text("address", access->address),
-              log_text("method", access->method), log_text("target", access->target),
-              log_int("status", access->status), log_int("bytes", (int64_t)access->body_bytes),
-              log_real("seconds", access->seconds), log_end);
+              log_text("token", access->token), log_text("method", access->method),
+              log_text("target", access->target), log_int("status", access->status),
+              log_int("bytes", (int64_t)access->body_bytes), log_real("seconds", access->seconds), log_end);
 }
 
 static void wake(void *context)
@@ -260,6 +260,7 @@ static int start_server(struct service *service, struct err *err)
                                              .definition = MEASURE_DEFINITION,
                                              .scoring_definition = SCORE_DEFINITION};
     api.token = token.size ? token.data : NULL;
+    api.reads_need_token = strcmp(options->read_access, "token") == 0;
     api.cors_origin = options->cors_origin[0] ? options->cors_origin : NULL;
     service->status = (struct status_context){.registry = service->engine.registry,
                                               .device = service->engine.device,

@@ -82,6 +82,9 @@ void store_read_end(struct store *store, struct connection *connection);
 int store_write_begin(struct store *store, enum connection_durability durability,
                       struct connection **ret_connection, struct err *err);
 
+/* What the transaction has written so far is shown by no read: the version stays, nobody is woken. */
+void store_write_keep_version(struct connection *connection);
+
 /* Commits if `result` is 0, counts the version up and wakes waiters if anything changed; rolls back
  * otherwise. Returns `result`, or the error of the commit. */
 int store_write_end(struct store *store, int result, struct err *err);

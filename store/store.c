@@ -50,7 +50,19 @@ static int read_identity(struct store *store, struct err *err)
     return rc < 0 ? rc : 0;
 }
 
-int store_open(const char *path, struct store **ret_store, struct err *err)
+/* Whoever has it open migrated it to the schema of his own program. */
+static int check_version(struct connection *connection, struct err *err)
+{
+    int64_t version = 0;
+    int rc = migrate_check(connection, &version, err);
+    if (!rc && version != store_schema_version())
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "database %s: the daemon that has it open is of another version: restart it",
+                     sqlite3_db_filename(connection->db, "main"));
+    return rc;
+}
+
+static int open_store(const char *path, int is_beside, struct store **ret_store, struct err *err)
 {
     int rc;
     pthread_condattr_t attributes;
@@ -70,8 +82,9 @@ int store_open(const char *path, struct store **ret_store, struct err *err)
         rc = err_set(err, ERR_NO_MEMORY, "store: out of memory");
         goto out;
     }
-    if ((rc = lock_take(path, &store->lock_fd, err)) ||
-        (rc = connection_open(path, 1, &store->writer, err)) || (rc = migrate(store->writer, err)))
+    if ((rc = is_beside ? 0 : lock_take(path, &store->lock_fd, err)) ||
+        (rc = connection_open(path, 1, &store->writer, err)) ||
+        (rc = is_beside ? check_version(store->writer, err) : migrate(store->writer, err)))
         goto out;
     rc = read_identity(store, err);
 out:
@@ -80,6 +93,16 @@ out:
     else
         *ret_store = store;
     return rc;
+}
+
+int store_open(const char *path, struct store **ret_store, struct err *err)
+{
+    return open_store(path, 0, ret_store, err);
+}
+
+int store_open_beside(const char *path, struct store **ret_store, struct err *err)
+{
+    return open_store(path, 1, ret_store, err);
 }
 
 void store_close(struct store *store)
@@ -199,6 +222,11 @@ int store_write_begin(struct store *store, enum connection_durability durability
     writer->changes = sqlite3_total_changes64(writer->db);
     *ret_connection = writer;
     return 0;
+}
+
+void store_write_keep_version(struct connection *connection)
+{
+    connection->changes = sqlite3_total_changes64(connection->db);
 }
 
 static int commit(struct connection *writer, int64_t *ret_version, struct err *err)

@@ -43,6 +43,14 @@ struct store;
  */
 int store_open(const char *path, struct store **ret_store, struct err *err);
 
+/*
+ * Opens a database that a running daemon holds, for the few writes that may happen beside it
+ * (store/tokens.h): SQLite's own locks keep the two apart. The version of this store is that of the moment
+ * and does not follow the daemon's. ERR_UNSUPPORTED: the daemon is of another version. The rest as
+ * store_open().
+ */
+int store_open_beside(const char *path, struct store **ret_store, struct err *err);
+
 /* Ends after running calls; nobody may wait in store_wait_change() (call store_wake() first). NULL is
  * allowed. */
 void store_close(struct store *store);

@@ -98,6 +98,29 @@ int digest_hmac_sha256_hex(const void *key, size_t key_size, const void *data, s
     return 0;
 }
 
+int digest_sha256(const void *data, size_t size, unsigned char bytes[DIGEST_SHA256_BYTES], struct err *err)
+{
+    return EVP_Digest(data, size, bytes, NULL, EVP_sha256(), NULL) == 1
+               ? 0
+               : err_set(err, ERR_INTERNAL, "digest: libcrypto failed");
+}
+
+int digest_is_equal(const unsigned char *one, const unsigned char *other, size_t size)
+{
+    return CRYPTO_memcmp(one, other, size) == 0;
+}
+
+int digest_of_hex(const char *text, unsigned char *bytes, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (!digest_is_hex(text, 2 * size))
+        return 0;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)((strchr(digits, text[2 * i]) - digits) * 16 +
+                                   (strchr(digits, text[2 * i + 1]) - digits));
+    return 1;
+}
+
 int digest_new_git_blob(uint64_t size_bytes, struct digest **ret_digest, struct err *err)
 {
     char head[32];

@@ -38,11 +38,20 @@ int digest_sha256_hex(const void *data, size_t size, char *hex, struct err *err)
 int digest_hmac_sha256_hex(const void *key, size_t key_size, const void *data, size_t size, char *hex,
                            struct err *err);
 
+/* The same as 32 bytes. */
+int digest_sha256(const void *data, size_t size, unsigned char bytes[DIGEST_SHA256_BYTES], struct err *err);
+
+/* Whether two digests are equal, in a time that does not tell where they differ. */
+int digest_is_equal(const unsigned char *one, const unsigned char *other, size_t size);
+
 /* Starts git's blob digest: SHA-1 over "blob <size>\0" and then the content, which the caller feeds. */
 int digest_new_git_blob(uint64_t size_bytes, struct digest **ret_digest, struct err *err);
 
 /* Whether text is exactly `digits` lower-case hexadecimal digits. */
 int digest_is_hex(const char *text, size_t digits);
+
+/* The reverse: exactly 2 * size lower-case digits to bytes. Returns 1, or 0 for other text. */
+int digest_of_hex(const char *text, unsigned char *bytes, size_t size);
 
 /* Lower-case hex of bytes; hex must hold 2 * size + 1. */
 void digest_to_hex(const unsigned char *bytes, size_t size, char *hex);

@@ -66,6 +66,7 @@
 /* API */
 #define LIMIT_API_BODY_BYTES (1 * MIB)
 #define LIMIT_API_PAGE_ROWS 10000
+#define LIMIT_TOKENS 1000 /* that count, at once */
 
 /* Remote workers */
 #define LIMIT_CLAIM_RESULT_BYTES (256 * MIB) /* what a worker hands in of one task: 0.2 MB per tensor */

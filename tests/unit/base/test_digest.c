@@ -70,6 +70,16 @@ static void test_git_blob(void **state)
     }
 }
 
+static void test_bytes(void **state)
+{
+    (void)state;
+    unsigned char bytes[DIGEST_SHA256_BYTES];
+    char hex[DIGEST_SHA256_HEX_SIZE];
+    OK(digest_sha256("abc", 3, bytes, &err));
+    digest_to_hex(bytes, sizeof bytes, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 static void test_hex(void **state)
 {
     (void)state;
@@ -84,6 +94,14 @@ static void test_hex(void **state)
     assert_false(digest_is_hex("000FA5FF", 8));
     assert_false(digest_is_hex("000fa5fg", 8));
     assert_false(digest_is_hex("../../..", 8));
+    unsigned char back[4];
+    assert_true(digest_of_hex("000fa5ff", back, sizeof back));
+    assert_memory_equal(back, bytes, sizeof bytes);
+    assert_false(digest_of_hex("000fa5f", back, sizeof back));
+    assert_false(digest_of_hex("000fa5fF", back, sizeof back));
+    assert_true(digest_is_equal(back, bytes, sizeof bytes));
+    back[3] ^= 1;
+    assert_false(digest_is_equal(back, bytes, sizeof bytes));
 }
 
 static void test_start_twice(void **state)
@@ -98,7 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_start_twice), cmocka_unit_test(test_known_vectors),
         cmocka_unit_test(test_pieces),      cmocka_unit_test(test_git_blob),
-        cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_bytes),       cmocka_unit_test(test_hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,156 @@
+#include "store/tokens.h"
+
+#include "api/handlers.h"
+#include "api/json.h"
+#include "api/number.h"
+#include "api/page.h"
+#include "api/state.h"
+#include "api/token_request.h"
+#include "daemon/base/clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LIMIT_STANDARD 100
+#define DAY_MS INT64_C(86400000)
+
+/* `text` is the token itself where it was just made, else NULL. */
+static void append_token(struct api_json *json, const char *key, const struct token_row *row,
+                         const char *text)
+{
+    static const enum token_scope scopes[] = {TOKEN_SCOPE_READ, TOKEN_SCOPE_SWEEP, TOKEN_SCOPE_WORKER,
+                                              TOKEN_SCOPE_ADMIN};
+    api_json_open_object(json, key);
+    api_json_integer(json, "id", row->id);
+    api_json_text(json, "name", row->name);
+    api_json_open_array(json, "scopes");
+    for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
+        if (row->scopes & scopes[i])
+            api_json_text(json, NULL, token_scope_name(scopes[i]));
+    }
+    api_json_close_array(json);
+    api_json_time(json, "created_at", row->created_ms);
+    api_json_time(json, "expires_at", row->expires_ms);
+    api_json_time(json, "last_used_at", row->last_used_ms);
+    api_json_time(json, "revoked_at", row->revoked_ms);
+    if (text)
+        api_json_text(json, "token", text);
+    api_json_close_object(json);
+}
+
+struct page {
+    struct api_json json;
+    int left;
+    int has_more;
+    int64_t last;
+};
+
+static int append_row(void *context, const struct token_row *row)
+{
+    struct page *page = context;
+    if (page->left == 0) {
+        page->has_more = 1;
+        return 1;
+    }
+    page->left--;
+    page->last = row->id;
+    append_token(&page->json, NULL, row, NULL);
+    return 0;
+}
+
+int api_list_tokens(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct page page = {0};
+    int64_t after = 0, limit = LIMIT_STANDARD;
+    char cursor[API_CURSOR_SIZE] = "";
+    int code = api_request_integer(request, "limit", 1, LIMIT_TOKENS, &limit, response, err);
+    if (!code)
+        code = api_page_read_number(request, &after, response, err);
+    if (code)
+        return code;
+    page.left = (int)limit;
+    response->cache_control = "no-store";
+    api_json_init(&page.json, &response->body);
+    api_json_open_object(&page.json, NULL);
+    api_json_open_array(&page.json, "tokens");
+    code = tokens_list(request->server->options.store, after, page.left + 1, append_row, &page, err);
+    if (code)
+        return code;
+    api_json_close_array(&page.json);
+    if (page.has_more)
+        api_page_write_number(page.last, cursor);
+    api_json_text_or_null(&page.json, "next_cursor", cursor);
+    api_json_close_object(&page.json);
+    return page.has_more ? api_page_link(request, cursor, response, err) : 0;
+}
+
+static int parse_body(const struct api_request *request, struct api_token_request *wanted,
+                      struct api_response *response, struct err *err)
+{
+    char field[API_TOKEN_FIELD_SIZE] = "";
+    int code = api_request_check_json(request, response, err);
+    if (code)
+        return code;
+    code = api_token_request_parse(buf_text(&request->body), request->body.size, wanted, field, err);
+    if (code == ERR_INVALID) {
+        struct err reason = *err;
+        return api_response_refuse(response, "body", field, err, ERR_INVALID, "%s", reason.message);
+    }
+    return code;
+}
+
+static int answer(struct api_request *request, int64_t id, const char *text, struct api_response *response,
+                  struct err *err)
+{
+    struct token_row row;
+    struct api_json json;
+    int code = tokens_get(request->server->options.store, id, &row, err);
+    if (code)
+        return code;
+    response->cache_control = "no-store";
+    api_json_init(&json, &response->body);
+    append_token(&json, NULL, &row, text);
+    return 0;
+}
+
+int api_create_token(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct api_token_request wanted;
+    struct token_request made = {0};
+    char text[TOKEN_TEXT_SIZE];
+    int64_t id = 0;
+    int code = parse_body(request, &wanted, response, err);
+    if (code)
+        return code;
+    made.name = wanted.name;
+    made.scopes = wanted.scopes;
+    made.expires_ms = wanted.expires_days ? clock_wall_ms() + wanted.expires_days * DAY_MS : 0;
+    code = tokens_create(request->server->options.store, &made, text, &id, err);
+    if (code == ERR_INVALID) { /* the name, which is all that is left to be wrong */
+        struct err reason = *err;
+        return api_response_refuse(response, "body", "/name", err, ERR_INVALID, "%s", reason.message);
+    }
+    if (code == ERR_LIMIT)
+        response->status = 409;
+    if (!code)
+        code = answer(request, id, text, response, err);
+    if (!code) {
+        response->status = 201;
+        (void)snprintf(response->location, sizeof response->location, "/v1/tokens/%" PRId64, id);
+    }
+    explicit_bzero(text, sizeof text);
+    return code;
+}
+
+int api_revoke_token(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct api_server *server = request->server;
+    int64_t id = 0;
+    if (!api_number_parse(request->arguments[0], 1, INT64_MAX, &id))
+        return err_set(err, ERR_NOT_FOUND, "token %.40s: there is no such token", request->arguments[0]);
+    int code = tokens_revoke(server->options.store, id, err);
+    if (!code)
+        code = api_token_table_refresh(server->tokens, err); /* it counts no more from here on */
+    return code < 0 ? code : answer(request, id, NULL, response, err);
+}
