@@ -3,6 +3,8 @@
 #include "api/state.h"
 #include "daemon/base/clock.h"
 
+#include <inttypes.h>
+#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -101,9 +103,73 @@ static int refuse(struct api_response *response, const char *fault, enum token_s
     return api_response_refuse(response, "header", "Authorization", err, ERR_UNAUTHORIZED, "%s", reason);
 }
 
-static int refuse_state(struct api_response *response, enum api_token_state state, enum token_scope scope,
-                        struct err *err)
+static const struct sockaddr *address_of(const struct api_request *request)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return info ? info->client_addr : NULL;
+}
+
+static int64_t now_us(void)
+{
+    return (int64_t)(clock_monotonic_s() * 1e6);
+}
+
+static int limit(struct api_request *request, struct api_limiter *limiter, uint64_t key, const char *whose,
+                 struct api_response *response, struct err *err)
+{
+    struct api_limit left;
+    int may_pass = api_limiter_take(limiter, key, now_us(), &left);
+    if (left.burst)
+        request->limit = left;
+    if (may_pass)
+        return 0;
+    response->retry_after_s = left.retry_after_s;
+    return err_set(err, ERR_RATE_LIMITED,
+                   "more than %" PRId64 " requests in %" PRId64 " s %s; try again in %" PRId64 " s",
+                   left.burst, left.window_s, whose, left.retry_after_s);
+}
+
+int api_access_limit_address(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct api_server *server = request->server;
+    if (!server->options.requests_per_s && !server->options.requests_per_s_loopback)
+        return 0;
+    const struct sockaddr *address = address_of(request);
+    return limit(request, api_limiter_is_loopback(address) ? server->loopback_limits : server->limits,
+                 api_limiter_address_key(address, server->seed), "from this address", response, err);
+}
+
+int api_access_limit_token(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct api_server *server = request->server;
+    if (!request->identity.name[0] || !server->options.requests_per_s)
+        return 0;
+    return limit(request, server->limits,
+                 api_limiter_number_key((uint64_t)request->identity.token_id, ~server->seed >> 1),
+                 "with this token", response, err);
+}
+
+/* Whether the address has failures left that are looked into. */
+static int take_failure(struct api_request *request, struct api_limit *ret_limit)
+{
+    struct api_server *server = request->server;
+    const struct sockaddr *address = address_of(request);
+    *ret_limit = (struct api_limit){0};
+    if (api_limiter_is_loopback(address) && !server->options.requests_per_s_loopback)
+        return 1;
+    return api_limiter_take(server->failures, api_limiter_address_key(address, server->seed), now_us(),
+                            ret_limit);
+}
+
+static int refuse_state(struct api_request *request, struct api_response *response,
+                        enum api_token_state state, enum token_scope scope, struct err *err)
+{
+    struct api_limit left;
+    if (!take_failure(request, &left)) {
+        response->retry_after_s = left.retry_after_s;
+        return err_set(err, ERR_RATE_LIMITED, "too many tokens that do not count from this address");
+    }
     const char *reason = "the token is not known here, or was revoked";
     if (state == API_TOKEN_MISTYPED)
         reason = "the token is mistyped or cut off: its checksum is wrong";
@@ -127,7 +193,7 @@ int api_access_check(struct api_request *request, struct api_response *response,
         enum api_token_state state =
             api_token_table_find(server->tokens, token, clock_wall_ms(), &request->identity);
         if (state != API_TOKEN_VALID && !(is_open && right == API_RIGHT_READ))
-            return refuse_state(response, state, scope, err);
+            return refuse_state(request, response, state, scope, err);
         if (state == API_TOKEN_VALID && token_scopes_allow(request->identity.scopes, scope))
             return 0;
     }

@@ -1,5 +1,6 @@
 #include "api/deliver.h"
 
+#include "api/cors.h"
 #include "api/route.h"
 #include "api/state.h"
 #include "daemon/base/digest.h"
@@ -110,16 +111,27 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
         (void)MHD_add_response_header(response, name, value);
 }
 
+/* What is left of whose bucket, as the draft of the IETF's httpapi group has it. */
+static void add_limit(const struct api_limit *limit, const char *whose, struct MHD_Response *response)
+{
+    char text[96];
+    (void)snprintf(text, sizeof text, "\"%s\";q=%" PRId64 ";w=%" PRId64, whose, limit->burst,
+                   limit->window_s);
+    add_header(response, "RateLimit-Policy", text);
+    (void)snprintf(text, sizeof text, "\"%s\";r=%" PRId64 ";t=%" PRId64, whose, limit->remaining,
+                   limit->reset_s);
+    add_header(response, "RateLimit", text);
+}
+
 /* The headers of every answer. */
 static void add_common(struct api_request *request, struct MHD_Response *response)
 {
     const struct api_server *server = request->server;
     add_header(response, "X-Request-Id", request->id);
     add_header(response, "X-Content-Type-Options", "nosniff");
-    if (has_text(server->options.cors_origin)) {
-        add_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, server->options.cors_origin);
-        add_header(response, "Access-Control-Expose-Headers", "ETag, Link, Location, X-Request-Id");
-    }
+    api_cors_add(request, response);
+    if (request->limit.burst)
+        add_limit(&request->limit, request->identity.name[0] ? "token" : "address", response);
     if (atomic_load(&server->is_draining))
         add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
@@ -136,13 +148,19 @@ static enum MHD_Result queue(struct api_request *request, struct MHD_Response *r
 }
 
 /* Headers that only answers made just now have. */
-static void add_fresh(const struct api_response *fresh, struct MHD_Response *response)
+static void add_fresh(const struct api_request *request, const struct api_response *fresh,
+                      struct MHD_Response *response)
 {
+    char seconds[24] = "5";
+    if (fresh->retry_after_s)
+        (void)snprintf(seconds, sizeof seconds, "%" PRId64, fresh->retry_after_s);
     add_header(response, MHD_HTTP_HEADER_LOCATION, fresh->location);
     add_header(response, MHD_HTTP_HEADER_ALLOW, fresh->allow);
     add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, fresh->challenge);
     if (fresh->status == MHD_HTTP_TOO_MANY_REQUESTS || fresh->status == MHD_HTTP_SERVICE_UNAVAILABLE)
-        add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "5");
+        add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
+    if (strcmp(request->method, "OPTIONS") == 0 && fresh->allow[0])
+        api_cors_add_preflight(request, fresh->allow, response);
 }
 
 /* The body: over the answer's bytes, of which it holds a reference, or its file. */
@@ -178,7 +196,7 @@ static enum MHD_Result queue_answer(struct api_request *request, struct api_answ
         return MHD_NO;
     }
     if (fresh)
-        add_fresh(fresh, response);
+        add_fresh(request, fresh, response);
     if (status != MHD_HTTP_NO_CONTENT)
         add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type);
     add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, answer->cache_control);

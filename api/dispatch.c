@@ -88,9 +88,15 @@ static int find_route(struct api_request *request, struct api_response *response
 
 static int prepare(struct api_request *request, struct api_response *response, struct err *err)
 {
-    int code = find_route(request, response, err);
+    /* A claim that waited comes here again. */
+    int code = request->is_counted ? 0 : api_access_limit_address(request, response, err);
+    if (!code)
+        code = find_route(request, response, err);
     if (!code)
         code = api_access_check(request, response, err);
+    if (!code && !request->is_counted)
+        code = api_access_limit_token(request, response, err);
+    request->is_counted = 1;
     if (!code)
         code = check_parameters(request, response, err);
     if (!code)

@@ -334,7 +334,8 @@ static void *run(void *context)
             uses_saved_ms = clock_monotonic_ms();
             api_token_table_save_uses(server->tokens);
         }
-        (void)api_peers_expire(server->peers, (int64_t)server->options.request_timeout_s * 1000);
+        (void)api_peers_expire(server->peers, (int64_t)server->options.request_timeout_s * 1000,
+                               (int64_t)server->options.answer_timeout_s * 1000);
     }
 }
 

@@ -6,6 +6,7 @@
 #define BIFURCATED_API_REQUEST_H
 
 #include "api/encode.h"
+#include "api/limiter.h"
 #include "api/token_table.h"
 #include "api/uri.h"
 #include "daemon/base/buf.h"
@@ -43,6 +44,8 @@ struct api_request {
     const struct api_route *route;                    /* NULL: none matched */
     const char *arguments[API_REQUEST_ARGUMENTS_MAX]; /* values of {names} in the pattern, in order */
     enum api_format format;
+    int is_counted;               /* by the limits of requests */
+    struct api_limit limit;       /* what is left of its bucket; all zero without a limit */
     struct api_identity identity; /* whose token it carried; all zero without one */
     struct buf body;
     size_t body_max;      /* of this request */
@@ -68,6 +71,7 @@ struct api_response {
     const char *cache_control;          /* static; "no-cache" unless set */
     char location[API_LOCATION_SIZE];   /* "": none */
     char allow[API_ALLOW_SIZE];         /* of the header Allow; "": none */
+    int64_t retry_after_s;              /* of the header Retry-After; 0: a few seconds, where it is needed */
     char challenge[API_CHALLENGE_SIZE]; /* of the header WWW-Authenticate; "": none */
     struct buf link;                    /* of the header Link; empty: none */
     int is_waiting;                     /* not answered now: the connection is suspended and comes again */

@@ -6,6 +6,7 @@
 #include "api/request.h"
 #include "api/route.h"
 #include "api/state.h"
+#include "api/tls.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 
@@ -22,6 +23,9 @@
 
 #define THREADS_MAX 8
 #define DRAIN_STEP_MS 5
+#define LIMIT_WINDOW_S 10   /* a bucket holds the requests of so long */
+#define FAILURES_PER_S 1    /* tokens of one address that do not count, */
+#define FAILURES_AT_ONCE 20 /* and so many at once */
 /* A body this many times the bound is read and dropped, so that the client gets its 413; then it is cut. */
 #define DROPPED_BODIES 8
 
@@ -32,10 +36,12 @@ void api_options_init(struct api_options *options)
         .port = 7143,
         .listen_fd = -1,
         .version = "",
-        .connections_max = 1024,
-        .connections_per_address = 0,
+        .connections_max = 4096,
+        .connections_per_address = 1024,
+        .requests_per_s = 500,
         .idle_timeout_s = 30,
         .request_timeout_s = 60,
+        .answer_timeout_s = 600,
         .header_bytes_max = 16 * KIB,
         .body_bytes_max = LIMIT_API_BODY_BYTES,
         .cache_bytes_max = 64 * MIB,
@@ -120,7 +126,10 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     api_peer_set_busy(peer_of(connection));
-    return api_dispatch(request);
+    enum MHD_Result result = api_dispatch(request);
+    if (request->is_stream)
+        api_peer_set_streaming(peer_of(connection));
+    return result;
 }
 
 static void format_peer(struct MHD_Connection *connection, char *text, size_t size)
@@ -192,7 +201,12 @@ static void notify_connection(void *context, struct MHD_Connection *connection, 
     }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *socket_context = info ? api_peers_add(server->peers, info->connect_fd) : NULL;
+    const union MHD_ConnectionInfo *from =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *socket_context =
+        info ? api_peers_add(server->peers, info->connect_fd,
+                             api_limiter_address_key(from ? from->client_addr : NULL, server->seed))
+             : NULL;
 }
 
 /* What libmicrohttpd says of broken requests is no event of ours: the access log has them. */
@@ -287,8 +301,8 @@ static int read_bound(struct api_server *server, int fd, struct err *err)
         return err_set(err, ERR_INVALID, "the inherited socket is not one of TCP");
     }
     server->is_loopback = api_access_is_loopback(text);
-    (void)snprintf(server->url, sizeof server->url, is_v6 ? "http://[%s]:%u" : "http://%s:%u", text,
-                   server->port);
+    (void)snprintf(server->url, sizeof server->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
+                   server->tls ? "https" : "http", text, server->port);
     return check_reach(server, text, err); /* also of a socket that was inherited */
 }
 
@@ -319,6 +333,10 @@ static void free_server(struct api_server *server)
     api_metrics_free(server->metrics);
     api_peers_free(server->peers);
     api_token_table_free(server->tokens);
+    api_limiter_free(server->limits);
+    api_limiter_free(server->loopback_limits);
+    api_limiter_free(server->failures);
+    api_tls_free(server->tls);
     free((void *)(uintptr_t)server->options.address);
     free((void *)(uintptr_t)server->options.version);
     free((void *)(uintptr_t)server->options.token);
@@ -342,13 +360,21 @@ static struct api_server *new_server(const struct api_options *options)
     server->started_ms = clock_wall_ms();
     if (getrandom(&server->id_prefix, sizeof server->id_prefix, 0) != (ssize_t)sizeof server->id_prefix)
         server->id_prefix = (uint64_t)server->started_ms;
+    if (getrandom(&server->seed, sizeof server->seed, 0) != (ssize_t)sizeof server->seed)
+        server->seed = server->id_prefix;
     server->cache = api_cache_new(options->cache_bytes_max);
     server->memo = api_memo_new();
     server->metrics = api_metrics_new(api_route_count);
-    server->peers = api_peers_new();
+    server->peers = api_peers_new(options->connections_max, options->connections_per_address);
     server->workers = api_worker_list_new();
+    server->limits = api_limiter_new(options->requests_per_s, options->requests_per_s * LIMIT_WINDOW_S);
+    server->loopback_limits =
+        api_limiter_new(options->requests_per_s_loopback, options->requests_per_s_loopback * LIMIT_WINDOW_S);
+    server->failures = api_limiter_new(FAILURES_PER_S, FAILURES_AT_ONCE);
+    server->options.certificate = server->options.key = NULL; /* not kept; see api_server_start */
     if (!server->options.address || !server->options.version || !server->cache || !server->memo ||
-        !server->metrics || !server->peers || !server->workers) {
+        !server->metrics || !server->peers || !server->limits || !server->loopback_limits ||
+        !server->failures || !server->workers) {
         free_server(server);
         return NULL;
     }
@@ -358,15 +384,22 @@ static struct api_server *new_server(const struct api_options *options)
 static struct MHD_Daemon *start_daemon(struct api_server *server, int fd)
 {
     const struct api_options *options = &server->options;
-    return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL,
-        NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_message, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_THREAD_POOL_SIZE, options->threads, MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT,
-        options->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_bytes_max,
-        MHD_OPTION_URI_LOG_CALLBACK, begin_request, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, end_request, server, MHD_OPTION_NOTIFY_CONNECTION, notify_connection,
-        server, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    /* The bound is kept by api/peers.c; this one, which would let new connections wait, is only reached by
+     * connections that were shut down and are not closed yet. Each thread has its share of it. */
+    unsigned connections = 2 * options->connections_max + 64 * options->threads;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                     MHD_USE_ERROR_LOG | (server->tls ? (unsigned)MHD_USE_TLS : 0U);
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
+    if (server->tls)
+        tls[0] = api_tls_option();
+    return MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_message,
+                            NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, options->threads,
+                            MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
+                            options->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            options->header_bytes_max, MHD_OPTION_URI_LOG_CALLBACK, begin_request, server,
+                            MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+                            end_request, server, MHD_OPTION_NOTIFY_CONNECTION, notify_connection, server,
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 int api_server_start(const struct api_options *options, struct api_server **ret_server, struct err *err)
@@ -376,6 +409,8 @@ int api_server_start(const struct api_options *options, struct api_server **ret_
     int code = server ? 0 : err_set(err, ERR_NO_MEMORY, "server: out of memory");
     if (!code)
         code = api_token_table_new(options->store, server->options.token, &server->tokens, err);
+    if (!code && options->certificate)
+        code = api_tls_new(options->certificate, options->key, &server->tls, err);
     if (!code && fd < 0)
         code = open_socket(server, &fd, err);
     if (!code)
@@ -407,6 +442,14 @@ uint16_t api_server_port(const struct api_server *server)
 const char *api_server_url(const struct api_server *server)
 {
     return server->url;
+}
+
+int api_server_replace_certificate(struct api_server *server, const char *certificate, const char *key,
+                                   struct err *err)
+{
+    if (!server->tls)
+        return err_set(err, ERR_UNSUPPORTED, "the server speaks plain HTTP");
+    return api_tls_replace(server->tls, certificate, key, err);
 }
 
 void api_server_stop(struct api_server *server, int64_t drain_ms)

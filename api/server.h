@@ -82,16 +82,21 @@ struct api_options {
     const char *token;    /* a bearer token with every scope beside those of the store, or NULL; unless the
                              address is loopback there must be one or the other */
     int reads_need_token; /* not everybody may read */
-    const char *cors_origin; /* origin that browsers may read from, "*" for all, or NULL for none */
+    const char *cors_origin; /* origins whose pages may read (api/cors.h), "*" for all, or NULL for none */
+    const char *certificate; /* PEM, with the chain: serve TLS; NULL: plain HTTP */
+    const char *key;         /* PEM, of the certificate */
 
     unsigned threads;                 /* that answer requests; 0: one per processor, at most 8 */
-    unsigned connections_max;         /* at once */
+    unsigned connections_max;         /* at once; further ones displace those that wait (api/peers.h) */
     unsigned connections_per_address; /* at once from one address; 0: no such bound */
-    unsigned idle_timeout_s;          /* a connection that is silent for so long is closed */
-    unsigned request_timeout_s;       /* from the first to the last byte of a request */
-    size_t header_bytes_max;          /* request line and headers */
-    size_t body_bytes_max;            /* body of a request; at most LIMIT_API_BODY_BYTES */
-    size_t cache_bytes_max;           /* answers kept in memory; 0: none */
+    int64_t requests_per_s; /* of one address or one token, ten seconds' worth at once; 0: no limit */
+    int64_t requests_per_s_loopback; /* of an address of this machine; 0: no limit */
+    unsigned idle_timeout_s;         /* a connection that is silent for so long is closed */
+    unsigned request_timeout_s;      /* from the first to the last byte of a request */
+    unsigned answer_timeout_s;       /* the same of an answer; streams of events are exempt */
+    size_t header_bytes_max;         /* request line and headers */
+    size_t body_bytes_max;           /* body of a request; at most LIMIT_API_BODY_BYTES */
+    size_t cache_bytes_max;          /* answers kept in memory; 0: none */
     struct api_claims_options claims;
     unsigned event_streams_max; /* at once */
     unsigned heartbeat_ms;      /* a silent stream of events gets a comment this often */
@@ -99,7 +104,7 @@ struct api_options {
     struct api_hooks hooks;
 };
 
-/* The defaults: 127.0.0.1:7143, 1024 connections. */
+/* The defaults: 127.0.0.1:7143, 4096 connections. */
 void api_options_init(struct api_options *options);
 
 /* Binds, starts the threads and answers from then on. Strings of `options` are copied. ERR_INVALID for an
@@ -112,6 +117,11 @@ uint16_t api_server_port(const struct api_server *server);
 
 /* "http://127.0.0.1:7143"; borrowed. */
 const char *api_server_url(const struct api_server *server);
+
+/* Serves another certificate from the next connection on (TLS servers only). ERR_INVALID: no pair of a
+ * certificate and its key; the old one stays. */
+int api_server_replace_certificate(struct api_server *server, const char *certificate, const char *key,
+                                   struct err *err);
 
 /* Accepts no more connections, ends the streams of events, lets running requests finish for at most
  * `drain_ms`, closes the rest, frees. NULL is allowed. */

@@ -173,6 +173,9 @@ int api_get_metrics(struct api_request *request, struct api_response *response, 
     api_metrics_append(text, "bifurcated_http_cache_bytes", "gauge", "Answers kept.", (double)cache.bytes);
     api_metrics_append(text, "bifurcated_http_connections", "gauge", "Open connections.",
                        (double)api_peers_count(server->peers));
+    api_metrics_append(text, "bifurcated_http_displaced_total", "counter",
+                       "Connections that made room for others, or were refused.",
+                       (double)api_peers_displaced(server->peers));
     api_metrics_append(text, "bifurcated_http_event_streams", "gauge", "Open streams of events.",
                        (double)api_events_count(server->events));
     api_metrics_append(text, "bifurcated_remote_workers", "gauge",

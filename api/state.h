@@ -7,6 +7,7 @@
 #include "api/cache.h"
 #include "api/claim_wait.h"
 #include "api/events.h"
+#include "api/limiter.h"
 #include "api/memo.h"
 #include "api/metrics.h"
 #include "api/peers.h"
@@ -20,6 +21,7 @@
 #define API_URL_SIZE 96
 
 struct MHD_Daemon;
+struct api_tls;
 
 struct api_server {
     struct api_options options; /* its strings are owned here */
@@ -35,6 +37,11 @@ struct api_server {
     atomic_uint_fast64_t id_next;
     struct api_memo *memo;
     struct api_token_table *tokens;
+    uint64_t seed;                       /* random; of the keys of addresses and tokens */
+    struct api_tls *tls;                 /* NULL: plain HTTP */
+    struct api_limiter *limits;          /* requests of each address and each token */
+    struct api_limiter *loopback_limits; /* requests of addresses of this machine */
+    struct api_limiter *failures;        /* tokens of each address that did not count */
     struct api_cache *cache;
     struct api_events *events;
     struct api_claim_waits *claim_waits;

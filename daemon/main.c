@@ -3,8 +3,8 @@
  * (daemon/commands.h) it does that instead.
  *
  * Signals are taken by this thread alone (daemon/signals.h). TERM and INT drain and stop, a second one stops
- * at once; HUP reads the log options again. Exit status: 0 stopped as asked, 1 could not start, 2 wrong
- * options, 70 a compute device is lost (the supervisor should start the daemon again).
+ * at once; HUP reads the log options and the certificate again. Exit status: 0 stopped as asked, 1 could not
+ * start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon again).
  */
 #include "daemon/base/log.h"
 #include "daemon/commands.h"
@@ -22,7 +22,7 @@
 #define EXIT_STATUS_DEVICE_LOST 70
 #define DRAIN_MS 5000
 
-static void reload(int argc, char **argv, struct options *options)
+static void reload(int argc, char **argv, struct options *options, struct service *service)
 {
     char ignored[64];
     struct err err = ERR_INIT;
@@ -34,6 +34,10 @@ static void reload(int argc, char **argv, struct options *options)
         options_apply_log(options);
         log_info("options read again", log_text("needs_restart", ignored), log_end);
     }
+    struct err fault = ERR_INIT;
+    if (service_reload_certificate(service, &fault))
+        log_error("the certificate cannot be read again; the old one stays",
+                  log_text("reason", fault.message), log_end);
     supervisor_tell_ready();
 }
 
@@ -51,7 +55,7 @@ static void wait_for_stop(int argc, char **argv, struct options *options, struct
         if (signal < 0)
             continue;
         if (signal == SIGHUP) {
-            reload(argc, argv, options);
+            reload(argc, argv, options, service);
             continue;
         }
         log_info("stopping", log_text("signal", signal == SIGTERM ? "TERM" : "INT"), log_end);

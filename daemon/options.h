@@ -25,10 +25,16 @@ enum options_action {
 struct options {
     char *config; /* the INI file that was read, or NULL */
 
-    char *listen;      /* "127.0.0.1:7143", "[::1]:0" */
-    char *token_file;  /* a bearer token with every scope; "" none */
-    char *read_access; /* "open" or "token" */
-    char *cors_origin; /* "" none */
+    char *listen;          /* "127.0.0.1:7143", "[::1]:0" */
+    char *token_file;      /* a bearer token with every scope; "" none */
+    char *read_access;     /* "open" or "token" */
+    char *cors_origin;     /* "" none */
+    char *tls_certificate; /* "" plain HTTP */
+    char *tls_key;
+    int64_t rate_limit;          /* requests per second; 0 none */
+    int64_t rate_limit_loopback; /* the same for addresses of this machine */
+    int64_t http_connections;
+    int64_t http_connections_per_address; /* 0 no bound */
 
     char *state; /* folder of the database and the lock; "" until options_load filled in the default */
 

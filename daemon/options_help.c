@@ -47,7 +47,8 @@ void options_print_help(FILE *out)
                 "                        ~/.config/bifurcated/bifurcated.conf or\n"
                 "                        /etc/bifurcated/bifurcated.conf\n\n"
                 "Each option can also be set by the environment (BIFURCATED_LISTEN for --listen)\n"
-                "and in the file. Signals: TERM drains and stops, HUP reads the log options again.\n",
+                "and in the file. Signals: TERM drains and stops, HUP reads the log options\n"
+                "and the certificate again.\n",
                 out);
     const char *section = "";
     for (size_t i = 0; i < option_row_count; i++) {

@@ -32,7 +32,21 @@ const struct option_row option_rows[] = {
          "Who may read: everybody who reaches the address, or who has a token with the scope read. Probes and the "
          "dashboard's pages, which hold no data, stay open. Writes always need a token beyond loopback."),
     TEXT("server", "cors-origin", cors_origin, "", "ORIGIN",
-         "An origin whose pages may read the API in a browser, or * for all. Empty: none."),
+         "Origins (https://host:port, with blanks between them) whose pages may use the API in a browser, or * for all. "
+         "Without a token they only read. Empty: none."),
+    TEXT("server", "tls-certificate", tls_certificate, "", "FILE",
+         "Serve TLS with this certificate and its chain (PEM). Read again at SIGHUP. Empty: plain HTTP."),
+    TEXT("server", "tls-key", tls_key, "", "FILE",
+         "The key of tls-certificate (PEM)."),
+    INT("server", "rate-limit", rate_limit, "500", 0, 1000000, "N",
+         "Requests per second of one address, and of one token, on average; ten seconds' worth may come at once. Beyond "
+         "that the answer is 429 with Retry-After. 0: no limit."),
+    INT("server", "rate-limit-loopback", rate_limit_loopback, "0", 0, 1000000, "N",
+         "The same for addresses of this machine, without a token; 0: no limit."),
+    INT("server", "http-connections", http_connections, "4096", 16, 100000, "N",
+         "Connections at once. A further one takes the place of the one that has waited longest for its client."),
+    INT("server", "http-connections-per-address", http_connections_per_address, "1024", 0, 100000, "N",
+         "The same for each address; 0: no such bound. A proxy is one address."),
     TEXT("server", "state", state, "", "FOLDER",
          "The folder of the database. Empty: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/bifurcated, "
          "else ~/.local/state/bifurcated."),

@@ -2,6 +2,7 @@
 
 #include "api/server.h"
 #include "daemon/api_probe.h"
+#include "daemon/api_setup.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
@@ -227,41 +228,20 @@ static int append_metrics(void *context, struct buf *text, struct err *err)
     return status_append_metrics(&service->status, text, err);
 }
 
-static int read_token(const char *path, struct buf *token, struct err *err)
-{
-    int code = file_read(path, token, err);
-    if (code)
-        return err_wrap(err, "token-file");
-    while (token->size && strchr(" \r\n\t", token->data[token->size - 1]))
-        token->data[--token->size] = 0;
-    if (token->size < 16)
-        return err_set(err, ERR_INVALID, "token-file: %s: a token has at least 16 characters", path);
-    return 0;
-}
-
 static int start_server(struct service *service, struct err *err)
 {
     const struct options *options = service->options;
-    char address[64];
-    struct buf token;
+    struct api_setup setup;
     struct api_options api;
-    buf_init(&token, 4 * KIB);
-    api_options_init(&api);
-    int code = options_parse_listen(options->listen, address, sizeof address, &api.port, err);
-    if (!code && options->token_file[0])
-        code = read_token(options->token_file, &token, err);
+    int code = api_setup_read(options, &setup, &api, err);
     if (code)
         goto out;
-    api.address = address;
     api.store = service->store;
     api.version = BIFURCATED_VERSION;
     api.claims = (struct api_claims_options){.lease_ms = options->lease_s * 1000,
                                              .policy = policy_of(options),
                                              .definition = MEASURE_DEFINITION,
                                              .scoring_definition = SCORE_DEFINITION};
-    api.token = token.size ? token.data : NULL;
-    api.reads_need_token = strcmp(options->read_access, "token") == 0;
-    api.cors_origin = options->cors_origin[0] ? options->cors_origin : NULL;
     service->status = (struct status_context){.registry = service->engine.registry,
                                               .device = service->engine.device,
                                               .hub = service->engine.hub,
@@ -281,8 +261,10 @@ static int start_server(struct service *service, struct err *err)
                                    .wake = wake,
                                    .access = log_access};
     code = api_server_start(&api, &service->server, err);
+    if (!code)
+        api_setup_log(options, api_server_url(service->server));
 out:
-    buf_free(&token);
+    api_setup_free(&setup);
     return code;
 }
 
@@ -374,6 +356,19 @@ void service_stop(struct service *service, int64_t drain_ms)
     reserve_free(service->reserve);
     (void)pthread_mutex_destroy(&service->lost_lock);
     free(service);
+}
+
+int service_reload_certificate(struct service *service, struct err *err)
+{
+    struct api_setup setup = {0};
+    if (!service->options->tls_certificate[0])
+        return 0;
+    int code = api_setup_read_certificate(service->options, &setup, err);
+    if (!code)
+        code = api_server_replace_certificate(service->server, buf_text(&setup.certificate),
+                                              buf_text(&setup.key), err);
+    api_setup_free(&setup);
+    return code;
 }
 
 int service_is_lost(struct service *service, char *reason, size_t reason_size)

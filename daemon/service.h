@@ -22,6 +22,10 @@ int service_start(const struct options *options, struct service **ret_service, s
 /* Drains (running tasks may end within drain_ms), stops all parts, frees. NULL is allowed. */
 void service_stop(struct service *service, int64_t drain_ms);
 
+/* Reads tls-certificate and tls-key again and serves them from the next connection on. The old ones stay if
+ * that fails; nothing happens without TLS. */
+int service_reload_certificate(struct service *service, struct err *err);
+
 /* The name of a part that has stood still for longer than limit_ms: "planner" and "lease keeper" beat while
  * they work, wait for work, or wait for the hub; "api" has to answer a connection now and then, which this
  * call tries (for a second at most). NULL if all move. One thread at a time. */

@@ -12,6 +12,7 @@ packages_build="
   ninja-build
   pkg-config
   libcurl4-openssl-dev
+  libgnutls28-dev
   libinih-dev
   libjansson-dev
   libjs-chart.js

@@ -18,6 +18,7 @@ bifurcated_require(ZLIB       zlib            zlib1g-dev)
 bifurcated_require(ZSTD       libzstd         libzstd-dev)
 bifurcated_require(SQLITE     sqlite3         libsqlite3-dev)
 bifurcated_require(MICROHTTPD libmicrohttpd   libmicrohttpd-dev)
+bifurcated_require(GNUTLS     gnutls          libgnutls28-dev)
 bifurcated_require(INIH       inih            libinih-dev)
 bifurcated_require(BLAS       openblas        libopenblas-dev)
 

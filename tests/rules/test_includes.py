@@ -28,7 +28,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "gpu/cpu": ({"daemon/base", "gpu"}, {"cblas.h", "immintrin.h", "math.h", "cpuid.h"}),
     "gpu/cuda": ({"gpu", "daemon/base"}, {"cuda", "cublas", "cub/", "mma.h"}),
     "store": ({"daemon/base"}, {"sqlite3.h", "zstd.h"}),
-    "api": ({"daemon/base", "store", "daemon/analysis"}, {"microhttpd.h", "jansson.h", "zlib.h", "zstd.h"}),
+    "api": ({"daemon/base", "store", "daemon/analysis"}, {"microhttpd.h", "gnutls/", "jansson.h", "zlib.h", "zstd.h"}),
     "api/client": ({"daemon/base"}, {"curl/", "jansson.h"}),
     "daemon": (
         {
@@ -41,7 +41,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 
 # Headers of libraries that only some layers may use; any other <...> include is libc and free for all.
 OWNED = ("openssl/", "curl/", "jansson.h", "zip.h", "pcre2.h", "utf8proc.h", "zlib.h", "zstd.h", "cblas.h",
-         "immintrin.h", "cuda", "cublas", "cub/", "mma.h", "sqlite3.h", "microhttpd.h", "ini.h", "systemd/", "dlfcn.h")  # fmt: skip
+         "immintrin.h", "cuda", "cublas", "cub/", "mma.h", "sqlite3.h", "microhttpd.h", "gnutls/", "ini.h", "systemd/", "dlfcn.h")  # fmt: skip
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
 

@@ -1,0 +1,32 @@
+/*
+ * From the daemon's options to those of its server: address, token file, certificate, limits.
+ */
+#ifndef BIFURCATED_DAEMON_API_SETUP_H
+#define BIFURCATED_DAEMON_API_SETUP_H
+
+#include "api/server.h"
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+#include "daemon/options.h"
+
+/* What the server's options point to. */
+struct api_setup {
+    char address[64];
+    struct buf token, certificate, key;
+};
+
+/* Fills in all but the store, the version and the hooks; reads the files that the options name; lets the
+ * process open as many files as the connections need, or lowers their number and logs that. `setup` must
+ * outlive `api`; the caller frees it, also after an error. */
+int api_setup_read(const struct options *options, struct api_setup *setup, struct api_options *api,
+                   struct err *err);
+
+/* Reads the certificate and its key alone, for a server that runs. ERR_INVALID: the options name none. */
+int api_setup_read_certificate(const struct options *options, struct api_setup *setup, struct err *err);
+
+/* Logs what a person who runs this daemon should know of the address that it serves. */
+void api_setup_log(const struct options *options, const char *url);
+
+void api_setup_free(struct api_setup *setup);
+
+#endif
