@@ -6,6 +6,7 @@
 #include "api/claim_wait.h"
 #include "api/handlers.h"
 #include "api/json.h"
+#include "api/json_load.h"
 #include "api/state.h"
 #include "api/wire.h"
 #include "daemon/base/clock.h"
@@ -203,7 +204,7 @@ static int read_body(struct api_request *request, json_t **ret_body, struct api_
     int code = check_type(request, "application/json", response, err);
     if (code)
         return code;
-    *ret_body = json_loadb(buf_text(&request->body), request->body.size, JSON_REJECT_DUPLICATES, &fault);
+    *ret_body = api_json_load(buf_text(&request->body), request->body.size, &fault);
     if (json_is_object(*ret_body))
         return 0;
     json_decref(*ret_body);

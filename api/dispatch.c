@@ -63,18 +63,10 @@ static int answer_options(struct api_request *request, struct api_response *resp
 
 static int find_route(struct api_request *request, struct api_response *response, struct err *err)
 {
-    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"};
     if (request->uri_code) {
         *err = request->uri_err;
         response->problem_in = "path";
         return request->uri_code;
-    }
-    int is_known = 0;
-    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
-        is_known |= strcmp(request->method, methods[i]) == 0;
-    if (!is_known) {
-        response->status = 501;
-        return err_set(err, ERR_UNSUPPORTED, "the method %.16s is not implemented", request->method);
     }
     request->route = api_route_find(request->method, &request->uri, request->arguments, response->allow);
     if (request->route)

@@ -1,4 +1,5 @@
 #include "api/token_request.h"
+#include "api/json_load.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -55,7 +56,7 @@ int api_token_request_parse(const char *body, size_t size, struct api_token_requ
     json_t *value = NULL;
     int code = 0;
     *request = (struct api_token_request){0};
-    json_t *root = json_loadb(body, size, JSON_REJECT_DUPLICATES, &fault);
+    json_t *root = api_json_load(body, size, &fault);
     if (!root)
         return refuse(field, err, "", fault.text);
     if (!json_is_object(root))

@@ -1,4 +1,5 @@
 #include "api/watch_request.h"
+#include "api/json_load.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -127,7 +128,7 @@ int api_watch_request_parse(const char *body, size_t size, const char *model,
     json_error_t fault;
     *request = (struct api_watch_request){0};
     field[0] = '\0';
-    json_t *root = json_loadb(body, size, JSON_REJECT_DUPLICATES, &fault);
+    json_t *root = api_json_load(body, size, &fault);
     if (!root)
         return err_set(err, ERR_INVALID, "body: not JSON: line %d, column %d: %s", fault.line, fault.column,
                        fault.text);

@@ -311,7 +311,7 @@ static void test_problems(void **state)
     expect_problem(fixture, "GET", "/v1/models/garden/neox-tiny/revisions?fields=mean,what", NULL, NULL, 400,
                    "fields");
     expect_problem(fixture, "PUT", "/v1/sweeps", "{}", headers, 405, NULL);
-    expect_problem(fixture, "BREW", "/v1/sweeps", NULL, NULL, 501, NULL);
+    expect_problem(fixture, "BREW", "/v1/sweeps", NULL, NULL, 405, NULL);
     expect_problem(fixture, "POST", "/v1/sweeps", "{}", headers, 400, "/model");
     expect_problem(fixture, "POST", "/v1/sweeps", "{\"model\": \"a/b\", \"colour\": 1}", headers, 400,
                    "/colour");
