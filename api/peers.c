@@ -11,6 +11,7 @@ struct api_peer {
     struct api_peer *next, *previous;
     int fd;
     uint64_t address;
+    void *request;                      /* of the server; only the connection's thread looks at it */
     int is_shut;                        /* under the mutex */
     _Atomic int64_t waiting_since_ms;   /* monotonic; 0: busy or shut down */
     _Atomic int64_t answering_since_ms; /* the same; 0: waiting, streaming or shut down */
@@ -130,6 +131,17 @@ void api_peers_remove(struct api_peers *peers, struct api_peer *peer)
     peers->count -= !peer->is_shut;
     pthread_mutex_unlock(&peers->mutex);
     free(peer);
+}
+
+void api_peer_set_request(struct api_peer *peer, void *request)
+{
+    if (peer)
+        peer->request = request;
+}
+
+void *api_peer_request(const struct api_peer *peer)
+{
+    return peer ? peer->request : NULL;
 }
 
 void api_peer_set_busy(struct api_peer *peer)

@@ -27,6 +27,10 @@ struct api_peer *api_peers_add(struct api_peers *peers, int fd, uint64_t address
 /* The connection is over; its socket is still open during the call. Frees the peer. */
 void api_peers_remove(struct api_peers *peers, struct api_peer *peer);
 
+/* What the server keeps with the connection: the request that was begun and has not ended, or NULL. */
+void api_peer_set_request(struct api_peer *peer, void *request);
+void *api_peer_request(const struct api_peer *peer);
+
 /* Its request is complete; it is not waiting any more, but answered. */
 void api_peer_set_busy(struct api_peer *peer);
 

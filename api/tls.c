@@ -152,5 +152,9 @@ void api_tls_free(struct api_tls *tls)
 
 struct MHD_OptionItem api_tls_option(void)
 {
-    return (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, (intptr_t)hand_out, NULL};
+    struct MHD_OptionItem item = {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, NULL};
+    gnutls_certificate_retrieve_function2 *function = hand_out;
+    /* libmicrohttpd takes functions as pointers to data here; POSIX lets them have the same size. */
+    memcpy(&item.ptr_value, &function, sizeof item.ptr_value);
+    return item;
 }

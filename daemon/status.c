@@ -122,6 +122,9 @@ int status_append_metrics(const struct status_context *status, struct buf *text,
                   "HTTP requests sent to the hub and its CDN.", (double)counters.request_count);
     append_metric(text, "bifurcated_hub_received_bytes_total", "counter", "Bytes of bodies received.",
                   (double)counters.received_bytes);
+    append_metric(text, "bifurcated_hub_fetch_seconds_total", "counter",
+                  "Time that requests to the hub took, added up over those at once.",
+                  (double)counters.transfer_us * 1e-6);
     append_metric(text, "bifurcated_hub_retries_total", "counter", "Requests that were tried again.",
                   (double)counters.retry_count);
     append_metric(text, "bifurcated_hub_cache_hits_total", "counter", "Files served from the local cache.",

@@ -20,8 +20,8 @@ static const struct {
 } letters[] = {{'h', CLIENT_OPTION_HELP}, {'o', CLIENT_OPTION_OUTPUT}};
 
 #define COMMON                                                                                               \
-    (CLIENT_OPTION_BIT(SERVER) | CLIENT_OPTION_BIT(TOKEN_FILE) | CLIENT_OPTION_BIT(JSON) |                   \
-     CLIENT_OPTION_BIT(CSV) | CLIENT_OPTION_BIT(HELP))
+    (CLIENT_OPTION_BIT(SERVER) | CLIENT_OPTION_BIT(TOKEN_FILE) | CLIENT_OPTION_BIT(CA_FILE) |                \
+     CLIENT_OPTION_BIT(JSON) | CLIENT_OPTION_BIT(CSV) | CLIENT_OPTION_BIT(HELP))
 
 static const struct client_command *find_command(const char *name)
 {

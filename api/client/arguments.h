@@ -17,6 +17,7 @@
 #define CLIENT_OPTIONS(X)                                                                                    \
     X(SERVER, "server", "URL", 0,                                                                            \
       "daemon to talk to (default: $BIFURCATE_SERVER, then http://127.0.0.1:7143)")                          \
+    X(CA_FILE, "ca-file", "FILE", 0, "certificates (PEM) to trust for https (default: $BIFURCATE_CA_FILE)")  \
     X(TOKEN_FILE, "token-file", "FILE", 0, "file with the token for writes (default: $BIFURCATE_TOKEN)")     \
     X(JSON, "json", NULL, 0, "print JSON as the daemon gave it")                                             \
     X(CSV, "csv", NULL, 0, "print CSV")                                                                      \

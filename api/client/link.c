@@ -49,6 +49,7 @@ static int is_interrupted(void *context)
 int client_link_open(const struct client_arguments *arguments, struct client_link **ret_link, struct err *err)
 {
     const char *server = arguments->values[CLIENT_OPTION_SERVER];
+    const char *ca_file = arguments->values[CLIENT_OPTION_CA_FILE];
     char *token = NULL;
     if (!server)
         server = getenv("BIFURCATE_SERVER");
@@ -61,7 +62,7 @@ int client_link_open(const struct client_arguments *arguments, struct client_lin
     if (!code) {
         struct rest_options options = {.server = server,
                                        .token = token,
-                                       .ca_file = getenv("BIFURCATE_CA_FILE"),
+                                       .ca_file = ca_file ? ca_file : getenv("BIFURCATE_CA_FILE"),
                                        .agent = "bifurcate/" BIFURCATED_VERSION,
                                        .is_cancelled = is_interrupted};
         code = rest_open(&options, &link->rest, err);

@@ -18,6 +18,7 @@ void usage_read(struct usage *usage, struct repository_counters *counters)
     *counters = (struct repository_counters){
         .request_count = atomic_load(&usage->request_count),
         .received_bytes = atomic_load(&usage->received_bytes),
+        .transfer_us = atomic_load(&usage->transfer_us),
         .retry_count = atomic_load(&usage->retry_count),
         .cache_hit_count = atomic_load(&usage->cache_hit_count),
     };
@@ -31,6 +32,7 @@ void client_count(struct hub_repository *repository, struct usage *source, const
             continue;
         (void)atomic_fetch_add(&all[i]->request_count, transfer->is_sent ? 1u : 0u);
         (void)atomic_fetch_add(&all[i]->received_bytes, transfer->received_bytes);
+        (void)atomic_fetch_add(&all[i]->transfer_us, transfer->duration_us);
     }
     /* The last request of the window was this one: the next would only earn a 429. */
     const struct headers *headers = &transfer->headers;

@@ -17,7 +17,7 @@
 
 /* Running counters; see struct repository_counters. */
 struct usage {
-    _Atomic uint64_t request_count, received_bytes, retry_count, cache_hit_count;
+    _Atomic uint64_t request_count, received_bytes, transfer_us, retry_count, cache_hit_count;
 };
 
 struct hub {

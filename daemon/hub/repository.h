@@ -64,6 +64,7 @@ struct repository_info {
 struct repository_counters {
     uint64_t request_count;  /* HTTP requests sent, redirects and retries included */
     uint64_t received_bytes; /* bytes of bodies received */
+    uint64_t transfer_us;    /* that requests took, added up: two at once count twice */
     uint64_t retry_count;
     uint64_t cache_hit_count; /* files served from the cache without a request for their content */
 };

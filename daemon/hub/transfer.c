@@ -51,6 +51,7 @@ void transfer_reset(struct transfer *transfer)
     transfer->curl_reason[0] = 0;
     transfer->refusal = (struct err)ERR_INIT;
     transfer->received_bytes = 0;
+    transfer->duration_us = 0;
     transfer->has_taken_headers = transfer->is_abort_wanted = 0;
     transfer->state = TRANSFER_STATE_IDLE;
 }
@@ -194,6 +195,9 @@ static void finish(struct transfers *transfers, struct transfer *transfer, int c
         transfer->is_complete = !transfer->refusal.code && (curl_code == CURLE_OK || has_enough);
         if (!transfer->has_taken_headers && curl_code != CURLE_OK)
             headers_free(&transfer->headers);
+        curl_off_t duration_us = 0;
+        (void)curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &duration_us);
+        transfer->duration_us = duration_us > 0 ? (uint64_t)duration_us : 0;
         (void)curl_multi_remove_handle(transfers->multi, transfer->easy);
         curl_easy_cleanup(transfer->easy);
         transfer->easy = NULL;

@@ -55,6 +55,7 @@ struct transfer {
     char curl_reason[256];
     struct err refusal;
     uint64_t received_bytes; /* of bodies */
+    uint64_t duration_us;    /* from its start, without waits in the queue */
 
     /* The engine's own. */
     enum transfer_state state;
