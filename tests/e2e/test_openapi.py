@@ -246,13 +246,13 @@ def test_requests_for_watches_agree_and_validate(swept: Daemon) -> None:
         {"at": "02:30", "webhook": {"secret": hook["secret"]}},
         {"at": "02:30", "webhook": {**hook, "secret": "short"}},
         {"at": "02:30", "webhook": {**hook, "colour": "red"}},
-    ]
-    beyond: list[dict[str, Any]] = [  # what a schema does not say
         {},
         {"at": "02:30", "every_minutes": 5},
         {"at": "02:30", "webhook": {**hook, "url": "ftp://127.0.0.1/"}},
         {"at": "02:30", "webhook": {**hook, "url": "http://user:password@127.0.0.1/"}},
         {"at": "02:30", "webhook": {**hook, "url": "file:///etc/passwd"}},
+    ]
+    beyond: list[dict[str, Any]] = [  # what a schema does not say
         {"at": "02:30", "webhook": {"url": "http://127.0.0.1:9/new-without-secret"}},
     ]
     schema = {"$ref": "#/components/schemas/WatchRequest", "components": DESCRIPTION["components"]}
