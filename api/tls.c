@@ -45,11 +45,12 @@ static int check_match(const struct pair *pair, struct err *err)
     static const char text[] = "bifurcated";
     gnutls_datum_t data = {(unsigned char *)(uintptr_t)text, sizeof text - 1}, signature = {NULL, 0};
     int code = gnutls_privkey_sign_data(pair->key, GNUTLS_DIG_SHA256, 0, &data, &signature);
-    if (code >= 0)
-        code = gnutls_pubkey_verify_data2(
-            pair->chain[0].pubkey,
-            gnutls_pk_to_sign(gnutls_pubkey_get_pk_algorithm(pair->chain[0].pubkey, NULL), GNUTLS_DIG_SHA256),
-            0, &data, &signature);
+    if (code >= 0) {
+        int algorithm = gnutls_pubkey_get_pk_algorithm(pair->chain[0].pubkey, NULL);
+        gnutls_sign_algorithm_t sign = gnutls_pk_to_sign(
+            algorithm < 0 ? GNUTLS_PK_UNKNOWN : (gnutls_pk_algorithm_t)algorithm, GNUTLS_DIG_SHA256);
+        code = gnutls_pubkey_verify_data2(pair->chain[0].pubkey, sign, 0, &data, &signature);
+    }
     gnutls_free(signature.data);
     if (code == GNUTLS_E_PK_SIG_VERIFY_FAILED)
         return err_set(err, ERR_INVALID,
