@@ -263,11 +263,12 @@ export class Panel {
     const inPlot = (event) => event.clientX - this.plot.getBoundingClientRect().left;
     const placeAt = (x) => this.chart.scales.x.getValueForPixel(x);
     this.plot.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
+      if (event.button !== 0 || !this.chart) return; // it is drawn when it first comes into view
       start = inPlot(event);
       this.plot.setPointerCapture(event.pointerId);
     });
     this.plot.addEventListener("pointermove", (event) => {
+      if (!this.chart) return;
       const x = inPlot(event);
       if (start !== null && Math.abs(x - start) > 6) this.showBand(start, x);
       else {
