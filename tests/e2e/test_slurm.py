@@ -148,7 +148,7 @@ def test_jobs_are_killed(
     running = head(hub)
     sweep = running.sweep(MODEL, **REQUEST)
     running.wait(sweep, lambda now: now["state"] == "running")
-    hub.set(connection_bps=1.5e5)  # no task ends within the moment that a worker has to end
+    hub.set(connection_bps=1e5)  # no task ends within the moment that a worker has to end
 
     def working() -> list[str]:
         """Elements that run and hold a task; the sweep must not have ended."""
@@ -182,7 +182,7 @@ def test_jobs_are_killed(
     lost = dict(db.execute("SELECT event, count(*) FROM task_events WHERE event IN ('interrupt', 'expire') GROUP BY event"))
     db.close()
     assert lost.get("expire", 0) >= 1  # killed: its lease ran out
-    assert lost.get("interrupt", 0) >= 3  # the others had a moment to give their tasks back
+    assert lost.get("interrupt", 0) >= 1  # the others had a moment to give their tasks back
 
 
 def test_a_cancelled_sweep_cancels_its_jobs(

@@ -50,7 +50,7 @@ SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=10000,batch_sched_delay=0
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-KillWait=5
+KillWait=30
 MinJobAge=60
 {nodes}
 PartitionName=sweep Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
