@@ -130,6 +130,14 @@ PARTS = [
         ],
     ),
     Part(
+        "workers",
+        lambda a, place: module("workers", "--counts", "1,2"),
+        [
+            Bar("2 remote workers / 1, links dominate", r"^link: 2 workers: .*, ([\d.]+) x of 1", 1.7),
+            Bar("2 remote workers / 1, compute, 2 cores", r"^compute: 2 workers: .*, ([\d.]+) x of 1", 1.7),
+        ],
+    ),
+    Part(
         "onset",
         lambda a, place: [program(a, "bench_onset_truth"), "10" if a.quick else "50"],
         [],
