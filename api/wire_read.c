@@ -1,6 +1,7 @@
 /*
  * Reading an offer, a result and a task. See wire_tensor.c for what they consist of mostly.
  */
+#include "api/json_load.h"
 #include "api/wire_reader.h"
 #include "daemon/base/file.h"
 
@@ -16,7 +17,7 @@ static int load(const char *text, size_t size, json_t **ret_root, struct err *er
     json_error_t fault;
     if (size > LIMIT_CLAIM_HEAD_BYTES)
         return err_set(err, ERR_LIMIT, "the JSON is larger than %zu bytes", LIMIT_CLAIM_HEAD_BYTES);
-    *ret_root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &fault);
+    *ret_root = api_json_load(text, size, &fault);
     if (!*ret_root)
         return err_set(err, ERR_FORMAT, "not JSON: line %d, column %d: %s", fault.line, fault.column,
                        fault.text);

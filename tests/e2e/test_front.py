@@ -166,6 +166,9 @@ def test_metrics_are_what_prometheus_reads(daemon: Callable[..., Daemon], make_h
     one.wait(one.sweep(MODEL, revisions={"names": ["step0", "step1"]}))
     for _ in range(3):
         assert one.get(SERIES).status == 200
+    # An answer is counted once it is sent, which its reader may be ahead of.
+    counted = 'bifurcated_http_request_seconds_count{operation="listRevisions"} 3'
+    wait_until(lambda: counted in one.get("/metrics").text)
     answer = one.get("/metrics")
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     families = {family.name: family for family in parser.text_string_to_metric_families(answer.text)}
