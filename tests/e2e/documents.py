@@ -99,6 +99,9 @@ class Omission:
 OMISSIONS = [
     Omission("README.md", r"^deploy/quickstart", "installs packages and builds; tests/e2e runs the sweep that it runs"),
     Omission("README.md", r"^export PATH=\$PWD/build/release", "starts a daemon on the standard port; the one of this test stands for it"),
+    Omission("README.md", r"^bifurcated .*--slurm-", "needs a cluster; tests/e2e/test_slurm.py starts daemons so, beside a real Slurm"),
+    Omission("deploy/slurm/README.md", r"", "needs a cluster; tests/e2e/test_slurm.py runs this worker.sh as jobs of a real Slurm"),
+    Omission("tests/slurm/README.md", r"", "a cluster that stays; tests/e2e/test_slurm.py drives the same"),
     Omission("CONTRIBUTING.md", r"^deploy/test", "this test is part of it"),
     Omission("tests/e2e/README.md", r"-m pytest", "this test is part of it"),
     Omission("tests/proof/README.md", r"", "proofs run for minutes to hours, and are commands of their own"),
