@@ -81,7 +81,11 @@ def place(served: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if path.name not in (".git", "build"):
             (folder / path.name).symlink_to(path)
     (folder / "texts.jsonl").write_text("".join(json.dumps({"text": f"A garden of forking paths, number {i}."}) + "\n" for i in range(5)))
-    (folder / "token").write_text("a-token-of-this-test-0123456789")
+    command = [served._programs["bifurcated"], "token", "create", "--name", "reader", "--scopes", "worker", "--state", str(served.state)]
+    made = subprocess.run(command, env=served.env, capture_output=True, text=True)
+    found = re.search(r"bif_[0-9a-f]{72}", made.stdout)
+    assert found, made
+    (folder / "token").write_text(found.group(0))
     (folder / "token").chmod(0o600)
     (folder / "secret").write_text("the key of a webhook's signatures")
     return folder
