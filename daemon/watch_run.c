@@ -182,7 +182,7 @@ int watch_run_once(struct store *store, struct hub *hub, const struct watch_row 
                                  : WATCH_OUTCOME_UNCHANGED;
     }
     code = record(&run, *ret_outcome, err);
-    if (code == ERR_NOT_FOUND) { /* the watch was deleted meanwhile */
+    if (code == ERR_NOT_FOUND) { /* the watch was deleted, or asks for something else, meanwhile */
         *err = (struct err)ERR_INIT;
         code = 0;
     }

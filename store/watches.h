@@ -122,7 +122,7 @@ struct watch_run {
 };
 
 /* Notes a run and starts its sweep, both or none. *ret_sweep_id becomes 0 without one. ERR_NOT_FOUND if the
- * watch is gone: then nothing is started. */
+ * watch is gone or asks for something else by now: then nothing is noted or started. */
 int watches_record_run(struct store *store, const struct watch_row *watch, const struct watch_run *run,
                        int64_t *ret_sweep_id, struct err *err);
 

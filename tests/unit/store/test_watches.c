@@ -231,6 +231,27 @@ static void test_runs_and_their_sweeps(void **state)
     assert_int_equal(sweep.watch_id, 0);
 }
 
+/* A sweep of the old request would count as one of the new request: nothing would be measured as asked. */
+static void test_run_of_another_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct watch_setting setting = setting_of(fixture);
+    struct watch_run run = {.started_ms = 5000, .report = "{}", .sweep_request = REQUEST};
+    struct sweep_row sweep;
+    int64_t id = 0;
+    struct watch_row old = put(fixture, &setting);
+    (void)usleep(2000);
+    setting.request = "{\"metrics\":[\"statistics\"],\"model\":\"garden/neox-tiny\"}";
+    struct watch_row watch = put(fixture, &setting); /* while the run looks at the hub */
+    FAILS(ERR_NOT_FOUND, watches_record_run(fixture->store, &old, &run, &id, &err));
+    FAILS(ERR_NOT_FOUND, sweeps_next_planning(fixture->store, &sweep, &err));
+    assert_int_equal(find(fixture).run_ms, 0); /* it is still due */
+    setting.priority = 7;
+    (void)put(fixture, &setting); /* asks for the same */
+    OK(watches_record_run(fixture->store, &watch, &run, &id, &err));
+    assert_int_equal(find(fixture).run_sweep_id, id);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_webhooks_need_a_secret, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_due_revisions, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_runs_and_their_sweeps, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_run_of_another_request, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
