@@ -70,8 +70,10 @@ int api_claim_wait(struct api_claim_waits *waits, struct api_request *request, u
         free(waiter);
         return 0;
     }
-    *waiter =
-        (struct waiter){.connection = request->connection, .since = since, .due_ms = request->wait_until_ms};
+    *waiter = (struct waiter){.connection = request->connection,
+                              .fd = fd_of(request->connection),
+                              .since = since,
+                              .due_ms = request->wait_until_ms};
     if (retry_ms >= 0 && now + retry_ms < waiter->due_ms)
         waiter->due_ms = now + retry_ms;
     struct waiter **end = &waits->first;
