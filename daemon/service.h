@@ -1,9 +1,11 @@
 /*
  * The service: everything the daemon consists of while it runs, from the store to the API.
  *
- * Start order: state folder, store (migrations), device, hub, workers, planner, API, executor; it is ready
- * once the API listens. Stop order is the reverse; running tasks are given a moment to end and are otherwise
- * given back to the queue, so nothing is lost and nothing is measured twice.
+ * Start order: state folder, store (migrations), device, hub, workers, planner, watcher, courier, API,
+ * executor; it is ready once the API listens. Stop order: executor, workers, planner, watcher, courier, then
+ * the API, since workers elsewhere hand in what they have measured; what its answers ask is freed after it.
+ * Running tasks are given a moment to end and are otherwise given back to the queue, so nothing is lost and
+ * nothing is measured twice.
  */
 #ifndef BIFURCATED_DAEMON_SERVICE_H
 #define BIFURCATED_DAEMON_SERVICE_H
