@@ -77,7 +77,8 @@ int sweeps_prune(struct store *store, int64_t before_ms, int limit, int64_t *ret
         "DELETE FROM sweeps WHERE id IN (SELECT s.id FROM sweeps s WHERE s.finished_ms < ? "
         "AND s.state IN ('done', 'failed', 'cancelled') AND NOT EXISTS (SELECT 1 FROM tasks k "
         "WHERE k.sweep_id = s.id AND NOT EXISTS (SELECT 1 FROM tasks n WHERE n.revision_id = k.revision_id "
-        "AND n.id > k.id)) ORDER BY s.id LIMIT ?)",
+        "AND n.id > k.id)) AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.sweep_id = s.id "
+        "AND j.state IN ('submitting', 'pending', 'running')) ORDER BY s.id LIMIT ?)",
         err);
     if (!rc) {
         query_bind_int(&query, before_ms);

@@ -83,7 +83,8 @@ int sweeps_cancel(struct store *store, int64_t id, struct err *err);
 
 /* Deletes sweeps that ended before `before_ms`, with their tasks and history, oldest first, at most `limit`
  * (1 to 1,000) per call. A sweep stays while one of its tasks is the newest of its revision, since series
- * show that one's state. *ret_count becomes how many were deleted. */
+ * show that one's state, and while one of its job arrays has not ended, since nobody else knows of it.
+ * *ret_count becomes how many were deleted. */
 int sweeps_prune(struct store *store, int64_t before_ms, int limit, int64_t *ret_count, struct err *err);
 
 /* How many sweeps are in each state; counts[SWEEP_STATE_COUNT]. */

@@ -1,6 +1,8 @@
 /* Sweeps: idempotency keys, listing, planning, and their ends. */
 #include "tests/unit/store/fixture.h"
 
+#include "store/jobs.h"
+
 static int64_t create(struct fixture *fixture, const char *key, int priority)
 {
     int64_t id = 0;
@@ -186,13 +188,33 @@ static void test_prune(void **state)
     OK(store_integrity_check(fixture->store, &err));
 }
 
+/* Workers that it was submitted for may long work at other sweeps. */
+static void test_prune_keeps_live_jobs(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3], count = 0;
+    struct job_row job;
+    fixture_add_revisions(fixture, 2, ids);
+    int64_t old = fixture_sweep(fixture, ids, 1, 0);
+    OK(jobs_create(fixture->store, old, 1, &job, &err));
+    (void)fixture_measure(fixture, "a", 1);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    int64_t later = clock_wall_ms() + 1000;
+    OK(sweeps_prune(fixture->store, later, 100, &count, &err));
+    assert_int_equal(count, 0);
+    job.state = JOB_STATE_ENDED;
+    OK(jobs_update(fixture->store, &job, &err));
+    OK(sweeps_prune(fixture->store, later, 100, &count, &err));
+    assert_int_equal(count, 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_idempotency), CASE(test_next_planning), CASE(test_failed_plan),
-        CASE(test_list),        CASE(test_request_text),  CASE(test_prune),
+        CASE(test_idempotency),  CASE(test_next_planning), CASE(test_failed_plan),           CASE(test_list),
+        CASE(test_request_text), CASE(test_prune),         CASE(test_prune_keeps_live_jobs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
