@@ -78,23 +78,25 @@ static void *watch_queue(void *context)
 static int choose_address(struct executor *executor, const char *url, struct err *err)
 {
     const char *asked = executor->asked_address;
-    static const char *const any[] = {"http://0.0.0.0:", "http://[::]:"};
+    static const char *const any[] = {"://0.0.0.0:", "://[::]:"};
     char host[256] = "localhost";
     const char *port = NULL;
+    int scheme = (int)strcspn(url, ":"); /* https with a certificate */
     for (size_t i = 0; i < sizeof any / sizeof any[0]; i++) {
-        if (strncmp(url, any[i], strlen(any[i])) == 0)
-            port = url + strlen(any[i]);
+        if (strncmp(url + scheme, any[i], strlen(any[i])) == 0)
+            port = url + scheme + strlen(any[i]);
     }
     (void)gethostname(host, sizeof host - 1);
     (void)pthread_mutex_lock(&executor->lock);
     int length = asked[0] ? snprintf(executor->address, ADDRESS_SIZE, "%s", asked)
-                 : port   ? snprintf(executor->address, ADDRESS_SIZE, "http://%s:%s", host, port)
+                 : port   ? snprintf(executor->address, ADDRESS_SIZE, "%.*s://%s:%s", scheme, url, host, port)
                           : snprintf(executor->address, ADDRESS_SIZE, "%s", url);
     (void)pthread_mutex_unlock(&executor->lock);
     if (length < 0 || length >= ADDRESS_SIZE)
         return err_set(err, ERR_LIMIT, "slurm-connect: longer than %d bytes", ADDRESS_SIZE - 1);
     if (strncmp(executor->address, "http://", 7) != 0 && strncmp(executor->address, "https://", 8) != 0)
-        return err_set(err, ERR_INVALID, "slurm-connect: \"%s\" is not http://HOST:PORT", executor->address);
+        return err_set(err, ERR_INVALID, "slurm-connect: \"%s\" is not http://HOST:PORT or https://HOST:PORT",
+                       executor->address);
     if (!asked[0] && !port)
         log_warning(
             "slurm: only workers on this machine reach the daemon; for others set listen to an address "
