@@ -27,6 +27,22 @@ install_packages() {
     --no-install-recommends install $missing >/dev/null
 }
 
+# unpack_packages FOLDER NAME...: what these Debian packages hold, in a folder; nothing of it is installed or started.
+unpack_packages() {
+  local folder=$1 name
+  shift
+  mkdir -p "$folder"
+  for name in "$@"; do
+    [ -e "$folder/$name.unpacked" ] && continue
+    if (cd "$folder" && rm -f "$name"_*.deb && apt-get -qq download "$name" 2>/dev/null && dpkg-deb -x "$name"_*.deb .); then
+      rm -f "$folder/$name"_*.deb
+      touch "$folder/$name.unpacked"
+    else
+      note "$name cannot be fetched; what needs it is skipped"
+    fi
+  done
+}
+
 # python_environment FOLDER REQUIREMENTS: a virtual environment with the pinned packages of a file. It is made
 # anew only if the file has changed.
 python_environment() {

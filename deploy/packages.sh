@@ -40,14 +40,24 @@ packages_test="
   git
   chromium
   chromium-driver
+  curl
   libcmocka-dev
   librsvg2-bin
+  man-db
   munge
+  openssl
   nginx-light
   python3-venv
+  r-base-core
   slurm-wlm
   sqlite3
   systemd
+  zstd
+"
+
+# Of these a test runs one program alone: unpacked, not installed, since installing starts a server.
+packages_unpacked="
+  prometheus
 "
 
 packages_lint="
