@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import sqlite3
 from dataclasses import dataclass
@@ -339,4 +340,5 @@ def test_client_lists_models_and_status(swept: Swept) -> None:
     assert models.returncode == 0 and MODEL in models.stdout, models
     status = swept.daemon.client("status")
     assert status.returncode == 0, status
-    assert swept.daemon.url in status.stdout or "ok" in status.stdout.lower(), status
+    assert re.search(rf"^listens at +{re.escape(swept.daemon.url)}$", status.stdout, re.M), status
+    assert re.search(r"^tasks +queued \d+ running \d+$", status.stdout, re.M), status
