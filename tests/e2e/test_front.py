@@ -209,5 +209,5 @@ def test_contract_in_short() -> None:
     sys.path.insert(0, str(ROOT / "tests/proof"))
     import contract
 
-    good, words, text = contract.run(Path(build).resolve(), 12, 7)
+    good, words, text = contract.run(Path(build).resolve(), 15, 7)
     assert good, f"{words}\n{text}"

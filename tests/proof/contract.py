@@ -75,7 +75,10 @@ def run(build: Path, seconds: int, seed: int) -> tuple[bool, str, str]:
     operations = re.search(r"(\d+) selected / (\d+) total", text)
     counts = " ".join(cases.group(1).split()) if cases else "no test cases"
     words = f"{operations.group(0) if operations else 'no'} operations, {counts}, seed {seed}, {time.monotonic() - begin:.0f} s"
-    good = done.returncode == 0 and alive and cases is not None and operations is not None
+    # A run that the machine gave no time to is no proof: each operation must have been tried.
+    tried = re.search(r"(\d+) generated", counts)
+    enough = tried is not None and operations is not None and int(tried.group(1)) >= int(operations.group(1))
+    good = done.returncode == 0 and alive and enough
     return good, words, text
 
 
