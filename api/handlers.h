@@ -43,6 +43,7 @@ int api_get_asset(struct api_request *request, struct api_response *response, st
 /* api/tokens.c */
 int api_list_tokens(struct api_request *request, struct api_response *response, struct err *err);
 int api_create_token(struct api_request *request, struct api_response *response, struct err *err);
+int api_get_token(struct api_request *request, struct api_response *response, struct err *err);
 int api_revoke_token(struct api_request *request, struct api_response *response, struct err *err);
 
 /* api/sweeps.c */

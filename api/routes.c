@@ -64,6 +64,7 @@ const struct api_route api_routes[] = {
     {"GET", "/v1/tokens", "listTokens", api_list_tokens, " limit cursor ", API_SCOPE_NONE, 0,
      API_RIGHT_ADMIN},
     {"POST", "/v1/tokens", "createToken", api_create_token, "", API_SCOPE_NONE, 0, API_RIGHT_ADMIN},
+    {"GET", "/v1/tokens/{id}", "getToken", api_get_token, "", API_SCOPE_NONE, 0, API_RIGHT_ADMIN},
     {"DELETE", "/v1/tokens/{id}", "revokeToken", api_revoke_token, "", API_SCOPE_NONE, 0, API_RIGHT_ADMIN},
 };
 const size_t api_route_count = sizeof api_routes / sizeof api_routes[0];

@@ -143,13 +143,28 @@ int api_create_token(struct api_request *request, struct api_response *response,
     return code;
 }
 
+/* The number that the path names. */
+static int read_id(const struct api_request *request, int64_t *id, struct err *err)
+{
+    if (api_number_parse(request->arguments[0], 1, INT64_MAX, id))
+        return 0;
+    return err_set(err, ERR_NOT_FOUND, "token %.40s: there is no such token", request->arguments[0]);
+}
+
+int api_get_token(struct api_request *request, struct api_response *response, struct err *err)
+{
+    int64_t id = 0;
+    int code = read_id(request, &id, err);
+    return code ? code : answer(request, id, NULL, response, err);
+}
+
 int api_revoke_token(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct api_server *server = request->server;
     int64_t id = 0;
-    if (!api_number_parse(request->arguments[0], 1, INT64_MAX, &id))
-        return err_set(err, ERR_NOT_FOUND, "token %.40s: there is no such token", request->arguments[0]);
-    int code = tokens_revoke(server->options.store, id, err);
+    int code = read_id(request, &id, err);
+    if (!code)
+        code = tokens_revoke(server->options.store, id, err);
     if (!code)
         code = api_token_table_refresh(server->tokens, err); /* it counts no more from here on */
     return code < 0 ? code : answer(request, id, NULL, response, err);

@@ -164,6 +164,7 @@ ASKED = [
     ("get", "/v1/watches/{owner}/{name}", "/v1/watches/garden/absent"),
     ("get", "/v1/workers", "/v1/workers"),
     ("get", "/v1/tokens", "/v1/tokens"),  # refused here; test_access.py has a token
+    ("get", "/v1/tokens/{id}", "/v1/tokens/1"),
 ]
 
 
