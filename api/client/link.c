@@ -185,7 +185,7 @@ int client_link_follow(struct client_link *link, const char *target,
     buf_init(&nothing, 1);
     if (follower.is_over)
         code = 0;
-    else if (result == CURLE_HTTP_RETURNED_ERROR && status == 404)
+    else if (result == CURLE_HTTP_RETURNED_ERROR)
         code = rest_problem_error(status, &nothing, err);
     else if (result == 0)
         code = err_set(err, ERR_NETWORK, "%s: the stream of events broke off", client_link_server(link));

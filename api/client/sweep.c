@@ -235,7 +235,8 @@ int client_follow_sweep(struct client_link *link, const struct client_arguments 
         code = client_link_follow(link, target, take_event, &view, &err);
         if (view.has_begun)
             retries = 0;
-        if (code != ERR_NETWORK || !view.sweep || client_link_is_interrupted || ++retries > RETRIES_MAX)
+        int may_pass = code == ERR_NETWORK || code == ERR_HTTP || code == ERR_RATE_LIMITED;
+        if (!may_pass || !view.sweep || client_link_is_interrupted || ++retries > RETRIES_MAX)
             break;
         clock_sleep_ms(RETRY_MS);
     }

@@ -137,6 +137,13 @@ def test_what_is_wrong_with_a_token_is_said(closed: Daemon, keys: Callable[[Daem
     assert "expired" in closed.get("/v1/models", bearer(text)).json()["detail"]
 
 
+def test_the_client_says_that_a_token_is_missing(closed: Daemon) -> None:
+    for command in (["follow", "1"], ["show", "1"]):
+        done = closed.client(*command)
+        assert done.returncode == 5 and "--token-file" in done.stderr, done
+        assert "no daemon answers" not in done.stderr, done
+
+
 def test_tokens_over_the_api(closed: Daemon, keys: Callable[[Daemon], Keys]) -> None:
     admin = bearer(keys(closed).make("boss", "admin"))
     made = closed.post("/v1/tokens", {"name": "ci", "scopes": ["read"], "expires_days": 7}, admin)
@@ -155,6 +162,13 @@ def test_tokens_over_the_api(closed: Daemon, keys: Callable[[Daemon], Keys]) -> 
     assert taken.status == 409
     validate("post", "/v1/tokens", taken)
     assert made.headers["Location"] == f"/v1/tokens/{number}"
+    shown = closed.get(made.headers["Location"], admin)
+    assert shown.status == 200 and shown.headers["Cache-Control"] == "no-store", shown
+    assert shown.json() == {key: value for key, value in made.json().items() if key != "token"}
+    validate("get", "/v1/tokens/{id}", shown)
+    for absent in ("/v1/tokens/99", "/v1/tokens/ci"):
+        assert closed.get(absent, admin).status == 404, absent
+    assert closed.get(made.headers["Location"], bearer(text)).status == 403  # it may only read measurements
     assert closed.get("/v1/models", bearer(text)).status == 200
     listed = closed.get("/v1/tokens", admin)
     validate("get", "/v1/tokens", listed)
