@@ -19,10 +19,6 @@ static const struct {
     enum client_option option;
 } letters[] = {{'h', CLIENT_OPTION_HELP}, {'o', CLIENT_OPTION_OUTPUT}};
 
-#define COMMON                                                                                               \
-    (CLIENT_OPTION_BIT(SERVER) | CLIENT_OPTION_BIT(TOKEN_FILE) | CLIENT_OPTION_BIT(CA_FILE) |                \
-     CLIENT_OPTION_BIT(JSON) | CLIENT_OPTION_BIT(CSV) | CLIENT_OPTION_BIT(HELP))
-
 static const struct client_command *find_command(const char *name)
 {
     for (size_t i = 0; i < client_command_count; i++) {
@@ -100,7 +96,7 @@ static int check(const struct client_arguments *arguments, struct err *err)
     if (!command)
         return err_set(err, ERR_INVALID, "a command is missing");
     for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
-        if (arguments->values[i] && !((command->options | COMMON) & UINT64_C(1) << i))
+        if (arguments->values[i] && !((command->options | CLIENT_OPTIONS_COMMON) & UINT64_C(1) << i))
             return err_set(err, ERR_INVALID, "%s has no option --%s", command->name, options[i].name);
     }
     if (arguments->values[CLIENT_OPTION_JSON] && arguments->values[CLIENT_OPTION_CSV])
@@ -165,7 +161,7 @@ void client_arguments_help(const struct client_command *command, FILE *stream)
         if (command->details[0])
             (void)fprintf(stream, "\n%s\n", command->details);
         (void)fputs("\noptions:\n", stream);
-        print_options(command->options | COMMON, stream);
+        print_options(command->options | CLIENT_OPTIONS_COMMON, stream);
         return;
     }
     (void)fputs("usage: bifurcate COMMAND [arguments] [options]\n\n"
@@ -177,7 +173,7 @@ void client_arguments_help(const struct client_command *command, FILE *stream)
         (void)fprintf(stream, "  %-22s %s\n", left, client_commands[i].summary);
     }
     (void)fputs("\noptions of every command:\n", stream);
-    print_options(COMMON, stream);
+    print_options(CLIENT_OPTIONS_COMMON, stream);
     (void)fputs("\nMODEL is owner/name on the hub or file:/path for a folder of checkpoints.\n"
                 "`bifurcate COMMAND --help` shows the options of a command.\n\n"
                 "exit status: 0 done; 1 the sweep ended with failures or was cancelled; 2 wrong usage;\n"

@@ -75,6 +75,11 @@ enum client_option {
 
 #define CLIENT_OPTION_BIT(symbol) (UINT64_C(1) << CLIENT_OPTION_##symbol)
 
+/* The options of every command. */
+#define CLIENT_OPTIONS_COMMON                                                                                \
+    (CLIENT_OPTION_BIT(SERVER) | CLIENT_OPTION_BIT(TOKEN_FILE) | CLIENT_OPTION_BIT(CA_FILE) |                \
+     CLIENT_OPTION_BIT(JSON) | CLIENT_OPTION_BIT(CSV) | CLIENT_OPTION_BIT(HELP))
+
 _Static_assert(CLIENT_OPTION_COUNT <= 64, "the options of a command are a set of 64 bits");
 
 struct client_arguments {

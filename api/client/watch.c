@@ -124,9 +124,9 @@ static void print_watch(const json_t *watch)
                text_or(one, "error", ""));
 }
 
-/* One exchange, whose answer is a watch. */
+/* One exchange, whose answer is a watch or nothing. */
 static int exchange(const struct client_arguments *arguments, const char *method, const char *more,
-                    const char *body)
+                    const char *body, int prints)
 {
     struct client_link *link = NULL;
     struct err err = ERR_INIT;
@@ -138,14 +138,16 @@ static int exchange(const struct client_arguments *arguments, const char *method
         code = make_target(arguments, more, &target, &err);
     if (!code)
         code = client_link_request(link, method, buf_text(&target), body, NULL, &answer, &err);
-    if (!code && answer.size) {
-        json_t *watch = json_loadb(buf_text(&answer), answer.size, 0, NULL);
+    json_t *watch = NULL;
+    if (!code && answer.size && !(watch = json_loadb(buf_text(&answer), answer.size, 0, NULL)))
+        code = err_set(&err, ERR_FORMAT, "the answer of %s is no watch", client_link_server(link));
+    if (watch && prints) {
         if (arguments->values[CLIENT_OPTION_JSON])
             client_print_json(watch);
         else
             print_watch(watch);
-        json_decref(watch);
     }
+    json_decref(watch);
     buf_free(&target);
     buf_free(&answer);
     client_link_close(link);
@@ -155,8 +157,7 @@ static int exchange(const struct client_arguments *arguments, const char *method
 /* Whether something is to be set, besides the time. */
 static int has_settings(const struct client_arguments *arguments)
 {
-    const uint64_t others = CLIENT_OPTION_BIT(SERVER) | CLIENT_OPTION_BIT(TOKEN_FILE) |
-                            CLIENT_OPTION_BIT(JSON) | CLIENT_OPTION_BIT(CSV) | CLIENT_OPTION_BIT(NOW);
+    const uint64_t others = CLIENT_OPTIONS_COMMON | CLIENT_OPTION_BIT(NOW);
     for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
         if (arguments->values[i] && !(others & UINT64_C(1) << i))
             return 1;
@@ -171,14 +172,15 @@ int client_run_watch(const struct client_arguments *arguments)
     char *body = NULL;
     int has_time = arguments->values[CLIENT_OPTION_AT] || arguments->values[CLIENT_OPTION_EVERY_MINUTES];
     if (!has_time && !has_settings(arguments))
-        return arguments->values[CLIENT_OPTION_NOW] ? exchange(arguments, "POST", "/runs", NULL)
-                                                    : exchange(arguments, "GET", "", NULL);
+        return arguments->values[CLIENT_OPTION_NOW] ? exchange(arguments, "POST", "/runs", NULL, 1)
+                                                    : exchange(arguments, "GET", "", NULL, 1);
     int code = make_request(arguments, &root, &err);
     if (!code && !(body = json_dumps(root, JSON_COMPACT)))
         code = err_set(&err, ERR_INVALID, "an argument is not UTF-8");
-    int status = code ? client_report(&err) : exchange(arguments, "PUT", "", body);
-    if (status == CLIENT_EXIT_DONE && arguments->values[CLIENT_OPTION_NOW])
-        status = exchange(arguments, "POST", "/runs", NULL);
+    int looks = arguments->values[CLIENT_OPTION_NOW] != NULL; /* its answer shows the watch */
+    int status = code ? client_report(&err) : exchange(arguments, "PUT", "", body, !looks);
+    if (status == CLIENT_EXIT_DONE && looks)
+        status = exchange(arguments, "POST", "/runs", NULL, 1);
     json_decref(root);
     free(body);
     return status;
@@ -186,7 +188,7 @@ int client_run_watch(const struct client_arguments *arguments)
 
 int client_run_unwatch(const struct client_arguments *arguments)
 {
-    int status = exchange(arguments, "DELETE", "", NULL);
+    int status = exchange(arguments, "DELETE", "", NULL, 0);
     if (status == CLIENT_EXIT_DONE && !arguments->values[CLIENT_OPTION_JSON])
         (void)printf("%s is not watched any more; sweeps that run go on\n", arguments->words[0]);
     return status;

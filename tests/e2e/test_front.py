@@ -52,6 +52,8 @@ def test_tls_and_a_new_certificate(
     assert one.get("/healthz").status == 200
     assert one.client("models", env=trusted).returncode == 0
     assert one.client("models", "--ca-file", str(pair[0])).returncode == 0
+    unknown = one.client("watch", "garden/absent", "--ca-file", str(pair[0]))  # asks, and sets nothing
+    assert unknown.returncode == 4, unknown
     untrusted = one.client("models")
     assert untrusted.returncode == 3 and "certificate" in untrusted.stderr.lower(), untrusted
     old = certificate_of(one)

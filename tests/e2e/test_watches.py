@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -311,6 +312,9 @@ def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_
     history = one.client("history", str(sweep), number, "--csv").stdout.splitlines()
     assert [line.split(",")[1] for line in history] == ["event", "plan", "claim", "record"]
     assert one.client("history", str(sweep), "999").returncode == 4
+
+    once = one.client("watch", MODEL, "--at", "02:45", "--revision", "step0", "--now", "--json")
+    assert json.loads(once.stdout)["at"] == "02:45", "one document, though there were two requests"
 
     gone = one.client("unwatch", MODEL)
     assert gone.returncode == 0 and "not watched any more" in gone.stdout, gone
