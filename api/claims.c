@@ -28,22 +28,16 @@ static const struct api_claims_options *options_of(const struct api_request *req
     return &request->server->options.claims;
 }
 
-static int check_type(const struct api_request *request, const char *wanted, struct api_response *response,
-                      struct err *err)
+/* A result is no JSON. */
+static int check_result_type(const struct api_request *request, struct api_response *response,
+                             struct err *err)
 {
+    static const char wanted[] = WIRE_RESULT_TYPE;
     const char *type = api_request_header(request, "Content-Type");
-    size_t length = strlen(wanted);
-    if (type && strncasecmp(type, wanted, length) == 0 && strchr("; \t", type[length]))
+    if (type && strncasecmp(type, wanted, sizeof wanted - 1) == 0 && strchr("; \t", type[sizeof wanted - 1]))
         return 0;
     return api_response_refuse(response, "header", "Content-Type", err, ERR_UNSUPPORTED,
                                "Content-Type: must be %s", wanted);
-}
-
-static void wake(const struct api_request *request)
-{
-    const struct api_hooks *hooks = &request->server->options.hooks;
-    if (hooks->wake)
-        hooks->wake(hooks->context);
 }
 
 /* -- Claim -- */
@@ -75,7 +69,7 @@ static int read_offer(struct api_request *request, struct wire_offer *offer, str
                       struct err *err)
 {
     const struct api_claims_options *claims = options_of(request);
-    int code = check_type(request, "application/json", response, err);
+    int code = api_request_check_json(request, response, err);
     if (!code)
         code = wire_offer_parse(buf_text(&request->body), request->body.size, offer, err);
     if (code)
@@ -201,14 +195,14 @@ static int read_body(struct api_request *request, json_t **ret_body, struct api_
                      struct err *err)
 {
     json_error_t fault;
-    int code = check_type(request, "application/json", response, err);
+    int code = api_request_check_json(request, response, err);
     if (code)
         return code;
     *ret_body = api_json_load(buf_text(&request->body), request->body.size, &fault);
     if (json_is_object(*ret_body))
         return 0;
     json_decref(*ret_body);
-    return err_set(err, ERR_INVALID, "body: not a JSON object");
+    return api_response_refuse(response, "body", "", err, ERR_INVALID, "body: not a JSON object");
 }
 
 int api_extend_claim(struct api_request *request, struct api_response *response, struct err *err)
@@ -256,7 +250,7 @@ int api_record_claim(struct api_request *request, struct api_response *response,
     struct task_row task;
     struct task_lease lease;
     struct wire_result result = {0};
-    int code = check_type(request, WIRE_RESULT_TYPE, response, err);
+    int code = check_result_type(request, response, err);
     if (!code)
         code = find_claim(request, &task, &lease, err);
     if (code)
@@ -277,7 +271,7 @@ int api_record_claim(struct api_request *request, struct api_response *response,
     if (!code)
         buf_append_text(&response->body, "{\"state\":\"done\"}");
     wire_result_free(&result);
-    wake(request);
+    api_request_wake(request);
     return finish_result(code, response);
 }
 
@@ -308,7 +302,7 @@ int api_fail_claim(struct api_request *request, struct api_response *response, s
     if (!code) {
         api_worker_list_note(request->server->workers, lease.worker, NULL, 0, 1);
         buf_appendf(&response->body, "{\"state\":\"%s\"}", task_state_name(state));
-        wake(request);
+        api_request_wake(request);
     }
     return finish(code, response);
 }
@@ -333,7 +327,7 @@ int api_release_claim(struct api_request *request, struct api_response *response
                       : tasks_release(store, &lease, &options_of(request)->policy, err);
     if (!code) {
         buf_append_text(&response->body, "{\"state\":\"queued\"}");
-        wake(request);
+        api_request_wake(request);
     }
     return finish(code, response);
 }
