@@ -174,7 +174,8 @@ export function setUpForm(started) {
     fault.hidden = true;
     for (const input of form.elements) input.removeAttribute("aria-invalid");
     try {
-      if (form.elements.token.value) setToken(form.elements.token.value);
+      const token = form.elements.token.value.trim();
+      if (token) setToken(token);
       const sweep = await write("POST", "/v1/sweeps", request(form));
       dialog.close();
       await refreshSweeps();
@@ -182,8 +183,9 @@ export function setUpForm(started) {
     } catch (error) {
       fault.textContent = error.message;
       fault.hidden = false;
-      if (error.status === 401) document.getElementById("token-field").hidden = false;
-      const name = error.status === 401 ? "token" : (error.field || "").split("/").at(-1).replace(/^\d+$/, "tensor");
+      const needsToken = error.status === 401 || error.status === 403; // none, or one that may only read
+      if (needsToken) document.getElementById("token-field").hidden = false;
+      const name = needsToken ? "token" : (error.field || "").split("/").at(-1).replace(/^\d+$/, "tensor");
       const input = form.elements[name === "tensors" ? "tensor" : name];
       if (input?.focus) {
         input.setAttribute("aria-invalid", "true");

@@ -535,6 +535,31 @@ def test_a_token_is_asked_for_where_writes_need_one(
             guarded.check_end()
 
 
+def test_a_token_that_may_only_read_can_be_replaced(
+    page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("a-token-of-this-test-0123456789")
+    (tmp_path / "token").chmod(0o600)
+    with Emulator(garden) as hub:
+        guarded = Daemon(programs, tmp_path / "guarded", hub.url, ["--token-file", str(tmp_path / "token")], {})
+        guarded.start()
+        try:
+            made = guarded.post("/v1/tokens", {"name": "reader", "scopes": ["read"]}, {"Authorization": "Bearer a-token-of-this-test-0123456789"})
+            load(page, guarded)
+            page.run(f"sessionStorage.setItem('bifurcated-token', '{made.json()['token']}')")
+            load(page, guarded)
+            page.click("#start")
+            page.type("#sweep-form [name=model]", MODEL)
+            page.press(ENTER)
+            page.wait("document.activeElement.name === 'token' && !document.getElementById('token-field').hidden")
+            assert "lacks the scope sweep" in page.value("document.getElementById('sweep-error').textContent")
+        finally:
+            page.run("sessionStorage.clear()")
+            page.open("about:blank")
+            page.messages()  # the browser itself reports what was refused, on purpose
+            guarded.check_end()
+
+
 def test_reading_may_need_a_token(page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
     secret = "a-token-of-this-test-0123456789"
     if "--read-access" not in subprocess.run([programs["bifurcated"], "--help"], capture_output=True, text=True).stdout:
