@@ -76,6 +76,13 @@ static void log_end_of(const struct delivery_row *delivery, const struct deliver
                     log_text("reason", attempt->error), log_end);
 }
 
+/* Whether a message that cannot be made can never be made: too large, not to be read. */
+static int is_lasting(int code)
+{
+    return code == ERR_LIMIT || code == ERR_FORMAT || code == ERR_INVALID || code == ERR_UNSUPPORTED ||
+           code == ERR_MISMATCH;
+}
+
 static int deliver(struct courier *courier, const struct delivery_row *delivery,
                    const struct watch_row *watch, struct err *err)
 {
@@ -87,6 +94,16 @@ static int deliver(struct courier *courier, const struct delivery_row *delivery,
     if (code == ERR_NOT_FOUND) { /* the watch or the sweep was deleted meanwhile */
         *err = (struct err)ERR_INIT;
         code = 0;
+        goto out;
+    }
+    if (is_lasting(code)) { /* it must not hold up the others for ever */
+        attempt.state = DELIVERY_STATE_FAILED;
+        reason = *err;
+        *err = (struct err)ERR_INIT;
+        attempt.error = reason.message;
+        code = deliveries_record(courier->store, delivery->id, &attempt, err);
+        if (!code)
+            log_end_of(delivery, &attempt);
         goto out;
     }
     if (code)
@@ -121,17 +138,20 @@ static int work(struct courier *courier, int64_t *ret_wait_ms, struct err *err)
 {
     struct delivery_row delivery;
     struct watch_row watch;
+    struct err reason = ERR_INIT;
     int has_announced = 0;
     *ret_wait_ms = 0;
-    int code = announce_run_once(courier->store, &has_announced, err);
-    if (code || has_announced)
-        return code;
-    code = deliveries_next(courier->store, clock_wall_ms(), &delivery, &watch, ret_wait_ms, err);
+    int announced = announce_run_once(courier->store, &has_announced, &reason);
+    if (!announced && has_announced)
+        return 0;
+    int code = deliveries_next(courier->store, clock_wall_ms(), &delivery, &watch, ret_wait_ms, err);
     if (!code)
         return deliver(courier, &delivery, &watch, err);
     if (code != ERR_NOT_FOUND)
         return code;
-    *err = (struct err)ERR_INIT;
+    *err = reason;
+    if (announced) /* only now: what is there to be sent does not wait for it */
+        return announced;
     if (*ret_wait_ms < 0 || *ret_wait_ms > WAIT_LONGEST_MS)
         *ret_wait_ms = WAIT_LONGEST_MS;
     return 0;
