@@ -263,6 +263,10 @@ int download_file(struct hub_repository *repository, const char *commit, const c
     int lock_fd = -1;
     char *found = find_whole(cache, commit, path, expected);
     if (found) {
+        /* Whoever put it there may have been killed before the ref. A cache that cannot be written serves,
+         * too. */
+        struct err ignored = ERR_INIT;
+        (void)write_refs(repository, commit, &ignored);
         client_note_cache_hit(repository, found);
         *ret_path = found;
         return 0;

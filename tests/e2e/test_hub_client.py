@@ -601,6 +601,20 @@ def test_daemon_first(probe: Probe, hub: Emulator, small_root: Path) -> None:
     assert_sound(probe.cache)
 
 
+def test_killed_before_the_ref(probe: Probe, hub: Emulator) -> None:
+    """The file is there and its ref is not, only what was to become it: the next use makes up for it."""
+    probe("org/small", "download", "step512", "config.json")
+    ref = probe.cache / "models--org--small/refs/step512"
+    commit = ref.read_text()
+    ref.rename(ref.with_name(".step512.new"))
+    assert probe("org/small", "download", "step512", "config.json")["cache_hits"] == 1
+    assert ref.read_text() == commit
+    assert [path.name for path in ref.parent.iterdir()] == ["step512"]
+    found = hf_hub_download("org/small", "config.json", revision="step512", cache_dir=probe.cache, local_files_only=True)
+    assert Path(found).exists()
+    assert_sound(probe.cache)
+
+
 def test_both_at_once_twenty_times(make_hub: Callable[..., Emulator], small_root: Path, tmp_path: Path) -> None:
     hub = make_hub(small_root, bandwidth_bps=40e6, latency_ms=5)
     paths = ["model.safetensors", "pytorch_model.bin", "config.json"]

@@ -17,7 +17,7 @@ import pytest
 from running import Daemon, wait_until
 
 from tests.hub import Emulator
-from tests.slurm.cluster import Cluster, Unavailable, free_ports
+from tests.slurm.cluster import Cluster, Unavailable, free_ports, worker_pids
 
 MODEL = "garden/neox-tiny"
 NAMES = ["step0", "step1", "step2", "step128", "step3000", "step5000", "step14000"]
@@ -101,21 +101,6 @@ def check_results(running: Daemon, sweep: int, undisturbed: list[dict[str, Any]]
         db.close()
 
 
-def worker_pids(running: Daemon, name: str = "slurm-") -> list[int]:
-    """Processes of workers of this daemon whose names begin so."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            is_ours = b"worker" in words and running.url.encode() in words
-            if is_ours and any(word.startswith(name.encode()) for word in words):
-                found.append(int(entry.name))
-    return found
-
-
 def test_a_sweep_through_jobs(
     head: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, cluster: Cluster,
     undisturbed: list[dict[str, Any]], tmp_path: Path,
@@ -168,7 +153,7 @@ def test_jobs_are_killed(
         cluster.run("sbatch", *arguments.split())
 
     def kill(victim: str) -> None:
-        for pid in worker_pids(running, f"slurm-{victim}@"):
+        for pid in worker_pids(running.url, f"slurm-{victim}@"):
             os.kill(pid, signal.SIGKILL)
 
     disturb(preempt)
@@ -196,7 +181,7 @@ def test_a_cancelled_sweep_cancels_its_jobs(
     wait_until(lambda: jobs_of(running, sweep)[0]["state"] == "ended")
     (job,) = jobs_of(running, sweep)
     assert job["cancelled"] == 2 and job["ended_at"]
-    wait_until(lambda: not worker_pids(running))
+    wait_until(lambda: not worker_pids(running.url))
 
 
 def test_a_wrong_partition(head: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:

@@ -8,15 +8,20 @@ results equal those of the undisturbed run, and no file lies around that the und
 With remote workers the daemon has none of its own; two processes work for it, and by lot one of them or the daemon is killed.
 What a killed worker held is taken up when its lease is over: the daemon's clock is put forward after each kill
 (shim_clock.c), so that this is soon, and so that the leases of living workers end under them, too.
+
+With Slurm workers the daemon submits jobs to a real controller and two nodes (tests/slurm), and the daemon or the process of a job
+is killed, also while a job is submitted. Leases are short instead. Besides, no array may be submitted that the daemon does not know.
 """
 
 from __future__ import annotations
 
+import os
 import random
-import socket
+import signal
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +30,13 @@ from stage import NAMES, Daemon, Emulator, Truth, Wrong, need
 
 from workers import Worker  # tests/e2e
 
+from tests.slurm.cluster import Cluster, Unavailable, free_ports, worker_pids
+
 KEEPS = ("nothing", "ranges", "files")  # what stays on disk of what is fetched
 PLACES = ("start", "work", "stop")
 AHEAD_S = 3600  # longer than any lease
+WAIT_S = 900.0  # against waiting for ever: a submission whose end nobody saw is waited for, too
+FRUITLESS_MAX = 4  # jobs killed in a row without a result; after five the daemon gives up, as it should
 WORKER_UP = " worker version="
 
 
@@ -128,12 +137,6 @@ def round_of_kills(programs: dict[str, Path], hub: Emulator, place: Path, truths
 # ---- remote workers ------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 class Crew:
     """A daemon on a fixed port without workers of its own, two remote workers, and the daemon's clock."""
 
@@ -142,7 +145,7 @@ class Crew:
         place.mkdir()
         self.set_ahead(0)
         env = stage.environment() | {"LD_PRELOAD": str(shim), "PROOF_CLOCK": str(self.clock)}
-        options = ["--fetchers", "0", "--retry-delay-s", "0", "--attempts", "100", "--listen", f"127.0.0.1:{free_port()}"]
+        options = ["--fetchers", "0", "--retry-delay-s", "0", "--attempts", "100", "--listen", f"127.0.0.1:{free_ports(1)[0]}"]
         self.victim = Victim(programs, place, hub.url, options, env)
         self.victim.start()
         self.workers = [Worker(self.victim, programs["bifurcated"], place / f"worker{number}", env={"LD_PRELOAD": ""})
@@ -212,7 +215,123 @@ def run_remote_round(programs: dict[str, Path], hub: Emulator, place: Path, trut
         crew.end()
 
 
-ROUNDS = {"local": round_of_kills, "remote": run_remote_round}
+# ---- Slurm's workers -----------------------------------------------------------------------------
+
+
+def wait_until(holds: Any, *what: Any) -> None:
+    limit = time.monotonic() + WAIT_S
+    while not holds():
+        need(time.monotonic() < limit, *what)
+        time.sleep(0.05)
+
+
+def rows_of(victim: Victim, query: str) -> list[Any]:
+    connection = stage.opened(victim.db)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+class Head:
+    """A daemon on a fixed port that lets two jobs of the cluster do the work."""
+
+    def __init__(self, programs: dict[str, Path], hub: Emulator, place: Path, cluster: Cluster) -> None:
+        self.cluster, self.jobs, self.before = cluster, place / "jobs", cluster.submissions()
+        for folder in (self.jobs, place / "tmp"):
+            folder.mkdir(parents=True)
+        options = {
+            "--listen": f"127.0.0.1:{free_ports(1)[0]}", "--fetchers": 0, "--retry-delay-s": 0, "--attempts": 100,
+            "--lease-s": 5, "--slurm-workers-max": 2, "--slurm-poll-s": 1, "--slurm-idle-s": 20,
+            "--slurm-output": self.jobs / "%A_%a.log",
+        }  # fmt: skip
+        env = stage.environment() | cluster.env | {"TMPDIR": str(place / "tmp")}
+        self.victim = Victim(programs, place, hub.url, [str(one) for pair in options.items() for one in pair], env)
+        self.victim.start()
+
+    def wait_for_worker(self) -> bool:
+        """Until the process of a job is there; false once the sweep has ended."""
+        wait_until(lambda: worker_pids(self.victim.url) or stage_of(self.victim.db) == "after the end",
+                   "no worker of a job comes up:", self.victim.log()[-3000:])  # fmt: skip
+        return stage_of(self.victim.db) != "after the end"
+
+    def kill_worker(self, dice: random.Random) -> bool:
+        pids = worker_pids(self.victim.url)
+        if not pids:
+            return False
+        try:
+            os.kill(dice.choice(pids), signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def check_jobs(self) -> None:
+        """Ends the workers that wait for more: they end well, and no array was submitted behind the daemon's back."""
+        self.cluster.run("scancel", "--me")
+        wait_until(lambda: not self.cluster.elements() and not worker_pids(self.victim.url), "jobs do not end")
+        live = "SELECT id FROM jobs WHERE state NOT IN ('ended', 'refused')"
+        wait_until(lambda: not rows_of(self.victim, live), "the daemon does not see the end of its jobs:", self.victim.log()[-3000:])
+        known = rows_of(self.victim, "SELECT count(DISTINCT job_id) FROM jobs WHERE job_id > 0")[0][0]
+        submitted = self.cluster.submissions() - self.before
+        need(known == submitted, submitted, "arrays were submitted, the daemon knows", known)
+        for path in self.jobs.glob("*.log"):
+            lines = path.read_text(errors="replace").splitlines()  # Slurm itself writes "*** JOB 2 CANCELLED ... ***"
+            report = stage.reports("\n".join(line for line in lines if not line.startswith("slurmstepd")))
+            need(not report, path.name, report)
+
+    def end(self) -> None:
+        if self.victim.process.poll() is None:
+            self.victim.kill()
+        self.cluster.run("scancel", "--me")
+        wait_until(lambda: not self.cluster.elements(), "jobs do not end")
+
+
+def slurm_kills(head: Head, truth: Truth, dice: random.Random, ask_again: Any, kills: int, counts: Counter) -> None:
+    victim, fruitless, done_before = head.victim, 0, 0
+    while kills > 0:
+        is_daemon = dice.random() < 0.5 or fruitless == FRUITLESS_MAX
+        if not is_daemon and not head.wait_for_worker():
+            return
+        time.sleep(dice.random() ** 2 * truth.seconds)
+        at, done = stage_of(victim.db), rows_of(victim, "SELECT tasks_done FROM sweeps")[0][0]
+        if is_daemon:
+            at += ", a submission open" * bool(rows_of(victim, "SELECT 1 FROM jobs WHERE state = 'submitting'"))
+            victim.kill()
+            stage.check_sound(victim.db)
+            victim.start()
+            ask_again()
+        elif not head.kill_worker(dice):
+            continue
+        found = stage.half_recorded(victim.db)
+        need(not found, "half recorded:", found)
+        fruitless = 0 if is_daemon or done > done_before else fruitless + 1
+        done_before = done
+        counts.update({"kills": 1, "of the daemon" if is_daemon else "of a worker": 1, at: 1})
+        kills -= 1
+        if at.startswith("after the end"):
+            return
+
+
+def run_slurm_round(programs: dict[str, Path], hub: Emulator, place: Path, truths: dict[str, Truth], seed: int, kills: int,
+                    counts: Counter, cluster: Cluster) -> None:  # fmt: skip
+    head = Head(programs, hub, place, cluster)
+    truth, victim, body, key = truths["nothing"], head.victim, stage.request(NAMES), f"round-{seed}"
+    try:
+        number = ask(victim, body, key)
+        need(number, "the sweep was not acknowledged")
+        ask_again = lambda: need(ask(victim, body, key) == number, "an acknowledged sweep was forgotten")  # noqa: E731
+        slurm_kills(head, truth, random.Random(seed), ask_again, kills, counts)
+        end = victim.wait(number)
+        need(end["state"] == "done" and end["progress"]["done"] == len(NAMES), "the sweep ended as", end)
+        stage.check_equal(truth, victim)
+        head.check_jobs()
+        need(victim.stop() == 0, "exit status", victim.process.returncode)
+        check_after(victim, truth)
+    finally:
+        head.end()
+
+
+ROUNDS = {"local": round_of_kills, "remote": run_remote_round, "slurm": run_slurm_round}
 
 
 # ---- all -----------------------------------------------------------------------------------------
@@ -241,20 +360,34 @@ def prepare(programs: dict[str, Path], hub: Emulator, place: Path, keep: str) ->
 
 
 def run(moments: int, seed: int, workers: str = "local", preset: str = "release", folder: Path | None = None) -> str:
-    """Kills so often; the summary. Raises Wrong at the first thing that must not be."""
-    folder = folder or stage.build(preset, "bifurcated", "bifurcate")
-    programs, counts, number = stage.programs(folder), Counter(), 0
-    with stage.workplace("kill") as place, Emulator(stage.GARDEN, latency_ms=2, connection_bps=4e6) as hub:
-        truths = {keep: prepare(programs, hub, place, keep) for keep in KEEPS}
-        same = [(one.rows, one.tables) for one in truths.values()]
-        need(same[0] == same[1] == same[2], "undisturbed runs differ")
-        while counts["kills"] < moments:
-            kills = min(random.Random(seed + number).randint(3, 9), moments - counts["kills"])
+    """Kills so often; the summary. Raises Wrong at the first thing that must not be, Skipped where there is no Slurm."""
+    stage.running.SWEEP_S = WAIT_S
+    with ExitStack() as stack:
+        more = []
+        if workers == "slurm":
             try:
-                ROUNDS[workers](programs, hub, place / f"round{number}", truths, seed + number, kills, counts)
-            except (Wrong, AssertionError) as error:
-                raise Wrong(f"seed {seed + number}, {kills} kills, {workers} workers: {error}") from error
-            stage.shutil.rmtree(place / f"round{number}")
-            number += 1
+                more = [stack.enter_context(Cluster())]
+            except Unavailable as reason:
+                raise stage.Skipped(f"no kills with Slurm workers: {reason}") from reason
+        programs = stage.programs(folder or stage.build(preset, "bifurcated", "bifurcate"))
+        place = stack.enter_context(stage.workplace("kill"))
+        hub = stack.enter_context(Emulator(stage.GARDEN, latency_ms=2, connection_bps=4e6))
+        return rounds(programs, hub, place, moments, seed, workers, more)
+
+
+def rounds(programs: dict[str, Path], hub: Emulator, place: Path, moments: int, seed: int, workers: str, more: list[Any]) -> str:
+    counts, number = Counter(), 0
+    truths = {keep: prepare(programs, hub, place, keep) for keep in (KEEPS if workers == "local" else KEEPS[:1])}
+    first = truths[KEEPS[0]]
+    need(all((one.rows, one.tables) == (first.rows, first.tables) for one in truths.values()), "undisturbed runs differ")
+    while counts["kills"] < moments:
+        kills = min(random.Random(seed + number).randint(3, 9), moments - counts["kills"])
+        try:
+            ROUNDS[workers](programs, hub, place / f"round{number}", truths, seed + number, kills, counts, *more)
+        except (Wrong, AssertionError) as error:
+            raise Wrong(f"seed {seed + number}, {kills} kills, {workers} workers, after {counts['kills']} kills: {error}") from error
+        stage.shutil.rmtree(place / f"round{number}")
+        number += 1
+        print(f"   {counts['kills']} kills, {number} sweeps", flush=True)
     detail = ", ".join(f"{count} {name}" for name, count in counts.most_common() if name != "kills")
     return f"{counts['kills']} kills with {workers} workers in {number} sweeps (seeds {seed} to {seed + number - 1}), all completed and equal: {detail}"

@@ -43,6 +43,10 @@ class Wrong(Exception):
     """What must not happen; the text says what and where."""
 
 
+class Skipped(Exception):
+    """What a part needs is not there; the text says what."""
+
+
 def need(holds: Any, *what: Any) -> None:
     if not holds:
         raise Wrong(" ".join(str(one) for one in what))

@@ -75,6 +75,21 @@ def free_ports(count: int) -> list[int]:
             continue
 
 
+def worker_pids(url: str, name: str = "slurm-") -> list[int]:
+    """Processes of the workers of the daemon at `url` whose names begin so."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            is_ours = b"worker" in words and url.encode() in words
+            if is_ours and any(word.startswith(name.encode()) for word in words):
+                found.append(int(entry.name))
+    return found
+
+
 class Cluster:
     """with Cluster() as cluster: cluster.run("sinfo")"""
 
