@@ -13,6 +13,9 @@ sys.path.insert(0, str(ROOT / "tests/proof"))
 
 import faults  # noqa: E402
 import kill  # noqa: E402
+import stage  # noqa: E402
+
+from tests.slurm import cluster  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +29,10 @@ def test_some_kills(build: Path) -> None:
 
 def test_some_faults(build: Path) -> None:
     print(faults.run(files=6, memory=3, seed=12, folder=build))
+
+
+def test_without_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kills of jobs are skipped, not passed, and what is missing is said."""
+    monkeypatch.setattr(cluster, "PROGRAMS", ("no-such-slurmctld",))
+    with pytest.raises(stage.Skipped, match="no kills with Slurm workers: no-such-slurmctld not installed"):
+        kill.run(1, seed=1, workers="slurm", folder=Path("/nonexistent"))

@@ -34,6 +34,7 @@ from tests.slurm.cluster import Cluster, Unavailable, free_ports, worker_pids
 
 KEEPS = ("nothing", "ranges", "files")  # what stays on disk of what is fetched
 PLACES = ("start", "work", "stop")
+CONNECTION_BPS = {"local": 4e6, "remote": 4e6, "slurm": 4e5}  # a job takes a second to come up; the work must outlast that
 AHEAD_S = 3600  # longer than any lease
 WAIT_S = 900.0  # against waiting for ever: a submission whose end nobody saw is waited for, too
 FRUITLESS_MAX = 4  # jobs killed in a row without a result; after five the daemon gives up, as it should
@@ -371,7 +372,7 @@ def run(moments: int, seed: int, workers: str = "local", preset: str = "release"
                 raise stage.Skipped(f"no kills with Slurm workers: {reason}") from reason
         programs = stage.programs(folder or stage.build(preset, "bifurcated", "bifurcate"))
         place = stack.enter_context(stage.workplace("kill"))
-        hub = stack.enter_context(Emulator(stage.GARDEN, latency_ms=2, connection_bps=4e6))
+        hub = stack.enter_context(Emulator(stage.GARDEN, latency_ms=2, connection_bps=CONNECTION_BPS[workers]))
         return rounds(programs, hub, place, moments, seed, workers, more)
 
 
