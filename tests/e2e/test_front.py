@@ -201,7 +201,7 @@ def test_versions_of_the_api(daemon: Callable[..., Daemon], hub: Any) -> None:
 
 
 def test_contract_in_short() -> None:
-    """The beginning of tests/proof/contract.py, with a seed of its own: schemathesis finds nothing."""
+    """The short form of tests/proof/contract.py: no server error, no undocumented status, type or body."""
     pytest.importorskip("schemathesis", reason="schemathesis (tests/requirements.txt) is not installed")
     import os
 
@@ -211,5 +211,5 @@ def test_contract_in_short() -> None:
     sys.path.insert(0, str(ROOT / "tests/proof"))
     import contract
 
-    good, words, text = contract.run(Path(build).resolve(), 15, 7)
+    good, words, text = contract.run(Path(build).resolve(), 0, 7)
     assert good, f"{words}\n{text}"

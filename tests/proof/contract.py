@@ -47,11 +47,19 @@ def start(build: Path, place: Path, hub: Emulator) -> Daemon:
     return daemon
 
 
+# Without a time: a few requests for each operation, held against what must never happen. Which right requests a program
+# refuses, and which wrong ones it takes, is for the long run.
+SHORT = ["--phases", "fuzzing", "--max-examples", "6", "--checks",
+         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"]  # fmt: skip
+
+
 def check(url: str, seconds: int, seed: int, place: Path) -> subprocess.CompletedProcess[str]:
+    """Runs schemathesis for so many seconds, or the short form for 0."""
     here = Path(__file__).resolve().parent
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(here / "contract.toml"), "--no-color"]
-    command += ["run", f"{url}/openapi.json", "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful"]
-    command += ["--max-time", str(seconds), "--seed", str(seed), "--continue-on-failure", "--request-timeout", "60"]
+    command += ["run", f"{url}/openapi.json", "--seed", str(seed), "--continue-on-failure", "--request-timeout", "60"]
+    long = ["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--max-time", str(seconds)]
+    command += long if seconds else SHORT
     command += ["--generation-database", "none", "--output-sanitize", "false", "--warnings", "off"]
     command += ["--suppress-health-check", "all", "--header", f"Authorization: Bearer {TOKEN}"]
     env = {"SCHEMATHESIS_HOOKS": "contract_hooks", "PYTHONPATH": str(here), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"], "HOME": str(place), "NO_PROXY": "*", "PYTHONHASHSEED": "0"}
