@@ -118,10 +118,11 @@ static int take_arguments(int *argc, char **argv, struct arguments *arguments, s
 static void make_name(const char *given, char *name, size_t size)
 {
     char host[41] = "worker";
-    unsigned random = (unsigned)getpid();
+    unsigned random = 0;
     (void)gethostname(host, sizeof host);
     host[sizeof host - 1] = 0;
-    (void)getrandom(&random, sizeof random, 0);
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        random = (unsigned)getpid();
     if (given)
         (void)snprintf(name, size, "%s-%06x", given, random & 0xffffffU);
     else

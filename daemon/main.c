@@ -13,6 +13,7 @@
 #include "daemon/signals.h"
 #include "daemon/supervisor.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 
 #define EXIT_STATUS_DEVICE_LOST 70
 #define DRAIN_MS 5000
+#define HEAP_ARENAS 2
+#define HEAP_LARGE_BYTES (1 << 20)
 
 static void reload(int argc, char **argv, struct options *options, struct service *service)
 {
@@ -88,11 +91,23 @@ static int run(int argc, char **argv, struct options *options)
     return is_lost ? EXIT_STATUS_DEVICE_LOST : 0;
 }
 
+/* A daemon of many threads and large tensors: few arenas, so that what one thread frees serves the others,
+ * and large blocks that go back to the system when they are freed. The allocator's own choice grows for
+ * hours. */
+static void tame_heap(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, HEAP_ARENAS);
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_LARGE_BYTES);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
     const struct command *command = argc > 1 ? commands_find(argv[1]) : NULL;
     int status = 0;
+    tame_heap();
     if (command)
         return command->run(argc - 1, argv + 1);
     if (!commands_load_options(argc, argv, &options, &status))
