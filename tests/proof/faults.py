@@ -20,6 +20,7 @@ import os
 import random
 import subprocess
 import time
+import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,8 +239,7 @@ def one_point(scene: Stage, point: Point, number: int) -> tuple[str, bool]:
         log = daemon.log()[-1500:] if daemon.log_path.exists() else ""
         raise Wrong(f"{point.spec}: {str(error)[:1500]}\n   place: {describe(point.place, scene.folder)}\n   log: {log}") from error
     finally:
-        if daemon.process and daemon.process.poll() is None:
-            daemon.kill()
+        stage.end_daemons()
     stage.shutil.rmtree(place)
     return outcome, happened
 
@@ -252,17 +252,21 @@ def describe(place: Place, folder: Path) -> str:
     return f"{place.kind} in {place.caller}, from {' < '.join(names[:8])}"
 
 
-def points_of(places: list[Place], dice: random.Random, kinds: tuple[str, ...], budget: int | None) -> list[Point]:
-    """All errors at the first call from each place, and one error at a later call; at most `budget` of them, by lot."""
+def points_of(places: list[Place], seed: int, kinds: tuple[str, ...], budget: int | None, shard: tuple[int, int] = (1, 1)) -> list[Point]:
+    """All errors at the first call from each place, and one error at a later call; of these the I-th of N parts, which does not
+    depend on what else a counting run saw; of that at most `budget` points, by lot."""
     points = []
     for place in sorted(places, key=lambda one: one.name):
         if place.kind not in kinds:
             continue
+        dice = random.Random(f"{seed} {place.name}")
         errors = FILE_ERRORS[place.kind] + KILLS.get(place.kind, [])
-        points += [Point(place, 1, error) for error in errors]
+        mine = [Point(place, 1, error) for error in errors]
         if place.count > 1:
-            points.append(Point(place, dice.randint(2, place.count), dice.choice(errors)))
-    dice.shuffle(points)
+            mine.append(Point(place, dice.randint(2, place.count), dice.choice(errors)))
+        part, parts = shard
+        points += [one for number, one in enumerate(mine) if (number + zlib.crc32(place.name.encode())) % parts == part - 1]
+    random.Random(seed).shuffle(points)
     return points[:budget]
 
 
@@ -283,6 +287,8 @@ def sweep_points(scene: Stage, points: list[Point], is_stubborn: bool) -> tuple[
             print(f"   {error}", flush=True)
             if not is_stubborn:
                 break
+        if (number + 1) % 25 == 0:  # what was found so far, should the run be cut off
+            print(f"   {number + 1} of {len(points)} points: {summary(counts)}", flush=True)
     return counts, wrong
 
 
@@ -295,21 +301,21 @@ def summary(counts: dict[str, Counter]) -> str:
 
 
 def run(files: int | None = None, memory: int | None = None, seed: int = 1, preset: str = "release",
-        folder: Path | None = None, is_stubborn: bool = True) -> str:  # fmt: skip
-    """`files`, `memory`: how many points, drawn by lot (files and threads; allocations); None is all of them."""
+        folder: Path | None = None, is_stubborn: bool = True, shard: tuple[int, int] = (1, 1)) -> str:  # fmt: skip
+    """`files`, `memory`: how many points, drawn by lot (files and threads; allocations); None is all of them, of the shard."""
     folder = folder or stage.build(preset, "bifurcated", "bifurcate")
     stage.running.SWEEP_S = stage.running.START_S = HANG_S
     with stage.workplace("faults") as place, Emulator(stage.GARDEN) as hub:
         scene = Stage(folder, place, hub)
         places = scene.places()
-        dice = random.Random(seed)
-        points = points_of(places, dice, tuple(set(FILE_ERRORS) - {"memory"}), files)
-        points += points_of(places, dice, ("memory",), memory)
+        points = points_of(places, seed, tuple(set(FILE_ERRORS) - {"memory"}), files, shard)
+        points += points_of(places, seed, ("memory",), memory, shard)
         found = Counter(one.kind for one in places)
         print("   places: " + ", ".join(f"{count} {kind}" for kind, count in sorted(found.items())) +
               f"; {len(points)} points chosen", flush=True)  # fmt: skip
         counts, wrong = sweep_points(scene, points, is_stubborn)
         total = sum(one["points"] for one in counts.values())
-        text = f"{total} points of {sum(found.values())} places (seed {seed}, {folder.name} build)"
+        part = f", shard {shard[0]}/{shard[1]}" if shard[1] > 1 else ""
+        text = f"{total} points of {sum(found.values())} places (seed {seed}, {folder.name} build{part})"
         need(not wrong, f"{len(wrong)} points went wrong, the first: {wrong[:1]}; {text}: {summary(counts)}")
     return f"{text}, after each the next start healed: {summary(counts)}"

@@ -7,7 +7,9 @@ names instead of row numbers), so that a result that is there twice is a differe
 
 from __future__ import annotations
 
+import atexit
 import csv
+import fcntl
 import io
 import os
 import re
@@ -27,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/e2e")]
 
 import running  # noqa: E402  (tests/e2e)
-from running import SANITIZER, Answer, Daemon  # noqa: E402
+from running import SANITIZER, Answer  # noqa: E402
 
 from tests.hub import Emulator  # noqa: E402
 
@@ -64,16 +66,38 @@ def request(names: list[str] | None = None, documents: int = 10, **more: Any) ->
 # ---- programs ------------------------------------------------------------------------------------
 
 
+_copies: list[Path] = []  # of built programs; removed at the end unless something went wrong
+
+
 def build(preset: str, *targets: str, nice: int = 10) -> Path:
-    """Builds with a preset; the folder."""
+    """Builds with a preset, and copies what was asked for; the folder of the copies. Two runs do not build one folder at
+    once, and a later build does not take the program away from under a proof."""
     folder = ROOT / "build" / preset
     jobs = os.environ.get("JOBS", str(min(4, os.cpu_count() or 1)))
-    command = ["cmake", "--build", str(folder), "--parallel", jobs, *(["--target", *targets] if targets else [])]
-    for one in (["cmake", "--preset", preset], command):
-        done = subprocess.run(["nice", f"-n{nice}", *one], cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            raise Wrong(f"{' '.join(one)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
-    return folder
+    command = ["cmake", "--build", str(folder), "--parallel", jobs, "--target", *targets]
+    folder.parent.mkdir(exist_ok=True)
+    with open(folder.parent / f"{preset}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for one in (["cmake", "--preset", preset], command):
+            done = subprocess.run(["nice", f"-n{nice}", *one], cwd=ROOT, capture_output=True, text=True)
+            if done.returncode:
+                raise Wrong(f"{' '.join(one)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+        return copy_built(folder, targets)
+
+
+def copy_built(folder: Path, targets: tuple[str, ...]) -> Path:
+    """The programs of a build folder, in a new folder of the same name."""
+    if not _copies:
+        atexit.register(lambda: [shutil.rmtree(one, ignore_errors=True) for one in _copies])
+    _copies.append(Path(tempfile.mkdtemp(prefix="bifurcated-proof-programs-")))
+    copy = _copies[-1] / folder.name
+    for target in targets:
+        source = next((one for one in (folder / target, folder / "tests" / target) if one.is_file()), None)
+        need(source, f"{target}: built, but not in {folder}")
+        goal = copy / source.relative_to(folder)
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, goal)
+    return copy
 
 
 def programs(folder: Path) -> dict[str, Path]:
@@ -91,15 +115,39 @@ def compile_shim(name: str, folder: Path) -> Path:
     return target
 
 
+_started: list[subprocess.Popen[bytes]] = []  # daemons; none outlives the workplace
+
+
+class Daemon(running.Daemon):
+    """One that ends with its workplace, whatever goes wrong there."""
+
+    def spawn(self) -> None:
+        super().spawn()
+        _started.append(self.process)
+
+
+def end_daemons() -> None:
+    """Kills those that still run."""
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 @contextmanager
 def workplace(name: str) -> Iterator[Path]:
-    """A folder that is removed unless something went wrong (then its name is printed)."""
+    """A folder that is removed unless something went wrong (then its name is printed, and the programs are kept, too).
+    Daemons that still run at the end are killed."""
     place = Path(tempfile.mkdtemp(prefix=f"bifurcated-proof-{name}-"))
     try:
         yield place
     except BaseException:
-        print(f"   what is left of it: {place}")
+        print(f"   what is left of it: {' '.join(str(one) for one in (place, *_copies))}", flush=True)
+        _copies.clear()
         raise
+    finally:
+        end_daemons()
     shutil.rmtree(place, ignore_errors=True)
 
 
