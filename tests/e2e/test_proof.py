@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/proof"))
 
 import faults  # noqa: E402
+import fuzz  # noqa: E402
 import kill  # noqa: E402
 import stage  # noqa: E402
 
@@ -71,3 +72,13 @@ def test_shards_are_the_whole() -> None:
     assert sum(map(len, shards)) == len(whole) and set.union(*shards) == set(whole)
     assert all(len(one) > len(whole) // 4 for one in shards)
     assert set(faults.points_of(places[1:], 3, ("write",), None, (1, 3))) == {one for one in shards[0] if one.place != places[0]}
+
+
+def test_every_parser_is_fuzzed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fuzz.check_parsers()
+    for name in fuzz.names():
+        corpus = ROOT / "tests/fuzz/corpus" / name
+        assert corpus.is_dir() and any(corpus.iterdir()), f"{name} has no corpus"
+    monkeypatch.setitem(fuzz.PARSERS, "what nobody wrote", "nothing")
+    with pytest.raises(stage.Wrong, match="parsers without a fuzzer: .'nothing'"):
+        fuzz.check_parsers()

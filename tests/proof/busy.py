@@ -10,6 +10,7 @@ import time
 import urllib.parse
 from typing import Any, Callable
 
+from receiver import Receiver  # tests/e2e
 from stage import MODEL, Daemon, Emulator, need
 
 PATHS = (
@@ -17,7 +18,7 @@ PATHS = (
     f"/v1/models/{MODEL}/revisions?limit=5", f"/v1/models/{MODEL}/revisions?format=csv",
     f"/v1/models/{MODEL}/revisions/step1", f"/v1/models/{MODEL}/revisions/step1/distribution",
     f"/v1/models/{MODEL}/analysis", f"/v1/models/{MODEL}/audit", f"/v1/models/{MODEL}/trajectories",
-    "/v1/scaling", "/v1/sweeps", "/v1/sweeps/1", "/", "/openapi.json", "/v1/nothing", "/v1/models/a/b/c/d?x=%zz",
+    "/v1/scaling", "/v1/watches", f"/v1/watches/{MODEL}", "/v1/workers", "/v1/tokens", "/v1/sweeps", "/v1/sweeps/1", "/", "/openapi.json", "/v1/nothing", "/v1/models/a/b/c/d?x=%zz",
 )  # fmt: skip
 
 
@@ -31,6 +32,7 @@ class Busy:
         self.threads: list[threading.Thread] = []
         self.wrong: list[str] = []
         self.counts: dict[str, int] = {}
+        self.receiver: Receiver | None = None  # of the webhooks of `watch`
 
     def start(self, *activities: Callable[[random.Random], None], pause_s: float = 0.02) -> None:
         for number, activity in enumerate(activities):
@@ -72,7 +74,8 @@ class Busy:
         need(answer.status < 500, path, answer)
         if etag := answer.headers.get("ETag"):
             again = self.daemon.get(path, headers | {"If-None-Match": etag})
-            need(again.status in (200, 304), path, again)
+            is_gone = again.status == 404 and "/watches/" in path  # `watch` deletes what it has put
+            need(again.status in (200, 304) or is_gone, path, again)
 
     def listen(self, dice: random.Random) -> None:
         """Opens an event stream, reads some of it and leaves without a word."""
@@ -116,6 +119,23 @@ class Busy:
         time.sleep(dice.random())
         answer = self.daemon.request("DELETE", f"/v1/sweeps/{answer.json()['id']}")
         need(answer.status in (200, 202, 204, 409), answer)
+
+    def watch(self, dice: random.Random) -> None:
+        """The model is watched at another time, asked now for what is new, or no longer watched."""
+        path = f"/v1/watches/{MODEL}"
+        is_known = self.daemon.get(path).status == 200
+        what = dice.choices(("put", "run", "delete"), (0.4, 0.5, 0.1))[0] if is_known else "put"
+        if what == "put":
+            time_of_day = dice.choice([{"every_minutes": dice.randint(60, 1440)}, {"at": f"{dice.randint(0, 23):02}:30"}])
+            hook = {"webhook": {"url": f"{self.receiver.url}/hook", "secret": "a secret of the proof"}} if self.receiver else {}
+            answer = self.daemon.request("PUT", path, time_of_day | hook)
+            need(answer.status in (200, 201), answer)
+        elif what == "run":
+            answer = self.daemon.post(f"{path}/runs")
+            need(answer.status == 202, answer)
+        else:
+            answer = self.daemon.request("DELETE", path)
+            need(answer.status == 204, answer)
 
 
 def sweep_until_done(daemon: Daemon, body: dict[str, Any], attempts: int = 5) -> int:

@@ -19,7 +19,7 @@ SMALL_BYTES = 2048  # of an input that is kept
 KEPT_MAX = 30  # new inputs of one run and corpus
 LIMITS = ["-timeout=25", "-rss_limit_mb=2048", "-verbosity=1", "-print_final_stats=1"]
 
-# What reads bytes from outside, and the fuzzer for it: a parser without one fails.
+# What reads bytes from outside, and the fuzzer for it: a parser without one fails, and so does a fuzzer that is not named here.
 PARSERS = {
     "replies of the hub, refs and trees": "hub_json",
     "safetensors": "safetensors",
@@ -30,12 +30,16 @@ PARSERS = {
     "tokenizer.json": "tokenizer_json",
     "JSONL and text data sets": "jsonl",
     "INI options": "options",
+    "HTTP requests, through the server and its handlers": "request",
     "sweep requests": "sweep_request",
+    "watch requests": "watch_request",
+    "token requests": "token_request",
     "addresses of the API": "uri",
     "stored distributions": "encoding",
     "stored large values": "blob",
     "results of remote workers": "wire",
     "answers that are drawn": "plot",
+    "what Slurm's programs print": "slurm_output",
 }
 
 
@@ -74,18 +78,26 @@ def grow(folder: Path, name: str, place: Path) -> int:
     return len(new)
 
 
-def run(seconds: int, is_growing: bool = False) -> str:
+def check_parsers() -> None:
+    """Every parser has its fuzzer, and every fuzzer its parser."""
+    missing, unknown = set(PARSERS.values()) - set(names()), set(names()) - set(PARSERS.values())
+    need(not missing, "parsers without a fuzzer:", sorted(missing))
+    need(not unknown, "fuzzers that PARSERS does not name:", sorted(unknown))
+
+
+def run(seconds: int, is_growing: bool = False, chosen: list[str] | None = None) -> str:
     need(shutil.which("clang"), "clang is not installed: apt-get install clang")
-    missing = {what: name for what, name in PARSERS.items() if name not in names()}
-    need(not missing, "parsers without a fuzzer:", missing)
-    folder = stage.build("fuzz", *[f"fuzz_{name}" for name in names()])
+    check_parsers()
+    need(set(chosen or []) <= set(names()), f"{', '.join(chosen or [])}: not all of them are fuzzers; there are {', '.join(names())}")
+    which = chosen or names()
+    folder = stage.build("fuzz", *[f"fuzz_{name}" for name in which])
     with stage.workplace("fuzz") as place:
         with ThreadPoolExecutor(int(os.environ.get("JOBS", str(os.cpu_count() or 1)))) as pool:
-            results = list(pool.map(lambda name: fuzz_one(folder, name, seconds, place), names()))
+            results = list(pool.map(lambda name: fuzz_one(folder, name, seconds, place), which))
         wrong = [text for _, _, text in results if text]
         need(not wrong, f"{len(wrong)} fuzzers found something\n" + "\n".join(wrong))
+        kept = {name: grow(folder, name, place) for name in which} if is_growing else {}
         need(all(count for _, count, _ in results), "fuzzers that ran nothing:", results)
-        kept = {name: grow(folder, name, place) for name in names()} if is_growing else {}
     inputs = ", ".join(f"{name} {count:,}" for name, count, _ in results)
     more = f"; added to the corpora: {kept}" if is_growing else ""
     return f"{len(results)} fuzzers for {seconds} s each, no finding ({inputs}){more}"

@@ -101,9 +101,9 @@ static void test_json_line(void **state)
     struct capture *capture = *state;
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     redirect(capture);
-    log_error("it \"failed\"", log_text("model", "a/b"), log_int("big", INT64_MIN), log_real("nan", NAN),
-              log_real("inf", -INFINITY), log_real("real", 1e300), log_text("controls", "\t\x01\x7f\xc2\x85"),
-              log_end);
+    log_error("it \"failed\"", log_text("model", "a/b"), log_int("big", INT64_MIN),
+              log_real("nan", (double)NAN), log_real("inf", (double)-INFINITY), log_real("real", 1e300),
+              log_text("controls", "\t\x01\x7f\xc2\x85"), log_end);
     json_t *object = only_object(collect(capture));
     assert_string_equal(json_string_value(json_object_get(object, "level")), "error");
     assert_string_equal(json_string_value(json_object_get(object, "event")), "it \"failed\"");
