@@ -138,3 +138,11 @@ int api_page_link(const struct api_request *request, const char *cursor, struct 
     buf_appendf(link, "%ccursor=%s>; rel=\"next\"", separator, cursor);
     return buf_check(link, "Link", err);
 }
+
+int api_page_end(const struct api_request *request, struct api_json *json, const char *cursor,
+                 struct api_response *response, struct err *err)
+{
+    api_json_text_or_null(json, "next_cursor", cursor);
+    api_json_close_object(json);
+    return cursor[0] ? api_page_link(request, cursor, response, err) : 0;
+}

@@ -5,6 +5,7 @@
 #ifndef BIFURCATED_API_PAGE_H
 #define BIFURCATED_API_PAGE_H
 
+#include "api/json.h"
 #include "api/request.h"
 #include "daemon/base/err.h"
 #include "store/revisions.h"
@@ -35,5 +36,10 @@ void api_page_write_number(int64_t number, char cursor[API_CURSOR_SIZE]);
 /* Makes the header Link: this request's target with `cursor` in place of its own. */
 int api_page_link(const struct api_request *request, const char *cursor, struct api_response *response,
                   struct err *err);
+
+/* Ends the object of a page in JSON, after its list: `next_cursor`, and the header Link where there is more.
+ * "" is the last page. */
+int api_page_end(const struct api_request *request, struct api_json *json, const char *cursor,
+                 struct api_response *response, struct err *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "api/handlers.h"
 #include "api/json.h"
+#include "api/listing.h"
 #include "api/query.h"
 #include "api/run.h"
 #include "api/state.h"
@@ -12,6 +13,9 @@
 #include <string.h>
 
 #define MODELS_MAX 1000
+
+static const struct api_listing listing = {
+    "models", " model parameter_count verdict onset_step onset_step_before ", ""};
 
 struct models {
     const char *prefix;
@@ -115,6 +119,8 @@ int api_get_scaling(struct api_request *request, struct api_response *response, 
     if (!code && strlen(models.prefix) > LIMIT_MODEL_NAME_BYTES)
         code = api_response_refuse(response, "query", "prefix", err, ERR_INVALID,
                                    "prefix: longer than %d bytes", LIMIT_MODEL_NAME_BYTES);
+    if (!code)
+        code = api_listing_check(request, &listing, response, err);
     models.rows = calloc(MODELS_MAX, sizeof *models.rows);
     if (!code && (!points || !models.rows))
         code = err_set(err, ERR_NO_MEMORY, "scaling: out of memory");
@@ -122,6 +128,8 @@ int api_get_scaling(struct api_request *request, struct api_response *response, 
         code = models_list(request->server->options.store, "", LIMIT_API_PAGE_ROWS, take_model, &models, err);
     if (!code)
         code = render(request, &models, variant, points, response, err);
+    if (!code)
+        code = api_listing_finish(request, &listing, response, err);
     free(points);
     free(models.rows);
     return code;

@@ -1,5 +1,6 @@
 #include "api/handlers.h"
 #include "api/json.h"
+#include "api/listing.h"
 #include "api/metrics.h"
 #include "api/route.h"
 #include "api/state.h"
@@ -104,15 +105,19 @@ int api_get_status(struct api_request *request, struct api_response *response, s
 
 int api_list_devices(struct api_request *request, struct api_response *response, struct err *err)
 {
+    static const struct api_listing listing = {
+        "devices", " name backend is_available is_used description memory_bytes reason ", ""};
     const struct api_hooks *hooks = &request->server->options.hooks;
-    int code = 0;
+    int code = api_listing_check(request, &listing, response, err);
+    if (code)
+        return code;
     buf_append_text(&response->body, "{\"devices\":");
     if (hooks->devices)
         code = hooks->devices(hooks->context, &response->body, err);
     else
         buf_append_text(&response->body, "[]");
     buf_append_text(&response->body, "}");
-    return code;
+    return code ? code : api_listing_finish(request, &listing, response, err);
 }
 
 static const char *operation_of(size_t route)

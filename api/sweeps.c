@@ -1,6 +1,7 @@
 #include "store/sweeps.h"
 #include "api/handlers.h"
 #include "api/json.h"
+#include "api/listing.h"
 #include "api/number.h"
 #include "api/page.h"
 #include "api/state.h"
@@ -19,6 +20,22 @@
 /* A page of sweeps or tasks is rendered from a copy of its rows, because a callback must not call the store.
  */
 #define PAGE_ROWS_MAX 1000
+
+static const struct api_listing sweep_listing = {
+    "sweeps",
+    " id model state priority idempotency_key watch_id created_at started_at finished_at error.code "
+    "error.message "
+    "progress.revisions_total progress.done progress.failed progress.cancelled progress.queued "
+    "progress.running "
+    "progress.bytes_fetched progress.bytes_expected progress.rate_bytes_per_s progress.seconds "
+    "progress.seconds_left ",
+    " error progress "};
+static const struct api_listing task_listing = {"tasks",
+                                                " id revision commit state attempts worker claimed_at "
+                                                "finished_at not_before error_code error bytes_fetched "
+                                                "bytes_expected ",
+                                                ""};
+static const struct api_listing event_listing = {"events", " at event worker detail ", ""};
 
 static int read_id(const struct api_request *request, int64_t *ret_id, struct err *err)
 {
@@ -158,11 +175,9 @@ static int render_sweeps(const struct api_request *request, const struct sweep_p
     char cursor[API_CURSOR_SIZE] = "";
     if (page->count > limit)
         api_page_write_number(page->rows[limit - 1].id, cursor);
-    api_json_text_or_null(&json, "next_cursor", cursor);
-    api_json_close_object(&json);
-    if (!code && cursor[0])
-        code = api_page_link(request, cursor, response, err);
-    return code;
+    if (!code)
+        code = api_page_end(request, &json, cursor, response, err);
+    return code ? code : api_listing_finish(request, &sweep_listing, response, err);
 }
 
 static int read_limit(const struct api_request *request, int *limit, struct api_response *response,
@@ -188,6 +203,8 @@ int api_list_sweeps(struct api_request *request, struct api_response *response, 
     if (!code)
         code = api_page_read_number(request, &before, response, err);
     if (!code)
+        code = api_listing_check(request, &sweep_listing, response, err);
+    if (!code)
         code = read_model_filter(request, &model_id, response, err);
     if (code)
         return code;
@@ -208,6 +225,16 @@ struct task_page {
     int has_more;
     int64_t last;
 };
+
+static int end_page(const struct api_request *request, struct task_page *page,
+                    const struct api_listing *listing, struct api_response *response, struct err *err)
+{
+    char cursor[API_CURSOR_SIZE] = "";
+    if (page->has_more)
+        api_page_write_number(page->last, cursor);
+    int code = api_page_end(request, &page->json, cursor, response, err);
+    return code ? code : api_listing_finish(request, listing, response, err);
+}
 
 static int append_task(void *context, const struct task_row *row)
 {
@@ -253,6 +280,8 @@ int api_list_tasks(struct api_request *request, struct api_response *response, s
     if (!code)
         code = api_page_read_number(request, &after, response, err);
     if (!code)
+        code = api_listing_check(request, &task_listing, response, err);
+    if (!code)
         code = read_id(request, &id, err);
     if (!code)
         code = sweeps_get(store, id, &sweep, err);
@@ -266,12 +295,7 @@ int api_list_tasks(struct api_request *request, struct api_response *response, s
     if (code)
         return code;
     api_json_close_array(&page.json);
-    char cursor[API_CURSOR_SIZE] = "";
-    if (page.has_more)
-        api_page_write_number(page.last, cursor);
-    api_json_text_or_null(&page.json, "next_cursor", cursor);
-    api_json_close_object(&page.json);
-    return page.has_more ? api_page_link(request, cursor, response, err) : 0;
+    return end_page(request, &page, &task_listing, response, err);
 }
 
 static int append_event(void *context, const struct task_event_row *row)
@@ -316,6 +340,8 @@ int api_list_task_events(struct api_request *request, struct api_response *respo
     if (!code)
         code = api_page_read_number(request, &after, response, err);
     if (!code)
+        code = api_listing_check(request, &event_listing, response, err);
+    if (!code)
         code = read_task(request, &task, err);
     if (code)
         return code;
@@ -332,10 +358,5 @@ int api_list_task_events(struct api_request *request, struct api_response *respo
     if (code)
         return code;
     api_json_close_array(&page.json);
-    char cursor[API_CURSOR_SIZE] = "";
-    if (page.has_more)
-        api_page_write_number(page.last, cursor);
-    api_json_text_or_null(&page.json, "next_cursor", cursor);
-    api_json_close_object(&page.json);
-    return page.has_more ? api_page_link(request, cursor, response, err) : 0;
+    return end_page(request, &page, &event_listing, response, err);
 }

@@ -2,6 +2,7 @@
 
 #include "api/handlers.h"
 #include "api/json.h"
+#include "api/listing.h"
 #include "api/number.h"
 #include "api/page.h"
 #include "api/state.h"
@@ -14,6 +15,9 @@
 
 #define LIMIT_STANDARD 100
 #define DAY_MS INT64_C(86400000)
+
+static const struct api_listing listing = {
+    "tokens", " id name scopes created_at expires_at last_used_at revoked_at ", ""};
 
 /* `text` is the token itself where it was just made, else NULL. */
 static void append_token(struct api_json *json, const char *key, const struct token_row *row,
@@ -67,6 +71,8 @@ int api_list_tokens(struct api_request *request, struct api_response *response, 
     int code = api_request_integer(request, "limit", 1, LIMIT_TOKENS, &limit, response, err);
     if (!code)
         code = api_page_read_number(request, &after, response, err);
+    if (!code)
+        code = api_listing_check(request, &listing, response, err);
     if (code)
         return code;
     page.left = (int)limit;
@@ -80,9 +86,8 @@ int api_list_tokens(struct api_request *request, struct api_response *response, 
     api_json_close_array(&page.json);
     if (page.has_more)
         api_page_write_number(page.last, cursor);
-    api_json_text_or_null(&page.json, "next_cursor", cursor);
-    api_json_close_object(&page.json);
-    return page.has_more ? api_page_link(request, cursor, response, err) : 0;
+    code = api_page_end(request, &page.json, cursor, response, err);
+    return code ? code : api_listing_finish(request, &listing, response, err);
 }
 
 static int parse_body(const struct api_request *request, struct api_token_request *wanted,

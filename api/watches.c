@@ -1,7 +1,7 @@
 #include "store/watches.h"
-#include "api/csv.h"
 #include "api/handlers.h"
 #include "api/json.h"
+#include "api/listing.h"
 #include "api/page.h"
 #include "api/state.h"
 #include "api/watch_request.h"
@@ -208,6 +208,13 @@ int api_run_watch(struct api_request *request, struct api_response *response, st
 
 /* -- The list -------------------------------------------------------------------------------------------- */
 
+/* The first six as ever; what came later stands behind them. */
+static const struct api_listing listing = {"watches",
+                                           " model at every_minutes next_run_at last_run_at last_sweep id "
+                                           "created_at last_run.outcome last_run.swept "
+                                           "webhook.url ",
+                                           " last_run request webhook "};
+
 /* Rendered from a copy of its rows, because a callback must not call the store. */
 struct watch_page {
     struct watch_row *rows;
@@ -221,52 +228,23 @@ static int copy(void *context, const struct watch_row *row)
     return 0;
 }
 
-static void print_line(const struct watch_row *watch, struct api_csv *csv)
-{
-    char at[TIMETABLE_AT_SIZE] = "";
-    int64_t now_ms = clock_wall_ms(), due_ms = watch_due(watch, now_ms);
-    api_csv_text(csv, watch->model);
-    if (!watch->timetable.every_minutes)
-        timetable_format_at(watch->timetable.at_minute, at);
-    api_csv_text(csv, at);
-    if (watch->timetable.every_minutes)
-        api_csv_integer(csv, watch->timetable.every_minutes);
-    else
-        api_csv_empty(csv);
-    api_csv_time(csv, due_ms > now_ms ? due_ms : now_ms);
-    api_csv_time(csv, watch->run_ms);
-    if (watch->run_sweep_id)
-        api_csv_integer(csv, watch->run_sweep_id);
-    else
-        api_csv_empty(csv);
-    api_csv_end_line(csv);
-}
-
 static int render_list(const struct api_request *request, const struct watch_page *page, int limit,
                        struct api_response *response, struct err *err)
 {
     struct api_json json;
-    struct api_csv csv;
     char cursor[API_CURSOR_SIZE] = "";
     int code = 0, count = page->count > limit ? limit : page->count;
     if (page->count > limit)
         api_page_write_cursor(page->rows[limit - 1].model, cursor);
-    if (request->format == API_FORMAT_CSV) {
-        api_csv_init(&csv, &response->body);
-        buf_append_text(&response->body, "model,at,every_minutes,next_run_at,last_run_at,last_sweep\r\n");
-        for (int i = 0; i < count; i++)
-            print_line(&page->rows[i], &csv);
-    } else {
-        api_json_init(&json, &response->body);
-        api_json_open_object(&json, NULL);
-        api_json_open_array(&json, "watches");
-        for (int i = 0; i < count && !code; i++)
-            code = print_watch(request->server->options.store, &page->rows[i], &json, err);
-        api_json_close_array(&json);
-        api_json_text_or_null(&json, "next_cursor", cursor);
-        api_json_close_object(&json);
-    }
-    return !code && cursor[0] ? api_page_link(request, cursor, response, err) : code;
+    api_json_init(&json, &response->body);
+    api_json_open_object(&json, NULL);
+    api_json_open_array(&json, "watches");
+    for (int i = 0; i < count && !code; i++)
+        code = print_watch(request->server->options.store, &page->rows[i], &json, err);
+    api_json_close_array(&json);
+    if (!code)
+        code = api_page_end(request, &json, cursor, response, err);
+    return code ? code : api_listing_finish(request, &listing, response, err);
 }
 
 int api_list_watches(struct api_request *request, struct api_response *response, struct err *err)
@@ -277,6 +255,8 @@ int api_list_watches(struct api_request *request, struct api_response *response,
     int code = api_request_integer(request, "limit", 1, PAGE_ROWS_MAX, &limit, response, err);
     if (!code)
         code = api_page_read_cursor(request, after, sizeof after, &has_cursor, response, err);
+    if (!code)
+        code = api_listing_check(request, &listing, response, err);
     if (code)
         return code;
     struct watch_page page = {.rows = calloc((size_t)limit + 1, sizeof *page.rows)};

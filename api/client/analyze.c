@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 #define WIDTH 92
 
 static const char *text_of(const json_t *object, const char *key)
@@ -272,19 +274,27 @@ static json_t *sort_by_size(const json_t *models)
     return sorted;
 }
 
+static const struct client_column scaling_columns[] = {{"model", NULL},
+                                                       {"parameter_count", "parameters"},
+                                                       {"verdict", "forked"},
+                                                       {"onset_step", "onset"},
+                                                       {"onset_step_before", "after"}};
+
+static void print_scaling_csv(const json_t *document)
+{
+    json_t *models = sort_by_size(json_object_get(document, "models"));
+    client_table_print_csv(models, scaling_columns, COUNT(scaling_columns), stdout);
+    json_decref(models);
+}
+
 static void print_scaling(const json_t *document)
 {
-    static const struct client_column columns[] = {{"model", NULL},
-                                                   {"parameter_count", "parameters"},
-                                                   {"verdict", "forked"},
-                                                   {"onset_step", "onset"},
-                                                   {"onset_step_before", "after"}};
     const json_t *fit = json_object_get(document, "fit");
     struct err err = ERR_INIT;
     (void)printf("Onset of forking, token rows, %s:\n",
                  strcmp(text_of(document, "view"), "centred") == 0 ? "around column means" : "as stored");
     json_t *models = sort_by_size(json_object_get(document, "models"));
-    if (client_table_print(models, columns, sizeof columns / sizeof columns[0], stdout, &err))
+    if (client_table_print(models, scaling_columns, COUNT(scaling_columns), stdout, &err))
         (void)client_report(&err);
     json_decref(models);
     if (json_is_true(json_object_get(fit, "is_fitted")))
@@ -300,5 +310,6 @@ int client_run_scaling(const struct client_arguments *arguments)
 {
     static const struct parameter parameters[] = {{"view", CLIENT_OPTION_VIEW},
                                                   {"prefix", CLIENT_OPTION_PREFIX}};
-    return run(arguments, NULL, "/v1/scaling", parameters, 2, print_scaling);
+    return run(arguments, NULL, "/v1/scaling", parameters, 2,
+               arguments->values[CLIENT_OPTION_CSV] ? print_scaling_csv : print_scaling);
 }

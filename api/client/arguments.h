@@ -38,7 +38,7 @@
     X(LIMIT, "limit", "N", 0, "only the first N documents of the texts")                                     \
     X(PRIORITY, "priority", "N", 0, "-100 to 100; higher sweeps go first")                                   \
     X(KEY, "key", "TEXT", 0, "idempotency key: the same sweep is not started twice")                         \
-    X(FIELDS, "fields", "A,B,...", 0, "columns of the series, in this order")                                \
+    X(FIELDS, "fields", "A,B,...", 0, "columns, in this order")                                              \
     X(STEPLESS, "stepless", NULL, 0, "also main and other revisions without a step")                         \
     X(MODEL, "model", "MODEL", 0, "of this model only")                                                      \
     X(STATE, "state", "STATE", 0, "planning, running, done, failed or cancelled")                            \
@@ -64,7 +64,9 @@
     X(WIDTH, "width", "PIXELS", 0, "of the figure, 360 to 4000 (default: 760)")                              \
     X(BINS, "bins", "N", 0, "of the distribution (default: 128; 48 in a table)")                             \
     X(ENTRIES, "entries", "N", 0, "sampled entries (default: 64; 6 in a table)")                             \
-    X(DARK, "dark", NULL, 0, "light on dark")
+    X(DARK, "dark", NULL, 0, "light on dark")                                                                \
+    X(SCOPES, "scopes", "A,B,...", 0, "of a token: read, sweep, worker, admin")                              \
+    X(EXPIRES_DAYS, "expires-days", "N", 0, "of a token (default: it never expires)")
 
 enum client_option {
 #define X(symbol, name, value, is_list, meaning) CLIENT_OPTION_##symbol,
@@ -75,10 +77,10 @@ enum client_option {
 
 #define CLIENT_OPTION_BIT(symbol) (UINT64_C(1) << CLIENT_OPTION_##symbol)
 
-/* The options of every command. */
+/* The options of every command; --csv is of those that print a table (CLIENT_OPTION_BIT(CSV)). */
 #define CLIENT_OPTIONS_COMMON                                                                                \
     (CLIENT_OPTION_BIT(SERVER) | CLIENT_OPTION_BIT(TOKEN_FILE) | CLIENT_OPTION_BIT(CA_FILE) |                \
-     CLIENT_OPTION_BIT(JSON) | CLIENT_OPTION_BIT(CSV) | CLIENT_OPTION_BIT(HELP))
+     CLIENT_OPTION_BIT(JSON) | CLIENT_OPTION_BIT(HELP))
 
 _Static_assert(CLIENT_OPTION_COUNT <= 64, "the options of a command are a set of 64 bits");
 

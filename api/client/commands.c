@@ -1,5 +1,7 @@
 #include "api/client/commands.h"
 
+#include "api/client/plain.h"
+
 #include <curl/curl.h>
 #include <signal.h>
 #include <string.h>
@@ -17,7 +19,7 @@ const struct client_command client_commands[] = {
      client_run_sweep},
     {"series", "MODEL", "Print what is measured, a row per revision in step order",
      "The table shows a choice of columns; --csv and --json give all, with every digit.",
-     BIT(FIELDS) | BIT(FROM) | BIT(TO) | BIT(TENSOR) | BIT(STEPLESS), client_run_series},
+     BIT(CSV) | BIT(FIELDS) | BIT(FROM) | BIT(TO) | BIT(TENSOR) | BIT(STEPLESS), client_run_series},
     {"revision", "MODEL REVISION", "Print everything known of one revision", "", BIT(TENSOR) | BIT(FIELDS),
      client_run_revision},
     {"analyze", "MODEL", "Say what the run shows, what that rests on, and what else could explain it",
@@ -28,16 +30,16 @@ const struct client_command client_commands[] = {
     {"audit", "MODEL", "List revisions that cannot be what their names say",
      "By the digests of the weight files, which needs no download, and by what was measured.", BIT(TENSOR),
      client_run_audit},
-    {"scaling", "", "Print the onset against model size over all models", "", BIT(VIEW) | BIT(PREFIX),
-     client_run_scaling},
+    {"scaling", "", "Print the onset against model size over all models", "",
+     BIT(CSV) | BIT(VIEW) | BIT(PREFIX), client_run_scaling},
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",
-     BIT(BINS) | BIT(VIEW) | BIT(ROWS) | BIT(TENSOR), client_run_distribution},
+     BIT(CSV) | BIT(BINS) | BIT(VIEW) | BIT(ROWS) | BIT(TENSOR), client_run_distribution},
     {"trajectories", "MODEL", "Print sampled entries of the tensor over training", "",
-     BIT(ENTRIES) | BIT(TENSOR), client_run_trajectories},
+     BIT(CSV) | BIT(ENTRIES) | BIT(TENSOR), client_run_trajectories},
     {"displacement", "MODEL", "Print how far any two revisions are apart, estimated from sampled entries",
      "--limit: of so many revisions, evenly chosen (default: 400; 8 in a table).",
-     BIT(FROM) | BIT(TO) | BIT(LIMIT) | BIT(TENSOR), client_run_displacement},
+     BIT(CSV) | BIT(FROM) | BIT(TO) | BIT(LIMIT) | BIT(TENSOR), client_run_displacement},
     {"plot", "MODEL", "Draw the picture of the forking as SVG",
      "The distribution over training as a map; below it, on the same axis of steps, what\n"
      "--panels names (default: displacement, bimodality and perplexity as far as measured),\n"
@@ -51,12 +53,15 @@ const struct client_command client_commands[] = {
      BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) |
          BIT(LIMIT),
      client_run_perplexity},
-    {"models", "", "List the models that the daemon knows", "", 0, client_run_models},
-    {"sweeps", "", "List sweeps, newest first", "", BIT(MODEL) | BIT(STATE), client_run_sweeps},
+    {"models", "", "List the models that the daemon knows", "", BIT(CSV) | BIT(FIELDS), client_run_models},
+    {"sweeps", "", "List sweeps, newest first", "", BIT(CSV) | BIT(FIELDS) | BIT(MODEL) | BIT(STATE),
+     client_run_sweeps},
     {"show", "ID", "Print a sweep: its progress, its errors and its jobs", "", 0, client_run_show},
     {"follow", "ID", "Show the progress of a sweep until it has ended", "", 0, client_run_follow},
-    {"tasks", "ID", "List the revisions of a sweep and how each fares", "", BIT(STATE), client_run_tasks},
-    {"history", "ID TASK", "Print what happened to a task of a sweep", "", 0, client_run_history},
+    {"tasks", "ID", "List the revisions of a sweep and how each fares", "",
+     BIT(CSV) | BIT(FIELDS) | BIT(STATE), client_run_tasks},
+    {"history", "ID TASK", "Print what happened to a task of a sweep", "", BIT(CSV) | BIT(FIELDS),
+     client_run_history},
     {"cancel", "ID", "End a sweep; what it has measured stays", "", 0, client_run_cancel},
     {"watch", "MODEL", "Sweep the new and moved revisions of a model regularly",
      "With --at or --every-minutes the model is watched from now on; the other options say what\n"
@@ -68,10 +73,19 @@ const struct client_command client_commands[] = {
          BIT(LIMIT) | BIT(WINDOW) | BIT(STRIDE) | BIT(PRIORITY),
      client_run_watch},
     {"unwatch", "MODEL", "Watch a model no more; sweeps that run go on", "", 0, client_run_unwatch},
-    {"watches", "", "List watched models", "", 0, client_run_watches},
+    {"watches", "", "List watched models", "", BIT(CSV) | BIT(FIELDS), client_run_watches},
     {"status", "", "Print the state of the daemon", "", 0, client_run_status},
-    {"workers", "", "List workers, local and remote, and what they work on", "", 0, client_run_workers},
-    {"devices", "", "List compute devices, and why one is absent", "", 0, client_run_devices},
+    {"workers", "", "List workers, local and remote, and what they work on", "", BIT(CSV) | BIT(FIELDS),
+     client_run_workers},
+    {"devices", "", "List compute devices, and why one is absent", "", BIT(CSV) | BIT(FIELDS),
+     client_run_devices},
+    {"tokens", "", "List tokens: whose they are, what they allow, when they were used last", "",
+     BIT(CSV) | BIT(FIELDS), client_run_tokens},
+    {"issue", "NAME", "Make a token and print it, this once",
+     "NAME says whose it is. It needs --scopes; whoever makes tokens needs one of scope admin.\n"
+     "Without any token yet: `bifurcated token create`, on the daemon's machine.",
+     BIT(SCOPES) | BIT(EXPIRES_DAYS), client_run_issue},
+    {"revoke", "TOKEN", "End a token; TOKEN is its number in `bifurcate tokens`", "", 0, client_run_revoke},
 };
 const size_t client_command_count = sizeof client_commands / sizeof client_commands[0];
 
@@ -79,7 +93,10 @@ int client_report(const struct err *err)
 {
     if (err->code == ERR_CANCELLED && client_link_is_interrupted)
         return CLIENT_EXIT_INTERRUPTED;
-    (void)fprintf(stderr, "bifurcate: %s\n", err->message);
+    char message[ERR_MESSAGE_BYTES];
+    (void)snprintf(message, sizeof message, "%s", err->message); /* often the daemon's own words */
+    client_plain_text(message);
+    (void)fprintf(stderr, "bifurcate: %s\n", message);
     switch (err->code) {
     case ERR_NETWORK:
         (void)fputs("Start the daemon with `bifurcated`, or name another one with --server URL or the "
@@ -101,8 +118,7 @@ int client_report(const struct err *err)
 
 void client_print_json(const json_t *document)
 {
-    (void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    (void)fputc('\n', stdout);
+    client_plain_print_json(document, stdout);
 }
 
 int client_print_list(const struct client_arguments *arguments, const json_t *document, const char *key,

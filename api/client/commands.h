@@ -30,6 +30,11 @@ int client_run_watch(const struct client_arguments *arguments);
 int client_run_unwatch(const struct client_arguments *arguments);
 int client_run_watches(const struct client_arguments *arguments);
 
+/* api/client/tokens.c */
+int client_run_tokens(const struct client_arguments *arguments);
+int client_run_issue(const struct client_arguments *arguments);
+int client_run_revoke(const struct client_arguments *arguments);
+
 /* api/client/perplexity.c */
 int client_run_perplexity(const struct client_arguments *arguments);
 

@@ -1,5 +1,6 @@
 #include "api/client/link.h"
 
+#include "api/client/plain.h"
 #include "api/client/rest.h"
 #include "daemon/base/limits.h"
 
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EVENT_BYTES_MAX (8 * MIB)
 
@@ -15,6 +17,7 @@ volatile sig_atomic_t client_link_is_interrupted;
 
 struct client_link {
     struct rest *rest;
+    int is_exact; /* its answers are for programs */
 };
 
 /* A stream of events while it is read. */
@@ -50,6 +53,7 @@ int client_link_open(const struct client_arguments *arguments, struct client_lin
 {
     const char *server = arguments->values[CLIENT_OPTION_SERVER];
     const char *ca_file = arguments->values[CLIENT_OPTION_CA_FILE];
+    const char *const *values = arguments->values;
     char *token = NULL;
     if (!server)
         server = getenv("BIFURCATE_SERVER");
@@ -58,6 +62,7 @@ int client_link_open(const struct client_arguments *arguments, struct client_lin
     struct client_link *link = calloc(1, sizeof *link);
     if (!link)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
+    link->is_exact = values[CLIENT_OPTION_JSON] || (values[CLIENT_OPTION_CSV] && !isatty(STDOUT_FILENO));
     int code = read_token(arguments, &token, err);
     if (!code) {
         struct rest_options options = {.server = server,
@@ -106,6 +111,20 @@ int client_link_request(struct client_link *link, const char *method, const char
     return code;
 }
 
+static json_t *load(const struct client_link *link, const char *text, size_t size, json_error_t *fault)
+{
+    json_t *document = json_loadb(text, size, JSON_REJECT_DUPLICATES, fault);
+    if (document && !link->is_exact)
+        client_plain_document(document);
+    return document;
+}
+
+json_t *client_link_load(const struct client_link *link, const char *text, size_t size)
+{
+    json_error_t ignored;
+    return load(link, text, size, &ignored);
+}
+
 int client_link_get(struct client_link *link, const char *target, json_t **ret_json, struct err *err)
 {
     struct buf answer;
@@ -113,7 +132,7 @@ int client_link_get(struct client_link *link, const char *target, json_t **ret_j
     buf_init(&answer, CLIENT_BODY_BYTES_MAX);
     int code = client_link_request(link, "GET", target, NULL, NULL, &answer, err);
     if (!code) {
-        *ret_json = json_loadb(buf_text(&answer), answer.size, JSON_REJECT_DUPLICATES, &fault);
+        *ret_json = load(link, buf_text(&answer), answer.size, &fault);
         if (!*ret_json)
             code =
                 err_set(err, ERR_FORMAT, "%s%s: not JSON: %s", client_link_server(link), target, fault.text);

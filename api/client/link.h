@@ -35,7 +35,11 @@ const char *client_link_server(const struct client_link *link);
 int client_link_request(struct client_link *link, const char *method, const char *target, const char *body,
                         const char *key, struct buf *answer, struct err *err);
 
-/* GET of JSON; the caller releases *ret_json. */
+/* The JSON of an answer or an event; NULL if it is none. Plain (api/client/plain.h), unless it is for
+ * programs: with --json, or --csv where that does not go to a terminal. The caller releases. */
+json_t *client_link_load(const struct client_link *link, const char *text, size_t size);
+
+/* GET of JSON, as client_link_load has it; the caller releases *ret_json. */
 int client_link_get(struct client_link *link, const char *target, json_t **ret_json, struct err *err);
 
 /*

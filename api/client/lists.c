@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PAGES_MAX 10000
+#define FIELDS_MAX 64
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -21,7 +22,8 @@ int client_get_all(struct client_link *link, const char *target, const char *key
         if (!cursor)
             break;
         buf_init(&next, 2 * LIMIT_URL_BYTES);
-        buf_appendf(&next, "%s%ccursor=%s", target, strchr(target, '?') ? '&' : '?', cursor);
+        buf_appendf(&next, "%s%ccursor=", target, strchr(target, '?') ? '&' : '?');
+        client_link_encode(&next, cursor);
         code = buf_check(&next, "URL", err);
         if (!code)
             code = client_link_get(link, buf_text(&next), &more, err);
@@ -39,19 +41,49 @@ int client_get_all(struct client_link *link, const char *target, const char *key
     return code;
 }
 
+/* The columns that --fields names; their keys lie in `fields`, which is cut up. */
+static size_t read_columns(char *fields, struct client_column *columns)
+{
+    size_t count = 0;
+    char *rest = NULL;
+    for (char *name = strtok_r(fields, ",", &rest); name && count < FIELDS_MAX;
+         name = strtok_r(NULL, ",", &rest))
+        columns[count++] = (struct client_column){name, NULL};
+    return count;
+}
+
 int client_list(const struct client_arguments *arguments, const char *target, const char *key,
                 const struct client_column *columns, size_t column_count)
 {
+    const char *wanted = arguments->values[CLIENT_OPTION_FIELDS];
+    struct client_column chosen[FIELDS_MAX];
     struct client_link *link = NULL;
     struct err err = ERR_INIT;
+    struct buf url, fields;
     json_t *document = NULL;
-    int code = client_link_open(arguments, &link, &err);
+    buf_init(&url, LIMIT_URL_BYTES);
+    buf_init(&fields, LIMIT_URL_BYTES);
+    buf_append_text(&url, target);
+    if (wanted) {
+        buf_appendf(&url, "%cfields=", strchr(target, '?') ? '&' : '?');
+        client_link_encode(&url, wanted);
+        buf_append_text(&fields, wanted);
+    }
+    int code = buf_check(&url, "URL", &err);
     if (!code)
-        code = client_get_all(link, target, key, &document, &err);
+        code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = client_get_all(link, buf_text(&url), key, &document, &err);
+    if (!code && wanted) {
+        column_count = read_columns(fields.data, chosen);
+        columns = chosen;
+    }
     int status =
         code ? client_report(&err) : client_print_list(arguments, document, key, columns, column_count);
     json_decref(document);
     client_link_close(link);
+    buf_free(&url);
+    buf_free(&fields);
     return status;
 }
 
@@ -66,7 +98,7 @@ int client_run_models(const struct client_arguments *arguments)
         {"tensor", "TENSOR"},
         {"updated_at", "CHANGED"},
     };
-    return client_list(arguments, "/v1/models", "models", columns, COUNT(columns));
+    return client_list(arguments, "/v1/models?limit=10000", "models", columns, COUNT(columns));
 }
 
 int client_run_devices(const struct client_arguments *arguments)

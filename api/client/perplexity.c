@@ -157,7 +157,7 @@ int client_run_perplexity(const struct client_arguments *arguments)
     if (!code)
         code = client_link_request(link, "POST", "/v1/sweeps", request, NULL, &answer, &err);
     if (!code) {
-        json_t *sweep = json_loadb(buf_text(&answer), answer.size, 0, NULL);
+        json_t *sweep = client_link_load(link, buf_text(&answer), answer.size);
         id = json_integer_value(json_object_get(sweep, "id"));
         json_decref(sweep);
         if (id == 0)

@@ -76,7 +76,7 @@ static void print_cell(const json_t *value, char before)
         (void)snprintf(text, sizeof text, "%.17g", json_real_value(value));
     if (before)
         (void)putchar(before);
-    (void)fputs(json_is_string(value) ? json_string_value(value) : text, stdout);
+    client_table_print_csv_text(json_is_string(value) ? json_string_value(value) : text, stdout);
 }
 
 /* Left of a table's row: the revision and its step. */

@@ -1,5 +1,7 @@
 #include "api/client/progress.h"
 
+#include "api/client/plain.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,12 +9,6 @@
 
 #define BAR_CELLS_MAX 30
 #define BAR_CELLS_MIN 6
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
 
 static double real_of(const json_t *object, const char *key)
 {
@@ -29,8 +25,6 @@ void client_progress_read(const json_t *sweep, struct client_progress *progress)
 {
     const json_t *part = json_object_get(sweep, "progress");
     *progress = (struct client_progress){
-        .model = text_of(sweep, "model"),
-        .state = text_of(sweep, "state"),
         .id = integer_of(sweep, "id"),
         .total = integer_of(part, "revisions_total"),
         .done = integer_of(part, "done"),
@@ -41,6 +35,8 @@ void client_progress_read(const json_t *sweep, struct client_progress *progress)
         .rate_bytes_per_s = real_of(part, "rate_bytes_per_s"),
         .seconds_left = real_of(part, "seconds_left"),
     };
+    client_plain_copy(json_object_get(sweep, "model"), "", progress->model, sizeof progress->model);
+    client_plain_copy(json_object_get(sweep, "state"), "", progress->state, sizeof progress->state);
 }
 
 int client_progress_is_over(const struct client_progress *progress)

@@ -4,13 +4,15 @@
 #ifndef BIFURCATED_API_CLIENT_PROGRESS_H
 #define BIFURCATED_API_CLIENT_PROGRESS_H
 
+#include "daemon/base/limits.h"
+
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct client_progress {
-    const char *model; /* borrowed from the JSON */
-    const char *state;
+    char model[LIMIT_MODEL_NAME_BYTES + 1]; /* plain, as the next (api/client/plain.h) */
+    char state[16];
     int64_t id;
     int64_t total, done, failed, cancelled;
     int64_t bytes_fetched, bytes_expected;

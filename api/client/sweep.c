@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "api/client/plain.h"
 #include "api/client/progress.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
@@ -18,6 +19,7 @@
 
 /* What is on the screen of a sweep that is followed. */
 struct view {
+    const struct client_link *link;
     int is_terminal;
     size_t width;
     char last[LINE_SIZE]; /* the line printed last */
@@ -140,7 +142,7 @@ static int take_event(void *context, const char *event, const char *data)
 {
     struct view *view = context;
     struct client_progress progress;
-    json_t *sweep = json_loads(data, 0, NULL);
+    json_t *sweep = client_link_load(view->link, data, strlen(data));
     (void)event;
     if (!sweep)
         return 0;
@@ -152,20 +154,26 @@ static int take_event(void *context, const char *event, const char *data)
     return client_progress_is_over(&progress);
 }
 
+/* "  step512: the file is cut short"; with --json the document is not plain, and this goes to a terminal. */
+static void print_error(const json_t *name, const json_t *message)
+{
+    char left[CLIENT_CELL_SIZE], right[ERR_MESSAGE_BYTES];
+    client_plain_copy(name, "-", left, sizeof left);
+    client_plain_copy(message, "-", right, sizeof right);
+    (void)fprintf(stderr, "  %s: %s\n", left, right);
+}
+
 static void print_errors(const json_t *sweep)
 {
     const json_t *error = json_object_get(sweep, "error");
     const json_t *list = json_object_get(sweep, "errors");
     struct client_progress progress;
-    char text[CLIENT_CELL_SIZE];
     client_progress_read(sweep, &progress);
     if (json_is_object(error))
-        (void)fprintf(stderr, "  %s: %s\n", json_string_value(json_object_get(error, "code")),
-                      json_string_value(json_object_get(error, "message")));
+        print_error(json_object_get(error, "code"), json_object_get(error, "message"));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *row = json_array_get(list, i);
-        client_table_format(json_object_get(row, "revision"), text);
-        (void)fprintf(stderr, "  %s: %s\n", text, json_string_value(json_object_get(row, "message")));
+        print_error(json_object_get(row, "revision"), json_object_get(row, "message"));
     }
     if (progress.failed > (int64_t)json_array_size(list))
         (void)fprintf(stderr, "  and %" PRId64 " more\n", progress.failed - (int64_t)json_array_size(list));
@@ -220,7 +228,7 @@ static void print_end(const json_t *sweep)
 int client_follow_sweep(struct client_link *link, const struct client_arguments *arguments, int64_t id,
                         int prints_sweep)
 {
-    struct view view = {.is_terminal = isatty(STDERR_FILENO), .width = LINE_SIZE - 1};
+    struct view view = {.link = link, .is_terminal = isatty(STDERR_FILENO), .width = LINE_SIZE - 1};
     struct winsize size;
     struct err err = ERR_INIT;
     char target[64];
@@ -280,7 +288,7 @@ int client_run_sweep(const struct client_arguments *arguments)
         code = client_link_request(link, "POST", "/v1/sweeps", request, arguments->values[CLIENT_OPTION_KEY],
                                    &answer, &err);
     if (!code) {
-        json_t *sweep = json_loadb(buf_text(&answer), answer.size, 0, NULL);
+        json_t *sweep = client_link_load(link, buf_text(&answer), answer.size);
         struct client_progress progress;
         client_progress_read(sweep, &progress);
         id = progress.id;
@@ -346,7 +354,7 @@ static int print_sweep(const struct client_arguments *arguments, const char *met
     if (!code)
         code = client_link_request(link, method, target, NULL, NULL, &answer, &err);
     if (!code) {
-        json_t *sweep = json_loadb(buf_text(&answer), answer.size, 0, NULL);
+        json_t *sweep = client_link_load(link, buf_text(&answer), answer.size);
         struct client_progress progress;
         char line[LINE_SIZE];
         client_progress_read(sweep, &progress);

@@ -1,5 +1,7 @@
 #include "api/client/table.h"
 
+#include "api/client/plain.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,20 +17,47 @@ static const json_t *value_at(const json_t *row, const char *key)
     return json_object_get(row, key);
 }
 
+static int is_list_of_texts(const json_t *value)
+{
+    size_t i;
+    const json_t *item;
+    json_array_foreach(value, i, item)
+    {
+        if (!json_is_string(item))
+            return 0;
+    }
+    return json_array_size(value) > 0;
+}
+
+/* With spaces between, cut to the size of a cell. */
+static void join(const json_t *texts, char text[CLIENT_CELL_SIZE])
+{
+    size_t i, length = 0;
+    const json_t *item;
+    text[0] = '\0';
+    json_array_foreach(texts, i, item)
+    {
+        int size =
+            snprintf(text + length, CLIENT_CELL_SIZE - length, "%s%s", i ? " " : "", json_string_value(item));
+        length += size < 0 ? 0 : (size_t)size;
+        if (length >= CLIENT_CELL_SIZE)
+            return;
+    }
+}
+
 void client_table_format(const json_t *value, char text[CLIENT_CELL_SIZE])
 {
     if (json_is_string(value)) {
-        (void)snprintf(text, CLIENT_CELL_SIZE, "%s", json_string_value(value));
-        for (char *c = text; *c; c++) { /* a foreign name must not steer the terminal */
-            if ((unsigned char)*c < 0x20 || *c == 0x7f)
-                *c = '?';
-        }
+        client_plain_copy(value, "", text, CLIENT_CELL_SIZE);
     } else if (json_is_integer(value)) {
         (void)snprintf(text, CLIENT_CELL_SIZE, "%lld", (long long)json_integer_value(value));
     } else if (json_is_real(value)) {
         (void)snprintf(text, CLIENT_CELL_SIZE, "%.6g", json_real_value(value));
     } else if (json_is_boolean(value)) {
         (void)snprintf(text, CLIENT_CELL_SIZE, "%s", json_is_true(value) ? "yes" : "no");
+    } else if (is_list_of_texts(value)) {
+        join(value, text);
+        client_plain_text(text);
     } else {
         (void)snprintf(text, CLIENT_CELL_SIZE, "-");
     }
@@ -106,7 +135,7 @@ static void print_csv_real(double value, FILE *stream)
     (void)fputs(text, stream);
 }
 
-static void print_csv_text(const char *text, FILE *stream)
+void client_table_print_csv_text(const char *text, FILE *stream)
 {
     if (!strpbrk(text, "\",\r\n")) {
         (void)fputs(text, stream);
@@ -121,6 +150,21 @@ static void print_csv_text(const char *text, FILE *stream)
     (void)fputc('"', stream);
 }
 
+/* A list of texts with spaces between, anything else as its JSON, as the daemon's own CSV has it. */
+static void print_csv_compound(const json_t *value, FILE *stream)
+{
+    char cell[CLIENT_CELL_SIZE];
+    char *text = NULL;
+    if (is_list_of_texts(value)) {
+        join(value, cell);
+        client_table_print_csv_text(cell, stream);
+        return;
+    }
+    text = json_dumps(value, JSON_COMPACT);
+    client_table_print_csv_text(text ? text : "", stream);
+    free(text);
+}
+
 void client_table_print_csv(const json_t *array, const struct client_column *columns, size_t column_count,
                             FILE *stream)
 {
@@ -133,13 +177,15 @@ void client_table_print_csv(const json_t *array, const struct client_column *col
             if (c)
                 (void)fputc(',', stream);
             if (json_is_string(value))
-                print_csv_text(json_string_value(value), stream);
+                client_table_print_csv_text(json_string_value(value), stream);
             else if (json_is_integer(value))
                 (void)fprintf(stream, "%lld", (long long)json_integer_value(value));
             else if (json_is_real(value))
                 print_csv_real(json_real_value(value), stream);
             else if (json_is_boolean(value))
                 (void)fputs(json_is_true(value) ? "true" : "false", stream);
+            else if (json_is_array(value) || json_is_object(value))
+                print_csv_compound(value, stream);
         }
         (void)fputs("\r\n", stream);
     }

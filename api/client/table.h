@@ -25,6 +25,9 @@ int client_table_print(const json_t *array, const struct client_column *columns,
 void client_table_print_csv(const json_t *array, const struct client_column *columns, size_t column_count,
                             FILE *stream);
 
+/* A text as a cell of CSV, in quotes where it needs them. */
+void client_table_print_csv_text(const char *text, FILE *stream);
+
 /* One value as a cell; "-" for null. */
 void client_table_format(const json_t *value, char text[CLIENT_CELL_SIZE]);
 

@@ -78,7 +78,8 @@ static void print_names(const json_t *run, const char *key, const char *title)
     if (!count)
         return;
     (void)printf("  %s %lld:", title, (long long)count);
-    json_array_foreach(json_object_get(kind, "names"), i, name)(void) printf(" %s", json_string_value(name));
+    json_array_foreach(json_object_get(kind, "names"), i, name)(void)
+        printf(" %s", json_is_string(name) ? json_string_value(name) : "?");
     (void)putchar('\n');
 }
 
@@ -139,7 +140,7 @@ static int exchange(const struct client_arguments *arguments, const char *method
     if (!code)
         code = client_link_request(link, method, buf_text(&target), body, NULL, &answer, &err);
     json_t *watch = NULL;
-    if (!code && answer.size && !(watch = json_loadb(buf_text(&answer), answer.size, 0, NULL)))
+    if (!code && answer.size && !(watch = client_link_load(link, buf_text(&answer), answer.size)))
         code = err_set(&err, ERR_FORMAT, "the answer of %s is no watch", client_link_server(link));
     if (watch && prints) {
         if (arguments->values[CLIENT_OPTION_JSON])

@@ -1,0 +1,143 @@
+"""`bifurcate` against a daemon that lies: every text of it is made of control characters, and none reaches the terminal."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import pty
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from test_openapi import DESCRIPTION, resolve
+
+EVIL = "\x1b[2J\x1b]0;mine\x07\r\nfake: line\x9b31m\x7f\u202egnol"
+FORBIDDEN = [*map(chr, range(0x20)), "\x7f", *map(chr, range(0x80, 0xA0)), "\u202e"]
+COMMANDS = [
+    ["models"], ["sweeps"], ["show", "1"], ["follow", "1"], ["tasks", "1"], ["history", "1", "1"], ["cancel", "1"], ["watch", "a/b"],
+    ["watch", "a/b", "--now"], ["watches"], ["workers"], ["devices"], ["tokens"], ["revoke", "1"], ["issue", "x", "--scopes", "read"],
+    ["status"], ["series", "a/b"], ["revision", "a/b", "c"], ["analyze", "a/b"], ["audit", "a/b"], ["scaling"],
+    ["distribution", "a/b"], ["trajectories", "a/b"], ["displacement", "a/b"], ["sweep", "a/b"], ["sweep", "a/b", "--follow"],
+    ["perplexity", "a/b", "--revision", "c"], ["models", "--fields", "name"], ["plot", "a/b", "-o", "-"],
+]  # fmt: skip
+
+
+def made_up(schema: Any, name: str = "", depth: int = 0) -> Any:
+    """Something of the described shape, whose texts are all evil, but for a sweep's state that lets the client go on."""
+    schema = resolve(schema)
+    kind = schema.get("type")
+    for key in ("oneOf", "anyOf"):
+        if key in schema:
+            return made_up(schema[key][-1], name, depth)
+    members = dict(schema.get("properties", {}))
+    for part in schema.get("allOf", []):
+        members = {**resolve(part).get("properties", {}), **members}
+    if members or kind == "object":
+        found = {key: made_up(one, key, depth + 1) for key, one in members.items()} if depth < 8 else {}
+        return found | {EVIL: EVIL}
+    kind = next(one for one in kind if one != "null") if isinstance(kind, list) else kind
+    if kind == "array":
+        return [made_up(schema.get("items", {}), name, depth + 1)] * 2
+    if name in ("next_cursor",):
+        return None
+    if name == "state" and depth < 3:
+        return "failed"
+    return {"integer": 1, "number": 1.5, "boolean": True}.get(kind, EVIL)
+
+
+class Liar(http.server.BaseHTTPRequestHandler):
+    is_problem = False
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        self.rfile.read(length)
+        path = self.path.split("?")[0]
+        parts = path.split("/")
+        kind, status, body = "application/json", 200, b""
+        found = None
+        for pattern, item in DESCRIPTION["paths"].items():
+            want = pattern.split("/")
+            if len(want) == len(parts) and all(a == b or a.startswith("{") for a, b in zip(want, parts)) and self.command.lower() in item:
+                found = item[self.command.lower()]
+        if self.is_problem or found is None:
+            status, kind = 400, "application/problem+json"
+            body = json.dumps({"detail": EVIL, "code": EVIL, "title": EVIL}).encode()
+        elif path.endswith("/events") and "tasks" not in path:
+            kind = "text/event-stream"
+            sweep = json.dumps(made_up({"$ref": "#/components/schemas/Sweep"}))
+            body = f"event: sweep\ndata: {sweep}\n\n".encode()
+        else:
+            responses = found["responses"]
+            status = int(min(code for code in responses if code.startswith("2")))
+            content = resolve(responses[str(status)]).get("content", {})
+            body = json.dumps(made_up(content["application/json"]["schema"])).encode() if content else b""
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer
+
+
+@pytest.fixture(params=["answers", "problems"])
+def liar(request: Any) -> Iterator[str]:
+    handler = type("Handler", (Liar,), {"is_problem": request.param == "problems"})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def check(text: str, words: list[str], allowed: str) -> None:
+    for number, line in enumerate(text.split("\n")):
+        bad = [c for c in FORBIDDEN if c in line and c not in allowed]
+        assert not bad, (words, number, bad, line)
+        assert not line.startswith("fake"), (words, line)  # a line of its own
+
+
+def test_nothing_steers_the_terminal(programs: dict[str, Path], liar: str, tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BIFURCATE_SERVER": liar}
+    told = []
+    for words in COMMANDS:
+        for more in ([], ["--json"]):
+            if words[0] == "plot" and more:
+                continue
+            done = subprocess.run([programs["bifurcate"], *words, *more], env=env, capture_output=True, timeout=60)
+            assert b"Sanitizer" not in done.stderr and b"runtime error" not in done.stderr, done
+            assert done.returncode in range(6), (words, done)
+            check(done.stdout.decode(), words, "")
+            check(done.stderr.decode(), words, "")
+            shown = done.stdout.decode() + done.stderr.decode()
+            assert "(null)" not in shown, words
+            if "31m" in shown:
+                told.append(words)
+    assert len(told) > 50, told  # the texts did arrive
+
+
+def test_on_a_terminal(programs: dict[str, Path], liar: str, tmp_path: Path) -> None:
+    """CSV is for programs, which get it as it is; on a terminal it is plain, and so is the line of progress."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BIFURCATE_SERVER": liar}
+    for words in (["models", "--csv"], ["distribution", "a/b", "--csv"], ["follow", "1"], ["sweep", "a/b", "--follow"]):
+        mine, its = pty.openpty()
+        process = subprocess.Popen([programs["bifurcate"], *words], env=env, stdin=its, stdout=its, stderr=its)
+        os.close(its)
+        shown = b""
+        try:
+            while chunk := os.read(mine, 65536):
+                shown += chunk
+        except OSError:
+            pass  # it has ended
+        process.wait(60)
+        os.close(mine)
+        assert shown
+        text = shown.decode().replace("\r\n", "\n").replace("\r", "\n").replace("\033[K", "")  # which the client writes itself
+        check(text, words, "")

@@ -1,0 +1,112 @@
+/* Text of the daemon for a terminal. */
+#include "tests/unit/store/fixture.h"
+
+#include "api/client/plain.h"
+#include "api/client/progress.h"
+#include "api/client/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void test_text(void **state)
+{
+    static const struct {
+        const char *from, *to;
+    } cases[] = {
+        {"", ""},
+        {"step512 of garden/neox-tiny \xc3\xa9 \xe2\x80\xa6 \xf0\x9f\xa6\x99", /* é, …, a llama: as they are
+                                                                                */
+         "step512 of garden/neox-tiny \xc3\xa9 \xe2\x80\xa6 \xf0\x9f\xa6\x99"},
+        {"\033[2J\033]0;title\007", "?[2J?]0;title?"},
+        {"a\r\nb\tc\177", "a??b?c?"},
+        {"\xc2\x9b"
+         "31m\xc2\x80\xc2\x9f\xc2\xa0",
+         "?31m??\xc2\xa0"}, /* CSI in one byte; a space stays */
+        {"\xe2\x80\xae"
+         "cba\xe2\x80\xac\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\x8e",
+         "?cba????"}, /* turned around */
+        {"\xe2\x80\xa9\xe2\x81\xaa", "\xe2\x80\xa9\xe2\x81\xaa"},
+        {"\xc2", "\xc2"}, /* cut off */
+        {"\xe2\x80", "\xe2\x80"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *text = strdup(cases[i].from);
+        client_plain_text(text);
+        assert_string_equal(text, cases[i].to);
+        free(text);
+    }
+}
+
+static void test_document(void **state)
+{
+    (void)state;
+    json_t *document = json_loads(
+        "{\"a\\u001b[0m\": [\"\\u009b2J\", {\"b\": \"\\n\"}], \"c\": 5, \"d\": \"fine\"}", 0, NULL);
+    json_t *want = json_loads("{\"a?[0m\": [\"?2J\", {\"b\": \"?\"}], \"c\": 5, \"d\": \"fine\"}", 0, NULL);
+    client_plain_document(document);
+    assert_true(json_equal(document, want));
+    json_decref(document);
+    json_decref(want);
+    client_plain_document(NULL);
+}
+
+/* What --json prints is the same document, and does nothing to a terminal. */
+static void test_json(void **state)
+{
+    static const char text[] =
+        "{\"a\\u001b\": \"\\u009b\\u007f\\u202e\\u2066\\u0085 \\u00e9 \\u2026\", \"b\": [0.1, 7, null]}";
+    char *printed = NULL;
+    size_t size = 0;
+    (void)state;
+    json_t *document = json_loads(text, 0, NULL);
+    FILE *stream = open_memstream(&printed, &size);
+    client_plain_print_json(document, stream);
+    (void)fclose(stream);
+    for (size_t i = 0; i < size; i++)
+        assert_true(printed[i] == '\n' || ((unsigned char)printed[i] >= 0x20 && printed[i] != 0x7f));
+    assert_null(strstr(printed, "\xc2\x9b"));
+    assert_null(strstr(printed, "\xe2\x80\xae"));
+    assert_non_null(strstr(printed, "\xc3\xa9 \xe2\x80\xa6"));
+    json_t *again = json_loads(printed, 0, NULL);
+    assert_true(json_equal(document, again));
+    json_decref(document);
+    json_decref(again);
+    free(printed);
+}
+
+static void test_cells_and_progress(void **state)
+{
+    char text[CLIENT_CELL_SIZE];
+    struct client_progress progress;
+    (void)state;
+    json_t *row =
+        json_loads("{\"model\": \"a/\\u001b[31m\", \"state\": \"\\u009bdone and much more than fits\","
+                   "\"list\": [\"read\", \"\\u001b\"], \"none\": [], \"object\": {}}",
+                   0, NULL);
+    client_table_format(json_object_get(row, "model"), text);
+    assert_string_equal(text, "a/?[31m");
+    client_table_format(json_object_get(row, "list"), text);
+    assert_string_equal(text, "read ?");
+    client_table_format(json_object_get(row, "none"), text);
+    assert_string_equal(text, "-");
+    client_table_format(json_object_get(row, "object"), text);
+    assert_string_equal(text, "-");
+    client_progress_read(row, &progress);
+    assert_string_equal(progress.model, "a/?[31m");
+    assert_memory_equal(progress.state, "?done", 5);
+    client_progress_read(NULL, &progress);
+    assert_string_equal(progress.model, "");
+    json_decref(row);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_document),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_cells_and_progress),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
