@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include "daemon/base/clock.h"
+#include "store/checkpointer.h"
 #include "store/connection.h"
 #include "store/lock.h"
 #include "store/query.h"
@@ -24,6 +25,7 @@ struct store {
 
     pthread_mutex_t writer_mutex; /* held from store_write_begin to store_write_end */
     struct connection *writer;
+    struct checkpointer *checkpointer; /* NULL beside a daemon, which has one */
 
     pthread_mutex_t mutex; /* guards everything below */
     pthread_cond_t reader_returned;
@@ -86,7 +88,8 @@ static int open_store(const char *path, int is_beside, struct store **ret_store,
         (rc = connection_open(path, 1, &store->writer, err)) ||
         (rc = is_beside ? check_version(store->writer, err) : migrate(store->writer, err)))
         goto out;
-    rc = read_identity(store, err);
+    if (!(rc = read_identity(store, err)) && !is_beside)
+        rc = checkpointer_start(path, store->writer, &store->checkpointer, err);
 out:
     if (rc)
         store_close(store);
@@ -110,6 +113,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     int closed = 0;
+    checkpointer_stop(store->checkpointer);
     while (store->idle_readers) {
         struct connection *reader = store->idle_readers;
         store->idle_readers = reader->next;
@@ -349,8 +353,10 @@ int store_vacuum(struct store *store, struct err *err)
 int store_checkpoint(struct store *store, struct err *err)
 {
     (void)pthread_mutex_lock(&store->writer_mutex);
+    checkpointer_hold(store->checkpointer);
     int result = sqlite3_wal_checkpoint_v2(store->writer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     int rc = result == SQLITE_OK ? 0 : connection_fail(store->writer, result, err);
+    checkpointer_release(store->checkpointer);
     (void)pthread_mutex_unlock(&store->writer_mutex);
     return rc;
 }

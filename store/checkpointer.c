@@ -1,0 +1,127 @@
+#include "store/checkpointer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct checkpointer {
+    struct connection *connection; /* the thread's */
+    struct connection *writer;
+    pthread_t thread;
+    pthread_mutex_t running; /* held during a checkpoint of the thread */
+
+    pthread_mutex_t mutex; /* guards everything below */
+    pthread_cond_t asked;
+    int pages; /* of the log when a checkpoint was last asked for; 0: not since it began anew */
+    int is_asked, is_stopping;
+};
+
+/* PASSIVE waits for nobody. What it cannot do now (a reader is far behind, the disk is full) the next one
+ * does; a fault of the disk shows itself in the commits. */
+static void checkpoint(struct connection *connection)
+{
+    (void)sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+static void *run(void *context)
+{
+    struct checkpointer *checkpointer = context;
+    (void)pthread_mutex_lock(&checkpointer->mutex);
+    for (;;) {
+        while (!checkpointer->is_asked && !checkpointer->is_stopping)
+            (void)pthread_cond_wait(&checkpointer->asked, &checkpointer->mutex);
+        if (checkpointer->is_stopping)
+            break;
+        checkpointer->is_asked = 0;
+        (void)pthread_mutex_unlock(&checkpointer->mutex);
+        (void)pthread_mutex_lock(&checkpointer->running);
+        checkpoint(checkpointer->connection);
+        (void)pthread_mutex_unlock(&checkpointer->running);
+        (void)pthread_mutex_lock(&checkpointer->mutex);
+    }
+    (void)pthread_mutex_unlock(&checkpointer->mutex);
+    return NULL;
+}
+
+/* After each commit: the log has so many pages now. */
+static int on_commit(void *context, sqlite3 *db, const char *name, int pages)
+{
+    struct checkpointer *checkpointer = context;
+    int is_too_long = 0;
+    (void)db;
+    (void)name;
+    (void)pthread_mutex_lock(&checkpointer->mutex);
+    if (pages < checkpointer->pages)
+        checkpointer->pages = 0;
+    int is_over = pages >= CHECKPOINTER_PAGES_MAX;
+    if (pages - checkpointer->pages >= CHECKPOINTER_PAGES ||
+        (is_over && checkpointer->pages < CHECKPOINTER_PAGES_MAX)) {
+        checkpointer->pages = pages;
+        is_too_long = is_over;
+        checkpointer->is_asked = !is_too_long;
+        (void)pthread_cond_signal(&checkpointer->asked);
+    }
+    (void)pthread_mutex_unlock(&checkpointer->mutex);
+    if (is_too_long)
+        checkpoint(checkpointer->writer);
+    return SQLITE_OK;
+}
+
+int checkpointer_start(const char *path, struct connection *writer, struct checkpointer **ret_checkpointer,
+                       struct err *err)
+{
+    struct checkpointer *checkpointer = calloc(1, sizeof *checkpointer);
+    if (!checkpointer)
+        return err_set(err, ERR_NO_MEMORY, "database %s: out of memory", path);
+    checkpointer->writer = writer;
+    (void)pthread_mutex_init(&checkpointer->running, NULL);
+    (void)pthread_mutex_init(&checkpointer->mutex, NULL);
+    (void)pthread_cond_init(&checkpointer->asked, NULL);
+    int rc = connection_open(path, 0, &checkpointer->connection, err);
+    if (!rc) /* a connection knows of the log once it has read */
+        rc = connection_exec(checkpointer->connection, "SELECT count(*) FROM sqlite_schema", err);
+    if (!rc) {
+        int failed = pthread_create(&checkpointer->thread, NULL, run, checkpointer);
+        if (failed)
+            rc = err_set_errno(err, failed, "database %s: cannot start a thread", path);
+    }
+    if (rc) {
+        connection_close(checkpointer->connection);
+        (void)pthread_cond_destroy(&checkpointer->asked);
+        (void)pthread_mutex_destroy(&checkpointer->mutex);
+        (void)pthread_mutex_destroy(&checkpointer->running);
+        free(checkpointer);
+        return rc;
+    }
+    (void)sqlite3_wal_hook(writer->db, on_commit, checkpointer);
+    *ret_checkpointer = checkpointer;
+    return 0;
+}
+
+void checkpointer_hold(struct checkpointer *checkpointer)
+{
+    if (checkpointer)
+        (void)pthread_mutex_lock(&checkpointer->running);
+}
+
+void checkpointer_release(struct checkpointer *checkpointer)
+{
+    if (checkpointer)
+        (void)pthread_mutex_unlock(&checkpointer->running);
+}
+
+void checkpointer_stop(struct checkpointer *checkpointer)
+{
+    if (!checkpointer)
+        return;
+    (void)sqlite3_wal_hook(checkpointer->writer->db, NULL, NULL);
+    (void)pthread_mutex_lock(&checkpointer->mutex);
+    checkpointer->is_stopping = 1;
+    (void)pthread_cond_signal(&checkpointer->asked);
+    (void)pthread_mutex_unlock(&checkpointer->mutex);
+    (void)pthread_join(checkpointer->thread, NULL);
+    connection_close(checkpointer->connection);
+    (void)pthread_cond_destroy(&checkpointer->asked);
+    (void)pthread_mutex_destroy(&checkpointer->mutex);
+    (void)pthread_mutex_destroy(&checkpointer->running);
+    free(checkpointer);
+}
