@@ -184,6 +184,7 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
     const struct api_hooks *hooks = &server->options.hooks;
     if (hooks->access) {
         char address[INET6_ADDRSTRLEN];
+        const char *agent = api_request_header(request, MHD_HTTP_HEADER_USER_AGENT);
         format_peer(connection, address, sizeof address);
         struct api_access access = {
             .request_id = request->id,
@@ -191,6 +192,7 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
             .token = request->identity.name,
             .method = request->method ? request->method : "",
             .target = request->target,
+            .agent = agent ? agent : "",
             .operation = request->route ? request->route->operation : "",
             .status = status,
             .body_bytes = request->answer_bytes,

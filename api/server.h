@@ -33,6 +33,7 @@ struct api_access {
     const char *token;   /* name of the token that it carried; "" without one */
     const char *method;
     const char *target;    /* path and query as received */
+    const char *agent;     /* the header User-Agent; "" without one */
     const char *operation; /* operationId of openapi.json; "" where no route matched */
     int status;
     uint64_t body_bytes; /* of the answer, as sent (compressed) */

@@ -28,9 +28,12 @@
 static void reload(int argc, char **argv, struct options *options, struct service *service)
 {
     char ignored[64];
-    struct err err = ERR_INIT;
+    struct err err = ERR_INIT, access_err = ERR_INIT;
     supervisor_tell_reloading();
-    if (options_reload(argc, argv, options, ignored, sizeof ignored, &err)) {
+    int code = options_reload(argc, argv, options, ignored, sizeof ignored, &err);
+    if (service_reopen_access_log(service, &access_err))
+        log_error("the access log stays as it was", log_text("reason", access_err.message), log_end);
+    if (code) {
         log_error("the options cannot be read again; the old ones stay", log_text("reason", err.message),
                   log_end);
     } else {

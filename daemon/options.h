@@ -75,6 +75,7 @@ struct options {
 
     char *log_level;
     char *log_format;
+    char *access_log; /* "off", "on" or a file */
 };
 
 /* Fills *options from the defaults, the file, the environment and the arguments, in that order. ERR_INVALID
@@ -83,7 +84,7 @@ int options_load(int argc, char **argv, struct options *options, enum options_ac
                  struct err *err);
 
 /* Reads file, environment and arguments again into a second set and takes over those options that may change
- * while running (log level and format); names the first other one that differs in `ignored` (may be ""). */
+ * while running (those of the log); names the first other one that differs in `ignored` (may be ""). */
 int options_reload(int argc, char **argv, struct options *options, char *ignored, size_t ignored_size,
                    struct err *err);
 

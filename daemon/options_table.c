@@ -7,6 +7,10 @@
     {                                                                                                        \
         section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 0, value, help                    \
     }
+#define LATER(section, name, member, standard, value, help) /* a text that SIGHUP takes over */              \
+    {                                                                                                        \
+        section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 1, value, help                    \
+    }
 #define CHOICE(section, name, member, standard, choices, may_change, help)                                   \
     {                                                                                                        \
         section, name, OPTION_KIND_CHOICE, AT(member), standard, choices, 0, 0, may_change, choices, help    \
@@ -124,6 +128,9 @@ const struct option_row option_rows[] = {
          "The least important events that are logged."),
     CHOICE("log", "log-format", log_format, "text", "text|json", 1,
          "Lines for people, or JSON for machines."),
+    LATER("log", "access-log", access_log, "off", "off|on|FILE",
+         "A line for each answered request: on puts it into the log, anything else is a file (the whole path) that is "
+         "appended to and, at SIGHUP, opened again. Off, requests are events of level debug."),
 };
 /* clang-format on */
 

@@ -1,6 +1,7 @@
 #include "daemon/service.h"
 
 #include "api/server.h"
+#include "daemon/access_log.h"
 #include "daemon/api_probe.h"
 #include "daemon/api_setup.h"
 #include "daemon/base/clock.h"
@@ -50,6 +51,7 @@ struct service {
     struct courier *courier;
     struct executor *executor;
     struct api_server *server;
+    struct access_log *access_log;
     struct status_context status;
     pthread_t planner;
     int is_planner_started;
@@ -197,11 +199,8 @@ static int is_ready(void *context, char *reason, size_t reason_size)
 
 static void log_access(void *context, const struct api_access *access)
 {
-    (void)context;
-    log_debug("request", log_text("id", access->request_id), log_text("address", access->address),
-              log_text("token", access->token), log_text("method", access->method),
-              log_text("target", access->target), log_int("status", access->status),
-              log_int("bytes", (int64_t)access->body_bytes), log_real("seconds", access->seconds), log_end);
+    struct service *service = context;
+    access_log_write(service->access_log, access);
 }
 
 static void wake(void *context)
@@ -234,6 +233,8 @@ static int start_server(struct service *service, struct err *err)
     struct api_setup setup;
     struct api_options api;
     int code = api_setup_read(options, &setup, &api, err);
+    if (!code)
+        code = access_log_new(options->access_log, &service->access_log, err);
     if (code)
         goto out;
     api.store = service->store;
@@ -348,6 +349,7 @@ void service_stop(struct service *service, int64_t drain_ms)
     if (service->store)
         store_wake(service->store);
     api_server_stop(service->server, drain_ms);
+    access_log_free(service->access_log);
     watcher_free(service->watcher); /* until then /metrics asks them */
     workers_free(service->workers);
     executor_free(service->executor);
@@ -369,6 +371,11 @@ int service_reload_certificate(struct service *service, struct err *err)
                                               buf_text(&setup.key), err);
     api_setup_free(&setup);
     return code;
+}
+
+int service_reopen_access_log(struct service *service, struct err *err)
+{
+    return access_log_set(service->access_log, service->options->access_log, err);
 }
 
 int service_is_lost(struct service *service, char *reason, size_t reason_size)

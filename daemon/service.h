@@ -28,6 +28,9 @@ void service_stop(struct service *service, int64_t drain_ms);
  * that fails; nothing happens without TLS. */
 int service_reload_certificate(struct service *service, struct err *err);
 
+/* Takes the option access-log as it is now, or opens its file again. The old one stays if that fails. */
+int service_reopen_access_log(struct service *service, struct err *err);
+
 /* The name of a part that has stood still for longer than limit_ms: "planner" and "lease keeper" beat while
  * they work, wait for work, or wait for the hub; "api" has to answer a connection now and then, which this
  * call tries (for a second at most). NULL if all move. One thread at a time. */

@@ -4,6 +4,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -105,13 +106,13 @@ static void append_value(struct buf *line, const struct log_field *field, int as
     }
 }
 
-void log_write(enum log_level level, const char *event, const struct log_field *fields)
+/* One write per line, so that lines of several threads do not mix. */
+static int write_line(int fd, enum log_level level, const char *event, const struct log_field *fields)
 {
-    if ((int)level < atomic_load(&current_level))
-        return;
     int as_json = atomic_load(&current_format) == LOG_FORMAT_JSON;
     char now[CLOCK_TEXT_SIZE];
     struct buf line;
+    int fault = 0;
     buf_init(&line, LINE_BYTES_MAX);
     clock_format(clock_wall_ms(), now, sizeof now);
     if (as_json) {
@@ -125,8 +126,22 @@ void log_write(enum log_level level, const char *event, const struct log_field *
         append_value(&line, field, as_json);
     }
     (void)buf_append_text(&line, as_json ? "}\n" : "\n");
-    /* One write per line, so that lines of several threads do not mix. */
-    if (!line.failed)
-        (void)!write(STDERR_FILENO, line.data, line.size);
+    if (line.failed)
+        fault = ENOMEM;
+    else if (write(fd, line.data, line.size) != (ssize_t)line.size)
+        fault = errno ? errno : ENOSPC;
     buf_free(&line);
+    return fault;
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields)
+{
+    if ((int)level >= atomic_load(&current_level))
+        (void)write_line(STDERR_FILENO, level, event, fields);
+}
+
+int log_write_to(int fd, const char *event, const struct log_field *fields)
+{
+    errno = 0;
+    return write_line(fd, LOG_LEVEL_INFO, event, fields);
 }

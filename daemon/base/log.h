@@ -48,6 +48,10 @@ static inline struct log_field log_real(const char *key, double value)
 /* Writes one line; `fields` ends with a field of kind LOG_KIND_END. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
+/* The same as an event of level info, whatever the least level is, into another file. Returns 0, or the errno
+ * of writing; a part of a line may be written then. */
+int log_write_to(int fd, const char *event, const struct log_field *fields);
+
 #define log_end ((struct log_field){.kind = LOG_KIND_END})
 #define log_event(level, event, ...) log_write((level), (event), (const struct log_field[]){__VA_ARGS__})
 #define log_debug(event, ...) log_event(LOG_LEVEL_DEBUG, event, __VA_ARGS__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sqlite3
 import stat
@@ -228,3 +229,64 @@ def test_retention(
     wait_until(lambda: [row["id"] for row in one.get("/v1/sweeps").json()["sweeps"]] == [newer])
     assert "sweeps_deleted=1" in one.log()
     assert one.series("org/small") == series
+
+
+def test_access_log(
+    daemon: Callable[..., Daemon], hub: Any, command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """A line for each answered request, with who asked, never with the token; moved away and opened again at SIGHUP."""
+    path, config, token = tmp_path / "access.log", tmp_path / "b.conf", "a token of sixteen and more"
+    (tmp_path / "token").write_text(token)
+    config.write_text(f"[log]\naccess-log = {path}\nlog-format = json\n")
+    one = daemon(hub, "--config", str(config), "--token-file", str(tmp_path / "token"))
+    may = {"Authorization": f"Bearer {token}", "User-Agent": "me/1 \x9b31m \"x\"", "X-Request-Id": "mine-1"}
+
+    def lines(file: Path) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in file.read_text().splitlines() if '"event":"request"' in line]
+
+    def find(file: Path, target: str) -> dict[str, Any]:
+        wait_until(lambda: any(line["target"] == target for line in lines(file)))  # it comes after the answer
+        return next(line for line in lines(file) if line["target"] == target)
+
+    answer = one.get("/v1/tokens?limit=5", may)
+    line = find(path, "/v1/tokens?limit=5")
+    assert line["id"] == "mine-1" == answer.headers["X-Request-Id"] and line["address"] == "127.0.0.1"
+    assert line["token"] == "token-file" and line["method"] == "GET" and line["status"] == 200
+    assert line["bytes"] == len(answer.body) and 0 < line["seconds"] < 60
+    assert line["operation"] == "listTokens" and line["agent"].startswith("me/1 ") and "\x9b" not in path.read_text()
+    assert one.get("/v1/sweeps?model=%0aforged", {"Authorization": "Bearer guessed-secret"}).status == 400
+    assert find(path, "/v1/sweeps?model=%0aforged")["status"] == 400
+    one.post("/v1/sweeps", b"{", {"Authorization": "Bearer guessed-secret"})
+    assert find(path, "/v1/sweeps")["status"] == 401
+    # Moved away, as logrotate does.
+    path.rename(tmp_path / "access.log.1")
+    one.process.send_signal(signal.SIGHUP)
+    wait_until(path.exists)
+    assert one.get("/v1/models?limit=7").status == 200
+    assert find(path, "/v1/models?limit=7")["token"] == ""
+    # Into the log, and off.
+    config.write_text("[log]\naccess-log = on\nlog-level = warning\n")
+    one.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: one.get("/healthz?on=1").status == 400 and "target=/healthz?on=1" in one.log().replace('"', ""))
+    config.write_text("[log]\naccess-log = /nonexistent/access.log\n")
+    one.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "the access log stays as it was" in one.log() and "/nonexistent/access.log" in one.log())
+    config.write_text("[log]\naccess-log = off\n")
+    before = one.log().count("options read again")
+    one.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: one.log().count("options read again") > before)
+    one.get("/v1/models?limit=9")
+    texts = one.log() + path.read_text() + (tmp_path / "access.log.1").read_text()
+    assert "limit=9" not in texts and token not in texts and "guessed-secret" not in texts
+    for setting, words in (("/nonexistent/x", "/nonexistent/x: No such file"), ("x.log", "neither off, on nor the whole path")):
+        ended = command("--state", tmp_path / "other", "--listen", "127.0.0.1:0", "--access-log", setting)
+        assert ended.returncode == 1 and words in ended.stderr, ended
+
+
+def test_access_log_on_a_full_disk(daemon: Callable[..., Daemon], hub: Any) -> None:
+    """Lines are lost, which is said once; requests are answered."""
+    one = daemon(hub, "--access-log", "/dev/full")
+    for _ in range(20):
+        assert one.get("/v1/models").status == 200
+    wait_until(lambda: "the access log cannot be written" in one.log())
+    assert one.log().count("the access log cannot be written") == 1 and "No space left" in one.log()
