@@ -23,8 +23,51 @@ install_packages() {
   note "installing:$missing"
   as_root apt-get -o DPkg::Lock::Timeout=600 -qq update
   # shellcheck disable=SC2086
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y \
-    --no-install-recommends install $missing >/dev/null
+  without_services as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y \
+    --no-install-recommends install $missing
+}
+
+# Where Debian's packages ask whether they may start a service, and where units lie; a test has others.
+policy=${BIFURCATED_POLICY_RC_D:-/usr/sbin/policy-rc.d}
+units=${BIFURCATED_UNITS:-/usr/lib/systemd/system /lib/systemd/system /etc/systemd/system}
+
+has_unit() {
+  local folder
+  for folder in $units; do [ -e "$folder/$1.service" ] && return; done
+  return 1
+}
+
+# without_services COMMAND...: runs what installs packages, silently; the services that come with them and that nobody asked for
+# ($services_unwanted) do not start, neither now nor with the machine. Services that were there before are left alone.
+without_services() {
+  local name fresh="" status=0
+  for name in ${services_unwanted-}; do has_unit "$name" || fresh="$fresh $name"; done
+  if [ -z "$fresh" ]; then "$@" >/dev/null; return; fi
+  allow_services # what a run left that was killed
+  if [ -e "$policy" ]; then as_root mv "$policy" "$policy.before-bifurcated"; fi
+  {
+    echo '#!/bin/sh'
+    echo '# deploy/common.sh of bifurcated, while packages are installed'
+    echo "for one; do case \$one in -*) continue ;; esac; case '$fresh ' in *\" \${one%.service} \"*) exit 101 ;; esac; break; done"
+    echo "[ ! -x '$policy.before-bifurcated' ] || exec '$policy.before-bifurcated' \"\$@\""
+  } | as_root tee "$policy" >/dev/null
+  as_root chmod 755 "$policy"
+  trap allow_services EXIT
+  "$@" >/dev/null || status=$?
+  trap - EXIT
+  allow_services
+  for name in $fresh; do
+    has_unit "$name" || continue
+    note "$name is not started: only tests need its programs (to have it as a service: systemctl enable --now $name)"
+    ! command -v systemctl >/dev/null 2>&1 || as_root systemctl --quiet disable "$name" 2>/dev/null || note "$name: systemctl disable failed"
+  done
+  return "$status"
+}
+
+# Puts back what decided about services before.
+allow_services() {
+  if grep -qs '^# deploy/common.sh of bifurcated' "$policy"; then as_root rm -f "$policy"; fi
+  if [ -e "$policy.before-bifurcated" ]; then as_root mv "$policy.before-bifurcated" "$policy"; fi
 }
 
 # unpack_packages FOLDER NAME...: what these Debian packages hold, in a folder; nothing of it is installed or started.

@@ -55,6 +55,15 @@ packages_test="
   zstd
 "
 
+# Services that come with packages for tests. Tests start the programs themselves, on loopback; as services of the machine
+# nobody has asked for them.
+services_unwanted="
+  munge
+  nginx
+  slurmctld
+  slurmd
+"
+
 # Of these a test runs one program alone: unpacked, not installed, since installing starts a server.
 packages_unpacked="
   prometheus

@@ -1,18 +1,25 @@
 """A bounded soak: sweeps again and again, with moved branches, polls, event streams, hub faults and SIGHUP beside them.
 
-Memory, descriptors, threads and the state folder are sampled after each sweep. The caches fill first: after a warm-up of two thirds of the time a line is
-fitted to each; growth beyond the bounds fails. What may grow is what each sweep leaves on purpose: its own rows of the queue
-(a sweep, its tasks and their history), and with the database the pages of it that each connection caches.
+Memory, descriptors, threads and the state folder are sampled after each sweep. The caches fill first: after a warm-up of two thirds
+of the time a line is fitted to each; growth beyond the bounds fails. What may grow is what each sweep leaves on purpose: its own
+rows of the queue (a sweep, its tasks and their history), and with the database the pages of it that each connection caches.
+
+That is coarse: megabytes of caches hide a list that grows by a kilobyte per sweep. So the blocks that live are counted by the place
+that allocated them, too (heap.py): none may gain a block in five sweeps, after a warm-up of one third. With `leak` bytes, so many
+are leaked per sweep on purpose: the soak must fail then.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import busy
+import heap
 import stage
 from stage import Daemon, Emulator, need
 
@@ -27,12 +34,15 @@ class Sample:
     files: int  # in state folder and cache
     disk_kib: int
     db_kib: int  # of that, the database
+    answers_bytes: int  # that the API keeps
+    held: dict[int, heap.Held] = field(repr=False)  # by place
 
 
 # Growth from the end of the warm-up to the end, by the fitted line, that is allowed: a share of the mean, and as a number.
 BOUNDS = {"memory_kib": (0.08, 6000), "descriptors": (0.1, 6), "threads": (0.0, 1.5), "files": (0.02, 8)}
 CONNECTIONS, CACHE_KIB = 9, 16384  # each connection caches pages of the database, as far as that has grown (store/connection.c)
 ANSWERS_MAX = 256 + 16  # 64 MiB of kept answers, files from 256 KiB on (api/cache.c), and some that are just being sent
+ANSWERS_BYTES_MAX = 64 << 20
 DISK_KIB_PER_SWEEP = 40  # 25 tasks of 4 events and 25 perplexities
 
 
@@ -49,11 +59,21 @@ def count_descriptors(folder: Path) -> tuple[int, int]:
     return others, answers
 
 
-def sample(daemon: Daemon, begin: float, sweeps: int) -> Sample:
+def request(number: int) -> dict[str, Any]:
+    """Of the number-th sweep: no other scores the same, so that everything is fetched and scored again."""
+    if number % 5 == 0:
+        return stage.request(documents=1 + number // 5 % 199)
+    window = 64 + number % 65
+    return stage.request(documents=2 + number // 1300 % 100, mode="tokens", window=window, stride=window // 2 - number // 65 % 20)
+
+
+def sample(daemon: Daemon, counts: heap.Heap, begin: float, sweeps: int) -> Sample:
     place = Path(f"/proc/{daemon.process.pid}")
     status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
     descriptors, answers = count_descriptors(place / "fd")
     assert answers <= ANSWERS_MAX, f"{answers} kept answers are files in memory"
+    kept = re.search(r"^bifurcated_http_cache_bytes (\S+)$", daemon.get("/metrics").text, re.MULTILINE)
+    assert kept and float(kept[1]) <= ANSWERS_BYTES_MAX, f"answers are kept beyond their bound: {kept}"
     sizes = []
     for folder, _, names in [*os.walk(daemon.state), *os.walk(daemon.cache)]:
         for name in names:
@@ -63,7 +83,7 @@ def sample(daemon: Daemon, begin: float, sweeps: int) -> Sample:
             except FileNotFoundError:
                 pass  # it has just gone
     return Sample(time.monotonic() - begin, sweeps, int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]),
-                  len(sizes), sum(sizes), daemon.db.stat().st_size // 1024)  # fmt: skip
+                  len(sizes), sum(sizes), daemon.db.stat().st_size // 1024, int(float(kept[1])), counts.held())  # fmt: skip
 
 
 def slope(samples: list[Sample], name: str, over: str = "seconds") -> float:
@@ -94,27 +114,36 @@ def check_flat(samples: list[Sample]) -> str:
     return f"{len(samples)} sweeps, after the warm-up (mean, growth of what is allowed): " + ", ".join(told)
 
 
-def run(minutes: float, seed: int = 1, preset: str = "release", folder: Path | None = None) -> str:
+def check_heap(samples: list[Sample], pid: int) -> str:
+    steady = [one for one in samples if one.seconds >= samples[-1].seconds / 3]
+    cached = [min(one.db_kib, CACHE_KIB) for one in (steady[0], steady[-1])]
+    pages_bytes = CONNECTIONS * (cached[1] - cached[0]) * 1024 * 5 // 4  # with what SQLite needs for each
+    return heap.check_places([one.held for one in steady], [one.sweeps for one in steady], lambda place: heap.describe(place, pid), pages_bytes)
+
+
+def run(minutes: float, seed: int = 1, preset: str = "release", folder: Path | None = None, leak_bytes: int = 0) -> str:
     folder = folder or stage.build(preset, "bifurcated", "bifurcate")
     need({one.name for one in fields(Sample)} >= BOUNDS.keys(), "bounds of what is not sampled")
     samples: list[Sample] = []
     with stage.workplace("soak") as place, Emulator(stage.GARDEN) as hub:
         options = ["--keep", "files", "--cache-budget-mb", "20", "--retry-delay-s", "0", "--attempts", "20",
                    "--request-budget", "0"]  # fmt: skip
-        daemon = Daemon(stage.programs(folder), place, hub.url, options, stage.environment())
+        counts = heap.Heap(stage.compile_shim("heap", place), place, leak_bytes)
+        daemon = Daemon(stage.programs(folder), place, hub.url, options, stage.environment() | counts.env)
         daemon.start()
         begin, sweeps = time.monotonic(), 0
         with busy.Busy(daemon, hub, seed) as beside:
             beside.start(beside.poll, beside.poll, beside.listen, beside.hang_up, pause_s=0.05)
             beside.start(beside.spoil, beside.move, beside.hang_up_signal, pause_s=1.0)
             while time.monotonic() - begin < minutes * 60:
-                # another number of documents: everything is fetched and scored again
-                sweeps += busy.sweep_until_done(daemon, stage.request(documents=1 + 7 * len(samples) % 199))
-                samples.append(sample(daemon, begin, sweeps))
+                counts.leak()
+                sweeps += busy.sweep_until_done(daemon, request(len(samples)))
+                samples.append(sample(daemon, counts, begin, sweeps))
+        places = check_heap(samples, daemon.process.pid)
         need(daemon.stop() == 0, "exit status", daemon.process.returncode)
         report = stage.reports(daemon.log())
         need(not report, report)
         stage.check_sound(daemon.db)
         stage.check_history(daemon.db)
-        told = check_flat(samples)
+        told = f"{check_flat(samples)}; {places}"
     return f"{minutes:g} minutes beside {', '.join(f'{count} {name}' for name, count in sorted(beside.counts.items()))}: {told}"

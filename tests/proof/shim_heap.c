@@ -1,0 +1,197 @@
+/*
+ * Who holds how much memory: an object to be preloaded (LD_PRELOAD) that counts, for each place from which
+ * memory is allocated, the blocks and bytes that are not freed yet.
+ *
+ *   PROOF_HEAP=FILE     a file that holds a struct heap; whoever maps or reads it sees the counts as they are
+ *   PROOF_LEAK=BYTES    a leak on purpose: whenever `asked` in the file has risen, the next allocation of the
+ * program also takes so many bytes that are kept in a list for ever
+ *
+ * A place is the address to which the allocating function returns. The last eight bytes of every block say
+ * which place it is from, so blocks are eight bytes larger than they were asked for; malloc_usable_size()
+ * does not show them.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SITES_MAX 16384
+#define MARK UINT64_C(0x9d3a5b71c4e60000) /* the low 16 bits are the place */
+
+struct heap {
+    _Atomic int64_t asked, leaked;
+    int64_t unused;
+    struct site {
+        _Atomic uint64_t address;
+        _Atomic int64_t blocks, bytes;
+    } sites[SITES_MAX];
+};
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *block, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *block);
+
+static struct heap *heap;
+static struct site *sites;
+static size_t (*real_usable_size)(void *block);
+static void *list; /* of what is leaked */
+static size_t leak_bytes;
+
+__attribute__((constructor)) static void start(void)
+{
+    const char *name = getenv("PROOF_HEAP"), *leak = getenv("PROOF_LEAK");
+    leak_bytes = leak ? strtoul(leak, NULL, 10) : 0;
+    if (!name)
+        return;
+    int fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, (off_t)sizeof *heap))
+        abort();
+    void *map = mmap(NULL, sizeof *heap, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (map == MAP_FAILED)
+        abort();
+    real_usable_size = (size_t(*)(void *))(uintptr_t)dlsym(RTLD_NEXT, "malloc_usable_size");
+    unsetenv("LD_PRELOAD"); /* children are not watched */
+    heap = map;
+    sites = heap->sites;
+}
+
+/* The place's number; SITES_MAX if there is no room for it. */
+static size_t find_site(uint64_t address)
+{
+    size_t at = (size_t)((address * UINT64_C(0x9e3779b97f4a7c15)) >> 50) % SITES_MAX;
+    for (size_t i = 0; i < SITES_MAX; i++, at = (at + 1) % SITES_MAX) {
+        uint64_t found = atomic_load_explicit(&sites[at].address, memory_order_relaxed);
+        if (found == address)
+            return at;
+        if (found == 0) {
+            uint64_t none = 0;
+            if (atomic_compare_exchange_strong(&sites[at].address, &none, address) || none == address)
+                return at;
+        }
+    }
+    abort(); /* more places than any program has */
+}
+
+static uint64_t *mark_of(void *block)
+{
+    return (uint64_t *)(void *)((char *)block + (real_usable_size(block) & ~(size_t)7) - 8);
+}
+
+static void count(size_t site, void *block, int64_t sign)
+{
+    atomic_fetch_add_explicit(&sites[site].blocks, sign, memory_order_relaxed);
+    atomic_fetch_add_explicit(&sites[site].bytes, sign * (int64_t)real_usable_size(block),
+                              memory_order_relaxed);
+}
+
+static void *enter(void *block, const void *caller)
+{
+    if (block && sites) {
+        size_t site = find_site((uint64_t)(uintptr_t)caller);
+        *mark_of(block) = MARK | site;
+        count(site, block, 1);
+    }
+    return block;
+}
+
+/* Forgets the block; its place, or -1 if it is none of ours. */
+static int64_t leave(void *block)
+{
+    if (!block || !sites)
+        return -1;
+    uint64_t *mark = mark_of(block);
+    if ((*mark & ~UINT64_C(0xffff)) != MARK)
+        return -1;
+    size_t site = (size_t)(*mark & 0xffff);
+    *mark = 0;
+    count(site, block, -1);
+    return (int64_t)site;
+}
+
+static void leak(void)
+{
+    int64_t leaked = atomic_load_explicit(&heap->leaked, memory_order_relaxed);
+    if (!atomic_compare_exchange_strong(&heap->leaked, &leaked, leaked + 1))
+        return;
+    void **block = malloc(leak_bytes);
+    if (block)
+        *block = __atomic_exchange_n(&list, (void *)block, __ATOMIC_ACQ_REL);
+}
+
+void *malloc(size_t size)
+{
+    if (leak_bytes >= sizeof(void *) && heap && heap->leaked < heap->asked)
+        leak();
+    return enter(__libc_malloc(size < SIZE_MAX - 8 ? size + 8 : size), __builtin_return_address(0));
+}
+
+void *calloc(size_t number, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(number, size, &total) || total > SIZE_MAX - 8) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return enter(__libc_calloc(1, total + 8), __builtin_return_address(0));
+}
+
+void *realloc(void *block, size_t size)
+{
+    if (block && size == 0) {
+        (void)leave(block);
+        __libc_free(block);
+        return NULL;
+    }
+    int64_t site = leave(block);
+    void *grown = __libc_realloc(block, size < SIZE_MAX - 8 ? size + 8 : size);
+    if (!grown && site >= 0) { /* it is as it was */
+        *mark_of(block) = MARK | (uint64_t)site;
+        count((size_t)site, block, 1);
+    }
+    return enter(grown, __builtin_return_address(0));
+}
+
+void *memalign(size_t alignment, size_t size)
+{
+    return enter(__libc_memalign(alignment, size + 8), __builtin_return_address(0));
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return enter(__libc_memalign(alignment, size + 8), __builtin_return_address(0));
+}
+
+int posix_memalign(void **ret_block, size_t alignment, size_t size)
+{
+    void *block = enter(__libc_memalign(alignment, size + 8), __builtin_return_address(0));
+    if (!block)
+        return ENOMEM;
+    *ret_block = block;
+    return 0;
+}
+
+void free(void *block)
+{
+    int saved = errno;
+    (void)leave(block);
+    __libc_free(block);
+    errno = saved;
+}
+
+size_t malloc_usable_size(void *block)
+{
+    if (!block)
+        return 0;
+    return real_usable_size ? (real_usable_size(block) & ~(size_t)7) - 8 : 0;
+}
