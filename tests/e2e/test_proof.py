@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
@@ -14,7 +18,9 @@ sys.path.insert(0, str(ROOT / "tests/proof"))
 
 import faults  # noqa: E402
 import fuzz  # noqa: E402
+import heap  # noqa: E402
 import kill  # noqa: E402
+import soak  # noqa: E402
 import stage  # noqa: E402
 
 from tests.slurm import cluster  # noqa: E402
@@ -82,3 +88,77 @@ def test_every_parser_is_fuzzed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(fuzz.PARSERS, "what nobody wrote", "nothing")
     with pytest.raises(stage.Wrong, match="parsers without a fuzzer: .'nothing'"):
         fuzz.check_parsers()
+
+
+# ---- would the soak see it? ----------------------------------------------------------------------
+
+
+def test_heap_counts_every_block(tmp_path: Path) -> None:
+    """What the shim says of a process is what that allocates, frees, and leaks on purpose."""
+    counts = heap.Heap(stage.compile_shim("heap", tmp_path), tmp_path, leak_bytes=1000)
+    code = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.realloc.restype = libc.calloc.restype = ctypes.c_void_p
+kept = []
+for line in sys.stdin:
+    for size in (1, 100, 100_000):
+        first = libc.malloc(ctypes.c_size_t(size))
+        libc.free(ctypes.c_void_p(libc.realloc(ctypes.c_void_p(first), ctypes.c_size_t(3 * size))))
+    kept.append(libc.calloc(ctypes.c_size_t(5000), ctypes.c_size_t(2)))
+    print(len(kept), flush=True)
+"""
+    command, env = [sys.executable, "-c", code], os.environ | counts.env | {"PYTHONMALLOC": "malloc"}
+    samples = []
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        for number in range(1, 31):
+            counts.leak()
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == f"{number}\n"
+            samples.append(counts.held())
+        names = {address: heap.describe(address, process.pid) for address in samples[-1]}
+        grown = heap.growth_of(samples)
+        process.stdin.close()
+    exactly = {address: one for address, one in grown.items() if one.blocks == 11}  # the last ten over the first ten
+    (leak,) = [address for address in exactly if " leak " in names[address]]
+    assert exactly[leak].bytes == 11 * (samples[-1][leak].bytes // samples[-1][leak].blocks) >= 11 * 1000
+    assert [one for one in exactly.values() if one.bytes >= 11 * 10_000], "the block that is kept by every round is not seen"
+    with pytest.raises(stage.Wrong, match=r"hold more and more: .*\+11 blocks") as told:
+        heap.check_places(samples, list(range(1, 31)), names.__getitem__, 0)
+    assert "leak shim_heap.c" in str(told.value)
+
+
+def place_of(function: str, module: str = "bifurcated") -> str:
+    return f"{module}+0x10 {function} file.c:1"
+
+
+def test_what_grows_and_what_may() -> None:
+    """A block in every third sweep is told; what goes up and down, and what is kept within bounds, is not."""
+    sweeps = list(range(60))
+    dice = random.Random(5)
+
+    def check(blocks: dict[str, Callable[[int], int]], pages: int = 0) -> str:
+        places = {number: place_of(*name.split("@")) for number, name in enumerate(blocks, 1)}
+        samples = [{number: heap.Held(count(sweep), 100 * count(sweep)) for number, count in enumerate(blocks.values(), 1)} for sweep in sweeps]
+        return heap.check_places(samples, sweeps, places.__getitem__, pages)
+
+    calm = {"constant": lambda _: 500, "noise": lambda _: dice.randint(0, 100), "warm": lambda sweep: min(sweep, 5)}
+    assert "none holds more and more" in check(calm)
+    with pytest.raises(stage.Wrong, match="1 places hold more and more: .*slow_leak"):
+        check(calm | {"slow_leak": lambda sweep: 500 + sweep // 3})
+    with pytest.raises(stage.Wrong, match="strdup"):
+        check(calm | {"strdup": lambda sweep: sweep})  # nothing is kept that it could belong to
+    kept = {heap.ANSWERS: lambda sweep: 10 * sweep, "strdup": lambda sweep: 20 * sweep, "buf_reserve": lambda sweep: 10 * sweep}
+    assert "590 answers" in check(calm | kept)
+    with pytest.raises(stage.Wrong, match="sqlite3ApiExit"):
+        check(calm | {"sqlite3ApiExit@libsqlite3.so": lambda sweep: 30 * sweep}, pages=10_000)
+    assert check(calm | {"sqlite3ApiExit@libsqlite3.so": lambda sweep: 30 * sweep}, pages=200_000)
+    sweeps = sweeps[:20]
+    with pytest.raises(stage.Wrong, match="soak for longer"):
+        check(calm)
+
+
+def test_every_sweep_of_the_soak_scores_something_new() -> None:
+    asked = [json.dumps(soak.request(number), sort_keys=True) for number in range(900)]
+    assert len(set(asked)) == len(asked)

@@ -1,0 +1,275 @@
+"""The hub client's cache, which Python shares: who comes first, kills, full disks, eviction."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from hub_probe import BIG, FAST, Probe, big, big_root, probe, served, sha256  # noqa: F401  (fixtures among them)
+from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
+from tests.hub import Emulator
+
+
+def python_snapshot(hub: Emulator, cache: Path, repo: str, revision: str = "main") -> str:
+    return snapshot_download(repo, revision=revision, endpoint=hub.url, cache_dir=cache, token=False)
+
+
+def assert_sound(cache: Path) -> None:
+    """huggingface_hub finds no fault with the cache."""
+    report = scan_cache_dir(cache)
+    assert not report.warnings and report.repos
+    for blob in cache.glob("*/blobs/*"):
+        assert not blob.name.endswith(".incomplete")
+        data = blob.read_bytes()
+        if len(blob.name) == 64:
+            assert sha256(data) == blob.name
+        else:
+            assert hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest() == blob.name
+
+
+def test_python_first(probe: Probe, hub: Emulator, small_root: Path) -> None:
+    """What Python downloaded is mapped, without a request for its content; also offline."""
+    python_snapshot(hub, probe.cache, "org/small", "step512")
+    hub.reset()
+    expected = sha256(served(small_root, "step512", "model.safetensors"))
+    size = len(served(small_root, "step512", "model.safetensors"))
+    for words in ([], ["--no-tree"]):
+        answer = probe(*words, "org/small", "read", "step512", "model.safetensors", 0, size)
+        assert answer["ranges"] == [expected] and answer["mapped"] and answer["cache_hits"] == 1
+    assert not [row for row in hub.log() if row["route"] != "api"]
+    hub.reset()
+    offline = {"HF_HUB_OFFLINE": "1"}
+    assert [row["name"] for row in probe("org/small", "refs", env=offline)["refs"]] == ["step512"]
+    answer = probe("org/small", "read", "step512", "model.safetensors", 0, size, env=offline)
+    assert answer["ranges"] == [expected]
+    assert "extra/notes é.txt" in {row["path"] for row in probe("org/small", "tree", "step512", env=offline)["files"]}
+    missing = probe("org/small", "fetch", "step0", "config.json", env=offline)
+    assert missing["error"] == "not_found" and "HF_HUB_OFFLINE" in missing["message"]
+    assert not hub.log()
+
+
+def test_daemon_first(probe: Probe, hub: Emulator, small_root: Path) -> None:
+    """What we downloaded is complete for Python: by name, without asking the hub."""
+    for path in ("model.safetensors", "config.json", "extra/notes é.txt", "empty.txt"):
+        local = Path(probe("org/small", "download", "step512", path)["path"])
+        assert local.is_symlink() and not os.readlink(local).startswith("/")
+        assert local.read_bytes() == served(small_root, "step512", path)
+        found = hf_hub_download("org/small", path, revision="step512", cache_dir=probe.cache, local_files_only=True)
+        assert Path(found) == local
+    assert_sound(probe.cache)
+    hub.reset()
+    python_snapshot(hub, probe.cache, "org/small", "step512")
+    assert not [row for row in hub.log() if row["method"] == "GET" and "model.safetensors" in row["file"]]
+    ref = probe.cache / "models--org--small" / "refs" / "step512"
+    assert ref.read_text() == hub.sha("org/small", "step512")
+    assert_sound(probe.cache)
+
+
+def test_killed_before_the_ref(probe: Probe, hub: Emulator) -> None:
+    """The file is there and its ref is not, only what was to become it: the next use makes up for it."""
+    probe("org/small", "download", "step512", "config.json")
+    ref = probe.cache / "models--org--small/refs/step512"
+    commit = ref.read_text()
+    ref.rename(ref.with_name(".step512.new"))
+    assert probe("org/small", "download", "step512", "config.json")["cache_hits"] == 1
+    assert ref.read_text() == commit
+    assert [path.name for path in ref.parent.iterdir()] == ["step512"]
+    found = hf_hub_download("org/small", "config.json", revision="step512", cache_dir=probe.cache, local_files_only=True)
+    assert Path(found).exists()
+    assert_sound(probe.cache)
+
+
+def test_both_at_once_twenty_times(make_hub: Callable[..., Emulator], small_root: Path, tmp_path: Path) -> None:
+    hub = make_hub(small_root, bandwidth_bps=40e6, latency_ms=5)
+    paths = ["model.safetensors", "pytorch_model.bin", "config.json"]
+    script = (
+        "import sys; from huggingface_hub import snapshot_download as s; "
+        "s('org/small', revision='step1000', endpoint=sys.argv[1], cache_dir=sys.argv[2], token=False)"
+    )
+    for number in range(20):
+        probe = Probe(tmp_path / str(number), hub.url)
+        env = os.environ | {"HF_HUB_DISABLE_XET": "1"}
+        python = subprocess.Popen([sys.executable, "-c", script, hub.url, str(probe.cache)], env=env)
+        time.sleep(random.Random(number).random() * 0.9)
+        ours = [probe.start("org/small", "download", "step1000", path) for path in paths]
+        for path, process in zip(paths, ours):
+            answer = probe.finish(process)
+            assert "error" not in answer, answer
+            assert Path(answer["path"]).read_bytes() == served(small_root, "step1000", path)
+        assert python.wait(60) == 0
+        assert_sound(probe.cache)
+
+
+def test_many_downloads_of_one_file(big: tuple[Emulator, Probe, bytes]) -> None:
+    """The lock lets one of them work; the others find its blob."""
+    hub, probe, data = big
+    hub.set(bandwidth_bps=150e6)
+    hub.reset()
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: probe("org/big", "download", "main", BIG), range(6)))
+    assert {Path(one["path"]).read_bytes() == data for one in answers} == {True}
+    assert hub.stats()["bytes"]["cdn"] < 1.1 * len(data)
+    assert_sound(probe.cache)
+
+
+def test_resume_after_kill(big_root: Path, make_hub: Callable[..., Emulator], tmp_path: Path) -> None:
+    """A killed download leaves nothing visible, and the next one goes on from where it was."""
+    root = tmp_path / "root"
+    folder = root / "models/org/huge/main"
+    folder.mkdir(parents=True)
+    data = random.Random(5).randbytes(1 << 20) * 80
+    (folder / BIG).write_bytes(data)
+    hub = make_hub(root, bandwidth_bps=300e6)
+    probe = Probe(tmp_path, hub.url)
+    process = probe.start("org/huge", "download", "main", BIG)
+    blobs = probe.cache / "models--org--huge" / "blobs"
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size >= 32 << 20 for path in blobs.glob("*.incomplete")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert [path.suffix for path in blobs.iterdir()] == [".incomplete"]
+    hub.reset()
+    assert Path(probe("org/huge", "download", "main", BIG)["path"]).read_bytes() == data
+    assert hub.stats()["bytes"]["cdn"] <= len(data) - (32 << 20) + 65536
+    assert_sound(probe.cache)
+
+
+@pytest.mark.parametrize("kind", ["cut", "status", "wrong_length", "expired", "reset"])
+def test_download_under_faults(big: tuple[Emulator, Probe, bytes], kind: str) -> None:
+    hub, probe, data = big
+    hub.fault(kind, route="cdn", probability=0.4, seed=7)
+    options = (*FAST, "attempts_max=20", "stall_timeout_ms=1000", "connections_per_file_max=5")
+    answer = probe("org/big", "download", "main", BIG, options=options)
+    assert Path(answer["path"]).read_bytes() == data
+    assert answer["retries"] or kind in ("expired", "wrong_length")
+    assert_sound(probe.cache)
+
+
+def test_spoiled_remains_are_thrown_away(big: tuple[Emulator, Probe, bytes]) -> None:
+    hub, probe, data = big
+    name = sha256(data)
+    blobs = probe.cache / "models--org--big" / "blobs"
+    blobs.mkdir(parents=True)
+    for remains in (b"x" * 1000, data[:5000], data + b"more", data[:-1] + b"?"):
+        partial = blobs / f"{name}.b1f0ca7e.incomplete"
+        partial.write_bytes(remains)
+        assert Path(probe("org/big", "download", "main", BIG)["path"]).read_bytes() == data
+        assert_sound(probe.cache)
+        (blobs / name).unlink()
+
+
+def test_keep_whole_files(big: tuple[Emulator, Probe, bytes]) -> None:
+    hub, probe, data = big
+    answer = probe("org/big", "read", "main", BIG, 5, 1000, options=(*FAST, "keep=2"))
+    assert answer["ranges"] == [sha256(data[5:1005])] and answer["mapped"]
+    assert_sound(probe.cache)
+
+
+def test_keep_ranges(big: tuple[Emulator, Probe, bytes], tmp_path: Path) -> None:
+    """Read once from the hub, then from our own folder; a spoiled copy is fetched again."""
+    hub, probe, data = big
+    state = tmp_path / "state"
+    options = (*FAST, "keep=1", f"state={state}", "cache_budget_bytes=2600000")
+    expected = [sha256(data[:8]), sha256(data[5_000_000:6_000_000])]
+
+    def read() -> dict[str, Any]:
+        hub.reset()
+        answer = probe("org/big", "read", "main", BIG, 0, 8, 5_000_000, 1_000_000, options=options)
+        assert answer["ranges"] == expected
+        return answer
+
+    assert read()["cache_hits"] == 0
+    assert read()["cache_hits"] == 2 and "cdn" not in hub.stats()["bytes"]
+    kept = max(state.glob("ranges/*/*"), key=lambda path: path.stat().st_size)
+    kept.write_bytes(b"?" + kept.read_bytes()[1:])
+    assert read()["cache_hits"] == 1 and hub.stats()["bytes"]["cdn"] >= 1_000_000
+    part = probe("org/big", "read", "main", BIG, 5_500_000, 100, options=options)
+    assert part["ranges"] == [sha256(data[5_500_000:5_500_100])] and part["cache_hits"] == 1
+    for begin in (8_000_000, 10_000_000, 12_000_000):
+        probe("org/big", "read", "main", BIG, begin, 1_000_000, options=options)
+        assert sum(path.stat().st_size for path in state.glob("ranges/*/*")) <= 2_600_000
+    assert not probe.cache.exists(), "ranges are never offered as whole files"
+
+
+def test_ranges_leave_no_trace(big: tuple[Emulator, Probe, bytes]) -> None:
+    _, probe, _ = big
+    probe("org/big", "read", "main", BIG, 5, 1000)
+    assert not probe.cache.exists()
+
+
+def test_full_disk(big: tuple[Emulator, Probe, bytes], tmp_path: Path) -> None:
+    """A small file system of its own; only root may mount one."""
+    hub, probe, data = big
+    probe.cache.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(probe.cache)], capture_output=True)
+    if mount.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs: {mount.stderr.decode().strip()}")
+    try:
+        answer = probe("org/big", "download", "main", BIG)
+        assert answer["error"] == "no_space" and "full" in answer["message"]
+        assert "error" not in probe("org/big", "download", "main", "middle.safetensors")
+    finally:
+        subprocess.run(["umount", str(probe.cache)], check=True)
+
+
+@pytest.fixture
+def many(tmp_path: Path, make_hub: Callable[..., Emulator]) -> tuple[Emulator, Probe, Callable[..., dict[str, Any]]]:
+    """org/many: branches b0 … b5 with a file of 1 MiB each, and a budget of 3.5 MiB for what we fetch."""
+    for number in range(6):
+        folder = tmp_path / "root/models/org/many" / f"b{number}"
+        (folder / "sub").mkdir(parents=True)
+        (folder / "sub" / BIG).write_bytes(random.Random(number).randbytes(1 << 20))
+        (folder / "config.json").write_text(str(number))
+    hub = make_hub(tmp_path / "root")
+    probe = Probe(tmp_path, hub.url)
+    options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=3670016")
+    return hub, probe, lambda branch: probe("org/many", "download", branch, f"sub/{BIG}", options=options)
+
+
+def test_eviction_of_the_least_recently_used(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]]) -> None:
+    hub, probe, download = many
+    python_snapshot(hub, probe.cache, "org/many", "b5")
+    paths = {branch: Path(download(branch)["path"]) for branch in ("b0", "b1", "b2")}
+    assert all(path.is_file() for path in paths.values())
+    assert download("b0")["cache_hits"] == 1, "now b1 is the oldest"
+    paths["b3"] = Path(download("b3")["path"])
+    assert {branch for branch, path in paths.items() if path.is_file()} == {"b0", "b2", "b3"}
+    assert not paths["b1"].parents[1].exists(), "no empty snapshot stays behind"
+    assert not (probe.cache / "models--org--many/refs/b1").exists()
+    for branch in ("b4", "b1"):
+        assert Path(download(branch)["path"]).is_file()
+    found = hf_hub_download("org/many", f"sub/{BIG}", revision="b5", cache_dir=probe.cache, local_files_only=True)
+    assert Path(found).is_file(), "what Python fetched is not ours to evict"
+    assert len(list(probe.cache.glob("models--org--many/blobs/" + "?" * 64))) == 4
+    assert_sound(probe.cache)
+
+
+def test_budget_too_small(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]], tmp_path: Path) -> None:
+    _, probe, _ = many
+    options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=1000000")
+    answer = probe("org/many", "download", "b0", f"sub/{BIG}", options=options)
+    assert answer["error"] == "limit" and "budget" in answer["message"]
+    assert not list(probe.cache.glob("models--org--many/blobs/*"))
+
+
+def test_eviction_by_many_at_once(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]]) -> None:
+    """Whatever the order, nothing is damaged and the budget holds at the end."""
+    _, probe, download = many
+    branches = [f"b{number}" for number in (0, 1, 2, 3, 4, 5)]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(download, branches * 3))
+    for answer in answers:
+        assert answer.get("error") in (None, "limit", "io"), answer
+    assert "error" not in download("b0")
+    assert sum(path.stat().st_size for path in probe.cache.glob("models--org--many/blobs/*")) <= 3670016
+    assert_sound(probe.cache)
