@@ -77,7 +77,7 @@ static cudaError_t attend_plain(const void *qkv, const score_heads *heads, const
     const dim3 grid(tile_count, heads->head_count,
                     (heads->head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS);
     const float scale = (float)(1.0 / sqrt((double)heads->head_size));
-    attention_plain_kernel<<<grid, 32 * WARPS, WARPS * heads->head_size * sizeof(float), stream>>>(
+    attention_plain_kernel<T><<<grid, 32 * WARPS, WARPS * heads->head_size * sizeof(float), stream>>>(
         (const T *)qkv, *heads, tiles, scale, (T *)out);
     return cudaGetLastError();
 }

@@ -125,7 +125,7 @@ static unsigned blocks_for(uint64_t count, unsigned threads)
 template <typename From, typename To>
 static cudaError_t convert(const void *from, void *to, uint64_t count, cudaStream_t stream)
 {
-    convert_kernel<<<blocks_for(count, 256), 256, 0, stream>>>((const From *)from, (To *)to, count);
+    convert_kernel<From, To><<<blocks_for(count, 256), 256, 0, stream>>>((const From *)from, (To *)to, count);
     return cudaGetLastError();
 }
 
@@ -143,7 +143,7 @@ static cudaError_t embed(const void *table, const uint32_t *ids, uint32_t rows, 
                          cudaStream_t stream)
 {
     const unsigned threads = width < 256 ? 64 : 256;
-    embed_kernel<<<rows, threads, 0, stream>>>((const T *)table, ids, width, hidden);
+    embed_kernel<T><<<rows, threads, 0, stream>>>((const T *)table, ids, width, hidden);
     return cudaGetLastError();
 }
 
@@ -162,7 +162,7 @@ template <typename T>
 static cudaError_t rotate(void *qkv, const score_heads &heads, const uint32_t *positions, uint32_t rows,
                           const float *cosine, const float *sine, uint32_t half, cudaStream_t stream)
 {
-    rotate_kernel<<<rows, 128, 0, stream>>>((T *)qkv, heads, positions, cosine, sine, half);
+    rotate_kernel<T><<<rows, 128, 0, stream>>>((T *)qkv, heads, positions, cosine, sine, half);
     return cudaGetLastError();
 }
 

@@ -1,10 +1,12 @@
-# cmake -DFROM=x.cu -DTO=x.inc -P cut.cmake: the kernels of a .cu, up to the banner of their launchers.
+# cmake -DFROM=x.cu -DTO=x.cpp -P cut.cmake: a .cu as C++ for the processor. Launches become calls of
+# tests/emulation/runtime.h, the matrix units' instructions those of tests/emulation/mma.h.
 file(READ ${FROM} text)
-string(FIND "${text}" "/* -- Kernel launchers" end)
-if(end EQUAL -1)
-  message(FATAL_ERROR "${FROM}: no banner of launchers")
-endif()
-string(SUBSTRING "${text}" 0 ${end} text)
 # Shared memory whose size the launch gives.
-string(REPLACE "extern __shared__ float queries[];" "float *queries = (float *)emulation::block_memory;" text "${text}")
-file(WRITE ${TO} "${text}")
+string(REGEX REPLACE "extern __shared__ ([a-z0-9_]+) ([a-z]+)\\[\\];" "\\1 *\\2 = (\\1 *)emulation::block_memory;" text "${text}")
+string(REGEX REPLACE "([a-z_]+_kernel(<[A-Za-z0-9_, ]+>)?)[ \n]*<<<([^;]*)>>>[ \n]*\\(([^;]*)\\);"
+  "emulation::launch_later(emulation::configure(\\3), \\1, \\4);" text "${text}")
+string(REPLACE "#include \"gpu/cuda/score_mma.cuh\"" "#include \"tests/emulation/mma.h\"" text "${text}")
+if(text MATCHES "<<<|asm volatile")
+  message(FATAL_ERROR "${FROM}: a launch or an instruction that is not understood")
+endif()
+file(WRITE ${TO} "#include \"tests/emulation/kernels.h\"\n#line 1 \"${FROM}\"\n${text}")

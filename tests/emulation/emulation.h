@@ -1,5 +1,5 @@
 /*
- * A block of CUDA threads on one processor: a fiber per thread. Include CUDA's headers before, kernels after.
+ * A block of CUDA threads on one processor: a fiber per thread. `kernels.h` has the names that CUDA gives.
  *
  * A fiber runs until it meets a barrier of its block or an exchange within its warp, then the next one does.
  * Waiting for what cannot come (a barrier that some threads do not reach, a shuffle of a warp of which some
@@ -15,10 +15,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <vector>
 
-#include <ucontext.h>
+/* Goes on with another stack: keeps the registers that a function must keep on this one and its pointer in
+ * *from. (swapcontext asks the kernel twice, and the address sanitizer clears the whole stack's shadow.) */
+extern "C" void emulation_switch(void **from, void *to);
 
 namespace emulation
 {
@@ -33,16 +36,16 @@ struct index3 {
 enum class state { ready, at_warp, at_block, done };
 
 struct fiber {
-    ucontext_t context;
+    void *pointer; /* to its stack, while it waits */
     std::vector<char> stack;
     emulation::state state;
-    unsigned turn;             /* exchanges so far */
-    unsigned char slots[2][8]; /* what it gave in the last two */
+    unsigned turn;              /* exchanges so far */
+    unsigned char slots[2][24]; /* what it gave in the last two */
 };
 
 inline index3 thread, block, threads, grid;
 inline std::vector<fiber> fibers;
-inline ucontext_t scheduler;
+inline void *scheduler; /* its stack */
 inline unsigned current;
 inline void *block_memory;
 inline std::function<void()> kernel;
@@ -56,14 +59,14 @@ inline std::function<void()> kernel;
 inline void wait(state reason)
 {
     fibers[current].state = reason;
-    swapcontext(&fibers[current].context, &scheduler);
+    emulation_switch(&fibers[current].pointer, scheduler);
 }
 
 inline void run_fiber()
 {
     kernel();
     fibers[current].state = state::done;
-    swapcontext(&fibers[current].context, &scheduler);
+    emulation_switch(&fibers[current].pointer, scheduler);
 }
 
 inline void start_fibers()
@@ -72,11 +75,11 @@ inline void start_fibers()
         one.stack.resize(stack_bytes);
         one.state = state::ready;
         one.turn = 0;
-        getcontext(&one.context);
-        one.context.uc_stack.ss_sp = one.stack.data();
-        one.context.uc_stack.ss_size = one.stack.size();
-        one.context.uc_link = nullptr;
-        makecontext(&one.context, run_fiber, 0);
+        /* Six registers, where to go, and a return address that is not used. */
+        auto **top = (void **)((uintptr_t)(one.stack.data() + stack_bytes) / 16 * 16);
+        std::fill(top - 8, top, nullptr);
+        top[-2] = (void *)run_fiber;
+        one.pointer = top - 8;
     }
 }
 
@@ -126,9 +129,11 @@ inline void launch(index3 blocks, unsigned thread_count, size_t memory_bytes, un
     for (block.z = 0; block.z < blocks.z; block.z++)
         for (block.y = 0; block.y < blocks.y; block.y++)
             for (block.x = 0; block.x < blocks.x; block.x++) {
-                std::vector<char> memory(memory_bytes + 1,
-                                         (char)0x7f); /* nothing is zero before it is written */
-                block_memory = memory.data();
+                /* Nothing is zero before it is written; 16-byte vectors are aligned. */
+                const std::unique_ptr<void, decltype(&std::free)> memory(std::malloc(memory_bytes + 1),
+                                                                         &std::free);
+                std::memset(memory.get(), 0x7f, memory_bytes + 1);
+                block_memory = memory.get();
                 start_fibers();
                 do {
                     for (unsigned i = 0; i < thread_count; i++)
@@ -139,58 +144,41 @@ inline void launch(index3 blocks, unsigned thread_count, size_t memory_bytes, un
                             continue;
                         current = i;
                         thread = {i, 0, 0};
-                        swapcontext(&scheduler, &fibers[i].context);
+                        emulation_switch(&scheduler, fibers[i].pointer);
                     }
                 } while (release());
             }
 }
 
-/* What thread `from` of the warp gave. */
-template <typename T> T exchange(T value, unsigned from)
+/* What the threads of a warp gave in their last exchange; until a thread's next but one. */
+template <typename T> struct given {
+    unsigned first, turn;
+
+    T operator[](unsigned lane) const
+    {
+        T value;
+        std::memcpy(&value, fibers[first + lane % warp_size].slots[turn], sizeof(value));
+        return value;
+    }
+};
+
+/* Every thread of the warp gives a value to the others. */
+template <typename T> given<T> share(T value)
 {
     fiber &own = fibers[current];
-    const unsigned turn = own.turn++ % 2, first = current / warp_size * warp_size;
+    const unsigned turn = own.turn++ % 2;
     static_assert(sizeof(value) <= sizeof(own.slots[0]));
     std::memcpy(own.slots[turn], &value, sizeof(value));
     wait(state::at_warp);
-    std::memcpy(&value, fibers[first + from % warp_size].slots[turn], sizeof(value));
-    return value;
+    return {current / warp_size * warp_size, turn};
+}
+
+/* What thread `from` of the warp gave. */
+template <typename T> T exchange(T value, unsigned from)
+{
+    return share(value)[from];
 }
 
 } // namespace emulation
-
-#define threadIdx emulation::thread
-#define blockIdx emulation::block
-#define blockDim emulation::threads
-#define gridDim emulation::grid
-#undef __shared__
-#define __shared__ static /* blocks run one after the other */
-
-inline void __syncthreads()
-{
-    emulation::wait(emulation::state::at_block);
-}
-
-inline void __syncwarp()
-{
-    emulation::wait(emulation::state::at_warp);
-}
-
-template <typename T> T __shfl_xor_sync(unsigned, T value, int step)
-{
-    return emulation::exchange(value, emulation::current ^ (unsigned)step);
-}
-
-template <typename T> T __shfl_sync(unsigned, T value, int from)
-{
-    return emulation::exchange(value, (unsigned)from);
-}
-
-inline float __int_as_float(int bits)
-{
-    float value;
-    std::memcpy(&value, &bits, sizeof(value));
-    return value;
-}
 
 #endif

@@ -1,18 +1,10 @@
 /* The kernels of scoring on the processor (emulation.h) against float64 loops; equal bits in every order of
  * threads. */
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-#include <vector_functions.h>
+#include "score_rows.cpp"
 
-#include "emulation.h"
+#include "score_head.cpp"
 
-using std::isfinite;
-
-#include "score_rows.inc"
-
-#include "score_head.inc"
-
-#include "score_attention_plain.inc"
+#include "score_attention_plain.cpp"
 
 constexpr unsigned seeds = 2;
 

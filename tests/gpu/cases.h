@@ -6,6 +6,7 @@
  * prints one line per case and ends with a count; exit status 1 if a case fails. `quick` leaves the large
  * cases out (under compute-sanitizer everything takes fifty times as long);
  * `self` puts the CPU backend in the place of the device, which tests this program (halves are refused then).
+ * The same cases, the small ones, run on the emulated module (tests/emulation).
  * A new case is one row in cases_statistics.c or cases_score.c.
  */
 #ifndef BIFURCATED_TESTS_GPU_CASES_H
@@ -13,15 +14,18 @@
 
 #include "gpu/registry.h"
 
+/* What a case takes: small ones run emulated too, quick ones under compute-sanitizer too. */
+enum case_cost { CASE_COST_SMALL, CASE_COST_QUICK, CASE_COST_LARGE };
+
 struct cases {
     struct device *cpu, *cuda;
-    int is_quick;
+    enum case_cost cost_max;
     const char *only;
     int passed, failed;
 };
 
 /* Whether a case of this name is to run. */
-int case_begins(const struct cases *cases, const char *name, int is_large);
+int case_begins(const struct cases *cases, const char *name, enum case_cost cost);
 
 /* Notes how it ended: `value` is the largest difference in units of its tolerance, 1 or less passes. `what`
  * names the number that it belongs to. */

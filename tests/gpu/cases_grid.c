@@ -45,7 +45,7 @@ void cases_grid(struct cases *cases)
             (void)snprintf(name, sizeof(name),
                            "grid of %d multiprocessors, %zu shared bytes, element kind %d",
                            devices[d].multiprocessor_count, devices[d].shared_bytes, kind);
-            if (!case_begins(cases, name, 0))
+            if (!case_begins(cases, name, CASE_COST_SMALL))
                 continue;
             for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
                 struct statistics_grid grid = {.kind = (enum statistics_kind)kind,

@@ -16,42 +16,56 @@ static const struct score_case {
     int is_parallel, has_attention_bias, is_tied;
     size_t documents, longest;
     int is_streamed; /* the budget holds two layers at a time */
-    int is_large;
+    enum case_cost cost;
 } table[] = {
     {"head 32", SCORE_PRECISION_F32, TENSOR_DTYPE_F16, 2, 64, 2, 256, 500, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
-     5, 70, 0, 0},
+     5, 70, 0, CASE_COST_SMALL},
     {"head 32", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 64, 2, 256, 500, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
-     5, 70, 0, 0},
+     5, 70, 0, CASE_COST_SMALL},
     {"head 32", SCORE_PRECISION_HALF, TENSOR_DTYPE_BF16, 2, 64, 2, 256, 500, 8, SCORE_ACTIVATION_GELU, 1, 1,
-     0, 5, 70, 0, 0},
+     0, 5, 70, 0, CASE_COST_SMALL},
     {"head 32 from float32", SCORE_PRECISION_HALF, TENSOR_DTYPE_F32, 2, 64, 2, 256, 500, 8,
-     SCORE_ACTIVATION_GELU, 1, 1, 0, 5, 70, 0, 0},
+     SCORE_ACTIVATION_GELU, 1, 1, 0, 5, 70, 0, CASE_COST_SMALL},
     {"head 64, serial, tied, no bias", SCORE_PRECISION_F32, TENSOR_DTYPE_F16, 3, 128, 2, 512, 9000, 64,
-     SCORE_ACTIVATION_GELU_TANH, 0, 0, 1, 7, 129, 0, 0},
+     SCORE_ACTIVATION_GELU_TANH, 0, 0, 1, 7, 129, 0, CASE_COST_QUICK},
     {"head 64, serial, tied, no bias", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 3, 128, 2, 512, 9000, 64,
-     SCORE_ACTIVATION_GELU_TANH, 0, 0, 1, 7, 129, 0, 0},
+     SCORE_ACTIVATION_GELU_TANH, 0, 0, 1, 7, 129, 0, CASE_COST_QUICK},
     {"head 80, relu", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 160, 2, 640, 1000, 20, SCORE_ACTIVATION_RELU,
-     1, 1, 0, 4, 65, 0, 0},
+     1, 1, 0, 4, 65, 0, CASE_COST_QUICK},
     {"head 128, silu", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 256, 2, 1024, 1000, 32,
-     SCORE_ACTIVATION_SILU, 1, 1, 0, 4, 64, 0, 0},
+     SCORE_ACTIVATION_SILU, 1, 1, 0, 4, 64, 0, CASE_COST_QUICK},
     {"head 256", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 512, 2, 512, 1000, 64, SCORE_ACTIVATION_GELU, 1,
-     1, 0, 4, 128, 0, 0},
+     1, 0, 4, 128, 0, CASE_COST_QUICK},
     {"head 20, plain attention", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 80, 4, 160, 301, 0,
-     SCORE_ACTIVATION_GELU, 1, 1, 0, 4, 70, 0, 0},
+     SCORE_ACTIVATION_GELU, 1, 1, 0, 4, 70, 0, CASE_COST_SMALL},
     {"one layer, one document", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 1, 64, 2, 256, 500, 8,
-     SCORE_ACTIVATION_GELU, 1, 1, 0, 1, 0, 0, 0},
+     SCORE_ACTIVATION_GELU, 1, 1, 0, 1, 0, 0, CASE_COST_SMALL},
     {"streamed", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 5, 256, 4, 1024, 2000, 16, SCORE_ACTIVATION_GELU, 1,
-     1, 0, 40, 300, 1, 0},
+     1, 0, 40, 300, 1, CASE_COST_QUICK},
     {"streamed from float32", SCORE_PRECISION_HALF, TENSOR_DTYPE_F32, 4, 256, 4, 1024, 2000, 16,
-     SCORE_ACTIVATION_GELU, 1, 1, 0, 40, 300, 1, 0},
+     SCORE_ACTIVATION_GELU, 1, 1, 0, 40, 300, 1, CASE_COST_QUICK},
     {"14m", SCORE_PRECISION_F32, TENSOR_DTYPE_F16, 6, 128, 4, 512, 50304, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
-     300, 2048, 0, 1},
+     300, 2048, 0, CASE_COST_LARGE},
     {"14m", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 6, 128, 4, 512, 50304, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
-     300, 2048, 0, 1},
+     300, 2048, 0, CASE_COST_LARGE},
     {"14m", SCORE_PRECISION_HALF, TENSOR_DTYPE_BF16, 6, 128, 4, 512, 50304, 8, SCORE_ACTIVATION_GELU, 1, 1, 0,
-     300, 2048, 0, 1},
+     300, 2048, 0, CASE_COST_LARGE},
     {"70m", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 6, 512, 8, 2048, 50304, 16, SCORE_ACTIVATION_GELU, 1, 1,
-     0, 100, 2048, 0, 1},
+     0, 100, 2048, 0, CASE_COST_LARGE},
+    {"head 8, serial, gelu_tanh, tied", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 2, 24, 3, 40, 101, 4,
+     SCORE_ACTIVATION_GELU_TANH, 0, 0, 1, 9, 20, 0, CASE_COST_SMALL},
+    {"head 80, relu, small", SCORE_PRECISION_HALF, TENSOR_DTYPE_BF16, 1, 80, 1, 96, 101, 20,
+     SCORE_ACTIVATION_RELU, 0, 1, 0, 3, 67, 0, CASE_COST_SMALL},
+    {"head 128, silu, small", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 1, 128, 1, 128, 101, 32,
+     SCORE_ACTIVATION_SILU, 1, 1, 0, 2, 66, 0, CASE_COST_SMALL},
+    {"head 248, small", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 1, 248, 1, 64, 101, 64, SCORE_ACTIVATION_GELU,
+     1, 1, 0, 2, 66, 0, CASE_COST_SMALL},
+    {"odd width", SCORE_PRECISION_F32, TENSOR_DTYPE_BF16, 2, 21, 3, 33, 67, 2, SCORE_ACTIVATION_GELU, 1, 1, 0,
+     5, 40, 0, CASE_COST_SMALL},
+    {"streamed, small", SCORE_PRECISION_HALF, TENSOR_DTYPE_F16, 5, 16, 1, 32, 101, 8, SCORE_ACTIVATION_GELU,
+     1, 1, 0, 3, 20, 1, CASE_COST_SMALL},
+    {"streamed from float32, small", SCORE_PRECISION_HALF, TENSOR_DTYPE_F32, 4, 16, 1, 32, 101, 8,
+     SCORE_ACTIVATION_GELU, 0, 1, 0, 3, 20, 1, CASE_COST_SMALL},
 };
 
 /* The random tensors are float16; others are made of them. */
@@ -179,7 +193,7 @@ void cases_score(struct cases *cases)
         (void)snprintf(name, sizeof(name), "score %s, %s weights, %s, %zu documents", table[i].what,
                        tensor_dtype_name(table[i].dtype),
                        table[i].precision == SCORE_PRECISION_F32 ? "f32" : "half", table[i].documents);
-        if (case_begins(cases, name, table[i].is_large))
+        if (case_begins(cases, name, table[i].cost))
             run_case(cases, &table[i], name);
     }
 }

@@ -21,30 +21,30 @@ static const struct statistics_case {
     uint64_t rows, columns, token_rows;
     int references;
     enum fill fill;
-    int is_large;
+    enum case_cost cost;
 } table[] = {
-    {TENSOR_DTYPE_F16, 1, 1, 1, 0, FILL_NORMAL, 0},
-    {TENSOR_DTYPE_F16, 1, 1000, 1, 2, FILL_NORMAL, 0},
-    {TENSOR_DTYPE_F16, 777, 1, 700, 1, FILL_NORMAL, 0},
-    {TENSOR_DTYPE_F16, 300, 37, 299, 2, FILL_SPECIAL, 0},
-    {TENSOR_DTYPE_F16, 513, 128, 513, 2, FILL_NORMAL, 0},
-    {TENSOR_DTYPE_F16, 100, 333, 1, 2, FILL_SPECIAL, 0},
-    {TENSOR_DTYPE_F16, 2000, 64, 1990, 1, FILL_CONSTANT, 0},
-    {TENSOR_DTYPE_F16, 50, 50, 50, 1, FILL_NAN, 0},
-    {TENSOR_DTYPE_F16, 64, 72, 60, 1, FILL_HUGE, 0},
-    {TENSOR_DTYPE_BF16, 300, 40, 290, 2, FILL_SPECIAL, 0},
-    {TENSOR_DTYPE_BF16, 129, 1023, 129, 1, FILL_NORMAL, 0},
-    {TENSOR_DTYPE_BF16, 64, 72, 60, 1, FILL_HUGE, 0},
-    {TENSOR_DTYPE_F32, 300, 37, 280, 2, FILL_SPECIAL, 0},
-    {TENSOR_DTYPE_F32, 65, 260, 65, 1, FILL_NORMAL, 0},
-    {TENSOR_DTYPE_F32, 50, 50, 40, 0, FILL_NAN, 0},
-    {TENSOR_DTYPE_F64, 90, 33, 80, 2, FILL_SPECIAL, 0},
-    {TENSOR_DTYPE_F16, 50304, 512, 50254, 2, FILL_NORMAL, 1},
-    {TENSOR_DTYPE_F16, 50304, 128, 50254, 2, FILL_SPECIAL, 1},
-    {TENSOR_DTYPE_F16, 40000, 1000, 40000, 0, FILL_CONSTANT, 1},
-    {TENSOR_DTYPE_F16, 1, 5000000, 1, 1, FILL_NORMAL, 1},
-    {TENSOR_DTYPE_BF16, 20000, 2560, 19900, 2, FILL_NORMAL, 1},
-    {TENSOR_DTYPE_F32, 30000, 768, 29000, 2, FILL_NORMAL, 1},
+    {TENSOR_DTYPE_F16, 1, 1, 1, 0, FILL_NORMAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 1, 1000, 1, 2, FILL_NORMAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 777, 1, 700, 1, FILL_NORMAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 300, 37, 299, 2, FILL_SPECIAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 513, 128, 513, 2, FILL_NORMAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 100, 333, 1, 2, FILL_SPECIAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 2000, 64, 1990, 1, FILL_CONSTANT, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 50, 50, 50, 1, FILL_NAN, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 64, 72, 60, 1, FILL_HUGE, CASE_COST_SMALL},
+    {TENSOR_DTYPE_BF16, 300, 40, 290, 2, FILL_SPECIAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_BF16, 129, 1023, 129, 1, FILL_NORMAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_BF16, 64, 72, 60, 1, FILL_HUGE, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F32, 300, 37, 280, 2, FILL_SPECIAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F32, 65, 260, 65, 1, FILL_NORMAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F32, 50, 50, 40, 0, FILL_NAN, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F64, 90, 33, 80, 2, FILL_SPECIAL, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 50304, 512, 50254, 2, FILL_NORMAL, CASE_COST_LARGE},
+    {TENSOR_DTYPE_F16, 50304, 128, 50254, 2, FILL_SPECIAL, CASE_COST_LARGE},
+    {TENSOR_DTYPE_F16, 40000, 1000, 40000, 0, FILL_CONSTANT, CASE_COST_LARGE},
+    {TENSOR_DTYPE_F16, 1, 5000000, 1, 1, FILL_NORMAL, CASE_COST_LARGE},
+    {TENSOR_DTYPE_BF16, 20000, 2560, 19900, 2, FILL_NORMAL, CASE_COST_LARGE},
+    {TENSOR_DTYPE_F32, 30000, 768, 29000, 2, FILL_NORMAL, CASE_COST_LARGE},
 };
 
 static float draw(enum fill fill, uint64_t seed, uint64_t place)
@@ -218,7 +218,7 @@ void cases_statistics(struct cases *cases)
                        tensor_dtype_name(table[i].dtype), (unsigned long long)table[i].rows,
                        (unsigned long long)table[i].columns, (unsigned long long)table[i].token_rows,
                        table[i].references, fills[table[i].fill]);
-        if (case_begins(cases, name, table[i].is_large))
+        if (case_begins(cases, name, table[i].cost))
             run_case(cases, &table[i], name);
     }
 }

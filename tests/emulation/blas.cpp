@@ -1,0 +1,244 @@
+/* cuBLASLt's part that the module uses: products as plain loops with float32 sums, in the order of a stream.
+ * What the library takes for granted (alignment, layouts, types) is checked. */
+#include "tests/emulation/runtime.h"
+
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <map>
+#include <vector>
+
+namespace
+{
+
+struct operation {
+    cublasOperation_t transposed_a;
+    cublasLtEpilogue_t epilogue;
+    const void *bias;
+};
+
+struct layout {
+    cudaDataType type;
+    uint64_t rows, columns;
+    int64_t stride;
+};
+
+struct preference {
+    uint32_t alignment[4];
+    uint64_t workspace_bytes;
+};
+
+float element(const void *from, cudaDataType type, uint64_t place)
+{
+    return type == CUDA_R_16F    ? __half2float(((const __half *)from)[place])
+           : type == CUDA_R_16BF ? __bfloat162float(((const __nv_bfloat16 *)from)[place])
+                                 : ((const float *)from)[place];
+}
+
+void store(void *to, cudaDataType type, uint64_t place, float value)
+{
+    if (type == CUDA_R_16F)
+        ((__half *)to)[place] = __float2half_rn(value);
+    else if (type == CUDA_R_16BF)
+        ((__nv_bfloat16 *)to)[place] = __float2bfloat16_rn(value);
+    else
+        ((float *)to)[place] = value;
+}
+
+std::vector<float> row_of(const void *from, cudaDataType type, uint64_t row, uint64_t width)
+{
+    std::vector<float> made(width);
+    for (uint64_t i = 0; i < width; i++)
+        made[i] = element(from, type, row * width + i);
+    return made;
+}
+
+float activate(cublasLtEpilogue_t epilogue, float x)
+{
+    if (epilogue == CUBLASLT_EPILOGUE_RELU_BIAS)
+        return x < 0 ? 0 : x;
+    if (epilogue == CUBLASLT_EPILOGUE_GELU_BIAS)
+        return 0.5F * x * (1 + std::tanh(0.79788456F * (x + 0.044715F * x * x * x)));
+    return x;
+}
+
+struct product {
+    operation how;
+    layout weights, x, out;
+    const void *a, *b, *c;
+    void *d;
+    float add;
+};
+
+void multiply(const product &p)
+{
+    const uint64_t inputs = p.x.rows, outputs = p.out.rows, rows = p.out.columns;
+    std::vector<std::vector<float>> weights;
+    for (uint64_t o = 0; o < outputs; o++)
+        weights.push_back(row_of(p.a, p.weights.type, o, inputs));
+    for (uint64_t r = 0; r < rows; r++) {
+        const std::vector<float> x = row_of(p.b, p.x.type, r, inputs);
+        for (uint64_t o = 0; o < outputs; o++) {
+            float sum = 0;
+            for (uint64_t i = 0; i < inputs; i++)
+                sum += weights[o][i] * x[i];
+            if (p.add != 0)
+                sum += p.add * element(p.c, p.out.type, r * outputs + o);
+            if (p.how.epilogue != CUBLASLT_EPILOGUE_DEFAULT)
+                sum += element(p.how.bias, p.out.type, o);
+            store(p.d, p.out.type, r * outputs + o, activate(p.how.epilogue, sum));
+        }
+    }
+}
+
+bool is_aligned(const void *memory, uint64_t alignment)
+{
+    return (uintptr_t)memory % alignment == 0;
+}
+
+} // namespace
+
+extern "C" {
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
+{
+    *handle = (cublasLtHandle_t)std::malloc(1);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
+{
+    std::free(handle);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *made, cublasComputeType_t compute,
+                                        cudaDataType_t scale)
+{
+    if (compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F)
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    *made = (cublasLtMatmulDesc_t) new operation{CUBLAS_OP_N, CUBLASLT_EPILOGUE_DEFAULT, nullptr};
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t description)
+{
+    delete (operation *)description;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description,
+                                              cublasLtMatmulDescAttributes_t attribute, const void *value,
+                                              size_t size)
+{
+    auto *how = (operation *)description;
+    if (attribute == CUBLASLT_MATMUL_DESC_TRANSA && size == sizeof(how->transposed_a))
+        std::memcpy(&how->transposed_a, value, size);
+    else if (attribute == CUBLASLT_MATMUL_DESC_EPILOGUE && size == sizeof(how->epilogue))
+        std::memcpy(&how->epilogue, value, size);
+    else if (attribute == CUBLASLT_MATMUL_DESC_BIAS_POINTER && size == sizeof(how->bias))
+        std::memcpy(&how->bias, value, size);
+    else
+        return CUBLAS_STATUS_INVALID_VALUE;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *made, cudaDataType type, uint64_t rows,
+                                          uint64_t columns, int64_t stride)
+{
+    *made = (cublasLtMatrixLayout_t) new layout{type, rows, columns, stride};
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t one)
+{
+    delete (layout *)one;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *made)
+{
+    *made = (cublasLtMatmulPreference_t) new preference{{256, 256, 256, 256}, 0};
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t one)
+{
+    delete (preference *)one;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t one,
+                                                    cublasLtMatmulPreferenceAttributes_t attribute,
+                                                    const void *value, size_t size)
+{
+    auto *wanted = (preference *)one;
+    const std::map<int, unsigned> places = {{CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 0},
+                                            {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, 1},
+                                            {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, 2},
+                                            {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, 3}};
+    const auto place = places.find((int)attribute);
+    if (place != places.end() && size == sizeof(uint32_t))
+        std::memcpy(&wanted->alignment[place->second], value, size);
+    else if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES && size == sizeof(uint64_t))
+        std::memcpy(&wanted->workspace_bytes, value, size);
+    else if (attribute != CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK || size != sizeof(uint32_t))
+        return CUBLAS_STATUS_INVALID_VALUE;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* The algorithm is what it may take for granted. */
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatmulPreference_t wanted, int,
+                                              cublasLtMatmulHeuristicResult_t *found, int *count)
+{
+    const cudaError_t status = emulation::begin_call("cublasLtMatmulAlgoGetHeuristic");
+    if (status != cudaSuccess)
+        return status == cudaErrorMemoryAllocation ? CUBLAS_STATUS_ALLOC_FAILED
+                                                   : CUBLAS_STATUS_INTERNAL_ERROR;
+    *found = {};
+    static_assert(sizeof(preference) <= sizeof(found->algo));
+    std::memcpy(&found->algo, (const preference *)wanted, sizeof(preference));
+    found->state = CUBLAS_STATUS_SUCCESS;
+    *count = 1;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description, const void *alpha,
+                              const void *a, cublasLtMatrixLayout_t a_layout, const void *b,
+                              cublasLtMatrixLayout_t b_layout, const void *beta, const void *c,
+                              cublasLtMatrixLayout_t c_layout, void *d, cublasLtMatrixLayout_t d_layout,
+                              const cublasLtMatmulAlgo_t *algorithm, void *workspace, size_t workspace_bytes,
+                              cudaStream_t stream)
+{
+    if (emulation::begin_call("cublasLtMatmul") != cudaSuccess)
+        return CUBLAS_STATUS_EXECUTION_FAILED;
+    product p = {*(const operation *)description,
+                 *(const layout *)a_layout,
+                 *(const layout *)b_layout,
+                 *(const layout *)d_layout,
+                 a,
+                 b,
+                 c,
+                 d,
+                 *(const float *)beta};
+    preference granted;
+    std::memcpy(&granted, algorithm, sizeof(granted));
+    const bool is_good =
+        *(const float *)alpha == 1 && p.how.transposed_a == CUBLAS_OP_T && p.weights.rows == p.x.rows &&
+        p.weights.columns == p.out.rows && p.x.columns == p.out.columns && p.weights.type == p.x.type &&
+        p.weights.stride == (int64_t)p.weights.rows && p.x.stride == (int64_t)p.x.rows &&
+        p.out.stride == (int64_t)p.out.rows && (p.add == 0 || (c == d && c_layout == d_layout)) &&
+        is_aligned(a, granted.alignment[0]) && is_aligned(b, granted.alignment[1]) &&
+        is_aligned(c, granted.alignment[2]) && is_aligned(d, granted.alignment[3]) &&
+        is_aligned(workspace, 256) && workspace_bytes >= granted.workspace_bytes &&
+        (p.how.epilogue == CUBLASLT_EPILOGUE_DEFAULT || (p.how.bias && is_aligned(p.how.bias, 16)));
+    if (!is_good)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    emulation::enqueue(stream, [=] { multiply(p); });
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+} // extern "C"

@@ -1,0 +1,148 @@
+/*
+ * The names that kernels use, on fibers (emulation.h). First in a translated .cu.
+ */
+#ifndef BIFURCATED_TESTS_EMULATION_KERNELS_H
+#define BIFURCATED_TESTS_EMULATION_KERNELS_H
+
+#include "tests/emulation/runtime.h"
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime_api.h>
+#include <vector_functions.h>
+
+#define threadIdx emulation::thread
+#define blockIdx emulation::block
+#define blockDim emulation::threads
+#define gridDim emulation::grid
+#undef __shared__
+#define __shared__ static /* blocks run one after the other */
+#undef __launch_bounds__
+#define __launch_bounds__(...)
+
+using std::isfinite;
+
+/* -- Barriers and exchanges -- */
+
+inline void __syncthreads()
+{
+    emulation::wait(emulation::state::at_block);
+}
+
+inline void __syncwarp()
+{
+    emulation::wait(emulation::state::at_warp);
+}
+
+template <typename T> T __shfl_xor_sync(unsigned, T value, int step)
+{
+    return emulation::exchange(value, emulation::current ^ (unsigned)step);
+}
+
+template <typename T> T __shfl_sync(unsigned, T value, int from)
+{
+    return emulation::exchange(value, (unsigned)from);
+}
+
+/* A lane that has no lane so far below it keeps its own. */
+template <typename T> T __shfl_down_sync(unsigned, T value, unsigned step)
+{
+    const unsigned lane = emulation::current % emulation::warp_size;
+    return emulation::exchange(value, lane + step < emulation::warp_size ? lane + step : lane);
+}
+
+inline unsigned __reduce_min_sync(unsigned, unsigned value)
+{
+    const auto all = emulation::share(value);
+    for (unsigned i = 0; i < emulation::warp_size; i++)
+        value = std::min(value, all[i]);
+    return value;
+}
+
+inline unsigned __reduce_max_sync(unsigned, unsigned value)
+{
+    const auto all = emulation::share(value);
+    for (unsigned i = 0; i < emulation::warp_size; i++)
+        value = std::max(value, all[i]);
+    return value;
+}
+
+/* -- Atomic operations: a fiber is not interrupted -- */
+
+template <typename T> T atomicAdd(T *at, T add)
+{
+    const T before = *at;
+    *at += add;
+    return before;
+}
+
+template <typename T> T atomicSub(T *at, T less)
+{
+    const T before = *at;
+    *at -= less;
+    return before;
+}
+
+template <typename T> T atomicMin(T *at, T value)
+{
+    const T before = *at;
+    *at = std::min(before, value);
+    return before;
+}
+
+template <typename T> T atomicMax(T *at, T value)
+{
+    const T before = *at;
+    *at = std::max(before, value);
+    return before;
+}
+
+/* -- Loads, bits and roundings -- */
+
+template <typename T> T __ldg(const T *from)
+{
+    if ((uintptr_t)from % sizeof(T))
+        emulation::fail("a vector load is not aligned");
+    return *from;
+}
+
+inline float __int_as_float(int bits)
+{
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+inline float __uint_as_float(unsigned bits)
+{
+    return __int_as_float((int)bits);
+}
+
+/* Compiled without contraction, so each rounds once. */
+inline double __dadd_rn(double a, double b)
+{
+    return a + b;
+}
+
+inline double __dsub_rn(double a, double b)
+{
+    return a - b;
+}
+
+inline float __fsub_rn(float a, float b)
+{
+    return a - b;
+}
+
+inline float __fmul_rn(float a, float b)
+{
+    return a * b;
+}
+
+template <typename... P>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cudaFuncAttribute attribute, int value)
+{
+    return cudaFuncSetAttribute((const void *)kernel, attribute, value);
+}
+
+#endif

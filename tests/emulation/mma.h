@@ -1,0 +1,82 @@
+/*
+ * The matrix units' instructions as PTX documents them (gpu/cuda/score_mma.cuh), on fibers: each lane gives
+ * its fragment, and forms its own part of the result from everybody's.
+ */
+#ifndef BIFURCATED_TESTS_EMULATION_MMA_H
+#define BIFURCATED_TESTS_EMULATION_MMA_H
+
+#include "tests/emulation/emulation.h"
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+namespace emulation
+{
+
+struct fragments {
+    uint32_t a[4], b[2];
+};
+
+template <typename T> float half_of(uint32_t word, unsigned part)
+{
+    const uint16_t bits = (uint16_t)(word >> (16 * part));
+    T value;
+    std::memcpy(&value, &bits, sizeof(bits));
+    return (float)value;
+}
+
+template <typename T> void multiply_add_on(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
+{
+    const auto all = share(fragments{{a[0], a[1], a[2], a[3]}, {b0, b1}});
+    const unsigned lane = current % warp_size;
+    const unsigned row = lane / 4, column = lane % 4 * 2; /* of c[0] */
+    for (unsigned k = 0; k < 16; k++) {
+        const fragments left = all[row * 4 + k % 8 / 2],
+                        right[2] = {all[column * 4 + k % 8 / 2], all[column * 4 + 4 + k % 8 / 2]};
+        for (unsigned i = 0; i < 4; i++)
+            c[i] += half_of<T>(left.a[i / 2 + k / 8 * 2], k % 2) * half_of<T>(right[i % 2].b[k / 8], k % 2);
+    }
+}
+
+/* The eight 16-bit elements of a row, whose address must be a multiple of 16. */
+inline void load_blocks_on(uint32_t *to, const void *row, bool is_transposed)
+{
+    if ((uintptr_t)row % 16)
+        fail("a row of a matrix load is not aligned to 16 bytes");
+    const auto rows = share(row);
+    const unsigned lane = current % warp_size;
+    for (unsigned block = 0; block < 4; block++) {
+        uint16_t pair[2];
+        for (unsigned i = 0; i < 2; i++) {
+            const unsigned row_of = is_transposed ? lane % 4 * 2 + i : lane / 4;
+            const unsigned column = is_transposed ? lane / 4 : lane % 4 * 2 + i;
+            std::memcpy(&pair[i], (const uint16_t *)rows[block * 8 + row_of] + column, sizeof(pair[i]));
+        }
+        to[block] = pair[0] | (uint32_t)pair[1] << 16;
+    }
+    wait(state::at_warp); /* all have read before any goes on to write */
+}
+
+} // namespace emulation
+
+inline void multiply_add(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, __half)
+{
+    emulation::multiply_add_on<__half>(c, a, b0, b1);
+}
+
+inline void multiply_add(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, __nv_bfloat16)
+{
+    emulation::multiply_add_on<__nv_bfloat16>(c, a, b0, b1);
+}
+
+inline void load_blocks(uint32_t *to, const void *row)
+{
+    emulation::load_blocks_on(to, row, false);
+}
+
+inline void load_blocks_transposed(uint32_t *to, const void *row)
+{
+    emulation::load_blocks_on(to, row, true);
+}
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * CUDA's runtime on the processor, for the emulated module: streams, events, pools, pinned memory.
+ *
+ * Nothing that a stream is given happens at once. Work waits in its stream, and at every call of the runtime
+ * a random part of what may run does run, so copies read their source, and kernels their input, as late as
+ * the next wait that asks for them, or at any moment before. A buffer that is reused too early, or a wait
+ * that is missing between two streams, becomes a wrong result in some order; memory that is freed too early
+ * is an error of the address sanitizer. Memory is filled with a pattern when, in the order of its stream, it
+ * is allocated.
+ *
+ * The first half of this header is for tests, in C or C++; the rest for launches (cut.cmake writes them).
+ */
+#ifndef BIFURCATED_TESTS_EMULATION_RUNTIME_H
+#define BIFURCATED_TESTS_EMULATION_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct emulation_device {
+    unsigned seed;  /* of the orders */
+    unsigned haste; /* of 100 calls, how many let some work run; 0: as late as possible */
+    int multiprocessor_count;
+    size_t shared_bytes_max; /* of a block */
+    uint64_t memory_bytes;
+};
+
+/* The device from now on; what was injected is forgotten. No context is open. */
+void emulation_reset(const struct emulation_device *device);
+
+/* The `after`-th use of a call from now on (1: the next; "launch" for kernels) returns `status`; a sticky
+ * error is what every later call returns as well. */
+void emulation_inject(const char *call, unsigned after, int status, int is_sticky);
+
+/* The device's memory in use now, and at most since emulation_reset. */
+uint64_t emulation_used_bytes(void);
+uint64_t emulation_used_max_bytes(void);
+
+/* Other programs' share of the memory. */
+void emulation_occupy(uint64_t bytes);
+
+/* Pieces of memory, pinned memory, streams and events that exist: 0 after everything was closed. */
+size_t emulation_object_count(void);
+
+#ifdef __cplusplus
+}
+
+#include "tests/emulation/emulation.h"
+
+#include <driver_types.h>
+#include <functional>
+#include <tuple>
+#include <vector_types.h>
+
+namespace emulation
+{
+
+struct configuration {
+    dim3 grid;
+    unsigned threads;
+    size_t memory_bytes;
+    cudaStream_t stream;
+};
+
+inline configuration configure(dim3 grid, unsigned threads, size_t memory_bytes, cudaStream_t stream)
+{
+    return {grid, threads, memory_bytes, stream};
+}
+
+/* Work for a stream; `is_ready` NULL: as soon as what is before it is done. */
+void enqueue(cudaStream_t stream, std::function<void()> work, std::function<bool()> is_ready = nullptr);
+
+/* Checks the limits of a launch and enqueues it. */
+void launch_checked(const configuration &with, const void *kernel, std::function<void()> call);
+
+/* As a launch does, copies the arguments now. */
+template <typename... Parameters, typename... Arguments>
+void launch_later(const configuration &with, void (*kernel)(Parameters...), Arguments... arguments)
+{
+    std::tuple<std::remove_cv_t<Parameters>...> kept(arguments...);
+    launch_checked(with, (const void *)kernel, [kernel, kept] { std::apply(kernel, kept); });
+}
+
+/* 0, or the error that this use of a call is to have; also lets other work run. */
+cudaError_t begin_call(const char *name);
+
+} // namespace emulation
+
+#endif
+
+#endif
