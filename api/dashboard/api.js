@@ -28,10 +28,11 @@ export function setToken(value) {
 
 export const hasToken = () => token !== "";
 
-const headersOf = (headers) => (token ? { Authorization: `Bearer ${token}`, ...headers } : headers);
+/** `trial`: a token that is not kept yet. */
+const headersOf = (headers, trial = token) => (trial ? { Authorization: `Bearer ${trial}`, ...headers } : headers);
 
-async function ask(path, options = {}) {
-  const answer = await fetch(path, { ...options, headers: headersOf({ Accept: "application/json", ...options.headers }) });
+async function ask(path, options = {}, trial = undefined) {
+  const answer = await fetch(path, { ...options, headers: headersOf({ Accept: "application/json", ...options.headers }, trial) });
   const text = await answer.text();
   let value = null;
   try {
@@ -43,7 +44,7 @@ async function ask(path, options = {}) {
   return value;
 }
 
-export const get = (path) => ask(path);
+export const get = (path, trial) => ask(path, {}, trial);
 
 /** As get, but null where the resource or the route does not exist. */
 export async function getIfThere(path) {
@@ -55,9 +56,9 @@ export async function getIfThere(path) {
   }
 }
 
-export function write(method, path, value) {
+export function write(method, path, value, trial) {
   const headers = value === undefined ? {} : { "Content-Type": "application/json" };
-  return ask(path, { method, headers, body: value === undefined ? undefined : JSON.stringify(value) });
+  return ask(path, { method, headers, body: value === undefined ? undefined : JSON.stringify(value) }, trial);
 }
 
 /** An answer as a file, where a link could not carry the token. */
@@ -96,13 +97,16 @@ export function modelPath(name) {
   return `/v1/models/${encodeURIComponent(name.slice(0, at))}/${encodeURIComponent(name.slice(at + 1))}`;
 }
 
+/** The same of a watch. */
+export const watchPath = (name) => modelPath(name).replace("/v1/models/", "/v1/watches/");
+
 /** All members of a paged list. */
-export async function all(path, member) {
+export async function all(path, member, trial) {
   const rows = [];
   let cursor = "";
   do {
     const joint = path.includes("?") ? "&" : "?";
-    const page = await get(path + (cursor ? `${joint}cursor=${encodeURIComponent(cursor)}` : ""));
+    const page = await get(path + (cursor ? `${joint}cursor=${encodeURIComponent(cursor)}` : ""), trial);
     rows.push(...page[member]);
     cursor = page.next_cursor;
   } while (cursor);

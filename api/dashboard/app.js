@@ -1,20 +1,23 @@
 // The page: chooses models, fetches their series and keeps the panels, the table and the address in step.
 
-import { all, getIfThere, hasToken, modelPath, setToken } from "./api.js";
+import { isAsking, isRefusal, setUpAccess, withToken } from "./access.js";
+import { all, get, getIfThere, modelPath } from "./api.js";
 import { axis } from "./axis.js";
-import { ago, count, element, number, shortName } from "./format.js";
+import { ago, byName, count, element, listName, number } from "./format.js";
 import { fetchDistribution, HeatPanel } from "./heat.js";
 import { fetchPairs, PairsPanel } from "./pairs.js";
 import { modelColour } from "./colours.js";
+import { refreshOperations, setUpOperations } from "./operations.js";
 import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
 import { drawFindings, fetchFindings, flags, marks, nullModel } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { fetchScaling, Scaling } from "./scaling.js";
 import { openForm, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
+import { setUpTokens } from "./tokens.js";
 import { fetchTrajectories, TrajectoriesPanel } from "./trajectories.js";
 import { pictured, readView, view, writeView } from "./view.js";
-import { refreshWatches } from "./watches.js";
+import { refreshWatches, setUpWatches } from "./watches.js";
 
 const MODELS_POLL_MS = 30_000;
 const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
@@ -50,42 +53,33 @@ const hub = {
   },
 };
 
-function notice(text) {
-  byId("notice").textContent = text || "";
+/** What there is to say above the charts; with a button for what can be done about it. */
+function notice(text, button = null) {
+  byId("notice").replaceChildren(text || "", button || "");
 }
 
 const scalingPanel = new Scaling(hub);
 let isAway = false;
 
-/** A daemon may want a token for reading, too. */
-function askForToken() {
-  const dialog = byId("token-dialog");
-  if (dialog.open) return;
-  byId("token-error").hidden = !hasToken(); // the one that was given is refused
-  dialog.showModal();
-  byId("token-form").elements.token.focus();
-}
-
-function setUpToken() {
-  byId("token-form").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    setToken(event.target.elements.token.value.trim());
-    byId("token-dialog").close();
-    try {
-      await refreshModels();
-      await load();
-      await refreshSweeps();
-      await showService();
-    } catch (error) {
-      complain(error);
-    }
-  });
+/** A daemon may want a token for reading, too. Whoever closes the dialog is not asked again before he wants to be. */
+async function askToRead() {
+  const title = "This daemon answers only with a token. ";
+  notice(title);
+  try {
+    await withToken({ what: "", scopes: "read" }, (trial) => get("/v1/models?limit=1", trial));
+  } catch (error) {
+    if (!error.isDeclined) throw error;
+    notice(title, element("button", { type: "button", onclick: () => askToRead().catch(complain) }, "Enter a token"));
+    return;
+  }
+  notice("");
+  await refreshModels();
+  await Promise.all([load(), refreshSweeps(), refreshOperations()]);
 }
 
 function complain(error) {
-  if (error.status === 401) {
-    notice("This daemon answers only with a token.");
-    askForToken();
+  if (isRefusal(error) && !error.isDeclined) {
+    if (!isAsking() && !byId("notice").querySelector("button")) askToRead().catch(complain);
     return;
   }
   isAway = error instanceof TypeError; // no answer at all
@@ -94,11 +88,13 @@ function complain(error) {
 
 /** After an answer: catch up with what was missed. */
 async function welcome() {
-  if (!isAway) return;
-  isAway = false;
-  notice("");
-  await refreshModels();
-  await load();
+  if (isAway) {
+    isAway = false;
+    notice("");
+    await refreshModels();
+    await load();
+  }
+  await refreshOperations();
 }
 
 // -- Models --------------------------------------------------------------------------------------
@@ -111,11 +107,11 @@ function drawModels() {
     const index = view.models.indexOf(model.name);
     const swatch = element("span", { class: "swatch" });
     if (index >= 0) swatch.style.background = modelColour(index);
-    const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null,
+    const facts = [model.name.startsWith("file:") ? "folder" : null, model.parameter_count ? `${count(model.parameter_count)} parameters` : null,
       model.measured_count === model.revision_count ? `${number(model.revision_count)} revisions` : `${number(model.measured_count)} of ${number(model.revision_count)} measured`];
     const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
     box.checked = index >= 0;
-    return element("label", { class: "model" }, box, element("span", { class: "name", title: model.name }, swatch, shortName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).join(" · ")));
+    return element("label", { class: "model" }, box, element("span", { class: "name", title: model.name }, swatch, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).join(" · ")));
   });
   byId("models").replaceChildren(...(lines.length ? lines : [element("p", { class: "muted" }, models.length ? "No name matches." : "None measured yet.")]));
   byId("known-models").replaceChildren(...models.map((model) => element("option", { value: model.name })));
@@ -134,7 +130,7 @@ async function choose(name, isOn) {
 }
 
 async function refreshModels() {
-  models = await all("/v1/models?limit=1000", "models");
+  models = (await all("/v1/models?limit=1000", "models")).sort((a, b) => byName(a.name, b.name));
   if (!view.models.length && models.length) view.models = [models.find((model) => model.measured_count > 0)?.name ?? models[0].name];
   drawModels();
   await refreshWatches(byId("watches"));
@@ -165,13 +161,21 @@ async function fetchPicture(isFresh) {
 }
 
 const pending = new Map(); // model → timer, so that events do not pile up requests
+const missed = new Map(); // model → whether its sweep is over: what changed while nobody looked
 function loadSoon(name, isOver) {
   if (pending.has(name) && !isOver) return;
   clearTimeout(pending.get(name));
   pending.set(name, setTimeout(async () => {
     pending.delete(name);
-    await load([name], isOver);
+    if (document.hidden) missed.set(name, isOver || missed.get(name));
+    else await load([name], isOver);
   }, isOver ? 0 : REFRESH_MS));
+}
+
+function catchUp() {
+  if (document.hidden) return;
+  for (const [name, isOver] of missed) loadSoon(name, isOver);
+  missed.clear();
 }
 
 // -- Showing -------------------------------------------------------------------------------------
@@ -244,6 +248,7 @@ function show() {
 
 function showEmpty(shown) {
   const hasAny = shown.some((model) => model.rows.length);
+  document.querySelector(".keys").hidden = !hasAny;
   const overview = byId("overview");
   if (hasAny) {
     overview.replaceChildren();
@@ -344,13 +349,18 @@ async function showService() {
 async function start() {
   readView();
   setUpTheme();
-  setUpToken();
+  setUpAccess();
   setUpToolbar();
   buildPanels();
+  const changes = { speak: hub.speak, fail: complain, done: refreshOperations };
+  setUpWatches(changes);
+  setUpTokens(changes);
+  setUpOperations(complain);
   window.addEventListener("beforeprint", () => panels.forEach((panel) => panel.near(true)));
   setUpForm(async (sweep) => {
     if (!view.models.includes(sweep.model)) await choose(sweep.model, true);
   });
+  document.addEventListener("visibilitychange", catchUp);
   window.addEventListener("hashchange", async () => {
     readView();
     drawModels();

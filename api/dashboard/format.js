@@ -12,19 +12,30 @@ export function number(value, digits = 6) {
   return String(Number(value.toPrecision(digits))).replace("-", "\u2212");
 }
 
+const PART_MAX = 36;
+
+/** Long words lose their middle: their ends tell runs apart. */
+const shorten = (part) => (part.length > PART_MAX ? `${part.slice(0, PART_MAX / 2 - 1)}…${part.slice(-PART_MAX / 2)}` : part);
+
 /** A model's name where room is short: a folder by its last two parts. */
 export function shortName(name) {
-  if (!name.startsWith("file:")) return name;
+  if (!name.startsWith("file:")) return name.split("/").map(shorten).join("/");
   const parts = name.slice(5).split("/").filter(Boolean);
-  return parts.length > 2 ? `file:…/${parts.slice(-2).join("/")}` : name;
+  return `file:${parts.length > 2 ? "…" : ""}/${parts.slice(-2).map(shorten).join("/")}`;
 }
+
+/** The same for the list of models, where a line more says that it is a folder. */
+export const listName = (name) => shortName(name).replace(/^file:(…\/)?/, "");
+
+/** Names as people sort them: seed2 before seed10. */
+export const byName = new Intl.Collator("en", { numeric: true }).compare;
 
 /** For axes: as short as possible. */
 export function tick(value) {
   const size = Math.abs(value);
   if (size >= 1e4 && size < 1e6) return `${Number((value / 1e3).toPrecision(4))}k`;
   if (size >= 1e6 && size < 1e9) return `${Number((value / 1e6).toPrecision(4))}M`;
-  if (value !== 0 && size < 1e-3) return value.toExponential().replace("-", "\u2212").replace("e-", "e\u2212");
+  if (value !== 0 && size < 1e-3) return Number(value.toPrecision(6)).toExponential().replace("e-", "e\u2212").replace("-", "\u2212");
   return String(Number(value.toPrecision(6))).replace("-", "\u2212");
 }
 
@@ -70,8 +81,12 @@ export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
+  if (seconds < 172_800) return `${(seconds / 3600).toFixed(1)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
 }
+
+/** How long it is to a moment that is to come. */
+export const until = (text) => duration((Date.parse(text) - Date.now()) / 1000);
 
 export function ago(text) {
   const seconds = (Date.now() - Date.parse(text)) / 1000;

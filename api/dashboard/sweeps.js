@@ -1,24 +1,32 @@
 // The list of sweeps, live by server-sent events, and the form that starts one.
 
-import { get, Problem, setToken, stream, write } from "./api.js";
-import { ago, bytes, duration, element, shortName } from "./format.js";
+import { withToken } from "./access.js";
+import { get, Problem, stream, write } from "./api.js";
+import { ago, bytes, duration, element, listName, number } from "./format.js";
+import { jobLine } from "./jobs.js";
 
-const SHOWN = 6;
+const FETCHED = 100; // newest first; those that are not over come first on the page
+const SHOWN = 6; // unless all are asked for
 const STREAMS_MAX = 3; // browsers open six connections to a host; the charts need some
 const POLL_MS = 5000;
+const MAY_SWEEP = "read,sweep";
 
 const streams = new Map(); // id → what ends the stream
 const cards = new Map(); // id → element
+const known = new Map(); // id → sweep: as the list has it, or whole, with its errors and jobs
+let shownMost = SHOWN;
 let onChange = () => {};
 
-const isActive = (sweep) => sweep.state === "planning" || sweep.state === "running";
+export const isActive = (sweep) => sweep.state === "planning" || sweep.state === "running";
+const isWhole = (sweep) => sweep.jobs !== undefined;
 
 function describe(sweep) {
   const p = sweep.progress;
   if (sweep.state === "planning") return "looking up revisions";
-  const parts = [`${p.done} of ${p.revisions_total} revisions`];
-  if (p.failed) parts.push(`${p.failed} failed`);
+  const parts = [`${number(p.done)} of ${number(p.revisions_total)} revisions`];
+  if (p.failed) parts.push(`${number(p.failed)} failed`);
   if (sweep.state === "running") {
+    if (!p.running && !p.done && !p.failed) parts.push("waits for its turn");
     if (p.rate_bytes_per_s) parts.push(`${bytes(p.rate_bytes_per_s)}/s`);
     if (p.seconds_left !== null) parts.push(`${duration(p.seconds_left)} left`);
   } else {
@@ -28,23 +36,33 @@ function describe(sweep) {
   return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" · "); // lines break between parts only
 }
 
+/** What went wrong; the list has only the sweep's own error, the rest is fetched when it is asked for. */
 function errorList(sweep) {
   const lines = (sweep.errors || []).map((one) => `${one.revision}: ${one.message}`);
   if (sweep.error) lines.unshift(sweep.error.message);
-  if (!lines.length) return null;
-  return element("details", {}, element("summary", {}, lines.length === 1 ? "1 error" : `${lines.length} errors`), element("ul", {}, ...lines.map((line) => element("li", {}, line))));
+  const failed = sweep.progress.failed;
+  if (!lines.length && !failed) return null;
+  const rest = failed - (sweep.errors?.length ?? 0);
+  if (isWhole(sweep) && rest > 0) lines.push(`and ${number(rest)} more: bifurcate tasks ${sweep.id} --state failed`);
+  const title = failed ? `${number(failed)} revision${failed === 1 ? "" : "s"} failed` : "Error";
+  const fetchRest = (event) => {
+    if (event.target.open && !isWhole(known.get(sweep.id))) fetchWhole(sweep.id).catch((error) => onChange(null, error));
+  };
+  return element("details", { ontoggle: fetchRest }, element("summary", {}, title), element("ul", {}, ...lines.map((line) => element("li", {}, line))));
 }
 
 function draw(sweep) {
   const p = sweep.progress;
   const old = cards.get(sweep.id);
   const card = element("article", { class: "sweep", "data-id": sweep.id, "data-state": sweep.state, "aria-label": `Sweep ${sweep.id} of ${sweep.model}` },
-    element("div", { class: "row" }, element("span", { class: "name", title: sweep.model }, shortName(sweep.model)), element("span", { class: "spring" }), element("span", { class: `chip ${sweep.state}` }, sweep.state)));
+    element("div", { class: "row" }, element("span", { class: "name", title: `Sweep ${sweep.id} of ${sweep.model}` }, listName(sweep.model)), element("span", { class: "spring" }), element("span", { class: `chip ${sweep.state}` }, sweep.state)));
   if (isActive(sweep)) {
     const total = p.revisions_total || null;
     card.append(element("progress", { max: total ?? 1, value: total ? p.done + p.failed : null, "aria-label": `Progress of sweep ${sweep.id}` }));
   }
   card.append(element("div", { class: "muted" }, describe(sweep)));
+  const job = isActive(sweep) ? jobLine(sweep.jobs) : "";
+  if (job) card.append(element("div", { class: "muted" }, job));
   const errors = errorList(sweep);
   if (errors) {
     errors.open = old?.querySelector("details")?.open ?? false;
@@ -60,9 +78,31 @@ function draw(sweep) {
   return card;
 }
 
+/** Takes over what is new of a sweep; what only the whole has stays. */
+function take(sweep) {
+  const before = known.get(sweep.id);
+  known.set(sweep.id, { ...before, ...sweep });
+  return before;
+}
+
+async function fetchWhole(id) {
+  take(await get(`/v1/sweeps/${id}`));
+  if (cards.has(id)) draw(known.get(id));
+}
+
+/** The sweeps on the page with their jobs, as the section on operations shows them; those that may still change are fetched again. */
+export async function wholeSweeps() {
+  const isSettled = (sweep) => isWhole(sweep) && !isActive(sweep) && sweep.jobs.every((job) => job.state === "ended" || job.state === "refused");
+  const ids = [...cards.keys()].filter((id) => !streams.has(id) && !isSettled(known.get(id)));
+  await Promise.all(ids.map(fetchWhole));
+  return [...cards.keys()].map((id) => known.get(id)).filter(isWhole);
+}
+
 async function cancel(id) {
   try {
-    await write("DELETE", `/v1/sweeps/${id}`);
+    take(await withToken({ what: `cancel sweep ${id}`, scopes: MAY_SWEEP }, (token) => write("DELETE", `/v1/sweeps/${id}`, undefined, token)));
+    if (cards.has(id)) draw(known.get(id));
+    onChange(known.get(id));
   } catch (error) {
     onChange(null, error);
   }
@@ -70,15 +110,16 @@ async function cancel(id) {
 
 function follow(sweep) {
   if (streams.has(sweep.id) || streams.size >= STREAMS_MAX) return;
-  const take = (event, data) => {
+  const takeEvent = (event, data) => {
     if (event !== "progress" && event !== "end") return;
     const now = JSON.parse(data);
-    draw(now);
+    take(now);
+    if (cards.has(now.id)) draw(known.get(now.id));
     onChange(now);
     if (!isActive(now)) leave(now.id);
   };
   const ended = () => { if (streams.get(sweep.id) === stop) streams.delete(sweep.id); }; // the poll finds it again
-  const stop = stream(`/v1/sweeps/${sweep.id}/events`, take, ended);
+  const stop = stream(`/v1/sweeps/${sweep.id}/events`, takeEvent, ended);
   streams.set(sweep.id, stop);
 }
 
@@ -87,34 +128,57 @@ function leave(id) {
   streams.delete(id);
 }
 
+/** In the order of interest: at work, waiting for their turn as the queue serves them, over. */
+function inOrder(sweeps) {
+  const rank = (sweep) => (!isActive(sweep) ? 2 : sweep.progress.running ? 0 : 1);
+  return [...sweeps].sort((a, b) => rank(a) - rank(b) || (rank(a) === 2 ? b.id - a.id : b.priority - a.priority || a.id - b.id));
+}
+
 export async function refreshSweeps() {
-  const { sweeps } = await get(`/v1/sweeps?limit=${SHOWN}`);
+  const page = await get(`/v1/sweeps?limit=${FETCHED}`);
   const root = document.getElementById("sweeps");
+  const sweeps = inOrder(page.sweeps);
+  const shown = sweeps.slice(0, shownMost);
   for (const id of [...cards.keys()]) {
-    if (!sweeps.some((sweep) => sweep.id === id)) {
+    if (!shown.some((sweep) => sweep.id === id)) {
       cards.delete(id);
       leave(id);
     }
   }
-  const drawn = sweeps.map((sweep) => (streams.has(sweep.id) && cards.has(sweep.id) ? cards.get(sweep.id) : draw(sweep)));
+  const drawn = shown.map((sweep) => {
+    if (streams.has(sweep.id) && cards.has(sweep.id)) return cards.get(sweep.id); // a stream knows better
+    const before = take(sweep);
+    if (before && JSON.stringify(before.progress) !== JSON.stringify(sweep.progress)) onChange(sweep);
+    return draw(known.get(sweep.id));
+  });
+  const more = sweeps.length - shown.length;
+  const all = () => {
+    shownMost = Infinity;
+    return refreshSweeps().catch((error) => onChange(null, error));
+  };
+  if (more) drawn.push(element("button", { type: "button", class: "plain", id: "sweeps-more", onclick: all }, `${number(more)}${page.next_cursor ? " and older" : ""} more`));
+  const focused = document.activeElement;
   if (drawn.length) root.replaceChildren(...drawn);
   else root.replaceChildren(element("p", { class: "muted" }, "None yet."));
-  sweeps.filter(isActive).forEach(follow);
+  if (root.contains(focused)) focused.focus(); // moving an element takes the focus from it
+  shown.filter(isActive).forEach(follow);
 }
 
-/** answered() is called after every poll, changed(sweep, error) for every event. */
+/** answered() is called after every poll, changed(sweep, error) for every event. While the page is hidden, nothing is asked. */
 export function watchSweeps(answered, changed) {
   onChange = changed;
   let timer = 0;
   const poll = async () => {
     clearTimeout(timer);
-    if (!document.hidden) {
-      try {
-        await refreshSweeps();
-        await answered();
-      } catch (error) {
-        onChange(null, error);
-      }
+    if (document.hidden) {
+      [...streams.keys()].forEach(leave);
+      return;
+    }
+    try {
+      await refreshSweeps();
+      await answered();
+    } catch (error) {
+      onChange(null, error);
     }
     clearTimeout(timer);
     timer = setTimeout(poll, POLL_MS);
@@ -174,18 +238,15 @@ export function setUpForm(started) {
     fault.hidden = true;
     for (const input of form.elements) input.removeAttribute("aria-invalid");
     try {
-      const token = form.elements.token.value.trim();
-      if (token) setToken(token);
-      const sweep = await write("POST", "/v1/sweeps", request(form));
+      const body = request(form);
+      const sweep = await withToken({ what: "start a sweep", scopes: MAY_SWEEP }, (token) => write("POST", "/v1/sweeps", body, token));
       dialog.close();
       await refreshSweeps();
       started(sweep);
     } catch (error) {
       fault.textContent = error.message;
       fault.hidden = false;
-      const needsToken = error.status === 401 || error.status === 403; // none, or one that may only read
-      if (needsToken) document.getElementById("token-field").hidden = false;
-      const name = needsToken ? "token" : (error.field || "").split("/").at(-1).replace(/^\d+$/, "tensor");
+      const name = (error.field || "").split("/").at(-1).replace(/^\d+$/, "tensor");
       const input = form.elements[name === "tensors" ? "tensor" : name];
       if (input?.focus) {
         input.setAttribute("aria-invalid", "true");

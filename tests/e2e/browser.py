@@ -195,7 +195,10 @@ class Browser:
         """What the console said since the last call."""
         return [f"{entry['level']}: {entry['message']}" for entry in self._send("POST", "/se/log", {"type": "browser"})]
 
+    def events(self) -> list[dict[str, Any]]:
+        """What the network did since the last call: events of the DevTools protocol."""
+        return [json.loads(entry["message"])["message"] for entry in self._send("POST", "/se/log", {"type": "performance"})]
+
     def requests(self) -> list[str]:
         """The addresses asked for since the last call."""
-        events = [json.loads(entry["message"])["message"] for entry in self._send("POST", "/se/log", {"type": "performance"})]
-        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        return [event["params"]["request"]["url"] for event in self.events() if event["method"] == "Network.requestWillBeSent"]

@@ -526,9 +526,10 @@ def test_a_token_is_asked_for_where_writes_need_one(
             page.type("#sweep-form [name=model]", MODEL)
             page.type("#sweep-form [name=to]", "2")
             page.press(ENTER)
-            page.wait("document.activeElement.name === 'token'")
-            assert "Authorization" in page.value("document.getElementById('sweep-error').textContent")
+            page.wait("document.getElementById('token-dialog').open && document.activeElement.name === 'token'")
+            assert "start a sweep" in page.value("document.getElementById('token-dialog-title').textContent")
             page.press(*"a-token-of-this-test-0123456789", ENTER)
+            page.wait("!document.getElementById('token-dialog').open && !document.getElementById('sweep-dialog').open")
             page.wait("document.querySelector('.sweep[data-state=done]')", limit_s=120)
         finally:
             page.open("about:blank")
@@ -551,8 +552,8 @@ def test_a_token_that_may_only_read_can_be_replaced(
             page.click("#start")
             page.type("#sweep-form [name=model]", MODEL)
             page.press(ENTER)
-            page.wait("document.activeElement.name === 'token' && !document.getElementById('token-field').hidden")
-            assert "lacks the scope sweep" in page.value("document.getElementById('sweep-error').textContent")
+            page.wait("document.activeElement.name === 'token' && document.getElementById('token-dialog').open")
+            assert "lacks the scope sweep" in page.value("document.getElementById('token-error').textContent")
         finally:
             page.run("sessionStorage.clear()")
             page.open("about:blank")

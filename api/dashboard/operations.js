@@ -1,0 +1,77 @@
+// How the service itself fares: queue and devices, workers, jobs of a cluster, watches with their webhooks, tokens. Asked for only
+// while the section is near the window, and hardly seen where there is nothing of all that.
+
+import { all, get } from "./api.js";
+import { ago, bytes, element, number } from "./format.js";
+import { drawJobs, isLive } from "./jobs.js";
+import { wholeSweeps } from "./sweeps.js";
+import { drawWatches, refreshWatches } from "./watches.js";
+import { drawWorkers } from "./workers.js";
+
+const byId = (id) => document.getElementById(id);
+let isNear = false;
+let devices = null; // they stay what they are
+
+function fact(name, value, title = null) {
+  return element("div", { title }, element("dt", {}, name), element("dd", {}, value));
+}
+
+/** CUDA that is absent is a fact worth a reason, where one looks for it. */
+function device() {
+  const list = devices.devices;
+  const used = list.find((one) => one.is_used) ?? list.find((one) => one.is_available);
+  const absent = list.filter((one) => !one.is_available).map((one) => `${one.name}: ${one.reason}`);
+  return fact("Device", used ? used.name.toUpperCase() : "none", [used?.description, ...absent].filter(Boolean).join("; "));
+}
+
+function drawFacts(status) {
+  const { tasks, daemon } = status;
+  const facts = [
+    fact("Queue", tasks.queued || tasks.running ? `${number(tasks.queued)} waiting, ${number(tasks.running)} running` : "empty"),
+    Number.isFinite(daemon.workers) && fact("Workers here", daemon.workers ? `${number(daemon.busy_workers)} of ${number(daemon.workers)} busy` : "none: others measure"),
+    device(),
+    daemon.slurm && fact("Slurm", `${number(daemon.slurm.workers_running)} running, ${number(daemon.slurm.workers_pending)} waiting, at most ${number(daemon.slurm.workers_max)}`),
+    fact("Database", bytes(status.database_bytes)),
+    fact("Version", status.version, `started ${ago(status.started_at)}`),
+    fact("Started", ago(status.started_at)),
+  ];
+  byId("daemon-facts").replaceChildren(...facts.filter(Boolean),
+    ...(daemon.slurm?.error ? [element("div", {}, element("dt", {}, "Slurm does not answer"), element("dd", { class: "error" }, daemon.slurm.error))] : []));
+}
+
+const plural = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}`;
+
+function summary({ workers, jobs, watches }) {
+  const live = jobs.filter(isLive);
+  const parts = [];
+  if (workers.there) parts.push(`${plural(workers.there, "remote worker")}, ${number(workers.working)} working${workers.silent ? `, ${number(workers.silent)} silent` : ""}`);
+  if (live.length) parts.push(`${plural(live.length, "job")} in the cluster`);
+  if (watches.there) parts.push(`${plural(watches.there, "watch").replace("watchs", "watches")}${watches.failing ? `, ${number(watches.failing)} with a failure` : ""}`);
+  return parts.join(" · ") || "No remote worker, no job and no watch.";
+}
+
+/** Fetches and draws all of it, if it is near the window. */
+export async function refreshOperations() {
+  if (!isNear || document.hidden) return;
+  devices ??= await get("/v1/devices");
+  const [status, workers, sweeps] = await Promise.all([get("/v1/status"), all("/v1/workers", "workers"), wholeSweeps(), refreshWatches(byId("watches"))]);
+  drawFacts(status);
+  const drawn = { workers: drawWorkers(byId("workers"), workers), jobs: drawJobs(byId("jobs"), sweeps), watches: drawWatches(byId("watched")) };
+  const text = summary(drawn);
+  if (byId("operations-summary").textContent !== text) byId("operations-summary").textContent = text;
+}
+
+export function setUpOperations(fail) {
+  const section = byId("operations");
+  new IntersectionObserver(([entry]) => {
+    isNear = entry.isIntersecting;
+    refreshOperations().catch(fail);
+  }, { rootMargin: "300px" }).observe(section);
+  byId("to-operations").addEventListener("click", async () => {
+    section.focus({ preventScroll: true });
+    section.scrollIntoView();
+    isNear = true;
+    await refreshOperations().catch(fail);
+    section.scrollIntoView(); // it has grown
+  });
+}
