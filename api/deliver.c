@@ -132,7 +132,7 @@ static void add_common(struct api_request *request, struct MHD_Response *respons
     api_cors_add(request, response);
     if (request->limit.burst)
         add_limit(&request->limit, request->identity.name[0] ? "token" : "address", response);
-    if (atomic_load(&server->is_draining))
+    if (request->must_close || atomic_load(&server->is_draining))
         add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 

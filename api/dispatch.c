@@ -2,6 +2,7 @@
 
 #include "api/access.h"
 #include "api/deliver.h"
+#include "api/head.h"
 #include "api/problem.h"
 #include "api/route.h"
 #include "api/state.h"
@@ -171,14 +172,35 @@ size_t api_dispatch_body_max(struct api_request *request)
     return max;
 }
 
+/* A problem before the body is read, after which the connection is closed: what follows may be anything. */
+static enum MHD_Result answer_early(struct api_request *request, struct api_response *response,
+                                    const struct err *err)
+{
+    request->must_close = 1;
+    api_problem_render(response, request->id, err);
+    enum MHD_Result result = api_deliver(request, response, "");
+    api_response_done(response);
+    return result;
+}
+
+int api_dispatch_refuse_head(struct api_request *request, const char *version, enum MHD_Result *ret_result)
+{
+    struct err err = ERR_INIT;
+    struct api_response response;
+    api_response_init(&response, BODY_BYTES_MAX);
+    if (api_head_check(request, version, &response, &err) == 0) {
+        api_response_done(&response);
+        return 0;
+    }
+    *ret_result = answer_early(request, &response, &err);
+    return 1;
+}
+
 enum MHD_Result api_dispatch_too_large(struct api_request *request)
 {
     struct err err = ERR_INIT;
     struct api_response response;
     api_response_init(&response, BODY_BYTES_MAX);
     err_set(&err, ERR_LIMIT, "the body is larger than %zu bytes", request->body_max);
-    api_problem_render(&response, request->id, &err);
-    enum MHD_Result result = api_deliver(request, &response, "");
-    api_response_done(&response);
-    return result;
+    return answer_early(request, &response, &err);
 }

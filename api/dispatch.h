@@ -15,6 +15,10 @@ enum MHD_Result api_dispatch(struct api_request *request);
  * those whose token allows it. */
 size_t api_dispatch_body_max(struct api_request *request);
 
+/* Looks at the head of the request (api/head.h). Returns 0 if it is sound; else answers, and *ret_result is
+ * what the access handler returns. */
+int api_dispatch_refuse_head(struct api_request *request, const char *version, enum MHD_Result *ret_result);
+
 /* Answers with 413 before the body is read. */
 enum MHD_Result api_dispatch_too_large(struct api_request *request);
 

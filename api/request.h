@@ -52,6 +52,7 @@ struct api_request {
     size_t body_received; /* bytes, also those beyond the bound that were dropped */
     double started_s;     /* monotonic */
     int is_begun;         /* the headers are complete */
+    int must_close;       /* nothing else is read from the connection */
     int is_stream;        /* an event stream answers it */
     int status;           /* 0 until an answer was queued */
     uint64_t answer_bytes;

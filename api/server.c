@@ -26,6 +26,7 @@
 #define LIMIT_WINDOW_S 10   /* a bucket holds the requests of so long */
 #define FAILURES_PER_S 1    /* tokens of one address that do not count, */
 #define FAILURES_AT_ONCE 20 /* and so many at once */
+#define MEMORY_SHARE 2      /* of libmicrohttpd for a connection, in header_bytes_max (api/head.h) */
 /* A body this many times the bound is read and dropped, so that the client gets its 413; then it is cut. */
 #define DROPPED_BODIES 8
 
@@ -99,11 +100,14 @@ static void take_request_id(struct api_request *request)
     (void)snprintf(request->id, sizeof request->id, "%s", id);
 }
 
-static enum MHD_Result begin_body(struct api_request *request, const char *method)
+static enum MHD_Result begin_body(struct api_request *request, const char *method, const char *version)
 {
+    enum MHD_Result result;
     request->is_begun = 1;
     request->method = method;
     take_request_id(request);
+    if (api_dispatch_refuse_head(request, version, &result))
+        return result;
     /* Refused before it is sent where the client waits for that, or where it would be cut anyway. Otherwise
      * the client is still sending: closing on it now could cost it the answer. */
     const char *length = api_request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -121,12 +125,11 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 {
     (void)context;
     (void)url;
-    (void)version;
     struct api_request *request = *request_slot;
     if (!request)
         return MHD_NO; /* out of memory */
     if (!request->is_begun)
-        return begin_body(request, method);
+        return begin_body(request, method, version);
     if (*data_size) {
         size_t max = request->body_max;
         request->body_received += *data_size;
@@ -412,14 +415,14 @@ static struct MHD_Daemon *start_daemon(struct api_server *server, int fd)
     struct MHD_OptionItem tls[] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
     if (server->tls)
         tls[0] = api_tls_option();
-    return MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_message,
-                            NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, options->threads,
-                            MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
-                            options->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            options->header_bytes_max, MHD_OPTION_URI_LOG_CALLBACK, begin_request, server,
-                            MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-                            end_request, server, MHD_OPTION_NOTIFY_CONNECTION, notify_connection, server,
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_message, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, options->threads,
+        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_SHARE * options->header_bytes_max,
+        MHD_OPTION_URI_LOG_CALLBACK, begin_request, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, end_request, server, MHD_OPTION_NOTIFY_CONNECTION, notify_connection,
+        server, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 int api_server_start(const struct api_options *options, struct api_server **ret_server, struct err *err)

@@ -78,7 +78,13 @@ def descriptors(one: Daemon) -> int:
 
 
 REQUESTS: list[tuple[str, bytes, set[int]]] = [
-    ("a long target", get(b"/" + b"a" * 7000), {404, 414}),
+    ("a long target", get(b"/" + b"a" * 7000), {404}),
+    ("a target just too long", get(b"/" + b"a" * 8192), {414}),
+    ("a target too long by half", get(b"/v1/models?" + b"a" * 12000), {414}),
+    ("headers just too large", get(b"/healthz", b"".join(b"X-%d: %s\r\n" % (i, b"y" * 2000) for i in range(9))), {431}),
+    ("a header just too large", get(b"/healthz", b"X: " + b"y" * 17000 + b"\r\n"), {431}),
+    ("headers that just fit", get(b"/healthz", b"X: " + b"y" * 15000 + b"\r\n"), {200}),
+    ("a long target and large headers", get(b"/" + b"a" * 8000, b"X: " + b"y" * 15000 + b"\r\n"), {404}),
     ("a longer target", get(b"/" + b"a" * 100000), {414}),
     ("a long query", get(b"/v1/models?limit=" + b"1" * 4000), {400}),
     ("many parameters", get(b"/v1/models?" + b"&".join(b"a%d=1" % i for i in range(500))), {413}),
@@ -114,10 +120,36 @@ REQUESTS: list[tuple[str, bytes, set[int]]] = [
     ("another method", b"BREW / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", {405}),
     ("a method of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 505}),
     ("no host", b"GET /healthz HTTP/1.1\r\n\r\n", {400}),
+    ("no host in HTTP/1.0", b"GET /healthz HTTP/1.0\r\n\r\n", {200}),
+    ("two hosts", get(b"/healthz", b"Host: other\r\n"), {400}),
+    ("a blank in the target", get(b"/healthz x"), {400}),
+    ("a blank before the colon", get(b"/healthz", b"Content-Length : 5\r\n"), {400}),
+    ("a header without a colon", get(b"/healthz", b"nonsense\r\n"), {400}),
+    ("two lengths", post(b"{}", b"Content-Length: 20\r\n" + JSON), {400}),
+    ("two lengths that are equal", post(b"{}", b"Content-Length: 2\r\n" + JSON), {400}),
+    ("another transfer coding", post(b"{}", JSON).replace(b"Content-Length: 2", b"Transfer-Encoding: gzip, chunked"), {501}),
+    ("no transfer coding", post(b"{}", JSON).replace(b"Content-Length: 2", b"Transfer-Encoding: identity"), {501}),
+    ("two transfer codings", post(b"0\r\n\r\n", b"Transfer-Encoding: chunked\r\n" + JSON).replace(
+        b"Content-Length: 5", b"Transfer-Encoding: chunked"), {400}),
+    ("a chunk without a size", post(b"zz\r\n", JSON).replace(b"Content-Length: 4", b"Transfer-Encoding: chunked"), {400}),
+    ("a chunk beyond numbers", post(b"f" * 40 + b"\r\n", JSON).replace(b"Content-Length: 42", b"Transfer-Encoding: chunked"), {413}),
+    ("chunks", post(b"2\r\n{}\r\n0\r\n\r\n", JSON).replace(b"Content-Length: 12", b"Transfer-Encoding: chunked"), {400}),
+    ("no method", b"/healthz HTTP/1.1\r\nHost: x\r\n\r\n", {400}),
+    ("no version", b"GET /healthz\r\nHost: x\r\n\r\n", {400}),
     ("another version", b"GET / HTTP/9.9\r\n\r\n", {400, 505}),
     ("the greeting of TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200 + b"\r\n\r\n", {400, 405, 505}),
     ("smuggling", post(b"{}").replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n", 1), {400}),
+    ("smuggling what chunks allow", post(b"0\r\n\r\n" + get(b"/healthz"), b"Transfer-Encoding: chunked\r\n" + JSON), {400}),
 ]  # fmt: skip
+
+
+# What libmicrohttpd answers by itself, in HTML and without a request's id: it has not let the server see a request yet, or
+# takes its memory away (ARCHITECTURE.md).
+LIBRARY = {
+    "a longer target", "many headers", "a large header", "many cookies", "very many parameters", "a length that is none",
+    "a length beyond numbers", "a header without a colon", "a chunk without a size", "a chunk beyond numbers", "no method", "no version",
+    "a method of HTTP/2", "another version", "the greeting of TLS",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name, data, right", REQUESTS, ids=[one[0].replace(" ", "-") for one in REQUESTS])
@@ -128,9 +160,13 @@ def test_right_status(one: Daemon, name: str, data: bytes, right: set[int]) -> N
     assert (found and found[0] in right) or (not found and name in ("the greeting of TLS", "zeros", "a method of HTTP/2", "many cookies")), (
         answer[:300]
     )
-    if found and b"application/problem+json" in answer:
+    if found and found[0] >= 400 and name not in LIBRARY:
+        assert b"Content-Type: application/problem+json\r\n" in answer, answer[:300]
         problem = json.loads(answer.split(b"\r\n\r\n", 1)[1])
         assert problem["status"] == found[0] and problem["detail"]
+        assert problem["request_id"] == re.search(rb"X-Request-Id: (\S+)", answer).group(1).decode()
+    # What follows is not taken for another request; libmicrohttpd 0.9.75 says some things twice before it closes.
+    assert len(found) <= 1 or (name in LIBRARY and found == [found[0]] * 2), answer
     assert one.get("/healthz").status == 200
 
 

@@ -1,0 +1,22 @@
+/*
+ * The head of a request: what its target and headers must be, before anything else is looked at. Two programs
+ * must not read one request as two different ones (request smuggling), and every size has a bound.
+ *
+ * libmicrohttpd has twice the memory that is allowed here, so that what is too large by less than that gets
+ * an answer of ours, a problem with a request id. Beyond it, and for what it cannot parse at all, it answers
+ * by itself.
+ */
+#ifndef BIFURCATED_API_HEAD_H
+#define BIFURCATED_API_HEAD_H
+
+#include "api/request.h"
+#include "daemon/base/err.h"
+
+/* `version` as received, "HTTP/1.1". Sets response->status and fails for: a target or headers that are too
+ * large (414, 431); no Host, two of them, or two of other headers that frame a request; Content-Length beside
+ * Transfer-Encoding; names with blanks (400); a transfer coding other than chunked (501). The connection must
+ * be closed then. */
+int api_head_check(const struct api_request *request, const char *version, struct api_response *response,
+                   struct err *err);
+
+#endif
