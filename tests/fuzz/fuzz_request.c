@@ -22,6 +22,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ANSWER_BYTES 65536
+#define SILENCE_US 300000 /* nothing depends on it but what is missed if an answer is slower */
 
 static struct api_server *server;
 static struct store *store;
@@ -62,17 +63,34 @@ static void start(void)
     options.store = store;
     options.version = "fuzz";
     options.threads = 1;
+    options.idle_timeout_s = 1;                                   /* connections that are given up go soon */
+    options.requests_per_s = options.requests_per_s_loopback = 0; /* most would be refused else */
+    options.connections_per_address = 0;
     options.token = "the token of fuzzing";
     options.cors_origin = "https://a.example";
     require(api_server_start(&options, &server, &err) == 0);
     (void)atexit(stop);
 }
 
-/* Sends all and reads until the server closes or has nothing more to say to what was sent. */
+/* Completes what is not complete, and has the connection closed when all is answered: without it the server
+ * would wait for more until its timeout. */
+static const char END[] = "\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+static void send_all(int fd, const void *data, size_t size)
+{
+    for (size_t sent = 0; sent < size;) {
+        ssize_t count = send(fd, (const char *)data + sent, size - sent, MSG_NOSIGNAL);
+        if (count <= 0)
+            break;
+        sent += (size_t)count;
+    }
+}
+
+/* Sends all and reads until the server closes, or is silent: it waits for a body that is longer than this. */
 static size_t exchange(const uint8_t *data, size_t size, char *answer)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(api_server_port(server))};
-    struct timeval patience = {.tv_sec = 20};
+    struct timeval patience = {.tv_usec = SILENCE_US};
     struct linger linger = {.l_onoff = 1}; /* no port waits for a minute */
     size_t length = 0;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -80,12 +98,8 @@ static size_t exchange(const uint8_t *data, size_t size, char *answer)
     require(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-    for (size_t sent = 0; sent < size;) {
-        ssize_t count = send(fd, data + sent, size - sent, MSG_NOSIGNAL);
-        if (count <= 0)
-            break;
-        sent += (size_t)count;
-    }
+    send_all(fd, data, size);
+    send_all(fd, END, sizeof END - 1);
     (void)shutdown(fd, SHUT_WR);
     while (length < ANSWER_BYTES) {
         ssize_t count = recv(fd, answer + length, ANSWER_BYTES - length, 0);
