@@ -289,16 +289,22 @@ int api_fail_claim(struct api_request *request, struct api_response *response, s
     const char *name = json_string_value(json_object_get(body, "code"));
     const char *message = json_string_value(json_object_get(body, "message"));
     int reason_code = name ? err_code_of(name) : 0;
+    const json_t *refused = json_object_get(body, "refused");
+    int is_refused = json_is_true(refused);
     if (!name || !message || !reason_code || strcmp(err_name(reason_code), name) != 0)
         code = api_response_refuse(response, "body", "/code", err, ERR_INVALID,
                                    "code and message: a failure has the name of an error and a sentence");
+    else if (refused && !json_is_boolean(refused))
+        code = api_response_refuse(response, "body", "/refused", err, ERR_INVALID,
+                                   "refused: neither true nor false");
     else
         err_set(&reason, (enum err_code)reason_code, "%s", message);
     json_decref(body);
     if (!code)
         code = find_claim(request, &task, &lease, err);
     if (!code)
-        code = tasks_fail(store, &lease, &reason, &options_of(request)->policy, &state, err);
+        code = (is_refused ? tasks_refuse : tasks_fail)(store, &lease, &reason, &options_of(request)->policy,
+                                                        &state, err);
     if (!code) {
         api_worker_list_note(request->server->workers, lease.worker, NULL, 0, 1);
         buf_appendf(&response->body, "{\"state\":\"%s\"}", task_state_name(state));

@@ -73,9 +73,9 @@ static int put(struct rest *rest, const char *id, const char *what, const char *
     return code;
 }
 
-/* As above with one or two texts for members. */
+/* As above with texts for members, and perhaps "refused". */
 static int put_texts(struct rest *rest, const char *id, const char *what, const char *const *members,
-                     struct buf *answer, struct err *err)
+                     int is_refused, struct buf *answer, struct err *err)
 {
     struct api_json json;
     struct buf body;
@@ -84,6 +84,8 @@ static int put_texts(struct rest *rest, const char *id, const char *what, const 
     api_json_open_object(&json, NULL);
     for (; members[0] && members[1]; members += 2)
         api_json_text(&json, members[0], members[1]);
+    if (is_refused)
+        api_json_boolean(&json, "refused", 1);
     api_json_close_object(&json);
     int code = buf_check(&body, "request", err);
     if (!code)
@@ -112,13 +114,13 @@ int remote_link_record(struct rest *rest, const char *id, const struct buf *resu
     return code;
 }
 
-int remote_link_fail(struct rest *rest, const char *id, const struct err *reason, int *ret_is_final,
-                     struct err *err)
+int remote_link_fail(struct rest *rest, const char *id, const struct err *reason, int is_refused,
+                     int *ret_is_final, struct err *err)
 {
     struct buf answer;
     buf_init(&answer, ANSWER_BYTES_MAX);
     const char *const members[] = {"code", err_name(reason->code), "message", reason->message, NULL};
-    int code = put_texts(rest, id, "failure", members, &answer, err);
+    int code = put_texts(rest, id, "failure", members, is_refused, &answer, err);
     if (!code) {
         json_t *root = json_loadb(buf_text(&answer), answer.size, 0, NULL);
         const char *state = json_string_value(json_object_get(root, "state"));
@@ -134,7 +136,7 @@ int remote_link_release(struct rest *rest, const char *id, const char *declined,
     struct buf answer;
     buf_init(&answer, ANSWER_BYTES_MAX);
     const char *const members[] = {"declined", declined, NULL};
-    int code = put_texts(rest, id, "release", members, &answer, err);
+    int code = put_texts(rest, id, "release", members, 0, &answer, err);
     buf_free(&answer);
     return code;
 }

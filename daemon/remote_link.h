@@ -27,9 +27,10 @@ int remote_link_extend(struct rest *rest, const char *id, int64_t bytes_fetched,
 /* Hands in the bytes of wire_result_append(). ERR_MISMATCH or ERR_INVALID: the daemon refuses this result. */
 int remote_link_record(struct rest *rest, const char *id, const struct buf *result, struct err *err);
 
-/* *ret_is_final becomes whether the task is not tried again. */
-int remote_link_fail(struct rest *rest, const char *id, const struct err *reason, int *ret_is_final,
-                     struct err *err);
+/* `is_refused`: the daemon refused the result, for this reason; another worker may do better. *ret_is_final
+ * becomes whether the task is not tried again. */
+int remote_link_fail(struct rest *rest, const char *id, const struct err *reason, int is_refused,
+                     int *ret_is_final, struct err *err);
 
 /* Gives the task back; `declined` says why this worker cannot do it, or is NULL where it only stops. */
 int remote_link_release(struct rest *rest, const char *id, const char *declined, struct err *err);

@@ -118,20 +118,21 @@ static int hand_in(struct remote_slot *slot, const struct wire_task *task, const
 /* -- What became of it -- */
 
 static int report_failure(struct remote_slot *slot, const struct wire_task *task, const struct err *reason,
-                          int *ret_is_final, struct err *err)
+                          int is_refused, int *ret_is_final, struct err *err)
 {
     for (int attempt = 1;; attempt++) {
         *err = (struct err)ERR_INIT;
-        int code = remote_link_fail(slot->rest, task->id, reason, ret_is_final, err);
+        int code = remote_link_fail(slot->rest, task->id, reason, is_refused, ret_is_final, err);
         if (!remote_link_may_pass(code) || attempt == FAIL_ATTEMPTS || atomic_load(&slot->worker->is_urgent))
             return code;
         remote_worker_pause(&slot->worker->is_urgent, remote_worker_backoff_ms(attempt));
     }
 }
 
-/* Says what became of a failed attempt. A claim that is lost needs nothing more. */
+/* Says what became of a failed attempt, or of one whose result was refused. A claim that is lost needs
+ * nothing more. */
 static void give_up(struct remote_slot *slot, const struct wire_task *task, const struct err *reason,
-                    double seconds)
+                    int is_refused, double seconds)
 {
     struct remote_worker *worker = slot->worker;
     struct err err = ERR_INIT;
@@ -148,7 +149,7 @@ static void give_up(struct remote_slot *slot, const struct wire_task *task, cons
         /* A neighbour that loaded a tensor for both of us was cancelled; we were not: try again. */
         if (passing.code == ERR_CANCELLED)
             passing.code = ERR_NETWORK;
-        code = report_failure(slot, task, &passing, &is_final, &err);
+        code = report_failure(slot, task, &passing, is_refused, &is_final, &err);
         log_task(is_final ? "task failed" : "task will be tried again", LOG_LEVEL_WARNING, task, seconds,
                  bytes, reason);
     }
@@ -184,13 +185,16 @@ static int work_on(struct remote_slot *slot, const struct wire_task *task, const
     buf_init(&body, LIMIT_CLAIM_RESULT_BYTES);
     int code = measure(slot, task, row, spec, &body, &err);
     atomic_store(&slot->phase, REMOTE_PHASE_RESULT);
+    int is_measured = !code;
     if (!code)
         code = hand_in(slot, task, &body, &err);
+    int is_refused = is_measured &&
+                     (code == ERR_MISMATCH || code == ERR_INVALID || code == ERR_FORMAT || code == ERR_LIMIT);
     atomic_store(&slot->phase, REMOTE_PHASE_WORD);
     buf_free(&body);
     double seconds = clock_monotonic_s() - start;
     if (code)
-        give_up(slot, task, &err, seconds);
+        give_up(slot, task, &err, is_refused, seconds);
     else
         log_task("task done", LOG_LEVEL_INFO, task, seconds, atomic_load(&slot->fetched_bytes), &err);
     if (code == ERR_DEVICE_LOST)
@@ -206,7 +210,7 @@ int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
     int has_failed = 0;
     begin(slot, task);
     if (sweep_spec_parse(task->request, strlen(task->request), &spec, &err)) {
-        give_up(slot, task, &err, 0);
+        give_up(slot, task, &err, 0, 0);
     } else if (check_place(task, &spec, &err)) {
         decline(slot, task, &err);
     } else {
@@ -214,7 +218,7 @@ int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
         if (code == ERR_CONFLICT)
             start_anew(slot, task, &err);
         else if (code)
-            give_up(slot, task, &err, 0);
+            give_up(slot, task, &err, 0, 0);
         else
             has_failed = work_on(slot, task, &row, &spec);
     }

@@ -79,7 +79,7 @@ static int insert(struct connection *connection, int64_t sweep_id, int64_t size,
     int rc = query_begin(&query, connection,
                          "INSERT INTO jobs (sweep_id, state, size, attempts, submitted_ms, tasks_ended) "
                          "VALUES (?, 'submitting', ?, 1, ?, "
-                         "(SELECT coalesce(sum(tasks_done + tasks_failed), 0) FROM sweeps)) RETURNING id",
+                         "(SELECT tasks_ended FROM totals)) RETURNING id",
                          err);
     if (rc)
         return rc;
@@ -156,6 +156,13 @@ static int write_row(struct connection *connection, const struct job_row *row, s
     return rc ? rc : touch_sweep(connection, row->sweep_id, err);
 }
 
+static int count_submission(struct connection *connection, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "UPDATE totals SET jobs_submitted = jobs_submitted + 1", err);
+    return rc ? rc : query_run(&query, err);
+}
+
 int jobs_update(struct store *store, const struct job_row *row, struct err *err)
 {
     struct connection *connection = NULL;
@@ -165,6 +172,8 @@ int jobs_update(struct store *store, const struct job_row *row, struct err *err)
         return rc;
     if (!(rc = load(connection, row->id, &old, err)) && !is_same(&old, row))
         rc = write_row(connection, row, err);
+    if (!rc && row->job_id && !old.job_id)
+        rc = count_submission(connection, err);
     return store_write_end(store, rc, err);
 }
 
@@ -262,7 +271,7 @@ int jobs_count(struct store *store, struct jobs_counts *ret_counts, struct err *
         return rc;
     *ret_counts = (struct jobs_counts){0};
     rc = query_begin(&query, connection,
-                     "SELECT (SELECT count(*) FROM jobs WHERE job_id IS NOT NULL), count(*), "
+                     "SELECT (SELECT jobs_submitted FROM totals), count(*), "
                      "coalesce(sum(pending), 0), coalesce(sum(running), 0) FROM jobs "
                      "WHERE state IN ('submitting', 'pending', 'running')",
                      err);
@@ -284,8 +293,7 @@ int jobs_count_ended_tasks(struct store *store, int64_t *ret_count, struct err *
     int rc = store_read_begin(store, &connection, err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT coalesce(sum(tasks_done + tasks_failed), 0) FROM sweeps",
-                     err);
+    rc = query_begin(&query, connection, "SELECT tasks_ended FROM totals", err);
     if (!rc)
         rc = query_run_int(&query, ret_count, err);
     store_read_end(store, connection);

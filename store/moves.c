@@ -52,7 +52,7 @@ static int write_task(struct connection *connection, const struct task_row *task
         &query, connection,
         "UPDATE tasks SET state = ?, attempts = ?, failures = ?, interruptions = ?, not_before_ms = ?, "
         "worker = ?, lease_until_ms = ?, claimed_ms = ?, finished_ms = ?, error_code = ?, "
-        "error_message = ?, bytes_fetched = ?, bytes_expected = ? WHERE id = ?",
+        "error_message = ?, bytes_fetched = ?, bytes_expected = ?, lease_ms = ? WHERE id = ?",
         err);
     if (rc)
         return rc;
@@ -72,6 +72,7 @@ static int write_task(struct connection *connection, const struct task_row *task
     query_bind_text(&query, task->error_message);
     query_bind_int(&query, task->bytes_fetched);
     query_bind_int(&query, task->bytes_expected);
+    query_bind_int(&query, task->lease_ms);
     query_bind_int(&query, task->id);
     return query_run(&query, err);
 }
@@ -98,6 +99,14 @@ static int count_move(struct connection *connection, int64_t sweep_id, enum task
     query_bind_int(&query, is_claim);
     query_bind_int(&query, sweep_id);
     return query_run(&query, err);
+}
+
+/* The whole store's sum, which outlives the sweeps. */
+static int count_end(struct connection *connection, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "UPDATE totals SET tasks_ended = tasks_ended + 1", err);
+    return rc ? rc : query_run(&query, err);
 }
 
 static int load_bytes(struct connection *connection, int64_t task_id, int64_t *ret_fetched,
@@ -142,6 +151,8 @@ int moves_task(struct connection *connection, struct task_row *task, enum task_e
         return rc;
     if (!task_state_is_final(to))
         return 0;
+    if ((to == TASK_STATE_DONE || to == TASK_STATE_FAILED) && (rc = count_end(connection, err)))
+        return rc;
     if ((rc = touch_model(connection, task->model_id, err)))
         return rc;
     return moves_finish_sweep(connection, task->sweep_id, err);

@@ -13,6 +13,8 @@
 
 #define LEASE_MS_MAX INT64_C(86400000) /* a day */
 #define PAUSE_MS_MAX INT64_C(86400000)
+#define REFUSED ERR_MISMATCH /* of a queued task: its last result was refused */
+#define REFUSED_NAME "'mismatch'"
 
 const struct tasks_policy tasks_policy_default = {
     .failures_max = 5,
@@ -93,21 +95,35 @@ static int interrupt_task(struct connection *connection, struct task_row *task,
     return moves_task(connection, task, TASK_EVENT_INTERRUPT, why, err);
 }
 
-/* A task whose lease is over: 1, or 0 if there is none. One that seems to last longer than any lease may was
- * given before the clock was set back. */
+/* A lease that ends later than its length from now was given before the clock was set back. `lease_ms`, that
+ * of the present call, keeps the index from listing leases in order; so the bound is the longest length in
+ * use. */
+static int cut_leases(struct connection *connection, int64_t now, int64_t lease_ms, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection,
+                         "UPDATE tasks SET lease_until_ms = ?1 + lease_ms WHERE state = 'claimed' "
+                         "AND lease_until_ms > ?2 AND lease_until_ms > ?1 + lease_ms",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, now);
+    query_bind_int(&query, now + lease_ms);
+    return query_run(&query, err);
+}
+
+/* A task whose lease is over: 1, or 0 if there is none. */
 static int find_expired(struct connection *connection, int64_t now, struct task_row *ret_task,
                         struct err *err)
 {
     struct query query;
-    int rc =
-        query_begin(&query, connection,
-                    "SELECT " ROWS_TASK ROWS_TASK_FROM
-                    "WHERE k.state = 'claimed' AND (k.lease_until_ms <= ? OR k.lease_until_ms > ?) LIMIT 1",
-                    err);
+    int rc = query_begin(&query, connection,
+                         "SELECT " ROWS_TASK ROWS_TASK_FROM
+                         "WHERE k.state = 'claimed' AND k.lease_until_ms <= ? LIMIT 1",
+                         err);
     if (rc)
         return rc;
     query_bind_int(&query, now);
-    query_bind_int(&query, now + LEASE_MS_MAX);
     if ((rc = query_next(&query, err)) > 0)
         rows_read_task(&query, ret_task);
     query_end(&query);
@@ -198,15 +214,31 @@ int tasks_requeue_of_worker(struct store *store, const char *prefix, const struc
 static const char FRESH[] =
     FIND_TASK "AND k.not_before_ms = ?2 AND ?2 = ?3 " NOT_SHARED "ORDER BY k.ordinal LIMIT 1";
 static const char PAUSED[] = FIND_TASK "AND k.not_before_ms >= ?2 AND k.not_before_ms <= ?3 " NOT_SHARED
-                                       "ORDER BY k.not_before_ms LIMIT 1";
+                                       "AND NOT (k.error_code = " REFUSED_NAME
+                                       " AND substr(k.worker, 1, length(?4)) = ?4 AND k.not_before_ms "
+                                       "BETWEEN ?3 - ?5 AND ?3) ORDER BY k.not_before_ms LIMIT 1";
+
+struct search {
+    const struct tasks_choice *choice;
+    char neighbours[STORE_WORKER_SIZE]; /* what the names of all slots of the claiming worker begin with */
+    int64_t now, pause_ms_max;
+};
+
+static void search_for(struct search *search, const char *worker)
+{
+    const char *slash = strrchr(worker, '/');
+    size_t length = slash ? (size_t)(slash - worker) + 1 : strlen(worker);
+    (void)snprintf(search->neighbours, sizeof search->neighbours, "%.*s", (int)length, worker);
+}
 
 struct candidate {
     int64_t id; /* 0: none */
     int64_t ordinal;
 };
 
-static int find_in_sweep(struct connection *connection, const char *sql, int64_t sweep_id, int64_t from_ms,
-                         int64_t to_ms, struct candidate *ret_candidate, struct err *err)
+static int find_in_sweep(struct connection *connection, const char *sql, const struct search *search,
+                         int64_t sweep_id, int64_t from_ms, int64_t to_ms, struct candidate *ret_candidate,
+                         struct err *err)
 {
     struct query query;
     int rc = query_begin(&query, connection, sql, err);
@@ -215,6 +247,10 @@ static int find_in_sweep(struct connection *connection, const char *sql, int64_t
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, from_ms);
     query_bind_int(&query, to_ms);
+    if (sql == PAUSED) {
+        query_bind_text(&query, search->neighbours);
+        query_bind_int(&query, TASKS_REFUSED_MS);
+    }
     *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
     if ((rc = query_next(&query, err)) > 0) {
         ret_candidate->id = query_int(&query);
@@ -226,15 +262,16 @@ static int find_in_sweep(struct connection *connection, const char *sql, int64_t
 
 /* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
  * order. */
-static int next_in_sweep(struct connection *connection, int64_t sweep_id, int64_t now, int64_t pause_ms_max,
+static int next_in_sweep(struct connection *connection, int64_t sweep_id, const struct search *search,
                          int64_t *ret_id, struct err *err)
 {
     struct candidate fresh, paused;
-    int rc = find_in_sweep(connection, FRESH, sweep_id, 0, 0, &fresh, err);
+    int rc = find_in_sweep(connection, FRESH, search, sweep_id, 0, 0, &fresh, err);
     if (!rc)
-        rc = find_in_sweep(connection, PAUSED, sweep_id, 1, now, &paused, err);
+        rc = find_in_sweep(connection, PAUSED, search, sweep_id, 1, search->now, &paused, err);
     if (!rc && !fresh.id && !paused.id)
-        rc = find_in_sweep(connection, PAUSED, sweep_id, now + pause_ms_max + 1, INT64_MAX, &paused, err);
+        rc = find_in_sweep(connection, PAUSED, search, sweep_id, search->now + search->pause_ms_max + 1,
+                           INT64_MAX, &paused, err);
     if (rc)
         return rc;
     *ret_id = paused.ordinal < fresh.ordinal ? paused.id : fresh.id;
@@ -251,8 +288,8 @@ static int is_excepted(const struct tasks_choice *choice, int64_t sweep_id)
 }
 
 /* The next task of all sweeps (or of one), 1, or 0 if none can run now. */
-static int next_task(struct connection *connection, const struct tasks_choice *choice, int64_t now,
-                     int64_t pause_ms_max, int64_t *ret_id, struct err *err)
+static int next_task(struct connection *connection, const struct search *search, int64_t *ret_id,
+                     struct err *err)
 {
     struct query query;
     int rc =
@@ -262,12 +299,12 @@ static int next_task(struct connection *connection, const struct tasks_choice *c
                     err);
     if (rc)
         return rc;
-    query_bind_int(&query, choice->sweep_id);
+    query_bind_int(&query, search->choice->sweep_id);
     while ((rc = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
-        if (is_excepted(choice, sweep_id))
+        if (is_excepted(search->choice, sweep_id))
             continue;
-        if ((rc = next_in_sweep(connection, sweep_id, now, pause_ms_max, ret_id, err)))
+        if ((rc = next_in_sweep(connection, sweep_id, search, ret_id, err)))
             break;
     }
     query_end(&query);
@@ -283,14 +320,16 @@ static int find_wait(struct connection *connection, int64_t only_sweep_id, int64
     int rc = query_begin(
         &query, connection,
         "SELECT min(at) FROM (SELECT min(lease_until_ms) AS at FROM tasks WHERE state = 'claimed' "
-        "UNION ALL SELECT (SELECT min(not_before_ms) FROM tasks k WHERE k.sweep_id = s.id "
-        "AND k.state = 'queued' AND k.not_before_ms > ?2) FROM sweeps s WHERE s.state = 'running' "
-        "AND s.tasks_queued > 0 AND ?1 IN (0, s.id))",
+        "UNION ALL SELECT (SELECT min(CASE WHEN k.not_before_ms > ?2 THEN k.not_before_ms "
+        "WHEN k.error_code = " REFUSED_NAME " THEN k.not_before_ms + ?3 + 1 END) FROM tasks k "
+        "WHERE k.sweep_id = s.id AND k.state = 'queued' AND k.not_before_ms >= ?2 - ?3) FROM sweeps s "
+        "WHERE s.state = 'running' AND s.tasks_queued > 0 AND ?1 IN (0, s.id))",
         err);
     if (rc)
         return rc;
     query_bind_int(&query, only_sweep_id);
     query_bind_int(&query, now);
+    query_bind_int(&query, TASKS_REFUSED_MS);
     if ((rc = query_run_int(&query, &next, err)) < 0)
         return rc;
     *ret_wait_ms = next == 0 ? -1 : next > now ? next - now : 0;
@@ -306,6 +345,7 @@ static int claim_task(struct connection *connection, int64_t id, const char *wor
     task->attempts++;
     task->claimed_ms = now;
     task->lease_until_ms = now + lease_ms;
+    task->lease_ms = lease_ms;
     task->bytes_fetched = 0;
     (void)snprintf(task->worker, sizeof task->worker, "%s", worker);
     return moves_task(connection, task, TASK_EVENT_CLAIM, NULL, err);
@@ -334,15 +374,19 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
-    int64_t id = 0, expired = 0, wait_ms = -1, now = clock_wall_ms();
+    struct search search = {
+        .choice = choice, .now = clock_wall_ms(), .pause_ms_max = longest_pause(or_default(policy))};
+    int64_t id = 0, expired = 0, wait_ms = -1, now = search.now;
     int rc = check_claim(worker, lease_ms, err);
     if (rc)
         return rc;
+    search_for(&search, worker);
     if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
         return rc;
-    if ((rc = expire_all(connection, or_default(policy), &expired, err)))
+    if ((rc = cut_leases(connection, now, lease_ms, err)) ||
+        (rc = expire_all(connection, or_default(policy), &expired, err)))
         goto out;
-    if ((rc = next_task(connection, choice, now, longest_pause(or_default(policy)), &id, err)) < 0)
+    if ((rc = next_task(connection, &search, &id, err)) < 0)
         goto out;
     rc = id ? claim_task(connection, id, worker, lease_ms, now, &task, err)
             : find_wait(connection, choice->sweep_id, now, &wait_ms, err);
@@ -392,14 +436,15 @@ int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t
         return rc;
     if (!(rc = queue_load_leased(connection, lease, &task, err))) {
         task.lease_until_ms = clock_wall_ms() + lease_ms;
+        task.lease_ms = lease_ms;
         task.bytes_fetched = bytes_fetched;
         rc = moves_task(connection, &task, TASK_EVENT_HEARTBEAT, NULL, err);
     }
     return store_write_end(store, rc, err);
 }
 
-int tasks_fail(struct store *store, const struct task_lease *lease, const struct err *reason,
-               const struct tasks_policy *policy, enum task_state *ret_state, struct err *err)
+static int fail(struct store *store, const struct task_lease *lease, const struct err *reason, int may_pass,
+                const struct tasks_policy *policy, enum task_state *ret_state, struct err *err)
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
@@ -412,7 +457,7 @@ int tasks_fail(struct store *store, const struct task_lease *lease, const struct
         goto out;
     task.failures++;
     set_error(&task, reason->code, reason->message);
-    if (err_is_transient(reason->code))
+    if (may_pass)
         event = task.failures >= policy->failures_max ? TASK_EVENT_EXHAUST : TASK_EVENT_RETRY;
     if (event == TASK_EVENT_RETRY)
         task.not_before_ms = clock_wall_ms() + backoff(policy, &task);
@@ -422,6 +467,20 @@ out:
     if (!rc && ret_state)
         *ret_state = task.state;
     return rc;
+}
+
+int tasks_fail(struct store *store, const struct task_lease *lease, const struct err *reason,
+               const struct tasks_policy *policy, enum task_state *ret_state, struct err *err)
+{
+    return fail(store, lease, reason, err_is_transient(reason->code), policy, ret_state, err);
+}
+
+int tasks_refuse(struct store *store, const struct task_lease *lease, const struct err *reason,
+                 const struct tasks_policy *policy, enum task_state *ret_state, struct err *err)
+{
+    struct err refused = *reason;
+    refused.code = REFUSED;
+    return fail(store, lease, &refused, 1, policy, ret_state, err);
 }
 
 int tasks_release(struct store *store, const struct task_lease *lease, const struct tasks_policy *policy,

@@ -10,7 +10,7 @@
 #define ROWS_WATCH                                                                                           \
     "w.id, w.model_id, m.name, w.at_minute, w.every_minutes, w.priority, w.webhook_url, w.webhook_secret, "  \
     "w.created_ms, w.changed_ms, w.since_ms, w.is_asked, w.run_ms, w.run_sweep_id, w.failures, w.retry_ms, " \
-    "w.sweeps_ended, w.sweeps_announced"
+    "w.sweeps_ended, w.sweeps_announced, w.asks"
 #define ROWS_WATCH_FROM " FROM watches w JOIN models m ON m.id = w.model_id "
 
 static inline void rows_read_watch(struct query *query, struct watch_row *row)
@@ -33,6 +33,7 @@ static inline void rows_read_watch(struct query *query, struct watch_row *row)
     row->retry_ms = query_int(query);
     row->sweeps_ended = query_int(query);
     row->sweeps_announced = query_int(query);
+    row->asks = query_int(query);
 }
 
 #endif

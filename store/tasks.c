@@ -35,6 +35,7 @@ void rows_read_task(struct query *query, struct task_row *row)
     query_text(query, row->error_message, sizeof row->error_message);
     row->bytes_fetched = query_int(query);
     row->bytes_expected = query_int(query);
+    row->lease_ms = query_int(query);
 }
 
 /* -- Plan ------------------------------------------------------------------------------------------------ */

@@ -23,6 +23,7 @@
 #include "store/store.h"
 
 #define TASKS_DETAIL_SIZE 512
+#define TASKS_REFUSED_MS 60000
 
 struct tasks_policy {
     int failures_max;       /* transient failures and lost leases until a task fails for good */
@@ -61,6 +62,7 @@ struct task_row {
     char error_code[STORE_ERROR_NAME_SIZE];          /* of the last failure */
     char error_message[STORE_ERROR_MESSAGE_SIZE];
     int64_t bytes_fetched, bytes_expected;
+    int64_t lease_ms; /* length of the last lease */
 };
 
 struct task_lease {
@@ -126,7 +128,9 @@ int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *pl
 /*
  * Claims the next task for `worker` until now + lease_ms. Expired leases are given up first. ERR_NOT_FOUND if
  * nothing is runnable now; *ret_wait_ms (may be NULL) then becomes the time until something may be (the end
- * of a pause or a lease), or -1 if only a change of the store can help. `sweep_id` 0: of any sweep.
+ * of a pause or a lease), or -1 if only a change of the store can help. `sweep_id` 0: of any sweep. A lease
+ * that seems to last longer than its length from now was given before the clock was set back, and is cut to
+ * that: who lives lengthens it, who is dead loses it.
  */
 int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64_t lease_ms,
                 const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
@@ -167,6 +171,13 @@ int tasks_record(struct store *store, const struct task_lease *lease, const stru
  * NULL) becomes queued or failed. */
 int tasks_fail(struct store *store, const struct task_lease *lease, const struct err *reason,
                const struct tasks_policy *policy, enum task_state *ret_state, struct err *err);
+
+/* The attempt ended with a result that the store refuses: queued again after a pause until
+ * policy->failures_max, whatever the reason's code, since another worker may read what this one read wrongly.
+ * For TASKS_REFUSED_MS beyond the pause the task is for other workers than this one and its neighbours (equal
+ * up to the last '/'). The rest as tasks_fail(). */
+int tasks_refuse(struct store *store, const struct task_lease *lease, const struct err *reason,
+                 const struct tasks_policy *policy, enum task_state *ret_state, struct err *err);
 
 /* The worker stops and gives the task back: queued at once. ERR_CONFLICT, ERR_CANCELLED as above. */
 int tasks_release(struct store *store, const struct task_lease *lease, const struct tasks_policy *policy,

@@ -154,11 +154,11 @@ int watches_delete(struct store *store, const char *model, struct err *err)
 
 int watches_ask(struct store *store, const char *model, struct err *err)
 {
-    return change_one(
-        store,
-        "UPDATE watches SET is_asked = 1 WHERE model_id = (SELECT id FROM models WHERE name = ?) "
-        "RETURNING id",
-        model, err);
+    return change_one(store,
+                      "UPDATE watches SET is_asked = 1, asks = asks + 1 WHERE model_id = (SELECT id FROM "
+                      "models WHERE name = ?) "
+                      "RETURNING id",
+                      model, err);
 }
 
 /* -- Read ------------------------------------------------------------------------------------------------ */

@@ -41,6 +41,7 @@ struct watch_row {
     int64_t changed_ms;   /* of the request */
     int64_t since_ms;     /* from when on the timetable counts */
     int is_asked;         /* someone asked for a run now */
+    int64_t asks;         /* how often anyone did */
     int64_t run_ms;       /* begin of the last run; 0: none yet */
     int64_t run_sweep_id; /* what it started; 0: nothing */
     int failures;         /* runs in a row that failed for a passing reason */
@@ -66,7 +67,7 @@ int watches_get_texts(struct store *store, int64_t id, struct buf *request, stru
 /* Sweeps that it started go on. ERR_NOT_FOUND. */
 int watches_delete(struct store *store, const char *model, struct err *err);
 
-/* The next run is due now. ERR_NOT_FOUND. */
+/* The next run is due now; one that is running now does not count. ERR_NOT_FOUND. */
 int watches_ask(struct store *store, const char *model, struct err *err);
 
 /* When its next run is due (daemon/base/timetable.h); now or earlier: at once. */
@@ -121,8 +122,9 @@ struct watch_run {
     int64_t retry_ms; /* 0: none */
 };
 
-/* Notes a run and starts its sweep, both or none. *ret_sweep_id becomes 0 without one. ERR_NOT_FOUND if the
- * watch is gone or asks for something else by now: then nothing is noted or started. */
+/* Notes a run and starts its sweep, both or none. A run that was asked for since `watch` was read stays due.
+ * *ret_sweep_id becomes 0 without one. ERR_NOT_FOUND if the watch is gone or asks for something else by now:
+ * then nothing is noted or started. */
 int watches_record_run(struct store *store, const struct watch_row *watch, const struct watch_run *run,
                        int64_t *ret_sweep_id, struct err *err);
 

@@ -508,6 +508,32 @@ def test_what_is_handed_in_is_not_trusted(
     assert "the daemon answers again" in one.log()
 
 
+def test_a_refused_result_is_an_attempt(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
+    undisturbed: dict[str, Any],
+) -> None:  # fmt: skip
+    """What a worker with a damaged cache hands in contradicts the store: another worker measures the revision. A contradiction
+    that every worker comes to fails it, once the attempts are used up."""
+    remote = daemon(make_hub(garden), *REMOTE, "--attempts", "3", "--retry-delay-s", "1")
+
+    def contradict(path: str, headers: dict[str, str], body: bytes) -> bytes:
+        head, values = split(body)
+        head["tensors"][0]["file_digest"] = "0" * 64
+        return join(head, values)
+
+    with Proxy(remote.url) as bad:
+        bad.before_result = contradict
+        one = worker(bad.url, "--fetchers", "1", "--name", "damaged", env=remote.env)
+        number = remote.sweep(MODEL, revisions={"names": NAMES[:1]})
+        wait_until(lambda: read(remote, "SELECT failures FROM tasks") == [(1,)])
+        two = worker(remote.url, "--fetchers", "1", "--name", "sound", env=remote.env)
+        assert remote.wait(number)["state"] == "done", (one.log(), two.log())
+        assert read(remote, "SELECT failures, attempts, substr(worker, 1, 5) FROM tasks") == [(1, 2, "sound")]
+        assert "task will be tried again" in one.log()
+        assert without_perplexity(remote.series(MODEL))[:1] == without_perplexity(undisturbed["rows"])[:1]
+    check_sound(remote)
+
+
 def tuple_of(netloc: str) -> tuple[str, int]:
     host, port = netloc.split(":")
     return host, int(port)

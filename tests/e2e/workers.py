@@ -101,7 +101,7 @@ class Proxy:
     """Stands before a daemon, on loopback: hands everything on, and lets a test look, change, or speak first.
 
     change_offer(body)           what is handed on of POST /v1/claims
-    before_result(path, headers, body)   called before a result is handed on
+    before_result(path, headers, body)   called before a result is handed on; what it returns, if anything, goes on instead
     drop_answers                 how many answers to claims are not handed back: the connection is closed instead
     """
 
@@ -109,7 +109,7 @@ class Proxy:
         self.target = urlsplit(url).netloc
         self.offers: list[dict[str, Any]] = []
         self.change_offer: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: body
-        self.before_result: Callable[[str, dict[str, str], bytes], None] = lambda path, headers, body: None
+        self.before_result: Callable[[str, dict[str, str], bytes], bytes | None] = lambda path, headers, body: None
         self.drop_answers = 0
         proxy = self
 
@@ -151,7 +151,10 @@ class Proxy:
             body = json.dumps(offer).encode()
             headers = {**headers, "Content-Length": str(len(body))}
         if handler.path.endswith("/result"):
-            self.before_result(handler.path, headers, body)
+            changed = self.before_result(handler.path, headers, body)
+            if changed is not None:
+                body = changed
+                headers = {**headers, "Content-Length": str(len(body))}
         status, answer = self.ask(handler.command, handler.path, headers, body)
         if handler.path == "/v1/claims" and status == 201 and self.drop_answers:
             self.drop_answers -= 1

@@ -81,6 +81,34 @@ static void test_a_row_lives(void **state)
     assert_int_equal(counts.live, 0);
 }
 
+/* What retention deletes stays counted: an array that did nothing cannot seem to have done something. */
+static void test_totals_outlive_their_sweeps(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t revisions[2], before = 0, after = 0, pruned = 0;
+    struct job_row job;
+    struct jobs_counts counts;
+    fixture_add_revisions(fixture, 1, revisions);
+    for (int i = 0; i < 2; i++) { /* a sweep with the newest task of a revision would stay */
+        int64_t sweep = fixture_sweep(fixture, revisions, 1, 0);
+        (void)fixture_measure(fixture, "one", 1);
+        OK(jobs_create(fixture->store, sweep, 2, &job, &err));
+        job.job_id = 4711 + i;
+        job.state = i ? JOB_STATE_RUNNING : JOB_STATE_ENDED;
+        OK(jobs_update(fixture->store, &job, &err));
+        OK(jobs_update(fixture->store, &job, &err));
+    }
+    OK(jobs_count_ended_tasks(fixture->store, &before, &err));
+    assert_int_equal(before, 2);
+    OK(sweeps_prune(fixture->store, INT64_MAX, 10, &pruned, &err));
+    assert_int_equal(pruned, 1);
+    OK(jobs_count_ended_tasks(fixture->store, &after, &err));
+    assert_int_equal(after, before);
+    OK(jobs_count(fixture->store, &counts, &err));
+    assert_int_equal(counts.submitted, 2);
+    assert_int_equal(counts.live, 1);
+}
+
 static void test_of_a_sweep(void **state)
 {
     struct fixture *fixture = *state;
@@ -173,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_row_lives, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_totals_outlive_their_sweeps, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_of_a_sweep, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_demand, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_giving_up, fixture_open, fixture_close),

@@ -113,6 +113,68 @@ static void test_released_migrations(void **state)
     connection_close(upgraded);
 }
 
+/* The outbox of an older database: its rows, their numbers, and what refers to them. */
+static void test_outbox_with_bodies_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, migrations_embedded, 4, &err));
+    OK(connection_exec(
+        connection,
+        "INSERT INTO models (id, name, kind, created_ms, updated_ms) VALUES (1, 'a/b', 'hub', 1, 1);"
+        "INSERT INTO sweeps (id, model_id, state, request, priority, created_ms, tasks_done, tasks_failed) "
+        "VALUES (7, 1, 'done', '{}', 0, 1, 5, 2);"
+        "INSERT INTO jobs (sweep_id, job_id, state, size, submitted_ms) VALUES (7, 4711, 'ended', 1, 1), "
+        "(7, NULL, 'refused', 1, 1);"
+        "INSERT INTO watches (id, model_id, at_minute, request, priority, created_ms, changed_ms, since_ms) "
+        "VALUES (3, 1, 5, '{}', 0, 1, 1, 1);"
+        "INSERT INTO deliveries (id, watch_id, name, event, sweep_id, body, state, next_ms, created_ms, "
+        "status, error) "
+        "VALUES (1, 3, 'one', 'sweep.finished', 7, hex(zeroblob(100000)), 'failed', 11, 12, 503, 'no'), "
+        "(2, 3, 'two', 'onset.found', NULL, 'body', 'pending', 13, 14, NULL, ''), "
+        "(9, 3, 'nine', 'onset.found', NULL, 'body', 'pending', 13, 14, NULL, '');"
+        "DELETE FROM deliveries WHERE id = 9",
+        &err));
+    OK(migrate(connection, &err));
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM deliveries"), 2);
+    assert_int_equal(read_int(connection,
+                              "SELECT count(*) FROM deliveries WHERE (id, watch_id, name, event, "
+                              "sweep_id, length(body), state, next_ms, created_ms, status, error) "
+                              "= (1, 3, 'one', 'sweep.finished', 7, 200000, 'failed', 11, 12, "
+                              "503, 'no')"),
+                     1);
+    assert_int_equal(read_int(connection, "SELECT tasks_ended * 100 + jobs_submitted FROM totals"), 701);
+    OK(connection_exec(connection,
+                       "INSERT INTO deliveries (watch_id, name, event, body, next_ms, created_ms) VALUES "
+                       "(3, 'ten', 'onset.found', '', 1, 1)",
+                       &err));
+    assert_int_equal(read_int(connection, "SELECT max(id) FROM deliveries"), 10); /* 9 was used */
+    OK(connection_exec(connection, "DELETE FROM watches", &err));
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM deliveries"), 0);
+    connection_close(connection);
+}
+
+/* Counting states reads an index alone, however large the bodies are. */
+static void test_counts_read_no_bodies(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    sqlite3_stmt *statement = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate(connection, &err));
+    assert_int_equal(
+        sqlite3_prepare_v2(connection->db,
+                           "EXPLAIN QUERY PLAN SELECT state, count(*) FROM deliveries GROUP BY state", -1,
+                           &statement, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_non_null(
+        strstr((const char *)sqlite3_column_text(statement, 3), "COVERING INDEX deliveries_state"));
+    (void)sqlite3_finalize(statement);
+    connection_close(connection);
+}
+
 /* Tables are STRICT, and deleting a row finds what refers to it through an index. */
 static void test_schema_rules(void **state)
 {
@@ -210,8 +272,13 @@ static void test_killed_in_migration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_fresh_equals_upgraded), CASE(test_released_migrations), CASE(test_schema_rules),
-        CASE(test_failed_migration),      CASE(test_killed_in_migration),
+        CASE(test_fresh_equals_upgraded),
+        CASE(test_released_migrations),
+        CASE(test_outbox_with_bodies_behind),
+        CASE(test_counts_read_no_bodies),
+        CASE(test_schema_rules),
+        CASE(test_failed_migration),
+        CASE(test_killed_in_migration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -231,6 +231,27 @@ static void test_runs_and_their_sweeps(void **state)
     assert_int_equal(sweep.watch_id, 0);
 }
 
+/* Who asks while a run is looking may have something that it has not seen: one more run follows, and no more.
+ */
+static void test_asked_during_a_run(void **state)
+{
+    struct fixture *fixture = *state;
+    struct watch_setting setting = setting_of(fixture);
+    struct watch_run run = {.started_ms = 5000, .report = "{}"};
+    int64_t id = 0;
+    struct watch_row watch = put(fixture, &setting);
+    OK(watches_ask(fixture->store, watch.model, &err));
+    watch = find(fixture);
+    OK(watches_ask(fixture->store, watch.model, &err)); /* meanwhile, twice */
+    OK(watches_ask(fixture->store, watch.model, &err));
+    OK(watches_record_run(fixture->store, &watch, &run, &id, &err));
+    watch = find(fixture);
+    assert_int_equal(watch.is_asked, 1);
+    assert_int_equal(watch_due(&watch, 7), 7);
+    OK(watches_record_run(fixture->store, &watch, &run, &id, &err));
+    assert_int_equal(find(fixture).is_asked, 0);
+}
+
 /* A sweep of the old request would count as one of the new request: nothing would be measured as asked. */
 static void test_run_of_another_request(void **state)
 {
@@ -259,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_webhooks_need_a_secret, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_due_revisions, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_runs_and_their_sweeps, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_asked_during_a_run, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_run_of_another_request, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
