@@ -299,8 +299,8 @@ static void test_wait(void **state)
     assert_int_equal(waiter.version, waiter.since);
 }
 
-/* Leases and pauses that lie beyond any that are given come from a clock that was set back: pauses end now, leases
- * after their length. */
+/* Leases and pauses that lie beyond any that are given come from a clock that was set back: pauses end now,
+ * leases after their length. */
 static void test_clock_set_back(void **state)
 {
     struct fixture *fixture = *state;
