@@ -1,5 +1,5 @@
 /*
- * The queue: claims, heartbeats, leases that are lost, and attempts that fail.
+ * The queue: heartbeats, leases that are lost, and attempts that fail.
  */
 #include "store/queue.h"
 #include "daemon/base/clock.h"
@@ -11,10 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LEASE_MS_MAX INT64_C(86400000) /* a day */
 #define PAUSE_MS_MAX INT64_C(86400000)
-#define REFUSED ERR_MISMATCH /* of a queued task: its last result was refused */
-#define REFUSED_NAME "'mismatch'"
 
 const struct tasks_policy tasks_policy_default = {
     .failures_max = 5,
@@ -24,7 +21,7 @@ const struct tasks_policy tasks_policy_default = {
     .seed = 1,
 };
 
-static const struct tasks_policy *or_default(const struct tasks_policy *policy)
+const struct tasks_policy *queue_policy(const struct tasks_policy *policy)
 {
     return policy ? policy : &tasks_policy_default;
 }
@@ -44,7 +41,7 @@ static uint64_t mix(uint64_t seed, uint64_t task, uint64_t failure)
     return z ^ (z >> 31);
 }
 
-static int64_t longest_pause(const struct tasks_policy *policy)
+int64_t queue_longest_pause(const struct tasks_policy *policy)
 {
     return policy->backoff_max_ms < PAUSE_MS_MAX ? policy->backoff_max_ms : PAUSE_MS_MAX;
 }
@@ -53,7 +50,7 @@ static int64_t longest_pause(const struct tasks_policy *policy)
 static int64_t backoff(const struct tasks_policy *policy, const struct task_row *task)
 {
     int64_t pause = policy->backoff_ms > 0 ? policy->backoff_ms : 1;
-    int64_t longest = longest_pause(policy);
+    int64_t longest = queue_longest_pause(policy);
     for (int64_t i = 1; i < task->failures && pause < longest; i++)
         pause *= 2;
     if (pause > longest)
@@ -98,7 +95,7 @@ static int interrupt_task(struct connection *connection, struct task_row *task,
 /* A lease that ends later than its length from now was given before the clock was set back. `lease_ms`, that
  * of the present call, keeps the index from listing leases in order; so the bound is the longest length in
  * use. */
-static int cut_leases(struct connection *connection, int64_t now, int64_t lease_ms, struct err *err)
+int queue_cut_leases(struct connection *connection, int64_t now, int64_t lease_ms, struct err *err)
 {
     struct query query;
     int rc = query_begin(&query, connection,
@@ -130,8 +127,8 @@ static int find_expired(struct connection *connection, int64_t now, struct task_
     return rc;
 }
 
-static int expire_all(struct connection *connection, const struct tasks_policy *policy, int64_t *ret_count,
-                      struct err *err)
+int queue_expire_all(struct connection *connection, const struct tasks_policy *policy, int64_t *ret_count,
+                     struct err *err)
 {
     struct task_row task = {0};
     int64_t now = clock_wall_ms();
@@ -152,7 +149,7 @@ int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t
     int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
     if (rc)
         return rc;
-    rc = expire_all(connection, or_default(policy), &count, err);
+    rc = queue_expire_all(connection, queue_policy(policy), &count, err);
     rc = store_write_end(store, rc, err);
     if (!rc && ret_count)
         *ret_count = count;
@@ -188,7 +185,8 @@ int tasks_requeue_of_worker(struct store *store, const char *prefix, const struc
     if (rc)
         return rc;
     while ((rc = find_of_worker(connection, prefix, task.id, &task, err)) > 0) {
-        if ((rc = interrupt_task(connection, &task, or_default(policy), "the daemon was started again", err)))
+        if ((rc = interrupt_task(connection, &task, queue_policy(policy), "the daemon was started again",
+                                 err)))
             break;
         count++;
     }
@@ -198,212 +196,16 @@ int tasks_requeue_of_worker(struct store *store, const char *prefix, const struc
     return rc;
 }
 
-/* -- Claim ---------------------------------------------------------------------------------------------- */
+/* -- A lease in use ------------------------------------------------------------------------------------- */
 
-/* A revision that is being measured right now is passed over: its result will be there for all. */
-#define NOT_SHARED                                                                                           \
-    "AND NOT EXISTS (SELECT 1 FROM tasks o WHERE o.revision_id = k.revision_id AND o.state = 'claimed') "
-
-/* Each finds one task of sweep ?1 between two times: the first that never failed (0, 0), the one whose pause
- * has been over for longest (1, now), and one whose pause is longer than any may be: the clock was set back.
- */
-#define FIND_TASK                                                                                            \
-    "SELECT k.id, k.ordinal FROM tasks k INDEXED BY tasks_queue WHERE k.sweep_id = ?1 AND k.state = "        \
-    "'queued' "
-
-static const char FRESH[] =
-    FIND_TASK "AND k.not_before_ms = ?2 AND ?2 = ?3 " NOT_SHARED "ORDER BY k.ordinal LIMIT 1";
-static const char PAUSED[] = FIND_TASK "AND k.not_before_ms >= ?2 AND k.not_before_ms <= ?3 " NOT_SHARED
-                                       "AND NOT (k.error_code = " REFUSED_NAME
-                                       " AND substr(k.worker, 1, length(?4)) = ?4 AND k.not_before_ms "
-                                       "BETWEEN ?3 - ?5 AND ?3) ORDER BY k.not_before_ms LIMIT 1";
-
-struct search {
-    const struct tasks_choice *choice;
-    char neighbours[STORE_WORKER_SIZE]; /* what the names of all slots of the claiming worker begin with */
-    int64_t now, pause_ms_max;
-};
-
-static void search_for(struct search *search, const char *worker)
-{
-    const char *slash = strrchr(worker, '/');
-    size_t length = slash ? (size_t)(slash - worker) + 1 : strlen(worker);
-    (void)snprintf(search->neighbours, sizeof search->neighbours, "%.*s", (int)length, worker);
-}
-
-struct candidate {
-    int64_t id; /* 0: none */
-    int64_t ordinal;
-};
-
-static int find_in_sweep(struct connection *connection, const char *sql, const struct search *search,
-                         int64_t sweep_id, int64_t from_ms, int64_t to_ms, struct candidate *ret_candidate,
-                         struct err *err)
-{
-    struct query query;
-    int rc = query_begin(&query, connection, sql, err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, sweep_id);
-    query_bind_int(&query, from_ms);
-    query_bind_int(&query, to_ms);
-    if (sql == PAUSED) {
-        query_bind_text(&query, search->neighbours);
-        query_bind_int(&query, TASKS_REFUSED_MS);
-    }
-    *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
-    if ((rc = query_next(&query, err)) > 0) {
-        ret_candidate->id = query_int(&query);
-        ret_candidate->ordinal = query_int(&query);
-    }
-    query_end(&query);
-    return rc < 0 ? rc : 0;
-}
-
-/* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
- * order. */
-static int next_in_sweep(struct connection *connection, int64_t sweep_id, const struct search *search,
-                         int64_t *ret_id, struct err *err)
-{
-    struct candidate fresh, paused;
-    int rc = find_in_sweep(connection, FRESH, search, sweep_id, 0, 0, &fresh, err);
-    if (!rc)
-        rc = find_in_sweep(connection, PAUSED, search, sweep_id, 1, search->now, &paused, err);
-    if (!rc && !fresh.id && !paused.id)
-        rc = find_in_sweep(connection, PAUSED, search, sweep_id, search->now + search->pause_ms_max + 1,
-                           INT64_MAX, &paused, err);
-    if (rc)
-        return rc;
-    *ret_id = paused.ordinal < fresh.ordinal ? paused.id : fresh.id;
-    return *ret_id != 0;
-}
-
-static int is_excepted(const struct tasks_choice *choice, int64_t sweep_id)
-{
-    for (size_t i = 0; i < choice->except_count; i++) {
-        if (choice->except[i] == sweep_id)
-            return 1;
-    }
-    return 0;
-}
-
-/* The next task of all sweeps (or of one), 1, or 0 if none can run now. */
-static int next_task(struct connection *connection, const struct search *search, int64_t *ret_id,
-                     struct err *err)
-{
-    struct query query;
-    int rc =
-        query_begin(&query, connection,
-                    "SELECT id FROM sweeps WHERE state = 'running' AND tasks_queued > 0 AND ?1 IN (0, id) "
-                    "ORDER BY priority DESC, tasks_claimed, served, id",
-                    err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, search->choice->sweep_id);
-    while ((rc = query_next(&query, err)) > 0) {
-        int64_t sweep_id = query_int(&query);
-        if (is_excepted(search->choice, sweep_id))
-            continue;
-        if ((rc = next_in_sweep(connection, sweep_id, search, ret_id, err)))
-            break;
-    }
-    query_end(&query);
-    return rc;
-}
-
-/* Milliseconds until a pause or a lease ends, or -1. */
-static int find_wait(struct connection *connection, int64_t only_sweep_id, int64_t now, int64_t *ret_wait_ms,
-                     struct err *err)
-{
-    struct query query;
-    int64_t next = 0;
-    int rc = query_begin(
-        &query, connection,
-        "SELECT min(at) FROM (SELECT min(lease_until_ms) AS at FROM tasks WHERE state = 'claimed' "
-        "UNION ALL SELECT (SELECT min(CASE WHEN k.not_before_ms > ?2 THEN k.not_before_ms "
-        "WHEN k.error_code = " REFUSED_NAME " THEN k.not_before_ms + ?3 + 1 END) FROM tasks k "
-        "WHERE k.sweep_id = s.id AND k.state = 'queued' AND k.not_before_ms >= ?2 - ?3) FROM sweeps s "
-        "WHERE s.state = 'running' AND s.tasks_queued > 0 AND ?1 IN (0, s.id))",
-        err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, only_sweep_id);
-    query_bind_int(&query, now);
-    query_bind_int(&query, TASKS_REFUSED_MS);
-    if ((rc = query_run_int(&query, &next, err)) < 0)
-        return rc;
-    *ret_wait_ms = next == 0 ? -1 : next > now ? next - now : 0;
-    return 0;
-}
-
-static int claim_task(struct connection *connection, int64_t id, const char *worker, int64_t lease_ms,
-                      int64_t now, struct task_row *task, struct err *err)
-{
-    int rc = moves_load_task(connection, id, task, err);
-    if (rc)
-        return rc;
-    task->attempts++;
-    task->claimed_ms = now;
-    task->lease_until_ms = now + lease_ms;
-    task->lease_ms = lease_ms;
-    task->bytes_fetched = 0;
-    (void)snprintf(task->worker, sizeof task->worker, "%s", worker);
-    return moves_task(connection, task, TASK_EVENT_CLAIM, NULL, err);
-}
-
-static int check_claim(const char *worker, int64_t lease_ms, struct err *err)
+int queue_check_lease(const char *worker, int64_t lease_ms, struct err *err)
 {
     if (!worker[0] || strlen(worker) >= STORE_WORKER_SIZE)
         return err_set(err, ERR_INVALID, "claim: a worker's name has 1 to %d bytes", STORE_WORKER_SIZE - 1);
-    if (lease_ms < 1 || lease_ms > LEASE_MS_MAX)
+    if (lease_ms < 1 || lease_ms > QUEUE_LEASE_MS_MAX)
         return err_set(err, ERR_INVALID, "claim: a lease is 1 ms to a day");
     return 0;
 }
-
-int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64_t lease_ms,
-                const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
-                struct err *err)
-{
-    struct tasks_choice choice = {.sweep_id = sweep_id};
-    return tasks_claim_chosen(store, worker, &choice, lease_ms, policy, ret_row, ret_wait_ms, err);
-}
-
-int tasks_claim_chosen(struct store *store, const char *worker, const struct tasks_choice *choice,
-                       int64_t lease_ms, const struct tasks_policy *policy, struct task_row *ret_row,
-                       int64_t *ret_wait_ms, struct err *err)
-{
-    struct connection *connection = NULL;
-    struct task_row task = {0};
-    struct search search = {
-        .choice = choice, .now = clock_wall_ms(), .pause_ms_max = longest_pause(or_default(policy))};
-    int64_t id = 0, expired = 0, wait_ms = -1, now = search.now;
-    int rc = check_claim(worker, lease_ms, err);
-    if (rc)
-        return rc;
-    search_for(&search, worker);
-    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
-        return rc;
-    if ((rc = cut_leases(connection, now, lease_ms, err)) ||
-        (rc = expire_all(connection, or_default(policy), &expired, err)))
-        goto out;
-    if ((rc = next_task(connection, &search, &id, err)) < 0)
-        goto out;
-    rc = id ? claim_task(connection, id, worker, lease_ms, now, &task, err)
-            : find_wait(connection, choice->sweep_id, now, &wait_ms, err);
-out:
-    rc = store_write_end(store, rc, err);
-    if (rc)
-        return rc;
-    if (!id) {
-        if (ret_wait_ms)
-            *ret_wait_ms = wait_ms;
-        return err_set(err, ERR_NOT_FOUND, "no task can run now");
-    }
-    *ret_row = task;
-    return 0;
-}
-
-/* -- A lease in use ------------------------------------------------------------------------------------- */
 
 int queue_load_leased(struct connection *connection, const struct task_lease *lease,
                       struct task_row *ret_task, struct err *err)
@@ -427,7 +229,7 @@ int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
-    int rc = check_claim(lease->worker, lease_ms, err);
+    int rc = queue_check_lease(lease->worker, lease_ms, err);
     if (rc)
         return rc;
     if (bytes_fetched < 0)
@@ -452,7 +254,7 @@ static int fail(struct store *store, const struct task_lease *lease, const struc
     int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
     if (rc)
         return rc;
-    policy = or_default(policy);
+    policy = queue_policy(policy);
     if ((rc = queue_load_leased(connection, lease, &task, err)))
         goto out;
     task.failures++;
@@ -479,7 +281,7 @@ int tasks_refuse(struct store *store, const struct task_lease *lease, const stru
                  const struct tasks_policy *policy, enum task_state *ret_state, struct err *err)
 {
     struct err refused = *reason;
-    refused.code = REFUSED;
+    refused.code = QUEUE_REFUSED;
     return fail(store, lease, &refused, 1, policy, ret_state, err);
 }
 
@@ -492,7 +294,7 @@ int tasks_release(struct store *store, const struct task_lease *lease, const str
     if (rc)
         return rc;
     if (!(rc = queue_load_leased(connection, lease, &task, err)))
-        rc = interrupt_task(connection, &task, or_default(policy), "given back by its worker", err);
+        rc = interrupt_task(connection, &task, queue_policy(policy), "given back by its worker", err);
     return store_write_end(store, rc, err);
 }
 

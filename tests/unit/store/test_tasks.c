@@ -1,8 +1,6 @@
 /* The queue: who gets which task when, what happens to leases, and how sweeps end. */
 #include "tests/unit/store/fixture.h"
 
-#include <sqlite3.h>
-
 static const struct tasks_policy QUICK = {
     .failures_max = 3, .interruptions_max = 3, .backoff_ms = 1, .backoff_max_ms = 4, .seed = 7};
 
@@ -224,72 +222,6 @@ static void test_pause_of_a_clock_that_was_ahead(void **state)
     FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, &HOURS, &task, NULL, &err));
     OK(tasks_claim(fixture->store, "a", 0, LEASE_MS, &MINUTES, &task, NULL, &err));
     assert_int_equal(task.attempts, 2);
-}
-
-static void run_sql(const struct fixture *fixture, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    (void)sqlite3_close(db);
-}
-
-/* The clock is set back by ten hours: a lease lasts no longer than its length all the same, and is not lost,
- * since its worker may live. */
-static void test_lease_of_a_clock_that_was_ahead(void **state)
-{
-    struct fixture *fixture = *state;
-    int64_t ids[3], wait_ms = 0;
-    struct task_row task, other;
-    struct task_lease lease, dead;
-    fixture_add_revisions(fixture, 2, ids);
-    (void)fixture_sweep(fixture, ids, 2, 0);
-    lease_task(fixture, "living/1", LEASE_MS, &task, &lease);
-    lease_task(fixture, "dead/1", 500, &other, &dead);
-    run_sql(fixture, "UPDATE tasks SET lease_until_ms = lease_until_ms + 36000000");
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "c", 0, 500, &QUICK, &other, &wait_ms, &err));
-    assert_in_range(wait_ms, 1, 500);
-    OK(tasks_get(fixture->store, task.id, &task, &err));
-    assert_int_equal(task.state, TASK_STATE_CLAIMED);
-    assert_in_range(task.lease_until_ms, clock_wall_ms() + LEASE_MS / 2, clock_wall_ms() + LEASE_MS);
-    clock_sleep_ms(510);
-    lease_task(fixture, "c", 500, &other, &dead);
-    assert_int_equal(other.failures, 1);
-    OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 1, &err));
-    OK(record(fixture, &lease, &err));
-}
-
-/* A refused result counts as an attempt, whatever the reason's code; others come before the worker that made
- * it. */
-static void test_refused_results(void **state)
-{
-    struct fixture *fixture = *state;
-    int64_t ids[2], wait_ms = 0;
-    struct task_row task;
-    struct task_lease lease;
-    enum task_state after;
-    struct err reason = {.code = ERR_INVALID, .message = "another digest than the file's"};
-    fixture_add_revisions(fixture, 1, ids);
-    int64_t sweep = fixture_sweep(fixture, ids, 1, 0);
-    lease_task(fixture, "node1/0", LEASE_MS, &task, &lease);
-    OK(tasks_refuse(fixture->store, &lease, &reason, &QUICK, &after, &err));
-    assert_int_equal(after, TASK_STATE_QUEUED);
-    clock_sleep_ms(5);
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "node1/0", 0, LEASE_MS, &QUICK, &task, &wait_ms, &err));
-    assert_in_range(wait_ms, TASKS_REFUSED_MS / 2, TASKS_REFUSED_MS + 4);
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "node1/7", 0, LEASE_MS, &QUICK, &task, NULL, &err));
-    lease_task(fixture, "node10/0", LEASE_MS, &task, &lease);
-    assert_int_equal(task.attempts, 2);
-    assert_string_equal(task.error_code, "mismatch");
-    OK(tasks_refuse(fixture->store, &lease, &reason, &QUICK, &after, &err));
-    /* alone at last, it gets it back */
-    run_sql(fixture, "UPDATE tasks SET worker = 'node1/0', not_before_ms = not_before_ms - 60001");
-    lease_task(fixture, "node1/0", LEASE_MS, &task, &lease);
-    OK(tasks_refuse(fixture->store, &lease, &reason, &QUICK, &after, &err));
-    assert_int_equal(after, TASK_STATE_FAILED);
-    struct sweep_row row = get_sweep(fixture, sweep);
-    assert_int_equal(row.state, SWEEP_STATE_FAILED);
-    assert_non_null(strstr(row.error_message, reason.message));
 }
 
 /* A transient failure is tried again after a growing pause, and at last fails for good; the sweep says why.
@@ -595,8 +527,6 @@ int main(void)
         CASE(test_heartbeat),
         CASE(test_retry_with_backoff),
         CASE(test_pause_of_a_clock_that_was_ahead),
-        CASE(test_lease_of_a_clock_that_was_ahead),
-        CASE(test_refused_results),
         CASE(test_lasting_failure),
         CASE(test_pause_does_not_block),
         CASE(test_exhaustion),

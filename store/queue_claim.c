@@ -1,0 +1,206 @@
+/*
+ * Claims: which task a worker gets next.
+ */
+#include "daemon/base/clock.h"
+#include "store/moves.h"
+#include "store/query.h"
+#include "store/queue.h"
+#include "store/rows_task.h"
+#include "store/tasks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A revision that is being measured right now is passed over: its result will be there for all. */
+#define NOT_SHARED                                                                                           \
+    "AND NOT EXISTS (SELECT 1 FROM tasks o WHERE o.revision_id = k.revision_id AND o.state = 'claimed') "
+
+/* Each finds one task of sweep ?1 between two times: the first that never failed (0, 0), the one whose pause
+ * has been over for longest (1, now), and one whose pause is longer than any may be: the clock was set back.
+ */
+#define FIND_TASK                                                                                            \
+    "SELECT k.id, k.ordinal FROM tasks k INDEXED BY tasks_queue WHERE k.sweep_id = ?1 AND k.state = "        \
+    "'queued' "
+
+static const char FRESH[] =
+    FIND_TASK "AND k.not_before_ms = ?2 AND ?2 = ?3 " NOT_SHARED "ORDER BY k.ordinal LIMIT 1";
+static const char PAUSED[] = FIND_TASK "AND k.not_before_ms >= ?2 AND k.not_before_ms <= ?3 " NOT_SHARED
+                                       "AND NOT (k.error_code = " QUEUE_REFUSED_NAME
+                                       " AND substr(k.worker, 1, length(?4)) = ?4 AND k.not_before_ms "
+                                       "BETWEEN ?3 - ?5 AND ?3) ORDER BY k.not_before_ms LIMIT 1";
+
+struct search {
+    const struct tasks_choice *choice;
+    char neighbours[STORE_WORKER_SIZE]; /* what the names of all slots of the claiming worker begin with */
+    int64_t now, pause_ms_max;
+};
+
+static void search_for(struct search *search, const char *worker)
+{
+    const char *slash = strrchr(worker, '/');
+    size_t length = slash ? (size_t)(slash - worker) + 1 : strlen(worker);
+    (void)snprintf(search->neighbours, sizeof search->neighbours, "%.*s", (int)length, worker);
+}
+
+struct candidate {
+    int64_t id; /* 0: none */
+    int64_t ordinal;
+};
+
+static int find_in_sweep(struct connection *connection, const char *sql, const struct search *search,
+                         int64_t sweep_id, int64_t from_ms, int64_t to_ms, struct candidate *ret_candidate,
+                         struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, sql, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    query_bind_int(&query, from_ms);
+    query_bind_int(&query, to_ms);
+    if (sql == PAUSED) {
+        query_bind_text(&query, search->neighbours);
+        query_bind_int(&query, TASKS_REFUSED_MS);
+    }
+    *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
+    if ((rc = query_next(&query, err)) > 0) {
+        ret_candidate->id = query_int(&query);
+        ret_candidate->ordinal = query_int(&query);
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+/* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
+ * order. */
+static int next_in_sweep(struct connection *connection, int64_t sweep_id, const struct search *search,
+                         int64_t *ret_id, struct err *err)
+{
+    struct candidate fresh, paused;
+    int rc = find_in_sweep(connection, FRESH, search, sweep_id, 0, 0, &fresh, err);
+    if (!rc)
+        rc = find_in_sweep(connection, PAUSED, search, sweep_id, 1, search->now, &paused, err);
+    if (!rc && !fresh.id && !paused.id)
+        rc = find_in_sweep(connection, PAUSED, search, sweep_id, search->now + search->pause_ms_max + 1,
+                           INT64_MAX, &paused, err);
+    if (rc)
+        return rc;
+    *ret_id = paused.ordinal < fresh.ordinal ? paused.id : fresh.id;
+    return *ret_id != 0;
+}
+
+static int is_excepted(const struct tasks_choice *choice, int64_t sweep_id)
+{
+    for (size_t i = 0; i < choice->except_count; i++) {
+        if (choice->except[i] == sweep_id)
+            return 1;
+    }
+    return 0;
+}
+
+/* The next task of all sweeps (or of one), 1, or 0 if none can run now. */
+static int next_task(struct connection *connection, const struct search *search, int64_t *ret_id,
+                     struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "SELECT id FROM sweeps WHERE state = 'running' AND tasks_queued > 0 AND ?1 IN (0, id) "
+                    "ORDER BY priority DESC, tasks_claimed, served, id",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, search->choice->sweep_id);
+    while ((rc = query_next(&query, err)) > 0) {
+        int64_t sweep_id = query_int(&query);
+        if (is_excepted(search->choice, sweep_id))
+            continue;
+        if ((rc = next_in_sweep(connection, sweep_id, search, ret_id, err)))
+            break;
+    }
+    query_end(&query);
+    return rc;
+}
+
+/* Milliseconds until a pause or a lease ends, or -1. */
+static int find_wait(struct connection *connection, int64_t only_sweep_id, int64_t now, int64_t *ret_wait_ms,
+                     struct err *err)
+{
+    struct query query;
+    int64_t next = 0;
+    int rc = query_begin(
+        &query, connection,
+        "SELECT min(at) FROM (SELECT min(lease_until_ms) AS at FROM tasks WHERE state = 'claimed' "
+        "UNION ALL SELECT (SELECT min(CASE WHEN k.not_before_ms > ?2 THEN k.not_before_ms "
+        "WHEN k.error_code = " QUEUE_REFUSED_NAME " THEN k.not_before_ms + ?3 + 1 END) FROM tasks k "
+        "WHERE k.sweep_id = s.id AND k.state = 'queued' AND k.not_before_ms >= ?2 - ?3) FROM sweeps s "
+        "WHERE s.state = 'running' AND s.tasks_queued > 0 AND ?1 IN (0, s.id))",
+        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, only_sweep_id);
+    query_bind_int(&query, now);
+    query_bind_int(&query, TASKS_REFUSED_MS);
+    if ((rc = query_run_int(&query, &next, err)) < 0)
+        return rc;
+    *ret_wait_ms = next == 0 ? -1 : next > now ? next - now : 0;
+    return 0;
+}
+
+static int claim_task(struct connection *connection, int64_t id, const char *worker, int64_t lease_ms,
+                      int64_t now, struct task_row *task, struct err *err)
+{
+    int rc = moves_load_task(connection, id, task, err);
+    if (rc)
+        return rc;
+    task->attempts++;
+    task->claimed_ms = now;
+    task->lease_until_ms = now + lease_ms;
+    task->lease_ms = lease_ms;
+    task->bytes_fetched = 0;
+    (void)snprintf(task->worker, sizeof task->worker, "%s", worker);
+    return moves_task(connection, task, TASK_EVENT_CLAIM, NULL, err);
+}
+
+int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64_t lease_ms,
+                const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
+                struct err *err)
+{
+    struct tasks_choice choice = {.sweep_id = sweep_id};
+    return tasks_claim_chosen(store, worker, &choice, lease_ms, policy, ret_row, ret_wait_ms, err);
+}
+
+int tasks_claim_chosen(struct store *store, const char *worker, const struct tasks_choice *choice,
+                       int64_t lease_ms, const struct tasks_policy *policy, struct task_row *ret_row,
+                       int64_t *ret_wait_ms, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task = {0};
+    struct search search = {
+        .choice = choice, .now = clock_wall_ms(), .pause_ms_max = queue_longest_pause(queue_policy(policy))};
+    int64_t id = 0, expired = 0, wait_ms = -1, now = search.now;
+    int rc = queue_check_lease(worker, lease_ms, err);
+    if (rc)
+        return rc;
+    search_for(&search, worker);
+    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
+        return rc;
+    if ((rc = queue_cut_leases(connection, now, lease_ms, err)) ||
+        (rc = queue_expire_all(connection, queue_policy(policy), &expired, err)))
+        goto out;
+    if ((rc = next_task(connection, &search, &id, err)) < 0)
+        goto out;
+    rc = id ? claim_task(connection, id, worker, lease_ms, now, &task, err)
+            : find_wait(connection, choice->sweep_id, now, &wait_ms, err);
+out:
+    rc = store_write_end(store, rc, err);
+    if (rc)
+        return rc;
+    if (!id) {
+        if (ret_wait_ms)
+            *ret_wait_ms = wait_ms;
+        return err_set(err, ERR_NOT_FOUND, "no task can run now");
+    }
+    *ret_row = task;
+    return 0;
+}
