@@ -252,6 +252,16 @@ def describe(place: Place, folder: Path) -> str:
     return f"{place.kind} in {place.caller}, from {' < '.join(names[:8])}"
 
 
+def within(places: list[Place], folder: Path, function: str) -> list[Place]:
+    """The places on whose stack a function of our own is whose name has this in it."""
+    offsets = sorted({frame.split("+")[1] for place in places for frame in place.frames if frame.startswith("main+")})
+    done = subprocess.run(["addr2line", "-f", "-e", str(folder / "bifurcated")], input="\n".join(offsets), capture_output=True, text=True)
+    matching = {f"main+{offset}" for offset, name in zip(offsets, done.stdout.splitlines()[::2]) if function in name}
+    found = [place for place in places if matching.intersection(place.frames)]
+    need(found, f"{function}: no place that may fail is within such a function")
+    return found
+
+
 def points_of(places: list[Place], seed: int, kinds: tuple[str, ...], budget: int | None, shard: tuple[int, int] = (1, 1)) -> list[Point]:
     """All errors at the first call from each place, and one error at a later call; of these the I-th of N parts, which does not
     depend on what else a counting run saw; of that at most `budget` points, by lot."""
@@ -301,13 +311,15 @@ def summary(counts: dict[str, Counter]) -> str:
 
 
 def run(files: int | None = None, memory: int | None = None, seed: int = 1, preset: str = "release",
-        folder: Path | None = None, is_stubborn: bool = True, shard: tuple[int, int] = (1, 1)) -> str:  # fmt: skip
-    """`files`, `memory`: how many points, drawn by lot (files and threads; allocations); None is all of them, of the shard."""
+        folder: Path | None = None, is_stubborn: bool = True, shard: tuple[int, int] = (1, 1),
+        function: str = "") -> str:  # fmt: skip
+    """`files`, `memory`: how many points, drawn by lot (files and threads; allocations); None is all of them, of the shard
+    and within a function."""
     folder = folder or stage.build(preset, "bifurcated", "bifurcate")
     stage.running.SWEEP_S = stage.running.START_S = HANG_S
     with stage.workplace("faults") as place, Emulator(stage.GARDEN) as hub:
         scene = Stage(folder, place, hub)
-        places = scene.places()
+        places = within(scene.places(), folder, function) if function else scene.places()
         points = points_of(places, seed, tuple(set(FILE_ERRORS) - {"memory"}), files, shard)
         points += points_of(places, seed, ("memory",), memory, shard)
         found = Counter(one.kind for one in places)
@@ -315,7 +327,7 @@ def run(files: int | None = None, memory: int | None = None, seed: int = 1, pres
               f"; {len(points)} points chosen", flush=True)  # fmt: skip
         counts, wrong = sweep_points(scene, points, is_stubborn)
         total = sum(one["points"] for one in counts.values())
-        part = f", shard {shard[0]}/{shard[1]}" if shard[1] > 1 else ""
+        part = (f", shard {shard[0]}/{shard[1]}" if shard[1] > 1 else "") + (f", within {function}" if function else "")
         text = f"{total} points of {sum(found.values())} places (seed {seed}, {folder.name} build{part})"
         need(not wrong, f"{len(wrong)} points went wrong, the first: {wrong[:1]}; {text}: {summary(counts)}")
     return f"{text}, after each the next start healed: {summary(counts)}"
