@@ -90,6 +90,15 @@ def test_every_parser_is_fuzzed(monkeypatch: pytest.MonkeyPatch) -> None:
         fuzz.check_parsers()
 
 
+def test_the_command_tells_what_went_wrong() -> None:
+    """A part that fails is in the summary, and the status is 1."""
+    command = [sys.executable, ROOT / "tests/proof/run", "--fuzzers", "nothing", "fuzz"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout.endswith("0 passed, 1 failed\n"), done
+    assert "FAILED   fuzz" in done.stdout and "nothing: not all of them are fuzzers" in done.stdout
+    assert subprocess.run([*command[:2], "nothing"], capture_output=True).returncode == 2
+
+
 # ---- would the soak see it? ----------------------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ PLACES = ("start", "work", "stop")
 CONNECTION_BPS = {"local": 4e6, "remote": 4e6, "slurm": 4e5}  # a job takes a second to come up; the work must outlast that
 AHEAD_S = 3600  # longer than any lease
 WAIT_S = 900.0  # against waiting for ever: a submission whose end nobody saw is waited for, too
+LATE_MAX = 0.5  # share of kills that may come after the end of the sweep
 FRUITLESS_MAX = 4  # jobs killed in a row without a result; after five the daemon gives up, as it should
 WORKER_UP = " worker version="
 
@@ -391,4 +392,5 @@ def rounds(programs: dict[str, Path], hub: Emulator, place: Path, moments: int, 
         number += 1
         print(f"   {counts['kills']} kills, {number} sweeps", flush=True)
     detail = ", ".join(f"{count} {name}" for name, count in counts.most_common() if name != "kills")
+    need(counts["after the end"] <= max(3, counts["kills"] * LATE_MAX), "most kills came when there was nothing left to disturb:", detail)
     return f"{counts['kills']} kills with {workers} workers in {number} sweeps (seeds {seed} to {seed + number - 1}), all completed and equal: {detail}"
