@@ -201,7 +201,7 @@ def test_versions_of_the_api(daemon: Callable[..., Daemon], hub: Any) -> None:
 
 
 def test_contract_in_short() -> None:
-    """The short form of tests/proof/contract.py: no server error, no undocumented status, type or body."""
+    """The short form of tests/proof/contract.py: all its checks, with requests that are the same in every run."""
     pytest.importorskip("schemathesis", reason="schemathesis (tests/requirements.txt) is not installed")
     import os
 
