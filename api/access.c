@@ -166,8 +166,12 @@ static int refuse_state(struct api_request *request, struct api_response *respon
                         enum api_token_state state, enum token_scope scope, struct err *err)
 {
     struct api_limit left;
-    if (!take_failure(request, &left)) {
-        response->retry_after_s = left.retry_after_s;
+    /* The head and the whole request are both looked at, and are one failure. */
+    if (!request->is_failure_counted && !take_failure(request, &left))
+        request->failure_wait_s = left.retry_after_s > 0 ? left.retry_after_s : 1;
+    request->is_failure_counted = 1;
+    if (request->failure_wait_s) {
+        response->retry_after_s = request->failure_wait_s;
         return err_set(err, ERR_RATE_LIMITED, "too many tokens that do not count from this address");
     }
     const char *reason = "the token is not known here, or was revoked";

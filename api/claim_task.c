@@ -46,7 +46,8 @@ int api_claim_find(struct store *store, const char *id, struct task_row *ret_tas
         code = api_claim_format_id(store, ret_task, wanted, err);
     if (code)
         return code == ERR_NOT_FOUND ? no_claim(id, err) : code;
-    if (strcmp(wanted, id) == 0)
+    size_t size = strlen(wanted);
+    if (strlen(id) == size && digest_is_equal((const unsigned char *)wanted, (const unsigned char *)id, size))
         return 0;
     if (attempt > 0 && attempt < ret_task->attempts)
         return err_set(err, ERR_CONFLICT,

@@ -45,6 +45,8 @@ struct api_request {
     const char *arguments[API_REQUEST_ARGUMENTS_MAX]; /* values of {names} in the pattern, in order */
     enum api_format format;
     int is_counted;               /* by the limits of requests */
+    int is_failure_counted;       /* its token did not count, and the address has one failure less */
+    int64_t failure_wait_s;       /* then: 0, or how long the address has none left */
     struct api_limit limit;       /* what is left of its bucket; all zero without a limit */
     struct api_identity identity; /* whose token it carried; all zero without one */
     struct buf body;

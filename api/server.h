@@ -119,8 +119,8 @@ uint16_t api_server_port(const struct api_server *server);
 /* "http://127.0.0.1:7143"; borrowed. */
 const char *api_server_url(const struct api_server *server);
 
-/* Serves another certificate from the next connection on (TLS servers only). ERR_INVALID: no pair of a
- * certificate and its key; the old one stays. */
+/* Serves another certificate from the next connection on (TLS servers only). Returns 1, or 0 if it is the
+ * same. ERR_INVALID: no pair of a certificate and its key; the old one stays. */
 int api_server_replace_certificate(struct api_server *server, const char *certificate, const char *key,
                                    struct err *err);
 

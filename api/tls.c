@@ -1,5 +1,9 @@
 #include "api/tls.h"
 
+#include "daemon/base/buf.h"
+#include "daemon/base/digest.h"
+#include "daemon/base/limits.h"
+
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <pthread.h>
@@ -13,6 +17,7 @@
  * server. */
 struct pair {
     struct pair *older;
+    unsigned char digest[DIGEST_SHA256_BYTES]; /* of the texts that it was made of */
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned chain_size;
     gnutls_privkey_t key;
@@ -108,18 +113,41 @@ static int hand_out(gnutls_session_t session, const gnutls_datum_t *authorities,
     return 0;
 }
 
+/* Of both texts with their ends, so that nothing moves from one to the other. */
+static int digest_texts(const char *certificate, const char *key, unsigned char digest[DIGEST_SHA256_BYTES],
+                        struct err *err)
+{
+    struct buf both;
+    buf_init(&both, 4 * MIB);
+    (void)buf_append(&both, certificate, strlen(certificate) + 1);
+    (void)buf_append_text(&both, key);
+    int code = buf_check(&both, "TLS", err);
+    if (!code)
+        code = digest_sha256(buf_text(&both), both.size, digest, err);
+    if (both.data)
+        explicit_bzero(both.data, both.size);
+    buf_free(&both);
+    return code;
+}
+
 int api_tls_replace(struct api_tls *tls, const char *certificate, const char *key, struct err *err)
 {
     struct pair *pair = NULL;
-    int code = load(certificate, key, &pair, err);
+    unsigned char digest[DIGEST_SHA256_BYTES];
+    int code = digest_texts(certificate, key, digest, err);
+    if (!code && tls->newest && memcmp(digest, tls->newest->digest, sizeof digest) == 0)
+        return 0;
+    if (!code)
+        code = load(certificate, key, &pair, err);
     if (code)
         return code;
+    memcpy(pair->digest, digest, sizeof digest);
     pair->older = tls->newest;
     tls->newest = pair;
     (void)pthread_mutex_lock(&current_mutex);
     current = pair;
     (void)pthread_mutex_unlock(&current_mutex);
-    return 0;
+    return 1;
 }
 
 int api_tls_new(const char *certificate, const char *key, struct api_tls **ret_tls, struct err *err)
@@ -128,7 +156,7 @@ int api_tls_new(const char *certificate, const char *key, struct api_tls **ret_t
     if (!tls)
         return err_set(err, ERR_NO_MEMORY, "TLS: out of memory");
     int code = api_tls_replace(tls, certificate, key, err);
-    if (code) {
+    if (code < 0) {
         api_tls_free(tls);
         return code;
     }

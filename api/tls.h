@@ -20,7 +20,9 @@ int api_tls_new(const char *certificate, const char *key, struct api_tls **ret_t
 /* After the server has stopped. NULL is allowed. */
 void api_tls_free(struct api_tls *tls);
 
-/* From the next handshake on; the old pair stays, and stays valid, if this one is refused. */
+/* From the next handshake on; the old pair stays, and stays valid, if this one is refused. Returns 1, or 0 if
+ * it is the pair that is served already: old pairs are kept, so that a server which is often told to reload
+ * must not gather them. */
 int api_tls_replace(struct api_tls *tls, const char *certificate, const char *key, struct err *err);
 
 /* What MHD_start_daemon must be told. */

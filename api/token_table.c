@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define USE_STEP_MS INT64_C(60000) /* how coarsely uses are noted */
+#define USES_AT_ONCE 64
 
 struct entry {
     struct token_row row;
@@ -170,14 +171,12 @@ struct use {
     int64_t id, used_ms;
 };
 
-void api_token_table_save_uses(struct api_token_table *table)
+/* Takes the uses that are news, at most `max`; from then on they count as written. */
+static size_t take_uses(struct api_token_table *table, struct use *uses, size_t max)
 {
-    struct use uses[64]; /* the rest next time */
     size_t count = 0;
-    if (!table->store)
-        return;
     (void)pthread_rwlock_wrlock(&table->lock);
-    for (size_t i = 0; i < table->count && count < sizeof uses / sizeof uses[0]; i++) {
+    for (size_t i = 0; i < table->count && count < max; i++) {
         struct entry *entry = &table->entries[i];
         int64_t used_ms = atomic_load(&entry->used_ms);
         if (used_ms <= entry->row.last_used_ms)
@@ -186,9 +185,19 @@ void api_token_table_save_uses(struct api_token_table *table)
         entry->row.last_used_ms = used_ms;
     }
     (void)pthread_rwlock_unlock(&table->lock);
-    for (size_t i = 0; i < count; i++) {
-        struct err err = ERR_INIT;
-        (void)tokens_touch(table->store, uses[i].id, uses[i].used_ms, &err);
+    return count;
+}
+
+void api_token_table_save_uses(struct api_token_table *table)
+{
+    struct use uses[USES_AT_ONCE];
+    size_t count = USES_AT_ONCE;
+    while (table->store && count == USES_AT_ONCE) {
+        count = take_uses(table, uses, USES_AT_ONCE);
+        for (size_t i = 0; i < count; i++) {
+            struct err err = ERR_INIT;
+            (void)tokens_touch(table->store, uses[i].id, uses[i].used_ms, &err);
+        }
     }
 }
 

@@ -41,7 +41,10 @@ static void reload(int argc, char **argv, struct options *options, struct servic
         log_info("options read again", log_text("needs_restart", ignored), log_end);
     }
     struct err fault = ERR_INIT;
-    if (service_reload_certificate(service, &fault))
+    int renewed = service_reload_certificate(service, &fault);
+    if (renewed > 0)
+        log_info("another certificate is served", log_end);
+    if (renewed < 0)
         log_error("the certificate cannot be read again; the old one stays",
                   log_text("reason", fault.message), log_end);
     supervisor_tell_ready();

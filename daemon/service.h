@@ -25,7 +25,7 @@ int service_start(const struct options *options, struct service **ret_service, s
 void service_stop(struct service *service, int64_t drain_ms);
 
 /* Reads tls-certificate and tls-key again and serves them from the next connection on. The old ones stay if
- * that fails; nothing happens without TLS. */
+ * that fails; nothing happens without TLS. Returns 1 if they are other ones, or 0. */
 int service_reload_certificate(struct service *service, struct err *err);
 
 /* Takes the option access-log as it is now, or opens its file again. The old one stays if that fails. */

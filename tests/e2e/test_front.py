@@ -66,10 +66,15 @@ def test_tls_and_a_new_certificate(
         shutil.copy(source, target)
     one.process.send_signal(signal.SIGHUP)
     wait_until(lambda: certificate_of(one) != old)
+    wait_until(lambda: one.log().count("another certificate is served") == 1)
+    before = one.log().count("options read again")
+    one.process.send_signal(signal.SIGHUP)  # the same again is not kept a second time
+    wait_until(lambda: one.log().count("options read again") > before)
     held.request("GET", "/healthz")  # a connection from before goes on
     assert held.getresponse().status == 200
     held.close()
     new = certificate_of(one)
+    assert one.log().count("another certificate is served") == 1
     pair[1].write_text("rubbish")  # a pair that is none: the old one stays
     one.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "the certificate cannot be read again" in one.log())
@@ -152,6 +157,14 @@ def test_failed_tokens_are_limited(daemon: Callable[..., Daemon], hub: Any, tmp_
     assert set(statuses) == {401, 429} and statuses.index(429) in range(20, 60)
     right = {"Authorization": "Bearer a token of sixteen and more"}
     assert one.post("/v1/sweeps", {"model": MODEL}, right).status == 201  # never for the failures of others
+    # Where the token is looked at before the body and again after it, a failure counts once.
+    other = daemon(hub, "--rate-limit-loopback", "100000", "--token-file", str(tmp_path / "token"))
+    kind = {"Content-Type": "application/vnd.bifurcated.result"}
+    statuses = []
+    while 429 not in statuses and len(statuses) < 1000:  # a slow machine gives time for more of them
+        headers = {**kind, "Authorization": f"Bearer guess{len(statuses)}"}
+        statuses.append(other.request("PUT", "/v1/claims/1.1.0/result", b"x", headers).status)
+    assert set(statuses) == {401, 429} and len(statuses) > 20, statuses
 
 
 NAMED = [  # what the contract asks of /metrics, and what it is called

@@ -139,10 +139,10 @@ static void test_server_stops_under_streams(void **state)
     fixture->server = own;
 }
 
-/* A client that sends a byte now and then is not silent, but does not get far either. */
-static void test_slow_client_is_ended(void **state)
+/* Sends the beginning of a request and then a byte now and then, which is not silent, but does not get far
+ * either. */
+static void check_slow(struct api_fixture *fixture, const char *beginning)
 {
-    struct api_fixture *fixture = *state;
     struct api_server *own = fixture->server;
     struct api_options options;
     fixture_options(fixture, &options);
@@ -152,7 +152,7 @@ static void test_slow_client_is_ended(void **state)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    (void)send(fd, "GET /healthz HTTP/1.1\r\nX: ", 26, MSG_NOSIGNAL);
+    (void)send(fd, beginning, strlen(beginning), MSG_NOSIGNAL);
     int64_t deadline_ms = clock_monotonic_ms() + PATIENCE_MS;
     int is_ended = 0;
     while (!is_ended && clock_monotonic_ms() < deadline_ms) {
@@ -167,6 +167,14 @@ static void test_slow_client_is_ended(void **state)
     fixture->server = own;
 }
 
+static void test_slow_clients_are_ended(void **state)
+{
+    check_slow(*state, "GET /");                        /* slow in its request line, */
+    check_slow(*state, "GET /healthz HTTP/1.1\r\nX: "); /* in its headers, */
+    check_slow(*state, "POST /v1/sweeps HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                       "Content-Length: 100000\r\n\r\n{"); /* and in its body */
+}
+
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, fixture_serve, fixture_unserve)
 
 int main(void)
@@ -174,7 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SERVED(test_followers_see_progress), SERVED(test_finished_sweep_ends_at_once),
         SERVED(test_silence_is_filled),      SERVED(test_server_stops_under_streams),
-        SERVED(test_slow_client_is_ended),
+        SERVED(test_slow_clients_are_ended),
     };
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
