@@ -1,18 +1,13 @@
 #include "api/cache.h"
 
-#include "daemon/base/limits.h"
-
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define BUCKET_COUNT 4096
 #define ENTRY_OVERHEAD_BYTES 256
-/* From here on sending a file costs less than copying the bytes into the socket (tests/bench/api.py). */
-#define FILE_BYTES_MIN (256 * KIB)
 
 struct entry {
     struct entry *next_in_bucket;
@@ -30,38 +25,6 @@ struct api_cache {
     struct entry *newest, *oldest;
     struct entry *buckets[BUCKET_COUNT];
 };
-
-void api_answer_release(struct api_answer *answer)
-{
-    if (!answer || atomic_fetch_sub(&answer->references, 1) != 1)
-        return;
-    free(answer->etag);
-    free(answer->link);
-    free(answer->data);
-    if (answer->fd >= 0)
-        (void)close(answer->fd);
-    free(answer);
-}
-
-void api_answer_to_file(struct api_answer *answer)
-{
-    if (answer->size < FILE_BYTES_MIN || answer->fd >= 0)
-        return;
-    int fd = memfd_create("answer", MFD_CLOEXEC);
-    if (fd < 0)
-        return;
-    for (size_t at = 0; at < answer->size;) {
-        ssize_t written = write(fd, answer->data + at, answer->size - at);
-        if (written <= 0) {
-            (void)close(fd);
-            return;
-        }
-        at += (size_t)written;
-    }
-    answer->fd = fd;
-    free(answer->data);
-    answer->data = NULL;
-}
 
 struct api_cache *api_cache_new(size_t bytes_max)
 {

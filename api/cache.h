@@ -8,30 +8,10 @@
 #ifndef BIFURCATED_API_CACHE_H
 #define BIFURCATED_API_CACHE_H
 
-#include "api/encode.h"
+#include "api/answer.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* A whole answer, ready to be sent; immutable once it is shared. */
-struct api_answer {
-    atomic_uint references;
-    int status;
-    const char *content_type;  /* static */
-    const char *cache_control; /* static */
-    enum api_encoding encoding;
-    int varies;  /* the header Vary is sent */
-    char *etag;  /* as sent, with quotes; or NULL */
-    char *link;  /* of the header Link; or NULL */
-    char *data;  /* owned; NULL if the body is in fd */
-    int fd;      /* the body as a file in memory, which the kernel sends without copying it; or -1 */
-    size_t size; /* bytes of the body */
-};
-
-/* Moves the body of an answer that is to be kept into a file in memory, if it is large enough to gain by
- * that. Leaves it where it is if there is none to be had. */
-void api_answer_to_file(struct api_answer *answer);
 
 struct api_cache;
 
@@ -50,8 +30,5 @@ struct api_cache_counts {
     size_t bytes, entries;
 };
 void api_cache_count(struct api_cache *cache, struct api_cache_counts *ret_counts);
-
-/* Drops one reference; the last one frees. NULL is allowed. */
-void api_answer_release(struct api_answer *answer);
 
 #endif

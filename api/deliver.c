@@ -1,5 +1,6 @@
 #include "api/deliver.h"
 
+#include "api/answer.h"
 #include "api/cors.h"
 #include "api/route.h"
 #include "api/state.h"
@@ -8,15 +9,15 @@
 #include "store/models.h"
 #include "store/store.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Below this, coding costs more than it saves. */
 #define CODED_BYTES_MIN 1024
+#define KEY_SIZE (API_ETAG_SIZE + 2)
+#define SENT_ETAG_SIZE (API_ETAG_SIZE + 16)
 
 static int has_text(const char *text)
 {
@@ -79,18 +80,39 @@ int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_S
     return code;
 }
 
-/* Whether If-None-Match names this representation, in any coding. */
-static int is_known_to_client(const struct api_request *request, const char *etag)
+/* As it is sent: "ETAG" or "ETAG-CODING", with quotes. */
+static void format_etag(char text[SENT_ETAG_SIZE], const char *etag, enum api_encoding encoding)
+{
+    (void)snprintf(text, SENT_ETAG_SIZE, "\"%s%s%s\"", etag, encoding ? "-" : "",
+                   encoding ? api_encoding_name(encoding) : "");
+}
+
+/* Whether If-None-Match names this representation, in any coding. Then ret_sent is the ETag that the client
+ * has, with its quotes; "" for "*", which names none. */
+static int is_known_to_client(const struct api_request *request, const char *etag,
+                              char ret_sent[SENT_ETAG_SIZE])
 {
     const char *header = api_request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    ret_sent[0] = '\0';
     if (!header || !has_text(etag))
         return 0;
     if (strcmp(header, "*") == 0)
         return 1;
     size_t length = strlen(etag);
     for (const char *at = strstr(header, etag); at; at = strstr(at + 1, etag)) {
-        if (at > header && at[-1] == '"' && (at[length] == '"' || at[length] == '-'))
+        const char *end = strchr(at, '"');
+        if (at == header || at[-1] != '"' || !end || end - at >= API_ETAG_SIZE + 8)
+            continue;
+        const char *coding = at + length + (at[length] == '-');
+        for (int i = 0; i < API_ENCODING_COUNT; i++) {
+            const char *name = i ? api_encoding_name((enum api_encoding)i) : "";
+            size_t size = strlen(name);
+            if ((size_t)(end - coding) != size || memcmp(coding, name, size) != 0)
+                continue;
+            memcpy(ret_sent, at - 1, (size_t)(end - at) + 2);
+            ret_sent[end - at + 2] = '\0';
             return 1;
+        }
     }
     return 0;
 }
@@ -100,49 +122,52 @@ static enum api_encoding encoding_of(const struct api_request *request)
     return api_encoding_choose(api_request_header(request, MHD_HTTP_HEADER_ACCEPT_ENCODING));
 }
 
-static void release(void *answer)
-{
-    api_answer_release(answer);
-}
-
-static void add_header(struct MHD_Response *response, const char *name, const char *value)
-{
-    if (has_text(value))
-        (void)MHD_add_response_header(response, name, value);
-}
-
 /* What is left of whose bucket, as the draft of the IETF's httpapi group has it. */
 static void add_limit(const struct api_limit *limit, const char *whose, struct MHD_Response *response)
 {
     char text[96];
     (void)snprintf(text, sizeof text, "\"%s\";q=%" PRId64 ";w=%" PRId64, whose, limit->burst,
                    limit->window_s);
-    add_header(response, "RateLimit-Policy", text);
+    api_answer_add_header(response, "RateLimit-Policy", text);
     (void)snprintf(text, sizeof text, "\"%s\";r=%" PRId64 ";t=%" PRId64, whose, limit->remaining,
                    limit->reset_s);
-    add_header(response, "RateLimit", text);
+    api_answer_add_header(response, "RateLimit", text);
 }
 
-/* The headers of every answer. */
-static void add_common(struct api_request *request, struct MHD_Response *response)
+/* Whether the answer must say anything that belongs to this request alone. The id does where the client gave
+ * it or the access log keeps it: without either nobody could look it up. */
+static int is_personal(const struct api_request *request)
 {
     const struct api_server *server = request->server;
-    add_header(response, "X-Request-Id", request->id);
-    add_header(response, "X-Content-Type-Options", "nosniff");
+    return api_state_keeps_access(server) || request->has_own_id || request->limit.burst ||
+           request->must_close || has_text(server->options.cors_origin) || atomic_load(&server->is_draining);
+}
+
+static void add_personal(struct api_request *request, struct MHD_Response *response)
+{
+    const struct api_server *server = request->server;
+    api_answer_add_header(response, "X-Request-Id", request->id);
     api_cors_add(request, response);
     if (request->limit.burst)
         add_limit(&request->limit, request->identity.name[0] ? "token" : "address", response);
     if (request->must_close || atomic_load(&server->is_draining))
-        add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+        api_answer_add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
+static enum MHD_Result queue_shared(struct api_request *request, struct MHD_Response *response, int status,
+                                    uint64_t size)
+{
+    request->status = status;
+    request->answer_bytes = strcmp(request->method, "HEAD") == 0 ? 0 : size;
+    return MHD_queue_response(request->connection, (unsigned)status, response);
+}
+
+/* Takes over the response. */
 static enum MHD_Result queue(struct api_request *request, struct MHD_Response *response, int status,
                              uint64_t size)
 {
-    add_common(request, response);
-    request->status = status;
-    request->answer_bytes = strcmp(request->method, "HEAD") == 0 ? 0 : size;
-    enum MHD_Result result = MHD_queue_response(request->connection, (unsigned)status, response);
+    add_personal(request, response);
+    enum MHD_Result result = queue_shared(request, response, status, size);
     MHD_destroy_response(response);
     return result;
 }
@@ -154,101 +179,71 @@ static void add_fresh(const struct api_request *request, const struct api_respon
     char seconds[24] = "5";
     if (fresh->retry_after_s)
         (void)snprintf(seconds, sizeof seconds, "%" PRId64, fresh->retry_after_s);
-    add_header(response, MHD_HTTP_HEADER_LOCATION, fresh->location);
-    add_header(response, MHD_HTTP_HEADER_ALLOW, fresh->allow);
-    add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, fresh->challenge);
+    api_answer_add_header(response, MHD_HTTP_HEADER_LOCATION, fresh->location);
+    api_answer_add_header(response, MHD_HTTP_HEADER_ALLOW, fresh->allow);
+    api_answer_add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, fresh->challenge);
     if (fresh->status == MHD_HTTP_TOO_MANY_REQUESTS || fresh->status == MHD_HTTP_SERVICE_UNAVAILABLE)
-        add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
+        api_answer_add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
     if (strcmp(request->method, "OPTIONS") == 0 && fresh->allow[0])
         api_cors_add_preflight(request, fresh->allow, response);
-}
-
-/* The body: over the answer's bytes, of which it holds a reference, or its file. */
-static struct MHD_Response *body_of(struct api_answer *answer)
-{
-    struct MHD_Response *response;
-    if (answer->fd < 0) {
-        atomic_fetch_add(&answer->references, 1);
-        response = MHD_create_response_from_buffer_with_free_callback_cls(answer->size, answer->data, release,
-                                                                          answer);
-        if (!response)
-            api_answer_release(answer);
-        return response;
-    }
-    int fd = fcntl(answer->fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        return NULL;
-    response = MHD_create_response_from_fd64(answer->size, fd);
-    if (!response)
-        (void)close(fd);
-    return response;
 }
 
 /* Takes over one reference to the answer; `fresh` is NULL for a kept one. */
 static enum MHD_Result queue_answer(struct api_request *request, struct api_answer *answer,
                                     const struct api_response *fresh)
 {
-    size_t size = answer->size;
-    int status = answer->status;
-    struct MHD_Response *response = body_of(answer);
-    if (!response) {
-        api_answer_release(answer);
-        return MHD_NO;
+    enum MHD_Result result = MHD_NO;
+    if (!fresh && answer->shared && !is_personal(request)) {
+        result = queue_shared(request, answer->shared, answer->status, answer->size);
+    } else {
+        struct MHD_Response *response = api_answer_respond(answer);
+        if (response && fresh)
+            add_fresh(request, fresh, response);
+        if (response)
+            result = queue(request, response, answer->status, answer->size);
     }
-    if (fresh)
-        add_fresh(request, fresh, response);
-    if (status != MHD_HTTP_NO_CONTENT)
-        add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type);
-    add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, answer->cache_control);
-    add_header(response, MHD_HTTP_HEADER_ETAG, answer->etag);
-    add_header(response, "Link", answer->link);
-    if (answer->varies)
-        add_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
-    if (answer->encoding != API_ENCODING_IDENTITY)
-        add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, api_encoding_name(answer->encoding));
     api_answer_release(answer);
-    return queue(request, response, status, size);
+    return result;
 }
 
-static void format_etag(char *text, size_t size, const char *etag, enum api_encoding encoding)
+static enum MHD_Result queue_not_modified(struct api_request *request, const char *sent,
+                                          const char *cache_control)
 {
-    (void)snprintf(text, size, "\"%s%s%s\"", etag, encoding ? "-" : "",
-                   encoding ? api_encoding_name(encoding) : "");
+    struct MHD_Response *response = api_answer_not_modified(sent, cache_control);
+    return response ? queue(request, response, MHD_HTTP_NOT_MODIFIED, 0) : MHD_NO;
 }
 
-static enum MHD_Result queue_not_modified(struct api_request *request, const char *etag,
-                                          enum api_encoding encoding, const char *cache_control)
+/* "ETAG CODING" */
+static void format_key(char key[KEY_SIZE], const char *etag, enum api_encoding encoding)
 {
-    char text[API_ETAG_SIZE + 16];
-    struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    if (!response)
-        return MHD_NO;
-    format_etag(text, sizeof text, etag, encoding);
-    add_header(response, MHD_HTTP_HEADER_ETAG, text);
-    add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control);
-    add_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
-    return queue(request, response, MHD_HTTP_NOT_MODIFIED, 0);
-}
-
-static void format_key(char *key, size_t size, const char *etag, enum api_encoding encoding)
-{
-    (void)snprintf(key, size, "%s %d", etag, (int)encoding);
+    size_t length = strnlen(etag, API_ETAG_SIZE - 1);
+    memcpy(key, etag, length);
+    key[length] = ' ';
+    key[length + 1] = (char)('0' + encoding);
+    key[length + 2] = '\0';
 }
 
 int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Result *ret_result)
 {
-    if (is_known_to_client(request, etag)) {
-        request->is_cached = 1;
-        *ret_result = queue_not_modified(request, etag, encoding_of(request), "no-cache");
-        return 1;
-    }
-    char key[API_ETAG_SIZE + 8];
-    format_key(key, sizeof key, etag, encoding_of(request));
+    char key[KEY_SIZE];
+    enum api_encoding encoding = encoding_of(request);
+    char sent[SENT_ETAG_SIZE];
+    int is_known = is_known_to_client(request, etag, sent);
+    format_key(key, etag, encoding);
     struct api_answer *answer = api_cache_get(request->server->cache, key);
-    if (!answer)
+    if (!answer && (!is_known || !sent[0]))
         return 0;
     request->is_cached = 1;
-    *ret_result = queue_answer(request, answer, NULL);
+    if (!is_known) {
+        *ret_result = queue_answer(request, answer, NULL);
+        return 1;
+    }
+    int is_same = answer && answer->etag && (!sent[0] || strcmp(sent, answer->etag) == 0);
+    if (is_same && answer->is_known && !is_personal(request))
+        *ret_result = queue_shared(request, answer->is_known, MHD_HTTP_NOT_MODIFIED, 0);
+    else
+        *ret_result = queue_not_modified(request, is_same ? answer->etag : sent, "no-cache");
+    api_answer_release(answer);
     return 1;
 }
 
@@ -260,12 +255,9 @@ static char *copy_of(const char *text)
 /* Moves the response's body, coded as the client likes it, into an answer. */
 static struct api_answer *answer_of(struct api_response *response, enum api_encoding encoding, int is_kept)
 {
-    struct api_answer *answer = calloc(1, sizeof *answer);
+    struct api_answer *answer = api_answer_new(response->status);
     if (!answer)
         return NULL;
-    atomic_init(&answer->references, 1);
-    answer->fd = -1;
-    answer->status = response->status;
     answer->content_type = response->content_type;
     answer->cache_control = response->cache_control;
     answer->varies = response->status == MHD_HTTP_OK;
@@ -283,8 +275,8 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     answer->data = buf_take(body);
     buf_free(&coded);
     if (has_text(response->etag)) {
-        char etag[API_ETAG_SIZE + 16];
-        format_etag(etag, sizeof etag, response->etag, encoding);
+        char etag[SENT_ETAG_SIZE];
+        format_etag(etag, response->etag, encoding);
         answer->etag = strdup(etag);
     }
     return answer;
@@ -305,23 +297,25 @@ static void make_etag(const struct api_request *request, struct api_response *re
 /* Bytes of the program, coded when it was built. */
 static enum MHD_Result queue_fixed(struct api_request *request, const struct api_response *fixed)
 {
-    char etag[API_ETAG_SIZE + 16];
+    char etag[SENT_ETAG_SIZE];
     /* libmicrohttpd only reads them, but has no const in its signature */
     void *bytes = (void *)(uintptr_t)fixed->fixed;
     struct MHD_Response *response =
         MHD_create_response_from_buffer(fixed->fixed_size, bytes, MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
-    format_etag(etag, sizeof etag, fixed->etag, fixed->fixed_encoding);
-    add_header(response, MHD_HTTP_HEADER_ETAG, etag);
-    add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, fixed->content_type);
-    add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, fixed->cache_control);
-    add_header(response, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
+    format_etag(etag, fixed->etag, fixed->fixed_encoding);
+    api_answer_add_header(response, MHD_HTTP_HEADER_ETAG, etag);
+    api_answer_add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, fixed->content_type);
+    api_answer_add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, fixed->cache_control);
+    api_answer_add_header(response, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
     if (fixed->fixed_encoding != API_ENCODING_IDENTITY)
-        add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, api_encoding_name(fixed->fixed_encoding));
-    add_header(response, "Content-Security-Policy", fixed->policy);
-    add_header(response, "Referrer-Policy", "no-referrer");
-    add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+        api_answer_add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING,
+                              api_encoding_name(fixed->fixed_encoding));
+    api_answer_add_header(response, "X-Content-Type-Options", "nosniff");
+    api_answer_add_header(response, "Content-Security-Policy", fixed->policy);
+    api_answer_add_header(response, "Referrer-Policy", "no-referrer");
+    api_answer_add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
     return queue(request, response, fixed->status, fixed->fixed_size);
 }
 
@@ -331,14 +325,19 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
         struct MHD_Response *stream = response->stream;
         response->stream = NULL;
         request->is_stream = 1;
-        add_header(stream, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
-        add_header(stream, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+        api_answer_add_header(stream, "X-Content-Type-Options", "nosniff");
+        api_answer_add_header(stream, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
+        api_answer_add_header(stream, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
         return queue(request, stream, response->status, 0);
     }
     make_etag(request, response);
     enum api_encoding encoding = response->fixed ? response->fixed_encoding : encoding_of(request);
-    if (is_known_to_client(request, response->etag))
-        return queue_not_modified(request, response->etag, encoding, response->cache_control);
+    char sent[SENT_ETAG_SIZE];
+    if (is_known_to_client(request, response->etag, sent)) {
+        if (!sent[0])
+            format_etag(sent, response->etag, encoding);
+        return queue_not_modified(request, sent, response->cache_control);
+    }
     if (response->fixed)
         return queue_fixed(request, response);
     int is_kept = has_text(keep_etag) && response->status == MHD_HTTP_OK;
@@ -346,9 +345,9 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
     if (!answer)
         return MHD_NO;
     if (is_kept) {
-        api_answer_to_file(answer);
-        char key[API_ETAG_SIZE + 8];
-        format_key(key, sizeof key, keep_etag, encoding);
+        api_answer_share(answer);
+        char key[KEY_SIZE];
+        format_key(key, keep_etag, encoding);
         api_cache_put(request->server->cache, key, answer);
     }
     return queue_answer(request, answer, response);

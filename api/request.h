@@ -36,7 +36,8 @@ struct api_request {
     struct api_server *server;
     struct MHD_Connection *connection;
     char id[API_REQUEST_ID_SIZE];
-    char *target; /* as received; owned */
+    int has_own_id; /* the client gave the id */
+    char *target;   /* as received; owned */
     struct api_uri uri;
     int uri_code;                                     /* what parsing the target gave; 0: well-formed */
     struct err uri_err;                               /* and why not */

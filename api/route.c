@@ -12,7 +12,7 @@ static int matches(const char *pattern, const struct api_uri *uri, const char **
     size_t index = 0;
     const char *part = pattern + 1;
     while (*part) {
-        size_t length = strcspn(part, "/");
+        size_t length = (size_t)(strchrnul(part, '/') - part);
         if (index == uri->segment_count)
             return 0;
         const char *segment = uri->segments[index++];
@@ -20,7 +20,7 @@ static int matches(const char *pattern, const struct api_uri *uri, const char **
             if (argument_count == API_REQUEST_ARGUMENTS_MAX)
                 return 0;
             arguments[argument_count++] = segment;
-        } else if (strlen(segment) != length || memcmp(segment, part, length) != 0) {
+        } else if (strncmp(segment, part, length) != 0 || segment[length] != '\0') {
             return 0;
         }
         part += length;

@@ -98,6 +98,7 @@ static void take_request_id(struct api_request *request)
     if (!id || !id[0] || strlen(id) >= sizeof request->id || id[strspn(id, plain)])
         return;
     (void)snprintf(request->id, sizeof request->id, "%s", id);
+    request->has_own_id = 1;
 }
 
 static enum MHD_Result begin_body(struct api_request *request, const char *method, const char *version)
@@ -111,6 +112,8 @@ static enum MHD_Result begin_body(struct api_request *request, const char *metho
     /* Refused before it is sent where the client waits for that, or where it would be cut anyway. Otherwise
      * the client is still sending: closing on it now could cost it the answer. */
     const char *length = api_request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    if (!length && !api_request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+        return MHD_YES; /* no body comes */
     size_t max = request->body_max = request->body.max = api_dispatch_body_max(request);
     if (api_request_header(request, MHD_HTTP_HEADER_EXPECT) == NULL)
         max *= DROPPED_BODIES;
@@ -185,7 +188,7 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
     if (!request->is_stream && !request->has_waited) /* how long it was followed is no latency */
         api_metrics_count(server->metrics, route, status, seconds, request->answer_bytes);
     const struct api_hooks *hooks = &server->options.hooks;
-    if (hooks->access) {
+    if (api_state_keeps_access(server)) {
         char address[INET6_ADDRSTRLEN];
         const char *agent = api_request_header(request, MHD_HTTP_HEADER_USER_AGENT);
         format_peer(connection, address, sizeof address);

@@ -64,6 +64,10 @@ struct api_hooks {
 
     /* An answer was sent (or its client went away: status 499). */
     void (*access)(void *context, const struct api_access *access);
+
+    /* Whether `access` writes down anything at this time; NULL: always. While it does not, an answer out of
+     * memory has no request id, unless the client gave one: there would be nothing to look up with it. */
+    int (*keeps_access)(void *context);
 };
 
 /* Of remote workers. */

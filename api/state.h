@@ -50,4 +50,11 @@ struct api_server {
     struct api_peers *peers;
 };
 
+/* Whether the access log writes down anything at this time. */
+static inline int api_state_keeps_access(const struct api_server *server)
+{
+    const struct api_hooks *hooks = &server->options.hooks;
+    return hooks->access && (!hooks->keeps_access || hooks->keeps_access(hooks->context));
+}
+
 #endif

@@ -51,6 +51,7 @@ static int hex_value(char c)
 static int decode(char *text, size_t size, int is_query, struct err *err)
 {
     size_t out = 0;
+    unsigned char seen = 0;
     for (size_t in = 0; in < size; in++) {
         char c = text[in];
         if (c == '%') {
@@ -67,10 +68,11 @@ static int decode(char *text, size_t size, int is_query, struct err *err)
             return err_set(err, ERR_INVALID, "control characters are not allowed here");
         if (text[in] == ' ')
             return err_set(err, ERR_INVALID, "a blank is written %%20");
+        seen |= (unsigned char)c;
         text[out++] = c;
     }
     text[out] = '\0';
-    if (!api_uri_is_utf8(text, out))
+    if (seen >= 0x80 && !api_uri_is_utf8(text, out))
         return err_set(err, ERR_INVALID, "the text is not UTF-8");
     return 0;
 }

@@ -16,6 +16,7 @@ struct access_log {
     pthread_rwlock_t lock; /* of the next two: written by access_log_set alone */
     enum target target;
     int fd;               /* of the file, or -1 */
+    atomic_int is_on;     /* target is not TARGET_OFF, for who does not take the lock */
     atomic_int is_broken; /* a line was lost, and that was said */
 };
 
@@ -47,6 +48,7 @@ int access_log_set(struct access_log *log, const char *setting, struct err *err)
     log->target = target;
     log->fd = fd;
     (void)pthread_rwlock_unlock(&log->lock);
+    atomic_store(&log->is_on, target != TARGET_OFF);
     atomic_store(&log->is_broken, 0);
     if (old >= 0)
         (void)close(old);
@@ -77,6 +79,11 @@ void access_log_free(struct access_log *log)
         (void)close(log->fd);
     (void)pthread_rwlock_destroy(&log->lock);
     free(log);
+}
+
+int access_log_is_on(struct access_log *log)
+{
+    return atomic_load(&log->is_on) || log_is_on(LOG_LEVEL_DEBUG);
 }
 
 void access_log_write(struct access_log *log, const struct api_access *access)

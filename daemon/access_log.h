@@ -22,6 +22,9 @@ void access_log_free(struct access_log *log);
  * fails. Safe while others write. */
 int access_log_set(struct access_log *log, const char *setting, struct err *err);
 
+/* Whether a line written now would be kept anywhere: always but for "off" without the level debug. */
+int access_log_is_on(struct access_log *log);
+
 /* From any thread. Says once in the log if a line could not be written. */
 void access_log_write(struct access_log *log, const struct api_access *access);
 

@@ -203,6 +203,12 @@ static void log_access(void *context, const struct api_access *access)
     access_log_write(service->access_log, access);
 }
 
+static int keeps_access(void *context)
+{
+    struct service *service = context;
+    return access_log_is_on(service->access_log);
+}
+
 static void wake(void *context)
 {
     struct service *service = context;
@@ -260,7 +266,8 @@ static int start_server(struct service *service, struct err *err)
                                    .status = append_status,
                                    .metrics = append_metrics,
                                    .wake = wake,
-                                   .access = log_access};
+                                   .access = log_access,
+                                   .keeps_access = keeps_access};
     code = api_server_start(&api, &service->server, err);
     if (!code)
         api_setup_log(options, api_server_url(service->server));

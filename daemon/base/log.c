@@ -25,6 +25,11 @@ void log_configure(enum log_level level, enum log_format format)
     atomic_store(&current_format, (int)format);
 }
 
+int log_is_on(enum log_level level)
+{
+    return (int)level >= atomic_load(&current_level);
+}
+
 int log_parse_level(const char *text, enum log_level *level)
 {
     for (int i = 0; i < 4; i++) {
@@ -136,7 +141,7 @@ static int write_line(int fd, enum log_level level, const char *event, const str
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
-    if ((int)level >= atomic_load(&current_level))
+    if (log_is_on(level))
         (void)write_line(STDERR_FILENO, level, event, fields);
 }
 

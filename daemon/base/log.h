@@ -27,6 +27,9 @@ struct log_field {
 /* Sets what is written and how; may be called again at any time (SIGHUP). */
 void log_configure(enum log_level level, enum log_format format);
 
+/* Whether lines of this level are written now. */
+int log_is_on(enum log_level level);
+
 /* Parses "debug", "info", "warning", "error"; returns 0 and leaves *level for anything else. */
 int log_parse_level(const char *text, enum log_level *level);
 

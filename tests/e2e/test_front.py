@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import os
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import urlsplit
@@ -226,3 +228,44 @@ def test_contract_in_short() -> None:
 
     good, words, text = contract.run(Path(build).resolve(), 0, 7)
     assert good, f"{words}\n{text}"
+
+
+def test_kept_answers(daemon: Callable[..., Daemon], hub: Any) -> None:
+    """The second answer comes out of memory: the same but for an id, which only who can look it up gets."""
+    one = daemon(hub)
+    for path in ("/openapi.json", "/v1/models"):  # as a file in memory, and as bytes
+        for coding in ("identity", "gzip", "zstd"):
+            wanted = {"Accept-Encoding": coding}
+            first, second = one.get(path, wanted), one.get(path, wanted)
+            assert first.status == second.status == 200 and first.body == second.body
+            said = [{k: v for k, v in a.headers.items() if k not in ("Date", "X-Request-Id")} for a in (first, second)]
+            assert said[0] == said[1] and "nosniff" in said[0]["X-Content-Type-Options"]
+            assert "X-Request-Id" in first.headers and "X-Request-Id" not in second.headers
+            known = wanted | {"If-None-Match": first.headers["ETag"]}
+            third, fourth = one.get(path, known), one.get(path, known | {"X-Request-Id": "mine-1"})
+            assert third.status == fourth.status == 304 and third.body == fourth.body == b""
+            assert third.headers["ETag"] == fourth.headers["ETag"] == first.headers["ETag"]
+            assert "X-Request-Id" not in third.headers and fourth.headers["X-Request-Id"] == "mine-1"
+            fifth = one.get(path, wanted | {"X-Request-Id": "mine-2"})
+            assert fifth.headers["X-Request-Id"] == "mine-2" and fifth.body == first.body
+            head = one.request("HEAD", path, None, wanted)
+            assert head.status == 200 and head.headers["Content-Length"] == first.headers["Content-Length"]
+
+
+def test_kept_answers_to_many_at_once(daemon: Callable[..., Daemon], hub: Any) -> None:
+    one = daemon(hub)
+    bodies = {one.get("/openapi.json").body}
+    assert len(next(iter(bodies))) > 64 << 10
+    with ThreadPoolExecutor(8) as pool:
+        for answer in pool.map(lambda _: one.get("/openapi.json"), range(200)):
+            assert answer.status == 200
+            bodies.add(answer.body)
+    assert len(bodies) == 1
+    files = [os.readlink(entry) for entry in Path(f"/proc/{one.process.pid}/fd").iterdir() if entry.is_symlink()]
+    assert sum(name.startswith("/memfd:answer") for name in files) == 1
+
+
+def test_logged_answers_have_ids(daemon: Callable[..., Daemon], hub: Any) -> None:
+    one = daemon(hub, "--log-level", "debug")
+    for _ in range(2):
+        assert "X-Request-Id" in one.get("/v1/models").headers

@@ -13,10 +13,8 @@
 
 static struct api_answer *answer_of(size_t size, char fill)
 {
-    struct api_answer *answer = calloc(1, sizeof *answer);
+    struct api_answer *answer = api_answer_new(200);
     assert_non_null(answer);
-    atomic_init(&answer->references, 1);
-    answer->fd = -1;
     answer->size = size;
     answer->data = malloc(size);
     assert_non_null(answer->data);
@@ -74,10 +72,15 @@ static void test_large_answer_moves_to_a_file(void **state)
     (void)state;
     char bytes[16];
     struct api_answer *small = answer_of(KIB, 's'), *large = answer_of(MIB, 'l');
-    api_answer_to_file(small);
-    assert_true(small->fd == -1 && small->data);
-    api_answer_to_file(large);
-    assert_true(large->fd >= 0 && !large->data);
+    api_answer_share(small);
+    assert_true(small->fd == -1 && small->data && small->shared && !small->is_known);
+    large->etag = strdup("\"e-gzip\"");
+    large->cache_control = "no-cache";
+    api_answer_share(large);
+    assert_true(large->fd >= 0 && !large->data && large->shared && large->is_known);
+    assert_string_equal(MHD_get_response_header(large->shared, "ETag"), "\"e-gzip\"");
+    assert_string_equal(MHD_get_response_header(large->is_known, "ETag"), "\"e-gzip\"");
+    assert_string_equal(MHD_get_response_header(large->is_known, "Cache-Control"), "no-cache");
     assert_int_equal(pread(large->fd, bytes, sizeof bytes, MIB - 16), 16);
     for (size_t i = 0; i < sizeof bytes; i++)
         assert_int_equal(bytes[i], 'l');
