@@ -173,11 +173,6 @@ static int read_answers(struct store *store, const struct watch_row *watch, json
     return code;
 }
 
-static int is_of_the_store(int code)
-{
-    return code == ERR_DATABASE || code == ERR_IO || code == ERR_NO_SPACE || code == ERR_NO_MEMORY;
-}
-
 int announce_run_once(struct store *store, int *ret_announced, struct err *err)
 {
     struct watch_row watch;
@@ -200,7 +195,7 @@ int announce_run_once(struct store *store, int *ret_announced, struct err *err)
     code = read_answers(store, &watch, &analysis, &audit, &reason);
     if (!code)
         code = announce_compare(head, analysis, audit, known, findings, news, &reason);
-    if (code && is_of_the_store(code)) {
+    if (code && err_is_of_the_store(code)) {
         *err = reason;
         goto out;
     }

@@ -5,26 +5,29 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/duty.h"
 #include "daemon/notify/webhook.h"
-#include "daemon/pause.h"
 #include "store/deliveries.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define WAIT_LONGEST_MS 2000 /* the wall clock may be set meanwhile; a wake-up may come before the wait */
-#define LOOK_SHORTEST_MS 200
-#define FAULT_PAUSE_MS 2000
-#define FAULT_PAUSE_LONGEST_MS 60000
 #define BODY_BYTES_MAX (8 * MIB)
+
+/* One message on its way. */
+struct lane {
+    struct courier *courier;
+    struct duty *duty;
+    char url[WATCHES_URL_SIZE]; /* where it is going to; "": idle. Guarded by the courier's lock. */
+};
 
 struct courier {
     struct store *store;
     struct webhook_options options;
-    pthread_t thread;
-    struct pause *pause;
-    atomic_bool is_stopping;
+    struct duty *announcer;
+    pthread_mutex_t lock;
+    struct lane lanes[COURIER_LANES];
 };
 
 /* The body of sweep.finished is made when it is sent first: the sweep as the API shows it. */
@@ -84,7 +87,7 @@ static int is_lasting(int code)
 }
 
 static int deliver(struct courier *courier, const struct delivery_row *delivery,
-                   const struct watch_row *watch, struct err *err)
+                   const struct watch_row *watch, const atomic_bool *is_stopping, struct err *err)
 {
     struct err reason = ERR_INIT;
     struct delivery_attempt attempt = {.state = DELIVERY_STATE_DELIVERED};
@@ -115,7 +118,7 @@ static int deliver(struct courier *courier, const struct delivery_row *delivery,
                                       .body = buf_text(&body),
                                       .body_size = body.size,
                                       .timestamp_s = clock_wall_ms() / 1000};
-    int sent = webhook_send(&courier->options, &message, &courier->is_stopping, &attempt.status, &reason);
+    int sent = webhook_send(&courier->options, &message, is_stopping, &attempt.status, &reason);
     if (sent == ERR_CANCELLED)
         goto out;
     attempt.error = reason.message;
@@ -133,56 +136,53 @@ out:
     return code;
 }
 
-/* One duty; *ret_wait_ms becomes the time until there may be another, 0 if something was done. */
-static int work(struct courier *courier, int64_t *ret_wait_ms, struct err *err)
+/* Whether another message is on its way to the host of this URL: it may be one that does not answer. */
+static int is_busy(void *context, const char *url)
 {
-    struct delivery_row delivery;
-    struct watch_row watch;
-    struct err reason = ERR_INIT;
-    int has_announced = 0;
-    *ret_wait_ms = 0;
-    int announced = announce_run_once(courier->store, &has_announced, &reason);
-    if (!announced && has_announced)
-        return 0;
-    int code = deliveries_next(courier->store, clock_wall_ms(), &delivery, &watch, ret_wait_ms, err);
-    if (!code)
-        return deliver(courier, &delivery, &watch, err);
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *err = reason;
-    if (announced) /* only now: what is there to be sent does not wait for it */
-        return announced;
-    if (*ret_wait_ms < 0 || *ret_wait_ms > WAIT_LONGEST_MS)
-        *ret_wait_ms = WAIT_LONGEST_MS;
+    const struct courier *courier = context;
+    size_t length = webhook_origin_length(url);
+    for (int i = 0; i < COURIER_LANES; i++) {
+        const char *other = courier->lanes[i].url;
+        if (webhook_origin_length(other) == length && strncmp(other, url, length) == 0 && length)
+            return 1;
+    }
     return 0;
 }
 
-static void *run(void *context)
+/* One message to a host that no other lane is speaking to. */
+static int send_next(void *context, const atomic_bool *is_stopping, int64_t *ret_wait_ms, struct err *err)
 {
-    struct courier *courier = context;
-    int64_t fault_ms = FAULT_PAUSE_MS;
-    while (!atomic_load(&courier->is_stopping)) {
-        struct err err = ERR_INIT;
-        int64_t wait_ms = 0;
-        uint64_t version = store_version(courier->store);
-        int code = work(courier, &wait_ms, &err);
-        if (atomic_load(&courier->is_stopping))
-            break;
-        if (code) {
-            /* What was sent but could not be noted is sent again, under the same name. */
-            log_error("webhooks cannot be kept", log_text("reason", err.message),
-                      log_int("again_after_ms", fault_ms), log_end);
-            pause_wait(courier->pause, fault_ms);
-            fault_ms = 2 * fault_ms < FAULT_PAUSE_LONGEST_MS ? 2 * fault_ms : FAULT_PAUSE_LONGEST_MS;
-            continue;
-        }
-        fault_ms = FAULT_PAUSE_MS;
-        if (wait_ms > 0) {
-            (void)store_wait_change(courier->store, version, wait_ms);
-            pause_wait(courier->pause, wait_ms < LOOK_SHORTEST_MS ? wait_ms : LOOK_SHORTEST_MS);
-        }
-    }
-    return NULL;
+    struct lane *lane = context;
+    struct courier *courier = lane->courier;
+    struct delivery_row delivery;
+    struct watch_row watch;
+    (void)pthread_mutex_lock(&courier->lock);
+    int code = deliveries_next(courier->store, clock_wall_ms(), is_busy, courier, &delivery, &watch,
+                               ret_wait_ms, err);
+    if (!code)
+        memcpy(lane->url, watch.webhook_url, sizeof lane->url);
+    (void)pthread_mutex_unlock(&courier->lock);
+    if (code == ERR_NOT_FOUND)
+        return 0;
+    if (code)
+        return code;
+    *ret_wait_ms = 0;
+    code = deliver(courier, &delivery, &watch, is_stopping, err);
+    (void)pthread_mutex_lock(&courier->lock);
+    lane->url[0] = 0;
+    (void)pthread_mutex_unlock(&courier->lock);
+    return code;
+}
+
+/* One model of which there may be news. */
+static int announce_next(void *context, const atomic_bool *is_stopping, int64_t *ret_wait_ms, struct err *err)
+{
+    const struct courier *courier = context;
+    int has_announced = 0;
+    (void)is_stopping;
+    int code = announce_run_once(courier->store, &has_announced, err);
+    *ret_wait_ms = has_announced ? 0 : -1;
+    return code;
 }
 
 int courier_start(struct store *store, const char *ca_file, struct courier **ret_courier, struct err *err)
@@ -194,16 +194,17 @@ int courier_start(struct store *store, const char *ca_file, struct courier **ret
     courier->options = (struct webhook_options){.ca_file = ca_file && ca_file[0] ? ca_file : NULL,
                                                 .user_agent = "bifurcated/" BIFURCATED_VERSION,
                                                 .timeout_ms = COURIER_TIMEOUT_MS};
-    int code = pause_new(&courier->pause, err);
-    if (!code) {
-        int failed = pthread_create(&courier->thread, NULL, run, courier);
-        if (failed)
-            code = err_set_errno(err, failed, "courier: cannot start a thread");
+    (void)pthread_mutex_init(&courier->lock, NULL);
+    int code = duty_start(store, "webhooks cannot be kept", announce_next, courier, &courier->announcer, err);
+    for (int i = 0; !code && i < COURIER_LANES; i++) {
+        struct lane *lane = &courier->lanes[i];
+        lane->courier = courier;
+        /* What was sent but could not be noted is sent again, under the same name. */
+        code = duty_start(store, "webhooks cannot be kept", send_next, lane, &lane->duty, err);
     }
     if (code) {
-        pause_free(courier->pause);
-        free(courier);
-        return code;
+        courier_stop(courier);
+        return err_wrap(err, "courier");
     }
     *ret_courier = courier;
     return 0;
@@ -213,10 +214,11 @@ void courier_stop(struct courier *courier)
 {
     if (!courier)
         return;
-    atomic_store(&courier->is_stopping, true);
-    pause_end(courier->pause);
-    store_wake(courier->store);
-    (void)pthread_join(courier->thread, NULL);
-    pause_free(courier->pause);
+    for (int i = 0; i < COURIER_LANES; i++)
+        duty_ask_to_stop(courier->lanes[i].duty);
+    for (int i = 0; i < COURIER_LANES; i++)
+        duty_stop(courier->lanes[i].duty);
+    duty_stop(courier->announcer);
+    (void)pthread_mutex_destroy(&courier->lock);
     free(courier);
 }

@@ -1,6 +1,7 @@
 /*
- * The thread behind webhooks: finds out what is news (daemon/announce.h) and delivers what the outbox holds,
- * one message after the other, each until its receiver has taken it or a day has passed.
+ * The threads behind webhooks: one finds out what is news (daemon/announce.h), a few deliver what the outbox
+ * holds, each message until its receiver has taken it or a day has passed. Of the messages to one host one is
+ * on its way at a time, in order; so a host that does not answer keeps one lane and delays nobody else.
  */
 #ifndef BIFURCATED_DAEMON_COURIER_H
 #define BIFURCATED_DAEMON_COURIER_H
@@ -10,6 +11,7 @@
 
 #include <stdint.h>
 
+#define COURIER_LANES 4                            /* hosts that are spoken to at once */
 #define COURIER_TIMEOUT_MS 10000                   /* of one attempt */
 #define COURIER_GIVE_UP_MS (24 * INT64_C(3600000)) /* after the event */
 

@@ -145,11 +145,6 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
     return 0;
 }
 
-static int is_of_the_store(int code)
-{
-    return code == ERR_DATABASE || code == ERR_NO_SPACE || code == ERR_IO || code == ERR_NO_MEMORY;
-}
-
 int watch_run_once(struct store *store, struct hub *hub, const struct watch_row *watch,
                    const atomic_bool *cancel, enum watch_outcome *ret_outcome, struct err *err)
 {
@@ -171,7 +166,7 @@ int watch_run_once(struct store *store, struct hub *hub, const struct watch_row 
             code = look(&run, hub, cancel, &reason);
         if (!code)
             code = make_sweep(&run, &reason);
-        if (code == ERR_CANCELLED || (code && is_of_the_store(code) && run.list.count)) {
+        if (code == ERR_CANCELLED || (code && err_is_of_the_store(code) && run.list.count)) {
             *err = reason;
             goto out;
         }

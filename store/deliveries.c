@@ -103,17 +103,20 @@ static int find_wait(struct connection *connection, int64_t now_ms, int64_t *ret
     int64_t next_ms = 0;
     int rc = query_begin(
         &query, connection,
-        "SELECT next_ms FROM deliveries WHERE state = 'pending' ORDER BY next_ms, id LIMIT 1", err);
+        "SELECT next_ms FROM deliveries WHERE state = 'pending' AND next_ms > ? ORDER BY next_ms LIMIT 1",
+        err);
     if (rc)
         return rc;
+    query_bind_int(&query, now_ms);
     if ((rc = query_run_int(&query, &next_ms, err)) < 0)
         return rc;
-    *ret_wait_ms = rc == 0 ? -1 : next_ms > now_ms ? next_ms - now_ms : 0;
+    *ret_wait_ms = rc == 0 ? -1 : next_ms - now_ms;
     return 0;
 }
 
-int deliveries_next(struct store *store, int64_t now_ms, struct delivery_row *ret_row,
-                    struct watch_row *ret_watch, int64_t *ret_wait_ms, struct err *err)
+int deliveries_next(struct store *store, int64_t now_ms, int (*is_busy)(void *context, const char *url),
+                    void *context, struct delivery_row *ret_row, struct watch_row *ret_watch,
+                    int64_t *ret_wait_ms, struct err *err)
 {
     struct connection *connection = NULL;
     struct query query;
@@ -123,15 +126,16 @@ int deliveries_next(struct store *store, int64_t now_ms, struct delivery_row *re
     rc = query_begin(&query, connection,
                      "SELECT " DELIVERY_COLUMNS ", " ROWS_WATCH " FROM deliveries d "
                      "JOIN watches w ON w.id = d.watch_id JOIN models m ON m.id = w.model_id "
-                     "WHERE d.state = 'pending' AND d.next_ms <= ? ORDER BY d.next_ms, d.id LIMIT 1",
+                     "WHERE d.state = 'pending' AND d.next_ms <= ? ORDER BY d.next_ms, d.id",
                      err);
     if (!rc) {
         query_bind_int(&query, now_ms);
-        rc = query_next(&query, err);
-        if (rc > 0) {
+        while ((rc = query_next(&query, err)) > 0) {
             read_row(&query, ret_row);
             rows_read_watch(&query, ret_watch);
             memcpy(ret_row->model, ret_watch->model, sizeof ret_row->model);
+            if (!is_busy(context, ret_watch->webhook_url))
+                break;
         }
     }
     query_end(&query);

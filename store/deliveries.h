@@ -52,10 +52,12 @@ struct delivery_row {
 const char *delivery_event_name(enum delivery_event event);
 const char *delivery_state_name(enum delivery_state state);
 
-/* The pending delivery whose attempt is due at `now_ms` for the longest time, with its watch as it is now.
- * ERR_NOT_FOUND: none is due; *ret_wait_ms then becomes the time until one may be, or -1. */
-int deliveries_next(struct store *store, int64_t now_ms, struct delivery_row *ret_row,
-                    struct watch_row *ret_watch, int64_t *ret_wait_ms, struct err *err);
+/* The pending delivery whose attempt is due at `now_ms` for the longest time, with its watch as it is now;
+ * those of whose webhook's URL is_busy() is not 0 are passed over. ERR_NOT_FOUND: none is; *ret_wait_ms then
+ * becomes the time until another one is due, or -1. */
+int deliveries_next(struct store *store, int64_t now_ms, int (*is_busy)(void *context, const char *url),
+                    void *context, struct delivery_row *ret_row, struct watch_row *ret_watch,
+                    int64_t *ret_wait_ms, struct err *err);
 
 /* The text that is sent, which never changes; "" until it was set. ERR_NOT_FOUND. */
 int deliveries_get_body(struct store *store, int64_t id, struct buf *body, struct err *err);

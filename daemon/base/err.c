@@ -116,3 +116,8 @@ int err_is_transient(int code)
     return code == ERR_NETWORK || code == ERR_TIMEOUT || code == ERR_RATE_LIMITED || code == ERR_NO_SPACE ||
            code == ERR_DEVICE_LOST || code == ERR_HTTP;
 }
+
+int err_is_of_the_store(int code)
+{
+    return code == ERR_DATABASE || code == ERR_IO || code == ERR_NO_SPACE || code == ERR_NO_MEMORY;
+}

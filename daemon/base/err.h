@@ -88,4 +88,7 @@ int err_code_of(const char *name);
  * full disk, lost device): the queue retries these. */
 int err_is_transient(int code);
 
+/* Whether the daemon itself cannot keep anything (database, disk, memory), whatever it was about. */
+int err_is_of_the_store(int code);
+
 #endif

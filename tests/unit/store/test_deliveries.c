@@ -24,6 +24,13 @@ static int64_t pending(struct fixture *fixture)
     return counts[DELIVERY_STATE_PENDING];
 }
 
+static int nobody(void *context, const char *url)
+{
+    (void)context;
+    (void)url;
+    return 0;
+}
+
 static void end_sweep(struct fixture *fixture)
 {
     (void)fixture_sweep(fixture, NULL, 0, 0);
@@ -40,7 +47,7 @@ static void test_the_end_of_a_sweep_is_owed(void **state)
     (void)watch(fixture, "");
     end_sweep(fixture); /* nobody is to be told */
     assert_int_equal(pending(fixture), 0);
-    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, INT64_MAX, &row, &found, &wait, &err));
+    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, INT64_MAX, nobody, NULL, &row, &found, &wait, &err));
     assert_int_equal(wait, -1);
 
     struct watch_row made = watch(fixture, "http://127.0.0.1/hook");
@@ -54,7 +61,7 @@ static void test_the_end_of_a_sweep_is_owed(void **state)
     OK(sweeps_fail(fixture->store, id, &reason, &err));
     assert_int_equal(pending(fixture), 3);
     fixture_reopen(fixture);
-    OK(deliveries_next(fixture->store, INT64_MAX, &row, &found, &wait, &err));
+    OK(deliveries_next(fixture->store, INT64_MAX, nobody, NULL, &row, &found, &wait, &err));
     assert_int_equal(row.event, DELIVERY_EVENT_SWEEP_FINISHED);
     assert_int_equal(row.sweep_id, 3);
     assert_int_equal(strlen(row.name), DELIVERIES_NAME_SIZE - 1);
@@ -81,12 +88,12 @@ static void test_attempts(void **state)
     (void)watch(fixture, "http://127.0.0.1/hook");
     end_sweep(fixture);
     int64_t now = clock_wall_ms() + 1000;
-    OK(deliveries_next(fixture->store, now, &row, &found, &wait, &err));
+    OK(deliveries_next(fixture->store, now, nobody, NULL, &row, &found, &wait, &err));
     struct delivery_attempt failed = {.next_ms = now + 700, .status = 500, .error = "status 500"};
     OK(deliveries_record(fixture->store, row.id, &failed, &err));
-    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, now, &row, &found, &wait, &err));
+    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, now, nobody, NULL, &row, &found, &wait, &err));
     assert_int_equal(wait, 700);
-    OK(deliveries_next(fixture->store, now + 700, &row, &found, &wait, &err));
+    OK(deliveries_next(fixture->store, now + 700, nobody, NULL, &row, &found, &wait, &err));
     assert_int_equal(row.attempts, 1);
     assert_int_equal(row.status, 500);
     assert_string_equal(row.error, "status 500");
@@ -115,7 +122,7 @@ static void test_the_newest_are_kept(void **state)
     struct delivery_attempt done = {.state = DELIVERY_STATE_DELIVERED, .status = 200, .error = ""};
     for (int i = 0; i < DELIVERIES_KEPT + 7; i++) {
         end_sweep(fixture);
-        OK(deliveries_next(fixture->store, INT64_MAX, &row, &found, &wait, &err));
+        OK(deliveries_next(fixture->store, INT64_MAX, nobody, NULL, &row, &found, &wait, &err));
         OK(deliveries_record(fixture->store, row.id, &done, &err));
     }
     end_sweep(fixture);
