@@ -164,7 +164,7 @@ static void reference(const struct score_model_source *source, const struct scor
             reference_layer(config, weights.layers[layer], n, x);
         for (uint32_t j = 0; j < request->target_count[i]; j++, target++) {
             uint32_t wanted = ids[request->target_first[i] + j];
-            double sum = 0, other = -INFINITY;
+            double sum = 0, other = (double)-INFINITY;
             norm(config, &weights.model[SCORE_ROLE_FINAL_NORM_WEIGHT],
                  &weights.model[SCORE_ROLE_FINAL_NORM_BIAS], x + (request->target_first[i] + j - 1) * d,
                  normed);

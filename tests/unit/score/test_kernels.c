@@ -74,7 +74,7 @@ static void norms_and_softmax(void **state)
     const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
     float x[COUNT], weight[COUNT], bias[COUNT], y[COUNT];
     for (size_t count = 1; count <= COUNT; count++) {
-        double mean = 0, variance = 0, largest = -INFINITY, sum = 0;
+        double mean = 0, variance = 0, largest = (double)-INFINITY, sum = 0;
         fill(x, count, 1000, 5), fill(weight, count, 2000, 2), fill(bias, count, 3000, 1);
         for (size_t i = 0; i < count; i++)
             mean += (double)x[i] / (double)count;

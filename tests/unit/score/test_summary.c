@@ -83,7 +83,7 @@ static void edges(void **state)
         assert_int_equal(broken.nan_count, 1);
         assert_true(isnan(broken.perplexity) && isnan(broken.perplexity_stderr) && isnan(broken.nll_sum));
         assert_true(isfinite(broken.accuracy));
-        logprobs[2] = -INFINITY; /* a probability of 0 */
+        logprobs[2] = (double)-INFINITY; /* a probability of 0 */
         broken = summarize((enum score_mode)mode, 3, 6);
         assert_int_equal(broken.nan_count, 1);
         assert_true(isinf(broken.perplexity) && isinf(broken.nll_sum));
