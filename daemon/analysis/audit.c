@@ -131,8 +131,18 @@ static int find_out_of_line(struct builder *builder, const struct audit_point *p
     return code;
 }
 
-/* The most frequent gap between steps, if the steps that are multiples of it make up enough of those from the
- * first such multiple on; NaN otherwise. */
+/* The share of the grid's steps between the first and the last revision that have one. */
+static double grid_cover(const struct audit_point *points, size_t count, double grid)
+{
+    double expected = floor(points[count - 1].step / grid) - floor(points[0].step / grid);
+    size_t there = 0;
+    for (size_t i = 1; i < count; i++)
+        there += fmod(points[i].step, grid) == 0;
+    return expected > 0 ? (double)there / expected : 0;
+}
+
+/* The most frequent gap between steps, if enough of the gaps above it are multiples of it and enough of its
+ * multiples have a revision; NaN otherwise. */
 static double find_grid(const struct audit_point *points, size_t count, double share)
 {
     double best = (double)NAN;
@@ -157,7 +167,8 @@ static double find_grid(const struct audit_point *points, size_t count, double s
         inside += points[i].step > best;
         regular += points[i].step > best && fmod(gap, best) == 0;
     }
-    return inside && (double)regular >= share * (double)inside ? best : (double)NAN;
+    int is_regular = inside && (double)regular >= share * (double)inside;
+    return is_regular && grid_cover(points, count, best) >= share ? best : (double)NAN;
 }
 
 static int find_missing(struct builder *builder, const struct audit_point *points, size_t count, double grid,

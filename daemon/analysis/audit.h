@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AUDIT_DEFINITION 2
+#define AUDIT_DEFINITION 3
 #define AUDIT_POINTS_MAX 100000
 #define AUDIT_MISSING_MAX 10000
 
@@ -47,7 +47,8 @@ struct audit_options {
                           way to it. On any path whose updates do not undo each other, they are at least as
                           far apart as both ways together, however the rate changes between them. */
     double grid_share; /* 0.5: the grid's distance is the most frequent one, if that share of the gaps above
-                          has it or a multiple of it */
+                          has it or a multiple of it, and that share of its steps has a revision: steps that
+                          double, such as 1, 2, 4, 8, are no grid of distance 1 with holes */
 };
 
 struct audit {

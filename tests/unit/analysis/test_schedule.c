@@ -191,6 +191,41 @@ static void test_audit(void **state)
     assert_int_equal(audit_revisions(points, 20, &options, &audit, &err), ERR_INVALID);
 }
 
+static double grid_of(const double *steps, size_t count, size_t *ret_missing)
+{
+    struct audit_point points[40];
+    struct audit_options options = audit_options_default();
+    struct audit audit;
+    struct err err = ERR_INIT;
+    for (size_t i = 0; i < count; i++)
+        points[i] = (struct audit_point){
+            .step = steps[i], .content = i + 1, .msd = 1, .lag1_msd = 1, .skip_msd = (double)NAN};
+    assert_int_equal(audit_revisions(points, count, &options, &audit, &err), 0);
+    double grid = audit.grid;
+    *ret_missing = audit.finding_count;
+    audit_free(&audit);
+    return grid;
+}
+
+/* Steps that double, or that stand beside the multiples of their distance, are no grid with holes. */
+static void test_audit_of_steps_without_a_grid(void **state)
+{
+    (void)state;
+    const double doubling[9] = {0, 1, 2, 4, 8, 16, 32, 64, 128};
+    const double shifted[6] = {500, 1500, 2500, 3500, 4500, 5500};
+    const double last[5] = {1000, 2000, 3000, 4000, 143000};
+    const double resumed[6] = {100000, 101000, 102000, 104000, 105000, 106000};
+    size_t missing = 0;
+    assert_true(isnan(grid_of(doubling, 9, &missing)));
+    assert_int_equal(missing, 0);
+    assert_true(isnan(grid_of(shifted, 6, &missing)));
+    assert_int_equal(missing, 0);
+    assert_true(isnan(grid_of(last, 5, &missing)));
+    assert_int_equal(missing, 0);
+    assert_near(grid_of(resumed, 6, &missing), 1000, 0);
+    assert_int_equal(missing, 1);
+}
+
 /* A few revisions of a run that starts slowly, moves fast and comes to rest: ln MSD is far from the line
  * between its neighbours, but the path does not come back. */
 static void test_audit_of_a_sparse_run(void **state)
@@ -229,10 +264,15 @@ static void test_audit_of_a_sparse_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pythia),         cmocka_unit_test(test_decay),
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_scaling),        cmocka_unit_test(test_audit),
-        cmocka_unit_test(test_stopping_rules), cmocka_unit_test(test_audit_of_a_sparse_run),
+        cmocka_unit_test(test_pythia),
+        cmocka_unit_test(test_decay),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_audit),
+        cmocka_unit_test(test_audit_of_steps_without_a_grid),
+        cmocka_unit_test(test_stopping_rules),
+        cmocka_unit_test(test_audit_of_a_sparse_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
