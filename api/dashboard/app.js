@@ -21,15 +21,18 @@ import { refreshWatches, setUpWatches } from "./watches.js";
 
 const MODELS_POLL_MS = 30_000;
 const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
-const SHOWN_MAX = 8;
+const WHOLE_MS = 10_000; // the same for its verdicts and pictures
+const EARLY_MS = 2000; // the longest that what is there waits for the rest
+const SHOWN_MAX = 16;
 const KINDS = { heat: HeatPanel, pairs: PairsPanel, trajectories: TrajectoriesPanel };
 
 const byId = (id) => document.getElementById(id);
 let models = [];
-const series = new Map(); // model → rows
-const extra = { distribution: null, trajectories: null, pairs: null }; // what single panels need
+const series = new Map(); // model → Map of choice of rows and values → rows
+const extra = { distribution: null, trajectories: null, pairs: null }; // what single panels need; undefined: not asked for yet
 const panels = [];
 
+let asking = null; // the model whose two-time displacement is on its way
 const hub = {
   point(step, own) {
     for (const panel of panels) panel.point(step, panel === own);
@@ -45,8 +48,19 @@ const hub = {
   },
   async picture(name) {
     view.picture = name;
-    await fetchPicture(true).catch(complain);
+    await whileBusy(fetchPicture(true)).catch(complain);
     show();
+  },
+  async pairs() {
+    const name = pictured();
+    if (!name || extra.pairs !== undefined || asking === name) return;
+    asking = name;
+    const pairs = await fetchPairs(name).catch(complain);
+    asking = null;
+    if (name !== pictured()) return;
+    extra.pairs = pairs ?? null;
+    const shown = shownModels();
+    panels.find((panel) => panel.spec.kind === "pairs").update(shown, marks(shown), extra);
   },
   speak(text) {
     byId("spoken").textContent = text;
@@ -107,13 +121,17 @@ function drawModels() {
     const index = view.models.indexOf(model.name);
     const swatch = element("span", { class: "swatch" });
     if (index >= 0) swatch.style.background = modelColour(index);
-    const facts = [model.name.startsWith("file:") ? "folder" : null, model.parameter_count ? `${count(model.parameter_count)} parameters` : null,
+    const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null,
       model.measured_count === model.revision_count ? `${number(model.revision_count)} revisions` : `${number(model.measured_count)} of ${number(model.revision_count)} measured`];
     const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
     box.checked = index >= 0;
-    return element("label", { class: "model" }, box, element("span", { class: "name", title: model.name }, swatch, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).join(" · ")));
+    return element("label", { class: "model" }, box, element("span", { class: "name", title: model.name }, swatch, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ")));
   });
-  byId("models").replaceChildren(...(lines.length ? lines : [element("p", { class: "muted" }, models.length ? "No name matches." : "None measured yet.")]));
+  const list = byId("models");
+  const top = list.childElementCount ? list.scrollTop : null;
+  list.replaceChildren(...(lines.length ? lines : [element("p", { class: "muted" }, models.length ? "No name matches." : "None measured yet.")]));
+  if (top !== null) list.scrollTop = top;
+  else list.scrollTop = (list.querySelector(".model:has(:checked)")?.offsetTop ?? 0) - list.offsetTop; // on a phone the list is short
   byId("known-models").replaceChildren(...models.map((model) => element("option", { value: model.name })));
   if (focused) [...byId("models").querySelectorAll("input")].find((box) => box.value === focused)?.focus();
 }
@@ -138,26 +156,55 @@ async function refreshModels() {
 
 // -- Series --------------------------------------------------------------------------------------
 
-async function fetchSeries(name) {
+const choice = () => `${view.rows} ${view.values}`;
+
+/** Only the columns of the chosen rows and values: a fourth of all. Those of other choices are kept until there is something new. */
+async function fetchSeries(name, isFresh = true) {
+  const chosen = choice();
+  if (!isFresh && series.get(name)?.has(chosen)) return;
   const rows = await all(`${modelPath(name)}/revisions?limit=1000&fields=${columns().join(",")}`, "revisions");
-  series.set(name, rows);
+  if (isFresh || !series.has(name)) series.set(name, new Map());
+  series.get(name).set(chosen, rows);
 }
 
-/** isWhole: the verdicts and pictures too, which cost the daemon more. */
-async function load(names = view.models, isWhole = true) {
-  const found = await Promise.allSettled([...names.map(fetchSeries), ...(isWhole ? [...names.map(fetchFindings), fetchPicture(true), fetchScaling()] : [])]);
+/** Shows that something is under way. Numbers of before are not read as those of now: charts do not answer to the pointer meanwhile. */
+let busy = 0;
+async function whileBusy(what) {
+  byId("main").setAttribute("aria-busy", Boolean(++busy));
+  hub.point(null, null);
+  try {
+    return await what;
+  } finally {
+    byId("main").setAttribute("aria-busy", Boolean(--busy));
+  }
+}
+
+const wholeAt = new Map(); // model → when its verdicts and pictures were asked for last
+
+/** isWhole: the verdicts and pictures too, which cost the daemon more. Where they take long, the series is shown before them. */
+async function load(names = view.models, isWhole = true, isAsked = true) {
+  if (isWhole) names.forEach((name) => wholeAt.set(name, performance.now()));
+  const parts = [...names.map((name) => fetchSeries(name)), ...(isWhole ? [...names.map(fetchFindings), fetchPicture(true), fetchScaling()] : [])];
+  const early = setTimeout(() => {
+    show();
+    document.body.dataset.ready = "yes";
+  }, EARLY_MS);
+  const all = Promise.allSettled(parts);
+  const found = await (isAsked ? whileBusy(all) : all);
+  clearTimeout(early);
   const failed = found.find((one) => one.status === "rejected");
   if (failed) complain(failed.reason);
   else notice("");
   show();
 }
 
-/** Maps and trajectories are of one model. */
+/** Maps and trajectories are of one model. Two-time displacement, the largest answer, is asked for when its panel comes near. */
 async function fetchPicture(isFresh) {
   const name = pictured();
-  const asked = name ? [fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : extra.trajectories, isFresh ? fetchPairs(name) : extra.pairs] : [];
-  const [distribution = null, trajectories = null, pairs = null] = await Promise.all(asked);
-  if (name === pictured()) Object.assign(extra, { distribution, trajectories, pairs });
+  if (isFresh) extra.pairs = undefined;
+  const asked = name ? [fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : extra.trajectories] : [];
+  const [distribution = null, trajectories = null] = await Promise.all(asked);
+  if (name === pictured()) Object.assign(extra, { distribution, trajectories });
 }
 
 const pending = new Map(); // model → timer, so that events do not pile up requests
@@ -168,7 +215,7 @@ function loadSoon(name, isOver) {
   pending.set(name, setTimeout(async () => {
     pending.delete(name);
     if (document.hidden) missed.set(name, isOver || missed.get(name));
-    else await load([name], isOver);
+    else await load([name], isOver || !(performance.now() - wholeAt.get(name) < WHOLE_MS), false);
   }, isOver ? 0 : REFRESH_MS));
 }
 
@@ -218,7 +265,7 @@ function flagsOf(model) {
 }
 
 function shownModels() {
-  return view.models.map((name, index) => ({ name, index, rows: series.get(name) })).filter((model) => model.rows)
+  return view.models.map((name, index) => ({ name, index, rows: series.get(name)?.get(choice()) })).filter((model) => model.rows)
     .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
 }
 
@@ -276,9 +323,9 @@ function setUpToolbar() {
   for (const name of ["rows", "values", "axis"]) {
     byId(name).addEventListener("change", async (event) => {
       view[name] = event.target.value;
+      writeView();
+      if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPicture(false), fetchScaling()])).catch(complain);
       show();
-      if (name === "axis") return;
-      await Promise.all([fetchPicture(false), fetchScaling()]).then(show).catch(complain);
     });
   }
   for (const end of ["from", "to"]) {

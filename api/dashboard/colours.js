@@ -22,8 +22,10 @@ export function modelColour(index) {
   return colours[index % colours.length];
 }
 
-export const modelMarker = (index) => MARKERS[index % MARKERS.length];
-export const modelSign = (index) => SIGNS[index % SIGNS.length];
+/** From the ninth model on colours return with other shapes: 64 models differ in one of the two. */
+const shape = (index) => (index + Math.floor(index / MARKERS.length)) % MARKERS.length;
+export const modelMarker = (index) => MARKERS[shape(index)];
+export const modelSign = (index) => SIGNS[shape(index)];
 
 export const fade = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
 

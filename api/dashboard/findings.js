@@ -4,7 +4,7 @@
 import { getIfThere, modelPath } from "./api.js";
 import { element, number, shortName } from "./format.js";
 import { colour } from "./colours.js";
-import { view } from "./view.js";
+import { statistic, view } from "./view.js";
 
 const FINDINGS_SHOWN = 12;
 const analyses = new Map(); // model → { analysis, audit }
@@ -86,8 +86,16 @@ function reasons(analysis) {
     element("ul", { class: "findings" }, ...lines.map(([name, text]) => element("li", {}, element("b", {}, `${name}: `), text))));
 }
 
-function warnings(analysis) {
-  const texts = [...(analysis.controls || []).filter((one) => one.holds), ...(analysis.stop?.cautions || [])].map((one) => one.meaning);
+/** Revisions with values that are not numbers: a run that diverged, or a file that is broken. */
+function notFinite(rows) {
+  const found = rows.filter((row) => ["nan_count", "positive_inf_count", "negative_inf_count"].some((name) => row[statistic(name)] > 0));
+  if (!found.length) return [];
+  const which = found.length === 1 ? `${found[0].revision} holds` : `${number(found.length)} revisions from ${found[0].revision} on hold`;
+  return [`${which} NaN or Inf; they are counted apart and are in no mean`];
+}
+
+function warnings(analysis, rows) {
+  const texts = [...notFinite(rows), ...[...(analysis.controls || []).filter((one) => one.holds), ...(analysis.stop?.cautions || [])].map((one) => one.meaning)];
   return texts.length ? element("ul", { class: "findings" }, ...[...new Set(texts)].map((text) => element("li", {}, element("span", { class: "chip warning" }, "caution"), ` ${text}`))) : null;
 }
 
@@ -109,7 +117,7 @@ function card(model) {
   swatch.style.background = model.colour;
   return element("section", { class: "card verdict", "aria-label": `Findings for ${model.name}` },
     element("h3", { title: model.name }, swatch, shortName(model.name)),
-    analysis && facts(analysis), analysis && warnings(analysis), audit && auditList(audit), analysis && reasons(analysis));
+    analysis && facts(analysis), analysis && warnings(analysis, model.rows), audit && auditList(audit), analysis && reasons(analysis));
 }
 
 /** Several models: one line each, the whole on demand. */

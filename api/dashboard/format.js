@@ -12,20 +12,18 @@ export function number(value, digits = 6) {
   return String(Number(value.toPrecision(digits))).replace("-", "\u2212");
 }
 
-const PART_MAX = 36;
-
 /** Long words lose their middle: their ends tell runs apart. */
-const shorten = (part) => (part.length > PART_MAX ? `${part.slice(0, PART_MAX / 2 - 1)}…${part.slice(-PART_MAX / 2)}` : part);
+const shorten = (part, most) => (part.length > most ? `${part.slice(0, most / 2 - 1)}…${part.slice(-most / 2)}` : part);
 
 /** A model's name where room is short: a folder by its last two parts. */
-export function shortName(name) {
-  if (!name.startsWith("file:")) return name.split("/").map(shorten).join("/");
+export function shortName(name, most = 36) {
+  if (!name.startsWith("file:")) return name.split("/").map((part) => shorten(part, most)).join("/");
   const parts = name.slice(5).split("/").filter(Boolean);
-  return `file:${parts.length > 2 ? "…" : ""}/${parts.slice(-2).map(shorten).join("/")}`;
+  return `file:${parts.length > 2 ? "…" : ""}/${parts.slice(-2).map((part) => shorten(part, most)).join("/")}`;
 }
 
-/** The same for the list of models, where a line more says that it is a folder. */
-export const listName = (name) => shortName(name).replace(/^file:(…\/)?/, "");
+/** The same for lists beside the charts. */
+export const listName = (name) => shortName(name, 26).replace(/^file:/, "");
 
 /** Names as people sort them: seed2 before seed10. */
 export const byName = new Intl.Collator("en", { numeric: true }).compare;

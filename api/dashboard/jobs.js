@@ -1,6 +1,6 @@
 // Jobs of a cluster: arrays of workers that were submitted for sweeps.
 
-import { ago, element, number, shortName } from "./format.js";
+import { ago, element, listName, number } from "./format.js";
 import { fillTable } from "./table.js";
 
 const LIVE = new Set(["submitting", "pending", "running"]);
@@ -28,12 +28,11 @@ export function drawJobs(root, sweeps) {
   jobs.sort((a, b) => isLive(b.job) - isLive(a.job) || Date.parse(b.job.submitted_at) - Date.parse(a.job.submitted_at));
   fillTable(root, {
     title: "Slurm jobs",
-    heads: ["job", "sweep", "model", "state", "workers", "submitted", "ended", "reason"],
-    left: ["job", "sweep", "model", "state", "workers", "reason"],
+    heads: ["job", "state", "workers", "sweep", "model", "submitted", "ended", "reason"],
+    left: ["job", "state", "workers", "sweep", "model", "reason"],
     rows: jobs.map(({ sweep, job }) => [
-      name(job), String(sweep.id), element("span", { class: "wrap name", title: sweep.model }, shortName(sweep.model)),
-      element("span", { class: `chip ${job.failed && !isLive(job) ? "failed" : CHIPS[job.state]}` }, job.state),
-      elements(job), `${ago(job.submitted_at)}${job.attempts > 1 ? `, attempt ${number(job.attempts)}` : ""}`, job.ended_at ? ago(job.ended_at) : "–",
+      name(job), element("span", { class: `chip ${job.failed && !isLive(job) ? "failed" : CHIPS[job.state]}` }, job.state), elements(job),
+      String(sweep.id), element("span", { class: "wrap name", title: sweep.model }, listName(sweep.model)), `${ago(job.submitted_at)}${job.attempts > 1 ? `, attempt ${number(job.attempts)}` : ""}`, job.ended_at ? ago(job.ended_at) : "–",
       element("span", { class: `wrap reason ${job.state === "refused" || job.failed ? "error" : ""}` }, job.reason ?? ""),
     ]),
   });

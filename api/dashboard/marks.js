@@ -25,6 +25,17 @@ function write(ctx, text, x, y, shade) {
   ctx.fillText(text, x, y);
 }
 
+/** Where a name of this width ends at the right, so that no mark runs through it. */
+function rightOf(panel, chart, width) {
+  const { chartArea: area, scales } = chart;
+  let right = area.right - 3;
+  const lines = panel.marks.filter((mark) => mark.to === undefined).map((mark) => scales.x.getPixelForValue(axis.place(mark.step)));
+  for (const x of lines.sort((a, b) => b - a)) {
+    if (x > right - width - 4 && x < right + 4) right = x - 5;
+  }
+  return right - width > area.left ? right : area.right - 3;
+}
+
 export function drawGuides(panel, chart) {
   const { ctx, chartArea: area, scales } = chart;
   ctx.save();
@@ -43,7 +54,7 @@ export function drawGuides(panel, chart) {
     ctx.stroke();
     ctx.globalAlpha = 1;
     const isLow = y - area.top < 14; // no room above the line
-    if (guide.label) write(ctx, guide.label, area.right - 3, isLow ? y + 12 : y - 4, colour("muted"));
+    if (guide.label) write(ctx, guide.label, rightOf(panel, chart, ctx.measureText(guide.label).width), isLow ? y + 12 : y - 4, colour("muted"));
   }
   ctx.restore();
 }

@@ -22,8 +22,22 @@ function borders(places) {
 }
 
 export class PairsPanel extends Panel {
+  near(isNear) {
+    super.near(isNear);
+    if (isNear && this.isAwaited) this.hub.pairs();
+  }
+
   update(models, marks, extra) {
     const given = extra.pairs;
+    this.isAwaited = given === undefined && Boolean(extra.trajectories); // both come from the sample of entries
+    if (this.isAwaited) {
+      this.candidates = models;
+      this.root.hidden = !models.length;
+      this.plot.classList.add("awaited");
+      if (this.isNear) this.hub.pairs();
+      return;
+    }
+    this.plot.classList.remove("awaited");
     this.map = given?.steps?.length > 1 ? given : null;
     if (this.map) {
       const positive = given.msd.flat().filter((value) => value > 0);
@@ -53,7 +67,6 @@ export class PairsPanel extends Panel {
         const ticks = axis.ticks(scale.min, scale.max);
         scale.ticks = ticks ?? scale.ticks.filter((at) => at.value >= 0);
       },
-      title: { ...made.scales.x.title, text: "training step" },
     });
     return made;
   }
@@ -87,6 +100,10 @@ export class PairsPanel extends Panel {
   }
 
   placeSpots() {}
+
+  point(step, isOwn) {
+    if (this.map && !this.isAwaited) super.point(step, isOwn);
+  }
 
   reading(step) {
     const i = this.map ? this.map.steps.indexOf(step) : -1;

@@ -11,7 +11,7 @@ import { quantiles } from "./panels.js";
 import { savePicture } from "./picture.js";
 import { pictured, statistic, view } from "./view.js";
 
-const Y_WIDTH = 58; // so that the plots of a column stand below each other
+const Y_WIDTH = 64; // so that the plots of a column stand below each other
 const nearness = new IntersectionObserver((entries) => {
   for (const entry of entries) entry.target.panel.near(entry.isIntersecting);
 }, { rootMargin: "500px" });
@@ -62,6 +62,8 @@ export class Panel {
 
   /** models: [{name, colour, rows}]; rows of revisions with a step, in order. */
   update(models, marks) {
+    const pointed = this.pointed ?? null; // by a reader whom a live sweep does not disturb
+    const isOwn = !this.tip.hidden;
     this.candidates = models;
     this.models = this.spec.kind ? models.filter((model) => model.name === pictured()) : models; // a picture is of one model
     this.marks = this.spec.kind ? marks.filter((mark) => mark.model === pictured()) : marks;
@@ -75,7 +77,7 @@ export class Panel {
     this.draw();
     this.canvas.setAttribute("aria-label", this.summary());
     if (this.details.open) this.fillTable();
-    this.unpoint();
+    this.point(pointed, isOwn);
   }
 
   makeLines() {
@@ -114,7 +116,10 @@ export class Panel {
   datasets() {
     const made = [];
     const most = this.shown().reduce((sum, line) => sum + line.points.length, 0);
-    const dots = (line) => (most > 600 || line.points.length > 220 ? 0 : line.points.length > 60 ? 1.4 : 2.5);
+    // Where there are many lines, a few points of each keep its model's shape.
+    const every = (line) => (this.models.length > 1 && most > 600 ? Math.ceil(line.points.length / 10) : 1);
+    const size = (line) => (this.models.length > 1 && most > 600 ? 3 : most > 600 || line.points.length > 220 ? 0 : line.points.length > 60 ? 1.4 : 2.5);
+    const dots = (line, i = 0) => ((i + line.model.index) % every(line) ? 0 : size(line));
     const place = (line, pick) => line.points.map((point) => ({ x: axis.place(point.step), y: pick(point) }));
     if (this.spec.kind === "fan") {
       const shades = [0.1, 0.14, 0.2, 0.34];
@@ -141,7 +146,7 @@ export class Panel {
         // hollow: the audit has something to say about this revision
         pointBackgroundColor: line.points.map((point) => (line.model.flags.has(point.row.revision) ? colour("card") : line.colour)),
         pointStyle: line.points.map((point) => (line.model.flags.has(point.row.revision) ? "rectRot" : modelMarker(line.model.index))),
-        pointRadius: line.points.map((point) => (line.model.flags.has(point.row.revision) ? 4 : dots(line))),
+        pointRadius: line.points.map((point, i) => (line.model.flags.has(point.row.revision) ? 4 : dots(line, i))),
         fill: false,
       });
     }
@@ -458,6 +463,7 @@ export class Panel {
   }
 
   saveCsv() {
+    if (!this.lines?.length) return; // on its way
     save(this.fileName("csv"), new Blob(this.csv(), { type: "text/csv" }));
   }
 
@@ -469,6 +475,7 @@ export class Panel {
   }
 
   savePng() {
+    if (!this.lines?.length) return;
     this.near(true);
     savePicture(this);
   }

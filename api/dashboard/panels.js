@@ -87,7 +87,7 @@ export const groups = [
     help: "A few entries of token rows, drawn at random once and kept at every revision as stored.",
     panels: [
       {
-        id: "pairs", kind: "pairs", title: "Two-time displacement", unit: "training step",
+        id: "pairs", kind: "pairs", title: "Two-time displacement", unit: "against step",
         help: "Mean square displacement between any two revisions, estimated from the entries.",
       },
       {
@@ -152,15 +152,14 @@ export const groups = [
 
 export const quantiles = ["q001", "q01", "q05", "q25", "q50", "q75", "q95", "q99", "q999"];
 
-/** The columns that all panels together need, for both sets of rows, raw and centred. */
+/** The columns that all panels together need for the chosen rows and values. */
 export function columns() {
   const statistics = ["variance", "mean", "skewness", "kurtosis", "bimodality", "sparsity", "dip", "dip_sqrt_n", "dip_p", "ashman_d",
-    "delta_bic", "valley_to_peak", "nan_count", "minimum", "maximum", ...quantiles];
+    "delta_bic", "valley_to_peak", "nan_count", "positive_inf_count", "negative_inf_count", "minimum", "maximum", ...quantiles];
   const displacements = ["msd", "cosine", "norm", "lag1_msd", "lag1_cosine"];
   const names = ["revision", "step", "state", "error", "same_as", "reference", "lag1_reference", "commit", "measured_at", "bytes_fetched", "file",
     "perplexity", "perplexity_stderr", "accuracy", "accuracy_stderr", "pooled_perplexity", "pooled_perplexity_stderr",
     "text_mean_perplexity", "text_mean_perplexity_stderr"];
-  for (const prefix of ["", "tokens_"]) names.push(...displacements.map((name) => prefix + name));
-  for (const prefix of ["", "tokens_", "centred_", "tokens_centred_"]) names.push(...statistics.map((name) => prefix + name));
+  names.push(...displacements.map(moved), ...statistics.map(statistic));
   return names;
 }

@@ -30,7 +30,9 @@ function link(path, name, text, isFile) {
 function remarks(model, row) {
   const texts = [];
   if (model.flags.has(row.revision)) texts.push(model.flags.get(row.revision));
-  if (row[statistic("nan_count")] > 0) texts.push(`${number(row[statistic("nan_count")])} NaN`);
+  for (const [name, column] of [["NaN", "nan_count"], ["+Inf", "positive_inf_count"], ["−Inf", "negative_inf_count"]]) {
+    if (row[statistic(column)] > 0) texts.push(`${number(row[statistic(column)])} ${name}`);
+  }
   if (row.error) texts.push(row.error);
   return texts.join("; ");
 }

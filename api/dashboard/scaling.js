@@ -53,7 +53,7 @@ export class Scaling {
     if (this.root.hidden) return;
     this.shown = shown;
     this.models = [{ name: this.law(), colour: colour("muted") }]; // the legend of the picture
-    this.help.textContent = `${this.law()}. Bars reach down to the last revision before the onset. Rows: ${view.rows}; values: ${view.values}.`;
+    this.help.textContent = `${this.law()}. Bars: back to the revision before. Rows: ${view.rows}; values: ${view.values}.`;
     this.canvas.setAttribute("aria-label", `${this.spec.title}. ${this.known.map(describe).join("; ")}. ${this.law()}.`);
     this.point(-1);
     this.draw();
@@ -90,18 +90,28 @@ export class Scaling {
     return made;
   }
 
+  /** Onset steps that have to be seen: the bars and the ends of the law. */
+  span() {
+    const fit = scaling.fit;
+    const ends = fit?.is_fitted ? [this.known[0], this.known.at(-1)].map((one) => fit.prefactor * one.parameter_count ** fit.exponent) : [];
+    const steps = this.known.flatMap((one) => (one.onset_step_before > 0 ? [one.onset_step_before, one.onset_step] : [one.onset_step]));
+    const onsets = [Math.min(...steps), Math.max(...steps)];
+    const near = ends.filter((end) => end > onsets[0] / 30 && end < onsets[1] * 30); // a law that is far off does not flatten the points
+    return [Math.min(...onsets, ...near) / 1.5, Math.max(...onsets, ...near) * 1.5];
+  }
+
   options() {
+    const [low, high] = this.span();
     const grid = { color: colour("grid"), borderColor: colour("line"), tickColor: colour("line"), tickLength: 4 };
     const ticks = { color: colour("muted"), font: { size: 11, family: font() }, maxRotation: 0, autoSkipPadding: 10 };
     const sizes = this.known.map((one) => one.parameter_count);
-    const low = this.known.map((one) => (one.onset_step_before > 0 ? one.onset_step_before : one.onset_step));
     const log = (callback) => ({ type: "logarithmic", grid, ticks: { ...ticks, callback }, afterBuildTicks: (scale) => { scale.ticks = powerTicks(scale.min, scale.max); } });
     return {
       animation: false, responsive: true, maintainAspectRatio: false, events: [], devicePixelRatio: Math.max(2, window.devicePixelRatio),
       layout: { padding: { right: 14, top: 19 } }, plugins: { legend: { display: false }, tooltip: { enabled: false } },
       scales: {
         x: { ...log((value) => count(value)), min: Math.min(...sizes) / 1.4, max: Math.max(...sizes) * 1.4, title: { display: true, text: "parameters", color: colour("muted"), font: { size: 11, family: font() }, padding: 0 } },
-        y: { ...log(powerTick), min: Math.min(...low) / 1.5, max: Math.max(...this.known.map((one) => one.onset_step)) * 1.5, afterFit: (scale) => { scale.width = 58; } },
+        y: { ...log(powerTick), min: low, max: high, afterFit: (scale) => { scale.width = 64; } },
       },
     };
   }

@@ -4,6 +4,7 @@ import { withToken } from "./access.js";
 import { get, Problem, stream, write } from "./api.js";
 import { ago, bytes, duration, element, listName, number } from "./format.js";
 import { jobLine } from "./jobs.js";
+import { renew } from "./table.js";
 
 const FETCHED = 100; // newest first; those that are not over come first on the page
 const SHOWN = 6; // unless all are asked for
@@ -64,18 +65,12 @@ function draw(sweep) {
   const job = isActive(sweep) ? jobLine(sweep.jobs) : "";
   if (job) card.append(element("div", { class: "muted" }, job));
   const errors = errorList(sweep);
-  if (errors) {
-    errors.open = old?.querySelector("details")?.open ?? false;
-    card.append(errors);
-  }
+  if (errors) card.append(errors);
   if (isActive(sweep)) {
     card.append(element("button", { type: "button", class: "plain", "aria-label": `Cancel sweep ${sweep.id}`, onclick: () => cancel(sweep.id) }, "Cancel"));
   }
-  const hadFocus = old?.contains(document.activeElement);
-  if (old) old.replaceWith(card);
-  cards.set(sweep.id, card);
-  if (hadFocus) card.querySelector("button, summary")?.focus();
-  return card;
+  cards.set(sweep.id, old ? renew(old, card) : card);
+  return cards.get(sweep.id);
 }
 
 /** Takes over what is new of a sweep; what only the whole has stays. */
@@ -134,6 +129,15 @@ function inOrder(sweeps) {
   return [...sweeps].sort((a, b) => rank(a) - rank(b) || (rank(a) === 2 ? b.id - a.id : b.priority - a.priority || a.id - b.id));
 }
 
+/** Puts the cards in their order; those that stand where they belong are not touched. */
+function place(root, children) {
+  const isThere = children.length === root.children.length && children.every((child, i) => child === root.children[i]);
+  if (isThere) return;
+  const focused = document.activeElement;
+  root.replaceChildren(...children);
+  if (root.contains(focused)) focused.focus(); // moving an element takes the focus from it
+}
+
 export async function refreshSweeps() {
   const page = await get(`/v1/sweeps?limit=${FETCHED}`);
   const root = document.getElementById("sweeps");
@@ -156,11 +160,13 @@ export async function refreshSweeps() {
     shownMost = Infinity;
     return refreshSweeps().catch((error) => onChange(null, error));
   };
-  if (more) drawn.push(element("button", { type: "button", class: "plain", id: "sweeps-more", onclick: all }, `${number(more)}${page.next_cursor ? " and older" : ""} more`));
-  const focused = document.activeElement;
-  if (drawn.length) root.replaceChildren(...drawn);
-  else root.replaceChildren(element("p", { class: "muted" }, "None yet."));
-  if (root.contains(focused)) focused.focus(); // moving an element takes the focus from it
+  if (more) {
+    const text = `${number(more)}${page.next_cursor ? " and older" : ""} more`;
+    const button = element("button", { type: "button", class: "plain", id: "sweeps-more", onclick: all }, text);
+    const old = document.getElementById("sweeps-more");
+    drawn.push(old ? renew(old, button) : button);
+  }
+  place(root, drawn.length ? drawn : [element("p", { class: "muted" }, "None yet.")]);
   shown.filter(isActive).forEach(follow);
 }
 

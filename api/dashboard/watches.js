@@ -72,13 +72,13 @@ export async function refreshWatches(section) {
 
 /** Draws the table, and gives { there, failing }. */
 export function drawWatches(root) {
-  const button = (text, watch, label, act) => element("button", { type: "button", class: "plain", "data-key": `${text} ${watch.model}`, "aria-label": `${label} ${watch.model}`, onclick: () => act(watch).catch(complain) }, text);
+  const button = (text, watch, label, act) => element("button", { type: "button", class: "plain", "data-key": `${text} ${watch.model}`, "aria-label": `${label} ${watch.model}`, onclick: () => act(watches.find((one) => one.model === watch.model) ?? watch).catch(complain) }, text);
   fillTable(root, {
     title: "Watches",
     heads: ["model", "looks", "next", "last look", "webhook", ""],
     left: ["model", "looks", "next", "last look", "webhook"],
     rows: watches.map((watch) => [
-      element("span", { class: "wrap name", title: watch.model }, shortName(watch.model)), often(watch), next(watch),
+      element("span", { class: "wrap name", title: watch.model }, listName(watch.model)), often(watch), next(watch),
       element("span", { class: `wrap ${watch.last_run?.outcome === "failed" ? "error" : ""}` }, found(watch)), webhook(watch),
       element("div", { class: "buttons" }, button("Look now", watch, "Look now at", look), button("Change", watch, "Change the watch of", async () => openWatch(watch)), button("Stop", watch, "Stop watching", stop)),
     ]),

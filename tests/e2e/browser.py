@@ -41,6 +41,7 @@ class Browser:
         self._folder, self._size = folder, (width, height)
         self._process: subprocess.Popen[bytes] | None = None
         self._base = self._session = ""
+        self.asked: list[str] = []  # all addresses that requests() has told of
 
     def __enter__(self) -> Browser:
         log = self._folder / "chromedriver.log"
@@ -107,6 +108,12 @@ class Browser:
 
     def open(self, url: str) -> None:
         self._send("POST", "/url", {"url": url})
+
+    def load(self, url: str) -> None:
+        """The dashboard anew, also where only what follows the # differs."""
+        self.open("about:blank")
+        self.open(url)
+        self.wait("document.body.dataset.ready")
 
     def devtools(self, command: str, **parameters: Any) -> Any:
         return self._send("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
@@ -189,6 +196,14 @@ class Browser:
         actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         self._send("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
 
+    def downloaded(self, ending: str) -> Path:
+        """What the page saved, as soon as it is whole."""
+        limit = time.monotonic() + WAIT_S
+        while not (found := [path for path in self.downloads.iterdir() if path.name.endswith(ending) and path.stat().st_size]):
+            assert time.monotonic() < limit, f"no {ending} arrives"
+            time.sleep(0.05)
+        return found[0]
+
     # -- What the browser noticed --------------------------------------------------------------
 
     def messages(self) -> list[str]:
@@ -201,4 +216,6 @@ class Browser:
 
     def requests(self) -> list[str]:
         """The addresses asked for since the last call."""
-        return [event["params"]["request"]["url"] for event in self.events() if event["method"] == "Network.requestWillBeSent"]
+        now = [event["params"]["request"]["url"] for event in self.events() if event["method"] == "Network.requestWillBeSent"]
+        self.asked += now
+        return now

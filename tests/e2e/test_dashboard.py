@@ -12,7 +12,6 @@ import json
 import math
 import re
 import struct
-import subprocess
 import time
 import urllib.parse
 import zlib
@@ -50,10 +49,7 @@ def page(service: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def load(page: Browser, service: Daemon, view: str = "") -> None:
-    """The page anew, also where only what follows the # differs."""
-    page.open("about:blank")
-    page.open(f"{service.url}/{view}")
-    page.wait("document.body.dataset.ready")
+    page.load(f"{service.url}/{view}")
 
 
 def tip_of(panel: str) -> str:
@@ -86,14 +82,6 @@ def reading(page: Browser, panel: str) -> dict[str, float]:
 
 def hash_of(page: Browser) -> dict[str, str]:
     return dict(urllib.parse.parse_qsl(page.value("location.hash").lstrip("#")))
-
-
-def downloaded(page: Browser, ending: str) -> Path:
-    limit = time.monotonic() + 30
-    while not (found := [path for path in page.downloads.iterdir() if path.name.endswith(ending) and path.stat().st_size]):
-        assert time.monotonic() < limit, f"no {ending} arrives"
-        time.sleep(0.05)
-    return found[0]
 
 
 def pixels(png: bytes) -> tuple[int, int, set[bytes]]:
@@ -138,6 +126,14 @@ def test_files_are_served_safely_and_cheaply(service: Daemon) -> None:
     assert service.get("/assets/app.js.gz").status == 404
     assert service.get("/?x=1").status == 400
     assert service.post("/").status == 405
+
+
+def test_modules_are_fetched_at_once() -> None:
+    """The page names every module that another one imports, so that a distant browser does not fetch them one after the other."""
+    folder = Path(__file__).resolve().parents[2] / "api/dashboard"
+    named = set(re.findall(r'rel="modulepreload" href="/assets/([a-z]+\.js)"', (folder / "index.html").read_text()))
+    imported = {name for file in folder.glob("*.js") for name in re.findall(r'from "\./([a-z]+\.js)"', file.read_text())}
+    assert named == imported
 
 
 def test_colours_of_models_can_be_told_apart() -> None:
@@ -185,7 +181,7 @@ def test_a_sweep_is_started_and_followed_to_its_end(page: Browser, service: Daem
         "window.seen = []; new MutationObserver(() => { for (const card of document.querySelectorAll('.sweep')) {"
         " const bar = card.querySelector('progress');"
         " window.seen.push([card.dataset.state, bar ? bar.value : null]); } })"
-        ".observe(document.getElementById('sweeps'), {childList: true, subtree: true})"
+        ".observe(document.getElementById('sweeps'), {childList: true, subtree: true, attributes: true, characterData: true})"
     )
     page.run("document.querySelector('#sweep-form [name=model]').value = ''")
     page.type("#sweep-form [name=model]", MODEL)
@@ -228,6 +224,52 @@ def test_choices_change_the_numbers_and_the_address(page: Browser, service: Daem
     rows = {row["step"]: row for row in service.series(MODEL)}
     assert shown["BC"] == pytest.approx(rows[int(shown["step"])]["tokens_centred_bimodality"], rel=1e-6)
     page.screenshot("linear")
+
+
+def test_only_what_is_shown_is_asked_for(page: Browser, service: Daemon) -> None:
+    """Columns of the chosen rows and values alone, once; the largest answer when its panel comes near; with the numbers of the API."""
+    page.resize(1440, 700)
+    page.requests()
+    load(page, service, f"#model={MODEL}")
+    asked = [url for url in page.requests() if url.startswith(service.url)]
+    assert len(asked) == len(set(asked)), "nothing twice"
+    (series,) = [url for url in asked if "/revisions?" in url]
+    columns = set(urllib.parse.parse_qs(series)["fields"][0].split(","))
+    assert {"msd", "bimodality", "perplexity"} < columns and not [one for one in columns if one.startswith(("tokens_", "centred_"))]
+    assert not [url for url in asked if "/displacement" in url]
+    page.run("document.getElementById('panel-pairs').scrollIntoView()")
+    page.wait("document.getElementById('panel-pairs').panel.map")
+    assert [url for url in page.requests() if "/displacement" in url]
+    for _ in range(2):
+        page.click("#rows input[value=tokens]")
+        page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
+        page.click("#rows input[value=all]")
+        page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
+    assert len([url for url in page.requests() if "/revisions?" in url]) == 1, "token rows, once"
+    page.resize(1440, 1000)
+
+
+def test_values_that_are_no_numbers_are_named(page: Browser, daemon: Any, tmp_path: Path) -> None:
+    numpy = pytest.importorskip("numpy", reason="numpy makes the runs up")
+    import synthetic
+
+    run = tmp_path / "diverged"
+    for step, spoil in ((0, None), (1, None), (2, numpy.nan), (4, numpy.inf)):
+        values = numpy.random.default_rng(step).normal(0, 0.02, (256, 16)).astype(numpy.float16)
+        if spoil is not None:
+            values[:3, 5] = spoil
+        place = run / f"step{step}"
+        place.mkdir(parents=True)
+        config = {"model_type": "gpt_neox", "vocab_size": 256, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+        (place / "config.json").write_text(json.dumps(config))
+        (place / "model.safetensors").write_bytes(synthetic.safetensors("embed_out.weight", values))
+    other = daemon(None)
+    assert other.wait(other.sweep(f"file:{run}"))["progress"]["done"] == 4
+    load(page, other)
+    assert "2 revisions from step2 on hold NaN or Inf" in page.value("document.getElementById('findings').textContent")
+    notes = page.value("[...document.querySelectorAll('#revisions tbody .remark')].map(one => one.textContent)")
+    assert notes[:2] == ["", ""] and notes[2].endswith("3 NaN") and notes[3].endswith("3 +Inf")
+    page.open("about:blank")
 
 
 def test_pictures_and_verdicts(page: Browser, service: Daemon) -> None:
@@ -292,15 +334,15 @@ def test_keyboard(page: Browser) -> None:
 def test_downloads(page: Browser, service: Daemon) -> None:
     rows = {row["revision"]: row for row in service.series(MODEL)}
     page.click("#panel-bc button[aria-label^='Download as CSV']")
-    with open(downloaded(page, "_bc.csv"), newline="") as file:
+    with open(page.downloaded("_bc.csv"), newline="") as file:
         found = list(csv.DictReader(file))
     assert len(found) == len(rows)
     assert all(float(one["BC"]) == rows[one["revision"]]["bimodality"] for one in found), "every digit"
     page.click("#panel-bc button[aria-label^='Download as PNG']")
-    width, height, lines = pixels(downloaded(page, "_bc.png").read_bytes())
+    width, height, lines = pixels(page.downloaded("_bc.png").read_bytes())
     assert width > 600 and height > 400 and len(lines) > height / 4, "a picture with something on it"
     page.click("#panel-heat button[aria-label^='Download as PNG']")
-    width, height, lines = pixels(downloaded(page, "_heat.png").read_bytes())
+    width, height, lines = pixels(page.downloaded("_heat.png").read_bytes())
     assert width > 1600 and height > 700 and len(lines) > height / 4
 
 
@@ -394,11 +436,11 @@ def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
     assert int(shown["parameters"].replace("\u202f", "")) == second["parameter_count"]
     assert int(shown["onset step"].replace("\u202f", "")) == second["onset_step"]
     page.click("#panel-scaling button[aria-label^='Download as CSV']")
-    with open(downloaded(page, "scaling.csv"), newline="") as file:
+    with open(page.downloaded("scaling.csv"), newline="") as file:
         found = {one["model"]: float(one["onset_step"]) for one in csv.DictReader(file)}
     assert found == {one["model"]: one["onset_step"] for one in scaling["models"]}
     page.click("#panel-scaling button[aria-label^='Download as PNG']")
-    assert pixels(downloaded(page, "scaling.png").read_bytes())[0] > 600
+    assert pixels(page.downloaded("scaling.png").read_bytes())[0] > 600
 
 
 def test_null_model_where_the_schedule_is_known(page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
@@ -459,6 +501,7 @@ def test_nothing_moves_while_it_loads_and_focus_is_seen(page: Browser, made_up: 
 
 def test_watches_are_shown(page: Browser, service: Daemon) -> None:
     watch = f"/v1/watches/{model_path(MODEL)}"
+    load(page, service)
     assert page.value("document.querySelector('#watches').hidden") is True
     assert service.request("PUT", watch, {"at": "02:30", "revisions": {"names": ["step0"]}}).status == 201
     assert service.post(f"{watch}/runs").status == 202
@@ -510,97 +553,12 @@ def test_no_serious_fault_of_access(page: Browser, service: Daemon, made_up: Dae
     page.dark(False)
 
 
-
-
-def test_a_token_is_asked_for_where_writes_need_one(
-    page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "token").write_text("a-token-of-this-test-0123456789")
-    (tmp_path / "token").chmod(0o600)
-    with Emulator(garden) as hub:
-        guarded = Daemon(programs, tmp_path / "guarded", hub.url, ["--token-file", str(tmp_path / "token")], {})
-        guarded.start()
-        try:
-            load(page, guarded)
-            page.click("#start")
-            page.type("#sweep-form [name=model]", MODEL)
-            page.type("#sweep-form [name=to]", "2")
-            page.press(ENTER)
-            page.wait("document.getElementById('token-dialog').open && document.activeElement.name === 'token'")
-            assert "start a sweep" in page.value("document.getElementById('token-dialog-title').textContent")
-            page.press(*"a-token-of-this-test-0123456789", ENTER)
-            page.wait("!document.getElementById('token-dialog').open && !document.getElementById('sweep-dialog').open")
-            page.wait("document.querySelector('.sweep[data-state=done]')", limit_s=120)
-        finally:
-            page.open("about:blank")
-            guarded.check_end()
-
-
-def test_a_token_that_may_only_read_can_be_replaced(
-    page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "token").write_text("a-token-of-this-test-0123456789")
-    (tmp_path / "token").chmod(0o600)
-    with Emulator(garden) as hub:
-        guarded = Daemon(programs, tmp_path / "guarded", hub.url, ["--token-file", str(tmp_path / "token")], {})
-        guarded.start()
-        try:
-            made = guarded.post("/v1/tokens", {"name": "reader", "scopes": ["read"]}, {"Authorization": "Bearer a-token-of-this-test-0123456789"})
-            load(page, guarded)
-            page.run(f"sessionStorage.setItem('bifurcated-token', '{made.json()['token']}')")
-            load(page, guarded)
-            page.click("#start")
-            page.type("#sweep-form [name=model]", MODEL)
-            page.press(ENTER)
-            page.wait("document.activeElement.name === 'token' && document.getElementById('token-dialog').open")
-            assert "lacks the scope sweep" in page.value("document.getElementById('token-error').textContent")
-        finally:
-            page.run("sessionStorage.clear()")
-            page.open("about:blank")
-            page.messages()  # the browser itself reports what was refused, on purpose
-            guarded.check_end()
-
-
-def test_reading_may_need_a_token(page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
-    secret = "a-token-of-this-test-0123456789"
-    if "--read-access" not in subprocess.run([programs["bifurcated"], "--help"], capture_output=True, text=True).stdout:
-        pytest.skip("this daemon has no option read-access")
-    (tmp_path / "token").write_text(secret)
-    (tmp_path / "token").chmod(0o600)
-    with Emulator(garden) as hub:
-        closed = Daemon(programs, tmp_path / "closed", hub.url, ["--token-file", str(tmp_path / "token"), "--read-access", "token"], {})
-        closed.start()
-        try:
-            by = {"Authorization": f"Bearer {secret}"}
-            assert closed.get("/v1/models").status == 401 and closed.get("/").status == 200
-            assert closed.post("/v1/sweeps", {"model": MODEL, "revisions": {"to": 8}}, by).status == 201
-            load(page, closed)
-            page.wait("document.getElementById('token-dialog').open && document.activeElement.name === 'token'")
-            page.press(*"not the one", ENTER)
-            page.wait("document.getElementById('token-dialog').open && !document.getElementById('token-error').hidden")
-            page.run("document.querySelector('#token-form [name=token]').value = ''")
-            page.type("#token-form [name=token]", secret)
-            page.press(ENTER)
-            page.wait("!document.getElementById('token-dialog').open && document.querySelector('.sweep[data-state=done]')", limit_s=120)
-            page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 5")
-            assert page.value("document.getElementById('notice').textContent") == ""
-            load(page, closed)
-            page.wait("!document.getElementById('panel-msd').hidden")
-            assert not page.value("document.getElementById('token-dialog').open"), "the tab remembers it"
-            page.click("#table-links a")
-            assert downloaded(page, "garden-neox-tiny.csv").read_text().startswith("revision,step")
-        finally:
-            page.run("sessionStorage.clear()")
-            page.open("about:blank")
-            page.messages()  # the browser itself reports what was refused, on purpose
-            closed.check_end()
-
-
 def test_nothing_was_said_and_nobody_else_was_asked(page: Browser, service: Daemon) -> None:
     refused = re.compile(r"/v1/sweeps - Failed to load resource: the server responded with a status of 40[01]")  # on purpose, above
     said = [line for line in page.messages() if not refused.search(line)]
     assert not said, said
-    asked = page.requests()
+    page.requests()
+    asked = page.asked
     assert len(asked) > 20
     own = re.compile(r"(blob:)?http://127\.0\.0\.1:\d+/|about:|data:|chrome")
     strangers = [url for url in asked if not own.match(url)]

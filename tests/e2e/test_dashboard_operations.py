@@ -39,9 +39,7 @@ def visit(page: Browser) -> Iterator[Callable[..., Browser]]:
     def load(service: Daemon, view: str = "") -> Browser:
         if service.get("/").status == 404:
             pytest.skip("the program was built without the dashboard (libjs-chart.js)")
-        page.open("about:blank")
-        page.open(f"{service.url}/{view}")
-        page.wait("document.body.dataset.ready")
+        page.load(f"{service.url}/{view}")
         return page
 
     yield load
@@ -146,9 +144,9 @@ def test_jobs_are_shown_with_their_sweeps(visit: Callable[..., Browser], daemon:
     operations(page)
     page.wait("document.querySelectorAll('#jobs tbody tr').length === 3")
     rows = {row[0]: row[1:] for row in cells(page, "jobs")}
-    assert rows["4711"][:4] == [str(first), MODEL, "running", "3 running, 5 waiting"] and rows["4711"][-1] == "Resources"
-    assert rows["4700"][2:4] == ["ended", "6 done, 2 failed"] and rows["4700"][-1] == "NodeFail"
-    assert rows["refused"][0] == str(second) and rows["refused"][-1] == "invalid partition specified: gpu"
+    assert rows["4711"][:4] == ["running", "3 running, 5 waiting", str(first), MODEL] and rows["4711"][-1] == "Resources"
+    assert rows["4700"][:2] == ["ended", "6 done, 2 failed"] and rows["4700"][-1] == "NodeFail"
+    assert rows["refused"][2] == str(second) and rows["refused"][-1] == "invalid partition specified: gpu"
     assert cells(page, "jobs")[0][0] == "4711", "what may hold a node comes first"
     assert "1 job in the cluster" in page.value("document.getElementById('operations-summary').textContent")
     page.screenshot("jobs")
@@ -225,9 +223,11 @@ def test_what_a_webhook_was_told(visit: Callable[..., Browser], daemon: Callable
     told = head.get(here).json()["webhook"]["deliveries"]
     assert len(lines) == len(told) and any("sweep ended" in line and told[-1]["error"][:20] in line for line in lines), (lines, told)
     page.run("window.old = document.querySelector('#watched details')")
+    page.requests()
     poll(page)
-    page.wait("!window.old.isConnected")
-    assert page.value("document.querySelector('#watched details').open"), "what was opened stays open"
+    wait_until(lambda: any("/v1/watches" in url for url in page.requests()))
+    page.wait("document.querySelector('#watched summary').textContent")
+    assert page.value("window.old.isConnected && window.old.open"), "what was opened stays"
     assert not page.messages()
 
 
@@ -299,6 +299,64 @@ def test_a_refused_action_is_done_again_with_a_token(visit: Callable[..., Browse
     page.type("#watch-form [name=model]", MODEL)
     page.press(ENTER)
     page.wait("!document.getElementById('watch-dialog').open && document.querySelectorAll('#watched tbody tr').length === 1")
+    refused_on_purpose(page)
+
+
+def test_a_sweep_is_started_with_a_token(visit: Callable[..., Browser], guarded: Daemon) -> None:
+    page = visit(guarded)
+    page.click("#start")
+    page.type("#sweep-form [name=model]", MODEL)
+    page.type("#sweep-form [name=to]", "2")
+    page.press(ENTER)
+    page.wait("document.getElementById('token-dialog').open && document.activeElement.name === 'token'")
+    assert "start a sweep" in page.value("document.getElementById('token-dialog-title').textContent")
+    page.press(*SECRET, ENTER)
+    page.wait("!document.getElementById('token-dialog').open && !document.getElementById('sweep-dialog').open")
+    (sweep,) = guarded.get("/v1/sweeps").json()["sweeps"]
+    page.wait(f"document.querySelector('.sweep[data-id=\"{sweep['id']}\"]')")
+    assert guarded.get(f"/v1/sweeps/{sweep['id']}").json()["request"]["revisions"]["to"] == 2
+    refused_on_purpose(page)
+
+
+def test_a_token_that_may_only_read_can_be_replaced(visit: Callable[..., Browser], guarded: Daemon) -> None:
+    reader = guarded.post("/v1/tokens", {"name": "reader", "scopes": ["read"]}, BY).json()["token"]
+    page = visit(guarded)
+    page.run(f"sessionStorage.setItem('bifurcated-token', '{reader}')")
+    page = visit(guarded)
+    page.click("#start")
+    page.type("#sweep-form [name=model]", MODEL)
+    page.press(ENTER)
+    page.wait("document.activeElement.name === 'token' && document.getElementById('token-dialog').open")
+    assert "lacks the scope sweep" in page.value("document.getElementById('token-error').textContent")
+    page.press(ESCAPE)
+    page.wait("!document.getElementById('token-dialog').open && !document.getElementById('sweep-error').hidden")
+    assert page.value("document.getElementById('sweep-dialog').open"), "what was written in the form is still there"
+    assert page.value("sessionStorage.getItem('bifurcated-token')") == reader
+    refused_on_purpose(page)
+
+
+def test_reading_may_need_a_token(
+    visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(SECRET)
+    (tmp_path / "token").chmod(0o600)
+    closed = daemon(make_hub(garden), "--token-file", str(tmp_path / "token"), "--read-access", "token")
+    assert closed.get("/v1/models").status == 401 and closed.get("/").status == 200
+    assert closed.post("/v1/sweeps", {"model": MODEL, "revisions": {"to": 8}}, BY).status == 201
+    page = visit(closed)
+    give_token(page, "not the one")
+    page.wait("document.getElementById('token-dialog').open && !document.getElementById('token-error').hidden")
+    page.press(ESCAPE)
+    page.click("#notice button")  # who closed the dialog is asked again only when he wants to be
+    give_token(page, SECRET)
+    page.wait("!document.getElementById('token-dialog').open && document.querySelector('.sweep[data-state=done]')", limit_s=120)
+    page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 5")
+    assert page.value("document.getElementById('notice').textContent") == ""
+    page = visit(closed)
+    page.wait("!document.getElementById('panel-msd').hidden")
+    assert not page.value("document.getElementById('token-dialog').open"), "the tab remembers it"
+    page.click("#table-links a")
+    assert page.downloaded("garden-neox-tiny.csv").read_text().startswith("revision,step")
     refused_on_purpose(page)
 
 
