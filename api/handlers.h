@@ -60,6 +60,7 @@ int api_list_watches(struct api_request *request, struct api_response *response,
 int api_get_watch(struct api_request *request, struct api_response *response, struct err *err);
 int api_put_watch(struct api_request *request, struct api_response *response, struct err *err);
 int api_delete_watch(struct api_request *request, struct api_response *response, struct err *err);
+int api_list_deliveries(struct api_request *request, struct api_response *response, struct err *err);
 int api_run_watch(struct api_request *request, struct api_response *response, struct err *err);
 
 /* api/claims.c */

@@ -81,12 +81,18 @@ static void append_value(struct api_json *json, const char *key, const json_t *v
     switch (json_typeof(value)) {
     case JSON_OBJECT:
         api_json_open_object(json, key);
-        json_object_foreach((json_t *)(uintptr_t)value, name, member) append_value(json, name, member);
+        json_object_foreach((json_t *)(uintptr_t)value, name, member)
+        {
+            append_value(json, name, member);
+        }
         api_json_close_object(json);
         break;
     case JSON_ARRAY:
         api_json_open_array(json, key);
-        json_array_foreach(value, index, member) append_value(json, NULL, member);
+        json_array_foreach(value, index, member)
+        {
+            append_value(json, NULL, member);
+        }
         api_json_close_array(json);
         break;
     case JSON_STRING:
@@ -180,7 +186,9 @@ static void append_compound(struct api_csv *csv, const json_t *value)
     buf_init(&text, csv->buf->max);
     if (is_list_of_texts(value)) {
         json_array_foreach(value, index, member)
+        {
             buf_appendf(&text, "%s%s", index ? " " : "", json_string_value(member));
+        }
     } else {
         api_json_init(&json, &text);
         append_value(&json, NULL, value);

@@ -50,6 +50,8 @@ const struct api_route api_routes[] = {
     {"PUT", "/v1/watches/{owner}/{name}", "putWatch", api_put_watch, "", API_SCOPE_NONE, 0, API_RIGHT_SWEEP},
     {"DELETE", "/v1/watches/{owner}/{name}", "deleteWatch", api_delete_watch, "", API_SCOPE_NONE, 0,
      API_RIGHT_SWEEP},
+    {"GET", "/v1/watches/{owner}/{name}/deliveries", "listDeliveries", api_list_deliveries,
+     " fields limit cursor format ", API_SCOPE_NONE, 1, API_RIGHT_READ},
     {"POST", "/v1/watches/{owner}/{name}/runs", "runWatch", api_run_watch, "", API_SCOPE_NONE, 0,
      API_RIGHT_SWEEP},
     {"GET", "/v1/sweeps/{id}/events", "followSweep", api_follow_sweep, "", API_SCOPE_NONE, 0, API_RIGHT_READ},

@@ -37,6 +37,10 @@ static int print_delivery(void *context, const struct delivery_row *row)
     api_json_open_object(json, NULL);
     api_json_text(json, "id", row->name);
     api_json_text(json, "event", delivery_event_name(row->event));
+    if (row->sweep_id)
+        api_json_integer(json, "sweep", row->sweep_id);
+    else
+        api_json_null(json, "sweep");
     api_json_text(json, "state", delivery_state_name(row->state));
     api_json_integer(json, "attempts", row->attempts);
     api_json_time(json, "created_at", row->created_ms);
@@ -72,7 +76,7 @@ static int print_webhook(struct store *store, const struct watch_row *watch, str
     api_json_open_object(json, "webhook");
     print_origin(json, watch->webhook_url); /* and the secret stays here */
     api_json_open_array(json, "deliveries");
-    int code = deliveries_list(store, watch->id, DELIVERIES_SHOWN, print_delivery, json, err);
+    int code = deliveries_list(store, watch->id, 0, DELIVERIES_SHOWN, print_delivery, json, err);
     api_json_close_array(json);
     api_json_close_object(json);
     return code;
@@ -204,6 +208,62 @@ int api_run_watch(struct api_request *request, struct api_response *response, st
     api_request_wake(request);
     response->status = 202;
     return answer(request, model, response, err);
+}
+
+/* -- What was sent --------------------------------------------------------------------------------------- */
+
+static const struct api_listing delivery_listing = {
+    "deliveries", " id event sweep state attempts created_at next_attempt_at ended_at status error ", ""};
+
+struct delivery_page {
+    struct api_json json;
+    int left;
+    int has_more;
+    int64_t last;
+};
+
+static int append_delivery(void *context, const struct delivery_row *row)
+{
+    struct delivery_page *page = context;
+    if (page->left == 0) {
+        page->has_more = 1;
+        return 1;
+    }
+    page->left--;
+    page->last = row->id;
+    return print_delivery(&page->json, row);
+}
+
+int api_list_deliveries(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct store *store = request->server->options.store;
+    char model[LIMIT_MODEL_NAME_BYTES + 1], cursor[API_CURSOR_SIZE] = "";
+    struct watch_row watch;
+    int64_t before = 0, limit = LIMIT_STANDARD;
+    int code = api_request_integer(request, "limit", 1, PAGE_ROWS_MAX, &limit, response, err);
+    if (!code)
+        code = api_page_read_number(request, &before, response, err);
+    if (!code)
+        code = api_listing_check(request, &delivery_listing, response, err);
+    if (!code)
+        code = api_request_model_name(request, model, err);
+    if (!code)
+        code = watches_find(store, model, &watch, err);
+    if (code)
+        return code;
+    struct delivery_page page = {.left = (int)limit};
+    api_json_init(&page.json, &response->body);
+    api_json_open_object(&page.json, NULL);
+    api_json_text(&page.json, "model", watch.model);
+    api_json_open_array(&page.json, "deliveries");
+    code = deliveries_list(store, watch.id, before, page.left + 1, append_delivery, &page, err);
+    if (code)
+        return code;
+    api_json_close_array(&page.json);
+    if (page.has_more)
+        api_page_write_number(page.last, cursor);
+    code = api_page_end(request, &page.json, cursor, response, err);
+    return code ? code : api_listing_finish(request, &delivery_listing, response, err);
 }
 
 /* -- The list -------------------------------------------------------------------------------------------- */

@@ -229,7 +229,7 @@ int deliveries_record(struct store *store, int64_t id, const struct delivery_att
     return store_write_end(store, rc, err);
 }
 
-int deliveries_list(struct store *store, int64_t watch_id, int limit,
+int deliveries_list(struct store *store, int64_t watch_id, int64_t before_id, int limit,
                     int (*row)(void *context, const struct delivery_row *row), void *context, struct err *err)
 {
     struct connection *connection = NULL;
@@ -239,11 +239,12 @@ int deliveries_list(struct store *store, int64_t watch_id, int limit,
     if (rc)
         return rc;
     rc = query_begin(&query, connection,
-                     "SELECT " DELIVERY_COLUMNS " FROM deliveries d WHERE d.watch_id = ? "
+                     "SELECT " DELIVERY_COLUMNS " FROM deliveries d WHERE d.watch_id = ? AND d.id < ? "
                      "ORDER BY d.id DESC LIMIT ?",
                      err);
     if (!rc) {
         query_bind_int(&query, watch_id);
+        query_bind_int(&query, before_id > 0 ? before_id : INT64_MAX);
         query_bind_int(&query, limit);
         while ((rc = query_next(&query, err)) > 0) {
             read_row(&query, &delivery);

@@ -75,8 +75,8 @@ struct delivery_attempt {
 int deliveries_record(struct store *store, int64_t id, const struct delivery_attempt *attempt,
                       struct err *err);
 
-/* Of a watch, newest first, at most `limit`. */
-int deliveries_list(struct store *store, int64_t watch_id, int limit,
+/* Of a watch, newest first, those before `before_id` (0: all), at most `limit`. */
+int deliveries_list(struct store *store, int64_t watch_id, int64_t before_id, int limit,
                     int (*row)(void *context, const struct delivery_row *row), void *context,
                     struct err *err);
 

@@ -74,6 +74,8 @@ const struct client_command client_commands[] = {
      client_run_watch},
     {"unwatch", "MODEL", "Watch a model no more; sweeps that run go on", "", 0, client_run_unwatch},
     {"watches", "", "List watched models", "", BIT(CSV) | BIT(FIELDS), client_run_watches},
+    {"deliveries", "MODEL", "List what the webhook of a watch was sent, and what it is owed", "",
+     BIT(CSV) | BIT(FIELDS), client_run_deliveries},
     {"status", "", "Print the state of the daemon", "", 0, client_run_status},
     {"workers", "", "List workers, local and remote, and what they work on", "", BIT(CSV) | BIT(FIELDS),
      client_run_workers},

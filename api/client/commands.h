@@ -28,6 +28,7 @@ int client_run_cancel(const struct client_arguments *arguments);
 /* api/client/watch.c */
 int client_run_watch(const struct client_arguments *arguments);
 int client_run_unwatch(const struct client_arguments *arguments);
+int client_run_deliveries(const struct client_arguments *arguments);
 int client_run_watches(const struct client_arguments *arguments);
 
 /* api/client/tokens.c */

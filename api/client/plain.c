@@ -84,8 +84,14 @@ void client_plain_document(json_t *document)
     if (json_is_string(document))
         make_plain_string(document);
     make_plain_keys(document);
-    json_object_foreach(document, key, value) client_plain_document(value);
-    json_array_foreach(document, index, value) client_plain_document(value);
+    json_object_foreach(document, key, value)
+    {
+        client_plain_document(value);
+    }
+    json_array_foreach(document, index, value)
+    {
+        client_plain_document(value);
+    }
 }
 
 void client_plain_print_json(const json_t *document, FILE *stream)

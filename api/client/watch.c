@@ -195,6 +195,22 @@ int client_run_unwatch(const struct client_arguments *arguments)
     return status;
 }
 
+int client_run_deliveries(const struct client_arguments *arguments)
+{
+    static const struct client_column columns[] = {
+        {"created_at", "CREATED"}, {"event", "EVENT"},   {"sweep", "SWEEP"},          {"state", "STATE"},
+        {"attempts", "ATTEMPTS"},  {"status", "STATUS"}, {"next_attempt_at", "NEXT"}, {"error", "ERROR"},
+    };
+    struct err err = ERR_INIT;
+    struct buf target;
+    buf_init(&target, LIMIT_URL_BYTES);
+    int code = make_target(arguments, "/deliveries?limit=1000", &target, &err);
+    int status = code ? client_report(&err)
+                      : client_list(arguments, buf_text(&target), "deliveries", columns, COUNT(columns));
+    buf_free(&target);
+    return status;
+}
+
 int client_run_watches(const struct client_arguments *arguments)
 {
     static const struct client_column columns[] = {

@@ -25,6 +25,8 @@ LISTS = [  # operation, path in the description, target, key, parameter of the d
     ("listTaskEvents", "/v1/sweeps/{id}/tasks/{task}/events", "/v1/sweeps/1/tasks/1/events", "events", "taskEventFields",
      ["history", "1", "1"]),
     ("listWatches", "/v1/watches", "/v1/watches", "watches", "watchFields", ["watches"]),
+    ("listDeliveries", "/v1/watches/{owner}/{name}/deliveries", f"/v1/watches/{MODEL}/deliveries", "deliveries", "deliveryFields",
+     ["deliveries", MODEL]),
     ("listWorkers", "/v1/workers", "/v1/workers", "workers", "workerFields", ["workers"]),
     ("listTokens", "/v1/tokens", "/v1/tokens", "tokens", "tokenFields", ["tokens"]),
     ("listDevices", "/v1/devices", "/v1/devices", "devices", "deviceFields", ["devices"]),
@@ -49,9 +51,12 @@ def filled(programs: Any, garden: Path, tmp_path_factory: pytest.TempPathFactory
             one.wait(one.sweep(MODEL, revisions={"names": names}))
         folder = tmp_path_factory.mktemp("folder")
         (folder / "step1").mkdir()
-        measured = {"every_minutes": 525600, "revisions": {"names": ["step0"]}}  # its run finds nothing to do
+        hook = {"url": "http://127.0.0.1:9/nobody", "secret": "a secret of some length"}
+        measured = {"webhook": hook, "every_minutes": 525600, "revisions": {"names": ["step0"]}}  # its run finds nothing to do
         assert one.request("PUT", f"/v1/watches/{MODEL}", measured).status == 201
         wait_until(lambda: one.get(f"/v1/watches/{MODEL}").json()["last_run"] is not None)
+        for _ in range(2):  # nothing to measure, and the webhook is told
+            one.wait(one.sweep(MODEL, revisions={"names": ["step0"]}))
         assert one.request("PUT", f"/v1/watches/file/{quote(str(folder), safe='')}", {"at": "00:01"}).status == 201
         for name in ("far-b/0", "far-a/0", "far-a/1", 'quo"ted,a/0'):
             offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "x", "worker": name, "device": "cpu",
@@ -120,7 +125,7 @@ def test_forms(filled: Any, _: str, path: str, target: str, key: str, parameter:
         table = list(csv.DictReader(text.text.splitlines(keepends=True)))
         columns = list(table[0])
         assert set(columns) <= set(names) and len(columns) >= min(len(plain), 4)
-        moving = {"next_run_at", "last_seen_at", "last_used_at"}  # of another moment
+        moving = {"next_run_at", "last_seen_at", "last_used_at"} | ({"attempts", "next_attempt_at", "error"} if key == "deliveries" else set())  # of another moment
         for row, line in zip(rows, table, strict=True):
             for name in set(columns) - moving:
                 assert line[name] == cell(at(row, name)) or float(line[name]) == at(row, name), (name, row, line)

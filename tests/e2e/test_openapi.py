@@ -162,6 +162,8 @@ ASKED = [
     ("get", "/v1/watches", "/v1/watches?format=csv"),
     ("get", "/v1/watches/{owner}/{name}", WATCH),
     ("get", "/v1/watches/{owner}/{name}", "/v1/watches/garden/absent"),
+    ("get", "/v1/watches/{owner}/{name}/deliveries", WATCH + "/deliveries"),
+    ("get", "/v1/watches/{owner}/{name}/deliveries", "/v1/watches/garden/absent/deliveries"),
     ("get", "/v1/workers", "/v1/workers"),
     ("get", "/v1/tokens", "/v1/tokens"),  # refused here; test_access.py has a token
     ("get", "/v1/tokens/{id}", "/v1/tokens/1"),

@@ -126,7 +126,7 @@ static void test_the_newest_are_kept(void **state)
         OK(deliveries_record(fixture->store, row.id, &done, &err));
     }
     end_sweep(fixture);
-    OK(deliveries_list(fixture->store, made.id, 1000, count, &kept, &err));
+    OK(deliveries_list(fixture->store, made.id, 0, 1000, count, &kept, &err));
     assert_int_equal(kept, DELIVERIES_KEPT + 1); /* and the pending one */
 }
 
