@@ -2,6 +2,7 @@
 
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/device_turns.h"
 #include "daemon/hub/hub.h"
 #include "daemon/hub_setup.h"
 #include "gpu/cpu/backend.h"
@@ -24,6 +25,16 @@ static int open_device(struct engine *engine, const struct options *options, str
     log_info("compute device", log_text("device", device->id), log_text("name", device->description.name),
              log_text("no_cuda_because", registry_absence(engine->registry)), log_end);
     return 0;
+}
+
+/* The context that the next model is loaded in while one is scored. It is a help, not a need. */
+static void open_second(struct engine *engine)
+{
+    struct err err = ERR_INIT;
+    if (!device_backend(engine->device)->model_need)
+        return;
+    if (device_open(engine->registry, device_info(engine->device)->id, NULL, &engine->second, &err))
+        log_warning("models are loaded one after the other", log_text("because", err.message), log_end);
 }
 
 static int open_hub(struct engine *engine, const struct options *options, const char *state, struct err *err)
@@ -51,8 +62,11 @@ static uint64_t memory_budget(const struct options *options)
 
 int engine_open(struct engine *engine, const struct options *options, const char *state, struct err *err)
 {
-    (void)pthread_mutex_init(&engine->device_lock, NULL);
     int code = open_device(engine, options, err);
+    if (!code)
+        open_second(engine);
+    if (!code)
+        code = device_turns_new(engine->device, engine->second, &engine->device_busy_us, &engine->turns, err);
     if (!code)
         code = open_hub(engine, options, state, err);
     if (!code)
@@ -75,8 +89,7 @@ void engine_share(struct engine *engine, struct store *store, struct measure_sha
                                       .data = engine->data,
                                       .passages = engine->passages,
                                       .device = engine->device,
-                                      .device_lock = &engine->device_lock,
-                                      .device_busy_us = &engine->device_busy_us};
+                                      .turns = engine->turns};
 }
 
 void engine_close(struct engine *engine)
@@ -86,7 +99,8 @@ void engine_close(struct engine *engine)
     data_cache_free(engine->data);
     passages_cache_free(engine->passages);
     hub_close(engine->hub);
+    device_turns_free(engine->turns);
+    device_close(engine->second);
     device_close(engine->device);
     registry_free(engine->registry);
-    (void)pthread_mutex_destroy(&engine->device_lock);
 }

@@ -16,12 +16,12 @@
 struct engine {
     struct hub *hub;
     struct registry *registry;
-    struct device *device;
+    struct device *device, *second; /* contexts of it; the second one NULL on the CPU */
+    struct device_turns *turns;
     struct tensor_pool *pool;
     struct location_cache *locations;
     struct data_cache *data;
     struct passages_cache *passages;
-    pthread_mutex_t device_lock;
     _Atomic int64_t device_busy_us;
 };
 

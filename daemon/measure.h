@@ -19,7 +19,6 @@
 #include "store/store.h"
 #include "store/tasks.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* What all tasks of a process share. */
@@ -30,10 +29,9 @@ struct measure_shared {
     struct location_cache *locations;
     struct data_cache *data;
     struct passages_cache *passages;
-    uint64_t memory_bytes; /* that a model may take on the device; 0: no bound */
-    struct device *device;
-    pthread_mutex_t *device_lock; /* one pass at a time */
-    _Atomic int64_t *device_busy_us;
+    uint64_t memory_bytes;       /* that a model may take on the device; 0: no bound */
+    const struct device *device; /* which one it is */
+    struct device_turns *turns;  /* to compute on it */
     int failures_max; /* the attempt after which a task fails for good does without references it cannot reach
                        */
 };

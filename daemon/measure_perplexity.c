@@ -1,6 +1,5 @@
 #include "daemon/measure_perplexity.h"
 
-#include "daemon/base/clock.h"
 #include "daemon/revision_source.h"
 #include "daemon/scoring.h"
 
@@ -42,7 +41,7 @@ static void take_outcome(const struct scoring_outcome *outcome, struct perplexit
     row->seconds = outcome->load_seconds + outcome->score_seconds;
 }
 
-/* Fetches the weights and runs the model; the device is taken for the run alone. */
+/* Fetches the weights and runs the model when it is its turn. */
 static int score(struct measure_job *job, struct scoring *scoring, struct perplexity_row *row,
                  struct err *err)
 {
@@ -51,11 +50,7 @@ static int score(struct measure_job *job, struct scoring *scoring, struct perple
     measure_note_progress(job);
     if (code)
         return code;
-    (void)pthread_mutex_lock(job->shared->device_lock);
-    double start = clock_monotonic_s();
-    code = scoring_run(scoring, job->shared->device, &outcome, err);
-    atomic_fetch_add(job->shared->device_busy_us, (int64_t)((clock_monotonic_s() - start) * 1e6));
-    (void)pthread_mutex_unlock(job->shared->device_lock);
+    code = scoring_run(scoring, job->shared->turns, &outcome, err);
     if (!code)
         take_outcome(&outcome, row);
     return code;

@@ -1,6 +1,6 @@
 #include "daemon/measure_tensor.h"
 
-#include "daemon/base/clock.h"
+#include "daemon/device_turns.h"
 #include "daemon/location.h"
 #include "daemon/measure_shift.h"
 #include "store/contents.h"
@@ -220,11 +220,8 @@ static int compute(struct measure_job *job, struct subject *subject, const struc
     int code = statistics_result_init(result, request.columns, err);
     if (code)
         return code;
-    (void)pthread_mutex_lock(job->shared->device_lock);
-    double start = clock_monotonic_s();
-    code = device_statistics(job->shared->device, &request, result, err);
-    atomic_fetch_add(job->shared->device_busy_us, (int64_t)((clock_monotonic_s() - start) * 1e6));
-    (void)pthread_mutex_unlock(job->shared->device_lock);
+    code = device_statistics(device_turns_begin(job->shared->turns), &request, result, err);
+    device_turns_end(job->shared->turns);
     return code;
 }
 

@@ -287,10 +287,9 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
     return 0;
 }
 
-int scoring_run(struct scoring *scoring, struct device *device, struct scoring_outcome *ret_outcome,
+int scoring_run(struct scoring *scoring, struct device_turns *turns, struct scoring_outcome *ret_outcome,
                 struct err *err)
 {
-    const struct backend_table *backend = device_backend(device);
     struct scoring_outcome outcome = {.weight_bytes = scoring->weight_bytes};
     struct score_model_source source = {.config = scoring->config,
                                         .tensors = scoring->tensors,
@@ -298,19 +297,18 @@ int scoring_run(struct scoring *scoring, struct device *device, struct scoring_o
                                         .precision = scoring->request.precision,
                                         .memory_budget_bytes = scoring->request.memory_budget_bytes,
                                         .cancel = scoring->request.cancel};
-    void *model = NULL;
+    struct device_turn turn;
     if (!scoring->is_fetched)
         return err_set(err, ERR_INTERNAL, "scoring without scoring_fetch");
     struct score_request request = request_of(scoring->passages);
-    if (!backend->model_load)
-        return err_set(err, ERR_UNSUPPORTED, "the backend %s cannot score models", backend->name);
+    int code = device_turns_load(turns, &source, &turn, err);
+    if (code)
+        return code;
     double begin_s = clock_monotonic_s();
-    int code = backend->model_load(device_context(device), &source, &model, err);
-    double loaded_s = clock_monotonic_s();
-    if (!code)
-        code = backend->model_score(model, &request, &scoring->result, err);
-    double end_s = clock_monotonic_s();
-    backend->model_free(model);
+    code = turn.backend->model_score(turn.model, &request, &scoring->result, err);
+    outcome.score_seconds = clock_monotonic_s() - begin_s;
+    outcome.load_seconds = turn.load_seconds;
+    device_turns_unload(turns, &turn);
     if (code)
         return code;
     score_summarize(scoring->identity.mode, &request, &scoring->result, &outcome.summary);
@@ -320,8 +318,6 @@ int scoring_run(struct scoring *scoring, struct device *device, struct scoring_o
     outcome.input_count = scoring->result.input_count;
     outcome.flops = scoring->result.flops;
     outcome.memory_bytes = scoring->result.memory_bytes;
-    outcome.load_seconds = loaded_s - begin_s;
-    outcome.score_seconds = end_s - loaded_s;
     *ret_outcome = outcome;
     return 0;
 }

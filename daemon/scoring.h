@@ -4,7 +4,7 @@
  *     scoring_open   reads config.json, tokenizer.json and the checkpoint's header: what will be measured, as
  *                    an identity that can be looked up before any weights are fetched
  *     scoring_fetch  brings the weights into memory and turns the texts into passages; needs no device
- *     scoring_run    one pass on the device
+ *     scoring_run    one pass on the device, when it is its turn
  *     scoring_close
  */
 #ifndef BIFURCATED_DAEMON_SCORING_H
@@ -12,11 +12,11 @@
 
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
+#include "daemon/device_turns.h"
 #include "daemon/hub/repository.h"
 #include "daemon/passages_cache.h"
 #include "daemon/text/dataset.h"
 #include "daemon/text/passages.h"
-#include "gpu/registry.h"
 #include "gpu/score.h"
 #include "gpu/score_summary.h"
 
@@ -77,10 +77,10 @@ uint64_t scoring_weight_bytes(const struct scoring *scoring);
  * vocabulary), what the repository reports. */
 int scoring_fetch(struct scoring *scoring, struct err *err);
 
-/* Only after scoring_fetch; nobody else uses the device meanwhile. ERR_UNSUPPORTED if the device measures
- * tensors only, ERR_NO_MEMORY with numbers, ERR_CANCELLED, ERR_DEVICE, ERR_DEVICE_LOST. NaN weights are no
- * error: the perplexity is NaN. */
-int scoring_run(struct scoring *scoring, struct device *device, struct scoring_outcome *ret_outcome,
+/* Only after scoring_fetch: loads the model, waits for the turn (daemon/device_turns.h) and scores.
+ * ERR_UNSUPPORTED if the device measures tensors only, ERR_NO_MEMORY with numbers, ERR_CANCELLED, ERR_DEVICE,
+ * ERR_DEVICE_LOST. NaN weights are no error: the perplexity is NaN. */
+int scoring_run(struct scoring *scoring, struct device_turns *turns, struct scoring_outcome *ret_outcome,
                 struct err *err);
 
 /* After scoring_run: the passages and the log-probabilities of their targets. Borrowed. */

@@ -19,9 +19,10 @@ struct statistics_result;
 struct score_model_source;
 struct score_request;
 struct score_result;
+struct score_need;
 
 /* Raised with every change of the table or of a struct that passes through it. */
-#define BACKEND_ABI_VERSION 1
+#define BACKEND_ABI_VERSION 2
 
 #define BACKEND_WHY_BYTES 512 /* room that callers give to a reason */
 #define BACKEND_NAME_BYTES 128
@@ -66,6 +67,11 @@ struct backend_table {
     int (*model_score)(void *model, const struct score_request *request, struct score_result *result,
                        struct err *err);
     void (*model_free)(void *model);
+
+    /* What a loaded model takes, for score_model_source.beside.
+     * (optional) NULL: loading takes what scoring needs (the processor, on the CPU). A backend that has it
+     * allows two contexts of one device, each used by a thread of its own at the same time. */
+    void (*model_need)(void *model, struct score_need *ret_need);
 };
 
 /* What a module exports: its table, or NULL if it does not know the host's version. The table lives as long

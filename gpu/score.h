@@ -63,13 +63,22 @@ struct score_tensor {
     struct tensor_view view;
 };
 
+/* What a model takes of its device. */
+struct score_need {
+    uint64_t memory_bytes;  /* as loaded */
+    uint64_t scratch_bytes; /* scoring, at most; UINT64_MAX for all that there is (a streamed model) */
+};
+
 struct score_model_source {
     struct score_config config;
     const struct score_tensor *tensors; /* any order; others than the model's own are ignored */
     size_t tensor_count;
     enum score_precision precision;
-    uint64_t memory_budget_bytes; /* that the backend may allocate for model and scoring; 0: no bound */
-    const atomic_bool *cancel;    /* or NULL: once true, calls on the model end with ERR_CANCELLED */
+    uint64_t memory_budget_bytes;    /* that the backend may allocate for model and scoring; 0: no bound */
+    const struct score_need *beside; /* or NULL. Another model of the same device may be scored meanwhile and
+                                        needs so much: this one is loaded only if both fit whole, and have all
+                                        the room that they can use, else ERR_NO_MEMORY */
+    const atomic_bool *cancel;       /* or NULL: once true, calls on the model end with ERR_CANCELLED */
 };
 
 struct score_request {

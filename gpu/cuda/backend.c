@@ -147,6 +147,11 @@ static int model_score(void *model, const struct score_request *request, struct 
     return cuda_score_run(model, request, result, err);
 }
 
+static void model_need(void *model, struct score_need *ret_need)
+{
+    cuda_score_need(model, ret_need);
+}
+
 static void model_free(void *model)
 {
     cuda_score_free(model);
@@ -168,6 +173,7 @@ bifurcated_backend(uint32_t host_abi_version)
         .model_load = model_load,
         .model_score = model_score,
         .model_free = model_free,
+        .model_need = model_need,
     };
     return host_abi_version == BACKEND_ABI_VERSION ? &table : NULL;
 }

@@ -32,6 +32,15 @@ static int is_loss(cudaError_t status)
     }
 }
 
+/* Codes that the table does not know (a newer driver's): an error that the context is left with comes back
+ * from every call, a refusal does not. */
+static int is_stuck(const struct cuda_device *device)
+{
+    cudaError_t status = cudaStreamQuery(device->stream);
+    (void)cudaGetLastError();
+    return status != cudaSuccess && status != cudaErrorNotReady;
+}
+
 static void set_lost(struct cuda_device *device)
 {
     (void)pthread_mutex_lock(&device->lost_mutex);
@@ -52,9 +61,9 @@ int device_check(struct cuda_device *device, cudaError_t status, const char *wha
     if (status == cudaSuccess)
         return 0;
     (void)cudaGetLastError();
-    if (status == cudaErrorMemoryAllocation)
+    if (status == cudaErrorMemoryAllocation && !is_stuck(device))
         return err_set(err, ERR_NO_MEMORY, "device %d is out of memory: %.120s", device->ordinal, what);
-    if (!is_loss(status))
+    if (!is_loss(status) && !is_stuck(device))
         return err_set(err, ERR_DEVICE, "device %d refused: %s: %.120s", device->ordinal,
                        cudaGetErrorString(status), what);
     set_lost(device);
@@ -92,7 +101,7 @@ static int make_pool(struct cuda_device *device, struct err *err)
     struct cudaMemPoolProps properties = {.allocType = cudaMemAllocationTypePinned,
                                           .location = {.type = cudaMemLocationTypeDevice}};
     properties.location.id = device->ordinal;
-    uint64_t threshold = UINT64_MAX; /* memory stays with the pool until device_trim */
+    uint64_t threshold = DEVICE_POOL_KEPT_BYTES;
     int code = CUDA_CHECK(device, cudaMemPoolCreate(&device->pool, &properties), err);
     if (code)
         return code;
@@ -163,6 +172,8 @@ void device_free(struct cuda_device *device)
         device_drop(device, device->workspace, DEVICE_WORKSPACE_BYTES);
         if (device->stream)
             (void)cudaStreamSynchronize(device->stream);
+        if (device->copy_stream) /* copies out of the pinned memory */
+            (void)cudaStreamSynchronize(device->copy_stream);
         if (device->blas)
             (void)cublasLtDestroy(device->blas);
         for (int i = 0; i < DEVICE_STAGING_SLOTS; i++)
@@ -189,7 +200,12 @@ int device_take(struct cuda_device *device, size_t size_bytes, void **ret_memory
     void *memory = NULL;
     size_t rounded = device_rounded(size_bytes);
     cudaError_t status = cudaMallocFromPoolAsync(&memory, rounded, device->pool, device->stream);
-    if (status == cudaErrorMemoryAllocation) {
+    if (status == cudaErrorMemoryAllocation) { /* pieces that the pool keeps may be in the way */
+        (void)cudaGetLastError();
+        device_trim(device);
+        status = cudaMallocFromPoolAsync(&memory, rounded, device->pool, device->stream);
+    }
+    if (status == cudaErrorMemoryAllocation && !is_stuck(device)) {
         (void)cudaGetLastError();
         return err_set(err, ERR_NO_MEMORY, "device %d has no %.1f MiB more (%.1f MiB are in use here)",
                        device->ordinal, (double)rounded / 1048576.0,
@@ -214,6 +230,23 @@ void device_drop(struct cuda_device *device, void *memory, size_t size_bytes)
         (void)cudaFreeAsync(memory, device->stream);
         (void)cudaGetLastError();
     }
+}
+
+int device_room(struct cuda_device *device, uint64_t *ret_bytes, struct err *err)
+{
+    size_t available = 0, total = 0;
+    uint64_t reserved = 0, used = 0;
+    int code;
+    if ((code = CUDA_CHECK(device, cudaMemGetInfo(&available, &total), err)) ||
+        (code = CUDA_CHECK(
+             device, cudaMemPoolGetAttribute(device->pool, cudaMemPoolAttrReservedMemCurrent, &reserved),
+             err)) ||
+        (code = CUDA_CHECK(device,
+                           cudaMemPoolGetAttribute(device->pool, cudaMemPoolAttrUsedMemCurrent, &used), err)))
+        return code;
+    uint64_t room = available + (reserved > used ? reserved - used : 0);
+    *ret_bytes = room - room / 32; /* the pool's pieces leave gaps */
+    return 0;
 }
 
 void device_trim(struct cuda_device *device)

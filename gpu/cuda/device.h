@@ -1,11 +1,12 @@
 /*
  * One GPU as the rest of the module uses it: a stream, a memory pool with accounting, cuBLASLt, and the
- * classification of everything that can go wrong.
+ * classification of everything that can go wrong. Two of these on one GPU share nothing but the GPU, so one
+ * may load a model while the other one computes.
  *
  * Errors are *refused* (memory, a bad argument: this call failed, the next may work; ERR_NO_MEMORY or
  * ERR_DEVICE) or *lost* (an illegal address, a failed launch, a hardware fault: the context of the process is
- * unusable; ERR_DEVICE_LOST, from now on for every call). Nothing here exits, prints or leaves an error
- * behind for a later call to find.
+ * unusable; ERR_DEVICE_LOST, from now on for every call). An error whose code says neither is lost if the
+ * stream still reports it. Nothing here exits, prints or leaves an error behind for a later call to find.
  */
 #ifndef BIFURCATED_GPU_CUDA_DEVICE_H
 #define BIFURCATED_GPU_CUDA_DEVICE_H
@@ -24,6 +25,7 @@
 #define DEVICE_STAGING_THREADS 8
 #define DEVICE_STAGING_SLOTS (2 * DEVICE_STAGING_THREADS)
 #define DEVICE_STAGING_SLOT_BYTES ((size_t)4 << 20)
+#define DEVICE_POOL_KEPT_BYTES ((uint64_t)1 << 30) /* free memory that the pool keeps for the next pass */
 
 /* A piece of pinned host memory on its way to the device. */
 struct device_slot {
@@ -41,9 +43,10 @@ struct cuda_device {
     cudaStream_t copy_stream; /* weights of streamed models */
     cudaMemPool_t pool;
     cublasLtHandle_t blas;
-    void *workspace; /* [DEVICE_WORKSPACE_BYTES] of products on `stream` */
-    struct device_slot slots[DEVICE_STAGING_SLOTS];
-    void *staging; /* the pinned memory behind the slots */
+    void *workspace;                                /* [DEVICE_WORKSPACE_BYTES] of products on `stream` */
+    struct device_slot slots[DEVICE_STAGING_SLOTS]; /* two for each thread that fills them */
+    unsigned slot_turns[DEVICE_STAGING_THREADS];    /* which of the two is next */
+    void *staging;                                  /* the pinned memory behind the slots */
     uint64_t allocated_bytes, allocated_max_bytes;
 };
 
@@ -63,10 +66,14 @@ int device_check_blas(struct cuda_device *device, cublasStatus_t status, const c
 #define CUDA_CHECK(device, call, err) device_check((device), (call), #call, (err))
 #define BLAS_CHECK(device, call, err) device_check_blas((device), (call), #call, (err))
 
-/* Memory of the device, 256-byte aligned, in the order of `stream`; 0 bytes give one. Freed with device_drop,
- * which takes NULL. `ret_memory` is a void ** or a pointer to any object pointer cast to it. */
+/* Memory of the device, 256-byte aligned, in the order of `stream`; 0 bytes give one. Where there is none,
+ * what the pool keeps is given back and the call is tried once more. Freed with device_drop, which takes
+ * NULL. `ret_memory` is a void ** or a pointer to any object pointer cast to it. */
 int device_take(struct cuda_device *device, size_t size_bytes, void **ret_memory, struct err *err);
 void device_drop(struct cuda_device *device, void *memory, size_t size_bytes);
+
+/* Bytes that may still be allocated: free on the device, or kept by the pool. */
+int device_room(struct cuda_device *device, uint64_t *ret_bytes, struct err *err);
 
 /* Gives memory that is no longer used back to the driver. */
 void device_trim(struct cuda_device *device);

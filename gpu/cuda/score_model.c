@@ -1,5 +1,6 @@
 #include "gpu/cuda/score_model.h"
 
+#include "gpu/cuda/score_run.h"
 #include "gpu/cuda/staging.h"
 
 #include <stdlib.h>
@@ -219,20 +220,11 @@ static size_t largest_raw(const struct cuda_model *model)
 
 int model_room_bytes(const struct cuda_model *model, uint64_t *ret_bytes, struct err *err)
 {
-    size_t available = 0, total = 0;
-    uint64_t reserved = 0, used = 0;
-    struct cuda_device *device = model->device;
-    int code;
-    if ((code = CUDA_CHECK(device, cudaMemGetInfo(&available, &total), err)) ||
-        (code = CUDA_CHECK(
-             device, cudaMemPoolGetAttribute(device->pool, cudaMemPoolAttrReservedMemCurrent, &reserved),
-             err)) ||
-        (code = CUDA_CHECK(device,
-                           cudaMemPoolGetAttribute(device->pool, cudaMemPoolAttrUsedMemCurrent, &used), err)))
+    uint64_t room = 0, own = DEVICE_WORKSPACE_BYTES;
+    int code = device_room(model->device, &room, err);
+    if (code)
         return code;
-    uint64_t room = available + (reserved > used ? reserved - used : 0);
-    uint64_t own = model->memory_bytes + model->raw_bytes + DEVICE_WORKSPACE_BYTES;
-    room -= room / 32; /* the pool's pieces leave gaps */
+    own += (model->memory ? model->memory_bytes : 0) + (model->raw ? model->raw_bytes : 0);
     if (model->budget_bytes) {
         uint64_t left = model->budget_bytes > own ? model->budget_bytes - own : 0;
         room = left < room ? left : room;
@@ -241,29 +233,71 @@ int model_room_bytes(const struct cuda_model *model, uint64_t *ret_bytes, struct
     return 0;
 }
 
-static int take_memory(struct cuda_model *model, struct err *err)
+/* Takes the memory for the model as `is_resident` says. */
+static int take_placed(struct cuda_model *model, int is_resident, struct err *err)
+{
+    model->is_resident = is_resident;
+    model->memory_bytes = lay_out(model, NULL);
+    int code = device_take(model->device, model->memory_bytes, &model->memory, err);
+    if (code)
+        return code;
+    (void)lay_out(model, model->memory);
+    if (model->raw_bytes && (code = device_take(model->device, model->raw_bytes, &model->raw, err))) {
+        device_drop(model->device, model->memory, model->memory_bytes);
+        model->memory = NULL;
+    }
+    return code;
+}
+
+/* Beside another model: whole, with all the room that both can use, or not at all. */
+static int take_beside(struct cuda_model *model, const struct score_need *beside, struct err *err)
 {
     uint64_t room = 0;
-    int code = model_room_bytes(model, &room, err); /* own: the raw room and the workspace */
+    int code = device_room(model->device, &room, err);
     if (code)
         return code;
     model->is_resident = 1;
-    model->memory_bytes = lay_out(model, NULL);
-    if (model->memory_bytes + ROOM_BYTES_MIN > room && model->config.layer_count > 2) {
-        model->is_resident = 0;
-        model->memory_bytes = lay_out(model, NULL);
+    const uint64_t need = lay_out(model, NULL) + model->raw_bytes + run_bytes_max(model);
+    if (beside->scratch_bytes > room || need > room - beside->scratch_bytes)
+        return err_set(err, ERR_NO_MEMORY, "the model needs %.1f MiB beside the one that is scored now",
+                       (double)need / (double)MIB);
+    uint64_t both = need + beside->memory_bytes + beside->scratch_bytes + DEVICE_WORKSPACE_BYTES;
+    if (model->budget_bytes && both > model->budget_bytes)
+        return err_set(err, ERR_NO_MEMORY, "two models need %.1f MiB, %.1f MiB are granted",
+                       (double)both / (double)MIB, (double)model->budget_bytes / (double)MIB);
+    return take_placed(model, 1, err);
+}
+
+static int take_memory(struct cuda_model *model, struct err *err)
+{
+    uint64_t room = 0;
+    const int can_stream = model->config.layer_count > 2;
+    int code = model_room_bytes(model, &room, err);
+    if (code)
+        return code;
+    model->is_resident = 1;
+    const uint64_t whole = lay_out(model, NULL) + model->raw_bytes;
+    if (whole + ROOM_BYTES_MIN <= room || (!can_stream && whole <= room)) {
+        code = take_placed(model, 1, err);
+        if (code != ERR_NO_MEMORY || !can_stream)
+            return code;
+        *err = (struct err)ERR_INIT; /* less was free than the device said */
     }
-    if (model->memory_bytes > room)
+    model->is_resident = !can_stream;
+    const uint64_t least = lay_out(model, NULL) + model->raw_bytes;
+    if (least > room)
         return err_set(
             err, ERR_NO_MEMORY,
             "the model needs %.1f MiB on the device (two layers at a time), there is room for %.1f MiB",
-            (double)model->memory_bytes / (double)MIB, (double)room / (double)MIB);
-    if ((code = device_take(model->device, model->memory_bytes, &model->memory, err)))
-        return code;
-    (void)lay_out(model, model->memory);
-    if (model->raw_bytes)
-        return device_take(model->device, model->raw_bytes, &model->raw, err);
-    return 0;
+            (double)least / (double)MIB, (double)room / (double)MIB);
+    return take_placed(model, !can_stream, err);
+}
+
+void cuda_score_need(const struct cuda_model *model, struct score_need *ret_need)
+{
+    *ret_need =
+        (struct score_need){.memory_bytes = model->memory_bytes + model->raw_bytes + DEVICE_WORKSPACE_BYTES,
+                            .scratch_bytes = model->is_resident ? run_bytes_max(model) : UINT64_MAX};
 }
 
 /* -- Loading ---------------------------------------------------------------------------------------- */
@@ -324,7 +358,8 @@ int cuda_score_load(struct cuda_device *device, const struct score_model_source 
         code = err_set(err, ERR_NO_MEMORY, "no memory for a table of layers");
         goto out;
     }
-    if ((code = gemm_init(&model->gemm, device, model->type, err)) || (code = take_memory(model, err)) ||
+    if ((code = gemm_init(&model->gemm, device, model->type, err)) ||
+        (code = source->beside ? take_beside(model, source->beside, err) : take_memory(model, err)) ||
         (code = upload_all(model, err)))
         goto out;
     *ret_model = model;

@@ -55,7 +55,8 @@ int model_layer_load(struct cuda_model *model, uint64_t layer, struct err *err);
 int model_layer_begin(struct cuda_model *model, uint64_t layer, struct err *err);
 int model_layer_end(struct cuda_model *model, uint64_t layer, struct err *err);
 
-/* Bytes that may still be allocated for scoring: of the budget, or of the device's free memory. */
+/* Bytes that may still be allocated, for the model or for scoring: of the budget, or of the device's free
+ * memory. */
 int model_room_bytes(const struct cuda_model *model, uint64_t *ret_bytes, struct err *err);
 
 #endif

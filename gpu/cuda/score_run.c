@@ -66,16 +66,27 @@ static int place_batches(struct run *run, struct err *err)
     return 0;
 }
 
-/* Plans within the room: smaller batches and waves until it fits. */
-static int plan_run(struct run *run, const struct score_request *request, struct err *err)
+uint64_t run_bytes_max(const struct cuda_model *model)
+{
+    const size_t positions = (size_t)model->config.max_positions;
+    const size_t inputs = max_size(SCORE_BATCH_INPUTS, positions);
+    const size_t row_bytes = (size_t)model->config.hidden_size * sizeof(float);
+    struct run run = {.model = (struct cuda_model *)model, .wave_tiles_max = SCORE_WAVE_INPUTS};
+    run.plan = (struct score_plan){.batch_inputs_max = inputs,
+                                   .batch_targets_max = inputs,
+                                   .wave_inputs_max = SCORE_WAVE_INPUTS,
+                                   .wave_targets_max = max_size(SCORE_WAVE_BYTES / row_bytes + 1, inputs),
+                                   .document_inputs_max = positions};
+    return lay_out(&run, NULL);
+}
+
+/* Plans within `room`: smaller batches and waves until it fits. */
+static int plan_within(struct run *run, const struct score_request *request, uint64_t room, struct err *err)
 {
     const struct cuda_model *model = run->model;
     const size_t row_bytes = (size_t)model->config.hidden_size * sizeof(float);
     size_t inputs_max = SCORE_BATCH_INPUTS, wave_bytes = SCORE_WAVE_BYTES;
-    uint64_t room = 0;
-    int code = model_room_bytes(model, &room, err);
-    if (code)
-        return code;
+    int code;
     for (;;) {
         struct score_plan_options options = {.inputs_max = inputs_max,
                                              .wave_targets_max = wave_bytes / row_bytes + 1,
@@ -96,6 +107,23 @@ static int plan_run(struct run *run, const struct score_request *request, struct
         wave_bytes = max_size(wave_bytes / 2, MIB);
         score_plan_free(&run->plan);
     }
+}
+
+/* Plans, and takes the memory. The room is an estimate, and other programs use the device as well: where
+ * memory is refused, half of what was asked for is the room. */
+static int plan_run(struct run *run, const struct score_request *request, struct err *err)
+{
+    struct cuda_device *device = run->model->device;
+    uint64_t room = 0;
+    int code = model_room_bytes(run->model, &room, err);
+    while (!code && !(code = plan_within(run, request, room, err)) &&
+           (code = device_take(device, run->scratch_bytes, &run->scratch, err)) == ERR_NO_MEMORY) {
+        *err = (struct err)ERR_INIT;
+        code = 0;
+        room = run->scratch_bytes / 2;
+        score_plan_free(&run->plan);
+    }
+    return code;
 }
 
 /* The angle of pair j at a position is position * base^(-2 j / (2 half)), in float32 as transformers has it.
@@ -133,7 +161,7 @@ int run_init(struct run *run, struct cuda_model *model, const struct score_reque
 {
     *run = (struct run){.model = model, .result = result};
     int code = plan_run(run, request, err);
-    if (code || (code = device_take(model->device, run->scratch_bytes, &run->scratch, err)))
+    if (code)
         return code;
     (void)lay_out(run, run->scratch);
     const struct score_plan *plan = &run->plan;

@@ -49,10 +49,14 @@ struct run {
     uint8_t *is_argmax;
 };
 
-/* Plans within the room that there is and takes the memory. Free with run_done also after failure. */
+/* Plans within the room that there is and takes the memory; where it is refused, with smaller batches. Free
+ * with run_done also after failure. */
 int run_init(struct run *run, struct cuda_model *model, const struct score_request *request,
              struct score_result *result, struct err *err);
 void run_done(struct run *run);
+
+/* Bytes of scratch memory that the largest request takes, given room. */
+uint64_t run_bytes_max(const struct cuda_model *model);
 
 /* Packs the wave's batches and sends their arrays. */
 int run_pack_wave(struct run *run, struct err *err);

@@ -70,9 +70,11 @@ static int send_piece(struct transfer *transfer, uint64_t piece, const struct de
                                             transfer->stream),
                           err);
     }
-    if (code)
-        return code;
-    return CUDA_CHECK(device, cudaEventRecord(slot->sent, transfer->stream), err);
+    if (!code && (code = CUDA_CHECK(device, cudaEventRecord(slot->sent, transfer->stream), err))) {
+        (void)cudaStreamSynchronize(transfer->stream); /* or the next to fill the slot would not wait */
+        (void)cudaGetLastError();
+    }
+    return code;
 }
 
 static void *run_filler(void *context)
@@ -80,12 +82,13 @@ static void *run_filler(void *context)
     struct filler *filler = context;
     struct transfer *transfer = filler->transfer;
     struct device_slot *slots = transfer->device->slots + 2 * filler->index;
+    unsigned *turn = &transfer->device->slot_turns[filler->index]; /* goes on from transfer to transfer */
     filler->code = device_enter(transfer->device, &filler->err);
-    for (unsigned turn = 0; !filler->code && !atomic_load(&transfer->has_failed); turn++) {
+    while (!filler->code && !atomic_load(&transfer->has_failed)) {
         uint64_t piece = atomic_fetch_add(&transfer->next, 1);
         if (piece >= transfer->piece_count)
             break;
-        filler->code = send_piece(transfer, piece, &slots[turn % 2], &filler->err);
+        filler->code = send_piece(transfer, piece, &slots[(*turn)++ % 2], &filler->err);
     }
     if (filler->code)
         atomic_store(&transfer->has_failed, 1);

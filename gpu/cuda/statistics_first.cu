@@ -28,7 +28,10 @@ static __device__ __forceinline__ void first_sums_clear(first_sums &sums)
 static __device__ __forceinline__ void first_sums_store(first_sums &sums, const statistics_first &pass,
                                                         int segment, double *room, bool is_f32)
 {
-    for (int i = 0; i < pass.reference_count; i++) {
+#pragma unroll /* so that the sums stay in registers */
+    for (int i = 0; i < 2; i++) {
+        if (i >= pass.reference_count)
+            break;
         statistics_partial partial;
         partial.squared = block_sum(room, sums.squared[i]);
         partial.dot = block_sum(room, sums.dot[i]);

@@ -45,6 +45,8 @@ std::recursive_mutex gate; /* everything below */
 emulation_device device;
 std::mt19937 chance;
 std::set<CUstream_st *> streams;
+std::set<CUevent_st *> events;
+std::set<CUmemPoolHandle_st *> pools;
 std::map<void *, piece> pieces;
 std::map<unsigned char *, size_t> pinned;
 std::map<const void *, size_t> kernel_bytes; /* what a kernel was allowed beyond 48 KiB */
@@ -137,7 +139,7 @@ void emulation_reset(const struct emulation_device *to)
     sticky = cudaSuccess;
     used_max_bytes = used_bytes;
     occupied_bytes = 0;
-    if (sticky == cudaSuccess && object_count) {
+    if (object_count) {
         std::fprintf(stderr, "emulation: %zu objects were left\n", object_count);
         std::exit(1);
     }
@@ -147,6 +149,36 @@ void emulation_inject(const char *call, unsigned after, int status, int is_stick
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);
     injections.push_back({call, after, (cudaError_t)status, is_sticky != 0});
+}
+
+size_t emulation_forget(void)
+{
+    const std::lock_guard<std::recursive_mutex> lock(gate);
+    const size_t count = injections.size();
+    injections.clear();
+    return count;
+}
+
+void emulation_abandon(void)
+{
+    const std::lock_guard<std::recursive_mutex> lock(gate);
+    for (CUstream_st *stream : streams)
+        delete stream;
+    for (const auto &one : pieces)
+        std::free(one.first);
+    for (const auto &one : pinned)
+        std::free(one.first);
+    for (CUevent_st *event : events)
+        delete event;
+    for (CUmemPoolHandle_st *pool : pools)
+        delete pool;
+    streams.clear();
+    pieces.clear();
+    pinned.clear();
+    events.clear();
+    pools.clear();
+    used_bytes = 0;
+    object_count = 0;
 }
 
 uint64_t emulation_used_bytes(void)
@@ -185,6 +217,7 @@ void emulation::enqueue(cudaStream_t stream, std::function<void()> work, std::fu
 
 cudaError_t emulation::begin_call(const char *name)
 {
+    const std::lock_guard<std::recursive_mutex> lock(gate);
     if (sticky != cudaSuccess)
         return note(sticky);
     for (size_t i = 0; i < injections.size(); i++) {
@@ -339,6 +372,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
 {
     BEGIN();
     *event = new CUevent_st;
+    events.insert(*event);
     object_count++;
     return cudaSuccess;
 }
@@ -346,6 +380,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
     BEGIN();
+    events.erase(event);
     delete event;
     object_count--;
     return cudaSuccess;
@@ -382,6 +417,7 @@ cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const cudaMemPoolProps *)
 {
     BEGIN();
     *pool = new CUmemPoolHandle_st{0};
+    pools.insert(*pool);
     object_count++;
     return cudaSuccess;
 }
@@ -398,6 +434,7 @@ cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
                      (unsigned long long)pool->used_bytes);
         std::exit(1);
     }
+    pools.erase(pool);
     delete pool;
     object_count--;
     return cudaSuccess;

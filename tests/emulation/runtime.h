@@ -35,6 +35,12 @@ void emulation_reset(const struct emulation_device *device);
  * error is what every later call returns as well. */
 void emulation_inject(const char *call, unsigned after, int status, int is_sticky);
 
+/* Takes back what has not happened yet; how many there were. */
+size_t emulation_forget(void);
+
+/* After a loss: what the module cannot give back any more. */
+void emulation_abandon(void);
+
 /* The device's memory in use now, and at most since emulation_reset. */
 uint64_t emulation_used_bytes(void);
 uint64_t emulation_used_max_bytes(void);

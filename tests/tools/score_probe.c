@@ -178,11 +178,14 @@ static int probe_folder(const char *folder, const char *data, struct arguments *
     struct repository_tree *tree = NULL;
     struct source *source = NULL;
     struct device *device = NULL;
+    struct device_turns *turns = NULL;
+    _Atomic int64_t busy_us = 0;
     struct scoring *scoring = NULL;
     struct passages_cache *passages_cache = NULL;
     struct scoring_outcome outcome;
     int code = open_cpu(arguments->threads, &device, err);
-    if (code || (code = passages_cache_new(0, &passages_cache, err)) ||
+    if (code || (code = device_turns_new(device, NULL, &busy_us, &turns, err)) ||
+        (code = passages_cache_new(0, &passages_cache, err)) ||
         (code = open_folder(folder, &hub, &repository, &tree, err)) ||
         (code = source_open_file(data, &source, err)))
         goto out;
@@ -191,7 +194,7 @@ static int probe_folder(const char *folder, const char *data, struct arguments *
     arguments->request.data = source;
     arguments->request.passages = passages_cache;
     if ((code = scoring_open(&arguments->request, &scoring, err)) || (code = scoring_fetch(scoring, err)) ||
-        (code = scoring_run(scoring, device, &outcome, err)))
+        (code = scoring_run(scoring, turns, &outcome, err)))
         goto out;
     const struct passages *passages = scoring_passages(scoring);
     struct score_request request = {.document_count = passages->count,
@@ -208,6 +211,7 @@ out:
     repository_tree_free(tree);
     repository_close(repository);
     hub_close(hub);
+    device_turns_free(turns);
     device_close(device);
     return code;
 }

@@ -1,6 +1,7 @@
 #include "tests/unit/service/fixture.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/device_turns.h"
 #include "daemon/workers.h"
 #include "gpu/cpu/backend.h"
 #include "gpu/registry.h"
@@ -13,7 +14,7 @@ struct bench {
     struct device *device;
     struct tensor_pool *pool;
     struct location_cache *locations;
-    pthread_mutex_t device_lock;
+    struct device_turns *turns;
     _Atomic int64_t device_busy_us;
     struct workers *workers;
 };
@@ -27,10 +28,10 @@ static int setup(void **state)
     if (!bench || fixture_setup(&fixture))
         return -1;
     bench->fixture = fixture;
-    (void)pthread_mutex_init(&bench->device_lock, NULL);
     *state = bench;
     return registry_new(cpu_backend(), NULL, &bench->registry, &err) ||
            device_open(bench->registry, "cpu", &options, &bench->device, &err) ||
+           device_turns_new(bench->device, NULL, &bench->device_busy_us, &bench->turns, &err) ||
            tensor_pool_new(3 * ELEMENTS * 2, &bench->pool, &err) ||
            location_cache_new(&bench->locations, &err);
 }
@@ -42,9 +43,9 @@ static int teardown(void **state)
     workers_free(bench->workers);
     location_cache_free(bench->locations);
     tensor_pool_free(bench->pool);
+    device_turns_free(bench->turns);
     device_close(bench->device);
     registry_free(bench->registry);
-    (void)pthread_mutex_destroy(&bench->device_lock);
     free(bench);
     return fixture_teardown(&fixture);
 }
@@ -57,8 +58,7 @@ static void start(struct bench *bench)
                    .pool = bench->pool,
                    .locations = bench->locations,
                    .device = bench->device,
-                   .device_lock = &bench->device_lock,
-                   .device_busy_us = &bench->device_busy_us},
+                   .turns = bench->turns},
         .count = 4,
         .policy = {.failures_max = 2, .interruptions_max = 50, .backoff_ms = 0, .backoff_max_ms = 1},
     };

@@ -1,0 +1,367 @@
+/*
+ * The CUDA module when things go wrong, on the emulated runtime: each call of CUDA refused once, the device
+ * lost at each, memory that is less than it seemed, models beside each other, numbers that are not finite.
+ */
+#include "gpu/backend.h"
+#include "tests/emulation/runtime.h"
+#include "tests/tools/random_model.h"
+
+#include <driver_types.h>
+#include <pthread.h>
+
+const struct backend_table *bifurcated_backend(uint32_t host_abi_version);
+
+#define TARGETS_MAX 8
+#define DEVICE_WORKSPACE ((uint64_t)64 << 20)
+#define ERROR_OF_TOMORROW 9999 /* a code that no table has */
+
+static const struct emulation_device plain = {.seed = 11,
+                                              .haste = 30,
+                                              .multiprocessor_count = 2,
+                                              .shared_bytes_max = 232448,
+                                              .memory_bytes = 4ULL << 30};
+
+static const struct score_config config = {.architecture = "gpt_neox",
+                                           .vocabulary_rows = 53,
+                                           .hidden_size = 16,
+                                           .layer_count = 3,
+                                           .head_count = 1,
+                                           .intermediate_size = 24,
+                                           .max_positions = 64,
+                                           .rotary_dimensions = 8,
+                                           .rotary_base = 10000,
+                                           .norm_epsilon = 1e-5,
+                                           .activation = SCORE_ACTIVATION_GELU,
+                                           .has_parallel_residual = 1,
+                                           .has_attention_bias = 1};
+
+static const struct backend_table *backend;
+static struct random_model model;
+static struct random_documents documents;
+static int failures;
+
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                            \
+            failures++;                                                                                      \
+        }                                                                                                    \
+    } while (0)
+
+/* What one scoring gives. */
+struct answer {
+    size_t count;
+    double logprobs[TARGETS_MAX];
+};
+
+static struct score_model_source source_of(enum score_precision precision)
+{
+    return (struct score_model_source){.config = config,
+                                       .tensors = model.tensors,
+                                       .tensor_count = model.tensor_count,
+                                       .precision = precision};
+}
+
+static int score(void *loaded, struct answer *answer, struct err *err)
+{
+    struct score_result result = {0};
+    size_t total = 0;
+    int code = score_request_check(&config, &documents.request, &total, err);
+    if (!code && !(code = score_result_init(&result, total, err)) &&
+        !(code = backend->model_score(loaded, &documents.request, &result, err))) {
+        answer->count = total;
+        memcpy(answer->logprobs, result.logprobs, total * sizeof(double));
+    }
+    score_result_free(&result);
+    return code;
+}
+
+static int load_and_score(void *device, const struct score_model_source *source, struct answer *answer,
+                          struct err *err)
+{
+    void *loaded = NULL;
+    int code = backend->model_load(device, source, &loaded, err);
+    if (!code)
+        code = score(loaded, answer, err);
+    backend->model_free(loaded);
+    return code;
+}
+
+static int is_same(const struct answer *a, const struct answer *b)
+{
+    return a->count == b->count && memcmp(a->logprobs, b->logprobs, a->count * sizeof(double)) == 0;
+}
+
+/* Other batches are rounded in another order. */
+static int is_near(const struct answer *a, const struct answer *b)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (!(fabs(a->logprobs[i] - b->logprobs[i]) < 1e-4))
+            return 0;
+    return a->count == b->count;
+}
+
+static int open_new(const struct emulation_device *as, void **ret_device, struct err *err)
+{
+    char why[BACKEND_WHY_BYTES];
+    emulation_reset(as);
+    return backend->probe(why, sizeof why) || backend->device_open(0, NULL, ret_device, err);
+}
+
+static void close_whole(void *device)
+{
+    backend->device_close(device);
+    CHECK(emulation_object_count() == 0);
+}
+
+/* -- Refused and lost ------------------------------------------------------------------------------ */
+
+static const char *const calls[] = {"launch",
+                                    "cublasLtMatmul",
+                                    "cublasLtMatmulAlgoGetHeuristic",
+                                    "cudaEventCreateWithFlags",
+                                    "cudaEventRecord",
+                                    "cudaEventSynchronize",
+                                    "cudaFuncSetAttribute",
+                                    "cudaMallocFromPoolAsync",
+                                    "cudaMemGetInfo",
+                                    "cudaMemcpy2DAsync",
+                                    "cudaMemcpyAsync",
+                                    "cudaMemsetAsync",
+                                    "cudaSetDevice",
+                                    "cudaStreamSynchronize",
+                                    "cudaStreamWaitEvent"};
+
+/* Every call, early and late ones: the scoring fails with a refusal, or does without, and the next one is as
+ * if nothing had been. Streamed and resident. */
+static void a_refusal_is_over_with_its_call(uint64_t budget_bytes)
+{
+    void *device = NULL;
+    struct err err = ERR_INIT;
+    struct answer want, got;
+    struct score_model_source source = source_of(SCORE_PRECISION_HALF);
+    unsigned refused = 0;
+    source.memory_budget_bytes = budget_bytes;
+    CHECK(open_new(&plain, &device, &err) == 0);
+    CHECK(load_and_score(device, &source, &want, &err) == 0);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        for (unsigned after = 1; after < 200; after += 1 + 2 * after) {
+            emulation_inject(calls[i], after, cudaErrorInvalidValue, 0);
+            int code = load_and_score(device, &source, &got, &err);
+            int was_injected = !emulation_forget();
+            refused += code != 0;
+            CHECK(code == 0 || code == ERR_DEVICE);
+            CHECK(code == 0 || was_injected);
+            CHECK(code || is_same(&want, &got));
+            err = (struct err)ERR_INIT;
+            if (!was_injected)
+                break;
+            CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+        }
+    CHECK(refused > 20);
+    close_whole(device);
+}
+
+/* The device is lost in the middle: said so, from then on at every call, and closing waits for nothing. */
+static void a_loss_stays(int status, int code_wanted)
+{
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        for (unsigned after = 1; after <= 13; after += 6) {
+            void *device = NULL;
+            struct err err = ERR_INIT;
+            struct answer got;
+            const struct score_model_source source = source_of(SCORE_PRECISION_F32);
+            CHECK(open_new(&plain, &device, &err) == 0);
+            emulation_inject(calls[i], after, status, 1);
+            int code = load_and_score(device, &source, &got, &err);
+            if (!emulation_forget()) {
+                CHECK(code == code_wanted || code == 0); /* 0: while the model was freed */
+                CHECK(load_and_score(device, &source, &got, &err) == ERR_DEVICE_LOST);
+            } else {
+                CHECK(code == 0);
+            }
+            backend->device_close(device);
+            emulation_abandon();
+        }
+}
+
+/* A device that cannot be opened leaves nothing. */
+static void an_opening_fails_whole(void)
+{
+    static const char *const made[] = {
+        "cudaStreamCreateWithFlags", "cudaMemPoolCreate",       "cudaHostAlloc",
+        "cudaEventCreateWithFlags",  "cudaMallocFromPoolAsync", "cudaStreamSynchronize"};
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+        void *device = NULL;
+        struct err err = ERR_INIT;
+        emulation_reset(&plain);
+        emulation_inject(made[i], 1, cudaErrorInvalidValue, 0);
+        CHECK(backend->device_open(0, NULL, &device, &err) == ERR_DEVICE);
+        CHECK(emulation_object_count() == 0);
+    }
+}
+
+/* -- Memory ---------------------------------------------------------------------------------------- */
+
+/* Memory is refused although the device said that there is some: smaller batches, then a streamed model. */
+static void refused_memory_is_asked_for_again(void)
+{
+    void *device = NULL;
+    struct err err = ERR_INIT;
+    struct answer want, got;
+    const struct score_model_source source = source_of(SCORE_PRECISION_F32);
+    CHECK(open_new(&plain, &device, &err) == 0);
+    CHECK(load_and_score(device, &source, &want, &err) == 0);
+    for (unsigned piece = 1; piece <= 2; piece++) { /* the model's, the scratch memory's */
+        for (unsigned times = 1; times <= 2; times++) {
+            for (unsigned i = 0; i < times; i++)
+                emulation_inject("cudaMallocFromPoolAsync", piece, cudaErrorMemoryAllocation, 0);
+            CHECK(load_and_score(device, &source, &got, &err) == 0);
+            CHECK(emulation_forget() == 0);
+            CHECK(is_near(&want, &got));
+        }
+    }
+    /* Nothing left at all: the task's failure, not the device's. */
+    emulation_occupy(plain.memory_bytes - emulation_used_bytes() - 1000);
+    CHECK(load_and_score(device, &source, &got, &err) == ERR_NO_MEMORY);
+    emulation_occupy(0);
+    err = (struct err)ERR_INIT;
+    CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+    close_whole(device);
+}
+
+/* On a small device, requests go in small batches and the model is streamed. */
+static void a_small_device_is_enough(void)
+{
+    void *device = NULL;
+    struct err err = ERR_INIT;
+    struct answer want, got;
+    struct emulation_device small = plain;
+    const struct score_model_source source = source_of(SCORE_PRECISION_F32);
+    CHECK(open_new(&plain, &device, &err) == 0);
+    CHECK(load_and_score(device, &source, &want, &err) == 0);
+    close_whole(device);
+    small.memory_bytes = 101ULL << 20; /* 64 MiB of workspace, 32 of logits */
+    CHECK(open_new(&small, &device, &err) == 0);
+    CHECK(load_and_score(device, &source, &got, &err) == 0);
+    CHECK(is_near(&want, &got));
+    close_whole(device);
+}
+
+/* -- The next model beside the one that is scored ---------------------------------------------------- */
+
+struct scorer {
+    void *loaded;
+    struct answer answer;
+    int code;
+};
+
+static void *run_scorer(void *context)
+{
+    struct scorer *scorer = context;
+    struct err err = ERR_INIT;
+    scorer->code = score(scorer->loaded, &scorer->answer, &err);
+    return NULL;
+}
+
+/* Loads into each context in turn while the other one's model is scored: equal bits, in any order. */
+static void a_model_loads_beside_another(unsigned seed, unsigned haste)
+{
+    void *devices[2] = {NULL}, *loaded = NULL, *next = NULL;
+    struct err err = ERR_INIT;
+    struct answer want;
+    struct score_model_source source = source_of(SCORE_PRECISION_HALF);
+    struct emulation_device device = plain;
+    struct score_need need;
+    device.seed = seed;
+    device.haste = haste;
+    CHECK(open_new(&device, &devices[0], &err) == 0);
+    CHECK(backend->device_open(0, NULL, &devices[1], &err) == 0);
+    CHECK(load_and_score(devices[0], &source, &want, &err) == 0);
+    CHECK(backend->model_load(devices[0], &source, &loaded, &err) == 0);
+    for (int i = 1; i <= 4; i++) {
+        struct scorer scorer = {.loaded = loaded};
+        pthread_t thread;
+        backend->model_need(loaded, &need);
+        source.beside = &need;
+        CHECK(pthread_create(&thread, NULL, run_scorer, &scorer) == 0);
+        CHECK(backend->model_load(devices[i % 2], &source, &next, &err) == 0);
+        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK(scorer.code == 0 && is_same(&want, &scorer.answer));
+        backend->model_free(loaded);
+        loaded = next;
+    }
+    backend->model_need(loaded, &need);
+    CHECK(need.memory_bytes > DEVICE_WORKSPACE && need.scratch_bytes > DEVICE_WORKSPACE / 2);
+    /* No room for both: refused, though it would fit alone. */
+    source.memory_budget_bytes = need.memory_bytes + need.scratch_bytes + 1000;
+    CHECK(backend->model_load(devices[1], &source, &next, &err) == ERR_NO_MEMORY);
+    source.memory_budget_bytes = 0;
+    emulation_occupy(device.memory_bytes - emulation_used_bytes() - need.scratch_bytes);
+    CHECK(backend->model_load(devices[1], &source, &next, &err) == ERR_NO_MEMORY);
+    emulation_occupy(0);
+    err = (struct err)ERR_INIT;
+    backend->model_free(loaded);
+    backend->device_close(devices[1]);
+    close_whole(devices[0]);
+}
+
+/* -- Numbers ----------------------------------------------------------------------------------------- */
+
+/* An infinite embedding spoils its own document alone; a weight that is NaN, everything. */
+static void what_is_not_finite_shows(void)
+{
+    void *device = NULL;
+    struct err err = ERR_INIT;
+    struct answer want, got;
+    const struct score_model_source source = source_of(SCORE_PRECISION_HALF);
+    const uint32_t spoilt = documents.tokens[documents.request.begin[1]];
+    CHECK(documents.tokens[0] != spoilt && documents.tokens[1] != spoilt);
+    CHECK(open_new(&plain, &device, &err) == 0);
+    CHECK(load_and_score(device, &source, &want, &err) == 0);
+    for (size_t i = 0; i < model.tensor_count; i++) {
+        struct score_tensor *tensor = &model.tensors[i];
+        uint16_t *data = (uint16_t *)(uintptr_t)tensor->view.data;
+        if (strcmp(tensor->name, "gpt_neox.embed_in.weight") == 0) {
+            const uint16_t before = data[spoilt * config.hidden_size];
+            data[spoilt * config.hidden_size] = 0x7c00;
+            CHECK(load_and_score(device, &source, &got, &err) == 0);
+            CHECK(got.logprobs[0] == want.logprobs[0]); /* the first document has one target */
+            for (size_t j = 1; j < got.count; j++)
+                CHECK(isnan(got.logprobs[j]));
+            data[spoilt * config.hidden_size] = before;
+        }
+        if (strcmp(tensor->name, "gpt_neox.layers.1.attention.query_key_value.weight") == 0) {
+            const uint16_t before = data[5];
+            data[5] = 0x7e00;
+            CHECK(load_and_score(device, &source, &got, &err) == 0);
+            for (size_t j = 0; j < got.count; j++)
+                CHECK(isnan(got.logprobs[j]));
+            data[5] = before;
+        }
+    }
+    close_whole(device);
+}
+
+int main(void)
+{
+    backend = bifurcated_backend(BACKEND_ABI_VERSION);
+    if (random_model_init(&model, &config) ||
+        random_documents_init(&documents, 2, 20, (uint32_t)config.vocabulary_rows))
+        return 1;
+    a_refusal_is_over_with_its_call(0);
+    a_refusal_is_over_with_its_call(500ULL << 20);
+    a_loss_stays(cudaErrorIllegalAddress, ERR_DEVICE_LOST);
+    a_loss_stays(ERROR_OF_TOMORROW, ERR_DEVICE_LOST);
+    an_opening_fails_whole();
+    refused_memory_is_asked_for_again();
+    a_small_device_is_enough();
+    for (unsigned seed = 1; seed <= 4; seed++)
+        a_model_loads_beside_another(seed, seed % 2 * 40);
+    what_is_not_finite_shows();
+    random_model_free(&model);
+    random_documents_free(&documents);
+    if (!failures)
+        puts("refused calls are over with the call, losses stay, and models load beside each other");
+    return failures != 0;
+}
