@@ -114,7 +114,7 @@ static size_t exchange(const uint8_t *data, size_t size, char *answer)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char answer[ANSWER_BYTES + 1];
-    static const int statuses[] = {100, 200, 201, 204, 304, 400, 401, 403, 404, 405, 409,
+    static const int statuses[] = {100, 200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409,
                                    411, 413, 414, 415, 417, 422, 429, 431, 501, 503, 505};
     if (size > 65536 || memmem(data, size, "/events", 7)) /* streams do not end */
         return 0;
