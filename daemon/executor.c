@@ -4,6 +4,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/executor_round.h"
+#include "daemon/pause.h"
 #include "store/jobs.h"
 
 #include <inttypes.h>
@@ -27,6 +28,7 @@ struct executor {
     char address[ADDRESS_SIZE]; /* "" before the start */
     char program[ADDRESS_SIZE];
     atomic_bool is_stopping;
+    struct pause *pause;
     pthread_t thread;
     int is_started;
     pthread_mutex_t lock;
@@ -60,14 +62,13 @@ static void *watch_queue(void *context)
             break;
         if (code) {
             log_error("slurm executor", log_text("reason", err.message), log_end);
-            clock_sleep_ms(ERROR_PAUSE_MS);
+            pause_wait(executor->pause, ERROR_PAUSE_MS);
             continue;
         }
         int64_t left_ms = watched_ms + executor->poll_ms - clock_monotonic_ms();
         if (left_ms > 0)
             (void)store_wait_change(executor->store, version, left_ms);
-        if (!atomic_load(&executor->is_stopping))
-            clock_sleep_ms(ROUND_PAUSE_MS);
+        pause_wait(executor->pause, ROUND_PAUSE_MS);
     }
     return NULL;
 }
@@ -133,6 +134,7 @@ static void take_options(struct executor *executor, const struct options *option
                   .connect = executor->address,
                   .token_file =
                       options->slurm_token_file[0] ? options->slurm_token_file : options->token_file,
+                  .ca_file = options->slurm_ca_file,
                   .workers_max = options->slurm_workers_max,
                   .idle_s = options->slurm_idle_s,
                   .cancel = &executor->is_stopping},
@@ -154,7 +156,9 @@ int executor_new(const struct options *options, struct store *store, struct exec
     executor->asked_address = options->slurm_connect;
     (void)pthread_mutex_init(&executor->lock, NULL);
     take_options(executor, options);
-    int code = choose_program(executor, options->slurm_program, err);
+    int code = pause_new(&executor->pause, err);
+    if (!code)
+        code = choose_program(executor, options->slurm_program, err);
     if (code)
         executor_free(executor);
     else
@@ -181,6 +185,8 @@ void executor_stop(struct executor *executor)
     if (!executor)
         return;
     atomic_store(&executor->is_stopping, true);
+    if (executor->pause)
+        pause_end(executor->pause);
     store_wake(executor->store);
     if (executor->is_started)
         (void)pthread_join(executor->thread, NULL);
@@ -192,6 +198,7 @@ void executor_free(struct executor *executor)
     if (!executor)
         return;
     executor_stop(executor);
+    pause_free(executor->pause);
     (void)pthread_mutex_destroy(&executor->lock);
     free(executor);
 }

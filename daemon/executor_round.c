@@ -329,16 +329,18 @@ static int cancel(struct executor_round *round, struct job_row *job, int only_pe
 static int act(struct executor_round *round, struct view *view, struct err *err)
 {
     int code = 0;
-    int may_submit = view->job_count < SLURM_ARRAYS_MAX;
+    size_t arrays = view->job_count; /* to be looked for in the next round */
     size_t count = sizing_decide(view->demands, view->demand_count, view->supplies, view->supply_count,
                                  round->slurm.workers_max, view->actions, ACTIONS_MAX);
     for (size_t i = 0; i < count && !code; i++) {
         const struct sizing_action *action = &view->actions[i];
-        if (action->kind != SIZING_SUBMIT)
+        if (action->kind != SIZING_SUBMIT) {
             code = cancel(round, &view->jobs[view->supplied[action->supply]],
                           action->kind == SIZING_CANCEL_PENDING, err);
-        else if (may_submit && clock_monotonic_ms() >= round->not_before_ms)
+        } else if (arrays < SLURM_ARRAYS_MAX && clock_monotonic_ms() >= round->not_before_ms) {
+            arrays++;
             code = submit(round, action->sweep_id, action->size, err);
+        }
     }
     return code;
 }

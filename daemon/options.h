@@ -68,6 +68,7 @@ struct options {
     char *slurm_output;
     char *slurm_connect; /* "" = where the daemon listens */
     char *slurm_token_file;
+    char *slurm_ca_file;
     char *slurm_program; /* "" = this program */
     char *slurm_folder;
     int64_t slurm_idle_s;

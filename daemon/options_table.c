@@ -115,6 +115,9 @@ const struct option_row option_rows[] = {
          "The daemon's address as the nodes see it. Empty: where it listens."),
     TEXT("slurm", "slurm-token-file", slurm_token_file, "", "FILE",
          "The file with the workers' token, as the nodes see it. Empty: token-file."),
+    TEXT("slurm", "slurm-ca-file", slurm_ca_file, "", "FILE",
+         "Certificates (PEM) that workers trust where the daemon speaks TLS, as the nodes see the file. "
+         "Empty: the system's."),
     TEXT("slurm", "slurm-program", slurm_program, "", "FILE",
          "What a job runs, as the nodes see it: bifurcated, or a script that prepares a node and ends with "
          "exec bifurcated \"$@\". Empty: this program."),

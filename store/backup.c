@@ -184,6 +184,20 @@ static char *suffixed(const char *path, const char *suffix)
     return text;
 }
 
+/* Gives the file its name, unless something got that name meanwhile. */
+static int name_file(const char *part, const char *target, struct err *err)
+{
+    if (renameat2(AT_FDCWD, part, AT_FDCWD, target, RENAME_NOREPLACE) == 0)
+        return 0;
+    /* Network file systems may not know of this flag, but of links. */
+    if (errno == EINVAL && link(part, target) == 0)
+        return unlink(part) ? err_set_errno(err, errno, "%s", part) : 0;
+    if (errno == EEXIST)
+        return err_set(err, ERR_CONFLICT, "%s: was made by somebody else meanwhile: name another file",
+                       target);
+    return err_set_errno(err, errno, "%s", target);
+}
+
 int backup_write(const char *path, const char *target, backup_progress *progress, void *context,
                  struct backup_facts *ret_facts, struct err *err)
 {
@@ -195,10 +209,8 @@ int backup_write(const char *path, const char *target, backup_progress *progress
         rc = err_set(err, ERR_CONFLICT, "%s: exists already: name another file", target);
     if (!rc)
         rc = copy(path, part, NULL, progress, context, ret_facts, err);
-    if (!rc && rename(part, target)) {
-        rc = err_set_errno(err, errno, "%s", target);
+    if (!rc && (rc = name_file(part, target, err)))
         (void)unlink(part);
-    }
     if (!rc)
         rc = sync_folder_of(target, err);
     free(part);

@@ -85,6 +85,10 @@ int slurm_write_script(const struct slurm_options *options, struct buf *script, 
         (void)buf_append_text(script, " --token-file ");
         append_quoted(script, options->token_file);
     }
+    if (options->ca_file[0]) {
+        (void)buf_append_text(script, " --connect-ca-file ");
+        append_quoted(script, options->ca_file);
+    }
     (void)buf_appendf(script, " --idle-exit-s %" PRId64, options->idle_s);
     (void)buf_append_text(script, " --name \"$(printf %.60s \"$name\")\"\n"); /* as long as it may be */
     return buf_check(script, "batch script", err);

@@ -31,6 +31,7 @@ struct slurm_options {
     const char *program;   /* what a job runs, as seen by the nodes; gets the worker's arguments */
     const char *connect;   /* the daemon's address, as seen by the nodes */
     const char *token_file;
+    const char *ca_file; /* certificates that workers trust, as seen by the nodes; "": the system's */
     int64_t workers_max; /* at once */
     int64_t idle_s;      /* a worker with nothing to do ends after so long */
     const atomic_bool *cancel;

@@ -156,6 +156,24 @@ static void test_submits_once(void **state)
     assert_string_equal(job.reason, "Resources");
 }
 
+/* Every array is looked for by name in one call, which has room for so many: no round makes more. */
+static void test_arrays_are_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    struct job_row job = {0};
+    for (int i = 0; i < SLURM_ARRAYS_MAX - 1; i++) {
+        OK(jobs_create(fixture->store, fixture->sweep, 1, &job, &err));
+        job.job_id = 1000 + i; /* running, and of no more use */
+        job.state = JOB_STATE_RUNNING;
+        OK(jobs_update(fixture->store, &job, &err));
+    }
+    for (int i = 0; i < 3; i++)
+        (void)add_sweep(fixture, 1);
+    fixture->round.slurm.workers_max = 1000;
+    run(fixture, 0);
+    assert_int_equal(count_calls(fixture, "sbatch"), 1);
+}
+
 static void test_a_killed_element_is_replaced(void **state)
 {
     struct fixture *fixture = *state;
@@ -432,6 +450,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_submits_once),
+        CASE(test_arrays_are_bounded),
         CASE(test_a_killed_element_is_replaced),
         CASE(test_requeued_elements_are_waited_for),
         CASE(test_a_restart_submits_nothing_twice),

@@ -62,6 +62,7 @@ static inline void fake_options(const char *folder, struct slurm_options *option
                                       .program = "/opt/bifurcated",
                                       .connect = "http://head:7143",
                                       .token_file = "",
+                                      .ca_file = "",
                                       .workers_max = 4,
                                       .idle_s = 60};
 }

@@ -42,6 +42,7 @@ static void test_script(void **state)
     options.program = program;
     options.connect = "http://h:1/`x`";
     options.token_file = "/a b/'t'";
+    options.ca_file = "/c $d/'chain'";
     buf_init(&script, 4096);
     OK(slurm_write_script(&options, &script, &err));
     fake_write(folder, "script", buf_text(&script), 0755);
@@ -54,8 +55,10 @@ static void test_script(void **state)
     buf_init(&seen, 4096);
     (void)snprintf(path, sizeof path, "%s/seen", folder);
     OK(file_read(path, &seen, &err));
-    assert_string_equal(buf_text(&seen), "worker\n--connect\nhttp://h:1/`x`\n--token-file\n/a b/'t'\n"
-                                         "--idle-exit-s\n60\n--name\nslurm-17_2@n1\n");
+    assert_string_equal(
+        buf_text(&seen),
+        "worker\n--connect\nhttp://h:1/`x`\n--token-file\n/a b/'t'\n--connect-ca-file\n/c $d/'chain'\n"
+        "--idle-exit-s\n60\n--name\nslurm-17_2@n1\n");
     buf_free(&seen);
 }
 

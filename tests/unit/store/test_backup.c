@@ -270,13 +270,47 @@ static void test_vacuum(void **state)
     OK(store_integrity_check(fixture->store, &err));
 }
 
+struct rival {
+    const char *target;
+    int was_made;
+};
+
+static void make_rival(void *context, int64_t done_bytes, int64_t total_bytes)
+{
+    struct rival *rival = context;
+    (void)done_bytes;
+    (void)total_bytes;
+    FILE *file = rival->was_made++ ? NULL : fopen(rival->target, "w");
+    if (file) {
+        (void)fputs("somebody's", file);
+        (void)fclose(file);
+    }
+}
+
+/* Who takes the name while the copy is made keeps it. */
+static void test_a_name_taken_meanwhile(void **state)
+{
+    struct fixture *fixture = *state;
+    struct backup_facts facts;
+    char text[32] = "";
+    struct rival rival = {.target = in_folder(fixture, "copy")};
+    FAILS(ERR_CONFLICT, backup_write(fixture->path, rival.target, make_rival, &rival, &facts, &err));
+    assert_true(rival.was_made > 0);
+    FILE *file = fopen(rival.target, "r");
+    assert_non_null(fgets(text, sizeof text, file));
+    (void)fclose(file);
+    assert_string_equal(text, "somebody's");
+    assert_int_equal(count_files(fixture->folder, ".part"), 0);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_there_and_back),   CASE(test_beside_a_writer),       CASE(test_write_refusals),
-        CASE(test_restore_refusals), CASE(test_restore_over_anything), CASE(test_vacuum),
+        CASE(test_there_and_back),         CASE(test_beside_a_writer),       CASE(test_write_refusals),
+        CASE(test_restore_refusals),       CASE(test_restore_over_anything), CASE(test_vacuum),
+        CASE(test_a_name_taken_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
