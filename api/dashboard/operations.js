@@ -41,9 +41,11 @@ function drawFacts(status) {
 
 const plural = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}`;
 
-function summary({ workers, jobs, watches }) {
+function summary({ status, workers, jobs, watches }) {
   const live = jobs.filter(isLive);
   const parts = [];
+  const isIdle = status.daemon.workers === 0 && !status.daemon.slurm && workers.there === workers.silent && !live.length;
+  if (isIdle && status.tasks.queued) parts.push(`Nobody works at the queue: bifurcated worker --connect ${location.origin}`);
   if (workers.there) parts.push(`${plural(workers.there, "remote worker")}, ${number(workers.working)} working${workers.silent ? `, ${number(workers.silent)} silent` : ""}`);
   if (live.length) parts.push(`${plural(live.length, "job")} in the cluster`);
   if (watches.there) parts.push(`${plural(watches.there, "watch").replace("watchs", "watches")}${watches.failing ? `, ${number(watches.failing)} with a failure` : ""}`);
@@ -56,7 +58,7 @@ export async function refreshOperations() {
   devices ??= await get("/v1/devices");
   const [status, workers, sweeps] = await Promise.all([get("/v1/status"), all("/v1/workers", "workers"), wholeSweeps(), refreshWatches(byId("watches"))]);
   drawFacts(status);
-  const drawn = { workers: drawWorkers(byId("workers"), workers), jobs: drawJobs(byId("jobs"), sweeps), watches: drawWatches(byId("watched")) };
+  const drawn = { status, workers: drawWorkers(byId("workers"), workers), jobs: drawJobs(byId("jobs"), sweeps), watches: drawWatches(byId("watched")) };
   const text = summary(drawn);
   if (byId("operations-summary").textContent !== text) byId("operations-summary").textContent = text;
 }

@@ -42,7 +42,7 @@ export async function refreshTokens(speak) {
     empty: "There is none yet. Beyond this machine, whoever writes needs one.",
     rows: tokens.map((token) => [
       token.name, token.scopes.join(", "), state(token), ago(token.created_at), token.last_used_at ? ago(token.last_used_at) : "never",
-      counts(token) ? element("button", { type: "button", class: "plain", "data-key": `revoke ${token.id}`, "aria-label": `Revoke the token of ${token.name}`, onclick: guarded(() => revoke(token, speak)) }, "Revoke") : "",
+      counts(token) ? element("div", { class: "buttons right" }, element("button", { type: "button", class: "plain", "data-key": `revoke ${token.id}`, "aria-label": `Revoke the token of ${token.name}`, onclick: guarded(() => revoke(token, speak)) }, "Revoke")) : "",
     ]),
   });
 }

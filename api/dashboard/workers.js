@@ -1,6 +1,6 @@
 // Who measures: the daemon's own workers and those that connected to it, and what each works at.
 
-import { ago, bytes, element, number } from "./format.js";
+import { ago, bytes, duration, element, number } from "./format.js";
 import { fillTable } from "./table.js";
 
 const SILENT_S = 90; // longer than a lease and a wait for work
@@ -15,7 +15,7 @@ function state(worker) {
 function tasks(worker) {
   if (!worker.tasks.length) return "–";
   return element("ul", { class: "lines" }, ...worker.tasks.map((task) =>
-    element("li", {}, `${task.revision} of sweep ${task.sweep}`, element("span", { class: "muted" }, ` · since ${ago(task.claimed_at).replace(" ago", "")}${task.bytes_fetched ? `, ${bytes(task.bytes_fetched)}` : ""}`))));
+    element("li", {}, `${task.revision} of sweep ${task.sweep}`, element("span", { class: "muted" }, ` · for ${duration(Math.max(0, Date.now() - Date.parse(task.claimed_at)) / 1000)}${task.bytes_fetched ? `, ${bytes(task.bytes_fetched)}` : ""}`))));
 }
 
 /** Draws the table, and gives { there, working, silent } of the remote ones. */

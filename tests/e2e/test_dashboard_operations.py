@@ -144,6 +144,7 @@ def test_jobs_are_shown_with_their_sweeps(visit: Callable[..., Browser], daemon:
     operations(page)
     page.wait("document.querySelectorAll('#jobs tbody tr').length === 3")
     rows = {row[0]: row[1:] for row in cells(page, "jobs")}
+    assert page.value("document.getElementById('operations-summary').textContent").startswith("1 job"), "somebody works at it"
     assert rows["4711"][:4] == ["running", "3 running, 5 waiting", str(first), MODEL] and rows["4711"][-1] == "Resources"
     assert rows["4700"][:2] == ["ended", "6 done, 2 failed"] and rows["4700"][-1] == "NodeFail"
     assert rows["refused"][2] == str(second) and rows["refused"][-1] == "invalid partition specified: gpu"
@@ -370,6 +371,8 @@ def test_sweeps_that_work_come_before_those_that_wait(visit: Callable[..., Brows
     over = head.sweep(MODEL)
     assert head.request("DELETE", f"/v1/sweeps/{over}").status == 200
     page = visit(head)
+    operations(page)
+    assert f"bifurcated worker --connect {head.url}" in page.value("document.getElementById('operations-summary').textContent")
     ids = "[...document.querySelectorAll('#sweeps .sweep')].map(one => Number(one.dataset.id))"
     page.wait(f"({ids}).length")
     assert page.value(ids) == [urgent, *waiting[:5]]
