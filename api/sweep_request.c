@@ -117,7 +117,7 @@ static int check_tensors(json_t *value, const char *pointer, struct api_sweep_re
                          struct err *err)
 {
     (void)request;
-    return check_texts(value, pointer, NAMES_MAX, LIMIT_TENSOR_NAME_BYTES, field, err);
+    return check_texts(value, pointer, LIMIT_CLAIM_TENSORS, LIMIT_TENSOR_NAME_BYTES, field, err);
 }
 
 static int check_word(const json_t *value, const char *pointer, const char *const *words, char *field,

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TENSORS_PER_TASK_MAX 4096
-
 struct measured_task {
     struct task_result result;
     struct task_tensor *tensors;
@@ -40,8 +38,12 @@ static int add_name(struct names *names, const char *name, struct err *err)
         if (strcmp(names->rows[i], name) == 0)
             return 0;
     }
-    if (names->count == TENSORS_PER_TASK_MAX)
-        return err_set(err, ERR_LIMIT, "the patterns match more than %d tensors", TENSORS_PER_TASK_MAX);
+    if (names->count == LIMIT_CLAIM_TENSORS)
+        return err_set(err, ERR_LIMIT,
+                       "the sweep's tensors are more than %d, which is what a task may record: sweep them in "
+                       "parts, with "
+                       "narrower patterns",
+                       LIMIT_CLAIM_TENSORS);
     names->rows[names->count] = strdup(name);
     if (!names->rows[names->count])
         return err_set(err, ERR_NO_MEMORY, "names of tensors: out of memory");
@@ -84,7 +86,7 @@ static int expand_pattern(struct measure_job *job, const char *pattern, struct n
 static int list_names(struct measure_job *job, struct names *names, struct err *err)
 {
     int code = 0;
-    names->rows = calloc(TENSORS_PER_TASK_MAX, sizeof *names->rows);
+    names->rows = calloc(LIMIT_CLAIM_TENSORS, sizeof *names->rows);
     if (!names->rows)
         return err_set(err, ERR_NO_MEMORY, "names of tensors: out of memory");
     if (job->spec->tensor_count == 0) {

@@ -307,6 +307,12 @@ static int check_measurable(const struct location *location, struct err *err)
                        location->tensor, tensor_dtype_name(location->dtype));
     if (rows == 0 || columns == 0)
         return err_set(err, ERR_UNSUPPORTED, "%s: the tensor is empty", location->tensor);
+    if (columns > LIMIT_RECORD_COLUMNS) /* before anything is fetched that could not be recorded */
+        return err_set(
+            err, ERR_LIMIT,
+            "%s: has %llu columns (a tensor of one dimension is one row); statistics of at most %d are "
+            "kept: leave it out of the sweep's tensors",
+            location->tensor, (unsigned long long)columns, LIMIT_RECORD_COLUMNS);
     return 0;
 }
 

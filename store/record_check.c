@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TENSORS_MAX 1000
 #define ROWS_MAX 1000
 
 static int is_lower_hex(const char *text, size_t min, size_t max)
@@ -114,7 +113,7 @@ static int check_tensor(const struct task_tensor *tensor, struct err *err)
 int record_check(const struct task_result *result, struct err *err)
 {
     int rc = 0;
-    if (result->tensor_count > TENSORS_MAX || result->perplexity_count > ROWS_MAX)
+    if (result->tensor_count > LIMIT_CLAIM_TENSORS || result->perplexity_count > ROWS_MAX)
         return err_set(err, ERR_LIMIT, "result: too many tensors or perplexities");
     if (result->bytes_fetched < 0 || !is_lower_hex(result->weights_digest, 0, 64))
         return err_set(err, ERR_INVALID, "result: bytes or digest of the weights are not well-formed");
@@ -144,8 +143,8 @@ static int encode_columns(const struct columns_row *row, struct blob *blob, stru
 {
     if (!row->mean)
         return take_packed(&row->packed, blob, err);
-    if ((uint64_t)row->columns > BLOB_RAW_BYTES_MAX / 4 / sizeof(double))
-        return err_set(err, ERR_LIMIT, "result: too many columns");
+    if (row->columns > LIMIT_RECORD_COLUMNS)
+        return err_set(err, ERR_LIMIT, "result: more than %d columns", LIMIT_RECORD_COLUMNS);
     size_t count = (size_t)row->columns;
     double *values = malloc(2 * count * sizeof *values);
     if (!values)

@@ -56,6 +56,7 @@
 /* Statistics */
 #define LIMIT_STATISTICS_ELEMENTS (1ULL << 40) /* of one tensor */
 #define LIMIT_STATISTICS_COLUMNS (1ULL << 26)
+#define LIMIT_RECORD_COLUMNS (1 << 21) /* whose statistics are kept; a tensor of one dimension is one row */
 
 /* Scoring */
 #define LIMIT_SCORE_LAYERS 4096

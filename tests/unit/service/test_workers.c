@@ -159,6 +159,50 @@ static void test_faults_stay_where_they_are(void **state)
     assert_false(row.has_displacement[SERIES_DISPLACEMENT_LAG1_ALL]);
 }
 
+/* Writes so many tensors of one value, and `wide`, of so many columns, as a hole in the file. */
+static void write_weights(const char *path, int count, long long columns)
+{
+    struct buf file;
+    uint64_t size = 0, offset = (uint64_t)count * 2;
+    buf_init(&file, MIB);
+    (void)buf_append(&file, &size, sizeof size);
+    (void)buf_append_char(&file, '{');
+    for (int i = 0; i < count; i++)
+        (void)buf_appendf(&file, "\"t%d\":{\"dtype\":\"F16\",\"shape\":[1,1],\"data_offsets\":[%d,%d]},", i,
+                          2 * i, 2 * i + 2);
+    (void)buf_appendf(&file, "\"wide\":{\"dtype\":\"F16\",\"shape\":[%lld],\"data_offsets\":[%llu,%llu]}}",
+                      columns, (unsigned long long)offset,
+                      (unsigned long long)offset + 2 * (unsigned long long)columns);
+    assert_int_equal(file.failed, 0);
+    size = file.size - sizeof size;
+    memcpy(file.data, &size, sizeof size);
+    fixture_write(path, file.data, file.size);
+    assert_int_equal(truncate(path, (off_t)(file.size + offset + 2 * (uint64_t)columns)), 0);
+    buf_free(&file);
+}
+
+/* What could not be recorded is refused before it is fetched, and says what to do. */
+static void test_what_cannot_be_recorded_is_not_fetched(void **state)
+{
+    struct bench *bench = *state;
+    struct fixture_tasks tasks;
+    struct sweep_row sweep;
+    fixture_add_revision(bench->fixture, "step0", 1);
+    const char *path = fixture_path(bench->fixture->models, "step0/model.safetensors");
+    write_weights(path, LIMIT_CLAIM_TENSORS + 1, LIMIT_RECORD_COLUMNS + 1);
+    int64_t id = run(bench, "{\"tensors\":[\"t*\"]}", &sweep);
+    assert_int_equal(sweep.state, SWEEP_STATE_FAILED);
+    fixture_list_tasks(bench->fixture, id, &tasks);
+    assert_string_equal(tasks.rows[0].error_code, "limit");
+    assert_non_null(strstr(tasks.rows[0].error_message, "more than 1000"));
+    assert_non_null(strstr(tasks.rows[0].error_message, "narrower patterns"));
+    id = run(bench, "{\"tensors\":[\"wide\"]}", &sweep);
+    fixture_list_tasks(bench->fixture, id, &tasks);
+    assert_string_equal(tasks.rows[0].error_code, "limit");
+    assert_non_null(strstr(tasks.rows[0].error_message, "wide: has 2097153 columns"));
+    assert_true(tasks.rows[0].bytes_fetched < (int64_t)MIB);
+}
+
 /* Workers that stop at once give their tasks back, with nothing counted against them; the next ones end the
  * sweep. */
 static void test_stop_and_go_on(void **state)
@@ -220,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORKS(test_displacements),
         WORKS(test_faults_stay_where_they_are),
+        WORKS(test_what_cannot_be_recorded_is_not_fetched),
         WORKS(test_stop_and_go_on),
         WORKS(test_cancelled_sweep),
     };
