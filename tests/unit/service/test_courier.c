@@ -107,14 +107,14 @@ static void test_a_receiver_that_hangs_delays_no_other(void **state)
         answer(take(&other));
     }
     /* All that while the first attempt lasted; and to one host goes one message at a time. */
-    OK(deliveries_list(fixture->store, first, 10, add, &attempts, &err));
+    OK(deliveries_list(fixture->store, first, 0, 10, add, &attempts, &err));
     assert_int_equal(attempts.count, 1);
     assert_int_equal(attempts.tried, 0);
     assert_int_equal(fcntl(hanging.listener, F_SETFL, O_NONBLOCK), 0);
     assert_int_equal(accept(hanging.listener, NULL, NULL), -1);
     courier_stop(courier); /* in mid-attempt, which counts as not made */
     attempts = (struct attempts){0};
-    OK(deliveries_list(fixture->store, first, 10, add, &attempts, &err));
+    OK(deliveries_list(fixture->store, first, 0, 10, add, &attempts, &err));
     assert_int_equal(attempts.tried, 0);
     (void)close(silent);
     (void)close(hanging.listener);
