@@ -71,7 +71,8 @@ uint64_t run_bytes_max(const struct cuda_model *model)
     const size_t positions = (size_t)model->config.max_positions;
     const size_t inputs = max_size(SCORE_BATCH_INPUTS, positions);
     const size_t row_bytes = (size_t)model->config.hidden_size * sizeof(float);
-    struct run run = {.model = (struct cuda_model *)model, .wave_tiles_max = SCORE_WAVE_INPUTS};
+    struct cuda_model copy = *model;
+    struct run run = {.model = &copy, .wave_tiles_max = SCORE_WAVE_INPUTS};
     run.plan = (struct score_plan){.batch_inputs_max = inputs,
                                    .batch_targets_max = inputs,
                                    .wave_inputs_max = SCORE_WAVE_INPUTS,
