@@ -72,11 +72,10 @@ static int count_plan(struct connection *connection, int64_t sweep_id, size_t co
 {
     struct query query;
     int64_t model_id = 0;
-    int rc =
-        query_begin(&query, connection,
-                    "UPDATE sweeps SET tasks_queued = tasks_queued + ?, bytes_expected = bytes_expected + ?, "
-                    "version = version + 1 WHERE id = ? RETURNING model_id",
-                    err);
+    int rc = query_begin(&query, connection,
+                         "UPDATE sweeps SET tasks_queued = ?, bytes_expected = ?, "
+                         "version = version + 1 WHERE id = ? RETURNING model_id",
+                         err);
     if (rc)
         return rc;
     query_bind_int(&query, (int64_t)count);
@@ -85,6 +84,17 @@ static int count_plan(struct connection *connection, int64_t sweep_id, size_t co
     if ((rc = query_run_int(&query, &model_id, err)) < 0)
         return rc;
     return touch_model(connection, model_id, err);
+}
+
+/* Nobody had them yet: a sweep is not worked at before it has started. */
+static int drop_plan(struct connection *connection, int64_t sweep_id, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "DELETE FROM tasks WHERE sweep_id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    return query_run(&query, err);
 }
 
 int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *plans, size_t count,
@@ -98,6 +108,8 @@ int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *pl
     if (rc)
         return rc;
     rc = moves_sweep_state_is(connection, sweep_id, SWEEP_STATE_PLANNING, err);
+    if (!rc)
+        rc = drop_plan(connection, sweep_id, err);
     for (size_t i = 0; !rc && i < count; i++) {
         rc = insert_task(connection, sweep_id, &plans[i], err);
         if (!rc && __builtin_add_overflow(bytes, plans[i].bytes_expected, &bytes))

@@ -120,8 +120,8 @@ struct task_result {
     int64_t bytes_fetched; /* whole task */
 };
 
-/* Adds tasks to a sweep that is planning (else ERR_CONFLICT), all or none. At most LIMIT_HUB_REFS per sweep.
- */
+/* Gives a sweep that is planning (else ERR_CONFLICT) its tasks, all or none: they take the place of those
+ * that a planning before left which was cut off before sweeps_start(). At most LIMIT_HUB_REFS per sweep. */
 int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *plans, size_t count,
                struct err *err);
 

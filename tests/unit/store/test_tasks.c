@@ -501,6 +501,8 @@ static void test_refusals(void **state)
     assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_QUEUED], 0);
     struct task_plan fine = {.revision_id = ids[0]};
     OK(tasks_plan(fixture->store, sweep, &fine, 1, &err));
+    OK(tasks_plan(fixture->store, sweep, &fine, 1, &err)); /* as after a kill before the sweep had started */
+    assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_QUEUED], 1);
     /* A sweep that is still planned gives out nothing. */
     FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &err));
     OK(sweeps_start(fixture->store, sweep, &err));
