@@ -424,12 +424,13 @@ async function start() {
   await polled();
   await load();
   document.body.dataset.ready = "yes";
-  await watchSweeps(welcome, async (sweep, error) => {
+  await watchSweeps(welcome, async (sweep, error, wasThere) => {
     if (error) {
       complain(error);
       return;
     }
     const isNew = !models.some((model) => model.name === sweep.model);
+    if (wasThere && !isNew) return; // the charts have it
     const isOver = sweep.state !== "planning" && sweep.state !== "running";
     if (isNew || isOver) await refreshModels().catch(complain);
     if (isOver) hub.speak(`Sweep ${sweep.id} of ${sweep.model}: ${sweep.state}, ${sweep.progress.done} of ${sweep.progress.revisions_total} revisions`);

@@ -16,6 +16,7 @@ const streams = new Map(); // id → what ends the stream
 const cards = new Map(); // id → element
 const known = new Map(); // id → sweep: as the list has it, or whole, with its errors and jobs
 let shownMost = SHOWN;
+let hasLooked = false;
 let onChange = () => {};
 
 export const isActive = (sweep) => sweep.state === "planning" || sweep.state === "running";
@@ -152,7 +153,8 @@ export async function refreshSweeps() {
   const drawn = shown.map((sweep) => {
     if (streams.has(sweep.id) && cards.has(sweep.id)) return cards.get(sweep.id); // a stream knows better
     const before = take(sweep);
-    if (before && JSON.stringify(before.progress) !== JSON.stringify(sweep.progress)) onChange(sweep);
+    if (!before) onChange(sweep, null, !hasLooked);
+    else if (JSON.stringify(before.progress) !== JSON.stringify(sweep.progress)) onChange(sweep);
     return draw(known.get(sweep.id));
   });
   const more = sweeps.length - shown.length;
@@ -167,10 +169,11 @@ export async function refreshSweeps() {
     drawn.push(old ? renew(old, button) : button);
   }
   place(root, drawn.length ? drawn : [element("p", { class: "muted" }, "None yet.")]);
+  hasLooked = true;
   shown.filter(isActive).forEach(follow);
 }
 
-/** answered() is called after every poll, changed(sweep, error) for every event. While the page is hidden, nothing is asked. */
+/** answered() is called after every poll, changed(sweep, error, wasThere) for every event; wasThere: the first look found it. While the page is hidden, nothing is asked. */
 export function watchSweeps(answered, changed) {
   onChange = changed;
   let timer = 0;

@@ -383,20 +383,36 @@ def test_sweeps_that_work_come_before_those_that_wait(visit: Callable[..., Brows
     assert not page.messages()
 
 
+HIDE = (
+    "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true});"
+    "document.dispatchEvent(new Event('visibilitychange'))"
+)
+
+
+def test_a_sweep_that_nobody_saw_is_caught_up_with(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """The first of a daemon, begun and over while the page was hidden: its model and its charts appear all the same."""
+    head = daemon(make_hub(garden))
+    page = visit(head)
+    page.run(HIDE, True)
+    assert head.wait(head.sweep(MODEL, revisions={"to": 8}))["state"] == "done"
+    page.run(HIDE, False)
+    page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 5 && !document.getElementById('panel-msd').hidden")
+    assert not page.messages()
+
+
 def test_a_hidden_page_asks_for_nothing(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
     head = daemon(make_hub(garden), *IDLE)
     sweep = head.sweep(MODEL)
     page = visit(head)
     wait_until(lambda: head.get("/v1/status").json()["event_streams"] == 1)
     page.events()
-    hide = "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true}); document.dispatchEvent(new Event('visibilitychange'))"
-    page.run(hide, True)
+    page.run(HIDE, True)
     time.sleep(0.5)
     ended = [one for one in page.events() if one["method"] == "Network.loadingFailed" and one["params"].get("canceled")]
     assert len(ended) == 1, "the stream"
     time.sleep(6)  # longer than between two polls
     assert not page.requests()
-    page.run(hide, False)
+    page.run(HIDE, False)
     wait_until(lambda: any(f"/v1/sweeps/{sweep}/events" in url for url in page.requests()))
     assert not page.messages()
 
