@@ -13,7 +13,7 @@ import { columns, groups } from "./panels.js";
 import { drawFindings, fetchFindings, flags, marks, nullModel } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { fetchScaling, Scaling } from "./scaling.js";
-import { openForm, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
+import { lookAtSweeps, openForm, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
 import { setUpTokens } from "./tokens.js";
 import { fetchTrajectories, TrajectoriesPanel } from "./trajectories.js";
 import { pictured, readView, view, writeView } from "./view.js";
@@ -147,8 +147,12 @@ async function choose(name, isOn) {
   await load();
 }
 
+let askedModels = 0;
 async function refreshModels() {
-  models = (await all("/v1/models?limit=1000", "models")).sort((a, b) => byName(a.name, b.name));
+  const turn = ++askedModels;
+  const found = await all("/v1/models?limit=1000", "models");
+  if (turn !== askedModels) return; // a later answer is newer
+  models = found.sort((a, b) => byName(a.name, b.name));
   if (!view.models.length && models.length) view.models = [models.find((model) => model.measured_count > 0)?.name ?? models[0].name];
   drawModels();
   await refreshWatches(byId("watches"));
@@ -421,16 +425,16 @@ async function start() {
     }
     setTimeout(polled, MODELS_POLL_MS);
   };
+  await lookAtSweeps().catch(() => {}); // what is wrong, the next request says
   await polled();
   await load();
   document.body.dataset.ready = "yes";
-  await watchSweeps(welcome, async (sweep, error, wasThere) => {
+  await watchSweeps(welcome, async (sweep, error) => {
     if (error) {
       complain(error);
       return;
     }
     const isNew = !models.some((model) => model.name === sweep.model);
-    if (wasThere && !isNew) return; // the charts have it
     const isOver = sweep.state !== "planning" && sweep.state !== "running";
     if (isNew || isOver) await refreshModels().catch(complain);
     if (isOver) hub.speak(`Sweep ${sweep.id} of ${sweep.model}: ${sweep.state}, ${sweep.progress.done} of ${sweep.progress.revisions_total} revisions`);

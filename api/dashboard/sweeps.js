@@ -16,7 +16,6 @@ const streams = new Map(); // id → what ends the stream
 const cards = new Map(); // id → element
 const known = new Map(); // id → sweep: as the list has it, or whole, with its errors and jobs
 let shownMost = SHOWN;
-let hasLooked = false;
 let onChange = () => {};
 
 export const isActive = (sweep) => sweep.state === "planning" || sweep.state === "running";
@@ -139,6 +138,11 @@ function place(root, children) {
   if (root.contains(focused)) focused.focus(); // moving an element takes the focus from it
 }
 
+/** Before the charts are fetched: what changes from now on, they may not have. */
+export async function lookAtSweeps() {
+  (await get(`/v1/sweeps?limit=${FETCHED}`)).sweeps.forEach(take);
+}
+
 export async function refreshSweeps() {
   const page = await get(`/v1/sweeps?limit=${FETCHED}`);
   const root = document.getElementById("sweeps");
@@ -150,13 +154,12 @@ export async function refreshSweeps() {
       leave(id);
     }
   }
-  const drawn = shown.map((sweep) => {
-    if (streams.has(sweep.id) && cards.has(sweep.id)) return cards.get(sweep.id); // a stream knows better
+  for (const sweep of sweeps) {
+    if (streams.has(sweep.id)) continue; // a stream knows better
     const before = take(sweep);
-    if (!before) onChange(sweep, null, !hasLooked);
-    else if (JSON.stringify(before.progress) !== JSON.stringify(sweep.progress)) onChange(sweep);
-    return draw(known.get(sweep.id));
-  });
+    if (!before || before.state !== sweep.state || JSON.stringify(before.progress) !== JSON.stringify(sweep.progress)) onChange(sweep);
+  }
+  const drawn = shown.map((sweep) => (streams.has(sweep.id) && cards.has(sweep.id) ? cards.get(sweep.id) : draw(known.get(sweep.id) ?? sweep)));
   const more = sweeps.length - shown.length;
   const all = () => {
     shownMost = Infinity;
@@ -169,11 +172,10 @@ export async function refreshSweeps() {
     drawn.push(old ? renew(old, button) : button);
   }
   place(root, drawn.length ? drawn : [element("p", { class: "muted" }, "None yet.")]);
-  hasLooked = true;
   shown.filter(isActive).forEach(follow);
 }
 
-/** answered() is called after every poll, changed(sweep, error, wasThere) for every event; wasThere: the first look found it. While the page is hidden, nothing is asked. */
+/** answered() is called after every poll, changed(sweep, error) for every event. While the page is hidden, nothing is asked. */
 export function watchSweeps(answered, changed) {
   onChange = changed;
   let timer = 0;
