@@ -33,8 +33,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(page: Browser) -> Iterator[Callable[..., Browser]]:
-    """Opens a daemon's page; afterwards the tab forgets its token and holds no stream."""
+def visit(page: Browser, daemon: Callable[..., Daemon]) -> Iterator[Callable[..., Browser]]:
+    """Opens a daemon's page; afterwards, before the daemon stops, the tab forgets its token and leaves it."""
+    page.messages()
 
     def load(service: Daemon, view: str = "") -> Browser:
         if service.get("/").status == 404:
