@@ -14,7 +14,8 @@
 struct access_log;
 
 /* `setting` is "off", "on" (into the log) or a file, which is made (mode 0640) or appended to. Off, requests
- * are lines of level debug. ERR_IO and others of opening a file. */
+ * are lines of level debug. Nothing waits for a pipe: lines that do not fit are lost. ERR_IO and others of
+ * opening a file. */
 int access_log_new(const char *setting, struct access_log **ret_log, struct err *err);
 void access_log_free(struct access_log *log);
 

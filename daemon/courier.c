@@ -15,11 +15,16 @@
 
 #define BODY_BYTES_MAX (8 * MIB)
 
+_Static_assert(DELIVERIES_PAUSE_LONGEST_MS >= WEBHOOK_PAUSE_LONGEST_MS,
+               "a pause that is longer than the longest is of a clock that was set back");
+
 /* One message on its way. */
 struct lane {
     struct courier *courier;
     struct duty *duty;
-    char url[WATCHES_URL_SIZE]; /* where it is going to; "": idle. Guarded by the courier's lock. */
+    /* guarded by the courier's lock */
+    int64_t delivery_id;        /* 0: idle */
+    char url[WATCHES_URL_SIZE]; /* where it is going to; "": idle */
 };
 
 struct courier {
@@ -136,14 +141,16 @@ out:
     return code;
 }
 
-/* Whether another message is on its way to the host of this URL: it may be one that does not answer. */
-static int is_busy(void *context, const char *url)
+/* Whether this message is on its way (to where its watch was to be told before a change), or another one to
+ * the host of this URL: it may be one that does not answer. */
+static int is_busy(void *context, int64_t id, const char *url)
 {
     const struct courier *courier = context;
     size_t length = webhook_origin_length(url);
     for (int i = 0; i < COURIER_LANES; i++) {
         const char *other = courier->lanes[i].url;
-        if (webhook_origin_length(other) == length && strncmp(other, url, length) == 0 && length)
+        if (courier->lanes[i].delivery_id == id ||
+            (webhook_origin_length(other) == length && strncmp(other, url, length) == 0 && length))
             return 1;
     }
     return 0;
@@ -159,8 +166,10 @@ static int send_next(void *context, const atomic_bool *is_stopping, int64_t *ret
     (void)pthread_mutex_lock(&courier->lock);
     int code = deliveries_next(courier->store, clock_wall_ms(), is_busy, courier, &delivery, &watch,
                                ret_wait_ms, err);
-    if (!code)
+    if (!code) {
+        lane->delivery_id = delivery.id;
         memcpy(lane->url, watch.webhook_url, sizeof lane->url);
+    }
     (void)pthread_mutex_unlock(&courier->lock);
     if (code == ERR_NOT_FOUND)
         return 0;
@@ -169,6 +178,7 @@ static int send_next(void *context, const atomic_bool *is_stopping, int64_t *ret
     *ret_wait_ms = 0;
     code = deliver(courier, &delivery, &watch, is_stopping, err);
     (void)pthread_mutex_lock(&courier->lock);
+    lane->delivery_id = 0;
     lane->url[0] = 0;
     (void)pthread_mutex_unlock(&courier->lock);
     return code;

@@ -53,6 +53,27 @@ void device_turns_end(struct device_turns *turns)
     (void)pthread_mutex_unlock(&turns->device_lock);
 }
 
+static int run_statistics(struct device_turns *turns, const struct statistics_request *request,
+                          struct statistics_result *result, struct err *err)
+{
+    int code = device_statistics(device_turns_begin(turns), request, result, err);
+    device_turns_end(turns);
+    return code;
+}
+
+int device_turns_statistics(struct device_turns *turns, const struct statistics_request *request,
+                            struct statistics_result *result, struct err *err)
+{
+    int code = run_statistics(turns, request, result, err);
+    if (code != ERR_NO_MEMORY || !turns->contexts[1])
+        return code;
+    *err = (struct err)ERR_INIT;
+    (void)pthread_mutex_lock(&turns->load_lock); /* who has a model has one of the two locks */
+    code = run_statistics(turns, request, result, err);
+    (void)pthread_mutex_unlock(&turns->load_lock);
+    return code;
+}
+
 static int load(struct device *device, const struct score_model_source *source, struct device_turn *turn,
                 struct err *err)
 {

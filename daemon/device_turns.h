@@ -34,6 +34,11 @@ void device_turns_free(struct device_turns *turns);
 struct device *device_turns_begin(struct device_turns *turns);
 void device_turns_end(struct device_turns *turns);
 
+/* One pass of tensor statistics (gpu/registry.h) when it is its turn. Where memory is refused because the
+ * next model has taken it meanwhile, the pass is made once more when no model is there. */
+int device_turns_statistics(struct device_turns *turns, const struct statistics_request *request,
+                            struct statistics_result *result, struct err *err);
+
 /* A loaded model that has the turn. */
 struct device_turn {
     void *model;

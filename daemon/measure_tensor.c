@@ -220,9 +220,7 @@ static int compute(struct measure_job *job, struct subject *subject, const struc
     int code = statistics_result_init(result, request.columns, err);
     if (code)
         return code;
-    code = device_statistics(device_turns_begin(job->shared->turns), &request, result, err);
-    device_turns_end(job->shared->turns);
-    return code;
+    return device_turns_statistics(job->shared->turns, &request, result, err);
 }
 
 /* -- One tensor -- */

@@ -144,7 +144,7 @@ static void idle(struct service *service, uint64_t version)
         if (store_wait_change(service->store, version, PULSE_MS) != version)
             return;
         now = clock_monotonic_ms();
-    } while (now >= turn_ends && now < end); /* else it was woken */
+    } while (now >= turn_ends && now < end && !atomic_load(&service->is_stopping)); /* else it was woken */
 }
 
 static void *plan_sweeps(void *context)

@@ -114,9 +114,10 @@ static int find_wait(struct connection *connection, int64_t now_ms, int64_t *ret
     return 0;
 }
 
-int deliveries_next(struct store *store, int64_t now_ms, int (*is_busy)(void *context, const char *url),
-                    void *context, struct delivery_row *ret_row, struct watch_row *ret_watch,
-                    int64_t *ret_wait_ms, struct err *err)
+int deliveries_next(struct store *store, int64_t now_ms,
+                    int (*is_busy)(void *context, int64_t id, const char *url), void *context,
+                    struct delivery_row *ret_row, struct watch_row *ret_watch, int64_t *ret_wait_ms,
+                    struct err *err)
 {
     struct connection *connection = NULL;
     struct query query;
@@ -126,15 +127,17 @@ int deliveries_next(struct store *store, int64_t now_ms, int (*is_busy)(void *co
     rc = query_begin(&query, connection,
                      "SELECT " DELIVERY_COLUMNS ", " ROWS_WATCH " FROM deliveries d "
                      "JOIN watches w ON w.id = d.watch_id JOIN models m ON m.id = w.model_id "
-                     "WHERE d.state = 'pending' AND d.next_ms <= ? ORDER BY d.next_ms, d.id",
+                     "WHERE d.state = 'pending' AND (d.next_ms <= ?1 OR d.next_ms > ?1 + ?2) "
+                     "ORDER BY d.next_ms, d.id",
                      err);
     if (!rc) {
         query_bind_int(&query, now_ms);
+        query_bind_int(&query, DELIVERIES_PAUSE_LONGEST_MS);
         while ((rc = query_next(&query, err)) > 0) {
             read_row(&query, ret_row);
             rows_read_watch(&query, ret_watch);
             memcpy(ret_row->model, ret_watch->model, sizeof ret_row->model);
-            if (!is_busy(context, ret_watch->webhook_url))
+            if (!is_busy(context, ret_row->id, ret_watch->webhook_url))
                 break;
         }
     }

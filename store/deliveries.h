@@ -1,8 +1,8 @@
 /*
  * What webhooks are owed: an outbox. An event becomes a row in the transaction that causes it, so that
- * neither a crash nor a receiver that is down loses one; the daemon delivers rows one after the other and
- * tries again until it gives up. A receiver may get a delivery twice (the daemon died before it could note
- * the answer), and knows that by its name.
+ * neither a crash nor a receiver that is down loses one; the daemon delivers rows, to each host one after the
+ * other, and tries again until it gives up. A receiver may get a delivery twice (the daemon died before it
+ * could note the answer), and knows that by its name.
  *
  * The end of a sweep is noted here by the queue itself. Findings of the analysis and of the audit are
  * compared by the daemon with what was announced before.
@@ -16,6 +16,7 @@
 
 #define DELIVERIES_NAME_SIZE 33 /* 32 hexadecimal digits and a 0 */
 #define DELIVERIES_KEPT 100     /* ended ones of each watch */
+#define DELIVERIES_PAUSE_LONGEST_MS 3600000
 
 enum delivery_event {
     DELIVERY_EVENT_SWEEP_FINISHED,
@@ -53,11 +54,13 @@ const char *delivery_event_name(enum delivery_event event);
 const char *delivery_state_name(enum delivery_state state);
 
 /* The pending delivery whose attempt is due at `now_ms` for the longest time, with its watch as it is now;
- * those of whose webhook's URL is_busy() is not 0 are passed over. ERR_NOT_FOUND: none is; *ret_wait_ms then
- * becomes the time until another one is due, or -1. */
-int deliveries_next(struct store *store, int64_t now_ms, int (*is_busy)(void *context, const char *url),
-                    void *context, struct delivery_row *ret_row, struct watch_row *ret_watch,
-                    int64_t *ret_wait_ms, struct err *err);
+ * those of which is_busy(), called with the delivery's id and the webhook's URL, is not 0 are passed over.
+ * One whose pause seems longer than DELIVERIES_PAUSE_LONGEST_MS is due: the clock was set back.
+ * ERR_NOT_FOUND: none is; *ret_wait_ms then becomes the time until another one is due, or -1. */
+int deliveries_next(struct store *store, int64_t now_ms,
+                    int (*is_busy)(void *context, int64_t id, const char *url), void *context,
+                    struct delivery_row *ret_row, struct watch_row *ret_watch, int64_t *ret_wait_ms,
+                    struct err *err);
 
 /* The text that is sent, which never changes; "" until it was set. ERR_NOT_FOUND. */
 int deliveries_get_body(struct store *store, int64_t id, struct buf *body, struct err *err);

@@ -127,12 +127,15 @@ static int is_same(const struct job_row *a, const struct job_row *b)
            strcmp(a->reason, b->reason) == 0;
 }
 
+/* A refused submission that is tried again is judged by what ends from now on. */
 static int write_row(struct connection *connection, const struct job_row *row, struct err *err)
 {
     struct query query;
     int rc =
         query_begin(&query, connection,
-                    "UPDATE jobs SET job_id = ?, state = ?, size = ?, pending = ?, running = ?, "
+                    "UPDATE jobs SET tasks_ended = CASE WHEN state = 'refused' AND ?2 = 'submitting' "
+                    "THEN (SELECT tasks_ended FROM totals) ELSE tasks_ended END, "
+                    "job_id = ?1, state = ?2, size = ?, pending = ?, running = ?, "
                     "completed = ?, failed = ?, cancelled = ?, reason = ?, attempts = ?, submitted_ms = ?, "
                     "ended_ms = ?, cancelled_ms = ? WHERE id = ?",
                     err);

@@ -47,7 +47,8 @@ int job_state_is_live(enum job_state state);
 int jobs_create(struct store *store, int64_t sweep_id, int64_t size, struct job_row *ret_row,
                 struct err *err);
 
-/* Writes the row's members from job_id on (all but tasks_ended) if any differs. ERR_NOT_FOUND. */
+/* Writes the row's members from job_id on if any differs; tasks_ended is counted anew where a refused row is
+ * submitted again, and is left alone else. ERR_NOT_FOUND. */
 int jobs_update(struct store *store, const struct job_row *row, struct err *err);
 
 /* Live jobs of all sweeps, oldest first. */

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define PAUSE_FIRST_MS 1000
-#define PAUSE_LONGEST_MS 3600000
 #define CONNECT_TIMEOUT_MS 10000L
 
 int webhook_sign(const struct webhook_message *message, char signature[WEBHOOK_SIGNATURE_SIZE],
@@ -40,9 +39,9 @@ size_t webhook_origin_length(const char *url)
 int64_t webhook_pause_ms(int attempt)
 {
     int64_t pause_ms = PAUSE_FIRST_MS;
-    for (int i = 1; i < attempt && pause_ms < PAUSE_LONGEST_MS; i++)
+    for (int i = 1; i < attempt && pause_ms < WEBHOOK_PAUSE_LONGEST_MS; i++)
         pause_ms *= 2;
-    return pause_ms < PAUSE_LONGEST_MS ? pause_ms : PAUSE_LONGEST_MS;
+    return pause_ms < WEBHOOK_PAUSE_LONGEST_MS ? pause_ms : WEBHOOK_PAUSE_LONGEST_MS;
 }
 
 /* Throws the answer away, up to its bound. */

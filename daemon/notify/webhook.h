@@ -26,6 +26,7 @@
 
 #define WEBHOOK_SIGNATURE_SIZE 72 /* "sha256=", 64 digits and a 0 */
 #define WEBHOOK_ANSWER_BYTES ((size_t)64 * 1024)
+#define WEBHOOK_PAUSE_LONGEST_MS 3600000 /* an hour */
 
 struct webhook_message {
     const char *url, *secret;
@@ -56,7 +57,7 @@ int webhook_send(const struct webhook_options *options, const struct webhook_mes
 /* How many bytes of a URL name its scheme, host and port; 0 of what has no host. */
 size_t webhook_origin_length(const char *url);
 
-/* The pause after the attempt with this number, from 1: 1 s, doubled up to an hour. */
+/* The pause after the attempt with this number, from 1: 1 s, doubled up to the longest. */
 int64_t webhook_pause_ms(int attempt);
 
 #endif

@@ -6,8 +6,10 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define THREADS 4
@@ -63,6 +65,28 @@ static void test_lines(void **state)
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     access_log_free(log);
     buf_free(&text);
+}
+
+/* A pipe holds nothing up: not the start where nobody reads, not an answer where nobody reads on. */
+static void test_a_pipe_holds_nothing_up(void **state)
+{
+    struct err err = ERR_INIT;
+    struct access_log *log = NULL;
+    char path[256], text[4096];
+    (void)snprintf(path, sizeof path, "%s/pipe", (const char *)*state);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    (void)alarm(120); /* only what waits for a reader takes so long */
+    assert_int_equal(access_log_new(path, &log, &err), ERR_IO);
+    assert_non_null(strstr(err.message, "nobody reads"));
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(reader >= 0);
+    assert_int_equal(access_log_new(path, &log, &err), 0);
+    for (int i = 0; i < 4 * LINES; i++) /* more than a pipe holds */
+        access_log_write(log, &sample);
+    assert_int_equal(read(reader, text, sizeof text), sizeof text);
+    (void)alarm(0);
+    access_log_free(log);
+    (void)close(reader);
 }
 
 static void *write_many(void *context)
@@ -136,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_a_pipe_holds_nothing_up),
         cmocka_unit_test(test_moved_away),
         cmocka_unit_test(test_settings),
     };

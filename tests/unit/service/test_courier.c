@@ -121,11 +121,44 @@ static void test_a_receiver_that_hangs_delays_no_other(void **state)
     (void)close(other.listener);
 }
 
+/* The message that is on its way to the old place is not sent to the new one meanwhile. */
+static void test_a_webhook_that_moves_is_told_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct receiver old, new;
+    struct courier *courier = NULL;
+    struct attempts attempts = {0};
+    listen_on(&old);
+    listen_on(&new);
+    int64_t id = watch(fixture, "a/moving", &old);
+    end_sweep(fixture, "a/moving");
+    OK(courier_start(fixture->store, NULL, &courier, &err));
+    int first = take(&old);
+    (void)watch(fixture, "a/moving", &new);
+    end_sweep(fixture, "a/moving"); /* of two messages the later one alone is free to go */
+    answer(take(&new));
+    answer(first);
+    int64_t end_ms = clock_monotonic_ms() + WAIT_S * 1000;
+    do {
+        clock_sleep_ms(10);
+        attempts = (struct attempts){0};
+        OK(deliveries_list(fixture->store, id, 0, 10, add, &attempts, &err));
+    } while (attempts.tried < 2 && clock_monotonic_ms() < end_ms);
+    courier_stop(courier);
+    assert_int_equal(attempts.count, 2);
+    assert_int_equal(attempts.tried, 2);
+    assert_int_equal(fcntl(new.listener, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(accept(new.listener, NULL, NULL), -1);
+    (void)close(old.listener);
+    (void)close(new.listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_receiver_that_hangs_delays_no_other, fixture_open,
                                         fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_webhook_that_moves_is_told_once, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@ static struct {
     int fits_beside;                            /* whether two models have room */
     int next_load_fails;                        /* once, with ERR_FORMAT */
     int waits;                                  /* a scoring waits until the next model has been loaded */
+    int pass_needs_all;                         /* a pass waits for a model, and has no room beside one */
     int faults;
 } fake;
 
@@ -98,16 +99,21 @@ static void close_context(void *device)
 static int statistics(void *device, const struct statistics_request *request,
                       struct statistics_result *result, struct err *err)
 {
+    int code = 0;
     (void)request;
     (void)result;
-    (void)err;
     enter(device);
     note_fault(fake.computing++);
     work(1);
+    int64_t end_ms = clock_monotonic_ms() + 60000;
+    while (fake.pass_needs_all && !fake.passes && !fake.models && clock_monotonic_ms() < end_ms)
+        work(1);
+    if (fake.pass_needs_all && fake.models)
+        code = err_set(err, ERR_NO_MEMORY, "no room beside a model");
     fake.computing--;
     fake.passes++;
     leave(device);
-    return 0;
+    return code;
 }
 
 static int model_load(void *device, const struct score_model_source *source, void **ret_model,
@@ -305,6 +311,39 @@ static void a_load_that_fails_leaves_the_turn(void **state)
     }
 }
 
+static void *pass_in_thread(void *context)
+{
+    struct bench *bench = context;
+    struct err err = ERR_INIT;
+    const uint16_t value = 0;
+    struct statistics_request request = {
+        .dtype = TENSOR_DTYPE_F16, .rows = 1, .columns = 1, .token_rows = 1, .data = &value};
+    struct statistics_result result = {0};
+    return (void *)(intptr_t)device_turns_statistics(bench->turns, &request, &result, &err);
+}
+
+/* A model that waits for its turn keeps no pass from the memory that it would have alone. */
+static void a_pass_without_room_is_made_when_the_model_is_gone(void **state)
+{
+    struct bench bench;
+    pthread_t thread;
+    void *code = NULL;
+    (void)state;
+    bench_open(&bench, 1);
+    fake.fits_beside = fake.pass_needs_all = 1;
+    assert_int_equal(pthread_create(&thread, NULL, pass_in_thread, &bench), 0);
+    (void)pthread_mutex_lock(&fake.lock);
+    while (!fake.computing)
+        work(1);
+    (void)pthread_mutex_unlock(&fake.lock);
+    assert_int_equal(score_once(&bench), 0); /* loads while the pass lasts */
+    assert_int_equal(pthread_join(thread, &code), 0);
+    assert_null(code);
+    assert_int_equal(fake.passes, 2);
+    assert_int_equal(fake.scorings, 1);
+    bench_close(&bench);
+}
+
 static void *mix_in_thread(void *context)
 {
     struct bench *bench = context;
@@ -345,6 +384,7 @@ int main(void)
         cmocka_unit_test(without_room_for_two_it_loads_alone),
         cmocka_unit_test(with_one_context_it_loads_alone),
         cmocka_unit_test(a_load_that_fails_leaves_the_turn),
+        cmocka_unit_test(a_pass_without_room_is_made_when_the_model_is_gone),
         cmocka_unit_test(passes_and_models_never_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,9 +24,10 @@ static int64_t pending(struct fixture *fixture)
     return counts[DELIVERY_STATE_PENDING];
 }
 
-static int nobody(void *context, const char *url)
+static int nobody(void *context, int64_t id, const char *url)
 {
     (void)context;
+    (void)id;
     (void)url;
     return 0;
 }
@@ -104,6 +105,24 @@ static void test_attempts(void **state)
     OK(deliveries_record(fixture->store, 9999, &failed, &err));
 }
 
+/* What was put off while the clock was wrong does not wait until the clock is there again. */
+static void test_a_clock_that_was_set_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct delivery_row row;
+    struct watch_row found;
+    int64_t wait = 0, now = clock_wall_ms() + 1000;
+    (void)watch(fixture, "http://127.0.0.1/hook");
+    end_sweep(fixture);
+    OK(deliveries_next(fixture->store, now, nobody, NULL, &row, &found, &wait, &err));
+    struct delivery_attempt failed = {.next_ms = now + DELIVERIES_PAUSE_LONGEST_MS, .error = "refused"};
+    OK(deliveries_record(fixture->store, row.id, &failed, &err));
+    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, now, nobody, NULL, &row, &found, &wait, &err));
+    assert_int_equal(wait, DELIVERIES_PAUSE_LONGEST_MS);
+    OK(deliveries_next(fixture->store, now - 1, nobody, NULL, &row, &found, &wait, &err));
+    assert_int_equal(row.attempts, 1);
+}
+
 static int count(void *context, const struct delivery_row *row)
 {
     (void)row;
@@ -169,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_end_of_a_sweep_is_owed, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_attempts, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_clock_that_was_set_back, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_the_newest_are_kept, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_announcements, fixture_open, fixture_close),
     };

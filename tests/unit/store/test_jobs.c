@@ -109,6 +109,32 @@ static void test_totals_outlive_their_sweeps(void **state)
     assert_int_equal(counts.live, 1);
 }
 
+/* What others did between two attempts is not the work of the second. */
+static void test_a_refused_row_is_submitted_again(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t revisions[3], ended = 0;
+    struct job_row job;
+    struct seen seen = {0};
+    fixture_add_revisions(fixture, 2, revisions);
+    int64_t sweep = fixture_sweep(fixture, revisions, 2, 0);
+    OK(jobs_create(fixture->store, sweep, 2, &job, &err));
+    job.state = JOB_STATE_REFUSED;
+    OK(jobs_update(fixture->store, &job, &err));
+    (void)fixture_measure(fixture, "one", 1);
+    job.state = JOB_STATE_SUBMITTING;
+    job.attempts++;
+    OK(jobs_update(fixture->store, &job, &err));
+    (void)fixture_measure(fixture, "two", 1);
+    job.state = JOB_STATE_PENDING;
+    job.job_id = 4711;
+    OK(jobs_update(fixture->store, &job, &err)); /* tasks that end from the submission on count for it */
+    OK(jobs_list_live(fixture->store, see, &seen, &err));
+    assert_int_equal(seen.rows[0].tasks_ended, 1);
+    OK(jobs_count_ended_tasks(fixture->store, &ended, &err));
+    assert_int_equal(ended, 2);
+}
+
 static void test_of_a_sweep(void **state)
 {
     struct fixture *fixture = *state;
@@ -202,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_row_lives, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_totals_outlive_their_sweeps, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_refused_row_is_submitted_again, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_of_a_sweep, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_demand, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_giving_up, fixture_open, fixture_close),
