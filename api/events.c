@@ -29,7 +29,7 @@ struct event_text {
 struct channel {
     struct channel *next;
     int64_t sweep_id;
-    uint64_t version; /* of the sweep in `text` */
+    uint64_t version; /* of the sweep in `text`, and of what it waits for */
     uint64_t serial;  /* of `text`, 1 on */
     int is_over;
     struct event_text *text;
@@ -65,17 +65,21 @@ static void text_release(struct event_text *text)
         free(text);
 }
 
-/* Renders the present state of a sweep as one event; takes no lock. */
-static int render(struct store *store, int64_t sweep_id, struct event_text **ret_text, uint64_t *ret_version,
-                  int *ret_is_over, struct err *err)
+/* Renders the present state of a sweep as one event; takes no lock. The version grows when the sweep changes
+ * or what it waits for: both numbers only grow, so their sum tells either. */
+static int render(struct api_server *server, int64_t sweep_id, struct event_text **ret_text,
+                  uint64_t *ret_version, int *ret_is_over, struct err *err)
 {
     struct buf json, event;
+    struct api_hub_wait wait;
+    api_sweep_read_wait(&server->options.hooks, &wait);
     buf_init(&json, LIMIT_API_BODY_BYTES * 2);
     buf_init(&event, LIMIT_API_BODY_BYTES * 2 + KIB);
     struct event_text *text = NULL;
-    int code = api_sweep_append(store, sweep_id, &json, ret_version, ret_is_over, err);
+    int code = api_sweep_append(server->options.store, sweep_id, &wait, &json, ret_version, ret_is_over, err);
     if (code)
         goto out;
+    *ret_version += wait.serial;
     /* JSON of ours has no line breaks, but a stored request may. */
     for (size_t i = 0; i < json.size; i++) {
         if (json.data[i] == '\n' || json.data[i] == '\r')
@@ -208,7 +212,7 @@ int api_events_open(struct api_events *events, struct MHD_Connection *connection
     struct event_text *text = NULL;
     uint64_t version = 0;
     int is_over = 0;
-    int code = render(events->server->options.store, sweep_id, &text, &version, &is_over, err);
+    int code = render(events->server, sweep_id, &text, &version, &is_over, err);
     if (code)
         return code;
     struct stream *stream = calloc(1, sizeof *stream);
@@ -261,6 +265,8 @@ int api_events_open(struct api_events *events, struct MHD_Connection *connection
 static void update_channels(struct api_events *events)
 {
     int64_t after = 0;
+    struct api_hub_wait wait;
+    api_sweep_read_wait(&events->server->options.hooks, &wait);
     for (;;) {
         /* The next followed sweep by number: the list may change while a sweep is read. */
         int64_t next = 0;
@@ -280,8 +286,9 @@ static void update_channels(struct api_events *events)
         struct sweep_row row;
         struct event_text *text = NULL;
         int is_over = 0;
-        if (sweeps_get(events->server->options.store, next, &row, &err) < 0 || row.version == version ||
-            render(events->server->options.store, next, &text, &version, &is_over, &err) < 0)
+        if (sweeps_get(events->server->options.store, next, &row, &err) < 0 ||
+            row.version + wait.serial == version ||
+            render(events->server, next, &text, &version, &is_over, &err) < 0)
             continue;
         pthread_mutex_lock(&events->mutex);
         struct channel *channel = find_channel(events, next);
@@ -314,6 +321,7 @@ static void *run(void *context)
     struct api_server *server = events->server;
     struct store *store = server->options.store;
     uint64_t version = store_version(store);
+    struct api_hub_wait wait, waited = {.reason = NULL};
     int64_t uses_saved_ms = clock_monotonic_ms();
     for (;;) {
         uint64_t now = store_wait_change(store, version, TICK_MS);
@@ -322,8 +330,10 @@ static void *run(void *context)
         pthread_mutex_unlock(&events->mutex);
         if (is_stopping)
             return NULL;
-        if (now != version) {
+        api_sweep_read_wait(&server->options.hooks, &wait);
+        if (now != version || wait.serial != waited.serial) {
             version = now;
+            waited = wait;
             update_channels(events);
             clock_sleep_ms(TICK_MS); /* a busy sweep changes many times a second */
         }

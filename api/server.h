@@ -41,6 +41,13 @@ struct api_access {
     int is_cached;       /* the answer came from the cache of responses */
 };
 
+/* What the daemon's requests to the hub wait for. */
+struct api_hub_wait {
+    const char *reason; /* "request_budget", "rate_limit", "retry_after"; NULL: nothing waits */
+    int64_t until_ms;   /* wall clock */
+    uint64_t serial;    /* grows whenever one of them changes */
+};
+
 /* What only the daemon knows. Every member may be NULL; each is called from several threads at once, with
  * `context` as first argument. */
 struct api_hooks {
@@ -55,6 +62,9 @@ struct api_hooks {
     /* Appends the members of a JSON object without braces ("\"workers\":2,\"hub\":\"...\""), shown by
      * GET /v1/status. */
     int (*status)(void *context, struct buf *members, struct err *err);
+
+    /* What requests to the hub wait for at present. NULL: they never wait. */
+    void (*hub_wait)(void *context, struct api_hub_wait *ret_wait);
 
     /* Appends whole lines in Prometheus' text format; names start with "bifurcated_". */
     int (*metrics)(void *context, struct buf *text, struct err *err);

@@ -6,6 +6,7 @@
 #include "store/tasks.h"
 
 #include <math.h>
+#include <string.h>
 
 static int append_failed_task(void *context, const struct task_row *row)
 {
@@ -74,6 +75,28 @@ static void append_progress(const struct sweep_row *row, struct api_json *json)
     api_json_close_object(json);
 }
 
+void api_sweep_read_wait(const struct api_hooks *hooks, struct api_hub_wait *ret_wait)
+{
+    *ret_wait = (struct api_hub_wait){.reason = NULL};
+    if (hooks->hub_wait)
+        hooks->hub_wait(hooks->context, ret_wait);
+}
+
+/* A folder needs no hub. */
+static void append_wait(const struct sweep_row *row, const struct api_hub_wait *wait, struct api_json *json)
+{
+    if (!wait || !wait->reason || sweep_state_is_final(row->state) || strncmp(row->model, "file:", 5) == 0) {
+        api_json_null(json, "hub_wait");
+        return;
+    }
+    int64_t left_ms = wait->until_ms - clock_wall_ms();
+    api_json_open_object(json, "hub_wait");
+    api_json_text(json, "reason", wait->reason);
+    api_json_time(json, "waiting_until", wait->until_ms);
+    api_json_real(json, "seconds_left", left_ms > 0 ? (double)left_ms / 1000.0 : 0.0);
+    api_json_close_object(json);
+}
+
 static int append_whole(struct store *store, const struct sweep_row *row, struct api_json *json,
                         struct err *err)
 {
@@ -100,8 +123,8 @@ static int append_whole(struct store *store, const struct sweep_row *row, struct
     return code;
 }
 
-int api_sweep_render(struct store *store, const struct sweep_row *row, int is_whole, struct api_json *json,
-                     struct err *err)
+int api_sweep_render(struct store *store, const struct sweep_row *row, int is_whole,
+                     const struct api_hub_wait *wait, struct api_json *json, struct err *err)
 {
     api_json_open_object(json, NULL);
     api_json_integer(json, "id", row->id);
@@ -125,13 +148,15 @@ int api_sweep_render(struct store *store, const struct sweep_row *row, int is_wh
         api_json_null(json, "error");
     }
     append_progress(row, json);
+    if (is_whole)
+        append_wait(row, wait, json);
     int code = is_whole ? append_whole(store, row, json, err) : 0;
     api_json_close_object(json);
     return code;
 }
 
-int api_sweep_append(struct store *store, int64_t id, struct buf *buf, uint64_t *ret_version,
-                     int *ret_is_over, struct err *err)
+int api_sweep_append(struct store *store, int64_t id, const struct api_hub_wait *wait, struct buf *buf,
+                     uint64_t *ret_version, int *ret_is_over, struct err *err)
 {
     struct sweep_row row;
     struct api_json json;
@@ -139,7 +164,7 @@ int api_sweep_append(struct store *store, int64_t id, struct buf *buf, uint64_t 
     if (code)
         return code;
     api_json_init(&json, buf);
-    code = api_sweep_render(store, &row, 1, &json, err);
+    code = api_sweep_render(store, &row, 1, wait, &json, err);
     if (!code)
         code = buf_check(buf, "sweep", err);
     if (code)

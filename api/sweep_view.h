@@ -5,6 +5,7 @@
 #define BIFURCATED_API_SWEEP_VIEW_H
 
 #include "api/json.h"
+#include "api/server.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 #include "store/sweeps.h"
@@ -17,13 +18,18 @@
 /* Job arrays that a sweep shows, the newest. */
 #define API_SWEEP_JOBS_MAX 50
 
-/* Appends a sweep as one object: with its request, the first failed tasks and its jobs if `is_whole`. */
-int api_sweep_render(struct store *store, const struct sweep_row *row, int is_whole, struct api_json *json,
-                     struct err *err);
+/* Appends a sweep as one object: with its request, the first failed tasks, its jobs and what it waits for
+ * (see api_sweep_append()) if `is_whole`. */
+int api_sweep_render(struct store *store, const struct sweep_row *row, int is_whole,
+                     const struct api_hub_wait *wait, struct api_json *json, struct err *err);
 
-/* Reads and appends a whole sweep; *ret_version grows with each change, *ret_is_over says that it has ended.
+/* What the requests of this server's daemon wait for; without a reason where nothing does. */
+void api_sweep_read_wait(const struct api_hooks *hooks, struct api_hub_wait *ret_wait);
+
+/* Reads and appends a whole sweep, with what the daemon's requests to the hub wait for if `wait` is not NULL
+ * and the sweep may need the hub; *ret_version grows with each change, *ret_is_over says that it has ended.
  * Both may be NULL. ERR_NOT_FOUND. */
-int api_sweep_append(struct store *store, int64_t id, struct buf *buf, uint64_t *ret_version,
-                     int *ret_is_over, struct err *err);
+int api_sweep_append(struct store *store, int64_t id, const struct api_hub_wait *wait, struct buf *buf,
+                     uint64_t *ret_version, int *ret_is_over, struct err *err);
 
 #endif

@@ -44,13 +44,19 @@ static int read_id(const struct api_request *request, int64_t *ret_id, struct er
     return err_set(err, ERR_NOT_FOUND, "sweep %.40s: no such sweep", request->arguments[0]);
 }
 
+static int append_sweep(const struct api_request *request, int64_t id, struct api_response *response,
+                        struct err *err)
+{
+    struct api_hub_wait wait;
+    api_sweep_read_wait(&request->server->options.hooks, &wait);
+    return api_sweep_append(request->server->options.store, id, &wait, &response->body, NULL, NULL, err);
+}
+
 int api_get_sweep(struct api_request *request, struct api_response *response, struct err *err)
 {
     int64_t id = 0;
     int code = read_id(request, &id, err);
-    if (!code)
-        code = api_sweep_append(request->server->options.store, id, &response->body, NULL, NULL, err);
-    return code;
+    return code ? code : append_sweep(request, id, response, err);
 }
 
 int api_cancel_sweep(struct api_request *request, struct api_response *response, struct err *err)
@@ -62,7 +68,7 @@ int api_cancel_sweep(struct api_request *request, struct api_response *response,
     if (code)
         return code;
     api_request_wake(request);
-    return api_sweep_append(request->server->options.store, id, &response->body, NULL, NULL, err);
+    return append_sweep(request, id, response, err);
 }
 
 int api_follow_sweep(struct api_request *request, struct api_response *response, struct err *err)
@@ -131,7 +137,7 @@ int api_create_sweep(struct api_request *request, struct api_response *response,
     api_request_wake(request);
     response->status = is_new ? 201 : 200;
     (void)snprintf(response->location, sizeof response->location, "/v1/sweeps/%" PRId64, id);
-    return api_sweep_append(store, id, &response->body, NULL, NULL, err);
+    return append_sweep(request, id, response, err);
 }
 
 struct sweep_page {
@@ -170,7 +176,7 @@ static int render_sweeps(const struct api_request *request, const struct sweep_p
     api_json_open_object(&json, NULL);
     api_json_open_array(&json, "sweeps");
     for (int i = 0; i < count && !code; i++)
-        code = api_sweep_render(request->server->options.store, &page->rows[i], 0, &json, err);
+        code = api_sweep_render(request->server->options.store, &page->rows[i], 0, NULL, &json, err);
     api_json_close_array(&json);
     char cursor[API_CURSOR_SIZE] = "";
     if (page->count > limit)

@@ -43,7 +43,7 @@ static int render_sweep(struct store *store, const struct delivery_row *delivery
     struct api_json json;
     struct buf sweep;
     buf_init(&sweep, BODY_BYTES_MAX);
-    int code = api_sweep_append(store, delivery->sweep_id, &sweep, NULL, NULL, err);
+    int code = api_sweep_append(store, delivery->sweep_id, NULL, &sweep, NULL, NULL, err);
     if (!code) {
         clock_format(delivery->created_ms, at, sizeof at);
         api_json_init(&json, body);

@@ -1,5 +1,6 @@
 #include "daemon/engine.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/device_turns.h"
@@ -37,12 +38,46 @@ static void open_second(struct engine *engine)
         log_warning("models are loaded one after the other", log_text("because", err.message), log_end);
 }
 
+/* What to change so that a wait does not come again. */
+static const char *remedy_of(enum hub_wait_reason reason, int has_token)
+{
+    if (reason == HUB_WAIT_REQUEST_BUDGET)
+        return has_token
+                   ? "raise request-budget, as far as the account's limit allows"
+                   : "set HF_TOKEN, since accounts have a limit of their own, then raise request-budget";
+    if (reason == HUB_WAIT_RATE_LIMIT)
+        return has_token ? "lower request-budget, or use the token of an account with a higher limit"
+                         : "set HF_TOKEN: the hub allows more requests with a token";
+    return "nothing; the hub is busy";
+}
+
+/* A sweep that waits for a limit stands still, which nobody should have to guess. */
+static void log_wait(void *context, const struct hub_wait *wait)
+{
+    const struct engine *engine = context;
+    char until[CLOCK_TEXT_SIZE];
+    if (!wait->reason) {
+        log_info("requests to the hub go on",
+                 log_real("waited_s_since_start", (double)wait->waited_ms / 1000.0), log_end);
+        return;
+    }
+    clock_format(wait->until_ms, until, sizeof until);
+    log_warning("requests wait for the hub", log_text("limit", hub_wait_reason_name(wait->reason)),
+                log_int("request_budget", engine->request_budget),
+                log_int("seconds", (wait->until_ms - clock_wall_ms() + 999) / 1000), log_text("until", until),
+                log_text("remedy", remedy_of(wait->reason, engine->has_hub_token)), log_end);
+}
+
 static int open_hub(struct engine *engine, const struct options *options, const char *state, struct err *err)
 {
     struct hub_options hub = {0};
     int code = hub_setup_options(options, &hub, err);
     if (!code)
         code = hub_options_set(&hub.state_folder, state, err);
+    hub.tell_wait = log_wait;
+    hub.tell_context = engine;
+    engine->request_budget = hub.request_budget;
+    engine->has_hub_token = hub.token != NULL;
     if (!code)
         code = hub_open(&hub, &engine->hub, err);
     if (!code)

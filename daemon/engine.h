@@ -23,6 +23,7 @@ struct engine {
     struct data_cache *data;
     struct passages_cache *passages;
     _Atomic int64_t device_busy_us;
+    int request_budget, has_hub_token; /* for what is said of a wait */
 };
 
 /* Opens all parts as the options say, and logs which device and hub they are; `state` is the folder for what

@@ -233,6 +233,16 @@ static int append_metrics(void *context, struct buf *text, struct err *err)
     return status_append_metrics(&service->status, text, err);
 }
 
+static void read_hub_wait(void *context, struct api_hub_wait *ret_wait)
+{
+    struct service *service = context;
+    struct hub_wait wait;
+    hub_read_wait(service->engine.hub, &wait);
+    *ret_wait = (struct api_hub_wait){.reason = wait.reason ? hub_wait_reason_name(wait.reason) : NULL,
+                                      .until_ms = wait.until_ms,
+                                      .serial = wait.serial};
+}
+
 static int start_server(struct service *service, struct err *err)
 {
     const struct options *options = service->options;
@@ -259,11 +269,13 @@ static int start_server(struct service *service, struct err *err)
                                               .executor = service->executor,
                                               .device_busy_us = &service->engine.device_busy_us,
                                               .started_ms = clock_wall_ms(),
-                                              .worker_count = (int)options->fetchers};
+                                              .worker_count = (int)options->fetchers,
+                                              .request_budget = (int)options->request_budget};
     api.hooks = (struct api_hooks){.context = service,
                                    .ready = is_ready,
                                    .devices = append_devices,
                                    .status = append_status,
+                                   .hub_wait = read_hub_wait,
                                    .metrics = append_metrics,
                                    .wake = wake,
                                    .access = log_access,

@@ -56,6 +56,22 @@ int status_append_devices(const struct status_context *status, struct buf *json,
     return buf_check(json, "devices", err);
 }
 
+/* {"waiting_until":null,"reason":null,...} */
+static void append_hub(const struct status_context *status, struct buf *members)
+{
+    char until[CLOCK_TEXT_SIZE];
+    struct hub_wait wait;
+    hub_read_wait(status->hub, &wait);
+    clock_format(wait.until_ms, until, sizeof until);
+    if (wait.reason)
+        (void)buf_appendf(members, ",\"hub\":{\"waiting_until\":\"%s\",\"reason\":\"%s\"", until,
+                          hub_wait_reason_name(wait.reason));
+    else
+        (void)buf_append_text(members, ",\"hub\":{\"waiting_until\":null,\"reason\":null");
+    (void)buf_appendf(members, ",\"waiting_requests\":%d,\"waited_seconds\":%.3f,\"request_budget\":%d}",
+                      wait.request_count, (double)wait.waited_ms / 1000.0, status->request_budget);
+}
+
 int status_append_members(const struct status_context *status, struct buf *members, struct err *err)
 {
     char started[CLOCK_TEXT_SIZE];
@@ -67,6 +83,7 @@ int status_append_members(const struct status_context *status, struct buf *membe
                       ",\"hub_received_bytes\":%" PRIu64 ",\"tensor_bytes_in_memory\":%" PRIu64,
                       started, status->worker_count, workers_busy_count(status->workers),
                       counters.request_count, counters.received_bytes, tensor_pool_size(status->pool));
+    append_hub(status, members);
     (void)buf_append_text(members, ",\"device\":");
     append_string(members, device_info(status->device)->id);
     (void)buf_append_text(members, ",\"slurm\":");
@@ -88,6 +105,32 @@ static void append_labelled(struct buf *text, const char *name, const char *type
     (void)buf_appendf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
     for (int i = 0; i < count; i++)
         (void)buf_appendf(text, "%s{%s=\"%s\"} %" PRId64 "\n", name, label, label_of(i), values[i]);
+}
+
+static const char *wait_reason_of(int index)
+{
+    return hub_wait_reason_name((enum hub_wait_reason)(index + 1)); /* without "none" */
+}
+
+static void append_wait_metrics(const struct status_context *status, struct buf *text)
+{
+    int64_t waiting[HUB_WAIT_REASON_COUNT - 1] = {0};
+    struct hub_wait wait;
+    hub_read_wait(status->hub, &wait);
+    int64_t left_ms = wait.reason ? wait.until_ms - clock_wall_ms() : 0;
+    if (wait.reason)
+        waiting[wait.reason - 1] = 1;
+    append_labelled(
+        text, "bifurcated_hub_waiting", "gauge",
+        "Whether requests wait for a limit: our request budget, the hub's rate limit, a pause that "
+        "it asks for.",
+        "reason", wait_reason_of, waiting, HUB_WAIT_REASON_COUNT - 1);
+    append_metric(text, "bifurcated_hub_waiting_requests", "gauge", "Requests that wait for a limit.",
+                  wait.request_count);
+    append_metric(text, "bifurcated_hub_wait_left_seconds", "gauge", "Until the last of them may go.",
+                  left_ms > 0 ? (double)left_ms * 1e-3 : 0.0);
+    append_metric(text, "bifurcated_hub_waited_seconds_total", "counter", "Time in which requests waited so.",
+                  (double)wait.waited_ms * 1e-3);
 }
 
 static const char *outcome_of(int index)
@@ -127,6 +170,7 @@ int status_append_metrics(const struct status_context *status, struct buf *text,
                   (double)counters.transfer_us * 1e-6);
     append_metric(text, "bifurcated_hub_retries_total", "counter", "Requests that were tried again.",
                   (double)counters.retry_count);
+    append_wait_metrics(status, text);
     append_metric(text, "bifurcated_hub_cache_hits_total", "counter", "Files served from the local cache.",
                   (double)counters.cache_hit_count);
     append_metric(text, "bifurcated_device_busy_seconds_total", "counter", "Time that the device computed.",

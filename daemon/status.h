@@ -28,6 +28,7 @@ struct status_context {
     _Atomic int64_t *device_busy_us;
     int64_t started_ms;
     int worker_count;
+    int request_budget;
 };
 
 /* What goes on, as one line for people. */

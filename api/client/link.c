@@ -17,7 +17,9 @@ volatile sig_atomic_t client_link_is_interrupted;
 
 struct client_link {
     struct rest *rest;
-    int is_exact; /* its answers are for programs */
+    int is_exact;                /* its answers are for programs */
+    void (*tick)(void *context); /* of the stream that is read; else NULL */
+    void *tick_context;
 };
 
 /* A stream of events while it is read. */
@@ -45,7 +47,9 @@ static int read_token(const struct client_arguments *arguments, char **ret_token
 
 static int is_interrupted(void *context)
 {
-    (void)context;
+    const struct client_link *link = context;
+    if (link->tick)
+        link->tick(link->tick_context);
     return client_link_is_interrupted;
 }
 
@@ -69,7 +73,8 @@ int client_link_open(const struct client_arguments *arguments, struct client_lin
                                        .token = token,
                                        .ca_file = ca_file ? ca_file : getenv("BIFURCATE_CA_FILE"),
                                        .agent = "bifurcate/" BIFURCATED_VERSION,
-                                       .is_cancelled = is_interrupted};
+                                       .is_cancelled = is_interrupted,
+                                       .context = link};
         code = rest_open(&options, &link->rest, err);
     }
     free(token);
@@ -177,8 +182,8 @@ static size_t take_stream(char *data, size_t size, size_t count, void *context)
 }
 
 int client_link_follow(struct client_link *link, const char *target,
-                       int (*take)(void *context, const char *event, const char *data), void *context,
-                       struct err *err)
+                       int (*take)(void *context, const char *event, const char *data),
+                       void (*tick)(void *context), void *context, struct err *err)
 {
     struct follower follower = {.link = link, .take = take, .context = context};
     struct curl_slist *headers = NULL;
@@ -196,7 +201,10 @@ int client_link_follow(struct client_link *link, const char *target,
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 60L);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_stream);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &follower);
+    link->tick = tick;
+    link->tick_context = context;
     CURLcode result = curl_easy_perform(curl);
+    link->tick = NULL;
     long status = 0;
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);

@@ -44,11 +44,12 @@ int client_link_get(struct client_link *link, const char *target, json_t **ret_j
 
 /*
  * Follows a stream of events until it ends: `take(context, event, data)` is called for each and returns 0 to
- * go on. ERR_NETWORK if the stream broke off (it may be opened again).
+ * go on; `tick(context)` about once a second or oftener, by the same thread. ERR_NETWORK if the stream broke
+ * off (it may be opened again).
  */
 int client_link_follow(struct client_link *link, const char *target,
-                       int (*take)(void *context, const char *event, const char *data), void *context,
-                       struct err *err);
+                       int (*take)(void *context, const char *event, const char *data),
+                       void (*tick)(void *context), void *context, struct err *err);
 
 /* Appends text with all but letters, digits and "-._~" percent-encoded. */
 void client_link_encode(struct buf *buf, const char *text);

@@ -24,6 +24,7 @@ static int64_t integer_of(const json_t *object, const char *key)
 void client_progress_read(const json_t *sweep, struct client_progress *progress)
 {
     const json_t *part = json_object_get(sweep, "progress");
+    const json_t *wait = json_object_get(sweep, "hub_wait");
     *progress = (struct client_progress){
         .id = integer_of(sweep, "id"),
         .total = integer_of(part, "revisions_total"),
@@ -34,9 +35,14 @@ void client_progress_read(const json_t *sweep, struct client_progress *progress)
         .bytes_expected = integer_of(part, "bytes_expected"),
         .rate_bytes_per_s = real_of(part, "rate_bytes_per_s"),
         .seconds_left = real_of(part, "seconds_left"),
+        .wait_seconds = real_of(wait, "seconds_left"),
     };
     client_plain_copy(json_object_get(sweep, "model"), "", progress->model, sizeof progress->model);
     client_plain_copy(json_object_get(sweep, "state"), "", progress->state, sizeof progress->state);
+    client_plain_copy(json_object_get(wait, "reason"), "", progress->wait_reason,
+                      sizeof progress->wait_reason);
+    for (char *at = progress->wait_reason; (at = strchr(at, '_')); at++)
+        *at = ' ';
 }
 
 int client_progress_is_over(const struct client_progress *progress)
@@ -71,6 +77,22 @@ void client_progress_format_time(double seconds, char *text, size_t size)
         (void)snprintf(text, size, "%lld:%02lld h", whole / 3600, whole / 60 % 60);
 }
 
+/* ", waits for the hub: 42 s, request budget" */
+static void append_wait(const struct client_progress *progress, char *text, size_t size)
+{
+    char left[32];
+    size_t length = strlen(text);
+    client_progress_format_time(progress->wait_seconds > 0.0 ? progress->wait_seconds : 0.0, left,
+                                sizeof left);
+    (void)snprintf(text + length, size - length, ", waits for the hub: %s, %s", left, progress->wait_reason);
+}
+
+/* Whether the sweep stands still because the hub is not asked; a rate would mean nothing then. */
+static int is_waiting(const struct client_progress *progress)
+{
+    return progress->wait_reason[0] && !client_progress_is_over(progress);
+}
+
 /* The words: "12/24 revisions, 1.2 of 3.4 MB, 850 kB/s, 12 s left, 1 failed". */
 static void format_words(const struct client_progress *progress, char *text, size_t size)
 {
@@ -80,11 +102,12 @@ static void format_words(const struct client_progress *progress, char *text, siz
     client_progress_format_bytes((double)progress->bytes_expected, expected, sizeof expected);
     int length = snprintf(text, size, "%" PRId64 "/%" PRId64 " revisions, %s of %s", ended, progress->total,
                           fetched, expected);
-    if (!client_progress_is_over(progress) && isfinite(progress->rate_bytes_per_s)) {
+    int is_moving = !client_progress_is_over(progress) && !is_waiting(progress);
+    if (is_moving && isfinite(progress->rate_bytes_per_s)) {
         client_progress_format_bytes(progress->rate_bytes_per_s, rate, sizeof rate);
         length += snprintf(text + length, size - (size_t)length, ", %s/s", rate);
     }
-    if (!client_progress_is_over(progress) && isfinite(progress->seconds_left)) {
+    if (is_moving && isfinite(progress->seconds_left)) {
         client_progress_format_time(progress->seconds_left, left, sizeof left);
         length += snprintf(text + length, size - (size_t)length, ", %s left", left);
     }
@@ -101,6 +124,8 @@ void client_progress_format(const struct client_progress *progress, size_t width
         (void)snprintf(words, sizeof words, "listing the revisions of %.128s", progress->model);
     else
         format_words(progress, words, sizeof words);
+    if (is_waiting(progress))
+        append_wait(progress, words, sizeof words);
     size_t room = width > strlen(words) + 3 ? width - strlen(words) - 3 : 0;
     size_t cells = room < BAR_CELLS_MAX ? room : BAR_CELLS_MAX;
     if (has_bar && cells >= BAR_CELLS_MIN && progress->total > 0) {

@@ -18,6 +18,8 @@ struct client_progress {
     int64_t bytes_fetched, bytes_expected;
     double rate_bytes_per_s; /* NaN: not known */
     double seconds_left;     /* NaN: not known */
+    char wait_reason[32];    /* what requests to the hub wait for: "request budget"; "": nothing; plain */
+    double wait_seconds;     /* how much longer, as of the answer; NaN: not known */
 };
 
 /* Reads a sweep as the daemon gives it; what is missing is 0, "" or NaN. */

@@ -24,6 +24,7 @@ struct view {
     size_t width;
     char last[LINE_SIZE]; /* the line printed last */
     json_t *sweep;        /* the newest state */
+    int64_t taken_ms;     /* when it came, monotonic */
     int has_begun;        /* an event came since the stream was opened */
 };
 
@@ -127,6 +128,7 @@ static void show(struct view *view)
     struct client_progress progress;
     char line[LINE_SIZE];
     client_progress_read(view->sweep, &progress);
+    progress.wait_seconds -= (double)(clock_monotonic_ms() - view->taken_ms) / 1000.0;
     client_progress_format(&progress, view->width, view->is_terminal, line, sizeof line);
     if (strcmp(line, view->last) == 0)
         return;
@@ -136,6 +138,14 @@ static void show(struct view *view)
         (void)fprintf(stderr, "%s\n", line);
     (void)fflush(stderr);
     (void)snprintf(view->last, sizeof view->last, "%s", line);
+}
+
+/* A wait is counted down where a line can be written anew. */
+static void tick(void *context)
+{
+    struct view *view = context;
+    if (view->is_terminal && view->sweep && json_is_object(json_object_get(view->sweep, "hub_wait")))
+        show(view);
 }
 
 static int take_event(void *context, const char *event, const char *data)
@@ -148,6 +158,7 @@ static int take_event(void *context, const char *event, const char *data)
         return 0;
     json_decref(view->sweep);
     view->sweep = sweep;
+    view->taken_ms = clock_monotonic_ms();
     view->has_begun = 1;
     show(view);
     client_progress_read(sweep, &progress);
@@ -240,7 +251,7 @@ int client_follow_sweep(struct client_link *link, const struct client_arguments 
     (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64 "/events", id);
     for (;;) {
         view.has_begun = 0;
-        code = client_link_follow(link, target, take_event, &view, &err);
+        code = client_link_follow(link, target, take_event, tick, &view, &err);
         if (view.has_begun)
             retries = 0;
         int may_pass = code == ERR_NETWORK || code == ERR_HTTP || code == ERR_RATE_LIMITED;

@@ -28,7 +28,9 @@ function describe(sweep) {
   if (p.failed) parts.push(`${number(p.failed)} failed`);
   if (sweep.state === "running") {
     if (!p.running && !p.done && !p.failed) parts.push("waits for its turn");
-    if (p.rate_bytes_per_s) parts.push(`${bytes(p.rate_bytes_per_s)}/s`);
+    if (sweep.hub_wait && streams.has(sweep.id)) { // the list of sweeps does not have it
+      parts.push(`waits for the hub until ${new Date(sweep.hub_wait.waiting_until).toLocaleTimeString()}: ${sweep.hub_wait.reason.replaceAll("_", " ")}`);
+    } else if (p.rate_bytes_per_s) parts.push(`${bytes(p.rate_bytes_per_s)}/s`);
     if (p.seconds_left !== null) parts.push(`${duration(p.seconds_left)} left`);
   } else {
     parts.push(p.bytes_fetched > 0 ? `${bytes(p.bytes_fetched)} in ${duration(p.seconds)}` : duration(p.seconds));

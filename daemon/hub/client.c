@@ -38,7 +38,8 @@ void client_count(struct hub_repository *repository, struct usage *source, const
     const struct headers *headers = &transfer->headers;
     if (transfer->has_taken_headers && headers->ratelimit_left == 0 && headers->ratelimit_reset_ms > 0 &&
         headers->ratelimit_reset_ms <= repository->hub->options.wait_max_ms)
-        transfers_hold(repository->hub->transfers, transfer->bucket, headers->ratelimit_reset_ms);
+        transfers_hold(repository->hub->transfers, transfer->bucket, HUB_WAIT_RATE_LIMIT,
+                       headers->ratelimit_reset_ms);
 }
 
 void client_count_retry(struct hub_repository *repository, struct usage *source)
@@ -283,8 +284,9 @@ int64_t client_retry_delay_ms(struct hub_repository *repository, const struct tr
 {
     const struct hub_options *options = &repository->hub->options;
     int64_t asked_ms = -1;
-    if (transfer->has_taken_headers && transfer->status == 429 && transfer->headers.ratelimit_left == 0 &&
-        transfer->headers.ratelimit_reset_ms >= 0)
+    int is_limited = transfer->has_taken_headers && transfer->status == 429;
+    enum hub_wait_reason reason = is_limited ? HUB_WAIT_RATE_LIMIT : HUB_WAIT_RETRY_AFTER;
+    if (is_limited && transfer->headers.ratelimit_left == 0 && transfer->headers.ratelimit_reset_ms >= 0)
         asked_ms = transfer->headers.ratelimit_reset_ms + 500;
     else if (transfer->has_taken_headers && transfer->status >= 400 && transfer->headers.retry_after_ms >= 0)
         asked_ms = transfer->headers.retry_after_ms + 100;
@@ -294,7 +296,7 @@ int64_t client_retry_delay_ms(struct hub_repository *repository, const struct tr
         return -1;
     }
     if (asked_ms >= 0) {
-        transfers_hold(repository->hub->transfers, transfer->bucket, asked_ms);
+        transfers_hold(repository->hub->transfers, transfer->bucket, reason, asked_ms);
         return asked_ms;
     }
     int64_t pause_ms = options->backoff_ms;
@@ -302,5 +304,8 @@ int64_t client_retry_delay_ms(struct hub_repository *repository, const struct tr
         pause_ms *= 2;
     if (pause_ms > options->backoff_max_ms)
         pause_ms = options->backoff_max_ms;
-    return (int64_t)((double)pause_ms * jitter());
+    pause_ms = (int64_t)((double)pause_ms * jitter());
+    if (is_limited)
+        transfers_hold(repository->hub->transfers, transfer->bucket, reason, pause_ms);
+    return pause_ms;
 }

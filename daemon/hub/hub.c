@@ -89,6 +89,11 @@ void hub_counters(struct hub *hub, struct repository_counters *counters)
     usage_read(&hub->usage, counters);
 }
 
+void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait)
+{
+    transfers_read_wait(hub->transfers, ret_wait);
+}
+
 /* -- The verbs of a repository --------------------------------------------------------------------------- */
 
 static struct hub_repository *cast(struct repository *repository)

@@ -29,6 +29,27 @@ enum hub_keep {
     HUB_KEEP_FILES,   /* a file that is opened is downloaded whole into the cache, verified and mapped */
 };
 
+/* Why requests to the endpoint are held back. */
+enum hub_wait_reason {
+    HUB_WAIT_NONE,
+    HUB_WAIT_REQUEST_BUDGET, /* our own budget of requests is used up */
+    HUB_WAIT_RATE_LIMIT,     /* the hub's is: RateLimit says so, or a 429 */
+    HUB_WAIT_RETRY_AFTER,    /* the hub asks for a pause (Retry-After) for another reason */
+};
+#define HUB_WAIT_REASON_COUNT 4
+
+/* "none", "request_budget", "rate_limit", "retry_after". */
+const char *hub_wait_reason_name(enum hub_wait_reason reason);
+
+/* What stands still before the endpoint. */
+struct hub_wait {
+    enum hub_wait_reason reason; /* HUB_WAIT_NONE: nothing waits */
+    int64_t until_ms;            /* wall clock; when the last of them may go; 0: nothing waits */
+    int request_count;           /* requests that wait */
+    int64_t waited_ms;           /* how long something has waited since the start, all waits together */
+    uint64_t serial;             /* grows whenever reason or until_ms change */
+};
+
 struct hub_options {
     char *endpoint;     /* "https://huggingface.co", may have a path; no trailing '/' */
     char *token;        /* or NULL */
@@ -46,8 +67,14 @@ struct hub_options {
     int64_t backoff_max_ms;
     int64_t wait_max_ms; /* the longest pause that Retry-After or RateLimit may ask for; more is an error */
     int attempts_max;    /* per request or piece of a range, counted anew whenever bytes arrived */
-    int request_budget;  /* requests to the endpoint per 5 minutes; 0: no budget */
+    int request_budget;  /* requests to the endpoint per window; 0: no budget */
+    int64_t request_window_ms;   /* 0: five minutes, as the hub counts */
     uint64_t cache_budget_bytes; /* of whole files that we fetched, and again of ranges; 0: no limit */
+
+    /* Called when a wait begins, and with HUB_WAIT_NONE when it is over, on the network thread: it must not
+     * call the hub. NULL: nobody wants to know. */
+    void (*tell_wait)(void *context, const struct hub_wait *wait);
+    void *tell_context;
 };
 
 /*
@@ -75,6 +102,9 @@ void hub_cancel(struct hub *hub);
 
 /* What the whole process has cost so far. */
 void hub_counters(struct hub *hub, struct repository_counters *counters);
+
+/* What waits before the endpoint now. */
+void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait);
 
 /* What one question to the hub tells of it. */
 struct hub_probe {

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define PROBLEM_BYTES_MAX (16 * KIB)
-#define BUDGET_WINDOW_MS (300 * 1000)
 #define POLL_MS_MAX 1000
 #define CANCEL_POLL_MS 50
 #define LOW_SPEED_BYTES_PER_S 128
@@ -29,9 +28,7 @@ struct transfers {
     int running_count;
     int is_stopping, is_cancelled;
     uint64_t turn_count; /* of the network thread */
-    int64_t hold_until_ms[TRANSFER_BUCKET_COUNT];
-    int64_t window_end_ms; /* of the budget */
-    int window_count;
+    struct gate gate;
 };
 
 void transfer_init(struct transfer *transfer)
@@ -222,29 +219,14 @@ static void finish(struct transfers *transfers, struct transfer *transfer, int c
 
 /* -- The network thread --------------------------------------------------------------------------------- */
 
-/* Milliseconds until this queued transfer may start; 0: now. */
-static int64_t wait_of(struct transfers *transfers, const struct transfer *transfer, int64_t now_ms)
-{
-    int64_t at_ms = transfer->start_at_ms;
-    if (transfers->hold_until_ms[transfer->bucket] > at_ms)
-        at_ms = transfers->hold_until_ms[transfer->bucket];
-    if (transfer->bucket != TRANSFER_BUCKET_NONE && transfers->options->request_budget > 0) {
-        if (now_ms >= transfers->window_end_ms) {
-            transfers->window_end_ms = now_ms + BUDGET_WINDOW_MS;
-            transfers->window_count = 0;
-        }
-        if (transfers->window_count >= transfers->options->request_budget && transfers->window_end_ms > at_ms)
-            at_ms = transfers->window_end_ms;
-    }
-    return at_ms > now_ms ? at_ms - now_ms : 0;
-}
-
-/* Starts what may start and ends what is not wanted any more; how long to sleep at most. */
-static int64_t schedule(struct transfers *transfers)
+/* Starts what may start and ends what is not wanted any more; how long to sleep at most, and whether a wait
+ * is to be told. */
+static int64_t schedule(struct transfers *transfers, int *ret_tells)
 {
     int64_t now_ms = clock_monotonic_ms(), sleep_ms = POLL_MS_MAX;
     int must_end = transfers->is_stopping || transfers->is_cancelled;
     struct transfer *next;
+    gate_begin_turn(&transfers->gate);
     for (struct transfer *transfer = transfers->first; transfer; transfer = next) {
         next = transfer->next;
         if (must_end || transfer->is_abort_wanted) {
@@ -254,7 +236,7 @@ static int64_t schedule(struct transfers *transfers)
         }
         if (transfer->state != TRANSFER_STATE_QUEUED)
             continue;
-        int64_t wait_ms = wait_of(transfers, transfer, now_ms);
+        int64_t wait_ms = gate_wait_ms(&transfers->gate, transfer->bucket, transfer->start_at_ms, now_ms);
         if (wait_ms > 0) {
             sleep_ms = wait_ms < sleep_ms ? wait_ms : sleep_ms;
             continue;
@@ -264,14 +246,14 @@ static int64_t schedule(struct transfers *transfers)
         transfer->state = TRANSFER_STATE_RUNNING;
         transfer->is_sent = 1;
         transfers->running_count++;
-        if (transfer->bucket != TRANSFER_BUCKET_NONE)
-            transfers->window_count++;
+        gate_count(&transfers->gate, transfer->bucket);
         int code = start(transfers, transfer);
         if (code != CURLE_OK)
             finish(transfers, transfer, code);
         else
             sleep_ms = 0;
     }
+    *ret_tells = gate_end_turn(&transfers->gate, now_ms, clock_wall_ms());
     return sleep_ms;
 }
 
@@ -292,13 +274,17 @@ static void collect(struct transfers *transfers)
 static void *network_main(void *context)
 {
     struct transfers *transfers = context;
+    const struct hub_options *options = transfers->options;
     for (;;) {
-        int running = 0;
+        int running = 0, tells = 0;
         (void)pthread_mutex_lock(&transfers->mutex);
         transfers->turn_count++;
-        int64_t sleep_ms = schedule(transfers);
+        int64_t sleep_ms = schedule(transfers, &tells);
+        struct hub_wait wait = transfers->gate.wait;
         int is_over = transfers->is_stopping && !transfers->first;
         (void)pthread_mutex_unlock(&transfers->mutex);
+        if (tells && options->tell_wait)
+            options->tell_wait(options->tell_context, &wait);
         if (is_over)
             return NULL;
         (void)curl_multi_poll(transfers->multi, NULL, 0, (int)sleep_ms, NULL);
@@ -328,6 +314,7 @@ int transfers_open(const struct hub_options *options, struct transfers **ret_tra
         return err_set(err, ERR_NO_MEMORY, "hub: out of memory");
     transfers->options = options;
     transfers->last = &transfers->first;
+    gate_init(&transfers->gate, options->request_budget, options->request_window_ms);
     transfers->multi = curl_multi_init();
     if (!transfers->multi) {
         free(transfers);
@@ -444,11 +431,17 @@ void transfers_abort(struct transfers *transfers, struct transfer *const *list, 
     (void)pthread_mutex_unlock(&transfers->mutex);
 }
 
-void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, int64_t duration_ms)
+void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, enum hub_wait_reason reason,
+                    int64_t duration_ms)
 {
-    int64_t until_ms = clock_monotonic_ms() + duration_ms;
     (void)pthread_mutex_lock(&transfers->mutex);
-    if (bucket != TRANSFER_BUCKET_NONE && until_ms > transfers->hold_until_ms[bucket])
-        transfers->hold_until_ms[bucket] = until_ms;
+    gate_hold(&transfers->gate, bucket, reason, clock_monotonic_ms(), duration_ms);
+    (void)pthread_mutex_unlock(&transfers->mutex);
+}
+
+void transfers_read_wait(struct transfers *transfers, struct hub_wait *ret_wait)
+{
+    (void)pthread_mutex_lock(&transfers->mutex);
+    *ret_wait = transfers->gate.wait;
     (void)pthread_mutex_unlock(&transfers->mutex);
 }

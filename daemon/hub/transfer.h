@@ -2,25 +2,22 @@
  * Transfers: HTTP exchanges that one network thread drives for all callers through libcurl's multi interface.
  *
  * A caller fills in a struct transfer, submits it and waits. The engine decides when it starts: not before
- * its time, not while the server asked this kind of request to pause, not beyond the limit of connections or
- * the budget of requests. One transfer is one request: redirects and retries are the caller's business. While
- * a transfer is submitted and not done it belongs to the network thread, which also runs its callbacks.
+ * its time, not before the gate (daemon/hub/gate.h) lets it through, not beyond the limit of connections. One
+ * transfer is one request: redirects and retries are the caller's business. While a transfer is submitted and
+ * not done it belongs to the network thread, which also runs its callbacks.
  */
 #ifndef BIFURCATED_HUB_TRANSFER_H
 #define BIFURCATED_HUB_TRANSFER_H
 
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
+#include "daemon/hub/gate.h"
 #include "daemon/hub/headers.h"
 #include "daemon/hub/hub.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* The hub counts its API and its files apart; other hosts (the CDN) are not held back. */
-enum transfer_bucket { TRANSFER_BUCKET_NONE, TRANSFER_BUCKET_API, TRANSFER_BUCKET_FILES };
-#define TRANSFER_BUCKET_COUNT 3
 
 enum transfer_state {
     TRANSFER_STATE_IDLE,
@@ -92,7 +89,11 @@ int transfers_wait_any(struct transfers *transfers, struct transfer *const *list
 /* Breaks off those of the list that are not done and waits until they are. */
 void transfers_abort(struct transfers *transfers, struct transfer *const *list, size_t count);
 
-/* Lets no request of this bucket start for a while: the server asked for it. */
-void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, int64_t duration_ms);
+/* Lets no request of this bucket start for a while, see gate_hold(). */
+void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, enum hub_wait_reason reason,
+                    int64_t duration_ms);
+
+/* What waits before the endpoint now. */
+void transfers_read_wait(struct transfers *transfers, struct hub_wait *ret_wait);
 
 #endif

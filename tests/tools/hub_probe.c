@@ -76,6 +76,7 @@ static void set_option(struct hub_options *options, const char *text)
     OPTION(wait_max_ms, int64_t)
     OPTION(attempts_max, int)
     OPTION(request_budget, int)
+    OPTION(request_window_ms, int64_t)
     OPTION(cache_budget_bytes, uint64_t)
 #undef OPTION
     usage();

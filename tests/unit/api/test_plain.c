@@ -100,13 +100,44 @@ static void test_cells_and_progress(void **state)
     json_decref(row);
 }
 
+/* A sweep that waits for the hub says so in place of a rate that would mean nothing. */
+static void test_waiting(void **state)
+{
+    char line[256];
+    struct client_progress progress;
+    (void)state;
+    json_t *sweep =
+        json_loads("{\"model\": \"a/b\", \"state\": \"running\", \"progress\": {\"revisions_total\": 24,"
+                   "\"done\": 12, \"bytes_fetched\": 1200000, \"bytes_expected\": 3400000,"
+                   "\"rate_bytes_per_s\": 850e3, \"seconds_left\": 12}, \"hub_wait\": {\"reason\":"
+                   "\"request_budget\", \"seconds_left\": 42.2}}",
+                   0, NULL);
+    client_progress_read(sweep, &progress);
+    client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
+    assert_string_equal(line, "12/24 revisions, 1.2 MB of 3.4 MB, waits for the hub: 42 s, request budget");
+    (void)json_object_set_new(sweep, "state", json_string("planning"));
+    client_progress_read(sweep, &progress);
+    progress.wait_seconds = -1.0; /* late by the client's clock */
+    client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
+    assert_string_equal(line, "listing the revisions of a/b, waits for the hub: 0 s, request budget");
+    (void)json_object_set_new(sweep, "state", json_string("done"));
+    client_progress_read(sweep, &progress);
+    client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
+    assert_null(strstr(line, "waits"));
+    (void)json_object_set_new(sweep, "state", json_string("running"));
+    (void)json_object_set_new(sweep, "hub_wait", json_null());
+    client_progress_read(sweep, &progress);
+    client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
+    assert_string_equal(line, "12/24 revisions, 1.2 MB of 3.4 MB, 850 kB/s, 12 s left");
+    json_decref(sweep);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_document),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_cells_and_progress),
+        cmocka_unit_test(test_text),    cmocka_unit_test(test_document),
+        cmocka_unit_test(test_json),    cmocka_unit_test(test_cells_and_progress),
+        cmocka_unit_test(test_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
