@@ -3,6 +3,7 @@
 #include "api/access.h"
 #include "api/dispatch.h"
 #include "api/handlers.h"
+#include "api/listener.h"
 #include "api/request.h"
 #include "api/route.h"
 #include "api/state.h"
@@ -11,7 +12,6 @@
 #include "daemon/base/limits.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -243,95 +243,6 @@ static void ignore_message(void *context, const char *format, va_list arguments)
     (void)arguments;
 }
 
-static int parse_address(const struct api_options *options, struct sockaddr_storage *ret_address,
-                         socklen_t *ret_size, struct err *err)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(options->port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(options->port)};
-    if (inet_pton(AF_INET, options->address, &v4.sin_addr) == 1) {
-        memcpy(ret_address, &v4, sizeof v4);
-        *ret_size = sizeof v4;
-        return 0;
-    }
-    if (inet_pton(AF_INET6, options->address, &v6.sin6_addr) == 1) {
-        memcpy(ret_address, &v6, sizeof v6);
-        *ret_size = sizeof v6;
-        return 0;
-    }
-    return err_set(err, ERR_INVALID, "listen address %s: not an address in numbers", options->address);
-}
-
-/* An address that others can reach needs a token. */
-static int check_reach(const struct api_server *server, const char *address, struct err *err)
-{
-    if (api_access_is_loopback(address) || api_token_table_count(server->tokens, clock_wall_ms()) > 0)
-        return 0;
-    return err_set(err, ERR_INVALID,
-                   "listen address %s: others can reach it, so there must be a token: make one with "
-                   "\"bifurcated token create --name NAME\", or set token-file",
-                   address);
-}
-
-static int open_socket(const struct api_server *server, int *ret_fd, struct err *err)
-{
-    const struct api_options *options = &server->options;
-    struct sockaddr_storage address;
-    socklen_t size = 0;
-    memset(&address, 0, sizeof address);
-    int code = parse_address(options, &address, &size, err);
-    if (!code)
-        code = check_reach(server, options->address, err);
-    if (code)
-        return code;
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_set_errno(err, errno, "listening socket");
-    int yes = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (address.ss_family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
-    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 1024) < 0) {
-        if (errno == EADDRINUSE)
-            code =
-                err_set(err, ERR_CONFLICT, "%s port %u: another program listens there; choose another port",
-                        options->address, options->port);
-        else
-            code = err_set_errno(err, errno, "listening on %s port %u", options->address, options->port);
-        (void)close(fd);
-        return code;
-    }
-    *ret_fd = fd;
-    return 0;
-}
-
-/* Reads back where the socket is bound, which port 0 and inherited sockets leave open. */
-static int read_bound(struct api_server *server, int fd, struct err *err)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
-    char text[INET6_ADDRSTRLEN] = "";
-    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
-        return err_set_errno(err, errno, "listening socket");
-    int is_v6 = address.ss_family == AF_INET6;
-    if (is_v6) {
-        struct sockaddr_in6 v6;
-        memcpy(&v6, &address, sizeof v6);
-        server->port = ntohs(v6.sin6_port);
-        (void)inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-    } else if (address.ss_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, &address, sizeof v4);
-        server->port = ntohs(v4.sin_port);
-        (void)inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-    } else {
-        return err_set(err, ERR_INVALID, "the inherited socket is not one of TCP");
-    }
-    server->is_loopback = api_access_is_loopback(text);
-    (void)snprintf(server->url, sizeof server->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
-                   server->tls ? "https" : "http", text, server->port);
-    return check_reach(server, text, err); /* also of a socket that was inherited */
-}
-
 static char *copy_of(const char *text)
 {
     return text ? strdup(text) : NULL;
@@ -438,9 +349,9 @@ int api_server_start(const struct api_options *options, struct api_server **ret_
     if (!code && options->certificate)
         code = api_tls_new(options->certificate, options->key, &server->tls, err);
     if (!code && fd < 0)
-        code = open_socket(server, &fd, err);
+        code = api_listener_open(server, &fd, err);
     if (!code)
-        code = read_bound(server, fd, err);
+        code = api_listener_take(server, fd, err);
     if (!code)
         code = api_events_start(server, &server->events, err);
     if (!code)
