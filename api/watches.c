@@ -7,6 +7,7 @@
 #include "api/watch_request.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/url.h"
 #include "store/deliveries.h"
 #include "store/models.h"
 
@@ -59,9 +60,7 @@ static int print_delivery(void *context, const struct delivery_row *row)
 static void print_origin(struct api_json *json, const char *url)
 {
     char origin[WATCHES_URL_SIZE + 8];
-    const char *host = strstr(url, "://");
-    size_t length = host ? (size_t)(host + 3 - url) : 0;
-    length += strcspn(url + length, "/?#");
+    size_t length = url_origin_length(url);
     (void)snprintf(origin, sizeof origin, "%.*s/%s", (int)length, url, strlen(url) > length + 1 ? "…" : "");
     api_json_text(json, "url", origin);
 }

@@ -5,6 +5,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/base/url.h"
 #include "daemon/duty.h"
 #include "daemon/notify/webhook.h"
 #include "store/deliveries.h"
@@ -146,11 +147,11 @@ out:
 static int is_busy(void *context, int64_t id, const char *url)
 {
     const struct courier *courier = context;
-    size_t length = webhook_origin_length(url);
+    size_t length = url_origin_length(url);
     for (int i = 0; i < COURIER_LANES; i++) {
         const char *other = courier->lanes[i].url;
         if (courier->lanes[i].delivery_id == id ||
-            (webhook_origin_length(other) == length && strncmp(other, url, length) == 0 && length))
+            (url_origin_length(other) == length && strncmp(other, url, length) == 0 && length))
             return 1;
     }
     return 0;

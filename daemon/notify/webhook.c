@@ -29,13 +29,6 @@ int webhook_sign(const struct webhook_message *message, char signature[WEBHOOK_S
     return code;
 }
 
-size_t webhook_origin_length(const char *url)
-{
-    const char *host = strstr(url, "://");
-    size_t scheme = host ? (size_t)(host + 3 - url) : 0;
-    return host ? scheme + strcspn(url + scheme, "/?#") : 0;
-}
-
 int64_t webhook_pause_ms(int attempt)
 {
     int64_t pause_ms = PAUSE_FIRST_MS;

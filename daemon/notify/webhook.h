@@ -54,9 +54,6 @@ int webhook_sign(const struct webhook_message *message, char signature[WEBHOOK_S
 int webhook_send(const struct webhook_options *options, const struct webhook_message *message,
                  const atomic_bool *cancel, int *ret_status, struct err *err);
 
-/* How many bytes of a URL name its scheme, host and port; 0 of what has no host. */
-size_t webhook_origin_length(const char *url);
-
 /* The pause after the attempt with this number, from 1: 1 s, doubled up to the longest. */
 int64_t webhook_pause_ms(int attempt);
 
