@@ -125,6 +125,14 @@ def test_check_of_a_sound_place(
     assert shown.returncode == 0, shown.stdout
     assert shown.stdout.splitlines()[-1].endswith(" 0 errors")
     assert not state.exists()
+    log = tmp_path / "access.log"
+    for text in (None, "a line\n"):  # one that will be made is not made by looking, and one that is there stays as it is
+        if text:
+            log.write_text(text)
+        found = findings(command("check", "--json", *base, "--access-log", str(log)))
+        assert found["access log"] == [("ok", f"{log} can be written")]
+        assert (log.read_text() if log.exists() else None) == text
+    assert "access log" not in findings(command("check", "--json", *base, "--access-log", "on"))
     one = daemon(hub)
     listen = one.url.removeprefix("http://")
     found = findings(command("check", "--json", "--state", one.state, "--endpoint", hub.url, "--listen", listen))
@@ -169,6 +177,10 @@ def test_check_names_what_is_wrong(
                for level, text in found["address"])  # fmt: skip
     found = findings(command(*base, "--token-file", str(tmp_path / "none")))
     assert found["configuration"][1][0] == "error"
+    for setting, reason in ((tmp_path, "Is a directory"), (tmp_path / "none" / "log", "No such file"), ("log", "neither off, on nor")):
+        found = findings(command(*base, "--access-log", str(setting)))
+        assert found["access log"][0][0] == "error" and reason in found["access log"][0][1], found["access log"]
+    assert found["configuration"][0][0] == "ok" and not (tmp_path / "none").exists()
     found = findings(command("check", "--json", "--nonsense"))
     assert found["configuration"][0] == ("error", "--nonsense: there is no such option; see bifurcated --help")
     (tmp_path / "file").write_text("")
