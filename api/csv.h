@@ -2,7 +2,7 @@
  * Writes CSV (RFC 4180, lines end with CR LF) into a buffer, cell after cell.
  *
  * A text that a spreadsheet would run as a formula keeps its bytes: names come from the hub and programs
- * read these files; people open them in pandas.
+ * read these files (api/EXAMPLES.md says what to do in a spreadsheet).
  */
 #ifndef BIFURCATED_API_CSV_H
 #define BIFURCATED_API_CSV_H

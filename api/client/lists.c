@@ -15,12 +15,17 @@ int client_get_all(struct client_link *link, const char *target, const char *key
 {
     json_t *document = NULL;
     int code = client_link_get(link, target, &document, err);
-    for (int page = 0; !code && page < PAGES_MAX; page++) {
+    for (int page = 1; !code; page++) {
         const char *cursor = json_string_value(json_object_get(document, "next_cursor"));
         struct buf next;
         json_t *more = NULL;
         if (!cursor)
             break;
+        if (page == PAGES_MAX) { /* a part is no list */
+            code = err_set(err, ERR_LIMIT, "%s%s: the list does not end after %d pages",
+                           client_link_server(link), target, PAGES_MAX);
+            break;
+        }
         buf_init(&next, 2 * LIMIT_URL_BYTES);
         buf_appendf(&next, "%s%ccursor=", target, strchr(target, '?') ? '&' : '?');
         client_link_encode(&next, cursor);
@@ -30,8 +35,12 @@ int client_get_all(struct client_link *link, const char *target, const char *key
         buf_free(&next);
         if (code)
             break;
+        if (json_array_size(json_object_get(more, key)) == 0)
+            code = err_set(err, ERR_FORMAT, "%s%s: a page without rows names a further one",
+                           client_link_server(link), target);
         (void)json_array_extend(json_object_get(document, key), json_object_get(more, key));
-        (void)json_object_set(document, "next_cursor", json_object_get(more, "next_cursor"));
+        json_t *further = json_object_get(more, "next_cursor");
+        (void)json_object_set_new(document, "next_cursor", further ? json_incref(further) : json_null());
         json_decref(more);
     }
     if (code)

@@ -51,22 +51,6 @@ static int make_target(const struct client_arguments *arguments, struct buf *tar
     return buf_check(target, "URL", err);
 }
 
-/* GET of the page at `cursor`, the first one for NULL. */
-static int fetch_page(struct client_link *link, const char *target, const char *cursor, json_t **ret_page,
-                      struct err *err)
-{
-    struct buf url;
-    buf_init(&url, 2 * LIMIT_URL_BYTES);
-    buf_append_text(&url, target);
-    if (cursor)
-        append_parameter(&url, "cursor", cursor);
-    int code = buf_check(&url, "URL", err);
-    if (!code)
-        code = client_link_get(link, buf_text(&url), ret_page, err);
-    buf_free(&url);
-    return code;
-}
-
 /* Columns in the order of the rows' members. */
 static size_t columns_of(const json_t *array, char *fields, struct client_column *columns)
 {
@@ -116,20 +100,11 @@ int client_run_series(const struct client_arguments *arguments)
     if (!code)
         code = make_target(arguments, &target, &err);
     if (!code)
-        code = fetch_page(link, buf_text(&target), NULL, &document, &err);
-    while (!code && json_is_string(json_object_get(document, "next_cursor"))) {
-        json_t *page = NULL;
-        code = fetch_page(link, buf_text(&target),
-                          json_string_value(json_object_get(document, "next_cursor")), &page, &err);
-        if (code)
-            break;
-        (void)json_array_extend(json_object_get(document, "revisions"), json_object_get(page, "revisions"));
-        (void)json_object_set(document, "next_cursor", json_object_get(page, "next_cursor"));
+        code = client_get_all(link, buf_text(&target), "revisions", &document, &err);
+    if (!code)
         (void)json_object_set_new(
             document, "count",
             json_integer((json_int_t)json_array_size(json_object_get(document, "revisions"))));
-        json_decref(page);
-    }
     int status = code ? client_report(&err) : print_series(arguments, document);
     json_decref(document);
     buf_free(&target);

@@ -1,6 +1,8 @@
 #include "api/client/table.h"
 
+#include "api/client/link.h"
 #include "api/client/plain.h"
+#include "daemon/base/buf.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -150,19 +152,25 @@ void client_table_print_csv_text(const char *text, FILE *stream)
     (void)fputc('"', stream);
 }
 
-/* A list of texts with spaces between, anything else as its JSON, as the daemon's own CSV has it. */
+/* A list of texts with spaces between, anything else as its JSON: whole, as the daemon's own CSV has it. */
 static void print_csv_compound(const json_t *value, FILE *stream)
 {
-    char cell[CLIENT_CELL_SIZE];
-    char *text = NULL;
+    struct buf texts;
+    size_t i;
+    const json_t *item;
+    buf_init(&texts, CLIENT_BODY_BYTES_MAX);
     if (is_list_of_texts(value)) {
-        join(value, cell);
-        client_table_print_csv_text(cell, stream);
-        return;
+        json_array_foreach(value, i, item)
+        {
+            buf_appendf(&texts, "%s%s", i ? " " : "", json_string_value(item));
+        }
+    } else if (json_is_object(value) || json_array_size(value)) {
+        char *text = json_dumps(value, JSON_COMPACT);
+        buf_append_text(&texts, text ? text : "");
+        free(text);
     }
-    text = json_dumps(value, JSON_COMPACT);
-    client_table_print_csv_text(text ? text : "", stream);
-    free(text);
+    client_table_print_csv_text(buf_text(&texts), stream);
+    buf_free(&texts);
 }
 
 void client_table_print_csv(const json_t *array, const struct client_column *columns, size_t column_count,

@@ -66,10 +66,13 @@ int client_run_issue(const struct client_arguments *arguments)
     if (!code)
         code = exchange(arguments, "POST", "/v1/tokens", body, &token, &err);
     const char *text = json_string_value(json_object_get(token, "token"));
+    if (!code && !text)
+        code =
+            err_set(&err, ERR_FORMAT, "the answer has no token; see `bifurcate tokens` whether one was made");
     if (!code && arguments->values[CLIENT_OPTION_JSON])
         client_print_json(token);
     else if (!code) /* alone, so that a script can take it */
-        (void)printf("%s\n", text ? text : "");
+        (void)printf("%s\n", text);
     json_decref(token);
     free(body);
     return code ? client_report(&err) : CLIENT_EXIT_DONE;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import http.server
 import json
 import os
@@ -141,3 +142,64 @@ def test_on_a_terminal(programs: dict[str, Path], liar: str, tmp_path: Path) -> 
         assert shown
         text = shown.decode().replace("\r\n", "\n").replace("\r", "\n").replace("\033[K", "")  # which the client writes itself
         check(text, words, "")
+
+
+# -- What is whole, and what is not ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def says(programs: dict[str, Path], tmp_path: Path) -> Iterator[Any]:
+    """Runs `bifurcate` against whoever answers as a function of method and target says."""
+    servers = []
+
+    def run(answer: Any, *words: str) -> subprocess.CompletedProcess[str]:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+            def say(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = json.dumps(answer(self.command, self.path)).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = say
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BIFURCATE_SERVER": f"http://127.0.0.1:{server.server_address[1]}"}
+        return subprocess.run([programs["bifurcate"], *words], env=env, capture_output=True, text=True, timeout=60)
+
+    yield run
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_csv_has_long_lists_whole(says: Any) -> None:
+    """What lies in a list is not cut to the width of a table's cell, and an empty one is an empty cell, as in the daemon's CSV."""
+    names = [f"scope-{i}" for i in range(200)]
+    rows = [{"id": 1, "scopes": names}, {"id": 2, "scopes": []}, {"id": 3, "scopes": {"a": 1}}]
+    done = says(lambda *_: {"tokens": rows, "next_cursor": None}, "tokens", "--fields", "id,scopes", "--csv")
+    assert done.returncode == 0, done
+    lines = list(csv.reader(done.stdout.splitlines(keepends=True)))
+    assert lines == [["id", "scopes"], ["1", " ".join(names)], ["2", ""], ["3", '{"a":1}']]
+
+
+@pytest.mark.parametrize("words, key", [(["models"], "models"), (["series", "a/b"], "revisions")])
+def test_lists_end(says: Any, words: list[str], key: str) -> None:
+    """A daemon whose pages lead nowhere is told, not followed for ever; one that forgets the cursor has said its last page."""
+    row = {"name": "a/b", "revision": "step0"}
+    done = says(lambda _, target: {key: [] if "cursor" in target else [row], "next_cursor": "00"}, *words)
+    assert done.returncode == 5 and "a page without rows" in done.stderr and not done.stdout, done
+    done = says(lambda _, target: {key: [row]} if "cursor" in target else {key: [row], "next_cursor": "00"}, *words, "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)[key] == [row, row], done
+
+
+def test_no_token_is_no_success(says: Any) -> None:
+    """A script that takes the token from the output must not go on with an empty one."""
+    done = says(lambda *_: {"id": 1, "name": "x"}, "issue", "x", "--scopes", "read")
+    assert done.returncode == 5 and not done.stdout and "no token" in done.stderr, done
