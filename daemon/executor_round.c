@@ -27,6 +27,13 @@ struct view {
     size_t job_count, supply_count, demand_count;
 };
 
+/* Whether it is less than so long ago. What lies far ahead is of a clock that was set back: long ago. */
+static int is_recent(int64_t at_ms, int64_t span_ms)
+{
+    int64_t age_ms = clock_wall_ms() - at_ms;
+    return age_ms < span_ms && age_ms > -span_ms;
+}
+
 /* -- Failures -------------------------------------------------------------------------------------------- */
 
 /* Remembers what went wrong, and logs it unless it is what went wrong before. */
@@ -143,7 +150,7 @@ static int miss_job(struct executor_round *round, struct job_row *job, struct sl
 {
     struct err reason = ERR_INIT;
     if (!job->job_id) {
-        if (clock_wall_ms() - job->submitted_ms < SUBMIT_GRACE_MS)
+        if (is_recent(job->submitted_ms, SUBMIT_GRACE_MS))
             return 0;
         end_job(job, JOB_STATE_ENDED);
         (void)snprintf(job->reason, sizeof job->reason,
@@ -225,7 +232,7 @@ static void count_supply(struct view *view)
     for (size_t i = 0; i < view->job_count; i++) {
         const struct job_row *job = &view->jobs[i];
         int is_cancelled = job->sweep_state == SWEEP_STATE_CANCELLED;
-        int was_asked = job->cancelled_ms && clock_wall_ms() - job->cancelled_ms < CANCEL_AGAIN_MS;
+        int was_asked = job->cancelled_ms && is_recent(job->cancelled_ms, CANCEL_AGAIN_MS);
         if (!job_state_is_live(job->state) || was_asked || (is_cancelled && !job->job_id))
             continue;
         view->supplied[view->supply_count] = i;

@@ -31,6 +31,7 @@ struct remote_store {
     char daemon[WIRE_STORE_SIZE]; /* which database of the daemon; "" until the first claim */
     char lessons[LESSONS][DIGEST_SHA256_HEX_SIZE];
     size_t next_lesson;
+    int64_t lesson_sweep_id; /* whose recording was broken off; 0: none */
 };
 
 /* -- The folder -- */
@@ -166,6 +167,16 @@ static int take_revision(struct remote_store *store, int64_t model_id, const str
     return code;
 }
 
+/* A lesson that was broken off (the disk was full) leaves a claimed task, which would keep others of the same
+ * revision from being claimed. */
+static int drop_broken_lesson(struct remote_store *store, struct err *err)
+{
+    int code = store->lesson_sweep_id ? sweeps_cancel(store->database, store->lesson_sweep_id, err) : 0;
+    if (!code)
+        store->lesson_sweep_id = 0;
+    return code;
+}
+
 /* Records what is known of a revision's tensors as if it had been measured here. */
 static int record(struct remote_store *store, int64_t model_id, int64_t revision_id,
                   const struct task_result *result, struct err *err)
@@ -175,9 +186,13 @@ static int record(struct remote_store *store, int64_t model_id, int64_t revision
     struct task_row task;
     struct task_lease lease;
     int64_t sweep_id = 0;
-    int code = sweeps_create(store->database, &request, &sweep_id, NULL, err);
+    int code = drop_broken_lesson(store, err);
     if (!code)
+        code = sweeps_create(store->database, &request, &sweep_id, NULL, err);
+    if (!code) {
+        store->lesson_sweep_id = sweep_id;
         code = tasks_plan(store->database, sweep_id, &plan, 1, err);
+    }
     if (!code)
         code = sweeps_start(store->database, sweep_id, err);
     if (!code)
@@ -185,7 +200,10 @@ static int record(struct remote_store *store, int64_t model_id, int64_t revision
     if (code)
         return code;
     task_lease_of(&task, &lease);
-    return tasks_record(store->database, &lease, result, err);
+    code = tasks_record(store->database, &lease, result, err);
+    if (!code)
+        store->lesson_sweep_id = 0;
+    return code;
 }
 
 /* Whether the same was learnt before; `hex` becomes what to remember. */

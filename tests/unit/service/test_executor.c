@@ -226,6 +226,27 @@ static void test_a_lost_submission_is_made_again(void **state)
     assert_true(newest(fixture).id > job.id);
 }
 
+/* Nothing waits until the clock is there again. */
+static void test_a_clock_that_was_set_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct job_row job;
+    OK(jobs_create(fixture->store, fixture->sweep, 4, &job, &err));
+    job.submitted_ms += 3600000;
+    OK(jobs_update(fixture->store, &job, &err));
+    run(fixture, 1); /* its submission is lost */
+    assert_int_equal(count_calls(fixture, "sbatch"), 1);
+    job = newest(fixture);
+    OK(sweeps_cancel(fixture->store, fixture->sweep, &err));
+    run(fixture, 0);
+    assert_int_equal(count_calls(fixture, "scancel"), 1);
+    job = newest(fixture);
+    job.cancelled_ms += 3600000;
+    OK(jobs_update(fixture->store, &job, &err));
+    run(fixture, 0); /* it is still there, and asked again */
+    assert_int_equal(count_calls(fixture, "scancel"), 1);
+}
+
 static void test_an_answer_that_is_not_understood(void **state)
 {
     struct fixture *fixture = *state;
@@ -455,6 +476,7 @@ int main(void)
         CASE(test_requeued_elements_are_waited_for),
         CASE(test_a_restart_submits_nothing_twice),
         CASE(test_a_lost_submission_is_made_again),
+        CASE(test_a_clock_that_was_set_back),
         CASE(test_an_answer_that_is_not_understood),
         CASE(test_a_refused_request_fails_the_sweep),
         CASE(test_a_refused_request_where_others_work),
