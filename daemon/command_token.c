@@ -18,6 +18,8 @@
 #include <string.h>
 
 #define DAY_MS INT64_C(86400000)
+#define BUSY_WAIT_MS 10000
+#define BUSY_POLL_MS 50
 
 static const char usage[] =
     "usage: bifurcated token create --name NAME [--scopes SCOPES] [--expires-days N]\n"
@@ -36,20 +38,23 @@ static const char usage[] =
     "A running daemon notices within a second. --state and --config choose the daemon, as for\n"
     "the daemon itself.\n";
 
-/* The store, also of a daemon that is running. */
+/* The store, also of a daemon that is running. Waits for who makes, restores or upgrades the database. */
 static int open_store(const struct options *options, struct store **ret_store, struct err *err)
 {
-    struct err busy = ERR_INIT;
     char *path = NULL;
+    int64_t end_ms = clock_monotonic_ms() + BUSY_WAIT_MS;
     int code = commands_find_database(options, 1, &path, err);
     if (!code)
         code = file_make_folders(options->state, 0700, err);
-    if (!code) {
-        code = store_open(path, ret_store, &busy);
+    while (!code) {
+        *err = (struct err)ERR_INIT;
+        code = store_open(path, ret_store, err);
         if (code == ERR_CONFLICT)
             code = store_open_beside(path, ret_store, err);
-        else if (code)
-            *err = busy;
+        if (code != ERR_CONFLICT || clock_monotonic_ms() >= end_ms)
+            break;
+        clock_sleep_ms(BUSY_POLL_MS);
+        code = 0;
     }
     free(path);
     return code;

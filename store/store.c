@@ -84,12 +84,15 @@ static int open_store(const char *path, int is_beside, struct store **ret_store,
         rc = err_set(err, ERR_NO_MEMORY, "store: out of memory");
         goto out;
     }
-    if ((rc = is_beside ? 0 : lock_take(path, &store->lock_fd, err)) ||
+    if ((rc = is_beside ? lock_take_beside(path, &store->lock_fd, err)
+                        : lock_take(path, &store->lock_fd, err)) ||
         (rc = connection_open(path, 1, &store->writer, err)) ||
         (rc = is_beside ? check_version(store->writer, err) : migrate(store->writer, err)))
         goto out;
     if (!(rc = read_identity(store, err)) && !is_beside)
         rc = checkpointer_start(path, store->writer, &store->checkpointer, err);
+    if (!rc && !is_beside)
+        lock_share(store->lock_fd);
 out:
     if (rc)
         store_close(store);

@@ -45,9 +45,10 @@ int store_open(const char *path, struct store **ret_store, struct err *err);
 
 /*
  * Opens a database that a running daemon holds, for the few writes that may happen beside it
- * (store/tokens.h): SQLite's own locks keep the two apart. The version of this store is that of the moment
- * and does not follow the daemon's. ERR_UNSUPPORTED: the daemon is of another version. The rest as
- * store_open().
+ * (store/tokens.h): SQLite's own locks keep the two apart, and until store_close() nobody can replace or
+ * upgrade the database. The version of this store is that of the moment and does not follow the daemon's.
+ * ERR_CONFLICT: it is being made, restored or upgraded now, which may be waited for. ERR_UNSUPPORTED: the
+ * daemon is of another version. The rest as store_open().
  */
 int store_open_beside(const char *path, struct store **ret_store, struct err *err);
 
