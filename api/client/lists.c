@@ -15,6 +15,9 @@ int client_get_all(struct client_link *link, const char *target, const char *key
 {
     json_t *document = NULL;
     int code = client_link_get(link, target, &document, err);
+    if (!code && !json_is_array(json_object_get(document, key)))
+        code = err_set(err, ERR_FORMAT, "%s%s: the answer has no list \"%s\"; is it a bifurcated?",
+                       client_link_server(link), target, key);
     for (int page = 1; !code; page++) {
         const char *cursor = json_string_value(json_object_get(document, "next_cursor"));
         struct buf next;

@@ -13,6 +13,7 @@
 #define REVISIONS_MAX 400 /* of a matrix of displacements */
 #define CSV_BINS 128
 #define CSV_ENTRIES 64
+#define BINS_MAX 2048 /* as the daemon has it */
 
 static int is_table(const struct client_arguments *arguments)
 {
@@ -123,15 +124,15 @@ static void print_distribution(const json_t *document, int as_table)
     const json_t *rows = json_object_get(document, "revisions"), *row, *count;
     double low = json_number_value(json_object_get(document, "low"));
     double high = json_number_value(json_object_get(document, "high"));
-    long long bins = (long long)json_integer_value(json_object_get(document, "bins"));
+    json_int_t named = json_integer_value(json_object_get(document, "bins"));
+    int bins = named > 0 && named <= BINS_MAX ? (int)named : 1; /* no daemon has more */
     size_t i, k;
     if (as_table) {
-        (void)printf("%-14s %8s  %-10.4g%*.4g\n", "REVISION", "STEP", low, (int)(bins > 10 ? bins - 10 : 1),
-                     high);
+        (void)printf("%-14s %8s  %-10.4g%*.4g\n", "REVISION", "STEP", low, bins > 10 ? bins - 10 : 1, high);
     } else {
         (void)printf("revision,step,elements,not_finite");
-        for (long long bin = 0; bin < bins; bin++)
-            (void)printf(",%.9g", low + (high - low) / (double)bins * ((double)bin + 0.5));
+        for (int bin = 0; bin < bins; bin++)
+            (void)printf(",%.9g", low + (high - low) / bins * (bin + 0.5));
         (void)putchar('\n');
     }
     json_array_foreach(rows, i, row)

@@ -349,6 +349,22 @@ int client_run_follow(const struct client_arguments *arguments)
     return status;
 }
 
+static void show_sweep(const struct client_arguments *arguments, const json_t *sweep)
+{
+    struct client_progress progress;
+    char line[LINE_SIZE];
+    if (arguments->values[CLIENT_OPTION_JSON]) {
+        client_print_json(sweep);
+        return;
+    }
+    client_progress_read(sweep, &progress);
+    client_progress_format(&progress, LINE_SIZE - 1, 0, line, sizeof line);
+    (void)printf("sweep %" PRId64 " of %s: %s; %s\n", progress.id, progress.model, progress.state, line);
+    print_jobs(sweep);
+    (void)fflush(stdout);
+    print_errors(sweep);
+}
+
 /* Prints the sweep that `method` on its resource answers with. */
 static int print_sweep(const struct client_arguments *arguments, const char *method)
 {
@@ -364,24 +380,12 @@ static int print_sweep(const struct client_arguments *arguments, const char *met
     (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64, id);
     if (!code)
         code = client_link_request(link, method, target, NULL, NULL, &answer, &err);
-    if (!code) {
-        json_t *sweep = client_link_load(link, buf_text(&answer), answer.size);
-        struct client_progress progress;
-        char line[LINE_SIZE];
-        client_progress_read(sweep, &progress);
-        client_progress_format(&progress, LINE_SIZE - 1, 0, line, sizeof line);
-        if (arguments->values[CLIENT_OPTION_JSON])
-            client_print_json(sweep);
-        else
-            (void)printf("sweep %" PRId64 " of %s: %s; %s\n", progress.id, progress.model, progress.state,
-                         line);
-        if (!arguments->values[CLIENT_OPTION_JSON])
-            print_jobs(sweep);
-        (void)fflush(stdout);
-        if (!arguments->values[CLIENT_OPTION_JSON])
-            print_errors(sweep);
-        json_decref(sweep);
-    }
+    json_t *sweep = code ? NULL : client_link_load(link, buf_text(&answer), answer.size);
+    if (!code && !json_is_integer(json_object_get(sweep, "id")))
+        code = err_set(&err, ERR_FORMAT, "the answer of %s is no sweep", client_link_server(link));
+    if (!code)
+        show_sweep(arguments, sweep);
+    json_decref(sweep);
     buf_free(&answer);
     client_link_close(link);
     return code ? client_report(&err) : CLIENT_EXIT_DONE;

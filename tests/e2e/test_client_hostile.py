@@ -165,7 +165,7 @@ def says(programs: dict[str, Path], tmp_path: Path) -> Iterator[Any]:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = say
+            do_GET = do_POST = do_DELETE = say
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
@@ -203,3 +203,24 @@ def test_no_token_is_no_success(says: Any) -> None:
     """A script that takes the token from the output must not go on with an empty one."""
     done = says(lambda *_: {"id": 1, "name": "x"}, "issue", "x", "--scopes", "read")
     assert done.returncode == 5 and not done.stdout and "no token" in done.stderr, done
+
+
+def test_what_a_daemon_counts_is_not_printed_for_ever(says: Any) -> None:
+    """The heads of a distribution are as many as a daemon may have bins, whatever number it names."""
+    row = {"revision": "step0", "step": 0, "elements": 3, "not_finite": 0, "counts": [1, 2]}
+    for bins in (10**18, -5, 2):
+        answer = {"bins": bins, "low": 0.0, "high": 1.0, "revisions": [row], "next_cursor": None}
+        for more in ([], ["--csv"]):
+            done = says(lambda *_: answer, "distribution", "a/b", *more)
+            assert done.returncode == 0 and len(done.stdout) < 2000, done
+        assert done.stdout.splitlines()[1] == "step0,0,3,0,1,2"
+    assert done.stdout.splitlines()[0] == "revision,step,elements,not_finite,0.25,0.75"
+
+
+@pytest.mark.parametrize("words", [["models"], ["series", "a/b"], ["distribution", "a/b"], ["show", "1"], ["cancel", "1"]])
+def test_something_else_at_the_address(says: Any, words: list[str]) -> None:
+    """JSON of another program is no empty list and no sweep 0."""
+    for answer in ({}, [], {"status": "ok"}):
+        for more in ([], ["--json"]):
+            done = says(lambda *_: answer, *words, *more)
+            assert done.returncode == 5 and not done.stdout and "bifurcate: " in done.stderr, done
