@@ -78,7 +78,10 @@ static void check_access_log(const struct options *options, struct check_report 
         return;
     }
     int fault = try_append(setting);
-    if (fault)
+    if (fault == ENXIO)
+        check_add(report, CHECK_LEVEL_ERROR, subject,
+                  "%s is a pipe that nobody reads: start its reader first", setting);
+    else if (fault)
         check_add(
             report, CHECK_LEVEL_ERROR, subject,
             "%s cannot be opened for append: %s: make its folder, and let the daemon's user write there",

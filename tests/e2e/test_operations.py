@@ -177,7 +177,8 @@ def test_check_names_what_is_wrong(
                for level, text in found["address"])  # fmt: skip
     found = findings(command(*base, "--token-file", str(tmp_path / "none")))
     assert found["configuration"][1][0] == "error"
-    for setting, reason in ((tmp_path, "Is a directory"), (tmp_path / "none" / "log", "No such file"), ("log", "neither off, on nor")):
+    os.mkfifo(tmp_path / "pipe")
+    for setting, reason in ((tmp_path / "pipe", "a pipe that nobody reads"), (tmp_path, "Is a directory"), (tmp_path / "none" / "log", "No such file"), ("log", "neither off, on nor")):
         found = findings(command(*base, "--access-log", str(setting)))
         assert found["access log"][0][0] == "error" and reason in found["access log"][0][1], found["access log"]
     assert found["configuration"][0][0] == "ok" and not (tmp_path / "none").exists()
