@@ -135,13 +135,22 @@ int api_create_claim(struct api_request *request, struct api_response *response,
         response->status = MHD_HTTP_NO_CONTENT;
         return 0;
     }
+    int64_t near[API_WORKER_NEAR];
     struct tasks_choice choice = {
-        .sweep_id = offer.sweep_id, .except = offer.except, .except_count = offer.except_count};
+        .sweep_id = offer.sweep_id,
+        .except = offer.except,
+        .except_count = offer.except_count,
+        .near = near,
+        .near_count = api_worker_list_near(request->server->workers, offer.worker, near),
+        .does_spread = 1,
+    };
     uint64_t version = store_version(store);
     code = tasks_claim_chosen(store, offer.worker, &choice, claims->lease_ms, &claims->policy, &row, &wait_ms,
                               err);
-    if (code == 0)
+    if (code == 0) {
+        api_worker_list_note_claim(request->server->workers, offer.worker, row.revision_id);
         return answer_claim(request, &row, &offer, response, err);
+    }
     if (code != ERR_NOT_FOUND)
         return code;
     *err = (struct err)ERR_INIT;

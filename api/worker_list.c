@@ -110,6 +110,38 @@ void api_worker_list_note(struct api_worker_list *list, const char *worker, cons
     pthread_mutex_unlock(&list->mutex);
 }
 
+static struct api_worker *find(struct api_worker_list *list, const char *worker)
+{
+    char name[STORE_WORKER_SIZE];
+    api_worker_name(worker, name);
+    size_t at = place_of(list, name);
+    return at < list->count && strcmp(list->rows[at].name, name) == 0 ? &list->rows[at] : NULL;
+}
+
+void api_worker_list_note_claim(struct api_worker_list *list, const char *worker, int64_t revision_id)
+{
+    pthread_mutex_lock(&list->mutex);
+    struct api_worker *row = find(list, worker);
+    if (row) {
+        memmove(row->near + 1, row->near, sizeof row->near - sizeof row->near[0]);
+        row->near[0] = revision_id;
+    }
+    pthread_mutex_unlock(&list->mutex);
+}
+
+size_t api_worker_list_near(struct api_worker_list *list, const char *worker, int64_t *near)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&list->mutex);
+    const struct api_worker *row = find(list, worker);
+    while (row && count < API_WORKER_NEAR && row->near[count]) {
+        near[count] = row->near[count];
+        count++;
+    }
+    pthread_mutex_unlock(&list->mutex);
+    return count;
+}
+
 size_t api_worker_list_copy(struct api_worker_list *list, struct api_worker *rows, size_t max)
 {
     int64_t now_ms = clock_wall_ms();

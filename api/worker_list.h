@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define API_WORKERS_MAX 2000              /* beyond, the one that has been silent for longest is forgotten */
+#define API_WORKER_NEAR 4                 /* revisions; of as many sweeps in turn */
 #define API_WORKER_FORGET_MS (10 * 60000) /* of silence */
 
 struct api_worker {
@@ -18,8 +19,9 @@ struct api_worker {
     char version[WIRE_VERSION_SIZE]; /* "" since a restart of the daemon, as the next two */
     char device[WIRE_DEVICE_SIZE];
     char backend[STORE_BACKEND_SIZE];
-    int64_t first_ms, last_ms; /* wall clock */
-    int64_t recorded, failed;  /* tasks it has ended since first_ms */
+    int64_t first_ms, last_ms;     /* wall clock */
+    int64_t recorded, failed;      /* tasks it has ended since first_ms */
+    int64_t near[API_WORKER_NEAR]; /* revisions it claimed last, the newest first; 0: none */
 };
 
 struct api_worker_list;
@@ -34,6 +36,12 @@ void api_worker_name(const char *worker, char *name);
 /* A worker spoke; `offer` is NULL unless it offered itself. */
 void api_worker_list_note(struct api_worker_list *list, const char *worker, const struct wire_offer *offer,
                           int recorded, int failed);
+
+/* A worker claimed this revision. */
+void api_worker_list_note_claim(struct api_worker_list *list, const char *worker, int64_t revision_id);
+
+/* Which revisions a worker claimed last, into near[API_WORKER_NEAR]; returns how many. */
+size_t api_worker_list_near(struct api_worker_list *list, const char *worker, int64_t *near);
 
 /* Copies at most `max` workers by name into rows; returns how many. */
 size_t api_worker_list_copy(struct api_worker_list *list, struct api_worker *rows, size_t max);

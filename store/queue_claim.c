@@ -9,6 +9,7 @@
 #include "store/tasks.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A revision that is being measured right now is passed over: its result will be there for all. */
@@ -28,6 +29,19 @@ static const char PAUSED[] = FIND_TASK "AND k.not_before_ms >= ?2 AND k.not_befo
                                        "AND NOT (k.error_code = " QUEUE_REFUSED_NAME
                                        " AND substr(k.worker, 1, length(?4)) = ?4 AND k.not_before_ms "
                                        "BETWEEN ?3 - ?5 AND ?3) ORDER BY k.not_before_ms LIMIT 1";
+
+/* The one behind revision ?2, if it never failed and the worker still has that revision or had it to the end.
+ */
+static const char BEHIND[] =
+    "SELECT k.id, k.ordinal FROM tasks k INDEXED BY tasks_previous WHERE k.previous_revision_id = ?2 AND "
+    "k.sweep_id = ?1 AND k.state = 'queued' AND k.not_before_ms = ?3 " NOT_SHARED
+    "AND EXISTS (SELECT 1 FROM tasks p WHERE p.sweep_id = ?1 AND p.revision_id = ?2 AND p.state IN "
+    "('claimed', 'done') AND substr(p.worker, 1, length(?4)) = ?4) LIMIT 1";
+
+/* All in step order: whether somebody is at it, and whether it can be claimed and never failed. */
+static const char ROW[] =
+    "SELECT k.id, k.ordinal, k.state = 'claimed', k.state = 'queued' AND k.not_before_ms = 0 " NOT_SHARED
+    "FROM tasks k INDEXED BY tasks_order WHERE k.sweep_id = ?1 ORDER BY k.ordinal LIMIT ?2";
 
 struct search {
     const struct tasks_choice *choice;
@@ -58,10 +72,10 @@ static int find_in_sweep(struct connection *connection, const char *sql, const s
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, from_ms);
     query_bind_int(&query, to_ms);
-    if (sql == PAUSED) {
+    if (sql == PAUSED || sql == BEHIND)
         query_bind_text(&query, search->neighbours);
+    if (sql == PAUSED)
         query_bind_int(&query, TASKS_REFUSED_MS);
-    }
     *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
     if ((rc = query_next(&query, err)) > 0) {
         ret_candidate->id = query_int(&query);
@@ -71,13 +85,91 @@ static int find_in_sweep(struct connection *connection, const char *sql, const s
     return rc < 0 ? rc : 0;
 }
 
+/* A run of tasks that can be claimed. */
+struct run {
+    size_t begin, length;
+    int is_walked; /* somebody is at the task before it, and will come in */
+};
+
+/* How much of the run a worker that begins in it has before itself. */
+static size_t room_of(const struct run *run)
+{
+    return run->is_walked ? (run->length + 1) / 2 : run->length;
+}
+
+/* Reads a sweep's tasks in step order; the run with most room, and the tasks that can be claimed, in order.
+ */
+static int read_runs(struct connection *connection, int64_t sweep_id, struct candidate *tasks,
+                     struct run *ret_best, struct err *err)
+{
+    struct query query;
+    struct run run = {0};
+    size_t count = 0;
+    int was_claimed = 0;
+    int rc = query_begin(&query, connection, ROW, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    query_bind_int(&query, TASKS_SPREAD_MAX);
+    *ret_best = (struct run){0};
+    while ((rc = query_next(&query, err)) > 0) {
+        struct candidate task = {.id = query_int(&query)};
+        task.ordinal = query_int(&query);
+        int is_claimed = query_int(&query) != 0;
+        if (query_int(&query)) {
+            if (run.length == 0)
+                run = (struct run){.begin = count, .is_walked = was_claimed};
+            tasks[count++] = task;
+            run.length++;
+        } else {
+            run.length = 0;
+        }
+        was_claimed = is_claimed;
+        if (run.length && room_of(&run) > room_of(ret_best))
+            *ret_best = run;
+    }
+    query_end(&query);
+    return rc;
+}
+
+/* Where a worker is farthest from the others. */
+static int find_apart(struct connection *connection, int64_t sweep_id, struct candidate *ret_candidate,
+                      struct err *err)
+{
+    struct run run;
+    struct candidate *tasks = calloc(TASKS_SPREAD_MAX, sizeof *tasks);
+    if (!tasks)
+        return err_set(err, ERR_NO_MEMORY, "claim: out of memory");
+    int rc = read_runs(connection, sweep_id, tasks, &run, err);
+    if (!rc && run.length)
+        *ret_candidate = tasks[run.begin + (run.is_walked ? run.length / 2 : 0)];
+    free(tasks);
+    return rc;
+}
+
+/* A task that never failed: what the worker likes best of them. */
+static int find_fresh(struct connection *connection, int64_t sweep_id, const struct search *search,
+                      struct candidate *ret_candidate, struct err *err)
+{
+    const struct tasks_choice *choice = search->choice;
+    int rc = 0;
+    *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
+    for (size_t i = 0; !rc && !ret_candidate->id && i < choice->near_count; i++)
+        rc = find_in_sweep(connection, BEHIND, search, sweep_id, choice->near[i], 0, ret_candidate, err);
+    if (!rc && !ret_candidate->id && choice->does_spread)
+        rc = find_apart(connection, sweep_id, ret_candidate, err);
+    if (!rc && !ret_candidate->id)
+        rc = find_in_sweep(connection, FRESH, search, sweep_id, 0, 0, ret_candidate, err);
+    return rc;
+}
+
 /* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
  * order. */
 static int next_in_sweep(struct connection *connection, int64_t sweep_id, const struct search *search,
                          int64_t *ret_id, struct err *err)
 {
     struct candidate fresh, paused;
-    int rc = find_in_sweep(connection, FRESH, search, sweep_id, 0, 0, &fresh, err);
+    int rc = find_fresh(connection, sweep_id, search, &fresh, err);
     if (!rc)
         rc = find_in_sweep(connection, PAUSED, search, sweep_id, 1, search->now, &paused, err);
     if (!rc && !fresh.id && !paused.id)

@@ -136,14 +136,25 @@ int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64
                 const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
                 struct err *err);
 
-/* What a worker may take, if not any task. */
+#define TASKS_SPREAD_MAX 4096
+
+/* What a worker may take, if not any task, and what it likes best. */
 struct tasks_choice {
     int64_t sweep_id;      /* 0: of any sweep */
     const int64_t *except; /* sweeps that it cannot work on; borrowed */
     size_t except_count;
+    const int64_t *near; /* revisions that it has, the newest first; borrowed */
+    size_t near_count;
+    int does_spread; /* it shares sweeps with others, who each have a memory of their own */
 };
 
-/* As tasks_claim, with a choice. */
+/*
+ * As tasks_claim, with a choice. A task measures against the revision before its own, which costs a worker
+ * that does not have it as much as its own does. So of a sweep's tasks the one behind a revision in `near`
+ * comes first; where there is none and the worker does spread, it begins where it is farthest from the
+ * others, in the middle of the longest run of tasks that nobody has (of a sweep's first TASKS_SPREAD_MAX).
+ * Otherwise it is the first in step order.
+ */
 int tasks_claim_chosen(struct store *store, const char *worker, const struct tasks_choice *choice,
                        int64_t lease_ms, const struct tasks_policy *policy, struct task_row *ret_row,
                        int64_t *ret_wait_ms, struct err *err);

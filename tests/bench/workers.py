@@ -1,6 +1,6 @@
 """A sweep with 1, 2 and 4 remote workers: how much faster more of them are.
 
-    BIFURCATED_BUILD=build/release python3 -m tests.bench.workers [--revisions 16] [--hidden 128] [--mbps 100] [--counts 1,2,4]
+    BIFURCATED_BUILD=build/release python3 -m tests.bench.workers [--revisions 32] [--hidden 128] [--mbps 100] [--counts 1,2,4]
 
 Two runs for each number of workers, each over a fresh daemon without workers of its own (`--fetchers 0`):
 
@@ -55,7 +55,7 @@ def measure(place: Path, root: Path, count: int, knobs: dict[str, float], option
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--revisions", type=int, default=16)
+    parser.add_argument("--revisions", type=int, default=32)
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--mbps", type=float, default=100.0, help="of the link of each worker")
     parser.add_argument("--stride", type=int, default=64, help="of the scored windows: less is more work")

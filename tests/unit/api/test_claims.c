@@ -320,6 +320,24 @@ static void test_choice(void **state)
     json_decref(list);
 }
 
+/* Two workers over one sweep: each walks on from what it has, apart from the other. */
+static void test_workers_keep_apart(void **state)
+{
+    struct api_fixture *fixture = *state;
+    static const char *const workers[] = {"v/00", "w/00", "v/01", "w/01", "v/00", "w/01"};
+    static const int64_t wanted[] = {0, 4, 1, 5, 2, 6};
+    int64_t ids[9];
+    (void)start(fixture, 8, ids);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        struct wire_task task;
+        struct task_row row;
+        claim(fixture, workers[i], &task);
+        get_task(fixture, &task, &row);
+        assert_int_equal(row.ordinal, wanted[i]);
+        wire_task_free(&task);
+    }
+}
+
 static void test_other_versions(void **state)
 {
     struct api_fixture *fixture = *state;
@@ -340,8 +358,15 @@ static void test_other_versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_what_a_claim_tells),       SERVED(test_recorded_once), SERVED(test_lost_lease),
-        SERVED(test_failed_released_declined), SERVED(test_choice),        SERVED(test_other_versions),
+        SERVED(test_what_a_claim_tells),
+        SERVED(test_recorded_once),
+        SERVED(test_lost_lease),
+        SERVED(test_failed_released_declined),
+        SERVED(test_choice),
+        SERVED(test_other_versions),
+        SERVED(test_failed_released_declined),
+        SERVED(test_workers_keep_apart),
+        SERVED(test_other_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Leases of a clock that was set back, and results that are refused. */
+/* What workers get next: leases of a clock that was set back, refused results, and keeping apart. */
 #include "tests/unit/store/fixture.h"
 
 #include <sqlite3.h>
@@ -66,6 +66,60 @@ static void test_lease_of_a_clock_that_was_ahead(void **state)
 
 /* A refused result counts as an attempt, whatever the reason's code; others come before the worker that made
  * it. */
+#define TASKS 64
+#define WORKERS 4
+
+/* One claim of a worker that has the revisions in near[0..*count). */
+static int64_t claim_near(struct fixture *fixture, const char *worker, int64_t *near, size_t *count)
+{
+    struct task_row task;
+    struct tasks_choice choice = {.near = near, .near_count = *count, .does_spread = 1};
+    OK(tasks_claim_chosen(fixture->store, worker, &choice, LEASE_MS, &QUICK, &task, NULL, &err));
+    near[0] = task.revision_id;
+    *count = 1;
+    return task.ordinal;
+}
+
+/* Workers that share a sweep walk along it apart from each other: few begin where they lack the revision
+ * before. */
+static void test_workers_keep_apart(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[TASKS + 1], last[WORKERS], near[WORKERS][1];
+    size_t known[WORKERS] = {0};
+    int is_claimed[TASKS] = {0}, jumps = 0;
+    fixture_add_revisions(fixture, TASKS, ids);
+    (void)fixture_sweep(fixture, ids, TASKS, 0);
+    for (int i = 0; i < TASKS; i++) {
+        int w = i % WORKERS;
+        char name[16];
+        (void)snprintf(name, sizeof name, "w%d/1", w);
+        int64_t ordinal = claim_near(fixture, name, near[w], &known[w]);
+        assert_in_range(ordinal, 0, TASKS - 1);
+        assert_false(is_claimed[ordinal]);
+        is_claimed[ordinal] = 1;
+        jumps += i >= WORKERS && ordinal != last[w] + 1;
+        last[w] = ordinal;
+        if (i == 0)
+            assert_int_equal(ordinal, 0);
+        if (i == 1)
+            assert_int_equal(ordinal, 32);
+    }
+    assert_in_range(jumps, 0, 2 * WORKERS);
+}
+
+/* Alone, and where others are done, a worker goes in step order; what failed waits its turn. */
+static void test_worker_alone_goes_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[9], near[1];
+    size_t known = 0;
+    fixture_add_revisions(fixture, 8, ids);
+    (void)fixture_sweep(fixture, ids, 8, 0);
+    for (int64_t i = 0; i < 8; i++)
+        assert_int_equal(claim_near(fixture, "w/1", near, &known), i);
+}
+
 static void test_refused_results(void **state)
 {
     struct fixture *fixture = *state;
@@ -100,6 +154,8 @@ static void test_refused_results(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_workers_keep_apart, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_worker_alone_goes_in_order, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_lease_of_a_clock_that_was_ahead, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_refused_results, fixture_open, fixture_close),
     };
