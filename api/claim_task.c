@@ -1,6 +1,7 @@
 #include "api/claim_task.h"
 
 #include "daemon/base/digest.h"
+#include "store/distributions.h"
 #include "store/revisions.h"
 #include "store/sweeps.h"
 
@@ -190,6 +191,19 @@ static int add_statistics(void *context, const struct statistics_row *row)
     return 0;
 }
 
+/* What retention has deleted while no revision had the content is measured again. */
+static int drop_without_distribution(struct gatherer *gatherer, struct task_tensor *tensor, struct err *err)
+{
+    const struct distribution_row key = {.row_set = ROW_SET_ALL, .definition = gatherer->definition};
+    int64_t size_bytes = 0;
+    int code = distributions_exists(gatherer->store, tensor->content.id, &key, &size_bytes, err);
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *err = (struct err)ERR_INIT;
+    tensor->statistics_count = 0;
+    return 0;
+}
+
 static int gather_statistics(struct gatherer *gatherer, struct task_tensor *tensor, struct err *err)
 {
     gatherer->tensor = tensor;
@@ -204,7 +218,7 @@ static int gather_statistics(struct gatherer *gatherer, struct task_tensor *tens
             tensor->statistics[i].token_rows == gatherer->task->model.token_rows)
             tensor->token_rows = tensor->statistics[i].token_rows;
     }
-    return code;
+    return code ? code : drop_without_distribution(gatherer, tensor, err);
 }
 
 /* One revision: its files, and its known tensors with their statistics. */

@@ -32,6 +32,8 @@ struct measure_shared {
     uint64_t memory_bytes;       /* that a model may take on the device; 0: no bound */
     const struct device *device; /* which one it is */
     struct device_turns *turns;  /* to compute on it */
+    int keeps_large;  /* the store has the distributions of what it has statistics of, unless they were
+                         deleted;  that of a remote worker has none */
     int failures_max; /* the attempt after which a task fails for good does without references it cannot reach
                        */
 };

@@ -5,6 +5,7 @@
 #include "daemon/measure_shift.h"
 #include "store/contents.h"
 #include "store/displacements.h"
+#include "store/distributions.h"
 #include "store/statistics.h"
 
 #include <stdbool.h>
@@ -41,14 +42,30 @@ static void caution(struct measure_job *job, const struct err *reason)
 
 /* -- What is known already -- */
 
+/* What retention has deleted while no revision had the content is measured again. */
+static int find_stored_distribution(struct measure_job *job, struct subject *subject, struct err *err)
+{
+    const struct distribution_row key = {.row_set = ROW_SET_ALL, .definition = MEASURE_DEFINITION};
+    int64_t size_bytes = 0;
+    int code = distributions_exists(job->shared->store, subject->self.content.id, &key, &size_bytes, err);
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *err = (struct err)ERR_INIT;
+    subject->is_stored = 0;
+    return 0;
+}
+
 static int find_stored_statistics(struct measure_job *job, struct subject *subject, struct err *err)
 {
     const char *backend = device_info(job->shared->device)->backend;
     (void)snprintf(subject->backend, sizeof subject->backend, "%s", backend);
     if (!subject->self.is_content_known)
         return 0;
-    return statistics_exists(job->shared->store, subject->self.content.id, subject->token_rows,
-                             MEASURE_DEFINITION, backend, &subject->is_stored, NULL, err);
+    int code = statistics_exists(job->shared->store, subject->self.content.id, subject->token_rows,
+                                 MEASURE_DEFINITION, backend, &subject->is_stored, NULL, err);
+    if (!code && subject->is_stored && job->shared->keeps_large)
+        code = find_stored_distribution(job, subject, err);
+    return code;
 }
 
 /* Whether both row sets of a displacement are in the store. */

@@ -260,6 +260,7 @@ int workers_start(const struct workers_options *options, struct workers **ret_wo
         return err_set(err, ERR_NO_MEMORY, "workers: out of memory");
     workers->options = *options;
     workers->options.shared.failures_max = options->policy.failures_max;
+    workers->options.shared.keeps_large = 1;
     (void)pthread_mutex_init(&workers->lock, NULL);
     (void)pthread_cond_init(&workers->ended, NULL);
     code = start_threads(workers, err);

@@ -42,8 +42,8 @@ has_unit() {
 without_services() {
   local name fresh="" status=0
   for name in ${services_unwanted-}; do has_unit "$name" || fresh="$fresh $name"; done
-  if [ -z "$fresh" ]; then "$@" >/dev/null; return; fi
   allow_services # what a run left that was killed
+  if [ -z "$fresh" ]; then "$@" >/dev/null; return; fi
   if [ -e "$policy" ]; then as_root mv "$policy" "$policy.before-bifurcated"; fi
   {
     echo '#!/bin/sh'

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from running import Daemon, wait_until
+from running import Daemon, model_path, wait_until
+from workers import Worker
 
 from tests.hub import Emulator
 
@@ -242,6 +243,39 @@ def test_retention(
     wait_until(lambda: [row["id"] for row in one.get("/v1/sweeps").json()["sweeps"]] == [newer])
     assert "sweeps_deleted=1" in one.log()
     assert one.series("org/small") == series
+
+
+@pytest.mark.parametrize("who", ["local", "remote"])
+def test_what_retention_deleted_is_measured_again(
+    who: str, daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path,
+    command: Callable[..., subprocess.CompletedProcess[str]], programs: dict[str, Path], tmp_path: Path,
+) -> None:  # fmt: skip
+    """A branch goes elsewhere, its distributions go with retention, it comes back: the next sweep has them again."""
+    path = f"/v1/models/{model_path(MODEL)}/distribution?bins=32&low=-0.5&high=0.5"
+    hub = make_hub(garden)
+    one = daemon(hub)
+    one.wait(one.sweep(MODEL))
+    series, before = one.series(MODEL), one.get(path)
+    assert before.status == 200
+    hub.move_branch(MODEL, "step2", "step1")
+    one.wait(one.sweep(MODEL))
+    one.stop()
+    gone = command("prune", "--state", one.state)
+    assert "distributions of 1 contents deleted" in gone.stdout, gone
+    hub.move_branch(MODEL, "step2", "step2")
+    one._options += ["--fetchers", "0" if who == "remote" else "2"]
+    one.start()
+    worker = Worker(one, programs["bifurcated"], tmp_path / "worker") if who == "remote" else None
+    try:
+        if worker:
+            worker.start()
+        one.wait(one.sweep(MODEL))
+    finally:
+        if worker:
+            worker.stop()
+    assert one.get(path).json() == before.json()
+    wanted = ("revision", "msd", "bimodality", "dip")
+    assert [[row[name] for name in wanted] for row in one.series(MODEL)] == [[row[name] for name in wanted] for row in series]
 
 
 def test_access_log(

@@ -98,6 +98,16 @@ def test_after_a_run_that_was_killed(machine: Machine) -> None:
     assert machine.policy.read_text() == "#!/bin/sh\nexit 0\n" and not before.exists()
 
 
+def test_after_a_run_that_was_killed_late(machine: Machine) -> None:
+    """Its services had come with it already: what it left would keep them, and those of the user, from ever starting."""
+    for name in ("munge", "nginx", "slurmctld", "slurmd"):
+        (machine.units / f"{name}.service").touch()
+    machine.policy.write_text("#!/bin/sh\n# deploy/common.sh of bifurcated, while packages are installed\nexit 101\n")
+    machine.policy.chmod(0o755)
+    assert machine.install().returncode == 0
+    assert machine.read("started") == ["nginx", "slurmd", "cron"] and not machine.policy.exists()
+
+
 def test_every_unwanted_service_has_its_package() -> None:
     """The services that are named come with packages for tests, and Debian's helpers ask the policy as this does."""
     text = (DEPLOY / "packages.sh").read_text()
