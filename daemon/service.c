@@ -55,6 +55,7 @@ struct service {
     struct status_context status;
     pthread_t planner;
     int is_planner_started;
+    int was_disk_full;                     /* the planner's own */
     struct pulse planner_pulse, api_pulse; /* the second beats whenever the API has answered the supervisor */
     int64_t retention_due_ms;              /* monotonic; the planner's own */
     atomic_bool is_stopping;
@@ -147,6 +148,24 @@ static void idle(struct service *service, uint64_t version)
     } while (now >= turn_ends && now < end && !atomic_load(&service->is_stopping)); /* else it was woken */
 }
 
+/* Said when it becomes full and when it is not any more. */
+static void look_at_disk(struct service *service)
+{
+    struct reserve_room room;
+    reserve_fill(service->reserve);
+    reserve_read_room(service->reserve, &room);
+    if (room.is_full == service->was_disk_full)
+        return;
+    service->was_disk_full = room.is_full;
+    if (room.is_full)
+        log_error("the disk is full; nothing more can be recorded until there is room",
+                  log_text("state", service->options->state), log_int("free_bytes", (int64_t)room.free_bytes),
+                  log_end);
+    else
+        log_info("the disk has room again", log_text("state", service->options->state),
+                 log_int("free_bytes", (int64_t)room.free_bytes), log_end);
+}
+
 static void *plan_sweeps(void *context)
 {
     struct service *service = context;
@@ -156,7 +175,7 @@ static void *plan_sweeps(void *context)
         int planned = 0;
         pulse_beat();
         uint64_t version = store_version(service->store);
-        reserve_fill(service->reserve);
+        look_at_disk(service);
         int code = planner_run_once(service->store, service->engine.hub, service->reserve,
                                     &service->is_stopping, &planned, &err);
         if (code && !atomic_load(&service->is_stopping)) {
@@ -190,11 +209,21 @@ static int start_watches(struct service *service, struct err *err)
 static int is_ready(void *context, char *reason, size_t reason_size)
 {
     struct service *service = context;
+    struct reserve_room room;
     if (atomic_load(&service->is_stopping)) {
         (void)snprintf(reason, reason_size, "the daemon is stopping");
         return 0;
     }
-    return !service_is_lost(service, reason, reason_size);
+    if (service_is_lost(service, reason, reason_size))
+        return 0;
+    reserve_read_room(service->reserve, &room);
+    if (room.is_full)
+        (void)snprintf(
+            reason, reason_size,
+            "the disk of the state folder is full (%.1f MB are free): make room; work then goes on by "
+            "itself within ten seconds",
+            (double)room.free_bytes / 1e6);
+    return !room.is_full;
 }
 
 static void log_access(void *context, const struct api_access *access)
@@ -265,6 +294,7 @@ static int start_server(struct service *service, struct err *err)
                                               .workers = service->workers,
                                               .watcher = service->watcher,
                                               .store = service->store,
+                                              .reserve = service->reserve,
                                               .pool = service->engine.pool,
                                               .executor = service->executor,
                                               .device_busy_us = &service->engine.device_busy_us,

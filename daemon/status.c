@@ -72,6 +72,15 @@ static void append_hub(const struct status_context *status, struct buf *members)
                       wait.request_count, (double)wait.waited_ms / 1000.0, status->request_budget);
 }
 
+static void append_disk(const struct status_context *status, struct buf *members)
+{
+    struct reserve_room room;
+    reserve_read_room(status->reserve, &room);
+    (void)buf_appendf(members,
+                      ",\"disk\":{\"is_full\":%s,\"free_bytes\":%" PRIu64 ",\"size_bytes\":%" PRIu64 "}",
+                      room.is_full ? "true" : "false", room.free_bytes, room.size_bytes);
+}
+
 int status_append_members(const struct status_context *status, struct buf *members, struct err *err)
 {
     char started[CLOCK_TEXT_SIZE];
@@ -84,6 +93,7 @@ int status_append_members(const struct status_context *status, struct buf *membe
                       started, status->worker_count, workers_busy_count(status->workers),
                       counters.request_count, counters.received_bytes, tensor_pool_size(status->pool));
     append_hub(status, members);
+    append_disk(status, members);
     (void)buf_append_text(members, ",\"device\":");
     append_string(members, device_info(status->device)->id);
     (void)buf_append_text(members, ",\"slurm\":");
@@ -133,6 +143,19 @@ static void append_wait_metrics(const struct status_context *status, struct buf 
                   (double)wait.waited_ms * 1e-3);
 }
 
+static void append_disk_metrics(const struct status_context *status, struct buf *text)
+{
+    struct reserve_room room;
+    reserve_read_room(status->reserve, &room);
+    append_metric(text, "bifurcated_disk_full", "gauge",
+                  "Whether the disk of the state folder is full: nothing more can be recorded.",
+                  room.is_full);
+    append_metric(text, "bifurcated_disk_free_bytes", "gauge", "Free on the disk of the state folder.",
+                  (double)room.free_bytes);
+    append_metric(text, "bifurcated_disk_size_bytes", "gauge", "Size of the disk of the state folder.",
+                  (double)room.size_bytes);
+}
+
 static const char *outcome_of(int index)
 {
     return watch_outcome_name((enum watch_outcome)index);
@@ -171,6 +194,7 @@ int status_append_metrics(const struct status_context *status, struct buf *text,
     append_metric(text, "bifurcated_hub_retries_total", "counter", "Requests that were tried again.",
                   (double)counters.retry_count);
     append_wait_metrics(status, text);
+    append_disk_metrics(status, text);
     append_metric(text, "bifurcated_hub_cache_hits_total", "counter", "Files served from the local cache.",
                   (double)counters.cache_hit_count);
     append_metric(text, "bifurcated_device_busy_seconds_total", "counter", "Time that the device computed.",

@@ -8,6 +8,7 @@
 #include "daemon/base/err.h"
 #include "daemon/executor.h"
 #include "daemon/hub/hub.h"
+#include "daemon/reserve.h"
 #include "daemon/watcher.h"
 #include "daemon/workers.h"
 #include "gpu/registry.h"
@@ -23,6 +24,7 @@ struct status_context {
     struct workers *workers;
     struct watcher *watcher;
     struct store *store;
+    struct reserve *reserve;
     struct tensor_pool *pool;
     struct executor *executor; /* or NULL */
     _Atomic int64_t *device_busy_us;

@@ -307,8 +307,27 @@ def test_full_disk(
     check_sound(running.db)
 
 
+def check_told(running: Daemon, is_full: bool) -> None:
+    """A full disk is seen where platforms look, and so is its end."""
+    ready = running.get("/readyz")
+    assert ready.status == (503 if is_full else 200), ready
+    if is_full:
+        check_words(ready.json()["detail"], "not ready: the disk of the state folder is full", "make room")
+    disk = running.get("/v1/status").json()["daemon"]["disk"]
+    assert disk["is_full"] is is_full and disk["size_bytes"] == 16 << 20
+    assert (disk["free_bytes"] < 2 << 20) is is_full
+    metrics = dict(re.findall(r"^(bifurcated_disk_\w+) (\S+)$", running.get("/metrics").text, re.MULTILINE))
+    assert float(metrics["bifurcated_disk_full"]) == is_full
+    assert (float(metrics["bifurcated_disk_free_bytes"]) < 2 << 20) is is_full
+    assert float(metrics["bifurcated_disk_size_bytes"]) == 16 << 20
+    wait_until(lambda: "the disk is full; nothing more can be recorded" in running.log())
+    if not is_full:
+        wait_until(lambda: "the disk has room again" in running.log())
+
+
 def check_full_disk(running: Daemon, small_disk: Path) -> None:
     assert running.wait(running.sweep(GARDEN, revisions={"names": ["step0"]}))["state"] == "done"
+    assert running.get("/readyz").status == 200 and "the disk is full" not in running.log()
     ballast = small_disk / "ballast"
     free = shutil.disk_usage(small_disk).free
     ballast.write_bytes(bytes(free - 64 * 1024))
@@ -325,7 +344,10 @@ def check_full_disk(running: Daemon, small_disk: Path) -> None:
         check_words(answer.json()["detail"], "full|space")
     assert running.get("/healthz").status == 200
     assert [row["revision"] for row in running.series(GARDEN) if row["state"] == "measured"] == ["step0"]
+    check_told(running, is_full=True)
     ballast.unlink()
+    wait_until(lambda: running.get("/readyz").status == 200)
+    check_told(running, is_full=False)
     sweep = running.wait(running.sweep(GARDEN, revisions={"to": 8}))
     assert sweep["state"] == "done", sweep
 
