@@ -11,7 +11,7 @@
 struct head {
     size_t size; /* of all names and values */
     unsigned hosts, lengths, codings;
-    int has_bad_name;
+    int has_bad_name, has_bad_value;
     const char *coding; /* the last Transfer-Encoding */
 };
 
@@ -23,6 +23,8 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
     head->size += name_size + value_size + 4; /* ": " and the end of the line */
     if (name_size == 0 || memchr(name, ' ', name_size) || memchr(name, '\t', name_size))
         head->has_bad_name = 1;
+    if (value && memchr(value, '\r', value_size)) /* a line's end to some programs */
+        head->has_bad_value = 1;
     switch (name_size) {
     case sizeof "Host" - 1:
         head->hosts += strcasecmp(name, "Host") == 0;
@@ -70,6 +72,8 @@ int api_head_check(const struct api_request *request, const char *version, struc
     }
     if (head.has_bad_name)
         return refuse(response, 400, "", err, "a header's name is empty or has a blank in it");
+    if (head.has_bad_value)
+        return refuse(response, 400, "", err, "a header's value has a carriage return in it");
     if (head.hosts > 1 || (head.hosts == 0 && strcmp(version, "HTTP/1.0") != 0))
         return refuse(response, 400, "Host", err, "Host: must be there, once");
     if (head.lengths > 1 || head.codings > 1)

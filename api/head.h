@@ -14,8 +14,8 @@
 
 /* `version` as received, "HTTP/1.1". Sets response->status and fails for: a target or headers that are too
  * large (414, 431); no Host, two of them, or two of other headers that frame a request; Content-Length beside
- * Transfer-Encoding; names with blanks (400); a transfer coding other than chunked (501). The connection must
- * be closed then. */
+ * Transfer-Encoding; names with blanks, values with carriage returns (400); a transfer coding other than
+ * chunked (501). The connection must be closed then. */
 int api_head_check(const struct api_request *request, const char *version, struct api_response *response,
                    struct err *err);
 

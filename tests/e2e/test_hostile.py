@@ -125,6 +125,7 @@ REQUESTS: list[tuple[str, bytes, set[int]]] = [
     ("a blank in the target", get(b"/healthz x"), {400}),
     ("a blank before the colon", get(b"/healthz", b"Content-Length : 5\r\n"), {400}),
     ("a header without a name", get(b"/healthz").replace(b"Host:", b": x\r\nHost:"), {400}),
+    ("a return in a header", get(b"/healthz", b"X: a\rHost: other\r\n"), {400}),
     ("a header without a colon", get(b"/healthz", b"nonsense\r\n"), {400}),
     ("two lengths", post(b"{}", b"Content-Length: 20\r\n" + JSON), {400}),
     ("two lengths that are equal", post(b"{}", b"Content-Length: 2\r\n" + JSON), {400}),
@@ -246,6 +247,8 @@ def test_what_ends_a_head_early(one: Daemon) -> None:
     """libmicrohttpd 0.9.75 takes a header without a name for the end of the head (ARCHITECTURE.md). What follows is a request of its own: it
     has none of the rights or headers of the one before."""
     answer = exchange(one, get(b"/healthz", b": x\r\nAuthorization: Bearer none\r\n").replace(b"Connection: close\r\n", b""))
+    assert statuses(answer) == [200, 400], answer
+    answer = exchange(one, get(b"/healthz", b"\0X: x\r\nX-Later: 1\r\n").replace(b"Connection: close\r\n", b""))
     assert statuses(answer) == [200, 400], answer
     second = b"GET /v1/tokens HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = exchange(one, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n: x\r\n" + second)
