@@ -179,6 +179,27 @@ static void print_member(const json_t *document, const char *key, const char *ti
     (void)printf("%-12s %s\n", title, text);
 }
 
+/* "waits until 2026-11-26T01:33:22.655Z (request_budget)" and "1.2 GB of 3.4 GB are free" */
+static void print_limits(const json_t *daemon)
+{
+    const json_t *hub = json_object_get(daemon, "hub"), *disk = json_object_get(daemon, "disk");
+    char until[CLIENT_CELL_SIZE], reason[CLIENT_CELL_SIZE], left[32], size[32];
+    if (json_is_string(json_object_get(hub, "reason"))) {
+        client_table_format(json_object_get(hub, "waiting_until"), until);
+        client_table_format(json_object_get(hub, "reason"), reason);
+        (void)printf("%-12s requests wait until %s (%s)\n", "hub", until, reason);
+    }
+    if (!disk)
+        return;
+    client_progress_format_bytes((double)json_integer_value(json_object_get(disk, "free_bytes")), left,
+                                 sizeof left);
+    client_progress_format_bytes((double)json_integer_value(json_object_get(disk, "size_bytes")), size,
+                                 sizeof size);
+    (void)printf("%-12s %s of %s are free%s\n", "disk", left, size,
+                 json_is_true(json_object_get(disk, "is_full")) ? ": FULL, nothing more can be recorded"
+                                                                : "");
+}
+
 static void print_status(const json_t *document)
 {
     char size[32];
@@ -202,6 +223,7 @@ static void print_status(const json_t *document)
         if (!json_is_object(value) && !json_is_array(value))
             print_member(json_object_get(document, "daemon"), key, key);
     }
+    print_limits(json_object_get(document, "daemon"));
 }
 
 int client_run_status(const struct client_arguments *arguments)

@@ -316,6 +316,8 @@ def check_told(running: Daemon, is_full: bool) -> None:
     disk = running.get("/v1/status").json()["daemon"]["disk"]
     assert disk["is_full"] is is_full and disk["size_bytes"] == 16 << 20
     assert (disk["free_bytes"] < 2 << 20) is is_full
+    shown = running.client("status").stdout
+    assert "16.8 MB are free" in shown and ("FULL" in shown) is is_full, shown
     metrics = dict(re.findall(r"^(bifurcated_disk_\w+) (\S+)$", running.get("/metrics").text, re.MULTILINE))
     assert float(metrics["bifurcated_disk_full"]) == is_full
     assert (float(metrics["bifurcated_disk_free_bytes"]) < 2 << 20) is is_full

@@ -81,6 +81,7 @@ def test_own_budget(daemon: Start, garden_hub: Emulator, programs: dict[str, Pat
     assert 0 < metric(one, "bifurcated_hub_wait_left_seconds") <= 300
     before = metric(one, "bifurcated_hub_waited_seconds_total")
     wait_until(lambda: metric(one, "bifurcated_hub_waited_seconds_total") > before)
+    assert f"requests wait until {now['waiting_until']} (request_budget)\n" in one.client("status").stdout
     process = follow(one, programs, sweep)
     assert re.search(r"waits for the hub: [45]:\d\d min, request budget", line_with(process, "waits"))
     assert one.request("DELETE", f"/v1/sweeps/{sweep}").status == 200
