@@ -123,7 +123,13 @@ static void host_of(const char *url, char *host, size_t size)
 {
     const char *begin = strstr(url, "://");
     begin = begin ? begin + 3 : url;
-    (void)snprintf(host, size, "%.*s", (int)strcspn(begin, "/?#"), begin);
+    size_t length = strcspn(begin, "/?#");
+    const char *user_end = memrchr(begin, '@', length);
+    if (user_end) {
+        length -= (size_t)(user_end + 1 - begin);
+        begin = user_end + 1;
+    }
+    (void)snprintf(host, size, "%.*s", (int)length, begin);
 }
 
 enum client_verdict client_judge_connection(const struct transfer *transfer, struct err *err)

@@ -110,6 +110,7 @@ import ctypes, sys
 libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.realloc.restype = libc.calloc.restype = ctypes.c_void_p
 kept = []
+print("ready", flush=True)
 for line in sys.stdin:
     for size in (1, 100, 100_000):
         first = libc.malloc(ctypes.c_size_t(size))
@@ -120,6 +121,7 @@ for line in sys.stdin:
     command, env = [sys.executable, "-c", code], os.environ | counts.env | {"PYTHONMALLOC": "malloc"}
     samples = []
     with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"  # the file of counts is there now
         for number in range(1, 31):
             counts.leak()
             process.stdin.write("go\n")
