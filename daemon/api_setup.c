@@ -78,6 +78,7 @@ int api_setup_read(const struct options *options, struct api_setup *setup, struc
     api->cors_origin = options->cors_origin[0] ? options->cors_origin : NULL;
     api->connections_max = (unsigned)options->http_connections;
     api->connections_per_address = (unsigned)options->http_connections_per_address;
+    api->threads = (unsigned)options->http_threads;
     api->requests_per_s = options->rate_limit;
     api->requests_per_s_loopback = options->rate_limit_loopback;
     fit_files(api);

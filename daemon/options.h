@@ -35,6 +35,7 @@ struct options {
     int64_t rate_limit_loopback; /* the same for addresses of this machine */
     int64_t http_connections;
     int64_t http_connections_per_address; /* 0 no bound */
+    int64_t http_threads;                 /* 0 by the number of processors */
 
     char *state; /* folder of the database and the lock; "" until options_load filled in the default */
 

@@ -51,6 +51,9 @@ const struct option_row option_rows[] = {
          "Connections at once. A further one takes the place of the one that has waited longest for its client."),
     INT("server", "http-connections-per-address", http_connections_per_address, "1024", 0, 100000, "N",
          "The same for each address; 0: no such bound. A proxy is one address."),
+    INT("server", "http-threads", http_threads, "0", 0, 64, "N",
+         "Threads that answer requests. 0: one for each processor, two to eight. One alone answers evenly under full load, "
+         "but a slow read holds up all others."),
     TEXT("server", "state", state, "", "FOLDER",
          "The folder of the database. Empty: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/bifurcated, "
          "else ~/.local/state/bifurcated."),

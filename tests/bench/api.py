@@ -6,9 +6,9 @@
 The run has 154 revisions of a small tensor, swept by the daemon itself. Requests: one page of a few columns, the page
 with If-None-Match (304), the series of those columns over the whole run coded with gzip (what a chart asks for), and
 every column of the series as it is and coded. nginx has sendfile, gzip_static, no access log and the same bodies; the
-daemon has its defaults. Both servers run on one processor and wrk on another, else wrk, which needs about as much per
-request as they do, is what is measured; its share of its processor is printed, and where that is near 100 % the ratio
-is held down by it. Besides requests per second (wall) there is the processor time per request of each server.
+daemon's other options are its defaults. Each server has one thread on one processor, and wrk another processor: wrk,
+which needs about as much for a request as they do, would be what is measured otherwise. Its share of its processor is
+printed; near 100 % it holds the ratio down. Besides requests per second there is each server's processor time for one.
 
 Also: N event streams at once (memory with none, with all, and after), and the tail of the latencies.
 """
@@ -209,7 +209,7 @@ def main() -> int:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench_api_")))
         place.chmod(0o755)
         write_run(place / "run")
-        ours, own_pid = stack.enter_context(daemon(place, []))
+        ours, own_pid = stack.enter_context(daemon(place, ["--http-threads", "1"]))
         sweep(ours, f"file:{place}/run")
         series = f"{ours}/v1/models/file/{str(place / 'run').replace('/', '%2F')}/revisions"
         page_url, whole_url = f"{series}?fields={FIELDS}&limit=20", f"{series}?limit=1000"
