@@ -233,7 +233,7 @@ def test_contract_in_short() -> None:
 def test_kept_answers(daemon: Callable[..., Daemon], hub: Any) -> None:
     """The second answer comes out of memory: the same but for an id, which only who can look it up gets."""
     one = daemon(hub)
-    for path in ("/openapi.json", "/v1/models"):  # as a file in memory, and as bytes
+    for path in ("/openapi.json", "/v1/models"):
         for coding in ("identity", "gzip", "zstd"):
             wanted = {"Accept-Encoding": coding}
             first, second = one.get(path, wanted), one.get(path, wanted)
@@ -255,14 +255,11 @@ def test_kept_answers(daemon: Callable[..., Daemon], hub: Any) -> None:
 def test_kept_answers_to_many_at_once(daemon: Callable[..., Daemon], hub: Any) -> None:
     one = daemon(hub)
     bodies = {one.get("/openapi.json").body}
-    assert len(next(iter(bodies))) > 64 << 10
     with ThreadPoolExecutor(8) as pool:
         for answer in pool.map(lambda _: one.get("/openapi.json"), range(200)):
             assert answer.status == 200
             bodies.add(answer.body)
     assert len(bodies) == 1
-    files = [os.readlink(entry) for entry in Path(f"/proc/{one.process.pid}/fd").iterdir() if entry.is_symlink()]
-    assert sum(name.startswith("/memfd:answer") for name in files) == 1
 
 
 def test_logged_answers_have_ids(daemon: Callable[..., Daemon], hub: Any) -> None:
