@@ -441,8 +441,8 @@ static int read_depth(struct bench *bench, double *sum, struct err *err)
 
 /* -- Timing --------------------------------------------------------------------------------------------- */
 
-#define COLD_CALLS                                                                                           \
-    50 /* of each read, each with none of the database in memory but what SQLite itself keeps */
+/* Of each read, each with none of the database in memory but what SQLite itself keeps. */
+#define COLD_CALLS 50
 
 struct operation {
     const char *name;
@@ -502,8 +502,7 @@ static void forget(const struct bench *bench)
 static void warm_up(const struct bench *bench)
 {
     static char block[1 << 20];
-    double begin = clock_monotonic_s();
-    ssize_t size;
+    ssize_t size = 0;
     int fd = open(bench->path, O_RDONLY | O_CLOEXEC);
     while (fd >= 0 && (size = read(fd, block, sizeof block)) > 0)
         continue;
@@ -512,7 +511,6 @@ static void warm_up(const struct bench *bench)
         exit(1);
     }
     (void)close(fd);
-    (void)fprintf(stderr, "  %6.1f s  read once\n", clock_monotonic_s() - begin);
 }
 
 static void measure_cold(struct bench *bench, const struct operation *operation)
