@@ -157,14 +157,12 @@ static void fill(const struct bench *bench, const char *path)
         run_sql(db, FILL[i]);
     (void)sqlite3_close(db);
     /* The gigabytes that the kernel still has to write would be what the reads then wait for. */
-    double begin = clock_monotonic_s();
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fsync(fd)) {
         perror(path);
         exit(1);
     }
     (void)close(fd);
-    (void)fprintf(stderr, "  %6.1f s  written to the disk\n", clock_monotonic_s() - begin);
 }
 
 struct running {
@@ -502,11 +500,11 @@ static void forget(const struct bench *bench)
 static void warm_up(const struct bench *bench)
 {
     static char block[1 << 20];
-    ssize_t size = 0;
+    ssize_t size = 1;
     int fd = open(bench->path, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && (size = read(fd, block, sizeof block)) > 0)
-        continue;
-    if (fd < 0 || size < 0) {
+    while (size > 0)
+        size = read(fd, block, sizeof block);
+    if (size < 0) {
         perror(bench->path);
         exit(1);
     }
@@ -591,7 +589,7 @@ int main(int argc, char **argv)
     warm_up(&bench);
     for (size_t i = 0; i < sizeof OPERATIONS / sizeof OPERATIONS[0]; i++)
         measure(&bench, &OPERATIONS[i]);
-    (void)printf("\nNothing of the database in memory: p50 and worst, microseconds\n");
+    (void)puts("\nNothing of the database in memory: p50 and worst, microseconds");
     for (size_t i = 0; i < sizeof OPERATIONS / sizeof OPERATIONS[0]; i++)
         measure_cold(&bench, &OPERATIONS[i]);
     (void)getrusage(RUSAGE_SELF, &usage);
