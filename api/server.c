@@ -318,6 +318,18 @@ static struct api_server *new_server(const struct api_options *options)
     return server;
 }
 
+/* Whether a new connection is taken. While the server stops, none of its own socket; those of an inherited
+ * one may come from anybody who does not know of the stop, and are served. MHD_quiesce_daemon() would leave
+ * them waiting, but aborts the program if a thread of the pool is awake at that moment (0.9.75: both remove
+ * the socket from the same epoll set). */
+static enum MHD_Result accept_connection(void *context, const struct sockaddr *address, socklen_t size)
+{
+    const struct api_server *server = context;
+    (void)address;
+    (void)size;
+    return atomic_load(&server->is_draining) && server->options.listen_fd < 0 ? MHD_NO : MHD_YES;
+}
+
 static struct MHD_Daemon *start_daemon(struct api_server *server, int fd)
 {
     const struct api_options *options = &server->options;
@@ -330,7 +342,7 @@ static struct MHD_Daemon *start_daemon(struct api_server *server, int fd)
     if (server->tls)
         tls[0] = api_tls_option();
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_message, NULL,
+        flags, 0, accept_connection, server, handle, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_message, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, options->threads,
         MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_SHARE * options->header_bytes_max,
@@ -395,13 +407,10 @@ void api_server_stop(struct api_server *server, int64_t drain_ms)
         return;
     int64_t deadline_ms = clock_monotonic_ms() + drain_ms;
     atomic_store(&server->is_draining, 1);
-    int fd = MHD_quiesce_daemon(server->daemon);
     api_events_end(server->events);
     api_claim_waits_end(server->claim_waits);
     while (atomic_load(&server->requests_running) > 0 && clock_monotonic_ms() < deadline_ms)
         clock_sleep_ms(DRAIN_STEP_MS);
-    MHD_stop_daemon(server->daemon);
-    if (fd >= 0)
-        (void)close(fd);
+    MHD_stop_daemon(server->daemon); /* closes the listening socket, too */
     free_server(server);
 }
