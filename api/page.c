@@ -146,3 +146,23 @@ int api_page_end(const struct api_request *request, struct api_json *json, const
     api_json_close_object(json);
     return cursor[0] ? api_page_link(request, cursor, response, err) : 0;
 }
+
+int api_page_take(struct api_page *page, int64_t number)
+{
+    if (page->left == 0) {
+        page->has_more = 1;
+        return 0;
+    }
+    page->left--;
+    page->last = number;
+    return 1;
+}
+
+int api_page_end_numbers(const struct api_request *request, struct api_page *page,
+                         struct api_response *response, struct err *err)
+{
+    char cursor[API_CURSOR_SIZE] = "";
+    if (page->has_more)
+        api_page_write_number(page->last, cursor);
+    return api_page_end(request, &page->json, cursor, response, err);
+}

@@ -42,4 +42,20 @@ int api_page_link(const struct api_request *request, const char *cursor, struct 
 int api_page_end(const struct api_request *request, struct api_json *json, const char *cursor,
                  struct api_response *response, struct err *err);
 
+/* A page of rows that go by a number, while it is written. The store is asked for one row more than `left`.
+ */
+struct api_page {
+    struct api_json json;
+    int left; /* rows that still belong to it */
+    int has_more;
+    int64_t last; /* the number of the last row */
+};
+
+/* Whether the row with this number still belongs to the page; else there is a next one. */
+int api_page_take(struct api_page *page, int64_t number);
+
+/* As api_page_end, with the cursor of the last row. */
+int api_page_end_numbers(const struct api_request *request, struct api_page *page,
+                         struct api_response *response, struct err *err);
+
 #endif

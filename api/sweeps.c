@@ -225,33 +225,19 @@ int api_list_sweeps(struct api_request *request, struct api_response *response, 
     return code;
 }
 
-struct task_page {
-    struct api_json json;
-    int left;
-    int has_more;
-    int64_t last;
-};
-
-static int end_page(const struct api_request *request, struct task_page *page,
+static int end_page(const struct api_request *request, struct api_page *page,
                     const struct api_listing *listing, struct api_response *response, struct err *err)
 {
-    char cursor[API_CURSOR_SIZE] = "";
-    if (page->has_more)
-        api_page_write_number(page->last, cursor);
-    int code = api_page_end(request, &page->json, cursor, response, err);
+    int code = api_page_end_numbers(request, page, response, err);
     return code ? code : api_listing_finish(request, listing, response, err);
 }
 
 static int append_task(void *context, const struct task_row *row)
 {
-    struct task_page *page = context;
+    struct api_page *page = context;
     struct api_json *json = &page->json;
-    if (page->left == 0) {
-        page->has_more = 1;
+    if (!api_page_take(page, row->ordinal))
         return 1;
-    }
-    page->left--;
-    page->last = row->ordinal;
     api_json_open_object(json, NULL);
     api_json_integer(json, "id", row->id);
     api_json_text(json, "revision", row->revision);
@@ -293,7 +279,7 @@ int api_list_tasks(struct api_request *request, struct api_response *response, s
         code = sweeps_get(store, id, &sweep, err);
     if (code)
         return code;
-    struct task_page page = {.left = limit};
+    struct api_page page = {.left = limit};
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);
     api_json_open_array(&page.json, "tasks");
@@ -306,14 +292,10 @@ int api_list_tasks(struct api_request *request, struct api_response *response, s
 
 static int append_event(void *context, const struct task_event_row *row)
 {
-    struct task_page *page = context;
+    struct api_page *page = context;
     struct api_json *json = &page->json;
-    if (page->left == 0) {
-        page->has_more = 1;
+    if (!api_page_take(page, row->id))
         return 1;
-    }
-    page->left--;
-    page->last = row->id;
     api_json_open_object(json, NULL);
     api_json_time(json, "at", row->at_ms);
     api_json_text(json, "event", row->event);
@@ -351,7 +333,7 @@ int api_list_task_events(struct api_request *request, struct api_response *respo
         code = read_task(request, &task, err);
     if (code)
         return code;
-    struct task_page page = {.left = limit};
+    struct api_page page = {.left = limit};
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);
     api_json_integer(&page.json, "task", task.id);

@@ -43,31 +43,19 @@ static void append_token(struct api_json *json, const char *key, const struct to
     api_json_close_object(json);
 }
 
-struct page {
-    struct api_json json;
-    int left;
-    int has_more;
-    int64_t last;
-};
-
 static int append_row(void *context, const struct token_row *row)
 {
-    struct page *page = context;
-    if (page->left == 0) {
-        page->has_more = 1;
+    struct api_page *page = context;
+    if (!api_page_take(page, row->id))
         return 1;
-    }
-    page->left--;
-    page->last = row->id;
     append_token(&page->json, NULL, row, NULL);
     return 0;
 }
 
 int api_list_tokens(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct page page = {0};
+    struct api_page page = {0};
     int64_t after = 0, limit = LIMIT_STANDARD;
-    char cursor[API_CURSOR_SIZE] = "";
     int code = api_request_integer(request, "limit", 1, LIMIT_TOKENS, &limit, response, err);
     if (!code)
         code = api_page_read_number(request, &after, response, err);
@@ -84,9 +72,7 @@ int api_list_tokens(struct api_request *request, struct api_response *response, 
     if (code)
         return code;
     api_json_close_array(&page.json);
-    if (page.has_more)
-        api_page_write_number(page.last, cursor);
-    code = api_page_end(request, &page.json, cursor, response, err);
+    code = api_page_end_numbers(request, &page, response, err);
     return code ? code : api_listing_finish(request, &listing, response, err);
 }
 

@@ -214,29 +214,18 @@ int api_run_watch(struct api_request *request, struct api_response *response, st
 static const struct api_listing delivery_listing = {
     "deliveries", " id event sweep state attempts created_at next_attempt_at ended_at status error ", ""};
 
-struct delivery_page {
-    struct api_json json;
-    int left;
-    int has_more;
-    int64_t last;
-};
-
 static int append_delivery(void *context, const struct delivery_row *row)
 {
-    struct delivery_page *page = context;
-    if (page->left == 0) {
-        page->has_more = 1;
+    struct api_page *page = context;
+    if (!api_page_take(page, row->id))
         return 1;
-    }
-    page->left--;
-    page->last = row->id;
     return print_delivery(&page->json, row);
 }
 
 int api_list_deliveries(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct store *store = request->server->options.store;
-    char model[LIMIT_MODEL_NAME_BYTES + 1], cursor[API_CURSOR_SIZE] = "";
+    char model[LIMIT_MODEL_NAME_BYTES + 1];
     struct watch_row watch;
     int64_t before = 0, limit = LIMIT_STANDARD;
     int code = api_request_integer(request, "limit", 1, PAGE_ROWS_MAX, &limit, response, err);
@@ -250,7 +239,7 @@ int api_list_deliveries(struct api_request *request, struct api_response *respon
         code = watches_find(store, model, &watch, err);
     if (code)
         return code;
-    struct delivery_page page = {.left = (int)limit};
+    struct api_page page = {.left = (int)limit};
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);
     api_json_text(&page.json, "model", watch.model);
@@ -259,9 +248,7 @@ int api_list_deliveries(struct api_request *request, struct api_response *respon
     if (code)
         return code;
     api_json_close_array(&page.json);
-    if (page.has_more)
-        api_page_write_number(page.last, cursor);
-    code = api_page_end(request, &page.json, cursor, response, err);
+    code = api_page_end_numbers(request, &page, response, err);
     return code ? code : api_listing_finish(request, &delivery_listing, response, err);
 }
 

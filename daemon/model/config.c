@@ -242,15 +242,20 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
 int model_config_check_scoring(const struct model_config *config, struct err *err)
 {
     if (strcmp(config->model_type, "gpt_neox") != 0)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "scoring is implemented for GPT-NeoX models, not for model_type \"%s\"",
-                       config->model_type);
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "scoring is implemented for GPT-NeoX models, not for model_type \"%s\": leave the metric "
+            "perplexity out of the sweep",
+            config->model_type);
     if (strcmp(config->rotary_type, "default") != 0)
         return err_set(err, ERR_UNSUPPORTED,
-                       "scoring with rotary embeddings of type \"%s\" is not implemented",
+                       "scoring with rotary embeddings of type \"%s\" is not implemented: leave the metric "
+                       "perplexity out of the sweep",
                        config->rotary_type);
     if (config->activation == MODEL_ACTIVATION_OTHER)
-        return err_set(err, ERR_UNSUPPORTED, "scoring with the activation \"%s\" is not implemented",
+        return err_set(err, ERR_UNSUPPORTED,
+                       "scoring with the activation \"%s\" is not implemented: leave the metric perplexity "
+                       "out of the sweep",
                        config->activation_name);
     if (!config->vocab_size || !config->hidden_size || !config->layer_count || !config->head_count ||
         !config->intermediate_size || !config->max_positions)
