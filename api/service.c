@@ -147,6 +147,9 @@ static int append_store_metrics(struct store *store, struct buf *text, struct er
     api_metrics_append(text, "bifurcated_tasks_running", "gauge", "Tasks that a worker has.",
                        (double)claimed);
     api_metrics_append(text, "bifurcated_database_bytes", "gauge", "Database and log on disk.", (double)size);
+    api_metrics_append(text, "bifurcated_database_log_bytes", "gauge",
+                       "The database's log, which a thread moves into the database from 16 MiB on.",
+                       (double)store_log_size(store));
     return 0;
 }
 

@@ -345,6 +345,11 @@ int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err)
     return 0;
 }
 
+uint64_t store_log_size(const struct store *store)
+{
+    return file_size(store->path, "-wal");
+}
+
 int store_vacuum(struct store *store, struct err *err)
 {
     (void)pthread_mutex_lock(&store->writer_mutex);

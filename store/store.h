@@ -78,6 +78,9 @@ void store_wake(struct store *store);
 /* Bytes of the database and its log on disk. */
 int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err);
 
+/* Bytes of the log alone, which the checkpointer keeps small; 0 where there is none. */
+uint64_t store_log_size(const struct store *store);
+
 /* Moves what the log holds into the database file, so that a copy of it is whole. */
 int store_checkpoint(struct store *store, struct err *err);
 

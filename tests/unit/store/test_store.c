@@ -28,12 +28,16 @@ static void test_reopen(void **state)
     assert_true(version > 1);
     memcpy(instance, store_instance(fixture->store), sizeof instance);
     assert_int_equal(strlen(instance), 32);
+    OK(store_size(fixture->store, &size, &err));
+    uint64_t log = store_log_size(fixture->store);
+    assert_true(log > 0 && log < size);
     fixture_reopen(fixture);
     assert_string_equal(store_instance(fixture->store), instance);
     assert_int_equal(store_version(fixture->store), version);
     OK(models_find(fixture->store, "garden/neox-tiny", &row, &err));
     OK(store_integrity_check(fixture->store, &err));
     OK(store_checkpoint(fixture->store, &err));
+    assert_int_equal(store_log_size(fixture->store), 0);
     OK(store_size(fixture->store, &size, &err));
     assert_true(size > 4096);
 }
