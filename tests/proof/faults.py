@@ -9,12 +9,18 @@ folder sweeps while that one call fails. Allowed outcomes:
     killed       only where the fault is SIGKILL
 
 and then a start without faults must heal: the same request is done, series and tables are those of the undisturbed run.
-Signals, other statuses, reports of sanitizers, hangs and wrong numbers are failures.
+Only where an allocation failed and the tables, the files and the history are those of the undisturbed run already ("whole"),
+there is nothing to heal, and that start is left out. Signals, other statuses, reports of sanitizers, hangs and wrong numbers
+are failures.
+
+A point takes a second of one processor and waits for two more, so several run beside each other. With a journal, a run that was
+cut off goes on where it was, as long as the program is the same.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import random
@@ -22,6 +28,7 @@ import subprocess
 import time
 import zlib
 from collections import Counter, defaultdict
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +40,7 @@ NAMES = ["step0", "step1", "step2", "step128"]  # both formats, shards, equal co
 OPTIONS = ["--fetchers", "2", "--keep", "files", "--retry-delay-s", "0", "--attempts", "2", "--threads", "2"]
 HANG_S = 120.0  # longer than a lease: a task whose end could not be recorded is taken up when its lease is over
 PATIENCE_S = 4.0  # with a disk that stays full: so long until the sweep may go on waiting for room
+MISSED = "did not come up"
 MISSED_MAX = 0.1  # share of points that need not come up: threads do not do the same together in every run
 FILE_ERRORS = {
     "open": [errno.ENOSPC, errno.EIO, errno.EMFILE, "full"],
@@ -57,8 +65,9 @@ class Place:
     frames: tuple[str, ...]
 
     @property
-    def is_own(self) -> bool:
-        return self.caller == "main"
+    def innermost(self) -> str:
+        """The frame that calls; empty where that is in no module that was there at the start."""
+        return self.frames[0] if self.frames and self.caller != "?" else ""
 
 
 @dataclass(frozen=True)
@@ -103,10 +112,12 @@ class Stage:
         self.env["ASAN_OPTIONS"] += ":verify_asan_link_order=0:allocator_may_return_null=1"
         self.truth = stage.undisturbed(self.programs, hub, place / "undisturbed", self.body, *OPTIONS)
 
-    def daemon(self, place: Path, fault: str | None = None) -> Daemon:
+    def daemon(self, place: Path, fault: str | None = None, caller: str = "") -> Daemon:
         env = dict(self.env)
         if fault is not None:
             env |= {"LD_PRELOAD": str(self.shim), "PROOF_REPORT": str(place / "report"), "PROOF_FAULT": fault}
+        if caller:
+            env["PROOF_CALLER"] = caller
         return Daemon(self.programs, place, self.hub.url, OPTIONS, env)
 
     def places(self) -> list[Place]:
@@ -218,31 +229,50 @@ def reaction(daemon: Daemon, point: Point, body: dict[str, Any], truth: Truth) -
     return outcome
 
 
-def one_point(scene: Stage, point: Point, number: int) -> tuple[str, bool]:
-    """What the daemon did, and whether the fault came to happen. Heals, and raises Wrong if anything is not right."""
+def is_whole(scene: Stage, daemon: Daemon) -> bool:
+    """Whether a stopped daemon left exactly what the undisturbed run leaves: tables, files, histories."""
+    if not daemon.db.exists() or stage.leftovers(daemon) != scene.truth.files or stage.tables(daemon.db) != scene.truth.tables:
+        return False
+    stage.check_sound(daemon.db)
+    stage.check_history(daemon.db)
+    return True
+
+
+def heal(scene: Stage, healed: Daemon) -> None:
+    """The next start, without faults: the same request is done, and everything is as if nothing had been."""
+    healed.log_path = healed.log_path.with_name("log.healed")
+    healed.start()
+    end = healed.wait(stage.post(healed, scene.body))
+    need(end["state"] == "done", "does not heal:", end)
+    stage.check_equal(scene.truth, healed)
+    healed.check_end()
+    stage.check_sound(healed.db)
+    stage.check_history(healed.db)
+
+
+def one_point(scene: Stage, point: Point, number: int) -> str:
+    """What the daemon did, or that the fault did not come to happen. Heals, and raises Wrong if anything is not right."""
     place = scene.place / f"point{number}"
-    daemon = scene.daemon(place, point.spec)
+    daemon = scene.daemon(place, point.spec, point.place.innermost)
+    healed = scene.daemon(place)
     try:
         outcome = reaction(daemon, point, scene.body, scene.truth)
-        report = stage.reports(daemon.log())
-        need(not report, "in the log:", report)
+        found = stage.reports(daemon.log())
+        need(not found, "in the log:", found)
         happened = "\nfault " in "\n" + (place / "report").read_text() if (place / "report").exists() else False
-        healed = scene.daemon(place)
-        healed.log_path = place / "log.healed"
-        healed.start()
-        end = healed.wait(stage.post(healed, scene.body))
-        need(end["state"] == "done", "does not heal:", end)
-        stage.check_equal(scene.truth, healed)
-        healed.check_end()
-        stage.check_sound(healed.db)
-        stage.check_history(healed.db)
+        if point.place.kind == "memory" and outcome == "right" and is_whole(scene, daemon):
+            outcome = "right and whole"
+        else:
+            heal(scene, healed)
     except (Wrong, AssertionError) as error:
         log = daemon.log()[-1500:] if daemon.log_path.exists() else ""
         raise Wrong(f"{point.spec}: {str(error)[:1500]}\n   place: {describe(point.place, scene.folder)}\n   log: {log}") from error
     finally:
-        stage.end_daemons()
+        for one in (daemon, healed):
+            if one.process and one.process.poll() is None:
+                one.kill()
     stage.shutil.rmtree(place)
-    return outcome, happened
+    return outcome if happened or not outcome.startswith("right") else MISSED
 
 
 def describe(place: Place, folder: Path) -> str:
@@ -265,7 +295,7 @@ def within(places: list[Place], folder: Path, function: str) -> list[Place]:
 
 def points_of(places: list[Place], seed: int, kinds: tuple[str, ...], budget: int | None, shard: tuple[int, int] = (1, 1)) -> list[Point]:
     """All errors at the first call from each place, and one error at a later call; of these the I-th of N parts, which does not
-    depend on what else a counting run saw; of that at most `budget` points, by lot."""
+    depend on what else a counting run saw; of that at most `budget` points, by lot. The first calls come first."""
     points = []
     for place in sorted(places, key=lambda one: one.name):
         if place.kind not in kinds:
@@ -278,29 +308,69 @@ def points_of(places: list[Place], seed: int, kinds: tuple[str, ...], budget: in
         part, parts = shard
         points += [one for number, one in enumerate(mine) if (number + zlib.crc32(place.name.encode())) % parts == part - 1]
     random.Random(seed).shuffle(points)
-    return points[:budget]
+    return sorted(points[:budget], key=lambda one: one.nth > 1)
 
 
-def sweep_points(scene: Stage, points: list[Point], is_stubborn: bool) -> tuple[dict[str, Counter], list[str]]:
-    """Runs the points; counts per kind, and what went wrong (all of it if stubborn, else only the first)."""
+class Journal:
+    """The points that were right, one line each; kept in a file if there is one, and read again if it is of the same program."""
+
+    def __init__(self, path: Path | None, program: Path) -> None:
+        self.path, self.outcomes = path, {}
+        self.digest = hashlib.sha256(program.read_bytes()).hexdigest()[:16]
+        for line in path.read_text().splitlines() if path and path.exists() else []:
+            words = line.split("\t")
+            if len(words) == 3 and words[0] == self.digest:  # a line may have been cut off
+                self.outcomes[words[1]] = words[2]
+
+    def add(self, point: Point, outcome: str) -> None:
+        self.outcomes[point.spec] = outcome
+        if self.path:
+            with open(self.path, "a") as file:
+                file.write(f"{self.digest}\t{point.spec}\t{outcome}\n")
+
+
+def sweep_points(scene: Stage, points: list[Point], journal: Journal, jobs: int) -> tuple[dict[str, Counter], list[str]]:
+    """Runs the points, `jobs` at a time; counts per kind, and what went wrong."""
     counts: dict[str, Counter] = defaultdict(Counter)
     wrong: list[str] = []
-    for number, point in enumerate(points):
-        kind = "kill" if point.is_kill else point.place.kind
-        try:
-            outcome, happened = one_point(scene, point, number)
-            counts[kind]["points"] += 1
-            counts[kind][outcome if happened or outcome != "right" else "did not come up"] += 1
-        except Wrong as error:
-            counts[kind]["points"] += 1
-            counts[kind]["WRONG"] += 1
-            wrong.append(str(error))
-            print(f"   {error}", flush=True)
-            if not is_stubborn:
-                break
-        if (number + 1) % 25 == 0:  # what was found so far, should the run be cut off
-            print(f"   {number + 1} of {len(points)} points: {summary(counts)}", flush=True)
-    return counts, wrong
+
+    def note(point: Point, outcome: str) -> None:
+        counts["kill" if point.is_kill else point.place.kind].update(("points", outcome))
+
+    left = []
+    for point in points:
+        if point.spec in journal.outcomes:
+            note(point, journal.outcomes[point.spec])
+        else:
+            left.append(point)
+    if len(left) < len(points):
+        print(f"   {len(points) - len(left)} points are in the journal", flush=True)
+    waiting, running = iter(enumerate(left)), {}
+    with ThreadPoolExecutor(jobs) as pool:
+        done = 0
+        while True:
+            while len(running) < jobs and (entry := next(waiting, None)):
+                running[pool.submit(one_point, scene, entry[1], entry[0])] = entry[1]
+            if not running:
+                return counts, wrong
+            for future in wait(running, return_when=FIRST_COMPLETED)[0]:
+                point = running.pop(future)
+                outcome = result_of(future, wrong)
+                note(point, outcome)
+                if outcome != "WRONG":
+                    journal.add(point, outcome)
+                done += 1
+                if done % 25 == 0:  # what was found so far, should the run be cut off
+                    print(f"   {done} of {len(left)} points: {summary(counts)}", flush=True)
+
+
+def result_of(future: Future[str], wrong: list[str]) -> str:
+    try:
+        return future.result()
+    except Wrong as error:
+        wrong.append(str(error))
+        print(f"   {error}", flush=True)
+        return "WRONG"
 
 
 def summary(counts: dict[str, Counter]) -> str:
@@ -312,8 +382,8 @@ def summary(counts: dict[str, Counter]) -> str:
 
 
 def run(files: int | None = None, memory: int | None = None, seed: int = 1, preset: str = "release",
-        folder: Path | None = None, is_stubborn: bool = True, shard: tuple[int, int] = (1, 1),
-        function: str = "") -> str:  # fmt: skip
+        folder: Path | None = None, shard: tuple[int, int] = (1, 1), function: str = "", jobs: int = 2,
+        journal: Path | None = None) -> str:  # fmt: skip
     """`files`, `memory`: how many points, drawn by lot (files and threads; allocations); None is all of them, of the shard
     and within a function."""
     folder = folder or stage.build(preset, "bifurcated", "bifurcate")
@@ -326,11 +396,11 @@ def run(files: int | None = None, memory: int | None = None, seed: int = 1, pres
         found = Counter(one.kind for one in places)
         print("   places: " + ", ".join(f"{count} {kind}" for kind, count in sorted(found.items())) +
               f"; {len(points)} points chosen", flush=True)  # fmt: skip
-        counts, wrong = sweep_points(scene, points, is_stubborn)
+        counts, wrong = sweep_points(scene, points, Journal(journal, scene.programs["bifurcated"]), jobs)
         total = sum(one["points"] for one in counts.values())
         part = (f", shard {shard[0]}/{shard[1]}" if shard[1] > 1 else "") + (f", within {function}" if function else "")
         text = f"{total} points of {sum(found.values())} places (seed {seed}, {folder.name} build{part})"
-        missed = sum(one["did not come up"] for one in counts.values())
+        missed = sum(one[MISSED] for one in counts.values())
         need(missed <= max(3, total * MISSED_MAX), f"{missed} of {total} faults did not come up, so nothing was shown: {summary(counts)}")
         need(not wrong, f"{len(wrong)} points went wrong, the first: {wrong[:1]}; {text}: {summary(counts)}")
-    return f"{text}, after each the next start healed: {summary(counts)}"
+    return f"{text}, each right, or healed by the next start: {summary(counts)}"

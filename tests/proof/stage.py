@@ -269,9 +269,10 @@ def half_recorded(db: Path) -> list[Any]:
 
 
 def leftovers(daemon: Daemon) -> set[str]:
-    """Files of the state folder and the hub cache."""
+    """Files of the state folder and the hub cache, but for those that SQLite makes for a reader of the database as well."""
     places = (daemon.state, daemon.cache)
-    return {f"{place.name}/{path.relative_to(place)}" for place in places for path in place.rglob("*") if not path.is_dir()}
+    names = {f"{place.name}/{path.relative_to(place)}" for place in places for path in place.rglob("*") if not path.is_dir()}
+    return {name for name in names if not name.endswith((".db-wal", ".db-shm"))}
 
 
 def differences(truth: Truth, rows: dict[str, dict[str, str]]) -> str:
