@@ -1,6 +1,7 @@
 #include "api/claim_task.h"
 
 #include "daemon/base/digest.h"
+#include "daemon/base/json_text.h"
 #include "store/distributions.h"
 #include "store/revisions.h"
 #include "store/sweeps.h"
@@ -63,11 +64,14 @@ int api_claim_find(struct store *store, const char *id, struct task_row *ret_tas
 int api_claim_request(struct store *store, int64_t sweep_id, json_t **ret_request, struct err *err)
 {
     struct buf text;
+    json_error_t fault;
     buf_init(&text, LIMIT_API_BODY_BYTES);
     int code = sweeps_get_request(store, sweep_id, &text, err);
     if (!code) {
-        *ret_request = json_loadb(buf_text(&text), text.size, 0, NULL);
-        if (!*ret_request)
+        *ret_request = json_text_load(buf_text(&text), text.size, 0, &fault);
+        if (!*ret_request && json_text_lacked_memory(&fault))
+            code = err_set(err, ERR_NO_MEMORY, "sweep %" PRId64 ": out of memory", sweep_id);
+        else if (!*ret_request)
             code = err_set(err, ERR_DATABASE, "sweep %" PRId64 ": its request is no JSON", sweep_id);
     }
     buf_free(&text);

@@ -10,6 +10,7 @@
 #include "api/state.h"
 #include "api/wire.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
 #include "store/models.h"
 #include "store/tasks.h"
 
@@ -210,6 +211,8 @@ static int read_body(struct api_request *request, json_t **ret_body, struct api_
     *ret_body = api_json_load(buf_text(&request->body), request->body.size, &fault);
     if (json_is_object(*ret_body))
         return 0;
+    if (!*ret_body && json_text_lacked_memory(&fault))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     json_decref(*ret_body);
     return api_response_refuse(response, "body", "", err, ERR_INVALID, "body: not a JSON object");
 }

@@ -1,5 +1,7 @@
 #include "api/json_load.h"
 
+#include "daemon/base/json_text.h"
+
 #include <math.h>
 
 #define WHOLE_MAX 9007199254740992.0 /* 2^53: beyond it a double does not say which integer it is */
@@ -40,7 +42,7 @@ static void make_whole(json_t *root)
 
 json_t *api_json_load(const char *body, size_t size, json_error_t *fault)
 {
-    json_t *root = json_loadb(body, size, JSON_REJECT_DUPLICATES, fault);
+    json_t *root = json_text_load(body, size, JSON_REJECT_DUPLICATES, fault);
     if (root)
         make_whole(root);
     return root;

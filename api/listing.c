@@ -2,6 +2,7 @@
 
 #include "api/csv.h"
 #include "api/json.h"
+#include "daemon/base/json_text.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -245,7 +246,7 @@ int api_listing_finish(const struct api_request *request, const struct api_listi
         code = select_columns(request, listing, &selection, response, err);
     if (code)
         return code;
-    json_t *page = json_loadb(buf_text(&response->body), response->body.size, 0, NULL);
+    json_t *page = json_text_load(buf_text(&response->body), response->body.size, 0, NULL);
     if (!page)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", listing->key);
     buf_clear(&response->body);

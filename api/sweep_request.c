@@ -1,6 +1,7 @@
 #include "api/sweep_request.h"
 #include "api/json_load.h"
 
+#include "daemon/base/json_text.h"
 #include "store/sweeps.h"
 
 #include <jansson.h>
@@ -285,6 +286,8 @@ int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_requ
     *request = (struct api_sweep_request){0};
     field[0] = '\0';
     json_t *root = api_json_load(body, size, &fault);
+    if (!root && json_text_lacked_memory(&fault))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (!root)
         return err_set(err, ERR_INVALID, "body: not JSON: line %d, column %d: %s", fault.line, fault.column,
                        fault.text);

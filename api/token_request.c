@@ -1,5 +1,6 @@
 #include "api/token_request.h"
 #include "api/json_load.h"
+#include "daemon/base/json_text.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -57,6 +58,8 @@ int api_token_request_parse(const char *body, size_t size, struct api_token_requ
     int code = 0;
     *request = (struct api_token_request){0};
     json_t *root = api_json_load(body, size, &fault);
+    if (!root && json_text_lacked_memory(&fault))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (!root)
         return refuse(field, err, "", fault.text);
     if (!json_is_object(root))

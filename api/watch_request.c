@@ -1,5 +1,6 @@
 #include "api/watch_request.h"
 #include "api/json_load.h"
+#include "daemon/base/json_text.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -129,6 +130,8 @@ int api_watch_request_parse(const char *body, size_t size, const char *model,
     *request = (struct api_watch_request){0};
     field[0] = '\0';
     json_t *root = api_json_load(body, size, &fault);
+    if (!root && json_text_lacked_memory(&fault))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (!root)
         return err_set(err, ERR_INVALID, "body: not JSON: line %d, column %d: %s", fault.line, fault.column,
                        fault.text);

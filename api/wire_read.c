@@ -4,6 +4,7 @@
 #include "api/json_load.h"
 #include "api/wire_reader.h"
 #include "daemon/base/file.h"
+#include "daemon/base/json_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@ static int load(const char *text, size_t size, json_t **ret_root, struct err *er
     if (size > LIMIT_CLAIM_HEAD_BYTES)
         return err_set(err, ERR_LIMIT, "the JSON is larger than %zu bytes", LIMIT_CLAIM_HEAD_BYTES);
     *ret_root = api_json_load(text, size, &fault);
+    if (!*ret_root && json_text_lacked_memory(&fault))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (!*ret_root)
         return err_set(err, ERR_FORMAT, "not JSON: line %d, column %d: %s", fault.line, fault.column,
                        fault.text);

@@ -3,6 +3,7 @@
 #include "api/analysis.h"
 #include "api/audit.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "store/models.h"
@@ -163,8 +164,8 @@ static int read_answers(struct store *store, const struct watch_row *watch, json
     if (!code)
         code = api_audit_append(store, &model, NULL, &audit, err);
     if (!code) {
-        *ret_analysis = json_loadb(buf_text(&analysis), analysis.size, 0, NULL);
-        *ret_audit = json_loadb(buf_text(&audit), audit.size, 0, NULL);
+        *ret_analysis = json_text_load(buf_text(&analysis), analysis.size, 0, NULL);
+        *ret_audit = json_text_load(buf_text(&audit), audit.size, 0, NULL);
         if (!*ret_analysis || !*ret_audit)
             code = err_set(err, ERR_NO_MEMORY, "announcement: out of memory");
     }

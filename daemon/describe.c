@@ -17,25 +17,6 @@ static int is_silent(int code)
            code == ERR_INVALID;
 }
 
-/* jansson reports a lack of memory in places as a fault of syntax. What is odd for good is so twice. */
-static int parse_config(const struct buf *text, struct model_config *config, struct err *reason)
-{
-    int code = model_config_parse(buf_text(text), text->size, config, reason);
-    if (code != ERR_FORMAT)
-        return code;
-    *reason = (struct err)ERR_INIT;
-    return model_config_parse(buf_text(text), text->size, config, reason);
-}
-
-static int parse_vocabulary(const struct buf *text, uint64_t *token_rows, struct err *reason)
-{
-    int code = model_vocabulary_count_rows(buf_text(text), text->size, token_rows, reason);
-    if (code != ERR_FORMAT)
-        return code;
-    *reason = (struct err)ERR_INIT;
-    return model_vocabulary_count_rows(buf_text(text), text->size, token_rows, reason);
-}
-
 /* An absent or odd config.json only means that less is known. */
 static int read_config(struct revision_source *source, struct model_config *config, struct err *err)
 {
@@ -45,7 +26,7 @@ static int read_config(struct revision_source *source, struct model_config *conf
     *config = (struct model_config){0};
     int code = revision_source_fetch(source, "config.json", &text, &reason);
     if (!code)
-        code = parse_config(&text, config, &reason);
+        code = model_config_parse(buf_text(&text), text.size, config, &reason);
     buf_free(&text);
     if (code && !is_silent(code)) {
         *err = reason;
@@ -66,7 +47,7 @@ static int count_token_rows(struct revision_source *source, const char *model, u
     buf_init(&text, LIMIT_TOKENIZER_JSON_BYTES);
     int code = revision_source_fetch(source, "tokenizer.json", &text, &reason);
     if (!code)
-        code = parse_vocabulary(&text, &token_rows, &reason);
+        code = model_vocabulary_count_rows(buf_text(&text), text.size, &token_rows, &reason);
     buf_free(&text);
     if (code && !is_silent(code)) {
         *err = reason;

@@ -1,6 +1,7 @@
 #include "daemon/remote_link.h"
 
 #include "api/json.h"
+#include "daemon/base/json_text.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -122,7 +123,7 @@ int remote_link_fail(struct rest *rest, const char *id, const struct err *reason
     const char *const members[] = {"code", err_name(reason->code), "message", reason->message, NULL};
     int code = put_texts(rest, id, "failure", members, is_refused, &answer, err);
     if (!code) {
-        json_t *root = json_loadb(buf_text(&answer), answer.size, 0, NULL);
+        json_t *root = json_text_load(buf_text(&answer), answer.size, 0, NULL);
         const char *state = json_string_value(json_object_get(root, "state"));
         *ret_is_final = state && strcmp(state, "failed") == 0;
         json_decref(root);

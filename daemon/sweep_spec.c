@@ -1,5 +1,6 @@
 #include "daemon/sweep_spec.h"
 
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
 #include <jansson.h>
@@ -100,7 +101,9 @@ int sweep_spec_parse(const char *json, size_t size, struct sweep_spec *spec, str
 {
     json_error_t fault;
     *spec = (struct sweep_spec){0};
-    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &fault);
+    json_t *root = json_text_load(json, size, JSON_REJECT_DUPLICATES, &fault);
+    if (!root && json_text_lacked_memory(&fault))
+        return err_set(err, ERR_NO_MEMORY, "the request of the sweep: out of memory");
     if (!json_is_object(root)) {
         json_decref(root);
         return err_set(err, ERR_FORMAT, "the request of the sweep is no JSON object");

@@ -1,6 +1,7 @@
 #include "daemon/watch_run.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/log.h"
 #include "daemon/watch_changes.h"
 #include "daemon/watch_due.h"
@@ -41,7 +42,7 @@ static int read_request(struct run *run, struct err *err)
     if (!code)
         code = sweep_spec_parse(buf_text(&request), request.size, &run->spec, err);
     if (!code) {
-        run->request = json_loadb(buf_text(&request), request.size, 0, NULL);
+        run->request = json_text_load(buf_text(&request), request.size, 0, NULL);
         code = run->request ? 0 : err_set(err, ERR_NO_MEMORY, "watch: out of memory");
     }
     buf_free(&request);

@@ -2,6 +2,7 @@
 
 #include "api/client/plain.h"
 #include "api/client/rest.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
 #include <ctype.h>
@@ -118,7 +119,7 @@ int client_link_request(struct client_link *link, const char *method, const char
 
 static json_t *load(const struct client_link *link, const char *text, size_t size, json_error_t *fault)
 {
-    json_t *document = json_loadb(text, size, JSON_REJECT_DUPLICATES, fault);
+    json_t *document = json_text_load(text, size, JSON_REJECT_DUPLICATES, fault);
     if (document && !link->is_exact)
         client_plain_document(document);
     return document;

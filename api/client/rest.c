@@ -1,6 +1,7 @@
 #include "api/client/rest.h"
 
 #include "daemon/base/file.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
 #include <ctype.h>
@@ -163,7 +164,7 @@ int rest_network_error(const struct rest *rest, CURLcode code, struct err *err)
 
 int rest_problem_code(const struct buf *answer)
 {
-    json_t *problem = json_loadb(buf_text(answer), answer->size, 0, NULL);
+    json_t *problem = json_text_load(buf_text(answer), answer->size, 0, NULL);
     const char *name = json_string_value(json_object_get(problem, "code"));
     int code = name ? err_code_of(name) : 0;
     json_decref(problem);
@@ -183,7 +184,7 @@ int rest_problem_error(long status, const struct buf *answer, struct err *err)
         code = ERR_CONFLICT;
     else if (status == 429)
         code = ERR_RATE_LIMITED;
-    json_t *problem = json_loadb(buf_text(answer), answer->size, 0, NULL);
+    json_t *problem = json_text_load(buf_text(answer), answer->size, 0, NULL);
     const char *detail = json_string_value(json_object_get(problem, "detail"));
     if (detail)
         err_set(err, code, "%s", detail);

@@ -14,9 +14,26 @@ struct digest {
     size_t size;
 };
 
+static EVP_MD *fetched[2]; /* by kind; for as long as the program runs */
+
+static const EVP_MD *method_of(enum digest_kind kind)
+{
+    if (fetched[kind])
+        return fetched[kind];
+    return kind == DIGEST_KIND_SHA256 ? EVP_sha256() : EVP_sha1();
+}
+
 int digest_start(struct err *err)
 {
-    if (OPENSSL_init_crypto(OPENSSL_INIT_ADD_ALL_DIGESTS, NULL) != 1)
+    /* Without its context, libcrypto's functions crash or fail for ever: it is looked for before any of them.
+     */
+    int is_there = OPENSSL_init_crypto(OPENSSL_INIT_ADD_ALL_DIGESTS, NULL) == 1 &&
+                   OSSL_LIB_CTX_get0_global_default() != NULL;
+    if (is_there && !fetched[DIGEST_KIND_SHA256])
+        fetched[DIGEST_KIND_SHA256] = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+    if (is_there && !fetched[DIGEST_KIND_SHA1])
+        fetched[DIGEST_KIND_SHA1] = EVP_MD_fetch(NULL, "SHA1", NULL);
+    if (!fetched[DIGEST_KIND_SHA256] || !fetched[DIGEST_KIND_SHA1])
         return err_set(err, ERR_NO_MEMORY, "digest: libcrypto does not start: out of memory");
     return 0;
 }
@@ -28,9 +45,7 @@ int digest_new(enum digest_kind kind, struct digest **ret_digest, struct err *er
         return err_set(err, ERR_NO_MEMORY, "digest: out of memory");
     digest->size = kind == DIGEST_KIND_SHA256 ? DIGEST_SHA256_BYTES : DIGEST_SHA1_BYTES;
     digest->context = EVP_MD_CTX_new();
-    if (!digest->context ||
-        EVP_DigestInit_ex(digest->context, kind == DIGEST_KIND_SHA256 ? EVP_sha256() : EVP_sha1(), NULL) !=
-            1) {
+    if (!digest->context || EVP_DigestInit_ex(digest->context, method_of(kind), NULL) != 1) {
         digest_free(digest);
         return err_set(err, ERR_INTERNAL, "digest: libcrypto does not start");
     }
@@ -91,7 +106,8 @@ int digest_hmac_sha256_hex(const void *key, size_t key_size, const void *data, s
 {
     unsigned char bytes[EVP_MAX_MD_SIZE];
     unsigned bytes_size = 0;
-    if (key_size > INT32_MAX || !HMAC(EVP_sha256(), key, (int)key_size, data, size, bytes, &bytes_size) ||
+    if (key_size > INT32_MAX ||
+        !HMAC(method_of(DIGEST_KIND_SHA256), key, (int)key_size, data, size, bytes, &bytes_size) ||
         bytes_size != DIGEST_SHA256_BYTES)
         return err_set(err, ERR_INTERNAL, "digest: libcrypto failed");
     digest_to_hex(bytes, bytes_size, hex);
@@ -100,7 +116,7 @@ int digest_hmac_sha256_hex(const void *key, size_t key_size, const void *data, s
 
 int digest_sha256(const void *data, size_t size, unsigned char bytes[DIGEST_SHA256_BYTES], struct err *err)
 {
-    return EVP_Digest(data, size, bytes, NULL, EVP_sha256(), NULL) == 1
+    return EVP_Digest(data, size, bytes, NULL, method_of(DIGEST_KIND_SHA256), NULL) == 1
                ? 0
                : err_set(err, ERR_INTERNAL, "digest: libcrypto failed");
 }

@@ -18,8 +18,8 @@ enum digest_kind { DIGEST_KIND_SHA256, DIGEST_KIND_SHA1 };
 
 struct digest; /* a running digest */
 
-/* Starts libcrypto. A program does so before it starts threads: what libcrypto cannot start for lack of
- * memory it does not start later either, and then it crashes. ERR_NO_MEMORY. */
+/* Starts libcrypto, and looks up the digests. A program does so before it starts threads: what libcrypto
+ * cannot start for lack of memory it does not start later either, and then it crashes. ERR_NO_MEMORY. */
 int digest_start(struct err *err);
 
 /* Starts a digest; the caller frees it. */

@@ -14,7 +14,4 @@
  * with ERR_FORMAT, ERR_LIMIT or ERR_NO_MEMORY; the caller calls json_decref. */
 json_t *json_load_bounded(const char *text, size_t size, size_t commas_max, struct err *err);
 
-/* Sets the error of a json_loadb() that returned NULL: ERR_NO_MEMORY, or ERR_FORMAT with the place. */
-int json_load_fail(const json_error_t *error, struct err *err);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
 #include <jansson.h>
@@ -14,7 +15,9 @@ static int parse(const char *data, size_t size, const char *what, json_t **ret_r
     json_error_t error;
     if (size > LIMIT_HUB_JSON_BYTES)
         return err_set(err, ERR_LIMIT, "%s: the reply is larger than %zu bytes", what, LIMIT_HUB_JSON_BYTES);
-    json_t *root = json_loadb(data, size, 0, &error);
+    json_t *root = json_text_load(data, size, 0, &error);
+    if (!root && json_text_lacked_memory(&error))
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", what);
     if (!root)
         return err_set(err, ERR_FORMAT, "%s: the reply is not JSON: %.80s at byte %d", what, error.text,
                        error.position);
@@ -296,7 +299,7 @@ int hub_json_parse_user(const char *data, size_t size, char *name, size_t name_s
 
 void hub_json_parse_error(const char *data, size_t size, char *text, size_t text_size)
 {
-    json_t *root = json_loadb(data, size, 0, NULL);
+    json_t *root = json_text_load(data, size, 0, NULL);
     const char *found = text_of(root, "error");
     if (!found[0])
         found = text_of(json_array_get(json_object_get(root, "errors"), 0), "message");

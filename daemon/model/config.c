@@ -1,8 +1,8 @@
 #include "daemon/model/config.h"
 
 #include "daemon/base/checked.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
-#include "daemon/checkpoint/json_load.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -217,16 +217,13 @@ static int read_config(const json_t *root, struct model_config *config, struct e
 int model_config_parse(const char *json, size_t size, struct model_config *ret_config, struct err *err)
 {
     struct model_config config = {0};
-    json_error_t error;
     int code;
     if (size > LIMIT_CONFIG_JSON_BYTES)
         return err_set(err, ERR_LIMIT, "config.json: %zu bytes exceed the limit of %zu", size,
                        LIMIT_CONFIG_JSON_BYTES);
-    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &error);
-    if (!root) {
-        (void)json_load_fail(&error, err);
+    json_t *root = json_text_parse(json, size, JSON_REJECT_DUPLICATES, err);
+    if (!root)
         return err_wrap(err, "config.json");
-    }
     if (!json_is_object(root))
         code = err_set(err, ERR_FORMAT, "config.json: no JSON object");
     else if (read_config(root, &config, err))

@@ -1,7 +1,7 @@
 #include "daemon/model/vocabulary.h"
 
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
-#include "daemon/checkpoint/json_load.h"
 
 #include <fnmatch.h>
 #include <jansson.h>
@@ -62,17 +62,13 @@ static int count_rows(json_t *root, uint64_t *ret_rows, struct err *err)
 static json_t *parse(const char *json, size_t size, struct err *err)
 {
     size_t commas = 0;
-    json_error_t error;
     for (size_t i = 0; i < size; i++)
         commas += json[i] == ',';
     if (commas > (size_t)LIMIT_VOCABULARY * 4) {
         (void)err_set(err, ERR_LIMIT, "more than %d values", LIMIT_VOCABULARY * 4);
         return NULL;
     }
-    json_t *root = json_loadb(json, size, JSON_ALLOW_NUL, &error);
-    if (!root)
-        (void)json_load_fail(&error, err);
-    return root;
+    return json_text_parse(json, size, JSON_ALLOW_NUL, err);
 }
 
 int model_vocabulary_count_rows(const char *json, size_t size, uint64_t *ret_rows, struct err *err)

@@ -1,6 +1,7 @@
 #include "daemon/text/dataset.h"
 
 #include "daemon/base/buf.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/unpack.h"
 
@@ -191,11 +192,10 @@ static int is_blank(const struct buf *line)
 static int parse_object(struct dataset *dataset, const char *line, size_t size, const char **ret_text,
                         size_t *ret_size, struct err *err)
 {
-    json_error_t reason;
     json_decref(dataset->object);
-    dataset->object = json_loadb(line, size, JSON_ALLOW_NUL, &reason);
+    dataset->object = json_text_parse(line, size, JSON_ALLOW_NUL, err);
     if (!dataset->object)
-        return err_set(err, ERR_FORMAT, "no JSON: %s at byte %d", reason.text, reason.position);
+        return err->code;
     if (!json_is_object(dataset->object))
         return err_set(err, ERR_FORMAT, "not a JSON object");
     const json_t *value = json_object_get(dataset->object, dataset->field);

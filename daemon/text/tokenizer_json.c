@@ -3,6 +3,7 @@
  * name. (tokenizers/src/tokenizer/serialization.rs, models/bpe/serialization.rs,
  * pre_tokenizers/byte_level.rs)
  */
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/json_field.h"
 #include "daemon/text/normalizer.h"
@@ -268,13 +269,12 @@ static int read_parts(json_t *root, struct tokenizer *tokenizer, struct err *err
 
 int tokenizer_json_read(const void *json, size_t size, struct tokenizer *tokenizer, struct err *err)
 {
-    json_error_t reason;
     if (size > LIMIT_TOKENIZER_JSON_BYTES)
         return err_set(err, ERR_LIMIT, "%zu bytes are more than the limit of %zu", size,
                        LIMIT_TOKENIZER_JSON_BYTES);
-    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &reason);
+    json_t *root = json_text_parse(json, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, err);
     if (!root)
-        return err_set(err, ERR_FORMAT, "no JSON: line %d: %s", reason.line, reason.text);
+        return err->code;
     int code = read_parts(root, tokenizer, err);
     json_decref(root);
     return code;

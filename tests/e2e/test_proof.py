@@ -80,6 +80,59 @@ def test_shards_are_the_whole() -> None:
     assert set(faults.points_of(places[1:], 3, ("write",), None, (1, 3))) == {one for one in shards[0] if one.place != places[0]}
 
 
+def test_a_journal_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was right is not run again by the same program; what was wrong, and what another program did, is."""
+    (tmp_path / "bifurcated").write_text("program")
+    place = faults.Place("write", "00000000000000ff", 1, "main", ("main+1f",))
+    points, ran = [faults.Point(place, nth, 5) for nth in range(1, 8)], []
+
+    def one_point(_scene: object, point: faults.Point, _number: int) -> str:
+        ran.append(point.nth)
+        if point.nth == 3:
+            raise stage.Wrong("on purpose")
+        return "clear error"
+
+    monkeypatch.setattr(faults, "one_point", one_point)
+    for program, expected, wrong in (("program", [1, 2, 3, 4, 5, 6, 7], 1), ("program", [3], 1), ("another", [1, 2, 3, 4, 5, 6, 7], 1)):
+        (tmp_path / "bifurcated").write_text(program)
+        ran.clear()
+        journal = faults.Journal(tmp_path / "journal", tmp_path / "bifurcated")
+        counts, told = faults.sweep_points(None, points, journal, jobs=3)
+        assert sorted(ran) == expected and told == ["on purpose"] * wrong
+        assert counts["write"] == {"points": 7, "clear error": 6, "WRONG": 1}
+    with open(tmp_path / "journal", "a") as file:
+        file.write(f"{journal.digest}\twrite:00")  # cut off
+    assert len(faults.Journal(tmp_path / "journal", tmp_path / "bifurcated").outcomes) == 6
+
+
+def test_a_closed_connection_is_asked_once_more() -> None:
+    """Only where there may have been no memory for the answer, and only once."""
+
+    class Closing:
+        def __init__(self, closings: int) -> None:
+            self.closings = closings
+            self.process = subprocess.Popen(["sleep", "60"])
+
+        def request(self, *_: object) -> str:
+            self.closings -= 1
+            if self.closings >= 0:
+                raise ConnectionResetError
+            return "answer"
+
+    for closings, may_close, answered in ((0, False, True), (1, True, True), (2, True, False), (1, False, False)):
+        daemon = Closing(closings)
+        client = faults.Client(daemon, may_close)
+        try:
+            if answered:
+                assert client.get("/") == "answer" and client.was_closed == (closings > 0)
+            else:
+                with pytest.raises(ConnectionResetError):
+                    client.get("/")
+        finally:
+            daemon.process.kill()
+            daemon.process.wait()
+
+
 def test_every_parser_is_fuzzed(monkeypatch: pytest.MonkeyPatch) -> None:
     fuzz.check_parsers()
     for name in fuzz.names():

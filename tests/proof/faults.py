@@ -4,6 +4,8 @@ A counting run finds the places (call stacks; shim_faults.c). Then, for each pla
 folder sweeps while that one call fails. Allowed outcomes:
 
     right        the sweep is done and its series is the undisturbed one
+    closed       a connection was closed because there was no memory to answer, and the same request was answered then;
+                 all the rest was right
     clear error  the daemon refused to start with status 1 and a reason, or the request was answered with a problem that
                  has a reason, or the sweep or its revisions failed with a code and a message; what was measured is right
     killed       only where the fault is SIGKILL
@@ -30,8 +32,10 @@ import zlib
 from collections import Counter, defaultdict
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import stage
 from stage import Daemon, Emulator, Truth, Wrong, need
@@ -128,19 +132,38 @@ class Stage:
             daemon.start()
             end = daemon.wait(stage.post(daemon, self.body))
             need(end["state"] == "done", end)
-            use_api(daemon)
+            use_api(Client(daemon, False))
             daemon.check_end()
             for one in read_places(daemon.state.parent / "report"):
                 found.setdefault(one.name, one)
         return list(found.values())
 
 
-def use_api(daemon: Daemon) -> list[Any]:
+class Client:
+    """Asks, and if there was no memory for an answer, once more."""
+
+    def __init__(self, daemon: Daemon, may_close: bool) -> None:
+        self.daemon, self.may_close, self.was_closed = daemon, may_close, False
+
+    def request(self, method: str, path: str, value: Any = None) -> stage.Answer:
+        try:
+            return self.daemon.request(method, path, value)
+        except (ConnectionResetError, RemoteDisconnected, IncompleteRead, URLError):
+            if not self.may_close or self.was_closed or self.daemon.process.poll() is not None:
+                raise
+            self.was_closed = True
+            return self.daemon.request(method, path, value)
+
+    def get(self, path: str) -> stage.Answer:
+        return self.request("GET", path)
+
+
+def use_api(client: Client) -> list[Any]:
     """Reads what people read; every answer is complete or says why not."""
     answers = []
     for path in (f"/v1/models/{stage.MODEL}/revisions?format=csv", "/v1/models", "/metrics",
                  f"/v1/models/{stage.MODEL}/audit"):  # fmt: skip
-        answer = daemon.get(path)
+        answer = client.get(path)
         if not check_answer(answer):
             answers.append(answer)
     return answers
@@ -154,15 +177,15 @@ def check_answer(answer: stage.Answer, right: int = 200) -> bool:
     return False
 
 
-def follow(daemon: Daemon, number: int, point: Point) -> tuple[dict[str, Any], bool]:
+def follow(client: Client, number: int, point: Point) -> tuple[dict[str, Any], bool]:
     """The sweep once it has ended, or waits for a disk that stays full and says so; whether all answers were right."""
     begin, is_right = time.monotonic(), True
     while True:
-        answer = daemon.get(f"/v1/sweeps/{number}")
+        answer = client.get(f"/v1/sweeps/{number}")
         seconds = time.monotonic() - begin
         if check_answer(answer):
             sweep = answer.json()
-            is_waiting = point.error == "full" and seconds > PATIENCE_S and "free disk space" in daemon.log()
+            is_waiting = point.error == "full" and seconds > PATIENCE_S and "free disk space" in client.daemon.log()
             if sweep["state"] not in ("planning", "running") or is_waiting:
                 return sweep, is_right
         else:
@@ -173,14 +196,15 @@ def follow(daemon: Daemon, number: int, point: Point) -> tuple[dict[str, Any], b
 
 def watch(daemon: Daemon, point: Point, body: dict[str, Any], truth: Truth) -> str:
     """One sweep of a daemon in which something fails: "right" or "clear error". Raises Wrong."""
+    client = Client(daemon, point.place.kind == "memory")
     try:
-        answer = daemon.post("/v1/sweeps", body)
+        answer = client.request("POST", "/v1/sweeps", body)
         if not check_answer(answer, 201):
             return "clear error"
-        end, is_right = follow(daemon, answer.json()["id"], point)
-        answers = use_api(daemon) + ([] if is_right else [answer])
-        rows = stage.exported(daemon) if not answers else {}
-    except (OSError, ValueError) as error:
+        end, is_right = follow(client, answer.json()["id"], point)
+        answers = use_api(client) + ([] if is_right else [answer])
+        rows = stage.exported(client) if not answers else {}
+    except (OSError, ValueError, HTTPException) as error:
         need(False, f"no answer ({error!r}); exit status {daemon.process.poll()}")
     for name, row in rows.items():
         for key, value in row.items():
@@ -193,7 +217,7 @@ def watch(daemon: Daemon, point: Point, body: dict[str, Any], truth: Truth) -> s
     if end["state"] == "done":
         gaps = "" if answers else stage.differences(truth, rows)
         need(not gaps or "recorded in part" in daemon.log(), "silently not the undisturbed series:", gaps)
-        return "right" if not gaps and not answers else "clear error"
+        return "clear error" if gaps or answers else "closed" if client.was_closed else "right"
     told = [end["error"]] + [one for one in end["errors"]]
     need(all(one and one["code"] and one["message"] for one in told), "failed without a reason:", end)
     return "clear error"
@@ -260,8 +284,8 @@ def one_point(scene: Stage, point: Point, number: int) -> str:
         found = stage.reports(daemon.log())
         need(not found, "in the log:", found)
         happened = "\nfault " in "\n" + (place / "report").read_text() if (place / "report").exists() else False
-        if point.place.kind == "memory" and outcome == "right" and is_whole(scene, daemon):
-            outcome = "right and whole"
+        if point.place.kind == "memory" and outcome in ("right", "closed") and is_whole(scene, daemon):
+            outcome += " and whole"
         else:
             heal(scene, healed)
     except (Wrong, AssertionError) as error:
@@ -367,9 +391,9 @@ def sweep_points(scene: Stage, points: list[Point], journal: Journal, jobs: int)
 def result_of(future: Future[str], wrong: list[str]) -> str:
     try:
         return future.result()
-    except Wrong as error:
-        wrong.append(str(error))
-        print(f"   {error}", flush=True)
+    except Exception as error:  # of one point; the others are run all the same
+        wrong.append(str(error) if isinstance(error, Wrong) else repr(error))
+        print(f"   {wrong[-1]}", flush=True)
         return "WRONG"
 
 

@@ -170,8 +170,8 @@ class Truth:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def exported(daemon: Daemon) -> dict[str, dict[str, str]]:
-    """The measured rows of the series as CSV has them, all digits, without what depends on the time."""
+def exported(daemon: Any) -> dict[str, dict[str, str]]:
+    """The measured rows of the series as CSV has them, all digits, without what depends on the time; of what has `get`."""
     answer = daemon.get(f"/v1/models/{MODEL}/revisions?format=csv&limit=1000")
     need(answer.status == 200, "the series cannot be exported:", answer)
     rows = [row for row in csv.DictReader(io.StringIO(answer.text)) if row["state"] == "measured"]

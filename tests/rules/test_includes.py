@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # layer: (layers that it may include, outside headers that it may include beyond libc's)
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
-    "daemon/base": (set(), {"openssl/"}),
+    "daemon/base": (set(), {"jansson.h", "openssl/"}),
     "daemon/hub": ({"daemon/base"}, {"curl/", "jansson.h"}),
     "daemon/notify": ({"daemon/base"}, {"curl/"}),
     "daemon/checkpoint": ({"daemon/base", "gpu/tensor.h"}, {"jansson.h", "zip.h"}),

@@ -36,6 +36,13 @@ def test_no_banned_function() -> None:
     assert not faults, "\n".join(faults)
 
 
+def test_json_is_parsed_in_one_place() -> None:
+    """Without memory jansson loses bytes silently; only daemon/base/json_text.c notices."""
+    users = [str(path.relative_to(ROOT)) for path in tracked("daemon/*.c", "api/*.c", "store/*.c", "gpu/*.c")
+             if re.search(r"\bjson_load\w+\s*\(", re.sub(r"\bjson_load_bounded\b", "", without_comments(path.read_text())))]  # fmt: skip
+    assert users == ["daemon/base/json_text.c"]
+
+
 def test_no_fast_math() -> None:
     faults = [str(path) for path in tracked("*.cmake", "CMakeLists.txt", "*/CMakeLists.txt", "*.c", "*.cu")
               if FAST_MATH.search(without_comments(path.read_text()))]  # fmt: skip

@@ -1,0 +1,25 @@
+/*
+ * JSON from outside, parsed by jansson. Where memory is lacking, jansson calls that a fault of syntax, or
+ * leaves bytes out of a string and goes on: a name or a document would be another one. So the allocations of
+ * each parse are watched, and what was parsed while one of them failed is no result. Nothing else parses JSON
+ * (tests/rules).
+ */
+#ifndef BIFURCATED_BASE_JSON_TEXT_H
+#define BIFURCATED_BASE_JSON_TEXT_H
+
+#include "daemon/base/err.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
+/* As json_loadb: flags are jansson's, *ret_fault (may be NULL) says what is wrong and where. The caller calls
+ * json_decref. */
+json_t *json_text_load(const char *text, size_t size, size_t flags, json_error_t *ret_fault);
+
+/* Whether it was memory that was lacking. */
+int json_text_lacked_memory(const json_error_t *fault);
+
+/* The same with an error: NULL with ERR_NO_MEMORY, or ERR_FORMAT with the place. */
+json_t *json_text_parse(const char *text, size_t size, size_t flags, struct err *err);
+
+#endif

@@ -1,0 +1,154 @@
+#include "tests/unit/base/fixture.h"
+
+#include "daemon/base/json_text.h"
+
+/* Long enough that its strings grow several times while they are read. */
+static const char DOCUMENT[] =
+    "{\"text\": \"It was the best of times, it was the worst of times, it was the age of wisdom\", \"n\": "
+    "[1, "
+    "2.5, true, null], \"another name that is rather long\": {\"inner\": \"\\u00e9 and so on and so on\"}}";
+
+static json_malloc_t take;
+static unsigned countdown; /* the call that fails; 0: none */
+
+/* A failure as the program's own function for memory sees it. */
+static void *fail_once(size_t size)
+{
+    return take(countdown && --countdown == 0 ? (size_t)PTRDIFF_MAX : size);
+}
+
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+static int let_memory_fail(void **state)
+{
+    json_free_t release;
+    (void)state;
+    json_get_alloc_funcs(&take, &release);
+    json_set_alloc_funcs(fail_once, release);
+    return 0;
+}
+
+static int restore_memory(void **state)
+{
+    json_malloc_t ours;
+    json_free_t release;
+    (void)state;
+    json_get_alloc_funcs(&ours, &release);
+    json_set_alloc_funcs(take, release);
+    countdown = 0;
+    return 0;
+}
+
+static void test_parses(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    json_error_t fault;
+    json_t *root = json_text_parse(DOCUMENT, sizeof DOCUMENT - 1, JSON_REJECT_DUPLICATES, &err);
+    assert_non_null(root);
+    assert_int_equal(json_object_size(root), 3);
+    json_decref(root);
+    root = json_text_load("[1]", 3, 0, &fault);
+    assert_int_equal(json_array_size(root), 1);
+    json_decref(root);
+    json_decref(json_text_load("[1]", 3, 0, NULL));
+}
+
+static void test_faults_have_a_place(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t flags;
+        const char *words;
+    } cases[] = {
+        {"", 0, "no JSON: "},
+        {"{\"a\": 1,}", 0, "at byte 9"},
+        {"{\"a\": 1, \"a\": 2}", JSON_REJECT_DUPLICATES, "duplicate object key"},
+        {"\"\\u0000\"", JSON_DECODE_ANY, "NUL"},
+        {"[\"\xFF\"]", 0, "unable to decode byte 0xff"},
+        {"[1] [2]", 0, "end of file expected"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct err err = ERR_INIT;
+        json_error_t fault;
+        size_t size = strlen(cases[i].text);
+        assert_null(json_text_parse(cases[i].text, size, cases[i].flags, &err));
+        assert_int_equal(err.code, ERR_FORMAT);
+        assert_non_null(strstr(err.message, cases[i].words));
+        assert_null(json_text_load(cases[i].text, size, cases[i].flags, &fault));
+        assert_false(json_text_lacked_memory(&fault));
+    }
+}
+
+/* Each of its allocations fails once: never a result, never a fault of the text. */
+static void test_a_lack_of_memory_is_one(void **state)
+{
+    unsigned failures = 0;
+    (void)state;
+    for (unsigned nth = 1;; nth++) {
+        struct err err = ERR_INIT;
+        countdown = nth;
+        json_t *root = json_text_parse(DOCUMENT, sizeof DOCUMENT - 1, 0, &err);
+        if (countdown) { /* there are fewer */
+            assert_non_null(root);
+            json_decref(root);
+            break;
+        }
+        failures++;
+        assert_null(root);
+        assert_int_equal(err.code, ERR_NO_MEMORY);
+        json_error_t fault;
+        countdown = nth;
+        assert_null(json_text_load(DOCUMENT, sizeof DOCUMENT - 1, 0, &fault));
+        assert_true(json_text_lacked_memory(&fault));
+        assert_string_equal(fault.text, "out of memory");
+    }
+    assert_true(failures > 20);
+}
+
+/* What this module is for: jansson alone returns other texts. A release that no longer does so is no fault.
+ */
+static void test_jansson_alone(void **state)
+{
+    unsigned wrong = 0, misnamed = 0;
+    (void)state;
+    json_t *right = json_loadb(DOCUMENT, sizeof DOCUMENT - 1, 0, NULL);
+    for (unsigned nth = 1;; nth++) {
+        json_error_t fault;
+        countdown = nth;
+        json_t *root = json_loadb(DOCUMENT, sizeof DOCUMENT - 1, 0, &fault);
+        unsigned is_over = countdown;
+        countdown = 0;
+        wrong += root && !json_equal(root, right);
+        misnamed += !root && json_error_code(&fault) != json_error_out_of_memory;
+        json_decref(root);
+        if (is_over)
+            break;
+    }
+    json_decref(right);
+    print_message("jansson %s alone: %u wrong results, %u faults without their name\n", JANSSON_VERSION,
+                  wrong, misnamed);
+    assert_true(wrong + misnamed > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parses),
+        cmocka_unit_test(test_faults_have_a_place),
+        cmocka_unit_test_setup_teardown(test_a_lack_of_memory_is_one, let_memory_fail, restore_memory),
+        cmocka_unit_test_setup_teardown(test_jansson_alone, let_memory_fail, restore_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
