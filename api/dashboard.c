@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FILES_MAX 32
+#define FILES_MAX 64
 
 /* Nothing from another host, nothing inline; charts are saved through blob: addresses. */
 #define POLICY                                                                                               \

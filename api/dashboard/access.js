@@ -42,15 +42,18 @@ async function askAndAct(need, act, first) {
   dialog.showModal();
   describe(need, refusal, hasToken());
   try {
-    for (let token = await given(); token !== null; token = await given()) {
+    for (let token = await given(); token !== null && dialog.open; token = dialog.open ? await given() : null) {
       try {
         const value = await act(token);
         setToken(token);
         return value;
       } catch (error) {
-        if (!isRefusal(error) || !dialog.open) throw error;
+        if (!isRefusal(error)) {
+          if (error instanceof Problem && error.status < 500 && error.status !== 429) setToken(token); // it may; what it asked for is wrong
+          throw error;
+        }
         refusal = error;
-        describe(need, refusal, true);
+        if (dialog.open) describe(need, refusal, true); // else it was closed during the try: that declines, too
       }
     }
     refusal.isDeclined = true;
@@ -72,7 +75,12 @@ export async function withToken(need, act) {
     if (!isRefusal(error)) throw error;
     if (open) { // somebody else asks already: then with what comes of that
       await open;
-      return act();
+      try {
+        return await act();
+      } catch (again) {
+        again.isDeclined = isRefusal(again); // who was asked just now is not asked at once again
+        throw again;
+      }
     }
     const asked = askAndAct(need, act, error);
     open = asked.catch(() => {}).then(() => { open = null; });

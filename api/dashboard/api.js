@@ -9,6 +9,25 @@ export class Problem extends Error {
   }
 }
 
+/** No answer came: the daemon is not there, or the way to it is cut. */
+export class Unreachable extends Error {}
+
+const ANSWER_MS = 120_000; // what has no answer by then will have none: a machine that slept, a tunnel that hangs
+const SILENCE_MS = 50_000; // a stream of events says something every 15 s
+
+/**
+ * Answers may overtake each other. begin = turns(); isNewer = begin() before a request; where isNewer() is false after its
+ * answer, that of a later request has been taken already.
+ */
+export function turns() {
+  let begun = 0;
+  let taken = 0;
+  return () => {
+    const turn = ++begun;
+    return () => turn > taken && Boolean(taken = turn);
+  };
+}
+
 const KEPT = "bifurcated-token"; // as long as the tab is open
 let token = "";
 try {
@@ -31,9 +50,19 @@ export const hasToken = () => token !== "";
 /** `trial`: a token that is not kept yet. */
 const headersOf = (headers, trial = token) => (trial ? { Authorization: `Bearer ${trial}`, ...headers } : headers);
 
+/** What read(answer) makes of an answer that has come whole. */
+async function send(path, options, read) {
+  try {
+    const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(ANSWER_MS) });
+    return [answer, await read(answer)];
+  } catch {
+    throw new Unreachable("The daemon does not answer.");
+  }
+}
+
 async function ask(path, options = {}, trial = undefined) {
-  const answer = await fetch(path, { ...options, headers: headersOf({ Accept: "application/json", ...options.headers }, trial) });
-  const text = await answer.text();
+  const headers = headersOf({ Accept: "application/json", ...options.headers }, trial);
+  const [answer, text] = await send(path, { ...options, headers }, (one) => one.text());
   let value = null;
   try {
     value = text ? JSON.parse(text) : null;
@@ -61,25 +90,42 @@ export function write(method, path, value, trial) {
   return ask(path, { method, headers, body: value === undefined ? undefined : JSON.stringify(value) }, trial);
 }
 
-/** An answer as a file, where a link could not carry the token. */
+/** An answer as a file, with a token where there is one. Pages of CSV become one: each begins with the names of the columns. */
 export async function fetchBlob(path) {
-  const answer = await fetch(path, { headers: headersOf({}) });
-  if (!answer.ok) throw new Problem(answer.status, { detail: `${path}: status ${answer.status}` });
-  return answer.blob();
+  const parts = [];
+  for (let next = path; next;) {
+    const [answer, blob] = await send(next, { headers: headersOf({}) }, (one) => one.blob());
+    if (!answer.ok) {
+      const problem = await blob.text().then(JSON.parse).catch(() => ({}));
+      throw new Problem(answer.status, { detail: `${path}: status ${answer.status}`, ...problem });
+    }
+    parts.push(parts.length ? (await blob.text()).replace(/^[^\n]*\n/, "") : blob);
+    next = answer.headers.get("Link")?.match(/<([^>]+)>; rel="next"/)?.[1];
+  }
+  return new Blob(parts, { type: parts[0].type });
 }
 
 /**
  * Server-sent events: take(event, data) for each until the stream ends; the result of the call ends it early. An
- * EventSource could not carry the token.
+ * EventSource could not carry the token. A stream that is silent for too long has lost its other end.
  */
 export function stream(path, take, ended) {
   const stop = new AbortController();
+  let timer = 0;
+  const listen = (part) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => stop.abort(), SILENCE_MS);
+    return part;
+  };
   (async () => {
-    const answer = await fetch(path, { headers: headersOf({ Accept: "text/event-stream" }), signal: stop.signal });
-    if (!answer.ok) return;
+    const answer = await listen(fetch(path, { headers: headersOf({ Accept: "text/event-stream" }), signal: stop.signal }));
+    if (!answer.ok) {
+      stop.abort();
+      return;
+    }
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    for (let part = await listen(reader.read()); !part.done; part = await listen(reader.read())) {
       const events = (rest + part.value).split(/\r?\n\r?\n/);
       rest = events.pop();
       for (const event of events) {
@@ -87,7 +133,10 @@ export function stream(path, take, ended) {
         if (field("data")) take(field("event") || "message", field("data"));
       }
     }
-  })().catch(() => {}).finally(ended);
+  })().catch(() => {}).finally(() => {
+    clearTimeout(timer);
+    ended();
+  });
   return () => stop.abort();
 }
 

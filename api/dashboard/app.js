@@ -1,29 +1,32 @@
 // The page: chooses models, fetches their series and keeps the panels, the table and the address in step.
 
 import { isAsking, isRefusal, setUpAccess, withToken } from "./access.js";
-import { all, get, getIfThere, modelPath } from "./api.js";
+import { all, get, getIfThere, modelPath, turns, Unreachable } from "./api.js";
 import { axis } from "./axis.js";
-import { ago, byName, count, element, listName, number } from "./format.js";
+import { copyText } from "./form.js";
+import { byName, count, element, listName, number } from "./format.js";
 import { fetchDistribution, HeatPanel } from "./heat.js";
 import { fetchPairs, PairsPanel } from "./pairs.js";
-import { modelColour } from "./colours.js";
+import { modelColour, setUpTheme } from "./colours.js";
 import { refreshOperations, setUpOperations } from "./operations.js";
 import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
-import { drawFindings, fetchFindings, flags, marks, nullModel } from "./findings.js";
+import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
+import { hush, isSaid, say } from "./notice.js";
 import { fetchScaling, Scaling } from "./scaling.js";
-import { lookAtSweeps, openForm, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
+import { showService } from "./service.js";
+import { isAtWork, lookAtSweeps, openForm, progress, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
+import { renewChildren } from "./table.js";
 import { setUpTokens } from "./tokens.js";
 import { fetchTrajectories, TrajectoriesPanel } from "./trajectories.js";
-import { pictured, readView, view, writeView } from "./view.js";
+import { pictured, readView, SHOWN_MAX, view, writeView } from "./view.js";
 import { refreshWatches, setUpWatches } from "./watches.js";
 
 const MODELS_POLL_MS = 30_000;
 const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
 const WHOLE_MS = 10_000; // the same for its verdicts and pictures
 const EARLY_MS = 2000; // the longest that what is there waits for the rest
-const SHOWN_MAX = 16;
 const KINDS = { heat: HeatPanel, pairs: PairsPanel, trajectories: TrajectoriesPanel };
 
 const byId = (id) => document.getElementById(id);
@@ -32,7 +35,7 @@ const series = new Map(); // model → Map of choice of rows and values → rows
 const extra = { distribution: null, trajectories: null, pairs: null }; // what single panels need; undefined: not asked for yet
 const panels = [];
 
-let asking = null; // the model whose two-time displacement is on its way
+let pairsOf = null; // { name } whose two-time displacement is on its way; another object once it has to be asked for anew
 const hub = {
   point(step, own) {
     for (const panel of panels) panel.point(step, panel === own);
@@ -53,58 +56,56 @@ const hub = {
   },
   async pairs() {
     const name = pictured();
-    if (!name || extra.pairs !== undefined || asking === name) return;
-    asking = name;
+    if (!name || extra.pairs !== undefined || pairsOf?.name === name) return;
+    const asked = { name };
+    pairsOf = asked;
     const pairs = await fetchPairs(name).catch(complain);
-    asking = null;
+    if (pairsOf !== asked) return; // an older answer
+    pairsOf = null;
     if (name !== pictured()) return;
     extra.pairs = pairs ?? null;
     const shown = shownModels();
     panels.find((panel) => panel.spec.kind === "pairs").update(shown, marks(shown), extra);
+    showSections(shown);
   },
   speak(text) {
     byId("spoken").textContent = text;
   },
 };
 
-/** What there is to say above the charts; with a button for what can be done about it. */
-function notice(text, button = null) {
-  byId("notice").replaceChildren(text || "", button || "");
-}
-
 const scalingPanel = new Scaling(hub);
-let isAway = false;
 
 /** A daemon may want a token for reading, too. Whoever closes the dialog is not asked again before he wants to be. */
 async function askToRead() {
   const title = "This daemon answers only with a token. ";
-  notice(title);
+  say("read", title);
   try {
     await withToken({ what: "", scopes: "read" }, (trial) => get("/v1/models?limit=1", trial));
   } catch (error) {
     if (!error.isDeclined) throw error;
-    notice(title, element("button", { type: "button", onclick: () => askToRead().catch(complain) }, "Enter a token"));
+    say("read", title, element("button", { type: "button", onclick: () => askToRead().catch(complain) }, "Enter a token"));
     return;
   }
-  notice("");
+  hush("read");
   await refreshModels();
   await Promise.all([load(), refreshSweeps(), refreshOperations()]);
 }
 
-function complain(error) {
+/** source: what went wrong, "load", "poll" or "act"; it is said until that source has better news. */
+function complain(error, source = "load") {
   if (isRefusal(error) && !error.isDeclined) {
-    if (!isAsking() && !byId("notice").querySelector("button")) askToRead().catch(complain);
+    if (!isAsking() && !isSaid("read")) askToRead().catch(complain);
     return;
   }
-  isAway = error instanceof TypeError; // no answer at all
-  notice(isAway ? "The daemon does not answer; trying again." : error.message);
+  if (error instanceof Unreachable) say("away", "The daemon does not answer; trying again.");
+  else say(source, error.message);
 }
 
 /** After an answer: catch up with what was missed. */
 async function welcome() {
-  if (isAway) {
-    isAway = false;
-    notice("");
+  hush("poll");
+  if (isSaid("away")) {
+    hush("away");
     await refreshModels();
     await load();
   }
@@ -113,35 +114,36 @@ async function welcome() {
 
 // -- Models --------------------------------------------------------------------------------------
 
+/** Models that an address names and the daemon does not know stand there, too, so that they can be left out. */
 function drawModels() {
   const wanted = byId("filter").value.trim().toLowerCase();
   byId("filter").hidden = models.length < 9;
-  const focused = document.activeElement?.value;
-  const lines = models.filter((model) => model.name.toLowerCase().includes(wanted)).map((model) => {
+  const unknown = view.models.filter((name) => !models.some((model) => model.name === name)).map((name) => ({ name }));
+  const found = [...models, ...unknown].filter((model) => model.name.toLowerCase().includes(wanted));
+  const lines = found.map((model) => {
     const index = view.models.indexOf(model.name);
     const swatch = element("span", { class: "swatch" });
     if (index >= 0) swatch.style.background = modelColour(index);
-    const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null,
-      model.measured_count === model.revision_count ? `${number(model.revision_count)} revisions` : `${number(model.measured_count)} of ${number(model.revision_count)} measured`];
+    const measured = model.measured_count === model.revision_count ? `${number(model.revision_count)} revisions` : `${number(model.measured_count)} of ${number(model.revision_count)} measured`;
+    const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null, model.revision_count === undefined ? "not known here" : measured];
     const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
-    box.checked = index >= 0;
-    return element("label", { class: "model" }, box, element("span", { class: "name", title: model.name }, swatch, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ")));
+    return element("label", { class: "model", "data-key": model.name }, box, element("span", { class: "name", title: model.name }, swatch, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ")));
   });
   const list = byId("models");
-  const top = list.childElementCount ? list.scrollTop : null;
-  list.replaceChildren(...(lines.length ? lines : [element("p", { class: "muted" }, models.length ? "No name matches." : "None measured yet.")]));
-  if (top !== null) list.scrollTop = top;
-  else list.scrollTop = (list.querySelector(".model:has(:checked)")?.offsetTop ?? 0) - list.offsetTop; // on a phone the list is short
-  byId("known-models").replaceChildren(...models.map((model) => element("option", { value: model.name })));
-  if (focused) [...byId("models").querySelectorAll("input")].find((box) => box.value === focused)?.focus();
+  const isFirst = !list.childElementCount;
+  renewChildren(list, lines.length ? lines : [element("p", { class: "muted" }, models.length ? "No name matches." : "None measured yet.")]);
+  for (const box of list.querySelectorAll("input")) box.checked = view.models.includes(box.value);
+  if (isFirst) list.scrollTop = (list.querySelector(".model:has(:checked)")?.offsetTop ?? 0) - list.offsetTop; // on a phone the list is short
+  renewChildren(byId("known-models"), models.map((model) => element("option", { value: model.name })));
 }
 
 async function choose(name, isOn) {
+  hush("act");
   view.models = view.models.filter((model) => model !== name);
   if (isOn) view.models.push(name);
   if (view.models.length > SHOWN_MAX) {
-    view.models.shift();
-    notice(`At most ${SHOWN_MAX} models at once.`);
+    const left = view.models.shift();
+    say("act", `At most ${SHOWN_MAX} models at once: ${listName(left)} is not shown any more.`);
   }
   drawModels();
   await load();
@@ -155,6 +157,10 @@ async function refreshModels() {
   models = found.sort((a, b) => byName(a.name, b.name));
   if (!view.models.length && models.length) view.models = [models.find((model) => model.measured_count > 0)?.name ?? models[0].name];
   drawModels();
+  for (const name of series.keys()) {
+    if (!view.models.includes(name)) series.delete(name); // a page that is open for weeks does not keep what nobody looks at
+  }
+  forgetFindings(view.models);
   await refreshWatches(byId("watches"));
 }
 
@@ -162,11 +168,16 @@ async function refreshModels() {
 
 const choice = () => `${view.rows} ${view.values}`;
 
+const seriesTurns = new Map(); // model → turns of its requests
+
 /** Only the columns of the chosen rows and values: a fourth of all. Those of other choices are kept until there is something new. */
 async function fetchSeries(name, isFresh = true) {
   const chosen = choice();
   if (!isFresh && series.get(name)?.has(chosen)) return;
+  if (!seriesTurns.has(name)) seriesTurns.set(name, turns());
+  const isNewer = seriesTurns.get(name)();
   const rows = await all(`${modelPath(name)}/revisions?limit=1000&fields=${columns().join(",")}`, "revisions");
+  if (!isNewer()) return;
   if (isFresh || !series.has(name)) series.set(name, new Map());
   series.get(name).set(chosen, rows);
 }
@@ -197,30 +208,48 @@ async function load(names = view.models, isWhole = true, isAsked = true) {
   const found = await (isAsked ? whileBusy(all) : all);
   clearTimeout(early);
   const failed = found.find((one) => one.status === "rejected");
-  if (failed) complain(failed.reason);
-  else notice("");
+  hush("loading");
+  if (failed) complain(failed.reason, "load");
+  else hush("load");
   show();
 }
+
+const pictureTurn = turns();
 
 /** Maps and trajectories are of one model. Two-time displacement, the largest answer, is asked for when its panel comes near. */
 async function fetchPicture(isFresh) {
   const name = pictured();
-  if (isFresh) extra.pairs = undefined;
+  const isNewer = pictureTurn();
+  if (isFresh) {
+    extra.pairs = undefined;
+    pairsOf = null;
+  }
   const asked = name ? [fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : extra.trajectories] : [];
   const [distribution = null, trajectories = null] = await Promise.all(asked);
-  if (name === pictured()) Object.assign(extra, { distribution, trajectories });
+  if (isNewer()) Object.assign(extra, { distribution, trajectories });
 }
 
-const pending = new Map(); // model → timer, so that events do not pile up requests
+const live = new Map(); // model → { timer, isBusy, isWanted, isOver }: events do not pile up requests, however slow the daemon is
 const missed = new Map(); // model → whether its sweep is over: what changed while nobody looked
+
 function loadSoon(name, isOver) {
-  if (pending.has(name) && !isOver) return;
-  clearTimeout(pending.get(name));
-  pending.set(name, setTimeout(async () => {
-    pending.delete(name);
-    if (document.hidden) missed.set(name, isOver || missed.get(name));
-    else await load([name], isOver || !(performance.now() - wholeAt.get(name) < WHOLE_MS), false);
-  }, isOver ? 0 : REFRESH_MS));
+  const one = live.get(name) ?? {};
+  live.set(name, one);
+  one.isWanted = true;
+  one.isOver ||= isOver;
+  if (one.isBusy || (one.timer && !isOver)) return; // afterwards
+  clearTimeout(one.timer);
+  one.timer = setTimeout(() => loadLive(name, one), isOver ? 0 : REFRESH_MS);
+}
+
+async function loadLive(name, one) {
+  const { isOver } = one;
+  Object.assign(one, { timer: 0, isBusy: true, isWanted: false, isOver: false });
+  if (document.hidden) missed.set(name, isOver || missed.get(name));
+  else if (view.models.includes(name)) await load([name], isOver || !(performance.now() - wholeAt.get(name) < WHOLE_MS), false);
+  one.isBusy = false;
+  if (one.isWanted) loadSoon(name, one.isOver);
+  else live.delete(name);
 }
 
 function catchUp() {
@@ -273,18 +302,23 @@ function shownModels() {
     .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
 }
 
-function show() {
-  const shown = shownModels();
-  axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)));
-  for (const section of byId("panels").children) section.hidden = false; // charts need a width
-  const marked = marks(shown);
-  for (const panel of panels) panel.update(shown, marked, extra);
+/** Groups without a chart are left out, or say what to do about it. */
+function showSections(shown) {
   const hasRows = shown.some((model) => model.rows.length);
   for (const section of byId("panels").children) {
     const isEmpty = section.panels.every((panel) => panel.root.hidden);
     if (section.hint) section.hint.hidden = !(isEmpty && hasRows);
     section.hidden = isEmpty && !(section.hint && hasRows);
   }
+}
+
+function show() {
+  const shown = shownModels();
+  axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)));
+  for (const section of byId("panels").children) section.hidden = false; // charts need a width
+  const marked = marks(shown);
+  for (const panel of panels) panel.update(shown, marked, extra);
+  showSections(shown);
   if ((shown.length > 1) !== (byId("scaling").nextElementSibling === byId("panels"))) {
     byId("panels")[shown.length > 1 ? "before" : "after"](byId("scaling")); // first where models are compared
   }
@@ -293,8 +327,14 @@ function show() {
   drawFindings(shown);
   fillRevisions(shown);
   showEmpty(shown);
-  document.title = view.models.length ? `${view.models.join(", ")} – bifurcated` : "bifurcated";
+  showTitle();
   writeView();
+}
+
+/** The tab says how far the sweeps at work are. */
+function showTitle() {
+  const share = progress();
+  document.title = [share === null ? null : `${Math.floor(100 * share)} %`, view.models.map((name) => listName(name)).join(", ") || null, "bifurcated"].filter(Boolean).join(" – ");
 }
 
 function showEmpty(shown) {
@@ -306,10 +346,12 @@ function showEmpty(shown) {
     return;
   }
   const [model] = view.models;
-  const text = model ? "No revision of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes.";
-  overview.replaceChildren(element("div", { class: "card empty" }, element("p", {}, text),
-    element("button", { type: "button", onclick: () => openForm({ model }) }, "Start a sweep"),
-    element("p", { class: "muted" }, "Or on the command line: ", element("code", {}, `bifurcate sweep ${model ?? "EleutherAI/pythia-14m"} --follow`))));
+  const start = element("button", { type: "button", onclick: () => openForm({ model: view.models[0] }) }, "Start a sweep");
+  const lines = isAtWork(view.models)
+    ? [element("p", {}, "A sweep is at work. The charts begin with its first revision; nothing needs to be done.")]
+    : [element("p", {}, model ? "No revision of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes."), start,
+      element("p", { class: "muted" }, "Or on the command line: ", element("code", {}, `bifurcate sweep ${model ?? "EleutherAI/pythia-14m"} --follow`))];
+  renewChildren(overview, [element("div", { class: "card empty" }, ...lines)]);
 }
 
 function showToolbar() {
@@ -328,7 +370,7 @@ function setUpToolbar() {
     byId(name).addEventListener("change", async (event) => {
       view[name] = event.target.value;
       writeView();
-      if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPicture(false), fetchScaling()])).catch(complain);
+      if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPicture(false), fetchScaling()])).then(() => hush("load"), complain);
       show();
     });
   }
@@ -348,65 +390,31 @@ function setUpToolbar() {
   });
   byId("link").addEventListener("click", async (event) => {
     const button = event.target;
-    try {
-      await navigator.clipboard.writeText(location.href);
-      button.textContent = "Copied";
-    } catch {
-      button.textContent = "See the address bar";
-    }
+    button.textContent = await copyText(location.href) ? "Copied" : "See the address bar";
     setTimeout(() => { button.textContent = "Copy link"; }, 2000);
   });
 }
 
-// -- Colours -------------------------------------------------------------------------------------
-
-const THEMES = { auto: ["◐", " Auto"], light: ["○", " Light"], dark: ["●", " Dark"] };
-
-function setUpTheme() {
-  const root = document.documentElement;
-  const button = byId("theme");
-  const name = () => root.dataset.theme || "auto";
-  const label = () => {
-    const [sign, word] = THEMES[name()];
-    button.replaceChildren(sign, element("span", {}, word));
-    button.setAttribute("aria-label", `Colours: ${name() === "auto" ? "as the system" : name()}`);
-  };
-  button.addEventListener("click", () => {
-    const names = Object.keys(THEMES);
-    const next = names[(names.indexOf(name()) + 1) % names.length];
-    if (next === "auto") delete root.dataset.theme;
-    else root.dataset.theme = next;
-    try {
-      localStorage.setItem("bifurcated-theme", next);
-    } catch {
-      // not kept, then
-    }
-    label();
-    drawModels();
-    show();
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    drawModels();
-    show();
-  });
-  label();
-}
-
-async function showService() {
-  const status = await getIfThere("/v1/status");
-  if (status) byId("service").textContent = `version ${status.version}, started ${ago(status.started_at)}`;
-}
+// -- The beginning -------------------------------------------------------------------------------
 
 async function start() {
+  say("loading", "Loading…");
   readView();
-  setUpTheme();
+  setUpTheme(() => {
+    drawModels();
+    show();
+  });
   setUpAccess();
   setUpToolbar();
   buildPanels();
-  const changes = { speak: hub.speak, fail: complain, done: refreshOperations };
+  const speak = (text) => {
+    hush("act");
+    hub.speak(text);
+  };
+  const changes = { speak, fail: (error) => complain(error, "act"), done: refreshOperations };
   setUpWatches(changes);
   setUpTokens(changes);
-  setUpOperations(complain);
+  setUpOperations((error) => complain(error, "poll"));
   window.addEventListener("beforeprint", () => panels.forEach((panel) => panel.near(true)));
   setUpForm(async (sweep) => {
     if (!view.models.includes(sweep.model)) await choose(sweep.model, true);
@@ -419,9 +427,9 @@ async function start() {
   });
   const polled = async () => {
     try {
-      if (!document.hidden) await refreshModels();
+      if (!document.hidden) await Promise.all([refreshModels(), showService()]);
     } catch (error) {
-      complain(error);
+      complain(error, "poll");
     }
     setTimeout(polled, MODELS_POLL_MS);
   };
@@ -429,18 +437,18 @@ async function start() {
   await polled();
   await load();
   document.body.dataset.ready = "yes";
-  await watchSweeps(welcome, async (sweep, error) => {
-    if (error) {
-      complain(error);
-      return;
-    }
-    const isNew = !models.some((model) => model.name === sweep.model);
-    const isOver = sweep.state !== "planning" && sweep.state !== "running";
-    if (isNew || isOver) await refreshModels().catch(complain);
-    if (isOver) hub.speak(`Sweep ${sweep.id} of ${sweep.model}: ${sweep.state}, ${sweep.progress.done} of ${sweep.progress.revisions_total} revisions`);
-    if (view.models.includes(sweep.model) && sweep.progress.revisions_total > 0) loadSoon(sweep.model, isOver);
-  });
-  showService().catch(complain);
+  await watchSweeps(welcome, { changed, failed: complain, acted: () => hush("act") });
+}
+
+/** A sweep is not as it was. */
+async function changed(sweep) {
+  const isNew = !models.some((model) => model.name === sweep.model);
+  const isOver = sweep.state !== "planning" && sweep.state !== "running";
+  showTitle();
+  showEmpty(shownModels());
+  if (isNew || isOver) await refreshModels().catch((error) => complain(error, "poll"));
+  if (isOver) hub.speak(`Sweep ${sweep.id} of ${sweep.model}: ${sweep.state}, ${sweep.progress.done} of ${sweep.progress.revisions_total} revisions`);
+  if (view.models.includes(sweep.model) && sweep.progress.revisions_total > 0) loadSoon(sweep.model, isOver);
 }
 
 start().catch(complain);

@@ -48,7 +48,7 @@ export const axis = {
     if (this.first === 0) places.push(0);
     for (let power = Math.floor(low); power <= high; power++) {
       for (const front of fronts) {
-        if (front * 10 ** power >= 1) places.push(front * 10 ** power);
+        if (front * 10 ** power >= this.positive) places.push(front * 10 ** power); // what is left of it belongs to step 0
       }
     }
     return places.map((step) => ({ value: this.place(step), label: tick(step) })).filter((at) => at.value >= low && at.value <= high);

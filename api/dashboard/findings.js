@@ -1,18 +1,29 @@
 // What the analysis concludes: a card for each model with onset, fall, rest and stop, the controls that would
 // mimic them, and the audit of its revisions. Routes that a daemon does not have are left out.
 
-import { getIfThere, modelPath } from "./api.js";
+import { getIfThere, modelPath, turns } from "./api.js";
 import { element, number, shortName } from "./format.js";
 import { colour } from "./colours.js";
+import { renewChildren } from "./table.js";
 import { statistic, view } from "./view.js";
 
 const FINDINGS_SHOWN = 12;
 const analyses = new Map(); // model → { analysis, audit }
+const asked = new Map(); // model → turns of its requests
 
 export async function fetchFindings(name) {
   const path = modelPath(name);
+  if (!asked.has(name)) asked.set(name, turns());
+  const isNewer = asked.get(name)();
   const [analysis, audit] = await Promise.all([getIfThere(`${path}/analysis`), getIfThere(`${path}/audit`)]);
-  analyses.set(name, { analysis, audit });
+  if (isNewer()) analyses.set(name, { analysis, audit });
+}
+
+/** All but those of these models. */
+export function forgetFindings(names) {
+  for (const name of analyses.keys()) {
+    if (!names.includes(name)) analyses.delete(name);
+  }
 }
 
 const onsetOf = (analysis, values) => analysis?.onsets?.find((one) => one.rows === view.rows && one.view === values);
@@ -82,7 +93,7 @@ function reasons(analysis) {
     const state = control.holds === null ? "cannot be told" : control.holds ? "holds" : "does not hold";
     lines.push([`Control “${control.name.replaceAll("_", " ")}”`, `${state}: ${control.meaning}`]);
   }
-  return element("details", {}, element("summary", {}, "Evidence and controls"),
+  return element("details", { "data-key": "evidence" }, element("summary", {}, "Evidence and controls"),
     element("ul", { class: "findings" }, ...lines.map(([name, text]) => element("li", {}, element("b", {}, `${name}: `), text))));
 }
 
@@ -101,21 +112,25 @@ function warnings(analysis, rows) {
 
 function auditList(audit) {
   const findings = audit.findings || [];
-  if (!findings.length) return element("p", { class: "muted" }, "Audit: every revision serves weights of its own.");
+  if (!findings.length) {
+    const isWhole = audit.revisions_measured === audit.revisions_known;
+    const sum = isWhole ? "every revision serves weights of its own" : `nothing found among the ${number(audit.revisions_measured)} of ${number(audit.revisions_known)} revisions that are measured`;
+    return element("p", { class: "muted" }, `Audit: ${sum}.`);
+  }
   const line = (one) => element("li", {}, element("span", { class: "chip warning" }, one.kind.replaceAll("_", " ")), ` ${one.text}`);
   const rest = findings.slice(FINDINGS_SHOWN);
   return element("div", {},
     element("p", {}, element("b", {}, `Audit: ${findings.length} finding${findings.length === 1 ? "" : "s"}`)),
     element("ul", { class: "findings" }, ...findings.slice(0, FINDINGS_SHOWN).map(line)),
-    rest.length ? element("details", {}, element("summary", {}, `${rest.length} more`), element("ul", { class: "findings" }, ...rest.map(line))) : null);
+    rest.length ? element("details", { "data-key": "more" }, element("summary", {}, `${rest.length} more`), element("ul", { class: "findings" }, ...rest.map(line))) : null);
 }
 
 function card(model) {
   const { analysis, audit } = analyses.get(model.name) || {};
-  if (!analysis && !audit) return null;
+  if (!model.rows.length && !audit?.findings?.length) return null; // nothing is measured, nothing can be said
   const swatch = element("span", { class: "swatch" });
   swatch.style.background = model.colour;
-  return element("section", { class: "card verdict", "aria-label": `Findings for ${model.name}` },
+  return element("section", { class: "card verdict", "data-key": model.name, "aria-label": `Findings for ${model.name}` },
     element("h3", { title: model.name }, swatch, shortName(model.name)),
     analysis && facts(analysis), analysis && warnings(analysis, model.rows), audit && auditList(audit), analysis && reasons(analysis));
 }
@@ -140,7 +155,7 @@ function comparison(shown) {
   });
   const heads = ["model", "onset, raw", "onset, centred", "steepest fall of perplexity", "at rest", "could have stopped", "audit findings"];
   const whole = element("details", {}, element("summary", {}, "Each model in full"), element("div", { class: "verdict" }, ...shown.map(card).filter(Boolean)));
-  return [element("section", { class: "card verdict", "aria-label": "Findings compared" },
+  return [element("section", { class: "card verdict", "data-key": "compared", "aria-label": "Findings compared" },
     element("p", { class: "muted" }, "Upright dashed lines in the charts: the onsets, in the models' colours."),
     element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of findings" }, element("table", { class: "data verdicts" },
       element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...rows))), whole)];
@@ -148,11 +163,7 @@ function comparison(shown) {
 
 export function drawFindings(shown) {
   const root = document.getElementById("findings");
-  const open = new Set([...root.querySelectorAll("section")].filter((one) => one.querySelector("details[open]")).map((one) => one.ariaLabel));
   const cards = [...(shown.length > 1 ? comparison(shown) : shown.map(card))].filter(Boolean);
-  for (const one of cards) {
-    if (open.has(one.getAttribute("aria-label"))) one.querySelector("details").open = true;
-  }
-  root.replaceChildren(...cards);
+  renewChildren(root, cards);
   root.hidden = !cards.length;
 }

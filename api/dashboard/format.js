@@ -4,7 +4,7 @@
 export function number(value, digits = 6) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
-  if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en-US").replaceAll(",", "\u202f");
+  if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en-US").replaceAll(",", "\u202f").replace("-", "\u2212");
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e7) {
     return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e").replace("-", "\u2212").replace("e-", "e\u2212");
@@ -31,8 +31,9 @@ export const byName = new Intl.Collator("en", { numeric: true }).compare;
 /** For axes: as short as possible. */
 export function tick(value) {
   const size = Math.abs(value);
-  if (size >= 1e4 && size < 1e6) return `${Number((value / 1e3).toPrecision(4))}k`;
-  if (size >= 1e6 && size < 1e9) return `${Number((value / 1e6).toPrecision(4))}M`;
+  if (size >= 1e4 && size < 1e6) return `${Number((value / 1e3).toPrecision(4))}k`.replace("-", "\u2212");
+  if (size >= 1e6 && size < 1e9) return `${Number((value / 1e6).toPrecision(4))}M`.replace("-", "\u2212");
+  if (size >= 1e9) return Number(value.toPrecision(6)).toExponential().replace("e+", "e").replace("-", "\u2212");
   if (value !== 0 && size < 1e-3) return Number(value.toPrecision(6)).toExponential().replace("e-", "e\u2212").replace("-", "\u2212");
   return String(Number(value.toPrecision(6))).replace("-", "\u2212");
 }
@@ -77,7 +78,7 @@ export function bytes(value) {
 
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
-  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   if (seconds < 172_800) return `${(seconds / 3600).toFixed(1)} h`;
   return `${Math.round(seconds / 86_400)} days`;
@@ -103,6 +104,9 @@ export function count(value) {
   return `${Number(value.toPrecision(3))}${units[unit]}`;
 }
 
+// Names come from whoever published the model: what cannot be seen, or turns the direction of writing, does not make one look like another.
+const plain = (text) => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
+
 /** element("td", {class: "left", onclick: f}, "text", child…) */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -111,7 +115,7 @@ export function element(name, attributes = {}, ...children) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else made.setAttribute(key, value === true && !key.startsWith("aria-") ? "" : value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.filter((child) => child !== null && child !== undefined && child !== false).map((child) => (typeof child === "string" ? plain(child) : child)));
   return made;
 }
 

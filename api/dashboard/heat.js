@@ -19,7 +19,8 @@ const kept = new Map(); // address → distribution
 /** The distribution of a model for the chosen rows and values, or null where the daemon has none. */
 export async function fetchDistribution(name, isFresh) {
   const path = `${modelPath(name)}/distribution?rows=${view.rows}&view=${view.values}&bins=${BINS}`;
-  if (kept.has(path) && !isFresh) return kept.get(path);
+  if (isFresh) kept.clear(); // those of other rows and values are as old, and one model is pictured
+  else if (kept.has(path)) return kept.get(path);
   const first = await getIfThere(path);
   for (let cursor = first?.next_cursor; cursor;) {
     const page = await getIfThere(`${path}&cursor=${encodeURIComponent(cursor)}`);
@@ -70,6 +71,13 @@ export class HeatPanel extends Panel {
 
   middle(bin) {
     return this.map.low + (bin + 0.5) * this.map.width;
+  }
+
+  /** The bins at the ends hold what lies beyond them, too. */
+  bin(i) {
+    if (i === 0) return `below ${number(this.map.low + this.map.width, 4)}`;
+    if (i === this.map.bins - 1) return `above ${number(this.map.high - this.map.width, 4)}`;
+    return `at ${number(this.middle(i), 4)}`;
   }
 
   datasets() {
@@ -125,10 +133,9 @@ export class HeatPanel extends Panel {
     const read = [["fullest bin", number(this.middle(row.counts.indexOf(Math.max(...row.counts))), 4), colour("accent"), row]];
     const bin = Math.floor((this.pointedValue - this.map.low) / this.map.width);
     if (bin >= 0 && bin < this.map.bins) {
-      read.push([`share at ${number(this.middle(bin), 4)}`, `${number((100 * row.counts[bin]) / row.elements, 4)} %`, ramp()[level(row.counts[bin], Math.max(...row.counts))], row]);
+      read.push([`share ${this.bin(bin)}`, `${number((100 * row.counts[bin]) / row.elements, 4)} %`, ramp()[level(row.counts[bin], Math.max(...row.counts))], row]);
     }
-    const outside = 1 - row.counts.reduce((sum, count) => sum + count, 0) / row.elements;
-    if (outside > 1e-9) read.push(["outside", `${number(100 * outside, 3)} %`, colour("muted"), row]);
+    if (row.not_finite > 0) read.push(["NaN or Inf", `${number((100 * row.not_finite) / row.elements, 3)} %`, colour("muted"), row]);
     return read;
   }
 

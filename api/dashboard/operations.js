@@ -1,16 +1,18 @@
 // How the service itself fares: queue and devices, workers, jobs of a cluster, watches with their webhooks, tokens. Asked for only
 // while the section is near the window, and hardly seen where there is nothing of all that.
 
-import { all, get } from "./api.js";
-import { ago, bytes, element, number } from "./format.js";
+import { all, get, turns } from "./api.js";
+import { ago, bytes, element, number, until } from "./format.js";
 import { drawJobs, isLive } from "./jobs.js";
 import { wholeSweeps } from "./sweeps.js";
+import { renewChildren } from "./table.js";
 import { drawWatches, refreshWatches } from "./watches.js";
 import { drawWorkers } from "./workers.js";
 
 const byId = (id) => document.getElementById(id);
 let isNear = false;
-let devices = null; // they stay what they are
+let devices = null; // they stay what they are while the daemon runs
+const turn = turns();
 
 function fact(name, value, title = null) {
   return element("div", { title }, element("dt", {}, name), element("dd", {}, value));
@@ -24,19 +26,29 @@ function device() {
   return fact("Device", used ? used.name.toUpperCase() : "none", [used?.description, ...absent].filter(Boolean).join("; "));
 }
 
+/** Which of the daemon's requests to the hub wait, and for what. */
+function hub({ hub: wait }) {
+  if (!wait) return null;
+  const reason = { request_budget: "request-budget of this daemon", rate_limit: "rate limit of the hub", retry_after: "pause that the hub asks for" }[wait.reason];
+  return fact("Hub", wait.waiting_until ? `waits ${until(wait.waiting_until)}: ${reason}` : "no wait", wait.waiting_until ? `${number(wait.waiting_requests)} requests wait` : null);
+}
+
 function drawFacts(status) {
   const { tasks, daemon } = status;
+  const { disk, slurm } = daemon;
   const facts = [
     fact("Queue", tasks.queued || tasks.running ? `${number(tasks.queued)} waiting, ${number(tasks.running)} running` : "empty"),
     Number.isFinite(daemon.workers) && fact("Workers here", daemon.workers ? `${number(daemon.busy_workers)} of ${number(daemon.workers)} busy` : "none: others measure"),
     device(),
-    daemon.slurm && fact("Slurm", `${number(daemon.slurm.workers_running)} running, ${number(daemon.slurm.workers_pending)} waiting, at most ${number(daemon.slurm.workers_max)}`),
+    slurm && fact("Slurm", `${number(slurm.workers_running)} running, ${number(slurm.workers_pending)} waiting, at most ${number(slurm.workers_max)}`),
+    hub(daemon),
     fact("Database", bytes(status.database_bytes)),
-    fact("Version", status.version, `started ${ago(status.started_at)}`),
+    disk && fact("Disk", disk.is_full ? element("span", { class: "error" }, `full: ${bytes(disk.free_bytes)} free`) : `${bytes(disk.free_bytes)} of ${bytes(disk.size_bytes)} free`),
+    fact("Version", status.version),
     fact("Started", ago(status.started_at)),
   ];
-  byId("daemon-facts").replaceChildren(...facts.filter(Boolean),
-    ...(daemon.slurm?.error ? [element("div", {}, element("dt", {}, "Slurm does not answer"), element("dd", { class: "error" }, daemon.slurm.error))] : []));
+  renewChildren(byId("daemon-facts"), [...facts.filter(Boolean),
+    ...(slurm?.error ? [element("div", {}, element("dt", {}, "Slurm does not answer"), element("dd", { class: "error" }, slurm.error))] : [])]);
 }
 
 const plural = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}`;
@@ -55,10 +67,12 @@ function summary({ status, workers, jobs, watches }) {
 /** Fetches and draws all of it, if it is near the window. */
 export async function refreshOperations() {
   if (!isNear || document.hidden) return;
-  devices ??= await get("/v1/devices");
+  const isNewer = turn();
   const [status, workers, sweeps] = await Promise.all([get("/v1/status"), all("/v1/workers", "workers"), wholeSweeps(), refreshWatches(byId("watches"))]);
+  if (devices?.of !== status.started_at) devices = { ...await get("/v1/devices"), of: status.started_at };
+  if (!isNewer()) return;
   drawFacts(status);
-  const drawn = { status, workers: drawWorkers(byId("workers"), workers), jobs: drawJobs(byId("jobs"), sweeps), watches: drawWatches(byId("watched")) };
+  const drawn = { status, workers: drawWorkers(byId("workers"), workers, status), jobs: drawJobs(byId("jobs"), sweeps), watches: drawWatches(byId("watched")) };
   const text = summary(drawn);
   if (byId("operations-summary").textContent !== text) byId("operations-summary").textContent = text;
 }

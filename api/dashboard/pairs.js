@@ -41,15 +41,17 @@ export class PairsPanel extends Panel {
     this.map = given?.steps?.length > 1 ? given : null;
     if (this.map) {
       const positive = given.msd.flat().filter((value) => value > 0);
-      this.low = Math.log10(Math.max(Math.min(...positive), Math.max(...positive) / 1e6));
-      this.high = Math.log10(Math.max(...positive));
+      const most = positive.reduce((one, other) => Math.max(one, other), 0);
+      this.high = Math.log10(most);
+      this.low = Math.log10(positive.reduce((one, other) => Math.min(one, other), most));
+      this.low = Math.max(this.low, this.high - 6);
     }
     super.update(models, marks);
   }
 
   makeLines() {
     if (!this.map || !this.models.length) return [];
-    const points = this.map.steps.map((step, i) => ({ step, y: this.map.msd[i][0], row: { revision: this.map.revisions[i] } }));
+    const points = this.map.steps.map((step, i) => ({ step, y: this.map.msd[i][0], row: { revision: this.map.revisions[i], step } }));
     const name = `MSD from ${this.map.revisions[0]}`;
     return [{ key: name, model: this.models[0], quantity: { name }, label: name, colour: this.models[0].colour, points }];
   }
@@ -72,7 +74,7 @@ export class PairsPanel extends Panel {
   }
 
   scale() {
-    const marks = [[0, number(10 ** this.low, 2)], [1, number(10 ** this.high, 2)]];
+    const marks = this.high > this.low ? [[0, number(10 ** this.low, 2)], [1, number(10 ** this.high, 2)]] : [[1, number(10 ** this.high, 2)]];
     return { colours: ramp(), marks, caption: "weight², logarithmic" };
   }
 
@@ -92,7 +94,8 @@ export class PairsPanel extends Panel {
     ctx.rect(area.left, area.top, area.right - area.left, area.bottom - area.top);
     ctx.clip();
     this.map.msd.forEach((row, i) => row.forEach((value, k) => {
-      const share = value > 0 ? (Math.log10(value) - this.low) / (this.high - this.low) : 0;
+      if (value === null) return; // not known
+      const share = value > 0 ? (this.high > this.low ? (Math.log10(value) - this.low) / (this.high - this.low) : 1) : 0;
       ctx.fillStyle = colours[Math.round(Math.min(Math.max(share, 0), 1) * (colours.length - 1))];
       ctx.fillRect(xs[i], ys[k + 1], xs[i + 1] - xs[i] + 0.5, ys[k] - ys[k + 1] + 0.5);
     }));

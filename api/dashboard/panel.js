@@ -9,6 +9,8 @@ import { csvLine, element, number, powerTick, powerTicks, save, shortName, tick 
 import { drawGuides, drawMarks, drawUnit, markRoom } from "./marks.js";
 import { quantiles } from "./panels.js";
 import { savePicture } from "./picture.js";
+import { listen } from "./pointing.js";
+import { renew, renewChildren } from "./table.js";
 import { pictured, statistic, view } from "./view.js";
 
 const Y_WIDTH = 64; // so that the plots of a column stand below each other
@@ -55,7 +57,7 @@ export class Panel {
         button("PNG", "Download as PNG", () => this.savePng())),
       element("p", { class: "help", id: `${id}-help` }, spec.help || ""),
       this.legend, this.plot, this.details);
-    this.listen();
+    listen(this);
   }
 
   // -- Data ------------------------------------------------------------------------------------
@@ -217,7 +219,9 @@ export class Panel {
   drawUnder() {}
 
   fillLegend() {
-    this.legend.replaceChildren(...this.legendLines());
+    renewChildren(this.legend, this.legendLines());
+    const choice = this.legend.querySelector("select");
+    if (choice) choice.value = this.models[0].name;
     this.legend.hidden = !this.legend.childElementCount;
     const swatch = this.legend.querySelector(".swatch");
     if (swatch) swatch.style.background = this.models[0].colour;
@@ -228,7 +232,6 @@ export class Panel {
     if (this.candidates.length > 1) {
       const choice = element("select", { "aria-label": `Model of ${this.spec.title}`, onchange: (event) => this.hub.picture(event.target.value) },
         ...this.candidates.map((model) => element("option", { value: model.name }, shortName(model.name))));
-      choice.value = this.models[0].name;
       return [element("li", {}, element("span", { class: "swatch" }), choice)];
     }
     return [element("li", { class: "muted", title: this.models[0].name }, element("span", { class: "swatch" }), shortName(this.models[0].name))];
@@ -242,7 +245,7 @@ export class Panel {
       this.fillLegend();
       this.draw();
     };
-    return element("li", {}, element("button", { type: "button", class: "plain", "aria-pressed": !this.off.has(name), title, onclick: toggle }, key, text));
+    return element("li", { "data-key": name }, element("button", { type: "button", class: "plain", "aria-pressed": !this.off.has(name), title, onclick: toggle }, key, text));
   }
 
   /** Quantities by their dashes; models by their colours, in narrow panels only beside the list of models. */
@@ -251,7 +254,7 @@ export class Panel {
     const isMany = this.models.length > 1;
     const quantities = [...new Map(this.lines.map((line) => [line.key, line])).values()];
     const made = [];
-    if (!isMany || quantities.length > 1) {
+    if (!isMany || this.spec.quantities.length > 1) {
       made.push(...quantities.map((line) => this.legendButton(line.key, "Show or hide", line.key, isMany ? colour("muted") : line.colour, line.line)));
     }
     if (isMany && this.root.classList.contains("wide")) {
@@ -262,74 +265,6 @@ export class Panel {
   }
 
   // -- Pointing and zooming --------------------------------------------------------------------
-
-  listen() {
-    let start = null;
-    const inPlot = (event) => event.clientX - this.plot.getBoundingClientRect().left;
-    const placeAt = (x) => this.chart.scales.x.getValueForPixel(x);
-    this.plot.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || !this.chart) return; // it is drawn when it first comes into view
-      start = inPlot(event);
-      this.plot.setPointerCapture(event.pointerId);
-    });
-    this.plot.addEventListener("pointermove", (event) => {
-      if (!this.chart) return;
-      const x = inPlot(event);
-      if (start !== null && Math.abs(x - start) > 6) this.showBand(start, x);
-      else {
-        this.pointedValue = this.chart.scales.y.getValueForPixel(event.clientY - this.plot.getBoundingClientRect().top);
-        this.hub.point(axis.nearest(placeAt(x)), this);
-      }
-    });
-    this.plot.addEventListener("pointerup", (event) => {
-      const x = inPlot(event);
-      this.band.hidden = true;
-      if (start !== null && Math.abs(x - start) > 6) {
-        const [low, high] = [Math.min(start, x), Math.max(start, x)].map((at) => Math.max(0, Math.round(axis.step(placeAt(at)))));
-        if (high > low) this.hub.zoom(low, high);
-      }
-      start = null;
-    });
-    this.plot.addEventListener("pointercancel", () => {
-      start = null;
-      this.band.hidden = true;
-    });
-    this.plot.addEventListener("pointerleave", () => {
-      if (start === null) this.hub.point(null, this);
-    });
-    this.plot.addEventListener("dblclick", () => this.hub.zoom(null, null));
-    this.canvas.addEventListener("keydown", (event) => this.onKey(event));
-    this.canvas.addEventListener("blur", () => this.hub.point(null, this));
-  }
-
-  onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const steps = axis.steps.filter((step) => step >= (view.from ?? 0) && step <= (view.to ?? Infinity));
-    const at = steps.indexOf(this.pointed);
-    const go = { ArrowRight: at + 1, ArrowLeft: at < 0 ? steps.length - 1 : at - 1, Home: 0, End: steps.length - 1 }[event.key];
-    if (go !== undefined) {
-      const step = steps[Math.max(0, Math.min(steps.length - 1, go))];
-      this.pointedValue = NaN;
-      this.hub.point(step, this);
-      this.hub.speak(this.reading(step).map(([name, value]) => `${name} ${value}`).join(", ") || `step ${step}: no value`);
-    } else if (event.key === "+" || event.key === "=" || event.key === "-") {
-      const [low, high] = axis.range();
-      const middle = this.pointed === null || this.pointed === undefined ? (low + high) / 2 : axis.place(this.pointed);
-      const half = ((high - low) / 2) * (event.key === "-" ? 2 : 0.5);
-      const ends = [middle - half, middle + half].map((place) => Math.round(axis.step(place)));
-      const from = Math.max(axis.first, ends[0]);
-      const to = Math.min(axis.last, ends[1]);
-      if (from <= axis.first && to >= axis.last) this.hub.zoom(null, null);
-      else if (to > from) this.hub.zoom(from, to);
-    } else if (event.key === "0") {
-      this.hub.zoom(null, null);
-    } else if (event.key === "Escape") {
-      this.hub.point(null, this);
-    } else {
-      return;
-    }
-    event.preventDefault();
-  }
 
   showBand(from, to) {
     const area = this.chart.chartArea;
@@ -445,16 +380,21 @@ export class Panel {
   }
 
   fillTable() {
-    this.details.querySelector(".scroll")?.remove();
-    if (!this.details.open) return;
+    const old = this.details.querySelector(".scroll");
+    if (!this.details.open) {
+      old?.remove();
+      return;
+    }
     const { columns, rows } = this.rows();
     const isMany = this.models.length > 1;
     const head = element("tr", {}, ...["revision", ...(isMany ? ["model"] : []), ...columns].map((name) => element("th", { scope: "col" }, name)));
     const body = rows.map((one) => element("tr", {},
       element("th", { scope: "row" }, one.row.revision), isMany && element("td", {}, one.model),
       ...columns.map((name) => element("td", {}, number(one.values[name], 7)))));
-    this.details.append(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Data of ${this.spec.title}` },
-      element("table", { class: "data" }, element("caption", { class: "unseen" }, this.spec.title), element("thead", {}, head), element("tbody", {}, ...body))));
+    const now = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Data of ${this.spec.title}` },
+      element("table", { class: "data" }, element("caption", { class: "unseen" }, this.spec.title), element("thead", {}, head), element("tbody", {}, ...body)));
+    if (old) renew(old, now);
+    else this.details.append(now);
   }
 
   fileName(ending) {

@@ -2,6 +2,8 @@
 
 import { fetchBlob, hasToken, modelPath } from "./api.js";
 import { element, number, save, shortName } from "./format.js";
+import { hush, say } from "./notice.js";
+import { renewChildren } from "./table.js";
 import { moved, statistic } from "./view.js";
 
 function columns() {
@@ -17,14 +19,19 @@ function columns() {
   ];
 }
 
-/** A link that is fetched here where the daemon wants a token, which a link cannot carry. */
+/** A link that is fetched here: files come whole, however many pages they are, and a link could not carry a token. */
 function link(path, name, text, isFile) {
   const onclick = async (event) => {
-    if (!hasToken()) return;
+    if (!isFile && !hasToken()) return;
     event.preventDefault();
-    save(name, await fetchBlob(path));
+    try {
+      save(name, await fetchBlob(path));
+      hush("act");
+    } catch (error) {
+      say("act", `${name} could not be fetched: ${error.message}`);
+    }
   };
-  return element("a", { href: path, download: isFile ? name : null, onclick }, text);
+  return element("a", { href: path, download: isFile ? name : null, "data-key": path, onclick }, text);
 }
 
 function remarks(model, row) {
@@ -57,7 +64,7 @@ export function fillRevisions(shown) {
         element("td", { class: `left remark ${row.error ? "error" : ""}` }, note)));
     }
   }
-  document.getElementById("revisions").replaceChildren(element("caption", { class: "unseen" }, "Revisions in step order"), head, body);
-  document.getElementById("table-links").replaceChildren(...shown.map((model) =>
-    link(`${modelPath(model.name)}/revisions?format=csv&limit=1000`, `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv`, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV", true)));
+  renewChildren(document.getElementById("revisions"), [element("caption", { class: "unseen" }, "Revisions in step order"), head, body]);
+  renewChildren(document.getElementById("table-links"), shown.map((model) =>
+    link(`${modelPath(model.name)}/revisions?format=csv&limit=10000`, `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv`, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV", true)));
 }

@@ -2,18 +2,22 @@
 
 /* global Chart */
 
-import { getIfThere } from "./api.js";
+import { getIfThere, turns } from "./api.js";
 import { colour, font, modelColour, modelMarker } from "./colours.js";
 import { count, csvLine, element, number, powerTick, powerTicks, save, shortName } from "./format.js";
 import { drawUnit } from "./marks.js";
 import { savePicture } from "./picture.js";
+import { renew } from "./table.js";
 import { view } from "./view.js";
 
 const ID = "panel-scaling";
 let scaling = null;
+const scalingTurn = turns();
 
 export async function fetchScaling() {
-  scaling = await getIfThere(`/v1/scaling?rows=${view.rows}&view=${view.values}`);
+  const isNewer = scalingTurn();
+  const found = await getIfThere(`/v1/scaling?rows=${view.rows}&view=${view.values}`);
+  if (isNewer()) scaling = found;
 }
 
 /** What a pointed-at model says, in words and exact numbers. */
@@ -47,7 +51,8 @@ export class Scaling {
 
   /** shown: the models that the other charts show, which have colours. */
   update(shown) {
-    this.known = (scaling?.models || []).filter((one) => Number.isFinite(one.onset_step) && one.parameter_count > 0)
+    const pointed = this.tip.hidden ? null : this.known[this.pointed].model;
+    this.known = (scaling?.models || []).filter((one) => one.onset_step > 0 && one.parameter_count > 0)
       .sort((a, b) => a.parameter_count - b.parameter_count);
     this.root.hidden = this.known.length < 2;
     if (this.root.hidden) return;
@@ -55,8 +60,8 @@ export class Scaling {
     this.models = [{ name: this.law(), colour: colour("muted") }]; // the legend of the picture
     this.help.textContent = `${this.law()}. Bars: back to the revision before. Rows: ${view.rows}; values: ${view.values}.`;
     this.canvas.setAttribute("aria-label", `${this.spec.title}. ${this.known.map(describe).join("; ")}. ${this.law()}.`);
-    this.point(-1);
     this.draw();
+    this.point(this.known.findIndex((one) => one.model === pointed));
     this.fillTable();
   }
 
@@ -175,13 +180,15 @@ export class Scaling {
   }
 
   fillTable() {
-    this.details.querySelector(".scroll")?.remove();
+    const old = this.details.querySelector(".scroll");
     const words = { yes: "", no: "no onset", insufficient: "not enough data" };
     const rows = [...(scaling.models || [])].sort((a, b) => a.parameter_count - b.parameter_count).map((one) => element("tr", {},
       element("th", { scope: "row", title: one.model }, shortName(one.model)), element("td", {}, number(one.parameter_count)),
       element("td", {}, one.verdict === "yes" ? number(one.onset_step) : words[one.verdict] ?? one.verdict), element("td", {}, number(one.onset_step_before))));
     const heads = ["model", "parameters", "onset step", "step before"];
-    this.details.append(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Data of ${this.spec.title}` },
-      element("table", { class: "data" }, element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...rows))));
+    const now = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Data of ${this.spec.title}` },
+      element("table", { class: "data" }, element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...rows)));
+    if (old) renew(old, now);
+    else this.details.append(now);
   }
 }

@@ -1,22 +1,25 @@
 // The list of sweeps, live by server-sent events, and the form that starts one.
 
 import { withToken } from "./access.js";
-import { get, Problem, stream, write } from "./api.js";
+import { get, Problem, stream, turns, write } from "./api.js";
 import { ago, bytes, duration, element, listName, number } from "./format.js";
 import { jobLine } from "./jobs.js";
+import { onSubmit } from "./form.js";
 import { renew } from "./table.js";
 
 const FETCHED = 100; // newest first; those that are not over come first on the page
 const SHOWN = 6; // unless all are asked for
-const STREAMS_MAX = 3; // browsers open six connections to a host; the charts need some
+const STREAMS_MAX = 1; // browsers open six connections to a host, for all its tabs together; the charts need some
 const POLL_MS = 5000;
 const MAY_SWEEP = "read,sweep";
 
 const streams = new Map(); // id → what ends the stream
 const cards = new Map(); // id → element
 const known = new Map(); // id → sweep: as the list has it, or whole, with its errors and jobs
+const asOf = new Map(); // id → when what is known of it was asked for
+const listTurn = turns();
 let shownMost = SHOWN;
-let onChange = () => {};
+let tell = { changed() {}, failed() {}, acted() {} };
 
 export const isActive = (sweep) => sweep.state === "planning" || sweep.state === "running";
 const isWhole = (sweep) => sweep.jobs !== undefined;
@@ -49,7 +52,7 @@ function errorList(sweep) {
   if (isWhole(sweep) && rest > 0) lines.push(`and ${number(rest)} more: bifurcate tasks ${sweep.id} --state failed`);
   const title = failed ? `${number(failed)} revision${failed === 1 ? "" : "s"} failed` : "Error";
   const fetchRest = (event) => {
-    if (event.target.open && !isWhole(known.get(sweep.id))) fetchWhole(sweep.id).catch((error) => onChange(null, error));
+    if (event.target.open && !isWhole(known.get(sweep.id))) fetchWhole(sweep.id).catch((error) => tell.failed(error, "act"));
   };
   return element("details", { ontoggle: fetchRest }, element("summary", {}, title), element("ul", {}, ...lines.map((line) => element("li", {}, line))));
 }
@@ -75,17 +78,30 @@ function draw(sweep) {
   return cards.get(sweep.id);
 }
 
-/** Takes over what is new of a sweep; what only the whole has stays. */
-function take(sweep) {
+/** Takes over what is new of a sweep; what only the whole has stays. An answer that was asked for before what is known is old. */
+function take(sweep, askedAt = performance.now()) {
   const before = known.get(sweep.id);
+  if (askedAt < (asOf.get(sweep.id) ?? 0)) return before;
+  asOf.set(sweep.id, askedAt);
   known.set(sweep.id, { ...before, ...sweep });
   return before;
 }
 
 async function fetchWhole(id) {
-  take(await get(`/v1/sweeps/${id}`));
+  const askedAt = performance.now();
+  take(await get(`/v1/sweeps/${id}`), askedAt);
   if (cards.has(id)) draw(known.get(id));
 }
+
+/** How far the sweeps at work are together, from 0 to 1; null where there is none. */
+export function progress() {
+  const active = [...known.values()].filter((sweep) => isActive(sweep) && sweep.progress.revisions_total > 0);
+  const sum = (pick) => active.reduce((all, { progress: p }) => all + pick(p), 0);
+  return active.length ? sum((p) => p.done + p.failed) / sum((p) => p.revisions_total) : null;
+}
+
+/** Whether a sweep of one of these models is at work; of any model, where there is none of them. */
+export const isAtWork = (names) => [...known.values()].some((sweep) => isActive(sweep) && (!names.length || names.includes(sweep.model)));
 
 /** The sweeps on the page with their jobs, as the section on operations shows them; those that may still change are fetched again. */
 export async function wholeSweeps() {
@@ -99,9 +115,10 @@ async function cancel(id) {
   try {
     take(await withToken({ what: `cancel sweep ${id}`, scopes: MAY_SWEEP }, (token) => write("DELETE", `/v1/sweeps/${id}`, undefined, token)));
     if (cards.has(id)) draw(known.get(id));
-    onChange(known.get(id));
+    tell.acted();
+    tell.changed(known.get(id));
   } catch (error) {
-    onChange(null, error);
+    tell.failed(error, "act");
   }
 }
 
@@ -112,7 +129,7 @@ function follow(sweep) {
     const now = JSON.parse(data);
     take(now);
     if (cards.has(now.id)) draw(known.get(now.id));
-    onChange(now);
+    tell.changed(now);
     if (!isActive(now)) leave(now.id);
   };
   const ended = () => { if (streams.get(sweep.id) === stop) streams.delete(sweep.id); }; // the poll finds it again
@@ -142,30 +159,46 @@ function place(root, children) {
 
 /** Before the charts are fetched: what changes from now on, they may not have. */
 export async function lookAtSweeps() {
-  (await get(`/v1/sweeps?limit=${FETCHED}`)).sweeps.forEach(take);
+  const askedAt = performance.now();
+  (await get(`/v1/sweeps?limit=${FETCHED}`)).sweeps.forEach((sweep) => take(sweep, askedAt));
+}
+
+/** What nobody sees and nobody may ask for again is not kept. */
+function forget(sweeps) {
+  for (const id of known.keys()) {
+    if (cards.has(id) || sweeps.some((sweep) => sweep.id === id)) continue;
+    known.delete(id);
+    asOf.delete(id);
+  }
 }
 
 export async function refreshSweeps() {
+  const askedAt = performance.now();
+  const isNewer = listTurn();
   const page = await get(`/v1/sweeps?limit=${FETCHED}`);
+  if (!isNewer()) return;
   const root = document.getElementById("sweeps");
-  const sweeps = inOrder(page.sweeps);
+  for (const sweep of page.sweeps) {
+    if (streams.has(sweep.id)) continue; // a stream knows better
+    const before = take(sweep, askedAt);
+    const now = known.get(sweep.id);
+    if (!before || before.state !== now.state || JSON.stringify(before.progress) !== JSON.stringify(now.progress)) tell.changed(now);
+  }
+  const sweeps = inOrder(page.sweeps.map((sweep) => known.get(sweep.id) ?? sweep));
   const shown = sweeps.slice(0, shownMost);
   for (const id of [...cards.keys()]) {
-    if (!shown.some((sweep) => sweep.id === id)) {
-      cards.delete(id);
-      leave(id);
-    }
+    if (!shown.some((sweep) => sweep.id === id)) cards.delete(id);
   }
-  for (const sweep of sweeps) {
-    if (streams.has(sweep.id)) continue; // a stream knows better
-    const before = take(sweep);
-    if (!before || before.state !== sweep.state || JSON.stringify(before.progress) !== JSON.stringify(sweep.progress)) onChange(sweep);
+  const followed = shown.filter(isActive).slice(0, STREAMS_MAX);
+  for (const id of [...streams.keys()]) {
+    if (!followed.some((sweep) => sweep.id === id)) leave(id);
   }
-  const drawn = shown.map((sweep) => (streams.has(sweep.id) && cards.has(sweep.id) ? cards.get(sweep.id) : draw(known.get(sweep.id) ?? sweep)));
+  forget(page.sweeps);
+  const drawn = shown.map((sweep) => (streams.has(sweep.id) && cards.has(sweep.id) ? cards.get(sweep.id) : draw(sweep)));
   const more = sweeps.length - shown.length;
   const all = () => {
     shownMost = Infinity;
-    return refreshSweeps().catch((error) => onChange(null, error));
+    return refreshSweeps().catch((error) => tell.failed(error, "act"));
   };
   if (more) {
     const text = `${number(more)}${page.next_cursor ? " and older" : ""} more`;
@@ -174,12 +207,15 @@ export async function refreshSweeps() {
     drawn.push(old ? renew(old, button) : button);
   }
   place(root, drawn.length ? drawn : [element("p", { class: "muted" }, "None yet.")]);
-  shown.filter(isActive).forEach(follow);
+  followed.forEach(follow);
 }
 
-/** answered() is called after every poll, changed(sweep, error) for every event. While the page is hidden, nothing is asked. */
-export function watchSweeps(answered, changed) {
-  onChange = changed;
+/**
+ * answered() is called after every poll; told.changed(sweep) where one is not as it was, told.failed(error, source), told.acted()
+ * once something was done that the reader asked for. While the page is hidden, nothing is asked.
+ */
+export function watchSweeps(answered, told) {
+  tell = told;
   let timer = 0;
   const poll = async () => {
     clearTimeout(timer);
@@ -191,7 +227,7 @@ export function watchSweeps(answered, changed) {
       await refreshSweeps();
       await answered();
     } catch (error) {
-      onChange(null, error);
+      tell.failed(error, "poll");
     }
     clearTimeout(timer);
     timer = setTimeout(poll, POLL_MS);
@@ -242,29 +278,19 @@ export function openForm({ model, perplexity }) {
 export function setUpForm(started) {
   const dialog = document.getElementById("sweep-dialog");
   const form = document.getElementById("sweep-form");
-  const fault = document.getElementById("sweep-error");
   form.elements.perplexity.addEventListener("change", showPerplexity);
   document.getElementById("start").addEventListener("click", () => openForm({}));
   document.getElementById("sweep-cancel").addEventListener("click", () => dialog.close());
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    fault.hidden = true;
-    for (const input of form.elements) input.removeAttribute("aria-invalid");
-    try {
-      const body = request(form);
-      const sweep = await withToken({ what: "start a sweep", scopes: MAY_SWEEP }, (token) => write("POST", "/v1/sweeps", body, token));
-      dialog.close();
-      await refreshSweeps();
-      started(sweep);
-    } catch (error) {
-      fault.textContent = error.message;
-      fault.hidden = false;
-      const name = (error.field || "").split("/").at(-1).replace(/^\d+$/, "tensor");
-      const input = form.elements[name === "tensors" ? "tensor" : name];
-      if (input?.focus) {
-        input.setAttribute("aria-invalid", "true");
-        input.focus();
-      }
-    }
+  const inputOf = (field) => {
+    const name = field.split("/").at(-1).replace(/^\d+$/, "tensor");
+    return form.elements[name === "tensors" ? "tensor" : name];
+  };
+  onSubmit(form, document.getElementById("sweep-error"), inputOf, async () => {
+    const body = request(form);
+    const sweep = await withToken({ what: "start a sweep", scopes: MAY_SWEEP }, (token) => write("POST", "/v1/sweeps", body, token));
+    dialog.close();
+    tell.acted();
+    await refreshSweeps();
+    started(sweep);
   });
 }

@@ -17,13 +17,16 @@ export function renew(old, now) {
     if (name !== "open" && !now.hasAttribute(name)) old.removeAttribute(name);
   }
   for (const { name, value } of now.attributes) {
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    if (old.getAttribute(name) === value) continue;
+    if (name === "style") old.style.cssText = now.style.cssText; // the attribute itself is closed to scripts by the page's policy
+    else old.setAttribute(name, value);
   }
   renewChildren(old, [...now.childNodes]);
   return old;
 }
 
-function renewChildren(root, children) {
+/** The same for what stands in `root`. */
+export function renewChildren(root, children) {
   while (root.childNodes.length > children.length) root.lastChild.remove();
   children.forEach((child, i) => {
     if (i < root.childNodes.length) renew(root.childNodes[i], child);

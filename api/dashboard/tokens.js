@@ -3,6 +3,7 @@
 
 import { confirmed, withToken } from "./access.js";
 import { all, Problem, write } from "./api.js";
+import { copyText, onSubmit } from "./form.js";
 import { ago, element, until } from "./format.js";
 import { fillTable } from "./table.js";
 
@@ -97,22 +98,8 @@ export function setUpTokens({ speak, fail }) {
   byId("key-close").addEventListener("click", () => byId("key-dialog").close());
   byId("key-dialog").addEventListener("close", () => { byId("key-text").value = ""; }); // shown once
   byId("key-copy").addEventListener("click", async () => {
-    byId("key-text").select();
-    const isCopied = await navigator.clipboard.writeText(byId("key-text").value).then(() => true, () => document.execCommand("copy"));
-    byId("key-copy").textContent = isCopied ? "Copied" : "Press Ctrl+C";
+    byId("key-copy").textContent = await copyText(byId("key-text").value, byId("key-text")) ? "Copied" : "Press Ctrl+C";
     setTimeout(() => { byId("key-copy").textContent = "Copy"; }, 2000);
   });
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    byId("key-error").hidden = true;
-    try {
-      await make(form, speak);
-    } catch (error) {
-      byId("key-error").textContent = error.message;
-      byId("key-error").hidden = false;
-      const input = form.elements[(error.field || "").split("/").at(-1)];
-      input?.setAttribute("aria-invalid", "true");
-      input?.focus();
-    }
-  });
+  onSubmit(form, byId("key-error"), (field) => form.elements[field.split("/").at(-1)], () => make(form, speak));
 }

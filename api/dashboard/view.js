@@ -2,6 +2,9 @@
 
 const CHOICES = { rows: ["all", "tokens"], values: ["raw", "centred"], axis: ["log", "linear"] };
 
+/** So many models have colours and shapes of their own, and so many requests at once do not trouble the daemon. */
+export const SHOWN_MAX = 16;
+
 export const view = {
   models: [], // names, in the order of their colours
   picture: null, // the one of them whose pictures are shown; null: the first
@@ -22,10 +25,11 @@ export function readView() {
   for (const [name, choices] of Object.entries(CHOICES)) {
     view[name] = choices.includes(given.get(name)) ? given.get(name) : choices[0];
   }
-  view.models = given.getAll("model");
+  view.models = [...new Set(given.getAll("model"))].slice(0, SHOWN_MAX);
   view.picture = given.get("picture");
   view.from = step(given.get("from"));
   view.to = step(given.get("to"));
+  if (view.from !== null && view.to !== null && view.from >= view.to) view.from = view.to = null;
   view.wide = new Set((given.get("turned") || "").split(".").filter(Boolean));
 }
 

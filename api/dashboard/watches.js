@@ -1,14 +1,16 @@
 // Watched models: when each is looked at next, what the last look found, what its webhook was told; and changes of them.
 
 import { confirmed, withToken } from "./access.js";
-import { all, Problem, watchPath, write } from "./api.js";
+import { all, Problem, turns, watchPath, write } from "./api.js";
+import { onSubmit } from "./form.js";
 import { ago, duration, element, listName, number, shortName, until } from "./format.js";
-import { fillTable } from "./table.js";
+import { fillTable, renewChildren } from "./table.js";
 
 const byId = (id) => document.getElementById(id);
 const MAY = "read,sweep";
 const EVENTS = { "sweep.finished": "sweep ended", "onset.found": "onset", "stopping.recommended": "could stop", "audit.finding": "audit" };
 let watches = [];
+const listTurn = turns();
 let changed = async () => {}; // after one was changed
 let complain = () => {};
 let say = () => {};
@@ -55,7 +57,7 @@ function webhook(watch) {
 /** The short list beside the charts. */
 function drawList(section) {
   section.hidden = !watches.length;
-  section.querySelector("div").replaceChildren(...watches.map((watch) => {
+  renewChildren(section.querySelector("div"), watches.map((watch) => {
     const sum = told(watch);
     return element("article", { class: "sweep", "data-model": watch.model, "aria-label": `Watch of ${watch.model}` },
       element("div", { class: "name", title: watch.model }, listName(watch.model)),
@@ -66,7 +68,10 @@ function drawList(section) {
 }
 
 export async function refreshWatches(section) {
-  watches = await all("/v1/watches?limit=1000", "watches");
+  const isNewer = listTurn();
+  const found = await all("/v1/watches?limit=1000", "watches");
+  if (!isNewer()) return;
+  watches = found;
   drawList(section);
 }
 
@@ -162,19 +167,5 @@ export function setUpWatches({ speak, fail, done }) {
   byId("watch-new").addEventListener("click", () => openWatch(null));
   byId("watch-close").addEventListener("click", () => byId("watch-dialog").close());
   form.elements.when.addEventListener("change", showWhen);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    byId("watch-error").hidden = true;
-    for (const input of form.elements) input.removeAttribute("aria-invalid");
-    try {
-      await submit(form);
-    } catch (error) {
-      byId("watch-error").textContent = error.message;
-      byId("watch-error").hidden = false;
-      const input = form.elements[(error.field || "").split("/").at(-1)];
-      if (input?.closest("details")) input.closest("details").open = true;
-      input?.setAttribute?.("aria-invalid", "true");
-      input?.focus?.();
-    }
-  });
+  onSubmit(form, byId("watch-error"), (field) => form.elements[field.split("/").at(-1)], () => submit(form));
 }

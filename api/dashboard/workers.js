@@ -12,14 +12,19 @@ function state(worker) {
   return worker.running ? element("span", { class: "chip running" }, "working") : element("span", { class: "chip unmeasured" }, "idle");
 }
 
+function device(worker, own) {
+  if (worker.is_local) return own.daemon.device ?? "–";
+  return worker.device ? `${worker.device}${worker.backend && worker.backend !== worker.device ? ` (${worker.backend})` : ""}` : "–";
+}
+
 function tasks(worker) {
   if (!worker.tasks.length) return "–";
   return element("ul", { class: "lines" }, ...worker.tasks.map((task) =>
     element("li", {}, `${task.revision} of sweep ${task.sweep}`, element("span", { class: "muted" }, ` · for ${duration(Math.max(0, Date.now() - Date.parse(task.claimed_at)) / 1000)}${task.bytes_fetched ? `, ${bytes(task.bytes_fetched)}` : ""}`))));
 }
 
-/** Draws the table, and gives { there, working, silent } of the remote ones. */
-export function drawWorkers(root, workers) {
+/** Draws the table, and gives { there, working, silent } of the remote ones. own: the status of the daemon, whose workers are there, too. */
+export function drawWorkers(root, workers, own) {
   const order = (worker) => (worker.is_local ? 0 : isSilent(worker) ? 1 : 2);
   const sorted = [...workers].sort((a, b) => order(a) - order(b) || b.running - a.running || (a.name < b.name ? -1 : 1));
   fillTable(root, {
@@ -28,7 +33,7 @@ export function drawWorkers(root, workers) {
     left: ["worker", "state", "works at", "device", "version"],
     rows: sorted.map((worker) => [
       worker.is_local ? "this daemon" : worker.name, state(worker), tasks(worker),
-      worker.device ? `${worker.device}${worker.backend && worker.backend !== worker.device ? ` (${worker.backend})` : ""}` : "–", worker.version ?? "–",
+      device(worker, own), worker.is_local ? own.version : worker.version ?? "–",
       worker.is_local ? "–" : number(worker.recorded),
       worker.is_local ? "–" : element("span", { class: worker.failed ? "error" : "" }, number(worker.failed)),
       worker.is_local ? "now" : worker.last_seen_at ? ago(worker.last_seen_at) : "never",

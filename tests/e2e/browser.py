@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 
@@ -155,6 +156,17 @@ class Browser:
         path = self._folder / f"{name}.png"
         path.write_bytes(base64.b64decode(data))
         return path
+
+    @contextlib.contextmanager
+    def another_window(self) -> Iterator[None]:
+        """A second window beside the first, both seen; closed at the end."""
+        first = self._send("GET", "/window")
+        self._send("POST", "/window", {"handle": self._send("POST", "/window/new", {"type": "window"})["handle"]})
+        try:
+            yield
+        finally:
+            self._send("DELETE", "/window")
+            self._send("POST", "/window", {"handle": first})
 
     # -- The reader's hands --------------------------------------------------------------------
 

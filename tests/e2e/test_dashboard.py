@@ -321,7 +321,7 @@ def test_zoom_and_a_link_that_restores_it(page: Browser, service: Daemon) -> Non
 def test_keyboard(page: Browser) -> None:
     page.run("document.querySelector('#panel-msd canvas').focus()")
     page.press(END)
-    assert page.value("document.getElementById('spoken').textContent").startswith("MSD 0.0665")
+    assert page.value("document.getElementById('spoken').textContent").startswith("step 14000: MSD 0.0665")
     assert reading(page, "msd")["step"] == 14000
     page.press(HOME, RIGHT, RIGHT)
     assert reading(page, "msd")["step"] == 2

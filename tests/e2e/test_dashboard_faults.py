@@ -1,0 +1,431 @@
+"""The dashboard when things go wrong or go on for long, in Debian's Chromium: answers that overtake each other, requests that
+fail, dialogs closed too early, several windows, streams that have died, and what a reader would lose when a poll draws anew.
+
+`HOLD` keeps the answers of some requests back until the test lets them go, each as it was when it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.parse
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+from browser import Browser
+from running import Daemon, wait_until
+
+MODEL = "garden/neox-tiny"
+SECRET = "a-token-of-this-test-0123456789"
+BY = {"Authorization": f"Bearer {SECRET}"}
+ENTER, ESCAPE = "\ue007", "\ue00c"
+IDLE = ("--fetchers", "0")
+DONE = "document.body.dataset.ready"
+
+HOLD = """
+const pattern = new RegExp(arguments[0]), real = window.realFetch ?? window.fetch;
+window.realFetch = real;
+window.held = [];
+window.fetch = async (url, options = {}) => {
+  if (!pattern.test(`${options.method ?? "GET"} ${url}`)) return real(url, options);
+  const answer = await real(url, { ...options, signal: undefined });
+  const kept = new Response(await answer.text(), { status: answer.status, headers: answer.headers });
+  return new Promise((resolve) => window.held.push(() => resolve(kept)));
+};
+"""
+FAKE = """
+const [pattern, status, body] = [new RegExp(arguments[0]), arguments[1], arguments[2]], real = window.realFetch ?? window.fetch;
+window.realFetch = real;
+window.fetch = (url, options) => !pattern.test(url) ? real(url, options)
+  : status ? Promise.resolve(new Response(body, { status, headers: { "Content-Type": "application/json" } }))
+  : Promise.reject(new TypeError("Failed to fetch"));
+"""
+FREE = "window.fetch = window.realFetch; for (const go of window.held ?? []) go(); window.held = [];"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(page: Browser, daemon: Callable[..., Daemon]) -> Iterator[Callable[..., Browser]]:
+    """Opens a daemon's page; afterwards, before the daemon stops, the tab forgets its token and leaves it. The console must be empty
+    but for what was refused: a promise that nobody listened to would stand there."""
+    page.messages()
+
+    def load(service: Daemon, view: str = "") -> Browser:
+        if service.get("/").status == 404:
+            pytest.skip("the program was built without the dashboard (libjs-chart.js)")
+        page.load(f"{service.url}/{view}")
+        return page
+
+    yield load
+    said = [line for line in page.messages() if "the server responded with a status of 4" not in line]
+    page.run("sessionStorage.clear()")
+    page.open("about:blank")
+    assert not said, said
+
+
+@pytest.fixture
+def guarded(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path) -> Daemon:
+    """A daemon whose writes need a token."""
+    (tmp_path / "token").write_text(SECRET)
+    (tmp_path / "token").chmod(0o600)
+    return daemon(make_hub(garden), *IDLE, "--token-file", str(tmp_path / "token"))
+
+
+@pytest.fixture(scope="module")
+def small(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon with a few measured revisions, for tests that change nothing."""
+    from tests.hub import Emulator
+
+    with Emulator(garden) as hub:
+        one = Daemon(programs, tmp_path_factory.mktemp("small"), hub.url, [], {})
+        one.start()
+        assert one.wait(one.sweep(MODEL, revisions={"names": ["step0", "step16", "step512", "step4000"]}))["state"] == "done"
+        yield one
+        one.check_end()
+
+
+def poll(page: Browser) -> None:
+    """The page's next look at the daemon, now."""
+    page.run("window.dispatchEvent(new Event('online'))")
+
+
+def notice(page: Browser) -> str:
+    return page.value("document.getElementById('notice').textContent")
+
+
+def held(page: Browser, count: int = 1) -> None:
+    page.wait(f"window.held.length >= {count}")
+
+
+def give_token(page: Browser, token: str) -> None:
+    page.wait("document.getElementById('token-dialog').open && document.activeElement.name === 'token'")
+    page.run("document.querySelector('#token-form [name=token]').value = ''")
+    page.type("#token-form [name=token]", token)
+    page.press(ENTER)
+
+
+# -- Answers that come late ----------------------------------------------------------------------
+
+
+def test_an_older_list_of_sweeps_is_not_drawn_last(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    head = daemon(make_hub(garden), *IDLE)
+    sweep = head.sweep(MODEL, revisions={"names": ["step0"]})
+    head.wait(sweep, lambda now: now["state"] == "running")
+    page = visit(head)
+    page.run(HOLD, "GET /v1/sweeps[?]")
+    poll(page)
+    held(page)  # an answer in which the sweep runs
+    page.run("window.fetch = window.realFetch")
+    assert head.request("DELETE", f"/v1/sweeps/{sweep}").status == 200
+    poll(page)
+    state = f"document.querySelector('.sweep[data-id=\"{sweep}\"]').dataset.state"
+    page.wait(f"{state} === 'cancelled'")
+    page.run("window.seen = []; new MutationObserver(() => window.seen.push(document.querySelector('.sweep').dataset.state))"
+             ".observe(document.getElementById('sweeps'), {childList: true, subtree: true, attributes: true})")  # fmt: skip
+    page.run(FREE)
+    time.sleep(0.5)
+    assert page.value(state) == "cancelled" and "running" not in page.value("window.seen"), "not even for a moment"
+
+
+def test_an_older_series_is_not_drawn_last(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """Of the table, and of the map for rows and values that were looked at before."""
+    head = daemon(make_hub(garden))
+    head.wait(head.sweep(MODEL, revisions={"to": 2}))
+    page = visit(head, f"#model={MODEL}")
+    measured = "document.querySelectorAll('#revisions tbody tr .chip.measured').length"
+    columns = "document.getElementById('panel-heat').panel.map.rows.length"
+    assert page.value(measured) == page.value(columns) == 3
+    page.click("#values input[value=centred]")
+    page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
+    page.run(HOLD, "GET /v1/models/[^?]*/revisions[?]")
+    page.run("window.dispatchEvent(new Event('hashchange'))")
+    held(page)
+    page.run("window.fetch = window.realFetch")
+    head.wait(head.sweep(MODEL, revisions={"to": 8}))
+    page.wait(f"{measured} === 5 && {columns} === 5")
+    page.run(FREE)
+    time.sleep(0.3)
+    assert page.value(measured) == 5
+    page.click("#values input[value=raw]")
+    page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
+    assert page.value(columns) == 5, "raw values were looked at before the second sweep"
+
+
+def test_a_slow_daemon_is_not_asked_ever_more(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """While a live series is on its way, events of its sweep ask for no second one; afterwards the last state is fetched."""
+    hub = make_hub(garden, latency_ms=100)
+    head = daemon(hub)
+    page = visit(head, f"#model={MODEL}")
+    sweep = head.sweep(MODEL)
+    page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length > 0", limit_s=60)
+    page.run(HOLD, "GET /v1/models/[^?]*/revisions[?]")
+    held(page)
+    head.wait(sweep)
+    page.wait("document.querySelector('.sweep').dataset.state === 'done'")
+    time.sleep(2)
+    assert page.value("window.held.length") == 1
+    page.run(FREE)
+    page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 25")
+
+
+# -- Dialogs and forms ---------------------------------------------------------------------------
+
+
+def test_who_closes_the_dialog_during_a_try_is_not_asked_again(visit: Callable[..., Browser], guarded: Daemon) -> None:
+    sweep = guarded.post("/v1/sweeps", {"model": MODEL}, BY).json()["id"]
+    page = visit(guarded)
+    cancel = f"button[aria-label='Cancel sweep {sweep}']"
+    page.wait(f"document.querySelector(\"{cancel}\")")
+    page.click(cancel)
+    page.wait("document.getElementById('token-dialog').open")
+    page.run(HOLD, "DELETE /v1/sweeps")
+    give_token(page, "not the one")
+    held(page)
+    page.press(ESCAPE)
+    page.wait("!document.getElementById('token-dialog').open")
+    page.run(FREE)
+    page.wait("document.getElementById('notice').textContent.includes('token')")
+    time.sleep(0.5)
+    assert not page.value("document.getElementById('token-dialog').open")
+    assert guarded.get(f"/v1/sweeps/{sweep}").json()["state"] in ("planning", "running")
+    page.run("window.dispatchEvent(new Event('hashchange'))")  # the charts are fetched anew: what was said of the sweep still stands
+    page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
+    assert "token" in notice(page)
+
+
+def test_a_form_is_sent_once(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    head = daemon(make_hub(garden), *IDLE)
+    page = visit(head)
+    page.click("#start")
+    page.type("#sweep-form [name=model]", MODEL)
+    page.run(HOLD, "POST /v1/sweeps")
+    page.press(ENTER, ENTER)
+    held(page)
+    time.sleep(0.3)
+    page.run(FREE)
+    page.wait("!document.getElementById('sweep-dialog').open")
+    assert len(head.get("/v1/sweeps").json()["sweeps"]) == 1
+    page.click("#start")
+    page.press(ENTER)  # and then it can be sent again
+    page.wait("!document.getElementById('sweep-dialog').open")
+    wait_until(lambda: len(head.get("/v1/sweeps").json()["sweeps"]) == 2)
+
+
+def test_a_token_is_copied_where_there_is_no_clipboard(visit: Callable[..., Browser], guarded: Daemon) -> None:
+    """As on a host without TLS, where a browser gives a page no clipboard."""
+    page = visit(guarded)
+    page.run("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.click("#tokens-show")
+    give_token(page, SECRET)
+    page.wait("document.querySelector('#tokens button[data-key=make]')")
+    page.click("#tokens button[data-key=make]")
+    page.type("#key-form [name=name]", "ci")
+    page.press(ENTER)
+    page.wait("document.getElementById('key-text').value")
+    page.click("#key-copy")
+    page.wait("['Copied', 'Press Ctrl+C'].includes(document.getElementById('key-copy').textContent)")
+    page.click("#key-close")
+    page.click("#link")
+    page.wait("document.getElementById('link').textContent === 'See the address bar'")
+
+
+# -- What fails, and what is said of it ----------------------------------------------------------
+
+
+def test_a_failed_download_is_said(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    page.run(FAKE, "format=csv", 0, "")
+    page.click("#table-links a")
+    page.wait("document.getElementById('notice').textContent.includes('could not be fetched: The daemon does not answer')")
+    page.run(FAKE, "format=csv", 503, json.dumps({"status": 503, "detail": "too many requests at once"}))
+    page.click("#table-links a")
+    page.wait("document.getElementById('notice').textContent.includes('too many requests at once')")
+    page.run("window.fetch = window.realFetch")
+    page.click("#table-links a")
+    text = page.downloaded("garden-neox-tiny.csv").read_text()
+    assert len(text.splitlines()) == 1 + len(small.series(MODEL)) and notice(page) == ""
+
+
+def test_a_file_of_many_pages_comes_whole(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    path = f"/v1/models/{MODEL}/revisions?format=csv"
+    text = page.run(f"return import('/assets/api.js').then(api => api.fetchBlob('{path}&limit=3')).then(blob => blob.text())")
+    assert text == small.get(path).text and len(text.splitlines()) > 20
+
+
+def test_a_passing_fault_is_forgotten_and_others_are_not(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    page.run(FAKE, "/v1/sweeps[?]", 503, json.dumps({"status": 503, "detail": "the daemon is stopping"}))
+    poll(page)
+    page.wait("document.getElementById('notice').textContent === 'the daemon is stopping'")
+    page.run("window.fetch = window.realFetch")
+    poll(page)
+    page.wait("document.getElementById('notice').textContent === ''")
+    status = small.get("/v1/status").json()
+    status["daemon"]["disk"]["is_full"] = True
+    page.run(FAKE, "/v1/status", 200, json.dumps(status | {"version": "77.0"}))
+    page.run("return import('/assets/service.js').then(service => service.showService())")
+    assert "version 77.0 now" in notice(page) and "disk is full" in notice(page) and page.value("document.querySelector('#notice button').textContent") == "Load it again"
+    page.run("window.dispatchEvent(new Event('hashchange'))")
+    page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
+    assert "disk is full" in notice(page), "what the charts have to say does not wipe it away"
+    page.run("window.fetch = window.realFetch; return import('/assets/service.js').then(service => service.showService())")
+    assert notice(page) == ""
+
+
+def test_a_model_that_nobody_knows_can_be_left_out(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small, f"#model=no/such&model={MODEL}&model=no/such")
+    assert notice(page) == "model no/such is not known"
+    box = "#models input[value='no/such']"
+    assert page.value(f"document.querySelectorAll(\"{box}\").length") == 1
+    page.click(box)
+    page.wait("document.getElementById('notice').textContent === ''")
+    assert page.value("location.hash") == f"#model={MODEL}"
+    assert not page.value(f"document.querySelector(\"{box}\")")
+
+
+# -- A page that stays open ----------------------------------------------------------------------
+
+
+def test_two_windows_share_the_connections(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """A browser opens six connections to a host, for all windows together: streams of events must leave some."""
+    head = daemon(make_hub(garden), *IDLE)
+    for step in (0, 1, 2):
+        head.wait(head.sweep(MODEL, revisions={"names": [f"step{step}"]}), lambda now: now["state"] == "running")
+    page = visit(head)
+    wait_until(lambda: head.get("/v1/status").json()["event_streams"] >= 1)
+    with page.another_window():
+        page.open(head.url)
+        page.wait(DONE)
+        wait_until(lambda: head.get("/v1/status").json()["event_streams"] >= 2)
+        page.run("window.answers = 0; const real = fetch; window.fetch = async (...all) => { const one = await real(...all); window.answers++; return one; }")
+        poll(page)
+        page.wait("window.answers > 0")
+
+
+def test_a_stream_that_has_died_is_opened_again(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """After a machine slept, nobody says that the other end is gone; the daemon would have spoken every 15 s."""
+    head = daemon(make_hub(garden), *IDLE)
+    page = visit(head)
+    page.run("const wait = window.setTimeout; window.setTimeout = (act, ms, ...rest) => wait(act, ms === 50000 ? 300 : ms, ...rest)")
+    sweep = head.sweep(MODEL, revisions={"names": ["step0"]})
+    page.requests()
+    seen: list[str] = []
+
+    def opened() -> int:
+        poll(page)
+        time.sleep(0.2)
+        seen.extend(url for url in page.requests() if f"/v1/sweeps/{sweep}/events" in url)
+        return len(seen)
+
+    wait_until(lambda: opened() >= 3)
+
+
+def test_what_a_reader_does_is_not_disturbed(visit: Callable[..., Browser], small: Daemon) -> None:
+    """A poll or a live sweep draws anew: focus, places in tables and what was opened stay, and the tab is told of progress."""
+    page = visit(small)
+    page.run("document.querySelector('#panel-msd .legend button').focus()")
+    page.press(ENTER)
+    assert page.value("document.activeElement.getAttribute('aria-pressed')") == "false", "the key that was pressed keeps the focus"
+    page.press(ENTER)
+    page.click("#findings details[data-key=evidence] summary")
+    page.click("#panel-kurtosis details summary")
+    page.wait("document.querySelector('#panel-kurtosis .scroll')")
+    page.run("const table = document.querySelector('#panel-kurtosis .scroll'); table.style.height = '40px'; table.scrollTop = 30; table.style.removeProperty('height'); table.style.maxHeight = '40px'; table.scrollTop = 30")
+    page.run("window.old = [document.querySelector('#revisions tbody a'), document.querySelector('#panel-kurtosis .scroll'), document.querySelector('#models input')]")
+    page.run("window.old[0].focus(); window.dispatchEvent(new Event('hashchange'))")
+    page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
+    assert page.value("window.old.every(one => one.isConnected) && document.activeElement === window.old[0]")
+    assert page.value("document.querySelector('#findings details[data-key=evidence]').open")
+    assert page.value("document.title") == f"{MODEL} – bifurcated"
+
+
+def test_a_sweep_at_work_is_told_in_the_tab_and_where_nothing_is_measured(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    head = daemon(make_hub(garden), *IDLE)
+    sweep = head.sweep(MODEL, revisions={"names": ["step0", "step1"]})
+    head.wait(sweep, lambda now: now["state"] == "running")
+    page = visit(head)
+    page.wait(f"document.title === '0 % – {MODEL} – bifurcated'")
+    assert "A sweep is at work" in page.value("document.getElementById('overview').textContent")
+    assert page.value("document.getElementById('findings').hidden"), "of what is not measured nothing is concluded"
+    page.resize(360, 740, is_phone=True)
+    first = page.value("document.querySelector('.sweep').getBoundingClientRect().top < document.getElementById('main').getBoundingClientRect().top")
+    page.resize(1440, 1000)
+    assert first, "on a phone, what is at work comes before the charts"
+
+
+def test_a_tap_shows_exact_numbers(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    page.resize(360, 740, is_phone=True)
+    page.devtools("Emulation.setTouchEmulationEnabled", enabled=True)
+    try:
+        page.run("document.getElementById('panel-msd').scrollIntoView({block: 'center'})")
+        page.wait("Boolean(Chart.getChart(document.querySelector('#panel-msd canvas')))")
+        time.sleep(0.3)
+        x, y = page.run("const box = document.querySelector('#panel-msd .plot').getBoundingClientRect(); return [box.x + 0.6 * box.width, box.y + box.height / 2]")
+        page.devtools("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        page.devtools("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        page.wait("(tip => !tip.hidden && tip.querySelectorAll('tbody tr').length)(document.querySelector('#panel-msd .tip'))")
+        page.screenshot("tap")
+    finally:
+        page.devtools("Emulation.setTouchEmulationEnabled", enabled=False)
+        page.resize(1440, 1000)
+
+
+# -- Numbers and names ---------------------------------------------------------------------------
+
+
+def test_numbers_and_names_as_people_read_them(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    said = page.run(
+        "return import('/assets/format.js').then(f => ["
+        " f.number(-5), f.number(-1234567), f.number(-1.5e-7), f.number(12000000000.5), f.number(null), f.number(NaN), f.number(0.1 + 0.2, 3),"
+        " f.tick(2.6e9), f.tick(-25000), f.tick(0), f.duration(-3), f.duration(3600), f.bytes(1e12), f.powerTick(0.001),"
+        " f.element('b', {}, 'a\\u202eb\\u0007\\u200b').textContent, f.csvLine(['a,b', '\"', null, 1.5])])"
+    )
+    assert said == [
+        "\u22125", "\u22121\u202f234\u202f567", "\u22121.5e\u22127", "1.2e10", "–", "–", "0.3",
+        "2.6e9", "\u221225k", "0", "0 s", "60 min", "1.0 TB", "10⁻³", "a\ufffdb\ufffd\ufffd", '"a,b","""",,1.5\r\n',
+    ]  # fmt: skip
+
+
+def test_ticks_of_a_run_that_begins_late(visit: Callable[..., Browser], small: Daemon) -> None:
+    """Beside step 0 there is no tick of a step that is not on the axis."""
+    page = visit(small)
+    labels = page.run(
+        "return Promise.all([import('/assets/axis.js'), import('/assets/view.js')]).then(([{axis}]) => {"
+        " axis.use([0, 1000, 2000, 4000, 100000]); const [low, high] = axis.range(); return axis.ticks(low, high).map(one => one.label); })"
+    )
+    assert labels == ["0", "1000", "2000", "5000", "10k", "20k", "50k", "100k"]
+
+
+def test_a_map_of_what_does_not_move(visit: Callable[..., Browser], small: Daemon) -> None:
+    """All revisions alike, or one that is not known: no colour is made of what is no number."""
+    page = visit(small)
+    pairs = {"model": MODEL, "revisions": ["a", "b", "c"], "steps": [0, 1, 2], "msd": [[0, 0.5, None], [0.5, 0, 0.5], [None, 0.5, 0]], "cosine": []}
+    scales = page.run(
+        "const [pairs, names] = [arguments[0], '[name]']; const panel = document.getElementById('panel-pairs').panel, models = panel.models ?? panel.candidates, seen = [];"
+        "for (const msd of [pairs.msd, [[0, 0, 0], [0, 0, 0], [0, 0, 0]]]) {"
+        " panel.update(models, [], {pairs: {...pairs, msd}, trajectories: {}}); seen.push(panel.scale().marks); }"
+        "return seen", pairs,
+    )  # fmt: skip
+    assert scales == [[[1, "0.5"]], [[1, "0"]]]
+
+
+def test_links_are_bounded(visit: Callable[..., Browser], small: Daemon) -> None:
+    """A link with many models asks for sixteen; one that ends before it begins shows the whole run."""
+    many = "&".join(f"model={urllib.parse.quote(name)}" for name in [MODEL] * 9 + [f"no/such{i}" for i in range(40)])
+    page = visit(small)
+    page.requests()
+    page.run(FAKE, "no/such", 404, json.dumps({"status": 404, "detail": "not known"}))
+    page.run("location.hash = arguments[0]", f"{many}&from=900&to=100")
+    page.wait("location.hash.split('model=').length === 17")
+    assert page.value("document.querySelectorAll('#models :checked').length") == 16
+    assert page.value("document.getElementById('from').value") == "" and "from" not in page.value("location.hash")
+    page.run("window.fetch = window.realFetch")
