@@ -133,10 +133,11 @@ static int limit(struct api_request *request, struct api_limiter *limiter, uint6
 int api_access_limit_address(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct api_server *server = request->server;
-    if (!server->options.requests_per_s && !server->options.requests_per_s_loopback)
-        return 0;
     const struct sockaddr *address = address_of(request);
-    return limit(request, api_limiter_is_loopback(address) ? server->loopback_limits : server->limits,
+    int is_loopback = api_limiter_is_loopback(address);
+    if (!(is_loopback ? server->options.requests_per_s_loopback : server->options.requests_per_s))
+        return 0;
+    return limit(request, is_loopback ? server->loopback_limits : server->limits,
                  api_limiter_address_key(address, server->seed), "from this address", response, err);
 }
 
@@ -188,7 +189,7 @@ int api_access_check(struct api_request *request, struct api_response *response,
     enum api_right right = request->route->right;
     enum token_scope scope = scope_of(right);
     int is_open = api_access_is_open(server, right);
-    const char *header = api_request_header(request, "Authorization");
+    const char *header = request->headers.authorization;
     const char *token = header && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : NULL;
     if (right == API_RIGHT_PUBLIC || (right == API_RIGHT_READ && is_open && !token))
         return 0;

@@ -1,5 +1,7 @@
 #include "api/cache.h"
 
+#include "api/hash.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,13 +38,10 @@ struct api_cache *api_cache_new(size_t bytes_max)
     return cache;
 }
 
-/* FNV-1a; keys are digests, nobody can choose them. */
+/* Keys are digests, nobody can choose them. */
 static uint64_t hash_of(const char *key)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *key; key++)
-        hash = (hash ^ (unsigned char)*key) * 0x100000001b3u;
-    return hash;
+    return api_hash(key, strlen(key));
 }
 
 static void unlink_use(struct api_cache *cache, struct entry *entry)

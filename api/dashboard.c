@@ -91,7 +91,7 @@ int api_dashboard_serve(const struct api_request *request, const char *name, str
     }
     if (!file)
         return err_set(err, ERR_NOT_FOUND, "the dashboard has no file called \"%.64s\"", name);
-    const char *accept = api_request_header(request, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    const char *accept = request->headers.accept_encoding;
     response->fixed_encoding =
         api_encoding_takes(accept, API_ENCODING_GZIP) ? API_ENCODING_GZIP : API_ENCODING_IDENTITY;
     const struct base_embedded *body = response->fixed_encoding ? file->gzip : file->plain;

@@ -24,13 +24,15 @@ static int has_text(const char *text)
     return text && text[0];
 }
 
-/* The ETag from what the answer depends on. */
-static int make_version_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
+int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
 {
     struct api_server *server = request->server;
     struct store *store = server->options.store;
     int64_t id = 0;
     uint64_t version = 0;
+    ret_etag[0] = '\0';
+    if (request->route->scope == API_SCOPE_NONE)
+        return 0;
     switch (request->route->scope) {
     case API_SCOPE_NONE:
     case API_SCOPE_PROGRAM:
@@ -64,22 +66,6 @@ static int make_version_etag(const struct api_request *request, char ret_etag[AP
     return code;
 }
 
-int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
-{
-    struct api_server *server = request->server;
-    ret_etag[0] = '\0';
-    if (request->route->scope == API_SCOPE_NONE)
-        return 0;
-    /* Read before the database: what is remembered is then never older than this version. */
-    uint64_t version = server->options.store ? store_version(server->options.store) : 0;
-    if (api_memo_get(server->memo, request->target, request->format, version, ret_etag))
-        return 0;
-    int code = make_version_etag(request, ret_etag, err);
-    if (!code)
-        api_memo_put(server->memo, request->target, request->format, version, ret_etag);
-    return code;
-}
-
 /* As it is sent: "ETAG" or "ETAG-CODING", with quotes. */
 static void format_etag(char text[SENT_ETAG_SIZE], const char *etag, enum api_encoding encoding)
 {
@@ -92,14 +78,15 @@ static void format_etag(char text[SENT_ETAG_SIZE], const char *etag, enum api_en
 static int is_known_to_client(const struct api_request *request, const char *etag,
                               char ret_sent[SENT_ETAG_SIZE])
 {
-    const char *header = api_request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *header = request->headers.if_none_match;
     ret_sent[0] = '\0';
-    if (!header || !has_text(etag))
+    if (!has_text(header) || !has_text(etag))
         return 0;
     if (strcmp(header, "*") == 0)
         return 1;
     size_t length = strlen(etag);
-    for (const char *at = strstr(header, etag); at; at = strstr(at + 1, etag)) {
+    const char *first = strncmp(header + 1, etag, length) == 0 ? header + 1 : strstr(header, etag);
+    for (const char *at = first; at; at = strstr(at + 1, etag)) {
         const char *end = strchr(at, '"');
         if (at == header || at[-1] != '"' || !end || end - at >= API_ETAG_SIZE + 8)
             continue;
@@ -119,7 +106,7 @@ static int is_known_to_client(const struct api_request *request, const char *eta
 
 static enum api_encoding encoding_of(const struct api_request *request)
 {
-    return api_encoding_choose(api_request_header(request, MHD_HTTP_HEADER_ACCEPT_ENCODING));
+    return api_encoding_choose(request->headers.accept_encoding);
 }
 
 /* What is left of whose bucket, as the draft of the IETF's httpapi group has it. */
@@ -146,7 +133,7 @@ static int is_personal(const struct api_request *request)
 static void add_personal(struct api_request *request, struct MHD_Response *response)
 {
     const struct api_server *server = request->server;
-    api_answer_add_header(response, "X-Request-Id", request->id);
+    api_answer_add_header(response, "X-Request-Id", api_request_id(request));
     api_cors_add(request, response);
     if (request->limit.burst)
         add_limit(&request->limit, request->identity.name[0] ? "token" : "address", response);

@@ -9,7 +9,8 @@
 
 #include <microhttpd.h>
 
-/* What the answer of a route depends on, as an ETag without quotes; "" where that is not known beforehand. */
+/* What the answer of the request's route depends on, as an ETag without quotes; "" where that is not known
+ * beforehand. Looks into the store. */
 int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err);
 
 /* Queues the answer that is kept under `etag`, or 304 if the client has it; *ret_result is what the access

@@ -2,11 +2,11 @@
 
 #include "api/access.h"
 #include "api/deliver.h"
-#include "api/head.h"
 #include "api/problem.h"
 #include "api/route.h"
 #include "api/state.h"
 #include "daemon/base/limits.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,15 +32,21 @@ static int check_parameters(const struct api_request *request, struct api_respon
     return 0;
 }
 
+/* By the header Accept, which counts where the target does not say it. */
+static enum api_format preferred_format(const struct api_request *request)
+{
+    const char *accept = request->headers.accept;
+    return accept && strstr(accept, "text/csv") && !strstr(accept, "application/json") ? API_FORMAT_CSV
+                                                                                       : API_FORMAT_JSON;
+}
+
 static int choose_format(struct api_request *request, struct api_response *response, struct err *err)
 {
     const char *asked = api_uri_find(&request->uri, "format");
-    const char *accept = api_request_header(request, "Accept");
     if (!request->route->has_csv)
         return 0;
     if (!asked) {
-        int takes_csv = accept && strstr(accept, "text/csv") && !strstr(accept, "application/json");
-        request->format = takes_csv ? API_FORMAT_CSV : API_FORMAT_JSON;
+        request->format = preferred_format(request);
     } else if (strcmp(asked, "csv") == 0) {
         request->format = API_FORMAT_CSV;
     } else if (strcmp(asked, "json") != 0) {
@@ -64,10 +70,10 @@ static int answer_options(struct api_request *request, struct api_response *resp
 
 static int find_route(struct api_request *request, struct api_response *response, struct err *err)
 {
-    if (request->uri_code) {
-        *err = request->uri_err;
+    int code = api_request_parse(request, err);
+    if (code) {
         response->problem_in = "path";
-        return request->uri_code;
+        return code;
     }
     request->route = api_route_find(request->method, &request->uri, request->arguments, response->allow);
     if (request->route)
@@ -79,20 +85,46 @@ static int find_route(struct api_request *request, struct api_response *response
                    response->allow);
 }
 
-static int prepare(struct api_request *request, struct api_response *response, struct err *err)
+static uint64_t version_of_store(const struct api_request *request)
+{
+    struct store *store = request->server->options.store;
+    return store ? store_version(store) : 0;
+}
+
+static struct api_memo_key memo_key(const struct api_request *request)
+{
+    return (struct api_memo_key){request->target, request->target_size, preferred_format(request)};
+}
+
+/* Whether the same target was read before and the store has not changed since: then its route and format are
+ * set, and known->etag is the ETag of the answer. What only says how the target is to be read (its syntax,
+ * the route, its parameters) was looked at then. */
+static int recall(struct api_request *request, struct api_memo_entry *known)
+{
+    struct api_memo_key key = memo_key(request);
+    int is_read = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    if (!is_read || !api_memo_get(request->server->memo, &key, version_of_store(request), known))
+        return 0;
+    request->route = known->route;
+    request->format = known->format;
+    return 1;
+}
+
+/* Everything before the handler. A target that is not known yet is taken apart. */
+static int prepare(struct api_request *request, int is_known, struct api_response *response, struct err *err)
 {
     /* A claim that waited comes here again. */
     int code = request->is_counted ? 0 : api_access_limit_address(request, response, err);
-    if (!code)
+    if (!code && !is_known)
         code = find_route(request, response, err);
     if (!code)
         code = api_access_check(request, response, err);
     if (!code && !request->is_counted)
         code = api_access_limit_token(request, response, err);
     request->is_counted = 1;
-    if (!code)
+    if (!code && !is_known)
         code = check_parameters(request, response, err);
-    if (!code)
+    if (!code && !is_known)
         code = choose_format(request, response, err);
     if (!code && request->body_received > request->body_max)
         code = err_set(err, ERR_LIMIT, "the body is larger than %zu bytes", request->body_max);
@@ -101,21 +133,37 @@ static int prepare(struct api_request *request, struct api_response *response, s
     return code;
 }
 
+/* Sets known->etag, and remembers all for the next time. */
+static int find_etag(struct api_request *request, struct api_memo_entry *known, struct err *err)
+{
+    struct api_memo_key key = memo_key(request);
+    /* Read before the rest of the store: what is remembered is then never older than this version. */
+    uint64_t version = version_of_store(request);
+    int code = api_deliver_etag(request, known->etag, err);
+    if (code || !known->etag[0])
+        return code;
+    known->route = request->route;
+    known->format = request->format;
+    api_memo_put(request->server->memo, &key, version, known);
+    return 0;
+}
+
 /* Runs the handler between two looks at what its answer depends on: only if that stayed the same, the ETag
  * belongs to the answer and the answer may be kept. */
 static int run_handler(struct api_request *request, struct api_response *response, char *etag,
                        struct err *err)
 {
-    char later[API_ETAG_SIZE];
+    struct api_memo_entry later;
     int code = request->route->handler(request, response, err);
     if (!code && !response->stream)
         code = buf_check(&response->body, "answer", err);
     if (code || !etag[0])
         return code;
-    code = api_deliver_etag(request, later, err);
+    if (!recall(request, &later))
+        code = find_etag(request, &later, err);
     if (code)
         return code;
-    if (strcmp(later, etag) == 0)
+    if (strcmp(later.etag, etag) == 0)
         (void)snprintf(response->etag, sizeof response->etag, "%s", etag);
     else
         etag[0] = '\0';
@@ -126,20 +174,26 @@ enum MHD_Result api_dispatch(struct api_request *request)
 {
     struct err err = ERR_INIT;
     struct api_response response;
-    char etag[API_ETAG_SIZE] = "";
+    struct api_memo_entry known = {0};
+    char *etag = known.etag;
     enum MHD_Result result;
     api_response_init(&response, BODY_BYTES_MAX);
     int code;
-    if (strcmp(request->method, "OPTIONS") == 0 && !request->uri_code) {
+    if (strcmp(request->method, "OPTIONS") == 0 && api_request_parse(request, &err) == 0) {
         code = answer_options(request, &response, &err);
     } else {
-        code = prepare(request, &response, &err);
-        if (!code)
-            code = api_deliver_etag(request, etag, &err);
+        int is_known = recall(request, &known);
+        code = prepare(request, is_known, &response, &err);
+        if (!code && !is_known)
+            code = find_etag(request, &known, &err);
         if (!code && etag[0] && api_deliver_kept(request, etag, &result)) {
             api_response_done(&response);
             return result;
         }
+        if (!code && is_known) /* but nothing is kept: now it must be taken apart */
+            code = find_route(request, &response, &err);
+        if (!code && is_known)
+            code = choose_format(request, &response, &err);
         if (!code)
             code = run_handler(request, &response, etag, &err);
         if (!code && response.is_waiting) {
@@ -150,7 +204,7 @@ enum MHD_Result api_dispatch(struct api_request *request)
     }
     if (code) {
         etag[0] = '\0';
-        api_problem_render(&response, request->id, &err);
+        api_problem_render(&response, api_request_id(request), &err);
     }
     result = api_deliver(request, &response, etag);
     api_response_done(&response);
@@ -177,23 +231,28 @@ static enum MHD_Result answer_early(struct api_request *request, struct api_resp
                                     const struct err *err)
 {
     request->must_close = 1;
-    api_problem_render(response, request->id, err);
+    api_problem_render(response, api_request_id(request), err);
     enum MHD_Result result = api_deliver(request, response, "");
     api_response_done(response);
     return result;
 }
 
-int api_dispatch_refuse_head(struct api_request *request, const char *version, enum MHD_Result *ret_result)
+enum MHD_Result api_dispatch_refuse_head(struct api_request *request, const struct api_head_fault *fault)
 {
     struct err err = ERR_INIT;
     struct api_response response;
+    enum err_code code = fault->status == 400   ? ERR_INVALID
+                         : fault->status == 501 ? ERR_UNSUPPORTED
+                                                : ERR_LIMIT;
     api_response_init(&response, BODY_BYTES_MAX);
-    if (api_head_check(request, version, &response, &err) == 0) {
-        api_response_done(&response);
-        return 0;
-    }
-    *ret_result = answer_early(request, &response, &err);
-    return 1;
+    response.status = fault->status;
+    response.problem_in = fault->in;
+    (void)snprintf(response.problem_field, sizeof response.problem_field, "%s", fault->field);
+    if (fault->bytes_max)
+        err_set(&err, code, "%s %zu bytes", fault->reason, fault->bytes_max);
+    else
+        err_set(&err, code, "%s", fault->reason);
+    return answer_early(request, &response, &err);
 }
 
 enum MHD_Result api_dispatch_too_large(struct api_request *request)

@@ -4,6 +4,7 @@
 #ifndef BIFURCATED_API_DISPATCH_H
 #define BIFURCATED_API_DISPATCH_H
 
+#include "api/head.h"
 #include "api/request.h"
 
 #include <microhttpd.h>
@@ -15,9 +16,8 @@ enum MHD_Result api_dispatch(struct api_request *request);
  * those whose token allows it. */
 size_t api_dispatch_body_max(struct api_request *request);
 
-/* Looks at the head of the request (api/head.h). Returns 0 if it is sound; else answers, and *ret_result is
- * what the access handler returns. */
-int api_dispatch_refuse_head(struct api_request *request, const char *version, enum MHD_Result *ret_result);
+/* Answers with what is wrong with the head. */
+enum MHD_Result api_dispatch_refuse_head(struct api_request *request, const struct api_head_fault *fault);
 
 /* Answers with 413 before the body is read. */
 enum MHD_Result api_dispatch_too_large(struct api_request *request);

@@ -7,13 +7,69 @@
 #include <string.h>
 #include <strings.h>
 
-/* How often each of the headers occurs that say where a request ends and whom it is for. */
+/* What is counted of the headers, beside those that are kept (struct api_headers). */
 struct head {
+    struct api_headers *found;
     size_t size; /* of all names and values */
     unsigned hosts, lengths, codings;
     int has_bad_name, has_bad_value;
     const char *coding; /* the last Transfer-Encoding */
 };
+
+/* Whether name[size], in any case, is this one. */
+#define IS(wanted) (name_size == sizeof(wanted) - 1 && strncasecmp(name, wanted, sizeof(wanted) - 1) == 0)
+
+static void keep_first(const char **slot, const char *value)
+{
+    if (!*slot)
+        *slot = value;
+}
+
+/* Names are told apart by their first letter, so that most are compared once or not at all. */
+static void sort(struct head *head, const char *name, size_t name_size, const char *value)
+{
+    struct api_headers *found = head->found;
+    switch (name[0] | 0x20) {
+    case 'a':
+        if (IS("Accept"))
+            keep_first(&found->accept, value);
+        else if (IS("Accept-Encoding"))
+            keep_first(&found->accept_encoding, value);
+        else if (IS("Authorization"))
+            keep_first(&found->authorization, value);
+        break;
+    case 'c':
+        if (IS("Content-Length")) {
+            head->lengths++;
+            keep_first(&found->content_length, value);
+        }
+        break;
+    case 'e':
+        if (IS("Expect"))
+            keep_first(&found->expect, value);
+        break;
+    case 'h':
+        head->hosts += IS("Host");
+        break;
+    case 'i':
+        if (IS("If-None-Match"))
+            keep_first(&found->if_none_match, value);
+        break;
+    case 't':
+        if (IS("Transfer-Encoding")) {
+            head->codings++;
+            head->coding = value;
+            keep_first(&found->transfer_encoding, value);
+        }
+        break;
+    case 'x':
+        if (IS("X-Request-Id"))
+            keep_first(&found->request_id, value);
+        break;
+    default:
+        break;
+    }
+}
 
 static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size,
                                    const char *value, size_t value_size)
@@ -25,64 +81,43 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
         head->has_bad_name = 1;
     if (value && memchr(value, '\r', value_size)) /* a line's end to some programs */
         head->has_bad_value = 1;
-    switch (name_size) {
-    case sizeof "Host" - 1:
-        head->hosts += strcasecmp(name, "Host") == 0;
-        break;
-    case sizeof "Content-Length" - 1:
-        head->lengths += strcasecmp(name, "Content-Length") == 0;
-        break;
-    case sizeof "Transfer-Encoding" - 1:
-        if (strcasecmp(name, "Transfer-Encoding") == 0) {
-            head->codings++;
-            head->coding = value;
-        }
-        break;
-    default:
-        break;
-    }
+    if (name_size)
+        sort(head, name, name_size, value);
     return MHD_YES;
 }
 
-static int refuse(struct api_response *response, int status, const char *field, struct err *err,
-                  const char *reason)
+static int refuse(struct api_head_fault *fault, int status, const char *field, const char *reason)
 {
-    response->status = status;
-    return api_response_refuse(response, "header", field, err,
-                               status == 400   ? ERR_INVALID
-                               : status == 501 ? ERR_UNSUPPORTED
-                                               : ERR_LIMIT,
-                               "%s", reason);
+    *fault = (struct api_head_fault){.status = status, .in = "header", .field = field, .reason = reason};
+    return -1;
 }
 
-int api_head_check(const struct api_request *request, const char *version, struct api_response *response,
-                   struct err *err)
+int api_head_check(struct api_request *request, const char *version, struct api_head_fault *ret_fault)
 {
-    struct head head = {0};
+    struct head head = {.found = &request->headers};
     size_t max = request->server->options.header_bytes_max;
-    if (strlen(request->target) > LIMIT_URL_BYTES) {
-        response->status = 414;
-        response->problem_in = "path";
-        return err_set(err, ERR_LIMIT, "the target is longer than %d bytes", LIMIT_URL_BYTES);
-    }
     (void)MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, take_header, &head);
+    if (request->target_size > LIMIT_URL_BYTES) {
+        *ret_fault = (struct api_head_fault){414, "path", "", "the target is longer than", LIMIT_URL_BYTES};
+        return -1;
+    }
     if (head.size > max) {
-        response->status = 431;
-        return err_set(err, ERR_LIMIT, "the headers are larger than %zu bytes", max);
+        *ret_fault = (struct api_head_fault){431, NULL, "", "the headers are larger than", max};
+        return -1;
     }
     if (head.has_bad_name)
-        return refuse(response, 400, "", err, "a header's name is empty or has a blank in it");
+        return refuse(ret_fault, 400, "", "a header's name is empty or has a blank in it");
     if (head.has_bad_value)
-        return refuse(response, 400, "", err, "a header's value has a carriage return in it");
+        return refuse(ret_fault, 400, "", "a header's value has a carriage return in it");
     if (head.hosts > 1 || (head.hosts == 0 && strcmp(version, "HTTP/1.0") != 0))
-        return refuse(response, 400, "Host", err, "Host: must be there, once");
+        return refuse(ret_fault, 400, "Host", "Host: must be there, once");
     if (head.lengths > 1 || head.codings > 1)
-        return refuse(response, 400, head.lengths > 1 ? "Content-Length" : "Transfer-Encoding", err,
+        return refuse(ret_fault, 400, head.lengths > 1 ? "Content-Length" : "Transfer-Encoding",
                       "a header that says where the request ends is there twice");
     if (head.codings && head.lengths)
-        return refuse(response, 400, "Transfer-Encoding", err,
+        return refuse(ret_fault, 400, "Transfer-Encoding",
                       "Content-Length and Transfer-Encoding exclude each other");
     if (head.codings && (!head.coding || strcasecmp(head.coding, "chunked") != 0))
-        return refuse(response, 501, "Transfer-Encoding", err, "Transfer-Encoding: only chunked is known");
+        return refuse(ret_fault, 501, "Transfer-Encoding", "Transfer-Encoding: only chunked is known");
     return 0;
 }

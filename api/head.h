@@ -10,13 +10,19 @@
 #define BIFURCATED_API_HEAD_H
 
 #include "api/request.h"
-#include "daemon/base/err.h"
 
-/* `version` as received, "HTTP/1.1". Sets response->status and fails for: a target or headers that are too
- * large (414, 431); no Host, two of them, or two of other headers that frame a request; Content-Length beside
- * Transfer-Encoding; names with blanks, values with carriage returns (400); a transfer coding other than
- * chunked (501). The connection must be closed then. */
-int api_head_check(const struct api_request *request, const char *version, struct api_response *response,
-                   struct err *err);
+/* Why a head is refused. */
+struct api_head_fault {
+    int status;
+    const char *in, *field; /* as of a problem; in: NULL: not said */
+    const char *reason;     /* what is wrong, to which " N bytes" is added, */
+    size_t bytes_max;       /* if this is not 0 */
+};
+
+/* Finds request->headers; `version` as received, "HTTP/1.1". Returns 0, or -1 with *ret_fault set for: a
+ * target or headers that are too large (414, 431); no Host, two of them, or two of other headers that frame a
+ * request; Content-Length beside Transfer-Encoding; names with blanks, values with carriage returns (400); a
+ * transfer coding other than chunked (501). The connection must be closed then. */
+int api_head_check(struct api_request *request, const char *version, struct api_head_fault *ret_fault);
 
 #endif

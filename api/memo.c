@@ -1,7 +1,8 @@
 #include "api/memo.h"
 
+#include "api/hash.h"
+
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +11,11 @@
 
 struct slot {
     char *target; /* NULL: empty */
-    enum api_format format;
+    size_t target_size;
+    enum api_format preferred;
     uint64_t hash;
     uint64_t version;
-    char etag[API_ETAG_SIZE];
+    struct api_memo_entry entry;
 };
 
 struct shard {
@@ -45,22 +47,42 @@ void api_memo_free(struct api_memo *memo)
     free(memo);
 }
 
-/* FNV-1a. Whoever chooses targets that collide only makes the daemon work out ETags again. */
-static uint64_t hash_of(const char *target, enum api_format format)
+/* Whoever chooses targets that collide only makes the daemon read them again. */
+static uint64_t hash_of(const struct api_memo_key *key)
 {
-    uint64_t hash = 0xcbf29ce484222325u ^ (unsigned)format;
-    for (; *target; target++)
-        hash = (hash ^ (unsigned char)*target) * 0x100000001b3u;
-    return hash ^ hash >> 32;
+    return api_hash(key->target, key->target_size) ^ (unsigned)key->preferred;
+}
+
+static int holds(const struct slot *slot, const struct api_memo_key *key, uint64_t hash)
+{
+    return slot->target && slot->hash == hash && slot->preferred == key->preferred &&
+           slot->target_size == key->target_size && memcmp(slot->target, key->target, key->target_size) == 0;
+}
+
+int api_memo_get(struct api_memo *memo, const struct api_memo_key *key, uint64_t version,
+                 struct api_memo_entry *ret_entry)
+{
+    uint64_t hash = hash_of(key);
+    struct shard *shard = &memo->shards[hash % SHARD_COUNT];
+    int is_known = 0;
+    (void)pthread_mutex_lock(&shard->mutex);
+    for (size_t i = 0; i < SLOTS_PER_SHARD && !is_known; i++) {
+        const struct slot *slot = &shard->slots[i];
+        is_known = slot->version == version && holds(slot, key, hash);
+        if (is_known)
+            *ret_entry = slot->entry;
+    }
+    (void)pthread_mutex_unlock(&shard->mutex);
+    return is_known;
 }
 
 /* The slot that holds the target, or the one that it may have. */
-static struct slot *find(struct shard *shard, const char *target, enum api_format format, uint64_t hash)
+static struct slot *find(struct shard *shard, const struct api_memo_key *key, uint64_t hash)
 {
     struct slot *oldest = &shard->slots[0];
     for (size_t i = 0; i < SLOTS_PER_SHARD; i++) {
         struct slot *slot = &shard->slots[i];
-        if (slot->target && slot->hash == hash && slot->format == format && strcmp(slot->target, target) == 0)
+        if (holds(slot, key, hash))
             return slot;
         if (oldest->target && (!slot->target || slot->version < oldest->version))
             oldest = slot;
@@ -68,37 +90,23 @@ static struct slot *find(struct shard *shard, const char *target, enum api_forma
     return oldest;
 }
 
-int api_memo_get(struct api_memo *memo, const char *target, enum api_format format, uint64_t version,
-                 char ret_etag[API_ETAG_SIZE])
+void api_memo_put(struct api_memo *memo, const struct api_memo_key *key, uint64_t version,
+                  const struct api_memo_entry *entry)
 {
-    uint64_t hash = hash_of(target, format);
-    struct shard *shard = &memo->shards[hash % SHARD_COUNT];
-    (void)pthread_mutex_lock(&shard->mutex);
-    const struct slot *slot = find(shard, target, format, hash);
-    int is_known = slot->target && slot->hash == hash && slot->format == format && slot->version == version &&
-                   strcmp(slot->target, target) == 0;
-    if (is_known)
-        memcpy(ret_etag, slot->etag, sizeof slot->etag);
-    (void)pthread_mutex_unlock(&shard->mutex);
-    return is_known;
-}
-
-void api_memo_put(struct api_memo *memo, const char *target, enum api_format format, uint64_t version,
-                  const char *etag)
-{
-    if (strlen(target) > API_MEMO_TARGET_BYTES_MAX)
+    if (key->target_size > API_MEMO_TARGET_BYTES_MAX)
         return;
-    uint64_t hash = hash_of(target, format);
+    uint64_t hash = hash_of(key);
     struct shard *shard = &memo->shards[hash % SHARD_COUNT];
     (void)pthread_mutex_lock(&shard->mutex);
-    struct slot *slot = find(shard, target, format, hash);
-    if (!slot->target || slot->hash != hash || slot->format != format || strcmp(slot->target, target) != 0) {
+    struct slot *slot = find(shard, key, hash);
+    if (!holds(slot, key, hash)) {
         free(slot->target);
-        slot->target = strdup(target);
-        slot->format = format;
-        slot->hash = hash;
+        *slot = (struct slot){.target = strndup(key->target, key->target_size),
+                              .target_size = key->target_size,
+                              .preferred = key->preferred,
+                              .hash = hash};
     }
     slot->version = version;
-    (void)snprintf(slot->etag, sizeof slot->etag, "%s", etag);
+    slot->entry = *entry;
     (void)pthread_mutex_unlock(&shard->mutex);
 }

@@ -1,16 +1,18 @@
 /*
- * ETags that were worked out before: which one belongs to a target as long as the store does not change.
+ * Targets that were read before: the route, the format and the ETag of the answer, as long as the store does
+ * not change.
  *
- * An ETag takes a look into the database and a digest; a dashboard asks for the same few targets over and
- * over. Each entry holds the version of the store at which it was right, so nothing is ever invalidated: an
- * entry of another version is simply not found. The table has a fixed size; a new target takes the place of
- * an old one.
+ * To take a target apart, to find its route, to look into the database and to make a digest costs more than
+ * to send what is kept; a dashboard asks for the same few targets over and over. Each entry holds the version
+ * of the store at which it was right, so nothing is ever invalidated: an entry of another version is simply
+ * not found. The table has a fixed size; a new target takes the place of an old one.
  */
 #ifndef BIFURCATED_API_MEMO_H
 #define BIFURCATED_API_MEMO_H
 
 #include "api/request.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Longer targets are not remembered. */
@@ -18,17 +20,29 @@
 
 struct api_memo;
 
+/* All of a request to read that its answer depends on. */
+struct api_memo_key {
+    const char *target; /* as received; borrowed */
+    size_t target_size;
+    enum api_format preferred; /* by the header Accept */
+};
+
+struct api_memo_entry {
+    const struct api_route *route;
+    enum api_format format; /* of the answer */
+    char etag[API_ETAG_SIZE];
+};
+
 /* NULL without memory. */
 struct api_memo *api_memo_new(void);
 void api_memo_free(struct api_memo *memo);
 
-/* Whether the ETag of this target in this format is known for this version of the store; then it is in
- * ret_etag. */
-int api_memo_get(struct api_memo *memo, const char *target, enum api_format format, uint64_t version,
-                 char ret_etag[API_ETAG_SIZE]);
+/* Whether it is known for this version of the store; then *ret_entry is set. */
+int api_memo_get(struct api_memo *memo, const struct api_memo_key *key, uint64_t version,
+                 struct api_memo_entry *ret_entry);
 
 /* Remembers it. `version` must have been read before what the ETag is made of. */
-void api_memo_put(struct api_memo *memo, const char *target, enum api_format format, uint64_t version,
-                  const char *etag);
+void api_memo_put(struct api_memo *memo, const struct api_memo_key *key, uint64_t version,
+                  const struct api_memo_entry *entry);
 
 #endif

@@ -29,23 +29,37 @@ static void make_id(struct api_server *server, char id[API_REQUEST_ID_SIZE])
     id[ID_DIGITS] = '\0';
 }
 
+const char *api_request_id(struct api_request *request)
+{
+    if (!request->id[0])
+        make_id(request->server, request->id);
+    return request->id;
+}
+
 struct api_request *api_request_new(struct api_server *server, const char *target)
 {
-    struct api_request *request = calloc(1, sizeof *request);
+    size_t size = strlen(target);
+    struct api_request *request = malloc(sizeof *request + size + 1);
     if (!request)
         return NULL;
-    request->server = server;
-    request->started_s = clock_monotonic_s();
-    request->target = strdup(target);
-    if (!request->target) {
-        free(request);
-        return NULL;
-    }
-    request->body_max = server->options.body_bytes_max;
+    *request = (struct api_request){.server = server,
+                                    .started_s = clock_monotonic_s(),
+                                    .target_size = size,
+                                    .body_max = server->options.body_bytes_max};
+    request->target = memcpy(request + 1, target, size + 1);
     buf_init(&request->body, request->body_max);
-    make_id(server, request->id);
-    request->uri_code = api_uri_parse(target, &request->uri, &request->uri_err);
     return request;
+}
+
+int api_request_parse(struct api_request *request, struct err *err)
+{
+    if (request->is_parsed)
+        return 0;
+    int code = api_uri_parse(request->target, &request->uri, err);
+    if (code)
+        api_uri_free(&request->uri);
+    request->is_parsed = !code;
+    return code;
 }
 
 void api_request_free(struct api_request *request)
@@ -54,7 +68,6 @@ void api_request_free(struct api_request *request)
         return;
     api_uri_free(&request->uri);
     buf_free(&request->body);
-    free(request->target);
     free(request);
 }
 

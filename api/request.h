@@ -32,15 +32,29 @@ struct api_server;
 
 enum api_format { API_FORMAT_JSON, API_FORMAT_CSV };
 
+/* What most requests are asked for, found in one look at all headers (api/head.h). NULL: not given; of
+ * several of a name, the first. */
+struct api_headers {
+    const char *accept;
+    const char *accept_encoding;
+    const char *authorization;
+    const char *content_length;
+    const char *expect;
+    const char *if_none_match;
+    const char *request_id;
+    const char *transfer_encoding;
+};
+
 struct api_request {
     struct api_server *server;
     struct MHD_Connection *connection;
-    char id[API_REQUEST_ID_SIZE];
-    int has_own_id; /* the client gave the id */
-    char *target;   /* as received; owned */
-    struct api_uri uri;
-    int uri_code;                                     /* what parsing the target gave; 0: well-formed */
-    struct err uri_err;                               /* and why not */
+    char id[API_REQUEST_ID_SIZE]; /* "" until somebody asks for it, see api_request_id */
+    int has_own_id;               /* the client gave the id */
+    const char *target;           /* as received; lies behind this struct */
+    size_t target_size;           /* its bytes */
+    struct api_headers headers;
+    struct api_uri uri; /* once api_request_parse() was called */
+    int is_parsed;
     const char *method;                               /* of libmicrohttpd, valid until completion */
     const struct api_route *route;                    /* NULL: none matched */
     const char *arguments[API_REQUEST_ARGUMENTS_MAX]; /* values of {names} in the pattern, in order */
@@ -89,8 +103,14 @@ struct api_response {
     char problem_field[API_FIELD_SIZE];
 };
 
-/* The value of a header, or NULL. Borrowed until completion. */
+/* The value of any header, or NULL. Borrowed until completion. */
 const char *api_request_header(const struct api_request *request, const char *name);
+
+/* The id of the request, of the client's or made up. */
+const char *api_request_id(struct api_request *request);
+
+/* Takes the target apart, if that was not done yet. As api_uri_parse. */
+int api_request_parse(struct api_request *request, struct err *err);
 
 /* A new request for a target as received. NULL without memory. */
 struct api_request *api_request_new(struct api_server *server, const char *target);

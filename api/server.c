@@ -93,7 +93,7 @@ static void *begin_request(void *context, const char *target, struct MHD_Connect
 /* A client's own request id is kept if it is short and plain. */
 static void take_request_id(struct api_request *request)
 {
-    const char *id = api_request_header(request, "X-Request-Id");
+    const char *id = request->headers.request_id;
     static const char plain[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.";
     if (!id || !id[0] || strlen(id) >= sizeof request->id || id[strspn(id, plain)])
         return;
@@ -103,19 +103,20 @@ static void take_request_id(struct api_request *request)
 
 static enum MHD_Result begin_body(struct api_request *request, const char *method, const char *version)
 {
-    enum MHD_Result result;
     request->is_begun = 1;
     request->method = method;
+    struct api_head_fault fault;
+    int is_refused = api_head_check(request, version, &fault) != 0;
     take_request_id(request);
-    if (api_dispatch_refuse_head(request, version, &result))
-        return result;
+    if (is_refused)
+        return api_dispatch_refuse_head(request, &fault);
     /* Refused before it is sent where the client waits for that, or where it would be cut anyway. Otherwise
      * the client is still sending: closing on it now could cost it the answer. */
-    const char *length = api_request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    if (!length && !api_request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+    const char *length = request->headers.content_length;
+    if (!length && !request->headers.transfer_encoding)
         return MHD_YES; /* no body comes */
     size_t max = request->body_max = request->body.max = api_dispatch_body_max(request);
-    if (api_request_header(request, MHD_HTTP_HEADER_EXPECT) == NULL)
+    if (!request->headers.expect)
         max *= DROPPED_BODIES;
     if (length && strtoull(length, NULL, 10) > max)
         return api_dispatch_too_large(request);
@@ -193,7 +194,7 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
         const char *agent = api_request_header(request, MHD_HTTP_HEADER_USER_AGENT);
         format_peer(connection, address, sizeof address);
         struct api_access access = {
-            .request_id = request->id,
+            .request_id = api_request_id(request),
             .address = address,
             .token = request->identity.name,
             .method = request->method ? request->method : "",

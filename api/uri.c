@@ -123,6 +123,21 @@ static int parse_query(char *query, struct api_uri *uri, struct err *err)
     return 0;
 }
 
+/* Room for the parameters and for a copy of the target, which is returned. */
+static char *make_room(struct api_uri *uri, const char *target)
+{
+    size_t parameters = 1;
+    for (const char *at = target; parameters < API_URI_PARAMETERS_MAX && (at = strchr(at, '&')); at++)
+        parameters++;
+    size_t size = strlen(target) + 1;
+    size_t front = parameters * sizeof *uri->parameters;
+    uri->block = malloc(front + size);
+    if (!uri->block)
+        return NULL;
+    uri->parameters = uri->block;
+    return memcpy((char *)uri->block + front, target, size);
+}
+
 int api_uri_parse(const char *target, struct api_uri *uri, struct err *err)
 {
     *uri = (struct api_uri){0};
@@ -132,16 +147,16 @@ int api_uri_parse(const char *target, struct api_uri *uri, struct err *err)
     const char *slash = strchr(target, '/');
     if (target[0] != '/' && authority && slash == authority + 1)
         target = authority[3] ? strchrnul(authority + 3, '/') : authority + 3;
-    uri->text = strdup(*target ? target : "/");
-    if (!uri->text)
+    char *path = make_room(uri, *target ? target : "/");
+    if (!path)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    char *fragment = strchr(uri->text, '#');
+    char *fragment = strchr(path, '#');
     if (fragment)
         *fragment = '\0';
-    char *query = strchr(uri->text, '?');
+    char *query = strchr(path, '?');
     if (query)
         *query++ = '\0';
-    int code = parse_path(uri->text, uri, err);
+    int code = parse_path(path, uri, err);
     if (!code)
         code = parse_query(query, uri, err);
     return code;
@@ -151,7 +166,7 @@ void api_uri_free(struct api_uri *uri)
 {
     if (!uri)
         return;
-    free(uri->text);
+    free(uri->block);
     *uri = (struct api_uri){0};
 }
 

@@ -22,11 +22,11 @@ struct api_uri_parameter {
 };
 
 struct api_uri {
-    char *text; /* owned: holds all that follows, decoded and terminated */
+    void *block; /* owned: holds all that follows, texts decoded and terminated */
     const char *segments[API_URI_SEGMENTS_MAX];
     size_t segment_count; /* 0 for "/" */
-    struct api_uri_parameter parameters[API_URI_PARAMETERS_MAX];
-    size_t parameter_count;
+    struct api_uri_parameter *parameters;
+    size_t parameter_count; /* at most API_URI_PARAMETERS_MAX */
 };
 
 /* Parses; the caller frees *uri with api_uri_free, also after an error. ERR_INVALID, ERR_LIMIT,

@@ -3,6 +3,7 @@
  */
 #include "api/cache.h"
 #include "api/memo.h"
+#include "api/route.h"
 #include "daemon/base/limits.h"
 #include "tests/unit/store/fixture.h"
 
@@ -91,24 +92,50 @@ static void test_large_answer_moves_to_a_file(void **state)
     assert_int_equal(close(fd), -1); /* it was closed with the answer */
 }
 
+static struct api_memo_key key_of(const char *target, enum api_format preferred)
+{
+    return (struct api_memo_key){target, strlen(target), preferred};
+}
+
+static void remember(struct api_memo *memo, const char *target, enum api_format preferred, uint64_t version,
+                     const char *etag)
+{
+    struct api_memo_key key = key_of(target, preferred);
+    struct api_memo_entry entry = {.route = &api_routes[preferred], .format = preferred};
+    (void)snprintf(entry.etag, sizeof entry.etag, "%s", etag);
+    api_memo_put(memo, &key, version, &entry);
+}
+
+/* The ETag, "" if it is not known. */
+static const char *recall(struct api_memo *memo, const char *target, enum api_format preferred,
+                          uint64_t version)
+{
+    static struct api_memo_entry entry;
+    struct api_memo_key key = key_of(target, preferred);
+    if (!api_memo_get(memo, &key, version, &entry))
+        return "";
+    assert_ptr_equal(entry.route, &api_routes[preferred]);
+    assert_int_equal(entry.format, preferred);
+    return entry.etag;
+}
+
 static void test_memo(void **state)
 {
     (void)state;
-    char etag[API_ETAG_SIZE] = "";
     struct api_memo *memo = api_memo_new();
-    assert_false(api_memo_get(memo, "/a", API_FORMAT_JSON, 1, etag));
-    api_memo_put(memo, "/a", API_FORMAT_JSON, 1, "one");
-    api_memo_put(memo, "/a", API_FORMAT_CSV, 1, "csv");
-    assert_true(api_memo_get(memo, "/a", API_FORMAT_JSON, 1, etag));
-    assert_string_equal(etag, "one");
-    assert_true(api_memo_get(memo, "/a", API_FORMAT_CSV, 1, etag));
-    assert_string_equal(etag, "csv");
-    assert_false(api_memo_get(memo, "/a", API_FORMAT_JSON, 2, etag));
-    assert_false(api_memo_get(memo, "/b", API_FORMAT_JSON, 1, etag));
-    api_memo_put(memo, "/a", API_FORMAT_JSON, 2, "two");
-    assert_false(api_memo_get(memo, "/a", API_FORMAT_JSON, 1, etag));
-    assert_true(api_memo_get(memo, "/a", API_FORMAT_JSON, 2, etag));
-    assert_string_equal(etag, "two");
+    assert_string_equal(recall(memo, "/a", API_FORMAT_JSON, 1), "");
+    assert_string_equal(recall(memo, "/a", API_FORMAT_JSON, 0), ""); /* no version of an empty slot */
+    remember(memo, "/a", API_FORMAT_JSON, 1, "one");
+    remember(memo, "/a", API_FORMAT_CSV, 1, "csv");
+    assert_string_equal(recall(memo, "/a", API_FORMAT_JSON, 1), "one");
+    assert_string_equal(recall(memo, "/a", API_FORMAT_CSV, 1), "csv");
+    assert_string_equal(recall(memo, "/a", API_FORMAT_JSON, 2), "");
+    assert_string_equal(recall(memo, "/b", API_FORMAT_JSON, 1), "");
+    assert_string_equal(recall(memo, "/", API_FORMAT_JSON, 1), "");
+    assert_string_equal(recall(memo, "/a?limit=12345", API_FORMAT_JSON, 1), "");
+    remember(memo, "/a", API_FORMAT_JSON, 2, "two");
+    assert_string_equal(recall(memo, "/a", API_FORMAT_JSON, 1), "");
+    assert_string_equal(recall(memo, "/a", API_FORMAT_JSON, 2), "two");
     api_memo_free(memo);
 }
 
@@ -116,20 +143,20 @@ static void test_memo(void **state)
 static void test_memo_is_bounded(void **state)
 {
     (void)state;
-    char etag[API_ETAG_SIZE], target[API_MEMO_TARGET_BYTES_MAX + 2], wanted[32];
+    char target[API_MEMO_TARGET_BYTES_MAX + 2], wanted[32];
     struct api_memo *memo = api_memo_new();
     int found = 0;
     for (int i = 0; i < 5000; i++) {
         (void)snprintf(target, sizeof target, "/v1/models/%d", i);
         (void)snprintf(wanted, sizeof wanted, "etag%d", i);
-        api_memo_put(memo, target, API_FORMAT_JSON, (uint64_t)i + 1, wanted);
-        assert_true(api_memo_get(memo, target, API_FORMAT_JSON, (uint64_t)i + 1, etag));
-        assert_string_equal(etag, wanted);
+        remember(memo, target, API_FORMAT_JSON, (uint64_t)i + 1, wanted);
+        assert_string_equal(recall(memo, target, API_FORMAT_JSON, (uint64_t)i + 1), wanted);
     }
     for (int i = 0; i < 5000; i++) {
         (void)snprintf(target, sizeof target, "/v1/models/%d", i);
         (void)snprintf(wanted, sizeof wanted, "etag%d", i);
-        if (!api_memo_get(memo, target, API_FORMAT_JSON, (uint64_t)i + 1, etag))
+        const char *etag = recall(memo, target, API_FORMAT_JSON, (uint64_t)i + 1);
+        if (!etag[0])
             continue;
         assert_string_equal(etag, wanted);
         found++;
@@ -137,8 +164,8 @@ static void test_memo_is_bounded(void **state)
     assert_true(found > 500 && found < 5000);
     memset(target, 'x', sizeof target - 1);
     target[sizeof target - 1] = '\0';
-    api_memo_put(memo, target, API_FORMAT_JSON, 1, "long");
-    assert_false(api_memo_get(memo, target, API_FORMAT_JSON, 1, etag));
+    remember(memo, target, API_FORMAT_JSON, 1, "long");
+    assert_string_equal(recall(memo, target, API_FORMAT_JSON, 1), "");
     api_memo_free(memo);
 }
 
