@@ -255,12 +255,19 @@ int cache_link(const struct cache *cache, const char *commit, const char *path, 
                struct err *err)
 {
     char *full = snapshot_path(cache, commit, path), *target = link_target(path, id);
+    char *blob = cache_blob_path(cache, id);
+    struct stat status;
     int code = 0;
-    if (!full || !target) {
+    if (!full || !target || !blob) {
         code = err_set(err, ERR_NO_MEMORY, "cache: out of memory");
         goto out;
     }
-    if (is_file(full, NULL))
+    if (stat(blob, &status) != 0) {
+        code = err_set_errno(err, errno, "%s: vanished before it was linked", blob);
+        goto out;
+    }
+    uint64_t size_bytes = (uint64_t)status.st_size;
+    if (is_file(full, &size_bytes))
         goto out;
     code = make_parent(full, err);
     if (code)
@@ -271,6 +278,7 @@ int cache_link(const struct cache *cache, const char *commit, const char *path, 
 out:
     free(full);
     free(target);
+    free(blob);
     return code;
 }
 

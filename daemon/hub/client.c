@@ -73,11 +73,6 @@ int client_is_endpoint(const struct hub *hub, const char *url)
     return url_is_same_origin(hub->options.endpoint, url);
 }
 
-const char *client_token_for(const struct hub *hub, const char *url)
-{
-    return client_is_endpoint(hub, url) ? hub->options.token : NULL;
-}
-
 static const char *kind_word(const struct hub_repository *repository)
 {
     return repository->kind == REPOSITORY_KIND_MODEL ? "model" : "data set";

@@ -54,10 +54,8 @@ void client_count_cache_hit(struct hub_repository *repository, struct usage *sou
  * or a link to it. */
 void client_note_cache_hit(struct hub_repository *repository, const char *path);
 
-/* The token if `url` is at the endpoint's scheme, host and port; else NULL. */
-const char *client_token_for(const struct hub *hub, const char *url);
-
-/* Whether the endpoint itself is asked (its buckets and the budget count). */
+/* Whether the endpoint itself is asked, by scheme, host and port: it alone gets the token, and its buckets and
+ * the budget count. */
 int client_is_endpoint(const struct hub *hub, const char *url);
 
 enum client_verdict {

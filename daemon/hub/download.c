@@ -153,16 +153,21 @@ static int reserve(struct download *download, struct err *err)
     return code ? err_wrap(err, "%s", download->path) : 0;
 }
 
+static void drop_entry(const struct download *download)
+{
+    const char *state_folder = download->repository->hub->options.state_folder;
+    if (state_folder)
+        ledger_remove(state_folder, &download->repository->cache, download->id);
+}
+
 /* A failure that left nothing on the disk must not count against the budget. */
 static void drop_empty(const struct download *download, const char *partial)
 {
-    const char *state_folder = download->repository->hub->options.state_folder;
     struct stat status;
     if (fstat(download->fd, &status) != 0 || status.st_size > 0)
         return;
     (void)unlink(partial);
-    if (state_folder)
-        ledger_remove(state_folder, &download->repository->cache, download->id);
+    drop_entry(download);
 }
 
 static int fill_blob(struct download *download, struct err *err)
@@ -181,6 +186,7 @@ static int fill_blob(struct download *download, struct err *err)
     download->fd = open(partial, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (download->fd < 0) {
         code = explain_disk(download, errno, err);
+        drop_entry(download);
         goto out;
     }
     code = complete(download, err);

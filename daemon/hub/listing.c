@@ -116,6 +116,9 @@ int listing_resolve(struct repository *repository, const char *revision, char *c
         (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", revision);
         return 0;
     }
+    /* No branch can have these names, but as parts of an address they mean a folder: that of the model. */
+    if (strcmp(revision, ".") == 0 || strcmp(revision, "..") == 0)
+        return err_set(err, ERR_NOT_FOUND, "revision %s: no name of a branch, tag or commit", revision);
     if (hub_repository->hub->options.is_offline) {
         char what[LIMIT_REVISION_NAME_BYTES + 16];
         (void)snprintf(what, sizeof what, "revision %s", revision);

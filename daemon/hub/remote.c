@@ -150,7 +150,8 @@ static int read_locked(struct remote *remote, uint64_t offset, unsigned char *da
     if (begin == end)
         return 0;
     code = fetch(remote, begin, end, data + (begin - offset), err);
-    if (!code && is_whole(remote, begin, end))
+    /* Whole also where a part of it was at hand already. */
+    if (!code && is_whole(remote, offset, offset + size))
         code = verify(remote, data, err);
     return code;
 }

@@ -168,6 +168,16 @@ def test_spoiled_remains_are_thrown_away(big: tuple[Emulator, Probe, bytes]) -> 
         (blobs / name).unlink()
 
 
+def test_a_file_of_another_size_is_replaced(probe: Probe, hub: Emulator, small_root: Path) -> None:
+    """What a snapshot holds without links may be damaged; its size tells, and then the blob takes its place."""
+    expected = served(small_root, "step512", "model.safetensors")
+    folder = probe.cache / "models--org--small/snapshots" / hub.sha("org/small", "step512")
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(expected[:1000])
+    assert Path(probe("org/small", "download", "step512", "model.safetensors")["path"]).read_bytes() == expected
+    assert_sound(probe.cache)
+
+
 def test_keep_whole_files(big: tuple[Emulator, Probe, bytes]) -> None:
     hub, probe, data = big
     answer = probe("org/big", "read", "main", BIG, 5, 1000, options=(*FAST, "keep=2"))

@@ -223,6 +223,7 @@ def test_nginx_as_cdn_over_http2(
         (["org/gated", "fetch", "main", "config.json"], {"HF_TOKEN": "hf_x"}, "unauthorized", "access is granted"),
         (["org/disabled", "info"], {}, "unauthorized", "disabled"),
         (["org/small", "resolve", "step77"], {}, "not_found", "no such revision"),
+        (["org/small", "resolve", ".."], {}, "not_found", "revision .."),
         (["--no-tree", "org/small", "fetch", "main", "nothing.json"], {}, "not_found", "no such file"),
         (["org//small", "info"], {}, "invalid", "owner/name"),
         (["../small", "info"], {}, "invalid", "owner/name"),

@@ -216,6 +216,17 @@ def test_flipped_bits_never_pass_a_digest(big: tuple[Emulator, Probe, bytes], sm
     assert Path(probe("org/big", "download", "main", BIG)["path"]).read_bytes() == data
 
 
+def test_whole_reads_are_verified_whatever_was_at_hand(big: tuple[Emulator, Probe, bytes]) -> None:
+    """Without a listing the head comes first, and its beginning is kept: the rest is not checked the less for it."""
+    hub, probe, _ = big
+    hub.fault("flip", file="middle.safetensors", file_offset=200_000, times=1)
+    answer = probe("--no-tree", "org/big", "fetch", "main", "middle.safetensors")
+    assert answer.get("sha256") == sha256(random.Random(2).randbytes(400_000)), "the second try is right"
+    hub.fault("flip", file="middle.safetensors", file_offset=200_000)
+    answer = probe("--no-tree", "org/big", "fetch", "main", "middle.safetensors")
+    assert answer.get("error") == "mismatch", answer
+
+
 def test_cancel(big: tuple[Emulator, Probe, bytes]) -> None:
     hub, probe, _ = big
     hub.set(connection_bps=1e6)
