@@ -1,8 +1,11 @@
 #include "api/json_load.h"
 
+#include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
+#include "daemon/base/limits.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define WHOLE_MAX 9007199254740992.0 /* 2^53: beyond it a double does not say which integer it is */
 
@@ -42,6 +45,12 @@ static void make_whole(json_t *root)
 
 json_t *api_json_load(const char *body, size_t size, json_error_t *fault)
 {
+    struct err err = ERR_INIT;
+    if (json_bound_check(body, size, LIMIT_API_JSON_VALUES, LIMIT_API_JSON_CONTAINERS, &err)) {
+        *fault = (json_error_t){.line = 1, .column = 1};
+        (void)snprintf(fault->text, sizeof fault->text, "%.100s", err.message);
+        return NULL;
+    }
     json_t *root = json_text_load(body, size, JSON_REJECT_DUPLICATES, fault);
     if (root)
         make_whole(root);

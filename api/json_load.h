@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-/* NULL, and *fault, for what is not JSON. The caller releases. */
+/* NULL, and *fault, for what is not JSON, or holds more than LIMIT_API_JSON_VALUES. The caller releases. */
 json_t *api_json_load(const char *body, size_t size, json_error_t *fault);
 
 #endif

@@ -17,7 +17,9 @@
 #define LIMIT_URL_BYTES 8192       /* signed CDN addresses are long */
 
 /* Hub */
-#define LIMIT_HUB_JSON_BYTES (64 * MIB) /* one JSON reply */
+#define LIMIT_HUB_JSON_BYTES (64 * MIB)  /* one JSON reply */
+#define LIMIT_HUB_JSON_VALUES 2000000    /* in it: 100,000 files with all that is told of them */
+#define LIMIT_HUB_JSON_CONTAINERS 400000 /* objects and arrays in it */
 #define LIMIT_HUB_HEADER_BYTES (64 * KIB)
 #define LIMIT_HUB_REFS 100000       /* branches + tags of a repository */
 #define LIMIT_HUB_TREE_FILES 100000 /* files of one revision */
@@ -43,8 +45,12 @@
 /* Model and text */
 #define LIMIT_CONFIG_JSON_BYTES (1 * MIB)
 #define LIMIT_TOKENIZER_JSON_BYTES (256 * MIB)
+#define LIMIT_TOKENIZER_JSON_VALUES 18000000    /* a vocabulary, its merges as pairs, added tokens */
+#define LIMIT_TOKENIZER_JSON_CONTAINERS 4300000 /* objects and arrays: merges as pairs, added tokens */
 #define LIMIT_DATASET_BYTES (4 * GIB)
 #define LIMIT_DATASET_LINE_BYTES (16 * MIB)
+#define LIMIT_DATASET_LINE_VALUES 2000000    /* in the JSON of a line */
+#define LIMIT_DATASET_LINE_CONTAINERS 100000 /* objects and arrays in it */
 #define LIMIT_VOCABULARY 4000000
 #define LIMIT_ADDED_TOKENS 100000
 #define LIMIT_ADDED_TOKEN_BYTES 1024   /* content of one added token */
@@ -66,6 +72,8 @@
 
 /* API */
 #define LIMIT_API_BODY_BYTES (1 * MIB)
+#define LIMIT_API_JSON_VALUES 1000000    /* in any JSON that is handed in */
+#define LIMIT_API_JSON_CONTAINERS 100000 /* objects and arrays in it */
 #define LIMIT_API_PAGE_ROWS 10000
 #define LIMIT_TOKENS 1000 /* that count, at once */
 

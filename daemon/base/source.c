@@ -121,7 +121,7 @@ int source_open_memory(const char *name, const void *data, size_t size, struct s
     return 0;
 }
 
-int source_open_file(const char *path, struct source **ret_source, struct err *err)
+static int open_file(const char *path, int is_mapped, struct source **ret_source, struct err *err)
 {
     void *data = MAP_FAILED;
     struct stat status = {0};
@@ -138,7 +138,7 @@ int source_open_file(const char *path, struct source **ret_source, struct err *e
         code = err_set(err, ERR_INVALID, "%s: not a regular file", path);
         goto out;
     }
-    if (status.st_size > 0) {
+    if (is_mapped && status.st_size > 0) {
         data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
             code = err_set_errno(err, errno, "%s: cannot map", path);
@@ -157,4 +157,14 @@ out:
         (void)munmap(data, (size_t)status.st_size);
     (void)close(fd);
     return code;
+}
+
+int source_open_file(const char *path, struct source **ret_source, struct err *err)
+{
+    return open_file(path, 1, ret_source, err);
+}
+
+int source_open_changing_file(const char *path, struct source **ret_source, struct err *err)
+{
+    return open_file(path, 0, ret_source, err);
 }

@@ -46,6 +46,10 @@ void source_close(struct source *source);
  * ERR_FORMAT; the mapping has no such defence. The caller closes *ret_source. */
 int source_open_file(const char *path, struct source **ret_source, struct err *err);
 
+/* The same for a file that others may still write (a trainer's folder): it is not mapped, so that nothing can
+ * touch what is gone. */
+int source_open_changing_file(const char *path, struct source **ret_source, struct err *err);
+
 /* A source over bytes that the caller keeps alive (tests, fuzzers, small downloads). `name` is copied. */
 int source_open_memory(const char *name, const void *data, size_t size, struct source **ret_source,
                        struct err *err);

@@ -9,9 +9,10 @@
 #include <jansson.h>
 #include <stddef.h>
 
-/* Parses text; a key may not occur twice. In memory a value of two bytes costs a hundred, so that text with
- * more than commas_max commas, far more than the largest good file has, is refused before it is parsed. NULL
- * with ERR_FORMAT, ERR_LIMIT or ERR_NO_MEMORY; the caller calls json_decref. */
-json_t *json_load_bounded(const char *text, size_t size, size_t commas_max, struct err *err);
+/* Parses text; a key may not occur twice. What holds more than these bounds (daemon/base/json_bound.h), far
+ * more than the largest good file has, is refused before it is parsed. NULL with ERR_FORMAT, ERR_LIMIT or
+ * ERR_NO_MEMORY; the caller calls json_decref. */
+json_t *json_load_bounded(const char *text, size_t size, size_t values_max, size_t containers_max,
+                          struct err *err);
 
 #endif

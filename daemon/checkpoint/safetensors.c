@@ -12,8 +12,9 @@
 /* Long enough for the whole header of most models, short enough to cost nothing beside a tensor. */
 #define FIRST_READ_BYTES (16 * KIB)
 
-/* Each tensor needs 4 commas and one per dimension; the rest is room for metadata. */
-#define COMMAS_MAX ((size_t)LIMIT_TENSORS * 16)
+/* Each tensor is an object with 2 arrays, 3 values and one per dimension; the rest is room for metadata. */
+#define VALUES_MAX ((size_t)LIMIT_TENSORS * 16)
+#define CONTAINERS_MAX ((size_t)LIMIT_TENSORS * 3 + 2)
 
 static int parse_shape(const json_t *json, struct tensor_shape *shape, struct err *err)
 {
@@ -156,7 +157,7 @@ int safetensors_parse(const char *json, size_t size, uint64_t file_size, struct 
     int code;
     if (begin > file_size)
         return err_set(err, ERR_FORMAT, "a header of %zu bytes in a file of %" PRIu64, size, file_size);
-    root = json_load_bounded(json, size, COMMAS_MAX, err);
+    root = json_load_bounded(json, size, VALUES_MAX, CONTAINERS_MAX, err);
     if (!root)
         return err_wrap(err, "the header");
     if (!json_is_object(root)) {

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One per tensor, and room for metadata. */
-#define COMMAS_MAX ((size_t)LIMIT_TENSORS * 2)
+/* One value per tensor, and room for metadata. */
+#define VALUES_MAX ((size_t)LIMIT_TENSORS * 2)
+#define CONTAINERS_MAX ((size_t)10000)
 
 static int compare_texts(const void *a, const void *b)
 {
@@ -82,7 +83,7 @@ int shard_index_parse(const char *json, size_t size, struct shard_index **ret_in
 {
     struct shard_index *index = NULL;
     int code;
-    json_t *root = json_load_bounded(json, size, COMMAS_MAX, err);
+    json_t *root = json_load_bounded(json, size, VALUES_MAX, CONTAINERS_MAX, err);
     if (!root)
         return err->code;
     json_t *map = json_object_get(root, "weight_map");

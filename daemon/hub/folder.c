@@ -273,7 +273,7 @@ static int open_file(struct repository *repository, const char *commit, const ch
     struct source *source = NULL;
     int code = file_path(repository, commit, path, &full, err);
     if (!code)
-        code = source_open_file(full, &source, err);
+        code = source_open_changing_file(full, &source, err);
     if (!code && expected && expected->size_bytes != source->size_bytes) {
         source_close(source);
         code = err_set(err, ERR_MISMATCH, "%s: its size changed since it was listed", full);

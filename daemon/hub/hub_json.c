@@ -2,6 +2,7 @@
 
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
+#include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
@@ -15,6 +16,8 @@ static int parse(const char *data, size_t size, const char *what, json_t **ret_r
     json_error_t error;
     if (size > LIMIT_HUB_JSON_BYTES)
         return err_set(err, ERR_LIMIT, "%s: the reply is larger than %zu bytes", what, LIMIT_HUB_JSON_BYTES);
+    if (json_bound_check(data, size, LIMIT_HUB_JSON_VALUES, LIMIT_HUB_JSON_CONTAINERS, err))
+        return err_wrap(err, "%s", what);
     json_t *root = json_text_load(data, size, 0, &error);
     if (!root && json_text_lacked_memory(&error))
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", what);

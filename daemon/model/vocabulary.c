@@ -1,5 +1,6 @@
 #include "daemon/model/vocabulary.h"
 
+#include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
@@ -61,13 +62,8 @@ static int count_rows(json_t *root, uint64_t *ret_rows, struct err *err)
 /* As text it may be large, but not hold far more values than a vocabulary and its merges. */
 static json_t *parse(const char *json, size_t size, struct err *err)
 {
-    size_t commas = 0;
-    for (size_t i = 0; i < size; i++)
-        commas += json[i] == ',';
-    if (commas > (size_t)LIMIT_VOCABULARY * 4) {
-        (void)err_set(err, ERR_LIMIT, "more than %d values", LIMIT_VOCABULARY * 4);
+    if (json_bound_check(json, size, LIMIT_TOKENIZER_JSON_VALUES, LIMIT_TOKENIZER_JSON_CONTAINERS, err))
         return NULL;
-    }
     return json_text_parse(json, size, JSON_ALLOW_NUL, err);
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/text/dataset.h"
 
 #include "daemon/base/buf.h"
+#include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/unpack.h"
@@ -193,7 +194,11 @@ static int parse_object(struct dataset *dataset, const char *line, size_t size, 
                         size_t *ret_size, struct err *err)
 {
     json_decref(dataset->object);
-    dataset->object = json_text_parse(line, size, JSON_ALLOW_NUL, err);
+    dataset->object = NULL;
+    if (json_bound_check(line, size, LIMIT_DATASET_LINE_VALUES, LIMIT_DATASET_LINE_CONTAINERS, err))
+        return err->code;
+    /* As reals, numbers beyond 64 bits (hashes beside the text) are none of our concern. */
+    dataset->object = json_text_parse(line, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, err);
     if (!dataset->object)
         return err->code;
     if (!json_is_object(dataset->object))

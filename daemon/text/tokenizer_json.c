@@ -3,6 +3,7 @@
  * name. (tokenizers/src/tokenizer/serialization.rs, models/bpe/serialization.rs,
  * pre_tokenizers/byte_level.rs)
  */
+#include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/json_field.h"
@@ -272,6 +273,8 @@ int tokenizer_json_read(const void *json, size_t size, struct tokenizer *tokeniz
     if (size > LIMIT_TOKENIZER_JSON_BYTES)
         return err_set(err, ERR_LIMIT, "%zu bytes are more than the limit of %zu", size,
                        LIMIT_TOKENIZER_JSON_BYTES);
+    if (json_bound_check(json, size, LIMIT_TOKENIZER_JSON_VALUES, LIMIT_TOKENIZER_JSON_CONTAINERS, err))
+        return err->code;
     json_t *root = json_text_parse(json, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, err);
     if (!root)
         return err->code;

@@ -260,7 +260,8 @@ def test_local_folder(probe: Probe, small_root: Path, tmp_path: Path) -> None:
     refs = probe(model, "refs")["refs"]
     assert [row["name"] for row in refs] == ["checkpoint-9", "checkpoint-10"]
     answer = probe(model, "read", "checkpoint-10", "model.safetensors", 0, 26)
-    assert answer["ranges"] == [sha256(b"checkpoint-10checkpoint-10")] and answer["mapped"]
+    assert answer["ranges"] == [sha256(b"checkpoint-10checkpoint-10")]
+    assert not answer["mapped"], "a trainer that writes again would end whoever reads from the mapping"
     assert probe(model, "fetch", "checkpoint-9", "config.json")["size"] == 2
     before = probe(model, "resolve", "checkpoint-9")["commit"]
     (folder / "checkpoint-9" / "model.safetensors").write_bytes(b"other")

@@ -201,7 +201,7 @@ static void test_hostile_prefixes(void **state)
     }
 }
 
-/* A header longer than the first read, and one that holds nothing but commas. */
+/* A header longer than the first read, and some that hold nothing but commas or brackets. */
 static void test_large_headers(void **state)
 {
     (void)state;
@@ -221,6 +221,10 @@ static void test_large_headers(void **state)
     buf_clear(&header);
     for (int i = 0; i <= LIMIT_TENSORS * 16; i++)
         (void)buf_append_char(&header, ',');
+    assert_int_equal(safetensors_parse(header.data, header.size, UINT64_MAX, &safetensors, &err), ERR_LIMIT);
+    buf_clear(&header);
+    for (int i = 0; i <= LIMIT_TENSORS * 3 + 2; i++)
+        (void)buf_append_char(&header, '[');
     assert_int_equal(safetensors_parse(header.data, header.size, UINT64_MAX, &safetensors, &err), ERR_LIMIT);
     buf_free(&header);
 }

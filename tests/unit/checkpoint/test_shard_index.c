@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include "daemon/base/buf.h"
+#include "daemon/base/limits.h"
 #include "daemon/checkpoint/shard_index.h"
 
 #include <string.h>
@@ -61,11 +63,29 @@ static void test_hostile_indexes(void **state)
     }
 }
 
+/* Brackets that cost a parser a hundred bytes each. */
+static void test_too_many_objects(void **state)
+{
+    (void)state;
+    struct buf json;
+    struct shard_index *index = NULL;
+    struct err err = ERR_INIT;
+    buf_init(&json, MIB);
+    (void)buf_append_text(&json, "{\"metadata\":[{}");
+    for (int i = 0; i < 10000; i++)
+        (void)buf_append_text(&json, ",{}");
+    (void)buf_append_text(&json, "],\"weight_map\":{\"a\":\"x\"}}");
+    assert_int_equal(buf_check(&json, "json", &err), 0);
+    assert_int_equal(shard_index_parse(json.data, json.size, &index, &err), ERR_LIMIT);
+    buf_free(&json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_index),
         cmocka_unit_test(test_hostile_indexes),
+        cmocka_unit_test(test_too_many_objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

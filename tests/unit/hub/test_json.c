@@ -1,6 +1,9 @@
 /* The hub's replies as objects. */
 #include "daemon/hub/hub_json.h"
 
+#include "daemon/base/buf.h"
+#include "daemon/base/limits.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -122,6 +125,22 @@ static void path_twice(void **state)
     repository_tree_free(list);
 }
 
+static void too_many_values(void **state)
+{
+    struct buf text;
+    struct repository_tree *list = calloc(1, sizeof *list);
+    (void)state;
+    buf_init(&text, 2 * MIB);
+    (void)buf_append_text(&text, "[{\"type\": \"directory\"}");
+    for (int i = 0; i < LIMIT_HUB_JSON_CONTAINERS; i++)
+        (void)buf_append_text(&text, ",[]");
+    (void)buf_append_char(&text, ']');
+    assert_int_equal(buf_check(&text, "text", &err), 0);
+    assert_int_equal(hub_json_parse_tree_page(text.data, text.size, list, &err), ERR_LIMIT);
+    buf_free(&text);
+    repository_tree_free(list);
+}
+
 static void cached_tree(void **state)
 {
     static const char text[] =
@@ -181,9 +200,11 @@ static void user(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refs),      cmocka_unit_test(bad_refs),   cmocka_unit_test(tree),
-        cmocka_unit_test(bad_trees), cmocka_unit_test(path_twice), cmocka_unit_test(cached_tree),
-        cmocka_unit_test(user),      cmocka_unit_test(info),       cmocka_unit_test(errors),
+        cmocka_unit_test(refs),       cmocka_unit_test(bad_refs),
+        cmocka_unit_test(tree),       cmocka_unit_test(bad_trees),
+        cmocka_unit_test(path_twice), cmocka_unit_test(cached_tree),
+        cmocka_unit_test(user),       cmocka_unit_test(info),
+        cmocka_unit_test(errors),     cmocka_unit_test(too_many_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Data sets over bytes: kinds, packings, bounds, and messages that name the line. */
+#include "daemon/base/buf.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/dataset.h"
 
@@ -68,6 +69,9 @@ static void json_lines(void **state)
     assert_string_equal(read_text("x.JSONL.GZ", "{\"text\":\"a\"}", plain), "[a]");
     struct dataset_options field = {.field = "passage", .kind = DATASET_KIND_JSONL};
     assert_string_equal(read_text("x", "{\"text\":\"a\",\"passage\":\"p\"}", field), "[p]");
+    /* A hash beside the text need not fit into 64 bits. */
+    assert_string_equal(read_text("x.jsonl", "{\"hash\":184467440737095516160,\"text\":\"a\"}", plain),
+                        "[a]");
     struct dataset_options limit = {.limit = 1};
     assert_string_equal(read_text("x.jsonl", "{\"text\":\"a\"}\nbroken", limit), "[a]");
 }
@@ -176,6 +180,28 @@ static void damaged_packings(void **state)
             assert_int_equal(strncmp(shown, "format: x: gzip: incorrect data check", 37), 0);
         }
     }
+}
+
+/* A line within its bound that would be some hundred times as large in memory. */
+static void too_many_values(void **state)
+{
+    (void)state;
+    struct buf line;
+    struct err err = ERR_INIT;
+    buf_init(&line, MIB);
+    (void)buf_append_text(&line, "{\"text\":\"a\",\"x\":[0");
+    for (int i = 2; i < LIMIT_DATASET_LINE_CONTAINERS; i++)
+        (void)buf_append_text(&line, ",[]");
+    (void)buf_append_text(&line, "]}\n");
+    assert_int_equal(buf_check(&line, "line", &err), 0);
+    struct dataset_options plain = {0};
+    assert_string_equal(read_all("x.jsonl", line.data, line.size, plain), "[a]");
+    line.size -= 3;
+    (void)buf_append_text(&line, ",[]]}\n");
+    assert_int_equal(buf_check(&line, "line", &err), 0);
+    assert_int_equal(
+        strncmp(read_all("x.jsonl", line.data, line.size, plain), "limit: x.jsonl: line 1: ", 24), 0);
+    buf_free(&line);
 }
 
 /* A line longer than the bound, from few packed bytes. */
@@ -312,6 +338,7 @@ int main(void)
         cmocka_unit_test(plain_text),
         cmocka_unit_test(packed_files),
         cmocka_unit_test(damaged_packings),
+        cmocka_unit_test(too_many_values),
         cmocka_unit_test(bombs),
         cmocka_unit_test(sources_that_fail),
         cmocka_unit_test(digest_is_of_the_raw_file),

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -144,12 +145,29 @@ static void broken_json(void **state)
     tokenizer_encoder_free(NULL);
 }
 
+/* Brackets that would cost the parser a hundred bytes each. */
+static void too_many_values(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    size_t size = LIMIT_TOKENIZER_JSON_CONTAINERS + 1;
+    char *text = malloc(size);
+    assert_non_null(text);
+    memset(text, '[', size);
+    assert_int_equal(tokenizer_load(text, size, &tokenizer, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.message, "tokenizer.json: the JSON holds more than"));
+    assert_null(tokenizer);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(split_before_byte_level),
         cmocka_unit_test(refusals_name_the_field),
         cmocka_unit_test(broken_json),
+        cmocka_unit_test(too_many_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
