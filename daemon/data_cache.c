@@ -1,5 +1,6 @@
 #include "daemon/data_cache.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/data_file.h"
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #define ENTRIES 16 /* sweeps that run at the same time; older ones are asked for again */
+#define POLL_MS 50 /* of a thread that waits for another one's download */
 
 struct entry {
     int64_t sweep_id;
@@ -17,11 +19,19 @@ struct entry {
     char *path;
 };
 
+/* A download under way; it lives on the stack of the thread that does it. */
+struct download {
+    int64_t sweep_id;
+    const char *name;
+    struct download *next;
+};
+
 struct data_cache {
     struct hub *hub;
-    pthread_mutex_t lock; /* held while downloading: all who wait want the same file */
+    pthread_mutex_t lock; /* guards what follows; nobody holds it while downloading */
     struct entry entries[ENTRIES];
     size_t next;
+    struct download *downloads;
 };
 
 int data_cache_new(struct hub *hub, struct data_cache **ret_cache, struct err *err)
@@ -104,6 +114,44 @@ static const char *find(const struct data_cache *cache, int64_t sweep_id, const 
     return NULL;
 }
 
+static int is_under_way(const struct data_cache *cache, int64_t sweep_id, const char *name)
+{
+    for (const struct download *download = cache->downloads; download; download = download->next) {
+        if (download->sweep_id == sweep_id && strcmp(download->name, name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* The lock is held, but not while downloading. */
+static int download_and_keep(struct data_cache *cache, int64_t sweep_id, const char *name,
+                             const atomic_bool *cancel, char **ret_path, struct err *err)
+{
+    struct download own = {.sweep_id = sweep_id, .name = name, .next = cache->downloads};
+    cache->downloads = &own;
+    (void)pthread_mutex_unlock(&cache->lock);
+    int code = download(cache, name, cancel, ret_path, err);
+    (void)pthread_mutex_lock(&cache->lock);
+    struct download **at = &cache->downloads;
+    while (*at != &own)
+        at = &(*at)->next;
+    *at = own.next;
+    if (!code)
+        keep(cache, sweep_id, name, *ret_path);
+    return code;
+}
+
+/* Waits for another thread's download of the same. The lock is held, but not while waiting. */
+static int wait_a_little(struct data_cache *cache, const atomic_bool *cancel, struct err *err)
+{
+    if (cancel && atomic_load(cancel))
+        return err_set(err, ERR_CANCELLED, "cancelled while another task was downloading it");
+    (void)pthread_mutex_unlock(&cache->lock);
+    clock_sleep_ms(POLL_MS);
+    (void)pthread_mutex_lock(&cache->lock);
+    return 0;
+}
+
 int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name, const atomic_bool *cancel,
                    char **ret_path, struct err *err)
 {
@@ -117,15 +165,16 @@ int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name,
         return 0;
     }
     (void)pthread_mutex_lock(&cache->lock);
-    const char *kept = find(cache, sweep_id, name);
-    if (kept) {
-        path = strdup(kept);
-        if (!path)
-            code = err_set(err, ERR_NO_MEMORY, "data set: out of memory");
-    } else {
-        code = download(cache, name, cancel, &path, err);
-        if (!code)
-            keep(cache, sweep_id, name, path);
+    while (!code && !path) {
+        const char *kept = find(cache, sweep_id, name);
+        if (kept) {
+            path = strdup(kept);
+            code = path ? 0 : err_set(err, ERR_NO_MEMORY, "data set: out of memory");
+        } else if (is_under_way(cache, sweep_id, name)) {
+            code = wait_a_little(cache, cancel, err);
+        } else {
+            code = download_and_keep(cache, sweep_id, name, cancel, &path, err);
+        }
     }
     (void)pthread_mutex_unlock(&cache->lock);
     if (!code)

@@ -23,8 +23,9 @@ int data_cache_new(struct hub *hub, struct data_cache **ret_cache, struct err *e
 /* NULL is allowed. */
 void data_cache_free(struct data_cache *cache);
 
-/* The local path of a data set; the caller frees it. One thread downloads, others wait. ERR_INVALID or
- * ERR_NOT_FOUND list the files that could be named; what the hub reports. */
+/* The local path of a data set; the caller frees it. Of the threads that want the same for one sweep one
+ * downloads, and the others wait until it has it or has failed; who wants another data set waits for nobody.
+ * ERR_INVALID or ERR_NOT_FOUND list the files that could be named; ERR_CANCELLED; what the hub reports. */
 int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name, const atomic_bool *cancel,
                    char **ret_path, struct err *err);
 
