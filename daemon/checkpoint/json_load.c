@@ -3,7 +3,6 @@
 #include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 
-
 json_t *json_load_bounded(const char *text, size_t size, size_t values_max, size_t containers_max,
                           struct err *err)
 {

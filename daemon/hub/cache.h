@@ -48,8 +48,8 @@ void cache_unlock(int fd);
 /* Renames verified, synced content to its blob's name and syncs the folder. */
 int cache_publish(const struct cache *cache, const char *id, struct err *err);
 
-/* Makes snapshots/<commit>/<path> a relative link to the blob. What leads to a file of the blob's size is left
- * alone. */
+/* Makes snapshots/<commit>/<path> a relative link to the blob. What leads to a file of the blob's size is
+ * left alone. */
 int cache_link(const struct cache *cache, const char *commit, const char *path, const char *id,
                struct err *err);
 

@@ -54,8 +54,8 @@ void client_count_cache_hit(struct hub_repository *repository, struct usage *sou
  * or a link to it. */
 void client_note_cache_hit(struct hub_repository *repository, const char *path);
 
-/* Whether the endpoint itself is asked, by scheme, host and port: it alone gets the token, and its buckets and
- * the budget count. */
+/* Whether the endpoint itself is asked, by scheme, host and port: it alone gets the token, and its buckets
+ * and the budget count. */
 int client_is_endpoint(const struct hub *hub, const char *url);
 
 enum client_verdict {
