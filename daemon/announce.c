@@ -27,11 +27,19 @@ static int is_yes(const json_t *verdict)
     return strcmp(text_of(verdict, "verdict"), "yes") == 0;
 }
 
-/* Adds the line of a finding that holds; returns whether it is news. */
-static int note(const char *line, const json_t *known, json_t *findings)
+static int no_memory(struct err *err)
 {
-    (void)json_array_append_new(findings, json_string(line));
-    return !json_object_get(known, line);
+    return err_set(err, ERR_NO_MEMORY, "announcement: out of memory");
+}
+
+/* Adds the line of a finding that holds; *ret_is_news becomes 1 if it is news. */
+static int note(const char *line, const json_t *known, json_t *findings, int *ret_is_news, struct err *err)
+{
+    if (json_array_append_new(findings, json_string(line)))
+        return no_memory(err);
+    if (!json_object_get(known, line))
+        *ret_is_news = 1;
+    return 0;
 }
 
 static int add_news(enum delivery_event event, const json_t *head, const char *key, json_t *value,
@@ -44,7 +52,7 @@ static int add_news(enum delivery_event event, const json_t *head, const char *k
                  json_object_set(body, key, value) || json_array_append(news, one);
     json_decref(one);
     json_decref(body);
-    return failed ? err_set(err, ERR_NO_MEMORY, "announcement: out of memory") : 0;
+    return failed ? no_memory(err) : 0;
 }
 
 static int compare_onsets(const json_t *head, const json_t *analysis, const json_t *known, json_t *findings,
@@ -60,7 +68,8 @@ static int compare_onsets(const json_t *head, const json_t *analysis, const json
             continue;
         (void)snprintf(line, sizeof line, "onset %s %s %s", text_of(onset, "rows"), text_of(onset, "view"),
                        text_of(onset, "revision"));
-        is_news |= note(line, known, findings);
+        if (note(line, known, findings, &is_news, err))
+            return err->code;
     }
     return is_news ? add_news(DELIVERY_EVENT_ONSET_FOUND, head, "analysis", (json_t *)(uintptr_t)analysis,
                               news, err)
@@ -71,12 +80,14 @@ static int compare_stop(const json_t *head, const json_t *analysis, const json_t
                         json_t *news, struct err *err)
 {
     char line[LINE_SIZE];
+    int is_news = 0;
     const json_t *stop = json_object_get(analysis, "stop");
     if (!is_yes(stop))
         return 0;
     (void)snprintf(line, sizeof line, "stop %.0f", json_number_value(json_object_get(stop, "step")));
-    if (!note(line, known, findings))
-        return 0;
+    int code = note(line, known, findings, &is_news, err);
+    if (code || !is_news)
+        return code;
     return add_news(DELIVERY_EVENT_STOPPING_RECOMMENDED, head, "analysis", (json_t *)(uintptr_t)analysis,
                     news, err);
 }
@@ -88,18 +99,24 @@ static int compare_audit(const json_t *head, const json_t *audit, const json_t *
     size_t i;
     json_t *finding, *fresh = json_array();
     json_int_t count = 0;
+    int code = fresh ? 0 : no_memory(err);
     json_array_foreach(json_object_get(audit, "findings"), i, finding)
     {
         (void)snprintf(line, sizeof line, "audit %s %.0f %s %s", text_of(finding, "kind"),
                        json_number_value(json_object_get(finding, "step")), text_of(finding, "revision"),
                        text_of(finding, "other"));
-        if (note(line, known, findings) && count++ < ANNOUNCE_FINDINGS_MAX)
-            (void)json_array_append(fresh, finding);
+        int is_news = 0;
+        if (!code)
+            code = note(line, known, findings, &is_news, err);
+        if (!code && is_news && count++ < ANNOUNCE_FINDINGS_MAX && json_array_append(fresh, finding))
+            code = no_memory(err);
     }
-    int code = count ? add_news(DELIVERY_EVENT_AUDIT_FINDING, head, "findings", fresh, news, err) : 0;
-    if (count && !code) {
+    if (!code && count)
+        code = add_news(DELIVERY_EVENT_AUDIT_FINDING, head, "findings", fresh, news, err);
+    if (!code && count) {
         json_t *last = json_array_get(news, json_array_size(news) - 1);
-        (void)json_object_set_new(json_object_get(last, "body"), "count", json_integer(count));
+        if (json_object_set_new(json_object_get(last, "body"), "count", json_integer(count)))
+            code = no_memory(err);
     }
     json_decref(fresh);
     return code;
@@ -118,10 +135,16 @@ int announce_compare(const json_t *head, const json_t *analysis, const json_t *a
 
 /* -- With the store -------------------------------------------------------------------------------------- */
 
+struct known {
+    json_t *lines;
+    int is_cut_off; /* for lack of memory */
+};
+
 static int take_known(void *context, const char *text)
 {
-    (void)json_object_set_new(context, text, json_true());
-    return 0;
+    struct known *known = context;
+    known->is_cut_off = json_object_set_new(known->lines, text, json_true()) != 0;
+    return known->is_cut_off;
 }
 
 static int record(struct store *store, const struct watch_row *watch, const json_t *findings,
@@ -131,7 +154,7 @@ static int record(struct store *store, const struct watch_row *watch, const json
     const char **lines = calloc(finding_count + 1, sizeof *lines);
     struct announcement_event *events = calloc(event_count + 1, sizeof *events);
     const json_t *one;
-    int code = lines && events ? 0 : err_set(err, ERR_NO_MEMORY, "announcement: out of memory");
+    int code = lines && events ? 0 : no_memory(err);
     for (i = 0; !code && i < finding_count; i++)
         lines[i] = json_string_value(json_array_get(findings, i));
     for (i = 0; !code && i < event_count; i++) {
@@ -139,7 +162,7 @@ static int record(struct store *store, const struct watch_row *watch, const json
         events[i].event = (enum delivery_event)json_integer_value(json_object_get(one, "event"));
         events[i].body = json_dumps(json_object_get(one, "body"), JSON_COMPACT | JSON_REAL_PRECISION(17));
         if (!events[i].body)
-            code = err_set(err, ERR_NO_MEMORY, "announcement: out of memory");
+            code = no_memory(err);
     }
     if (!code)
         code = announcements_record(store, watch, lines, finding_count, events, event_count, err);
@@ -167,7 +190,7 @@ static int read_answers(struct store *store, const struct watch_row *watch, json
         *ret_analysis = json_text_load(buf_text(&analysis), analysis.size, 0, NULL);
         *ret_audit = json_text_load(buf_text(&audit), audit.size, 0, NULL);
         if (!*ret_analysis || !*ret_audit)
-            code = err_set(err, ERR_NO_MEMORY, "announcement: out of memory");
+            code = no_memory(err);
     }
     buf_free(&analysis);
     buf_free(&audit);
@@ -187,15 +210,18 @@ int announce_run_once(struct store *store, int *ret_announced, struct err *err)
             *err = (struct err)ERR_INIT;
         return code == ERR_NOT_FOUND ? 0 : code;
     }
-    json_t *known = json_object(), *findings = json_array(), *news = json_array();
-    code = announcements_list(store, watch.id, take_known, known, err);
+    struct known known = {.lines = json_object()};
+    json_t *findings = json_array(), *news = json_array();
+    code = announcements_list(store, watch.id, take_known, &known, err);
+    if (!code && known.is_cut_off)
+        code = no_memory(err);
     if (code)
         goto out;
     clock_format(clock_wall_ms(), at, sizeof at);
     head = json_pack("{s:s, s:s}", "at", at, "model", watch.model);
     code = read_answers(store, &watch, &analysis, &audit, &reason);
     if (!code)
-        code = announce_compare(head, analysis, audit, known, findings, news, &reason);
+        code = announce_compare(head, analysis, audit, known.lines, findings, news, &reason);
     if (code && err_is_of_the_store(code)) {
         *err = reason;
         goto out;
@@ -207,12 +233,18 @@ int announce_run_once(struct store *store, int *ret_announced, struct err *err)
         (void)json_array_clear(news);
         const char *line;
         json_t *value;
-        json_object_foreach(known, line, value)(void) json_array_append_new(findings, json_string(line));
+        code = 0;
+        json_object_foreach(known.lines, line, value)
+        {
+            if (!code && json_array_append_new(findings, json_string(line)))
+                code = no_memory(err);
+        }
     }
-    code = record(store, &watch, findings, news, err);
+    if (!code)
+        code = record(store, &watch, findings, news, err);
     *ret_announced = !code;
 out:
-    json_decref(known);
+    json_decref(known.lines);
     json_decref(findings);
     json_decref(news);
     json_decref(head);

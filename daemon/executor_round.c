@@ -300,7 +300,7 @@ static int submit(struct executor_round *round, int64_t sweep_id, int64_t size, 
     if (result != ERR_TIMEOUT &&
         result != ERR_FORMAT) /* else it may have been submitted: its name will tell */
         end_job(&job, JOB_STATE_REFUSED);
-    round->failures += failure != SLURM_FAILURE_BUSY;
+    round->failures += failure != SLURM_FAILURE_BUSY && failure != SLURM_FAILURE_UNHEARD;
     note_failure(round, &reason);
     code = jobs_update(round->store, &job, err);
     if (!code && failure == SLURM_FAILURE_REFUSED)

@@ -75,28 +75,25 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
  * run. */
 static int make_sweep(struct run *run, struct err *err)
 {
-    json_t *names = json_array(), *revisions = NULL, *request = json_deep_copy(run->request);
-    int code = 0;
+    json_t *names = json_array(), *revisions = json_object(), *request = json_deep_copy(run->request);
+    const json_t *rule = json_object_get(json_object_get(request, "revisions"), "rule");
+    int failed = 0;
     for (size_t i = 0; i < run->list.count; i++) {
         if (run->list.rows[i].is_selected && json_array_size(names) < WATCH_DUE_NAMES_MAX)
-            (void)json_array_append_new(names, json_string(run->list.rows[i].row.name));
+            failed |= json_array_append_new(names, json_string(run->list.rows[i].row.name));
     }
     run->due = json_array_size(names);
-    if (run->due) {
-        revisions = json_object();
-        const json_t *rule = json_object_get(json_object_get(request, "revisions"), "rule");
-        if (rule)
-            (void)json_object_set_new(revisions, "rule", json_deep_copy(rule));
-        (void)json_object_set(revisions, "names", names);
-        (void)json_object_set(request, "revisions", revisions);
-        run->result.sweep_request = json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS);
-        if (!run->result.sweep_request)
-            code = err_set(err, ERR_NO_MEMORY, "watch: out of memory");
+    if (!failed && run->due) {
+        failed = (rule && json_object_set_new(revisions, "rule", json_deep_copy(rule))) ||
+                 json_object_set(revisions, "names", names) ||
+                 json_object_set(request, "revisions", revisions);
+        run->result.sweep_request = failed ? NULL : json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS);
+        failed = !run->result.sweep_request;
     }
     json_decref(names);
     json_decref(revisions);
     json_decref(request);
-    return code;
+    return failed ? err_set(err, ERR_NO_MEMORY, "watch: out of memory") : 0;
 }
 
 static void set_failure(struct run *run, const struct err *reason)

@@ -36,7 +36,7 @@ struct failure_row {
 
 static const struct failure_row FAILURES[] = {
     {"Unable to contact slurm controller", SLURM_FAILURE_BUSY},
-    {"Socket timed out", SLURM_FAILURE_BUSY},
+    {"Socket timed out", SLURM_FAILURE_UNHEARD},
     {"Connection refused", SLURM_FAILURE_BUSY},
     {"Connection timed out", SLURM_FAILURE_BUSY},
     {"temporarily unable to accept job", SLURM_FAILURE_BUSY},

@@ -61,6 +61,7 @@ enum slurm_failure {
     SLURM_FAILURE_UNKNOWN, /* may go away */
     SLURM_FAILURE_BUSY, /* will go away: the controller is down or busy, or a limit of the account is reached
                          */
+    SLURM_FAILURE_UNHEARD, /* as busy, but the controller may have done it: only its answer was not heard */
     SLURM_FAILURE_REFUSED, /* will not: the request itself is wrong */
 };
 

@@ -53,8 +53,11 @@ static int run(const struct slurm_options *options, const char *const *arguments
     *ret_failure = slurm_read_failure(buf_text(&end->errors), end->errors.size, message, sizeof message);
     if (!message[0])
         (void)snprintf(message, sizeof message, "ended with status %d and said nothing", end->status);
-    return err_set(err, *ret_failure == SLURM_FAILURE_REFUSED ? ERR_INVALID : ERR_NETWORK, "%s: %s",
-                   arguments[0], message);
+    return err_set(err,
+                   *ret_failure == SLURM_FAILURE_REFUSED   ? ERR_INVALID
+                   : *ret_failure == SLURM_FAILURE_UNHEARD ? ERR_TIMEOUT
+                                                           : ERR_NETWORK,
+                   "%s: %s", arguments[0], message);
 }
 
 /* -- The script ------------------------------------------------------------------------------------------ */

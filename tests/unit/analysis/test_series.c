@@ -297,7 +297,7 @@ static void test_synthetic_runs(void **state)
     assert_int_equal(statistics_result_init(&result, RUN_COLUMNS, &err), 0);
     for (int kind = 0; kind < RUN_KIND_COUNT; kind++) {
         struct run run;
-        struct run_score score;
+        struct run_score score = {0};
         assert_true(run_make(&run, (enum run_kind)kind, 7));
         assert_int_equal(run_measure(&run, threads, &result, &err), 0);
         assert_int_equal(run_score(&run, &score, &err), 0);

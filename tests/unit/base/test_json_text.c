@@ -1,53 +1,13 @@
 #include "tests/unit/base/fixture.h"
 
 #include "daemon/base/json_text.h"
+#include "tests/unit/base/no_memory.h"
 
 /* Long enough that its strings grow several times while they are read. */
 static const char DOCUMENT[] =
     "{\"text\": \"It was the best of times, it was the worst of times, it was the age of wisdom\", \"n\": "
     "[1, "
     "2.5, true, null], \"another name that is rather long\": {\"inner\": \"\\u00e9 and so on and so on\"}}";
-
-static json_malloc_t take;
-static unsigned countdown; /* the call that fails; 0: none */
-
-/* A failure as the program's own function for memory sees it. */
-static void *fail_once(size_t size)
-{
-    return take(countdown && --countdown == 0 ? (size_t)PTRDIFF_MAX : size);
-}
-
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "allocator_may_return_null=1";
-}
-
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-    return "allocator_may_return_null=1";
-}
-
-static int let_memory_fail(void **state)
-{
-    json_free_t release;
-    (void)state;
-    json_get_alloc_funcs(&take, &release);
-    json_set_alloc_funcs(fail_once, release);
-    return 0;
-}
-
-static int restore_memory(void **state)
-{
-    json_malloc_t ours;
-    json_free_t release;
-    (void)state;
-    json_get_alloc_funcs(&ours, &release);
-    json_set_alloc_funcs(take, release);
-    countdown = 0;
-    return 0;
-}
 
 static void test_parses(void **state)
 {

@@ -1,4 +1,5 @@
 #include "tests/unit/base/fixture.h"
+#include "tests/unit/base/no_memory.h"
 
 #include "daemon/announce.h"
 #include "daemon/base/buf.h"
@@ -109,11 +110,49 @@ static void test_findings_of_the_audit(void **state)
     json_decref(round.news);
 }
 
+/* Each allocation fails once: an error, and never fewer findings or events than there are. */
+static void test_without_memory_nothing_is_lost(void **state)
+{
+    (void)state;
+    json_t *head = parse("{\"model\":\"a/b\",\"at\":\"now\"}"), *known = parse("{\"stop 4000\":true}");
+    json_t *analysis = parse("{\"onsets\":[" ONSET("yes", "step512") "]," STOP("yes", "5000") "}");
+    json_t *audit = parse("{\"findings\":[" TWICE("step7") "," TWICE("step8") "]}");
+    unsigned failures = 0;
+    for (unsigned nth = 1;; nth++) {
+        struct err err = ERR_INIT;
+        json_t *findings = json_array(), *news = json_array();
+        countdown = nth;
+        int code = announce_compare(head, analysis, audit, known, findings, news, &err);
+        unsigned left = countdown;
+        countdown = 0;
+        if (code) {
+            assert_int_equal(code, ERR_NO_MEMORY);
+            failures++;
+        } else {
+            assert_int_equal(json_array_size(findings), 4);
+            assert_int_equal(json_array_size(news), 3);
+            const json_t *body = json_object_get(json_array_get(news, 2), "body");
+            assert_int_equal(json_integer_value(json_object_get(body, "count")), 2);
+            assert_int_equal(json_array_size(json_object_get(body, "findings")), 2);
+        }
+        json_decref(findings);
+        json_decref(news);
+        if (left)
+            break;
+    }
+    assert_true(failures > 20);
+    json_decref(head);
+    json_decref(known);
+    json_decref(analysis);
+    json_decref(audit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_finding_once_and_again_when_it_changed),
         cmocka_unit_test(test_findings_of_the_audit),
+        cmocka_unit_test_setup_teardown(test_without_memory_nothing_is_lost, let_memory_fail, restore_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

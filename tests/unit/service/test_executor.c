@@ -247,6 +247,29 @@ static void test_a_clock_that_was_set_back(void **state)
     assert_int_equal(count_calls(fixture, "scancel"), 1);
 }
 
+/* sbatch did not hear whether it was done: the array is looked for before another is submitted. */
+static void test_an_answer_that_was_not_heard(void **state)
+{
+    struct fixture *fixture = *state;
+    fake_does(
+        fixture->folder, "sbatch",
+        "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; "
+        "exit 1");
+    run(fixture, 1);
+    struct job_row job = newest(fixture);
+    assert_int_equal(job.state, JOB_STATE_SUBMITTING);
+    assert_non_null(strstr(job.reason, "Socket timed out"));
+    (void)count_calls(fixture, "sbatch");
+    run(fixture, 1); /* not in the queue yet */
+    assert_int_equal(count_calls(fixture, "sbatch"), 0);
+    queue(fixture, &job, "RUNNING RUNNING RUNNING RUNNING", "None");
+    run(fixture, 1);
+    assert_int_equal(count_calls(fixture, "sbatch"), 0);
+    assert_int_equal(newest(fixture).job_id, 17);
+    assert_int_equal(newest(fixture).id, job.id);
+    assert_int_equal(fixture->round.failures, 0);
+}
+
 static void test_an_answer_that_is_not_understood(void **state)
 {
     struct fixture *fixture = *state;
@@ -477,6 +500,7 @@ int main(void)
         CASE(test_a_restart_submits_nothing_twice),
         CASE(test_a_lost_submission_is_made_again),
         CASE(test_a_clock_that_was_set_back),
+        CASE(test_an_answer_that_was_not_heard),
         CASE(test_an_answer_that_is_not_understood),
         CASE(test_a_refused_request_fails_the_sweep),
         CASE(test_a_refused_request_where_others_work),

@@ -145,7 +145,7 @@ static void test_failures(void **state)
          "Batch job submission failed: Unable to contact slurm controller (connect failure)",
          SLURM_FAILURE_BUSY},
         {"slurm_load_jobs error: Socket timed out on send/recv operation\n",
-         "slurm_load_jobs error: Socket timed out on send/recv operation", SLURM_FAILURE_BUSY},
+         "slurm_load_jobs error: Socket timed out on send/recv operation", SLURM_FAILURE_UNHEARD},
         {"sbatch: error: something new", "something new", SLURM_FAILURE_UNKNOWN},
         {"\n\nsbatch: error: \n", "", SLURM_FAILURE_UNKNOWN},
         {"sbatch: error: a\033[2Jb\x80", "a [2Jb ", SLURM_FAILURE_UNKNOWN},

@@ -1,0 +1,52 @@
+/*
+ * Lets one allocation of jansson's fail, as the program's own function for memory sees it: set countdown to
+ * the number of the call. For one test program each.
+ */
+#ifndef BIFURCATED_TESTS_BASE_NO_MEMORY_H
+#define BIFURCATED_TESTS_BASE_NO_MEMORY_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static json_malloc_t take;
+static unsigned countdown; /* the call that fails; 0: none */
+
+static void *fail_once(size_t size)
+{
+    return take(countdown && --countdown == 0 ? (size_t)PTRDIFF_MAX : size);
+}
+
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+static int let_memory_fail(void **state)
+{
+    json_free_t release;
+    (void)state;
+    json_get_alloc_funcs(&take, &release);
+    json_set_alloc_funcs(fail_once, release);
+    return 0;
+}
+
+static int restore_memory(void **state)
+{
+    json_malloc_t ours;
+    json_free_t release;
+    (void)state;
+    json_get_alloc_funcs(&ours, &release);
+    json_set_alloc_funcs(take, release);
+    countdown = 0;
+    return 0;
+}
+
+#endif
