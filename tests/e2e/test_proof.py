@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,26 @@ def test_the_command_tells_what_went_wrong() -> None:
 
 
 # ---- would the soak see it? ----------------------------------------------------------------------
+
+
+def test_connections_are_told_from_other_descriptors(build: Path, tmp_path: Path) -> None:
+    daemon = stage.Daemon(stage.programs(build), tmp_path, None, [], stage.environment())
+    daemon.start()
+    try:
+        process, port = Path(f"/proc/{daemon.process.pid}"), soak.port_of(daemon)
+        before = soak.count_descriptors(process, port)
+        assert before[0] == 0 and before[2] > 3
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(7)]
+        for client in clients:  # answered, so accepted
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert client.recv(100)
+        assert soak.count_descriptors(process, port) == (7, *before[1:])
+        for client in clients:
+            client.close()
+        soak.await_no_connection(daemon)
+        assert soak.count_descriptors(process, port)[0] == 0
+    finally:
+        daemon.check_end()
 
 
 def test_heap_counts_every_block(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A bounded soak: sweeps again and again, with moved branches, polls, event streams, hub faults and SIGHUP beside them.
 
-Memory, descriptors, threads and the state folder are sampled after each sweep. The caches fill first: after a warm-up of two thirds
+Memory, descriptors, threads and the state folder are sampled after each sweep; how many connections are open then is the doing of the
+clients, and of how busy the machine is, so these are not counted, but must all be gone when the clients are. The caches fill first: after a warm-up of two thirds
 of the time a line is fitted to each; growth beyond the bounds fails. What may grow is what each sweep leaves on purpose: its own
 rows of the queue (a sweep, its tasks and their history), and with the database the pages of it that each connection caches.
 
@@ -43,20 +44,45 @@ BOUNDS = {"memory_kib": (0.08, 6000), "descriptors": (0.1, 6), "threads": (0.0, 
 CONNECTIONS, CACHE_KIB = 9, 16384  # each connection caches pages of the database, as far as that has grown (store/connection.c)
 ANSWERS_MAX = 256 + 16  # 64 MiB of kept answers, files from 256 KiB on (api/answer.c), and some that are just being sent
 ANSWERS_BYTES_MAX = 64 << 20
+LISTENING = "0A"  # state of a socket in /proc/net/tcp
 DISK_KIB_PER_SWEEP = 40  # 25 tasks of 4 events and 25 perplexities
 
 
-def count_descriptors(folder: Path) -> tuple[int, int]:
-    """Those that are open, without the large answers that the API keeps as files in memory; and the number of these."""
-    others = answers = 0
-    for entry in os.listdir(folder):
+def other_sockets(process: Path, port: int) -> set[str]:
+    """Those that are no connections to a port, as links of /proc name them. What the other side has reset is in no table."""
+    rows = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
+    inodes = {row[9] for row in rows if int(row[1].split(":")[1], 16) != port or row[3] == LISTENING}
+    for table, column in (("tcp6", 9), ("udp", 9), ("udp6", 9), ("unix", 6), ("netlink", 9)):
+        path = process / "net" / table
+        inodes |= {line.split()[column] for line in path.read_text().splitlines()[1:]} if path.exists() else set()
+    return {f"socket:[{inode}]" for inode in inodes}
+
+
+def count_descriptors(process: Path, port: int) -> tuple[int, int, int]:
+    """The connections of clients, the large answers that the API keeps as files in memory, and all others that are open."""
+    others, targets = other_sockets(process, port), []
+    for entry in os.listdir(process / "fd"):
         try:
-            is_answer = os.readlink(folder / entry).startswith("/memfd:answer")
+            targets.append(os.readlink(process / "fd" / entry))
         except FileNotFoundError:
-            continue  # it has just gone
-        answers += is_answer
-        others += not is_answer
-    return others, answers
+            pass  # it has just gone
+    others |= other_sockets(process, port)  # and those that have just come
+    connections = sum(one.startswith("socket:") and one not in others for one in targets)
+    answers = sum(one.startswith("/memfd:answer") for one in targets)
+    return connections, answers, len(targets) - connections - answers
+
+
+def await_no_connection(daemon: Daemon) -> None:
+    """Once its clients are gone, the daemon holds none of their connections."""
+    process, port = Path(f"/proc/{daemon.process.pid}"), port_of(daemon)
+    limit = time.monotonic() + stage.WAIT_S  # against waiting for ever
+    while (left := count_descriptors(process, port)[0]) > 0:
+        need(time.monotonic() < limit, f"{left} connections are left, whose clients are gone")
+        time.sleep(0.2)
+
+
+def port_of(daemon: Daemon) -> int:
+    return int(daemon.url.rsplit(":", 1)[1])
 
 
 def request(number: int) -> dict[str, Any]:
@@ -70,7 +96,7 @@ def request(number: int) -> dict[str, Any]:
 def sample(daemon: Daemon, counts: heap.Heap, begin: float, sweeps: int) -> Sample:
     place = Path(f"/proc/{daemon.process.pid}")
     status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
-    descriptors, answers = count_descriptors(place / "fd")
+    _, answers, descriptors = count_descriptors(place, port_of(daemon))
     assert answers <= ANSWERS_MAX, f"{answers} kept answers are files in memory"
     kept = re.search(r"^bifurcated_http_cache_bytes (\S+)$", daemon.get("/metrics").text, re.MULTILINE)
     assert kept and float(kept[1]) <= ANSWERS_BYTES_MAX, f"answers are kept beyond their bound: {kept}"
@@ -140,6 +166,7 @@ def run(minutes: float, seed: int = 1, preset: str = "release", folder: Path | N
                 sweeps += busy.sweep_until_done(daemon, request(len(samples)))
                 samples.append(sample(daemon, counts, begin, sweeps))
         places = check_heap(samples, daemon.process.pid)
+        await_no_connection(daemon)
         need(daemon.stop() == 0, "exit status", daemon.process.returncode)
         report = stage.reports(daemon.log())
         need(not report, report)
