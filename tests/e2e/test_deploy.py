@@ -244,6 +244,21 @@ def test_manifests_are_valid(programs: dict[str, Path], tmp_path: Path) -> None:
         assert pod["securityContext"]["runAsUser"] == 7143  # the number of the image's user
 
 
+def test_pods_keep_files_where_they_may_write() -> None:
+    """The root of their file system is read-only, and so is what the image's own configuration names."""
+    kinds = {document["kind"]: document for document in manifests("daemon") + manifests("worker")}
+    daemon, worker = (kinds[kind]["spec"]["template"]["spec"]["containers"][0] for kind in ("StatefulSet", "Job"))
+    config = kinds["ConfigMap"]["data"]["bifurcated.conf"]
+    folders = {"daemon": re.findall(r"^ *(?:state|hub-cache) = (\S+)$", config, re.M),
+               "worker": [worker["args"][worker["args"].index("--hub-cache") + 1], worker["env"][0]["value"]]}  # fmt: skip
+    assert len(folders["daemon"]) == len(folders["worker"]) == 2
+    for pod in (daemon, worker):
+        assert pod["securityContext"]["readOnlyRootFilesystem"]
+        writable = [mount["mountPath"] for mount in pod["volumeMounts"] if not mount.get("readOnly")]
+        for folder in folders[pod["name"]]:
+            assert any(folder == path or folder.startswith(path + "/") for path in writable), (pod["name"], folder)
+
+
 def test_worker_manifest_names_options_that_there_are(programs: dict[str, Path]) -> None:
     general = run(programs["bifurcated"], "--help").stdout
     (job,) = manifests("worker")

@@ -1,0 +1,77 @@
+"""What the proofs on Debian share: statements, a pristine Debian 12, and the golden numbers of the training run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))
+
+GARDEN = REPOSITORY / "tests/fixtures/garden"
+MODEL, DATASET = "garden/neox-tiny", "garden/lambada_garden:data/test.jsonl"
+PLACE = REPOSITORY / "build/proof"
+passed: list[str] = []
+
+
+def say(text: str) -> None:
+    print(f"== {text}", flush=True)
+
+
+def require(holds: object, what: str) -> None:
+    """One proven statement."""
+    if not holds:
+        raise SystemExit(f"FAILED: {what}")
+    passed.append(what)
+    print(f"   {what}", flush=True)
+
+
+def run(*words: object, **options: object) -> str:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | options
+    done = subprocess.run([str(word) for word in words], text=True, **options)
+    if done.returncode:
+        raise SystemExit(f"FAILED: {' '.join(map(str, words))}: status {done.returncode}\n{(done.stdout + (done.stderr or ''))[-4000:]}")
+    return done.stdout
+
+
+def mirror() -> str:
+    """The mirror that this machine's apt uses for Debian's main archive."""
+    lines = run("apt-get", "indextargets", "--format", "$(SITE) $(COMPONENT) $(ORIGIN) $(LABEL)", "Created-By: Packages")
+    for line in lines.splitlines():
+        site, component, *origin = line.split()
+        if component == "main" and origin[-1:] == ["Debian"]:
+            return site
+    raise SystemExit("FAILED: this machine's apt has no mirror of Debian")
+
+
+def pristine() -> Path:
+    """A root of Debian 12 as debootstrap makes it, kept in build/proof."""
+    path = PLACE / "bookworm"
+    if not (path / "etc/debian_version").exists():
+        say("Debian 12 by debootstrap")
+        PLACE.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+        run("debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", path, mirror())
+    return path
+
+
+def check_series(text: str) -> None:
+    """The numbers of a series, as CSV, are the committed ones, which numpy, scipy and torch made."""
+    rows = list(csv.DictReader(text.splitlines()))
+    with open(GARDEN / "golden/unembedding.csv") as file:
+        golden = {row["revision"]: row for row in csv.DictReader(file) if row["rows"] == "all"}
+    scores = json.loads((GARDEN / "golden/last_word_test.json").read_text())["scores"]
+    for row in rows:
+        expected = golden[row["revision"]]
+        for name, other in (("msd", "msd"), ("variance", "variance"), ("bimodality", "bc")):
+            wanted, got = float(expected[other]), float(row[name])
+            if abs(got - wanted) > 1e-9 * max(abs(wanted), 1e-12) + 1e-15:
+                raise SystemExit(f"FAILED: {row['revision']}: {name} is {got}, not {wanted}")
+        wanted, got = scores[f"{row['revision']}/fp32"]["perplexity"], float(row["perplexity"])
+        if abs(got - wanted) > 1e-4 * wanted:
+            raise SystemExit(f"FAILED: {row['revision']}: perplexity is {got}, not {wanted}")
+    require(len(rows) == len(golden) and len(rows) > 20, f"{len(rows)} revisions have the golden msd, variance, bimodality and perplexity")
