@@ -59,6 +59,47 @@ def pristine() -> Path:
     return path
 
 
+class Network:
+    """A network with nothing but loopback, and an emulated hub in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.hub = name, None
+        run("ip", "netns", "add", name)
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        words = ["ip", "netns", "exec", name, sys.executable, "-m", "tests.hub", "--root", str(GARDEN / "hub")]
+        self.hub = subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+        self.url = json.loads(self.hub.stdout.readline())["url"]
+
+    def get(self, path: str, port: int = 7143) -> int:
+        """The status of an answer; 0 without one."""
+        words = ["ip", "netns", "exec", self.name, "curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}",
+                 f"http://127.0.0.1:{port}{path}"]  # fmt: skip
+        return int(subprocess.run(words, capture_output=True, text=True).stdout or 0)
+
+    def remove(self) -> None:
+        if self.hub:
+            self.hub.terminate()
+            self.hub.wait()
+        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)
+
+
+def build_packages(cuda: bool) -> list[Path]:
+    say("Packages")
+    preset = "package-cuda" if cuda else "package"
+    folder = REPOSITORY / "build" / preset
+    for old in folder.glob("*.deb"):
+        old.unlink()
+    run("cmake", "--preset", preset, cwd=REPOSITORY)
+    run("cmake", "--build", "--preset", preset, cwd=REPOSITORY)
+    packages = sorted(folder.glob("*.deb"), key=lambda path: path.name.split("_")[0])
+    require([path.name.split("_")[0] for path in packages] == ["bifurcated", "bifurcated-cuda"][: 1 + cuda],
+            f"built {', '.join(path.name for path in packages)}")  # fmt: skip
+    # initial-upload-closes-no-bugs is about Debian's own archive; cuBLAS lies where NVIDIA's packages put it.
+    run("lintian", "--fail-on", "error,warning", "--suppress-tags", "initial-upload-closes-no-bugs,custom-library-search-path", *packages)
+    require(True, "lintian finds neither errors nor warnings")
+    return packages
+
+
 def check_series(text: str) -> None:
     """The numbers of a series, as CSV, are the committed ones, which numpy, scipy and torch made."""
     rows = list(csv.DictReader(text.splitlines()))
