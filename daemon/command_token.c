@@ -102,8 +102,13 @@ static int create(struct store *store, const struct words *words, struct err *er
         clock_format(request.expires_ms, end, sizeof end);
     (void)fprintf(stderr, "Token %" PRId64 " (%s): scopes %s, expires %s. It is shown only now:\n", id,
                   request.name, scopes, end);
-    (void)puts(text);
+    int failed = puts(text) < 0 || fflush(stdout) != 0;
     explicit_bzero(text, sizeof text);
+    if (failed)
+        return err_set(err, ERR_IO,
+                       "it could not be written to standard output and is lost: revoke token %" PRId64
+                       " and make another one",
+                       id);
     return 0;
 }
 
@@ -175,6 +180,8 @@ static int list(struct store *store, int is_json, struct err *err)
         (void)putchar('\n');
     }
     json_decref(listing.array);
+    if (!code && fflush(stdout) != 0)
+        code = err_set(err, ERR_IO, "the list could not be written to standard output");
     return code;
 }
 

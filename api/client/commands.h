@@ -81,8 +81,8 @@ int client_report(const struct err *err);
 int client_print_list(const struct client_arguments *arguments, const json_t *document, const char *key,
                       const struct client_column *columns, size_t column_count);
 
-/* GET of all pages: the list `key` of the first one gets the rows of the others. The caller releases
- * *ret_document. */
+/* GET of all pages: the list `key` of the first one gets the rows of the others. ERR_LIMIT: all together they
+ * are larger than one answer may be. The caller releases *ret_document. */
 int client_get_all(struct client_link *link, const char *target, const char *key, json_t **ret_document,
                    struct err *err);
 

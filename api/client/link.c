@@ -2,6 +2,7 @@
 
 #include "api/client/plain.h"
 #include "api/client/rest.h"
+#include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
@@ -13,12 +14,15 @@
 #include <unistd.h>
 
 #define EVENT_BYTES_MAX (8 * MIB)
+#define VALUES_MAX 50000000    /* in one answer: 10,000 revisions with as many bins as there may be */
+#define CONTAINERS_MAX 1000000 /* objects and arrays in it */
 
 volatile sig_atomic_t client_link_is_interrupted;
 
 struct client_link {
     struct rest *rest;
     int is_exact;                /* its answers are for programs */
+    size_t taken;                /* bytes of answers to GET */
     void (*tick)(void *context); /* of the stream that is read; else NULL */
     void *tick_context;
 };
@@ -119,6 +123,11 @@ int client_link_request(struct client_link *link, const char *method, const char
 
 static json_t *load(const struct client_link *link, const char *text, size_t size, json_error_t *fault)
 {
+    struct err err = ERR_INIT;
+    if (json_bound_check(text, size, VALUES_MAX, CONTAINERS_MAX, &err)) {
+        (void)snprintf(fault->text, sizeof fault->text, "%.100s", err.message);
+        return NULL;
+    }
     json_t *document = json_text_load(text, size, JSON_REJECT_DUPLICATES, fault);
     if (document && !link->is_exact)
         client_plain_document(document);
@@ -137,6 +146,7 @@ int client_link_get(struct client_link *link, const char *target, json_t **ret_j
     json_error_t fault;
     buf_init(&answer, CLIENT_BODY_BYTES_MAX);
     int code = client_link_request(link, "GET", target, NULL, NULL, &answer, err);
+    link->taken += answer.size;
     if (!code) {
         *ret_json = load(link, buf_text(&answer), answer.size, &fault);
         if (!*ret_json)
@@ -145,6 +155,11 @@ int client_link_get(struct client_link *link, const char *target, json_t **ret_j
     }
     buf_free(&answer);
     return code;
+}
+
+size_t client_link_taken(const struct client_link *link)
+{
+    return link->taken;
 }
 
 /* One line of the stream, as the standard has it: "name: value", or empty at the end of an event. */
@@ -194,7 +209,10 @@ int client_link_follow(struct client_link *link, const char *target,
         return code;
     buf_init(&follower.line, EVENT_BYTES_MAX);
     buf_init(&follower.data, EVENT_BYTES_MAX);
-    headers = curl_slist_append(headers, "Accept: text/event-stream");
+    if (rest_add_header(&headers, "Accept: text/event-stream")) {
+        curl_slist_free_all(headers);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     (void)curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     /* A living daemon sends at least a comment every 15 s. */

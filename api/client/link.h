@@ -42,6 +42,9 @@ json_t *client_link_load(const struct client_link *link, const char *text, size_
 /* GET of JSON, as client_link_load has it; the caller releases *ret_json. */
 int client_link_get(struct client_link *link, const char *target, json_t **ret_json, struct err *err);
 
+/* Bytes of all answers that client_link_get() has taken so far. */
+size_t client_link_taken(const struct client_link *link);
+
 /*
  * Follows a stream of events until it ends: `take(context, event, data)` is called for each and returns 0 to
  * go on; `tick(context)` about once a second or oftener, by the same thread. ERR_NETWORK if the stream broke

@@ -14,6 +14,7 @@ int client_get_all(struct client_link *link, const char *target, const char *key
                    struct err *err)
 {
     json_t *document = NULL;
+    size_t before = client_link_taken(link);
     int code = client_link_get(link, target, &document, err);
     if (!code && !json_is_array(json_object_get(document, key)))
         code = err_set(err, ERR_FORMAT, "%s%s: the answer has no list \"%s\"; is it a bifurcated?",
@@ -24,9 +25,10 @@ int client_get_all(struct client_link *link, const char *target, const char *key
         json_t *more = NULL;
         if (!cursor)
             break;
-        if (page == PAGES_MAX) { /* a part is no list */
-            code = err_set(err, ERR_LIMIT, "%s%s: the list does not end after %d pages",
-                           client_link_server(link), target, PAGES_MAX);
+        /* A part is no list. */
+        if (page == PAGES_MAX || client_link_taken(link) - before > CLIENT_BODY_BYTES_MAX) {
+            code = err_set(err, ERR_LIMIT, "%s%s: the list does not end after %d pages and %zu MiB",
+                           client_link_server(link), target, page, (client_link_taken(link) - before) / MIB);
             break;
         }
         buf_init(&next, 2 * LIMIT_URL_BYTES);

@@ -30,8 +30,21 @@ void client_plain_text(char *text)
 void client_plain_copy(const json_t *value, const char *standard, char *text, size_t size)
 {
     const char *from = json_string_value(value);
-    (void)snprintf(text, size, "%s", from ? from : standard);
+    int length = snprintf(text, size, "%s", from ? from : standard);
+    if (length > 0 && (size_t)length >= size)
+        client_plain_mark_cut(text, size);
     client_plain_text(text);
+}
+
+void client_plain_mark_cut(char *text, size_t size)
+{
+    static const char mark[] = "\xe2\x80\xa6";
+    if (size <= sizeof mark)
+        return;
+    size_t length = size - sizeof mark;
+    while (length && ((unsigned char)text[length] & 0xc0) == 0x80) /* not inside of a character */
+        length--;
+    memcpy(text + length, mark, sizeof mark);
 }
 
 static int is_plain(const char *text)

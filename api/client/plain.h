@@ -15,8 +15,12 @@ void client_plain_text(char *text);
 /* The same for all texts and all keys of a document. */
 void client_plain_document(json_t *document);
 
-/* Copies a text of a document so, cut to size; `standard` for what is no text. */
+/* Copies a text of a document so; `standard` for what is no text. What does not fit is cut and ends with "…".
+ */
 void client_plain_copy(const json_t *value, const char *standard, char *text, size_t size);
+
+/* Makes a text that fills its buffer of `size` bytes, since it was cut, end with "…". */
+void client_plain_mark_cut(char *text, size_t size);
 
 /* Writes JSON in which control characters beyond those that JSON excludes are escaped as well: the same
  * document, without effect on a terminal. */

@@ -9,6 +9,7 @@
 
 #define BAR_CELLS_MAX 30
 #define BAR_CELLS_MIN 6
+#define COUNT_MAX INT64_C(1000000000000)
 
 static double real_of(const json_t *object, const char *key)
 {
@@ -21,16 +22,23 @@ static int64_t integer_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
+/* A number of revisions; what a daemon cannot mean would overflow sums. */
+static int64_t count_of(const json_t *object, const char *key)
+{
+    int64_t count = integer_of(object, key);
+    return count < 0 ? 0 : count < COUNT_MAX ? count : COUNT_MAX;
+}
+
 void client_progress_read(const json_t *sweep, struct client_progress *progress)
 {
     const json_t *part = json_object_get(sweep, "progress");
     const json_t *wait = json_object_get(sweep, "hub_wait");
     *progress = (struct client_progress){
         .id = integer_of(sweep, "id"),
-        .total = integer_of(part, "revisions_total"),
-        .done = integer_of(part, "done"),
-        .failed = integer_of(part, "failed"),
-        .cancelled = integer_of(part, "cancelled"),
+        .total = count_of(part, "revisions_total"),
+        .done = count_of(part, "done"),
+        .failed = count_of(part, "failed"),
+        .cancelled = count_of(part, "cancelled"),
         .bytes_fetched = integer_of(part, "bytes_fetched"),
         .bytes_expected = integer_of(part, "bytes_expected"),
         .rate_bytes_per_s = real_of(part, "rate_bytes_per_s"),

@@ -28,9 +28,27 @@ static int copy(const char *text, char **ret_copy)
     return *ret_copy != NULL;
 }
 
+/* What else it holds, a line end above all, would make other headers of it. */
+static int check_token(const char *token, struct err *err)
+{
+    size_t size = token ? strlen(token) : 0;
+    if (size > REST_TOKEN_BYTES_MAX)
+        return err_set(err, ERR_INVALID, "the token is longer than %d bytes: check its file or variable",
+                       REST_TOKEN_BYTES_MAX);
+    for (size_t i = 0; i < size; i++) {
+        if (token[i] <= 0x20 || token[i] == 0x7f)
+            return err_set(err, ERR_INVALID,
+                           "the token has a character that no token has: check its file or variable, which "
+                           "holds the token alone");
+    }
+    return 0;
+}
+
 int rest_open(const struct rest_options *options, struct rest **ret_rest, struct err *err)
 {
     const char *server = options->server;
+    if (check_token(options->token, err))
+        return err->code;
     if (strncmp(server, "http://", 7) != 0 && strncmp(server, "https://", 8) != 0)
         return err_set(err, ERR_INVALID, "server %.200s: must begin with http:// or https://", server);
     struct rest *rest = calloc(1, sizeof *rest);
@@ -106,6 +124,26 @@ static int is_local(const char *server)
            strncmp(host, "[::1]", 5) == 0;
 }
 
+int rest_add_header(struct curl_slist **headers, const char *line)
+{
+    struct curl_slist *grown = curl_slist_append(*headers, line);
+    if (grown)
+        *headers = grown;
+    return grown ? 0 : -1;
+}
+
+static int add_token(const struct rest *rest, struct curl_slist **headers)
+{
+    struct buf line;
+    if (!rest->token)
+        return 0;
+    buf_init(&line, REST_TOKEN_BYTES_MAX + 64);
+    (void)buf_appendf(&line, "Authorization: Bearer %s", rest->token);
+    int failed = line.failed || rest_add_header(headers, buf_text(&line));
+    buf_free(&line);
+    return failed;
+}
+
 int rest_prepare(struct rest *rest, const char *target, CURL **ret_curl, struct curl_slist **ret_headers,
                  struct err *err)
 {
@@ -133,13 +171,8 @@ int rest_prepare(struct rest *rest, const char *target, CURL **ret_curl, struct 
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, rest->ca_file);
     if (is_local(rest->server))
         (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    if (rest->token) {
-        struct buf line;
-        buf_init(&line, REST_TOKEN_BYTES_MAX + 64);
-        buf_appendf(&line, "Authorization: Bearer %s", rest->token);
-        *ret_headers = curl_slist_append(*ret_headers, buf_text(&line));
-        buf_free(&line);
-    }
+    if (add_token(rest, ret_headers))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     *ret_curl = curl;
     return 0;
 }
@@ -200,6 +233,7 @@ int rest_exchange(struct rest *rest, const struct rest_request *request, struct 
     struct curl_slist *headers = NULL;
     CURL *curl = NULL;
     long status = 0;
+    int failed = 0;
     if (ret_status)
         *ret_status = 0;
     int code = rest_prepare(rest, request->target, &curl, &headers, err);
@@ -213,14 +247,16 @@ int rest_exchange(struct rest *rest, const struct rest_request *request, struct 
     if (request->body) {
         struct buf line;
         buf_init(&line, LIMIT_URL_BYTES);
-        buf_appendf(&line, "Content-Type: %s", request->type ? request->type : "application/json");
-        headers = curl_slist_append(headers, buf_text(&line));
+        (void)buf_appendf(&line, "Content-Type: %s", request->type ? request->type : "application/json");
+        failed = line.failed || rest_add_header(&headers, buf_text(&line));
         buf_free(&line);
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
     }
-    if (request->header)
-        headers = curl_slist_append(headers, request->header);
+    if (failed || (request->header && rest_add_header(&headers, request->header))) {
+        curl_slist_free_all(headers);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     CURLcode result = curl_easy_perform(curl);
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);

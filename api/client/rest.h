@@ -35,7 +35,8 @@ struct rest_request {
     long timeout_s;     /* for the whole exchange; 0: five minutes */
 };
 
-/* Strings are copied. ERR_INVALID: the server is no http or https URL. The caller frees. */
+/* Strings are copied. ERR_INVALID: the server is no http or https URL, or the token cannot be one. The caller
+ * frees. */
 int rest_open(const struct rest_options *options, struct rest **ret_rest, struct err *err);
 void rest_close(struct rest *rest);
 
@@ -63,6 +64,9 @@ int rest_problem_code(const struct buf *answer);
 /* The handle, ready for a GET of target but for its headers, which the caller completes and frees. */
 int rest_prepare(struct rest *rest, const char *target, CURL **ret_curl, struct curl_slist **ret_headers,
                  struct err *err);
+/* Appends a line; nonzero without memory, and then there must be no request, since it would be another one.
+ */
+int rest_add_header(struct curl_slist **headers, const char *line);
 int rest_network_error(const struct rest *rest, CURLcode code, struct err *err);
 int rest_problem_error(long status, const struct buf *answer, struct err *err);
 

@@ -31,7 +31,7 @@ static int is_list_of_texts(const json_t *value)
     return json_array_size(value) > 0;
 }
 
-/* With spaces between, cut to the size of a cell. */
+/* With spaces between; what does not fit into a cell is cut. */
 static void join(const json_t *texts, char text[CLIENT_CELL_SIZE])
 {
     size_t i, length = 0;
@@ -42,8 +42,10 @@ static void join(const json_t *texts, char text[CLIENT_CELL_SIZE])
         int size =
             snprintf(text + length, CLIENT_CELL_SIZE - length, "%s%s", i ? " " : "", json_string_value(item));
         length += size < 0 ? 0 : (size_t)size;
-        if (length >= CLIENT_CELL_SIZE)
+        if (length >= CLIENT_CELL_SIZE) {
+            client_plain_mark_cut(text, CLIENT_CELL_SIZE);
             return;
+        }
     }
 }
 

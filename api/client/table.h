@@ -28,7 +28,7 @@ void client_table_print_csv(const json_t *array, const struct client_column *col
 /* A text as a cell of CSV, in quotes where it needs them. */
 void client_table_print_csv_text(const char *text, FILE *stream);
 
-/* One value as a cell; "-" for null. */
+/* One value as a cell; "-" for null. What was cut ends with "…". */
 void client_table_format(const json_t *value, char text[CLIENT_CELL_SIZE]);
 
 #endif

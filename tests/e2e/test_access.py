@@ -211,6 +211,14 @@ def test_beyond_loopback_there_must_be_a_token(
     assert "there must be a token" not in start() and "192.0.2.1" in start()
 
 
+def test_a_token_that_cannot_be_shown_is_told(programs: dict[str, Path], tmp_path: Path) -> None:
+    """It is shown only once, so success without it would be a token that nobody has."""
+    command = [programs["bifurcated"], "token", "create", "--name", "lost", "--state", str(tmp_path / "state")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and "is lost: revoke token 1" in done.stderr, done
+
+
 def test_wrong_commands_are_told(closed: Daemon, keys: Callable[[Daemon], Keys]) -> None:
     run = keys(closed).run
     assert run("--help").stdout.startswith("usage: bifurcated token create")

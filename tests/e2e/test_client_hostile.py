@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import http.server
 import json
 import os
@@ -197,6 +198,46 @@ def test_lists_end(says: Any, words: list[str], key: str) -> None:
     assert done.returncode == 5 and "a page without rows" in done.stderr and not done.stdout, done
     done = says(lambda _, target: {key: [row]} if "cursor" in target else {key: [row], "next_cursor": "00"}, *words, "--json")
     assert done.returncode == 0 and json.loads(done.stdout)[key] == [row, row], done
+
+
+def test_all_pages_together_have_a_bound(programs: dict[str, Path], tmp_path: Path) -> None:
+    """Each page may be large, but a daemon cannot go on with such pages until the client's memory is gone."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            page = json.dumps({"models": [{"name": "a/b"}], "next_cursor": "00"}).encode()
+            body = gzip.compress(page + b" " * (100 << 20), 1)  # within the bound of one answer, and small on the wire
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BIFURCATE_SERVER": f"http://127.0.0.1:{server.server_address[1]}"}
+    try:
+        done = subprocess.run([programs["bifurcate"], "models"], env=env, capture_output=True, text=True, timeout=120)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.returncode == 5 and "does not end after 3 pages and 300 MiB" in done.stderr and not done.stdout, done
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("token", ["bif_x\nX-Other: header", "two words", "x" * 5000, "caf\u00e9"])
+def test_a_token_is_no_header(programs: dict[str, Path], tmp_path: Path, token: str) -> None:
+    """What cannot be a token is told, not sent: neither as further headers nor left out."""
+    (tmp_path / "token").write_text(token)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BIFURCATE_SERVER": "http://127.0.0.1:9"}
+    for words, more in (([], {"BIFURCATE_TOKEN": token}), (["--token-file", str(tmp_path / "token")], {})):
+        done = subprocess.run([programs["bifurcate"], "models", *words], env=env | more, capture_output=True, text=True, timeout=60)
+        assert done.returncode in (2, 5) and "token" in done.stderr and "no daemon answers" not in done.stderr, done
 
 
 def test_no_token_is_no_success(says: Any) -> None:

@@ -100,6 +100,48 @@ static void test_cells_and_progress(void **state)
     json_decref(row);
 }
 
+/* A cut is seen, and lies between characters. */
+static void test_cuts(void **state)
+{
+    char text[CLIENT_CELL_SIZE], small[16];
+    (void)state;
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:[s, s]}", "whole", "fifteen bytes ..", "accents",
+                  "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", "odd",
+                  "a\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", "list",
+                  "0123456789012345678901234567890123456789012345678901234567890123456789012345678",
+                  "0123456789012345678901234567890123456789012345678901234567890123456789012345678");
+    client_plain_copy(json_object_get(row, "whole"), "", small, sizeof small);
+    assert_string_equal(small, "fifteen byte\xe2\x80\xa6");
+    client_plain_copy(json_object_get(row, "whole"), "", text, 17);
+    assert_string_equal(text, "fifteen bytes ..");
+    client_plain_copy(json_object_get(row, "accents"), "", small, sizeof small);
+    assert_string_equal(small, "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xe2\x80\xa6");
+    client_plain_copy(json_object_get(row, "odd"), "", small, sizeof small);
+    assert_string_equal(small, "a\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xe2\x80\xa6");
+    client_table_format(json_object_get(row, "list"), text);
+    assert_int_equal(strlen(text), CLIENT_CELL_SIZE - 1);
+    assert_string_equal(text + CLIENT_CELL_SIZE - 4, "\xe2\x80\xa6");
+    json_decref(row);
+}
+
+/* Numbers that no daemon can mean are counted with as far as that goes. */
+static void test_impossible_counts(void **state)
+{
+    char line[256];
+    struct client_progress progress;
+    (void)state;
+    json_t *sweep =
+        json_loads("{\"model\": \"a/b\", \"state\": \"running\", \"progress\": {\"revisions_total\": 5,"
+                   "\"done\": 9223372036854775807, \"failed\": 9223372036854775807,"
+                   "\"cancelled\": -9223372036854775808}}",
+                   0, NULL);
+    client_progress_read(sweep, &progress);
+    client_progress_format(&progress, sizeof line - 1, 1, line, sizeof line);
+    assert_non_null(strstr(line, "2000000000000/5 revisions"));
+    json_decref(sweep);
+}
+
 /* A sweep that waits for the hub says so in place of a rate that would mean nothing. */
 static void test_waiting(void **state)
 {
@@ -135,9 +177,13 @@ static void test_waiting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),    cmocka_unit_test(test_document),
-        cmocka_unit_test(test_json),    cmocka_unit_test(test_cells_and_progress),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_document),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_cells_and_progress),
         cmocka_unit_test(test_waiting),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_impossible_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
