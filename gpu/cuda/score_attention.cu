@@ -2,10 +2,12 @@
  * Causal attention over packed documents on matrix units: mma.sync 16 x 8 x 16 with float32 sums.
  *
  * A block takes one tile of 64 queries of one document and one head; each of its four warps 16 queries. Keys
- * and values pass through shared memory in tiles, with the softmax kept running (Milakov and Gimelshein 2018;
- * Dao 2023): scores never reach memory. Documents do not see each other because a tile's keys begin where its
- * document does. Rows in shared memory are 16 bytes longer than a head, so that the eight rows that a matrix
- * load reads at once begin in different banks.
+ * and values pass through shared memory in tiles, two of them at once so that one arrives while the other is
+ * used, with the softmax kept running (Milakov and Gimelshein 2018; Dao 2023): scores never reach memory.
+ * Documents do not see each other because a tile's keys begin where its document does. A warp leaves out the
+ * tiles whose keys are all later than its queries, and all of them where it has no query. Rows in shared
+ * memory are 16 bytes longer than a head, so that the eight rows that a matrix load reads at once begin in
+ * different banks.
  */
 #include "gpu/cuda/score_device.cuh"
 #include "gpu/cuda/score_mma.cuh"
@@ -14,7 +16,9 @@
 
 #define TILE_ROWS SCORE_ATTENTION_ROWS
 #define TILE_THREADS 128
+#define WARP_ROWS 16
 #define ROW_PADDING 8 /* elements */
+#define STAGES 2      /* tiles of keys and values in shared memory */
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
@@ -30,45 +34,57 @@ static __device__ __forceinline__ uint32_t pack(float low, float high, __nv_bflo
     return *(const uint32_t *)&pair;
 }
 
-/* Rows [first, first + count) of one head to shared memory; zeros from `end` on and beyond the head's size.
- */
-template <typename T, int SIZE>
-static __device__ __forceinline__ void load_tile(T *to, const T *from, const score_heads &heads,
-                                                 uint32_t first, uint32_t count, uint32_t end)
+/* Starts to copy rows [first, first + COUNT) of one head to shared memory; zeros from `end` on and beyond the
+ * head's size. */
+template <typename T, int SIZE, int COUNT>
+static __device__ __forceinline__ void load_rows(T *to, const T *from, const score_heads &heads,
+                                                 uint32_t first, uint32_t end)
 {
     constexpr uint32_t vectors = SIZE / 8;
-    for (uint32_t i = threadIdx.x; i < count * vectors; i += TILE_THREADS) {
+#pragma unroll 4
+    for (uint32_t i = threadIdx.x; i < COUNT * vectors; i += TILE_THREADS) {
         const uint32_t row = i / vectors, column = i % vectors * 8;
-        uint4 value = make_uint4(0, 0, 0, 0);
-        if (first + row < end && column < heads.head_size)
-            value = *(const uint4 *)(from + (size_t)(first + row) * heads.row_stride + column);
-        *(uint4 *)(to + row * (SIZE + ROW_PADDING) + column) = value;
+        const bool is_there = first + row < end && column < heads.head_size;
+        copy_start(to + row * (SIZE + ROW_PADDING) + column,
+                   from + (is_there ? (size_t)(first + row) * heads.row_stride + column : 0), is_there);
     }
 }
 
-/* A warp's 16 queries: the running softmax of two rows per thread, and their sums of values. */
+/* A warp's 16 queries: as fragments where the registers hold them, the running softmax of two rows per
+ * thread, and their sums of values. */
 template <int SIZE> struct running {
-    float largest[2], sum[2];
+    static constexpr bool has_queries = SIZE <= 128;
+    uint32_t queries[has_queries ? SIZE / 16 : 1][4];
+    float largest[2], sum[2]; /* of the scores as they are; of weights */
     float out[SIZE / 8][4];
 };
 
+template <typename T, int SIZE>
+static __device__ __forceinline__ void load_queries(uint32_t *a, const T *queries, int k)
+{
+    const uint32_t lane = threadIdx.x % 32;
+    load_blocks(a, queries + lane % 16 * (SIZE + ROW_PADDING) + k * 16 + lane / 16 * 8);
+}
+
 /* scores = q k^T for 16 queries and KEYS keys. */
 template <typename T, int SIZE, int KEYS>
-static __device__ __forceinline__ void score_keys(const T *queries, const T *keys, float scores[KEYS / 8][4])
+static __device__ __forceinline__ void score_keys(running<SIZE> &state, const T *queries, const T *keys,
+                                                  float scores[KEYS / 8][4])
 {
-    constexpr int stride = SIZE + ROW_PADDING;
-    const uint32_t lane = threadIdx.x % 32, block = lane / 8, row = lane % 8;
+    const uint32_t lane = threadIdx.x % 32;
+    keys += (lane / 16 * 8 + lane % 8) * (SIZE + ROW_PADDING) + lane / 8 % 2 * 8;
 #pragma unroll
     for (int n = 0; n < KEYS / 8; n++)
         scores[n][0] = scores[n][1] = scores[n][2] = scores[n][3] = 0;
 #pragma unroll
-    for (int k = 0; k < SIZE; k += 16) {
-        uint32_t a[4];
-        load_blocks(a, queries + (row + (block & 1) * 8) * stride + k + (block >> 1) * 8);
+    for (int k = 0; k < SIZE / 16; k++) {
+        uint32_t *a = state.queries[running<SIZE>::has_queries ? k : 0];
+        if (!running<SIZE>::has_queries)
+            load_queries<T, SIZE>(a, queries, k);
 #pragma unroll
         for (int n = 0; n < KEYS / 8; n += 2) {
             uint32_t b[4];
-            load_blocks(b, keys + (n * 8 + (block >> 1) * 8 + row) * stride + k + (block & 1) * 8);
+            load_blocks(b, keys + n * 8 * (SIZE + ROW_PADDING) + k * 16);
             multiply_add(scores[n], a, b[0], b[1], T());
             multiply_add(scores[n + 1], a, b[2], b[3], T());
         }
@@ -90,20 +106,20 @@ static __device__ __forceinline__ void weigh_keys(running<SIZE> &state, float sc
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 float &score = scores[n][2 * half + i];
-                const uint32_t key = first_key + n * 8 + column + i;
-                score = key <= query + 8 * half ? score * scale : -CUDART_INF_F;
+                if (first_key + n * 8 + column + i > query + 8 * half)
+                    score = -CUDART_INF_F;
                 largest = fmaxf(largest, score);
             }
         largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, 1));
         largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, 2));
-        const float shrink = exp2f(state.largest[half] - largest);
+        const float shift = -largest * scale, shrink = exp2_near(state.largest[half] * scale + shift);
         float sum = 0;
 #pragma unroll
         for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 float &score = scores[n][2 * half + i];
-                score = exp2f(score - largest);
+                score = exp2_near(score * scale + shift);
                 sum += score;
             }
         state.sum[half] = state.sum[half] * shrink + sum;
@@ -121,8 +137,8 @@ template <typename T, int SIZE, int KEYS>
 static __device__ __forceinline__ void add_values(running<SIZE> &state, const T *values,
                                                   float weights[KEYS / 8][4])
 {
-    constexpr int stride = SIZE + ROW_PADDING;
-    const uint32_t lane = threadIdx.x % 32, block = lane / 8, row = lane % 8;
+    const uint32_t lane = threadIdx.x % 32;
+    values += lane % 16 * (SIZE + ROW_PADDING) + lane / 16 * 8;
 #pragma unroll
     for (int k = 0; k < KEYS / 16; k++) {
         const uint32_t a[4] = {pack(weights[2 * k][0], weights[2 * k][1], T()),
@@ -132,26 +148,68 @@ static __device__ __forceinline__ void add_values(running<SIZE> &state, const T 
 #pragma unroll
         for (int n = 0; n < SIZE / 8; n += 2) {
             uint32_t b[4];
-            load_blocks_transposed(b, values + (k * 16 + (block & 1) * 8 + row) * stride + n * 8 +
-                                          (block >> 1) * 8);
+            load_blocks_transposed(b, values + k * 16 * (SIZE + ROW_PADDING) + n * 8);
             multiply_add(state.out[n], a, b[0], b[1], T());
             multiply_add(state.out[n + 1], a, b[2], b[3], T());
         }
     }
 }
 
-template <typename T, int SIZE, int KEYS>
-__global__ void __launch_bounds__(TILE_THREADS)
+/* The warp's rows of the result, `count` of them, by way of its rows of shared memory: in whole vectors. */
+template <typename T, int SIZE>
+static __device__ __forceinline__ void store_rows(const running<SIZE> &state, T *room, uint32_t head_size,
+                                                  T *to, size_t width, uint32_t count)
+{
+    constexpr uint32_t stride = SIZE + ROW_PADDING, vectors = SIZE / 8;
+    const uint32_t lane = threadIdx.x % 32;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float sum = state.sum[half];
+        sum += __shfl_xor_sync(0xffffffffU, sum, 1);
+        sum += __shfl_xor_sync(0xffffffffU, sum, 2);
+        const float share = 1.0F / sum;
+        T *row = room + (lane / 4 + 8 * half) * stride + lane % 4 * 2;
+#pragma unroll
+        for (int n = 0; n < SIZE / 8; n++)
+            *(uint32_t *)(row + n * 8) =
+                pack(state.out[n][2 * half] * share, state.out[n][2 * half + 1] * share, T());
+    }
+    __syncwarp();
+    for (uint32_t i = lane; i < count * vectors; i += 32) {
+        const uint32_t row = i / vectors, column = i % vectors * 8;
+        if (column < head_size)
+            *(uint4 *)(to + row * width + column) = *(const uint4 *)(room + row * stride + column);
+    }
+}
+
+template <typename T, int SIZE, int KEYS, int BLOCKS>
+__global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
     attention_kernel(const T *qkv, const score_heads heads, const score_tile *tiles, float scale, T *out)
 {
-    constexpr int stride = SIZE + ROW_PADDING;
+    constexpr uint32_t stride = SIZE + ROW_PADDING;
     extern __shared__ uint4 memory[];
-    T *queries = (T *)memory, *keys = queries + TILE_ROWS * stride, *values = keys + KEYS * stride;
-    const score_tile tile = tiles[blockIdx.x];
-    const uint32_t end = tile.begin + tile.count, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const T *base = qkv + (size_t)blockIdx.y * heads.head_stride;
-    const uint32_t query =
-        tile.begin + warp * 16 + lane / 4; /* of the thread's first row; the second is 8 later */
+    T *queries = (T *)memory, *stages = queries + TILE_ROWS * stride;
+    const uint32_t head = blockIdx.x % heads.head_count; /* heads of a tile lie beside each other */
+    const score_tile tile = tiles[blockIdx.x / heads.head_count];
+    const T *base = qkv + (size_t)head * heads.head_stride;
+    const auto load_stage = [&](uint32_t stage, uint32_t first) {
+        T *keys = stages + stage * 2 * KEYS * stride;
+        if (first < tile.begin + tile.count) {
+            load_rows<T, SIZE, KEYS>(keys, base + heads.key_shift, heads, first, tile.begin + tile.count);
+            load_rows<T, SIZE, KEYS>(keys + KEYS * stride, base + heads.value_shift, heads, first,
+                                     tile.begin + tile.count);
+        }
+        copy_group();
+    };
+    load_rows<T, SIZE, TILE_ROWS>(queries, base, heads, tile.begin, tile.begin + tile.count);
+    for (uint32_t stage = 0; stage < STAGES; stage++)
+        load_stage(stage, tile.document + stage * KEYS);
+
+    /* The warp's rows of the tile; keys from `end` on are not for them. */
+    const uint32_t row = threadIdx.x / 32 * WARP_ROWS;
+    const uint32_t count = tile.count > row ? min(tile.count - row, (uint32_t)WARP_ROWS) : 0;
+    const uint32_t end = count ? tile.begin + row + count : 0;
+    queries += row * stride;
     running<SIZE> state;
     for (int half = 0; half < 2; half++) {
         state.largest[half] = -CUDART_INF_F;
@@ -160,48 +218,48 @@ __global__ void __launch_bounds__(TILE_THREADS)
 #pragma unroll
     for (int n = 0; n < SIZE / 8; n++)
         state.out[n][0] = state.out[n][1] = state.out[n][2] = state.out[n][3] = 0;
-    load_tile<T, SIZE>(queries, base, heads, tile.begin, TILE_ROWS, end);
-    for (uint32_t first = tile.document; first < end; first += KEYS) {
-        float scores[KEYS / 8][4];
-        __syncthreads(); /* the tile before was used */
-        load_tile<T, SIZE>(keys, base + heads.key_shift, heads, first, KEYS, end);
-        load_tile<T, SIZE>(values, base + heads.value_shift, heads, first, KEYS, end);
+    if (running<SIZE>::has_queries) {
+        copy_wait<STAGES - 1>();
         __syncthreads();
-        score_keys<T, SIZE, KEYS>(queries + warp * 16 * stride, keys, scores);
-        weigh_keys<SIZE, KEYS>(state, scores, query, first, scale);
-        add_values<T, SIZE, KEYS>(state, values, scores);
+#pragma unroll
+        for (int k = 0; k < SIZE / 16; k++)
+            load_queries<T, SIZE>(state.queries[k], queries, k);
+    }
+    uint32_t stage = 0;
+    for (uint32_t first = tile.document; first < tile.begin + tile.count; first += KEYS) {
+        const T *keys = stages + stage * 2 * KEYS * stride;
+        copy_wait<STAGES - 1>();
+        __syncthreads(); /* everybody's copies have arrived */
+        if (first < end) {
+            float scores[KEYS / 8][4];
+            score_keys<T, SIZE, KEYS>(state, queries, keys, scores);
+            weigh_keys<SIZE, KEYS>(state, scores, tile.begin + row + threadIdx.x % 32 / 4, first, scale);
+            add_values<T, SIZE, KEYS>(state, keys + KEYS * stride, scores);
+        }
+        __syncthreads(); /* the tile was used */
+        load_stage(stage, first + STAGES * KEYS);
+        stage = (stage + 1) % STAGES;
     }
     const size_t width = (size_t)heads.head_count * heads.head_size;
-    for (int half = 0; half < 2; half++) {
-        float sum = state.sum[half];
-        sum += __shfl_xor_sync(0xffffffffU, sum, 1);
-        sum += __shfl_xor_sync(0xffffffffU, sum, 2);
-        const uint32_t row = query + 8 * half;
-        if (row >= end)
-            continue; /* padding of the tile */
-        T *to = out + (size_t)row * width + (size_t)blockIdx.y * heads.head_size + lane % 4 * 2;
-#pragma unroll
-        for (int n = 0; n < SIZE / 8; n++)
-            if ((uint32_t)n * 8 < heads.head_size)
-                *(uint32_t *)(to + n * 8) =
-                    pack(state.out[n][2 * half] / sum, state.out[n][2 * half + 1] / sum, T());
-    }
+    store_rows<T, SIZE>(state, queries, heads.head_size,
+                        out + (tile.begin + row) * width + head * heads.head_size, width, count);
 }
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
-template <typename T, int SIZE, int KEYS>
+/* Tiles of KEYS keys; registers for BLOCKS blocks on a multiprocessor. */
+template <typename T, int SIZE, int KEYS, int BLOCKS>
 static cudaError_t attend_size(const void *qkv, const score_heads *heads, const score_tile *tiles,
                                uint32_t tile_count, void *out, cudaStream_t stream)
 {
-    const size_t bytes = (size_t)(TILE_ROWS + 2 * KEYS) * (SIZE + ROW_PADDING) * sizeof(T);
+    const size_t bytes = (size_t)(TILE_ROWS + STAGES * 2 * KEYS) * (SIZE + ROW_PADDING) * sizeof(T);
     /* exp2 is the hardware's own. */
     const float scale = (float)(1.4426950408889634 / sqrt((double)heads->head_size));
-    cudaError_t status = cudaFuncSetAttribute(attention_kernel<T, SIZE, KEYS>,
+    cudaError_t status = cudaFuncSetAttribute(attention_kernel<T, SIZE, KEYS, BLOCKS>,
                                               cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
     if (status != cudaSuccess)
         return status;
-    attention_kernel<T, SIZE, KEYS><<<dim3(tile_count, heads->head_count), TILE_THREADS, bytes, stream>>>(
+    attention_kernel<T, SIZE, KEYS, BLOCKS><<<tile_count * heads->head_count, TILE_THREADS, bytes, stream>>>(
         (const T *)qkv, *heads, tiles, scale, (T *)out);
     return cudaGetLastError();
 }
@@ -211,14 +269,14 @@ static cudaError_t attend(const void *qkv, const score_heads *heads, const score
                           uint32_t tile_count, void *out, cudaStream_t stream)
 {
     if (heads->head_size <= 32)
-        return attend_size<T, 32, 64>(qkv, heads, tiles, tile_count, out, stream);
+        return attend_size<T, 32, 32, 7>(qkv, heads, tiles, tile_count, out, stream);
     if (heads->head_size <= 64)
-        return attend_size<T, 64, 64>(qkv, heads, tiles, tile_count, out, stream);
+        return attend_size<T, 64, 32, 5>(qkv, heads, tiles, tile_count, out, stream);
     if (heads->head_size <= 80)
-        return attend_size<T, 80, 64>(qkv, heads, tiles, tile_count, out, stream);
+        return attend_size<T, 80, 32, 4>(qkv, heads, tiles, tile_count, out, stream);
     if (heads->head_size <= 128)
-        return attend_size<T, 128, 64>(qkv, heads, tiles, tile_count, out, stream);
-    return attend_size<T, 256, 32>(qkv, heads, tiles, tile_count, out, stream);
+        return attend_size<T, 128, 32, 3>(qkv, heads, tiles, tile_count, out, stream);
+    return attend_size<T, 256, 16, 3>(qkv, heads, tiles, tile_count, out, stream);
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */

@@ -1,49 +1,127 @@
 /*
  * Kernels over the rows of a batch: conversion, embedding, layer norm, rotation, activation, gathering. All
- * are bound by memory; each reads and writes every element once.
+ * are bound by memory: each reads and writes every element once, in vectors where the width is one of them.
  */
 #include "gpu/cuda/score_device.cuh"
+#include "gpu/cuda/score_mma.cuh"
+
+#define ROW_THREADS 256
+#define ROW_WARPS (ROW_THREADS / 32)
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
+/* Elements that are read and written together. */
+template <typename T, int V> struct alignas(sizeof(T) * V) vector_of {
+    T at[V];
+};
+
 template <typename From, typename To> __global__ void convert_kernel(const From *from, To *to, uint64_t count)
 {
-    for (uint64_t i = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x; i < count;
-         i += (uint64_t)gridDim.x * blockDim.x)
+    constexpr int n = 4;
+    const uint64_t step = (uint64_t)gridDim.x * blockDim.x,
+                   at = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    for (uint64_t i = at; i < count / n; i += step) {
+        const auto in = ((const vector_of<From, n> *)from)[i];
+        vector_of<To, n> out;
+#pragma unroll
+        for (int j = 0; j < n; j++)
+            out.at[j] = from_float<To>(to_float(in.at[j]));
+        ((vector_of<To, n> *)to)[i] = out;
+    }
+    for (uint64_t i = count / n * n + at; i < count; i += step)
         to[i] = from_float<To>(to_float(from[i]));
 }
 
-template <typename T>
-__global__ void embed_kernel(const T *table, const uint32_t *ids, uint32_t width, float *hidden)
+/* A warp per row, V elements at once. */
+template <typename T, int V>
+__global__ void embed_kernel(const T *__restrict__ table, const uint32_t *ids, uint32_t rows, uint32_t width,
+                             float *__restrict__ hidden)
 {
-    const T *from = table + (size_t)ids[blockIdx.x] * width;
-    float *to = hidden + (size_t)blockIdx.x * width;
-    for (uint32_t i = threadIdx.x; i < width; i += blockDim.x)
-        to[i] = to_float(from[i]);
+    const uint32_t row = blockIdx.x * ROW_WARPS + threadIdx.x / 32;
+    if (row >= rows)
+        return; // guard
+    const auto *from = (const vector_of<T, V> *)(table + (size_t)ids[row] * width);
+    auto *to = (vector_of<float, V> *)(hidden + (size_t)row * width);
+#pragma unroll 4
+    for (uint32_t i = threadIdx.x % 32; i < width / V; i += 32) {
+        const vector_of<T, V> in = from[i];
+        vector_of<float, V> out;
+#pragma unroll
+        for (int j = 0; j < V; j++)
+            out.at[j] = to_float(in.at[j]);
+        to[i] = out;
+    }
 }
 
-/* THREADS threads per row. The row is read three times, the last two from the nearest cache. */
-template <typename T, int THREADS>
+template <typename T>
+static __device__ __forceinline__ void norm_store(const score_norm &norm, uint32_t width, uint32_t row,
+                                                  uint32_t i, const float4 &x)
+{
+    const float4 w = __ldg((const float4 *)norm.weight + i), b = __ldg((const float4 *)norm.bias + i);
+    const vector_of<T, 4> out = {{from_float<T>(x.x * w.x + b.x), from_float<T>(x.y * w.y + b.y),
+                                  from_float<T>(x.z * w.z + b.z), from_float<T>(x.w * w.w + b.w)}};
+    ((vector_of<T, 4> *)((T *)norm.out + (size_t)row * width))[i] = out;
+}
+
+/* GROUP threads per row keep it in registers: its width is a multiple of 4 and at most 4 * GROUP * COUNT. */
+template <typename T, int GROUP, int COUNT>
 __global__ void norm_kernel(const float *hidden, uint32_t rows, uint32_t width, float epsilon,
                             const score_norm first, const score_norm second)
 {
     __shared__ float room[32];
-    const uint32_t lane = threadIdx.x % THREADS;
-    const uint32_t row = blockIdx.x * (blockDim.x / THREADS) + threadIdx.x / THREADS;
+    const uint32_t lane = threadIdx.x % GROUP, vectors = width / 4;
+    const uint32_t row = blockIdx.x * (blockDim.x / GROUP) + threadIdx.x / GROUP;
     if (row >= rows)
         return; // guard: whole groups leave, and only groups of one warp have neighbours in their block
-    const float *x = hidden + (size_t)row * width;
+    const float4 *from = (const float4 *)(hidden + (size_t)row * width);
+    float4 x[COUNT];
     float sum = 0;
-    for (uint32_t i = lane; i < width; i += THREADS)
-        sum += x[i];
-    const float mean = group_sum<THREADS>(sum, room) / (float)width;
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+        x[k] = lane + k * GROUP < vectors ? from[lane + k * GROUP] : make_float4(0, 0, 0, 0);
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+        sum += (x[k].x + x[k].y) + (x[k].z + x[k].w);
+    const float mean = group_sum<GROUP>(sum, room) / (float)width;
     sum = 0;
-    for (uint32_t i = lane; i < width; i += THREADS)
-        sum += (x[i] - mean) * (x[i] - mean);
-    const float variance = group_sum<THREADS>(sum, room) / (float)width;
+#pragma unroll
+    for (int k = 0; k < COUNT; k++) {
+        x[k] = make_float4(x[k].x - mean, x[k].y - mean, x[k].z - mean, x[k].w - mean);
+        if (lane + k * GROUP < vectors)
+            sum += (x[k].x * x[k].x + x[k].y * x[k].y) + (x[k].z * x[k].z + x[k].w * x[k].w);
+    }
+    const float variance = group_sum<GROUP>(sum, room) / (float)width;
     const float inverse = 1.0F / sqrtf(variance + epsilon);
-    T *out = (T *)first.out + (size_t)row * width, *other = (T *)second.out + (size_t)row * width;
-    for (uint32_t i = lane; i < width; i += THREADS) {
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+        if (lane + k * GROUP < vectors) {
+            const float4 normed =
+                make_float4(x[k].x * inverse, x[k].y * inverse, x[k].z * inverse, x[k].w * inverse);
+            norm_store<T>(first, width, row, lane + k * GROUP, normed);
+            if (second.out)
+                norm_store<T>(second, width, row, lane + k * GROUP, normed);
+        }
+}
+
+/* Any width: a block per row, which is read three times, the last two from the nearest cache. */
+template <typename T>
+__global__ void norm_any_kernel(const float *hidden, uint32_t width, float epsilon, const score_norm first,
+                                const score_norm second)
+{
+    __shared__ float room[32];
+    const float *x = hidden + (size_t)blockIdx.x * width;
+    float sum = 0;
+    for (uint32_t i = threadIdx.x; i < width; i += ROW_THREADS)
+        sum += x[i];
+    const float mean = group_sum<ROW_THREADS>(sum, room) / (float)width;
+    sum = 0;
+    for (uint32_t i = threadIdx.x; i < width; i += ROW_THREADS)
+        sum += (x[i] - mean) * (x[i] - mean);
+    const float variance = group_sum<ROW_THREADS>(sum, room) / (float)width;
+    const float inverse = 1.0F / sqrtf(variance + epsilon);
+    T *out = (T *)first.out + (size_t)blockIdx.x * width,
+      *other = (T *)second.out + (size_t)blockIdx.x * width;
+    for (uint32_t i = threadIdx.x; i < width; i += ROW_THREADS) {
         const float normed = (x[i] - mean) * inverse;
         out[i] = from_float<T>(normed * first.weight[i] + first.bias[i]);
         if (second.out)
@@ -51,24 +129,35 @@ __global__ void norm_kernel(const float *hidden, uint32_t rows, uint32_t width, 
     }
 }
 
-template <typename T>
-__global__ void rotate_kernel(T *qkv, const score_heads heads, const uint32_t *positions, const float *cosine,
-                              const float *sine, uint32_t half)
+/* V pairs at once; V divides half, and all places within a row. */
+template <typename T, int V>
+__global__ void rotate_kernel(T *qkv, const score_heads heads, const uint32_t *positions, uint32_t rows,
+                              uint32_t rows_per_block, const float *cosine, const float *sine, uint32_t half)
 {
-    T *row = qkv + (size_t)blockIdx.x * heads.row_stride;
-    const size_t angles = (size_t)positions[blockIdx.x] * half;
-    for (uint32_t i = threadIdx.x; i < 2 * heads.head_count * half; i += blockDim.x) {
-        const uint32_t j = i % half, head = i / half % heads.head_count, part = i / half / heads.head_count;
-        T *first = row + (size_t)head * heads.head_stride + part * heads.key_shift + j,
-          *second = first + half;
-        const float x = to_float(*first), y = to_float(*second);
-        const float c = cosine[angles + j], s = sine[angles + j];
-        *first = from_float<T>(x * c - y * s);
-        *second = from_float<T>(y * c + x * s);
+    const uint32_t per_head = half / V, per_row = 2 * heads.head_count * per_head;
+    const uint32_t first_row = blockIdx.x * rows_per_block, count = min(rows_per_block, rows - first_row);
+    for (uint32_t i = threadIdx.x; i < count * per_row; i += ROW_THREADS) {
+        const uint32_t row = first_row + i / per_row, place = i % per_row / per_head, j = i % per_head * V;
+        const uint32_t head = place % heads.head_count, part = place / heads.head_count;
+        auto *first = (vector_of<T, V> *)(qkv + (size_t)row * heads.row_stride +
+                                          (size_t)head * heads.head_stride + part * heads.key_shift + j),
+             *second = first + per_head;
+        const size_t angles = (size_t)positions[row] * half + j;
+        const auto c = *(const vector_of<float, V> *)(cosine + angles),
+                   s = *(const vector_of<float, V> *)(sine + angles);
+        vector_of<T, V> x = *first, y = *second;
+#pragma unroll
+        for (int k = 0; k < V; k++) {
+            const float from = to_float(x.at[k]), to = to_float(y.at[k]);
+            x.at[k] = from_float<T>(from * c.at[k] - to * s.at[k]);
+            y.at[k] = from_float<T>(to * c.at[k] + from * s.at[k]);
+        }
+        *first = x;
+        *second = y;
     }
 }
 
-/* The numbers are enum score_activation. */
+/* The numbers are enum score_activation. For float32. */
 template <int ACTIVATION> static __device__ __forceinline__ float activation_of(float x)
 {
     if (ACTIVATION == 0) /* erfc keeps the relative precision of the left side */
@@ -82,50 +171,100 @@ template <int ACTIVATION> static __device__ __forceinline__ float activation_of(
     return x / (1.0F + expf(-x));
 }
 
-template <typename T, int ACTIVATION> __global__ void activate_kernel(T *x, uint64_t vectors, uint64_t count)
+/* log2 of the normal distribution below -x, for x >= 0: a polynomial with the least largest error up to 5.6,
+ * 3.2e-6 / ln 2; beyond, as far as 2^x is a number, it falls on. */
+static __device__ __forceinline__ float log2_tail(float x)
 {
-    constexpr int n = 16 / sizeof(T);
-    union vector {
-        uint4 whole;
-        T parts[n];
-        __device__ vector()
-        {
-        }
-    };
-    const uint64_t step = (uint64_t)gridDim.x * blockDim.x,
-                   at = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    for (uint64_t i = at; i < vectors; i += step) {
-        vector v;
-        v.whole = ((const uint4 *)x)[i];
-#pragma unroll
-        for (int j = 0; j < n; j++)
-            v.parts[j] = from_float<T>(activation_of<ACTIVATION>(to_float(v.parts[j])));
-        ((uint4 *)x)[i] = v.whole;
-    }
-    for (uint64_t i = vectors * n + at; i < count; i += step)
-        x[i] = from_float<T>(activation_of<ACTIVATION>(to_float(x[i])));
+    float y = -1.809680978e-6F;
+    y = y * x + 6.117316742e-5F;
+    y = y * x - 9.277494725e-4F;
+    y = y * x + 8.499097967e-3F;
+    y = y * x - 5.394614499e-2F;
+    y = y * x - 4.584745481e-1F;
+    y = y * x - 1.151248365F;
+    return y * x - 9.999954152e-1F;
 }
 
-__global__ void gather_kernel(const uint16_t *from, const uint32_t *rows, size_t width, uint16_t *to)
+/* For 16-bit results, where erfcf would take longer than the memory: GELU to 0.007 units in the last place of
+ * float16 (3e-6 of its value, 1e-12 where that is subnormal; infinities as the product with 0 or 1 has them),
+ * beside the rounding itself. */
+template <int ACTIVATION> static __device__ __forceinline__ float near_activation_of(float x)
 {
-    const uint16_t *row = from + (size_t)rows[blockIdx.x] * width;
-    for (size_t i = threadIdx.x; i < width; i += blockDim.x)
-        to[(size_t)blockIdx.x * width + i] = row[i];
+    if (ACTIVATION == 0) {
+        const float tail = exp2_near(log2_tail(fabsf(x)));
+        return x * (x > 0.0F ? 1.0F - tail : tail);
+    }
+    if (ACTIVATION == 1)
+        return __fdividef(x, 1.0F + exp2_near(-2.3022082F * (x + 0.044715F * x * x * x)));
+    if (ACTIVATION == 3)
+        return __fdividef(x, 1.0F + exp2_near(-1.44269504F * x));
+    return activation_of<ACTIVATION>(x);
+}
+
+template <typename T, int ACTIVATION>
+static __device__ __forceinline__ vector_of<T, 16 / sizeof(T)> activated(vector_of<T, 16 / sizeof(T)> v)
+{
+#pragma unroll
+    for (int j = 0; j < (int)(16 / sizeof(T)); j++) {
+        const float x = to_float(v.at[j]);
+        v.at[j] =
+            from_float<T>(sizeof(T) == 2 ? near_activation_of<ACTIVATION>(x) : activation_of<ACTIVATION>(x));
+    }
+    return v;
+}
+
+/* Two vectors per thread, both of which are read before one is written; the first threads also what is no
+ * vector, padded. */
+template <typename T, int ACTIVATION> __global__ void activate_kernel(T *x, uint64_t count)
+{
+    constexpr int n = 16 / sizeof(T);
+    const uint64_t vectors = count / n, first = (uint64_t)blockIdx.x * 2 * ROW_THREADS + threadIdx.x,
+                   second = first + ROW_THREADS;
+    auto *at = (vector_of<T, n> *)x;
+    vector_of<T, n> a = {}, b = {};
+    if (first < vectors)
+        a = at[first];
+    if (second < vectors)
+        b = at[second];
+    if (first < vectors)
+        at[first] = activated<T, ACTIVATION>(a);
+    if (second < vectors)
+        at[second] = activated<T, ACTIVATION>(b);
+    if (blockIdx.x == 0 && threadIdx.x < count % n) {
+        T *last = x + vectors * n + threadIdx.x;
+        a.at[0] = *last;
+        *last = activated<T, ACTIVATION>(a).at[0];
+    }
+}
+
+/* A warp per row of `width` pieces. */
+template <typename Piece>
+__global__ void gather_kernel(const Piece *__restrict__ from, const uint32_t *rows, uint32_t count,
+                              size_t width, Piece *__restrict__ to)
+{
+    const uint32_t row = blockIdx.x * ROW_WARPS + threadIdx.x / 32;
+    if (row >= count)
+        return; // guard
+    from += (size_t)rows[row] * width;
+    to += (size_t)row * width;
+#pragma unroll 4
+    for (size_t i = threadIdx.x % 32; i < width; i += 32)
+        to[i] = from[i];
 }
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
-/* Blocks that fill any device several times over; loops take the rest. */
-static unsigned blocks_for(uint64_t count, unsigned threads)
+static unsigned blocks_for(uint64_t count, unsigned per_block)
 {
-    const uint64_t blocks = (count + threads - 1) / threads;
-    return blocks < 65536 ? (blocks ? (unsigned)blocks : 1) : 65536;
+    return (unsigned)((count + per_block - 1) / per_block);
 }
 
 template <typename From, typename To>
 static cudaError_t convert(const void *from, void *to, uint64_t count, cudaStream_t stream)
 {
-    convert_kernel<From, To><<<blocks_for(count, 256), 256, 0, stream>>>((const From *)from, (To *)to, count);
+    const uint64_t vectors = count / 4 + 1; /* a loop takes what is more than 65536 blocks */
+    const unsigned blocks = vectors < 65536ULL * ROW_THREADS ? blocks_for(vectors, ROW_THREADS) : 65536;
+    convert_kernel<From, To><<<blocks, ROW_THREADS, 0, stream>>>((const From *)from, (To *)to, count);
     return cudaGetLastError();
 }
 
@@ -142,8 +281,11 @@ template <typename T>
 static cudaError_t embed(const void *table, const uint32_t *ids, uint32_t rows, uint32_t width, float *hidden,
                          cudaStream_t stream)
 {
-    const unsigned threads = width < 256 ? 64 : 256;
-    embed_kernel<T><<<rows, threads, 0, stream>>>((const T *)table, ids, width, hidden);
+    const unsigned blocks = blocks_for(rows, ROW_WARPS);
+    if (width % 4 == 0)
+        embed_kernel<T, 4><<<blocks, ROW_THREADS, 0, stream>>>((const T *)table, ids, rows, width, hidden);
+    else
+        embed_kernel<T, 1><<<blocks, ROW_THREADS, 0, stream>>>((const T *)table, ids, rows, width, hidden);
     return cudaGetLastError();
 }
 
@@ -151,10 +293,29 @@ template <typename T>
 static cudaError_t norm(const float *hidden, uint32_t rows, uint32_t width, float epsilon,
                         const score_norm &first, const score_norm &second, cudaStream_t stream)
 {
-    if (width <= 1024)
-        norm_kernel<T, 32><<<(rows + 7) / 8, 256, 0, stream>>>(hidden, rows, width, epsilon, first, second);
+    const unsigned blocks = blocks_for(rows, ROW_WARPS);
+    if (width % 4 == 0 && width <= 4 * 32 * 4)
+        norm_kernel<T, 32, 4>
+            <<<blocks, ROW_THREADS, 0, stream>>>(hidden, rows, width, epsilon, first, second);
+    else if (width % 4 == 0 && width <= 4 * 32 * 16)
+        norm_kernel<T, 32, 16>
+            <<<blocks, ROW_THREADS, 0, stream>>>(hidden, rows, width, epsilon, first, second);
+    else if (width % 4 == 0 && width <= 4 * ROW_THREADS * 8)
+        norm_kernel<T, ROW_THREADS, 8>
+            <<<rows, ROW_THREADS, 0, stream>>>(hidden, rows, width, epsilon, first, second);
     else
-        norm_kernel<T, 256><<<rows, 256, 0, stream>>>(hidden, rows, width, epsilon, first, second);
+        norm_any_kernel<T><<<rows, ROW_THREADS, 0, stream>>>(hidden, width, epsilon, first, second);
+    return cudaGetLastError();
+}
+
+template <typename T, int V>
+static cudaError_t rotate_by(void *qkv, const score_heads &heads, const uint32_t *positions, uint32_t rows,
+                             const float *cosine, const float *sine, uint32_t half, cudaStream_t stream)
+{
+    const uint32_t per_row = 2 * heads.head_count * half / V;
+    const uint32_t rows_per_block = per_row < 2 * ROW_THREADS ? 2 * ROW_THREADS / per_row : 1;
+    rotate_kernel<T, V><<<blocks_for(rows, rows_per_block), ROW_THREADS, 0, stream>>>(
+        (T *)qkv, heads, positions, rows, rows_per_block, cosine, sine, half);
     return cudaGetLastError();
 }
 
@@ -162,24 +323,39 @@ template <typename T>
 static cudaError_t rotate(void *qkv, const score_heads &heads, const uint32_t *positions, uint32_t rows,
                           const float *cosine, const float *sine, uint32_t half, cudaStream_t stream)
 {
-    rotate_kernel<T><<<rows, 128, 0, stream>>>((T *)qkv, heads, positions, cosine, sine, half);
-    return cudaGetLastError();
+    /* Every place in a row is a sum of multiples of the head size and of half. */
+    const uint32_t all = half | heads.head_size;
+    if (all % 8 == 0)
+        return rotate_by<T, 8>(qkv, heads, positions, rows, cosine, sine, half, stream);
+    if (all % 4 == 0)
+        return rotate_by<T, 4>(qkv, heads, positions, rows, cosine, sine, half, stream);
+    if (all % 2 == 0)
+        return rotate_by<T, 2>(qkv, heads, positions, rows, cosine, sine, half, stream);
+    return rotate_by<T, 1>(qkv, heads, positions, rows, cosine, sine, half, stream);
 }
 
 template <typename T>
 static cudaError_t activate(int activation, void *x, uint64_t count, cudaStream_t stream)
 {
-    const uint64_t vectors = count / (16 / sizeof(T));
-    const unsigned blocks = blocks_for(vectors, 256);
+    const unsigned blocks = blocks_for(count / (16 / sizeof(T)) + 1, 2 * ROW_THREADS);
     T *at = (T *)x;
     if (activation == 0)
-        activate_kernel<T, 0><<<blocks, 256, 0, stream>>>(at, vectors, count);
+        activate_kernel<T, 0><<<blocks, ROW_THREADS, 0, stream>>>(at, count);
     else if (activation == 1)
-        activate_kernel<T, 1><<<blocks, 256, 0, stream>>>(at, vectors, count);
+        activate_kernel<T, 1><<<blocks, ROW_THREADS, 0, stream>>>(at, count);
     else if (activation == 2)
-        activate_kernel<T, 2><<<blocks, 256, 0, stream>>>(at, vectors, count);
+        activate_kernel<T, 2><<<blocks, ROW_THREADS, 0, stream>>>(at, count);
     else
-        activate_kernel<T, 3><<<blocks, 256, 0, stream>>>(at, vectors, count);
+        activate_kernel<T, 3><<<blocks, ROW_THREADS, 0, stream>>>(at, count);
+    return cudaGetLastError();
+}
+
+template <typename Piece>
+static cudaError_t gather(const void *from, const uint32_t *rows, uint32_t count, size_t row_bytes, void *to,
+                          cudaStream_t stream)
+{
+    gather_kernel<Piece><<<blocks_for(count, ROW_WARPS), ROW_THREADS, 0, stream>>>(
+        (const Piece *)from, rows, count, row_bytes / sizeof(Piece), (Piece *)to);
     return cudaGetLastError();
 }
 
@@ -232,6 +408,6 @@ extern "C" cudaError_t score_launch_activate(enum score_type type, int activatio
 extern "C" cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t count,
                                            size_t row_bytes, void *to, cudaStream_t stream)
 {
-    gather_kernel<<<count, 256, 0, stream>>>((const uint16_t *)from, rows, row_bytes / 2, (uint16_t *)to);
-    return cudaGetLastError();
+    return row_bytes % sizeof(uint4) ? gather<uint16_t>(from, rows, count, row_bytes, to, stream)
+                                     : gather<uint4>(from, rows, count, row_bytes, to, stream);
 }

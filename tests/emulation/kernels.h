@@ -21,6 +21,7 @@
 #define __launch_bounds__(...)
 
 using std::isfinite;
+using std::min;
 
 /* -- Barriers and exchanges -- */
 
@@ -137,6 +138,11 @@ inline float __fsub_rn(float a, float b)
 inline float __fmul_rn(float a, float b)
 {
     return a * b;
+}
+
+inline float __fdividef(float a, float b)
+{
+    return a / b;
 }
 
 template <typename... P>

@@ -1,6 +1,7 @@
 /*
- * The matrix units' instructions as PTX documents them (gpu/cuda/score_mma.cuh), on fibers: each lane gives
- * its fragment, and forms its own part of the result from everybody's.
+ * The instructions of gpu/cuda/score_mma.cuh as PTX documents them, on fibers. Of the matrix units, each lane
+ * gives its fragment, and forms its own part of the result from everybody's. Copies that are not waited for
+ * happen as late as they may: when their thread waits for them.
  */
 #ifndef BIFURCATED_TESTS_EMULATION_MMA_H
 #define BIFURCATED_TESTS_EMULATION_MMA_H
@@ -9,6 +10,8 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+
+#include <deque>
 
 namespace emulation
 {
@@ -57,6 +60,34 @@ inline void load_blocks_on(uint32_t *to, const void *row, bool is_transposed)
     wait(state::at_warp); /* all have read before any goes on to write */
 }
 
+struct copy {
+    void *to;
+    const void *from; /* NULL: zeros */
+};
+
+/* Of each thread of the block: its groups that have not arrived, the last one still open. */
+inline std::vector<std::deque<std::vector<copy>>> copies;
+
+inline std::deque<std::vector<copy>> &own_copies()
+{
+    if (copies.size() <= current)
+        copies.resize(current + 1);
+    if (copies[current].empty())
+        copies[current].emplace_back();
+    return copies[current];
+}
+
+inline void wait_copies(size_t count)
+{
+    auto &groups = own_copies();
+    for (; groups.size() > count + 1; groups.pop_front())
+        for (const copy &one : groups.front())
+            if (one.from)
+                std::memcpy(one.to, one.from, 16);
+            else
+                std::memset(one.to, 0, 16);
+}
+
 } // namespace emulation
 
 inline void multiply_add(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, __half)
@@ -77,6 +108,28 @@ inline void load_blocks(uint32_t *to, const void *row)
 inline void load_blocks_transposed(uint32_t *to, const void *row)
 {
     emulation::load_blocks_on(to, row, true);
+}
+
+inline void copy_start(void *to, const void *from, bool is_there)
+{
+    if ((uintptr_t)to % 16 || (is_there && (uintptr_t)from % 16))
+        emulation::fail("a copy to shared memory is not aligned to 16 bytes");
+    emulation::own_copies().back().push_back({to, is_there ? from : nullptr});
+}
+
+inline void copy_group()
+{
+    emulation::own_copies().emplace_back();
+}
+
+template <int COUNT> void copy_wait()
+{
+    emulation::wait_copies(COUNT);
+}
+
+inline float exp2_near(float x)
+{
+    return x < -126.0F ? 0.0F : exp2f(x);
 }
 
 #endif

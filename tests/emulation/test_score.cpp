@@ -4,6 +4,8 @@
 
 #include "score_head.cpp"
 
+#include "score_attention.cpp"
+
 #include "score_attention_plain.cpp"
 
 constexpr unsigned seeds = 2;
@@ -49,18 +51,23 @@ template <typename T, typename F> static std::vector<T> in_any_order(size_t coun
 
 template <typename T> static double tolerance()
 {
-    return sizeof(T) == 4 ? 4e-6 : 2e-3;
+    return std::is_same<T, float>::value ? 4e-6 : std::is_same<T, __half>::value ? 2e-3 : 8e-3;
 }
 
-template <typename T, int THREADS> static void norm(uint32_t rows, uint32_t width)
+/* COUNT 0: the kernel for any width. */
+template <typename T, int GROUP, int COUNT> static void norm(uint32_t rows, uint32_t width)
 {
-    const unsigned block_rows = 256 / THREADS;
+    const unsigned block_rows = ROW_THREADS / GROUP;
     const auto x = numbers<float>(rows * width), w = numbers<float>(2 * width), b = numbers<float>(2 * width);
     const size_t count = (size_t)rows * width;
     const auto out = in_any_order<T>(2 * count, [&](T *to, unsigned seed) {
         const score_norm first = {w.data(), b.data(), to}, second = {&w[width], &b[width], to + count};
-        emulation::launch({(rows + block_rows - 1) / block_rows, 1, 1}, 256, 0, seed,
-                          [&] { norm_kernel<T, THREADS>(x.data(), rows, width, 1e-5F, first, second); });
+        emulation::launch({(rows + block_rows - 1) / block_rows, 1, 1}, ROW_THREADS, 0, seed, [&] {
+            if constexpr (COUNT > 0)
+                norm_kernel<T, GROUP, COUNT>(x.data(), rows, width, 1e-5F, first, second);
+            else
+                norm_any_kernel<T>(x.data(), width, 1e-5F, first, second);
+        });
     });
     for (uint32_t i = 0; i < rows; i++) {
         double mean = 0, variance = 0;
@@ -78,27 +85,66 @@ template <typename T, int THREADS> static void norm(uint32_t rows, uint32_t widt
     }
 }
 
+template <typename T, int ACTIVATION>
+static std::vector<T> activated_of(const std::vector<T> &x, uint64_t count)
+{
+    const unsigned blocks = (unsigned)(count / (16 / sizeof(T)) / (2 * ROW_THREADS) + 1);
+    return in_any_order<T>(x.size(), [&](T *to, unsigned seed) {
+        std::copy(x.begin(), x.end(), to);
+        emulation::launch({blocks, 1, 1}, ROW_THREADS, 0, seed,
+                          [&] { activate_kernel<T, ACTIVATION>(to, count); });
+    });
+}
+
+template <int ACTIVATION> static double activation_wanted(double v)
+{
+    return ACTIVATION == 0   ? 0.5 * v * std::erfc(-v / std::sqrt(2.0))
+           : ACTIVATION == 1 ? 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)))
+           : ACTIVATION == 2 ? std::fmax(v, 0)
+                             : v / (1 + std::exp(-v));
+}
+
 template <typename T, int ACTIVATION> static void activations(uint64_t count)
 {
     auto x = numbers<T>(count + 8);
     for (T &one : x)
         one = from_float<T>(6 * to_float(one));
-    const uint64_t vectors = count / (16 / sizeof(T));
-    const auto out = in_any_order<T>(count + 8, [&](T *to, unsigned seed) {
-        std::copy(x.begin(), x.end(), to);
-        emulation::launch({2, 1, 1}, 64, 0, seed,
-                          [&] { activate_kernel<T, ACTIVATION>(to, vectors, count); });
-    });
+    const auto out = activated_of<T, ACTIVATION>(x, count);
     for (size_t i = 0; i < count + 8; i++) {
-        const double v = (double)to_float(x[i]);
-        const double want = i >= count        ? v
-                            : ACTIVATION == 0 ? 0.5 * v * std::erfc(-v / std::sqrt(2.0))
-                            : ACTIVATION == 1
-                                ? 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)))
-                            : ACTIVATION == 2 ? std::fmax(v, 0)
-                                              : v / (1 + std::exp(-v));
+        const double v = (double)to_float(x[i]), want = i < count ? activation_wanted<ACTIVATION>(v) : v;
         CHECK(std::fabs((double)to_float(out[i]) - want) <= tolerance<T>() * std::fmax(1, std::fabs(want)));
     }
+}
+
+/* Every float16 and every bfloat16: what 16-bit results are made of is 0.01 units in the last place of
+ * float16 away from float64 (`digits` 11), and 0.002 of bfloat16 (8), so that hardly any is rounded
+ * otherwise. `least` is the exponent of the smallest normal number; what is smaller than `small` is only
+ * small. */
+template <typename T, int ACTIVATION> static void all_activations(int digits, int least, double small)
+{
+    std::vector<T> x(65536);
+    for (uint32_t i = 0; i < 65536; i++) {
+        const uint16_t bits = (uint16_t)i;
+        std::memcpy((void *)&x[i], &bits, sizeof(bits));
+    }
+    const auto out = activated_of<T, ACTIVATION>(x, x.size());
+    const double near = digits == 11 ? 0.01 : 0.002;
+    size_t away = 0;
+    for (size_t i = 0; i < x.size(); i++) {
+        const double v = (double)to_float(x[i]), want = activation_wanted<ACTIVATION>(v);
+        const double found = (double)to_float(out[i]);
+        if (!std::isfinite(v) || !std::isfinite((double)to_float(from_float<T>((float)want)))) {
+            CHECK(std::isnan(v) || std::isinf(v) ? (std::isnan(found) || found == want) : found == v);
+            continue;
+        }
+        const double unit =
+            std::ldexp(1.0, std::max(std::ilogb(want == 0 ? 1e-300 : want), least) + 1 - digits);
+        const double one = (double)near_activation_of<ACTIVATION>((float)v);
+        CHECK(std::fabs(one - want) <= near * unit + small);
+        CHECK(std::fabs(found - want) <= (0.5 + near) * unit + small);
+        away += std::fabs(found - want) > 0.5 * unit;
+    }
+    CHECK(away < x.size() / 100);
 }
 
 /* Queries, keys and values of `rows` inputs: per head (GPT-NeoX) or in blocks. */
@@ -118,7 +164,7 @@ static score_heads heads_of(const shape &s)
             3 * d};
 }
 
-template <typename T> static void rotation(const shape &s, uint32_t half)
+template <typename T, int V> static void rotation(const shape &s, uint32_t half)
 {
     const score_heads heads = heads_of(s);
     const std::vector<uint32_t> positions = {0, 1, 2, 0, 1, 7};
@@ -127,8 +173,10 @@ template <typename T> static void rotation(const shape &s, uint32_t half)
     const auto cosine = numbers<float>(8 * half), sine = numbers<float>(8 * half);
     const auto out = in_any_order<T>(qkv.size(), [&](T *to, unsigned seed) {
         std::copy(qkv.begin(), qkv.end(), to);
-        emulation::launch({rows, 1, 1}, 128, 0, seed, [&] {
-            rotate_kernel<T>(to, heads, positions.data(), cosine.data(), sine.data(), half);
+        const uint32_t rows_per_block = 4;
+        emulation::launch({2, 1, 1}, ROW_THREADS, 0, seed, [&] {
+            rotate_kernel<T, V>(to, heads, positions.data(), rows, rows_per_block, cosine.data(), sine.data(),
+                                half);
         });
     });
     for (uint32_t row = 0; row < rows; row++)
@@ -148,23 +196,21 @@ template <typename T> static void rotation(const shape &s, uint32_t half)
                 }
 }
 
-template <typename T> static void attention(const shape &s)
+/* Documents of 1, 37, 3 and 150 inputs, whose queries meet what `launch(qkv, heads, tiles, out, seed)` does.
+ */
+template <typename T, typename F> static void attention_by(const shape &s, double near, const F &launch)
 {
     const score_heads heads = heads_of(s);
-    const std::vector<uint32_t> offsets = {0, 1, 38, 41, 111}; /* documents of 1, 37, 3 and 70 inputs */
+    const std::vector<uint32_t> offsets = {0, 1, 38, 41, 191};
     std::vector<score_tile> tiles;
     for (size_t i = 0; i + 1 < offsets.size(); i++)
         for (uint32_t row = offsets[i]; row < offsets[i + 1]; row += SCORE_ATTENTION_ROWS)
             tiles.push_back({offsets[i], row, std::min(SCORE_ATTENTION_ROWS, offsets[i + 1] - row)});
     const uint32_t d = s.head_count * s.head_size, rows = offsets.back();
     const auto qkv = numbers<T>((size_t)rows * heads.row_stride);
-    const float scale = (float)(1 / std::sqrt((double)s.head_size));
-    const unsigned parts = (s.head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS;
-    const auto out = in_any_order<T>((size_t)rows * d, [&](T *to, unsigned seed) {
-        emulation::launch({(unsigned)tiles.size(), s.head_count, parts}, 32 * WARPS,
-                          WARPS * s.head_size * sizeof(float), seed,
-                          [&] { attention_plain_kernel<T>(qkv.data(), heads, tiles.data(), scale, to); });
-    });
+    const double scale = 1 / std::sqrt((double)s.head_size);
+    const auto out = in_any_order<T>(
+        (size_t)rows * d, [&](T *to, unsigned seed) { launch(qkv.data(), heads, tiles, to, seed); });
     for (size_t i = 0; i + 1 < offsets.size(); i++)
         for (uint32_t row = offsets[i]; row < offsets[i + 1]; row++)
             for (uint32_t head = 0; head < s.head_count; head++) {
@@ -176,15 +222,44 @@ template <typename T> static void attention(const shape &s)
                     double dot = 0;
                     for (uint32_t j = 0; j < s.head_size; j++)
                         dot += (double)to_float(query[j]) * (double)to_float(at[heads.key_shift + j]);
-                    const double weight = std::exp(dot * (double)scale);
+                    const double weight = std::exp(dot * scale);
                     sum += weight;
                     for (uint32_t j = 0; j < s.head_size; j++)
                         want[j] += weight * (double)to_float(at[heads.value_shift + j]);
                 }
                 for (uint32_t j = 0; j < s.head_size; j++)
                     CHECK(std::fabs((double)to_float(out[(size_t)row * d + head * s.head_size + j]) -
-                                    want[j] / sum) <= tolerance<T>());
+                                    want[j] / sum) <= near);
             }
+}
+
+template <typename T> static void attention(const shape &s)
+{
+    const float scale = (float)(1 / std::sqrt((double)s.head_size));
+    const unsigned parts = (s.head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS;
+    attention_by<T>(s, tolerance<T>(),
+                    [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles, T *to,
+                        unsigned seed) {
+                        emulation::launch({(unsigned)tiles.size(), s.head_count, parts}, 32 * WARPS,
+                                          WARPS * s.head_size * sizeof(float), seed, [&] {
+                                              attention_plain_kernel<T>(qkv, heads, tiles.data(), scale, to);
+                                          });
+                    });
+}
+
+/* Weights are rounded to T before they meet the values. */
+template <typename T, int SIZE, int KEYS, int BLOCKS> static void matrix_attention(const shape &s)
+{
+    const float scale = (float)(1.4426950408889634 / std::sqrt((double)s.head_size));
+    const size_t bytes = (size_t)(TILE_ROWS + STAGES * 2 * KEYS) * (SIZE + ROW_PADDING) * sizeof(T);
+    attention_by<T>(s, std::is_same<T, __half>::value ? 1e-3 : 8e-3,
+                    [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles, T *to,
+                        unsigned seed) {
+                        emulation::launch(
+                            {(unsigned)tiles.size() * s.head_count, 1, 1}, TILE_THREADS, bytes, seed, [&] {
+                                attention_kernel<T, SIZE, KEYS, BLOCKS>(qkv, heads, tiles.data(), scale, to);
+                            });
+                    });
 }
 
 /* Logits of `rows` rows and blocks of `widths` tokens, spoilt by `spoil`. */
@@ -252,22 +327,32 @@ static void heads()
         false);
 }
 
+template <int V, typename Piece> static void rows_of(uint32_t width)
+{
+    const auto table = numbers<__half>(9 * width);
+    const std::vector<uint32_t> ids = {8, 0, 3, 3, 1, 1, 2, 7, 5};
+    const size_t count = ids.size() * width, pieces = width * sizeof(__half) / sizeof(Piece);
+    const auto hidden = in_any_order<float>(count, [&](float *to, unsigned seed) {
+        emulation::launch({2, 1, 1}, ROW_THREADS, 0, seed,
+                          [&] { embed_kernel<__half, V>(table.data(), ids.data(), 9, width, to); });
+    });
+    const auto rows = in_any_order<Piece>(9 * pieces, [&](Piece *to, unsigned seed) {
+        emulation::launch({2, 1, 1}, ROW_THREADS, 0, seed, [&] {
+            gather_kernel<Piece>((const Piece *)table.data(), ids.data(), 9, pieces, to);
+        });
+    });
+    for (size_t i = 0; i < count; i++) {
+        CHECK(hidden[i] == to_float(table[ids[i / width] * width + i % width]));
+        CHECK(std::memcmp((const uint16_t *)rows.data() + i, &table[ids[i / width] * width + i % width], 2) ==
+              0);
+    }
+}
+
 static void copies()
 {
     const auto table = numbers<__half>(9 * 70);
-    const std::vector<uint32_t> ids = {8, 0, 3, 3};
-    const auto hidden = in_any_order<float>(4 * 70, [&](float *to, unsigned seed) {
-        emulation::launch({4, 1, 1}, 64, 0, seed,
-                          [&] { embed_kernel<__half>(table.data(), ids.data(), 70, to); });
-    });
-    const auto rows = in_any_order<uint16_t>(4 * 70, [&](uint16_t *to, unsigned seed) {
-        emulation::launch({4, 1, 1}, 256, 0, seed,
-                          [&] { gather_kernel((const uint16_t *)table.data(), ids.data(), 70, to); });
-    });
-    for (size_t i = 0; i < 4 * 70; i++) {
-        CHECK(hidden[i] == to_float(table[ids[i / 70] * 70 + i % 70]));
-        CHECK(std::memcmp(&rows[i], &table[ids[i / 70] * 70 + i % 70], 2) == 0);
-    }
+    rows_of<1, uint16_t>(70);
+    rows_of<4, uint4>(200);
     const auto narrow = in_any_order<__nv_bfloat16>(630, [&](__nv_bfloat16 *to, unsigned seed) {
         emulation::launch({2, 1, 1}, 64, 0, seed,
                           [&] { convert_kernel<__half, __nv_bfloat16>(table.data(), to, 630); });
@@ -278,15 +363,19 @@ static void copies()
 
 template <typename T> static void all_of()
 {
-    norm<T, 32>(17, 1);
-    norm<T, 32>(5, 67);
-    norm<T, 256>(2, 1030);
+    norm<T, 32, 4>(17, 4);
+    norm<T, 32, 4>(5, 68);
+    norm<T, 32, 16>(9, 1032);
+    norm<T, ROW_THREADS, 8>(2, 2052);
+    norm<T, ROW_THREADS, 0>(2, 1031);
     activations<T, 0>(131);
     activations<T, 1>(7);
     activations<T, 2>(64);
-    activations<T, 3>(129);
-    rotation<T>({3, 10, true}, 2);
-    rotation<T>({2, 8, false}, 4);
+    activations<T, 3>(ROW_THREADS * 2 * 16 / sizeof(T) + 9);
+    rotation<T, 2>({3, 10, true}, 2);
+    rotation<T, 1>({3, 10, true}, 3);
+    rotation<T, 4>({2, 8, false}, 4);
+    rotation<T, 8>({2, 24, false}, 8);
     attention<T>({2, 7, true});
     attention<T>({1, 33, false});
 }
@@ -296,7 +385,18 @@ int main()
     all_of<float>();
     all_of<__half>();
     attention<float>({1, 260, true}); /* more dimensions than one block takes */
-    rotation<__nv_bfloat16>({1, 4, true}, 1);
+    rotation<__nv_bfloat16, 1>({1, 4, true}, 1);
+    all_activations<__half, 0>(11, -14, 0);
+    all_activations<__half, 1>(11, -14, 1e-9);
+    all_activations<__half, 3>(11, -14, 0);
+    all_activations<__nv_bfloat16, 0>(8, -126, 1e-12);
+    all_activations<__nv_bfloat16, 1>(8, -126, 1e-9);
+    all_activations<__nv_bfloat16, 3>(8, -126, 1e-35);
+    matrix_attention<__half, 32, 32, 7>({3, 24, true});
+    matrix_attention<__half, 64, 32, 5>({2, 64, false});
+    matrix_attention<__nv_bfloat16, 80, 32, 4>({1, 80, true});
+    matrix_attention<__half, 128, 32, 3>({1, 120, true});
+    matrix_attention<__half, 256, 16, 3>({1, 256, true});
     heads();
     copies();
     if (!failures)
