@@ -58,4 +58,13 @@ static inline uint16_t half_to_f16(float value)
     return (uint16_t)(sign | (magnitude - 0x38000000U + 0xfffU + odd) >> 13);
 }
 
+/* float32 to bfloat16 bits. */
+static inline uint16_t half_to_bf16(float value)
+{
+    uint32_t bits = half_bits_of_float(value);
+    if ((bits & 0x7fffffffU) > 0x7f800000U) /* NaN: quiet */
+        return (uint16_t)(bits >> 16 | 0x40U);
+    return (uint16_t)((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
+}
+
 #endif

@@ -167,6 +167,8 @@ void device_free(struct cuda_device *device)
     struct err ignored = ERR_INIT;
     if (!device)
         return;
+    if (device->kept)
+        device->free_kept(device->kept);
     /* Calls into a lost context only fail; what it held goes with the process. */
     if (!device_enter(device, &ignored)) {
         device_drop(device, device->workspace, DEVICE_WORKSPACE_BYTES);

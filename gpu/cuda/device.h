@@ -47,6 +47,8 @@ struct cuda_device {
     struct device_slot slots[DEVICE_STAGING_SLOTS]; /* two for each thread that fills them */
     unsigned slot_turns[DEVICE_STAGING_THREADS];    /* which of the two is next */
     void *staging;                                  /* the pinned memory behind the slots */
+    void *kept;                    /* what outlives a model (score_gemm.c's plans), or NULL */
+    void (*free_kept)(void *kept); /* on the host alone: also of a lost device */
     uint64_t allocated_bytes, allocated_max_bytes;
 };
 

@@ -4,18 +4,28 @@
 #include <string.h>
 
 #define ALIGNMENT_MAX 256U /* bytes; what the heuristic assumes unless it is told less */
+#define PLANS_MAX 128
+#define ROWS_PARTS 8 /* of the next lower power of two; rows are rounded up to one of them */
 
 struct gemm_key {
-    uint64_t outputs, inputs, rows;
-    uint64_t kind;      /* epilogue, is_wide, is_sum */
-    uint64_t alignment; /* of the pointers, in bytes */
+    uint64_t outputs, inputs, rows; /* as asked */
+    uint64_t kind;                  /* type, epilogue, is_wide, is_sum */
+    uint64_t alignment;             /* of the pointers, in bytes */
 };
 
+/* A shape with its chosen algorithm. */
 struct gemm_plan {
     struct gemm_key key;
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t weights, x, out;
+    uint64_t rows; /* that the layouts of x and out have now */
     cublasLtMatmulAlgo_t algorithm;
+};
+
+/* The device's. */
+struct gemm_plans {
+    size_t count, oldest;
+    struct gemm_plan plans[PLANS_MAX];
 };
 
 static cudaDataType_t data_type(enum score_type type)
@@ -36,19 +46,36 @@ static void plan_done(struct gemm_plan *plan)
     *plan = (struct gemm_plan){.operation = NULL};
 }
 
+static void plans_free(void *kept)
+{
+    struct gemm_plans *plans = kept;
+    for (size_t i = 0; i < plans->count; i++)
+        plan_done(&plans->plans[i]);
+    free(plans);
+}
+
 int gemm_init(struct gemm *gemm, struct cuda_device *device, enum score_type type, struct err *err)
 {
     *gemm = (struct gemm){.device = device, .type = type};
-    gemm->plans = calloc(GEMM_PLANS_MAX, sizeof(*gemm->plans));
-    return gemm->plans ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for the plans of matrix products");
+    if (!device->kept) {
+        device->kept = calloc(1, sizeof(struct gemm_plans));
+        device->free_kept = plans_free;
+    }
+    return device->kept ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for the plans of matrix products");
 }
 
 void gemm_done(struct gemm *gemm)
 {
-    for (size_t i = 0; i < gemm->plan_count; i++)
-        plan_done(&gemm->plans[i]);
-    free(gemm->plans);
-    *gemm = (struct gemm){.plans = NULL};
+    *gemm = (struct gemm){.device = NULL};
+}
+
+uint64_t gemm_rows_asked(uint64_t rows)
+{
+    uint64_t part = 1;
+    while (part * ROWS_PARTS * 2 <= rows)
+        part *= 2;
+    part = part < ROWS_PARTS ? ROWS_PARTS : part;
+    return (rows + part - 1) / part * part;
 }
 
 static cublasLtEpilogue_t epilogue_of(enum gemm_epilogue epilogue)
@@ -92,11 +119,11 @@ static int describe(struct gemm *gemm, struct gemm_plan *plan, const struct gemm
                                                       (int64_t)product->inputs),
                            err)) ||
         (code = BLAS_CHECK(device,
-                           cublasLtMatrixLayoutCreate(&plan->x, type, product->inputs, product->rows,
+                           cublasLtMatrixLayoutCreate(&plan->x, type, product->inputs, plan->rows,
                                                       (int64_t)product->inputs),
                            err)) ||
         (code = BLAS_CHECK(device,
-                           cublasLtMatrixLayoutCreate(&plan->out, out_type, product->outputs, product->rows,
+                           cublasLtMatrixLayoutCreate(&plan->out, out_type, product->outputs, plan->rows,
                                                       (int64_t)product->outputs),
                            err)))
         return code;
@@ -181,7 +208,8 @@ out:
 static int make_plan(struct gemm *gemm, const struct gemm_product *product, const struct gemm_key *key,
                      struct gemm_plan **ret_plan, struct err *err)
 {
-    struct gemm_plan made = {.key = *key};
+    struct gemm_plan made = {.key = *key, .rows = key->rows};
+    struct gemm_plans *plans = gemm->device->kept;
     if (describe(gemm, &made, product, err) || set_bias(gemm, &made, product, err) ||
         choose(gemm, &made, err)) {
         plan_done(&made);
@@ -189,36 +217,57 @@ static int make_plan(struct gemm *gemm, const struct gemm_product *product, cons
                         (unsigned long long)product->inputs, (unsigned long long)product->outputs,
                         (unsigned long long)product->inputs);
     }
-    size_t place = gemm->plan_count;
-    if (place < GEMM_PLANS_MAX) {
-        gemm->plan_count++;
+    size_t place = plans->count;
+    if (place < PLANS_MAX) {
+        plans->count++;
     } else {
-        place = gemm->plan_oldest++ % GEMM_PLANS_MAX;
-        plan_done(&gemm->plans[place]);
+        place = plans->oldest++ % PLANS_MAX;
+        plan_done(&plans->plans[place]);
     }
-    gemm->plans[place] = made;
-    *ret_plan = &gemm->plans[place];
+    plans->plans[place] = made;
+    *ret_plan = &plans->plans[place];
+    return 0;
+}
+
+/* The layouts get the rows of this product. */
+static int set_rows(struct gemm *gemm, struct gemm_plan *plan, uint64_t rows, struct err *err)
+{
+    int code = 0;
+    if (plan->rows == rows)
+        return 0;
+    plan->rows = 0; /* of one of them, if the other is refused */
+    if ((code = BLAS_CHECK(
+             gemm->device,
+             cublasLtMatrixLayoutSetAttribute(plan->x, CUBLASLT_MATRIX_LAYOUT_COLS, &rows, sizeof(rows)),
+             err)) ||
+        (code = BLAS_CHECK(
+             gemm->device,
+             cublasLtMatrixLayoutSetAttribute(plan->out, CUBLASLT_MATRIX_LAYOUT_COLS, &rows, sizeof(rows)),
+             err)))
+        return code;
+    plan->rows = rows;
     return 0;
 }
 
 int gemm_run(struct gemm *gemm, const struct gemm_product *product, struct err *err)
 {
-    const struct gemm_key key = {product->outputs, product->inputs, product->rows,
-                                 (uint64_t)product->epilogue << 2 | (product->is_wide ? 2U : 0U) |
-                                     (product->is_sum ? 1U : 0U),
+    const struct gemm_key key = {product->outputs, product->inputs, gemm_rows_asked(product->rows),
+                                 (uint64_t)gemm->type << 8 | (uint64_t)product->epilogue << 2 |
+                                     (product->is_wide ? 2U : 0U) | (product->is_sum ? 1U : 0U),
                                  alignment_of(product)};
+    struct gemm_plans *plans = gemm->device->kept;
     const float one = 1.0F, add = product->is_sum ? 1.0F : 0.0F;
     struct cuda_device *device = gemm->device;
     struct gemm_plan *plan = NULL;
     int code;
     if (product->rows == 0 || product->outputs == 0)
         return 0;
-    for (size_t i = 0; i < gemm->plan_count && !plan; i++)
-        if (memcmp(&gemm->plans[i].key, &key, sizeof(key)) == 0)
-            plan = &gemm->plans[i];
+    for (size_t i = 0; i < plans->count && !plan; i++)
+        if (memcmp(&plans->plans[i].key, &key, sizeof(key)) == 0)
+            plan = &plans->plans[i];
     if (!plan && (code = make_plan(gemm, product, &key, &plan, err)))
         return code;
-    if ((code = set_bias(gemm, plan, product, err)))
+    if ((code = set_rows(gemm, plan, product->rows, err)) || (code = set_bias(gemm, plan, product, err)))
         return code;
     return BLAS_CHECK(device,
                       cublasLtMatmul(device->blas, plan->operation, &one, product->weights, plan->weights,

@@ -1,6 +1,10 @@
 /*
  * Matrix products with cuBLASLt: out = x W^T (+ bias, + activation, + out), W as stored with one row per
  * output. Products of 16-bit types are summed in float32, those of float32 are true float32 (no TF32).
+ *
+ * Which algorithm is best is asked once for each shape, with the rows rounded up (gemm_rows_asked), and kept
+ * with the device: the next model has the same shapes. What is chosen follows from the product alone, so
+ * results do not depend on what was computed before.
  */
 #ifndef BIFURCATED_GPU_CUDA_SCORE_GEMM_H
 #define BIFURCATED_GPU_CUDA_SCORE_GEMM_H
@@ -8,15 +12,9 @@
 #include "gpu/cuda/device.h"
 #include "gpu/cuda/score_kernels.h"
 
-#define GEMM_PLANS_MAX 64
-
-struct gemm_plan; /* a shape with its chosen algorithm */
-
 struct gemm {
     struct cuda_device *device;
     enum score_type type;
-    size_t plan_count, plan_oldest;
-    struct gemm_plan *plans; /* [GEMM_PLANS_MAX] */
 };
 
 enum gemm_epilogue {
@@ -38,7 +36,10 @@ struct gemm_product {
 };
 
 int gemm_init(struct gemm *gemm, struct cuda_device *device, enum score_type type, struct err *err);
-void gemm_done(struct gemm *gemm); /* zeroed ones are allowed */
+void gemm_done(struct gemm *gemm); /* zeroed ones are allowed; the device keeps what was chosen */
+
+/* The rows that an algorithm is asked for: at most an eighth more than there are, or seven. */
+uint64_t gemm_rows_asked(uint64_t rows);
 
 /* On the device's stream. No rows: nothing happens. */
 int gemm_run(struct gemm *gemm, const struct gemm_product *product, struct err *err);

@@ -1,7 +1,7 @@
 #include "gpu/cuda/score_model.h"
 
 #include "gpu/cuda/score_run.h"
-#include "gpu/cuda/staging.h"
+#include "gpu/cuda/score_upload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,102 +9,16 @@
 #define HEAD_SIZE_MAX 2048U                  /* what the attention kernels take */
 #define ROOM_BYTES_MIN ((uint64_t)512 << 20) /* that a resident model leaves for scoring */
 
-static const enum score_role matrix_roles[MODEL_MATRIX_COUNT] = {
-    [MODEL_MATRIX_QKV] = SCORE_ROLE_QKV_WEIGHT,
-    [MODEL_MATRIX_ATTENTION_OUT] = SCORE_ROLE_ATTENTION_OUT_WEIGHT,
-    [MODEL_MATRIX_MLP_UP] = SCORE_ROLE_MLP_UP_WEIGHT,
-    [MODEL_MATRIX_MLP_DOWN] = SCORE_ROLE_MLP_DOWN_WEIGHT,
-};
-
-static enum score_type type_of(enum tensor_dtype dtype)
+enum score_type model_type_of(enum tensor_dtype dtype)
 {
     return dtype == TENSOR_DTYPE_F16    ? SCORE_TYPE_F16
            : dtype == TENSOR_DTYPE_BF16 ? SCORE_TYPE_BF16
                                         : SCORE_TYPE_F32;
 }
 
-static uint64_t view_elements(const struct tensor_view *view)
+uint64_t model_view_elements(const struct tensor_view *view)
 {
     return view->data ? view->shape.dim[0] * (view->shape.ndim == 2 ? view->shape.dim[1] : 1) : 0;
-}
-
-/* -- Uploads ---------------------------------------------------------------------------------------- */
-
-/* A tensor in another type on the device, in the order of `stream`. Without data nothing is written. */
-static int upload(struct cuda_model *model, cudaStream_t stream, const struct tensor_view *view,
-                  enum score_type type, void *to, struct err *err)
-{
-    enum score_type stored = type_of(view->dtype);
-    uint64_t elements = view_elements(view);
-    size_t bytes = (size_t)elements * score_type_bytes(stored);
-    if (!elements)
-        return 0;
-    if (stored == type)
-        return staging_copy(model->device, stream, to, view->data, bytes, err);
-    int code = staging_copy(model->device, stream, model->raw, view->data, bytes, err);
-    if (code)
-        return code;
-    return CUDA_CHECK(model->device, score_launch_convert(stored, model->raw, type, to, elements, stream),
-                      err);
-}
-
-static int upload_vectors(struct cuda_model *model, uint64_t index, struct err *err)
-{
-    const struct tensor_view *views = model->views.layers[index];
-    const struct cuda_layer *layer = &model->layers[index];
-    const struct {
-        enum score_role role;
-        enum score_type type;
-        void *to;
-    } vectors[] = {
-        {SCORE_ROLE_ATTENTION_NORM_WEIGHT, SCORE_TYPE_F32, layer->attention_norm_weight},
-        {SCORE_ROLE_ATTENTION_NORM_BIAS, SCORE_TYPE_F32, layer->attention_norm_bias},
-        {SCORE_ROLE_MLP_NORM_WEIGHT, SCORE_TYPE_F32, layer->mlp_norm_weight},
-        {SCORE_ROLE_MLP_NORM_BIAS, SCORE_TYPE_F32, layer->mlp_norm_bias},
-        {SCORE_ROLE_QKV_BIAS, model->type, layer->qkv_bias},
-        {SCORE_ROLE_MLP_UP_BIAS, model->type, layer->mlp_up_bias},
-        {SCORE_ROLE_ATTENTION_OUT_BIAS, SCORE_TYPE_F32, layer->attention_out_bias},
-        {SCORE_ROLE_MLP_DOWN_BIAS, SCORE_TYPE_F32, layer->mlp_down_bias},
-    };
-    int code = 0;
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]) && !code; i++)
-        code = upload(model, model->device->stream, &views[vectors[i].role], vectors[i].type, vectors[i].to,
-                      err);
-    return code;
-}
-
-static int upload_matrices(struct cuda_model *model, cudaStream_t stream, uint64_t index, struct err *err)
-{
-    int code = 0;
-    for (int i = 0; i < MODEL_MATRIX_COUNT && !code; i++)
-        code = upload(model, stream, &model->views.layers[index][matrix_roles[i]], model->type,
-                      model->layers[index].matrices[i], err);
-    return code;
-}
-
-static int upload_all(struct cuda_model *model, struct err *err)
-{
-    cudaStream_t stream = model->device->stream;
-    const struct tensor_view *views = model->views.model;
-    int code = CUDA_CHECK(model->device, cudaMemsetAsync(model->memory, 0, model->memory_bytes, stream), err);
-    if (code ||
-        (code = upload(model, stream, &views[SCORE_ROLE_EMBEDDING], model->type, model->embedding, err)) ||
-        (code = upload(model, stream, &views[SCORE_ROLE_FINAL_NORM_WEIGHT], SCORE_TYPE_F32,
-                       model->final_norm_weight, err)) ||
-        (code = upload(model, stream, &views[SCORE_ROLE_FINAL_NORM_BIAS], SCORE_TYPE_F32,
-                       model->final_norm_bias, err)))
-        return code;
-    if (!model->config.is_tied &&
-        (code = upload(model, stream, &views[SCORE_ROLE_UNEMBEDDING], model->type, model->unembedding, err)))
-        return code;
-    for (uint64_t i = 0; i < model->config.layer_count; i++) {
-        if (model->cancel && atomic_load_explicit(model->cancel, memory_order_relaxed))
-            return err_set(err, ERR_CANCELLED, "loading was cancelled");
-        if ((code = upload_vectors(model, i, err)) ||
-            (model->is_resident && (code = upload_matrices(model, stream, i, err))))
-            return code;
-    }
-    return device_wait(model->device, err);
 }
 
 /* -- Streaming -------------------------------------------------------------------------------------- */
@@ -180,10 +94,13 @@ static size_t lay_out(struct cuda_model *model, unsigned char *base)
     size_t used = 0, slots_begin;
     model->embedding = carve(base, &used, table_bytes);
     model->unembedding = model->config.is_tied ? model->embedding : carve(base, &used, table_bytes);
+    model->vectors = base ? base + used : NULL;
+    model->vectors_bytes = used;
     model->final_norm_weight = carve(base, &used, d * sizeof(float));
     model->final_norm_bias = carve(base, &used, d * sizeof(float));
     for (uint64_t i = 0; i < model->config.layer_count; i++)
         carve_layer(model, base, &used, &model->layers[i]);
+    model->vectors_bytes = used - model->vectors_bytes;
     slots_begin = used;
     for (uint64_t i = 0; i < model->config.layer_count; i++) {
         size_t at = used;
@@ -198,7 +115,7 @@ static size_t lay_out(struct cuda_model *model, unsigned char *base)
     return used;
 }
 
-/* Bytes of the largest tensor that is stored in another type than it is kept in. */
+/* Bytes of the largest matrix that is stored in another type than it is kept in. */
 static size_t largest_raw(const struct cuda_model *model)
 {
     size_t largest = 0;
@@ -208,10 +125,10 @@ static size_t largest_raw(const struct cuda_model *model)
         int begin = is_layer ? SCORE_ROLE_LAYER_FIRST : 0,
             end = is_layer ? SCORE_ROLE_COUNT : SCORE_ROLE_LAYER_FIRST;
         for (int role = begin; role < end; role++) {
-            size_t bytes = (size_t)view_elements(&views[role]) * score_type_bytes(type_of(views[role].dtype));
-            /* Vectors are kept in either type: they always count. */
-            int is_kept = views[role].shape.ndim == 2 && type_of(views[role].dtype) == model->type;
-            if (views[role].data && !is_kept && bytes > largest)
+            size_t bytes = (size_t)model_view_elements(&views[role]) *
+                           score_type_bytes(model_type_of(views[role].dtype));
+            int is_converted = views[role].shape.ndim == 2 && model_type_of(views[role].dtype) != model->type;
+            if (views[role].data && is_converted && bytes > largest)
                 largest = bytes;
         }
     }

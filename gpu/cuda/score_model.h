@@ -39,6 +39,8 @@ struct cuda_model {
     struct cuda_layer *layers; /* [layer_count] */
     void *embedding, *unembedding;
     float *final_norm_weight, *final_norm_bias;
+    void *vectors; /* the part of `memory` that all vectors lie in */
+    size_t vectors_bytes;
     void *memory; /* all of the above */
     size_t memory_bytes;
     void *raw; /* a matrix as stored, before its conversion; NULL where none is needed */
@@ -46,6 +48,11 @@ struct cuda_model {
     uint64_t slot_layers[2]; /* streamed: whose matrices are in a slot; layer_count: none's */
     cudaEvent_t slot_loaded[2], slot_used[2];
 };
+
+enum score_type model_type_of(enum tensor_dtype dtype);
+
+/* 0 without data. */
+uint64_t model_view_elements(const struct tensor_view *view);
 
 /* Streamed models: brings a layer's matrices to its slot, in the order of the copy stream; the next use of
  * the slot waits for it. Resident: nothing. */

@@ -10,6 +10,14 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+static size_t batch_inputs(const struct cuda_model *model)
+{
+    const size_t inputs = SCORE_BATCH_ELEMENTS / (size_t)model->config.hidden_size;
+    return inputs < SCORE_BATCH_INPUTS_MIN   ? SCORE_BATCH_INPUTS_MIN
+           : inputs > SCORE_BATCH_INPUTS_MAX ? SCORE_BATCH_INPUTS_MAX
+                                             : inputs;
+}
+
 /* -- Memory ----------------------------------------------------------------------------------------- */
 
 static void *carve(unsigned char *base, size_t *used, size_t bytes)
@@ -69,7 +77,7 @@ static int place_batches(struct run *run, struct err *err)
 uint64_t run_bytes_max(const struct cuda_model *model)
 {
     const size_t positions = (size_t)model->config.max_positions;
-    const size_t inputs = max_size(SCORE_BATCH_INPUTS, positions);
+    const size_t inputs = max_size(batch_inputs(model), positions);
     const size_t row_bytes = (size_t)model->config.hidden_size * sizeof(float);
     struct cuda_model copy = *model;
     struct run run = {.model = &copy, .wave_tiles_max = SCORE_WAVE_INPUTS};
@@ -86,7 +94,7 @@ static int plan_within(struct run *run, const struct score_request *request, uin
 {
     const struct cuda_model *model = run->model;
     const size_t row_bytes = (size_t)model->config.hidden_size * sizeof(float);
-    size_t inputs_max = SCORE_BATCH_INPUTS, wave_bytes = SCORE_WAVE_BYTES;
+    size_t inputs_max = batch_inputs(model), wave_bytes = SCORE_WAVE_BYTES;
     int code;
     for (;;) {
         struct score_plan_options options = {.inputs_max = inputs_max,

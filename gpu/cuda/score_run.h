@@ -11,7 +11,10 @@
 #include "gpu/cuda/score_model.h"
 #include "gpu/score_tiles.h"
 
-#define SCORE_BATCH_INPUTS ((size_t)16384) /* of a batch, unless one document is longer */
+/* Inputs of a batch, unless one document is longer: the narrower the model, the more keep the device busy. */
+#define SCORE_BATCH_ELEMENTS ((size_t)1 << 26) /* of a hidden state */
+#define SCORE_BATCH_INPUTS_MIN ((size_t)16384)
+#define SCORE_BATCH_INPUTS_MAX ((size_t)65536)
 #define SCORE_WAVE_INPUTS ((size_t)1 << 22)
 #define SCORE_WAVE_BYTES (256 * MIB) /* of hidden states that wait for the unembedding */
 #define SCORE_HEAD_ROWS ((size_t)1024)

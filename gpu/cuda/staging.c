@@ -1,22 +1,27 @@
 #include "gpu/cuda/staging.h"
 
-#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define THREAD_BYTES ((size_t)32 << 20) /* of work that a further thread pays for */
+#define THREAD_BYTES ((size_t)4 << 20) /* of work that a further thread pays for */
 
-/* One transfer, cut into pieces that fit a slot: groups of whole rows, or parts of one long row. */
+/* One of several: cut into pieces that fit a slot, groups of whole rows or parts of one long row. */
+struct part {
+    uint64_t first, end;     /* its pieces, of all */
+    uint64_t rows_per_piece; /* rows are short: so many at once */
+    uint64_t pieces_per_row; /* rows are long: so many for each */
+};
+
 struct transfer {
     struct cuda_device *device;
     cudaStream_t stream;
-    const struct staging_rows *rows;
-    uint64_t rows_per_piece; /* rows are short: so many at once */
-    uint64_t pieces_per_row; /* rows are long: so many for each */
-    uint64_t piece_count;
-    atomic_ullong next;
+    const atomic_bool *cancel;
+    const struct staging_rows *all; /* [part_count] */
+    struct part *parts;             /* [part_count] */
+    size_t part_count;
+    atomic_ullong next; /* piece */
     atomic_int has_failed;
-    int thread_count;
 };
 
 struct filler {
@@ -41,18 +46,20 @@ static void fill(const struct staging_rows *rows, unsigned char *to, uint64_t of
     }
 }
 
-static int send_piece(struct transfer *transfer, uint64_t piece, const struct device_slot *slot,
-                      struct err *err)
+/* `piece` is counted from the part's first. */
+static int send_piece(const struct transfer *transfer, size_t number, uint64_t piece,
+                      const struct device_slot *slot, struct err *err)
 {
-    const struct staging_rows *rows = transfer->rows;
+    const struct staging_rows *rows = &transfer->all[number];
+    const struct part *part = &transfer->parts[number];
     struct cuda_device *device = transfer->device;
     unsigned char *to = rows->to;
     int code = CUDA_CHECK(device, cudaEventSynchronize(slot->sent), err);
     if (code)
         return code;
-    if (transfer->pieces_per_row) {
-        uint64_t row = piece / transfer->pieces_per_row;
-        size_t begin = (size_t)(piece % transfer->pieces_per_row) * DEVICE_STAGING_SLOT_BYTES;
+    if (part->pieces_per_row) {
+        uint64_t row = piece / part->pieces_per_row;
+        size_t begin = (size_t)(piece % part->pieces_per_row) * DEVICE_STAGING_SLOT_BYTES;
         size_t left = rows->row_bytes - begin;
         size_t size = left < DEVICE_STAGING_SLOT_BYTES ? left : DEVICE_STAGING_SLOT_BYTES;
         fill(rows, slot->host, row * rows->row_bytes + begin, size);
@@ -61,8 +68,8 @@ static int send_piece(struct transfer *transfer, uint64_t piece, const struct de
                                           cudaMemcpyHostToDevice, transfer->stream),
                           err);
     } else {
-        uint64_t row = piece * transfer->rows_per_piece, left = rows->row_count - row;
-        size_t count = (size_t)(left < transfer->rows_per_piece ? left : transfer->rows_per_piece);
+        uint64_t row = piece * part->rows_per_piece, left = rows->row_count - row;
+        size_t count = (size_t)(left < part->rows_per_piece ? left : part->rows_per_piece);
         fill(rows, slot->host, row * rows->row_bytes, count * rows->row_bytes);
         code = CUDA_CHECK(device,
                           cudaMemcpy2DAsync(to + row * rows->pitch_bytes, rows->pitch_bytes, slot->host,
@@ -77,18 +84,30 @@ static int send_piece(struct transfer *transfer, uint64_t piece, const struct de
     return code;
 }
 
+static int is_cancelled(const struct transfer *transfer)
+{
+    return transfer->cancel && atomic_load_explicit(transfer->cancel, memory_order_relaxed);
+}
+
 static void *run_filler(void *context)
 {
     struct filler *filler = context;
     struct transfer *transfer = filler->transfer;
     struct device_slot *slots = transfer->device->slots + 2 * filler->index;
     unsigned *turn = &transfer->device->slot_turns[filler->index]; /* goes on from transfer to transfer */
+    size_t part = 0;                                               /* pieces come in order */
     filler->code = device_enter(transfer->device, &filler->err);
     while (!filler->code && !atomic_load(&transfer->has_failed)) {
         uint64_t piece = atomic_fetch_add(&transfer->next, 1);
-        if (piece >= transfer->piece_count)
+        while (part < transfer->part_count && piece >= transfer->parts[part].end)
+            part++;
+        if (part == transfer->part_count)
             break;
-        filler->code = send_piece(transfer, piece, &slots[(*turn)++ % 2], &filler->err);
+        if (is_cancelled(transfer))
+            filler->code = err_set(&filler->err, ERR_CANCELLED, "a copy to the device was cancelled");
+        else
+            filler->code = send_piece(transfer, part, piece - transfer->parts[part].first,
+                                      &slots[(*turn)++ % 2], &filler->err);
     }
     if (filler->code)
         atomic_store(&transfer->has_failed, 1);
@@ -104,28 +123,42 @@ static int choose_threads(uint64_t size_bytes)
     return useful < DEVICE_STAGING_THREADS ? (int)useful : DEVICE_STAGING_THREADS;
 }
 
-int staging_copy_rows(struct cuda_device *device, cudaStream_t stream, const struct staging_rows *rows,
-                      struct err *err)
+/* Counts the pieces; returns the bytes of all. */
+static uint64_t cut(struct transfer *transfer)
 {
-    struct transfer transfer = {.device = device, .stream = stream, .rows = rows};
+    uint64_t next = 0, size_bytes = 0;
+    for (size_t i = 0; i < transfer->part_count; i++) {
+        const struct staging_rows *rows = &transfer->all[i];
+        struct part *part = &transfer->parts[i];
+        *part = (struct part){.first = next, .end = next};
+        if (!rows->row_bytes || !rows->row_count)
+            continue;
+        if (rows->row_bytes > DEVICE_STAGING_SLOT_BYTES) {
+            part->pieces_per_row = (rows->row_bytes - 1) / DEVICE_STAGING_SLOT_BYTES + 1;
+            next += part->pieces_per_row * rows->row_count;
+        } else {
+            part->rows_per_piece = DEVICE_STAGING_SLOT_BYTES / rows->row_bytes;
+            next += (rows->row_count - 1) / part->rows_per_piece + 1;
+        }
+        part->end = next;
+        size_bytes += rows->row_bytes * rows->row_count;
+    }
+    return size_bytes;
+}
+
+static int run_transfer(struct transfer *transfer, struct err *err)
+{
     struct filler fillers[DEVICE_STAGING_THREADS];
     pthread_t threads[DEVICE_STAGING_THREADS];
     int started = 1, code = 0;
-    if (!rows->row_bytes || !rows->row_count)
+    const uint64_t size_bytes = cut(transfer);
+    const int thread_count = choose_threads(size_bytes);
+    if (!size_bytes)
         return 0;
-    if (rows->row_bytes > DEVICE_STAGING_SLOT_BYTES) {
-        transfer.pieces_per_row = (rows->row_bytes - 1) / DEVICE_STAGING_SLOT_BYTES + 1;
-        transfer.piece_count = transfer.pieces_per_row * rows->row_count;
-    } else {
-        transfer.rows_per_piece = DEVICE_STAGING_SLOT_BYTES / rows->row_bytes;
-        transfer.piece_count = (rows->row_count - 1) / transfer.rows_per_piece + 1;
-    }
-    transfer.thread_count = choose_threads(rows->row_bytes * rows->row_count);
     for (int i = 0; i < DEVICE_STAGING_THREADS; i++)
-        fillers[i] = (struct filler){.transfer = &transfer, .index = i};
+        fillers[i] = (struct filler){.transfer = transfer, .index = i};
     /* A thread that cannot be made is one less: the caller's own always works. */
-    while (started < transfer.thread_count &&
-           !pthread_create(&threads[started], NULL, run_filler, &fillers[started]))
+    while (started < thread_count && !pthread_create(&threads[started], NULL, run_filler, &fillers[started]))
         started++;
     (void)run_filler(&fillers[0]);
     for (int i = 1; i < started; i++)
@@ -136,10 +169,29 @@ int staging_copy_rows(struct cuda_device *device, cudaStream_t stream, const str
     return code;
 }
 
+int staging_copy_all(struct cuda_device *device, cudaStream_t stream, const struct staging_rows *all,
+                     size_t count, const atomic_bool *cancel, struct err *err)
+{
+    struct part one;
+    struct transfer transfer = {
+        .device = device, .stream = stream, .cancel = cancel, .all = all, .parts = &one, .part_count = count};
+    if (count > 1 && !(transfer.parts = calloc(count, sizeof(*transfer.parts))))
+        return err_set(err, ERR_NO_MEMORY, "no memory to copy %zu tensors", count);
+    int code = run_transfer(&transfer, err);
+    if (transfer.parts != &one)
+        free(transfer.parts);
+    return code;
+}
+
+int staging_copy_rows(struct cuda_device *device, cudaStream_t stream, const struct staging_rows *rows,
+                      struct err *err)
+{
+    return staging_copy_all(device, stream, rows, 1, NULL, err);
+}
+
 int staging_copy(struct cuda_device *device, cudaStream_t stream, void *to, const void *from,
                  size_t size_bytes, struct err *err)
 {
-    struct staging_rows rows = {
-        .to = to, .pitch_bytes = size_bytes, .from = from, .row_bytes = size_bytes, .row_count = 1};
+    const struct staging_rows rows = staging_whole(to, from, size_bytes);
     return staging_copy_rows(device, stream, &rows, err);
 }

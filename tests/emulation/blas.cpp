@@ -151,6 +151,16 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *made, cudaData
     return CUBLAS_STATUS_SUCCESS;
 }
 
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t one,
+                                                cublasLtMatrixLayoutAttribute_t attribute, const void *value,
+                                                size_t size)
+{
+    if (attribute != CUBLASLT_MATRIX_LAYOUT_COLS || size != sizeof(uint64_t))
+        return CUBLAS_STATUS_INVALID_VALUE;
+    std::memcpy(&((layout *)one)->columns, value, size);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t one)
 {
     delete (layout *)one;

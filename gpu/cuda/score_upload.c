@@ -1,0 +1,157 @@
+#include "gpu/cuda/score_upload.h"
+
+#include "gpu/cuda/staging.h"
+#include "gpu/half.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const enum score_role matrix_roles[MODEL_MATRIX_COUNT] = {
+    [MODEL_MATRIX_QKV] = SCORE_ROLE_QKV_WEIGHT,
+    [MODEL_MATRIX_ATTENTION_OUT] = SCORE_ROLE_ATTENTION_OUT_WEIGHT,
+    [MODEL_MATRIX_MLP_UP] = SCORE_ROLE_MLP_UP_WEIGHT,
+    [MODEL_MATRIX_MLP_DOWN] = SCORE_ROLE_MLP_DOWN_WEIGHT,
+};
+
+/* -- Uploads ---------------------------------------------------------------------------------------- */
+
+static float element(const struct tensor_view *view, uint64_t place)
+{
+    float value;
+    uint16_t half;
+    if (view->dtype != TENSOR_DTYPE_F16 && view->dtype != TENSOR_DTYPE_BF16) {
+        memcpy(&value, (const unsigned char *)view->data + place * sizeof(value), sizeof(value));
+        return value;
+    }
+    memcpy(&half, (const unsigned char *)view->data + place * sizeof(half), sizeof(half));
+    return view->dtype == TENSOR_DTYPE_F16 ? half_from_f16(half) : half_from_bf16(half);
+}
+
+/* Without data the vector stays zero. */
+static void convert_vector(const struct tensor_view *view, enum score_type type, unsigned char *to)
+{
+    for (uint64_t i = 0; i < model_view_elements(view); i++) {
+        float value = element(view, i);
+        uint16_t half = type == SCORE_TYPE_F16 ? half_to_f16(value) : half_to_bf16(value);
+        if (type == SCORE_TYPE_F32)
+            memcpy(to + i * sizeof(value), &value, sizeof(value));
+        else
+            memcpy(to + i * sizeof(half), &half, sizeof(half));
+    }
+}
+
+/* All vectors in the types that they are kept in, laid out as on the device. They are few and short: a copy
+ * and a kernel for each would take longer than to convert them here. */
+static void fill_vectors(const struct cuda_model *model, unsigned char *image)
+{
+    const unsigned char *begin = model->vectors;
+    const struct tensor_view *views = model->views.model;
+    convert_vector(&views[SCORE_ROLE_FINAL_NORM_WEIGHT], SCORE_TYPE_F32,
+                   image + ((unsigned char *)model->final_norm_weight - begin));
+    convert_vector(&views[SCORE_ROLE_FINAL_NORM_BIAS], SCORE_TYPE_F32,
+                   image + ((unsigned char *)model->final_norm_bias - begin));
+    for (uint64_t i = 0; i < model->config.layer_count; i++) {
+        const struct cuda_layer *layer = &model->layers[i];
+        const struct {
+            enum score_role role;
+            enum score_type type;
+            const void *to;
+        } vectors[] = {
+            {SCORE_ROLE_ATTENTION_NORM_WEIGHT, SCORE_TYPE_F32, layer->attention_norm_weight},
+            {SCORE_ROLE_ATTENTION_NORM_BIAS, SCORE_TYPE_F32, layer->attention_norm_bias},
+            {SCORE_ROLE_MLP_NORM_WEIGHT, SCORE_TYPE_F32, layer->mlp_norm_weight},
+            {SCORE_ROLE_MLP_NORM_BIAS, SCORE_TYPE_F32, layer->mlp_norm_bias},
+            {SCORE_ROLE_QKV_BIAS, model->type, layer->qkv_bias},
+            {SCORE_ROLE_MLP_UP_BIAS, model->type, layer->mlp_up_bias},
+            {SCORE_ROLE_ATTENTION_OUT_BIAS, SCORE_TYPE_F32, layer->attention_out_bias},
+            {SCORE_ROLE_MLP_DOWN_BIAS, SCORE_TYPE_F32, layer->mlp_down_bias},
+        };
+        views = model->views.layers[i];
+        for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]); j++)
+            convert_vector(&views[vectors[j].role], vectors[j].type,
+                           image + ((const unsigned char *)vectors[j].to - begin));
+    }
+}
+
+/* A list of what goes to the device as it is. */
+struct uploads {
+    struct cuda_model *model;
+    cudaStream_t stream;
+    struct staging_rows *all;
+    size_t count;
+};
+
+/* A matrix of another type is sent and converted at once. */
+static int upload_matrix(struct uploads *uploads, const struct tensor_view *view, void *to, struct err *err)
+{
+    struct cuda_model *model = uploads->model;
+    const enum score_type stored = model_type_of(view->dtype);
+    const uint64_t elements = model_view_elements(view);
+    const size_t bytes = (size_t)elements * score_type_bytes(stored);
+    if (stored == model->type) {
+        uploads->all[uploads->count++] = staging_whole(to, view->data, bytes);
+        return 0;
+    }
+    int code = staging_copy(model->device, uploads->stream, model->raw, view->data, bytes, err);
+    if (code)
+        return code;
+    return CUDA_CHECK(model->device,
+                      score_launch_convert(stored, model->raw, model->type, to, elements, uploads->stream),
+                      err);
+}
+
+static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err)
+{
+    const struct cuda_model *model = uploads->model;
+    int code = 0;
+    for (int i = 0; i < MODEL_MATRIX_COUNT && !code; i++)
+        code = upload_matrix(uploads, &model->views.layers[index][matrix_roles[i]],
+                             model->layers[index].matrices[i], err);
+    return code;
+}
+
+static int is_cancelled(const struct cuda_model *model)
+{
+    return model->cancel && atomic_load_explicit(model->cancel, memory_order_relaxed);
+}
+
+/* Everything that stays, in one list. */
+static int upload_list(struct uploads *uploads, unsigned char *image, struct err *err)
+{
+    const struct cuda_model *model = uploads->model;
+    const struct tensor_view *views = model->views.model;
+    int code;
+    fill_vectors(model, image);
+    uploads->all[uploads->count++] = staging_whole(model->vectors, image, model->vectors_bytes);
+    if ((code = upload_matrix(uploads, &views[SCORE_ROLE_EMBEDDING], model->embedding, err)) ||
+        (!model->config.is_tied &&
+         (code = upload_matrix(uploads, &views[SCORE_ROLE_UNEMBEDDING], model->unembedding, err))))
+        return code;
+    for (uint64_t i = 0; model->is_resident && i < model->config.layer_count; i++) {
+        if (is_cancelled(model))
+            return err_set(err, ERR_CANCELLED, "loading was cancelled");
+        if ((code = upload_layer(uploads, i, err)))
+            return code;
+    }
+    return staging_copy_all(model->device, uploads->stream, uploads->all, uploads->count, model->cancel, err);
+}
+
+int upload_all(struct cuda_model *model, struct err *err)
+{
+    struct uploads uploads = {.model = model, .stream = model->device->stream};
+    unsigned char *image = calloc(1, model->vectors_bytes);
+    uploads.all = calloc(3 + MODEL_MATRIX_COUNT * (size_t)model->config.layer_count, sizeof(*uploads.all));
+    int code = image && uploads.all ? upload_list(&uploads, image, err)
+                                    : err_set(err, ERR_NO_MEMORY, "no memory to load a model");
+    free(image);
+    free(uploads.all);
+    return code ? code : device_wait(model->device, err);
+}
+
+int upload_matrices(struct cuda_model *model, cudaStream_t stream, uint64_t layer, struct err *err)
+{
+    struct staging_rows all[MODEL_MATRIX_COUNT];
+    struct uploads uploads = {.model = model, .stream = stream, .all = all};
+    int code = upload_layer(&uploads, layer, err);
+    return code ? code : staging_copy_all(model->device, stream, all, uploads.count, model->cancel, err);
+}
