@@ -61,7 +61,8 @@ int gemm_init(struct gemm *gemm, struct cuda_device *device, enum score_type typ
         device->kept = calloc(1, sizeof(struct gemm_plans));
         device->free_kept = plans_free;
     }
-    return device->kept ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for the plans of matrix products");
+    gemm->plans = device->kept;
+    return gemm->plans ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for the plans of matrix products");
 }
 
 void gemm_done(struct gemm *gemm)
@@ -209,7 +210,7 @@ static int make_plan(struct gemm *gemm, const struct gemm_product *product, cons
                      struct gemm_plan **ret_plan, struct err *err)
 {
     struct gemm_plan made = {.key = *key, .rows = key->rows};
-    struct gemm_plans *plans = gemm->device->kept;
+    struct gemm_plans *plans = gemm->plans;
     if (describe(gemm, &made, product, err) || set_bias(gemm, &made, product, err) ||
         choose(gemm, &made, err)) {
         plan_done(&made);
@@ -255,7 +256,7 @@ int gemm_run(struct gemm *gemm, const struct gemm_product *product, struct err *
                                  (uint64_t)gemm->type << 8 | (uint64_t)product->epilogue << 2 |
                                      (product->is_wide ? 2U : 0U) | (product->is_sum ? 1U : 0U),
                                  alignment_of(product)};
-    struct gemm_plans *plans = gemm->device->kept;
+    struct gemm_plans *plans = gemm->plans;
     const float one = 1.0F, add = product->is_sum ? 1.0F : 0.0F;
     struct cuda_device *device = gemm->device;
     struct gemm_plan *plan = NULL;

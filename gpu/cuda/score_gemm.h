@@ -12,9 +12,12 @@
 #include "gpu/cuda/device.h"
 #include "gpu/cuda/score_kernels.h"
 
+struct gemm_plans;
+
 struct gemm {
     struct cuda_device *device;
     enum score_type type;
+    struct gemm_plans *plans; /* the device's */
 };
 
 enum gemm_epilogue {
@@ -36,7 +39,7 @@ struct gemm_product {
 };
 
 int gemm_init(struct gemm *gemm, struct cuda_device *device, enum score_type type, struct err *err);
-void gemm_done(struct gemm *gemm); /* zeroed ones are allowed; the device keeps what was chosen */
+void gemm_done(struct gemm *gemm); /* zeroed ones are allowed; the device keeps the plans */
 
 /* The rows that an algorithm is asked for: at most an eighth more than there are, or seven. */
 uint64_t gemm_rows_asked(uint64_t rows);
