@@ -87,7 +87,7 @@ static int read_request(const struct words *words, struct token_request *request
     return 0;
 }
 
-static int create(struct store *store, const struct words *words, struct err *err)
+static int create(struct store *store, const char *state, const struct words *words, struct err *err)
 {
     char text[TOKEN_TEXT_SIZE], scopes[TOKEN_SCOPES_SIZE], end[CLOCK_TEXT_SIZE] = "never";
     struct token_request request;
@@ -100,8 +100,9 @@ static int create(struct store *store, const struct words *words, struct err *er
     token_scopes_format(request.scopes, scopes);
     if (request.expires_ms)
         clock_format(request.expires_ms, end, sizeof end);
-    (void)fprintf(stderr, "Token %" PRId64 " (%s): scopes %s, expires %s. It is shown only now:\n", id,
-                  request.name, scopes, end);
+    (void)fprintf(
+        stderr, "Token %" PRId64 " (%s) for the daemon of %s: scopes %s, expires %s. It is shown only now:\n",
+        id, request.name, state, scopes, end);
     int failed = puts(text) < 0 || fflush(stdout) != 0;
     explicit_bzero(text, sizeof text);
     if (failed)
@@ -205,7 +206,7 @@ static int run(const struct options *options, const struct words *words, struct 
     if (code)
         return code;
     if (strcmp(words->action, "create") == 0)
-        code = create(store, words, err);
+        code = create(store, options->state, words, err);
     else if (strcmp(words->action, "list") == 0)
         code = list(store, words->is_json, err);
     else

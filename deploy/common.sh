@@ -1,6 +1,8 @@
 # Shell functions that deploy/test and deploy/quickstart share. Sourced, never run.
 
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+say() {
+  if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then printf '\n\033[1m== %s\033[0m\n' "$*"; else printf '\n== %s\n' "$*"; fi
+}
 note() { printf '   %s\n' "$*"; }
 die() { printf '\nerror: %s\n' "$*" >&2; exit 1; }
 

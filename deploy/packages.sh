@@ -41,6 +41,7 @@ packages_test="
   chromium
   chromium-driver
   curl
+  fish
   libcmocka-dev
   librsvg2-bin
   man-db
@@ -52,6 +53,7 @@ packages_test="
   slurm-wlm
   sqlite3
   systemd
+  zsh
   zstd
 "
 

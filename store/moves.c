@@ -253,8 +253,8 @@ int moves_sweep(struct connection *connection, int64_t id, enum sweep_event even
     if (rc)
         return rc;
     if (!sweep_machine_next(from, event, &to))
-        return err_set(err, ERR_CONFLICT, "sweep %lld is %s: no %s", (long long)id, sweep_state_name(from),
-                       sweep_event_name(event));
+        return err_set(err, ERR_CONFLICT, "sweep %lld is %s already: nothing to %s", (long long)id,
+                       sweep_state_name(from), sweep_event_name(event));
     rc = query_begin(&query, connection,
                      "UPDATE sweeps SET state = ?2, started_ms = CASE WHEN ?3 THEN ?4 ELSE started_ms END, "
                      "finished_ms = CASE WHEN ?5 THEN ?4 END, error_code = ?6, error_message = ?7, "

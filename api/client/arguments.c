@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define WORD_MAX 32
+
 static const struct option {
     const char *name;
     const char *value;
@@ -26,6 +28,42 @@ static const struct client_command *find_command(const char *name)
             return &client_commands[i];
     }
     return NULL;
+}
+
+/* How many letters have to be put in, left out or changed (Levenshtein), for words shorter than the row. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[WORD_MAX + 1], length = strlen(b);
+    if (strlen(a) > WORD_MAX || length > WORD_MAX)
+        return WORD_MAX;
+    for (size_t i = 0; i <= length; i++)
+        row[i] = i;
+    for (size_t k = 1; a[k - 1]; k++) {
+        size_t before = row[0];
+        row[0] = k;
+        for (size_t i = 1; i <= length; i++) {
+            size_t changed = before + (a[k - 1] != b[i - 1]);
+            size_t moved = (row[i] < row[i - 1] ? row[i] : row[i - 1]) + 1;
+            before = row[i];
+            row[i] = changed < moved ? changed : moved;
+        }
+    }
+    return row[length];
+}
+
+/* The command that `name` may be meant for, or NULL. */
+static const char *guess_command(const char *name)
+{
+    size_t best = strlen(name) / 3 + 1; /* more than a third is no slip */
+    const char *found = NULL;
+    for (size_t i = 0; i < client_command_count; i++) {
+        size_t far = distance(name, client_commands[i].name);
+        if (far < best) {
+            best = far;
+            found = client_commands[i].name;
+        }
+    }
+    return found;
 }
 
 static size_t count_words(const char *words)
@@ -124,8 +162,10 @@ int client_arguments_parse(int argc, char **argv, struct client_arguments *argum
                 continue;
             }
             arguments->command = find_command(word);
+            const char *guess = arguments->command ? NULL : guess_command(word);
             if (!arguments->command)
-                return err_set(err, ERR_INVALID, "there is no command \"%.60s\"", word);
+                return err_set(err, ERR_INVALID, "there is no command \"%.60s\"%s%s%s", word,
+                               guess ? "; is \"" : "", guess ? guess : "", guess ? "\" meant?" : "");
         } else {
             if (arguments->word_count == count_words(arguments->command->words))
                 return err_set(err, ERR_INVALID, "%s: one argument too many: \"%.60s\"",
@@ -149,7 +189,7 @@ static void print_options(uint64_t wanted, FILE *stream)
         }
         (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, options[i].name, options[i].value ? " " : "",
                        options[i].value ? options[i].value : "");
-        (void)fprintf(stream, "  %-22s %s\n", left, options[i].meaning);
+        (void)fprintf(stream, "  %-24s %s\n", left, options[i].meaning);
     }
 }
 
@@ -170,7 +210,7 @@ void client_arguments_help(const struct client_command *command, FILE *stream)
     for (size_t i = 0; i < client_command_count; i++) {
         char left[48];
         (void)snprintf(left, sizeof left, "%s %s", client_commands[i].name, client_commands[i].words);
-        (void)fprintf(stream, "  %-22s %s\n", left, client_commands[i].summary);
+        (void)fprintf(stream, "  %-24s %s\n", left, client_commands[i].summary);
     }
     (void)fputs("\noptions of every command:\n", stream);
     print_options(CLIENT_OPTIONS_COMMON, stream);

@@ -1,8 +1,10 @@
 #include "api/client/commands.h"
 
 #include "api/client/plain.h"
+#include "api/client/terminal.h"
 
 #include <curl/curl.h>
+#include <locale.h>
 #include <signal.h>
 #include <string.h>
 
@@ -153,13 +155,13 @@ int client_main(int argc, char **argv)
         (void)puts("bifurcate " BIFURCATED_VERSION);
         return CLIENT_EXIT_DONE;
     }
+    (void)setlocale(LC_CTYPE, "");
+    if (!client_terminal_shows_utf8(stdout))
+        client_plain_keep_ascii();
     if (client_arguments_parse(argc, argv, &arguments, &err)) {
         (void)fprintf(stderr, "bifurcate: %s\n", err.message);
-        if (argc < 2)
-            client_arguments_help(NULL, stderr);
-        else
-            (void)fprintf(stderr, "Try `bifurcate %s%s--help`.\n",
-                          arguments.command ? arguments.command->name : "", arguments.command ? " " : "");
+        (void)fprintf(stderr, "Try `bifurcate %s%s--help`.\n",
+                      arguments.command ? arguments.command->name : "", arguments.command ? " " : "");
         return CLIENT_EXIT_USAGE;
     }
     if (arguments.values[CLIENT_OPTION_HELP]) {

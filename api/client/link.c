@@ -43,8 +43,12 @@ static int read_token(const struct client_arguments *arguments, char **ret_token
 {
     const char *path = arguments->values[CLIENT_OPTION_TOKEN_FILE];
     const char *token = getenv("BIFURCATE_TOKEN");
-    if (path)
-        return rest_read_token(path, ret_token, err);
+    if (path) {
+        int code = rest_read_token(path, ret_token, err);
+        if (code == ERR_NOT_FOUND)
+            code = err->code = ERR_INVALID; /* wrong usage; not that a model is missing */
+        return code;
+    }
     if (token && token[0] && !(*ret_token = strdup(token)))
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     return 0;

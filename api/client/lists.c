@@ -181,51 +181,75 @@ static void print_member(const json_t *document, const char *key, const char *ti
     (void)printf("%-12s %s\n", title, text);
 }
 
-/* "waits until 2026-11-26T01:33:22.655Z (request_budget)" and "1.2 GB of 3.4 GB are free" */
+static long long number_of(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static const char *bytes_of(const json_t *object, const char *key, char text[32])
+{
+    client_progress_format_bytes((double)number_of(object, key), text, 32);
+    return text;
+}
+
+/* "3 of 8 are busy" and "4 run as jobs of Slurm, 2 wait for a node, at most 8" */
+static void print_workers(const json_t *daemon)
+{
+    const json_t *slurm = json_object_get(daemon, "slurm"), *error = json_object_get(slurm, "error");
+    char text[CLIENT_CELL_SIZE];
+    (void)printf("%-12s %lld of %lld are busy\n", "workers", number_of(daemon, "busy_workers"),
+                 number_of(daemon, "workers"));
+    if (!json_is_object(slurm))
+        return;
+    (void)printf("%-12s %lld run, %lld wait for a node, at most %lld; %lld arrays submitted\n", "slurm",
+                 number_of(slurm, "workers_running"), number_of(slurm, "workers_pending"),
+                 number_of(slurm, "workers_max"), number_of(slurm, "jobs_submitted"));
+    if (json_is_string(error)) {
+        client_table_format(error, text);
+        (void)printf("%-12s DOES NOT ANSWER: %s\n", "", text);
+    }
+}
+
+/* "2432 requests, 20.7 MB", and why requests wait; "1.2 GB of 3.4 GB are free" */
 static void print_limits(const json_t *daemon)
 {
     const json_t *hub = json_object_get(daemon, "hub"), *disk = json_object_get(daemon, "disk");
     char until[CLIENT_CELL_SIZE], reason[CLIENT_CELL_SIZE], left[32], size[32];
+    (void)printf("%-12s %lld requests, %s received\n", "hub", number_of(daemon, "hub_requests"),
+                 bytes_of(daemon, "hub_received_bytes", size));
     if (json_is_string(json_object_get(hub, "reason"))) {
         client_table_format(json_object_get(hub, "waiting_until"), until);
         client_table_format(json_object_get(hub, "reason"), reason);
-        (void)printf("%-12s requests wait until %s (%s)\n", "hub", until, reason);
+        (void)printf("%-12s requests wait until %s (%s)\n", "", until, reason);
     }
-    if (!disk)
-        return;
-    client_progress_format_bytes((double)json_integer_value(json_object_get(disk, "free_bytes")), left,
-                                 sizeof left);
-    client_progress_format_bytes((double)json_integer_value(json_object_get(disk, "size_bytes")), size,
-                                 sizeof size);
-    (void)printf("%-12s %s of %s are free%s\n", "disk", left, size,
-                 json_is_true(json_object_get(disk, "is_full")) ? ": FULL, nothing more can be recorded"
-                                                                : "");
+    if (disk)
+        (void)printf("%-12s %s of %s are free%s\n", "disk", bytes_of(disk, "free_bytes", left),
+                     bytes_of(disk, "size_bytes", size),
+                     json_is_true(json_object_get(disk, "is_full")) ? ": FULL, nothing more can be recorded"
+                                                                    : "");
 }
 
 static void print_status(const json_t *document)
 {
-    char size[32];
+    const json_t *daemon = json_object_get(document, "daemon"), *tasks = json_object_get(document, "tasks");
     json_t *sweeps = json_object_get(document, "sweeps");
-    const json_t *tasks = json_object_get(document, "tasks");
+    char size[32];
     const char *key;
     json_t *value;
     print_member(document, "version", "version");
     print_member(document, "url", "listens at");
     print_member(document, "started_at", "since");
-    client_progress_format_bytes((double)json_integer_value(json_object_get(document, "database_bytes")),
-                                 size, sizeof size);
-    (void)printf("%-12s %s\n%-12s", "database", size, "sweeps");
+    (void)printf("%-12s %s\n%-12s", "database", bytes_of(document, "database_bytes", size), "sweeps");
     json_object_foreach(sweeps, key, value)(void)
         printf(" %s %lld", key, (long long)json_integer_value(value));
-    (void)printf("\n%-12s queued %lld running %lld\n", "tasks",
-                 (long long)json_integer_value(json_object_get(tasks, "queued")),
-                 (long long)json_integer_value(json_object_get(tasks, "running")));
-    json_object_foreach(json_object_get(document, "daemon"), key, value)
-    {
-        if (!json_is_object(value) && !json_is_array(value))
-            print_member(json_object_get(document, "daemon"), key, key);
-    }
-    print_limits(json_object_get(document, "daemon"));
+    (void)printf("\n%-12s queued %lld running %lld\n", "tasks", number_of(tasks, "queued"),
+                 number_of(tasks, "running"));
+    if (!daemon)
+        return;
+    print_workers(daemon);
+    print_member(daemon, "device", "device");
+    (void)printf("%-12s %s of tensors\n", "memory", bytes_of(daemon, "tensor_bytes_in_memory", size));
+    print_limits(daemon);
 }
 
 int client_run_status(const struct client_arguments *arguments)

@@ -108,8 +108,13 @@ static void print_numbers(const json_t *row, const struct mode *mode, const char
     if (!isnan(error))
         (void)printf(" +- %.2g", error);
     (void)putchar('\n');
-    if (!isnan(accuracy))
-        (void)printf("accuracy    %.4f +- %.2g\n", accuracy, number_of(row, mode->prefix, "accuracy_stderr"));
+    if (!isnan(accuracy)) {
+        (void)printf("accuracy    %.4f", accuracy);
+        error = number_of(row, mode->prefix, "accuracy_stderr");
+        if (!isnan(error)) /* of a single document there is none */
+            (void)printf(" +- %.2g", error);
+        (void)putchar('\n');
+    }
     if (!isnan(documents))
         (void)printf("documents   %.0f\n", documents);
     if (!isnan(tokens))

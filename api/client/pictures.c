@@ -2,6 +2,7 @@
  * displacement between any two revisions. Tables show a choice of them; CSV and JSON have all. */
 #include "api/client/commands.h"
 
+#include "api/client/terminal.h"
 #include "daemon/base/limits.h"
 
 #include <stdlib.h>
@@ -93,6 +94,7 @@ static void print_place(const json_t *revision, const json_t *step)
  * share. */
 static void print_blocks(const json_t *counts)
 {
+    static const char *const letters[] = {" ", ".", ",", ":", ";", "+", "*", "#", "@"};
     static const char *const blocks[] = {" ",
                                          "\xe2\x96\x81",
                                          "\xe2\x96\x82",
@@ -103,6 +105,7 @@ static void print_blocks(const json_t *counts)
                                          "\xe2\x96\x87",
                                          "\xe2\x96\x88"};
     double most = 0;
+    const char *const *marks = client_terminal_shows_utf8(stdout) ? blocks : letters;
     const json_t *count;
     size_t i;
     json_array_foreach(counts, i, count)
@@ -115,7 +118,7 @@ static void print_blocks(const json_t *counts)
         int level = share > 0 ? 1 : 0;
         while (level < 8 && share > (double)(level * level) / 64)
             level++;
-        (void)fputs(blocks[level], stdout);
+        (void)fputs(marks[level], stdout);
     }
 }
 

@@ -3,11 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int is_ascii_only;
+
+void client_plain_keep_ascii(void)
+{
+    is_ascii_only = 1;
+}
+
 /* The bytes of the character at `c` if it is one to be replaced, else 0. */
 static size_t control_size(const unsigned char *c)
 {
     if (c[0] < 0x20 || c[0] == 0x7f)
         return 1;
+    if (is_ascii_only && c[0] >= 0x80) {
+        size_t size = 1;
+        while ((c[size] & 0xc0U) == 0x80)
+            size++;
+        return size;
+    }
     if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) /* U+0080 to U+009F */
         return 2;
     if (c[0] != 0xe2)
@@ -109,7 +122,8 @@ void client_plain_document(json_t *document)
 
 void client_plain_print_json(const json_t *document, FILE *stream)
 {
-    char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(17) | (is_ascii_only ? JSON_ENSURE_ASCII : 0);
+    char *text = json_dumps(document, flags);
     if (!text) {
         (void)fputs("null\n", stream);
         return;

@@ -8,6 +8,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
+/* From now on, '?' stands for every character beyond ASCII, too: for a terminal of another encoding. JSON
+ * escapes them. */
+void client_plain_keep_ascii(void);
+
 /* Puts '?' in the place of control characters (line ends and those beyond ASCII as well) and of those that
  * turn the direction of writing. */
 void client_plain_text(char *text);

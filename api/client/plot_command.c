@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BINS 160
 #define WIDTH_STANDARD 760
@@ -106,6 +107,8 @@ static int fetch_documents(struct client_link *link, const struct client_argumen
 static int write_figure(const struct buf *svg, const char *name, struct err *err)
 {
     struct buf part;
+    if (!name && isatty(STDOUT_FILENO))
+        return err_set(err, ERR_INVALID, "a figure is not for a terminal: name a file, -o forking.svg");
     if (!name || strcmp(name, "-") == 0) {
         (void)fwrite(buf_text(svg), 1, svg->size, stdout);
         return 0; /* what fails is reported when standard output is closed */
@@ -125,6 +128,8 @@ static int write_figure(const struct buf *svg, const char *name, struct err *err
     if (code && file)
         (void)remove(buf_text(&part));
     buf_free(&part);
+    if (!code && isatty(STDERR_FILENO))
+        (void)fprintf(stderr, "%s is written (%zu kB)\n", name, svg->size / 1000);
     return code;
 }
 

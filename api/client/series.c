@@ -52,7 +52,7 @@ static int make_target(const struct client_arguments *arguments, struct buf *tar
 }
 
 /* Columns in the order of the rows' members. */
-static size_t columns_of(const json_t *array, char *fields, struct client_column *columns)
+static size_t columns_of(const json_t *array, char *fields, int is_chosen, struct client_column *columns)
 {
     size_t count = 0;
     const char *key;
@@ -62,7 +62,7 @@ static size_t columns_of(const json_t *array, char *fields, struct client_column
             char *comma = strchr(name, ',');
             if (comma)
                 *comma++ = '\0';
-            columns[count++] = (struct client_column){name, NULL};
+            columns[count++] = (struct client_column){name, is_chosen ? NULL : name};
             name = comma;
         }
         return count;
@@ -82,7 +82,7 @@ static int print_series(const struct client_arguments *arguments, const json_t *
     const char *wanted = fields_of(arguments);
     char fields[FIELDS_BYTES_MAX];
     (void)snprintf(fields, sizeof fields, "%s", wanted ? wanted : "");
-    size_t count = columns_of(rows, fields, columns);
+    size_t count = columns_of(rows, fields, arguments->values[CLIENT_OPTION_FIELDS] != NULL, columns);
     int status = client_print_list(arguments, document, "revisions", columns, count);
     if (status == CLIENT_EXIT_DONE && json_array_size(rows) == 0)
         (void)fputs("no revisions yet; `bifurcate sweep` measures them\n", stderr);

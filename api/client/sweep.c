@@ -2,6 +2,7 @@
 
 #include "api/client/plain.h"
 #include "api/client/progress.h"
+#include "api/client/terminal.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 
@@ -9,8 +10,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define LINE_SIZE 512
 #define WIDTH_STANDARD 80
@@ -133,7 +132,7 @@ static void show(struct view *view)
     if (strcmp(line, view->last) == 0)
         return;
     if (view->is_terminal)
-        (void)fprintf(stderr, "\r%s\033[K", line);
+        (void)fprintf(stderr, "\r%s\033[K", line); /* no colour */
     else
         (void)fprintf(stderr, "%s\n", line);
     (void)fflush(stderr);
@@ -174,6 +173,7 @@ static void print_error(const json_t *name, const json_t *message)
     (void)fprintf(stderr, "  %s: %s\n", left, right);
 }
 
+/* "  step0 and 24 more: there is no such data set": once for all revisions that failed alike. */
 static void print_errors(const json_t *sweep)
 {
     const json_t *error = json_object_get(sweep, "error");
@@ -183,11 +183,25 @@ static void print_errors(const json_t *sweep)
     if (json_is_object(error))
         print_error(json_object_get(error, "code"), json_object_get(error, "message"));
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *row = json_array_get(list, i);
-        print_error(json_object_get(row, "revision"), json_object_get(row, "message"));
+        const json_t *row = json_array_get(list, i), *message = json_object_get(row, "message");
+        size_t others = 0, before = 0;
+        for (size_t k = 0; k < json_array_size(list); k++) {
+            int is_alike = json_equal(json_object_get(json_array_get(list, k), "message"), message);
+            before += is_alike && k < i;
+            others += is_alike && k > i;
+        }
+        if (before)
+            continue;
+        char name[CLIENT_CELL_SIZE];
+        client_plain_copy(json_object_get(row, "revision"), "-", name, sizeof name);
+        json_t *whom = others ? json_sprintf("%s and %zu more", name, others) : json_string(name);
+        print_error(whom, message);
+        json_decref(whom);
     }
     if (progress.failed > (int64_t)json_array_size(list))
-        (void)fprintf(stderr, "  and %" PRId64 " more\n", progress.failed - (int64_t)json_array_size(list));
+        (void)fprintf(stderr,
+                      "  and %" PRId64 " more: `bifurcate tasks %" PRId64 " --state failed` lists all\n",
+                      progress.failed - (int64_t)json_array_size(list), progress.id);
 }
 
 /* "  job 42: running, 4 workers: 3 running, 1 pending (Resources)" */
@@ -239,15 +253,15 @@ static void print_end(const json_t *sweep)
 int client_follow_sweep(struct client_link *link, const struct client_arguments *arguments, int64_t id,
                         int prints_sweep)
 {
-    struct view view = {.link = link, .is_terminal = isatty(STDERR_FILENO), .width = LINE_SIZE - 1};
-    struct winsize size;
+    struct view view = {
+        .link = link, .is_terminal = client_terminal_can_rewrite(stderr), .width = LINE_SIZE - 1};
+    size_t width = client_terminal_width(stderr);
     struct err err = ERR_INIT;
     char target[64];
     int retries = 0;
     int code;
     if (view.is_terminal)
-        view.width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u
-                                                                                     : WIDTH_STANDARD - 1;
+        view.width = (width > 1 ? width : WIDTH_STANDARD) - 1;
     (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64 "/events", id);
     for (;;) {
         view.has_begun = 0;

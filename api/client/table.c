@@ -2,6 +2,7 @@
 
 #include "api/client/link.h"
 #include "api/client/plain.h"
+#include "api/client/terminal.h"
 #include "daemon/base/buf.h"
 
 #include <stdlib.h>
@@ -91,6 +92,32 @@ static const char *title_of(const struct client_column *column)
     return column->title ? column->title : column->key;
 }
 
+#define LAST_MIN 20 /* characters of a last column of words, which may break */
+
+/* How many columns from the left stand in a line of `room` characters; at least one. Where the reader chose
+ * the columns (they have no titles of ours), all of them. */
+static size_t count_fitting(const struct client_column *columns, const size_t *widths,
+                            const unsigned char *is_right, size_t column_count, size_t room)
+{
+    size_t used = 0;
+    for (size_t c = 0; c < column_count; c++) {
+        size_t need = c + 1 == column_count && !is_right[c] && widths[c] > LAST_MIN ? LAST_MIN : widths[c];
+        if (c && columns[c].title && used + 2 + need > room)
+            return c;
+        used += (c ? 2 : 0) + need;
+    }
+    return column_count;
+}
+
+/* Below the table, what of it did not fit. */
+static void name_rest(const struct client_column *columns, size_t from, size_t column_count, FILE *stream)
+{
+    (void)fputs("too narrow for", stream);
+    for (size_t c = from; c < column_count; c++)
+        (void)fprintf(stream, "%s %s", c > from ? "," : "", title_of(&columns[c]));
+    (void)fputs("; --fields, --csv or --json show all\n", stream);
+}
+
 int client_table_print(const json_t *array, const struct client_column *columns, size_t column_count,
                        FILE *stream, struct err *err)
 {
@@ -113,14 +140,18 @@ int client_table_print(const json_t *array, const struct client_column *columns,
             is_right[c] |= json_is_number(value);
         }
     }
-    for (size_t c = 0; c < column_count; c++)
-        print_cell(title_of(&columns[c]), widths[c], is_right[c], c + 1 == column_count, stream);
+    size_t room = client_terminal_width(stream);
+    size_t shown = room ? count_fitting(columns, widths, is_right, column_count, room) : column_count;
+    for (size_t c = 0; c < shown; c++)
+        print_cell(title_of(&columns[c]), widths[c], is_right[c], c + 1 == shown, stream);
     for (size_t r = 0; r < row_count; r++) {
-        for (size_t c = 0; c < column_count; c++) {
+        for (size_t c = 0; c < shown; c++) {
             client_table_format(value_at(json_array_get(array, r), columns[c].key), text);
-            print_cell(text, widths[c], is_right[c], c + 1 == column_count, stream);
+            print_cell(text, widths[c], is_right[c], c + 1 == shown, stream);
         }
     }
+    if (shown < column_count)
+        name_rest(columns, shown, column_count, stderr);
     free(widths);
     free(is_right);
     return 0;

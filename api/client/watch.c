@@ -34,7 +34,9 @@ static int add_webhook(const struct client_arguments *arguments, json_t *root, s
     if (!url)
         return path ? err_set(err, ERR_INVALID, "--secret-file goes with --webhook") : 0;
     buf_init(&secret, 4 * KIB);
-    int code = path ? file_read(path, &secret, err) : 0;
+    int code = path && file_read(path, &secret, err) ? err_wrap(err, "--secret-file") : 0;
+    if (code == ERR_NOT_FOUND)
+        code = err->code = ERR_INVALID; /* wrong usage; not that a model is missing */
     while (secret.size && strchr(" \r\n\t", secret.data[secret.size - 1]))
         secret.data[--secret.size] = 0;
     json_t *webhook = code ? NULL : json_pack("{s:s}", "url", url);

@@ -47,6 +47,10 @@ install(FILES ${generated}/bifurcate.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/ma
 install(FILES ${generated}/bifurcated.conf.5.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man5 COMPONENT bifurcated)
 install(FILES deploy/completion/bifurcate deploy/completion/bifurcated
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT bifurcated)
+install(FILES deploy/completion/_bifurcate deploy/completion/_bifurcated
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT bifurcated)
+install(FILES deploy/completion/bifurcate.fish deploy/completion/bifurcated.fish
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT bifurcated)
 install(FILES ${generated}/bifurcated.conf DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/bifurcated COMPONENT bifurcated)
 install(FILES ${generated}/bifurcated.service DESTINATION ${systemd_units} COMPONENT bifurcated)
 install(FILES deploy/systemd/bifurcated.sysusers DESTINATION lib/sysusers.d RENAME bifurcated.conf COMPONENT bifurcated)

@@ -132,6 +132,50 @@ def test_completion(programs: dict[str, Path]) -> None:
     assert complete("--log-level", "w") == ["warning"]
 
 
+# Real zsh and fish run the functions; of zsh, what would list the choices prints them.
+ZSH = """
+compadd() { [[ $1 == -a ]] && set -- ${(P)2}; print -rl -- $@ }
+_describe() { print -rl -- ${(P)2} }
+_files() { print -r -- FILES }
+program=$1 file=$2; shift 2
+words=($program "$@") CURRENT=$(($# + 1)) PREFIX=${words[-1]}
+source $file
+"""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_in_every_shell(programs: dict[str, Path], daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, shell: str) -> None:
+    """The same choices in each: commands, options of a command, values, models that the daemon knows, files."""
+    need(shell)
+    one = daemon(make_hub(garden))
+    one.wait(one.sweep(MODEL, revisions={"names": ["step0"]}))
+
+    def complete(program: str, *words: str) -> set[str]:
+        folder = DEPLOY / "completion"
+        script = {
+            "bash": f'source {folder}/{program}; COMP_WORDS=({program} "$@"); COMP_CWORD=$#; _{program}; printf "%s\\n" "${{COMPREPLY[@]}}"',
+            "zsh": ZSH,
+            "fish": f"source {folder}/{program}.fish; complete -C {json.dumps(' '.join([program, *words]))}",
+        }[shell]
+        more = {"bash": ["bash", *words], "zsh": ["zsh", program, folder / f"_{program}", *words], "fish": []}[shell]
+        first = {"zsh": ["-f"], "fish": ["--no-config"]}.get(shell, [])
+        env = {"PATH": f"{programs['bifurcated'].parent}:/usr/bin:/bin", "BIFURCATE_SERVER": one.url, "HOME": str(REPOSITORY / "none")}
+        done = run(shell, *first, "-c", script, *more, env=env, cwd=DEPLOY)
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+        lines = {re.split(r"[\t:]", line)[0].rstrip("/") for line in done.stdout.splitlines()}
+        return {line for line in lines if line.startswith(words[-1])} | (lines & {"FILES"})  # zsh itself leaves the others out
+
+    assert {"sweep", "series", "scaling", "status", "show", "sweeps"} == complete("bifurcate", "s")
+    assert complete("bifurcate", "sweep", "--met") == {"--metric"} and complete("bifurcate", "series", "--met") == set()
+    assert {"--json", "--csv", "--fields", "--server", "--help"} <= complete("bifurcate", "series", "--")
+    assert complete("bifurcate", "sweep", "--metric", "p") == {"perplexity"}
+    assert complete("bifurcate", "series", "gar") == {MODEL}
+    assert complete("bifurcate", "models", "gar") == set()
+    assert complete("bifurcate", "models", "--token-file", "READ") in ({"README.md"}, {"FILES"})
+    assert complete("bifurcated", "ba") == {"backup"} and complete("bifurcated", "--fet") == {"--fetchers"}
+    assert complete("bifurcated", "--keep", "f") == {"files"}
+
+
 # -- Prometheus and Grafana ----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,196 @@
+"""`bifurcate` on terminals: narrow ones, ones that show no UTF-8, dumb ones; and where its output goes elsewhere.
+
+A pseudoterminal stands for the terminal; programs get every byte and every column.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+import threading
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from running import Daemon
+
+from tests.hub import Emulator
+
+MODEL = "garden/neox-tiny"
+UTF8 = {"LC_ALL": "C.UTF-8", "TERM": "xterm"}
+
+
+@pytest.fixture(scope="module")
+def measured(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Emulator(garden) as hub:
+        one = Daemon(programs, tmp_path_factory.mktemp("measured"), hub.url, ["--rate-limit-loopback", "0"], {})
+        one.start()
+        assert one.wait(one.sweep(MODEL, revisions={"names": ["step0", "step16", "step512", "step4000"]}))["state"] == "done"
+        yield one
+        one.check_end()
+
+
+class Terminal:
+    """Runs the client with standard output and error on one pseudoterminal."""
+
+    def __init__(self, programs: dict[str, Path], daemon: Daemon):
+        self._program, self._url = str(programs["bifurcate"]), daemon.url
+
+    def __call__(self, *arguments: str, width: int = 80, env: dict[str, str] = UTF8) -> tuple[int, str]:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+        parts: list[bytes] = []
+
+        def read() -> None:
+            while True:
+                try:
+                    part = os.read(ours, 65536)
+                except OSError:  # what Linux says when the other end is closed
+                    return
+                if not part:
+                    return
+                parts.append(part)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        command = [self._program, *arguments]
+        env = {"PATH": os.environ["PATH"], "BIFURCATE_SERVER": self._url, **env}
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, timeout=120)
+        os.close(theirs)
+        reader.join(30)
+        os.close(ours)
+        return done.returncode, b"".join(parts).decode().replace("\r\n", "\n")
+
+
+@pytest.fixture(scope="module")
+def terminal(programs: dict[str, Path], measured: Daemon) -> Terminal:
+    return Terminal(programs, measured)
+
+
+def test_a_narrow_terminal_gets_the_columns_that_fit(terminal: Terminal, measured: Daemon) -> None:
+    whole = measured.client("series", MODEL).stdout.splitlines()
+    titles = whole[0].split()
+    assert len(titles) == 11 and terminal("series", MODEL, width=200)[1].splitlines() == whole
+    for width in (50, 80, 110):
+        status, text = terminal("series", MODEL, width=width)
+        *lines, note = text.splitlines()
+        assert status == 0 and len(lines) == 26 and max(map(len, lines)) <= width
+        shown = lines[0].split()
+        assert shown == titles[: len(shown)] and 2 <= len(shown) < 11
+        assert note == f"too narrow for {', '.join(titles[len(shown):])}; --fields, --csv or --json show all"
+    lines = terminal("series", MODEL, "--fields", "revision,msd,cosine,variance,kurtosis,dip", width=30)[1].splitlines()
+    assert lines[0].split() == ["revision", "msd", "cosine", "variance", "kurtosis", "dip"], "whoever chose columns gets them"
+    assert "REVISION" in terminal("tasks", "1", width=20)[1], "at least one"
+
+
+def test_a_last_column_of_words_may_break(terminal: Terminal, measured: Daemon) -> None:
+    failed = measured.sweep(MODEL, revisions={"names": ["step7777"]})
+    measured.wait(failed)
+    text = terminal("tasks", str(failed), width=110)[1]
+    assert "there is no revision" in " ".join(text.split()) or "step7777" in text and "ERROR" in text.splitlines()[0]
+
+
+def test_a_terminal_of_another_encoding_gets_ascii(terminal: Terminal, measured: Daemon) -> None:
+    plain = {"LC_ALL": "C", "TERM": "xterm"}
+    status, text = terminal("distribution", MODEL, env=plain)
+    assert status == 0 and text.isascii() and re.search(r"step0 .*[.,:;+*#@]{5}", text)
+    assert "█" in terminal("distribution", MODEL)[1]
+    here = "/v1/watches/garden/neox-tiny"
+    hook = {"url": "http://127.0.0.1:9/geheim", "secret": "sixteen letters!"}
+    assert measured.request("PUT", here, {"at": "02:30", "webhook": hook}).status in (200, 201)
+    assert "http://127.0.0.1:9/…" in terminal("watch", MODEL)[1]
+    assert "http://127.0.0.1:9/?" in terminal("watch", MODEL, env=plain)[1]
+    text = terminal("watch", MODEL, "--json", env=plain)[1]
+    assert text.isascii() and json.loads(text)["webhook"]["url"] == "http://127.0.0.1:9/…", "JSON escapes them"
+    assert "127.0.0.1:9/…" in measured.client("watch", MODEL, env={"LC_ALL": "C"}).stdout, "a pipe gets the bytes"
+
+
+@pytest.mark.parametrize("kind", ["xterm", "dumb", ""])
+def test_no_colour_and_on_a_dumb_terminal_no_escape(terminal: Terminal, kind: str) -> None:
+    """There is no colour that NO_COLOR would have to switch off; the one sequence clears the rest of the line of progress."""
+    status, text = terminal("sweep", MODEL, "--revision", "step0", "--follow", env=UTF8 | {"TERM": kind})
+    assert status == 0 and f"of {MODEL}: done; 1 of 1 revisions measured" in text
+    assert set(re.findall(r"\x1b\[[0-9;]*[A-Za-z]", text)) == ({"\x1b[K"} if kind == "xterm" else set())
+    assert ("\x1b" in text) == ("\r" in text) == (kind == "xterm")
+
+
+def test_a_reader_that_leaves_early(programs: dict[str, Path], measured: Daemon) -> None:
+    """`bifurcate … | head -1`: no message; whoever ignores SIGPIPE hears that the output was not written."""
+    env = {"PATH": os.environ["PATH"], "BIFURCATE_SERVER": measured.url}
+    for ignored in (False, True):
+        reader, writer = os.pipe()
+        before = (lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN)) if ignored else (lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL))
+        client = subprocess.Popen([programs["bifurcate"], "series", MODEL, "--csv"], env=env, stdout=writer, stderr=subprocess.PIPE, preexec_fn=before)
+        os.close(writer)
+        os.close(reader)
+        said = client.communicate(timeout=60)[1].decode()
+        if ignored:
+            assert client.returncode == 5 and said == "bifurcate: writing the output failed\n"
+        else:
+            assert client.returncode == -signal.SIGPIPE and said == ""
+
+
+def test_json_of_every_command(programs: dict[str, Path], measured: Daemon, tmp_path: Path) -> None:
+    """Each command takes --json; what it prints is one document. A figure says where its numbers are."""
+    names = re.findall(r"^  ([a-z]+)", measured.client("--help").stdout.split("commands:\n")[1].split("\n\n")[0], re.M)
+    task = measured.get("/v1/sweeps/1/tasks").json()["tasks"][0]["id"]
+    (tmp_path / "text.txt").write_text("the cat sat on the mat")
+    words = {
+        "sweep": [MODEL, "--revision", "step0"], "series": [MODEL], "revision": [MODEL, "step0"], "analyze": [MODEL], "audit": [MODEL],
+        "distribution": [MODEL], "trajectories": [MODEL], "displacement": [MODEL], "show": ["1"], "follow": ["1"], "tasks": ["1"],
+        "history": ["1", str(task)], "watch": [MODEL, "--at", "02:30"], "deliveries": [MODEL], "unwatch": [MODEL],
+        "perplexity": [MODEL, "--revision", "step0", "--file", str(tmp_path / "text.txt")],
+        "plot": [MODEL, "-o", str(tmp_path / "figure.svg")],
+    }  # fmt: skip
+    tokens = {"tokens", "issue", "revoke"}  # of a daemon that wants them: test_access.py
+    order = sorted(set(names) - tokens - {"cancel"}, key=lambda name: (name == "unwatch", name == "deliveries", names.index(name)))
+    for name in order:
+        done = measured.client(name, *words.get(name, []), "--json")
+        if name == "plot":
+            assert done.returncode == 2 and "--json" in done.stderr
+            continue
+        assert done.returncode == 0, (name, done.stderr)
+        if done.stdout or name != "unwatch":
+            assert isinstance(json.loads(done.stdout), dict), name
+    done = measured.client("cancel", "1", "--json")
+    assert done.returncode == 5 and done.stderr == "bifurcate: sweep 1 is done already: nothing to cancel\n"
+
+
+def test_what_is_said_says_what_to_do(programs: dict[str, Path], terminal: Terminal, measured: Daemon, tmp_path: Path) -> None:
+    done = measured.client("seris", MODEL)
+    assert done.returncode == 2 and done.stderr == 'bifurcate: there is no command "seris"; is "series" meant?\nTry `bifurcate --help`.\n'
+    assert "meant" not in measured.client("dance").stderr
+    done = measured.client()
+    assert done.returncode == 2 and done.stderr == "bifurcate: a command is missing\nTry `bifurcate --help`.\n"
+    done = measured.client("models", "--token-file", str(tmp_path / "none"))
+    assert done.returncode == 2 and "No such file" in done.stderr, "4 would mean that a model is missing"
+    done = measured.client("watch", MODEL, "--at", "02:30", "--webhook", "http://127.0.0.1:9/x", "--secret-file", str(tmp_path / "none"))
+    assert done.returncode == 2 and "--secret-file" in done.stderr
+    status, text = terminal("plot", MODEL)
+    assert status == 2 and "-o forking.svg" in text and "<svg" not in text
+    status, text = terminal("plot", MODEL, "-o", str(tmp_path / "forking.svg"))
+    assert status == 0 and re.fullmatch(r"\S+/forking\.svg is written \(\d+ kB\)\n", text)
+
+
+def test_an_error_of_many_revisions_is_said_once(measured: Daemon) -> None:
+    failed = measured.client("sweep", MODEL, "--metric", "perplexity", "--dataset", "no/such", "--follow")
+    assert failed.returncode == 1
+    *_, end, first, alike, rest = failed.stderr.splitlines()
+    assert "0 of 25 revisions measured" in end and first.startswith("  not_found: 25 of 25 revisions failed")
+    assert re.match(r"  step\d+ and \d+ more: perplexity: data set no/such", alike)
+    assert re.match(r"  and \d+ more: `bifurcate tasks \d+ --state failed` lists all", rest), failed.stderr
+
+
+def test_status_is_for_people(measured: Daemon) -> None:
+    lines = dict(re.match(r"(\S[\w ]*?)  +(.*)", line).groups() for line in measured.client("status").stdout.splitlines())
+    status: dict[str, Any] = measured.get("/v1/status").json()
+    assert list(lines) == ["version", "listens at", "since", "database", "sweeps", "tasks", "workers", "device", "memory", "hub", "disk"]
+    assert lines["listens at"] == measured.url and lines["version"] == status["version"] and lines["workers"].endswith("of 3 are busy")
+    assert re.fullmatch(r"\d+ requests, [\d.]+ [kM]?B received", lines["hub"]) and re.fullmatch(r"[\d.]+ .B of [\d.]+ .B are free", lines["disk"])
