@@ -1,8 +1,8 @@
 #include "api/json.h"
 
 #include "api/number.h"
-#include "api/uri.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/utf8.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -30,11 +30,10 @@ static size_t append_escaped(struct buf *buf, const char *text, size_t left)
         buf_appendf(buf, "\\u%04x", c);
         return 1;
     }
-    for (size_t length = 2; length <= 4 && length <= left; length++) {
-        if (api_uri_is_utf8(text, length)) {
-            buf_append(buf, text, length);
-            return length;
-        }
+    size_t length = utf8_length(text, left);
+    if (length) {
+        buf_append(buf, text, length);
+        return length;
     }
     buf_append_text(buf, "\xef\xbf\xbd");
     return 1;

@@ -3,6 +3,7 @@
 #include "api/number.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -48,7 +49,7 @@ int api_page_read_cursor(const struct api_request *request, char *text, size_t s
         text[i / 2] = (char)(high * 16 + low);
     }
     text[length / 2] = '\0';
-    return api_uri_is_utf8(text, length / 2) ? 0 : refuse(response, err);
+    return utf8_is_valid(text, length / 2) ? 0 : refuse(response, err);
 }
 
 void api_page_write_cursor(const char *text, char cursor[API_CURSOR_SIZE])

@@ -1,40 +1,10 @@
 #include "api/uri.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* The length of the sequence that begins with these bytes, 0 if it is not well-formed. */
-static size_t utf8_length(const unsigned char *text, size_t left)
-{
-    unsigned char lead = text[0];
-    if (lead < 0x80)
-        return 1;
-    size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || length > left)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    if ((lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f) ||
-        (lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f))
-        return 0;
-    return length;
-}
-
-int api_uri_is_utf8(const char *text, size_t size)
-{
-    const unsigned char *bytes = (const unsigned char *)text;
-    for (size_t i = 0; i < size;) {
-        size_t length = utf8_length(bytes + i, size - i);
-        if (length == 0)
-            return 0;
-        i += length;
-    }
-    return 1;
-}
 
 static int hex_value(char c)
 {
@@ -72,7 +42,7 @@ static int decode(char *text, size_t size, int is_query, struct err *err)
         text[out++] = c;
     }
     text[out] = '\0';
-    if (seen >= 0x80 && !api_uri_is_utf8(text, out))
+    if (seen >= 0x80 && !utf8_is_valid(text, out))
         return err_set(err, ERR_INVALID, "the text is not UTF-8");
     return 0;
 }

@@ -38,7 +38,4 @@ void api_uri_free(struct api_uri *uri);
 /* The value of a parameter, "" if it has none; NULL if it was not given. */
 const char *api_uri_find(const struct api_uri *uri, const char *name);
 
-/* Whether text[size] is well-formed UTF-8 (no surrogates, no overlong forms). */
-int api_uri_is_utf8(const char *text, size_t size);
-
 #endif

@@ -46,7 +46,7 @@ enum err_code {
 
 struct err {
     int code;                        /* ERR_OK or one of the negative codes */
-    char message[ERR_MESSAGE_BYTES]; /* one line, always terminated, cut at the end if too long */
+    char message[ERR_MESSAGE_BYTES]; /* one line of UTF-8, always terminated, cut at the end if too long */
 };
 
 /* An err without an error; `struct err err = ERR_INIT;`. */

@@ -142,7 +142,7 @@ static int append_revision(const struct folder *folder, const char *revision, st
     }
     code = hub_json_append_ref(refs, REPOSITORY_REF_KIND_BRANCH, revision, tree->commit, err);
     repository_tree_free(tree);
-    return code;
+    return code ? err_wrap(err, "%s", folder->path) : 0;
 }
 
 static int compare_refs(const void *a, const void *b)

@@ -5,6 +5,7 @@
 #include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/utf8.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -57,7 +58,7 @@ static int is_plain_name(const char *name)
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
             return 0;
     }
-    return 1;
+    return utf8_is_valid(name, size);
 }
 
 int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind kind, const char *name,
@@ -66,7 +67,11 @@ int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind k
     if (refs->count >= LIMIT_HUB_REFS)
         return err_set(err, ERR_LIMIT, "refs: more than %d", LIMIT_HUB_REFS);
     if (!is_plain_name(name))
-        return err_set(err, ERR_FORMAT, "refs: entry %zu has no usable name", refs->count);
+        return err_set(
+            err, ERR_FORMAT,
+            "refs: \"%.80s\": a revision's name is UTF-8 without control characters, of at most %d "
+            "bytes",
+            name, LIMIT_REVISION_NAME_BYTES - 1);
     if (!digest_is_hex(commit, REPOSITORY_COMMIT_SIZE - 1))
         return err_set(err, ERR_FORMAT, "refs: %.100s: its commit is not 40 hexadecimal digits", name);
     void *rows = refs->rows;

@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import http.client
+import os
 import shutil
 import socket
 import ssl
@@ -272,3 +273,8 @@ def test_local_folder(probe: Probe, small_root: Path, tmp_path: Path) -> None:
     assert probe(f"file:{folder}/logs", "refs")["error"] == "not_found"
     assert probe("file:relative", "refs")["error"] == "invalid"
     assert probe(model, "fetch", "checkpoint-10", "../checkpoint-9/config.json")["error"] in ("invalid", "not_found")
+    odd = os.fsencode(folder) + b"/\xe9poque"  # a name that no JSON can hold, so no task could ever name it
+    os.mkdir(odd)
+    (folder / "checkpoint-9" / "config.json").rename(os.fsdecode(odd + b"/config.json"))
+    answer = probe(model, "refs")
+    assert answer["error"] == "format" and '"?poque": a revision' in answer["message"] and "UTF-8" in answer["message"]

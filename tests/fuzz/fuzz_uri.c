@@ -1,6 +1,7 @@
 /* The target of a request: any bytes; what is accepted has only decoded, terminated UTF-8 in it. */
 #include "api/uri.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/utf8.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (api_uri_parse(target, &uri, &err) == 0) {
         for (size_t i = 0; i < uri.segment_count; i++) {
             const char *segment = uri.segments[i];
-            if (!segment[0] || strcmp(segment, "..") == 0 || !api_uri_is_utf8(segment, strlen(segment)))
+            if (!segment[0] || strcmp(segment, "..") == 0 || !utf8_is_valid(segment, strlen(segment)))
                 abort();
         }
         for (size_t i = 0; i < uri.parameter_count; i++) {

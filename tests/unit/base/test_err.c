@@ -1,5 +1,7 @@
 #include "tests/unit/base/fixture.h"
 
+#include "daemon/base/utf8.h"
+
 #include <errno.h>
 
 static void test_set_gives_code_and_words(void **state)
@@ -90,6 +92,30 @@ static void test_foreign_text_cannot_break_the_line(void **state)
     assert_null(strpbrk(err.message, "\n\r\x1b"));
 }
 
+/* Whoever passes a message on, as JSON above all, needs UTF-8: foreign bytes and cuts must leave nothing
+ * else. */
+static void test_messages_are_utf8(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    char text[2 * ERR_MESSAGE_BYTES] = "";
+    (void)err_set(&err, ERR_FORMAT, "\xc3\xa9t\xe9: \xe2\x82\xac, \xed\xa0\x80, %.3s", "a\xc3\xa9\xc3\xa9");
+    assert_string_equal(err.message, "\xc3\xa9t?: \xe2\x82\xac, ???, a\xc3\xa9");
+    (void)err_set(&err, ERR_FORMAT, "%.2s", "a\xc3\xa9");
+    assert_string_equal(err.message, "a?");
+    for (size_t i = 0; i < 3; i++) { /* whatever the place of the cut in a character of three bytes */
+        memset(text, 'x', i);
+        for (size_t at = i; at + 3 < sizeof text; at += 3)
+            memcpy(text + at, "\xe2\x82\xac", 4);
+        (void)err_set(&err, ERR_FORMAT, "%s", text);
+        assert_true(utf8_is_valid(err.message, strlen(err.message)));
+        (void)err_wrap(&err, "%s", text);
+        assert_true(utf8_is_valid(err.message, strlen(err.message)));
+        (void)err_set_errno(&err, ENOENT, "%s", text);
+        assert_true(utf8_is_valid(err.message, strlen(err.message)));
+    }
+}
+
 static void test_names_are_a_bijection(void **state)
 {
     (void)state;
@@ -128,6 +154,7 @@ int main(void)
         cmocka_unit_test(test_wrap_does_not_repeat),
         cmocka_unit_test(test_long_words_are_cut_and_the_reason_stays),
         cmocka_unit_test(test_foreign_text_cannot_break_the_line),
+        cmocka_unit_test(test_messages_are_utf8),
         cmocka_unit_test(test_names_are_a_bijection),
         cmocka_unit_test(test_what_is_tried_again),
     };
