@@ -151,16 +151,20 @@ int api_access_limit_token(struct api_request *request, struct api_response *res
                  "with this token", response, err);
 }
 
+int api_access_is_exempt(const struct api_request *request)
+{
+    return api_limiter_is_loopback(address_of(request)) && !request->server->options.requests_per_s_loopback;
+}
+
 /* Whether the address has failures left that are looked into. */
 static int take_failure(struct api_request *request, struct api_limit *ret_limit)
 {
     struct api_server *server = request->server;
-    const struct sockaddr *address = address_of(request);
     *ret_limit = (struct api_limit){0};
-    if (api_limiter_is_loopback(address) && !server->options.requests_per_s_loopback)
+    if (api_access_is_exempt(request))
         return 1;
-    return api_limiter_take(server->failures, api_limiter_address_key(address, server->seed), now_us(),
-                            ret_limit);
+    return api_limiter_take(server->failures, api_limiter_address_key(address_of(request), server->seed),
+                            now_us(), ret_limit);
 }
 
 static int refuse_state(struct api_request *request, struct api_response *response,

@@ -33,6 +33,9 @@ int api_access_limit_address(struct api_request *request, struct api_response *r
 /* The same of the token that api_access_check() found, if there was one. */
 int api_access_limit_token(struct api_request *request, struct api_response *response, struct err *err);
 
+/* Whether the request comes from this machine, and such requests are not limited. */
+int api_access_is_exempt(const struct api_request *request);
+
 /* Whether this daemon lets anybody do it who reaches the port. */
 int api_access_is_open(const struct api_server *server, enum api_right right);
 

@@ -21,10 +21,18 @@ struct api_answer *api_answer_new(int status)
     return answer;
 }
 
+size_t api_answer_count(struct api_answer *answer, atomic_size_t *total)
+{
+    answer->total = total;
+    return atomic_fetch_add(total, answer->size);
+}
+
 void api_answer_release(struct api_answer *answer)
 {
     if (!answer || atomic_fetch_sub(&answer->references, 1) != 1)
         return;
+    if (answer->total)
+        atomic_fetch_sub(answer->total, answer->size);
     if (answer->shared) {
         MHD_destroy_response(answer->shared); /* with the body, once nobody sends it any more */
     } else {

@@ -26,12 +26,16 @@ struct api_answer {
     char *data;                    /* NULL if the body is in fd */
     int fd;                        /* the body as a file in memory; or -1 */
     size_t size;                   /* bytes of the body */
+    atomic_size_t *total;          /* the sum that they are part of; or NULL */
     struct MHD_Response *shared;   /* these headers and this body, which it then owns; or NULL */
     struct MHD_Response *is_known; /* the 304 for who has it; or NULL */
 };
 
 /* An answer with one reference, without a body. NULL without memory. */
 struct api_answer *api_answer_new(int status);
+
+/* Counts the body in *total until the answer is freed; returns what that was before. */
+size_t api_answer_count(struct api_answer *answer, atomic_size_t *total);
 
 /* Drops one reference; the last one frees. NULL is allowed. */
 void api_answer_release(struct api_answer *answer);

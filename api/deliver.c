@@ -1,7 +1,9 @@
 #include "api/deliver.h"
 
+#include "api/access.h"
 #include "api/answer.h"
 #include "api/cors.h"
+#include "api/problem.h"
 #include "api/route.h"
 #include "api/state.h"
 #include "daemon/base/digest.h"
@@ -16,6 +18,8 @@
 
 /* Below this, coding costs more than it saves. */
 #define CODED_BYTES_MIN 1024
+/* Smaller answers are bounded by the number of connections. */
+#define HELD_BYTES_MIN (64 * KIB)
 #define KEY_SIZE (API_ETAG_SIZE + 2)
 #define SENT_ETAG_SIZE (API_ETAG_SIZE + 16)
 
@@ -189,7 +193,7 @@ static enum MHD_Result queue_answer(struct api_request *request, struct api_answ
         if (response)
             result = queue(request, response, answer->status, answer->size);
     }
-    api_answer_release(answer);
+    request->answer = answer;
     return result;
 }
 
@@ -269,13 +273,40 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     return answer;
 }
 
+static int is_read(const struct api_request *request)
+{
+    return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+}
+
+/* Whether there is room for the answer until its client has read it. A client that does not read keeps it for
+ * the time of an answer; many of them must not take the machine's memory. What a write answers is small, or a
+ * task that was claimed and must be told. */
+static int check_room(const struct api_request *request, struct api_answer *answer, struct err *err)
+{
+    struct api_server *server = request->server;
+    const struct api_options *options = &server->options;
+    size_t before = api_answer_count(answer, &server->answer_bytes);
+    if (answer->size < HELD_BYTES_MIN || !is_read(request))
+        return 0;
+    if (before + answer->size > options->answer_bytes_max + options->cache_bytes_max)
+        return err_set(err, ERR_NO_MEMORY,
+                       "answers that others are still reading take %zu MiB; try again, or ask for less",
+                       before / MIB);
+    if (!api_access_is_exempt(request) &&
+        !api_peer_hold(server->peers, request->peer, answer->size, options->answer_bytes_per_address))
+        return err_set(err, ERR_NO_MEMORY,
+                       "this address has not read its other answers yet, and all of them may take %zu MiB; "
+                       "read them first, or ask for less",
+                       options->answer_bytes_per_address / MIB);
+    return 0;
+}
+
 /* An ETag from the body, for answers to reads that depend on more than a version. */
 static void make_etag(const struct api_request *request, struct api_response *response)
 {
     char hex[DIGEST_SHA256_HEX_SIZE];
     struct err err = ERR_INIT;
-    int is_read = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-    if (response->status != MHD_HTTP_OK || !is_read || has_text(response->etag))
+    if (response->status != MHD_HTTP_OK || !is_read(request) || has_text(response->etag))
         return;
     if (digest_sha256_hex(buf_text(&response->body), response->body.size, hex, &err) == 0)
         (void)snprintf(response->etag, sizeof response->etag, "%.32s", hex);
@@ -331,6 +362,13 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
     struct api_answer *answer = answer_of(response, encoding, is_kept);
     if (!answer)
         return MHD_NO;
+    struct err err = ERR_INIT;
+    if (check_room(request, answer, &err) < 0) {
+        api_answer_release(answer);
+        api_problem_render(response, api_request_id(request), &err);
+        answer = answer_of(response, API_ENCODING_IDENTITY, 0);
+        return answer ? queue_answer(request, answer, response) : MHD_NO;
+    }
     if (is_kept) {
         api_answer_share(answer);
         char key[KEY_SIZE];

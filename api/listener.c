@@ -92,10 +92,10 @@ int api_listener_take(struct api_server *server, int fd, struct err *err)
         server->port = ntohs(v4.sin_port);
         (void)inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
     } else {
-        return err_set(err, ERR_INVALID, "the inherited socket is not one of TCP");
+        return err_set(err, ERR_INTERNAL, "the listening socket is not one of TCP");
     }
     server->is_loopback = api_access_is_loopback(text);
     (void)snprintf(server->url, sizeof server->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
                    server->tls ? "https" : "http", text, server->port);
-    return check_reach(server, text, err); /* also of a socket that was inherited */
+    return check_reach(server, text, err);
 }

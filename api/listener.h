@@ -1,8 +1,8 @@
 /*
- * The socket that the server listens on: one of its own, or one that it was given.
+ * The socket that the server listens on.
  *
- * What others can reach needs a token. That is checked before a socket is opened, and again of where a socket
- * really is, since an inherited one may be anywhere.
+ * What others can reach needs a token. That is checked before the socket is opened, and again of where it
+ * really is.
  */
 #ifndef BIFURCATED_API_LISTENER_H
 #define BIFURCATED_API_LISTENER_H
@@ -15,8 +15,8 @@ struct api_server;
  * or no token where there must be one), ERR_CONFLICT (the port is taken), ERR_IO. */
 int api_listener_open(const struct api_server *server, int *ret_fd, struct err *err);
 
-/* Reads back where the socket is bound, which port 0 and inherited sockets leave open, and sets the server's
- * port, url and is_loopback. ERR_INVALID (not TCP, or no token where there must be one), ERR_IO. */
+/* Reads back where the socket is bound, which port 0 leaves open, and sets the server's port, url and
+ * is_loopback. ERR_INVALID (no token where there must be one), ERR_IO. */
 int api_listener_take(struct api_server *server, int fd, struct err *err);
 
 #endif

@@ -15,6 +15,7 @@ struct api_peer {
     int is_shut;                        /* under the mutex */
     _Atomic int64_t waiting_since_ms;   /* monotonic; 0: busy or shut down */
     _Atomic int64_t answering_since_ms; /* the same; 0: waiting, streaming or shut down */
+    atomic_size_t held;                 /* bytes of its answer, see api_peer_hold */
 };
 
 struct api_peers {
@@ -162,8 +163,26 @@ void api_peer_set_waiting(struct api_peer *peer)
 {
     if (!peer)
         return;
+    atomic_store(&peer->held, 0);
     atomic_store(&peer->answering_since_ms, 0);
     atomic_store(&peer->waiting_since_ms, clock_monotonic_ms());
+}
+
+int api_peer_hold(struct api_peers *peers, struct api_peer *peer, size_t bytes, size_t max)
+{
+    if (!peer)
+        return 1;
+    size_t sum = 0;
+    pthread_mutex_lock(&peers->mutex);
+    for (const struct api_peer *other = peers->first; other; other = other->next) {
+        if (other->address == peer->address)
+            sum += atomic_load(&other->held);
+    }
+    int may_hold = sum == 0 || (sum <= max && bytes <= max - sum);
+    if (may_hold)
+        atomic_store(&peer->held, bytes);
+    pthread_mutex_unlock(&peers->mutex);
+    return may_hold;
 }
 
 static int is_over(int64_t since_ms, int64_t now_ms, int64_t timeout_ms)

@@ -37,6 +37,10 @@ void api_peer_set_busy(struct api_peer *peer);
 /* Its answer is a stream of events, which may take as long as it likes. */
 void api_peer_set_streaming(struct api_peer *peer);
 
+/* It is being sent an answer of so many bytes that was made for it. Returns 0, and does not count them, if
+ * all connections of its address would then hold more than `max`, unless they hold none yet. */
+int api_peer_hold(struct api_peers *peers, struct api_peer *peer, size_t bytes, size_t max);
+
 /* Its answer was sent; it waits for the next request. */
 void api_peer_set_waiting(struct api_peer *peer);
 

@@ -1,5 +1,6 @@
 #include "api/request.h"
 
+#include "api/answer.h"
 #include "api/number.h"
 #include "api/state.h"
 #include "daemon/base/clock.h"
@@ -66,6 +67,7 @@ void api_request_free(struct api_request *request)
 {
     if (!request)
         return;
+    api_answer_release(request->answer);
     api_uri_free(&request->uri);
     buf_free(&request->body);
     free(request);

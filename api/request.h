@@ -25,6 +25,8 @@
 #define API_ALLOW_SIZE 64
 #define API_CHALLENGE_SIZE 128
 
+struct api_answer;
+struct api_peer;
 struct MHD_Connection;
 struct MHD_Response;
 struct api_route;
@@ -48,6 +50,8 @@ struct api_headers {
 struct api_request {
     struct api_server *server;
     struct MHD_Connection *connection;
+    struct api_peer *peer;        /* NULL without memory */
+    struct api_answer *answer;    /* that it is being sent; NULL before, and for others than whole ones */
     char id[API_REQUEST_ID_SIZE]; /* "" until somebody asks for it, see api_request_id */
     int has_own_id;               /* the client gave the id */
     const char *target;           /* as received; lies behind this struct */

@@ -35,7 +35,6 @@ void api_options_init(struct api_options *options)
     *options = (struct api_options){
         .address = "127.0.0.1",
         .port = 7143,
-        .listen_fd = -1,
         .version = "",
         .connections_max = 4096,
         .connections_per_address = 1024,
@@ -46,6 +45,8 @@ void api_options_init(struct api_options *options)
         .header_bytes_max = 16 * KIB,
         .body_bytes_max = LIMIT_API_BODY_BYTES,
         .cache_bytes_max = 64 * MIB,
+        .answer_bytes_max = 256 * MIB,
+        .answer_bytes_per_address = 64 * MIB,
         .claims = {.lease_ms = 60000, .policy = tasks_policy_default},
         .event_streams_max = 512,
         .heartbeat_ms = 15000,
@@ -84,7 +85,8 @@ static void *begin_request(void *context, const char *target, struct MHD_Connect
     hide_parameters(target);
     if (request) {
         request->connection = connection;
-        api_peer_set_request(peer_of(connection), request);
+        request->peer = peer_of(connection);
+        api_peer_set_request(request->peer, request);
         atomic_fetch_add(&server->requests_running, 1);
     }
     return request;
@@ -128,6 +130,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
                               void **request_slot)
 {
     (void)context;
+    (void)connection;
     (void)url;
     struct api_request *request = *request_slot;
     if (!request)
@@ -144,10 +147,10 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         *data_size = 0;
         return MHD_YES;
     }
-    api_peer_set_busy(peer_of(connection));
+    api_peer_set_busy(request->peer);
     enum MHD_Result result = api_dispatch(request);
     if (request->is_stream)
-        api_peer_set_streaming(peer_of(connection));
+        api_peer_set_streaming(request->peer);
     return result;
 }
 
@@ -176,8 +179,8 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
     if (!request)
         return;
     *request_slot = NULL;
-    api_peer_set_request(peer_of(connection), NULL);
-    api_peer_set_waiting(peer_of(connection));
+    api_peer_set_request(request->peer, NULL);
+    api_peer_set_waiting(request->peer);
     int is_whole = reason == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     if (!is_whole)
         api_claim_undelivered(request);
@@ -319,16 +322,15 @@ static struct api_server *new_server(const struct api_options *options)
     return server;
 }
 
-/* Whether a new connection is taken. While the server stops, none of its own socket; those of an inherited
- * one may come from anybody who does not know of the stop, and are served. MHD_quiesce_daemon() would leave
- * them waiting, but aborts the program if a thread of the pool is awake at that moment (0.9.75: both remove
- * the socket from the same epoll set). */
+/* Whether a new connection is taken: none while the server stops. MHD_quiesce_daemon() would leave them
+ * waiting, but aborts the program if a thread of the pool is awake at that moment (0.9.75: both remove the
+ * socket from the same epoll set). */
 static enum MHD_Result accept_connection(void *context, const struct sockaddr *address, socklen_t size)
 {
     const struct api_server *server = context;
     (void)address;
     (void)size;
-    return atomic_load(&server->is_draining) && server->options.listen_fd < 0 ? MHD_NO : MHD_YES;
+    return atomic_load(&server->is_draining) ? MHD_NO : MHD_YES;
 }
 
 static struct MHD_Daemon *start_daemon(struct api_server *server, int fd)
@@ -354,14 +356,14 @@ static struct MHD_Daemon *start_daemon(struct api_server *server, int fd)
 
 int api_server_start(const struct api_options *options, struct api_server **ret_server, struct err *err)
 {
-    int fd = options->listen_fd;
+    int fd = -1;
     struct api_server *server = new_server(options);
     int code = server ? 0 : err_set(err, ERR_NO_MEMORY, "server: out of memory");
     if (!code)
         code = api_token_table_new(options->store, server->options.token, &server->tokens, err);
     if (!code && options->certificate)
         code = api_tls_new(options->certificate, options->key, &server->tls, err);
-    if (!code && fd < 0)
+    if (!code)
         code = api_listener_open(server, &fd, err);
     if (!code)
         code = api_listener_take(server, fd, err);
@@ -375,7 +377,7 @@ int api_server_start(const struct api_options *options, struct api_server **ret_
             code = err_set(err, ERR_IO, "the threads of the server could not be started");
     }
     if (code) {
-        if (fd >= 0 && options->listen_fd < 0)
+        if (fd >= 0)
             (void)close(fd);
         free_server(server);
         return code;

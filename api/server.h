@@ -91,7 +91,6 @@ struct api_claims_options {
 struct api_options {
     const char *address;  /* "127.0.0.1", "::1", "0.0.0.0"; numeric */
     uint16_t port;        /* 0: any free one, see api_server_port */
-    int listen_fd;        /* an inherited listening socket instead of address and port, or -1; taken over */
     struct store *store;  /* borrowed; outlives the server */
     const char *version;  /* of the program */
     const char *token;    /* a bearer token with every scope beside those of the store, or NULL; unless the
@@ -112,6 +111,9 @@ struct api_options {
     size_t header_bytes_max;         /* headers; a connection has memory for twice as much */
     size_t body_bytes_max;           /* body of a request; at most LIMIT_API_BODY_BYTES */
     size_t cache_bytes_max;          /* answers kept in memory; 0: none */
+    /* Answers that their clients have not read yet: beyond these, reads of more than 64 KiB get 503. */
+    size_t answer_bytes_max;         /* of all, beside the kept ones */
+    size_t answer_bytes_per_address; /* made for one address; not for this machine's, as of requests */
     struct api_claims_options claims;
     unsigned event_streams_max; /* at once */
     unsigned heartbeat_ms;      /* a silent stream of events gets a comment this often */

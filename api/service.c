@@ -179,6 +179,8 @@ int api_get_metrics(struct api_request *request, struct api_response *response, 
     api_metrics_append(text, "bifurcated_http_cache_evictions_total", "counter", "Answers dropped for room.",
                        (double)cache.evictions);
     api_metrics_append(text, "bifurcated_http_cache_bytes", "gauge", "Answers kept.", (double)cache.bytes);
+    api_metrics_append(text, "bifurcated_http_answer_bytes", "gauge",
+                       "Answers in memory, kept or being sent.", (double)atomic_load(&server->answer_bytes));
     api_metrics_append(text, "bifurcated_http_connections", "gauge", "Open connections.",
                        (double)api_peers_count(server->peers));
     api_metrics_append(text, "bifurcated_http_displaced_total", "counter",

@@ -43,6 +43,7 @@ struct api_server {
     struct api_limiter *loopback_limits; /* requests of addresses of this machine */
     struct api_limiter *failures;        /* tokens of each address that did not count */
     struct api_cache *cache;
+    atomic_size_t answer_bytes; /* of all answers in memory, kept or being sent */
     struct api_events *events;
     struct api_claim_waits *claim_waits;
     struct api_worker_list *workers;

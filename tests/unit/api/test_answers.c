@@ -1,0 +1,148 @@
+/*
+ * Clients that ask for much and do not read it: what their answers take has a bound, of each address and of
+ * all, and whoever is refused is told to come again.
+ */
+#include "tests/unit/api/fixture.h"
+
+#include "daemon/base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROWS 1000
+
+static char series[128];
+
+/* So many revisions that a page of them is more than a socket takes; returns the bytes of that page. */
+static size_t fill(struct api_fixture *fixture)
+{
+    struct exchange exchange;
+    int64_t *ids = calloc(ROWS + 1, sizeof *ids);
+    fixture_add_revisions(&fixture->store, ROWS, ids);
+    free(ids);
+    (void)snprintf(series, sizeof series, "/v1/models/garden/neox-tiny/revisions?limit=%d", ROWS);
+    fixture_request(fixture, "GET", series, NULL, NULL, &exchange);
+    assert_int_equal(exchange.status, 200);
+    assert_true(exchange.size > MIB);
+    free(exchange.body);
+    return exchange.size;
+}
+
+static struct api_server *serve(struct api_fixture *fixture, size_t all, size_t address)
+{
+    struct api_options options;
+    struct api_server *own = fixture->server;
+    fixture_options(fixture, &options);
+    options.cache_bytes_max = 0;
+    options.answer_bytes_max = all;
+    options.answer_bytes_per_address = address;
+    options.requests_per_s_loopback = 100000; /* an address like any other */
+    options.threads = 1;
+    OK(api_server_start(&options, &fixture->server, &err));
+    return own;
+}
+
+static void back_to(struct api_fixture *fixture, struct api_server *own)
+{
+    api_server_stop(fixture->server, 100);
+    fixture->server = own;
+}
+
+/* Asks for the page and reads nothing of it. */
+static int ask(const struct api_fixture *fixture)
+{
+    char head[256];
+    int small = 4096;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(api_server_port(fixture->server))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    int length = snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", series);
+    assert_int_equal(send(fd, head, (size_t)length, MSG_NOSIGNAL), length);
+    char byte;
+    assert_int_equal(recv(fd, &byte, 1, MSG_PEEK), 1); /* the answer has begun */
+    return fd;
+}
+
+static size_t held_bytes(const struct api_fixture *fixture)
+{
+    static const char name[] = "\nbifurcated_http_answer_bytes ";
+    struct exchange exchange;
+    fixture_request(fixture, "GET", "/metrics", NULL, NULL, &exchange);
+    const char *at = strstr(exchange.body, name);
+    assert_non_null(at);
+    size_t bytes = (size_t)strtod(at + sizeof name - 1, NULL);
+    free(exchange.body);
+    return bytes;
+}
+
+static long status_of(const struct api_fixture *fixture, const char *target, const char *part)
+{
+    struct exchange exchange;
+    char seconds[16];
+    fixture_request(fixture, "GET", target, NULL, NULL, &exchange);
+    fixture_header(&exchange, "Retry-After", seconds, sizeof seconds);
+    assert_int_equal(seconds[0] != '\0', exchange.status == 503);
+    if (exchange.status == 503)
+        assert_non_null(strstr(exchange.body, part));
+    free(exchange.body);
+    return exchange.status;
+}
+
+/* One that does not read holds its answer; the next is refused; when it goes, there is room again. */
+static void check_bound(struct api_fixture *fixture, size_t all, size_t address, const char *part)
+{
+    size_t size = fill(fixture);
+    struct api_server *own = serve(fixture, all ? all : size + size / 2, address ? address : size + size / 2);
+    int slow = ask(fixture);
+    assert_true(held_bytes(fixture) >= size);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(status_of(fixture, series, part), 503);
+    assert_true(held_bytes(fixture) < 2 * size);                   /* what was refused is not held */
+    assert_int_equal(status_of(fixture, "/v1/models", part), 200); /* small ones go on */
+    (void)close(slow);
+    for (int i = 0; i < 1000 && held_bytes(fixture) >= size; i++)
+        usleep(10000);
+    assert_true(held_bytes(fixture) < size);
+    assert_int_equal(status_of(fixture, series, part), 200);
+    back_to(fixture, own);
+}
+
+static void test_bound_of_all(void **state)
+{
+    check_bound(*state, 0, 1024 * MIB, "others are still reading");
+}
+
+static void test_bound_of_an_address(void **state)
+{
+    check_bound(*state, 1024 * MIB, 0, "this address has not read");
+}
+
+/* Alone, every answer may be sent, whatever an address may hold. */
+static void test_one_passes(void **state)
+{
+    struct api_fixture *fixture = *state;
+    (void)fill(fixture);
+    struct api_server *own = serve(fixture, 1024 * MIB, 1);
+    for (int i = 0; i < 3; i++) /* also one after the other on connections that ended */
+        assert_int_equal(status_of(fixture, series, ""), 200);
+    back_to(fixture, own);
+}
+
+#define SERVED(test) cmocka_unit_test_setup_teardown(test, fixture_serve, fixture_unserve)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SERVED(test_bound_of_all),
+        SERVED(test_bound_of_an_address),
+        SERVED(test_one_passes),
+    };
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    curl_global_cleanup();
+    return failed;
+}
