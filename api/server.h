@@ -89,13 +89,13 @@ struct api_claims_options {
 };
 
 struct api_options {
-    const char *address;  /* "127.0.0.1", "::1", "0.0.0.0"; numeric */
-    uint16_t port;        /* 0: any free one, see api_server_port */
-    struct store *store;  /* borrowed; outlives the server */
-    const char *version;  /* of the program */
-    const char *token;    /* a bearer token with every scope beside those of the store, or NULL; unless the
-                             address is loopback there must be one or the other */
-    int reads_need_token; /* not everybody may read */
+    const char *address;     /* "127.0.0.1", "::1", "0.0.0.0"; numeric */
+    uint16_t port;           /* 0: any free one, see api_server_port */
+    struct store *store;     /* borrowed; outlives the server */
+    const char *version;     /* of the program */
+    const char *token;       /* a bearer token with every scope beside those of the store, or NULL; unless the
+                                address is loopback there must be one or the other */
+    int reads_need_token;    /* not everybody may read */
     const char *cors_origin; /* origins whose pages may read (api/cors.h), "*" for all, or NULL for none */
     const char *certificate; /* PEM, with the chain: serve TLS; NULL: plain HTTP */
     const char *key;         /* PEM, of the certificate */
