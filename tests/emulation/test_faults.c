@@ -8,6 +8,8 @@
 
 #include <driver_types.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 const struct backend_table *bifurcated_backend(uint32_t host_abi_version);
 
@@ -159,6 +161,56 @@ static void a_refusal_is_over_with_its_call(uint64_t budget_bytes)
             CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
         }
     CHECK(refused > 20);
+    close_whole(device);
+}
+
+/* Algorithms are asked for once per device and shape: an answer that is refused is asked for again, and what
+ * was scored before makes no difference. */
+static void a_refused_plan_is_asked_for_again(void)
+{
+    void *device = NULL;
+    struct err err = ERR_INIT;
+    struct answer want, got;
+    const struct score_model_source source = source_of(SCORE_PRECISION_HALF),
+                                    other = source_of(SCORE_PRECISION_F32);
+    unsigned asked = 0;
+    CHECK(open_new(&plain, &device, &err) == 0);
+    CHECK(load_and_score(device, &source, &want, &err) == 0);
+    emulation_inject("cublasLtMatmulAlgoGetHeuristic", 1, cudaErrorInvalidValue, 0);
+    CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+    CHECK(emulation_forget() == 1); /* nothing was asked again */
+    close_whole(device);
+    for (;; asked++) {
+        CHECK(open_new(&plain, &device, &err) == 0);
+        CHECK(load_and_score(device, &other, &got, &err) == 0);
+        emulation_inject("cublasLtMatmulAlgoGetHeuristic", asked + 1, cudaErrorInvalidValue, 0);
+        int code = load_and_score(device, &source, &got, &err);
+        int was_injected = !emulation_forget();
+        CHECK(code == (was_injected ? ERR_DEVICE : 0));
+        err = (struct err)ERR_INIT;
+        CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+        close_whole(device);
+        if (!was_injected)
+            break;
+    }
+    CHECK(asked >= 5); /* the products of a layer and of the head */
+}
+
+/* Resident and streamed. */
+static void loading_is_cancelled(uint64_t budget_bytes)
+{
+    void *device = NULL, *loaded = NULL;
+    struct err err = ERR_INIT;
+    struct answer got;
+    struct score_model_source source = source_of(SCORE_PRECISION_HALF);
+    atomic_bool cancel = true;
+    source.memory_budget_bytes = budget_bytes;
+    source.cancel = &cancel;
+    CHECK(open_new(&plain, &device, &err) == 0);
+    CHECK(backend->model_load(device, &source, &loaded, &err) == ERR_CANCELLED && !loaded);
+    err = (struct err)ERR_INIT;
+    atomic_store(&cancel, false);
+    CHECK(load_and_score(device, &source, &got, &err) == 0);
     close_whole(device);
 }
 
@@ -351,6 +403,9 @@ int main(void)
         return 1;
     a_refusal_is_over_with_its_call(0);
     a_refusal_is_over_with_its_call(500ULL << 20);
+    a_refused_plan_is_asked_for_again();
+    loading_is_cancelled(0);
+    loading_is_cancelled(500ULL << 20);
     a_loss_stays(cudaErrorIllegalAddress, ERR_DEVICE_LOST);
     a_loss_stays(ERROR_OF_TOMORROW, ERR_DEVICE_LOST);
     an_opening_fails_whole();

@@ -36,7 +36,14 @@ static void test_half(void **state)
         float value = half_from_f16((uint16_t)bits);
         uint32_t expected = (bits & 0x7fff) > 0x7c00 ? bits | 0x200 : bits; /* NaNs become quiet */
         assert_int_equal(half_to_f16(value), expected);
+        expected = (bits & 0x7fff) > 0x7f80 ? bits | 0x40 : bits;
+        assert_int_equal(half_to_bf16(half_from_bf16((uint16_t)bits)), expected);
     }
+    assert_int_equal(half_to_bf16(1 + 0x1p-8F), 0x3f80); /* a tie goes to even */
+    assert_int_equal(half_to_bf16(1 + 0x1.8p-7F), 0x3f82);
+    assert_int_equal(half_to_bf16(-1 - 0x1.2p-8F), 0xbf81);
+    assert_int_equal(half_to_bf16(0x1.fffffep127F), 0x7f80); /* to infinity */
+    assert_int_equal(half_to_bf16(half_float_of_bits(0x7f800001U)), 0x7fc0);
     assert_int_equal(half_to_f16(65519.0F), 0x7bff);
     assert_int_equal(half_to_f16(65520.0F), 0x7c00);
     assert_int_equal(half_to_f16(0x1p-25F), 0); /* a tie goes to even */
