@@ -127,39 +127,42 @@ static json_t *value_at(const json_t *row, const char *name)
 }
 
 /* Puts the member where it is in the whole row: "progress.done" into a member "progress", unless that is
- * null. */
-static void copy_member(const json_t *row, const char *name, json_t *copy)
+ * null. Nonzero without memory. */
+static int copy_member(const json_t *row, const char *name, json_t *copy)
 {
     char parent[NAME_SIZE];
     const char *dot = strchr(name, '.');
     json_t *value = value_at(row, name);
-    if (!dot) {
-        (void)json_object_set_new(copy, name, value ? json_incref(value) : json_null());
-        return;
-    }
+    if (!dot)
+        return json_object_set_new(copy, name, value ? json_incref(value) : json_null());
     (void)snprintf(parent, sizeof parent, "%.*s", (int)(dot - name), name);
-    if (json_is_null(json_object_get(row, parent))) {
-        (void)json_object_set_new(copy, parent, json_null());
-        return;
-    }
-    if (!json_object_get(copy, parent))
-        (void)json_object_set_new(copy, parent, json_object());
-    (void)json_object_set_new(json_object_get(copy, parent), dot + 1,
-                              value ? json_incref(value) : json_null());
+    if (json_is_null(json_object_get(row, parent)))
+        return json_object_set_new(copy, parent, json_null());
+    if (!json_object_get(copy, parent) && json_object_set_new(copy, parent, json_object()))
+        return -1;
+    return json_object_set_new(json_object_get(copy, parent), dot + 1,
+                               value ? json_incref(value) : json_null());
 }
 
-static void render_json(json_t *page, const char *key, const struct selection *selection, struct buf *body)
+/* Nonzero without memory: a row that lacks a member would be another one. */
+static int render_json(json_t *page, const char *key, const struct selection *selection, struct buf *body)
 {
     struct api_json json;
     json_t *rows = json_object_get(page, key);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         json_t *copy = json_object();
-        for (size_t k = 0; k < selection->count; k++)
-            copy_member(json_array_get(rows, i), selection->names[k], copy);
-        (void)json_array_set_new(rows, i, copy);
+        for (size_t k = 0; k < selection->count; k++) {
+            if (copy_member(json_array_get(rows, i), selection->names[k], copy)) {
+                json_decref(copy);
+                return -1;
+            }
+        }
+        if (json_array_set_new(rows, i, copy))
+            return -1;
     }
     api_json_init(&json, body);
     append_value(&json, NULL, page);
+    return 0;
 }
 
 /* -- CSV ------------------------------------------------------------------------------------------------- */
@@ -252,8 +255,8 @@ int api_listing_finish(const struct api_request *request, const struct api_listi
     buf_clear(&response->body);
     if (is_csv)
         render_csv(page, listing->key, &selection, &response->body);
-    else
-        render_json(page, listing->key, &selection, &response->body);
+    else if (render_json(page, listing->key, &selection, &response->body))
+        code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", listing->key);
     json_decref(page);
-    return 0;
+    return code;
 }
