@@ -75,4 +75,7 @@ void api_claim_undelivered(struct api_request *request);
 /* api/workers.c */
 int api_list_workers(struct api_request *request, struct api_response *response, struct err *err);
 
+/* api/jobs.c */
+int api_list_jobs(struct api_request *request, struct api_response *response, struct err *err);
+
 #endif

@@ -65,6 +65,8 @@ const struct api_route api_routes[] = {
      API_RIGHT_WORKER},
     {"GET", "/v1/workers", "listWorkers", api_list_workers, " fields limit cursor format ", API_SCOPE_NONE, 1,
      API_RIGHT_READ},
+    {"GET", "/v1/jobs", "listJobs", api_list_jobs, " state fields limit cursor format ", API_SCOPE_NONE, 1,
+     API_RIGHT_READ},
     {"GET", "/v1/tokens", "listTokens", api_list_tokens, " fields limit cursor format ", API_SCOPE_NONE, 1,
      API_RIGHT_ADMIN},
     {"POST", "/v1/tokens", "createToken", api_create_token, "", API_SCOPE_NONE, 0, API_RIGHT_ADMIN},

@@ -20,14 +20,14 @@ static int append_failed_task(void *context, const struct task_row *row)
     return 0;
 }
 
-static int append_job(void *context, const struct job_row *row)
+void api_sweep_append_job(struct api_json *json, const struct job_row *row)
 {
-    struct api_json *json = context;
     api_json_open_object(json, NULL);
     if (row->job_id)
         api_json_integer(json, "id", row->job_id);
     else
         api_json_null(json, "id");
+    api_json_integer(json, "sweep", row->sweep_id);
     api_json_text(json, "state", job_state_name(row->state));
     api_json_text_or_null(json, "reason", row->reason);
     api_json_integer(json, "workers", row->size);
@@ -40,6 +40,11 @@ static int append_job(void *context, const struct job_row *row)
     api_json_time(json, "submitted_at", row->submitted_ms);
     api_json_time(json, "ended_at", row->ended_ms);
     api_json_close_object(json);
+}
+
+static int append_job(void *context, const struct job_row *row)
+{
+    api_sweep_append_job(context, row);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "api/server.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
+#include "store/jobs.h"
 #include "store/sweeps.h"
 
 #include <stdint.h>
@@ -25,6 +26,9 @@ int api_sweep_render(struct store *store, const struct sweep_row *row, int is_wh
 
 /* What the requests of this server's daemon wait for; without a reason where nothing does. */
 void api_sweep_read_wait(const struct api_hooks *hooks, struct api_hub_wait *ret_wait);
+
+/* Appends a job array as one object of a list. */
+void api_sweep_append_job(struct api_json *json, const struct job_row *row);
 
 /* Reads and appends a whole sweep, with what the daemon's requests to the hub wait for if `wait` is not NULL
  * and the sweep may need the hub; *ret_version grows with each change, *ret_is_over says that it has ended.

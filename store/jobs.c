@@ -215,6 +215,29 @@ int jobs_list_live(struct store *store, int (*row)(void *context, const struct j
     return rc;
 }
 
+int jobs_list_all(struct store *store, const enum job_state *state, int64_t before, int limit,
+                  int (*row)(void *context, const struct job_row *row), void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(
+        &query, connection,
+        "SELECT " JOB_COLUMNS JOB_FROM
+        "WHERE (?1 IS NULL OR j.state = ?1) AND (?2 = 0 OR j.id < ?2) ORDER BY j.id DESC LIMIT ?3",
+        err);
+    if (!rc) {
+        query_bind_text(&query, state ? job_state_name(*state) : NULL);
+        query_bind_int(&query, before);
+        query_bind_int(&query, limit);
+        rc = list(&query, row, context, err);
+    }
+    store_read_end(store, connection);
+    return rc;
+}
+
 int jobs_list(struct store *store, int64_t sweep_id, int limit,
               int (*row)(void *context, const struct job_row *row), void *context, struct err *err)
 {

@@ -59,6 +59,11 @@ int jobs_list_live(struct store *store, int (*row)(void *context, const struct j
 int jobs_list(struct store *store, int64_t sweep_id, int limit,
               int (*row)(void *context, const struct job_row *row), void *context, struct err *err);
 
+/* Jobs of all sweeps, newest first: those in `state` (NULL: any) with an id below `before` (0: from the newest
+ * on), at most `limit`. */
+int jobs_list_all(struct store *store, const enum job_state *state, int64_t before, int limit,
+                  int (*row)(void *context, const struct job_row *row), void *context, struct err *err);
+
 /* Running sweeps in the order in which the queue serves them, at most `limit`, each with how many of its
  * tasks need a worker of ours: those that could run now, and those that run on workers whose names hold
  * `ours`. Counted up to `tasks_max`. */

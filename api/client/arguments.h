@@ -41,7 +41,7 @@
     X(FIELDS, "fields", "A,B,...", 0, "columns, in this order")                                              \
     X(STEPLESS, "stepless", NULL, 0, "also main and other revisions without a step")                         \
     X(MODEL, "model", "MODEL", 0, "of this model only")                                                      \
-    X(STATE, "state", "STATE", 0, "planning, running, done, failed or cancelled")                            \
+    X(STATE, "state", "STATE", 0, "only those in this state, as the list shows it")                          \
     X(SCHEDULE, "schedule", "NAME", 0, "of the learning rate: constant, cosine, linear or cosine_neox")      \
     X(PEAK, "peak", "RATE", 0, "its highest rate")                                                           \
     X(FLOOR, "floor", "RATE", 0, "its lowest rate after the peak")                                           \

@@ -81,6 +81,8 @@ const struct client_command client_commands[] = {
     {"status", "", "Print the state of the daemon", "", 0, client_run_status},
     {"workers", "", "List workers, local and remote, and what they work on", "", BIT(CSV) | BIT(FIELDS),
      client_run_workers},
+    {"jobs", "", "List job arrays of workers on the cluster, of all sweeps, newest first", "",
+     BIT(CSV) | BIT(FIELDS) | BIT(STATE), client_run_jobs},
     {"devices", "", "List compute devices, and why one is absent", "", BIT(CSV) | BIT(FIELDS),
      client_run_devices},
     {"tokens", "", "List tokens: whose they are, what they allow, when they were used last", "",

@@ -63,6 +63,7 @@ int client_run_tasks(const struct client_arguments *arguments);
 int client_run_history(const struct client_arguments *arguments);
 int client_run_devices(const struct client_arguments *arguments);
 int client_run_workers(const struct client_arguments *arguments);
+int client_run_jobs(const struct client_arguments *arguments);
 int client_run_status(const struct client_arguments *arguments);
 
 /* Puts what the options say of the texts (field, limit, window, stride) into the request of a sweep. */

@@ -136,6 +136,28 @@ int client_run_workers(const struct client_arguments *arguments)
     return client_list(arguments, "/v1/workers", "workers", columns, COUNT(columns));
 }
 
+int client_run_jobs(const struct client_arguments *arguments)
+{
+    static const struct client_column columns[] = {
+        {"id", "JOB"},          {"sweep", "SWEEP"},     {"state", "STATE"},   {"workers", "WORKERS"},
+        {"pending", "PENDING"}, {"running", "RUNNING"}, {"failed", "FAILED"}, {"submitted_at", "SUBMITTED"},
+        {"ended_at", "ENDED"},  {"reason", "REASON"},
+    };
+    struct err err = ERR_INIT;
+    struct buf target;
+    buf_init(&target, LIMIT_URL_BYTES);
+    buf_append_text(&target, "/v1/jobs?limit=1000");
+    if (arguments->values[CLIENT_OPTION_STATE]) {
+        buf_append_text(&target, "&state=");
+        client_link_encode(&target, arguments->values[CLIENT_OPTION_STATE]);
+    }
+    int code = buf_check(&target, "URL", &err);
+    int status = code ? client_report(&err)
+                      : client_list(arguments, buf_text(&target), "jobs", columns, COUNT(columns));
+    buf_free(&target);
+    return status;
+}
+
 int client_run_sweeps(const struct client_arguments *arguments)
 {
     static const struct client_column columns[] = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any, Iterator
 from urllib.parse import quote
@@ -28,10 +30,22 @@ LISTS = [  # operation, path in the description, target, key, parameter of the d
     ("listDeliveries", "/v1/watches/{owner}/{name}/deliveries", f"/v1/watches/{MODEL}/deliveries", "deliveries", "deliveryFields",
      ["deliveries", MODEL]),
     ("listWorkers", "/v1/workers", "/v1/workers", "workers", "workerFields", ["workers"]),
+    ("listJobs", "/v1/jobs", "/v1/jobs", "jobs", "jobFields", ["jobs"]),
     ("listTokens", "/v1/tokens", "/v1/tokens", "tokens", "tokenFields", ["tokens"]),
     ("listDevices", "/v1/devices", "/v1/devices", "devices", "deviceFields", ["devices"]),
 ]  # fmt: skip
 IDS = [one[0] for one in LISTS]
+
+
+def submit(one: Daemon) -> None:
+    """Three job arrays in the database, as the executor leaves them: there is no cluster here (test_slurm.py has one)."""
+    with contextlib.closing(sqlite3.connect(one.state / "bifurcated.db", timeout=30)) as db, db:
+        for sweep, number, state, reason in ((1, 7001, "ended", ""), (2, None, "refused", 'no, "never"'), (1, 7002, "running", "")):
+            db.execute(
+                "INSERT INTO jobs (sweep_id, job_id, state, size, running, reason, attempts, submitted_ms, ended_ms) "
+                "VALUES (?, ?, ?, 4, ?, ?, 2, 1764115200000, ?)",
+                (sweep, number, state, 4 * (state == "running"), reason, 1764115300000 if state == "ended" else None),
+            )
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +79,7 @@ def filled(programs: Any, garden: Path, tmp_path_factory: pytest.TempPathFactory
             offer["definition"], offer["scoring"] = map(int, re.search(r"by (\d+)\.(\d+), so", said.json()["detail"]).groups())
             answer = one.post("/v1/claims", offer)
             assert answer.status in (200, 204), answer
+        submit(one)
         yield one, may
         one.check_end()
 

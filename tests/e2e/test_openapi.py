@@ -165,6 +165,9 @@ ASKED = [
     ("get", "/v1/watches/{owner}/{name}/deliveries", WATCH + "/deliveries"),
     ("get", "/v1/watches/{owner}/{name}/deliveries", "/v1/watches/garden/absent/deliveries"),
     ("get", "/v1/workers", "/v1/workers"),
+    ("get", "/v1/jobs", "/v1/jobs"),
+    ("get", "/v1/jobs", "/v1/jobs?state=running"),
+    ("get", "/v1/jobs", "/v1/jobs?state=queued"),
     ("get", "/v1/tokens", "/v1/tokens"),  # refused here; test_access.py has a token
     ("get", "/v1/tokens/{id}", "/v1/tokens/1"),
 ]

@@ -114,6 +114,8 @@ def test_a_sweep_through_jobs(
     workers = {task["worker"] for task in running.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"]}
     assert workers and all(worker.startswith(f"slurm-{job['id']}_") for worker in workers), outputs(tmp_path)
     assert f"job {job['id']}: " in running.client("show", str(sweep)).stdout
+    assert [(one["id"], one["sweep"]) for one in running.get("/v1/jobs").json()["jobs"]] == [(job["id"], sweep)]
+    assert re.search(rf"^ *{job['id']} +{sweep} ", running.client("jobs").stdout, re.MULTILINE)
     status = running.get("/v1/status").json()["daemon"]["slurm"]
     assert status["jobs_submitted"] == 1 and status["error"] is None
     assert re.search(r"^bifurcated_slurm_jobs_submitted_total 1$", running.get("/metrics").text, re.MULTILINE)

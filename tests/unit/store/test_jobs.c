@@ -153,6 +153,26 @@ static void test_of_a_sweep(void **state)
     seen.count = 0;
     OK(jobs_list(fixture->store, first, 1, see, &seen, &err));
     assert_int_equal(seen.count, 1);
+    seen.count = 0;
+    OK(jobs_list_all(fixture->store, NULL, 0, 10, see, &seen, &err)); /* of all sweeps */
+    assert_int_equal(seen.count, 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(seen.rows[i].id, jobs[2 - i].id);
+    seen.count = 0;
+    OK(jobs_list_all(fixture->store, NULL, jobs[2].id, 1, see, &seen, &err));
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.rows[0].id, jobs[1].id);
+    jobs[1].state = JOB_STATE_ENDED;
+    jobs[1].ended_ms = 5;
+    OK(jobs_update(fixture->store, &jobs[1], &err));
+    enum job_state wanted = JOB_STATE_ENDED;
+    seen.count = 0;
+    OK(jobs_list_all(fixture->store, &wanted, 0, 10, see, &seen, &err));
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.rows[0].id, jobs[1].id);
+    seen.count = 0;
+    OK(jobs_list_all(fixture->store, &wanted, jobs[1].id, 10, see, &seen, &err));
+    assert_int_equal(seen.count, 0);
     FAILS(ERR_NOT_FOUND, jobs_create(fixture->store, 99, 1, &jobs[0], &err));
     jobs[0].id = 99;
     FAILS(ERR_NOT_FOUND, jobs_update(fixture->store, &jobs[0], &err));
