@@ -59,8 +59,8 @@ int jobs_list_live(struct store *store, int (*row)(void *context, const struct j
 int jobs_list(struct store *store, int64_t sweep_id, int limit,
               int (*row)(void *context, const struct job_row *row), void *context, struct err *err);
 
-/* Jobs of all sweeps, newest first: those in `state` (NULL: any) with an id below `before` (0: from the newest
- * on), at most `limit`. */
+/* Jobs of all sweeps, newest first: those in `state` (NULL: any) with an id below `before` (0: from the
+ * newest on), at most `limit`. */
 int jobs_list_all(struct store *store, const enum job_state *state, int64_t before, int limit,
                   int (*row)(void *context, const struct job_row *row), void *context, struct err *err);
 
