@@ -275,7 +275,7 @@ function buildPanels() {
     const section = element("section", { "aria-labelledby": title },
       element("div", { class: "section-head" }, element("h2", { id: title }, group.title), element("p", {}, group.help)), grid);
     for (const spec of group.panels) {
-      const panel = new (KINDS[spec.kind] || Panel)(spec, hub);
+      const panel = new (KINDS[spec.kind] || Panel)({ by: group.by ?? "rows and values", ...spec }, hub);
       panels.push(panel);
       grid.append(panel.root);
     }

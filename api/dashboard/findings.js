@@ -128,11 +128,12 @@ function auditList(audit) {
 function card(model) {
   const { analysis, audit } = analyses.get(model.name) || {};
   if (!model.rows.length && !audit?.findings?.length) return null; // nothing is measured, nothing can be said
+  const isMeasured = Boolean(analysis && model.rows.length);
   const swatch = element("span", { class: "swatch" });
   swatch.style.background = model.colour;
   return element("section", { class: "card verdict", "data-key": model.name, "aria-label": `Findings for ${model.name}` },
     element("h3", { title: model.name }, swatch, shortName(model.name)),
-    analysis && facts(analysis), analysis && warnings(analysis, model.rows), audit && auditList(audit), analysis && reasons(analysis));
+    ...(isMeasured ? [facts(analysis), warnings(analysis, model.rows)] : []), audit && auditList(audit), isMeasured && reasons(analysis));
 }
 
 /** Several models: one line each, the whole on demand. */

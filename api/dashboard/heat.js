@@ -64,7 +64,7 @@ export class HeatPanel extends Panel {
   }
 
   makeLines() {
-    if (!this.map) return [];
+    if (!this.map || !this.models.length) return []; // the map may come before the series
     const points = this.map.rows.map((row) => ({ step: row.step, y: this.middle(row.counts.indexOf(Math.max(...row.counts))), row }));
     return [{ key: "mode", model: this.models[0], label: "fullest bin", quantity: { name: "fullest bin" }, colour: this.models[0].colour, points }];
   }

@@ -6,7 +6,6 @@ import { csvLine, number } from "./format.js";
 import { ramp, scaleLegend } from "./heat.js";
 import { colour } from "./colours.js";
 import { Panel } from "./panel.js";
-import { view } from "./view.js";
 
 const REVISIONS = 120;
 
@@ -130,9 +129,5 @@ export class PairsPanel extends Panel {
     const lines = [csvLine(["model", "revision", "step", ...this.map.revisions])];
     this.map.msd.forEach((row, i) => lines.push(csvLine([this.map.model, this.map.revisions[i], this.map.steps[i], ...row])));
     return lines;
-  }
-
-  fileName(ending) {
-    return super.fileName(ending).replace(view.values === "centred" ? "_centred" : /$^/, "");
   }
 }

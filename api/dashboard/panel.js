@@ -11,7 +11,7 @@ import { quantiles } from "./panels.js";
 import { savePicture } from "./picture.js";
 import { listen } from "./pointing.js";
 import { renew, renewChildren } from "./table.js";
-import { pictured, statistic, view } from "./view.js";
+import { chosen, pictured, statistic, view } from "./view.js";
 
 const Y_WIDTH = 64; // so that the plots of a column stand below each other
 const nearness = new IntersectionObserver((entries) => {
@@ -399,7 +399,7 @@ export class Panel {
 
   fileName(ending) {
     const models = this.models.map((model) => model.name.replace(/[^A-Za-z0-9]+/g, "-")).join("_").slice(0, 80);
-    return `${models}_${this.spec.id}${view.rows === "tokens" ? "_tokens" : ""}${view.values === "centred" ? "_centred" : ""}.${ending}`;
+    return `${models}_${this.spec.id}${chosen(this.spec.by).ending}.${ending}`;
   }
 
   saveCsv() {

@@ -1,4 +1,5 @@
-// What the charts show: groups of panels, each with its quantities, guide lines and an explanation.
+// What the charts show: groups of panels, each with its quantities, guide lines and an explanation; `by`: which of the chosen rows and
+// values it is of, where not both (view.js).
 
 import { moved, statistic } from "./view.js";
 
@@ -36,6 +37,7 @@ export const groups = [
   },
   {
     title: "Displacement",
+    by: "rows",
     help: "How far the unembedding has moved from the reference revision, and since the revision before.",
     panels: [
       {
@@ -64,6 +66,7 @@ export const groups = [
   },
   {
     title: "Language",
+    by: "nothing",
     help: "What the whole model achieves at each revision; bands are ± one standard error.",
     empty: { text: "Perplexity is not measured here. It loads whole checkpoints, so it is measured on request. ", button: "Measure perplexity" },
     panels: [
@@ -84,6 +87,7 @@ export const groups = [
   },
   {
     title: "Single entries",
+    by: "entries",
     help: "A few entries of token rows, drawn at random once and kept at every revision as stored.",
     panels: [
       {

@@ -2,7 +2,7 @@
 
 import { colour, DASHES, font } from "./colours.js";
 import { save } from "./format.js";
-import { view } from "./view.js";
+import { chosen } from "./view.js";
 
 /** The scale of the colours, 170 pixels wide. */
 function drawScale(ctx, { colours, marks, caption }, left, top) {
@@ -34,8 +34,8 @@ export function savePicture(panel) {
   ctx.fillRect(0, 0, width + 24, height + head + 24);
   ctx.fillStyle = colour("text");
   ctx.font = `600 14px ${font()}`;
-  const choice = [view.rows === "tokens" ? "token rows" : "all rows", view.values === "centred" ? "centred" : null].filter(Boolean).join(", ");
-  ctx.fillText(`${panel.spec.title} (${choice})`, 14, 24);
+  const { words } = chosen(panel.spec.by);
+  ctx.fillText(words ? `${panel.spec.title} (${words})` : panel.spec.title, 14, 24);
   ctx.font = `12px ${font()}`;
   legend.forEach((line, i) => {
     const y = 44 + i * 17;

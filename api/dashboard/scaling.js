@@ -30,7 +30,7 @@ export class Scaling {
   /** hub: { speak(text) } */
   constructor(hub) {
     this.hub = hub;
-    this.spec = { title: "Onset against model size", kind: "scaling", unit: "onset step" };
+    this.spec = { title: "Onset against model size", kind: "scaling", unit: "onset step", by: "rows and values" };
     this.pointed = -1;
     const button = (text, label, onclick) => element("button", { type: "button", class: "plain", "aria-label": `${label}: ${this.spec.title}`, title: label, onclick }, text);
     this.canvas = element("canvas", { tabindex: 0, role: "img", "aria-describedby": `${ID}-help` });

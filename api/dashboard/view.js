@@ -49,6 +49,20 @@ export function writeView() {
 /** The model whose map, quantiles, trajectories and two-time displacement are shown. */
 export const pictured = () => (view.models.includes(view.picture) ? view.picture : view.models[0]);
 
+/**
+ * What of the choice a panel depends on, in words and for the names of files. by: "rows and values" as statistics, "rows" as
+ * displacements, "entries" of token rows as stored, "nothing" of the tensor's at all.
+ */
+export function chosen(by) {
+  const isTokens = view.rows === "tokens" && (by === "rows" || by === "rows and values");
+  const isCentred = view.values === "centred" && by === "rows and values";
+  const rows = { entries: "token rows", nothing: null }[by];
+  return {
+    words: [rows === undefined ? (isTokens ? "token rows" : "all rows") : rows, isCentred ? "centred" : null].filter(Boolean).join(", "),
+    ending: `${isTokens ? "_tokens" : ""}${isCentred ? "_centred" : ""}`,
+  };
+}
+
 /** The column of a statistic for the chosen rows and values. */
 export const statistic = (name) =>
   `${view.rows === "tokens" ? "tokens_" : ""}${view.values === "centred" ? "centred_" : ""}${name}`;

@@ -159,19 +159,18 @@ def test_an_older_series_is_not_drawn_last(visit: Callable[..., Browser], daemon
 
 def test_a_slow_daemon_is_not_asked_ever_more(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
     """While a live series is on its way, events of its sweep ask for no second one; afterwards the last state is fetched."""
-    hub = make_hub(garden, latency_ms=100)
+    hub = make_hub(garden, latency_ms=60)
     head = daemon(hub)
     page = visit(head, f"#model={MODEL}")
-    sweep = head.sweep(MODEL)
-    page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length > 0", limit_s=60)
     page.run(HOLD, "GET /v1/models/[^?]*/revisions[?]")
+    sweep = head.sweep(MODEL, revisions={"to": 64})
     held(page)
     head.wait(sweep)
     page.wait("document.querySelector('.sweep').dataset.state === 'done'")
     time.sleep(2)
     assert page.value("window.held.length") == 1
     page.run(FREE)
-    page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 25")
+    page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 8")
 
 
 # -- Dialogs and forms ---------------------------------------------------------------------------
@@ -429,3 +428,41 @@ def test_links_are_bounded(visit: Callable[..., Browser], small: Daemon) -> None
     assert page.value("document.querySelectorAll('#models :checked').length") == 16
     assert page.value("document.getElementById('from').value") == "" and "from" not in page.value("location.hash")
     page.run("window.fetch = window.realFetch")
+
+
+def test_files_are_named_by_what_they_depend_on(visit: Callable[..., Browser], small: Daemon) -> None:
+    """Displacement is of rows alone; single entries are of token rows as stored; perplexity is of the whole model."""
+    page = visit(small, f"#model={MODEL}&rows=tokens&values=centred")
+    page.run("document.getElementById('panel-pairs').scrollIntoView()")
+    page.wait("Boolean(document.getElementById('panel-pairs').panel.map)")
+    names = page.run("return Object.fromEntries([...document.querySelectorAll('.panel')].filter(one => one.panel).map(one => [one.panel.spec.id, one.panel.fileName('png')]))")
+    names = {panel: name.removeprefix(f"garden-neox-tiny_{panel}").removesuffix(".png") for panel, name in names.items() if name.startswith("garden")}
+    assert names["bc"] == names["heat"] == names["kurtosis"] == "_tokens_centred"
+    assert names["msd"] == names["norm"] == names["cosine"] == "_tokens" and names["pairs"] == names["trajectories"] == ""
+    words = page.run("return import('/assets/view.js').then(view => ['rows and values', 'rows', 'entries', 'nothing'].map(by => view.chosen(by).words))")
+    assert words == ["token rows, centred", "token rows", "token rows", ""]
+
+
+def test_a_page_that_stays_open_does_not_grow(visit: Callable[..., Browser], small: Daemon) -> None:
+    """As after hours of polls and live series: no more nodes and listeners, and hardly more memory."""
+    page = visit(small)
+    page.click("#to-operations")
+    page.wait("document.getElementById('daemon-facts').textContent")
+    page.devtools("Performance.enable")
+
+    def use(times: int) -> dict[str, float]:
+        page.run(
+            "return (async () => { for (let i = 0; i < arguments[0]; i++) {"
+            " window.dispatchEvent(new Event('online')); window.dispatchEvent(new Event('hashchange'));"
+            " await new Promise(done => setTimeout(done, 60)); } })()", times,
+        )  # fmt: skip
+        page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
+        time.sleep(0.5)
+        page.devtools("HeapProfiler.collectGarbage")
+        page.devtools("HeapProfiler.collectGarbage")
+        found = page.devtools("Performance.getMetrics")["metrics"]
+        return {one["name"]: one["value"] for one in found if one["name"] in ("Nodes", "JSEventListeners", "JSHeapUsedSize")}
+
+    before, after = use(12), use(40)
+    assert after["Nodes"] <= 1.1 * before["Nodes"] and after["JSEventListeners"] <= 1.1 * before["JSEventListeners"], (before, after)
+    assert after["JSHeapUsedSize"] <= 1.25 * before["JSHeapUsedSize"] + 1e6, (before, after)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
+from browser import Browser
 from running import Daemon, wait_until
 
 from tests.hub import Emulator
@@ -184,6 +185,37 @@ def test_a_cancelled_sweep_cancels_its_jobs(
     (job,) = jobs_of(running, sweep)
     assert job["cancelled"] == 2 and job["ended_at"]
     wait_until(lambda: not worker_pids(running.url))
+
+
+def test_jobs_in_the_dashboard(
+    head: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, cluster: Cluster, tmp_path: Path
+) -> None:
+    """What a real Slurm says of its jobs, in Chromium: beside the sweep, in the table, and after the sweep was cancelled there."""
+    running = head(make_hub(garden, latency_ms=200, connection_bps=1e5))  # too slow to end before it is looked at
+    if running.get("/").status == 404:
+        pytest.skip("the program was built without the dashboard (libjs-chart.js)")
+    with Browser(tmp_path / "browser") as page:
+        page.load(running.url)
+        sweep = running.sweep(MODEL, **REQUEST)
+        wait_until(lambda: len(cluster.running()) == 2)
+        card = f"document.querySelector('.sweep[data-id=\"{sweep}\"]')?.textContent"
+        (job,) = jobs_of(running, sweep)
+        page.wait(f"({card} ?? '').includes('Job {job['id']}: 2 running')")
+        page.click("#to-operations")
+        page.wait("!document.getElementById('jobs').hidden && document.querySelectorAll('#workers tbody tr').length >= 2")
+        cells = "[...document.querySelectorAll('#jobs tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+        ((number, state, workers, of, model, *_),) = page.value(cells)
+        assert (number, state, workers, of, model) == (str(job["id"]), "running", "2 running", str(sweep), MODEL)
+        facts = page.wait("(text => text.includes('2 running') && text)(document.getElementById('daemon-facts').textContent)")
+        assert "Slurm2 running, 0 waiting, at most 2" in facts, facts
+        names = page.value("[...document.querySelectorAll('#workers tbody th')].map(one => one.textContent)")
+        assert any(name.startswith(f"slurm-{job['id']}_") for name in names), names
+        page.screenshot("jobs")
+        page.click(f"button[aria-label='Cancel sweep {sweep}']")
+        wait_until(lambda: not cluster.elements())
+        page.wait("document.querySelector('#jobs tbody .chip')?.textContent === 'ended'")
+        assert "2 cancelled" in page.value(cells)[0][2] and not page.messages()
+        page.open("about:blank")
 
 
 def test_a_wrong_partition(head: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:
