@@ -1,7 +1,7 @@
 #include "daemon/data_cache.h"
 
-#include "daemon/base/clock.h"
 #include "daemon/base/file.h"
+#include "daemon/base/keyed_lock.h"
 #include "daemon/base/limits.h"
 #include "daemon/data_file.h"
 
@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define ENTRIES 16 /* sweeps that run at the same time; older ones are asked for again */
-#define POLL_MS 50 /* of a thread that waits for another one's download */
 
 struct entry {
     int64_t sweep_id;
@@ -19,19 +18,12 @@ struct entry {
     char *path;
 };
 
-/* A download under way; it lives on the stack of the thread that does it. */
-struct download {
-    int64_t sweep_id;
-    const char *name;
-    struct download *next;
-};
-
 struct data_cache {
     struct hub *hub;
-    pthread_mutex_t lock; /* guards what follows; nobody holds it while downloading */
+    struct keyed_locks downloads; /* of a sweep and a name */
+    pthread_mutex_t lock;         /* of the entries; nobody holds it while downloading */
     struct entry entries[ENTRIES];
     size_t next;
-    struct download *downloads;
 };
 
 int data_cache_new(struct hub *hub, struct data_cache **ret_cache, struct err *err)
@@ -40,6 +32,7 @@ int data_cache_new(struct hub *hub, struct data_cache **ret_cache, struct err *e
     if (!cache)
         return err_set(err, ERR_NO_MEMORY, "data cache: out of memory");
     cache->hub = hub;
+    keyed_locks_init(&cache->downloads);
     (void)pthread_mutex_init(&cache->lock, NULL);
     *ret_cache = cache;
     return 0;
@@ -59,6 +52,7 @@ void data_cache_free(struct data_cache *cache)
     for (size_t i = 0; i < ENTRIES; i++)
         clear_entry(&cache->entries[i]);
     (void)pthread_mutex_destroy(&cache->lock);
+    keyed_locks_destroy(&cache->downloads);
     free(cache);
 }
 
@@ -94,69 +88,41 @@ static int download(struct data_cache *cache, const char *name, const atomic_boo
 /* Keeps a copy in place of the oldest; without memory nothing is kept. */
 static void keep(struct data_cache *cache, int64_t sweep_id, const char *name, const char *path)
 {
+    (void)pthread_mutex_lock(&cache->lock);
     struct entry *entry = &cache->entries[cache->next];
     cache->next = (cache->next + 1) % ENTRIES;
     clear_entry(entry);
     *entry = (struct entry){.sweep_id = sweep_id, .name = strdup(name), .path = strdup(path)};
     if (!entry->name || !entry->path)
         clear_entry(entry);
+    (void)pthread_mutex_unlock(&cache->lock);
 }
 
-static const char *find(const struct data_cache *cache, int64_t sweep_id, const char *name)
+/* A copy of the kept path, or NULL where there is none. */
+static int find(struct data_cache *cache, int64_t sweep_id, const char *name, char **ret_path,
+                struct err *err)
 {
-    for (size_t i = 0; i < ENTRIES; i++) {
+    int code = 0;
+    *ret_path = NULL;
+    (void)pthread_mutex_lock(&cache->lock);
+    for (size_t i = 0; i < ENTRIES && !code && !*ret_path; i++) {
         const struct entry *entry = &cache->entries[i];
         /* Files may be evicted or deleted under us: then it is downloaded again. */
         if (entry->sweep_id == sweep_id && entry->name && strcmp(entry->name, name) == 0 &&
-            file_exists(entry->path))
-            return entry->path;
+            file_exists(entry->path)) {
+            *ret_path = strdup(entry->path);
+            code = *ret_path ? 0 : err_set(err, ERR_NO_MEMORY, "data set: out of memory");
+        }
     }
-    return NULL;
-}
-
-static int is_under_way(const struct data_cache *cache, int64_t sweep_id, const char *name)
-{
-    for (const struct download *download = cache->downloads; download; download = download->next) {
-        if (download->sweep_id == sweep_id && strcmp(download->name, name) == 0)
-            return 1;
-    }
-    return 0;
-}
-
-/* The lock is held, but not while downloading. */
-static int download_and_keep(struct data_cache *cache, int64_t sweep_id, const char *name,
-                             const atomic_bool *cancel, char **ret_path, struct err *err)
-{
-    struct download own = {.sweep_id = sweep_id, .name = name, .next = cache->downloads};
-    cache->downloads = &own;
     (void)pthread_mutex_unlock(&cache->lock);
-    int code = download(cache, name, cancel, ret_path, err);
-    (void)pthread_mutex_lock(&cache->lock);
-    struct download **at = &cache->downloads;
-    while (*at != &own)
-        at = &(*at)->next;
-    *at = own.next;
-    if (!code)
-        keep(cache, sweep_id, name, *ret_path);
     return code;
-}
-
-/* Waits for another thread's download of the same. The lock is held, but not while waiting. */
-static int wait_a_little(struct data_cache *cache, const atomic_bool *cancel, struct err *err)
-{
-    if (cancel && atomic_load(cancel))
-        return err_set(err, ERR_CANCELLED, "cancelled while another task was downloading it");
-    (void)pthread_mutex_unlock(&cache->lock);
-    clock_sleep_ms(POLL_MS);
-    (void)pthread_mutex_lock(&cache->lock);
-    return 0;
 }
 
 int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name, const atomic_bool *cancel,
                    char **ret_path, struct err *err)
 {
+    struct keyed_lock own = {.number = sweep_id, .name = name};
     char *path = NULL;
-    int code = 0;
     if (strncmp(name, "file:", 5) == 0) {
         path = strdup(name + 5);
         if (!path)
@@ -164,19 +130,16 @@ int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name,
         *ret_path = path;
         return 0;
     }
-    (void)pthread_mutex_lock(&cache->lock);
-    while (!code && !path) {
-        const char *kept = find(cache, sweep_id, name);
-        if (kept) {
-            path = strdup(kept);
-            code = path ? 0 : err_set(err, ERR_NO_MEMORY, "data set: out of memory");
-        } else if (is_under_way(cache, sweep_id, name)) {
-            code = wait_a_little(cache, cancel, err);
-        } else {
-            code = download_and_keep(cache, sweep_id, name, cancel, &path, err);
-        }
+    int code = keyed_locks_take(&cache->downloads, &own, cancel, err);
+    if (code)
+        return code;
+    code = find(cache, sweep_id, name, &path, err);
+    if (!code && !path) {
+        code = download(cache, name, cancel, &path, err);
+        if (!code)
+            keep(cache, sweep_id, name, path);
     }
-    (void)pthread_mutex_unlock(&cache->lock);
+    keyed_locks_give(&cache->downloads, &own);
     if (!code)
         *ret_path = path;
     return code;

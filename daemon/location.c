@@ -153,9 +153,11 @@ static int prefetch(struct location *location, struct err *err)
 static int find_in_checkpoint(struct location *location, struct err *err)
 {
     struct location_cache *cache = location->context->cache;
+    struct keyed_lock own = {.number = location->revision.id, .name = location->tensor};
     struct located_tensor found;
-    int code = 0;
-    location_cache_lock(cache, location->revision.id);
+    int code = location_cache_lock(cache, &own, location->context->cancel, err);
+    if (code)
+        return code;
     if (location_cache_get(cache, location->revision.id, location->tensor, &found)) {
         take_located(location, &found);
     } else {
@@ -168,7 +170,7 @@ static int find_in_checkpoint(struct location *location, struct err *err)
                 code = prefetch(location, err);
         }
     }
-    location_cache_unlock(cache, location->revision.id);
+    location_cache_unlock(cache, &own);
     return code;
 }
 

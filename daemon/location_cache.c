@@ -4,12 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STRIPES 64  /* more than workers, so that two revisions rarely share a lock */
 #define ENTRIES 512 /* a task leaves a handful */
 
 struct location_cache {
-    pthread_mutex_t stripes[STRIPES];
-    pthread_mutex_t lock; /* of the entries */
+    struct keyed_locks looks; /* of a revision and a tensor */
+    pthread_mutex_t lock;     /* of the entries */
     struct located_tensor entries[ENTRIES];
     size_t next;
 };
@@ -19,8 +18,7 @@ int location_cache_new(struct location_cache **ret_cache, struct err *err)
     struct location_cache *cache = calloc(1, sizeof *cache);
     if (!cache)
         return err_set(err, ERR_NO_MEMORY, "location cache: out of memory");
-    for (size_t i = 0; i < STRIPES; i++)
-        (void)pthread_mutex_init(&cache->stripes[i], NULL);
+    keyed_locks_init(&cache->looks);
     (void)pthread_mutex_init(&cache->lock, NULL);
     *ret_cache = cache;
     return 0;
@@ -30,20 +28,20 @@ void location_cache_free(struct location_cache *cache)
 {
     if (!cache)
         return;
-    for (size_t i = 0; i < STRIPES; i++)
-        (void)pthread_mutex_destroy(&cache->stripes[i]);
     (void)pthread_mutex_destroy(&cache->lock);
+    keyed_locks_destroy(&cache->looks);
     free(cache);
 }
 
-void location_cache_lock(struct location_cache *cache, int64_t revision_id)
+int location_cache_lock(struct location_cache *cache, struct keyed_lock *own, const atomic_bool *cancel,
+                        struct err *err)
 {
-    (void)pthread_mutex_lock(&cache->stripes[(uint64_t)revision_id % STRIPES]);
+    return keyed_locks_take(&cache->looks, own, cancel, err);
 }
 
-void location_cache_unlock(struct location_cache *cache, int64_t revision_id)
+void location_cache_unlock(struct location_cache *cache, struct keyed_lock *own)
 {
-    (void)pthread_mutex_unlock(&cache->stripes[(uint64_t)revision_id % STRIPES]);
+    keyed_locks_give(&cache->looks, own);
 }
 
 static struct located_tensor *find(struct location_cache *cache, int64_t revision_id, const char *tensor)

@@ -238,21 +238,25 @@ static int is_cancelled(const atomic_bool *cancel)
 }
 
 /* Waits for one entry; gives its result. Called with the lock, which is held again on return. */
-static void settle(struct tensor_pool *pool, struct entry *entry, struct pooled_tensor **ret_tensor,
-                   int *code, struct err *err)
+static void settle(struct tensor_pool *pool, struct entry *entry, const atomic_bool *cancel,
+                   struct pooled_tensor **ret_tensor, int *code, struct err *err)
 {
     if (!entry) {
         *code = err_set(err, ERR_NO_MEMORY, "tensor pool: out of memory");
         return;
     }
-    while (entry->state == ENTRY_STATE_LOADING)
+    while (entry->state == ENTRY_STATE_LOADING && !is_cancelled(cancel))
         (void)pthread_cond_wait(&pool->changed, &pool->lock);
     if (entry->state == ENTRY_STATE_READY) {
         *ret_tensor = &entry->tensor;
         return;
     }
-    *err = entry->reason;
-    *code = err->code;
+    if (entry->state == ENTRY_STATE_FAILED) {
+        *err = entry->reason;
+        *code = err->code;
+    } else {
+        *code = err_set(err, ERR_CANCELLED, "cancelled while another task was loading the tensor");
+    }
     unuse_entry(pool, entry);
 }
 
@@ -291,7 +295,7 @@ int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *r
     }
     (void)pthread_mutex_lock(&pool->lock);
     for (size_t i = 0; i < count; i++)
-        settle(pool, entries[i], &ret_tensors[i], &codes[i], &errs[i]);
+        settle(pool, entries[i], cancel, &ret_tensors[i], &codes[i], &errs[i]);
     (void)pthread_mutex_unlock(&pool->lock);
     return 0;
 }

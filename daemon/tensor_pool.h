@@ -53,7 +53,8 @@ void tensor_pool_free(struct tensor_pool *pool);
  * there, waits for those that another thread is loading. codes[i] becomes 0 or the error code of request i,
  * with its reason in errs[i]; the others are acquired nevertheless. ret_tensors[i] is NULL where codes[i] is
  * not 0. The caller releases each tensor that it got. Returns 0, or ERR_CANCELLED if *cancel became true
- * while waiting (then nothing is held).
+ * while waiting for room (then nothing is held); codes[i] is ERR_CANCELLED where another thread was still
+ * loading when it became true.
  */
 #define TENSOR_POOL_REQUESTS_MAX 4
 int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *requests, size_t count,

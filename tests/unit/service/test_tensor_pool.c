@@ -428,6 +428,38 @@ static void test_neighbour_fails_for_both(void **state)
     check_neighbour(ERR_TIMEOUT);
 }
 
+/* A cancelled task does not wait until its neighbour has loaded. */
+static void test_cancel_while_a_neighbour_loads(void **state)
+{
+    (void)state;
+    struct tensor_pool *pool = new_pool(10 * UNIT);
+    atomic_bool gate = false, arrived = false, cancel = false;
+    struct loader first = {.byte = 1, .gate = &gate, .arrived = &arrived}, second = {.byte = 2};
+    struct taker a = {.pool = pool, .key = "k", .loader = &first};
+    struct taker b = {.pool = pool, .key = "k", .loader = &second, .cancel = &cancel};
+    start_taker(&a);
+    wait_for(&arrived);
+    start_taker(&b);
+    clock_sleep_ms(20);
+    atomic_store(&cancel, true);
+    tensor_pool_wake(pool);
+    for (int i = 0; i < 10000 && !atomic_load(&b.is_done); i++)
+        clock_sleep_ms(1);
+    int was_done = atomic_load(&b.is_done);
+    atomic_store(&gate, true);
+    join_taker(&a);
+    join_taker(&b);
+    assert_true(was_done);
+    assert_int_equal(b.result ? b.result : b.code, ERR_CANCELLED); /* the former if it came late */
+    assert_null(b.tensor);
+    assert_int_equal(second.count, 0);
+    assert_int_equal(a.code, 0); /* who loads has not noticed */
+    assert_int_equal(((unsigned char *)a.tensor->data)[UNIT - 1], 1);
+    tensor_pool_release(pool, a.tensor);
+    assert_int_equal(tensor_pool_size(pool), UNIT);
+    tensor_pool_free(pool);
+}
+
 /* -- Many threads -- */
 
 #define THREADS 8
@@ -539,6 +571,7 @@ int main(void)
         cmocka_unit_test(test_cancelled_before),
         cmocka_unit_test(test_neighbour_loads_for_both),
         cmocka_unit_test(test_neighbour_fails_for_both),
+        cmocka_unit_test(test_cancel_while_a_neighbour_loads),
         cmocka_unit_test(test_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
