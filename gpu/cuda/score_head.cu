@@ -7,6 +7,7 @@
 #include <math_constants.h>
 
 #define HEAD_THREADS 256
+#define HEAD_VALUES (SCORE_HEAD_COLUMNS / HEAD_THREADS) /* logits of a thread, which it keeps */
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
@@ -28,9 +29,29 @@ static __device__ __forceinline__ void prefer(float &value, uint32_t &index, flo
     }
 }
 
-/* One block per row. */
-__global__ void head_add_kernel(const float *logits, uint32_t columns, uint32_t first,
-                                const uint32_t *targets, score_head_state *states)
+/* The V logits from `place` on; NaN beyond the row, which is a multiple of V long. */
+template <int V>
+static __device__ __forceinline__ void load_logits(float *to, const float *row, uint32_t place,
+                                                   uint32_t columns)
+{
+    if (V == 4) {
+        float4 x = make_float4(CUDART_NAN_F, CUDART_NAN_F, CUDART_NAN_F, CUDART_NAN_F);
+        if (place < columns)
+            x = *(const float4 *)(row + place);
+        to[0] = x.x;
+        to[1] = x.y;
+        to[2] = x.z;
+        to[3] = x.w;
+    } else {
+        to[0] = place < columns ? row[place] : CUDART_NAN_F;
+    }
+}
+
+/* One block per row, of at most SCORE_HEAD_COLUMNS logits. */
+template <int V>
+__global__ void __launch_bounds__(HEAD_THREADS)
+    head_add_kernel(const float *logits, uint32_t columns, uint32_t first, const uint32_t *targets,
+                    score_head_state *states)
 {
     __shared__ float values[HEAD_THREADS / 32];
     __shared__ uint32_t indices[HEAD_THREADS / 32];
@@ -39,8 +60,13 @@ __global__ void head_add_kernel(const float *logits, uint32_t columns, uint32_t 
     const score_head_state before = states[blockIdx.x];
     float value = -CUDART_INF_F;
     uint32_t index = 0xffffffffU;
-    for (uint32_t i = threadIdx.x; i < columns; i += HEAD_THREADS)
-        prefer(value, index, x[i], first + i);
+    float kept[HEAD_VALUES];
+#pragma unroll
+    for (uint32_t k = 0; k < HEAD_VALUES; k += V)
+        load_logits<V>(kept + k, x, k * HEAD_THREADS + threadIdx.x * V, columns);
+#pragma unroll
+    for (uint32_t k = 0; k < HEAD_VALUES; k++)
+        prefer(value, index, kept[k], first + k / V * V * HEAD_THREADS + threadIdx.x * V + k % V);
     for (int step = 16; step > 0; step /= 2)
         prefer(value, index, __shfl_xor_sync(0xffffffffU, value, step),
                __shfl_xor_sync(0xffffffffU, index, step));
@@ -56,8 +82,10 @@ __global__ void head_add_kernel(const float *logits, uint32_t columns, uint32_t 
     /* A row of -Inf alone has no exponentials: keep Inf - Inf away. */
     const float from = value == -CUDART_INF_F ? 0.0F : value;
     double sum = 0;
-    for (uint32_t i = threadIdx.x; i < columns; i += HEAD_THREADS)
-        sum += (double)expf(x[i] - from);
+#pragma unroll
+    for (uint32_t k = 0; k < HEAD_VALUES; k++)
+        if (k / V * V * HEAD_THREADS + threadIdx.x * V < columns)
+            sum += (double)expf(kept[k] - from);
     for (int step = 16; step > 0; step /= 2)
         sum += __shfl_xor_sync(0xffffffffU, sum, step);
     if (threadIdx.x % 32 == 0)
@@ -103,7 +131,10 @@ extern "C" cudaError_t score_launch_head_add(const float *logits, uint32_t rows,
                                              uint32_t first, const uint32_t *targets,
                                              struct score_head_state *states, cudaStream_t stream)
 {
-    head_add_kernel<<<rows, HEAD_THREADS, 0, stream>>>(logits, columns, first, targets, states);
+    if (columns % 4 == 0)
+        head_add_kernel<4><<<rows, HEAD_THREADS, 0, stream>>>(logits, columns, first, targets, states);
+    else
+        head_add_kernel<1><<<rows, HEAD_THREADS, 0, stream>>>(logits, columns, first, targets, states);
     return cudaGetLastError();
 }
 

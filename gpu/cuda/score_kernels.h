@@ -80,6 +80,8 @@ cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
 
 /* -- The head: a running log-sum-exp over blocks of the vocabulary ----------------------------------- */
 
+#define SCORE_HEAD_COLUMNS 8192U /* tokens of a block */
+
 struct score_head_state {
     double sum;       /* of exp(x - largest) */
     float largest;    /* -Inf before the first block */
@@ -90,7 +92,7 @@ struct score_head_state {
 
 cudaError_t score_launch_head_start(struct score_head_state *states, uint32_t rows, cudaStream_t stream);
 
-/* Takes in logits [rows, columns] of the tokens first ... first + columns - 1. */
+/* Takes in logits [rows, columns] of the tokens first ... first + columns - 1, at most SCORE_HEAD_COLUMNS. */
 cudaError_t score_launch_head_add(const float *logits, uint32_t rows, uint32_t columns, uint32_t first,
                                   const uint32_t *targets, struct score_head_state *states,
                                   cudaStream_t stream);

@@ -56,7 +56,7 @@ static size_t lay_out(struct run *run, unsigned char *base)
     run->cosine = carve(base, &used, plan->document_inputs_max * half * sizeof(float));
     run->sine = carve(base, &used, plan->document_inputs_max * half * sizeof(float));
     run->head_states = carve(base, &used, SCORE_HEAD_ROWS * sizeof(struct score_head_state));
-    run->logits = carve(base, &used, SCORE_HEAD_ROWS * SCORE_HEAD_COLUMNS * sizeof(float));
+    run->logits = carve(base, &used, SCORE_HEAD_ROWS * (size_t)SCORE_HEAD_COLUMNS * sizeof(float));
     run->logprobs = carve(base, &used, plan->wave_targets_max * sizeof(double));
     run->is_argmax = carve(base, &used, plan->wave_targets_max);
     return used;

@@ -16,9 +16,8 @@
 #define SCORE_BATCH_INPUTS_MIN ((size_t)16384)
 #define SCORE_BATCH_INPUTS_MAX ((size_t)65536)
 #define SCORE_WAVE_INPUTS ((size_t)1 << 22)
-#define SCORE_WAVE_BYTES (256 * MIB) /* of hidden states that wait for the unembedding */
-#define SCORE_HEAD_ROWS ((size_t)1024)
-#define SCORE_HEAD_COLUMNS ((size_t)8192) /* 32 MiB of logits: they stay in the L2 of the larger devices */
+#define SCORE_WAVE_BYTES (256 * MIB)   /* of hidden states that wait for the unembedding */
+#define SCORE_HEAD_ROWS ((size_t)1024) /* 32 MiB of logits: they stay in the L2 of the larger devices */
 
 struct run {
     struct cuda_model *model;

@@ -30,13 +30,20 @@ static float element(const struct tensor_view *view, uint64_t place)
 /* Without data the vector stays zero. */
 static void convert_vector(const struct tensor_view *view, enum score_type type, unsigned char *to)
 {
-    for (uint64_t i = 0; i < model_view_elements(view); i++) {
+    const uint64_t elements = model_view_elements(view);
+    if (elements && model_type_of(view->dtype) == type) {
+        memcpy(to, view->data, (size_t)elements * score_type_bytes(type));
+        return;
+    }
+    for (uint64_t i = 0; i < elements; i++) {
         float value = element(view, i);
-        uint16_t half = type == SCORE_TYPE_F16 ? half_to_f16(value) : half_to_bf16(value);
-        if (type == SCORE_TYPE_F32)
+        uint16_t half;
+        if (type == SCORE_TYPE_F32) {
             memcpy(to + i * sizeof(value), &value, sizeof(value));
-        else
-            memcpy(to + i * sizeof(half), &half, sizeof(half));
+            continue;
+        }
+        half = type == SCORE_TYPE_F16 ? half_to_f16(value) : half_to_bf16(value);
+        memcpy(to + i * sizeof(half), &half, sizeof(half));
     }
 }
 

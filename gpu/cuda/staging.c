@@ -71,11 +71,17 @@ static int send_piece(const struct transfer *transfer, size_t number, uint64_t p
         uint64_t row = piece * part->rows_per_piece, left = rows->row_count - row;
         size_t count = (size_t)(left < part->rows_per_piece ? left : part->rows_per_piece);
         fill(rows, slot->host, row * rows->row_bytes, count * rows->row_bytes);
-        code = CUDA_CHECK(device,
-                          cudaMemcpy2DAsync(to + row * rows->pitch_bytes, rows->pitch_bytes, slot->host,
-                                            rows->row_bytes, rows->row_bytes, count, cudaMemcpyHostToDevice,
-                                            transfer->stream),
-                          err);
+        to += row * rows->pitch_bytes;
+        code = rows->pitch_bytes == rows->row_bytes
+                   ? CUDA_CHECK(device,
+                                cudaMemcpyAsync(to, slot->host, count * rows->row_bytes,
+                                                cudaMemcpyHostToDevice, transfer->stream),
+                                err)
+                   : CUDA_CHECK(device,
+                                cudaMemcpy2DAsync(to, rows->pitch_bytes, slot->host, rows->row_bytes,
+                                                  rows->row_bytes, count, cudaMemcpyHostToDevice,
+                                                  transfer->stream),
+                                err);
     }
     if (!code && (code = CUDA_CHECK(device, cudaEventRecord(slot->sent, transfer->stream), err))) {
         (void)cudaStreamSynchronize(transfer->stream); /* or the next to fill the slot would not wait */

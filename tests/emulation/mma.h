@@ -1,7 +1,7 @@
 /*
  * The instructions of gpu/cuda/score_mma.cuh as PTX documents them, on fibers. Of the matrix units, each lane
  * gives its fragment, and forms its own part of the result from everybody's. Copies that are not waited for
- * happen as late as they may: when their thread waits for them.
+ * happen at once or as late as they may, when their thread waits for them.
  */
 #ifndef BIFURCATED_TESTS_EMULATION_MMA_H
 #define BIFURCATED_TESTS_EMULATION_MMA_H
@@ -65,6 +65,14 @@ struct copy {
     const void *from; /* NULL: zeros */
 };
 
+inline void do_copy(const copy &one)
+{
+    if (one.from)
+        std::memcpy(one.to, one.from, 16);
+    else
+        std::memset(one.to, 0, 16);
+}
+
 /* Of each thread of the block: its groups that have not arrived, the last one still open. */
 inline std::vector<std::deque<std::vector<copy>>> copies;
 
@@ -77,15 +85,20 @@ inline std::deque<std::vector<copy>> &own_copies()
     return copies[current];
 }
 
+inline void start_copy(const copy &one)
+{
+    static std::mt19937 random(5);
+    if (random() % 2)
+        do_copy(one);
+    else
+        own_copies().back().push_back(one);
+}
+
 inline void wait_copies(size_t count)
 {
     auto &groups = own_copies();
     for (; groups.size() > count + 1; groups.pop_front())
-        for (const copy &one : groups.front())
-            if (one.from)
-                std::memcpy(one.to, one.from, 16);
-            else
-                std::memset(one.to, 0, 16);
+        std::for_each(groups.front().begin(), groups.front().end(), do_copy);
 }
 
 } // namespace emulation
@@ -114,7 +127,7 @@ inline void copy_start(void *to, const void *from, bool is_there)
 {
     if ((uintptr_t)to % 16 || (is_there && (uintptr_t)from % 16))
         emulation::fail("a copy to shared memory is not aligned to 16 bytes");
-    emulation::own_copies().back().push_back({to, is_there ? from : nullptr});
+    emulation::start_copy({to, is_there ? from : nullptr});
 }
 
 inline void copy_group()

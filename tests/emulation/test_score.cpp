@@ -286,7 +286,10 @@ static void head(const std::vector<uint32_t> &widths, const std::function<void(s
                 part.insert(part.end(), &logits[row * vocabulary + first],
                             &logits[row * vocabulary + first] + widths[i]);
             emulation::launch({rows, 1, 1}, HEAD_THREADS, 0, seed, [&] {
-                head_add_kernel(part.data(), widths[i], first, targets.data(), states.data());
+                if (widths[i] % 4 == 0)
+                    head_add_kernel<4>(part.data(), widths[i], first, targets.data(), states.data());
+                else
+                    head_add_kernel<1>(part.data(), widths[i], first, targets.data(), states.data());
             });
         }
         emulation::launch({1, 1, 1}, 128, 0, seed,
@@ -309,6 +312,8 @@ static void heads()
         {1}, [](std::vector<float> &) {}, true);
     head(
         {300, 300, 7}, [](std::vector<float> &) {}, true);
+    head(
+        {8192, 8191, 1, 1028}, [](std::vector<float> &) {}, true);
     head(
         {300, 300, 7}, [](std::vector<float> &x) { std::fill(x.begin(), x.end(), 1.0F); },
         true); /* the first wins */
