@@ -331,9 +331,9 @@ function show() {
   writeView();
 }
 
-/** The tab says how far the sweeps at work are. */
+/** The tab says how far the sweeps at work are, while it is seen: hidden it asks for nothing, and would tell of old times. */
 function showTitle() {
-  const share = progress();
+  const share = document.hidden ? null : progress();
   document.title = [share === null ? null : `${Math.floor(100 * share)} %`, view.models.map((name) => listName(name)).join(", ") || null, "bifurcated"].filter(Boolean).join(" – ");
 }
 
@@ -420,6 +420,7 @@ async function start() {
     if (!view.models.includes(sweep.model)) await choose(sweep.model, true);
   });
   document.addEventListener("visibilitychange", catchUp);
+  document.addEventListener("visibilitychange", showTitle);
   window.addEventListener("hashchange", async () => {
     readView();
     drawModels();

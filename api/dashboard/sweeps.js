@@ -18,6 +18,7 @@ const cards = new Map(); // id → element
 const known = new Map(); // id → sweep: as the list has it, or whole, with its errors and jobs
 const asOf = new Map(); // id → when what is known of it was asked for
 const listTurn = turns();
+let hasLooked = false; // at the list, once
 let shownMost = SHOWN;
 let tell = { changed() {}, failed() {}, acted() {} };
 
@@ -161,6 +162,7 @@ function place(root, children) {
 export async function lookAtSweeps() {
   const askedAt = performance.now();
   (await get(`/v1/sweeps?limit=${FETCHED}`)).sweeps.forEach((sweep) => take(sweep, askedAt));
+  hasLooked = true;
 }
 
 /** What nobody sees and nobody may ask for again is not kept. */
@@ -182,8 +184,10 @@ export async function refreshSweeps() {
     if (streams.has(sweep.id)) continue; // a stream knows better
     const before = take(sweep, askedAt);
     const now = known.get(sweep.id);
+    if (!before && !hasLooked) continue; // the first look; charts are not older than it
     if (!before || before.state !== now.state || JSON.stringify(before.progress) !== JSON.stringify(now.progress)) tell.changed(now);
   }
+  hasLooked = true;
   const sweeps = inOrder(page.sweeps.map((sweep) => known.get(sweep.id) ?? sweep));
   const shown = sweeps.slice(0, shownMost);
   for (const id of [...cards.keys()]) {

@@ -351,6 +351,11 @@ def test_a_sweep_at_work_is_told_in_the_tab_and_where_nothing_is_measured(visit:
     head.wait(sweep, lambda now: now["state"] == "running")
     page = visit(head)
     page.wait(f"document.title === '0 % – {MODEL} – bifurcated'")
+    hide = "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true}); document.dispatchEvent(new Event('visibilitychange'))"
+    page.run(hide, True)
+    assert page.value("document.title") == f"{MODEL} – bifurcated", "a hidden tab asks for nothing and does not know"
+    page.run(hide, False)
+    page.wait(f"document.title === '0 % – {MODEL} – bifurcated'")
     assert "A sweep is at work" in page.value("document.getElementById('overview').textContent")
     assert page.value("document.getElementById('findings').hidden"), "of what is not measured nothing is concluded"
     page.resize(360, 740, is_phone=True)

@@ -344,16 +344,21 @@ def test_reading_may_need_a_token(
     (tmp_path / "token").chmod(0o600)
     closed = daemon(make_hub(garden), "--token-file", str(tmp_path / "token"), "--read-access", "token")
     assert closed.get("/v1/models").status == 401 and closed.get("/").status == 200
-    assert closed.post("/v1/sweeps", {"model": MODEL, "revisions": {"to": 8}}, BY).status == 201
+    for _ in range(5):
+        assert closed.post("/v1/sweeps", {"model": MODEL, "revisions": {"to": 8}}, BY).status == 201
+    wait_until(lambda: len(closed.get("/v1/sweeps?state=done", BY).json()["sweeps"]) == 5)
     page = visit(closed)
     give_token(page, "not the one")
     page.wait("document.getElementById('token-dialog').open && !document.getElementById('token-error').hidden")
     page.press(ESCAPE)
+    page.requests()
     page.click("#notice button")  # who closed the dialog is asked again only when he wants to be
     give_token(page, SECRET)
     page.wait("!document.getElementById('token-dialog').open && document.querySelector('.sweep[data-state=done]')", limit_s=120)
     page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 5")
     assert page.value("document.getElementById('notice').textContent") == ""
+    time.sleep(1)
+    assert len([url for url in page.requests() if "/v1/models?limit=1000" in url]) <= 2, "sweeps of before are no news"
     page = visit(closed)
     page.wait("!document.getElementById('panel-msd').hidden")
     assert not page.value("document.getElementById('token-dialog').open"), "the tab remembers it"
