@@ -1,5 +1,7 @@
 // The REST interface of the daemon.
 
+import { hearTime } from "./format.js";
+
 /** What the service refused, as application/problem+json says it. */
 export class Problem extends Error {
   constructor(status, problem) {
@@ -54,6 +56,7 @@ const headersOf = (headers, trial = token) => (trial ? { Authorization: `Bearer 
 async function send(path, options, read) {
   try {
     const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(ANSWER_MS) });
+    hearTime(answer.headers.get("Date"));
     return [answer, await read(answer)];
   } catch {
     throw new Unreachable("The daemon does not answer.");

@@ -84,11 +84,23 @@ export function duration(seconds) {
   return `${Math.round(seconds / 86_400)} days`;
 }
 
+const SKEW_MIN_MS = 5000; // an answer says seconds, and takes some on its way
+let skew = 0;
+
+/** What the daemon's clock shows (the header Date of an answer): moments are the daemon's, and the reader's clock may be wrong. */
+export function hearTime(text) {
+  const found = Date.parse(text) - Date.now();
+  if (Number.isFinite(found)) skew = Math.abs(found) < SKEW_MIN_MS ? 0 : found;
+}
+
+/** Now, by the daemon's clock. */
+export const now = () => Date.now() + skew;
+
 /** How long it is to a moment that is to come. */
-export const until = (text) => duration((Date.parse(text) - Date.now()) / 1000);
+export const until = (text) => duration((Date.parse(text) - now()) / 1000);
 
 export function ago(text) {
-  const seconds = (Date.now() - Date.parse(text)) / 1000;
+  const seconds = (now() - Date.parse(text)) / 1000;
   return seconds < 5 ? "just now" : `${duration(seconds)} ago`;
 }
 

@@ -4,7 +4,7 @@
 import { confirmed, withToken } from "./access.js";
 import { all, Problem, write } from "./api.js";
 import { copyText, onSubmit } from "./form.js";
-import { ago, element, until } from "./format.js";
+import { ago, element, now, until } from "./format.js";
 import { fillTable } from "./table.js";
 
 const byId = (id) => document.getElementById(id);
@@ -13,11 +13,11 @@ let isShown = false;
 
 function state(token) {
   if (token.revoked_at) return element("span", { class: "chip cancelled" }, `revoked ${ago(token.revoked_at)}`);
-  if (token.expires_at && Date.parse(token.expires_at) <= Date.now()) return element("span", { class: "chip cancelled" }, `ended ${ago(token.expires_at)}`);
+  if (token.expires_at && Date.parse(token.expires_at) <= now()) return element("span", { class: "chip cancelled" }, `ended ${ago(token.expires_at)}`);
   return element("span", { class: "chip done" }, token.expires_at ? `ends in ${until(token.expires_at)}` : "valid");
 }
 
-const counts = (token) => !token.revoked_at && !(token.expires_at && Date.parse(token.expires_at) <= Date.now());
+const counts = (token) => !token.revoked_at && !(token.expires_at && Date.parse(token.expires_at) <= now());
 
 async function revoke(token, speak) {
   const used = token.last_used_at ? `It was used ${ago(token.last_used_at)}.` : "It was never used.";

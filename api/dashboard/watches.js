@@ -3,7 +3,7 @@
 import { confirmed, withToken } from "./access.js";
 import { all, Problem, turns, watchPath, write } from "./api.js";
 import { onSubmit } from "./form.js";
-import { ago, duration, element, listName, number, shortName, until } from "./format.js";
+import { ago, duration, element, listName, now, number, shortName, until } from "./format.js";
 import { fillTable, renewChildren } from "./table.js";
 
 const byId = (id) => document.getElementById(id);
@@ -16,7 +16,7 @@ let complain = () => {};
 let say = () => {};
 
 const often = (watch) => (watch.every_minutes ? `every ${duration(watch.every_minutes * 60)}` : `every day at ${watch.at}`);
-const next = (watch) => (Date.parse(watch.next_run_at) > Date.now() ? `in ${until(watch.next_run_at)}` : "now");
+const next = (watch) => (Date.parse(watch.next_run_at) > now() ? `in ${until(watch.next_run_at)}` : "now");
 
 function found(watch) {
   const run = watch.last_run;

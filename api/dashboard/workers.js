@@ -1,11 +1,11 @@
 // Who measures: the daemon's own workers and those that connected to it, and what each works at.
 
-import { ago, bytes, duration, element, number } from "./format.js";
+import { ago, bytes, duration, element, now, number } from "./format.js";
 import { fillTable } from "./table.js";
 
 const SILENT_S = 90; // longer than a lease and a wait for work
 
-const isSilent = (worker) => !worker.is_local && (!worker.last_seen_at || (Date.now() - Date.parse(worker.last_seen_at)) / 1000 > SILENT_S);
+const isSilent = (worker) => !worker.is_local && (!worker.last_seen_at || (now() - Date.parse(worker.last_seen_at)) / 1000 > SILENT_S);
 
 function state(worker) {
   if (isSilent(worker)) return element("span", { class: "chip warning", title: "Its revisions go to others once their leases end" }, "silent");
@@ -20,7 +20,7 @@ function device(worker, own) {
 function tasks(worker) {
   if (!worker.tasks.length) return "–";
   return element("ul", { class: "lines" }, ...worker.tasks.map((task) =>
-    element("li", {}, `${task.revision} of sweep ${task.sweep}`, element("span", { class: "muted" }, ` · for ${duration(Math.max(0, Date.now() - Date.parse(task.claimed_at)) / 1000)}${task.bytes_fetched ? `, ${bytes(task.bytes_fetched)}` : ""}`))));
+    element("li", {}, `${task.revision} of sweep ${task.sweep}`, element("span", { class: "muted" }, ` · for ${duration(Math.max(0, now() - Date.parse(task.claimed_at)) / 1000)}${task.bytes_fetched ? `, ${bytes(task.bytes_fetched)}` : ""}`))));
 }
 
 /** Draws the table, and gives { there, working, silent } of the remote ones. own: the status of the daemon, whose workers are there, too. */
