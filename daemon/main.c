@@ -7,6 +7,7 @@
  * start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon again).
  */
 #include "daemon/base/log.h"
+#include "daemon/base/standard_files.h"
 #include "daemon/commands.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
@@ -114,6 +115,8 @@ int main(int argc, char **argv)
     const struct command *command = argc > 1 ? commands_find(argv[1]) : NULL;
     int status = 0;
     tame_heap();
+    if (standard_files_reserve())
+        return 1; /* and nowhere to say why */
     if (command)
         return command->run(argc - 1, argv + 1);
     if (!commands_load_options(argc, argv, &options, &status))

@@ -185,3 +185,23 @@ def test_file_size_limit(programs: dict[str, Path], garden: Path, make_hub: Call
     running.check_end()
     assert not SANITIZER.search(running.log())
     check_sound(running.db)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_without_standard_files(programs: dict[str, Path], tmp_path: Path, closed: str) -> None:
+    """Started with them closed, no other file gets their numbers: the log goes nowhere, least of all into the state folder."""
+    running = Daemon(programs, tmp_path / "daemon", None, [], {})
+    running.log_path.touch()
+    command = [programs["bifurcated"], "--listen", "127.0.0.1:0", "--state", running.state]
+    running.process = subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *command], env=running.env)
+    try:
+        running.await_address()
+        assert running.get("/readyz").status == 200
+        assert os.readlink(f"/proc/{running.process.pid}/fd/2") == "/dev/null"
+        assert (running.state / "lock").read_text().strip() == str(running.process.pid)
+        client = [programs["bifurcate"], "--server", running.url, "sweeps"]
+        shown = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *client], env=running.env, stderr=subprocess.PIPE, timeout=60)
+        assert shown.returncode == 5 and b"writing the output" in shown.stderr, shown
+    finally:
+        status = running.stop()
+    assert status == 0

@@ -1,0 +1,12 @@
+/*
+ * Standard input, output and errors, which a program may be started without. Then the next file that it opens
+ * would get their number, and what is meant for a terminal (the log) would be written into that file.
+ */
+#ifndef BIFURCATED_BASE_STANDARD_FILES_H
+#define BIFURCATED_BASE_STANDARD_FILES_H
+
+/* To be called before any file is opened. Takes the places of those that are closed; reading and writing them
+ * fails as before. Returns 0, or -1 with errno. */
+int standard_files_reserve(void);
+
+#endif
