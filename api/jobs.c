@@ -10,6 +10,7 @@
 #include "api/sweep_view.h"
 
 #define LIMIT_STANDARD 100
+#define PAGE_ROWS_MAX 1000
 
 static const struct api_listing listing = {"jobs",
                                            " id sweep state workers pending running completed failed "
@@ -27,20 +28,20 @@ static int append_row(void *context, const struct job_row *row)
 
 int api_list_jobs(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct api_page page = {0};
-    int64_t before = 0;
+    int64_t before = 0, limit = LIMIT_STANDARD;
     enum job_state state;
     const char *name = api_uri_find(&request->uri, "state");
     if (name && !job_state_parse(name, &state))
         return api_response_refuse(response, "query", "state", err, ERR_INVALID,
                                    "state: not one of submitting, pending, running, ended, refused");
-    int code = api_page_limit(request, LIMIT_STANDARD, &page.left, response, err);
+    int code = api_request_integer(request, "limit", 1, PAGE_ROWS_MAX, &limit, response, err);
     if (!code)
         code = api_page_read_number(request, &before, response, err);
     if (!code)
         code = api_listing_check(request, &listing, response, err);
     if (code)
         return code;
+    struct api_page page = {.left = (int)limit};
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);
     api_json_open_array(&page.json, "jobs");

@@ -84,6 +84,21 @@ def filled(programs: Any, garden: Path, tmp_path_factory: pytest.TempPathFactory
         one.check_end()
 
 
+@pytest.mark.parametrize("operation, path, target", [one[:3] for one in LISTS], ids=IDS)
+def test_limit_is_as_described(filled: tuple[Daemon, dict[str, str]], operation: str, path: str, target: str) -> None:
+    """The largest page that the description names is given, and nothing larger; lists without pages take no limit."""
+    one, may = filled
+    parameters = [resolve(one) for one in operations()[("get", path)]["parameters"]]
+    limits = [parameter["schema"] for parameter in parameters if parameter["name"] == "limit"]
+    if not limits:
+        assert one.get(f"{target}?limit=1", may).status == 400
+        return
+    (schema,) = limits
+    for limit, status in ((schema["minimum"], 200), (schema["minimum"] - 1, 400), (schema["maximum"], 200), (schema["maximum"] + 1, 400)):
+        answer = one.get(f"{target}?limit={limit}", may)
+        assert answer.status == status, (operation, limit, answer.status)
+
+
 def at(row: Any, name: str) -> Any:
     for part in name.split("."):
         row = row.get(part) if isinstance(row, dict) else None
