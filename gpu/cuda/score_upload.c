@@ -13,7 +13,7 @@ static const enum score_role matrix_roles[MODEL_MATRIX_COUNT] = {
     [MODEL_MATRIX_MLP_DOWN] = SCORE_ROLE_MLP_DOWN_WEIGHT,
 };
 
-/* -- Uploads ---------------------------------------------------------------------------------------- */
+/* -- Vectors ---------------------------------------------------------------------------------------- */
 
 static float element(const struct tensor_view *view, uint64_t place)
 {
@@ -80,6 +80,8 @@ static void fill_vectors(const struct cuda_model *model, unsigned char *image)
     }
 }
 
+/* -- Matrices --------------------------------------------------------------------------------------- */
+
 /* A list of what goes to the device as it is. */
 struct uploads {
     struct cuda_model *model;
@@ -121,6 +123,8 @@ static int is_cancelled(const struct cuda_model *model)
 {
     return model->cancel && atomic_load_explicit(model->cancel, memory_order_relaxed);
 }
+
+/* -- All -------------------------------------------------------------------------------------------- */
 
 /* Everything that stays, in one list. */
 static int upload_list(struct uploads *uploads, unsigned char *image, struct err *err)

@@ -3,6 +3,7 @@
  * lost at each, memory that is less than it seemed, models beside each other, numbers that are not finite.
  */
 #include "gpu/backend.h"
+#include "gpu/cuda/score_gemm.h"
 #include "tests/emulation/runtime.h"
 #include "tests/tools/random_model.h"
 
@@ -194,6 +195,20 @@ static void a_refused_plan_is_asked_for_again(void)
             break;
     }
     CHECK(asked >= 5); /* the products of a layer and of the head */
+}
+
+/* Few numbers of rows are asked for, none much larger than what there is. */
+static void rows_are_rounded_up_a_little(void)
+{
+    unsigned different = 0;
+    for (uint64_t rows = 1, last = 0; rows <= 65536; rows++) {
+        const uint64_t asked = gemm_rows_asked(rows);
+        CHECK(asked >= rows && asked <= rows + (rows / 8 > 7 ? rows / 8 : 7));
+        CHECK(asked >= last && gemm_rows_asked(asked) == asked);
+        different += asked != last;
+        last = asked;
+    }
+    CHECK(different < 100);
 }
 
 /* Resident and streamed. */
@@ -403,6 +418,7 @@ int main(void)
         return 1;
     a_refusal_is_over_with_its_call(0);
     a_refusal_is_over_with_its_call(500ULL << 20);
+    rows_are_rounded_up_a_little();
     a_refused_plan_is_asked_for_again();
     loading_is_cancelled(0);
     loading_is_cancelled(500ULL << 20);
