@@ -66,18 +66,19 @@ static __device__ __forceinline__ void load_queries(uint32_t *a, const T *querie
     load_blocks(a, queries + lane % 16 * (SIZE + ROW_PADDING) + k * 16 + lane / 16 * 8);
 }
 
-/* scores = q k^T for 16 queries and KEYS keys. */
+/* scores = q k^T for 16 queries and KEYS keys. Few keys have two sums each, of every second part of a head,
+ * so that a product waits less for the one before. */
 template <typename T, int SIZE, int KEYS>
 static __device__ __forceinline__ void score_keys(running<SIZE> &state, const T *queries, const T *keys,
                                                   float scores[KEYS / 8][4])
 {
     const uint32_t lane = threadIdx.x % 32;
     keys += (lane / 16 * 8 + lane % 8) * (SIZE + ROW_PADDING) + lane / 8 % 2 * 8;
-#pragma unroll
-    for (int n = 0; n < KEYS / 8; n++)
-        scores[n][0] = scores[n][1] = scores[n][2] = scores[n][3] = 0;
+    constexpr int sums = KEYS <= 16 ? 2 : 1;
+    float all[sums][KEYS / 8][4] = {};
 #pragma unroll
     for (int k = 0; k < SIZE / 16; k++) {
+        float(*own)[4] = all[k % sums];
         uint32_t *a = state.queries[running<SIZE>::has_queries ? k : 0];
         if (!running<SIZE>::has_queries)
             load_queries<T, SIZE>(a, queries, k);
@@ -85,10 +86,15 @@ static __device__ __forceinline__ void score_keys(running<SIZE> &state, const T 
         for (int n = 0; n < KEYS / 8; n += 2) {
             uint32_t b[4];
             load_blocks(b, keys + n * 8 * (SIZE + ROW_PADDING) + k * 16);
-            multiply_add(scores[n], a, b[0], b[1], T());
-            multiply_add(scores[n + 1], a, b[2], b[3], T());
+            multiply_add(own[n], a, b[0], b[1], T());
+            multiply_add(own[n + 1], a, b[2], b[3], T());
         }
     }
+#pragma unroll
+    for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            scores[n][i] = sums == 1 ? all[0][n][i] : all[0][n][i] + all[sums - 1][n][i];
 }
 
 /* scores become weights; earlier sums are scaled to the new largest score. `query` is that of the thread's
