@@ -2,6 +2,7 @@
 
 import { colour, DASHES, font } from "./colours.js";
 import { save } from "./format.js";
+import { say } from "./notice.js";
 import { chosen } from "./view.js";
 
 /** The scale of the colours, 170 pixels wide. */
@@ -51,5 +52,8 @@ export function savePicture(panel) {
   });
   if (panel.scale) drawScale(ctx, panel.scale(), 24, scaleTop + 26);
   ctx.drawImage(panel.canvas, 8, head + 8, width, height);
-  made.toBlob((blob) => save(panel.fileName("png"), blob), "image/png");
+  made.toBlob((blob) => {
+    if (blob) save(panel.fileName("png"), blob);
+    else say("act", "This picture is too large for the browser: make the panel narrower, or take the CSV.");
+  }, "image/png");
 }
