@@ -265,6 +265,9 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     answer->size = body->size;
     answer->data = buf_take(body);
     buf_free(&coded);
+    /* The buffer had room to grow, a coded one for all of the plain text: what is not used is given back. */
+    char *tight = answer->data ? realloc(answer->data, answer->size + 1) : NULL;
+    answer->data = tight ? tight : answer->data;
     if (has_text(response->etag)) {
         char etag[SENT_ETAG_SIZE];
         format_etag(etag, response->etag, encoding);
