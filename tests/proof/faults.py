@@ -15,7 +15,7 @@ Only where an allocation failed and the tables, the files and the history are th
 there is nothing to heal, and that start is left out. Signals, other statuses, reports of sanitizers, hangs and wrong numbers
 are failures.
 
-A point takes a second of one processor and waits for two more, so several run beside each other. With a journal, a run that was
+A point takes half a second of one processor and waits for two more, so several run beside each other. With a journal, a run that was
 cut off goes on where it was, as long as the program is the same.
 """
 
@@ -284,6 +284,7 @@ def one_point(scene: Stage, point: Point, number: int) -> str:
         found = stage.reports(daemon.log())
         need(not found, "in the log:", found)
         happened = "\nfault " in "\n" + (place / "report").read_text() if (place / "report").exists() else False
+        need(happened or outcome != "closed", "a connection was closed, and not for lack of memory")
         if point.place.kind == "memory" and outcome in ("right", "closed") and is_whole(scene, daemon):
             outcome += " and whole"
         else:
