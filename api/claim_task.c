@@ -347,7 +347,7 @@ int api_claim_task(struct store *store, const struct task_row *row, const char *
     if (!code)
         code = api_claim_request(store, row->sweep_id, &request, err);
     gatherer.request = request;
-    if (!code && !(task->request = json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS)))
+    if (!code && !(task->request = json_text_dump(request, JSON_COMPACT | JSON_SORT_KEYS)))
         code = no_memory(err);
     if (!code)
         code = gather_revision(&gatherer, row->revision_id, err);

@@ -299,7 +299,7 @@ int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_requ
     if (!code && !request->model[0])
         code = refuse(field, err, "/model", "is missing");
     if (!code) {
-        request->text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
+        request->text = json_text_dump(root, JSON_COMPACT | JSON_SORT_KEYS);
         if (!request->text)
             code = err_set(err, ERR_NO_MEMORY, "out of memory");
     }

@@ -114,7 +114,7 @@ static int read_sweep(json_t *root, const char *model, struct api_watch_request 
             "a watch thins nothing out: which revisions were every n-th would change with each new one");
     if (json_object_set_new(root, "model", json_string(model)))
         return refuse(field, err, "", "the model's name is not UTF-8");
-    char *text = json_dumps(root, JSON_COMPACT);
+    char *text = json_text_dump(root, JSON_COMPACT);
     if (!text)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     int code = api_sweep_request_parse(text, strlen(text), &request->sweep, field, err);

@@ -293,7 +293,7 @@ static void read_task(struct wire_reader *reader, const json_t *root, struct wir
         wire_leave(reader, before);
     }
     if (!reader->code)
-        task->request = json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS);
+        task->request = json_text_dump(request, JSON_COMPACT | JSON_SORT_KEYS);
     if (!task->request)
         wire_refuse(reader, "request", ERR_NO_MEMORY, "out of memory");
 }

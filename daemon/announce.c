@@ -160,7 +160,7 @@ static int record(struct store *store, const struct watch_row *watch, const json
     for (i = 0; !code && i < event_count; i++) {
         one = json_array_get(news, i);
         events[i].event = (enum delivery_event)json_integer_value(json_object_get(one, "event"));
-        events[i].body = json_dumps(json_object_get(one, "body"), JSON_COMPACT | JSON_REAL_PRECISION(17));
+        events[i].body = json_text_dump(json_object_get(one, "body"), JSON_COMPACT | JSON_REAL_PRECISION(17));
         if (!events[i].body)
             code = no_memory(err);
     }

@@ -2,6 +2,7 @@
 
 #include "api/metrics.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/log.h"
 #include "daemon/executor_round.h"
 #include "daemon/pause.h"
@@ -229,7 +230,7 @@ int executor_append_status(struct executor *executor, struct buf *json, struct e
         "{sI sI sI sI ss so}", "workers_max", (json_int_t)executor->round.slurm.workers_max, "jobs_submitted",
         (json_int_t)counts.submitted, "workers_pending", (json_int_t)counts.pending, "workers_running",
         (json_int_t)counts.running, "connect", address, "error", error[0] ? json_string(error) : json_null());
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? json_text_dump(object, JSON_COMPACT) : NULL;
     (void)buf_append_text(json, text ? text : "null");
     free(text);
     json_decref(object);

@@ -1,6 +1,7 @@
 #include "daemon/status.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
 #include "store/deliveries.h"
 #include "store/sweeps.h"
 
@@ -14,7 +15,7 @@
 static void append_string(struct buf *buf, const char *text)
 {
     json_t *value = json_string(text);
-    char *quoted = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+    char *quoted = value ? json_text_dump(value, JSON_ENCODE_ANY) : NULL;
     (void)buf_append_text(buf, quoted ? quoted : "\"?\"");
     free(quoted);
     json_decref(value);

@@ -87,7 +87,7 @@ static int make_sweep(struct run *run, struct err *err)
         failed = (rule && json_object_set_new(revisions, "rule", json_deep_copy(rule))) ||
                  json_object_set(revisions, "names", names) ||
                  json_object_set(request, "revisions", revisions);
-        run->result.sweep_request = failed ? NULL : json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS);
+        run->result.sweep_request = failed ? NULL : json_text_dump(request, JSON_COMPACT | JSON_SORT_KEYS);
         failed = !run->result.sweep_request;
     }
     json_decref(names);
@@ -123,7 +123,7 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
                               json_integer((json_int_t)counters.received_bytes));
     if (run->is_fresh && !run->result.retry_ms)
         run->result.retry_ms = clock_wall_ms() + RETRY_FIRST_MS;
-    char *report = json_dumps(run->report, JSON_COMPACT);
+    char *report = json_text_dump(run->report, JSON_COMPACT);
     if (!report)
         return err_set(err, ERR_NO_MEMORY, "watch: out of memory");
     run->result.report = report;

@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
 #include <inttypes.h>
@@ -79,7 +80,7 @@ static int make_request(const struct client_arguments *arguments, const struct m
         code = client_sweep_set_texts(arguments, root, err);
     if (!code) {
         (void)json_object_set_new(root, "model", json_string(buf_text(&name)));
-        *ret_text = json_dumps(root, JSON_COMPACT);
+        *ret_text = json_text_dump(root, JSON_COMPACT);
         if (!*ret_text)
             code = err_set(err, ERR_INVALID, "an argument is not UTF-8");
     }

@@ -1,5 +1,7 @@
 #include "api/client/plain.h"
 
+#include "daemon/base/json_text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,7 +125,7 @@ void client_plain_document(json_t *document)
 void client_plain_print_json(const json_t *document, FILE *stream)
 {
     size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(17) | (is_ascii_only ? JSON_ENSURE_ASCII : 0);
-    char *text = json_dumps(document, flags);
+    char *text = json_text_dump(document, flags);
     if (!text) {
         (void)fputs("null\n", stream);
         return;

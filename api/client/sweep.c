@@ -4,6 +4,7 @@
 #include "api/client/progress.h"
 #include "api/client/terminal.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
 #include <errno.h>
@@ -117,7 +118,7 @@ static int make_request(const struct client_arguments *arguments, char **ret_tex
     int code = client_sweep_request(arguments, &root, err);
     if (code)
         return code;
-    *ret_text = json_dumps(root, JSON_COMPACT);
+    *ret_text = json_text_dump(root, JSON_COMPACT);
     json_decref(root);
     return *ret_text ? 0 : err_set(err, ERR_INVALID, "an argument is not UTF-8");
 }

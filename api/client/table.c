@@ -4,6 +4,7 @@
 #include "api/client/plain.h"
 #include "api/client/terminal.h"
 #include "daemon/base/buf.h"
+#include "daemon/base/json_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -198,7 +199,7 @@ static void print_csv_compound(const json_t *value, FILE *stream)
             buf_appendf(&texts, "%s%s", i ? " " : "", json_string_value(item));
         }
     } else if (json_is_object(value) || json_array_size(value)) {
-        char *text = json_dumps(value, JSON_COMPACT);
+        char *text = json_text_dump(value, JSON_COMPACT);
         buf_append_text(&texts, text ? text : "");
         free(text);
     }

@@ -3,6 +3,7 @@
  */
 #include "api/client/commands.h"
 
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static int make_request(const struct client_arguments *arguments, char **ret_tex
     (void)json_object_set_new(root, "scopes", list);
     int code = client_parse_number("expires-days", arguments->values[CLIENT_OPTION_EXPIRES_DAYS], root,
                                    "expires_days", err);
-    if (!code && !(*ret_text = json_dumps(root, JSON_COMPACT)))
+    if (!code && !(*ret_text = json_text_dump(root, JSON_COMPACT)))
         code = err_set(err, ERR_NO_MEMORY, "out of memory");
     json_decref(root);
     return code;

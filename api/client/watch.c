@@ -4,6 +4,7 @@
 #include "api/client/commands.h"
 
 #include "daemon/base/file.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
 #include <stdlib.h>
@@ -178,7 +179,7 @@ int client_run_watch(const struct client_arguments *arguments)
         return arguments->values[CLIENT_OPTION_NOW] ? exchange(arguments, "POST", "/runs", NULL, 1)
                                                     : exchange(arguments, "GET", "", NULL, 1);
     int code = make_request(arguments, &root, &err);
-    if (!code && !(body = json_dumps(root, JSON_COMPACT)))
+    if (!code && !(body = json_text_dump(root, JSON_COMPACT)))
         code = err_set(&err, ERR_INVALID, "an argument is not UTF-8");
     int looks = arguments->values[CLIENT_OPTION_NOW] != NULL; /* its answer shows the watch */
     int status = code ? client_report(&err) : exchange(arguments, "PUT", "", body, !looks);

@@ -51,3 +51,13 @@ json_t *json_text_parse(const char *text, size_t size, size_t flags, struct err 
         (void)err_set(err, ERR_FORMAT, "no JSON: %s at byte %d", fault.text, fault.position);
     return NULL;
 }
+
+char *json_text_dump(const json_t *value, size_t flags)
+{
+    unsigned long before = refusals;
+    char *text = json_dumps(value, flags);
+    if (refusals == before)
+        return text;
+    free(text);
+    return NULL;
+}

@@ -22,4 +22,8 @@ int json_text_lacked_memory(const json_error_t *fault);
 /* The same with an error: NULL with ERR_NO_MEMORY, or ERR_FORMAT with the place. */
 json_t *json_text_parse(const char *text, size_t size, size_t flags, struct err *err);
 
+/* As json_dumps, the caller frees: NULL without memory. jansson alone leaves out a name whose space it does
+ * not get, and returns what is no JSON. */
+char *json_text_dump(const json_t *value, size_t flags);
+
 #endif

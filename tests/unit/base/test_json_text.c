@@ -77,8 +77,34 @@ static void test_a_lack_of_memory_is_one(void **state)
     assert_true(failures > 20);
 }
 
-/* What this module is for: jansson alone returns other texts. A release that no longer does so is no fault.
- */
+/* The same for what is written: the whole text, or none. */
+static void test_a_text_is_whole_or_none(void **state)
+{
+    unsigned failures = 0, is_over = 0, wrong = 0;
+    (void)state;
+    json_t *root = json_loadb(DOCUMENT, sizeof DOCUMENT - 1, 0, NULL);
+    char *right = json_text_dump(root, JSON_COMPACT | JSON_SORT_KEYS);
+    for (unsigned nth = 1; !is_over; nth++) {
+        countdown = nth;
+        char *text = json_text_dump(root, JSON_COMPACT | JSON_SORT_KEYS);
+        is_over = countdown;
+        failures += !text;
+        if (text)
+            assert_string_equal(text, right);
+        free(text);
+        countdown = nth;
+        text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
+        wrong += text && strcmp(text, right) != 0;
+        free(text);
+        countdown = 0;
+    }
+    print_message("jansson %s alone: %u texts that are not whole\n", JANSSON_VERSION, wrong);
+    assert_true(failures > 2);
+    free(right);
+    json_decref(root);
+}
+
+/* What this module is for. Should it fail with a later release of jansson, that has mended it. */
 static void test_jansson_alone(void **state)
 {
     unsigned wrong = 0, misnamed = 0;
@@ -108,6 +134,7 @@ int main(void)
         cmocka_unit_test(test_parses),
         cmocka_unit_test(test_faults_have_a_place),
         cmocka_unit_test_setup_teardown(test_a_lack_of_memory_is_one, let_memory_fail, restore_memory),
+        cmocka_unit_test_setup_teardown(test_a_text_is_whole_or_none, let_memory_fail, restore_memory),
         cmocka_unit_test_setup_teardown(test_jansson_alone, let_memory_fail, restore_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
