@@ -214,19 +214,22 @@ async function load(names = view.models, isWhole = true, isAsked = true) {
   show();
 }
 
-const pictureTurn = turns();
+const mapTurn = turns();
+const entriesTurn = turns(); // which other rows and values do not change
 
 /** Maps and trajectories are of one model. Two-time displacement, the largest answer, is asked for when its panel comes near. */
 async function fetchPicture(isFresh) {
   const name = pictured();
-  const isNewer = pictureTurn();
+  const isNewerMap = mapTurn();
+  const areNewerEntries = isFresh ? entriesTurn() : () => false;
   if (isFresh) {
     extra.pairs = undefined;
     pairsOf = null;
   }
-  const asked = name ? [fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : extra.trajectories] : [];
+  const asked = name ? [fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : null] : [];
   const [distribution = null, trajectories = null] = await Promise.all(asked);
-  if (isNewer()) Object.assign(extra, { distribution, trajectories });
+  if (isNewerMap()) extra.distribution = distribution;
+  if (areNewerEntries()) extra.trajectories = trajectories;
 }
 
 const live = new Map(); // model → { timer, isBusy, isWanted, isOver }: events do not pile up requests, however slow the daemon is

@@ -157,6 +157,26 @@ def test_an_older_series_is_not_drawn_last(visit: Callable[..., Browser], daemon
     assert page.value(columns) == 5, "raw values were looked at before the second sweep"
 
 
+def test_a_choice_during_a_load_loses_no_picture(visit: Callable[..., Browser], small: Daemon) -> None:
+    """The map of other values is asked for while the page's first single entries are on their way, and comes before them."""
+    page = visit(small)
+    page.open("about:blank")
+    script = f"(function () {{ {HOLD} }})('GET /v1/models/[^?]*/trajectories[?]')"
+    name = page.devtools("Page.addScriptToEvaluateOnNewDocument", source=script)["identifier"]
+    try:
+        page.open(f"{small.url}/")
+        page.wait(DONE)  # what is there does not wait for the rest for long
+        held(page)
+        page.click("#values input[value=centred]")
+        page.wait("document.getElementById('panel-heat').panel.map?.view === 'centred'")
+        page.run(FREE)
+        page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
+        page.wait("!document.getElementById('panel-trajectories').hidden")
+        assert page.value("document.getElementById('panel-heat').panel.map.view") == "centred"
+    finally:
+        page.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=name)
+
+
 def test_a_slow_daemon_is_not_asked_ever_more(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
     """While a live series is on its way, events of its sweep ask for no second one; afterwards the last state is fetched."""
     hub = make_hub(garden, latency_ms=60)

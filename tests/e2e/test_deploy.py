@@ -144,7 +144,7 @@ source $file
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_in_every_shell(programs: dict[str, Path], daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, shell: str) -> None:
+def test_completion_in_every_shell(programs: dict[str, Path], daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, tmp_path: Path, shell: str) -> None:
     """The same choices in each: commands, options of a command, values, models that the daemon knows, files."""
     need(shell)
     one = daemon(make_hub(garden))
@@ -159,7 +159,7 @@ def test_completion_in_every_shell(programs: dict[str, Path], daemon: Callable[.
         }[shell]
         more = {"bash": ["bash", *words], "zsh": ["zsh", program, folder / f"_{program}", *words], "fish": []}[shell]
         first = {"zsh": ["-f"], "fish": ["--no-config"]}.get(shell, [])
-        env = {"PATH": f"{programs['bifurcated'].parent}:/usr/bin:/bin", "BIFURCATE_SERVER": one.url, "HOME": str(REPOSITORY / "none")}
+        env = {"PATH": f"{programs['bifurcated'].parent}:/usr/bin:/bin", "BIFURCATE_SERVER": one.url, "HOME": str(tmp_path)}
         done = run(shell, *first, "-c", script, *more, env=env, cwd=DEPLOY)
         assert done.returncode == 0 and done.stderr == "", done.stderr
         lines = {re.split(r"[\t:]", line)[0].rstrip("/") for line in done.stdout.splitlines()}
