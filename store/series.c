@@ -103,26 +103,22 @@ static const char SERIES_ONE_COMMIT[] = SERIES_COLUMNS
 
 /* -- Reading a row --------------------------------------------------------------------------------------- */
 
-static enum series_state state_of(const char *task_state, int has_tensor)
+/* That the newest task is done says nothing: it may have been about another tensor. */
+static enum series_state state_of(const char *task_state, const struct series_row *row)
 {
     enum task_state state;
-    if (has_tensor)
+    int has_perplexity = 0;
+    if (row->has_tensor)
         return SERIES_STATE_MEASURED;
-    if (!task_state_parse(task_state, &state))
-        return SERIES_STATE_UNMEASURED;
-    switch (state) {
-    case TASK_STATE_QUEUED:
-    case TASK_STATE_CLAIMED:
-        return SERIES_STATE_PENDING;
-    case TASK_STATE_DONE:
-        return SERIES_STATE_MEASURED;
-    case TASK_STATE_FAILED:
-        return SERIES_STATE_FAILED;
-    case TASK_STATE_CANCELLED:
-    case TASK_STATE_COUNT:
-        break;
+    if (task_state_parse(task_state, &state)) {
+        if (state == TASK_STATE_QUEUED || state == TASK_STATE_CLAIMED)
+            return SERIES_STATE_PENDING;
+        if (state == TASK_STATE_FAILED)
+            return SERIES_STATE_FAILED;
     }
-    return SERIES_STATE_UNMEASURED;
+    for (int i = 0; i < PERPLEXITY_MODE_COUNT; i++)
+        has_perplexity |= row->perplexity[i].id != 0;
+    return has_perplexity ? SERIES_STATE_MEASURED : SERIES_STATE_UNMEASURED;
 }
 
 static void read_statistics(struct query *query, struct series_row *row)
@@ -173,7 +169,6 @@ static void read_row(struct query *query, const char *tensor, struct series_row 
     size_t length = strnlen(tensor, sizeof row->tensor.tensor - 1);
     memcpy(row->tensor.tensor, tensor, length);
     row->tensor.tensor[length] = 0;
-    row->state = state_of(task_state, row->has_tensor);
     query_text(query, row->same_as, sizeof row->same_as);
     query_text(query, row->reference, sizeof row->reference);
     query_text(query, row->lag1_reference, sizeof row->lag1_reference);
@@ -183,6 +178,7 @@ static void read_row(struct query *query, const char *tensor, struct series_row 
         rows_read_perplexity(query, &row->perplexity[i]);
         row->perplexity[i].mode = (enum perplexity_mode)i;
     }
+    row->state = state_of(task_state, row);
 }
 
 /* -- Reading a page -------------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 #include "store/store.h"
 
 enum series_state {
-    SERIES_STATE_UNMEASURED, /* no sweep asked for it, or it was cancelled */
+    SERIES_STATE_UNMEASURED, /* no sweep asked for it (or none for this tensor), or it was cancelled */
     SERIES_STATE_PENDING,    /* a task is queued or claimed, and there is no measurement yet */
     SERIES_STATE_FAILED,     /* the newest task failed, and there is no measurement */
     SERIES_STATE_MEASURED,
@@ -39,7 +39,7 @@ enum series_displacement {
 
 struct series_row {
     struct revision_row revision;
-    enum series_state state;
+    enum series_state state; /* measured: the asked tensor, or else any perplexity */
     /* of the newest task, if that failed: shown beside older measurements too; else "" */
     char error_code[STORE_ERROR_NAME_SIZE];
     char error_message[STORE_ERROR_MESSAGE_SIZE];

@@ -196,6 +196,46 @@ static void test_states(void **state)
     free(page);
 }
 
+/* A finished task about another tensor does not make this one measured; a perplexity is the revision's own.
+ */
+static void test_state_is_of_the_asked_tensor(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct task_row task;
+    struct task_lease lease;
+    struct perplexity_row perplexity = {.mode = PERPLEXITY_MODE_TOKENS,
+                                        .parameters = "{}",
+                                        .precision = "float32",
+                                        .backend = "cpu",
+                                        .definition = 1,
+                                        .perplexity = 61.9};
+    struct task_result result = {.perplexities = &perplexity, .perplexity_count = 1};
+    const struct series_query other = {.tensor = "another.weight"};
+    fixture_digest("weights", perplexity.weights_digest);
+    fixture_digest("data", perplexity.dataset_digest);
+    fixture_digest("tokenizer", perplexity.tokenizer_digest);
+    memcpy(result.weights_digest, perplexity.weights_digest, sizeof result.weights_digest);
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    struct page *page = read_page(fixture, &other);
+    assert_int_equal(page->rows[0].state, SERIES_STATE_PENDING); /* the task may be about it */
+    free(page);
+    (void)fixture_measure(fixture, "step0", 1);
+    fixture_claim(fixture, "local/1", &task);
+    task_lease_of(&task, &lease);
+    OK(tasks_record(fixture->store, &lease, &result, &err));
+    page = read_page(fixture, &(struct series_query){0});
+    assert_int_equal(page->rows[0].state, SERIES_STATE_MEASURED);
+    assert_int_equal(page->rows[1].state, SERIES_STATE_MEASURED);
+    free(page);
+    page = read_page(fixture, &other);
+    assert_int_equal(page->rows[0].state, SERIES_STATE_UNMEASURED);
+    assert_int_equal(page->rows[1].state, SERIES_STATE_MEASURED);
+    assert_true(page->rows[1].perplexity[PERPLEXITY_MODE_TOKENS].id != 0);
+    free(page);
+}
+
 /* Equal content is told by the first revision in step order, also when that is measured last. */
 static void test_same_as(void **state)
 {
@@ -301,6 +341,7 @@ int main(void)
         CASE(test_bounds_and_cursor),
         CASE(test_stages),
         CASE(test_states),
+        CASE(test_state_is_of_the_asked_tensor),
         CASE(test_same_as),
         CASE(test_find),
         CASE(test_version),
