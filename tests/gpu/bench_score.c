@@ -74,7 +74,7 @@ static int measure(struct bench *bench, const char *size, size_t document_count,
     struct score_result result = {.logprobs = NULL};
     struct cuda_model *model = NULL;
     size_t total = 0;
-    double best_s = 0;
+    double first_s = 0, best_s = 0;
     char label[96];
     if (config_of(size, &config))
         return err_set(err, ERR_INVALID, "unknown size %s", size);
@@ -96,13 +96,17 @@ static int measure(struct bench *bench, const char *size, size_t document_count,
         if (cuda_score_run(model, &documents.request, &result, err))
             goto out;
         double seconds = bench_now_s() - begin;
-        if (i == 1 || (i > 1 && seconds < best_s))
+        if (i == 0)
+            first_s = seconds;
+        else if (i == 1 || seconds < best_s)
             best_s = seconds;
     }
     (void)snprintf(label, sizeof(label), "load %s", size);
     bench_print(label, weights.bytes / load_s / 1e9, "GB/s", bench->pinned_bytes_per_s / 1e9);
     (void)snprintf(label, sizeof(label), "score %s %zu documents", size, document_count);
     bench_print(label, best_s, "s", 0);
+    (void)snprintf(label, sizeof(label), "score %s, first time", size);
+    bench_print(label, first_s, "s", 0);
     (void)snprintf(label, sizeof(label), "score %s inputs", size);
     bench_print(label, (double)result.input_count / best_s, "1/s", 0);
     (void)snprintf(label, sizeof(label), "score %s products", size);
