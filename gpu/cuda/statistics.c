@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Both passes start when the whole tensor has arrived. Working on the first rows while the last ones travel
- * would hide little: the bus takes about fifty times as long as the kernels. */
+/* The first pass starts when the whole tensor has arrived, the second when its references have. Working on
+ * the first rows while the last ones travel would hide little: the bus takes about fifty times as long as the
+ * kernels. */
 
 enum { BUFFERS_MAX = 16 };
 
@@ -99,7 +100,7 @@ static int take_sums(struct measurement *m, struct err *err)
     if ((code = take(m, sums, &m->first.sums, err)) ||
         (code = take(m, parts * columns * sizeof(uint32_t), &m->first.not_finite, err)) ||
         (code = take(m, counts, &m->first.counts, err)) || (code = take(m, counts, &m->second.counts, err)) ||
-        (code = take(m, partial_count(m) * sizeof(struct statistics_partial), &m->first.partials, err)) ||
+        (code = take(m, partial_count(m) * sizeof(struct statistics_partial), &m->second.partials, err)) ||
         (code = take(m, sizeof(nothing), &m->first.seen, err)) ||
         (code = take(m, 2 * columns * sizeof(double), &m->high, err)) ||
         (code = take(m, 2 * columns * sizeof(double), &m->low, err)) ||
@@ -154,27 +155,31 @@ static int fetch(struct measurement *m, void *to, const void *from, size_t size_
                       cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDeviceToHost, m->device->stream), err);
 }
 
-static int run_first(struct measurement *m, struct err *err)
+static int launch_first(struct measurement *m, struct err *err)
 {
     struct cuda_device *device = m->device;
+    int code = CUDA_CHECK(device, statistics_launch_first(&m->grid, &m->first, device->stream), err);
+    if (code)
+        return code;
+    return CUDA_CHECK(device,
+                      statistics_launch_join_first(&m->grid, m->first.sums, m->first.not_finite, m->high,
+                                                   m->low, m->not_finite, device->stream),
+                      err);
+}
+
+static int fetch_first(struct measurement *m, struct err *err)
+{
     struct statistics_returned *returned = &m->returned;
     size_t columns = (size_t)m->grid.columns;
     size_t counts = STATISTICS_SEGMENTS * STATISTICS_CODES * sizeof(*returned->counts);
     int code;
-    if ((code = CUDA_CHECK(device, statistics_launch_first(&m->grid, &m->first, device->stream), err)) ||
-        (code = CUDA_CHECK(device,
-                           statistics_launch_join_first(&m->grid, m->first.sums, m->first.not_finite, m->high,
-                                                        m->low, m->not_finite, device->stream),
-                           err)) ||
-        (code = fetch(m, returned->counts, m->first.counts, counts, err)) ||
-        (code = fetch(m, returned->partials, m->first.partials,
-                      partial_count(m) * sizeof(*returned->partials), err)) ||
+    if ((code = fetch(m, returned->counts, m->first.counts, counts, err)) ||
         (code = fetch(m, returned->seen, m->first.seen, sizeof(returned->seen), err)) ||
         (code = fetch(m, returned->high, m->high, 2 * columns * sizeof(double), err)) ||
         (code = fetch(m, returned->low, m->low, 2 * columns * sizeof(double), err)) ||
         (code = fetch(m, returned->not_finite, m->not_finite, 2 * columns * sizeof(*m->not_finite), err)))
         return code;
-    return device_wait(device, err);
+    return device_wait(m->device, err);
 }
 
 static int run_second(struct measurement *m, struct err *err)
@@ -197,6 +202,8 @@ static int run_second(struct measurement *m, struct err *err)
                            statistics_launch_join_second(&m->grid, m->second.sums, m->joined, device->stream),
                            err)) ||
         (code = fetch(m, returned->centred_counts, m->second.counts, counts, err)) ||
+        (code = fetch(m, returned->partials, m->second.partials,
+                      partial_count(m) * sizeof(*returned->partials), err)) ||
         (code = fetch(m, returned->central, m->joined, 6 * columns * sizeof(double), err)))
         return code;
     return device_wait(device, err);
@@ -213,20 +220,22 @@ int cuda_statistics(struct cuda_device *device, const struct statistics_request 
     if (result->columns != request->columns)
         return err_set(err, ERR_INVALID, "the result has room for another number of columns");
     lay_grid(&m);
-    m.first.reference_count = request->reference_count;
+    m.second.reference_count = request->reference_count;
     if ((code = take_sums(&m, err)) || (code = take_host(&m, err)) ||
         (code = take_matrix(&m, request->data, &m.first.data, err)))
         goto out;
     m.second.data = m.first.data;
-    for (int i = 0; i < request->reference_count; i++)
-        if ((code = take_matrix(&m, request->references[i], &m.first.references[i], err)))
-            goto out;
-    if ((code = run_first(&m, err)))
+    if ((code = launch_first(&m, err)))
         goto out;
-    statistics_result_first(&m.grid, &m.returned, request->reference_count, result, &m.centring);
+    for (int i = 0; i < request->reference_count; i++) /* they travel while the first pass runs */
+        if ((code = take_matrix(&m, request->references[i], &m.second.references[i], err)))
+            goto out;
+    if ((code = fetch_first(&m, err)))
+        goto out;
+    statistics_result_first(&m.grid, &m.returned, result, &m.centring);
     if ((code = run_second(&m, err)))
         goto out;
-    statistics_result_second(&m.grid, &m.returned, &m.centring, result);
+    statistics_result_second(&m.grid, &m.returned, &m.centring, request->reference_count, result);
 out:
     if (code) /* copies into host memory may still be under way */
         (void)device_wait(device, &ignored);

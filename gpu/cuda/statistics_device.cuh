@@ -1,6 +1,6 @@
 /*
  * What both passes of tensor statistics share on the device: elements of each dtype, items of work, and the
- * table of 16-bit counters.
+ * table of counters.
  */
 #ifndef BIFURCATED_GPU_CUDA_STATISTICS_DEVICE_CUH
 #define BIFURCATED_GPU_CUDA_STATISTICS_DEVICE_CUH
@@ -10,71 +10,82 @@
 #include <cuda_fp16.h>
 
 #define CODES 65536U
-/* A thread that brings a counter to this value takes it away again and adds it to the total in device memory.
- * Between two barriers of a block a counter grows by less than COUNTER_HALF, so it never overflows. */
-#define COUNTER_HALF 0x8000U
 
+static __device__ __forceinline__ uint32_t word_at(const uint4 &from, uint32_t i)
+{
+    return i == 0 ? from.x : i == 1 ? from.y : i == 2 ? from.z : from.w;
+}
+
+/* Element j of a 16-byte vector; in loops that are unrolled, so that j is known. */
 template <int KIND> struct element {
     static constexpr uint32_t bytes = 2, vector = 8;
     static constexpr uint32_t exponent_mask = KIND == STATISTICS_KIND_F16 ? 0x7c00U : 0x7f80U;
 
     static __device__ __forceinline__ uint32_t bits(const uint4 &from, uint32_t j)
     {
-        const uint32_t word = j / 2 == 0 ? from.x : j / 2 == 1 ? from.y : j / 2 == 2 ? from.z : from.w;
+        const uint32_t word = word_at(from, j / 2);
         return j % 2 ? word >> 16 : word & 0xffffU;
     }
-    static __device__ __forceinline__ float value(uint32_t bits)
+    static __device__ __forceinline__ float value(const uint4 &from, uint32_t j)
     {
-        return KIND == STATISTICS_KIND_F16 ? __half2float(__ushort_as_half((unsigned short)bits))
-                                           : __uint_as_float(bits << 16);
+        if (KIND == STATISTICS_KIND_F16)
+            return __half2float(__ushort_as_half((unsigned short)bits(from, j)));
+        const uint32_t word = word_at(from, j / 2);
+        return __uint_as_float(j % 2 ? word & 0xffff0000U : word << 16);
     }
-    static __device__ __forceinline__ bool is_finite(uint32_t bits)
+    static __device__ __forceinline__ bool is_finite(const uint4 &from, uint32_t j)
     {
-        return (bits & exponent_mask) != exponent_mask;
+        return (bits(from, j) & exponent_mask) != exponent_mask;
     }
-    static __device__ __forceinline__ uint32_t code(uint32_t bits)
+    /* The codes of elements 2 i and 2 i + 1, the second one in the upper half. */
+    static __device__ __forceinline__ uint32_t codes(const uint4 &from, uint32_t i)
     {
-        return bits;
+        return word_at(from, i);
     }
 };
 
 template <> struct element<STATISTICS_KIND_F32> {
     static constexpr uint32_t bytes = 4, vector = 4;
 
-    static __device__ __forceinline__ uint32_t bits(const uint4 &from, uint32_t j)
+    static __device__ __forceinline__ float value(const uint4 &from, uint32_t j)
     {
-        return j == 0 ? from.x : j == 1 ? from.y : j == 2 ? from.z : from.w;
+        return __uint_as_float(word_at(from, j));
     }
-    static __device__ __forceinline__ float value(uint32_t bits)
+    static __device__ __forceinline__ bool is_finite(const uint4 &from, uint32_t j)
     {
-        return __uint_as_float(bits);
-    }
-    static __device__ __forceinline__ bool is_finite(uint32_t bits)
-    {
-        return (bits & 0x7f800000U) != 0x7f800000U;
+        return (word_at(from, j) & 0x7f800000U) != 0x7f800000U;
     }
     /* The upper half; every NaN is one code. */
     static __device__ __forceinline__ uint32_t code(uint32_t bits)
     {
         return (bits & 0x7fffffffU) > 0x7f800000U ? ((bits >> 16 & 0x8000U) | 0x7fc0U) : bits >> 16;
     }
+    static __device__ __forceinline__ uint32_t codes(const uint4 &from, uint32_t i)
+    {
+        return code(word_at(from, 2 * i)) | code(word_at(from, 2 * i + 1)) << 16;
+    }
 };
+
+/* -- Items ------------------------------------------------------------------------------------------ */
 
 /* One item as a thread sees it. */
 struct item {
     uint64_t part;
     int segment;
-    uint64_t row_begin, row_end;
-    uint64_t column;  /* of the thread's vector */
-    uint32_t columns; /* valid ones in it: 0 ... vector */
+    uint64_t row;      /* the thread's first one */
+    uint32_t rows;     /* of the thread: each is `lines` after the one before */
+    uint32_t all_rows; /* of the part */
+    uint64_t column;   /* of the thread's vector */
+    uint32_t columns;  /* valid ones in it: 0 ... vector */
 };
 
-static __device__ __forceinline__ uint64_t item_count(const statistics_grid &grid, int segment_count)
+static __device__ __forceinline__ uint64_t item_count(const statistics_grid &grid)
 {
-    return (grid.parts[0] + (segment_count > 1 ? grid.parts[1] : 0)) * grid.column_tiles;
+    return (grid.parts[0] + grid.parts[1]) * grid.column_tiles;
 }
 
-static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint64_t index, uint32_t vector)
+static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint64_t index, uint32_t lines,
+                                               uint32_t vector)
 {
     item at;
     at.part = index / grid.column_tiles;
@@ -82,69 +93,160 @@ static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint
     const uint64_t within = at.part - (at.segment ? grid.parts[0] : 0);
     const uint64_t first = at.segment ? grid.token_rows : 0;
     const uint64_t end = at.segment ? grid.rows : grid.token_rows;
-    at.row_begin = first + within * grid.part_rows;
-    at.row_end = at.row_begin + grid.part_rows < end ? at.row_begin + grid.part_rows : end;
+    const uint64_t begin = first + within * grid.part_rows;
+    const uint32_t line = threadIdx.x / grid.lanes;
+    at.all_rows = begin + grid.part_rows < end ? grid.part_rows : (uint32_t)(end - begin);
+    at.row = begin + line;
+    at.rows = line < at.all_rows ? (at.all_rows - line + lines - 1) / lines : 0;
     at.column = ((index % grid.column_tiles) * grid.lanes + threadIdx.x % grid.lanes) * vector;
     const uint64_t left = at.column < grid.columns ? grid.columns - at.column : 0;
     at.columns = left < vector ? (uint32_t)left : vector;
+    if (at.columns == 0)
+        at.rows = 0;
     return at;
 }
 
-/* The vector of the item's column in a row, past the caches' first level; zeros outside of the item. */
-static __device__ __forceinline__ uint4 load_row(const void *data, const statistics_grid &grid,
-                                                 const item &at, uint64_t row, uint32_t element_bytes)
-{
-    if (row >= at.row_end || at.columns == 0)
-        return make_uint4(0, 0, 0, 0);
-    const unsigned char *from =
-        (const unsigned char *)data + row * grid.pitch_bytes + at.column * element_bytes;
-    return __ldg((const uint4 *)from);
-}
+/* The thread's vectors of MATRICES matrices of one shape, row by row. */
+template <uint32_t MATRICES> struct item_rows {
+    const unsigned char *data[MATRICES];
+    uint64_t offset_bytes, stride_bytes;
+    uint32_t count;
 
-/* Counts of the codes [first, first + count) in shared memory, two counters to a word. */
-struct table {
-    uint32_t *words;
-    uint32_t first, count;
+    __device__ __forceinline__ item_rows(const statistics_grid &grid, const item &at, uint32_t lines,
+                                         uint32_t element_bytes)
+        : offset_bytes(at.row * grid.pitch_bytes + at.column * element_bytes),
+          stride_bytes(lines * grid.pitch_bytes), count(at.rows)
+    {
+    }
+    /* The vectors of the next row. */
+    __device__ __forceinline__ void next(uint4 (&vectors)[MATRICES])
+    {
+#pragma unroll
+        for (uint32_t i = 0; i < MATRICES; i++)
+            vectors[i] = __ldg((const uint4 *)(data[i] + offset_bytes));
+        offset_bytes += stride_bytes;
+    }
+    /* Calls `work` with the vectors of each row, while those of the next AHEAD rows are on their way. */
+    template <uint32_t AHEAD, typename Work> __device__ __forceinline__ void each(Work work)
+    {
+        uint4 ring[AHEAD][MATRICES];
+#pragma unroll
+        for (uint32_t u = 0; u < AHEAD; u++)
+            if (u < count)
+                next(ring[u]);
+        for (uint32_t row = 0; row < count; row += AHEAD) {
+#pragma unroll
+            for (uint32_t u = 0; u < AHEAD; u++) {
+                if (row + u < count)
+                    work(ring[u]);
+                if (row + u + AHEAD < count)
+                    next(ring[u]);
+            }
+        }
+    }
 };
 
-static __device__ __forceinline__ void table_clear(const table &counters)
+/* -- Tables ----------------------------------------------------------------------------------------- */
+
+/* Counters of the codes [first, first + count) in shared memory; the table counts those up to first + owned,
+ * the rest of them in device memory. A counter of 32 bits cannot overflow: the share of one multiprocessor
+ * in all of a device's memory is fewer elements. IS_WHOLE: all codes are one table's. */
+template <bool IS_WHOLE> struct table {
+    uint32_t *words;
+    uint32_t slice, slice_codes;
+
+    __device__ __forceinline__ uint32_t first() const
+    {
+        return IS_WHOLE ? 0 : slice * (CODES / 2);
+    }
+    __device__ __forceinline__ uint32_t count() const
+    {
+        return IS_WHOLE ? 0xc000U : slice_codes;
+    }
+    __device__ __forceinline__ uint32_t owned() const
+    {
+        return IS_WHOLE ? CODES : CODES / 2;
+    }
+};
+
+template <bool IS_WHOLE> static __device__ __forceinline__ void table_clear(const table<IS_WHOLE> &counters)
 {
-    for (uint32_t i = threadIdx.x; i < counters.count / 2; i += blockDim.x)
+    for (uint32_t i = threadIdx.x; i < counters.count(); i += blockDim.x)
         counters.words[i] = 0;
     __syncthreads();
 }
 
-static __device__ __forceinline__ void table_count(const table &counters, uint32_t code,
+/* Whether any of the codes has no counter. */
+template <bool IS_WHOLE, uint32_t PAIRS>
+static __device__ __forceinline__ bool table_is_beyond(const table<IS_WHOLE> &counters,
+                                                       const uint32_t (&pairs)[PAIRS])
+{
+    uint32_t beyond = 0;
+#pragma unroll
+    for (uint32_t i = 0; i < PAIRS; i++)
+        if (IS_WHOLE) /* 0xc000 and above: the upper two bits */
+            beyond |= pairs[i] & pairs[i] << 1 & 0x80008000U;
+        else
+            beyond |= (pairs[i] & 0xffffU) - counters.first() >= counters.count() ||
+                      (pairs[i] >> 16) - counters.first() >= counters.count();
+    return beyond != 0;
+}
+
+/* Counts the first `columns` of 2 PAIRS codes, the later one of a pair in its upper half. */
+template <bool IS_WHOLE, uint32_t PAIRS>
+static __device__ __forceinline__ void table_count(const table<IS_WHOLE> &counters,
+                                                   const uint32_t (&pairs)[PAIRS], uint32_t columns,
                                                    unsigned long long *totals)
 {
-    const uint32_t index = code - counters.first;
-    if (index >= counters.count)
+    bool is_far = columns < 2 * PAIRS || table_is_beyond(counters, pairs);
+    if (!is_far) {
+#pragma unroll
+        for (uint32_t i = 0; i < PAIRS; i++) {
+            atomicAdd(&counters.words[(pairs[i] & 0xffffU) - counters.first()], 1U);
+            atomicAdd(&counters.words[(pairs[i] >> 16) - counters.first()], 1U);
+        }
         return;
-    const uint32_t shift = (index & 1U) * 16;
-    const uint32_t before = atomicAdd(&counters.words[index >> 1], 1U << shift);
-    if ((before >> shift & 0xffffU) == COUNTER_HALF - 1) {
-        atomicSub(&counters.words[index >> 1], COUNTER_HALF << shift);
-        atomicAdd(&totals[code], (unsigned long long)COUNTER_HALF);
+    }
+    uint32_t queue[PAIRS]; /* an index that is not known would move the pairs to memory */
+#pragma unroll
+    for (uint32_t i = 0; i < PAIRS; i++)
+        queue[i] = pairs[i];
+#pragma unroll 1
+    for (uint32_t j = 0; j < columns; j++) {
+        const uint32_t code = queue[0] & 0xffffU, index = code - counters.first();
+        if (index < counters.count())
+            atomicAdd(&counters.words[index], 1U);
+        else if (index < counters.owned())
+            atomicAdd(&totals[code], 1ULL);
+#pragma unroll
+        for (uint32_t i = 0; i < PAIRS; i++)
+            queue[i] = queue[i] >> 16 | (i + 1 < PAIRS ? queue[i + 1] << 16 : 0);
     }
 }
 
-/* Adds the counters to the totals and clears them. */
-static __device__ __forceinline__ void table_flush(const table &counters, unsigned long long *totals)
+/* Adds the counters to the totals and clears them. Blocks begin at different places, so that they do not
+ * meet.
+ */
+template <bool IS_WHOLE>
+static __device__ __forceinline__ void table_flush(const table<IS_WHOLE> &counters,
+                                                   unsigned long long *totals)
 {
+    const uint32_t count = counters.count(), shift = count / gridDim.x * blockIdx.x / 32 * 32;
     __syncthreads();
-    for (uint32_t i = threadIdx.x; i < counters.count / 2; i += blockDim.x) {
-        const uint32_t word = counters.words[i];
-        if (word & 0xffffU)
-            atomicAdd(&totals[counters.first + 2 * i], (unsigned long long)(word & 0xffffU));
-        if (word >> 16)
-            atomicAdd(&totals[counters.first + 2 * i + 1], (unsigned long long)(word >> 16));
-        counters.words[i] = 0;
+    for (uint32_t i = threadIdx.x; i < count; i += blockDim.x) {
+        const uint32_t at = i + shift < count ? i + shift : i + shift - count, number = counters.words[at];
+        if (number == 0)
+            continue;
+        atomicAdd(&totals[counters.first() + at], (unsigned long long)number);
+        counters.words[at] = 0;
     }
     __syncthreads();
 }
+
+/* -- Sums ------------------------------------------------------------------------------------------- */
 
 /* Adds up the lines of the block for one column per lane, in order; the result is that of line 0. `room`
- * holds STATISTICS_THREADS values. Every thread of the block calls it. */
+ * holds a value for each thread. Every thread of the block calls it. */
 template <typename T>
 static __device__ __forceinline__ T lines_sum(const statistics_grid &grid, T *room, T value)
 {
@@ -152,31 +254,23 @@ static __device__ __forceinline__ T lines_sum(const statistics_grid &grid, T *ro
     __syncthreads();
     T sum = value;
     if (threadIdx.x < grid.lanes)
-        for (uint32_t line = 1; line < grid.lines; line++)
-            sum += room[line * grid.lanes + threadIdx.x];
+        for (uint32_t at = threadIdx.x + grid.lanes; at < blockDim.x; at += grid.lanes)
+            sum += room[at];
     __syncthreads();
     return sum;
 }
 
-/* The block's sum, in a fixed order; valid in thread 0. `room` holds 32 values. */
-template <typename T> static __device__ __forceinline__ T block_sum(T *room, T value)
+/* The warp's sum, in a fixed order; valid in lane 0. */
+template <typename T> static __device__ __forceinline__ T warp_sum(T value)
 {
     for (int step = 16; step > 0; step /= 2)
         value += __shfl_down_sync(0xffffffffU, value, step);
-    if (threadIdx.x % 32 == 0)
-        room[threadIdx.x / 32] = value;
-    __syncthreads();
-    T sum = 0;
-    if (threadIdx.x == 0)
-        for (uint32_t i = 0; i < blockDim.x / 32; i++)
-            sum += room[i];
-    __syncthreads();
-    return sum;
+    return value;
 }
 
 static inline size_t table_bytes(const statistics_grid *grid)
 {
-    return (size_t)CODES / grid->slices * sizeof(uint16_t);
+    return (size_t)grid->table_codes * sizeof(uint32_t);
 }
 
 #endif

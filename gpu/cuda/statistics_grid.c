@@ -2,7 +2,12 @@
 
 #define LANES_MAX 128U
 #define LANES_MIN 32U
-#define TURNS 4U /* items per block, so that the last turn is a small share */
+#define TURNS 4U     /* items per block of the first pass, so that the last turn is a small share */
+#define ROWS_STEP 4U /* rows of a part: a multiple of so many for each line */
+#define PART_ROWS_MAX ((uint64_t)1 << 24)
+#define OTHER_BYTES ((size_t)12 << 10) /* of shared memory, beside the table */
+
+static const uint32_t table_codes[] = {0xc000, 0x8000, 0x4000}; /* of one slice, of two, of two */
 
 static uint64_t ceil_div(uint64_t a, uint64_t b)
 {
@@ -22,7 +27,7 @@ static uint32_t choose_lanes(uint64_t vectors, uint64_t rows)
             if (ceil_div(vectors, lanes) * lanes < ceil_div(vectors, best) * best)
                 best = lanes;
     }
-    while (best < STATISTICS_THREADS && best < vectors && STATISTICS_THREADS / best > rows)
+    while (best < STATISTICS_LANES_MAX && best < vectors && STATISTICS_FIRST_THREADS / best > rows)
         best *= 2;
     return best;
 }
@@ -30,22 +35,22 @@ static uint32_t choose_lanes(uint64_t vectors, uint64_t rows)
 void statistics_grid_cut(struct statistics_grid *grid, int multiprocessor_count, size_t shared_bytes_max)
 {
     const uint32_t vector = grid->kind == STATISTICS_KIND_F32 ? 4 : 8;
-    const size_t other_bytes = (STATISTICS_THREADS + 64) * sizeof(double);
-    grid->slices = shared_bytes_max >= 65536 * sizeof(uint16_t) + other_bytes ? 1 : 2;
-    const uint32_t roles = grid->slices * STATISTICS_SEGMENTS;
+    int choice = 0;
+    while (choice < 2 && table_codes[choice] * sizeof(uint32_t) + OTHER_BYTES > shared_bytes_max)
+        choice++;
+    grid->table_codes = table_codes[choice];
+    grid->slices = choice ? 2 : 1;
+    const uint32_t roles = grid->slices * 2;
     grid->block_count = (uint32_t)multiprocessor_count / roles * roles;
     if (grid->block_count == 0)
         grid->block_count = roles;
     const uint64_t vectors = ceil_div(grid->columns, vector);
     grid->lanes = choose_lanes(vectors, grid->rows);
-    grid->lines = STATISTICS_THREADS / grid->lanes;
     grid->column_tiles = ceil_div(vectors, grid->lanes);
-    const uint64_t step = (uint64_t)grid->lines * STATISTICS_UNROLL;
+    const uint64_t step = (uint64_t)STATISTICS_FIRST_THREADS / grid->lanes * ROWS_STEP;
     uint64_t parts = (uint64_t)TURNS * (grid->block_count / grid->slices) / grid->column_tiles;
     uint64_t rows = ceil_div(ceil_div(grid->rows, parts ? parts : 1), step) * step;
-    if (rows > 254ULL * grid->lines) /* what a thread's 8-bit counters hold, a multiple of step */
-        rows = 254ULL * grid->lines;
-    grid->part_rows = (uint32_t)rows;
-    grid->parts[0] = ceil_div(grid->token_rows, rows);
-    grid->parts[1] = ceil_div(grid->rows - grid->token_rows, rows);
+    grid->part_rows = (uint32_t)(rows < PART_ROWS_MAX ? rows : PART_ROWS_MAX);
+    grid->parts[0] = ceil_div(grid->token_rows, grid->part_rows);
+    grid->parts[1] = ceil_div(grid->rows - grid->token_rows, grid->part_rows);
 }

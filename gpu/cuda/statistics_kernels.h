@@ -1,28 +1,35 @@
 /*
  * The kernels of tensor statistics and how their work is cut. All memory is the device's.
  *
- * What it costs, for a float16 matrix of E elements with two references and padding rows:
- *   bytes      first pass 6 E (the matrix and its references), second pass 2 E: 8 E. The unembedding of
- *              Pythia 12b, E = 260 million: 2.1 GB, or 0.48 ms at an H200's 4.3 TB/s. That is the floor.
- *   counting   one addition to a table in the first pass, two in the second (both row sets): 3 E. A table of
- *              65,536 counters of 32 bits does not fit the shared memory of a block (227 KiB at most);
- *              in device memory, an addition per element would have all of them meet in the L2. Counters of
- *              16 bits do fit (128 KiB), one block per multiprocessor. 32 random codes fall into 32 banks
- *              with 3 to 4 in the fullest, so an addition of a warp takes about 6 cycles:
- *              3 E / 32 * 6 / 132 multiprocessors at 1.8 GHz = 0.6 ms, overlapped with the copies.
- *   float64    about 13 operations per element in the first pass and 6 in the second: 19 E, at 64 a cycle
- *              and multiprocessor 0.33 ms, overlapped too.
- * These are counts, not measurements. Where 16-bit tables do not fit either (99 KiB: sm_86, sm_89), a block
- * counts one half of the codes and the matrix is read twice as often, the second time from the L2.
+ * Two passes over a matrix of E elements, since centred values need the columns' means:
+ *   first    the matrix alone: counts of codes, column sums (2 E bytes of float16)
+ *   second   the matrix and up to two references: counts of the centred values of both row sets, central
+ *            sums, displacements (6 E bytes with two references)
+ * The unembedding of Pythia 12b, E = 260 million: 2.1 GB, or 0.48 ms at the 4.3 TB/s that an H200 copies.
+ * That is the floor. What the multiprocessors do meanwhile, measured or counted on one:
+ *   counting   3 E additions to a table in shared memory; one of a warp takes 4.6 cycles with such weights
+ *              (about 3.5 lanes meet in the fullest bank): 3 E / 32 / 132 * 4.6 = 0.43 ms at 1.98 GHz, most
+ * of it in the second pass. Additions in device memory would take forty times as long. issue      about 9
+ * instructions per element in the first pass, and 34 in the second (disassembled): 0.50 ms at 2.7 per cycle.
+ * The references are read in the second pass because it has the time for them, and the first has not.
  *
- * Both row sets of the second pass have their own table, so they are counted by neighbouring blocks that
- * read the same rows at the same time: the second reader finds them in the L2.
+ * A table has a counter of 32 bits for each code below 0xc000: positive ones, and negative ones above -2 in
+ * both 16-bit formats (192 KiB, one block per multiprocessor). The others, which trained weights hardly
+ * have, are counted in device memory. Where shared memory is smaller, two blocks count one half of the codes
+ * each, as many of them as fit: 128 KiB (sm_80) or 64 KiB (sm_86, sm_89).
+ *
+ * The row sets of the second pass (all rows, tokens) have a table each, so they are counted by two teams of
+ * blocks that walk over the same items at the same time: what the second one reads comes from the L2. The
+ * other work of an item is divided between the teams, so that both take the same time.
  *
  * Work is cut into items: a part (a run of rows, all of tokens or all of padding) times a tile of columns. A
  * thread holds one 16-byte vector of columns and walks down the rows of the part; sums per column go to
  * memory once per part and are added up over the parts, in order, by a second kernel. Which block takes which
  * item is fixed, so every sum is formed in the same order in each run; counts are integers and may come in
  * any order.
+ *
+ * Sums take every element for finite. Where a sum ends as NaN or an infinity, which sums of finite weights
+ * cannot, its thread forms it once more with a check for each element.
  */
 #ifndef BIFURCATED_GPU_CUDA_STATISTICS_KERNELS_H
 #define BIFURCATED_GPU_CUDA_STATISTICS_KERNELS_H
@@ -36,8 +43,9 @@
 extern "C" {
 #endif
 
-#define STATISTICS_THREADS 512U
-#define STATISTICS_UNROLL 2U /* rows that a thread has in flight */
+#define STATISTICS_FIRST_THREADS 1024U
+#define STATISTICS_SECOND_THREADS 384U
+#define STATISTICS_LANES_MAX 128U
 #define STATISTICS_SEGMENTS 2
 
 enum statistics_kind { STATISTICS_KIND_F16, STATISTICS_KIND_BF16, STATISTICS_KIND_F32 };
@@ -46,17 +54,18 @@ struct statistics_grid {
     enum statistics_kind kind;
     uint64_t rows, columns, token_rows;
     uint64_t pitch_bytes;                /* a multiple of 16 */
-    uint32_t lanes, lines;               /* lanes * lines = STATISTICS_THREADS; vectors x rows at once */
-    uint32_t part_rows;                  /* of a part, at most 254 * lines */
+    uint32_t lanes;                      /* vectors of a row at once, a power of two */
+    uint32_t part_rows;                  /* of a part */
     uint64_t parts[STATISTICS_SEGMENTS]; /* tokens, padding */
     uint64_t column_tiles;               /* of lanes * (16 / element size) columns */
-    uint32_t slices;                     /* 1, or 2 where a table of all codes does not fit */
-    uint32_t block_count;                /* a multiple of slices * STATISTICS_SEGMENTS */
+    uint32_t slices;                     /* 1, or 2 where the table of one block is too small */
+    uint32_t table_codes;                /* of a slice that have a counter in shared memory */
+    uint32_t block_count;                /* a multiple of 2 * slices */
 };
 
 /* Sums of one block over one segment. */
 struct statistics_partial {
-    double squared, dot, norm, reference_norm;
+    double squared, norm, reference_norm;
     unsigned long long pairs;
 };
 
@@ -66,22 +75,22 @@ struct statistics_seen {
 };
 
 struct statistics_first {
-    const void *data, *references[2];
-    int reference_count;
-    double *sums;                        /* [parts, columns] */
-    uint32_t *not_finite;                /* [parts, columns] */
-    unsigned long long *counts;          /* [STATISTICS_SEGMENTS, 65536], index = bits; zero before */
-    struct statistics_partial *partials; /* [block_count, STATISTICS_SEGMENTS, 2]; zero before */
-    struct statistics_seen *seen;        /* [STATISTICS_SEGMENTS], float32 only; {0, ~0, 0} before */
+    const void *data;
+    double *sums;                 /* [parts, columns] */
+    uint32_t *not_finite;         /* [parts, columns] */
+    unsigned long long *counts;   /* [STATISTICS_SEGMENTS, 65536], index = bits; zero before */
+    struct statistics_seen *seen; /* [STATISTICS_SEGMENTS], float32 only; {0, ~0, 0} before */
 };
 
 struct statistics_second {
-    const void *data;
+    const void *data, *references[2];
+    int reference_count;
     const double *means;        /* [STATISTICS_SEGMENTS, columns] around which central sums are formed */
     const float *centres;       /* [2 row sets: all, tokens; columns] scaled means */
     float scales[2];            /* of a row set */
     double *sums;               /* [parts, 3, columns]: m2, m3, m4 */
     unsigned long long *counts; /* [2 row sets, 65536], index = bits; zero before */
+    struct statistics_partial *partials; /* [block_count, STATISTICS_SEGMENTS, 2]; zero before */
 };
 
 /* Cuts the work for a device of `multiprocessor_count` with `shared_bytes_max` per block. */

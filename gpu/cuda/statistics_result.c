@@ -51,12 +51,13 @@ static void take_displacements(const struct statistics_grid *grid, const struct 
                 const struct statistics_partial *partial =
                     &returned
                          ->partials[((size_t)block * STATISTICS_SEGMENTS + (size_t)segment) * 2 + (size_t)i];
-                const struct statistics_displacement add = {.elements = partial->pairs,
-                                                            .squared = partial->squared,
-                                                            .dot = partial->dot,
-                                                            .norm_squared = partial->norm,
-                                                            .reference_norm_squared =
-                                                                partial->reference_norm};
+                /* |w - r|^2 = |w|^2 + |r|^2 - 2 w r, of sums that are good to their last digits. */
+                const struct statistics_displacement add = {
+                    .elements = partial->pairs,
+                    .squared = partial->squared,
+                    .dot = (partial->norm + partial->reference_norm - partial->squared) / 2,
+                    .norm_squared = partial->norm,
+                    .reference_norm_squared = partial->reference_norm};
                 statistics_add_displacement(&result->displacements[i][STATISTICS_ROW_SET_ALL], &add);
                 if (segment == 0)
                     statistics_add_displacement(&result->displacements[i][STATISTICS_ROW_SET_TOKENS], &add);
@@ -93,11 +94,9 @@ static void take_columns(const struct statistics_grid *grid, const struct statis
 }
 
 void statistics_result_first(const struct statistics_grid *grid, const struct statistics_returned *returned,
-                             int reference_count, struct statistics_result *result,
-                             struct statistics_centring *centring)
+                             struct statistics_result *result, struct statistics_centring *centring)
 {
     take_counts(grid, returned, result);
-    take_displacements(grid, returned, reference_count, result);
     take_columns(grid, returned, result, centring);
     for (int set = 0; set < STATISTICS_ROW_SET_COUNT; set++)
         statistics_take_centres(&result->rows[set], grid->columns, &centring->scales[set],
@@ -105,9 +104,11 @@ void statistics_result_first(const struct statistics_grid *grid, const struct st
 }
 
 void statistics_result_second(const struct statistics_grid *grid, const struct statistics_returned *returned,
-                              const struct statistics_centring *centring, struct statistics_result *result)
+                              const struct statistics_centring *centring, int reference_count,
+                              struct statistics_result *result)
 {
     uint64_t columns = grid->columns;
+    take_displacements(grid, returned, reference_count, result);
     for (uint64_t c = 0; c < columns; c++) {
         struct statistics_column *all = &result->rows[STATISTICS_ROW_SET_ALL].columns[c];
         struct statistics_column *tokens = &result->rows[STATISTICS_ROW_SET_TOKENS].columns[c];
@@ -129,7 +130,9 @@ void statistics_result_second(const struct statistics_grid *grid, const struct s
         /* Without padding both row sets are the same and were counted once. */
         const unsigned long long *counts =
             returned->centred_counts + (set && grid->parts[1] ? STATISTICS_CODES : 0);
-        for (uint32_t bits = 0; bits < STATISTICS_CODES; bits++)
-            result->rows[set].centred_counts[statistics_order_code(bits)] = counts[bits];
+        uint64_t *centred = result->rows[set].centred_counts;
+        memset(centred, 0, STATISTICS_CODES * sizeof(*centred));
+        for (uint32_t bits = 0; bits < STATISTICS_CODES; bits++) /* every NaN is one code */
+            centred[statistics_order_code((bits & 0x7fffU) > 0x7c00U ? 0x7e00U : bits)] += counts[bits];
     }
 }

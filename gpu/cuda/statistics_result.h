@@ -26,13 +26,13 @@ struct statistics_centring {
     float scales[STATISTICS_ROW_SET_COUNT];
 };
 
-/* After the first pass: counts, extremes, displacements, means; fills `centring`. */
+/* After the first pass: counts, extremes, means; fills `centring`. */
 void statistics_result_first(const struct statistics_grid *grid, const struct statistics_returned *returned,
-                             int reference_count, struct statistics_result *result,
-                             struct statistics_centring *centring);
+                             struct statistics_result *result, struct statistics_centring *centring);
 
-/* After the second pass: central sums and centred counts. */
+/* After the second pass: central sums, centred counts and displacements. */
 void statistics_result_second(const struct statistics_grid *grid, const struct statistics_returned *returned,
-                              const struct statistics_centring *centring, struct statistics_result *result);
+                              const struct statistics_centring *centring, int reference_count,
+                              struct statistics_result *result);
 
 #endif

@@ -1,94 +1,306 @@
 /*
- * The second pass: central power sums around the columns' means, and counts of the centred values.
+ * The second pass: counts of the centred values, central power sums around the columns' means, displacements
+ * against up to two references.
  */
 #include "gpu/cuda/statistics_device.cuh"
 
+#define ROWS_AHEAD 3U        /* of one matrix */
+#define ROWS_AHEAD_BESIDE 2U /* of a matrix and its references */
+#define WARPS (STATISTICS_SECOND_THREADS / 32)
+
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
-/* float16 code of a centred value; every NaN is one code. */
-static __device__ __forceinline__ uint32_t centred_code(float value, float scale, float centre)
+/* How the values of the thread's columns are centred and counted. */
+template <int KIND, bool IS_WHOLE> struct centring {
+    static constexpr uint32_t vector = element<KIND>::vector;
+    table<IS_WHOLE> counters;
+    unsigned long long *totals;
+    uint32_t columns;
+    float scale, shifts[vector];
+
+    /* float16 codes of the centred values of columns j and j + 1. A scale is a power of two: its product is
+     * exact, and the fused operation rounds once, as the definition does. */
+    __device__ __forceinline__ uint32_t codes(float first, float second, uint32_t j) const
+    {
+        const __half2 pair =
+            __floats2half2_rn(fmaf(first, scale, shifts[j]), fmaf(second, scale, shifts[j + 1]));
+        return *(const uint32_t *)&pair;
+    }
+    __device__ __forceinline__ void count(const uint32_t (&pairs)[vector / 2]) const
+    {
+        table_count(counters, pairs, columns, totals);
+    }
+};
+
+/* -- Moments -- */
+
+struct moments {
+    double m2, m3, m4;
+
+    __device__ __forceinline__ void add(double difference)
+    {
+        const double square = difference * difference;
+        m2 += square;
+        m3 += square * difference;
+        m4 += square * square;
+    }
+};
+
+/* Column j of the thread's vector, finite elements alone. */
+template <int KIND>
+static __device__ __forceinline__ moments moments_finite(item_rows<1> rows, uint32_t j, double mean)
 {
-    const float centred = __fsub_rn(__fmul_rn(value, scale), centre);
-    const uint32_t bits = __half_as_ushort(__float2half_rn(centred));
-    return (bits & 0x7fffU) > 0x7c00U ? 0x7e00U : bits;
+    moments sums = {0, 0, 0};
+#pragma unroll 1
+    for (uint32_t row = 0; row < rows.count; row++) {
+        uint4 vector[1];
+        rows.next(vector);
+        if (element<KIND>::is_finite(vector[0], j))
+            sums.add((double)element<KIND>::value(vector[0], j) - mean);
+    }
+    return sums;
 }
 
-template <int KIND>
-__global__ void __launch_bounds__(STATISTICS_THREADS, 1)
+template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
+static __device__ __forceinline__ void item_moments(const statistics_grid &grid,
+                                                    const statistics_second &pass, const item &at,
+                                                    const centring<KIND, IS_WHOLE> &centred, double *room)
+{
+    using E = element<KIND>;
+    const uint32_t lines = STATISTICS_SECOND_THREADS / grid.lanes;
+    double means[E::vector];
+    moments sums[E::vector] = {};
+#pragma unroll
+    for (uint32_t j = 0; j < E::vector; j++)
+        means[j] = j < at.columns ? pass.means[(uint64_t)at.segment * grid.columns + at.column + j] : 0.0;
+    item_rows<1> rows(grid, at, lines, E::bytes);
+    rows.data[0] = (const unsigned char *)pass.data;
+    const item_rows<1> again = rows;
+    rows.each<ROWS_AHEAD>([&](const uint4(&vectors)[1]) {
+        uint32_t pairs[E::vector / 2];
+#pragma unroll
+        for (uint32_t j = 0; j < E::vector; j += 2) {
+            const float first = E::value(vectors[0], j), second = E::value(vectors[0], j + 1);
+            if (IS_COUNTING)
+                pairs[j / 2] = centred.codes(first, second, j);
+            sums[j].add((double)first - means[j]);
+            sums[j + 1].add((double)second - means[j + 1]);
+        }
+        if (IS_COUNTING)
+            centred.count(pairs);
+    });
+#pragma unroll
+    for (uint32_t j = 0; j < E::vector; j++) {
+        moments own = sums[j];
+        if (!isfinite(own.m4))
+            own = moments_finite<KIND>(again, j, means[j]);
+        const double sum2 = lines_sum(grid, room, own.m2);
+        const double sum3 = lines_sum(grid, room, own.m3);
+        const double sum4 = lines_sum(grid, room, own.m4);
+        if (threadIdx.x < grid.lanes && j < at.columns) {
+            double *to = pass.sums + at.part * 3 * grid.columns + at.column + j;
+            to[0] = sum2;
+            to[grid.columns] = sum3;
+            to[2 * grid.columns] = sum4;
+        }
+    }
+}
+
+/* -- Displacements -- */
+
+/* Pairs of the matrix and reference i of which both are finite. */
+template <int KIND, uint32_t MATRICES>
+static __device__ __forceinline__ statistics_partial pairs_finite(item_rows<MATRICES> rows, uint32_t i,
+                                                                  uint32_t columns)
+{
+    using E = element<KIND>;
+    statistics_partial sums = {0, 0, 0, 0};
+#pragma unroll 1
+    for (uint32_t row = 0; row < rows.count; row++) {
+        uint4 vectors[MATRICES];
+        rows.next(vectors);
+#pragma unroll
+        for (uint32_t j = 0; j < E::vector; j++) {
+            if (j >= columns || !E::is_finite(vectors[0], j) || !E::is_finite(vectors[1 + i], j))
+                continue;
+            const double w = (double)E::value(vectors[0], j), r = (double)E::value(vectors[1 + i], j);
+            sums.squared += (w - r) * (w - r);
+            sums.norm += w * w;
+            sums.reference_norm += r * r;
+            sums.pairs++;
+        }
+    }
+    return sums;
+}
+
+/* Adds the item's pairs to the sums of the thread's warp. */
+template <int KIND, bool IS_WHOLE, bool IS_COUNTING, uint32_t REFERENCES>
+static __device__ __forceinline__ void
+item_displacements(const statistics_grid &grid, const statistics_second &pass, const item &at,
+                   const centring<KIND, IS_WHOLE> &centred, statistics_partial (*warps)[2])
+{
+    using E = element<KIND>;
+    const uint32_t lines = STATISTICS_SECOND_THREADS / grid.lanes;
+    item_rows<1 + REFERENCES> rows(grid, at, lines, E::bytes);
+    rows.data[0] = (const unsigned char *)pass.data;
+    for (uint32_t i = 0; i < REFERENCES; i++)
+        rows.data[1 + i] = (const unsigned char *)pass.references[i];
+    const item_rows<1 + REFERENCES> again = rows;
+    double norm = 0, squared[REFERENCES] = {}, reference_norm[REFERENCES] = {};
+    rows.template each<ROWS_AHEAD_BESIDE>([&](const uint4(&vectors)[1 + REFERENCES]) {
+        uint32_t pairs[E::vector / 2];
+#pragma unroll
+        for (uint32_t j = 0; j < E::vector; j++) {
+            const float value = E::value(vectors[0], j);
+            if (IS_COUNTING && j % 2 == 0)
+                pairs[j / 2] = centred.codes(value, E::value(vectors[0], j + 1), j);
+            const double w = (double)value;
+            norm += w * w;
+#pragma unroll
+            for (uint32_t i = 0; i < REFERENCES; i++) {
+                const double r = (double)E::value(vectors[1 + i], j), difference = w - r;
+                squared[i] += difference * difference;
+                reference_norm[i] += r * r;
+            }
+        }
+        if (IS_COUNTING)
+            centred.count(pairs);
+    });
+#pragma unroll
+    for (uint32_t i = 0; i < REFERENCES; i++) {
+        statistics_partial sums = {squared[i], norm, reference_norm[i],
+                                   (unsigned long long)at.rows * at.columns};
+        if (!isfinite(squared[i]) || !isfinite(norm) || !isfinite(reference_norm[i]))
+            sums = pairs_finite<KIND>(again, i, at.columns);
+        sums.squared = warp_sum(sums.squared);
+        sums.norm = warp_sum(sums.norm);
+        sums.reference_norm = warp_sum(sums.reference_norm);
+        sums.pairs = warp_sum(sums.pairs);
+        if (threadIdx.x % 32)
+            continue;
+        statistics_partial &to = warps[threadIdx.x / 32][i];
+        to.squared += sums.squared;
+        to.norm += sums.norm;
+        to.reference_norm += sums.reference_norm;
+        to.pairs += sums.pairs;
+    }
+}
+
+/* Ends a segment: the sums of the block's warps, in order, go to device memory. */
+static __device__ __forceinline__ void displacements_store(const statistics_second &pass, int segment,
+                                                           statistics_partial (*warps)[2])
+{
+    __syncthreads();
+    if (threadIdx.x < 2) {
+        statistics_partial sums = {0, 0, 0, 0};
+        for (uint32_t warp = 0; warp < WARPS; warp++) {
+            statistics_partial &from = warps[warp][threadIdx.x];
+            sums.squared += from.squared;
+            sums.norm += from.norm;
+            sums.reference_norm += from.reference_norm;
+            sums.pairs += from.pairs;
+            from = {0, 0, 0, 0};
+        }
+        pass.partials[((size_t)blockIdx.x * STATISTICS_SEGMENTS + (size_t)segment) * 2 + threadIdx.x] = sums;
+    }
+    __syncthreads();
+}
+
+/* -- The pass -- */
+
+/* What a block does beside counting. */
+enum duty { DUTY_NONE, DUTY_MOMENTS, DUTY_DISPLACEMENTS };
+
+/* Neighbouring blocks walk over the same items: one team for each row set (without padding the second one
+ * only helps), and in each team a block for every slice of the codes, of which the first has the duties. */
+struct role {
+    uint32_t count, set, slice; /* set 0: all rows, 1: tokens */
+    bool has_padding, has_teams;
+
+    __device__ __forceinline__ role(const statistics_grid &grid, const statistics_second &pass)
+        : has_padding(grid.parts[1] != 0)
+    {
+        has_teams = has_padding || pass.reference_count;
+        count = has_teams ? 2 * grid.slices : grid.slices;
+        set = blockIdx.x % count / grid.slices;
+        slice = blockIdx.x % grid.slices;
+    }
+    __device__ __forceinline__ bool is_counting(int segment) const
+    {
+        return set == 0 || (has_padding && segment == 0);
+    }
+    __device__ __forceinline__ duty duty_at(uint64_t part, int reference_count) const
+    {
+        const bool is_second = has_teams && (has_padding ? (part + set) % 2 != 0 : set != 0);
+        if (slice != 0 || (is_second && !reference_count))
+            return DUTY_NONE;
+        return is_second ? DUTY_DISPLACEMENTS : DUTY_MOMENTS;
+    }
+};
+
+template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
+static __device__ __forceinline__ void do_item(const statistics_grid &grid, const statistics_second &pass,
+                                               const item &at, const centring<KIND, IS_WHOLE> &centred,
+                                               duty what, double *room, statistics_partial (*warps)[2])
+{
+    using E = element<KIND>;
+    if (what == DUTY_MOMENTS) {
+        item_moments<KIND, IS_WHOLE, IS_COUNTING>(grid, pass, at, centred, room);
+    } else if (what == DUTY_DISPLACEMENTS && pass.reference_count == 1) {
+        item_displacements<KIND, IS_WHOLE, IS_COUNTING, 1>(grid, pass, at, centred, warps);
+    } else if (what == DUTY_DISPLACEMENTS) {
+        item_displacements<KIND, IS_WHOLE, IS_COUNTING, 2>(grid, pass, at, centred, warps);
+    } else if (IS_COUNTING) {
+        item_rows<1> rows(grid, at, STATISTICS_SECOND_THREADS / grid.lanes, E::bytes);
+        rows.data[0] = (const unsigned char *)pass.data;
+        rows.template each<ROWS_AHEAD>([&](const uint4(&vectors)[1]) {
+            uint32_t pairs[E::vector / 2];
+#pragma unroll
+            for (uint32_t j = 0; j < E::vector; j += 2)
+                pairs[j / 2] = centred.codes(E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
+            centred.count(pairs);
+        });
+    }
+}
+
+template <int KIND, bool IS_WHOLE>
+__global__ void __launch_bounds__(STATISTICS_SECOND_THREADS, 1)
     statistics_second_kernel(const statistics_grid grid, const statistics_second pass)
 {
     using E = element<KIND>;
     extern __shared__ uint32_t words[];
-    __shared__ double room[STATISTICS_THREADS];
-    const bool has_padding = grid.parts[1] != 0;
-    /* Neighbouring blocks have different roles on the same items: all rows or tokens, half of the codes. */
-    const uint32_t roles = grid.slices * (has_padding ? 2U : 1U), role = blockIdx.x % roles;
-    const uint32_t slice = role % grid.slices, set = role / grid.slices; /* 0: all, 1: tokens */
-    const bool has_sums = role == 0;
-    const table counters = {words, slice * (CODES / grid.slices), CODES / grid.slices};
-    unsigned long long *totals = pass.counts + (size_t)set * CODES;
-    const float scale = set ? pass.scales[1] : pass.scales[0];
-    const uint32_t line = threadIdx.x / grid.lanes, step = grid.lines * STATISTICS_UNROLL;
-    const uint64_t items = item_count(grid, set ? 1 : STATISTICS_SEGMENTS);
+    __shared__ double room[STATISTICS_SECOND_THREADS];
+    __shared__ statistics_partial warps[WARPS][2];
+    const role own(grid, pass);
+    const table<IS_WHOLE> counters = {words, own.slice, grid.table_codes};
+    const uint32_t lines = STATISTICS_SECOND_THREADS / grid.lanes;
+    const uint64_t items = item_count(grid);
+    int segment = 0;
+    centring<KIND, IS_WHOLE> centred;
+    centred.counters = counters;
+    centred.totals = pass.counts + (size_t)own.set * CODES;
+    centred.scale = own.set ? pass.scales[1] : pass.scales[0];
+    if (threadIdx.x < WARPS * 2)
+        warps[threadIdx.x / 2][threadIdx.x % 2] = {0, 0, 0, 0};
     table_clear(counters);
-    for (uint64_t index = blockIdx.x / roles; index < items; index += gridDim.x / roles) {
-        const item at = item_at(grid, index, E::vector);
-        double mean[E::vector], m2[E::vector] = {}, m3[E::vector] = {}, m4[E::vector] = {};
-        float centre[E::vector];
+    for (uint64_t index = blockIdx.x / own.count; index < items; index += gridDim.x / own.count) {
+        const item at = item_at(grid, index, lines, E::vector);
+        const duty what = own.duty_at(at.part, pass.reference_count);
+        if (at.segment != segment)
+            displacements_store(pass, segment, warps);
+        segment = at.segment;
+        centred.columns = at.columns;
 #pragma unroll
-        for (uint32_t j = 0; j < E::vector; j++) {
-            const bool is_column = j < at.columns;
-            mean[j] = is_column ? pass.means[(uint64_t)at.segment * grid.columns + at.column + j] : 0.0;
-            centre[j] = is_column ? pass.centres[(uint64_t)set * grid.columns + at.column + j] : 0.0F;
-        }
-        uint4 now[STATISTICS_UNROLL], next[STATISTICS_UNROLL];
-        for (uint64_t base = at.row_begin; base < at.row_end + step; base += step) {
-#pragma unroll
-            for (uint32_t u = 0; u < STATISTICS_UNROLL; u++)
-                next[u] = load_row(pass.data, grid, at, base + u * grid.lines + line, E::bytes);
-            if (base > at.row_begin) {
-#pragma unroll
-                for (uint32_t u = 0; u < STATISTICS_UNROLL; u++) {
-                    if (base - step + u * grid.lines + line >= at.row_end)
-                        continue;
-#pragma unroll
-                    for (uint32_t j = 0; j < E::vector; j++) {
-                        if (j >= at.columns)
-                            continue;
-                        const uint32_t bits = E::bits(now[u], j);
-                        const float value = E::value(bits);
-                        table_count(counters, centred_code(value, scale, centre[j]), totals);
-                        if (has_sums && E::is_finite(bits)) {
-                            const double difference = (double)value - mean[j];
-                            const double square = difference * difference;
-                            m2[j] += square;
-                            m3[j] += square * difference;
-                            m4[j] += square * square;
-                        }
-                    }
-                }
-                __syncthreads(); /* bounds what counters gain between barriers */
-            }
-#pragma unroll
-            for (uint32_t u = 0; u < STATISTICS_UNROLL; u++)
-                now[u] = next[u];
-        }
-        if (!has_sums)
-            continue;
-#pragma unroll
-        for (uint32_t j = 0; j < E::vector; j++) {
-            const double sum2 = lines_sum(grid, room, m2[j]);
-            const double sum3 = lines_sum(grid, room, m3[j]);
-            const double sum4 = lines_sum(grid, room, m4[j]);
-            if (line == 0 && j < at.columns) {
-                double *sums = pass.sums + at.part * 3 * grid.columns + at.column + j;
-                sums[0] = sum2;
-                sums[grid.columns] = sum3;
-                sums[2 * grid.columns] = sum4;
-            }
-        }
+        for (uint32_t j = 0; j < E::vector; j++)
+            centred.shifts[j] =
+                j < at.columns ? -pass.centres[(uint64_t)own.set * grid.columns + at.column + j] : 0.0F;
+        if (own.is_counting(segment))
+            do_item<KIND, IS_WHOLE, true>(grid, pass, at, centred, what, room, warps);
+        else
+            do_item<KIND, IS_WHOLE, false>(grid, pass, at, centred, what, room, warps);
     }
-    table_flush(counters, totals);
+    displacements_store(pass, segment, warps);
+    table_flush(counters, centred.totals);
 }
 
 __global__ void statistics_join_second_kernel(const statistics_grid grid, const double *sums, double *joined)
@@ -108,18 +320,26 @@ __global__ void statistics_join_second_kernel(const statistics_grid grid, const 
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
+template <int KIND, bool IS_WHOLE>
+static cudaError_t launch_sliced(const statistics_grid *grid, const statistics_second *pass,
+                                 cudaStream_t stream)
+{
+    const int bytes = (int)table_bytes(grid);
+    cudaError_t status = cudaFuncSetAttribute(statistics_second_kernel<KIND, IS_WHOLE>,
+                                              cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    if (status != cudaSuccess)
+        return status;
+    statistics_second_kernel<KIND, IS_WHOLE>
+        <<<grid->block_count, STATISTICS_SECOND_THREADS, (size_t)bytes, stream>>>(*grid, *pass);
+    return cudaGetLastError();
+}
+
 template <int KIND>
 static cudaError_t launch_second(const statistics_grid *grid, const statistics_second *pass,
                                  cudaStream_t stream)
 {
-    const int bytes = (int)table_bytes(grid);
-    cudaError_t status = cudaFuncSetAttribute(statistics_second_kernel<KIND>,
-                                              cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    if (status != cudaSuccess)
-        return status;
-    statistics_second_kernel<KIND>
-        <<<grid->block_count, STATISTICS_THREADS, (size_t)bytes, stream>>>(*grid, *pass);
-    return cudaGetLastError();
+    return grid->slices == 1 ? launch_sliced<KIND, true>(grid, pass, stream)
+                             : launch_sliced<KIND, false>(grid, pass, stream);
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */

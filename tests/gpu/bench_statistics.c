@@ -81,16 +81,16 @@ static int measure(struct bench *bench, const char *name, uint64_t rows, uint64_
         if (!to || staging_copy(bench->device, bench->device->stream, to, host, bytes, err))
             goto out;
         if (i)
-            passes.first.references[i - 1] = to;
+            passes.second.references[i - 1] = to;
         else
             passes.first.data = passes.second.data = to;
     }
-    passes.first.reference_count = references;
+    passes.second.reference_count = references;
     passes.first.sums = passes.second.sums = take(&passes, memory, sizes, &count, parts * wide * 24, err);
     passes.first.not_finite = take(&passes, memory, sizes, &count, parts * wide * 4, err);
     passes.first.counts = take(&passes, memory, sizes, &count, 2 * 65536 * 8, err);
     passes.second.counts = take(&passes, memory, sizes, &count, 2 * 65536 * 8, err);
-    passes.first.partials =
+    passes.second.partials =
         take(&passes, memory, sizes, &count,
              (size_t)passes.grid.block_count * 4 * sizeof(struct statistics_partial), err);
     passes.first.seen = take(&passes, memory, sizes, &count, 2 * sizeof(struct statistics_seen), err);
@@ -107,13 +107,13 @@ static int measure(struct bench *bench, const char *name, uint64_t rows, uint64_
     double second_ms = bench_time_ms(bench, launch_second, &passes, 20, err);
     if (first_ms <= 0 || second_ms <= 0)
         goto out;
-    double first_bytes = (double)bytes * (1 + references), ceiling = bench->copy_bytes_per_s / 1e9;
+    double second_bytes = (double)bytes * (1 + references), ceiling = bench->copy_bytes_per_s / 1e9;
     (void)snprintf(label, sizeof(label), "statistics %s %d references: first pass", name, references);
-    bench_print(label, first_bytes / first_ms / 1e6, "GB/s", ceiling);
+    bench_print(label, (double)bytes / first_ms / 1e6, "GB/s", ceiling);
     (void)snprintf(label, sizeof(label), "statistics %s %d references: second pass", name, references);
-    bench_print(label, (double)bytes / second_ms / 1e6, "GB/s", ceiling);
+    bench_print(label, second_bytes / second_ms / 1e6, "GB/s", ceiling);
     (void)snprintf(label, sizeof(label), "statistics %s %d references: both", name, references);
-    bench_print(label, (first_bytes + (double)bytes) / (first_ms + second_ms) / 1e6, "GB/s", ceiling);
+    bench_print(label, ((double)bytes + second_bytes) / (first_ms + second_ms) / 1e6, "GB/s", ceiling);
 out:
     for (int i = 0; i < count; i++)
         device_drop(bench->device, memory[i], sizes[i]);

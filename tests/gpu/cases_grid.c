@@ -18,22 +18,23 @@ static const struct {
 } devices[] = {{132, 232448}, {108, 166912}, {128, 101376}, {1, 101376}, {148, 232448}};
 
 /* 1 if every row and column is in exactly one item and what the kernels take for granted holds. */
-static int is_sound(const struct statistics_grid *grid)
+static int is_sound(const struct statistics_grid *grid, size_t shared_bytes)
 {
     const uint64_t vector = grid->kind == STATISTICS_KIND_F32 ? 4 : 8;
     const uint64_t rows[STATISTICS_SEGMENTS] = {grid->token_rows, grid->rows - grid->token_rows};
     const uint64_t width = grid->lanes * vector;
-    if (grid->lanes * grid->lines != STATISTICS_THREADS || (grid->lanes & (grid->lanes - 1)) != 0)
+    if (grid->lanes > STATISTICS_LANES_MAX || (grid->lanes & (grid->lanes - 1)) != 0)
         return 0;
     if (grid->column_tiles * width < grid->columns || (grid->column_tiles - 1) * width >= grid->columns)
-        return 0;
-    if (grid->part_rows == 0 || grid->part_rows > 254 * grid->lines)
         return 0;
     for (int s = 0; s < STATISTICS_SEGMENTS; s++)
         if (grid->parts[s] * grid->part_rows < rows[s] ||
             (grid->parts[s] && (grid->parts[s] - 1) * grid->part_rows >= rows[s]))
             return 0;
-    return grid->block_count > 0 && grid->block_count % (grid->slices * STATISTICS_SEGMENTS) == 0;
+    if (grid->table_codes > 65536 / grid->slices || (grid->slices == 1 && grid->table_codes != 0xc000))
+        return 0;
+    return grid->block_count > 0 && grid->block_count % (grid->slices * 2) == 0 &&
+           grid->table_codes * sizeof(uint32_t) + STATISTICS_FIRST_THREADS * sizeof(double) <= shared_bytes;
 }
 
 void cases_grid(struct cases *cases)
@@ -53,7 +54,7 @@ void cases_grid(struct cases *cases)
                                                .columns = shapes[i].columns,
                                                .token_rows = shapes[i].token_rows};
                 statistics_grid_cut(&grid, devices[d].multiprocessor_count, devices[d].shared_bytes);
-                bad += !is_sound(&grid);
+                bad += !is_sound(&grid, devices[d].shared_bytes);
             }
             case_ends(cases, name, bad ? 2 : 0,
                       bad ? "shapes are cut wrongly" : "every shape is covered once");
