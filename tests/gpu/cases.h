@@ -1,10 +1,10 @@
 /*
  * The table of cases: each operation of the CUDA backend against the CPU backend, which is the oracle.
  *
- *     gpu_cases MODULE [quick] [self] [only=TEXT]
+ *     gpu_cases MODULE [quick|small] [self] [only=TEXT]
  *
  * prints one line per case and ends with a count; exit status 1 if a case fails. `quick` leaves the large
- * cases out (under compute-sanitizer everything takes fifty times as long);
+ * cases out, `small` all but the smallest (under compute-sanitizer everything takes fifty times as long);
  * `self` puts the CPU backend in the place of the device, which tests this program (halves are refused then).
  * The same cases, the small ones, run on the emulated module (tests/emulation).
  * A new case is one row in cases_statistics.c or cases_score.c.

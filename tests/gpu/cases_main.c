@@ -12,12 +12,14 @@ int main(int count, char **words)
     struct err err = ERR_INIT;
     const char *id = "cuda:0";
     if (count < 2) {
-        (void)fprintf(stderr, "usage: gpu_cases MODULE [quick] [self] [only=TEXT]\n");
+        (void)fprintf(stderr, "usage: gpu_cases MODULE [quick|small] [self] [only=TEXT]\n");
         return 2;
     }
     for (int i = 2; i < count; i++) {
         if (strcmp(words[i], "quick") == 0)
             cases.cost_max = CASE_COST_QUICK;
+        if (strcmp(words[i], "small") == 0)
+            cases.cost_max = CASE_COST_SMALL;
         if (strcmp(words[i], "self") == 0)
             id = "cpu";
         if (strncmp(words[i], "only=", 5) == 0)

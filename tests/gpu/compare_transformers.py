@@ -124,7 +124,7 @@ def compare(build: Path, size: str, count: int) -> dict:
 
     torch.backends.cuda.matmul.allow_tf32 = False
     documents = random_model.documents(count)
-    model = random_model.torch_model(size, "float32").to("cuda")
+    model = random_model.torch_model(size, "float32", "cuda")
     truth, _ = peer(model, documents, lean_batch, BATCH_TOKENS, 1)
     model = model.half()
     half, lean_s = peer(model, documents, lean_batch, BATCH_TOKENS, 4)

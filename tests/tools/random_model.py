@@ -41,17 +41,40 @@ def hashes(name: str, count: int) -> np.ndarray:
         return x ^ x >> np.uint64(31)
 
 
+def scale_of(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
+    if len(shape) == 2:
+        scale = (4.0 if name == "embed_out.weight" else 1.4) / math.sqrt(shape[1])
+        return 1.0 if name == "gpt_neox.embed_in.weight" else scale, 0.0
+    return 0.1, 1.0 if "norm.weight" in name else 0.0
+
+
 def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """float16."""
     draws = (hashes(name, math.prod(shape)) >> np.uint64(48)).astype(np.int32) - 32768
     u = draws.astype(np.float32) / np.float32(32768)
-    scale, offset = 0.1, 0.0
-    if len(shape) == 2:
-        scale = (4.0 if name == "embed_out.weight" else 1.4) / math.sqrt(shape[1])
-        scale = 1.0 if name == "gpt_neox.embed_in.weight" else scale
-    elif "norm.weight" in name:
-        offset = 1.0
+    scale, offset = scale_of(name, shape)
     return (np.float32(offset) + np.float32(scale) * u).astype(np.float16).reshape(shape)
+
+
+def signed(value: int) -> int:
+    """64 bits as Python's int of two's complement, for torch."""
+    return value - 2**64 if value >= 2**63 else value
+
+
+def torch_tensor(name: str, shape: tuple[int, ...], device: str):
+    """tensor() as torch computes it, in a moment on a GPU."""
+    import torch
+
+    def shifted(x, by: int):  # int64 has no logical shift
+        return x >> by & (1 << 64 - by) - 1
+
+    x = torch.arange(1, math.prod(shape) + 1, dtype=torch.int64, device=device)
+    x = x * signed(0x9E3779B97F4A7C15) + signed(seed_of(name))
+    x = (x ^ shifted(x, 30)) * signed(0xBF58476D1CE4E5B9)
+    x = (x ^ shifted(x, 27)) * signed(0x94D049BB133111EB)
+    u = (shifted(x ^ shifted(x, 31), 48) - 32768).to(torch.float32) / 32768
+    scale, offset = scale_of(name, shape)
+    return (offset + torch.tensor(scale, dtype=torch.float32, device=device) * u).to(torch.float16).reshape(shape)
 
 
 def shapes(size: str) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -88,7 +111,7 @@ def documents(count: int, longest: int = 0) -> list[Document]:
     return made
 
 
-def torch_model(size: str, dtype: str = "float32"):
+def torch_model(size: str, dtype: str = "float32", device: str = "cpu"):
     """The model in transformers."""
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
@@ -108,11 +131,11 @@ def torch_model(size: str, dtype: str = "float32"):
         use_parallel_residual=True,
         tie_word_embeddings=False,
     )
-    model = GPTNeoXForCausalLM(config).to(getattr(torch, dtype)).eval()
+    model = GPTNeoXForCausalLM(config).to(getattr(torch, dtype)).to(device).eval()
     unembedding = model.get_output_embeddings().weight  # embed_out.weight, or lm_head.weight by newer versions
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, shape in shapes(size):
             target = unembedding if name == "embed_out.weight" else parameters[name]
-            target.copy_(torch.from_numpy(tensor(name, shape)))
+            target.copy_(torch_tensor(name, shape, device) if device != "cpu" else torch.from_numpy(tensor(name, shape)))
     return model
