@@ -6,10 +6,12 @@
 #define BIFURCATED_GPU_CUDA_STATISTICS_DEVICE_CUH
 
 #include "gpu/cuda/statistics_kernels.h"
+#include "gpu/cuda/statistics_ptx.cuh"
 
 #include <cuda_fp16.h>
 
 #define CODES 65536U
+#define JOIN_AHEAD 8U /* parts that a thread of a join reads at once */
 
 static __device__ __forceinline__ uint32_t word_at(const uint4 &from, uint32_t i)
 {
@@ -33,6 +35,12 @@ template <int KIND> struct element {
         const uint32_t word = word_at(from, j / 2);
         return __uint_as_float(j % 2 ? word & 0xffff0000U : word << 16);
     }
+    static __device__ __forceinline__ double wide(const uint4 &from, uint32_t j)
+    {
+        if (KIND == STATISTICS_KIND_F16)
+            return j % 2 ? upper_half(word_at(from, j / 2)) : lower_half(word_at(from, j / 2));
+        return (double)value(from, j);
+    }
     static __device__ __forceinline__ bool is_finite(const uint4 &from, uint32_t j)
     {
         return (bits(from, j) & exponent_mask) != exponent_mask;
@@ -50,6 +58,10 @@ template <> struct element<STATISTICS_KIND_F32> {
     static __device__ __forceinline__ float value(const uint4 &from, uint32_t j)
     {
         return __uint_as_float(word_at(from, j));
+    }
+    static __device__ __forceinline__ double wide(const uint4 &from, uint32_t j)
+    {
+        return (double)value(from, j);
     }
     static __device__ __forceinline__ bool is_finite(const uint4 &from, uint32_t j)
     {
@@ -72,33 +84,36 @@ template <> struct element<STATISTICS_KIND_F32> {
 struct item {
     uint64_t part;
     int segment;
-    uint64_t row;      /* the thread's first one */
-    uint32_t rows;     /* of the thread: each is `lines` after the one before */
-    uint32_t all_rows; /* of the part */
-    uint64_t column;   /* of the thread's vector */
-    uint32_t columns;  /* valid ones in it: 0 ... vector */
+    uint64_t row;         /* the thread's first one */
+    uint32_t rows;        /* of the thread: each is `lines` after the one before */
+    uint64_t tile_column; /* the tile's first */
+    uint64_t column;      /* of the thread's vector */
+    uint32_t columns;     /* valid ones in it: 0 ... vector */
 };
 
-static __device__ __forceinline__ uint64_t item_count(const statistics_grid &grid)
+/* Fewer than 2^32: an item has at least a row of lanes, or a column. */
+static __device__ __forceinline__ uint32_t item_count(const statistics_grid &grid)
 {
-    return (grid.parts[0] + grid.parts[1]) * grid.column_tiles;
+    return (uint32_t)((grid.parts[0] + grid.parts[1]) * grid.column_tiles);
 }
 
-static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint64_t index, uint32_t lines,
+static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint32_t index, uint32_t lines,
                                                uint32_t vector)
 {
     item at;
-    at.part = index / grid.column_tiles;
+    const uint32_t tiles = (uint32_t)grid.column_tiles, tile = index % tiles;
+    at.part = index / tiles;
     at.segment = at.part >= grid.parts[0];
     const uint64_t within = at.part - (at.segment ? grid.parts[0] : 0);
     const uint64_t first = at.segment ? grid.token_rows : 0;
     const uint64_t end = at.segment ? grid.rows : grid.token_rows;
     const uint64_t begin = first + within * grid.part_rows;
     const uint32_t line = threadIdx.x / grid.lanes;
-    at.all_rows = begin + grid.part_rows < end ? grid.part_rows : (uint32_t)(end - begin);
+    const uint32_t rows = begin + grid.part_rows < end ? grid.part_rows : (uint32_t)(end - begin);
     at.row = begin + line;
-    at.rows = line < at.all_rows ? (at.all_rows - line + lines - 1) / lines : 0;
-    at.column = ((index % grid.column_tiles) * grid.lanes + threadIdx.x % grid.lanes) * vector;
+    at.rows = line < rows ? (rows - line + lines - 1) / lines : 0;
+    at.tile_column = (uint64_t)tile * grid.lanes * vector;
+    at.column = at.tile_column + threadIdx.x % grid.lanes * vector;
     const uint64_t left = at.column < grid.columns ? grid.columns - at.column : 0;
     at.columns = left < vector ? (uint32_t)left : vector;
     if (at.columns == 0)
@@ -126,8 +141,9 @@ template <uint32_t MATRICES> struct item_rows {
             vectors[i] = __ldg((const uint4 *)(data[i] + offset_bytes));
         offset_bytes += stride_bytes;
     }
-    /* Calls `work` with the vectors of each row, while those of the next AHEAD rows are on their way. */
-    template <uint32_t AHEAD, typename Work> __device__ __forceinline__ void each(Work work)
+    /* Calls `work` with the vectors of each row, while those of the next AHEAD rows are on their way, and
+     * those FAR rows later on their way to the L2. */
+    template <uint32_t AHEAD, uint32_t FAR, typename Work> __device__ __forceinline__ void each(Work work)
     {
         uint4 ring[AHEAD][MATRICES];
 #pragma unroll
@@ -139,6 +155,10 @@ template <uint32_t MATRICES> struct item_rows {
             for (uint32_t u = 0; u < AHEAD; u++) {
                 if (row + u < count)
                     work(ring[u]);
+                if (FAR && row + u + AHEAD + FAR < count)
+#pragma unroll
+                    for (uint32_t i = 0; i < MATRICES; i++)
+                        prefetch(data[i] + offset_bytes + FAR * stride_bytes);
                 if (row + u + AHEAD < count)
                     next(ring[u]);
             }
@@ -245,19 +265,24 @@ static __device__ __forceinline__ void table_flush(const table<IS_WHOLE> &counte
 
 /* -- Sums ------------------------------------------------------------------------------------------- */
 
-/* Adds up the lines of the block for one column per lane, in order; the result is that of line 0. `room`
- * holds a value for each thread. Every thread of the block calls it. */
-template <typename T>
-static __device__ __forceinline__ T lines_sum(const statistics_grid &grid, T *room, T value)
+/* Adds up the lines of the block, in order, for N values of each lane: store(i, lane, sum). `room` holds N
+ * values for each thread. Every thread of the block calls it. */
+template <typename T, uint32_t N, typename Store>
+static __device__ __forceinline__ void lines_sum(const statistics_grid &grid, T *room, const T (&values)[N],
+                                                 Store store)
 {
-    room[threadIdx.x] = value;
     __syncthreads();
-    T sum = value;
-    if (threadIdx.x < grid.lanes)
-        for (uint32_t at = threadIdx.x + grid.lanes; at < blockDim.x; at += grid.lanes)
-            sum += room[at];
+#pragma unroll
+    for (uint32_t i = 0; i < N; i++)
+        room[i * blockDim.x + threadIdx.x] = values[i];
     __syncthreads();
-    return sum;
+    for (uint32_t place = threadIdx.x; place < N * grid.lanes; place += blockDim.x) {
+        const uint32_t i = place / grid.lanes, lane = place % grid.lanes;
+        T sum = 0;
+        for (uint32_t at = lane; at < blockDim.x; at += grid.lanes)
+            sum += room[i * blockDim.x + at];
+        store(i, lane, sum);
+    }
 }
 
 /* The warp's sum, in a fixed order; valid in lane 0. */

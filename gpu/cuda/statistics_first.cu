@@ -4,6 +4,8 @@
 #include "gpu/cuda/statistics_device.cuh"
 
 #define ROWS_AHEAD 2U
+#define ROWS_FAR 0U
+#define COLUMNS_AT_ONCE 4U /* of a vector, whose sums are joined */
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
@@ -49,10 +51,36 @@ static __device__ __forceinline__ void sum_finite(item_rows<1> rows, uint32_t j,
         uint4 vector[1];
         rows.next(vector);
         if (element<KIND>::is_finite(vector[0], j))
-            sum += (double)element<KIND>::value(vector[0], j);
+            sum += element<KIND>::wide(vector[0], j);
         else
             not_finite++;
     }
+}
+
+/* Ends an item. */
+template <uint32_t VECTOR>
+static __device__ __forceinline__ void sums_store(const statistics_grid &grid, const statistics_first &pass,
+                                                  const item &at, const double (&sums)[VECTOR],
+                                                  const uint32_t (&not_finite)[VECTOR], double *room)
+{
+    const uint64_t row = at.part * grid.columns;
+#pragma unroll
+    for (uint32_t first = 0; first < VECTOR; first += COLUMNS_AT_ONCE) {
+        double some[COLUMNS_AT_ONCE];
+#pragma unroll
+        for (uint32_t j = 0; j < COLUMNS_AT_ONCE; j++)
+            some[j] = sums[first + j];
+        lines_sum(grid, room, some, [&](uint32_t j, uint32_t lane, double sum) {
+            const uint64_t column = at.tile_column + lane * VECTOR + first + j;
+            if (column < grid.columns)
+                pass.sums[row + column] = sum;
+        });
+    }
+    lines_sum(grid, (uint32_t *)room, not_finite, [&](uint32_t j, uint32_t lane, uint32_t number) {
+        const uint64_t column = at.tile_column + lane * VECTOR + j;
+        if (column < grid.columns)
+            pass.not_finite[row + column] = number;
+    });
 }
 
 template <int KIND, bool IS_WHOLE>
@@ -61,16 +89,16 @@ __global__ void __launch_bounds__(STATISTICS_FIRST_THREADS, 1)
 {
     using E = element<KIND>;
     extern __shared__ uint32_t words[];
-    __shared__ double room[STATISTICS_FIRST_THREADS];
+    __shared__ double room[COLUMNS_AT_ONCE * STATISTICS_FIRST_THREADS];
     const uint32_t slices = IS_WHOLE ? 1 : 2, slice = blockIdx.x % slices;
     const table<IS_WHOLE> counters = {words, slice, grid.table_codes};
     const bool has_sums = slice == 0;
     const uint32_t lines = STATISTICS_FIRST_THREADS / grid.lanes;
-    const uint64_t items = item_count(grid);
+    const uint32_t items = item_count(grid);
     int segment = 0;
     seen_values seen = {0, 0xffffffffU, 0};
     table_clear(counters);
-    for (uint64_t index = blockIdx.x / slices; index < items; index += gridDim.x / slices) {
+    for (uint32_t index = blockIdx.x / slices; index < items; index += gridDim.x / slices) {
         const item at = item_at(grid, index, lines, E::vector);
         if (at.segment != segment) {
             table_flush(counters, pass.counts + (size_t)segment * CODES);
@@ -83,7 +111,7 @@ __global__ void __launch_bounds__(STATISTICS_FIRST_THREADS, 1)
         item_rows<1> rows(grid, at, lines, E::bytes);
         rows.data[0] = (const unsigned char *)pass.data;
         const item_rows<1> again = rows;
-        rows.each<ROWS_AHEAD>([&](const uint4(&vectors)[1]) {
+        rows.each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
             uint32_t pairs[E::vector / 2];
 #pragma unroll
             for (uint32_t i = 0; i < E::vector / 2; i++)
@@ -91,26 +119,19 @@ __global__ void __launch_bounds__(STATISTICS_FIRST_THREADS, 1)
             table_count(counters, pairs, at.columns, totals);
 #pragma unroll
             for (uint32_t j = 0; j < E::vector; j++) {
-                sums[j] += (double)E::value(vectors[0], j);
+                sums[j] += E::wide(vectors[0], j);
                 if (KIND == STATISTICS_KIND_F32 && j < at.columns && E::is_finite(vectors[0], j))
                     see(seen, word_at(vectors[0], j));
             }
         });
         if (!has_sums)
             continue;
+        uint32_t not_finite[E::vector] = {};
 #pragma unroll
-        for (uint32_t j = 0; j < E::vector; j++) {
-            double own = sums[j];
-            uint32_t own_not_finite = 0;
-            if (!isfinite(own))
-                sum_finite<KIND>(again, j, own, own_not_finite);
-            const double sum = lines_sum(grid, room, own);
-            const uint32_t not_finite = lines_sum(grid, (uint32_t *)room, own_not_finite);
-            if (threadIdx.x < grid.lanes && j < at.columns) {
-                pass.sums[at.part * grid.columns + at.column + j] = sum;
-                pass.not_finite[at.part * grid.columns + at.column + j] = not_finite;
-            }
-        }
+        for (uint32_t j = 0; j < E::vector; j++)
+            if (!isfinite(sums[j]))
+                sum_finite<KIND>(again, j, sums[j], not_finite[j]);
+        sums_store(grid, pass, at, sums, not_finite, room);
     }
     table_flush(counters, pass.counts + (size_t)segment * CODES);
     if (KIND == STATISTICS_KIND_F32 && has_sums)
@@ -129,16 +150,25 @@ __global__ void statistics_join_first_kernel(const statistics_grid grid, const d
         const uint64_t end = part + grid.parts[segment];
         double upper = 0, lower = 0;
         unsigned long long missing = 0;
-        for (; part < end; part++) {
-            /* Two-sum (Knuth); the intrinsics keep the compiler from fusing or reordering. */
-            const double addend = sums[part * grid.columns + column];
-            const double total = __dadd_rn(upper, addend);
-            const double share = __dsub_rn(total, upper);
-            lower = __dadd_rn(lower,
-                              __dadd_rn(__dsub_rn(upper, __dsub_rn(total, share)), __dsub_rn(addend, share)));
-            upper = total;
-            missing += not_finite[part * grid.columns + column];
+        for (; part < end; part += JOIN_AHEAD) {
+            double addends[JOIN_AHEAD];
+#pragma unroll
+            for (uint32_t i = 0; i < JOIN_AHEAD; i++) { /* so many loads at once */
+                const bool is_part = part + i < end;
+                addends[i] = is_part ? sums[(part + i) * grid.columns + column] : 0.0;
+                missing += is_part ? not_finite[(part + i) * grid.columns + column] : 0;
+            }
+#pragma unroll
+            for (uint32_t i = 0; i < JOIN_AHEAD; i++) {
+                /* Two-sum (Knuth); the intrinsics keep the compiler from fusing or reordering. */
+                const double total = __dadd_rn(upper, addends[i]);
+                const double share = __dsub_rn(total, upper);
+                lower = __dadd_rn(lower, __dadd_rn(__dsub_rn(upper, __dsub_rn(total, share)),
+                                                   __dsub_rn(addends[i], share)));
+                upper = total;
+            }
         }
+        part = end;
         high[(uint64_t)segment * grid.columns + column] = upper;
         low[(uint64_t)segment * grid.columns + column] = lower;
         totals[(uint64_t)segment * grid.columns + column] = missing;

@@ -1,11 +1,9 @@
 #include "gpu/cuda/statistics_kernels.h"
 
-#define LANES_MAX 128U
 #define LANES_MIN 32U
-#define TURNS 4U     /* items per block of the first pass, so that the last turn is a small share */
-#define ROWS_STEP 4U /* rows of a part: a multiple of so many for each line */
+#define TURNS 2U /* items per block of the first pass, so that the last turn is a small share */
 #define PART_ROWS_MAX ((uint64_t)1 << 24)
-#define OTHER_BYTES ((size_t)12 << 10) /* of shared memory, beside the table */
+#define OTHER_BYTES ((size_t)33 << 10) /* of shared memory, beside the table */
 
 static const uint32_t table_codes[] = {0xc000, 0x8000, 0x4000}; /* of one slice, of two, of two */
 
@@ -14,21 +12,18 @@ static uint64_t ceil_div(uint64_t a, uint64_t b)
     return (a + b - 1) / b;
 }
 
-/* Lanes for so many vectors in a row: as few idle ones as possible, then as many as possible; few rows leave
- * more threads to the columns. */
-static uint32_t choose_lanes(uint64_t vectors, uint64_t rows)
+/* Lanes for so many vectors in a row: as few idle ones as possible, then as many as possible. */
+static uint32_t choose_lanes(uint64_t vectors)
 {
-    uint32_t best = LANES_MAX;
-    if (vectors <= LANES_MAX) {
+    uint32_t best = STATISTICS_LANES_MAX;
+    if (vectors <= STATISTICS_LANES_MAX) {
         for (best = 1; best < vectors;)
             best *= 2;
     } else {
-        for (uint32_t lanes = LANES_MAX; lanes >= LANES_MIN; lanes /= 2)
+        for (uint32_t lanes = STATISTICS_LANES_MAX; lanes >= LANES_MIN; lanes /= 2)
             if (ceil_div(vectors, lanes) * lanes < ceil_div(vectors, best) * best)
                 best = lanes;
     }
-    while (best < STATISTICS_LANES_MAX && best < vectors && STATISTICS_FIRST_THREADS / best > rows)
-        best *= 2;
     return best;
 }
 
@@ -45,10 +40,12 @@ void statistics_grid_cut(struct statistics_grid *grid, int multiprocessor_count,
     if (grid->block_count == 0)
         grid->block_count = roles;
     const uint64_t vectors = ceil_div(grid->columns, vector);
-    grid->lanes = choose_lanes(vectors, grid->rows);
+    grid->lanes = choose_lanes(vectors);
     grid->column_tiles = ceil_div(vectors, grid->lanes);
-    const uint64_t step = (uint64_t)STATISTICS_FIRST_THREADS / grid->lanes * ROWS_STEP;
+    const uint64_t step = STATISTICS_FIRST_THREADS / grid->lanes;
     uint64_t parts = (uint64_t)TURNS * (grid->block_count / grid->slices) / grid->column_tiles;
+    if (parts > 1 && grid->rows > grid->token_rows) /* the last part of each segment may be a short one */
+        parts--;
     uint64_t rows = ceil_div(ceil_div(grid->rows, parts ? parts : 1), step) * step;
     grid->part_rows = (uint32_t)(rows < PART_ROWS_MAX ? rows : PART_ROWS_MAX);
     grid->parts[0] = ceil_div(grid->token_rows, grid->part_rows);

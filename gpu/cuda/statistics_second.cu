@@ -4,7 +4,8 @@
  */
 #include "gpu/cuda/statistics_device.cuh"
 
-#define ROWS_AHEAD 3U        /* of one matrix */
+#define ROWS_AHEAD 3U /* of one matrix */
+#define ROWS_FAR 6U
 #define ROWS_AHEAD_BESIDE 2U /* of a matrix and its references */
 #define WARPS (STATISTICS_SECOND_THREADS / 32)
 
@@ -56,9 +57,27 @@ static __device__ __forceinline__ moments moments_finite(item_rows<1> rows, uint
         uint4 vector[1];
         rows.next(vector);
         if (element<KIND>::is_finite(vector[0], j))
-            sums.add((double)element<KIND>::value(vector[0], j) - mean);
+            sums.add(element<KIND>::wide(vector[0], j) - mean);
     }
     return sums;
+}
+
+/* Ends an item for one of the moments, the one of this number. */
+template <uint32_t VECTOR>
+static __device__ __forceinline__ void
+moments_store(const statistics_grid &grid, const statistics_second &pass, const item &at,
+              const moments (&sums)[VECTOR], double moments::*which, uint32_t number, double *room)
+{
+    double *to = pass.sums + (at.part * 3 + number) * grid.columns;
+    double own[VECTOR];
+#pragma unroll
+    for (uint32_t j = 0; j < VECTOR; j++)
+        own[j] = sums[j].*which;
+    lines_sum(grid, room, own, [&](uint32_t j, uint32_t lane, double sum) {
+        const uint64_t column = at.tile_column + lane * VECTOR + j;
+        if (column < grid.columns)
+            to[column] = sum;
+    });
 }
 
 template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
@@ -76,34 +95,25 @@ static __device__ __forceinline__ void item_moments(const statistics_grid &grid,
     item_rows<1> rows(grid, at, lines, E::bytes);
     rows.data[0] = (const unsigned char *)pass.data;
     const item_rows<1> again = rows;
-    rows.each<ROWS_AHEAD>([&](const uint4(&vectors)[1]) {
+    rows.each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
         uint32_t pairs[E::vector / 2];
 #pragma unroll
         for (uint32_t j = 0; j < E::vector; j += 2) {
-            const float first = E::value(vectors[0], j), second = E::value(vectors[0], j + 1);
             if (IS_COUNTING)
-                pairs[j / 2] = centred.codes(first, second, j);
-            sums[j].add((double)first - means[j]);
-            sums[j + 1].add((double)second - means[j + 1]);
+                pairs[j / 2] = centred.codes(E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
+            sums[j].add(E::wide(vectors[0], j) - means[j]);
+            sums[j + 1].add(E::wide(vectors[0], j + 1) - means[j + 1]);
         }
         if (IS_COUNTING)
             centred.count(pairs);
     });
 #pragma unroll
-    for (uint32_t j = 0; j < E::vector; j++) {
-        moments own = sums[j];
-        if (!isfinite(own.m4))
-            own = moments_finite<KIND>(again, j, means[j]);
-        const double sum2 = lines_sum(grid, room, own.m2);
-        const double sum3 = lines_sum(grid, room, own.m3);
-        const double sum4 = lines_sum(grid, room, own.m4);
-        if (threadIdx.x < grid.lanes && j < at.columns) {
-            double *to = pass.sums + at.part * 3 * grid.columns + at.column + j;
-            to[0] = sum2;
-            to[grid.columns] = sum3;
-            to[2 * grid.columns] = sum4;
-        }
-    }
+    for (uint32_t j = 0; j < E::vector; j++)
+        if (!isfinite(sums[j].m4))
+            sums[j] = moments_finite<KIND>(again, j, means[j]);
+    moments_store(grid, pass, at, sums, &moments::m2, 0, room);
+    moments_store(grid, pass, at, sums, &moments::m3, 1, room);
+    moments_store(grid, pass, at, sums, &moments::m4, 2, room);
 }
 
 /* -- Displacements -- */
@@ -123,7 +133,7 @@ static __device__ __forceinline__ statistics_partial pairs_finite(item_rows<MATR
         for (uint32_t j = 0; j < E::vector; j++) {
             if (j >= columns || !E::is_finite(vectors[0], j) || !E::is_finite(vectors[1 + i], j))
                 continue;
-            const double w = (double)E::value(vectors[0], j), r = (double)E::value(vectors[1 + i], j);
+            const double w = E::wide(vectors[0], j), r = E::wide(vectors[1 + i], j);
             sums.squared += (w - r) * (w - r);
             sums.norm += w * w;
             sums.reference_norm += r * r;
@@ -147,18 +157,17 @@ item_displacements(const statistics_grid &grid, const statistics_second &pass, c
         rows.data[1 + i] = (const unsigned char *)pass.references[i];
     const item_rows<1 + REFERENCES> again = rows;
     double norm = 0, squared[REFERENCES] = {}, reference_norm[REFERENCES] = {};
-    rows.template each<ROWS_AHEAD_BESIDE>([&](const uint4(&vectors)[1 + REFERENCES]) {
+    rows.template each<ROWS_AHEAD_BESIDE, ROWS_FAR>([&](const uint4(&vectors)[1 + REFERENCES]) {
         uint32_t pairs[E::vector / 2];
 #pragma unroll
         for (uint32_t j = 0; j < E::vector; j++) {
-            const float value = E::value(vectors[0], j);
             if (IS_COUNTING && j % 2 == 0)
-                pairs[j / 2] = centred.codes(value, E::value(vectors[0], j + 1), j);
-            const double w = (double)value;
+                pairs[j / 2] = centred.codes(E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
+            const double w = E::wide(vectors[0], j);
             norm += w * w;
 #pragma unroll
             for (uint32_t i = 0; i < REFERENCES; i++) {
-                const double r = (double)E::value(vectors[1 + i], j), difference = w - r;
+                const double r = E::wide(vectors[1 + i], j), difference = w - r;
                 squared[i] += difference * difference;
                 reference_norm[i] += r * r;
             }
@@ -253,7 +262,7 @@ static __device__ __forceinline__ void do_item(const statistics_grid &grid, cons
     } else if (IS_COUNTING) {
         item_rows<1> rows(grid, at, STATISTICS_SECOND_THREADS / grid.lanes, E::bytes);
         rows.data[0] = (const unsigned char *)pass.data;
-        rows.template each<ROWS_AHEAD>([&](const uint4(&vectors)[1]) {
+        rows.template each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
             uint32_t pairs[E::vector / 2];
 #pragma unroll
             for (uint32_t j = 0; j < E::vector; j += 2)
@@ -269,12 +278,12 @@ __global__ void __launch_bounds__(STATISTICS_SECOND_THREADS, 1)
 {
     using E = element<KIND>;
     extern __shared__ uint32_t words[];
-    __shared__ double room[STATISTICS_SECOND_THREADS];
+    __shared__ double room[E::vector * STATISTICS_SECOND_THREADS];
     __shared__ statistics_partial warps[WARPS][2];
     const role own(grid, pass);
     const table<IS_WHOLE> counters = {words, own.slice, grid.table_codes};
     const uint32_t lines = STATISTICS_SECOND_THREADS / grid.lanes;
-    const uint64_t items = item_count(grid);
+    const uint32_t items = item_count(grid);
     int segment = 0;
     centring<KIND, IS_WHOLE> centred;
     centred.counters = counters;
@@ -283,7 +292,7 @@ __global__ void __launch_bounds__(STATISTICS_SECOND_THREADS, 1)
     if (threadIdx.x < WARPS * 2)
         warps[threadIdx.x / 2][threadIdx.x % 2] = {0, 0, 0, 0};
     table_clear(counters);
-    for (uint64_t index = blockIdx.x / own.count; index < items; index += gridDim.x / own.count) {
+    for (uint32_t index = blockIdx.x / own.count; index < items; index += gridDim.x / own.count) {
         const item at = item_at(grid, index, lines, E::vector);
         const duty what = own.duty_at(at.part, pass.reference_count);
         if (at.segment != segment)
@@ -312,8 +321,16 @@ __global__ void statistics_join_second_kernel(const statistics_grid grid, const 
     for (int segment = 0; segment < STATISTICS_SEGMENTS; segment++) {
         const uint64_t end = part + grid.parts[segment];
         double sum = 0;
-        for (; part < end; part++)
-            sum += sums[part * 3 * grid.columns + place];
+        for (; part < end; part += JOIN_AHEAD) {
+            double addends[JOIN_AHEAD];
+#pragma unroll
+            for (uint32_t i = 0; i < JOIN_AHEAD; i++)
+                addends[i] = part + i < end ? sums[(part + i) * 3 * grid.columns + place] : 0.0;
+#pragma unroll
+            for (uint32_t i = 0; i < JOIN_AHEAD; i++)
+                sum += addends[i];
+        }
+        part = end;
         joined[(uint64_t)segment * 3 * grid.columns + place] = sum;
     }
 }

@@ -119,6 +119,24 @@ inline float __uint_as_float(unsigned bits)
     return __int_as_float((int)bits);
 }
 
+/* Those of gpu/cuda/statistics_ptx.cuh, which is left out. */
+#define BIFURCATED_GPU_CUDA_STATISTICS_PTX_CUH
+
+inline double lower_half(uint32_t word)
+{
+    return (double)__half2float(__ushort_as_half((unsigned short)word));
+}
+
+inline double upper_half(uint32_t word)
+{
+    return lower_half(word >> 16);
+}
+
+inline void prefetch(const void *at)
+{
+    (void)*(const volatile char *)at; /* is there such memory? */
+}
+
 /* Compiled without contraction, so each rounds once. */
 inline double __dadd_rn(double a, double b)
 {

@@ -2,7 +2,7 @@
  * Benchmarks of the CUDA backend. Every number is a row of CSV on standard output: name, value, unit,
  * ceiling, share of the ceiling. Ceilings are measured first, on the same device.
  *
- *     gpu_bench [sizes=14m,70m,410m,1b,6.9b] [documents=5153]
+ *     gpu_bench [sizes=14m,70m,410m,1b,6.9b] [documents=5153] [statistics=0]
  */
 #ifndef BIFURCATED_TESTS_GPU_BENCH_H
 #define BIFURCATED_TESTS_GPU_BENCH_H

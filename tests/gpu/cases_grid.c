@@ -34,7 +34,8 @@ static int is_sound(const struct statistics_grid *grid, size_t shared_bytes)
     if (grid->table_codes > 65536 / grid->slices || (grid->slices == 1 && grid->table_codes != 0xc000))
         return 0;
     return grid->block_count > 0 && grid->block_count % (grid->slices * 2) == 0 &&
-           grid->table_codes * sizeof(uint32_t) + STATISTICS_FIRST_THREADS * sizeof(double) <= shared_bytes;
+           grid->table_codes * sizeof(uint32_t) + STATISTICS_FIRST_THREADS * 4 * sizeof(double) <=
+               shared_bytes;
 }
 
 void cases_grid(struct cases *cases)

@@ -29,7 +29,7 @@ PLAIN_BATCH_TOKENS = 8192  # logits of a batch, float16 and float32: 2.5 GB
 
 
 def ours(build: Path, size: str, count: int, precision: str) -> dict:
-    command = [build / "gpu_score", build / "bifurcated_cuda.so", size, str(count), precision]
+    command = [build / "gpu_score", build.resolve() / "bifurcated_cuda.so", size, str(count), precision]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"gpu_score {size} {precision}: {done.stderr.strip()}")
