@@ -82,6 +82,7 @@ template <> struct element<STATISTICS_KIND_F32> {
 
 /* One item as a thread sees it. */
 struct item {
+    uint32_t lanes, lines; /* vectors of a row at once, rows at once */
     uint64_t part;
     int segment;
     uint64_t row;         /* the thread's first one */
@@ -97,8 +98,10 @@ static __device__ __forceinline__ uint32_t item_count(const statistics_grid &gri
     return (uint32_t)((grid.parts[0] + grid.parts[1]) * grid.column_tiles);
 }
 
-static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint32_t index, uint32_t lines,
-                                               uint32_t vector)
+/* A block of `threads`, each of which holds a vector of SIZE columns: all columns of 16 bytes or half of
+ * them. */
+template <int KIND, uint32_t SIZE>
+static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint32_t index, uint32_t threads)
 {
     item at;
     const uint32_t tiles = (uint32_t)grid.column_tiles, tile = index % tiles;
@@ -108,29 +111,40 @@ static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint
     const uint64_t first = at.segment ? grid.token_rows : 0;
     const uint64_t end = at.segment ? grid.rows : grid.token_rows;
     const uint64_t begin = first + within * grid.part_rows;
-    const uint32_t line = threadIdx.x / grid.lanes;
+    at.lanes = grid.lanes * (element<KIND>::vector / SIZE);
+    at.lines = threads / at.lanes;
+    const uint32_t line = threadIdx.x / at.lanes;
     const uint32_t rows = begin + grid.part_rows < end ? grid.part_rows : (uint32_t)(end - begin);
     at.row = begin + line;
-    at.rows = line < rows ? (rows - line + lines - 1) / lines : 0;
-    at.tile_column = (uint64_t)tile * grid.lanes * vector;
-    at.column = at.tile_column + threadIdx.x % grid.lanes * vector;
+    at.rows = line < rows ? (rows - line + at.lines - 1) / at.lines : 0;
+    at.tile_column = (uint64_t)tile * grid.lanes * element<KIND>::vector;
+    at.column = at.tile_column + threadIdx.x % at.lanes * SIZE;
     const uint64_t left = at.column < grid.columns ? grid.columns - at.column : 0;
-    at.columns = left < vector ? (uint32_t)left : vector;
-    if (at.columns == 0)
+    at.columns = left < SIZE ? (uint32_t)left : SIZE;
+    if (at.columns == 0 || line >= at.lines)
         at.rows = 0;
     return at;
 }
 
-/* The thread's vectors of MATRICES matrices of one shape, row by row. */
-template <uint32_t MATRICES> struct item_rows {
+/* 16 bytes, or the first 8 of them. */
+static __device__ __forceinline__ uint4 load(const unsigned char *from, uint32_t bytes)
+{
+    if (bytes == 16)
+        return __ldg((const uint4 *)from);
+    const uint2 half = __ldg((const uint2 *)from);
+    return make_uint4(half.x, half.y, 0, 0);
+}
+
+/* The thread's vectors of BYTES of MATRICES matrices of one shape, row by row. What follows the first matrix
+ * is read once and need not stay in the L2. */
+template <uint32_t MATRICES, uint32_t BYTES = 16> struct item_rows {
     const unsigned char *data[MATRICES];
     uint64_t offset_bytes, stride_bytes;
     uint32_t count;
 
-    __device__ __forceinline__ item_rows(const statistics_grid &grid, const item &at, uint32_t lines,
-                                         uint32_t element_bytes)
+    __device__ __forceinline__ item_rows(const statistics_grid &grid, const item &at, uint32_t element_bytes)
         : offset_bytes(at.row * grid.pitch_bytes + at.column * element_bytes),
-          stride_bytes(lines * grid.pitch_bytes), count(at.rows)
+          stride_bytes(at.lines * grid.pitch_bytes), count(at.rows)
     {
     }
     /* The vectors of the next row. */
@@ -138,7 +152,8 @@ template <uint32_t MATRICES> struct item_rows {
     {
 #pragma unroll
         for (uint32_t i = 0; i < MATRICES; i++)
-            vectors[i] = __ldg((const uint4 *)(data[i] + offset_bytes));
+            vectors[i] =
+                i ? __ldcs((const uint4 *)(data[i] + offset_bytes)) : load(data[i] + offset_bytes, BYTES);
         offset_bytes += stride_bytes;
     }
     /* Calls `work` with the vectors of each row, while those of the next AHEAD rows are on their way, and
@@ -150,19 +165,24 @@ template <uint32_t MATRICES> struct item_rows {
         for (uint32_t u = 0; u < AHEAD; u++)
             if (u < count)
                 next(ring[u]);
-        for (uint32_t row = 0; row < count; row += AHEAD) {
+        uint32_t row = 0;
+        for (; row + 2 * AHEAD + FAR <= count; row += AHEAD) /* as long as there are rows for everything */
+#pragma unroll
+            for (uint32_t u = 0; u < AHEAD; u++) {
+                work(ring[u]);
+#pragma unroll
+                for (uint32_t i = 0; i < MATRICES; i++)
+                    prefetch(data[i] + offset_bytes + FAR * stride_bytes);
+                next(ring[u]);
+            }
+        for (; row < count; row += AHEAD)
 #pragma unroll
             for (uint32_t u = 0; u < AHEAD; u++) {
                 if (row + u < count)
                     work(ring[u]);
-                if (FAR && row + u + AHEAD + FAR < count)
-#pragma unroll
-                    for (uint32_t i = 0; i < MATRICES; i++)
-                        prefetch(data[i] + offset_bytes + FAR * stride_bytes);
                 if (row + u + AHEAD < count)
                     next(ring[u]);
             }
-        }
     }
 };
 
@@ -268,19 +288,18 @@ static __device__ __forceinline__ void table_flush(const table<IS_WHOLE> &counte
 /* Adds up the lines of the block, in order, for N values of each lane: store(i, lane, sum). `room` holds N
  * values for each thread. Every thread of the block calls it. */
 template <typename T, uint32_t N, typename Store>
-static __device__ __forceinline__ void lines_sum(const statistics_grid &grid, T *room, const T (&values)[N],
-                                                 Store store)
+static __device__ __forceinline__ void lines_sum(const item &at, T *room, const T (&values)[N], Store store)
 {
     __syncthreads();
 #pragma unroll
     for (uint32_t i = 0; i < N; i++)
         room[i * blockDim.x + threadIdx.x] = values[i];
     __syncthreads();
-    for (uint32_t place = threadIdx.x; place < N * grid.lanes; place += blockDim.x) {
-        const uint32_t i = place / grid.lanes, lane = place % grid.lanes;
+    for (uint32_t place = threadIdx.x; place < N * at.lanes; place += blockDim.x) {
+        const uint32_t i = place / at.lanes, lane = place % at.lanes;
         T sum = 0;
-        for (uint32_t at = lane; at < blockDim.x; at += grid.lanes)
-            sum += room[i * blockDim.x + at];
+        for (uint32_t line = 0; line < at.lines; line++)
+            sum += room[i * blockDim.x + line * at.lanes + lane];
         store(i, lane, sum);
     }
 }

@@ -4,7 +4,7 @@
 #include "gpu/cuda/statistics_device.cuh"
 
 #define ROWS_AHEAD 2U
-#define ROWS_FAR 0U
+#define ROWS_FAR 8U
 #define COLUMNS_AT_ONCE 4U /* of a vector, whose sums are joined */
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
@@ -70,13 +70,13 @@ static __device__ __forceinline__ void sums_store(const statistics_grid &grid, c
 #pragma unroll
         for (uint32_t j = 0; j < COLUMNS_AT_ONCE; j++)
             some[j] = sums[first + j];
-        lines_sum(grid, room, some, [&](uint32_t j, uint32_t lane, double sum) {
+        lines_sum(at, room, some, [&](uint32_t j, uint32_t lane, double sum) {
             const uint64_t column = at.tile_column + lane * VECTOR + first + j;
             if (column < grid.columns)
                 pass.sums[row + column] = sum;
         });
     }
-    lines_sum(grid, (uint32_t *)room, not_finite, [&](uint32_t j, uint32_t lane, uint32_t number) {
+    lines_sum(at, (uint32_t *)room, not_finite, [&](uint32_t j, uint32_t lane, uint32_t number) {
         const uint64_t column = at.tile_column + lane * VECTOR + j;
         if (column < grid.columns)
             pass.not_finite[row + column] = number;
@@ -93,13 +93,12 @@ __global__ void __launch_bounds__(STATISTICS_FIRST_THREADS, 1)
     const uint32_t slices = IS_WHOLE ? 1 : 2, slice = blockIdx.x % slices;
     const table<IS_WHOLE> counters = {words, slice, grid.table_codes};
     const bool has_sums = slice == 0;
-    const uint32_t lines = STATISTICS_FIRST_THREADS / grid.lanes;
     const uint32_t items = item_count(grid);
     int segment = 0;
     seen_values seen = {0, 0xffffffffU, 0};
     table_clear(counters);
     for (uint32_t index = blockIdx.x / slices; index < items; index += gridDim.x / slices) {
-        const item at = item_at(grid, index, lines, E::vector);
+        const item at = item_at<KIND, E::vector>(grid, index, STATISTICS_FIRST_THREADS);
         if (at.segment != segment) {
             table_flush(counters, pass.counts + (size_t)segment * CODES);
             if (KIND == STATISTICS_KIND_F32 && has_sums)
@@ -108,7 +107,7 @@ __global__ void __launch_bounds__(STATISTICS_FIRST_THREADS, 1)
         }
         unsigned long long *totals = pass.counts + (size_t)segment * CODES;
         double sums[E::vector] = {};
-        item_rows<1> rows(grid, at, lines, E::bytes);
+        item_rows<1> rows(grid, at, E::bytes);
         rows.data[0] = (const unsigned char *)pass.data;
         const item_rows<1> again = rows;
         rows.each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {

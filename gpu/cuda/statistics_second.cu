@@ -4,32 +4,41 @@
  */
 #include "gpu/cuda/statistics_device.cuh"
 
-#define ROWS_AHEAD 3U /* of one matrix */
-#define ROWS_FAR 6U
+#define ROWS_AHEAD 4U /* of half vectors */
+#define ROWS_FAR 8U
 #define ROWS_AHEAD_BESIDE 2U /* of a matrix and its references */
+#define ROWS_FAR_BESIDE 6U
 #define WARPS (STATISTICS_SECOND_THREADS / 32)
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
-/* How the values of the thread's columns are centred and counted. */
-template <int KIND, bool IS_WHOLE> struct centring {
-    static constexpr uint32_t vector = element<KIND>::vector;
+/* What counting needs of a block, and of the set of rows that it counts for. */
+template <bool IS_WHOLE> struct team {
     table<IS_WHOLE> counters;
     unsigned long long *totals;
-    uint32_t columns;
-    float scale, shifts[vector];
+    const float *centres;
+    float scale;
+};
 
+/* How the values of the SIZE columns of a thread are centred and counted. */
+template <bool IS_WHOLE, uint32_t SIZE> struct centring {
+    float shifts[SIZE];
+    uint32_t columns;
+
+    __device__ __forceinline__ centring(const team<IS_WHOLE> &own, const item &at) : columns(at.columns)
+    {
+#pragma unroll
+        for (uint32_t j = 0; j < SIZE; j++)
+            shifts[j] = j < columns ? -own.centres[at.column + j] : 0.0F;
+    }
     /* float16 codes of the centred values of columns j and j + 1. A scale is a power of two: its product is
      * exact, and the fused operation rounds once, as the definition does. */
-    __device__ __forceinline__ uint32_t codes(float first, float second, uint32_t j) const
+    __device__ __forceinline__ uint32_t codes(const team<IS_WHOLE> &own, float first, float second,
+                                              uint32_t j) const
     {
         const __half2 pair =
-            __floats2half2_rn(fmaf(first, scale, shifts[j]), fmaf(second, scale, shifts[j + 1]));
+            __floats2half2_rn(fmaf(first, own.scale, shifts[j]), fmaf(second, own.scale, shifts[j + 1]));
         return *(const uint32_t *)&pair;
-    }
-    __device__ __forceinline__ void count(const uint32_t (&pairs)[vector / 2]) const
-    {
-        table_count(counters, pairs, columns, totals);
     }
 };
 
@@ -49,7 +58,7 @@ struct moments {
 
 /* Column j of the thread's vector, finite elements alone. */
 template <int KIND>
-static __device__ __forceinline__ moments moments_finite(item_rows<1> rows, uint32_t j, double mean)
+static __device__ __forceinline__ moments moments_finite(item_rows<1, 8> rows, uint32_t j, double mean)
 {
     moments sums = {0, 0, 0};
 #pragma unroll 1
@@ -73,42 +82,45 @@ moments_store(const statistics_grid &grid, const statistics_second &pass, const 
 #pragma unroll
     for (uint32_t j = 0; j < VECTOR; j++)
         own[j] = sums[j].*which;
-    lines_sum(grid, room, own, [&](uint32_t j, uint32_t lane, double sum) {
+    lines_sum(at, room, own, [&](uint32_t j, uint32_t lane, double sum) {
         const uint64_t column = at.tile_column + lane * VECTOR + j;
         if (column < grid.columns)
             to[column] = sum;
     });
 }
 
+/* A thread holds half a vector: the sums of a whole one leave no registers for anything else. */
 template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
 static __device__ __forceinline__ void item_moments(const statistics_grid &grid,
-                                                    const statistics_second &pass, const item &at,
-                                                    const centring<KIND, IS_WHOLE> &centred, double *room)
+                                                    const statistics_second &pass, uint32_t index,
+                                                    const team<IS_WHOLE> &own, double *room)
 {
     using E = element<KIND>;
-    const uint32_t lines = STATISTICS_SECOND_THREADS / grid.lanes;
-    double means[E::vector];
-    moments sums[E::vector] = {};
+    constexpr uint32_t size = E::vector / 2;
+    const item at = item_at<KIND, size>(grid, index, STATISTICS_SECOND_THREADS);
+    const centring<IS_WHOLE, size> centred(own, at);
+    double means[size];
+    moments sums[size] = {};
 #pragma unroll
-    for (uint32_t j = 0; j < E::vector; j++)
+    for (uint32_t j = 0; j < size; j++)
         means[j] = j < at.columns ? pass.means[(uint64_t)at.segment * grid.columns + at.column + j] : 0.0;
-    item_rows<1> rows(grid, at, lines, E::bytes);
+    item_rows<1, 8> rows(grid, at, E::bytes);
     rows.data[0] = (const unsigned char *)pass.data;
-    const item_rows<1> again = rows;
-    rows.each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
-        uint32_t pairs[E::vector / 2];
+    const item_rows<1, 8> again = rows;
+    rows.template each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
+        uint32_t pairs[size / 2];
 #pragma unroll
-        for (uint32_t j = 0; j < E::vector; j += 2) {
+        for (uint32_t j = 0; j < size; j += 2) {
             if (IS_COUNTING)
-                pairs[j / 2] = centred.codes(E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
+                pairs[j / 2] = centred.codes(own, E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
             sums[j].add(E::wide(vectors[0], j) - means[j]);
             sums[j + 1].add(E::wide(vectors[0], j + 1) - means[j + 1]);
         }
         if (IS_COUNTING)
-            centred.count(pairs);
+            table_count(own.counters, pairs, centred.columns, own.totals);
     });
 #pragma unroll
-    for (uint32_t j = 0; j < E::vector; j++)
+    for (uint32_t j = 0; j < size; j++)
         if (!isfinite(sums[j].m4))
             sums[j] = moments_finite<KIND>(again, j, means[j]);
     moments_store(grid, pass, at, sums, &moments::m2, 0, room);
@@ -146,23 +158,24 @@ static __device__ __forceinline__ statistics_partial pairs_finite(item_rows<MATR
 /* Adds the item's pairs to the sums of the thread's warp. */
 template <int KIND, bool IS_WHOLE, bool IS_COUNTING, uint32_t REFERENCES>
 static __device__ __forceinline__ void
-item_displacements(const statistics_grid &grid, const statistics_second &pass, const item &at,
-                   const centring<KIND, IS_WHOLE> &centred, statistics_partial (*warps)[2])
+item_displacements(const statistics_grid &grid, const statistics_second &pass, uint32_t index,
+                   const team<IS_WHOLE> &own, statistics_partial (*warps)[2])
 {
     using E = element<KIND>;
-    const uint32_t lines = STATISTICS_SECOND_THREADS / grid.lanes;
-    item_rows<1 + REFERENCES> rows(grid, at, lines, E::bytes);
+    const item at = item_at<KIND, E::vector>(grid, index, STATISTICS_SECOND_THREADS);
+    const centring<IS_WHOLE, E::vector> centred(own, at);
+    item_rows<1 + REFERENCES> rows(grid, at, E::bytes);
     rows.data[0] = (const unsigned char *)pass.data;
     for (uint32_t i = 0; i < REFERENCES; i++)
         rows.data[1 + i] = (const unsigned char *)pass.references[i];
     const item_rows<1 + REFERENCES> again = rows;
     double norm = 0, squared[REFERENCES] = {}, reference_norm[REFERENCES] = {};
-    rows.template each<ROWS_AHEAD_BESIDE, ROWS_FAR>([&](const uint4(&vectors)[1 + REFERENCES]) {
+    rows.template each<ROWS_AHEAD_BESIDE, ROWS_FAR_BESIDE>([&](const uint4(&vectors)[1 + REFERENCES]) {
         uint32_t pairs[E::vector / 2];
 #pragma unroll
         for (uint32_t j = 0; j < E::vector; j++) {
             if (IS_COUNTING && j % 2 == 0)
-                pairs[j / 2] = centred.codes(E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
+                pairs[j / 2] = centred.codes(own, E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
             const double w = E::wide(vectors[0], j);
             norm += w * w;
 #pragma unroll
@@ -173,7 +186,7 @@ item_displacements(const statistics_grid &grid, const statistics_second &pass, c
             }
         }
         if (IS_COUNTING)
-            centred.count(pairs);
+            table_count(own.counters, pairs, centred.columns, own.totals);
     });
 #pragma unroll
     for (uint32_t i = 0; i < REFERENCES; i++) {
@@ -247,69 +260,71 @@ struct role {
     }
 };
 
-template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
-static __device__ __forceinline__ void do_item(const statistics_grid &grid, const statistics_second &pass,
-                                               const item &at, const centring<KIND, IS_WHOLE> &centred,
-                                               duty what, double *room, statistics_partial (*warps)[2])
+/* Counts alone. */
+template <int KIND, bool IS_WHOLE>
+static __device__ __forceinline__ void item_counts(const statistics_grid &grid, const statistics_second &pass,
+                                                   uint32_t index, const team<IS_WHOLE> &own)
 {
     using E = element<KIND>;
-    if (what == DUTY_MOMENTS) {
-        item_moments<KIND, IS_WHOLE, IS_COUNTING>(grid, pass, at, centred, room);
-    } else if (what == DUTY_DISPLACEMENTS && pass.reference_count == 1) {
-        item_displacements<KIND, IS_WHOLE, IS_COUNTING, 1>(grid, pass, at, centred, warps);
-    } else if (what == DUTY_DISPLACEMENTS) {
-        item_displacements<KIND, IS_WHOLE, IS_COUNTING, 2>(grid, pass, at, centred, warps);
-    } else if (IS_COUNTING) {
-        item_rows<1> rows(grid, at, STATISTICS_SECOND_THREADS / grid.lanes, E::bytes);
-        rows.data[0] = (const unsigned char *)pass.data;
-        rows.template each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
-            uint32_t pairs[E::vector / 2];
+    const item at = item_at<KIND, E::vector>(grid, index, STATISTICS_SECOND_THREADS);
+    const centring<IS_WHOLE, E::vector> centred(own, at);
+    item_rows<1> rows(grid, at, E::bytes);
+    rows.data[0] = (const unsigned char *)pass.data;
+    rows.template each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
+        uint32_t pairs[E::vector / 2];
 #pragma unroll
-            for (uint32_t j = 0; j < E::vector; j += 2)
-                pairs[j / 2] = centred.codes(E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
-            centred.count(pairs);
-        });
-    }
+        for (uint32_t j = 0; j < E::vector; j += 2)
+            pairs[j / 2] = centred.codes(own, E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
+        table_count(own.counters, pairs, centred.columns, own.totals);
+    });
+}
+
+template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
+static __device__ __forceinline__ void do_item(const statistics_grid &grid, const statistics_second &pass,
+                                               uint32_t index, const team<IS_WHOLE> &own, duty what,
+                                               double *room, statistics_partial (*warps)[2])
+{
+    if (what == DUTY_MOMENTS)
+        item_moments<KIND, IS_WHOLE, IS_COUNTING>(grid, pass, index, own, room);
+    else if (what == DUTY_DISPLACEMENTS && pass.reference_count == 1)
+        item_displacements<KIND, IS_WHOLE, IS_COUNTING, 1>(grid, pass, index, own, warps);
+    else if (what == DUTY_DISPLACEMENTS)
+        item_displacements<KIND, IS_WHOLE, IS_COUNTING, 2>(grid, pass, index, own, warps);
+    else if (IS_COUNTING)
+        item_counts<KIND, IS_WHOLE>(grid, pass, index, own);
 }
 
 template <int KIND, bool IS_WHOLE>
 __global__ void __launch_bounds__(STATISTICS_SECOND_THREADS, 1)
     statistics_second_kernel(const statistics_grid grid, const statistics_second pass)
 {
-    using E = element<KIND>;
     extern __shared__ uint32_t words[];
-    __shared__ double room[E::vector * STATISTICS_SECOND_THREADS];
+    __shared__ double room[element<KIND>::vector / 2 * STATISTICS_SECOND_THREADS];
     __shared__ statistics_partial warps[WARPS][2];
-    const role own(grid, pass);
-    const table<IS_WHOLE> counters = {words, own.slice, grid.table_codes};
-    const uint32_t lines = STATISTICS_SECOND_THREADS / grid.lanes;
+    const role part(grid, pass);
+    const team<IS_WHOLE> own = {{words, part.slice, grid.table_codes},
+                                pass.counts + (size_t)part.set * CODES,
+                                pass.centres + part.set * grid.columns,
+                                part.set ? pass.scales[1] : pass.scales[0]};
     const uint32_t items = item_count(grid);
     int segment = 0;
-    centring<KIND, IS_WHOLE> centred;
-    centred.counters = counters;
-    centred.totals = pass.counts + (size_t)own.set * CODES;
-    centred.scale = own.set ? pass.scales[1] : pass.scales[0];
     if (threadIdx.x < WARPS * 2)
         warps[threadIdx.x / 2][threadIdx.x % 2] = {0, 0, 0, 0};
-    table_clear(counters);
-    for (uint32_t index = blockIdx.x / own.count; index < items; index += gridDim.x / own.count) {
-        const item at = item_at(grid, index, lines, E::vector);
-        const duty what = own.duty_at(at.part, pass.reference_count);
-        if (at.segment != segment)
+    table_clear(own.counters);
+    for (uint32_t index = blockIdx.x / part.count; index < items; index += gridDim.x / part.count) {
+        const uint32_t row = index / (uint32_t)grid.column_tiles; /* of items: a part */
+        const int now = row >= grid.parts[0];
+        if (now != segment)
             displacements_store(pass, segment, warps);
-        segment = at.segment;
-        centred.columns = at.columns;
-#pragma unroll
-        for (uint32_t j = 0; j < E::vector; j++)
-            centred.shifts[j] =
-                j < at.columns ? -pass.centres[(uint64_t)own.set * grid.columns + at.column + j] : 0.0F;
-        if (own.is_counting(segment))
-            do_item<KIND, IS_WHOLE, true>(grid, pass, at, centred, what, room, warps);
+        segment = now;
+        const duty what = part.duty_at(row, pass.reference_count);
+        if (part.is_counting(segment))
+            do_item<KIND, IS_WHOLE, true>(grid, pass, index, own, what, room, warps);
         else
-            do_item<KIND, IS_WHOLE, false>(grid, pass, at, centred, what, room, warps);
+            do_item<KIND, IS_WHOLE, false>(grid, pass, index, own, what, room, warps);
     }
     displacements_store(pass, segment, warps);
-    table_flush(counters, centred.totals);
+    table_flush(own.counters, own.totals);
 }
 
 __global__ void statistics_join_second_kernel(const statistics_grid grid, const double *sums, double *joined)
