@@ -135,8 +135,7 @@ static __device__ __forceinline__ uint4 load(const unsigned char *from, uint32_t
     return make_uint4(half.x, half.y, 0, 0);
 }
 
-/* The thread's vectors of BYTES of MATRICES matrices of one shape, row by row. What follows the first matrix
- * is read once and need not stay in the L2. */
+/* The thread's vectors of BYTES of MATRICES matrices of one shape, row by row. */
 template <uint32_t MATRICES, uint32_t BYTES = 16> struct item_rows {
     const unsigned char *data[MATRICES];
     uint64_t offset_bytes, stride_bytes;
@@ -152,8 +151,7 @@ template <uint32_t MATRICES, uint32_t BYTES = 16> struct item_rows {
     {
 #pragma unroll
         for (uint32_t i = 0; i < MATRICES; i++)
-            vectors[i] =
-                i ? __ldcs((const uint4 *)(data[i] + offset_bytes)) : load(data[i] + offset_bytes, BYTES);
+            vectors[i] = load(data[i] + offset_bytes, BYTES);
         offset_bytes += stride_bytes;
     }
     /* Calls `work` with the vectors of each row, while those of the next AHEAD rows are on their way, and

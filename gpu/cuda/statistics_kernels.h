@@ -6,12 +6,14 @@
  *   second   the matrix and up to two references: counts of the centred values of both row sets, central
  *            sums, displacements (6 E bytes with two references)
  * The unembedding of Pythia 12b, E = 260 million: 2.1 GB, or 0.48 ms at the 4.3 TB/s that an H200 copies.
- * That is the floor. What the multiprocessors do meanwhile, measured or counted on one:
- *   counting   3 E additions to a table in shared memory; one of a warp takes 4.6 cycles with such weights
- *              (about 3.5 lanes meet in the fullest bank): 3 E / 32 / 132 * 4.6 = 0.43 ms at 1.98 GHz, most
- * of it in the second pass. Additions in device memory would take forty times as long. issue      about 9
- * instructions per element in the first pass, and 34 in the second (disassembled): 0.50 ms at 2.7 per cycle.
- * The references are read in the second pass because it has the time for them, and the first has not.
+ * That is the floor. What the multiprocessors do meanwhile, measured on one or counted in its code:
+ *   counting   3 E additions to a table in shared memory; one of a warp takes 4 cycles with such weights
+ * (some of the 32 lanes meet in a bank): 3 E / 32 / 132 * 4 = 0.37 ms at 1.98 GHz, most of it in the second
+ *              pass. Additions in device memory would take forty times as long.
+ *   issue      about 10 instructions per element in the first pass, and 40 in the second: 0.74 ms at 2.1 per
+ *              cycle, which is what they reach (tests/bench/RESULTS.md) and what a faster second pass would
+ * have to better. The references are read in the second pass because it has the time for them, and the first
+ * has not.
  *
  * A table has a counter of 32 bits for each code below 0xc000: positive ones, and negative ones above -2 in
  * both 16-bit formats (192 KiB, one block per multiprocessor). The others, which trained weights hardly

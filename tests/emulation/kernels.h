@@ -107,11 +107,6 @@ template <typename T> T __ldg(const T *from)
     return *from;
 }
 
-template <typename T> T __ldcs(const T *from)
-{
-    return __ldg(from);
-}
-
 inline float __int_as_float(int bits)
 {
     float value;
