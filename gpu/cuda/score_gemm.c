@@ -250,30 +250,49 @@ static int set_rows(struct gemm *gemm, struct gemm_plan *plan, uint64_t rows, st
     return 0;
 }
 
-int gemm_run(struct gemm *gemm, const struct gemm_product *product, struct err *err)
+static struct gemm_plan *find_plan(struct gemm_plans *plans, const struct gemm_key *key)
 {
-    const struct gemm_key key = {product->outputs, product->inputs, gemm_rows_asked(product->rows),
-                                 (uint64_t)gemm->type << 8 | (uint64_t)product->epilogue << 2 |
-                                     (product->is_wide ? 2U : 0U) | (product->is_sum ? 1U : 0U),
-                                 alignment_of(product)};
-    struct gemm_plans *plans = gemm->plans;
+    for (size_t i = 0; i < plans->count; i++)
+        if (memcmp(&plans->plans[i].key, key, sizeof(*key)) == 0)
+            return &plans->plans[i];
+    return NULL;
+}
+
+/* By the plan of a key, which is made if there is none; *ret_status is what cuBLASLt says. */
+static int multiply(struct gemm *gemm, const struct gemm_product *product, const struct gemm_key *key,
+                    cublasStatus_t *ret_status, struct err *err)
+{
     const float one = 1.0F, add = product->is_sum ? 1.0F : 0.0F;
     struct cuda_device *device = gemm->device;
-    struct gemm_plan *plan = NULL;
+    struct gemm_plan *plan = find_plan(gemm->plans, key);
+    int code;
+    if ((!plan && (code = make_plan(gemm, product, key, &plan, err))) ||
+        (code = set_rows(gemm, plan, product->rows, err)) || (code = set_bias(gemm, plan, product, err)))
+        return code;
+    *ret_status = cublasLtMatmul(device->blas, plan->operation, &one, product->weights, plan->weights,
+                                 product->x, plan->x, &add, product->out, plan->out, product->out, plan->out,
+                                 &plan->algorithm, device->workspace, DEVICE_WORKSPACE_BYTES, device->stream);
+    return 0;
+}
+
+int gemm_run(struct gemm *gemm, const struct gemm_product *product, struct err *err)
+{
+    struct gemm_key key = {product->outputs, product->inputs, gemm_rows_asked(product->rows),
+                           (uint64_t)gemm->type << 8 | (uint64_t)product->epilogue << 2 |
+                               (product->is_wide ? 2U : 0U) | (product->is_sum ? 1U : 0U),
+                           alignment_of(product)};
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
     int code;
     if (product->rows == 0 || product->outputs == 0)
         return 0;
-    for (size_t i = 0; i < plans->count && !plan; i++)
-        if (memcmp(&plans->plans[i].key, &key, sizeof(key)) == 0)
-            plan = &plans->plans[i];
-    if (!plan && (code = make_plan(gemm, product, &key, &plan, err)))
+    if ((code = multiply(gemm, product, &key, &status, err)))
         return code;
-    if ((code = set_rows(gemm, plan, product->rows, err)) || (code = set_bias(gemm, plan, product, err)))
-        return code;
-    return BLAS_CHECK(device,
-                      cublasLtMatmul(device->blas, plan->operation, &one, product->weights, plan->weights,
-                                     product->x, plan->x, &add, product->out, plan->out, product->out,
-                                     plan->out, &plan->algorithm, device->workspace, DEVICE_WORKSPACE_BYTES,
-                                     device->stream),
-                      err);
+    /* An algorithm may not do for fewer rows than it was chosen for: then these rows have their own plan. */
+    if ((status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) &&
+        key.rows != product->rows) {
+        key.rows = product->rows;
+        if ((code = multiply(gemm, product, &key, &status, err)))
+            return code;
+    }
+    return device_check_blas(gemm->device, status, "cublasLtMatmul", err);
 }

@@ -27,6 +27,7 @@ struct layout {
 struct preference {
     uint32_t alignment[4];
     uint64_t workspace_bytes;
+    uint64_t rows; /* of an algorithm: that it was asked for */
 };
 
 float element(const void *from, cudaDataType type, uint64_t place)
@@ -169,7 +170,7 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t one)
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *made)
 {
-    *made = (cublasLtMatmulPreference_t) new preference{{256, 256, 256, 256}, 0};
+    *made = (cublasLtMatmulPreference_t) new preference{{256, 256, 256, 256}, 0, 0};
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -200,7 +201,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t o
 
 /* The algorithm is what it may take for granted. */
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t x, cublasLtMatrixLayout_t,
                                               cublasLtMatrixLayout_t, cublasLtMatmulPreference_t wanted, int,
                                               cublasLtMatmulHeuristicResult_t *found, int *count)
 {
@@ -210,7 +211,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                                                    : CUBLAS_STATUS_INTERNAL_ERROR;
     *found = {};
     static_assert(sizeof(preference) <= sizeof(found->algo));
-    std::memcpy(&found->algo, (const preference *)wanted, sizeof(preference));
+    preference granted = *(const preference *)wanted;
+    granted.rows = ((const layout *)x)->columns;
+    std::memcpy(&found->algo, &granted, sizeof(granted));
     found->state = CUBLAS_STATUS_SUCCESS;
     *count = 1;
     return CUBLAS_STATUS_SUCCESS;
@@ -247,6 +250,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
         (p.how.epilogue == CUBLASLT_EPILOGUE_DEFAULT || (p.how.bias && is_aligned(p.how.bias, 16)));
     if (!is_good)
         return CUBLAS_STATUS_INVALID_VALUE;
+    if (emulation::is_exact() && granted.rows != p.x.columns)
+        return CUBLAS_STATUS_NOT_SUPPORTED;
     emulation::enqueue(stream, [=] { multiply(p); });
     return CUBLAS_STATUS_SUCCESS;
 }

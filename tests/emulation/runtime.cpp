@@ -215,6 +215,11 @@ void emulation::enqueue(cudaStream_t stream, std::function<void()> work, std::fu
     stream->waiting.push_back({std::move(work), std::move(is_ready)});
 }
 
+bool emulation::is_exact()
+{
+    return device.is_exact != 0;
+}
+
 cudaError_t emulation::begin_call(const char *name)
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);

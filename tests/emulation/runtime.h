@@ -26,6 +26,7 @@ struct emulation_device {
     int multiprocessor_count;
     size_t shared_bytes_max; /* of a block */
     uint64_t memory_bytes;
+    int is_exact; /* algorithms of products do for the rows alone that they were asked for */
 };
 
 /* The device from now on; what was injected is forgotten. No context is open. */
@@ -89,6 +90,9 @@ void launch_later(const configuration &with, void (*kernel)(Parameters...), Argu
     std::tuple<std::remove_cv_t<Parameters>...> kept(arguments...);
     launch_checked(with, (const void *)kernel, [kernel, kept] { std::apply(kernel, kept); });
 }
+
+/* Of the device. */
+bool is_exact();
 
 /* 0, or the error that this use of a call is to have; also lets other work run. */
 cudaError_t begin_call(const char *name);

@@ -211,6 +211,23 @@ static void rows_are_rounded_up_a_little(void)
     CHECK(different < 100);
 }
 
+/* Where the algorithm for rounded rows does not do for the rows that there are, these have their own. */
+static void an_algorithm_for_other_rows_is_replaced(void)
+{
+    struct emulation_device exact = plain;
+    void *device = NULL;
+    struct err err = ERR_INIT;
+    struct answer want, got;
+    const struct score_model_source source = source_of(SCORE_PRECISION_HALF);
+    CHECK(open_new(&plain, &device, &err) == 0 && load_and_score(device, &source, &want, &err) == 0);
+    close_whole(device);
+    exact.is_exact = 1;
+    CHECK(open_new(&exact, &device, &err) == 0);
+    for (int i = 0; i < 2; i++)
+        CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+    close_whole(device);
+}
+
 /* Resident and streamed. */
 static void loading_is_cancelled(uint64_t budget_bytes)
 {
@@ -420,6 +437,7 @@ int main(void)
     a_refusal_is_over_with_its_call(500ULL << 20);
     rows_are_rounded_up_a_little();
     a_refused_plan_is_asked_for_again();
+    an_algorithm_for_other_rows_is_replaced();
     loading_is_cancelled(0);
     loading_is_cancelled(500ULL << 20);
     a_loss_stays(cudaErrorIllegalAddress, ERR_DEVICE_LOST);
