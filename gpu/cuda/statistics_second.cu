@@ -301,24 +301,24 @@ __global__ void __launch_bounds__(STATISTICS_SECOND_THREADS, 1)
     extern __shared__ uint32_t words[];
     __shared__ double room[element<KIND>::vector / 2 * STATISTICS_SECOND_THREADS];
     __shared__ statistics_partial warps[WARPS][2];
-    const role part(grid, pass);
-    const team<IS_WHOLE> own = {{words, part.slice, grid.table_codes},
-                                pass.counts + (size_t)part.set * CODES,
-                                pass.centres + part.set * grid.columns,
-                                part.set ? pass.scales[1] : pass.scales[0]};
+    const role mine(grid, pass);
+    const team<IS_WHOLE> own = {{words, mine.slice, grid.table_codes},
+                                pass.counts + (size_t)mine.set * CODES,
+                                pass.centres + mine.set * grid.columns,
+                                mine.set ? pass.scales[1] : pass.scales[0]};
     const uint32_t items = item_count(grid);
     int segment = 0;
     if (threadIdx.x < WARPS * 2)
         warps[threadIdx.x / 2][threadIdx.x % 2] = {0, 0, 0, 0};
     table_clear(own.counters);
-    for (uint32_t index = blockIdx.x / part.count; index < items; index += gridDim.x / part.count) {
-        const uint32_t row = index / (uint32_t)grid.column_tiles; /* of items: a part */
-        const int now = row >= grid.parts[0];
+    for (uint32_t index = blockIdx.x / mine.count; index < items; index += gridDim.x / mine.count) {
+        const uint32_t part = index / (uint32_t)grid.column_tiles;
+        const int now = part >= grid.parts[0];
         if (now != segment)
             displacements_store(pass, segment, warps);
         segment = now;
-        const duty what = part.duty_at(row, pass.reference_count);
-        if (part.is_counting(segment))
+        const duty what = mine.duty_at(part, pass.reference_count);
+        if (mine.is_counting(segment))
             do_item<KIND, IS_WHOLE, true>(grid, pass, index, own, what, room, warps);
         else
             do_item<KIND, IS_WHOLE, false>(grid, pass, index, own, what, room, warps);
