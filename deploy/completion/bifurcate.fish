@@ -16,6 +16,17 @@ function __bifurcate_takes_model
     contains -- (__bifurcate_command) sweep series revision watch unwatch deliveries analyze audit distribution trajectories displacement plot perplexity
 end
 
+function __bifurcate_states
+    switch "$(__bifurcate_command)"
+        case tasks
+            printf '%s\n' queued claimed done failed cancelled
+        case jobs
+            printf '%s\n' submitting pending running ended refused
+        case '*'
+            printf '%s\n' planning running done failed cancelled
+    end
+end
+
 function __bifurcate_commands
     bifurcate --help 2>/dev/null | string replace -rf '^  ([a-z]+)(?: [A-Z]+)*  +(.*)' '$1\t$2'
 end
@@ -29,7 +40,7 @@ complete -c bifurcate -n 'test -z "$(__bifurcate_command)"' -a '(__bifurcate_com
 complete -c bifurcate -n 'string match -q -- "-*" (commandline -ct)' -a '(__bifurcate_options)'
 complete -c bifurcate -n __bifurcate_takes_model -a '(bifurcate models --csv 2>/dev/null | string replace -r ",.*" "" | tail -n +2)'
 complete -c bifurcate -n '__bifurcate_after --token-file --ca-file --secret-file --file --output -o' -F
-complete -c bifurcate -n '__bifurcate_after --state' -a 'planning running done failed cancelled'
+complete -c bifurcate -n '__bifurcate_after --state' -a '(__bifurcate_states)'
 complete -c bifurcate -n '__bifurcate_after --metric' -a 'statistics perplexity'
 complete -c bifurcate -n '__bifurcate_after --view' -a 'raw centred'
 complete -c bifurcate -n '__bifurcate_after --rows' -a 'all tokens'

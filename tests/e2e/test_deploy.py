@@ -143,12 +143,21 @@ source $file
 """
 
 
+@pytest.fixture(scope="module")
+def asked(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon that knows one model, for completions of its name."""
+    with Emulator(garden) as hub:
+        one = Daemon(programs, tmp_path_factory.mktemp("asked"), hub.url, [], {})
+        one.start()
+        one.wait(one.sweep(MODEL, revisions={"names": ["step0"]}))
+        yield one
+        one.check_end()
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_in_every_shell(programs: dict[str, Path], daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, tmp_path: Path, shell: str) -> None:
+def test_completion_in_every_shell(programs: dict[str, Path], asked: Daemon, tmp_path: Path, shell: str) -> None:
     """The same choices in each: commands, options of a command, values, models that the daemon knows, files."""
     need(shell)
-    one = daemon(make_hub(garden))
-    one.wait(one.sweep(MODEL, revisions={"names": ["step0"]}))
 
     def complete(program: str, *words: str) -> set[str]:
         folder = DEPLOY / "completion"
@@ -159,7 +168,7 @@ def test_completion_in_every_shell(programs: dict[str, Path], daemon: Callable[.
         }[shell]
         more = {"bash": ["bash", *words], "zsh": ["zsh", program, folder / f"_{program}", *words], "fish": []}[shell]
         first = {"zsh": ["-f"], "fish": ["--no-config"]}.get(shell, [])
-        env = {"PATH": f"{programs['bifurcated'].parent}:/usr/bin:/bin", "BIFURCATE_SERVER": one.url, "HOME": str(tmp_path)}
+        env = {"PATH": f"{programs['bifurcated'].parent}:/usr/bin:/bin", "BIFURCATE_SERVER": asked.url, "HOME": str(tmp_path)}
         done = run(shell, *first, "-c", script, *more, env=env, cwd=DEPLOY)
         assert done.returncode == 0 and done.stderr == "", done.stderr
         lines = {re.split(r"[\t:]", line)[0].rstrip("/") for line in done.stdout.splitlines()}
@@ -169,6 +178,10 @@ def test_completion_in_every_shell(programs: dict[str, Path], daemon: Callable[.
     assert complete("bifurcate", "sweep", "--met") == {"--metric"} and complete("bifurcate", "series", "--met") == set()
     assert {"--json", "--csv", "--fields", "--server", "--help"} <= complete("bifurcate", "series", "--")
     assert complete("bifurcate", "sweep", "--metric", "p") == {"perplexity"}
+    assert complete("bifurcate", "sweeps", "--state", "p") == {"planning"}
+    assert complete("bifurcate", "jobs", "--state", "") == {"submitting", "pending", "running", "ended", "refused"}
+    assert complete("bifurcate", "tasks", "--state", "") == {"queued", "claimed", "done", "failed", "cancelled"}
+    assert complete("bifurcate", "issue", "--scopes", "w") == {"worker"}
     assert complete("bifurcate", "series", "gar") == {MODEL}
     assert complete("bifurcate", "models", "gar") == set()
     assert complete("bifurcate", "models", "--token-file", "READ") in ({"README.md"}, {"FILES"})
