@@ -1,6 +1,6 @@
 // The picture of the forking: the share of values in each bin at each revision, as a map over steps and values.
 
-import { getIfThere, modelPath } from "./api.js";
+import { getIfThere, modelPath, turns } from "./api.js";
 import { axis } from "./axis.js";
 import { csvLine, element, number } from "./format.js";
 import { colour } from "./colours.js";
@@ -15,19 +15,21 @@ const RAMPS = {
 };
 
 const kept = new Map(); // address → distribution
+const keptTurn = turns();
 
 /** The distribution of a model for the chosen rows and values, or null where the daemon has none. */
 export async function fetchDistribution(name, isFresh) {
   const path = `${modelPath(name)}/distribution?rows=${view.rows}&view=${view.values}&bins=${BINS}`;
+  if (!isFresh && kept.has(path)) return kept.get(path);
+  const isNewer = keptTurn();
   if (isFresh) kept.clear(); // those of other rows and values are as old, and one model is pictured
-  else if (kept.has(path)) return kept.get(path);
   const first = await getIfThere(path);
   for (let cursor = first?.next_cursor; cursor;) {
     const page = await getIfThere(`${path}&cursor=${encodeURIComponent(cursor)}`);
     first.revisions.push(...(page?.revisions || []));
     cursor = page?.next_cursor;
   }
-  kept.set(path, first);
+  if (isNewer()) kept.set(path, first); // else it may be older than what was kept meanwhile; it is asked for again
   return first;
 }
 

@@ -41,6 +41,10 @@ window.fetch = (url, options) => !pattern.test(url) ? real(url, options)
   : status ? Promise.resolve(new Response(body, { status, headers: { "Content-Type": "application/json" } }))
   : Promise.reject(new TypeError("Failed to fetch"));
 """
+QUICK = """
+const [from, to, wait] = [...arguments, window.setTimeout];
+window.setTimeout = (act, ms, ...rest) => wait(act, ms === from ? to : ms, ...rest);
+"""
 FREE = "window.fetch = window.realFetch; for (const go of window.held ?? []) go(); window.held = [];"
 
 
@@ -157,6 +161,18 @@ def test_an_older_series_is_not_drawn_last(visit: Callable[..., Browser], daemon
     assert page.value(columns) == 5, "raw values were looked at before the second sweep"
 
 
+def test_an_older_map_is_not_kept(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    found = page.run(
+        "return import('/assets/heat.js').then(async ({fetchDistribution}) => {"
+        " const real = window.fetch, held = []; window.fetch = () => new Promise(answer => held.push(name => answer(Response.json({revisions: [name]}))));"
+        " try { const older = fetchDistribution('a/b', true), newer = fetchDistribution('a/b', true);"
+        " held[1]('new'); await newer; held[0]('old'); await older;"
+        " const now = fetchDistribution('a/b', false); held[2]?.('asked again'); return (await now).revisions; } finally { window.fetch = real; } })"
+    )
+    assert found == ["new"]
+
+
 def test_a_choice_during_a_load_loses_no_picture(visit: Callable[..., Browser], small: Daemon) -> None:
     """The map of other values is asked for while the page's first single entries are on their way, and comes before them."""
     page = visit(small)
@@ -179,15 +195,16 @@ def test_a_choice_during_a_load_loses_no_picture(visit: Callable[..., Browser], 
 
 def test_a_slow_daemon_is_not_asked_ever_more(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
     """While a live series is on its way, events of its sweep ask for no second one; afterwards the last state is fetched."""
-    hub = make_hub(garden, latency_ms=60)
+    hub = make_hub(garden, latency_ms=20)
     head = daemon(hub)
     page = visit(head, f"#model={MODEL}")
+    page.run(QUICK, 1500, 100)
     page.run(HOLD, "GET /v1/models/[^?]*/revisions[?]")
     sweep = head.sweep(MODEL, revisions={"to": 64})
     held(page)
     head.wait(sweep)
     page.wait("document.querySelector('.sweep').dataset.state === 'done'")
-    time.sleep(2)
+    time.sleep(0.6)
     assert page.value("window.held.length") == 1
     page.run(FREE)
     page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 8")
@@ -332,7 +349,7 @@ def test_a_stream_that_has_died_is_opened_again(visit: Callable[..., Browser], d
     """After a machine slept, nobody says that the other end is gone; the daemon would have spoken every 15 s."""
     head = daemon(make_hub(garden), *IDLE)
     page = visit(head)
-    page.run("const wait = window.setTimeout; window.setTimeout = (act, ms, ...rest) => wait(act, ms === 50000 ? 300 : ms, ...rest)")
+    page.run(QUICK, 50000, 300)
     sweep = head.sweep(MODEL, revisions={"names": ["step0"]})
     page.requests()
     seen: list[str] = []
@@ -405,7 +422,7 @@ def test_a_tap_shows_exact_numbers(visit: Callable[..., Browser], small: Daemon)
 # -- Numbers and names ---------------------------------------------------------------------------
 
 
-def test_numbers_and_names_as_people_read_them(visit: Callable[..., Browser], small: Daemon) -> None:
+def test_numbers_names_ticks_and_colours_as_people_read_them(visit: Callable[..., Browser], small: Daemon) -> None:
     page = visit(small)
     said = page.run(
         "return import('/assets/format.js').then(f => ["
@@ -417,21 +434,13 @@ def test_numbers_and_names_as_people_read_them(visit: Callable[..., Browser], sm
         "\u22125", "\u22121\u202f234\u202f567", "\u22121.5e\u22127", "1.2e10", "–", "–", "0.3",
         "2.6e9", "\u221225k", "0", "0 s", "60 min", "1.0 TB", "10⁻³", "a\ufffdb\ufffd\ufffd", '"a,b","""",,1.5\r\n',
     ]  # fmt: skip
-
-
-def test_ticks_of_a_run_that_begins_late(visit: Callable[..., Browser], small: Daemon) -> None:
-    """Beside step 0 there is no tick of a step that is not on the axis."""
-    page = visit(small)
+    # Beside step 0 of a run that begins late there is no tick of a step that is not on the axis.
     labels = page.run(
         "return Promise.all([import('/assets/axis.js'), import('/assets/view.js')]).then(([{axis}]) => {"
         " axis.use([0, 1000, 2000, 4000, 100000]); const [low, high] = axis.range(); return axis.ticks(low, high).map(one => one.label); })"
     )
     assert labels == ["0", "1000", "2000", "5000", "10k", "20k", "50k", "100k"]
-
-
-def test_a_map_of_what_does_not_move(visit: Callable[..., Browser], small: Daemon) -> None:
-    """All revisions alike, or one that is not known: no colour is made of what is no number."""
-    page = visit(small)
+    # All revisions alike, or one that is not known: no colour is made of what is no number.
     pairs = {"model": MODEL, "revisions": ["a", "b", "c"], "steps": [0, 1, 2], "msd": [[0, 0.5, None], [0.5, 0, 0.5], [None, 0.5, 0]], "cosine": []}
     scales = page.run(
         "const [pairs, names] = [arguments[0], '[name]']; const panel = document.getElementById('panel-pairs').panel, models = panel.models ?? panel.candidates, seen = [];"
@@ -488,6 +497,6 @@ def test_a_page_that_stays_open_does_not_grow(visit: Callable[..., Browser], sma
         found = page.devtools("Performance.getMetrics")["metrics"]
         return {one["name"]: one["value"] for one in found if one["name"] in ("Nodes", "JSEventListeners", "JSHeapUsedSize")}
 
-    before, after = use(12), use(40)
+    before, after = use(8), use(20)
     assert after["Nodes"] <= 1.1 * before["Nodes"] and after["JSEventListeners"] <= 1.1 * before["JSEventListeners"], (before, after)
     assert after["JSHeapUsedSize"] <= 1.25 * before["JSHeapUsedSize"] + 1e6, (before, after)
