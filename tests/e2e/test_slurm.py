@@ -174,20 +174,6 @@ def test_jobs_are_killed(
 
 
 def test_a_cancelled_sweep_cancels_its_jobs(
-    head: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, cluster: Cluster
-) -> None:
-    running = head(make_hub(garden, **SLOW))
-    sweep = running.sweep(MODEL, **REQUEST)
-    wait_until(lambda: len(cluster.running()) == 2)
-    assert running.client("cancel", str(sweep)).returncode == 0
-    wait_until(lambda: not cluster.elements())
-    wait_until(lambda: jobs_of(running, sweep)[0]["state"] == "ended")
-    (job,) = jobs_of(running, sweep)
-    assert job["cancelled"] == 2 and job["ended_at"]
-    wait_until(lambda: not worker_pids(running.url))
-
-
-def test_jobs_in_the_dashboard(
     head: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, cluster: Cluster, tmp_path: Path
 ) -> None:
     """What a real Slurm says of its jobs, in Chromium: beside the sweep, in the table, and after the sweep was cancelled there."""
@@ -216,6 +202,9 @@ def test_jobs_in_the_dashboard(
         page.wait("document.querySelector('#jobs tbody .chip')?.textContent === 'ended'")
         assert "2 cancelled" in page.value(cells)[0][2] and not page.messages()
         page.open("about:blank")
+    (job,) = jobs_of(running, sweep)
+    assert job["state"] == "ended" and job["cancelled"] == 2 and job["ended_at"]
+    wait_until(lambda: not worker_pids(running.url))
 
 
 def test_a_wrong_partition(head: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:
