@@ -14,6 +14,7 @@
 
 #define LINE_SIZE 512
 #define WIDTH_STANDARD 80
+#define ERRORS_MAX 100 /* of a sweep, which are compared with each other; a daemon sends fewer */
 #define RETRIES_MAX 30
 #define RETRY_MS 1000
 
@@ -181,12 +182,13 @@ static void print_errors(const json_t *sweep)
     const json_t *list = json_object_get(sweep, "errors");
     struct client_progress progress;
     client_progress_read(sweep, &progress);
+    size_t count = json_array_size(list) < ERRORS_MAX ? json_array_size(list) : ERRORS_MAX;
     if (json_is_object(error))
         print_error(json_object_get(error, "code"), json_object_get(error, "message"));
-    for (size_t i = 0; i < json_array_size(list); i++) {
+    for (size_t i = 0; i < count; i++) {
         const json_t *row = json_array_get(list, i), *message = json_object_get(row, "message");
         size_t others = 0, before = 0;
-        for (size_t k = 0; k < json_array_size(list); k++) {
+        for (size_t k = 0; k < count; k++) {
             int is_alike = json_equal(json_object_get(json_array_get(list, k), "message"), message);
             before += is_alike && k < i;
             others += is_alike && k > i;
@@ -199,10 +201,10 @@ static void print_errors(const json_t *sweep)
         print_error(whom, message);
         json_decref(whom);
     }
-    if (progress.failed > (int64_t)json_array_size(list))
+    if (progress.failed > (int64_t)count)
         (void)fprintf(stderr,
                       "  and %" PRId64 " more: `bifurcate tasks %" PRId64 " --state failed` lists all\n",
-                      progress.failed - (int64_t)json_array_size(list), progress.id);
+                      progress.failed - (int64_t)count, progress.id);
 }
 
 /* "  job 42: running, 4 workers: 3 running, 1 pending (Resources)" */

@@ -240,6 +240,15 @@ def test_a_token_is_no_header(programs: dict[str, Path], tmp_path: Path, token: 
         assert done.returncode in (2, 5) and "token" in done.stderr and "no daemon answers" not in done.stderr, done
 
 
+def test_errors_without_end(says: Any) -> None:
+    """A daemon says twenty of a sweep's errors; of a list as long as an answer may be, the beginning is shown."""
+    errors = [{"revision": f"step{i}", "message": f"fault {i}"} for i in range(100_000)]
+    sweep = {"id": 1, "model": "a/b", "state": "failed", "progress": {"failed": 100_000, "revisions_total": 100_000}, "errors": errors}
+    lines = says(lambda *_: sweep, "show", "1").stderr.splitlines()
+    assert [line for line in lines if "fault" in line] == [f"  step{i}: fault {i}" for i in range(100)]
+    assert lines[-1] == "  and 99900 more: `bifurcate tasks 1 --state failed` lists all"
+
+
 def test_no_token_is_no_success(says: Any) -> None:
     """A script that takes the token from the output must not go on with an empty one."""
     done = says(lambda *_: {"id": 1, "name": "x"}, "issue", "x", "--scopes", "read")
