@@ -497,6 +497,6 @@ def test_a_page_that_stays_open_does_not_grow(visit: Callable[..., Browser], sma
         found = page.devtools("Performance.getMetrics")["metrics"]
         return {one["name"]: one["value"] for one in found if one["name"] in ("Nodes", "JSEventListeners", "JSHeapUsedSize")}
 
-    before, after = use(8), use(20)
+    before, after = use(6), use(16)
     assert after["Nodes"] <= 1.1 * before["Nodes"] and after["JSEventListeners"] <= 1.1 * before["JSEventListeners"], (before, after)
     assert after["JSHeapUsedSize"] <= 1.25 * before["JSHeapUsedSize"] + 1e6, (before, after)
