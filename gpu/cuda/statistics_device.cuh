@@ -187,8 +187,8 @@ template <uint32_t MATRICES, uint32_t BYTES = 16> struct item_rows {
 /* -- Tables ----------------------------------------------------------------------------------------- */
 
 /* Counters of the codes [first, first + count) in shared memory; the table counts those up to first + owned,
- * the rest of them in device memory. A counter of 32 bits cannot overflow: the share of one multiprocessor
- * in all of a device's memory is fewer elements. IS_WHOLE: all codes are one table's. */
+ * the rest of them in device memory. A counter of 32 bits cannot overflow: no block has more elements
+ * (statistics_grid_share). IS_WHOLE: all codes are one table's. */
 template <bool IS_WHOLE> struct table {
     uint32_t *words;
     uint32_t slice, slice_codes;
@@ -205,6 +205,17 @@ template <bool IS_WHOLE> struct table {
     {
         return IS_WHOLE ? CODES : CODES / 2;
     }
+    /* Of a code less the first one, modulo 2^32: whether it is the table's, but has no counter. */
+    __device__ __forceinline__ bool is_far(uint32_t index) const
+    {
+        return index - count() < owned() - count();
+    }
+    /* Counts one that is not far. */
+    __device__ __forceinline__ void add(uint32_t code) const
+    {
+        if (IS_WHOLE || code - first() < count())
+            atomicAdd(&words[code - first()], 1U);
+    }
 };
 
 template <bool IS_WHOLE> static __device__ __forceinline__ void table_clear(const table<IS_WHOLE> &counters)
@@ -214,7 +225,8 @@ template <bool IS_WHOLE> static __device__ __forceinline__ void table_clear(cons
     __syncthreads();
 }
 
-/* Whether any of the codes has no counter. */
+/* Whether any of the codes is counted in device memory. Those of another slice are not, nor here: every other
+ * weight is of them, so they may not be what takes the slow way. */
 template <bool IS_WHOLE, uint32_t PAIRS>
 static __device__ __forceinline__ bool table_is_beyond(const table<IS_WHOLE> &counters,
                                                        const uint32_t (&pairs)[PAIRS])
@@ -225,8 +237,8 @@ static __device__ __forceinline__ bool table_is_beyond(const table<IS_WHOLE> &co
         if (IS_WHOLE) /* 0xc000 and above: the upper two bits */
             beyond |= pairs[i] & pairs[i] << 1 & 0x80008000U;
         else
-            beyond |= (pairs[i] & 0xffffU) - counters.first() >= counters.count() ||
-                      (pairs[i] >> 16) - counters.first() >= counters.count();
+            beyond |= counters.is_far((pairs[i] & 0xffffU) - counters.first()) ||
+                      counters.is_far((pairs[i] >> 16) - counters.first());
     return beyond != 0;
 }
 
@@ -240,8 +252,8 @@ static __device__ __forceinline__ void table_count(const table<IS_WHOLE> &counte
     if (!is_far) {
 #pragma unroll
         for (uint32_t i = 0; i < PAIRS; i++) {
-            atomicAdd(&counters.words[(pairs[i] & 0xffffU) - counters.first()], 1U);
-            atomicAdd(&counters.words[(pairs[i] >> 16) - counters.first()], 1U);
+            counters.add(pairs[i] & 0xffffU);
+            counters.add(pairs[i] >> 16);
         }
         return;
     }
@@ -252,10 +264,10 @@ static __device__ __forceinline__ void table_count(const table<IS_WHOLE> &counte
 #pragma unroll 1
     for (uint32_t j = 0; j < columns; j++) {
         const uint32_t code = queue[0] & 0xffffU, index = code - counters.first();
-        if (index < counters.count())
-            atomicAdd(&counters.words[index], 1U);
-        else if (index < counters.owned())
+        if (counters.is_far(index))
             atomicAdd(&totals[code], 1ULL);
+        else
+            counters.add(code);
 #pragma unroll
         for (uint32_t i = 0; i < PAIRS; i++)
             queue[i] = queue[i] >> 16 | (i + 1 < PAIRS ? queue[i + 1] << 16 : 0);

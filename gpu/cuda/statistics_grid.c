@@ -51,3 +51,12 @@ void statistics_grid_cut(struct statistics_grid *grid, int multiprocessor_count,
     grid->parts[0] = ceil_div(grid->token_rows, grid->part_rows);
     grid->parts[1] = ceil_div(grid->rows - grid->token_rows, grid->part_rows);
 }
+
+uint64_t statistics_grid_share(const struct statistics_grid *grid)
+{
+    const uint64_t vector = grid->kind == STATISTICS_KIND_F32 ? 4 : 8;
+    const uint64_t items = (grid->parts[0] + grid->parts[1]) * grid->column_tiles;
+    const uint64_t walkers = grid->block_count / (2 * grid->slices); /* where there are two teams */
+    const uint64_t rows = grid->part_rows < grid->rows ? grid->part_rows : grid->rows;
+    return ceil_div(items, walkers) * rows * grid->lanes * vector;
+}

@@ -98,6 +98,9 @@ struct statistics_second {
 /* Cuts the work for a device of `multiprocessor_count` with `shared_bytes_max` per block. */
 void statistics_grid_cut(struct statistics_grid *grid, int multiprocessor_count, size_t shared_bytes_max);
 
+/* Elements that one block may come to count, at most. Its counters take up to UINT32_MAX. */
+uint64_t statistics_grid_share(const struct statistics_grid *grid);
+
 /* Launch on `stream`; the launch's own error. */
 cudaError_t statistics_launch_first(const struct statistics_grid *grid, const struct statistics_first *pass,
                                     cudaStream_t stream);

@@ -16,7 +16,8 @@
 
 const struct backend_table *bifurcated_backend(uint32_t host_abi_version);
 
-/* How much runs between two calls, and the device: with room for a table of all codes or for half of it. */
+/* How much runs between two calls, and the device: with room for a table of all codes, for a
+ * half or a quarter of it (sm_90; sm_80; sm_86 and sm_89). */
 static const struct emulation_device devices[] = {
     {.seed = 1,
      .haste = 0,
@@ -30,8 +31,8 @@ static const struct emulation_device devices[] = {
      .memory_bytes = 2ULL << 30},
     {.seed = 3,
      .haste = 0,
-     .multiprocessor_count = 4,
-     .shared_bytes_max = 232448,
+     .multiprocessor_count = 7,
+     .shared_bytes_max = 166912,
      .memory_bytes = 2ULL << 30},
     {.seed = 4,
      .haste = 20,
@@ -58,6 +59,7 @@ int main(int count, char **words)
         if (strncmp(words[i], "seed=", 5) == 0)
             seed = (unsigned)strtoul(words[i] + 5, NULL, 10);
     }
+    cases_grid(&cases);
     for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
         struct emulation_device device = devices[i];
         device.seed += seed;
@@ -71,9 +73,9 @@ int main(int count, char **words)
             return 1;
         }
         printf("%s, haste %u\n", device_info(cases.cuda)->description.name, device.haste);
-        if (i < 2 || only)
+        if (i < 3 || only)
             cases_statistics(&cases);
-        if (i && !only) /* the second device cuts statistics otherwise; of scoring, the orders matter */
+        if (i && !only) /* these cut statistics otherwise; of scoring, the orders matter */
             cases.only = "stream";
         cases_score(&cases);
         cases.only = only;

@@ -33,13 +33,31 @@ static int is_sound(const struct statistics_grid *grid, size_t shared_bytes)
             return 0;
     if (grid->table_codes > 65536 / grid->slices || (grid->slices == 1 && grid->table_codes != 0xc000))
         return 0;
+    if (statistics_grid_share(grid) > UINT32_MAX ||
+        statistics_grid_share(grid) * (grid->block_count / (2 * grid->slices)) < grid->rows * grid->columns)
+        return 0;
     return grid->block_count > 0 && grid->block_count % (grid->slices * 2) == 0 &&
            grid->table_codes * sizeof(uint32_t) + STATISTICS_FIRST_THREADS * 4 * sizeof(double) <=
                shared_bytes;
 }
 
+/* 48 multiprocessors beside 128 GB: a tensor of 104 GB is more than their counters take, one of 40 is not. */
+static void too_large(struct cases *cases)
+{
+    struct statistics_grid large = {.rows = 10000000, .columns = 5200, .token_rows = 10000000},
+                           fine = {.rows = 4000000, .columns = 5000, .token_rows = 4000000};
+    const char *name = "grid of more than 32 bits count";
+    if (!case_begins(cases, name, CASE_COST_SMALL))
+        return;
+    statistics_grid_cut(&large, 48, 101376);
+    statistics_grid_cut(&fine, 48, 101376);
+    int is_right = statistics_grid_share(&large) > UINT32_MAX && statistics_grid_share(&fine) <= UINT32_MAX;
+    case_ends(cases, name, is_right ? 0 : 2, is_right ? "it is seen" : "it is not seen");
+}
+
 void cases_grid(struct cases *cases)
 {
+    too_large(cases);
     for (size_t d = 0; d < sizeof(devices) / sizeof(devices[0]); d++)
         for (int kind = 0; kind < 3; kind++) {
             char name[96];
