@@ -1,10 +1,11 @@
 /*
  * Instructions that C++ has no name for (PTX). tests/emulation has the same functions in C++.
  *
- * The matrix units': all 32 lanes of a warp call each of them together. Lane l has, with g = l / 4 and t = l
- * % 4: a[0 ... 3] (16 x 16)   rows g, g + 8, g, g + 8; columns 2 t and 2 t + 1, from the third on 8 later b0,
- * b1 (16 x 8)        rows 2 t and 2 t + 1, in b1 8 later; column g c[0 ... 3] (16 x 8)    row g, in the last
- * two g + 8; columns 2 t and 2 t + 1
+ * The matrix units': all 32 lanes of a warp call each of them together. With g = l / 4 and t = l % 4, lane l
+ * has:
+ *   a[0 ... 3] (16 x 16): rows g, g + 8, g, g + 8; columns 2 t and 2 t + 1, from the third on 8 later
+ *   b0, b1 (16 x 8): rows 2 t and 2 t + 1, in b1 8 later; column g
+ *   c[0 ... 3] (16 x 8): row g, in the last two g + 8; columns 2 t and 2 t + 1
  */
 #ifndef BIFURCATED_GPU_CUDA_SCORE_MMA_CUH
 #define BIFURCATED_GPU_CUDA_SCORE_MMA_CUH

@@ -7,13 +7,13 @@
  *            sums, displacements (6 E bytes with two references)
  * The unembedding of Pythia 12b, E = 260 million: 2.1 GB, or 0.48 ms at the 4.3 TB/s that an H200 copies.
  * That is the floor. What the multiprocessors do meanwhile, measured on one or counted in its code:
- *   counting   3 E additions to a table in shared memory; one of a warp takes 4 cycles with such weights
- * (some of the 32 lanes meet in a bank): 3 E / 32 / 132 * 4 = 0.37 ms at 1.98 GHz, most of it in the second
- *              pass. Additions in device memory would take forty times as long.
- *   issue      about 10 instructions per element in the first pass, and 40 in the second: 0.74 ms at 2.1 per
- *              cycle, which is what they reach (tests/bench/RESULTS.md) and what a faster second pass would
- * have to better. The references are read in the second pass because it has the time for them, and the first
- * has not.
+ *   counting: 3 E additions to a table in shared memory; one of a warp takes 4 cycles with such weights
+ *     (some of the 32 lanes meet in a bank): 3 E / 32 / 132 * 4 = 0.37 ms at 1.98 GHz, most of it in the
+ *     second pass. Additions in device memory would take forty times as long.
+ *   issue: about 10 instructions per element in the first pass, and 40 in the second: 0.74 ms at 2.1 per
+ *     cycle, which is what they reach (tests/bench/RESULTS.md) and what a faster second pass would have to
+ *     better. The references are read in the second pass because it has the time for them, and the first
+ *     has not.
  *
  * A table has a counter of 32 bits for each code below 0xc000: positive ones, and negative ones above -2 in
  * both 16-bit formats (192 KiB, one block per multiprocessor). The others, which trained weights hardly
