@@ -264,10 +264,10 @@ static __device__ __forceinline__ void table_count(const table<IS_WHOLE> &counte
 #pragma unroll 1
     for (uint32_t j = 0; j < columns; j++) {
         const uint32_t code = queue[0] & 0xffffU, index = code - counters.first();
-        if (counters.is_far(index))
+        if (index < counters.count())
+            atomicAdd(&counters.words[index], 1U);
+        else if (index < counters.owned())
             atomicAdd(&totals[code], 1ULL);
-        else
-            counters.add(code);
 #pragma unroll
         for (uint32_t i = 0; i < PAIRS; i++)
             queue[i] = queue[i] >> 16 | (i + 1 < PAIRS ? queue[i + 1] << 16 : 0);
