@@ -18,6 +18,13 @@ static int read_token(const char *path, struct buf *token, struct err *err)
         token->data[--token->size] = 0;
     if (token->size < 16)
         return err_set(err, ERR_INVALID, "token-file: %s: a token has at least 16 characters", path);
+    for (size_t i = 0; i < token->size; i++) {
+        unsigned char c = (unsigned char)token->data[i];
+        if (c <= 0x20 || c == 0x7f) /* no client could send it */
+            return err_set(err, ERR_INVALID,
+                           "token-file: %s: a token is one word, without spaces and control characters",
+                           path);
+    }
     return 0;
 }
 

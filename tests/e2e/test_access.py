@@ -16,7 +16,7 @@ from test_openapi import validate
 
 MODEL = "garden/neox-tiny"
 SWEEP = {"model": MODEL}
-FILE_TOKEN = "a file's own token"
+FILE_TOKEN = "a-file-of-its-own-token"
 
 
 class Keys:

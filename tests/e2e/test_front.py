@@ -100,7 +100,7 @@ def test_a_key_of_another_certificate_is_refused(programs: dict[str, Path], tmp_
 
 
 def test_pages_of_other_origins(daemon: Callable[..., Daemon], hub: Any, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("a token of sixteen and more")
+    (tmp_path / "token").write_text("a-token-of-sixteen-and-more")
     page, other = "https://board.example", "https://other.example:8443"
     one = daemon(hub, "--cors-origin", f"{page} {other}", "--token-file", str(tmp_path / "token"))
     for origin in (page, other):
@@ -136,8 +136,8 @@ def test_without_a_token_pages_only_read(daemon: Callable[..., Daemon], hub: Any
 
 
 def test_requests_are_limited(daemon: Callable[..., Daemon], hub: Any, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("a token of sixteen and more")
-    may = {"Authorization": "Bearer a token of sixteen and more"}
+    (tmp_path / "token").write_text("a-token-of-sixteen-and-more")
+    may = {"Authorization": "Bearer a-token-of-sixteen-and-more"}
     one = daemon(hub, "--rate-limit", "1", "--rate-limit-loopback", "3", "--token-file", str(tmp_path / "token"))
     answers = [one.get("/v1/models") for _ in range(200)]
     assert {answer.status for answer in answers} == {200, 429}
@@ -153,11 +153,11 @@ def test_requests_are_limited(daemon: Callable[..., Daemon], hub: Any, tmp_path:
 
 
 def test_failed_tokens_are_limited(daemon: Callable[..., Daemon], hub: Any, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("a token of sixteen and more")
+    (tmp_path / "token").write_text("a-token-of-sixteen-and-more")
     one = daemon(hub, "--rate-limit-loopback", "100000", "--token-file", str(tmp_path / "token"))
     statuses = [one.post("/v1/sweeps", {}, {"Authorization": f"Bearer guess{i}"}).status for i in range(100)]
     assert set(statuses) == {401, 429} and statuses.index(429) in range(20, 60)
-    right = {"Authorization": "Bearer a token of sixteen and more"}
+    right = {"Authorization": "Bearer a-token-of-sixteen-and-more"}
     assert one.post("/v1/sweeps", {"model": MODEL}, right).status == 201  # never for the failures of others
     # Where the token is looked at before the body and again after it, a failure counts once.
     other = daemon(hub, "--rate-limit-loopback", "100000", "--token-file", str(tmp_path / "token"))

@@ -282,7 +282,7 @@ def test_access_log(
     daemon: Callable[..., Daemon], hub: Any, command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     """A line for each answered request, with who asked, never with the token; moved away and opened again at SIGHUP."""
-    path, config, token = tmp_path / "access.log", tmp_path / "b.conf", "a token of sixteen and more"
+    path, config, token = tmp_path / "access.log", tmp_path / "b.conf", "a-token-of-sixteen-and-more"
     (tmp_path / "token").write_text(token)
     config.write_text(f"[log]\naccess-log = {path}\nlog-format = json\n")
     one = daemon(hub, "--config", str(config), "--token-file", str(tmp_path / "token"))

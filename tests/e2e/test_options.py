@@ -62,6 +62,7 @@ def test_wrong_options_end_with_2(run: Callable[..., subprocess.CompletedProcess
 def test_what_cannot_start_ends_with_1(run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "token").write_text("short\n")
+    (tmp_path / "words").write_text("several words of a sentence\n")
     state = ["--state", str(tmp_path / "state")]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -73,6 +74,7 @@ def test_what_cannot_start_ends_with_1(run: Callable[..., subprocess.CompletedPr
             ([*state, "--listen", "7143"], "is not ADDRESS:PORT"),
             ([*state, "--listen", "0.0.0.0:0"], "token"),
             ([*state, "--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "token")], "at least 16 characters"),
+            ([*state, "--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "words")], "a token is one word"),
             ([*state, "--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "none")], "token-file"),
             ([*state, "--device", "cuda:99"], "cuda"),
         ):

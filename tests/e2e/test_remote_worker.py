@@ -317,9 +317,9 @@ def test_refused_workers(
 ) -> None:
     """A wrong token, another version: a sentence and status 1."""
     token = tmp_path / "token"
-    token.write_text("a token of the daemon\n")
+    token.write_text("a-token-of-the-daemon\n")
     wrong = tmp_path / "wrong"
-    wrong.write_text("another token than that\n")
+    wrong.write_text("another-token-than-that\n")
     remote = daemon(None, *REMOTE, "--token-file", str(token))
     for file in (wrong, None):
         one = worker(remote, *(["--token-file", str(file)] if file else []))

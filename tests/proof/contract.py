@@ -28,7 +28,7 @@ from tests.hub import Emulator  # noqa: E402
 
 MODEL = "garden/neox-tiny"
 NAMES = ["step0", "step1", "step128", "step512", "step3000"]
-TOKEN = "the token of the contract's proof"
+TOKEN = "the-token-of-the-contract-proof"
 
 
 def start(build: Path, place: Path, hub: Emulator) -> Daemon:
