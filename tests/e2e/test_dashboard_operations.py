@@ -10,50 +10,13 @@ import re
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import pytest
 from browser import Browser
+from dashboards import BY, ENTER, ESCAPE, IDLE, MODEL, SECRET, guarded, page, visit  # noqa: F401
 from running import Daemon, model_path, wait_until
 from workers import Worker
-
-from tests.hub import Emulator
-
-MODEL = "garden/neox-tiny"
-SECRET = "a-token-of-this-test-0123456789"
-BY = {"Authorization": f"Bearer {SECRET}"}
-ENTER, ESCAPE = "\ue007", "\ue00c"
-IDLE = ("--fetchers", "0")
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with Browser(tmp_path_factory.mktemp("browser")) as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(page: Browser, daemon: Callable[..., Daemon]) -> Iterator[Callable[..., Browser]]:
-    """Opens a daemon's page; afterwards, before the daemon stops, the tab forgets its token and leaves it."""
-    page.messages()
-
-    def load(service: Daemon, view: str = "") -> Browser:
-        if service.get("/").status == 404:
-            pytest.skip("the program was built without the dashboard (libjs-chart.js)")
-        page.load(f"{service.url}/{view}")
-        return page
-
-    yield load
-    page.run("sessionStorage.clear()")
-    page.open("about:blank")
-
-
-@pytest.fixture
-def guarded(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path) -> Daemon:
-    """A daemon whose writes need a token."""
-    (tmp_path / "token").write_text(SECRET)
-    (tmp_path / "token").chmod(0o600)
-    return daemon(make_hub(garden), *IDLE, "--token-file", str(tmp_path / "token"))
 
 
 def operations(page: Browser) -> None:
