@@ -77,6 +77,11 @@ static void check_database(const char *path, struct check_report *report)
 {
     struct backup_facts facts;
     struct err err = ERR_INIT;
+    if (backup_is_restoring(path)) {
+        check_add(report, CHECK_LEVEL_WARNING, "database",
+                  "a restore was interrupted: the daemon finishes it when it starts");
+        return;
+    }
     if (!file_exists(path)) {
         check_add(report, CHECK_LEVEL_OK, "database", "there is none yet; the daemon makes it");
         return;

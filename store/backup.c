@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define PAGES_PER_STEP 4096
+#define RESTORED ".restored" /* follows the name of a copy that is whole and waits for its place */
 
 /* -- What a database holds ------------------------------------------------------------------------------- */
 
@@ -193,8 +194,8 @@ static int name_file(const char *part, const char *target, struct err *err)
     if (errno == EINVAL && link(part, target) == 0)
         return unlink(part) ? err_set_errno(err, errno, "%s", part) : 0;
     if (errno == EEXIST)
-        return err_set(err, ERR_CONFLICT, "%s: was made by somebody else meanwhile: name another file",
-                       target);
+        return err_set(err, ERR_CONFLICT,
+                       "%s: was made by somebody else meanwhile: move it away, or name another file", target);
     return err_set_errno(err, errno, "%s", target);
 }
 
@@ -229,38 +230,96 @@ static void fold_log(const char *path)
     connection_close(connection);
 }
 
+/* The name under which the present database is kept: of the moment in which the copy was whole, which is the
+ * copy's time, so that whoever goes on with a restore finds the same one. */
+static int name_aside(const char *path, const char *copy, char **ret_aside, struct err *err)
+{
+    char time[CLOCK_TEXT_SIZE], suffix[CLOCK_TEXT_SIZE + 16];
+    struct stat info;
+    if (stat(copy, &info))
+        return err_set_errno(err, errno, "%s", copy);
+    clock_format((int64_t)info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1000000, time, sizeof time);
+    (void)snprintf(suffix, sizeof suffix, ".before-%s", time);
+    *ret_aside = suffixed(path, suffix);
+    return *ret_aside ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+}
+
 static int move_if_there(const char *path, const char *aside, const char *suffix, struct err *err)
 {
     char *from = suffixed(path, suffix), *to = suffixed(aside, suffix);
     int rc = from && to ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    if (!rc && rename(from, to) && errno != ENOENT)
-        rc = err_set_errno(err, errno, "%s: cannot be kept as %s", from, to);
+    if (!rc && file_exists(from) && name_file(from, to, err))
+        rc = err_wrap(err, "%s cannot be kept", from);
     free(from);
     free(to);
     return rc;
 }
 
-/* Keeps the present database under another name, in such order that there is a database at every moment. */
-static int set_aside(const char *path, char **ret_aside, struct err *err)
+/* Each step may have been made before. A log goes after its database and is gone, also from the disk, before
+ * another database gets that name: so nothing ever reads a database without its log, or with another's. */
+static int put_in_place(const char *path, const char *copy, const char *aside, struct err *err)
 {
-    char time[CLOCK_TEXT_SIZE], suffix[CLOCK_TEXT_SIZE + 16];
-    if (!file_exists(path))
-        return 0;
-    clock_format(clock_wall_ms(), time, sizeof time);
-    (void)snprintf(suffix, sizeof suffix, ".before-%s", time);
-    char *aside = suffixed(path, suffix);
-    if (!aside)
-        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    fold_log(path);
-    int rc = 0;
-    if (link(path, aside))
-        rc = err_set_errno(err, errno, "%s: cannot be kept as %s", path, aside);
+    int rc = move_if_there(path, aside, "", err);
     if (!rc && !(rc = move_if_there(path, aside, "-wal", err)))
         rc = move_if_there(path, aside, "-shm", err);
-    if (rc)
-        free(aside);
-    else
+    if (!rc && !(rc = sync_folder_of(path, err)) && rename(copy, path))
+        rc = err_set_errno(err, errno, "%s", path);
+    return rc ? rc : sync_folder_of(path, err);
+}
+
+int backup_is_restoring(const char *path)
+{
+    char *copy = suffixed(path, RESTORED);
+    int is_there = copy && file_exists(copy);
+    free(copy);
+    return is_there;
+}
+
+int backup_finish_restore(const char *path, struct err *err)
+{
+    char *aside = NULL, *copy = suffixed(path, RESTORED);
+    int rc = copy ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    if (!rc && file_exists(copy) &&
+        ((rc = name_aside(path, copy, &aside, err)) || (rc = put_in_place(path, copy, aside, err))))
+        rc = err_wrap(err, "a restore that was interrupted cannot be finished");
+    free(aside);
+    free(copy);
+    return rc;
+}
+
+/* Makes the checked copy at `part` the one that is to be put in place, whatever happens to this process. */
+static int promise(const char *part, const char *copy, struct err *err)
+{
+    int64_t now_ms = clock_wall_ms();
+    struct timespec time = {.tv_sec = now_ms / 1000, .tv_nsec = now_ms % 1000 * 1000000};
+    struct timespec times[2] = {time, time};
+    if (utimensat(AT_FDCWD, part, times, 0) || rename(part, copy))
+        return err_set_errno(err, errno, "%s", copy);
+    return sync_folder_of(copy, err);
+}
+
+static int replace(const char *path, const char *part, const char *copy, char **ret_aside, struct err *err)
+{
+    char *aside = NULL;
+    if (file_exists(path))
+        fold_log(path);
+    int rc = promise(part, copy, err);
+    if (!rc)
+        rc = name_aside(path, copy, &aside, err);
+    if (!rc)
+        rc = put_in_place(path, copy, aside, err);
+    int is_aside = aside && file_exists(aside);
+    if (rc && is_aside && !file_exists(path)) {
+        rc = err_wrap(err, "the next start finishes the restore");
+    } else if (rc) { /* all is as it was */
+        (void)unlink(part);
+        (void)unlink(copy);
+    }
+    if (!rc && is_aside) {
         *ret_aside = aside;
+        aside = NULL;
+    }
+    free(aside);
     return rc;
 }
 
@@ -270,24 +329,18 @@ int backup_restore(const char *source, const char *path, backup_progress *progre
     /* Versions count on from the copy's, so ETags of another past must not fit: a new instance. */
     static const char PREPARE[] = "UPDATE store SET instance = lower(hex(randomblob(16))) WHERE id = 1";
     int fd = -1;
-    char *aside = NULL, *part = suffixed(path, ".part");
-    int rc = part ? lock_take(path, &fd, err) : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    char *part = suffixed(path, ".part"), *restored = suffixed(path, RESTORED);
+    int rc =
+        part && restored ? lock_take(path, &fd, err) : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    if (!rc)
+        rc = backup_finish_restore(path, err);
     if (!rc)
         rc = copy(source, part, PREPARE, progress, context, ret_facts, err);
-    if (!rc && (rc = set_aside(path, &aside, err)))
-        (void)unlink(part);
-    if (!rc && rename(part, path)) {
-        rc = err_set_errno(err, errno, "%s", path);
-        (void)unlink(part);
-    }
     if (!rc)
-        rc = sync_folder_of(path, err);
-    if (!rc)
-        *ret_aside = aside;
-    else
-        free(aside);
+        rc = replace(path, part, restored, ret_aside, err);
     if (fd >= 0)
         (void)close(fd);
+    free(restored);
     free(part);
     return rc;
 }

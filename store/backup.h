@@ -36,11 +36,20 @@ int backup_write(const char *path, const char *target, backup_progress *progress
  * Puts a copy of `source` in the place of the database at `path`, whose folder must exist. The copy is
  * checked first: ERR_DATABASE if it is damaged or not of this program, ERR_UNSUPPORTED if a newer program
  * wrote it; the database is then as it was. An older one is upgraded when it is opened next. ERR_CONFLICT
- * while a daemon has the folder. The database that was there is kept under the name that becomes *ret_aside
- * (NULL if there was none; the caller frees it).
+ * while a daemon has the folder. The database that was there is kept, with its log if that cannot be folded
+ * into it, under the name that becomes *ret_aside (NULL if there was none; the caller frees it).
+ *
+ * Killed at any moment, either the database is as it was, or the next store_open() or backup_restore() puts
+ * the copy in its place. In between it may have no name here.
  */
 int backup_restore(const char *source, const char *path, backup_progress *progress, void *context,
                    struct backup_facts *ret_facts, char **ret_aside, struct err *err);
+
+/* Whether the database at `path` waits for a restore to be finished that was cut off. */
+int backup_is_restoring(const char *path);
+
+/* Finishes it if there is one. For whoever holds the folder's lock (store_open, backup_restore). */
+int backup_finish_restore(const char *path, struct err *err);
 
 /* What a database holds; it may be in use. Does not change it. Errors as backup_restore(). */
 int backup_read_facts(const char *path, struct backup_facts *ret_facts, struct err *err);

@@ -36,10 +36,10 @@ struct store;
 
 /*
  * Opens the database at `path` ("<state>/bifurcated.db"; its folder must exist), makes it if there is none,
- * and applies the migrations that it lacks. The folder's file `lock` is held until store_close(): a second
- * opener is refused with ERR_CONFLICT. ERR_UNSUPPORTED: written by a newer version of this program.
- * ERR_DATABASE: not a database, damaged, or not of this program. ERR_IO, ERR_NO_SPACE: read-only, unreadable,
- * full.
+ * and applies the migrations that it lacks; a restore that was cut off is finished first (store/backup.h).
+ * The folder's file `lock` is held until store_close(): a second opener is refused with ERR_CONFLICT.
+ * ERR_UNSUPPORTED: written by a newer version of this program. ERR_DATABASE: not a database, damaged, or not
+ * of this program. ERR_IO, ERR_NO_SPACE: read-only, unreadable, full.
  */
 int store_open(const char *path, struct store **ret_store, struct err *err);
 
