@@ -4,12 +4,7 @@
 
 #define WORD_MAX 32
 
-static const struct option {
-    const char *name;
-    const char *value;
-    int is_list;
-    const char *meaning;
-} options[CLIENT_OPTION_COUNT] = {
+const struct client_option_row client_options[CLIENT_OPTION_COUNT] = {
 #define X(symbol, name, value, is_list, meaning) {name, value, is_list, meaning},
     CLIENT_OPTIONS(X)
 #undef X
@@ -21,7 +16,7 @@ static const struct {
     enum client_option option;
 } letters[] = {{'h', CLIENT_OPTION_HELP}, {'o', CLIENT_OPTION_OUTPUT}};
 
-static const struct client_command *find_command(const char *name)
+const struct client_command *client_command_find(const char *name)
 {
     for (size_t i = 0; i < client_command_count; i++) {
         if (strcmp(client_commands[i].name, name) == 0)
@@ -74,15 +69,13 @@ static size_t count_words(const char *words)
     return count;
 }
 
-/* The option that "--name", "--name=value", "-n" or "-nvalue" means, or CLIENT_OPTION_COUNT; `value` is what
- * is attached to it, or NULL. */
-static int find_option(const char *word, const char **value)
+int client_option_find(const char *word, const char **ret_value)
 {
     int found = 0;
     if (word[1] != '-') {
         for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
             if (letters[i].letter == word[1]) {
-                *value = word[2] ? word + 2 : NULL;
+                *ret_value = word[2] ? word + 2 : NULL;
                 return (int)letters[i].option;
             }
         }
@@ -90,10 +83,10 @@ static int find_option(const char *word, const char **value)
     }
     const char *text = word + 2;
     size_t length = strcspn(text, "=");
-    while (found < CLIENT_OPTION_COUNT &&
-           (strlen(options[found].name) != length || memcmp(options[found].name, text, length) != 0))
+    while (found < CLIENT_OPTION_COUNT && (strlen(client_options[found].name) != length ||
+                                           memcmp(client_options[found].name, text, length) != 0))
         found++;
-    *value = text[length] == '=' ? text + length + 1 : NULL;
+    *ret_value = text[length] == '=' ? text + length + 1 : NULL;
     return found;
 }
 
@@ -101,10 +94,10 @@ static int find_option(const char *word, const char **value)
 static int take_option(int argc, char **argv, int *at, struct client_arguments *arguments, struct err *err)
 {
     const char *value = NULL;
-    int found = find_option(argv[*at], &value);
+    int found = client_option_find(argv[*at], &value);
     if (found == CLIENT_OPTION_COUNT)
         return err_set(err, ERR_INVALID, "there is no option %s", argv[*at]);
-    const struct option *option = &options[found];
+    const struct client_option_row *option = &client_options[found];
     if (!option->value && value)
         return err_set(err, ERR_INVALID, "--%s takes no value", option->name);
     if (option->value && !value) {
@@ -135,7 +128,7 @@ static int check(const struct client_arguments *arguments, struct err *err)
         return err_set(err, ERR_INVALID, "a command is missing");
     for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
         if (arguments->values[i] && !((command->options | CLIENT_OPTIONS_COMMON) & UINT64_C(1) << i))
-            return err_set(err, ERR_INVALID, "%s has no option --%s", command->name, options[i].name);
+            return err_set(err, ERR_INVALID, "%s has no option --%s", command->name, client_options[i].name);
     }
     if (arguments->values[CLIENT_OPTION_JSON] && arguments->values[CLIENT_OPTION_CSV])
         return err_set(err, ERR_INVALID, "--json and --csv exclude each other");
@@ -161,7 +154,7 @@ int client_arguments_parse(int argc, char **argv, struct client_arguments *argum
                 arguments->values[CLIENT_OPTION_HELP] = "";
                 continue;
             }
-            arguments->command = find_command(word);
+            arguments->command = client_command_find(word);
             const char *guess = arguments->command ? NULL : guess_command(word);
             if (!arguments->command)
                 return err_set(err, ERR_INVALID, "there is no command \"%.60s\"%s%s%s", word,
@@ -187,9 +180,10 @@ static void print_options(uint64_t wanted, FILE *stream)
             if ((int)letters[k].option == i)
                 (void)snprintf(letter, sizeof letter, "-%c, ", letters[k].letter);
         }
-        (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, options[i].name, options[i].value ? " " : "",
-                       options[i].value ? options[i].value : "");
-        (void)fprintf(stream, "  %-24s %s\n", left, options[i].meaning);
+        (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, client_options[i].name,
+                       client_options[i].value ? " " : "",
+                       client_options[i].value ? client_options[i].value : "");
+        (void)fprintf(stream, "  %-24s %s\n", left, client_options[i].meaning);
     }
 }
 

@@ -84,6 +84,15 @@ enum client_option {
 
 _Static_assert(CLIENT_OPTION_COUNT <= 64, "the options of a command are a set of 64 bits");
 
+struct client_option_row {
+    const char *name;
+    const char *value; /* what its value is called; NULL: a switch */
+    int is_list;
+    const char *meaning;
+};
+
+extern const struct client_option_row client_options[CLIENT_OPTION_COUNT];
+
 struct client_arguments {
     const struct client_command *command; /* NULL: only help was asked for */
     const char *words[CLIENT_WORDS_MAX];
@@ -108,6 +117,13 @@ struct client_command {
 
 extern const struct client_command client_commands[];
 extern const size_t client_command_count;
+
+/* The command of this name, or NULL. */
+const struct client_command *client_command_find(const char *name);
+
+/* The option that "--name", "--name=value", "-n" or "-nvalue" means, or CLIENT_OPTION_COUNT; *ret_value is
+ * what is attached to it, or NULL. */
+int client_option_find(const char *word, const char **ret_value);
 
 /* Parses; ERR_INVALID with a sentence. The values point into argv. */
 int client_arguments_parse(int argc, char **argv, struct client_arguments *arguments, struct err *err);

@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "api/client/completion.h"
 #include "api/client/plain.h"
 #include "api/client/terminal.h"
 
@@ -155,6 +156,10 @@ int client_main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_signal};
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         (void)puts("bifurcate " BIFURCATED_VERSION);
+        return CLIENT_EXIT_DONE;
+    }
+    if (argc > 1 && strcmp(argv[1], "--complete") == 0) {
+        client_complete(argc - 2, argv + 2, stdout);
         return CLIENT_EXIT_DONE;
     }
     (void)setlocale(LC_CTYPE, "");

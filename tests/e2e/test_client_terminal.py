@@ -91,10 +91,16 @@ def test_a_narrow_terminal_gets_the_columns_that_fit(terminal: Terminal, measure
 
 
 def test_a_last_column_of_words_may_break(terminal: Terminal, measured: Daemon) -> None:
-    failed = measured.sweep(MODEL, revisions={"names": ["step7777"]})
-    measured.wait(failed)
-    text = terminal("tasks", str(failed), width=110)[1]
-    assert "there is no revision" in " ".join(text.split()) or "step7777" in text and "ERROR" in text.splitlines()[0]
+    done = measured.client("sweep", MODEL, "--revision", "step0", "--metric", "perplexity", "--dataset", "no/such", "--follow")
+    failed = re.match(r"sweep (\d+)", done.stderr)[1]
+    whole = measured.client("tasks", failed).stdout.splitlines()
+    start = whole[0].index("ERROR")
+    assert whole[1][start:].startswith("perplexity: data set no/such") and len(whole[1]) > start + 60
+    for room in (20, 59):  # of the last column; the terminal breaks its lines
+        assert terminal("tasks", failed, width=start + room) == (0, "\n".join([*whole, ""]))
+    status, text = terminal("tasks", failed, width=start + 19)
+    *lines, note = text.splitlines()
+    assert status == 0 and lines == [line[:start].rstrip() for line in whole] and note.startswith("too narrow for ERROR;")
 
 
 def test_a_terminal_of_another_encoding_gets_ascii(terminal: Terminal, measured: Daemon) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import json
 import math
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -115,6 +116,17 @@ def test_manual_holds_every_option_and_command(programs: dict[str, Path], tmp_pa
         assert shown.returncode == 0 and shown.stderr == "", (source.name, shown.stderr)
 
 
+def test_manual_of_the_client_holds_every_command(programs: dict[str, Path]) -> None:
+    """With the arguments it takes, and every option that belongs to no command alone."""
+    help_text = run(programs["bifurcate"], "--help").stdout
+    text = (REPOSITORY / "api/client/bifurcate.1").read_text().replace("\\-", "-")
+    commands = re.findall(r"^  ([a-z]+)((?: [A-Z]+)*)  ", help_text.split("commands:\n")[1].split("\n\n")[0], re.M)
+    assert len(commands) > 25
+    assert [name for name, words in commands if f'\n.BI {name} "{words}"\n' not in text and f"\n.B {name}\n" not in text] == []
+    options = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", help_text.split("options of every command:\n")[1], re.M)
+    assert len(options) == 5 and [name for name in options if name not in text] == []
+
+
 def test_completion(programs: dict[str, Path]) -> None:
     def complete(*words: str) -> list[str]:
         script = (
@@ -135,7 +147,7 @@ def test_completion(programs: dict[str, Path]) -> None:
 # Real zsh and fish run the functions; of zsh, what would list the choices prints them.
 ZSH = """
 compadd() { [[ $1 == -a ]] && set -- ${(P)2}; print -rl -- $@ }
-_describe() { print -rl -- ${(P)2} }
+_describe() { print -rl -- ${${(P)2}//\\\\:/:} }
 _files() { print -r -- FILES }
 program=$1 file=$2; shift 2
 words=($program "$@") CURRENT=$(($# + 1)) PREFIX=${words[-1]}
@@ -145,11 +157,18 @@ source $file
 
 @pytest.fixture(scope="module")
 def asked(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """A daemon that knows one model, for completions of its name."""
+    """A daemon that knows a model of the hub and two folders, one of a malicious name, for completions of their names."""
+    root = tmp_path_factory.mktemp("asked")
+    weights = next((garden / "models/garden/neox-tiny").rglob("step0"))
     with Emulator(garden) as hub:
-        one = Daemon(programs, tmp_path_factory.mktemp("asked"), hub.url, [], {})
+        one = Daemon(programs, root, hub.url, [], {})
         one.start()
+        one.folder, one.evil = root / "runs/one", root / "runs/$(touch pwned)"
         one.wait(one.sweep(MODEL, revisions={"names": ["step0"]}))
+        for folder in (one.folder, one.evil):
+            shutil.copytree(weights, folder / "step0")
+            one.wait(one.sweep(f"file:{folder}"))
+        assert {row["name"] for row in one.get("/v1/models").json()["models"]} == {MODEL, f"file:{one.folder}", f"file:{one.evil}"}
         yield one
         one.check_end()
 
@@ -161,18 +180,21 @@ def test_completion_in_every_shell(programs: dict[str, Path], asked: Daemon, tmp
 
     def complete(program: str, *words: str) -> set[str]:
         folder = DEPLOY / "completion"
+        line = " ".join([program, *words])
         script = {
-            "bash": f'source {folder}/{program}; COMP_WORDS=({program} "$@"); COMP_CWORD=$#; _{program}; printf "%s\\n" "${{COMPREPLY[@]}}"',
+            "bash": f'source {folder}/{program}; COMP_WORDS=({program} "$@"); COMP_CWORD=$#; COMP_LINE={shlex.quote(line)};'
+            f' COMP_POINT=${{#COMP_LINE}}; _{program}; printf "%s\\n" "${{COMPREPLY[@]}}"',
             "zsh": ZSH,
-            "fish": f"source {folder}/{program}.fish; complete -C {json.dumps(' '.join([program, *words]))}",
+            "fish": f"source {folder}/{program}.fish; complete -C {json.dumps(line)}",
         }[shell]
         more = {"bash": ["bash", *words], "zsh": ["zsh", program, folder / f"_{program}", *words], "fish": []}[shell]
         first = {"zsh": ["-f"], "fish": ["--no-config"]}.get(shell, [])
         env = {"PATH": f"{programs['bifurcated'].parent}:/usr/bin:/bin", "BIFURCATE_SERVER": asked.url, "HOME": str(tmp_path)}
         done = run(shell, *first, "-c", script, *more, env=env, cwd=DEPLOY)
         assert done.returncode == 0 and done.stderr == "", done.stderr
-        lines = {re.split(r"[\t:]", line)[0].rstrip("/") for line in done.stdout.splitlines()}
-        return {line for line in lines if line.startswith(words[-1])} | (lines & {"FILES"})  # zsh itself leaves the others out
+        lines = {re.split(r"\t|(?<!file):", line)[0].rstrip("/") for line in done.stdout.splitlines()}
+        assert not any("pwned" in line for line in lines)
+        return {line for line in lines if line.startswith(words[-1].removeprefix("file:") if shell == "bash" else words[-1])} | (lines & {"FILES"})  # zsh itself leaves the others out
 
     assert {"sweep", "series", "scaling", "status", "show", "sweeps"} == complete("bifurcate", "s")
     assert complete("bifurcate", "sweep", "--met") == {"--metric"} and complete("bifurcate", "series", "--met") == set()
@@ -183,10 +205,34 @@ def test_completion_in_every_shell(programs: dict[str, Path], asked: Daemon, tmp
     assert complete("bifurcate", "tasks", "--state", "") == {"queued", "claimed", "done", "failed", "cancelled"}
     assert complete("bifurcate", "issue", "--scopes", "w") == {"worker"}
     assert complete("bifurcate", "series", "gar") == {MODEL}
-    assert complete("bifurcate", "models", "gar") == set()
+    assert complete("bifurcate", "models", "gar") == set() and complete("bifurcate", "revision", MODEL, "gar") == set()
+    assert complete("bifurcate", "sweeps", "--model", "gar") == {MODEL}
+    assert complete("bifurcate", "--server", asked.url, "ser") == {"series"}, "a value before the command is no command"
+    assert complete("bifurcate", "--json", f"--server={asked.url}", "watch", "gar") == {MODEL}
+    assert complete("bifurcate", "plot", "--panels", "heat,v") == {"heat,valley"}
+    # readline begins a word behind a colon; names that a shell would run or take apart are not offered
+    assert complete("bifurcate", "series", "file:/") in ({f"file:{asked.folder}"}, {str(asked.folder)})
+    assert not list(DEPLOY.rglob("pwned"))
     assert complete("bifurcate", "models", "--token-file", "READ") in ({"README.md"}, {"FILES"})
     assert complete("bifurcated", "ba") == {"backup"} and complete("bifurcated", "--fet") == {"--fetchers"}
     assert complete("bifurcated", "--keep", "f") == {"files"}
+
+
+def test_completion_knows_the_words_of_the_api(programs: dict[str, Path]) -> None:
+    api = json.loads((REPOSITORY / "api/openapi.json").read_text())["components"]
+    parameter, schema = api["parameters"], api["schemas"]
+    words = {
+        ("sweeps", "--state"): schema["SweepState"], ("tasks", "--state"): parameter["taskState"]["schema"],
+        ("jobs", "--state"): parameter["jobState"]["schema"], ("sweep", "--metric"): schema["SweepRequest"]["properties"]["metrics"]["items"],
+        ("sweep", "--mode"): schema["SweepRequest"]["properties"]["mode"], ("analyze", "--schedule"): parameter["schedule"]["schema"],
+        ("scaling", "--view"): parameter["view"]["schema"], ("distribution", "--rows"): parameter["rows"]["schema"],
+        ("issue", "--scopes"): schema["TokenRequest"]["properties"]["scopes"]["items"],
+    }  # fmt: skip
+    for (command, option), known in words.items():
+        offered = run(programs["bifurcate"], "--complete", command, option, "").stdout.split()
+        assert set(offered) == set(known["enum"]) - {None, "unknown"} and len(offered) == len(set(offered)), (command, option)
+    for panel in run(programs["bifurcate"], "--complete", "plot", "--panels", "").stdout.split():
+        assert run(programs["bifurcate"], "plot", "x/y", "--panels", panel, "--server", "http://127.0.0.1:9").returncode == 3, panel
 
 
 # -- Prometheus and Grafana ----------------------------------------------------------------------------------
