@@ -146,7 +146,8 @@ static int read_run(struct plot *plot, struct err *err)
     }
     if (plot->count == 0)
         return err_set(err, ERR_NOT_FOUND,
-                       "nothing of this run is measured yet; `bifurcate sweep MODEL --follow` measures it");
+                       "nothing of this run is measured yet, or not between these steps; `bifurcate sweep "
+                       "MODEL --follow` measures it");
     return 0;
 }
 
@@ -219,6 +220,8 @@ static int draw(struct plot *plot, struct err *err)
     plot->axis = plot_axis_steps(plot->steps, plot->count, !plot->options->is_linear, PLOT_LEFT,
                                  plot->options->width - PLOT_RIGHT);
     code = choose_panels(plot, &chosen, err);
+    if (plot_has_hollow(plot) && plot_is_narrow(plot))
+        height += PLOT_NOTE_HEIGHT;
     for (int i = 0; i < PLOT_PANEL_COUNT; i++)
         height += chosen & 1U << i ? height_of((enum plot_panel)i) + GAP : 0;
     plot_open_document(plot, height, contents);

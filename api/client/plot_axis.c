@@ -40,8 +40,13 @@ struct plot_axis plot_axis_steps(const double *steps, size_t count, int is_log, 
     axis.positive = first < count ? steps[first] : 1;
     axis.low = count ? steps[0] : 0;
     axis.high = count ? steps[count - 1] : 1;
-    if (!(axis.high > axis.low))
+    if (!(axis.high > axis.low) && axis.low > 0) { /* one step: in the middle */
+        double half = fmax(0.5, 1e-9 * axis.low);
+        axis.low -= half;
+        axis.high += half;
+    } else if (!(axis.high > axis.low)) {
         axis.high = axis.low + 1;
+    }
     return axis;
 }
 
@@ -85,9 +90,9 @@ static void name_power(int front, int power, char *label)
 static void name_number(double value, char *label)
 {
     if (fabs(value) >= 1e6 && fabs(value) < 1e9)
-        (void)snprintf(label, PLOT_LABEL_SIZE, "%s%.4gM", value < 0 ? MINUS : "", fabs(value) / 1e6);
+        (void)snprintf(label, PLOT_LABEL_SIZE, "%s%.6gM", value < 0 ? MINUS : "", fabs(value) / 1e6);
     else if (fabs(value) >= 1e4 && fabs(value) < 1e6)
-        (void)snprintf(label, PLOT_LABEL_SIZE, "%s%.4gk", value < 0 ? MINUS : "", fabs(value) / 1e3);
+        (void)snprintf(label, PLOT_LABEL_SIZE, "%s%.6gk", value < 0 ? MINUS : "", fabs(value) / 1e3);
     else
         (void)snprintf(label, PLOT_LABEL_SIZE, "%s%.6g", value < 0 ? MINUS : "", fabs(value));
 }
@@ -143,10 +148,14 @@ static size_t ticks_linear(const struct plot_axis *axis, struct plot_tick *ticks
     double distance = 10 * unit;
     for (size_t i = sizeof nice / sizeof nice[0]; i-- > 0;)
         distance = nice[i] * unit >= rough * 0.999 ? nice[i] * unit : distance;
+    if (axis->positive > 0)
+        distance = fmax(distance, 1); /* there are no parts of steps */
     double first = ceil(axis->low / distance - 1e-9);
     for (int i = 0; i <= 2 * LINEAR_TICKS; i++) {
         size_t before = count;
         double value = (first + i) * distance;
+        if (axis->is_log && value > 0 && value < axis->positive)
+            continue;
         add(axis, value, ticks, &count);
         if (count > before)
             name_number(value, ticks[before].label);
@@ -156,5 +165,13 @@ static size_t ticks_linear(const struct plot_axis *axis, struct plot_tick *ticks
 
 size_t plot_axis_ticks(const struct plot_axis *axis, struct plot_tick *ticks)
 {
-    return axis->is_log ? ticks_log(axis, ticks) : ticks_linear(axis, ticks);
+    size_t count = axis->is_log ? ticks_log(axis, ticks) : 0;
+    if (count < 2) /* a part of a decade may hold none of its ticks */
+        count = ticks_linear(axis, ticks);
+    if (axis->positive > 0 && count == 1 && strcmp(ticks[0].label, "0") == 0) { /* step 0 and a late one */
+        add(axis, axis->high, ticks, &count);
+        if (count == 2)
+            name_number(axis->high, ticks[1].label);
+    }
+    return count;
 }

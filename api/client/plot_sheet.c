@@ -6,6 +6,9 @@
 
 #define DIGEST_DIGITS 16
 #define LABEL_WIDTH 6.0 /* pixels of a letter, about: enough to keep labels apart */
+#define NARROW 640      /* both notes at the foot do not fit beside each other */
+#define MARKS_MAX 2
+#define MARK_GAP 8
 
 /* Print and screen; colours that people with colour blindness can tell apart (Okabe and Ito 2008), and dashes
  * besides. */
@@ -77,49 +80,65 @@ static int is_yes(const json_t *part)
     return strcmp(plot_text(part, "verdict"), "yes") == 0;
 }
 
-/* A label above the first panel, at `x` if the ones before it leave room; else it is pushed to the right. */
-static void name_mark(const struct plot *plot, double x, double y, const char *class, const char *name,
-                      double *taken)
+/* A verdict: an upright line, and its name above the first panel. */
+struct mark {
+    double x;
+    const char *class, *name_class;
+    char label[64];
+};
+
+/* Whether the verdict is "yes" and its step is drawn. */
+static int find_mark(const struct plot *plot, const json_t *part, const char *name, struct mark *mark)
 {
-    double width = LABEL_WIDTH * (double)strlen(name);
-    double left = fmax(x - 2, *taken);
-    if (left + width > plot->axis.end + PLOT_RIGHT - 8)
-        left = plot->axis.end + PLOT_RIGHT - 8 - width;
-    svg_text(plot->svg, left, y, "start", class, name);
-    *taken = left + width;
+    double step = is_yes(part) ? plot_number(part, "step") : (double)NAN;
+    mark->x = plot_axis_at(&plot->axis, step);
+    (void)snprintf(mark->label, sizeof mark->label, "%s: step %.0f", name, step);
+    return mark->x >= plot->axis.begin && mark->x <= plot->axis.end;
 }
 
-/* A verdict as an upright line, and its name where there is room for names. */
-static void draw_mark(const struct plot *plot, const json_t *part, const char *name, const char *class,
-                      const char *name_class, double name_y, double *taken)
+/* Labels at their lines as far as there is room: each is pushed to the right by the one before it, and back
+ * to the left by the edge of the sheet. */
+static void name_marks(const struct plot *plot, const struct mark *marks, size_t count, double y)
 {
-    double step = is_yes(part) ? plot_number(part, "step") : (double)NAN, x = plot_axis_at(&plot->axis, step);
-    char label[64];
-    if (!(x >= plot->axis.begin && x <= plot->axis.end))
-        return;
-    svg_line(plot->svg, x, plot->top, x, plot->bottom, class);
-    (void)snprintf(label, sizeof label, "%s: step %.0f", name, step);
-    if (taken)
-        name_mark(plot, x, name_y, name_class, label, taken);
+    double left[MARKS_MAX], taken = 0, edge = plot->axis.end + PLOT_RIGHT - MARK_GAP;
+    for (size_t i = 0; i < count; i++) {
+        left[i] = fmax(marks[i].x - 2, taken);
+        taken = left[i] + LABEL_WIDTH * (double)strlen(marks[i].label) + MARK_GAP;
+    }
+    for (size_t i = count; i-- > 0;) {
+        left[i] = fmin(left[i], edge - LABEL_WIDTH * (double)strlen(marks[i].label));
+        edge = left[i] - MARK_GAP;
+        svg_text(plot->svg, left[i], y, "start", marks[i].name_class, marks[i].label);
+    }
 }
 
 void plot_draw_marks(const struct plot *plot, int is_first)
 {
     const json_t *fall = json_object_get(plot->source->analysis, "perplexity_fall");
     double from = is_yes(fall) ? plot_number(fall, "step_from") : (double)NAN;
-    double taken_above = 0, taken_below = 0;
     double left = fmax(plot_axis_at(&plot->axis, from), plot->axis.begin);
     double right = fmin(plot_axis_at(&plot->axis, plot_number(fall, "step_to")), plot->axis.end);
     if (!isnan(from) && right > left) {
+        struct mark band = {left + 2, NULL, "small", "steepest fall of perplexity"};
         svg_rect(plot->svg, left, plot->top, right - left, plot->bottom - plot->top, "band");
         if (is_first)
-            name_mark(plot, left, plot->top - 16, "small", "steepest fall of perplexity", &taken_above);
+            name_marks(plot, &band, 1, plot->top - 16);
     }
-    draw_mark(plot, plot_onset(plot), "onset", "onset", "small onset-name", plot->top - 4,
-              is_first ? &taken_below : NULL);
-    taken_below += 8;
-    draw_mark(plot, json_object_get(plot->source->analysis, "stop"), "could have stopped", "stop",
-              "small stop-name", plot->top - 4, is_first ? &taken_below : NULL);
+    struct mark marks[MARKS_MAX] = {{0, "onset", "small onset-name", ""}, {0, "stop", "small stop-name", ""}};
+    size_t count = (size_t)find_mark(plot, plot_onset(plot), "onset", &marks[0]);
+    struct mark *stop = &marks[count];
+    *stop = marks[1];
+    if (find_mark(plot, json_object_get(plot->source->analysis, "stop"), "could have stopped", stop))
+        count++;
+    if (count == 2 && marks[1].x < marks[0].x) {
+        struct mark later = marks[0];
+        marks[0] = marks[1];
+        marks[1] = later;
+    }
+    for (size_t i = 0; i < count; i++)
+        svg_line(plot->svg, marks[i].x, plot->top, marks[i].x, plot->bottom, marks[i].class);
+    if (is_first)
+        name_marks(plot, marks, count, plot->top - 4);
 }
 
 static void append_attribute(struct buf *svg, const char *name, const char *value)
@@ -165,8 +184,7 @@ void plot_open_document(const struct plot *plot, double height, const char *cont
     svg_rect(svg, 0, 0, options->width, height, "page");
 }
 
-/* Whether the analysis leaves a revision out that is drawn: such points are hollow. */
-static int has_hollow(const struct plot *plot)
+int plot_has_hollow(const struct plot *plot)
 {
     const json_t *point;
     size_t i;
@@ -181,6 +199,11 @@ static int has_hollow(const struct plot *plot)
     return 0;
 }
 
+int plot_is_narrow(const struct plot *plot)
+{
+    return plot->options->width < NARROW;
+}
+
 void plot_draw_head(const struct plot *plot, double height, const char *contents)
 {
     char line[512];
@@ -190,9 +213,9 @@ void plot_draw_head(const struct plot *plot, double height, const char *contents
                    plot->options->is_tokens ? "token rows" : "all rows",
                    plot->options->is_centred ? "around column means" : "as stored", plot->count);
     svg_text(plot->svg, PLOT_LEFT, 37, "start", "muted", line);
-    if (has_hollow(plot))
-        svg_text(plot->svg, PLOT_LEFT, height - 6, "start", "small",
-                 "hollow: repeats another revision\xe2\x80\x99s weights, left out of verdicts");
+    if (plot_has_hollow(plot))
+        svg_text(plot->svg, PLOT_LEFT, height - 6 - (plot_is_narrow(plot) ? PLOT_NOTE_HEIGHT : 0), "start",
+                 "small", "hollow: repeats another revision\xe2\x80\x99s weights, left out of verdicts");
     (void)snprintf(line, sizeof line, "bifurcated %s, contents %.*s", BIFURCATED_VERSION, DIGEST_DIGITS,
                    contents);
     svg_text(plot->svg, plot->options->width - 8, height - 6, "end", "small", line);

@@ -85,6 +85,44 @@ static void test_axis_of_steps(void **state)
     assert_true(plot_axis_ticks(&axis, ticks) <= PLOT_TICKS_MAX);
 }
 
+/* Wherever a run begins and ends, its axis has numbers, and no two are the same. */
+static void test_every_axis_has_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        double steps[2];
+        size_t count;
+        int is_log;
+        const char *first, *last;
+    } cases[] = {
+        {{143000}, 1, 1, "143k", "143k"},
+        {{143000}, 1, 0, "143k", "143k"},
+        {{0}, 1, 1, "0", "1"},
+        {{1}, 1, 1, "1", "1"},
+        {{110000, 143000}, 2, 1, "110k", "140k"},
+        {{142900, 143000}, 2, 0, "142.9k", "143k"},
+        {{0, 143000}, 2, 1, "0", "143k"},
+        {{7, 9}, 2, 1, "7", "9"},
+        {{1000100, 1000200}, 2, 0, "1.0001M", "1.0002M"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct plot_tick ticks[PLOT_TICKS_MAX];
+        struct plot_axis axis = plot_axis_steps(cases[i].steps, cases[i].count, cases[i].is_log, 0, 1000);
+        size_t count = plot_axis_ticks(&axis, ticks);
+        assert_true(count > 0);
+        assert_string_equal(ticks[0].label, cases[i].first);
+        assert_string_equal(ticks[count - 1].label, cases[i].last);
+        for (size_t k = 1; k < count; k++) {
+            assert_true(ticks[k].at > ticks[k - 1].at);
+            assert_string_not_equal(ticks[k].label, ticks[k - 1].label);
+        }
+    }
+    struct plot_axis axis = plot_axis_steps(cases[0].steps, 1, 1, 0, 1000);
+    assert_near(plot_axis_at(&axis, 143000), 500, 0.01);
+    axis = plot_axis_steps((const double[]){1e300}, 1, 0, 0, 1000);
+    assert_near(plot_axis_at(&axis, 1e300), 500, 1);
+}
+
 static void test_axis_of_values(void **state)
 {
     (void)state;
@@ -102,6 +140,7 @@ static void test_axis_of_values(void **state)
         {20000, 60000, 0, "20k", "60k", 5},
         {1e-6, 1e-3, 1, "10\xe2\x81\xbb\xe2\x81\xb6", "10\xe2\x81\xbb\xc2\xb3", 4},
         {10, 40, 1, "10", "40", 4},
+        {31, 33.5, 1, "31", "33", 3},
         {1, 1e12, 1, "1", "10\xc2\xb9\xc2\xb2", 5},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -196,6 +235,49 @@ static void test_lines_and_marks(void **state)
     buf_free(&svg);
 }
 
+/* Where a text of the figure begins, and on which line. */
+static void find_text(const struct buf *svg, const char *words, double *ret_x, double *ret_y)
+{
+    char text[64];
+    (void)snprintf(text, sizeof text, ">%s", words);
+    const char *at = strstr(buf_text(svg), text);
+    assert_non_null(at);
+    while (strncmp(at, "<text x=\"", 9) != 0)
+        at--;
+    *ret_x = strtod(at + 9, NULL);
+    *ret_y = strtod(strstr(at, " y=\"") + 4, NULL);
+}
+
+/* Labels that would lie at the right edge make room for each other, and notes at the foot too. */
+static void test_labels_do_not_overlap(void **state)
+{
+    (void)state;
+    static const char found[] =
+        "{\"onsets\": [{\"rows\": \"all\", \"view\": \"raw\", \"verdict\": \"yes\", "
+        "\"step\": 7}], \"stop\": {\"verdict\": \"yes\", \"step\": %d}, \"revisions\": "
+        "[{\"revision\": \"step10\", \"step\": 10, \"msd\": 0.1, \"is_counted\": false}]}";
+    for (int stop = 3; stop <= 9; stop += 2) {
+        for (double width = PLOT_WIDTH_MIN; width < 1000; width += 100) {
+            struct plot_options options = {.width = width};
+            struct buf svg;
+            double onset_x, stop_x, note_x, name_x, y, other_y;
+            char analysis[sizeof found + 8];
+            (void)snprintf(analysis, sizeof analysis, found, stop);
+            OK(draw(DISTRIBUTION, SERIES, analysis, &options, &svg, &err));
+            find_text(&svg, "onset: step 7<", &onset_x, &y);
+            find_text(&svg, "could have stopped: step", &stop_x, &other_y);
+            assert_true(y == other_y && onset_x > 0 && stop_x > 0);
+            /* a letter is less than six pixels wide: 13 and 26 of them */
+            assert_true(stop < 7 ? stop_x + 26 * 6 < onset_x : onset_x + 13 * 6 < stop_x);
+            assert_true(onset_x + 13 * 6 < width && stop_x + 26 * 6 < width);
+            find_text(&svg, "hollow: repeats", &note_x, &y);
+            find_text(&svg, "bifurcated ", &name_x, &other_y); /* where it ends: some 43 letters */
+            assert_true(other_y - y >= 12 || note_x + 64 * 5 < name_x - 43 * 5);
+            buf_free(&svg);
+        }
+    }
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -230,9 +312,14 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axis_of_steps),   cmocka_unit_test(test_axis_of_values),
-        cmocka_unit_test(test_text_is_escaped), cmocka_unit_test(test_map),
-        cmocka_unit_test(test_lines_and_marks), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_axis_of_steps),
+        cmocka_unit_test(test_every_axis_has_numbers),
+        cmocka_unit_test(test_axis_of_values),
+        cmocka_unit_test(test_text_is_escaped),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_lines_and_marks),
+        cmocka_unit_test(test_labels_do_not_overlap),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
