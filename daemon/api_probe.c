@@ -1,6 +1,6 @@
 #include "daemon/api_probe.h"
 
-#include "daemon/options.h"
+#include "daemon/options/options.h"
 
 #include <netdb.h>
 #include <stdio.h>

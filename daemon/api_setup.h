@@ -7,7 +7,7 @@
 #include "api/server.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
-#include "daemon/options.h"
+#include "daemon/options/options.h"
 
 /* What the server's options point to. */
 struct api_setup {

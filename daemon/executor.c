@@ -4,8 +4,8 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/log.h"
+#include "daemon/base/pause.h"
 #include "daemon/executor_round.h"
-#include "daemon/pause.h"
 #include "store/jobs.h"
 
 #include <inttypes.h>

@@ -11,7 +11,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
-#include "daemon/options.h"
+#include "daemon/options/options.h"
 #include "store/store.h"
 
 struct executor;

@@ -1,17 +1,18 @@
 /*
  * bifurcated: reads the options, starts the service, waits for signals, stops. With a command
- * (daemon/commands.h) it does that instead.
+ * (daemon/command/commands.h) it does that instead.
  *
- * Signals are taken by this thread alone (daemon/signals.h). TERM and INT drain and stop, a second one stops
- * at once; HUP reads the log options and the certificate again. Exit status: 0 stopped as asked, 1 could not
- * start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon again).
+ * Signals are taken by this thread alone (daemon/base/signals.h). TERM and INT drain and stop, a second one
+ * stops at once; HUP reads the log options and the certificate again. Exit status: 0 stopped as asked, 1
+ * could not start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon
+ * again).
  */
 #include "daemon/base/log.h"
+#include "daemon/base/signals.h"
 #include "daemon/base/standard_files.h"
-#include "daemon/commands.h"
-#include "daemon/options.h"
+#include "daemon/command/commands.h"
+#include "daemon/options/options.h"
 #include "daemon/service.h"
-#include "daemon/signals.h"
 #include "daemon/supervisor.h"
 
 #include <malloc.h>

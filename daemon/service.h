@@ -11,7 +11,7 @@
 #define BIFURCATED_DAEMON_SERVICE_H
 
 #include "daemon/base/err.h"
-#include "daemon/options.h"
+#include "daemon/options/options.h"
 
 #include <stddef.h>
 #include <stdint.h>

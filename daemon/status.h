@@ -6,10 +6,10 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
+#include "daemon/base/reserve.h"
 #include "daemon/executor.h"
 #include "daemon/hub/hub.h"
-#include "daemon/reserve.h"
-#include "daemon/watcher.h"
+#include "daemon/watch/watcher.h"
 #include "daemon/workers.h"
 #include "gpu/registry.h"
 #include "store/store.h"

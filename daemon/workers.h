@@ -10,8 +10,8 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/pulse.h"
-#include "daemon/measure.h"
-#include "daemon/reserve.h"
+#include "daemon/base/reserve.h"
+#include "daemon/measure/measure.h"
 
 #include <stdatomic.h>
 

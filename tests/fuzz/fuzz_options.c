@@ -2,8 +2,8 @@
  * The INI file of the daemon's options, as options_load() reads it: a file that lies in memory. Whatever it
  * holds, there is either a reason of one line or options that are within their bounds.
  */
-#include "daemon/options.h"
-#include "daemon/options_table.h"
+#include "daemon/options/options.h"
+#include "daemon/options/options_table.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -30,12 +30,39 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "store": ({"daemon/base"}, {"sqlite3.h", "zstd.h"}),
     "api": ({"daemon/base", "store", "daemon/analysis"}, {"microhttpd.h", "gnutls/", "jansson.h", "zlib.h", "zstd.h"}),
     "api/client": ({"daemon/base"}, {"curl/", "jansson.h"}),
+    "daemon/options": ({"daemon/base"}, {"ini.h"}),
+    "daemon/sweep": ({"daemon/base", "daemon/hub", "daemon/checkpoint", "daemon/model", "store"}, {"jansson.h"}),
+    "daemon/measure": (
+        {
+            "daemon/base", "daemon/options", "daemon/hub", "daemon/checkpoint", "daemon/text", "daemon/model", "daemon/analysis",
+            "daemon/sweep", "gpu", "gpu/cpu", "store",
+        },
+        set(),
+    ),
+    "daemon/watch": (
+        {
+            "daemon/base", "daemon/hub", "daemon/notify", "daemon/sweep", "store",
+            "api/analysis.h", "api/audit.h", "api/sweep_view.h",
+        },
+        {"jansson.h"},
+    ),
+    "daemon/remote": (
+        {"daemon/base", "daemon/sweep", "daemon/measure", "gpu", "store", "api/json.h", "api/wire.h", "api/client/rest.h"},
+        {"jansson.h"},
+    ),
+    "daemon/command": (
+        {
+            "daemon/base", "daemon/options", "daemon/hub", "daemon/analysis", "daemon/measure", "daemon/remote", "gpu", "gpu/cpu", "store",
+            "api/client/rest.h",
+        },
+        {"jansson.h"},
+    ),
     "daemon": (
         {
-            "daemon/base", "daemon/hub", "daemon/notify", "daemon/slurm", "daemon/checkpoint", "daemon/text", "daemon/model",
-            "daemon/analysis", "gpu", "gpu/cpu", "store", "api", "api/client/rest.h",
+            "daemon/base", "daemon/options", "daemon/hub", "daemon/slurm", "daemon/sweep", "daemon/measure", "daemon/watch",
+            "daemon/command", "gpu", "gpu/cpu", "store", "api",
         },
-        {"curl/", "ini.h", "jansson.h", "systemd/"},
+        {"jansson.h", "systemd/"},
     ),
 }  # fmt: skip
 

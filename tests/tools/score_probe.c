@@ -10,7 +10,7 @@
  */
 #include "daemon/base/limits.h"
 #include "daemon/hub/hub.h"
-#include "daemon/scoring.h"
+#include "daemon/measure/scoring.h"
 #include "gpu/cpu/backend.h"
 #include "tests/tools/random_model.h"
 

@@ -9,7 +9,7 @@
 
 #include "daemon/base/file.h"
 #include "daemon/hub/hub.h"
-#include "daemon/planner.h"
+#include "daemon/sweep/planner.h"
 #include "store/models.h"
 #include "store/revisions.h"
 #include "store/store.h"

@@ -1,7 +1,7 @@
 #include "tests/unit/service/fixture.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/device_turns.h"
+#include "daemon/measure/device_turns.h"
 #include "daemon/workers.h"
 #include "gpu/cpu/backend.h"
 #include "gpu/registry.h"

@@ -1,0 +1,43 @@
+/* The compute device, the CUDA module, and memory. */
+#include "daemon/command/check.h"
+#include "gpu/cpu/backend.h"
+#include "gpu/registry.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static void check_memory(const struct options *options, struct check_report *report)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
+    double machine_bytes = pages > 0 && page_bytes > 0 ? (double)pages * (double)page_bytes : 0;
+    double asked_bytes = (double)options->memory_mb * 1e6;
+    if (machine_bytes > 0 && asked_bytes > machine_bytes)
+        check_add(report, CHECK_LEVEL_WARNING, "memory", "memory-mb is %.1f GB, but the machine has %.1f GB",
+                  asked_bytes / 1e9, machine_bytes / 1e9);
+    else
+        check_add(report, CHECK_LEVEL_OK, "memory", "%.1f GB for tensors, of %.1f GB",
+                  (asked_bytes > 0 ? asked_bytes : machine_bytes / 4) / 1e9, machine_bytes / 1e9);
+}
+
+void check_device(const struct options *options, struct check_report *report)
+{
+    struct err err = ERR_INIT;
+    struct registry *registry = NULL;
+    struct device *device = NULL;
+    struct backend_options backend = {.thread_count = (int)options->threads};
+    const char *module = registry_module_path(options->cuda_module);
+    if (registry_new(cpu_backend(), module, &registry, &err) ||
+        device_open(registry, options->device, &backend, &device, &err)) {
+        check_add(report, CHECK_LEVEL_ERROR, "device", "%s", err.message);
+    } else {
+        const struct registry_device *info = device_info(device);
+        check_add(report, CHECK_LEVEL_OK, "device", "%s: %s", info->id, info->description.name);
+        const char *absence = registry_absence(registry);
+        if (absence[0]) /* only what was asked for by name is a fault */
+            check_add(report, options->cuda_module[0] ? CHECK_LEVEL_WARNING : CHECK_LEVEL_OK, "cuda", "%s",
+                      absence);
+    }
+    device_close(device);
+    registry_free(registry);
+    check_memory(options, report);
+}

@@ -1,0 +1,61 @@
+/* The hub, the token, its rate limit, and the cache. */
+#include "daemon/base/file.h"
+#include "daemon/command/check.h"
+#include "daemon/measure/hub_setup.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+static void check_answer(const struct hub_options *setup, struct check_report *report)
+{
+    struct err err = ERR_INIT;
+    struct hub_probe probe;
+    struct hub *hub = NULL;
+    if (hub_open(setup, &hub, &err) || hub_ask(hub, &probe, &err)) {
+        check_add(report, CHECK_LEVEL_ERROR, "hub", "%s", err.message);
+    } else {
+        check_add(report, CHECK_LEVEL_OK, "hub", "%s answers in %" PRId64 " ms", setup->endpoint,
+                  probe.answer_ms);
+        if (setup->token)
+            check_add(report, CHECK_LEVEL_OK, "hub token", "belongs to %s", probe.user);
+        else
+            check_add(report, CHECK_LEVEL_OK, "hub token",
+                      "none: public models only, and a lower rate limit; "
+                      "HF_TOKEN sets one");
+        if (probe.requests_left >= 0)
+            check_add(report, probe.requests_left < 50 ? CHECK_LEVEL_WARNING : CHECK_LEVEL_OK, "hub limit",
+                      "%" PRId64 " requests of its API are left for the next %" PRId64 " s",
+                      probe.requests_left,
+                      probe.requests_reset_ms < 0 ? INT64_C(300) : probe.requests_reset_ms / 1000);
+    }
+    hub_close(hub);
+}
+
+void check_hub(const struct options *options, struct check_report *report)
+{
+    struct err err = ERR_INIT;
+    struct hub_options setup;
+    if (hub_setup_options(options, &setup, &err)) {
+        check_add(report, CHECK_LEVEL_ERROR, "hub", "%s", err.message);
+        return;
+    }
+    setup.attempts_max = 1;
+    if (setup.is_offline)
+        check_add(report, CHECK_LEVEL_WARNING, "hub",
+                  "is not asked (offline, or HF_HUB_OFFLINE): only what the cache holds can be measured");
+    else
+        check_answer(&setup, report);
+    int is_there = file_exists(setup.cache_folder);
+    if (is_there && access(setup.cache_folder, R_OK | X_OK))
+        check_add(report, CHECK_LEVEL_WARNING, "hub cache", "%s cannot be read by this user",
+                  setup.cache_folder);
+    else if (is_there && setup.keep == HUB_KEEP_FILES && access(setup.cache_folder, W_OK))
+        check_add(report, CHECK_LEVEL_ERROR, "hub cache",
+                  "%s cannot be written, but keep = files puts files there: change its owner, or hub-cache",
+                  setup.cache_folder);
+    else
+        check_add(report, CHECK_LEVEL_OK, "hub cache", "%s%s", setup.cache_folder,
+                  is_there ? "" : " (there is none yet)");
+    hub_options_free(&setup);
+}

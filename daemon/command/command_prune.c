@@ -1,0 +1,63 @@
+/*
+ * `bifurcated prune`: retention at once, and the disk space that it frees given back. Without a daemon, since
+ * writing the database anew needs it alone; a running one prunes every night by itself (retention-days).
+ */
+#include "daemon/base/clock.h"
+#include "daemon/command/commands.h"
+#include "store/retention.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct outcome {
+    struct retention_counts counts;
+    uint64_t before_bytes, after_bytes;
+};
+
+static int prune(const struct options *options, struct outcome *outcome, struct err *err)
+{
+    struct store *store = NULL;
+    char *path = NULL;
+    int code = commands_find_database(options, 1, &path, err);
+    if (!code && access(path, F_OK) != 0)
+        code = err_set(err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
+    if (!code)
+        code = store_open(path, &store, err);
+    if (!code)
+        code = store_size(store, &outcome->before_bytes, err);
+    if (!code)
+        code = retention_apply(store, options->retention_days, clock_wall_ms(), NULL, &outcome->counts, err);
+    if (!code)
+        code = store_vacuum(store, err);
+    if (!code)
+        code = store_size(store, &outcome->after_bytes, err);
+    store_close(store);
+    free(path);
+    return code;
+}
+
+int command_prune(int argc, char **argv)
+{
+    struct options options = {0};
+    struct outcome outcome = {0};
+    struct err err = ERR_INIT;
+    int status = 0;
+    if (commands_load_options(argc, argv, &options, &status))
+        goto out;
+    if (prune(&options, &outcome, &err)) {
+        (void)fprintf(stderr, "bifurcated: prune: %s\n", err.message);
+        status = COMMANDS_STATUS_FAILED;
+        goto out;
+    }
+    (void)printf("%" PRId64 " sweeps deleted%s, distributions of %" PRId64 " contents deleted; database %.1f "
+                 "MB, before %.1f MB\n",
+                 outcome.counts.sweeps, options.retention_days ? "" : " (--retention-days is 0)",
+                 outcome.counts.contents, (double)outcome.after_bytes / 1e6,
+                 (double)outcome.before_bytes / 1e6);
+out:
+    options_free(&options);
+    return status;
+}

@@ -1,0 +1,244 @@
+/*
+ * `bifurcated worker --connect URL`: a remote worker as a process of its own.
+ */
+#include "api/client/rest.h"
+#include "daemon/base/file.h"
+#include "daemon/base/log.h"
+#include "daemon/base/signals.h"
+#include "daemon/command/commands.h"
+#include "daemon/measure/engine.h"
+#include "daemon/remote/remote_worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define EXIT_STATUS_DEVICE_LOST 70
+#define DRAIN_MS 5000
+#define FETCHERS 3 /* where the daemon's own file says 0, which is meant for the daemon */
+#define IDLE_EXIT_S_MAX (365L * 86400)
+
+/* The options that only this command has; the others are those of the daemon. */
+struct arguments {
+    const char *connect, *name, *ca_file, *state;
+    int64_t sweep_id, idle_exit_s;
+};
+
+struct process {
+    struct engine engine;
+    struct remote_store *store;
+    struct remote_worker *worker;
+    atomic_int end; /* enum remote_end, or -1 */
+};
+
+static void print_help(void)
+{
+    (void)puts(
+        "Usage: bifurcated worker --connect URL [--OPTION VALUE]...\n\n"
+        "Claims revisions of a running daemon, fetches them from the hub, measures them on this machine, and "
+        "hands\n"
+        "the numbers in. Any number of workers, on any number of machines, may work for one daemon. A worker "
+        "that\n"
+        "is killed loses nothing: others take over what it had.\n\n"
+        "  --connect URL          the daemon ($BIFURCATE_SERVER)\n"
+        "  --token-file FILE      its token ($BIFURCATE_TOKEN)\n"
+        "  --connect-ca-file FILE certificates (PEM) to trust for https ($BIFURCATE_CA_FILE)\n"
+        "  --name NAME            how the daemon shows this worker (host/process)\n"
+        "  --sweep ID             work on this sweep alone\n"
+        "  --idle-exit-s N        end after N seconds without work (0: never)\n"
+        "  --state FOLDER         for what it keeps between starts (a temporary folder that goes with it)\n\n"
+        "and of the daemon's options those of [hub], [compute] and [log], --fetchers and --memory-mb: see\n"
+        "bifurcated --help. Several workers on one machine share it: give each its --threads and "
+        "--memory-mb.\n"
+        "--request-budget is for each worker, the hub's limit for all of them. Folders (models and data "
+        "sets\n"
+        "that begin with file:) must be on this machine, too; a sweep that needs one that is not is left to\n"
+        "others.\n\n"
+        "Exit status: 0 nothing left to do, or stopped by TERM or INT; 1 could not start, or the daemon does "
+        "not\n"
+        "accept this worker (token, version); 2 wrong options; 70 the compute device is lost.");
+}
+
+static int take_number(int *argc, char **argv, const char *name, int64_t max, int64_t *ret_value,
+                       struct err *err)
+{
+    char *end = NULL;
+    const char *text = commands_take_option(argc, argv, name);
+    *ret_value = 0;
+    if (!text)
+        return 0;
+    errno = 0;
+    *ret_value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || *ret_value < 0 || *ret_value > max)
+        return err_set(err, ERR_INVALID, "--%s: \"%s\" is not a number from 0 to %lld", name, text,
+                       (long long)max);
+    return 0;
+}
+
+static int check_name(const char *name, struct err *err)
+{
+    size_t length = name ? strlen(name) : 1;
+    for (size_t i = 0; name && i < length; i++) {
+        if (name[i] <= 0x20 || name[i] >= 0x7f)
+            length = 0;
+    }
+    if (length < 1 || length > 60)
+        return err_set(err, ERR_INVALID, "--name: not 1 to 60 visible ASCII characters");
+    return 0;
+}
+
+static int take_arguments(int *argc, char **argv, struct arguments *arguments, struct err *err)
+{
+    *arguments = (struct arguments){.connect = commands_take_option(argc, argv, "connect"),
+                                    .name = commands_take_option(argc, argv, "name"),
+                                    .ca_file = commands_take_option(argc, argv, "connect-ca-file"),
+                                    .state = commands_take_option(argc, argv, "state")};
+    if (!arguments->connect)
+        arguments->connect = getenv("BIFURCATE_SERVER");
+    if (!arguments->ca_file)
+        arguments->ca_file = getenv("BIFURCATE_CA_FILE");
+    int code = take_number(argc, argv, "sweep", INT64_MAX, &arguments->sweep_id, err);
+    if (!code)
+        code = take_number(argc, argv, "idle-exit-s", IDLE_EXIT_S_MAX, &arguments->idle_exit_s, err);
+    if (!code)
+        code = check_name(arguments->name, err);
+    if (!code && (!arguments->connect || !arguments->connect[0]))
+        code = err_set(err, ERR_INVALID,
+                       "--connect is missing: name the daemon, as in --connect "
+                       "http://127.0.0.1:7143");
+    return code;
+}
+
+/* A name that no other process has, since it is part of what a lease is known by. */
+static void make_name(const char *given, char *name, size_t size)
+{
+    char host[41] = "worker";
+    unsigned random = 0;
+    (void)gethostname(host, sizeof host);
+    host[sizeof host - 1] = 0;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        random = (unsigned)getpid();
+    if (given)
+        (void)snprintf(name, size, "%s-%06x", given, random & 0xffffffU);
+    else
+        (void)snprintf(name, size, "%s/%d-%06x", host, (int)getpid(), random & 0xffffffU);
+}
+
+static void note_end(void *context, enum remote_end end)
+{
+    struct process *process = context;
+    atomic_store(&process->end, (int)end);
+    (void)kill(getpid(), SIGTERM);
+}
+
+static int read_token(const struct options *options, char **ret_token, struct err *err)
+{
+    const char *token = getenv("BIFURCATE_TOKEN");
+    if (options->token_file[0])
+        return rest_read_token(options->token_file, ret_token, err);
+    if (token && token[0] && !(*ret_token = strdup(token)))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    return 0;
+}
+
+static int start(struct process *process, const struct arguments *arguments, const struct options *options,
+                 const char *name, const char *token, struct err *err)
+{
+    const char *place = arguments->state ? arguments->state : getenv("TMPDIR");
+    if (!place || !place[0])
+        place = "/tmp";
+    int code = arguments->state ? file_make_folders(place, 0700, err) : 0;
+    if (!code)
+        code = remote_store_open(place, &process->store, err);
+    if (!code)
+        code = engine_open(&process->engine, options,
+                           arguments->state ? place : remote_store_folder(process->store), err);
+    if (code)
+        return code;
+    struct remote_worker_options worker = {.engine = &process->engine,
+                                           .store = process->store,
+                                           .server = arguments->connect,
+                                           .token = token,
+                                           .ca_file = arguments->ca_file,
+                                           .name = name,
+                                           .count = options->fetchers ? (int)options->fetchers : FETCHERS,
+                                           .sweep_id = arguments->sweep_id,
+                                           .idle_exit_s = arguments->idle_exit_s,
+                                           .ended = note_end,
+                                           .context = process};
+    log_info("worker", log_text("version", BIFURCATED_VERSION), log_text("name", name),
+             log_text("daemon", arguments->connect), log_end);
+    return remote_worker_start(&worker, &process->worker, err);
+}
+
+static void wait_for_stop(const sigset_t *signals, const struct options *options)
+{
+    for (;;) {
+        int signal = 0;
+        if (sigwait(signals, &signal) != 0)
+            continue;
+        if (signal != SIGHUP)
+            return;
+        options_apply_log(options);
+    }
+}
+
+static int run(const struct arguments *arguments, const struct options *options)
+{
+    struct process process = {.end = -1};
+    struct err err = ERR_INIT;
+    sigset_t signals;
+    char name[128];
+    char *token = NULL;
+    signals_take(&signals);
+    make_name(arguments->name, name, sizeof name);
+    int code = read_token(options, &token, &err);
+    if (!code)
+        code = start(&process, arguments, options, name, token, &err);
+    if (code) {
+        log_error("cannot start", log_text("error", err_name(err.code)), log_text("reason", err.message),
+                  log_end);
+    } else {
+        wait_for_stop(&signals, options);
+        signals_let_end(&signals);
+    }
+    int end = atomic_load(&process.end);
+    remote_worker_stop(process.worker, end == REMOTE_END_DEVICE ? 0 : DRAIN_MS);
+    engine_close(&process.engine);
+    remote_store_close(process.store);
+    free(token);
+    if (!code)
+        log_info("stopped", log_end);
+    if (end == REMOTE_END_DEVICE)
+        return EXIT_STATUS_DEVICE_LOST;
+    return code || end == REMOTE_END_REFUSED || end == REMOTE_END_RESTART ? COMMANDS_STATUS_FAILED : 0;
+}
+
+int command_worker(int argc, char **argv)
+{
+    struct options options = {0};
+    struct arguments arguments;
+    struct err err = ERR_INIT;
+    int status = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help();
+            return 0;
+        }
+    }
+    if (take_arguments(&argc, argv, &arguments, &err)) {
+        (void)fprintf(stderr, "bifurcated: worker: %s\n", err.message);
+        return COMMANDS_STATUS_USAGE;
+    }
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (!commands_load_options(argc, argv, &options, &status))
+        status = run(&arguments, &options);
+    options_free(&options);
+    curl_global_cleanup();
+    return status;
+}

@@ -1,0 +1,141 @@
+#include "daemon/command/commands.h"
+
+#include "daemon/base/file.h"
+#include "daemon/command/help.h"
+#include "store/store.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const struct command commands[] = {
+    {"backup", "FILE", "copy the database to a new file, while the daemon runs", command_backup},
+    {"check", "", "examine configuration, disk, database, hub, device and address", command_check},
+    {"prune", "", "delete what retention lets go, and give the disk space back", command_prune},
+    {"recompute", "[MODEL]", "make all statistics again from the kept distributions, offline",
+     command_recompute},
+    {"restore", "FILE", "put a backup in the place of the database, which is kept aside", command_restore},
+    {"token", "ACTION", "make, list and revoke tokens of the API; token --help tells", command_token},
+    {"worker", "--connect URL", "claim work of a daemon on this or another machine, measure, hand in",
+     command_worker},
+};
+const size_t command_count = sizeof commands / sizeof commands[0];
+
+const struct command *commands_find(const char *name)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static void take(int *argc, char **argv, int at, int count)
+{
+    *argc -= count;
+    memmove(&argv[at], &argv[at + count],
+            (size_t)(*argc - at + 1) * sizeof *argv); /* with the NULL at the end */
+}
+
+const char *commands_take_word(int *argc, char **argv)
+{
+    if (*argc < 2 || argv[1][0] == '-')
+        return NULL;
+    const char *word = argv[1];
+    take(argc, argv, 1, 1);
+    return word;
+}
+
+const char *commands_take_option(int *argc, char **argv, const char *name)
+{
+    size_t length = strlen(name);
+    for (int i = 1; i < *argc; i++) {
+        const char *text = argv[i];
+        if (strncmp(text, "--", 2) != 0 || strncmp(text + 2, name, length) != 0)
+            continue;
+        const char *value = text + 2 + length;
+        if (value[0] == '=') {
+            take(argc, argv, i, 1);
+            return value + 1;
+        }
+        if (value[0] == '\0' && i + 1 < *argc) {
+            value = argv[i + 1];
+            take(argc, argv, i, 2);
+            return value;
+        }
+    }
+    return NULL;
+}
+
+int commands_take_flag(int *argc, char **argv, const char *name)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strncmp(argv[i], "--", 2) == 0 && strcmp(argv[i] + 2, name) == 0) {
+            take(argc, argv, i, 1);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int commands_check_user(const struct options *options, struct err *err)
+{
+    struct stat info;
+    if (geteuid() != 0 || stat(options->state, &info) || info.st_uid == 0)
+        return 0;
+    const struct passwd *owner = getpwuid(info.st_uid); // NOLINT(concurrency-mt-unsafe): one thread
+    char number[24];
+    (void)snprintf(number, sizeof number, "#%lu", (unsigned long)info.st_uid);
+    return err_set(err, ERR_CONFLICT,
+                   "state folder %s belongs to user %s, whom files made by root would lock out: run it as "
+                   "that user (runuser -u %s -- bifurcated ...)",
+                   options->state, owner ? owner->pw_name : number, owner ? owner->pw_name : number);
+}
+
+int commands_find_database(const struct options *options, int may_be_missing, char **ret_path,
+                           struct err *err)
+{
+    int code = commands_check_user(options, err);
+    if (code)
+        return code;
+    char *path = file_join(options->state, STORE_FILE_NAME);
+    if (!path)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", options->state);
+    if (!may_be_missing && access(path, F_OK) != 0) {
+        code = err_set(err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
+        free(path);
+        return code;
+    }
+    *ret_path = path;
+    return 0;
+}
+
+int commands_act(enum options_action action)
+{
+    if (action == OPTIONS_ACTION_HELP)
+        help_print(stdout);
+    else if (action == OPTIONS_ACTION_PRINT_CONFIG)
+        help_print_config(stdout);
+    else if (action == OPTIONS_ACTION_PRINT_MAN)
+        help_print_man(stdout);
+    else if (action == OPTIONS_ACTION_VERSION)
+        (void)puts("bifurcated " BIFURCATED_VERSION);
+    return action != OPTIONS_ACTION_RUN;
+}
+
+int commands_load_options(int argc, char **argv, struct options *options, int *ret_status)
+{
+    enum options_action action = OPTIONS_ACTION_RUN;
+    struct err err = ERR_INIT;
+    *ret_status = 0;
+    if (options_load(argc, argv, options, &action, &err)) {
+        (void)fprintf(stderr, "bifurcated: %s\n", err.message);
+        *ret_status = COMMANDS_STATUS_USAGE;
+        return 1;
+    }
+    options_apply_log(options);
+    return commands_act(action);
+}

@@ -1,0 +1,69 @@
+/*
+ * The commands of `bifurcated` beside running the daemon: `bifurcated COMMAND [WORD...] [--OPTION VALUE]...`.
+ *
+ * Each works on the state folder or on its surroundings, prints to standard output and ends. All take the
+ * daemon's options, from the same places (options.h), and may have some of their own.
+ */
+#ifndef BIFURCATED_COMMAND_COMMANDS_H
+#define BIFURCATED_COMMAND_COMMANDS_H
+
+#include "daemon/options/options.h"
+
+#include <stddef.h>
+
+#define COMMANDS_STATUS_FAILED 1
+#define COMMANDS_STATUS_USAGE 2
+
+struct command {
+    const char *name;
+    const char *words;   /* "[MODEL]"; "" for none */
+    const char *summary; /* one line of --help */
+    /* argv[0] is the name of the command. Returns the exit status. */
+    int (*run)(int argc, char **argv);
+};
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* The command called `name`, or NULL. */
+const struct command *commands_find(const char *name);
+
+/* -- For the files command_*.c -- */
+
+/* Takes the first word that is no option out of the arguments; NULL if there is none. Words come before
+ * options. */
+const char *commands_take_word(int *argc, char **argv);
+
+/* Takes "--name VALUE" or "--name=VALUE" out of the arguments, wherever it stands; NULL if it is not there.
+ */
+const char *commands_take_option(int *argc, char **argv, const char *name);
+
+/* Takes the flag "--name" out of the arguments; returns whether it was there. */
+int commands_take_flag(int *argc, char **argv, const char *name);
+
+/* Refuses (ERR_CONFLICT) to work on a state folder of another user as root: files that root makes there would
+ * lock the daemon out. The message says how to do it. A folder that does not exist is fine. */
+int commands_check_user(const struct options *options, struct err *err);
+
+/* The path of the database, "<state>/bifurcated.db", for a command that this user may run on it
+ * (commands_check_user); the caller frees it. ERR_NOT_FOUND if there is none, unless `may_be_missing`. */
+int commands_find_database(const struct options *options, int may_be_missing, char **ret_path,
+                           struct err *err);
+
+/* Loads the options from what is left of the arguments, and configures the log. Nonzero if the command is
+ * over, because only help was asked for or the options are wrong: then *ret_status is the exit status. The
+ * caller frees the options either way. */
+int commands_load_options(int argc, char **argv, struct options *options, int *ret_status);
+
+/* Prints what was asked for instead of running (help, version, configuration); nonzero if that was it. */
+int commands_act(enum options_action action);
+
+int command_backup(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_prune(int argc, char **argv);
+int command_recompute(int argc, char **argv);
+int command_restore(int argc, char **argv);
+int command_token(int argc, char **argv);
+int command_worker(int argc, char **argv);
+
+#endif

@@ -1,0 +1,129 @@
+#include "daemon/measure/device_turns.h"
+
+#include "daemon/base/clock.h"
+#include "gpu/backend.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct device_turns {
+    struct device *contexts[2]; /* the second one NULL: there is one */
+    _Atomic int64_t *busy_us;
+    pthread_mutex_t load_lock; /* taken before device_lock */
+    pthread_mutex_t device_lock;
+    int computing;          /* which context computes: changes with both locks held, read with either */
+    struct score_need need; /* of the model scored last; load_lock */
+    double began_s;         /* device_lock */
+};
+
+int device_turns_new(struct device *device, struct device *second, _Atomic int64_t *busy_us,
+                     struct device_turns **ret_turns, struct err *err)
+{
+    struct device_turns *turns = calloc(1, sizeof *turns);
+    if (!turns)
+        return err_set(err, ERR_NO_MEMORY, "turns of the device: out of memory");
+    turns->contexts[0] = device;
+    turns->contexts[1] = second;
+    turns->busy_us = busy_us;
+    (void)pthread_mutex_init(&turns->load_lock, NULL);
+    (void)pthread_mutex_init(&turns->device_lock, NULL);
+    *ret_turns = turns;
+    return 0;
+}
+
+void device_turns_free(struct device_turns *turns)
+{
+    if (!turns)
+        return;
+    (void)pthread_mutex_destroy(&turns->load_lock);
+    (void)pthread_mutex_destroy(&turns->device_lock);
+    free(turns);
+}
+
+struct device *device_turns_begin(struct device_turns *turns)
+{
+    (void)pthread_mutex_lock(&turns->device_lock);
+    turns->began_s = clock_monotonic_s();
+    return turns->contexts[turns->computing];
+}
+
+void device_turns_end(struct device_turns *turns)
+{
+    atomic_fetch_add(turns->busy_us, (int64_t)((clock_monotonic_s() - turns->began_s) * 1e6));
+    (void)pthread_mutex_unlock(&turns->device_lock);
+}
+
+static int run_statistics(struct device_turns *turns, const struct statistics_request *request,
+                          struct statistics_result *result, struct err *err)
+{
+    int code = device_statistics(device_turns_begin(turns), request, result, err);
+    device_turns_end(turns);
+    return code;
+}
+
+int device_turns_statistics(struct device_turns *turns, const struct statistics_request *request,
+                            struct statistics_result *result, struct err *err)
+{
+    int code = run_statistics(turns, request, result, err);
+    if (code != ERR_NO_MEMORY || !turns->contexts[1])
+        return code;
+    *err = (struct err)ERR_INIT;
+    (void)pthread_mutex_lock(&turns->load_lock); /* who has a model has one of the two locks */
+    code = run_statistics(turns, request, result, err);
+    (void)pthread_mutex_unlock(&turns->load_lock);
+    return code;
+}
+
+static int load(struct device *device, const struct score_model_source *source, struct device_turn *turn,
+                struct err *err)
+{
+    double begin_s = clock_monotonic_s();
+    int code = turn->backend->model_load(device_context(device), source, &turn->model, err);
+    turn->load_seconds = clock_monotonic_s() - begin_s;
+    return code;
+}
+
+int device_turns_load(struct device_turns *turns, struct score_model_source *source,
+                      struct device_turn *ret_turn, struct err *err)
+{
+    struct device_turn turn = {.backend = device_backend(turns->contexts[0])};
+    if (!turn.backend->model_load)
+        return err_set(err, ERR_UNSUPPORTED, "the backend %s cannot score models", turn.backend->name);
+    (void)pthread_mutex_lock(&turns->load_lock);
+    const int has_second = turns->contexts[1] && turn.backend->model_need;
+    const int loading = has_second ? 1 - turns->computing : turns->computing;
+    int code = ERR_NO_MEMORY;
+    if (has_second) {
+        source->beside = &turns->need;
+        code = load(turns->contexts[loading], source, &turn, err);
+        source->beside = NULL;
+        turn.is_beside = !code;
+    }
+    const int is_alone = code == ERR_NO_MEMORY; /* loads when no other model is there */
+    if (code && !is_alone) {
+        (void)pthread_mutex_unlock(&turns->load_lock);
+        return code;
+    }
+    (void)device_turns_begin(turns);
+    if (is_alone) {
+        *err = (struct err)ERR_INIT;
+        code = load(turns->contexts[loading], source, &turn, err);
+    }
+    if (!code) {
+        turns->computing = loading;
+        if (turn.backend->model_need)
+            turn.backend->model_need(turn.model, &turns->need);
+        *ret_turn = turn;
+    } else {
+        device_turns_end(turns);
+    }
+    (void)pthread_mutex_unlock(&turns->load_lock);
+    return code;
+}
+
+void device_turns_unload(struct device_turns *turns, struct device_turn *turn)
+{
+    turn->backend->model_free(turn->model);
+    turn->model = NULL;
+    device_turns_end(turns);
+}

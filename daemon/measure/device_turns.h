@@ -1,0 +1,57 @@
+/*
+ * Whose turn it is on the compute device.
+ *
+ * One pass computes at a time. A GPU has a second context besides: while one model is scored, the next one's
+ * weights are loaded there, if both fit whole (score_model_source.beside); otherwise it is loaded when the
+ * first one is gone. Results are the same bit by bit either way. The CPU has one context: loading there takes
+ * the processor and the memory that scoring needs.
+ *
+ * Whoever loads holds one lock, whoever computes the other, and a model passes from the first to the second
+ * before it lets go of the first. So there is one loader and one computing thread at most, and the context
+ * that is not computing is the loader's.
+ */
+#ifndef BIFURCATED_MEASURE_DEVICE_TURNS_H
+#define BIFURCATED_MEASURE_DEVICE_TURNS_H
+
+#include "daemon/base/err.h"
+#include "gpu/registry.h"
+#include "gpu/score.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct device_turns;
+
+/* Over an opened device and, or NULL, a second context of the same one; borrowed. *busy_us grows by the time
+ * that the device was taken; borrowed. The caller frees. */
+int device_turns_new(struct device *device, struct device *second, _Atomic int64_t *busy_us,
+                     struct device_turns **ret_turns, struct err *err);
+
+/* Nobody waits any more. NULL is allowed. */
+void device_turns_free(struct device_turns *turns);
+
+/* Waits for the turn; the context to compute on, until device_turns_end. */
+struct device *device_turns_begin(struct device_turns *turns);
+void device_turns_end(struct device_turns *turns);
+
+/* One pass of tensor statistics (gpu/registry.h) when it is its turn. Where memory is refused because the
+ * next model has taken it meanwhile, the pass is made once more when no model is there. */
+int device_turns_statistics(struct device_turns *turns, const struct statistics_request *request,
+                            struct statistics_result *result, struct err *err);
+
+/* A loaded model that has the turn. */
+struct device_turn {
+    void *model;
+    const struct backend_table *backend;
+    double load_seconds;
+    int is_beside; /* it was loaded while the device may have computed */
+};
+
+/* Loads a model as soon as there is room for it, and waits for the turn; source->beside is set here. After
+ * success the caller scores and calls device_turns_unload, which frees the model and ends the turn.
+ * ERR_UNSUPPORTED if the device measures tensors only, what model_load returns. */
+int device_turns_load(struct device_turns *turns, struct score_model_source *source,
+                      struct device_turn *ret_turn, struct err *err);
+void device_turns_unload(struct device_turns *turns, struct device_turn *turn);
+
+#endif

@@ -1,0 +1,141 @@
+#include "daemon/measure/engine.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+#include "daemon/base/log.h"
+#include "daemon/hub/hub.h"
+#include "daemon/measure/device_turns.h"
+#include "daemon/measure/hub_setup.h"
+#include "gpu/cpu/backend.h"
+#include "gpu/registry.h"
+
+#include <unistd.h>
+
+#define PASSAGES_CACHE_BYTES (64 * MIB) /* LAMBADA takes about 2 MB */
+
+static int open_device(struct engine *engine, const struct options *options, struct err *err)
+{
+    struct backend_options backend = {.thread_count = (int)options->threads};
+    int code =
+        registry_new(cpu_backend(), registry_module_path(options->cuda_module), &engine->registry, err);
+    if (!code)
+        code = device_open(engine->registry, options->device, &backend, &engine->device, err);
+    if (code)
+        return code;
+    const struct registry_device *device = device_info(engine->device);
+    log_info("compute device", log_text("device", device->id), log_text("name", device->description.name),
+             log_text("no_cuda_because", registry_absence(engine->registry)), log_end);
+    return 0;
+}
+
+/* The context that the next model is loaded in while one is scored. It is a help, not a need. */
+static void open_second(struct engine *engine)
+{
+    struct err err = ERR_INIT;
+    if (!device_backend(engine->device)->model_need)
+        return;
+    if (device_open(engine->registry, device_info(engine->device)->id, NULL, &engine->second, &err))
+        log_warning("models are loaded one after the other", log_text("because", err.message), log_end);
+}
+
+/* What to change so that a wait does not come again. */
+static const char *remedy_of(enum hub_wait_reason reason, int has_token)
+{
+    if (reason == HUB_WAIT_REQUEST_BUDGET)
+        return has_token
+                   ? "raise request-budget, as far as the account's limit allows"
+                   : "set HF_TOKEN, since accounts have a limit of their own, then raise request-budget";
+    if (reason == HUB_WAIT_RATE_LIMIT)
+        return has_token ? "lower request-budget, or use the token of an account with a higher limit"
+                         : "set HF_TOKEN: the hub allows more requests with a token";
+    return "nothing; the hub is busy";
+}
+
+/* A sweep that waits for a limit stands still, which nobody should have to guess. */
+static void log_wait(void *context, const struct hub_wait *wait)
+{
+    const struct engine *engine = context;
+    char until[CLOCK_TEXT_SIZE];
+    if (!wait->reason) {
+        log_info("requests to the hub go on",
+                 log_real("waited_s_since_start", (double)wait->waited_ms / 1000.0), log_end);
+        return;
+    }
+    clock_format(wait->until_ms, until, sizeof until);
+    log_warning("requests wait for the hub", log_text("limit", hub_wait_reason_name(wait->reason)),
+                log_int("request_budget", engine->request_budget),
+                log_int("seconds", (wait->until_ms - clock_wall_ms() + 999) / 1000), log_text("until", until),
+                log_text("remedy", remedy_of(wait->reason, engine->has_hub_token)), log_end);
+}
+
+static int open_hub(struct engine *engine, const struct options *options, const char *state, struct err *err)
+{
+    struct hub_options hub = {0};
+    int code = hub_setup_options(options, &hub, err);
+    if (!code)
+        code = hub_options_set(&hub.state_folder, state, err);
+    hub.tell_wait = log_wait;
+    hub.tell_context = engine;
+    engine->request_budget = hub.request_budget;
+    engine->has_hub_token = hub.token != NULL;
+    if (!code)
+        code = hub_open(&hub, &engine->hub, err);
+    if (!code)
+        log_info("hub", log_text("endpoint", hub.endpoint), log_text("cache", hub.cache_folder),
+                 log_text("token", hub.token ? "yes" : "no"), log_end);
+    hub_options_free(&hub);
+    return code;
+}
+
+static uint64_t memory_budget(const struct options *options)
+{
+    if (options->memory_mb > 0)
+        return (uint64_t)options->memory_mb * 1000000;
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
+    return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes / 4 : 1000000000;
+}
+
+int engine_open(struct engine *engine, const struct options *options, const char *state, struct err *err)
+{
+    int code = open_device(engine, options, err);
+    if (!code)
+        open_second(engine);
+    if (!code)
+        code = device_turns_new(engine->device, engine->second, &engine->device_busy_us, &engine->turns, err);
+    if (!code)
+        code = open_hub(engine, options, state, err);
+    if (!code)
+        code = tensor_pool_new(memory_budget(options), &engine->pool, err);
+    if (!code)
+        code = location_cache_new(&engine->locations, err);
+    if (!code)
+        code = data_cache_new(engine->hub, &engine->data, err);
+    if (!code)
+        code = passages_cache_new(PASSAGES_CACHE_BYTES, &engine->passages, err);
+    return code;
+}
+
+void engine_share(struct engine *engine, struct store *store, struct measure_shared *shared)
+{
+    *shared = (struct measure_shared){.store = store,
+                                      .hub = engine->hub,
+                                      .pool = engine->pool,
+                                      .locations = engine->locations,
+                                      .data = engine->data,
+                                      .passages = engine->passages,
+                                      .device = engine->device,
+                                      .turns = engine->turns};
+}
+
+void engine_close(struct engine *engine)
+{
+    tensor_pool_free(engine->pool);
+    location_cache_free(engine->locations);
+    data_cache_free(engine->data);
+    passages_cache_free(engine->passages);
+    hub_close(engine->hub);
+    device_turns_free(engine->turns);
+    device_close(engine->second);
+    device_close(engine->device);
+    registry_free(engine->registry);
+}

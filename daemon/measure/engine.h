@@ -1,0 +1,39 @@
+/*
+ * What measuring needs beside a store: the hub, a compute device, memory for tensors, and the caches that
+ * tasks share. The daemon has one for its local workers and its planner, a remote worker has one of its own.
+ */
+#ifndef BIFURCATED_MEASURE_ENGINE_H
+#define BIFURCATED_MEASURE_ENGINE_H
+
+#include "daemon/base/err.h"
+#include "daemon/measure/measure.h"
+#include "daemon/options/options.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct engine {
+    struct hub *hub;
+    struct registry *registry;
+    struct device *device, *second; /* contexts of it; the second one NULL on the CPU */
+    struct device_turns *turns;
+    struct tensor_pool *pool;
+    struct location_cache *locations;
+    struct data_cache *data;
+    struct passages_cache *passages;
+    _Atomic int64_t device_busy_us;
+    int request_budget, has_hub_token; /* for what is said of a wait */
+};
+
+/* Opens all parts as the options say, and logs which device and hub they are; `state` is the folder for what
+ * the hub's client keeps. The struct must not move afterwards. The caller closes it, also after an error. */
+int engine_open(struct engine *engine, const struct options *options, const char *state, struct err *err);
+
+/* What tasks share, over a store. */
+void engine_share(struct engine *engine, struct store *store, struct measure_shared *shared);
+
+/* Nobody may use the parts any more. A zeroed struct is allowed. */
+void engine_close(struct engine *engine);
+
+#endif

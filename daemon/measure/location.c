@@ -1,0 +1,202 @@
+#include "daemon/measure/location.h"
+
+#include "gpu/statistics.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void name_key(struct location *location)
+{
+    if (location->file_digest[0])
+        (void)snprintf(location->key, sizeof location->key, "%s:%s", location->file_digest, location->tensor);
+    else
+        (void)snprintf(location->key, sizeof location->key, "%.40s:%s:%s", location->revision.commit,
+                       location->file, location->tensor);
+}
+
+static int take_content(struct location *location, const struct content_row *content, const char *file,
+                        const char *file_digest, struct err *err)
+{
+    enum tensor_dtype dtype;
+    int code = tensor_dtype_parse(content->dtype, &dtype, err);
+    if (code)
+        return code;
+    location->dtype = dtype;
+    location->shape.ndim = 2;
+    location->shape.dim[0] = (uint64_t)content->rows;
+    location->shape.dim[1] = (uint64_t)content->columns;
+    location->size_bytes = (uint64_t)content->size_bytes;
+    location->content = *content;
+    location->is_content_known = 1;
+    (void)snprintf(location->file, sizeof location->file, "%s", file);
+    (void)snprintf(location->file_digest, sizeof location->file_digest, "%s", file_digest);
+    name_key(location);
+    return 0;
+}
+
+/* Asks the store; ERR_NOT_FOUND if nothing is known. */
+static int find_measured(struct location *location, struct err *err)
+{
+    struct revision_tensor_row row;
+    int code = contents_find_by_revision(location->context->store, location->revision.id, location->tensor,
+                                         &row, err);
+    return code ? code : take_content(location, &row.content, row.file_path, row.file_digest, err);
+}
+
+/* Asks the store whether a weight file with the same digest was seen elsewhere. */
+static int find_by_digest(struct location *location, struct err *err)
+{
+    const struct repository_tree *tree = location->source.tree;
+    for (size_t i = 0; i < tree->count; i++) {
+        struct content_row content;
+        const char *path = tree->files[i].path;
+        const char *digest = tree->files[i].sha256; /* of whole content; git's id of a pointer is no such */
+        if (!digest[0] || !revision_source_is_weights(path))
+            continue;
+        int code = contents_find_by_file(location->context->store, digest, location->tensor, &content, err);
+        if (code == 0)
+            return take_content(location, &content, path, digest, err);
+        if (code != ERR_NOT_FOUND)
+            return code;
+    }
+    return err_set(err, ERR_NOT_FOUND, "no file of this revision was seen before");
+}
+
+static int read_header(struct location *location, struct located_tensor *found, struct err *err)
+{
+    struct checkpoint_tensor tensor;
+    int code = 0;
+    if (!location->checkpoint)
+        code = revision_source_open_checkpoint(&location->source, &location->checkpoint, err);
+    if (!code)
+        code = checkpoint_find(location->checkpoint, location->tensor, &tensor, err);
+    if (code)
+        return code;
+    *found = (struct located_tensor){.revision_id = location->revision.id,
+                                     .dtype = tensor.dtype,
+                                     .shape = tensor.shape,
+                                     .size_bytes = tensor.size_bytes};
+    (void)snprintf(found->tensor, sizeof found->tensor, "%s", location->tensor);
+    (void)snprintf(found->file, sizeof found->file, "%s", tensor.file);
+    (void)snprintf(found->file_digest, sizeof found->file_digest, "%s",
+                   revision_source_digest(&location->source, tensor.file));
+    return 0;
+}
+
+static int open_source(struct location *location, struct err *err)
+{
+    if (location->is_source_open)
+        return 0;
+    int code = revision_source_open(&location->source, location->context->store,
+                                    location->context->repository, &location->revision, err);
+    location->is_source_open = code == 0;
+    return code;
+}
+
+/* Reads the bytes; what the store said of them is held against the header. */
+static int load(void *context, void *data, uint64_t size_bytes, struct err *err)
+{
+    struct location *location = context;
+    struct checkpoint_tensor tensor = {0};
+    int code = open_source(location, err);
+    if (!code && !location->checkpoint)
+        code = revision_source_open_checkpoint(&location->source, &location->checkpoint, err);
+    if (!code)
+        code = checkpoint_find(location->checkpoint, location->tensor, &tensor, err);
+    if (!code && (tensor.size_bytes != size_bytes || tensor.dtype != location->dtype))
+        code =
+            err_set(err, ERR_MISMATCH, "%s: %s has %" PRIu64 " bytes of %s where %" PRIu64 " of %s were seen",
+                    tensor.file, location->tensor, tensor.size_bytes, tensor_dtype_name(tensor.dtype),
+                    size_bytes, tensor_dtype_name(location->dtype));
+    if (!code)
+        code = checkpoint_read(location->checkpoint, &tensor, data, (size_t)size_bytes, err);
+    return code;
+}
+
+struct tensor_request location_request(struct location *location)
+{
+    return (struct tensor_request){
+        .key = location->key,
+        .dtype = location->dtype,
+        .shape = location->shape,
+        .size_bytes = location->size_bytes,
+        .load = load,
+        .context = location,
+    };
+}
+
+static void take_located(struct location *location, const struct located_tensor *found)
+{
+    location->dtype = found->dtype;
+    location->shape = found->shape;
+    location->size_bytes = found->size_bytes;
+    memcpy(location->file, found->file, sizeof location->file);
+    memcpy(location->file_digest, found->file_digest, sizeof location->file_digest);
+    name_key(location);
+}
+
+/* Brings the tensor into the pool, which keeps it for those who need it next. */
+static int prefetch(struct location *location, struct err *err)
+{
+    const struct location_context *context = location->context;
+    struct tensor_request request = location_request(location);
+    struct pooled_tensor *tensor = NULL;
+    int code = 0;
+    if (tensor_pool_acquire(context->pool, &request, 1, context->cancel, &tensor, &code, err))
+        return err_set(err, ERR_CANCELLED, "the task was cancelled");
+    tensor_pool_release(context->pool, tensor);
+    return code;
+}
+
+/* By the header, which one of several tasks that need it reads. */
+static int find_in_checkpoint(struct location *location, struct err *err)
+{
+    struct location_cache *cache = location->context->cache;
+    struct keyed_lock own = {.number = location->revision.id, .name = location->tensor};
+    struct located_tensor found;
+    int code = location_cache_lock(cache, &own, location->context->cancel, err);
+    if (code)
+        return code;
+    if (location_cache_get(cache, location->revision.id, location->tensor, &found)) {
+        take_located(location, &found);
+    } else {
+        code = read_header(location, &found, err);
+        if (!code) {
+            take_located(location, &found);
+            location_cache_put(cache, &found);
+            /* What cannot be measured is refused by the caller, and not fetched. */
+            if (statistics_is_supported(location->dtype))
+                code = prefetch(location, err);
+        }
+    }
+    location_cache_unlock(cache, &own);
+    return code;
+}
+
+int location_open(struct location *location, const struct location_context *context,
+                  const struct revision_row *revision, const char *tensor, struct err *err)
+{
+    *location = (struct location){.context = context, .revision = *revision};
+    (void)snprintf(location->tensor, sizeof location->tensor, "%s", tensor);
+    int code = find_measured(location, err);
+    if (code == ERR_NOT_FOUND)
+        code = open_source(location, err);
+    if (!code && !location->is_content_known)
+        code = find_by_digest(location, err);
+    if (code == ERR_NOT_FOUND && location->is_source_open)
+        code = find_in_checkpoint(location, err);
+    if (code)
+        return err_wrap(err, "revision %s", revision->name);
+    *err = (struct err)ERR_INIT;
+    return 0;
+}
+
+void location_close(struct location *location)
+{
+    checkpoint_close(location->checkpoint);
+    location->checkpoint = NULL;
+    if (location->is_source_open)
+        revision_source_close(&location->source);
+    location->is_source_open = 0;
+}

@@ -1,0 +1,63 @@
+/*
+ * Where a tensor of a revision lies, and what is known of it before its bytes are fetched.
+ *
+ * The store is asked first: a revision that was measured, or a file with a digest that was seen under any
+ * name, tells dtype, shape and content without a request. Only otherwise the header is read.
+ */
+#ifndef BIFURCATED_MEASURE_LOCATION_H
+#define BIFURCATED_MEASURE_LOCATION_H
+
+#include "daemon/base/err.h"
+#include "daemon/checkpoint/checkpoint.h"
+#include "daemon/hub/repository.h"
+#include "daemon/measure/location_cache.h"
+#include "daemon/measure/tensor_pool.h"
+#include "daemon/sweep/revision_source.h"
+#include "store/contents.h"
+#include "store/revisions.h"
+#include "store/store.h"
+
+#define LOCATION_KEY_SIZE (STORE_DIGEST_SIZE + 2 + LIMIT_FILE_NAME_BYTES + LIMIT_TENSOR_NAME_BYTES)
+
+/* What all locations of a task share; everything is borrowed. */
+struct location_context {
+    struct store *store;
+    struct location_cache *cache;
+    struct tensor_pool *pool;
+    struct repository *repository;
+    const atomic_bool *cancel;
+};
+
+struct location {
+    const struct location_context *context; /* borrowed */
+    struct revision_row revision;
+    char tensor[LIMIT_TENSOR_NAME_BYTES + 1];
+    char file[LIMIT_FILE_NAME_BYTES + 1];
+    char file_digest[STORE_DIGEST_SIZE]; /* "" if unknown */
+    enum tensor_dtype dtype;
+    struct tensor_shape shape; /* as a matrix if it comes from the store */
+    uint64_t size_bytes;
+    int is_content_known;       /* then `content` is the row of the store */
+    struct content_row content; /* its id is 0 otherwise */
+    char key[LOCATION_KEY_SIZE];
+    /* open only where the header had to be read */
+    int is_source_open;
+    struct revision_source source;
+    struct checkpoint *checkpoint;
+};
+
+/*
+ * Finds `tensor` of the revision. Whoever has to read a header brings the tensor into the pool at once, while
+ * the header is at hand and other tasks that need the same tensor wait for it; so each header and each tensor
+ * is fetched once. The struct must not move afterwards. ERR_NOT_FOUND where the revision has no such tensor.
+ * The caller closes it, also after an error.
+ */
+int location_open(struct location *location, const struct location_context *context,
+                  const struct revision_row *revision, const char *tensor, struct err *err);
+
+void location_close(struct location *location);
+
+/* The request that loads it into the pool; valid as long as the location. */
+struct tensor_request location_request(struct location *location);
+
+#endif

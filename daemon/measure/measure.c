@@ -1,0 +1,211 @@
+#include "daemon/measure/measure.h"
+
+#include "daemon/measure/measure_perplexity.h"
+#include "daemon/measure/measure_tensor.h"
+#include "daemon/sweep/describe.h"
+#include "daemon/sweep/revision_list.h"
+#include "daemon/sweep/revision_source.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct measured_task {
+    struct task_result result;
+    struct task_tensor *tensors;
+    struct measure_rows **rows; /* one of each tensor; what `tensors` points into */
+    size_t count;
+    struct perplexity_row perplexity; /* if result.perplexity_count is 1 */
+    char caution[ERR_MESSAGE_BYTES];
+};
+
+struct names {
+    char **rows;
+    size_t count;
+};
+
+static void free_names(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->rows[i]);
+    free(names->rows);
+}
+
+static int add_name(struct names *names, const char *name, struct err *err)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        if (strcmp(names->rows[i], name) == 0)
+            return 0;
+    }
+    if (names->count == LIMIT_CLAIM_TENSORS)
+        return err_set(err, ERR_LIMIT,
+                       "the sweep's tensors are more than %d, which is what a task may record: sweep them in "
+                       "parts, with "
+                       "narrower patterns",
+                       LIMIT_CLAIM_TENSORS);
+    names->rows[names->count] = strdup(name);
+    if (!names->rows[names->count])
+        return err_set(err, ERR_NO_MEMORY, "names of tensors: out of memory");
+    names->count++;
+    return 0;
+}
+
+static int is_pattern(const char *text)
+{
+    return strpbrk(text, "*?[") != NULL;
+}
+
+/* Adds the names that a pattern matches in this revision. */
+static int expand_pattern(struct measure_job *job, const char *pattern, struct names *names, struct err *err)
+{
+    struct revision_source source;
+    struct checkpoint *checkpoint = NULL;
+    size_t before = names->count;
+    int code = revision_source_open(&source, job->shared->store, job->repository, &job->revision, err);
+    if (code)
+        return code;
+    code = revision_source_open_checkpoint(&source, &checkpoint, err);
+    for (size_t i = 0; !code && i < checkpoint_name_count(checkpoint); i++) {
+        struct checkpoint_tensor tensor;
+        const char *name = checkpoint_name(checkpoint, i);
+        if (fnmatch(pattern, name, 0) != 0)
+            continue;
+        code = checkpoint_find(checkpoint, name, &tensor, err);
+        /* A pattern means the weights among its matches, not masks and other buffers. */
+        if (!code && statistics_is_supported(tensor.dtype) && tensor.shape.ndim > 0 && tensor.size_bytes > 0)
+            code = add_name(names, name, err);
+    }
+    if (!code && names->count == before)
+        code = err_set(err, ERR_NOT_FOUND, "no tensor of floats matches \"%s\"", pattern);
+    checkpoint_close(checkpoint);
+    revision_source_close(&source);
+    return code;
+}
+
+static int list_names(struct measure_job *job, struct names *names, struct err *err)
+{
+    int code = 0;
+    names->rows = calloc(LIMIT_CLAIM_TENSORS, sizeof *names->rows);
+    if (!names->rows)
+        return err_set(err, ERR_NO_MEMORY, "names of tensors: out of memory");
+    if (job->spec->tensor_count == 0) {
+        /* The plan may have found no revision that tells; then this one must, or say why it cannot. */
+        code = describe_model(job->shared->store, job->repository, job->model.id, &job->revision, &job->model,
+                              err);
+        return code ? code : add_name(names, job->model.tensor, err);
+    }
+    for (size_t i = 0; i < job->spec->tensor_count && !code; i++) {
+        const char *text = job->spec->tensors[i];
+        code = is_pattern(text) ? expand_pattern(job, text, names, err) : add_name(names, text, err);
+    }
+    return code;
+}
+
+static int measure_all(struct measure_job *job, struct measured_task *measured, struct err *err)
+{
+    struct names names = {0};
+    int code = list_names(job, &names, err);
+    if (!code) {
+        measured->tensors = calloc(names.count, sizeof *measured->tensors);
+        measured->rows = calloc(names.count, sizeof(struct measure_rows *));
+        if (!measured->tensors || !measured->rows)
+            code = err_set(err, ERR_NO_MEMORY, "task: out of memory");
+    }
+    for (size_t i = 0; i < names.count && !code; i++) {
+        code = measure_rows_new(&measured->rows[i], err);
+        if (code)
+            break;
+        measured->count = i + 1;
+        code = measure_tensor(job, names.rows[i], measured->rows[i], &measured->tensors[i], err);
+    }
+    free_names(&names);
+    return code;
+}
+
+/* A revision that did not exist when the sweep was planned: say so in the repository's own words. */
+static int check_commit(struct measure_job *job, struct err *err)
+{
+    char commit[REPOSITORY_COMMIT_SIZE];
+    if (strcmp(job->revision.commit, REVISION_LIST_NO_COMMIT) != 0)
+        return 0;
+    int code = repository_resolve(job->repository, job->revision.name, commit, err);
+    if (code)
+        return code;
+    return err_set(err, ERR_NOT_FOUND, "revision %s appeared after the sweep was planned; sweep again",
+                   job->revision.name);
+}
+
+int measure_task(const struct measure_shared *shared, const struct task_row *task,
+                 const struct sweep_spec *spec, const atomic_bool *cancel, _Atomic int64_t *fetched_bytes,
+                 struct measured_task **ret_measured, struct err *err)
+{
+    struct measure_job *job = calloc(1, sizeof *job);
+    struct measured_task *measured = calloc(1, sizeof *measured);
+    int code;
+    if (!job || !measured) {
+        code = err_set(err, ERR_NO_MEMORY, "task: out of memory");
+        goto out;
+    }
+    *job = (struct measure_job){
+        .shared = shared, .task = task, .spec = spec, .cancel = cancel, .fetched_bytes = fetched_bytes};
+    code = models_get(shared->store, task->model_id, &job->model, err);
+    if (!code)
+        code = revisions_get(shared->store, task->revision_id, &job->revision, err);
+    if (!code)
+        code = hub_open_repository(shared->hub, REPOSITORY_KIND_MODEL, job->model.name, cancel,
+                                   &job->repository, err);
+    job->locations = (struct location_context){.store = shared->store,
+                                               .cache = shared->locations,
+                                               .pool = shared->pool,
+                                               .repository = job->repository,
+                                               .cancel = cancel};
+    if (!code)
+        code = check_commit(job, err);
+    if (!code && spec->wants_statistics)
+        code = measure_all(job, measured, err);
+    if (!code && spec->wants_perplexity) {
+        code = measure_perplexity(job, &measured->perplexity, err);
+        measured->result.perplexities = &measured->perplexity;
+        measured->result.perplexity_count = 1;
+        (void)snprintf(measured->result.weights_digest, sizeof measured->result.weights_digest, "%s",
+                       measured->perplexity.weights_digest);
+    }
+    if (job->repository)
+        measure_note_progress(job);
+    if (!code) {
+        memcpy(measured->caution, job->caution, sizeof measured->caution);
+        measured->result.tensors = measured->tensors;
+        measured->result.tensor_count = measured->count;
+        measured->result.bytes_fetched = atomic_load(fetched_bytes);
+        *ret_measured = measured;
+        measured = NULL; /* now the caller's */
+    }
+out:
+    if (job)
+        repository_close(job->repository);
+    measured_task_free(measured);
+    free(job);
+    return code;
+}
+
+const struct task_result *measured_task_result(const struct measured_task *measured)
+{
+    return &measured->result;
+}
+
+const char *measured_task_caution(const struct measured_task *measured)
+{
+    return measured->caution;
+}
+
+void measured_task_free(struct measured_task *measured)
+{
+    if (!measured)
+        return;
+    for (size_t i = 0; i < measured->count; i++)
+        measure_rows_free(measured->rows[i]);
+    free(measured->rows);
+    free(measured->tensors);
+    free(measured);
+}

@@ -1,0 +1,62 @@
+/*
+ * Measuring: what one task does between its claim and its record.
+ *
+ * For each tensor that the sweep asks for: find out what is known already, fetch only what is missing, run
+ * one pass of statistics on the device against the first and the previous revision, and make the rows to
+ * store. Equal content is never measured twice.
+ */
+#ifndef BIFURCATED_MEASURE_MEASURE_H
+#define BIFURCATED_MEASURE_MEASURE_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/hub.h"
+#include "daemon/measure/data_cache.h"
+#include "daemon/measure/location_cache.h"
+#include "daemon/measure/passages_cache.h"
+#include "daemon/measure/tensor_pool.h"
+#include "daemon/sweep/sweep_spec.h"
+#include "gpu/registry.h"
+#include "store/store.h"
+#include "store/tasks.h"
+
+#include <stdatomic.h>
+
+/* What all tasks of a process share. */
+struct measure_shared {
+    struct store *store;
+    struct hub *hub;
+    struct tensor_pool *pool;
+    struct location_cache *locations;
+    struct data_cache *data;
+    struct passages_cache *passages;
+    uint64_t memory_bytes;       /* that a model may take on the device; 0: no bound */
+    const struct device *device; /* which one it is */
+    struct device_turns *turns;  /* to compute on it */
+    int keeps_large;  /* the store has the distributions of what it has statistics of, unless they were
+                         deleted;  that of a remote worker has none */
+    int failures_max; /* the attempt after which a task fails for good does without references it cannot reach
+                       */
+};
+
+/* The rows of a measured task; `result` points into them. */
+struct measured_task;
+
+/*
+ * Measures a claimed task. *cancel ends it with ERR_CANCELLED; *fetched_bytes is kept up to date for
+ * heartbeats. The caller records measured_task_result() and frees what it got.
+ */
+int measure_task(const struct measure_shared *shared, const struct task_row *task,
+                 const struct sweep_spec *spec, const atomic_bool *cancel, _Atomic int64_t *fetched_bytes,
+                 struct measured_task **ret_measured, struct err *err);
+
+/* For tasks_record(); borrowed. */
+const struct task_result *measured_task_result(const struct measured_task *measured);
+
+/* One sentence about what could not be measured though the task succeeded (a reference that cannot be read),
+ * or "". */
+const char *measured_task_caution(const struct measured_task *measured);
+
+/* NULL is allowed. */
+void measured_task_free(struct measured_task *measured);
+
+#endif

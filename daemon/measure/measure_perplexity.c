@@ -1,0 +1,114 @@
+#include "daemon/measure/measure_perplexity.h"
+
+#include "daemon/measure/scoring.h"
+#include "daemon/sweep/revision_source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert((int)PERPLEXITY_MODE_LAST_WORD == (int)PASSAGES_MODE_LAST_WORD &&
+                   (int)PERPLEXITY_MODE_TOKENS == (int)PASSAGES_MODE_TOKENS &&
+                   (int)PERPLEXITY_MODE_TEXT_MEAN == (int)PASSAGES_MODE_TEXT_MEAN,
+               "the modes of store and text are in the same order");
+
+static void take_identity(const struct measure_job *job, const struct scoring_identity *identity,
+                          struct perplexity_row *row)
+{
+    *row = (struct perplexity_row){.mode = (enum perplexity_mode)identity->mode,
+                                   .definition = identity->definition};
+    (void)snprintf(row->weights_digest, sizeof row->weights_digest, "%s", identity->weights_digest);
+    (void)snprintf(row->dataset_digest, sizeof row->dataset_digest, "%s", identity->dataset_digest);
+    (void)snprintf(row->tokenizer_digest, sizeof row->tokenizer_digest, "%s", identity->tokenizer_digest);
+    (void)snprintf(row->parameters, sizeof row->parameters, "%s", identity->parameters);
+    const char *backend = device_info(job->shared->device)->backend;
+    (void)snprintf(row->backend, sizeof row->backend, "%s", backend);
+    /* What SCORE_PRECISION_DEFAULT means there: a result of another precision is another result. */
+    (void)snprintf(row->precision, sizeof row->precision, "%s",
+                   strcmp(backend, "cpu") == 0 ? "float32" : "half");
+}
+
+static void take_outcome(const struct scoring_outcome *outcome, struct perplexity_row *row)
+{
+    const struct score_summary *summary = &outcome->summary;
+    row->documents = (int64_t)summary->document_count;
+    row->tokens = (int64_t)summary->token_count;
+    row->nll_sum = summary->nll_sum;
+    row->perplexity = summary->perplexity;
+    row->perplexity_stderr = summary->perplexity_stderr;
+    row->accuracy = summary->accuracy;
+    row->accuracy_stderr = summary->accuracy_stderr;
+    row->seconds = outcome->load_seconds + outcome->score_seconds;
+}
+
+/* Fetches the weights and runs the model when it is its turn. */
+static int score(struct measure_job *job, struct scoring *scoring, struct perplexity_row *row,
+                 struct err *err)
+{
+    struct scoring_outcome outcome;
+    int code = scoring_fetch(scoring, err);
+    measure_note_progress(job);
+    if (code)
+        return code;
+    code = scoring_run(scoring, job->shared->turns, &outcome, err);
+    if (!code)
+        take_outcome(&outcome, row);
+    return code;
+}
+
+static int open_data(struct measure_job *job, struct source **ret_data, struct err *err)
+{
+    char *path = NULL;
+    const char *name = job->spec->dataset ? job->spec->dataset : DATA_CACHE_STANDARD;
+    int code = data_cache_get(job->shared->data, job->task->sweep_id, name, job->cancel, &path, err);
+    if (!code)
+        code = source_open_file(path, ret_data, err);
+    free(path);
+    return code ? err_wrap(err, "data set %s", name) : 0;
+}
+
+/* Looks the result up, and computes it if there is none. */
+static int find_or_score(struct measure_job *job, const struct scoring_request *request,
+                         struct perplexity_row *row, struct err *err)
+{
+    struct scoring *scoring = NULL;
+    struct perplexity_row found;
+    int code = scoring_open(request, &scoring, err);
+    if (!code) {
+        take_identity(job, scoring_identity(scoring), row);
+        code = perplexities_find(job->shared->store, row, &found, err);
+        if (code == 0)
+            *row = found;
+        if (code == ERR_NOT_FOUND) {
+            *err = (struct err)ERR_INIT;
+            code = score(job, scoring, row, err);
+        }
+    }
+    scoring_close(scoring);
+    return code;
+}
+
+int measure_perplexity(struct measure_job *job, struct perplexity_row *row, struct err *err)
+{
+    struct revision_source source;
+    struct scoring_request request = {
+        .repository = job->repository,
+        .window_tokens = (uint32_t)job->spec->window,
+        .stride_tokens = (uint32_t)job->spec->stride,
+        .dataset = {.field = job->spec->field, .limit = (uint64_t)job->spec->limit},
+        .passages = job->shared->passages,
+        .memory_budget_bytes = job->shared->memory_bytes,
+        .cancel = job->cancel};
+    int code = passages_mode_parse(job->spec->mode ? job->spec->mode : "last_word", &request.mode, err);
+    if (!code)
+        code = revision_source_open(&source, job->shared->store, job->repository, &job->revision, err);
+    if (code)
+        return code;
+    request.tree = source.tree;
+    code = open_data(job, &request.data, err);
+    if (!code)
+        code = find_or_score(job, &request, row, err);
+    source_close(request.data);
+    revision_source_close(&source);
+    return code ? err_wrap(err, "perplexity") : 0;
+}

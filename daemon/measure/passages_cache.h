@@ -1,0 +1,42 @@
+/*
+ * Passages that tasks share: the revisions of a sweep score the same texts, which are tokenised once.
+ *
+ * Entries are kept under a text that holds everything they were made of (scoring_passages.h). One that is
+ * held by somebody stays; of the others the least recently used ones go as soon as all entries together are
+ * larger than the bound. Safe for threads.
+ */
+#ifndef BIFURCATED_MEASURE_PASSAGES_CACHE_H
+#define BIFURCATED_MEASURE_PASSAGES_CACHE_H
+
+#include "daemon/base/err.h"
+#include "daemon/text/passages.h"
+
+struct passages_cache;
+
+struct passages_cache_counters {
+    uint64_t hit_count, miss_count;
+    uint64_t entry_count, bytes;
+};
+
+int passages_cache_new(uint64_t bytes_max, struct passages_cache **ret_cache, struct err *err);
+
+/* Nobody may hold an entry any more. NULL is allowed. */
+void passages_cache_free(struct passages_cache *cache);
+
+/* The passages under `key`, held for the caller until passages_cache_give_back, or NULL. */
+const struct passages *passages_cache_find(struct passages_cache *cache, const char *key);
+
+/* Moves *passages (which is empty afterwards, also after an error) under `key` and holds them for the caller.
+ * If somebody else was faster, his entry is held, and *passages are freed. ERR_NO_MEMORY. */
+int passages_cache_keep(struct passages_cache *cache, const char *key, struct passages *passages,
+                        const struct passages **ret_passages, struct err *err);
+
+/* Ends the holding of what find or keep gave. */
+void passages_cache_give_back(struct passages_cache *cache, const struct passages *passages);
+
+void passages_cache_count(struct passages_cache *cache, struct passages_cache_counters *ret_counters);
+
+/* Bytes of the arrays. */
+uint64_t passages_cache_bytes_of(const struct passages *passages);
+
+#endif

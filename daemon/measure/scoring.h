@@ -1,0 +1,93 @@
+/*
+ * Scoring a revision: from its files and a data set to one perplexity.
+ *
+ *     scoring_open   reads config.json, tokenizer.json and the checkpoint's header: what will be measured, as
+ *                    an identity that can be looked up before any weights are fetched
+ *     scoring_fetch  brings the weights into memory and turns the texts into passages; needs no device
+ *     scoring_run    one pass on the device, when it is its turn
+ *     scoring_close
+ */
+#ifndef BIFURCATED_MEASURE_SCORING_H
+#define BIFURCATED_MEASURE_SCORING_H
+
+#include "daemon/base/digest.h"
+#include "daemon/base/err.h"
+#include "daemon/hub/repository.h"
+#include "daemon/measure/device_turns.h"
+#include "daemon/measure/passages_cache.h"
+#include "daemon/text/dataset.h"
+#include "daemon/text/passages.h"
+#include "gpu/score.h"
+#include "gpu/score_summary.h"
+
+#include <stdatomic.h>
+
+#define SCORING_PARAMETERS_BYTES 512 /* as the store's column */
+#define SCORING_PRECISION_BYTES 24
+
+struct scoring_request {
+    struct repository *repository;      /* borrowed until scoring_close, as all below */
+    const struct repository_tree *tree; /* the revision's files */
+    struct source *data;                /* the data set's bytes; its name tells the kind (".jsonl.gz") */
+    struct dataset_options dataset;     /* kind, field, limit */
+    enum passages_mode mode;
+    uint32_t window_tokens, stride_tokens; /* `tokens` only; 0: the context, half of it */
+    enum score_precision precision;
+    struct passages_cache *passages; /* that tokenised texts are kept in */
+    uint64_t memory_budget_bytes;    /* for the device's model and scratch memory; 0: no bound */
+    const atomic_bool *cancel;       /* or NULL */
+};
+
+/* What makes two results the same. */
+struct scoring_identity {
+    /* Of the model's tensors and numbers: over the digests of the weight files, so that branches that serve
+     * the same files need no download; where a file's digest is not known, over the tensors' bytes. */
+    char weights_digest[DIGEST_SHA256_HEX_SIZE];
+    char dataset_digest[DIGEST_SHA256_HEX_SIZE];   /* raw bytes of the data set's file */
+    char tokenizer_digest[DIGEST_SHA256_HEX_SIZE]; /* raw bytes of tokenizer.json */
+    char parameters[SCORING_PARAMETERS_BYTES];     /* canonical JSON of all that is not a default */
+    enum score_mode mode;
+    int definition;
+};
+
+struct scoring_outcome {
+    struct score_summary summary;
+    uint64_t text_count, skipped_count, truncated_count; /* texts; see daemon/text/passages.h */
+    uint64_t input_count;                                /* tokens that went through the model */
+    double flops;
+    double load_seconds, score_seconds; /* on the device */
+    uint64_t memory_bytes;              /* that the backend had allocated at most */
+    uint64_t weight_bytes;              /* of the model's tensors as stored */
+};
+
+struct scoring;
+
+/* ERR_UNSUPPORTED for a model that cannot be scored, ERR_NOT_FOUND for a missing file or tensor (named),
+ * ERR_FORMAT for a wrong shape (named), what the repository reports. The caller closes *ret_scoring. */
+int scoring_open(const struct scoring_request *request, struct scoring **ret_scoring, struct err *err);
+
+/* Borrowed. */
+const struct scoring_identity *scoring_identity(const struct scoring *scoring);
+
+/* Bytes of the tensors that scoring_fetch will bring into memory. */
+uint64_t scoring_weight_bytes(const struct scoring *scoring);
+
+/* ERR_CANCELLED, ERR_FORMAT (a broken tokenizer, or a broken data set with the line), ERR_MISMATCH (the data
+ * set's file changed since scoring_open), ERR_INVALID (a token id beyond the model's
+ * vocabulary), what the repository reports. */
+int scoring_fetch(struct scoring *scoring, struct err *err);
+
+/* Only after scoring_fetch: loads the model, waits for the turn (daemon/measure/device_turns.h) and scores.
+ * ERR_UNSUPPORTED if the device measures tensors only, ERR_NO_MEMORY with numbers, ERR_CANCELLED, ERR_DEVICE,
+ * ERR_DEVICE_LOST. NaN weights are no error: the perplexity is NaN. */
+int scoring_run(struct scoring *scoring, struct device_turns *turns, struct scoring_outcome *ret_outcome,
+                struct err *err);
+
+/* After scoring_run: the passages and the log-probabilities of their targets. Borrowed. */
+const struct passages *scoring_passages(const struct scoring *scoring);
+const struct score_result *scoring_result(const struct scoring *scoring);
+
+/* NULL is allowed. */
+void scoring_close(struct scoring *scoring);
+
+#endif

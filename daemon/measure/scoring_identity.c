@@ -1,0 +1,133 @@
+#include "daemon/measure/scoring_identity.h"
+
+#include "daemon/base/buf.h"
+#include "daemon/base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIGEST_STEP_BYTES (8 * MIB)
+
+static int add_line(struct digest *digest, const struct score_tensor *tensor, const char *where,
+                    struct err *err)
+{
+    char line[SCORE_NAME_BYTES + LIMIT_FILE_NAME_BYTES + 256], shape[96];
+    int length =
+        snprintf(line, sizeof line, "%s %s %s %s\n", tensor->name, tensor_dtype_name(tensor->view.dtype),
+                 tensor_shape_format(&tensor->view.shape, shape, sizeof shape), where);
+    return digest_update(digest, line, (size_t)length, err);
+}
+
+static int add_config(struct digest *digest, const struct score_config *config, struct err *err)
+{
+    char line[512];
+    int length = snprintf(
+        line, sizeof line, "%s %llu %llu %llu %llu %llu %llu %.17g %.17g %d %d %d %d\n", config->architecture,
+        (unsigned long long)config->vocabulary_rows, (unsigned long long)config->hidden_size,
+        (unsigned long long)config->layer_count, (unsigned long long)config->head_count,
+        (unsigned long long)config->intermediate_size, (unsigned long long)config->rotary_dimensions,
+        config->rotary_base, config->norm_epsilon, (int)config->activation, config->has_parallel_residual,
+        config->has_attention_bias, config->is_tied);
+    return digest_update(digest, line, (size_t)length, err);
+}
+
+/* The digest of the file that holds a tensor, or "". */
+static const char *file_digest(const struct repository_tree *tree, const struct checkpoint_tensor *located)
+{
+    const struct repository_file *file = repository_tree_find(tree, located->file);
+    return file ? file->sha256 : "";
+}
+
+int scoring_identity_knows_files(const struct repository_tree *tree, const struct checkpoint_tensor *located,
+                                 size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!file_digest(tree, &located[i])[0])
+            return 0;
+    return 1;
+}
+
+int scoring_identity_digest_weights(const struct score_config *config, const struct repository_tree *tree,
+                                    const struct score_tensor *tensors,
+                                    const struct checkpoint_tensor *located, size_t count, char *hex,
+                                    struct err *err)
+{
+    struct digest *digest = NULL;
+    int is_known = scoring_identity_knows_files(tree, located, count);
+    int code = digest_new(DIGEST_KIND_SHA256, &digest, err);
+    if (!code)
+        code = add_config(digest, config, err);
+    for (size_t i = 0; i < count && !code; i++) {
+        char bytes[DIGEST_SHA256_HEX_SIZE];
+        const char *where = is_known ? file_digest(tree, &located[i]) : bytes;
+        if (!is_known)
+            code = digest_sha256_hex(tensors[i].view.data, (size_t)located[i].size_bytes, bytes, err);
+        if (!code)
+            code = add_line(digest, &tensors[i], where, err);
+    }
+    if (!code)
+        code = digest_finish_hex(digest, hex, DIGEST_SHA256_HEX_SIZE, err);
+    digest_free(digest);
+    return code;
+}
+
+int scoring_identity_digest_source(struct source *source, char *hex, struct err *err)
+{
+    struct digest *digest = NULL;
+    unsigned char *step = malloc(DIGEST_STEP_BYTES);
+    int code = step ? digest_new(DIGEST_KIND_SHA256, &digest, err)
+                    : err_set(err, ERR_NO_MEMORY, "no memory to read %s", source->name);
+    for (uint64_t at = 0; !code && at < source->size_bytes; at += DIGEST_STEP_BYTES) {
+        uint64_t left = source->size_bytes - at;
+        size_t size = left < DIGEST_STEP_BYTES ? (size_t)left : DIGEST_STEP_BYTES;
+        if (!(code = source_read(source, at, step, size, err)))
+            code = digest_update(digest, step, size, err);
+    }
+    if (!code)
+        code = digest_finish_hex(digest, hex, DIGEST_SHA256_HEX_SIZE, err);
+    digest_free(digest);
+    free(step);
+    return code;
+}
+
+int scoring_identity_write_parameters(const struct scoring_request *request,
+                                      const struct score_config *config, char *text, size_t size,
+                                      struct err *err)
+{
+    struct buf json;
+    buf_init(&json, size - 1);
+    const char *comma = "";
+    const struct dataset_options *dataset = &request->dataset;
+    (void)buf_append_char(&json, '{');
+    if (dataset->field && strcmp(dataset->field, "text") != 0) {
+        (void)buf_append_text(&json, "\"field\":\"");
+        for (const char *at = dataset->field; *at; at++)
+            (void)((unsigned char)*at < 0x20 || *at == '"' || *at == '\\'
+                       ? buf_appendf(&json, "\\u%04x", (unsigned)(unsigned char)*at)
+                       : buf_append_char(&json, *at));
+        (void)buf_append_char(&json, '"');
+        comma = ",";
+    }
+    /* The same bytes under another name may be other texts. */
+    enum dataset_kind kind = dataset_kind_resolve(dataset->kind, request->data->name);
+    if (kind != DATASET_KIND_JSONL) {
+        (void)buf_appendf(&json, "%s\"kind\":\"%s\"", comma, dataset_kind_name(kind));
+        comma = ",";
+    }
+    if (dataset->limit) {
+        (void)buf_appendf(&json, "%s\"limit\":%llu", comma, (unsigned long long)dataset->limit);
+        comma = ",";
+    }
+    if (request->mode == PASSAGES_MODE_TOKENS) {
+        uint32_t window = request->window_tokens ? request->window_tokens : (uint32_t)config->max_positions;
+        uint32_t stride = request->stride_tokens ? request->stride_tokens : window / 2;
+        (void)buf_appendf(&json, "%s\"stride\":%u,\"window\":%u", comma, stride, window);
+    }
+    (void)buf_append_char(&json, '}');
+    int code = buf_check(&json, "the parameters of a perplexity", err);
+    if (!code)
+        (void)snprintf(text, size, "%s", buf_text(&json));
+    buf_free(&json);
+    return code;
+}

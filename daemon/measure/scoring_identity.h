@@ -1,0 +1,30 @@
+/*
+ * What tells two perplexities apart: digests and parameters (scoring.h).
+ */
+#ifndef BIFURCATED_MEASURE_SCORING_IDENTITY_H
+#define BIFURCATED_MEASURE_SCORING_IDENTITY_H
+
+#include "daemon/checkpoint/checkpoint.h"
+#include "daemon/measure/scoring.h"
+
+/* Whether the listing tells the digest of every file that holds one of the tensors. */
+int scoring_identity_knows_files(const struct repository_tree *tree, const struct checkpoint_tensor *located,
+                                 size_t count);
+
+/* SHA-256 over the model's numbers and, per tensor, its name and kind with the digest of its file; if a
+ * file's digest is not known, with those of the tensors' bytes, which must be in memory then. */
+int scoring_identity_digest_weights(const struct score_config *config, const struct repository_tree *tree,
+                                    const struct score_tensor *tensors,
+                                    const struct checkpoint_tensor *located, size_t count, char *hex,
+                                    struct err *err);
+
+/* SHA-256 of all bytes of a source. */
+int scoring_identity_digest_source(struct source *source, char *hex, struct err *err);
+
+/* JSON with members in alphabetical order; defaults are left out. ERR_LIMIT for a field's name that is too
+ * long. */
+int scoring_identity_write_parameters(const struct scoring_request *request,
+                                      const struct score_config *config, char *text, size_t size,
+                                      struct err *err);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * The texts of a scoring as passages: tokenised, or found in the cache that tasks share.
+ */
+#ifndef BIFURCATED_MEASURE_SCORING_PASSAGES_H
+#define BIFURCATED_MEASURE_SCORING_PASSAGES_H
+
+#include "daemon/base/buf.h"
+#include "daemon/measure/scoring.h"
+
+/* What passages depend on beside the request: its data set and tokenizer are known by their digests. */
+struct scoring_texts {
+    const struct scoring_request *request;
+    const struct scoring_identity *identity;
+    const struct buf *tokenizer_json;
+    uint32_t context_tokens;
+    int64_t prefix_id; /* or PASSAGES_NO_PREFIX */
+};
+
+/* Finds or makes the passages, held in the request's cache until passages_cache_give_back. The tokenizer is
+ * parsed only if they have to be made. ERR_FORMAT (a broken tokenizer, or a broken data set with the line),
+ * ERR_MISMATCH (the data set is not the one of the identity any more: its file changed meanwhile),
+ * ERR_CANCELLED. */
+int scoring_passages_acquire(const struct scoring_texts *texts, const struct passages **ret_passages,
+                             struct err *err);
+
+#endif

@@ -1,0 +1,335 @@
+#include "daemon/measure/tensor_pool.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum entry_state { ENTRY_STATE_LOADING, ENTRY_STATE_READY, ENTRY_STATE_FAILED };
+
+struct entry {
+    struct pooled_tensor tensor;
+    char *key;
+    enum entry_state state;
+    struct err reason; /* of ENTRY_STATE_FAILED */
+    unsigned use_count;
+    uint64_t last_used; /* number of the release */
+    struct entry *next;
+};
+
+struct tensor_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct entry *entries;
+    uint64_t budget_bytes;
+    uint64_t size_bytes; /* of all entries */
+    uint64_t used_bytes; /* of entries in use */
+    uint64_t releases;
+};
+
+int tensor_pool_new(uint64_t budget_bytes, struct tensor_pool **ret_pool, struct err *err)
+{
+    struct tensor_pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return err_set(err, ERR_NO_MEMORY, "tensor pool: out of memory");
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)pthread_cond_init(&pool->changed, NULL);
+    pool->budget_bytes = budget_bytes;
+    *ret_pool = pool;
+    return 0;
+}
+
+static void free_entry(struct entry *entry)
+{
+    free(entry->tensor.data);
+    free(entry->key);
+    free(entry);
+}
+
+/* Takes an entry that nobody uses out of the list. Called with the lock. */
+static void drop_entry(struct tensor_pool *pool, struct entry *entry)
+{
+    assert(entry->use_count == 0);
+    for (struct entry **place = &pool->entries; *place; place = &(*place)->next) {
+        if (*place == entry) {
+            *place = entry->next;
+            break;
+        }
+    }
+    pool->size_bytes -= entry->tensor.size_bytes;
+    free_entry(entry);
+}
+
+void tensor_pool_free(struct tensor_pool *pool)
+{
+    if (!pool)
+        return;
+    while (pool->entries)
+        drop_entry(pool, pool->entries);
+    (void)pthread_cond_destroy(&pool->changed);
+    (void)pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+/* Whether two matrices have the same element type and form. A hub that describes the same file in two ways
+ * must not make us read past the end of the smaller. */
+static int is_same_form(enum tensor_dtype dtype, const struct tensor_shape *shape,
+                        const struct tensor_request *request)
+{
+    uint64_t rows[2], columns[2];
+    tensor_matrix(shape, &rows[0], &columns[0]);
+    tensor_matrix(&request->shape, &rows[1], &columns[1]);
+    return dtype == request->dtype && rows[0] == rows[1] && columns[0] == columns[1];
+}
+
+static int is_entry_of(const struct entry *entry, const struct tensor_request *request)
+{
+    return entry->state != ENTRY_STATE_FAILED && strcmp(entry->key, request->key) == 0 &&
+           entry->tensor.size_bytes == request->size_bytes &&
+           is_same_form(entry->tensor.view.dtype, &entry->tensor.view.shape, request);
+}
+
+static struct entry *find_entry(struct tensor_pool *pool, const struct tensor_request *request)
+{
+    for (struct entry *entry = pool->entries; entry; entry = entry->next) {
+        if (is_entry_of(entry, request))
+            return entry;
+    }
+    return NULL;
+}
+
+static struct entry *least_recently_used(struct tensor_pool *pool)
+{
+    struct entry *oldest = NULL;
+    for (struct entry *entry = pool->entries; entry; entry = entry->next) {
+        if (entry->use_count == 0 && (!oldest || entry->last_used < oldest->last_used))
+            oldest = entry;
+    }
+    return oldest;
+}
+
+static int is_first_of_key(const struct tensor_request *requests, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(requests[i].key, requests[index].key) == 0 &&
+            requests[i].size_bytes == requests[index].size_bytes &&
+            is_same_form(requests[i].dtype, &requests[i].shape, &requests[index]))
+            return 0;
+    }
+    return 1;
+}
+
+static uint64_t saturating_add(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* Whether the requests fit beside what others use; with nothing else in use they always do. */
+static int has_room(struct tensor_pool *pool, const struct tensor_request *requests, size_t count)
+{
+    uint64_t need = pool->used_bytes;
+    for (size_t i = 0; i < count; i++) {
+        struct entry *entry = find_entry(pool, &requests[i]);
+        if (is_first_of_key(requests, i) && !(entry && entry->use_count))
+            need = saturating_add(need, requests[i].size_bytes);
+    }
+    return need <= pool->budget_bytes || pool->used_bytes == 0;
+}
+
+/* Adds an entry in the state of loading. NULL without memory. Called with the lock. */
+static struct entry *add_entry(struct tensor_pool *pool, const struct tensor_request *request)
+{
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return NULL;
+    entry->key = strdup(request->key);
+    entry->state = ENTRY_STATE_LOADING;
+    entry->tensor.size_bytes = request->size_bytes;
+    entry->tensor.view = (struct tensor_view){.dtype = request->dtype, .shape = request->shape};
+    entry->tensor.private_entry = entry;
+    if (!entry->key) {
+        free(entry);
+        return NULL;
+    }
+    pool->size_bytes += request->size_bytes;
+    entry->next = pool->entries;
+    pool->entries = entry;
+    return entry;
+}
+
+/* Counts one more user. Called with the lock. */
+static void use_entry(struct tensor_pool *pool, struct entry *entry)
+{
+    if (entry->use_count++ == 0)
+        pool->used_bytes += entry->tensor.size_bytes;
+}
+
+/* Counts one user less; a failed entry goes with its last user. Called with the lock. */
+static void unuse_entry(struct tensor_pool *pool, struct entry *entry)
+{
+    assert(entry->use_count > 0);
+    if (--entry->use_count == 0) {
+        pool->used_bytes -= entry->tensor.size_bytes;
+        entry->last_used = ++pool->releases;
+        if (entry->state == ENTRY_STATE_FAILED)
+            drop_entry(pool, entry);
+    }
+    (void)pthread_cond_broadcast(&pool->changed);
+}
+
+/* Reads the bytes and their digest; no lock is held. */
+static int load_entry(struct entry *entry, const struct tensor_request *request, struct err *err)
+{
+    struct pooled_tensor *tensor = &entry->tensor;
+    uint64_t size = request->size_bytes;
+    if (size > SIZE_MAX - 64)
+        return err_set(err, ERR_NO_MEMORY, "a tensor of %" PRIu64 " bytes does not fit into memory", size);
+    tensor->data = aligned_alloc(64, ((size_t)size + 64) / 64 * 64);
+    if (!tensor->data)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a tensor of %" PRIu64 " bytes", size);
+    int code = request->load(request->context, tensor->data, size, err);
+    if (!code)
+        code = digest_sha256_hex(tensor->data, (size_t)size, tensor->digest, err);
+    if (code)
+        return code;
+    tensor->view.data = tensor->data;
+    return 0;
+}
+
+/* Makes room by dropping what nobody uses. Called with the lock. */
+static void evict(struct tensor_pool *pool, uint64_t more_bytes)
+{
+    while (saturating_add(pool->size_bytes, more_bytes) > pool->budget_bytes) {
+        struct entry *oldest = least_recently_used(pool);
+        if (!oldest)
+            break;
+        drop_entry(pool, oldest);
+    }
+}
+
+/* Registers this caller as a user of all entries; is_mine[i] says which ones it has to load. */
+static void enter(struct tensor_pool *pool, const struct tensor_request *requests, size_t count,
+                  struct entry **entries, int *is_mine)
+{
+    /* First those that are there, so that making room for the others does not drop them. */
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = find_entry(pool, &requests[i]);
+        if (entries[i])
+            use_entry(pool, entries[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i])
+            continue;
+        entries[i] = find_entry(pool, &requests[i]); /* an equal key among the requests */
+        if (!entries[i]) {
+            evict(pool, requests[i].size_bytes);
+            entries[i] = add_entry(pool, &requests[i]);
+            is_mine[i] = entries[i] != NULL;
+        }
+        if (entries[i])
+            use_entry(pool, entries[i]);
+    }
+}
+
+static int is_cancelled(const atomic_bool *cancel)
+{
+    return cancel && atomic_load(cancel);
+}
+
+/* Waits for one entry; gives its result. Called with the lock, which is held again on return. */
+static void settle(struct tensor_pool *pool, struct entry *entry, const atomic_bool *cancel,
+                   struct pooled_tensor **ret_tensor, int *code, struct err *err)
+{
+    if (!entry) {
+        *code = err_set(err, ERR_NO_MEMORY, "tensor pool: out of memory");
+        return;
+    }
+    while (entry->state == ENTRY_STATE_LOADING && !is_cancelled(cancel))
+        (void)pthread_cond_wait(&pool->changed, &pool->lock);
+    if (entry->state == ENTRY_STATE_READY) {
+        *ret_tensor = &entry->tensor;
+        return;
+    }
+    if (entry->state == ENTRY_STATE_FAILED) {
+        *err = entry->reason;
+        *code = err->code;
+    } else {
+        *code = err_set(err, ERR_CANCELLED, "cancelled while another task was loading the tensor");
+    }
+    unuse_entry(pool, entry);
+}
+
+int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *requests, size_t count,
+                        const atomic_bool *cancel, struct pooled_tensor **ret_tensors, int *codes,
+                        struct err *errs)
+{
+    struct entry *entries[TENSOR_POOL_REQUESTS_MAX] = {0};
+    int is_mine[TENSOR_POOL_REQUESTS_MAX] = {0};
+    assert(count <= TENSOR_POOL_REQUESTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        ret_tensors[i] = NULL;
+        codes[i] = 0;
+    }
+    (void)pthread_mutex_lock(&pool->lock);
+    while (!has_room(pool, requests, count) && !is_cancelled(cancel))
+        (void)pthread_cond_wait(&pool->changed, &pool->lock);
+    if (is_cancelled(cancel)) {
+        (void)pthread_mutex_unlock(&pool->lock);
+        return ERR_CANCELLED;
+    }
+    enter(pool, requests, count, entries, is_mine);
+    (void)pthread_mutex_unlock(&pool->lock);
+
+    /* Own loads come before waiting for those of others: so no two callers can wait for each other. */
+    for (size_t i = 0; i < count; i++) {
+        if (!is_mine[i])
+            continue;
+        struct err reason = ERR_INIT;
+        int code = load_entry(entries[i], &requests[i], &reason);
+        (void)pthread_mutex_lock(&pool->lock);
+        entries[i]->reason = reason;
+        entries[i]->state = code ? ENTRY_STATE_FAILED : ENTRY_STATE_READY;
+        (void)pthread_cond_broadcast(&pool->changed);
+        (void)pthread_mutex_unlock(&pool->lock);
+    }
+    (void)pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < count; i++)
+        settle(pool, entries[i], cancel, &ret_tensors[i], &codes[i], &errs[i]);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return 0;
+}
+
+void tensor_pool_release(struct tensor_pool *pool, struct pooled_tensor *tensor)
+{
+    if (!tensor)
+        return;
+    (void)pthread_mutex_lock(&pool->lock);
+    unuse_entry(pool, tensor->private_entry);
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+int tensor_pool_has(struct tensor_pool *pool, const char *key)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    int found = 0;
+    for (const struct entry *entry = pool->entries; entry && !found; entry = entry->next)
+        found = entry->state != ENTRY_STATE_FAILED && strcmp(entry->key, key) == 0;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return found;
+}
+
+void tensor_pool_wake(struct tensor_pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    (void)pthread_cond_broadcast(&pool->changed);
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+uint64_t tensor_pool_size(struct tensor_pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    uint64_t size = pool->size_bytes;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return size;
+}

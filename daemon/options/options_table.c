@@ -1,0 +1,143 @@
+#include "daemon/options/options_table.h"
+
+#include "daemon/options/options.h"
+
+#define AT(member) offsetof(struct options, member)
+#define TEXT(section, name, member, standard, value, help)                                                   \
+    {                                                                                                        \
+        section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 0, value, help                    \
+    }
+#define LATER(section, name, member, standard, value, help) /* a text that SIGHUP takes over */              \
+    {                                                                                                        \
+        section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 1, value, help                    \
+    }
+#define CHOICE(section, name, member, standard, choices, may_change, help)                                   \
+    {                                                                                                        \
+        section, name, OPTION_KIND_CHOICE, AT(member), standard, choices, 0, 0, may_change, choices, help    \
+    }
+#define INT(section, name, member, standard, minimum, maximum, value, help)                                  \
+    {                                                                                                        \
+        section, name, OPTION_KIND_INT, AT(member), standard, NULL, minimum, maximum, 0, value, help         \
+    }
+#define BOOL(section, name, member, standard, help)                                                          \
+    {                                                                                                        \
+        section, name, OPTION_KIND_BOOL, AT(member), standard, NULL, 0, 0, 0, "yes|no", help                 \
+    }
+
+/* clang-format off */
+const struct option_row option_rows[] = {
+    TEXT("server", "listen", listen, "127.0.0.1:7143", "ADDRESS:PORT",
+         "Where the API and the dashboard are served. Port 0 takes any free one; STATE/address tells which. "
+         "An address beyond loopback needs a token: see bifurcated token --help."),
+    TEXT("server", "token-file", token_file, "", "FILE",
+         "A file with a bearer token that allows everything, beside those of bifurcated token. With it, writes "
+         "need a token on loopback, too."),
+    CHOICE("server", "read-access", read_access, "open", "open|token", 0,
+         "Who may read: everybody who reaches the address, or who has a token with the scope read. Probes and the "
+         "dashboard's pages, which hold no data, stay open. Writes always need a token beyond loopback."),
+    TEXT("server", "cors-origin", cors_origin, "", "ORIGIN",
+         "Origins (https://host:port, with blanks between them) whose pages may use the API in a browser, or * for all. "
+         "Without a token they only read. Empty: none."),
+    TEXT("server", "tls-certificate", tls_certificate, "", "FILE",
+         "Serve TLS with this certificate and its chain (PEM). Read again at SIGHUP. Empty: plain HTTP."),
+    TEXT("server", "tls-key", tls_key, "", "FILE",
+         "The key of tls-certificate (PEM)."),
+    INT("server", "rate-limit", rate_limit, "500", 0, 1000000, "N",
+         "Requests per second of one address, and of one token, on average; ten seconds' worth may come at once. Beyond "
+         "that the answer is 429 with Retry-After. 0: no limit."),
+    INT("server", "rate-limit-loopback", rate_limit_loopback, "0", 0, 1000000, "N",
+         "The same for addresses of this machine, without a token; 0: no limit."),
+    INT("server", "http-connections", http_connections, "4096", 16, 100000, "N",
+         "Connections at once. A further one takes the place of the one that has waited longest for its client."),
+    INT("server", "http-connections-per-address", http_connections_per_address, "1024", 0, 100000, "N",
+         "The same for each address; 0: no such bound. A proxy is one address."),
+    INT("server", "http-threads", http_threads, "0", 0, 64, "N",
+         "Threads that answer requests. 0: one for each processor, two to eight. One alone answers evenly under full load, "
+         "but a slow read holds up all others."),
+    TEXT("server", "state", state, "", "FOLDER",
+         "The folder of the database. Empty: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/bifurcated, "
+         "else ~/.local/state/bifurcated."),
+    TEXT("hub", "endpoint", endpoint, "", "URL",
+         "The hub. Empty: $HF_ENDPOINT, else https://huggingface.co."),
+    TEXT("hub", "hub-cache", hub_cache, "", "FOLDER",
+         "The cache shared with Python. Empty: $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub."),
+    TEXT("hub", "ca-file", ca_file, "", "FILE",
+         "Certificates (PEM) to trust instead of the system's."),
+    CHOICE("hub", "keep", keep, "nothing", "nothing|ranges|files", 0,
+         "What stays on disk of what is fetched: nothing (only measured tensors are fetched, into memory), ranges "
+         "(the same bytes, in STATE/ranges, so that measuring again needs no network), or whole files in the "
+         "cache shared with Python."),
+    BOOL("hub", "offline", offline, "no",
+         "Make no request; use the cache alone. HF_HUB_OFFLINE=1 does the same."),
+    INT("hub", "connections", connections, "8", 1, 256, "N",
+         "Connections to the hub at once."),
+    INT("hub", "request-budget", request_budget, "2500", 0, 1000000, "N",
+         "Requests to the hub per five minutes, so that its rate limit (3000 resolves without a token) is not hit; "
+         "0: no budget."),
+    INT("hub", "cache-budget-mb", cache_budget_mb, "0", 0, 1000000000, "MB",
+         "With keep = files: what this daemon fetched is evicted, least recently used first, beyond this; "
+         "0: no limit."),
+    INT("hub", "stall-timeout-s", stall_timeout_s, "30", 1, 3600, "SECONDS",
+         "A transfer without a byte for so long is broken off and tried again."),
+    TEXT("compute", "device", device, "auto", "NAME",
+         "auto (a GPU if its module loads and answers, else the CPU), cpu, or cuda:N."),
+    TEXT("compute", "cuda-module", cuda_module, "", "FILE",
+         "The CUDA module. Empty: where it was installed."),
+    INT("compute", "threads", threads, "0", 0, 1024, "N",
+         "Threads of the CPU device; 0: one per processor."),
+    INT("queue", "fetchers", fetchers, "3", 0, 64, "N",
+         "Revisions that are fetched at once, ahead of measuring; 0: none, remote workers do it all."),
+    INT("queue", "memory-mb", memory_mb, "0", 0, 100000000, "MB",
+         "Memory for tensors at once; 0: a quarter of the machine's."),
+    INT("queue", "attempts", attempts, "5", 1, 100, "N",
+         "How often a revision is tried before it counts as failed."),
+    INT("queue", "retry-delay-s", retry_delay_s, "5", 0, 86400, "SECONDS",
+         "The pause before the second attempt; it doubles with each."),
+    INT("queue", "lease-s", lease_s, "60", 1, 86400, "SECONDS",
+         "A remote worker that is silent for so long loses its revision to another."),
+    INT("queue", "retention-days", retention_days, "0", 0, 36500, "DAYS",
+        "Once a day, sweeps that ended so long ago are deleted with their history, and so are the distributions of "
+        "weights that no branch has any more. Results of present revisions stay. 0: nothing is deleted."),
+    INT("slurm", "slurm-workers-max", slurm_workers_max, "0", 0, 1000, "N",
+        "Workers that run as jobs of a Slurm cluster at once, submitted as the queue needs them; 0: none. "
+        "deploy/slurm explains."),
+    TEXT("slurm", "slurm-partition", slurm_partition, "", "NAME",
+         "The partition (sbatch --partition). Empty: the cluster's default."),
+    TEXT("slurm", "slurm-account", slurm_account, "", "NAME",
+         "The account that is charged (sbatch --account)."),
+    TEXT("slurm", "slurm-gres", slurm_gres, "", "LIST",
+         "Generic resources of each worker (sbatch --gres), such as gpu:1."),
+    TEXT("slurm", "slurm-time", slurm_time, "", "TIME",
+         "The time limit of a worker (sbatch --time), such as 2:00:00. One that reaches it is followed by another."),
+    TEXT("slurm", "slurm-arguments", slurm_arguments, "", "WORDS",
+         "More arguments of sbatch, separated by blanks, such as --mem=8G --cpus-per-task=4."),
+    TEXT("slurm", "slurm-output", slurm_output, "", "PATTERN",
+         "Where workers write (sbatch --output), such as /shared/logs/%A_%a.log; the nodes must have the folder. "
+         "Empty: nowhere."),
+    TEXT("slurm", "slurm-connect", slurm_connect, "", "URL",
+         "The daemon's address as the nodes see it. Empty: where it listens."),
+    TEXT("slurm", "slurm-token-file", slurm_token_file, "", "FILE",
+         "The file with the workers' token, as the nodes see it. Empty: token-file."),
+    TEXT("slurm", "slurm-ca-file", slurm_ca_file, "", "FILE",
+         "Certificates (PEM) that workers trust where the daemon speaks TLS, as the nodes see the file. "
+         "Empty: the system's."),
+    TEXT("slurm", "slurm-program", slurm_program, "", "FILE",
+         "What a job runs, as the nodes see it: bifurcated, or a script that prepares a node and ends with "
+         "exec bifurcated \"$@\". Empty: this program."),
+    TEXT("slurm", "slurm-folder", slurm_folder, "", "FOLDER",
+         "Where sbatch, squeue, sacct and scancel are. Empty: in PATH."),
+    INT("slurm", "slurm-idle-s", slurm_idle_s, "60", 1, 86400, "SECONDS",
+        "A worker that has nothing to do for so long gives its node back."),
+    INT("slurm", "slurm-poll-s", slurm_poll_s, "10", 1, 3600, "SECONDS",
+        "How often squeue is asked."),
+    CHOICE("log", "log-level", log_level, "info", "debug|info|warning|error", 1,
+         "The least important events that are logged."),
+    CHOICE("log", "log-format", log_format, "text", "text|json", 1,
+         "Lines for people, or JSON for machines."),
+    LATER("log", "access-log", access_log, "off", "off|on|FILE",
+         "A line for each answered request: on puts it into the log, anything else is a file (the whole path) that is "
+         "appended to and, at SIGHUP, opened again. Off, requests are events of level debug."),
+};
+/* clang-format on */
+
+const size_t option_row_count = sizeof option_rows / sizeof option_rows[0];

@@ -1,0 +1,143 @@
+#include "daemon/remote/remote_link.h"
+
+#include "api/json.h"
+#include "daemon/base/json_text.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHORT_TIMEOUT_S 15
+#define RESULT_TIMEOUT_S 600
+#define CLAIM_ROOM_S 30 /* beyond what the daemon waits */
+#define ANSWER_BYTES_MAX (64 * KIB)
+
+int remote_link_may_pass(int code)
+{
+    return code == ERR_NETWORK || code == ERR_HTTP || code == ERR_RATE_LIMITED || code == ERR_TIMEOUT;
+}
+
+int remote_link_claim(struct rest *rest, const struct wire_offer *offer, struct wire_task *ret_task,
+                      struct err *err)
+{
+    struct buf body, answer;
+    int status = 0;
+    buf_init(&body, LIMIT_API_BODY_BYTES);
+    buf_init(&answer, LIMIT_CLAIM_HEAD_BYTES);
+    int code = wire_offer_append(offer, &body, err);
+    struct rest_request request = {.method = "POST",
+                                   .target = "/v1/claims",
+                                   .body = buf_text(&body),
+                                   .body_size = body.size,
+                                   .timeout_s = (long)offer->wait_s + CLAIM_ROOM_S};
+    if (!code)
+        code = rest_exchange(rest, &request, &answer, &status, err);
+    if (!code && status == 204) {
+        code = err_set(err, ERR_NOT_FOUND, "no task can run now");
+    } else if (!code) {
+        code = wire_task_parse(buf_text(&answer), answer.size, ret_task, err);
+        if (code) {
+            wire_task_free(ret_task);
+            (void)err_wrap(err, "the daemon's answer to a claim");
+        }
+    } else if (code == ERR_CONFLICT && rest_problem_code(&answer) == ERR_UNSUPPORTED) {
+        code = err->code = ERR_UNSUPPORTED;
+    } else if (code == ERR_NOT_FOUND) {
+        code = err_set(err, ERR_UNSUPPORTED, "%s has no /v1/claims: it is no bifurcated, or an older one",
+                       rest_server(rest));
+    }
+    buf_free(&body);
+    buf_free(&answer);
+    return code;
+}
+
+/* PUT /v1/claims/{id}/{what} */
+static int put(struct rest *rest, const char *id, const char *what, const char *type, const char *body,
+               size_t size, struct buf *answer, struct err *err)
+{
+    char target[WIRE_ID_SIZE + 32];
+    int status = 0;
+    (void)snprintf(target, sizeof target, "/v1/claims/%s/%s", id, what);
+    struct rest_request request = {.method = "PUT",
+                                   .target = target,
+                                   .type = type,
+                                   .body = body,
+                                   .body_size = size,
+                                   .timeout_s = type ? RESULT_TIMEOUT_S : SHORT_TIMEOUT_S};
+    int code = rest_exchange(rest, &request, answer, &status, err);
+    if (code == ERR_NOT_FOUND)
+        code = err->code = ERR_CONFLICT; /* a daemon that does not know the claim has given it up */
+    if (code == ERR_HTTP && status == 422)
+        code = err->code = ERR_MISMATCH;
+    return code;
+}
+
+/* As above with texts for members, and perhaps "refused". */
+static int put_texts(struct rest *rest, const char *id, const char *what, const char *const *members,
+                     int is_refused, struct buf *answer, struct err *err)
+{
+    struct api_json json;
+    struct buf body;
+    buf_init(&body, ANSWER_BYTES_MAX);
+    api_json_init(&json, &body);
+    api_json_open_object(&json, NULL);
+    for (; members[0] && members[1]; members += 2)
+        api_json_text(&json, members[0], members[1]);
+    if (is_refused)
+        api_json_boolean(&json, "refused", 1);
+    api_json_close_object(&json);
+    int code = buf_check(&body, "request", err);
+    if (!code)
+        code = put(rest, id, what, NULL, buf_text(&body), body.size, answer, err);
+    buf_free(&body);
+    return code;
+}
+
+int remote_link_extend(struct rest *rest, const char *id, int64_t bytes_fetched, struct err *err)
+{
+    struct buf answer;
+    buf_init(&answer, ANSWER_BYTES_MAX);
+    char body[64];
+    int length = snprintf(body, sizeof body, "{\"bytes_fetched\":%" PRId64 "}", bytes_fetched);
+    int code = put(rest, id, "heartbeat", NULL, body, (size_t)length, &answer, err);
+    buf_free(&answer);
+    return code;
+}
+
+int remote_link_record(struct rest *rest, const char *id, const struct buf *result, struct err *err)
+{
+    struct buf answer;
+    buf_init(&answer, ANSWER_BYTES_MAX);
+    int code = put(rest, id, "result", WIRE_RESULT_TYPE, buf_text(result), result->size, &answer, err);
+    buf_free(&answer);
+    return code;
+}
+
+int remote_link_fail(struct rest *rest, const char *id, const struct err *reason, int is_refused,
+                     int *ret_is_final, struct err *err)
+{
+    struct buf answer;
+    buf_init(&answer, ANSWER_BYTES_MAX);
+    const char *const members[] = {"code", err_name(reason->code), "message", reason->message, NULL};
+    int code = put_texts(rest, id, "failure", members, is_refused, &answer, err);
+    if (!code) {
+        json_t *root = json_text_load(buf_text(&answer), answer.size, 0, NULL);
+        const char *state = json_string_value(json_object_get(root, "state"));
+        *ret_is_final = state && strcmp(state, "failed") == 0;
+        json_decref(root);
+    }
+    buf_free(&answer);
+    return code;
+}
+
+int remote_link_release(struct rest *rest, const char *id, const char *declined, struct err *err)
+{
+    struct buf answer;
+    buf_init(&answer, ANSWER_BYTES_MAX);
+    const char *const members[] = {"declined", declined, NULL};
+    int code = put_texts(rest, id, "release", members, 0, &answer, err);
+    buf_free(&answer);
+    return code;
+}

@@ -1,0 +1,228 @@
+#include "daemon/remote/remote_slot.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/file.h"
+#include "daemon/base/log.h"
+#include "daemon/remote/remote_link.h"
+#include "daemon/sweep/sweep_spec.h"
+#include "store/models.h"
+
+#include <string.h>
+
+#define FAIL_ATTEMPTS 8
+
+static void log_task(const char *event, enum log_level level, const struct wire_task *task, double seconds,
+                     int64_t bytes, const struct err *err)
+{
+    log_event(level, event, log_int("sweep", task->sweep_id), log_int("task", task->task_id),
+              log_text("model", task->model.name), log_text("revision", task->revisions[0].row.name),
+              log_int("attempt", task->attempt), log_real("seconds", seconds),
+              log_int("bytes_fetched", bytes), log_text("error", err_name(err->code)),
+              log_text("reason", err->message), log_end);
+}
+
+static void begin(struct remote_slot *slot, const struct wire_task *task)
+{
+    (void)pthread_mutex_lock(&slot->worker->lock);
+    atomic_store(&slot->cancel, atomic_load(&slot->worker->is_urgent));
+    atomic_store(&slot->fetched_bytes, 0);
+    slot->is_busy = 1;
+    memcpy(slot->claim, task->id, sizeof slot->claim);
+    slot->lease_ms = task->lease_ms;
+    slot->renewed_ms = clock_monotonic_ms();
+    (void)pthread_mutex_unlock(&slot->worker->lock);
+}
+
+static void end(struct remote_slot *slot)
+{
+    (void)pthread_mutex_lock(&slot->worker->lock);
+    slot->is_busy = 0;
+    (void)pthread_mutex_unlock(&slot->worker->lock);
+    atomic_store(&slot->worker->last_work_ms, clock_monotonic_ms());
+}
+
+/* -- Whether this machine can do it -- */
+
+static int check_path(const char *what, const char *name, struct err *err)
+{
+    if (!name || strncmp(name, "file:", 5) != 0 || file_exists(name + 5))
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED, "%s %s is not on this machine", what, name);
+}
+
+static int check_place(const struct wire_task *task, const struct sweep_spec *spec, struct err *err)
+{
+    int code = check_path("model", task->model.name, err);
+    if (!code && spec->wants_perplexity)
+        code = check_path("data set", spec->dataset, err);
+    return code;
+}
+
+/* -- Measure -- */
+
+/* What this worker found out of a model that the daemon could not describe. */
+static int take_model(struct remote_slot *slot, const struct wire_task *task, int64_t model_id,
+                      struct wire_result *result, struct err *err)
+{
+    if (task->model.tensor[0])
+        return 0;
+    int code = models_get(remote_store_database(slot->worker->options.store), model_id, &result->model, err);
+    result->has_model = !code && result->model.tensor[0];
+    return code;
+}
+
+/* Appends the bytes to hand in. */
+static int measure(struct remote_slot *slot, const struct wire_task *task, const struct task_row *row,
+                   const struct sweep_spec *spec, struct buf *body, struct err *err)
+{
+    struct measure_shared shared;
+    struct measured_task *measured = NULL;
+    engine_share(slot->worker->options.engine, remote_store_database(slot->worker->options.store), &shared);
+    shared.failures_max = (int)task->failures_max;
+    int code = measure_task(&shared, row, spec, &slot->cancel, &slot->fetched_bytes, &measured, err);
+    if (!code) {
+        struct wire_result result = {.result = *measured_task_result(measured)};
+        const char *caution = measured_task_caution(measured);
+        memcpy(result.caution, caution, strlen(caution) + 1);
+        code = take_model(slot, task, row->model_id, &result, err);
+        if (!code)
+            code = wire_result_append(&result, body, err);
+        if (!code && caution[0])
+            log_warning("task measured in part", log_int("sweep", task->sweep_id),
+                        log_text("revision", row->revision), log_text("reason", caution), log_end);
+    }
+    measured_task_free(measured);
+    return code;
+}
+
+/* Until the daemon has it or does not want it; gives up only when the process stops. */
+static int hand_in(struct remote_slot *slot, const struct wire_task *task, const struct buf *body,
+                   struct err *err)
+{
+    struct remote_worker *worker = slot->worker;
+    for (int attempt = 1;; attempt++) {
+        *err = (struct err)ERR_INIT;
+        int code = remote_link_record(slot->rest, task->id, body, err);
+        if (!remote_link_may_pass(code))
+            return code;
+        if (atomic_load(&worker->is_urgent) || atomic_load(&slot->cancel))
+            return code;
+        if (attempt == 1)
+            log_warning("the daemon does not take a result now; it is kept and handed in again",
+                        log_int("sweep", task->sweep_id), log_text("revision", task->revisions[0].row.name),
+                        log_text("reason", err->message), log_end);
+        remote_worker_pause(&worker->is_urgent, remote_worker_backoff_ms(attempt));
+    }
+}
+
+/* -- What became of it -- */
+
+static int report_failure(struct remote_slot *slot, const struct wire_task *task, const struct err *reason,
+                          int is_refused, int *ret_is_final, struct err *err)
+{
+    for (int attempt = 1;; attempt++) {
+        *err = (struct err)ERR_INIT;
+        int code = remote_link_fail(slot->rest, task->id, reason, is_refused, ret_is_final, err);
+        if (!remote_link_may_pass(code) || attempt == FAIL_ATTEMPTS || atomic_load(&slot->worker->is_urgent))
+            return code;
+        remote_worker_pause(&slot->worker->is_urgent, remote_worker_backoff_ms(attempt));
+    }
+}
+
+/* Says what became of a failed attempt, or of one whose result was refused. A claim that is lost needs
+ * nothing more. */
+static void give_up(struct remote_slot *slot, const struct wire_task *task, const struct err *reason,
+                    int is_refused, double seconds)
+{
+    struct remote_worker *worker = slot->worker;
+    struct err err = ERR_INIT;
+    int64_t bytes = atomic_load(&slot->fetched_bytes);
+    int is_final = 0, code = 0;
+    if (atomic_load(&worker->is_urgent)) {
+        code = remote_link_release(slot->rest, task->id, NULL, &err);
+        log_task("task given back", LOG_LEVEL_INFO, task, seconds, bytes, reason);
+    } else if (reason->code == ERR_CONFLICT || atomic_load(&slot->cancel)) {
+        log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, reason);
+        return;
+    } else {
+        struct err passing = *reason;
+        /* A neighbour that loaded a tensor for both of us was cancelled; we were not: try again. */
+        if (passing.code == ERR_CANCELLED)
+            passing.code = ERR_NETWORK;
+        code = report_failure(slot, task, &passing, is_refused, &is_final, &err);
+        log_task(is_final ? "task failed" : "task will be tried again", LOG_LEVEL_WARNING, task, seconds,
+                 bytes, reason);
+    }
+    if (code && code != ERR_CONFLICT)
+        log_warning("the daemon cannot be told; it takes the task back when its lease ends",
+                    log_int("task", task->task_id), log_text("reason", err.message), log_end);
+}
+
+/* The daemon's database was replaced: what this process knows of the old one would make it leave out what the
+ * new one lacks. */
+static void start_anew(struct remote_slot *slot, const struct wire_task *task, const struct err *reason)
+{
+    struct err err = ERR_INIT;
+    log_error("the worker must be started again", log_text("reason", reason->message), log_end);
+    (void)remote_link_release(slot->rest, task->id, reason->message, &err);
+    remote_worker_end(slot->worker, REMOTE_END_RESTART);
+}
+
+static void decline(struct remote_slot *slot, const struct wire_task *task, const struct err *reason)
+{
+    struct err err = ERR_INIT;
+    remote_worker_except(slot->worker, task->sweep_id);
+    log_task("sweep left to others", LOG_LEVEL_WARNING, task, 0, 0, reason);
+    (void)remote_link_release(slot->rest, task->id, reason->message, &err);
+}
+
+static int work_on(struct remote_slot *slot, const struct wire_task *task, const struct task_row *row,
+                   const struct sweep_spec *spec)
+{
+    struct err err = ERR_INIT;
+    struct buf body;
+    double start = clock_monotonic_s();
+    buf_init(&body, LIMIT_CLAIM_RESULT_BYTES);
+    int code = measure(slot, task, row, spec, &body, &err);
+    atomic_store(&slot->phase, REMOTE_PHASE_RESULT);
+    int is_measured = !code;
+    if (!code)
+        code = hand_in(slot, task, &body, &err);
+    int is_refused = is_measured &&
+                     (code == ERR_MISMATCH || code == ERR_INVALID || code == ERR_FORMAT || code == ERR_LIMIT);
+    atomic_store(&slot->phase, REMOTE_PHASE_WORD);
+    buf_free(&body);
+    double seconds = clock_monotonic_s() - start;
+    if (code)
+        give_up(slot, task, &err, is_refused, seconds);
+    else
+        log_task("task done", LOG_LEVEL_INFO, task, seconds, atomic_load(&slot->fetched_bytes), &err);
+    if (code == ERR_DEVICE_LOST)
+        remote_worker_end(slot->worker, REMOTE_END_DEVICE);
+    return code && code != ERR_CONFLICT && code != ERR_CANCELLED;
+}
+
+int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
+{
+    struct err err = ERR_INIT;
+    struct sweep_spec spec = {0};
+    struct task_row row;
+    int has_failed = 0;
+    begin(slot, task);
+    if (sweep_spec_parse(task->request, strlen(task->request), &spec, &err)) {
+        give_up(slot, task, &err, 0, 0);
+    } else if (check_place(task, &spec, &err)) {
+        decline(slot, task, &err);
+    } else {
+        int code = remote_store_take(slot->worker->options.store, task, &row, &err);
+        if (code == ERR_CONFLICT)
+            start_anew(slot, task, &err);
+        else if (code)
+            give_up(slot, task, &err, 0, 0);
+        else
+            has_failed = work_on(slot, task, &row, &spec);
+    }
+    sweep_spec_free(&spec);
+    end(slot);
+    return has_failed;
+}

@@ -1,0 +1,72 @@
+/*
+ * For remote_worker.c and remote_slot.c only: the state of a worker and its slots.
+ */
+#ifndef BIFURCATED_REMOTE_REMOTE_SLOT_H
+#define BIFURCATED_REMOTE_REMOTE_SLOT_H
+
+#include "daemon/remote/remote_worker.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* What a slot asks the daemon for at the moment, and so what may end it. */
+enum remote_phase {
+    REMOTE_PHASE_CLAIM,  /* the worker stops */
+    REMOTE_PHASE_RESULT, /* what runs is to be given back, or the lease is lost */
+    REMOTE_PHASE_WORD    /* nothing: it is short */
+};
+
+struct remote_slot {
+    struct remote_worker *worker;
+    pthread_t thread;
+    int is_started;
+    char name[STORE_WORKER_SIZE]; /* "worker/07" */
+    struct rest *rest;
+    atomic_int phase;   /* enum remote_phase */
+    atomic_bool cancel; /* of the task at hand */
+    _Atomic int64_t fetched_bytes;
+    /* under worker->lock */
+    int is_busy;
+    char claim[WIRE_ID_SIZE];
+    int64_t lease_ms, renewed_ms;
+};
+
+struct remote_worker {
+    struct remote_worker_options options;
+    pthread_mutex_t lock;
+    pthread_mutex_t claim_lock; /* held by the slot that waits for work; taken before `lock` */
+    struct remote_slot slots[REMOTE_SLOTS_MAX];
+    struct rest *keeper_rest;
+    pthread_t keeper;
+    int is_keeper_started;
+    atomic_bool is_stopping;        /* claim no more */
+    atomic_bool is_urgent;          /* give back what runs */
+    atomic_bool is_keeper_stopping; /* nothing runs any more */
+    atomic_bool is_ended;           /* `ended` was called */
+    atomic_int running;             /* threads of slots */
+    _Atomic int64_t last_work_ms;   /* when a task last ended */
+    /* under lock */
+    int64_t except[WIRE_EXCEPT_MAX];
+    size_t except_count, next_except;
+    /* under claim_lock */
+    int is_unreachable, is_again;
+};
+
+/* Measures a claimed task and hands it in, or says what became of it. Logs once. Returns whether the attempt
+ * failed. */
+int remote_slot_work(struct remote_slot *slot, const struct wire_task *task);
+
+/* The worker ends by itself. */
+void remote_worker_end(struct remote_worker *worker, enum remote_end end);
+
+/* Remembers that this worker cannot work on a sweep. */
+void remote_worker_except(struct remote_worker *worker, int64_t sweep_id);
+
+/* Sleeps, but not longer than until *stop is set. */
+void remote_worker_pause(const atomic_bool *stop, int64_t duration_ms);
+
+/* The pause before the n-th attempt (1 on) of a call: doubles up to half a minute, with jitter. */
+int64_t remote_worker_backoff_ms(int attempt);
+
+#endif

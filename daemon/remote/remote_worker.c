@@ -1,0 +1,324 @@
+#include "daemon/remote/remote_worker.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/measure/measure_rows.h"
+#include "daemon/measure/tensor_pool.h"
+#include "daemon/remote/remote_link.h"
+#include "daemon/remote/remote_slot.h"
+#include "gpu/score.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_S 20         /* for work, per request */
+#define HEARTBEAT_MS 5000 /* or a quarter of the lease */
+#define BACKOFF_MS 500
+#define BACKOFF_MAX_MS 30000
+#define STEP_MS 50
+
+void remote_worker_pause(const atomic_bool *stop, int64_t duration_ms)
+{
+    int64_t deadline = clock_monotonic_ms() + duration_ms;
+    while (!atomic_load(stop) && clock_monotonic_ms() < deadline)
+        clock_sleep_ms(STEP_MS);
+}
+
+int64_t remote_worker_backoff_ms(int attempt)
+{
+    int64_t pause = BACKOFF_MS;
+    for (int i = 1; i < attempt && pause < BACKOFF_MAX_MS; i++)
+        pause *= 2;
+    if (pause > BACKOFF_MAX_MS)
+        pause = BACKOFF_MAX_MS;
+    /* Many workers lose the same daemon at the same moment. */
+    return pause / 2 + clock_monotonic_ms() * 7919 % (pause / 2 + 1);
+}
+
+void remote_worker_end(struct remote_worker *worker, enum remote_end end)
+{
+    atomic_store(&worker->is_stopping, true);
+    if (!atomic_exchange(&worker->is_ended, true) && worker->options.ended)
+        worker->options.ended(worker->options.context, end);
+}
+
+void remote_worker_except(struct remote_worker *worker, int64_t sweep_id)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    worker->except[worker->next_except++ % WIRE_EXCEPT_MAX] = sweep_id;
+    if (worker->except_count < WIRE_EXCEPT_MAX)
+        worker->except_count++;
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+/* Whether a request of the thread that keeps leases shall end. */
+static int is_keeper_stopping(void *context)
+{
+    const struct remote_worker *worker = context;
+    return atomic_load(&worker->is_keeper_stopping);
+}
+
+/* Whether the request of a slot shall end. */
+static int is_over(void *context)
+{
+    const struct remote_slot *slot = context;
+    switch (atomic_load(&slot->phase)) {
+    case REMOTE_PHASE_CLAIM:
+        return atomic_load(&slot->worker->is_stopping);
+    case REMOTE_PHASE_RESULT:
+        return atomic_load(&slot->worker->is_urgent) || atomic_load(&slot->cancel);
+    default:
+        return 0;
+    }
+}
+
+/* -- Claims -- */
+
+static int count_busy(struct remote_worker *worker)
+{
+    int count = 0;
+    (void)pthread_mutex_lock(&worker->lock);
+    for (int i = 0; i < worker->options.count; i++)
+        count += worker->slots[i].is_busy;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return count;
+}
+
+/* Milliseconds until the worker has been idle for long enough; -1 if that does not end it, or it is not idle.
+ */
+static int64_t idle_left_ms(struct remote_worker *worker)
+{
+    if (!worker->options.idle_exit_s || count_busy(worker))
+        return -1;
+    int64_t left =
+        atomic_load(&worker->last_work_ms) + worker->options.idle_exit_s * 1000 - clock_monotonic_ms();
+    return left > 0 ? left : 0;
+}
+
+static void fill_in(struct remote_slot *slot, int64_t wait_s, struct wire_offer *offer)
+{
+    struct remote_worker *worker = slot->worker;
+    const struct registry_device *device = device_info(worker->options.engine->device);
+    *offer = (struct wire_offer){.protocol = WIRE_PROTOCOL,
+                                 .definition = MEASURE_DEFINITION,
+                                 .scoring = SCORE_DEFINITION,
+                                 .version = BIFURCATED_VERSION,
+                                 .sweep_id = worker->options.sweep_id,
+                                 .wait_s = wait_s,
+                                 .is_again = worker->is_again};
+    (void)pthread_mutex_lock(&worker->lock);
+    offer->except_count = worker->except_count;
+    memcpy(offer->except, worker->except, sizeof offer->except);
+    (void)pthread_mutex_unlock(&worker->lock);
+    memcpy(offer->worker, slot->name, sizeof offer->worker);
+    (void)snprintf(offer->device, sizeof offer->device, "%s", device->id);
+    (void)snprintf(offer->backend, sizeof offer->backend, "%s", device->backend);
+}
+
+/* Says once when the daemon stops to answer, and when it answers again. */
+static void note_reach(struct remote_worker *worker, int code, const struct err *err)
+{
+    int is_unreachable = remote_link_may_pass(code);
+    if (is_unreachable && !worker->is_unreachable)
+        log_warning("the daemon does not answer; trying again", log_text("reason", err->message), log_end);
+    if (!is_unreachable && worker->is_unreachable)
+        log_info("the daemon answers again", log_end);
+    worker->is_unreachable = is_unreachable;
+    worker->is_again = is_unreachable;
+}
+
+/* Waits for a task: 0, or an error after which the worker ends. Under claim_lock. */
+static int claim(struct remote_slot *slot, struct wire_task *task, struct err *err)
+{
+    struct remote_worker *worker = slot->worker;
+    for (int attempt = 1; !atomic_load(&worker->is_stopping);) {
+        struct wire_offer offer;
+        int64_t idle_ms = idle_left_ms(worker);
+        if (idle_ms == 0) {
+            log_info("nothing to do for long enough", log_int("seconds", worker->options.idle_exit_s),
+                     log_end);
+            remote_worker_end(worker, REMOTE_END_IDLE);
+            break;
+        }
+        *err = (struct err)ERR_INIT;
+        /* While others are busy, look at them again soon: then the time of idleness begins. */
+        int64_t wait_s = worker->options.idle_exit_s && idle_ms < 0 ? 1 : WAIT_S;
+        fill_in(slot, idle_ms > 0 && (idle_ms + 999) / 1000 < wait_s ? (idle_ms + 999) / 1000 : wait_s,
+                &offer);
+        int code = remote_link_claim(slot->rest, &offer, task, err);
+        if (code != ERR_CANCELLED)
+            note_reach(worker, code, err);
+        if (code == 0)
+            return 0;
+        if (remote_link_may_pass(code)) {
+            int64_t pause = remote_worker_backoff_ms(attempt++);
+            remote_worker_pause(&worker->is_stopping, idle_ms > 0 && idle_ms < pause ? idle_ms : pause);
+        } else if (code == ERR_NOT_FOUND) {
+            attempt = 1;
+        } else if (code != ERR_CANCELLED) {
+            log_error("the daemon does not accept this worker", log_text("error", err_name(code)),
+                      log_text("reason", err->message), log_end);
+            remote_worker_end(worker, REMOTE_END_REFUSED);
+            return code;
+        }
+    }
+    return err_set(err, ERR_CANCELLED, "the worker stops");
+}
+
+static void *work(void *context)
+{
+    struct remote_slot *slot = context;
+    struct remote_worker *worker = slot->worker;
+    int failures = 0; /* in a row */
+    while (!atomic_load(&worker->is_stopping)) {
+        struct wire_task task = {.reference = -1, .previous = -1};
+        struct err err = ERR_INIT;
+        (void)pthread_mutex_lock(&worker->claim_lock);
+        int code = claim(slot, &task, &err);
+        (void)pthread_mutex_unlock(&worker->claim_lock);
+        if (code)
+            break;
+        atomic_store(&slot->phase, REMOTE_PHASE_WORD);
+        failures = remote_slot_work(slot, &task) ? failures + 1 : 0;
+        atomic_store(&slot->phase, REMOTE_PHASE_CLAIM);
+        wire_task_free(&task);
+        /* A machine on which everything fails would use up the attempts of a whole sweep. */
+        if (failures)
+            remote_worker_pause(&worker->is_stopping, remote_worker_backoff_ms(failures));
+    }
+    atomic_fetch_sub(&worker->running, 1);
+    return NULL;
+}
+
+/* -- Leases -- */
+
+static void cancel(struct remote_worker *worker, struct remote_slot *slot, const char *claim_id)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    if (slot->is_busy && strcmp(slot->claim, claim_id) == 0)
+        atomic_store(&slot->cancel, true);
+    (void)pthread_mutex_unlock(&worker->lock);
+    tensor_pool_wake(worker->options.engine->pool);
+}
+
+/* Renews one lease if it is due; a task whose lease is lost is told to end. */
+static void keep_lease(struct remote_worker *worker, struct remote_slot *slot)
+{
+    char id[WIRE_ID_SIZE];
+    struct err err = ERR_INIT;
+    int64_t now = clock_monotonic_ms();
+    (void)pthread_mutex_lock(&worker->lock);
+    int64_t every = slot->lease_ms / 4 < HEARTBEAT_MS ? slot->lease_ms / 4 : HEARTBEAT_MS;
+    int is_due = slot->is_busy && !atomic_load(&slot->cancel) && now - slot->renewed_ms >= every;
+    memcpy(id, slot->claim, sizeof id);
+    if (is_due)
+        slot->renewed_ms = now;
+    (void)pthread_mutex_unlock(&worker->lock);
+    if (is_due &&
+        remote_link_extend(worker->keeper_rest, id, atomic_load(&slot->fetched_bytes), &err) == ERR_CONFLICT)
+        cancel(worker, slot, id);
+}
+
+static void *keep_leases(void *context)
+{
+    struct remote_worker *worker = context;
+    while (!atomic_load(&worker->is_keeper_stopping)) {
+        for (int i = 0; i < worker->options.count; i++)
+            keep_lease(worker, &worker->slots[i]);
+        clock_sleep_ms(STEP_MS);
+    }
+    return NULL;
+}
+
+/* -- Life cycle -- */
+
+static int open_links(struct remote_worker *worker, struct err *err)
+{
+    const struct remote_worker_options *options = &worker->options;
+    struct rest_options rest = {.server = options->server,
+                                .token = options->token,
+                                .ca_file = options->ca_file,
+                                .agent = "bifurcated/" BIFURCATED_VERSION,
+                                .is_cancelled = is_keeper_stopping,
+                                .context = worker};
+    int code = rest_open(&rest, &worker->keeper_rest, err);
+    for (int i = 0; i < options->count && !code; i++) {
+        struct remote_slot *slot = &worker->slots[i];
+        *slot = (struct remote_slot){.worker = worker};
+        (void)snprintf(slot->name, sizeof slot->name, "%.*s/%02d", WIRE_NAME_BYTES_MAX, options->name, i);
+        rest.is_cancelled = is_over;
+        rest.context = slot;
+        code = rest_open(&rest, &slot->rest, err);
+    }
+    return code;
+}
+
+int remote_worker_start(const struct remote_worker_options *options, struct remote_worker **ret_worker,
+                        struct err *err)
+{
+    struct remote_worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return err_set(err, ERR_NO_MEMORY, "worker: out of memory");
+    worker->options = *options;
+    atomic_store(&worker->last_work_ms, clock_monotonic_ms());
+    (void)pthread_mutex_init(&worker->lock, NULL);
+    (void)pthread_mutex_init(&worker->claim_lock, NULL);
+    int code = open_links(worker, err);
+    if (!code) {
+        int result = pthread_create(&worker->keeper, NULL, keep_leases, worker);
+        worker->is_keeper_started = result == 0;
+        for (int i = 0; i < options->count && !result; i++) {
+            struct remote_slot *slot = &worker->slots[i];
+            atomic_fetch_add(&worker->running, 1);
+            result = pthread_create(&slot->thread, NULL, work, slot);
+            slot->is_started = result == 0;
+            if (result)
+                atomic_fetch_sub(&worker->running, 1);
+        }
+        if (result)
+            code = err_set_errno(err, result, "worker: cannot start a thread");
+    }
+    if (code) {
+        remote_worker_stop(worker, 0);
+        return code;
+    }
+    *ret_worker = worker;
+    return 0;
+}
+
+static void wait_for_slots(struct remote_worker *worker, int64_t timeout_ms)
+{
+    int64_t deadline = clock_monotonic_ms() + timeout_ms;
+    while (atomic_load(&worker->running) && clock_monotonic_ms() < deadline)
+        clock_sleep_ms(STEP_MS / 5);
+}
+
+void remote_worker_stop(struct remote_worker *worker, int64_t drain_ms)
+{
+    if (!worker)
+        return;
+    atomic_store(&worker->is_stopping, true);
+    wait_for_slots(worker, drain_ms);
+    atomic_store(&worker->is_urgent, true);
+    if (atomic_load(&worker->running))
+        hub_cancel(worker->options.engine->hub);
+    while (atomic_load(&worker->running)) {
+        for (int i = 0; i < worker->options.count; i++)
+            atomic_store(&worker->slots[i].cancel, true);
+        tensor_pool_wake(worker->options.engine->pool);
+        wait_for_slots(worker, 1000);
+    }
+    for (int i = 0; i < worker->options.count; i++) {
+        if (worker->slots[i].is_started)
+            (void)pthread_join(worker->slots[i].thread, NULL);
+        rest_close(worker->slots[i].rest);
+    }
+    atomic_store(&worker->is_keeper_stopping, true);
+    if (worker->is_keeper_started)
+        (void)pthread_join(worker->keeper, NULL);
+    rest_close(worker->keeper_rest);
+    (void)pthread_mutex_destroy(&worker->lock);
+    (void)pthread_mutex_destroy(&worker->claim_lock);
+    free(worker);
+}

@@ -1,0 +1,120 @@
+#include "daemon/sweep/describe.h"
+
+#include "daemon/base/limits.h"
+#include "daemon/model/config.h"
+#include "daemon/model/role.h"
+#include "daemon/model/vocabulary.h"
+#include "daemon/sweep/revision_source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Whether a file is absent or odd for good, so that what it would tell has to be guessed. A fault that may
+ * pass (the network, memory, the disk) is none: a guess would stay for as long as the model is known. */
+static int is_silent(int code)
+{
+    return code == ERR_NOT_FOUND || code == ERR_FORMAT || code == ERR_UNSUPPORTED || code == ERR_LIMIT ||
+           code == ERR_INVALID;
+}
+
+/* An absent or odd config.json only means that less is known. */
+static int read_config(struct revision_source *source, struct model_config *config, struct err *err)
+{
+    struct buf text;
+    struct err reason = ERR_INIT;
+    buf_init(&text, LIMIT_CONFIG_JSON_BYTES);
+    *config = (struct model_config){0};
+    int code = revision_source_fetch(source, "config.json", &text, &reason);
+    if (!code)
+        code = model_config_parse(buf_text(&text), text.size, config, &reason);
+    buf_free(&text);
+    if (code && !is_silent(code)) {
+        *err = reason;
+        return code;
+    }
+    if (code)
+        *config = (struct model_config){0};
+    return 0;
+}
+
+/* How many rows are real tokens: by the tokenizer, by the model's name, or else all. */
+static int count_token_rows(struct revision_source *source, const char *model, uint64_t rows,
+                            uint64_t *ret_token_rows, struct err *err)
+{
+    struct buf text;
+    struct err reason = ERR_INIT;
+    uint64_t token_rows = 0;
+    buf_init(&text, LIMIT_TOKENIZER_JSON_BYTES);
+    int code = revision_source_fetch(source, "tokenizer.json", &text, &reason);
+    if (!code)
+        code = model_vocabulary_count_rows(buf_text(&text), text.size, &token_rows, &reason);
+    buf_free(&text);
+    if (code && !is_silent(code)) {
+        *err = reason;
+        return code;
+    }
+    if (code && model_vocabulary_rows_of(model, &token_rows, &reason))
+        token_rows = rows;
+    *ret_token_rows = token_rows < rows ? token_rows : rows;
+    return 0;
+}
+
+static int fill_in(struct revision_source *source, const char *model, struct model_row *row, struct err *err)
+{
+    struct model_config config;
+    struct checkpoint *checkpoint = NULL;
+    struct checkpoint_tensor tensor;
+    const char *name = NULL;
+    uint64_t parameters = 0, rows = 0, columns = 0, token_rows = 0;
+    struct err ignored = ERR_INIT;
+    int code = read_config(source, &config, err);
+    if (!code)
+        code = revision_source_open_checkpoint(source, &checkpoint, err);
+    if (!code)
+        code = model_role_find(&config, checkpoint, MODEL_ROLE_UNEMBEDDING, &name, err);
+    if (!code)
+        code = checkpoint_find(checkpoint, name, &tensor, err);
+    if (code)
+        goto out;
+    tensor_matrix(&tensor.shape, &rows, &columns);
+    code = count_token_rows(source, model, rows, &token_rows, err);
+    if (code)
+        goto out;
+    (void)snprintf(row->model_type, sizeof row->model_type, "%.63s", config.model_type);
+    (void)snprintf(row->tensor, sizeof row->tensor, "%s", name);
+    row->vocabulary_size = (int64_t)rows;
+    row->hidden_size = (int64_t)columns;
+    row->token_rows = (int64_t)token_rows;
+    row->layers = (int64_t)config.layer_count;
+    if (model_config_parameter_count(&config, &parameters, &ignored) == 0)
+        row->parameter_count = (int64_t)parameters;
+out:
+    checkpoint_close(checkpoint);
+    return code;
+}
+
+int describe_model(struct store *store, struct repository *repository, int64_t model_id,
+                   const struct revision_row *revision, struct model_row *model, struct err *err)
+{
+    struct revision_source source;
+    int code = models_get(store, model_id, model, err);
+    if (code || model->tensor[0])
+        return code;
+    code = revision_source_open(&source, store, repository, revision, err);
+    if (!code) {
+        code = fill_in(&source, model->name, model, err);
+        revision_source_close(&source);
+    }
+    if (code)
+        return err_wrap(err, "revision %s", revision->name);
+    return models_describe(store, model, err);
+}
+
+int64_t describe_expected_bytes(const struct model_row *model)
+{
+    /* Published checkpoints are 16 bits wide; the estimate is replaced by what was fetched. */
+    if (model->vocabulary_size <= 0 || model->hidden_size <= 0 || model->hidden_size > INT64_MAX / 2 ||
+        model->vocabulary_size > INT64_MAX / (2 * model->hidden_size))
+        return 0;
+    return model->vocabulary_size * model->hidden_size * 2;
+}

@@ -1,0 +1,220 @@
+#include "daemon/sweep/planner.h"
+
+#include "daemon/base/log.h"
+#include "daemon/sweep/describe.h"
+#include "daemon/sweep/plan_watch.h"
+#include "daemon/sweep/revision_list.h"
+#include "daemon/sweep/revision_source.h"
+#include "daemon/sweep/sweep_spec.h"
+#include "store/models.h"
+#include "store/revisions.h"
+#include "store/sweeps.h"
+#include "store/tasks.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct plan {
+    struct store *store;
+    const atomic_bool *cancel;
+    struct sweep_row sweep;
+    struct sweep_spec spec;
+    struct repository *repository;
+    struct revision_list list; /* all of the model */
+};
+
+/* Marks what the sweep asks for; keeps every n-th of it and the last. */
+static int select_revisions(struct plan *plan, size_t *ret_count, struct err *err)
+{
+    size_t matching = 0, number = 0, selected = 0;
+    for (size_t i = 0; i < plan->list.count; i++)
+        matching +=
+            sweep_spec_selects(&plan->spec, plan->list.rows[i].row.name, &plan->list.rows[i].place) != 0;
+    for (size_t i = 0; i < plan->list.count; i++) {
+        struct revision_listed *placed = &plan->list.rows[i];
+        if (!sweep_spec_selects(&plan->spec, placed->row.name, &placed->place))
+            continue;
+        placed->is_selected = number % (size_t)plan->spec.every == 0 || number + 1 == matching;
+        selected += placed->is_selected != 0;
+        number++;
+    }
+    if (selected == 0)
+        return err_set(err, ERR_NOT_FOUND,
+                       "%s: none of its %zu branches and tags is a training step within the bounds of the "
+                       "sweep; name revisions, or give a rule such as \"step{step}\"",
+                       plan->sweep.model, plan->list.count);
+    *ret_count = selected;
+    return 0;
+}
+
+/* The revision that displacement is measured from: the named one, or the first in step order. */
+static const struct revision_listed *reference_of(struct plan *plan)
+{
+    if (plan->spec.reference)
+        return revision_list_find(&plan->list, plan->spec.reference);
+    for (size_t i = 0; i < plan->list.count && plan->list.rows[i].place.is_step; i++) {
+        if (revision_listed_exists(&plan->list.rows[i]))
+            return &plan->list.rows[i];
+    }
+    return NULL;
+}
+
+/* Asks for the files of every revision that the sweep touches. One that cannot be listed is left to its task,
+ * which tries again and tells; only a cancelled plan stops here. */
+static int list_files(struct plan *plan, struct err *err)
+{
+    for (size_t i = 0; i < plan->list.count; i++) {
+        struct revision_source source;
+        struct err reason = ERR_INIT;
+        int is_needed = plan->list.rows[i].is_selected ||
+                        (i + 1 < plan->list.count && plan->list.rows[i + 1].is_selected) || i == 0;
+        if (!is_needed || !revision_listed_exists(&plan->list.rows[i]))
+            continue;
+        if (atomic_load(plan->cancel))
+            return err_set(err, ERR_CANCELLED, "the plan was cancelled");
+        int code =
+            revision_source_open(&source, plan->store, plan->repository, &plan->list.rows[i].row, &reason);
+        if (!code)
+            revision_source_close(&source);
+        else if (code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE) {
+            *err = reason;
+            return code;
+        }
+    }
+    return 0;
+}
+
+static int make_tasks(struct plan *plan, size_t selected, struct err *err)
+{
+    struct model_row model;
+    struct task_plan *tasks = calloc(selected, sizeof *tasks);
+    if (!tasks)
+        return err_set(err, ERR_NO_MEMORY, "plan: out of memory");
+    size_t count = 0;
+    const struct revision_listed *reference = reference_of(plan);
+    const struct revision_listed *previous = NULL;
+    int code = models_get(plan->store, plan->sweep.model_id, &model, err);
+    for (size_t i = 0; !code && i < plan->list.count; i++) {
+        const struct revision_listed *placed = &plan->list.rows[i];
+        if (placed->is_selected)
+            tasks[count++] = (struct task_plan){
+                .revision_id = placed->row.id,
+                .ordinal = (int64_t)i,
+                .reference_revision_id = reference ? reference->row.id : 0,
+                .previous_revision_id = previous && placed->place.is_step ? previous->row.id : 0,
+                .bytes_expected = plan->spec.tensor_count ? 0 : describe_expected_bytes(&model),
+            };
+        /* A name that does not exist must not cost its neighbour the displacement. */
+        if (placed->place.is_step && revision_listed_exists(placed) &&
+            (placed->is_selected || plan->spec.every == 1))
+            previous = placed;
+    }
+    if (!code)
+        code = tasks_plan(plan->store, plan->sweep.id, tasks, count, err);
+    free(tasks);
+    return code;
+}
+
+/* Learns what the model is from the newest selected revision that tells; a few are tried. If none tells, each
+ * task tries its own and says why it cannot. */
+static int describe(struct plan *plan, struct err *err)
+{
+    int attempts = 0;
+    for (size_t i = plan->list.count; attempts < 3 && i > 0; i--) {
+        const struct revision_listed *placed = &plan->list.rows[i - 1];
+        struct model_row model;
+        struct err reason = ERR_INIT;
+        if (!placed->is_selected || !revision_listed_exists(placed))
+            continue;
+        attempts++;
+        int code = describe_model(plan->store, plan->repository, plan->sweep.model_id, &placed->row, &model,
+                                  &reason);
+        if (code == 0)
+            return 0;
+        if (code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE) {
+            *err = reason;
+            return code;
+        }
+    }
+    return 0;
+}
+
+static int make_plan(struct plan *plan, struct hub *hub, struct err *err)
+{
+    size_t selected = 0;
+    struct buf request;
+    buf_init(&request, LIMIT_API_BODY_BYTES);
+    int code = sweeps_get_request(plan->store, plan->sweep.id, &request, err);
+    if (!code)
+        code = sweep_spec_parse(buf_text(&request), request.size, &plan->spec, err);
+    if (!code)
+        code = hub_open_repository(hub, REPOSITORY_KIND_MODEL, plan->sweep.model, plan->cancel,
+                                   &plan->repository, err);
+    if (!code)
+        code = revision_list_read(&plan->list, plan->repository, plan->sweep.model, &plan->spec, err);
+    if (!code)
+        code = select_revisions(plan, &selected, err);
+    if (!code)
+        code = revision_list_store(&plan->list, plan->store, plan->sweep.model_id, err);
+    if (!code)
+        code = list_files(plan, err);
+    if (!code)
+        code = describe(plan, err);
+    if (!code)
+        code = make_tasks(plan, selected, err);
+    if (!code)
+        code = sweeps_start(plan->store, plan->sweep.id, err);
+    buf_free(&request);
+    if (!code)
+        log_info("sweep planned", log_int("sweep", plan->sweep.id), log_text("model", plan->sweep.model),
+                 log_int("revisions", (int64_t)selected), log_end);
+    return code;
+}
+
+int planner_run_once(struct store *store, struct hub *hub, struct reserve *reserve, const atomic_bool *cancel,
+                     int *ret_planned, struct err *err)
+{
+    struct plan plan = {.store = store};
+    struct plan_watch *watch = NULL;
+    struct err reason = ERR_INIT;
+    *ret_planned = 0;
+    int code = sweeps_next_planning(store, &plan.sweep, err);
+    if (code == ERR_NOT_FOUND) {
+        *err = (struct err)ERR_INIT;
+        return 0;
+    }
+    if (code)
+        return code;
+    code = plan_watch_start(store, plan.sweep.id, cancel, &watch, err);
+    if (code)
+        return code;
+    plan.cancel = plan_watch_cancel(watch);
+    *ret_planned = 1;
+    code = make_plan(&plan, hub, &reason);
+    repository_close(plan.repository);
+    int is_cancelled = code == ERR_CANCELLED && atomic_load(plan.cancel);
+    plan_watch_end(watch);
+    sweep_spec_free(&plan.spec);
+    revision_list_free(&plan.list);
+    if (code == ERR_CANCELLED && atomic_load(cancel)) {
+        *err = reason;
+        return code;
+    }
+    if (code == ERR_CONFLICT || is_cancelled)
+        return 0; /* the sweep was cancelled meanwhile */
+    if (code) {
+        if (!strstr(reason.message, plan.sweep.model))
+            (void)err_wrap(&reason, "model %s", plan.sweep.model);
+        log_warning("sweep cannot be planned", log_int("sweep", plan.sweep.id),
+                    log_text("model", plan.sweep.model), log_text("error", err_name(code)),
+                    log_text("reason", reason.message), log_end);
+        code = sweeps_fail(store, plan.sweep.id, &reason, err);
+        if (code == ERR_NO_SPACE && reserve_spend(reserve))
+            code = sweeps_fail(store, plan.sweep.id, &reason, err);
+        if (code == ERR_CONFLICT)
+            code = 0;
+    }
+    return code;
+}

@@ -1,0 +1,49 @@
+/*
+ * The revisions of a model as the hub (or the folder) lists them now, placed in step order.
+ */
+#ifndef BIFURCATED_SWEEP_REVISION_LIST_H
+#define BIFURCATED_SWEEP_REVISION_LIST_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/repository.h"
+#include "daemon/model/revision.h"
+#include "daemon/sweep/sweep_spec.h"
+#include "store/revisions.h"
+
+/* A revision that was asked for by name but does not exist has this commit; its task tells the user. */
+#define REVISION_LIST_NO_COMMIT "0000000000000000000000000000000000000000"
+
+struct revision_listed {
+    struct revision_row row;     /* id is 0 until revision_list_store */
+    struct model_revision place; /* in the training run */
+    int is_selected;             /* for the caller */
+};
+
+struct revision_list {
+    struct revision_listed *rows; /* in step order */
+    size_t count, capacity;
+};
+
+/*
+ * Lists branches and tags, one request, and what the spec names besides (a commit, a pull request), one
+ * request each. Names are placed by the spec's rule. The caller frees *list with revision_list_free, also
+ * after an error.
+ */
+int revision_list_read(struct revision_list *list, struct repository *repository, const char *model,
+                       const struct sweep_spec *spec, struct err *err);
+
+void revision_list_free(struct revision_list *list);
+
+/* By name, or NULL. */
+struct revision_listed *revision_list_find(const struct revision_list *list, const char *name);
+
+/* Drops names that do not exist. */
+void revision_list_drop_missing(struct revision_list *list);
+
+/* Brings the store up to date: rows get their ids, and what is not in the list is not current any more. */
+int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id, struct err *err);
+
+/* Whether the revision exists. */
+int revision_listed_exists(const struct revision_listed *listed);
+
+#endif

@@ -1,0 +1,151 @@
+#include "daemon/sweep/revision_source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int has_file(void *context, const char *name)
+{
+    const struct revision_source *source = context;
+    return repository_tree_find(source->tree, name) != NULL;
+}
+
+static int open_file(void *context, const char *name, struct source **ret_source, struct err *err)
+{
+    struct revision_source *source = context;
+    return repository_open_file(source->repository, source->tree->commit, name,
+                                repository_tree_find(source->tree, name), ret_source, err);
+}
+
+/* -- The list of files, from the store -- */
+
+struct tree_builder {
+    struct repository_tree *tree;
+    size_t capacity;
+    int failed;
+};
+
+static int add_file(void *context, const struct revision_file_row *row)
+{
+    struct tree_builder *builder = context;
+    struct repository_tree *tree = builder->tree;
+    if (tree->count == builder->capacity) {
+        size_t capacity = builder->capacity ? builder->capacity * 2 : 16;
+        struct repository_file *files = realloc(tree->files, capacity * sizeof *files);
+        if (!files) {
+            builder->failed = 1;
+            return 1;
+        }
+        tree->files = files;
+        builder->capacity = capacity;
+    }
+    struct repository_file *file = &tree->files[tree->count];
+    *file = (struct repository_file){.path = strdup(row->path), .size_bytes = (uint64_t)row->size_bytes};
+    if (!file->path) {
+        builder->failed = 1;
+        return 1;
+    }
+    if (row->digest_kind == REVISION_DIGEST_KIND_SHA256)
+        (void)snprintf(file->sha256, sizeof file->sha256, "%s", row->digest);
+    else
+        (void)snprintf(file->git_oid, sizeof file->git_oid, "%.40s", row->digest);
+    tree->count++;
+    return 0;
+}
+
+/* *ret_tree is NULL if the store knows no files of this revision. */
+static int read_stored_tree(struct store *store, const struct revision_row *revision,
+                            struct repository_tree **ret_tree, struct err *err)
+{
+    struct tree_builder builder = {.tree = calloc(1, sizeof *builder.tree)};
+    if (!builder.tree)
+        return err_set(err, ERR_NO_MEMORY, "revision %s: out of memory", revision->name);
+    (void)snprintf(builder.tree->commit, sizeof builder.tree->commit, "%.40s", revision->commit);
+    int code = revisions_get_files(store, revision->id, add_file, &builder, err);
+    if (!code && builder.failed)
+        code = err_set(err, ERR_NO_MEMORY, "revision %s: out of memory", revision->name);
+    if (code || builder.tree->count == 0) {
+        repository_tree_free(builder.tree);
+        return code;
+    }
+    *ret_tree = builder.tree;
+    return 0;
+}
+
+static int store_tree(struct store *store, const struct revision_row *revision,
+                      const struct repository_tree *tree, struct err *err)
+{
+    size_t count = 0;
+    struct revision_file_row *rows = calloc(tree->count ? tree->count : 1, sizeof *rows);
+    if (!rows)
+        return err_set(err, ERR_NO_MEMORY, "revision %s: out of memory", revision->name);
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct repository_file *file = &tree->files[i];
+        int is_lfs = file->sha256[0] != 0;
+        if (!is_lfs && !file->git_oid[0])
+            continue; /* nothing identifies it: ask again next time */
+        struct revision_file_row *row = &rows[count++];
+        (void)snprintf(row->path, sizeof row->path, "%s", file->path);
+        (void)snprintf(row->digest, sizeof row->digest, "%s", is_lfs ? file->sha256 : file->git_oid);
+        row->digest_kind = is_lfs ? REVISION_DIGEST_KIND_SHA256 : REVISION_DIGEST_KIND_GIT;
+        row->size_bytes = (int64_t)file->size_bytes;
+    }
+    int code = count ? revisions_set_files(store, revision->id, rows, count, err) : 0;
+    free(rows);
+    return code;
+}
+
+int revision_source_open(struct revision_source *source, struct store *store, struct repository *repository,
+                         const struct revision_row *revision, struct err *err)
+{
+    *source = (struct revision_source){.repository = repository};
+    source->files = (struct checkpoint_files){.has = has_file, .open = open_file, .context = source};
+    int code = read_stored_tree(store, revision, &source->tree, err);
+    if (code || source->tree)
+        return code;
+    code = repository_list_tree(repository, revision->commit, &source->tree, err);
+    if (!code)
+        code = store_tree(store, revision, source->tree, err);
+    if (code)
+        revision_source_close(source);
+    return code;
+}
+
+void revision_source_close(struct revision_source *source)
+{
+    repository_tree_free(source->tree);
+    source->tree = NULL;
+}
+
+int revision_source_open_checkpoint(struct revision_source *source, struct checkpoint **ret_checkpoint,
+                                    struct err *err)
+{
+    return checkpoint_open(&source->files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
+}
+
+int revision_source_fetch(struct revision_source *source, const char *path, struct buf *buf, struct err *err)
+{
+    const struct repository_file *file = repository_tree_find(source->tree, path);
+    if (!file)
+        return err_set(err, ERR_NOT_FOUND, "%s: the revision has no such file", path);
+    return repository_fetch_file(source->repository, source->tree->commit, path, file, buf, err);
+}
+
+const char *revision_source_digest(const struct revision_source *source, const char *path)
+{
+    const struct repository_file *file = repository_tree_find(source->tree, path);
+    if (!file)
+        return "";
+    return file->sha256[0] ? file->sha256 : file->git_oid;
+}
+
+static int ends_with(const char *text, const char *ending)
+{
+    size_t size = strlen(text), ending_size = strlen(ending);
+    return size >= ending_size && strcmp(text + size - ending_size, ending) == 0;
+}
+
+int revision_source_is_weights(const char *path)
+{
+    return ends_with(path, ".safetensors") || (ends_with(path, ".bin") && strstr(path, "pytorch_model"));
+}

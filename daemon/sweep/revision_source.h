@@ -1,0 +1,44 @@
+/*
+ * One revision of a model, open for reading: its list of files, and its checkpoint over the repository.
+ *
+ * This is where the hub and the checkpoint readers meet; neither knows the other. The list of files of a
+ * commit never changes, so it is asked of the hub once and then comes from the store.
+ */
+#ifndef BIFURCATED_SWEEP_REVISION_SOURCE_H
+#define BIFURCATED_SWEEP_REVISION_SOURCE_H
+
+#include "daemon/base/err.h"
+#include "daemon/checkpoint/checkpoint.h"
+#include "daemon/hub/repository.h"
+#include "store/revisions.h"
+#include "store/store.h"
+
+struct revision_source {
+    struct repository *repository; /* borrowed */
+    struct repository_tree *tree;  /* owned */
+    struct checkpoint_files files; /* for checkpoint_open; its context is this struct */
+};
+
+/* Lists the files of a stored revision, from the store or else from the repository (and then stores them).
+ * The repository must outlive the source; the struct must not move while open. ERR_NOT_FOUND if the revision
+ * does not exist any more. */
+int revision_source_open(struct revision_source *source, struct store *store, struct repository *repository,
+                         const struct revision_row *revision, struct err *err);
+
+/* Frees the list. Works on a zeroed struct too. */
+void revision_source_close(struct revision_source *source);
+
+/* Opens the checkpoint; the caller closes it before the source. */
+int revision_source_open_checkpoint(struct revision_source *source, struct checkpoint **ret_checkpoint,
+                                    struct err *err);
+
+/* Appends a whole small file to buf; ERR_NOT_FOUND if the revision has none of that name. */
+int revision_source_fetch(struct revision_source *source, const char *path, struct buf *buf, struct err *err);
+
+/* The digest of a file ("" if unknown): sha256 of LFS files, else git's. Borrowed. */
+const char *revision_source_digest(const struct revision_source *source, const char *path);
+
+/* Whether a file may hold weights, by its name. */
+int revision_source_is_weights(const char *path);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * The threads behind webhooks: one finds out what is news (daemon/watch/announce.h), a few deliver what the
+ * outbox holds, each message until its receiver has taken it or a day has passed. Of the messages to one host
+ * one is on its way at a time, in order; so a host that does not answer keeps one lane and delays nobody
+ * else.
+ */
+#ifndef BIFURCATED_WATCH_COURIER_H
+#define BIFURCATED_WATCH_COURIER_H
+
+#include "daemon/base/err.h"
+#include "store/store.h"
+
+#include <stdint.h>
+
+#define COURIER_LANES 4                            /* hosts that are spoken to at once */
+#define COURIER_TIMEOUT_MS 10000                   /* of one attempt */
+#define COURIER_GIVE_UP_MS (24 * INT64_C(3600000)) /* after the event */
+
+struct courier;
+
+/* `ca_file` NULL or "": the system's certificates. What was owed when the last daemon ended is delivered
+ * first. */
+int courier_start(struct store *store, const char *ca_file, struct courier **ret_courier, struct err *err);
+
+/* Breaks off a running attempt, which counts as not made; frees. NULL is allowed. */
+void courier_stop(struct courier *courier);
+
+#endif

@@ -1,0 +1,123 @@
+#include "daemon/watch/watch_changes.h"
+
+#include "daemon/base/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct kind {
+    const char *name;
+    json_int_t count;
+    json_t *names;
+};
+
+/* An entry of the list, in another order. */
+struct entry {
+    const struct revision_listed *listed;
+};
+
+struct comparison {
+    struct entry *by_name; /* the list, ordered by name */
+    size_t count;
+    char *is_known; /* beside by_name */
+    struct kind added, moved, gone;
+    struct revision_key last;
+    int rows; /* of the present page */
+};
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct entry *left = a, *right = b;
+    return strcmp(left->listed->row.name, right->listed->row.name);
+}
+
+static int compare_name(const void *key, const void *element)
+{
+    return strcmp(key, ((const struct entry *)element)->listed->row.name);
+}
+
+static void note(struct kind *kind, const char *name)
+{
+    if (kind->count++ < WATCH_CHANGES_NAMES_MAX)
+        (void)json_array_append_new(kind->names, json_string(name));
+}
+
+static int take_known(void *context, const struct revision_row *row)
+{
+    struct comparison *comparison = context;
+    comparison->rows++;
+    revision_key_of(row, &comparison->last);
+    const struct entry *found = comparison->count ? bsearch(row->name, comparison->by_name, comparison->count,
+                                                            sizeof comparison->by_name[0], compare_name)
+                                                  : NULL;
+    if (!found) {
+        if (strcmp(row->commit, REVISION_LIST_NO_COMMIT) != 0)
+            note(&comparison->gone, row->name);
+        return 0;
+    }
+    if (strcmp(row->commit, REVISION_LIST_NO_COMMIT) == 0)
+        return 0; /* was asked for before it existed */
+    comparison->is_known[found - comparison->by_name] = 1;
+    if (strcmp(found->listed->row.commit, row->commit) != 0)
+        note(&comparison->moved, row->name);
+    return 0;
+}
+
+static int read_known(struct store *store, int64_t model_id, struct comparison *comparison, struct err *err)
+{
+    int code = 0;
+    int is_first = 1;
+    do {
+        struct revision_key after = comparison->last;
+        comparison->rows = 0;
+        code = revisions_list(store, model_id, is_first ? NULL : &after, LIMIT_API_PAGE_ROWS, take_known,
+                              comparison, err);
+        is_first = 0;
+    } while (!code && comparison->rows == LIMIT_API_PAGE_ROWS);
+    return code;
+}
+
+static void add_kind(json_t *report, struct kind *kind)
+{
+    json_t *value = json_pack("{s:I, s:o}", "count", kind->count, "names", kind->names);
+    kind->names = NULL;
+    (void)json_object_set_new(report, kind->name, value ? value : json_null());
+}
+
+int watch_changes_report(struct store *store, int64_t model_id, const struct revision_list *list,
+                         json_t *report, struct err *err)
+{
+    struct comparison comparison = {.count = list->count,
+                                    .by_name = calloc(list->count + 1, sizeof *comparison.by_name),
+                                    .is_known = calloc(list->count + 1, 1),
+                                    .added = {"new", 0, json_array()},
+                                    .moved = {"moved", 0, json_array()},
+                                    .gone = {"gone", 0, json_array()}};
+    int code = 0;
+    if (!comparison.by_name || !comparison.is_known || !comparison.added.names || !comparison.moved.names ||
+        !comparison.gone.names) {
+        code = err_set(err, ERR_NO_MEMORY, "watch: out of memory");
+        goto out;
+    }
+    for (size_t i = 0; i < list->count; i++)
+        comparison.by_name[i].listed = &list->rows[i];
+    if (list->count)
+        qsort(comparison.by_name, list->count, sizeof *comparison.by_name, compare_rows);
+    code = read_known(store, model_id, &comparison, err);
+    if (code)
+        goto out;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!comparison.is_known[i])
+            note(&comparison.added, comparison.by_name[i].listed->row.name);
+    }
+    add_kind(report, &comparison.added);
+    add_kind(report, &comparison.moved);
+    add_kind(report, &comparison.gone);
+out:
+    json_decref(comparison.added.names);
+    json_decref(comparison.moved.names);
+    json_decref(comparison.gone.names);
+    free(comparison.by_name);
+    free(comparison.is_known);
+    return code;
+}

@@ -1,0 +1,21 @@
+/*
+ * How the refs of a model differ from what the store knows: branches and tags that are new, have moved, are
+ * gone.
+ */
+#ifndef BIFURCATED_WATCH_WATCH_CHANGES_H
+#define BIFURCATED_WATCH_WATCH_CHANGES_H
+
+#include "daemon/base/err.h"
+#include "daemon/sweep/revision_list.h"
+#include "store/store.h"
+
+#include <jansson.h>
+
+#define WATCH_CHANGES_NAMES_MAX 100 /* of each kind in a report; all are counted */
+
+/* Adds to the report: "new", "moved", "gone", each {"count": N, "names": [...]}. Before revision_list_store.
+ */
+int watch_changes_report(struct store *store, int64_t model_id, const struct revision_list *list,
+                         json_t *report, struct err *err);
+
+#endif

@@ -1,0 +1,190 @@
+#include "daemon/watch/watch_run.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
+#include "daemon/base/log.h"
+#include "daemon/watch/watch_changes.h"
+#include "daemon/watch/watch_due.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_FIRST_MS 60000
+#define RETRY_LONGEST_MS 3600000
+#define RETRIES_MAX 8 /* of one run; then the timetable decides again */
+
+struct run {
+    struct store *store;
+    const struct watch_row *watch;
+    json_t *request; /* what its sweeps ask for */
+    struct sweep_spec spec;
+    struct repository *repository;
+    struct revision_list list;
+    json_t *report;
+    int is_fresh; /* a checkpoint is being written: look again soon */
+    size_t due;   /* rows of the list that are selected */
+    struct watch_run result;
+};
+
+const char *watch_outcome_name(enum watch_outcome outcome)
+{
+    static const char *const names[WATCH_OUTCOME_COUNT] = {"unchanged", "sweeping", "skipped", "failed"};
+    return names[outcome];
+}
+
+static int read_request(struct run *run, struct err *err)
+{
+    struct buf request, report;
+    buf_init(&request, LIMIT_API_BODY_BYTES);
+    buf_init(&report, LIMIT_API_BODY_BYTES);
+    int code = watches_get_texts(run->store, run->watch->id, &request, &report, err);
+    if (!code)
+        code = sweep_spec_parse(buf_text(&request), request.size, &run->spec, err);
+    if (!code) {
+        run->request = json_text_load(buf_text(&request), request.size, 0, NULL);
+        code = run->request ? 0 : err_set(err, ERR_NO_MEMORY, "watch: out of memory");
+    }
+    buf_free(&request);
+    buf_free(&report);
+    return code;
+}
+
+/* Lists the model, notes what is different, brings the store up to date, and selects what is due. */
+static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, struct err *err)
+{
+    int code =
+        hub_open_repository(hub, REPOSITORY_KIND_MODEL, run->watch->model, cancel, &run->repository, err);
+    if (!code)
+        code = revision_list_read(&run->list, run->repository, run->watch->model, &run->spec, err);
+    if (code)
+        return code;
+    revision_list_drop_missing(&run->list);
+    code = watch_changes_report(run->store, run->watch->model_id, &run->list, run->report, err);
+    if (!code)
+        code = revision_list_store(&run->list, run->store, run->watch->model_id, err);
+    if (!code)
+        code = watch_due_select(run->store, run->watch, &run->spec, &run->list, err);
+    if (!code && strncmp(run->watch->model, "file:", 5) == 0)
+        code = watch_due_drop_unfinished(run->store, run->repository, &run->list, run->report, &run->is_fresh,
+                                         err);
+    return code;
+}
+
+/* The request of the sweep: the watch's, with the names of what is due. What does not fit waits for the next
+ * run. */
+static int make_sweep(struct run *run, struct err *err)
+{
+    json_t *names = json_array(), *revisions = json_object(), *request = json_deep_copy(run->request);
+    const json_t *rule = json_object_get(json_object_get(request, "revisions"), "rule");
+    int failed = 0;
+    for (size_t i = 0; i < run->list.count; i++) {
+        if (run->list.rows[i].is_selected && json_array_size(names) < WATCH_DUE_NAMES_MAX)
+            failed |= json_array_append_new(names, json_string(run->list.rows[i].row.name));
+    }
+    run->due = json_array_size(names);
+    if (!failed && run->due) {
+        failed = (rule && json_object_set_new(revisions, "rule", json_deep_copy(rule))) ||
+                 json_object_set(revisions, "names", names) ||
+                 json_object_set(request, "revisions", revisions);
+        run->result.sweep_request = failed ? NULL : json_text_dump(request, JSON_COMPACT | JSON_SORT_KEYS);
+        failed = !run->result.sweep_request;
+    }
+    json_decref(names);
+    json_decref(revisions);
+    json_decref(request);
+    return failed ? err_set(err, ERR_NO_MEMORY, "watch: out of memory") : 0;
+}
+
+static void set_failure(struct run *run, const struct err *reason)
+{
+    int64_t pause_ms = RETRY_FIRST_MS;
+    json_t *error = json_pack("{s:s, s:s}", "code", err_name(reason->code), "message", reason->message);
+    (void)json_object_set_new(run->report, "error", error ? error : json_null());
+    if (!err_is_transient(reason->code) || run->watch->failures >= RETRIES_MAX)
+        return;
+    run->result.failures = run->watch->failures + 1;
+    for (int i = 0; i < run->watch->failures && pause_ms < RETRY_LONGEST_MS; i++)
+        pause_ms *= 2;
+    run->result.retry_ms = clock_wall_ms() + (pause_ms < RETRY_LONGEST_MS ? pause_ms : RETRY_LONGEST_MS);
+}
+
+static int record(struct run *run, enum watch_outcome outcome, struct err *err)
+{
+    struct repository_counters counters = {0};
+    int64_t sweep_id = 0;
+    if (run->repository)
+        repository_counters(run->repository, &counters);
+    (void)json_object_set_new(run->report, "outcome", json_string(watch_outcome_name(outcome)));
+    (void)json_object_set_new(run->report, "revisions", json_integer((json_int_t)run->list.count));
+    (void)json_object_set_new(run->report, "swept", json_integer((json_int_t)run->due));
+    (void)json_object_set_new(run->report, "hub_requests", json_integer((json_int_t)counters.request_count));
+    (void)json_object_set_new(run->report, "hub_received_bytes",
+                              json_integer((json_int_t)counters.received_bytes));
+    if (run->is_fresh && !run->result.retry_ms)
+        run->result.retry_ms = clock_wall_ms() + RETRY_FIRST_MS;
+    char *report = json_text_dump(run->report, JSON_COMPACT);
+    if (!report)
+        return err_set(err, ERR_NO_MEMORY, "watch: out of memory");
+    run->result.report = report;
+    int code = watches_record_run(run->store, run->watch, &run->result, &sweep_id, err);
+    free(report);
+    if (code)
+        return code;
+    const char *error = json_string_value(json_object_get(json_object_get(run->report, "error"), "message"));
+    if (error)
+        log_warning("a watched model could not be looked at", log_text("model", run->watch->model),
+                    log_text("reason", error), log_end);
+    else
+        log_info("watched model looked at", log_text("model", run->watch->model),
+                 log_text("outcome", watch_outcome_name(outcome)), log_int("sweep", sweep_id),
+                 log_int("revisions", (int64_t)run->due),
+                 log_int("hub_requests", (int64_t)counters.request_count), log_end);
+    return 0;
+}
+
+int watch_run_once(struct store *store, struct hub *hub, const struct watch_row *watch,
+                   const atomic_bool *cancel, enum watch_outcome *ret_outcome, struct err *err)
+{
+    struct run run = {.store = store, .watch = watch, .report = json_object()};
+    struct err reason = ERR_INIT;
+    int64_t unfinished = 0;
+    *ret_outcome = WATCH_OUTCOME_UNCHANGED;
+    run.result.started_ms = clock_wall_ms();
+    int code = run.report ? watches_find_unfinished(store, watch->id, &unfinished, err)
+                          : err_set(err, ERR_NO_MEMORY, "watch: out of memory");
+    if (code)
+        goto out;
+    if (unfinished) {
+        *ret_outcome = WATCH_OUTCOME_SKIPPED;
+        (void)json_object_set_new(run.report, "unfinished_sweep", json_integer(unfinished));
+    } else {
+        code = read_request(&run, &reason);
+        if (!code)
+            code = look(&run, hub, cancel, &reason);
+        if (!code)
+            code = make_sweep(&run, &reason);
+        if (code == ERR_CANCELLED || (code && err_is_of_the_store(code) && run.list.count)) {
+            *err = reason;
+            goto out;
+        }
+        if (code)
+            set_failure(&run, &reason);
+        *ret_outcome = code      ? WATCH_OUTCOME_FAILED
+                       : run.due ? WATCH_OUTCOME_SWEEPING
+                                 : WATCH_OUTCOME_UNCHANGED;
+    }
+    code = record(&run, *ret_outcome, err);
+    if (code == ERR_NOT_FOUND) { /* the watch was deleted, or asks for something else, meanwhile */
+        *err = (struct err)ERR_INIT;
+        code = 0;
+    }
+out:
+    repository_close(run.repository);
+    revision_list_free(&run.list);
+    sweep_spec_free(&run.spec);
+    free((void *)(uintptr_t)run.result.sweep_request);
+    json_decref(run.request);
+    json_decref(run.report);
+    return code;
+}

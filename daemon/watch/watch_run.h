@@ -1,0 +1,35 @@
+/*
+ * One run of a watch: looks at the refs of its model and starts a sweep of what is left to measure.
+ *
+ * It costs one request (and one more for each revision that the watch names and that is no branch or tag).
+ * Where nothing is new, nothing else happens. A sweep is asked for revisions that are new, have moved, or
+ * could not be measured before for a passing reason; and for measured ones whose displacement is against a
+ * revision that has moved or gone, or is not the one before them any more. What the sweep finds under a known
+ * file digest it does not fetch.
+ */
+#ifndef BIFURCATED_WATCH_WATCH_RUN_H
+#define BIFURCATED_WATCH_WATCH_RUN_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/hub.h"
+#include "store/watches.h"
+
+#include <stdatomic.h>
+
+enum watch_outcome {
+    WATCH_OUTCOME_UNCHANGED, /* nothing to sweep */
+    WATCH_OUTCOME_SWEEPING,  /* a sweep was started */
+    WATCH_OUTCOME_SKIPPED,   /* the sweep of an earlier run is not over */
+    WATCH_OUTCOME_FAILED,    /* the model could not be looked at; the report says why */
+    WATCH_OUTCOME_COUNT
+};
+
+/* "unchanged", ... */
+const char *watch_outcome_name(enum watch_outcome outcome);
+
+/* Runs and notes the run in the store. An error is returned only if the store fails or *cancel became true;
+ * the watch is then due as before. */
+int watch_run_once(struct store *store, struct hub *hub, const struct watch_row *watch,
+                   const atomic_bool *cancel, enum watch_outcome *ret_outcome, struct err *err);
+
+#endif

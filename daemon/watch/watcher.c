@@ -1,0 +1,90 @@
+#include "daemon/watch/watcher.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/watch/duty.h"
+
+#include <stdlib.h>
+
+struct watcher {
+    struct store *store;
+    struct hub *hub;
+    struct duty *duty;
+    _Atomic int64_t counts[WATCH_OUTCOME_COUNT];
+};
+
+struct search {
+    int64_t now_ms, due_ms;
+    int is_found;
+    struct watch_row watch;
+};
+
+static int take(void *context, const struct watch_row *row)
+{
+    struct search *search = context;
+    int64_t due_ms = watch_due(row, search->now_ms);
+    if (search->is_found && due_ms >= search->due_ms)
+        return 0;
+    search->is_found = 1;
+    search->due_ms = due_ms;
+    search->watch = *row;
+    return 0;
+}
+
+/* Runs the watch that is due for the longest time; *ret_wait_ms becomes the time until the next one is due, 0
+ * if one was run. */
+static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_wait_ms, struct err *err)
+{
+    struct watcher *watcher = context;
+    struct search search = {.now_ms = clock_wall_ms()};
+    enum watch_outcome outcome = WATCH_OUTCOME_UNCHANGED;
+    *ret_wait_ms = -1;
+    int code = watches_list(watcher->store, "", INT32_MAX, take, &search, err);
+    if (code || !search.is_found)
+        return code;
+    if (search.due_ms > search.now_ms) {
+        *ret_wait_ms = search.due_ms - search.now_ms;
+        return 0;
+    }
+    *ret_wait_ms = 0;
+    code = watch_run_once(watcher->store, watcher->hub, &search.watch, is_stopping, &outcome, err);
+    if (!code)
+        atomic_fetch_add(&watcher->counts[outcome], 1);
+    return code;
+}
+
+int watcher_start(struct store *store, struct hub *hub, struct watcher **ret_watcher, struct err *err)
+{
+    struct watcher *watcher = calloc(1, sizeof *watcher);
+    if (!watcher)
+        return err_set(err, ERR_NO_MEMORY, "watcher: out of memory");
+    watcher->store = store;
+    watcher->hub = hub;
+    /* A store that cannot be written: asking the hub again at once would help nobody. */
+    int code = duty_start(store, "watches cannot be kept", run_next, watcher, &watcher->duty, err);
+    if (code) {
+        free(watcher);
+        return err_wrap(err, "watcher");
+    }
+    *ret_watcher = watcher;
+    return 0;
+}
+
+void watcher_counts(struct watcher *watcher, int64_t *counts)
+{
+    for (int i = 0; i < WATCH_OUTCOME_COUNT; i++)
+        counts[i] = atomic_load(&watcher->counts[i]);
+}
+
+void watcher_stop(struct watcher *watcher)
+{
+    if (!watcher)
+        return;
+    duty_stop(watcher->duty);
+    watcher->duty = NULL;
+}
+
+void watcher_free(struct watcher *watcher)
+{
+    watcher_stop(watcher);
+    free(watcher);
+}

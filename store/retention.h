@@ -1,0 +1,27 @@
+/*
+ * Retention: what the store lets go of as it grows old.
+ *
+ * Finished sweeps, with their tasks and history, once they ended `days` ago; and the large values
+ * (distributions, columns, samples) of weights that no branch has any more. Results of present revisions stay
+ * for ever, whatever their age.
+ */
+#ifndef BIFURCATED_STORE_RETENTION_H
+#define BIFURCATED_STORE_RETENTION_H
+
+#include "daemon/base/err.h"
+#include "store/store.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct retention_counts {
+    int64_t sweeps;
+    int64_t contents; /* that lost their large values */
+};
+
+/* Deletes in small transactions, so that other writers get their turn; ends early once *cancel (or NULL) is
+ * true. days 0: sweeps stay, too. */
+int retention_apply(struct store *store, int64_t days, int64_t now_ms, const atomic_bool *cancel,
+                    struct retention_counts *ret_counts, struct err *err);
+
+#endif

@@ -1,0 +1,391 @@
+#include "tests/unit/base/fixture.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/measure/device_turns.h"
+#include "gpu/backend.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* A device that keeps account of who does what on which context, and fails the test where two meet. */
+enum { CONTEXTS = 2, SCORINGS = 3, THREADS = 4, ROUNDS = 25 };
+
+struct context {
+    int number;
+};
+
+struct model {
+    struct context *context;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct context contexts[CONTEXTS];
+    int opened;
+    int is_used[CONTEXTS];                      /* a call is under way on it */
+    int loading, computing, models, models_max; /* now */
+    int loads, loads_alone, scorings, passes;   /* so far */
+    int overlaps;                               /* loads that ended while a model was scored */
+    int fits_beside;                            /* whether two models have room */
+    int next_load_fails;                        /* once, with ERR_FORMAT */
+    int waits;                                  /* a scoring waits until the next model has been loaded */
+    int pass_needs_all;                         /* a pass waits for a model, and has no room beside one */
+    int faults;
+} fake;
+
+static void note_fault(int is_fault)
+{
+    fake.faults += is_fault;
+}
+
+static void enter(const struct context *context)
+{
+    (void)pthread_mutex_lock(&fake.lock);
+    note_fault(fake.is_used[context->number]);
+    fake.is_used[context->number] = 1;
+}
+
+static void leave(const struct context *context)
+{
+    fake.is_used[context->number] = 0;
+    (void)pthread_cond_broadcast(&fake.changed);
+    (void)pthread_mutex_unlock(&fake.lock);
+}
+
+/* Lets others run in the middle of a call. */
+static void work(int64_t ms)
+{
+    (void)pthread_mutex_unlock(&fake.lock);
+    clock_sleep_ms(ms);
+    (void)pthread_mutex_lock(&fake.lock);
+}
+
+static int probe(char *why, size_t why_size)
+{
+    (void)why;
+    (void)why_size;
+    return 0;
+}
+
+static int device_count(void)
+{
+    return 1;
+}
+
+static int describe(int index, struct backend_description *ret_description, struct err *err)
+{
+    (void)index;
+    (void)err;
+    *ret_description = (struct backend_description){.name = "fake"};
+    return 0;
+}
+
+static int open_context(int index, const struct backend_options *options, void **ret_device, struct err *err)
+{
+    (void)index;
+    (void)options;
+    (void)err;
+    fake.contexts[fake.opened].number = fake.opened;
+    *ret_device = &fake.contexts[fake.opened++];
+    return 0;
+}
+
+static void close_context(void *device)
+{
+    (void)device;
+}
+
+static int statistics(void *device, const struct statistics_request *request,
+                      struct statistics_result *result, struct err *err)
+{
+    int code = 0;
+    (void)request;
+    (void)result;
+    enter(device);
+    note_fault(fake.computing++);
+    work(1);
+    int64_t end_ms = clock_monotonic_ms() + 60000;
+    while (fake.pass_needs_all && !fake.passes && !fake.models && clock_monotonic_ms() < end_ms)
+        work(1);
+    if (fake.pass_needs_all && fake.models)
+        code = err_set(err, ERR_NO_MEMORY, "no room beside a model");
+    fake.computing--;
+    fake.passes++;
+    leave(device);
+    return code;
+}
+
+static int model_load(void *device, const struct score_model_source *source, void **ret_model,
+                      struct err *err)
+{
+    int code = 0;
+    enter(device);
+    note_fault(fake.loading++);
+    if (fake.next_load_fails) {
+        fake.next_load_fails = 0;
+        code = err_set(err, ERR_FORMAT, "a broken tensor");
+    } else if (source->beside && !fake.fits_beside) {
+        code = err_set(err, ERR_NO_MEMORY, "no room for two");
+    } else {
+        work(1);
+        struct model *model = calloc(1, sizeof *model);
+        assert_non_null(model);
+        model->context = device;
+        *ret_model = model;
+        fake.loads++;
+        fake.loads_alone += !source->beside;
+        fake.overlaps += fake.computing;
+        note_fault(!source->beside && fake.models); /* alone: no other model is there */
+        fake.models++;
+        fake.models_max = fake.models > fake.models_max ? fake.models : fake.models_max;
+    }
+    fake.loading--;
+    leave(device);
+    return code;
+}
+
+static int model_score(void *model, const struct score_request *request, struct score_result *result,
+                       struct err *err)
+{
+    const struct context *context = ((struct model *)model)->context;
+    (void)request;
+    (void)result;
+    (void)err;
+    enter(context);
+    note_fault(fake.computing++);
+    const int wanted = fake.scorings + 2 < SCORINGS ? fake.scorings + 2 : SCORINGS;
+    int64_t end_ms = clock_monotonic_ms() + 60000;
+    while (fake.waits && fake.loads < wanted && clock_monotonic_ms() < end_ms)
+        work(1);
+    note_fault(fake.waits && fake.loads < wanted);
+    work(1);
+    fake.computing--;
+    fake.scorings++;
+    leave(context);
+    return 0;
+}
+
+static void model_free(void *model)
+{
+    struct model *one = model;
+    if (!one)
+        return;
+    enter(one->context);
+    fake.models--;
+    leave(one->context);
+    free(one);
+}
+
+static void model_need(void *model, struct score_need *ret_need)
+{
+    (void)model;
+    *ret_need = (struct score_need){1, 2};
+}
+
+static struct backend_table table = {.abi_version = BACKEND_ABI_VERSION,
+                                     .struct_size = sizeof(struct backend_table),
+                                     .name = "fake",
+                                     .probe = probe,
+                                     .device_count = device_count,
+                                     .device_describe = describe,
+                                     .device_open = open_context,
+                                     .device_close = close_context,
+                                     .statistics = statistics,
+                                     .model_load = model_load,
+                                     .model_score = model_score,
+                                     .model_free = model_free};
+
+struct bench {
+    struct registry *registry;
+    struct device *devices[CONTEXTS];
+    struct device_turns *turns;
+    _Atomic int64_t busy_us;
+};
+
+static void bench_open(struct bench *bench, int has_need)
+{
+    memset(&fake, 0, sizeof fake);
+    (void)pthread_mutex_init(&fake.lock, NULL);
+    (void)pthread_cond_init(&fake.changed, NULL);
+    *bench = (struct bench){.registry = NULL};
+    table.model_need = has_need ? model_need : NULL;
+    OK(registry_new(&table, NULL, &bench->registry, &err));
+    for (int i = 0; i < CONTEXTS; i++)
+        OK(device_open(bench->registry, "fake", NULL, &bench->devices[i], &err));
+    OK(device_turns_new(bench->devices[0], has_need ? bench->devices[1] : NULL, &bench->busy_us,
+                        &bench->turns, &err));
+}
+
+static void bench_close(struct bench *bench)
+{
+    assert_int_equal(fake.models, 0);
+    assert_int_equal(fake.faults, 0);
+    device_turns_free(bench->turns);
+    for (int i = 0; i < CONTEXTS; i++)
+        device_close(bench->devices[i]);
+    registry_free(bench->registry);
+}
+
+static int score_once(struct bench *bench)
+{
+    struct score_model_source source = {.tensors = NULL};
+    struct device_turn turn;
+    struct err err = ERR_INIT;
+    int code = device_turns_load(bench->turns, &source, &turn, &err);
+    if (code)
+        return code;
+    code = turn.backend->model_score(turn.model, NULL, NULL, &err);
+    device_turns_unload(bench->turns, &turn);
+    return code;
+}
+
+static void *score_in_thread(void *context)
+{
+    return (void *)(intptr_t)score_once(context);
+}
+
+static void score_in_threads(struct bench *bench)
+{
+    pthread_t threads[SCORINGS];
+    for (int i = 0; i < SCORINGS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, score_in_thread, bench), 0);
+    for (int i = 0; i < SCORINGS; i++) {
+        void *code = NULL;
+        assert_int_equal(pthread_join(threads[i], &code), 0);
+        assert_null(code);
+    }
+    assert_int_equal(fake.scorings, SCORINGS);
+}
+
+static void the_next_model_loads_while_one_is_scored(void **state)
+{
+    struct bench bench;
+    (void)state;
+    bench_open(&bench, 1);
+    fake.fits_beside = fake.waits = 1;
+    score_in_threads(&bench);
+    assert_int_equal(fake.loads_alone, 0);
+    assert_int_equal(fake.models_max, 2);
+    assert_true(bench.busy_us > 0);
+    bench_close(&bench);
+}
+
+static void without_room_for_two_it_loads_alone(void **state)
+{
+    struct bench bench;
+    (void)state;
+    bench_open(&bench, 1);
+    score_in_threads(&bench);
+    assert_int_equal(fake.loads_alone, SCORINGS);
+    assert_int_equal(fake.overlaps, 0);
+    assert_int_equal(fake.models_max, 1);
+    bench_close(&bench);
+}
+
+static void with_one_context_it_loads_alone(void **state)
+{
+    struct bench bench;
+    (void)state;
+    bench_open(&bench, 0);
+    fake.fits_beside = 1;
+    score_in_threads(&bench);
+    assert_int_equal(fake.loads_alone, SCORINGS);
+    assert_int_equal(fake.overlaps, 0);
+    bench_close(&bench);
+}
+
+/* Both locks are free again, whichever load failed. */
+static void a_load_that_fails_leaves_the_turn(void **state)
+{
+    (void)state;
+    for (int has_need = 0; has_need < 2; has_need++) {
+        struct bench bench;
+        bench_open(&bench, has_need);
+        fake.fits_beside = fake.next_load_fails = 1;
+        assert_int_equal(score_once(&bench), ERR_FORMAT);
+        assert_int_equal(score_once(&bench), 0);
+        assert_ptr_equal(device_turns_begin(bench.turns), bench.devices[has_need]);
+        device_turns_end(bench.turns);
+        bench_close(&bench);
+    }
+}
+
+static void *pass_in_thread(void *context)
+{
+    struct bench *bench = context;
+    struct err err = ERR_INIT;
+    const uint16_t value = 0;
+    struct statistics_request request = {
+        .dtype = TENSOR_DTYPE_F16, .rows = 1, .columns = 1, .token_rows = 1, .data = &value};
+    struct statistics_result result = {0};
+    return (void *)(intptr_t)device_turns_statistics(bench->turns, &request, &result, &err);
+}
+
+/* A model that waits for its turn keeps no pass from the memory that it would have alone. */
+static void a_pass_without_room_is_made_when_the_model_is_gone(void **state)
+{
+    struct bench bench;
+    pthread_t thread;
+    void *code = NULL;
+    (void)state;
+    bench_open(&bench, 1);
+    fake.fits_beside = fake.pass_needs_all = 1;
+    assert_int_equal(pthread_create(&thread, NULL, pass_in_thread, &bench), 0);
+    (void)pthread_mutex_lock(&fake.lock);
+    while (!fake.computing)
+        work(1);
+    (void)pthread_mutex_unlock(&fake.lock);
+    assert_int_equal(score_once(&bench), 0); /* loads while the pass lasts */
+    assert_int_equal(pthread_join(thread, &code), 0);
+    assert_null(code);
+    assert_int_equal(fake.passes, 2);
+    assert_int_equal(fake.scorings, 1);
+    bench_close(&bench);
+}
+
+static void *mix_in_thread(void *context)
+{
+    struct bench *bench = context;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct err err = ERR_INIT;
+        void *device = device_context(device_turns_begin(bench->turns));
+        (void)table.statistics(device, NULL, NULL, &err);
+        device_turns_end(bench->turns);
+        (void)pthread_mutex_lock(&fake.lock);
+        fake.fits_beside = i % 3 != 0;
+        fake.next_load_fails = i % 7 == 6;
+        (void)pthread_mutex_unlock(&fake.lock);
+        (void)score_once(bench);
+    }
+    return NULL;
+}
+
+/* Statistics and scorings in any order: nobody meets anybody on a context, and one computes at a time. */
+static void passes_and_models_never_meet(void **state)
+{
+    struct bench bench;
+    pthread_t threads[THREADS];
+    (void)state;
+    bench_open(&bench, 1);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, mix_in_thread, &bench), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(fake.passes, THREADS * ROUNDS);
+    assert_true(fake.scorings > THREADS * ROUNDS / 2);
+    bench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_next_model_loads_while_one_is_scored),
+        cmocka_unit_test(without_room_for_two_it_loads_alone),
+        cmocka_unit_test(with_one_context_it_loads_alone),
+        cmocka_unit_test(a_load_that_fails_leaves_the_turn),
+        cmocka_unit_test(a_pass_without_room_is_made_when_the_model_is_gone),
+        cmocka_unit_test(passes_and_models_never_meet),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,186 @@
+#include "tests/unit/base/fixture.h"
+
+#include "daemon/base/file.h"
+#include "daemon/base/limits.h"
+#include "daemon/measure/scoring_identity.h"
+#include "daemon/measure/scoring_passages.h"
+
+#include <stdbool.h>
+
+#define TOKENIZER "tests/fixtures/garden/hub/models/garden/neox-tiny/_shared/tokenizer.json"
+#define ONE                                                                                                  \
+    "{\"text\": \"In the beginning God created the heaven\", \"verse\": \"and the earth was without "        \
+    "form\"}\n"
+
+/* A request for texts in a file of the test's folder, with the garden's tokenizer. */
+struct texts {
+    const char *path;
+    struct source *source;
+    struct scoring_request request;
+    struct scoring_identity identity;
+    struct score_config config;
+    struct buf json;
+    struct scoring_texts texts;
+};
+
+static void texts_open(struct texts *t, const char *path, struct passages_cache *cache)
+{
+    *t = (struct texts){.path = path};
+    OK(source_open_file(path, &t->source, &err));
+    t->config.max_positions = 64;
+    t->request = (struct scoring_request){.data = t->source, .passages = cache};
+    buf_init(&t->json, LIMIT_TOKENIZER_JSON_BYTES);
+    OK(file_read(TOKENIZER, &t->json, &err));
+    OK(digest_sha256_hex(t->json.data, t->json.size, t->identity.tokenizer_digest, &err));
+    t->texts = (struct scoring_texts){.request = &t->request,
+                                      .identity = &t->identity,
+                                      .tokenizer_json = &t->json,
+                                      .context_tokens = 64,
+                                      .prefix_id = 0};
+}
+
+/* What scoring_open finds out before the texts are read. */
+static void identify(struct texts *t)
+{
+    OK(scoring_identity_digest_source(t->source, t->identity.dataset_digest, &err));
+    OK(scoring_identity_write_parameters(&t->request, &t->config, t->identity.parameters,
+                                         sizeof t->identity.parameters, &err));
+}
+
+static void texts_close(struct texts *t)
+{
+    source_close(t->source);
+    buf_free(&t->json);
+}
+
+static const struct passages *acquire(struct texts *t)
+{
+    const struct passages *passages = NULL;
+    identify(t);
+    OK(scoring_passages_acquire(&t->texts, &passages, &err));
+    return passages;
+}
+
+/* The same texts are tokenised once; whatever changes them is another entry. */
+static void test_once(void **state)
+{
+    const char *path = fixture_path(*state, "x.jsonl");
+    struct passages_cache *cache = NULL;
+    struct passages_cache_counters counters;
+    struct texts t;
+    OK(passages_cache_new(MIB, &cache, &err));
+    fixture_write_text(path, ONE ONE);
+    texts_open(&t, path, cache);
+    const struct passages *held[8];
+    size_t count = 0;
+    held[count++] = acquire(&t);
+    held[count++] = acquire(&t);
+    assert_ptr_equal(held[0], held[1]);
+    assert_int_equal(held[0]->count, 2);
+    t.request.dataset.limit = 1;
+    held[count++] = acquire(&t);
+    assert_int_equal(held[2]->count, 1);
+    t.request.dataset.field = "verse";
+    held[count++] = acquire(&t);
+    t.request.mode = PASSAGES_MODE_TEXT_MEAN;
+    held[count++] = acquire(&t);
+    t.request.mode = PASSAGES_MODE_TOKENS;
+    held[count++] = acquire(&t);
+    t.request.window_tokens = 5;
+    held[count++] = acquire(&t);
+    t.texts.context_tokens = 32;
+    held[count++] = acquire(&t);
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = i + 1; j < count; j++)
+            assert_ptr_not_equal(held[i], held[j]);
+    passages_cache_count(cache, &counters);
+    assert_int_equal(counters.hit_count, 1);
+    assert_int_equal(counters.entry_count, count - 1);
+    for (size_t i = 0; i < count; i++)
+        passages_cache_give_back(cache, held[i]);
+    texts_close(&t);
+    passages_cache_free(cache);
+}
+
+/* Equal bytes under another name are other texts, and another identity. */
+static void test_kind_is_part_of_the_identity(void **state)
+{
+    const char *lines = fixture_path(*state, "x.jsonl"), *whole = fixture_path(*state, "x.txt");
+    struct passages_cache *cache = NULL;
+    struct texts one, other;
+    OK(passages_cache_new(MIB, &cache, &err));
+    fixture_write_text(lines, ONE ONE);
+    fixture_write_text(whole, ONE ONE);
+    texts_open(&one, lines, cache);
+    texts_open(&other, whole, cache);
+    const struct passages *first = acquire(&one), *second = acquire(&other);
+    assert_string_equal(one.identity.dataset_digest, other.identity.dataset_digest);
+    assert_string_equal(one.identity.parameters, "{}");
+    assert_string_equal(other.identity.parameters, "{\"kind\":\"text\"}");
+    assert_int_equal(first->text_count, 2);
+    assert_int_equal(second->text_count, 1);
+    passages_cache_give_back(cache, first);
+    passages_cache_give_back(cache, second);
+    texts_close(&one);
+    texts_close(&other);
+    passages_cache_free(cache);
+}
+
+/* A file that is rewritten in place after its digest was taken. */
+static void test_data_that_moves(void **state)
+{
+    const char *path = fixture_path(*state, "x.jsonl");
+    struct passages_cache *cache = NULL;
+    struct passages_cache_counters counters;
+    const struct passages *passages = NULL;
+    struct texts t;
+    OK(passages_cache_new(MIB, &cache, &err));
+    fixture_write_text(path, ONE ONE);
+    texts_open(&t, path, cache);
+    identify(&t);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 10, SEEK_SET), 0);
+    assert_int_equal(fputc('X', file), 'X');
+    assert_int_equal(fclose(file), 0);
+    FAILS(ERR_MISMATCH, "x.jsonl changed while it was read",
+          scoring_passages_acquire(&t.texts, &passages, &err));
+    assert_null(passages);
+    passages_cache_count(cache, &counters);
+    assert_int_equal(counters.entry_count, 0);
+    texts_close(&t);
+    passages_cache_free(cache);
+}
+
+static void test_errors(void **state)
+{
+    const char *path = fixture_path(*state, "x.jsonl");
+    struct passages_cache *cache = NULL;
+    const struct passages *passages = NULL;
+    atomic_bool cancel = true;
+    struct texts t;
+    OK(passages_cache_new(MIB, &cache, &err));
+    fixture_write_text(path, ONE "{\"text\": 3}\n" ONE);
+    texts_open(&t, path, cache);
+    identify(&t);
+    FAILS(ERR_FORMAT, "line 2", scoring_passages_acquire(&t.texts, &passages, &err));
+    t.request.cancel = &cancel;
+    FAILS(ERR_CANCELLED, "cancelled", scoring_passages_acquire(&t.texts, &passages, &err));
+    t.request.cancel = NULL;
+    t.json.data[0] = '[';
+    FAILS(ERR_FORMAT, "tokenizer.json", scoring_passages_acquire(&t.texts, &passages, &err));
+    texts_close(&t);
+    passages_cache_free(cache);
+}
+
+int main(void)
+{
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, fixture_make_folder, fixture_remove_folder)
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(test_once),
+        IN_FOLDER(test_kind_is_part_of_the_identity),
+        IN_FOLDER(test_data_that_moves),
+        IN_FOLDER(test_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

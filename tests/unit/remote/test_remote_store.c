@@ -1,0 +1,58 @@
+/* What a remote worker learns from claims: a lesson that fails leaves nothing behind that keeps out the next.
+ */
+#include "tests/unit/api/wire_sample.h"
+#include "tests/unit/base/fixture.h"
+
+#include "daemon/remote/remote_store.h"
+
+static void make_task(struct wire_sample *sample, struct wire_task *task)
+{
+    wire_sample_make(sample);
+    sample->tensor.displacement_count = 0;
+    *task = (struct wire_task){.sweep_id = 1,
+                               .task_id = 2,
+                               .attempt = 1,
+                               .reference = -1,
+                               .previous = -1,
+                               .revision_count = 1,
+                               .request = (char *)(uintptr_t) "{}"};
+    (void)snprintf(task->id, sizeof task->id, "2.1.abc");
+    (void)snprintf(task->store, sizeof task->store, "0123456789abcdef0123456789abcdef");
+    (void)snprintf(task->model.name, sizeof task->model.name, "a/b");
+    struct wire_revision *revision = &task->revisions[0];
+    revision->row.step = 1;
+    (void)snprintf(revision->row.name, sizeof revision->row.name, "step1");
+    (void)snprintf(revision->row.commit, sizeof revision->row.commit, "%040d", 1);
+    revision->tensors = &sample->tensor;
+    revision->tensor_count = 1;
+}
+
+static void test_a_lesson_that_failed_is_taken_again(void **state)
+{
+    struct remote_store *store = NULL;
+    struct wire_sample *sample = calloc(1, sizeof *sample);
+    struct wire_task *task = calloc(1, sizeof *task);
+    struct task_row row;
+    assert_non_null(sample);
+    assert_non_null(task);
+    OK(remote_store_open(*state, &store, &err));
+    make_task(sample, task);
+    sample->tensor.content.digest[0] = 'X';
+    for (int i = 0; i < 2; i++)
+        FAILS(ERR_INVALID, "sha256", remote_store_take(store, task, &row, &err));
+    sample->tensor.content.digest[0] = SAMPLE_CONTENT[0];
+    OK(remote_store_take(store, task, &row, &err));
+    assert_string_equal(row.revision, "step1");
+    OK(remote_store_take(store, task, &row, &err)); /* known already */
+    remote_store_close(store);
+    free(task);
+    free(sample);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_lesson_that_failed_is_taken_again),
+    };
+    return cmocka_run_group_tests(tests, fixture_make_folder, fixture_remove_folder);
+}

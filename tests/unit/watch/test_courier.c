@@ -1,0 +1,164 @@
+/* Webhooks: a receiver that hangs keeps its own messages waiting, and nobody else's. */
+#include "tests/unit/store/fixture.h"
+
+#include "daemon/watch/courier.h"
+#include "store/deliveries.h"
+#include "store/watches.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#define SECRET "sixteen letters!"
+#define WAIT_S 120 /* only a broken courier lets a test wait for so long */
+
+/* A receiver on loopback. */
+struct receiver {
+    int listener;
+    char url[64];
+};
+
+static void listen_on(struct receiver *receiver)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    struct timeval wait = {.tv_sec = WAIT_S};
+    receiver->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(receiver->listener >= 0);
+    assert_int_equal(bind(receiver->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(receiver->listener, 8), 0);
+    assert_int_equal(getsockname(receiver->listener, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(setsockopt(receiver->listener, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), 0);
+    (void)snprintf(receiver->url, sizeof receiver->url, "http://127.0.0.1:%d/hook", ntohs(address.sin_port));
+}
+
+/* The next message's connection, with what has come of it. */
+static int take(const struct receiver *receiver)
+{
+    char text[4096];
+    int connection = accept(receiver->listener, NULL, NULL);
+    assert_true(connection >= 0);
+    assert_true(recv(connection, text, sizeof text, 0) > 0);
+    assert_memory_equal(text, "POST /hook HTTP/1.1", 19);
+    return connection;
+}
+
+static void answer(int connection)
+{
+    static const char text[] = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+    assert_int_equal(send(connection, text, sizeof text - 1, MSG_NOSIGNAL), sizeof text - 1);
+    (void)shutdown(connection, SHUT_WR);
+    (void)close(connection);
+}
+
+/* Watches a model; the end of a sweep is then owed to the receiver. */
+static int64_t watch(struct fixture *fixture, const char *model, const struct receiver *receiver)
+{
+    struct watch_row row;
+    struct watch_setting setting = {.timetable = {.every_minutes = 5000},
+                                    .request = "{}",
+                                    .webhook_url = receiver->url,
+                                    .webhook_secret = SECRET};
+    OK(models_ensure(fixture->store, model, MODEL_KIND_HUB, &setting.model_id, &err));
+    OK(watches_put(fixture->store, &setting, NULL, &err));
+    OK(watches_find(fixture->store, model, &row, &err));
+    return row.id;
+}
+
+static void end_sweep(struct fixture *fixture, const char *model)
+{
+    int64_t id = 0;
+    struct sweep_request request = {.request = "{}"};
+    OK(models_ensure(fixture->store, model, MODEL_KIND_HUB, &request.model_id, &err));
+    OK(sweeps_create(fixture->store, &request, &id, NULL, &err));
+    OK(sweeps_cancel(fixture->store, id, &err));
+}
+
+struct attempts {
+    int count, tried;
+};
+
+static int add(void *context, const struct delivery_row *row)
+{
+    struct attempts *attempts = context;
+    attempts->count++;
+    attempts->tried += row->attempts;
+    return 0;
+}
+
+static void test_a_receiver_that_hangs_delays_no_other(void **state)
+{
+    struct fixture *fixture = *state;
+    struct receiver hanging, other;
+    struct courier *courier = NULL;
+    struct attempts attempts = {0};
+    listen_on(&hanging);
+    listen_on(&other);
+    int64_t first = watch(fixture, "a/hanging", &hanging);
+    (void)watch(fixture, "a/hanging-too", &hanging);
+    (void)watch(fixture, "b/other", &other);
+    end_sweep(fixture, "a/hanging");
+    end_sweep(fixture, "a/hanging-too");
+    OK(courier_start(fixture->store, NULL, &courier, &err));
+    int silent = take(&hanging); /* and says nothing */
+    for (int i = 0; i < 3; i++) {
+        end_sweep(fixture, "b/other");
+        answer(take(&other));
+    }
+    /* All that while the first attempt lasted; and to one host goes one message at a time. */
+    OK(deliveries_list(fixture->store, first, 0, 10, add, &attempts, &err));
+    assert_int_equal(attempts.count, 1);
+    assert_int_equal(attempts.tried, 0);
+    assert_int_equal(fcntl(hanging.listener, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(accept(hanging.listener, NULL, NULL), -1);
+    courier_stop(courier); /* in mid-attempt, which counts as not made */
+    attempts = (struct attempts){0};
+    OK(deliveries_list(fixture->store, first, 0, 10, add, &attempts, &err));
+    assert_int_equal(attempts.tried, 0);
+    (void)close(silent);
+    (void)close(hanging.listener);
+    (void)close(other.listener);
+}
+
+/* The message that is on its way to the old place is not sent to the new one meanwhile. */
+static void test_a_webhook_that_moves_is_told_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct receiver old, new;
+    struct courier *courier = NULL;
+    struct attempts attempts = {0};
+    listen_on(&old);
+    listen_on(&new);
+    int64_t id = watch(fixture, "a/moving", &old);
+    end_sweep(fixture, "a/moving");
+    OK(courier_start(fixture->store, NULL, &courier, &err));
+    int first = take(&old);
+    (void)watch(fixture, "a/moving", &new);
+    end_sweep(fixture, "a/moving"); /* of two messages the later one alone is free to go */
+    answer(take(&new));
+    answer(first);
+    int64_t end_ms = clock_monotonic_ms() + WAIT_S * 1000;
+    do {
+        clock_sleep_ms(10);
+        attempts = (struct attempts){0};
+        OK(deliveries_list(fixture->store, id, 0, 10, add, &attempts, &err));
+    } while (attempts.tried < 2 && clock_monotonic_ms() < end_ms);
+    courier_stop(courier);
+    assert_int_equal(attempts.count, 2);
+    assert_int_equal(attempts.tried, 2);
+    assert_int_equal(fcntl(new.listener, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(accept(new.listener, NULL, NULL), -1);
+    (void)close(old.listener);
+    (void)close(new.listener);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_receiver_that_hangs_delays_no_other, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_webhook_that_moves_is_told_once, fixture_open, fixture_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
