@@ -114,20 +114,18 @@ static void give_up(struct slot *slot, const struct task_row *task, const struct
     enum task_state state = TASK_STATE_FAILED;
     int64_t bytes = atomic_load(&slot->fetched_bytes);
     int code;
-    if (reason->code == ERR_CANCELLED && atomic_load(&workers->is_stopping)) {
-        code = tasks_release(store, &slot->lease, &workers->options.policy, &err);
-    } else if (reason->code == ERR_CONFLICT ||
-               (reason->code == ERR_CANCELLED && atomic_load(&slot->cancel))) {
+    if (reason->code == ERR_CONFLICT || (reason->code == ERR_CANCELLED && atomic_load(&slot->cancel) &&
+                                         !atomic_load(&workers->is_stopping))) {
         log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, reason);
         return;
+    }
+    if (reason->code == ERR_CANCELLED) {
+        /* All stop, or a neighbour that loaded a tensor for both was cancelled: no failure of this task. */
+        code = tasks_release(store, &slot->lease, &workers->options.policy, &err);
     } else {
-        struct err passing = *reason;
-        /* A neighbour that loaded a tensor for both of us was cancelled; we were not: try again. */
-        if (passing.code == ERR_CANCELLED)
-            passing.code = ERR_NETWORK;
-        code = tasks_fail(store, &slot->lease, &passing, &workers->options.policy, &state, &err);
+        code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
-            code = tasks_fail(store, &slot->lease, &passing, &workers->options.policy, &state, &err);
+            code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         log_task(state == TASK_STATE_QUEUED ? "task will be tried again" : "task failed", LOG_LEVEL_WARNING,
                  task, seconds, bytes, reason);
     }

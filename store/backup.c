@@ -279,9 +279,13 @@ int backup_finish_restore(const char *path, struct err *err)
 {
     char *aside = NULL, *copy = suffixed(path, RESTORED);
     int rc = copy ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    if (!rc && file_exists(copy) &&
-        ((rc = name_aside(path, copy, &aside, err)) || (rc = put_in_place(path, copy, aside, err))))
-        rc = err_wrap(err, "a restore that was interrupted cannot be finished");
+    if (!rc && file_exists(copy)) {
+        rc = name_aside(path, copy, &aside, err);
+        if (!rc)
+            rc = put_in_place(path, copy, aside, err);
+        if (rc)
+            rc = err_wrap(err, "a restore that was interrupted cannot be finished");
+    }
     free(aside);
     free(copy);
     return rc;

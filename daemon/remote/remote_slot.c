@@ -138,18 +138,16 @@ static void give_up(struct remote_slot *slot, const struct wire_task *task, cons
     struct err err = ERR_INIT;
     int64_t bytes = atomic_load(&slot->fetched_bytes);
     int is_final = 0, code = 0;
-    if (atomic_load(&worker->is_urgent)) {
-        code = remote_link_release(slot->rest, task->id, NULL, &err);
-        log_task("task given back", LOG_LEVEL_INFO, task, seconds, bytes, reason);
-    } else if (reason->code == ERR_CONFLICT || atomic_load(&slot->cancel)) {
+    if (!atomic_load(&worker->is_urgent) && (reason->code == ERR_CONFLICT || atomic_load(&slot->cancel))) {
         log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, reason);
         return;
+    }
+    if (atomic_load(&worker->is_urgent) || reason->code == ERR_CANCELLED) {
+        /* All stop, or a neighbour that loaded a tensor for both was cancelled: no failure of this task. */
+        code = remote_link_release(slot->rest, task->id, NULL, &err);
+        log_task("task given back", LOG_LEVEL_INFO, task, seconds, bytes, reason);
     } else {
-        struct err passing = *reason;
-        /* A neighbour that loaded a tensor for both of us was cancelled; we were not: try again. */
-        if (passing.code == ERR_CANCELLED)
-            passing.code = ERR_NETWORK;
-        code = report_failure(slot, task, &passing, is_refused, &is_final, &err);
+        code = report_failure(slot, task, reason, is_refused, &is_final, &err);
         log_task(is_final ? "task failed" : "task will be tried again", LOG_LEVEL_WARNING, task, seconds,
                  bytes, reason);
     }

@@ -236,6 +236,82 @@ static void test_stop_and_go_on(void **state)
         assert_int_equal(tasks.rows[i].failures, 0);
 }
 
+/* Another task that loads the tensor which a worker's task needs, too. */
+struct neighbour {
+    struct bench *bench;
+    struct revision_row revision;
+    int64_t pause_ms;
+    atomic_bool is_loading;
+};
+
+/* Is cancelled soon after the worker knows where the tensor is, and so waits for this load. */
+static int load_in_vain(void *context, void *data, uint64_t size_bytes, struct err *err)
+{
+    struct neighbour *neighbour = context;
+    struct located_tensor found;
+    memset(data, 0, size_bytes);
+    atomic_store(&neighbour->is_loading, true);
+    while (!location_cache_get(neighbour->bench->locations, neighbour->revision.id, TENSOR, &found))
+        clock_sleep_ms(1);
+    clock_sleep_ms(neighbour->pause_ms);
+    return err_set(err, ERR_CANCELLED, "the neighbour was cancelled");
+}
+
+static void *load_beside(void *context)
+{
+    struct neighbour *neighbour = context;
+    char key[256];
+    int code = 0;
+    struct err err = ERR_INIT;
+    struct pooled_tensor *tensor = NULL;
+    struct tensor_request request = {.key = key,
+                                     .dtype = TENSOR_DTYPE_F16,
+                                     .shape = {.ndim = 2, .dim = {ROWS, COLUMNS}},
+                                     .size_bytes = ELEMENTS * 2,
+                                     .load = load_in_vain,
+                                     .context = neighbour};
+    (void)snprintf(key, sizeof key, "%.40s:model.safetensors:" TENSOR, neighbour->revision.commit);
+    (void)tensor_pool_acquire(neighbour->bench->pool, &request, 1, NULL, &tensor, &code, &err);
+    return code == ERR_CANCELLED ? NULL : neighbour;
+}
+
+/* A task whose neighbour was cancelled while it loaded for both goes on without a failure. Whether the worker
+ * was waiting by then shows in the number of claims; if not, once more with a longer pause. */
+static void test_cancelled_neighbour(void **state)
+{
+    struct bench *bench = *state;
+    struct fixture_tasks tasks = {0};
+    struct neighbour neighbour = {.bench = bench, .pause_ms = 5};
+    for (unsigned round = 0; tasks.count == 0 || tasks.rows[0].attempts == 1; round++) {
+        char json[64];
+        pthread_t thread;
+        void *failed = NULL;
+        struct sweep_row sweep;
+        assert_true(neighbour.pause_ms < 10000);
+        neighbour.pause_ms *= 3;
+        (void)snprintf(json, sizeof json, "step%u", round);
+        fixture_add_revision(bench->fixture, json, round);
+        (void)snprintf(json, sizeof json, "{\"revisions\":{\"names\":[\"step%u\"]}}", round);
+        int64_t id = fixture_ask(bench->fixture, json);
+        fixture_plan(bench->fixture);
+        fixture_list_tasks(bench->fixture, id, &tasks);
+        OK(revisions_get(bench->fixture->store, tasks.rows[0].revision_id, &neighbour.revision, &err));
+        atomic_store(&neighbour.is_loading, false);
+        assert_int_equal(pthread_create(&thread, NULL, load_beside, &neighbour), 0);
+        while (!atomic_load(&neighbour.is_loading))
+            clock_sleep_ms(1);
+        start(bench);
+        wait_for_end(bench, id, &sweep);
+        assert_int_equal(pthread_join(thread, &failed), 0);
+        assert_null(failed);
+        workers_free(bench->workers);
+        bench->workers = NULL;
+        fixture_list_tasks(bench->fixture, id, &tasks);
+        assert_int_equal(tasks.rows[0].state, TASK_STATE_DONE);
+        assert_int_equal(tasks.rows[0].failures, 0);
+    }
+}
+
 static void test_cancelled_sweep(void **state)
 {
     struct bench *bench = *state;
@@ -266,6 +342,7 @@ int main(void)
         WORKS(test_faults_stay_where_they_are),
         WORKS(test_what_cannot_be_recorded_is_not_fetched),
         WORKS(test_stop_and_go_on),
+        WORKS(test_cancelled_neighbour),
         WORKS(test_cancelled_sweep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
