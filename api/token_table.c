@@ -122,6 +122,19 @@ int api_token_table_refresh(struct api_token_table *table, struct err *err)
     return code ? code : is_new;
 }
 
+void api_token_table_forget(struct api_token_table *table, int64_t id)
+{
+    (void)pthread_mutex_lock(&table->refreshing); /* so that nobody puts it back who read it before */
+    api_token_table_save_uses(table);
+    (void)pthread_rwlock_wrlock(&table->lock);
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->entries[i].row.id == id)
+            table->entries[i--] = table->entries[--table->count];
+    }
+    (void)pthread_rwlock_unlock(&table->lock);
+    (void)pthread_mutex_unlock(&table->refreshing);
+}
+
 static enum api_token_state find(struct api_token_table *table, const unsigned char *digest, int64_t now_ms,
                                  struct api_identity *identity)
 {

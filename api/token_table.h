@@ -42,6 +42,9 @@ void api_token_table_free(struct api_token_table *table);
 enum api_token_state api_token_table_find(struct api_token_table *table, const char *text, int64_t now_ms,
                                           struct api_identity *identity);
 
+/* A token that was revoked counts no more from here on. Cannot fail. */
+void api_token_table_forget(struct api_token_table *table, int64_t id);
+
 /* Reads the tokens again if they changed. Returns whether they did, or an error. */
 int api_token_table_refresh(struct api_token_table *table, struct err *err);
 

@@ -15,6 +15,7 @@
 
 #define LIMIT_STANDARD 100
 #define DAY_MS INT64_C(86400000)
+#define ANSWER_BYTES 1024 /* no token is longer */
 
 static const struct api_listing listing = {
     "tokens", " id name scopes created_at expires_at last_used_at revoked_at ", ""};
@@ -91,44 +92,47 @@ static int parse_body(const struct api_request *request, struct api_token_reques
     return code;
 }
 
-static int answer(struct api_request *request, int64_t id, const char *text, struct api_response *response,
-                  struct err *err)
+/* Room for the answer, before anything is changed: after that nothing can fail any more, so that no error
+ * says of a change that was made that it was not. */
+static int make_room(struct api_response *response, struct err *err)
 {
-    struct token_row row;
-    struct api_json json;
-    int code = tokens_get(request->server->options.store, id, &row, err);
-    if (code)
-        return code;
     response->cache_control = "no-store";
+    (void)buf_reserve(&response->body, ANSWER_BYTES);
+    return buf_check(&response->body, "answer", err);
+}
+
+static void answer(const struct token_row *row, const char *text, struct api_response *response)
+{
+    struct api_json json;
     api_json_init(&json, &response->body);
-    append_token(&json, NULL, &row, text);
-    return 0;
+    append_token(&json, NULL, row, text);
 }
 
 int api_create_token(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct api_token_request wanted;
     struct token_request made = {0};
+    struct token_row row;
     char text[TOKEN_TEXT_SIZE];
-    int64_t id = 0;
     int code = parse_body(request, &wanted, response, err);
+    if (!code)
+        code = make_room(response, err);
     if (code)
         return code;
     made.name = wanted.name;
     made.scopes = wanted.scopes;
     made.expires_ms = wanted.expires_days ? clock_wall_ms() + wanted.expires_days * DAY_MS : 0;
-    code = tokens_create(request->server->options.store, &made, text, &id, err);
+    code = tokens_create(request->server->options.store, &made, text, &row, err);
     if (code == ERR_INVALID) { /* the name, which is all that is left to be wrong */
         struct err reason = *err;
         return api_response_refuse(response, "body", "/name", err, ERR_INVALID, "%s", reason.message);
     }
     if (code == ERR_LIMIT)
         response->status = 409;
-    if (!code)
-        code = answer(request, id, text, response, err);
     if (!code) {
+        answer(&row, text, response);
         response->status = 201;
-        (void)snprintf(response->location, sizeof response->location, "/v1/tokens/%" PRId64, id);
+        (void)snprintf(response->location, sizeof response->location, "/v1/tokens/%" PRId64, row.id);
     }
     explicit_bzero(text, sizeof text);
     return code;
@@ -144,19 +148,31 @@ static int read_id(const struct api_request *request, int64_t *id, struct err *e
 
 int api_get_token(struct api_request *request, struct api_response *response, struct err *err)
 {
+    struct token_row row;
     int64_t id = 0;
     int code = read_id(request, &id, err);
-    return code ? code : answer(request, id, NULL, response, err);
+    if (!code)
+        code = tokens_get(request->server->options.store, id, &row, err);
+    if (!code)
+        code = make_room(response, err);
+    if (!code)
+        answer(&row, NULL, response);
+    return code;
 }
 
 int api_revoke_token(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct api_server *server = request->server;
+    struct token_row row;
     int64_t id = 0;
     int code = read_id(request, &id, err);
     if (!code)
-        code = tokens_revoke(server->options.store, id, err);
+        code = make_room(response, err);
     if (!code)
-        code = api_token_table_refresh(server->tokens, err); /* it counts no more from here on */
-    return code < 0 ? code : answer(request, id, NULL, response, err);
+        code = tokens_revoke(server->options.store, id, &row, err);
+    if (code)
+        return code;
+    api_token_table_forget(server->tokens, id);
+    answer(&row, NULL, response);
+    return 0;
 }

@@ -238,8 +238,18 @@ static int count_up(struct connection *connection, struct err *err)
     return rc ? rc : query_run(&query, err);
 }
 
+/* Runs a bound statement that returns the row it has changed: 1, 0 for none, or a negative code. */
+static int run_row(struct query *query, struct token_row *row, struct err *err)
+{
+    int rc = query_next(query, err);
+    if (rc > 0 && read_row(query, row, err))
+        rc = err->code;
+    query_end(query);
+    return rc;
+}
+
 static int insert(struct connection *connection, const struct token_request *request, const char *text,
-                  int64_t *ret_id, struct err *err)
+                  struct token_row *row, struct err *err)
 {
     struct query query;
     char digest[DIGEST_SHA256_HEX_SIZE], scopes[TOKEN_SCOPES_SIZE];
@@ -249,7 +259,7 @@ static int insert(struct connection *connection, const struct token_request *req
     token_scopes_format(request->scopes, scopes);
     rc = query_begin(&query, connection,
                      "INSERT INTO tokens (name, digest, scopes, created_ms, expires_ms) "
-                     "VALUES (?, ?, ?, ?, ?) RETURNING id",
+                     "VALUES (?, ?, ?, ?, ?) RETURNING " TOKEN_COLUMNS,
                      err);
     if (rc)
         return rc;
@@ -258,14 +268,15 @@ static int insert(struct connection *connection, const struct token_request *req
     query_bind_text(&query, scopes);
     query_bind_int(&query, clock_wall_ms());
     query_bind_id(&query, request->expires_ms);
-    rc = query_run_int(&query, ret_id, err);
+    rc = run_row(&query, row, err);
     return rc < 0 ? rc : count_up(connection, err);
 }
 
 int tokens_create(struct store *store, const struct token_request *request, char text[TOKEN_TEXT_SIZE],
-                  int64_t *ret_id, struct err *err)
+                  struct token_row *ret_row, struct err *err)
 {
     struct connection *connection = NULL;
+    struct token_row row = {0};
     int rc = check_request(request, err);
     if (!rc)
         rc = token_text_make(text, err);
@@ -275,36 +286,42 @@ int tokens_create(struct store *store, const struct token_request *request, char
         return rc;
     rc = check_room(connection, request->name, err);
     if (!rc)
-        rc = insert(connection, request, text, ret_id, err);
+        rc = insert(connection, request, text, &row, err);
     store_write_keep_version(connection);
-    return store_write_end(store, rc, err);
+    rc = store_write_end(store, rc, err);
+    if (!rc && ret_row)
+        *ret_row = row;
+    return rc;
 }
 
-int tokens_revoke(struct store *store, int64_t id, struct err *err)
+int tokens_revoke(struct store *store, int64_t id, struct token_row *ret_row, struct err *err)
 {
     struct token_row row;
     struct connection *connection = NULL;
     struct query query;
-    int64_t revoked = 0;
     int rc = tokens_get(store, id, &row, err);
     if (!rc)
         rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
     if (rc)
         return rc;
-    rc =
-        query_begin(&query, connection,
-                    "UPDATE tokens SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL RETURNING id", err);
+    rc = query_begin(&query, connection,
+                     "UPDATE tokens SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL "
+                     "RETURNING " TOKEN_COLUMNS,
+                     err);
     if (!rc) {
         query_bind_int(&query, clock_wall_ms());
         query_bind_int(&query, id);
-        rc = query_run_int(&query, &revoked, err);
+        rc = run_row(&query, &row, err);
     }
     if (rc >= 0)
-        rc = revoked ? count_up(connection, err)
-                     : err_set(err, ERR_CONFLICT, "token %lld (%s): it was revoked before", (long long)id,
-                               row.name);
+        rc = rc ? count_up(connection, err)
+                : err_set(err, ERR_CONFLICT, "token %lld (%s): it was revoked before", (long long)id,
+                          row.name);
     store_write_keep_version(connection);
-    return store_write_end(store, rc, err);
+    rc = store_write_end(store, rc, err);
+    if (!rc && ret_row)
+        *ret_row = row;
+    return rc;
 }
 
 int tokens_touch(struct store *store, int64_t id, int64_t used_ms, struct err *err)

@@ -49,10 +49,11 @@ const char *token_scope_name(enum token_scope scope);
 /* Whether the set allows what needs `scope`. */
 int token_scopes_allow(unsigned scopes, enum token_scope scope);
 
-/* Makes a token; `text` is the only copy of it. ERR_INVALID (name, scopes, or an end that has passed),
- * ERR_CONFLICT (another token has the name), ERR_LIMIT (LIMIT_TOKENS count already). */
+/* Makes a token; `text` is the only copy of it. *ret_row (may be NULL) becomes what is kept. ERR_INVALID
+ * (name, scopes, or an end that has passed), ERR_CONFLICT (another token has the name), ERR_LIMIT
+ * (LIMIT_TOKENS count already). */
 int tokens_create(struct store *store, const struct token_request *request, char text[TOKEN_TEXT_SIZE],
-                  int64_t *ret_id, struct err *err);
+                  struct token_row *ret_row, struct err *err);
 
 /* ERR_NOT_FOUND. */
 int tokens_get(struct store *store, int64_t id, struct token_row *ret_row, struct err *err);
@@ -68,8 +69,9 @@ int tokens_list(struct store *store, int64_t after_id, int limit,
 int tokens_list_live(struct store *store, int (*row)(void *context, const struct token_row *row),
                      void *context, struct err *err);
 
-/* From now on it counts no more. ERR_NOT_FOUND, ERR_CONFLICT: it was revoked before. */
-int tokens_revoke(struct store *store, int64_t id, struct err *err);
+/* From now on it counts no more; *ret_row (may be NULL) becomes what is kept. ERR_NOT_FOUND, ERR_CONFLICT: it
+ * was revoked before. */
+int tokens_revoke(struct store *store, int64_t id, struct token_row *ret_row, struct err *err);
 
 /* Notes when it was used last; a revoked or unknown one is none of anybody's business. */
 int tokens_touch(struct store *store, int64_t id, int64_t used_ms, struct err *err);

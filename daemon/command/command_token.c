@@ -91,10 +91,10 @@ static int create(struct store *store, const char *state, const struct words *wo
 {
     char text[TOKEN_TEXT_SIZE], scopes[TOKEN_SCOPES_SIZE], end[CLOCK_TEXT_SIZE] = "never";
     struct token_request request;
-    int64_t id = 0;
+    struct token_row made;
     int code = read_request(words, &request, err);
     if (!code)
-        code = tokens_create(store, &request, text, &id, err);
+        code = tokens_create(store, &request, text, &made, err);
     if (code)
         return code;
     token_scopes_format(request.scopes, scopes);
@@ -102,14 +102,14 @@ static int create(struct store *store, const char *state, const struct words *wo
         clock_format(request.expires_ms, end, sizeof end);
     (void)fprintf(
         stderr, "Token %" PRId64 " (%s) for the daemon of %s: scopes %s, expires %s. It is shown only now:\n",
-        id, request.name, state, scopes, end);
+        made.id, made.name, state, scopes, end);
     int failed = puts(text) < 0 || fflush(stdout) != 0;
     explicit_bzero(text, sizeof text);
     if (failed)
         return err_set(err, ERR_IO,
                        "it could not be written to standard output and is lost: revoke token %" PRId64
                        " and make another one",
-                       id);
+                       made.id);
     return 0;
 }
 
@@ -193,7 +193,7 @@ static int revoke(struct store *store, const char *name, struct err *err)
         return err_set(err, ERR_INVALID, "which token? Name it or give its number: bifurcated token list");
     int code = tokens_find(store, name, &row, err);
     if (!code)
-        code = tokens_revoke(store, row.id, err);
+        code = tokens_revoke(store, row.id, NULL, err);
     if (!code)
         (void)fprintf(stderr, "Token %" PRId64 " (%s) is revoked.\n", row.id, row.name);
     return code;

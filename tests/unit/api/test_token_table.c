@@ -28,11 +28,11 @@ static int uses_at(struct store *store, int64_t at_ms)
 static int64_t make(struct store *store, int number, int64_t expires_ms, char text[TOKEN_TEXT_SIZE])
 {
     char name[32];
-    int64_t id = 0;
+    struct token_row row;
     (void)snprintf(name, sizeof name, "token-%d", number);
     struct token_request request = {.name = name, .scopes = TOKEN_SCOPE_READ, .expires_ms = expires_ms};
-    OK(tokens_create(store, &request, text, &id, &err));
-    return id;
+    OK(tokens_create(store, &request, text, &row, &err));
+    return row.id;
 }
 
 static void test_no_use_is_lost(void **state)
@@ -90,7 +90,7 @@ static void test_states(void **state)
     memcpy(wrong, text, sizeof wrong);
     wrong[10] = wrong[10] == 'a' ? 'b' : 'a';
     assert_int_equal(api_token_table_find(table, wrong, now_ms, &identity), API_TOKEN_MISTYPED);
-    OK(tokens_revoke(fixture->store, id, &err));
+    OK(tokens_revoke(fixture->store, id, NULL, &err));
     struct err err = ERR_INIT;
     assert_int_equal(api_token_table_refresh(table, &err), 1);
     assert_int_equal(api_token_table_refresh(table, &err), 0);

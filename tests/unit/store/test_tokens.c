@@ -9,10 +9,10 @@
 
 static int64_t create(struct fixture *fixture, const char *name, unsigned scopes, char *text)
 {
-    int64_t id = 0;
+    struct token_row row;
     struct token_request request = {.name = name, .scopes = scopes};
-    OK(tokens_create(fixture->store, &request, text, &id, &err));
-    return id;
+    OK(tokens_create(fixture->store, &request, text, &row, &err));
+    return row.id;
 }
 
 static void test_text(void **state)
@@ -82,9 +82,9 @@ static void test_life(void **state)
     OK(tokens_touch(fixture->store, id, 1000, &err)); /* does not go back */
     OK(tokens_find(fixture->store, "ci", &row, &err));
     assert_int_equal(row.last_used_ms, 1234);
-    OK(tokens_revoke(fixture->store, id, &err));
-    FAILS(ERR_CONFLICT, tokens_revoke(fixture->store, id, &err));
-    FAILS(ERR_NOT_FOUND, tokens_revoke(fixture->store, id + 7, &err));
+    OK(tokens_revoke(fixture->store, id, NULL, &err));
+    FAILS(ERR_CONFLICT, tokens_revoke(fixture->store, id, NULL, &err));
+    FAILS(ERR_NOT_FOUND, tokens_revoke(fixture->store, id + 7, NULL, &err));
     FAILS(ERR_NOT_FOUND, tokens_find(fixture->store, "ci", &row, &err));
     char number[24];
     (void)snprintf(number, sizeof number, "%d", (int)id);
@@ -102,7 +102,6 @@ static void test_refused(void **state)
 {
     struct fixture *fixture = *state;
     char text[TOKEN_TEXT_SIZE];
-    int64_t id = 0;
     static const char *const names[] = {"",
                                         "a b",
                                         "12",
@@ -112,15 +111,15 @@ static void test_refused(void **state)
                                         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct token_request request = {.name = names[i], .scopes = 1};
-        FAILS(ERR_INVALID, tokens_create(fixture->store, &request, text, &id, &err));
+        FAILS(ERR_INVALID, tokens_create(fixture->store, &request, text, NULL, &err));
     }
     struct token_request none = {.name = "a"};
-    FAILS(ERR_INVALID, tokens_create(fixture->store, &none, text, &id, &err));
+    FAILS(ERR_INVALID, tokens_create(fixture->store, &none, text, NULL, &err));
     struct token_request late = {.name = "a", .scopes = 1, .expires_ms = 1000};
-    FAILS(ERR_INVALID, tokens_create(fixture->store, &late, text, &id, &err));
+    FAILS(ERR_INVALID, tokens_create(fixture->store, &late, text, NULL, &err));
     (void)create(fixture, "a", 1, text);
     struct token_request again = {.name = "a", .scopes = 1};
-    FAILS(ERR_CONFLICT, tokens_create(fixture->store, &again, text, &id, &err));
+    FAILS(ERR_CONFLICT, tokens_create(fixture->store, &again, text, NULL, &err));
 }
 
 static int count_row(void *context, const struct token_row *row)
@@ -135,7 +134,6 @@ static void test_bound(void **state)
     struct fixture *fixture = *state;
     char text[TOKEN_TEXT_SIZE];
     struct connection *connection = NULL;
-    int64_t id = 0;
     int count = 0;
     (void)create(fixture, "first", 1, text);
     OK(store_write_begin(fixture->store, CONNECTION_DURABILITY_CRASH, &connection, &err));
@@ -146,14 +144,14 @@ static void test_bound(void **state)
                        &err));
     OK(store_write_end(fixture->store, 0, &err));
     struct token_request more = {.name = "more", .scopes = 1};
-    FAILS(ERR_LIMIT, tokens_create(fixture->store, &more, text, &id, &err));
+    FAILS(ERR_LIMIT, tokens_create(fixture->store, &more, text, NULL, &err));
     OK(tokens_list(fixture->store, 0, 100, count_row, &count, &err));
     assert_int_equal(count, 100);
     count = 0;
-    OK(tokens_revoke(fixture->store, 1, &err));
+    OK(tokens_revoke(fixture->store, 1, NULL, &err));
     OK(tokens_list_live(fixture->store, count_row, &count, &err));
     assert_int_equal(count, LIMIT_TOKENS - 1);
-    OK(tokens_create(fixture->store, &more, text, &id, &err));
+    OK(tokens_create(fixture->store, &more, text, NULL, &err));
 }
 
 /* Another process makes a token while this one has the store open and writes. */
@@ -167,11 +165,10 @@ static void test_beside(void **state)
     if (child == 0) {
         struct store *beside = NULL;
         struct err err = ERR_INIT;
-        int64_t id = 0;
         struct token_request request = {.name = "beside", .scopes = 4};
         int failed = store_open(fixture->path, &beside, &err) != ERR_CONFLICT ||
                      store_open_beside(fixture->path, &beside, &err) ||
-                     tokens_create(beside, &request, text, &id, &err);
+                     tokens_create(beside, &request, text, NULL, &err);
         store_close(beside);
         _exit(failed);
     }
