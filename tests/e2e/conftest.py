@@ -37,6 +37,18 @@ from tests.hub import Emulator  # noqa: E402
 from tests.hub.samples import write_root  # noqa: E402
 
 
+# Files that take longest. deploy/test hands files out to its processes in this order, so that none of these is left for the end.
+LONGEST = """
+    test_slurm test_dashboard test_tokenizer test_dashboard_faults test_dashboard_operations test_remote_worker test_scoring_oracle
+    test_proof test_hub_faults test_faults test_conditions test_statistics_oracle test_hub_cache test_crash test_api test_deploy
+""".split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {f"{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes the user's own token, cache or settings."""

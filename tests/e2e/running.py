@@ -68,7 +68,10 @@ class Answer:
 
 
 class Daemon:
-    """One daemon with its own state folder, hub cache and home; `start` again after `stop` or `kill` keeps them."""
+    """One daemon with its own state folder, hub cache and home; `start` again after `stop` or `kill` keeps them.
+
+    `with Daemon(...) as one` starts it and asserts that it ends well.
+    """
 
     def __init__(
         self, programs: dict[str, Path], place: Path, hub_url: str | None, options: list[str], env: dict[str, str]
@@ -89,6 +92,16 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
         self._killed = False
+
+    def __enter__(self) -> Daemon:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.check_end()
+        else:
+            self.kill()
 
     @property
     def db(self) -> Path:

@@ -8,23 +8,31 @@ import re
 import socket
 import threading
 import time
-from typing import Any, Callable
+from pathlib import Path
+from typing import Any, Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
 from running import Daemon
 
+from tests.hub import Emulator
+
 MODEL = "garden/neox-tiny"
 SERIES = f"/v1/models/{MODEL}/revisions"
 
 
-@pytest.fixture
-def measured(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any) -> Daemon:
-    """A daemon that has measured four revisions."""
-    one = daemon(make_hub(garden))
+def measure(one: Daemon) -> None:
+    """Four revisions."""
     sweep = one.sweep(MODEL, revisions={"names": ["step0", "step1", "step128", "step512"]})
     assert one.wait(sweep)["state"] == "done"
-    return one
+
+
+@pytest.fixture(scope="module")
+def measured(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon that has measured at least four revisions, for all tests that do not count."""
+    with Emulator(garden) as hub, Daemon(programs, tmp_path_factory.mktemp("measured"), hub.url, [], {}) as one:
+        measure(one)
+        yield one
 
 
 def connect(one: Daemon) -> socket.socket:
@@ -152,9 +160,11 @@ def test_idle_and_half_sent_requests_block_nobody(measured: Daemon) -> None:
 def test_many_follow_a_sweep_and_polls_are_served(
     daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any
 ) -> None:
-    one = daemon(make_hub(garden, bandwidth_bps=400_000))
+    """For seconds; and the polls do get answers while the sweep runs."""
+    one = daemon(make_hub(garden, bandwidth_bps=2_000_000))
     sweep = one.sweep(MODEL)
     ends: list[bool] = []
+    polls = 0
 
     def follow() -> None:
         text = b""
@@ -170,21 +180,26 @@ def test_many_follow_a_sweep_and_polls_are_served(
         thread.start()
     while any(thread.is_alive() for thread in threads):
         assert one.get(SERIES).status in (200, 404)
+        polls += not ends
         time.sleep(0.05)
     for thread in threads:
         thread.join()
     assert len(ends) == 50 and all(ends)
+    assert polls >= 5
     assert one.get(f"/v1/sweeps/{sweep}").json()["state"] == "done"
 
 
-def test_metrics_count(measured: Daemon) -> None:
+def test_metrics_count(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any) -> None:
+    one = daemon(make_hub(garden))
+    measure(one)
+
     def values() -> dict[str, float]:
-        text = measured.get("/metrics").text
+        text = one.get("/metrics").text
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in lines}
 
     for _ in range(3):
-        measured.get(SERIES)
+        one.get(SERIES)
     name = 'bifurcated_http_requests_total{operation="listRevisions",status="2xx"}'
     limit = time.monotonic() + 60
     while values().get(name, 0) < 3 and time.monotonic() < limit:

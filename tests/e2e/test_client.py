@@ -10,21 +10,23 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 from running import Daemon
 
+from tests.hub import Emulator
+
 MODEL = "garden/neox-tiny"
 
 
-@pytest.fixture
-def measured(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any) -> Daemon:
-    one = daemon(make_hub(garden))
-    done = one.client("sweep", MODEL, "--revision", "step0", "--revision", "step512", "--follow")
-    assert done.returncode == 0, done
-    assert "done" in done.stderr and "\r" not in done.stderr, done
-    return one
+@pytest.fixture(scope="module")
+def measured(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Emulator(garden) as hub, Daemon(programs, tmp_path_factory.mktemp("measured"), hub.url, [], {}) as one:
+        done = one.client("sweep", MODEL, "--revision", "step0", "--revision", "step512", "--follow")
+        assert done.returncode == 0, done
+        assert "done" in done.stderr and "\r" not in done.stderr, done
+        yield one
 
 
 def run(programs: dict[str, Path], *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

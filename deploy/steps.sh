@@ -1,0 +1,50 @@
+# Shell functions for the steps of deploy/test. Sourced, never run; needs deploy/common.sh.
+
+# What became of each step, a line each; also of those that run beside others.
+mkdir -p build
+results=$PWD/build/results.txt
+: >"$results"
+
+# step NAME COMMAND...: runs it, remembers how it ended, goes on.
+step() {
+  local name=$1 begin=$SECONDS outcome=passed
+  shift
+  say "$name"
+  ("$@") || outcome=FAILED
+  printf '%-7s %s (%s s)\n' "$outcome" "$name" "$((SECONDS - begin))" >>"$results"
+}
+
+# skipped NAME WHY: not run is not passed.
+skipped() {
+  say "$1"
+  note "skipped: $2"
+  printf 'skipped %s: %s\n' "$1" "$2" >>"$results"
+}
+
+# begin_beside FUNCTION: its steps run beside what follows, where a processor is free. What they say goes to build/beside.log.
+begin_beside() {
+  set -m # a process group of its own, which can be ended as a whole
+  "$1" </dev/null >build/beside.log 2>&1 &
+  beside=$!
+  set +m
+  renice -n 10 -g "$beside" >/dev/null 2>&1 || true
+  trap 'kill -- "-$beside" 2>/dev/null || true' EXIT
+}
+
+# await_beside: waits for them, and prints what they said.
+await_beside() {
+  local status=0
+  wait "$beside" || status=$?
+  trap - EXIT
+  cat build/beside.log
+  if [ "$status" -ne 0 ]; then printf 'FAILED  The steps beside others broke off with status %s\n' "$status" >>"$results"; fi
+}
+
+# summary: all results; its status is that of the whole.
+summary() {
+  sed 's/^/   /' "$results"
+  local count=() outcome
+  for outcome in passed FAILED skipped; do count+=("$(grep -c "^$outcome" "$results" || true)"); done
+  printf '%s passed, %s failed, %s skipped\n' "${count[@]}"
+  [ "${count[1]}" -eq 0 ]
+}

@@ -1,0 +1,66 @@
+"""How deploy/test runs its steps: each is told and counted, those that run beside others too, and none outlives it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+from running import wait_until
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+HEAD = f"set -euo pipefail; . {DEPLOY}/common.sh; . {DEPLOY}/steps.sh\n"
+
+
+def run(place: Path, script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", HEAD + script], cwd=place, capture_output=True, text=True, timeout=60)
+
+
+def outcomes(text: str) -> list[str]:
+    return [re.sub(r" \(\d+ s\)", "", line.strip()) for line in text.splitlines() if re.match(r" +(passed|FAILED|skipped) ", line)]
+
+
+def test_steps_are_counted(tmp_path: Path) -> None:
+    done = run(tmp_path, "step first true; step second sh -c 'echo reason; exit 3'; skipped third 'no tool'; step fourth true; summary")
+    assert done.returncode == 1, done
+    assert outcomes(done.stdout) == ["passed  first", "FAILED  second", "skipped third: no tool", "passed  fourth"]
+    assert "reason" in done.stdout and done.stdout.endswith("2 passed, 1 failed, 1 skipped\n")
+    assert run(tmp_path, "step first true; summary").returncode == 0
+
+
+def test_steps_beside_others(tmp_path: Path) -> None:
+    """They do run beside, at low priority; their output comes whole, after the others', and their failures count."""
+    script = """
+      checks() { step slow sh -c 'until [ -e go ]; do sleep 0.02; done; nice'; step wrong sh -c 'echo why; false'; skipped no 'no tool'; }
+      begin_beside checks
+      step tests sh -c 'echo tested; touch go'
+      await_beside; summary"""
+    done = run(tmp_path, script)
+    assert done.returncode == 1 and done.stdout.endswith("2 passed, 1 failed, 1 skipped\n"), done
+    assert sorted(outcomes(done.stdout)) == ["FAILED  wrong", "passed  slow", "passed  tests", "skipped no: no tool"]
+    told = re.search(r"== tests\ntested\n.*== slow\n(\d+)\n.*== wrong\nwhy\n.*== no\n", done.stdout, re.DOTALL)
+    assert told and int(told.group(1)) >= 10, done.stdout
+
+
+def test_steps_beside_that_break_off(tmp_path: Path) -> None:
+    done = run(tmp_path, "checks() { step one true; kill -9 $BASHPID; }; begin_beside checks; step tests true; await_beside; summary")
+    assert done.returncode == 1 and done.stdout.endswith("2 passed, 1 failed, 0 skipped\n"), done
+    assert "FAILED  The steps beside others broke off with status 137" in done.stdout
+
+
+def test_none_outlives_the_command(tmp_path: Path) -> None:
+    """Ended in mid-run, it takes along what it started."""
+    script = HEAD + "checks() { step slow sh -c 'echo $$ >pid; exec sleep 600'; }; begin_beside checks; step tests sh -c 'exec sleep 600'"
+    process = subprocess.Popen(["bash", "-c", script], cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
+        beside = int((tmp_path / "pid").read_text())
+        assert os.getpgid(beside) != os.getpgid(process.pid)
+        os.killpg(process.pid, signal.SIGTERM)  # as CI and a terminal do it; those beside are a group of their own
+        process.wait(60)
+        wait_until(lambda: not Path(f"/proc/{beside}").exists() or "Z" in Path(f"/proc/{beside}/stat").read_text().split()[2])
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
