@@ -88,7 +88,7 @@ static int print_watch(struct store *store, const struct watch_row *watch, struc
     int64_t now_ms = clock_wall_ms(), due_ms = watch_due(watch, now_ms);
     buf_init(&request, LIMIT_API_BODY_BYTES);
     buf_init(&report, LIMIT_API_BODY_BYTES);
-    int code = watches_get_texts(store, watch->id, &request, &report, err);
+    int code = watches_get_texts(store, watch->id, &request, &report, NULL, err);
     if (code)
         goto out;
     api_json_open_object(json, NULL);

@@ -31,7 +31,6 @@ int announcements_list(struct store *store, int64_t watch_id, int (*finding)(voi
 {
     struct connection *connection = NULL;
     struct query query;
-    char text[STORE_ERROR_MESSAGE_SIZE * 2];
     int rc = store_read_begin(store, &connection, err);
     if (rc)
         return rc;
@@ -40,8 +39,7 @@ int announcements_list(struct store *store, int64_t watch_id, int (*finding)(voi
     if (!rc) {
         query_bind_int(&query, watch_id);
         while ((rc = query_next(&query, err)) > 0) {
-            query_text(&query, text, sizeof text);
-            if (finding(context, text))
+            if (finding(context, query_text_whole(&query)))
                 break;
         }
     }

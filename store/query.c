@@ -102,6 +102,12 @@ void query_text(struct query *query, char *buffer, size_t size)
     buffer[length] = 0;
 }
 
+const char *query_text_whole(struct query *query)
+{
+    const char *text = (const char *)sqlite3_column_text(query->statement, query->column++);
+    return text ? text : "";
+}
+
 const void *query_blob(struct query *query, size_t *ret_size)
 {
     int column = query->column++;

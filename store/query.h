@@ -46,6 +46,8 @@ int query_is_null(struct query *query); /* of the next column, without moving on
 void query_skip(struct query *query, int columns);
 /* Copies text of the next column into buffer[size], cut if too long; NULL becomes "". */
 void query_text(struct query *query, char *buffer, size_t size);
+/* Text of the next column as it is, valid until the next query_next or query_end. "" for NULL. */
+const char *query_text_whole(struct query *query);
 /* The next column, valid until the next query_next or query_end. "" and size 0 for NULL. */
 const void *query_blob(struct query *query, size_t *ret_size);
 

@@ -46,6 +46,12 @@ struct revisions_changes {
     int64_t gone_count;  /* current names that are not in the list (only with is_complete) */
 };
 
+/* What the report of a watch's look will say of an update. */
+struct revisions_note {
+    int64_t watch_id;
+    const char *changes; /* JSON, see watches_get_texts */
+};
+
 /*
  * Takes over what the hub lists, in one transaction: rows[i].id becomes the identifier of each; order does
  * not matter; a name must not occur twice (ERR_INVALID). Other commits of the same names become is_current 0,
@@ -53,6 +59,11 @@ struct revisions_changes {
  */
 int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
                      int is_complete, struct revisions_changes *ret_changes, struct err *err);
+
+/* The same with is_complete; `note` (or NULL) is kept in the same transaction, in place of the watch's
+ * earlier one, until watches_record_run() has a report with it. */
+int revisions_update_noting(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
+                            const struct revisions_note *note, struct err *err);
 
 /* The key of a row, for going on after it. */
 void revision_key_of(const struct revision_row *row, struct revision_key *key);

@@ -218,29 +218,57 @@ static int update_one(struct update *update, struct revision_row *row, struct er
     return correct_order(update, row, err);
 }
 
-int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
-                     int is_complete, struct revisions_changes *ret_changes, struct err *err)
+static int keep_note(struct connection *connection, const struct revisions_note *note, struct err *err)
 {
-    struct update update = {.model_id = model_id, .now_ms = clock_wall_ms()};
+    struct query query;
+    int rc = query_begin(&query, connection, "UPDATE watches SET changes = ? WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_text(&query, note->changes);
+    query_bind_int(&query, note->watch_id);
+    return query_run(&query, err);
+}
+
+static int update_all(struct update *update, struct store *store, struct revision_row *rows, size_t count,
+                      int is_complete, const struct revisions_note *note, struct err *err)
+{
     int rc = check_rows(rows, count, err);
     if (rc)
         return rc;
-    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &update.connection, err)))
+    update->now_ms = clock_wall_ms();
+    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &update->connection, err)))
         return rc;
-    rc = load_known(&update, err);
+    rc = load_known(update, err);
     for (size_t i = 0; !rc && i < count; i++)
-        rc = update_one(&update, &rows[i], err);
-    for (size_t i = 0; !rc && is_complete && i < update.known_count; i++) {
-        if (update.known[i].is_seen)
+        rc = update_one(update, &rows[i], err);
+    for (size_t i = 0; !rc && is_complete && i < update->known_count; i++) {
+        if (update->known[i].is_seen)
             continue;
-        update.changes.gone_count++;
-        rc = set_current(&update, update.known[i].id, 0, err);
+        update->changes.gone_count++;
+        rc = set_current(update, update->known[i].id, 0, err);
     }
-    if (!rc && update.is_changed)
-        rc = touch_recount_model(update.connection, model_id, err);
+    if (!rc && update->is_changed)
+        rc = touch_recount_model(update->connection, update->model_id, err);
+    if (!rc && note)
+        rc = keep_note(update->connection, note, err);
     rc = store_write_end(store, rc, err);
-    free(update.known);
+    free(update->known);
+    return rc;
+}
+
+int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
+                     int is_complete, struct revisions_changes *ret_changes, struct err *err)
+{
+    struct update update = {.model_id = model_id};
+    int rc = update_all(&update, store, rows, count, is_complete, NULL, err);
     if (!rc && ret_changes)
         *ret_changes = update.changes;
     return rc;
+}
+
+int revisions_update_noting(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
+                            const struct revisions_note *note, struct err *err)
+{
+    struct update update = {.model_id = model_id};
+    return update_all(&update, store, rows, count, 1, note, err);
 }

@@ -150,7 +150,8 @@ int watches_record_run(struct store *store, const struct watch_row *watch, const
         return rc;
     rc = query_begin(&query, connection,
                      "UPDATE watches SET run_ms = ?, run_report = ?, run_sweep_id = NULL, failures = ?, "
-                     "retry_ms = ?, is_asked = (asks <> ?) WHERE id = ? AND changed_ms = ? RETURNING id",
+                     "retry_ms = ?, is_asked = (asks <> ?), changes = CASE WHEN ? THEN '' ELSE changes END "
+                     "WHERE id = ? AND changed_ms = ? RETURNING id",
                      err);
     if (rc)
         goto out;
@@ -159,6 +160,7 @@ int watches_record_run(struct store *store, const struct watch_row *watch, const
     query_bind_int(&query, run->failures);
     query_bind_id(&query, run->retry_ms);
     query_bind_int(&query, watch->asks);
+    query_bind_int(&query, run->has_changes);
     query_bind_int(&query, watch->id);
     query_bind_int(&query, watch->changed_ms); /* what another request found is no result of this one */
     rc = query_run_int(&query, &id, err);

@@ -215,21 +215,22 @@ int watches_list(struct store *store, const char *after, int limit,
 }
 
 int watches_get_texts(struct store *store, int64_t id, struct buf *request, struct buf *report,
-                      struct err *err)
+                      struct buf *changes, struct err *err)
 {
     struct connection *connection = NULL;
     struct query query;
-    struct buf *texts[] = {request, report};
+    struct buf *texts[] = {request, report, changes};
     int rc = store_read_begin(store, &connection, err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT request, run_report FROM watches WHERE id = ?", err);
+    rc =
+        query_begin(&query, connection, "SELECT request, run_report, changes FROM watches WHERE id = ?", err);
     if (!rc) {
         query_bind_int(&query, id);
         rc = query_next(&query, err);
         if (rc == 0)
             rc = err_set(err, ERR_NOT_FOUND, "the watch was deleted meanwhile");
-        for (int i = 0; rc > 0 && i < 2; i++) {
+        for (int i = 0; rc > 0 && i < 3 && texts[i]; i++) {
             size_t size = 0;
             const void *text = query_blob(&query, &size);
             (void)buf_append(texts[i], text, size);

@@ -60,9 +60,11 @@ int watches_find(struct store *store, const char *model, struct watch_row *ret_r
 int watches_list(struct store *store, const char *after, int limit,
                  int (*row)(void *context, const struct watch_row *row), void *context, struct err *err);
 
-/* Appends the request of its sweeps, and the report of the last run ("" before the first one). */
+/* Appends the request of its sweeps, the report of the last run ("" before the first one), and to `changes`
+ * (may be NULL) what an earlier run has written into the revisions and could not report: JSON, {"new":
+ * {"count": N, "names": [...]}, "moved": ..., "gone": ...}, or "". */
 int watches_get_texts(struct store *store, int64_t id, struct buf *request, struct buf *report,
-                      struct err *err);
+                      struct buf *changes, struct err *err);
 
 /* Sweeps that it started go on. ERR_NOT_FOUND. */
 int watches_delete(struct store *store, const char *model, struct err *err);
@@ -118,6 +120,7 @@ struct watch_run {
     int64_t started_ms;
     const char *report;        /* JSON, at most LIMIT_API_BODY_BYTES */
     const char *sweep_request; /* JSON; NULL: nothing to sweep */
+    int has_changes;           /* the report says what has changed, also what earlier runs could not report */
     int failures;
     int64_t retry_ms; /* 0: none */
 };

@@ -157,7 +157,7 @@ static int make_plan(struct plan *plan, struct hub *hub, struct err *err)
     if (!code)
         code = select_revisions(plan, &selected, err);
     if (!code)
-        code = revision_list_store(&plan->list, plan->store, plan->sweep.model_id, err);
+        code = revision_list_store(&plan->list, plan->store, plan->sweep.model_id, NULL, err);
     if (!code)
         code = list_files(plan, err);
     if (!code)

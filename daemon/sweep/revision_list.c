@@ -105,14 +105,15 @@ void revision_list_drop_missing(struct revision_list *list)
     list->count = kept;
 }
 
-int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id, struct err *err)
+int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
+                        const struct revisions_note *note, struct err *err)
 {
     struct revision_row *rows = calloc(list->count ? list->count : 1, sizeof *rows);
     if (!rows)
         return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
     for (size_t i = 0; i < list->count; i++)
         rows[i] = list->rows[i].row;
-    int code = revisions_update(store, model_id, rows, list->count, 1, NULL, err);
+    int code = revisions_update_noting(store, model_id, rows, list->count, note, err);
     for (size_t i = 0; !code && i < list->count; i++)
         list->rows[i].row.id = rows[i].id;
     free(rows);

@@ -40,8 +40,10 @@ struct revision_listed *revision_list_find(const struct revision_list *list, con
 /* Drops names that do not exist. */
 void revision_list_drop_missing(struct revision_list *list);
 
-/* Brings the store up to date: rows get their ids, and what is not in the list is not current any more. */
-int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id, struct err *err);
+/* Brings the store up to date: rows get their ids, and what is not in the list is not current any more.
+ * `note`: see revisions_update_noting; NULL but for watches. */
+int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
+                        const struct revisions_note *note, struct err *err);
 
 /* Whether the revision exists. */
 int revision_listed_exists(const struct revision_listed *listed);

@@ -2,9 +2,9 @@
  * What webhooks are told of findings: after a sweep of a watched model has ended, its analysis and audit are
  * made as the API makes them, and what was not announced before is put into the outbox.
  *
- *     onset.found            an onset (over all rows or token rows, raw or centred) at a revision, with the
- * analysis stopping.recommended   training could have stopped at a step, with the analysis audit.finding
- * findings of the audit, at most ANNOUNCE_FINDINGS_MAX of the new ones, and their number
+ * - onset.found: an onset (over all rows or token rows, raw or centred) at a revision, with the analysis
+ * - stopping.recommended: training could have stopped at a step, with the analysis
+ * - audit.finding: findings of the audit, at most ANNOUNCE_FINDINGS_MAX of the new ones, and their number
  *
  * A finding is announced again when it changed: another revision, another step; or when it was gone in
  * between.
@@ -24,10 +24,10 @@
 int announce_run_once(struct store *store, int *ret_announced, struct err *err);
 
 /*
- * The pure part. `analysis` and `audit` are answers of the API, `known` an array of lines that were
- * announced. Appends the lines that hold now to `findings` and {"event": ..., "body": ...} of the news to
- * `news`; `head` is a body without what is special to an event ({"model": ..., "at": ...}). All arrays belong
- * to the caller.
+ * The pure part. `analysis` and `audit` are answers of the API, `known` an object with a member for
+ * each line that was announced. Appends the lines that hold now to `findings` and {"event": ..., "body": ...}
+ * of the news to `news`; `head` is a body without what is special to an event ({"model": ..., "at": ...}).
+ * All of them belong to the caller.
  */
 int announce_compare(const json_t *head, const json_t *analysis, const json_t *audit, const json_t *known,
                      json_t *findings, json_t *news, struct err *err);

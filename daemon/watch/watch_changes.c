@@ -1,5 +1,6 @@
 #include "daemon/watch/watch_changes.h"
 
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
 #include <stdlib.h>
@@ -9,6 +10,7 @@ struct kind {
     const char *name;
     json_int_t count;
     json_t *names;
+    int is_earlier; /* some are of an earlier run */
 };
 
 /* An entry of the list, in another order. */
@@ -36,10 +38,35 @@ static int compare_name(const void *key, const void *element)
     return strcmp(key, ((const struct entry *)element)->listed->row.name);
 }
 
+static int has_name(const json_t *names, const char *name)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(names, i, one)
+    {
+        const char *text = json_string_value(one);
+        if (text && strcmp(text, name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* A name of an earlier run may have changed again since. */
 static void note(struct kind *kind, const char *name)
 {
+    if (kind->is_earlier && has_name(kind->names, name))
+        return;
     if (kind->count++ < WATCH_CHANGES_NAMES_MAX)
         (void)json_array_append_new(kind->names, json_string(name));
+}
+
+/* Begins with what earlier runs have found. */
+static void begin_kind(struct kind *kind, const char *name, const json_t *earlier)
+{
+    const json_t *found = json_object_get(earlier, name), *names = json_object_get(found, "names");
+    *kind = (struct kind){.name = name, .count = json_integer_value(json_object_get(found, "count"))};
+    kind->is_earlier = kind->count > 0;
+    kind->names = names ? json_copy((json_t *)(uintptr_t)names) : json_array();
 }
 
 static int take_known(void *context, const struct revision_row *row)
@@ -85,15 +112,15 @@ static void add_kind(json_t *report, struct kind *kind)
 }
 
 int watch_changes_report(struct store *store, int64_t model_id, const struct revision_list *list,
-                         json_t *report, struct err *err)
+                         const json_t *earlier, json_t *report, struct err *err)
 {
     struct comparison comparison = {.count = list->count,
                                     .by_name = calloc(list->count + 1, sizeof *comparison.by_name),
-                                    .is_known = calloc(list->count + 1, 1),
-                                    .added = {"new", 0, json_array()},
-                                    .moved = {"moved", 0, json_array()},
-                                    .gone = {"gone", 0, json_array()}};
+                                    .is_known = calloc(list->count + 1, 1)};
     int code = 0;
+    begin_kind(&comparison.added, "new", earlier);
+    begin_kind(&comparison.moved, "moved", earlier);
+    begin_kind(&comparison.gone, "gone", earlier);
     if (!comparison.by_name || !comparison.is_known || !comparison.added.names || !comparison.moved.names ||
         !comparison.gone.names) {
         code = err_set(err, ERR_NO_MEMORY, "watch: out of memory");
@@ -120,4 +147,24 @@ out:
     free(comparison.by_name);
     free(comparison.is_known);
     return code;
+}
+
+int watch_changes_dump(const json_t *report, char **ret_text, struct err *err)
+{
+    static const char *const names[] = {"new", "moved", "gone"};
+    json_t *changes = json_object();
+    json_int_t count = 0;
+    int failed = !changes;
+    *ret_text = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        json_t *kind = json_object_get(report, names[i]);
+        count += json_integer_value(json_object_get(kind, "count"));
+        failed |= json_object_set(changes, names[i], kind);
+    }
+    if (!failed && count) {
+        *ret_text = json_text_dump(changes, JSON_COMPACT);
+        failed = !*ret_text;
+    }
+    json_decref(changes);
+    return failed ? err_set(err, ERR_NO_MEMORY, "watch: out of memory") : 0;
 }

@@ -13,9 +13,13 @@
 
 #define WATCH_CHANGES_NAMES_MAX 100 /* of each kind in a report; all are counted */
 
-/* Adds to the report: "new", "moved", "gone", each {"count": N, "names": [...]}. Before revision_list_store.
- */
+/* Adds to the report: "new", "moved", "gone", each {"count": N, "names": [...]}. `earlier`: the same three of
+ * runs that could not report them, or NULL; they are added. Before revision_list_store. */
 int watch_changes_report(struct store *store, int64_t model_id, const struct revision_list *list,
-                         json_t *report, struct err *err);
+                         const json_t *earlier, json_t *report, struct err *err);
+
+/* Those three of a report as a text, for revisions_note; *ret_text becomes NULL if nothing has changed. The
+ * caller frees it. */
+int watch_changes_dump(const json_t *report, char **ret_text, struct err *err);
 
 #endif

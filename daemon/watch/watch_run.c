@@ -18,6 +18,7 @@ struct run {
     struct store *store;
     const struct watch_row *watch;
     json_t *request; /* what its sweeps ask for */
+    json_t *earlier; /* changes that a run before could not report; NULL: none */
     struct sweep_spec spec;
     struct repository *repository;
     struct revision_list list;
@@ -35,18 +36,37 @@ const char *watch_outcome_name(enum watch_outcome outcome)
 
 static int read_request(struct run *run, struct err *err)
 {
-    struct buf request, report;
+    struct buf request, report, changes;
     buf_init(&request, LIMIT_API_BODY_BYTES);
     buf_init(&report, LIMIT_API_BODY_BYTES);
-    int code = watches_get_texts(run->store, run->watch->id, &request, &report, err);
+    buf_init(&changes, LIMIT_API_BODY_BYTES);
+    int code = watches_get_texts(run->store, run->watch->id, &request, &report, &changes, err);
     if (!code)
         code = sweep_spec_parse(buf_text(&request), request.size, &run->spec, err);
     if (!code) {
         run->request = json_text_load(buf_text(&request), request.size, 0, NULL);
-        code = run->request ? 0 : err_set(err, ERR_NO_MEMORY, "watch: out of memory");
+        if (changes.size)
+            run->earlier = json_text_load(buf_text(&changes), changes.size, 0, NULL);
+        if (!run->request || (changes.size && !run->earlier))
+            code = err_set(err, ERR_NO_MEMORY, "watch: out of memory");
     }
     buf_free(&request);
     buf_free(&report);
+    buf_free(&changes);
+    return code;
+}
+
+/* Brings the store up to date. Should this process end before the run is recorded, the next one says what it
+ * has changed. */
+static int store_list(struct run *run, struct err *err)
+{
+    char *changes = NULL;
+    int code = watch_changes_dump(run->report, &changes, err);
+    struct revisions_note note = {.watch_id = run->watch->id, .changes = changes};
+    if (!code)
+        code = revision_list_store(&run->list, run->store, run->watch->model_id, changes ? &note : NULL, err);
+    free(changes);
+    run->result.has_changes = !code;
     return code;
 }
 
@@ -60,9 +80,9 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
     if (code)
         return code;
     revision_list_drop_missing(&run->list);
-    code = watch_changes_report(run->store, run->watch->model_id, &run->list, run->report, err);
+    code = watch_changes_report(run->store, run->watch->model_id, &run->list, run->earlier, run->report, err);
     if (!code)
-        code = revision_list_store(&run->list, run->store, run->watch->model_id, err);
+        code = store_list(run, err);
     if (!code)
         code = watch_due_select(run->store, run->watch, &run->spec, &run->list, err);
     if (!code && strncmp(run->watch->model, "file:", 5) == 0)
@@ -185,6 +205,7 @@ out:
     sweep_spec_free(&run.spec);
     free((void *)(uintptr_t)run.result.sweep_request);
     json_decref(run.request);
+    json_decref(run.earlier);
     json_decref(run.report);
     return code;
 }

@@ -30,7 +30,7 @@ int sqlite3_step(sqlite3_stmt *statement)
     int is_broken = state_of_store == BROKEN;
     (void)pthread_mutex_unlock(&lock);
     int result = is_broken ? SQLITE_IOERR : real(statement);
-    const char *sql = sqlite3_sql(statement);
+    const char *sql = sqlite3_sql(statement) ? sqlite3_sql(statement) : ""; /* none: one of SQLite's own */
     (void)pthread_mutex_lock(&lock);
     if (state_of_store == ARMED &&
         (strncmp(sql, "INSERT INTO tokens", 18) == 0 || strstr(sql, "SET revoked_ms")))

@@ -183,6 +183,27 @@ static void test_announcements(void **state)
     assert_int_equal(pending(fixture), 0);
 }
 
+static int compare_whole(void *context, const char *text)
+{
+    assert_string_equal(text, context);
+    return 0;
+}
+
+/* A finding that came back cut would be news again and again. */
+static void test_a_long_finding_comes_back_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    struct watch_row row;
+    static char text[100000];
+    const char *const findings[] = {text};
+    memset(text, 'x', sizeof text - 1);
+    (void)watch(fixture, "http://127.0.0.1/hook");
+    end_sweep(fixture);
+    OK(announcements_next(fixture->store, &row, &err));
+    OK(announcements_record(fixture->store, &row, findings, 1, NULL, 0, &err));
+    OK(announcements_list(fixture->store, row.id, compare_whole, text, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_clock_that_was_set_back, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_the_newest_are_kept, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_announcements, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_long_finding_comes_back_whole, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

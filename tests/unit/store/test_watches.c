@@ -63,7 +63,7 @@ static void test_put_find_delete(void **state)
 
     buf_init(&request, 1000);
     buf_init(&report, 1000);
-    OK(watches_get_texts(fixture->store, row.id, &request, &report, &err));
+    OK(watches_get_texts(fixture->store, row.id, &request, &report, NULL, &err));
     assert_string_equal(buf_text(&request), REQUEST);
     assert_int_equal(report.size, 0);
     buf_free(&request);

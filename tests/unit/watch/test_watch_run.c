@@ -1,0 +1,143 @@
+/* Looks that are cut off between what they write into the revisions and their record: nothing is lost of what
+ * is to be reported. */
+#include "tests/unit/service/fixture.h"
+
+#include "daemon/watch/watch_run.h"
+
+#include <dlfcn.h>
+#include <jansson.h>
+#include <sqlite3.h>
+
+static int is_cut_off; /* no run can be recorded */
+
+int sqlite3_step(sqlite3_stmt *statement)
+{
+    static int (*real)(sqlite3_stmt *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_step");
+    const char *sql = sqlite3_sql(statement); /* NULL of SQLite's own */
+    if (is_cut_off && sql && strncmp(sql, "UPDATE watches SET run_ms", 25) == 0)
+        return SQLITE_IOERR;
+    return real(statement);
+}
+
+static void put_watch(struct fixture *fixture)
+{
+    char request[256];
+    struct watch_setting setting = {.request = request, .timetable = {.every_minutes = 5}, .webhook_url = ""};
+    (void)snprintf(request, sizeof request, "{\"model\":\"%s\",\"metrics\":[\"statistics\"]}", fixture->name);
+    OK(models_ensure(fixture->store, fixture->name, MODEL_KIND_FOLDER, &setting.model_id, &err));
+    OK(watches_put(fixture->store, &setting, NULL, &err));
+}
+
+/* Looks once; sweeps that an earlier look has started end first. */
+static enum watch_outcome look(struct fixture *fixture)
+{
+    struct watch_row watch;
+    enum watch_outcome outcome = WATCH_OUTCOME_COUNT;
+    OK(watches_find(fixture->store, fixture->name, &watch, &err));
+    struct err err = ERR_INIT;
+    if (watch.run_sweep_id)
+        (void)sweeps_cancel(fixture->store, watch.run_sweep_id, &err);
+    err = (struct err)ERR_INIT;
+    int code = watch_run_once(fixture->store, fixture->hub, &watch, &fixture->cancel, &outcome, &err);
+    assert_int_equal(code != 0, is_cut_off);
+    return outcome;
+}
+
+static void look_in_vain(struct fixture *fixture)
+{
+    is_cut_off = 1;
+    (void)look(fixture);
+    is_cut_off = 0;
+}
+
+/* `expected`: how many and their names, in order. */
+static void check(const json_t *report, const char *kind, int count, const char *expected)
+{
+    char names[256] = "";
+    size_t i;
+    const json_t *name, *found = json_object_get(report, kind);
+    json_array_foreach(json_object_get(found, "names"), i, name)
+    {
+        (void)snprintf(names + strlen(names), sizeof names - strlen(names), "%s ", json_string_value(name));
+    }
+    assert_string_equal(names, expected);
+    assert_int_equal(json_integer_value(json_object_get(found, "count")), count);
+}
+
+static json_t *read_report(struct fixture *fixture)
+{
+    struct buf request, report;
+    struct watch_row watch;
+    OK(watches_find(fixture->store, fixture->name, &watch, &err));
+    buf_init(&request, MIB);
+    buf_init(&report, MIB);
+    OK(watches_get_texts(fixture->store, watch.id, &request, &report, NULL, &err));
+    json_t *json = json_loads(buf_text(&report), 0, NULL);
+    buf_free(&request);
+    buf_free(&report);
+    return json;
+}
+
+static void test_the_next_report_has_it(void **state)
+{
+    struct fixture *fixture = *state;
+    for (unsigned i = 0; i < 3; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "step%u", i);
+        fixture_add_revision(fixture, name, i);
+    }
+    put_watch(fixture);
+    look_in_vain(fixture);
+    assert_int_equal(look(fixture), WATCH_OUTCOME_UNCHANGED); /* the checkpoints are too fresh to be swept */
+    json_t *report = read_report(fixture);
+    check(report, "new", 3, "step0 step1 step2 ");
+    check(report, "moved", 0, "");
+    check(report, "gone", 0, "");
+    json_decref(report);
+    (void)look(fixture); /* it was said */
+    report = read_report(fixture);
+    check(report, "new", 0, "");
+    json_decref(report);
+}
+
+/* Two looks are cut off, one cannot look at all; what has changed twice is told once. */
+static void test_several_in_vain(void **state)
+{
+    struct fixture *fixture = *state;
+    char elsewhere[160];
+    fixture_add_revision(fixture, "step0", 0);
+    fixture_add_revision(fixture, "step1", 1);
+    fixture_add_revision(fixture, "step2", 2);
+    put_watch(fixture);
+    (void)look(fixture);
+    fixture_add_revision(fixture, "step1", 11);
+    fixture_add_revision(fixture, "step3", 3);
+    assert_int_equal(unlink(fixture_path(fixture->models, "step2/model.safetensors")), 0);
+    assert_int_equal(unlink(fixture_path(fixture->models, "step2/config.json")), 0);
+    assert_int_equal(rmdir(fixture_path(fixture->models, "step2")), 0);
+    look_in_vain(fixture);
+    fixture_add_revision(fixture, "step1", 21);
+    fixture_add_revision(fixture, "step4", 4);
+    look_in_vain(fixture);
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s.away", fixture->models);
+    assert_int_equal(rename(fixture->models, elsewhere), 0);
+    assert_int_equal(look(fixture), WATCH_OUTCOME_FAILED);
+    assert_int_equal(rename(elsewhere, fixture->models), 0);
+    (void)look(fixture);
+    json_t *report = read_report(fixture);
+    check(report, "new", 2, "step3 step4 ");
+    check(report, "moved", 1, "step1 ");
+    check(report, "gone", 1, "step2 ");
+    json_decref(report);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_the_next_report_has_it, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_several_in_vain, fixture_setup, fixture_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
