@@ -37,9 +37,11 @@ static int collect_files(json_t *map, struct shard_index *index, struct err *err
         if (!json_is_string(value))
             return err_set(err, ERR_FORMAT, "weight_map: the file of tensor %.200s is no text", tensor);
         if (!file_is_safe_relative(json_string_value(value)))
-            return err_set(err, ERR_FORMAT,
-                           "weight_map: tensor %.120s lies in \"%.120s\", which is no file of this revision",
-                           tensor, json_string_value(value));
+            return err_set(
+                err, ERR_FORMAT,
+                "weight_map: tensor %.120s lies in \"%.120s\", which is no file of this revision that can "
+                "be read: no name with a backslash, control characters or a way out of it is",
+                tensor, json_string_value(value));
         index->files[index->file_count] = strdup(json_string_value(value));
         if (!index->files[index->file_count])
             return err_set(err, ERR_NO_MEMORY, "out of memory");

@@ -17,7 +17,11 @@ static void check_answer(const struct hub_options *setup, struct check_report *r
     } else {
         check_add(report, CHECK_LEVEL_OK, "hub", "%s answers in %" PRId64 " ms", setup->endpoint,
                   probe.answer_ms);
-        if (setup->token)
+        if (setup->token_problem)
+            check_add(report, CHECK_LEVEL_WARNING, "hub token",
+                      "none, though there should be one: %s: let this user read the file, or set HF_TOKEN",
+                      setup->token_problem);
+        else if (setup->token)
             check_add(report, CHECK_LEVEL_OK, "hub token", "belongs to %s", probe.user);
         else
             check_add(report, CHECK_LEVEL_OK, "hub token",

@@ -285,6 +285,28 @@ out:
 /* -- Refs --------------------------------------------------------------------------------------------------
  */
 
+/* Whether a ref has no place: another one is a file where it needs a folder, or the other way round. */
+static int is_blocked(const struct cache *cache, const char *revision, struct err *err)
+{
+    struct stat status;
+    char *path = join(cache, "refs", revision, "");
+    char *end = path ? path + strlen(path) : NULL;
+    const char *first = path ? end - strlen(revision) : NULL;
+    int blocks = path && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    while (path && !blocks && (end = memrchr(first, '/', (size_t)(end - first)))) {
+        *end = 0;
+        blocks = stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
+    }
+    if (blocks)
+        (void)err_set(
+            err, ERR_CONFLICT,
+            "the cache has no place for its commit beside %s: delete that if it is not needed, or name "
+            "the commit",
+            path);
+    free(path);
+    return blocks;
+}
+
 int cache_read_ref(const struct cache *cache, const char *revision, char *commit, struct err *err)
 {
     struct buf text;
@@ -293,6 +315,8 @@ int cache_read_ref(const struct cache *cache, const char *revision, char *commit
     buf_init(&text, 256);
     char *path = join(cache, "refs", revision, "");
     int code = path ? file_read(path, &text, err) : err_set(err, ERR_NO_MEMORY, "cache: out of memory");
+    if (code && is_blocked(cache, revision, err))
+        code = err->code;
     if (!code && text.size && text.data[text.size - 1] == '\n')
         text.data[--text.size] = 0; /* not Python's way, but harmless to read */
     if (!code && !digest_is_hex(buf_text(&text), REPOSITORY_COMMIT_SIZE - 1))
@@ -315,7 +339,11 @@ int cache_write_ref(const struct cache *cache, const char *revision, const char 
     char *path = join(cache, "refs", revision, "");
     int code = path ? make_parent(path, err) : err_set(err, ERR_NO_MEMORY, "cache: out of memory");
     if (!code)
+        (void)rmdir(path); /* an empty folder that refs below it left behind */
+    if (!code)
         code = file_write_atomic(path, commit, REPOSITORY_COMMIT_SIZE - 1, 0644, err);
+    if (code && is_blocked(cache, revision, err))
+        code = err->code;
     free(path);
     return code;
 }

@@ -16,6 +16,7 @@
 #include "daemon/hub/repository.h"
 
 #include <stdint.h>
+#include <sys/stat.h>
 
 struct cache {
     char *root;         /* ".../hub" */
@@ -53,11 +54,20 @@ int cache_publish(const struct cache *cache, const char *id, struct err *err);
 int cache_link(const struct cache *cache, const char *commit, const char *path, const char *id,
                struct err *err);
 
-/* Removes a blob, its unfinished content, the links to it, and refs to snapshots that become empty. Returns 1
- * and removes nothing if somebody holds its lock. */
-int cache_remove_blob(const struct cache *cache, const char *id, struct err *err);
+/* Which file a blob is: one that was deleted and brought again by somebody else is another. All 0: none. */
+struct cache_identity {
+    uint64_t inode, changed_s, changed_ns;
+};
 
-/* refs/<revision>: ERR_NOT_FOUND if it is not there. commit has REPOSITORY_COMMIT_SIZE bytes. */
+void cache_identify(const struct stat *status, struct cache_identity *ret_identity);
+
+/* Removes our unfinished content of a blob, and the blob if it is `ours`, with the links to it and refs to
+ * snapshots that become empty. The caller holds its lock. */
+int cache_remove_blob(const struct cache *cache, const char *id, const struct cache_identity *ours,
+                      struct err *err);
+
+/* refs/<revision>: ERR_NOT_FOUND if it is not there; ERR_CONFLICT if it cannot be, since "a" and "a/b" are a
+ * file and a folder of one name. commit has REPOSITORY_COMMIT_SIZE bytes. */
 int cache_read_ref(const struct cache *cache, const char *revision, char *commit, struct err *err);
 int cache_write_ref(const struct cache *cache, const char *revision, const char *commit, struct err *err);
 

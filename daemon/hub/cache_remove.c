@@ -114,25 +114,39 @@ static int unlink_everywhere(const struct cache *cache, const char *id, struct e
     return code;
 }
 
-int cache_remove_blob(const struct cache *cache, const char *id, struct err *err)
+void cache_identify(const struct stat *status, struct cache_identity *ret_identity)
 {
-    int fd = -1;
-    int code = cache_make_folders(cache, err);
-    if (!code)
-        code = cache_lock(cache, id, &fd, err);
-    if (code)
-        return code;
+    *ret_identity = (struct cache_identity){.inode = (uint64_t)status->st_ino,
+                                            .changed_s = (uint64_t)status->st_mtim.tv_sec,
+                                            .changed_ns = (uint64_t)status->st_mtim.tv_nsec};
+}
+
+static int is_identical(const char *path, const struct cache_identity *identity)
+{
+    struct stat status;
+    struct cache_identity found;
+    if (lstat(path, &status) != 0)
+        return 0;
+    cache_identify(&status, &found);
+    return found.inode == identity->inode && found.changed_s == identity->changed_s &&
+           found.changed_ns == identity->changed_ns;
+}
+
+int cache_remove_blob(const struct cache *cache, const char *id, const struct cache_identity *ours,
+                      struct err *err)
+{
+    int code = 0;
     char *blob = cache_blob_path(cache, id), *partial = cache_partial_path(cache, id);
     if (!blob || !partial)
         code = err_set(err, ERR_NO_MEMORY, "cache: out of memory");
-    if (!code)
+    int is_ours = !code && is_identical(blob, ours);
+    if (is_ours)
         code = unlink_everywhere(cache, id, err);
-    if (!code && unlink(blob) != 0 && errno != ENOENT)
+    if (!code && is_ours && unlink(blob) != 0 && errno != ENOENT)
         code = err_set_errno(err, errno, "%s: cannot remove", blob);
     if (!code)
         (void)unlink(partial);
     free(blob);
     free(partial);
-    cache_unlock(fd);
     return code;
 }

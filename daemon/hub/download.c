@@ -153,6 +153,15 @@ static int reserve(struct download *download, struct err *err)
     return code ? err_wrap(err, "%s", download->path) : 0;
 }
 
+/* The rename that follows changes neither inode nor time. */
+static int finish_entry(const struct download *download, struct err *err)
+{
+    const char *state_folder = download->repository->hub->options.state_folder;
+    return state_folder
+               ? ledger_finish(state_folder, &download->repository->cache, download->id, download->fd, err)
+               : 0;
+}
+
 static void drop_entry(const struct download *download)
 {
     const char *state_folder = download->repository->hub->options.state_folder;
@@ -191,6 +200,8 @@ static int fill_blob(struct download *download, struct err *err)
     }
     code = complete(download, err);
     if (!code)
+        code = finish_entry(download, err);
+    if (!code)
         code = cache_publish(cache, download->id, err);
     if (code)
         drop_empty(download, partial);
@@ -204,7 +215,8 @@ out:
     return code;
 }
 
-/* refs/<name> for every name that was resolved to this commit. */
+/* refs/<name> for every name that was resolved to this commit. One that has no place beside another ("a" and
+ * "a/b") costs no download: it is missed only offline, and told there. */
 static int write_refs(struct hub_repository *repository, const char *commit, struct err *err)
 {
     int code = 0;
@@ -212,6 +224,7 @@ static int write_refs(struct hub_repository *repository, const char *commit, str
     for (size_t i = 0; i < repository->resolved.count && !code; i++) {
         if (strcmp(repository->resolved.rows[i].commit, commit) == 0)
             code = cache_write_ref(&repository->cache, repository->resolved.rows[i].name, commit, err);
+        code = code == ERR_CONFLICT ? 0 : code;
     }
     (void)pthread_mutex_unlock(&repository->mutex);
     return code;

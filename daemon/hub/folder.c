@@ -47,16 +47,19 @@ static int visit(void *context, const char *path, const char *relative, const st
 {
     struct listing *listing = context;
     int64_t changed_ms = (int64_t)status->st_mtim.tv_sec * 1000 + status->st_mtim.tv_nsec / 1000000;
+    size_t count_before = listing->tree->count;
     (void)path;
+    int code = hub_json_append_file(listing->tree, relative, (uint64_t)status->st_size, "", "", err);
+    if (code || listing->tree->count == count_before)
+        return code;
     if (changed_ms > listing->tree->newest_ms)
         listing->tree->newest_ms = changed_ms;
     listing->holds_checkpoint |= strcmp(relative, "config.json") == 0 ||
                                  ends_with(relative, ".safetensors") || ends_with(relative, ".bin");
-    int code = hub_json_append_file(listing->tree, relative, (uint64_t)status->st_size, "", "", err);
     (void)buf_appendf(&listing->lines, "%s/%" PRIu64 "/%" PRIu64 ".%09ld/%" PRIu64 "\n", relative,
                       (uint64_t)status->st_size, (uint64_t)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
                       (uint64_t)status->st_ino);
-    return code;
+    return 0;
 }
 
 static int compare_lines(const void *a, const void *b)

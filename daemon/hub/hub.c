@@ -18,7 +18,8 @@
 static int copy_options(const struct hub_options *from, struct hub_options *to, struct err *err)
 {
     *to = *from;
-    to->endpoint = to->token = to->cache_folder = to->state_folder = to->ca_file = to->user_agent = NULL;
+    to->endpoint = to->token = to->token_problem = to->cache_folder = to->state_folder = NULL;
+    to->ca_file = to->user_agent = NULL;
     int code = hub_options_set(&to->endpoint, from->endpoint, err);
     if (!code)
         code = hub_options_set(&to->token, from->token, err);

@@ -51,18 +51,22 @@ struct hub_wait {
 };
 
 struct hub_options {
-    char *endpoint;     /* "https://huggingface.co", may have a path; no trailing '/' */
-    char *token;        /* or NULL */
-    char *cache_folder; /* ".../hub", absolute */
-    char *state_folder; /* kept ranges, and the ledger of what we put into the cache; NULL: neither */
-    char *ca_file;      /* PEM; NULL: the system's */
+    char *endpoint;      /* "https://huggingface.co", may have a path; no trailing '/' */
+    char *token;         /* or NULL */
+    char *token_problem; /* why a token file that is there or was named gives none, with its path; else NULL.
+                          * For telling; hub_open() does not care */
+    char *cache_folder;  /* ".../hub", absolute */
+    char *state_folder;  /* kept ranges, and the ledger of what we put into the cache; NULL: neither */
+    char *ca_file;       /* PEM; NULL: the system's */
     char *user_agent;
     int is_offline;
     enum hub_keep keep;
     int connections_max;          /* at once, all hosts together */
     int connections_per_file_max; /* a big range is split over so many */
     int64_t connect_timeout_ms;
-    int64_t stall_timeout_ms; /* no byte for so long: the transfer is broken off and tried again */
+    int64_t stall_timeout_ms; /* no byte for so long: the transfer is broken off and tried again; likewise
+                               * after ten times that, however it drips: of a range what came is kept, a reply
+                               * starts anew */
     int64_t backoff_ms;       /* first pause between attempts; doubles, up to backoff_max_ms, with jitter */
     int64_t backoff_max_ms;
     int64_t wait_max_ms; /* the longest pause that Retry-After or RateLimit may ask for; more is an error */

@@ -13,8 +13,8 @@
  * frees *ret_refs. ERR_FORMAT for anything else, also for a name with control characters or a bad commit. */
 int hub_json_parse_refs(const char *data, size_t size, struct repository_refs **ret_refs, struct err *err);
 
-/* One page of .../tree: appends its files to `tree` (folders are passed over). ERR_FORMAT for a path that
- * leaves the folder, a negative size or a bad digest; ERR_LIMIT for too many files. */
+/* One page of .../tree: appends its files to `tree` (what is no file is passed over). ERR_FORMAT for a path
+ * that leaves the folder, a negative size or a bad digest; ERR_LIMIT for too many files. */
 int hub_json_parse_tree_page(const char *data, size_t size, struct repository_tree *tree, struct err *err);
 
 /* Sorts a tree whose pages are complete; ERR_FORMAT if a path occurs twice. */
@@ -34,7 +34,9 @@ int hub_json_parse_user(const char *data, size_t size, char *name, size_t name_s
 int hub_json_parse_cached_tree(const char *data, size_t size, const char *commit,
                                struct repository_tree **ret_tree, struct err *err);
 
-/* Appends one file, bounded and checked; for other makers of trees. */
+/* Appends one file, bounded and checked; for other makers of trees. One whose name git allows and nothing
+ * here reads (a backslash, control characters, LIMIT_FILE_NAME_BYTES or more) is passed over: it must not
+ * cost the revision. */
 int hub_json_append_file(struct repository_tree *tree, const char *path, uint64_t size_bytes,
                          const char *git_oid, const char *sha256, struct err *err);
 

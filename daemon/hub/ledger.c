@@ -20,6 +20,7 @@
 struct entry {
     char *name; /* "<models--owner--name>@<blob id>" */
     uint64_t size_bytes;
+    struct cache_identity ours; /* all 0 until it is finished */
     struct timespec used;
 };
 
@@ -50,19 +51,40 @@ static void free_entries(struct entries *entries)
     free(entries->rows);
 }
 
-static int read_size(const char *path, uint64_t *size_bytes)
+/* "<size>", or "<size> <inode> <seconds> <nanoseconds>" of what is finished. */
+static int read_content(const char *path, struct entry *entry)
 {
     struct buf text;
     struct err ignored = ERR_INIT;
-    buf_init(&text, 64);
+    uint64_t numbers[4] = {0};
+    size_t count = 0;
+    buf_init(&text, 128);
     int code = file_read(path, &text, &ignored);
-    char *end = NULL;
-    if (!code)
-        *size_bytes = strtoull(buf_text(&text), &end, 10);
-    if (!code && (end == text.data || *end))
-        code = ERR_FORMAT;
+    const char *p = buf_text(&text);
+    while (!code && *p && count < 4) {
+        char *end = NULL;
+        numbers[count++] = strtoull(p, &end, 10);
+        code = end == p ? ERR_FORMAT : 0;
+        p = *end == ' ' ? end + 1 : end;
+    }
+    int is_good = !code && !*p && (count == 1 || count == 4);
     buf_free(&text);
-    return code;
+    if (!is_good)
+        return ERR_FORMAT;
+    entry->size_bytes = numbers[0];
+    entry->ours = (struct cache_identity){numbers[1], numbers[2], numbers[3]};
+    return 0;
+}
+
+static int write_entry(const char *path, uint64_t size_bytes, const struct cache_identity *ours,
+                       struct err *err)
+{
+    char text[128];
+    int size = snprintf(text, sizeof text, "%" PRIu64, size_bytes);
+    if (ours)
+        size = snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, size_bytes,
+                        ours->inode, ours->changed_s, ours->changed_ns);
+    return file_write_atomic(path, text, (size_t)size, 0600, err);
 }
 
 static int append_entry(struct entries *entries, const char *folder, const char *name, struct err *err)
@@ -72,7 +94,7 @@ static int append_entry(struct entries *entries, const char *folder, const char 
     char *path = file_join(folder, name);
     int code = path ? 0 : err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
     /* An entry that cannot be read protects its blob for ever; that is the safe side. */
-    if (code || stat(path, &status) != 0 || read_size(path, &entry.size_bytes) ||
+    if (code || stat(path, &status) != 0 || read_content(path, &entry) ||
         checked_add_u64(entries->total_bytes, entry.size_bytes, &entries->total_bytes))
         goto out;
     if (entries->count == entries->capacity) {
@@ -124,6 +146,18 @@ static int read_entries(const char *folder, struct entries *entries, struct err 
 /* -- Evicting -----------------------------------------------------------------------------------------------
  */
 
+/* With the blob's lock: its owner may just have finished it. */
+static int evict_locked(const struct cache *cache, const char *id, const char *path, struct err *err)
+{
+    struct entry now = {0};
+    if (read_content(path, &now))
+        return 0; /* its owner took it back */
+    int code = cache_remove_blob(cache, id, &now.ours, err);
+    if (!code)
+        (void)unlink(path);
+    return code;
+}
+
 /* Removes the blob of an entry; 1 if it is in use by a writer and stays. */
 static int evict(const char *folder, const struct cache *any_cache, const struct entry *entry,
                  struct err *err)
@@ -131,7 +165,7 @@ static int evict(const char *folder, const struct cache *any_cache, const struct
     struct cache cache = {.root = any_cache->root};
     struct buf text;
     const char *at = strrchr(entry->name, '@');
-    int code;
+    int code = 0, lock_fd = -1;
     buf_init(&text, 64 * KIB);
     (void)buf_appendf(&text, "%.*s", (int)(at - entry->name), entry->name);
     cache.folder = file_join(cache.root, buf_text(&text));
@@ -143,9 +177,16 @@ static int evict(const char *folder, const struct cache *any_cache, const struct
         code = err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
         goto out;
     }
-    code = cache_remove_blob(&cache, at + 1, err);
+    if (!file_exists(cache.folder)) {
+        (void)unlink(path); /* somebody removed all of the repository, which is not made anew for this */
+        goto out;
+    }
+    code = cache_make_folders(&cache, err);
     if (!code)
-        (void)unlink(path);
+        code = cache_lock(&cache, at + 1, &lock_fd, err);
+    if (!code)
+        code = evict_locked(&cache, at + 1, path, err);
+    cache_unlock(lock_fd);
 out:
     buf_free(&text);
     free(cache.folder);
@@ -208,7 +249,6 @@ static int lock_ledger(const char *folder, int *ret_fd, struct err *err)
 int ledger_reserve(const char *state_folder, const struct cache *cache, const char *id, uint64_t size_bytes,
                    uint64_t budget_bytes, struct err *err)
 {
-    char text[32];
     int fd = -1, code = 0;
     char *folder = file_join(state_folder, "fetched");
     char *path = entry_path(state_folder, cache, id);
@@ -218,12 +258,30 @@ int ledger_reserve(const char *state_folder, const struct cache *cache, const ch
         code = lock_ledger(folder, &fd, err);
     if (!code && budget_bytes)
         code = make_room(folder, cache, strrchr(path, '/') + 1, size_bytes, budget_bytes, err);
-    int size = snprintf(text, sizeof text, "%" PRIu64, size_bytes);
     if (!code)
-        code = file_write_atomic(path, text, (size_t)size, 0600, err);
+        code = write_entry(path, size_bytes, NULL, err);
     if (fd >= 0)
         (void)close(fd);
     free(folder);
+    free(path);
+    return code;
+}
+
+int ledger_finish(const char *state_folder, const struct cache *cache, const char *id, int fd,
+                  struct err *err)
+{
+    struct stat status;
+    struct cache_identity ours;
+    char *path = entry_path(state_folder, cache, id);
+    int code = 0;
+    if (!path)
+        code = err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
+    else if (fstat(fd, &status) != 0)
+        code = err_set_errno(err, errno, "%s: cannot be finished", path);
+    if (!code) {
+        cache_identify(&status, &ours);
+        code = write_entry(path, (uint64_t)status.st_size, &ours, err);
+    }
     free(path);
     return code;
 }

@@ -2,8 +2,10 @@
  * What this program put into the shared cache, and when it was last used: only that may be evicted.
  *
  * One small file per blob in <state folder>/fetched, named "<models--owner--name>@<blob id>"; its content is
- * the blob's size, its time of change the last use. Several processes may share a ledger: a lock file orders
- * them. What Python downloaded has no entry and is never touched.
+ * the blob's size and, once it is finished, its inode and time of change; the entry's own time of change is
+ * the last use. So an entry whose download broke off, or whose blob was deleted, makes no blob ours that
+ * somebody else brought there later. Several processes may share a ledger: a lock file orders them. What
+ * Python downloaded has no entry that fits and is never touched.
  */
 #ifndef BIFURCATED_HUB_LEDGER_H
 #define BIFURCATED_HUB_LEDGER_H
@@ -21,7 +23,12 @@
 int ledger_reserve(const char *state_folder, const struct cache *cache, const char *id, uint64_t size_bytes,
                    uint64_t budget_bytes, struct err *err);
 
-/* Takes the entry back: the fetch failed and left nothing. */
+/* Notes that this file, whole and about to become the blob, is ours to evict. Until then only its unfinished
+ * content is. */
+int ledger_finish(const char *state_folder, const struct cache *cache, const char *id, int fd,
+                  struct err *err);
+
+/* Takes the entry back: the fetch failed and left nothing, or somebody else's blob took its place. */
 void ledger_remove(const char *state_folder, const struct cache *cache, const char *id);
 
 /* Notes that a blob was used now, if it has an entry. */

@@ -122,9 +122,10 @@ int listing_resolve(struct repository *repository, const char *revision, char *c
     if (hub_repository->hub->options.is_offline) {
         char what[LIMIT_REVISION_NAME_BYTES + 16];
         (void)snprintf(what, sizeof what, "revision %s", revision);
-        return cache_read_ref(&hub_repository->cache, revision, commit, err)
-                   ? client_refuse_offline(hub_repository, what, err)
-                   : 0;
+        int code = cache_read_ref(&hub_repository->cache, revision, commit, err);
+        if (code == ERR_CONFLICT)
+            return err_wrap(err, "%s", what);
+        return code ? client_refuse_offline(hub_repository, what, err) : 0;
     }
     int code = get_info(hub_repository, revision, &info, err);
     if (code)

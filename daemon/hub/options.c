@@ -54,6 +54,7 @@ void hub_options_free(struct hub_options *options)
         return;
     free(options->endpoint);
     free(options->token);
+    free(options->token_problem);
     free(options->cache_folder);
     free(options->state_folder);
     free(options->ca_file);
@@ -96,8 +97,9 @@ static int set_cache(struct hub_options *options, const char *home, struct err *
     return 0;
 }
 
-/* Python strips white space and line ends from tokens, and so must we: they would break the header. */
-static int set_token(struct hub_options *options, const char *text, struct err *err)
+/* Python strips white space and line ends from tokens, and so must we: they would break the header. `place`
+ * says where it is from. */
+static int set_token(struct hub_options *options, const char *text, const char *place, struct err *err)
 {
     size_t begin = strspn(text, " \t\r\n"), end = strlen(text);
     while (end > begin && strchr(" \t\r\n", text[end - 1]))
@@ -106,7 +108,8 @@ static int set_token(struct hub_options *options, const char *text, struct err *
         return 0;
     for (size_t i = begin; i < end; i++) {
         if (text[i] <= 0x20 || text[i] == 0x7f)
-            return err_set(err, ERR_INVALID, "the token has a character that no token has: check HF_TOKEN");
+            return err_set(err, ERR_INVALID, "%s: the token has a character that no token has: correct it",
+                           place);
     }
     char *token = strndup(text + begin, end - begin);
     if (!token)
@@ -116,24 +119,35 @@ static int set_token(struct hub_options *options, const char *text, struct err *
     return 0;
 }
 
+/* Whoever has a token must learn why it does not count; most have none, and that is no problem. */
+static int read_token_file(struct hub_options *options, const char *path, int is_named, struct err *err)
+{
+    struct buf text;
+    struct err reason = ERR_INIT;
+    int code = 0;
+    buf_init(&text, 4 * KIB);
+    if (file_read(path, &text, &reason) == 0)
+        code = set_token(options, buf_text(&text), path, err);
+    if (!code && !reason.code && !options->token)
+        (void)err_set(&reason, ERR_FORMAT, "%s: the file is empty", path);
+    if (!code && reason.code && (is_named || reason.code != ERR_NOT_FOUND))
+        code = hub_options_set(&options->token_problem, reason.message, err);
+    buf_free(&text);
+    return code;
+}
+
 static int find_token(struct hub_options *options, const char *home, struct err *err)
 {
     const char *token = first_variable("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN");
     const char *named = variable("HF_TOKEN_PATH");
-    struct buf text;
     if (token)
-        return set_token(options, token, err);
+        return set_token(options, token, "HF_TOKEN", err);
     if (is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"))
         return 0;
     char *path = named ? file_expand(named) : file_join(home, "token");
     if (!path)
         return err_set(err, ERR_NO_MEMORY, "options: out of memory");
-    buf_init(&text, 4 * KIB);
-    struct err ignored = ERR_INIT;
-    int code = 0;
-    if (file_exists(path) && file_read(path, &text, &ignored) == 0)
-        code = set_token(options, buf_text(&text), err);
-    buf_free(&text);
+    int code = read_token_file(options, path, named != NULL, err);
     free(path);
     return code;
 }

@@ -16,6 +16,8 @@
 #define POLL_MS_MAX 1000
 #define CANCEL_POLL_MS 50
 #define LOW_SPEED_BYTES_PER_S 128
+#define STALLS_PER_TRANSFER                                                                                  \
+    10 /* one transfer, of at most LIMIT_HUB_JSON_BYTES, takes no longer than so many */
 
 struct transfers {
     const struct hub_options *options;
@@ -150,6 +152,7 @@ static int prepare(const struct hub_options *options, struct transfer *transfer)
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES_PER_S);
     SET(CURLOPT_LOW_SPEED_TIME, (long)((options->stall_timeout_ms + 999) / 1000));
+    SET(CURLOPT_TIMEOUT_MS, (long)(options->stall_timeout_ms * STALLS_PER_TRANSFER));
     SET(CURLOPT_BUFFERSIZE, 256L * 1024);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_ERRORBUFFER, transfer->curl_reason);

@@ -1,6 +1,7 @@
 #include "daemon/measure/data_file.h"
 
 #include "daemon/base/buf.h"
+#include "daemon/base/file.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -172,6 +173,12 @@ int data_file_find(const struct repository_tree *tree, const char *name, const c
         *ret_file = file;
         return 0;
     }
+    if (!file_is_safe_relative(path))
+        return err_set(
+            err, ERR_INVALID,
+            "data set %s: \"%.100s\": names with a backslash or control characters, or that leave the "
+            "data set, are not read; name a local copy as file:/PATH",
+            name, path);
     buf_init(&list, ERR_MESSAGE_BYTES);
     list_names(tree, &list);
     int code = err_set(err, ERR_NOT_FOUND, "data set %s: it has no file %.100s; it has %s", name, path,

@@ -83,6 +83,9 @@ static int open_hub(struct engine *engine, const struct options *options, const 
     if (!code)
         log_info("hub", log_text("endpoint", hub.endpoint), log_text("cache", hub.cache_folder),
                  log_text("token", hub.token ? "yes" : "no"), log_end);
+    if (!code && hub.token_problem)
+        log_warning("the hub is asked without a token", log_text("because", hub.token_problem),
+                    log_text("remedy", "let this user read the file, or set HF_TOKEN"), log_end);
     hub_options_free(&hub);
     return code;
 }

@@ -78,7 +78,8 @@ const struct option_row option_rows[] = {
          "With keep = files: what this daemon fetched is evicted, least recently used first, beyond this; "
          "0: no limit."),
     INT("hub", "stall-timeout-s", stall_timeout_s, "30", 1, 3600, "SECONDS",
-         "A transfer without a byte for so long is broken off and tried again."),
+         "A transfer without a byte for so long, or that takes ten times as long in all, is broken off and tried "
+         "again; what came of a range is kept."),
     TEXT("compute", "device", device, "auto", "NAME",
          "auto (a GPU if its module loads and answers, else the CPU), cpu, or cuda:N."),
     TEXT("compute", "cuda-module", cuda_module, "", "FILE",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from typing import Any, Callable
 import pytest
 from hub_probe import BIG, FAST, Probe, big, big_root, probe, served, sha256  # noqa: F401  (fixtures among them)
 from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
+from running import wait_until
 from tests.hub import Emulator
 
 
@@ -234,12 +237,13 @@ def test_full_disk(big: tuple[Emulator, Probe, bytes], tmp_path: Path) -> None:
 
 @pytest.fixture
 def many(tmp_path: Path, make_hub: Callable[..., Emulator]) -> tuple[Emulator, Probe, Callable[..., dict[str, Any]]]:
-    """org/many: branches b0 … b5 with a file of 1 MiB each, and a budget of 3.5 MiB for what we fetch."""
+    """org/many: branches b0 … b5 with a file of 1 MiB each, org/other with one, and a budget of 3.5 MiB for what we fetch."""
     for number in range(6):
         folder = tmp_path / "root/models/org/many" / f"b{number}"
         (folder / "sub").mkdir(parents=True)
         (folder / "sub" / BIG).write_bytes(random.Random(number).randbytes(1 << 20))
         (folder / "config.json").write_text(str(number))
+    shutil.copytree(folder, tmp_path / "root/models/org/other/main")
     hub = make_hub(tmp_path / "root")
     probe = Probe(tmp_path, hub.url)
     options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=3670016")
@@ -262,6 +266,62 @@ def test_eviction_of_the_least_recently_used(many: tuple[Emulator, Probe, Callab
     assert Path(found).is_file(), "what Python fetched is not ours to evict"
     assert len(list(probe.cache.glob("models--org--many/blobs/" + "?" * 64))) == 4
     assert_sound(probe.cache)
+
+
+def test_what_python_finished_is_not_evicted(
+    many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]], tmp_path: Path
+) -> None:
+    """Ours broke off, or was deleted: the blob that Python then brings is Python's, whatever the ledger says."""
+    hub, probe, download = many
+    blobs, entries = probe.cache / "models--org--many/blobs", tmp_path / "state/fetched"
+    options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=1200000")
+    hub.fault("stall", route="cdn", seconds=20, times=2)
+    for count, branch in enumerate(("b0", "b1"), 1):
+        process = probe.start("org/many", "download", branch, f"sub/{BIG}", options=options[:-1])
+        wait_until(lambda: len(list(blobs.glob("*.incomplete"))) == count)
+        process.kill()
+        process.communicate()
+    assert len(list(entries.glob("models*"))) == 2
+    hub.clear_faults()
+    python_snapshot(hub, probe.cache, "org/many", "b0")
+    python_snapshot(hub, probe.cache, "org/many", "b1")
+    assert "error" not in download("b1"), "a use of it makes it no more ours"
+    download("b2")
+    Path(download("b2")["path"]).resolve().unlink()
+    python_snapshot(hub, probe.cache, "org/many", "b2")
+    for branch in ("b3", "b4", "b5"):
+        assert "error" not in download(branch)
+    for branch in ("b0", "b1", "b2"):
+        found = hf_hub_download("org/many", f"sub/{BIG}", revision=branch, cache_dir=probe.cache, local_files_only=True)
+        assert Path(found).is_file()
+    assert len(list(entries.glob("models*"))) == 3
+    assert_sound(probe.cache)
+    shutil.rmtree(probe.cache / "models--org--many")
+    assert "error" not in probe("org/other", "download", "main", f"sub/{BIG}", options=options)
+    assert not (probe.cache / "models--org--many").exists(), "what somebody removed whole is not made anew"
+
+
+def test_refs_that_have_no_place(tmp_path: Path, make_hub: Callable[..., Emulator]) -> None:
+    """A tag `a` beside a branch `a/b`: the file is there, by commit also offline; the name says why it is not."""
+    folder = tmp_path / "root/models/org/refs"
+    (folder / "main").mkdir(parents=True)
+    (folder / "main/config.json").write_text("{}")
+    (folder / "branches.json").write_text(json.dumps({"branches": {"a/b": "main"}, "tags": {"a": "main"}}))
+    hub = make_hub(tmp_path / "root")
+    for first, second in (("a", "a/b"), ("a/b", "a")):
+        probe = Probe(tmp_path / first.replace("/", "-"), hub.url)
+        assert "error" not in probe("org/refs", "download", first, "config.json")
+        answer = probe("org/refs", "download", second, "config.json")
+        assert Path(answer["path"]).read_text() == "{}", answer
+        offline = {"HF_HUB_OFFLINE": "1"}
+        told = probe("org/refs", "resolve", second, env=offline)
+        assert told["error"] == "conflict" and f"revision {second}:" in told["message"] and "refs/a" in told["message"]
+        assert "error" not in probe("org/refs", "fetch", Path(answer["path"]).parent.name, "config.json", env=offline)
+        assert_sound(probe.cache)
+    shutil.rmtree(probe.cache / "models--org--refs/refs/a")
+    (probe.cache / "models--org--refs/refs/a").mkdir()  # as eviction leaves it
+    assert "error" not in probe("org/refs", "download", "a", "config.json")
+    assert (probe.cache / "models--org--refs/refs/a").is_file()
 
 
 def test_budget_too_small(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]], tmp_path: Path) -> None:

@@ -69,6 +69,21 @@ def test_prefix_and_renamed(make_hub: Callable[..., Emulator], small_root: Path,
     assert probe("old/small", "fetch", "step0", "config.json")["sha256"] == expected
 
 
+def test_odd_names_cost_nobody_the_revision(make_hub: Callable[..., Emulator], tmp_path: Path) -> None:
+    """Names that git allows and nothing here reads are passed over, on the hub and in a folder; `..` is refused."""
+    folder = tmp_path / "root/models/org/odd/main"
+    folder.mkdir(parents=True)
+    for name in ("config.json", "we\\ird.txt", "new\nline.safetensors"):
+        (folder / name).write_text("{}")
+    hub = make_hub(tmp_path / "root")
+    probe = Probe(tmp_path, hub.url)
+    for repository in ("org/odd", f"file:{folder}"):
+        assert [row["path"] for row in probe(repository, "tree", "main")["files"]] == ["config.json"]
+        assert probe(repository, "fetch", "main", "config.json")["size"] == 2
+        refused = probe("--no-tree", repository, "fetch", "main", "we\\ird.txt")
+        assert refused["error"] == "invalid" and "we\\ird.txt" in refused["message"]
+
+
 @pytest.mark.parametrize("path", ["config.json", "extra/notes é.txt", "empty.txt", "model.safetensors", "LICENSE"])
 @pytest.mark.parametrize("tree", [[], ["--no-tree"]])
 def test_whole_files(probe: Probe, small_root: Path, path: str, tree: list[str]) -> None:

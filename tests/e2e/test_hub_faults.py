@@ -49,6 +49,25 @@ def test_stalled_for_ever(big: tuple[Emulator, Probe, bytes]) -> None:
     assert probe("org/big", "read", "main", BIG, 0, 100_000, options=options)["error"] == "timeout"
 
 
+def test_replies_that_drip(big: tuple[Emulator, Probe, bytes]) -> None:
+    """Bytes keep coming, too few ever to end: ten stall timeouts bound the whole, and another try may be better."""
+    hub, probe, data = big
+    options = (*FAST, "stall_timeout_ms=100", "attempts_max=20")
+    hub.fault("trickle", path="/api/models/", bps=2000, times=1)
+    hub.fault("oversize_json", path="/api/models/", bytes=1 << 20, times=1)
+    answer = probe("org/big", "info", options=options)
+    assert answer.get("commit") == hub.sha("org/big") and answer["retries"] >= 1 and answer["received"] < 1 << 20
+    hub.clear_faults()
+    hub.fault("trickle", path="/api/models/", bps=2000)
+    hub.fault("oversize_json", path="/api/models/", bytes=1 << 20)
+    answer = probe("org/big", "info", options=(*options, "attempts_max=1"))
+    assert answer["error"] == "timeout" and "larger stall timeout" in answer["message"], answer
+    hub.clear_faults()
+    hub.fault("trickle", route="cdn", bps=4_000_000)  # a range goes on from what came
+    answer = probe("org/big", "read", "main", BIG, 0, 900_000, options=options)
+    assert answer["ranges"] == [sha256(data[:900_000])] and answer["retries"] >= 1
+
+
 @pytest.mark.parametrize("delta", [-100, 100, -1_000_000, 1_000_000])
 def test_wrong_length(big: tuple[Emulator, Probe, bytes], delta: int) -> None:
     hub, probe, data = big

@@ -134,7 +134,9 @@ def test_check_of_a_sound_place(
         assert found["access log"] == [("ok", f"{log} can be written")]
         assert (log.read_text() if log.exists() else None) == text
     assert "access log" not in findings(command("check", "--json", *base, "--access-log", "on"))
-    one = daemon(hub)
+    one = daemon(hub, env={"HF_TOKEN_PATH": str(tmp_path)})
+    told = [line for line in one.log().splitlines() if "the hub is asked without a token" in line]
+    assert len(told) == 1 and f"{tmp_path}: cannot read: Is a directory" in told[0] and "HF_TOKEN" in told[0]
     listen = one.url.removeprefix("http://")
     found = findings(command("check", "--json", "--state", one.state, "--endpoint", hub.url, "--listen", listen))
     assert found["state"] == [("ok", f"{one.state} is in use by a running daemon (process {one.process.pid})")]
@@ -200,6 +202,8 @@ def test_check_of_the_token(
     assert found["hub limit"][0][0] == "ok" and "requests of its API are left" in found["hub limit"][0][1]
     found = findings(command(*base, HF_TOKEN="hf_wrong"))
     assert found["hub"][0][0] == "error" and "does not accept the token" in found["hub"][0][1]
+    found = findings(command(*base, HF_TOKEN_PATH=str(tmp_path)))  # a folder: what root cannot read either
+    assert found["hub token"][0][0] == "warning" and f"{tmp_path}: cannot read: Is a directory" in found["hub token"][0][1]
 
 
 # -- Retention -----------------------------------------------------------------------------------------------

@@ -119,6 +119,48 @@ static void tokens(void **state)
     (void)unlink(path);
 }
 
+/* What cannot be read is told and asked anonymously; what nobody named need not be there. */
+static void token_problems(void **state)
+{
+    char path[200];
+    (void)state;
+    (void)setenv("HF_HOME", home, 1);
+    read_environment();
+    assert_null(options.token_problem);
+    (void)snprintf(path, sizeof path, "%s/token", home);
+    assert_int_equal(mkdir(path, 0700), 0);
+    read_environment();
+    assert_null(options.token);
+    assert_non_null(options.token_problem);
+    assert_non_null(strstr(options.token_problem, path));
+    assert_non_null(strstr(options.token_problem, "Is a directory"));
+    (void)setenv("HF_TOKEN", "hf_token", 1);
+    read_environment();
+    assert_null(options.token_problem);
+    (void)unsetenv("HF_TOKEN");
+    (void)setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1", 1);
+    read_environment();
+    assert_null(options.token_problem);
+    (void)unsetenv("HF_HUB_DISABLE_IMPLICIT_TOKEN");
+    assert_int_equal(rmdir(path), 0);
+    (void)setenv("HF_TOKEN_PATH", path, 1);
+    read_environment();
+    assert_non_null(strstr(options.token_problem, "No such file"));
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fputs(" \n", file);
+    assert_int_equal(fclose(file), 0);
+    read_environment();
+    assert_non_null(strstr(options.token_problem, "empty"));
+    file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fputs("two words", file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(hub_options_from_environment(&options, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, path));
+    (void)unlink(path);
+}
+
 static void endpoints(void **state)
 {
     (void)state;
@@ -155,8 +197,8 @@ static void names(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {TEST(defaults),  TEST(caches),  TEST(tokens),
-                                       TEST(endpoints), TEST(offline), TEST(names)};
+    const struct CMUnitTest tests[] = {TEST(defaults), TEST(caches), TEST(tokens),        TEST(endpoints),
+                                       TEST(offline),  TEST(names),  TEST(token_problems)};
     if (!mkdtemp(home))
         return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,6 +88,7 @@ static void test_missing_file_lists_the_others(void **state)
           "no file data/test.jsonl; it has data/lambada_test.jsonl, data/lambada_test_de.jsonl",
           data_file_find(&tree, NAME, "data/test.jsonl", &file, &err));
     struct repository_tree bare = tree_of((const char *const[]){"README.md", NULL});
+    FAILS(ERR_INVALID, "backslash", data_file_find(&bare, NAME, "we\\ird.jsonl", &file, &err));
     FAILS(ERR_NOT_FOUND, "no .jsonl or .txt file at all", data_file_find(&bare, NAME, "x", &file, &err));
 }
 
