@@ -104,11 +104,11 @@ void client_append_resolve(const struct hub_repository *repository, const char *
 
 int client_refuse_offline(const struct hub_repository *repository, const char *what, struct err *err)
 {
-    return err_set(err, ERR_NOT_FOUND,
-                   "%s of %s is not in the cache %s, and HF_HUB_OFFLINE forbids to ask the hub: unset it, or "
-                   "download the %s first",
-                   what, repository->repository.name, repository->hub->options.cache_folder,
-                   kind_word(repository));
+    return err_set(
+        err, ERR_NOT_FOUND,
+        "%s of %s is not in the cache %s, and HF_HUB_OFFLINE or the option offline forbids to ask the "
+        "hub: unset it, or download the %s first",
+        what, repository->repository.name, repository->hub->options.cache_folder, kind_word(repository));
 }
 
 /* -- Judging answers ------------------------------------------------------------------------------------- */
@@ -127,12 +127,30 @@ static void host_of(const char *url, char *host, size_t size)
     (void)snprintf(host, size, "%.*s", (int)length, begin);
 }
 
+static enum client_verdict judge_proxy(const char *host, int status, struct err *err)
+{
+    if (status == 407) {
+        (void)err_set(
+            err, ERR_UNAUTHORIZED,
+            "%s: the proxy asks for a user and a password: put them into HTTPS_PROXY or http_proxy, as "
+            "http://USER:PASSWORD@HOST:PORT",
+            host);
+        return CLIENT_VERDICT_FAILED;
+    }
+    (void)err_set(err, ERR_NETWORK,
+                  "%s: the proxy lets nobody through (%d): check HTTPS_PROXY, http_proxy and NO_PROXY", host,
+                  status);
+    return CLIENT_VERDICT_RETRY;
+}
+
 enum client_verdict client_judge_connection(const struct transfer *transfer, struct err *err)
 {
     char host[200];
     const char *reason =
         transfer->curl_reason[0] ? transfer->curl_reason : curl_easy_strerror((CURLcode)transfer->curl_code);
     host_of(transfer->url, host, sizeof host);
+    if (transfer->proxy_status >= 300)
+        return judge_proxy(host, transfer->proxy_status, err);
     switch (transfer->curl_code) {
     case CURLE_COULDNT_RESOLVE_HOST:
         (void)err_set(err, ERR_NETWORK,
@@ -159,7 +177,11 @@ enum client_verdict client_judge_connection(const struct transfer *transfer, str
                       "REQUESTS_CA_BUNDLE or the option for them",
                       host, reason);
         return CLIENT_VERDICT_FAILED;
-    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_SSL_CONNECT_ERROR:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: does not speak TLS as this program does: %.120s: check HF_ENDPOINT and proxies",
+                      host, reason);
+        return CLIENT_VERDICT_RETRY;
     case CURLE_URL_MALFORMAT:
         (void)err_set(err, ERR_INVALID, "%.200s: not an address that can be asked: %.100s", host, reason);
         return CLIENT_VERDICT_FAILED;
@@ -168,7 +190,10 @@ enum client_verdict client_judge_connection(const struct transfer *transfer, str
         return CLIENT_VERDICT_FAILED;
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_WEIRD_SERVER_REPLY:
-        (void)err_set(err, ERR_HTTP, "%s: does not answer in proper HTTP: %.120s", host, reason);
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of the answer: the address was checked */
+        (void)err_set(err, ERR_HTTP,
+                      "%s: does not answer in proper HTTP: %.120s: check HF_ENDPOINT and proxies", host,
+                      reason);
         return CLIENT_VERDICT_RETRY;
     default:
         (void)err_set(err, ERR_NETWORK, "%s: the connection broke off: %.120s", host, reason);
@@ -218,7 +243,9 @@ static void judge_missing(const struct hub_repository *repository, const struct 
     else if (strcasecmp(code, "EntryNotFound") == 0)
         (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such file in this revision", kind, name);
     else
-        (void)err_set(err, ERR_NOT_FOUND, "%s %s: not found%s%.150s", kind, name, said[0] ? ": " : "", said);
+        (void)err_set(err, ERR_NOT_FOUND,
+                      "%s %s: %.150s does not know it%s%.150s: check the name and HF_ENDPOINT", kind, name,
+                      repository->hub->options.endpoint, said[0] ? ": " : "", said);
 }
 
 static int is_retried_status(int status)
@@ -243,6 +270,8 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
     else if (transfer->status == 429)
         (void)err_set(err, ERR_RATE_LIMITED, "%s asks for fewer requests%s", host,
                       repository->hub->options.token ? "" : ": a token (HF_TOKEN) raises the limit");
+    else if (transfer->status == 407)
+        (void)judge_proxy(host, transfer->status, err);
     else if (transfer->status == 416)
         (void)err_set(err, ERR_MISMATCH, "%s: the file is shorter than the hub's listing says", host);
     else

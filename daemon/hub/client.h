@@ -7,6 +7,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 #include "daemon/hub/cache.h"
+#include "daemon/hub/folder_hints.h"
 #include "daemon/hub/hub.h"
 #include "daemon/hub/repository.h"
 #include "daemon/hub/transfer.h"
@@ -23,6 +24,7 @@ struct usage {
 struct hub {
     struct hub_options options;
     struct transfers *transfers;
+    struct folder_hints *folder_hints;
     atomic_bool is_cancelled;
     struct usage usage;
 };

@@ -20,6 +20,7 @@ struct folder {
     struct repository repository;
     char *name;
     char *path;
+    struct folder_hints *hints; /* borrowed */
 };
 
 static const struct folder *folder_of(const struct repository *repository)
@@ -143,6 +144,7 @@ static int append_revision(const struct folder *folder, const char *revision, st
         *err = ignored;
         return code;
     }
+    folder_hints_put(folder->hints, tree->commit, revision);
     code = hub_json_append_ref(refs, REPOSITORY_REF_KIND_BRANCH, revision, tree->commit, err);
     repository_tree_free(tree);
     return code ? err_wrap(err, "%s", folder->path) : 0;
@@ -184,16 +186,21 @@ static int list_folder(const struct folder *folder, struct repository_refs **ret
     return code;
 }
 
-/* Which revision has this commit now? */
-static int find_commit(const struct folder *folder, const char *commit, char *revision, size_t size,
-                       struct err *err)
+static int tell_change(const struct folder *folder, struct err *err)
+{
+    return err_set(err, ERR_MISMATCH, "%s: the revision changed since it was listed; it may still be written",
+                   folder->path);
+}
+
+/* Looks for a commit at every file of every revision. */
+static int search_commit(const struct folder *folder, const char *commit, char *revision, size_t size,
+                         struct err *err)
 {
     struct repository_refs *refs = NULL;
     int code = list_folder(folder, &refs, err);
     if (code)
         return code;
-    code = err_set(err, ERR_MISMATCH, "%s: the revision changed since it was listed; it may still be written",
-                   folder->path);
+    code = tell_change(folder, err);
     for (size_t i = 0; i < refs->count && code; i++) {
         if (strcmp(refs->rows[i].commit, commit) == 0) {
             (void)snprintf(revision, size, "%s", refs->rows[i].name);
@@ -202,6 +209,33 @@ static int find_commit(const struct folder *folder, const char *commit, char *re
     }
     repository_refs_free(refs);
     return code;
+}
+
+/* The files of a revision if it has this commit, else ERR_MISMATCH. */
+static int read_commit(const struct folder *folder, const char *revision, const char *commit,
+                       struct repository_tree **ret_tree, struct err *err)
+{
+    struct repository_tree *tree = NULL;
+    int code = read_revision(folder, revision, &tree, err);
+    if (!code && strcmp(tree->commit, commit) != 0)
+        code = tell_change(folder, err);
+    if (code)
+        repository_tree_free(tree);
+    else
+        *ret_tree = tree;
+    return code;
+}
+
+/* Which revision has this commit now, and its files. Where it was last seen is looked at first. */
+static int find_commit(const struct folder *folder, const char *commit, char *revision, size_t size,
+                       struct repository_tree **ret_tree, struct err *err)
+{
+    struct err ignored = ERR_INIT;
+    if (folder_hints_get(folder->hints, commit, revision, size) &&
+        read_commit(folder, revision, commit, ret_tree, &ignored) == 0)
+        return 0;
+    int code = search_commit(folder, commit, revision, size, err);
+    return code ? code : read_commit(folder, revision, commit, ret_tree, err);
 }
 
 static int list_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err)
@@ -216,16 +250,19 @@ static int resolve(struct repository *repository, const char *revision, char *co
         revision = "main";
     if (digest_is_hex(revision, REPOSITORY_COMMIT_SIZE - 1)) {
         char name[LIMIT_REVISION_NAME_BYTES];
-        int code = find_commit(folder_of(repository), revision, name, sizeof name, err);
+        int code = find_commit(folder_of(repository), revision, name, sizeof name, &tree, err);
         if (!code)
             (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", revision);
+        repository_tree_free(tree);
         return code;
     }
     if (!file_is_safe_relative(revision) || strchr(revision, '/'))
         return err_set(err, ERR_NOT_FOUND, "%s: no revision of this name", folder_of(repository)->path);
     int code = read_revision(folder_of(repository), revision, &tree, err);
-    if (!code)
+    if (!code) {
+        folder_hints_put(folder_of(repository)->hints, tree->commit, revision);
         (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", tree->commit);
+    }
     repository_tree_free(tree);
     return code;
 }
@@ -234,8 +271,7 @@ static int list_tree(struct repository *repository, const char *commit, struct r
                      struct err *err)
 {
     char revision[LIMIT_REVISION_NAME_BYTES];
-    int code = find_commit(folder_of(repository), commit, revision, sizeof revision, err);
-    return code ? code : read_revision(folder_of(repository), revision, ret_tree, err);
+    return find_commit(folder_of(repository), commit, revision, sizeof revision, ret_tree, err);
 }
 
 static int info(struct repository *repository, struct repository_info *out, struct err *err)
@@ -255,9 +291,11 @@ static int file_path(struct repository *repository, const char *commit, const ch
 {
     char revision[LIMIT_REVISION_NAME_BYTES];
     const struct folder *folder = folder_of(repository);
+    struct repository_tree *tree = NULL;
     if (!file_is_safe_relative(path))
         return err_set(err, ERR_INVALID, "%.100s: not a path inside of the repository", path);
-    int code = find_commit(folder, commit, revision, sizeof revision, err);
+    int code = find_commit(folder, commit, revision, sizeof revision, &tree, err);
+    repository_tree_free(tree);
     if (code)
         return code;
     char *base = strcmp(revision, "main") == 0 ? strdup(folder->path) : file_join(folder->path, revision);
@@ -340,7 +378,8 @@ static const struct repository_ops folder_ops = {
     .close = close_folder,
 };
 
-int folder_open_repository(const char *name, struct repository **ret_repository, struct err *err)
+int folder_open_repository(const char *name, struct folder_hints *hints, struct repository **ret_repository,
+                           struct err *err)
 {
     const char *path = strncmp(name, "file:", 5) == 0 ? name + 5 : name;
     if (strncmp(path, "//", 2) == 0)
@@ -352,6 +391,7 @@ int folder_open_repository(const char *name, struct repository **ret_repository,
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);
     folder->name = strdup(name);
     folder->path = strdup(path);
+    folder->hints = hints;
     folder->repository = (struct repository){.ops = &folder_ops, .name = folder->name};
     if (!folder->name || !folder->path) {
         close_folder(&folder->repository);

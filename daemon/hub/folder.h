@@ -10,9 +10,12 @@
 #define BIFURCATED_HUB_FOLDER_H
 
 #include "daemon/base/err.h"
+#include "daemon/hub/folder_hints.h"
 #include "daemon/hub/repository.h"
 
-/* Opens "file:/path" (or "file:///path"). ERR_INVALID unless the path is absolute. The caller closes it. */
-int folder_open_repository(const char *name, struct repository **ret_repository, struct err *err);
+/* Opens "file:/path" (or "file:///path"). ERR_INVALID unless the path is absolute. The caller closes it,
+ * before `hints`, which several may share. */
+int folder_open_repository(const char *name, struct folder_hints *hints, struct repository **ret_repository,
+                           struct err *err);
 
 #endif

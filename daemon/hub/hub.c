@@ -60,8 +60,11 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
     if (!code)
         code = check_options(&hub->options, err);
     if (!code)
+        code = folder_hints_new(&hub->folder_hints, err);
+    if (!code)
         code = transfers_open(&hub->options, &hub->transfers, err);
     if (code) {
+        folder_hints_free(hub->folder_hints);
         hub_options_free(&hub->options);
         free(hub);
         return code;
@@ -75,6 +78,7 @@ void hub_close(struct hub *hub)
     if (!hub)
         return;
     transfers_close(hub->transfers);
+    folder_hints_free(hub->folder_hints);
     hub_options_free(&hub->options);
     free(hub);
 }
@@ -274,7 +278,7 @@ int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *
                         const atomic_bool *cancel, struct repository **ret_repository, struct err *err)
 {
     if (strncmp(name, "file:", 5) == 0)
-        return folder_open_repository(name, ret_repository, err);
+        return folder_open_repository(name, hub->folder_hints, ret_repository, err);
     if (!hub_is_repository_name(name))
         return err_set(err, ERR_INVALID, "%.100s: a model is written owner/name or file:/absolute/path",
                        name);

@@ -23,8 +23,9 @@ static int parse(const char *data, size_t size, const char *what, json_t **ret_r
     if (!root && json_text_lacked_memory(&error))
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", what);
     if (!root)
-        return err_set(err, ERR_FORMAT, "%s: the reply is not JSON: %.80s at byte %d", what, error.text,
-                       error.position);
+        return err_set(err, ERR_FORMAT,
+                       "%s: the reply is not JSON (%.80s at byte %d): check HF_ENDPOINT and proxies", what,
+                       error.text, error.position);
     *ret_root = root;
     return 0;
 }

@@ -70,7 +70,7 @@ int listing_refs(struct repository *repository, struct repository_refs **ret_ref
     if (hub_repository->hub->options.is_offline) {
         if (cache_list_refs(&hub_repository->cache, ret_refs, err) == 0)
             return 0;
-        return err->code == ERR_NOT_FOUND ? client_refuse_offline(hub_repository, "any revision", err)
+        return err->code == ERR_NOT_FOUND ? client_refuse_offline(hub_repository, "a revision", err)
                                           : err->code;
     }
     buf_init(&url, LIMIT_URL_BYTES);

@@ -314,7 +314,10 @@ int piece_handle(struct piece *piece, struct err *err)
     case CLIENT_VERDICT_FAILED:
         break;
     }
-    if (is_expired(piece) && ++remote->expiry_count <= EXPIRIES_MAX) {
+    /* Of pieces that were sent to one address together, the first that is refused counts: the others go where
+     * it has asked for, since. */
+    int is_noted = strcmp(piece->url, remote->url) != 0;
+    if (is_expired(piece) && (is_noted || ++remote->expiry_count <= EXPIRIES_MAX)) {
         piece->transfer.start_at_ms = 0;
         return resolve_again(piece, err);
     }

@@ -46,7 +46,7 @@ void transfer_reset(struct transfer *transfer)
     buf_free(&transfer->problem);
     transfer->status = 0;
     transfer->is_complete = transfer->is_aborted = transfer->is_sent = 0;
-    transfer->curl_code = 0;
+    transfer->curl_code = transfer->proxy_status = 0;
     transfer->curl_reason[0] = 0;
     transfer->refusal = (struct err)ERR_INIT;
     transfer->received_bytes = 0;
@@ -61,8 +61,12 @@ static size_t take_header_line(char *line, size_t size, size_t count, void *cont
 {
     struct transfer *transfer = context;
     size *= count;
-    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
-        headers_free(&transfer->headers); /* the final answer after 1xx */
+    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        size_t total_bytes =
+            transfer->headers.total_bytes; /* of all that comes before the final answer, too */
+        headers_free(&transfer->headers);
+        transfer->headers.total_bytes = total_bytes;
+    }
     if (headers_parse_line(&transfer->headers, line, size, clock_wall_ms())) {
         (void)err_set(&transfer->refusal, ERR_NO_MEMORY, "answer: out of memory");
         return 0;
@@ -195,6 +199,9 @@ static void finish(struct transfers *transfers, struct transfer *transfer, int c
         transfer->is_complete = !transfer->refusal.code && (curl_code == CURLE_OK || has_enough);
         if (!transfer->has_taken_headers && curl_code != CURLE_OK)
             headers_free(&transfer->headers);
+        long proxy_status = 0;
+        (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+        transfer->proxy_status = (int)proxy_status;
         curl_off_t duration_us = 0;
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &duration_us);
         transfer->duration_us = duration_us > 0 ? (uint64_t)duration_us : 0;

@@ -49,6 +49,7 @@ struct transfer {
     int is_aborted;     /* by transfers_abort or the end of the engine */
     int is_sent;        /* it got as far as being started */
     int curl_code;      /* CURLcode */
+    int proxy_status;   /* of a proxy's answer to CONNECT; 0: there was none */
     char curl_reason[256];
     struct err refusal;
     uint64_t received_bytes; /* of bodies */

@@ -13,6 +13,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from pathlib import Path
 from typing import Callable
 
@@ -259,6 +260,34 @@ def test_refused_token(make_hub: Callable[..., Emulator], small_root: Path, tmp_
     hub = make_hub(small_root, tokens=["hf_right"])
     answer = Probe(tmp_path, hub.url)("org/small", "info", env={"HF_TOKEN": "hf_wrong"})
     assert answer["error"] == "unauthorized" and "renew" in answer["message"]
+
+
+@pytest.mark.parametrize(
+    "reply, env, code, say",
+    [
+        (b"HTTP/1.1 407 No\r\n", {"HF_ENDPOINT": "https://hub.invalid", "HTTPS_PROXY": "HERE"}, "unauthorized", "USER:PASSWORD@"),
+        (b"HTTP/1.1 403 No\r\n", {"HF_ENDPOINT": "https://hub.invalid", "HTTPS_PROXY": "HERE"}, "network", "NO_PROXY"),
+        (b"HTTP/1.1 407 No\r\n", {"HF_ENDPOINT": "http://hub.invalid", "http_proxy": "HERE"}, "unauthorized", "USER:PASSWORD@"),
+        (b"HTTP/1.1 404 No\r\n", {"HF_ENDPOINT": "HERE"}, "not_found", "check the name and HF_ENDPOINT"),
+        (b"SSH-2.0-OpenSSH\r\n", {"HF_ENDPOINT": "HERE"}, "http", "in proper HTTP"),
+        (b"SSH-2.0-OpenSSH\r\n", {"HF_ENDPOINT": "https-HERE"}, "network", "check HF_ENDPOINT"),
+    ],
+)
+def test_what_is_no_hub(probe: Probe, reply: bytes, env: dict[str, str], code: str, say: str) -> None:
+    """Proxies and programs of other kinds at the address: which it is, and what to change."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def answer() -> None:
+            for _ in range(2):
+                with server.accept()[0] as connection:
+                    connection.recv(4096)
+                    connection.sendall(reply + b"Content-Length: 0\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        env = {name: value.replace("https-HERE", here.replace("http", "https")).replace("HERE", here) for name, value in env.items()}
+        told = probe("org/small", "info", options=(*FAST, "attempts_max=2"), env=env)
+    assert told["error"] == code and say in told["message"], told
 
 
 # ---- local folders ----------------------------------------------------------------------------------

@@ -134,6 +134,11 @@ def test_expired_address(big: tuple[Emulator, Probe, bytes]) -> None:
     hub.fault("expired", route="cdn", nth=[2, 5])
     answer = probe("org/big", "read", "main", BIG, 0, 100, 0, BIG_BYTES)
     assert answer["ranges"] == [sha256(data[:100]), sha256(data)]
+    hub.clear_faults()
+    hub.fault("expired", route="cdn", nth=[2, 3, 4, 5, 6, 7])  # all that were sent to it at once
+    options = (*FAST, "connections_per_file_max=6")
+    answer = probe("org/big", "read", "main", BIG, 0, 100, 0, BIG_BYTES, options=options)
+    assert answer.get("ranges") == [sha256(data[:100]), sha256(data)], answer
     hub.fault("expired", route="cdn")
     assert probe("org/big", "read", "main", BIG, 0, 100)["error"] == "http"
 

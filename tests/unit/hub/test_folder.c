@@ -1,0 +1,126 @@
+/* A folder of checkpoints: which revision a commit is, and what finding it out may cost. */
+#include "daemon/hub/folder.h"
+#include "tests/unit/base/fixture.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+struct place {
+    char *folder;
+    struct folder_hints *hints;
+    struct repository *repository;
+};
+
+static void write_file(const char *folder, const char *revision, const char *name, const char *text)
+{
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, revision);
+    assert_true(mkdir(path, 0700) == 0 || access(path, F_OK) == 0);
+    (void)snprintf(path, sizeof path, "%s/%s/%s", folder, revision, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int open_place(void **state)
+{
+    static struct place place;
+    char name[300];
+    struct err err = ERR_INIT;
+    void *folder = NULL;
+    if (fixture_make_folder(&folder))
+        return -1;
+    place.folder = folder;
+    write_file(place.folder, "a", "config.json", "{}");
+    write_file(place.folder, "b", "config.json", "{ }");
+    (void)snprintf(name, sizeof name, "file:%s", place.folder);
+    *state = &place;
+    return folder_hints_new(&place.hints, &err) ||
+           folder_open_repository(name, place.hints, &place.repository, &err);
+}
+
+static int close_place(void **state)
+{
+    struct place *place = *state;
+    void *folder = place->folder;
+    repository_close(place->repository);
+    folder_hints_free(place->hints);
+    return fixture_remove_folder(&folder);
+}
+
+/* The bytes of config.json of a commit. */
+static size_t size_of(struct place *place, const char *commit)
+{
+    struct buf buf;
+    buf_init(&buf, 100);
+    OK(repository_fetch_file(place->repository, commit, "config.json", NULL, &buf, &err));
+    size_t size = buf.size;
+    buf_free(&buf);
+    return size;
+}
+
+/* A name that is no UTF-8 makes every look at all revisions fail. */
+static void spoil(const struct place *place)
+{
+    write_file(place->folder, "\xe9poque", "config.json", "{}");
+}
+
+static void a_known_commit_costs_one_revision(void **state)
+{
+    struct place *place = *state;
+    char commit[REPOSITORY_COMMIT_SIZE];
+    struct repository_tree *tree = NULL;
+    struct source *source = NULL;
+    OK(repository_resolve(place->repository, "b", commit, &err));
+    spoil(place);
+    OK(repository_list_tree(place->repository, commit, &tree, &err));
+    assert_int_equal(tree->count, 1);
+    assert_string_equal(tree->commit, commit);
+    repository_tree_free(tree);
+    OK(repository_open_file(place->repository, commit, "config.json", NULL, &source, &err));
+    assert_true(source->size_bytes == 3);
+    source_close(source);
+    assert_int_equal(size_of(place, commit), 3);
+    OK(repository_resolve(place->repository, commit, commit, &err));
+}
+
+static void listing_makes_commits_known(void **state)
+{
+    struct place *place = *state;
+    struct repository_refs *refs = NULL;
+    OK(repository_list_refs(place->repository, &refs, &err));
+    assert_int_equal(refs->count, 2);
+    spoil(place);
+    assert_int_equal(size_of(place, refs->rows[0].commit), 2);
+    assert_int_equal(size_of(place, refs->rows[1].commit), 3);
+    repository_refs_free(refs);
+}
+
+static void a_wrong_hint_misleads_nobody(void **state)
+{
+    struct place *place = *state;
+    char commit[REPOSITORY_COMMIT_SIZE], other[REPOSITORY_COMMIT_SIZE];
+    OK(repository_resolve(place->repository, "a", commit, &err));
+    folder_hints_put(place->hints, commit, "b");
+    assert_int_equal(size_of(place, commit), 2);
+    folder_hints_put(place->hints, commit, "gone");
+    assert_int_equal(size_of(place, commit), 2);
+    write_file(place->folder, "a", "config.json", "{  }");
+    struct repository_tree *tree = NULL;
+    FAILS(ERR_MISMATCH, "changed since", repository_list_tree(place->repository, commit, &tree, &err));
+    OK(repository_resolve(place->repository, "a", other, &err));
+    assert_string_not_equal(commit, other);
+    FAILS(ERR_MISMATCH, "changed since", repository_list_tree(place->repository, "x", &tree, &err));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
+    const struct CMUnitTest tests[] = {
+        TEST(a_known_commit_costs_one_revision),
+        TEST(listing_makes_commits_known),
+        TEST(a_wrong_hint_misleads_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
