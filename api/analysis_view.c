@@ -156,6 +156,9 @@ static void print_decay(struct view *view)
     api_json_real(view->json, "efold_step", decay->efold_step);
     api_json_text(view->json, "reason",
                   view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN ? "unknown schedule"
+                  : decay->verdict == SERIES_VERDICT_INSUFFICIENT && view->run->reference[0] &&
+                          isinf(view->run->reference_step)
+                      ? "displacements are against a revision without a step"
                   : decay->verdict == SERIES_VERDICT_INSUFFICIENT ? "too few revisions after the warm-up"
                   : decay->verdict == SERIES_VERDICT_YES
                       ? "weight decay and a random walk alone reproduce the mean square displacement"

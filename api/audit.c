@@ -276,12 +276,12 @@ static int measure_skips(struct store *store, const struct api_run *run, const s
     float **values = calloc(run->count + 1, sizeof *values);
     struct neighbours neighbours = {
         .run = run, .values = values, .is_wanted = is_wanted, .sampled = api_run_sampled(run)};
-    size_t suspects = 0;
+    size_t suspects = 0, before = 0, after = 0;
     int code = is_wanted && values ? 0 : err_set(err, ERR_NO_MEMORY, "audit: out of memory");
     for (size_t i = 1; i + 1 < run->count && !code; i++) {
-        if (!audit_is_suspect(points, run->count, i, options))
+        if (!audit_is_suspect(points, run->count, i, options, &before, &after))
             continue;
-        is_wanted[i - 1] = is_wanted[i + 1] = 1;
+        is_wanted[before] = is_wanted[after] = 1;
         suspects++;
     }
     if (!code && suspects)
@@ -291,8 +291,10 @@ static int measure_skips(struct store *store, const struct api_run *run, const s
     if (!code && neighbours.has_no_memory)
         code = err_set(err, ERR_NO_MEMORY, "audit: out of memory");
     for (size_t i = 1; i + 1 < run->count && !code; i++) {
-        if (values[i - 1] && values[i + 1])
-            points[i].skip_msd = sample_displacement_of(values[i - 1], values[i + 1], neighbours.sampled).msd;
+        if (audit_is_suspect(points, run->count, i, options, &before, &after) && values[before] &&
+            values[after])
+            points[i].skip_msd =
+                sample_displacement_of(values[before], values[after], neighbours.sampled).msd;
     }
     for (size_t i = 0; values && i < run->count; i++)
         free(values[i]);
@@ -326,6 +328,7 @@ static int audit(struct store *store, const struct api_run *run, const struct fi
         take_findings(&by_files, points, run->count, BASIS_FILES, findings, &finding_count);
     for (size_t i = 0; i < run->count && !code; i++) {
         points[i].content = run->series[i].content;
+        points[i].is_measured = run->series[i].is_measured;
         points[i].msd = run->series[i].msd[SERIES_ROWS_TOKENS];
         points[i].lag1_msd =
             run->series[i].lag1_back ? (double)NAN : run->series[i].lag1_msd[SERIES_ROWS_TOKENS];

@@ -151,8 +151,11 @@ static void check_references(struct reader *reader)
 {
     struct api_run *run = reader->run;
     size_t previous = 0; /* the last measured point, plus one */
+    run->reference_step = (double)INFINITY;
     for (size_t i = 0; i < run->count; i++) {
         struct series_point *series = &run->series[i];
+        if (strcmp(run->points[i].name, run->reference) == 0)
+            run->reference_step = series->step;
         if (strcmp(reader->reference[i], run->reference) != 0)
             series->msd[0] = series->msd[1] = (double)NAN;
         size_t back = find_lag1(reader, i);
@@ -230,6 +233,7 @@ void api_run_options(const struct api_run *run, struct series_options *options)
 {
     *options = series_options_default();
     options->schedule = schedule_of_model(run->model.name);
+    options->reference_step = run->reference_step;
     if (strcmp(run->dtype, "bfloat16") == 0)
         options->precision = SERIES_PRECISION_BF16;
     else if (strcmp(run->dtype, "float32") == 0 || strcmp(run->dtype, "float64") == 0)

@@ -37,9 +37,10 @@ struct api_run {
     size_t count, measured, perplexities;
     size_t left_out;                               /* revisions whose step does not ascend */
     enum perplexity_mode perplexity_mode;          /* the one that most revisions have */
-    char reference[LIMIT_REVISION_NAME_BYTES + 1]; /* displacements are against this revision */
-    struct api_run_point *points;                  /* [count] */
-    struct series_point *series;                   /* [count], in the same order */
+    char reference[LIMIT_REVISION_NAME_BYTES + 1]; /* displacements are against this revision ... */
+    double reference_step;        /* ... at this step; infinite if it is no point of the run */
+    struct api_run_point *points; /* [count] */
+    struct series_point *series;  /* [count], in the same order */
 };
 
 /* Reads the series of a tensor (NULL: the model's own). The caller frees with api_run_free. ERR_LIMIT: more
@@ -50,8 +51,8 @@ int api_run_read(struct store *store, const struct model_row *model, const char 
 /* All zero is allowed. */
 void api_run_free(struct api_run *run);
 
-/* The analysis' options for this run as far as the stored numbers tell: precision, and the learning-rate
- * schedule where it is built in. */
+/* The analysis' options for this run as far as the stored numbers tell: precision, the step of the reference,
+ * and the learning-rate schedule where it is built in. */
 void api_run_options(const struct api_run *run, struct series_options *options);
 
 /* How many entries were sampled of each revision's token rows; 0 where nothing is measured. */

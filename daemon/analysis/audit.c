@@ -82,9 +82,32 @@ static int find_duplicates(struct builder *builder, const struct audit_point *po
     return code;
 }
 
-static double lag_rate(const struct audit_point *points, size_t i)
+/* The measured point before `i`, `count` if there is none; and the one after it. */
+static size_t measured_before(const struct audit_point *points, size_t count, size_t i)
 {
-    return points[i].lag1_msd / (points[i].step - points[i - 1].step);
+    while (i > 0 && i < count) {
+        if (points[--i].is_measured)
+            return i;
+    }
+    return count;
+}
+
+static size_t measured_after(const struct audit_point *points, size_t count, size_t i)
+{
+    while (++i < count) {
+        if (points[i].is_measured)
+            return i;
+    }
+    return count;
+}
+
+/* Lag-1 displacement per step; NaN where it is against nothing. */
+static double lag_rate(const struct audit_point *points, size_t count, size_t i)
+{
+    size_t before = measured_before(points, count, i);
+    if (i >= count || before >= count)
+        return (double)NAN;
+    return points[i].lag1_msd / (points[i].step - points[before].step);
 }
 
 /* How far ln MSD of a revision is off the line between its neighbours, if the way there and back is long; 0
@@ -92,24 +115,30 @@ static double lag_rate(const struct audit_point *points, size_t i)
 static double out_of_line(const struct audit_point *points, size_t count, size_t i,
                           const struct audit_options *options)
 {
-    const struct audit_point *before = &points[i - 1], *here = &points[i], *after = &points[i + 1];
+    size_t previous = measured_before(points, count, i), next = measured_after(points, count, i);
+    if (!points[i].is_measured || previous >= count || next >= count)
+        return 0;
+    const struct audit_point *before = &points[previous], *here = &points[i], *after = &points[next];
     if (!(before->msd > 0) || !(here->msd > 0) || !(after->msd > 0))
         return 0;
     double share = log((1 + here->step) / (1 + before->step)) / log((1 + after->step) / (1 + before->step));
     double expected = log(before->msd) + share * log(after->msd / before->msd);
     double off = log(here->msd) - expected;
-    double around = i >= 2 ? lag_rate(points, i - 1) : (double)NAN;
-    if (i + 2 < count)
-        around = isnan(around) ? lag_rate(points, i + 2) : fmax(around, lag_rate(points, i + 2));
-    int is_long = lag_rate(points, i) > options->lag_ratio * around &&
-                  lag_rate(points, i + 1) > options->lag_ratio * around;
+    double around =
+        fmax(lag_rate(points, count, previous), lag_rate(points, count, measured_after(points, count, next)));
+    int is_long = lag_rate(points, count, i) > options->lag_ratio * around &&
+                  lag_rate(points, count, next) > options->lag_ratio * around;
     return fabs(off) > options->jump && is_long ? off : 0;
 }
 
 int audit_is_suspect(const struct audit_point *points, size_t count, size_t i,
-                     const struct audit_options *options)
+                     const struct audit_options *options, size_t *ret_before, size_t *ret_after)
 {
-    return i >= 1 && i + 1 < count && out_of_line(points, count, i, options) != 0;
+    if (i >= count || out_of_line(points, count, i, options) == 0)
+        return 0;
+    *ret_before = measured_before(points, count, i);
+    *ret_after = measured_after(points, count, i);
+    return 1;
 }
 
 static int find_out_of_line(struct builder *builder, const struct audit_point *points, size_t count,
@@ -118,8 +147,10 @@ static int find_out_of_line(struct builder *builder, const struct audit_point *p
     int code = 0;
     for (size_t i = 1; i + 1 < count && !code; i++) {
         double off = out_of_line(points, count, i, options);
-        double shorter = fmin(points[i].lag1_msd, points[i + 1].lag1_msd);
-        if (off != 0 && points[i].skip_msd < options->skip_share * shorter)
+        if (off == 0)
+            continue;
+        double shorter = fmin(points[i].lag1_msd, points[measured_after(points, count, i)].lag1_msd);
+        if (points[i].skip_msd < options->skip_share * shorter)
             code = add(builder,
                        (struct audit_finding){.kind = AUDIT_KIND_OUT_OF_LINE,
                                               .index = i,

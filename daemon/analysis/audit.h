@@ -9,16 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AUDIT_DEFINITION 3
+#define AUDIT_DEFINITION 4
 #define AUDIT_POINTS_MAX 100000
 #define AUDIT_MISSING_MAX 10000
 
 struct audit_point {
     double step;
     uint64_t content; /* equal numbers: equal bytes (of the tensor, or of the file); 0: not known */
+    int is_measured;  /* the others are passed over where neighbours are compared */
     double msd;       /* against the first revision; NaN if not known, as the next */
-    double lag1_msd;  /* against the previous one */
-    double skip_msd;  /* of the next revision against the previous one, this one skipped */
+    double lag1_msd;  /* against the previous measured one */
+    double skip_msd;  /* of the next measured one against the previous one, this one skipped */
 };
 
 enum audit_kind {
@@ -60,9 +61,10 @@ struct audit {
 
 struct audit_options audit_options_default(void);
 
-/* Whether point i can only be judged with its skip_msd: all that is known besides says out of line. */
+/* Whether point i can only be judged with its skip_msd: all that is known besides says out of line. Its
+ * neighbours, whose displacement that is, if so. */
 int audit_is_suspect(const struct audit_point *points, size_t count, size_t i,
-                     const struct audit_options *options);
+                     const struct audit_options *options, size_t *ret_before, size_t *ret_after);
 
 /* Audits points in ascending order of step. The caller frees with audit_free. ERR_INVALID, ERR_LIMIT,
  * ERR_NO_MEMORY. */

@@ -11,8 +11,9 @@ double scaling_t_95(size_t degrees)
     if (degrees <= sizeof(table) / sizeof(table[0]))
         return table[degrees - 1];
     /* Cornish-Fisher expansion around the normal's 1.959964 (Abramowitz & Stegun 26.7.5). */
-    double z = 1.959963985, n = (double)degrees, z3 = z * z * z, z5 = z3 * z * z;
-    return z + (z3 + z) / (4 * n) + (5 * z5 + 16 * z3 + 3 * z) / (96 * n * n);
+    double z = 1.959963985, n = (double)degrees, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;
+    return z + (z3 + z) / (4 * n) + (5 * z5 + 16 * z3 + 3 * z) / (96 * n * n) +
+           (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * n * n * n);
 }
 
 int scaling_fit(const struct scaling_point *points, size_t count, struct scaling *ret_scaling,

@@ -30,7 +30,7 @@ int scaling_fit(const struct scaling_point *points, size_t count, struct scaling
                 struct err *err);
 
 /* The value that Student's t with `degrees` >= 1 degrees of freedom exceeds in size with probability 0.05;
- * error under 2e-3. */
+ * error under 3e-4. */
 double scaling_t_95(size_t degrees);
 
 #endif

@@ -11,6 +11,7 @@ struct series_options series_options_default(void)
     return (struct series_options){
         .schedule = {.kind = SCHEDULE_KIND_UNKNOWN},
         .precision = SERIES_PRECISION_F16,
+        .reference_step = (double)NAN,
         .dip_on = 0.005,
         .dip_off = 0.003,
         .ashman_on = 2.0,
@@ -100,6 +101,14 @@ int series_mark_repetitions(const struct series_input *input, struct series *ser
     return 0;
 }
 
+static size_t find_reference(const struct series_point *points, size_t count, double step)
+{
+    size_t i = 0;
+    while (i < count && !isnan(step) && points[i].step != step)
+        i++;
+    return i;
+}
+
 int series_analyze(const struct series_point *points, size_t point_count,
                    const struct series_options *options, struct series *ret_series, struct err *err)
 {
@@ -108,6 +117,7 @@ int series_analyze(const struct series_point *points, size_t point_count,
         return code;
     struct series series = {.point_count = point_count};
     struct series_input input = {.points = points, .count = point_count, .options = options};
+    input.reference = find_reference(points, point_count, options->reference_step);
     double *steps = calloc(point_count + 1, sizeof(*steps));
     series.derived = calloc(point_count + 1, sizeof(*series.derived));
     input.kept = calloc(point_count + 1, sizeof(*input.kept));

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 2
+#define SERIES_DEFINITION 3
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -40,7 +40,7 @@ struct series_point {
     uint64_t content; /* equal numbers: equal bytes; 0: not known */
     int is_measured;  /* whether shapes and displacements are there */
     struct series_shape shapes[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT];
-    double msd[SERIES_ROWS_COUNT];      /* against the first revision */
+    double msd[SERIES_ROWS_COUNT];      /* against the reference: see reference_step */
     double lag1_msd[SERIES_ROWS_COUNT]; /* against an earlier measured revision: */
     size_t lag1_back;                   /* the one so many points before; 0: the last measured one before */
     double perplexity, perplexity_stderr;
@@ -52,6 +52,8 @@ enum series_precision { SERIES_PRECISION_F32 = 23, SERIES_PRECISION_F16 = 10, SE
 struct series_options {
     struct schedule schedule; /* SCHEDULE_KIND_UNKNOWN: the controls that need it are left out */
     enum series_precision precision;
+    double reference_step; /* of the point that MSD is against; NaN: of the first one. Without such a point,
+                              nothing that needs the time since then is known */
     /* A revision counts as forked if all hold; once forked, until one of the weaker ones fails. */
     double dip_on, dip_off;       /* 0.005, 0.003: above the noise of rounding to float16 and bfloat16 */
     double ashman_on, ashman_off; /* 2.0, 1.8 */
@@ -63,7 +65,7 @@ struct series_options {
      * share of its median over the revisions after the warm-up, for at least rest_points revisions. */
     double rest_share; /* 0.25 */
     int rest_points;   /* 3 */
-    /* The slope of log MSD over log step is fitted to this many revisions to each side. */
+    /* The slope of log MSD over log time is fitted to this many revisions to each side. */
     int alpha_reach; /* 2 */
     /* Perplexity that ends this factor above its best has been made worse by late training. */
     double late_harm; /* 1.05 */
@@ -85,11 +87,11 @@ struct series_derived {
     int is_counted;                                      /* 0: not measured, or left out as a repetition */
     int is_forked[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT]; /* with hysteresis */
     int is_unresolved;          /* lag-1 displacement is within the rounding of the stored weights */
-    double alpha;               /* d log MSD / d log step, token rows */
+    double alpha;               /* d log MSD / d log (steps since the reference), token rows */
     double rate_per_step;       /* lag-1 MSD / steps */
     double rate_per_lr;         /* lag-1 MSD / sum of rates since the previous revision */
     double rate_per_lr_squared; /* lag-1 MSD / sum of squared rates: constant for a random walk */
-    double msd_per_lr;          /* MSD / sum of rates */
+    double msd_per_lr;          /* MSD / sum of rates since the reference */
     double lr, lr_sum;
     double msd_null;   /* MSD of weight decay and random walk alone, fitted (controls) */
     double resolution; /* squared error of a displacement that rounding to the precision leaves */
@@ -111,7 +113,7 @@ struct series_fall {
     double step_from, step_to; /* the steepest fall of ln perplexity over ln(1 + step) */
     double slope;              /* of it */
     double ln_ratio_to_onset;  /* ln(middle of the fall / onset), 0 if they coincide; NaN without an onset */
-    int is_beside_onset;       /* the onset lies within the fall or one revision of it */
+    int is_beside_onset;       /* the onset lies within the fall or one known revision of it */
 };
 
 /* Since when lag-1 displacement is small, measured in three ways. */

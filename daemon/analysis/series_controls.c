@@ -5,7 +5,8 @@
 /*
  * The null model: no bifurcation, only dw = -decay * rate * w dt + rate * noise. Then
  *   MSD(t) = m0 (1 - kept(t))^2 + walk * decayed_walk(t),
- * m0 the mean square of the first revision's weights; the one free number, `walk`, is fitted to ln MSD.
+ * both since the reference, m0 the mean square of its weights (of the first revision's that counts, if the
+ * reference was not measured); the one free number, `walk`, is fitted to ln MSD.
  */
 struct null_model {
     const struct series_input *input;
@@ -15,8 +16,8 @@ struct null_model {
 
 static double null_msd(const struct null_model *model, size_t i, double walk)
 {
-    const struct schedule_sums *sums = &model->input->sums[i];
-    return model->start * (1 - sums->kept) * (1 - sums->kept) + walk * sums->decayed_walk;
+    struct schedule_sums since = series_sums_since(model->input, i);
+    return model->start * (1 - since.kept) * (1 - since.kept) + walk * since.decayed_walk;
 }
 
 /* Steps after the warm-up only: at first Adam's steps are no random walk, and stored weights round them away.
@@ -26,7 +27,7 @@ static int is_fitted(const struct null_model *model, size_t i)
     const struct series_point *point = &model->input->points[i];
     return model->series->derived[i].is_counted &&
            point->step > model->input->options->schedule.warmup_steps && point->msd[SERIES_ROWS_TOKENS] > 0 &&
-           model->input->sums[i].decayed_walk > 0;
+           series_sums_since(model->input, i).decayed_walk > 0;
 }
 
 static double mean_square_error(const struct null_model *model, double log_walk, size_t *ret_count)
@@ -53,8 +54,8 @@ static double fit_walk(const struct null_model *model, double *ret_error)
     for (size_t i = 0; i < model->input->count; i++) {
         if (!is_fitted(model, i))
             continue;
-        double ratio =
-            log(model->input->points[i].msd[SERIES_ROWS_TOKENS] / model->input->sums[i].decayed_walk);
+        double ratio = log(model->input->points[i].msd[SERIES_ROWS_TOKENS] /
+                           series_sums_since(model->input, i).decayed_walk);
         low = count ? fmin(low, ratio) : ratio;
         high = count ? fmax(high, ratio) : ratio;
         count++;
@@ -83,15 +84,22 @@ static double efold_step(const struct schedule *schedule, double last)
     return (double)NAN;
 }
 
+static double mean_square(const struct series_point *point)
+{
+    const struct series_shape *shape = &point->shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
+    return point->is_measured ? shape->variance + shape->mean * shape->mean : (double)NAN;
+}
+
 void series_fit_decay(const struct series_input *input, struct series *series)
 {
     struct series_decay decay = {.log_error = (double)NAN, .walk = (double)NAN, .efold_step = (double)NAN};
     struct null_model model = {.input = input, .series = series, .start = (double)NAN};
     size_t fitted = 0;
+    if (input->reference < input->count)
+        model.start = mean_square(&input->points[input->reference]);
     for (size_t i = 0; i < input->count; i++) {
-        const struct series_shape *shape = &input->points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
         if (series->derived[i].is_counted && isnan(model.start))
-            model.start = shape->variance + shape->mean * shape->mean;
+            model.start = mean_square(&input->points[i]);
         fitted += (size_t)is_fitted(&model, i);
     }
     if (input->options->schedule.kind != SCHEDULE_KIND_UNKNOWN && input->count)

@@ -3,7 +3,24 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Slope of ln MSD over ln step by least squares over counted points around `at` (an index into `counted`). */
+struct schedule_sums series_sums_since(const struct series_input *input, size_t at)
+{
+    const double none = (double)NAN;
+    struct schedule_sums since = {none, none, none, none, none, none};
+    if (input->reference >= input->count || at < input->reference)
+        return since;
+    const struct schedule_sums *from = &input->sums[input->reference], *to = &input->sums[at];
+    since.step = to->step - from->step;
+    since.rate = to->rate;
+    since.rates = to->rates - from->rates;
+    since.rates_squared = to->rates_squared - from->rates_squared;
+    since.kept = to->kept / from->kept;
+    since.decayed_walk = to->decayed_walk - since.kept * since.kept * from->decayed_walk;
+    return since;
+}
+
+/* Slope of ln MSD over ln (steps since the reference) by least squares over counted points around `at` (an
+ * index into `counted`). */
 static double slope(const struct series_input *input, const size_t *counted, size_t count, size_t at)
 {
     size_t reach = (size_t)input->options->alpha_reach;
@@ -11,9 +28,10 @@ static double slope(const struct series_input *input, const size_t *counted, siz
     double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
     for (size_t i = begin; i < end; i++) {
         const struct series_point *point = &input->points[counted[i]];
-        if (!(point->step > 0) || !(point->msd[SERIES_ROWS_TOKENS] > 0))
+        double time = series_sums_since(input, counted[i]).step;
+        if (!(time > 0) || !(point->msd[SERIES_ROWS_TOKENS] > 0))
             continue;
-        double x = log(point->step), y = log(point->msd[SERIES_ROWS_TOKENS]);
+        double x = log(time), y = log(point->msd[SERIES_ROWS_TOKENS]);
         n++;
         sx += x;
         sy += y;
@@ -32,7 +50,9 @@ static double resolution(const struct series_point *point, enum series_precision
     double size = sqrt(shape->variance + shape->mean * shape->mean);
     if (!(size > 0))
         return (double)NAN;
-    double ulp = ldexp(1, ilogb(size) - (int)precision);
+    int smallest = precision == SERIES_PRECISION_F16 ? -14 : -126; /* below it the spacing stays */
+    int exponent = ilogb(size) < smallest ? smallest : ilogb(size);
+    double ulp = ldexp(1, exponent - (int)precision);
     return ulp * ulp / 6;
 }
 
@@ -84,7 +104,8 @@ int series_derive(const struct series_input *input, struct series *series, struc
         derived->resolution = resolution(&input->points[i], input->options->precision);
         derived->lr = sums->rate;
         derived->lr_sum = sums->rates;
-        derived->msd_per_lr = ratio(input->points[i].msd[SERIES_ROWS_TOKENS], sums->rates);
+        derived->msd_per_lr =
+            ratio(input->points[i].msd[SERIES_ROWS_TOKENS], series_sums_since(input, i).rates);
         if (derived->is_counted && has_previous && count)
             derive_rates(input, series, previous, i, derived);
         if (derived->is_counted)

@@ -13,10 +13,14 @@ struct series_input {
     const struct series_options *options;
     size_t *kept;               /* of points with equal content: the index of the one that counts */
     struct schedule_sums *sums; /* per point */
+    size_t reference;           /* the point that MSD is against; `count`: none of them */
 };
 
 /* Which points count, and whether the first is suspect. */
 int series_mark_repetitions(const struct series_input *input, struct series *series, struct err *err);
+
+/* What the schedule has accumulated from the reference to a later point; NaN without one. */
+struct schedule_sums series_sums_since(const struct series_input *input, size_t at);
 
 /* Exponent, rates, resolution. */
 int series_derive(const struct series_input *input, struct series *series, struct err *err);

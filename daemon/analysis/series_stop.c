@@ -20,16 +20,18 @@ static const struct series_onset *main_onset(const struct series *series)
     return centred->verdict == SERIES_VERDICT_YES ? centred : raw;
 }
 
-/* Whether the onset lies in the fall, or in the gap to the revision before or after it. */
-static int is_beside(const struct series_input *input, const struct series_fall *fall, double onset)
+/* Whether the onset lies in the fall, or in the gap to the revision before or after it of which anything is
+ * known. */
+static int is_beside(const struct series_input *input, const struct series *series,
+                     const struct series_fall *fall, double onset)
 {
     double low = fall->step_from, high = fall->step_to;
-    for (size_t i = 0; i < input->count; i++) {
-        if (input->points[i].step < fall->step_from)
+    for (size_t i = 0; i < input->count && input->points[i].step < fall->step_from; i++) {
+        if (series->derived[i].is_counted || has_perplexity(input, series, i))
             low = input->points[i].step;
     }
-    for (size_t i = input->count; i-- > 0;) {
-        if (input->points[i].step > fall->step_to)
+    for (size_t i = input->count; i-- > 0 && input->points[i].step > fall->step_to;) {
+        if (series->derived[i].is_counted || has_perplexity(input, series, i))
             high = input->points[i].step;
     }
     return onset >= low && onset <= high;
@@ -63,7 +65,7 @@ void series_find_fall(const struct series_input *input, struct series *series)
     if (fall.verdict == SERIES_VERDICT_YES && onset->verdict == SERIES_VERDICT_YES) {
         double middle = sqrt((1 + fall.step_from) * (1 + fall.step_to));
         fall.ln_ratio_to_onset = log(middle / (1 + onset->step));
-        fall.is_beside_onset = is_beside(input, &fall, onset->step);
+        fall.is_beside_onset = is_beside(input, series, &fall, onset->step);
     }
     series->fall = fall;
 }

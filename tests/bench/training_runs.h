@@ -292,6 +292,7 @@ static inline int run_score(struct run *run, struct run_score *ret_score, struct
     for (size_t i = 0; i < run->count; i++)
         audited[i] = (struct audit_point){.step = run->points[i].step,
                                           .content = run->points[i].content,
+                                          .is_measured = 1,
                                           .msd = run->points[i].msd[SERIES_ROWS_TOKENS],
                                           .lag1_msd = run->points[i].lag1_msd[SERIES_ROWS_TOKENS]};
     code = audit_revisions(audited, run->count, &audit_options, &audit, err);

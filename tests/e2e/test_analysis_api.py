@@ -270,15 +270,22 @@ def test_few_revisions_of_a_good_run_are_in_line(
     assert daemon.wait(daemon.sweep(good))["state"] == "done"
     audit = daemon.get(f"/v1/models/file/{str(run).replace('/', '%2F')}/audit").json()
     assert audit["findings"] == [], audit
-    # the same way with a revision in it that lies elsewhere, and the way back
-    for name, source in (("step2", "step2"), ("step4", "step4"), ("step8", "step512"), ("step16", "step16"), ("step32", "step32")):
+    # the same way with a revision in it that lies elsewhere, and the way back; a thinned sweep leaves out every other one
+    sources = {f"step{step}": "step64" for step in (3, 6, 12, 24)} | {f"step{step}": f"step{step}" for step in (2, 4, 16, 32)}
+    for name, source in (sources | {"step8": "step512"}).items():
         (tmp_path / "bad" / name).mkdir(parents=True)
         for file in (garden / "models" / MODEL / source).iterdir():
             (tmp_path / "bad" / name / file.name).symlink_to(file)
-    assert daemon.wait(daemon.sweep(bad))["state"] == "done"
-    audit = daemon.get(f"/v1/models/file/{bad[5:].replace('/', '%2F')}/audit").json()
+    assert daemon.wait(daemon.sweep(bad, revisions={"every": 2}))["state"] == "done"
+    here = f"/v1/models/file/{bad[5:].replace('/', '%2F')}"
+    audit = daemon.get(here + "/audit").json()
     assert [(one["kind"], one["revision"]) for one in audit["findings"]] == [("out_of_line", "step8")], audit
     assert "nearer to each other" in audit["findings"][0]["text"]
+    # the run begins at step 2, and so does its time
+    rows = [row for row in daemon.get(here + "/analysis").json()["revisions"] if row["msd"] is not None]
+    assert [row["step"] for row in rows] == [2, 4, 8, 16, 32] and rows[0]["msd"] == 0
+    x, y = [math.log(row["step"] - 2) for row in rows[1:]], [math.log(row["msd"]) for row in rows[1:]]
+    assert rows[2]["alpha"] == pytest.approx(np.polyfit(x, y, 1)[0], rel=1e-6), rows
     daemon.check_end()
 
 

@@ -144,8 +144,9 @@ static void test_scaling(void **state)
     points[1].parameters = points[2].parameters = points[3].parameters = 1;
     assert_int_equal(scaling_fit(points, 4, &scaling, &err), ERR_UNSUPPORTED);
     assert_near(scaling_t_95(1), 12.706, 1e-3);
-    assert_near(scaling_t_95(11), 2.20099, 3e-3);
-    assert_near(scaling_t_95(1000), 1.96234, 2e-4);
+    assert_near(scaling_t_95(11), 2.200985, 3e-4); /* scipy.stats.t.ppf(0.975, 11), as the next */
+    assert_near(scaling_t_95(20), 2.085963, 3e-5);
+    assert_near(scaling_t_95(1000), 1.962339, 1e-6);
 }
 
 static void test_audit(void **state)
@@ -160,6 +161,7 @@ static void test_audit(void **state)
     for (size_t i = 0; i < 20; i++)
         points[i] = (struct audit_point){.step = steps[i],
                                          .content = i + 1,
+                                         .is_measured = 1,
                                          .msd = 1e-6 * steps[i],
                                          .lag1_msd = i ? 1e-6 * (steps[i] - steps[i - 1]) : 0,
                                          .skip_msd = (double)NAN};
@@ -199,7 +201,7 @@ static double grid_of(const double *steps, size_t count, size_t *ret_missing)
     struct err err = ERR_INIT;
     for (size_t i = 0; i < count; i++)
         points[i] = (struct audit_point){
-            .step = steps[i], .content = i + 1, .msd = 1, .lag1_msd = 1, .skip_msd = (double)NAN};
+            .step = steps[i], .content = i + 1, .is_measured = 1, .msd = 1, .lag1_msd = 1};
     assert_int_equal(audit_revisions(points, count, &options, &audit, &err), 0);
     double grid = audit.grid;
     *ret_missing = audit.finding_count;
@@ -240,12 +242,16 @@ static void test_audit_of_a_sparse_run(void **state)
     for (size_t i = 0; i < 5; i++)
         points[i] = (struct audit_point){.step = steps[i],
                                          .content = i + 1,
+                                         .is_measured = 1,
                                          .msd = walked[i],
                                          .lag1_msd = i ? walked[i] - walked[i - 1] : 0,
                                          .skip_msd = (double)NAN};
-    assert_true(audit_is_suspect(points, 5, 2, &options));
-    assert_false(audit_is_suspect(points, 5, 0, &options));
-    assert_false(audit_is_suspect(points, 5, 4, &options));
+    size_t before = 0, after = 0;
+    assert_true(audit_is_suspect(points, 5, 2, &options, &before, &after));
+    assert_int_equal(before, 1);
+    assert_int_equal(after, 3);
+    assert_false(audit_is_suspect(points, 5, 0, &options, &before, &after));
+    assert_false(audit_is_suspect(points, 5, 4, &options, &before, &after));
     assert_int_equal(audit_revisions(points, 5, &options, &audit, &err), 0);
     assert_int_equal(audit.finding_count, 0); /* not known: no finding */
     audit_free(&audit);
@@ -261,6 +267,40 @@ static void test_audit_of_a_sparse_run(void **state)
     audit_free(&audit);
 }
 
+/* A sweep that thins out compares the revisions that it measured: those between hide no wrong one. */
+static void test_audit_of_a_thinned_run(void **state)
+{
+    (void)state;
+    struct audit_point points[40];
+    struct audit_options options = audit_options_default();
+    struct audit audit;
+    struct err err = ERR_INIT;
+    size_t before = 0, after = 0;
+    for (size_t i = 0; i < 40; i++) {
+        points[i] = (struct audit_point){
+            .step = 1000 * (double)i, .msd = (double)NAN, .lag1_msd = (double)NAN, .skip_msd = (double)NAN};
+        if (i % 4)
+            continue;
+        points[i].content = i + 1;
+        points[i].is_measured = 1;
+        points[i].msd = 1e-6 * points[i].step;
+        points[i].lag1_msd = i ? 4e-3 : 0;
+    }
+    assert_false(audit_is_suspect(points, 40, 20, &options, &before, &after));
+    points[20].msd *= 5;
+    points[20].lag1_msd = points[24].lag1_msd = 0.05;
+    assert_true(audit_is_suspect(points, 40, 20, &options, &before, &after));
+    assert_int_equal(before, 16);
+    assert_int_equal(after, 24);
+    assert_false(audit_is_suspect(points, 40, 21, &options, &before, &after));
+    points[20].skip_msd = 8e-3;
+    assert_int_equal(audit_revisions(points, 40, &options, &audit, &err), 0);
+    assert_int_equal(audit.finding_count, 1);
+    assert_int_equal(audit.findings[0].kind, AUDIT_KIND_OUT_OF_LINE);
+    assert_int_equal(audit.findings[0].index, 20);
+    audit_free(&audit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_audit_of_steps_without_a_grid),
         cmocka_unit_test(test_stopping_rules),
         cmocka_unit_test(test_audit_of_a_sparse_run),
+        cmocka_unit_test(test_audit_of_a_thinned_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

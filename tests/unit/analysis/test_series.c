@@ -193,6 +193,79 @@ static void test_rates_over_several_gaps(void **state)
     series_free(&series);
 }
 
+/* A run whose first revision is no step 0, or whose displacement is against a named revision: time, learning
+ * rate and decay count from there. */
+static void test_time_since_the_reference(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    struct series_options options = series_options_default();
+    const double rate = 1e-3, keep = 1 - 1e-4, start = 1e-3, walk = 2;
+    options.schedule = (struct schedule){
+        .kind = SCHEDULE_KIND_CONSTANT, .rate_max = rate, .rate_min = rate, .weight_decay = 0.1};
+    for (size_t reference = 0; reference < 8; reference += 7) {
+        fill(points);
+        for (size_t i = 0; i < POINTS; i++) {
+            double time = 1000 * ((double)i - (double)reference), kept = pow(keep, time);
+            points[i].step += 50000;
+            points[i].msd[SERIES_ROWS_TOKENS] =
+                time < 0 ? 1
+                         : start * (1 - kept) * (1 - kept) +
+                               walk * rate * rate * (1 - kept * kept) / (1 - keep * keep);
+        }
+        options.reference_step = reference ? points[reference].step : (double)NAN;
+        struct series series = analyze(points, POINTS, &options);
+        assert_int_equal(series.decay.verdict, SERIES_VERDICT_YES);
+        assert_near(series.decay.log_error, 0, 1e-6);
+        assert_near(series.decay.walk, walk, 1e-5 * walk);
+        const struct series_derived *derived = &series.derived[reference + 4];
+        assert_near(derived->msd_null, points[reference + 4].msd[SERIES_ROWS_TOKENS], 1e-9);
+        assert_near(derived->msd_per_lr, points[reference + 4].msd[SERIES_ROWS_TOKENS] / 4, 1e-12);
+        series_free(&series);
+
+        for (size_t i = 0; i < POINTS; i++) /* diffusion from there on */
+            points[i].msd[SERIES_ROWS_TOKENS] = 1e-9 * fabs(points[i].step - points[reference].step);
+        series = analyze(points, POINTS, &options);
+        assert_near(series.derived[reference + 3].alpha, 1, 1e-9);
+        assert_near(series.derived[POINTS - 1].alpha, 1, 1e-9);
+        for (size_t i = 0; i < reference; i++)
+            assert_true(isnan(series.derived[i].msd_per_lr) && isnan(series.derived[i].msd_null));
+        assert_true(reference == 0 || isnan(series.derived[3].alpha));
+        series_free(&series);
+    }
+    options.reference_step = (double)INFINITY; /* against none of the points */
+    struct series series = analyze(points, POINTS, &options);
+    assert_int_equal(series.decay.verdict, SERIES_VERDICT_INSUFFICIENT);
+    assert_true(isnan(series.derived[20].alpha) && isnan(series.derived[20].msd_per_lr));
+    assert_near(series.derived[20].rate_per_step, 1e-6, 1e-15);
+    series_free(&series);
+}
+
+/* Rounding leaves ulp^2 / 6; the spacing of float16 below 2^-14 is that of its subnormals. */
+static void test_resolution(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    struct series_options options = series_options_default();
+    const struct {
+        double size, ulp;
+        enum series_precision precision;
+    } cases[] = {{0.03, 0x1p-16, SERIES_PRECISION_F16},  {0x1p-14, 0x1p-24, SERIES_PRECISION_F16},
+                 {1e-6, 0x1p-24, SERIES_PRECISION_F16},  {0.03, 0x1p-13, SERIES_PRECISION_BF16},
+                 {1e-6, 0x1p-27, SERIES_PRECISION_BF16}, {0.03, 0x1p-29, SERIES_PRECISION_F32}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct series_shape shape = one_mode;
+        double expected = cases[i].ulp * cases[i].ulp / 6;
+        fill(points);
+        shape.variance = cases[i].size * cases[i].size;
+        set_shape(&points[5], &shape);
+        options.precision = cases[i].precision;
+        struct series series = analyze(points, POINTS, &options);
+        assert_near(series.derived[5].resolution, expected, 1e-12 * expected);
+        series_free(&series);
+    }
+}
+
 static void test_stop(void **state)
 {
     (void)state;
@@ -247,6 +320,23 @@ static void test_fall_beside_onset(void **state)
     assert_near(series.fall.step_to, 10000, 0);
     assert_true(series.fall.is_beside_onset);
     assert_true(fabs(series.fall.ln_ratio_to_onset) < 0.1);
+    series_free(&series);
+    for (size_t i = 0; i < POINTS; i++) { /* a thinned sweep: one measured revision beside it, three steps */
+        points[i].is_measured = i % 3 == 0;
+        points[i].content = points[i].is_measured ? i + 1 : 0;
+        points[i].perplexity = !points[i].is_measured ? (double)NAN : i < 9 ? 1000 : 10;
+        set_shape(&points[i], i < 12 ? &one_mode : &two_modes);
+    }
+    series = analyze(points, POINTS, NULL);
+    assert_near(series.fall.step_to, 9000, 0);
+    assert_near(onset_of(&series)->step, 12000, 0);
+    assert_true(series.fall.is_beside_onset);
+    series_free(&series);
+    for (size_t i = 12; i < 15; i++) /* two measured revisions beside it */
+        set_shape(&points[i], &one_mode);
+    series = analyze(points, POINTS, NULL);
+    assert_near(onset_of(&series)->step, 15000, 0);
+    assert_false(series.fall.is_beside_onset);
     series_free(&series);
 }
 
@@ -317,6 +407,8 @@ int main(void)
         cmocka_unit_test(test_onset_criteria),
         cmocka_unit_test(test_repetitions),
         cmocka_unit_test(test_rates_over_several_gaps),
+        cmocka_unit_test(test_time_since_the_reference),
+        cmocka_unit_test(test_resolution),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_fall_beside_onset),
         cmocka_unit_test(test_insufficient),
