@@ -101,10 +101,11 @@ static int find_wait(struct connection *connection, int64_t now_ms, int64_t *ret
 {
     struct query query;
     int64_t next_ms = 0;
-    int rc = query_begin(
-        &query, connection,
-        "SELECT next_ms FROM deliveries WHERE state = 'pending' AND next_ms > ? ORDER BY next_ms LIMIT 1",
-        err);
+    int rc = query_begin(&query, connection,
+                         "SELECT next_ms FROM deliveries INDEXED BY deliveries_pending WHERE state = "
+                         "'pending' AND next_ms > ? "
+                         "ORDER BY next_ms LIMIT 1",
+                         err);
     if (rc)
         return rc;
     query_bind_int(&query, now_ms);
@@ -125,7 +126,8 @@ int deliveries_next(struct store *store, int64_t now_ms,
     if (rc)
         return rc;
     rc = query_begin(&query, connection,
-                     "SELECT " DELIVERY_COLUMNS ", " ROWS_WATCH " FROM deliveries d "
+                     "SELECT " DELIVERY_COLUMNS ", " ROWS_WATCH
+                     " FROM deliveries d INDEXED BY deliveries_pending "
                      "JOIN watches w ON w.id = d.watch_id JOIN models m ON m.id = w.model_id "
                      "WHERE d.state = 'pending' AND (d.next_ms <= ?1 OR d.next_ms > ?1 + ?2) "
                      "ORDER BY d.next_ms, d.id",

@@ -86,8 +86,9 @@ int samples_list(struct store *store, int64_t model_id, const char *tensor, int6
                  int (*row)(void *context, const struct revision_row *revision, const struct sample_row *row),
                  void *context, struct err *err);
 
-/* Deletes distributions, columns and samples of contents that no current revision has, at most `limit`
- * contents per call; *ret_count becomes how many contents lost them. */
-int distributions_prune(struct store *store, int limit, int64_t *ret_count, struct err *err);
+/* Deletes distributions, columns and samples of contents that no current revision has, of at most `limit`
+ * contents after *after (0: from the start), which becomes where the next call goes on; *ret_count becomes
+ * how many contents lost them, less than `limit` at the end. */
+int distributions_prune(struct store *store, int64_t *after, int limit, int64_t *ret_count, struct err *err);
 
 #endif

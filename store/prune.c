@@ -7,59 +7,78 @@
 
 #define IDS_MAX 1000
 
-static int find_stale(struct connection *connection, int limit, int64_t *ids, size_t *ret_count,
-                      struct err *err)
+#define IS_STALE(id)                                                                                         \
+    "NOT EXISTS (SELECT 1 FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "                 \
+    "WHERE t.content_id = " id " AND r.is_current = 1)"
+
+/* By number, so that all calls of a run together look at each content once. */
+static int find_stale(struct connection *connection, int64_t after, int limit, int64_t *ids,
+                      size_t *ret_count, struct err *err)
 {
     struct query query;
-    size_t count = 0;
     int rc = query_begin(
         &query, connection,
-        "SELECT content_id FROM (SELECT content_id FROM distributions UNION "
-        "SELECT content_id FROM columns_statistics UNION SELECT content_id FROM samples) d "
-        "WHERE NOT EXISTS (SELECT 1 FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "
-        "WHERE t.content_id = d.content_id AND r.is_current = 1) LIMIT ?",
+        "SELECT c.id FROM contents c WHERE c.id > ? AND " IS_STALE(
+            "c.id") " AND ("
+                    "EXISTS (SELECT 1 FROM distributions WHERE content_id = c.id) OR "
+                    "EXISTS (SELECT 1 FROM columns_statistics WHERE content_id = c.id) OR "
+                    "EXISTS (SELECT 1 FROM samples WHERE content_id = c.id)) ORDER BY c.id LIMIT ?",
         err);
     if (rc)
         return rc;
+    query_bind_int(&query, after);
     query_bind_int(&query, limit);
-    while ((rc = query_next(&query, err)) > 0 && count < IDS_MAX)
-        ids[count++] = query_int(&query);
+    while ((rc = query_next(&query, err)) > 0 && *ret_count < IDS_MAX)
+        ids[(*ret_count)++] = query_int(&query);
     query_end(&query);
-    *ret_count = count;
     return rc < 0 ? rc : 0;
 }
 
-static int delete_of(struct connection *connection, const char *sql, int64_t content_id, struct err *err)
+/* Unless a revision with it became current again meanwhile. */
+static int delete_stale(struct connection *connection, int64_t content_id, struct err *err)
 {
-    struct query query;
-    int rc = query_begin(&query, connection, sql, err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, content_id);
-    return query_run(&query, err);
+    static const char *const sql[] = {
+        "DELETE FROM distributions WHERE content_id = ?1 AND " IS_STALE("?1"),
+        "DELETE FROM columns_statistics WHERE content_id = ?1 AND " IS_STALE("?1"),
+        "DELETE FROM samples WHERE content_id = ?1 AND " IS_STALE("?1"),
+    };
+    int rc = 0;
+    for (size_t i = 0; !rc && i < sizeof sql / sizeof sql[0]; i++) {
+        struct query query;
+        if ((rc = query_begin(&query, connection, sql[i], err)))
+            break;
+        query_bind_int(&query, content_id);
+        rc = query_run(&query, err);
+    }
+    return rc;
 }
 
-int distributions_prune(struct store *store, int limit, int64_t *ret_count, struct err *err)
+int distributions_prune(struct store *store, int64_t *after, int limit, int64_t *ret_count, struct err *err)
 {
     struct connection *connection = NULL;
     int64_t ids[IDS_MAX];
     size_t count = 0;
     if (limit < 1 || limit > IDS_MAX)
         return err_set(err, ERR_INVALID, "prune: the limit is 1 to %d", IDS_MAX);
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    int rc =
+        store_read_begin(store, &connection, err); /* the search is long and no reason for writers to wait */
     if (rc)
         return rc;
-    rc = find_stale(connection, limit, ids, &count, err);
-    for (size_t i = 0; !rc && i < count; i++) {
-        if ((rc = delete_of(connection, "DELETE FROM distributions WHERE content_id = ?", ids[i], err)) ||
-            (rc = delete_of(connection, "DELETE FROM columns_statistics WHERE content_id = ?", ids[i], err)))
-            break;
-        rc = delete_of(connection, "DELETE FROM samples WHERE content_id = ?", ids[i], err);
+    rc = find_stale(connection, *after, limit, ids, &count, err);
+    store_read_end(store, connection);
+    if (!rc && count) {
+        if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
+            return rc;
+        for (size_t i = 0; !rc && i < count; i++)
+            rc = delete_stale(connection, ids[i], err);
+        rc = store_write_end(store, rc, err);
     }
-    rc = store_write_end(store, rc, err);
-    if (!rc)
-        *ret_count = (int64_t)count;
-    return rc;
+    if (rc)
+        return rc;
+    if (count)
+        *after = ids[count - 1];
+    *ret_count = (int64_t)count;
+    return 0;
 }
 
 int sweeps_prune(struct store *store, int64_t before_ms, int limit, int64_t *ret_count, struct err *err)

@@ -195,11 +195,12 @@ static int next_task(struct connection *connection, const struct search *search,
                      struct err *err)
 {
     struct query query;
-    int rc =
-        query_begin(&query, connection,
-                    "SELECT id FROM sweeps WHERE state = 'running' AND tasks_queued > 0 AND ?1 IN (0, id) "
-                    "ORDER BY priority DESC, tasks_claimed, served, id",
-                    err);
+    int rc = query_begin(
+        &query, connection,
+        "SELECT id FROM sweeps INDEXED BY sweeps_queue WHERE state = 'running' AND tasks_queued > 0 "
+        "AND ?1 IN (0, id) "
+        "ORDER BY priority DESC, tasks_claimed, served, id",
+        err);
     if (rc)
         return rc;
     query_bind_int(&query, search->choice->sweep_id);

@@ -16,7 +16,7 @@ int retention_apply(struct store *store, int64_t days, int64_t now_ms, const ato
                     struct retention_counts *ret_counts, struct err *err)
 {
     int code = 0;
-    int64_t count = BATCH;
+    int64_t count = BATCH, after = 0;
     *ret_counts = (struct retention_counts){0};
     while (!code && days > 0 && count == BATCH && !is_cancelled(cancel)) {
         pulse_beat();
@@ -26,7 +26,7 @@ int retention_apply(struct store *store, int64_t days, int64_t now_ms, const ato
     count = BATCH;
     while (!code && count == BATCH && !is_cancelled(cancel)) {
         pulse_beat();
-        code = distributions_prune(store, BATCH, &count, err);
+        code = distributions_prune(store, &after, BATCH, &count, err);
         ret_counts->contents += code ? 0 : count;
     }
     return code;

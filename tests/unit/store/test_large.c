@@ -168,7 +168,7 @@ static void test_there_and_back(void **state)
 static void test_prune(void **state)
 {
     struct fixture *fixture = *state;
-    int64_t ids[3], count = 0, size = 0;
+    int64_t ids[3], count = 0, size = 0, after = 0;
     struct task_lease lease;
     struct content_row contents[2];
     struct revision_row moved;
@@ -185,12 +185,18 @@ static void test_prune(void **state)
         OK(contents_find(fixture->store, &made->tensor.content, &contents[i], &err));
         free_large(&large);
     }
-    OK(distributions_prune(fixture->store, 10, &count, &err));
+    OK(distributions_prune(fixture->store, &after, 10, &count, &err));
     assert_int_equal(count, 0);
+    assert_int_equal(after, 0);
     fixture_revision(&moved, 0, "moved");
     OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
-    OK(distributions_prune(fixture->store, 10, &count, &err));
+    after = contents[0].id; /* from there on all is in use */
+    OK(distributions_prune(fixture->store, &after, 10, &count, &err));
+    assert_int_equal(count, 0);
+    after = 0;
+    OK(distributions_prune(fixture->store, &after, 10, &count, &err));
     assert_int_equal(count, 1);
+    assert_int_equal(after, contents[0].id);
     FAILS(ERR_NOT_FOUND, distributions_exists(fixture->store, contents[0].id, &key, &size, &err));
     OK(distributions_exists(fixture->store, contents[1].id, &key, &size, &err));
     free(made);
