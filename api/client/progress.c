@@ -108,8 +108,9 @@ static void format_words(const struct client_progress *progress, char *text, siz
     int64_t ended = progress->done + progress->failed + progress->cancelled;
     client_progress_format_bytes((double)progress->bytes_fetched, fetched, sizeof fetched);
     client_progress_format_bytes((double)progress->bytes_expected, expected, sizeof expected);
-    int length = snprintf(text, size, "%" PRId64 "/%" PRId64 " revisions, %s of %s", ended, progress->total,
-                          fetched, expected);
+    int is_expected = progress->bytes_fetched <= progress->bytes_expected; /* it is an estimate */
+    int length = snprintf(text, size, "%" PRId64 "/%" PRId64 " revisions, %s%s%s", ended, progress->total,
+                          fetched, is_expected ? " of " : "", is_expected ? expected : "");
     int is_moving = !client_progress_is_over(progress) && !is_waiting(progress);
     if (is_moving && isfinite(progress->rate_bytes_per_s)) {
         client_progress_format_bytes(progress->rate_bytes_per_s, rate, sizeof rate);

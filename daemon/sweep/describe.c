@@ -110,9 +110,13 @@ int describe_model(struct store *store, struct repository *repository, int64_t m
     return models_describe(store, model, err);
 }
 
-int64_t describe_expected_bytes(const struct model_row *model)
+int64_t describe_expected_bytes(const struct model_row *model, int is_whole)
 {
     /* Published checkpoints are 16 bits wide; the estimate is replaced by what was fetched. */
+    if (is_whole)
+        return model->parameter_count > 0 && model->parameter_count <= INT64_MAX / 2
+                   ? 2 * model->parameter_count
+                   : 0;
     if (model->vocabulary_size <= 0 || model->hidden_size <= 0 || model->hidden_size > INT64_MAX / 2 ||
         model->vocabulary_size > INT64_MAX / (2 * model->hidden_size))
         return 0;

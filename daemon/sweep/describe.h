@@ -18,7 +18,8 @@
 int describe_model(struct store *store, struct repository *repository, int64_t model_id,
                    const struct revision_row *revision, struct model_row *model, struct err *err);
 
-/* Bytes of the unembedding as far as config.json tells, for the estimate of a sweep; 0 if unknown. */
-int64_t describe_expected_bytes(const struct model_row *model);
+/* Bytes of the unembedding, or (`is_whole`) of all weights, as far as config.json tells, for the estimate of
+ * a sweep; 0 if unknown. */
+int64_t describe_expected_bytes(const struct model_row *model, int is_whole);
 
 #endif

@@ -96,6 +96,9 @@ static int make_tasks(struct plan *plan, size_t selected, struct err *err)
     const struct revision_listed *reference = reference_of(plan);
     const struct revision_listed *previous = NULL;
     int code = models_get(plan->store, plan->sweep.model_id, &model, err);
+    int is_whole = plan->spec.wants_perplexity;
+    int64_t bytes_expected =
+        !code && (is_whole || !plan->spec.tensor_count) ? describe_expected_bytes(&model, is_whole) : 0;
     for (size_t i = 0; !code && i < plan->list.count; i++) {
         const struct revision_listed *placed = &plan->list.rows[i];
         if (placed->is_selected)
@@ -104,7 +107,7 @@ static int make_tasks(struct plan *plan, size_t selected, struct err *err)
                 .ordinal = (int64_t)i,
                 .reference_revision_id = reference ? reference->row.id : 0,
                 .previous_revision_id = previous && placed->place.is_step ? previous->row.id : 0,
-                .bytes_expected = plan->spec.tensor_count ? 0 : describe_expected_bytes(&model),
+                .bytes_expected = bytes_expected,
             };
         /* A name that does not exist must not cost its neighbour the displacement. */
         if (placed->place.is_step && revision_listed_exists(placed) &&

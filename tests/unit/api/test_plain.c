@@ -171,6 +171,9 @@ static void test_waiting(void **state)
     client_progress_read(sweep, &progress);
     client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
     assert_string_equal(line, "12/24 revisions, 1.2 MB of 3.4 MB, 850 kB/s, 12 s left");
+    progress.bytes_fetched = 3500000; /* more than was estimated */
+    client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
+    assert_string_equal(line, "12/24 revisions, 3.5 MB, 850 kB/s, 12 s left");
     json_decref(sweep);
 }
 

@@ -77,6 +77,11 @@ static void test_all_steps_in_order(void **state)
     assert_int_equal(model.token_rows, ROWS);
     assert_int_equal(model.hidden_size, COLUMNS);
     assert_int_equal(model.revision_count, 5);
+    /* Perplexity needs all weights. */
+    assert_true(model.parameter_count > ELEMENTS);
+    id = plan(fixture, "{\"metrics\": [\"perplexity\"]}", SWEEP_STATE_RUNNING);
+    fixture_get_sweep(fixture, id, &sweep);
+    assert_int_equal(sweep.bytes_expected, 5 * model.parameter_count * 2);
 }
 
 static void test_bounds_keep_the_neighbour(void **state)
