@@ -154,8 +154,10 @@ int api_columns_parse(const char *fields, struct api_columns *columns, struct er
         size_t length = strcspn(name, ",");
         size_t index = find(name, length);
         if (index == TABLE_COUNT)
-            return err_set(err, ERR_INVALID, "fields: no column is called \"%.*s\"",
-                           length < 100 ? (int)length : 100, name);
+            return err_set(
+                err, ERR_INVALID,
+                "fields: no column is called \"%.*s\"; CSV without fields begins with all their names",
+                length < 100 ? (int)length : 100, name);
         if (memchr(columns->indices, (int)index, columns->count))
             return err_set(err, ERR_INVALID, "fields: %s is named twice", columns_table[index].name);
         columns->indices[columns->count++] = (unsigned char)index;

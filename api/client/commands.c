@@ -111,12 +111,18 @@ int client_report(const struct err *err)
                     stderr);
         return CLIENT_EXIT_UNREACHABLE;
     case ERR_UNAUTHORIZED:
-        (void)fputs("Name a file with the daemon's token with --token-file, or set BIFURCATE_TOKEN.\n",
+        (void)fputs("Name a file with a token with --token-file, or set BIFURCATE_TOKEN; `bifurcated token "
+                    "create`, on "
+                    "the daemon's machine, makes one.\n",
                     stderr);
         return CLIENT_EXIT_ERROR;
     case ERR_INVALID:
         return CLIENT_EXIT_USAGE;
     case ERR_NOT_FOUND:
+        if (strstr(message, " is not known"))
+            (void)fputs("`bifurcate models` lists the models that are known, `bifurcate series MODEL` their "
+                        "revisions.\n",
+                        stderr);
         return CLIENT_EXIT_NOT_FOUND;
     default:
         return CLIENT_EXIT_ERROR;

@@ -183,8 +183,15 @@ static void print_errors(const json_t *sweep)
     struct client_progress progress;
     client_progress_read(sweep, &progress);
     size_t count = json_array_size(list) < ERRORS_MAX ? json_array_size(list) : ERRORS_MAX;
-    if (json_is_object(error))
-        print_error(json_object_get(error, "code"), json_object_get(error, "message"));
+    if (json_is_object(error)) {
+        json_t *message = json_object_get(error, "message");
+        const char *text = json_string_value(message);
+        const char *first =
+            text && count ? strstr(text, "; the first, ") : NULL; /* which the list has, too */
+        json_t *said = first ? json_stringn(text, (size_t)(first - text)) : json_incref(message);
+        print_error(json_object_get(error, "code"), said);
+        json_decref(said);
+    }
     for (size_t i = 0; i < count; i++) {
         const json_t *row = json_array_get(list, i), *message = json_object_get(row, "message");
         size_t others = 0, before = 0;

@@ -175,6 +175,12 @@ def test_what_is_said_says_what_to_do(programs: dict[str, Path], terminal: Termi
     assert "meant" not in measured.client("dance").stderr
     done = measured.client()
     assert done.returncode == 2 and done.stderr == "bifurcate: a command is missing\nTry `bifurcate --help`.\n"
+    done = measured.client("series", "garden/neox-tinny")
+    assert done.returncode == 4 and done.stderr.startswith("bifurcate: model garden/neox-tinny is not known\n`bifurcate models` lists")
+    done = measured.client("series", MODEL, "--fields", "step,msdd")
+    assert done.returncode == 2 and '"msdd"; CSV without fields' in done.stderr
+    done = measured.client("tokens")
+    assert done.returncode == 5 and "`bifurcated token create`" in done.stderr
     done = measured.client("models", "--token-file", str(tmp_path / "none"))
     assert done.returncode == 2 and "No such file" in done.stderr, "4 would mean that a model is missing"
     done = measured.client("watch", MODEL, "--at", "02:30", "--webhook", "http://127.0.0.1:9/x", "--secret-file", str(tmp_path / "none"))
@@ -189,7 +195,7 @@ def test_an_error_of_many_revisions_is_said_once(measured: Daemon) -> None:
     failed = measured.client("sweep", MODEL, "--metric", "perplexity", "--dataset", "no/such", "--follow")
     assert failed.returncode == 1
     *_, end, first, alike, rest = failed.stderr.splitlines()
-    assert "0 of 25 revisions measured" in end and first.startswith("  not_found: 25 of 25 revisions failed")
+    assert "0 of 25 revisions measured" in end and first == "  not_found: 25 of 25 revisions failed"
     assert re.match(r"  step\d+ and \d+ more: perplexity: data set no/such", alike)
     assert re.match(r"  and \d+ more: `bifurcate tasks \d+ --state failed` lists all", rest), failed.stderr
 
