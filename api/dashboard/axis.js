@@ -1,6 +1,6 @@
 // The axis of training steps, which all charts share: logarithmic with step 0 beside it, or linear.
 
-import { tick } from "./format.js";
+import { evenTicks, tick } from "./format.js";
 import { view } from "./view.js";
 
 const GAP = 0.4; // decades between step 0 and the first positive step
@@ -51,7 +51,11 @@ export const axis = {
         if (front * 10 ** power >= this.positive) places.push(front * 10 ** power); // what is left of it belongs to step 0
       }
     }
-    return places.map((step) => ({ value: this.place(step), label: tick(step) })).filter((at) => at.value >= low && at.value <= high);
+    const shown = (steps) => steps.map((step) => ({ value: this.place(step), label: tick(step) })).filter((at) => at.value >= low && at.value <= high);
+    const made = shown(places);
+    if (made.length > 1) return made;
+    const even = shown(evenTicks(this.step(low), 10 ** high, 1).filter((step) => step === 0 || step >= this.positive)); // a part of a decade
+    return even.length > 1 ? even : shown([0, this.last]);
   },
 
   /** The step of a revision that is nearest to a place. */

@@ -31,8 +31,8 @@ export const byName = new Intl.Collator("en", { numeric: true }).compare;
 /** For axes: as short as possible. */
 export function tick(value) {
   const size = Math.abs(value);
-  if (size >= 1e4 && size < 1e6) return `${Number((value / 1e3).toPrecision(4))}k`.replace("-", "\u2212");
-  if (size >= 1e6 && size < 1e9) return `${Number((value / 1e6).toPrecision(4))}M`.replace("-", "\u2212");
+  if (size >= 1e4 && size < 1e6) return `${Number((value / 1e3).toPrecision(6))}k`.replace("-", "\u2212");
+  if (size >= 1e6 && size < 1e9) return `${Number((value / 1e6).toPrecision(6))}M`.replace("-", "\u2212");
   if (size >= 1e9) return Number(value.toPrecision(6)).toExponential().replace("e+", "e").replace("-", "\u2212");
   if (value !== 0 && size < 1e-3) return Number(value.toPrecision(6)).toExponential().replace("e-", "e\u2212").replace("-", "\u2212");
   return String(Number(value.toPrecision(6))).replace("-", "\u2212");
@@ -49,7 +49,15 @@ export function powerTick(value) {
   return `${front === 1 ? "" : `${front}·`}10${raised}`;
 }
 
-/** Whole powers; between them 2 and 5 where there are few. */
+/** About five even numbers, not nearer to each other than `least`. */
+export function evenTicks(low, high, least = 0) {
+  const unit = 10 ** Math.floor(Math.log10((high - low) / 5));
+  const distance = Math.max([1, 2, 2.5, 5, 10].map((front) => front * unit).find((one) => one * 5.001 >= high - low), least);
+  const first = Math.ceil(low / distance - 1e-9);
+  return Array.from({ length: 8 }, (_, i) => Number(((first + i) * distance).toPrecision(12))).filter((value) => value <= high * (1 + 1e-9));
+}
+
+/** Whole powers; between them 2 and 5 where there are few, and even numbers where there are none. */
 export function powerTicks(low, high) {
   const decades = Math.log10(high / low);
   const fronts = decades < 1.1 ? [1, 2, 3, 4, 5, 6, 8] : decades < 2.5 ? [1, 2, 5] : [1];
@@ -62,7 +70,7 @@ export function powerTicks(low, high) {
       if (value >= low * 0.9999 && value <= high * 1.0001) made.push({ value });
     }
   }
-  return made;
+  return made.length > 1 ? made : evenTicks(low, high).map((value) => ({ value, label: tick(value) }));
 }
 
 export function bytes(value) {

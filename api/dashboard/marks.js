@@ -111,6 +111,6 @@ export function drawUnit(panel, chart) {
   ctx.save();
   ctx.font = `10.5px ${font()}`;
   ctx.textAlign = "left";
-  write(ctx, panel.spec.unit, 2, area.top - 9, colour("muted"));
+  write(ctx, panel.spec.unit, 2, area.top - 11, colour("muted")); // clear of the uppermost number
   ctx.restore();
 }

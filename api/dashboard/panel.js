@@ -189,7 +189,7 @@ export class Panel {
           suggestedMin: this.spec.span?.[0], suggestedMax: this.spec.span?.[1],
           afterFit: (scale) => { scale.width = Y_WIDTH; },
           afterBuildTicks: isLog ? (scale) => { scale.ticks = powerTicks(scale.min, scale.max); } : undefined,
-          ticks: { ...ticks, maxTicksLimit: 7, includeBounds: false, callback: (value) => (isLog ? powerTick(value) : tick(value)) },
+          ticks: { ...ticks, maxTicksLimit: 7, includeBounds: false, callback: (value, i, all) => (isLog ? all[i].label ?? powerTick(value) : tick(value)) },
         },
       },
     };

@@ -139,8 +139,8 @@ export const groups = [
         quantities: [{ name: "σ", needs: stat("variance"), derive: () => (row) => (row[statistic("variance")] === null ? null : Math.sqrt(row[statistic("variance")])) }],
       },
       { id: "mean", title: "Mean", unit: "weight", help: "Of all values.", guides: [{ y: 0 }], quantities: [{ name: "mean", column: stat("mean") }] },
-      { id: "skewness", title: "Skewness", help: "G₁.", guides: [{ y: 0 }], quantities: [{ name: "skewness", column: stat("skewness") }] },
-      { id: "kurtosis", title: "Excess kurtosis", help: "G₂; 0 for a normal distribution.", guides: [{ y: 0, label: "normal" }], quantities: [{ name: "kurtosis", column: stat("kurtosis") }] },
+      { id: "skewness", title: "Skewness", help: "Leaning to one side: above 0 the right tail is the longer one (G₁).", guides: [{ y: 0 }], quantities: [{ name: "skewness", column: stat("skewness") }] },
+      { id: "kurtosis", title: "Excess kurtosis", help: "Weight of the tails: 0 for a normal distribution (G₂).", guides: [{ y: 0, label: "normal" }], quantities: [{ name: "kurtosis", column: stat("kurtosis") }] },
       {
         id: "extremes", title: "Extremes", unit: "weight", help: "Smallest and largest value.",
         quantities: [{ name: "maximum", column: stat("maximum") }, { name: "minimum", column: stat("minimum"), line: "dash" }],

@@ -403,6 +403,16 @@ def test_numbers_names_ticks_and_colours_as_people_read_them(visit: Callable[...
         " axis.use([0, 1000, 2000, 4000, 100000]); const [low, high] = axis.range(); return axis.ticks(low, high).map(one => one.label); })"
     )
     assert labels == ["0", "1000", "2000", "5000", "10k", "20k", "50k", "100k"]
+    # A part of a decade has numbers, too, and no two are the same.
+    parts = page.run(
+        "return Promise.all([import('/assets/axis.js'), import('/assets/format.js')]).then(([{axis}, f]) => ["
+        " ...[[110000, 143000], [142900, 143000], [0, 143000], [143000], [3, 4]].map(steps => {"
+        "  axis.use(steps); const [low, high] = axis.range(); return axis.ticks(low, high).map(one => one.label); }),"
+        " ...[[31, 33.5], [1.31e-5, 1.39e-5], [1e-6, 1e-3]].map(([low, high]) => f.powerTicks(low, high).map(one => one.label ?? f.powerTick(one.value)))])"
+    )
+    assert parts[:3] == [["110k", "120k", "130k", "140k"], ["142.9k", "142.925k", "142.95k", "142.975k", "143k"], ["0", "143k"]]
+    assert parts[5:] == [["31", "31.5", "32", "32.5", "33", "33.5"], ["1.32e−5", "1.34e−5", "1.36e−5", "1.38e−5"], ["10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³"]]
+    assert all(len(part) == len(set(part)) > 1 for part in parts), parts
     # All revisions alike, or one that is not known: no colour is made of what is no number.
     pairs = {"model": MODEL, "revisions": ["a", "b", "c"], "steps": [0, 1, 2], "msd": [[0, 0.5, None], [0.5, 0, 0.5], [None, 0.5, 0]], "cosine": []}
     scales = page.run(
