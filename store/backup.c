@@ -114,9 +114,11 @@ static int copy_pages(struct connection *from, struct connection *to, backup_pro
         if (progress)
             progress(context, (total - sqlite3_backup_remaining(backup)) * page_bytes, total * page_bytes);
     } while (result == SQLITE_OK);
+    int reason = errno;
+    (void)sqlite3_backup_finish(backup); /* from then on the connection has the words for it */
+    errno = reason;
     if (result != SQLITE_DONE)
         rc = connection_fail(to, result, err);
-    (void)sqlite3_backup_finish(backup);
     if (!sqlite3_get_autocommit(from->db))
         (void)sqlite3_exec(from->db, "COMMIT", NULL, NULL, NULL);
     return rc;

@@ -263,7 +263,8 @@ static int read_arguments(int argc, char **argv, struct options *options, enum o
         const struct option_row *row = strncmp(name, "--", 2) == 0 ? find_row(name + 2) : NULL;
         int is_config = strcmp(name, "--config") == 0;
         if (!row && !is_config)
-            return err_set(err, ERR_INVALID, "%s: there is no such option; see bifurcated --help", shown);
+            return err_set(err, ERR_INVALID, "%s: there is no such option%s; see bifurcated --help", shown,
+                           shown[0] == '-' ? "" : " or command");
         const char *value = argument_value(argc, argv, &i, equals);
         if (!value)
             return err_set(err, ERR_INVALID, "%s: needs a value", name);

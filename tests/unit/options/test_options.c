@@ -158,7 +158,7 @@ static void test_bad_arguments_are_named(void **state)
     enum options_action action;
     LOAD_FAILS("--nonsense: there is no such option", "--nonsense", "1", NULL);
     LOAD_FAILS("--nonsense=1: there is no such option", "--nonsense=1", NULL);
-    LOAD_FAILS("fetchers: there is no such option", "fetchers", "1", NULL);
+    LOAD_FAILS("fetchers: there is no such option or command; see", "fetchers", "1", NULL);
     LOAD_FAILS("-f: there is no such option", "-f", NULL);
     LOAD_FAILS("there is no such option", "--", NULL);
     LOAD_FAILS("there is no such option", "", NULL);

@@ -6,8 +6,10 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static void run_sql(const char *path, const char *sql)
@@ -41,6 +43,29 @@ static void note_progress(void *context, int64_t done_bytes, int64_t total_bytes
     int64_t *last = context;
     assert_true(done_bytes >= *last && done_bytes <= total_bytes);
     *last = done_bytes;
+}
+
+/* A disk that is full says so, and no piece is left on it. */
+static void test_full_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+    struct rlimit before, small;
+    struct backup_facts facts;
+    char target[256];
+    (void)snprintf(target, sizeof target, "%s", in_folder(fixture, "copy"));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 64 << 10; /* less than the empty database */
+    void (*was)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int code = backup_write(fixture->path, target, NULL, NULL, &facts, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, was);
+    assert_int_equal(code, ERR_NO_SPACE);
+    assert_non_null(strstr(err.message, ": free disk space"));
+    assert_null(strstr(err.message, "not an error"));
+    assert_int_equal(count_files(fixture->folder, "copy"), 0);
 }
 
 /* A copy is one private file with everything in it; a restored one is another instance with the same content,
@@ -308,9 +333,9 @@ static void test_a_name_taken_meanwhile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_there_and_back),         CASE(test_beside_a_writer),       CASE(test_write_refusals),
-        CASE(test_restore_refusals),       CASE(test_restore_over_anything), CASE(test_vacuum),
-        CASE(test_a_name_taken_meanwhile),
+        CASE(test_full_disk),      CASE(test_there_and_back),         CASE(test_beside_a_writer),
+        CASE(test_write_refusals), CASE(test_restore_refusals),       CASE(test_restore_over_anything),
+        CASE(test_vacuum),         CASE(test_a_name_taken_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
