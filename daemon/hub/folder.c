@@ -186,56 +186,43 @@ static int list_folder(const struct folder *folder, struct repository_refs **ret
     return code;
 }
 
-static int tell_change(const struct folder *folder, struct err *err)
+/* Whether a revision has this commit now; then *ret_tree is its files. */
+static int has_commit(const struct folder *folder, const char *revision, const char *commit,
+                      struct repository_tree **ret_tree)
 {
-    return err_set(err, ERR_MISMATCH, "%s: the revision changed since it was listed; it may still be written",
-                   folder->path);
+    struct repository_tree *tree = NULL;
+    struct err ignored = ERR_INIT;
+    if (read_revision(folder, revision, &tree, &ignored) == 0 && tree && strcmp(tree->commit, commit) == 0) {
+        *ret_tree = tree;
+        return 1;
+    }
+    repository_tree_free(tree);
+    return 0;
 }
 
-/* Looks for a commit at every file of every revision. */
-static int search_commit(const struct folder *folder, const char *commit, char *revision, size_t size,
-                         struct err *err)
+/* Which revision has this commit now, and its files: the one where it was last seen, else all are looked at.
+ */
+static int find_commit(const struct folder *folder, const char *commit, char *revision, size_t size,
+                       struct repository_tree **ret_tree, struct err *err)
 {
     struct repository_refs *refs = NULL;
+    if (folder_hints_get(folder->hints, commit, revision, size) &&
+        has_commit(folder, revision, commit, ret_tree))
+        return 0;
     int code = list_folder(folder, &refs, err);
     if (code)
         return code;
-    code = tell_change(folder, err);
+    code = err_set(err, ERR_MISMATCH, "%s: the revision changed since it was listed; it may still be written",
+                   folder->path);
     for (size_t i = 0; i < refs->count && code; i++) {
-        if (strcmp(refs->rows[i].commit, commit) == 0) {
+        if (strcmp(refs->rows[i].commit, commit) == 0 &&
+            has_commit(folder, refs->rows[i].name, commit, ret_tree)) {
             (void)snprintf(revision, size, "%s", refs->rows[i].name);
             code = 0;
         }
     }
     repository_refs_free(refs);
     return code;
-}
-
-/* The files of a revision if it has this commit, else ERR_MISMATCH. */
-static int read_commit(const struct folder *folder, const char *revision, const char *commit,
-                       struct repository_tree **ret_tree, struct err *err)
-{
-    struct repository_tree *tree = NULL;
-    int code = read_revision(folder, revision, &tree, err);
-    if (!code && strcmp(tree->commit, commit) != 0)
-        code = tell_change(folder, err);
-    if (code)
-        repository_tree_free(tree);
-    else
-        *ret_tree = tree;
-    return code;
-}
-
-/* Which revision has this commit now, and its files. Where it was last seen is looked at first. */
-static int find_commit(const struct folder *folder, const char *commit, char *revision, size_t size,
-                       struct repository_tree **ret_tree, struct err *err)
-{
-    struct err ignored = ERR_INIT;
-    if (folder_hints_get(folder->hints, commit, revision, size) &&
-        read_commit(folder, revision, commit, ret_tree, &ignored) == 0)
-        return 0;
-    int code = search_commit(folder, commit, revision, size, err);
-    return code ? code : read_commit(folder, revision, commit, ret_tree, err);
 }
 
 static int list_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err)
