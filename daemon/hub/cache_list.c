@@ -56,6 +56,7 @@ int cache_list_refs(const struct cache *cache, struct repository_refs **ret_refs
     if (!code && refs->count == 0)
         code = err_set(err, ERR_NOT_FOUND, "no revision is in the cache");
     if (!code) {
+        refs->is_partial = 1;
         qsort(refs->rows, refs->count, sizeof *refs->rows, compare_refs);
         *ret_refs = refs;
         refs = NULL;
@@ -121,6 +122,7 @@ int cache_list_tree(const struct cache *cache, const char *commit, struct reposi
     if (!code)
         code = hub_json_finish_tree(tree, err);
     if (!code) {
+        tree->is_partial = 1;
         (void)snprintf(tree->commit, sizeof tree->commit, "%s", commit);
         *ret_tree = tree;
         tree = NULL;

@@ -36,6 +36,7 @@ struct repository_ref {
 };
 
 struct repository_refs {
+    int is_partial; /* offline: what the cache knows; there may be more */
     size_t count;
     struct repository_ref *rows; /* branches, then tags, then pull requests; each as the hub orders them */
 };
@@ -50,6 +51,7 @@ struct repository_file {
 struct repository_tree {
     char commit[REPOSITORY_COMMIT_SIZE];
     int64_t newest_ms; /* last change of a file, wall clock; 0 where that is not known: on the hub */
+    int is_partial;    /* offline: what the cache knows; there may be more */
     size_t count;
     struct repository_file *files; /* ordered by path, no path twice */
 };

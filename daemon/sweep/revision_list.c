@@ -59,7 +59,7 @@ static int add_named(struct revision_list *list, struct repository *repository, 
     if (revision_list_find(list, name))
         return 0;
     int code = repository_resolve(repository, name, commit, &reason);
-    if (code == ERR_NOT_FOUND)
+    if (code == ERR_NOT_FOUND && !list->is_partial) /* offline nobody knows whether it exists */
         return add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
     if (code) {
         *err = reason;
@@ -74,6 +74,8 @@ int revision_list_read(struct revision_list *list, struct repository *repository
     struct repository_refs *refs = NULL;
     *list = (struct revision_list){0};
     int code = repository_list_refs(repository, &refs, err);
+    if (!code)
+        list->is_partial = refs->is_partial;
     for (size_t i = 0; !code && i < refs->count; i++) {
         const struct repository_ref *ref = &refs->rows[i];
         if (ref->kind != REPOSITORY_REF_KIND_PULL_REQUEST && !revision_list_find(list, ref->name))
@@ -113,7 +115,8 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
         return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
     for (size_t i = 0; i < list->count; i++)
         rows[i] = list->rows[i].row;
-    int code = revisions_update_noting(store, model_id, rows, list->count, note, err);
+    int code = list->is_partial ? revisions_update(store, model_id, rows, list->count, 0, NULL, err)
+                                : revisions_update_noting(store, model_id, rows, list->count, note, err);
     for (size_t i = 0; !code && i < list->count; i++)
         list->rows[i].row.id = rows[i].id;
     free(rows);

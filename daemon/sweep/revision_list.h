@@ -22,6 +22,7 @@ struct revision_listed {
 struct revision_list {
     struct revision_listed *rows; /* in step order */
     size_t count, capacity;
+    int is_partial; /* the repository knows only a part of them now: offline */
 };
 
 /*
@@ -40,7 +41,7 @@ struct revision_listed *revision_list_find(const struct revision_list *list, con
 /* Drops names that do not exist. */
 void revision_list_drop_missing(struct revision_list *list);
 
-/* Brings the store up to date: rows get their ids, and what is not in the list is not current any more.
+/* Brings the store up to date: rows get their ids, and what is not in a whole list is not current any more.
  * `note`: see revisions_update_noting; NULL but for watches. */
 int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
                         const struct revisions_note *note, struct err *err);

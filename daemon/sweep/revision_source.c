@@ -82,8 +82,10 @@ static int store_tree(struct store *store, const struct revision_row *revision,
     for (size_t i = 0; i < tree->count; i++) {
         const struct repository_file *file = &tree->files[i];
         int is_lfs = file->sha256[0] != 0;
-        if (!is_lfs && !file->git_oid[0])
-            continue; /* nothing identifies it: ask again next time */
+        if (!is_lfs && !file->git_oid[0]) {
+            free(rows);
+            return 0; /* nothing identifies it: ask again next time */
+        }
         struct revision_file_row *row = &rows[count++];
         (void)snprintf(row->path, sizeof row->path, "%s", file->path);
         (void)snprintf(row->digest, sizeof row->digest, "%s", is_lfs ? file->sha256 : file->git_oid);
@@ -104,7 +106,7 @@ int revision_source_open(struct revision_source *source, struct store *store, st
     if (code || source->tree)
         return code;
     code = repository_list_tree(repository, revision->commit, &source->tree, err);
-    if (!code)
+    if (!code && !source->tree->is_partial)
         code = store_tree(store, revision, source->tree, err);
     if (code)
         revision_source_close(source);

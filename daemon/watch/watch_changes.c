@@ -23,6 +23,7 @@ struct comparison {
     size_t count;
     char *is_known; /* beside by_name */
     struct kind added, moved, gone;
+    int is_partial; /* of the list: what is missing need not be gone */
     struct revision_key last;
     int rows; /* of the present page */
 };
@@ -78,7 +79,7 @@ static int take_known(void *context, const struct revision_row *row)
                                                             sizeof comparison->by_name[0], compare_name)
                                                   : NULL;
     if (!found) {
-        if (strcmp(row->commit, REVISION_LIST_NO_COMMIT) != 0)
+        if (!comparison->is_partial && strcmp(row->commit, REVISION_LIST_NO_COMMIT) != 0)
             note(&comparison->gone, row->name);
         return 0;
     }
@@ -114,7 +115,8 @@ static void add_kind(json_t *report, struct kind *kind)
 int watch_changes_report(struct store *store, int64_t model_id, const struct revision_list *list,
                          const json_t *earlier, json_t *report, struct err *err)
 {
-    struct comparison comparison = {.count = list->count,
+    struct comparison comparison = {.is_partial = list->is_partial,
+                                    .count = list->count,
                                     .by_name = calloc(list->count + 1, sizeof *comparison.by_name),
                                     .is_known = calloc(list->count + 1, 1)};
     int code = 0;

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import Any, Callable
 import pytest
 from hub_probe import BIG, FAST, Probe, big, big_root, probe, served, sha256  # noqa: F401  (fixtures among them)
 from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
-from running import wait_until
+from running import Daemon, wait_until
 from tests.hub import Emulator
 
 
@@ -322,6 +323,34 @@ def test_refs_that_have_no_place(tmp_path: Path, make_hub: Callable[..., Emulato
     (probe.cache / "models--org--refs/refs/a").mkdir()  # as eviction leaves it
     assert "error" not in probe("org/refs", "download", "a", "config.json")
     assert (probe.cache / "models--org--refs/refs/a").is_file()
+
+
+def test_offline_shows_a_part(daemon: Callable[..., Daemon], hub: Emulator) -> None:
+    """What the cache lacks is neither gone nor missing: asked again later, the hub tells the rest."""
+    one = daemon(hub)
+    assert one.wait(one.sweep("org/small"))["state"] == "done"
+    names = {row["revision"] for row in one.series("org/small")}
+    assert len(names) > 4
+    one.stop()
+    with sqlite3.connect(one.db) as database:  # a revision that was never looked into
+        database.execute("DELETE FROM files WHERE revision_id IN (SELECT id FROM revisions WHERE name = 'step512')")
+    database.close()
+    hf_hub_download("org/small", "config.json", revision="step512", endpoint=hub.url, cache_dir=one.cache, token=False)
+    shutil.rmtree(one.cache / "models--org--small/trees", ignore_errors=True)
+    one.env["HF_HUB_OFFLINE"] = "1"
+    one.start()
+    request = {"revisions": {"names": ["step512"]}, "tensors": ["gpt_neox.embed_in.weight"]}
+    assert one.wait(one.sweep("org/small", **request))["state"] == "failed"
+    assert {row["revision"] for row in one.series("org/small")} == names
+    failed = one.wait(one.sweep("org/small", revisions={"names": ["step1000"]}))
+    assert failed["state"] == "failed" and "step1000 of org/small is not in the cache" in failed["error"]["message"]
+    assert {row["state"] for row in one.series("org/small")} == {"measured"}, "step1000 is what it was"
+    one.stop()
+    with sqlite3.connect(one.db) as database:
+        stored = database.execute("SELECT count(*) FROM files f JOIN revisions r ON r.id = f.revision_id WHERE r.name = 'step512'")
+        assert stored.fetchone() == (0,), "a part of the list is not kept as the list"
+    database.close()
+    one.start()
 
 
 def test_budget_too_small(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]], tmp_path: Path) -> None:
