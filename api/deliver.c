@@ -291,10 +291,12 @@ static int check_room(const struct api_request *request, struct api_answer *answ
     size_t before = api_answer_count(answer, &server->answer_bytes);
     if (answer->size < HELD_BYTES_MIN || !is_read(request))
         return 0;
-    if (before + answer->size > options->answer_bytes_max + options->cache_bytes_max)
+    if (before + answer->size > options->answer_bytes_max + options->cache_bytes_max) {
+        atomic_store(&server->lacks_room, true);
         return err_set(err, ERR_NO_MEMORY,
                        "answers that others are still reading take %zu MiB; try again, or ask for less",
                        before / MIB);
+    }
     if (!api_access_is_exempt(request) &&
         !api_peer_hold(server->peers, request->peer, answer->size, options->answer_bytes_per_address))
         return err_set(err, ERR_NO_MEMORY,

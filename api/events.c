@@ -315,6 +315,17 @@ static void send_heartbeats(struct api_events *events)
     pthread_mutex_unlock(&events->mutex);
 }
 
+/* Who reads slowly has time, but not while others are refused for it. */
+static void expire_peers(struct api_server *server)
+{
+    const struct api_options *options = &server->options;
+    int64_t answer_ms = (int64_t)options->answer_timeout_s * 1000;
+    int64_t short_ms = (int64_t)options->answer_timeout_short_s * 1000;
+    int is_short = atomic_exchange(&server->lacks_room, false) && short_ms < answer_ms;
+    (void)api_peers_expire(server->peers, (int64_t)options->request_timeout_s * 1000, answer_ms,
+                           is_short ? short_ms : answer_ms);
+}
+
 static void *run(void *context)
 {
     struct api_events *events = context;
@@ -344,8 +355,7 @@ static void *run(void *context)
             uses_saved_ms = clock_monotonic_ms();
             api_token_table_save_uses(server->tokens);
         }
-        (void)api_peers_expire(server->peers, (int64_t)server->options.request_timeout_s * 1000,
-                               (int64_t)server->options.answer_timeout_s * 1000);
+        expire_peers(server);
     }
 }
 

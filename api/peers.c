@@ -15,6 +15,7 @@ struct api_peer {
     int is_shut;                        /* under the mutex */
     _Atomic int64_t waiting_since_ms;   /* monotonic; 0: busy or shut down */
     _Atomic int64_t answering_since_ms; /* the same; 0: waiting, streaming or shut down */
+    atomic_int is_sending;              /* the answer is made */
     atomic_size_t held;                 /* bytes of its answer, see api_peer_hold */
 };
 
@@ -150,7 +151,14 @@ void api_peer_set_busy(struct api_peer *peer)
     if (!peer)
         return;
     atomic_store(&peer->waiting_since_ms, 0);
+    atomic_store(&peer->is_sending, 0);
     atomic_store(&peer->answering_since_ms, clock_monotonic_ms());
+}
+
+void api_peer_set_sending(struct api_peer *peer)
+{
+    if (peer)
+        atomic_store(&peer->is_sending, 1);
 }
 
 void api_peer_set_streaming(struct api_peer *peer)
@@ -190,7 +198,8 @@ static int is_over(int64_t since_ms, int64_t now_ms, int64_t timeout_ms)
     return since_ms != 0 && now_ms - since_ms >= timeout_ms;
 }
 
-size_t api_peers_expire(struct api_peers *peers, int64_t timeout_ms, int64_t answer_timeout_ms)
+size_t api_peers_expire(struct api_peers *peers, int64_t timeout_ms, int64_t answer_timeout_ms,
+                        int64_t sending_timeout_ms)
 {
     size_t count = 0;
     int64_t now_ms = clock_monotonic_ms();
@@ -203,7 +212,8 @@ size_t api_peers_expire(struct api_peers *peers, int64_t timeout_ms, int64_t ans
             continue;
         if (is_over(waiting_ms, now_ms, timeout_ms))
             was_shut = shut_waiting(peers, peer, &peer->waiting_since_ms, waiting_ms);
-        else if (is_over(answering_ms, now_ms, answer_timeout_ms))
+        else if (is_over(answering_ms, now_ms,
+                         atomic_load(&peer->is_sending) ? sending_timeout_ms : answer_timeout_ms))
             was_shut = shut_waiting(peers, peer, &peer->answering_since_ms, answering_ms);
         count += (size_t)was_shut;
     }

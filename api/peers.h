@@ -34,6 +34,9 @@ void *api_peer_request(const struct api_peer *peer);
 /* Its request is complete; it is not waiting any more, but answered. */
 void api_peer_set_busy(struct api_peer *peer);
 
+/* Its answer is made, and on its way. */
+void api_peer_set_sending(struct api_peer *peer);
+
 /* Its answer is a stream of events, which may take as long as it likes. */
 void api_peer_set_streaming(struct api_peer *peer);
 
@@ -44,9 +47,10 @@ int api_peer_hold(struct api_peers *peers, struct api_peer *peer, size_t bytes, 
 /* Its answer was sent; it waits for the next request. */
 void api_peer_set_waiting(struct api_peer *peer);
 
-/* Shuts down connections that have waited for a request longer than `timeout_ms`, or have been sent an answer
- * for longer than `answer_timeout_ms`; returns how many. */
-size_t api_peers_expire(struct api_peers *peers, int64_t timeout_ms, int64_t answer_timeout_ms);
+/* Shuts down connections that have waited for a request longer than `timeout_ms`, or have been answered for
+ * longer than `answer_timeout_ms` (`sending_timeout_ms` where the answer is made); returns how many. */
+size_t api_peers_expire(struct api_peers *peers, int64_t timeout_ms, int64_t answer_timeout_ms,
+                        int64_t sending_timeout_ms);
 
 /* Connections at present, without those that were shut down. */
 size_t api_peers_count(struct api_peers *peers);

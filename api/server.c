@@ -42,6 +42,7 @@ void api_options_init(struct api_options *options)
         .idle_timeout_s = 30,
         .request_timeout_s = 60,
         .answer_timeout_s = 600,
+        .answer_timeout_short_s = 30,
         .header_bytes_max = 16 * KIB,
         .body_bytes_max = LIMIT_API_BODY_BYTES,
         .cache_bytes_max = 64 * MIB,
@@ -151,6 +152,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     enum MHD_Result result = api_dispatch(request);
     if (request->is_stream)
         api_peer_set_streaming(request->peer);
+    else if (request->status) /* 0: a claim that waits */
+        api_peer_set_sending(request->peer);
     return result;
 }
 

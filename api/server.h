@@ -108,6 +108,7 @@ struct api_options {
     unsigned idle_timeout_s;         /* a connection that is silent for so long is closed */
     unsigned request_timeout_s;      /* from the first to the last byte of a request */
     unsigned answer_timeout_s;       /* the same of an answer; streams of events are exempt */
+    unsigned answer_timeout_short_s; /* the same while other answers are refused for lack of room */
     size_t header_bytes_max;         /* headers; a connection has memory for twice as much */
     size_t body_bytes_max;           /* body of a request; at most LIMIT_API_BODY_BYTES */
     size_t cache_bytes_max;          /* answers kept in memory; 0: none */

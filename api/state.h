@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #define API_URL_SIZE 96
 
@@ -44,6 +45,7 @@ struct api_server {
     struct api_limiter *failures;        /* tokens of each address that did not count */
     struct api_cache *cache;
     atomic_size_t answer_bytes; /* of all answers in memory, kept or being sent */
+    atomic_bool lacks_room;     /* an answer was refused for that since the last tick */
     struct api_events *events;
     struct api_claim_waits *claim_waits;
     struct api_worker_list *workers;

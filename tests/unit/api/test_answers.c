@@ -14,20 +14,23 @@
 #define ROWS 1000
 
 static char series[128];
+static size_t size; /* bytes of that answer */
 
-/* So many revisions that a page of them is more than a socket takes; returns the bytes of that page. */
-static size_t fill(struct api_fixture *fixture)
+/* For all tests: so many revisions that a page of them is more than a socket takes. */
+static int fill(void **state)
 {
     struct exchange exchange;
+    if (fixture_serve(state))
+        return -1;
+    struct api_fixture *fixture = *state;
     int64_t *ids = calloc(ROWS + 1, sizeof *ids);
     fixture_add_revisions(&fixture->store, ROWS, ids);
     free(ids);
     (void)snprintf(series, sizeof series, "/v1/models/garden/neox-tiny/revisions?limit=%d", ROWS);
     fixture_request(fixture, "GET", series, NULL, NULL, &exchange);
-    assert_int_equal(exchange.status, 200);
-    assert_true(exchange.size > MIB);
+    size = exchange.size;
     free(exchange.body);
-    return exchange.size;
+    return exchange.status == 200 && size > MIB ? 0 : -1;
 }
 
 static struct api_server *serve(struct api_fixture *fixture, size_t all, size_t address)
@@ -95,7 +98,6 @@ static long status_of(const struct api_fixture *fixture, const char *target, con
 /* One that does not read holds its answer; the next is refused; when it goes, there is room again. */
 static void check_bound(struct api_fixture *fixture, size_t all, size_t address, const char *part)
 {
-    size_t size = fill(fixture);
     struct api_server *own = serve(fixture, all ? all : size + size / 2, address ? address : size + size / 2);
     int slow = ask(fixture);
     assert_true(held_bytes(fixture) >= size);
@@ -121,28 +123,54 @@ static void test_bound_of_an_address(void **state)
     check_bound(*state, 1024 * MIB, 0, "this address has not read");
 }
 
+/* While others are refused, who does not read loses his answer long before its usual time, which nothing else
+ * would end here. */
+static void test_room_comes_back(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct api_options options;
+    struct api_server *own = fixture->server;
+    fixture_options(fixture, &options);
+    options.cache_bytes_max = 0;
+    options.answer_bytes_max = size + size / 2;
+    options.requests_per_s_loopback = 100000;
+    options.idle_timeout_s = 3600;
+    options.answer_timeout_s = 3600;
+    options.answer_timeout_short_s = 1;
+    OK(api_server_start(&options, &fixture->server, &err));
+    int slow = ask(fixture);
+    for (int i = 0; i < 6; i++) { /* no one needs the room */
+        clock_sleep_ms(250);
+        assert_true(held_bytes(fixture) >= size);
+    }
+    int64_t end_ms = clock_monotonic_ms() + 100000;
+    while (status_of(fixture, series, "others are still reading") == 503 && clock_monotonic_ms() < end_ms)
+        clock_sleep_ms(100);
+    assert_int_equal(status_of(fixture, series, ""), 200);
+    (void)close(slow);
+    back_to(fixture, own);
+}
+
 /* Alone, every answer may be sent, whatever an address may hold. */
 static void test_one_passes(void **state)
 {
     struct api_fixture *fixture = *state;
-    (void)fill(fixture);
     struct api_server *own = serve(fixture, 1024 * MIB, 1);
     for (int i = 0; i < 3; i++) /* also one after the other on connections that ended */
         assert_int_equal(status_of(fixture, series, ""), 200);
     back_to(fixture, own);
 }
 
-#define SERVED(test) cmocka_unit_test_setup_teardown(test, fixture_serve, fixture_unserve)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_bound_of_all),
-        SERVED(test_bound_of_an_address),
-        SERVED(test_one_passes),
+        cmocka_unit_test(test_bound_of_all),
+        cmocka_unit_test(test_bound_of_an_address),
+        cmocka_unit_test(test_room_comes_back),
+        cmocka_unit_test(test_one_passes),
     };
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, fill, fixture_unserve);
     curl_global_cleanup();
     return failed;
 }

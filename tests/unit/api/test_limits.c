@@ -182,13 +182,17 @@ static void test_deadlines(void **state)
     api_peer_set_busy(all[2].peer);
     api_peer_set_streaming(all[2].peer);
     clock_sleep_ms(30);
-    assert_int_equal(api_peers_expire(peers, 60000, 60000), 0);
-    assert_int_equal(api_peers_expire(peers, 10, 60000), 2); /* of those that wait */
+    assert_int_equal(api_peers_expire(peers, 60000, 60000, 60000), 0);
+    assert_int_equal(api_peers_expire(peers, 10, 60000, 60000), 2); /* of those that wait */
     assert_true(is_shut(&all[0]) && is_shut(&all[3]));
-    assert_int_equal(api_peers_expire(peers, 10, 10), 1); /* an answer that is not taken; not a stream */
+    assert_int_equal(api_peers_expire(peers, 10, 60000, 10), 0); /* is not made yet */
+    api_peer_set_sending(all[1].peer);
+    assert_int_equal(api_peers_expire(peers, 10, 60000, 60000), 0);
+    assert_int_equal(api_peers_expire(peers, 10, 60000, 10),
+                     1); /* an answer that is not taken; not a stream */
     assert_true(is_shut(&all[1]));
     assert_false(is_shut(&all[2]));
-    assert_int_equal(api_peers_expire(peers, 10, 10), 0);
+    assert_int_equal(api_peers_expire(peers, 10, 10, 10), 0);
     close_peers(peers, all, 4);
 }
 
