@@ -34,11 +34,12 @@ static double single_value(uint32_t bits)
     return (double)value;
 }
 
-/* Half-way between the numbers 0x....0000 and 0x....ffff that share an upper half. */
+/* Half-way between the numbers 0x....0000 and 0x....ffff that share an upper half; beside 0, half-way between
+ * both signs: zeros come with either, and their atom must not fall in two. */
 static double top_value(uint32_t bits)
 {
     double first = single_value(bits << 16);
-    if (!isfinite(first))
+    if (!isfinite(first) || first == 0)
         return first;
     return (first + single_value(bits << 16 | 0xffffU)) / 2;
 }
@@ -131,7 +132,7 @@ struct distribution_census distribution_census_of(const struct distribution *dis
             *(value > 0 ? &census.positive_inf : &census.negative_inf) += count;
         else
             census.finite += count;
-        if (value == 0)
+        if (value == 0 && distribution->format != DISTRIBUTION_FORMAT_F32_TOP)
             census.zero += count;
     }
     return census;

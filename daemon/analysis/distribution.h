@@ -5,7 +5,8 @@
  *
  * Each format says which value a code stands for:
  *   F16, BF16      the number itself: exact
- *   F32_TOP        the upper half of a float32: the middle of the interval of float32 numbers that share it
+ *   F32_TOP        the upper half of a float32: the middle of the interval of float32 numbers that share it;
+ *                  0 for the two intervals beside 0 (below 2^-133), which -0 and +0 are parts of
  *   F16_SCALED     a float16 times 2^exponent, of values that were rounded to it (column-centred values)
  * Order: code = bits ^ 0xffff for a set sign bit, else bits ^ 0x8000: negative NaNs, -Inf, ..., -0, +0, ...,
  * +Inf, NaNs. Codes that are not finite are never part of a statistic.
@@ -57,7 +58,8 @@ double distribution_code_value(enum distribution_format format, int exponent, ui
  * many. */
 size_t distribution_values(const struct distribution *distribution, struct distribution_value *values);
 
-/* NaN, infinite and zero codes; for F32_TOP zeros cannot be told from the smallest numbers and are 0. */
+/* NaN, infinite and zero codes; for F32_TOP zeros cannot be told from the smallest numbers and none is
+ * counted. */
 struct distribution_census {
     uint64_t elements; /* all */
     uint64_t finite;

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Raised whenever a number of a summary would change its meaning: part of a result's identity. */
-#define SUMMARY_DEFINITION 1
+#define SUMMARY_DEFINITION 2
 
 /* symbol suffix (also the column name, after "q"), probability */
 #define SUMMARY_QUANTILES(X)                                                                                 \

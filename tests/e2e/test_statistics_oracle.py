@@ -73,7 +73,7 @@ def make_values(kind: str, rows: int, columns: int, random: Any) -> Any:
     if kind == "tiny":
         return 3e-6 * normal
     if kind == "sparse":
-        return np.where(random.uniform(size=shape) < 0.9, 0.0, normal)
+        return np.where(random.uniform(size=shape) < 0.9, 0.0, 1.0) * normal  # pruned: zeros of either sign
     if kind == "huge":
         return 9000 * normal
     return 0.02 * normal
@@ -178,6 +178,7 @@ def check_rows(measured: dict[str, Any], values: Any, dtype: str, context: str) 
         for name, p in (("q001", 0.001), ("q05", 0.05), ("q50", 0.5), ("q99", 0.99), ("q999", 0.999)):
             expected = np.quantile(finite, p, method="inverted_cdf")
             assert close(raw[name], expected, 0 if exact else 2**-8, 0 if exact else 1e-38), (context, name)
+            assert expected != 0 or raw[name] == 0, (context, name)
         if exact and raw["variance"] > 0:
             bound = 0.1 * math.sqrt(raw["variance"])
             assert raw["sparsity"] == pytest.approx((np.abs(finite) < bound).mean(), abs=1e-12), context

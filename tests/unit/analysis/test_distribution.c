@@ -29,6 +29,9 @@ static void test_codes(void **state)
     assert_near(distribution_code_value(DISTRIBUTION_FORMAT_F16_SCALED, -3, order(0x3c00)), 0.125, 0);
     /* The middle of [1, 1 + 2^-7), to float32's last digit. */
     assert_near(distribution_code_value(DISTRIBUTION_FORMAT_F32_TOP, 0, order(0x3f80)), 1 + 0x1p-8, 0x1p-23);
+    assert_near(distribution_code_value(DISTRIBUTION_FORMAT_F32_TOP, 0, order(0x0001)), 0x1.8p-133, 0x1p-149);
+    assert_near(distribution_code_value(DISTRIBUTION_FORMAT_F32_TOP, 0, order(0x0000)), 0, 0);
+    assert_near(distribution_code_value(DISTRIBUTION_FORMAT_F32_TOP, 0, order(0x8000)), 0, 0);
     assert_true(isinf(distribution_code_value(DISTRIBUTION_FORMAT_F16, 0, order(0x7c00))));
     assert_true(isnan(distribution_code_value(DISTRIBUTION_FORMAT_F32_TOP, 0, order(0x7fc0))));
     for (int format = DISTRIBUTION_FORMAT_F16; format <= DISTRIBUTION_FORMAT_F16_SCALED; format++) {
@@ -171,12 +174,116 @@ static void test_summary(void **state)
     free(counts);
 }
 
+/* A normal distribution's counts of bfloat16 codes, or of the upper halves of float32. */
+static void fill_normal(uint64_t *counts, double deviation, double shift, double total)
+{
+    for (uint32_t code = 0; code < DISTRIBUTION_CODES; code++) {
+        double value = distribution_code_value(DISTRIBUTION_FORMAT_BF16, 0, code);
+        double next = distribution_code_value(DISTRIBUTION_FORMAT_BF16, 0, code + 1);
+        double z = (value - shift) / deviation;
+        if (isfinite(value) && isfinite(next) && fabs(z) < 9)
+            counts[code] +=
+                (uint64_t)(total * exp(-0.5 * z * z) / 2.5066282746 * (next - value) / deviation + 0.5);
+    }
+}
+
+/* Pruned weights are zeros of either sign: one atom, and no two modes, in float32, too. */
+static void test_zeros_of_both_signs(void **state)
+{
+    (void)state;
+    uint64_t *counts = calloc(DISTRIBUTION_CODES, sizeof(*counts));
+    struct summary one, two;
+    struct err err = ERR_INIT;
+    fill_normal(counts, 0.02, 0, 1e5);
+    counts[order(0x0000)] = 900000;
+    struct moments_sums column = {.count = 1000000, .m2 = 40, .m3 = 0, .m4 = 0.048};
+    struct summary_input input = {.distribution = {.format = DISTRIBUTION_FORMAT_F32_TOP, .counts = counts},
+                                  .columns = &column,
+                                  .column_count = 1,
+                                  .zero_count = 900000,
+                                  .minimum = -0.09,
+                                  .maximum = 0.09};
+    assert_int_equal(summary_compute(&input, &one, &err), 0);
+    counts[order(0x8000)] = 450000;
+    counts[order(0x0000)] -= 450000;
+    assert_int_equal(summary_compute(&input, &two, &err), 0);
+    assert_true(one.dip < 1e-3);
+    assert_near(two.dip, one.dip, 0);
+    assert_near(two.ashman_d, one.ashman_d, 0);
+    assert_near(two.valley_to_peak, one.valley_to_peak, 0);
+    assert_near(two.quantiles[SUMMARY_QUANTILE_50], 0, 0);
+    assert_int_equal(two.zero_count, 900000);
+    assert_int_equal(distribution_census_of(&input.distribution).zero, 0);
+    free(counts);
+}
+
+/* Sizes of effects have no unit and no side: 2^k times the values leave them, to the last bit where nothing
+ * takes a logarithm, and so do the values from the other side. */
+static void test_scaled_and_mirrored(void **state)
+{
+    (void)state;
+    uint64_t *counts = calloc(DISTRIBUTION_CODES, sizeof(*counts)),
+             *mirrored = calloc(DISTRIBUTION_CODES, sizeof(*mirrored));
+    struct summary plain, scaled, mirror;
+    struct err err = ERR_INIT;
+    for (uint32_t bits = 0; bits < 0x7c00; bits++) { /* two modes of float16 values, one lighter */
+        double value = distribution_code_value(DISTRIBUTION_FORMAT_F16, 0, order(bits));
+        double width = ldexp(1, (int)(bits >> 10) - 25);
+        for (int side = -1; side <= 1; side += 2) {
+            double a = (side * value + 0.06) / 0.02, b = (side * value - 0.05) / 0.03;
+            double density = 0.7 * exp(-0.5 * a * a) / 0.02 + 0.3 * exp(-0.5 * b * b) / 0.03;
+            counts[order(bits | (side < 0 ? 0x8000U : 0))] = (uint64_t)(1e9 * density * width);
+        }
+    }
+    for (uint32_t code = 0; code < DISTRIBUTION_CODES; code++)
+        mirrored[code] = counts[DISTRIBUTION_CODES - 1 - code];
+    struct summary_input input = {
+        .distribution = {.format = DISTRIBUTION_FORMAT_F16_SCALED, .exponent = 0, .counts = counts}};
+    assert_int_equal(summary_compute(&input, &plain, &err), 0);
+    input.distribution.exponent = -9;
+    assert_int_equal(summary_compute(&input, &scaled, &err), 0);
+    input.distribution.exponent = 0;
+    input.distribution.counts = mirrored;
+    assert_int_equal(summary_compute(&input, &mirror, &err), 0);
+    assert_true(plain.dip > 0.01 && plain.valley_to_peak < 0.9 && plain.ashman_d > 3);
+
+    assert_near(scaled.mean, plain.mean * 0x1p-9, 0);
+    assert_near(scaled.variance, plain.variance * 0x1p-18, 0);
+    assert_near(scaled.skewness, plain.skewness, 0);
+    assert_near(scaled.bimodality, plain.bimodality, 0);
+    assert_near(scaled.dip, plain.dip, 0);
+    assert_near(scaled.dip_low, plain.dip_low * 0x1p-9, 0);
+    assert_near(scaled.sparsity, plain.sparsity, 0);
+    assert_near(scaled.valley_to_peak, plain.valley_to_peak, 0);
+    assert_near(scaled.ashman_d, plain.ashman_d, 1e-9);
+    assert_near(scaled.mixture_weight, plain.mixture_weight, 1e-9);
+
+    assert_near(mirror.mean, -plain.mean, 1e-17);
+    assert_near(mirror.skewness, -plain.skewness, 1e-12);
+    assert_near(mirror.kurtosis, plain.kurtosis, 1e-12);
+    assert_near(mirror.dip, plain.dip, 1e-15);
+    assert_near(mirror.dip_high, -plain.dip_low, 0);
+    assert_near(mirror.sparsity, plain.sparsity, 0);
+    assert_near(mirror.valley_to_peak, plain.valley_to_peak, 2e-3); /* values at the edges of bins */
+    assert_near(mirror.ashman_d, plain.ashman_d, 1e-4);
+    assert_near(mirror.mixture_weight, 1 - plain.mixture_weight, 1e-4);
+    assert_near(mirror.delta_bic, plain.delta_bic, 1e-9 * plain.delta_bic);
+    free(counts);
+    free(mirrored);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),     cmocka_unit_test(test_names),       cmocka_unit_test(test_values),
-        cmocka_unit_test(test_quantiles), cmocka_unit_test(test_wasserstein), cmocka_unit_test(test_bins),
+        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_wasserstein),
+        cmocka_unit_test(test_bins),
         cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_zeros_of_both_signs),
+        cmocka_unit_test(test_scaled_and_mirrored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

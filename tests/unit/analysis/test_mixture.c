@@ -40,6 +40,62 @@ static void test_known_mixtures(void **state)
     }
 }
 
+/* The likelihood per element of two components, by the book. */
+static double likelihood_of(const struct distribution_value *values, size_t count,
+                            const struct mixture_component *c)
+{
+    double sum = 0, n = 0;
+    for (size_t i = 0; i < count; i++) {
+        double density = 0;
+        for (int k = 0; k < 2; k++) {
+            double z = (values[i].value - c[k].mean) / c[k].sd;
+            density += c[k].weight * exp(-0.5 * z * z) / c[k].sd / 2.5066282746310002;
+        }
+        sum += (double)values[i].count * log(density);
+        n += (double)values[i].count;
+    }
+    return sum / n;
+}
+
+/* Whatever the distribution, no parameter can be moved by a hundredth for a likelier fit. */
+static void test_optimum(void **state)
+{
+    (void)state;
+    const struct density near = {0.5, 2.5}, skewed = {0.03, 5};
+    const struct {
+        double (*below)(const void *context, double x);
+        const struct density *density;
+        double low, high;
+    } cases[] = {{mixture_below, &near, -12, 12},
+                 {mixture_below, &skewed, -12, 12},
+                 {exponential_below, NULL, 0, 20},
+                 {laplace_below, NULL, -12, 12},
+                 {uniform_below, NULL, -1, 1}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t count = 0;
+        struct distribution_value *values =
+            density_values(cases[i].below, cases[i].density, cases[i].low, cases[i].high, &count);
+        struct mixture mixture = fit(values, count);
+        double best = likelihood_of(values, count, mixture.components);
+        assert_near(mixture.log_likelihood, best, 1e-9);
+        for (int move = 0; move < 10; move++) {
+            struct mixture_component c[2] = {mixture.components[0], mixture.components[1]};
+            double step = (move & 1 ? 1 : -1) * 0.01;
+            int k = move / 2 % 2;
+            if (move < 4)
+                c[k].mean += step * c[k].sd;
+            else if (move < 8)
+                c[k].sd *= 1 + step;
+            else {
+                c[0].weight += step * c[0].weight * c[1].weight;
+                c[1].weight = 1 - c[0].weight;
+            }
+            assert_true(likelihood_of(values, count, c) < best + 1e-7);
+        }
+        free(values);
+    }
+}
+
 static void test_not_separated(void **state)
 {
     (void)state;
@@ -96,9 +152,9 @@ static void test_undefined(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_mixtures), cmocka_unit_test(test_not_separated),
-        cmocka_unit_test(test_ashman),         cmocka_unit_test(test_valley),
-        cmocka_unit_test(test_undefined),
+        cmocka_unit_test(test_known_mixtures), cmocka_unit_test(test_optimum),
+        cmocka_unit_test(test_not_separated),  cmocka_unit_test(test_ashman),
+        cmocka_unit_test(test_valley),         cmocka_unit_test(test_undefined),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
