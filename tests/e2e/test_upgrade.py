@@ -114,3 +114,22 @@ def test_work_goes_on(
     assert schema_of(path) == schema_of(fresh.db)
     done = subprocess.run([programs["bifurcated"], "recompute", "--state", one.state], env=one.env, capture_output=True, text=True)
     assert done.returncode == 0 and re.search(r"\b0 numbers of 0 tensors changed", done.stdout), done.stdout + done.stderr
+
+
+def test_a_newer_database_is_left_alone(programs: dict[str, Path], tmp_path: Path) -> None:
+    """An older program, after a downgrade: each of its ways to the database says what to do and changes nothing in it."""
+    path = tmp_path / "bifurcated.db"
+    with sqlite3.connect(path) as database:
+        database.executescript("PRAGMA application_id = 1114203762; PRAGMA user_version = 9999; CREATE TABLE x (y); INSERT INTO x VALUES (7)")
+    for words in ((), ("token", "list"), ("prune",), ("recompute",), ("backup", str(tmp_path / "copy")), ("check",)):
+        answer = subprocess.run(
+            [programs["bifurcated"], *words, "--state", tmp_path, "--listen", "127.0.0.1:0"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert answer.returncode == 1, (words, answer)
+        assert f"written by a newer version (schema 9999, this program knows {NEWEST}): upgrade the program" in answer.stdout + answer.stderr
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (9999,)
+        assert database.execute("SELECT name FROM sqlite_schema").fetchall() == [("x",)]
+        assert database.execute("SELECT y FROM x").fetchall() == [(7,)]
+    assert not (tmp_path / "copy").exists()

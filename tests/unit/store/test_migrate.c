@@ -5,6 +5,7 @@
 #include "store/connection.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define EMBEDDED(text)                                                                                       \
@@ -220,6 +221,38 @@ static void test_failed_migration(void **state)
     connection_close(connection);
 }
 
+/* A disk that is full in the middle of a migration: told as that, the database is as it was, and the next
+ * start makes it from its beginning. */
+static void test_full_disk_in_migration(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    struct rlimit unlimited, small;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, later, 2, &err));
+    char *before = describe(connection);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    small = (struct rlimit){.rlim_cur = 1 << 20, .rlim_max = unlimited.rlim_max};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    struct err reason = ERR_INIT;
+    int rc = migrate_with(connection, later, 3, &reason);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    assert_int_equal(rc, ERR_NO_SPACE);
+    assert_non_null(strstr(reason.message, "migration test: "));
+    assert_non_null(strstr(reason.message, "free disk space"));
+    connection_close(connection);
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    char *after = describe(connection);
+    assert_string_equal(before, after);
+    OK(migrate_with(connection, later, 3, &err));
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM added"), 15000);
+    OK(connection_check(connection, &err));
+    free(before);
+    free(after);
+    connection_close(connection);
+}
+
 /* Killed at any moment of a long migration, it is made again from its beginning. */
 static void test_killed_in_migration(void **state)
 {
@@ -278,6 +311,7 @@ int main(void)
         CASE(test_counts_read_no_bodies),
         CASE(test_schema_rules),
         CASE(test_failed_migration),
+        CASE(test_full_disk_in_migration),
         CASE(test_killed_in_migration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
