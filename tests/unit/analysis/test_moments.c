@@ -101,11 +101,12 @@ static void test_merge(void **state)
     moments_merge(&empty, &all);
     assert_sums_equal(&empty, &all);
     const struct moments_sums columns[2] = {left, right};
-    struct moments_sums pooled = columns_pool(columns, 2);
+    struct moments_sums pooled = columns_pool_around(columns, 2, all.mean);
     assert_sums_equal(&pooled, &all);
     struct moments_sums centred = columns_pool_centred(columns, 2);
     assert_near(centred.m2, left.m2 + right.m2, 1e-12);
-    assert_near(columns_mean_share(columns, 2), 1 - centred.m2 / all.m2, 1e-12);
+    assert_near(centred.m3, left.m3 + right.m3, 1e-12);
+    assert_near(centred.m4, left.m4 + right.m4, 1e-12);
 }
 
 /* Counts beyond 2^53 / 2^11 and values that cancel to a mean of one part in 10^12. */
