@@ -43,6 +43,43 @@ static int ends_with(const char *text, const char *end)
     return size >= end_size && strcmp(text + size - end_size, end) == 0;
 }
 
+static int is_of_checkpoint(const char *relative)
+{
+    return strcmp(relative, "config.json") == 0 || ends_with(relative, ".safetensors") ||
+           ends_with(relative, ".bin");
+}
+
+static int look_for_checkpoint(void *context, const char *path, const char *relative,
+                               const struct stat *status, struct err *err)
+{
+    int *is_there = context;
+    (void)path;
+    (void)status;
+    (void)err;
+    *is_there |= is_of_checkpoint(relative);
+    return 0;
+}
+
+/* Where a revision's files are: "main" is the folder itself, unless that holds no checkpoint and has a folder
+ * of this name. *ret_depth is how deep they may lie. NULL without memory. */
+static char *revision_path(const struct folder *folder, const char *revision, int *ret_depth)
+{
+    int is_checkpoint = 0;
+    struct err ignored = ERR_INIT;
+    char *path = file_join(folder->path, revision);
+    *ret_depth = FOLDER_DEPTH_MAX;
+    if (!path || strcmp(revision, "main") != 0)
+        return path;
+    if (file_exists(path))
+        (void)walk_files(folder->path, 0, look_for_checkpoint, &is_checkpoint, &ignored);
+    if (is_checkpoint || !file_exists(path)) {
+        free(path);
+        path = strdup(folder->path);
+        *ret_depth = 0;
+    }
+    return path;
+}
+
 static int visit(void *context, const char *path, const char *relative, const struct stat *status,
                  struct err *err)
 {
@@ -55,8 +92,7 @@ static int visit(void *context, const char *path, const char *relative, const st
         return code;
     if (changed_ms > listing->tree->newest_ms)
         listing->tree->newest_ms = changed_ms;
-    listing->holds_checkpoint |= strcmp(relative, "config.json") == 0 ||
-                                 ends_with(relative, ".safetensors") || ends_with(relative, ".bin");
+    listing->holds_checkpoint |= is_of_checkpoint(relative);
     (void)buf_appendf(&listing->lines, "%s/%" PRIu64 "/%" PRIu64 ".%09ld/%" PRIu64 "\n", relative,
                       (uint64_t)status->st_size, (uint64_t)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
                       (uint64_t)status->st_ino);
@@ -101,15 +137,14 @@ static int read_revision(const struct folder *folder, const char *revision, stru
                          struct err *err)
 {
     struct listing listing = {.tree = calloc(1, sizeof *listing.tree)};
-    int is_top = strcmp(revision, "main") == 0;
-    char *path = is_top ? strdup(folder->path) : file_join(folder->path, revision);
-    int code = 0;
+    int code = 0, depth = 0;
+    char *path = revision_path(folder, revision, &depth);
     buf_init(&listing.lines, LIMIT_HUB_JSON_BYTES);
     if (!listing.tree || !path) {
         code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", folder->path);
         goto out;
     }
-    code = walk_files(path, is_top ? 0 : FOLDER_DEPTH_MAX, visit, &listing, err);
+    code = walk_files(path, depth, visit, &listing, err);
     if (!code)
         code = buf_check(&listing.lines, path, err);
     if (!code && !listing.holds_checkpoint)
@@ -285,7 +320,8 @@ static int file_path(struct repository *repository, const char *commit, const ch
     repository_tree_free(tree);
     if (code)
         return code;
-    char *base = strcmp(revision, "main") == 0 ? strdup(folder->path) : file_join(folder->path, revision);
+    int depth = 0;
+    char *base = revision_path(folder, revision, &depth);
     char *full = base ? file_join(base, path) : NULL;
     free(base);
     if (!full)

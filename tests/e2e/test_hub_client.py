@@ -269,9 +269,11 @@ def test_refused_token(make_hub: Callable[..., Emulator], small_root: Path, tmp_
         (b"HTTP/1.1 403 No\r\n", {"HF_ENDPOINT": "https://hub.invalid", "HTTPS_PROXY": "HERE"}, "network", "NO_PROXY"),
         (b"HTTP/1.1 407 No\r\n", {"HF_ENDPOINT": "http://hub.invalid", "http_proxy": "HERE"}, "unauthorized", "USER:PASSWORD@"),
         (b"HTTP/1.1 404 No\r\n", {"HF_ENDPOINT": "HERE"}, "not_found", "check the name and HF_ENDPOINT"),
+        (b"HTTP/1.1 103 E\r\nX: %b\r\n\r\n" % (b"x" * 900) * 80 + b"HTTP/1.1 200 OK\r\n", {"HF_ENDPOINT": "HERE"}, "limit", "header is larger"),
         (b"SSH-2.0-OpenSSH\r\n", {"HF_ENDPOINT": "HERE"}, "http", "in proper HTTP"),
         (b"SSH-2.0-OpenSSH\r\n", {"HF_ENDPOINT": "https-HERE"}, "network", "check HF_ENDPOINT"),
     ],
+    ids=["proxy-407", "proxy-403", "http-proxy-407", "404", "endless-1xx", "ssh", "ssh-https"],
 )
 def test_what_is_no_hub(probe: Probe, reply: bytes, env: dict[str, str], code: str, say: str) -> None:
     """Proxies and programs of other kinds at the address: which it is, and what to change."""

@@ -114,6 +114,30 @@ static void a_wrong_hint_misleads_nobody(void **state)
     FAILS(ERR_MISMATCH, "changed since", repository_list_tree(place->repository, "x", &tree, &err));
 }
 
+/* A copy of a repository has its branch "main" as a folder; a checkpoint beside it comes before it. */
+static void main_is_a_folder_too(void **state)
+{
+    struct place *place = *state;
+    char inner[REPOSITORY_COMMIT_SIZE], outer[REPOSITORY_COMMIT_SIZE];
+    struct repository_refs *refs = NULL;
+    FAILS(ERR_NOT_FOUND, "config.json", repository_resolve(place->repository, "main", inner, &err));
+    write_file(place->folder, "main", "config.json", "{    }");
+    OK(repository_list_refs(place->repository, &refs, &err));
+    assert_int_equal(refs->count, 3);
+    assert_string_equal(refs->rows[2].name, "main");
+    OK(repository_resolve(place->repository, "main", inner, &err));
+    assert_string_equal(refs->rows[2].commit, inner);
+    repository_refs_free(refs);
+    assert_int_equal(size_of(place, inner), 6);
+    write_file(place->folder, ".", "config.json", "{     }");
+    OK(repository_resolve(place->repository, "main", outer, &err));
+    assert_string_not_equal(inner, outer);
+    assert_int_equal(size_of(place, outer), 7);
+    OK(repository_list_refs(place->repository, &refs, &err));
+    assert_int_equal(refs->count, 3);
+    repository_refs_free(refs);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
@@ -121,6 +145,7 @@ int main(void)
         TEST(a_known_commit_costs_one_revision),
         TEST(listing_makes_commits_known),
         TEST(a_wrong_hint_misleads_nobody),
+        TEST(main_is_a_folder_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
