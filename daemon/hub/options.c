@@ -14,6 +14,8 @@
 #define BIFURCATED_VERSION "0"
 #endif
 
+#define TOKEN_BYTES_MAX 4000 /* what a header field has room for (transfer.c) */
+
 /* NULL for a variable that is unset or empty. */
 static const char *variable(const char *name)
 {
@@ -106,6 +108,9 @@ static int set_token(struct hub_options *options, const char *text, const char *
         end--;
     if (end == begin)
         return 0;
+    if (end - begin > TOKEN_BYTES_MAX)
+        return err_set(err, ERR_INVALID, "%s: has %zu bytes, which is no token: correct it", place,
+                       end - begin);
     for (size_t i = begin; i < end; i++) {
         if (text[i] <= 0x20 || text[i] == 0x7f)
             return err_set(err, ERR_INVALID, "%s: the token has a character that no token has: correct it",
@@ -125,7 +130,7 @@ static int read_token_file(struct hub_options *options, const char *path, int is
     struct buf text;
     struct err reason = ERR_INIT;
     int code = 0;
-    buf_init(&text, 4 * KIB);
+    buf_init(&text, 2 * TOKEN_BYTES_MAX);
     if (file_read(path, &text, &reason) == 0)
         code = set_token(options, buf_text(&text), path, err);
     if (!code && !reason.code && !options->token)

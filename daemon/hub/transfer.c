@@ -62,8 +62,8 @@ static size_t take_header_line(char *line, size_t size, size_t count, void *cont
     struct transfer *transfer = context;
     size *= count;
     if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        size_t total_bytes =
-            transfer->headers.total_bytes; /* of all that comes before the final answer, too */
+        /* The final answer after 1xx: only that it all has a bound is left of those. */
+        size_t total_bytes = transfer->headers.total_bytes;
         headers_free(&transfer->headers);
         transfer->headers.total_bytes = total_bytes;
     }

@@ -116,6 +116,17 @@ static void tokens(void **state)
     (void)setenv("HF_TOKEN", "hf new", 1);
     assert_int_equal(hub_options_from_environment(&options, &err), ERR_INVALID);
     assert_null(strstr(err.message, "hf new"));
+    char *endless = calloc(1, 4002);
+    assert_non_null(endless);
+    memset(endless, 'x', 4001);
+    (void)setenv("HF_TOKEN", endless, 1);
+    assert_int_equal(hub_options_from_environment(&options, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, "HF_TOKEN: has 4001 bytes"));
+    endless[4000] = 0;
+    (void)setenv("HF_TOKEN", endless, 1);
+    read_environment();
+    assert_int_equal(strlen(options.token), 4000);
+    free(endless);
     (void)unlink(path);
 }
 
