@@ -241,6 +241,33 @@ static void test_time_since_the_reference(void **state)
     series_free(&series);
 }
 
+/* Where decay alone leaves 1/e: exact in a run of usual length, to a millionth of a longer one. */
+static void test_efold(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    struct series_options options = series_options_default();
+    const struct {
+        double end, rate, decay, tolerance;
+    } cases[] = {{143000, 1e-3, 0.1, 0}, {1e6, 1e-3, 0.01, 0}, {5e7, 1e-4, 0.01, 50}, {5e7, 1e-5, 0.01, 50}};
+    fill(points);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        double expected = ceil(-1 / log1p(-cases[i].rate * cases[i].decay));
+        options.schedule = (struct schedule){.kind = SCHEDULE_KIND_LINEAR,
+                                             .rate_max = cases[i].rate,
+                                             .rate_min = cases[i].rate,
+                                             .end_step = cases[i].end,
+                                             .weight_decay = cases[i].decay};
+        struct series series = analyze(points, POINTS, &options);
+        assert_near(series.decay.efold_step, expected, cases[i].tolerance);
+        series_free(&series);
+    }
+    options.schedule.weight_decay = 1e-4; /* never */
+    struct series series = analyze(points, POINTS, &options);
+    assert_true(isnan(series.decay.efold_step));
+    series_free(&series);
+}
+
 /* Rounding leaves ulp^2 / 6; the spacing of float16 below 2^-14 is that of its subnormals. */
 static void test_resolution(void **state)
 {
@@ -408,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_repetitions),
         cmocka_unit_test(test_rates_over_several_gaps),
         cmocka_unit_test(test_time_since_the_reference),
+        cmocka_unit_test(test_efold),
         cmocka_unit_test(test_resolution),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_fall_beside_onset),
