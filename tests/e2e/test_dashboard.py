@@ -172,6 +172,12 @@ def test_a_sweep_is_started_and_followed_to_its_end(page: Browser, service: Daem
     load(page, service)
     assert "No model is measured yet" in page.value("document.getElementById('overview').textContent")
     page.click("#start")
+    gaps = page.run(
+        "const more = document.querySelector('#sweep-form details'); more.open = true;"
+        "const boxes = [...more.querySelectorAll('label')].map(one => one.getBoundingClientRect()); more.open = false;"
+        "return boxes.slice(1).map((box, i) => box.top - boxes[i].bottom)"
+    )
+    assert len(gaps) == 2 and min(gaps) >= 8, "fields keep apart"
     page.type("#sweep-form [name=model]", "nobody")
     page.click("#sweep-form [type=submit]")
     assert "owner/name" in page.wait("!document.getElementById('sweep-error').hidden && document.getElementById('sweep-error').textContent")
@@ -527,6 +533,12 @@ def test_phone(page: Browser, service: Daemon) -> None:
     page.resize(360, 740, is_phone=True)
     load(page, service)
     assert page.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "nothing sticks out"
+    page.run("document.getElementById('panel-trajectories').scrollIntoView()")
+    ends = page.wait(
+        "(all => all.length > 4 && all.map(mark => { const [text, bar] = [mark, mark.parentElement].map(one => one.getBoundingClientRect());"
+        " return [text.left - bar.left, bar.right - text.right]; }))([...document.querySelectorAll('.colours .mark')])"
+    )
+    assert min(map(min, ends)) >= -0.5, "the numbers of a colour scale stay within it"
     wide = page.value("[...document.querySelectorAll('.panel:not([hidden])')].map(one => one.getBoundingClientRect().width)")
     assert wide and all(280 < width <= 360 for width in wide)
     page.screenshot("phone")
