@@ -220,7 +220,7 @@ static int draw(struct plot *plot, struct err *err)
     plot->axis = plot_axis_steps(plot->steps, plot->count, !plot->options->is_linear, PLOT_LEFT,
                                  plot->options->width - PLOT_RIGHT);
     code = choose_panels(plot, &chosen, err);
-    if (plot_has_hollow(plot) && plot_is_narrow(plot))
+    if (plot_is_narrow(plot))
         height += PLOT_NOTE_HEIGHT;
     for (int i = 0; i < PLOT_PANEL_COUNT; i++)
         height += chosen & 1U << i ? height_of((enum plot_panel)i) + GAP : 0;

@@ -51,10 +51,8 @@ int plot_lines_draw(const struct plot *plot, enum plot_panel panel, struct err *
 void plot_open_document(const struct plot *plot, double height, const char *contents);
 void plot_draw_head(const struct plot *plot, double height, const char *contents);
 
-/* Whether the analysis leaves a revision out that is drawn: such points are hollow, and a note says so;
- * beside the name of the program, or on a line of its own where the sheet is narrow. */
-#define PLOT_NOTE_HEIGHT 14
-int plot_has_hollow(const struct plot *plot);
+/* Whether both notes at the foot of the sheet do not fit beside each other, so that there is a line more. */
+#define PLOT_NOTE_HEIGHT 17
 int plot_is_narrow(const struct plot *plot);
 
 /* Lines of the steps' ticks, under the content of a panel. */

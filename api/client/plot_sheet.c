@@ -6,7 +6,8 @@
 
 #define DIGEST_DIGITS 16
 #define LABEL_WIDTH 6.0 /* pixels of a letter, about: enough to keep labels apart */
-#define NARROW 640      /* both notes at the foot do not fit beside each other */
+#define TITLE_WIDTH 9.5 /* the same of the title */
+#define NARROW 640
 #define MARKS_MAX 2
 #define MARK_GAP 8
 
@@ -184,7 +185,8 @@ void plot_open_document(const struct plot *plot, double height, const char *cont
     svg_rect(svg, 0, 0, options->width, height, "page");
 }
 
-int plot_has_hollow(const struct plot *plot)
+/* Whether the analysis leaves a revision out that is drawn: such points are hollow. */
+static int has_hollow(const struct plot *plot)
 {
     const json_t *point;
     size_t i;
@@ -208,14 +210,23 @@ void plot_draw_head(const struct plot *plot, double height, const char *contents
 {
     char line[512];
     const json_t *row = plot->rows[plot->count - 1];
-    svg_text(plot->svg, PLOT_LEFT, 22, "start", "title", model_of(plot));
+    /* Of a long folder the end tells which it is; the whole name is in the document's title. */
+    const char *name = model_of(plot);
+    size_t most = (size_t)((plot->options->width - PLOT_LEFT) / TITLE_WIDTH);
+    if (strlen(name) > most) {
+        name += strlen(name) - most;
+        while (((unsigned char)*name & 0xc0) == 0x80)
+            name++; /* within a character */
+    }
+    (void)snprintf(line, sizeof line, "%s%s", name == model_of(plot) ? "" : "\xe2\x80\xa6", name);
+    svg_text(plot->svg, PLOT_LEFT, 22, "start", "title", line);
     (void)snprintf(line, sizeof line, "%.200s, %s, %s; %zu revisions", plot_text(row, "tensor"),
                    plot->options->is_tokens ? "token rows" : "all rows",
                    plot->options->is_centred ? "around column means" : "as stored", plot->count);
     svg_text(plot->svg, PLOT_LEFT, 37, "start", "muted", line);
-    if (plot_has_hollow(plot))
-        svg_text(plot->svg, PLOT_LEFT, height - 6 - (plot_is_narrow(plot) ? PLOT_NOTE_HEIGHT : 0), "start",
-                 "small", "hollow: repeats another revision\xe2\x80\x99s weights, left out of verdicts");
+    if (has_hollow(plot))
+        svg_text(plot->svg, PLOT_LEFT, height - (plot_is_narrow(plot) ? 19 : 6), "start", "small",
+                 "hollow: repeats another revision\xe2\x80\x99s weights, left out of verdicts");
     (void)snprintf(line, sizeof line, "bifurcated %s, contents %.*s", BIFURCATED_VERSION, DIGEST_DIGITS,
                    contents);
     svg_text(plot->svg, plot->options->width - 8, height - 6, "end", "small", line);

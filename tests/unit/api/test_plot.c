@@ -278,6 +278,21 @@ static void test_labels_do_not_overlap(void **state)
     }
 }
 
+/* A long folder begins with its end, whole characters, within the sheet. */
+static void test_long_name(void **state)
+{
+    (void)state;
+    struct plot_options options = {.width = PLOT_WIDTH_MIN};
+    struct buf svg;
+    double x, y;
+    OK(draw("{\"model\": \"file:/a/long/way/to/the/"
+            "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4/checkpoints/of-run-123\"}",
+            SERIES, ANALYSIS, &options, &svg, &err));
+    find_text(&svg, "\xe2\x80\xa6\xc3\xa4\xc3\xa4\xc3\xa4/checkpoints/of-run-123<", &x, &y);
+    assert_int_equal(count_of(&svg, "file:/a/long/way"), 2); /* title and metadata of the document */
+    buf_free(&svg);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -319,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_lines_and_marks),
         cmocka_unit_test(test_labels_do_not_overlap),
+        cmocka_unit_test(test_long_name),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
