@@ -270,6 +270,13 @@ def test_few_revisions_of_a_good_run_are_in_line(
     assert daemon.wait(daemon.sweep(good))["state"] == "done"
     audit = daemon.get(f"/v1/models/file/{str(run).replace('/', '%2F')}/audit").json()
     assert audit["findings"] == [], audit
+    # against a revision that has no step there is no time since, and the answer says so
+    (run / "final").symlink_to(garden / "models" / MODEL / LAST)
+    assert daemon.wait(daemon.sweep(good, reference="final"))["state"] == "done"
+    answer = daemon.get(f"/v1/models/file/{str(run).replace('/', '%2F')}/analysis?schedule=constant&peak=0.001").json()
+    assert answer["decay"]["reason"] == "displacements are against a revision without a step", answer["decay"]
+    moved = [row for row in answer["revisions"] if row["msd"]]
+    assert len(moved) == 3 and all(row["alpha"] is None and row["msd_per_lr"] is None for row in moved), moved
     # the same way with a revision in it that lies elsewhere, and the way back; a thinned sweep leaves out every other one
     sources = {f"step{step}": "step64" for step in (3, 6, 12, 24)} | {f"step{step}": f"step{step}" for step in (2, 4, 16, 32)}
     for name, source in (sources | {"step8": "step512"}).items():
