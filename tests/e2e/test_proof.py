@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/proof"))
 
+import debian  # noqa: E402
 import faults  # noqa: E402
 import fuzz  # noqa: E402
 import heap  # noqa: E402
@@ -56,6 +58,27 @@ def test_nothing_outlives_a_failure(build: Path) -> None:
             stage.need(False, "on purpose")
     assert place.exists() and daemon.process.poll() is not None
     shutil.rmtree(place)
+
+
+def test_wrong_numbers_of_an_installed_daemon_are_seen() -> None:
+    """Of each kind, the smallest that is told from rounding, and what is no number."""
+    scores = json.loads((debian.GARDEN / "golden/last_word_test.json").read_text())["scores"]
+    with open(debian.GARDEN / "golden/unembedding.csv") as file:
+        golden = [row for row in csv.DictReader(file) if row["rows"] == "all"]
+    names = ["revision", "msd", "variance", "bimodality", "perplexity"]
+    rows = [[one["revision"], float(one["msd"]), float(one["variance"]), float(one["bc"]), scores[f"{one['revision']}/fp32"]["perplexity"]]
+            for one in golden]  # fmt: skip
+
+    def check(row: int, column: int, value: object) -> None:
+        changed = [list(one) for one in rows]
+        changed[row][column] = value
+        debian.check_series("\n".join(",".join(map(str, line)) for line in [names, *changed]))
+
+    check(5, 1, rows[5][1])
+    for column, share in ((1, 1e-8), (2, 1e-8), (3, 1e-8), (4, 1e-3)):
+        for value in (rows[5][column] * (1 + share), "nan", "inf"):
+            with pytest.raises(SystemExit, match=names[column]):
+                check(5, column, value)
 
 
 def test_programs_are_copies(tmp_path: Path) -> None:

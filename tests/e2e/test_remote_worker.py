@@ -264,7 +264,8 @@ def test_stopped_worker_gives_back(
     remote = daemon(make_hub(garden), *REMOTE)
     sweep = remote.sweep(MODEL, revisions={"names": ["step0"]})
     one = worker(remote, "--endpoint", hub.url)
-    remote.wait(sweep, lambda now: now["progress"]["running"] == 1)
+    wait_until(lambda: hub.stats()["requests"]["total"] > 0)  # it knows of its task; the daemon knows earlier
+    assert remote.get(f"/v1/sweeps/{sweep}").json()["progress"]["running"] == 1
     assert one.stop() == 0
     assert "task given back" in one.log()
     task = remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"][0]

@@ -40,7 +40,7 @@ def cluster() -> Iterator[Cluster]:
 def clean(cluster: Cluster) -> Iterator[Cluster]:
     """The cluster without jobs, before and after."""
     yield cluster
-    cluster.run("scancel", "--me")
+    cluster.run("scancel", "--me", tries=5)
     wait_until(lambda: not cluster.elements())
 
 

@@ -158,17 +158,21 @@ class Cluster:
         self._started.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def run(self, program: str, *arguments: str, check: bool = True) -> str:
-        """What one of Slurm's programs prints."""
+    def run(self, program: str, *arguments: str, check: bool = True, tries: int = 1) -> str:
+        """What one of Slurm's programs prints. A question may be asked several times: a busy controller does not answer each."""
         command = [self._find(program) or program, *arguments]
-        done = subprocess.run(command, env=os.environ | self.env, capture_output=True, text=True, timeout=60)
+        for left in range(tries - 1, -1, -1):
+            done = subprocess.run(command, env=os.environ | self.env, capture_output=True, text=True, timeout=60)
+            if done.returncode == 0 or not left:
+                break
+            time.sleep(0.5)
         assert done.returncode == 0 or not check, f"{command}: {done.stderr}"
         return done.stdout
 
     def elements(self) -> list[dict[str, str]]:
         """Elements of arrays that have not ended: id "12_0", job "12", state, name, node."""
         keys = ("id", "job", "state", "name", "node")
-        lines = self.run("squeue", "--noheader", "--array", "--format=%i|%F|%T|%j|%N").splitlines()
+        lines = self.run("squeue", "--noheader", "--array", "--format=%i|%F|%T|%j|%N", tries=5).splitlines()
         return [dict(zip(keys, line.split("|"))) for line in lines]
 
     def running(self) -> list[str]:
