@@ -105,7 +105,7 @@ def test_clock_is_set_back_during_a_pause(daemon: Callable[..., Daemon], make_hu
     """A task that waits for its next attempt does not wait for the clock to catch up."""
     set_ahead, env = clock
     hub = make_hub(garden)
-    hub.fault("status", status=500, revision="step1", file=r"pytorch_model\.bin")
+    hub.fault("status", status=500, retry_after=0, revision="step1", file=r"pytorch_model\.bin")  # the hub client has soon tried enough
     running = daemon(hub, "--retry-delay-s", "1", "--attempts", "20", env=env)
     number = running.sweep(MODEL, revisions={"names": ["step0", "step1"]})
     wait_until(lambda: "task will be tried again" in running.log())
