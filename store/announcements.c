@@ -7,45 +7,35 @@
 
 int announcements_next(struct store *store, struct watch_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc =
+        query_open(&query, store,
+                   "SELECT " ROWS_WATCH ROWS_WATCH_FROM
+                   "WHERE w.webhook_url <> '' AND w.sweeps_ended > w.sweeps_announced ORDER BY w.id LIMIT 1",
+                   err);
     if (rc)
         return rc;
-    rc =
-        query_begin(&query, connection,
-                    "SELECT " ROWS_WATCH ROWS_WATCH_FROM
-                    "WHERE w.webhook_url <> '' AND w.sweeps_ended > w.sweeps_announced ORDER BY w.id LIMIT 1",
-                    err);
-    if (!rc && (rc = query_next(&query, err)) > 0)
+    if ((rc = query_next(&query, err)) > 0)
         rows_read_watch(&query, ret_row);
     else if (!rc)
         rc = err_set(err, ERR_NOT_FOUND, "nothing is to be announced");
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int announcements_list(struct store *store, int64_t watch_id, int (*finding)(void *context, const char *text),
                        void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT finding FROM announcements WHERE watch_id = ? ORDER BY finding", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT finding FROM announcements WHERE watch_id = ? ORDER BY finding", err);
-    if (!rc) {
-        query_bind_int(&query, watch_id);
-        while ((rc = query_next(&query, err)) > 0) {
-            if (finding(context, query_text_whole(&query)))
-                break;
-        }
+    query_bind_int(&query, watch_id);
+    while ((rc = query_next(&query, err)) > 0) {
+        if (finding(context, query_text_whole(&query)))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 static int replace_findings(struct connection *connection, int64_t watch_id, const char *const *findings,

@@ -54,27 +54,21 @@ int contents_find_by_file(struct store *store, const char *file_digest, const ch
 int contents_find_by_revision(struct store *store, int64_t revision_id, const char *tensor,
                               struct revision_tensor_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
+                        "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? AND t.tensor = ?",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
-                     "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? AND t.tensor = ?",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, revision_id);
-        query_bind_text(&query, tensor);
-        rc = query_next(&query, err);
-        if (rc > 0)
-            rows_read_tensor(&query, ret_row);
-        else if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND, "tensor %s of this revision was not measured", tensor);
-    }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    query_bind_int(&query, revision_id);
+    query_bind_text(&query, tensor);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        rows_read_tensor(&query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "tensor %s of this revision was not measured", tensor);
+    return query_close(&query, rc);
 }
 
 int contents_find(struct store *store, const struct content_row *key, struct content_row *ret_row,
@@ -104,25 +98,19 @@ int contents_list_of_revision(struct store *store, int64_t revision_id,
                               int (*row)(void *context, const struct revision_tensor_row *row), void *context,
                               struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct revision_tensor_row tensor;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
+                        "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? ORDER BY t.tensor",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
-                     "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? ORDER BY t.tensor",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, revision_id);
-        while ((rc = query_next(&query, err)) > 0) {
-            rows_read_tensor(&query, &tensor);
-            if (row(context, &tensor))
-                break;
-        }
+    query_bind_int(&query, revision_id);
+    while ((rc = query_next(&query, err)) > 0) {
+        rows_read_tensor(&query, &tensor);
+        if (row(context, &tensor))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }

@@ -152,27 +152,21 @@ int deliveries_next(struct store *store, int64_t now_ms,
 
 int deliveries_get_body(struct store *store, int64_t id, struct buf *body, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT body FROM deliveries WHERE id = ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT body FROM deliveries WHERE id = ?", err);
-    if (!rc) {
-        query_bind_int(&query, id);
-        rc = query_next(&query, err);
-        if (rc > 0) {
-            size_t size = 0;
-            const void *text = query_blob(&query, &size);
-            (void)buf_append(body, text, size);
-            rc = buf_check(body, "body of a delivery", err);
-        } else if (rc == 0) {
-            rc = err_set(err, ERR_NOT_FOUND, "there is no delivery %lld", (long long)id);
-        }
+    query_bind_int(&query, id);
+    rc = query_next(&query, err);
+    if (rc > 0) {
+        size_t size = 0;
+        const void *text = query_blob(&query, &size);
+        (void)buf_append(body, text, size);
+        rc = buf_check(body, "body of a delivery", err);
+    } else if (rc == 0) {
+        rc = err_set(err, ERR_NOT_FOUND, "there is no delivery %lld", (long long)id);
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int deliveries_set_body(struct store *store, int64_t id, const char *body, struct err *err)
@@ -237,29 +231,23 @@ int deliveries_record(struct store *store, int64_t id, const struct delivery_att
 int deliveries_list(struct store *store, int64_t watch_id, int64_t before_id, int limit,
                     int (*row)(void *context, const struct delivery_row *row), void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct delivery_row delivery;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " DELIVERY_COLUMNS " FROM deliveries d WHERE d.watch_id = ? AND d.id < ? "
+                        "ORDER BY d.id DESC LIMIT ?",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " DELIVERY_COLUMNS " FROM deliveries d WHERE d.watch_id = ? AND d.id < ? "
-                     "ORDER BY d.id DESC LIMIT ?",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, watch_id);
-        query_bind_int(&query, before_id > 0 ? before_id : INT64_MAX);
-        query_bind_int(&query, limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            read_row(&query, &delivery);
-            if (row(context, &delivery))
-                break;
-        }
+    query_bind_int(&query, watch_id);
+    query_bind_int(&query, before_id > 0 ? before_id : INT64_MAX);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        read_row(&query, &delivery);
+        if (row(context, &delivery))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int deliveries_count(struct store *store, int64_t *counts, struct err *err)

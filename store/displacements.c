@@ -15,31 +15,25 @@ void displacement_row_init(struct displacement_row *row)
 int displacements_find(struct store *store, int64_t content_id, int64_t reference_id,
                        const struct displacement_row *key, struct displacement_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(
+        &query, store,
+        "SELECT " ROWS_DISPLACEMENT " FROM displacements WHERE content_id = ?1 AND reference_id = ?2 "
+        "AND definition = ?3 AND (?4 = '' OR backend = ?4) AND row_set = ?5 AND token_rows = ?6 "
+        "ORDER BY backend LIMIT 1",
+        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_DISPLACEMENT
-                     " FROM displacements WHERE content_id = ?1 AND reference_id = ?2 "
-                     "AND definition = ?3 AND (?4 = '' OR backend = ?4) AND row_set = ?5 AND token_rows = ?6 "
-                     "ORDER BY backend LIMIT 1",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, content_id);
-        query_bind_int(&query, reference_id);
-        query_bind_int(&query, key->definition);
-        query_bind_text(&query, key->backend);
-        query_bind_text(&query, row_set_name(key->row_set));
-        query_bind_int(&query, key->token_rows);
-        rc = query_next(&query, err);
-        if (rc > 0)
-            rows_read_displacement(&query, ret_row);
-        else if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND, "this displacement was not computed");
-    }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    query_bind_int(&query, content_id);
+    query_bind_int(&query, reference_id);
+    query_bind_int(&query, key->definition);
+    query_bind_text(&query, key->backend);
+    query_bind_text(&query, row_set_name(key->row_set));
+    query_bind_int(&query, key->token_rows);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        rows_read_displacement(&query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "this displacement was not computed");
+    return query_close(&query, rc);
 }

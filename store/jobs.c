@@ -260,68 +260,54 @@ int jobs_list(struct store *store, int64_t sweep_id, int limit,
 int jobs_demand(struct store *store, const char *ours, int64_t tasks_max, int limit,
                 int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT s.id, min(?1, (SELECT count(*) FROM (SELECT 1 FROM tasks k WHERE "
+                        "k.sweep_id = s.id AND k.state = 'queued' AND k.not_before_ms <= ?2 LIMIT ?1)) + "
+                        "(SELECT count(*) FROM tasks k WHERE k.sweep_id = s.id AND k.state = 'claimed' "
+                        "AND instr(k.worker, ?3))) "
+                        "FROM sweeps s WHERE s.state = 'running' ORDER BY s.priority DESC, s.id LIMIT ?4",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT s.id, min(?1, (SELECT count(*) FROM (SELECT 1 FROM tasks k WHERE "
-                     "k.sweep_id = s.id AND k.state = 'queued' AND k.not_before_ms <= ?2 LIMIT ?1)) + "
-                     "(SELECT count(*) FROM tasks k WHERE k.sweep_id = s.id AND k.state = 'claimed' "
-                     "AND instr(k.worker, ?3))) "
-                     "FROM sweeps s WHERE s.state = 'running' ORDER BY s.priority DESC, s.id LIMIT ?4",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, tasks_max);
-        query_bind_int(&query, clock_wall_ms());
-        query_bind_text(&query, ours);
-        query_bind_int(&query, limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            int64_t sweep_id = query_int(&query);
-            if (row(context, sweep_id, query_int(&query)))
-                break;
-        }
+    query_bind_int(&query, tasks_max);
+    query_bind_int(&query, clock_wall_ms());
+    query_bind_text(&query, ours);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        int64_t sweep_id = query_int(&query);
+        if (row(context, sweep_id, query_int(&query)))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int jobs_count(struct store *store, struct jobs_counts *ret_counts, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    *ret_counts = (struct jobs_counts){0};
+    int rc = query_open(&query, store,
+                        "SELECT (SELECT jobs_submitted FROM totals), count(*), "
+                        "coalesce(sum(pending), 0), coalesce(sum(running), 0) FROM jobs "
+                        "WHERE state IN ('submitting', 'pending', 'running')",
+                        err);
     if (rc)
         return rc;
-    *ret_counts = (struct jobs_counts){0};
-    rc = query_begin(&query, connection,
-                     "SELECT (SELECT jobs_submitted FROM totals), count(*), "
-                     "coalesce(sum(pending), 0), coalesce(sum(running), 0) FROM jobs "
-                     "WHERE state IN ('submitting', 'pending', 'running')",
-                     err);
-    if (!rc && (rc = query_next(&query, err)) > 0) {
+    if ((rc = query_next(&query, err)) > 0) {
         ret_counts->submitted = query_int(&query);
         ret_counts->live = query_int(&query);
         ret_counts->pending = query_int(&query);
         ret_counts->running = query_int(&query);
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int jobs_count_ended_tasks(struct store *store, int64_t *ret_count, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT tasks_ended FROM totals", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT tasks_ended FROM totals", err);
-    if (!rc)
-        rc = query_run_int(&query, ret_count, err);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    rc = query_run_int(&query, ret_count, err);
+    return query_close(&query, rc);
 }

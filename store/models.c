@@ -151,50 +151,38 @@ int models_get(struct store *store, int64_t id, struct model_row *ret_row, struc
 int models_version(struct store *store, const char *name, int64_t *ret_id, uint64_t *ret_version,
                    struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT id, version FROM models WHERE name = ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT id, version FROM models WHERE name = ?", err);
-    if (!rc) {
-        query_bind_text(&query, name);
-        rc = query_next(&query, err);
-        if (rc > 0) {
-            *ret_id = query_int(&query);
-            *ret_version = (uint64_t)query_int(&query);
-        } else if (rc == 0) {
-            rc = err_set(err, ERR_NOT_FOUND, "model %s is not known", name);
-        }
+    query_bind_text(&query, name);
+    rc = query_next(&query, err);
+    if (rc > 0) {
+        *ret_id = query_int(&query);
+        *ret_version = (uint64_t)query_int(&query);
+    } else if (rc == 0) {
+        rc = err_set(err, ERR_NOT_FOUND, "model %s is not known", name);
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int models_list(struct store *store, const char *after, int limit,
                 int (*row)(void *context, const struct model_row *row), void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct model_row model;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " MODEL_COLUMNS " FROM models WHERE name > ? AND EXISTS "
+                        "(SELECT 1 FROM revisions WHERE model_id = models.id) ORDER BY name LIMIT ?",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " MODEL_COLUMNS " FROM models WHERE name > ? AND EXISTS "
-                     "(SELECT 1 FROM revisions WHERE model_id = models.id) ORDER BY name LIMIT ?",
-                     err);
-    if (!rc) {
-        query_bind_text(&query, after);
-        query_bind_int(&query, limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            read_row(&query, &model);
-            if (row(context, &model))
-                break;
-        }
+    query_bind_text(&query, after);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        read_row(&query, &model);
+        if (row(context, &model))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }

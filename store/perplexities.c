@@ -45,87 +45,69 @@ void rows_read_perplexity(struct query *query, struct perplexity_row *row)
 int perplexities_find(struct store *store, const struct perplexity_row *key, struct perplexity_row *ret_row,
                       struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(
-        &query, connection,
+    int rc = query_open(
+        &query, store,
         "SELECT " ROWS_PERPLEXITY(
             "p") " FROM perplexities p WHERE weights_digest = ?1 "
                  "AND dataset_digest = ?2 AND tokenizer_digest = ?3 AND mode = ?4 AND parameters = ?5 "
                  "AND precision = ?6 AND (?7 = '' OR backend = ?7) AND definition = ?8 ORDER BY id LIMIT 1",
         err);
-    if (!rc) {
-        query_bind_text(&query, key->weights_digest);
-        query_bind_text(&query, key->dataset_digest);
-        query_bind_text(&query, key->tokenizer_digest);
-        query_bind_text(&query, perplexity_mode_name(key->mode));
-        query_bind_text(&query, key->parameters);
-        query_bind_text(&query, key->precision);
-        query_bind_text(&query, key->backend);
-        query_bind_int(&query, key->definition);
-        rc = query_next(&query, err);
-        if (rc > 0)
-            rows_read_perplexity(&query, ret_row);
-        else if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND, "this perplexity was not computed");
-    }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    if (rc)
+        return rc;
+    query_bind_text(&query, key->weights_digest);
+    query_bind_text(&query, key->dataset_digest);
+    query_bind_text(&query, key->tokenizer_digest);
+    query_bind_text(&query, perplexity_mode_name(key->mode));
+    query_bind_text(&query, key->parameters);
+    query_bind_text(&query, key->precision);
+    query_bind_text(&query, key->backend);
+    query_bind_int(&query, key->definition);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        rows_read_perplexity(&query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "this perplexity was not computed");
+    return query_close(&query, rc);
 }
 
 int perplexities_list(struct store *store, int64_t revision_id,
                       int (*row)(void *context, const struct perplexity_row *row), void *context,
                       struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct perplexity_row perplexity;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(
-        &query, connection,
+    int rc = query_open(
+        &query, store,
         "SELECT " ROWS_PERPLEXITY(
             "p") " FROM revision_weights w JOIN perplexities p "
                  "ON p.weights_digest = w.weights_digest WHERE w.revision_id = ? ORDER BY p.id DESC LIMIT ?",
         err);
-    if (!rc) {
-        query_bind_int(&query, revision_id);
-        query_bind_int(&query, LIST_MAX);
-        while ((rc = query_next(&query, err)) > 0) {
-            rows_read_perplexity(&query, &perplexity);
-            if (row(context, &perplexity))
-                break;
-        }
+    if (rc)
+        return rc;
+    query_bind_int(&query, revision_id);
+    query_bind_int(&query, LIST_MAX);
+    while ((rc = query_next(&query, err)) > 0) {
+        rows_read_perplexity(&query, &perplexity);
+        if (row(context, &perplexity))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int perplexities_find_weights(struct store *store, int64_t revision_id, char *ret_weights_digest,
                               struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc =
+        query_open(&query, store, "SELECT weights_digest FROM revision_weights WHERE revision_id = ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT weights_digest FROM revision_weights WHERE revision_id = ?",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, revision_id);
-        rc = query_next(&query, err);
-        if (rc > 0)
-            query_text(&query, ret_weights_digest, STORE_DIGEST_SIZE);
-        else if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND, "the weights of this revision were not measured");
-    }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    query_bind_int(&query, revision_id);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        query_text(&query, ret_weights_digest, STORE_DIGEST_SIZE);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "the weights of this revision were not measured");
+    return query_close(&query, rc);
 }

@@ -11,6 +11,24 @@ int query_begin(struct query *query, struct connection *connection, const char *
     return connection_prepare(connection, sql, &query->statement, err);
 }
 
+int query_open(struct query *query, struct store *store, const char *sql, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(query, connection, sql, err);
+    query->store = store;
+    return rc ? query_close(query, rc) : 0;
+}
+
+int query_close(struct query *query, int rc)
+{
+    query_end(query);
+    store_read_end(query->store, query->connection);
+    return rc < 0 ? rc : 0;
+}
+
 static void note(struct query *query, int result)
 {
     if (result != SQLITE_OK && query->result == SQLITE_OK)

@@ -21,6 +21,7 @@
 
 struct query {
     struct connection *connection;
+    struct store *store; /* of query_open() */
     sqlite3_stmt *statement;
     int parameter; /* bound so far */
     int column;    /* read so far in this row */
@@ -36,6 +37,12 @@ void query_bind_text(struct query *query, const char *text); /* borrowed until q
 void query_bind_blob(struct query *query, const void *data, size_t size); /* borrowed until query_end */
 void query_bind_null(struct query *query);
 void query_bind_id(struct query *query, int64_t id); /* 0 becomes NULL */
+
+/* A single read: takes a connection from the store's pool for it. On failure nothing is held; otherwise
+ * query_close() must follow, which ends the query, gives the connection back, and returns `rc` where that is
+ * an error, else 0. */
+int query_open(struct query *query, struct store *store, const char *sql, struct err *err);
+int query_close(struct query *query, int rc);
 
 /* The next row: 1, no more: 0, or a negative code. */
 int query_next(struct query *query, struct err *err);

@@ -6,29 +6,23 @@
 int recompute_list(struct store *store, int64_t model_id, int64_t after, int limit,
                    int (*row)(void *context, int64_t content_id), void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT DISTINCT d.content_id FROM distributions d WHERE d.content_id > ?1 "
+                        "AND (?2 = 0 OR EXISTS (SELECT 1 FROM revision_tensors t JOIN revisions r "
+                        "ON r.id = t.revision_id WHERE t.content_id = d.content_id AND r.model_id = ?2)) "
+                        "ORDER BY d.content_id LIMIT ?3",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT DISTINCT d.content_id FROM distributions d WHERE d.content_id > ?1 "
-                     "AND (?2 = 0 OR EXISTS (SELECT 1 FROM revision_tensors t JOIN revisions r "
-                     "ON r.id = t.revision_id WHERE t.content_id = d.content_id AND r.model_id = ?2)) "
-                     "ORDER BY d.content_id LIMIT ?3",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, after);
-        query_bind_int(&query, model_id);
-        query_bind_int(&query, limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            if (row(context, query_int(&query)))
-                break;
-        }
+    query_bind_int(&query, after);
+    query_bind_int(&query, model_id);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        if (row(context, query_int(&query)))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 #define COMMA_NAME(name) ", " #name

@@ -181,27 +181,21 @@ int revisions_get_files(struct store *store, int64_t revision_id,
                         int (*row)(void *context, const struct revision_file_row *file), void *context,
                         struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct revision_file_row file = {.revision_id = revision_id};
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT path, size_bytes, digest, digest_kind FROM files WHERE revision_id = ? "
+                        "ORDER BY path",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT path, size_bytes, digest, digest_kind FROM files WHERE revision_id = ? "
-                     "ORDER BY path",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, revision_id);
-        while ((rc = query_next(&query, err)) > 0) {
-            read_file(&query, &file);
-            if (row(context, &file))
-                break;
-        }
+    query_bind_int(&query, revision_id);
+    while ((rc = query_next(&query, err)) > 0) {
+        read_file(&query, &file);
+        if (row(context, &file))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int revisions_list_files(struct store *store, int64_t model_id, const struct revision_key *after,
@@ -210,32 +204,26 @@ int revisions_list_files(struct store *store, int64_t model_id, const struct rev
                                     const struct revision_file_row *file),
                          void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct revision_row revision;
     struct revision_file_row file;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_REVISION ", f.path, f.size_bytes, f.digest, f.digest_kind FROM "
+                        "(SELECT * FROM revisions r WHERE r.model_id = ? AND r.is_current = 1 AND " ROWS_AFTER
+                        " ORDER BY " ROWS_ORDER " LIMIT ?) r JOIN files f ON f.revision_id = r.id "
+                        "ORDER BY " ROWS_ORDER ", f.path",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_REVISION ", f.path, f.size_bytes, f.digest, f.digest_kind FROM "
-                     "(SELECT * FROM revisions r WHERE r.model_id = ? AND r.is_current = 1 AND " ROWS_AFTER
-                     " ORDER BY " ROWS_ORDER " LIMIT ?) r JOIN files f ON f.revision_id = r.id "
-                     "ORDER BY " ROWS_ORDER ", f.path",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, model_id);
-        rows_bind_key(&query, after);
-        query_bind_int(&query, revision_limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            rows_read_revision(&query, &revision);
-            file.revision_id = revision.id;
-            read_file(&query, &file);
-            if (row(context, &revision, &file))
-                break;
-        }
+    query_bind_int(&query, model_id);
+    rows_bind_key(&query, after);
+    query_bind_int(&query, revision_limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        rows_read_revision(&query, &revision);
+        file.revision_id = revision.id;
+        read_file(&query, &file);
+        if (row(context, &revision, &file))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }

@@ -126,50 +126,38 @@ out:
 
 int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(
+        &query, store,
+        "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id WHERE s.id = ?", err);
     if (rc)
         return rc;
-    rc = query_begin(
-        &query, connection,
-        "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id WHERE s.id = ?", err);
-    if (!rc) {
-        query_bind_int(&query, id);
-        rc = query_next(&query, err);
-        if (rc > 0)
-            read_row(&query, ret_row);
-        else if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
-    }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    query_bind_int(&query, id);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        read_row(&query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
+    return query_close(&query, rc);
 }
 
 int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT request FROM sweeps WHERE id = ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT request FROM sweeps WHERE id = ?", err);
-    if (!rc) {
-        query_bind_int(&query, id);
-        rc = query_next(&query, err);
-        if (rc > 0) {
-            size_t size = 0;
-            const void *text = query_blob(&query, &size);
-            (void)buf_append(buf, text, size);
-            rc = buf_check(buf, "request of a sweep", err);
-        } else if (rc == 0) {
-            rc = err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
-        }
+    query_bind_int(&query, id);
+    rc = query_next(&query, err);
+    if (rc > 0) {
+        size_t size = 0;
+        const void *text = query_blob(&query, &size);
+        (void)buf_append(buf, text, size);
+        rc = buf_check(buf, "request of a sweep", err);
+    } else if (rc == 0) {
+        rc = err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 static const char LIST_ALL[] = "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
@@ -186,47 +174,38 @@ int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *s
                 int limit, int (*row)(void *context, const struct sweep_row *row), void *context,
                 struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct sweep_row sweep;
     const char *sql = model_id ? LIST_OF_MODEL : state ? LIST_OF_STATE : LIST_ALL;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, sql, err);
     if (rc)
         return rc;
-    if (!(rc = query_begin(&query, connection, sql, err))) {
-        query_bind_int(&query, before > 0 ? before : INT64_MAX);
-        query_bind_int(&query, model_id);
-        query_bind_text(&query, state ? sweep_state_name(*state) : "");
-        query_bind_int(&query, limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            read_row(&query, &sweep);
-            if (row(context, &sweep))
-                break;
-        }
+    query_bind_int(&query, before > 0 ? before : INT64_MAX);
+    query_bind_int(&query, model_id);
+    query_bind_text(&query, state ? sweep_state_name(*state) : "");
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        read_row(&query, &sweep);
+        if (row(context, &sweep))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int sweeps_next_planning(struct store *store, struct sweep_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
+                        "WHERE s.state = 'planning' ORDER BY s.priority DESC, s.id LIMIT 1",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
-                     "WHERE s.state = 'planning' ORDER BY s.priority DESC, s.id LIMIT 1",
-                     err);
-    if (!rc && (rc = query_next(&query, err)) > 0)
+    if ((rc = query_next(&query, err)) > 0)
         read_row(&query, ret_row);
     else if (!rc)
         rc = err_set(err, ERR_NOT_FOUND, "no sweep waits for its plan");
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int sweeps_count(struct store *store, int64_t *counts, struct err *err)

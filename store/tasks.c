@@ -145,104 +145,82 @@ int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *sta
                int limit, int (*row)(void *context, const struct task_row *row), void *context,
                struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct task_row task;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, state ? LIST_OF_STATE : LIST_ALL, err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, state ? LIST_OF_STATE : LIST_ALL, err);
-    if (!rc) {
-        query_bind_int(&query, sweep_id);
-        query_bind_int(&query, after_ordinal);
-        query_bind_text(&query, state ? task_state_name(*state) : "");
-        query_bind_int(&query, limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            rows_read_task(&query, &task);
-            if (row(context, &task))
-                break;
-        }
+    query_bind_int(&query, sweep_id);
+    query_bind_int(&query, after_ordinal);
+    query_bind_text(&query, state ? task_state_name(*state) : "");
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        rows_read_task(&query, &task);
+        if (row(context, &task))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int tasks_list_claimed(struct store *store, int limit, int (*row)(void *context, const struct task_row *row),
                        void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct task_row task;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(
+        &query, store,
+        "SELECT " ROWS_TASK ROWS_TASK_FROM "WHERE k.state = 'claimed' ORDER BY k.worker, k.id LIMIT ?", err);
     if (rc)
         return rc;
-    rc = query_begin(
-        &query, connection,
-        "SELECT " ROWS_TASK ROWS_TASK_FROM "WHERE k.state = 'claimed' ORDER BY k.worker, k.id LIMIT ?", err);
-    if (!rc) {
-        query_bind_int(&query, limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            rows_read_task(&query, &task);
-            if (row(context, &task))
-                break;
-        }
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        rows_read_task(&query, &task);
+        if (row(context, &task))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int tasks_depth(struct store *store, int64_t *ret_queued, int64_t *ret_claimed, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(
-        &query, connection,
+    int rc = query_open(
+        &query, store,
         "SELECT sum(tasks_queued), sum(tasks_claimed) FROM sweeps WHERE state IN ('planning', 'running')",
         err);
-    if (!rc && (rc = query_next(&query, err)) > 0) {
+    if (rc)
+        return rc;
+    if ((rc = query_next(&query, err)) > 0) {
         *ret_queued = query_int(&query);
         *ret_claimed = query_int(&query);
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int tasks_list_events(struct store *store, int64_t task_id, int64_t after, int limit,
                       int (*row)(void *context, const struct task_event_row *row), void *context,
                       struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct task_event_row event;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT id, task_id, at_ms, event, worker, detail FROM task_events "
+                        "WHERE task_id = ? AND id > ? ORDER BY id LIMIT ?",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT id, task_id, at_ms, event, worker, detail FROM task_events "
-                     "WHERE task_id = ? AND id > ? ORDER BY id LIMIT ?",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, task_id);
-        query_bind_int(&query, after);
-        query_bind_int(&query, limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            event.id = query_int(&query);
-            event.task_id = query_int(&query);
-            event.at_ms = query_int(&query);
-            query_text(&query, event.event, sizeof event.event);
-            query_text(&query, event.worker, sizeof event.worker);
-            query_text(&query, event.detail, sizeof event.detail);
-            if (row(context, &event))
-                break;
-        }
+    query_bind_int(&query, task_id);
+    query_bind_int(&query, after);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        event.id = query_int(&query);
+        event.task_id = query_int(&query);
+        event.at_ms = query_int(&query);
+        query_text(&query, event.event, sizeof event.event);
+        query_text(&query, event.worker, sizeof event.worker);
+        query_text(&query, event.detail, sizeof event.detail);
+        if (row(context, &event))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }

@@ -344,14 +344,10 @@ int tokens_touch(struct store *store, int64_t id, int64_t used_ms, struct err *e
 
 int tokens_version(struct store *store, int64_t *ret_version, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT version FROM token_changes WHERE id = 1", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT version FROM token_changes WHERE id = 1", err);
-    if (!rc)
-        rc = query_run_int(&query, ret_version, err);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    rc = query_run_int(&query, ret_version, err);
+    return query_close(&query, rc);
 }

@@ -30,61 +30,50 @@ int watches_list_due_revisions(struct store *store, const struct watch_row *watc
                                int (*row)(void *context, const struct revision_row *row), void *context,
                                struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct revision_row revision;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, LIST_DUE, err);
     if (rc)
         return rc;
-    if (!(rc = query_begin(&query, connection, LIST_DUE, err))) {
-        query_bind_int(&query, watch->model_id);
-        query_bind_int(&query, (int64_t)wanted->statistics);
-        query_bind_int(&query, (int64_t)wanted->perplexity);
-        query_bind_text(&query, perplexity_mode_name(wanted->mode));
-        query_bind_int(&query, watch->id);
-        query_bind_int(&query, watch->changed_ms);
-        while ((rc = query_next(&query, err)) > 0) {
-            rows_read_revision(&query, &revision);
-            if (row(context, &revision))
-                break;
-        }
+    query_bind_int(&query, watch->model_id);
+    query_bind_int(&query, (int64_t)wanted->statistics);
+    query_bind_int(&query, (int64_t)wanted->perplexity);
+    query_bind_text(&query, perplexity_mode_name(wanted->mode));
+    query_bind_int(&query, watch->id);
+    query_bind_int(&query, watch->changed_ms);
+    while ((rc = query_next(&query, err)) > 0) {
+        rows_read_revision(&query, &revision);
+        if (row(context, &revision))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int watches_list_links(struct store *store, int64_t model_id,
                        int (*row)(void *context, const struct watch_link *link), void *context,
                        struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct watch_link link;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT l.revision_id, l.kind = 'first', l.reference_revision_id, f.is_current "
+                        "FROM revisions r JOIN models m ON m.id = r.model_id "
+                        "JOIN series_links l ON l.revision_id = r.id AND l.tensor = m.tensor "
+                        "JOIN revisions f ON f.id = l.reference_revision_id "
+                        "WHERE r.model_id = ? AND r.is_current = 1",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT l.revision_id, l.kind = 'first', l.reference_revision_id, f.is_current "
-                     "FROM revisions r JOIN models m ON m.id = r.model_id "
-                     "JOIN series_links l ON l.revision_id = r.id AND l.tensor = m.tensor "
-                     "JOIN revisions f ON f.id = l.reference_revision_id "
-                     "WHERE r.model_id = ? AND r.is_current = 1",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, model_id);
-        while ((rc = query_next(&query, err)) > 0) {
-            link.revision_id = query_int(&query);
-            link.is_first = (int)query_int(&query);
-            link.reference_id = query_int(&query);
-            link.is_reference_current = (int)query_int(&query);
-            if (row(context, &link))
-                break;
-        }
+    query_bind_int(&query, model_id);
+    while ((rc = query_next(&query, err)) > 0) {
+        link.revision_id = query_int(&query);
+        link.is_first = (int)query_int(&query);
+        link.reference_id = query_int(&query);
+        link.is_reference_current = (int)query_int(&query);
+        if (row(context, &link))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int watches_has_swept(struct store *store, const struct watch_row *watch, int64_t revision_id,
@@ -183,20 +172,15 @@ out:
 
 int watches_find_unfinished(struct store *store, int64_t id, int64_t *ret_sweep_id, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    *ret_sweep_id = 0;
+    int rc = query_open(&query, store,
+                        "SELECT id FROM sweeps WHERE watch_id = ? AND state IN ('planning', 'running') "
+                        "ORDER BY id DESC LIMIT 1",
+                        err);
     if (rc)
         return rc;
-    *ret_sweep_id = 0;
-    rc = query_begin(&query, connection,
-                     "SELECT id FROM sweeps WHERE watch_id = ? AND state IN ('planning', 'running') "
-                     "ORDER BY id DESC LIMIT 1",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, id);
-        rc = query_run_int(&query, ret_sweep_id, err);
-    }
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    query_bind_int(&query, id);
+    rc = query_run_int(&query, ret_sweep_id, err);
+    return query_close(&query, rc);
 }

@@ -170,77 +170,58 @@ int watches_ask(struct store *store, const char *model, struct err *err)
 
 int watches_find(struct store *store, const char *model, struct watch_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT " ROWS_WATCH ROWS_WATCH_FROM "WHERE m.name = ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT " ROWS_WATCH ROWS_WATCH_FROM "WHERE m.name = ?", err);
-    if (!rc) {
-        query_bind_text(&query, model);
-        rc = query_next(&query, err);
-        if (rc > 0)
-            rows_read_watch(&query, ret_row);
-        else if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND, "%s: there is no watch of this model", model);
-    }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    query_bind_text(&query, model);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        rows_read_watch(&query, ret_row);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "%s: there is no watch of this model", model);
+    return query_close(&query, rc);
 }
 
 int watches_list(struct store *store, const char *after, int limit,
                  int (*row)(void *context, const struct watch_row *row), void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct watch_row watch;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_WATCH ROWS_WATCH_FROM "WHERE m.name > ? ORDER BY m.name LIMIT ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_WATCH ROWS_WATCH_FROM "WHERE m.name > ? ORDER BY m.name LIMIT ?", err);
-    if (!rc) {
-        query_bind_text(&query, after);
-        query_bind_int(&query, limit);
-        while ((rc = query_next(&query, err)) > 0) {
-            rows_read_watch(&query, &watch);
-            if (row(context, &watch))
-                break;
-        }
+    query_bind_text(&query, after);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        rows_read_watch(&query, &watch);
+        if (row(context, &watch))
+            break;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int watches_get_texts(struct store *store, int64_t id, struct buf *request, struct buf *report,
                       struct buf *changes, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct buf *texts[] = {request, report, changes};
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT request, run_report, changes FROM watches WHERE id = ?", err);
     if (rc)
         return rc;
-    rc =
-        query_begin(&query, connection, "SELECT request, run_report, changes FROM watches WHERE id = ?", err);
-    if (!rc) {
-        query_bind_int(&query, id);
-        rc = query_next(&query, err);
-        if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND, "the watch was deleted meanwhile");
-        for (int i = 0; rc > 0 && i < 3 && texts[i]; i++) {
-            size_t size = 0;
-            const void *text = query_blob(&query, &size);
-            (void)buf_append(texts[i], text, size);
-            int code = buf_check(texts[i], "text of a watch", err);
-            rc = code ? code : rc;
-        }
+    query_bind_int(&query, id);
+    rc = query_next(&query, err);
+    if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "the watch was deleted meanwhile");
+    for (int i = 0; rc > 0 && i < 3 && texts[i]; i++) {
+        size_t size = 0;
+        const void *text = query_blob(&query, &size);
+        (void)buf_append(texts[i], text, size);
+        int code = buf_check(texts[i], "text of a watch", err);
+        rc = code ? code : rc;
     }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int64_t watch_due(const struct watch_row *watch, int64_t now_ms)
