@@ -1,9 +1,9 @@
 /*
  * For this folder only: connections to the database, and the two ways to use them.
  *
- * A read takes a connection from the pool (store_read_begin ... store_read_end). A write holds the one
- * writing connection inside of a transaction (store_write_begin ... store_write_end); writes of the process
- * queue up on a mutex.
+ * A read takes a connection from the pool (store_read_begin ... store_read_end; query_open ... query_close
+ * for a single one). A write holds the one writing connection inside of a transaction (store_write_begin ...
+ * store_write_end); writes of the process queue up on a mutex.
  */
 #ifndef BIFURCATED_STORE_CONNECTION_H
 #define BIFURCATED_STORE_CONNECTION_H

@@ -31,24 +31,20 @@ int contents_ensure(struct store *store, const struct content_row *key, int64_t 
 int contents_find_by_file(struct store *store, const char *file_digest, const char *tensor,
                           struct content_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     if (!file_digest[0])
         return err_set(err, ERR_NOT_FOUND, "no content is known of a file without a digest");
-    int rc = store_read_begin(store, &connection, err);
+    int rc =
+        query_open(&query, store,
+                   "SELECT " ROWS_CONTENT " FROM revision_tensors t JOIN contents c ON c.id = t.content_id "
+                   "WHERE t.file_digest = ?1 AND t.file_digest <> '' AND t.tensor = ?2 LIMIT 1",
+                   err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_CONTENT " FROM revision_tensors t JOIN contents c ON c.id = t.content_id "
-                     "WHERE t.file_digest = ?1 AND t.file_digest <> '' AND t.tensor = ?2 LIMIT 1",
-                     err);
-    if (!rc) {
-        query_bind_text(&query, file_digest);
-        query_bind_text(&query, tensor);
-        rc = find_content(&query, ret_row, tensor, err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_text(&query, file_digest);
+    query_bind_text(&query, tensor);
+    rc = find_content(&query, ret_row, tensor, err);
+    return query_close(&query, rc);
 }
 
 int contents_find_by_revision(struct store *store, int64_t revision_id, const char *tensor,
@@ -74,24 +70,19 @@ int contents_find_by_revision(struct store *store, int64_t revision_id, const ch
 int contents_find(struct store *store, const struct content_row *key, struct content_row *ret_row,
                   struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_CONTENT " FROM contents c "
+                        "WHERE c.digest = ? AND c.dtype = ? AND c.rows = ? AND c.columns = ?",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_CONTENT " FROM contents c "
-                     "WHERE c.digest = ? AND c.dtype = ? AND c.rows = ? AND c.columns = ?",
-                     err);
-    if (!rc) {
-        query_bind_text(&query, key->digest);
-        query_bind_text(&query, key->dtype);
-        query_bind_int(&query, key->rows);
-        query_bind_int(&query, key->columns);
-        rc = find_content(&query, ret_row, key->digest, err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_text(&query, key->digest);
+    query_bind_text(&query, key->dtype);
+    query_bind_int(&query, key->rows);
+    query_bind_int(&query, key->columns);
+    rc = find_content(&query, ret_row, key->digest, err);
+    return query_close(&query, rc);
 }
 
 int contents_list_of_revision(struct store *store, int64_t revision_id,

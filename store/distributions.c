@@ -27,31 +27,25 @@ static int read_counts(struct query *query, const struct distribution_row *key, 
 int distributions_find(struct store *store, int64_t content_id, const struct distribution_row *key,
                        uint64_t *counts, struct distribution_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(
-        &query, connection,
+    int rc = query_open(
+        &query, store,
         "SELECT definition, code, encoding, size_raw, data FROM distributions WHERE content_id = ? "
         "AND definition = ? AND row_set = ? AND token_rows = ? AND is_centred = ?",
         err);
-    if (!rc) {
-        query_bind_int(&query, content_id);
-        query_bind_int(&query, key->definition);
-        query_bind_text(&query, row_set_name(key->row_set));
-        query_bind_int(&query, key->token_rows);
-        query_bind_int(&query, key->is_centred != 0);
-        rc = query_next(&query, err);
-        if (rc > 0)
-            rc = read_counts(&query, key, counts, ret_row, err);
-        else if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND, "this distribution was not computed or is not kept any more");
-    }
-    query_end(&query);
-    store_read_end(store, connection);
-    return rc;
+    if (rc)
+        return rc;
+    query_bind_int(&query, content_id);
+    query_bind_int(&query, key->definition);
+    query_bind_text(&query, row_set_name(key->row_set));
+    query_bind_int(&query, key->token_rows);
+    query_bind_int(&query, key->is_centred != 0);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        rc = read_counts(&query, key, counts, ret_row, err);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "this distribution was not computed or is not kept any more");
+    return query_close(&query, rc);
 }
 
 int distributions_exists(struct store *store, int64_t content_id, const struct distribution_row *key,

@@ -200,61 +200,47 @@ static int list(struct query *query, int (*row)(void *context, const struct job_
 int jobs_list_live(struct store *store, int (*row)(void *context, const struct job_row *row), void *context,
                    struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " JOB_COLUMNS JOB_FROM
+                        "WHERE j.state IN ('submitting', 'pending', 'running') ORDER BY j.id",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " JOB_COLUMNS JOB_FROM
-                     "WHERE j.state IN ('submitting', 'pending', 'running') ORDER BY j.id",
-                     err);
-    if (!rc)
-        rc = list(&query, row, context, err);
-    store_read_end(store, connection);
-    return rc;
+    rc = list(&query, row, context, err);
+    return query_close(&query, rc);
 }
 
 int jobs_list_all(struct store *store, const enum job_state *state, int64_t before, int limit,
                   int (*row)(void *context, const struct job_row *row), void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc =
+        query_open(&query, store,
+                   "SELECT " JOB_COLUMNS JOB_FROM
+                   "WHERE (?1 IS NULL OR j.state = ?1) AND (?2 = 0 OR j.id < ?2) ORDER BY j.id DESC LIMIT ?3",
+                   err);
     if (rc)
         return rc;
-    rc = query_begin(
-        &query, connection,
-        "SELECT " JOB_COLUMNS JOB_FROM
-        "WHERE (?1 IS NULL OR j.state = ?1) AND (?2 = 0 OR j.id < ?2) ORDER BY j.id DESC LIMIT ?3",
-        err);
-    if (!rc) {
-        query_bind_text(&query, state ? job_state_name(*state) : NULL);
-        query_bind_int(&query, before);
-        query_bind_int(&query, limit);
-        rc = list(&query, row, context, err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_text(&query, state ? job_state_name(*state) : NULL);
+    query_bind_int(&query, before);
+    query_bind_int(&query, limit);
+    rc = list(&query, row, context, err);
+    return query_close(&query, rc);
 }
 
 int jobs_list(struct store *store, int64_t sweep_id, int limit,
               int (*row)(void *context, const struct job_row *row), void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(
+        &query, store, "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.sweep_id = ? ORDER BY j.id DESC LIMIT ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.sweep_id = ? ORDER BY j.id DESC LIMIT ?", err);
-    if (!rc) {
-        query_bind_int(&query, sweep_id);
-        query_bind_int(&query, limit);
-        rc = list(&query, row, context, err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_int(&query, sweep_id);
+    query_bind_int(&query, limit);
+    rc = list(&query, row, context, err);
+    return query_close(&query, rc);
 }
 
 int jobs_demand(struct store *store, const char *ours, int64_t tasks_max, int limit,

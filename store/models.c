@@ -118,34 +118,24 @@ static int find_one(struct query *query, struct model_row *ret_row, const char *
 
 int models_find(struct store *store, const char *name, struct model_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT " MODEL_COLUMNS " FROM models WHERE name = ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT " MODEL_COLUMNS " FROM models WHERE name = ?", err);
-    if (!rc) {
-        query_bind_text(&query, name);
-        rc = find_one(&query, ret_row, name, err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_text(&query, name);
+    rc = find_one(&query, ret_row, name, err);
+    return query_close(&query, rc);
 }
 
 int models_get(struct store *store, int64_t id, struct model_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT " MODEL_COLUMNS " FROM models WHERE id = ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT " MODEL_COLUMNS " FROM models WHERE id = ?", err);
-    if (!rc) {
-        query_bind_int(&query, id);
-        rc = find_one(&query, ret_row, "with this id", err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_int(&query, id);
+    rc = find_one(&query, ret_row, "with this id", err);
+    return query_close(&query, rc);
 }
 
 int models_version(struct store *store, const char *name, int64_t *ret_id, uint64_t *ret_version,

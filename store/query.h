@@ -3,15 +3,17 @@
  * so that the order of the calls is the order in the SQL text.
  *
  *     struct query query;
- *     if ((rc = query_begin(&query, connection, "SELECT id, name FROM models WHERE kind = ?", err)))
+ *     int rc = query_open(&query, store, "SELECT id, name FROM models WHERE kind = ?", err);
+ *     if (rc)
  *         return rc;
  *     query_bind_text(&query, "hub");
  *     while ((rc = query_next(&query, err)) > 0) {
  *         id = query_int(&query);
  *         query_text(&query, name, sizeof name);
  *     }
- *     query_end(&query);
+ *     return query_close(&query, rc);
  *
+ * Within a transaction or a snapshot, on its connection: query_begin() and query_end().
  * A failure to bind is reported by the next query_next().
  */
 #ifndef BIFURCATED_STORE_QUERY_H
@@ -28,6 +30,12 @@ struct query {
     int result;    /* first failure of a binding */
 };
 
+/* A single read (`sql` is a string constant): takes a connection from the store's pool for it. On failure
+ * nothing is held; otherwise query_close() must follow, which ends the query, gives the connection back, and
+ * returns `rc` where that is an error, else 0. */
+int query_open(struct query *query, struct store *store, const char *sql, struct err *err);
+int query_close(struct query *query, int rc);
+
 /* `sql` is a string constant. On failure query_end() is not needed, but allowed. */
 int query_begin(struct query *query, struct connection *connection, const char *sql, struct err *err);
 
@@ -37,12 +45,6 @@ void query_bind_text(struct query *query, const char *text); /* borrowed until q
 void query_bind_blob(struct query *query, const void *data, size_t size); /* borrowed until query_end */
 void query_bind_null(struct query *query);
 void query_bind_id(struct query *query, int64_t id); /* 0 becomes NULL */
-
-/* A single read: takes a connection from the store's pool for it. On failure nothing is held; otherwise
- * query_close() must follow, which ends the query, gives the connection back, and returns `rc` where that is
- * an error, else 0. */
-int query_open(struct query *query, struct store *store, const char *sql, struct err *err);
-int query_close(struct query *query, int rc);
 
 /* The next row: 1, no more: 0, or a negative code. */
 int query_next(struct query *query, struct err *err);

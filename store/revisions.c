@@ -32,38 +32,28 @@ static int find_one(struct query *query, struct revision_row *ret_row, const cha
 int revisions_find(struct store *store, int64_t model_id, const char *name, struct revision_row *ret_row,
                    struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_REVISION " FROM revisions r INDEXED BY sqlite_autoindex_revisions_1 "
+                        "WHERE r.model_id = ? AND r.name = ? AND r.is_current = 1",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_REVISION " FROM revisions r INDEXED BY sqlite_autoindex_revisions_1 "
-                     "WHERE r.model_id = ? AND r.name = ? AND r.is_current = 1",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, model_id);
-        query_bind_text(&query, name);
-        rc = find_one(&query, ret_row, name, err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_int(&query, model_id);
+    query_bind_text(&query, name);
+    rc = find_one(&query, ret_row, name, err);
+    return query_close(&query, rc);
 }
 
 int revisions_get(struct store *store, int64_t id, struct revision_row *ret_row, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store, "SELECT " ROWS_REVISION " FROM revisions r WHERE r.id = ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection, "SELECT " ROWS_REVISION " FROM revisions r WHERE r.id = ?", err);
-    if (!rc) {
-        query_bind_int(&query, id);
-        rc = find_one(&query, ret_row, "with this id", err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_int(&query, id);
+    rc = find_one(&query, ret_row, "with this id", err);
+    return query_close(&query, rc);
 }
 
 /* Runs a bound statement and hands its rows on. */
@@ -84,46 +74,36 @@ static int list_rows(struct query *query, int (*row)(void *context, const struct
 int revisions_list(struct store *store, int64_t model_id, const struct revision_key *after, int limit,
                    int (*row)(void *context, const struct revision_row *row), void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_REVISION " FROM revisions r WHERE r.model_id = ? AND r.is_current = 1 "
+                        "AND " ROWS_AFTER " ORDER BY " ROWS_ORDER " LIMIT ?",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_REVISION " FROM revisions r WHERE r.model_id = ? AND r.is_current = 1 "
-                     "AND " ROWS_AFTER " ORDER BY " ROWS_ORDER " LIMIT ?",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, model_id);
-        rows_bind_key(&query, after);
-        query_bind_int(&query, limit);
-        rc = list_rows(&query, row, context, err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_int(&query, model_id);
+    rows_bind_key(&query, after);
+    query_bind_int(&query, limit);
+    rc = list_rows(&query, row, context, err);
+    return query_close(&query, rc);
 }
 
 int revisions_list_history(struct store *store, int64_t model_id, const char *name, int limit,
                            int (*row)(void *context, const struct revision_row *row), void *context,
                            struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_REVISION " FROM revisions r WHERE r.model_id = ? AND r.name = ? "
+                        "ORDER BY r.is_current DESC, r.first_seen_ms DESC, r.id DESC LIMIT ?",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_REVISION " FROM revisions r WHERE r.model_id = ? AND r.name = ? "
-                     "ORDER BY r.is_current DESC, r.first_seen_ms DESC, r.id DESC LIMIT ?",
-                     err);
-    if (!rc) {
-        query_bind_int(&query, model_id);
-        query_bind_text(&query, name);
-        query_bind_int(&query, limit);
-        rc = list_rows(&query, row, context, err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_int(&query, model_id);
+    query_bind_text(&query, name);
+    query_bind_int(&query, limit);
+    rc = list_rows(&query, row, context, err);
+    return query_close(&query, rc);
 }
 
 /* -- Files ----------------------------------------------------------------------------------------------- */

@@ -107,36 +107,27 @@ static int list_rows(struct query *query, int (*row)(void *context, const struct
 int tokens_list(struct store *store, int64_t after_id, int limit,
                 int (*row)(void *context, const struct token_row *row), void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " TOKEN_COLUMNS " FROM tokens WHERE id > ? ORDER BY id LIMIT ?", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " TOKEN_COLUMNS " FROM tokens WHERE id > ? ORDER BY id LIMIT ?", err);
-    if (!rc) {
-        query_bind_int(&query, after_id);
-        query_bind_int(&query, limit);
-        rc = list_rows(&query, row, context, err);
-    }
-    store_read_end(store, connection);
-    return rc;
+    query_bind_int(&query, after_id);
+    query_bind_int(&query, limit);
+    rc = list_rows(&query, row, context, err);
+    return query_close(&query, rc);
 }
 
 int tokens_list_live(struct store *store, int (*row)(void *context, const struct token_row *row),
                      void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT " TOKEN_COLUMNS " FROM tokens WHERE revoked_ms IS NULL ORDER BY id", err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " TOKEN_COLUMNS " FROM tokens WHERE revoked_ms IS NULL ORDER BY id", err);
-    if (!rc)
-        rc = list_rows(&query, row, context, err);
-    store_read_end(store, connection);
-    return rc;
+    rc = list_rows(&query, row, context, err);
+    return query_close(&query, rc);
 }
 
 static int take_row(void *context, const struct token_row *row)
