@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "store/query.h"
+#include "store/record.h"
 
 int recompute_list(struct store *store, int64_t model_id, int64_t after, int limit,
                    int (*row)(void *context, int64_t content_id), void *context, struct err *err)
@@ -23,36 +24,6 @@ int recompute_list(struct store *store, int64_t model_id, int64_t after, int lim
             break;
     }
     return query_close(&query, rc);
-}
-
-#define COMMA_NAME(name) ", " #name
-#define QUESTION(name) ", ?"
-
-static int replace_row(struct connection *connection, int64_t content_id, const struct statistics_row *row,
-                       struct err *err)
-{
-    static const char sql[] =
-        "INSERT OR REPLACE INTO statistics (content_id, row_set, token_rows, is_centred, definition, "
-        "backend" STATISTICS_COUNTS(COMMA_NAME)
-            STATISTICS_REALS(COMMA_NAME) ") VALUES (?, ?, ?, ?, ?, "
-                                         "?" STATISTICS_COUNTS(QUESTION) STATISTICS_REALS(QUESTION) ")";
-    struct query query;
-    int rc = query_begin(&query, connection, sql, err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, content_id);
-    query_bind_text(&query, row_set_name(row->row_set));
-    query_bind_int(&query, row->token_rows);
-    query_bind_int(&query, row->is_centred != 0);
-    query_bind_int(&query, row->definition);
-    query_bind_text(&query, row->backend);
-#define X(name) query_bind_int(&query, row->name);
-    STATISTICS_COUNTS(X)
-#undef X
-#define X(name) query_bind_real(&query, row->name);
-    STATISTICS_REALS(X)
-#undef X
-    return query_run(&query, err);
 }
 
 static int run(struct connection *connection, const char *sql, int64_t content_id, int64_t from, int64_t to,
@@ -106,6 +77,7 @@ static int touch_models(struct connection *connection, int64_t content_id, struc
 int recompute_replace(struct store *store, int64_t content_id, int64_t definition,
                       const struct statistics_row *rows, size_t count, struct err *err)
 {
+    static const char replace[] = "INSERT OR REPLACE " RECORD_STATISTICS;
     struct connection *connection = NULL;
     for (size_t i = 0; i < count; i++) {
         if (rows[i].definition != rows[0].definition)
@@ -117,7 +89,7 @@ int recompute_replace(struct store *store, int64_t content_id, int64_t definitio
     if (rc)
         return rc;
     for (size_t i = 0; i < count && !rc; i++)
-        rc = replace_row(connection, content_id, &rows[i], err);
+        rc = record_statistics(connection, replace, content_id, &rows[i], err);
     if (!rc && rows[0].definition != definition)
         rc = move_definition(connection, content_id, definition, rows[0].definition, err);
     if (!rc)

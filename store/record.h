@@ -25,6 +25,19 @@ void record_blobs_free(struct record_blobs *blobs);
 int record_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
                    struct err *err);
 
+/* For the lists of columns in store/statistics.h and store/displacements.h. */
+#define RECORD_NAME(name) ", " #name
+#define RECORD_QUESTION(name) ", ?"
+
+/* A row of statistics, by "INSERT ... " RECORD_STATISTICS "...". */
+#define RECORD_STATISTICS                                                                                    \
+    "INTO statistics (content_id, row_set, token_rows, is_centred, definition, "                             \
+    "backend" STATISTICS_COUNTS(RECORD_NAME)                                                                 \
+        STATISTICS_REALS(RECORD_NAME) ") VALUES (?, ?, ?, ?, ?, ?" STATISTICS_COUNTS(RECORD_QUESTION)        \
+            STATISTICS_REALS(RECORD_QUESTION) ")"
+int record_statistics(struct connection *connection, const char *sql, int64_t content_id,
+                      const struct statistics_row *row, struct err *err);
+
 /* Content, its place in the revision, statistics, displacements with their links, large values. */
 int record_tensor(struct connection *connection, const struct task_row *task,
                   const struct task_tensor *tensor, const struct record_blobs *blobs, struct err *err);

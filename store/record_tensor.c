@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#define QUESTION(name) ", ?"
-#define COMMA_NAME(name) ", " #name
 #define FILL_GAP(name) ", " #name " = coalesce(" #name ", excluded." #name ")"
 
 int record_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
@@ -121,18 +119,11 @@ static int place_content(struct connection *connection, const struct task_row *t
 
 /* -- Numbers -------------------------------------------------------------------------------------------- */
 
-static const char INSERT_STATISTICS[] =
-    "INSERT INTO statistics (content_id, row_set, token_rows, is_centred, definition, "
-    "backend" STATISTICS_COUNTS(COMMA_NAME)
-        STATISTICS_REALS(COMMA_NAME) ") VALUES (?, ?, ?, ?, ?, ?" STATISTICS_COUNTS(QUESTION)
-            STATISTICS_REALS(QUESTION) ") ON CONFLICT DO UPDATE SET elements = elements" STATISTICS_REALS(
-                FILL_GAP);
-
-static int insert_statistics(struct connection *connection, int64_t content_id,
-                             const struct statistics_row *row, struct err *err)
+int record_statistics(struct connection *connection, const char *sql, int64_t content_id,
+                      const struct statistics_row *row, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, INSERT_STATISTICS, err);
+    int rc = query_begin(&query, connection, sql, err);
     if (rc)
         return rc;
     query_bind_int(&query, content_id);
@@ -152,8 +143,8 @@ static int insert_statistics(struct connection *connection, int64_t content_id,
 
 static const char INSERT_DISPLACEMENT[] =
     "INSERT INTO displacements (content_id, reference_id, row_set, token_rows, definition, backend, "
-    "elements" DISPLACEMENT_REALS(COMMA_NAME) ") VALUES (?, ?, ?, ?, ?, ?, ?" DISPLACEMENT_REALS(
-        QUESTION) ") ON CONFLICT DO UPDATE SET elements = elements" DISPLACEMENT_REALS(FILL_GAP);
+    "elements" DISPLACEMENT_REALS(RECORD_NAME) ") VALUES (?, ?, ?, ?, ?, ?, ?" DISPLACEMENT_REALS(
+        RECORD_QUESTION) ") ON CONFLICT DO UPDATE SET elements = elements" DISPLACEMENT_REALS(FILL_GAP);
 
 static int insert_displacement(struct connection *connection, int64_t content_id, int64_t reference_id,
                                const struct displacement_row *row, struct err *err)
@@ -214,12 +205,14 @@ static int record_displacement(struct connection *connection, const struct task_
 int record_tensor(struct connection *connection, const struct task_row *task,
                   const struct task_tensor *tensor, const struct record_blobs *blobs, struct err *err)
 {
+    static const char insert[] = "INSERT " RECORD_STATISTICS
+                                 " ON CONFLICT DO UPDATE SET elements = elements" STATISTICS_REALS(FILL_GAP);
     int64_t content_id = 0;
     int rc = record_content(connection, &tensor->content, &content_id, err);
     if (!rc)
         rc = place_content(connection, task, tensor, content_id, err);
     for (size_t i = 0; !rc && i < tensor->statistics_count; i++)
-        rc = insert_statistics(connection, content_id, &tensor->statistics[i], err);
+        rc = record_statistics(connection, insert, content_id, &tensor->statistics[i], err);
     for (size_t i = 0; !rc && i < tensor->displacement_count; i++)
         rc =
             record_displacement(connection, task, tensor->tensor, content_id, &tensor->displacements[i], err);
