@@ -115,8 +115,10 @@ static double lag_rate(const struct audit_point *points, size_t count, size_t i)
 static double out_of_line(const struct audit_point *points, size_t count, size_t i,
                           const struct audit_options *options)
 {
+    if (!points[i].is_measured) /* before its neighbours are looked for: of measured points those are few */
+        return 0;
     size_t previous = measured_before(points, count, i), next = measured_after(points, count, i);
-    if (!points[i].is_measured || previous >= count || next >= count)
+    if (previous >= count || next >= count)
         return 0;
     const struct audit_point *before = &points[previous], *here = &points[i], *after = &points[next];
     if (!(before->msd > 0) || !(here->msd > 0) || !(after->msd > 0))

@@ -11,6 +11,7 @@ struct kind {
     json_int_t count;
     json_t *names;
     int is_earlier; /* some are of an earlier run */
+    int failed;     /* a name is missing for lack of memory */
 };
 
 /* An entry of the list, in another order. */
@@ -58,7 +59,7 @@ static void note(struct kind *kind, const char *name)
     if (kind->is_earlier && has_name(kind->names, name))
         return;
     if (kind->count++ < WATCH_CHANGES_NAMES_MAX)
-        (void)json_array_append_new(kind->names, json_string(name));
+        kind->failed |= json_array_append_new(kind->names, json_string(name)) != 0;
 }
 
 /* Begins with what earlier runs have found. */
@@ -105,11 +106,13 @@ static int read_known(struct store *store, int64_t model_id, struct comparison *
     return code;
 }
 
-static void add_kind(json_t *report, struct kind *kind)
+static int add_kind(json_t *report, struct kind *kind, struct err *err)
 {
     json_t *value = json_pack("{s:I, s:o}", "count", kind->count, "names", kind->names);
     kind->names = NULL;
-    (void)json_object_set_new(report, kind->name, value ? value : json_null());
+    if (json_object_set_new(report, kind->name, value) || kind->failed)
+        return err_set(err, ERR_NO_MEMORY, "watch: out of memory");
+    return 0;
 }
 
 int watch_changes_report(struct store *store, int64_t model_id, const struct revision_list *list,
@@ -139,9 +142,11 @@ int watch_changes_report(struct store *store, int64_t model_id, const struct rev
         if (!comparison.is_known[i])
             note(&comparison.added, comparison.by_name[i].listed->row.name);
     }
-    add_kind(report, &comparison.added);
-    add_kind(report, &comparison.moved);
-    add_kind(report, &comparison.gone);
+    code = add_kind(report, &comparison.added, err);
+    if (!code)
+        code = add_kind(report, &comparison.moved, err);
+    if (!code)
+        code = add_kind(report, &comparison.gone, err);
 out:
     json_decref(comparison.added.names);
     json_decref(comparison.moved.names);

@@ -1,5 +1,5 @@
 /*
- * Models and documents of random numbers that Python can make too (tests/e2e/random_model.py): every number
+ * Models and documents of random numbers that Python can make too (tests/tools/random_model.py): every number
  * is a hash of its tensor's name and its place, so that nothing needs to be stored.
  */
 #ifndef BIFURCATED_TESTS_TOOLS_RANDOM_MODEL_H

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -301,6 +302,58 @@ static void test_audit_of_a_thinned_run(void **state)
     audit_free(&audit);
 }
 
+static double cpu_seconds_of_audit(const struct audit_point *points, size_t count)
+{
+    struct audit_options options = audit_options_default();
+    struct timespec begin, end;
+    struct audit audit;
+    struct err err = ERR_INIT;
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin), 0);
+    assert_int_equal(audit_revisions(points, count, &options, &audit, &err), 0);
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end), 0);
+    audit_free(&audit);
+    return (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
+}
+
+/* What is not measured costs nothing: of as many revisions as there may be, three are. */
+static void test_audit_of_a_few_among_many(void **state)
+{
+    (void)state;
+    static struct audit_point points[AUDIT_POINTS_MAX];
+    static const size_t measured[] = {1000, 50000, 99000};
+    static const double walked[] = {0.01, 0.4, 0.012};
+    struct audit_options options = audit_options_default();
+    struct audit audit;
+    struct err err = ERR_INIT;
+    size_t before = 0, after = 0, suspects = 0;
+    double few_s = 0;
+    for (size_t i = 0; i < AUDIT_POINTS_MAX; i++)
+        points[i] = (struct audit_point){
+            .step = (double)i, .msd = (double)NAN, .lag1_msd = (double)NAN, .skip_msd = (double)NAN};
+    for (size_t i = 0; i < 3; i++) {
+        points[measured[i]].is_measured = 1;
+        points[measured[i]].msd = walked[i];
+        points[measured[i]].lag1_msd = 0.4;
+    }
+    for (size_t i = 0; i < AUDIT_POINTS_MAX; i++)
+        suspects += (size_t)audit_is_suspect(points, AUDIT_POINTS_MAX, i, &options, &before, &after);
+    assert_int_equal(suspects, 0); /* no rate around to compare with */
+    for (int round = 0; round < 100; round++)
+        few_s += cpu_seconds_of_audit(points, AUDIT_POINTS_MAX / 100);
+    assert_true(cpu_seconds_of_audit(points, AUDIT_POINTS_MAX) < 10 * few_s); /* 100 times, were it squared */
+    points[100].is_measured = 1;
+    points[100].msd = 1e-4;
+    points[1000].lag1_msd = 1e-3;
+    assert_true(audit_is_suspect(points, AUDIT_POINTS_MAX, 50000, &options, &before, &after));
+    assert_int_equal(before, 1000);
+    assert_int_equal(after, 99000);
+    points[50000].skip_msd = 1e-3;
+    assert_int_equal(audit_revisions(points, AUDIT_POINTS_MAX, &options, &audit, &err), 0);
+    assert_int_equal(audit.finding_count, 1);
+    assert_int_equal(audit.findings[0].index, 50000);
+    audit_free(&audit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_stopping_rules),
         cmocka_unit_test(test_audit_of_a_sparse_run),
         cmocka_unit_test(test_audit_of_a_thinned_run),
+        cmocka_unit_test(test_audit_of_a_few_among_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

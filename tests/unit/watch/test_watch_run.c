@@ -1,7 +1,9 @@
 /* Looks that are cut off between what they write into the revisions and their record: nothing is lost of what
  * is to be reported. */
+#include "tests/unit/base/no_memory.h"
 #include "tests/unit/service/fixture.h"
 
+#include "daemon/watch/watch_changes.h"
 #include "daemon/watch/watch_run.h"
 
 #include <dlfcn.h>
@@ -133,11 +135,53 @@ static void test_several_in_vain(void **state)
     json_decref(report);
 }
 
+/* Changes are told whole, or the look fails and is made again: a name left out for lack of memory is lost. */
+static void test_memory_that_is_short(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const names[] = {"step1", "step2", "step3"};
+    struct revision_row rows[2] = {{.step = 1}, {.step = 2}};
+    struct revision_listed listed[2] = {{.row = {.step = 1}}, {.row = {.step = 3}}};
+    struct revision_list list = {.rows = listed, .count = 2};
+    int64_t model_id = 0;
+    unsigned call = 0, failures = 0;
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(rows[i].name, sizeof rows[i].name, "%s", names[i]);
+        (void)snprintf(rows[i].commit, sizeof rows[i].commit, "%040zx", i + 1);
+        (void)snprintf(listed[i].row.name, sizeof listed[i].row.name, "%s", names[2 * i]);
+        (void)snprintf(listed[i].row.commit, sizeof listed[i].row.commit, "%040zx", i + 11);
+    }
+    OK(models_ensure(fixture->store, fixture->name, MODEL_KIND_FOLDER, &model_id, &err));
+    OK(revisions_update(fixture->store, model_id, rows, 2, 1, NULL, &err));
+    (void)let_memory_fail(NULL);
+    do {
+        struct err err = ERR_INIT;
+        char *text = NULL;
+        json_t *report = json_object();
+        countdown = ++call;
+        int code = watch_changes_report(fixture->store, model_id, &list, NULL, report, &err);
+        if (!code)
+            code = watch_changes_dump(report, &text, &err);
+        failures += code != 0;
+        if (code)
+            assert_int_equal(code, ERR_NO_MEMORY);
+        else
+            assert_string_equal(text, "{\"new\":{\"count\":1,\"names\":[\"step3\"]},"
+                                      "\"moved\":{\"count\":1,\"names\":[\"step1\"]},"
+                                      "\"gone\":{\"count\":1,\"names\":[\"step2\"]}}");
+        free(text);
+        json_decref(report);
+    } while (countdown == 0); /* the last time no call was left to fail */
+    (void)restore_memory(NULL);
+    assert_true(failures > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_next_report_has_it, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_several_in_vain, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_memory_that_is_short, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
