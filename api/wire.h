@@ -74,7 +74,7 @@ struct wire_result {
     struct task_result result; /* points into `memory` and the bytes that were read */
     struct model_row model;    /* what the worker learnt of a model that was not described */
     int has_model;
-    char caution[ERR_MESSAGE_BYTES]; /* what could not be measured though the task succeeded, or "" */
+    char caution[ERR_MESSAGE_BYTES]; /* of a result that was read: where result.caution lies */
     struct wire_memory memory;
 };
 

@@ -158,6 +158,7 @@ static void read_result(struct wire_reader *reader, const json_t *root, struct w
                        " protocol bytes_fetched weights_digest caution model tensors perplexities ");
     task->bytes_fetched = wire_int(reader, root, "bytes_fetched", 0, INT64_MAX);
     wire_text(reader, root, "caution", result->caution, sizeof result->caution);
+    task->caution = result->caution;
     if (model) {
         size_t before = wire_enter(reader, "model", WIRE_NO_INDEX);
         wire_check_members(

@@ -303,8 +303,8 @@ int wire_result_append(const struct wire_result *result, struct buf *buf, struct
     api_json_integer(&json, "bytes_fetched", task->bytes_fetched);
     if (task->weights_digest[0])
         api_json_text(&json, "weights_digest", task->weights_digest);
-    if (result->caution[0])
-        api_json_text(&json, "caution", result->caution);
+    if (result->result.caution && result->result.caution[0])
+        api_json_text(&json, "caution", result->result.caution);
     if (result->has_model) {
         api_json_open_object(&json, "model");
         wire_append_model(&result->model, &json);

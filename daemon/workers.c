@@ -87,10 +87,10 @@ static int run_task(struct slot *slot, const struct task_row *task, struct err *
         code = measure_task(shared, task, &spec, &slot->cancel, &slot->fetched_bytes, &measured, err);
     if (!code)
         code = tasks_record(shared->store, &slot->lease, measured_task_result(measured), err);
-    if (!code && measured_task_caution(measured)[0])
+    if (!code && measured_task_result(measured)->caution[0])
         log_warning("task recorded in part", log_int("sweep", task->sweep_id),
-                    log_text("revision", task->revision), log_text("reason", measured_task_caution(measured)),
-                    log_end);
+                    log_text("revision", task->revision),
+                    log_text("reason", measured_task_result(measured)->caution), log_end);
     measured_task_free(measured);
     sweep_spec_free(&spec);
     return code;

@@ -22,7 +22,7 @@ static int write_all(struct connection *connection, struct task_row *task, const
     task->bytes_fetched = result->bytes_fetched;
     task->bytes_expected = result->bytes_fetched; /* nothing more will come */
     task->error_code[0] = task->error_message[0] = 0;
-    return moves_task(connection, task, TASK_EVENT_RECORD, NULL, err);
+    return moves_task(connection, task, TASK_EVENT_RECORD, result->caution, err);
 }
 
 /* The answer to this very record was lost on its way, and the worker sends it again. */

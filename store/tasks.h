@@ -118,6 +118,8 @@ struct task_result {
     const struct perplexity_row *perplexities; /* borrowed; weights_digest must be the one above */
     size_t perplexity_count;
     int64_t bytes_fetched; /* whole task */
+    const char *caution; /* borrowed; what was left out though the task succeeded: told with its record. NULL
+                            or "": nothing */
 };
 
 /* Gives a sweep that is planning (else ERR_CONFLICT) its tasks, all or none: they take the place of those

@@ -175,6 +175,7 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
         measure_note_progress(job);
     if (!code) {
         memcpy(measured->caution, job->caution, sizeof measured->caution);
+        measured->result.caution = measured->caution;
         measured->result.tensors = measured->tensors;
         measured->result.tensor_count = measured->count;
         measured->result.bytes_fetched = atomic_load(fetched_bytes);
@@ -192,11 +193,6 @@ out:
 const struct task_result *measured_task_result(const struct measured_task *measured)
 {
     return &measured->result;
-}
-
-const char *measured_task_caution(const struct measured_task *measured)
-{
-    return measured->caution;
 }
 
 void measured_task_free(struct measured_task *measured)

@@ -49,12 +49,9 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
                  const struct sweep_spec *spec, const atomic_bool *cancel, _Atomic int64_t *fetched_bytes,
                  struct measured_task **ret_measured, struct err *err);
 
-/* For tasks_record(); borrowed. */
+/* For tasks_record(); borrowed. Its caution, never NULL, is one sentence (a reference that cannot be read).
+ */
 const struct task_result *measured_task_result(const struct measured_task *measured);
-
-/* One sentence about what could not be measured though the task succeeded (a reference that cannot be read),
- * or "". */
-const char *measured_task_caution(const struct measured_task *measured);
 
 /* NULL is allowed. */
 void measured_task_free(struct measured_task *measured);

@@ -82,14 +82,13 @@ static int measure(struct remote_slot *slot, const struct wire_task *task, const
     int code = measure_task(&shared, row, spec, &slot->cancel, &slot->fetched_bytes, &measured, err);
     if (!code) {
         struct wire_result result = {.result = *measured_task_result(measured)};
-        const char *caution = measured_task_caution(measured);
-        memcpy(result.caution, caution, strlen(caution) + 1);
         code = take_model(slot, task, row->model_id, &result, err);
         if (!code)
             code = wire_result_append(&result, body, err);
-        if (!code && caution[0])
+        if (!code && result.result.caution[0])
             log_warning("task measured in part", log_int("sweep", task->sweep_id),
-                        log_text("revision", row->revision), log_text("reason", caution), log_end);
+                        log_text("revision", row->revision), log_text("reason", result.result.caution),
+                        log_end);
     }
     measured_task_free(measured);
     return code;

@@ -179,7 +179,11 @@ def test_the_good_ones_are_measured(spoiled: Any, garden: Path) -> None:
     for name, previous in (("step1", "step0"), ("step1000", "step512"), ("step2000", "step1000")):
         expected = reference.displacement(tensors[name], tensors[previous], "")["msd"]
         assert rows[name]["lag1_msd"] == pytest.approx(expected, rel=1e-9, abs=0)
-    assert rows["step512"]["lag1_msd"] is None  # step256 cannot be read
+    assert rows["step512"]["lag1_msd"] is None  # step256 cannot be read, which the task's history says
+    [sweep, *_] = daemon.get("/v1/sweeps").json()["sweeps"]
+    [task] = [task for task in daemon.get(f"/v1/sweeps/{sweep['id']}/tasks?limit=1000").json()["tasks"] if task["revision"] == "step512"]
+    *_, end = daemon.get(f"/v1/sweeps/{sweep['id']}/tasks/{task['id']}/events").json()["events"]
+    assert end["event"] == "record" and end["detail"].startswith("revision step256: "), end
 
 
 def test_series_stays_complete(spoiled: Any) -> None:

@@ -210,6 +210,14 @@ def opened(db: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{db}?mode=ro", uri=True)
 
 
+def cautions(db: Path) -> list[str]:
+    """What tasks have left out although they succeeded, as the API tells it in their histories."""
+    connection = opened(db)
+    found = [detail for (detail,) in connection.execute("SELECT detail FROM task_events WHERE event = 'record' AND detail <> ''")]
+    connection.close()
+    return found
+
+
 def tables(db: Path) -> dict[str, Counter]:
     """Each table of results as a bag of rows whose numbers are replaced by what they stand for."""
     bags = {}

@@ -111,7 +111,7 @@ static void test_result_round_trip(void **state)
     assert_true(same(perplexity->accuracy, 0.1));
     assert_string_equal(perplexity->parameters, "{\"limit\":10}");
     assert_string_equal(perplexity->weights_digest, sample->perplexity.weights_digest);
-    assert_string_equal(result.caution, sample->result.caution);
+    assert_string_equal(result.result.caution, sample->result.result.caution);
     assert_false(result.has_model);
     /* And what was read is written as it was. */
     write_result(&result, &again);

@@ -17,6 +17,7 @@ static int record(struct fixture *fixture, const struct task_lease *lease, struc
     char name[64];
     (void)snprintf(name, sizeof name, "task %lld", (long long)lease->task_id);
     fixture_result(made, name, 1);
+    made->result.caution = "the reference cannot be read";
     int rc = tasks_record(fixture->store, lease, &made->result, err);
     free(made);
     return rc;
@@ -436,6 +437,7 @@ static void test_history(void **state)
         assert_string_equal(events->rows[i].worker, WORKERS[i]);
     }
     assert_string_equal(events->rows[2].detail, "connection reset");
+    assert_string_equal(events->rows[6].detail, "the reference cannot be read");
     int64_t after = events->rows[4].id;
     events->count = 0;
     OK(tasks_list_events(fixture->store, task.id, after, 1, collect_event, events, &err));
