@@ -157,8 +157,12 @@ void api_peer_set_busy(struct api_peer *peer)
 
 void api_peer_set_sending(struct api_peer *peer)
 {
-    if (peer)
-        atomic_store(&peer->is_sending, 1);
+    if (!peer)
+        return;
+    int64_t since_ms = atomic_load(&peer->answering_since_ms);
+    if (since_ms != 0) /* else it was shut down; if that comes first now, it is */
+        (void)atomic_compare_exchange_strong(&peer->answering_since_ms, &since_ms, clock_monotonic_ms());
+    atomic_store(&peer->is_sending, 1);
 }
 
 void api_peer_set_streaming(struct api_peer *peer)

@@ -34,7 +34,7 @@ void *api_peer_request(const struct api_peer *peer);
 /* Its request is complete; it is not waiting any more, but answered. */
 void api_peer_set_busy(struct api_peer *peer);
 
-/* Its answer is made, and on its way. */
+/* Its answer is made, and on its way: its time begins, however long it took to make it. */
 void api_peer_set_sending(struct api_peer *peer);
 
 /* Its answer is a stream of events, which may take as long as it likes. */
@@ -47,8 +47,9 @@ int api_peer_hold(struct api_peers *peers, struct api_peer *peer, size_t bytes, 
 /* Its answer was sent; it waits for the next request. */
 void api_peer_set_waiting(struct api_peer *peer);
 
-/* Shuts down connections that have waited for a request longer than `timeout_ms`, or have been answered for
- * longer than `answer_timeout_ms` (`sending_timeout_ms` where the answer is made); returns how many. */
+/* Shuts down connections that have waited for a request longer than `timeout_ms`, for an answer to be made
+ * longer than `answer_timeout_ms`, or have been sent it for longer than `sending_timeout_ms`; returns how
+ * many. */
 size_t api_peers_expire(struct api_peers *peers, int64_t timeout_ms, int64_t answer_timeout_ms,
                         int64_t sending_timeout_ms);
 

@@ -187,13 +187,20 @@ static char *suffixed(const char *path, const char *suffix)
     return text;
 }
 
+static int is_same_file(const char *path, const char *other)
+{
+    struct stat one, two;
+    return lstat(path, &one) == 0 && lstat(other, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
 /* Gives the file its name, unless something got that name meanwhile. */
 static int name_file(const char *part, const char *target, struct err *err)
 {
     if (renameat2(AT_FDCWD, part, AT_FDCWD, target, RENAME_NOREPLACE) == 0)
         return 0;
-    /* Network file systems may not know of this flag, but of links. */
-    if (errno == EINVAL && link(part, target) == 0)
+    /* Some file systems know links, but not this flag; one may be there from a try that was killed. */
+    if (errno == EINVAL && (link(part, target) == 0 || (errno == EEXIST && is_same_file(part, target))))
         return unlink(part) ? err_set_errno(err, errno, "%s", part) : 0;
     if (errno == EEXIST)
         return err_set(err, ERR_CONFLICT,

@@ -19,11 +19,14 @@ int query_open(struct query *query, struct store *store, const char *sql, struct
         return rc;
     rc = query_begin(query, connection, sql, err);
     query->store = store;
+    query->err = err;
     return rc ? query_close(query, rc) : 0;
 }
 
 int query_close(struct query *query, int rc)
 {
+    if (rc >= 0 && query->result != SQLITE_OK)
+        rc = connection_fail(query->connection, query->result, query->err);
     query_end(query);
     store_read_end(query->store, query->connection);
     return rc < 0 ? rc : 0;
@@ -106,9 +109,18 @@ void query_skip(struct query *query, int columns)
     query->column += columns;
 }
 
-void query_text(struct query *query, char *buffer, size_t size)
+/* NULL for NULL, and for lack of memory, which is noted. */
+static const char *read_text(struct query *query)
 {
     const char *text = (const char *)sqlite3_column_text(query->statement, query->column++);
+    if (!text && (sqlite3_errcode(query->connection->db) & 0xff) == SQLITE_NOMEM)
+        note(query, SQLITE_NOMEM);
+    return text;
+}
+
+void query_text(struct query *query, char *buffer, size_t size)
+{
+    const char *text = read_text(query);
     size_t length = text ? strlen(text) : 0;
     if (text && length >= size) {
         length = size - 1;
@@ -122,7 +134,7 @@ void query_text(struct query *query, char *buffer, size_t size)
 
 const char *query_text_whole(struct query *query)
 {
-    const char *text = (const char *)sqlite3_column_text(query->statement, query->column++);
+    const char *text = read_text(query);
     return text ? text : "";
 }
 

@@ -14,7 +14,8 @@
  *     return query_close(&query, rc);
  *
  * Within a transaction or a snapshot, on its connection: query_begin() and query_end().
- * A failure to bind is reported by the next query_next().
+ * A failure to bind, or to read a text for lack of memory ("" then), is reported by the next query_next(),
+ * the latter also by query_close().
  */
 #ifndef BIFURCATED_STORE_QUERY_H
 #define BIFURCATED_STORE_QUERY_H
@@ -23,11 +24,12 @@
 
 struct query {
     struct connection *connection;
-    struct store *store; /* of query_open() */
+    struct store *store; /* this one and the next: of query_open() */
+    struct err *err;
     sqlite3_stmt *statement;
     int parameter; /* bound so far */
     int column;    /* read so far in this row */
-    int result;    /* first failure of a binding */
+    int result;    /* first failure of a binding or a text */
 };
 
 /* A single read (`sql` is a string constant): takes a connection from the store's pool for it. On failure

@@ -60,10 +60,10 @@ struct revisions_note {
 int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
                      int is_complete, struct revisions_changes *ret_changes, struct err *err);
 
-/* The same with is_complete; `note` (or NULL) is kept in the same transaction, in place of the watch's
- * earlier one, until watches_record_run() has a report with it. */
+/* The same; `note` (or NULL) is kept in the same transaction, in place of the watch's earlier one, until
+ * watches_record_run() has a report with it. */
 int revisions_update_noting(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
-                            const struct revisions_note *note, struct err *err);
+                            int is_complete, const struct revisions_note *note, struct err *err);
 
 /* The key of a row, for going on after it. */
 void revision_key_of(const struct revision_row *row, struct revision_key *key);

@@ -267,8 +267,8 @@ int revisions_update(struct store *store, int64_t model_id, struct revision_row 
 }
 
 int revisions_update_noting(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
-                            const struct revisions_note *note, struct err *err)
+                            int is_complete, const struct revisions_note *note, struct err *err)
 {
     struct update update = {.model_id = model_id};
-    return update_all(&update, store, rows, count, 1, note, err);
+    return update_all(&update, store, rows, count, is_complete, note, err);
 }

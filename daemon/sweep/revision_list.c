@@ -115,8 +115,7 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
         return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
     for (size_t i = 0; i < list->count; i++)
         rows[i] = list->rows[i].row;
-    int code = list->is_partial ? revisions_update(store, model_id, rows, list->count, 0, NULL, err)
-                                : revisions_update_noting(store, model_id, rows, list->count, note, err);
+    int code = revisions_update_noting(store, model_id, rows, list->count, !list->is_partial, note, err);
     for (size_t i = 0; !code && i < list->count; i++)
         list->rows[i].row.id = rows[i].id;
     free(rows);

@@ -3,6 +3,7 @@
 #include "tests/unit/base/no_memory.h"
 #include "tests/unit/service/fixture.h"
 
+#include "daemon/sweep/revision_list.h"
 #include "daemon/watch/watch_changes.h"
 #include "daemon/watch/watch_run.h"
 
@@ -176,12 +177,41 @@ static void test_memory_that_is_short(void **state)
     assert_true(failures > 10);
 }
 
+/* Offline the list is a part: what it changes is kept as well, and nothing else is gone. */
+static void test_a_partial_list(void **state)
+{
+    struct fixture *fixture = *state;
+    struct revision_listed listed = {
+        .row = {.name = "step1", .commit = "0123456789abcdef0123456789abcdef01234567"}};
+    struct revision_list list = {.rows = &listed, .count = 1, .is_partial = 1};
+    struct watch_row watch;
+    struct revision_row row;
+    struct buf request, report, changes;
+    fixture_add_revision(fixture, "step0", 0);
+    put_watch(fixture);
+    (void)look(fixture);
+    OK(watches_find(fixture->store, fixture->name, &watch, &err));
+    struct revisions_note note = {.watch_id = watch.id, .changes = "{\"new\":{}}"};
+    OK(revision_list_store(&list, fixture->store, watch.model_id, &note, &err));
+    buf_init(&request, MIB);
+    buf_init(&report, MIB);
+    buf_init(&changes, MIB);
+    OK(watches_get_texts(fixture->store, watch.id, &request, &report, &changes, &err));
+    assert_string_equal(buf_text(&changes), note.changes);
+    OK(revisions_find(fixture->store, watch.model_id, "step0", &row, &err));
+    assert_int_equal(row.is_current, 1);
+    buf_free(&request);
+    buf_free(&report);
+    buf_free(&changes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_next_report_has_it, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_several_in_vain, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_memory_that_is_short, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_partial_list, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
