@@ -70,8 +70,10 @@ static char *revision_path(const struct folder *folder, const char *revision, in
     *ret_depth = FOLDER_DEPTH_MAX;
     if (!path || strcmp(revision, "main") != 0)
         return path;
-    if (file_exists(path))
-        (void)walk_files(folder->path, 0, look_for_checkpoint, &is_checkpoint, &ignored);
+    if (file_exists(path) && walk_files(folder->path, 0, look_for_checkpoint, &is_checkpoint, &ignored)) {
+        free(path); /* a checkpoint that was not seen must not give way to another */
+        return NULL;
+    }
     if (is_checkpoint || !file_exists(path)) {
         free(path);
         path = strdup(folder->path);

@@ -2,8 +2,19 @@
 #include "daemon/hub/folder.h"
 #include "tests/unit/base/fixture.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+
+static unsigned countdown; /* the copy of a text that there is no memory for; 0: none */
+
+char *strdup(const char *text)
+{
+    static char *(*real)(const char *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "strdup");
+    return countdown && --countdown == 0 ? NULL : real(text);
+}
 
 struct place {
     char *folder;
@@ -138,6 +149,29 @@ static void main_is_a_folder_too(void **state)
     repository_refs_free(refs);
 }
 
+/* Short of memory, the checkpoint of the folder itself is not taken for one in its subfolder. */
+static void main_is_never_another(void **state)
+{
+    struct place *place = *state;
+    char commit[REPOSITORY_COMMIT_SIZE], other[REPOSITORY_COMMIT_SIZE];
+    unsigned call = 0, failures = 0;
+    write_file(place->folder, "main", "config.json", "{    }");
+    write_file(place->folder, ".", "config.json", "{     }");
+    OK(repository_resolve(place->repository, "main", commit, &err));
+    do {
+        struct err err = ERR_INIT;
+        countdown = ++call;
+        int code = repository_resolve(place->repository, "main", other, &err);
+        failures += code != 0;
+        if (code)
+            assert_int_equal(code, ERR_NO_MEMORY);
+        else
+            assert_string_equal(other, commit);
+    } while (countdown == 0); /* the last time no call was left to fail */
+    countdown = 0;
+    assert_true(failures >= 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
@@ -146,6 +180,7 @@ int main(void)
         TEST(listing_makes_commits_known),
         TEST(a_wrong_hint_misleads_nobody),
         TEST(main_is_a_folder_too),
+        TEST(main_is_never_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
