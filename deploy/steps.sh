@@ -4,6 +4,7 @@
 mkdir -p build
 results=$PWD/build/results.txt
 : >"$results"
+trap 'exit 130' INT # a step that ends by itself at Ctrl-C, as pytest does, is the last one, too
 
 # step NAME COMMAND...: runs it, remembers how it ended, goes on.
 step() {

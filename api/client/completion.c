@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define WORD_MAX 32
+#define MODELS_TIMEOUT_S 3 /* somebody waits at the tabulator key */
 
 /* The values of options that are one of a few words; of "A,B,..." several. */
 static const struct {
@@ -75,8 +76,10 @@ static void offer_models(const struct completion *completion)
     json_t *document = NULL;
     const json_t *row;
     size_t i;
-    if (client_link_open(&completion->arguments, &link, &ignored) == 0 &&
-        client_link_get(link, "/v1/models?limit=10000&fields=name", &document, &ignored) == 0) {
+    if (client_link_open(&completion->arguments, &link, &ignored))
+        return;
+    client_link_set_timeout(link, MODELS_TIMEOUT_S);
+    if (client_link_get(link, "/v1/models?limit=10000&fields=name", &document, &ignored) == 0) {
         json_array_foreach(json_object_get(document, "models"), i, row)
         {
             const char *name = json_string_value(json_object_get(row, "name"));

@@ -22,6 +22,7 @@ volatile sig_atomic_t client_link_is_interrupted;
 struct client_link {
     struct rest *rest;
     int is_exact;                /* its answers are for programs */
+    long timeout_s;              /* of an exchange; 0: the standard */
     size_t taken;                /* bytes of answers to GET */
     void (*tick)(void *context); /* of the stream that is read; else NULL */
     void *tick_context;
@@ -103,6 +104,11 @@ void client_link_close(struct client_link *link)
     free(link);
 }
 
+void client_link_set_timeout(struct client_link *link, long timeout_s)
+{
+    link->timeout_s = timeout_s;
+}
+
 const char *client_link_server(const struct client_link *link)
 {
     return rest_server(link->rest);
@@ -119,7 +125,8 @@ int client_link_request(struct client_link *link, const char *method, const char
                                    .target = target,
                                    .body = body,
                                    .body_size = body ? strlen(body) : 0,
-                                   .header = key ? buf_text(&line) : NULL};
+                                   .header = key ? buf_text(&line) : NULL,
+                                   .timeout_s = link->timeout_s};
     int code = rest_exchange(link->rest, &request, answer, NULL, err);
     buf_free(&line);
     return code;

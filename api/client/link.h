@@ -24,6 +24,9 @@ int client_link_open(const struct client_arguments *arguments, struct client_lin
                      struct err *err);
 void client_link_close(struct client_link *link);
 
+/* No exchange from here on takes longer than so many seconds; before, five minutes. */
+void client_link_set_timeout(struct client_link *link, long timeout_s);
+
 /* The daemon's URL without a final slash; borrowed. */
 const char *client_link_server(const struct client_link *link);
 

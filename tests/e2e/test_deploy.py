@@ -5,9 +5,13 @@ from __future__ import annotations
 import ctypes
 import json
 import math
+import os
+import pty
 import re
+import select
 import shlex
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -216,6 +220,42 @@ def test_completion_in_every_shell(programs: dict[str, Path], asked: Daemon, tmp
     assert complete("bifurcate", "models", "--token-file", "READ") in ({"README.md"}, {"FILES"})
     assert complete("bifurcated", "ba") == {"backup"} and complete("bifurcated", "--fet") == {"--fetchers"}
     assert complete("bifurcated", "--keep", "f") == {"files"}
+
+
+def test_completion_at_the_key_itself(programs: dict[str, Path], tmp_path: Path) -> None:
+    """In bash as people use it: a program and files whose words the shell would still change."""
+    (tmp_path / "my dir").mkdir()
+    (tmp_path / "my dir/file.txt").touch()
+    (tmp_path / "bin").symlink_to(programs["bifurcate"].parent)
+    ours, theirs = pty.openpty()
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TERM": "dumb", "INPUTRC": "/dev/null", "PS1": "$ ", "BIFURCATE_SERVER": "http://127.0.0.1:9"}
+    words = ["bash", "--norc", "--noprofile", "-i"]
+    shell = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=env, start_new_session=True)
+    os.close(theirs)
+
+    def type_until(text: str, shown: str) -> None:
+        os.write(ours, text.encode())
+        seen = ""
+        while shown not in seen:
+            assert select.select([ours], [], [], 60)[0], seen
+            seen += os.read(ours, 4096).decode()
+
+    try:
+        type_until(f"source {DEPLOY}/completion/bifurcate; echo sou''rced\n", "sourced")
+        type_until("~/bin/bifurcate seri\t", "series ")
+        type_until("\x15~/bin/bifurcate models --token-file my\\ dir/f\t", "my\\ dir/file.txt ")
+        type_until("\x15~/bin/bifurcate models --token-file 'my dir/f\t", "'my dir/file.txt' ")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+
+
+def test_completion_waits_for_no_silent_daemon(programs: dict[str, Path]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = run(programs["bifurcate"], "--complete", "--server", silent_url, "series", "")  # within less than an answer may take
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_completion_knows_the_words_of_the_api(programs: dict[str, Path]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from running import wait_until
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -50,17 +53,33 @@ def test_steps_beside_that_break_off(tmp_path: Path) -> None:
     assert "FAILED  The steps beside others broke off with status 137" in done.stdout
 
 
-def test_none_outlives_the_command(tmp_path: Path) -> None:
-    """Ended in mid-run, it takes along what it started."""
-    script = HEAD + "checks() { step slow sh -c 'echo $$ >pid; exec sleep 600'; }; begin_beside checks; step tests sh -c 'exec sleep 600'"
-    process = subprocess.Popen(["bash", "-c", script], cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
+# As pytest at Ctrl-C: it takes the signal and ends by itself.
+POLITE = "import pathlib, signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(2)); pathlib.Path('ready').touch(); signal.pause()"
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)], ids=["end", "interrupt"])
+def test_none_outlives_the_command(tmp_path: Path, sent: signal.Signals, status: int) -> None:
+    """Ended in mid-run, it takes along what it started, and waits for nothing."""
+    script = HEAD + f"""
+      checks() {{ step slow sh -c 'echo $$ >pid; exec sleep 600'; }}
+      begin_beside checks; step tests {sys.executable} -c "{POLITE}"; await_beside; summary"""
+    words = ["env", "--default-signal=INT", "bash", "-c", script]
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
+        wait_until(lambda: (tmp_path / "ready").exists() and (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
         beside = int((tmp_path / "pid").read_text())
         assert os.getpgid(beside) != os.getpgid(process.pid)
-        os.killpg(process.pid, signal.SIGTERM)  # as CI and a terminal do it; those beside are a group of their own
-        process.wait(60)
+        os.killpg(process.pid, sent)  # as CI and a terminal do it; those beside are a group of their own
+        assert process.wait(60) == status
         wait_until(lambda: not Path(f"/proc/{beside}").exists() or "Z" in Path(f"/proc/{beside}/stat").read_text().split()[2])
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_question_leaves_results_alone(tmp_path: Path) -> None:
+    """`--help` beside a run, or after it, empties none of its files."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    for word, status in (("--help", 0), ("--wrong", 1)):
+        assert subprocess.run([tmp_path / "deploy/test", word], capture_output=True, timeout=60).returncode == status
+    assert not (tmp_path / "build").exists()
