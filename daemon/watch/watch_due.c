@@ -144,7 +144,7 @@ int watch_due_select(struct store *store, const struct watch_row *watch, const s
         place(&selection);
         code = watches_list_due_revisions(store, watch, &query, take_due, &selection, err);
     }
-    if (!code && spec->wants_statistics)
+    if (!code && spec->wants_statistics && !list->is_partial) /* offline, neighbours seem to be missing */
         code = select_stale(&selection, err);
     free(selection.by_id);
     free(selection.previous);

@@ -14,7 +14,7 @@
 #define WATCH_DUE_NAMES_MAX 10000 /* revisions of one sweep */
 
 /* Sets is_selected of those rows of a stored list (revision_list_store) that the watch asks for and that are
- * left to measure. */
+ * left to measure; of a whole list also those whose displacements refer to other revisions by now. */
 int watch_due_select(struct store *store, const struct watch_row *watch, const struct sweep_spec *spec,
                      struct revision_list *list, struct err *err);
 

@@ -18,7 +18,7 @@ from typing import Any, Callable
 import pytest
 from hub_probe import BIG, FAST, Probe, big, big_root, probe, served, sha256  # noqa: F401  (fixtures among them)
 from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
-from running import Daemon, wait_until
+from running import Daemon, model_path, wait_until
 from tests.hub import Emulator
 
 
@@ -345,6 +345,11 @@ def test_offline_shows_a_part(daemon: Callable[..., Daemon], hub: Emulator) -> N
     failed = one.wait(one.sweep("org/small", revisions={"names": ["step1000"]}))
     assert failed["state"] == "failed" and "step1000 of org/small is not in the cache" in failed["error"]["message"]
     assert {row["state"] for row in one.series("org/small")} == {"measured"}, "step1000 is what it was"
+    watch = f"/v1/watches/{model_path('org/small')}"
+    assert one.request("PUT", watch, {"every_minutes": 1440}).status == 201
+    wait_until(lambda: one.get(watch).json()["last_run_at"])
+    report = one.get(watch).json()["last_run"]
+    assert report["outcome"] == "unchanged" and report["gone"]["count"] == 0, "step512 keeps the neighbour that is not seen"
     one.stop()
     with sqlite3.connect(one.db) as database:
         stored = database.execute("SELECT count(*) FROM files f JOIN revisions r ON r.id = f.revision_id WHERE r.name = 'step512'")
