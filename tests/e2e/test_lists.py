@@ -135,6 +135,15 @@ def test_description_has_every_column() -> None:
     } == {("get", "/v1/models/{owner}/{name}/revisions")}  # which has columns of its own
 
 
+def still(value: Any) -> Any:
+    """Without what the courier changes meanwhile in the deliveries of a watch."""
+    if isinstance(value, list):
+        return [still(one) for one in value]
+    if isinstance(value, dict):
+        return {name: still(one) for name, one in value.items() if name not in ("attempts", "next_attempt_at", "error")}
+    return value
+
+
 @pytest.mark.parametrize("_, path, target, key, parameter, command", LISTS, ids=IDS)
 def test_forms(filled: Any, _: str, path: str, target: str, key: str, parameter: str, command: list[str] | None) -> None:
     one, may = filled
@@ -164,7 +173,7 @@ def test_forms(filled: Any, _: str, path: str, target: str, key: str, parameter:
         few = one.get(f"{target}?fields={name}", may)
         validate("get", path, few)
         if name not in moving:
-            assert [at(row, name) for row in few.json()[key]] == [at(row, name) for row in rows]
+            assert [still(at(row, name)) for row in few.json()[key]] == [still(at(row, name)) for row in rows]
         assert {tuple(row) for row in few.json()[key]} == {(name.split(".")[0],)}
     turned = ",".join(reversed(names))
     answer = one.get(f"{target}?fields={turned}&format=csv", may)
