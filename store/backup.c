@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define PAGES_PER_STEP 4096
+#define PART ".part"         /* follows the name of a copy that is being made */
 #define RESTORED ".restored" /* follows the name of a copy that is whole and waits for its place */
 
 /* -- What a database holds ------------------------------------------------------------------------------- */
@@ -212,7 +213,7 @@ int backup_write(const char *path, const char *target, backup_progress *progress
                  struct backup_facts *ret_facts, struct err *err)
 {
     int rc = 0;
-    char *part = suffixed(target, ".part");
+    char *part = suffixed(target, PART);
     if (!part)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", target);
     if (file_exists(target))
@@ -284,9 +285,22 @@ int backup_is_restoring(const char *path)
     return is_there;
 }
 
+/* What a copy that was killed has left, which may be as large as a database. */
+static void drop_piece(const char *path)
+{
+    static const char *const suffixes[] = {PART, PART "-journal", PART "-wal", PART "-shm"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        char *piece = suffixed(path, suffixes[i]);
+        if (piece && file_exists(piece))
+            (void)unlink(piece);
+        free(piece);
+    }
+}
+
 int backup_finish_restore(const char *path, struct err *err)
 {
     char *aside = NULL, *copy = suffixed(path, RESTORED);
+    drop_piece(path);
     int rc = copy ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
     if (!rc && file_exists(copy)) {
         rc = name_aside(path, copy, &aside, err);
@@ -342,7 +356,7 @@ int backup_restore(const char *source, const char *path, backup_progress *progre
     /* Versions count on from the copy's, so ETags of another past must not fit: a new instance. */
     static const char PREPARE[] = "UPDATE store SET instance = lower(hex(randomblob(16))) WHERE id = 1";
     int fd = -1;
-    char *part = suffixed(path, ".part"), *restored = suffixed(path, RESTORED);
+    char *part = suffixed(path, PART), *restored = suffixed(path, RESTORED);
     int rc =
         part && restored ? lock_take(path, &fd, err) : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
     if (!rc)

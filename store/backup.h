@@ -48,7 +48,8 @@ int backup_restore(const char *source, const char *path, backup_progress *progre
 /* Whether the database at `path` waits for a restore to be finished that was cut off. */
 int backup_is_restoring(const char *path);
 
-/* Finishes it if there is one. For whoever holds the folder's lock (store_open, backup_restore). */
+/* Finishes it if there is one, and removes the piece of a copy that was cut off. For whoever holds the
+ * folder's lock (store_open, backup_restore). */
 int backup_finish_restore(const char *path, struct err *err);
 
 /* What a database holds; it may be in use. Does not change it. Errors as backup_restore(). */

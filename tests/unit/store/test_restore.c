@@ -178,6 +178,7 @@ static int count_kept(struct files *files)
     while ((entry = readdir(directory))) {
         const char *time = strstr(entry->d_name, ".before-");
         assert_null(strstr(entry->d_name, ".restored"));
+        assert_null(strstr(entry->d_name, ".part"));
         if (!time || strchr(time + strlen(".before-"), 'Z')[1])
             continue;
         (void)snprintf(path, sizeof path, "%s/%s", files->fixture->folder, entry->d_name);
