@@ -7,6 +7,7 @@
 #define DIGEST_DIGITS 16
 #define LABEL_WIDTH 6.0 /* pixels of a letter, about: enough to keep labels apart */
 #define TITLE_WIDTH 9.5 /* the same of the title */
+#define TENSOR_BYTES_MAX 200
 #define NARROW 640
 #define MARKS_MAX 2
 #define MARK_GAP 8
@@ -166,7 +167,9 @@ void plot_open_document(const struct plot *plot, double height, const char *cont
                 "aria-labelledby=\"title description\">\n<title id=\"title\">",
                 options->width, height, options->width, height);
     svg_append_escaped(svg, model_of(plot));
-    buf_appendf(svg, ": %s over training</title>\n<desc id=\"description\">", plot_text(row, "tensor"));
+    buf_append_text(svg, ": ");
+    svg_append_escaped(svg, plot_text(row, "tensor"));
+    buf_append_text(svg, " over training</title>\n<desc id=\"description\">");
     buf_appendf(svg, "%zu revisions from step %.0f to step %.0f", plot->count, plot->steps[0],
                 plot->steps[plot->count - 1]);
     if (is_yes(plot_onset(plot)))
@@ -220,7 +223,11 @@ void plot_draw_head(const struct plot *plot, double height, const char *contents
     }
     (void)snprintf(line, sizeof line, "%s%s", name == model_of(plot) ? "" : "\xe2\x80\xa6", name);
     svg_text(plot->svg, PLOT_LEFT, 22, "start", "title", line);
-    (void)snprintf(line, sizeof line, "%.200s, %s, %s; %zu revisions", plot_text(row, "tensor"),
+    const char *tensor = plot_text(row, "tensor");
+    int shown = (int)strnlen(tensor, TENSOR_BYTES_MAX);
+    while (shown > 0 && ((unsigned char)tensor[shown] & 0xc0) == 0x80)
+        shown--; /* not within a character */
+    (void)snprintf(line, sizeof line, "%.*s, %s, %s; %zu revisions", shown, tensor,
                    plot->options->is_tokens ? "token rows" : "all rows",
                    plot->options->is_centred ? "around column means" : "as stored", plot->count);
     svg_text(plot->svg, PLOT_LEFT, 37, "start", "muted", line);

@@ -6,6 +6,7 @@
 #include "api/client/plot.h"
 #include "api/client/plot_axis.h"
 #include "api/client/svg.h"
+#include "daemon/base/utf8.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -293,6 +294,25 @@ static void test_long_name(void **state)
     buf_free(&svg);
 }
 
+/* A checkpoint may call a tensor anything: it is no markup, and cut between characters. */
+static void test_name_of_a_tensor(void **state)
+{
+    (void)state;
+    struct buf svg, series;
+    buf_init(&series, 10000);
+    buf_append_text(&series, "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"digest\": \"d\", "
+                             "\"msd\": 1, \"dip\": 0.001, \"tensor\": \"<w>&x");
+    for (int i = 0; i < 150; i++)
+        buf_append_text(&series, "\xc3\xa9");
+    buf_append_text(&series, "\"}]}");
+    OK(draw(DISTRIBUTION, buf_text(&series), ANALYSIS, &standard, &svg, &err));
+    assert_true(utf8_is_valid(buf_text(&svg), svg.size));
+    assert_int_equal(count_of(&svg, "&lt;w&gt;&amp;x\xc3\xa9"), 3); /* title, metadata, head */
+    assert_int_equal(count_of(&svg, "<w>"), 0);
+    buf_free(&series);
+    buf_free(&svg);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -335,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_lines_and_marks),
         cmocka_unit_test(test_labels_do_not_overlap),
         cmocka_unit_test(test_long_name),
+        cmocka_unit_test(test_name_of_a_tensor),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
