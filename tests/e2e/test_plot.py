@@ -40,7 +40,7 @@ def test_the_figure_says_what_the_analysis_says(made_up: Daemon) -> None:
     onset = next(one for one in analysis["onsets"] if (one["rows"], one["view"]) == ("all", "raw"))
     assert onset["verdict"] == analysis["stop"]["verdict"] == "yes"
     words = texts(figure)
-    assert model in words
+    assert any(one == model or one[:1] == "\u2026" and model.endswith(one[1:]) for one in words), "cut where folders for tests lie deep"
     assert f"onset: step {onset['step']:.0f}" in words
     assert f"could have stopped: step {analysis['stop']['step']:.0f}" in words
     assert "steepest fall of perplexity" in words
