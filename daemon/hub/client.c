@@ -165,9 +165,8 @@ enum client_verdict client_judge_connection(const struct transfer *transfer, str
                       "%s: no connection: %.120s: check the network, HF_ENDPOINT and proxies", host, reason);
         return CLIENT_VERDICT_RETRY;
     case CURLE_OPERATION_TIMEDOUT:
-        (void)err_set(err, ERR_TIMEOUT,
-                      "%s: %.160s: check the network and proxies; a larger stall timeout gives it more time",
-                      host, reason);
+        (void)err_set(err, ERR_TIMEOUT, "%s: %.160s: check the network and proxies%s", host, reason,
+                      transfer->is_connected ? "; a larger stall timeout gives it more time" : "");
         return CLIENT_VERDICT_RETRY;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:

@@ -45,7 +45,7 @@ void transfer_reset(struct transfer *transfer)
     headers_free(&transfer->headers);
     buf_free(&transfer->problem);
     transfer->status = 0;
-    transfer->is_complete = transfer->is_aborted = transfer->is_sent = 0;
+    transfer->is_complete = transfer->is_aborted = transfer->is_sent = transfer->is_connected = 0;
     transfer->curl_code = transfer->proxy_status = 0;
     transfer->curl_reason[0] = 0;
     transfer->refusal = (struct err)ERR_INIT;
@@ -202,7 +202,9 @@ static void finish(struct transfers *transfers, struct transfer *transfer, int c
         long proxy_status = 0;
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
         transfer->proxy_status = (int)proxy_status;
-        curl_off_t duration_us = 0;
+        curl_off_t duration_us = 0, connected_us = 0;
+        (void)curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
+        transfer->is_connected = connected_us > 0;
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &duration_us);
         transfer->duration_us = duration_us > 0 ? (uint64_t)duration_us : 0;
         (void)curl_multi_remove_handle(transfers->multi, transfer->easy);

@@ -48,6 +48,7 @@ struct transfer {
     int is_complete;    /* the whole answer arrived, or take_* had enough */
     int is_aborted;     /* by transfers_abort or the end of the engine */
     int is_sent;        /* it got as far as being started */
+    int is_connected;   /* it got as far as the request */
     int curl_code;      /* CURLcode */
     int proxy_status;   /* of a proxy's answer to CONNECT; 0: there was none */
     char curl_reason[256];

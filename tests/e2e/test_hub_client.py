@@ -292,6 +292,17 @@ def test_what_is_no_hub(probe: Probe, reply: bytes, env: dict[str, str], code: s
     assert told["error"] == code and say in told["message"], told
 
 
+def test_who_accepts_and_says_nothing(probe: Probe) -> None:
+    """The stall timeout is no cure for what never came to a request."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = f"127.0.0.1:{server.getsockname()[1]}"
+        for scheme, connect_ms, is_cure in (("http", 60000, True), ("https", 300, False)):
+            options = (*FAST, "attempts_max=1", f"connect_timeout_ms={connect_ms}", "stall_timeout_ms=1000")
+            told = probe("org/small", "info", options=options, env={"HF_ENDPOINT": f"{scheme}://{here}"})
+            assert told["error"] == "timeout" and "check the network" in told["message"], told
+            assert ("stall timeout" in told["message"]) == is_cure, told
+
+
 # ---- local folders ----------------------------------------------------------------------------------
 
 
