@@ -72,9 +72,12 @@ def test_none_outlives_the_command(tmp_path: Path, sent: signal.Signals, status:
         os.killpg(process.pid, sent)  # as CI and a terminal do it; those beside are a group of their own
         assert process.wait(60) == status
         wait_until(lambda: not Path(f"/proc/{beside}").exists() or "Z" in Path(f"/proc/{beside}/stat").read_text().split()[2])
-    finally:
+    except BaseException:  # else nothing is left
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+        if (tmp_path / "pid").exists():
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+        raise
 
 
 def test_a_question_leaves_results_alone(tmp_path: Path) -> None:
