@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct outcome {
     struct retention_counts counts;
@@ -21,9 +20,7 @@ static int prune(const struct options *options, struct outcome *outcome, struct 
 {
     struct store *store = NULL;
     char *path = NULL;
-    int code = commands_find_database(options, 1, &path, err);
-    if (!code && access(path, F_OK) != 0)
-        code = err_set(err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
+    int code = commands_find_database(options, 0, &path, err);
     if (!code)
         code = store_open(path, &store, err);
     if (!code)

@@ -8,16 +8,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static int recompute(const struct options *options, const char *model, struct recompute_counts *counts,
                      struct err *err)
 {
     struct store *store = NULL;
     char *path = NULL;
-    int code = commands_find_database(options, 1, &path, err);
-    if (!code && access(path, F_OK) != 0)
-        code = err_set(err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
+    int code = commands_find_database(options, 0, &path, err);
     if (!code)
         code = store_open(path, &store, err);
     if (!code)
