@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An entry is itself, its key and six arrays; the allocator needs some bytes for each of them. */
+#define BLOCKS 8
+#define BLOCK_BYTES 16
+
 struct entry {
     struct passages passages;
     char *key;
@@ -50,12 +54,13 @@ void passages_cache_free(struct passages_cache *cache)
     free(cache);
 }
 
-uint64_t passages_cache_bytes_of(const struct passages *passages)
+uint64_t passages_cache_bytes_of(const struct passages *passages, const char *key)
 {
     uint64_t per_passage = sizeof *passages->begin + sizeof *passages->length +
                            sizeof *passages->target_first + sizeof *passages->target_count +
                            sizeof *passages->text;
-    return passages->token_count * sizeof *passages->tokens + passages->count * per_passage;
+    return passages->token_count * sizeof *passages->tokens + passages->count * per_passage +
+           sizeof(struct entry) + strlen(key) + 1 + (uint64_t)BLOCKS * BLOCK_BYTES;
 }
 
 /* -- Under the lock ------------------------------------------------------------------------------- */
@@ -126,7 +131,11 @@ int passages_cache_keep(struct passages_cache *cache, const char *key, struct pa
         return err_set(err, ERR_NO_MEMORY, "passages: out of memory");
     }
     *made = (struct entry){
-        .passages = *passages, .key = copy, .bytes = passages_cache_bytes_of(passages), .holders = 1};
+        .passages = *passages,
+        .key = copy,
+        .bytes = passages_cache_bytes_of(passages, key),
+        .holders = 1,
+    };
     *passages = (struct passages){.tokens = NULL};
     (void)pthread_mutex_lock(&cache->lock);
     struct entry *present = take(cache, key);

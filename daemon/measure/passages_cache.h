@@ -36,7 +36,7 @@ void passages_cache_give_back(struct passages_cache *cache, const struct passage
 
 void passages_cache_count(struct passages_cache *cache, struct passages_cache_counters *ret_counters);
 
-/* Bytes of the arrays. */
-uint64_t passages_cache_bytes_of(const struct passages *passages);
+/* Bytes that an entry takes: its arrays and key, and what it costs to keep them. */
+uint64_t passages_cache_bytes_of(const struct passages *passages, const char *key);
 
 #endif

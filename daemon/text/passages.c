@@ -114,32 +114,37 @@ void passages_free(struct passages *passages)
 /* -- One passage ------------------------------------------------------------------------------------------
  */
 
-static int grow_array(void **array, size_t capacity, size_t element_size)
+static int resize_array(void **array, size_t capacity, size_t element_size)
 {
-    void *grown = reallocarray(*array, capacity, element_size);
-    if (!grown)
+    void *resized = reallocarray(*array, capacity, element_size);
+    if (!resized)
         return 1;
-    *array = grown;
+    *array = resized;
     return 0;
 }
 
-static int grow(struct passages_builder *builder, struct err *err)
+/* Returns nonzero without memory: each array is either resized or as before. */
+static int resize_arrays(struct passages *passages, size_t capacity)
 {
-    struct passages *passages = &builder->passages;
-    size_t capacity = builder->capacity ? builder->capacity * 2 : 256;
     void *begin = passages->begin, *length = passages->length, *first = passages->target_first,
          *count = passages->target_count, *text = passages->text;
-    int failed = grow_array(&begin, capacity, sizeof *passages->begin) ||
-                 grow_array(&length, capacity, sizeof *passages->length) ||
-                 grow_array(&first, capacity, sizeof *passages->target_first) ||
-                 grow_array(&count, capacity, sizeof *passages->target_count) ||
-                 grow_array(&text, capacity, sizeof *passages->text);
-    passages->begin = begin; /* each either grown or as before */
+    int failed = resize_array(&begin, capacity, sizeof *passages->begin) ||
+                 resize_array(&length, capacity, sizeof *passages->length) ||
+                 resize_array(&first, capacity, sizeof *passages->target_first) ||
+                 resize_array(&count, capacity, sizeof *passages->target_count) ||
+                 resize_array(&text, capacity, sizeof *passages->text);
+    passages->begin = begin;
     passages->length = length;
     passages->target_first = first;
     passages->target_count = count;
     passages->text = text;
-    if (failed)
+    return failed;
+}
+
+static int grow(struct passages_builder *builder, struct err *err)
+{
+    size_t capacity = builder->capacity ? builder->capacity * 2 : 256;
+    if (resize_arrays(&builder->passages, capacity))
         return err_set(err, ERR_NO_MEMORY, "out of memory for %zu passages", capacity);
     builder->capacity = capacity;
     return 0;
@@ -338,6 +343,17 @@ int passages_builder_add(struct passages_builder *builder, const char *text, siz
     return code ? err_wrap(err, "text %" PRIu64, builder->passages.text_count) : 0;
 }
 
+/* They are kept for as long as their texts are scored (daemon/measure/passages_cache.h): what the arrays had
+ * to grow is given back. Without memory for that they stay as they are. */
+static void give_back_room(struct passages *passages)
+{
+    void *tokens = passages->tokens;
+    if (passages->token_count && !resize_array(&tokens, passages->token_count, sizeof *passages->tokens))
+        passages->tokens = tokens;
+    if (passages->count)
+        (void)resize_arrays(passages, passages->count);
+}
+
 int passages_builder_finish(struct passages_builder *builder, struct passages *ret_passages, struct err *err)
 {
     assert(!builder->is_finished);
@@ -346,6 +362,7 @@ int passages_builder_finish(struct passages_builder *builder, struct passages *r
     builder->passages.tokens = builder->tokens.data;
     builder->passages.token_count = builder->tokens.count;
     builder->tokens.data = NULL;
+    give_back_room(&builder->passages);
     *ret_passages = builder->passages;
     builder->passages = (struct passages){0};
     builder->is_finished = 1;

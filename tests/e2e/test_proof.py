@@ -225,46 +225,88 @@ for line in sys.stdin:
             process.stdin.flush()
             assert process.stdout.readline() == f"{number}\n"
             samples.append(counts.held())
-        names = {address: heap.describe(address, process.pid) for address in samples[-1]}
+        places = {address: heap.describe(address, process.pid) for address in samples[-1]}
         grown = heap.growth_of(samples)
         process.stdin.close()
     exactly = {address: one for address, one in grown.items() if one.blocks == 11}  # the last ten over the first ten
-    (leak,) = [address for address in exactly if " leak " in names[address]]
+    (leak,) = [address for address in exactly if places[address].function == "leak"]
     assert exactly[leak].bytes == 11 * (samples[-1][leak].bytes // samples[-1][leak].blocks) >= 11 * 1000
-    assert [one for one in exactly.values() if one.bytes >= 11 * 10_000], "the block that is kept by every round is not seen"
+    large = [address for address, one in exactly.items() if one.bytes >= 11 * 10_000]
+    assert large and all(places[address].is_large for address in large), "the block that is kept by every round is not seen"
+    assert not places[leak].is_large
     with pytest.raises(stage.Wrong, match=r"hold more and more: .*\+11 blocks") as told:
-        heap.check_places(samples, list(range(1, 31)), names.__getitem__, 0)
+        heap.check_places(samples, list(range(1, 31)), places.__getitem__)
     assert "leak shim_heap.c" in str(told.value)
 
 
-def place_of(function: str, module: str = "bifurcated") -> str:
-    return f"{module}+0x10 {function} file.c:1"
+def test_heap_knows_who_copies_a_text(tmp_path: Path) -> None:
+    source = tmp_path / "copies.c"
+    source.write_text("""
+#include <stdio.h>
+#include <string.h>
+static char *volatile kept[2];
+__attribute__((noinline)) static void keep_text(void) { kept[0] = strdup("a text"); }
+__attribute__((noinline)) static void keep_part(void) { kept[1] = strndup("a text", 3); }
+int main(void)
+{
+    keep_text();
+    keep_part();
+    if (puts(strcmp(kept[1], "a t") == 0 ? kept[0] : "wrong") < 0 || fflush(stdout))
+        return 1;
+    return getchar() == 'x';
+}
+""")
+    program = tmp_path / "copies"
+    subprocess.run(["cc", "-g", "-O1", "-fno-builtin", "-o", str(program), str(source)], check=True)
+    counts = heap.Heap(stage.compile_shim("heap", tmp_path), tmp_path)
+    with subprocess.Popen([str(program)], env=os.environ | counts.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "a text\n"
+        places = [heap.describe(address, process.pid) for address in counts.held()]
+        process.stdin.close()
+    assert {"keep_text", "keep_part"} <= {place.function for place in places if place.library == "copies"}
 
 
 def test_what_grows_and_what_may() -> None:
     """A block in every third sweep is told; what goes up and down, and what is kept within bounds, is not."""
     sweeps = list(range(60))
     dice = random.Random(5)
+    answers = heap.CACHES[0]
 
-    def check(blocks: dict[str, Callable[[int], int]], pages: int = 0) -> str:
-        places = {number: place_of(*name.split("@")) for number, name in enumerate(blocks, 1)}
-        samples = [{number: heap.Held(count(sweep), 100 * count(sweep)) for number, count in enumerate(blocks.values(), 1)} for sweep in sweeps]
-        return heap.check_places(samples, sweeps, places.__getitem__, pages)
+    def check(blocks: dict[str, Callable[[int], int]], size: int = 100) -> str:
+        words = [[*name.split("@"), "bifurcated"] for name in blocks]
+        places = {number: heap.Place(library, function, "file.c:1") for number, (function, library, *_) in enumerate(words, 1)}
+        samples = [{number: heap.Held(count(sweep), size * count(sweep)) for number, count in enumerate(blocks.values(), 1)} for sweep in sweeps]
+        return heap.check_places(samples, sweeps, places.__getitem__)
 
     calm = {"constant": lambda _: 500, "noise": lambda _: dice.randint(0, 100), "warm": lambda sweep: min(sweep, 5)}
     assert "none holds more and more" in check(calm)
     with pytest.raises(stage.Wrong, match="1 places hold more and more: .*slow_leak"):
         check(calm | {"slow_leak": lambda sweep: 500 + sweep // 3})
-    with pytest.raises(stage.Wrong, match="strdup"):
-        check(calm | {"strdup": lambda sweep: sweep})  # nothing is kept that it could belong to
-    kept = {heap.ANSWERS: lambda sweep: 10 * sweep, "strdup": lambda sweep: 20 * sweep, "buf_reserve": lambda sweep: 10 * sweep}
+    with pytest.raises(stage.Wrong, match="answer_of"):
+        check(calm | {"answer_of": lambda sweep: sweep})  # nothing is kept that it could belong to
+    kept = {answers.entry: lambda sweep: 10 * sweep, "answer_of": lambda sweep: 10 * sweep, "??@libmicrohttpd": lambda sweep: 100 * sweep}
     assert "590 answers" in check(calm | kept)
-    with pytest.raises(stage.Wrong, match="sqlite3ApiExit"):
-        check(calm | {"sqlite3ApiExit@libsqlite3.so": lambda sweep: 30 * sweep}, pages=10_000)
-    assert check(calm | {"sqlite3ApiExit@libsqlite3.so": lambda sweep: 30 * sweep}, pages=200_000)
+    with pytest.raises(stage.Wrong, match="1 places hold more and more: .*answer_of"):
+        check(calm | kept | {"answer_of": lambda sweep: 30 * sweep})
+    with pytest.raises(stage.Wrong, match="answers that are kept hold"):
+        check(calm | kept, answers.bytes_max // 4000)
+    with pytest.raises(stage.Wrong, match="libsqlite3"):
+        check(calm | {"sqlite3MemMalloc@libsqlite3": lambda sweep: 30 * sweep})  # no pages: they are small
     sweeps = sweeps[:20]
     with pytest.raises(stage.Wrong, match="soak for longer"):
         check(calm)
+
+
+def test_pages_of_sqlite_have_a_bound() -> None:
+    pages = heap.CACHES[-1]
+
+    def check(block_bytes: int) -> str:
+        samples = [{1: heap.Held(sweep, sweep * block_bytes)} for sweep in range(60)]
+        return heap.check_places(samples, list(range(60)), lambda _: heap.Place("libsqlite3", "??", "", True))
+
+    assert "pages" in check(pages.bytes_max // 59)
+    with pytest.raises(stage.Wrong, match="pages that are kept hold"):
+        check(pages.bytes_max // 59 + 1)
 
 
 def test_every_sweep_of_the_soak_scores_something_new() -> None:

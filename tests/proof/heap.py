@@ -19,16 +19,49 @@ HEAD_BYTES = SITE.size  # asked, leaked
 SAMPLES_MIN = 24  # so that chance does not put all of the last third above all of the first
 BLOCKS_PER_SWEEP, BYTES_PER_SWEEP = 0.2, 128  # what a place may gain: less than one block in five sweeps
 
-# Places of what is kept on purpose, by function, and the places whose blocks they may have as many of: each kept answer has an
-# ETag, a key and perhaps a link, and its body; each kept set of passages has its arrays. These caches are bounded (the soak
-# looks at their bytes), and once they are full, nothing is excepted any more.
-ANSWERS, PASSAGES = "api_cache_put", "passages_cache_keep"
-KEPT = {
-    ANSWERS: {ANSWERS: 1}, "answer_of": {ANSWERS: 1}, "buf_reserve": {ANSWERS: 1}, "api_answer_to_file": {ANSWERS: 1},
-    "strdup": {ANSWERS: 3, PASSAGES: 1}, "__GI___strdup": {ANSWERS: 3, PASSAGES: 1}, "__strdup": {ANSWERS: 3, PASSAGES: 1},
-    PASSAGES: {PASSAGES: 1}, "grow_array": {PASSAGES: 1}, "token_ids_reserve": {PASSAGES: 1},
-}  # fmt: skip
-SQLITE = "libsqlite3"  # its pages: bounded by the caller
+LARGE = 1 << 63  # in an address: of the place only the blocks of a page and more; without it only the smaller ones
+BLOCK_BYTES = 8  # that the allocator needs for each
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Place:
+    """That allocates."""
+
+    library: str  # or the program: "libsqlite3"
+    function: str
+    line: str
+    is_large: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.library} {self.function} {self.line}" + (" (large blocks)" if self.is_large else "")
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What is kept on purpose. Until it is full, each of its places gains as many blocks as it gains entries, times `blocks`; all of
+    them together never hold more than `bytes_max`."""
+
+    name: str
+    bytes_max: int
+    entry: str  # the function that allocates a block for each entry; "": as many as there are
+    blocks: dict[str, int]  # for each entry, by function or library
+
+    def blocks_of(self, place: Place) -> int:
+        """0 if the place is none of its places."""
+        keys = (place.function, place.library + " large" if place.is_large else place.library)
+        return max(self.blocks.get(key, 0) for key in keys)
+
+
+CACHES = (
+    # Of an answer: itself, its entry, body, ETag and link, and of libmicrohttpd two responses with about ten headers each. The
+    # connections of that library, 32 KiB each, count here, too.
+    Cache("answers", 80 * MIB, "api_cache_put", {"api_cache_put": 1, "api_answer_new": 1, "answer_of": 1, "copy_of": 1, "libmicrohttpd": 12}),
+    Cache("passages", 66 * MIB, "passages_cache_keep", {"passages_cache_keep": 1, "resize_array": 1, "token_ids_reserve": 1}),
+    # Nine connections cache 16 MiB each (store/connection.c), and SQLite needs some more for that. Pages are large blocks; its small
+    # ones (statements, schemas) are like those of anybody else.
+    Cache("pages", 9 * 18 * MIB, "", {"libsqlite3 large": 1}),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,12 +106,11 @@ def module_of(address: int, pid: int) -> tuple[str, int]:
     return "", address
 
 
-def describe(address: int, pid: int) -> str:
-    """Module, function and line of a place."""
-    name, offset = module_of(address, pid)
+def describe(address: int, pid: int) -> Place:
+    name, offset = module_of(address & ~LARGE, pid)
     done = subprocess.run(["addr2line", "-f", "-s", "-e", name or "/dev/null", hex(offset - 1)], capture_output=True, text=True)
     function, line, *_ = [*done.stdout.splitlines(), "??", "??"]
-    return f"{Path(name).name}+{offset:#x} {function} {line}"
+    return Place(Path(name).name.split(".so")[0], function, f"{line} +{offset:#x}", bool(address & LARGE))
 
 
 # ---- what grows ----------------------------------------------------------------------------------
@@ -107,25 +139,36 @@ def growth_of(samples: list[dict[int, Held]]) -> dict[int, Growth]:
     return grown
 
 
-def check_places(samples: list[dict[int, Held]], sweeps: list[int], name_of: Callable[[int], str], pages_bytes: int) -> str:
-    """No place holds more and more, but for what is kept on purpose; `pages_bytes` is what SQLite may have more. `name_of` gives
-    "MODULE+OFFSET FUNCTION LINE". Raises Wrong with the places that do."""
+def check_bounds(samples: list[dict[int, Held]], places: dict[int, Place]) -> str:
+    """No cache holds more than it may."""
+    told = []
+    for cache in CACHES:
+        own = [address for address, place in places.items() if cache.blocks_of(place)]
+        most = max(sum(one[address].bytes for address in own if address in one) for one in samples)
+        need(most <= cache.bytes_max, f"{cache.name} that are kept hold {most} bytes, allowed are {cache.bytes_max}")
+        told.append(f"{cache.name} {most / MIB:.0f} of {cache.bytes_max / MIB:.0f}")
+    return ", ".join(told)
+
+
+def check_places(samples: list[dict[int, Held]], sweeps: list[int], place_of: Callable[[int], Place]) -> str:
+    """No place holds more and more, but for what is kept on purpose, which stays within its bounds. Raises Wrong."""
     need(len(samples) >= SAMPLES_MIN, f"only {len(samples)} sweeps to compare, {SAMPLES_MIN} are needed: soak for longer")
     third = len(samples) // 3
     between = sweeps[-third] - sweeps[third - 1]
     grown = growth_of(samples)
-    names = {address: name_of(address) for address, one in grown.items() if one.blocks_most > 0 or one.bytes > 0}
-    function = {address: name.split()[1] for address, name in names.items()}
-    kept = {what: sum(grown[address].blocks_most for address in names if function[address] == what) for what in (ANSWERS, PASSAGES)}
+    places = {address: place_of(address) for address in grown}
+    gained: dict[str, float] = {
+        cache.name: max((max(0, grown[address].blocks_most) for address, place in places.items() if place.function == cache.entry), default=0)
+        if cache.entry else float("inf") for cache in CACHES
+    }  # fmt: skip
     wrong = []
-    for address, name in names.items():
-        one, blocks, size = grown[address], BLOCKS_PER_SWEEP * between, BYTES_PER_SWEEP * between
-        if name.startswith(SQLITE):
-            blocks, size = float("inf"), size + pages_bytes
-        elif function[address] in KEPT:
-            more = sum(share * kept[what] for what, share in KEPT[function[address]].items())
-            blocks, size = blocks + more, size if more == 0 else float("inf")
+    for address, one in grown.items():
+        blocks, size = BLOCKS_PER_SWEEP * between, float(BYTES_PER_SWEEP * between)
+        for cache in CACHES:
+            if (share := cache.blocks_of(places[address])) and gained[cache.name]:
+                blocks, size = blocks + share * gained[cache.name], float("inf")
         if one.blocks > blocks or one.bytes > size:
-            wrong.append(f"{name}: {one.blocks:+} blocks, {one.bytes:+} bytes in {between} sweeps")
+            wrong.append(f"{places[address]}: {one.blocks:+} blocks, {one.bytes:+} bytes in {between} sweeps")
     need(not wrong, f"{len(wrong)} places hold more and more:", "; ".join(sorted(wrong)[:10]))
-    return f"{len(grown)} places that allocate, none holds more and more over {between} sweeps ({kept[ANSWERS]} answers and {kept[PASSAGES]} passages more are kept)"
+    more = ", ".join(f"{count:.0f} {name}" for name, count in gained.items() if count < float("inf"))
+    return f"{len(grown)} places that allocate, none holds more and more over {between} sweeps ({more} more are kept); at most (MiB): {check_bounds(samples, places)}"

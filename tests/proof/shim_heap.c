@@ -6,9 +6,10 @@
  *   PROOF_LEAK=BYTES    a leak on purpose: whenever `asked` in the file has risen, the next allocation of the
  * program also takes so many bytes that are kept in a list for ever
  *
- * A place is the address to which the allocating function returns. The last eight bytes of every block say
- * which place it is from, so blocks are eight bytes larger than they were asked for; malloc_usable_size()
- * does not show them.
+ * A place is the address to which the allocating function returns; a text that is copied belongs to who has
+ * it copied. Blocks of a page and more are counted apart from smaller ones of the same place. The last eight
+ * bytes of every block say which place it is from, so blocks are eight bytes larger than they were asked for;
+ * malloc_usable_size() does not show them.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,13 +25,15 @@
 #include <unistd.h>
 
 #define SITES_MAX 16384
+#define LARGE_BYTES 4096
+#define LARGE (UINT64_C(1) << 63)         /* in the address of a place: its large blocks */
 #define MARK UINT64_C(0x9d3a5b71c4e60000) /* the low 16 bits are the place */
 
 struct heap {
     _Atomic int64_t asked, leaked;
     int64_t unused;
     struct site {
-        _Atomic uint64_t address;
+        _Atomic uint64_t address; /* | LARGE */
         _Atomic int64_t blocks, bytes;
     } sites[SITES_MAX];
 };
@@ -98,7 +101,8 @@ static void count(size_t site, void *block, int64_t sign)
 static void *enter(void *block, const void *caller)
 {
     if (block && sites) {
-        size_t site = find_site((uint64_t)(uintptr_t)caller);
+        uint64_t large = real_usable_size(block) > LARGE_BYTES ? LARGE : 0;
+        size_t site = find_site((uint64_t)(uintptr_t)caller | large);
         *mark_of(block) = MARK | site;
         count(site, block, 1);
     }
@@ -170,6 +174,24 @@ void *memalign(size_t alignment, size_t size)
 void *aligned_alloc(size_t alignment, size_t size)
 {
     return enter(__libc_memalign(alignment, size + 8), __builtin_return_address(0));
+}
+
+char *strndup(const char *text, size_t most)
+{
+    size_t size = strnlen(text, most);
+    char *copy = enter(__libc_malloc(size + 1 + 8), __builtin_return_address(0));
+    if (copy) {
+        memcpy(copy, text, size);
+        copy[size] = '\0';
+    }
+    return copy;
+}
+
+char *strdup(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = enter(__libc_malloc(size + 8), __builtin_return_address(0));
+    return copy ? memcpy(copy, text, size) : NULL;
 }
 
 int posix_memalign(void **ret_block, size_t alignment, size_t size)

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#define ROOM (5 * bytes_of(10) / 2) /* for two, not for three */
+
 /* Passages of so many tokens, the first of which is `mark`. */
 static struct passages make(size_t tokens, uint32_t mark)
 {
@@ -24,6 +26,12 @@ static const struct passages *keep(struct passages_cache *cache, const char *key
     return kept;
 }
 
+/* Of an entry whose key is one letter. */
+static uint64_t bytes_of(size_t tokens)
+{
+    return passages_cache_bytes_of(&(struct passages){.token_count = tokens}, "a");
+}
+
 static struct passages_cache_counters count(struct passages_cache *cache)
 {
     struct passages_cache_counters counters;
@@ -35,7 +43,7 @@ static void test_found_again(void **state)
 {
     (void)state;
     struct passages_cache *cache = NULL;
-    OK(passages_cache_new(1000, &cache, &err));
+    OK(passages_cache_new(10 * ROOM, &cache, &err));
     assert_null(passages_cache_find(cache, "a"));
     const struct passages *a = keep(cache, "a", 10, 7);
     assert_ptr_equal(passages_cache_find(cache, "a"), a);
@@ -45,7 +53,7 @@ static void test_found_again(void **state)
     assert_int_equal(counters.hit_count, 1);
     assert_int_equal(counters.miss_count, 2);
     assert_int_equal(counters.entry_count, 1);
-    assert_int_equal(counters.bytes, 40);
+    assert_int_equal(counters.bytes, bytes_of(10));
     passages_cache_give_back(cache, a);
     passages_cache_give_back(cache, a);
     passages_cache_free(cache);
@@ -56,7 +64,7 @@ static void test_who_is_slower_gets_the_first(void **state)
 {
     (void)state;
     struct passages_cache *cache = NULL;
-    OK(passages_cache_new(1000, &cache, &err));
+    OK(passages_cache_new(10 * ROOM, &cache, &err));
     const struct passages *first = keep(cache, "a", 10, 1), *second = keep(cache, "a", 10, 2);
     assert_ptr_equal(first, second);
     assert_int_equal(second->tokens[0], 1);
@@ -71,7 +79,7 @@ static void test_bound(void **state)
 {
     (void)state;
     struct passages_cache *cache = NULL;
-    OK(passages_cache_new(100, &cache, &err));
+    OK(passages_cache_new(ROOM, &cache, &err));
     const struct passages *a = keep(cache, "a", 10, 1), *b = keep(cache, "b", 10, 2);
     assert_int_equal(count(cache).entry_count, 2);
     passages_cache_give_back(cache, a);
@@ -79,14 +87,14 @@ static void test_bound(void **state)
     assert_ptr_equal(passages_cache_find(cache, "a"), a); /* now b is the older one */
     passages_cache_give_back(cache, a);
     const struct passages *c = keep(cache, "c", 10, 3);
-    assert_int_equal(count(cache).bytes, 80);
+    assert_int_equal(count(cache).bytes, 2 * bytes_of(10));
     assert_null(passages_cache_find(cache, "b"));
     assert_ptr_equal(passages_cache_find(cache, "a"), a);
     const struct passages *large = keep(cache, "large", 100, 4); /* all are held: more than the bound */
-    assert_int_equal(count(cache).bytes, 480);
+    assert_int_equal(count(cache).bytes, 2 * bytes_of(10) + bytes_of(100) + sizeof "large" - sizeof "a");
     assert_int_equal(large->tokens[0] + a->tokens[0] + c->tokens[0], 8);
     passages_cache_give_back(cache, large);
-    assert_int_equal(count(cache).bytes, 80);
+    assert_int_equal(count(cache).bytes, 2 * bytes_of(10));
     passages_cache_give_back(cache, a);
     passages_cache_give_back(cache, c);
     assert_int_equal(count(cache).entry_count, 2);
@@ -133,7 +141,7 @@ static void test_threads(void **state)
     (void)state;
     struct passages_cache *cache = NULL;
     pthread_t threads[4];
-    OK(passages_cache_new(100, &cache, &err)); /* room for two of five */
+    OK(passages_cache_new(ROOM, &cache, &err)); /* room for two of five */
     for (size_t i = 0; i < COUNT_OF(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, use, cache), 0);
     for (size_t i = 0; i < COUNT_OF(threads); i++) {
@@ -142,7 +150,7 @@ static void test_threads(void **state)
         assert_null(failed);
     }
     assert_int_equal(count(cache).hit_count + count(cache).miss_count, 1600);
-    assert_true(count(cache).bytes <= 100);
+    assert_true(count(cache).bytes <= ROOM);
     passages_cache_free(cache);
 }
 
