@@ -7,7 +7,7 @@
 #ifndef BIFURCATED_API_DASHBOARD_H
 #define BIFURCATED_API_DASHBOARD_H
 
-#include "api/request.h"
+#include "api/http/request.h"
 #include "daemon/base/err.h"
 
 /* Makes `response` the file of this name ("index.html", "app.js"), coded as the client takes it.

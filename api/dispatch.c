@@ -1,9 +1,9 @@
 #include "api/dispatch.h"
 
-#include "api/access.h"
-#include "api/deliver.h"
-#include "api/problem.h"
-#include "api/route.h"
+#include "api/http/access.h"
+#include "api/http/deliver.h"
+#include "api/http/problem.h"
+#include "api/http/route.h"
 #include "api/state.h"
 #include "daemon/base/limits.h"
 #include "store/store.h"

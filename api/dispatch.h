@@ -4,8 +4,8 @@
 #ifndef BIFURCATED_API_DISPATCH_H
 #define BIFURCATED_API_DISPATCH_H
 
-#include "api/head.h"
-#include "api/request.h"
+#include "api/http/head.h"
+#include "api/http/request.h"
 
 #include <microhttpd.h>
 

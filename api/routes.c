@@ -1,6 +1,9 @@
-#include "api/route.h"
+#include "api/http/route.h"
 
 #include "api/handlers.h"
+#include "api/series/handlers.h"
+#include "api/sweeps/handlers.h"
+#include "api/workers/handlers.h"
 
 /* Method, path, operationId, handler, parameters of the query, what the answer depends on, CSV as well,
  * what the request must be allowed to do.

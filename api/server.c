@@ -1,13 +1,13 @@
 #include "api/server.h"
 
-#include "api/access.h"
 #include "api/dispatch.h"
-#include "api/handlers.h"
-#include "api/listener.h"
-#include "api/request.h"
-#include "api/route.h"
+#include "api/http/access.h"
+#include "api/http/listener.h"
+#include "api/http/request.h"
+#include "api/http/route.h"
+#include "api/http/tls.h"
 #include "api/state.h"
-#include "api/tls.h"
+#include "api/workers/handlers.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 
@@ -26,7 +26,7 @@
 #define LIMIT_WINDOW_S 10   /* a bucket holds the requests of so long */
 #define FAILURES_PER_S 1    /* tokens of one address that do not count, */
 #define FAILURES_AT_ONCE 20 /* and so many at once */
-#define MEMORY_SHARE 2      /* of libmicrohttpd for a connection, in header_bytes_max (api/head.h) */
+#define MEMORY_SHARE 2      /* of libmicrohttpd for a connection, in header_bytes_max (api/http/head.h) */
 /* A body this many times the bound is read and dropped, so that the client gets its 413; then it is cut. */
 #define DROPPED_BODIES 8
 
@@ -54,7 +54,7 @@ void api_options_init(struct api_options *options)
     };
 }
 
-/* libmicrohttpd decodes before it hands over; here it must not (api/uri.h). */
+/* libmicrohttpd decodes before it hands over; here it must not (api/http/uri.h). */
 static size_t keep_encoded(void *context, struct MHD_Connection *connection, char *text)
 {
     (void)context;
@@ -70,8 +70,8 @@ static struct api_peer *peer_of(struct MHD_Connection *connection)
 }
 
 /* libmicrohttpd takes the query apart as well, into memory of the connection, and where that does not suffice
- * it lets the connection hang and forgets the request. Nobody asks it for parameters (api/uri.h has them), so
- * it gets to see a single one. The text lies in its buffer of received bytes. */
+ * it lets the connection hang and forgets the request. Nobody asks it for parameters (api/http/uri.h has
+ * them), so it gets to see a single one. The text lies in its buffer of received bytes. */
 static void hide_parameters(const char *target)
 {
     char *text = strchr((char *)(uintptr_t)target, '?');
@@ -339,8 +339,8 @@ static enum MHD_Result accept_connection(void *context, const struct sockaddr *a
 static struct MHD_Daemon *start_daemon(struct api_server *server, int fd)
 {
     const struct api_options *options = &server->options;
-    /* The bound is kept by api/peers.c; this one, which would let new connections wait, is only reached by
-     * connections that were shut down and are not closed yet. Each thread has its share of it. */
+    /* The bound is kept by api/http/peers.c; this one, which would let new connections wait, is only reached
+     * by connections that were shut down and are not closed yet. Each thread has its share of it. */
     unsigned connections = 2 * options->connections_max + 64 * options->threads;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                      MHD_USE_ERROR_LOG | (server->tls ? (unsigned)MHD_USE_TLS : 0U);

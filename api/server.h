@@ -96,12 +96,12 @@ struct api_options {
     const char *token;       /* a bearer token with every scope beside those of the store, or NULL; unless the
                                 address is loopback there must be one or the other */
     int reads_need_token;    /* not everybody may read */
-    const char *cors_origin; /* origins whose pages may read (api/cors.h), "*" for all, or NULL for none */
+    const char *cors_origin; /* origins whose pages may read (api/http/cors.h), "*": all, or NULL: none */
     const char *certificate; /* PEM, with the chain: serve TLS; NULL: plain HTTP */
     const char *key;         /* PEM, of the certificate */
 
     unsigned threads;                 /* that answer requests; 0: one per processor, at most 8 */
-    unsigned connections_max;         /* at once; further ones displace those that wait (api/peers.h) */
+    unsigned connections_max;         /* at once; further ones displace those that wait (api/http/peers.h) */
     unsigned connections_per_address; /* at once from one address; 0: no such bound */
     int64_t requests_per_s; /* of one address or one token, ten seconds' worth at once; 0: no limit */
     int64_t requests_per_s_loopback; /* of an address of this machine; 0: no limit */

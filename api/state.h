@@ -4,16 +4,16 @@
 #ifndef BIFURCATED_API_STATE_H
 #define BIFURCATED_API_STATE_H
 
-#include "api/cache.h"
-#include "api/claim_wait.h"
-#include "api/events.h"
-#include "api/limiter.h"
-#include "api/memo.h"
-#include "api/metrics.h"
-#include "api/peers.h"
+#include "api/http/cache.h"
+#include "api/http/limiter.h"
+#include "api/http/memo.h"
+#include "api/http/metrics.h"
+#include "api/http/peers.h"
+#include "api/http/token_table.h"
 #include "api/server.h"
-#include "api/token_table.h"
-#include "api/worker_list.h"
+#include "api/sweeps/events.h"
+#include "api/workers/claim_wait.h"
+#include "api/workers/worker_list.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

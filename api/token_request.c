@@ -1,5 +1,5 @@
 #include "api/token_request.h"
-#include "api/json_load.h"
+#include "api/form/json_load.h"
 #include "daemon/base/json_text.h"
 
 #include <jansson.h>

@@ -1,6 +1,6 @@
 #include "daemon/executor.h"
 
-#include "api/metrics.h"
+#include "api/http/metrics.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/log.h"

@@ -93,7 +93,7 @@ void client_print_json(const json_t *document);
 /* The whole program. */
 int client_main(int argc, char **argv);
 
-/* The request of a sweep as the arguments say (api/sweep_request.h); the caller releases *ret_root.
+/* The request of a sweep as the arguments say (api/sweeps/sweep_request.h); the caller releases *ret_root.
  * ERR_INVALID. */
 int client_sweep_request(const struct client_arguments *arguments, json_t **ret_root, struct err *err);
 

@@ -1,6 +1,6 @@
 #include "daemon/remote/remote_link.h"
 
-#include "api/json.h"
+#include "api/form/json.h"
 #include "daemon/base/json_text.h"
 
 #include <inttypes.h>

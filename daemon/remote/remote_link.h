@@ -1,6 +1,6 @@
 /*
  * What a remote worker asks of its daemon, call by call: claims and what becomes of them (api/openapi.json,
- * api/wire.h). One thread at a time.
+ * api/wire/wire.h). One thread at a time.
  *
  * Of the errors, ERR_NETWORK, ERR_HTTP and ERR_RATE_LIMITED pass: the same call may succeed later.
  * ERR_CONFLICT means that the claim is lost (another has it, or it was cancelled): its worker drops it.
@@ -9,7 +9,7 @@
 #define BIFURCATED_REMOTE_REMOTE_LINK_H
 
 #include "api/client/rest.h"
-#include "api/wire.h"
+#include "api/wire/wire.h"
 #include "daemon/base/err.h"
 
 #include <stdint.h>

@@ -1,6 +1,6 @@
 #include "daemon/remote/remote_store.h"
 
-#include "api/wire.h"
+#include "api/wire/wire.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "store/models.h"

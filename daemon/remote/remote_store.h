@@ -8,7 +8,7 @@
 #ifndef BIFURCATED_REMOTE_REMOTE_STORE_H
 #define BIFURCATED_REMOTE_REMOTE_STORE_H
 
-#include "api/wire.h"
+#include "api/wire/wire.h"
 #include "daemon/base/err.h"
 #include "store/store.h"
 #include "store/tasks.h"

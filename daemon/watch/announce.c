@@ -1,7 +1,7 @@
 #include "daemon/watch/announce.h"
 
-#include "api/analysis.h"
-#include "api/audit.h"
+#include "api/series/analysis.h"
+#include "api/series/audit.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"

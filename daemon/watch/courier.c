@@ -1,6 +1,6 @@
 #include "daemon/watch/courier.h"
 
-#include "api/sweep_view.h"
+#include "api/sweeps/sweep_view.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"

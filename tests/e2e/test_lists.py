@@ -123,7 +123,7 @@ def described(parameter: str) -> list[str]:
 def test_description_has_every_column() -> None:
     """The enumerations of `fields` are those of the tables in the code."""
     found = []
-    for source in sorted((ROOT / "api").glob("*.c")):
+    for source in sorted((ROOT / "api").rglob("*.c")):
         for _, columns, others in LISTING.findall(source.read_text()):
             found.append("".join(re.findall(r'"([^"]*)"', columns)).split() + others.split())
     assert sorted(found) == sorted(described(one[4]) for one in LISTS)

@@ -1,5 +1,5 @@
 /* The body of POST /v1/sweeps: what is accepted is canonical, so it is accepted again and stays the same. */
-#include "api/sweep_request.h"
+#include "api/sweeps/sweep_request.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* The target of a request: any bytes; what is accepted has only decoded, terminated UTF-8 in it. */
-#include "api/uri.h"
+#include "api/http/uri.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/utf8.h"
 

@@ -1,6 +1,6 @@
 /* The body of PUT /v1/watches/{owner}/{name}: what is accepted has one time, and a request that a sweep may
  * have. */
-#include "api/watch_request.h"
+#include "api/sweeps/watch_request.h"
 
 #include <stdint.h>
 #include <stdlib.h>

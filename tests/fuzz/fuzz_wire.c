@@ -2,7 +2,7 @@
  * What remote workers and the daemon send each other: any bytes are refused, or read, written and read again
  * without a change. The first byte says as what they are read.
  */
-#include "api/wire.h"
+#include "api/wire/wire.h"
 
 #include <stdint.h>
 #include <stdlib.h>

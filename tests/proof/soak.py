@@ -41,7 +41,7 @@ class Sample:
 
 # Growth from the end of the warm-up to the end, by the fitted line, that is allowed: a share of the mean, and as a number.
 BOUNDS = {"beside_kib": (0.08, 6000), "descriptors": (0.1, 6), "threads": (0.0, 1.5), "files": (0.02, 8)}
-ANSWERS_MAX = 256 + 16  # 64 MiB of kept answers, files from 256 KiB on (api/answer.c), and some that are just being sent
+ANSWERS_MAX = 256 + 16  # 64 MiB of kept answers, files from 256 KiB on (api/http/answer.c), and some that are just being sent
 ANSWERS_BYTES_MAX = 64 << 20
 LISTENING = "0A"  # state of a socket in /proc/net/tcp
 DISK_KIB_PER_SWEEP = 40  # 25 tasks of 4 events and 25 perplexities

@@ -28,7 +28,23 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "gpu/cpu": ({"daemon/base", "gpu"}, {"cblas.h", "immintrin.h", "math.h", "cpuid.h"}),
     "gpu/cuda": ({"gpu", "daemon/base"}, {"cuda", "cublas", "cub/", "mma.h"}),
     "store": ({"daemon/base"}, {"sqlite3.h", "zstd.h"}),
-    "api": ({"daemon/base", "store", "daemon/analysis"}, {"microhttpd.h", "gnutls/", "jansson.h", "zlib.h", "zstd.h"}),
+    "api/form": ({"daemon/base"}, {"jansson.h"}),
+    "api/wire": ({"daemon/base", "daemon/analysis", "store", "api/form"}, {"jansson.h"}),
+    "api/http": ({"daemon/base", "store", "api/form", "api/state.h"}, {"microhttpd.h", "gnutls/", "jansson.h", "zlib.h", "zstd.h"}),
+    "api/resource": ({"daemon/base", "store", "api/form", "api/http", "api/state.h"}, set()),
+    "api/series": ({"daemon/base", "daemon/analysis", "store", "api/form", "api/http", "api/resource", "api/state.h"}, {"jansson.h"}),
+    "api/sweeps": (
+        {"daemon/base", "store", "api/form", "api/http", "api/resource", "api/server.h", "api/state.h"},
+        {"microhttpd.h", "jansson.h"},
+    ),
+    "api/workers": (
+        {"daemon/base", "daemon/analysis", "store", "api/form", "api/wire", "api/http", "api/resource", "api/state.h"},
+        {"microhttpd.h", "jansson.h"},
+    ),
+    "api": (
+        {"daemon/base", "store", "api/form", "api/http", "api/resource", "api/series", "api/sweeps", "api/workers"},
+        {"microhttpd.h", "jansson.h"},
+    ),
     "api/client": ({"daemon/base"}, {"curl/", "jansson.h"}),
     "daemon/options": ({"daemon/base"}, {"ini.h"}),
     "daemon/sweep": ({"daemon/base", "daemon/hub", "daemon/checkpoint", "daemon/model", "store"}, {"jansson.h"}),
@@ -42,12 +58,12 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "daemon/watch": (
         {
             "daemon/base", "daemon/hub", "daemon/notify", "daemon/sweep", "store",
-            "api/analysis.h", "api/audit.h", "api/sweep_view.h",
+            "api/series/analysis.h", "api/series/audit.h", "api/sweeps/sweep_view.h",
         },
         {"jansson.h"},
     ),
     "daemon/remote": (
-        {"daemon/base", "daemon/sweep", "daemon/measure", "gpu", "store", "api/json.h", "api/wire.h", "api/client/rest.h"},
+        {"daemon/base", "daemon/sweep", "daemon/measure", "gpu", "store", "api/form", "api/wire", "api/client/rest.h"},
         {"jansson.h"},
     ),
     "daemon/command": (
@@ -60,7 +76,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "daemon": (
         {
             "daemon/base", "daemon/options", "daemon/hub", "daemon/slurm", "daemon/sweep", "daemon/measure", "daemon/watch",
-            "daemon/command", "gpu", "gpu/cpu", "store", "api",
+            "daemon/command", "gpu", "gpu/cpu", "store", "api", "api/http/metrics.h",
         },
         {"jansson.h", "systemd/"},
     ),

@@ -1,6 +1,6 @@
 /* What a remote worker learns from claims: a lesson that fails leaves nothing behind that keeps out the next.
  */
-#include "tests/unit/api/wire_sample.h"
+#include "tests/unit/api/wire/wire_sample.h"
 #include "tests/unit/base/fixture.h"
 
 #include "daemon/remote/remote_store.h"

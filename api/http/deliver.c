@@ -1,0 +1,384 @@
+#include "api/http/deliver.h"
+
+#include "api/http/access.h"
+#include "api/http/answer.h"
+#include "api/http/cors.h"
+#include "api/http/problem.h"
+#include "api/http/route.h"
+#include "api/state.h"
+#include "daemon/base/digest.h"
+#include "daemon/base/limits.h"
+#include "store/models.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Below this, coding costs more than it saves. */
+#define CODED_BYTES_MIN 1024
+/* Smaller answers are bounded by the number of connections. */
+#define HELD_BYTES_MIN (64 * KIB)
+#define KEY_SIZE (API_ETAG_SIZE + 2)
+#define SENT_ETAG_SIZE (API_ETAG_SIZE + 16)
+
+static int has_text(const char *text)
+{
+    return text && text[0];
+}
+
+int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
+{
+    struct api_server *server = request->server;
+    struct store *store = server->options.store;
+    int64_t id = 0;
+    uint64_t version = 0;
+    ret_etag[0] = '\0';
+    if (request->route->scope == API_SCOPE_NONE)
+        return 0;
+    switch (request->route->scope) {
+    case API_SCOPE_NONE:
+    case API_SCOPE_PROGRAM:
+        break;
+    case API_SCOPE_STORE:
+        version = store_version(store);
+        break;
+    case API_SCOPE_MODEL: {
+        char name[LIMIT_MODEL_NAME_BYTES + 1];
+        int code = api_request_model_name(request, name, err);
+        if (!code)
+            code = models_version(store, name, &id, &version, err);
+        if (code)
+            return code;
+        break;
+    }
+    }
+    struct buf text;
+    buf_init(&text, LIMIT_URL_BYTES + KIB);
+    buf_appendf(&text, "%s %s %d %" PRId64 " %" PRIu64 " %d ", server->options.version,
+                store ? store_instance(store) : "", (int)request->route->scope, id, version,
+                (int)request->format);
+    buf_append_text(&text, request->target);
+    char hex[DIGEST_SHA256_HEX_SIZE];
+    int code = buf_check(&text, "target", err);
+    if (!code)
+        code = digest_sha256_hex(buf_text(&text), text.size, hex, err);
+    buf_free(&text);
+    if (!code)
+        (void)snprintf(ret_etag, API_ETAG_SIZE, "%.32s", hex);
+    return code;
+}
+
+/* As it is sent: "ETAG" or "ETAG-CODING", with quotes. */
+static void format_etag(char text[SENT_ETAG_SIZE], const char *etag, enum api_encoding encoding)
+{
+    (void)snprintf(text, SENT_ETAG_SIZE, "\"%s%s%s\"", etag, encoding ? "-" : "",
+                   encoding ? api_encoding_name(encoding) : "");
+}
+
+/* Whether If-None-Match names this representation, in any coding. Then ret_sent is the ETag that the client
+ * has, with its quotes; "" for "*", which names none. */
+static int is_known_to_client(const struct api_request *request, const char *etag,
+                              char ret_sent[SENT_ETAG_SIZE])
+{
+    const char *header = request->headers.if_none_match;
+    ret_sent[0] = '\0';
+    if (!has_text(header) || !has_text(etag))
+        return 0;
+    if (strcmp(header, "*") == 0)
+        return 1;
+    size_t length = strlen(etag);
+    const char *first = strncmp(header + 1, etag, length) == 0 ? header + 1 : strstr(header, etag);
+    for (const char *at = first; at; at = strstr(at + 1, etag)) {
+        const char *end = strchr(at, '"');
+        if (at == header || at[-1] != '"' || !end || end - at >= API_ETAG_SIZE + 8)
+            continue;
+        const char *coding = at + length + (at[length] == '-');
+        for (int i = 0; i < API_ENCODING_COUNT; i++) {
+            const char *name = i ? api_encoding_name((enum api_encoding)i) : "";
+            size_t size = strlen(name);
+            if ((size_t)(end - coding) != size || memcmp(coding, name, size) != 0)
+                continue;
+            memcpy(ret_sent, at - 1, (size_t)(end - at) + 2);
+            ret_sent[end - at + 2] = '\0';
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static enum api_encoding encoding_of(const struct api_request *request)
+{
+    return api_encoding_choose(request->headers.accept_encoding);
+}
+
+/* What is left of whose bucket, as the draft of the IETF's httpapi group has it. */
+static void add_limit(const struct api_limit *limit, const char *whose, struct MHD_Response *response)
+{
+    char text[96];
+    (void)snprintf(text, sizeof text, "\"%s\";q=%" PRId64 ";w=%" PRId64, whose, limit->burst,
+                   limit->window_s);
+    api_answer_add_header(response, "RateLimit-Policy", text);
+    (void)snprintf(text, sizeof text, "\"%s\";r=%" PRId64 ";t=%" PRId64, whose, limit->remaining,
+                   limit->reset_s);
+    api_answer_add_header(response, "RateLimit", text);
+}
+
+/* Whether the answer must say anything that belongs to this request alone. The id does where the client gave
+ * it or the access log keeps it: without either nobody could look it up. */
+static int is_personal(const struct api_request *request)
+{
+    const struct api_server *server = request->server;
+    return api_state_keeps_access(server) || request->has_own_id || request->limit.burst ||
+           request->must_close || has_text(server->options.cors_origin) || atomic_load(&server->is_draining);
+}
+
+static void add_personal(struct api_request *request, struct MHD_Response *response)
+{
+    const struct api_server *server = request->server;
+    api_answer_add_header(response, "X-Request-Id", api_request_id(request));
+    api_cors_add(request, response);
+    if (request->limit.burst)
+        add_limit(&request->limit, request->identity.name[0] ? "token" : "address", response);
+    if (request->must_close || atomic_load(&server->is_draining))
+        api_answer_add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+}
+
+static enum MHD_Result queue_shared(struct api_request *request, struct MHD_Response *response, int status,
+                                    uint64_t size)
+{
+    request->status = status;
+    request->answer_bytes = strcmp(request->method, "HEAD") == 0 ? 0 : size;
+    return MHD_queue_response(request->connection, (unsigned)status, response);
+}
+
+/* Takes over the response. */
+static enum MHD_Result queue(struct api_request *request, struct MHD_Response *response, int status,
+                             uint64_t size)
+{
+    add_personal(request, response);
+    enum MHD_Result result = queue_shared(request, response, status, size);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* Headers that only answers made just now have. */
+static void add_fresh(const struct api_request *request, const struct api_response *fresh,
+                      struct MHD_Response *response)
+{
+    char seconds[24] = "5";
+    if (fresh->retry_after_s)
+        (void)snprintf(seconds, sizeof seconds, "%" PRId64, fresh->retry_after_s);
+    api_answer_add_header(response, MHD_HTTP_HEADER_LOCATION, fresh->location);
+    api_answer_add_header(response, MHD_HTTP_HEADER_ALLOW, fresh->allow);
+    api_answer_add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, fresh->challenge);
+    if (fresh->status == MHD_HTTP_TOO_MANY_REQUESTS || fresh->status == MHD_HTTP_SERVICE_UNAVAILABLE)
+        api_answer_add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
+    if (strcmp(request->method, "OPTIONS") == 0 && fresh->allow[0])
+        api_cors_add_preflight(request, fresh->allow, response);
+}
+
+/* Takes over one reference to the answer; `fresh` is NULL for a kept one. */
+static enum MHD_Result queue_answer(struct api_request *request, struct api_answer *answer,
+                                    const struct api_response *fresh)
+{
+    enum MHD_Result result = MHD_NO;
+    if (!fresh && answer->shared && !is_personal(request)) {
+        result = queue_shared(request, answer->shared, answer->status, answer->size);
+    } else {
+        struct MHD_Response *response = api_answer_respond(answer);
+        if (response && fresh)
+            add_fresh(request, fresh, response);
+        if (response)
+            result = queue(request, response, answer->status, answer->size);
+    }
+    request->answer = answer;
+    return result;
+}
+
+static enum MHD_Result queue_not_modified(struct api_request *request, const char *sent,
+                                          const char *cache_control)
+{
+    struct MHD_Response *response = api_answer_not_modified(sent, cache_control);
+    return response ? queue(request, response, MHD_HTTP_NOT_MODIFIED, 0) : MHD_NO;
+}
+
+/* "ETAG CODING" */
+static void format_key(char key[KEY_SIZE], const char *etag, enum api_encoding encoding)
+{
+    size_t length = strnlen(etag, API_ETAG_SIZE - 1);
+    memcpy(key, etag, length);
+    key[length] = ' ';
+    key[length + 1] = (char)('0' + encoding);
+    key[length + 2] = '\0';
+}
+
+int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Result *ret_result)
+{
+    char key[KEY_SIZE];
+    enum api_encoding encoding = encoding_of(request);
+    char sent[SENT_ETAG_SIZE];
+    int is_known = is_known_to_client(request, etag, sent);
+    format_key(key, etag, encoding);
+    struct api_answer *answer = api_cache_get(request->server->cache, key);
+    if (!answer && (!is_known || !sent[0]))
+        return 0;
+    request->is_cached = 1;
+    if (!is_known) {
+        *ret_result = queue_answer(request, answer, NULL);
+        return 1;
+    }
+    int is_same = answer && answer->etag && (!sent[0] || strcmp(sent, answer->etag) == 0);
+    if (is_same && answer->is_known && !is_personal(request))
+        *ret_result = queue_shared(request, answer->is_known, MHD_HTTP_NOT_MODIFIED, 0);
+    else
+        *ret_result = queue_not_modified(request, is_same ? answer->etag : sent, "no-cache");
+    api_answer_release(answer);
+    return 1;
+}
+
+static char *copy_of(const char *text)
+{
+    return has_text(text) ? strdup(text) : NULL;
+}
+
+/* Moves the response's body, coded as the client likes it, into an answer. */
+static struct api_answer *answer_of(struct api_response *response, enum api_encoding encoding, int is_kept)
+{
+    struct api_answer *answer = api_answer_new(response->status);
+    if (!answer)
+        return NULL;
+    answer->content_type = response->content_type;
+    answer->cache_control = response->cache_control;
+    answer->varies = response->status == MHD_HTTP_OK;
+    answer->link = copy_of(buf_text(&response->link));
+    if (response->body.size < CODED_BYTES_MIN)
+        encoding = API_ENCODING_IDENTITY;
+    struct buf coded;
+    struct err err = ERR_INIT;
+    buf_init(&coded, response->body.size + response->body.size / 8 + 64 * KIB);
+    if (encoding && api_encode(encoding, is_kept, response->body.data, response->body.size, &coded, &err) < 0)
+        encoding = API_ENCODING_IDENTITY;
+    struct buf *body = encoding ? &coded : &response->body;
+    answer->encoding = encoding;
+    answer->size = body->size;
+    answer->data = buf_take(body);
+    buf_free(&coded);
+    /* The buffer had room to grow, a coded one for all of the plain text: what is not used is given back. */
+    char *tight = answer->data ? realloc(answer->data, answer->size + 1) : NULL;
+    answer->data = tight ? tight : answer->data;
+    if (has_text(response->etag)) {
+        char etag[SENT_ETAG_SIZE];
+        format_etag(etag, response->etag, encoding);
+        answer->etag = strdup(etag);
+    }
+    return answer;
+}
+
+static int is_read(const struct api_request *request)
+{
+    return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+}
+
+/* Whether there is room for the answer until its client has read it. A client that does not read keeps it for
+ * the time of an answer; many of them must not take the machine's memory. What a write answers is small, or a
+ * task that was claimed and must be told. */
+static int check_room(const struct api_request *request, struct api_answer *answer, struct err *err)
+{
+    struct api_server *server = request->server;
+    const struct api_options *options = &server->options;
+    size_t before = api_answer_count(answer, &server->answer_bytes);
+    if (answer->size < HELD_BYTES_MIN || !is_read(request))
+        return 0;
+    if (before + answer->size > options->answer_bytes_max + options->cache_bytes_max) {
+        atomic_store(&server->lacks_room, true);
+        return err_set(err, ERR_NO_MEMORY,
+                       "answers that others are still reading take %zu MiB; try again, or ask for less",
+                       before / MIB);
+    }
+    if (!api_access_is_exempt(request) &&
+        !api_peer_hold(server->peers, request->peer, answer->size, options->answer_bytes_per_address))
+        return err_set(err, ERR_NO_MEMORY,
+                       "this address has not read its other answers yet, and all of them may take %zu MiB; "
+                       "read them first, or ask for less",
+                       options->answer_bytes_per_address / MIB);
+    return 0;
+}
+
+/* An ETag from the body, for answers to reads that depend on more than a version. */
+static void make_etag(const struct api_request *request, struct api_response *response)
+{
+    char hex[DIGEST_SHA256_HEX_SIZE];
+    struct err err = ERR_INIT;
+    if (response->status != MHD_HTTP_OK || !is_read(request) || has_text(response->etag))
+        return;
+    if (digest_sha256_hex(buf_text(&response->body), response->body.size, hex, &err) == 0)
+        (void)snprintf(response->etag, sizeof response->etag, "%.32s", hex);
+}
+
+/* Bytes of the program, coded when it was built. */
+static enum MHD_Result queue_fixed(struct api_request *request, const struct api_response *fixed)
+{
+    char etag[SENT_ETAG_SIZE];
+    /* libmicrohttpd only reads them, but has no const in its signature */
+    void *bytes = (void *)(uintptr_t)fixed->fixed;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(fixed->fixed_size, bytes, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    format_etag(etag, fixed->etag, fixed->fixed_encoding);
+    api_answer_add_header(response, MHD_HTTP_HEADER_ETAG, etag);
+    api_answer_add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, fixed->content_type);
+    api_answer_add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, fixed->cache_control);
+    api_answer_add_header(response, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
+    if (fixed->fixed_encoding != API_ENCODING_IDENTITY)
+        api_answer_add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING,
+                              api_encoding_name(fixed->fixed_encoding));
+    api_answer_add_header(response, "X-Content-Type-Options", "nosniff");
+    api_answer_add_header(response, "Content-Security-Policy", fixed->policy);
+    api_answer_add_header(response, "Referrer-Policy", "no-referrer");
+    api_answer_add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+    return queue(request, response, fixed->status, fixed->fixed_size);
+}
+
+enum MHD_Result api_deliver(struct api_request *request, struct api_response *response, const char *keep_etag)
+{
+    if (response->stream) {
+        struct MHD_Response *stream = response->stream;
+        response->stream = NULL;
+        request->is_stream = 1;
+        api_answer_add_header(stream, "X-Content-Type-Options", "nosniff");
+        api_answer_add_header(stream, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
+        api_answer_add_header(stream, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+        return queue(request, stream, response->status, 0);
+    }
+    make_etag(request, response);
+    enum api_encoding encoding = response->fixed ? response->fixed_encoding : encoding_of(request);
+    char sent[SENT_ETAG_SIZE];
+    if (is_known_to_client(request, response->etag, sent)) {
+        if (!sent[0])
+            format_etag(sent, response->etag, encoding);
+        return queue_not_modified(request, sent, response->cache_control);
+    }
+    if (response->fixed)
+        return queue_fixed(request, response);
+    int is_kept = has_text(keep_etag) && response->status == MHD_HTTP_OK;
+    struct api_answer *answer = answer_of(response, encoding, is_kept);
+    if (!answer)
+        return MHD_NO;
+    struct err err = ERR_INIT;
+    if (check_room(request, answer, &err) < 0) {
+        api_answer_release(answer);
+        api_problem_render(response, api_request_id(request), &err);
+        answer = answer_of(response, API_ENCODING_IDENTITY, 0);
+        return answer ? queue_answer(request, answer, response) : MHD_NO;
+    }
+    if (is_kept) {
+        api_answer_share(answer);
+        char key[KEY_SIZE];
+        format_key(key, keep_etag, encoding);
+        api_cache_put(request->server->cache, key, answer);
+    }
+    return queue_answer(request, answer, response);
+}

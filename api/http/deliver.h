@@ -1,0 +1,24 @@
+/*
+ * From a finished response to what libmicrohttpd sends: strong ETags, 304, codings, the cache, headers.
+ */
+#ifndef BIFURCATED_API_HTTP_DELIVER_H
+#define BIFURCATED_API_HTTP_DELIVER_H
+
+#include "api/http/request.h"
+#include "daemon/base/err.h"
+
+#include <microhttpd.h>
+
+/* What the answer of the request's route depends on, as an ETag without quotes; "" where that is not known
+ * beforehand. Looks into the store. */
+int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err);
+
+/* Queues the answer that is kept under `etag`, or 304 if the client has it; *ret_result is what the access
+ * handler returns. Returns 0 if nothing is kept. */
+int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Result *ret_result);
+
+/* Queues the response. `keep_etag` ("" for none): keep it under this one. */
+enum MHD_Result api_deliver(struct api_request *request, struct api_response *response,
+                            const char *keep_etag);
+
+#endif

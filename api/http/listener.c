@@ -1,0 +1,101 @@
+#include "api/http/listener.h"
+
+#include "api/http/access.h"
+#include "api/state.h"
+#include "daemon/base/clock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int parse_address(const struct api_options *options, struct sockaddr_storage *ret_address,
+                         socklen_t *ret_size, struct err *err)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(options->port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(options->port)};
+    if (inet_pton(AF_INET, options->address, &v4.sin_addr) == 1) {
+        memcpy(ret_address, &v4, sizeof v4);
+        *ret_size = sizeof v4;
+        return 0;
+    }
+    if (inet_pton(AF_INET6, options->address, &v6.sin6_addr) == 1) {
+        memcpy(ret_address, &v6, sizeof v6);
+        *ret_size = sizeof v6;
+        return 0;
+    }
+    return err_set(err, ERR_INVALID, "listen address %s: not an address in numbers", options->address);
+}
+
+/* An address that others can reach needs a token. */
+static int check_reach(const struct api_server *server, const char *address, struct err *err)
+{
+    if (api_access_is_loopback(address) || api_token_table_count(server->tokens, clock_wall_ms()) > 0)
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "listen address %s: others can reach it, so there must be a token: make one with "
+                   "\"bifurcated token create --name NAME\", or set token-file",
+                   address);
+}
+
+int api_listener_open(const struct api_server *server, int *ret_fd, struct err *err)
+{
+    const struct api_options *options = &server->options;
+    struct sockaddr_storage address;
+    socklen_t size = 0;
+    memset(&address, 0, sizeof address);
+    int code = parse_address(options, &address, &size, err);
+    if (!code)
+        code = check_reach(server, options->address, err);
+    if (code)
+        return code;
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set_errno(err, errno, "listening socket");
+    int yes = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (address.ss_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 1024) < 0) {
+        if (errno == EADDRINUSE)
+            code =
+                err_set(err, ERR_CONFLICT, "%s port %u: another program listens there; choose another port",
+                        options->address, options->port);
+        else
+            code = err_set_errno(err, errno, "listening on %s port %u", options->address, options->port);
+        (void)close(fd);
+        return code;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int api_listener_take(struct api_server *server, int fd, struct err *err)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    char text[INET6_ADDRSTRLEN] = "";
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return err_set_errno(err, errno, "listening socket");
+    int is_v6 = address.ss_family == AF_INET6;
+    if (is_v6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, &address, sizeof v6);
+        server->port = ntohs(v6.sin6_port);
+        (void)inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+    } else if (address.ss_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, &address, sizeof v4);
+        server->port = ntohs(v4.sin_port);
+        (void)inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    } else {
+        return err_set(err, ERR_INTERNAL, "the listening socket is not one of TCP");
+    }
+    server->is_loopback = api_access_is_loopback(text);
+    (void)snprintf(server->url, sizeof server->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
+                   server->tls ? "https" : "http", text, server->port);
+    return check_reach(server, text, err);
+}

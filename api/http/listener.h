@@ -1,0 +1,22 @@
+/*
+ * The socket that the server listens on.
+ *
+ * What others can reach needs a token. That is checked before the socket is opened, and again of where it
+ * really is.
+ */
+#ifndef BIFURCATED_API_HTTP_LISTENER_H
+#define BIFURCATED_API_HTTP_LISTENER_H
+
+#include "daemon/base/err.h"
+
+struct api_server;
+
+/* Opens, binds and listens as the options say; the caller closes *ret_fd. ERR_INVALID (no address in numbers,
+ * or no token where there must be one), ERR_CONFLICT (the port is taken), ERR_IO. */
+int api_listener_open(const struct api_server *server, int *ret_fd, struct err *err);
+
+/* Reads back where the socket is bound, which port 0 leaves open, and sets the server's port, url and
+ * is_loopback. ERR_INVALID (no token where there must be one), ERR_IO. */
+int api_listener_take(struct api_server *server, int fd, struct err *err);
+
+#endif

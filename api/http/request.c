@@ -1,0 +1,164 @@
+#include "api/http/request.h"
+
+#include "api/form/number.h"
+#include "api/http/answer.h"
+#include "api/state.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define ID_DIGITS 32
+
+const char *api_request_header(const struct api_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+/* The server's random number and how many requests there were before: unique, and without a system call. */
+static void make_id(struct api_server *server, char id[API_REQUEST_ID_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t parts[2] = {server->id_prefix, atomic_fetch_add(&server->id_next, 1)};
+    for (int i = 0; i < ID_DIGITS; i++)
+        id[i] = digits[parts[i / 16] >> (60 - 4 * (i % 16)) & 15];
+    id[ID_DIGITS] = '\0';
+}
+
+const char *api_request_id(struct api_request *request)
+{
+    if (!request->id[0])
+        make_id(request->server, request->id);
+    return request->id;
+}
+
+struct api_request *api_request_new(struct api_server *server, const char *target)
+{
+    size_t size = strlen(target);
+    struct api_request *request = malloc(sizeof *request + size + 1);
+    if (!request)
+        return NULL;
+    *request = (struct api_request){.server = server,
+                                    .started_s = clock_monotonic_s(),
+                                    .target_size = size,
+                                    .body_max = server->options.body_bytes_max};
+    request->target = memcpy(request + 1, target, size + 1);
+    buf_init(&request->body, request->body_max);
+    return request;
+}
+
+int api_request_parse(struct api_request *request, struct err *err)
+{
+    if (request->is_parsed)
+        return 0;
+    int code = api_uri_parse(request->target, &request->uri, err);
+    if (code)
+        api_uri_free(&request->uri);
+    request->is_parsed = !code;
+    return code;
+}
+
+void api_request_free(struct api_request *request)
+{
+    if (!request)
+        return;
+    api_answer_release(request->answer);
+    api_uri_free(&request->uri);
+    buf_free(&request->body);
+    free(request);
+}
+
+int api_request_model_name(const struct api_request *request, char *name, struct err *err)
+{
+    const char *owner = request->arguments[0];
+    const char *rest = request->arguments[1];
+    int is_file = strcmp(owner, "file") == 0;
+    if (is_file ? rest[0] != '/' : strchr(owner, '/') || strchr(rest, '/'))
+        return err_set(err, ERR_NOT_FOUND,
+                       "model %s/%s: write owner/name, or file/ and the percent-encoded absolute path", owner,
+                       rest);
+    int length = snprintf(name, LIMIT_MODEL_NAME_BYTES + 1, "%s%s%s", owner, is_file ? ":" : "/", rest);
+    if (length < 0 || length > LIMIT_MODEL_NAME_BYTES)
+        return err_set(err, ERR_NOT_FOUND, "model: the name is longer than %d bytes", LIMIT_MODEL_NAME_BYTES);
+    return 0;
+}
+
+void api_request_wake(const struct api_request *request)
+{
+    const struct api_hooks *hooks = &request->server->options.hooks;
+    if (hooks->wake)
+        hooks->wake(hooks->context);
+}
+
+static int is_json(const char *type)
+{
+    static const char wanted[] = "application/json";
+    size_t length = sizeof wanted - 1;
+    return type && strncasecmp(type, wanted, length) == 0 && strchr("; \t", type[length]);
+}
+
+int api_request_check_json(const struct api_request *request, struct api_response *response, struct err *err)
+{
+    if (is_json(api_request_header(request, "Content-Type")))
+        return 0;
+    return api_response_refuse(response, "header", "Content-Type", err, ERR_UNSUPPORTED,
+                               "Content-Type: must be application/json");
+}
+
+int api_request_integer(const struct api_request *request, const char *name, int64_t min, int64_t max,
+                        int64_t *value, struct api_response *response, struct err *err)
+{
+    const char *text = api_uri_find(&request->uri, name);
+    if (!text || api_number_parse(text, min, max, value))
+        return 0;
+    return api_response_refuse(response, "query", name, err, ERR_INVALID,
+                               "%s: not an integer from %lld to %lld", name, (long long)min, (long long)max);
+}
+
+int api_request_boolean(const struct api_request *request, const char *name, int *value,
+                        struct api_response *response, struct err *err)
+{
+    const char *text = api_uri_find(&request->uri, name);
+    if (!text)
+        return 0;
+    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+        return api_response_refuse(response, "query", name, err, ERR_INVALID, "%s: neither true nor false",
+                                   name);
+    *value = strcmp(text, "true") == 0;
+    return 0;
+}
+
+void api_response_init(struct api_response *response, size_t body_max)
+{
+    *response =
+        (struct api_response){.status = 200, .content_type = "application/json", .cache_control = "no-cache"};
+    buf_init(&response->body, body_max);
+    buf_init(&response->link, 2 * LIMIT_URL_BYTES);
+}
+
+void api_response_done(struct api_response *response)
+{
+    buf_free(&response->body);
+    buf_free(&response->link);
+    if (response->stream)
+        MHD_destroy_response(response->stream);
+    response->stream = NULL;
+}
+
+int api_response_refuse(struct api_response *response, const char *in, const char *field, struct err *err,
+                        enum err_code code, const char *format, ...)
+{
+    response->problem_in = in;
+    (void)snprintf(response->problem_field, sizeof response->problem_field, "%s", field);
+    char message[ERR_MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    return err_set(err, code, "%s", message);
+}

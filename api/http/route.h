@@ -1,0 +1,56 @@
+/*
+ * The table of routes and the search in it.
+ */
+#ifndef BIFURCATED_API_HTTP_ROUTE_H
+#define BIFURCATED_API_HTTP_ROUTE_H
+
+#include "api/http/request.h"
+#include "api/http/uri.h"
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+
+/* What an answer depends on: its strong ETag is made from that, and it may be kept until that changes. */
+enum api_scope {
+    API_SCOPE_NONE,    /* time, too: the ETag is made from the body, nothing is kept */
+    API_SCOPE_PROGRAM, /* nothing but the program */
+    API_SCOPE_STORE,   /* the version of the store */
+    API_SCOPE_MODEL,   /* the version of the model in the path */
+};
+
+/* What a request must be allowed to do. */
+enum api_right {
+    API_RIGHT_PUBLIC, /* nothing: probes, pages, the description */
+    API_RIGHT_READ,   /* look */
+    API_RIGHT_SWEEP,  /* start and cancel sweeps, keep watches */
+    API_RIGHT_WORKER, /* claim tasks and hand in what was measured */
+    API_RIGHT_ADMIN,  /* everything else, such as tokens */
+};
+
+struct api_route {
+    const char *method;
+    const char *pattern;   /* "/v1/models/{owner}/{name}" */
+    const char *operation; /* operationId of openapi.json */
+    int (*handler)(struct api_request *request, struct api_response *response, struct err *err);
+    const char *parameters; /* names that the query may hold, each between spaces: " limit cursor " */
+    enum api_scope scope;
+    int has_csv; /* answers in CSV as well */
+    enum api_right right;
+};
+
+extern const struct api_route api_routes[];
+extern const size_t api_route_count;
+
+/* How large the body of a request may be whose sender may do what the route does; 0: no more than of others.
+ */
+size_t api_route_body_max(const struct api_route *route);
+
+/*
+ * The route of a method and path; writes the values of the pattern's {names} to
+ * arguments[API_REQUEST_ARGUMENTS_MAX]. HEAD finds the route of GET. NULL if there is none: *ret_allow then
+ * holds the methods that the path has ("GET, HEAD, POST, OPTIONS"), or is empty for an unknown path.
+ */
+const struct api_route *api_route_find(const char *method, const struct api_uri *uri, const char **arguments,
+                                       char ret_allow[API_ALLOW_SIZE]);
+
+#endif

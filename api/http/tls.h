@@ -1,0 +1,31 @@
+/*
+ * The server's certificate, which can be replaced while it serves (SIGHUP).
+ *
+ * libmicrohttpd asks for the certificate at each handshake and hands over no context, so there is one current
+ * certificate for the whole process; the tests are the only ones that might want two.
+ */
+#ifndef BIFURCATED_API_HTTP_TLS_H
+#define BIFURCATED_API_HTTP_TLS_H
+
+#include "daemon/base/err.h"
+
+#include <microhttpd.h>
+
+struct api_tls;
+
+/* Takes a certificate with its chain and the key of it, both PEM; checks that they belong together.
+ * ERR_INVALID. */
+int api_tls_new(const char *certificate, const char *key, struct api_tls **ret_tls, struct err *err);
+
+/* After the server has stopped. NULL is allowed. */
+void api_tls_free(struct api_tls *tls);
+
+/* From the next handshake on; the old pair stays, and stays valid, if this one is refused. Returns 1, or 0 if
+ * it is the pair that is served already: old pairs are kept, so that a server which is often told to reload
+ * must not gather them. */
+int api_tls_replace(struct api_tls *tls, const char *certificate, const char *key, struct err *err);
+
+/* What MHD_start_daemon must be told. */
+struct MHD_OptionItem api_tls_option(void);
+
+#endif

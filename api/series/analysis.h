@@ -1,0 +1,35 @@
+/*
+ * The analysis of a run as JSON: every verdict with what it rests on, and beside them what else could explain
+ * the picture.
+ */
+#ifndef BIFURCATED_API_SERIES_ANALYSIS_H
+#define BIFURCATED_API_SERIES_ANALYSIS_H
+
+#include "api/form/json.h"
+#include "api/series/run.h"
+#include "daemon/analysis/series.h"
+
+/* Where the learning-rate schedule comes from. */
+enum api_analysis_source {
+    API_ANALYSIS_SOURCE_UNKNOWN,
+    API_ANALYSIS_SOURCE_BUILT_IN, /* by the model's name */
+    API_ANALYSIS_SOURCE_QUERY
+};
+
+/* Names of enum schedule_kind in the query and in answers, in its order: "unknown", "constant", "cosine",
+ * "linear", "cosine_neox". */
+#define API_ANALYSIS_SCHEDULES 5
+extern const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES];
+
+/* Appends the whole answer. `has_points`: with the derived values of each revision. */
+void api_analysis_render(struct api_json *json, const struct api_run *run,
+                         const struct series_options *options, enum api_analysis_source source,
+                         const struct series *series, int has_points);
+
+/* Reads the run of a tensor (NULL: the model's own), analyses and appends it. `schedule` NULL: the built-in
+ * one, if the model has one. */
+int api_analysis_append(struct store *store, const struct model_row *model, const char *tensor,
+                        const struct schedule *schedule, enum api_analysis_source source, int has_points,
+                        struct buf *body, struct err *err);
+
+#endif

@@ -1,0 +1,364 @@
+#include "api/series/analysis.h"
+
+#include "api/resource/query.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define TEXT_SIZE 320
+
+const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES] = {
+    [SCHEDULE_KIND_UNKNOWN] = "unknown",         [SCHEDULE_KIND_CONSTANT] = "constant",
+    [SCHEDULE_KIND_COSINE] = "cosine",           [SCHEDULE_KIND_LINEAR] = "linear",
+    [SCHEDULE_KIND_NEOX_COSINE] = "cosine_neox",
+};
+
+struct view {
+    struct api_json *json;
+    const struct api_run *run;
+    const struct series_options *options;
+    const struct series *series;
+};
+
+static void __attribute__((format(printf, 3, 4)))
+print_text(struct view *view, const char *key, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    api_json_text(view->json, key, text);
+}
+
+static void print_schedule(struct view *view, enum api_analysis_source source)
+{
+    static const char *const sources[] = {"unknown", "built_in", "query"};
+    const struct schedule *schedule = &view->options->schedule;
+    int is_known = schedule->kind != SCHEDULE_KIND_UNKNOWN;
+    double none = (double)NAN;
+    api_json_open_object(view->json, "schedule");
+    api_json_text(view->json, "kind", api_analysis_schedule_names[schedule->kind]);
+    api_json_text(view->json, "source", sources[source]);
+    api_json_real(view->json, "peak", is_known ? schedule->rate_max : none);
+    api_json_real(view->json, "floor", is_known ? schedule->rate_min : none);
+    api_json_real(view->json, "warmup", is_known ? schedule->warmup_steps : none);
+    api_json_real(view->json, "total", is_known ? schedule->end_step : none);
+    api_json_real(view->json, "decay", is_known ? schedule->weight_decay : none);
+    api_json_text(view->json, "note",
+                  is_known
+                      ? NULL
+                      : "unknown schedule: whatever compares with the learning rate is left out; name it "
+                        "with schedule, peak, floor, warmup, total and decay");
+    api_json_close_object(view->json);
+}
+
+static void print_onset(struct view *view, int rows, int which)
+{
+    const struct series_options *options = view->options;
+    const struct series_onset *onset = &view->series->onsets[rows][which];
+    int is_found = onset->verdict == SERIES_VERDICT_YES;
+    double none = (double)NAN;
+    api_json_open_object(view->json, NULL);
+    api_json_text(view->json, "rows", rows ? "tokens" : "all");
+    api_json_text(view->json, "view", which ? "centred" : "raw");
+    api_json_text(view->json, "verdict", series_verdict_name(onset->verdict));
+    api_json_text(view->json, "revision", is_found ? view->run->points[onset->index].name : NULL);
+    api_json_real(view->json, "step", is_found ? onset->step : none);
+    api_json_real(view->json, "step_before", is_found ? onset->step_before : none);
+    api_json_real(view->json, "dip", is_found ? onset->dip : none);
+    api_json_real(view->json, "ashman_d", is_found ? onset->ashman_d : none);
+    api_json_real(view->json, "valley_to_peak", is_found ? onset->valley_to_peak : none);
+    api_json_boolean(view->json, "is_lasting", is_found && onset->is_lasting);
+    api_json_real(view->json, "step_lost", is_found ? onset->step_lost : none);
+    api_json_integer(view->json, "revisions_forked", (int64_t)onset->count_forked);
+    if (onset->verdict == SERIES_VERDICT_INSUFFICIENT)
+        print_text(view, "reason", "%zu measured revisions with weights of their own; %d are needed",
+                   view->series->counted, options->points_min);
+    else if (!is_found)
+        print_text(view, "reason",
+                   "no %d revisions in a row have a dip of at least %g, Ashman's D of at least %g and a "
+                   "valley of at most %g of the lower peak, together",
+                   options->consecutive, options->dip_on, options->ashman_on, options->valley_on);
+    else
+        print_text(view, "reason",
+                   "from step %.0f on, dip %.3g, Ashman's D %.3g and a valley of %.3g of the lower peak; "
+                   "%zu revisions are forked%s",
+                   onset->step, onset->dip, onset->ashman_d, onset->valley_to_peak, onset->count_forked,
+                   onset->is_lasting ? "" : ", but not all to the end");
+    api_json_close_object(view->json);
+}
+
+static void print_fall(struct view *view)
+{
+    static const char *const modes[] = {"last_word", "tokens", "text_mean"};
+    const struct series_fall *fall = &view->series->fall;
+    int is_found = fall->verdict == SERIES_VERDICT_YES;
+    api_json_open_object(view->json, "perplexity_fall");
+    api_json_text(view->json, "verdict", series_verdict_name(fall->verdict));
+    api_json_text(view->json, "mode", view->run->perplexities ? modes[view->run->perplexity_mode] : NULL);
+    api_json_integer(view->json, "revisions", (int64_t)view->run->perplexities);
+    api_json_real(view->json, "step_from", is_found ? fall->step_from : (double)NAN);
+    api_json_real(view->json, "step_to", is_found ? fall->step_to : (double)NAN);
+    api_json_real(view->json, "slope", fall->slope);
+    api_json_real(view->json, "ln_ratio_to_onset", fall->ln_ratio_to_onset);
+    api_json_boolean(view->json, "is_beside_onset", fall->is_beside_onset);
+    if (fall->verdict == SERIES_VERDICT_INSUFFICIENT)
+        print_text(view, "reason", "%zu revisions with a perplexity; 3 with weights of their own are needed",
+                   view->run->perplexities);
+    else if (!is_found)
+        print_text(view, "reason", "perplexity never falls from one revision to the next");
+    else if (isnan(fall->ln_ratio_to_onset))
+        print_text(view, "reason",
+                   "ln perplexity falls by %.3g for each unit of ln step, and there is no "
+                   "onset to compare with",
+                   fall->slope);
+    else
+        print_text(view, "reason",
+                   "ln perplexity falls by %.3g for each unit of ln step, at %.2g times the "
+                   "onset's step",
+                   fall->slope, exp(fall->ln_ratio_to_onset));
+    api_json_close_object(view->json);
+}
+
+static void print_rest(struct view *view, const char *key, const struct series_rest *rest, int needs_schedule)
+{
+    const struct series_options *options = view->options;
+    api_json_open_object(view->json, key);
+    api_json_text(view->json, "verdict", series_verdict_name(rest->verdict));
+    api_json_real(view->json, "step", rest->step);
+    api_json_real(view->json, "reference", rest->reference);
+    if (needs_schedule && options->schedule.kind == SCHEDULE_KIND_UNKNOWN)
+        print_text(view, "reason", "unknown schedule");
+    else if (rest->verdict == SERIES_VERDICT_INSUFFICIENT)
+        print_text(view, "reason", "under %d displacements between neighbours after the warm-up",
+                   options->rest_points + options->points_min);
+    else if (rest->verdict == SERIES_VERDICT_NO)
+        print_text(view, "reason",
+                   "displacement between neighbours does not stay below %g of its median to the end",
+                   options->rest_share);
+    else
+        print_text(view, "reason",
+                   "displacement between neighbours stays below %g of its median from step "
+                   "%.0f on",
+                   options->rest_share, rest->step);
+    api_json_close_object(view->json);
+}
+
+static void print_decay(struct view *view)
+{
+    const struct series_decay *decay = &view->series->decay;
+    api_json_open_object(view->json, "decay");
+    api_json_text(view->json, "verdict", series_verdict_name(decay->verdict));
+    api_json_real(view->json, "log_error", decay->log_error);
+    api_json_real(view->json, "walk", decay->walk);
+    api_json_real(view->json, "efold_step", decay->efold_step);
+    api_json_text(view->json, "reason",
+                  view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN ? "unknown schedule"
+                  : decay->verdict == SERIES_VERDICT_INSUFFICIENT && view->run->reference[0] &&
+                          isinf(view->run->reference_step)
+                      ? "displacements are against a revision without a step"
+                  : decay->verdict == SERIES_VERDICT_INSUFFICIENT ? "too few revisions after the warm-up"
+                  : decay->verdict == SERIES_VERDICT_YES
+                      ? "weight decay and a random walk alone reproduce the mean square displacement"
+                      : "weight decay and a random walk alone do not reproduce the mean square displacement");
+    api_json_close_object(view->json);
+}
+
+struct meaning {
+    unsigned bit;
+    const char *text;
+};
+
+static const struct meaning controls[] = {
+    {SERIES_CONTROL_MEAN_ROW, "the modes are those of the column means: forked as stored, not after each "
+                              "column's mean is subtracted"},
+    {SERIES_CONTROL_PADDING,
+     "the modes are those of the padded rows: forked over all rows, not over the rows "
+     "of tokens"},
+    {SERIES_CONTROL_SCHEDULE, "the schedule froze the weights: at rest for each step, not for each unit of "
+                              "learning rate"},
+    {SERIES_CONTROL_DECAY, "weight decay and a random walk alone reproduce the displacement"},
+    {SERIES_CONTROL_RESOLUTION, "some displacements are within the rounding of the stored weights"},
+    {SERIES_CONTROL_DUPLICATES, "revisions were left out because they repeat another one's weights"},
+};
+
+static const struct meaning cautions[] = {
+    {SERIES_CAUTION_LATE_HARM, "perplexity ended above its best: late training made it worse"},
+    {SERIES_CAUTION_NO_ONSET, "the weights did not fork"},
+    {SERIES_CAUTION_NO_PERPLEXITY, "no perplexity is known, so neither is the price of stopping"},
+    {SERIES_CAUTION_SCHEDULE, "rest may be the learning-rate schedule's doing, or the schedule is not known"},
+    {SERIES_CAUTION_ONLY_RAW, "only the stored values fork, not those around their column's mean"},
+    {SERIES_CAUTION_FIRST_IS_SUSPECT, "the first revision repeats a late one: displacements start from the "
+                                      "wrong weights"},
+};
+
+/* What could not be looked at is null: a control that needs the schedule, or verdicts that are missing. */
+static void print_control_state(struct view *view, const struct meaning *control)
+{
+    const struct series *series = view->series;
+    int is_open = 0;
+    if (control->bit == SERIES_CONTROL_SCHEDULE)
+        is_open = series->rest_per_step.verdict == SERIES_VERDICT_INSUFFICIENT ||
+                  view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN;
+    else if (control->bit == SERIES_CONTROL_DECAY)
+        is_open = series->decay.verdict == SERIES_VERDICT_INSUFFICIENT;
+    else if (control->bit == SERIES_CONTROL_MEAN_ROW || control->bit == SERIES_CONTROL_PADDING)
+        is_open = series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].verdict == SERIES_VERDICT_INSUFFICIENT;
+    if (is_open)
+        api_json_null(view->json, "holds");
+    else
+        api_json_boolean(view->json, "holds", (series->controls & control->bit) != 0);
+}
+
+static void print_controls(struct view *view)
+{
+    api_json_open_array(view->json, "controls");
+    for (size_t i = 0; i < sizeof controls / sizeof controls[0]; i++) {
+        api_json_open_object(view->json, NULL);
+        api_json_text(view->json, "name", series_control_name(controls[i].bit));
+        print_control_state(view, &controls[i]);
+        api_json_text(view->json, "meaning", controls[i].text);
+        api_json_close_object(view->json);
+    }
+    api_json_close_array(view->json);
+}
+
+static void print_stop_reason(struct view *view)
+{
+    const struct series *series = view->series;
+    const struct series_stop *stop = &series->stop;
+    if (stop->verdict == SERIES_VERDICT_YES)
+        print_text(view, "reason",
+                   "forked for good and at rest from step %.0f on; the steps after it are %.0f %% of the run",
+                   stop->step, 100 * stop->saved);
+    else if (stop->verdict == SERIES_VERDICT_NO)
+        print_text(view, "reason", "%s",
+                   stop->cautions & SERIES_CAUTION_NO_ONSET
+                       ? "the weights did not fork"
+                       : "the weights did not stay forked, or did not come to rest after it");
+    else
+        print_text(view, "reason",
+                   "not enough measured revisions to tell whether the weights forked and "
+                   "came to rest");
+}
+
+static void print_stop(struct view *view)
+{
+    const struct series_stop *stop = &view->series->stop;
+    api_json_open_object(view->json, "stop");
+    api_json_text(view->json, "verdict", series_verdict_name(stop->verdict));
+    api_json_real(view->json, "step", stop->step);
+    api_json_real(view->json, "saved", stop->saved);
+    api_json_real(view->json, "perplexity", stop->perplexity);
+    api_json_real(view->json, "perplexity_end", stop->perplexity_end);
+    api_json_real(view->json, "perplexity_best", stop->perplexity_best);
+    api_json_real(view->json, "perplexity_best_step", stop->perplexity_best_step);
+    api_json_real(view->json, "given_up", stop->given_up);
+    print_stop_reason(view);
+    api_json_open_array(view->json, "cautions");
+    for (size_t i = 0; i < sizeof cautions / sizeof cautions[0]; i++) {
+        if (!(stop->cautions & cautions[i].bit))
+            continue;
+        api_json_open_object(view->json, NULL);
+        api_json_text(view->json, "name", series_caution_name(cautions[i].bit));
+        api_json_text(view->json, "meaning", cautions[i].text);
+        api_json_close_object(view->json);
+    }
+    api_json_close_array(view->json);
+    api_json_close_object(view->json);
+}
+
+static void print_thresholds(struct view *view)
+{
+    const struct series_options *options = view->options;
+    api_json_open_object(view->json, "thresholds");
+#define REAL(name) api_json_real(view->json, #name, options->name);
+#define INTEGER(name) api_json_integer(view->json, #name, options->name);
+    REAL(dip_on)
+    REAL(dip_off)
+    REAL(ashman_on)
+    REAL(ashman_off)
+    REAL(valley_on)
+    REAL(valley_off)
+    REAL(weight_min)
+    INTEGER(consecutive)
+    INTEGER(points_min)
+    REAL(rest_share)
+    INTEGER(rest_points)
+    INTEGER(alpha_reach)
+    REAL(late_harm)
+    REAL(null_tolerance)
+#undef REAL
+#undef INTEGER
+    api_json_close_object(view->json);
+}
+
+static void print_point(struct view *view, size_t at)
+{
+    const struct series_derived *derived = &view->series->derived[at];
+    const struct series_point *point = &view->run->series[at];
+    api_json_open_object(view->json, NULL);
+    api_json_text(view->json, "revision", view->run->points[at].name);
+    api_json_integer(view->json, "step", view->run->points[at].step);
+    api_json_boolean(view->json, "is_counted", derived->is_counted);
+    api_json_boolean(view->json, "is_forked", derived->is_forked[0][0]);
+    api_json_boolean(view->json, "tokens_is_forked", derived->is_forked[1][0]);
+    api_json_boolean(view->json, "centred_is_forked", derived->is_forked[0][1]);
+    api_json_boolean(view->json, "tokens_centred_is_forked", derived->is_forked[1][1]);
+    api_json_real(view->json, "msd", point->msd[SERIES_ROWS_TOKENS]);
+    api_json_real(view->json, "lag1_msd", point->lag1_msd[SERIES_ROWS_TOKENS]);
+    api_json_real(view->json, "alpha", derived->alpha);
+    api_json_real(view->json, "rate_per_step", derived->rate_per_step);
+    api_json_real(view->json, "rate_per_lr", derived->rate_per_lr);
+    api_json_real(view->json, "rate_per_lr_squared", derived->rate_per_lr_squared);
+    api_json_real(view->json, "msd_per_lr", derived->msd_per_lr);
+    api_json_real(view->json, "lr", derived->lr);
+    api_json_real(view->json, "lr_sum", derived->lr_sum);
+    api_json_real(view->json, "msd_null", derived->msd_null);
+    api_json_real(view->json, "resolution", derived->resolution);
+    api_json_boolean(view->json, "is_unresolved", derived->is_unresolved);
+    api_json_real(view->json, "perplexity", point->perplexity);
+    api_json_close_object(view->json);
+}
+
+void api_analysis_render(struct api_json *json, const struct api_run *run,
+                         const struct series_options *options, enum api_analysis_source source,
+                         const struct series *series, int has_points)
+{
+    struct view view = {json, run, options, series};
+    api_json_open_object(json, NULL);
+    api_json_text(json, "model", run->model.name);
+    api_json_text_or_null(json, "tensor", run->tensor);
+    api_json_integer(json, "definition", SERIES_DEFINITION);
+    api_json_text_or_null(json, "reference", run->reference);
+    api_json_integer(json, "revisions_known", (int64_t)run->count);
+    api_json_integer(json, "revisions_measured", (int64_t)run->measured);
+    api_json_integer(json, "revisions_counted", (int64_t)series->counted);
+    api_json_integer(json, "revisions_left_out", (int64_t)run->left_out);
+    print_schedule(&view, source);
+    api_json_open_array(json, "onsets");
+    for (int rows = SERIES_ROWS_COUNT - 1; rows >= 0; rows--) {
+        for (int which = 0; which < SERIES_VIEW_COUNT; which++)
+            print_onset(&view, rows, which);
+    }
+    api_json_close_array(json);
+    print_fall(&view);
+    api_json_open_object(json, "rest");
+    print_rest(&view, "per_step", &series->rest_per_step, 0);
+    print_rest(&view, "per_lr", &series->rest_per_lr, 1);
+    print_rest(&view, "per_lr_squared", &series->rest_per_lr_squared, 1);
+    api_json_close_object(json);
+    print_decay(&view);
+    print_stop(&view);
+    print_controls(&view);
+    print_thresholds(&view);
+    if (has_points) {
+        api_json_open_array(json, "revisions");
+        for (size_t i = 0; i < run->count; i++)
+            print_point(&view, i);
+        api_json_close_array(json);
+    }
+    api_json_close_object(json);
+}

@@ -1,0 +1,99 @@
+#include "store/models.h"
+#include "api/form/json.h"
+#include "api/http/listing.h"
+#include "api/http/page.h"
+#include "api/series/handlers.h"
+#include "api/state.h"
+#include "daemon/base/limits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LIMIT_STANDARD 1000
+
+static const struct api_listing listing = {"models",
+                                           " name kind model_type tensor vocabulary_size token_rows "
+                                           "hidden_size layers parameter_count revision_count "
+                                           "measured_count created_at updated_at ",
+                                           ""};
+
+struct rows {
+    struct api_json json;
+    int left;
+    int has_more;
+    char last[LIMIT_MODEL_NAME_BYTES + 1];
+};
+
+static void append_members(struct api_json *json, const struct model_row *row)
+{
+    api_json_open_object(json, NULL);
+    api_json_text(json, "name", row->name);
+    api_json_text(json, "kind", model_kind_name(row->kind));
+    api_json_text_or_null(json, "model_type", row->model_type);
+    api_json_text_or_null(json, "tensor", row->tensor);
+    api_json_integer(json, "vocabulary_size", row->vocabulary_size);
+    api_json_integer(json, "token_rows", row->token_rows);
+    api_json_integer(json, "hidden_size", row->hidden_size);
+    api_json_integer(json, "layers", row->layers);
+    api_json_integer(json, "parameter_count", row->parameter_count);
+    api_json_integer(json, "revision_count", row->revision_count);
+    api_json_integer(json, "measured_count", row->measured_count);
+    api_json_time(json, "created_at", row->created_ms);
+    api_json_time(json, "updated_at", row->updated_ms);
+    api_json_close_object(json);
+}
+
+static int append_row(void *context, const struct model_row *row)
+{
+    struct rows *rows = context;
+    if (rows->left == 0) {
+        rows->has_more = 1;
+        return 1;
+    }
+    rows->left--;
+    (void)snprintf(rows->last, sizeof rows->last, "%s", row->name);
+    append_members(&rows->json, row);
+    return 0;
+}
+
+int api_list_models(struct api_request *request, struct api_response *response, struct err *err)
+{
+    char after[LIMIT_MODEL_NAME_BYTES + 1] = "";
+    int has_cursor = 0;
+    int limit = 0;
+    int code = api_page_limit(request, LIMIT_STANDARD, &limit, response, err);
+    if (!code)
+        code = api_page_read_cursor(request, after, sizeof after, &has_cursor, response, err);
+    if (!code)
+        code = api_listing_check(request, &listing, response, err);
+    if (code)
+        return code;
+    struct rows rows = {.left = limit};
+    api_json_init(&rows.json, &response->body);
+    api_json_open_object(&rows.json, NULL);
+    api_json_open_array(&rows.json, "models");
+    code = models_list(request->server->options.store, after, limit + 1, append_row, &rows, err);
+    if (code)
+        return code;
+    char cursor[API_CURSOR_SIZE] = "";
+    if (rows.has_more)
+        api_page_write_cursor(rows.last, cursor);
+    api_json_close_array(&rows.json);
+    code = api_page_end(request, &rows.json, cursor, response, err);
+    return code ? code : api_listing_finish(request, &listing, response, err);
+}
+
+int api_get_model(struct api_request *request, struct api_response *response, struct err *err)
+{
+    char name[LIMIT_MODEL_NAME_BYTES + 1];
+    struct model_row row;
+    struct api_json json;
+    int code = api_request_model_name(request, name, err);
+    if (!code)
+        code = models_find(request->server->options.store, name, &row, err);
+    if (code)
+        return code;
+    api_json_init(&json, &response->body);
+    append_members(&json, &row);
+    return 0;
+}

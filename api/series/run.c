@@ -1,0 +1,256 @@
+#include "api/series/run.h"
+
+#include "daemon/analysis/sample.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LAG1_BACK_MAX 1000 /* so far back the reference of a lag-1 displacement is looked for */
+
+struct reader {
+    struct api_run *run;
+    size_t capacity;
+    double (*perplexities)[PERPLEXITY_MODE_COUNT][2]; /* value and standard error of each point */
+    char (*lag1)[LIMIT_REVISION_NAME_BYTES + 1];      /* what each point's lag-1 displacement is against */
+    char (*reference)[LIMIT_REVISION_NAME_BYTES + 1];
+    struct revision_key last;
+    int rows; /* of the present page */
+    int is_full, has_no_memory;
+};
+
+static int grow(void **array, size_t capacity, size_t size)
+{
+    void *larger = realloc(*array, capacity * size);
+    if (!larger)
+        return -1;
+    *array = larger;
+    return 0;
+}
+
+static int make_room(struct reader *reader)
+{
+    struct api_run *run = reader->run;
+    size_t capacity = reader->capacity ? 2 * reader->capacity : 256;
+    if (run->count < reader->capacity)
+        return 0;
+    if (grow((void **)&run->points, capacity, sizeof *run->points) ||
+        grow((void **)&run->series, capacity, sizeof *run->series) ||
+        grow((void **)&reader->perplexities, capacity, sizeof *reader->perplexities) ||
+        grow((void **)&reader->lag1, capacity, sizeof *reader->lag1) ||
+        grow((void **)&reader->reference, capacity, sizeof *reader->reference))
+        return -1;
+    reader->capacity = capacity;
+    return 0;
+}
+
+static double real_if(int condition, double value)
+{
+    return condition ? value : (double)NAN;
+}
+
+/* A number for the content: 64 bits of its SHA-256, never 0. */
+static uint64_t content_number(const char *digest)
+{
+    char head[17];
+    (void)snprintf(head, sizeof head, "%.16s", digest);
+    uint64_t number = strtoull(head, NULL, 16);
+    return number ? number : 1;
+}
+
+static void take_shapes(const struct series_row *row, struct api_run_point *point,
+                        struct series_point *series)
+{
+    for (int variant = 0; variant < SERIES_VARIANT_COUNT; variant++) {
+        const struct statistics_row *statistics = &row->statistics[variant];
+        int is_there = row->has_statistics[variant];
+        series->shapes[variant % 2][variant / 2] = (struct series_shape){
+            .mean = real_if(is_there, statistics->mean),
+            .variance = real_if(is_there, statistics->variance),
+            .bimodality = real_if(is_there, statistics->bimodality),
+            .dip = real_if(is_there, statistics->dip),
+            .mixture_weight = real_if(is_there, statistics->mixture_weight1),
+            .ashman_d = real_if(is_there, statistics->ashman_d),
+            .valley_to_peak = real_if(is_there, statistics->valley_to_peak),
+        };
+        point->low[variant] = real_if(is_there, statistics->q001);
+        point->high[variant] = real_if(is_there, statistics->q999);
+    }
+}
+
+static void take_tensor(struct api_run *run, const struct series_row *row, struct api_run_point *point,
+                        struct series_point *series)
+{
+    if (!row->has_tensor)
+        return;
+    series->is_measured = 1;
+    series->content = content_number(row->tensor.content.digest);
+    (void)snprintf(point->digest, sizeof point->digest, "%s", row->tensor.content.digest);
+    run->measured++;
+    run->rows = row->tensor.content.rows;
+    run->columns = row->tensor.content.columns;
+    run->token_rows = row->tensor.token_rows;
+    (void)snprintf(run->dtype, sizeof run->dtype, "%s", row->tensor.content.dtype);
+    (void)snprintf(run->tensor, sizeof run->tensor, "%s", row->tensor.tensor);
+    if (row->reference[0])
+        (void)snprintf(run->reference, sizeof run->reference, "%s", row->reference);
+}
+
+static int take(void *context, const struct series_row *row)
+{
+    struct reader *reader = context;
+    struct api_run *run = reader->run;
+    reader->rows++;
+    revision_key_of(&row->revision, &reader->last);
+    if (run->count && row->revision.step <= run->points[run->count - 1].step) {
+        run->left_out++;
+        return 0;
+    }
+    reader->is_full = run->count == API_RUN_POINTS_MAX;
+    reader->has_no_memory = make_room(reader);
+    if (reader->is_full || reader->has_no_memory)
+        return 1;
+    size_t at = run->count++;
+    struct api_run_point *point = &run->points[at];
+    struct series_point *series = &run->series[at];
+    *point = (struct api_run_point){.revision_id = row->revision.id, .step = row->revision.step};
+    *series = (struct series_point){.step = (double)row->revision.step};
+    (void)snprintf(point->name, sizeof point->name, "%s", row->revision.name);
+    (void)snprintf(reader->lag1[at], sizeof reader->lag1[at], "%s", row->lag1_reference);
+    (void)snprintf(reader->reference[at], sizeof reader->reference[at], "%s", row->reference);
+    take_shapes(row, point, series);
+    take_tensor(run, row, point, series);
+    for (int set = 0; set < 2; set++) {
+        series->msd[set] = real_if(row->has_displacement[set], row->displacement[set].msd);
+        series->lag1_msd[set] = real_if(row->has_displacement[2 + set], row->displacement[2 + set].msd);
+    }
+    for (int mode = 0; mode < PERPLEXITY_MODE_COUNT; mode++) {
+        const struct perplexity_row *score = &row->perplexity[mode];
+        reader->perplexities[at][mode][0] = real_if(score->id != 0, score->perplexity);
+        reader->perplexities[at][mode][1] = real_if(score->id != 0, score->perplexity_stderr);
+    }
+    return 0;
+}
+
+/* How many points before point i the revision lies that its lag-1 displacement is against; 0 if none of them
+ * is it. Others may have been measured between the two since. */
+static size_t find_lag1(const struct reader *reader, size_t i)
+{
+    const struct api_run *run = reader->run;
+    for (size_t back = 1; back <= i && back <= LAG1_BACK_MAX && reader->lag1[i][0]; back++) {
+        if (run->series[i - back].is_measured && strcmp(run->points[i - back].name, reader->lag1[i]) == 0)
+            return back;
+    }
+    return 0;
+}
+
+/* Leaves out displacements that are not what the analysis takes them for: against another revision than the
+ * others' (a later sweep named one), or against one that is no earlier measured point. */
+static void check_references(struct reader *reader)
+{
+    struct api_run *run = reader->run;
+    size_t previous = 0; /* the last measured point, plus one */
+    run->reference_step = (double)INFINITY;
+    for (size_t i = 0; i < run->count; i++) {
+        struct series_point *series = &run->series[i];
+        if (strcmp(run->points[i].name, run->reference) == 0)
+            run->reference_step = series->step;
+        if (strcmp(reader->reference[i], run->reference) != 0)
+            series->msd[0] = series->msd[1] = (double)NAN;
+        size_t back = find_lag1(reader, i);
+        if (back == 0)
+            series->lag1_msd[0] = series->lag1_msd[1] = (double)NAN;
+        series->lag1_back = previous == i - back + 1 ? 0 : back;
+        if (series->is_measured)
+            previous = i + 1;
+    }
+}
+
+/* One kind of perplexity for the whole run: the one that most revisions have. */
+static void choose_perplexity(struct reader *reader)
+{
+    struct api_run *run = reader->run;
+    size_t counts[PERPLEXITY_MODE_COUNT] = {0};
+    int best = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        for (int mode = 0; mode < PERPLEXITY_MODE_COUNT; mode++)
+            counts[mode] += (size_t)!isnan(reader->perplexities[i][mode][0]);
+    }
+    for (int mode = 1; mode < PERPLEXITY_MODE_COUNT; mode++)
+        best = counts[mode] > counts[best] ? mode : best;
+    run->perplexity_mode = (enum perplexity_mode)best;
+    run->perplexities = counts[best];
+    for (size_t i = 0; i < run->count; i++) {
+        run->series[i].perplexity = reader->perplexities[i][best][0];
+        run->series[i].perplexity_stderr = reader->perplexities[i][best][1];
+    }
+}
+
+int api_run_read(struct store *store, const struct model_row *model, const char *tensor, struct api_run *run,
+                 struct err *err)
+{
+    struct api_run made = {.model = *model};
+    struct reader reader = {.run = &made};
+    struct series_query query = {
+        .model_id = model->id, .tensor = tensor, .step_max = INT64_MAX, .limit = LIMIT_API_PAGE_ROWS};
+    int code = 0;
+    (void)snprintf(made.tensor, sizeof made.tensor, "%s", tensor ? tensor : model->tensor);
+    do {
+        struct revision_key after = reader.last;
+        query.after = made.count ? &after : NULL;
+        reader.rows = 0;
+        code = series_read(store, &query, NULL, take, &reader, err);
+    } while (!code && !reader.is_full && !reader.has_no_memory && reader.rows == query.limit);
+    if (!code && reader.is_full)
+        code = err_set(err, ERR_LIMIT, "%s: more than %d revisions; too many to be read as one run",
+                       model->name, API_RUN_POINTS_MAX);
+    if (!code && reader.has_no_memory)
+        code = err_set(err, ERR_NO_MEMORY, "%s: no memory for the series", model->name);
+    if (!code) {
+        check_references(&reader);
+        choose_perplexity(&reader);
+    }
+    free(reader.perplexities);
+    free(reader.lag1);
+    free(reader.reference);
+    if (code)
+        api_run_free(&made);
+    else
+        *run = made;
+    return code;
+}
+
+void api_run_free(struct api_run *run)
+{
+    free(run->points);
+    free(run->series);
+    run->points = NULL;
+    run->series = NULL;
+}
+
+void api_run_options(const struct api_run *run, struct series_options *options)
+{
+    *options = series_options_default();
+    options->schedule = schedule_of_model(run->model.name);
+    options->reference_step = run->reference_step;
+    if (strcmp(run->dtype, "bfloat16") == 0)
+        options->precision = SERIES_PRECISION_BF16;
+    else if (strcmp(run->dtype, "float32") == 0 || strcmp(run->dtype, "float64") == 0)
+        options->precision = SERIES_PRECISION_F32;
+}
+
+size_t api_run_sampled(const struct api_run *run)
+{
+    return run->measured ? sample_count((uint64_t)run->token_rows, (uint64_t)run->columns) : 0;
+}
+
+void api_run_describe_sample(const struct api_run *run, struct api_json *json)
+{
+    api_json_text(json, "model", run->model.name);
+    api_json_text_or_null(json, "tensor", run->tensor);
+    api_json_text(json, "rows", "tokens");
+    api_json_integer(json, "seed", SAMPLE_SEED);
+    api_json_integer(json, "definition", SAMPLE_DEFINITION);
+    api_json_integer(json, "sampled", (int64_t)api_run_sampled(run));
+}

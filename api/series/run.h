@@ -1,0 +1,64 @@
+/*
+ * A training run in memory: the points of one tensor's series, in the form that daemon/analysis reads.
+ *
+ * A point is a current revision with a step. Analyses need steps that ascend; of a model whose training has
+ * stages (steps that begin anew) or several revisions of one step, those that do not ascend are left out and
+ * counted.
+ */
+#ifndef BIFURCATED_API_SERIES_RUN_H
+#define BIFURCATED_API_SERIES_RUN_H
+
+#include "api/form/json.h"
+#include "daemon/analysis/series.h"
+#include "daemon/base/err.h"
+#include "store/models.h"
+#include "store/series.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define API_RUN_POINTS_MAX 20000
+
+struct api_run_point {
+    char name[LIMIT_REVISION_NAME_BYTES + 1];
+    int64_t revision_id;
+    int64_t step;
+    char digest[STORE_DIGEST_SIZE]; /* of the tensor's bytes; "": not measured */
+    /* quantiles 0.001 and 0.999 of each distribution; NaN where not measured */
+    double low[SERIES_VARIANT_COUNT], high[SERIES_VARIANT_COUNT];
+};
+
+struct api_run {
+    struct model_row model;
+    char tensor[LIMIT_TENSOR_NAME_BYTES + 1]; /* "" where the model's own is not known yet */
+    /* of the newest measured revision; 0 and "" without one */
+    char dtype[CONTENTS_DTYPE_SIZE];
+    int64_t rows, columns, token_rows;
+    size_t count, measured, perplexities;
+    size_t left_out;                               /* revisions whose step does not ascend */
+    enum perplexity_mode perplexity_mode;          /* the one that most revisions have */
+    char reference[LIMIT_REVISION_NAME_BYTES + 1]; /* displacements are against this revision ... */
+    double reference_step;        /* ... at this step; infinite if it is no point of the run */
+    struct api_run_point *points; /* [count] */
+    struct series_point *series;  /* [count], in the same order */
+};
+
+/* Reads the series of a tensor (NULL: the model's own). The caller frees with api_run_free. ERR_LIMIT: more
+ * than API_RUN_POINTS_MAX revisions. */
+int api_run_read(struct store *store, const struct model_row *model, const char *tensor, struct api_run *run,
+                 struct err *err);
+
+/* All zero is allowed. */
+void api_run_free(struct api_run *run);
+
+/* The analysis' options for this run as far as the stored numbers tell: precision, the step of the reference,
+ * and the learning-rate schedule where it is built in. */
+void api_run_options(const struct api_run *run, struct series_options *options);
+
+/* How many entries were sampled of each revision's token rows; 0 where nothing is measured. */
+size_t api_run_sampled(const struct api_run *run);
+
+/* Appends what an answer says of the sample: model, tensor, rows, seed, definition, sampled. */
+void api_run_describe_sample(const struct api_run *run, struct api_json *json);
+
+#endif

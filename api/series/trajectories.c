@@ -1,0 +1,144 @@
+#include "daemon/analysis/sample.h"
+
+#include "api/form/csv.h"
+#include "api/form/json.h"
+#include "api/http/page.h"
+#include "api/resource/query.h"
+#include "api/series/handlers.h"
+#include "api/series/run.h"
+#include "api/state.h"
+#include "store/distributions.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define ENTRIES_STANDARD 64
+#define LIMIT_STANDARD 1000
+
+struct rows {
+    enum api_format format;
+    struct api_json json;
+    struct api_csv csv;
+    size_t sampled, entry_count;
+    int left;
+    int has_more;
+    int64_t count;
+    struct revision_key last;
+};
+
+/* Of the sampled entries, evenly spread ones. */
+static size_t entry_at(const struct rows *rows, size_t i)
+{
+    return i * rows->sampled / rows->entry_count;
+}
+
+static int append_row(void *context, const struct revision_row *revision, const struct sample_row *row)
+{
+    struct rows *rows = context;
+    if (rows->left == 0) {
+        rows->has_more = 1;
+        return 1;
+    }
+    if (rows->format == API_FORMAT_CSV) {
+        api_query_print_csv(&rows->csv, revision);
+        for (size_t i = 0; i < rows->entry_count; i++)
+            api_csv_real(&rows->csv, (double)row->values[entry_at(rows, i)]);
+        api_csv_end_line(&rows->csv);
+    } else {
+        api_json_open_object(&rows->json, NULL);
+        api_query_print_json(&rows->json, revision);
+        api_json_open_array(&rows->json, "values");
+        for (size_t i = 0; i < rows->entry_count; i++)
+            api_json_real(&rows->json, NULL, (double)row->values[entry_at(rows, i)]);
+        api_json_close_array(&rows->json);
+        api_json_close_object(&rows->json);
+    }
+    rows->left--;
+    rows->count++;
+    revision_key_of(revision, &rows->last);
+    return rows->json.buf->failed ? 1 : 0;
+}
+
+static uint64_t place_of(const struct rows *rows, const struct api_run *run, size_t i)
+{
+    return sample_index(SAMPLE_SEED, (uint64_t)run->token_rows, (uint64_t)run->columns, entry_at(rows, i));
+}
+
+static void begin_page(struct rows *rows, const struct api_run *run, struct buf *body)
+{
+    uint64_t columns = (uint64_t)run->columns;
+    if (rows->format == API_FORMAT_CSV) {
+        buf_append_text(body, "revision,step");
+        for (size_t i = 0; i < rows->entry_count; i++) { /* a column is named by the entry's row and column */
+            uint64_t place = place_of(rows, run, i);
+            buf_appendf(body, ",%" PRIu64 ":%" PRIu64, place / columns, place % columns);
+        }
+        buf_append_text(body, "\r\n");
+        return;
+    }
+    api_json_open_object(&rows->json, NULL);
+    api_run_describe_sample(run, &rows->json);
+    api_json_open_array(&rows->json, "entries");
+    for (size_t i = 0; i < rows->entry_count; i++) {
+        uint64_t place = place_of(rows, run, i);
+        api_json_open_object(&rows->json, NULL);
+        api_json_integer(&rows->json, "row", (int64_t)(place / columns));
+        api_json_integer(&rows->json, "column", (int64_t)(place % columns));
+        api_json_close_object(&rows->json);
+    }
+    api_json_close_array(&rows->json);
+    api_json_open_array(&rows->json, "revisions");
+}
+
+static int list(const struct api_request *request, struct rows *rows, const struct api_run *run,
+                const struct revision_key *after, struct api_response *response, struct err *err)
+{
+    char cursor[API_CURSOR_SIZE] = "";
+    int code = 0;
+    begin_page(rows, run, &response->body);
+    if (rows->sampled)
+        code =
+            samples_list(request->server->options.store, run->model.id, run->tensor, SAMPLE_DEFINITION,
+                         SAMPLE_SEED, (int64_t)rows->sampled, after, rows->left + 1, append_row, rows, err);
+    if (code)
+        return code;
+    if (rows->has_more)
+        api_page_write_revision(&rows->last, cursor);
+    if (rows->format == API_FORMAT_JSON) {
+        api_json_close_array(&rows->json);
+        api_json_integer(&rows->json, "count", rows->count);
+        api_json_text_or_null(&rows->json, "next_cursor", cursor);
+        api_json_close_object(&rows->json);
+    }
+    return rows->has_more ? api_page_link(request, cursor, response, err) : 0;
+}
+
+int api_get_trajectories(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct model_row model;
+    struct api_run run = {0};
+    struct revision_key key;
+    const char *tensor = NULL;
+    int64_t entries = ENTRIES_STANDARD;
+    int has_key = 0, limit = 0;
+    int code = api_query_tensor(request, &tensor, response, err);
+    if (!code)
+        code = api_request_integer(request, "entries", 1, SAMPLE_COUNT, &entries, response, err);
+    if (!code)
+        code = api_page_limit(request, LIMIT_STANDARD, &limit, response, err);
+    if (!code)
+        code = api_page_read_revision(request, &key, &has_key, response, err);
+    if (!code)
+        code = api_query_model(request, &model, err);
+    if (!code)
+        code = api_run_read(request->server->options.store, &model, tensor, &run, err);
+    if (code)
+        return code;
+    struct rows rows = {.format = request->format, .left = limit, .sampled = api_run_sampled(&run)};
+    rows.entry_count = (size_t)entries < rows.sampled ? (size_t)entries : rows.sampled;
+    api_json_init(&rows.json, &response->body);
+    api_csv_init(&rows.csv, &response->body);
+    code = list(request, &rows, &run, has_key ? &key : NULL, response, err);
+    api_run_free(&run);
+    return code;
+}

@@ -1,0 +1,408 @@
+#include "api/sweeps/events.h"
+
+#include "api/http/peers.h"
+#include "api/state.h"
+#include "api/sweeps/sweep_view.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK_MS 250 /* the clock, and the shortest pause between two renderings of a sweep */
+#define SAVE_USES_MS 10000
+#define BLOCK_BYTES 4096 /* asked of a stream at once */
+#define COMMENT ": still here\n\n"
+
+/* One event as text, shared by all who get it. */
+struct event_text {
+    unsigned references; /* under the mutex */
+    size_t size;
+    char data[];
+};
+
+/* A sweep that somebody follows. */
+struct channel {
+    struct channel *next;
+    int64_t sweep_id;
+    uint64_t version; /* of the sweep in `text`, and of what it waits for */
+    uint64_t serial;  /* of `text`, 1 on */
+    int is_over;
+    struct event_text *text;
+    struct stream *streams;
+};
+
+struct stream {
+    struct stream *next; /* in the channel */
+    struct api_events *events;
+    struct channel *channel;
+    struct MHD_Connection *connection;
+    int is_suspended;
+    int wants_comment;
+    uint64_t serial; /* of the last event that was begun */
+    int64_t sent_ms;
+    struct event_text *text; /* being sent; NULL between events */
+    size_t offset;
+};
+
+struct api_events {
+    struct api_server *server;
+    pthread_mutex_t mutex;
+    pthread_t thread;
+    int is_ending;   /* streams are to end */
+    int is_stopping; /* the thread is to end */
+    unsigned stream_count;
+    struct channel *channels;
+};
+
+static void text_release(struct event_text *text)
+{
+    if (text && --text->references == 0)
+        free(text);
+}
+
+/* Renders the present state of a sweep as one event; takes no lock. The version grows when the sweep changes
+ * or what it waits for: both numbers only grow, so their sum tells either. */
+static int render(struct api_server *server, int64_t sweep_id, struct event_text **ret_text,
+                  uint64_t *ret_version, int *ret_is_over, struct err *err)
+{
+    struct buf json, event;
+    struct api_hub_wait wait;
+    api_sweep_read_wait(&server->options.hooks, &wait);
+    buf_init(&json, LIMIT_API_BODY_BYTES * 2);
+    buf_init(&event, LIMIT_API_BODY_BYTES * 2 + KIB);
+    struct event_text *text = NULL;
+    int code = api_sweep_append(server->options.store, sweep_id, &wait, &json, ret_version, ret_is_over, err);
+    if (code)
+        goto out;
+    *ret_version += wait.serial;
+    /* JSON of ours has no line breaks, but a stored request may. */
+    for (size_t i = 0; i < json.size; i++) {
+        if (json.data[i] == '\n' || json.data[i] == '\r')
+            json.data[i] = ' ';
+    }
+    buf_appendf(&event, "id: %" PRIu64 "\nevent: %s\ndata: ", *ret_version,
+                *ret_is_over ? "end" : "progress");
+    buf_append(&event, json.data, json.size);
+    buf_append_text(&event, "\n\n");
+    code = buf_check(&event, "event", err);
+    if (code)
+        goto out;
+    text = malloc(sizeof *text + event.size);
+    if (!text) {
+        code = err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto out;
+    }
+    text->references = 1;
+    text->size = event.size;
+    memcpy(text->data, event.data, event.size);
+    *ret_text = text;
+out:
+    buf_free(&event);
+    buf_free(&json);
+    return code;
+}
+
+static struct channel *find_channel(struct api_events *events, int64_t sweep_id)
+{
+    struct channel *channel = events->channels;
+    while (channel && channel->sweep_id != sweep_id)
+        channel = channel->next;
+    return channel;
+}
+
+static void resume(struct stream *stream)
+{
+    if (!stream->is_suspended)
+        return;
+    stream->is_suspended = 0;
+    MHD_resume_connection(stream->connection);
+}
+
+/* Takes over a newer text, unless another thread brought a newer one; always owns `text`. */
+static void channel_update(struct channel *channel, struct event_text *text, uint64_t version, int is_over)
+{
+    if (channel->text && version <= channel->version) {
+        text_release(text);
+        return;
+    }
+    text_release(channel->text);
+    channel->text = text;
+    channel->version = version;
+    channel->is_over = is_over;
+    channel->serial++;
+    for (struct stream *stream = channel->streams; stream; stream = stream->next)
+        resume(stream);
+}
+
+/* The next bytes of a stream: libmicrohttpd asks whenever the connection can take more. */
+static ssize_t read_stream(void *context, uint64_t position, char *data, size_t max)
+{
+    (void)position;
+    struct stream *stream = context;
+    struct api_events *events = stream->events;
+    ssize_t size = 0;
+    pthread_mutex_lock(&events->mutex);
+    struct channel *channel = stream->channel;
+    if (!stream->text && stream->serial < channel->serial) {
+        stream->text = channel->text;
+        stream->text->references++;
+        stream->serial = channel->serial;
+        stream->offset = 0;
+    }
+    if (stream->text) {
+        size_t left = stream->text->size - stream->offset;
+        size_t count = left < max ? left : max;
+        memcpy(data, stream->text->data + stream->offset, count);
+        stream->offset += count;
+        if (count == left) {
+            text_release(stream->text);
+            stream->text = NULL;
+        }
+        size = (ssize_t)count;
+    } else if (channel->is_over || events->is_ending) {
+        size = MHD_CONTENT_READER_END_OF_STREAM;
+    } else if (stream->wants_comment && max >= sizeof COMMENT) {
+        memcpy(data, COMMENT, sizeof COMMENT - 1);
+        size = sizeof COMMENT - 1;
+    } else {
+        stream->is_suspended = 1;
+        MHD_suspend_connection(stream->connection);
+    }
+    if (size > 0) {
+        stream->wants_comment = 0;
+        stream->sent_ms = clock_monotonic_ms();
+    }
+    pthread_mutex_unlock(&events->mutex);
+    return size;
+}
+
+static void free_stream(void *context)
+{
+    struct stream *stream = context;
+    struct api_events *events = stream->events;
+    pthread_mutex_lock(&events->mutex);
+    struct channel *channel = stream->channel;
+    struct stream **slot = &channel->streams;
+    while (*slot && *slot != stream)
+        slot = &(*slot)->next;
+    if (*slot)
+        *slot = stream->next;
+    text_release(stream->text);
+    free(stream);
+    events->stream_count--;
+    if (!channel->streams) {
+        struct channel **place = &events->channels;
+        while (*place != channel)
+            place = &(*place)->next;
+        *place = channel->next;
+        text_release(channel->text);
+        free(channel);
+    }
+    pthread_mutex_unlock(&events->mutex);
+}
+
+int api_events_open(struct api_events *events, struct MHD_Connection *connection, int64_t sweep_id,
+                    struct MHD_Response **ret_response, struct err *err)
+{
+    struct event_text *text = NULL;
+    uint64_t version = 0;
+    int is_over = 0;
+    int code = render(events->server, sweep_id, &text, &version, &is_over, err);
+    if (code)
+        return code;
+    struct stream *stream = calloc(1, sizeof *stream);
+    struct channel *spare = calloc(1, sizeof *spare);
+    pthread_mutex_lock(&events->mutex);
+    if (!stream || !spare || events->is_ending ||
+        events->stream_count >= events->server->options.event_streams_max) {
+        unsigned count = events->stream_count;
+        int is_ending = events->is_ending;
+        pthread_mutex_unlock(&events->mutex);
+        int is_empty = !stream || !spare;
+        free(stream);
+        free(spare);
+        free(text);
+        if (is_empty)
+            return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (is_ending)
+            return err_set(err, ERR_CANCELLED, "the daemon is stopping");
+        return err_set(err, ERR_RATE_LIMITED, "%u streams of events are open already; poll instead", count);
+    }
+    struct channel *channel = find_channel(events, sweep_id);
+    if (!channel) {
+        channel = spare;
+        spare = NULL;
+        channel->sweep_id = sweep_id;
+        channel->next = events->channels;
+        events->channels = channel;
+    }
+    stream->events = events;
+    stream->channel = channel;
+    stream->connection = connection;
+    stream->sent_ms = clock_monotonic_ms();
+    stream->next = channel->streams;
+    channel->streams = stream;
+    events->stream_count++;
+    channel_update(channel, text, version, is_over);
+    pthread_mutex_unlock(&events->mutex);
+    free(spare);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, stream, free_stream);
+    if (!response) {
+        free_stream(stream);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    *ret_response = response;
+    return 0;
+}
+
+/* Renders every followed sweep that changed. One that cannot be read now is tried at the next change. */
+static void update_channels(struct api_events *events)
+{
+    int64_t after = 0;
+    struct api_hub_wait wait;
+    api_sweep_read_wait(&events->server->options.hooks, &wait);
+    for (;;) {
+        /* The next followed sweep by number: the list may change while a sweep is read. */
+        int64_t next = 0;
+        uint64_t version = 0;
+        pthread_mutex_lock(&events->mutex);
+        for (struct channel *channel = events->channels; channel; channel = channel->next) {
+            if (channel->sweep_id > after && (next == 0 || channel->sweep_id < next)) {
+                next = channel->sweep_id;
+                version = channel->version;
+            }
+        }
+        pthread_mutex_unlock(&events->mutex);
+        if (next == 0)
+            return;
+        after = next;
+        struct err err = ERR_INIT;
+        struct sweep_row row;
+        struct event_text *text = NULL;
+        int is_over = 0;
+        if (sweeps_get(events->server->options.store, next, &row, &err) < 0 ||
+            row.version + wait.serial == version ||
+            render(events->server, next, &text, &version, &is_over, &err) < 0)
+            continue;
+        pthread_mutex_lock(&events->mutex);
+        struct channel *channel = find_channel(events, next);
+        if (channel)
+            channel_update(channel, text, version, is_over);
+        else
+            free(text);
+        pthread_mutex_unlock(&events->mutex);
+    }
+}
+
+static void send_heartbeats(struct api_events *events)
+{
+    int64_t due_ms = clock_monotonic_ms() - events->server->options.heartbeat_ms;
+    pthread_mutex_lock(&events->mutex);
+    for (struct channel *channel = events->channels; channel; channel = channel->next) {
+        for (struct stream *stream = channel->streams; stream; stream = stream->next) {
+            if (!stream->is_suspended || stream->sent_ms > due_ms)
+                continue;
+            stream->wants_comment = 1;
+            resume(stream);
+        }
+    }
+    pthread_mutex_unlock(&events->mutex);
+}
+
+/* Who reads slowly has time, but not while others are refused for it. */
+static void expire_peers(struct api_server *server)
+{
+    const struct api_options *options = &server->options;
+    int64_t answer_ms = (int64_t)options->answer_timeout_s * 1000;
+    int64_t short_ms = (int64_t)options->answer_timeout_short_s * 1000;
+    int is_short = atomic_exchange(&server->lacks_room, false) && short_ms < answer_ms;
+    (void)api_peers_expire(server->peers, (int64_t)options->request_timeout_s * 1000, answer_ms,
+                           is_short ? short_ms : answer_ms);
+}
+
+static void *run(void *context)
+{
+    struct api_events *events = context;
+    struct api_server *server = events->server;
+    struct store *store = server->options.store;
+    uint64_t version = store_version(store);
+    struct api_hub_wait wait, waited = {.reason = NULL};
+    int64_t uses_saved_ms = clock_monotonic_ms();
+    for (;;) {
+        uint64_t now = store_wait_change(store, version, TICK_MS);
+        pthread_mutex_lock(&events->mutex);
+        int is_stopping = events->is_stopping;
+        pthread_mutex_unlock(&events->mutex);
+        if (is_stopping)
+            return NULL;
+        api_sweep_read_wait(&server->options.hooks, &wait);
+        if (now != version || wait.serial != waited.serial) {
+            version = now;
+            waited = wait;
+            update_channels(events);
+            clock_sleep_ms(TICK_MS); /* a busy sweep changes many times a second */
+        }
+        send_heartbeats(events);
+        struct err err = ERR_INIT;
+        (void)api_token_table_refresh(server->tokens, &err); /* else at the next tick */
+        if (clock_monotonic_ms() - uses_saved_ms >= SAVE_USES_MS) {
+            uses_saved_ms = clock_monotonic_ms();
+            api_token_table_save_uses(server->tokens);
+        }
+        expire_peers(server);
+    }
+}
+
+int api_events_start(struct api_server *server, struct api_events **ret_events, struct err *err)
+{
+    struct api_events *events = calloc(1, sizeof *events);
+    if (!events)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    events->server = server;
+    pthread_mutex_init(&events->mutex, NULL);
+    int code = pthread_create(&events->thread, NULL, run, events);
+    if (code) {
+        pthread_mutex_destroy(&events->mutex);
+        free(events);
+        return err_set_errno(err, code, "thread of event streams");
+    }
+    *ret_events = events;
+    return 0;
+}
+
+void api_events_end(struct api_events *events)
+{
+    pthread_mutex_lock(&events->mutex);
+    events->is_ending = 1;
+    for (struct channel *channel = events->channels; channel; channel = channel->next) {
+        for (struct stream *stream = channel->streams; stream; stream = stream->next)
+            resume(stream);
+    }
+    pthread_mutex_unlock(&events->mutex);
+}
+
+void api_events_free(struct api_events *events)
+{
+    if (!events)
+        return;
+    pthread_mutex_lock(&events->mutex);
+    events->is_stopping = 1;
+    pthread_mutex_unlock(&events->mutex);
+    (void)pthread_join(events->thread, NULL);
+    pthread_mutex_destroy(&events->mutex);
+    free(events);
+}
+
+unsigned api_events_count(struct api_events *events)
+{
+    pthread_mutex_lock(&events->mutex);
+    unsigned count = events->stream_count;
+    pthread_mutex_unlock(&events->mutex);
+    return count;
+}

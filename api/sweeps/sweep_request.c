@@ -1,0 +1,308 @@
+#include "api/sweeps/sweep_request.h"
+#include "api/form/json_load.h"
+
+#include "daemon/base/json_text.h"
+#include "store/sweeps.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMES_MAX 10000
+#define DATASET_BYTES_MAX 1024
+#define DATASET_FIELD_BYTES_MAX 64
+
+struct member {
+    const char *name;
+    int (*check)(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                 struct err *err);
+};
+
+static int refuse(char *field, struct err *err, const char *pointer, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static int refuse(char *field, struct err *err, const char *pointer, const char *format, ...)
+{
+    char reason[ERR_MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    (void)snprintf(field, API_SWEEP_FIELD_SIZE, "%s", pointer);
+    return err_set(err, ERR_INVALID, "%s: %s", pointer[0] ? pointer + 1 : "body", reason);
+}
+
+/* One half of "owner/name", as the hub has them. */
+static int is_hub_word(const char *text, size_t length)
+{
+    static const char plain[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.";
+    if (length == 0 || length > 96 || text[0] == '-' || text[0] == '.' || text[length - 1] == '-' ||
+        text[length - 1] == '.')
+        return 0;
+    for (size_t i = 0; i < length; i++) {
+        if (!memchr(plain, text[i], sizeof plain - 1) ||
+            (i > 0 && text[i] == text[i - 1] && (text[i] == '-' || text[i] == '.')))
+            return 0;
+    }
+    return 1;
+}
+
+int api_sweep_request_is_model(const char *text, enum model_kind *ret_kind)
+{
+    size_t length = strlen(text);
+    if (length > LIMIT_MODEL_NAME_BYTES)
+        return 0;
+    if (strncmp(text, "file:", 5) == 0) {
+        *ret_kind = MODEL_KIND_FOLDER;
+        return text[5] == '/' && text[6] != '\0';
+    }
+    const char *slash = strchr(text, '/');
+    *ret_kind = MODEL_KIND_HUB;
+    return slash && length <= 96 && strcmp(text, "file") != 0 && is_hub_word(text, (size_t)(slash - text)) &&
+           is_hub_word(slash + 1, strlen(slash + 1)) && strncmp(text, "file/", 5) != 0;
+}
+
+static int check_text(const json_t *value, const char *pointer, size_t max, char *field, struct err *err)
+{
+    const char *text = json_string_value(value);
+    if (!text)
+        return refuse(field, err, pointer, "not a string");
+    if (text[0] == '\0' || strlen(text) > max || strlen(text) != json_string_length(value))
+        return refuse(field, err, pointer, "empty, longer than %zu bytes, or with a zero byte", max);
+    for (const char *c = text; *c; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return refuse(field, err, pointer, "holds control characters");
+    }
+    return 0;
+}
+
+static int check_texts(const json_t *value, const char *pointer, size_t count_max, size_t max, char *field,
+                       struct err *err)
+{
+    if (!json_is_array(value) || json_array_size(value) == 0 || json_array_size(value) > count_max)
+        return refuse(field, err, pointer, "not a list of 1 to %zu names", count_max);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        char at[API_SWEEP_FIELD_SIZE];
+        (void)snprintf(at, sizeof at, "%s/%zu", pointer, i);
+        int code = check_text(json_array_get(value, i), at, max, field, err);
+        if (code)
+            return code;
+    }
+    return 0;
+}
+
+static int check_integer(const json_t *value, const char *pointer, json_int_t min, json_int_t max,
+                         char *field, struct err *err)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
+        return refuse(field, err, pointer, "not an integer from %lld to %lld", (long long)min,
+                      (long long)max);
+    return 0;
+}
+
+static int check_model(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                       struct err *err)
+{
+    int code = check_text(value, pointer, LIMIT_MODEL_NAME_BYTES, field, err);
+    if (code)
+        return code;
+    if (!api_sweep_request_is_model(json_string_value(value), &request->kind))
+        return refuse(field, err, pointer, "neither \"owner/name\" nor \"file:/absolute/path\"");
+    (void)snprintf(request->model, sizeof request->model, "%s", json_string_value(value));
+    return 0;
+}
+
+static int check_tensors(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                         struct err *err)
+{
+    (void)request;
+    return check_texts(value, pointer, LIMIT_CLAIM_TENSORS, LIMIT_TENSOR_NAME_BYTES, field, err);
+}
+
+static int check_word(const json_t *value, const char *pointer, const char *const *words, char *field,
+                      struct err *err)
+{
+    const char *text = json_string_value(value);
+    char list[ERR_MESSAGE_BYTES] = "";
+    for (size_t i = 0; words[i]; i++) {
+        if (text && strcmp(text, words[i]) == 0)
+            return 0;
+        size_t length = strlen(list);
+        (void)snprintf(list + length, sizeof list - length, "%s%s", i ? ", " : "", words[i]);
+    }
+    return refuse(field, err, pointer, "not one of: %s", list);
+}
+
+static int check_metrics(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                         struct err *err)
+{
+    static const char *const words[] = {"statistics", "perplexity", NULL};
+    (void)request;
+    int code = check_texts(value, pointer, 2, 64, field, err);
+    for (size_t i = 0; !code && i < json_array_size(value); i++) {
+        char at[API_SWEEP_FIELD_SIZE];
+        (void)snprintf(at, sizeof at, "%s/%zu", pointer, i);
+        code = check_word(json_array_get(value, i), at, words, field, err);
+        if (!code && i == 1 && json_equal(json_array_get(value, 0), json_array_get(value, 1)))
+            code = refuse(field, err, at, "is named twice");
+    }
+    return code;
+}
+
+static int check_name(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                      struct err *err)
+{
+    (void)request;
+    return check_text(value, pointer, LIMIT_REVISION_NAME_BYTES, field, err);
+}
+
+static int check_names(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                       struct err *err)
+{
+    (void)request;
+    return check_texts(value, pointer, NAMES_MAX, LIMIT_REVISION_NAME_BYTES, field, err);
+}
+
+static int check_dataset(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                         struct err *err)
+{
+    (void)request;
+    return check_text(value, pointer, DATASET_BYTES_MAX, field, err);
+}
+
+static int check_field(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                       struct err *err)
+{
+    (void)request;
+    return check_text(value, pointer, DATASET_FIELD_BYTES_MAX, field, err);
+}
+
+static int check_mode(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                      struct err *err)
+{
+    static const char *const words[] = {"last_word", "tokens", "text_mean", NULL};
+    (void)request;
+    return check_word(value, pointer, words, field, err);
+}
+
+static int check_count(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                       struct err *err)
+{
+    (void)request;
+    return check_integer(value, pointer, 0, INT32_MAX, field, err);
+}
+
+static int check_step(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                      struct err *err)
+{
+    (void)request;
+    return check_integer(value, pointer, 0, INT64_MAX, field, err);
+}
+
+static int check_every(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                       struct err *err)
+{
+    (void)request;
+    return check_integer(value, pointer, 1, 1000000, field, err);
+}
+
+static int check_priority(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                          struct err *err)
+{
+    int code = check_integer(value, pointer, SWEEPS_PRIORITY_MIN, SWEEPS_PRIORITY_MAX, field, err);
+    if (!code)
+        request->priority = (int)json_integer_value(value);
+    return code;
+}
+
+/* Checks every member of an object against a list and drops those that are null. */
+static int check_object(json_t *object, const char *pointer, const struct member *members,
+                        struct api_sweep_request *request, char *field, struct err *err)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(object, next, key, value)
+    {
+        char at[API_SWEEP_FIELD_SIZE];
+        (void)snprintf(at, sizeof at, "%s/%.64s", pointer, key);
+        const struct member *member = members;
+        while (member->name && strcmp(member->name, key) != 0)
+            member++;
+        if (!member->name)
+            return refuse(field, err, at, "no such member");
+        if (json_is_null(value)) {
+            json_object_del(object, key);
+            continue;
+        }
+        int code = member->check(value, at, request, field, err);
+        if (code)
+            return code;
+    }
+    return 0;
+}
+
+static int check_revisions(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                           struct err *err)
+{
+    static const struct member members[] = {
+        {"from", check_step},   {"to", check_step},   {"every", check_every},
+        {"names", check_names}, {"rule", check_name}, {NULL, NULL},
+    };
+    if (!json_is_object(value))
+        return refuse(field, err, pointer, "not an object");
+    int code = check_object(value, pointer, members, request, field, err);
+    if (code)
+        return code;
+    const json_t *from = json_object_get(value, "from");
+    const json_t *to = json_object_get(value, "to");
+    if (from && to && json_integer_value(from) > json_integer_value(to))
+        return refuse(field, err, "/revisions/to", "less than revisions/from");
+    return 0;
+}
+
+static const struct member sweep_members[] = {
+    {"model", check_model},
+    {"tensors", check_tensors},
+    {"metrics", check_metrics},
+    {"revisions", check_revisions},
+    {"reference", check_name},
+    {"priority", check_priority},
+    {"dataset", check_dataset},
+    {"field", check_field},
+    {"mode", check_mode},
+    {"limit", check_count},
+    {"window", check_count},
+    {"stride", check_count},
+    {NULL, NULL},
+};
+
+int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_request *request,
+                            char field[API_SWEEP_FIELD_SIZE], struct err *err)
+{
+    json_error_t fault;
+    *request = (struct api_sweep_request){0};
+    field[0] = '\0';
+    json_t *root = api_json_load(body, size, &fault);
+    if (!root && json_text_lacked_memory(&fault))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (!root)
+        return err_set(err, ERR_INVALID, "body: not JSON: line %d, column %d: %s", fault.line, fault.column,
+                       fault.text);
+    int code = 0;
+    if (!json_is_object(root))
+        code = refuse(field, err, "", "not a JSON object");
+    else
+        code = check_object(root, "", sweep_members, request, field, err);
+    if (!code && !request->model[0])
+        code = refuse(field, err, "/model", "is missing");
+    if (!code) {
+        request->text = json_text_dump(root, JSON_COMPACT | JSON_SORT_KEYS);
+        if (!request->text)
+            code = err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    json_decref(root);
+    return code;
+}

@@ -1,0 +1,351 @@
+/*
+ * Remote workers: claims, heartbeats, results, failures, and who is there.
+ */
+#include "api/form/json.h"
+#include "api/form/json_load.h"
+#include "api/state.h"
+#include "api/wire/wire.h"
+#include "api/workers/claim_check.h"
+#include "api/workers/claim_task.h"
+#include "api/workers/claim_wait.h"
+#include "api/workers/handlers.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
+#include "store/models.h"
+#include "store/tasks.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define STATUS_UNPROCESSABLE 422
+
+static const struct api_claims_options *options_of(const struct api_request *request)
+{
+    return &request->server->options.claims;
+}
+
+/* A result is no JSON. */
+static int check_result_type(const struct api_request *request, struct api_response *response,
+                             struct err *err)
+{
+    static const char wanted[] = WIRE_RESULT_TYPE;
+    const char *type = api_request_header(request, "Content-Type");
+    if (type && strncasecmp(type, wanted, sizeof wanted - 1) == 0 && strchr("; \t", type[sizeof wanted - 1]))
+        return 0;
+    return api_response_refuse(response, "header", "Content-Type", err, ERR_UNSUPPORTED,
+                               "Content-Type: must be %s", wanted);
+}
+
+/* -- Claim -- */
+
+/* Which side is older, in words. */
+static int refuse_version(const struct api_request *request, const struct wire_offer *offer,
+                          struct api_response *response, struct err *err)
+{
+    const struct api_options *options = &request->server->options;
+    const struct api_claims_options *claims = &options->claims;
+    response->status = MHD_HTTP_CONFLICT;
+    if (offer->protocol != WIRE_PROTOCOL)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the worker (bifurcated %s) speaks protocol %" PRId64
+                       " and the daemon (%s) %d: upgrade "
+                       "the %s",
+                       offer->version, offer->protocol, options->version, WIRE_PROTOCOL,
+                       offer->protocol < WIRE_PROTOCOL ? "worker" : "daemon");
+    int is_older = offer->definition < claims->definition || offer->scoring < claims->scoring_definition;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "the worker (bifurcated %s) measures by definition %" PRId64 ".%" PRId64
+                   " and the daemon (%s) by %" PRId64 ".%" PRId64 ", so their numbers cannot be compared: "
+                   "upgrade the %s",
+                   offer->version, offer->definition, offer->scoring, options->version, claims->definition,
+                   claims->scoring_definition, is_older ? "worker" : "daemon");
+}
+
+static int read_offer(struct api_request *request, struct wire_offer *offer, struct api_response *response,
+                      struct err *err)
+{
+    const struct api_claims_options *claims = options_of(request);
+    int code = api_request_check_json(request, response, err);
+    if (!code)
+        code = wire_offer_parse(buf_text(&request->body), request->body.size, offer, err);
+    if (code)
+        return code;
+    if (offer->protocol != WIRE_PROTOCOL || offer->definition != claims->definition ||
+        offer->scoring != claims->scoring_definition)
+        return refuse_version(request, offer, response, err);
+    const char *slash = strrchr(offer->worker, '/');
+    if (!slash || slash == offer->worker || slash - offer->worker > WIRE_NAME_BYTES_MAX || !slash[1])
+        return api_response_refuse(response, "body", "/worker", err, ERR_INVALID,
+                                   "worker: not name/slot with a name of 1 to %d bytes", WIRE_NAME_BYTES_MAX);
+    if (strncmp(offer->worker, "local/", 6) == 0)
+        return api_response_refuse(response, "body", "/worker", err, ERR_INVALID,
+                                   "worker: \"local\" is what the daemon calls its own workers");
+    return 0;
+}
+
+static int answer_claim(struct api_request *request, const struct task_row *row,
+                        const struct wire_offer *offer, struct api_response *response, struct err *err)
+{
+    const struct api_claims_options *claims = options_of(request);
+    struct wire_task task;
+    struct err ignored = ERR_INIT;
+    int code =
+        api_claim_task(request->server->options.store, row, offer->backend, claims->definition, &task, err);
+    task.lease_ms = claims->lease_ms;
+    task.failures_max = claims->policy.failures_max;
+    if (!code)
+        code = wire_task_append(&task, &response->body, err);
+    wire_task_free(&task);
+    task_lease_of(row, &request->claimed);
+    request->is_claimed = 1; /* given back if the answer does not arrive */
+    if (code) {
+        (void)tasks_decline(request->server->options.store, &request->claimed,
+                            "the claim could not be answered", &ignored);
+        request->is_claimed = 0;
+    }
+    response->status = MHD_HTTP_CREATED;
+    return code;
+}
+
+int api_create_claim(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct store *store = request->server->options.store;
+    const struct api_claims_options *claims = options_of(request);
+    struct wire_offer offer;
+    struct task_row row;
+    int64_t wait_ms = -1;
+    response->cache_control = "no-store";
+    int code = read_offer(request, &offer, response, err);
+    if (code)
+        return code;
+    api_worker_list_note(request->server->workers, offer.worker, &offer, 0, 0);
+    if (!request->has_waited) {
+        request->wait_until_ms = clock_monotonic_ms() + offer.wait_s * 1000;
+        if (offer.is_again)
+            code = tasks_requeue_of_worker(store, offer.worker, &claims->policy, NULL, err);
+    }
+    if (code)
+        return code;
+    if (atomic_load(&request->server->is_draining) ||
+        (request->has_waited && !api_claim_wait_is_alive(request))) {
+        response->status = MHD_HTTP_NO_CONTENT;
+        return 0;
+    }
+    int64_t near[API_WORKER_NEAR];
+    struct tasks_choice choice = {
+        .sweep_id = offer.sweep_id,
+        .except = offer.except,
+        .except_count = offer.except_count,
+        .near = near,
+        .near_count = api_worker_list_near(request->server->workers, offer.worker, near),
+        .does_spread = 1,
+    };
+    uint64_t version = store_version(store);
+    code = tasks_claim_chosen(store, offer.worker, &choice, claims->lease_ms, &claims->policy, &row, &wait_ms,
+                              err);
+    if (code == 0) {
+        api_worker_list_note_claim(request->server->workers, offer.worker, row.revision_id);
+        return answer_claim(request, &row, &offer, response, err);
+    }
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *err = (struct err)ERR_INIT;
+    response->is_waiting = api_claim_wait(request->server->claim_waits, request, version, wait_ms);
+    response->status = MHD_HTTP_NO_CONTENT;
+    return 0;
+}
+
+void api_claim_undelivered(struct api_request *request)
+{
+    struct err ignored = ERR_INIT;
+    if (request->is_claimed)
+        (void)tasks_decline(request->server->options.store, &request->claimed, "the claim did not arrive",
+                            &ignored);
+    request->is_claimed = 0;
+}
+
+/* -- What happens to a claim -- */
+
+/* The task and lease that the path names. */
+static int find_claim(struct api_request *request, struct task_row *task, struct task_lease *lease,
+                      struct err *err)
+{
+    int code = api_claim_find(request->server->options.store, request->arguments[0], task, err);
+    if (code)
+        return code;
+    task_lease_of(task, lease);
+    api_worker_list_note(request->server->workers, lease->worker, NULL, 0, 0);
+    return 0;
+}
+
+/* A cancelled task is no fault of the daemon: the worker drops it. */
+static int finish(int code, struct api_response *response)
+{
+    if (code == ERR_CANCELLED)
+        response->status = MHD_HTTP_CONFLICT;
+    if (code == ERR_MISMATCH)
+        response->status = STATUS_UNPROCESSABLE;
+    return code;
+}
+
+/* 409 would read as a lost lease, and 415 as a wrong header. */
+static int finish_result(int code, struct api_response *response)
+{
+    if (code == ERR_UNSUPPORTED)
+        response->status = STATUS_UNPROCESSABLE;
+    return finish(code, response);
+}
+
+static int read_body(struct api_request *request, json_t **ret_body, struct api_response *response,
+                     struct err *err)
+{
+    json_error_t fault;
+    int code = api_request_check_json(request, response, err);
+    if (code)
+        return code;
+    *ret_body = api_json_load(buf_text(&request->body), request->body.size, &fault);
+    if (json_is_object(*ret_body))
+        return 0;
+    if (!*ret_body && json_text_lacked_memory(&fault))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    json_decref(*ret_body);
+    return api_response_refuse(response, "body", "", err, ERR_INVALID, "body: not a JSON object");
+}
+
+int api_extend_claim(struct api_request *request, struct api_response *response, struct err *err)
+{
+    const struct api_claims_options *claims = options_of(request);
+    struct task_row task;
+    struct task_lease lease;
+    json_t *body = NULL;
+    int code = read_body(request, &body, response, err);
+    if (code)
+        return code;
+    const json_t *bytes = json_object_get(body, "bytes_fetched");
+    int64_t fetched = json_integer_value(bytes);
+    int is_sound = json_is_integer(bytes) && fetched >= 0;
+    json_decref(body);
+    if (!is_sound)
+        return api_response_refuse(response, "body", "/bytes_fetched", err, ERR_INVALID,
+                                   "bytes_fetched: not an integer from 0");
+    code = find_claim(request, &task, &lease, err);
+    if (!code)
+        code = tasks_heartbeat(request->server->options.store, &lease, claims->lease_ms, fetched, err);
+    if (!code)
+        buf_appendf(&response->body, "{\"lease_ms\":%" PRId64 "}", claims->lease_ms);
+    return finish(code, response);
+}
+
+/* What the worker learnt of the model, unless it is known by now. */
+static int describe_model(struct store *store, const struct task_row *task, struct wire_result *result,
+                          struct err *err)
+{
+    struct model_row model;
+    int code = result->has_model ? models_get(store, task->model_id, &model, err) : ERR_NOT_FOUND;
+    if (code || model.tensor[0])
+        return code == ERR_NOT_FOUND ? 0 : code;
+    result->model.id = task->model_id;
+    return models_describe(store, &result->model, err);
+}
+
+int api_record_claim(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct store *store = request->server->options.store;
+    const struct api_claims_options *claims = options_of(request);
+    struct api_claim_definitions definitions = {.statistics = claims->definition,
+                                                .scoring = claims->scoring_definition};
+    struct task_row task;
+    struct task_lease lease;
+    struct wire_result result = {0};
+    int code = check_result_type(request, response, err);
+    if (!code)
+        code = find_claim(request, &task, &lease, err);
+    if (code)
+        return code;
+    int is_done = task.state == TASK_STATE_DONE; /* handed in again: nothing is recorded */
+    if (!is_done && task.state != TASK_STATE_CLAIMED)
+        code = tasks_heartbeat(store, &lease, claims->lease_ms, task.bytes_fetched, err); /* says why not */
+    if (!code && !is_done)
+        code = wire_result_parse(buf_text(&request->body), request->body.size, &result, err);
+    if (!code && !is_done)
+        code = api_claim_check(store, &task, &result, &definitions, err);
+    if (!code && !is_done)
+        code = describe_model(store, &task, &result, err);
+    if (!code && !is_done)
+        code = tasks_record(store, &lease, &result.result, err);
+    if (!code && !is_done)
+        api_worker_list_note(request->server->workers, lease.worker, NULL, 1, 0);
+    if (!code)
+        buf_append_text(&response->body, "{\"state\":\"done\"}");
+    wire_result_free(&result);
+    api_request_wake(request);
+    return finish_result(code, response);
+}
+
+int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct store *store = request->server->options.store;
+    struct task_row task;
+    struct task_lease lease;
+    struct err reason = ERR_INIT;
+    enum task_state state = TASK_STATE_FAILED;
+    json_t *body = NULL;
+    int code = read_body(request, &body, response, err);
+    if (code)
+        return code;
+    const char *name = json_string_value(json_object_get(body, "code"));
+    const char *message = json_string_value(json_object_get(body, "message"));
+    int reason_code = name ? err_code_of(name) : 0;
+    const json_t *refused = json_object_get(body, "refused");
+    int is_refused = json_is_true(refused);
+    if (!name || !message || !reason_code || strcmp(err_name(reason_code), name) != 0)
+        code = api_response_refuse(response, "body", "/code", err, ERR_INVALID,
+                                   "code and message: a failure has the name of an error and a sentence");
+    else if (refused && !json_is_boolean(refused))
+        code = api_response_refuse(response, "body", "/refused", err, ERR_INVALID,
+                                   "refused: neither true nor false");
+    else
+        err_set(&reason, (enum err_code)reason_code, "%s", message);
+    json_decref(body);
+    if (!code)
+        code = find_claim(request, &task, &lease, err);
+    if (!code)
+        code = (is_refused ? tasks_refuse : tasks_fail)(store, &lease, &reason, &options_of(request)->policy,
+                                                        &state, err);
+    if (!code) {
+        api_worker_list_note(request->server->workers, lease.worker, NULL, 0, 1);
+        buf_appendf(&response->body, "{\"state\":\"%s\"}", task_state_name(state));
+        api_request_wake(request);
+    }
+    return finish(code, response);
+}
+
+int api_release_claim(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct store *store = request->server->options.store;
+    struct task_row task;
+    struct task_lease lease;
+    json_t *body = NULL;
+    char why[TASKS_DETAIL_SIZE] = "";
+    int code = read_body(request, &body, response, err);
+    if (code)
+        return code;
+    const char *reason = json_string_value(json_object_get(body, "declined"));
+    if (reason)
+        (void)snprintf(why, sizeof why, "%s", reason);
+    json_decref(body);
+    code = find_claim(request, &task, &lease, err);
+    if (!code)
+        code = why[0] ? tasks_decline(store, &lease, why, err)
+                      : tasks_release(store, &lease, &options_of(request)->policy, err);
+    if (!code) {
+        buf_append_text(&response->body, "{\"state\":\"queued\"}");
+        api_request_wake(request);
+    }
+    return finish(code, response);
+}

@@ -1,0 +1,372 @@
+/*
+ * The routes of remote workers over a store: what a claim tells, and what becomes of it.
+ */
+#include "tests/unit/api/fixture.h"
+#include "tests/unit/api/wire/wire_sample.h"
+
+#include "api/workers/claim_check.h"
+#include "api/workers/claim_task.h"
+
+#define STATISTICS_BY SAMPLE_DEFINITION_OF
+#define SCORING_BY 1
+
+static int serve(void **state)
+{
+    struct api_options options;
+    struct err err = ERR_INIT;
+    if (fixture_serve(state))
+        return -1;
+    struct api_fixture *fixture = *state;
+    api_server_stop(fixture->server, 0);
+    fixture_options(fixture, &options);
+    options.claims.definition = STATISTICS_BY;
+    options.claims.scoring_definition = SCORING_BY;
+    return api_server_start(&options, &fixture->server, &err);
+}
+
+/* -- The worker's side -- */
+
+static struct wire_offer an_offer(const char *worker)
+{
+    struct wire_offer offer = {.protocol = WIRE_PROTOCOL,
+                               .definition = STATISTICS_BY,
+                               .scoring = SCORING_BY,
+                               .version = "test",
+                               .device = "cpu",
+                               .backend = SAMPLE_BACKEND};
+    (void)snprintf(offer.worker, sizeof offer.worker, "%s", worker);
+    return offer;
+}
+
+static const char *const json_headers[] = {"Content-Type: application/json", NULL};
+
+/* POST /v1/claims; the task if the status is 201. */
+static void offer(const struct api_fixture *fixture, const struct wire_offer *given, long status,
+                  struct wire_task *task)
+{
+    struct exchange exchange;
+    struct buf body;
+    buf_init(&body, 65536);
+    OK(wire_offer_append(given, &body, &err));
+    fixture_request(fixture, "POST", "/v1/claims", buf_text(&body), json_headers, &exchange);
+    if (exchange.status != status)
+        fail_msg("%ld instead of %ld: %s", exchange.status, status, exchange.body ? exchange.body : "");
+    if (status == 201)
+        OK(wire_task_parse(exchange.body, exchange.size, task, &err));
+    free(exchange.body);
+    buf_free(&body);
+}
+
+static void claim(const struct api_fixture *fixture, const char *worker, struct wire_task *task)
+{
+    struct wire_offer given = an_offer(worker);
+    offer(fixture, &given, 201, task);
+}
+
+static void put(const struct api_fixture *fixture, const char *id, const char *what, const char *body,
+                long status)
+{
+    char target[256];
+    struct exchange exchange;
+    (void)snprintf(target, sizeof target, "/v1/claims/%s/%s", id, what);
+    fixture_request(fixture, "PUT", target, body, json_headers, &exchange);
+    if (exchange.status != status)
+        fail_msg("%s: %ld instead of %ld: %s", target, exchange.status, status,
+                 exchange.body ? exchange.body : "");
+    free(exchange.body);
+}
+
+/* PUT of a result, which is no text. */
+static void put_result(const struct api_fixture *fixture, const char *id, const struct wire_result *result,
+                       long status)
+{
+    char url[512];
+    long given = 0;
+    struct exchange answer = {0};
+    struct buf body;
+    buf_init(&body, LIMIT_CLAIM_RESULT_BYTES);
+    OK(wire_result_append(result, &body, &err));
+    (void)snprintf(url, sizeof url, "%s/v1/claims/%s/result", api_server_url(fixture->server), id);
+    CURL *curl = curl_easy_init();
+    struct curl_slist *list = curl_slist_append(NULL, "Content-Type: " WIRE_RESULT_TYPE);
+    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, "PUT");
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
+    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.size);
+    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.data);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    assert_int_equal(curl_easy_perform(curl), 0);
+    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &given);
+    if (given != status)
+        fail_msg("%ld instead of %ld: %s", given, status, answer.body ? answer.body : "");
+    free(answer.body);
+    curl_slist_free_all(list);
+    curl_easy_cleanup(curl);
+    buf_free(&body);
+}
+
+/* Statistics alone, without references. */
+static struct wire_sample *a_result(void)
+{
+    struct wire_sample *sample = calloc(1, sizeof *sample);
+    wire_sample_make(sample);
+    sample->tensor.displacement_count = 0;
+    sample->result.result.perplexity_count = 0;
+    sample->result.result.weights_digest[0] = 0;
+    return sample;
+}
+
+static int64_t start(struct api_fixture *fixture, size_t count, int64_t *ids)
+{
+    fixture_add_revisions(&fixture->store, count, ids);
+    return fixture_sweep(&fixture->store, ids, count, 0);
+}
+
+static void get_task(const struct api_fixture *fixture, const struct wire_task *task, struct task_row *row)
+{
+    OK(tasks_get(fixture->store.store, task->task_id, row, &err));
+}
+
+struct events {
+    int count;
+    const char *name;
+};
+
+static int count_event(void *context, const struct task_event_row *row)
+{
+    struct events *events = context;
+    events->count += strcmp(row->event, events->name) == 0;
+    return 0;
+}
+
+static int count_events(const struct api_fixture *fixture, int64_t task_id, const char *name)
+{
+    struct events events = {.name = name};
+    OK(tasks_list_events(fixture->store.store, task_id, 0, 100, count_event, &events, &err));
+    return events.count;
+}
+
+/* -- Tests -- */
+
+static void test_what_a_claim_tells(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct wire_sample *sample = a_result();
+    struct wire_task first, second;
+    int64_t ids[4];
+    int64_t sweep = start(fixture, 3, ids);
+    claim(fixture, "w/00", &first);
+    assert_int_equal(first.sweep_id, sweep);
+    assert_int_equal(first.lease_ms, 60000);
+    assert_string_equal(first.model.name, "garden/neox-tiny");
+    assert_string_equal(first.model.tensor, TENSOR);
+    assert_string_equal(first.revisions[0].row.name, "step0");
+    assert_int_equal(first.revision_count, 1); /* its reference is itself */
+    assert_int_equal(first.reference, 0);
+    assert_int_equal(first.previous, -1);
+    assert_int_equal(first.revisions[0].tensor_count, 0);
+    put_result(fixture, first.id, &sample->result, 200);
+    claim(fixture, "w/00", &second);
+    assert_string_equal(second.revisions[0].row.name, "step1");
+    assert_int_equal(second.revision_count, 2);
+    assert_int_equal(second.reference, 1);
+    assert_int_equal(second.previous, 1);
+    const struct wire_revision *reference = &second.revisions[1];
+    assert_string_equal(reference->row.name, "step0");
+    assert_int_equal(reference->tensor_count, 1);
+    assert_string_equal(reference->tensors[0].content.digest, SAMPLE_CONTENT);
+    assert_int_equal(reference->tensors[0].statistics_count, 4);
+    assert_true(reference->tensors[0].statistics[0].variance > 0);
+    wire_task_free(&first);
+    wire_task_free(&second);
+    free(sample);
+}
+
+static void test_recorded_once(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct wire_sample *sample = a_result();
+    struct wire_task task;
+    struct task_row row;
+    int64_t ids[2];
+    (void)start(fixture, 1, ids);
+    claim(fixture, "w/00", &task);
+    put(fixture, task.id, "heartbeat", "{\"bytes_fetched\":77}", 200);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.bytes_fetched, 77);
+    assert_string_equal(row.worker, "w/00");
+    put_result(fixture, task.id, &sample->result, 200);
+    put_result(fixture, task.id, &sample->result, 200); /* the answer was lost: sent again */
+    assert_int_equal(count_events(fixture, task.task_id, "record"), 1);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.state, TASK_STATE_DONE);
+    assert_int_equal(row.bytes_fetched, 4321);
+    put(fixture, task.id, "heartbeat", "{\"bytes_fetched\":0}", 409);
+    put(fixture, task.id, "failure", "{\"code\":\"io\",\"message\":\"late\"}", 409);
+    put(fixture, task.id, "release", "{}", 409);
+    wire_task_free(&task);
+    free(sample);
+}
+
+/* A lease that is over and was taken by another counts no more; nothing of its result is kept. */
+static void test_lost_lease(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct wire_sample *sample = a_result();
+    struct wire_task slow, quick;
+    struct task_lease lease;
+    struct task_row row;
+    struct content_row content;
+    int64_t ids[2];
+    (void)start(fixture, 1, ids);
+    claim(fixture, "slow/00", &slow);
+    get_task(fixture, &slow, &row);
+    task_lease_of(&row, &lease);
+    OK(tasks_heartbeat(fixture->store.store, &lease, 1, 0, &err));
+    clock_sleep_ms(5);
+    claim(fixture, "quick/00", &quick);
+    assert_int_equal(quick.task_id, slow.task_id);
+    assert_string_not_equal(quick.id, slow.id);
+    put_result(fixture, slow.id, &sample->result, 409);
+    put(fixture, slow.id, "heartbeat", "{\"bytes_fetched\":0}", 409);
+    FAILS(ERR_NOT_FOUND, contents_find(fixture->store.store, &sample->tensor.content, &content, &err));
+    put_result(fixture, quick.id, &sample->result, 200);
+    assert_int_equal(count_events(fixture, quick.task_id, "record"), 1);
+    /* Ids that nobody was given. */
+    put(fixture, "1.2.0123456789abcdef01234567", "release", "{}", 404);
+    put(fixture, "99.1.0123456789abcdef01234567", "release", "{}", 404);
+    put(fixture, "x", "release", "{}", 404);
+    put(fixture, "9999999999999999999999.1.0", "release", "{}", 404);
+    wire_task_free(&slow);
+    wire_task_free(&quick);
+    free(sample);
+}
+
+static void test_failed_released_declined(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct wire_task task;
+    struct task_row row;
+    int64_t ids[4];
+    int64_t sweep = start(fixture, 3, ids);
+    claim(fixture, "w/00", &task);
+    put(fixture, task.id, "release", "{}", 200);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.state, TASK_STATE_QUEUED);
+    assert_int_equal(row.interruptions, 1);
+    wire_task_free(&task);
+    claim(fixture, "w/00", &task);
+    put(fixture, task.id, "release", "{\"declined\":\"it is not here\"}", 200);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.interruptions, 1); /* not counted */
+    wire_task_free(&task);
+    claim(fixture, "w/00", &task);
+    put(fixture, task.id, "failure", "{\"code\":\"network\",\"message\":\"passing\"}", 200);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.state, TASK_STATE_QUEUED);
+    assert_int_equal(row.failures, 1);
+    assert_true(row.not_before_ms > 0);
+    wire_task_free(&task);
+    claim(fixture, "w/00", &task); /* the next one */
+    put(fixture, task.id, "failure", "{\"code\":\"fame\",\"message\":\"\"}", 400);
+    put(fixture, task.id, "failure", "{\"code\":\"ok\",\"message\":\"\"}", 400);
+    put(fixture, task.id, "failure", "[]", 400);
+    put(fixture, task.id, "failure", "{\"code\":\"format\",\"message\":\"no checkpoint\"}", 200);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.state, TASK_STATE_FAILED);
+    assert_string_equal(row.error_message, "no checkpoint");
+    wire_task_free(&task);
+    /* Cancelled under a worker. */
+    claim(fixture, "w/00", &task);
+    OK(sweeps_cancel(fixture->store.store, sweep, &err));
+    put(fixture, task.id, "heartbeat", "{\"bytes_fetched\":0}", 409);
+    wire_task_free(&task);
+}
+
+static void test_choice(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct wire_task task;
+    struct task_row row;
+    int64_t ids[4];
+    int64_t sweep = start(fixture, 3, ids);
+    struct wire_offer given = an_offer("w/00");
+    given.except[given.except_count++] = sweep;
+    offer(fixture, &given, 204, NULL);
+    given.except_count = 0;
+    given.sweep_id = sweep + 1;
+    offer(fixture, &given, 204, NULL);
+    given.sweep_id = sweep;
+    offer(fixture, &given, 201, &task);
+    /* Its answer was lost: the slot asks again and gets the same task, which was given back. */
+    int64_t before = task.task_id;
+    wire_task_free(&task);
+    given.is_again = 1;
+    offer(fixture, &given, 201, &task);
+    assert_int_equal(task.task_id, before);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.attempts, 2);
+    assert_int_equal(row.failures, 0);
+    wire_task_free(&task);
+    json_t *list = fixture_get(fixture, "/v1/workers", 200);
+    json_t *worker = json_array_get(json_object_get(list, "workers"), 0);
+    assert_string_equal(json_string_value(json_object_get(worker, "name")), "w");
+    assert_int_equal(json_integer_value(json_object_get(worker, "running")), 1);
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(json_object_get(worker, "tasks"), 0), "revision")),
+        "step0");
+    json_decref(list);
+}
+
+/* Two workers over one sweep: each walks on from what it has, apart from the other. */
+static void test_workers_keep_apart(void **state)
+{
+    struct api_fixture *fixture = *state;
+    static const char *const workers[] = {"v/00", "w/00", "v/01", "w/01", "v/00", "w/01"};
+    static const int64_t wanted[] = {0, 4, 1, 5, 2, 6};
+    int64_t ids[9];
+    (void)start(fixture, 8, ids);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        struct wire_task task;
+        struct task_row row;
+        claim(fixture, workers[i], &task);
+        get_task(fixture, &task, &row);
+        assert_int_equal(row.ordinal, wanted[i]);
+        wire_task_free(&task);
+    }
+}
+
+static void test_other_versions(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct wire_offer given = an_offer("w/00");
+    given.definition++;
+    offer(fixture, &given, 409, NULL);
+    given = an_offer("w/00");
+    given.scoring++;
+    offer(fixture, &given, 409, NULL);
+    given = an_offer("w");
+    offer(fixture, &given, 400, NULL);
+    given = an_offer("local/00");
+    offer(fixture, &given, 400, NULL);
+}
+
+#define SERVED(test) cmocka_unit_test_setup_teardown(test, serve, fixture_unserve)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SERVED(test_what_a_claim_tells),
+        SERVED(test_recorded_once),
+        SERVED(test_lost_lease),
+        SERVED(test_failed_released_declined),
+        SERVED(test_choice),
+        SERVED(test_other_versions),
+        SERVED(test_failed_released_declined),
+        SERVED(test_workers_keep_apart),
+        SERVED(test_other_versions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
