@@ -17,6 +17,7 @@
 #include "daemon/status.h"
 #include "daemon/sweep/planner.h"
 #include "daemon/watch/courier.h"
+#include "daemon/watch/sweep_log.h"
 #include "daemon/watch/watcher.h"
 #include "daemon/workers.h"
 #include "gpu/registry.h"
@@ -49,6 +50,7 @@ struct service {
     struct workers *workers;
     struct watcher *watcher;
     struct courier *courier;
+    struct sweep_log *sweep_log;
     struct executor *executor;
     struct api_server *server;
     struct access_log *access_log;
@@ -201,6 +203,8 @@ static int start_planner(struct service *service, struct err *err)
 static int start_watches(struct service *service, struct err *err)
 {
     int code = watcher_start(service->store, service->engine.hub, &service->watcher, err);
+    if (!code)
+        code = sweep_log_start(service->store, &service->sweep_log, err);
     return code ? code : courier_start(service->store, service->options->ca_file, &service->courier, err);
 }
 
@@ -398,6 +402,7 @@ void service_stop(struct service *service, int64_t drain_ms)
     if (service->store)
         store_wake(service->store);
     api_server_stop(service->server, drain_ms);
+    sweep_log_stop(service->sweep_log); /* after all that can end a sweep */
     access_log_free(service->access_log);
     watcher_free(service->watcher); /* until then /metrics asks them */
     workers_free(service->workers);

@@ -244,6 +244,13 @@ int moves_sweep_state_is(struct connection *connection, int64_t id, enum sweep_s
     return rc;
 }
 
+static int count_sweep_end(struct connection *connection, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "UPDATE totals SET sweeps_ended = sweeps_ended + 1", err);
+    return rc ? rc : query_run(&query, err);
+}
+
 int moves_sweep(struct connection *connection, int64_t id, enum sweep_event event, const struct err *reason,
                 struct err *err)
 {
@@ -255,9 +262,12 @@ int moves_sweep(struct connection *connection, int64_t id, enum sweep_event even
     if (!sweep_machine_next(from, event, &to))
         return err_set(err, ERR_CONFLICT, "sweep %lld is %s already: nothing to %s", (long long)id,
                        sweep_state_name(from), sweep_event_name(event));
+    if (sweep_state_is_final(to) && (rc = count_sweep_end(connection, err)))
+        return rc;
     rc = query_begin(&query, connection,
                      "UPDATE sweeps SET state = ?2, started_ms = CASE WHEN ?3 THEN ?4 ELSE started_ms END, "
                      "finished_ms = CASE WHEN ?5 THEN ?4 END, error_code = ?6, error_message = ?7, "
+                     "end_number = CASE WHEN ?5 THEN (SELECT sweeps_ended FROM totals) END, "
                      "version = version + 1 WHERE id = ?1",
                      err);
     if (rc)

@@ -11,7 +11,8 @@
 #define SWEEP_COLUMNS                                                                                        \
     "s.id, s.model_id, m.name, s.state, s.priority, s.idempotency_key, s.created_ms, s.started_ms, "         \
     "s.finished_ms, s.error_code, s.error_message, s.tasks_queued, s.tasks_claimed, s.tasks_done, "          \
-    "s.tasks_failed, s.tasks_cancelled, s.bytes_expected, s.bytes_fetched, s.version, s.watch_id"
+    "s.tasks_failed, s.tasks_cancelled, s.bytes_expected, s.bytes_fetched, s.version, s.watch_id, "          \
+    "s.end_number"
 
 static void read_row(struct query *query, struct sweep_row *row)
 {
@@ -38,6 +39,7 @@ static void read_row(struct query *query, struct sweep_row *row)
     row->bytes_fetched = query_int(query);
     row->version = (uint64_t)query_int(query);
     row->watch_id = query_int(query);
+    row->end_number = query_int(query);
 }
 
 /* -- Create ---------------------------------------------------------------------------------------------- */
@@ -189,6 +191,39 @@ int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *s
         if (row(context, &sweep))
             break;
     }
+    return query_close(&query, rc);
+}
+
+int sweeps_list_ended(struct store *store, int64_t after, int limit,
+                      int (*row)(void *context, const struct sweep_row *row), void *context, struct err *err)
+{
+    struct query query;
+    struct sweep_row sweep;
+    int rc = query_open(&query, store,
+                        "SELECT " SWEEP_COLUMNS
+                        " FROM sweeps s INDEXED BY sweeps_end JOIN models m ON m.id = s.model_id "
+                        "WHERE s.end_number > ? ORDER BY s.end_number LIMIT ?",
+                        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, after);
+    query_bind_int(&query, limit);
+    while ((rc = query_next(&query, err)) > 0) {
+        read_row(&query, &sweep);
+        if (row(context, &sweep))
+            break;
+    }
+    return query_close(&query, rc);
+}
+
+int sweeps_last_end(struct store *store, int64_t *ret_number, struct err *err)
+{
+    struct query query;
+    int rc = query_open(&query, store, "SELECT sweeps_ended FROM totals", err);
+    if (rc)
+        return rc;
+    if ((rc = query_next(&query, err)) > 0)
+        *ret_number = query_int(&query);
     return query_close(&query, rc);
 }
 

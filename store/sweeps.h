@@ -41,6 +41,7 @@ struct sweep_row {
     int64_t bytes_fetched;           /* so far; running tasks as of their last heartbeat */
     uint64_t version;                /* grows with every change of the sweep or its tasks */
     int64_t watch_id;                /* of the watch whose run started it; 0: someone asked for it */
+    int64_t end_number;              /* its place in the order of ends, from 1; 0 until it ends */
 };
 
 /*
@@ -62,6 +63,13 @@ int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct 
 int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *state, int64_t before,
                 int limit, int (*row)(void *context, const struct sweep_row *row), void *context,
                 struct err *err);
+
+/* In the order in which they ended, what ended after the sweep with this end number, at most `limit`. */
+int sweeps_list_ended(struct store *store, int64_t after, int limit,
+                      int (*row)(void *context, const struct sweep_row *row), void *context, struct err *err);
+
+/* The end number of the sweep that ended last, also if it was deleted; 0 if none did. */
+int sweeps_last_end(struct store *store, int64_t *ret_number, struct err *err);
 
 /* The oldest sweep that waits for its plan, highest priority first. ERR_NOT_FOUND if none does. */
 int sweeps_next_planning(struct store *store, struct sweep_row *ret_row, struct err *err);

@@ -110,15 +110,17 @@ static void print_fall(struct view *view)
     else if (!is_found)
         print_text(view, "reason", "perplexity never falls from one revision to the next");
     else if (isnan(fall->ln_ratio_to_onset))
-        print_text(view, "reason",
-                   "ln perplexity falls by %.3g for each unit of ln step, and there is no "
-                   "onset to compare with",
-                   fall->slope);
+        print_text(
+            view, "reason",
+            "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; there is "
+            "no onset to compare with",
+            fall->step_from, fall->step_to, fall->slope);
     else
-        print_text(view, "reason",
-                   "ln perplexity falls by %.3g for each unit of ln step, at %.2g times the "
-                   "onset's step",
-                   fall->slope, exp(fall->ln_ratio_to_onset));
+        print_text(
+            view, "reason",
+            "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; that is "
+            "%.2g times the onset's step",
+            fall->step_from, fall->step_to, fall->slope, exp(fall->ln_ratio_to_onset));
     api_json_close_object(view->json);
 }
 
@@ -192,6 +194,8 @@ static const struct meaning cautions[] = {
     {SERIES_CAUTION_ONLY_RAW, "only the stored values fork, not those around their column's mean"},
     {SERIES_CAUTION_FIRST_IS_SUSPECT, "the first revision repeats a late one: displacements start from the "
                                       "wrong weights"},
+    {SERIES_CAUTION_OPEN_END, "the last revisions are not measured: whether fork and rest last to the end of "
+                              "the run is not known"},
 };
 
 /* What could not be looked at is null: a control that needs the schedule, or verdicts that are missing. */
@@ -231,8 +235,9 @@ static void print_stop_reason(struct view *view)
     const struct series_stop *stop = &series->stop;
     if (stop->verdict == SERIES_VERDICT_YES)
         print_text(view, "reason",
-                   "forked for good and at rest from step %.0f on; the steps after it are %.0f %% of the run",
-                   stop->step, 100 * stop->saved);
+                   "forked for good and at rest from step %.0f on; the steps after it are %.0f %% of the %s",
+                   stop->step, 100 * stop->saved,
+                   stop->cautions & SERIES_CAUTION_OPEN_END ? "part that is measured" : "run");
     else if (stop->verdict == SERIES_VERDICT_NO)
         print_text(view, "reason", "%s",
                    stop->cautions & SERIES_CAUTION_NO_ONSET

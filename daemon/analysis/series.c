@@ -202,6 +202,8 @@ const char *series_caution_name(unsigned caution)
         return "only_raw";
     case SERIES_CAUTION_FIRST_IS_SUSPECT:
         return "first_is_suspect";
+    case SERIES_CAUTION_OPEN_END:
+        return "open_end";
     default:
         return NULL;
     }

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 3
+#define SERIES_DEFINITION 4
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -146,13 +146,14 @@ enum series_caution {
     SERIES_CAUTION_SCHEDULE = 1 << 3, /* rest may be the schedule's doing, or the schedule is not known */
     SERIES_CAUTION_ONLY_RAW = 1 << 4, /* the fork is of the column means */
     SERIES_CAUTION_FIRST_IS_SUSPECT =
-        1 << 5 /* the first revision repeats a late one: MSD is against the wrong start */
+        1 << 5, /* the first revision repeats a late one: MSD is against the wrong start */
+    SERIES_CAUTION_OPEN_END = 1 << 6 /* the last revisions are not measured: nothing is known of the end */
 };
 
 struct series_stop {
     enum series_verdict verdict; /* YES: training could have stopped at `step` */
     double step;
-    double saved; /* share of the steps not taken */
+    double saved; /* share of the steps not taken, up to the last measured revision */
     double perplexity, perplexity_end, perplexity_best, perplexity_best_step;
     double given_up;   /* ln(perplexity there / perplexity at the end): negative if stopping was better */
     unsigned cautions; /* of enum series_caution */

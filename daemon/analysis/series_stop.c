@@ -172,12 +172,25 @@ static struct series_rest true_rest(const struct series_input *input, const stru
     return rest;
 }
 
+/* The last measured step, up to which fork and rest are known; NaN if nothing is measured. */
+static double last_measured_step(const struct series_input *input)
+{
+    for (size_t i = input->count; i-- > 0;) {
+        if (input->points[i].is_measured)
+            return input->points[i].step;
+    }
+    return (double)NAN;
+}
+
 void series_recommend(const struct series_input *input, struct series *series)
 {
     struct series_stop *stop = &series->stop;
     const struct series_onset *onset = main_onset(series);
     struct series_rest rest = true_rest(input, series);
+    double last = last_measured_step(input);
     stop->step = stop->saved = (double)NAN;
+    if (!isnan(last) && last < input->points[input->count - 1].step)
+        stop->cautions |= SERIES_CAUTION_OPEN_END;
     if (onset->verdict == SERIES_VERDICT_NO)
         stop->cautions |= SERIES_CAUTION_NO_ONSET;
     if (onset->verdict == SERIES_VERDICT_YES &&
@@ -192,7 +205,7 @@ void series_recommend(const struct series_input *input, struct series *series)
                rest.verdict == SERIES_VERDICT_YES) {
         stop->verdict = SERIES_VERDICT_YES;
         stop->step = fmax(onset->step, rest.step);
-        stop->saved = 1 - stop->step / input->points[input->count - 1].step;
+        stop->saved = 1 - stop->step / last;
     } else {
         stop->verdict = SERIES_VERDICT_NO;
     }

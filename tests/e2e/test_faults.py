@@ -160,6 +160,10 @@ def test_sweep_counts_what_failed(spoiled: Any) -> None:
     text = daemon.log()
     for name in expected:
         assert re.search(rf"task failed .*revision={name} ", text), name
+    wait_until(lambda: "sweep ended" in daemon.log())
+    ends = [line for line in daemon.log().splitlines() if " sweep ended " in line]
+    assert len(ends) == 1 and " warning " in ends[0], ends
+    check_words(ends[0], rf"model={BAD} state=failed measured={len(GOOD)} failed={len(expected)} ", "reason=.*the first, ")
 
 
 def test_the_good_ones_are_measured(spoiled: Any, garden: Path) -> None:

@@ -318,9 +318,18 @@ static void test_stop(void **state)
     assert_near(series.stop.perplexity_best_step, 17000, 0);
     assert_true(series.stop.cautions & SERIES_CAUTION_LATE_HARM);
     assert_true(series.stop.given_up < 0);
-    assert_false(series.stop.cautions & (SERIES_CAUTION_SCHEDULE | SERIES_CAUTION_NO_ONSET));
+    assert_false(series.stop.cautions &
+                 (SERIES_CAUTION_SCHEDULE | SERIES_CAUTION_NO_ONSET | SERIES_CAUTION_OPEN_END));
     assert_false(series.controls & SERIES_CONTROL_SCHEDULE);
     series_free(&series);
+    points[POINTS - 1].is_measured = 0; /* the end is not known: less is saved, and it says so */
+    series = analyze(points, POINTS, &options);
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_YES);
+    assert_near(series.stop.step, 15000, 0);
+    assert_near(series.stop.saved, 1 - 15.0 / 22, 1e-12);
+    assert_true(series.stop.cautions & SERIES_CAUTION_OPEN_END);
+    series_free(&series);
+    points[POINTS - 1].is_measured = 1;
     for (size_t i = 0; i < POINTS; i++)
         points[i].perplexity = (double)NAN;
     series = analyze(points, POINTS, NULL); /* neither schedule nor perplexity are known */

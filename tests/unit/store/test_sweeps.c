@@ -188,6 +188,41 @@ static void test_prune(void **state)
     OK(store_integrity_check(fixture->store, &err));
 }
 
+/* However they end, and in whatever order: each is found once, also after the last one was deleted. */
+static void test_ends(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err reason = {.code = ERR_NOT_FOUND, .message = "no such model"};
+    struct list list = {0};
+    struct sweep_row row;
+    int64_t first = create(fixture, NULL, 0), second = create(fixture, NULL, 0), third = 0, last = 7, count;
+    OK(sweeps_last_end(fixture->store, &last, &err));
+    assert_int_equal(last, 0);
+    OK(sweeps_list_ended(fixture->store, 0, 10, collect, &list, &err));
+    assert_int_equal(list.count, 0);
+    OK(sweeps_fail(fixture->store, second, &reason, &err));
+    OK(sweeps_start(fixture->store, first, &err)); /* without tasks: done at once */
+    OK(sweeps_cancel(fixture->store, first = create(fixture, NULL, 0), &err));
+    OK(sweeps_cancel(fixture->store, first, &err)); /* no second end */
+    OK(sweeps_list_ended(fixture->store, 0, 10, collect, &list, &err));
+    assert_int_equal(list.count, 3);
+    assert_int_equal(list.ids[0], second);
+    assert_int_equal(list.ids[2], first);
+    OK(sweeps_get(fixture->store, first, &row, &err));
+    assert_int_equal(row.end_number, 3);
+    OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, 10, &count, &err));
+    assert_int_equal(count, 3);
+    fixture_reopen(fixture);
+    OK(sweeps_last_end(fixture->store, &last, &err));
+    assert_int_equal(last, 3);
+    third = create(fixture, NULL, 0);
+    OK(sweeps_cancel(fixture->store, third, &err));
+    list.count = 0;
+    OK(sweeps_list_ended(fixture->store, last, 10, collect, &list, &err));
+    assert_int_equal(list.count, 1);
+    assert_int_equal(list.ids[0], third);
+}
+
 /* Workers that it was submitted for may long work at other sweeps. */
 static void test_prune_keeps_live_jobs(void **state)
 {
@@ -214,7 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_idempotency),  CASE(test_next_planning), CASE(test_failed_plan),           CASE(test_list),
-        CASE(test_request_text), CASE(test_prune),         CASE(test_prune_keeps_live_jobs),
+        CASE(test_request_text), CASE(test_prune),         CASE(test_prune_keeps_live_jobs), CASE(test_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
