@@ -41,7 +41,7 @@ static int read_facts(struct connection *connection, struct backup_facts *facts,
         facts->measured = query_int(&query);
         facts->sweeps = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -92,19 +92,46 @@ int backup_check(const char *path, struct backup_facts *ret_facts, struct err *e
 
 /* -- Copying --------------------------------------------------------------------------------------------- */
 
+/* A transaction holds the snapshot, so that no writer makes the copy begin anew. */
+static int open_snapshot(const char *path, struct connection **ret_connection, struct err *err)
+{
+    int rc = open_existing(path, ret_connection, err);
+    if (!rc)
+        rc = connection_exec(*ret_connection, "BEGIN", err);
+    if (!rc) /* the read that begins it */
+        rc = connection_exec(*ret_connection, "SELECT count(*) FROM sqlite_schema", err);
+    if (rc) {
+        connection_close(*ret_connection);
+        *ret_connection = NULL;
+    }
+    return rc;
+}
+
+/* The same of a daemon's database, which nobody moves between the opening of the file and that of its log.
+ * Later SQLite has both open and needs no names. */
+static int open_snapshot_beside(const char *path, struct connection **ret_connection, struct err *err)
+{
+    int fd = -1, rc = lock_take_beside(path, &fd, err);
+    if (!rc)
+        rc = backup_check_restored(path, err);
+    if (!rc)
+        rc = open_snapshot(path, ret_connection, err);
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
 static int copy_pages(struct connection *from, struct connection *to, backup_progress *progress,
                       void *context, struct err *err)
 {
     int64_t page_bytes = 0;
     struct query query;
-    /* A transaction holds the snapshot, so that no writer makes the copy begin anew. */
-    int rc = connection_exec(from, "BEGIN", err);
+    int rc = query_begin(&query, from, "SELECT page_size FROM pragma_page_size", err);
     if (!rc)
-        rc = query_begin(&query, from, "SELECT page_size FROM pragma_page_size", err);
-    if (!rc && (rc = query_run_int(&query, &page_bytes, err)) > 0) /* the read that begins it */
-        rc = connection_exec(from, "SELECT count(*) FROM sqlite_schema", err);
-    if (rc)
+        rc = query_run_int(&query, &page_bytes, err);
+    if (rc < 0)
         return rc;
+    rc = 0;
     sqlite3_backup *backup = sqlite3_backup_init(to->db, "main", from->db, "main");
     if (!backup)
         return connection_fail(to, sqlite3_extended_errcode(to->db), err);
@@ -152,14 +179,13 @@ static int sync_folder_of(const char *path, struct err *err)
     return rc;
 }
 
-/* Copies `source` to the new file `target`, runs `prepare` (or NULL) on the copy, and checks it. */
-static int copy(const char *source, const char *target, const char *prepare, backup_progress *progress,
+/* Copies the snapshot `from`, which it closes, to the new file `target`, runs `prepare` (or NULL) on the
+ * copy, and checks it. */
+static int copy(struct connection *from, const char *target, const char *prepare, backup_progress *progress,
                 void *context, struct backup_facts *facts, struct err *err)
 {
-    struct connection *from = NULL, *to = NULL;
-    int rc = open_existing(source, &from, err);
-    if (rc)
-        return rc;
+    struct connection *to = NULL;
+    int rc;
     if ((rc = make_file(target, err)) || (rc = connection_open_plain(target, &to, err)) ||
         (rc = copy_pages(from, to, progress, context, err)))
         goto out;
@@ -213,13 +239,16 @@ int backup_write(const char *path, const char *target, backup_progress *progress
                  struct backup_facts *ret_facts, struct err *err)
 {
     int rc = 0;
+    struct connection *from = NULL;
     char *part = suffixed(target, PART);
     if (!part)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", target);
     if (file_exists(target))
         rc = err_set(err, ERR_CONFLICT, "%s: exists already: name another file", target);
     if (!rc)
-        rc = copy(path, part, NULL, progress, context, ret_facts, err);
+        rc = open_snapshot_beside(path, &from, err);
+    if (!rc)
+        rc = copy(from, part, NULL, progress, context, ret_facts, err);
     if (!rc && (rc = name_file(part, target, err)))
         (void)unlink(part);
     if (!rc)
@@ -274,7 +303,20 @@ static int put_in_place(const char *path, const char *copy, const char *aside, s
         rc = move_if_there(path, aside, "-shm", err);
     if (!rc && !(rc = sync_folder_of(path, err)) && rename(copy, path))
         rc = err_set_errno(err, errno, "%s", path);
-    return rc ? rc : sync_folder_of(path, err);
+    return rc;
+}
+
+/* All is in its place; only the disk may not know it yet. If power fails before it does, the copy waits for
+ * its place once more. */
+static int settle(const char *path, struct err *err)
+{
+    if (sync_folder_of(path, err))
+        return err_wrap(
+            err,
+            "%s is the restored database now, but it is not certain that the disk has that: check "
+            "the disk; nothing is to be restored again",
+            path);
+    return 0;
 }
 
 int backup_is_restoring(const char *path)
@@ -283,6 +325,17 @@ int backup_is_restoring(const char *path)
     int is_there = copy && file_exists(copy);
     free(copy);
     return is_there;
+}
+
+int backup_check_restored(const char *path, struct err *err)
+{
+    return backup_is_restoring(path)
+               ? err_set(
+                     err, ERR_CONFLICT,
+                     "database %s: its restore was cut off and waits to be finished: start the daemon, which "
+                     "does that, or restore once more",
+                     path)
+               : 0;
 }
 
 /* What a copy that was killed has left, which may be as large as a database. */
@@ -306,8 +359,7 @@ int backup_finish_restore(const char *path, struct err *err)
         rc = name_aside(path, copy, &aside, err);
         if (!rc)
             rc = put_in_place(path, copy, aside, err);
-        if (rc)
-            rc = err_wrap(err, "a restore that was interrupted cannot be finished");
+        rc = rc ? err_wrap(err, "a restore that was interrupted cannot be finished") : settle(path, err);
     }
     free(aside);
     free(copy);
@@ -341,10 +393,12 @@ static int replace(const char *path, const char *part, const char *copy, char **
     } else if (rc) { /* all is as it was */
         (void)unlink(part);
         (void)unlink(copy);
-    }
-    if (!rc && is_aside) {
-        *ret_aside = aside;
-        aside = NULL;
+    } else {
+        if (is_aside) {
+            *ret_aside = aside;
+            aside = NULL;
+        }
+        rc = settle(path, err);
     }
     free(aside);
     return rc;
@@ -356,13 +410,16 @@ int backup_restore(const char *source, const char *path, backup_progress *progre
     /* Versions count on from the copy's, so ETags of another past must not fit: a new instance. */
     static const char PREPARE[] = "UPDATE store SET instance = lower(hex(randomblob(16))) WHERE id = 1";
     int fd = -1;
+    struct connection *from = NULL;
     char *part = suffixed(path, PART), *restored = suffixed(path, RESTORED);
     int rc =
         part && restored ? lock_take(path, &fd, err) : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
     if (!rc)
         rc = backup_finish_restore(path, err);
     if (!rc)
-        rc = copy(source, part, PREPARE, progress, context, ret_facts, err);
+        rc = open_snapshot(source, &from, err);
+    if (!rc)
+        rc = copy(from, part, PREPARE, progress, context, ret_facts, err);
     if (!rc)
         rc = replace(path, part, restored, ret_aside, err);
     if (fd >= 0)

@@ -26,8 +26,9 @@ typedef void backup_progress(void *context, int64_t done_bytes, int64_t total_by
 
 /*
  * Copies the database at `path` to the new file `target` and checks the copy. Under another name until it is
- * whole, then renamed; readable by its owner alone. ERR_CONFLICT: `target` exists. ERR_NOT_FOUND: there is no
- * database. ERR_DATABASE: it, or the copy, is damaged. `progress` may be NULL.
+ * whole, then renamed; readable by its owner alone. ERR_CONFLICT: `target` exists, or the database is being
+ * made, upgraded or restored, or a restore of it was cut off. ERR_NOT_FOUND: there is no database.
+ * ERR_DATABASE: it, or the copy, is damaged. `progress` may be NULL.
  */
 int backup_write(const char *path, const char *target, backup_progress *progress, void *context,
                  struct backup_facts *ret_facts, struct err *err);
@@ -37,7 +38,8 @@ int backup_write(const char *path, const char *target, backup_progress *progress
  * checked first: ERR_DATABASE if it is damaged or not of this program, ERR_UNSUPPORTED if a newer program
  * wrote it; the database is then as it was. An older one is upgraded when it is opened next. ERR_CONFLICT
  * while a daemon has the folder. The database that was there is kept, with its log if that cannot be folded
- * into it, under the name that becomes *ret_aside (NULL if there was none; the caller frees it).
+ * into it, under the name that becomes *ret_aside (NULL if there was none; the caller frees it). That is also
+ * set where the copy is in its place but the disk could not be asked to keep that: the error says so.
  *
  * Killed at any moment, either the database is as it was, or the next store_open() or backup_restore() puts
  * the copy in its place. In between it may have no name here.
@@ -45,8 +47,10 @@ int backup_write(const char *path, const char *target, backup_progress *progress
 int backup_restore(const char *source, const char *path, backup_progress *progress, void *context,
                    struct backup_facts *ret_facts, char **ret_aside, struct err *err);
 
-/* Whether the database at `path` waits for a restore to be finished that was cut off. */
+/* Whether the database at `path` waits for a restore to be finished that was cut off; ERR_CONFLICT, which
+ * says what to do, if it does. */
 int backup_is_restoring(const char *path);
+int backup_check_restored(const char *path, struct err *err);
 
 /* Finishes it if there is one, and removes the piece of a copy that was cut off. For whoever holds the
  * folder's lock (store_open, backup_restore). */

@@ -75,10 +75,11 @@ static int set_wal(struct connection *connection, struct err *err)
     int result = sqlite3_prepare_v2(connection->db, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
     if (result == SQLITE_OK)
         result = sqlite3_step(statement);
+    const char *mode = result == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
     int rc = 0;
-    if (result != SQLITE_ROW)
-        rc = connection_fail(connection, result, err);
-    else if (strcmp((const char *)sqlite3_column_text(statement, 0), "wal") != 0)
+    if (!mode)
+        rc = connection_fail(connection, result == SQLITE_ROW ? SQLITE_NOMEM : result, err);
+    else if (strcmp(mode, "wal") != 0)
         rc = err_set(err, ERR_IO,
                      "database %s: write-ahead logging is impossible here: use a local file system",
                      sqlite3_db_filename(connection->db, "main"));
@@ -190,7 +191,7 @@ int connection_check(struct connection *connection, struct err *err)
         query_text(&query, text, sizeof text);
         rc = strcmp(text, "ok") ? err_set(err, ERR_DATABASE, "database %s: damaged: %s", path, text) : 0;
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (!rc)
         rc = query_begin(&query, connection, "PRAGMA foreign_key_check", err);
     if (!rc && (rc = query_next(&query, err)) > 0) {
@@ -198,6 +199,5 @@ int connection_check(struct connection *connection, struct err *err)
         rc = err_set(err, ERR_DATABASE, "database %s: damaged: a row of table %s refers to nothing", path,
                      text);
     }
-    query_end(&query);
-    return rc;
+    return query_end(&query, rc);
 }

@@ -11,7 +11,7 @@ static int find_content(struct query *query, struct content_row *ret_row, const 
         rows_read_content(query, ret_row);
     else if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "no content is known of %s", what);
-    query_end(query);
+    rc = query_end(query, rc);
     return rc < 0 ? rc : 0;
 }
 

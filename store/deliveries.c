@@ -87,7 +87,7 @@ int outbox_note_sweep(struct connection *connection, int64_t sweep_id, struct er
         watch_id = query_int(&query);
         has_webhook = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (rc < 0)
         return rc;
     if (!has_webhook)
@@ -143,7 +143,7 @@ int deliveries_next(struct store *store, int64_t now_ms,
                 break;
         }
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (rc == 0 && !(rc = find_wait(connection, now_ms, ret_wait_ms, err)))
         rc = err_set(err, ERR_NOT_FOUND, "no delivery is due");
     store_read_end(store, connection);
@@ -265,7 +265,7 @@ int deliveries_count(struct store *store, int64_t *counts, struct err *err)
         counts[index_of(state_names, DELIVERY_STATE_COUNT, name)] = query_int(&query);
         rc = 0;
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     store_read_end(store, connection);
     return rc < 0 ? rc : 0;
 }

@@ -117,7 +117,7 @@ int distributions_list(struct store *store, int64_t model_id, const char *tensor
             break;
     }
 out:
-    query_end(&query);
+    rc = query_end(&query, rc);
     store_read_end(store, connection);
     free(counts);
     return rc < 0 ? rc : 0;
@@ -182,7 +182,7 @@ int columns_find(struct store *store, int64_t content_id, int64_t token_rows, in
             (void)row(context, &columns);
     }
     free(values);
-    query_end(&query);
+    rc = query_end(&query, rc);
     store_read_end(store, connection);
     return rc;
 }
@@ -224,7 +224,7 @@ int columns_list(struct store *store, int64_t model_id, const char *tensor, int6
             break;
     }
 out:
-    query_end(&query);
+    rc = query_end(&query, rc);
     store_read_end(store, connection);
     return rc < 0 ? rc : 0;
 }
@@ -270,7 +270,7 @@ int samples_list(struct store *store, int64_t model_id, const char *tensor, int6
             break;
     }
 out:
-    query_end(&query);
+    rc = query_end(&query, rc);
     store_read_end(store, connection);
     free(values);
     return rc < 0 ? rc : 0;

@@ -102,7 +102,7 @@ static int load(struct connection *connection, int64_t id, struct job_row *ret_r
         read_row(&query, ret_row);
     else if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "there is no job row %lld", (long long)id);
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -193,7 +193,7 @@ static int list(struct query *query, int (*row)(void *context, const struct job_
         if (row(context, &job))
             break;
     }
-    query_end(query);
+    rc = query_end(query, rc);
     return rc < 0 ? rc : 0;
 }
 

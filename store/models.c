@@ -112,7 +112,7 @@ static int find_one(struct query *query, struct model_row *ret_row, const char *
         read_row(query, ret_row);
     else if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "model %s is not known", what);
-    query_end(query);
+    rc = query_end(query, rc);
     return rc < 0 ? rc : 0;
 }
 

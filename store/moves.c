@@ -40,7 +40,7 @@ int moves_load_task(struct connection *connection, int64_t id, struct task_row *
         rows_read_task(&query, ret_row);
     else if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "there is no task %lld", (long long)id);
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -122,7 +122,7 @@ static int load_bytes(struct connection *connection, int64_t task_id, int64_t *r
         *ret_fetched = query_int(&query);
         *ret_expected = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -226,7 +226,7 @@ int moves_sweep_state(struct connection *connection, int64_t id, enum sweep_stat
     rc = query_next(&query, err);
     if (rc > 0)
         query_text(&query, name, sizeof name);
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (rc < 0)
         return rc;
     if (!sweep_state_parse(name, ret_state))
@@ -306,7 +306,7 @@ static int describe_failure(struct connection *connection, int64_t id, int64_t f
                       "%lld of %lld revisions failed; the first, %s: %s", (long long)failed, (long long)all,
                       name, message);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -327,7 +327,7 @@ int moves_finish_sweep(struct connection *connection, int64_t id, struct err *er
         failed = query_int(&query);
         all = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (rc <= 0)
         return rc;
     if (!failed)

@@ -30,7 +30,7 @@ static int find_stale(struct connection *connection, int64_t after, int limit, i
     query_bind_int(&query, limit);
     while ((rc = query_next(&query, err)) > 0 && *ret_count < IDS_MAX)
         ids[(*ret_count)++] = query_int(&query);
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 

@@ -7,7 +7,7 @@
 
 int query_begin(struct query *query, struct connection *connection, const char *sql, struct err *err)
 {
-    *query = (struct query){.connection = connection};
+    *query = (struct query){.connection = connection, .err = err};
     return connection_prepare(connection, sql, &query->statement, err);
 }
 
@@ -19,15 +19,12 @@ int query_open(struct query *query, struct store *store, const char *sql, struct
         return rc;
     rc = query_begin(query, connection, sql, err);
     query->store = store;
-    query->err = err;
     return rc ? query_close(query, rc) : 0;
 }
 
 int query_close(struct query *query, int rc)
 {
-    if (rc >= 0 && query->result != SQLITE_OK)
-        rc = connection_fail(query->connection, query->result, query->err);
-    query_end(query);
+    rc = query_end(query, rc);
     store_read_end(query->store, query->connection);
     return rc < 0 ? rc : 0;
 }
@@ -109,12 +106,18 @@ void query_skip(struct query *query, int columns)
     query->column += columns;
 }
 
-/* NULL for NULL, and for lack of memory, which is noted. */
+/* A value that is NULL: the column's, or for lack of memory, which is noted. */
+static void note_lack(struct query *query)
+{
+    if ((sqlite3_errcode(query->connection->db) & 0xff) == SQLITE_NOMEM)
+        note(query, SQLITE_NOMEM);
+}
+
 static const char *read_text(struct query *query)
 {
     const char *text = (const char *)sqlite3_column_text(query->statement, query->column++);
-    if (!text && (sqlite3_errcode(query->connection->db) & 0xff) == SQLITE_NOMEM)
-        note(query, SQLITE_NOMEM);
+    if (!text)
+        note_lack(query);
     return text;
 }
 
@@ -142,21 +145,26 @@ const void *query_blob(struct query *query, size_t *ret_size)
 {
     int column = query->column++;
     const void *data = sqlite3_column_blob(query->statement, column);
+    if (!data)
+        note_lack(query);
     *ret_size = data ? (size_t)sqlite3_column_bytes(query->statement, column) : 0;
     return data ? data : "";
 }
 
-void query_end(struct query *query)
+int query_end(struct query *query, int rc)
 {
+    if (query->result != SQLITE_OK)
+        rc = connection_fail_text(sqlite3_db_filename(query->connection->db, "main"), query->result,
+                                  sqlite3_errstr(query->result), query->err);
     if (query->statement)
         (void)sqlite3_reset(query->statement);
     query->statement = NULL;
+    return rc;
 }
 
 int query_run(struct query *query, struct err *err)
 {
-    int rc = query_next(query, err);
-    query_end(query);
+    int rc = query_end(query, query_next(query, err));
     return rc < 0 ? rc : 0;
 }
 
@@ -165,6 +173,5 @@ int query_run_int(struct query *query, int64_t *ret_value, struct err *err)
     int rc = query_next(query, err);
     if (rc > 0)
         *ret_value = query_int(query);
-    query_end(query);
-    return rc;
+    return query_end(query, rc);
 }

@@ -13,9 +13,9 @@
  *     }
  *     return query_close(&query, rc);
  *
- * Within a transaction or a snapshot, on its connection: query_begin() and query_end().
+ * Within a transaction or a snapshot, on its connection: query_begin() and query_end(&query, rc).
  * A failure to bind, or to read a text for lack of memory ("" then), is reported by the next query_next(),
- * the latter also by query_close().
+ * query_end() or query_close(): before that, nothing that was read may be trusted.
  */
 #ifndef BIFURCATED_STORE_QUERY_H
 #define BIFURCATED_STORE_QUERY_H
@@ -24,7 +24,7 @@
 
 struct query {
     struct connection *connection;
-    struct store *store; /* this one and the next: of query_open() */
+    struct store *store; /* of query_open() */
     struct err *err;
     sqlite3_stmt *statement;
     int parameter; /* bound so far */
@@ -62,8 +62,9 @@ const char *query_text_whole(struct query *query);
 /* The next column, valid until the next query_next or query_end. "" and size 0 for NULL. */
 const void *query_blob(struct query *query, size_t *ret_size);
 
-/* Resets the statement; the query may not be used afterwards. */
-void query_end(struct query *query);
+/* Resets the statement; the query may not be used afterwards. Returns the failure of a binding or a text if
+ * there was one, whatever was made of it meanwhile, else `rc`. */
+int query_end(struct query *query, int rc) __attribute__((warn_unused_result));
 
 /* Runs a bound statement that returns no rows, and ends it. */
 int query_run(struct query *query, struct err *err);

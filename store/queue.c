@@ -123,8 +123,7 @@ static int find_expired(struct connection *connection, int64_t now, struct task_
     query_bind_int(&query, now);
     if ((rc = query_next(&query, err)) > 0)
         rows_read_task(&query, ret_task);
-    query_end(&query);
-    return rc;
+    return query_end(&query, rc);
 }
 
 int queue_expire_all(struct connection *connection, const struct tasks_policy *policy, int64_t *ret_count,
@@ -171,8 +170,7 @@ static int find_of_worker(struct connection *connection, const char *prefix, int
     query_bind_text(&query, prefix);
     if ((rc = query_next(&query, err)) > 0)
         rows_read_task(&query, ret_task);
-    query_end(&query);
-    return rc;
+    return query_end(&query, rc);
 }
 
 int tasks_requeue_of_worker(struct store *store, const char *prefix, const struct tasks_policy *policy,

@@ -81,7 +81,7 @@ static int find_in_sweep(struct connection *connection, const char *sql, const s
         ret_candidate->id = query_int(&query);
         ret_candidate->ordinal = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -128,8 +128,7 @@ static int read_runs(struct connection *connection, int64_t sweep_id, struct can
         if (run.length && room_of(&run) > room_of(ret_best))
             *ret_best = run;
     }
-    query_end(&query);
-    return rc;
+    return query_end(&query, rc);
 }
 
 /* Where a worker is farthest from the others. */
@@ -211,8 +210,7 @@ static int next_task(struct connection *connection, const struct search *search,
         if ((rc = next_in_sweep(connection, sweep_id, search, ret_id, err)))
             break;
     }
-    query_end(&query);
-    return rc;
+    return query_end(&query, rc);
 }
 
 /* Milliseconds until a pause or a lease ends, or -1. */

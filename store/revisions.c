@@ -25,7 +25,7 @@ static int find_one(struct query *query, struct revision_row *ret_row, const cha
         rows_read_revision(query, ret_row);
     else if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "revision %s is not known", name);
-    query_end(query);
+    rc = query_end(query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -67,7 +67,7 @@ static int list_rows(struct query *query, int (*row)(void *context, const struct
         if (row(context, &revision))
             break;
     }
-    query_end(query);
+    rc = query_end(query, rc);
     return rc < 0 ? rc : 0;
 }
 

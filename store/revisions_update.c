@@ -86,7 +86,7 @@ static int load_known(struct update *update, struct err *err)
         known->id = query_int(&query);
         query_text(&query, known->name, sizeof known->name);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -107,7 +107,7 @@ static int regroup_contents(struct update *update, int64_t revision_id, struct e
         if ((rc = touch_regroup(update->connection, update->model_id, tensor, content_id, err)))
             break;
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -197,7 +197,7 @@ static int update_one(struct update *update, struct revision_row *row, struct er
         row->id = query_int(&query);
         is_current = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (rc < 0)
         return rc;
     if (known)

@@ -207,7 +207,7 @@ static int load_model(struct connection *connection, int64_t model_id, struct fr
     } else if (rc == 0) {
         rc = err_set(err, ERR_NOT_FOUND, "model with id %lld is not known", (long long)model_id);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -224,7 +224,7 @@ static int load_group(struct connection *connection, int64_t model_id, const cha
         key->stage = query_int(&query);
         key->ingredient = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -306,7 +306,7 @@ int series_read(struct store *store, const struct series_query *series, uint64_t
     if (rc >= 0 && ret_version)
         *ret_version = frame.version;
 out:
-    query_end(&query);
+    rc = query_end(&query, rc);
     store_read_end(store, connection);
     return rc < 0 ? rc : 0;
 }
@@ -367,7 +367,7 @@ int series_find(struct store *store, int64_t model_id, const char *tensor, const
     else if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "revision %s is not known", revision);
 out:
-    query_end(&query);
+    rc = query_end(&query, rc);
     store_read_end(store, connection);
     return rc < 0 ? rc : 0;
 }

@@ -45,7 +45,7 @@ int statistics_exists(struct store *store, int64_t content_id, int64_t token_row
         if (rc > 0)
             query_text(&query, found, sizeof found);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     store_read_end(store, connection);
     if (rc < 0)
         return rc;

@@ -49,18 +49,8 @@ static int read_identity(struct store *store, struct err *err)
     } else if (!rc) {
         rc = err_set(err, ERR_DATABASE, "database %s: its row of table store is missing", store->path);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
-}
-
-/* Nothing is made where a restore is to be finished. */
-static int check_place(const char *path, struct err *err)
-{
-    return backup_is_restoring(path)
-               ? err_set(err, ERR_CONFLICT,
-                         "database %s: its restore was interrupted: start the daemon, or restore once more",
-                         path)
-               : 0;
 }
 
 /* Whoever has it open migrated it to the schema of his own program. */
@@ -97,7 +87,8 @@ static int open_store(const char *path, int is_beside, struct store **ret_store,
     }
     if ((rc = is_beside ? lock_take_beside(path, &store->lock_fd, err)
                         : lock_take(path, &store->lock_fd, err)) ||
-        (rc = is_beside ? check_place(path, err) : backup_finish_restore(path, err)) ||
+        /* nothing is made where a restore is to be finished */
+        (rc = is_beside ? backup_check_restored(path, err) : backup_finish_restore(path, err)) ||
         (rc = connection_open(path, 1, &store->writer, err)) ||
         (rc = is_beside ? check_version(store->writer, err) : migrate(store->writer, err)))
         goto out;

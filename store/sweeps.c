@@ -78,7 +78,7 @@ static int find_key(struct connection *connection, const struct sweep_request *r
         *ret_id = query_int(&query);
         is_same = (int)query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (rc > 0 && !is_same)
         return err_set(err, ERR_CONFLICT,
                        "sweep: the idempotency key was used for another request (sweep %lld)",
@@ -260,7 +260,7 @@ int sweeps_count(struct store *store, int64_t *counts, struct err *err)
                 found[state] = query_int(&query);
         }
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     store_read_end(store, connection);
     if (!rc)
         memcpy(counts, found, sizeof found);

@@ -100,7 +100,7 @@ static int list_rows(struct query *query, int (*row)(void *context, const struct
         if ((rc = read_row(query, &one, err)) || row(context, &one))
             break;
     }
-    query_end(query);
+    rc = query_end(query, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -209,7 +209,7 @@ static int check_room(struct connection *connection, const char *name, struct er
         count = query_int(&query);
         same = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (rc < 0)
         return rc;
     if (same)
@@ -235,7 +235,7 @@ static int run_row(struct query *query, struct token_row *row, struct err *err)
     int rc = query_next(query, err);
     if (rc > 0 && read_row(query, row, err))
         rc = err->code;
-    query_end(query);
+    rc = query_end(query, rc);
     return rc;
 }
 

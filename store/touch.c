@@ -85,7 +85,7 @@ int touch_same_as(struct connection *connection, int64_t revision_id, const char
         model_id = query_int(&query);
         is_current = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (rc < 0)
         return rc;
     if (!is_current)
@@ -108,7 +108,7 @@ int touch_same_as(struct connection *connection, int64_t revision_id, const char
         leader = query_int(&query);
         is_later = query_int(&query);
     }
-    query_end(&query);
+    rc = query_end(&query, rc);
     if (rc < 0)
         return rc;
     if (leader && !is_later)

@@ -31,9 +31,7 @@ static int backup(const struct options *options, const char *file, struct err *e
 {
     struct backup_facts facts;
     char *path = NULL;
-    int code = commands_find_database(options, 1, &path, err);
-    if (!code && access(path, F_OK) != 0)
-        code = err_set(err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
+    int code = commands_find_database(options, 0, &path, err);
     if (!code)
         code = backup_write(path, file, isatty(STDERR_FILENO) ? show_progress : NULL, NULL, &facts, err);
     if (!code)
@@ -52,14 +50,12 @@ static int restore(const struct options *options, const char *file, struct err *
     if (!code)
         code = backup_restore(file, path, isatty(STDERR_FILENO) ? show_progress : NULL, NULL, &facts, &aside,
                               err);
-    if (!code) {
+    if (!code)
         print_facts("restored", file, &facts);
-        if (aside)
-            (void)printf("the database that was there is kept as %s\n", aside);
-        if (facts.schema_version < store_schema_version())
-            (void)printf("its schema will be upgraded to %d when the daemon starts\n",
-                         store_schema_version());
-    }
+    if (aside)
+        (void)printf("the database that was there is kept as %s\n", aside);
+    if (!code && facts.schema_version < store_schema_version())
+        (void)printf("its schema will be upgraded to %d when the daemon starts\n", store_schema_version());
     free(aside);
     free(path);
     return code;

@@ -46,7 +46,8 @@ int commands_take_flag(int *argc, char **argv, const char *name);
 int commands_check_user(const struct options *options, struct err *err);
 
 /* The path of the database, "<state>/bifurcated.db", for a command that this user may run on it
- * (commands_check_user); the caller frees it. ERR_NOT_FOUND if there is none, unless `may_be_missing`. */
+ * (commands_check_user); the caller frees it. Unless `may_be_missing`: ERR_NOT_FOUND if there is
+ * none, ERR_CONFLICT if a restore of it waits to be finished. */
 int commands_find_database(const struct options *options, int may_be_missing, char **ret_path,
                            struct err *err);
 

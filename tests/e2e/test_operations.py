@@ -101,6 +101,10 @@ def test_what_restore_refuses(
     assert not (state / "bifurcated.db").exists()
     answer = command("backup", tmp_path / "copy", "--state", state)
     assert answer.returncode == 1 and "there is no store; name its folder with --state" in answer.stderr
+    (state / "bifurcated.db.restored").touch()  # as a restore leaves it that was killed
+    for arguments in (("backup", tmp_path / "copy"), ("prune",)):
+        answer = command(*arguments, "--state", state)
+        assert answer.returncode == 1 and "its restore was cut off" in answer.stderr, answer
 
 
 # -- check ---------------------------------------------------------------------------------------------------

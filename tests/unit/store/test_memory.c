@@ -7,6 +7,8 @@
 #include <sqlite3.h>
 
 #define TEXT_BYTES 20000 /* more than a page: such a text is put together anew for each read */
+#define URL "https://hooks.example/garden/neox-tiny/" /* 39 bytes: SQLite's terminator needs more memory */
+#define SECRET "0123456789abcdef0123456789abcdef-secret"
 
 static sqlite3_mem_methods real;
 static _Thread_local int countdown; /* the allocation that fails; 0: none */
@@ -63,12 +65,39 @@ static int read_sweep(struct stored *stored, struct err *err)
     return rc;
 }
 
+static int is_free(void *context, int64_t id, const char *url)
+{
+    (void)context;
+    (void)id;
+    (void)url;
+    return 0;
+}
+
+/* Where the request of a watch is long, its webhook and the secret that signs lie behind it. */
+static int read_delivery(struct stored *stored, struct err *err)
+{
+    struct delivery_row delivery;
+    struct watch_row watch;
+    int64_t wait_ms = 0;
+    int rc = deliveries_next(stored->fixture->store, clock_wall_ms() + 1000, is_free, NULL, &delivery, &watch,
+                             &wait_ms, err);
+    if (!rc) {
+        assert_string_equal(watch.webhook_url, URL);
+        assert_string_equal(watch.webhook_secret, SECRET);
+    }
+    return rc;
+}
+
 static void store(struct fixture *fixture, struct stored *stored)
 {
     struct watch_row watch;
     const char *const findings[] = {stored->text};
-    struct watch_setting setting = {
-        .model_id = fixture->model_id, .timetable = {.every_minutes = 5}, .request = "{}", .webhook_url = ""};
+    struct watch_setting setting = {.model_id = fixture->model_id,
+                                    .timetable = {.every_minutes = 5},
+                                    .request = stored->text,
+                                    .webhook_url = URL,
+                                    .webhook_secret = SECRET};
+    const struct announcement_event event = {.event = DELIVERY_EVENT_AUDIT_FINDING, .body = stored->text};
     struct sweep_request request = {.model_id = fixture->model_id, .request = stored->text};
     struct err reason = ERR_INIT;
     stored->fixture = fixture;
@@ -76,7 +105,7 @@ static void store(struct fixture *fixture, struct stored *stored)
     OK(watches_put(fixture->store, &setting, NULL, &err));
     OK(watches_find(fixture->store, "garden/neox-tiny", &watch, &err));
     stored->watch_id = watch.id;
-    OK(announcements_record(fixture->store, &watch, findings, 1, NULL, 0, &err));
+    OK(announcements_record(fixture->store, &watch, findings, 1, &event, 1, &err));
     OK(sweeps_create(fixture->store, &request, &stored->sweep_id, NULL, &err));
     (void)err_set(&reason, ERR_FORMAT, "the plan failed");
     OK(sweeps_fail(fixture->store, stored->sweep_id, &reason, &err));
@@ -106,6 +135,7 @@ static void test_without_memory(void **state)
     store(*state, &stored);
     check(&stored, read_finding);
     check(&stored, read_sweep);
+    check(&stored, read_delivery);
 }
 
 int main(void)

@@ -23,6 +23,8 @@
 static int countdown;                /* the call that kills; 0: none */
 static const char *cannot_be_opened; /* with CREATE, as the one does that folds */
 static int knows_no_flags;           /* the file system, of renameat2() */
+static int fails_after_renames;      /* the disk, once rename() was called that often */
+static int renames;
 
 static void die_if_due(void)
 {
@@ -33,6 +35,7 @@ static void die_if_due(void)
 int rename(const char *from, const char *to)
 {
     die_if_due();
+    renames++;
     return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
@@ -62,6 +65,10 @@ int unlink(const char *path)
 int fsync(int fd)
 {
     die_if_due();
+    if (fails_after_renames && renames >= fails_after_renames) {
+        errno = EIO;
+        return -1;
+    }
     return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
 }
 
@@ -263,6 +270,16 @@ static void test_killed_then_restored(void **state)
     knows_no_flags = 0;
 }
 
+static void refuse_backup(struct fixture *fixture)
+{
+    struct backup_facts facts;
+    struct err err = ERR_INIT;
+    char other[256];
+    (void)snprintf(other, sizeof other, "%s/other", fixture->folder);
+    assert_int_equal(backup_write(fixture->path, other, NULL, NULL, &facts, &err), ERR_CONFLICT);
+    assert_non_null(strstr(err.message, "restore was cut off"));
+}
+
 /* Beside others nothing is made in the place of a database that a restore has not put there yet. */
 static void test_beside_an_interrupted_restore(void **state)
 {
@@ -274,12 +291,38 @@ static void test_beside_an_interrupted_restore(void **state)
     (void)snprintf(restored, sizeof restored, "%s.restored", fixture->path);
     copy_file(files.copy, restored);
     FAILS(ERR_CONFLICT, store_open_beside(fixture->path, &fixture->store, &err));
+    (void)unlink(fixture->path); /* as in the midst of the restore */
+    refuse_backup(fixture);
+    copy_file(files.main_kept, fixture->path);
     OK(store_open(fixture->path, &fixture->store, &err));
     close_store(fixture);
     OK(store_open_beside(fixture->path, &fixture->store, &err));
     close_store(fixture);
     assert_int_equal(has_model(fixture->path, NEW), 1);
     assert_int_equal(count_kept(&files), 1);
+}
+
+/* Where the disk fails only after the last change of names, the error says that the restore is done. */
+static void test_in_place_but_not_synced(void **state)
+{
+    struct files files;
+    struct fixture *fixture = *state;
+    struct backup_facts facts;
+    struct err err = ERR_INIT;
+    char *aside = NULL;
+    prepare(&files, fixture);
+    lay_out(&files);
+    renames = 0;
+    fails_after_renames = 2; /* the promise, and the copy into its place */
+    int rc = backup_restore(files.copy, fixture->path, NULL, NULL, &facts, &aside, &err);
+    fails_after_renames = 0;
+    assert_int_equal(rc, ERR_IO);
+    assert_non_null(strstr(err.message, "is the restored database now"));
+    assert_non_null(aside);
+    assert_int_equal(has_model(aside, OLD), 1);
+    assert_int_equal(has_model(fixture->path, NEW), 1);
+    assert_int_equal(backup_is_restoring(fixture->path), 0);
+    free(aside);
 }
 
 /* A restore that cannot keep the old database says so, and leaves everything as it was. */
@@ -313,6 +356,7 @@ int main(void)
         CASE(test_killed_then_started),
         CASE(test_killed_then_restored),
         CASE(test_beside_an_interrupted_restore),
+        CASE(test_in_place_but_not_synced),
         CASE(test_the_name_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
