@@ -120,6 +120,8 @@ int main(int argc, char **argv)
         return 1; /* and nowhere to say why */
     if (command)
         return command->run(argc - 1, argv + 1);
+    if (argc > 1 && argv[1][0] != '-')
+        return commands_refuse(argv[1]);
     if (!commands_load_options(argc, argv, &options, &status))
         status = run(argc, argv, &options);
     options_free(&options);

@@ -88,6 +88,8 @@ static int run(const struct client_arguments *arguments, const char *model, cons
         code = buf_check(&target, "URL", &err);
     if (!code)
         code = client_link_get(link, buf_text(&target), &document, &err);
+    if (link && model)
+        code = client_check_model(link, model, code, integer_of(document, "revisions_known") == 0, &err);
     if (!code && arguments->values[CLIENT_OPTION_JSON])
         client_print_json(document);
     else if (!code)

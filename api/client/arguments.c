@@ -1,8 +1,8 @@
 #include "api/client/arguments.h"
 
-#include <string.h>
+#include "daemon/base/guess.h"
 
-#define WORD_MAX 32
+#include <string.h>
 
 const struct client_option_row client_options[CLIENT_OPTION_COUNT] = {
 #define X(symbol, name, value, is_list, meaning) {name, value, is_list, meaning},
@@ -25,40 +25,28 @@ const struct client_command *client_command_find(const char *name)
     return NULL;
 }
 
-/* How many letters have to be put in, left out or changed (Levenshtein), for words shorter than the row. */
-static size_t distance(const char *a, const char *b)
+/* What a command that does not exist is meant for. */
+static const char *ask_command(const char *name, char question[GUESS_QUESTION_SIZE])
 {
-    size_t row[WORD_MAX + 1], length = strlen(b);
-    if (strlen(a) > WORD_MAX || length > WORD_MAX)
-        return WORD_MAX;
-    for (size_t i = 0; i <= length; i++)
-        row[i] = i;
-    for (size_t k = 1; a[k - 1]; k++) {
-        size_t before = row[0];
-        row[0] = k;
-        for (size_t i = 1; i <= length; i++) {
-            size_t changed = before + (a[k - 1] != b[i - 1]);
-            size_t moved = (row[i] < row[i - 1] ? row[i] : row[i - 1]) + 1;
-            before = row[i];
-            row[i] = changed < moved ? changed : moved;
-        }
-    }
-    return row[length];
+    struct guess guess;
+    guess_init(&guess, name);
+    for (size_t i = 0; i < client_command_count; i++)
+        guess_offer(&guess, client_commands[i].name);
+    return guess_ask(&guess, "", question);
 }
 
-/* The command that `name` may be meant for, or NULL. */
-static const char *guess_command(const char *name)
+/* What an option is meant for: one of the command's, or of any where no command came before it. */
+static const char *ask_option(const struct client_command *command, const char *name,
+                              char question[GUESS_QUESTION_SIZE])
 {
-    size_t best = strlen(name) / 3 + 1; /* more than a third is no slip */
-    const char *found = NULL;
-    for (size_t i = 0; i < client_command_count; i++) {
-        size_t far = distance(name, client_commands[i].name);
-        if (far < best) {
-            best = far;
-            found = client_commands[i].name;
-        }
+    uint64_t wanted = command ? command->options | CLIENT_OPTIONS_COMMON : UINT64_MAX;
+    struct guess guess;
+    guess_init(&guess, name);
+    for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
+        if (wanted & UINT64_C(1) << i)
+            guess_offer(&guess, client_options[i].name);
     }
-    return found;
+    return guess_ask(&guess, "--", question);
 }
 
 static size_t count_words(const char *words)
@@ -95,8 +83,13 @@ static int take_option(int argc, char **argv, int *at, struct client_arguments *
 {
     const char *value = NULL;
     int found = client_option_find(argv[*at], &value);
-    if (found == CLIENT_OPTION_COUNT)
-        return err_set(err, ERR_INVALID, "there is no option %s", argv[*at]);
+    if (found == CLIENT_OPTION_COUNT) {
+        char question[GUESS_QUESTION_SIZE], name[GUESS_WORD_BYTES_MAX + 1];
+        const char *text = argv[*at] + strspn(argv[*at], "-");
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
+        return err_set(err, ERR_INVALID, "there is no option %.60s%s", argv[*at],
+                       ask_option(arguments->command, name, question));
+    }
     const struct client_option_row *option = &client_options[found];
     if (!option->value && value)
         return err_set(err, ERR_INVALID, "--%s takes no value", option->name);
@@ -155,10 +148,11 @@ int client_arguments_parse(int argc, char **argv, struct client_arguments *argum
                 continue;
             }
             arguments->command = client_command_find(word);
-            const char *guess = arguments->command ? NULL : guess_command(word);
-            if (!arguments->command)
-                return err_set(err, ERR_INVALID, "there is no command \"%.60s\"%s%s%s", word,
-                               guess ? "; is \"" : "", guess ? guess : "", guess ? "\" meant?" : "");
+            if (!arguments->command) {
+                char question[GUESS_QUESTION_SIZE];
+                return err_set(err, ERR_INVALID, "there is no command \"%.60s\"%s", word,
+                               ask_command(word, question));
+            }
         } else {
             if (arguments->word_count == count_words(arguments->command->words))
                 return err_set(err, ERR_INVALID, "%s: one argument too many: \"%.60s\"",

@@ -8,6 +8,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BIT(symbol) CLIENT_OPTION_BIT(symbol)
 
@@ -135,7 +136,7 @@ void client_print_json(const json_t *document)
 }
 
 int client_print_list(const struct client_arguments *arguments, const json_t *document, const char *key,
-                      const struct client_column *columns, size_t column_count)
+                      const struct client_column *columns, size_t column_count, const char *hint)
 {
     struct err err = ERR_INIT;
     const json_t *array = json_object_get(document, key);
@@ -145,6 +146,8 @@ int client_print_list(const struct client_arguments *arguments, const json_t *do
         client_table_print_csv(array, columns, column_count, stdout);
     } else if (client_table_print(array, columns, column_count, stdout, &err)) {
         return client_report(&err);
+    } else if (hint && json_array_size(array) == 0 && isatty(STDOUT_FILENO)) {
+        (void)fprintf(stderr, "%s\n", hint);
     }
     return CLIENT_EXIT_DONE;
 }

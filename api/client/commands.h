@@ -74,13 +74,19 @@ int client_sweep_set_texts(const struct client_arguments *arguments, json_t *req
 int client_follow_sweep(struct client_link *link, const struct client_arguments *arguments, int64_t id,
                         int prints_sweep);
 
+/* After the request of a command for something of a model, which ended with `code`: where the daemon does not
+ * know the model, asks which one is meant; where it knows the name only from a sweep that failed (`is_empty`:
+ * nothing was found), says so with ERR_NOT_FOUND. Else returns `code`. */
+int client_check_model(struct client_link *link, const char *model, int code, int is_empty, struct err *err);
+
 /* Prints the error, with what to do about it, and returns the exit status for it. */
 int client_report(const struct err *err);
 
 /* Prints a member `key` of `document` that is a list: as the arguments want it (table, --json: the whole
- * document, --csv). Returns the exit status. */
+ * document, --csv). Of an empty table a terminal is told the `hint`, a sentence, if there is one. Returns the
+ * exit status. */
 int client_print_list(const struct client_arguments *arguments, const json_t *document, const char *key,
-                      const struct client_column *columns, size_t column_count);
+                      const struct client_column *columns, size_t column_count, const char *hint);
 
 /* GET of all pages: the list `key` of the first one gets the rows of the others. ERR_LIMIT: all together they
  * are larger than one answer may be. The caller releases *ret_document. */
@@ -100,8 +106,8 @@ int client_sweep_request(const struct client_arguments *arguments, json_t **ret_
 /* Sets a member to the integer that an option gives, if it was given. ERR_INVALID. */
 int client_parse_number(const char *name, const char *text, json_t *object, const char *key, struct err *err);
 
-/* GET of all pages of a list, printed as a table, JSON or CSV; the exit status. */
+/* GET of all pages of a list, printed as client_print_list does; the exit status. */
 int client_list(const struct client_arguments *arguments, const char *target, const char *key,
-                const struct client_column *columns, size_t column_count);
+                const struct client_column *columns, size_t column_count, const char *hint);
 
 #endif

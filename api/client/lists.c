@@ -67,7 +67,7 @@ static size_t read_columns(char *fields, struct client_column *columns)
 }
 
 int client_list(const struct client_arguments *arguments, const char *target, const char *key,
-                const struct client_column *columns, size_t column_count)
+                const struct client_column *columns, size_t column_count, const char *hint)
 {
     const char *wanted = arguments->values[CLIENT_OPTION_FIELDS];
     struct client_column chosen[FIELDS_MAX];
@@ -93,7 +93,7 @@ int client_list(const struct client_arguments *arguments, const char *target, co
         columns = chosen;
     }
     int status =
-        code ? client_report(&err) : client_print_list(arguments, document, key, columns, column_count);
+        code ? client_report(&err) : client_print_list(arguments, document, key, columns, column_count, hint);
     json_decref(document);
     client_link_close(link);
     buf_free(&url);
@@ -112,14 +112,15 @@ int client_run_models(const struct client_arguments *arguments)
         {"tensor", "TENSOR"},
         {"updated_at", "CHANGED"},
     };
-    return client_list(arguments, "/v1/models?limit=10000", "models", columns, COUNT(columns));
+    return client_list(arguments, "/v1/models?limit=10000", "models", columns, COUNT(columns),
+                       "no model yet; `bifurcate sweep owner/name` measures one");
 }
 
 int client_run_devices(const struct client_arguments *arguments)
 {
     static const struct client_column columns[] = {
         {"name", "DEVICE"}, {"backend", "BACKEND"}, {"is_available", "AVAILABLE"}, {"reason", "REASON"}};
-    return client_list(arguments, "/v1/devices", "devices", columns, COUNT(columns));
+    return client_list(arguments, "/v1/devices", "devices", columns, COUNT(columns), NULL);
 }
 
 int client_run_workers(const struct client_arguments *arguments)
@@ -133,7 +134,10 @@ int client_run_workers(const struct client_arguments *arguments)
         {"failed", "FAILED"},
         {"last_seen_at", "LAST SEEN"},
     };
-    return client_list(arguments, "/v1/workers", "workers", columns, COUNT(columns));
+    return client_list(
+        arguments, "/v1/workers", "workers", columns, COUNT(columns),
+        "nobody works now; `bifurcated worker --connect URL` connects a worker, `bifurcate status` "
+        "tells of the daemon's own");
 }
 
 int client_run_jobs(const struct client_arguments *arguments)
@@ -153,7 +157,8 @@ int client_run_jobs(const struct client_arguments *arguments)
     }
     int code = buf_check(&target, "URL", &err);
     int status = code ? client_report(&err)
-                      : client_list(arguments, buf_text(&target), "jobs", columns, COUNT(columns));
+                      : client_list(arguments, buf_text(&target), "jobs", columns, COUNT(columns),
+                                    "no job was submitted; `bifurcated --slurm-workers-max N` submits some");
     buf_free(&target);
     return status;
 }
@@ -190,7 +195,10 @@ int client_run_sweeps(const struct client_arguments *arguments)
     if (!code)
         code = buf_check(&target, "URL", &err);
     int status = code ? client_report(&err)
-                      : client_list(arguments, buf_text(&target), "sweeps", columns, COUNT(columns));
+                      : client_list(arguments, buf_text(&target), "sweeps", columns, COUNT(columns),
+                                    model || state
+                                        ? "no sweep is like that; without --model and --state all are listed"
+                                        : "no sweep yet; `bifurcate sweep owner/name` starts one");
     buf_free(&name);
     buf_free(&target);
     return status;
@@ -293,7 +301,7 @@ int client_run_status(const struct client_arguments *arguments)
 
 /* Lists below /v1/sweeps/ID; the words are numbers, which the daemon checks. */
 static int list_of_sweep(const struct client_arguments *arguments, const char *format, const char *key,
-                         const struct client_column *columns, size_t column_count)
+                         const struct client_column *columns, size_t column_count, const char *hint)
 {
     struct err err = ERR_INIT;
     struct buf target;
@@ -311,8 +319,8 @@ static int list_of_sweep(const struct client_arguments *arguments, const char *f
         client_link_encode(&target, arguments->values[CLIENT_OPTION_STATE]);
     }
     int code = buf_check(&target, "URL", &err);
-    int status =
-        code ? client_report(&err) : client_list(arguments, buf_text(&target), key, columns, column_count);
+    int status = code ? client_report(&err)
+                      : client_list(arguments, buf_text(&target), key, columns, column_count, hint);
     buf_free(&target);
     return status;
 }
@@ -329,12 +337,16 @@ int client_run_tasks(const struct client_arguments *arguments)
         {"finished_at", "FINISHED"},
         {"error", "ERROR"},
     };
-    return list_of_sweep(arguments, "?limit=1000", "tasks", columns, COUNT(columns));
+    return list_of_sweep(arguments, "?limit=1000", "tasks", columns, COUNT(columns),
+                         arguments->values[CLIENT_OPTION_STATE]
+                             ? "no task is in this state; without --state all are listed"
+                             : "no task; `bifurcate show ID` says how the sweep fares");
 }
 
 int client_run_history(const struct client_arguments *arguments)
 {
     static const struct client_column columns[] = {
         {"at", "AT"}, {"event", "EVENT"}, {"worker", "WORKER"}, {"detail", "DETAIL"}};
-    return list_of_sweep(arguments, "/events?limit=1000", "events", columns, COUNT(columns));
+    return list_of_sweep(arguments, "/events?limit=1000", "events", columns, COUNT(columns),
+                         "nothing yet: the task waits");
 }

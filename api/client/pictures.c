@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TABLE_BINS 48
 #define TABLE_ENTRIES 6
@@ -59,10 +60,18 @@ static int run(const struct client_arguments *arguments, const char *resource, c
         code = client_get_all(link, buf_text(&target), key, &document, &err);
     else if (!code)
         code = client_link_get(link, buf_text(&target), &document, &err);
+    if (link)
+        code = client_check_model(link, arguments->words[0], code,
+                                  json_array_size(json_object_get(document, "revisions")) == 0, &err);
     if (!code && arguments->values[CLIENT_OPTION_JSON])
         client_print_json(document);
     else if (!code)
         print(document, is_table(arguments));
+    if (!code && is_table(arguments) && isatty(STDOUT_FILENO) &&
+        json_array_size(json_object_get(document, "revisions")) == 0)
+        (void)fputs("nothing of this is measured; `bifurcate sweep MODEL` measures it, with --tensor NAME "
+                    "another tensor than the unembedding\n",
+                    stderr);
     json_decref(document);
     buf_free(&target);
     client_link_close(link);

@@ -92,6 +92,8 @@ static int fetch_documents(struct client_link *link, const struct client_argumen
     int code = buf_check(&resource, "URL", err);
     if (!code)
         code = fetch(link, arguments, buf_text(&resource), "revisions", &documents->series, err);
+    code = client_check_model(link, arguments->words[0], code,
+                              json_array_size(json_object_get(documents->series, "revisions")) == 0, err);
     buf_clear(&resource);
     buf_appendf(&resource, "/distribution?bins=%d&rows=%s&view=%s", BINS,
                 options->is_tokens ? "tokens" : "all", options->is_centred ? "centred" : "raw");

@@ -83,9 +83,12 @@ static int print_series(const struct client_arguments *arguments, const json_t *
     char fields[FIELDS_BYTES_MAX];
     (void)snprintf(fields, sizeof fields, "%s", wanted ? wanted : "");
     size_t count = columns_of(rows, fields, arguments->values[CLIENT_OPTION_FIELDS] != NULL, columns);
-    int status = client_print_list(arguments, document, "revisions", columns, count);
+    int status = client_print_list(arguments, document, "revisions", columns, count, NULL);
     if (status == CLIENT_EXIT_DONE && json_array_size(rows) == 0)
-        (void)fputs("no revisions yet; `bifurcate sweep` measures them\n", stderr);
+        (void)fputs(arguments->values[CLIENT_OPTION_FROM] || arguments->values[CLIENT_OPTION_TO]
+                        ? "no revision lies between these steps\n"
+                        : "no revisions yet; `bifurcate sweep` measures them\n",
+                    stderr);
     return status;
 }
 
@@ -101,6 +104,9 @@ int client_run_series(const struct client_arguments *arguments)
         code = make_target(arguments, &target, &err);
     if (!code)
         code = client_get_all(link, buf_text(&target), "revisions", &document, &err);
+    if (link)
+        code = client_check_model(link, arguments->words[0], code,
+                                  json_array_size(json_object_get(document, "revisions")) == 0, &err);
     if (!code)
         (void)json_object_set_new(
             document, "count",
@@ -145,6 +151,8 @@ int client_run_revision(const struct client_arguments *arguments)
         code = buf_check(&target, "URL", &err);
     if (!code)
         code = client_link_get(link, buf_text(&target), &document, &err);
+    if (link)
+        code = client_check_model(link, arguments->words[0], code, 0, &err);
     if (!code && arguments->values[CLIENT_OPTION_JSON])
         client_print_json(document);
     else if (!code)

@@ -17,7 +17,8 @@ int client_run_tokens(const struct client_arguments *arguments)
         {"id", "TOKEN"},           {"name", "NAME"},         {"scopes", "SCOPES"},
         {"expires_at", "EXPIRES"}, {"last_used_at", "USED"}, {"revoked_at", "REVOKED"},
     };
-    return client_list(arguments, "/v1/tokens?limit=1000", "tokens", columns, COUNT(columns));
+    return client_list(arguments, "/v1/tokens?limit=1000", "tokens", columns, COUNT(columns),
+                       "no token was made; `bifurcate issue NAME --scopes read` makes one");
 }
 
 /* One exchange, whose answer is a token; the caller releases *ret_token. */

@@ -208,8 +208,11 @@ int client_run_deliveries(const struct client_arguments *arguments)
     struct buf target;
     buf_init(&target, LIMIT_URL_BYTES);
     int code = make_target(arguments, "/deliveries?limit=1000", &target, &err);
-    int status = code ? client_report(&err)
-                      : client_list(arguments, buf_text(&target), "deliveries", columns, COUNT(columns));
+    int status =
+        code ? client_report(&err)
+             : client_list(
+                   arguments, buf_text(&target), "deliveries", columns, COUNT(columns),
+                   "nothing was sent yet; a watch has a webhook with `bifurcate watch MODEL --webhook URL`");
     buf_free(&target);
     return status;
 }
@@ -226,5 +229,6 @@ int client_run_watches(const struct client_arguments *arguments)
         {"last_run.swept", "SWEPT"},
         {"last_sweep", "SWEEP"},
     };
-    return client_list(arguments, "/v1/watches?limit=1000", "watches", columns, COUNT(columns));
+    return client_list(arguments, "/v1/watches?limit=1000", "watches", columns, COUNT(columns),
+                       "no model is watched; `bifurcate watch MODEL --at 02:30` begins");
 }

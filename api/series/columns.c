@@ -1,5 +1,7 @@
 #include "api/series/columns.h"
 
+#include "daemon/base/guess.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,6 +144,18 @@ static size_t find(const char *name, size_t length)
     return index;
 }
 
+/* Which column a name that is none is meant for, else where the names are. */
+static const char *ask_column(const char *name, size_t length, char question[GUESS_QUESTION_SIZE])
+{
+    char typed[GUESS_WORD_BYTES_MAX + 1];
+    struct guess guess;
+    (void)snprintf(typed, sizeof typed, "%.*s", (int)(length < sizeof typed ? length : sizeof typed), name);
+    guess_init(&guess, typed);
+    for (size_t i = 0; i < TABLE_COUNT; i++)
+        guess_offer(&guess, columns_table[i].name);
+    return guess.name ? guess_ask(&guess, "", question) : "; CSV without fields begins with all their names";
+}
+
 int api_columns_parse(const char *fields, struct api_columns *columns, struct err *err)
 {
     *columns = (struct api_columns){0};
@@ -153,11 +167,11 @@ int api_columns_parse(const char *fields, struct api_columns *columns, struct er
     for (const char *name = fields;;) {
         size_t length = strcspn(name, ",");
         size_t index = find(name, length);
-        if (index == TABLE_COUNT)
-            return err_set(
-                err, ERR_INVALID,
-                "fields: no column is called \"%.*s\"; CSV without fields begins with all their names",
-                length < 100 ? (int)length : 100, name);
+        if (index == TABLE_COUNT) {
+            char question[GUESS_QUESTION_SIZE];
+            return err_set(err, ERR_INVALID, "fields: no column is called \"%.*s\"%s",
+                           length < 100 ? (int)length : 100, name, ask_column(name, length, question));
+        }
         if (memchr(columns->indices, (int)index, columns->count))
             return err_set(err, ERR_INVALID, "fields: %s is named twice", columns_table[index].name);
         columns->indices[columns->count++] = (unsigned char)index;

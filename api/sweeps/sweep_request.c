@@ -1,6 +1,7 @@
 #include "api/sweeps/sweep_request.h"
 #include "api/form/json_load.h"
 
+#include "daemon/base/guess.h"
 #include "daemon/base/json_text.h"
 #include "store/sweeps.h"
 
@@ -217,6 +218,17 @@ static int check_priority(json_t *value, const char *pointer, struct api_sweep_r
     return code;
 }
 
+/* What the name of a member that does not exist is meant for. */
+static const char *ask_member(const struct member *members, const char *key,
+                              char question[GUESS_QUESTION_SIZE])
+{
+    struct guess guess;
+    guess_init(&guess, key);
+    for (; members->name; members++)
+        guess_offer(&guess, members->name);
+    return guess_ask(&guess, "", question);
+}
+
 /* Checks every member of an object against a list and drops those that are null. */
 static int check_object(json_t *object, const char *pointer, const struct member *members,
                         struct api_sweep_request *request, char *field, struct err *err)
@@ -231,8 +243,10 @@ static int check_object(json_t *object, const char *pointer, const struct member
         const struct member *member = members;
         while (member->name && strcmp(member->name, key) != 0)
             member++;
-        if (!member->name)
-            return refuse(field, err, at, "no such member");
+        if (!member->name) {
+            char question[GUESS_QUESTION_SIZE];
+            return refuse(field, err, at, "no such member%s", ask_member(members, key, question));
+        }
         if (json_is_null(value)) {
             json_object_del(object, key);
             continue;

@@ -1,6 +1,7 @@
 #include "daemon/command/commands.h"
 
 #include "daemon/base/file.h"
+#include "daemon/base/guess.h"
 #include "daemon/command/help.h"
 #include "store/backup.h"
 #include "store/store.h"
@@ -32,6 +33,18 @@ const struct command *commands_find(const char *name)
             return &commands[i];
     }
     return NULL;
+}
+
+int commands_refuse(const char *name)
+{
+    char question[GUESS_QUESTION_SIZE];
+    struct guess guess;
+    guess_init(&guess, name);
+    for (size_t i = 0; i < command_count; i++)
+        guess_offer(&guess, commands[i].name);
+    (void)fprintf(stderr, "bifurcated: %s: there is no such option or command%s\n", name,
+                  guess.name ? guess_ask(&guess, "", question) : "; see bifurcated --help");
+    return COMMANDS_STATUS_USAGE;
 }
 
 static void take(int *argc, char **argv, int at, int count)

@@ -28,6 +28,9 @@ extern const size_t command_count;
 /* The command called `name`, or NULL. */
 const struct command *commands_find(const char *name);
 
+/* Says that there is no command `name`, and which one may be meant; returns the exit status. */
+int commands_refuse(const char *name);
+
 /* -- For the files command_*.c -- */
 
 /* Takes the first word that is no option out of the arguments; NULL if there is none. Words come before

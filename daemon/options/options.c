@@ -2,6 +2,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/file.h"
+#include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
 #include "daemon/options/options_table.h"
 
@@ -23,6 +24,16 @@ static const struct option_row *find_row(const char *name)
             return &option_rows[i];
     }
     return NULL;
+}
+
+/* What the name of an option that does not exist is meant for, else where the names are. */
+static const char *ask_name(const char *name, const char *prefix, char question[GUESS_QUESTION_SIZE])
+{
+    struct guess guess;
+    guess_init(&guess, name);
+    for (size_t i = 0; i < option_row_count; i++)
+        guess_offer(&guess, option_rows[i].name);
+    return guess.name ? guess_ask(&guess, prefix, question) : "; see bifurcated --help";
 }
 
 static int is_choice(const char *choices, const char *value)
@@ -125,12 +136,15 @@ static int take_ini_value(void *context, const char *section, const char *name, 
 {
     struct ini_context *ini = context;
     const struct option_row *row = find_row(name);
-    char where[512];
+    char where[512], question[GUESS_QUESTION_SIZE];
     if (ini->err->code)
         return 1; /* the first error counts; inih goes on to the end */
     (void)snprintf(where, sizeof where, "%s:%d: [%s] %s", ini->path, ini->line, section, name);
-    if (!row || strcmp(row->section, section) != 0)
-        (void)err_set(ini->err, ERR_INVALID, "%s: there is no such option; see bifurcated --help", where);
+    if (!row)
+        (void)err_set(ini->err, ERR_INVALID, "%s: there is no such option%s", where,
+                      ask_name(name, "", question));
+    else if (strcmp(row->section, section) != 0)
+        (void)err_set(ini->err, ERR_INVALID, "%s: this option belongs below [%s]", where, row->section);
     else
         (void)set_value(ini->options, row, value, where, ini->err);
     if (ini->err->code)
@@ -262,9 +276,12 @@ static int read_arguments(int argc, char **argv, struct options *options, enum o
         (void)snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), shown);
         const struct option_row *row = strncmp(name, "--", 2) == 0 ? find_row(name + 2) : NULL;
         int is_config = strcmp(name, "--config") == 0;
-        if (!row && !is_config)
-            return err_set(err, ERR_INVALID, "%s: there is no such option%s; see bifurcated --help", shown,
-                           shown[0] == '-' ? "" : " or command");
+        if (!row && !is_config) {
+            char question[GUESS_QUESTION_SIZE];
+            return err_set(err, ERR_INVALID, "%s: there is no such option%s%s", shown,
+                           shown[0] == '-' ? "" : " or command",
+                           ask_name(name + strspn(name, "-"), "--", question));
+        }
         const char *value = argument_value(argc, argv, &i, equals);
         if (!value)
             return err_set(err, ERR_INVALID, "%s: needs a value", name);

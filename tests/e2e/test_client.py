@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -113,6 +114,23 @@ def test_a_sweep_with_failures_is_1(measured: Daemon) -> None:
     assert done.returncode == 1 and "absent" in done.stderr, done
     done = measured.client("sweep", "garden/nowhere", "--follow")
     assert done.returncode == 1 and "garden/nowhere" in done.stderr, done
+
+
+def test_a_name_whose_sweep_failed_is_not_found(measured: Daemon, tmp_path: Path) -> None:
+    """The daemon keeps the name for the sweep's sake; whoever asks for it learns what failed."""
+    assert measured.client("sweep", "garden/neox-tinny", "--follow").returncode == 1
+    commands = ["series", "analyze", "audit", "distribution", "trajectories", "displacement", "plot", "revision"]
+    for command in commands:
+        words = ["step0"] if command == "revision" else ["-o", str(tmp_path / "x.svg")] if command == "plot" else []
+        done = measured.client(command, "garden/neox-tinny", *words)
+        assert done.returncode == 4 and not done.stdout, done
+        error, advice = done.stderr.splitlines()
+        assert re.match(r"bifurcate: model garden/neox-tinny is not known: sweep \d+ of it failed: no public model", error), done
+        assert error.endswith('; is "garden/neox-tiny" meant?') and "`bifurcate models`" in advice, done
+    assert not (tmp_path / "x.svg").exists()
+    assert measured.client("series", "garden/neox-tinny", "--json").returncode == 4
+    none = measured.client("series", MODEL, "--from", "1000000")
+    assert none.returncode == 0 and none.stderr == "no revision lies between these steps\n", none
 
 
 def test_interrupted_the_sweep_goes_on(

@@ -176,9 +176,21 @@ def test_what_is_said_says_what_to_do(programs: dict[str, Path], terminal: Termi
     done = measured.client()
     assert done.returncode == 2 and done.stderr == "bifurcate: a command is missing\nTry `bifurcate --help`.\n"
     done = measured.client("series", "garden/neox-tinny")
-    assert done.returncode == 4 and done.stderr.startswith("bifurcate: model garden/neox-tinny is not known\n`bifurcate models` lists")
+    assert done.returncode == 4 and done.stderr.startswith(
+        'bifurcate: model garden/neox-tinny is not known; is "garden/neox-tiny" meant?\n`bifurcate models` lists'
+    )
     done = measured.client("series", MODEL, "--fields", "step,msdd")
-    assert done.returncode == 2 and '"msdd"; CSV without fields' in done.stderr
+    assert done.returncode == 2 and '"msdd"; is "msd" meant?' in done.stderr
+    done = measured.client("series", MODEL, "--fields", "colour")
+    assert done.returncode == 2 and '"colour"; CSV without fields' in done.stderr
+    for words, meant in ((["series", "--form", "3"], "--from"), (["--jsn", "models"], "--json"), (["models", "--token", "x"], "--token-file")):
+        done = measured.client(*words)
+        assert done.returncode == 2 and f'; is "{meant}" meant?\n' in done.stderr, done
+    assert "meant" not in measured.client("models", "--dark-ness").stderr, "an option of another command is no help"
+    done = subprocess.run([programs["bifurcated"], "bakup"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr == 'bifurcated: bakup: there is no such option or command; is "backup" meant?\n'
+    answer = measured.post("/v1/sweeps", {"model": MODEL, "metrcs": ["statistics"]})
+    assert answer.status == 400 and 'metrcs: no such member; is "metrics" meant?' in answer.json()["detail"]
     done = measured.client("tokens")
     assert done.returncode == 5 and "`bifurcated token create`" in done.stderr
     done = measured.client("models", "--token-file", str(tmp_path / "none"))
@@ -189,6 +201,32 @@ def test_what_is_said_says_what_to_do(programs: dict[str, Path], terminal: Termi
     assert status == 2 and "-o forking.svg" in text and "<svg" not in text
     status, text = terminal("plot", MODEL, "-o", str(tmp_path / "forking.svg"))
     assert status == 0 and re.fullmatch(r"\S+/forking\.svg is written \(\d+ kB\)\n", text)
+
+
+LISTS = {
+    "models": [], "sweeps": [], "workers": [], "jobs": [], "watches": [], "tokens": ["--token-file", "{token}"],
+    "deliveries": [MODEL], "tasks": ["1", "--state", "failed"],
+    "distribution": [MODEL, "--tensor", "none"], "trajectories": [MODEL, "--tensor", "none"], "displacement": [MODEL, "--tensor", "none"],
+}  # fmt: skip
+
+
+def test_an_empty_list_says_what_would_fill_it(programs: dict[str, Path], measured: Daemon, tmp_path: Path) -> None:
+    """On a terminal, in one line; scripts get what they always got."""
+    (tmp_path / "token").write_text("an-empty-daemons-token")
+    with Daemon(programs, tmp_path / "empty", None, ["--token-file", str(tmp_path / "token"), "--fetchers", "0"], {}) as empty:
+        asked = measured.client("watch", MODEL, "--at", "02:30")
+        assert asked.returncode == 0, asked
+        for command, words in LISTS.items():
+            one = measured if words[:1] in ([MODEL], ["1"]) else empty
+            words = [word.format(token=tmp_path / "token") for word in words]
+            status, text = Terminal(programs, one)(command, *words, width=200)
+            plain = one.client(command, *words)
+            assert status == plain.returncode == 0, (command, text, plain)
+            assert plain.stderr == "" and plain.stdout, command
+            *head, hint = text.splitlines()
+            assert head == plain.stdout.splitlines() and re.search("`|without --", hint), (command, text)
+            assert one.client(command, *words, "--csv").stderr == "", command
+        assert measured.client("unwatch", MODEL).returncode == 0
 
 
 def test_an_error_of_many_revisions_is_said_once(measured: Daemon) -> None:

@@ -1,0 +1,106 @@
+/* What a command says that found nothing of its model: that the daemon does not know it, what failed when it
+ * was asked for, and which one may be meant. */
+#include "api/client/commands.h"
+
+#include "daemon/base/guess.h"
+#include "daemon/base/limits.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* The models' names must outlive the question, so it is asked here. */
+static void ask_models(struct client_link *link, const char *name, char question[GUESS_QUESTION_SIZE])
+{
+    struct err ignored = ERR_INIT;
+    struct guess guess;
+    json_t *document = NULL;
+    const json_t *row;
+    size_t i;
+    guess_init(&guess, name);
+    if (client_link_get(link, "/v1/models?limit=10000&fields=name", &document, &ignored) == 0) {
+        json_array_foreach(json_object_get(document, "models"), i, row)
+        {
+            const char *known = json_string_value(json_object_get(row, "name"));
+            if (known)
+                guess_offer(&guess, known);
+        }
+    }
+    (void)guess_ask(&guess, "", question);
+    json_decref(document);
+}
+
+/* The newest sweep of the model, or NULL; the caller releases it. */
+static json_t *find_sweep(struct client_link *link, const char *name)
+{
+    struct err ignored = ERR_INIT;
+    struct buf target;
+    json_t *document = NULL;
+    buf_init(&target, 2 * LIMIT_URL_BYTES);
+    buf_append_text(&target, "/v1/sweeps?limit=1&model=");
+    client_link_encode(&target, name);
+    if (!target.failed)
+        (void)client_link_get(link, buf_text(&target), &document, &ignored);
+    json_t *sweep = json_incref(json_array_get(json_object_get(document, "sweeps"), 0));
+    json_decref(document);
+    buf_free(&target);
+    return sweep;
+}
+
+/* How many revisions are known, those without a step too; -1: that cannot be learned. */
+static int64_t count_revisions(struct client_link *link, const char *model)
+{
+    struct err ignored = ERR_INIT;
+    struct buf target;
+    json_t *document = NULL;
+    buf_init(&target, 2 * LIMIT_URL_BYTES);
+    int code = client_link_model(&target, model, &ignored);
+    buf_append_text(&target, "/revisions?limit=1&stepless=true&fields=revision");
+    if (!code && !target.failed)
+        (void)client_link_get(link, buf_text(&target), &document, &ignored);
+    const json_t *total = json_object_get(document, "total");
+    int64_t count = json_is_integer(total) ? json_integer_value(total) : -1;
+    json_decref(document);
+    buf_free(&target);
+    return count;
+}
+
+/* A name of which no revision is known: an error if the newest sweep of it failed, else `code`. */
+static int explain(struct client_link *link, const char *name, int code, struct err *err)
+{
+    json_t *sweep = find_sweep(link, name);
+    const char *state = json_string_value(json_object_get(sweep, "state"));
+    const char *reason = json_string_value(json_object_get(json_object_get(sweep, "error"), "message"));
+    char question[GUESS_QUESTION_SIZE];
+    if (state && strcmp(state, "failed") == 0) {
+        ask_models(link, name, question);
+        code =
+            err_set(err, ERR_NOT_FOUND, "model %.150s is not known: sweep %" PRId64 " of it failed: %.200s%s",
+                    name, (int64_t)json_integer_value(json_object_get(sweep, "id")),
+                    reason ? reason : "for no reason", question);
+    }
+    json_decref(sweep);
+    return code;
+}
+
+int client_check_model(struct client_link *link, const char *model, int code, int is_empty, struct err *err)
+{
+    struct err ignored = ERR_INIT;
+    struct buf name;
+    if (client_link_is_interrupted || (code ? code != ERR_NOT_FOUND : !is_empty))
+        return code;
+    buf_init(&name, LIMIT_MODEL_NAME_BYTES);
+    if (client_link_model_name(model, &name, &ignored)) {
+        buf_free(&name);
+        return code;
+    }
+    if (!code || strncmp(err->message, "revision ", 9) == 0) {
+        code = count_revisions(link, model) == 0 ? explain(link, buf_text(&name), code, err) : code;
+    } else if (strncmp(err->message, "model ", 6) == 0) {
+        char question[GUESS_QUESTION_SIZE], message[ERR_MESSAGE_BYTES];
+        ask_models(link, buf_text(&name), question);
+        (void)snprintf(message, sizeof message, "%s", err->message);
+        code = err_set(err, ERR_NOT_FOUND, "%s%s", message, question);
+    }
+    buf_free(&name);
+    return code;
+}

@@ -1,0 +1,66 @@
+#include "daemon/base/guess.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define PREFIX_BYTES_MIN 3
+
+static int is_equal(char a, char b)
+{
+    return strncasecmp(&a, &b, 1) == 0;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Optimal string alignment: Levenshtein's distance, in which two neighbours may change places. Both words are
+ * at most GUESS_WORD_BYTES_MAX long. */
+static size_t count_slips(const char *a, const char *b)
+{
+    size_t rows[3][GUESS_WORD_BYTES_MAX + 1], length = strlen(b);
+    size_t *older = rows[0], *old = rows[1], *row = rows[2];
+    for (size_t i = 0; i <= length; i++)
+        row[i] = i;
+    for (size_t k = 1; a[k - 1]; k++) {
+        size_t *oldest = older;
+        older = old;
+        old = row;
+        row = oldest;
+        row[0] = k;
+        for (size_t i = 1; i <= length; i++) {
+            row[i] = smaller(smaller(old[i], row[i - 1]) + 1, old[i - 1] + !is_equal(a[k - 1], b[i - 1]));
+            if (k > 1 && i > 1 && is_equal(a[k - 1], b[i - 2]) && is_equal(a[k - 2], b[i - 1]))
+                row[i] = smaller(row[i], older[i - 2] + 1);
+        }
+    }
+    return row[length];
+}
+
+void guess_init(struct guess *guess, const char *typed)
+{
+    *guess = (struct guess){.typed = typed, .limit = strlen(typed) / 3 + 1};
+}
+
+void guess_offer(struct guess *guess, const char *name)
+{
+    size_t length = strlen(guess->typed);
+    if (length > GUESS_WORD_BYTES_MAX || strlen(name) > GUESS_WORD_BYTES_MAX)
+        return;
+    int is_beginning = length >= PREFIX_BYTES_MIN && strncasecmp(name, guess->typed, length) == 0;
+    size_t slips = is_beginning ? 1 : count_slips(guess->typed, name);
+    if (slips >= guess->limit)
+        return;
+    guess->limit = slips;
+    guess->name = name;
+}
+
+const char *guess_ask(const struct guess *guess, const char *prefix, char question[GUESS_QUESTION_SIZE])
+{
+    question[0] = '\0';
+    if (guess->name)
+        (void)snprintf(question, GUESS_QUESTION_SIZE, "; is \"%s%s\" meant?", prefix, guess->name);
+    return question;
+}
