@@ -146,7 +146,7 @@ async function choose(name, isOn) {
     say("act", `At most ${SHOWN_MAX} models at once: ${listName(left)} is not shown any more.`);
   }
   drawModels();
-  await load();
+  await load(view.models.filter((model) => (isOn && model === name) || !series.has(model))); // what is there is kept up by its sweeps
 }
 
 let askedModels = 0;

@@ -389,7 +389,7 @@ export class Panel {
     const isMany = this.models.length > 1;
     const head = element("tr", {}, ...["revision", ...(isMany ? ["model"] : []), ...columns].map((name) => element("th", { scope: "col" }, name)));
     const body = rows.map((one) => element("tr", {},
-      element("th", { scope: "row" }, one.row.revision), isMany && element("td", {}, one.model),
+      element("th", { scope: "row" }, one.row.revision), isMany && element("td", { title: one.model }, shortName(one.model)),
       ...columns.map((name) => element("td", {}, number(one.values[name], 7)))));
     const now = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Data of ${this.spec.title}` },
       element("table", { class: "data" }, element("caption", { class: "unseen" }, this.spec.title), element("thead", {}, head), element("tbody", {}, ...body)));

@@ -8,17 +8,19 @@ const stat = (name) => () => statistic(name);
 const shift = (name) => () => moved(name);
 
 /**
- * Local exponent d log MSD / d log t: between the revisions that lie a factor of at least √2 in steps before and
- * after (or the last one), so that dense late revisions do not turn it into noise. Repeated weights are left out.
+ * Local exponent d log MSD / d log (t − t₀) between the revisions that lie a factor of at least √2 in steps since the reference
+ * t₀ before and after (or the last one), so that dense late revisions do not turn it into noise. Repeated weights are left out.
  */
-function exponents(rows) {
+function exponents(rows, model) {
   const column = moved("msd");
-  const usable = rows.filter((row) => row.step > 0 && row[column] > 0 && !row.same_as);
+  const steps = new Map(model.all.map((row) => [row.revision, row.step]));
+  const since = (row) => row.step - (steps.get(row.reference) ?? NaN);
+  const usable = rows.filter((row) => since(row) > 0 && row[column] > 0 && !row.same_as);
   const found = new Map();
   for (const row of usable) {
-    const before = usable.findLast((one) => one.step <= row.step / Math.SQRT2);
-    const after = usable.find((one) => one.step >= row.step * Math.SQRT2) ?? usable.at(-1);
-    if (before) found.set(row, Math.log(after[column] / before[column]) / Math.log(after.step / before.step));
+    const before = usable.findLast((one) => since(one) <= since(row) / Math.SQRT2);
+    const after = usable.find((one) => since(one) >= since(row) * Math.SQRT2) ?? usable.at(-1);
+    if (before) found.set(row, Math.log(after[column] / before[column]) / Math.log(since(after) / since(before)));
   }
   return (row) => found.get(row) ?? null;
 }
@@ -50,7 +52,7 @@ export const groups = [
         ],
       },
       {
-        id: "exponent", title: "Local exponent of the MSD", help: "d log MSD / d log t over a factor of two in steps.",
+        id: "exponent", title: "Local exponent of the MSD", help: "d log MSD / d log (t − t₀) over a factor of two in steps since the reference t₀.",
         guides: [{ y: 1, label: "diffusive" }, { y: 2, label: "ballistic" }, { y: 0, label: "at rest" }],
         quantities: [{ name: "exponent", derive: exponents, needs: shift("msd") }],
       },
@@ -109,18 +111,23 @@ export const groups = [
         guides: [{ y: 5 / 9, label: "5/9" }, { y: 1 / 3, label: "normal" }],
         quantities: [{ name: "BC", column: stat("bimodality") }],
       },
-      { id: "effect", span: [0, 0], title: "Dip", help: "Hartigan's distance from the nearest unimodal distribution.", quantities: [{ name: "dip", column: stat("dip") }] },
+      {
+        id: "effect", span: [0, 0], title: "Dip", help: "Hartigan's distance from the nearest unimodal distribution. An onset needs 0.005, with D and the valley.",
+        guides: [{ y: 0.005, label: "onset" }],
+        quantities: [{ name: "dip", column: stat("dip") }],
+      },
       {
         id: "dip", span: [0, 0], title: "√n·dip", help: "The dip scaled by √n, as its significance is judged.",
         quantities: [{ name: "√n·dip", column: stat("dip_sqrt_n") }],
       },
       {
-        id: "ashman", span: [0, 2], title: "Ashman's D", help: "Distance of two fitted normal components in their widths; above 2 is a clean split.",
-        guides: [{ y: 2, label: "split" }],
+        id: "ashman", span: [0, 2], title: "Ashman's D", help: "Distance of two fitted normal components in their widths. An onset needs 2: a clean split.",
+        guides: [{ y: 2, label: "onset" }],
         quantities: [{ name: "D", column: stat("ashman_d") }],
       },
       {
-        id: "valley", span: [0, 1], title: "Valley to peak", help: "Density between the two highest peaks over the lower of them; 1 where there is one peak.",
+        id: "valley", span: [0, 1], title: "Valley to peak", help: "Density between the two highest peaks over the lower of them; 1 where there is one peak. An onset needs 0.9 or less.",
+        guides: [{ y: 0.9, label: "onset" }],
         quantities: [{ name: "valley / peak", column: stat("valley_to_peak") }],
       },
       {

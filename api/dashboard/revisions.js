@@ -58,7 +58,7 @@ export function fillRevisions(shown) {
       const note = remarks(model, row);
       body.append(element("tr", {},
         element("th", { scope: "row" }, link(`${modelPath(model.name)}/revisions/${encodeURIComponent(row.revision)}`, `${row.revision}.json`, row.revision, false)),
-        isMany && element("td", { class: "left" }, model.name),
+        isMany && element("td", { class: "left", title: model.name }, shortName(model.name)),
         element("td", { class: "left" }, element("span", { class: `chip ${row.state}` }, row.state)),
         ...names.map(([, pick]) => element("td", {}, pick(row))),
         element("td", { class: `left remark ${row.error ? "error" : ""}` }, note)));

@@ -372,8 +372,12 @@ def test_models_are_compared(page: Browser, service: Daemon, garden: Path, tmp_p
     other = f"file:{copy}"
     sweep = service.sweep(other)
     assert service.wait(sweep)["progress"]["done"] == 4
-    load(page, service, f"#model={MODEL}&model={urllib.parse.quote(other)}")
-    assert page.value("document.querySelectorAll('#panel-msd .legend button').length") == 4
+    load(page, service, f"#model={MODEL}")
+    page.requests()
+    page.click(f"#models input[value='{other}']")
+    page.wait("document.querySelectorAll('#panel-msd .legend button').length === 4")
+    assert [urllib.parse.unquote(url).count(other[5:]) for url in page.requests() if "/revisions?" in url] == [1], "the new one alone"
+    assert page.value("document.querySelector('#revisions td[title]').title") in (MODEL, other)
     page.run("document.querySelector('#panel-msd canvas').focus()")
     page.press(END)
     shown = reading(page, "msd")

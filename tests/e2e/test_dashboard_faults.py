@@ -424,6 +424,31 @@ def test_numbers_names_ticks_and_colours_as_people_read_them(visit: Callable[...
     assert scales == [[[1, "0.5"]], [[1, "0"]]]
 
 
+def test_exponents_and_guides_are_those_of_the_analysis(visit: Callable[..., Browser], small: Daemon) -> None:
+    """Time counts from the reference: a random walk that is published from step 50,000 on has exponent 1, not 10."""
+    page = visit(small)
+    find = "(id) => panels.groups.flatMap((one) => one.panels).find((one) => one.id === id)"
+    walk = page.run(
+        "return import('/assets/panels.js').then((panels) => {"
+        " const rows = [0, 1000, 2000, 4000, 8000].map((t) => ({revision: `r${t}`, step: 50000 + t, reference: 'r0', msd: 1e-9 * t}));"
+        f" const of = ({find})('exponent').quantities[0].derive(rows, {{all: rows}}); return rows.map(of); }})"
+    )
+    assert walk[:2] == [None, None] and walk[2:] == pytest.approx([1, 1, 1])
+    thresholds = small.get(f"/v1/models/{MODEL}/analysis").json()["thresholds"]
+    guides = page.run(f"return import('/assets/panels.js').then((panels) => ['effect', 'ashman', 'valley'].map((id) => ({find})(id).guides[0].y))")
+    assert guides == [thresholds["dip_on"], thresholds["ashman_on"], thresholds["valley_on"]]
+
+
+def test_many_models_do_not_hide_what_is_at_work(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    bottom = page.run(
+        "const list = document.getElementById('models'), line = list.querySelector('.model');"
+        "for (let i = 0; i < 60; i++) list.append(line.cloneNode(true));"
+        "return document.getElementById('sweeps-title').getBoundingClientRect().bottom / innerHeight"
+    )
+    assert bottom < 0.8
+
+
 def test_links_are_bounded(visit: Callable[..., Browser], small: Daemon) -> None:
     """A link with many models asks for sixteen; one that ends before it begins shows the whole run."""
     many = "&".join(f"model={urllib.parse.quote(name)}" for name in [MODEL] * 9 + [f"no/such{i}" for i in range(40)])
