@@ -92,7 +92,7 @@ int rest_read_token(const char *path, char **ret_token, struct err *err)
     struct buf text;
     buf_init(&text, REST_TOKEN_BYTES_MAX);
     *ret_token = NULL;
-    int code = file_read(path, &text, err);
+    int code = file_read_any(path, &text, err);
     while (text.size && isspace((unsigned char)text.data[text.size - 1]))
         text.data[--text.size] = '\0';
     if (!code && text.size)

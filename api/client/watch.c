@@ -35,7 +35,7 @@ static int add_webhook(const struct client_arguments *arguments, json_t *root, s
     if (!url)
         return path ? err_set(err, ERR_INVALID, "--secret-file goes with --webhook") : 0;
     buf_init(&secret, 4 * KIB);
-    int code = path && file_read(path, &secret, err) ? err_wrap(err, "--secret-file") : 0;
+    int code = path && file_read_any(path, &secret, err) ? err_wrap(err, "--secret-file") : 0;
     if (code == ERR_NOT_FOUND)
         code = err->code = ERR_INVALID; /* wrong usage; not that a model is missing */
     while (secret.size && strchr(" \r\n\t", secret.data[secret.size - 1]))

@@ -13,12 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int file_read(const char *path, struct buf *buf, struct err *err)
+static int read_all(int fd, const char *path, struct buf *buf, struct err *err)
 {
-    int code = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set_errno(err, errno, "%s: cannot open", path);
     for (;;) {
         size_t room = buf->max - buf->size;
         size_t want = room < 64 * KIB ? room + 1 : 64 * KIB;
@@ -26,17 +22,36 @@ int file_read(const char *path, struct buf *buf, struct err *err)
         ssize_t got = read(fd, chunk, want);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0) {
-            code = err_set_errno(err, errno, "%s: cannot read", path);
-            break;
-        }
+        if (got < 0)
+            return err_set_errno(err, errno, "%s: cannot read", path);
         if (got == 0)
-            break;
+            return 0;
         (void)buf_append(buf, chunk, (size_t)got);
-        code = buf_check(buf, path, err);
+        int code = buf_check(buf, path, err);
         if (code)
-            break;
+            return code;
     }
+}
+
+int file_read(const char *path, struct buf *buf, struct err *err)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return err_set_errno(err, errno, "%s: cannot open", path);
+    int is_special = fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+    int code = is_special ? err_set(err, ERR_IO, "%s: is no regular file: name one", path)
+                          : read_all(fd, path, buf, err);
+    (void)close(fd);
+    return code;
+}
+
+int file_read_any(const char *path, struct buf *buf, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(err, errno, "%s: cannot open", path);
+    int code = read_all(fd, path, buf, err);
     (void)close(fd);
     return code;
 }

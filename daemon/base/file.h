@@ -11,8 +11,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Appends the whole file to `buf` (whose max bounds it). */
+/* Appends the whole file to `buf` (whose max bounds it). ERR_IO for what is no regular file: a FIFO or a
+ * device could keep the caller waiting for ever. */
 int file_read(const char *path, struct buf *buf, struct err *err);
+
+/* The same for what somebody names on the command line, where `<(pass show token)` is a pipe. */
+int file_read_any(const char *path, struct buf *buf, struct err *err);
 
 /* Writes to ".NAME.new" beside `path`, syncs it, renames it over `path`, syncs the folder. The name is always
  * the same, under a lock: what a killed process leaves is taken up by the next write of this file. */

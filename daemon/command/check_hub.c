@@ -15,12 +15,22 @@ static void check_answer(const struct hub_options *setup, struct check_report *r
     if (hub_open(setup, &hub, &err) || hub_ask(hub, &probe, &err)) {
         check_add(report, CHECK_LEVEL_ERROR, "hub", "%s", err.message);
     } else {
-        check_add(report, CHECK_LEVEL_OK, "hub", "%s answers in %" PRId64 " ms", setup->endpoint,
-                  probe.answer_ms);
+        if (probe.knows_users)
+            check_add(report, CHECK_LEVEL_OK, "hub", "%s answers in %" PRId64 " ms", setup->endpoint,
+                      probe.answer_ms);
+        else
+            check_add(report, CHECK_LEVEL_WARNING, "hub",
+                      "%s answers in %" PRId64
+                      " ms, but 404 to /api/whoami-v2, as mirrors do: a first sweep shows "
+                      "whether it has models; if it is no mirror, correct HF_ENDPOINT",
+                      setup->endpoint, probe.answer_ms);
         if (setup->token_problem)
             check_add(report, CHECK_LEVEL_WARNING, "hub token",
                       "none, though there should be one: %s: let this user read the file, or set HF_TOKEN",
                       setup->token_problem);
+        else if (setup->token && !probe.knows_users)
+            check_add(report, CHECK_LEVEL_WARNING, "hub token",
+                      "there is one, but a mirror does not say whether it counts");
         else if (setup->token)
             check_add(report, CHECK_LEVEL_OK, "hub token", "belongs to %s", probe.user);
         else

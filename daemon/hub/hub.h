@@ -112,7 +112,8 @@ void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait);
 
 /* What one question to the hub tells of it. */
 struct hub_probe {
-    char user[128];            /* whose token it is; "" without a token */
+    char user[128];            /* whose token it is; "" without a token, and where `knows_users` is 0 */
+    int knows_users;           /* 0: it has no such question (404), as mirrors, or is no hub at all */
     int64_t requests_left;     /* of the API in this window of its rate limit; -1 unknown */
     int64_t requests_reset_ms; /* until the window ends; -1 unknown */
     int64_t answer_ms;         /* how long the answer took */

@@ -88,7 +88,7 @@ int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind k
     return 0;
 }
 
-int hub_json_parse_refs(const char *data, size_t size, struct repository_refs **ret_refs, struct err *err)
+int hub_json_parse_refs_page(const char *data, size_t size, struct repository_refs *refs, struct err *err)
 {
     static const struct {
         const char *list, *name;
@@ -100,20 +100,12 @@ int hub_json_parse_refs(const char *data, size_t size, struct repository_refs **
         {"pullRequests", "ref", REPOSITORY_REF_KIND_PULL_REQUEST},
     };
     json_t *root = NULL;
-    struct repository_refs *refs = NULL;
     int code = parse(data, size, "refs", &root, err);
     if (code)
         return code;
-    if (!json_is_array(json_object_get(root, "branches"))) {
+    if (!json_is_array(json_object_get(root, "branches")))
         code = err_set(err, ERR_FORMAT, "refs: the reply has no list of branches");
-        goto out;
-    }
-    refs = calloc(1, sizeof *refs);
-    if (!refs) {
-        code = err_set(err, ERR_NO_MEMORY, "refs: out of memory");
-        goto out;
-    }
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+    for (size_t i = 0; !code && i < sizeof lists / sizeof lists[0]; i++) {
         size_t index;
         json_t *row;
         json_array_foreach(json_object_get(root, lists[i].list), index, row)
@@ -121,13 +113,9 @@ int hub_json_parse_refs(const char *data, size_t size, struct repository_refs **
             code = hub_json_append_ref(refs, lists[i].kind, text_of(row, lists[i].name),
                                        text_of(row, "targetCommit"), err);
             if (code)
-                goto out;
+                break;
         }
     }
-    *ret_refs = refs;
-    refs = NULL;
-out:
-    repository_refs_free(refs);
     json_decref(root);
     return code;
 }

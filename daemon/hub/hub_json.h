@@ -9,9 +9,10 @@
 
 #include <stddef.h>
 
-/* .../refs: {"branches": [{"name", "ref", "targetCommit"}], "tags": [...], "pullRequests": [...]}. The caller
- * frees *ret_refs. ERR_FORMAT for anything else, also for a name with control characters or a bad commit. */
-int hub_json_parse_refs(const char *data, size_t size, struct repository_refs **ret_refs, struct err *err);
+/* .../refs: {"branches": [{"name", "ref", "targetCommit"}], "tags": [...], "pullRequests": [...]}, appended
+ * to `refs`. ERR_FORMAT for anything else, also for a name with control characters or a bad commit; ERR_LIMIT
+ * for more than LIMIT_HUB_REFS in all. */
+int hub_json_parse_refs_page(const char *data, size_t size, struct repository_refs *refs, struct err *err);
 
 /* One page of .../tree: appends its files to `tree` (what is no file is passed over). ERR_FORMAT for a path
  * that leaves the folder, a negative size or a bad digest; ERR_LIMIT for too many files. */

@@ -63,28 +63,96 @@ int listing_info(struct repository *repository, struct repository_info *info, st
     return get_info(cast(repository), NULL, info, err);
 }
 
+/* -- Listings of several pages ------------------------------------------------------------------------ */
+
+struct pages {
+    size_t count;
+    char *urls[LIMIT_HUB_PAGES];
+};
+
+/* Takes the next page's address; a listing that leads back to where it was would never end. */
+static int add_page(struct pages *pages, const char *what, char *url, struct err *err)
+{
+    for (size_t i = 0; i < pages->count; i++) {
+        if (strcmp(pages->urls[i], url) == 0) {
+            free(url);
+            return err_set(err, ERR_FORMAT, "%s: the hub's pages lead in a circle", what);
+        }
+    }
+    if (pages->count == LIMIT_HUB_PAGES) {
+        free(url);
+        return err_set(err, ERR_LIMIT, "%s: more than %d pages", what, LIMIT_HUB_PAGES);
+    }
+    pages->urls[pages->count++] = url;
+    return 0;
+}
+
+/* Asks for `path` below the repository's API and for every page that its answers name as the next; `take`
+ * parses each into `list`. `what` is for errors. */
+static int read_pages(struct hub_repository *hub_repository, const char *what, const char *path,
+                      int (*take)(const char *data, size_t size, void *list, struct err *err), void *list,
+                      struct err *err)
+{
+    struct buf url, body;
+    struct pages *pages = calloc(1, sizeof *pages);
+    buf_init(&url, LIMIT_URL_BYTES);
+    buf_init(&body, LIMIT_HUB_JSON_BYTES);
+    client_append_api(hub_repository, &url);
+    (void)buf_append_text(&url, path);
+    int code = buf_check(&url, "address", err);
+    char *next = code ? NULL : buf_take(&url);
+    if (!code && (!next || !pages))
+        code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", what);
+    while (!code && next) {
+        char *page = next;
+        next = NULL;
+        code = add_page(pages, what, page, err);
+        if (code)
+            break;
+        buf_clear(&body);
+        code = request_get_json(hub_repository, page, &body, &next, err);
+        if (!code)
+            code = take(buf_text(&body), body.size, list, err);
+    }
+    free(next);
+    for (size_t i = 0; pages && i < pages->count; i++)
+        free(pages->urls[i]);
+    free(pages);
+    buf_free(&url);
+    buf_free(&body);
+    return code;
+}
+
+static int take_refs(const char *data, size_t size, void *list, struct err *err)
+{
+    return hub_json_parse_refs_page(data, size, list, err);
+}
+
+static int take_tree(const char *data, size_t size, void *list, struct err *err)
+{
+    return hub_json_parse_tree_page(data, size, list, err);
+}
+
 int listing_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err)
 {
     struct hub_repository *hub_repository = cast(repository);
-    struct buf url, body;
     if (hub_repository->hub->options.is_offline) {
         if (cache_list_refs(&hub_repository->cache, ret_refs, err) == 0)
             return 0;
         return err->code == ERR_NOT_FOUND ? client_refuse_offline(hub_repository, "a revision", err)
                                           : err->code;
     }
-    buf_init(&url, LIMIT_URL_BYTES);
-    buf_init(&body, LIMIT_HUB_JSON_BYTES);
-    client_append_api(hub_repository, &url);
-    (void)buf_append_text(&url, "/refs?include_prs=1");
-    int code = buf_check(&url, "address", err);
-    if (!code)
-        code = request_get_json(hub_repository, url.data, &body, NULL, err);
-    if (!code)
-        code = hub_json_parse_refs(buf_text(&body), body.size, ret_refs, err);
-    buf_free(&url);
-    buf_free(&body);
-    return code ? name_repository(hub_repository, err) : 0;
+    /* The hub has never been seen to page its refs, and its own clients ask for one page. Whoever does page
+     * them must not lose us revisions. */
+    struct repository_refs *refs = calloc(1, sizeof *refs);
+    int code = refs ? read_pages(hub_repository, "refs", "/refs?include_prs=1", take_refs, refs, err)
+                    : err_set(err, ERR_NO_MEMORY, "refs: out of memory");
+    if (code) {
+        repository_refs_free(refs);
+        return name_repository(hub_repository, err);
+    }
+    *ret_refs = refs;
+    return 0;
 }
 
 /* Remembers a name, so that a download can write it into the cache's refs. */
@@ -135,57 +203,6 @@ int listing_resolve(struct repository *repository, const char *revision, char *c
     return 0;
 }
 
-struct pages {
-    size_t count;
-    char *urls[LIMIT_HUB_PAGES];
-};
-
-/* Takes the next page's address; a listing that leads back to where it was would never end. */
-static int add_page(struct pages *pages, char *url, struct err *err)
-{
-    for (size_t i = 0; i < pages->count; i++) {
-        if (strcmp(pages->urls[i], url) == 0) {
-            free(url);
-            return err_set(err, ERR_FORMAT, "tree: the hub's pages lead in a circle");
-        }
-    }
-    if (pages->count == LIMIT_HUB_PAGES) {
-        free(url);
-        return err_set(err, ERR_LIMIT, "tree: more than %d pages", LIMIT_HUB_PAGES);
-    }
-    pages->urls[pages->count++] = url;
-    return 0;
-}
-
-static int read_pages(struct hub_repository *hub_repository, const char *commit, struct pages *pages,
-                      struct repository_tree *tree, struct err *err)
-{
-    struct buf url, body;
-    buf_init(&url, LIMIT_URL_BYTES);
-    buf_init(&body, LIMIT_HUB_JSON_BYTES);
-    client_append_api(hub_repository, &url);
-    (void)buf_appendf(&url, "/tree/%s?recursive=true&expand=false", commit);
-    int code = buf_check(&url, "address", err);
-    char *next = code ? NULL : buf_take(&url);
-    if (!code && !next)
-        code = err_set(err, ERR_NO_MEMORY, "tree: out of memory");
-    while (!code && next) {
-        char *page = next;
-        next = NULL;
-        code = add_page(pages, page, err);
-        if (code)
-            break;
-        buf_clear(&body);
-        code = request_get_json(hub_repository, page, &body, &next, err);
-        if (!code)
-            code = hub_json_parse_tree_page(buf_text(&body), body.size, tree, err);
-    }
-    free(next);
-    buf_free(&url);
-    buf_free(&body);
-    return code;
-}
-
 int listing_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,
                  struct err *err)
 {
@@ -199,22 +216,18 @@ int listing_tree(struct repository *repository, const char *commit, struct repos
         return err->code == ERR_NOT_FOUND ? client_refuse_offline(hub_repository, "the list of files", err)
                                           : err->code;
     }
-    struct pages *pages = calloc(1, sizeof *pages);
+    char path[REPOSITORY_COMMIT_SIZE + 64];
+    (void)snprintf(path, sizeof path, "/tree/%s?recursive=true&expand=false", commit);
     struct repository_tree *tree = calloc(1, sizeof *tree);
-    if (!pages || !tree)
-        code = err_set(err, ERR_NO_MEMORY, "tree: out of memory");
-    if (!code)
-        code = read_pages(hub_repository, commit, pages, tree, err);
+    code = tree ? read_pages(hub_repository, "tree", path, take_tree, tree, err)
+                : err_set(err, ERR_NO_MEMORY, "tree: out of memory");
     if (!code)
         code = hub_json_finish_tree(tree, err);
-    if (!code) {
-        (void)snprintf(tree->commit, sizeof tree->commit, "%s", commit);
-        *ret_tree = tree;
-        tree = NULL;
+    if (code) {
+        repository_tree_free(tree);
+        return name_repository(hub_repository, err);
     }
-    for (size_t i = 0; pages && i < pages->count; i++)
-        free(pages->urls[i]);
-    free(pages);
-    repository_tree_free(tree);
-    return code ? name_repository(hub_repository, err) : 0;
+    (void)snprintf(tree->commit, sizeof tree->commit, "%s", commit);
+    *ret_tree = tree;
+    return 0;
 }

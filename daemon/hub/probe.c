@@ -23,6 +23,9 @@ static int judge(const struct hub *hub, const struct transfer *transfer, const s
         (void)client_judge_connection(transfer, err);
         return err->code;
     }
+    probe->knows_users = transfer->status != 404;
+    if (!probe->knows_users)
+        return 0;
     if (transfer->status == 200)
         return hub_json_parse_user(buf_text(body), body->size, probe->user, sizeof probe->user, err);
     hub_json_parse_error(transfer->problem.data, transfer->problem.size, said, sizeof said);

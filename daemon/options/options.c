@@ -180,7 +180,7 @@ static int read_file(struct options *options, const char *path, struct err *err)
     struct ini_context ini = {.options = options, .path = path, .err = err};
     struct buf text;
     buf_init(&text, INI_BYTES_MAX);
-    int code = file_read(path, &text, err);
+    int code = file_read_any(path, &text, err);
     if (!code && memchr(buf_text(&text), 0, text.size))
         code = err_set(err, ERR_INVALID, "%s: is no text", path);
     if (code) {

@@ -39,6 +39,23 @@ def test_refs_and_commits(probe: Probe, hub: Emulator) -> None:
     assert probe("org/small", "resolve", "")["commit"] == hub.sha("org/small")
 
 
+@pytest.mark.parametrize("page", [1, 4])
+def test_refs_over_pages(probe: Probe, hub: Emulator, page: int) -> None:
+    """The hub sends all refs at once, as far as anybody knows; should it ever page them, none is lost."""
+
+    def names() -> list[tuple[str, str, str]]:
+        return sorted((row["kind"], row["name"], row["commit"]) for row in probe("org/small", "refs")["refs"])
+
+    whole = names()
+    hub.set(page_size_refs=page)
+    hub.reset()
+    assert names() == whole and len(whole) == 9
+    assert hub.stats()["requests"]["api"] == -(-9 // page)
+    hub.fault("link_loop", path="/refs")
+    answer = probe("org/small", "refs")
+    assert answer["error"] == "format" and "org/small: refs: the hub's pages lead in a circle" in answer["message"]
+
+
 @pytest.mark.parametrize("page", [1, 3, 1000])
 def test_tree_over_pages(probe: Probe, hub: Emulator, small_root: Path, page: int) -> None:
     hub.set(page_size=page)

@@ -206,6 +206,18 @@ def test_check_of_the_token(
     assert found["hub limit"][0][0] == "ok" and "requests of its API are left" in found["hub limit"][0][1]
     found = findings(command(*base, HF_TOKEN="hf_wrong"))
     assert found["hub"][0][0] == "error" and "does not accept the token" in found["hub"][0][1]
+    os.mkfifo(tmp_path / "pipe")  # nobody writes into it; before, this waited for ever
+    found = findings(command(*base, HF_TOKEN_PATH=str(tmp_path / "pipe")))
+    assert found["hub token"][0][0] == "warning" and f"{tmp_path}/pipe: is no regular file" in found["hub token"][0][1]
+    found = findings(command(*base, "--token-file", str(tmp_path / "pipe"), HF_TOKEN="hf_good"))
+    assert found["configuration"][1][0] == "error" and f"{tmp_path}/pipe is no regular file" in found["configuration"][1][1]
+    hub.fault("status", path="/api/whoami-v2", status=404)
+    found = findings(command(*base, HF_TOKEN="hf_good"))
+    assert found["hub"][0][0] == "warning" and "404 to /api/whoami-v2, as mirrors do" in found["hub"][0][1]
+    assert found["hub token"][0] == ("warning", "there is one, but a mirror does not say whether it counts")
+    found = findings(command(*base))
+    assert found["hub"][0][0] == "warning" and found["hub token"][0][0] == "ok"
+    hub.reset()
     found = findings(command(*base, HF_TOKEN_PATH=str(tmp_path)))  # a folder: what root cannot read either
     assert found["hub token"][0][0] == "warning" and f"{tmp_path}: cannot read: Is a directory" in found["hub token"][0][1]
 

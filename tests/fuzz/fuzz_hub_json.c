@@ -52,8 +52,9 @@ static void parse_cached_tree(const char *text, size_t size)
 static void parse_refs(const char *text, size_t size)
 {
     struct err err = ERR_INIT;
-    struct repository_refs *refs = NULL;
-    if (hub_json_parse_refs(text, size, &refs, &err) == 0) {
+    struct repository_refs *refs = calloc(1, sizeof *refs);
+    require(refs != NULL);
+    if (hub_json_parse_refs_page(text, size, refs, &err) == 0) {
         for (size_t i = 0; i < refs->count; i++)
             require(refs->rows[i].name[0] && digest_is_hex(refs->rows[i].commit, 40));
     }

@@ -32,7 +32,7 @@ class Api:
             return self.listing(request, target)
         repository = self.access.repository(request, target.kind, target.repo_id)
         if target.action == "refs":
-            return self.refs(request, repository)
+            return self.refs(request, repository, base_url)
         commit = self.access.commit(repository, target.revision or "main")
         if target.action == "info":
             return self.info(request, repository, commit)
@@ -79,7 +79,7 @@ class Api:
                 )  # fmt: skip
         return json_response(found)
 
-    def refs(self, request: Request, repository: Repository) -> Response:
+    def refs(self, request: Request, repository: Repository, base_url: str) -> Response:
         def entry(name: str, ref: str, sha: str) -> dict[str, str]:
             return {"name": name, "ref": ref, "targetCommit": sha}
 
@@ -95,7 +95,9 @@ class Api:
         if request.flag("include_prs") or request.flag("include_pull_requests"):
             pulls = {ref: commit for ref, commit in extra.items() if ref.startswith("refs/pr/")}
             out["pullRequests"] = [entry(ref.removeprefix("refs/"), ref, commit.sha) for ref, commit in pulls.items()]
-        return json_response(out)
+        rows = [(section, one) for section, entries in out.items() for one in entries]
+        rows, headers = self._page(request, rows, self.settings.page_size_refs or max(len(rows), 1), base_url)
+        return json_response({section: [one for of, one in rows if of == section] for section in out}, headers=headers)
 
     def info(self, request: Request, repository: Repository, commit: Commit) -> Response:
         value = _info(repository, commit, blobs=request.flag("blobs"))

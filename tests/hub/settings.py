@@ -24,6 +24,7 @@ class Settings:
     connect_ms: float = _knob(0.0, "additional wait before the first answer of a connection")
     page_size: int = _knob(1000, "entries on one page of a tree")
     page_size_expand: int = _knob(50, "entries on one page of an expanded tree or of commits")
+    page_size_refs: int = _knob(0, "refs on one page, 0 = all, as the hub does")
     lfs_bytes: int = _knob(10 << 20, "files of at least this size are LFS files, whatever their name")
     url_ttl_s: float = _knob(3600.0, "life of a signed CDN address")
     cdn_host: str = _knob(

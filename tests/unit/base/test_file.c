@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static size_t count_entries(const char *folder)
 {
@@ -65,6 +66,40 @@ static void test_read_failures(void **state)
     FAILS(ERR_IO, "cannot read", file_read(*state, &buf, &err)); /* a folder */
     assert_int_equal(buf.size, 0);
     buf_free(&buf);
+}
+
+/* Nobody writes into the pipe: whoever opened it as a file is would wait for ever. */
+static void test_read_does_not_wait_for_what_is_no_file(void **state)
+{
+    const char *pipe_path = fixture_path(*state, "pipe");
+    struct buf buf;
+    buf_init(&buf, 100);
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    (void)alarm(20);
+    FAILS(ERR_IO, "pipe: is no regular file", file_read(pipe_path, &buf, &err));
+    FAILS(ERR_IO, "/dev/zero: is no regular file", file_read("/dev/zero", &buf, &err));
+    (void)alarm(0);
+    assert_int_equal(buf.size, 0);
+    buf_free(&buf);
+}
+
+/* As `--token-file <(pass show token)` does. */
+static void test_read_any_takes_a_pipe(void **state)
+{
+    char name[64];
+    int ends[2];
+    struct buf buf;
+    (void)state;
+    buf_init(&buf, 100);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "secret", 6), 6);
+    (void)close(ends[1]);
+    (void)snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    OK(file_read_any(name, &buf, &err));
+    (void)close(ends[0]);
+    assert_string_equal(buf_text(&buf), "secret");
+    buf_free(&buf);
+    FAILS(ERR_NOT_FOUND, "absent: cannot open", file_read_any(fixture_path(*state, "absent"), &buf, &err));
 }
 
 static void test_write_replaces_whole(void **state)
@@ -302,6 +337,8 @@ int main(void)
         IN_FOLDER(test_read_is_bounded),
         IN_FOLDER(test_read_appends),
         IN_FOLDER(test_read_failures),
+        IN_FOLDER(test_read_does_not_wait_for_what_is_no_file),
+        IN_FOLDER(test_read_any_takes_a_pipe),
         IN_FOLDER(test_write_replaces_whole),
         IN_FOLDER(test_write_leaves_old_readers_alone),
         IN_FOLDER(test_write_takes_up_what_is_left),

@@ -26,10 +26,14 @@ static void refs(void **state)
         "\"}, {\"name\": \"a/b\", \"targetCommit\": \"" COMMIT
         "\"}], \"converts\": [{}], \"pullRequests\": [{\"name\": \"pr/1\", "
         "\"ref\": \"refs/pr/1\", \"targetCommit\": \"" COMMIT "\"}]}";
-    struct repository_refs *list = NULL;
+    static const char more[] = "{\"branches\": [{\"name\": \"z\", \"targetCommit\": \"" COMMIT "\"}]}";
+    struct repository_refs *list = calloc(1, sizeof *list);
     (void)state;
-    assert_int_equal(hub_json_parse_refs(text, sizeof text - 1, &list, &err), 0);
+    assert_int_equal(hub_json_parse_refs_page(text, sizeof text - 1, list, &err), 0);
     assert_int_equal(list->count, 4);
+    assert_int_equal(hub_json_parse_refs_page(more, sizeof more - 1, list, &err), 0);
+    assert_int_equal(list->count, 5);
+    assert_string_equal(list->rows[4].name, "z");
     assert_string_equal(list->rows[0].name, "main");
     assert_string_equal(list->rows[1].name, "a/b");
     assert_int_equal(list->rows[2].kind, REPOSITORY_REF_KIND_TAG);
@@ -57,9 +61,10 @@ static void bad_refs(void **state)
                                         line};
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        struct repository_refs *list = NULL;
-        assert_int_equal(hub_json_parse_refs(texts[i], strlen(texts[i]), &list, &err), ERR_FORMAT);
-        assert_null(list);
+        struct repository_refs *list = calloc(1, sizeof *list);
+        assert_int_equal(hub_json_parse_refs_page(texts[i], strlen(texts[i]), list, &err), ERR_FORMAT);
+        assert_int_equal(list->count, 0);
+        repository_refs_free(list);
     }
 }
 
