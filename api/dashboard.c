@@ -4,7 +4,6 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/embedded.h"
 
-#include <microhttpd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,8 @@
-#include "api/http/route.h"
+#include "api/routes.h"
 
 #include "api/handlers.h"
+#include "api/resource/context.h"
+#include "api/resource/query.h"
 #include "api/series/handlers.h"
 #include "api/sweeps/handlers.h"
 #include "api/workers/handlers.h"
@@ -8,7 +10,7 @@
 /* Method, path, operationId, handler, parameters of the query, what the answer depends on, CSV as well,
  * what the request must be allowed to do.
  * tests/e2e/test_openapi.py compares this table with openapi.json, both ways. */
-const struct api_route api_routes[] = {
+static const struct api_route rows[] = {
     {"GET", "/", "getDashboard", api_get_dashboard, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
     {"GET", "/assets/{file}", "getAsset", api_get_asset, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
     {"GET", "/healthz", "getHealth", api_get_health, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
@@ -23,17 +25,17 @@ const struct api_route api_routes[] = {
      API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}", "getModel", api_get_model, "", API_SCOPE_STORE, 0, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/revisions", "listRevisions", api_list_revisions,
-     " tensor fields from to stepless limit cursor format ", API_SCOPE_MODEL, 1, API_RIGHT_READ},
+     " tensor fields from to stepless limit cursor format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/revisions/{revision}", "getRevision", api_get_revision,
      " tensor commit fields ", API_SCOPE_STORE, 0, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/distribution", "getDistribution", api_get_distribution,
-     " tensor rows view bins low high limit cursor format ", API_SCOPE_MODEL, 1, API_RIGHT_READ},
+     " tensor rows view bins low high limit cursor format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/trajectories", "getTrajectories", api_get_trajectories,
-     " tensor entries limit cursor format ", API_SCOPE_MODEL, 1, API_RIGHT_READ},
+     " tensor entries limit cursor format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/displacement", "getDisplacement", api_get_displacement,
-     " tensor from to limit format ", API_SCOPE_MODEL, 1, API_RIGHT_READ},
+     " tensor from to limit format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/analysis", "getAnalysis", api_get_analysis,
-     " tensor points schedule peak floor warmup total decay ", API_SCOPE_MODEL, 0, API_RIGHT_READ},
+     " tensor points schedule peak floor warmup total decay ", API_SCOPE_PATH, 0, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/audit", "getAudit", api_get_audit, " tensor ", API_SCOPE_STORE, 0,
      API_RIGHT_READ},
     {"GET", "/v1/scaling", "getScaling", api_get_scaling, " rows view prefix fields format ", API_SCOPE_STORE,
@@ -76,9 +78,19 @@ const struct api_route api_routes[] = {
     {"GET", "/v1/tokens/{id}", "getToken", api_get_token, "", API_SCOPE_NONE, 0, API_RIGHT_ADMIN},
     {"DELETE", "/v1/tokens/{id}", "revokeToken", api_revoke_token, "", API_SCOPE_NONE, 0, API_RIGHT_ADMIN},
 };
-const size_t api_route_count = sizeof api_routes / sizeof api_routes[0];
 
-size_t api_route_body_max(const struct api_route *route)
+/* The version of the model that the path names. */
+static int find_version(const struct api_request *request, int64_t *ret_id, uint64_t *ret_version,
+                        struct err *err)
+{
+    char name[LIMIT_MODEL_NAME_BYTES + 1];
+    int code = api_query_model_name(request, name, err);
+    return code ? code : models_version(request->context->store, name, ret_id, ret_version, err);
+}
+
+static size_t body_max(const struct api_route *route)
 {
     return route->handler == api_record_claim ? LIMIT_CLAIM_RESULT_BYTES : 0;
 }
+
+const struct api_route_table api_routes = {rows, sizeof rows / sizeof rows[0], find_version, body_max};

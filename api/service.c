@@ -1,9 +1,11 @@
 #include "api/form/json.h"
 #include "api/handlers.h"
+#include "api/http/http.h"
 #include "api/http/listing.h"
 #include "api/http/metrics.h"
-#include "api/http/route.h"
-#include "api/state.h"
+#include "api/resource/context.h"
+#include "api/sweeps/events.h"
+#include "api/workers/workers.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/embedded.h"
 #include "daemon/base/limits.h"
@@ -25,10 +27,10 @@ int api_get_health(struct api_request *request, struct api_response *response, s
 
 int api_get_readiness(struct api_request *request, struct api_response *response, struct err *err)
 {
-    const struct api_hooks *hooks = &request->server->options.hooks;
+    const struct api_hooks *hooks = &request->context->hooks;
     char reason[256] = "";
     response->cache_control = "no-store";
-    if (atomic_load(&request->server->is_draining)) {
+    if (api_http_is_draining(request->http)) {
         response->status = 503;
         return err_set(err, ERR_CANCELLED, "the daemon is stopping");
     }
@@ -81,20 +83,21 @@ static int append_counts(struct store *store, struct api_json *json, struct err 
 
 int api_get_status(struct api_request *request, struct api_response *response, struct err *err)
 {
-    const struct api_server *server = request->server;
-    const struct api_hooks *hooks = &server->options.hooks;
+    const struct api_context *context = request->context;
+    const struct api_hooks *hooks = &context->hooks;
+    struct api_http *http = request->http;
     struct api_json json;
     response->cache_control = "no-store";
     api_json_init(&json, &response->body);
     api_json_open_object(&json, NULL);
-    api_json_text(&json, "version", server->options.version);
-    api_json_text(&json, "url", server->url);
-    api_json_time(&json, "started_at", server->started_ms);
-    int code = append_counts(server->options.store, &json, err);
+    api_json_text(&json, "version", api_http_version(http));
+    api_json_text(&json, "url", api_http_url(http));
+    api_json_time(&json, "started_at", api_http_started_ms(http));
+    int code = append_counts(context->store, &json, err);
     if (code)
         return code;
-    api_json_integer(&json, "connections", (int64_t)api_peers_count(server->peers));
-    api_json_integer(&json, "event_streams", api_events_count(server->events));
+    api_json_integer(&json, "connections", (int64_t)api_http_connections(http));
+    api_json_integer(&json, "event_streams", api_events_count(context->events));
     api_json_open_object(&json, "daemon");
     if (hooks->status)
         code = hooks->status(hooks->context, &response->body, err);
@@ -107,7 +110,7 @@ int api_list_devices(struct api_request *request, struct api_response *response,
 {
     static const struct api_listing listing = {
         "devices", " name backend is_available is_used description memory_bytes reason ", ""};
-    const struct api_hooks *hooks = &request->server->options.hooks;
+    const struct api_hooks *hooks = &request->context->hooks;
     int code = api_listing_check(request, &listing, response, err);
     if (code)
         return code;
@@ -118,11 +121,6 @@ int api_list_devices(struct api_request *request, struct api_response *response,
         buf_append_text(&response->body, "[]");
     buf_append_text(&response->body, "}");
     return code ? code : api_listing_finish(request, &listing, response, err);
-}
-
-static const char *operation_of(size_t route)
-{
-    return api_routes[route].operation;
 }
 
 static int append_store_metrics(struct store *store, struct buf *text, struct err *err)
@@ -155,44 +153,24 @@ static int append_store_metrics(struct store *store, struct buf *text, struct er
 
 int api_get_metrics(struct api_request *request, struct api_response *response, struct err *err)
 {
-    const struct api_server *server = request->server;
-    const struct api_hooks *hooks = &server->options.hooks;
+    const struct api_context *context = request->context;
+    const struct api_hooks *hooks = &context->hooks;
+    struct api_http *http = request->http;
     struct buf *text = &response->body;
-    struct api_cache_counts cache;
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
     response->cache_control = "no-store";
     buf_appendf(text,
                 "# HELP bifurcated_build_info Version of the program.\n"
                 "# TYPE bifurcated_build_info gauge\nbifurcated_build_info{version=\"%s\"} 1\n",
-                server->options.version);
+                api_http_version(http));
     api_metrics_append(text, "bifurcated_start_time_seconds", "gauge", "When the server started, Unix time.",
-                       (double)server->started_ms / 1000.0);
-    int code = append_store_metrics(server->options.store, text, err);
+                       (double)api_http_started_ms(http) / 1000.0);
+    int code = append_store_metrics(context->store, text, err);
     if (code)
         return code;
-    api_metrics_render(server->metrics, operation_of, text);
-    api_cache_count(server->cache, &cache);
-    api_metrics_append(text, "bifurcated_http_cache_hits_total", "counter", "Answers from memory.",
-                       (double)cache.hits);
-    api_metrics_append(text, "bifurcated_http_cache_misses_total", "counter", "Answers made anew.",
-                       (double)cache.misses);
-    api_metrics_append(text, "bifurcated_http_cache_evictions_total", "counter", "Answers dropped for room.",
-                       (double)cache.evictions);
-    api_metrics_append(text, "bifurcated_http_cache_bytes", "gauge", "Answers kept.", (double)cache.bytes);
-    api_metrics_append(text, "bifurcated_http_answer_bytes", "gauge",
-                       "Answers in memory, kept or being sent.", (double)atomic_load(&server->answer_bytes));
-    api_metrics_append(text, "bifurcated_http_connections", "gauge", "Open connections.",
-                       (double)api_peers_count(server->peers));
-    api_metrics_append(text, "bifurcated_http_displaced_total", "counter",
-                       "Connections that made room for others, or were refused.",
-                       (double)api_peers_displaced(server->peers));
+    api_http_append_metrics(http, text);
     api_metrics_append(text, "bifurcated_http_event_streams", "gauge", "Open streams of events.",
-                       (double)api_events_count(server->events));
-    api_metrics_append(text, "bifurcated_remote_workers", "gauge",
-                       "Remote workers that were heard of within their lease.",
-                       (double)api_worker_list_count(server->workers, server->options.claims.lease_ms));
-    api_metrics_append(text, "bifurcated_remote_workers_waiting", "gauge",
-                       "Requests of remote workers that wait for work.",
-                       (double)api_claim_waits_count(server->claim_waits));
+                       (double)api_events_count(context->events));
+    api_workers_append_metrics(context->workers, text);
     return hooks->metrics ? hooks->metrics(hooks->context, text, err) : 0;
 }

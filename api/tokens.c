@@ -3,9 +3,10 @@
 #include "api/form/json.h"
 #include "api/form/number.h"
 #include "api/handlers.h"
+#include "api/http/http.h"
 #include "api/http/listing.h"
 #include "api/http/page.h"
-#include "api/state.h"
+#include "api/resource/context.h"
 #include "api/token_request.h"
 #include "daemon/base/clock.h"
 
@@ -69,7 +70,7 @@ int api_list_tokens(struct api_request *request, struct api_response *response, 
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);
     api_json_open_array(&page.json, "tokens");
-    code = tokens_list(request->server->options.store, after, page.left + 1, append_row, &page, err);
+    code = tokens_list(request->context->store, after, page.left + 1, append_row, &page, err);
     if (code)
         return code;
     api_json_close_array(&page.json);
@@ -122,7 +123,7 @@ int api_create_token(struct api_request *request, struct api_response *response,
     made.name = wanted.name;
     made.scopes = wanted.scopes;
     made.expires_ms = wanted.expires_days ? clock_wall_ms() + wanted.expires_days * DAY_MS : 0;
-    code = tokens_create(request->server->options.store, &made, text, &row, err);
+    code = tokens_create(request->context->store, &made, text, &row, err);
     if (code == ERR_INVALID) { /* the name, which is all that is left to be wrong */
         struct err reason = *err;
         return api_response_refuse(response, "body", "/name", err, ERR_INVALID, "%s", reason.message);
@@ -152,7 +153,7 @@ int api_get_token(struct api_request *request, struct api_response *response, st
     int64_t id = 0;
     int code = read_id(request, &id, err);
     if (!code)
-        code = tokens_get(request->server->options.store, id, &row, err);
+        code = tokens_get(request->context->store, id, &row, err);
     if (!code)
         code = make_room(response, err);
     if (!code)
@@ -162,17 +163,16 @@ int api_get_token(struct api_request *request, struct api_response *response, st
 
 int api_revoke_token(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct api_server *server = request->server;
     struct token_row row;
     int64_t id = 0;
     int code = read_id(request, &id, err);
     if (!code)
         code = make_room(response, err);
     if (!code)
-        code = tokens_revoke(server->options.store, id, &row, err);
+        code = tokens_revoke(request->context->store, id, &row, err);
     if (code)
         return code;
-    api_token_table_forget(server->tokens, id);
+    api_http_forget_token(request->http, id);
     answer(&row, NULL, response);
     return 0;
 }

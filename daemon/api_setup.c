@@ -43,7 +43,7 @@ int api_setup_read_certificate(const struct options *options, struct api_setup *
 }
 
 /* Each connection is a file, and those that are being closed are, too. */
-static void fit_files(struct api_options *api)
+static void fit_files(struct api_http_options *api)
 {
     struct rlimit limit;
     rlim_t wanted = 2 * (rlim_t)api->connections_max + OTHER_FILES;
@@ -64,12 +64,11 @@ static void fit_files(struct api_options *api)
     api->connections_max = (unsigned)fitting;
 }
 
-int api_setup_read(const struct options *options, struct api_setup *setup, struct api_options *api,
+int api_setup_read(const struct options *options, struct api_setup *setup, struct api_http_options *api,
                    struct err *err)
 {
     *setup = (struct api_setup){0};
     buf_init(&setup->token, 4 * KIB);
-    api_options_init(api);
     int code = options_parse_listen(options->listen, setup->address, sizeof setup->address, &api->port, err);
     if (!code && options->token_file[0])
         code = read_token(options->token_file, &setup->token, err);

@@ -18,7 +18,7 @@ struct api_setup {
 /* Fills in all but the store, the version and the hooks; reads the files that the options name; lets the
  * process open as many files as the connections need, or lowers their number and logs that. `setup` must
  * outlive `api`; the caller frees it, also after an error. */
-int api_setup_read(const struct options *options, struct api_setup *setup, struct api_options *api,
+int api_setup_read(const struct options *options, struct api_setup *setup, struct api_http_options *api,
                    struct err *err);
 
 /* Reads the certificate and its key alone, for a server that runs. ERR_INVALID: the options name none. */

@@ -281,13 +281,16 @@ static int start_server(struct service *service, struct err *err)
     const struct options *options = service->options;
     struct api_setup setup;
     struct api_options api;
-    int code = api_setup_read(options, &setup, &api, err);
+    api_options_init(&api);
+    int code = api_setup_read(options, &setup, &api.http, err);
     if (!code)
         code = access_log_new(options->access_log, &service->access_log, err);
     if (code)
         goto out;
-    api.store = service->store;
-    api.version = BIFURCATED_VERSION;
+    api.http.store = service->store;
+    api.http.version = BIFURCATED_VERSION;
+    api.http.access_log =
+        (struct api_access_log){.context = service, .write = log_access, .is_kept = keeps_access};
     api.claims = (struct api_claims_options){.lease_ms = options->lease_s * 1000,
                                              .policy = policy_of(options),
                                              .definition = MEASURE_DEFINITION,
@@ -311,9 +314,7 @@ static int start_server(struct service *service, struct err *err)
                                    .status = append_status,
                                    .hub_wait = read_hub_wait,
                                    .metrics = append_metrics,
-                                   .wake = wake,
-                                   .access = log_access,
-                                   .keeps_access = keeps_access};
+                                   .wake = wake};
     code = api_server_start(&api, &service->server, err);
     if (!code)
         api_setup_log(options, api_server_url(service->server));

@@ -1,6 +1,6 @@
 #include "api/http/access.h"
 
-#include "api/state.h"
+#include "api/http/state.h"
 #include "daemon/base/clock.h"
 
 #include <inttypes.h>
@@ -15,16 +15,16 @@ int api_access_is_loopback(const char *address)
            strncmp(address, "::ffff:127.", 11) == 0;
 }
 
-int api_access_is_open(const struct api_server *server, enum api_right right)
+int api_access_is_open(const struct api_http *http, enum api_right right)
 {
     switch (right) {
     case API_RIGHT_PUBLIC:
         return 1;
     case API_RIGHT_READ:
-        return !server->options.reads_need_token;
+        return !http->options.reads_need_token;
     case API_RIGHT_SWEEP:
     case API_RIGHT_WORKER:
-        return server->is_loopback && !server->options.token;
+        return http->is_loopback && !http->options.token;
     case API_RIGHT_ADMIN:
         return 0;
     }
@@ -132,38 +132,38 @@ static int limit(struct api_request *request, struct api_limiter *limiter, uint6
 
 int api_access_limit_address(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct api_server *server = request->server;
+    struct api_http *http = request->http;
     const struct sockaddr *address = address_of(request);
     int is_loopback = api_limiter_is_loopback(address);
-    if (!(is_loopback ? server->options.requests_per_s_loopback : server->options.requests_per_s))
+    if (!(is_loopback ? http->options.requests_per_s_loopback : http->options.requests_per_s))
         return 0;
-    return limit(request, is_loopback ? server->loopback_limits : server->limits,
-                 api_limiter_address_key(address, server->seed), "from this address", response, err);
+    return limit(request, is_loopback ? http->loopback_limits : http->limits,
+                 api_limiter_address_key(address, http->seed), "from this address", response, err);
 }
 
 int api_access_limit_token(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct api_server *server = request->server;
-    if (!request->identity.name[0] || !server->options.requests_per_s)
+    struct api_http *http = request->http;
+    if (!request->identity.name[0] || !http->options.requests_per_s)
         return 0;
-    return limit(request, server->limits,
-                 api_limiter_number_key((uint64_t)request->identity.token_id, ~server->seed >> 1),
+    return limit(request, http->limits,
+                 api_limiter_number_key((uint64_t)request->identity.token_id, ~http->seed >> 1),
                  "with this token", response, err);
 }
 
 int api_access_is_exempt(const struct api_request *request)
 {
-    return api_limiter_is_loopback(address_of(request)) && !request->server->options.requests_per_s_loopback;
+    return api_limiter_is_loopback(address_of(request)) && !request->http->options.requests_per_s_loopback;
 }
 
 /* Whether the address has failures left that are looked into. */
 static int take_failure(struct api_request *request, struct api_limit *ret_limit)
 {
-    struct api_server *server = request->server;
+    struct api_http *http = request->http;
     *ret_limit = (struct api_limit){0};
     if (api_access_is_exempt(request))
         return 1;
-    return api_limiter_take(server->failures, api_limiter_address_key(address_of(request), server->seed),
+    return api_limiter_take(http->failures, api_limiter_address_key(address_of(request), http->seed),
                             now_us(), ret_limit);
 }
 
@@ -189,10 +189,10 @@ static int refuse_state(struct api_request *request, struct api_response *respon
 
 int api_access_check(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct api_server *server = request->server;
+    struct api_http *http = request->http;
     enum api_right right = request->route->right;
     enum token_scope scope = scope_of(right);
-    int is_open = api_access_is_open(server, right);
+    int is_open = api_access_is_open(http, right);
     const char *header = request->headers.authorization;
     const char *token = header && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : NULL;
     if (right == API_RIGHT_PUBLIC || (right == API_RIGHT_READ && is_open && !token))
@@ -200,7 +200,7 @@ int api_access_check(struct api_request *request, struct api_response *response,
     if (token) {
         token += strspn(token, " ");
         enum api_token_state state =
-            api_token_table_find(server->tokens, token, clock_wall_ms(), &request->identity);
+            api_token_table_find(http->tokens, token, clock_wall_ms(), &request->identity);
         if (state != API_TOKEN_VALID && !(is_open && right == API_RIGHT_READ))
             return refuse_state(request, response, state, scope, err);
         if (state == API_TOKEN_VALID && token_scopes_allow(request->identity.scopes, scope))

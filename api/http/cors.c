@@ -1,7 +1,7 @@
 #include "api/http/cors.h"
 
 #include "api/http/access.h"
-#include "api/state.h"
+#include "api/http/state.h"
 
 #include <string.h>
 
@@ -25,7 +25,7 @@ int api_cors_matches(const char *option, const char *origin)
 /* What Access-Control-Allow-Origin says, or NULL for no leave. */
 static const char *allowed_origin(const struct api_request *request)
 {
-    const char *option = request->server->options.cors_origin;
+    const char *option = request->http->options.cors_origin;
     const char *origin = api_request_header(request, MHD_HTTP_HEADER_ORIGIN);
     if (!option || !option[0])
         return NULL;
@@ -36,7 +36,7 @@ static const char *allowed_origin(const struct api_request *request)
 
 void api_cors_add(const struct api_request *request, struct MHD_Response *response)
 {
-    const char *option = request->server->options.cors_origin;
+    const char *option = request->http->options.cors_origin;
     if (!option || !option[0])
         return;
     const char *origin = allowed_origin(request);
@@ -55,7 +55,7 @@ void api_cors_add_preflight(const struct api_request *request, const char *allow
 {
     if (!allowed_origin(request) || !api_request_header(request, "Access-Control-Request-Method"))
         return;
-    int reads_only = api_access_is_open(request->server, API_RIGHT_SWEEP);
+    int reads_only = api_access_is_open(request->http, API_RIGHT_SWEEP);
     (void)MHD_add_response_header(response, "Access-Control-Allow-Methods",
                                   reads_only ? "GET, HEAD, OPTIONS" : allow);
     (void)MHD_add_response_header(

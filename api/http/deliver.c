@@ -5,10 +5,9 @@
 #include "api/http/cors.h"
 #include "api/http/problem.h"
 #include "api/http/route.h"
-#include "api/state.h"
+#include "api/http/state.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/limits.h"
-#include "store/models.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -30,33 +29,23 @@ static int has_text(const char *text)
 
 int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
 {
-    struct api_server *server = request->server;
-    struct store *store = server->options.store;
+    struct api_http *http = request->http;
+    struct store *store = http->options.store;
     int64_t id = 0;
     uint64_t version = 0;
     ret_etag[0] = '\0';
     if (request->route->scope == API_SCOPE_NONE)
         return 0;
-    switch (request->route->scope) {
-    case API_SCOPE_NONE:
-    case API_SCOPE_PROGRAM:
-        break;
-    case API_SCOPE_STORE:
+    if (request->route->scope == API_SCOPE_STORE)
         version = store_version(store);
-        break;
-    case API_SCOPE_MODEL: {
-        char name[LIMIT_MODEL_NAME_BYTES + 1];
-        int code = api_request_model_name(request, name, err);
-        if (!code)
-            code = models_version(store, name, &id, &version, err);
+    if (request->route->scope == API_SCOPE_PATH) {
+        int code = http->routes->version(request, &id, &version, err);
         if (code)
             return code;
-        break;
-    }
     }
     struct buf text;
     buf_init(&text, LIMIT_URL_BYTES + KIB);
-    buf_appendf(&text, "%s %s %d %" PRId64 " %" PRIu64 " %d ", server->options.version,
+    buf_appendf(&text, "%s %s %d %" PRId64 " %" PRIu64 " %d ", http->options.version,
                 store ? store_instance(store) : "", (int)request->route->scope, id, version,
                 (int)request->format);
     buf_append_text(&text, request->target);
@@ -129,19 +118,19 @@ static void add_limit(const struct api_limit *limit, const char *whose, struct M
  * it or the access log keeps it: without either nobody could look it up. */
 static int is_personal(const struct api_request *request)
 {
-    const struct api_server *server = request->server;
-    return api_state_keeps_access(server) || request->has_own_id || request->limit.burst ||
-           request->must_close || has_text(server->options.cors_origin) || atomic_load(&server->is_draining);
+    const struct api_http *http = request->http;
+    return api_http_keeps_access(http) || request->has_own_id || request->limit.burst ||
+           request->must_close || has_text(http->options.cors_origin) || atomic_load(&http->is_draining);
 }
 
 static void add_personal(struct api_request *request, struct MHD_Response *response)
 {
-    const struct api_server *server = request->server;
+    const struct api_http *http = request->http;
     api_answer_add_header(response, "X-Request-Id", api_request_id(request));
     api_cors_add(request, response);
     if (request->limit.burst)
         add_limit(&request->limit, request->identity.name[0] ? "token" : "address", response);
-    if (request->must_close || atomic_load(&server->is_draining))
+    if (request->must_close || atomic_load(&http->is_draining))
         api_answer_add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
@@ -221,7 +210,7 @@ int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Res
     char sent[SENT_ETAG_SIZE];
     int is_known = is_known_to_client(request, etag, sent);
     format_key(key, etag, encoding);
-    struct api_answer *answer = api_cache_get(request->server->cache, key);
+    struct api_answer *answer = api_cache_get(request->http->cache, key);
     if (!answer && (!is_known || !sent[0]))
         return 0;
     request->is_cached = 1;
@@ -286,19 +275,19 @@ static int is_read(const struct api_request *request)
  * task that was claimed and must be told. */
 static int check_room(const struct api_request *request, struct api_answer *answer, struct err *err)
 {
-    struct api_server *server = request->server;
-    const struct api_options *options = &server->options;
-    size_t before = api_answer_count(answer, &server->answer_bytes);
+    struct api_http *http = request->http;
+    const struct api_http_options *options = &http->options;
+    size_t before = api_answer_count(answer, &http->answer_bytes);
     if (answer->size < HELD_BYTES_MIN || !is_read(request))
         return 0;
     if (before + answer->size > options->answer_bytes_max + options->cache_bytes_max) {
-        atomic_store(&server->lacks_room, true);
+        atomic_store(&http->lacks_room, true);
         return err_set(err, ERR_NO_MEMORY,
                        "answers that others are still reading take %zu MiB; try again, or ask for less",
                        before / MIB);
     }
     if (!api_access_is_exempt(request) &&
-        !api_peer_hold(server->peers, request->peer, answer->size, options->answer_bytes_per_address))
+        !api_peer_hold(http->peers, request->peer, answer->size, options->answer_bytes_per_address))
         return err_set(err, ERR_NO_MEMORY,
                        "this address has not read its other answers yet, and all of them may take %zu MiB; "
                        "read them first, or ask for less",
@@ -378,7 +367,7 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
         api_answer_share(answer);
         char key[KEY_SIZE];
         format_key(key, keep_etag, encoding);
-        api_cache_put(request->server->cache, key, answer);
+        api_cache_put(request->http->cache, key, answer);
     }
     return queue_answer(request, answer, response);
 }

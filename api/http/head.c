@@ -1,6 +1,6 @@
 #include "api/http/head.h"
 
-#include "api/state.h"
+#include "api/http/state.h"
 #include "daemon/base/limits.h"
 
 #include <microhttpd.h>
@@ -95,7 +95,7 @@ static int refuse(struct api_head_fault *fault, int status, const char *field, c
 int api_head_check(struct api_request *request, const char *version, struct api_head_fault *ret_fault)
 {
     struct head head = {.found = &request->headers};
-    size_t max = request->server->options.header_bytes_max;
+    size_t max = request->http->options.header_bytes_max;
     (void)MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, take_header, &head);
     if (request->target_size > LIMIT_URL_BYTES) {
         *ret_fault = (struct api_head_fault){414, "path", "", "the target is longer than", LIMIT_URL_BYTES};

@@ -1,7 +1,7 @@
 #include "api/http/listener.h"
 
 #include "api/http/access.h"
-#include "api/state.h"
+#include "api/http/state.h"
 #include "daemon/base/clock.h"
 
 #include <arpa/inet.h>
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int parse_address(const struct api_options *options, struct sockaddr_storage *ret_address,
+static int parse_address(const struct api_http_options *options, struct sockaddr_storage *ret_address,
                          socklen_t *ret_size, struct err *err)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(options->port)};
@@ -31,9 +31,9 @@ static int parse_address(const struct api_options *options, struct sockaddr_stor
 }
 
 /* An address that others can reach needs a token. */
-static int check_reach(const struct api_server *server, const char *address, struct err *err)
+static int check_reach(const struct api_http *http, const char *address, struct err *err)
 {
-    if (api_access_is_loopback(address) || api_token_table_count(server->tokens, clock_wall_ms()) > 0)
+    if (api_access_is_loopback(address) || api_token_table_count(http->tokens, clock_wall_ms()) > 0)
         return 0;
     return err_set(err, ERR_INVALID,
                    "listen address %s: others can reach it, so there must be a token: make one with "
@@ -41,15 +41,15 @@ static int check_reach(const struct api_server *server, const char *address, str
                    address);
 }
 
-int api_listener_open(const struct api_server *server, int *ret_fd, struct err *err)
+int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
 {
-    const struct api_options *options = &server->options;
+    const struct api_http_options *options = &http->options;
     struct sockaddr_storage address;
     socklen_t size = 0;
     memset(&address, 0, sizeof address);
     int code = parse_address(options, &address, &size, err);
     if (!code)
-        code = check_reach(server, options->address, err);
+        code = check_reach(http, options->address, err);
     if (code)
         return code;
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -73,7 +73,7 @@ int api_listener_open(const struct api_server *server, int *ret_fd, struct err *
     return 0;
 }
 
-int api_listener_take(struct api_server *server, int fd, struct err *err)
+int api_listener_take(struct api_http *http, int fd, struct err *err)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
@@ -84,18 +84,18 @@ int api_listener_take(struct api_server *server, int fd, struct err *err)
     if (is_v6) {
         struct sockaddr_in6 v6;
         memcpy(&v6, &address, sizeof v6);
-        server->port = ntohs(v6.sin6_port);
+        http->port = ntohs(v6.sin6_port);
         (void)inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
     } else if (address.ss_family == AF_INET) {
         struct sockaddr_in v4;
         memcpy(&v4, &address, sizeof v4);
-        server->port = ntohs(v4.sin_port);
+        http->port = ntohs(v4.sin_port);
         (void)inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
     } else {
         return err_set(err, ERR_INTERNAL, "the listening socket is not one of TCP");
     }
-    server->is_loopback = api_access_is_loopback(text);
-    (void)snprintf(server->url, sizeof server->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
-                   server->tls ? "https" : "http", text, server->port);
-    return check_reach(server, text, err);
+    http->is_loopback = api_access_is_loopback(text);
+    (void)snprintf(http->url, sizeof http->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
+                   http->tls ? "https" : "http", text, http->port);
+    return check_reach(http, text, err);
 }

@@ -9,14 +9,14 @@
 
 #include "daemon/base/err.h"
 
-struct api_server;
+struct api_http;
 
 /* Opens, binds and listens as the options say; the caller closes *ret_fd. ERR_INVALID (no address in numbers,
  * or no token where there must be one), ERR_CONFLICT (the port is taken), ERR_IO. */
-int api_listener_open(const struct api_server *server, int *ret_fd, struct err *err);
+int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err);
 
-/* Reads back where the socket is bound, which port 0 leaves open, and sets the server's port, url and
+/* Reads back where the socket is bound, which port 0 leaves open, and sets the port, url and
  * is_loopback. ERR_INVALID (no token where there must be one), ERR_IO. */
-int api_listener_take(struct api_server *server, int fd, struct err *err);
+int api_listener_take(struct api_http *http, int fd, struct err *err);
 
 #endif

@@ -1,5 +1,7 @@
 #include "api/http/metrics.h"
 
+#include "api/http/route.h"
+
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -50,7 +52,7 @@ void api_metrics_count(struct api_metrics *metrics, size_t route, int status, do
     atomic_fetch_add(&metrics->answer_bytes, answer_bytes);
 }
 
-static void render_requests(const struct api_metrics *metrics, const char *(*name_of)(size_t route),
+static void render_requests(const struct api_metrics *metrics, const struct api_route_table *routes,
                             struct buf *text)
 {
     buf_append_text(text, "# HELP bifurcated_http_requests_total Answered requests.\n"
@@ -61,19 +63,19 @@ static void render_requests(const struct api_metrics *metrics, const char *(*nam
             if (count)
                 buf_appendf(text,
                             "bifurcated_http_requests_total{operation=\"%s\",status=\"%dxx\"} %" PRIu64 "\n",
-                            i < metrics->route_count ? name_of(i) : "", class + 1, count);
+                            i < metrics->route_count ? routes->rows[i].operation : "", class + 1, count);
         }
     }
 }
 
-static void render_latency(const struct api_metrics *metrics, const char *(*name_of)(size_t route),
+static void render_latency(const struct api_metrics *metrics, const struct api_route_table *routes,
                            struct buf *text)
 {
     buf_append_text(text, "# HELP bifurcated_http_request_seconds Time from request to sent answer.\n"
                           "# TYPE bifurcated_http_request_seconds histogram\n");
     for (size_t i = 0; i <= metrics->route_count; i++) {
         const struct route_counts *counts = &metrics->routes[i];
-        const char *name = i < metrics->route_count ? name_of(i) : "";
+        const char *name = i < metrics->route_count ? routes->rows[i].operation : "";
         uint64_t total = 0;
         for (size_t bound = 0; bound <= BOUND_COUNT; bound++)
             total += atomic_load(&counts->by_bound[bound]);
@@ -94,11 +96,11 @@ static void render_latency(const struct api_metrics *metrics, const char *(*name
     }
 }
 
-void api_metrics_render(const struct api_metrics *metrics, const char *(*name_of)(size_t route),
+void api_metrics_render(const struct api_metrics *metrics, const struct api_route_table *routes,
                         struct buf *text)
 {
-    render_requests(metrics, name_of, text);
-    render_latency(metrics, name_of, text);
+    render_requests(metrics, routes, text);
+    render_latency(metrics, routes, text);
     api_metrics_append(text, "bifurcated_http_sent_bytes_total", "counter", "Bytes of sent bodies.",
                        (double)atomic_load(&metrics->answer_bytes));
 }

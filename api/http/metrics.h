@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct api_metrics;
+struct api_route_table;
 
 /* For a table of `route_count` routes. NULL without memory. */
 struct api_metrics *api_metrics_new(size_t route_count);
@@ -19,8 +20,8 @@ void api_metrics_free(struct api_metrics *metrics);
 void api_metrics_count(struct api_metrics *metrics, size_t route, int status, double seconds,
                        uint64_t answer_bytes);
 
-/* Appends all counters in Prometheus' text format; `name_of(i)` is the operation of a route. */
-void api_metrics_render(const struct api_metrics *metrics, const char *(*name_of)(size_t route),
+/* Appends all counters in Prometheus' text format; a route is named by its operation. */
+void api_metrics_render(const struct api_metrics *metrics, const struct api_route_table *routes,
                         struct buf *text);
 
 /* Appends "# HELP", "# TYPE" and one sample without labels. */

@@ -20,7 +20,7 @@ int api_page_limit(const struct api_request *request, int standard, int *ret_lim
     return code;
 }
 
-static int refuse(struct api_response *response, struct err *err)
+int api_page_refuse_cursor(struct api_response *response, struct err *err)
 {
     return api_response_refuse(response, "query", "cursor", err, ERR_INVALID,
                                "cursor: not one that this server gave; begin without a cursor");
@@ -40,16 +40,16 @@ int api_page_read_cursor(const struct api_request *request, char *text, size_t s
         return 0;
     size_t length = strlen(cursor);
     if (length == 0 || length % 2 || length / 2 >= size)
-        return refuse(response, err);
+        return api_page_refuse_cursor(response, err);
     for (size_t i = 0; i < length; i += 2) {
         int high = hex_value(cursor[i]);
         int low = hex_value(cursor[i + 1]);
         if (high < 0 || low < 0 || (high == 0 && low == 0))
-            return refuse(response, err);
+            return api_page_refuse_cursor(response, err);
         text[i / 2] = (char)(high * 16 + low);
     }
     text[length / 2] = '\0';
-    return utf8_is_valid(text, length / 2) ? 0 : refuse(response, err);
+    return utf8_is_valid(text, length / 2) ? 0 : api_page_refuse_cursor(response, err);
 }
 
 void api_page_write_cursor(const char *text, char cursor[API_CURSOR_SIZE])
@@ -60,43 +60,6 @@ void api_page_write_cursor(const char *text, char cursor[API_CURSOR_SIZE])
     digest_to_hex((const unsigned char *)text, size, cursor);
 }
 
-int api_page_read_revision(const struct api_request *request, struct revision_key *key, int *ret_is_given,
-                           struct api_response *response, struct err *err)
-{
-    char text[API_CURSOR_SIZE / 2];
-    int code = api_page_read_cursor(request, text, sizeof text, ret_is_given, response, err);
-    if (code || !*ret_is_given)
-        return code;
-    int64_t numbers[5];
-    char *at = text;
-    for (size_t i = 0; i < 5; i++) {
-        char *end = strchr(at, ' ');
-        if (!end)
-            return refuse(response, err);
-        *end = '\0';
-        if (!api_number_parse(at, INT64_MIN, INT64_MAX, &numbers[i]))
-            return refuse(response, err);
-        at = end + 1;
-    }
-    if (strlen(at) > LIMIT_REVISION_NAME_BYTES || numbers[0] < 0 || numbers[0] > 1)
-        return refuse(response, err);
-    *key = (struct revision_key){.is_stepless = (int)numbers[0],
-                                 .stage = numbers[1],
-                                 .ingredient = numbers[2],
-                                 .step = numbers[3],
-                                 .tokens = numbers[4]};
-    (void)snprintf(key->name, sizeof key->name, "%s", at);
-    return 0;
-}
-
-void api_page_write_revision(const struct revision_key *key, char cursor[API_CURSOR_SIZE])
-{
-    char text[API_CURSOR_SIZE / 2];
-    (void)snprintf(text, sizeof text, "%d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %s",
-                   key->is_stepless, key->stage, key->ingredient, key->step, key->tokens, key->name);
-    api_page_write_cursor(text, cursor);
-}
-
 int api_page_read_number(const struct api_request *request, int64_t *number, struct api_response *response,
                          struct err *err)
 {
@@ -104,7 +67,7 @@ int api_page_read_number(const struct api_request *request, int64_t *number, str
     int is_given = 0;
     int code = api_page_read_cursor(request, text, sizeof text, &is_given, response, err);
     if (!code && is_given && !api_number_parse(text, 0, INT64_MAX, number))
-        code = refuse(response, err);
+        code = api_page_refuse_cursor(response, err);
     return code;
 }
 

@@ -8,7 +8,7 @@
 #include "api/form/json.h"
 #include "api/http/request.h"
 #include "daemon/base/err.h"
-#include "store/revisions.h"
+#include "daemon/base/limits.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,13 +25,13 @@ int api_page_read_cursor(const struct api_request *request, char *text, size_t s
                          struct api_response *response, struct err *err);
 void api_page_write_cursor(const char *text, char cursor[API_CURSOR_SIZE]);
 
-/* The same for a key of revisions and for a number. */
-int api_page_read_revision(const struct api_request *request, struct revision_key *key, int *ret_is_given,
-                           struct api_response *response, struct err *err);
-void api_page_write_revision(const struct revision_key *key, char cursor[API_CURSOR_SIZE]);
+/* The same for a number. */
 int api_page_read_number(const struct api_request *request, int64_t *number, struct api_response *response,
                          struct err *err);
 void api_page_write_number(int64_t number, char cursor[API_CURSOR_SIZE]);
+
+/* Fails with ERR_INVALID: the cursor is none that this server gave. */
+int api_page_refuse_cursor(struct api_response *response, struct err *err);
 
 /* Makes the header Link: this request's target with `cursor` in place of its own. */
 int api_page_link(const struct api_request *request, const char *cursor, struct api_response *response,

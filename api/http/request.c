@@ -2,7 +2,7 @@
 
 #include "api/form/number.h"
 #include "api/http/answer.h"
-#include "api/state.h"
+#include "api/http/state.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 
@@ -21,10 +21,10 @@ const char *api_request_header(const struct api_request *request, const char *na
 }
 
 /* The server's random number and how many requests there were before: unique, and without a system call. */
-static void make_id(struct api_server *server, char id[API_REQUEST_ID_SIZE])
+static void make_id(struct api_http *http, char id[API_REQUEST_ID_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
-    uint64_t parts[2] = {server->id_prefix, atomic_fetch_add(&server->id_next, 1)};
+    uint64_t parts[2] = {http->id_prefix, atomic_fetch_add(&http->id_next, 1)};
     for (int i = 0; i < ID_DIGITS; i++)
         id[i] = digits[parts[i / 16] >> (60 - 4 * (i % 16)) & 15];
     id[ID_DIGITS] = '\0';
@@ -33,20 +33,21 @@ static void make_id(struct api_server *server, char id[API_REQUEST_ID_SIZE])
 const char *api_request_id(struct api_request *request)
 {
     if (!request->id[0])
-        make_id(request->server, request->id);
+        make_id(request->http, request->id);
     return request->id;
 }
 
-struct api_request *api_request_new(struct api_server *server, const char *target)
+struct api_request *api_request_new(struct api_http *http, const char *target)
 {
     size_t size = strlen(target);
     struct api_request *request = malloc(sizeof *request + size + 1);
     if (!request)
         return NULL;
-    *request = (struct api_request){.server = server,
+    *request = (struct api_request){.http = http,
+                                    .context = http->context,
                                     .started_s = clock_monotonic_s(),
                                     .target_size = size,
-                                    .body_max = server->options.body_bytes_max};
+                                    .body_max = http->options.body_bytes_max};
     request->target = memcpy(request + 1, target, size + 1);
     buf_init(&request->body, request->body_max);
     return request;
@@ -71,28 +72,6 @@ void api_request_free(struct api_request *request)
     api_uri_free(&request->uri);
     buf_free(&request->body);
     free(request);
-}
-
-int api_request_model_name(const struct api_request *request, char *name, struct err *err)
-{
-    const char *owner = request->arguments[0];
-    const char *rest = request->arguments[1];
-    int is_file = strcmp(owner, "file") == 0;
-    if (is_file ? rest[0] != '/' : strchr(owner, '/') || strchr(rest, '/'))
-        return err_set(err, ERR_NOT_FOUND,
-                       "model %s/%s: write owner/name, or file/ and the percent-encoded absolute path", owner,
-                       rest);
-    int length = snprintf(name, LIMIT_MODEL_NAME_BYTES + 1, "%s%s%s", owner, is_file ? ":" : "/", rest);
-    if (length < 0 || length > LIMIT_MODEL_NAME_BYTES)
-        return err_set(err, ERR_NOT_FOUND, "model: the name is longer than %d bytes", LIMIT_MODEL_NAME_BYTES);
-    return 0;
-}
-
-void api_request_wake(const struct api_request *request)
-{
-    const struct api_hooks *hooks = &request->server->options.hooks;
-    if (hooks->wake)
-        hooks->wake(hooks->context);
 }
 
 static int is_json(const char *type)

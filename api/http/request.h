@@ -12,7 +12,6 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 #include "daemon/base/limits.h"
-#include "store/tasks.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,11 +25,12 @@
 #define API_CHALLENGE_SIZE 128
 
 struct api_answer;
+struct api_context;
+struct api_http;
 struct api_peer;
 struct MHD_Connection;
 struct MHD_Response;
 struct api_route;
-struct api_server;
 
 enum api_format { API_FORMAT_JSON, API_FORMAT_CSV };
 
@@ -48,7 +48,8 @@ struct api_headers {
 };
 
 struct api_request {
-    struct api_server *server;
+    struct api_http *http;
+    const struct api_context *context; /* what handlers are given beside the request */
     struct MHD_Connection *connection;
     struct api_peer *peer;        /* NULL without memory */
     struct api_answer *answer;    /* that it is being sent; NULL before, and for others than whole ones */
@@ -78,11 +79,12 @@ struct api_request {
     int status;           /* 0 until an answer was queued */
     uint64_t answer_bytes;
     int is_cached;
-    /* of a claim (api/workers/claims.c) */
-    int64_t wait_until_ms;     /* when it is answered in any case, monotonic */
-    int has_waited;            /* it comes again after its connection was suspended */
-    int is_claimed;            /* the answer is a task, */
-    struct task_lease claimed; /* under this lease */
+    /* of a request whose connection was suspended (response->is_waiting) */
+    int64_t wait_until_ms; /* when it is answered in any case, monotonic */
+    int has_waited;        /* it comes again */
+    /* of a handler that must know what became of its answer: called once, when the request ends */
+    void (*on_end)(struct api_request *request, int is_delivered); /* NULL: nobody asks */
+    void *kept;                                                    /* the handler's, until then */
 };
 
 struct api_response {
@@ -117,15 +119,8 @@ const char *api_request_id(struct api_request *request);
 int api_request_parse(struct api_request *request, struct err *err);
 
 /* A new request for a target as received. NULL without memory. */
-struct api_request *api_request_new(struct api_server *server, const char *target);
+struct api_request *api_request_new(struct api_http *http, const char *target);
 void api_request_free(struct api_request *request);
-
-/* The model that the path names, "owner/name" or "file:/path", into name[LIMIT_MODEL_NAME_BYTES + 1].
- * ERR_NOT_FOUND for what can be no name. */
-int api_request_model_name(const struct api_request *request, char *name, struct err *err);
-
-/* Something was stored that the daemon's threads wait for. */
-void api_request_wake(const struct api_request *request);
 
 /* Refuses a body that is not said to be JSON: ERR_UNSUPPORTED. Also what keeps a foreign page's form from
  * writing, since browsers ask before they send JSON. */

@@ -1,5 +1,5 @@
 /*
- * The table of routes and the search in it.
+ * What a table of routes is made of, and the search in it.
  */
 #ifndef BIFURCATED_API_HTTP_ROUTE_H
 #define BIFURCATED_API_HTTP_ROUTE_H
@@ -9,13 +9,14 @@
 #include "daemon/base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* What an answer depends on: its strong ETag is made from that, and it may be kept until that changes. */
 enum api_scope {
     API_SCOPE_NONE,    /* time, too: the ETag is made from the body, nothing is kept */
     API_SCOPE_PROGRAM, /* nothing but the program */
     API_SCOPE_STORE,   /* the version of the store */
-    API_SCOPE_MODEL,   /* the version of the model in the path */
+    API_SCOPE_PATH,    /* the version of what the path names, see struct api_route_table */
 };
 
 /* What a request must be allowed to do. */
@@ -38,19 +39,28 @@ struct api_route {
     enum api_right right;
 };
 
-extern const struct api_route api_routes[];
-extern const size_t api_route_count;
+/* The table, and what only the owners of its rows know. */
+struct api_route_table {
+    const struct api_route *rows;
+    size_t count;
 
-/* How large the body of a request may be whose sender may do what the route does; 0: no more than of others.
- */
-size_t api_route_body_max(const struct api_route *route);
+    /* The version of what the path names, for API_SCOPE_PATH, and the number that stands for it.
+     * ERR_NOT_FOUND. */
+    int (*version)(const struct api_request *request, int64_t *ret_id, uint64_t *ret_version,
+                   struct err *err);
+
+    /* How large the body of a request may be whose sender may do what the route does; 0: no more than of
+     * others. */
+    size_t (*body_max)(const struct api_route *route);
+};
 
 /*
  * The route of a method and path; writes the values of the pattern's {names} to
  * arguments[API_REQUEST_ARGUMENTS_MAX]. HEAD finds the route of GET. NULL if there is none: *ret_allow then
  * holds the methods that the path has ("GET, HEAD, POST, OPTIONS"), or is empty for an unknown path.
  */
-const struct api_route *api_route_find(const char *method, const struct api_uri *uri, const char **arguments,
+const struct api_route *api_route_find(const struct api_route_table *table, const char *method,
+                                       const struct api_uri *uri, const char **arguments,
                                        char ret_allow[API_ALLOW_SIZE]);
 
 #endif

@@ -1,7 +1,9 @@
 #include "api/resource/query.h"
 
-#include "api/state.h"
+#include "api/form/number.h"
+#include "api/resource/context.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,11 +98,63 @@ void api_query_print_csv(struct api_csv *csv, const struct revision_row *revisio
         api_csv_integer(csv, revision->step);
 }
 
+int api_query_model_name(const struct api_request *request, char *name, struct err *err)
+{
+    const char *owner = request->arguments[0];
+    const char *rest = request->arguments[1];
+    int is_file = strcmp(owner, "file") == 0;
+    if (is_file ? rest[0] != '/' : strchr(owner, '/') || strchr(rest, '/'))
+        return err_set(err, ERR_NOT_FOUND,
+                       "model %s/%s: write owner/name, or file/ and the percent-encoded absolute path", owner,
+                       rest);
+    int length = snprintf(name, LIMIT_MODEL_NAME_BYTES + 1, "%s%s%s", owner, is_file ? ":" : "/", rest);
+    if (length < 0 || length > LIMIT_MODEL_NAME_BYTES)
+        return err_set(err, ERR_NOT_FOUND, "model: the name is longer than %d bytes", LIMIT_MODEL_NAME_BYTES);
+    return 0;
+}
+
 int api_query_model(const struct api_request *request, struct model_row *ret_row, struct err *err)
 {
     char name[LIMIT_MODEL_NAME_BYTES + 1];
-    int code = api_request_model_name(request, name, err);
+    int code = api_query_model_name(request, name, err);
     if (!code)
-        code = models_find(request->server->options.store, name, ret_row, err);
+        code = models_find(request->context->store, name, ret_row, err);
     return code;
+}
+
+int api_query_read_revision(const struct api_request *request, struct revision_key *key, int *ret_is_given,
+                            struct api_response *response, struct err *err)
+{
+    char text[API_CURSOR_SIZE / 2];
+    int code = api_page_read_cursor(request, text, sizeof text, ret_is_given, response, err);
+    if (code || !*ret_is_given)
+        return code;
+    int64_t numbers[5];
+    char *at = text;
+    for (size_t i = 0; i < 5; i++) {
+        char *end = strchr(at, ' ');
+        if (!end)
+            return api_page_refuse_cursor(response, err);
+        *end = '\0';
+        if (!api_number_parse(at, INT64_MIN, INT64_MAX, &numbers[i]))
+            return api_page_refuse_cursor(response, err);
+        at = end + 1;
+    }
+    if (strlen(at) > LIMIT_REVISION_NAME_BYTES || numbers[0] < 0 || numbers[0] > 1)
+        return api_page_refuse_cursor(response, err);
+    *key = (struct revision_key){.is_stepless = (int)numbers[0],
+                                 .stage = numbers[1],
+                                 .ingredient = numbers[2],
+                                 .step = numbers[3],
+                                 .tokens = numbers[4]};
+    (void)snprintf(key->name, sizeof key->name, "%s", at);
+    return 0;
+}
+
+void api_query_write_revision(const struct revision_key *key, char cursor[API_CURSOR_SIZE])
+{
+    char text[API_CURSOR_SIZE / 2];
+    (void)snprintf(text, sizeof text, "%d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %s",
+                   key->is_stepless, key->stage, key->ingredient, key->step, key->tokens, key->name);
+    api_page_write_cursor(text, cursor);
 }

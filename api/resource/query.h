@@ -7,6 +7,7 @@
 
 #include "api/form/csv.h"
 #include "api/form/json.h"
+#include "api/http/page.h"
 #include "api/http/request.h"
 #include "daemon/base/err.h"
 #include "store/models.h"
@@ -37,7 +38,17 @@ const char *api_query_view_name(enum series_variant variant);
 void api_query_print_json(struct api_json *json, const struct revision_row *revision);
 void api_query_print_csv(struct api_csv *csv, const struct revision_row *revision);
 
+/* The model that the path names, "owner/name" or "file:/path", into name[LIMIT_MODEL_NAME_BYTES + 1].
+ * ERR_NOT_FOUND for what can be no name. */
+int api_query_model_name(const struct api_request *request, char *name, struct err *err);
+
 /* The model in the path. ERR_NOT_FOUND. */
 int api_query_model(const struct api_request *request, struct model_row *ret_row, struct err *err);
+
+/* A cursor (api/http/page.h) that says where in the order of revisions a page begins. *ret_is_given is 0
+ * without the parameter. ERR_INVALID. */
+int api_query_read_revision(const struct api_request *request, struct revision_key *key, int *ret_is_given,
+                            struct api_response *response, struct err *err);
+void api_query_write_revision(const struct revision_key *key, char cursor[API_CURSOR_SIZE]);
 
 #endif

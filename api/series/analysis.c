@@ -1,8 +1,8 @@
 #include "api/series/analysis.h"
 
+#include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
-#include "api/state.h"
 
 #include <string.h>
 
@@ -95,7 +95,7 @@ int api_get_analysis(struct api_request *request, struct api_response *response,
         code = read_schedule(request, &schedule, &source, response, err);
     }
     if (!code)
-        code = api_analysis_append(request->server->options.store, &model, tensor, &schedule, source,
-                                   has_points, &response->body, err);
+        code = api_analysis_append(request->context->store, &model, tensor, &schedule, source, has_points,
+                                   &response->body, err);
     return code;
 }

@@ -1,11 +1,11 @@
 #include "daemon/analysis/audit.h"
 
 #include "api/form/json.h"
+#include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/audit.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
-#include "api/state.h"
 #include "daemon/analysis/sample.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/digest.h"
@@ -383,6 +383,6 @@ int api_get_audit(struct api_request *request, struct api_response *response, st
     if (!code)
         code = api_query_model(request, &model, err);
     if (!code)
-        code = api_audit_append(request->server->options.store, &model, tensor, &response->body, err);
+        code = api_audit_append(request->context->store, &model, tensor, &response->body, err);
     return code;
 }

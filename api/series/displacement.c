@@ -2,10 +2,10 @@
 
 #include "api/form/csv.h"
 #include "api/form/json.h"
+#include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
-#include "api/state.h"
 #include "store/distributions.h"
 
 #include <stdlib.h>
@@ -152,9 +152,9 @@ static int answer(const struct api_request *request, const struct api_run *run, 
     if (!matrix.chosen || !matrix.values)
         code = err_set(err, ERR_NO_MEMORY, "displacements: out of memory");
     if (!code && matrix.count)
-        code = samples_list(request->server->options.store, run->model.id, run->tensor, SAMPLE_DEFINITION,
-                            SAMPLE_SEED, (int64_t)matrix.sampled, NULL, API_RUN_POINTS_MAX, take_sample,
-                            &matrix, err);
+        code =
+            samples_list(request->context->store, run->model.id, run->tensor, SAMPLE_DEFINITION, SAMPLE_SEED,
+                         (int64_t)matrix.sampled, NULL, API_RUN_POINTS_MAX, take_sample, &matrix, err);
     if (!code)
         code = compute(&matrix, err);
     if (!code && request->format == API_FORMAT_CSV)
@@ -183,7 +183,7 @@ int api_get_displacement(struct api_request *request, struct api_response *respo
     if (!code)
         code = api_query_model(request, &model, err);
     if (!code)
-        code = api_run_read(request->server->options.store, &model, tensor, &run, err);
+        code = api_run_read(request->context->store, &model, tensor, &run, err);
     if (!code)
         code = answer(request, &run, from, to, (size_t)limit, response, err);
     api_run_free(&run);

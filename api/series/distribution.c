@@ -3,10 +3,10 @@
 #include "api/form/csv.h"
 #include "api/form/json.h"
 #include "api/http/page.h"
+#include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
-#include "api/state.h"
 #include "store/distributions.h"
 
 #include <math.h>
@@ -160,7 +160,7 @@ static int end_page(const struct api_request *request, struct rows *rows, struct
 {
     char cursor[API_CURSOR_SIZE] = "";
     if (rows->has_more)
-        api_page_write_revision(&rows->last, cursor);
+        api_query_write_revision(&rows->last, cursor);
     if (rows->format == API_FORMAT_JSON) {
         api_json_close_array(&rows->json);
         api_json_integer(&rows->json, "count", rows->count);
@@ -180,7 +180,7 @@ static int list(const struct api_request *request, struct rows *rows, const stru
     int code = 0;
     begin_page(rows, run, &response->body);
     if (run->measured)
-        code = distributions_list(request->server->options.store, run->model.id, run->tensor, &key, after,
+        code = distributions_list(request->context->store, run->model.id, run->tensor, &key, after,
                                   rows->left + 1, append_row, rows, err);
     if (!code)
         code = rows->code;
@@ -215,11 +215,11 @@ int api_get_distribution(struct api_request *request, struct api_response *respo
     int has_key = 0;
     int code = read_query(request, &picture, &tensor, response, err);
     if (!code)
-        code = api_page_read_revision(request, &key, &has_key, response, err);
+        code = api_query_read_revision(request, &key, &has_key, response, err);
     if (!code)
         code = api_query_model(request, &model, err);
     if (!code)
-        code = api_run_read(request->server->options.store, &model, tensor, &run, err);
+        code = api_run_read(request->context->store, &model, tensor, &run, err);
     if (!code)
         code = choose_range(&run, &picture, response, err);
     if (!code)

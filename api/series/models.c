@@ -2,8 +2,9 @@
 #include "api/form/json.h"
 #include "api/http/listing.h"
 #include "api/http/page.h"
+#include "api/resource/context.h"
+#include "api/resource/query.h"
 #include "api/series/handlers.h"
-#include "api/state.h"
 #include "daemon/base/limits.h"
 
 #include <stdio.h>
@@ -72,7 +73,7 @@ int api_list_models(struct api_request *request, struct api_response *response, 
     api_json_init(&rows.json, &response->body);
     api_json_open_object(&rows.json, NULL);
     api_json_open_array(&rows.json, "models");
-    code = models_list(request->server->options.store, after, limit + 1, append_row, &rows, err);
+    code = models_list(request->context->store, after, limit + 1, append_row, &rows, err);
     if (code)
         return code;
     char cursor[API_CURSOR_SIZE] = "";
@@ -88,9 +89,9 @@ int api_get_model(struct api_request *request, struct api_response *response, st
     char name[LIMIT_MODEL_NAME_BYTES + 1];
     struct model_row row;
     struct api_json json;
-    int code = api_request_model_name(request, name, err);
+    int code = api_query_model_name(request, name, err);
     if (!code)
-        code = models_find(request->server->options.store, name, &row, err);
+        code = models_find(request->context->store, name, &row, err);
     if (code)
         return code;
     api_json_init(&json, &response->body);

@@ -1,7 +1,8 @@
 #include "api/http/page.h"
+#include "api/resource/context.h"
+#include "api/resource/query.h"
 #include "api/series/columns.h"
 #include "api/series/handlers.h"
-#include "api/state.h"
 #include "daemon/base/limits.h"
 #include "store/models.h"
 #include "store/series.h"
@@ -76,7 +77,7 @@ static int read_query(const struct api_request *request, struct series_query *qu
     if (!code)
         code = api_page_limit(request, LIMIT_STANDARD, &query->limit, response, err);
     if (!code)
-        code = api_page_read_revision(request, key, &has_key, response, err);
+        code = api_query_read_revision(request, key, &has_key, response, err);
     query->after = has_key ? key : NULL;
     return code;
 }
@@ -84,9 +85,9 @@ static int read_query(const struct api_request *request, struct series_query *qu
 static int find_model(const struct api_request *request, struct model_row *row, struct err *err)
 {
     char name[LIMIT_MODEL_NAME_BYTES + 1];
-    int code = api_request_model_name(request, name, err);
+    int code = api_query_model_name(request, name, err);
     if (!code)
-        code = models_find(request->server->options.store, name, row, err);
+        code = models_find(request->context->store, name, row, err);
     return code;
 }
 
@@ -107,7 +108,7 @@ static int end_page(const struct api_request *request, struct rows *rows, int64_
 {
     char cursor[API_CURSOR_SIZE] = "";
     if (rows->has_more)
-        api_page_write_revision(&rows->last, cursor);
+        api_query_write_revision(&rows->last, cursor);
     if (rows->format == API_FORMAT_JSON) {
         api_json_close_array(&rows->json);
         api_json_integer(&rows->json, "count", rows->count);
@@ -120,7 +121,7 @@ static int end_page(const struct api_request *request, struct rows *rows, int64_
 
 int api_list_revisions(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     struct model_row model;
     struct series_query query = {0};
     struct revision_key key;
@@ -153,7 +154,7 @@ int api_list_revisions(struct api_request *request, struct api_response *respons
 
 int api_get_revision(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     struct model_row model;
     struct api_columns columns;
     const char *tensor = NULL;

@@ -2,10 +2,10 @@
 
 #include "api/form/json.h"
 #include "api/http/listing.h"
+#include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
-#include "api/state.h"
 #include "daemon/analysis/series.h"
 
 #include <math.h>
@@ -89,7 +89,7 @@ static int render(const struct api_request *request, const struct models *models
     for (size_t i = 0; i < models->count; i++) {
         const struct model_row *model = &models->rows[i];
         struct series_onset onset = {0};
-        int code = find_onset(request->server->options.store, model, variant, &onset, err);
+        int code = find_onset(request->context->store, model, variant, &onset, err);
         if (code)
             return code;
         int is_found = onset.verdict == SERIES_VERDICT_YES;
@@ -125,7 +125,7 @@ int api_get_scaling(struct api_request *request, struct api_response *response, 
     if (!code && (!points || !models.rows))
         code = err_set(err, ERR_NO_MEMORY, "scaling: out of memory");
     if (!code)
-        code = models_list(request->server->options.store, "", LIMIT_API_PAGE_ROWS, take_model, &models, err);
+        code = models_list(request->context->store, "", LIMIT_API_PAGE_ROWS, take_model, &models, err);
     if (!code)
         code = render(request, &models, variant, points, response, err);
     if (!code)

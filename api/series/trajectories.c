@@ -3,10 +3,10 @@
 #include "api/form/csv.h"
 #include "api/form/json.h"
 #include "api/http/page.h"
+#include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
-#include "api/state.h"
 #include "store/distributions.h"
 
 #include <inttypes.h>
@@ -98,12 +98,12 @@ static int list(const struct api_request *request, struct rows *rows, const stru
     begin_page(rows, run, &response->body);
     if (rows->sampled)
         code =
-            samples_list(request->server->options.store, run->model.id, run->tensor, SAMPLE_DEFINITION,
-                         SAMPLE_SEED, (int64_t)rows->sampled, after, rows->left + 1, append_row, rows, err);
+            samples_list(request->context->store, run->model.id, run->tensor, SAMPLE_DEFINITION, SAMPLE_SEED,
+                         (int64_t)rows->sampled, after, rows->left + 1, append_row, rows, err);
     if (code)
         return code;
     if (rows->has_more)
-        api_page_write_revision(&rows->last, cursor);
+        api_query_write_revision(&rows->last, cursor);
     if (rows->format == API_FORMAT_JSON) {
         api_json_close_array(&rows->json);
         api_json_integer(&rows->json, "count", rows->count);
@@ -127,11 +127,11 @@ int api_get_trajectories(struct api_request *request, struct api_response *respo
     if (!code)
         code = api_page_limit(request, LIMIT_STANDARD, &limit, response, err);
     if (!code)
-        code = api_page_read_revision(request, &key, &has_key, response, err);
+        code = api_query_read_revision(request, &key, &has_key, response, err);
     if (!code)
         code = api_query_model(request, &model, err);
     if (!code)
-        code = api_run_read(request->server->options.store, &model, tensor, &run, err);
+        code = api_run_read(request->context->store, &model, tensor, &run, err);
     if (code)
         return code;
     struct rows rows = {.format = request->format, .left = limit, .sampled = api_run_sampled(&run)};

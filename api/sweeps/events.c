@@ -1,7 +1,7 @@
 #include "api/sweeps/events.h"
 
-#include "api/http/peers.h"
-#include "api/state.h"
+#include "api/http/http.h"
+#include "api/resource/context.h"
 #include "api/sweeps/sweep_view.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS 250 /* the clock, and the shortest pause between two renderings of a sweep */
-#define SAVE_USES_MS 10000
+#define TICK_MS 250      /* the clock, and the shortest pause between two renderings of a sweep */
 #define BLOCK_BYTES 4096 /* asked of a stream at once */
 #define COMMENT ": still here\n\n"
 
@@ -50,7 +49,10 @@ struct stream {
 };
 
 struct api_events {
-    struct api_server *server;
+    const struct api_context *context;
+    struct api_http *http; /* whose clock this is */
+    unsigned streams_max;
+    unsigned heartbeat_ms;
     pthread_mutex_t mutex;
     pthread_t thread;
     int is_ending;   /* streams are to end */
@@ -67,16 +69,16 @@ static void text_release(struct event_text *text)
 
 /* Renders the present state of a sweep as one event; takes no lock. The version grows when the sweep changes
  * or what it waits for: both numbers only grow, so their sum tells either. */
-static int render(struct api_server *server, int64_t sweep_id, struct event_text **ret_text,
+static int render(const struct api_context *context, int64_t sweep_id, struct event_text **ret_text,
                   uint64_t *ret_version, int *ret_is_over, struct err *err)
 {
     struct buf json, event;
     struct api_hub_wait wait;
-    api_sweep_read_wait(&server->options.hooks, &wait);
+    api_context_read_hub_wait(context, &wait);
     buf_init(&json, LIMIT_API_BODY_BYTES * 2);
     buf_init(&event, LIMIT_API_BODY_BYTES * 2 + KIB);
     struct event_text *text = NULL;
-    int code = api_sweep_append(server->options.store, sweep_id, &wait, &json, ret_version, ret_is_over, err);
+    int code = api_sweep_append(context->store, sweep_id, &wait, &json, ret_version, ret_is_over, err);
     if (code)
         goto out;
     *ret_version += wait.serial;
@@ -212,14 +214,13 @@ int api_events_open(struct api_events *events, struct MHD_Connection *connection
     struct event_text *text = NULL;
     uint64_t version = 0;
     int is_over = 0;
-    int code = render(events->server, sweep_id, &text, &version, &is_over, err);
+    int code = render(events->context, sweep_id, &text, &version, &is_over, err);
     if (code)
         return code;
     struct stream *stream = calloc(1, sizeof *stream);
     struct channel *spare = calloc(1, sizeof *spare);
     pthread_mutex_lock(&events->mutex);
-    if (!stream || !spare || events->is_ending ||
-        events->stream_count >= events->server->options.event_streams_max) {
+    if (!stream || !spare || events->is_ending || events->stream_count >= events->streams_max) {
         unsigned count = events->stream_count;
         int is_ending = events->is_ending;
         pthread_mutex_unlock(&events->mutex);
@@ -266,7 +267,7 @@ static void update_channels(struct api_events *events)
 {
     int64_t after = 0;
     struct api_hub_wait wait;
-    api_sweep_read_wait(&events->server->options.hooks, &wait);
+    api_context_read_hub_wait(events->context, &wait);
     for (;;) {
         /* The next followed sweep by number: the list may change while a sweep is read. */
         int64_t next = 0;
@@ -286,9 +287,9 @@ static void update_channels(struct api_events *events)
         struct sweep_row row;
         struct event_text *text = NULL;
         int is_over = 0;
-        if (sweeps_get(events->server->options.store, next, &row, &err) < 0 ||
+        if (sweeps_get(events->context->store, next, &row, &err) < 0 ||
             row.version + wait.serial == version ||
-            render(events->server, next, &text, &version, &is_over, &err) < 0)
+            render(events->context, next, &text, &version, &is_over, &err) < 0)
             continue;
         pthread_mutex_lock(&events->mutex);
         struct channel *channel = find_channel(events, next);
@@ -302,7 +303,7 @@ static void update_channels(struct api_events *events)
 
 static void send_heartbeats(struct api_events *events)
 {
-    int64_t due_ms = clock_monotonic_ms() - events->server->options.heartbeat_ms;
+    int64_t due_ms = clock_monotonic_ms() - events->heartbeat_ms;
     pthread_mutex_lock(&events->mutex);
     for (struct channel *channel = events->channels; channel; channel = channel->next) {
         for (struct stream *stream = channel->streams; stream; stream = stream->next) {
@@ -315,25 +316,12 @@ static void send_heartbeats(struct api_events *events)
     pthread_mutex_unlock(&events->mutex);
 }
 
-/* Who reads slowly has time, but not while others are refused for it. */
-static void expire_peers(struct api_server *server)
-{
-    const struct api_options *options = &server->options;
-    int64_t answer_ms = (int64_t)options->answer_timeout_s * 1000;
-    int64_t short_ms = (int64_t)options->answer_timeout_short_s * 1000;
-    int is_short = atomic_exchange(&server->lacks_room, false) && short_ms < answer_ms;
-    (void)api_peers_expire(server->peers, (int64_t)options->request_timeout_s * 1000, answer_ms,
-                           is_short ? short_ms : answer_ms);
-}
-
 static void *run(void *context)
 {
     struct api_events *events = context;
-    struct api_server *server = events->server;
-    struct store *store = server->options.store;
+    struct store *store = events->context->store;
     uint64_t version = store_version(store);
     struct api_hub_wait wait, waited = {.reason = NULL};
-    int64_t uses_saved_ms = clock_monotonic_ms();
     for (;;) {
         uint64_t now = store_wait_change(store, version, TICK_MS);
         pthread_mutex_lock(&events->mutex);
@@ -341,7 +329,7 @@ static void *run(void *context)
         pthread_mutex_unlock(&events->mutex);
         if (is_stopping)
             return NULL;
-        api_sweep_read_wait(&server->options.hooks, &wait);
+        api_context_read_hub_wait(events->context, &wait);
         if (now != version || wait.serial != waited.serial) {
             version = now;
             waited = wait;
@@ -349,22 +337,20 @@ static void *run(void *context)
             clock_sleep_ms(TICK_MS); /* a busy sweep changes many times a second */
         }
         send_heartbeats(events);
-        struct err err = ERR_INIT;
-        (void)api_token_table_refresh(server->tokens, &err); /* else at the next tick */
-        if (clock_monotonic_ms() - uses_saved_ms >= SAVE_USES_MS) {
-            uses_saved_ms = clock_monotonic_ms();
-            api_token_table_save_uses(server->tokens);
-        }
-        expire_peers(server);
+        api_http_tick(events->http);
     }
 }
 
-int api_events_start(struct api_server *server, struct api_events **ret_events, struct err *err)
+int api_events_start(const struct api_context *context, struct api_http *http, unsigned streams_max,
+                     unsigned heartbeat_ms, struct api_events **ret_events, struct err *err)
 {
     struct api_events *events = calloc(1, sizeof *events);
     if (!events)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    events->server = server;
+    events->context = context;
+    events->http = http;
+    events->streams_max = streams_max;
+    events->heartbeat_ms = heartbeat_ms;
     pthread_mutex_init(&events->mutex, NULL);
     int code = pthread_create(&events->thread, NULL, run, events);
     if (code) {

@@ -3,8 +3,7 @@
  *
  * Between two events the connection is suspended and costs no thread. One thread of this module waits for
  * changes of the store, renders each followed sweep once however many clients follow it, and resumes their
- * connections. The same thread is the server's clock: it ends slow clients (api/http/peers.h) and notices
- * tokens that were made or revoked (api/http/token_table.h).
+ * connections. The same thread is the clock of the transport (api_http_tick()).
  */
 #ifndef BIFURCATED_API_SWEEPS_EVENTS_H
 #define BIFURCATED_API_SWEEPS_EVENTS_H
@@ -16,11 +15,14 @@
 
 struct MHD_Connection;
 struct MHD_Response;
+struct api_context;
 struct api_events;
-struct api_server;
+struct api_http;
 
-/* Starts the thread. */
-int api_events_start(struct api_server *server, struct api_events **ret_events, struct err *err);
+/* Starts the thread. At most `streams_max` streams at once; a silent one gets a comment every `heartbeat_ms`.
+ * `context` and `http` are borrowed. */
+int api_events_start(const struct api_context *context, struct api_http *http, unsigned streams_max,
+                     unsigned heartbeat_ms, struct api_events **ret_events, struct err *err);
 
 /* Ends all streams: each connection is resumed and told that the stream is over. */
 void api_events_end(struct api_events *events);

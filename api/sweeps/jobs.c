@@ -5,7 +5,7 @@
 
 #include "api/http/listing.h"
 #include "api/http/page.h"
-#include "api/state.h"
+#include "api/resource/context.h"
 #include "api/sweeps/handlers.h"
 #include "api/sweeps/sweep_view.h"
 
@@ -45,8 +45,8 @@ int api_list_jobs(struct api_request *request, struct api_response *response, st
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);
     api_json_open_array(&page.json, "jobs");
-    code = jobs_list_all(request->server->options.store, name ? &state : NULL, before, page.left + 1,
-                         append_row, &page, err);
+    code = jobs_list_all(request->context->store, name ? &state : NULL, before, page.left + 1, append_row,
+                         &page, err);
     if (code)
         return code;
     api_json_close_array(&page.json);

@@ -80,13 +80,6 @@ static void append_progress(const struct sweep_row *row, struct api_json *json)
     api_json_close_object(json);
 }
 
-void api_sweep_read_wait(const struct api_hooks *hooks, struct api_hub_wait *ret_wait)
-{
-    *ret_wait = (struct api_hub_wait){.reason = NULL};
-    if (hooks->hub_wait)
-        hooks->hub_wait(hooks->context, ret_wait);
-}
-
 /* A folder needs no hub. */
 static void append_wait(const struct sweep_row *row, const struct api_hub_wait *wait, struct api_json *json)
 {

@@ -5,7 +5,7 @@
 #define BIFURCATED_API_SWEEPS_SWEEP_VIEW_H
 
 #include "api/form/json.h"
-#include "api/server.h"
+#include "api/resource/context.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 #include "store/jobs.h"
@@ -23,9 +23,6 @@
  * (see api_sweep_append()) if `is_whole`. */
 int api_sweep_render(struct store *store, const struct sweep_row *row, int is_whole,
                      const struct api_hub_wait *wait, struct api_json *json, struct err *err);
-
-/* What the requests of this server's daemon wait for; without a reason where nothing does. */
-void api_sweep_read_wait(const struct api_hooks *hooks, struct api_hub_wait *ret_wait);
 
 /* Appends a job array as one object of a list. */
 void api_sweep_append_job(struct api_json *json, const struct job_row *row);

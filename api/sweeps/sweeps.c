@@ -3,7 +3,8 @@
 #include "api/form/number.h"
 #include "api/http/listing.h"
 #include "api/http/page.h"
-#include "api/state.h"
+#include "api/resource/context.h"
+#include "api/sweeps/events.h"
 #include "api/sweeps/handlers.h"
 #include "api/sweeps/sweep_request.h"
 #include "api/sweeps/sweep_view.h"
@@ -48,8 +49,8 @@ static int append_sweep(const struct api_request *request, int64_t id, struct ap
                         struct err *err)
 {
     struct api_hub_wait wait;
-    api_sweep_read_wait(&request->server->options.hooks, &wait);
-    return api_sweep_append(request->server->options.store, id, &wait, &response->body, NULL, NULL, err);
+    api_context_read_hub_wait(request->context, &wait);
+    return api_sweep_append(request->context->store, id, &wait, &response->body, NULL, NULL, err);
 }
 
 int api_get_sweep(struct api_request *request, struct api_response *response, struct err *err)
@@ -64,10 +65,10 @@ int api_cancel_sweep(struct api_request *request, struct api_response *response,
     int64_t id = 0;
     int code = read_id(request, &id, err);
     if (!code)
-        code = sweeps_cancel(request->server->options.store, id, err);
+        code = sweeps_cancel(request->context->store, id, err);
     if (code)
         return code;
-    api_request_wake(request);
+    api_context_wake(request->context);
     return append_sweep(request, id, response, err);
 }
 
@@ -78,7 +79,7 @@ int api_follow_sweep(struct api_request *request, struct api_response *response,
     if (code)
         return code;
     response->content_type = "text/event-stream";
-    return api_events_open(request->server->events, request->connection, id, &response->stream, err);
+    return api_events_open(request->context->events, request->connection, id, &response->stream, err);
 }
 
 /* A key is visible ASCII, as other services have it. */
@@ -116,7 +117,7 @@ static int parse_body(const struct api_request *request, struct api_sweep_reques
 
 int api_create_sweep(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     struct api_sweep_request sweep = {0};
     struct sweep_request row = {0};
     int64_t id = 0;
@@ -134,7 +135,7 @@ int api_create_sweep(struct api_request *request, struct api_response *response,
     free(sweep.text);
     if (code)
         return code;
-    api_request_wake(request);
+    api_context_wake(request->context);
     response->status = is_new ? 201 : 200;
     (void)snprintf(response->location, sizeof response->location, "/v1/sweeps/%" PRId64, id);
     return append_sweep(request, id, response, err);
@@ -159,7 +160,7 @@ static int read_model_filter(const struct api_request *request, int64_t *ret_mod
     uint64_t version = 0;
     if (!name)
         return 0;
-    int code = models_version(request->server->options.store, name, ret_model_id, &version, err);
+    int code = models_version(request->context->store, name, ret_model_id, &version, err);
     if (code == ERR_NOT_FOUND)
         return api_response_refuse(response, "query", "model", err, ERR_NOT_FOUND,
                                    "model: %.100s is not known here", name);
@@ -176,7 +177,7 @@ static int render_sweeps(const struct api_request *request, const struct sweep_p
     api_json_open_object(&json, NULL);
     api_json_open_array(&json, "sweeps");
     for (int i = 0; i < count && !code; i++)
-        code = api_sweep_render(request->server->options.store, &page->rows[i], 0, NULL, &json, err);
+        code = api_sweep_render(request->context->store, &page->rows[i], 0, NULL, &json, err);
     api_json_close_array(&json);
     char cursor[API_CURSOR_SIZE] = "";
     if (page->count > limit)
@@ -217,8 +218,8 @@ int api_list_sweeps(struct api_request *request, struct api_response *response, 
     struct sweep_page page = {.rows = calloc((size_t)limit + 1, sizeof *page.rows)};
     if (!page.rows)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    code = sweeps_list(request->server->options.store, model_id, state_name ? &state : NULL, before,
-                       limit + 1, copy_sweep, &page, err);
+    code = sweeps_list(request->context->store, model_id, state_name ? &state : NULL, before, limit + 1,
+                       copy_sweep, &page, err);
     if (!code)
         code = render_sweeps(request, &page, limit, response, err);
     free(page.rows);
@@ -258,7 +259,7 @@ static int append_task(void *context, const struct task_row *row)
 
 int api_list_tasks(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     struct sweep_row sweep;
     int64_t id = 0;
     int64_t after = -1;
@@ -313,7 +314,7 @@ static int read_task(const struct api_request *request, struct task_row *ret_tas
     if (!code && !api_number_parse(request->arguments[1], 1, INT64_MAX, &id))
         code = err_set(err, ERR_NOT_FOUND, "task %.40s: no such task", request->arguments[1]);
     if (!code)
-        code = tasks_get(request->server->options.store, id, ret_task, err);
+        code = tasks_get(request->context->store, id, ret_task, err);
     if (!code && ret_task->sweep_id != sweep_id)
         code = err_set(err, ERR_NOT_FOUND, "sweep %" PRId64 " has no task %" PRId64, sweep_id, id);
     return code;
@@ -341,8 +342,7 @@ int api_list_task_events(struct api_request *request, struct api_response *respo
     api_json_text(&page.json, "revision", task.revision);
     api_json_text(&page.json, "state", task_state_name(task.state));
     api_json_open_array(&page.json, "events");
-    code = tasks_list_events(request->server->options.store, task.id, after, limit + 1, append_event, &page,
-                             err);
+    code = tasks_list_events(request->context->store, task.id, after, limit + 1, append_event, &page, err);
     if (code)
         return code;
     api_json_close_array(&page.json);

@@ -2,7 +2,8 @@
 #include "api/form/json.h"
 #include "api/http/listing.h"
 #include "api/http/page.h"
-#include "api/state.h"
+#include "api/resource/context.h"
+#include "api/resource/query.h"
 #include "api/sweeps/handlers.h"
 #include "api/sweeps/watch_request.h"
 #include "daemon/base/clock.h"
@@ -118,7 +119,7 @@ out:
 static int answer(const struct api_request *request, const char *model, struct api_response *response,
                   struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     struct watch_row watch;
     struct api_json json;
     int code = watches_find(store, model, &watch, err);
@@ -133,7 +134,7 @@ static int answer(const struct api_request *request, const char *model, struct a
 int api_get_watch(struct api_request *request, struct api_response *response, struct err *err)
 {
     char model[LIMIT_MODEL_NAME_BYTES + 1];
-    int code = api_request_model_name(request, model, err);
+    int code = api_query_model_name(request, model, err);
     return code ? code : answer(request, model, response, err);
 }
 
@@ -154,12 +155,12 @@ static int parse_body(const struct api_request *request, const char *model, stru
 
 int api_put_watch(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     char model[LIMIT_MODEL_NAME_BYTES + 1];
     struct api_watch_request watch = {0};
     struct watch_setting setting = {0};
     int is_new = 0;
-    int code = api_request_model_name(request, model, err);
+    int code = api_query_model_name(request, model, err);
     if (!code)
         code = parse_body(request, model, &watch, response, err);
     if (!code)
@@ -180,7 +181,7 @@ int api_put_watch(struct api_request *request, struct api_response *response, st
     free(watch.sweep.text);
     if (code)
         return code;
-    api_request_wake(request);
+    api_context_wake(request->context);
     response->status = is_new ? 201 : 200;
     return answer(request, model, response, err);
 }
@@ -188,9 +189,9 @@ int api_put_watch(struct api_request *request, struct api_response *response, st
 int api_delete_watch(struct api_request *request, struct api_response *response, struct err *err)
 {
     char model[LIMIT_MODEL_NAME_BYTES + 1];
-    int code = api_request_model_name(request, model, err);
+    int code = api_query_model_name(request, model, err);
     if (!code)
-        code = watches_delete(request->server->options.store, model, err);
+        code = watches_delete(request->context->store, model, err);
     if (!code)
         response->status = 204;
     return code;
@@ -199,12 +200,12 @@ int api_delete_watch(struct api_request *request, struct api_response *response,
 int api_run_watch(struct api_request *request, struct api_response *response, struct err *err)
 {
     char model[LIMIT_MODEL_NAME_BYTES + 1];
-    int code = api_request_model_name(request, model, err);
+    int code = api_query_model_name(request, model, err);
     if (!code)
-        code = watches_ask(request->server->options.store, model, err);
+        code = watches_ask(request->context->store, model, err);
     if (code)
         return code;
-    api_request_wake(request);
+    api_context_wake(request->context);
     response->status = 202;
     return answer(request, model, response, err);
 }
@@ -224,7 +225,7 @@ static int append_delivery(void *context, const struct delivery_row *row)
 
 int api_list_deliveries(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     char model[LIMIT_MODEL_NAME_BYTES + 1];
     struct watch_row watch;
     int64_t before = 0, limit = LIMIT_STANDARD;
@@ -234,7 +235,7 @@ int api_list_deliveries(struct api_request *request, struct api_response *respon
     if (!code)
         code = api_listing_check(request, &delivery_listing, response, err);
     if (!code)
-        code = api_request_model_name(request, model, err);
+        code = api_query_model_name(request, model, err);
     if (!code)
         code = watches_find(store, model, &watch, err);
     if (code)
@@ -286,7 +287,7 @@ static int render_list(const struct api_request *request, const struct watch_pag
     api_json_open_object(&json, NULL);
     api_json_open_array(&json, "watches");
     for (int i = 0; i < count && !code; i++)
-        code = print_watch(request->server->options.store, &page->rows[i], &json, err);
+        code = print_watch(request->context->store, &page->rows[i], &json, err);
     api_json_close_array(&json);
     if (!code)
         code = api_page_end(request, &json, cursor, response, err);
@@ -308,7 +309,7 @@ int api_list_watches(struct api_request *request, struct api_response *response,
     struct watch_page page = {.rows = calloc((size_t)limit + 1, sizeof *page.rows)};
     if (!page.rows)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    code = watches_list(request->server->options.store, after, (int)limit + 1, copy, &page, err);
+    code = watches_list(request->context->store, after, (int)limit + 1, copy, &page, err);
     if (!code)
         code = render_list(request, &page, (int)limit, response, err);
     free(page.rows);

@@ -1,7 +1,6 @@
 #include "api/workers/claim_wait.h"
 
 #include "api/http/request.h"
-#include "api/state.h"
 #include "daemon/base/clock.h"
 #include "store/store.h"
 #include "store/tasks.h"
@@ -24,7 +23,7 @@ struct waiter {
 };
 
 struct api_claim_waits {
-    struct api_server *server;
+    struct store *store;
     pthread_mutex_t mutex;
     pthread_t thread;
     int is_ending, is_stopping;
@@ -121,7 +120,7 @@ static int is_stopping(struct api_claim_waits *waits)
 static void *run(void *context)
 {
     struct api_claim_waits *waits = context;
-    struct store *store = waits->server->options.store;
+    struct store *store = waits->store;
     uint64_t version = store_version(store);
     while (!is_stopping(waits)) {
         struct err ignored = ERR_INIT;
@@ -137,12 +136,12 @@ static void *run(void *context)
     return NULL;
 }
 
-int api_claim_waits_start(struct api_server *server, struct api_claim_waits **ret_waits, struct err *err)
+int api_claim_waits_start(struct store *store, struct api_claim_waits **ret_waits, struct err *err)
 {
     struct api_claim_waits *waits = calloc(1, sizeof *waits);
     if (!waits)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    waits->server = server;
+    waits->store = store;
     pthread_mutex_init(&waits->mutex, NULL);
     int code = pthread_create(&waits->thread, NULL, run, waits);
     if (code) {

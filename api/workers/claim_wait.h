@@ -12,10 +12,10 @@
 
 struct api_claim_waits;
 struct api_request;
-struct api_server;
+struct store;
 
 /* Starts the thread. */
-int api_claim_waits_start(struct api_server *server, struct api_claim_waits **ret_waits, struct err *err);
+int api_claim_waits_start(struct store *store, struct api_claim_waits **ret_waits, struct err *err);
 
 /* Lets all requests try again, which are then answered with what there is. */
 void api_claim_waits_end(struct api_claim_waits *waits);

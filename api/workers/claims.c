@@ -3,12 +3,13 @@
  */
 #include "api/form/json.h"
 #include "api/form/json_load.h"
-#include "api/state.h"
+#include "api/http/http.h"
+#include "api/resource/context.h"
 #include "api/wire/wire.h"
 #include "api/workers/claim_check.h"
 #include "api/workers/claim_task.h"
-#include "api/workers/claim_wait.h"
 #include "api/workers/handlers.h"
+#include "api/workers/workers.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "store/models.h"
@@ -26,8 +27,14 @@
 
 static const struct api_claims_options *options_of(const struct api_request *request)
 {
-    return &request->server->options.claims;
+    return &request->context->workers->options;
 }
+
+/* What is kept until its worker has the task. */
+struct claim {
+    struct task_lease lease;
+    int is_held; /* to be given back if the answer does not arrive */
+};
 
 /* A result is no JSON. */
 static int check_result_type(const struct api_request *request, struct api_response *response,
@@ -47,22 +54,22 @@ static int check_result_type(const struct api_request *request, struct api_respo
 static int refuse_version(const struct api_request *request, const struct wire_offer *offer,
                           struct api_response *response, struct err *err)
 {
-    const struct api_options *options = &request->server->options;
-    const struct api_claims_options *claims = &options->claims;
+    const struct api_claims_options *claims = options_of(request);
+    const char *version = api_http_version(request->http);
     response->status = MHD_HTTP_CONFLICT;
     if (offer->protocol != WIRE_PROTOCOL)
         return err_set(err, ERR_UNSUPPORTED,
                        "the worker (bifurcated %s) speaks protocol %" PRId64
                        " and the daemon (%s) %d: upgrade "
                        "the %s",
-                       offer->version, offer->protocol, options->version, WIRE_PROTOCOL,
+                       offer->version, offer->protocol, version, WIRE_PROTOCOL,
                        offer->protocol < WIRE_PROTOCOL ? "worker" : "daemon");
     int is_older = offer->definition < claims->definition || offer->scoring < claims->scoring_definition;
     return err_set(err, ERR_UNSUPPORTED,
                    "the worker (bifurcated %s) measures by definition %" PRId64 ".%" PRId64
                    " and the daemon (%s) by %" PRId64 ".%" PRId64 ", so their numbers cannot be compared: "
                    "upgrade the %s",
-                   offer->version, offer->definition, offer->scoring, options->version, claims->definition,
+                   offer->version, offer->definition, offer->scoring, version, claims->definition,
                    claims->scoring_definition, is_older ? "worker" : "daemon");
 }
 
@@ -88,51 +95,70 @@ static int read_offer(struct api_request *request, struct wire_offer *offer, str
     return 0;
 }
 
+static void end_claim(struct api_request *request, int is_delivered)
+{
+    struct claim *claim = request->kept;
+    struct err ignored = ERR_INIT;
+    if (claim->is_held && !is_delivered)
+        (void)tasks_decline(request->context->store, &claim->lease, "the claim did not arrive", &ignored);
+    free(claim);
+}
+
+/* Reads what the worker offers. One that begins anew has nothing any more. */
+static int begin_claim(struct api_request *request, struct wire_offer *offer, struct api_response *response,
+                       struct err *err)
+{
+    int code = read_offer(request, offer, response, err);
+    if (code)
+        return code;
+    api_worker_list_note(request->context->workers->list, offer->worker, offer, 0, 0);
+    if (request->has_waited)
+        return 0;
+    request->kept = calloc(1, sizeof(struct claim));
+    if (!request->kept)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    request->on_end = end_claim;
+    request->wait_until_ms = clock_monotonic_ms() + offer->wait_s * 1000;
+    if (!offer->is_again)
+        return 0;
+    return tasks_requeue_of_worker(request->context->store, offer->worker, &options_of(request)->policy, NULL,
+                                   err);
+}
+
 static int answer_claim(struct api_request *request, const struct task_row *row,
                         const struct wire_offer *offer, struct api_response *response, struct err *err)
 {
     const struct api_claims_options *claims = options_of(request);
+    struct claim *claim = request->kept;
     struct wire_task task;
     struct err ignored = ERR_INIT;
-    int code =
-        api_claim_task(request->server->options.store, row, offer->backend, claims->definition, &task, err);
+    int code = api_claim_task(request->context->store, row, offer->backend, claims->definition, &task, err);
     task.lease_ms = claims->lease_ms;
     task.failures_max = claims->policy.failures_max;
     if (!code)
         code = wire_task_append(&task, &response->body, err);
     wire_task_free(&task);
-    task_lease_of(row, &request->claimed);
-    request->is_claimed = 1; /* given back if the answer does not arrive */
-    if (code) {
-        (void)tasks_decline(request->server->options.store, &request->claimed,
-                            "the claim could not be answered", &ignored);
-        request->is_claimed = 0;
-    }
+    task_lease_of(row, &claim->lease);
+    claim->is_held = !code;
+    if (code)
+        (void)tasks_decline(request->context->store, &claim->lease, "the claim could not be answered",
+                            &ignored);
     response->status = MHD_HTTP_CREATED;
     return code;
 }
 
 int api_create_claim(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     const struct api_claims_options *claims = options_of(request);
     struct wire_offer offer;
     struct task_row row;
     int64_t wait_ms = -1;
     response->cache_control = "no-store";
-    int code = read_offer(request, &offer, response, err);
+    int code = begin_claim(request, &offer, response, err);
     if (code)
         return code;
-    api_worker_list_note(request->server->workers, offer.worker, &offer, 0, 0);
-    if (!request->has_waited) {
-        request->wait_until_ms = clock_monotonic_ms() + offer.wait_s * 1000;
-        if (offer.is_again)
-            code = tasks_requeue_of_worker(store, offer.worker, &claims->policy, NULL, err);
-    }
-    if (code)
-        return code;
-    if (atomic_load(&request->server->is_draining) ||
-        (request->has_waited && !api_claim_wait_is_alive(request))) {
+    if (api_http_is_draining(request->http) || (request->has_waited && !api_claim_wait_is_alive(request))) {
         response->status = MHD_HTTP_NO_CONTENT;
         return 0;
     }
@@ -142,31 +168,22 @@ int api_create_claim(struct api_request *request, struct api_response *response,
         .except = offer.except,
         .except_count = offer.except_count,
         .near = near,
-        .near_count = api_worker_list_near(request->server->workers, offer.worker, near),
+        .near_count = api_worker_list_near(request->context->workers->list, offer.worker, near),
         .does_spread = 1,
     };
     uint64_t version = store_version(store);
     code = tasks_claim_chosen(store, offer.worker, &choice, claims->lease_ms, &claims->policy, &row, &wait_ms,
                               err);
     if (code == 0) {
-        api_worker_list_note_claim(request->server->workers, offer.worker, row.revision_id);
+        api_worker_list_note_claim(request->context->workers->list, offer.worker, row.revision_id);
         return answer_claim(request, &row, &offer, response, err);
     }
     if (code != ERR_NOT_FOUND)
         return code;
     *err = (struct err)ERR_INIT;
-    response->is_waiting = api_claim_wait(request->server->claim_waits, request, version, wait_ms);
+    response->is_waiting = api_claim_wait(request->context->workers->waits, request, version, wait_ms);
     response->status = MHD_HTTP_NO_CONTENT;
     return 0;
-}
-
-void api_claim_undelivered(struct api_request *request)
-{
-    struct err ignored = ERR_INIT;
-    if (request->is_claimed)
-        (void)tasks_decline(request->server->options.store, &request->claimed, "the claim did not arrive",
-                            &ignored);
-    request->is_claimed = 0;
 }
 
 /* -- What happens to a claim -- */
@@ -175,11 +192,11 @@ void api_claim_undelivered(struct api_request *request)
 static int find_claim(struct api_request *request, struct task_row *task, struct task_lease *lease,
                       struct err *err)
 {
-    int code = api_claim_find(request->server->options.store, request->arguments[0], task, err);
+    int code = api_claim_find(request->context->store, request->arguments[0], task, err);
     if (code)
         return code;
     task_lease_of(task, lease);
-    api_worker_list_note(request->server->workers, lease->worker, NULL, 0, 0);
+    api_worker_list_note(request->context->workers->list, lease->worker, NULL, 0, 0);
     return 0;
 }
 
@@ -235,7 +252,7 @@ int api_extend_claim(struct api_request *request, struct api_response *response,
                                    "bytes_fetched: not an integer from 0");
     code = find_claim(request, &task, &lease, err);
     if (!code)
-        code = tasks_heartbeat(request->server->options.store, &lease, claims->lease_ms, fetched, err);
+        code = tasks_heartbeat(request->context->store, &lease, claims->lease_ms, fetched, err);
     if (!code)
         buf_appendf(&response->body, "{\"lease_ms\":%" PRId64 "}", claims->lease_ms);
     return finish(code, response);
@@ -255,7 +272,7 @@ static int describe_model(struct store *store, const struct task_row *task, stru
 
 int api_record_claim(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     const struct api_claims_options *claims = options_of(request);
     struct api_claim_definitions definitions = {.statistics = claims->definition,
                                                 .scoring = claims->scoring_definition};
@@ -279,17 +296,17 @@ int api_record_claim(struct api_request *request, struct api_response *response,
     if (!code && !is_done)
         code = tasks_record(store, &lease, &result.result, err);
     if (!code && !is_done)
-        api_worker_list_note(request->server->workers, lease.worker, NULL, 1, 0);
+        api_worker_list_note(request->context->workers->list, lease.worker, NULL, 1, 0);
     if (!code)
         buf_append_text(&response->body, "{\"state\":\"done\"}");
     wire_result_free(&result);
-    api_request_wake(request);
+    api_context_wake(request->context);
     return finish_result(code, response);
 }
 
 int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     struct task_row task;
     struct task_lease lease;
     struct err reason = ERR_INIT;
@@ -318,16 +335,16 @@ int api_fail_claim(struct api_request *request, struct api_response *response, s
         code = (is_refused ? tasks_refuse : tasks_fail)(store, &lease, &reason, &options_of(request)->policy,
                                                         &state, err);
     if (!code) {
-        api_worker_list_note(request->server->workers, lease.worker, NULL, 0, 1);
+        api_worker_list_note(request->context->workers->list, lease.worker, NULL, 0, 1);
         buf_appendf(&response->body, "{\"state\":\"%s\"}", task_state_name(state));
-        api_request_wake(request);
+        api_context_wake(request->context);
     }
     return finish(code, response);
 }
 
 int api_release_claim(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->context->store;
     struct task_row task;
     struct task_lease lease;
     json_t *body = NULL;
@@ -345,7 +362,7 @@ int api_release_claim(struct api_request *request, struct api_response *response
                       : tasks_release(store, &lease, &options_of(request)->policy, err);
     if (!code) {
         buf_append_text(&response->body, "{\"state\":\"queued\"}");
-        api_request_wake(request);
+        api_context_wake(request->context);
     }
     return finish(code, response);
 }

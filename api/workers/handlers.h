@@ -14,8 +14,6 @@ int api_extend_claim(struct api_request *request, struct api_response *response,
 int api_record_claim(struct api_request *request, struct api_response *response, struct err *err);
 int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err);
 int api_release_claim(struct api_request *request, struct api_response *response, struct err *err);
-/* The answer to a claim did not reach its worker: gives the task back. */
-void api_claim_undelivered(struct api_request *request);
 
 /* api/workers/workers.c */
 int api_list_workers(struct api_request *request, struct api_response *response, struct err *err);

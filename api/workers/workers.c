@@ -1,10 +1,10 @@
-/*
- * GET /v1/workers: who is connected, and what each works on.
- */
+#include "api/workers/workers.h"
+
 #include "api/form/json.h"
 #include "api/http/listing.h"
+#include "api/http/metrics.h"
 #include "api/http/page.h"
-#include "api/state.h"
+#include "api/resource/context.h"
 #include "api/workers/handlers.h"
 #include "store/tasks.h"
 
@@ -13,6 +13,50 @@
 
 #define LIMIT_STANDARD 1000
 #define TASKS_MAX 10000
+
+int api_workers_start(const struct api_claims_options *options, struct store *store,
+                      struct api_workers **ret_workers, struct err *err)
+{
+    struct api_workers *workers = calloc(1, sizeof *workers);
+    if (workers)
+        workers->list = api_worker_list_new();
+    int code = workers && workers->list ? 0 : err_set(err, ERR_NO_MEMORY, "workers: out of memory");
+    if (!code)
+        code = api_claim_waits_start(store, &workers->waits, err);
+    if (code) {
+        api_workers_free(workers);
+        return code;
+    }
+    workers->options = *options;
+    *ret_workers = workers;
+    return 0;
+}
+
+void api_workers_end(struct api_workers *workers)
+{
+    api_claim_waits_end(workers->waits);
+}
+
+void api_workers_free(struct api_workers *workers)
+{
+    if (!workers)
+        return;
+    api_claim_waits_free(workers->waits);
+    api_worker_list_free(workers->list);
+    free(workers);
+}
+
+void api_workers_append_metrics(struct api_workers *workers, struct buf *text)
+{
+    api_metrics_append(text, "bifurcated_remote_workers", "gauge",
+                       "Remote workers that were heard of within their lease.",
+                       (double)api_worker_list_count(workers->list, workers->options.lease_ms));
+    api_metrics_append(text, "bifurcated_remote_workers_waiting", "gauge",
+                       "Requests of remote workers that wait for work.",
+                       (double)api_claim_waits_count(workers->waits));
+}
+
+/* -- GET /v1/workers: who is connected, and what each works on -- */
 
 static const struct api_listing listing = {
     "workers", " name is_local version device backend since last_seen_at recorded failed running ",
@@ -111,10 +155,10 @@ static void append_worker(const struct api_worker *worker, const struct claimed_
 
 /* All workers by name: those that were heard of, and holders of claims of whom nothing was heard since the
  * daemon started (its own, and silent ones). `workers` has room for API_WORKERS_MAX + list->count. */
-static size_t gather(const struct api_server *server, const struct claimed_list *list,
+static size_t gather(const struct api_workers *all, const struct claimed_list *list,
                      struct api_worker *workers)
 {
-    size_t known = api_worker_list_copy(server->workers, workers, API_WORKERS_MAX), count = known;
+    size_t known = api_worker_list_copy(all->list, workers, API_WORKERS_MAX), count = known;
     for (size_t i = 0; i < list->count; i++) {
         struct api_worker worker = {.first_ms = 0};
         memcpy(worker.name, list->rows[i].name, sizeof worker.name);
@@ -164,7 +208,7 @@ int api_list_workers(struct api_request *request, struct api_response *response,
     if (!code)
         code = api_listing_check(request, &listing, response, err);
     if (!code)
-        code = tasks_list_claimed(request->server->options.store, TASKS_MAX, add_claimed, &list, err);
+        code = tasks_list_claimed(request->context->store, TASKS_MAX, add_claimed, &list, err);
     if (!code)
         workers = calloc(API_WORKERS_MAX + list.count, sizeof *workers);
     if (!code && (!workers || list.has_no_memory))
@@ -172,7 +216,7 @@ int api_list_workers(struct api_request *request, struct api_response *response,
     if (!code) {
         if (list.count)
             qsort(list.rows, list.count, sizeof *list.rows, compare_claimed);
-        size_t count = gather(request->server, &list, workers);
+        size_t count = gather(request->context->workers, &list, workers);
         code = render(request, workers, count, &list, after, limit, response, err);
     }
     free(list.rows);

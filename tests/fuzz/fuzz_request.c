@@ -5,7 +5,6 @@
  * The server runs in this process over a store of its own with two models; each input is one connection.
  */
 #include "api/server.h"
-#include "api/state.h"
 #include "store/models.h"
 #include "store/store.h"
 
@@ -59,15 +58,15 @@ static void start(void)
     require(models_ensure(store, "garden/neox-tiny", MODEL_KIND_HUB, &id, &err) == 0);
     require(models_ensure(store, "file:/data/run", MODEL_KIND_FOLDER, &id, &err) == 0);
     api_options_init(&options);
-    options.port = 0;
-    options.store = store;
-    options.version = "fuzz";
-    options.threads = 1;
-    options.idle_timeout_s = 1;                                   /* connections that are given up go soon */
-    options.requests_per_s = options.requests_per_s_loopback = 0; /* most would be refused else */
-    options.connections_per_address = 0;
-    options.token = "the token of fuzzing";
-    options.cors_origin = "https://a.example";
+    options.http.port = 0;
+    options.http.store = store;
+    options.http.version = "fuzz";
+    options.http.threads = 1;
+    options.http.idle_timeout_s = 1; /* connections that are given up go soon */
+    options.http.requests_per_s = options.http.requests_per_s_loopback = 0; /* most would be refused else */
+    options.http.connections_per_address = 0;
+    options.http.token = "the token of fuzzing";
+    options.http.cors_origin = "https://a.example";
     require(api_server_start(&options, &server, &err) == 0);
     (void)atexit(stop);
 }

@@ -62,15 +62,13 @@ static int fixture_devices(void *context, struct buf *json, struct err *err)
 static inline void fixture_options(struct api_fixture *fixture, struct api_options *options)
 {
     api_options_init(options);
-    options->port = 0;
-    options->store = fixture->store.store;
-    options->version = "test";
-    options->threads = 2;
-    options->hooks = (struct api_hooks){.context = fixture,
-                                        .ready = fixture_ready,
-                                        .devices = fixture_devices,
-                                        .wake = fixture_wake,
-                                        .access = fixture_access};
+    options->http.port = 0;
+    options->http.store = fixture->store.store;
+    options->http.version = "test";
+    options->http.threads = 2;
+    options->hooks = (struct api_hooks){
+        .context = fixture, .ready = fixture_ready, .devices = fixture_devices, .wake = fixture_wake};
+    options->http.access_log = (struct api_access_log){.context = fixture, .write = fixture_access};
 }
 
 static inline int fixture_serve(void **state)

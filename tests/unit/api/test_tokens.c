@@ -51,8 +51,8 @@ static int serve_with_token(void **state)
     struct api_fixture *fixture = *state;
     api_server_stop(fixture->server, 2000);
     fixture_options(fixture, &options);
-    options.token = "sesame";
-    options.reads_need_token = 1;
+    options.http.token = "sesame";
+    options.http.reads_need_token = 1;
     return api_server_start(&options, &fixture->server, &err);
 }
 

@@ -38,11 +38,11 @@ static struct api_server *serve(struct api_fixture *fixture, size_t all, size_t 
     struct api_options options;
     struct api_server *own = fixture->server;
     fixture_options(fixture, &options);
-    options.cache_bytes_max = 0;
-    options.answer_bytes_max = all;
-    options.answer_bytes_per_address = address;
-    options.requests_per_s_loopback = 100000; /* an address like any other */
-    options.threads = 1;
+    options.http.cache_bytes_max = 0;
+    options.http.answer_bytes_max = all;
+    options.http.answer_bytes_per_address = address;
+    options.http.requests_per_s_loopback = 100000; /* an address like any other */
+    options.http.threads = 1;
     OK(api_server_start(&options, &fixture->server, &err));
     return own;
 }
@@ -131,12 +131,12 @@ static void test_room_comes_back(void **state)
     struct api_options options;
     struct api_server *own = fixture->server;
     fixture_options(fixture, &options);
-    options.cache_bytes_max = 0;
-    options.answer_bytes_max = size + size / 2;
-    options.requests_per_s_loopback = 100000;
-    options.idle_timeout_s = 3600;
-    options.answer_timeout_s = 3600;
-    options.answer_timeout_short_s = 1;
+    options.http.cache_bytes_max = 0;
+    options.http.answer_bytes_max = size + size / 2;
+    options.http.requests_per_s_loopback = 100000;
+    options.http.idle_timeout_s = 3600;
+    options.http.answer_timeout_s = 3600;
+    options.http.answer_timeout_short_s = 1;
     OK(api_server_start(&options, &fixture->server, &err));
     int slow = ask(fixture);
     for (int i = 0; i < 6; i++) { /* no one needs the room */

@@ -81,7 +81,7 @@ static void test_forms(void **state)
     fill(fixture);
     check_forms(fixture);
     fixture_options(fixture, &options);
-    options.hooks.access = NULL;
+    options.http.access_log.write = NULL;
     struct api_server *own = serve(fixture, &options);
     check_forms(fixture);
     back_to(fixture, own);
@@ -116,8 +116,8 @@ static void test_access(void **state)
     struct exchange exchange;
     fill(fixture);
     fixture_options(fixture, &options);
-    options.token = "sesame";
-    options.reads_need_token = 1;
+    options.http.token = "sesame";
+    options.http.reads_need_token = 1;
     struct api_server *own = serve(fixture, &options);
     for (int round = 0; round < 2; round++) {
         expect(fixture, "GET", series, NULL, 401, &exchange);
@@ -139,7 +139,7 @@ static void test_limits(void **state)
     char text[64];
     fill(fixture);
     fixture_options(fixture, &options);
-    options.requests_per_s_loopback = 1; /* ten at once */
+    options.http.requests_per_s_loopback = 1; /* ten at once */
     struct api_server *own = serve(fixture, &options);
     int passed = 0;
     long status = 200;
@@ -164,7 +164,7 @@ static void test_without_cache(void **state)
     struct api_options options;
     fill(fixture);
     fixture_options(fixture, &options);
-    options.cache_bytes_max = 0;
+    options.http.cache_bytes_max = 0;
     struct api_server *own = serve(fixture, &options);
     for (int round = 0; round < 3; round++) {
         json_t *json = fixture_get(fixture, series, 200);

@@ -146,7 +146,7 @@ static void check_slow(struct api_fixture *fixture, const char *beginning)
     struct api_server *own = fixture->server;
     struct api_options options;
     fixture_options(fixture, &options);
-    options.request_timeout_s = 1;
+    options.http.request_timeout_s = 1;
     OK(api_server_start(&options, &fixture->server, &err));
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(api_server_port(fixture->server))};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

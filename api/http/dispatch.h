@@ -1,8 +1,8 @@
 /*
  * From a whole request to its answer: the route, who may do it, the handler, errors as problems.
  */
-#ifndef BIFURCATED_API_DISPATCH_H
-#define BIFURCATED_API_DISPATCH_H
+#ifndef BIFURCATED_API_HTTP_DISPATCH_H
+#define BIFURCATED_API_HTTP_DISPATCH_H
 
 #include "api/http/head.h"
 #include "api/http/request.h"

@@ -1,7 +1,5 @@
 #include "api/http/route.h"
 
-#include "api/server.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -36,30 +34,23 @@ static void append_method(char *allow, const char *method)
     (void)snprintf(allow + length, API_ALLOW_SIZE - length, "%s%s", length ? ", " : "", method);
 }
 
-const struct api_route *api_route_find(const char *method, const struct api_uri *uri, const char **arguments,
+const struct api_route *api_route_find(const struct api_route_table *table, const char *method,
+                                       const struct api_uri *uri, const char **arguments,
                                        char ret_allow[API_ALLOW_SIZE])
 {
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
     ret_allow[0] = '\0';
-    for (size_t i = 0; i < api_route_count; i++) {
-        if (!matches(api_routes[i].pattern, uri, arguments))
+    for (size_t i = 0; i < table->count; i++) {
+        const struct api_route *route = &table->rows[i];
+        if (!matches(route->pattern, uri, arguments))
             continue;
-        if (strcmp(api_routes[i].method, wanted) == 0)
-            return &api_routes[i];
-        append_method(ret_allow, api_routes[i].method);
-        if (strcmp(api_routes[i].method, "GET") == 0)
+        if (strcmp(route->method, wanted) == 0)
+            return route;
+        append_method(ret_allow, route->method);
+        if (strcmp(route->method, "GET") == 0)
             append_method(ret_allow, "HEAD");
     }
     if (ret_allow[0])
         append_method(ret_allow, "OPTIONS");
     return NULL;
-}
-
-int api_route_at(size_t index, struct api_route_info *ret_info)
-{
-    if (index >= api_route_count)
-        return 0;
-    const struct api_route *route = &api_routes[index];
-    *ret_info = (struct api_route_info){route->method, route->pattern, route->operation};
-    return 1;
 }

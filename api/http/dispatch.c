@@ -1,10 +1,10 @@
-#include "api/dispatch.h"
+#include "api/http/dispatch.h"
 
 #include "api/http/access.h"
 #include "api/http/deliver.h"
 #include "api/http/problem.h"
 #include "api/http/route.h"
-#include "api/state.h"
+#include "api/http/state.h"
 #include "daemon/base/limits.h"
 #include "store/store.h"
 
@@ -61,7 +61,8 @@ static int choose_format(struct api_request *request, struct api_response *respo
 /* OPTIONS, also as a browser's question before a cross-origin request. */
 static int answer_options(struct api_request *request, struct api_response *response, struct err *err)
 {
-    (void)api_route_find("OPTIONS", &request->uri, request->arguments, response->allow);
+    (void)api_route_find(request->http->routes, "OPTIONS", &request->uri, request->arguments,
+                         response->allow);
     if (!response->allow[0])
         return err_set(err, ERR_NOT_FOUND, "no such resource");
     response->status = 204;
@@ -75,7 +76,8 @@ static int find_route(struct api_request *request, struct api_response *response
         response->problem_in = "path";
         return code;
     }
-    request->route = api_route_find(request->method, &request->uri, request->arguments, response->allow);
+    request->route = api_route_find(request->http->routes, request->method, &request->uri, request->arguments,
+                                    response->allow);
     if (request->route)
         return 0;
     if (!response->allow[0])
@@ -87,7 +89,7 @@ static int find_route(struct api_request *request, struct api_response *response
 
 static uint64_t version_of_store(const struct api_request *request)
 {
-    struct store *store = request->server->options.store;
+    struct store *store = request->http->options.store;
     return store ? store_version(store) : 0;
 }
 
@@ -103,7 +105,7 @@ static int recall(struct api_request *request, struct api_memo_entry *known)
 {
     struct api_memo_key key = memo_key(request);
     int is_read = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-    if (!is_read || !api_memo_get(request->server->memo, &key, version_of_store(request), known))
+    if (!is_read || !api_memo_get(request->http->memo, &key, version_of_store(request), known))
         return 0;
     request->route = known->route;
     request->format = known->format;
@@ -144,7 +146,7 @@ static int find_etag(struct api_request *request, struct api_memo_entry *known, 
         return code;
     known->route = request->route;
     known->format = request->format;
-    api_memo_put(request->server->memo, &key, version, known);
+    api_memo_put(request->http->memo, &key, version, known);
     return 0;
 }
 
@@ -215,12 +217,12 @@ size_t api_dispatch_body_max(struct api_request *request)
 {
     struct err ignored = ERR_INIT;
     struct api_response response;
-    size_t max = request->server->options.body_bytes_max;
+    size_t max = request->http->options.body_bytes_max;
     api_response_init(&response, BODY_BYTES_MAX);
     int code = find_route(request, &response, &ignored);
-    if (!code && api_route_body_max(request->route) > max &&
-        api_access_check(request, &response, &ignored) == 0)
-        max = api_route_body_max(request->route);
+    size_t larger = code ? 0 : request->http->routes->body_max(request->route);
+    if (larger > max && api_access_check(request, &response, &ignored) == 0)
+        max = larger;
     request->route = NULL;
     api_response_done(&response);
     return max;

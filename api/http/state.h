@@ -1,21 +1,17 @@
 /*
- * What the files of this folder share of a running server. Not for other folders: they see server.h.
+ * What the files of the transport share; handlers do not see it.
  */
-#ifndef BIFURCATED_API_STATE_H
-#define BIFURCATED_API_STATE_H
+#ifndef BIFURCATED_API_HTTP_STATE_H
+#define BIFURCATED_API_HTTP_STATE_H
 
 #include "api/http/cache.h"
+#include "api/http/http.h"
 #include "api/http/limiter.h"
 #include "api/http/memo.h"
 #include "api/http/metrics.h"
 #include "api/http/peers.h"
 #include "api/http/token_table.h"
-#include "api/server.h"
-#include "api/sweeps/events.h"
-#include "api/workers/claim_wait.h"
-#include "api/workers/worker_list.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -24,11 +20,13 @@
 struct MHD_Daemon;
 struct api_tls;
 
-struct api_server {
-    struct api_options options; /* its strings are owned here */
+struct api_http {
+    struct api_http_options options; /* its strings are owned here */
+    const struct api_route_table *routes;
+    const struct api_context *context; /* of the handlers */
+    int fd;                            /* that it listens on, until the threads have it; then -1 */
     struct MHD_Daemon *daemon;
-    int is_loopback;      /* it listens on a loopback address only */
-    unsigned streams_max; /* as the option; kept here for messages */
+    int is_loopback; /* it listens on a loopback address only */
     uint16_t port;
     char url[API_URL_SIZE];
     int64_t started_ms;           /* wall clock */
@@ -46,18 +44,16 @@ struct api_server {
     struct api_cache *cache;
     atomic_size_t answer_bytes; /* of all answers in memory, kept or being sent */
     atomic_bool lacks_room;     /* an answer was refused for that since the last tick */
-    struct api_events *events;
-    struct api_claim_waits *claim_waits;
-    struct api_worker_list *workers;
     struct api_metrics *metrics;
     struct api_peers *peers;
+    int64_t uses_saved_ms; /* of tokens; monotonic, of the ticking thread */
 };
 
 /* Whether the access log writes down anything at this time. */
-static inline int api_state_keeps_access(const struct api_server *server)
+static inline int api_http_keeps_access(const struct api_http *http)
 {
-    const struct api_hooks *hooks = &server->options.hooks;
-    return hooks->access && (!hooks->keeps_access || hooks->keeps_access(hooks->context));
+    const struct api_access_log *log = &http->options.access_log;
+    return log->write && (!log->is_kept || log->is_kept(log->context));
 }
 
 #endif

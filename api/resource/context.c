@@ -1,0 +1,16 @@
+#include "api/resource/context.h"
+
+void api_context_wake(const struct api_context *context)
+{
+    const struct api_hooks *hooks = &context->hooks;
+    if (hooks->wake)
+        hooks->wake(hooks->context);
+}
+
+void api_context_read_hub_wait(const struct api_context *context, struct api_hub_wait *ret_wait)
+{
+    const struct api_hooks *hooks = &context->hooks;
+    *ret_wait = (struct api_hub_wait){.reason = NULL};
+    if (hooks->hub_wait)
+        hooks->hub_wait(hooks->context, ret_wait);
+}

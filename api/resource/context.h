@@ -1,0 +1,63 @@
+/*
+ * What the handlers of all resources are given beside the request (request->context): the store, and what
+ * only the daemon knows.
+ */
+#ifndef BIFURCATED_API_RESOURCE_CONTEXT_H
+#define BIFURCATED_API_RESOURCE_CONTEXT_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct api_events;
+struct api_workers;
+struct store;
+
+/* What the daemon's requests to the hub wait for. */
+struct api_hub_wait {
+    const char *reason; /* "request_budget", "rate_limit", "retry_after"; NULL: nothing waits */
+    int64_t until_ms;   /* wall clock */
+    uint64_t serial;    /* grows whenever one of them changes */
+};
+
+/* What only the daemon knows. Every member may be NULL; each is called from several threads at once, with
+ * `context` as first argument. */
+struct api_hooks {
+    void *context;
+
+    /* Nonzero if work can be taken; else writes one sentence to reason. NULL: ready while it listens. */
+    int (*ready)(void *context, char *reason, size_t reason_size);
+
+    /* Appends one JSON array of devices: [{"name": ..., "backend": "cpu", "is_available": true, ...}]. */
+    int (*devices)(void *context, struct buf *json, struct err *err);
+
+    /* Appends the members of a JSON object without braces ("\"workers\":2,\"hub\":\"...\""), shown by
+     * GET /v1/status. */
+    int (*status)(void *context, struct buf *members, struct err *err);
+
+    /* What requests to the hub wait for at present. NULL: they never wait. */
+    void (*hub_wait)(void *context, struct api_hub_wait *ret_wait);
+
+    /* Appends whole lines in Prometheus' text format; names start with "bifurcated_". */
+    int (*metrics)(void *context, struct buf *text, struct err *err);
+
+    /* A sweep was stored or cancelled: the planner and the workers may look at once. */
+    void (*wake)(void *context);
+};
+
+struct api_context {
+    struct store *store;
+    struct api_hooks hooks;
+    struct api_events *events;   /* api/sweeps/events.h */
+    struct api_workers *workers; /* api/workers/workers.h */
+};
+
+/* Something was stored that the daemon's threads wait for. */
+void api_context_wake(const struct api_context *context);
+
+/* What the daemon's requests to the hub wait for; without a reason where nothing does. */
+void api_context_read_hub_wait(const struct api_context *context, struct api_hub_wait *ret_wait);
+
+#endif
