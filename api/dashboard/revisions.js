@@ -44,9 +44,14 @@ function remarks(model, row) {
   return texts.join("; ");
 }
 
+let filled = []; // what the table was made of last
+
 export function fillRevisions(shown) {
   const section = document.getElementById("table");
   section.hidden = !shown.some((model) => model.all.length);
+  const now = [moved(""), statistic(""), ...shown.flatMap((model) => [model.name, model.all, [...model.flags].join("\n")])];
+  if (now.length === filled.length && now.every((one, i) => one === filled[i])) return; // a zoom does not make thousands of rows anew
+  filled = now;
   const isMany = shown.length > 1;
   const names = columns();
   const heads = ["revision", ...(isMany ? ["model"] : []), "state", ...names.map(([name]) => name), "remark"];

@@ -439,6 +439,19 @@ def test_exponents_and_guides_are_those_of_the_analysis(visit: Callable[..., Bro
     assert guides == [thresholds["dip_on"], thresholds["ashman_on"], thresholds["valley_on"]]
 
 
+def test_the_table_is_made_anew_only_for_new_numbers(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    page.run("window.changes = 0; new MutationObserver((all) => { changes += all.length; }).observe(document.getElementById('revisions'), {childList: true, subtree: true, characterData: true})")
+    bimodality = "[...document.querySelectorAll('#revisions tbody tr')].find((row) => row.cells[0].textContent === 'step512').cells[6].textContent"
+    before = page.value(bimodality)
+    page.click("#axis input[value=linear]")
+    page.type("#from", "16" + ENTER)
+    page.wait("location.hash.includes('axis=linear') && location.hash.includes('from=16')")
+    assert page.value("changes") == 0
+    page.click("#values input[value=centred]")
+    page.wait(f"{bimodality} !== {json.dumps(before)}")
+
+
 def test_many_models_do_not_hide_what_is_at_work(visit: Callable[..., Browser], small: Daemon) -> None:
     page = visit(small)
     bottom = page.run(
