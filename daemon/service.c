@@ -73,6 +73,11 @@ static int open_store(struct service *service, struct err *err)
     int code = file_make_folders(state, 0700, err);
     if (code)
         return code;
+    const char *system = file_network_system(state);
+    if (system)
+        log_warning("the state folder is on a network file system, where a database can be damaged: name a "
+                    "local folder with state",
+                    log_text("state", state), log_text("file_system", system), log_end);
     char *path = file_join(state, STORE_FILE_NAME);
     if (!path)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", state);

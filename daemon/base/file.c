@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static int read_all(int fd, const char *path, struct buf *buf, struct err *err)
@@ -240,6 +241,23 @@ int file_exists(const char *path)
 {
     struct stat status;
     return stat(path, &status) == 0;
+}
+
+const char *file_network_system(const char *path)
+{
+    static const struct {
+        unsigned long
+            magic; /* statfs(2), and what the file systems outside of the kernel say of themselves */
+        const char *name;
+    } systems[] = {{0x6969, "NFS"},        {0x517b, "SMB"},        {0xff534d42, "SMB"},
+                   {0xfe534d42, "SMB"},    {0x00c36400, "CephFS"}, {0x5346414f, "AFS"},
+                   {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"},   {0x19830326, "BeeGFS"}};
+    struct statfs info;
+    for (size_t i = 0; statfs(path, &info) == 0 && i < sizeof systems / sizeof systems[0]; i++) {
+        if (((unsigned long)info.f_type & 0xffffffff) == systems[i].magic)
+            return systems[i].name;
+    }
+    return NULL;
 }
 
 int file_is_safe_relative(const char *path)

@@ -35,6 +35,10 @@ char *file_expand(const char *path);
 /* Whether something exists at `path` (following links). */
 int file_exists(const char *path);
 
+/* "NFS" or the like if `path` lies on a file system of the network, where the locks and the shared memory of
+ * a database do not hold; NULL if it is local, or cannot be told. */
+const char *file_network_system(const char *path);
+
 /* Whether `path` is a relative path that stays inside of its folder: not empty, no leading '/', no empty, "."
  * or ".." component, no backslash and no control characters. For names that come from the hub. */
 int file_is_safe_relative(const char *path);

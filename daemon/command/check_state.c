@@ -48,6 +48,16 @@ static char *existing_folder(const char *state)
     return path;
 }
 
+static void check_network(const char *folder, struct check_report *report)
+{
+    const char *system = file_network_system(folder);
+    if (system)
+        check_add(report, CHECK_LEVEL_WARNING, "disk",
+                  "%s is on a network file system (%s), where a database can be damaged: name a local folder "
+                  "with state",
+                  folder, system);
+}
+
 static void check_space(const char *folder, struct check_report *report)
 {
     struct statvfs info;
@@ -121,6 +131,7 @@ void check_state(const struct options *options, struct check_report *report)
         else
             check_add(report, CHECK_LEVEL_OK, "state", "%s %s", options->state,
                       strcmp(folder, options->state) == 0 ? "is writable" : "will be made");
+        check_network(folder, report);
         check_space(folder, report);
         check_database(path, report);
     }

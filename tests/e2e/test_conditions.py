@@ -55,24 +55,27 @@ def check_series(daemon: Daemon, garden: Path, count: int) -> None:
 # ---- clocks --------------------------------------------------------------------------------------
 
 
+def preload(name: str, folder: Path) -> dict[str, str]:
+    """The environment of a program into which tests/proof/shim_NAME.c is loaded."""
+    if not shutil.which("gcc"):
+        pytest.skip("gcc is not installed")
+    shim = stage.compile_shim(name, folder)
+    # sanitizers want to be first, but this object takes nothing of theirs
+    return {"LD_PRELOAD": str(shim), "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+
 @pytest.fixture
 def clock(tmp_path: Path) -> tuple[Callable[[int], None], dict[str, str]]:
     """Sets the wall clock so many seconds ahead; the environment of a daemon that follows it."""
-    if not shutil.which("gcc"):
-        pytest.skip("gcc is not installed")
     place = tmp_path / "ahead"
-    shim = stage.compile_shim("clock", tmp_path)
-    # sanitizers want to be first, but this object takes nothing of theirs
-    options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-    suppressions = tmp_path / "suppressions"
-    suppressions.write_text("leak:dl_open_worker_begin\n")
+    env = preload("clock", tmp_path)
 
     def set_ahead(seconds: int) -> None:
         place.with_suffix(".new").write_text(f"{seconds}\n")
         place.with_suffix(".new").rename(place)
 
     set_ahead(0)
-    return set_ahead, {"LD_PRELOAD": str(shim), "PROOF_CLOCK": str(place), "ASAN_OPTIONS": options}
+    return set_ahead, env | {"PROOF_CLOCK": str(place)}
 
 
 def seconds_of(text: str) -> float:
@@ -138,6 +141,20 @@ def test_suspended_for_longer_than_its_leases(daemon: Callable[..., Daemon], mak
 
 
 # ---- a database that cannot be written -------------------------------------------------------------
+
+
+def test_network_file_system(daemon: Callable[..., Daemon], hub: Emulator, programs: dict[str, Path], tmp_path: Path) -> None:
+    """The daemon starts and `check` is no failure, but both say what may come of it; of a local disk neither does."""
+    env = preload("nfs", tmp_path)
+    one = daemon(hub, env=env)
+    (told,) = [line for line in one.log().splitlines() if "network file system" in line]
+    assert " warning " in told and "file_system=NFS" in told and f"state={one.state}" in told
+    command = [programs["bifurcated"], "check", "--state", one.state, "--endpoint", hub.url, "--listen", one.url.removeprefix("http://")]
+    for extra, expected in ((env, 1), ({}, 0)):
+        shown = subprocess.run(command, env=os.environ | extra, capture_output=True, text=True, timeout=120)
+        found = [line for line in shown.stdout.splitlines() if "network file system (NFS)" in line]
+        assert shown.returncode == 0 and len(found) == expected, shown.stdout
+        assert all(line.startswith("warning ") for line in found)
 
 
 def test_read_only_database(daemon: Callable[..., Daemon], hub: Emulator, programs: dict[str, Path]) -> None:
