@@ -12,8 +12,7 @@
 #include <string.h>
 
 #define LEASE_MS 60000
-#define HEARTBEAT_MS 1000     /* progress as the API shows it */
-#define LEASE_RENEWAL_MS 5000 /* at the latest, also without progress */
+#define HEARTBEAT_MS 1000 /* progress as the API shows it; without any, whether the task is still wanted */
 #define IDLE_MS 10000
 #define ERROR_PAUSE_MS 1000
 
@@ -194,8 +193,7 @@ static void keep_lease(struct workers *workers, struct slot *slot)
     int64_t now = clock_monotonic_ms();
     int64_t bytes = atomic_load(&slot->fetched_bytes);
     (void)pthread_mutex_lock(&workers->lock);
-    int is_due =
-        slot->is_busy && (bytes != slot->reported_bytes || now - slot->renewed_ms >= LEASE_RENEWAL_MS);
+    int is_due = slot->is_busy && (bytes != slot->reported_bytes || now - slot->renewed_ms >= HEARTBEAT_MS);
     lease = slot->lease;
     if (is_due) {
         slot->reported_bytes = bytes;

@@ -222,16 +222,36 @@ int queue_load_leased(struct connection *connection, const struct task_lease *le
     return 0;
 }
 
+/* Whether a lease holds that was renewed a moment ago, and nothing was fetched since: then there is nothing
+ * to write. Who keeps a lease asks often, so as to learn soon that it is lost. */
+static int is_fresh(struct store *store, const struct task_lease *lease, int64_t lease_ms,
+                    int64_t bytes_fetched, int *ret_is_fresh, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task = {0};
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = queue_load_leased(connection, lease, &task, err);
+    store_read_end(store, connection);
+    int64_t left_ms = task.lease_until_ms - clock_wall_ms();
+    *ret_is_fresh = task.bytes_fetched == bytes_fetched && task.lease_ms == lease_ms && left_ms <= lease_ms &&
+                    left_ms >= lease_ms - lease_ms / 16;
+    return rc;
+}
+
 int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t lease_ms,
                     int64_t bytes_fetched, struct err *err)
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
-    int rc = queue_check_lease(lease->worker, lease_ms, err);
+    int fresh = 0, rc = queue_check_lease(lease->worker, lease_ms, err);
     if (rc)
         return rc;
     if (bytes_fetched < 0)
         return err_set(err, ERR_INVALID, "heartbeat: a number of bytes is negative");
+    if ((rc = is_fresh(store, lease, lease_ms, bytes_fetched, &fresh, err)) || fresh)
+        return rc;
     if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
         return rc;
     if (!(rc = queue_load_leased(connection, lease, &task, err))) {

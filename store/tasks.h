@@ -164,8 +164,9 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
 /* The lease of a task that was just claimed. */
 void task_lease_of(const struct task_row *row, struct task_lease *lease);
 
-/* Lengthens the lease and notes progress. ERR_CANCELLED if the task was cancelled, ERR_CONFLICT if the lease
- * was lost otherwise: in both cases the worker drops the task. */
+/* Lengthens the lease and notes progress; a lease of the same length that was lengthened within its last
+ * 16th, without progress since, stays as it is and nothing is written. ERR_CANCELLED if the task was
+ * cancelled, ERR_CONFLICT if the lease was lost otherwise: in both cases the worker drops the task. */
 int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t lease_ms,
                     int64_t bytes_fetched, struct err *err);
 

@@ -58,6 +58,7 @@ struct wire_offer {
     int64_t sweep_id; /* 0: of any sweep */
     int64_t wait_s;   /* how long to wait for work; at most LIMIT_CLAIM_WAIT_S */
     int is_again;     /* the answer to the last offer was lost: give back what it may have claimed */
+    int is_leaving;   /* wants no task any more */
     int64_t except[WIRE_EXCEPT_MAX]; /* sweeps that this worker cannot work on */
     size_t except_count;
 };

@@ -42,7 +42,7 @@ static void read_offer(struct wire_reader *reader, const json_t *root, struct wi
 {
     wire_check_members(
         reader, root,
-        " protocol definition scoring version worker device backend sweep wait_s again except ");
+        " protocol definition scoring version worker device backend sweep wait_s again leaving except ");
     offer->definition = wire_int(reader, root, "definition", 1, INT32_MAX);
     offer->scoring = wire_int(reader, root, "scoring", 1, INT32_MAX);
     wire_text_needed(reader, root, "worker", offer->worker, sizeof offer->worker);
@@ -53,6 +53,8 @@ static void read_offer(struct wire_reader *reader, const json_t *root, struct wi
     offer->wait_s = wire_int(reader, root, "wait_s", 0, LIMIT_CLAIM_WAIT_S);
     if (json_object_get(root, "again"))
         offer->is_again = wire_bool(reader, root, "again");
+    if (json_object_get(root, "leaving"))
+        offer->is_leaving = wire_bool(reader, root, "leaving");
     const json_t *except = wire_list(reader, root, "except", WIRE_EXCEPT_MAX);
     offer->except_count = json_array_size(except);
     for (size_t i = 0; i < offer->except_count; i++) {

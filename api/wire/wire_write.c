@@ -35,6 +35,8 @@ int wire_offer_append(const struct wire_offer *offer, struct buf *buf, struct er
     api_json_integer(&json, "wait_s", offer->wait_s);
     if (offer->is_again)
         api_json_boolean(&json, "again", 1);
+    if (offer->is_leaving)
+        api_json_boolean(&json, "leaving", 1);
     if (offer->except_count) {
         api_json_open_array(&json, "except");
         for (size_t i = 0; i < offer->except_count; i++)

@@ -158,7 +158,8 @@ int api_create_claim(struct api_request *request, struct api_response *response,
     int code = begin_claim(request, &offer, response, err);
     if (code)
         return code;
-    if (api_http_is_draining(request->http) || (request->has_waited && !api_claim_wait_is_alive(request))) {
+    if (offer.is_leaving || api_http_is_draining(request->http) ||
+        (request->has_waited && !api_claim_wait_is_alive(request))) {
         response->status = MHD_HTTP_NO_CONTENT;
         return 0;
     }

@@ -31,7 +31,8 @@ int remote_link_claim(struct rest *rest, const struct wire_offer *offer, struct 
                                    .target = "/v1/claims",
                                    .body = buf_text(&body),
                                    .body_size = body.size,
-                                   .timeout_s = (long)offer->wait_s + CLAIM_ROOM_S};
+                                   .timeout_s = offer->is_leaving ? SHORT_TIMEOUT_S
+                                                                  : (long)offer->wait_s + CLAIM_ROOM_S};
     if (!code)
         code = rest_exchange(rest, &request, &answer, &status, err);
     if (!code && status == 204) {

@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define WAIT_S 20         /* for work, per request */
-#define HEARTBEAT_MS 5000 /* or a quarter of the lease */
+#define HEARTBEAT_MS 5000 /* or a quarter of the lease; */
+#define LOOK_MS 1000      /* of one slot after the other, so that a cancelled task is dropped soon */
 #define BACKOFF_MS 500
 #define BACKOFF_MAX_MS 30000
 #define STEP_MS 50
@@ -116,6 +117,24 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, struct wire_offer 
     (void)snprintf(offer->backend, sizeof offer->backend, "%s", device->backend);
 }
 
+/* The worker stops, and what the slot has asked for last may have been claimed without its hearing of that.
+ */
+static void take_back(struct remote_slot *slot)
+{
+    struct wire_offer offer;
+    struct wire_task none = {.reference = -1, .previous = -1};
+    struct err err = ERR_INIT;
+    fill_in(slot, 0, &offer);
+    offer.is_again = offer.is_leaving = 1;
+    atomic_store(&slot->phase, REMOTE_PHASE_WORD);
+    int code = remote_link_claim(slot->rest, &offer, &none, &err);
+    wire_task_free(&none);
+    if (code != ERR_NOT_FOUND)
+        log_warning("the daemon cannot be told that this worker leaves; a task that it had for it is taken "
+                    "back when its lease ends",
+                    log_text("reason", err.message), log_end);
+}
+
 /* Says once when the daemon stops to answer, and when it answers again. */
 static void note_reach(struct remote_worker *worker, int code, const struct err *err)
 {
@@ -132,6 +151,7 @@ static void note_reach(struct remote_worker *worker, int code, const struct err 
 static int claim(struct remote_slot *slot, struct wire_task *task, struct err *err)
 {
     struct remote_worker *worker = slot->worker;
+    int is_unheard = 0;
     for (int attempt = 1; !atomic_load(&worker->is_stopping);) {
         struct wire_offer offer;
         int64_t idle_ms = idle_left_ms(worker);
@@ -151,6 +171,7 @@ static int claim(struct remote_slot *slot, struct wire_task *task, struct err *e
             note_reach(worker, code, err);
         if (code == 0)
             return 0;
+        is_unheard = code == ERR_CANCELLED;
         if (remote_link_may_pass(code)) {
             int64_t pause = remote_worker_backoff_ms(attempt++);
             remote_worker_pause(&worker->is_stopping, idle_ms > 0 && idle_ms < pause ? idle_ms : pause);
@@ -163,6 +184,8 @@ static int claim(struct remote_slot *slot, struct wire_task *task, struct err *e
             return code;
         }
     }
+    if (is_unheard)
+        take_back(slot);
     return err_set(err, ERR_CANCELLED, "the worker stops");
 }
 
@@ -202,14 +225,16 @@ static void cancel(struct remote_worker *worker, struct remote_slot *slot, const
     tensor_pool_wake(worker->options.engine->pool);
 }
 
-/* Renews one lease if it is due; a task whose lease is lost is told to end. */
-static void keep_lease(struct remote_worker *worker, struct remote_slot *slot)
+/* Renews one lease if it is due; a task whose lease is lost is told to end. `busy`: slots that have one. */
+static void keep_lease(struct remote_worker *worker, struct remote_slot *slot, int busy)
 {
     char id[WIRE_ID_SIZE];
     struct err err = ERR_INIT;
     int64_t now = clock_monotonic_ms();
     (void)pthread_mutex_lock(&worker->lock);
     int64_t every = slot->lease_ms / 4 < HEARTBEAT_MS ? slot->lease_ms / 4 : HEARTBEAT_MS;
+    if (every > busy * LOOK_MS)
+        every = busy * LOOK_MS;
     int is_due = slot->is_busy && !atomic_load(&slot->cancel) && now - slot->renewed_ms >= every;
     memcpy(id, slot->claim, sizeof id);
     if (is_due)
@@ -224,8 +249,9 @@ static void *keep_leases(void *context)
 {
     struct remote_worker *worker = context;
     while (!atomic_load(&worker->is_keeper_stopping)) {
+        int busy = count_busy(worker);
         for (int i = 0; i < worker->options.count; i++)
-            keep_lease(worker, &worker->slots[i]);
+            keep_lease(worker, &worker->slots[i], busy);
         clock_sleep_ms(STEP_MS);
     }
     return NULL;

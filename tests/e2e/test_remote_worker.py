@@ -273,6 +273,24 @@ def test_stopped_worker_gives_back(
     assert read(remote, "SELECT failures, interruptions FROM tasks") == [(0, 1)]
 
 
+def test_stopped_before_it_hears_of_its_task(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker]
+) -> None:
+    """The daemon has a task for a worker that is told to stop before the answer is there: it does not wait for the lease."""
+    remote = daemon(make_hub(garden), *REMOTE)
+    sweep = remote.sweep(MODEL, revisions={"names": ["step0"]})
+    with Proxy(remote.url) as proxy:
+        proxy.may_answer.clear()
+        one = worker(proxy.url, env=remote.env)
+        remote.wait(sweep, lambda now: now["progress"]["running"] == 1)
+        assert one.stop() == 0
+        proxy.may_answer.set()
+        assert proxy.offers[-1]["leaving"] and proxy.offers[-1]["again"]
+    task = remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"][0]
+    assert task["state"] == "queued" and task["not_before"] is None, one.log()
+    assert read(remote, "SELECT failures, interruptions FROM tasks") == [(0, 1)]
+
+
 def test_sweeps_share_workers_and_one_can_be_chosen(
     daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker]
 ) -> None:

@@ -103,6 +103,7 @@ class Proxy:
     change_offer(body)           what is handed on of POST /v1/claims
     before_result(path, headers, body)   called before a result is handed on; what it returns, if anything, goes on instead
     drop_answers                 how many answers to claims are not handed back: the connection is closed instead
+    may_answer                   an event that tasks wait for on their way back
     """
 
     def __init__(self, url: str, tls: tuple[str, str] | None = None) -> None:
@@ -111,6 +112,8 @@ class Proxy:
         self.change_offer: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: body
         self.before_result: Callable[[str, dict[str, str], bytes], bytes | None] = lambda path, headers, body: None
         self.drop_answers = 0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -160,6 +163,8 @@ class Proxy:
             self.drop_answers -= 1
             handler.close_connection = True
             return
+        if handler.path == "/v1/claims" and status == 201:
+            self.may_answer.wait(STOP_S)
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
         if status != 204:

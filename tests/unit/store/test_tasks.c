@@ -193,6 +193,12 @@ static void test_heartbeat(void **state)
     OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 400, &err));
     OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 700, &err));
     assert_int_equal(get_sweep(fixture, sweep).bytes_fetched, 700);
+    /* Asked often, to learn of a cancelled task soon: what is fresh is not written again. */
+    uint64_t version = store_version(fixture->store);
+    OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 700, &err));
+    assert_int_equal(store_version(fixture->store), version);
+    OK(tasks_heartbeat(fixture->store, &lease, 2 * LEASE_MS, 700, &err));
+    assert_int_equal(store_version(fixture->store), version + 1);
     clock_sleep_ms(5);
     FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "b", 0, LEASE_MS, NULL, &task, NULL, &err));
     FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, LEASE_MS, -1, &err));

@@ -355,6 +355,7 @@ static void test_offer(void **state)
                                .sweep_id = 7,
                                .wait_s = 20,
                                .is_again = 1,
+                               .is_leaving = 1,
                                .except = {3, 9},
                                .except_count = 2};
     struct wire_offer read;

@@ -309,6 +309,14 @@ static void test_choice(void **state)
     get_task(fixture, &task, &row);
     assert_int_equal(row.attempts, 2);
     assert_int_equal(row.failures, 0);
+    /* Another answer is lost, and the worker leaves. */
+    given.is_leaving = 1;
+    offer(fixture, &given, 204, NULL);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.state, TASK_STATE_QUEUED);
+    given.is_leaving = 0;
+    wire_task_free(&task);
+    offer(fixture, &given, 201, &task);
     wire_task_free(&task);
     json_t *list = fixture_get(fixture, "/v1/workers", 200);
     json_t *worker = json_array_get(json_object_get(list, "workers"), 0);
