@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,23 +52,24 @@ static void free_entries(struct entries *entries)
     free(entries->rows);
 }
 
-/* "<size>", or "<size> <inode> <seconds> <nanoseconds>" of what is finished. */
-static int read_content(const char *path, struct entry *entry)
+/* "<size> <root>", or "<size> <inode> <seconds> <nanoseconds> <root>" of what is finished. ERR_FORMAT if it
+ * is neither, or of another root. */
+static int read_content(const char *path, const char *root, struct entry *entry)
 {
     struct buf text;
     struct err ignored = ERR_INIT;
     uint64_t numbers[4] = {0};
     size_t count = 0;
-    buf_init(&text, 128);
+    buf_init(&text, 128 + PATH_MAX);
     int code = file_read(path, &text, &ignored);
     const char *p = buf_text(&text);
-    while (!code && *p && count < 4) {
+    while (!code && *p && *p != '/' && count < 4) {
         char *end = NULL;
         numbers[count++] = strtoull(p, &end, 10);
         code = end == p ? ERR_FORMAT : 0;
         p = *end == ' ' ? end + 1 : end;
     }
-    int is_good = !code && !*p && (count == 1 || count == 4);
+    int is_good = !code && strcmp(p, root) == 0 && (count == 1 || count == 4);
     buf_free(&text);
     if (!is_good)
         return ERR_FORMAT;
@@ -76,25 +78,41 @@ static int read_content(const char *path, struct entry *entry)
     return 0;
 }
 
-static int write_entry(const char *path, uint64_t size_bytes, const struct cache_identity *ours,
-                       struct err *err)
+static int write_entry(const char *path, const char *root, uint64_t size_bytes,
+                       const struct cache_identity *ours, struct err *err)
 {
-    char text[128];
-    int size = snprintf(text, sizeof text, "%" PRIu64, size_bytes);
+    struct buf text;
+    buf_init(&text, 128 + PATH_MAX);
+    (void)buf_appendf(&text, "%" PRIu64, size_bytes);
     if (ours)
-        size = snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, size_bytes,
-                        ours->inode, ours->changed_s, ours->changed_ns);
-    return file_write_atomic(path, text, (size_t)size, 0600, err);
+        (void)buf_appendf(&text, " %" PRIu64 " %" PRIu64 " %" PRIu64, ours->inode, ours->changed_s,
+                          ours->changed_ns);
+    (void)buf_appendf(&text, " %s", root);
+    int code = buf_check(&text, "ledger", err);
+    if (!code)
+        code = file_write_atomic(path, text.data, text.size, 0600, err);
+    buf_free(&text);
+    return code;
 }
 
-static int append_entry(struct entries *entries, const char *folder, const char *name, struct err *err)
+/* The one name of the cache's root, however it was spelled; the caller frees it. */
+static char *find_root(const struct cache *cache, struct err *err)
+{
+    char *root = realpath(cache->root, NULL);
+    if (!root)
+        (void)err_set_errno(err, errno, "%s: cannot be found", cache->root);
+    return root;
+}
+
+static int append_entry(struct entries *entries, const char *folder, const char *root, const char *name,
+                        struct err *err)
 {
     struct stat status;
     struct entry entry = {0};
     char *path = file_join(folder, name);
     int code = path ? 0 : err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
-    /* An entry that cannot be read protects its blob for ever; that is the safe side. */
-    if (code || stat(path, &status) != 0 || read_content(path, &entry) ||
+    /* An entry that cannot be read, or of another root, protects its blob for ever; that is the safe side. */
+    if (code || stat(path, &status) != 0 || read_content(path, root, &entry) ||
         checked_add_u64(entries->total_bytes, entry.size_bytes, &entries->total_bytes))
         goto out;
     if (entries->count == entries->capacity) {
@@ -126,8 +144,8 @@ static int compare_use(const void *a, const void *b)
     return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
 }
 
-/* All entries, the least recently used first. */
-static int read_entries(const char *folder, struct entries *entries, struct err *err)
+/* All entries of the root, the least recently used first. */
+static int read_entries(const char *folder, const char *root, struct entries *entries, struct err *err)
 {
     int code = 0;
     DIR *stream = opendir(folder);
@@ -135,7 +153,7 @@ static int read_entries(const char *folder, struct entries *entries, struct err 
         return err_set_errno(err, errno, "%s: cannot read the ledger", folder);
     for (struct dirent *entry = readdir(stream); entry && !code; entry = readdir(stream)) {
         if (entry->d_name[0] != '.' && strchr(entry->d_name, '@'))
-            code = append_entry(entries, folder, entry->d_name, err);
+            code = append_entry(entries, folder, root, entry->d_name, err);
     }
     (void)closedir(stream);
     if (!code && entries->count)
@@ -147,10 +165,11 @@ static int read_entries(const char *folder, struct entries *entries, struct err 
  */
 
 /* With the blob's lock: its owner may just have finished it. */
-static int evict_locked(const struct cache *cache, const char *id, const char *path, struct err *err)
+static int evict_locked(const struct cache *cache, const char *root, const char *id, const char *path,
+                        struct err *err)
 {
     struct entry now = {0};
-    if (read_content(path, &now))
+    if (read_content(path, root, &now))
         return 0; /* its owner took it back */
     int code = cache_remove_blob(cache, id, &now.ours, err);
     if (!code)
@@ -159,8 +178,8 @@ static int evict_locked(const struct cache *cache, const char *id, const char *p
 }
 
 /* Removes the blob of an entry; 1 if it is in use by a writer and stays. */
-static int evict(const char *folder, const struct cache *any_cache, const struct entry *entry,
-                 struct err *err)
+static int evict(const char *folder, const struct cache *any_cache, const char *root,
+                 const struct entry *entry, struct err *err)
 {
     struct cache cache = {.root = any_cache->root};
     struct buf text;
@@ -185,7 +204,7 @@ static int evict(const char *folder, const struct cache *any_cache, const struct
     if (!code)
         code = cache_lock(&cache, at + 1, &lock_fd, err);
     if (!code)
-        code = evict_locked(&cache, at + 1, path, err);
+        code = evict_locked(&cache, root, at + 1, path, err);
     cache_unlock(lock_fd);
 out:
     buf_free(&text);
@@ -195,12 +214,12 @@ out:
     return code;
 }
 
-static int make_room(const char *folder, const struct cache *cache, const char *own_name, uint64_t size_bytes,
-                     uint64_t budget_bytes, struct err *err)
+static int make_room(const char *folder, const struct cache *cache, const char *root, const char *own_name,
+                     uint64_t size_bytes, uint64_t budget_bytes, struct err *err)
 {
     struct entries entries = {0};
     uint64_t need = 0;
-    int code = read_entries(folder, &entries, err);
+    int code = read_entries(folder, root, &entries, err);
     for (size_t i = 0; i < entries.count; i++) {
         if (strcmp(entries.rows[i].name, own_name) == 0)
             entries.total_bytes -= entries.rows[i].size_bytes; /* an earlier try of the same blob */
@@ -210,7 +229,7 @@ static int make_room(const char *folder, const struct cache *cache, const char *
             break;
         if (strcmp(entries.rows[i].name, own_name) == 0)
             continue;
-        int kept = evict(folder, cache, &entries.rows[i], err);
+        int kept = evict(folder, cache, root, &entries.rows[i], err);
         if (kept < 0)
             code = kept;
         else if (!kept)
@@ -251,17 +270,20 @@ int ledger_reserve(const char *state_folder, const struct cache *cache, const ch
 {
     int fd = -1, code = 0;
     char *folder = file_join(state_folder, "fetched");
-    char *path = entry_path(state_folder, cache, id);
+    char *path = entry_path(state_folder, cache, id), *root = NULL;
     if (!folder || !path)
         code = err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
+    if (!code && !(root = find_root(cache, err)))
+        code = err->code;
     if (!code)
         code = lock_ledger(folder, &fd, err);
     if (!code && budget_bytes)
-        code = make_room(folder, cache, strrchr(path, '/') + 1, size_bytes, budget_bytes, err);
+        code = make_room(folder, cache, root, strrchr(path, '/') + 1, size_bytes, budget_bytes, err);
     if (!code)
-        code = write_entry(path, size_bytes, NULL, err);
+        code = write_entry(path, root, size_bytes, NULL, err);
     if (fd >= 0)
         (void)close(fd);
+    free(root);
     free(folder);
     free(path);
     return code;
@@ -272,16 +294,17 @@ int ledger_finish(const char *state_folder, const struct cache *cache, const cha
 {
     struct stat status;
     struct cache_identity ours;
-    char *path = entry_path(state_folder, cache, id);
-    int code = 0;
-    if (!path)
+    char *path = entry_path(state_folder, cache, id), *root = find_root(cache, err);
+    int code = root ? 0 : err->code;
+    if (!code && !path)
         code = err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
-    else if (fstat(fd, &status) != 0)
+    else if (!code && fstat(fd, &status) != 0)
         code = err_set_errno(err, errno, "%s: cannot be finished", path);
     if (!code) {
         cache_identify(&status, &ours);
-        code = write_entry(path, (uint64_t)status.st_size, &ours, err);
+        code = write_entry(path, root, (uint64_t)status.st_size, &ours, err);
     }
+    free(root);
     free(path);
     return code;
 }

@@ -302,6 +302,30 @@ def test_what_python_finished_is_not_evicted(
     assert not (probe.cache / "models--org--many").exists(), "what somebody removed whole is not made anew"
 
 
+def test_another_root_is_left_alone(
+    many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]], tmp_path: Path
+) -> None:
+    """Of two caches with the same files, even the same inodes, only the one that a blob was fetched into loses it."""
+    _, probe, download = many
+    first, second = probe.cache, tmp_path / "second"
+    for branch in ("b0", "b1", "b2"):
+        assert "error" not in download(branch)
+    shutil.copytree(first, second, symlinks=True, copy_function=os.link)
+
+    def blobs(root: Path) -> int:
+        return len([path for path in root.glob("models--org--many/blobs/*") if len(path.name) == 64])
+
+    probe.env["HF_HUB_CACHE"] = str(second)
+    for branch, count in (("b3", 4), ("b4", 5), ("b5", 6)):
+        assert "error" not in download(branch)
+        assert (blobs(first), blobs(second)) == (3, count)
+    probe.env["HF_HUB_CACHE"] = f"{first}/../{first.name}/"
+    assert "error" not in download("b3")
+    assert (blobs(first), blobs(second)) == (3, 6), "b0 made room in the first one"
+    assert_sound(first)
+    assert_sound(second)
+
+
 def test_refs_that_have_no_place(tmp_path: Path, make_hub: Callable[..., Emulator]) -> None:
     """A tag `a` beside a branch `a/b`: the file is there, by commit also offline; the name says why it is not."""
     folder = tmp_path / "root/models/org/refs"
