@@ -4,6 +4,7 @@
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
 
+#include <math.h>
 #include <string.h>
 
 #define RATE_MAX 1e3
@@ -45,6 +46,9 @@ static int read_schedule(const struct api_request *request, struct schedule *sch
         code = api_query_real(request, "total", 1, SCHEDULE_STEPS_MAX, &schedule->end_step, response, err);
     if (!code)
         code = api_query_real(request, "decay", 0, 1e6, &schedule->weight_decay, response, err);
+    if (!code && fmax(schedule->rate_max, schedule->rate_min) * schedule->weight_decay > SCHEDULE_DECAY_MAX)
+        code = api_response_refuse(response, "query", "decay", err, ERR_INVALID,
+                                   "decay: with this peak one step would take more than half of each weight");
     if (!code && kind != SCHEDULE_KIND_CONSTANT && schedule->end_step <= schedule->warmup_steps)
         code = api_response_refuse(response, "query", "total", err, ERR_INVALID,
                                    "total: this schedule needs the step at which it ends, after the warm-up");

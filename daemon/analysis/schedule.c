@@ -51,29 +51,6 @@ double schedule_floor_step(const struct schedule *schedule)
     return (double)NAN;
 }
 
-void schedule_accumulate(const struct schedule *schedule, const double *steps, size_t count,
-                         struct schedule_sums *sums)
-{
-    struct schedule_sums now = {.step = 0, .kept = 1};
-    for (size_t i = 0; i < count; i++) {
-        if (schedule->kind == SCHEDULE_KIND_UNKNOWN || !(steps[i] >= 0 && steps[i] <= SCHEDULE_STEPS_MAX)) {
-            const double none = (double)NAN;
-            sums[i] = (struct schedule_sums){steps[i], none, none, none, none, none};
-            continue;
-        }
-        for (; now.step < floor(steps[i]); now.step++) {
-            double rate = schedule_rate(schedule, now.step), keep = 1 - rate * schedule->weight_decay;
-            now.rates += rate;
-            now.rates_squared += rate * rate;
-            now.kept *= keep;
-            now.decayed_walk = now.decayed_walk * keep * keep + rate * rate;
-        }
-        now.rate = schedule_rate(schedule, now.step);
-        sums[i] = now;
-        sums[i].step = steps[i];
-    }
-}
-
 struct schedule schedule_of_model(const char *model)
 {
     static const struct {

@@ -44,9 +44,11 @@ double schedule_rate(const struct schedule *schedule, double step);
 /* The first step at which the rate has reached rate_min for good; NaN if it never does. */
 double schedule_floor_step(const struct schedule *schedule);
 
-/* Fills sums[i] for steps[i], ascending, in one walk over the updates (at most SCHEDULE_STEPS_MAX; beyond it
- * and for an unknown schedule the sums are NaN). */
+/* Fills sums[i] for steps[i], ascending, within 1e-9 of the sums over all updates, relative, in some hundred
+ * turns and one for each step (daemon/analysis/schedule_sum.c). Beyond SCHEDULE_STEPS_MAX, for an unknown
+ * schedule, and where an update would take more than SCHEDULE_DECAY_MAX of a weight, the sums are NaN. */
 #define SCHEDULE_STEPS_MAX 50000000.0
+#define SCHEDULE_DECAY_MAX 0.5
 void schedule_accumulate(const struct schedule *schedule, const double *steps, size_t count,
                          struct schedule_sums *sums);
 

@@ -88,6 +88,94 @@ static void test_sums(void **state)
     assert_near(schedule_floor_step(&linear), 8, 0);
 }
 
+/* Update by update, as schedule.h defines it. */
+static void add_up(const struct schedule *schedule, const double *steps, size_t count,
+                   struct schedule_sums *sums)
+{
+    long double rates = 0, rates_squared = 0, kept = 1, walk = 0, step = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (; step < (long double)floor(steps[i]); step++) {
+            long double rate = schedule_rate(schedule, (double)step),
+                        keep = 1 - rate * schedule->weight_decay;
+            rates += rate;
+            rates_squared += rate * rate;
+            kept *= keep;
+            walk = walk * keep * keep + rate * rate;
+        }
+        sums[i] = (struct schedule_sums){.rates = (double)rates,
+                                         .rates_squared = (double)rates_squared,
+                                         .kept = (double)kept,
+                                         .decayed_walk = (double)walk};
+    }
+}
+
+static void assert_close(double measured, double expected, const char *what, size_t schedule, double step)
+{
+    double scale = fmax(fabs(expected), 1e-290); /* what has shrunk to nothing counts as nothing */
+    if (!(fabs(measured - expected) <= 1e-9 * scale))
+        fail_msg("schedule %zu, step %.0f: %s is %.17g, not %.17g", schedule, step, what, measured, expected);
+}
+
+static void test_sums_equal_those_over_all_updates(void **state)
+{
+    (void)state;
+    const struct schedule schedules[] = {
+        schedule_of_model("EleutherAI/pythia-70m"),
+        schedule_of_model("EleutherAI/pythia-12b"),
+        {SCHEDULE_KIND_NEOX_COSINE, 1e-3, 0, 1430.5, 143000, 0.1}, /* never at its floor */
+        {SCHEDULE_KIND_NEOX_COSINE, 1e-3, 2e-3, 100, 143000, 0.1}, /* a floor above the peak */
+        {SCHEDULE_KIND_NEOX_COSINE, 1e-3, 1e-4, 90, 100, 0.1},     /* a descent of ten steps, cut off */
+        {SCHEDULE_KIND_COSINE, 3e-4, 3e-5, 2000, 200000.5, 0.1},
+        {SCHEDULE_KIND_COSINE, 1, 0, 0, 150000, 0.5}, /* forgets within a few steps */
+        {SCHEDULE_KIND_COSINE, 0.02, 0, 17, 150000, 1},
+        {SCHEDULE_KIND_LINEAR, 1e-2, 1e-4, 10000, 100000, 0.3},
+        {SCHEDULE_KIND_LINEAR, 1e-2, 0, 3, 7, 0},
+        {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 500, 0, 0.1},
+        {SCHEDULE_KIND_CONSTANT, 0.5, 0, 0, 0, 1},
+        {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 0, 0, 0},
+    };
+    const double steps[] = {0,   1,    2,    3,    4,     5,     8,     10.5,   16,     64,     100,   101,
+                            512, 1000, 1430, 1431, 10000, 11000, 11001, 115139, 143000, 200001, 300000};
+    enum { COUNT = sizeof steps / sizeof steps[0] };
+    for (size_t k = 0; k < sizeof schedules / sizeof schedules[0]; k++) {
+        struct schedule_sums sums[COUNT], expected[COUNT], alone;
+        schedule_accumulate(&schedules[k], steps, COUNT, sums);
+        add_up(&schedules[k], steps, COUNT, expected);
+        for (size_t i = 0; i < COUNT; i++) {
+            assert_close(sums[i].rates, expected[i].rates, "rates", k, steps[i]);
+            assert_close(sums[i].rates_squared, expected[i].rates_squared, "rates_squared", k, steps[i]);
+            assert_close(sums[i].kept, expected[i].kept, "kept", k, steps[i]);
+            assert_close(sums[i].decayed_walk, expected[i].decayed_walk, "decayed_walk", k, steps[i]);
+            assert_near(sums[i].rate, schedule_rate(&schedules[k], floor(steps[i])), 0);
+        }
+        schedule_accumulate(&schedules[k], &steps[COUNT - 1], 1, &alone); /* in one leap */
+        assert_close(alone.rates, expected[COUNT - 1].rates, "rates alone", k, steps[COUNT - 1]);
+        assert_close(alone.decayed_walk, expected[COUNT - 1].decayed_walk, "walk alone", k, steps[COUNT - 1]);
+    }
+}
+
+/* Five hundred long runs: with a turn for each update they would take the better part of an hour. */
+static void test_long_runs_take_few_turns(void **state)
+{
+    (void)state;
+    const double end = SCHEDULE_STEPS_MAX, beyond = SCHEDULE_STEPS_MAX + 1;
+    struct schedule_sums sums;
+    for (int i = 0; i < 500; i++) {
+        const struct schedule linear = {SCHEDULE_KIND_LINEAR, 1e-3, 0, 0, end, i ? 0.001 : 500};
+        schedule_accumulate(&linear, &end, 1, &sums);
+        assert_near(sums.rates / (1e-3 * (end + 1) / 2), 1, 1e-12);
+        assert_near(sums.rates_squared / (1e-6 * (end + 1) * (2 * end + 1) / (6 * end)), 1, 1e-12);
+    }
+    const struct schedule constant = {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 0, 0, 1e-5};
+    schedule_accumulate(&constant, &end, 1, &sums);
+    assert_near(sums.kept / exp(end * log1p(-1e-8)), 1, 1e-12);
+    schedule_accumulate(&constant, &beyond, 1, &sums);
+    assert_true(isnan(sums.rates));
+    const struct schedule absurd = {SCHEDULE_KIND_CONSTANT, 1, 0, 0, 0, 0.6};
+    schedule_accumulate(&absurd, &end, 1, &sums);
+    assert_true(isnan(sums.kept));
+}
+
 static void test_stopping_rules(void **state)
 {
     (void)state;
@@ -361,6 +449,8 @@ int main(void)
         cmocka_unit_test(test_decay),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_sums_equal_those_over_all_updates),
+        cmocka_unit_test(test_long_runs_take_few_turns),
         cmocka_unit_test(test_scaling),
         cmocka_unit_test(test_audit),
         cmocka_unit_test(test_audit_of_steps_without_a_grid),
