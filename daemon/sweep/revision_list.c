@@ -6,11 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Nobody can ask for a longer name. */
+static int is_askable(const char *name)
+{
+    return strlen(name) <= LIMIT_REVISION_NAME_BYTES;
+}
+
 static int add(struct revision_list *list, const char *model, const struct sweep_spec *spec, const char *name,
                const char *commit, struct err *err)
 {
-    if (strlen(name) > LIMIT_REVISION_NAME_BYTES)
-        return 0; /* nobody can ask for it */
+    if (!is_askable(name))
+        return 0;
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 64;
         struct revision_listed *rows = realloc(list->rows, capacity * sizeof *rows);
@@ -50,14 +56,60 @@ static int compare(const void *left, const void *right)
     return order ? order : strcmp(a->row.name, b->row.name);
 }
 
-/* A name that is no branch or tag may still be a commit or a pull request. */
-static int add_named(struct revision_list *list, struct repository *repository, const char *model,
-                     const struct sweep_spec *spec, const char *name, struct err *err)
+/* The names of branches and tags, each once, for searching. */
+struct names {
+    struct name {
+        const char *text; /* of the refs */
+        size_t at;        /* its place among the refs: of equal names the first counts */
+    } * rows;
+    size_t count;
+};
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct name *a = left, *b = right;
+    int order = strcmp(a->text, b->text);
+    return order ? order : (a->at > b->at) - (a->at < b->at);
+}
+
+static int compare_text(const void *text, const void *name)
+{
+    return strcmp(text, ((const struct name *)name)->text);
+}
+
+static int collect_names(const struct repository_refs *refs, struct names *names, struct err *err)
+{
+    size_t kept = 0;
+    names->rows = calloc(refs->count ? refs->count : 1, sizeof *names->rows);
+    if (!names->rows)
+        return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
+    for (size_t i = 0; i < refs->count; i++) {
+        if (refs->rows[i].kind != REPOSITORY_REF_KIND_PULL_REQUEST && is_askable(refs->rows[i].name))
+            names->rows[names->count++] = (struct name){refs->rows[i].name, i};
+    }
+    qsort(names->rows, names->count, sizeof *names->rows, compare_names);
+    for (size_t i = 0; i < names->count; i++) {
+        if (!kept || strcmp(names->rows[kept - 1].text, names->rows[i].text) != 0)
+            names->rows[kept++] = names->rows[i];
+    }
+    names->count = kept;
+    return 0;
+}
+
+/* A name that is no branch or tag may still be a commit or a pull request. Rows from `named` on are of such.
+ */
+static int add_named(struct revision_list *list, const struct names *names, size_t named,
+                     struct repository *repository, const char *model, const struct sweep_spec *spec,
+                     const char *name, struct err *err)
 {
     char commit[REPOSITORY_COMMIT_SIZE];
     struct err reason = ERR_INIT;
-    if (revision_list_find(list, name))
+    if (bsearch(name, names->rows, names->count, sizeof *names->rows, compare_text))
         return 0;
+    for (size_t i = named; i < list->count; i++) {
+        if (strcmp(list->rows[i].row.name, name) == 0)
+            return 0;
+    }
     int code = repository_resolve(repository, name, commit, &reason);
     if (code == ERR_NOT_FOUND && !list->is_partial) /* offline nobody knows whether it exists */
         return add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
@@ -68,23 +120,37 @@ static int add_named(struct revision_list *list, struct repository *repository, 
     return add(list, model, spec, name, commit, err);
 }
 
+static int add_all(struct revision_list *list, const struct repository_refs *refs, const struct names *names,
+                   struct repository *repository, const char *model, const struct sweep_spec *spec,
+                   struct err *err)
+{
+    int code = 0;
+    for (size_t i = 0; !code && i < names->count; i++) {
+        const struct repository_ref *ref = &refs->rows[names->rows[i].at];
+        code = add(list, model, spec, ref->name, ref->commit, err);
+    }
+    size_t named = list->count;
+    for (size_t i = 0; !code && i < spec->name_count; i++)
+        code = add_named(list, names, named, repository, model, spec, spec->names[i], err);
+    if (!code && spec->reference)
+        code = add_named(list, names, named, repository, model, spec, spec->reference, err);
+    return code;
+}
+
 int revision_list_read(struct revision_list *list, struct repository *repository, const char *model,
                        const struct sweep_spec *spec, struct err *err)
 {
     struct repository_refs *refs = NULL;
+    struct names names = {0};
     *list = (struct revision_list){0};
     int code = repository_list_refs(repository, &refs, err);
-    if (!code)
+    if (!code) {
         list->is_partial = refs->is_partial;
-    for (size_t i = 0; !code && i < refs->count; i++) {
-        const struct repository_ref *ref = &refs->rows[i];
-        if (ref->kind != REPOSITORY_REF_KIND_PULL_REQUEST && !revision_list_find(list, ref->name))
-            code = add(list, model, spec, ref->name, ref->commit, err);
+        code = collect_names(refs, &names, err);
     }
-    for (size_t i = 0; !code && i < spec->name_count; i++)
-        code = add_named(list, repository, model, spec, spec->names[i], err);
-    if (!code && spec->reference)
-        code = add_named(list, repository, model, spec, spec->reference, err);
+    if (!code)
+        code = add_all(list, refs, &names, repository, model, spec, err);
+    free(names.rows);
     repository_refs_free(refs);
     if (!code && list->count)
         qsort(list->rows, list->count, sizeof *list->rows, compare);

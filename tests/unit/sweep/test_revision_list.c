@@ -1,0 +1,146 @@
+/* The list of revisions: which of a repository's refs and of the sweep's names are in it, once each, in
+ * order. */
+#include "tests/unit/base/fixture.h"
+
+#include "daemon/base/limits.h"
+#include "daemon/sweep/revision_list.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A repository of refs alone. */
+struct fake {
+    struct repository repository;
+    struct repository_ref *rows;
+    size_t count;
+    int is_partial;
+    int resolved; /* how often a name was asked for */
+};
+
+static int fake_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *fault)
+{
+    const struct fake *fake = (const struct fake *)repository;
+    struct repository_refs *refs = calloc(1, sizeof *refs);
+    (void)fault;
+    refs->rows = calloc(fake->count, sizeof *refs->rows);
+    for (size_t i = 0; i < fake->count; i++) {
+        refs->rows[i] = fake->rows[i];
+        refs->rows[i].name = strdup(fake->rows[i].name);
+    }
+    refs->count = fake->count;
+    refs->is_partial = fake->is_partial;
+    *ret_refs = refs;
+    return 0;
+}
+
+/* Only pull requests are known besides the refs. */
+static int fake_resolve(struct repository *repository, const char *revision, char *commit, struct err *fault)
+{
+    struct fake *fake = (struct fake *)repository;
+    fake->resolved++;
+    if (strncmp(revision, "refs/pr/", 8) != 0)
+        return err_set(fault, ERR_NOT_FOUND, "%s is unknown", revision);
+    memset(commit, 'd', REPOSITORY_COMMIT_SIZE - 1);
+    commit[REPOSITORY_COMMIT_SIZE - 1] = '\0';
+    return 0;
+}
+
+static const struct repository_ops ops = {.list_refs = fake_refs, .resolve = fake_resolve};
+
+static struct repository_ref ref_of(const char *name, enum repository_ref_kind kind, char digit)
+{
+    struct repository_ref ref = {.name = strdup(name), .kind = kind};
+    memset(ref.commit, digit, REPOSITORY_COMMIT_SIZE - 1);
+    return ref;
+}
+
+static void free_names(struct fake *fake)
+{
+    for (size_t i = 0; i < fake->count; i++)
+        free(fake->rows[i].name);
+}
+
+static void expect(const struct revision_list *list, const char *expected)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < list->count; i++)
+        (void)buf_appendf(&text, "%s%s:%c", i ? " " : "", list->rows[i].row.name,
+                          list->rows[i].row.commit[0]);
+    assert_string_equal(buf_text(&text), expected);
+    buf_free(&text);
+}
+
+static void test_each_name_once_in_order_of_steps(void **state)
+{
+    (void)state;
+    char longest[LIMIT_REVISION_NAME_BYTES + 2];
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    struct repository_ref rows[] = {ref_of("step100", REPOSITORY_REF_KIND_BRANCH, 'a'),
+                                    ref_of("step3", REPOSITORY_REF_KIND_BRANCH, 'a'),
+                                    ref_of("main", REPOSITORY_REF_KIND_BRANCH, 'a'),
+                                    ref_of("step3", REPOSITORY_REF_KIND_TAG, 'b'),
+                                    ref_of("step20", REPOSITORY_REF_KIND_TAG, 'b'),
+                                    ref_of("refs/pr/1", REPOSITORY_REF_KIND_PULL_REQUEST, 'c'),
+                                    ref_of(longest, REPOSITORY_REF_KIND_TAG, 'b'),
+                                    ref_of("step20", REPOSITORY_REF_KIND_TAG, 'c')};
+    struct fake fake = {{&ops, "a/b"}, rows, sizeof rows / sizeof rows[0], 0, 0};
+    char words[][10] = {"step3", "absent", "refs/pr/1", "absent", "main"};
+    char *names[] = {words[0], words[1], words[2], words[3]};
+    struct sweep_spec spec = {0};
+    struct revision_list list;
+    OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    expect(&list, "step3:a step20:b step100:a main:a");
+    assert_int_equal(fake.resolved, 0);
+    revision_list_free(&list);
+    spec = (struct sweep_spec){.names = names, .name_count = 4, .reference = words[4]};
+    OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    expect(&list, "step3:a step20:b step100:a absent:0 main:a refs/pr/1:d");
+    assert_int_equal(fake.resolved, 2);
+    revision_list_free(&list);
+    fake.is_partial = 1; /* offline: nobody knows whether it exists */
+    FAILS(ERR_NOT_FOUND, "absent is unknown",
+          revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    revision_list_free(&list);
+    free_names(&fake);
+}
+
+/* As many refs as a repository may have, each name twice, five times: looking at all pairs would take ten
+ * minutes. */
+static void test_many_refs(void **state)
+{
+    (void)state;
+    struct fake fake = {{&ops, "a/b"}, calloc(LIMIT_HUB_REFS, sizeof *fake.rows), LIMIT_HUB_REFS, 0, 0};
+    struct sweep_spec spec = {0};
+    struct revision_list list;
+    for (int i = 0; i < LIMIT_HUB_REFS; i++) {
+        int is_tag = i >= LIMIT_HUB_REFS / 2;
+        char name[32];
+        /* 7919 is prime: all steps, in disorder */
+        (void)snprintf(name, sizeof name, "step%lld",
+                       i % (LIMIT_HUB_REFS / 2) * 7919LL % (LIMIT_HUB_REFS / 2));
+        fake.rows[i] =
+            ref_of(name, is_tag ? REPOSITORY_REF_KIND_TAG : REPOSITORY_REF_KIND_BRANCH, is_tag ? 'b' : 'a');
+    }
+    for (int k = 0; k < 5; k++) {
+        OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+        assert_int_equal(list.count, LIMIT_HUB_REFS / 2);
+        for (size_t i = 0; i < list.count; i++) {
+            assert_int_equal(list.rows[i].row.step, i);
+            assert_int_equal(list.rows[i].row.commit[0], 'a');
+        }
+        revision_list_free(&list);
+    }
+    free_names(&fake);
+    free(fake.rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_name_once_in_order_of_steps),
+        cmocka_unit_test(test_many_refs),
+    };
+    return cmocka_run_group_tests_name("sweep/revision_list", tests, NULL, NULL);
+}
