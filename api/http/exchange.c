@@ -153,8 +153,7 @@ void api_exchange_end(void *context, struct MHD_Connection *connection, void **r
     if (!is_whole && !request->is_stream)
         status = 499;
     double seconds = clock_monotonic_s() - request->started_s;
-    const struct api_route_table *routes = http->routes;
-    size_t route = request->route ? (size_t)(request->route - routes->rows) : routes->count;
+    size_t route = request->route ? (size_t)(request->route - http->routes->rows) : http->routes->count;
     if (!request->is_stream && !request->has_waited) /* how long it was followed is no latency */
         api_metrics_count(http->metrics, route, status, seconds, request->answer_bytes);
     if (api_http_keeps_access(http)) {

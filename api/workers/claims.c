@@ -9,7 +9,7 @@
 #include "api/workers/claim_check.h"
 #include "api/workers/claim_task.h"
 #include "api/workers/handlers.h"
-#include "api/workers/workers.h"
+#include "api/workers/state.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "store/models.h"

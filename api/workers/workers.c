@@ -6,6 +6,7 @@
 #include "api/http/page.h"
 #include "api/resource/context.h"
 #include "api/workers/handlers.h"
+#include "api/workers/state.h"
 #include "store/tasks.h"
 
 #include <stdlib.h>

@@ -4,25 +4,20 @@
 #ifndef BIFURCATED_API_WORKERS_WORKERS_H
 #define BIFURCATED_API_WORKERS_WORKERS_H
 
-#include "api/workers/claim_wait.h"
-#include "api/workers/worker_list.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 #include "store/tasks.h"
 
 #include <stdint.h>
 
+struct api_workers;
+struct store;
+
 struct api_claims_options {
     int64_t lease_ms;           /* a worker that is silent for so long loses its task */
     struct tasks_policy policy; /* of failures */
     int64_t definition;         /* by which results are stored; 0: no worker is accepted */
     int64_t scoring_definition;
-};
-
-struct api_workers {
-    struct api_claims_options options;
-    struct api_worker_list *list;
-    struct api_claim_waits *waits;
 };
 
 /* Starts the thread of those that wait. */

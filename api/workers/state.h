@@ -1,0 +1,17 @@
+/*
+ * What the handlers of this folder share of remote workers (request->context->workers).
+ */
+#ifndef BIFURCATED_API_WORKERS_STATE_H
+#define BIFURCATED_API_WORKERS_STATE_H
+
+#include "api/workers/claim_wait.h"
+#include "api/workers/worker_list.h"
+#include "api/workers/workers.h"
+
+struct api_workers {
+    struct api_claims_options options;
+    struct api_worker_list *list;  /* who spoke lately */
+    struct api_claim_waits *waits; /* who waits for work */
+};
+
+#endif
