@@ -90,8 +90,11 @@ static void note_lost_device(void *context, const char *reason)
 {
     struct service *service = context;
     (void)pthread_mutex_lock(&service->lost_lock);
+    int is_known = service->lost[0] != 0;
     (void)snprintf(service->lost, sizeof service->lost, "%s", reason);
     (void)pthread_mutex_unlock(&service->lost_lock);
+    if (is_known) /* a second signal would end the process at once, and not with its own status */
+        return;
     log_error("the compute device is lost; the daemon ends so that its supervisor starts it again",
               log_text("reason", reason), log_end);
     (void)kill(getpid(), SIGTERM);
@@ -219,12 +222,12 @@ static int is_ready(void *context, char *reason, size_t reason_size)
 {
     struct service *service = context;
     struct reserve_room room;
+    if (service_is_lost(service, reason, reason_size))
+        return 0;
     if (atomic_load(&service->is_stopping)) {
         (void)snprintf(reason, reason_size, "the daemon is stopping");
         return 0;
     }
-    if (service_is_lost(service, reason, reason_size))
-        return 0;
     reserve_read_room(service->reserve, &room);
     if (room.is_full)
         (void)snprintf(

@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/measure/device_turns.h"
 #include "store/sweeps.h"
 
 #include <inttypes.h>
@@ -158,7 +159,7 @@ static void *work(void *context)
     struct store *store = workers->options.shared.store;
     char name[STORE_WORKER_SIZE];
     (void)snprintf(name, sizeof name, WORKERS_NAME_PREFIX "%d", slot->number);
-    while (!atomic_load(&workers->is_stopping)) {
+    while (!atomic_load(&workers->is_stopping) && !device_turns_is_lost(workers->options.shared.turns)) {
         struct task_row task;
         struct err err = ERR_INIT;
         int64_t wait_ms = -1;

@@ -30,7 +30,7 @@ struct score_need;
 struct backend_description {
     char name[BACKEND_NAME_BYTES];   /* "Intel(R) Xeon(R) Processor, 2 threads, avx512" */
     uint64_t memory_bytes;           /* total memory of the device */
-    uint64_t memory_available_bytes; /* now; an estimate */
+    uint64_t memory_available_bytes; /* now, an estimate; 0: not known */
 };
 
 struct backend_options {

@@ -26,6 +26,7 @@ struct registry {
 struct device {
     struct entry entry;
     void *context;
+    char passed_over[BACKEND_WHY_BYTES];
 };
 
 const char *registry_module_path(const char *option)
@@ -167,27 +168,20 @@ const char *registry_absence(const struct registry *registry)
     return registry->absence;
 }
 
-/* "auto" is the first device that is not the CPU, else the first; a bare backend name is its first device. */
+/* A bare backend name is its first device. */
 static const struct entry *find_entry(const struct registry *registry, const char *id)
 {
     for (size_t i = 0; i < registry->count; i++) {
         const struct entry *entry = &registry->entries[i];
         if (strcmp(id, entry->device.id) == 0 || strcmp(id, entry->device.backend) == 0)
             return entry;
-        if (strcmp(id, "auto") == 0 && strcmp(entry->device.backend, "cpu") != 0)
-            return entry;
     }
-    return strcmp(id, "auto") == 0 && registry->count ? &registry->entries[0] : NULL;
+    return NULL;
 }
 
-int device_open(const struct registry *registry, const char *id, const struct backend_options *options,
-                struct device **ret_device, struct err *err)
+static int open_entry(const struct entry *entry, const struct backend_options *options,
+                      struct device **ret_device, struct err *err)
 {
-    const struct entry *entry = find_entry(registry, id);
-    if (!entry && strncmp(id, "cuda", 4) == 0 && registry->absence[0])
-        return err_set(err, ERR_NOT_FOUND, "no device \"%.32s\": %s", id, registry->absence);
-    if (!entry)
-        return err_set(err, ERR_NOT_FOUND, "no device \"%.32s\": use auto, cpu or cuda:N", id);
     struct device *device = calloc(1, sizeof(*device));
     if (!device)
         return err_set(err, ERR_NO_MEMORY, "no memory for a device");
@@ -201,12 +195,55 @@ int device_open(const struct registry *registry, const char *id, const struct ba
     return 0;
 }
 
+/* A GPU may be there and not usable: another program has all of its memory, or has it for itself. */
+static int open_any(const struct registry *registry, const struct backend_options *options,
+                    struct device **ret_device, struct err *err)
+{
+    char why[BACKEND_WHY_BYTES] = "";
+    for (size_t i = 0; i < registry->count; i++) {
+        const struct entry *entry = &registry->entries[i];
+        if (strcmp(entry->device.backend, "cpu") == 0)
+            continue;
+        if (!open_entry(entry, options, ret_device, err)) {
+            (void)snprintf((*ret_device)->passed_over, sizeof(why), "%s", why);
+            return 0;
+        }
+        if (!why[0])
+            (void)snprintf(why, sizeof(why), "%s", err->message);
+        *err = (struct err)ERR_INIT;
+    }
+    if (!registry->count)
+        return err_set(err, ERR_NOT_FOUND, "there is no device at all");
+    int code = open_entry(&registry->entries[0], options, ret_device, err);
+    if (!code)
+        (void)snprintf((*ret_device)->passed_over, sizeof(why), "%s", why);
+    return code;
+}
+
+int device_open(const struct registry *registry, const char *id, const struct backend_options *options,
+                struct device **ret_device, struct err *err)
+{
+    if (strcmp(id, "auto") == 0)
+        return open_any(registry, options, ret_device, err);
+    const struct entry *entry = find_entry(registry, id);
+    if (!entry && strncmp(id, "cuda", 4) == 0 && registry->absence[0])
+        return err_set(err, ERR_NOT_FOUND, "no device \"%.32s\": %s", id, registry->absence);
+    if (!entry)
+        return err_set(err, ERR_NOT_FOUND, "no device \"%.32s\": use auto, cpu or cuda:N", id);
+    return open_entry(entry, options, ret_device, err);
+}
+
 void device_close(struct device *device)
 {
     if (!device)
         return;
     device->entry.table->device_close(device->context);
     free(device);
+}
+
+const char *device_passed_over(const struct device *device)
+{
+    return device->passed_over;
 }
 
 const struct registry_device *device_info(const struct device *device)

@@ -48,11 +48,15 @@ const struct registry_device *registry_device_at(const struct registry *registry
 /* Why there is no CUDA device: one sentence, or "" if there is one. Borrowed. */
 const char *registry_absence(const struct registry *registry);
 
-/* Opens "cpu", "cuda:N", "cuda" (the first), or "auto" (the first CUDA device, else the CPU). ERR_NOT_FOUND
- * names the reason of absence. The device outlives the registry; device_close takes NULL. */
+/* Opens "cpu", "cuda:N", "cuda" (the first), or "auto" (the first CUDA device that can be opened, else the
+ * CPU). ERR_NOT_FOUND names the reason of absence. The device outlives the registry; device_close takes NULL.
+ */
 int device_open(const struct registry *registry, const char *id, const struct backend_options *options,
                 struct device **ret_device, struct err *err);
 void device_close(struct device *device);
+
+/* Why "auto" opened this device and not an earlier one: a sentence, or "". Borrowed. */
+const char *device_passed_over(const struct device *device);
 
 /* What was opened; borrowed. */
 const struct registry_device *device_info(const struct device *device);

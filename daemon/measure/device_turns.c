@@ -4,6 +4,7 @@
 #include "gpu/backend.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 struct device_turns {
@@ -14,7 +15,28 @@ struct device_turns {
     int computing;          /* which context computes: changes with both locks held, read with either */
     struct score_need need; /* of the model scored last; load_lock */
     double began_s;         /* device_lock */
+    atomic_bool is_lost;
 };
+
+/* Marks the device where a call of its backend said so. */
+static int note(struct device_turns *turns, int code)
+{
+    if (code == ERR_DEVICE_LOST)
+        atomic_store(&turns->is_lost, true);
+    return code;
+}
+
+int device_turns_is_lost(const struct device_turns *turns)
+{
+    return turns && atomic_load(&turns->is_lost);
+}
+
+static int check_lost(const struct device_turns *turns, struct err *err)
+{
+    if (!device_turns_is_lost(turns))
+        return 0;
+    return err_set(err, ERR_CANCELLED, "the compute device was lost under another task");
+}
 
 int device_turns_new(struct device *device, struct device *second, _Atomic int64_t *busy_us,
                      struct device_turns **ret_turns, struct err *err)
@@ -56,7 +78,10 @@ void device_turns_end(struct device_turns *turns)
 static int run_statistics(struct device_turns *turns, const struct statistics_request *request,
                           struct statistics_result *result, struct err *err)
 {
-    int code = device_statistics(device_turns_begin(turns), request, result, err);
+    struct device *device = device_turns_begin(turns);
+    int code = check_lost(turns, err);
+    if (!code)
+        code = note(turns, device_statistics(device, request, result, err));
     device_turns_end(turns);
     return code;
 }
@@ -74,11 +99,14 @@ int device_turns_statistics(struct device_turns *turns, const struct statistics_
     return code;
 }
 
-static int load(struct device *device, const struct score_model_source *source, struct device_turn *turn,
-                struct err *err)
+static int load(struct device_turns *turns, int context, const struct score_model_source *source,
+                struct device_turn *turn, struct err *err)
 {
     double begin_s = clock_monotonic_s();
-    int code = turn->backend->model_load(device_context(device), source, &turn->model, err);
+    void *device = device_context(turns->contexts[context]);
+    int code = check_lost(turns, err);
+    if (!code)
+        code = note(turns, turn->backend->model_load(device, source, &turn->model, err));
     turn->load_seconds = clock_monotonic_s() - begin_s;
     return code;
 }
@@ -95,7 +123,7 @@ int device_turns_load(struct device_turns *turns, struct score_model_source *sou
     int code = ERR_NO_MEMORY;
     if (has_second) {
         source->beside = &turns->need;
-        code = load(turns->contexts[loading], source, &turn, err);
+        code = load(turns, loading, source, &turn, err);
         source->beside = NULL;
         turn.is_beside = !code;
     }
@@ -107,7 +135,7 @@ int device_turns_load(struct device_turns *turns, struct score_model_source *sou
     (void)device_turns_begin(turns);
     if (is_alone) {
         *err = (struct err)ERR_INIT;
-        code = load(turns->contexts[loading], source, &turn, err);
+        code = load(turns, loading, source, &turn, err);
     }
     if (!code) {
         turns->computing = loading;
@@ -119,6 +147,12 @@ int device_turns_load(struct device_turns *turns, struct score_model_source *sou
     }
     (void)pthread_mutex_unlock(&turns->load_lock);
     return code;
+}
+
+int device_turns_score(struct device_turns *turns, const struct device_turn *turn,
+                       const struct score_request *request, struct score_result *result, struct err *err)
+{
+    return note(turns, turn->backend->model_score(turn->model, request, result, err));
 }
 
 void device_turns_unload(struct device_turns *turns, struct device_turn *turn)

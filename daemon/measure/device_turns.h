@@ -6,6 +6,9 @@
  * first one is gone. Results are the same bit by bit either way. The CPU has one context: loading there takes
  * the processor and the memory that scoring needs.
  *
+ * A lost device is the failure of whoever computed or loaded then: who waits for the turn, or comes later,
+ * gets ERR_CANCELLED, so that one task that loses devices does not use up the attempts of its neighbours.
+ *
  * Whoever loads holds one lock, whoever computes the other, and a model passes from the first to the second
  * before it lets go of the first. So there is one loader and one computing thread at most, and the context
  * that is not computing is the loader's.
@@ -30,6 +33,9 @@ int device_turns_new(struct device *device, struct device *second, _Atomic int64
 /* Nobody waits any more. NULL is allowed. */
 void device_turns_free(struct device_turns *turns);
 
+/* Whether the device is lost: nothing more should be begun. NULL: no. */
+int device_turns_is_lost(const struct device_turns *turns);
+
 /* Waits for the turn; the context to compute on, until device_turns_end. */
 struct device *device_turns_begin(struct device_turns *turns);
 void device_turns_end(struct device_turns *turns);
@@ -52,6 +58,8 @@ struct device_turn {
  * ERR_UNSUPPORTED if the device measures tensors only, what model_load returns. */
 int device_turns_load(struct device_turns *turns, struct score_model_source *source,
                       struct device_turn *ret_turn, struct err *err);
+int device_turns_score(struct device_turns *turns, const struct device_turn *turn,
+                       const struct score_request *request, struct score_result *result, struct err *err);
 void device_turns_unload(struct device_turns *turns, struct device_turn *turn);
 
 #endif

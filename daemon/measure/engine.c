@@ -23,8 +23,13 @@ static int open_device(struct engine *engine, const struct options *options, str
     if (code)
         return code;
     const struct registry_device *device = device_info(engine->device);
+    const char *why = device_passed_over(engine->device);
     log_info("compute device", log_text("device", device->id), log_text("name", device->description.name),
              log_text("no_cuda_because", registry_absence(engine->registry)), log_end);
+    if (why[0])
+        log_warning("a GPU is there and not used", log_text("reason", why), log_text("used", device->id),
+                    log_text("remedy", "see what holds it (nvidia-smi), then start the daemon again"),
+                    log_end);
     return 0;
 }
 

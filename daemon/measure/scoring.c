@@ -305,7 +305,7 @@ int scoring_run(struct scoring *scoring, struct device_turns *turns, struct scor
     if (code)
         return code;
     double begin_s = clock_monotonic_s();
-    code = turn.backend->model_score(turn.model, &request, &scoring->result, err);
+    code = device_turns_score(turns, &turn, &request, &scoring->result, err);
     outcome.score_seconds = clock_monotonic_s() - begin_s;
     outcome.load_seconds = turn.load_seconds;
     device_turns_unload(turns, &turn);

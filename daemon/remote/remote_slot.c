@@ -141,7 +141,8 @@ static void give_up(struct remote_slot *slot, const struct wire_task *task, cons
         log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, reason);
         return;
     }
-    if (atomic_load(&worker->is_urgent) || reason->code == ERR_CANCELLED) {
+    const int is_own = reason->code == ERR_DEVICE_LOST; /* whatever else happens, this task's failure */
+    if ((atomic_load(&worker->is_urgent) && !is_own) || reason->code == ERR_CANCELLED) {
         /* All stop, or a neighbour that loaded a tensor for both was cancelled: no failure of this task. */
         code = remote_link_release(slot->rest, task->id, NULL, &err);
         log_task("task given back", LOG_LEVEL_INFO, task, seconds, bytes, reason);

@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/measure/device_turns.h"
 #include "daemon/measure/measure_rows.h"
 #include "daemon/measure/tensor_pool.h"
 #include "daemon/remote/remote_link.h"
@@ -51,6 +52,12 @@ void remote_worker_except(struct remote_worker *worker, int64_t sweep_id)
     if (worker->except_count < WIRE_EXCEPT_MAX)
         worker->except_count++;
     (void)pthread_mutex_unlock(&worker->lock);
+}
+
+/* Whether nothing more is to be claimed. */
+static int is_ending(const struct remote_worker *worker)
+{
+    return atomic_load(&worker->is_stopping) || device_turns_is_lost(worker->options.engine->turns);
 }
 
 /* Whether a request of the thread that keeps leases shall end. */
@@ -152,7 +159,7 @@ static int claim(struct remote_slot *slot, struct wire_task *task, struct err *e
 {
     struct remote_worker *worker = slot->worker;
     int is_unheard = 0;
-    for (int attempt = 1; !atomic_load(&worker->is_stopping);) {
+    for (int attempt = 1; !is_ending(worker);) {
         struct wire_offer offer;
         int64_t idle_ms = idle_left_ms(worker);
         if (idle_ms == 0) {
@@ -194,7 +201,7 @@ static void *work(void *context)
     struct remote_slot *slot = context;
     struct remote_worker *worker = slot->worker;
     int failures = 0; /* in a row */
-    while (!atomic_load(&worker->is_stopping)) {
+    while (!is_ending(worker)) {
         struct wire_task task = {.reference = -1, .previous = -1};
         struct err err = ERR_INIT;
         (void)pthread_mutex_lock(&worker->claim_lock);

@@ -88,7 +88,6 @@ static int device_describe(int index, struct backend_description *ret_descriptio
 {
     struct backend_description description = {.name = ""};
     struct cudaDeviceProp properties;
-    size_t available = 0, total = 0;
     if (index < 0 || index >= ordinal_count)
         return err_set(err, ERR_NOT_FOUND, "there are %d CUDA devices, none has the number %d", ordinal_count,
                        index);
@@ -99,10 +98,9 @@ static int device_describe(int index, struct backend_description *ret_descriptio
     }
     (void)snprintf(description.name, sizeof(description.name), "%.80s, %d multiprocessors, sm_%d%d",
                    properties.name, properties.multiProcessorCount, properties.major, properties.minor);
+    /* What is free only a context could say: hundreds of MiB on each GPU, of which one is opened, and none
+     * that is another process's alone. */
     description.memory_bytes = properties.totalGlobalMem;
-    if (cudaSetDevice(ordinals[index]) == cudaSuccess && cudaMemGetInfo(&available, &total) == cudaSuccess)
-        description.memory_available_bytes = available;
-    (void)cudaGetLastError();
     *ret_description = description;
     return 0;
 }

@@ -93,6 +93,13 @@ void multiply(const product &p)
     }
 }
 
+char handles[EMULATION_DEVICES_MAX]; /* one is its device's, and holds nothing else */
+
+bool is_own(cublasLtHandle_t handle)
+{
+    return handle == (cublasLtHandle_t)&handles[emulation::current_device()];
+}
+
 bool is_aligned(const void *memory, uint64_t alignment)
 {
     return (uintptr_t)memory % alignment == 0;
@@ -104,8 +111,7 @@ extern "C" {
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
 {
-    static char one; /* every handle: it holds nothing */
-    *handle = (cublasLtHandle_t)&one;
+    *handle = (cublasLtHandle_t)&handles[emulation::current_device()];
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -200,15 +206,18 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t o
 }
 
 /* The algorithm is what it may take for granted. */
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatrixLayout_t x, cublasLtMatrixLayout_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatmulPreference_t wanted, int,
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t x,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatmulPreference_t wanted, int,
                                               cublasLtMatmulHeuristicResult_t *found, int *count)
 {
     const cudaError_t status = emulation::begin_call("cublasLtMatmulAlgoGetHeuristic");
     if (status != cudaSuccess)
         return status == cudaErrorMemoryAllocation ? CUBLAS_STATUS_ALLOC_FAILED
                                                    : CUBLAS_STATUS_INTERNAL_ERROR;
+    if (!is_own(handle))
+        return CUBLAS_STATUS_INVALID_VALUE;
     *found = {};
     static_assert(sizeof(preference) <= sizeof(found->algo));
     preference granted = *(const preference *)wanted;
@@ -219,7 +228,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description, const void *alpha,
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t description, const void *alpha,
                               const void *a, cublasLtMatrixLayout_t a_layout, const void *b,
                               cublasLtMatrixLayout_t b_layout, const void *beta, const void *c,
                               cublasLtMatrixLayout_t c_layout, void *d, cublasLtMatrixLayout_t d_layout,
@@ -240,8 +249,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
     preference granted;
     std::memcpy(&granted, algorithm, sizeof(granted));
     const bool is_good =
-        *(const float *)alpha == 1 && p.how.transposed_a == CUBLAS_OP_T && p.weights.rows == p.x.rows &&
-        p.weights.columns == p.out.rows && p.x.columns == p.out.columns && p.weights.type == p.x.type &&
+        is_own(handle) && emulation::is_current(stream) && *(const float *)alpha == 1 &&
+        p.how.transposed_a == CUBLAS_OP_T && p.weights.rows == p.x.rows && p.weights.columns == p.out.rows &&
+        p.x.columns == p.out.columns && p.weights.type == p.x.type &&
         p.weights.stride == (int64_t)p.weights.rows && p.x.stride == (int64_t)p.x.rows &&
         p.out.stride == (int64_t)p.out.rows && (p.add == 0 || (c == d && c_layout == d_layout)) &&
         is_aligned(a, granted.alignment[0]) && is_aligned(b, granted.alignment[1]) &&

@@ -48,12 +48,21 @@ inline std::vector<fiber> fibers;
 inline void *scheduler; /* its stack */
 inline unsigned current;
 inline void *block_memory;
+inline size_t shared_bytes_max = SIZE_MAX; /* of the device */
+inline size_t block_bytes;                 /* that the launch gives, and that a kernel declares */
 inline std::function<void()> kernel;
 
 [[noreturn]] inline void fail(const char *what)
 {
     std::fprintf(stderr, "emulation: block %u, %u, %u: %s\n", block.x, block.y, block.z, what);
     std::exit(1);
+}
+
+/* A kernel has declared so many bytes; cut.cmake calls it for each thread. */
+inline void count_shared(size_t bytes)
+{
+    if (thread.x == 0 && (block_bytes += bytes) > shared_bytes_max)
+        fail("more shared memory than the device has for a block");
 }
 
 inline void wait(state reason)
@@ -134,6 +143,7 @@ inline void launch(index3 blocks, unsigned thread_count, size_t memory_bytes, un
                                                                          &std::free);
                 std::memset(memory.get(), 0x7f, memory_bytes + 1);
                 block_memory = memory.get();
+                block_bytes = memory_bytes;
                 start_fibers();
                 do {
                     for (unsigned i = 0; i < thread_count; i++)

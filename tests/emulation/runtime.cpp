@@ -1,65 +1,16 @@
-#include "tests/emulation/runtime.h"
+#include "tests/emulation/state.h"
 
-#include <cuda_runtime_api.h>
+#include <fcntl.h>
+#include <sys/file.h>
 
-#include <deque>
-#include <map>
-#include <memory>
-#include <mutex>
-#include <set>
-#include <string>
+/* (optional) Sets the devices before the first call: the module's, which nobody else does. */
+extern "C" __attribute__((weak)) void emulation_prepare(void);
 
-struct operation {
-    std::function<void()> work;
-    std::function<bool()> is_ready;
-};
-
-struct CUstream_st {
-    std::deque<operation> waiting;
-};
-
-struct CUevent_st {
-    std::shared_ptr<bool> last; /* of the last record; none yet: NULL */
-};
-
-struct CUmemPoolHandle_st {
-    uint64_t used_bytes;
-};
-
-namespace
-{
-
-struct injection {
-    std::string call;
-    unsigned after;
-    cudaError_t status;
-    bool is_sticky;
-};
-
-struct piece {
-    size_t size_bytes;
-    CUmemPoolHandle_st *pool;
-};
-
-std::recursive_mutex gate; /* everything below */
-emulation_device device;
-std::mt19937 chance;
-std::set<CUstream_st *> streams;
-std::set<CUevent_st *> events;
-std::set<CUmemPoolHandle_st *> pools;
-std::map<void *, piece> pieces;
-std::map<unsigned char *, size_t> pinned;
-std::map<const void *, size_t> kernel_bytes; /* what a kernel was allowed beyond 48 KiB */
-std::vector<injection> injections;
-cudaError_t sticky;
-uint64_t used_bytes, used_max_bytes, occupied_bytes;
-size_t object_count;
-thread_local cudaError_t last_error;
+using namespace emulation;
 
 constexpr size_t plain_shared_bytes = 48 * 1024;
-constexpr size_t pattern_bytes = 4 << 20; /* of a piece of memory: enough for what tests put there */
 
-cudaError_t note(cudaError_t status)
+cudaError_t emulation::note(cudaError_t status)
 {
     if (status != cudaSuccess && status != cudaErrorNotReady)
         last_error = status;
@@ -67,7 +18,7 @@ cudaError_t note(cudaError_t status)
 }
 
 /* Runs the first work of a random stream whose first work may run; false if there is none. */
-bool step()
+static bool step()
 {
     std::vector<CUstream_st *> ready;
     for (CUstream_st *stream : streams)
@@ -85,7 +36,7 @@ bool step()
     return true;
 }
 
-void run_until(const std::function<bool()> &is_done)
+void emulation::run_until(const std::function<bool()> &is_done)
 {
     while (!is_done())
         if (!step()) {
@@ -94,51 +45,16 @@ void run_until(const std::function<bool()> &is_done)
         }
 }
 
-bool is_pinned(const void *memory)
-{
-    const auto *at = (const unsigned char *)memory;
-    auto found = pinned.upper_bound((unsigned char *)at);
-    if (found == pinned.begin())
-        return false;
-    --found;
-    return at < found->first + found->second;
-}
-
-void copy_rows(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height)
-{
-    for (size_t i = 0; i < height; i++)
-        std::memcpy((char *)to + i * to_pitch, (const char *)from + i * from_pitch, width);
-}
-
-cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height,
-                 cudaMemcpyKind kind, cudaStream_t stream)
-{
-    if (width > to_pitch || width > from_pitch)
-        return note(cudaErrorInvalidPitchValue);
-    if (kind == cudaMemcpyHostToDevice && !is_pinned(from)) {
-        auto kept = std::make_shared<std::vector<char>>(width * height);
-        copy_rows(kept->data(), width, from, from_pitch, width, height);
-        emulation::enqueue(stream, [=] { copy_rows(to, to_pitch, kept->data(), width, width, height); });
-        return cudaSuccess;
-    }
-    emulation::enqueue(stream, [=] { copy_rows(to, to_pitch, from, from_pitch, width, height); });
-    /* Ordinary memory has been written when the call returns. */
-    if (kind == cudaMemcpyDeviceToHost && !is_pinned(to))
-        run_until([=] { return stream->waiting.empty(); });
-    return cudaSuccess;
-}
-
-} // namespace
-
 void emulation_reset(const struct emulation_device *to)
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);
     device = *to;
     chance.seed(device.seed);
     injections.clear();
-    sticky = cudaSuccess;
-    used_max_bytes = used_bytes;
-    occupied_bytes = 0;
+    device.count = device.count ? device.count : 1;
+    for (one_device &one : devices)
+        one = {cudaSuccess, one.used_bytes, one.used_bytes, 0, false, {}};
+    poison.clear();
     if (object_count) {
         std::fprintf(stderr, "emulation: %zu objects were left\n", object_count);
         std::exit(1);
@@ -159,6 +75,25 @@ size_t emulation_forget(void)
     return count;
 }
 
+void emulation_poison(const void *bytes, size_t size)
+{
+    const std::lock_guard<std::recursive_mutex> lock(gate);
+    poison.assign((const char *)bytes, size);
+}
+
+void emulation_exclude(const char *folder)
+{
+    const std::lock_guard<std::recursive_mutex> lock(gate);
+    lock_folder = folder;
+}
+
+int emulation_is_lost(void)
+{
+    const std::lock_guard<std::recursive_mutex> lock(gate);
+    return std::any_of(std::begin(devices), std::end(devices),
+                       [](const one_device &one) { return one.sticky != cudaSuccess; });
+}
+
 void emulation_abandon(void)
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);
@@ -177,26 +112,27 @@ void emulation_abandon(void)
     pinned.clear();
     events.clear();
     pools.clear();
-    used_bytes = 0;
+    for (one_device &one : devices)
+        one.used_bytes = 0;
     object_count = 0;
 }
 
 uint64_t emulation_used_bytes(void)
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);
-    return used_bytes;
+    return devices[0].used_bytes;
 }
 
 uint64_t emulation_used_max_bytes(void)
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);
-    return used_max_bytes;
+    return devices[0].used_max_bytes;
 }
 
 void emulation_occupy(uint64_t bytes)
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);
-    occupied_bytes = bytes;
+    devices[0].occupied_bytes = bytes;
 }
 
 size_t emulation_object_count(void)
@@ -220,18 +156,30 @@ bool emulation::is_exact()
     return device.is_exact != 0;
 }
 
+int emulation::current_device()
+{
+    return current_ordinal;
+}
+
+bool emulation::is_current(cudaStream_t stream)
+{
+    return stream->ordinal == current_ordinal;
+}
+
 cudaError_t emulation::begin_call(const char *name)
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);
-    if (sticky != cudaSuccess)
-        return note(sticky);
+    static const bool is_prepared = (emulation_prepare ? emulation_prepare() : (void)0, true);
+    (void)is_prepared;
+    if (own().sticky != cudaSuccess)
+        return note(own().sticky);
     for (size_t i = 0; i < injections.size(); i++) {
         injection &one = injections[i];
         if (one.call != name || --one.after > 0)
             continue;
         const cudaError_t status = one.status;
         if (one.is_sticky)
-            sticky = status;
+            own().sticky = status;
         injections.erase(injections.begin() + (long)i);
         return note(status);
     }
@@ -245,7 +193,12 @@ void emulation::launch_checked(const configuration &with, const void *kernel, st
     const std::lock_guard<std::recursive_mutex> lock(gate);
     if (begin_call("launch") != cudaSuccess)
         return;
-    const size_t allowed = kernel_bytes.count(kernel) ? kernel_bytes[kernel] : plain_shared_bytes;
+    if (!is_current(with.stream)) {
+        (void)note(cudaErrorInvalidResourceHandle);
+        return;
+    }
+    const auto &kernel_bytes = own().kernel_bytes;
+    const size_t allowed = kernel_bytes.count(kernel) ? kernel_bytes.at(kernel) : plain_shared_bytes;
     const bool is_good = with.grid.x > 0 && with.grid.x < 1U << 31 && with.grid.y > 0 &&
                          with.grid.y < 65536 && with.grid.z > 0 && with.grid.z < 65536 && with.threads > 0 &&
                          with.threads <= 1024 && with.threads % warp_size == 0 &&
@@ -256,14 +209,23 @@ void emulation::launch_checked(const configuration &with, const void *kernel, st
     }
     const unsigned seed = chance();
     enqueue(with.stream, [=] {
+        shared_bytes_max = device.shared_bytes_max;
         launch({with.grid.x, with.grid.y, with.grid.z}, with.threads, with.memory_bytes, seed, call);
     });
 }
 
-#define BEGIN()                                                                                              \
-    const std::lock_guard<std::recursive_mutex> lock(gate);                                                  \
-    if (const cudaError_t begun = emulation::begin_call(__func__); begun != cudaSuccess)                     \
-    return begun
+/* False where another process has the device for itself. */
+static bool begin_context()
+{
+    if (!own().has_context && !lock_folder.empty()) {
+        const std::string path = lock_folder + "/" + std::to_string(current_ordinal);
+        const int file = open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600); /* until the process ends */
+        if (file < 0 || flock(file, LOCK_EX | LOCK_NB) != 0)
+            return false;
+    }
+    own().has_context = true;
+    return true;
+}
 
 /* -- Devices and errors ----------------------------------------------------------------------------- */
 
@@ -272,7 +234,7 @@ extern "C" {
 cudaError_t cudaDriverGetVersion(int *version)
 {
     BEGIN();
-    *version = CUDART_VERSION;
+    *version = device.driver < 0 ? 0 : device.driver ? device.driver : CUDART_VERSION;
     return cudaSuccess;
 }
 
@@ -286,16 +248,19 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 cudaError_t cudaGetDeviceCount(int *count)
 {
     BEGIN();
-    *count = 1;
-    return cudaSuccess;
+    *count = std::max(device.count, 0);
+    return device.count < 0 ? note(cudaErrorNoDevice) : cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
 {
     BEGIN();
+    const int capability = device.capability ? device.capability : 90;
     *properties = {};
-    std::snprintf(properties->name, sizeof(properties->name), "emulated GPU");
-    properties->major = 9;
+    std::snprintf(properties->name, sizeof(properties->name), "%s",
+                  device.name ? device.name : "emulated GPU");
+    properties->major = capability / 10;
+    properties->minor = capability % 10;
     properties->multiProcessorCount = device.multiprocessor_count;
     properties->totalGlobalMem = device.memory_bytes;
     return cudaSuccess;
@@ -310,16 +275,26 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int)
     return cudaSuccess;
 }
 
+/* As since CUDA 12, makes the device's context. */
 cudaError_t cudaSetDevice(int ordinal)
 {
-    BEGIN();
-    return ordinal == 0 ? cudaSuccess : note(cudaErrorInvalidDevice);
+    const std::lock_guard<std::recursive_mutex> lock(gate);
+    const int before = current_ordinal;
+    if (ordinal < 0 || ordinal >= device.count)
+        return note(cudaErrorInvalidDevice);
+    current_ordinal = ordinal;
+    cudaError_t status = begin_call(__func__);
+    if (status == cudaSuccess && !begin_context())
+        status = note(cudaErrorDevicesUnavailable);
+    if (status != cudaSuccess)
+        current_ordinal = before;
+    return status;
 }
 
 cudaError_t cudaGetLastError(void)
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);
-    const cudaError_t status = sticky != cudaSuccess ? sticky : last_error;
+    const cudaError_t status = own().sticky != cudaSuccess ? own().sticky : last_error;
     last_error = cudaSuccess;
     return status;
 }
@@ -335,7 +310,7 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
         (size_t)value > device.shared_bytes_max)
         return note(cudaErrorInvalidValue);
-    kernel_bytes[kernel] = (size_t)value;
+    own().kernel_bytes[kernel] = (size_t)value;
     return cudaSuccess;
 }
 
@@ -344,7 +319,7 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
 {
     BEGIN();
-    *stream = new CUstream_st;
+    *stream = new CUstream_st{current_ordinal, {}};
     streams.insert(*stream);
     object_count++;
     return cudaSuccess;
@@ -376,7 +351,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
 {
     BEGIN();
-    *event = new CUevent_st;
+    *event = new CUevent_st{current_ordinal, nullptr};
     events.insert(*event);
     object_count++;
     return cudaSuccess;
@@ -394,6 +369,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
     BEGIN();
+    if (event->ordinal != stream->ordinal)
+        return note(cudaErrorInvalidResourceHandle);
     auto reached = std::make_shared<bool>(false);
     event->last = reached;
     emulation::enqueue(stream, [=] { *reached = true; });
@@ -413,137 +390,6 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
     BEGIN();
     if (const auto reached = event->last)
         run_until([=] { return *reached; });
-    return cudaSuccess;
-}
-
-/* -- Memory ----------------------------------------------------------------------------------------- */
-
-cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const cudaMemPoolProps *)
-{
-    BEGIN();
-    *pool = new CUmemPoolHandle_st{0};
-    pools.insert(*pool);
-    object_count++;
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
-{
-    BEGIN();
-    run_until([=] {
-        return std::all_of(streams.begin(), streams.end(),
-                           [](CUstream_st *stream) { return stream->waiting.empty(); });
-    });
-    if (pool->used_bytes) {
-        std::fprintf(stderr, "emulation: a pool ends with %llu bytes in use\n",
-                     (unsigned long long)pool->used_bytes);
-        std::exit(1);
-    }
-    pools.erase(pool);
-    delete pool;
-    object_count--;
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *)
-{
-    BEGIN();
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr, void *value)
-{
-    BEGIN();
-    std::memcpy(value, &pool->used_bytes, sizeof(pool->used_bytes)); /* it keeps nothing that is free */
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t)
-{
-    BEGIN();
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
-{
-    BEGIN();
-    const uint64_t taken = used_bytes + occupied_bytes;
-    *available = taken < device.memory_bytes ? device.memory_bytes - taken : 0;
-    *total = device.memory_bytes;
-    return cudaSuccess;
-}
-
-cudaError_t cudaMallocFromPoolAsync(void **memory, size_t size, cudaMemPool_t pool, cudaStream_t stream)
-{
-    BEGIN();
-    if (used_bytes + occupied_bytes + size > device.memory_bytes)
-        run_until([=] { return stream->waiting.empty(); }); /* what it frees may be had again */
-    if (used_bytes + occupied_bytes + size > device.memory_bytes)
-        return note(cudaErrorMemoryAllocation);
-    void *made = std::aligned_alloc(256, (size + 255) / 256 * 256);
-    if (!made)
-        return note(cudaErrorMemoryAllocation);
-    pieces[made] = {size, pool};
-    pool->used_bytes += size;
-    used_bytes += size;
-    used_max_bytes = std::max(used_max_bytes, used_bytes);
-    object_count++;
-    emulation::enqueue(stream, [=] { std::memset(made, 0x7f, std::min(size, pattern_bytes)); });
-    *memory = made;
-    return cudaSuccess;
-}
-
-cudaError_t cudaFreeAsync(void *memory, cudaStream_t stream)
-{
-    BEGIN();
-    if (!pieces.count(memory))
-        return note(cudaErrorInvalidValue);
-    emulation::enqueue(stream, [=] {
-        const piece old = pieces[memory];
-        pieces.erase(memory);
-        old.pool->used_bytes -= old.size_bytes;
-        used_bytes -= old.size_bytes;
-        object_count--;
-        std::free(memory);
-    });
-    return cudaSuccess;
-}
-
-cudaError_t cudaHostAlloc(void **memory, size_t size, unsigned)
-{
-    BEGIN();
-    *memory = std::aligned_alloc(4096, (size + 4095) / 4096 * 4096);
-    pinned[(unsigned char *)*memory] = size;
-    object_count++;
-    return cudaSuccess;
-}
-
-cudaError_t cudaFreeHost(void *memory)
-{
-    BEGIN();
-    pinned.erase((unsigned char *)memory);
-    std::free(memory);
-    object_count--;
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyKind kind, cudaStream_t stream)
-{
-    BEGIN();
-    return copy(to, size, from, size, size, 1, kind, stream);
-}
-
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
-                              size_t height, cudaMemcpyKind kind, cudaStream_t stream)
-{
-    BEGIN();
-    return copy(to, to_pitch, from, from_pitch, width, height, kind, stream);
-}
-
-cudaError_t cudaMemsetAsync(void *memory, int value, size_t size, cudaStream_t stream)
-{
-    BEGIN();
-    emulation::enqueue(stream, [=] { std::memset(memory, value, size); });
     return cudaSuccess;
 }
 

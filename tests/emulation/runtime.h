@@ -20,17 +20,29 @@
 extern "C" {
 #endif
 
+#define EMULATION_DEVICES_MAX 8
+
 struct emulation_device {
     unsigned seed;  /* of the orders */
     unsigned haste; /* of 100 calls, how many let some work run; 0: as late as possible */
     int multiprocessor_count;
     size_t shared_bytes_max; /* of a block */
     uint64_t memory_bytes;
-    int is_exact; /* algorithms of products do for the rows alone that they were asked for */
+    int is_exact;     /* algorithms of products do for the rows alone that they were asked for */
+    const char *name; /* NULL: "emulated GPU" */
+    int capability;   /* 10 * major + minor; 0: 90 */
+    int count;        /* of such devices; 0: one; negative: none */
+    int driver;       /* of CUDA, as 13000; 0: the headers' own; negative: there is none */
 };
 
-/* The device from now on; what was injected is forgotten. No context is open. */
+/* The devices from now on; what was injected is forgotten. No context is open. */
 void emulation_reset(const struct emulation_device *device);
+
+/* After a copy to a device of data that hold these bytes, the device is lost. NULL for none. */
+void emulation_poison(const void *bytes, size_t size);
+
+/* The device of a context is this process's alone while it lives, by a lock on a file of this folder. */
+void emulation_exclude(const char *folder);
 
 /* The `after`-th use of a call from now on (1: the next; "launch" for kernels) returns `status`; a sticky
  * error is what every later call returns as well. */
@@ -39,10 +51,13 @@ void emulation_inject(const char *call, unsigned after, int status, int is_stick
 /* Takes back what has not happened yet; how many there were. */
 size_t emulation_forget(void);
 
+/* Whether a device is lost. */
+int emulation_is_lost(void);
+
 /* After a loss: what the module cannot give back any more. */
 void emulation_abandon(void);
 
-/* The device's memory in use now, and at most since emulation_reset. */
+/* The memory in use now, and at most since emulation_reset; of the first device, as the next one. */
 uint64_t emulation_used_bytes(void);
 uint64_t emulation_used_max_bytes(void);
 
@@ -93,6 +108,12 @@ void launch_later(const configuration &with, void (*kernel)(Parameters...), Argu
 
 /* Of the device. */
 bool is_exact();
+
+/* The number of the calling thread's device. */
+int current_device();
+
+/* Whether a stream belongs to it. */
+bool is_current(cudaStream_t stream);
 
 /* 0, or the error that this use of a call is to have; also lets other work run. */
 cudaError_t begin_call(const char *name);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 /* A device that keeps account of who does what on which context, and fails the test where two meet. */
+enum { LOSES_IN_PASS = 1, LOSES_IN_LOAD, LOSES_IN_SCORE };
 enum { CONTEXTS = 2, SCORINGS = 3, THREADS = 4, ROUNDS = 25 };
 
 struct context {
@@ -31,6 +32,7 @@ static struct {
     int next_load_fails;                        /* once, with ERR_FORMAT */
     int waits;                                  /* a scoring waits until the next model has been loaded */
     int pass_needs_all;                         /* a pass waits for a model, and has no room beside one */
+    int loses;                                  /* the next call of this kind loses the device */
     int faults;
 } fake;
 
@@ -110,6 +112,8 @@ static int statistics(void *device, const struct statistics_request *request,
         work(1);
     if (fake.pass_needs_all && fake.models)
         code = err_set(err, ERR_NO_MEMORY, "no room beside a model");
+    if (fake.loses == LOSES_IN_PASS)
+        code = err_set(err, ERR_DEVICE_LOST, "lost in a pass");
     fake.computing--;
     fake.passes++;
     leave(device);
@@ -125,6 +129,8 @@ static int model_load(void *device, const struct score_model_source *source, voi
     if (fake.next_load_fails) {
         fake.next_load_fails = 0;
         code = err_set(err, ERR_FORMAT, "a broken tensor");
+    } else if (fake.loses == LOSES_IN_LOAD) {
+        code = err_set(err, ERR_DEVICE_LOST, "lost in a load");
     } else if (source->beside && !fake.fits_beside) {
         code = err_set(err, ERR_NO_MEMORY, "no room for two");
     } else {
@@ -149,9 +155,9 @@ static int model_score(void *model, const struct score_request *request, struct 
                        struct err *err)
 {
     const struct context *context = ((struct model *)model)->context;
+    int code = 0;
     (void)request;
     (void)result;
-    (void)err;
     enter(context);
     note_fault(fake.computing++);
     const int wanted = fake.scorings + 2 < SCORINGS ? fake.scorings + 2 : SCORINGS;
@@ -162,8 +168,10 @@ static int model_score(void *model, const struct score_request *request, struct 
     work(1);
     fake.computing--;
     fake.scorings++;
+    if (fake.loses == LOSES_IN_SCORE)
+        code = err_set(err, ERR_DEVICE_LOST, "lost in a scoring");
     leave(context);
-    return 0;
+    return code;
 }
 
 static void model_free(void *model)
@@ -235,7 +243,7 @@ static int score_once(struct bench *bench)
     int code = device_turns_load(bench->turns, &source, &turn, &err);
     if (code)
         return code;
-    code = turn.backend->model_score(turn.model, NULL, NULL, &err);
+    code = device_turns_score(bench->turns, &turn, NULL, NULL, &err);
     device_turns_unload(bench->turns, &turn);
     return code;
 }
@@ -344,6 +352,28 @@ static void a_pass_without_room_is_made_when_the_model_is_gone(void **state)
     bench_close(&bench);
 }
 
+/* Whoever was on the device has the failure; who comes later is told to end, and reaches no backend. */
+static void a_loss_is_one_task_s_failure(void **state)
+{
+    (void)state;
+    for (int loses = LOSES_IN_PASS; loses <= LOSES_IN_SCORE; loses++) {
+        struct bench bench;
+        bench_open(&bench, 1);
+        fake.fits_beside = 1;
+        assert_null(pass_in_thread(&bench));
+        assert_int_equal(score_once(&bench), 0);
+        fake.loses = loses;
+        intptr_t code = loses == LOSES_IN_PASS ? (intptr_t)pass_in_thread(&bench) : score_once(&bench);
+        assert_int_equal(code, ERR_DEVICE_LOST);
+        assert_true(device_turns_is_lost(bench.turns));
+        const int passes = fake.passes, loads = fake.loads;
+        assert_int_equal((intptr_t)pass_in_thread(&bench), ERR_CANCELLED);
+        assert_int_equal(score_once(&bench), ERR_CANCELLED);
+        assert_true(fake.passes == passes && fake.loads == loads);
+        bench_close(&bench);
+    }
+}
+
 static void *mix_in_thread(void *context)
 {
     struct bench *bench = context;
@@ -385,6 +415,7 @@ int main(void)
         cmocka_unit_test(with_one_context_it_loads_alone),
         cmocka_unit_test(a_load_that_fails_leaves_the_turn),
         cmocka_unit_test(a_pass_without_room_is_made_when_the_model_is_gone),
+        cmocka_unit_test(a_loss_is_one_task_s_failure),
         cmocka_unit_test(passes_and_models_never_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
