@@ -123,15 +123,21 @@ static int plan_within(struct run *run, const struct score_request *request, uin
 static int plan_run(struct run *run, const struct score_request *request, struct err *err)
 {
     struct cuda_device *device = run->model->device;
-    uint64_t room = 0;
+    uint64_t room = 0, refused = 0;
     int code = model_room_bytes(run->model, &room, err);
     while (!code && !(code = plan_within(run, request, room, err)) &&
            (code = device_take(device, run->scratch_bytes, &run->scratch, err)) == ERR_NO_MEMORY) {
         *err = (struct err)ERR_INIT;
         code = 0;
-        room = run->scratch_bytes / 2;
+        refused = run->scratch_bytes;
+        room = refused / 2;
         score_plan_free(&run->plan);
     }
+    if (code == ERR_NO_MEMORY && refused) /* `room` was a guess */
+        return err_set(err, ERR_NO_MEMORY,
+                       "scoring needs %.1f MiB on the device beside the model, which refused %.1f MiB though "
+                       "they seemed free: another program may have taken them",
+                       (double)run->scratch_bytes / (double)MIB, (double)refused / (double)MIB);
     return code;
 }
 

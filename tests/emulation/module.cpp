@@ -101,7 +101,9 @@ settings read_all(const std::string &text)
 /* A daemon that ends gives everything back, but for a lost device's. */
 void check_end()
 {
-    const size_t left = emulation_object_count();
+    const size_t left = emulation_object_count(), faults = emulation_forget();
+    if (faults)
+        std::fprintf(stderr, "emulation: %zu faults did not happen\n", faults);
     if (left && !emulation_is_lost()) {
         std::fprintf(stderr, "emulation: %zu objects of CUDA were left\n", left);
         std::_Exit(4);

@@ -48,7 +48,7 @@ void emulation_exclude(const char *folder);
  * error is what every later call returns as well. */
 void emulation_inject(const char *call, unsigned after, int status, int is_sticky);
 
-/* Takes back what has not happened yet; how many there were. */
+/* Takes back what has not happened yet; how many injections there were. */
 size_t emulation_forget(void);
 
 /* Whether a device is lost. */

@@ -1,0 +1,351 @@
+"""The daemon with the CUDA module, where there is no GPU: the module runs on the processor (tests/emulation).
+
+Numbers are the CPU's, from the hub to the series; GPUs that are too small, refused, taken, old or lost are told, and cost no more than
+they must. What an emulation cannot say about a real GPU stands in tests/emulation/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+from running import Daemon, model_path, wait_until
+from workers import Worker
+
+np = pytest.importorskip("numpy", reason="numpy makes a model up")
+safetensors = pytest.importorskip("safetensors.numpy", reason="safetensors writes it")
+
+from tests.hub import Emulator  # noqa: E402
+
+MODEL = "garden/neox-tiny"
+NAMES = ["step0", "step512", "step1000", "step14000"]
+TEXTS = "garden/lambada_garden:data/test.jsonl"
+REQUEST = {"metrics": ["statistics", "perplexity"], "revisions": {"names": NAMES}, "dataset": TEXTS, "limit": 4}
+STATISTICS = {"metrics": ["statistics"], "revisions": {"names": [*NAMES, "step2000", "step8000"]}}
+VOLATILE = ("bytes_fetched", "measured_at", "first_seen_at", "backend")
+LOST = 70  # the exit status
+
+SUM_TOLERANCE = 1e-12  # float64 in another order, relative
+LOGPROB_TOLERANCE = 0.01  # of a text, half precision against float32; tests/gpu allows 0.03 of each
+
+
+@pytest.fixture(scope="session")
+def module() -> Path:
+    """The emulated module of this build."""
+    path = Path(os.environ.get("BIFURCATED_BUILD", "build/release")).resolve() / "tests/emulation/bifurcated_cuda.so"
+    if not path.exists():
+        pytest.skip(f"{path} is not built: it needs CUDA's headers, a C++ compiler and x86-64")
+    return path
+
+
+@pytest.fixture
+def gpu(daemon: Callable[..., Daemon], module: Path) -> Callable[..., Daemon]:
+    """gpu(hub, "words of tests/emulation/module.cpp", "--option", ...)"""
+
+    def start(hub: Emulator | None, words: str, *options: str) -> Daemon:
+        return daemon(hub, "--cuda-module", str(module), *options, env={"BIFURCATED_EMULATION": words})
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def cpu(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon that has measured all of this file's revisions on the processor."""
+    with Emulator(garden) as hub:
+        with Daemon(programs, tmp_path_factory.mktemp("cpu"), hub.url, ["--device", "cpu"], {}) as one:
+            for request in (REQUEST, STATISTICS):
+                assert one.wait(one.sweep(MODEL, **request))["state"] == "done"
+            yield one
+
+
+def query(one: Daemon, sql: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(f"file:{one.db}?mode=ro", uri=True) as db:
+        return db.execute(sql).fetchall()
+
+
+def distributions(one: Daemon) -> set[tuple[Any, ...]]:
+    """Every count of every code, as the database has them."""
+    return set(
+        query(
+            one,
+            "SELECT c.digest, d.row_set, d.is_centred, d.code, d.size_raw, d.data FROM distributions d"
+            " JOIN contents c ON c.id = d.content_id",
+        )
+    )
+
+
+def assert_same_numbers(one: Daemon, cpu: Daemon, names: list[str]) -> None:
+    """Counts are equal, sums but for their order, texts but for half precision."""
+    expected = {row["revision"]: row for row in cpu.series(MODEL)}
+    rows = [row for row in one.series(MODEL) if row["state"] == "measured"]
+    assert [row["revision"] for row in rows] == names
+    for row in rows:
+        assert row["backend"] == "cuda"
+        for name, value in row.items():
+            wanted = expected[row["revision"]][name]
+            if name in VOLATILE or name.startswith(("perplexity", "accuracy")) or "lag1" in name:
+                continue  # lag1: other neighbours may be measured here; msd and cosine are of the same code
+            if isinstance(value, float):
+                assert value == pytest.approx(wanted, rel=SUM_TOLERANCE, abs=SUM_TOLERANCE), (row["revision"], name)
+            else:
+                assert value == wanted, (row["revision"], name)
+        if row["perplexity"] is not None:
+            assert_same_texts(row, expected[row["revision"]])
+    measured = distributions(one)
+    assert len(measured) >= 4 * len(names) and measured <= distributions(cpu)
+
+
+def assert_same_texts(row: dict[str, Any], wanted: dict[str, Any]) -> None:
+    count = row["perplexity_documents"]
+    assert count == wanted["perplexity_documents"] and row["perplexity_tokens"] == wanted["perplexity_tokens"]
+    assert row["accuracy"] == wanted["accuracy"]
+    assert row["perplexity_nll_sum"] == pytest.approx(wanted["perplexity_nll_sum"], abs=count * LOGPROB_TOLERANCE)
+    assert row["perplexity_nll_sum"] != wanted["perplexity_nll_sum"]  # the CPU's float32 was not what ran
+
+
+def tasks(one: Daemon) -> dict[str, tuple[str, int, str | None]]:
+    """Of each revision: state, failures, code of the error."""
+    rows = query(
+        one, "SELECT r.name, t.state, t.failures, t.error_code FROM tasks t JOIN revisions r ON r.id = t.revision_id"
+    )
+    return {name: (state, failures, code or None) for name, state, failures, code in rows}
+
+
+# ---- numbers -------------------------------------------------------------------------------------
+
+
+def test_a_sweep_gives_the_cpu_s_numbers(gpu: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, cpu: Daemon) -> None:
+    one = gpu(make_hub(garden), "gpu=h100 seed=1")
+    devices = {device["name"]: device for device in one.get("/v1/devices").json()["devices"]}
+    assert devices["cuda:0"]["is_used"] and not devices["cpu"]["is_used"]
+    assert devices["cuda:0"]["memory_bytes"] == 80 << 30 and devices["cuda:0"]["reason"] is None
+    assert devices["cuda:0"]["description"] == "NVIDIA H100 80GB HBM3, 2 multiprocessors, sm_90"
+    sweep = one.wait(one.sweep(MODEL, **REQUEST))
+    assert sweep["state"] == "done", sweep
+    assert_same_numbers(one, cpu, NAMES)
+    assert set(query(one, "SELECT precision, backend FROM perplexities")) == {("half", "cuda")}
+
+
+def test_two_gpus_have_a_worker_each(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, module: Path, programs: dict[str, Path],
+    cpu: Daemon, tmp_path: Path,
+) -> None:  # fmt: skip
+    """Each GPU is one process's alone, as clusters set them. One loses its device and ends; the other does the rest."""
+    (tmp_path / "locks").mkdir()
+    words = f"gpu=l4 devices=2 exclusive={tmp_path}/locks"
+    options = ["--cuda-module", str(module)]
+    one = daemon(make_hub(garden), "--fetchers", "0", "--device", "cpu", *options, env={"BIFURCATED_EMULATION": words})
+    found = [device for device in one.get("/v1/devices").json()["devices"] if device["backend"] == "cuda"]
+    assert [(device["name"], device["memory_bytes"], device["is_used"]) for device in found] == [
+        ("cuda:0", 24 << 30, False), ("cuda:1", 24 << 30, False)
+    ]  # fmt: skip
+    workers = [
+        Worker(one, programs["bifurcated"], tmp_path / f"w{i}", "--name", f"w{i}", "--device", f"cuda:{i}", "--fetchers", "1",
+               *options, env={"BIFURCATED_EMULATION": words + " lose=launch:5" * i}).start()
+        for i in (0, 1)
+    ]  # fmt: skip
+    try:
+        wait_until(lambda: len(one.get("/v1/workers").json()["workers"]) == 2)
+        sweep = one.wait(one.sweep(MODEL, **STATISTICS))
+        assert sweep["state"] == "done", (sweep, [worker.log() for worker in workers])
+        listed = {worker["name"].split("-")[0]: worker for worker in one.get("/v1/workers").json()["workers"]}
+        assert [listed[name]["device"] for name in ("w0", "w1")] == ["cuda:0", "cuda:1"]
+        assert listed["w0"]["recorded"] >= 3 and listed["w1"]["recorded"] == 1
+        assert workers[1].wait() == LOST
+        assert "error=device_lost" in workers[1].log()
+    finally:
+        for worker in workers:
+            worker.terminate()
+    for worker in workers[:1]:
+        worker.check_end()
+    assert sorted(failures for _, failures, _ in tasks(one).values()) == [0, 0, 0, 0, 0, 1]
+    assert_same_numbers(one, cpu, sorted(STATISTICS["revisions"]["names"], key=lambda name: int(name[4:])))
+
+
+# ---- memory --------------------------------------------------------------------------------------
+
+
+def write_large(folder: Path, garden: Path, layers: int = 24, width: int = 512) -> int:
+    """A model of many layers in float16, with the garden's tokenizer; the bytes of its weights."""
+    random = np.random.default_rng(7)
+    place = folder / "step1"
+    place.mkdir(parents=True)
+    source = garden / "models" / MODEL
+    config = json.loads((source / "step0/config.json").read_text())
+    config |= {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": 8}
+    (place / "config.json").write_text(json.dumps(config))
+    shutil.copy(source / "_shared/tokenizer.json", place)
+    noise = (random.standard_normal(1 << 20) / math.sqrt(width)).astype(np.float16)
+
+    def matrix(rows: int, columns: int) -> Any:
+        return np.roll(np.resize(noise, rows * columns), int(random.integers(1 << 20))).reshape(rows, columns)
+
+    def vector(size: int, offset: float = 0) -> Any:
+        return (offset + 0.1 * random.standard_normal(size)).astype(np.float16)
+
+    tensors = {"gpt_neox.embed_in.weight": matrix(512, width), "embed_out.weight": matrix(512, width)}
+    norms = ["gpt_neox.final_layer_norm"]
+    for layer in range(layers):
+        name = f"gpt_neox.layers.{layer}"
+        norms += [f"{name}.input_layernorm", f"{name}.post_attention_layernorm"]
+        for part, rows, columns in (("attention.query_key_value", 3, 1), ("attention.dense", 1, 1),
+                                    ("mlp.dense_h_to_4h", 4, 1), ("mlp.dense_4h_to_h", 1, 4)):  # fmt: skip
+            tensors[f"{name}.{part}.weight"] = matrix(rows * width, columns * width)
+            tensors[f"{name}.{part}.bias"] = vector(rows * width)
+    for name in norms:
+        tensors |= {f"{name}.weight": vector(width, 1), f"{name}.bias": vector(width)}
+    safetensors.save_file(tensors, place / "model.safetensors")
+    return sum(tensor.nbytes for tensor in tensors.values())
+
+
+@pytest.fixture
+def texts(tmp_path: Path, garden: Path) -> Path:
+    """A hub's root with the garden, and one short text."""
+    root = tmp_path / "root"
+    data = root / "datasets/garden/short/main/data"
+    data.mkdir(parents=True)
+    (root / "models").symlink_to(garden / "models")
+    (data / "test.jsonl").write_text(json.dumps({"text": "I am he"}) + "\n")
+    return root
+
+
+def test_a_model_larger_than_the_gpu_is_streamed(
+    gpu: Callable[..., Daemon], daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], texts: Path, garden: Path, tmp_path: Path
+) -> None:
+    """On a GPU of 124 MiB, two layers at a time; on one of 106 MiB not even these: that task fails, and others go on."""
+    weights = write_large(tmp_path / "large", garden)
+    assert weights > 140 << 20
+    hub = make_hub(texts)
+    request = {"metrics": ["perplexity"], "dataset": "garden/short:data/test.jsonl"}
+    large = f"file:{tmp_path}/large"
+    rows = []
+    for one in (daemon(hub, "--device", "cpu"), gpu(hub, "memory_mb=124 seed=3")):
+        sweep = one.wait(one.sweep(large, **request))
+        assert sweep["state"] == "done", (sweep, one.log())
+        rows += one.series(large)
+    assert_same_texts(rows[1], rows[0])
+    small = gpu(hub, "memory_mb=106", "--attempts", "2", "--retry-delay-s", "0")
+    numbers = [small.sweep(large, **request), small.sweep(MODEL, **STATISTICS)]
+    refused, measured = map(small.wait, numbers)
+    assert refused["state"] == "failed" and refused["errors"][0]["code"] == "no_memory", refused
+    assert "there is room for" in refused["errors"][0]["message"]
+    assert measured["state"] == "done", measured
+
+
+def test_memory_that_is_refused_is_asked_for_again(
+    gpu: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, cpu: Daemon
+) -> None:
+    """Twice for the model, which is loaded again when no other is there, and once for what scoring needs. (In smaller batches:
+    tests/emulation/test_faults.c, which has room to choose.)"""
+    fault = "starve=cudaMallocFromPoolAsync"  # 1 and 2 are the workspaces of the two contexts
+    one = gpu(make_hub(garden), f"{fault}:3 {fault}:3 {fault}:4", "--fetchers", "1")
+    sweep = one.wait(one.sweep(MODEL, **{**REQUEST, "metrics": ["perplexity"]}))
+    assert sweep["state"] == "done", sweep["errors"]
+    expected = {row["revision"]: row for row in cpu.series(MODEL)}
+    for name in NAMES:
+        (row,) = (row for row in one.series(MODEL) if row["revision"] == name)
+        assert_same_texts(row, expected[name])
+    assert one.stop() == 0 and "did not happen" not in one.log()
+
+
+# ---- a lost device -------------------------------------------------------------------------------
+
+
+def await_loss(one: Daemon, *words: str) -> None:
+    """The daemon ends by itself, with the status that its supervisor starts it again for."""
+    assert one.process.wait(60) == LOST, one.log()
+    assert "the compute device is lost; the daemon ends so that its supervisor starts it again" in one.log()
+    for word in words:
+        assert word in one.log()
+
+
+def start_again(one: Daemon, words: str) -> None:
+    one.env["BIFURCATED_EMULATION"] = words
+    one.start()
+
+
+def test_a_lost_device_ends_the_daemon_and_costs_one_attempt(
+    gpu: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, cpu: Daemon, tmp_path: Path
+) -> None:
+    """Three fetchers work when it is lost. Readiness is looked at while the main thread waits for a configuration file to be
+    written, so that it cannot begin to stop."""
+    config = tmp_path / "bifurcated.conf"
+    config.write_text("")
+    one = gpu(make_hub(garden), "lose=launch:12", "--config", str(config), "--retry-delay-s", "0", "--fetchers", "3")
+    config.unlink()
+    os.mkfifo(config)
+    one.process.send_signal(signal.SIGHUP)
+    sweep = one.sweep(MODEL, **STATISTICS)
+    wait_until(lambda: "the compute device is lost" in one.log())
+    ready = one.get("/readyz")
+    assert ready.status == 503 and "is lost until the process restarts" in ready.text
+    assert one.get("/healthz").status == 200
+    config.write_text("")
+    await_loss(one, "error=device_lost")
+    config.unlink()
+    config.write_text("")
+    counted = tasks(one)
+    assert sorted(failures for _, failures, _ in counted.values()) == [0, 0, 0, 0, 0, 1]  # no neighbour's
+    assert {code for _, failures, code in counted.values() if failures} == {"device_lost"}
+    start_again(one, "")
+    assert one.get("/readyz").status == 200
+    end = one.wait(sweep)
+    assert end["state"] == "done" and end["progress"]["done"] == 6, end
+    assert_same_numbers(one, cpu, sorted(STATISTICS["revisions"]["names"], key=lambda name: int(name[4:])))
+
+
+def test_a_task_that_loses_the_device_each_time_fails(gpu: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:
+    """One revision's weights are poison to the GPU: after its attempts it has failed, and all others are measured."""
+    weights = safetensors.load_file(next((garden / "models" / MODEL / "step512").glob("*.safetensors")))
+    poison = weights["gpt_neox.embed_in.weight"].tobytes()[:24].hex()
+    options = ["--attempts", "2", "--retry-delay-s", "0", "--fetchers", "1"]
+    one = gpu(make_hub(garden), f"poison={poison}", *options)
+    sweep = one.sweep(MODEL, **{**REQUEST, "metrics": ["perplexity"], "limit": 1})
+    for _ in range(2):
+        await_loss(one)
+        one.start()
+    end = one.wait(sweep)
+    assert end["state"] == "failed" and end["progress"]["done"] == len(NAMES) - 1, end
+    assert [error["code"] for error in end["errors"]] == ["device_lost"]
+    assert tasks(one) == {name: ("failed", 2, "device_lost") if name == "step512" else ("done", 0, None) for name in NAMES}
+
+
+# ---- devices that are not used -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words, reason",
+    [
+        ("driver=0", "no NVIDIA driver is installed"),
+        ("driver=12040", "the NVIDIA driver supports CUDA 12.4, the module needs 13.0 or later: update the driver"),
+        ("devices=0", "the NVIDIA driver offers no GPU: "),
+        ("gpu=t4", "the Tesla T4 is too old: compute capability 7.5, and 8.0 is needed"),
+    ],
+)
+def test_why_there_is_no_gpu(gpu: Callable[..., Daemon], words: str, reason: str) -> None:
+    one = gpu(None, words)
+    *_, absent = one.get("/v1/devices").json()["devices"]
+    assert absent["name"] == "cuda" and not absent["is_available"] and absent["reason"].startswith(reason)
+    assert "device=cpu" in one.log() and reason in one.log()
+
+
+def test_a_gpu_that_cannot_be_opened(gpu: Callable[..., Daemon], module: Path, programs: dict[str, Path], tmp_path: Path) -> None:
+    """Without a word on the device, the next one; named, the daemon does not start."""
+    second = gpu(None, "devices=2 starve=cudaMallocFromPoolAsync:1 starve=cudaMallocFromPoolAsync:1")
+    assert [one["name"] for one in second.get("/v1/devices").json()["devices"] if one["is_used"]] == ["cuda:1"]
+    assert "a GPU is there and not used" in second.log() and "MiB more" in second.log()
+    processor = gpu(None, "memory_mb=32")
+    assert [one["name"] for one in processor.get("/v1/devices").json()["devices"] if one["is_used"]] == ["cpu"]
+    named = Daemon(programs, tmp_path / "named", None, ["--cuda-module", str(module), "--device", "cuda:0"],
+                   {"BIFURCATED_EMULATION": "memory_mb=32"})  # fmt: skip
+    named.spawn()
+    assert named.process.wait(60) == 1
+    assert "device cuda:0: device 0 has no 64.0 MiB more" in named.log()
