@@ -281,6 +281,11 @@ static int check_room(const struct api_request *request, struct api_answer *answ
     if (answer->size < HELD_BYTES_MIN || !is_read(request))
         return 0;
     if (before + answer->size > options->answer_bytes_max + options->cache_bytes_max) {
+        if (answer->size > options->answer_bytes_max) /* though nobody else read slowly */
+            return err_set(
+                err, ERR_NO_MEMORY,
+                "this answer alone has %zu MiB, and all that are being read may take %zu: ask for less",
+                answer->size / MIB, options->answer_bytes_max / MIB);
         atomic_store(&http->lacks_room, true);
         return err_set(err, ERR_NO_MEMORY,
                        "answers that others are still reading take %zu MiB; try again, or ask for less",

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const KINDS[] = {"new", "moved", "gone"};
+#define KIND_COUNT (sizeof KINDS / sizeof KINDS[0])
+
 struct kind {
     const char *name;
     json_int_t count;
@@ -123,9 +126,9 @@ int watch_changes_report(struct store *store, int64_t model_id, const struct rev
                                     .by_name = calloc(list->count + 1, sizeof *comparison.by_name),
                                     .is_known = calloc(list->count + 1, 1)};
     int code = 0;
-    begin_kind(&comparison.added, "new", earlier);
-    begin_kind(&comparison.moved, "moved", earlier);
-    begin_kind(&comparison.gone, "gone", earlier);
+    begin_kind(&comparison.added, KINDS[0], earlier);
+    begin_kind(&comparison.moved, KINDS[1], earlier);
+    begin_kind(&comparison.gone, KINDS[2], earlier);
     if (!comparison.by_name || !comparison.is_known || !comparison.added.names || !comparison.moved.names ||
         !comparison.gone.names) {
         code = err_set(err, ERR_NO_MEMORY, "watch: out of memory");
@@ -156,17 +159,22 @@ out:
     return code;
 }
 
+void watch_changes_take_back(json_t *report)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        (void)json_object_del(report, KINDS[i]);
+}
+
 int watch_changes_dump(const json_t *report, char **ret_text, struct err *err)
 {
-    static const char *const names[] = {"new", "moved", "gone"};
     json_t *changes = json_object();
     json_int_t count = 0;
     int failed = !changes;
     *ret_text = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        json_t *kind = json_object_get(report, names[i]);
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        json_t *kind = json_object_get(report, KINDS[i]);
         count += json_integer_value(json_object_get(kind, "count"));
-        failed |= json_object_set(changes, names[i], kind);
+        failed |= json_object_set(changes, KINDS[i], kind);
     }
     if (!failed && count) {
         *ret_text = json_text_dump(changes, JSON_COMPACT);

@@ -18,6 +18,9 @@
 int watch_changes_report(struct store *store, int64_t model_id, const struct revision_list *list,
                          const json_t *earlier, json_t *report, struct err *err);
 
+/* Takes them out of the report again: the store was not brought up to date. */
+void watch_changes_take_back(json_t *report);
+
 /* Those three of a report as a text, for revisions_note; *ret_text becomes NULL if nothing has changed. The
  * caller frees it. */
 int watch_changes_dump(const json_t *report, char **ret_text, struct err *err);

@@ -83,6 +83,8 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
     code = watch_changes_report(run->store, run->watch->model_id, &run->list, run->earlier, run->report, err);
     if (!code)
         code = store_list(run, err);
+    if (!run->result.has_changes) /* the next look finds them again, and is the one that says them */
+        watch_changes_take_back(run->report);
     if (!code)
         code = watch_due_select(run->store, run->watch, &run->spec, &run->list, err);
     if (!code && strncmp(run->watch->model, "file:", 5) == 0)

@@ -12,6 +12,7 @@
 #include <sqlite3.h>
 
 static int is_cut_off; /* no run can be recorded */
+static int is_busy;    /* another program holds the database while a list is stored */
 
 int sqlite3_step(sqlite3_stmt *statement)
 {
@@ -21,6 +22,8 @@ int sqlite3_step(sqlite3_stmt *statement)
     const char *sql = sqlite3_sql(statement); /* NULL of SQLite's own */
     if (is_cut_off && sql && strncmp(sql, "UPDATE watches SET run_ms", 25) == 0)
         return SQLITE_IOERR;
+    if (is_busy && sql && strncmp(sql, "INSERT INTO revisions", 21) == 0)
+        return SQLITE_BUSY;
     return real(statement);
 }
 
@@ -136,6 +139,25 @@ static void test_several_in_vain(void **state)
     json_decref(report);
 }
 
+/* A look that could not store what it found does not say it: the next one does. */
+static void test_what_was_not_stored_is_said_once(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_add_revision(fixture, "step0", 0);
+    put_watch(fixture);
+    is_busy = 1;
+    assert_int_equal(look(fixture), WATCH_OUTCOME_FAILED);
+    is_busy = 0;
+    json_t *report = read_report(fixture);
+    assert_non_null(json_object_get(report, "error"));
+    assert_null(json_object_get(report, "new"));
+    json_decref(report);
+    (void)look(fixture);
+    report = read_report(fixture);
+    check(report, "new", 1, "step0 ");
+    json_decref(report);
+}
+
 /* Changes are told whole, or the look fails and is made again: a name left out for lack of memory is lost. */
 static void test_memory_that_is_short(void **state)
 {
@@ -210,6 +232,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_next_report_has_it, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_several_in_vain, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_not_stored_is_said_once, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(test_memory_that_is_short, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_partial_list, fixture_setup, fixture_teardown),
     };

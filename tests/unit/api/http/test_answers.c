@@ -53,8 +53,8 @@ static void back_to(struct api_fixture *fixture, struct api_server *own)
     fixture->server = own;
 }
 
-/* Asks for the page and reads nothing of it. */
-static int ask(const struct api_fixture *fixture)
+/* Asks for a page and reads nothing of it. */
+static int ask(const struct api_fixture *fixture, const char *target)
 {
     char head[256];
     int small = 4096;
@@ -63,7 +63,7 @@ static int ask(const struct api_fixture *fixture)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    int length = snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", series);
+    int length = snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", target);
     assert_int_equal(send(fd, head, (size_t)length, MSG_NOSIGNAL), length);
     char byte;
     assert_int_equal(recv(fd, &byte, 1, MSG_PEEK), 1); /* the answer has begun */
@@ -99,7 +99,7 @@ static long status_of(const struct api_fixture *fixture, const char *target, con
 static void check_bound(struct api_fixture *fixture, size_t all, size_t address, const char *part)
 {
     struct api_server *own = serve(fixture, all ? all : size + size / 2, address ? address : size + size / 2);
-    int slow = ask(fixture);
+    int slow = ask(fixture, series);
     assert_true(held_bytes(fixture) >= size);
     for (int i = 0; i < 3; i++)
         assert_int_equal(status_of(fixture, series, part), 503);
@@ -123,22 +123,29 @@ static void test_bound_of_an_address(void **state)
     check_bound(*state, 1024 * MIB, 0, "this address has not read");
 }
 
-/* While others are refused, who does not read loses his answer long before its usual time, which nothing else
- * would end here. */
-static void test_room_comes_back(void **state)
+/* Who does not read has an hour, and a second while others are refused. */
+static struct api_server *serve_patiently(struct api_fixture *fixture, size_t all)
 {
-    struct api_fixture *fixture = *state;
     struct api_options options;
     struct api_server *own = fixture->server;
     fixture_options(fixture, &options);
     options.http.cache_bytes_max = 0;
-    options.http.answer_bytes_max = size + size / 2;
+    options.http.answer_bytes_max = all;
     options.http.requests_per_s_loopback = 100000;
     options.http.idle_timeout_s = 3600;
     options.http.answer_timeout_s = 3600;
     options.http.answer_timeout_short_s = 1;
     OK(api_server_start(&options, &fixture->server, &err));
-    int slow = ask(fixture);
+    return own;
+}
+
+/* While others are refused, who does not read loses his answer long before its usual time, which nothing else
+ * would end here. */
+static void test_room_comes_back(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct api_server *own = serve_patiently(fixture, size + size / 2);
+    int slow = ask(fixture, series);
     for (int i = 0; i < 6; i++) { /* no one needs the room */
         clock_sleep_ms(250);
         assert_true(held_bytes(fixture) >= size);
@@ -147,6 +154,25 @@ static void test_room_comes_back(void **state)
     while (status_of(fixture, series, "others are still reading") == 503 && clock_monotonic_ms() < end_ms)
         clock_sleep_ms(100);
     assert_int_equal(status_of(fixture, series, ""), 200);
+    (void)close(slow);
+    back_to(fixture, own);
+}
+
+/* What would have no room even alone takes nobody's time. */
+static void test_too_large_for_all(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct api_server *own = serve_patiently(fixture, size - size / 20);
+    char most[128];
+    (void)snprintf(most, sizeof most, "/v1/models/garden/neox-tiny/revisions?limit=%d", ROWS - ROWS / 10);
+    int slow = ask(fixture, most);
+    size_t held = held_bytes(fixture);
+    assert_true(held > size / 2);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(status_of(fixture, series, "this answer alone has"), 503);
+        clock_sleep_ms(250);
+    }
+    assert_true(held_bytes(fixture) >= held);
     (void)close(slow);
     back_to(fixture, own);
 }
@@ -164,9 +190,8 @@ static void test_one_passes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bound_of_all),
-        cmocka_unit_test(test_bound_of_an_address),
-        cmocka_unit_test(test_room_comes_back),
+        cmocka_unit_test(test_bound_of_all),    cmocka_unit_test(test_bound_of_an_address),
+        cmocka_unit_test(test_room_comes_back), cmocka_unit_test(test_too_large_for_all),
         cmocka_unit_test(test_one_passes),
     };
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
