@@ -124,7 +124,7 @@ static void offer_value(struct completion *completion)
         offer_models(completion);
     else if (strcmp(value, "FILE") != 0 && strcmp(value, "PATH") != 0)
         offer_choices(completion);
-    else if (!completion->kept[0]) /* a shell completes whole words */
+    else
         (void)fputs(CLIENT_COMPLETION_FILES "\n", completion->stream);
 }
 

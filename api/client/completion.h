@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-/* What the shell puts in by itself: names of files. */
+/* What the shell puts in by itself: names of files; of "--option=na" behind the "=". */
 #define CLIENT_COMPLETION_FILES ":files"
 
 /*

@@ -4,7 +4,8 @@ function __bifurcate_complete
     set -l current (commandline -ct)
     set -l found (bifurcate --complete $words "$current" 2>/dev/null)
     if test "$found[1]" = :files
-        __fish_complete_path "$current"
+        set -l option (string match -r -- '^--[a-z-]+=' "$current") # its value is a file
+        string replace -r -- '^' "$option" (__fish_complete_path (string replace -- "$option" '' "$current"))
     else
         printf '%s\n' $found
     end

@@ -1,6 +1,6 @@
 # fish completion for bifurcated: commands and options come from its own help.
 function __bifurcated_after
-    contains -- (commandline -opc)[-1] $argv
+    contains -- (commandline -opc)[-1] $argv; or contains -- (string match -r -- '^--[a-z-]+(?==)' (commandline -ct)) $argv
 end
 
 # One of a few words: "--keep nothing|ranges|files  (nothing)".

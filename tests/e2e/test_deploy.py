@@ -152,7 +152,8 @@ def test_completion(programs: dict[str, Path]) -> None:
 ZSH = """
 compadd() { [[ $1 == -a ]] && set -- ${(P)2}; print -rl -- $@ }
 _describe() { print -rl -- ${${(P)2}//\\\\:/:} }
-_files() { print -r -- FILES }
+_files() { print -r -- FILES $PREFIX }
+compset() { PREFIX=${PREFIX#${~2}} } # of -P
 program=$1 file=$2; shift 2
 words=($program "$@") CURRENT=$(($# + 1)) PREFIX=${words[-1]}
 source $file
@@ -198,7 +199,8 @@ def test_completion_in_every_shell(programs: dict[str, Path], asked: Daemon, tmp
         assert done.returncode == 0 and done.stderr == "", done.stderr
         lines = {re.split(r"\t|(?<!file):", line)[0].rstrip("/") for line in done.stdout.splitlines()}
         assert not any("pwned" in line for line in lines)
-        return {line for line in lines if line.startswith(words[-1].removeprefix("file:") if shell == "bash" else words[-1])} | (lines & {"FILES"})  # zsh itself leaves the others out
+        begun = re.sub("^(file:|--[a-z-]+=)", "", words[-1]) if shell == "bash" else words[-1]
+        return {line for line in lines if line.startswith((begun, "FILES"))}  # zsh itself leaves the others out
 
     assert {"sweep", "series", "scaling", "status", "show", "sweeps"} == complete("bifurcate", "s")
     assert complete("bifurcate", "sweep", "--met") == {"--metric"} and complete("bifurcate", "series", "--met") == set()
@@ -217,7 +219,9 @@ def test_completion_in_every_shell(programs: dict[str, Path], asked: Daemon, tmp
     # readline begins a word behind a colon; names that a shell would run or take apart are not offered
     assert complete("bifurcate", "series", "file:/") in ({f"file:{asked.folder}"}, {str(asked.folder)})
     assert not list(DEPLOY.rglob("pwned"))
-    assert complete("bifurcate", "models", "--token-file", "READ") in ({"README.md"}, {"FILES"})
+    assert complete("bifurcate", "models", "--token-file", "READ") in ({"README.md"}, {"FILES READ"})
+    found = {"bash": {"README.md"}, "zsh": {"FILES READ"}, "fish": {"--token-file=README.md"}}[shell]
+    assert complete("bifurcate", "models", "--token-file=READ") == found == complete("bifurcated", "--token-file=READ")
     assert complete("bifurcated", "ba") == {"backup"} and complete("bifurcated", "--fet") == {"--fetchers"}
     assert complete("bifurcated", "--keep", "f") == {"files"}
 
@@ -226,6 +230,7 @@ def test_completion_at_the_key_itself(programs: dict[str, Path], tmp_path: Path)
     """In bash as people use it: a program and files whose words the shell would still change."""
     (tmp_path / "my dir").mkdir()
     (tmp_path / "my dir/file.txt").touch()
+    (tmp_path / "secret.txt").touch()
     (tmp_path / "bin").symlink_to(programs["bifurcate"].parent)
     ours, theirs = pty.openpty()
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TERM": "dumb", "INPUTRC": "/dev/null", "PS1": "$ ", "BIFURCATE_SERVER": "http://127.0.0.1:9"}
@@ -244,6 +249,9 @@ def test_completion_at_the_key_itself(programs: dict[str, Path], tmp_path: Path)
         type_until(f"source {DEPLOY}/completion/bifurcate; echo sou''rced\n", "sourced")
         type_until("~/bin/bifurcate seri\t", "series ")
         type_until("\x15~/bin/bifurcate models --token-file my\\ dir/f\t", "my\\ dir/file.txt ")
+        type_until("\x15~/bin/bifurcate models --token-file=sec\t", "--token-file=secret.txt ")
+        type_until(f"\x15source {DEPLOY}/completion/bifurcated; PATH=~/bin:$PATH; echo again sou''rced\n", "again sourced")
+        type_until("bifurcated --token-file=sec\t", "--token-file=secret.txt ")
         type_until("\x15~/bin/bifurcate models --token-file 'my dir/f\t", "'my dir/file.txt' ")
     finally:
         shell.kill()
