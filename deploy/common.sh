@@ -1,7 +1,10 @@
 # Shell functions that deploy/test and deploy/quickstart share. Sourced, never run.
 
+# Whether the program's own output has colours; so then has that of its steps, which may run in a pipe or write a log.
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then colour=yes; else colour=no; fi
+
 say() {
-  if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then printf '\n\033[1m== %s\033[0m\n' "$*"; else printf '\n== %s\n' "$*"; fi
+  if [ "$colour" = yes ]; then printf '\n\033[1m== %s\033[0m\n' "$*"; else printf '\n== %s\n' "$*"; fi
 }
 note() { printf '   %s\n' "$*"; }
 die() { printf '\nerror: %s\n' "$*" >&2; exit 1; }

@@ -29,7 +29,16 @@ begin_beside() {
   beside=$!
   set +m
   renice -n 10 -g "$beside" >/dev/null 2>&1 || true
-  trap 'kill -- "-$beside" 2>/dev/null || true' EXIT
+  keep_watch
+  trap 'kill -- "-$beside" "-$keeper" 2>/dev/null || true' EXIT
+}
+
+# keep_watch: ends them where this shell was killed and could not.
+keep_watch() {
+  set -m
+  (tail --pid="$$" -f /dev/null; kill -- "-$beside") </dev/null >/dev/null 2>&1 &
+  keeper=$!
+  set +m
 }
 
 # await_beside: waits for them, and prints what they said.
@@ -37,13 +46,16 @@ await_beside() {
   local status=0
   wait "$beside" || status=$?
   trap - EXIT
+  kill -- "-$keeper" 2>/dev/null || true
   cat build/beside.log
   if [ "$status" -ne 0 ]; then printf 'FAILED  The steps beside others broke off with status %s\n' "$status" >>"$results"; fi
 }
 
 # summary: all results; its status is that of the whole.
 summary() {
-  sed 's/^/   /' "$results"
+  local red='' plain=''
+  if [ "$colour" = yes ]; then red=$'\033[31m' plain=$'\033[0m'; fi
+  sed "s/^/   /; s/^   FAILED.*/$red&$plain/" "$results"
   local count=() outcome
   for outcome in passed FAILED skipped; do count+=("$(grep -c "^$outcome" "$results" || true)"); done
   printf '%s passed, %s failed, %s skipped\n' "${count[@]}"

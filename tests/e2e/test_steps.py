@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shutil
 import signal
@@ -53,11 +54,30 @@ def test_steps_beside_that_break_off(tmp_path: Path) -> None:
     assert "FAILED  The steps beside others broke off with status 137" in done.stdout
 
 
+def test_steps_have_the_colours_of_the_whole(tmp_path: Path) -> None:
+    """Of a terminal, also where a step writes into a pipe or a log; nowhere else."""
+    script = """
+      shade() { echo "--color=$colour" | cat; }
+      checks() { step aside shade; step wrong false; }
+      begin_beside checks; step ahead shade; await_beside; summary"""
+    plain = run(tmp_path, script)
+    assert plain.stdout.count("--color=no") == 2 and "\033" not in plain.stdout
+    ours, theirs = pty.openpty()
+    done = subprocess.run(["bash", "-c", HEAD + script], cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, timeout=60)
+    os.close(theirs)
+    seen = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert done.returncode == 1 and seen.count("--color=yes") == 2 and "\033[1m== aside\033[0m" in seen, seen
+    assert re.search(r"\033\[31m   FAILED  wrong[^\n]*\033\[0m", seen), seen
+
+
 # As pytest at Ctrl-C: it takes the signal and ends by itself.
 POLITE = "import pathlib, signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(2)); pathlib.Path('ready').touch(); signal.pause()"
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)], ids=["end", "interrupt"])
+@pytest.mark.parametrize(
+    ("sent", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)], ids=["end", "interrupt", "kill"]
+)
 def test_none_outlives_the_command(tmp_path: Path, sent: signal.Signals, status: int) -> None:
     """Ended in mid-run, it takes along what it started, and waits for nothing."""
     script = HEAD + f"""
