@@ -7,6 +7,7 @@
 #include "api/server.h"
 #include "store/models.h"
 #include "store/store.h"
+#include "tests/unit/scratch.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -25,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct api_server *server;
 static struct store *store;
-static char folder[] = "/tmp/bifurcated-fuzz-XXXXXX";
+static char folder[SCRATCH_SIZE];
 
 static void require(int condition)
 {
@@ -52,7 +53,7 @@ static void start(void)
     int64_t id = 0;
     struct err err = ERR_INIT;
     struct api_options options;
-    require(mkdtemp(folder) != NULL);
+    require(scratch_make(folder) == 0);
     (void)snprintf(path, sizeof path, "%s/" STORE_FILE_NAME, folder);
     require(store_open(path, &store, &err) == 0);
     require(models_ensure(store, "garden/neox-tiny", MODEL_KIND_HUB, &id, &err) == 0);

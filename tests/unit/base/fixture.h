@@ -10,13 +10,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "daemon/base/err.h"
+#include "tests/unit/scratch.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -42,24 +42,15 @@
         assert_null(strchr(err.message, '\n'));                                                              \
     } while (0)
 
-static inline int fixture_remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static inline int fixture_make_folder(void **state)
 {
-    char *folder = strdup("/tmp/bifurcated-unit-XXXXXX");
-    *state = folder;
-    return folder && mkdtemp(folder) ? 0 : -1;
+    *state = malloc(SCRATCH_SIZE);
+    return *state ? scratch_make(*state) : -1;
 }
 
 static inline int fixture_remove_folder(void **state)
 {
-    int code = nftw(*state, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    int code = scratch_remove(*state);
     free(*state);
     return code;
 }

@@ -1,5 +1,6 @@
 /* The environment as huggingface_hub reads it. */
 #include "daemon/hub/hub.h"
+#include "tests/unit/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +14,7 @@
 
 #include <cmocka.h>
 
-static char home[] = "/tmp/bifurcated-options-XXXXXX";
+static char home[SCRATCH_SIZE];
 static struct hub_options options;
 static struct err err;
 
@@ -210,7 +211,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {TEST(defaults), TEST(caches), TEST(tokens),        TEST(endpoints),
                                        TEST(offline),  TEST(names),  TEST(token_problems)};
-    if (!mkdtemp(home))
+    if (scratch_make(home))
         return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     (void)rmdir(home);

@@ -26,6 +26,7 @@
 #include "store/store.h"
 #include "store/sweeps.h"
 #include "store/tasks.h"
+#include "tests/unit/scratch.h"
 
 #define TENSOR "embed_out.weight"
 #define LEASE_MS 60000
@@ -74,8 +75,7 @@ static inline void fixture_remove_folder(const char *folder)
 static inline int fixture_folder(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    (void)snprintf(fixture->folder, sizeof fixture->folder, "/tmp/bifurcated-store-XXXXXX");
-    if (!mkdtemp(fixture->folder))
+    if (scratch_make(fixture->folder))
         return -1;
     (void)snprintf(fixture->path, sizeof fixture->path, "%s/" STORE_FILE_NAME, fixture->folder);
     *state = fixture;

@@ -2,6 +2,7 @@
 #include "store/lock.h"
 
 #include "daemon/base/clock.h"
+#include "tests/unit/scratch.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -15,7 +16,7 @@
 
 #include <cmocka.h>
 
-static char folder[] = "/tmp/bifurcated-lock-XXXXXX";
+static char folder[SCRATCH_SIZE];
 static char database[64], lock[64];
 
 static void test_owner(void **state)
@@ -128,7 +129,7 @@ int main(void)
         cmocka_unit_test(test_next_owner_waits),
         cmocka_unit_test(test_long_path),
     };
-    if (!mkdtemp(folder))
+    if (scratch_make(folder))
         return 1;
     (void)snprintf(database, sizeof database, "%s/bifurcated.db", folder);
     (void)snprintf(lock, sizeof lock, "%s/lock", folder);

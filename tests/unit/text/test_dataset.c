@@ -2,6 +2,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/dataset.h"
+#include "tests/unit/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -291,10 +292,10 @@ static void long_files_cross_blocks(void **state)
 {
     (void)state;
     struct err err = ERR_INIT;
-    char path[] = "/tmp/bifurcated-dataset-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    FILE *file = fdopen(fd, "w");
+    char folder[SCRATCH_SIZE], path[SCRATCH_SIZE + 8];
+    assert_int_equal(scratch_make(folder), 0);
+    (void)snprintf(path, sizeof path, "%s/texts", folder);
+    FILE *file = fopen(path, "w");
     assert_non_null(file);
     for (int i = 1; i <= 5000; i++)
         (void)fprintf(file, "{\"text\":\"%0*d\"}\n", i % 300 + 1, i);
@@ -315,7 +316,7 @@ static void long_files_cross_blocks(void **state)
         assert_null(text);
     }
     dataset_close(dataset);
-    assert_int_equal(unlink(path), 0);
+    assert_int_equal(scratch_remove(folder), 0);
 }
 
 static void names(void **state)
