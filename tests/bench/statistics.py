@@ -60,7 +60,7 @@ def second_pass(tensor: Any, begin: int, end: int, means: list[Any]) -> tuple[li
         powers[0] += square.sum(axis=0)
         powers[1] += (square * difference).sum(axis=0)
         powers[2] += (square * square).sum(axis=0)
-        for count, mean in zip(counts, means):
+        for count, mean in zip(counts, means, strict=True):
             codes = (single - mean.astype(np.float32)).astype(np.float16).view(np.uint16)
             count += np.bincount(codes.ravel(), minlength=65536)
     return counts, powers
@@ -102,7 +102,7 @@ def main() -> int:
     tensors += [first.astype(np.float16), (first * np.float32(1.01)).astype(np.float16)]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.threads) as pool:
         files = [Path(folder) / f"tensor{i}" for i in range(3)]
-        for file, tensor in zip(files, tensors):
+        for file, tensor in zip(files, tensors, strict=True):
             tensor.tofile(file)
         numpy_s = min(timed(lambda: numpy_statistics(tensors, token_rows, pool, arguments.threads)) for _ in range(2))
         command = [Path(build) / "tests" / "bench_statistics", "float16", *shape, token_rows, arguments.threads]

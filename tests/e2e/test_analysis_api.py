@@ -60,7 +60,7 @@ def test_rows_of_the_distribution_add_up(swept: Daemon, rows: str, view: str) ->
     series = swept.series(MODEL)
     prefix = {"all": "", "tokens": "tokens_"}[rows] + {"raw": "", "centred": "centred_"}[view]
     assert [row["revision"] for row in picture["revisions"]] == [row["revision"] for row in series]
-    for row, numbers in zip(picture["revisions"], series):
+    for row, numbers in zip(picture["revisions"], series, strict=True):
         assert len(row["counts"]) == 37
         assert sum(row["counts"]) + row["not_finite"] == row["elements"] == numbers[prefix + "elements"]
     assert picture["low"] == min(row[prefix + "q001"] for row in series)

@@ -60,9 +60,9 @@ def test_json_and_csv_hold_the_same_numbers(measured: Daemon) -> None:
     rows = measured.get(f"{SERIES}?fields={fields}").json()["revisions"]
     lines = measured.get(f"{SERIES}?fields={fields}&format=csv").text.splitlines()
     assert lines[0] == fields and len(lines) == len(rows) + 1
-    for row, line in zip(rows, lines[1:]):
+    for row, line in zip(rows, lines[1:], strict=True):
         cells = line.split(",")
-        for name, cell in zip(fields.split(",")[2:], cells[2:]):
+        for name, cell in zip(fields.split(",")[2:], cells[2:], strict=True):
             assert (float(cell) if cell else None) == row[name]
 
 

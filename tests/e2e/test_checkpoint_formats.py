@@ -158,7 +158,7 @@ def test_large_headers(probe: Any, tmp_path: Path) -> None:
         safetensors_bytes(random_tensors(random.Random(3), 5), {str(i): "z" for i in range(5000)}),
     ]
     paths = [tmp_path / f"{number}.safetensors" for number in range(len(files))]
-    for path, data in zip(paths, files):
+    for path, data in zip(paths, files, strict=True):
         path.write_bytes(data)
     assert list(map(listing, probe(*paths))) == list(map(reference_listing, files))
 
@@ -209,7 +209,7 @@ def test_spoiled_safetensors(probe: Any, tmp_path: Path) -> None:
     for _ in range(5 * MODELS):
         files.append(mutate(rng, safetensors_bytes(random_tensors(rng, rng.randrange(1, 6)), {"format": "pt"})))
     paths = [tmp_path / f"{number}.safetensors" for number in range(len(files))]
-    for path, data in zip(paths, files):
+    for path, data in zip(paths, files, strict=True):
         path.write_bytes(data)
     accepted = refused = 0
     # A folder's name says the format; a lone file is recognised by its first bytes, which may be spoiled.
@@ -219,7 +219,7 @@ def test_spoiled_safetensors(probe: Any, tmp_path: Path) -> None:
         folder.mkdir()
         path.rename(folder / "model.safetensors")
         folders.append(folder)
-    for data, result in zip(files, probe(*folders)):
+    for data, result in zip(files, probe(*folders), strict=True):
         reference = reference_listing(data)
         if reference is None:
             assert "error" in result, (data[:200], result)
@@ -262,7 +262,7 @@ def random_view(rng: random.Random) -> Tensor:
     axes = list(range(len(shape)))
     rng.shuffle(axes)
     strides = row_major(whole)
-    step = [length // max(part, 1) if part else 1 for length, part in zip(whole, shape)]
+    step = [length // max(part, 1) if part else 1 for length, part in zip(whole, shape, strict=True)]
     offset = rng.randrange(4)
     elements = math.prod(whole) + offset
     data = rng.randbytes(elements * torch_writer.element_bytes(dtype))

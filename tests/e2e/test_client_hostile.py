@@ -65,7 +65,7 @@ class Liar(http.server.BaseHTTPRequestHandler):
         found = None
         for pattern, item in DESCRIPTION["paths"].items():
             want = pattern.split("/")
-            if len(want) == len(parts) and all(a == b or a.startswith("{") for a, b in zip(want, parts)) and self.command.lower() in item:
+            if len(want) == len(parts) and all(a == b or a.startswith("{") for a, b in zip(want, parts, strict=True)) and self.command.lower() in item:
                 found = item[self.command.lower()]
         if self.is_problem or found is None:
             status, kind = 400, "application/problem+json"
@@ -261,7 +261,7 @@ def test_what_a_daemon_counts_is_not_printed_for_ever(says: Any) -> None:
     for bins in (10**18, -5, 2):
         answer = {"bins": bins, "low": 0.0, "high": 1.0, "revisions": [row], "next_cursor": None}
         for more in ([], ["--csv"]):
-            done = says(lambda *_: answer, "distribution", "a/b", *more)
+            done = says(lambda *_, answer=answer: answer, "distribution", "a/b", *more)
             assert done.returncode == 0 and len(done.stdout) < 2000, done
         assert done.stdout.splitlines()[1] == "step0,0,3,0,1,2"
     assert done.stdout.splitlines()[0] == "revision,step,elements,not_finite,0.25,0.75"
@@ -272,5 +272,5 @@ def test_something_else_at_the_address(says: Any, words: list[str]) -> None:
     """JSON of another program is no empty list and no sweep 0."""
     for answer in ({}, [], {"status": "ok"}):
         for more in ([], ["--json"]):
-            done = says(lambda *_: answer, *words, *more)
+            done = says(lambda *_, answer=answer: answer, *words, *more)
             assert done.returncode == 5 and not done.stdout and "bifurcate: " in done.stderr, done

@@ -12,12 +12,11 @@ import os
 import shutil
 import signal
 import sqlite3
-import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
-from running import Daemon, model_path, wait_until
+from running import Daemon, wait_until
 from workers import Worker
 
 np = pytest.importorskip("numpy", reason="numpy makes a model up")

@@ -146,10 +146,10 @@ def test_colours_of_models_can_be_told_apart() -> None:
         return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
 
     def luminance(text: str) -> float:
-        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear(text)))
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear(text), strict=True))
 
     def lab(text: str) -> tuple[float, float, float]:
-        r, g, b = (max(0.0, sum(weight * part for weight, part in zip(row, linear(text)))) for row in seen)
+        r, g, b = (max(0.0, sum(weight * part for weight, part in zip(row, linear(text), strict=True))) for row in seen)
         white = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505, 0.2126 * r + 0.7152 * g + 0.0722 * b, (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089
         x, y, z = (part ** (1 / 3) if part > 0.008856 else 7.787 * part + 16 / 116 for part in white)
         return 116 * y - 16, 500 * (x - y), 200 * (y - z)

@@ -123,7 +123,7 @@ def test_hub_that_does_not_answer(
         (daemon(nonsense), "format", (re.escape(GARDEN),)),
     ]
     sweeps = [one.sweep(GARDEN) for one, _, _ in cases]
-    for (one, code, words), number in zip(cases, sweeps):
+    for (one, code, words), number in zip(cases, sweeps, strict=True):
         sweep = one.wait(number)
         assert sweep["state"] == "failed", sweep
         assert sweep["error"]["code"] == code, sweep

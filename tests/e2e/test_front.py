@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import shutil
 import signal
 import socket
@@ -46,7 +45,7 @@ def test_tls_and_a_new_certificate(
     daemon: Callable[..., Daemon], hub: Any, certificate: tuple[str, str], tmp_path: Path
 ) -> None:
     pair = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    for source, target in zip(certificate, pair):
+    for source, target in zip(certificate, pair, strict=True):
         shutil.copy(source, target)
     one = daemon(hub, "--tls-certificate", str(pair[0]), "--tls-key", str(pair[1]))
     assert one.url.startswith("https://127.0.0.1:")
@@ -64,7 +63,7 @@ def test_tls_and_a_new_certificate(
     held = http.client.HTTPSConnection(where.hostname, where.port, context=context, timeout=20)
     held.request("GET", "/healthz")
     held.getresponse().read()
-    for source, target in zip(new_certificate(tmp_path / "new", "ec -pkeyopt ec_paramgen_curve:P-256"), pair):
+    for source, target in zip(new_certificate(tmp_path / "new", "ec -pkeyopt ec_paramgen_curve:P-256"), pair, strict=True):
         shutil.copy(source, target)
     one.process.send_signal(signal.SIGHUP)
     wait_until(lambda: certificate_of(one) != old)

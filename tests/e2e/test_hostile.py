@@ -216,7 +216,7 @@ def test_ten_thousand_connections(daemon: Callable[..., Daemon], hub: Any) -> No
     before = memory_kb(one)
     peak = []
     try:
-        for wave in range(2):
+        for _ in range(2):
             for number in range(10000):
                 connection = connect(one, f"127.0.0.{2 + number % 3}")  # three addresses of the attacker
                 try:

@@ -104,7 +104,7 @@ def test_both_at_once_twenty_times(make_hub: Callable[..., Emulator], small_root
         python = subprocess.Popen([sys.executable, "-c", script, hub.url, str(probe.cache)], env=env)
         time.sleep(random.Random(number).random() * 0.9)
         ours = [probe.start("org/small", "download", "step1000", path) for path in paths]
-        for path, process in zip(paths, ours):
+        for path, process in zip(paths, ours, strict=True):
             answer = probe.finish(process)
             assert "error" not in answer, answer
             assert Path(answer["path"]).read_bytes() == served(small_root, "step1000", path)
@@ -279,7 +279,7 @@ def test_what_python_finished_is_not_evicted(
     hub.fault("stall", route="cdn", seconds=20, times=2)
     for count, branch in enumerate(("b0", "b1"), 1):
         process = probe.start("org/many", "download", branch, f"sub/{BIG}", options=options[:-1])
-        wait_until(lambda: len(list(blobs.glob("*.incomplete"))) == count)
+        wait_until(lambda count=count: len(list(blobs.glob("*.incomplete"))) == count)
         process.kill()
         process.communicate()
     assert len(list(entries.glob("models*"))) == 2

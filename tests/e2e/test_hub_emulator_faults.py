@@ -223,7 +223,7 @@ def test_json_faults(hub: Emulator, api: HfApi, tmp_path: Path) -> None:
     hub.fault("tree_path", entry="../../outside.txt")
     assert ask(hub, path).json()[-1]["path"] == "../../outside.txt"
     assert ask(hub, f"/api/models/{REPO}").json()["siblings"][-1]["rfilename"] == "../../outside.txt"
-    with pytest.raises(Exception):
+    with pytest.raises(ValueError, match="outside.txt"):
         snapshot_download(REPO, endpoint=hub.url, cache_dir=tmp_path / "a" / "b" / "cache")
     assert not list(tmp_path.rglob("outside.txt"))
 

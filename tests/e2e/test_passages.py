@@ -40,13 +40,13 @@ def run_probe(*arguments: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
     for line in lines:
         text, first, count, *ids = (int(word) for word in line.split())
         passages.append({"text": text, "tokens": ids, "target_first": first, "target_count": count})
-    return passages, dict(zip(words[::2], words[1::2]))
+    return passages, dict(zip(words[::2], words[1::2], strict=True))
 
 
 def check(made: tuple[list[dict[str, Any]], dict[str, str]], expected: dict[str, Any]) -> None:
     passages, summary = made
     assert len(passages) == len(expected["passages"])
-    for ours, theirs in zip(passages, expected["passages"]):
+    for ours, theirs in zip(passages, expected["passages"], strict=True):
         assert ours == theirs
     assert int(summary["skipped"]) == expected["skipped"]
     assert int(summary["truncated"]) == expected["truncated"]
@@ -106,7 +106,7 @@ def test_packed_data_set(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(content))
     made = [run_probe(GARDEN, path, "last_word", 128, 0, 0, 0) for path in (plain, packed)]
     assert made[0][0] == made[1][0]
-    for (_, summary), path in zip(made, (plain, packed)):
+    for (_, summary), path in zip(made, (plain, packed), strict=True):
         assert summary["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     encode = tokenizers.Tokenizer.from_file(str(GARDEN)).encode
     expected = oracle.last_word(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any, Callable
@@ -57,7 +58,7 @@ def test_priorities_and_turns(slow: tuple[Any, ...]) -> None:
     rest = [sweep for sweep in order if sweep != urgent]
     both = rest[rest.index(second) :]
     turns = both[: 2 * min(both.count(first), both.count(second))]
-    assert all(a != b for a, b in zip(turns, turns[1:])), order
+    assert all(a != b for a, b in itertools.pairwise(turns)), order
 
 
 def test_work_is_shared(slow: tuple[Any, ...]) -> None:

@@ -177,7 +177,7 @@ def test_workers_killed_at_any_moment(
     kills = 0
     while kills < 3:
         one = worker(remote, "--name", f"victim{kills}")
-        if remote.wait(sweep, lambda now: is_busy(remote, f"victim{kills}"))["state"] != "running":
+        if remote.wait(sweep, lambda now, kills=kills: is_busy(remote, f"victim{kills}"))["state"] != "running":
             break
         time.sleep(0.4 * moments.random())
         one.kill()
@@ -409,7 +409,6 @@ def join(head: dict[str, Any], values: bytes) -> bytes:
 
 def spoilt(path: str, body: bytes) -> Iterator[tuple[str, str, dict[str, str], bytes, int]]:
     """What a hostile or broken worker may send instead: what it is, path, headers, body, status."""
-    names = ("tensors", "tensor")
 
     def change(where: Callable[[dict[str, Any]], None], without_values: bool = False) -> bytes:
         head, values = split(body)

@@ -123,7 +123,7 @@ def test_modes(probe: Path, tmp_path: Path) -> None:
         if found is tokens:
             assert found["summary"]["perplexity"] == pytest.approx(math.exp(sum(nlls) / sum(counts)), rel=1e-12)
         else:
-            mean = sum(math.exp(a / b) for a, b in zip(nlls, counts)) / len(nlls)
+            mean = sum(math.exp(a / b) for a, b in zip(nlls, counts, strict=True)) / len(nlls)
             assert found["summary"]["perplexity"] == pytest.approx(mean, rel=1e-12)
     # held-out loss per token is 2.36; the passages are other text of the same kind
     assert 5 < tokens["summary"]["perplexity"] < 20

@@ -104,7 +104,7 @@ def order_codes(bits: Any) -> Any:
 
 def counts_of(codes: Any) -> list[list[int]]:
     found, counts = np.unique(codes, return_counts=True)
-    return [[int(code), int(count)] for code, count in zip(found, counts)]
+    return [[int(code), int(count)] for code, count in zip(found, counts, strict=True)]
 
 
 def raw_codes(values: Any, dtype: str) -> Any:
@@ -383,7 +383,7 @@ def run_shapes(probe: Path, cases: list[Any]) -> list[dict[str, Any]]:
     for case in cases:
         values, counts = np.unique(case, return_counts=True)
         lines.append(str(len(values)))
-        lines += [f"{value!r} {count}" for value, count in zip(values.tolist(), counts.tolist())]
+        lines += [f"{value!r} {count}" for value, count in zip(values.tolist(), counts.tolist(), strict=True)]
     done = subprocess.run([str(probe), "dip"], input="\n".join(lines), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -392,18 +392,18 @@ def run_shapes(probe: Path, cases: list[Any]) -> list[dict[str, Any]]:
 def test_dip_equals_diptest(probe: Path) -> None:
     diptest = pytest.importorskip("diptest", reason="diptest (copyleft) is an optional oracle")
     cases = shape_cases()
-    for i, (case, measured) in enumerate(zip(cases, run_shapes(probe, cases))):
+    for i, (case, measured) in enumerate(zip(cases, run_shapes(probe, cases), strict=True)):
         assert abs(measured["dip"] - diptest.dipstat(np.sort(case))) <= 1e-12, i
 
 
 def log_likelihood(case: Any, weights: Any, means: Any, deviations: Any) -> float:
-    density = sum(w * stats.norm.pdf(case, m, s) for w, m, s in zip(weights, means, deviations))
+    density = sum(w * stats.norm.pdf(case, m, s) for w, m, s in zip(weights, means, deviations, strict=True))
     return float(np.log(density).mean())
 
 
 def test_mixture_likelihood_is_what_it_says(probe: Path) -> None:
     cases = [case for case in shape_cases() if np.ptp(case) > 0]
-    for i, (case, measured) in enumerate(zip(cases, run_shapes(probe, cases))):
+    for i, (case, measured) in enumerate(zip(cases, run_shapes(probe, cases), strict=True)):
         weights = (measured["weight1"], 1 - measured["weight1"])
         means = (measured["mean1"], measured["mean2"])
         deviations = (measured["sd1"], measured["sd2"])
@@ -422,7 +422,7 @@ def test_mixture_equals_scikit_learn(probe: Path) -> None:
         n, distance, weight = 4000, 0.4 * i, random.uniform(0.3, 0.7)
         side = random.uniform(size=n) < weight
         cases.append(np.where(side, random.normal(0, 1, n), random.normal(distance, random.uniform(0.6, 1.4), n)))
-    for i, (case, measured) in enumerate(zip(cases, run_shapes(probe, cases))):
+    for i, (case, measured) in enumerate(zip(cases, run_shapes(probe, cases), strict=True)):
         fit = mixture.GaussianMixture(2, tol=1e-10, max_iter=3000, random_state=0, reg_covar=0)
         fit.fit(case[:, None])
         assert measured["log_likelihood"] >= fit.score(case[:, None]) - 5e-5, i
@@ -432,5 +432,5 @@ def test_mixture_equals_scikit_learn(probe: Path) -> None:
         weights, means = fit.weights_[order], fit.means_.ravel()[order]
         deviations = np.sqrt(fit.covariances_.ravel()[order])
         for ours, theirs in zip(("weight1", "mean1", "sd1", "mean2", "sd2"),
-                                (weights[0], means[0], deviations[0], means[1], deviations[1])):
+                                (weights[0], means[0], deviations[0], means[1], deviations[1]), strict=True):
             assert measured[ours] == pytest.approx(theirs, abs=1e-3), (i, ours)

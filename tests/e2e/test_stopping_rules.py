@@ -60,7 +60,7 @@ def test_published_curves() -> None:
     curves = read_curves()
     scores = apply_rules(curves)
     print_table(curves, scores)
-    for (model, rule), score in scores.items():
+    for (model, _), score in scores.items():
         steps = [step for step, _ in curves[model]]
         perplexities = dict(curves[model])
         if score["verdict"] != "yes":

@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Callable, Iterator
 
 import pytest
 from running import Daemon, wait_until

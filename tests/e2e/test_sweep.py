@@ -220,7 +220,7 @@ def test_csv_and_json_agree(swept: Swept) -> None:
     assert answer.headers["Content-Type"].startswith("text/csv")
     lines = list(csv.DictReader(io.StringIO(answer.text, newline="")))
     assert len(lines) == len(swept.rows)
-    for line, row in zip(lines, swept.rows):
+    for line, row in zip(lines, swept.rows, strict=True):
         assert list(line) == list(row)
         for name, value in row.items():
             if value is None:

@@ -87,7 +87,7 @@ def assert_equal_ids(path: Path, texts: list[bytes], oracle: Any = None) -> None
     oracle = oracle or tokenizers.Tokenizer.from_file(str(path))
     ours = encode(path, texts)
     assert len(ours) == len(texts)
-    for text, ids in zip(texts, ours):
+    for text, ids in zip(texts, ours, strict=True):
         expected = oracle.encode(text.decode(errors="replace"), add_special_tokens=False).ids
         assert ids == expected, f"{text!r}: {ids}, not {expected}"
 

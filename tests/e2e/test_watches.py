@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Callable
 
-import pytest
 from running import Daemon, model_path, wait_until
 
 from tests.hub import Emulator

@@ -43,7 +43,7 @@ class Tensor:
         """What a reader must hand out, element by element."""
         size = element_bytes(self.dtype)
         places = [self.offset]
-        for length, stride in zip(self.shape, self.stride):
+        for length, stride in zip(self.shape, self.stride, strict=True):
             places = [place + i * stride for place in places for i in range(length)]
         return b"".join(self.storage[place * size : (place + 1) * size] for place in places)
 

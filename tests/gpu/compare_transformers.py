@@ -101,8 +101,8 @@ def peer(model, documents: list, batch, tokens: int, rounds: int) -> tuple[list[
             outputs = [batch(model, *arguments) for *arguments, _places in work]
             values = [output.tolist() for output in outputs]
             seconds.append(time.perf_counter() - begin)
-    for (*_, places), row_values in zip(work, values):
-        found.update(zip(places, row_values))
+    for (*_, places), row_values in zip(work, values, strict=True):
+        found.update(zip(places, row_values, strict=True))
     return [found[key] for key in sorted(found)], statistics.median(seconds[1:] or seconds)
 
 
@@ -112,11 +112,11 @@ def perplexity(logprobs: list[float]) -> float:
 
 def worst(a: list[float], b: list[float]) -> float:
     assert len(a) == len(b)
-    return max(abs(x - y) for x, y in zip(a, b))
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))
 
 
 def mean(a: list[float], b: list[float]) -> float:
-    return sum(abs(x - y) for x, y in zip(a, b)) / len(a)
+    return sum(abs(x - y) for x, y in zip(a, b, strict=True)) / len(a)
 
 
 def compare(build: Path, size: str, count: int) -> dict:

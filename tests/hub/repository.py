@@ -119,7 +119,7 @@ class Repository:
             for name, target in self.config.get("branches", {}).items():
                 self._set_source(name, target)
             for section in ("converts", "pulls"):
-                for name, target in self.config.get(section, {}).items():
+                for target in self.config.get(section, {}).values():
                     self._folder(target)
             self.tags = dict(self.config.get("tags", {}))
 

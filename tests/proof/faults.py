@@ -23,8 +23,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
-import os
 import random
 import subprocess
 import time
@@ -312,7 +310,7 @@ def within(places: list[Place], folder: Path, function: str) -> list[Place]:
     """The places on whose stack a function of our own is whose name has this in it."""
     offsets = sorted({frame.split("+")[1] for place in places for frame in place.frames if frame.startswith("main+")})
     done = subprocess.run(["addr2line", "-f", "-e", str(folder / "bifurcated")], input="\n".join(offsets), capture_output=True, text=True)
-    matching = {f"main+{offset}" for offset, name in zip(offsets, done.stdout.splitlines()[::2]) if function in name}
+    matching = {f"main+{offset}" for offset, name in zip(offsets, done.stdout.splitlines()[::2], strict=True) if function in name}
     found = [place for place in places if matching.intersection(place.frames)]
     need(found, f"{function}: no place that may fail is within such a function")
     return found

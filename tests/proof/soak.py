@@ -118,14 +118,14 @@ def slope(samples: list[Sample], name: str, over: str = "seconds") -> float:
     xs, ys = [float(getattr(one, over)) for one in samples], [float(getattr(one, name)) for one in samples]
     x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
     square = sum((x - x_mean) ** 2 for x in xs)
-    return sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys)) / square if square else 0.0
+    return sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True)) / square if square else 0.0
 
 
 def check_flat(samples: list[Sample]) -> str:
     steady = [one for one in samples if one.seconds >= samples[-1].seconds * 2 / 3]
     need(len(steady) >= 8, f"only {len(steady)} sweeps after the warm-up: soak for longer")
     seconds = steady[-1].seconds - steady[0].seconds
-    told = [f"memory {steady[0].memory_kib} to {steady[-1].memory_kib} KiB, of which beside what lives:"]
+    told = [f"memory {steady[0].memory_kib} to {steady[-1].memory_kib} KiB (beside_kib: without the blocks that live)"]
     for name, (share, number) in BOUNDS.items():
         mean = sum(getattr(one, name) for one in steady) / len(steady)
         growth, allowed = slope(steady, name) * seconds, max(share * mean, number)

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/e2e")]
 
 import running  # noqa: E402  (tests/e2e)
-from running import SANITIZER, Answer  # noqa: E402
+from running import SANITIZER  # noqa: E402
 
 from tests.hub import Emulator  # noqa: E402
 
@@ -255,7 +255,7 @@ def check_history(db: Path) -> int:
         about = f"task {task} ({state}, {attempts} attempts): {events}"
         need(events.count("claim") == attempts, "claims and attempts differ:", about)
         need(events.count("record") == (state == "done"), "done and recorded differ:", about)
-        for before, after in zip([None, *events], events):
+        for before, after in zip([None, *events[:-1]], events, strict=True):
             need(after != "claim" or before != "claim", "claimed twice at once:", about)
             need(after not in ENDS - {"cancel"} or before == "claim", "ended without a claim:", about)
             need(before != "record", "something after the record:", about)

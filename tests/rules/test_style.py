@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +49,14 @@ def test_no_fast_math() -> None:
     faults = [str(path) for path in tracked("*.cmake", "CMakeLists.txt", "*/CMakeLists.txt", "*.c", "*.cu")
               if FAST_MATH.search(without_comments(path.read_text()))]  # fmt: skip
     assert not faults
+
+
+def test_python_is_sound() -> None:
+    """Unused names, lists that are compared as far as the shorter goes, and the like: tests/ruff.toml."""
+    done = subprocess.run(["ruff", "check", "--quiet", "--no-cache", "--output-format", "concise", "--config", ROOT / "tests/ruff.toml",
+                           *tracked("*.py", "tests/proof/run")], env=os.environ | {"PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"},
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_files_are_short() -> None:

@@ -126,7 +126,7 @@ class Cluster:
         key.write_bytes(os.urandom(128))
         nodes = "\n".join(
             f"NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={at} CPUs=1 RealMemory=500 State=UNKNOWN"
-            for name, at in zip(NODES, node_ports)
+            for name, at in zip(NODES, node_ports, strict=True)
         )
         self.configuration.write_text(
             CONFIGURATION.format(
@@ -149,7 +149,7 @@ class Cluster:
             self.run("scancel", "--user", getpass.getuser(), check=False)
         for _, process in reversed(self._started):
             process.send_signal(signal.SIGTERM)
-        for name, process in reversed(self._started):
+        for _, process in reversed(self._started):
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -173,7 +173,7 @@ class Cluster:
         """Elements of arrays that have not ended: id "12_0", job "12", state, name, node."""
         keys = ("id", "job", "state", "name", "node")
         lines = self.run("squeue", "--noheader", "--array", "--format=%i|%F|%T|%j|%N", tries=5).splitlines()
-        return [dict(zip(keys, line.split("|"))) for line in lines]
+        return [dict(zip(keys, line.split("|"), strict=True)) for line in lines]
 
     def running(self) -> list[str]:
         return [one["id"] for one in self.elements() if one["state"] == "RUNNING"]
