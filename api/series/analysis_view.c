@@ -138,7 +138,8 @@ static void print_rest(struct view *view, const char *key, const struct series_r
                    options->rest_points + options->points_min);
     else if (rest->verdict == SERIES_VERDICT_NO)
         print_text(view, "reason",
-                   "displacement between neighbours does not stay below %g of its median to the end",
+                   "displacement between neighbours does not stay below %g of its median to the end; a rest "
+                   "of more than half of the revisions would be the median itself and is not seen",
                    options->rest_share);
     else
         print_text(view, "reason",
