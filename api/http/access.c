@@ -74,11 +74,31 @@ static int is_own_page(const struct api_request *request)
     return authority && host && strcasecmp(authority + 3, host) == 0;
 }
 
+/* What a proxy of this machine passes on is nothing that a program of this machine asks. Not every proxy says
+ * that it is one. */
+static const char *find_proxy(const struct api_request *request)
+{
+    static const char *const names[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP",
+                                        "Via"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (api_request_header(request, names[i]))
+            return names[i];
+    }
+    return NULL;
+}
+
 /* A browser must not be talked into writing by a foreign page, be it by another name for 127.0.0.1 (DNS
  * rebinding) or by leave of the option cors-origin, which is for reading. */
 static int check_foreign_page(const struct api_request *request, struct api_response *response,
                               struct err *err)
 {
+    const char *proxy = find_proxy(request);
+    if (proxy) {
+        response->status = 403;
+        return api_response_refuse(
+            response, "header", proxy, err, ERR_UNAUTHORIZED,
+            "writes that come through a proxy need a token: set token-file to serve others");
+    }
     if (!is_loopback_host(api_request_header(request, "Host"))) {
         response->status = 403;
         return api_response_refuse(response, "header", "Host", err, ERR_UNAUTHORIZED,

@@ -7,7 +7,8 @@
  *   public   always open: probes, the dashboard's pages, the description. They show no data.
  *   read     open, unless the option read-access asks for a token
  *   sweep, worker   open only on a daemon that listens on loopback and has no token-file; then only to
- *            programs of this machine and to the daemon's own pages, not to those of foreign sites
+ *            programs of this machine and to the daemon's own pages, not to those of foreign sites,
+ *            nor to what a proxy says to have passed on
  *   admin    never open
  *
  * Requests are limited by address and by token; addresses of this machine have a limit of their own, by

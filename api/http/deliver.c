@@ -345,6 +345,8 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
         api_answer_add_header(stream, "X-Content-Type-Options", "nosniff");
         api_answer_add_header(stream, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
         api_answer_add_header(stream, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+        api_answer_add_header(stream, "X-Accel-Buffering",
+                              "no"); /* nginx would keep events until 4 KiB are full */
         return queue(request, stream, response->status, 0);
     }
     make_etag(request, response);
