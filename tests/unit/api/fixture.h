@@ -19,6 +19,7 @@
 struct api_fixture {
     struct fixture store; /* first: the store's fixture functions take it */
     struct api_server *server;
+    struct api_http *http; /* asked instead of the server, if there is one */
     atomic_int wakes;
     atomic_int accesses;
     atomic_int last_status;
@@ -123,6 +124,16 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
+static inline const char *fixture_url(const struct api_fixture *fixture)
+{
+    return fixture->http ? api_http_url(fixture->http) : api_server_url(fixture->server);
+}
+
+static inline uint16_t fixture_port(const struct api_fixture *fixture)
+{
+    return fixture->http ? api_http_port(fixture->http) : api_server_port(fixture->server);
+}
+
 /* `headers`: lines "Name: value", ended by NULL; may be NULL. */
 static inline void fixture_request(const struct api_fixture *fixture, const char *method, const char *target,
                                    const char *body, const char *const *headers, struct exchange *exchange)
@@ -131,7 +142,7 @@ static inline void fixture_request(const struct api_fixture *fixture, const char
     struct curl_slist *list = NULL;
     CURL *curl = curl_easy_init();
     *exchange = (struct exchange){0};
-    (void)snprintf(url, sizeof url, "%s%s", api_server_url(fixture->server), target);
+    (void)snprintf(url, sizeof url, "%s%s", fixture_url(fixture), target);
     for (; headers && *headers; headers++)
         list = curl_slist_append(list, *headers);
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -189,7 +200,7 @@ static inline void fixture_header(const struct exchange *exchange, const char *n
 /* Sends raw bytes and returns all that comes until the peer closes or a second passes; the caller frees. */
 static inline char *fixture_raw(const struct api_fixture *fixture, const char *bytes, size_t size)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(api_server_port(fixture->server))};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(fixture_port(fixture))};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct timeval patience = {.tv_sec = 1};
