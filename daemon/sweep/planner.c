@@ -25,16 +25,20 @@ struct plan {
     struct revision_list list; /* all of the model */
 };
 
+static int is_asked_for(const struct plan *plan, const struct revision_listed *listed)
+{
+    return !listed->is_remembered && sweep_spec_selects(&plan->spec, listed->row.name, &listed->place);
+}
+
 /* Marks what the sweep asks for; keeps every n-th of it and the last. */
 static int select_revisions(struct plan *plan, size_t *ret_count, struct err *err)
 {
     size_t matching = 0, number = 0, selected = 0;
     for (size_t i = 0; i < plan->list.count; i++)
-        matching +=
-            sweep_spec_selects(&plan->spec, plan->list.rows[i].row.name, &plan->list.rows[i].place) != 0;
+        matching += is_asked_for(plan, &plan->list.rows[i]) ? 1 : 0;
     for (size_t i = 0; i < plan->list.count; i++) {
         struct revision_listed *placed = &plan->list.rows[i];
-        if (!sweep_spec_selects(&plan->spec, placed->row.name, &placed->place))
+        if (!is_asked_for(plan, placed))
             continue;
         placed->is_selected = number % (size_t)plan->spec.every == 0 || number + 1 == matching;
         selected += placed->is_selected != 0;
@@ -70,7 +74,7 @@ static int list_files(struct plan *plan, struct err *err)
         struct err reason = ERR_INIT;
         int is_needed = plan->list.rows[i].is_selected ||
                         (i + 1 < plan->list.count && plan->list.rows[i + 1].is_selected) || i == 0;
-        if (!is_needed || !revision_listed_exists(&plan->list.rows[i]))
+        if (!is_needed || plan->list.rows[i].is_remembered || !revision_listed_exists(&plan->list.rows[i]))
             continue;
         if (atomic_load(plan->cancel))
             return err_set(err, ERR_CANCELLED, "the plan was cancelled");
@@ -157,6 +161,9 @@ static int make_plan(struct plan *plan, struct hub *hub, struct err *err)
                                    &plan->repository, err);
     if (!code)
         code = revision_list_read(&plan->list, plan->repository, plan->sweep.model, &plan->spec, err);
+    if (!code)
+        code = revision_list_remember(&plan->list, plan->store, plan->sweep.model_id, plan->sweep.model,
+                                      &plan->spec, err);
     if (!code)
         code = select_revisions(plan, &selected, err);
     if (!code)

@@ -2,6 +2,7 @@
 
 #include "daemon/base/limits.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,56 @@ int revision_list_read(struct revision_list *list, struct repository *repository
     return code;
 }
 
+/* What is added to a list whose rows are not in order meanwhile. */
+struct memory {
+    struct revision_list *list;
+    const struct names *names; /* of the rows that were there before */
+    const char *model;
+    const struct sweep_spec *spec;
+    struct err *err;
+};
+
+static int take_remembered(void *context, const struct revision_row *row)
+{
+    const struct memory *memory = context;
+    struct revision_list *list = memory->list;
+    size_t before = list->count;
+    if (bsearch(row->name, memory->names->rows, memory->names->count, sizeof *memory->names->rows,
+                compare_text))
+        return 0;
+    int code = add(list, memory->model, memory->spec, row->name, row->commit, memory->err);
+    if (!code && list->count > before) {
+        list->rows[before].row.id = row->id;
+        list->rows[before].is_remembered = 1;
+    }
+    return code;
+}
+
+int revision_list_remember(struct revision_list *list, struct store *store, int64_t model_id,
+                           const char *model, const struct sweep_spec *spec, struct err *err)
+{
+    enum { TEXT_SIZE = LIMIT_REVISION_NAME_BYTES + 1 };
+    if (!list->is_partial)
+        return 0;
+    struct names names = {.rows = calloc(list->count + 1, sizeof *names.rows)};
+    struct memory memory = {list, &names, model, spec, err};
+    char *texts = calloc(list->count + 1, TEXT_SIZE); /* copies: the rows move when others are added */
+    int code = names.rows && texts ? 0 : err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
+    for (size_t i = 0; !code && i < list->count; i++) {
+        (void)snprintf(texts + i * TEXT_SIZE, TEXT_SIZE, "%s", list->rows[i].row.name);
+        names.rows[names.count++] = (struct name){texts + i * TEXT_SIZE, i};
+    }
+    if (!code) {
+        qsort(names.rows, names.count, sizeof *names.rows, compare_names);
+        code = revisions_list(store, model_id, NULL, INT_MAX, take_remembered, &memory, err);
+    }
+    if (!code && list->count)
+        qsort(list->rows, list->count, sizeof *list->rows, compare);
+    free(texts);
+    free(names.rows);
+    return code;
+}
+
 void revision_list_free(struct revision_list *list)
 {
     free(list->rows);
@@ -179,11 +230,16 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
     struct revision_row *rows = calloc(list->count ? list->count : 1, sizeof *rows);
     if (!rows)
         return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
-    for (size_t i = 0; i < list->count; i++)
-        rows[i] = list->rows[i].row;
-    int code = revisions_update_noting(store, model_id, rows, list->count, !list->is_partial, note, err);
-    for (size_t i = 0; !code && i < list->count; i++)
-        list->rows[i].row.id = rows[i].id;
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!list->rows[i].is_remembered)
+            rows[count++] = list->rows[i].row;
+    }
+    int code = revisions_update_noting(store, model_id, rows, count, !list->is_partial, note, err);
+    for (size_t i = list->count; !code && i-- > 0;) {
+        if (!list->rows[i].is_remembered)
+            list->rows[i].row.id = rows[--count].id;
+    }
     free(rows);
     return code;
 }

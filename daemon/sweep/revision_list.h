@@ -17,6 +17,7 @@ struct revision_listed {
     struct revision_row row;     /* id is 0 until revision_list_store */
     struct model_revision place; /* in the training run */
     int is_selected;             /* for the caller */
+    int is_remembered;           /* only the store knows it: see revision_list_remember */
 };
 
 struct revision_list {
@@ -33,6 +34,14 @@ struct revision_list {
 int revision_list_read(struct revision_list *list, struct repository *repository, const char *model,
                        const struct sweep_spec *spec, struct err *err);
 
+/*
+ * Of a partial list: adds the revisions that the store has as current and the list lacks. They cannot be read
+ * now, but they are what comes first in step order, or before another one; a sweep of the part alone would
+ * measure displacements from elsewhere than the series does. Nothing is done to a whole list.
+ */
+int revision_list_remember(struct revision_list *list, struct store *store, int64_t model_id,
+                           const char *model, const struct sweep_spec *spec, struct err *err);
+
 void revision_list_free(struct revision_list *list);
 
 /* By name, or NULL. */
@@ -41,8 +50,8 @@ struct revision_listed *revision_list_find(const struct revision_list *list, con
 /* Drops names that do not exist. */
 void revision_list_drop_missing(struct revision_list *list);
 
-/* Brings the store up to date: rows get their ids, and what is not in a whole list is not current any more.
- * `note`: see revisions_update_noting; NULL but for watches. */
+/* Brings the store up to date: rows get their ids, and what is not in a whole list is not current any more;
+ * remembered rows stay as they are. `note`: see revisions_update_noting; NULL but for watches. */
 int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
                         const struct revisions_note *note, struct err *err);
 

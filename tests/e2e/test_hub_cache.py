@@ -382,6 +382,33 @@ def test_offline_shows_a_part(daemon: Callable[..., Daemon], hub: Emulator) -> N
     one.start()
 
 
+def test_offline_the_first_revision_stays_the_reference(daemon: Callable[..., Daemon], hub: Emulator) -> None:
+    """A sweep of the part that the cache holds measures from where the series does, or not at all."""
+    tensor = "gpt_neox.embed_in.weight"
+
+    def links(*names: str) -> dict[str, tuple[str | None, str | None]]:
+        rows = {row["revision"]: row for row in one.series("org/small", f"&tensor={tensor}")}
+        return {name: (rows[name]["reference"], rows[name]["lag1_reference"]) for name in names}
+
+    one = daemon(hub)
+    assert one.wait(one.sweep("org/small"))["state"] == "done"
+    one.stop()
+    for revision in ("step512", "step1000"):
+        python_snapshot(hub, one.cache, "org/small", revision)
+    one.env["HF_HUB_OFFLINE"] = "1"
+    one.start()
+    swept = one.wait(one.sweep("org/small", tensors=[tensor]))
+    assert swept["state"] == "done" and swept["progress"]["revisions_total"] == 2, "those of the cache, no others"
+    assert links("step512", "step1000") == {"step512": (None, None), "step1000": (None, "step512")}
+    told = [one.get(f"/v1/sweeps/{swept['id']}/tasks/{row['id']}/events").text for row in one.get(f"/v1/sweeps/{swept['id']}/tasks").json()["tasks"]]
+    assert all("step0" in text and "not in the cache" in text for text in told), told
+    one.stop()
+    del one.env["HF_HUB_OFFLINE"]
+    one.start()
+    assert one.wait(one.sweep("org/small", tensors=[tensor]))["state"] == "done"
+    assert links("step512", "step1000") == {"step512": ("step0", "step1"), "step1000": ("step0", "step512")}
+
+
 def test_budget_too_small(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]], tmp_path: Path) -> None:
     _, probe, _ = many
     options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=1000000")
