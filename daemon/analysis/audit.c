@@ -6,7 +6,8 @@
 
 struct audit_options audit_options_default(void)
 {
-    return (struct audit_options){.jump = 0.7, .lag_ratio = 4, .skip_share = 0.5, .grid_share = 0.5};
+    return (struct audit_options){
+        .jump = 0.7, .lag_ratio = 4, .skip_share = 0.5, .grid_share = 0.5, .grid_gaps = 3};
 }
 
 struct builder {
@@ -174,12 +175,13 @@ static double grid_cover(const struct audit_point *points, size_t count, double 
     return expected > 0 ? (double)there / expected : 0;
 }
 
-/* The most frequent gap between steps, if enough of the gaps above it are multiples of it and enough of its
- * multiples have a revision; NaN otherwise. */
-static double find_grid(const struct audit_point *points, size_t count, double share)
+/* The most frequent gap between steps, if it is frequent, enough of the gaps above it are multiples of it and
+ * enough of its multiples have a revision; NaN otherwise. */
+static double find_grid(const struct audit_point *points, size_t count, const struct audit_options *options)
 {
+    double share = options->grid_share;
     double best = (double)NAN;
-    size_t best_count = 1;
+    size_t best_count = (size_t)options->grid_gaps - 1;
     for (size_t i = 1; i < count; i++) {
         double gap = points[i].step - points[i - 1].step;
         size_t same = 0;
@@ -247,7 +249,7 @@ int audit_revisions(const struct audit_point *points, size_t count, const struct
     if (!code)
         code = find_out_of_line(&builder, points, count, options, err);
     if (!code) {
-        builder.audit.grid = find_grid(points, count, options->grid_share);
+        builder.audit.grid = find_grid(points, count, options);
         code = find_missing(&builder, points, count, builder.audit.grid, err);
     }
     if (code) {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AUDIT_DEFINITION 4
+#define AUDIT_DEFINITION 5
 #define AUDIT_POINTS_MAX 100000
 #define AUDIT_MISSING_MAX 10000
 
@@ -50,6 +50,7 @@ struct audit_options {
     double grid_share; /* 0.5: the grid's distance is the most frequent one, if that share of the gaps above
                           has it or a multiple of it, and that share of its steps has a revision: steps that
                           double, such as 1, 2, 4, 8, are no grid of distance 1 with holes */
+    int grid_gaps;     /* 3: ... and at least so many gaps have it: 0, 1, 2, 4, 8 may yet go on doubling */
 };
 
 struct audit {

@@ -309,6 +309,10 @@ static void test_audit_of_steps_without_a_grid(void **state)
     size_t missing = 0;
     assert_true(isnan(grid_of(doubling, 9, &missing)));
     assert_int_equal(missing, 0);
+    for (size_t count = 2; count < 9; count++) { /* also while the run is young */
+        assert_true(isnan(grid_of(doubling, count, &missing)));
+        assert_int_equal(missing, 0);
+    }
     assert_true(isnan(grid_of(shifted, 6, &missing)));
     assert_int_equal(missing, 0);
     assert_true(isnan(grid_of(last, 5, &missing)));
