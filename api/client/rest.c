@@ -188,10 +188,10 @@ int rest_network_error(const struct rest *rest, CURLcode code, struct err *err)
     if (code == CURLE_SSL_CACERT_BADFILE)
         return err_set(err, ERR_INVALID, "%.200s: no certificates can be read there", rest->ca_file);
     if (code == CURLE_PEER_FAILED_VERIFICATION)
-        return err_set(
-            err, ERR_NETWORK,
-            "%s: its certificate is not trusted: %s; name the certificate's file if it is your own",
-            rest->server, curl_easy_strerror(code));
+        return err_set(err, ERR_NETWORK,
+                       "%s: its certificate is not trusted: %s; if it is your own, name its file with "
+                       "--ca-file (a worker: --connect-ca-file)",
+                       rest->server, curl_easy_strerror(code));
     return err_set(err, ERR_NETWORK, "no daemon answers at %s: %s", rest->server, curl_easy_strerror(code));
 }
 

@@ -33,11 +33,11 @@ void measure_note_progress(struct measure_job *job)
     atomic_store(job->fetched_bytes, (int64_t)counters.received_bytes);
 }
 
-/* Remembers the first thing that could not be measured. */
+/* Remembers the first displacement that could not be measured. */
 static void caution(struct measure_job *job, const struct err *reason)
 {
     if (!job->caution[0])
-        (void)snprintf(job->caution, sizeof job->caution, "%s", reason->message);
+        (void)snprintf(job->caution, sizeof job->caution, "a displacement is left out: %s", reason->message);
 }
 
 /* -- What is known already -- */
@@ -126,9 +126,9 @@ static int open_link(struct measure_job *job, struct subject *subject, int link,
         return code;
     code = location_open(location, &job->locations, &revision, subject->self.tensor, &reason);
     if (!code && !is_same_form(location, &subject->self))
-        code = err_set(&reason, ERR_MISMATCH,
-                       "revision %s: %s has another shape or dtype than in revision %s: no displacement",
-                       revision.name, subject->self.tensor, job->revision.name);
+        code =
+            err_set(&reason, ERR_MISMATCH, "revision %s: %s has another shape or dtype than in revision %s",
+                    revision.name, subject->self.tensor, job->revision.name);
     if (code == 0) {
         subject->has_link[link] = 1;
         return find_stored_link(job, subject, link, err);

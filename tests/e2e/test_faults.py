@@ -160,6 +160,7 @@ def test_sweep_counts_what_failed(spoiled: Any) -> None:
     text = daemon.log()
     for name in expected:
         assert re.search(rf"task failed .*revision={name} ", text), name
+    assert re.search(r'task recorded in part .* reason="a displacement is left out: revision ', text)
     wait_until(lambda: "sweep ended" in daemon.log())
     ends = [line for line in daemon.log().splitlines() if " sweep ended " in line]
     assert len(ends) == 1 and " warning " in ends[0], ends
