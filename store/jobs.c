@@ -215,15 +215,14 @@ int jobs_list_all(struct store *store, const enum job_state *state, int64_t befo
                   int (*row)(void *context, const struct job_row *row), void *context, struct err *err)
 {
     struct query query;
-    int rc =
-        query_open(&query, store,
-                   "SELECT " JOB_COLUMNS JOB_FROM
-                   "WHERE (?1 IS NULL OR j.state = ?1) AND (?2 = 0 OR j.id < ?2) ORDER BY j.id DESC LIMIT ?3",
-                   err);
+    int rc = query_open(&query, store,
+                        "SELECT " JOB_COLUMNS JOB_FROM
+                        "WHERE (?1 IS NULL OR j.state = ?1) AND j.id < ?2 ORDER BY j.id DESC LIMIT ?3",
+                        err);
     if (rc)
         return rc;
     query_bind_text(&query, state ? job_state_name(*state) : NULL);
-    query_bind_int(&query, before);
+    query_bind_int(&query, before > 0 ? before : INT64_MAX);
     query_bind_int(&query, limit);
     rc = list(&query, row, context, err);
     return query_close(&query, rc);

@@ -155,18 +155,18 @@ int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t
     return rc;
 }
 
-/* The next claimed task whose worker's name begins with `prefix`, after the task `after`. */
-static int find_of_worker(struct connection *connection, const char *prefix, int64_t after,
-                          struct task_row *ret_task, struct err *err)
+/* A claimed task whose worker's name begins with `prefix`: 1, or 0 if there is none. */
+static int find_of_worker(struct connection *connection, const char *prefix, struct task_row *ret_task,
+                          struct err *err)
 {
     struct query query;
     int rc = query_begin(&query, connection,
-                         "SELECT " ROWS_TASK ROWS_TASK_FROM "WHERE k.state = 'claimed' AND k.id > ?1 "
-                         "AND substr(k.worker, 1, length(?2)) = ?2 ORDER BY k.id LIMIT 1",
+                         "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_lease "
+                         "JOIN revisions r ON r.id = k.revision_id WHERE k.state = 'claimed' "
+                         "AND substr(k.worker, 1, length(?1)) = ?1 LIMIT 1",
                          err);
     if (rc)
         return rc;
-    query_bind_int(&query, after);
     query_bind_text(&query, prefix);
     if ((rc = query_next(&query, err)) > 0)
         rows_read_task(&query, ret_task);
@@ -182,7 +182,7 @@ int tasks_requeue_of_worker(struct store *store, const char *prefix, const struc
     int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
     if (rc)
         return rc;
-    while ((rc = find_of_worker(connection, prefix, task.id, &task, err)) > 0) {
+    while ((rc = find_of_worker(connection, prefix, &task, err)) > 0) {
         if ((rc = interrupt_task(connection, &task, queue_policy(policy), "the daemon was started again",
                                  err)))
             break;
@@ -248,8 +248,8 @@ int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t
     int fresh = 0, rc = queue_check_lease(lease->worker, lease_ms, err);
     if (rc)
         return rc;
-    if (bytes_fetched < 0)
-        return err_set(err, ERR_INVALID, "heartbeat: a number of bytes is negative");
+    if (bytes_fetched < 0 || bytes_fetched > LIMIT_TASK_BYTES)
+        return err_set(err, ERR_INVALID, "heartbeat: the number of bytes is out of bounds");
     if ((rc = is_fresh(store, lease, lease_ms, bytes_fetched, &fresh, err)) || fresh)
         return rc;
     if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))

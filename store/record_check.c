@@ -115,7 +115,8 @@ int record_check(const struct task_result *result, struct err *err)
     int rc = 0;
     if (result->tensor_count > LIMIT_CLAIM_TENSORS || result->perplexity_count > ROWS_MAX)
         return err_set(err, ERR_LIMIT, "result: too many tensors or perplexities");
-    if (result->bytes_fetched < 0 || !is_lower_hex(result->weights_digest, 0, 64))
+    if (result->bytes_fetched < 0 || result->bytes_fetched > LIMIT_TASK_BYTES ||
+        !is_lower_hex(result->weights_digest, 0, 64))
         return err_set(err, ERR_INVALID, "result: bytes or digest of the weights are not well-formed");
     for (size_t i = 0; !rc && i < result->tensor_count; i++)
         rc = check_tensor(&result->tensors[i], err);

@@ -94,7 +94,8 @@ int revisions_list_history(struct store *store, int64_t model_id, const char *na
 {
     struct query query;
     int rc = query_open(&query, store,
-                        "SELECT " ROWS_REVISION " FROM revisions r WHERE r.model_id = ? AND r.name = ? "
+                        "SELECT " ROWS_REVISION " FROM revisions r INDEXED BY sqlite_autoindex_revisions_1 "
+                        "WHERE r.model_id = ? AND r.name = ? "
                         "ORDER BY r.is_current DESC, r.first_seen_ms DESC, r.id DESC LIMIT ?",
                         err);
     if (rc)

@@ -197,6 +197,8 @@ void store_read_end(struct store *store, struct connection *connection)
         if (!sqlite3_get_autocommit(connection->db))
             (void)sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);
     }
+    /* A statement that was not ended would keep the log from ever beginning anew. */
+    assert(sqlite3_txn_state(connection->db, NULL) == SQLITE_TXN_NONE);
     (void)pthread_mutex_lock(&store->mutex);
     connection->next = store->idle_readers;
     store->idle_readers = connection;

@@ -47,6 +47,8 @@ static int insert_task(struct connection *connection, int64_t sweep_id, const st
     int64_t id = 0;
     if (plan->ordinal < 0 || plan->bytes_expected < 0)
         return err_set(err, ERR_INVALID, "plan: an ordinal or a number of bytes is negative");
+    if (plan->bytes_expected > LIMIT_TASK_BYTES)
+        return err_set(err, ERR_LIMIT, "plan: a revision of more than 64 TiB");
     int rc = query_begin(&query, connection,
                          "INSERT INTO tasks (sweep_id, revision_id, ordinal, reference_revision_id, "
                          "previous_revision_id, state, bytes_expected) VALUES (?, ?, ?, ?, ?, 'queued', ?) "
@@ -112,8 +114,7 @@ int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *pl
         rc = drop_plan(connection, sweep_id, err);
     for (size_t i = 0; !rc && i < count; i++) {
         rc = insert_task(connection, sweep_id, &plans[i], err);
-        if (!rc && __builtin_add_overflow(bytes, plans[i].bytes_expected, &bytes))
-            rc = err_set(err, ERR_LIMIT, "plan: too many bytes");
+        bytes += rc ? 0 : plans[i].bytes_expected;
     }
     if (!rc)
         rc = count_plan(connection, sweep_id, count, bytes, err);

@@ -41,9 +41,10 @@ int touch_regroup(struct connection *connection, int64_t model_id, const char *t
 {
     struct query query;
     int64_t leader = 0;
+    /* CROSS: from the few that have the content to the model, and not the other way round */
     int rc =
         query_begin(&query, connection,
-                    "SELECT r.id FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "
+                    "SELECT r.id FROM revision_tensors t CROSS JOIN revisions r ON r.id = t.revision_id "
                     "WHERE t.content_id = ? AND t.tensor = ? AND r.model_id = ? AND r.is_current = 1 "
                     "ORDER BY r.is_stepless, r.stage, r.ingredient, r.step_key, r.tokens, r.name LIMIT 1",
                     err);

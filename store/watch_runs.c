@@ -175,8 +175,8 @@ int watches_find_unfinished(struct store *store, int64_t id, int64_t *ret_sweep_
     struct query query;
     *ret_sweep_id = 0;
     int rc = query_open(&query, store,
-                        "SELECT id FROM sweeps WHERE watch_id = ? AND state IN ('planning', 'running') "
-                        "ORDER BY id DESC LIMIT 1",
+                        "SELECT id FROM sweeps INDEXED BY sweeps_state WHERE watch_id = ? "
+                        "AND state IN ('planning', 'running') ORDER BY id DESC LIMIT 1",
                         err);
     if (rc)
         return rc;

@@ -246,11 +246,11 @@ int api_extend_claim(struct api_request *request, struct api_response *response,
         return code;
     const json_t *bytes = json_object_get(body, "bytes_fetched");
     int64_t fetched = json_integer_value(bytes);
-    int is_sound = json_is_integer(bytes) && fetched >= 0;
+    int is_sound = json_is_integer(bytes) && fetched >= 0 && fetched <= LIMIT_TASK_BYTES;
     json_decref(body);
     if (!is_sound)
         return api_response_refuse(response, "body", "/bytes_fetched", err, ERR_INVALID,
-                                   "bytes_fetched: not an integer from 0");
+                                   "bytes_fetched: not an integer from 0 to %" PRId64, LIMIT_TASK_BYTES);
     code = find_claim(request, &task, &lease, err);
     if (!code)
         code = tasks_heartbeat(request->context->store, &lease, claims->lease_ms, fetched, err);

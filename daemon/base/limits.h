@@ -5,6 +5,9 @@
 #ifndef BIFURCATED_BASE_LIMITS_H
 #define BIFURCATED_BASE_LIMITS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #define KIB ((size_t)1024)
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
@@ -23,7 +26,9 @@
 #define LIMIT_HUB_HEADER_BYTES (64 * KIB)
 #define LIMIT_HUB_REFS 100000       /* branches + tags of a repository */
 #define LIMIT_HUB_TREE_FILES 100000 /* files of one revision */
-#define LIMIT_HUB_PAGES 1000        /* pages followed in one listing */
+#define LIMIT_TASK_BYTES                                                                                     \
+    (INT64_C(65536) * 1073741824) /* of one revision: 64 TiB; so many for each ref add up */
+#define LIMIT_HUB_PAGES 1000      /* pages followed in one listing */
 #define LIMIT_HUB_REDIRECTS 5
 #define LIMIT_HUB_ATTEMPTS 6
 

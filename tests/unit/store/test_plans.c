@@ -4,10 +4,12 @@
 #include "store/connection.h"
 #include "store/deliveries.h"
 #include "store/distributions.h"
+#include "store/jobs.h"
 
 #include <dlfcn.h>
 
 static char sorted[4096]; /* the statements that sort, since the last look */
+static char plans[65536]; /* a line for each step of each statement: "SQL => step" */
 
 static void note_plan(sqlite3 *db, const char *sql,
                       int (*prepare)(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **))
@@ -17,7 +19,9 @@ static void note_plan(sqlite3 *db, const char *sql,
     (void)snprintf(text, sizeof text, "EXPLAIN QUERY PLAN %s", sql);
     if (prepare(db, text, -1, 0, &plan, NULL) == SQLITE_OK) {
         while (sqlite3_step(plan) == SQLITE_ROW) {
-            if (strstr((const char *)sqlite3_column_text(plan, 3), "TEMP B-TREE"))
+            const char *step = (const char *)sqlite3_column_text(plan, 3);
+            (void)snprintf(plans + strlen(plans), sizeof plans - strlen(plans), "%s => %s\n", sql, step);
+            if (strstr(step, "TEMP B-TREE"))
                 (void)snprintf(sorted + strlen(sorted), sizeof sorted - strlen(sorted), "%s; ", sql);
         }
     }
@@ -59,9 +63,61 @@ static void test_nothing_is_sorted(void **state)
     assert_string_equal(sorted, "");
 }
 
+/* Fails unless a statement that holds `part` has been prepared and has `step` in its plan. */
+static void check_step(const char *part, const char *step)
+{
+    for (char *line = plans, *end; (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        int is_it = strstr(line, part) && strstr(line, step);
+        *end = '\n';
+        if (is_it)
+            return;
+    }
+    fail_msg("no %s of %s in\n%s", step, part, plans);
+}
+
+static int no_row(void *context, const struct revision_row *row)
+{
+    (void)context;
+    (void)row;
+    return 0;
+}
+
+static int no_job(void *context, const struct job_row *row)
+{
+    (void)context;
+    (void)row;
+    return 0;
+}
+
+/* Left to itself, SQLite takes an index that reads all tasks, or all revisions of the model, or all sweeps of
+ * a watch. */
+static void test_nothing_is_read_in_vain(void **state)
+{
+    struct fixture *fixture = *state;
+    struct revision_row moved;
+    int64_t id = 0, ids[2];
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    (void)fixture_measure(fixture, "content", 0.5);
+    plans[0] = 0;
+    fixture_revision(&moved, 0, "another");
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 1, NULL, &err));
+    check_step("SELECT r.id FROM revision_tensors", "SEARCH t USING COVERING INDEX revision_tensors_content");
+    OK(revisions_list_history(fixture->store, fixture->model_id, "step0", 10, no_row, NULL, &err));
+    check_step("first_seen_ms DESC", "sqlite_autoindex_revisions_1 (model_id=? AND name=?)");
+    OK(tasks_requeue_of_worker(fixture->store, "w/", NULL, NULL, &err));
+    check_step("substr(k.worker", "USING INDEX tasks_lease");
+    OK(watches_find_unfinished(fixture->store, 1, &id, &err));
+    check_step("watch_id = ?", "sweeps_state");
+    OK(jobs_list_all(fixture->store, NULL, 7, 10, no_job, NULL, &err));
+    check_step("FROM jobs", "SEARCH j USING INTEGER PRIMARY KEY (rowid<?)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_nothing_is_read_in_vain, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_nothing_is_sorted, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,6 +202,9 @@ static void test_heartbeat(void **state)
     clock_sleep_ms(5);
     FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "b", 0, LEASE_MS, NULL, &task, NULL, &err));
     FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, LEASE_MS, -1, &err));
+    /* What many tasks say must add up to a number that the sweep can have. */
+    FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, LEASE_MS, LIMIT_TASK_BYTES + 1, &err));
+    assert_true(LIMIT_TASK_BYTES <= INT64_MAX / LIMIT_HUB_REFS);
     FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, 0, 1, &err));
     OK(tasks_release(fixture->store, &lease, NULL, &err));
     lease_task(fixture, "b", LEASE_MS, &task, &lease);
@@ -506,6 +509,8 @@ static void test_refusals(void **state)
     FAILS(ERR_NOT_FOUND, tasks_plan(fixture->store, sweep, &unknown, 1, &err));
     struct task_plan negative = {.revision_id = ids[0], .bytes_expected = -1};
     FAILS(ERR_INVALID, tasks_plan(fixture->store, sweep, &negative, 1, &err));
+    struct task_plan huge = {.revision_id = ids[0], .bytes_expected = LIMIT_TASK_BYTES + 1};
+    FAILS(ERR_LIMIT, tasks_plan(fixture->store, sweep, &huge, 1, &err));
     assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_QUEUED], 0);
     struct task_plan fine = {.revision_id = ids[0]};
     OK(tasks_plan(fixture->store, sweep, &fine, 1, &err));
