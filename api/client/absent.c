@@ -104,3 +104,17 @@ int client_check_model(struct client_link *link, const char *model, int code, in
     buf_free(&name);
     return code;
 }
+
+void client_note_absence(struct client_link *link, const char *model)
+{
+    char question[GUESS_QUESTION_SIZE];
+    struct err ignored = ERR_INIT;
+    struct buf name;
+    buf_init(&name, LIMIT_MODEL_NAME_BYTES);
+    if (client_link_model_name(model, &name, &ignored) == 0 && count_revisions(link, model) <= 0) {
+        ask_models(link, buf_text(&name), question);
+        (void)fprintf(stderr, "no revision of %s is known yet: the next run looks for them%s\n",
+                      buf_text(&name), question);
+    }
+    buf_free(&name);
+}

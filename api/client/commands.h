@@ -79,6 +79,9 @@ int client_follow_sweep(struct client_link *link, const struct client_arguments 
  * nothing was found), says so with ERR_NOT_FOUND. Else returns `code`. */
 int client_check_model(struct client_link *link, const char *model, int code, int is_empty, struct err *err);
 
+/* Tells, where no revision of the model is known, which model may be meant. */
+void client_note_absence(struct client_link *link, const char *model);
+
 /* Prints the error, with what to do about it, and returns the exit status for it. */
 int client_report(const struct err *err);
 

@@ -150,6 +150,8 @@ static int exchange(const struct client_arguments *arguments, const char *method
             client_print_json(watch);
         else
             print_watch(watch);
+        if (!arguments->values[CLIENT_OPTION_JSON] && strcmp(method, "PUT") == 0)
+            client_note_absence(link, arguments->words[0]);
     }
     json_decref(watch);
     buf_free(&target);

@@ -6,6 +6,7 @@
  */
 #include "daemon/base/clock.h"
 #include "daemon/base/file.h"
+#include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
 #include "daemon/command/commands.h"
 #include "store/store.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DAY_MS INT64_C(86400000)
 #define BUSY_WAIT_MS 10000
@@ -176,6 +178,8 @@ static int list(struct store *store, int is_json, struct err *err)
         listing.count = 0;
         code = tokens_list(store, listing.last, 1000, print_row, &listing, err);
     } while (!code && listing.count == 1000);
+    if (!code && !is_json && !listing.last && isatty(STDOUT_FILENO))
+        (void)fputs("no token was made; `bifurcated token create --name WHO` makes one\n", stderr);
     if (!code && is_json) {
         (void)json_dumpf(listing.array, stdout, JSON_INDENT(2));
         (void)putchar('\n');
@@ -186,7 +190,7 @@ static int list(struct store *store, int is_json, struct err *err)
     return code;
 }
 
-static int revoke(struct store *store, const char *name, struct err *err)
+static int revoke_one(struct store *store, const char *name, struct err *err)
 {
     struct token_row row;
     if (!name)
@@ -210,10 +214,13 @@ static int run(const struct options *options, const struct words *words, struct 
     else if (strcmp(words->action, "list") == 0)
         code = list(store, words->is_json, err);
     else
-        code = revoke(store, words->which, err);
+        code = revoke_one(store, words->which, err);
     store_close(store);
     return code;
 }
+
+static const char *const actions[] = {"create", "list", "revoke"};
+static const char *const own_options[] = {"name", "scopes", "expires-days", "json", NULL};
 
 /* Options that belong to another action stay where they are and are then refused as unknown. */
 static void take_words(int *argc, char **argv, struct words *words)
@@ -230,6 +237,13 @@ static void take_words(int *argc, char **argv, struct words *words)
     } else if (strcmp(words->action, "revoke") == 0) {
         words->which = commands_take_word(argc, argv);
     } else {
+        struct guess guess;
+        char question[GUESS_QUESTION_SIZE];
+        guess_init(&guess, words->action);
+        for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+            guess_offer(&guess, actions[i]);
+        (void)fprintf(stderr, "bifurcated: token: there is no action \"%.60s\"%s\n\n", words->action,
+                      guess_ask(&guess, "", question));
         words->action = NULL;
     }
 }
@@ -246,6 +260,8 @@ int command_token(int argc, char **argv)
         (void)fputs(usage, wants_help ? stdout : stderr);
         return wants_help ? 0 : COMMANDS_STATUS_USAGE;
     }
+    if ((status = commands_refuse_options(argc, argv, own_options)))
+        return status;
     if (!commands_load_options(argc, argv, &options, &status) && run(&options, &words, &err)) {
         (void)fprintf(stderr, "bifurcated: token %s: %s\n", words.action, err.message);
         status = err.code == ERR_INVALID ? COMMANDS_STATUS_USAGE : COMMANDS_STATUS_FAILED;

@@ -64,6 +64,9 @@ static void print_help(void)
         "accept this worker (token, version); 2 wrong options; 70 the compute device is lost.");
 }
 
+static const char *const own_options[] = {"connect",     "name", "connect-ca-file", "state", "sweep",
+                                          "idle-exit-s", NULL};
+
 static int take_number(int *argc, char **argv, const char *name, int64_t max, int64_t *ret_value,
                        struct err *err)
 {
@@ -231,6 +234,8 @@ int command_worker(int argc, char **argv)
             return 0;
         }
     }
+    if ((status = commands_refuse_options(argc, argv, own_options)))
+        return status;
     if (take_arguments(&argc, argv, &arguments, &err)) {
         (void)fprintf(stderr, "bifurcated: worker: %s\n", err.message);
         return COMMANDS_STATUS_USAGE;

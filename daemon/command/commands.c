@@ -47,6 +47,26 @@ int commands_refuse(const char *name)
     return COMMANDS_STATUS_USAGE;
 }
 
+int commands_refuse_options(int argc, char **argv, const char *const *own)
+{
+    for (int i = 1; i < argc; i++) {
+        char name[GUESS_WORD_BYTES_MAX + 1], question[GUESS_QUESTION_SIZE];
+        struct guess guess;
+        if (strncmp(argv[i], "--", 2) != 0)
+            continue;
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(argv[i] + 2, "="), argv[i] + 2);
+        guess_init(&guess, name);
+        for (size_t k = 0; own[k]; k++)
+            guess_offer(&guess, own[k]);
+        if (!guess.name || strcmp(guess.name, name) == 0 || options_has(name))
+            continue;
+        (void)fprintf(stderr, "bifurcated: %s: there is no such option%s\n", argv[i],
+                      guess_ask(&guess, "--", question));
+        return COMMANDS_STATUS_USAGE;
+    }
+    return 0;
+}
+
 static void take(int *argc, char **argv, int at, int count)
 {
     *argc -= count;

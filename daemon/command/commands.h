@@ -54,6 +54,11 @@ int commands_check_user(const struct options *options, struct err *err);
 int commands_find_database(const struct options *options, int may_be_missing, char **ret_path,
                            struct err *err);
 
+/* Whether an argument is nearly one of the command's `own` options (NULL at the end) and none of the
+ * daemon's: then says which may be meant and returns the exit status, else 0. The rest is checked when
+ * options load. */
+int commands_refuse_options(int argc, char **argv, const char *const *own);
+
 /* Loads the options from what is left of the arguments, and configures the log. Nonzero if the command is
  * over, because only help was asked for or the options are wrong: then *ret_status is the exit status. The
  * caller frees the options either way. */

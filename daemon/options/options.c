@@ -26,6 +26,11 @@ static const struct option_row *find_row(const char *name)
     return NULL;
 }
 
+int options_has(const char *name)
+{
+    return find_row(name) != NULL;
+}
+
 /* What the name of an option that does not exist is meant for, else where the names are. */
 static const char *ask_name(const char *name, const char *prefix, char question[GUESS_QUESTION_SIZE])
 {

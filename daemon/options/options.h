@@ -85,6 +85,9 @@ struct options {
 int options_load(int argc, char **argv, struct options *options, enum options_action *ret_action,
                  struct err *err);
 
+/* Whether there is an option of this name. */
+int options_has(const char *name);
+
 /* Reads file, environment and arguments again into a second set and takes over those options that may change
  * while running (those of the log); names the first other one that differs in `ignored` (may be ""). */
 int options_reload(int argc, char **argv, struct options *options, char *ignored, size_t ignored_size,

@@ -228,11 +228,13 @@ def test_wrong_commands_are_told(closed: Daemon, keys: Callable[[Daemon], Keys])
     assert run("--help").stdout.startswith("usage: bifurcated token create")
     for words, status, said in (
         (["make"], 2, "usage:"),
+        (["creat"], 2, 'there is no action "creat"; is "create" meant?'),
+        (["create", "--nmae", "a"], 2, '--nmae: there is no such option; is "--name" meant?'),
         (["create"], 2, "--name is missing"),
         (["create", "--name", "a b"], 2, "letters, digits"),
         (["create", "--name", "a", "--scopes", "reed"], 2, '"reed" is not a list'),
         (["create", "--name", "a", "--expires-days", "0"], 2, "from 1 to"),
-        (["list", "--name", "a"], 2, "--name: there is no such option"),
+        (["list", "--name", "a"], 2, "--name: there is no such option; see"),
         (["revoke"], 2, "which token?"),
         (["revoke", "nobody"], 1, "there is none of this name"),
         (["revoke", "77"], 1, "there is no such token"),

@@ -129,6 +129,10 @@ def test_a_name_whose_sweep_failed_is_not_found(measured: Daemon, tmp_path: Path
         assert error.endswith('; is "garden/neox-tiny" meant?') and "`bifurcate models`" in advice, done
     assert not (tmp_path / "x.svg").exists()
     assert measured.client("series", "garden/neox-tinny", "--json").returncode == 4
+    watched = measured.client("watch", "garden/neox-tinny", "--at", "02:30")
+    assert watched.returncode == 0 and watched.stderr.endswith('the next run looks for them; is "garden/neox-tiny" meant?\n'), watched
+    assert measured.client("unwatch", "garden/neox-tinny").returncode == 0
+    assert measured.client("watch", MODEL, "--at", "02:30").stderr == "" and measured.client("unwatch", MODEL).returncode == 0
     none = measured.client("series", MODEL, "--from", "1000000")
     assert none.returncode == 0 and none.stderr == "no revision lies between these steps\n", none
 

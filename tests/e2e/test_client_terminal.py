@@ -189,6 +189,8 @@ def test_what_is_said_says_what_to_do(programs: dict[str, Path], terminal: Termi
     assert "meant" not in measured.client("models", "--dark-ness").stderr, "an option of another command is no help"
     done = subprocess.run([programs["bifurcated"], "bakup"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and done.stderr == 'bifurcated: bakup: there is no such option or command; is "backup" meant?\n'
+    done = subprocess.run([programs["bifurcated"], "worker", "--conect", "x"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr == 'bifurcated: --conect: there is no such option; is "--connect" meant?\n'
     answer = measured.post("/v1/sweeps", {"model": MODEL, "metrcs": ["statistics"]})
     assert answer.status == 400 and 'metrcs: no such member; is "metrics" meant?' in answer.json()["detail"]
     done = measured.client("tokens")
