@@ -68,7 +68,8 @@ const struct option_row option_rows[] = {
          "(the same bytes, in STATE/ranges, so that measuring again needs no network), or whole files in the "
          "cache shared with Python."),
     BOOL("hub", "offline", offline, "no",
-         "Make no request; use the cache alone. HF_HUB_OFFLINE=1 does the same."),
+         "Make no request; use the cache alone. A sweep measures what lies there, and leaves out displacements whose "
+         "reference, the first or the previous revision that the database knows, does not. HF_HUB_OFFLINE=1 does the same."),
     INT("hub", "connections", connections, "8", 1, 256, "N",
          "Connections to the hub at once."),
     INT("hub", "request-budget", request_budget, "2500", 0, 1000000, "N",

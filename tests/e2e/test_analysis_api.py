@@ -207,6 +207,7 @@ def test_a_schedule_of_the_query_opens_what_needs_one(swept: Daemon) -> None:
         ("schedule=steep", "schedule"),
         ("schedule=linear&total=5", "peak"),
         ("schedule=linear&peak=1&warmup=9&total=5", "total"),
+        ("schedule=constant&peak=1&decay=0.6", "decay"),
         ("schedule=constant&peak=0x1", "peak"),
         ("schedule=constant&peak=nan", "peak"),
     ):
