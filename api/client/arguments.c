@@ -202,7 +202,8 @@ void client_arguments_help(const struct client_command *command, FILE *stream)
     }
     (void)fputs("\noptions of every command:\n", stream);
     print_options(CLIENT_OPTIONS_COMMON, stream);
-    (void)fputs("\nMODEL is owner/name on the hub or file:/path for a folder of checkpoints.\n"
+    (void)fputs("\n`bifurcate --version` (-V) prints the version.\n"
+                "MODEL is owner/name on the hub or file:/path for a folder of checkpoints.\n"
                 "`bifurcate COMMAND --help` shows the options of a command.\n\n"
                 "exit status: 0 done; 1 the sweep ended with failures or was cancelled; 2 wrong usage;\n"
                 "  3 no daemon answers; 4 no such model, revision or sweep; 5 any other error;\n"

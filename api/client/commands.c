@@ -163,7 +163,7 @@ int client_main(int argc, char **argv)
     struct client_arguments arguments;
     struct err err = ERR_INIT;
     struct sigaction action = {.sa_handler = on_signal};
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
         (void)puts("bifurcate " BIFURCATED_VERSION);
         return CLIENT_EXIT_DONE;
     }

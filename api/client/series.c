@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What the table shows unless --fields says otherwise. */
 #define TABLE_FIELDS "revision,step,state,msd,lag1_msd,mean,variance,skewness,kurtosis,bimodality,dip"
@@ -51,6 +52,19 @@ static int make_target(const struct client_arguments *arguments, struct buf *tar
     return buf_check(target, "URL", err);
 }
 
+/* Whether the table's rows hold numbers of the tensor. */
+static int is_measured(const json_t *rows)
+{
+    const json_t *row;
+    size_t i;
+    json_array_foreach(rows, i, row)
+    {
+        if (json_is_number(json_object_get(row, "mean")) || json_is_number(json_object_get(row, "variance")))
+            return 1;
+    }
+    return 0;
+}
+
 /* Columns in the order of the rows' members. */
 static size_t columns_of(const json_t *array, char *fields, int is_chosen, struct client_column *columns)
 {
@@ -89,6 +103,11 @@ static int print_series(const struct client_arguments *arguments, const json_t *
                         ? "no revision lies between these steps\n"
                         : "no revisions yet; `bifurcate sweep` measures them\n",
                     stderr);
+    else if (status == CLIENT_EXIT_DONE && last_tensor(arguments) && wanted &&
+             !arguments->values[CLIENT_OPTION_FIELDS] && isatty(STDOUT_FILENO) && !is_measured(rows))
+        (void)fprintf(stderr,
+                      "nothing of this tensor is measured; `bifurcate sweep %s --tensor %s` measures it\n",
+                      arguments->words[0], last_tensor(arguments));
     return status;
 }
 

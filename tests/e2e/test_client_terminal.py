@@ -229,6 +229,10 @@ def test_an_empty_list_says_what_would_fill_it(programs: dict[str, Path], measur
             assert head == plain.stdout.splitlines() and re.search("`|without --", hint), (command, text)
             assert one.client(command, *words, "--csv").stderr == "", command
         assert measured.client("unwatch", MODEL).returncode == 0
+    status, text = Terminal(programs, measured)("series", MODEL, "--tensor", "none", width=200)
+    assert status == 0 and text.splitlines()[-1].startswith("nothing of this tensor is measured; `bifurcate sweep garden/neox-tiny --tensor none`")
+    for other in (["--fields", "step"], ["--tensor", "embed_out.weight"]):
+        assert "nothing of" not in Terminal(programs, measured)("series", MODEL, *other, width=200)[1]
 
 
 def test_an_error_of_many_revisions_is_said_once(measured: Daemon) -> None:
