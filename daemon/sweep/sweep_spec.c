@@ -66,6 +66,24 @@ static int take_metrics(const json_t *root, struct sweep_spec *spec, struct err 
     return 0;
 }
 
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+/* There may be as many names as the model has revisions, and each revision is looked up among them. */
+static int sort_names(struct sweep_spec *spec, struct err *err)
+{
+    spec->names_sorted = calloc(spec->name_count + 1, sizeof *spec->names_sorted);
+    if (!spec->names_sorted)
+        return err_set(err, ERR_NO_MEMORY, "sweep: out of memory");
+    if (spec->name_count) {
+        memcpy(spec->names_sorted, spec->names, spec->name_count * sizeof *spec->names);
+        qsort(spec->names_sorted, spec->name_count, sizeof *spec->names_sorted, compare_names);
+    }
+    return 0;
+}
+
 static int take_members(const json_t *root, struct sweep_spec *spec, struct err *err)
 {
     const json_t *revisions = json_object_get(root, "revisions");
@@ -82,6 +100,8 @@ static int take_members(const json_t *root, struct sweep_spec *spec, struct err 
         code = take_strings(json_object_get(root, "tensors"), &spec->tensors, &spec->tensor_count, err);
     if (!code)
         code = take_strings(json_object_get(revisions, "names"), &spec->names, &spec->name_count, err);
+    if (!code)
+        code = sort_names(spec, err);
     if (!code)
         code = take_string(root, "reference", &spec->reference, err);
     if (!code)
@@ -126,6 +146,7 @@ void sweep_spec_free(struct sweep_spec *spec)
         return;
     free_strings(spec->tensors, spec->tensor_count);
     free_strings(spec->names, spec->name_count);
+    free(spec->names_sorted);
     free(spec->reference);
     free(spec->rule);
     free(spec->dataset);
@@ -136,11 +157,10 @@ void sweep_spec_free(struct sweep_spec *spec)
 
 int sweep_spec_selects(const struct sweep_spec *spec, const char *name, const struct model_revision *place)
 {
-    for (size_t i = 0; i < spec->name_count; i++) {
-        if (strcmp(spec->names[i], name) == 0)
-            return 1;
-    }
-    if (spec->name_count || !place->is_step)
+    if (spec->name_count)
+        return bsearch(&name, spec->names_sorted, spec->name_count, sizeof *spec->names_sorted,
+                       compare_names) != NULL;
+    if (!place->is_step)
         return 0;
     /* Families that count tokens only have no step to compare; bounds then do not apply. */
     return place->step < 0 || (place->step >= spec->step_min && place->step <= spec->step_max);

@@ -19,8 +19,9 @@ struct sweep_spec {
     int64_t every;              /* of the selected revisions, every n-th and the last; 1 = all */
     char **names;               /* exact revision names; none: all with a step */
     size_t name_count;
-    char *reference; /* revision name; NULL: the first in step order */
-    char *rule;      /* template for revision names (model/revision.h); NULL: the table */
+    char **names_sorted; /* the same texts, for sweep_spec_selects */
+    char *reference;     /* revision name; NULL: the first in step order */
+    char *rule;          /* template for revision names (model/revision.h); NULL: the table */
     /* perplexity */
     char *dataset; /* "owner/name", "owner/name:path", "file:/path"; NULL: EleutherAI/lambada_openai */
     char *field;   /* of the data set's JSON objects; NULL: text */

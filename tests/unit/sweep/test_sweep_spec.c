@@ -1,5 +1,6 @@
 #include "tests/unit/base/fixture.h"
 
+#include "daemon/base/buf.h"
 #include "daemon/sweep/sweep_spec.h"
 
 static void parse(const char *json, struct sweep_spec *spec)
@@ -147,12 +148,42 @@ static void test_selection(void **state)
     }
 }
 
+/* Three times each of 100,000 revisions among as many names: looking at all of them would take ten minutes.
+ */
+static void test_selection_among_many_names(void **state)
+{
+    (void)state;
+    enum { COUNT = 100000 };
+    const struct model_revision place = {.is_step = 1};
+    struct sweep_spec spec;
+    struct buf json;
+    buf_init(&json, 4 << 20);
+    (void)buf_append_text(&json, "{\"revisions\":{\"names\":[\"step0\"");
+    for (int i = COUNT - 1; i > 0; i--)
+        (void)buf_appendf(&json, ",\"step%d\"", i);
+    (void)buf_append_text(&json, "]}}");
+    parse(buf_text(&json), &spec);
+    buf_free(&json);
+    assert_int_equal(spec.name_count, COUNT);
+    assert_string_equal(spec.names[1], "step99999"); /* as they were given */
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < COUNT; i++) {
+            char name[32];
+            (void)snprintf(name, sizeof name, "step%d", i);
+            assert_true(sweep_spec_selects(&spec, name, &place));
+            (void)snprintf(name, sizeof name, "step%da", i);
+            assert_false(sweep_spec_selects(&spec, name, &place));
+        }
+    }
+    sweep_spec_free(&spec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty_request), cmocka_unit_test(test_whole_request),
         cmocka_unit_test(test_metrics),       cmocka_unit_test(test_bad_requests),
-        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_selection),     cmocka_unit_test(test_selection_among_many_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
