@@ -1,4 +1,4 @@
-/* What workers get next: leases of a clock that was set back, refused results, and keeping apart. */
+/* The queue: what workers get next, how leases are kept and lost, and refused results. */
 #include "tests/unit/store/fixture.h"
 
 #include <sqlite3.h>
@@ -151,13 +151,173 @@ static void test_refused_results(void **state)
     assert_non_null(strstr(row.error_message, reason.message));
 }
 
+/* A lease that is over is taken over by another, and what the first hands in is refused. */
+static void test_expired_lease_is_taken_over(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct task_row task;
+    struct task_lease lost, lease;
+    fixture_add_revisions(fixture, 1, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "a", 1, &task, &lost);
+    clock_sleep_ms(5);
+    lease_task(fixture, "b", LEASE_MS, &task, &lease);
+    assert_int_equal(task.attempts, 2);
+    assert_int_equal(task.failures, 1);
+    FAILS(ERR_CONFLICT, record(fixture, &lost, &err));
+    FAILS(ERR_CONFLICT, tasks_heartbeat(fixture->store, &lost, LEASE_MS, 1, &err));
+    FAILS(ERR_CONFLICT, tasks_release(fixture->store, &lost, NULL, &err));
+    struct err reason = {.code = ERR_NETWORK, .message = "gone"};
+    FAILS(ERR_CONFLICT, tasks_fail(fixture->store, &lost, &reason, NULL, NULL, &err));
+    OK(record(fixture, &lease, &err));
+    OK(record(fixture, &lease, &err)); /* the answer was lost: the same again is fine, and changes nothing */
+    FAILS(ERR_CONFLICT, record(fixture, &lost, &err));
+    assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_DONE], 1);
+}
+
+/* A lease that is over but that nobody took still counts; the same worker's older attempt does not. */
+static void test_late_but_not_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct task_row task;
+    struct task_lease lease, older;
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    lease_task(fixture, "a", 1, &task, &lease);
+    clock_sleep_ms(5);
+    OK(record(fixture, &lease, &err));
+    lease_task(fixture, "a", 1, &task, &older);
+    clock_sleep_ms(5);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    assert_int_equal(older.task_id, lease.task_id);
+    FAILS(ERR_CONFLICT, record(fixture, &older, &err));
+    OK(record(fixture, &lease, &err));
+}
+
+/* Heartbeats keep a lease and show progress. */
+static void test_heartbeat(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct task_row task;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 1, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "a", 1, &task, &lease);
+    OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 400, &err));
+    OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 700, &err));
+    assert_int_equal(get_sweep(fixture, sweep).bytes_fetched, 700);
+    /* Asked often, to learn of a cancelled task soon: what is fresh is not written again. */
+    uint64_t version = store_version(fixture->store);
+    OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 700, &err));
+    assert_int_equal(store_version(fixture->store), version);
+    OK(tasks_heartbeat(fixture->store, &lease, 2 * LEASE_MS, 700, &err));
+    assert_int_equal(store_version(fixture->store), version + 1);
+    clock_sleep_ms(5);
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "b", 0, LEASE_MS, NULL, &task, NULL, &err));
+    FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, LEASE_MS, -1, &err));
+    /* What many tasks say must add up to a number that the sweep can have. */
+    FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, LEASE_MS, LIMIT_TASK_BYTES + 1, &err));
+    assert_true(LIMIT_TASK_BYTES <= INT64_MAX / LIMIT_HUB_REFS);
+    FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, 0, 1, &err));
+    OK(tasks_release(fixture->store, &lease, NULL, &err));
+    lease_task(fixture, "b", LEASE_MS, &task, &lease);
+    assert_int_equal(get_sweep(fixture, sweep).bytes_fetched, 0); /* a new attempt begins anew */
+}
+
+/* A pause that is longer than any may be was given before the clock was set back: the task need not wait for
+ * it. */
+static void test_pause_of_a_clock_that_was_ahead(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct tasks_policy HOURS = {
+        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 7200000, .backoff_max_ms = 7200000};
+    static const struct tasks_policy MINUTES = {
+        .failures_max = 3, .interruptions_max = 3, .backoff_ms = 60000, .backoff_max_ms = 300000};
+    int64_t ids[2];
+    struct task_row task;
+    struct task_lease lease;
+    struct err reason = {.code = ERR_NETWORK, .message = "reset"};
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    OK(tasks_claim(fixture->store, "a", 0, LEASE_MS, &HOURS, &task, NULL, &err));
+    task_lease_of(&task, &lease);
+    OK(tasks_fail(fixture->store, &lease, &reason, &HOURS, NULL, &err)); /* an hour at least */
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, &HOURS, &task, NULL, &err));
+    OK(tasks_claim(fixture->store, "a", 0, LEASE_MS, &MINUTES, &task, NULL, &err));
+    assert_int_equal(task.attempts, 2);
+}
+
+/* Leases that end again and again, and restarts again and again, fail the task at last. */
+static void test_exhaustion(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3], count = 0;
+    struct task_row task;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 2, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 2, 0);
+    for (int i = 0; i < 3; i++) {
+        lease_task(fixture, "a", 1, &task, &lease);
+        assert_int_equal(task.ordinal, 0);
+        clock_sleep_ms(5);
+        OK(tasks_expire(fixture->store, &QUICK, &count, &err));
+        assert_int_equal(count, 1);
+    }
+    OK(tasks_get(fixture->store, task.id, &task, &err));
+    assert_int_equal(task.state, TASK_STATE_FAILED);
+    assert_string_equal(task.error_code, "timeout");
+    for (int i = 0; i < 3; i++) {
+        lease_task(fixture, "host:1/0", LEASE_MS, &task, &lease);
+        assert_int_equal(task.ordinal, 1);
+        assert_int_equal(task.failures, 0);
+        OK(tasks_requeue_of_worker(fixture->store, "host:", &QUICK, &count, &err));
+        assert_int_equal(count, 1);
+    }
+    assert_int_equal(get_sweep(fixture, sweep).state, SWEEP_STATE_FAILED);
+    assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_FAILED], 2);
+}
+
+/* At its start a daemon puts back its own tasks and no others. */
+static void test_requeue_of_worker(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4], count = 0;
+    struct task_row task;
+    struct task_lease lease, remote;
+    fixture_add_revisions(fixture, 3, ids);
+    (void)fixture_sweep(fixture, ids, 3, 0);
+    lease_task(fixture, "local/1", LEASE_MS, &task, &lease);
+    lease_task(fixture, "local/2", LEASE_MS, &task, &lease);
+    lease_task(fixture, "remote/local/1", LEASE_MS, &task, &remote);
+    fixture_reopen(fixture);
+    OK(tasks_requeue_of_worker(fixture->store, "local/", NULL, &count, &err));
+    assert_int_equal(count, 2);
+    FAILS(ERR_CONFLICT, record(fixture, &lease, &err));
+    OK(record(fixture, &remote, &err));
+    lease_task(fixture, "local/1", LEASE_MS, &task, &lease);
+    assert_int_equal(task.ordinal, 0);
+    assert_int_equal(task.attempts, 2);
+    assert_int_equal(task.interruptions, 1);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_workers_keep_apart, fixture_open, fixture_close),
-        cmocka_unit_test_setup_teardown(test_worker_alone_goes_in_order, fixture_open, fixture_close),
-        cmocka_unit_test_setup_teardown(test_lease_of_a_clock_that_was_ahead, fixture_open, fixture_close),
-        cmocka_unit_test_setup_teardown(test_refused_results, fixture_open, fixture_close),
+        CASE(test_workers_keep_apart),
+        CASE(test_worker_alone_goes_in_order),
+        CASE(test_lease_of_a_clock_that_was_ahead),
+        CASE(test_refused_results),
+        CASE(test_expired_lease_is_taken_over),
+        CASE(test_late_but_not_lost),
+        CASE(test_heartbeat),
+        CASE(test_pause_of_a_clock_that_was_ahead),
+        CASE(test_exhaustion),
+        CASE(test_requeue_of_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
