@@ -32,6 +32,9 @@ void check_device(const struct options *options, struct check_report *report)
     } else {
         const struct registry_device *info = device_info(device);
         check_add(report, CHECK_LEVEL_OK, "device", "%s: %s", info->id, info->description.name);
+        if (device_passed_over(device)[0])
+            check_add(report, CHECK_LEVEL_WARNING, "cuda", "a GPU is there and not used: %s",
+                      device_passed_over(device));
         const char *absence = registry_absence(registry);
         if (absence[0]) /* only what was asked for by name is a fault */
             check_add(report, options->cuda_module[0] ? CHECK_LEVEL_WARNING : CHECK_LEVEL_OK, "cuda", "%s",

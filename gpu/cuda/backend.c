@@ -2,6 +2,7 @@
 
 #include "gpu/cuda/device.h"
 #include "gpu/cuda/score.h"
+#include "gpu/cuda/score_kernels.h"
 #include "gpu/cuda/statistics.h"
 #include "gpu/registry.h"
 
@@ -105,6 +106,15 @@ static int device_describe(int index, struct backend_description *ret_descriptio
     return 0;
 }
 
+/* A module without machine code for this GPU, or a GPU that runs nothing, is told now and not by every task.
+ */
+static int run_first_kernel(struct cuda_device *device, struct err *err)
+{
+    cudaError_t status = score_launch_head_start(device->workspace, 1, device->stream);
+    int code = device_check(device, status, "a first kernel", err);
+    return code ? code : device_wait(device, err);
+}
+
 static int open_device(int index, const struct backend_options *options, void **ret_device, struct err *err)
 {
     struct cuda_device *device = NULL;
@@ -113,9 +123,14 @@ static int open_device(int index, const struct backend_options *options, void **
         return err_set(err, ERR_NOT_FOUND, "there are %d CUDA devices, none has the number %d", ordinal_count,
                        index);
     int code = device_new(ordinals[index], &device, err);
-    if (!code)
-        *ret_device = device;
-    return code;
+    if (code)
+        return code;
+    if ((code = run_first_kernel(device, err))) {
+        device_free(device);
+        return code;
+    }
+    *ret_device = device;
+    return 0;
 }
 
 static void close_device(void *device)

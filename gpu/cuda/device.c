@@ -123,9 +123,22 @@ static int make_staging(struct cuda_device *device, struct err *err)
     return code;
 }
 
+/* The first call for a device makes its context. */
+static int make_context(struct cuda_device *device, struct err *err)
+{
+    cudaError_t status = cudaSetDevice(device->ordinal);
+    if (status != cudaErrorDevicesUnavailable)
+        return CUDA_CHECK(device, status, err);
+    (void)cudaGetLastError();
+    return err_set(err, ERR_DEVICE,
+                   "device %d is not to be had: another process may have it for itself (its compute mode is "
+                   "Exclusive_Process)",
+                   device->ordinal);
+}
+
 static int make_all(struct cuda_device *device, struct err *err)
 {
-    int shared = 0, code = device_enter(device, err);
+    int shared = 0, code = make_context(device, err);
     if (code ||
         (code = CUDA_CHECK(device,
                            cudaDeviceGetAttribute(&device->multiprocessor_count,

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -148,7 +149,7 @@ def test_two_gpus_have_a_worker_each(
     ]  # fmt: skip
     workers = [
         Worker(one, programs["bifurcated"], tmp_path / f"w{i}", "--name", f"w{i}", "--device", f"cuda:{i}", "--fetchers", "1",
-               *options, env={"BIFURCATED_EMULATION": words + " lose=launch:5" * i}).start()
+               *options, env={"BIFURCATED_EMULATION": words + " lose=launch:7" * i}).start()
         for i in (0, 1)
     ]  # fmt: skip
     try:
@@ -246,10 +247,11 @@ def test_memory_that_is_refused_is_asked_for_again(
     tests/emulation/test_faults.c, which has room to choose.)"""
     fault = "starve=cudaMallocFromPoolAsync"  # 1 and 2 are the workspaces of the two contexts
     one = gpu(make_hub(garden), f"{fault}:3 {fault}:3 {fault}:4", "--fetchers", "1")
-    sweep = one.wait(one.sweep(MODEL, **{**REQUEST, "metrics": ["perplexity"]}))
+    names = NAMES[-2:]
+    sweep = one.wait(one.sweep(MODEL, **{**REQUEST, "metrics": ["perplexity"], "revisions": {"names": names}}))
     assert sweep["state"] == "done", sweep["errors"]
     expected = {row["revision"]: row for row in cpu.series(MODEL)}
-    for name in NAMES:
+    for name in names:
         (row,) = (row for row in one.series(MODEL) if row["revision"] == name)
         assert_same_texts(row, expected[name])
     assert one.stop() == 0 and "did not happen" not in one.log()
@@ -343,6 +345,10 @@ def test_a_gpu_that_cannot_be_opened(gpu: Callable[..., Daemon], module: Path, p
     assert "a GPU is there and not used" in second.log() and "MiB more" in second.log()
     processor = gpu(None, "memory_mb=32")
     assert [one["name"] for one in processor.get("/v1/devices").json()["devices"] if one["is_used"]] == ["cpu"]
+    check = [programs["bifurcated"], "check", "--json", "--state", str(processor.state), "--cuda-module", str(module)]
+    findings = json.loads(subprocess.run(check, env=processor.env, capture_output=True, text=True, timeout=60).stdout)["findings"]
+    (cuda,) = (one for one in findings if one["subject"] == "cuda")
+    assert cuda["level"] == "warning" and "MiB more" in cuda["text"]
     named = Daemon(programs, tmp_path / "named", None, ["--cuda-module", str(module), "--device", "cuda:0"],
                    {"BIFURCATED_EMULATION": "memory_mb=32"})  # fmt: skip
     named.spawn()

@@ -129,6 +129,8 @@ inline bool release()
 inline void launch(index3 blocks, unsigned thread_count, size_t memory_bytes, unsigned seed,
                    const std::function<void()> &call)
 {
+    if (memory_bytes > shared_bytes_max)
+        fail("more shared memory than the device has for a block");
     std::mt19937 random(seed);
     std::vector<unsigned> order(thread_count);
     fibers.resize(thread_count);

@@ -4,6 +4,7 @@
  */
 #include "gpu/backend.h"
 #include "gpu/cuda/score_gemm.h"
+#include "tests/emulation/answers.h"
 #include "tests/emulation/runtime.h"
 #include "tests/tools/random_model.h"
 
@@ -14,7 +15,6 @@
 
 const struct backend_table *bifurcated_backend(uint32_t host_abi_version);
 
-#define TARGETS_MAX 8
 #define DEVICE_WORKSPACE ((uint64_t)64 << 20)
 #define ERROR_OF_TOMORROW 9999 /* a code that no table has */
 
@@ -51,12 +51,6 @@ static int failures;
         }                                                                                                    \
     } while (0)
 
-/* What one scoring gives. */
-struct answer {
-    size_t count;
-    double logprobs[TARGETS_MAX];
-};
-
 static struct score_model_source source_of(enum score_precision precision)
 {
     return (struct score_model_source){.config = config,
@@ -67,41 +61,13 @@ static struct score_model_source source_of(enum score_precision precision)
 
 static int score(void *loaded, struct answer *answer, struct err *err)
 {
-    struct score_result result = {0};
-    size_t total = 0;
-    int code = score_request_check(&config, &documents.request, &total, err);
-    if (!code && !(code = score_result_init(&result, total, err)) &&
-        !(code = backend->model_score(loaded, &documents.request, &result, err))) {
-        answer->count = total;
-        memcpy(answer->logprobs, result.logprobs, total * sizeof(double));
-    }
-    score_result_free(&result);
-    return code;
+    return answer_score(backend, &config, loaded, &documents.request, answer, err);
 }
 
 static int load_and_score(void *device, const struct score_model_source *source, struct answer *answer,
                           struct err *err)
 {
-    void *loaded = NULL;
-    int code = backend->model_load(device, source, &loaded, err);
-    if (!code)
-        code = score(loaded, answer, err);
-    backend->model_free(loaded);
-    return code;
-}
-
-static int is_same(const struct answer *a, const struct answer *b)
-{
-    return a->count == b->count && memcmp(a->logprobs, b->logprobs, a->count * sizeof(double)) == 0;
-}
-
-/* Other batches are rounded in another order. */
-static int is_near(const struct answer *a, const struct answer *b)
-{
-    for (size_t i = 0; i < a->count; i++)
-        if (!(fabs(a->logprobs[i] - b->logprobs[i]) < 1e-4))
-            return 0;
-    return a->count == b->count;
+    return answer_load(backend, device, source, &documents.request, answer, err);
 }
 
 static int open_new(const struct emulation_device *as, void **ret_device, struct err *err)
@@ -155,11 +121,11 @@ static void a_refusal_is_over_with_its_call(uint64_t budget_bytes)
             refused += code != 0;
             CHECK(code == 0 || code == ERR_DEVICE);
             CHECK(code == 0 || was_injected);
-            CHECK(code || is_same(&want, &got));
+            CHECK(code || answer_is_same(&want, &got));
             err = (struct err)ERR_INIT;
             if (!was_injected)
                 break;
-            CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+            CHECK(load_and_score(device, &source, &got, &err) == 0 && answer_is_same(&want, &got));
         }
     CHECK(refused > 20);
     close_whole(device);
@@ -178,7 +144,7 @@ static void a_refused_plan_is_asked_for_again(void)
     CHECK(open_new(&plain, &device, &err) == 0);
     CHECK(load_and_score(device, &source, &want, &err) == 0);
     emulation_inject("cublasLtMatmulAlgoGetHeuristic", 1, cudaErrorInvalidValue, 0);
-    CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+    CHECK(load_and_score(device, &source, &got, &err) == 0 && answer_is_same(&want, &got));
     CHECK(emulation_forget() == 1); /* nothing was asked again */
     close_whole(device);
     for (;; asked++) {
@@ -189,7 +155,7 @@ static void a_refused_plan_is_asked_for_again(void)
         int was_injected = !emulation_forget();
         CHECK(code == (was_injected ? ERR_DEVICE : 0));
         err = (struct err)ERR_INIT;
-        CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+        CHECK(load_and_score(device, &source, &got, &err) == 0 && answer_is_same(&want, &got));
         close_whole(device);
         if (!was_injected)
             break;
@@ -224,7 +190,7 @@ static void an_algorithm_for_other_rows_is_replaced(void)
     exact.is_exact = 1;
     CHECK(open_new(&exact, &device, &err) == 0);
     for (int i = 0; i < 2; i++)
-        CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+        CHECK(load_and_score(device, &source, &got, &err) == 0 && answer_is_same(&want, &got));
     close_whole(device);
 }
 
@@ -273,8 +239,8 @@ static void a_loss_stays(int status, int code_wanted)
 static void an_opening_fails_whole(void)
 {
     static const char *const made[] = {
-        "cudaStreamCreateWithFlags", "cudaMemPoolCreate",       "cudaHostAlloc",
-        "cudaEventCreateWithFlags",  "cudaMallocFromPoolAsync", "cudaStreamSynchronize"};
+        "cudaStreamCreateWithFlags", "cudaMemPoolCreate",     "cudaHostAlloc", "cudaEventCreateWithFlags",
+        "cudaMallocFromPoolAsync",   "cudaStreamSynchronize", "launch"};
     for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
         void *device = NULL;
         struct err err = ERR_INIT;
@@ -302,7 +268,7 @@ static void refused_memory_is_asked_for_again(void)
                 emulation_inject("cudaMallocFromPoolAsync", piece, cudaErrorMemoryAllocation, 0);
             CHECK(load_and_score(device, &source, &got, &err) == 0);
             CHECK(emulation_forget() == 0);
-            CHECK(is_near(&want, &got));
+            CHECK(answer_is_near(&want, &got));
         }
     }
     /* Nothing left at all: the task's failure, not the device's. */
@@ -310,7 +276,7 @@ static void refused_memory_is_asked_for_again(void)
     CHECK(load_and_score(device, &source, &got, &err) == ERR_NO_MEMORY);
     emulation_occupy(0);
     err = (struct err)ERR_INIT;
-    CHECK(load_and_score(device, &source, &got, &err) == 0 && is_same(&want, &got));
+    CHECK(load_and_score(device, &source, &got, &err) == 0 && answer_is_same(&want, &got));
     close_whole(device);
 }
 
@@ -328,7 +294,7 @@ static void a_small_device_is_enough(void)
     small.memory_bytes = 101ULL << 20; /* 64 MiB of workspace, 32 of logits */
     CHECK(open_new(&small, &device, &err) == 0);
     CHECK(load_and_score(device, &source, &got, &err) == 0);
-    CHECK(is_near(&want, &got));
+    CHECK(answer_is_near(&want, &got));
     close_whole(device);
 }
 
@@ -371,7 +337,7 @@ static void a_model_loads_beside_another(unsigned seed, unsigned haste)
         CHECK(pthread_create(&thread, NULL, run_scorer, &scorer) == 0);
         CHECK(backend->model_load(devices[i % 2], &source, &next, &err) == 0);
         CHECK(pthread_join(thread, NULL) == 0);
-        CHECK(scorer.code == 0 && is_same(&want, &scorer.answer));
+        CHECK(scorer.code == 0 && answer_is_same(&want, &scorer.answer));
         backend->model_free(loaded);
         loaded = next;
     }

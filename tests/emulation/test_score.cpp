@@ -387,6 +387,7 @@ template <typename T> static void all_of()
 
 int main()
 {
+    emulation::shared_bytes_max = 99 * 1024; /* the least of those that the module is for */
     all_of<float>();
     all_of<__half>();
     attention<float>({1, 260, true}); /* more dimensions than one block takes */

@@ -1,0 +1,205 @@
+/*
+ * The CUDA module on one GPU and another, on the emulated runtime: what attention asks for on each
+ * architecture, two GPUs at once, one that is lost beside one that is not, and batches that become smaller
+ * where memory is refused.
+ */
+#include "gpu/backend.h"
+#include "gpu/cuda/score_kernels.h"
+#include "tests/emulation/answers.h"
+#include "tests/emulation/devices.h"
+#include "tests/tools/random_model.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+const struct backend_table *bifurcated_backend(uint32_t host_abi_version);
+
+#define HEAD_SIZE_MAX 2048U /* of score_model.c */
+#define ROUNDS 3
+
+static const struct backend_table *backend;
+static int failures;
+
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                            \
+            failures++;                                                                                      \
+        }                                                                                                    \
+    } while (0)
+
+static struct score_config config = {.architecture = "gpt_neox",
+                                     .vocabulary_rows = 53,
+                                     .hidden_size = 16,
+                                     .layer_count = 3,
+                                     .head_count = 1,
+                                     .intermediate_size = 24,
+                                     .max_positions = 64,
+                                     .rotary_dimensions = 8,
+                                     .rotary_base = 10000,
+                                     .norm_epsilon = 1e-5,
+                                     .activation = SCORE_ACTIVATION_RELU,
+                                     .has_parallel_residual = 1,
+                                     .has_attention_bias = 1};
+
+static void open_gpu(const char *key, int count)
+{
+    char why[BACKEND_WHY_BYTES];
+    struct emulation_device device = {.seed = 17, .haste = 40, .count = count};
+    emulation_gpu_take(emulation_gpu_find(key), &device);
+    device.multiprocessor_count = 2;
+    emulation_reset(&device);
+    CHECK(backend->probe(why, sizeof why) == 0);
+    CHECK(backend->device_count() == count);
+}
+
+/* -- Limits of a launch ------------------------------------------------------------------------------ */
+
+/* One query of a document of one input: what it attends to is its own value. */
+static void attend(enum score_type type, uint32_t head_size, cudaStream_t stream)
+{
+    static uint16_t qkv[3 * HEAD_SIZE_MAX], out[HEAD_SIZE_MAX];
+    static const struct score_tile tile = {0, 0, 1};
+    const struct score_heads heads = {1, head_size, 3 * head_size, head_size, 2 * head_size, 3 * head_size};
+    for (uint32_t i = 0; i < head_size; i++) {
+        qkv[i] = qkv[head_size + i] = (uint16_t)(i % 7);
+        qkv[2 * head_size + i] = (uint16_t)(0x3c00 + i % 100);
+        out[i] = 0;
+    }
+    CHECK(score_launch_attention(type, qkv, &heads, &tile, 1, out, stream) == cudaSuccess);
+    CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+    CHECK(memcmp(out, qkv + (size_t)2 * head_size, head_size * sizeof(out[0])) == 0);
+}
+
+/* A launch that asks for more than a device has is refused by the emulated runtime. */
+static void attention_is_within_every_gpu_s_limits(void)
+{
+    for (const struct emulation_gpu *gpu = emulation_gpus; gpu->key; gpu++) {
+        struct emulation_device device = {.seed = 1};
+        cudaStream_t stream;
+        if (gpu->capability < 80)
+            continue;
+        emulation_gpu_take(gpu, &device);
+        emulation_reset(&device);
+        CHECK(cudaSetDevice(0) == cudaSuccess);
+        CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
+        for (uint32_t size = 8; size <= 264; size += 8)
+            attend(size % 16 ? SCORE_TYPE_F16 : SCORE_TYPE_BF16, size, stream);
+        attend(SCORE_TYPE_F16, HEAD_SIZE_MAX, stream);
+        CHECK(cudaStreamDestroy(stream) == cudaSuccess);
+    }
+}
+
+/* -- Two GPUs ---------------------------------------------------------------------------------------- */
+
+struct user {
+    int index, code;
+    const struct score_model_source *source;
+    const struct random_documents *documents;
+    struct answer answer;
+    pthread_t thread;
+};
+
+/* Opens and uses a device from a thread of its own, for which CUDA's is the first. */
+static void *use_device(void *context)
+{
+    struct user *user = context;
+    struct err err = ERR_INIT;
+    void *device = NULL;
+    user->code = backend->device_open(user->index, NULL, &device, &err);
+    for (int i = 0; i < ROUNDS && !user->code; i++)
+        user->code =
+            answer_load(backend, device, user->source, &user->documents->request, &user->answer, &err);
+    backend->device_close(device);
+    return NULL;
+}
+
+static void two_gpus_work_at_once(enum score_precision precision, uint64_t budget_bytes, int is_one_lost)
+{
+    struct random_model model;
+    struct random_documents documents;
+    CHECK(random_model_init(&model, &config) == 0 && random_documents_init(&documents, 2, 20, 53) == 0);
+    const struct score_model_source source = {.config = config,
+                                              .tensors = model.tensors,
+                                              .tensor_count = model.tensor_count,
+                                              .precision = precision,
+                                              .memory_budget_bytes = budget_bytes};
+    struct user users[2] = {{.index = 0, .source = &source, .documents = &documents},
+                            {.index = 1, .source = &source, .documents = &documents}};
+    open_gpu("a10", 2);
+    if (is_one_lost)
+        emulation_inject("launch", 20, cudaErrorIllegalAddress, 1);
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_create(&users[i].thread, NULL, use_device, &users[i]) == 0);
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_join(users[i].thread, NULL) == 0);
+    if (is_one_lost) { /* whichever it was */
+        CHECK((users[0].code == ERR_DEVICE_LOST) != (users[1].code == ERR_DEVICE_LOST));
+        CHECK(users[0].code == 0 || users[1].code == 0);
+        emulation_abandon();
+    } else {
+        CHECK(users[0].code == 0 && users[1].code == 0);
+        CHECK(answer_is_same(&users[0].answer, &users[1].answer));
+        CHECK(emulation_object_count() == 0);
+    }
+    random_model_free(&model);
+    random_documents_free(&documents);
+}
+
+/* -- Memory ------------------------------------------------------------------------------------------ */
+
+/* A wide model, so that what scoring needs is more than the logits, which do not become fewer. */
+static void batches_become_smaller_where_memory_is_refused(void)
+{
+    struct score_config wide = config;
+    struct random_model model;
+    struct random_documents documents;
+    struct answer want, got;
+    struct err err = ERR_INIT;
+    void *device = NULL;
+    wide.layer_count = 1;
+    wide.max_positions = 256;
+    wide.hidden_size = 8;
+    wide.intermediate_size = 1 << 16;
+    CHECK(random_model_init(&model, &wide) == 0 && random_documents_init(&documents, 6, 60, 53) == 0);
+    const struct score_model_source source = {.config = wide,
+                                              .tensors = model.tensors,
+                                              .tensor_count = model.tensor_count,
+                                              .precision = SCORE_PRECISION_HALF};
+    open_gpu("l4", 1);
+    CHECK(backend->device_open(0, NULL, &device, &err) == 0);
+    CHECK(answer_load(backend, device, &source, &documents.request, &want, &err) == 0);
+    const uint64_t most = emulation_used_max_bytes();
+    for (int i = 0; i < 2; i++) /* once more after the pool was trimmed */
+        emulation_inject("cudaMallocFromPoolAsync", 2, cudaErrorMemoryAllocation, 0);
+    CHECK(answer_load(backend, device, &source, &documents.request, &got, &err) == 0);
+    CHECK(emulation_forget() == 0 && answer_is_near(&want, &got));
+    /* Less is free from the beginning. */
+    emulation_occupy(emulation_gpu_find("l4")->memory_bytes - most + ((uint64_t)24 << 20));
+    CHECK(answer_load(backend, device, &source, &documents.request, &got, &err) == 0 &&
+          answer_is_near(&want, &got));
+    emulation_occupy(0);
+    /* Whatever is asked for is refused: told with numbers. */
+    for (int i = 0; i < 6; i++)
+        emulation_inject("cudaMallocFromPoolAsync", 2, cudaErrorMemoryAllocation, 0);
+    CHECK(answer_load(backend, device, &source, &documents.request, &got, &err) == ERR_NO_MEMORY);
+    CHECK(strstr(err.message, "though they seemed free") != NULL);
+    (void)emulation_forget();
+    backend->device_close(device);
+    CHECK(emulation_object_count() == 0);
+    random_model_free(&model);
+    random_documents_free(&documents);
+}
+
+int main(void)
+{
+    backend = bifurcated_backend(BACKEND_ABI_VERSION);
+    attention_is_within_every_gpu_s_limits();
+    two_gpus_work_at_once(SCORE_PRECISION_HALF, 0, 0);
+    two_gpus_work_at_once(SCORE_PRECISION_F32, (uint64_t)500 << 20, 0); /* streamed */
+    two_gpus_work_at_once(SCORE_PRECISION_HALF, 0, 1);
+    batches_become_smaller_where_memory_is_refused();
+    if (!failures)
+        puts("every launch is within every GPU's limits, two GPUs do not meet, and batches become smaller");
+    return failures != 0;
+}
