@@ -1,6 +1,6 @@
 /* A compute module without a device behind it, for tests of the loader. What it does is told by the
- * environment's FAKE_BACKEND: "" works with two devices; "abi", "size", "null", "probe", "silent", "none" and
- * "describe" fail. */
+ * environment's FAKE_BACKEND: "" works with two devices, of which "open0" refuses the first and "open" both;
+ * "abi", "size", "null", "probe", "silent", "none" and "describe" fail. */
 #include "gpu/backend.h"
 
 #include <stdio.h>
@@ -43,7 +43,11 @@ static int device_open(int index, const struct backend_options *options, void **
 {
     static int devices[2];
     (void)options;
-    (void)err;
+    if (is_mode("open") || (is_mode("open0") && index == 0)) {
+        err->code = ERR_DEVICE;
+        (void)snprintf(err->message, sizeof(err->message), "device %d is another's", index);
+        return err->code;
+    }
     *ret_device = &devices[index];
     return 0;
 }

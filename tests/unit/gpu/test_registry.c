@@ -113,6 +113,35 @@ static void test_module(void **state)
     registry_free(NULL);
 }
 
+/* "auto" takes what can be opened and says what it passed over; a name takes that device or none. */
+static void test_passed_over(void **state)
+{
+    (void)state;
+    char path[4096];
+    struct device *device = NULL;
+    struct err err = ERR_INIT;
+    struct registry *registry = open_registry(beside("backend_fake.so", path, sizeof(path)));
+    const struct {
+        const char *mode, *opened, *why;
+    } cases[] = {{"", "cuda:0", ""},
+                 {"open0", "cuda:1", "device cuda:0: device 0 is another's"},
+                 {"open", "cpu", "device cuda:0: device 0 is another's"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        (void)setenv("FAKE_BACKEND", cases[i].mode, 1);
+        assert_int_equal(device_open(registry, "auto", NULL, &device, &err), 0);
+        assert_int_equal(err.code, 0);
+        assert_string_equal(device_info(device)->id, cases[i].opened);
+        assert_string_equal(device_passed_over(device), cases[i].why);
+        device_close(device);
+    }
+    device = NULL;
+    assert_int_equal(device_open(registry, "cuda:1", NULL, &device, &err), ERR_DEVICE);
+    assert_string_equal(err.message, "device cuda:1: device 1 is another's");
+    assert_null(device);
+    (void)unsetenv("FAKE_BACKEND");
+    registry_free(registry);
+}
+
 /* The CUDA module of this build: it loads without a driver, and then says so; with a driver it lists what it
  * finds, or why nothing of that can be used. */
 static void test_cuda_module(void **state)
@@ -172,8 +201,8 @@ static void test_cpu_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_absent), cmocka_unit_test(test_module),      cmocka_unit_test(test_cuda_module),
-        cmocka_unit_test(test_path),   cmocka_unit_test(test_cpu_options),
+        cmocka_unit_test(test_absent),      cmocka_unit_test(test_module), cmocka_unit_test(test_passed_over),
+        cmocka_unit_test(test_cuda_module), cmocka_unit_test(test_path),   cmocka_unit_test(test_cpu_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
