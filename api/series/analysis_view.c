@@ -138,12 +138,11 @@ static void print_rest(struct view *view, const char *key, const struct series_r
                    options->rest_points + options->points_min);
     else if (rest->verdict == SERIES_VERDICT_NO)
         print_text(view, "reason",
-                   "displacement between neighbours does not stay below %g of its median to the end; a rest "
-                   "of more than half of the revisions would be the median itself and is not seen",
+                   "displacement between neighbours never stays below %g of its median before, to the end",
                    options->rest_share);
     else
         print_text(view, "reason",
-                   "displacement between neighbours stays below %g of its median from step "
+                   "displacement between neighbours stays below %g of its median before, from step "
                    "%.0f on",
                    options->rest_share, rest->step);
     api_json_close_object(view->json);
@@ -292,6 +291,7 @@ static void print_thresholds(struct view *view)
     INTEGER(consecutive)
     INTEGER(points_min)
     REAL(rest_share)
+    REAL(rest_moved_share)
     INTEGER(rest_points)
     INTEGER(alpha_reach)
     REAL(late_harm)

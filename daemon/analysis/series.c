@@ -22,6 +22,7 @@ struct series_options series_options_default(void)
         .consecutive = 2,
         .points_min = 4,
         .rest_share = 0.25,
+        .rest_moved_share = 0.05,
         .rest_points = 3,
         .alpha_reach = 2,
         .late_harm = 1.05,

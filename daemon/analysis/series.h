@@ -61,10 +61,13 @@ struct series_options {
     double weight_min;            /* 0.05: of the lighter component */
     int consecutive;              /* 2: revisions in a row that must agree before the state changes */
     int points_min;               /* 4: measured revisions without which there is no verdict */
-    /* At rest: from some revision on, lag-1 displacement (per step; per summed rate) stays at or below this
-     * share of its median over the revisions after the warm-up, for at least rest_points revisions. */
-    double rest_share; /* 0.25 */
-    int rest_points;   /* 3 */
+    /* At rest: from some revision to the end, for at least rest_points revisions, lag-1 displacement (per
+     * step; per summed rate) stays at or below this share of what it was before: of its median over the
+     * training steps between the warm-up and there. Those are at least points_min displacements, and this
+     * share of all steps after the warm-up, so that a quick beginning makes no rest of all that follows. */
+    double rest_share;       /* 0.25 */
+    double rest_moved_share; /* 0.05 */
+    int rest_points;         /* 3 */
     /* The slope of log MSD over log time is fitted to this many revisions to each side. */
     int alpha_reach; /* 2 */
     /* Perplexity that ends this factor above its best has been made worse by late training. */
@@ -88,6 +91,7 @@ struct series_derived {
     int is_forked[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT]; /* with hysteresis */
     int is_unresolved;          /* lag-1 displacement is within the rounding of the stored weights */
     double alpha;               /* d log MSD / d log (steps since the reference), token rows */
+    double lag1_steps;          /* since the revision that the lag-1 displacement is against */
     double rate_per_step;       /* lag-1 MSD / steps */
     double rate_per_lr;         /* lag-1 MSD / sum of rates since the previous revision */
     double rate_per_lr_squared; /* lag-1 MSD / sum of squared rates: constant for a random walk */
@@ -120,7 +124,7 @@ struct series_fall {
 struct series_rest {
     enum series_verdict verdict;
     double step;      /* since; NaN unless YES */
-    double reference; /* the median it is compared with */
+    double reference; /* the median before it; NO: that before the last revisions that could be a rest */
 };
 
 enum series_control {

@@ -82,7 +82,8 @@ static void derive_rates(const struct series_input *input, const struct series *
     if (!is_in_place(input, series, previous))
         return;
     const struct schedule_sums *from = &input->sums[previous], *to = &input->sums[at];
-    derived->rate_per_step = ratio(displacement, input->points[at].step - input->points[previous].step);
+    derived->lag1_steps = input->points[at].step - input->points[previous].step;
+    derived->rate_per_step = ratio(displacement, derived->lag1_steps);
     derived->rate_per_lr = ratio(displacement, to->rates - from->rates);
     derived->rate_per_lr_squared = ratio(displacement, to->rates_squared - from->rates_squared);
     derived->is_unresolved = displacement > 0 && displacement < derived->resolution;
@@ -100,6 +101,7 @@ int series_derive(const struct series_input *input, struct series *series, struc
         struct series_derived *derived = &series->derived[i];
         const struct schedule_sums *sums = &input->sums[i];
         derived->alpha = derived->msd_null = none;
+        derived->lag1_steps = none;
         derived->rate_per_step = derived->rate_per_lr = derived->rate_per_lr_squared = none;
         derived->resolution = resolution(&input->points[i], input->options->precision);
         derived->lr = sums->rate;

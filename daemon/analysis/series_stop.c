@@ -1,8 +1,6 @@
 #include "daemon/analysis/series_parts.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Perplexities of repeated revisions are those of other weights. */
 static int has_perplexity(const struct series_input *input, const struct series *series, size_t i)
@@ -68,69 +66,6 @@ void series_find_fall(const struct series_input *input, struct series *series)
         fall.is_beside_onset = is_beside(input, series, &fall, onset->step);
     }
     series->fall = fall;
-}
-
-static int double_compare(const void *a, const void *b)
-{
-    double x = 0, y = 0;
-    memcpy(&x, a, sizeof(x));
-    memcpy(&y, b, sizeof(y));
-    return (x > y) - (x < y);
-}
-
-static double rate_of(const struct series_derived *derived, int kind)
-{
-    return kind == 0   ? derived->rate_per_step
-           : kind == 1 ? derived->rate_per_lr
-                       : derived->rate_per_lr_squared;
-}
-
-/* `room` holds as many numbers as there are points. */
-static struct series_rest find_rest(const struct series_input *input, const struct series *series, int kind,
-                                    double *room)
-{
-    const struct series_options *options = input->options;
-    struct series_rest rest = {.step = (double)NAN, .reference = (double)NAN};
-    double warmup = options->schedule.kind == SCHEDULE_KIND_UNKNOWN ? 0 : options->schedule.warmup_steps;
-    size_t count = 0;
-    for (size_t i = 0; i < input->count; i++) {
-        double rate = rate_of(&series->derived[i], kind);
-        if (!isnan(rate) && input->points[i].step > warmup)
-            room[count++] = rate;
-    }
-    if (count < (size_t)options->rest_points + (size_t)options->points_min)
-        return rest;
-    qsort(room, count, sizeof(*room), double_compare);
-    rest.reference = count % 2 ? room[count / 2] : (room[count / 2 - 1] + room[count / 2]) / 2;
-    rest.verdict = SERIES_VERDICT_NO;
-    int at_rest = 0;
-    double since = (double)NAN;
-    for (size_t i = input->count; i-- > 0;) {
-        double rate = rate_of(&series->derived[i], kind);
-        if (isnan(rate))
-            continue;
-        if (rate > options->rest_share * rest.reference)
-            break;
-        at_rest++;
-        since = input->points[i].step;
-    }
-    if (at_rest >= options->rest_points) {
-        rest.verdict = SERIES_VERDICT_YES;
-        rest.step = since;
-    }
-    return rest;
-}
-
-int series_find_rest(const struct series_input *input, struct series *series, struct err *err)
-{
-    double *room = calloc(input->count + 1, sizeof(*room));
-    if (!room)
-        return err_set(err, ERR_NO_MEMORY, "no memory for a series");
-    series->rest_per_step = find_rest(input, series, 0, room);
-    series->rest_per_lr = find_rest(input, series, 1, room);
-    series->rest_per_lr_squared = find_rest(input, series, 2, room);
-    free(room);
-    return 0;
 }
 
 static void add_perplexities(const struct series_input *input, const struct series *series,
