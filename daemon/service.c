@@ -411,11 +411,11 @@ void service_stop(struct service *service, int64_t drain_ms)
     if (service->store)
         store_wake(service->store);
     api_server_stop(service->server, drain_ms);
-    sweep_log_stop(service->sweep_log); /* after all that can end a sweep */
     access_log_free(service->access_log);
     watcher_free(service->watcher); /* until then /metrics asks them */
     workers_free(service->workers);
     executor_free(service->executor);
+    sweep_log_stop(service->sweep_log); /* after all that can end a sweep */
     engine_close(&service->engine);
     store_close(service->store);
     reserve_free(service->reserve);

@@ -246,8 +246,8 @@ static int start_threads(struct workers *workers, struct err *err)
 int workers_start(const struct workers_options *options, struct workers **ret_workers, struct err *err)
 {
     int64_t requeued = 0;
-    int code =
-        tasks_requeue_of_worker(options->shared.store, WORKERS_NAME_PREFIX, &options->policy, &requeued, err);
+    int code = tasks_requeue_of_worker(options->shared.store, WORKERS_NAME_PREFIX,
+                                       "the daemon was started again", &options->policy, &requeued, err);
     if (code)
         return code;
     if (requeued)

@@ -59,8 +59,13 @@ static int64_t backoff(const struct tasks_policy *policy, const struct task_row 
     return pause - pause / 2 + (int64_t)(draw % ((uint64_t)pause / 2 + 1));
 }
 
+/* Whoever shows it names the task's revision beside it, which the message need not begin with. */
 static void set_error(struct task_row *task, int code, const char *message)
 {
+    char prefix[sizeof task->revision + 16];
+    int length = snprintf(prefix, sizeof prefix, "revision %s: ", task->revision);
+    if (strncmp(message, prefix, (size_t)length) == 0)
+        message += length;
     (void)snprintf(task->error_code, sizeof task->error_code, "%s", err_name(code));
     (void)snprintf(task->error_message, sizeof task->error_message, "%s", message);
 }
@@ -173,8 +178,8 @@ static int find_of_worker(struct connection *connection, const char *prefix, str
     return query_end(&query, rc);
 }
 
-int tasks_requeue_of_worker(struct store *store, const char *prefix, const struct tasks_policy *policy,
-                            int64_t *ret_count, struct err *err)
+int tasks_requeue_of_worker(struct store *store, const char *prefix, const char *why,
+                            const struct tasks_policy *policy, int64_t *ret_count, struct err *err)
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
@@ -183,8 +188,7 @@ int tasks_requeue_of_worker(struct store *store, const char *prefix, const struc
     if (rc)
         return rc;
     while ((rc = find_of_worker(connection, prefix, &task, err)) > 0) {
-        if ((rc = interrupt_task(connection, &task, queue_policy(policy), "the daemon was started again",
-                                 err)))
+        if ((rc = interrupt_task(connection, &task, queue_policy(policy), why, err)))
             break;
         count++;
     }
@@ -281,7 +285,7 @@ static int fail(struct store *store, const struct task_lease *lease, const struc
         event = task.failures >= policy->failures_max ? TASK_EVENT_EXHAUST : TASK_EVENT_RETRY;
     if (event == TASK_EVENT_RETRY)
         task.not_before_ms = clock_wall_ms() + backoff(policy, &task);
-    rc = moves_task(connection, &task, event, reason->message, err);
+    rc = moves_task(connection, &task, event, task.error_message, err);
 out:
     rc = store_write_end(store, rc, err);
     if (!rc && ret_state)

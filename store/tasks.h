@@ -164,8 +164,8 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
 /* The lease of a task that was just claimed. */
 void task_lease_of(const struct task_row *row, struct task_lease *lease);
 
-/* Lengthens the lease and notes progress; a lease of the same length that was lengthened within its last
- * 16th, without progress since, stays as it is and nothing is written. ERR_CANCELLED if the task was
+/* Lengthens the lease and notes progress; a lease of the same length of which less than a 16th is over,
+ * without progress since, stays as it is and nothing is written. ERR_CANCELLED if the task was
  * cancelled, ERR_CONFLICT if the lease was lost otherwise: in both cases the worker drops the task. */
 int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t lease_ms,
                     int64_t bytes_fetched, struct err *err);
@@ -182,7 +182,7 @@ int tasks_record(struct store *store, const struct task_lease *lease, const stru
 
 /* The attempt failed with `reason`: a transient one (err_is_transient) is queued again after a pause until
  * policy->failures_max, any other fails the task. ERR_CONFLICT, ERR_CANCELLED as above. *ret_state (may be
- * NULL) becomes queued or failed. */
+ * NULL) becomes queued or failed. A message is kept without "revision NAME: " of the task's own before it. */
 int tasks_fail(struct store *store, const struct task_lease *lease, const struct err *reason,
                const struct tasks_policy *policy, enum task_state *ret_state, struct err *err);
 
@@ -204,10 +204,11 @@ int tasks_decline(struct store *store, const struct task_lease *lease, const cha
 /* Gives up all leases that are over; *ret_count (may be NULL) becomes how many. */
 int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t *ret_count, struct err *err);
 
-/* At daemon start: gives back all tasks whose worker's name begins with `prefix` (this daemon's own workers
- * died with it). *ret_count may be NULL. */
-int tasks_requeue_of_worker(struct store *store, const char *prefix, const struct tasks_policy *policy,
-                            int64_t *ret_count, struct err *err);
+/* Gives back all tasks whose worker's name begins with `prefix`: at daemon start, since its own workers died
+ * with it, and where a remote one does not know that it has any. `why` is told in their history. *ret_count
+ * may be NULL. */
+int tasks_requeue_of_worker(struct store *store, const char *prefix, const char *why,
+                            const struct tasks_policy *policy, int64_t *ret_count, struct err *err);
 
 /* ERR_NOT_FOUND. */
 int tasks_get(struct store *store, int64_t id, struct task_row *ret_row, struct err *err);

@@ -107,9 +107,10 @@ int client_report(const struct err *err)
     (void)fprintf(stderr, "bifurcate: %s\n", message);
     switch (err->code) {
     case ERR_NETWORK:
-        (void)fputs("Start the daemon with `bifurcated`, or name another one with --server URL or the "
-                    "variable BIFURCATE_SERVER.\n",
-                    stderr);
+        if (strncmp(err->message, "no daemon answers", 17) == 0) /* and not that it is not trusted */
+            (void)fputs("Start the daemon with `bifurcated`, or name another one with --server URL or the "
+                        "variable BIFURCATE_SERVER.\n",
+                        stderr);
         return CLIENT_EXIT_UNREACHABLE;
     case ERR_UNAUTHORIZED:
         (void)fputs("Name a file with a token with --token-file, or set BIFURCATE_TOKEN; `bifurcated token "

@@ -121,8 +121,8 @@ static int begin_claim(struct api_request *request, struct wire_offer *offer, st
     request->wait_until_ms = clock_monotonic_ms() + offer->wait_s * 1000;
     if (!offer->is_again)
         return 0;
-    return tasks_requeue_of_worker(request->context->store, offer->worker, &options_of(request)->policy, NULL,
-                                   err);
+    return tasks_requeue_of_worker(request->context->store, offer->worker, "its worker did not hear of it",
+                                   &options_of(request)->policy, NULL, err);
 }
 
 static int answer_claim(struct api_request *request, const struct task_row *row,

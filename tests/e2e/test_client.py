@@ -45,7 +45,7 @@ def test_says_what_to_start_when_no_daemon_answers(programs: dict[str, Path]) ->
     for command in (["models"], ["status"], ["sweep", MODEL], ["follow", "1"], ["series", MODEL]):
         done = run(programs, *command, BIFURCATE_SERVER="http://127.0.0.1:1")
         assert done.returncode == 3, done
-        assert "no daemon answers at http://127.0.0.1:1" in done.stderr and "`bifurcated`" in done.stderr, done
+        assert "no daemon answers at http://127.0.0.1:1" in done.stderr and "Start the daemon with `bifurcated`" in done.stderr, done
 
 
 @pytest.mark.parametrize(

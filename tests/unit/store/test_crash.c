@@ -17,7 +17,7 @@ static void work(const char *path, int acknowledged)
     struct task_row task;
     struct task_lease lease;
     struct fixture_result *made = malloc(sizeof *made);
-    if (store_open(path, &store, &err) || tasks_requeue_of_worker(store, "local/", NULL, NULL, &err))
+    if (store_open(path, &store, &err) || tasks_requeue_of_worker(store, "local/", "", NULL, NULL, &err))
         _exit(1);
     for (;;) {
         char name[32];

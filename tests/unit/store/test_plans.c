@@ -106,7 +106,7 @@ static void test_nothing_is_read_in_vain(void **state)
     check_step("SELECT r.id FROM revision_tensors", "SEARCH t USING COVERING INDEX revision_tensors_content");
     OK(revisions_list_history(fixture->store, fixture->model_id, "step0", 10, no_row, NULL, &err));
     check_step("first_seen_ms DESC", "sqlite_autoindex_revisions_1 (model_id=? AND name=?)");
-    OK(tasks_requeue_of_worker(fixture->store, "w/", NULL, NULL, &err));
+    OK(tasks_requeue_of_worker(fixture->store, "w/", "", NULL, NULL, &err));
     check_step("substr(k.worker", "USING INDEX tasks_lease");
     OK(watches_find_unfinished(fixture->store, 1, &id, &err));
     check_step("watch_id = ?", "sweeps_state");

@@ -196,6 +196,27 @@ static void test_late_but_not_lost(void **state)
     OK(record(fixture, &lease, &err));
 }
 
+/* Without progress a lease is lengthened once a 16th of it is over, and where it ends later than it may: of a
+ * clock that was set back. */
+static void check_renewal(struct fixture *fixture, const struct task_lease *lease, int64_t bytes)
+{
+    struct task_row before, after;
+    OK(tasks_get(fixture->store, lease->task_id, &before, &err));
+    assert_int_equal(before.lease_ms, 2 * LEASE_MS);
+    for (int back = 0; back <= 1; back++) {
+        char change[160];
+        (void)snprintf(change, sizeof change,
+                       "UPDATE tasks SET lease_until_ms = lease_until_ms %s WHERE id = %lld",
+                       back ? "+ 3600000" : "- 7600", (long long)lease->task_id);
+        run_sql(fixture, change);
+        uint64_t version = store_version(fixture->store);
+        OK(tasks_heartbeat(fixture->store, lease, 2 * LEASE_MS, bytes, &err));
+        assert_int_equal(store_version(fixture->store), version + 1);
+        OK(tasks_get(fixture->store, lease->task_id, &after, &err));
+        assert_in_range(after.lease_until_ms, before.lease_until_ms, clock_wall_ms() + 2 * LEASE_MS);
+    }
+}
+
 /* Heartbeats keep a lease and show progress. */
 static void test_heartbeat(void **state)
 {
@@ -215,6 +236,7 @@ static void test_heartbeat(void **state)
     assert_int_equal(store_version(fixture->store), version);
     OK(tasks_heartbeat(fixture->store, &lease, 2 * LEASE_MS, 700, &err));
     assert_int_equal(store_version(fixture->store), version + 1);
+    check_renewal(fixture, &lease, 700);
     clock_sleep_ms(5);
     FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "b", 0, LEASE_MS, NULL, &task, NULL, &err));
     FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, LEASE_MS, -1, &err));
@@ -273,7 +295,7 @@ static void test_exhaustion(void **state)
         lease_task(fixture, "host:1/0", LEASE_MS, &task, &lease);
         assert_int_equal(task.ordinal, 1);
         assert_int_equal(task.failures, 0);
-        OK(tasks_requeue_of_worker(fixture->store, "host:", &QUICK, &count, &err));
+        OK(tasks_requeue_of_worker(fixture->store, "host:", "stopped", &QUICK, &count, &err));
         assert_int_equal(count, 1);
     }
     assert_int_equal(get_sweep(fixture, sweep).state, SWEEP_STATE_FAILED);
@@ -293,7 +315,7 @@ static void test_requeue_of_worker(void **state)
     lease_task(fixture, "local/2", LEASE_MS, &task, &lease);
     lease_task(fixture, "remote/local/1", LEASE_MS, &task, &remote);
     fixture_reopen(fixture);
-    OK(tasks_requeue_of_worker(fixture->store, "local/", NULL, &count, &err));
+    OK(tasks_requeue_of_worker(fixture->store, "local/", "stopped", NULL, &count, &err));
     assert_int_equal(count, 2);
     FAILS(ERR_CONFLICT, record(fixture, &lease, &err));
     OK(record(fixture, &remote, &err));

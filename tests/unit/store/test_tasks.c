@@ -182,7 +182,7 @@ static void test_lasting_failure(void **state)
     struct task_row task;
     struct task_lease lease;
     enum task_state to;
-    struct err reason = {.code = ERR_FORMAT, .message = "truncated"};
+    struct err reason = {.code = ERR_FORMAT, .message = "revision step0: truncated"};
     fixture_add_revisions(fixture, 3, ids);
     int64_t sweep = fixture_sweep(fixture, ids, 3, 0);
     lease_task(fixture, "a", LEASE_MS, &task, &lease);
