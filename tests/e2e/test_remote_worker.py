@@ -146,7 +146,7 @@ def test_numbers_are_those_of_a_local_sweep(
     table = remote.client("workers")
     assert table.returncode == 0 and "RECORDED" in table.stdout and listed[0]["name"] in table.stdout
     assert "bifurcated_remote_workers 3" in remote.get("/metrics").text
-    assert sum(one.log().count("task done") for one in workers) == len(NAMES)
+    wait_until(lambda: sum(one.log().count("task done") for one in workers) == len(NAMES))  # said after it was acknowledged
 
     # What is known is not measured again, and its weights are not fetched.
     hub.reset()
