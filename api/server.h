@@ -1,9 +1,9 @@
 /*
  * The HTTP server: the store as JSON and CSV, for dashboards, teammates and nightly jobs.
  *
- * It reads the store and writes only sweeps and what remote workers measure; whatever else it must know
- * (devices, readiness) it asks the daemon through `struct api_hooks`. Requests run on a small pool of threads
- * inside libmicrohttpd; a stream of events costs a connection, not a thread.
+ * It reads the store and writes only sweeps, watches, tokens and what remote workers measure; whatever else
+ * it must know (devices, readiness) it asks the daemon through `struct api_hooks`. Requests run on a small
+ * pool of threads inside libmicrohttpd; a stream of events costs a connection, not a thread.
  *
  *     struct api_options options;
  *     api_options_init(&options);

@@ -133,6 +133,7 @@ static void take_back(struct remote_slot *slot)
     struct err err = ERR_INIT;
     fill_in(slot, 0, &offer);
     offer.is_again = offer.is_leaving = 1;
+    slot->worker->is_again = 0; /* no other slot has asked */
     atomic_store(&slot->phase, REMOTE_PHASE_WORD);
     int code = remote_link_claim(slot->rest, &offer, &none, &err);
     wire_task_free(&none);
@@ -158,7 +159,7 @@ static void note_reach(struct remote_worker *worker, int code, const struct err 
 static int claim(struct remote_slot *slot, struct wire_task *task, struct err *err)
 {
     struct remote_worker *worker = slot->worker;
-    int is_unheard = 0;
+    int is_cut_off = 0;
     for (int attempt = 1; !is_ending(worker);) {
         struct wire_offer offer;
         int64_t idle_ms = idle_left_ms(worker);
@@ -178,7 +179,7 @@ static int claim(struct remote_slot *slot, struct wire_task *task, struct err *e
             note_reach(worker, code, err);
         if (code == 0)
             return 0;
-        is_unheard = code == ERR_CANCELLED;
+        is_cut_off = code == ERR_CANCELLED;
         if (remote_link_may_pass(code)) {
             int64_t pause = remote_worker_backoff_ms(attempt++);
             remote_worker_pause(&worker->is_stopping, idle_ms > 0 && idle_ms < pause ? idle_ms : pause);
@@ -191,7 +192,7 @@ static int claim(struct remote_slot *slot, struct wire_task *task, struct err *e
             return code;
         }
     }
-    if (is_unheard)
+    if (is_cut_off || worker->is_again)
         take_back(slot);
     return err_set(err, ERR_CANCELLED, "the worker stops");
 }

@@ -286,9 +286,14 @@ def test_stopped_before_it_hears_of_its_task(
         assert one.stop() == 0
         proxy.may_answer.set()
         assert proxy.offers[-1]["leaving"] and proxy.offers[-1]["again"]
-    task = remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"][0]
-    assert task["state"] == "queued" and task["not_before"] is None, one.log()
-    assert read(remote, "SELECT failures, interruptions FROM tasks") == [(0, 1)]
+        task = remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"][0]
+        assert task["state"] == "queued" and task["not_before"] is None, one.log()
+        assert read(remote, "SELECT failures, interruptions FROM tasks") == [(0, 1)]
+        proxy.drop_answers = 1000  # the next one never hears of its task, and is told to stop while it waits to ask again
+        other = worker(proxy.url, env=remote.env)
+        other.wait_for("the daemon does not answer")
+        assert other.stop() == 0
+        assert proxy.offers[-1]["leaving"] and read(remote, "SELECT state FROM tasks") == [("queued",)], other.log()
 
 
 def test_sweeps_share_workers_and_one_can_be_chosen(

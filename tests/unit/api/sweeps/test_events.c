@@ -61,6 +61,7 @@ static void test_followers_see_progress(void **state)
         texts[i][0] = '\0';
         read_until(fds[i], texts[i], sizeof texts[i], "event: progress\n");
         assert_non_null(strstr(texts[i], "Content-Type: text/event-stream"));
+        assert_non_null(strstr(texts[i], "X-Accel-Buffering: no\r\n")); /* nginx passes it on at once */
     }
     (void)fixture_measure(store_of(state), "content 0", 0.1);
     for (int i = 0; i < STREAMS; i++)
