@@ -48,6 +48,14 @@ def test_says_what_to_start_when_no_daemon_answers(programs: dict[str, Path]) ->
         assert "no daemon answers at http://127.0.0.1:1" in done.stderr and "Start the daemon with `bifurcated`" in done.stderr, done
 
 
+def test_a_proxy_of_the_environment_is_not_for_this_machine(measured: Daemon) -> None:
+    """It would reach another machine's loopback, or be refused here as one that passes on the writes of others."""
+    proxies = dict.fromkeys(("http_proxy", "all_proxy"), "http://127.0.0.1:1")
+    assert measured.client("models", env=proxies).returncode == 0
+    away = measured.client("models", env=proxies | {"BIFURCATE_SERVER": "http://daemon.invalid:7143"})
+    assert away.returncode == 3 and "connect to server" in away.stderr, away
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
