@@ -93,11 +93,18 @@ static void note_lost_device(void *context, const char *reason)
     int is_known = service->lost[0] != 0;
     (void)snprintf(service->lost, sizeof service->lost, "%s", reason);
     (void)pthread_mutex_unlock(&service->lost_lock);
-    if (is_known) /* a second signal would end the process at once, and not with its own status */
+    /* A second signal would end the process at once, and not with its own status. */
+    if (is_known || atomic_load(&service->is_stopping))
         return;
     log_error("the compute device is lost; the daemon ends so that its supervisor starts it again",
               log_text("reason", reason), log_end);
     (void)kill(getpid(), SIGTERM);
+}
+
+/* Before all that can end a sweep: what an earlier run left may end as soon as workers start. */
+static int start_sweep_log(struct service *service, struct err *err)
+{
+    return sweep_log_start(service->store, &service->sweep_log, err);
 }
 
 static int open_engine(struct service *service, struct err *err)
@@ -211,8 +218,6 @@ static int start_planner(struct service *service, struct err *err)
 static int start_watches(struct service *service, struct err *err)
 {
     int code = watcher_start(service->store, service->engine.hub, &service->watcher, err);
-    if (!code)
-        code = sweep_log_start(service->store, &service->sweep_log, err);
     return code ? code : courier_start(service->store, service->options->ca_file, &service->courier, err);
 }
 
@@ -361,8 +366,8 @@ static int write_address(struct service *service, struct err *err)
 int service_start(const struct options *options, struct service **ret_service, struct err *err)
 {
     static int (*const parts[])(struct service *, struct err *) = {
-        open_store,    open_engine,  start_workers,  start_planner, start_watches,
-        make_executor, start_server, start_executor, write_address,
+        open_store,    start_sweep_log, open_engine,  start_workers,  start_planner,
+        start_watches, make_executor,   start_server, start_executor, write_address,
     };
     struct service *service = calloc(1, sizeof *service);
     if (!service)

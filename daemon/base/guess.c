@@ -49,7 +49,8 @@ void guess_offer(struct guess *guess, const char *name)
     size_t length = strlen(guess->typed);
     if (length > GUESS_WORD_BYTES_MAX || strlen(name) > GUESS_WORD_BYTES_MAX)
         return;
-    int is_beginning = length >= PREFIX_BYTES_MIN && strncasecmp(name, guess->typed, length) == 0;
+    int is_beginning =
+        length >= PREFIX_BYTES_MIN && strncasecmp(name, guess->typed, length) == 0 && name[length];
     size_t slips = is_beginning ? 1 : count_slips(guess->typed, name);
     if (slips >= guess->limit)
         return;

@@ -21,7 +21,7 @@ void guess_init(struct guess *guess, const char *typed);
 
 /* One of the names that there are. A slip is a letter too many, too few, changed, or swapped with its
  * neighbour; capitals are equal to small letters. What a name has beyond `typed`, its beginning of three
- * letters or more, is one slip. Of equally near names the first counts. */
+ * letters or more, is one slip; the name itself is none. Of equally near names the first counts. */
 void guess_offer(struct guess *guess, const char *name);
 
 /* `; is "PREFIXNAME" meant?`, or "" where nothing is near. Returns `question`. */

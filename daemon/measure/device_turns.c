@@ -152,7 +152,8 @@ int device_turns_load(struct device_turns *turns, struct score_model_source *sou
 int device_turns_score(struct device_turns *turns, const struct device_turn *turn,
                        const struct score_request *request, struct score_result *result, struct err *err)
 {
-    return note(turns, turn->backend->model_score(turn->model, request, result, err));
+    int code = check_lost(turns, err); /* it may have been loaded beside the model that lost the device */
+    return code ? code : note(turns, turn->backend->model_score(turn->model, request, result, err));
 }
 
 void device_turns_unload(struct device_turns *turns, struct device_turn *turn)

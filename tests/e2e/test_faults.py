@@ -12,6 +12,7 @@ import sqlite3
 import struct
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -414,6 +415,22 @@ def test_term_does_not_wait_for_the_hub(daemon: Callable[..., Daemon], make_hub:
     hub.clear_faults()
     running.start()
     assert running.wait(number)["state"] == "done"
+
+
+def test_a_sweep_that_ends_as_the_daemon_starts_is_told(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator],
+                                                        garden: Path) -> None:  # fmt: skip
+    """Its last task was at work when the daemon was killed once too often."""
+    hub = make_hub(garden)
+    hub.fault("stall", route="cdn", seconds=120, revision="step0")
+    running = daemon(hub)
+    number = running.sweep(GARDEN, revisions={"to": 0})
+    running.wait(number, lambda sweep: sweep["progress"]["running"] > 0)
+    running.kill()
+    with closing(sqlite3.connect(running.db)) as db, db:
+        assert db.execute("UPDATE tasks SET interruptions = 49").rowcount == 1
+    running.start()
+    assert running.wait(number)["state"] == "failed"
+    wait_until(lambda: f"sweep ended sweep={number} " in running.log())
 
 
 def test_hup_reads_the_log_level_again(daemon: Callable[..., Daemon], hub: Emulator, tmp_path: Path) -> None:

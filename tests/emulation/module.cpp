@@ -7,8 +7,9 @@
  *     memory_mb=N         with so much memory, in MiB
  *     multiprocessors=N   2 unless said: more are slower here
  *     driver=N            CUDA's version that the driver supports, such as 12040; 0: there is no driver
- *     lose=CALL:N         the N-th use of a call of CUDA ("launch" for kernels) is an illegal address: the
- * device is lost refuse=CALL:N       ... an invalid value: refused starve=CALL:N       ... out of memory
+ *     lose=CALL:N         the N-th use of a call of CUDA ("launch" for kernels) loses the device
+ *     refuse=CALL:N       ... is refused as an invalid value
+ *     starve=CALL:N       ... is out of memory
  *     poison=HEX          data that hold these bytes lose the device that they are copied to
  *     exclusive=FOLDER    a device is one process's at a time, by locks in this folder
  *     seed=N haste=N      of the orders, as in runtime.h

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,10 +39,11 @@ static inline int scratch_is_left(const char *name, const char *path)
 {
     struct stat status;
     long process = 0;
-    return sscanf(name, "bifurcated-test-%ld-", &process) == 1 && process > 0 &&
-           kill((pid_t)process, 0) != 0 && errno == ESRCH && lstat(path, &status) == 0 &&
-           S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
-           time(NULL) - status.st_mtime > SCRATCH_OLD_S;
+    int end = 0; /* of what stands before mkdtemp's six characters */
+    return sscanf(name, "bifurcated-test-%ld-%n", &process, &end) == 1 && end > 0 &&
+           strlen(name + end) == 6 && process > 0 && process <= INT_MAX && kill((pid_t)process, 0) != 0 &&
+           errno == ESRCH && lstat(path, &status) == 0 && S_ISDIR(status.st_mode) &&
+           status.st_uid == geteuid() && time(NULL) - status.st_mtime > SCRATCH_OLD_S;
 }
 
 /* Makes a folder and writes its path; 0, or -1. The caller removes it. */

@@ -374,6 +374,33 @@ static void a_loss_is_one_task_s_failure(void **state)
     }
 }
 
+/* A model that was loaded beside the one that lost the device waits for its turn, and is not scored. */
+static void a_model_that_waited_is_no_failure(void **state)
+{
+    struct bench bench;
+    pthread_t thread;
+    struct score_model_source source = {.tensors = NULL};
+    struct device_turn turn;
+    struct err err = ERR_INIT;
+    void *code = NULL;
+    (void)state;
+    bench_open(&bench, 1);
+    fake.fits_beside = 1;
+    assert_int_equal(device_turns_load(bench.turns, &source, &turn, &err), 0);
+    assert_int_equal(pthread_create(&thread, NULL, score_in_thread, &bench), 0);
+    (void)pthread_mutex_lock(&fake.lock);
+    while (fake.loads < 2)
+        work(1);
+    fake.loses = LOSES_IN_SCORE;
+    (void)pthread_mutex_unlock(&fake.lock);
+    assert_int_equal(device_turns_score(bench.turns, &turn, NULL, NULL, &err), ERR_DEVICE_LOST);
+    device_turns_unload(bench.turns, &turn);
+    assert_int_equal(pthread_join(thread, &code), 0);
+    assert_int_equal((intptr_t)code, ERR_CANCELLED);
+    assert_int_equal(fake.scorings, 1);
+    bench_close(&bench);
+}
+
 static void *mix_in_thread(void *context)
 {
     struct bench *bench = context;
@@ -416,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_load_that_fails_leaves_the_turn),
         cmocka_unit_test(a_pass_without_room_is_made_when_the_model_is_gone),
         cmocka_unit_test(a_loss_is_one_task_s_failure),
+        cmocka_unit_test(a_model_that_waited_is_no_failure),
         cmocka_unit_test(passes_and_models_never_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
