@@ -45,8 +45,9 @@ double schedule_rate(const struct schedule *schedule, double step);
 double schedule_floor_step(const struct schedule *schedule);
 
 /* Fills sums[i] for steps[i], ascending, within 1e-9 of the sums over all updates, relative, in some hundred
- * turns and one for each step (daemon/analysis/schedule_sum.c). Beyond SCHEDULE_STEPS_MAX, for an unknown
- * schedule, and where an update would take more than SCHEDULE_DECAY_MAX of a weight, the sums are NaN. */
+ * turns and one for each step, or some thousand for each where decay is strong
+ * (daemon/analysis/schedule_sum.c). Beyond SCHEDULE_STEPS_MAX, for an unknown schedule, and where an update
+ * would take more than SCHEDULE_DECAY_MAX of a weight, the sums are NaN. */
 #define SCHEDULE_STEPS_MAX 50000000.0
 #define SCHEDULE_DECAY_MAX 0.5
 void schedule_accumulate(const struct schedule *schedule, const double *steps, size_t count,

@@ -65,10 +65,11 @@ static double sum_behind(const struct nodes *nodes, const double keeps[3], doubl
            bend * (last * (last + 1) * (2 * last + 1) - at * (at + 1) * (2 * at + 1)) / 6;
 }
 
-/* How many updates before `end` the next part of the walk has; the rate falls or grows in all of them. */
-static double part_of(const struct schedule *schedule, double begin, double end)
+/* How many updates before `end` the next part of the walk has, at most `most`; the rate falls or grows in all
+ * of them. */
+static double part_of(const struct schedule *schedule, double begin, double end, double most)
 {
-    double count = end - begin;
+    double count = fmin(end - begin, most);
     while (count > 3) {
         double first = schedule_rate(schedule, end - count), last = schedule_rate(schedule, end - 1);
         double high = fmax(first, last);
@@ -83,8 +84,9 @@ static double part_of(const struct schedule *schedule, double begin, double end)
 static double walk_on(const struct schedule *schedule, double begin, double end, double walk)
 {
     double kept = 0, sum = 0; /* kept: the logarithm, of what lies behind `end` */
+    double most = end - begin;
     while (end > begin && kept > -FORGOTTEN_DECAY) {
-        double count = part_of(schedule, begin, end), rates[3], keeps[3], steps[3];
+        double count = part_of(schedule, begin, end, most), rates[3], keeps[3], steps[3];
         struct nodes nodes = nodes_of(end - count, count);
         rates_at(schedule, &nodes, rates, keeps);
         for (int i = 0; i < 3; i++)
@@ -92,6 +94,7 @@ static double walk_on(const struct schedule *schedule, double begin, double end,
         sum += exp(2 * kept) * sum_of(&nodes, steps);
         kept += sum_of(&nodes, keeps);
         end -= count;
+        most = 2 * count; /* the parts beside are about as long: the search begins there */
     }
     return end > begin ? sum : sum + walk * exp(2 * kept);
 }

@@ -322,7 +322,7 @@ def test_a_task_that_loses_the_device_each_time_fails(gpu: Callable[..., Daemon]
 def test_a_loss_while_the_daemon_stops_leaves_its_status(gpu: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:
     """The stop was asked for; the task that is let finish meanwhile loses the device."""
     hub = make_hub(garden)
-    hub.fault("stall", route="cdn", seconds=2, revision="step512")
+    hub.fault("stall", route="cdn", seconds=1, revision="step512")
     one = gpu(hub, "lose=launch:3", "--fetchers", "1")  # 1 and 2 are the first kernels of the two contexts
     number = one.sweep(MODEL, **{**STATISTICS, "revisions": {"names": ["step512"]}})
     one.wait(number, lambda sweep: sweep["progress"]["running"] > 0)
