@@ -169,7 +169,7 @@ static int count_submission(struct connection *connection, struct err *err)
 int jobs_update(struct store *store, const struct job_row *row, struct err *err)
 {
     struct connection *connection = NULL;
-    struct job_row old;
+    struct job_row old = {0};
     int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
     if (rc)
         return rc;

@@ -283,7 +283,7 @@ int series_read(struct store *store, const struct series_query *series, uint64_t
 {
     struct connection *connection = NULL;
     struct query query = {0};
-    struct frame frame;
+    struct frame frame = {0};
     struct series_row line;
     if (series->limit < 1 || series->limit > LIMIT_API_PAGE_ROWS)
         return err_set(err, ERR_INVALID, "series: the limit of a page is 1 to %d", LIMIT_API_PAGE_ROWS);
@@ -315,7 +315,7 @@ int series_count(struct store *store, const struct series_query *series, int64_t
 {
     struct connection *connection = NULL;
     struct query query;
-    struct frame frame;
+    struct frame frame = {0};
     struct series_query whole = *series;
     int64_t count = 0;
     int rc = store_snapshot_begin(store, &connection, err);
@@ -346,7 +346,7 @@ int series_find(struct store *store, int64_t model_id, const char *tensor, const
 {
     struct connection *connection = NULL;
     struct query query = {0};
-    struct frame frame;
+    struct frame frame = {0};
     int rc = store_snapshot_begin(store, &connection, err);
     if (rc)
         return rc;
