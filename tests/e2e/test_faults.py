@@ -418,12 +418,17 @@ def test_term_does_not_wait_for_the_hub(daemon: Callable[..., Daemon], make_hub:
 
 
 def test_a_sweep_that_ends_as_the_daemon_starts_is_told(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator],
-                                                        garden: Path) -> None:  # fmt: skip
+                                                        garden: Path, tmp_path: Path) -> None:  # fmt: skip
     """Its last task was at work when the daemon was killed once too often."""
+    config = tmp_path / "b.conf"
+    config.write_text("[queue]\nfetchers = 0\n")
     hub = make_hub(garden)
-    hub.fault("stall", route="cdn", seconds=120, revision="step0")
-    running = daemon(hub)
+    running = daemon(hub, "--config", str(config))
     number = running.sweep(GARDEN, revisions={"to": 0})
+    running.wait(number, lambda sweep: sweep["state"] == "running")
+    hub.fault("stall", route="cdn", seconds=120, revision="step0")
+    config.write_text("[queue]\nfetchers = 1\n")
+    running.restart()
     running.wait(number, lambda sweep: sweep["progress"]["running"] > 0)
     running.kill()
     with closing(sqlite3.connect(running.db)) as db, db:
