@@ -110,7 +110,9 @@ def test_a_sweep_through_jobs(
     running = head(make_hub(garden), "--slurm-program", str(example))
     sweep = running.sweep(MODEL, **REQUEST)
     check_results(running, sweep, undisturbed)
-    (job,) = jobs_of(running, sweep)
+    jobs = jobs_of(running, sweep)
+    assert len(jobs) == 1, (jobs, outputs(tmp_path), running.log())
+    job = jobs[0]
     assert job["workers"] == 2 and job["id"] > 0 and job["attempts"] == 1  # seven tasks, two at once
     workers = {task["worker"] for task in running.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"]}
     assert workers and all(worker.startswith(f"slurm-{job['id']}_") for worker in workers), outputs(tmp_path)
