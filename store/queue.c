@@ -160,25 +160,27 @@ int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t
     return rc;
 }
 
-/* A claimed task whose worker's name begins with `prefix`: 1, or 0 if there is none. */
-static int find_of_worker(struct connection *connection, const char *prefix, struct task_row *ret_task,
+/* A claimed task of the worker, or of one below a name that ends with '/': 1, or 0 if there is none. */
+static int find_of_worker(struct connection *connection, const char *worker, struct task_row *ret_task,
                           struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_lease "
-                         "JOIN revisions r ON r.id = k.revision_id WHERE k.state = 'claimed' "
-                         "AND substr(k.worker, 1, length(?1)) = ?1 LIMIT 1",
-                         err);
+    int rc =
+        query_begin(&query, connection,
+                    "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_lease "
+                    "JOIN revisions r ON r.id = k.revision_id WHERE k.state = 'claimed' "
+                    "AND CASE WHEN ?1 LIKE '%/' THEN substr(k.worker, 1, length(?1)) ELSE k.worker END = ?1 "
+                    "LIMIT 1",
+                    err);
     if (rc)
         return rc;
-    query_bind_text(&query, prefix);
+    query_bind_text(&query, worker);
     if ((rc = query_next(&query, err)) > 0)
         rows_read_task(&query, ret_task);
     return query_end(&query, rc);
 }
 
-int tasks_requeue_of_worker(struct store *store, const char *prefix, const char *why,
+int tasks_requeue_of_worker(struct store *store, const char *worker, const char *why,
                             const struct tasks_policy *policy, int64_t *ret_count, struct err *err)
 {
     struct connection *connection = NULL;
@@ -187,7 +189,7 @@ int tasks_requeue_of_worker(struct store *store, const char *prefix, const char 
     int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
     if (rc)
         return rc;
-    while ((rc = find_of_worker(connection, prefix, &task, err)) > 0) {
+    while ((rc = find_of_worker(connection, worker, &task, err)) > 0) {
         if ((rc = interrupt_task(connection, &task, queue_policy(policy), why, err)))
             break;
         count++;

@@ -204,10 +204,10 @@ int tasks_decline(struct store *store, const struct task_lease *lease, const cha
 /* Gives up all leases that are over; *ret_count (may be NULL) becomes how many. */
 int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t *ret_count, struct err *err);
 
-/* Gives back all tasks whose worker's name begins with `prefix`: at daemon start, since its own workers died
- * with it, and where a remote one does not know that it has any. `why` is told in their history. *ret_count
- * may be NULL. */
-int tasks_requeue_of_worker(struct store *store, const char *prefix, const char *why,
+/* Gives back all tasks of the worker with this name, or, if it ends with '/', of all whose names begin with
+ * it: at daemon start, since its own workers died with it, and where a remote one does not know that it has
+ * any. `why` is told in their history. *ret_count may be NULL. */
+int tasks_requeue_of_worker(struct store *store, const char *worker, const char *why,
                             const struct tasks_policy *policy, int64_t *ret_count, struct err *err);
 
 /* ERR_NOT_FOUND. */

@@ -107,7 +107,8 @@ int client_report(const struct err *err)
     (void)fprintf(stderr, "bifurcate: %s\n", message);
     switch (err->code) {
     case ERR_NETWORK:
-        if (strncmp(err->message, "no daemon answers", 17) == 0) /* and not that it is not trusted */
+        if (strncmp(err->message, "no daemon answers at ", 21) ==
+            0) /* and not untrusted or of another scheme */
             (void)fputs("Start the daemon with `bifurcated`, or name another one with --server URL or the "
                         "variable BIFURCATE_SERVER.\n",
                         stderr);

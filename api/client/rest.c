@@ -3,11 +3,13 @@
 #include "daemon/base/file.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/url.h"
 
 #include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define CONNECT_TIMEOUT_S 10L
 #define ANSWER_TIMEOUT_S 300L
@@ -18,6 +20,7 @@ struct rest {
     int (*is_cancelled)(void *context);
     void *context;
     CURL *curl;
+    int is_local; /* the server is this machine */
 };
 
 static int copy(const char *text, char **ret_copy)
@@ -44,6 +47,28 @@ static int check_token(const char *token, struct err *err)
     return 0;
 }
 
+/* Whether the server is this machine, as curl reads its address: 1 or 0, -1 without memory. */
+static int is_local(const char *server)
+{
+    char *host = NULL;
+    CURLU *url = curl_url();
+    CURLUcode code = url ? curl_url_set(url, CURLUPART_URL, server, 0) : CURLUE_OUT_OF_MEMORY;
+    if (!code)
+        code = curl_url_get(url, CURLUPART_HOST, &host, 0);
+    int result = code == CURLUE_OUT_OF_MEMORY ? -1 : 0;
+    if (!code) {
+        size_t length = strlen(host);
+        if (host[0] == '[' && host[length - 1] == ']') {
+            memmove(host, host + 1, length - 1);
+            host[length - 2] = '\0';
+        }
+        result = strcasecmp(host, "localhost") == 0 || url_host_is_loopback(host);
+    }
+    curl_free(host);
+    curl_url_cleanup(url);
+    return result;
+}
+
 int rest_open(const struct rest_options *options, struct rest **ret_rest, struct err *err)
 {
     const char *server = options->server;
@@ -58,7 +83,8 @@ int rest_open(const struct rest_options *options, struct rest **ret_rest, struct
     rest->context = options->context;
     rest->curl = curl_easy_init();
     rest->server = strdup(server);
-    if (!rest->curl || !rest->server || !copy(options->token, &rest->token) ||
+    rest->is_local = is_local(server);
+    if (!rest->curl || !rest->server || rest->is_local < 0 || !copy(options->token, &rest->token) ||
         !copy(options->ca_file, &rest->ca_file) || !copy(options->agent, &rest->agent)) {
         rest_close(rest);
         return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -116,14 +142,6 @@ static int check_cancelled(void *context, curl_off_t a, curl_off_t b, curl_off_t
     return rest->is_cancelled && rest->is_cancelled(rest->context);
 }
 
-/* A proxy of the environment is for other machines. */
-static int is_local(const char *server)
-{
-    const char *host = strstr(server, "://") + 3;
-    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
-           strncmp(host, "[::1]", 5) == 0;
-}
-
 int rest_add_header(struct curl_slist **headers, const char *line)
 {
     struct curl_slist *grown = curl_slist_append(*headers, line);
@@ -169,7 +187,7 @@ int rest_prepare(struct rest *rest, const char *target, CURL **ret_curl, struct 
         (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, rest->agent);
     if (rest->ca_file)
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, rest->ca_file);
-    if (is_local(rest->server))
+    if (rest->is_local) /* a proxy of the environment is for other machines */
         (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     if (add_token(rest, ret_headers))
         return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -177,8 +195,18 @@ int rest_prepare(struct rest *rest, const char *target, CURL **ret_curl, struct 
     return 0;
 }
 
+/* Whether it may have failed because https was asked of what speaks http, or the other way round. */
+static int is_other_scheme(int is_https, CURLcode code)
+{
+    if (is_https)
+        return code == CURLE_SSL_CONNECT_ERROR;
+    return code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_WEIRD_SERVER_REPLY ||
+           code == CURLE_UNSUPPORTED_PROTOCOL; /* a TLS alert, which passes for HTTP/0.9 */
+}
+
 int rest_network_error(const struct rest *rest, CURLcode code, struct err *err)
 {
+    const int is_https = strncmp(rest->server, "https://", 8) == 0;
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return err_set(err, ERR_CANCELLED, "interrupted");
     if (code == CURLE_WRITE_ERROR)
@@ -192,7 +220,22 @@ int rest_network_error(const struct rest *rest, CURLcode code, struct err *err)
                        "%s: its certificate is not trusted: %s; if it is your own, name its file with "
                        "--ca-file (a worker: --connect-ca-file)",
                        rest->server, curl_easy_strerror(code));
+    if (is_other_scheme(is_https, code))
+        return err_set(err, ERR_NETWORK, "no daemon answers over %s at %s: %s; if it %s, write %s://%s",
+                       is_https ? "TLS" : "plain HTTP", rest->server, curl_easy_strerror(code),
+                       is_https ? "has no certificate" : "speaks TLS", is_https ? "http" : "https",
+                       strstr(rest->server, "://") + 3);
     return err_set(err, ERR_NETWORK, "no daemon answers at %s: %s", rest->server, curl_easy_strerror(code));
+}
+
+/* What nginx, Apache and Go's servers say to HTTP at their port for TLS, each with other words. */
+static int says_https(const struct buf *answer)
+{
+    static const char *const words[] = {"HTTPS port", "HTTPS server", "SSL-enabled server port"};
+    int found = 0;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        found = found || memmem(buf_text(answer), answer->size, words[i], strlen(words[i]));
+    return found;
 }
 
 int rest_problem_code(const struct buf *answer)
@@ -265,5 +308,8 @@ int rest_exchange(struct rest *rest, const struct rest_request *request, struct 
         return rest_network_error(rest, result, err);
     if (ret_status)
         *ret_status = (int)status;
+    if (status == 400 && strncmp(rest->server, "http://", 7) == 0 && says_https(answer))
+        return err_set(err, ERR_INVALID, "%s: TLS is spoken there: write https://%s", rest->server,
+                       rest->server + 7);
     return status / 100 == 2 ? 0 : rest_problem_error(status, answer, err);
 }

@@ -2,18 +2,13 @@
 
 #include "api/http/state.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/url.h"
 
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-int api_access_is_loopback(const char *address)
-{
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
-           strncmp(address, "::ffff:127.", 11) == 0;
-}
 
 int api_access_is_open(const struct api_http *http, enum api_right right)
 {
@@ -60,7 +55,7 @@ static int is_loopback_host(const char *host)
         return 0;
     memcpy(name, start, length);
     name[length] = '\0';
-    return strcasecmp(name, "localhost") == 0 || api_access_is_loopback(name);
+    return strcasecmp(name, "localhost") == 0 || url_host_is_loopback(name);
 }
 
 /* Whether the page that asks, if one does, is the daemon's own. */

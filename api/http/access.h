@@ -39,8 +39,4 @@ int api_access_is_exempt(const struct api_request *request);
 
 /* Whether this daemon lets anybody do it who reaches the port. */
 int api_access_is_open(const struct api_http *http, enum api_right right);
-
-/* Whether an address in numbers is a loopback one. */
-int api_access_is_loopback(const char *address);
-
 #endif

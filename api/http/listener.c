@@ -3,6 +3,7 @@
 #include "api/http/access.h"
 #include "api/http/state.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/url.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,7 +34,7 @@ static int parse_address(const struct api_http_options *options, struct sockaddr
 /* An address that others can reach needs a token. */
 static int check_reach(const struct api_http *http, const char *address, struct err *err)
 {
-    if (api_access_is_loopback(address) || api_token_table_count(http->tokens, clock_wall_ms()) > 0)
+    if (url_host_is_loopback(address) || api_token_table_count(http->tokens, clock_wall_ms()) > 0)
         return 0;
     return err_set(err, ERR_INVALID,
                    "listen address %s: others can reach it, so there must be a token: make one with "
@@ -94,7 +95,7 @@ int api_listener_take(struct api_http *http, int fd, struct err *err)
     } else {
         return err_set(err, ERR_INTERNAL, "the listening socket is not one of TCP");
     }
-    http->is_loopback = api_access_is_loopback(text);
+    http->is_loopback = url_host_is_loopback(text);
     (void)snprintf(http->url, sizeof http->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
                    http->tls ? "https" : "http", text, http->port);
     return check_reach(http, text, err);

@@ -191,6 +191,9 @@ def test_loopback_is_open_but_not_to_admin_and_foreign_pages(daemon: Callable[..
     assert one.post("/v1/sweeps", SWEEP, {"Origin": one.url}).status == 201
     assert one.post("/v1/sweeps", SWEEP, {"Origin": "https://evil.example"}).status == 403
     assert one.post("/v1/sweeps", SWEEP, {"Origin": "null"}).status == 403
+    for host in ("127.evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "evil.example"):  # names that lead here
+        rebound = one.post("/v1/sweeps", SWEEP, {"Host": host, "Origin": f"http://{host}"})
+        assert rebound.status == 403 and "loopback" in rebound.json()["detail"], host
     assert one.post("/v1/sweeps", SWEEP, bearer("mistaken")).status == 401  # somebody believes in this token
     for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Host", "Via"):
         value = {"Forwarded": "for=203.0.113.7", "Via": "1.1 x"}.get(name, "203.0.113.7")

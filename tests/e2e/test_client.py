@@ -48,12 +48,21 @@ def test_says_what_to_start_when_no_daemon_answers(programs: dict[str, Path]) ->
         assert "no daemon answers at http://127.0.0.1:1" in done.stderr and "Start the daemon with `bifurcated`" in done.stderr, done
 
 
+def test_https_where_http_is_spoken(measured: Daemon) -> None:
+    secure = measured.client("models", "--server", measured.url.replace("http", "https"))
+    assert secure.returncode == 3 and f"write {measured.url}" in secure.stderr and "Start the daemon" not in secure.stderr, secure
+
+
 def test_a_proxy_of_the_environment_is_not_for_this_machine(measured: Daemon) -> None:
     """It would reach another machine's loopback, or be refused here as one that passes on the writes of others."""
     proxies = dict.fromkeys(("http_proxy", "all_proxy"), "http://127.0.0.1:1")
     assert measured.client("models", env=proxies).returncode == 0
-    away = measured.client("models", env=proxies | {"BIFURCATE_SERVER": "http://daemon.invalid:7143"})
-    assert away.returncode == 3 and "connect to server" in away.stderr, away
+    port = measured.url.rpartition(":")[2]
+    for here in ("LocalHost", "127.1"):
+        assert measured.client("models", env=proxies | {"BIFURCATE_SERVER": f"http://{here}:{port}"}).returncode == 0, here
+    for name in ("daemon.invalid", "localhost.invalid", "127.invalid", "127.0.0.1.invalid", "127.0.0.1@daemon.invalid"):
+        away = measured.client("models", env=proxies | {"BIFURCATE_SERVER": f"http://{name}:7143"})
+        assert away.returncode == 3 and "connect to server" in away.stderr, away
 
 
 @pytest.mark.parametrize(

@@ -267,6 +267,36 @@ def test_what_a_daemon_counts_is_not_printed_for_ever(says: Any) -> None:
     assert done.stdout.splitlines()[0] == "revision,step,elements,not_finite,0.25,0.75"
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<center>The plain HTTP request was sent to HTTPS port</center>",  # nginx
+        "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",  # Apache
+        "Client sent an HTTP request to an HTTPS server.\n",  # Go
+        "Bad Request",
+    ],
+)
+def test_http_to_the_port_of_a_tls_proxy(programs: dict[str, Path], tmp_path: Path, page: str) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    place = f"127.0.0.1:{server.server_address[1]}"
+    env = {"PATH": os.environ["PATH"], "BIFURCATE_SERVER": f"http://{place}"}
+    done = subprocess.run([str(programs["bifurcate"]), "models"], env=env, capture_output=True, text=True, timeout=60)
+    server.shutdown()
+    server.server_close()
+    assert done.returncode == 2 and (f"write https://{place}" in done.stderr) == (page != "Bad Request"), done
+
+
 @pytest.mark.parametrize("words", [["models"], ["series", "a/b"], ["distribution", "a/b"], ["show", "1"], ["cancel", "1"]])
 def test_something_else_at_the_address(says: Any, words: list[str]) -> None:
     """JSON of another program is no empty list and no sweep 0."""

@@ -60,6 +60,8 @@ def test_tls_and_a_new_certificate(
     old = certificate_of(one)
     where = urlsplit(one.url)
     context = ssl.create_default_context(cafile=str(pair[0]))
+    plain = one.client("models", "--server", one.url.replace("https", "http"))
+    assert plain.returncode == 3 and f"write {one.url}" in plain.stderr and "Start the daemon" not in plain.stderr, plain
     held = http.client.HTTPSConnection(where.hostname, where.port, context=context, timeout=20)
     held.request("GET", "/healthz")
     held.getresponse().read()

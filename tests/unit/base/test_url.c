@@ -24,8 +24,32 @@ static void test_origin(void **state)
         assert_int_equal(url_origin_length(cases[i].url), cases[i].length);
 }
 
+static void test_loopback(void **state)
+{
+    static const char *const local[] = {"127.0.0.1",       "127.9.9.9",        "::1",
+                                        "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "::FFFF:7f00:1"};
+    static const char *const others[] = {"",
+                                         "127.",
+                                         "127.1",
+                                         "127.0.0.1.evil",
+                                         "127.evil.example",
+                                         "128.0.0.1",
+                                         "::",
+                                         "::2",
+                                         "::ffff:1.0.0.127",
+                                         "::127.0.0.1",
+                                         "::ffff:127.evil",
+                                         "[::1]",
+                                         "localhost"};
+    (void)state;
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++)
+        assert_true(url_host_is_loopback(local[i]));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(url_host_is_loopback(others[i]));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_origin)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_origin), cmocka_unit_test(test_loopback)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

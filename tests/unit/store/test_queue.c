@@ -295,7 +295,7 @@ static void test_exhaustion(void **state)
         lease_task(fixture, "host:1/0", LEASE_MS, &task, &lease);
         assert_int_equal(task.ordinal, 1);
         assert_int_equal(task.failures, 0);
-        OK(tasks_requeue_of_worker(fixture->store, "host:", "stopped", &QUICK, &count, &err));
+        OK(tasks_requeue_of_worker(fixture->store, "host:1/", "stopped", &QUICK, &count, &err));
         assert_int_equal(count, 1);
     }
     assert_int_equal(get_sweep(fixture, sweep).state, SWEEP_STATE_FAILED);
@@ -325,6 +325,30 @@ static void test_requeue_of_worker(void **state)
     assert_int_equal(task.interruptions, 1);
 }
 
+/* A remote worker gives back what it has itself, not what one has whose name only begins alike. */
+static void test_requeue_of_one_worker(void **state)
+{
+    static const char *const names[] = {"w/1", "w/10", "w/1/0", "ww/1"};
+    struct fixture *fixture = *state;
+    int64_t ids[4], count = 0;
+    struct task_row task;
+    struct task_lease leases[4];
+    fixture_add_revisions(fixture, 4, ids);
+    (void)fixture_sweep(fixture, ids, 4, 0);
+    for (size_t i = 0; i < 4; i++)
+        lease_task(fixture, names[i], LEASE_MS, &task, &leases[i]);
+    OK(tasks_requeue_of_worker(fixture->store, "w", "did not hear of it", NULL, &count, &err));
+    assert_int_equal(count, 0);
+    OK(tasks_requeue_of_worker(fixture->store, "w/1", "did not hear of it", NULL, &count, &err));
+    assert_int_equal(count, 1);
+    FAILS(ERR_CONFLICT, record(fixture, &leases[0], &err));
+    OK(record(fixture, &leases[1], &err));
+    OK(tasks_requeue_of_worker(fixture->store, "w/", "all stopped", NULL, &count, &err));
+    assert_int_equal(count, 1);
+    FAILS(ERR_CONFLICT, record(fixture, &leases[2], &err));
+    OK(record(fixture, &leases[3], &err));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -340,6 +364,7 @@ int main(void)
         CASE(test_pause_of_a_clock_that_was_ahead),
         CASE(test_exhaustion),
         CASE(test_requeue_of_worker),
+        CASE(test_requeue_of_one_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
