@@ -106,11 +106,14 @@ static void format_words(const struct client_progress *progress, char *text, siz
 {
     char fetched[32], expected[32], rate[32], left[32];
     int64_t ended = progress->done + progress->failed + progress->cancelled;
-    client_progress_format_bytes((double)progress->bytes_fetched, fetched, sizeof fetched);
-    client_progress_format_bytes((double)progress->bytes_expected, expected, sizeof expected);
-    int is_expected = progress->bytes_fetched <= progress->bytes_expected; /* it is an estimate */
-    int length = snprintf(text, size, "%" PRId64 "/%" PRId64 " revisions, %s%s%s", ended, progress->total,
-                          fetched, is_expected ? " of " : "", is_expected ? expected : "");
+    int length = snprintf(text, size, "%" PRId64 "/%" PRId64 " revisions", ended, progress->total);
+    if (progress->bytes_fetched || progress->bytes_expected) {
+        client_progress_format_bytes((double)progress->bytes_fetched, fetched, sizeof fetched);
+        client_progress_format_bytes((double)progress->bytes_expected, expected, sizeof expected);
+        int is_expected = progress->bytes_fetched <= progress->bytes_expected; /* it is an estimate */
+        length += snprintf(text + length, size - (size_t)length, ", %s%s%s", fetched,
+                           is_expected ? " of " : "", is_expected ? expected : "");
+    }
     int is_moving = !client_progress_is_over(progress) && !is_waiting(progress);
     if (is_moving && isfinite(progress->rate_bytes_per_s)) {
         client_progress_format_bytes(progress->rate_bytes_per_s, rate, sizeof rate);
@@ -130,7 +133,7 @@ void client_progress_format(const struct client_progress *progress, size_t width
     char words[256];
     char bar[BAR_CELLS_MAX + 1] = "";
     if (strcmp(progress->state, "planning") == 0)
-        (void)snprintf(words, sizeof words, "listing the revisions of %.128s", progress->model);
+        (void)snprintf(words, sizeof words, "planning: listing the revisions of %.128s", progress->model);
     else
         format_words(progress, words, sizeof words);
     if (is_waiting(progress))

@@ -383,7 +383,9 @@ static void show_sweep(const struct client_arguments *arguments, const json_t *s
     }
     client_progress_read(sweep, &progress);
     client_progress_format(&progress, LINE_SIZE - 1, 0, line, sizeof line);
-    (void)printf("sweep %" PRId64 " of %s: %s; %s\n", progress.id, progress.model, progress.state, line);
+    int is_said = strncmp(line, progress.state, strlen(progress.state)) == 0; /* "planning: …" */
+    (void)printf("sweep %" PRId64 " of %s: %s%s%s\n", progress.id, progress.model,
+                 is_said ? "" : progress.state, is_said ? "" : "; ", line);
     print_jobs(sweep);
     (void)fflush(stdout);
     print_errors(sweep);

@@ -97,6 +97,8 @@ static void test_cells_and_progress(void **state)
     assert_memory_equal(progress.state, "?done", 5);
     client_progress_read(NULL, &progress);
     assert_string_equal(progress.model, "");
+    client_progress_format(&progress, sizeof text - 1, 0, text, sizeof text); /* no bytes that nobody knows */
+    assert_string_equal(text, "0/0 revisions");
     json_decref(row);
 }
 
@@ -161,7 +163,7 @@ static void test_waiting(void **state)
     client_progress_read(sweep, &progress);
     progress.wait_seconds = -1.0; /* late by the client's clock */
     client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
-    assert_string_equal(line, "listing the revisions of a/b, waits for the hub: 0 s, request budget");
+    assert_string_equal(line, "planning: listing the revisions of a/b, waits for the hub: 0 s, request budget");
     (void)json_object_set_new(sweep, "state", json_string("done"));
     client_progress_read(sweep, &progress);
     client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
