@@ -163,7 +163,8 @@ static void test_waiting(void **state)
     client_progress_read(sweep, &progress);
     progress.wait_seconds = -1.0; /* late by the client's clock */
     client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
-    assert_string_equal(line, "planning: listing the revisions of a/b, waits for the hub: 0 s, request budget");
+    assert_string_equal(line,
+                        "planning: listing the revisions of a/b, waits for the hub: 0 s, request budget");
     (void)json_object_set_new(sweep, "state", json_string("done"));
     client_progress_read(sweep, &progress);
     client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
