@@ -7,34 +7,22 @@ they must. What an emulation cannot say about a real GPU stands in tests/emulati
 from __future__ import annotations
 
 import json
-import math
 import os
-import shutil
 import signal
-import sqlite3
 import subprocess
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Callable, Iterator
 
 import pytest
+from cuda_numbers import MODEL, NAMES, REQUEST, STATISTICS, assert_same_numbers, assert_same_texts, query, tasks, write_large
 from running import Daemon, wait_until
 from workers import Worker
 
-np = pytest.importorskip("numpy", reason="numpy makes a model up")
 safetensors = pytest.importorskip("safetensors.numpy", reason="safetensors writes it")
 
 from tests.hub import Emulator  # noqa: E402
 
-MODEL = "garden/neox-tiny"
-NAMES = ["step0", "step512", "step1000", "step14000"]
-TEXTS = "garden/lambada_garden:data/test.jsonl"
-REQUEST = {"metrics": ["statistics", "perplexity"], "revisions": {"names": NAMES}, "dataset": TEXTS, "limit": 4}
-STATISTICS = {"metrics": ["statistics"], "revisions": {"names": [*NAMES, "step2000", "step8000"]}}
-VOLATILE = ("bytes_fetched", "measured_at", "first_seen_at", "backend")
 LOST = 70  # the exit status
-
-SUM_TOLERANCE = 1e-12  # float64 in another order, relative
-LOGPROB_TOLERANCE = 0.01  # of a text, half precision against float32; tests/gpu allows 0.03 of each
 
 
 @pytest.fixture(scope="session")
@@ -64,59 +52,6 @@ def cpu(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPa
             for request in (REQUEST, STATISTICS):
                 assert one.wait(one.sweep(MODEL, **request))["state"] == "done"
             yield one
-
-
-def query(one: Daemon, sql: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(f"file:{one.db}?mode=ro", uri=True) as db:
-        return db.execute(sql).fetchall()
-
-
-def distributions(one: Daemon) -> set[tuple[Any, ...]]:
-    """Every count of every code, as the database has them."""
-    return set(
-        query(
-            one,
-            "SELECT c.digest, d.row_set, d.is_centred, d.code, d.size_raw, d.data FROM distributions d"
-            " JOIN contents c ON c.id = d.content_id",
-        )
-    )
-
-
-def assert_same_numbers(one: Daemon, cpu: Daemon, names: list[str]) -> None:
-    """Counts are equal, sums but for their order, texts but for half precision."""
-    expected = {row["revision"]: row for row in cpu.series(MODEL)}
-    rows = [row for row in one.series(MODEL) if row["state"] == "measured"]
-    assert [row["revision"] for row in rows] == names
-    for row in rows:
-        assert row["backend"] == "cuda"
-        for name, value in row.items():
-            wanted = expected[row["revision"]][name]
-            if name in VOLATILE or name.startswith(("perplexity", "accuracy")) or "lag1" in name:
-                continue  # lag1: other neighbours may be measured here; msd and cosine are of the same code
-            if isinstance(value, float):
-                assert value == pytest.approx(wanted, rel=SUM_TOLERANCE, abs=SUM_TOLERANCE), (row["revision"], name)
-            else:
-                assert value == wanted, (row["revision"], name)
-        if row["perplexity"] is not None:
-            assert_same_texts(row, expected[row["revision"]])
-    measured = distributions(one)
-    assert len(measured) >= 4 * len(names) and measured <= distributions(cpu)
-
-
-def assert_same_texts(row: dict[str, Any], wanted: dict[str, Any]) -> None:
-    count = row["perplexity_documents"]
-    assert count == wanted["perplexity_documents"] and row["perplexity_tokens"] == wanted["perplexity_tokens"]
-    assert row["accuracy"] == wanted["accuracy"]
-    assert row["perplexity_nll_sum"] == pytest.approx(wanted["perplexity_nll_sum"], abs=count * LOGPROB_TOLERANCE)
-    assert row["perplexity_nll_sum"] != wanted["perplexity_nll_sum"]  # the CPU's float32 was not what ran
-
-
-def tasks(one: Daemon) -> dict[str, tuple[str, int, str | None]]:
-    """Of each revision: state, failures, code of the error."""
-    rows = query(
-        one, "SELECT r.name, t.state, t.failures, t.error_code FROM tasks t JOIN revisions r ON r.id = t.revision_id"
-    )
-    return {name: (state, failures, code or None) for name, state, failures, code in rows}
 
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -171,39 +106,6 @@ def test_two_gpus_have_a_worker_each(
 
 
 # ---- memory --------------------------------------------------------------------------------------
-
-
-def write_large(folder: Path, garden: Path, layers: int = 24, width: int = 512) -> int:
-    """A model of many layers in float16, with the garden's tokenizer; the bytes of its weights."""
-    random = np.random.default_rng(7)
-    place = folder / "step1"
-    place.mkdir(parents=True)
-    source = garden / "models" / MODEL
-    config = json.loads((source / "step0/config.json").read_text())
-    config |= {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": 8}
-    (place / "config.json").write_text(json.dumps(config))
-    shutil.copy(source / "_shared/tokenizer.json", place)
-    noise = (random.standard_normal(1 << 20) / math.sqrt(width)).astype(np.float16)
-
-    def matrix(rows: int, columns: int) -> Any:
-        return np.roll(np.resize(noise, rows * columns), int(random.integers(1 << 20))).reshape(rows, columns)
-
-    def vector(size: int, offset: float = 0) -> Any:
-        return (offset + 0.1 * random.standard_normal(size)).astype(np.float16)
-
-    tensors = {"gpt_neox.embed_in.weight": matrix(512, width), "embed_out.weight": matrix(512, width)}
-    norms = ["gpt_neox.final_layer_norm"]
-    for layer in range(layers):
-        name = f"gpt_neox.layers.{layer}"
-        norms += [f"{name}.input_layernorm", f"{name}.post_attention_layernorm"]
-        for part, rows, columns in (("attention.query_key_value", 3, 1), ("attention.dense", 1, 1),
-                                    ("mlp.dense_h_to_4h", 4, 1), ("mlp.dense_4h_to_h", 1, 4)):  # fmt: skip
-            tensors[f"{name}.{part}.weight"] = matrix(rows * width, columns * width)
-            tensors[f"{name}.{part}.bias"] = vector(rows * width)
-    for name in norms:
-        tensors |= {f"{name}.weight": vector(width, 1), f"{name}.bias": vector(width)}
-    safetensors.save_file(tensors, place / "model.safetensors")
-    return sum(tensor.nbytes for tensor in tensors.values())
 
 
 @pytest.fixture
