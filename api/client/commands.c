@@ -34,7 +34,9 @@ const struct client_command client_commands[] = {
     {"audit", "MODEL", "List revisions that cannot be what their names say",
      "By the digests of the weight files, which needs no download, and by what was measured.", BIT(TENSOR),
      client_run_audit},
-    {"scaling", "", "Print the onset against model size over all models", "",
+    {"scaling", "", "Print the onset against model size over all models",
+     "Of token rows as stored; with --view centred around column means, which is what counts\n"
+     "where the two differ. `bifurcate plot scaling` draws both.",
      BIT(CSV) | BIT(VIEW) | BIT(PREFIX), client_run_scaling},
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",
@@ -47,9 +49,11 @@ const struct client_command client_commands[] = {
     {"plot", "MODEL", "Draw the picture of the forking as SVG",
      "The distribution over training as a map; below it, on the same axis of steps, what\n"
      "--panels names (default: displacement, bimodality and perplexity as far as measured),\n"
-     "with the onset, the fall of perplexity and the step at which it could have stopped.",
-     BIT(OUTPUT) | BIT(VIEW) | BIT(ROWS) | BIT(AXIS) | BIT(PANELS) | BIT(FROM) | BIT(TO) | BIT(TENSOR) |
-         BIT(WIDTH) | BIT(DARK),
+     "with the onset, the fall of perplexity and the step at which it could have stopped.\n"
+     "`plot scaling` instead of a model: onset against model size over all models (--prefix:\n"
+     "of some), as stored and around column means (--view: one of them), of token rows.",
+     BIT(OUTPUT) | BIT(PREFIX) | BIT(VIEW) | BIT(ROWS) | BIT(AXIS) | BIT(PANELS) | BIT(FROM) | BIT(TO) |
+         BIT(TENSOR) | BIT(WIDTH) | BIT(DARK),
      client_run_plot},
     {"perplexity", "MODEL", "Score one revision (default: main) and print the numbers",
      "Without --file or --dataset: the last words of LAMBADA. A file of one's own is one\n"

@@ -181,6 +181,9 @@ void client_complete(int count, char **words, FILE *stream)
         offer_value(&completion);
     else if (!completion.arguments.command)
         offer_commands(&completion);
-    else if (is_model_next(&completion.arguments))
+    else if (is_model_next(&completion.arguments)) {
+        if (strcmp(completion.arguments.command->name, "plot") == 0)
+            offer(&completion, "scaling", "Onset against model size over all models");
         offer_models(&completion);
+    }
 }

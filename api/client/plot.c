@@ -235,7 +235,7 @@ static int draw(struct plot *plot, struct err *err)
         code = draw_panel(plot, (enum plot_panel)i, is_first, err);
         is_first = 0;
     }
-    plot_draw_step_ticks(plot);
+    plot_draw_ticks(plot, plot->options->is_linear ? "training step" : "training step (logarithmic)");
     buf_append_text(plot->svg, "</svg>\n");
     return code ? code : buf_check(plot->svg, "the figure", err);
 }

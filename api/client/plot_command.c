@@ -1,6 +1,7 @@
 #include "api/client/commands.h"
 
 #include "api/client/plot.h"
+#include "api/client/plot_scaling.h"
 #include "daemon/base/limits.h"
 
 #include <errno.h>
@@ -27,21 +28,50 @@ static int choose(const struct client_arguments *arguments, enum client_option o
     return err_set(err, ERR_INVALID, "\"%.40s\" is neither %s nor %s", value, first, second);
 }
 
+/* Whether the figure is of all models: no model is called so. */
+static int is_of_suite(const struct client_arguments *arguments)
+{
+    return strcmp(arguments->words[0], "scaling") == 0;
+}
+
+/* Refuses options of the other kind of figure. */
+static int check_kind(const struct client_arguments *arguments, struct err *err)
+{
+    static const enum client_option of_run[] = {CLIENT_OPTION_AXIS, CLIENT_OPTION_PANELS, CLIENT_OPTION_FROM,
+                                                CLIENT_OPTION_TO, CLIENT_OPTION_TENSOR};
+    if (!is_of_suite(arguments))
+        return arguments->values[CLIENT_OPTION_PREFIX]
+                   ? err_set(err, ERR_INVALID, "--prefix is for `bifurcate plot scaling`")
+                   : 0;
+    for (size_t i = 0; i < sizeof of_run / sizeof of_run[0]; i++) {
+        if (arguments->values[of_run[i]])
+            return err_set(err, ERR_INVALID, "--%s is for `bifurcate plot MODEL`",
+                           client_options[of_run[i]].name);
+    }
+    return 0;
+}
+
 static int read_options(const struct client_arguments *arguments, struct plot_options *options,
                         struct err *err)
 {
+    const int is_suite = is_of_suite(arguments);
     const char *width = arguments->values[CLIENT_OPTION_WIDTH],
                *panels = arguments->values[CLIENT_OPTION_PANELS];
     *options = (struct plot_options){.width = WIDTH_STANDARD,
                                      .is_dark = arguments->values[CLIENT_OPTION_DARK] != NULL};
-    int code = choose(arguments, CLIENT_OPTION_ROWS, "all", "tokens", &options->is_tokens, err);
+    int code = check_kind(arguments, err);
+    if (!code)
+        code = choose(arguments, CLIENT_OPTION_ROWS, "all", "tokens", &options->is_tokens, err);
+    if (is_suite && !arguments->values[CLIENT_OPTION_ROWS])
+        options->is_tokens = 1;
     if (!code)
         code = choose(arguments, CLIENT_OPTION_VIEW, "raw", "centred", &options->is_centred, err);
     if (!code)
         code = choose(arguments, CLIENT_OPTION_AXIS, "log", "linear", &options->is_linear, err);
     if (!code && (arguments->values[CLIENT_OPTION_CSV] || arguments->values[CLIENT_OPTION_JSON]))
         code = err_set(err, ERR_INVALID,
-                       "plot prints SVG; the numbers are those of `bifurcate series MODEL --csv` or --json");
+                       "plot prints SVG; the numbers are those of `bifurcate %s --csv` or --json",
+                       is_suite ? "scaling" : "series MODEL");
     if (!code && panels)
         code = plot_panels_parse(panels, &options->panels, err);
     if (!code && width) {
@@ -105,6 +135,49 @@ static int fetch_documents(struct client_link *link, const struct client_argumen
     return code;
 }
 
+/* The onset against model size; of one view if the arguments name it, else of both. */
+static int draw_suite(struct client_link *link, const struct client_arguments *arguments,
+                      const struct plot_options *options, struct buf *svg, struct err *err)
+{
+    static const char *const views[PLOT_SCALING_VIEWS] = {"raw", "centred"};
+    const char *wanted = arguments->values[CLIENT_OPTION_VIEW];
+    json_t *documents[PLOT_SCALING_VIEWS] = {NULL};
+    int code = 0;
+    for (int i = 0; i < PLOT_SCALING_VIEWS && !code; i++) {
+        struct buf target;
+        if (wanted && strcmp(wanted, views[i]) != 0)
+            continue;
+        buf_init(&target, LIMIT_URL_BYTES);
+        buf_appendf(&target, "/v1/scaling?rows=%s&view=%s", options->is_tokens ? "tokens" : "all", views[i]);
+        append_parameter(&target, "prefix", arguments->values[CLIENT_OPTION_PREFIX]);
+        code = buf_check(&target, "URL", err);
+        if (!code)
+            code = client_link_get(link, buf_text(&target), &documents[i], err);
+        buf_free(&target);
+    }
+    if (!code)
+        code =
+            plot_scaling_draw(&(struct plot_scaling_source){{documents[0], documents[1]}}, options, svg, err);
+    for (int i = 0; i < PLOT_SCALING_VIEWS; i++)
+        json_decref(documents[i]);
+    return code;
+}
+
+static int draw_run(struct client_link *link, const struct client_arguments *arguments,
+                    const struct plot_options *options, struct buf *svg, struct err *err)
+{
+    struct documents documents = {0};
+    int code = fetch_documents(link, arguments, options, &documents, err);
+    if (!code) {
+        struct plot_source source = {documents.distribution, documents.series, documents.analysis};
+        code = plot_draw(&source, options, svg, err);
+    }
+    json_decref(documents.distribution);
+    json_decref(documents.series);
+    json_decref(documents.analysis);
+    return code;
+}
+
 /* Writes the figure beside the file first, so that a full disk leaves no half of one under its name. */
 static int write_figure(const struct buf *svg, const char *name, struct err *err)
 {
@@ -140,23 +213,15 @@ int client_run_plot(const struct client_arguments *arguments)
     struct client_link *link = NULL;
     struct err err = ERR_INIT;
     struct plot_options options;
-    struct documents documents = {0};
     struct buf svg;
     buf_init(&svg, PLOT_BYTES_MAX);
     int code = read_options(arguments, &options, &err);
     if (!code)
         code = client_link_open(arguments, &link, &err);
     if (!code)
-        code = fetch_documents(link, arguments, &options, &documents, &err);
-    if (!code) {
-        struct plot_source source = {documents.distribution, documents.series, documents.analysis};
-        code = plot_draw(&source, &options, &svg, &err);
-    }
+        code = (is_of_suite(arguments) ? draw_suite : draw_run)(link, arguments, &options, &svg, &err);
     if (!code)
         code = write_figure(&svg, arguments->values[CLIENT_OPTION_OUTPUT], &err);
-    json_decref(documents.distribution);
-    json_decref(documents.series);
-    json_decref(documents.analysis);
     client_link_close(link);
     buf_free(&svg);
     return code ? client_report(&err) : CLIENT_EXIT_DONE;

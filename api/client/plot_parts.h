@@ -47,15 +47,23 @@ void plot_heat_draw(const struct plot *plot);
 int plot_lines_is_there(const struct plot *plot, enum plot_panel panel);
 int plot_lines_draw(const struct plot *plot, enum plot_panel panel, struct err *err);
 
-/* The sheet: api/client/plot_sheet.c. Opens the document with its style, its metadata and an empty page. */
+/* The sheet: api/client/plot_sheet.c. Opens the document of a run with its style, its metadata and an empty
+ * page. */
 void plot_open_document(const struct plot *plot, double height, const char *contents);
 void plot_draw_head(const struct plot *plot, double height, const char *contents);
+
+/* The parts of it that every figure has: up to the text of <title>; an attribute of its metadata; from the
+ * style to the empty page; and the note which contents are drawn. */
+void plot_begin_document(const struct plot *plot, double height);
+void plot_append_attribute(struct buf *svg, const char *name, const char *value);
+void plot_append_style(const struct plot *plot, double height);
+void plot_draw_source(const struct plot *plot, double height, const char *contents);
 
 /* Whether both notes at the foot of the sheet do not fit beside each other, so that there is a line more. */
 #define PLOT_NOTE_HEIGHT 17
 int plot_is_narrow(const struct plot *plot);
 
-/* Lines of the steps' ticks, under the content of a panel. */
+/* Lines of the ticks of plot->axis, under the content of a panel. */
 void plot_draw_grid(const struct plot *plot);
 
 /* Frame, ticks and title of the values' axis of a panel. */
@@ -64,7 +72,7 @@ void plot_draw_frame(const struct plot *plot, const struct plot_axis *values, co
 /* What the analysis found, over the content of a panel; named above the first one. */
 void plot_draw_marks(const struct plot *plot, int is_first);
 
-/* Ticks and title of the axis of steps, under the last panel. */
-void plot_draw_step_ticks(const struct plot *plot);
+/* Ticks and title of plot->axis, under the last panel. */
+void plot_draw_ticks(const struct plot *plot, const char *title);
 
 #endif

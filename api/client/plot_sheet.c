@@ -18,12 +18,14 @@ static const char *const colours[2] = {
     ".page{fill:#fff}text{fill:#1a1f26}.muted,.small{fill:#46505c}.grid{stroke:#e3e7ec}"
     ".frame,.tick{stroke:#5b6672}.guide{stroke:#46505c}.band{fill:#5b6672}"
     ".onset{stroke:#b84a00}.stop{stroke:#00734f}.onset-name{fill:#b84a00}.stop-name{fill:#00734f}"
-    ".line0,.hollow0,.error{stroke:#0060a8}.line1,.hollow1{stroke:#b84a00}.line2,.hollow2{stroke:#00734f}"
+    ".line0,.hollow0,.error{stroke:#0060a8}.line1,.hollow1,.error1,.ring1{stroke:#b84a00}.line2,.hollow2{"
+    "stroke:#00734f}"
     ".dot0{fill:#0060a8}.dot1{fill:#b84a00}.dot2{fill:#00734f}.hollow0,.hollow1,.hollow2{fill:#fff}",
     ".page{fill:#161b22}text{fill:#e4e8ee}.muted,.small{fill:#a8b3c0}.grid{stroke:#2a323d}"
     ".frame,.tick{stroke:#8793a1}.guide{stroke:#a8b3c0}.band{fill:#a8b3c0}"
     ".onset{stroke:#ff9a57}.stop{stroke:#4cc98b}.onset-name{fill:#ff9a57}.stop-name{fill:#4cc98b}"
-    ".line0,.hollow0,.error{stroke:#5aa9ff}.line1,.hollow1{stroke:#ff9a57}.line2,.hollow2{stroke:#4cc98b}"
+    ".line0,.hollow0,.error{stroke:#5aa9ff}.line1,.hollow1,.error1,.ring1{stroke:#ff9a57}.line2,.hollow2{"
+    "stroke:#4cc98b}"
     ".dot0{fill:#5aa9ff}.dot1{fill:#ff9a57}.dot2{fill:#4cc98b}.hollow0,.hollow1,.hollow2{fill:#161b22}",
 };
 static const char shapes[] =
@@ -32,9 +34,10 @@ static const char shapes[] =
     ".frame{fill:none;stroke-width:.8}.grid{stroke-width:.7}.tick{stroke-width:.8}"
     ".guide{stroke-width:.9;stroke-dasharray:2 "
     "3}.band{fill-opacity:.2}.onset{stroke-width:1.3;stroke-dasharray:6 3}"
-    ".stop{stroke-width:1.3;stroke-dasharray:1.5 2.5}.error{stroke-width:1;stroke-opacity:.55}"
+    ".stop{stroke-width:1.3;stroke-dasharray:1.5 2.5}.error,.error1{stroke-width:1;stroke-opacity:.55}"
     ".line0,.line1,.line2{fill:none;stroke-width:1.5;stroke-linejoin:round}.line1{stroke-dasharray:5 3}"
-    ".line2{stroke-dasharray:1.5 2.5}.hollow0,.hollow1,.hollow2{stroke-width:1.2}";
+    ".line2{stroke-dasharray:1.5 2.5}.hollow0,.hollow1,.hollow2{stroke-width:1.2}"
+    ".ring1{fill:none;stroke-width:1.5}";
 
 void plot_draw_frame(const struct plot *plot, const struct plot_axis *values, const char *title)
 {
@@ -60,7 +63,7 @@ void plot_draw_grid(const struct plot *plot)
         svg_line(plot->svg, ticks[i].at, plot->top, ticks[i].at, plot->bottom, "grid");
 }
 
-void plot_draw_step_ticks(const struct plot *plot)
+void plot_draw_ticks(const struct plot *plot, const char *title)
 {
     struct plot_tick ticks[PLOT_TICKS_MAX];
     size_t count = plot_axis_ticks(&plot->axis, ticks);
@@ -73,8 +76,7 @@ void plot_draw_step_ticks(const struct plot *plot)
         last = ticks[i].at + half + 3;
         svg_text(plot->svg, ticks[i].at, plot->bottom + 15, "middle", "small", ticks[i].label);
     }
-    svg_text(plot->svg, (plot->axis.begin + plot->axis.end) / 2, plot->bottom + 30, "middle", "label",
-             plot->options->is_linear ? "training step" : "training step (logarithmic)");
+    svg_text(plot->svg, (plot->axis.begin + plot->axis.end) / 2, plot->bottom + 30, "middle", "label", title);
 }
 
 static int is_yes(const json_t *part)
@@ -143,7 +145,7 @@ void plot_draw_marks(const struct plot *plot, int is_first)
         name_marks(plot, marks, count, plot->top - 4);
 }
 
-static void append_attribute(struct buf *svg, const char *name, const char *value)
+void plot_append_attribute(struct buf *svg, const char *name, const char *value)
 {
     buf_appendf(svg, " %s=\"", name);
     svg_append_escaped(svg, value);
@@ -155,17 +157,29 @@ static const char *model_of(const struct plot *plot)
     return plot_text(plot->source->distribution, "model");
 }
 
+void plot_begin_document(const struct plot *plot, double height)
+{
+    double width = plot->options->width;
+    buf_appendf(plot->svg,
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
+                "version=\"1.1\" "
+                "width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
+                "aria-labelledby=\"title description\">\n<title id=\"title\">",
+                width, height, width, height);
+}
+
+void plot_append_style(const struct plot *plot, double height)
+{
+    buf_appendf(plot->svg, "<style>%s%s</style>\n", shapes, colours[plot->options->is_dark]);
+    svg_rect(plot->svg, 0, 0, plot->options->width, height, "page");
+}
+
 void plot_open_document(const struct plot *plot, double height, const char *contents)
 {
     struct buf *svg = plot->svg;
     const struct plot_options *options = plot->options;
     const json_t *row = plot->rows[plot->count - 1];
-    buf_appendf(svg,
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
-                "version=\"1.1\" "
-                "width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
-                "aria-labelledby=\"title description\">\n<title id=\"title\">",
-                options->width, height, options->width, height);
+    plot_begin_document(plot, height);
     svg_append_escaped(svg, model_of(plot));
     buf_append_text(svg, ": ");
     svg_append_escaped(svg, plot_text(row, "tensor"));
@@ -175,17 +189,16 @@ void plot_open_document(const struct plot *plot, double height, const char *cont
     if (is_yes(plot_onset(plot)))
         buf_appendf(svg, "; onset of bifurcation at step %.0f", plot_number(plot_onset(plot), "step"));
     buf_append_text(svg, ".</desc>\n<metadata><figure xmlns=\"urn:bifurcated:figure\"");
-    append_attribute(svg, "model", model_of(plot));
-    append_attribute(svg, "tensor", plot_text(row, "tensor"));
-    append_attribute(svg, "rows", options->is_tokens ? "tokens" : "all");
-    append_attribute(svg, "view", options->is_centred ? "centred" : "raw");
-    append_attribute(svg, "reference", plot_text(row, "reference"));
-    append_attribute(svg, "contents", contents);
+    plot_append_attribute(svg, "model", model_of(plot));
+    plot_append_attribute(svg, "tensor", plot_text(row, "tensor"));
+    plot_append_attribute(svg, "rows", options->is_tokens ? "tokens" : "all");
+    plot_append_attribute(svg, "view", options->is_centred ? "centred" : "raw");
+    plot_append_attribute(svg, "reference", plot_text(row, "reference"));
+    plot_append_attribute(svg, "contents", contents);
     buf_appendf(svg, " definition=\"%.0f\" analysis=\"%.0f\" program=\"bifurcate %s\"/></metadata>\n",
                 fmax(plot_number(row, "definition"), 0),
                 fmax(plot_number(plot->source->analysis, "definition"), 0), BIFURCATED_VERSION);
-    buf_appendf(svg, "<style>%s%s</style>\n", shapes, colours[options->is_dark]);
-    svg_rect(svg, 0, 0, options->width, height, "page");
+    plot_append_style(plot, height);
 }
 
 /* Whether the analysis leaves a revision out that is drawn: such points are hollow. */
@@ -207,6 +220,14 @@ static int has_hollow(const struct plot *plot)
 int plot_is_narrow(const struct plot *plot)
 {
     return plot->options->width < NARROW;
+}
+
+void plot_draw_source(const struct plot *plot, double height, const char *contents)
+{
+    char line[64];
+    (void)snprintf(line, sizeof line, "bifurcated %s, contents %.*s", BIFURCATED_VERSION, DIGEST_DIGITS,
+                   contents);
+    svg_text(plot->svg, plot->options->width - 8, height - 6, "end", "small", line);
 }
 
 void plot_draw_head(const struct plot *plot, double height, const char *contents)
@@ -234,7 +255,5 @@ void plot_draw_head(const struct plot *plot, double height, const char *contents
     if (has_hollow(plot))
         svg_text(plot->svg, PLOT_LEFT, height - (plot_is_narrow(plot) ? 19 : 6), "start", "small",
                  "hollow: repeats another revision\xe2\x80\x99s weights, left out of verdicts");
-    (void)snprintf(line, sizeof line, "bifurcated %s, contents %.*s", BIFURCATED_VERSION, DIGEST_DIGITS,
-                   contents);
-    svg_text(plot->svg, plot->options->width - 8, height - 6, "end", "small", line);
+    plot_draw_source(plot, height, contents);
 }

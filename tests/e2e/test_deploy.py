@@ -216,6 +216,7 @@ def test_completion_in_every_shell(programs: dict[str, Path], asked: Daemon, tmp
     assert complete("bifurcate", "--server", asked.url, "ser") == {"series"}, "a value before the command is no command"
     assert complete("bifurcate", "--json", f"--server={asked.url}", "watch", "gar") == {MODEL}
     assert complete("bifurcate", "plot", "--panels", "heat,v") == {"heat,valley"}
+    assert complete("bifurcate", "plot", "s") == {"scaling"}
     # readline begins a word behind a colon; names that a shell would run or take apart are not offered
     assert complete("bifurcate", "series", "file:/") in ({f"file:{asked.folder}"}, {str(asked.folder)})
     assert not list(DEPLOY.rglob("pwned"))

@@ -10,6 +10,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 from running import Daemon, model_path
 
@@ -124,6 +125,54 @@ def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
 def test_scaling_lists_the_smallest_first(made_up: Daemon) -> None:
     rows = [line.split() for line in made_up.client("scaling").stdout.splitlines() if line.startswith("file:")]
     assert [row[0] for row in rows] == [made_up.runs[size] for size in sorted(made_up.runs)]
+
+
+@pytest.mark.parametrize("rows", ["tokens", "all"])
+def test_onset_against_size_is_what_scaling_says(made_up: Daemon, rows: str) -> None:
+    """A point for each model and view at its place on both logarithmic axes, the law between the first and the last."""
+    figure = plot(made_up, "scaling", *([] if rows == "tokens" else ["--rows", rows]))
+    words, said = texts(figure), next(figure.iter(f"{SVG}desc")).text.splitlines()
+    for view, name, dot, line in (("raw", "as stored", "dot0", "line0"), ("centred", "around column means", "ring1", "line1")):
+        answer = made_up.get(f"/v1/scaling?rows={rows}&view={view}").json()
+        models = [one for one in answer["models"] if one["verdict"] == "yes"]
+        assert len(models) == 4 and answer["fit"]["is_fitted"]
+        if rows == "tokens":
+            shown = list(csv.DictReader(made_up.client("scaling", "--csv", "--view", view).stdout.splitlines()))
+            assert {one["model"]: float(one["onset_step"]) for one in shown} == {one["model"]: one["onset_step"] for one in models}
+        for one in models:
+            told = f"{one['model']}, {one['parameter_count']} parameters, {name}: onset at step {one['onset_step']:.0f}"
+            assert any(text.startswith(told) and text.endswith(f"after step {one['onset_step_before']:.0f}.") for text in said), told
+            assert one["model"].rpartition("/")[2] in words
+        drawn = [(float(one.get("cx")), float(one.get("cy"))) for one in figure.iter(f"{SVG}circle") if one.get("class") == dot]
+        drawn = [place for place in drawn if place[0] < 760 - 132]  # the other one is the key's
+        assert len(drawn) == 4
+        sizes, steps = (np.log([one[key] for one in models]) for key in ("parameter_count", "onset_step"))
+        for values, places in zip((sizes, steps), np.array(drawn).T, strict=True):
+            assert np.abs(np.polyval(np.polyfit(values, places, 1), values) - places).max() < 0.02
+            scale = np.polyfit(values, places, 1)
+            ends = [path.get("d") for path in figure.iter(f"{SVG}path") if path.get("class") == line]
+            corners = np.array([[float(part) for part in end.split()] for end in re.split("[ML]", ends[0]) if end])
+            law = answer["fit"]["prefactor"] * np.exp(sizes) ** answer["fit"]["exponent"]
+            wanted = np.polyval(scale, sizes if values is sizes else np.log(law))
+            found = corners[:, 0 if values is sizes else 1]
+            assert np.abs(found - [wanted[sizes.argmin()], wanted[sizes.argmax()]]).max() < 0.05
+        assert {f"exponent {answer['fit']['exponent']:.3f}", f"R\u00b2 {answer['fit']['r_squared']:.3f}, 4 models"} <= set(words)
+    assert next(figure.iter(FIGURE)).get("kind") == "scaling" and next(figure.iter(FIGURE)).get("rows") == rows
+
+
+def test_onset_against_size_of_some_models(made_up: Daemon) -> None:
+    one = plot(made_up, "scaling", "--view", "centred", "--dark", "--width", "400", "--prefix", made_up.runs[64])
+    words = texts(one)
+    assert "1 of 1 models" in " ".join(words) and "no law" in words and "as stored" not in words
+    assert ".page{fill:#161b22}" in next(one.iter(f"{SVG}style")).text
+    for arguments, status, told in (
+        (["--prefix", "nobody/"], 4, "bifurcate scaling"),
+        (["--panels", "heat"], 2, "plot MODEL"),
+        (["--json"], 2, "bifurcate scaling --csv"),
+    ):
+        done = made_up.client("plot", "scaling", *arguments)
+        assert done.returncode == status and told in done.stderr and not done.stdout, done
+    assert "plot scaling" in made_up.client("plot", made_up.runs[64], "--prefix", "x").stderr
 
 
 def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:
