@@ -12,6 +12,13 @@
 
 #define REVISIONS_STEP_NONE (-1)
 
+/* Which of three numbers a name says; tokens also follow from the step where the model's batch is known. */
+enum revision_states {
+    REVISION_STATES_STAGE = 1,
+    REVISION_STATES_INGREDIENT = 2,
+    REVISION_STATES_TOKENS = 4
+};
+
 struct revision_row {
     int64_t id;       /* 0 in input */
     int64_t model_id; /* ignored in input */
@@ -19,6 +26,7 @@ struct revision_row {
     char commit[STORE_DIGEST_SIZE];
     int64_t step;                      /* REVISIONS_STEP_NONE for names such as main */
     int64_t stage, ingredient, tokens; /* 0 where the name does not say */
+    int stated;                        /* set of enum revision_states: which of these it says */
     int is_current;                    /* ignored in input */
     int64_t first_seen_ms;             /* ignored in input */
 };

@@ -132,7 +132,7 @@ static int insert(struct update *update, struct revision_row *row, struct err *e
     int rc =
         query_begin(&query, update->connection,
                     "INSERT INTO revisions (model_id, name, commit_sha, step, stage, ingredient, tokens, "
-                    "first_seen_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                    "stated, first_seen_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
                     err);
     if (rc)
         return rc;
@@ -146,6 +146,7 @@ static int insert(struct update *update, struct revision_row *row, struct err *e
     query_bind_int(&query, row->stage);
     query_bind_int(&query, row->ingredient);
     query_bind_int(&query, row->tokens);
+    query_bind_int(&query, row->stated);
     query_bind_int(&query, update->now_ms);
     rc = query_run_int(&query, &row->id, err);
     return rc < 0 ? rc : 0;
@@ -158,8 +159,9 @@ static int correct_order(struct update *update, const struct revision_row *row, 
     int64_t id = 0;
     int rc =
         query_begin(&query, update->connection,
-                    "UPDATE revisions SET step = ?2, stage = ?3, ingredient = ?4, tokens = ?5 WHERE id = ?1 "
-                    "AND (step IS NOT ?2 OR stage <> ?3 OR ingredient <> ?4 OR tokens <> ?5) RETURNING id",
+                    "UPDATE revisions SET step = ?2, stage = ?3, ingredient = ?4, tokens = ?5, stated = ?6 "
+                    "WHERE id = ?1 AND (step IS NOT ?2 OR stage <> ?3 OR ingredient <> ?4 OR tokens <> ?5 OR "
+                    "stated <> ?6) RETURNING id",
                     err);
     if (rc)
         return rc;
@@ -171,6 +173,7 @@ static int correct_order(struct update *update, const struct revision_row *row, 
     query_bind_int(&query, row->stage);
     query_bind_int(&query, row->ingredient);
     query_bind_int(&query, row->tokens);
+    query_bind_int(&query, row->stated);
     if ((rc = query_run_int(&query, &id, err)) <= 0)
         return rc;
     update->is_changed = 1;

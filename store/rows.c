@@ -15,6 +15,7 @@ void rows_read_revision(struct query *query, struct revision_row *row)
     row->stage = query_int(query);
     row->ingredient = query_int(query);
     row->tokens = query_int(query);
+    row->stated = (int)query_int(query);
     row->is_current = (int)query_int(query);
     row->first_seen_ms = query_int(query);
 }

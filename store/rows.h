@@ -14,9 +14,8 @@
 
 /* Columns of revisions r */
 #define ROWS_REVISION                                                                                        \
-    "r.id, r.model_id, r.name, r.commit_sha, r.step, r.stage, r.ingredient, r.tokens, r.is_current, "        \
-    "r.first_seen_ms"
-#define ROWS_REVISION_COUNT 10
+    "r.id, r.model_id, r.name, r.commit_sha, r.step, r.stage, r.ingredient, r.tokens, r.stated, "            \
+    "r.is_current, r.first_seen_ms"
 
 /* Step order, and the comparison "after the key" with six bound values (rows_bind_key) */
 #define ROWS_ORDER "r.is_stepless, r.stage, r.ingredient, r.step_key, r.tokens, r.name"

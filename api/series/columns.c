@@ -9,13 +9,20 @@
 enum kind { KIND_TEXT, KIND_STATE, KIND_STEP, KIND_INTEGER, KIND_REAL, KIND_TIME };
 
 /* Where the value lies, and so what must be there for it not to be null. */
-enum source { SOURCE_ROW, SOURCE_TENSOR, SOURCE_STATISTICS, SOURCE_DISPLACEMENT, SOURCE_PERPLEXITY };
+enum source {
+    SOURCE_ROW,
+    SOURCE_NAME,
+    SOURCE_TENSOR,
+    SOURCE_STATISTICS,
+    SOURCE_DISPLACEMENT,
+    SOURCE_PERPLEXITY
+};
 
 struct column {
     const char *name;
     enum kind kind;
     enum source source;
-    int which;     /* enum series_variant, series_displacement or perplexity_mode */
+    int which;     /* enum revision_states, series_variant, series_displacement or perplexity_mode */
     size_t offset; /* within struct series_row */
 };
 
@@ -23,6 +30,10 @@ struct column {
 #define ROW(name, kind, member)                                                                              \
     {                                                                                                        \
         name, kind, SOURCE_ROW, 0, AT(member)                                                                \
+    }
+#define STATED(name, which, member)                                                                          \
+    {                                                                                                        \
+        name, KIND_INTEGER, SOURCE_NAME, which, AT(member)                                                   \
     }
 #define TENSOR(name, kind, member)                                                                           \
     {                                                                                                        \
@@ -52,9 +63,9 @@ static const struct column columns_table[] = {
     ROW("state", KIND_STATE, state),
     ROW("error_code", KIND_TEXT, error_code),
     ROW("error", KIND_TEXT, error_message),
-    ROW("stage", KIND_INTEGER, revision.stage),
-    ROW("ingredient", KIND_INTEGER, revision.ingredient),
-    ROW("training_tokens", KIND_INTEGER, revision.tokens),
+    STATED("stage", REVISION_STATES_STAGE, revision.stage),
+    STATED("ingredient", REVISION_STATES_INGREDIENT, revision.ingredient),
+    STATED("training_tokens", REVISION_STATES_TOKENS, revision.tokens),
     ROW("first_seen_at", KIND_TIME, revision.first_seen_ms),
     TENSOR("tensor", KIND_TEXT, tensor),
     TENSOR("dtype", KIND_TEXT, content.dtype),
@@ -184,6 +195,8 @@ int api_columns_parse(const char *fields, struct api_columns *columns, struct er
 static int is_there(const struct column *column, const struct series_row *row)
 {
     switch (column->source) {
+    case SOURCE_NAME:
+        return (row->revision.stated & column->which) != 0;
     case SOURCE_TENSOR:
         return row->has_tensor;
     case SOURCE_STATISTICS:

@@ -128,15 +128,17 @@ void model_revision_parse(const char *model, const char *revision, const char *r
     size_t count = rule ? 1 : RULE_COUNT;
     *ret_revision = (struct model_revision){.step = -1, .tokens = -1};
     for (size_t i = 0; i < count; i++) {
-        int64_t numbers[PLACEHOLDER_COUNT] = {[STEP] = -1, [TOKENS] = -1};
+        int64_t numbers[PLACEHOLDER_COUNT] = {-1, -1, -1, -1};
         if (!matches(candidates[i], revision, numbers))
             continue;
         *ret_revision = (struct model_revision){
             .is_step = 1,
-            .stage = numbers[STAGE],
-            .ingredient = numbers[INGREDIENT],
+            .stage = numbers[STAGE] > 0 ? numbers[STAGE] : 0,
+            .ingredient = numbers[INGREDIENT] > 0 ? numbers[INGREDIENT] : 0,
             .step = numbers[STEP],
             .tokens = numbers[TOKENS],
+            .has_stage = numbers[STAGE] >= 0,
+            .has_ingredient = numbers[INGREDIENT] >= 0,
         };
         break;
     }

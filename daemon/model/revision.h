@@ -16,10 +16,11 @@
 
 struct model_revision {
     int is_step;        /* 0: not a point of the training run ("main", "refs/pr/1"); the rest is then unset */
-    int64_t stage;      /* 0 if not named */
-    int64_t ingredient; /* 0 if not named */
+    int64_t stage;      /* 0 if not named: has_stage */
+    int64_t ingredient; /* 0 if not named: has_ingredient */
     int64_t step;       /* -1 if the name counts tokens only */
     int64_t tokens;     /* seen so far; -1 if unknown; from the name, else step * tokens per step if known */
+    int has_stage, has_ingredient;
 };
 
 /* Places a revision of a model ("owner/name", which may be NULL) by the table of rules, or by `rule` alone

@@ -36,6 +36,9 @@ static int add(struct revision_list *list, const char *model, const struct sweep
         listed->row.stage = listed->place.stage;
         listed->row.ingredient = listed->place.ingredient;
         listed->row.tokens = listed->place.tokens > 0 ? listed->place.tokens : 0;
+        listed->row.stated = (listed->place.has_stage ? REVISION_STATES_STAGE : 0) |
+                             (listed->place.has_ingredient ? REVISION_STATES_INGREDIENT : 0) |
+                             (listed->place.tokens >= 0 ? REVISION_STATES_TOKENS : 0);
     }
     list->count++;
     return 0;

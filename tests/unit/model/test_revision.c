@@ -61,6 +61,34 @@ static void test_published_names(void **state)
     }
 }
 
+/* Named as 0, and not named, are two things. */
+static void test_what_is_named(void **state)
+{
+    static const struct {
+        const char *revision, *rule;
+        int has_stage, has_ingredient;
+        int64_t tokens;
+    } cases[] = {
+        {"step7", NULL, 0, 0, -1},
+        {"step0-tokens0B", NULL, 0, 0, 0},
+        {"stage1-step7-tokens1B", NULL, 1, 0, 1000000000},
+        {"stage2-ingredient3-step7-tokens1B", NULL, 1, 1, 1000000000},
+        {"s0i0-7", "s{stage}i{ingredient}-{step}", 1, 1, -1},
+        {"main", NULL, 0, 0, -1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct model_revision revision;
+        model_revision_parse("a/b", cases[i].revision, cases[i].rule, &revision);
+        assert_int_equal(revision.has_stage, cases[i].has_stage);
+        assert_int_equal(revision.has_ingredient, cases[i].has_ingredient);
+        assert_int_equal(revision.tokens, cases[i].tokens);
+    }
+    struct model_revision revision;
+    model_revision_parse("EleutherAI/pythia-14m", "step0", NULL, &revision);
+    assert_int_equal(revision.tokens, 0);
+}
+
 static void test_own_rules(void **state)
 {
     (void)state;
@@ -115,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_names),
+        cmocka_unit_test(test_what_is_named),
         cmocka_unit_test(test_own_rules),
         cmocka_unit_test(test_order),
     };

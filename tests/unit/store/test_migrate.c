@@ -305,16 +305,37 @@ static void test_killed_in_migration(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_close)
 
+/* What names say of an older database's revisions follows from what is there. */
+static void test_what_names_say(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, migrations_embedded, 7, &err));
+    OK(connection_exec(
+        connection,
+        "INSERT INTO models (id, name, kind, created_ms, updated_ms) VALUES (1, 'a/tokens', 'hub', 1, "
+        "1), (2, 'a/none', 'hub', 1, 1);"
+        "INSERT INTO revisions (model_id, name, commit_sha, step, stage, ingredient, tokens, "
+        "first_seen_ms) VALUES (1, 'step0', 'a', 0, 0, 0, 0, 1), (1, 'step1', 'b', 1, 0, 0, 2097152, 1), "
+        "(1, 'main', 'c', NULL, 0, 0, 0, 1), (2, 'step0', 'a', 0, 0, 0, 0, 1), "
+        "(2, 'stage2-ingredient1-step7', 'b', 7, 2, 1, 0, 1)",
+        &err));
+    OK(migrate(connection, &err));
+    assert_int_equal(read_int(connection,
+                              "SELECT group_concat(stated, '') FROM (SELECT stated FROM revisions "
+                              "ORDER BY id)"),
+                     44003);
+    connection_close(connection);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_fresh_equals_upgraded),
-        CASE(test_released_migrations),
-        CASE(test_outbox_with_bodies_behind),
-        CASE(test_counts_read_no_bodies),
-        CASE(test_schema_rules),
-        CASE(test_failed_migration),
-        CASE(test_full_disk_in_migration),
+        CASE(test_fresh_equals_upgraded),     CASE(test_released_migrations),
+        CASE(test_outbox_with_bodies_behind), CASE(test_what_names_say),
+        CASE(test_counts_read_no_bodies),     CASE(test_schema_rules),
+        CASE(test_failed_migration),          CASE(test_full_disk_in_migration),
         CASE(test_killed_in_migration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

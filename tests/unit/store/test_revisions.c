@@ -189,6 +189,11 @@ static void test_order_is_corrected(void **state)
     assert_int_equal(row.id, id);
     OK(revisions_get(fixture->store, id, &found, &err));
     assert_int_equal(found.step, 12);
+    assert_int_equal(found.stated, 0);
+    row.stated = REVISION_STATES_STAGE | REVISION_STATES_TOKENS; /* both 0, as before, but said now */
+    OK(revisions_update(fixture->store, fixture->model_id, &row, 1, 1, NULL, &err));
+    OK(revisions_get(fixture->store, id, &found, &err));
+    assert_int_equal(found.stated, REVISION_STATES_STAGE | REVISION_STATES_TOKENS);
 }
 
 /* How many of the current revisions were measured stays right through all of this. */

@@ -107,12 +107,27 @@ static void test_stages(void **state)
         (void)snprintf(name, sizeof name, "commit %d", i);
         fixture_revision(&rows[i], i % 2 * 10, name);
         rows[i].stage = i / 2;
+        rows[i].stated = REVISION_STATES_STAGE;
+        if (i == 3) {
+            rows[i].stated |= REVISION_STATES_TOKENS;
+            rows[i].tokens = 5000000000;
+        }
         (void)snprintf(rows[i].name, sizeof rows[i].name, "stage%d-step%d", i / 2, i % 2 * 10);
     }
     OK(revisions_update(store_of(state)->store, store_of(state)->model_id, rows, 4, 1, NULL, &err));
     json_t *json = fixture_get(fixture, HERE "/analysis", 200);
     assert_int_equal(integer_of(json, "revisions_known"), 2);
     assert_int_equal(integer_of(json, "revisions_left_out"), 2);
+    json_decref(json);
+    /* a stage 0 is one; what a name does not say is null */
+    json = fixture_get(fixture, HERE "/revisions?fields=stage,ingredient,training_tokens", 200);
+    json_t *first = json_pack("{s:i, s:n, s:n}", "stage", 0, "ingredient", "training_tokens");
+    json_t *last =
+        json_pack("{s:i, s:n, s:I}", "stage", 1, "ingredient", "training_tokens", (json_int_t)5000000000);
+    assert_true(json_equal(json_array_get(json_object_get(json, "revisions"), 0), first));
+    assert_true(json_equal(json_array_get(json_object_get(json, "revisions"), 3), last));
+    json_decref(first);
+    json_decref(last);
     json_decref(json);
 }
 
