@@ -109,6 +109,15 @@ static void answer(const struct token_row *row, const char *text, struct api_res
     append_token(&json, NULL, row, text);
 }
 
+static void note_change(const struct api_request *request, const char *event, const struct token_row *row)
+{
+    api_context_note_change(request->context, &(struct api_change){.event = event,
+                                                                   .token = row->id,
+                                                                   .name = row->name,
+                                                                   .by_name = request->identity.name,
+                                                                   .by_token = request->identity.token_id});
+}
+
 int api_create_token(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct api_token_request wanted;
@@ -131,6 +140,7 @@ int api_create_token(struct api_request *request, struct api_response *response,
     if (code == ERR_LIMIT)
         response->status = 409;
     if (!code) {
+        note_change(request, "token created", &row);
         answer(&row, text, response);
         response->status = 201;
         (void)snprintf(response->location, sizeof response->location, "/v1/tokens/%" PRId64, row.id);
@@ -173,6 +183,7 @@ int api_revoke_token(struct api_request *request, struct api_response *response,
     if (code)
         return code;
     api_http_forget_token(request->http, id);
+    note_change(request, "token revoked", &row);
     answer(&row, NULL, response);
     return 0;
 }

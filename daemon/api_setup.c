@@ -106,6 +106,19 @@ void api_setup_log(const struct options *options, const char *url)
                     log_text("url", url), log_end);
 }
 
+void api_setup_log_change(void *context, const struct api_change *change)
+{
+    /* without a token only programs of this machine write */
+    const char *by = change->by_name[0] ? change->by_name : "loopback";
+    (void)context;
+    if (change->token)
+        log_info(change->event, log_int("token", change->token), log_text("name", change->name),
+                 log_text("by", by), log_int("by_token", change->by_token), log_end);
+    else
+        log_info(change->event, log_text("model", change->name), log_text("by", by),
+                 log_int("by_token", change->by_token), log_end);
+}
+
 void api_setup_free(struct api_setup *setup)
 {
     if (setup->key.data)

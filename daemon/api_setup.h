@@ -27,6 +27,9 @@ int api_setup_read_certificate(const struct options *options, struct api_setup *
 /* Logs what a person who runs this daemon should know of the address that it serves. */
 void api_setup_log(const struct options *options, const char *url);
 
+/* Logs who changed a token or a watch; for struct api_hooks, whose context it does not need. */
+void api_setup_log_change(void *context, const struct api_change *change);
+
 void api_setup_free(struct api_setup *setup);
 
 #endif

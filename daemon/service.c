@@ -327,7 +327,8 @@ static int start_server(struct service *service, struct err *err)
                                    .status = append_status,
                                    .hub_wait = read_hub_wait,
                                    .metrics = append_metrics,
-                                   .wake = wake};
+                                   .wake = wake,
+                                   .note_change = api_setup_log_change};
     code = api_server_start(&api, &service->server, err);
     if (!code)
         api_setup_log(options, api_server_url(service->server));

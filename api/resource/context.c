@@ -7,6 +7,13 @@ void api_context_wake(const struct api_context *context)
         hooks->wake(hooks->context);
 }
 
+void api_context_note_change(const struct api_context *context, const struct api_change *change)
+{
+    const struct api_hooks *hooks = &context->hooks;
+    if (hooks->note_change)
+        hooks->note_change(hooks->context, change);
+}
+
 void api_context_read_hub_wait(const struct api_context *context, struct api_hub_wait *ret_wait)
 {
     const struct api_hooks *hooks = &context->hooks;

@@ -22,6 +22,15 @@ struct api_hub_wait {
     uint64_t serial;    /* grows whenever one of them changes */
 };
 
+/* A token or a watch that a request has made, changed or ended. */
+struct api_change {
+    const char *event;   /* "token created", "watch deleted" */
+    int64_t token;       /* number of the token; 0: it is a watch */
+    const char *name;    /* of the token; of a watch, the model */
+    const char *by_name; /* of the token that the request carried; "" without one */
+    int64_t by_token;    /* its number; 0: none, or that of the option token-file */
+};
+
 /* What only the daemon knows. Every member may be NULL; each is called from several threads at once, with
  * `context` as first argument. */
 struct api_hooks {
@@ -45,6 +54,9 @@ struct api_hooks {
 
     /* A sweep was stored or cancelled: the planner and the workers may look at once. */
     void (*wake)(void *context);
+
+    /* Writes down who changed what, once it is stored: the API itself does not log. */
+    void (*note_change)(void *context, const struct api_change *change);
 };
 
 struct api_context {
@@ -56,6 +68,9 @@ struct api_context {
 
 /* Something was stored that the daemon's threads wait for. */
 void api_context_wake(const struct api_context *context);
+
+/* What a request has changed is stored. */
+void api_context_note_change(const struct api_context *context, const struct api_change *change);
 
 /* What the daemon's requests to the hub wait for; without a reason where nothing does. */
 void api_context_read_hub_wait(const struct api_context *context, struct api_hub_wait *ret_wait);

@@ -153,6 +153,14 @@ static int parse_body(const struct api_request *request, const char *model, stru
     return code;
 }
 
+static void note_change(const struct api_request *request, const char *event, const char *model)
+{
+    api_context_note_change(request->context, &(struct api_change){.event = event,
+                                                                   .name = model,
+                                                                   .by_name = request->identity.name,
+                                                                   .by_token = request->identity.token_id});
+}
+
 int api_put_watch(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct store *store = request->context->store;
@@ -182,6 +190,7 @@ int api_put_watch(struct api_request *request, struct api_response *response, st
     if (code)
         return code;
     api_context_wake(request->context);
+    note_change(request, is_new ? "watch made" : "watch changed", model);
     response->status = is_new ? 201 : 200;
     return answer(request, model, response, err);
 }
@@ -192,9 +201,11 @@ int api_delete_watch(struct api_request *request, struct api_response *response,
     int code = api_query_model_name(request, model, err);
     if (!code)
         code = watches_delete(request->context->store, model, err);
-    if (!code)
-        response->status = 204;
-    return code;
+    if (code)
+        return code;
+    note_change(request, "watch deleted", model);
+    response->status = 204;
+    return 0;
 }
 
 int api_run_watch(struct api_request *request, struct api_response *response, struct err *err)

@@ -181,6 +181,10 @@ def test_tokens_over_the_api(closed: Daemon, keys: Callable[[Daemon], Keys]) -> 
     assert closed.get("/v1/models", bearer(text)).status == 401  # at once
     assert closed.request("DELETE", f"/v1/tokens/{number}", None, admin).status == 409
     assert closed.request("DELETE", "/v1/tokens/99", None, admin).status == 404
+    lines = re.findall(r"info +(token \w+.*)", closed.log())
+    who = f"token={number} name=ci by=boss by_token=1"
+    assert lines == [f"token created {who}", f"token revoked {who}"], "and none of what was refused"
+    assert text not in closed.log()
 
 
 def test_loopback_is_open_but_not_to_admin_and_foreign_pages(daemon: Callable[..., Daemon], hub: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import shutil
 import sqlite3
@@ -318,3 +319,6 @@ def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_
     gone = one.client("unwatch", MODEL)
     assert gone.returncode == 0 and "not watched any more" in gone.stdout, gone
     assert one.client("unwatch", MODEL).returncode == 4
+    who = f"model={MODEL} by=loopback by_token=0"
+    assert re.findall(r"(watch (?:made|changed|deleted).*)", one.log()) == [f"watch {done} {who}" for done in ("made", "changed", "deleted")]
+    assert "a secret" not in one.log()
