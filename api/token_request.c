@@ -1,6 +1,5 @@
 #include "api/token_request.h"
 #include "api/form/json_load.h"
-#include "daemon/base/json_text.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -52,16 +51,14 @@ int api_token_request_parse(const char *body, size_t size, struct api_token_requ
         const char *name;
         int (*read)(const json_t *value, struct api_token_request *request, char *field, struct err *err);
     } members[] = {{"name", read_name}, {"scopes", read_scopes}, {"expires_days", read_days}};
-    json_error_t fault;
     const char *name = NULL;
     json_t *value = NULL;
     int code = 0;
     *request = (struct api_token_request){0};
-    json_t *root = api_json_load(body, size, &fault);
-    if (!root && json_text_lacked_memory(&fault))
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    field[0] = '\0';
+    json_t *root = api_json_load(body, size, err);
     if (!root)
-        return refuse(field, err, "", fault.text);
+        return err_wrap(err, "body");
     if (!json_is_object(root))
         code = refuse(field, err, "", "not an object");
     json_object_foreach(root, name, value)

@@ -6,10 +6,13 @@
 #ifndef BIFURCATED_API_FORM_JSON_LOAD_H
 #define BIFURCATED_API_FORM_JSON_LOAD_H
 
+#include "daemon/base/err.h"
+
 #include <jansson.h>
 #include <stddef.h>
 
-/* NULL, and *fault, for what is not JSON, or holds more than LIMIT_API_JSON_VALUES. The caller releases. */
-json_t *api_json_load(const char *body, size_t size, json_error_t *fault);
+/* NULL with ERR_INVALID for what is not JSON, or holds more than LIMIT_API_JSON_VALUES, or ERR_NO_MEMORY. The
+ * caller releases. */
+json_t *api_json_load(const char *body, size_t size, struct err *err);
 
 #endif

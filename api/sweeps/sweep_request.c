@@ -296,15 +296,11 @@ static const struct member sweep_members[] = {
 int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_request *request,
                             char field[API_SWEEP_FIELD_SIZE], struct err *err)
 {
-    json_error_t fault;
     *request = (struct api_sweep_request){0};
     field[0] = '\0';
-    json_t *root = api_json_load(body, size, &fault);
-    if (!root && json_text_lacked_memory(&fault))
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    json_t *root = api_json_load(body, size, err);
     if (!root)
-        return err_set(err, ERR_INVALID, "body: not JSON: line %d, column %d: %s", fault.line, fault.column,
-                       fault.text);
+        return err_wrap(err, "body");
     int code = 0;
     if (!json_is_object(root))
         code = refuse(field, err, "", "not a JSON object");

@@ -126,15 +126,11 @@ int api_watch_request_parse(const char *body, size_t size, const char *model,
                             struct api_watch_request *request, char field[API_SWEEP_FIELD_SIZE],
                             struct err *err)
 {
-    json_error_t fault;
     *request = (struct api_watch_request){0};
     field[0] = '\0';
-    json_t *root = api_json_load(body, size, &fault);
-    if (!root && json_text_lacked_memory(&fault))
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    json_t *root = api_json_load(body, size, err);
     if (!root)
-        return err_set(err, ERR_INVALID, "body: not JSON: line %d, column %d: %s", fault.line, fault.column,
-                       fault.text);
+        return err_wrap(err, "body");
     if (!json_is_object(root)) {
         json_decref(root);
         return refuse(field, err, "", "not a JSON object");

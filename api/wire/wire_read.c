@@ -15,16 +15,12 @@
 /* Parses one line or text of JSON that must be an object. */
 static int load(const char *text, size_t size, json_t **ret_root, struct err *err)
 {
-    json_error_t fault;
     if (size > LIMIT_CLAIM_HEAD_BYTES)
         return err_set(err, ERR_LIMIT, "the JSON is larger than %zu bytes", LIMIT_CLAIM_HEAD_BYTES);
-    *ret_root = api_json_load(text, size, &fault);
-    if (!*ret_root && json_text_lacked_memory(&fault))
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    if (!*ret_root)
-        return err_set(err, ERR_FORMAT, "not JSON: line %d, column %d: %s", fault.line, fault.column,
-                       fault.text);
-    return 0;
+    *ret_root = api_json_load(text, size, err);
+    if (!*ret_root && err->code == ERR_INVALID)
+        err->code = ERR_FORMAT;
+    return *ret_root ? 0 : err->code;
 }
 
 /* Whether both sides read and write the same. */

@@ -11,7 +11,6 @@
 #include "api/workers/handlers.h"
 #include "api/workers/state.h"
 #include "daemon/base/clock.h"
-#include "daemon/base/json_text.h"
 #include "store/models.h"
 #include "store/tasks.h"
 
@@ -222,15 +221,14 @@ static int finish_result(int code, struct api_response *response)
 static int read_body(struct api_request *request, json_t **ret_body, struct api_response *response,
                      struct err *err)
 {
-    json_error_t fault;
     int code = api_request_check_json(request, response, err);
     if (code)
         return code;
-    *ret_body = api_json_load(buf_text(&request->body), request->body.size, &fault);
+    *ret_body = api_json_load(buf_text(&request->body), request->body.size, err);
     if (json_is_object(*ret_body))
         return 0;
-    if (!*ret_body && json_text_lacked_memory(&fault))
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (!*ret_body && err->code != ERR_INVALID)
+        return err->code;
     json_decref(*ret_body);
     return api_response_refuse(response, "body", "", err, ERR_INVALID, "body: not a JSON object");
 }
