@@ -6,6 +6,7 @@
 #include "gpu/backend.h"
 #include "gpu/cuda/score_kernels.h"
 #include "tests/emulation/answers.h"
+#include "tests/emulation/checks.h"
 #include "tests/emulation/devices.h"
 #include "tests/tools/random_model.h"
 
@@ -18,29 +19,7 @@ const struct backend_table *bifurcated_backend(uint32_t host_abi_version);
 #define ROUNDS 3
 
 static const struct backend_table *backend;
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                            \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
-
-static struct score_config config = {.architecture = "gpt_neox",
-                                     .vocabulary_rows = 53,
-                                     .hidden_size = 16,
-                                     .layer_count = 3,
-                                     .head_count = 1,
-                                     .intermediate_size = 24,
-                                     .max_positions = 64,
-                                     .rotary_dimensions = 8,
-                                     .rotary_base = 10000,
-                                     .norm_epsilon = 1e-5,
-                                     .activation = SCORE_ACTIVATION_RELU,
-                                     .has_parallel_residual = 1,
-                                     .has_attention_bias = 1};
+static struct score_config config = SMALL_CONFIG(SCORE_ACTIVATION_RELU);
 
 static void open_gpu(const char *key, int count)
 {

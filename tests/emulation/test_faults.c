@@ -5,6 +5,7 @@
 #include "gpu/backend.h"
 #include "gpu/cuda/score_gemm.h"
 #include "tests/emulation/answers.h"
+#include "tests/emulation/checks.h"
 #include "tests/emulation/runtime.h"
 #include "tests/tools/random_model.h"
 
@@ -24,33 +25,11 @@ static const struct emulation_device plain = {.seed = 11,
                                               .shared_bytes_max = 232448,
                                               .memory_bytes = 4ULL << 30};
 
-static const struct score_config config = {.architecture = "gpt_neox",
-                                           .vocabulary_rows = 53,
-                                           .hidden_size = 16,
-                                           .layer_count = 3,
-                                           .head_count = 1,
-                                           .intermediate_size = 24,
-                                           .max_positions = 64,
-                                           .rotary_dimensions = 8,
-                                           .rotary_base = 10000,
-                                           .norm_epsilon = 1e-5,
-                                           .activation = SCORE_ACTIVATION_GELU,
-                                           .has_parallel_residual = 1,
-                                           .has_attention_bias = 1};
+static const struct score_config config = SMALL_CONFIG(SCORE_ACTIVATION_GELU);
 
 static const struct backend_table *backend;
 static struct random_model model;
 static struct random_documents documents;
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                            \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
-
 static struct score_model_source source_of(enum score_precision precision)
 {
     return (struct score_model_source){.config = config,

@@ -8,17 +8,9 @@
 
 #include "score_attention_plain.cpp"
 
+#include "tests/emulation/checks.h"
+
 constexpr unsigned seeds = 2;
-
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                             \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
 
 /* Random numbers from -1 to 1. */
 static float draw()
