@@ -216,15 +216,31 @@ int sweeps_list_ended(struct store *store, int64_t after, int limit,
     return query_close(&query, rc);
 }
 
-int sweeps_last_end(struct store *store, int64_t *ret_number, struct err *err)
+int sweeps_read_told(struct store *store, int64_t *ret_number, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT sweeps_ended FROM totals", err);
+    int rc = query_open(&query, store, "SELECT sweeps_told FROM totals", err);
     if (rc)
         return rc;
     if ((rc = query_next(&query, err)) > 0)
         *ret_number = query_int(&query);
     return query_close(&query, rc);
+}
+
+int sweeps_note_told(struct store *store, int64_t number, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection, "UPDATE totals SET sweeps_told = ?", err);
+    if (!rc) {
+        query_bind_int(&query, number);
+        rc = query_run(&query, err);
+    }
+    store_write_keep_version(connection);
+    return store_write_end(store, rc, err);
 }
 
 int sweeps_next_planning(struct store *store, struct sweep_row *ret_row, struct err *err)

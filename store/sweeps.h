@@ -68,8 +68,9 @@ int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *s
 int sweeps_list_ended(struct store *store, int64_t after, int limit,
                       int (*row)(void *context, const struct sweep_row *row), void *context, struct err *err);
 
-/* The end number of the sweep that ended last, also if it was deleted; 0 if none did. */
-int sweeps_last_end(struct store *store, int64_t *ret_number, struct err *err);
+/* Up to which end number the log was told; 0 if of none. Noting it wakes nobody, and changes no ETag. */
+int sweeps_read_told(struct store *store, int64_t *ret_number, struct err *err);
+int sweeps_note_told(struct store *store, int64_t number, struct err *err);
 
 /* The oldest sweep that waits for its plan, highest priority first. ERR_NOT_FOUND if none does. */
 int sweeps_next_planning(struct store *store, struct sweep_row *ret_row, struct err *err);
