@@ -15,7 +15,8 @@
 
 struct sweep_log;
 
-/* Starts the thread; what ends from now on is told. */
+/* Starts the thread; what ends, or ended and was not told yet, is told. Of a daemon that was killed between
+ * an end and its line the next start tells it; between the line and the note of it, once more. */
 int sweep_log_start(struct store *store, struct sweep_log **ret_log, struct err *err);
 
 /* Tells what ended until now, and ends; frees. NULL is allowed. */
