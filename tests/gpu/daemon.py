@@ -322,7 +322,8 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, help="a folder with room for the models; default: memory, else /tmp")
     parser.add_argument("--emulation", default="")
     arguments = parser.parse_args()
-    place = arguments.scratch or next(Path(one) for one in ("/dev/shm", "/tmp") if Path(one).is_dir() and shutil.disk_usage(one).free > 12e9)
+    roomy = [Path(one) for one in ("/dev/shm", "/tmp") if Path(one).is_dir() and shutil.disk_usage(one).free > 12e9]
+    place = arguments.scratch or (roomy or [Path("/tmp")])[0]
     results = []
     with tempfile.TemporaryDirectory(prefix="bifurcated-gpu-", dir=place) as folder:
         os.environ.update(HOME=folder, XDG_CACHE_HOME=folder)
