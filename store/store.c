@@ -1,11 +1,11 @@
 #include "store/store.h"
 
 #include "daemon/base/clock.h"
-#include "store/backup.h"
 #include "store/checkpointer.h"
 #include "store/connection.h"
 #include "store/lock.h"
 #include "store/query.h"
+#include "store/restore.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -88,7 +88,7 @@ static int open_store(const char *path, int is_beside, struct store **ret_store,
     if ((rc = is_beside ? lock_take_beside(path, &store->lock_fd, err)
                         : lock_take(path, &store->lock_fd, err)) ||
         /* nothing is made where a restore is to be finished */
-        (rc = is_beside ? backup_check_restored(path, err) : backup_finish_restore(path, err)) ||
+        (rc = is_beside ? restore_check_pending(path, err) : restore_finish(path, err)) ||
         (rc = connection_open(path, 1, &store->writer, err)) ||
         (rc = is_beside ? check_version(store->writer, err) : migrate(store->writer, err)))
         goto out;

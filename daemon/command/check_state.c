@@ -2,6 +2,7 @@
 #include "daemon/base/file.h"
 #include "daemon/command/check.h"
 #include "store/backup.h"
+#include "store/restore.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -87,7 +88,7 @@ static void check_database(const char *path, struct check_report *report)
 {
     struct backup_facts facts;
     struct err err = ERR_INIT;
-    if (backup_is_restoring(path)) {
+    if (restore_is_pending(path)) {
         check_add(report, CHECK_LEVEL_WARNING, "database",
                   "a restore was interrupted: the daemon finishes it when it starts");
         return;

@@ -4,6 +4,7 @@
 #include "daemon/base/file.h"
 #include "daemon/command/commands.h"
 #include "store/backup.h"
+#include "store/restore.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -48,8 +49,8 @@ static int restore(const struct options *options, const char *file, struct err *
     if (!code)
         code = file_make_folders(options->state, 0700, err);
     if (!code)
-        code = backup_restore(file, path, isatty(STDERR_FILENO) ? show_progress : NULL, NULL, &facts, &aside,
-                              err);
+        code = restore_database(file, path, isatty(STDERR_FILENO) ? show_progress : NULL, NULL, &facts,
+                                &aside, err);
     if (!code)
         print_facts("restored", file, &facts);
     if (aside)

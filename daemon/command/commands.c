@@ -3,7 +3,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/guess.h"
 #include "daemon/command/help.h"
-#include "store/backup.h"
+#include "store/restore.h"
 #include "store/store.h"
 
 #include <pwd.h>
@@ -139,7 +139,7 @@ int commands_find_database(const struct options *options, int may_be_missing, ch
     if (!path)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", options->state);
     if (!may_be_missing && access(path, F_OK) != 0) {
-        code = backup_check_restored(path, err);
+        code = restore_check_pending(path, err);
         if (!code)
             code = err_set(err, ERR_NOT_FOUND, "%s: there is no store; name its folder with --state", path);
         free(path);

@@ -3,6 +3,7 @@
 
 #include "store/backup.h"
 #include "store/connection.h"
+#include "store/restore.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -103,10 +104,10 @@ static void test_there_and_back(void **state)
 
     (void)fixture_measure(fixture, "b", 2); /* after the copy, so gone once it is restored */
     memcpy(instance, store_instance(fixture->store), sizeof instance);
-    FAILS(ERR_CONFLICT, backup_restore(target, fixture->path, NULL, NULL, &facts, &aside, &err));
+    FAILS(ERR_CONFLICT, restore_database(target, fixture->path, NULL, NULL, &facts, &aside, &err));
     store_close(fixture->store);
     fixture->store = NULL;
-    OK(backup_restore(target, fixture->path, NULL, NULL, &again, &aside, &err));
+    OK(restore_database(target, fixture->path, NULL, NULL, &again, &aside, &err));
     assert_int_equal(again.measured, 1);
     OK(backup_read_facts(aside, &again, &err));
     assert_int_equal(again.measured, 2);
@@ -228,22 +229,22 @@ static void test_restore_refusals(void **state)
     fixture->store = NULL;
     assert_int_equal(stat(fixture->path, &before), 0);
 
-    FAILS(ERR_NOT_FOUND, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    FAILS(ERR_NOT_FOUND, restore_database(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
     write_bytes(bad, text, sizeof text);
-    FAILS(ERR_DATABASE, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    FAILS(ERR_DATABASE, restore_database(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
     write_bytes(bad, "", 0);
-    FAILS(ERR_DATABASE, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    FAILS(ERR_DATABASE, restore_database(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
     (void)unlink(bad);
     run_sql(bad, "CREATE TABLE of_others (id INTEGER)");
-    FAILS(ERR_DATABASE, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    FAILS(ERR_DATABASE, restore_database(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
     (void)unlink(bad);
     OK(backup_write(good, bad, NULL, NULL, &facts, &err)); /* a copy of a copy is one, too */
     run_sql(bad, "PRAGMA user_version = 9999");
-    FAILS(ERR_UNSUPPORTED, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    FAILS(ERR_UNSUPPORTED, restore_database(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
     (void)unlink(bad);
     OK(backup_write(good, bad, NULL, NULL, &facts, &err));
     damage(bad);
-    FAILS(ERR_DATABASE, backup_restore(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
+    FAILS(ERR_DATABASE, restore_database(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
 
     assert_null(aside);
     assert_int_equal(stat(fixture->path, &after), 0);
@@ -265,11 +266,11 @@ static void test_restore_over_anything(void **state)
     store_close(fixture->store);
     fixture->store = NULL;
     assert_int_equal(unlink(fixture->path), 0);
-    OK(backup_restore(good, fixture->path, NULL, NULL, &facts, &aside, &err));
+    OK(restore_database(good, fixture->path, NULL, NULL, &facts, &aside, &err));
     assert_null(aside);
     write_bytes(fixture->path, "damaged", 7);
     write_bytes(wal, "log of it", 9);
-    OK(backup_restore(good, fixture->path, NULL, NULL, &facts, &aside, &err));
+    OK(restore_database(good, fixture->path, NULL, NULL, &facts, &aside, &err));
     assert_non_null(aside);
     assert_true(access(aside, F_OK) == 0 && access(wal, F_OK) != 0);
     free(aside);

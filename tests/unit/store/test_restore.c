@@ -5,6 +5,7 @@
 
 #include "store/backup.h"
 #include "store/connection.h"
+#include "store/restore.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -208,7 +209,7 @@ static int restore_and_die(struct files *files, int kill_at)
         char *aside = NULL;
         cannot_be_opened = files->fixture->path;
         countdown = kill_at;
-        int rc = backup_restore(files->copy, files->fixture->path, NULL, NULL, &facts, &aside, &err);
+        int rc = restore_database(files->copy, files->fixture->path, NULL, NULL, &facts, &aside, &err);
         _exit(rc || !aside);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -235,7 +236,7 @@ static void test_killed_then_started(void **state)
         int is_old = has_model(fixture->path, OLD);
         assert_int_equal(has_model(fixture->path, NEW), !is_old);
         assert_int_equal(count_kept(&files), !is_old);
-        assert_int_equal(backup_is_restoring(fixture->path), 0);
+        assert_int_equal(restore_is_pending(fixture->path), 0);
         olds += is_old;
         news += !is_old;
     }
@@ -256,7 +257,7 @@ static void test_killed_then_restored(void **state)
         is_killed = restore_and_die(&files, at);
         char *aside = NULL;
         struct backup_facts facts;
-        OK(backup_restore(files.copy, fixture->path, NULL, NULL, &facts, &aside, &err));
+        OK(restore_database(files.copy, fixture->path, NULL, NULL, &facts, &aside, &err));
         assert_non_null(aside);
         if (has_model(aside, NEW)) /* the first restore was finished before, and its copy kept then */
             assert_int_equal(unlink(aside), 0);
@@ -314,14 +315,14 @@ static void test_in_place_but_not_synced(void **state)
     lay_out(&files);
     renames = 0;
     fails_after_renames = 2; /* the promise, and the copy into its place */
-    int rc = backup_restore(files.copy, fixture->path, NULL, NULL, &facts, &aside, &err);
+    int rc = restore_database(files.copy, fixture->path, NULL, NULL, &facts, &aside, &err);
     fails_after_renames = 0;
     assert_int_equal(rc, ERR_IO);
     assert_non_null(strstr(err.message, "is the restored database now"));
     assert_non_null(aside);
     assert_int_equal(has_model(aside, OLD), 1);
     assert_int_equal(has_model(fixture->path, NEW), 1);
-    assert_int_equal(backup_is_restoring(fixture->path), 0);
+    assert_int_equal(restore_is_pending(fixture->path), 0);
     free(aside);
 }
 
