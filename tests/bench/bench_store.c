@@ -14,9 +14,9 @@
 #include "store/series.h"
 #include "store/sweeps.h"
 #include "store/tasks.h"
+#include "tests/bench/store_fill.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,10 +24,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#define LONG_SERIES 50000
-#define QUEUE_TASKS 100000
-#define DISTRIBUTIONS 154 /* of the first model */
 
 struct bench {
     struct store *store;
@@ -49,170 +45,6 @@ static void stop(const char *what, const struct err *err)
 {
     (void)fprintf(stderr, "bench_store: %s: %s\n", what, err->message);
     exit(1);
-}
-
-/* -- Making the database -------------------------------------------------------------------------------- */
-
-static void run_sql(sqlite3 *db, const char *sql)
-{
-    char *message = NULL;
-    double begin = clock_monotonic_s();
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) {
-        (void)fprintf(stderr, "bench_store: %s: %.80s\n", message, sql);
-        exit(1);
-    }
-    if (clock_monotonic_s() - begin > 1)
-        (void)fprintf(stderr, "  %6.1f s  %.70s...\n", clock_monotonic_s() - begin, sql);
-}
-
-/* Rows are written by SQL, in the order of their keys, since 1.5 million recorded tasks would take an hour.
- */
-static const char *const FILL[] = {
-    "INSERT INTO models (id, name, kind, model_type, vocabulary_size, token_rows, hidden_size, layers, "
-    "parameter_count, "
-    "tensor, revision_count, measured_count, created_ms, updated_ms) SELECT i, "
-    "printf('owner-%03d/model-%05d', i % 100, "
-    "i), 'hub', 'gpt_neox', 50304, 50277, 512, 6, 70000000, 'embed_out.weight', n, n, 1, 1 FROM shape",
-    "INSERT INTO revisions (id, model_id, name, commit_sha, step, first_seen_ms) SELECT first + j, i, "
-    "printf('step%d', j * 1000), lower(hex(randomblob(20))), j * 1000, 1 FROM shape, counter WHERE j < n",
-    "INSERT INTO files (revision_id, path, size_bytes, digest, digest_kind) SELECT id, 'model.safetensors', "
-    "166000000, "
-    "lower(hex(randomblob(32))), 'sha256' FROM revisions",
-    "INSERT INTO contents (id, digest, dtype, rows, columns, size_bytes) SELECT id, "
-    "lower(hex(randomblob(32))), "
-    "'float16', 50304, 512, 51511296 FROM revisions",
-    "INSERT INTO revision_tensors (revision_id, tensor, content_id, token_rows, definition, backend, "
-    "file_path, "
-    "file_digest, fetched_bytes, measured_ms) SELECT r.id, 'embed_out.weight', r.id, 50277, 1, 'cpu', "
-    "f.path, f.digest, "
-    "51511296, 1 FROM revisions r JOIN files f ON f.revision_id = r.id",
-    "INSERT INTO statistics SELECT c.id, 1, 'cpu', v.column1, v.column2, v.column3, 25755648, 0, 0, 0, 12, "
-    "random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, "
-    "random()/1e19, "
-    "random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, "
-    "random()/1e19, "
-    "random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, "
-    "random()/1e19, "
-    "random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, "
-    "random()/1e19, "
-    "random()/1e19, random()/1e19 FROM contents c CROSS JOIN "
-    "(VALUES ('all', 0, 0), ('all', 0, 1), ('tokens', 50277, 0), ('tokens', 50277, 1)) v",
-    "INSERT INTO displacements SELECT r.id, CASE v.column1 WHEN 0 THEN f.id ELSE r.id - 1 END, 1, 'cpu', "
-    "v.column2, "
-    "v.column3, 25755648, random()/1e19, random()/1e19, random()/1e19, random()/1e19, NULL FROM revisions r "
-    "CROSS JOIN (SELECT first AS id, i FROM shape) f ON f.i = r.model_id CROSS JOIN (VALUES (0, 'all', 0), "
-    "(0, 'tokens', 50277), (1, 'all', 0), (1, 'tokens', 50277)) v WHERE r.step > 0 AND (v.column1 = 0 OR "
-    "r.step > 1000)",
-    "INSERT INTO series_links SELECT r.id, 'embed_out.weight', v.column1, CASE v.column1 WHEN 'first' THEN "
-    "f.id ELSE "
-    "r.id - 1 END, CASE v.column1 WHEN 'first' THEN f.id ELSE r.id - 1 END, 50277, 1, 'cpu' FROM revisions r "
-    "CROSS JOIN "
-    "(SELECT first AS id, i FROM shape) f ON f.i = r.model_id CROSS JOIN (VALUES ('first'), ('previous')) v "
-    "WHERE r.step > 0",
-    "INSERT INTO perplexities (id, weights_digest, dataset_digest, tokenizer_digest, mode, parameters, "
-    "precision, "
-    "backend, definition, documents, tokens, nll_sum, perplexity, perplexity_stderr, accuracy, "
-    "accuracy_stderr, seconds, "
-    "measured_ms) SELECT id, digest, 'data', 'tokenizer', 'last_word', '{}', 'float32', 'cpu', 1, 5153, "
-    "6500, 1, 2, 3, "
-    "4, 5, 6, 7 FROM contents",
-    "INSERT INTO revision_weights SELECT id, digest FROM contents",
-    "INSERT INTO revision_perplexities SELECT id, 'last_word', id FROM contents",
-    "INSERT INTO sweeps (id, model_id, state, request, priority, created_ms, started_ms, finished_ms, "
-    "tasks_done) "
-    "SELECT i, i, 'done', '{}', 0, 1, 1, 1, n FROM shape",
-    "INSERT INTO tasks (id, sweep_id, revision_id, ordinal, state, attempts, worker, claimed_ms, "
-    "finished_ms) "
-    "SELECT id, model_id, id, step / 1000, 'done', 1, 'local/1', 1, 1 FROM revisions",
-    "INSERT INTO task_events (task_id, at_ms, event, worker, detail) SELECT t.id, 1, v.column1, 'local/1', "
-    "'' "
-    "FROM tasks t CROSS JOIN (VALUES ('plan'), ('claim'), ('record')) v",
-    "PRAGMA wal_checkpoint(TRUNCATE)",
-};
-
-static void fill(const struct bench *bench, const char *path)
-{
-    sqlite3 *db = NULL;
-    char sql[512];
-    if (sqlite3_open(path, &db) != SQLITE_OK)
-        exit(1);
-    run_sql(db, "PRAGMA synchronous = OFF; PRAGMA cache_size = -400000");
-    /* Two tables of this connection: each model with its number of revisions and first id; the numbers from
-     * 0. */
-    run_sql(db, "CREATE TEMP TABLE shape (i INTEGER PRIMARY KEY, n INTEGER, first INTEGER);"
-                "CREATE TEMP TABLE counter (j INTEGER PRIMARY KEY)");
-    (void)snprintf(
-        sql, sizeof sql,
-        "INSERT INTO shape WITH RECURSIVE m(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM m WHERE "
-        "i <= %lld) SELECT i, CASE WHEN i <= %lld THEN %lld ELSE %d END, (i - 1) * %lld + 1 FROM m",
-        (long long)bench->models, (long long)bench->models, (long long)bench->revisions, LONG_SERIES,
-        (long long)bench->revisions);
-    run_sql(db, sql);
-    (void)snprintf(sql, sizeof sql,
-                   "INSERT INTO counter WITH RECURSIVE c(j) AS (SELECT 0 UNION ALL SELECT j + 1 FROM c WHERE "
-                   "j < %d) SELECT j FROM c",
-                   LONG_SERIES);
-    run_sql(db, sql);
-    for (size_t i = 0; i < sizeof FILL / sizeof FILL[0]; i++)
-        run_sql(db, FILL[i]);
-    (void)sqlite3_close(db);
-    /* The gigabytes that the kernel still has to write would be what the reads then wait for. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd)) {
-        perror(path);
-        exit(1);
-    }
-    (void)close(fd);
-}
-
-struct running {
-    int64_t ids[100];
-    int count;
-};
-
-static int take_running(void *context, const struct sweep_row *row)
-{
-    struct running *running = context;
-    running->ids[running->count++] = row->id;
-    return running->count == (int)(sizeof running->ids / sizeof running->ids[0]);
-}
-
-/* What an earlier run has left in the queue would be passed over, task by task. */
-static void empty_queue(struct bench *bench)
-{
-    enum sweep_state state = SWEEP_STATE_RUNNING;
-    struct err err = ERR_INIT;
-    struct running running;
-    do {
-        running.count = 0;
-        if (sweeps_list(bench->store, 0, &state, INT64_MAX, 100, take_running, &running, &err))
-            stop("queue", &err);
-        for (int i = 0; i < running.count; i++) {
-            if (sweeps_cancel(bench->store, running.ids[i], &err))
-                stop("queue", &err);
-        }
-    } while (running.count);
-}
-
-/* A queue of 100,000 tasks: four sweeps over halves of the long series, two of them of lower priority. */
-static void make_queue(struct bench *bench)
-{
-    struct err err = ERR_INIT;
-    enum { HALF = LONG_SERIES / 2 };
-    struct task_plan *plans = calloc(HALF, sizeof *plans);
-    if (!plans)
-        exit(1);
-    for (int sweep = 0; sweep < QUEUE_TASKS / HALF; sweep++) {
-        int64_t id = 0, first = bench->models * bench->revisions + 1 + sweep % 2 * HALF;
-        struct sweep_request request = {
-            .model_id = bench->long_model_id, .request = "{}", .priority = sweep < 2 ? 1 : 0};
-        for (int64_t i = 0; i < HALF; i++)
-            plans[i] = (struct task_plan){.revision_id = first + i, .ordinal = i, .bytes_expected = 1};
-        if (sweeps_create(bench->store, &request, &id, NULL, &err) ||
-            tasks_plan(bench->store, id, plans, HALF, &err) || sweeps_start(bench->store, id, &err))
-            stop("queue", &err);
-    }
-    free(plans);
 }
 
 /* -- Operations ----------------------------------------------------------------------------------------- */
@@ -573,12 +405,12 @@ int main(int argc, char **argv)
         stop("open", &err);
     if (is_new) {
         store_close(bench.store);
-        fill(&bench, argv[1]);
+        store_fill_database(argv[1], bench.models, bench.revisions);
         if (store_open(argv[1], &bench.store, &err))
             stop("open", &err);
     }
-    empty_queue(&bench);
-    make_queue(&bench);
+    store_fill_empty_queue(bench.store);
+    store_fill_queue(bench.store, bench.models, bench.revisions);
     if (store_size(bench.store, &size, &err))
         stop("size", &err);
     (void)printf("%lld revisions of %lld models, %.2f GB\n",

@@ -108,7 +108,7 @@ def compile_shim(name: str, folder: Path) -> Path:
     """shim_NAME.c as an object to be preloaded."""
     target = folder / f"shim_{name}.so"
     source = ROOT / f"tests/proof/shim_{name}.c"
-    command = "gcc -std=gnu11 -O2 -g -fPIC -shared -fno-optimize-sibling-calls -Wall -Wextra -Werror -o".split()
+    command = f"gcc -I{ROOT} -std=gnu11 -O2 -g -fPIC -shared -fno-optimize-sibling-calls -Wall -Wextra -Werror -o".split()
     done = subprocess.run([*command, target, source, "-ldl"], capture_output=True, text=True)
     if done.returncode:
         raise Wrong(f"{source.name} does not compile:\n{done.stderr}")
