@@ -196,8 +196,12 @@ int rest_prepare(struct rest *rest, const char *target, CURL **ret_curl, struct 
 }
 
 /* Whether it may have failed because https was asked of what speaks http, or the other way round. */
-static int is_other_scheme(int is_https, CURLcode code)
+static int is_other_scheme(const struct rest *rest, int is_https, CURLcode code)
 {
+    long status = 0;
+    (void)curl_easy_getinfo(rest->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status) /* an answer that broke off */
+        return 0;
     if (is_https)
         return code == CURLE_SSL_CONNECT_ERROR;
     return code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_WEIRD_SERVER_REPLY ||
@@ -220,7 +224,7 @@ int rest_network_error(const struct rest *rest, CURLcode code, struct err *err)
                        "%s: its certificate is not trusted: %s; if it is your own, name its file with "
                        "--ca-file (a worker: --connect-ca-file)",
                        rest->server, curl_easy_strerror(code));
-    if (is_other_scheme(is_https, code))
+    if (is_other_scheme(rest, is_https, code))
         return err_set(err, ERR_NETWORK, "no daemon answers over %s at %s: %s; if it %s, write %s://%s",
                        is_https ? "TLS" : "plain HTTP", rest->server, curl_easy_strerror(code),
                        is_https ? "has no certificate" : "speaks TLS", is_https ? "http" : "https",
@@ -308,7 +312,8 @@ int rest_exchange(struct rest *rest, const struct rest_request *request, struct 
         return rest_network_error(rest, result, err);
     if (ret_status)
         *ret_status = (int)status;
-    if (status == 400 && strncmp(rest->server, "http://", 7) == 0 && says_https(answer))
+    if (status == 400 && strncmp(rest->server, "http://", 7) == 0 && says_https(answer) &&
+        !rest_problem_code(answer)) /* a daemon may repeat what it was sent */
         return err_set(err, ERR_INVALID, "%s: TLS is spoken there: write https://%s", rest->server,
                        rest->server + 7);
     return status / 100 == 2 ? 0 : rest_problem_error(status, answer, err);

@@ -24,6 +24,7 @@ COMMANDS = [
     ["status"], ["series", "a/b"], ["revision", "a/b", "c"], ["analyze", "a/b"], ["audit", "a/b"], ["scaling"],
     ["distribution", "a/b"], ["trajectories", "a/b"], ["displacement", "a/b"], ["sweep", "a/b"], ["sweep", "a/b", "--follow"],
     ["perplexity", "a/b", "--revision", "c"], ["models", "--fields", "name"], ["plot", "a/b", "-o", "-"],
+    ["plot", "scaling", "-o", "-"],
 ]  # fmt: skip
 
 
