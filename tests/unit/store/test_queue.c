@@ -330,7 +330,7 @@ static void test_requeue_of_one_worker(void **state)
 {
     static const char *const names[] = {"w/1", "w/10", "w/1/0", "ww/1"};
     struct fixture *fixture = *state;
-    int64_t ids[4], count = 0;
+    int64_t ids[5], count = 0;
     struct task_row task;
     struct task_lease leases[4];
     fixture_add_revisions(fixture, 4, ids);
