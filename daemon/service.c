@@ -152,14 +152,16 @@ static void apply_retention(struct service *service)
                  log_int("distributions_deleted_of", counts.contents), log_end);
 }
 
-/* Waits for a change, beating meanwhile. */
-static void idle(struct service *service, uint64_t version)
+/* Waits for a change, beating meanwhile; for a hub that was down, also until it is back. */
+static void idle(struct service *service, uint64_t version, int was_hub_down)
 {
     int64_t end = clock_monotonic_ms() + PLANNER_IDLE_MS, turn_ends = 0, now = 0;
     do {
         pulse_beat();
         turn_ends = clock_monotonic_ms() + PULSE_MS;
         if (store_wait_change(service->store, version, PULSE_MS) != version)
+            return;
+        if (was_hub_down && !hub_is_down(service->engine.hub))
             return;
         now = clock_monotonic_ms();
     } while (now >= turn_ends && now < end && !atomic_load(&service->is_stopping)); /* else it was woken */
@@ -192,6 +194,7 @@ static void *plan_sweeps(void *context)
         int planned = 0;
         pulse_beat();
         uint64_t version = store_version(service->store);
+        int is_hub_down = hub_is_down(service->engine.hub);
         look_at_disk(service);
         int code = planner_run_once(service->store, service->engine.hub, service->reserve,
                                     &service->is_stopping, &planned, &err);
@@ -200,7 +203,7 @@ static void *plan_sweeps(void *context)
             clock_sleep_ms(PLANNER_ERROR_PAUSE_MS);
         } else if (!planned && !atomic_load(&service->is_stopping)) {
             apply_retention(service);
-            idle(service, version);
+            idle(service, version, is_hub_down);
         }
     }
     return NULL;
@@ -287,6 +290,8 @@ static void read_hub_wait(void *context, struct api_hub_wait *ret_wait)
     *ret_wait = (struct api_hub_wait){.reason = wait.reason ? hub_wait_reason_name(wait.reason) : NULL,
                                       .until_ms = wait.until_ms,
                                       .serial = wait.serial};
+    if (wait.reason == HUB_WAIT_UNREACHABLE)
+        memcpy(ret_wait->detail, wait.detail, sizeof ret_wait->detail);
 }
 
 static int start_server(struct service *service, struct err *err)

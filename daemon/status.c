@@ -69,6 +69,11 @@ static void append_hub(const struct status_context *status, struct buf *members)
                           hub_wait_reason_name(wait.reason));
     else
         (void)buf_append_text(members, ",\"hub\":{\"waiting_until\":null,\"reason\":null");
+    (void)buf_append_text(members, ",\"detail\":");
+    if (wait.reason == HUB_WAIT_UNREACHABLE)
+        append_string(members, wait.detail);
+    else
+        (void)buf_append_text(members, "null");
     (void)buf_appendf(members, ",\"waiting_requests\":%d,\"waited_seconds\":%.3f,\"request_budget\":%d}",
                       wait.request_count, (double)wait.waited_ms / 1000.0, status->request_budget);
 }
@@ -133,12 +138,13 @@ static void append_wait_metrics(const struct status_context *status, struct buf 
         waiting[wait.reason - 1] = 1;
     append_labelled(
         text, "bifurcated_hub_waiting", "gauge",
-        "Whether requests wait for a limit: our request budget, the hub's rate limit, a pause that "
-        "it asks for.",
+        "Whether requests wait: for our request budget, the hub's rate limit, a pause that it asks for, or a "
+        "hub that is down.",
         "reason", wait_reason_of, waiting, HUB_WAIT_REASON_COUNT - 1);
     append_metric(text, "bifurcated_hub_waiting_requests", "gauge", "Requests that wait for a limit.",
                   wait.request_count);
-    append_metric(text, "bifurcated_hub_wait_left_seconds", "gauge", "Until the last of them may go.",
+    append_metric(text, "bifurcated_hub_wait_left_seconds", "gauge",
+                  "Until the last of them may go, or a hub that is down is asked again.",
                   left_ms > 0 ? (double)left_ms * 1e-3 : 0.0);
     append_metric(text, "bifurcated_hub_waited_seconds_total", "counter", "Time in which requests waited so.",
                   (double)wait.waited_ms * 1e-3);

@@ -16,6 +16,8 @@
 #define HEARTBEAT_MS 1000 /* progress as the API shows it; without any, whether the task is still wanted */
 #define IDLE_MS 10000
 #define ERROR_PAUSE_MS 1000
+#define OUTAGE_LOOK_MS 500 /* whether a hub that is down is back */
+#define EXCEPT_MAX 64
 
 struct slot {
     struct workers *workers;
@@ -39,6 +41,8 @@ struct workers {
     int running; /* threads that have not ended, under lock */
     pthread_t keeper;
     int is_keeper_started;
+    int64_t except[EXCEPT_MAX]; /* sweeps whose tasks wait for the hub, which is down; under lock */
+    size_t except_count;
     struct pulse pulse; /* the keeper's */
     atomic_bool is_stopping;
     atomic_bool is_keeper_stopping;
@@ -105,6 +109,21 @@ static void log_task(const char *event, enum log_level level, const struct task_
               log_text("error", err_name(err->code)), log_text("reason", err->message), log_end);
 }
 
+/* The hub is down: no failure of this task, nor of any other of its sweep. */
+static int wait_for_hub(struct slot *slot, const struct task_row *task, const struct err *reason,
+                        struct err *err)
+{
+    struct workers *workers = slot->workers;
+    (void)pthread_mutex_lock(&workers->lock);
+    size_t i = 0;
+    while (i < workers->except_count && workers->except[i] != task->sweep_id)
+        i++;
+    if (i == workers->except_count && i < EXCEPT_MAX)
+        workers->except[workers->except_count++] = task->sweep_id;
+    (void)pthread_mutex_unlock(&workers->lock);
+    return tasks_decline(workers->options.shared.store, &slot->lease, reason->message, err);
+}
+
 /* Says what became of a failed attempt. A lost lease and a cancelled task need nothing more. */
 static void give_up(struct slot *slot, const struct task_row *task, const struct err *reason, double seconds)
 {
@@ -122,6 +141,9 @@ static void give_up(struct slot *slot, const struct task_row *task, const struct
     if (reason->code == ERR_CANCELLED) {
         /* All stop, or a neighbour that loaded a tensor for both was cancelled: no failure of this task. */
         code = tasks_release(store, &slot->lease, &workers->options.policy, &err);
+    } else if (reason->code == ERR_UNREACHABLE) {
+        code = wait_for_hub(slot, task, reason, &err);
+        log_task("task waits for the hub", LOG_LEVEL_DEBUG, task, seconds, bytes, reason);
     } else {
         code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
@@ -152,6 +174,29 @@ static void work_on(struct slot *slot, const struct task_row *task)
 
 /* -- Threads -- */
 
+/* Claims a task; while the hub is down, of a sweep that did not find it so. */
+static int claim(struct workers *workers, const char *name, struct task_row *task, int64_t *ret_wait_ms,
+                 struct err *err)
+{
+    struct store *store = workers->options.shared.store;
+    int64_t except[EXCEPT_MAX];
+    struct tasks_choice choice = {.except = except};
+    int is_down = hub_is_down(workers->options.shared.hub);
+    (void)pthread_mutex_lock(&workers->lock);
+    if (!is_down)
+        workers->except_count = 0;
+    choice.except_count = workers->except_count;
+    memcpy(except, workers->except, sizeof except);
+    (void)pthread_mutex_unlock(&workers->lock);
+    int code = choice.except_count < EXCEPT_MAX
+                   ? tasks_claim_chosen(store, name, &choice, LEASE_MS, &workers->options.policy, task,
+                                        ret_wait_ms, err)
+                   : err_set(err, ERR_NOT_FOUND, "too many sweeps wait for the hub");
+    if (is_down && (*ret_wait_ms < 0 || *ret_wait_ms > OUTAGE_LOOK_MS))
+        *ret_wait_ms = OUTAGE_LOOK_MS;
+    return code;
+}
+
 static void *work(void *context)
 {
     struct slot *slot = context;
@@ -164,7 +209,7 @@ static void *work(void *context)
         struct err err = ERR_INIT;
         int64_t wait_ms = -1;
         uint64_t version = store_version(store);
-        int code = tasks_claim(store, name, 0, LEASE_MS, &workers->options.policy, &task, &wait_ms, &err);
+        int code = claim(workers, name, &task, &wait_ms, &err);
         if (code == 0) {
             work_on(slot, &task);
             continue;

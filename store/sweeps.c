@@ -243,15 +243,17 @@ int sweeps_note_told(struct store *store, int64_t number, struct err *err)
     return store_write_end(store, rc, err);
 }
 
-int sweeps_next_planning(struct store *store, struct sweep_row *ret_row, struct err *err)
+int sweeps_next_planning(struct store *store, int only_folders, struct sweep_row *ret_row, struct err *err)
 {
     struct query query;
     int rc = query_open(&query, store,
                         "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
-                        "WHERE s.state = 'planning' ORDER BY s.priority DESC, s.id LIMIT 1",
+                        "WHERE s.state = 'planning' AND (?1 = 0 OR m.name GLOB 'file:*') "
+                        "ORDER BY s.priority DESC, s.id LIMIT 1",
                         err);
     if (rc)
         return rc;
+    query_bind_int(&query, only_folders);
     if ((rc = query_next(&query, err)) > 0)
         read_row(&query, ret_row);
     else if (!rc)

@@ -72,8 +72,9 @@ int sweeps_list_ended(struct store *store, int64_t after, int limit,
 int sweeps_read_told(struct store *store, int64_t *ret_number, struct err *err);
 int sweeps_note_told(struct store *store, int64_t number, struct err *err);
 
-/* The oldest sweep that waits for its plan, highest priority first. ERR_NOT_FOUND if none does. */
-int sweeps_next_planning(struct store *store, struct sweep_row *ret_row, struct err *err);
+/* The oldest sweep that waits for its plan, highest priority first; with `only_folders` of those whose model
+ * is a folder. ERR_NOT_FOUND if none does. */
+int sweeps_next_planning(struct store *store, int only_folders, struct sweep_row *ret_row, struct err *err);
 
 /* The plan is complete: planning -> running; with no unfinished task at once -> done. ERR_CONFLICT if it is
  * not planning any more (cancelled meanwhile). */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Those of err_is_transient; tests/unit/store/test_watches.c compares. */
-#define PASSING "('network', 'timeout', 'rate_limited', 'no_space', 'device_lost', 'http')"
+#define PASSING "('network', 'timeout', 'rate_limited', 'no_space', 'device_lost', 'http', 'unreachable')"
 
 static const char LIST_DUE[] =
     "SELECT " ROWS_REVISION " FROM revisions r JOIN models m ON m.id = r.model_id "

@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "api/client/plain.h"
 #include "api/client/progress.h"
 #include "daemon/base/limits.h"
 
@@ -133,6 +134,7 @@ int client_run_workers(const struct client_arguments *arguments)
         {"recorded", "RECORDED"},
         {"failed", "FAILED"},
         {"last_seen_at", "LAST SEEN"},
+        {"hub_problem", "HUB"},
     };
     return client_list(
         arguments, "/v1/workers", "workers", columns, COUNT(columns),
@@ -244,13 +246,17 @@ static void print_workers(const json_t *daemon)
 static void print_limits(const json_t *daemon)
 {
     const json_t *hub = json_object_get(daemon, "hub"), *disk = json_object_get(daemon, "disk");
-    char until[CLIENT_CELL_SIZE], reason[CLIENT_CELL_SIZE], left[32], size[32];
+    char until[CLIENT_CELL_SIZE], reason[CLIENT_CELL_SIZE], detail[ERR_MESSAGE_BYTES], left[32], size[32];
     (void)printf("%-12s %lld requests, %s received\n", "hub", number_of(daemon, "hub_requests"),
                  bytes_of(daemon, "hub_received_bytes", size));
     if (json_is_string(json_object_get(hub, "reason"))) {
         client_table_format(json_object_get(hub, "waiting_until"), until);
         client_table_format(json_object_get(hub, "reason"), reason);
-        (void)printf("%-12s requests wait until %s (%s)\n", "", until, reason);
+        client_plain_copy(json_object_get(hub, "detail"), "", detail, sizeof detail);
+        if (detail[0])
+            (void)printf("%-12s IS DOWN, asked again at %s: %s\n", "", until, detail);
+        else
+            (void)printf("%-12s requests wait until %s (%s)\n", "", until, reason);
     }
     if (disk)
         (void)printf("%-12s %s of %s are free%s\n", "disk", bytes_of(disk, "free_bytes", left),

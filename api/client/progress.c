@@ -49,6 +49,8 @@ void client_progress_read(const json_t *sweep, struct client_progress *progress)
     client_plain_copy(json_object_get(sweep, "state"), "", progress->state, sizeof progress->state);
     client_plain_copy(json_object_get(wait, "reason"), "", progress->wait_reason,
                       sizeof progress->wait_reason);
+    client_plain_copy(json_object_get(wait, "detail"), "", progress->wait_detail,
+                      sizeof progress->wait_detail);
     for (char *at = progress->wait_reason; (at = strchr(at, '_')); at++)
         *at = ' ';
 }
@@ -85,14 +87,19 @@ void client_progress_format_time(double seconds, char *text, size_t size)
         (void)snprintf(text, size, "%lld:%02lld h", whole / 3600, whole / 60 % 60);
 }
 
-/* ", waits for the hub: 42 s, request budget" */
+/* ", waits for the hub: 42 s, request budget"; ", the hub is down, asked again in 42 s: no such host" */
 static void append_wait(const struct client_progress *progress, char *text, size_t size)
 {
     char left[32];
     size_t length = strlen(text);
     client_progress_format_time(progress->wait_seconds > 0.0 ? progress->wait_seconds : 0.0, left,
                                 sizeof left);
-    (void)snprintf(text + length, size - length, ", waits for the hub: %s, %s", left, progress->wait_reason);
+    if (progress->wait_detail[0])
+        (void)snprintf(text + length, size - length, ", the hub is down, asked again in %s: %s", left,
+                       progress->wait_detail);
+    else
+        (void)snprintf(text + length, size - length, ", waits for the hub: %s, %s", left,
+                       progress->wait_reason);
 }
 
 /* Whether the sweep stands still because the hub is not asked; a rate would mean nothing then. */

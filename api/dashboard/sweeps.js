@@ -27,12 +27,14 @@ const isWhole = (sweep) => sweep.jobs !== undefined;
 
 function describe(sweep) {
   const p = sweep.progress;
-  if (sweep.state === "planning") return "looking up revisions";
+  const down = sweep.hub_wait?.detail && streams.has(sweep.id) ? `the hub is down, asked again at ${new Date(sweep.hub_wait.waiting_until).toLocaleTimeString()}: ${sweep.hub_wait.detail}` : null;
+  if (sweep.state === "planning") return down ?? "looking up revisions";
   const parts = [`${number(p.done)} of ${number(p.revisions_total)} revisions`];
   if (p.failed) parts.push(`${number(p.failed)} failed`);
   if (sweep.state === "running") {
     if (!p.running && !p.done && !p.failed) parts.push("waits for its turn");
-    if (sweep.hub_wait && streams.has(sweep.id)) { // the list of sweeps does not have it
+    if (down) parts.push(down);
+    else if (sweep.hub_wait && streams.has(sweep.id)) { // the list of sweeps does not have it
       parts.push(`waits for the hub until ${new Date(sweep.hub_wait.waiting_until).toLocaleTimeString()}: ${sweep.hub_wait.reason.replaceAll("_", " ")}`);
     } else if (p.rate_bytes_per_s) parts.push(`${bytes(p.rate_bytes_per_s)}/s`);
     if (p.seconds_left !== null) parts.push(`${duration(p.seconds_left)} left`);

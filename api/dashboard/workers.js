@@ -9,6 +9,7 @@ const isSilent = (worker) => !worker.is_local && (!worker.last_seen_at || (now()
 
 function state(worker) {
   if (isSilent(worker)) return element("span", { class: "chip warning", title: "Its revisions go to others once their leases end" }, "silent");
+  if (worker.hub_problem) return element("span", { class: "chip warning", title: worker.hub_problem }, "no hub");
   return worker.running ? element("span", { class: "chip running" }, "working") : element("span", { class: "chip unmeasured" }, "idle");
 }
 

@@ -17,9 +17,11 @@ struct store;
 
 /* What the daemon's requests to the hub wait for. */
 struct api_hub_wait {
-    const char *reason; /* "request_budget", "rate_limit", "retry_after"; NULL: nothing waits */
-    int64_t until_ms;   /* wall clock */
-    uint64_t serial;    /* grows whenever one of them changes */
+    const char
+        *reason;      /* "request_budget", "rate_limit", "retry_after", "unreachable"; NULL: nothing waits */
+    int64_t until_ms; /* wall clock */
+    uint64_t serial;  /* grows whenever one of them changes */
+    char detail[ERR_MESSAGE_BYTES]; /* of "unreachable": what failed, in words; else "" */
 };
 
 /* A token or a watch that a request has made, changed or ended. */

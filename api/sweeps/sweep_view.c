@@ -92,6 +92,7 @@ static void append_wait(const struct sweep_row *row, const struct api_hub_wait *
     api_json_text(json, "reason", wait->reason);
     api_json_time(json, "waiting_until", wait->until_ms);
     api_json_real(json, "seconds_left", left_ms > 0 ? (double)left_ms / 1000.0 : 0.0);
+    api_json_text_or_null(json, "detail", wait->detail);
     api_json_close_object(json);
 }
 

@@ -36,6 +36,7 @@
 #define WIRE_ID_SIZE 64
 #define WIRE_STORE_SIZE 33
 #define WIRE_EXCEPT_MAX 64
+#define WIRE_PROBLEM_SIZE ERR_MESSAGE_BYTES
 #define WIRE_REVISIONS_MAX 3
 #define WIRE_NAME_BYTES_MAX 80 /* of a worker without its slot */
 
@@ -61,6 +62,7 @@ struct wire_offer {
     int is_leaving;   /* wants no task any more */
     int64_t except[WIRE_EXCEPT_MAX]; /* sweeps that this worker cannot work on */
     size_t except_count;
+    char hub_problem[WIRE_PROBLEM_SIZE]; /* why it does not reach the hub; "" if it does */
 };
 
 int wire_offer_append(const struct wire_offer *offer, struct buf *buf, struct err *err);

@@ -106,6 +106,7 @@ void api_worker_list_note(struct api_worker_list *list, const char *worker, cons
         memcpy(row->version, offer->version, sizeof row->version);
         memcpy(row->device, offer->device, sizeof row->device);
         memcpy(row->backend, offer->backend, sizeof row->backend);
+        memcpy(row->hub_problem, offer->hub_problem, sizeof row->hub_problem);
     }
     pthread_mutex_unlock(&list->mutex);
 }

@@ -60,7 +60,8 @@ void api_workers_append_metrics(struct api_workers *workers, struct buf *text)
 /* -- GET /v1/workers: who is connected, and what each works on -- */
 
 static const struct api_listing listing = {
-    "workers", " name is_local version device backend since last_seen_at recorded failed running ",
+    "workers",
+    " name is_local version device backend since last_seen_at recorded failed hub_problem running ",
     " tasks "};
 
 struct claimed {
@@ -140,6 +141,7 @@ static void append_worker(const struct api_worker *worker, const struct claimed_
     api_json_time(json, "last_seen_at", worker->last_ms);
     api_json_integer(json, "recorded", worker->recorded);
     api_json_integer(json, "failed", worker->failed);
+    api_json_text_or_null(json, "hub_problem", worker->hub_problem);
     api_json_integer(json, "running", (int64_t)count);
     api_json_open_array(json, "tasks");
     for (size_t i = 0; i < count; i++) {

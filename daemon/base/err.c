@@ -125,7 +125,7 @@ int err_code_of(const char *name)
 int err_is_transient(int code)
 {
     return code == ERR_NETWORK || code == ERR_TIMEOUT || code == ERR_RATE_LIMITED || code == ERR_NO_SPACE ||
-           code == ERR_DEVICE_LOST || code == ERR_HTTP;
+           code == ERR_DEVICE_LOST || code == ERR_HTTP || code == ERR_UNREACHABLE;
 }
 
 int err_is_of_the_store(int code)

@@ -35,7 +35,9 @@
     X(ERR_DATABASE, -17, "database", "the database failed")                                                  \
     X(ERR_DEVICE, -18, "device", "a compute device refused the work")                                        \
     X(ERR_DEVICE_LOST, -19, "device_lost", "a compute device is unusable until the process restarts")        \
-    X(ERR_INTERNAL, -20, "internal", "a defect of this program")
+    X(ERR_INTERNAL, -20, "internal", "a defect of this program")                                             \
+    X(ERR_UNREACHABLE, -21, "unreachable",                                                                   \
+      "the hub is down: all that needs it waits, see daemon/hub/outage.h")
 
 enum err_code {
     ERR_OK = 0,
@@ -85,7 +87,7 @@ const char *err_name(int code);
 int err_code_of(const char *name);
 
 /* Whether the same call may succeed later without anybody changing anything (network, timeout, rate limit,
- * full disk, lost device): the queue retries these. */
+ * hub that is down, full disk, lost device): the queue retries these. */
 int err_is_transient(int code);
 
 /* Whether the daemon itself cannot keep anything (database, disk, memory), whatever it was about. */

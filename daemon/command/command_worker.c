@@ -193,7 +193,7 @@ static void wait_for_stop(const sigset_t *signals, const struct options *options
 
 static int run(const struct arguments *arguments, const struct options *options)
 {
-    struct process process = {.end = -1};
+    struct process process = {.end = -1, .engine = {.is_of_worker = 1}};
     struct err err = ERR_INIT;
     sigset_t signals;
     char name[128];

@@ -3,10 +3,12 @@
 #include "daemon/base/clock.h"
 #include "daemon/hub/hub_json.h"
 #include "daemon/hub/ledger.h"
+#include "daemon/hub/reached.h"
 #include "daemon/hub/url.h"
 
 #include <curl/curl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,17 @@ void usage_read(struct usage *usage, struct repository_counters *counters)
     };
 }
 
+/* The first answer of the endpoint is remembered. */
+static void note_reached(struct hub *hub, const struct transfer *transfer)
+{
+    struct err ignored = ERR_INIT;
+    if (!hub->options.outage_first_ms || !hub->options.state_folder ||
+        transfer->bucket == TRANSFER_BUCKET_NONE ||
+        client_read_sign(transfer, &ignored) != OUTAGE_SIGN_ANSWER || atomic_exchange(&hub->is_reached, true))
+        return;
+    reached_write(hub->options.state_folder, hub->options.endpoint);
+}
+
 void client_count(struct hub_repository *repository, struct usage *source, const struct transfer *transfer)
 {
     struct usage *all[] = {&repository->hub->usage, &repository->usage, source};
@@ -34,6 +47,7 @@ void client_count(struct hub_repository *repository, struct usage *source, const
         (void)atomic_fetch_add(&all[i]->received_bytes, transfer->received_bytes);
         (void)atomic_fetch_add(&all[i]->transfer_us, transfer->duration_us);
     }
+    note_reached(repository->hub, transfer);
     /* The last request of the window was this one: the next would only earn a 429. */
     const struct headers *headers = &transfer->headers;
     if (transfer->has_taken_headers && headers->ratelimit_left == 0 && headers->ratelimit_reset_ms > 0 &&
@@ -279,7 +293,41 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
     return is_retried_status(transfer->status) ? CLIENT_VERDICT_RETRY : CLIENT_VERDICT_FAILED;
 }
 
-enum client_verdict client_judge(struct hub_repository *repository, const struct transfer *transfer,
+/* Bytes that came are an answer, too. TLS that fails is not the hub's being down. */
+enum outage_sign client_read_sign(const struct transfer *transfer, struct err *reason)
+{
+    char host[200];
+    int status = transfer->has_taken_headers ? transfer->status : 0;
+    if (transfer->is_aborted || !transfer->is_sent || (transfer->refusal.code && !status))
+        return OUTAGE_SIGN_NONE;
+    if (status >= 500 && is_retried_status(status)) {
+        host_of(transfer->url, host, sizeof host);
+        (void)err_set(reason, ERR_HTTP, "%s answers %d", host, status);
+        return OUTAGE_SIGN_FAILURE;
+    }
+    if (status)
+        return OUTAGE_SIGN_ANSWER;
+    (void)client_judge_connection(transfer, reason);
+    if (transfer->proxy_status >= 300)
+        return transfer->proxy_status >= 500 ? OUTAGE_SIGN_NO_HOST : OUTAGE_SIGN_NONE;
+    switch (transfer->curl_code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+        return OUTAGE_SIGN_NO_HOST;
+    case CURLE_OPERATION_TIMEDOUT:
+        return transfer->is_connected ? OUTAGE_SIGN_FAILURE : OUTAGE_SIGN_NO_HOST;
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_PARTIAL_FILE:
+        return OUTAGE_SIGN_FAILURE;
+    default:
+        return OUTAGE_SIGN_NONE;
+    }
+}
+
+static enum client_verdict judge(struct hub_repository *repository, const struct transfer *transfer,
                                  struct err *err)
 {
     if (transfer->refusal.code) {
@@ -301,13 +349,22 @@ enum client_verdict client_judge(struct hub_repository *repository, const struct
     return client_judge_connection(transfer, err);
 }
 
-/* A number in [0.5, 1): pauses of many clients must not fall together. */
-static double jitter(void)
+double client_jitter(void)
 {
     uint32_t bits = 0;
     if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) != sizeof bits)
         bits = (uint32_t)clock_monotonic_ms() * 2654435761u;
     return 0.5 + 0.5 * (double)bits / 4294967296.0;
+}
+
+enum client_verdict client_judge(struct hub_repository *repository, const struct transfer *transfer,
+                                 struct err *err)
+{
+    enum client_verdict verdict = judge(repository, transfer, err);
+    /* While the hub is down no further attempt is made, and none is used up. */
+    if (verdict == CLIENT_VERDICT_RETRY && transfers_refuse(repository->hub->transfers, err))
+        return CLIENT_VERDICT_FAILED;
+    return verdict;
 }
 
 int64_t client_retry_delay_ms(struct hub_repository *repository, const struct transfer *transfer, int attempt,
@@ -335,7 +392,7 @@ int64_t client_retry_delay_ms(struct hub_repository *repository, const struct tr
         pause_ms *= 2;
     if (pause_ms > options->backoff_max_ms)
         pause_ms = options->backoff_max_ms;
-    pause_ms = (int64_t)((double)pause_ms * jitter());
+    pause_ms = (int64_t)((double)pause_ms * client_jitter());
     if (is_limited)
         transfers_hold(repository->hub->transfers, transfer->bucket, reason, pause_ms);
     return pause_ms;

@@ -9,6 +9,7 @@
 #include "daemon/hub/cache.h"
 #include "daemon/hub/folder_hints.h"
 #include "daemon/hub/hub.h"
+#include "daemon/hub/outage.h"
 #include "daemon/hub/repository.h"
 #include "daemon/hub/transfer.h"
 
@@ -26,6 +27,7 @@ struct hub {
     struct transfers *transfers;
     struct folder_hints *folder_hints;
     atomic_bool is_cancelled;
+    atomic_bool is_reached; /* and the state folder knows */
     struct usage usage;
 };
 
@@ -74,6 +76,12 @@ enum client_verdict client_judge(struct hub_repository *repository, const struct
 /* The part of client_judge() for a transfer without an answer. */
 enum client_verdict client_judge_connection(const struct transfer *transfer, struct err *err);
 
+/* What a finished transfer tells of the hub as a whole; of a failure `reason` says what failed, in words. */
+enum outage_sign client_read_sign(const struct transfer *transfer, struct err *reason);
+
+/* A number in [0.5, 1): what many clients do at times must not fall together. */
+double client_jitter(void);
+
 /*
  * How long to wait before attempt number `attempt` (from 1): what the server asked for, else exponential with
  * jitter. 429 also holds back all other requests of the same bucket. Negative if the server asks for more
@@ -98,6 +106,9 @@ int request_get_json(struct hub_repository *repository, const char *url, struct 
 
 /* ERR_INVALID unless this is a commit. */
 int client_check_commit(const char *commit, struct err *err);
+
+/* Behind the endpoint: what any hub answers, with or without a token. */
+#define HUB_QUESTION "/api/whoami-v2"
 
 /* Verbs of a repository on the hub; see repository.h. */
 int listing_info(struct repository *repository, struct repository_info *info, struct err *err);

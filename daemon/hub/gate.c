@@ -10,7 +10,7 @@
 const char *hub_wait_reason_name(enum hub_wait_reason reason)
 {
     static const char *const names[HUB_WAIT_REASON_COUNT] = {"none", "request_budget", "rate_limit",
-                                                             "retry_after"};
+                                                             "retry_after", "unreachable"};
     return (unsigned)reason < HUB_WAIT_REASON_COUNT ? names[reason] : "none";
 }
 
@@ -28,6 +28,12 @@ void gate_hold(struct gate *gate, enum transfer_bucket bucket, enum hub_wait_rea
         return;
     gate->hold_until_ms[bucket] = now_ms + duration_ms;
     gate->hold_reason[bucket] = reason;
+}
+
+void gate_note_outage(struct gate *gate, int64_t ask_at_ms)
+{
+    gate->next.reason = HUB_WAIT_UNREACHABLE;
+    gate->next_until_ms = ask_at_ms;
 }
 
 void gate_count(struct gate *gate, enum transfer_bucket bucket)
@@ -73,7 +79,8 @@ int gate_end_turn(struct gate *gate, int64_t now_ms, int64_t wall_ms)
     if (wait->reason && now_ms > gate->turn_ms)
         wait->waited_ms += now_ms - gate->turn_ms;
     gate->turn_ms = now_ms;
-    int is_short = !wait->reason && !gate->is_told && gate->next_until_ms - now_ms < TOLD_MS;
+    int is_short = !wait->reason && !gate->is_told && next->reason != HUB_WAIT_UNREACHABLE &&
+                   gate->next_until_ms - now_ms < TOLD_MS;
     if (!next->reason || is_short)
         *next = (struct hub_wait){.reason = HUB_WAIT_NONE};
     wait->request_count = next->request_count;
@@ -86,9 +93,12 @@ int gate_end_turn(struct gate *gate, int64_t now_ms, int64_t wall_ms)
         wait->serial++;
     }
     if (wait->reason) {
-        int is_new = !gate->is_told;
+        int is_new =
+            !gate->is_told || (wait->reason == HUB_WAIT_UNREACHABLE && gate->told != HUB_WAIT_UNREACHABLE);
         gate->over_ms = 0;
         gate->is_told = 1;
+        if (is_new)
+            gate->told = wait->reason;
         return is_new;
     }
     if (gate->is_told && !gate->over_ms)

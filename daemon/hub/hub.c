@@ -5,9 +5,11 @@
 #include "daemon/base/limits.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/folder.h"
+#include "daemon/hub/reached.h"
 #include "daemon/hub/url.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +61,11 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
     int code = copy_options(options, &hub->options, err);
     if (!code)
         code = check_options(&hub->options, err);
+    if (!code && hub->options.state_folder &&
+        reached_read(hub->options.state_folder, hub->options.endpoint)) {
+        hub->options.is_reached = 1;
+        atomic_store(&hub->is_reached, true);
+    }
     if (!code)
         code = folder_hints_new(&hub->folder_hints, err);
     if (!code)
@@ -92,6 +99,11 @@ void hub_cancel(struct hub *hub)
 void hub_counters(struct hub *hub, struct repository_counters *counters)
 {
     usage_read(&hub->usage, counters);
+}
+
+int hub_is_down(struct hub *hub)
+{
+    return transfers_refuse(hub->transfers, NULL);
 }
 
 void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait)

@@ -5,7 +5,8 @@
  * multi interface, so connections are shared and reused); callers wait for theirs. A global limit of
  * connections and a budget of requests per five minutes hold for all together; 429 and 5xx answers, broken
  * connections and stalls are retried with exponential backoff, and what `Retry-After` or `RateLimit` say is
- * obeyed.
+ * obeyed. What no request can help, a hub that is down, is noticed once for all of them: until it answers,
+ * they end with ERR_UNREACHABLE, which is nobody's failure.
  *
  * The token is sent to the scheme, host and port of the endpoint and to no one else; redirects are followed
  * by hand, at most LIMIT_HUB_REDIRECTS, and never from https to http.
@@ -35,19 +36,23 @@ enum hub_wait_reason {
     HUB_WAIT_REQUEST_BUDGET, /* our own budget of requests is used up */
     HUB_WAIT_RATE_LIMIT,     /* the hub's is: RateLimit says so, or a 429 */
     HUB_WAIT_RETRY_AFTER,    /* the hub asks for a pause (Retry-After) for another reason */
+    HUB_WAIT_UNREACHABLE,    /* the hub is down; requests end with ERR_UNREACHABLE meanwhile */
 };
-#define HUB_WAIT_REASON_COUNT 4
+#define HUB_WAIT_REASON_COUNT 5
 
-/* "none", "request_budget", "rate_limit", "retry_after". */
+/* "none", "request_budget", "rate_limit", "retry_after", "unreachable". */
 const char *hub_wait_reason_name(enum hub_wait_reason reason);
 
 /* What stands still before the endpoint. */
 struct hub_wait {
-    enum hub_wait_reason reason; /* HUB_WAIT_NONE: nothing waits */
-    int64_t until_ms;            /* wall clock; when the last of them may go; 0: nothing waits */
-    int request_count;           /* requests that wait */
-    int64_t waited_ms;           /* how long something has waited since the start, all waits together */
-    uint64_t serial;             /* grows whenever reason or until_ms change */
+    enum hub_wait_reason reason;    /* HUB_WAIT_NONE: nothing waits */
+    int64_t until_ms;               /* wall clock; when the last of them may go, or when a hub that is down is
+                                     * asked again; 0: nothing waits */
+    int request_count;              /* requests that wait */
+    int64_t waited_ms;              /* how long something has waited since the start, all waits together */
+    uint64_t serial;                /* grows whenever reason or until_ms change */
+    int is_endured;                 /* the hub is down for so long that requests fail by themselves again */
+    char detail[ERR_MESSAGE_BYTES]; /* of a hub that is, or was last, down: what failed, in words; else "" */
 };
 
 struct hub_options {
@@ -74,6 +79,13 @@ struct hub_options {
     int request_budget;  /* requests to the endpoint per window; 0: no budget */
     int64_t request_window_ms;   /* 0: five minutes, as the hub counts */
     uint64_t cache_budget_bytes; /* of whole files that we fetched, and again of ranges; 0: no limit */
+
+    /* A hub that is down (daemon/hub/outage.h): it is asked after outage_first_ms whether it answers, then at
+     * intervals that double up to outage_longest_ms, until outage_limit_ms are over. outage_first_ms 0: each
+     * request fails by itself. */
+    int64_t outage_first_ms, outage_longest_ms, outage_limit_ms;
+    int is_reached; /* the endpoint is right, which else its first answer shows: it may be down at once.
+                     * hub_open() also takes it from the state folder, which keeps it */
 
     /* Called when a wait begins, and with HUB_WAIT_NONE when it is over, on the network thread: it must not
      * call the hub. NULL: nobody wants to know. */
@@ -109,6 +121,9 @@ void hub_counters(struct hub *hub, struct repository_counters *counters);
 
 /* What waits before the endpoint now. */
 void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait);
+
+/* Whether the hub is down: requests end with ERR_UNREACHABLE before they are sent. */
+int hub_is_down(struct hub *hub);
 
 /* What one question to the hub tells of it. */
 struct hub_probe {

@@ -185,6 +185,8 @@ int hub_options_from_environment(struct hub_options *ret_options, struct err *er
         .wait_max_ms = 330000, /* a whole window of the hub's rate limit, and a little */
         .attempts_max = LIMIT_HUB_ATTEMPTS,
         .request_budget = 2500,
+        .outage_longest_ms = 300000,
+        .outage_limit_ms = INT64_C(86400000),
     };
     char *home = home_folder();
     int code = home ? 0 : err_set(err, ERR_NO_MEMORY, "options: out of memory");

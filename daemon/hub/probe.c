@@ -55,7 +55,7 @@ int hub_ask(struct hub *hub, struct hub_probe *ret_probe, struct err *err)
     buf_init(&url, LIMIT_URL_BYTES);
     buf_init(&body, 64 * KIB);
     transfer_init(&transfer);
-    (void)buf_appendf(&url, "%s/api/whoami-v2", hub->options.endpoint);
+    (void)buf_appendf(&url, "%s" HUB_QUESTION, hub->options.endpoint);
     int code = buf_check(&url, "address", err);
     if (code)
         goto out;

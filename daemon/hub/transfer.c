@@ -3,6 +3,9 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/pulse.h"
+#include "daemon/hub/client.h"
+#include "daemon/hub/exchange.h"
+#include "daemon/hub/outage.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -12,12 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROBLEM_BYTES_MAX (16 * KIB)
 #define POLL_MS_MAX 1000
 #define CANCEL_POLL_MS 50
-#define LOW_SPEED_BYTES_PER_S 128
-#define STALLS_PER_TRANSFER                                                                                  \
-    10 /* one transfer, of at most LIMIT_HUB_JSON_BYTES, takes no longer than so many */
 
 struct transfers {
     const struct hub_options *options;
@@ -31,189 +30,36 @@ struct transfers {
     int is_stopping, is_cancelled;
     uint64_t turn_count; /* of the network thread */
     struct gate gate;
+    struct outage outage;
+    struct transfer question; /* whether the hub answers; in no list */
 };
-
-void transfer_init(struct transfer *transfer)
-{
-    memset(transfer, 0, sizeof *transfer);
-    headers_init(&transfer->headers);
-    buf_init(&transfer->problem, PROBLEM_BYTES_MAX);
-}
-
-void transfer_reset(struct transfer *transfer)
-{
-    headers_free(&transfer->headers);
-    buf_free(&transfer->problem);
-    transfer->status = 0;
-    transfer->is_complete = transfer->is_aborted = transfer->is_sent = transfer->is_connected = 0;
-    transfer->curl_code = transfer->proxy_status = 0;
-    transfer->curl_reason[0] = 0;
-    transfer->refusal = (struct err)ERR_INIT;
-    transfer->received_bytes = 0;
-    transfer->duration_us = 0;
-    transfer->has_taken_headers = transfer->is_abort_wanted = 0;
-    transfer->state = TRANSFER_STATE_IDLE;
-}
-
-/* -- libcurl's callbacks, on the network thread ------------------------------------------------------- */
-
-static size_t take_header_line(char *line, size_t size, size_t count, void *context)
-{
-    struct transfer *transfer = context;
-    size *= count;
-    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        /* The final answer after 1xx: only that it all has a bound is left of those. */
-        size_t total_bytes = transfer->headers.total_bytes;
-        headers_free(&transfer->headers);
-        transfer->headers.total_bytes = total_bytes;
-    }
-    if (headers_parse_line(&transfer->headers, line, size, clock_wall_ms())) {
-        (void)err_set(&transfer->refusal, ERR_NO_MEMORY, "answer: out of memory");
-        return 0;
-    }
-    if (transfer->headers.total_bytes > LIMIT_HUB_HEADER_BYTES) {
-        (void)err_set(&transfer->refusal, ERR_LIMIT, "the answer's header is larger than %zu bytes",
-                      LIMIT_HUB_HEADER_BYTES);
-        return 0;
-    }
-    return size;
-}
-
-static int is_content(const struct transfer *transfer)
-{
-    return transfer->status == 200 || transfer->status == 206;
-}
-
-static int note_headers(struct transfer *transfer)
-{
-    long status = 0;
-    if (transfer->has_taken_headers)
-        return 0;
-    transfer->has_taken_headers = 1;
-    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    transfer->status = (int)status;
-    if (is_content(transfer) && transfer->take_headers)
-        return transfer->take_headers(transfer, &transfer->refusal);
-    return 0;
-}
-
-static size_t take_body(char *data, size_t size, size_t count, void *context)
-{
-    struct transfer *transfer = context;
-    size *= count;
-    transfer->received_bytes += size;
-    if (note_headers(transfer))
-        return 0;
-    if (is_content(transfer))
-        return transfer->take_body(transfer, data, size, &transfer->refusal) ? 0 : size;
-    size_t room = transfer->problem.max - transfer->problem.size;
-    (void)buf_append(&transfer->problem, data, size < room ? size : room);
-    return size <= room ? size : 0; /* nobody needs to say more than this about a failure */
-}
-
-/* -- Starting and ending one transfer ------------------------------------------------------------------ */
-
-static int append_field(struct transfer *transfer, const char *text)
-{
-    struct curl_slist *grown = curl_slist_append(transfer->fields, text);
-    if (!grown)
-        return -1;
-    transfer->fields = grown;
-    return 0;
-}
-
-static int add_fields(struct transfer *transfer)
-{
-    char text[4096];
-    int failed = 0;
-    if (transfer->token) {
-        if ((size_t)snprintf(text, sizeof text, "Authorization: Bearer %s", transfer->token) >= sizeof text)
-            return -1;
-        failed = append_field(transfer, text);
-    }
-    if (!failed && !transfer->accepts_compression)
-        failed = append_field(transfer, "Accept-Encoding: identity");
-    return failed;
-}
-
-static int prepare(const struct hub_options *options, struct transfer *transfer)
-{
-    char range[64];
-    CURL *easy = curl_easy_init();
-    transfer->easy = easy;
-    if (!easy || add_fields(transfer))
-        return CURLE_OUT_OF_MEMORY;
-    int failed = 0;
-#define SET(option, value) failed |= curl_easy_setopt(easy, option, value) != CURLE_OK
-    SET(CURLOPT_URL, transfer->url);
-    SET(CURLOPT_HTTPHEADER, (struct curl_slist *)transfer->fields);
-    SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy's CONNECT gets no token */
-    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_USERAGENT, options->user_agent);
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
-    SET(CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES_PER_S);
-    SET(CURLOPT_LOW_SPEED_TIME, (long)((options->stall_timeout_ms + 999) / 1000));
-    SET(CURLOPT_TIMEOUT_MS, (long)(options->stall_timeout_ms * STALLS_PER_TRANSFER));
-    SET(CURLOPT_BUFFERSIZE, 256L * 1024);
-    SET(CURLOPT_TCP_KEEPALIVE, 1L);
-    SET(CURLOPT_ERRORBUFFER, transfer->curl_reason);
-    SET(CURLOPT_HEADERFUNCTION, take_header_line);
-    SET(CURLOPT_HEADERDATA, transfer);
-    SET(CURLOPT_WRITEFUNCTION, take_body);
-    SET(CURLOPT_WRITEDATA, transfer);
-    SET(CURLOPT_PRIVATE, transfer);
-    if (transfer->accepts_compression)
-        SET(CURLOPT_ACCEPT_ENCODING, "");
-    if (options->ca_file)
-        SET(CURLOPT_CAINFO, options->ca_file);
-    if (transfer->range_end) {
-        (void)snprintf(range, sizeof range, "%" PRIu64 "-%" PRIu64, transfer->range_begin,
-                       transfer->range_end - 1);
-        SET(CURLOPT_RANGE, range);
-    }
-#undef SET
-    return failed ? CURLE_OUT_OF_MEMORY : CURLE_OK;
-}
 
 static int start(struct transfers *transfers, struct transfer *transfer)
 {
-    int code = prepare(transfers->options, transfer);
+    int code = exchange_prepare(transfers->options, transfer);
     if (code == CURLE_OK && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
         code = CURLE_OUT_OF_MEMORY;
     return code;
 }
 
+/* What the end of a transfer tells of the hub as a whole. */
+static void note_sign(struct transfers *transfers, const struct transfer *transfer)
+{
+    struct err reason = ERR_INIT;
+    enum outage_sign sign = client_read_sign(transfer, &reason);
+    int64_t now_ms = clock_monotonic_ms();
+    if (transfer == &transfers->question)
+        outage_note_question(&transfers->outage, sign, reason.message, now_ms, client_jitter());
+    else
+        outage_note(&transfers->outage, transfer->bucket, transfer->url, sign, reason.message, now_ms,
+                    client_jitter());
+}
+
 /* Fills in the result and hands the transfer back; the mutex is held. */
 static void finish(struct transfers *transfers, struct transfer *transfer, int curl_code)
 {
-    if (transfer->easy) {
-        /* An answer without a body never came by take_body. */
-        int has_enough = 0;
-        if (curl_code == CURLE_OK)
-            has_enough = note_headers(transfer);
-        else if (curl_code == CURLE_WRITE_ERROR)
-            has_enough = 1;
-        transfer->is_complete = !transfer->refusal.code && (curl_code == CURLE_OK || has_enough);
-        if (!transfer->has_taken_headers && curl_code != CURLE_OK)
-            headers_free(&transfer->headers);
-        long proxy_status = 0;
-        (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
-        transfer->proxy_status = (int)proxy_status;
-        curl_off_t duration_us = 0, connected_us = 0;
-        (void)curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
-        transfer->is_connected = connected_us > 0;
-        (void)curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &duration_us);
-        transfer->duration_us = duration_us > 0 ? (uint64_t)duration_us : 0;
-        (void)curl_multi_remove_handle(transfers->multi, transfer->easy);
-        curl_easy_cleanup(transfer->easy);
-        transfer->easy = NULL;
-    }
-    curl_slist_free_all(transfer->fields);
-    transfer->fields = NULL;
-    transfer->curl_code = curl_code;
+    exchange_end(transfers->multi, transfer, curl_code);
+    note_sign(transfers, transfer);
     if (transfer->state == TRANSFER_STATE_RUNNING)
         transfers->running_count--;
     for (struct transfer **p = &transfers->first; *p; p = &(*p)->next) {
@@ -231,6 +77,47 @@ static void finish(struct transfers *transfers, struct transfer *transfer, int c
 
 /* -- The network thread --------------------------------------------------------------------------------- */
 
+static int launch(struct transfers *transfers, struct transfer *transfer)
+{
+    transfer->state = TRANSFER_STATE_RUNNING;
+    transfer->is_sent = 1;
+    transfers->running_count++;
+    gate_count(&transfers->gate, transfer->bucket);
+    int code = start(transfers, transfer);
+    if (code != CURLE_OK)
+        finish(transfers, transfer, code);
+    return code;
+}
+
+static int take_enough(struct transfer *transfer, struct err *refusal)
+{
+    (void)transfer;
+    (void)refusal;
+    return 1; /* that it answers is all */
+}
+
+/* Asks whether the hub answers, if it is time; returns whether. */
+static int ask(struct transfers *transfers, int64_t now_ms)
+{
+    struct transfer *question = &transfers->question;
+    const char *url = outage_ask(&transfers->outage, now_ms);
+    if (!url)
+        return 0;
+    transfer_reset(question);
+    question->url = url;
+    question->bucket = transfers->outage.asks_of;
+    question->token = question->bucket != TRANSFER_BUCKET_NONE ? transfers->options->token : NULL;
+    question->range_end = 1;
+    question->take_headers = take_enough;
+    (void)launch(transfers, question);
+    return 1;
+}
+
+static int set_refusal(const struct outage *outage, struct err *err)
+{
+    return err_set(err, ERR_UNREACHABLE, "the hub is down and is waited for: %s", outage->reason);
+}
+
 /* Starts what may start and ends what is not wanted any more; how long to sleep at most, and whether a wait
  * is to be told. */
 static int64_t schedule(struct transfers *transfers, int *ret_tells)
@@ -239,6 +126,10 @@ static int64_t schedule(struct transfers *transfers, int *ret_tells)
     int must_end = transfers->is_stopping || transfers->is_cancelled;
     struct transfer *next;
     gate_begin_turn(&transfers->gate);
+    if (must_end && transfers->question.state == TRANSFER_STATE_RUNNING) {
+        transfers->question.is_aborted = 1;
+        finish(transfers, &transfers->question, CURLE_ABORTED_BY_CALLBACK);
+    }
     for (struct transfer *transfer = transfers->first; transfer; transfer = next) {
         next = transfer->next;
         if (must_end || transfer->is_abort_wanted) {
@@ -248,6 +139,13 @@ static int64_t schedule(struct transfers *transfers, int *ret_tells)
         }
         if (transfer->state != TRANSFER_STATE_QUEUED)
             continue;
+        enum outage_order order = outage_order(&transfers->outage, transfer->bucket, now_ms);
+        if (order == OUTAGE_ORDER_REFUSE) {
+            (void)set_refusal(&transfers->outage, &transfer->refusal);
+            finish(transfers, transfer, CURLE_ABORTED_BY_CALLBACK);
+        }
+        if (order != OUTAGE_ORDER_GO)
+            continue;
         int64_t wait_ms = gate_wait_ms(&transfers->gate, transfer->bucket, transfer->start_at_ms, now_ms);
         if (wait_ms > 0) {
             sleep_ms = wait_ms < sleep_ms ? wait_ms : sleep_ms;
@@ -255,16 +153,16 @@ static int64_t schedule(struct transfers *transfers, int *ret_tells)
         }
         if (transfers->running_count >= transfers->options->connections_max)
             continue; /* one that ends wakes us */
-        transfer->state = TRANSFER_STATE_RUNNING;
-        transfer->is_sent = 1;
-        transfers->running_count++;
-        gate_count(&transfers->gate, transfer->bucket);
-        int code = start(transfers, transfer);
-        if (code != CURLE_OK)
-            finish(transfers, transfer, code);
-        else
+        if (launch(transfers, transfer) == CURLE_OK)
             sleep_ms = 0;
     }
+    if (!must_end && ask(transfers, now_ms))
+        sleep_ms = 0;
+    if (outage_order(&transfers->outage, TRANSFER_BUCKET_API, now_ms) == OUTAGE_ORDER_REFUSE)
+        gate_note_outage(&transfers->gate, transfers->outage.ask_at_ms);
+    int64_t ask_ms = outage_ask_wait_ms(&transfers->outage, now_ms);
+    if (ask_ms >= 0 && ask_ms < sleep_ms)
+        sleep_ms = ask_ms;
     *ret_tells = gate_end_turn(&transfers->gate, now_ms, clock_wall_ms());
     return sleep_ms;
 }
@@ -283,6 +181,13 @@ static void collect(struct transfers *transfers)
     }
 }
 
+static void read_wait(const struct transfers *transfers, struct hub_wait *wait)
+{
+    *wait = transfers->gate.wait;
+    wait->is_endured = transfers->outage.state == OUTAGE_STATE_ENDURED;
+    (void)snprintf(wait->detail, sizeof wait->detail, "%s", transfers->outage.reason);
+}
+
 static void *network_main(void *context)
 {
     struct transfers *transfers = context;
@@ -292,7 +197,8 @@ static void *network_main(void *context)
         (void)pthread_mutex_lock(&transfers->mutex);
         transfers->turn_count++;
         int64_t sleep_ms = schedule(transfers, &tells);
-        struct hub_wait wait = transfers->gate.wait;
+        struct hub_wait wait;
+        read_wait(transfers, &wait);
         int is_over = transfers->is_stopping && !transfers->first;
         (void)pthread_mutex_unlock(&transfers->mutex);
         if (tells && options->tell_wait)
@@ -320,6 +226,7 @@ static void start_curl(void)
 int transfers_open(const struct hub_options *options, struct transfers **ret_transfers, struct err *err)
 {
     pthread_condattr_t attributes;
+    char home[LIMIT_URL_BYTES];
     (void)pthread_once(&curl_once, start_curl);
     struct transfers *transfers = calloc(1, sizeof *transfers);
     if (!transfers)
@@ -327,6 +234,10 @@ int transfers_open(const struct hub_options *options, struct transfers **ret_tra
     transfers->options = options;
     transfers->last = &transfers->first;
     gate_init(&transfers->gate, options->request_budget, options->request_window_ms);
+    (void)snprintf(home, sizeof home, "%s" HUB_QUESTION, options->endpoint);
+    outage_init(&transfers->outage, home, options->outage_first_ms, options->outage_longest_ms,
+                options->outage_limit_ms, options->is_reached);
+    transfer_init(&transfers->question);
     transfers->multi = curl_multi_init();
     if (!transfers->multi) {
         free(transfers);
@@ -367,6 +278,7 @@ void transfers_close(struct transfers *transfers)
         return;
     set_and_wake(transfers, &transfers->is_stopping);
     (void)pthread_join(transfers->thread, NULL);
+    transfer_reset(&transfers->question);
     (void)curl_multi_cleanup(transfers->multi);
     (void)pthread_cond_destroy(&transfers->done);
     (void)pthread_mutex_destroy(&transfers->mutex);
@@ -451,9 +363,20 @@ void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, en
     (void)pthread_mutex_unlock(&transfers->mutex);
 }
 
+int transfers_refuse(struct transfers *transfers, struct err *err)
+{
+    (void)pthread_mutex_lock(&transfers->mutex);
+    int is_down =
+        outage_order(&transfers->outage, TRANSFER_BUCKET_API, clock_monotonic_ms()) == OUTAGE_ORDER_REFUSE;
+    if (is_down && err)
+        (void)set_refusal(&transfers->outage, err);
+    (void)pthread_mutex_unlock(&transfers->mutex);
+    return is_down;
+}
+
 void transfers_read_wait(struct transfers *transfers, struct hub_wait *ret_wait)
 {
     (void)pthread_mutex_lock(&transfers->mutex);
-    *ret_wait = transfers->gate.wait;
+    read_wait(transfers, ret_wait);
     (void)pthread_mutex_unlock(&transfers->mutex);
 }

@@ -2,7 +2,8 @@
  * Transfers: HTTP exchanges that one network thread drives for all callers through libcurl's multi interface.
  *
  * A caller fills in a struct transfer, submits it and waits. The engine decides when it starts: not before
- * its time, not before the gate (daemon/hub/gate.h) lets it through, not beyond the limit of connections. One
+ * its time, not before the gate (daemon/hub/gate.h) lets it through, not beyond the limit of connections; and
+ * that it does not start at all while the hub is down (daemon/hub/outage.h), which its refusal then says. One
  * transfer is one request: redirects and retries are the caller's business. While a transfer is submitted and
  * not done it belongs to the network thread, which also runs its callbacks.
  */
@@ -94,6 +95,9 @@ void transfers_abort(struct transfers *transfers, struct transfer *const *list, 
 /* Lets no request of this bucket start for a while, see gate_hold(). */
 void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, enum hub_wait_reason reason,
                     int64_t duration_ms);
+
+/* Whether the hub is down; err (which may be NULL) then says so. */
+int transfers_refuse(struct transfers *transfers, struct err *err);
 
 /* What waits before the endpoint now. */
 void transfers_read_wait(struct transfers *transfers, struct hub_wait *ret_wait);

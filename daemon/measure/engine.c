@@ -11,6 +11,9 @@
 
 #include <unistd.h>
 
+/* What is started again is back in seconds; and a question each five minutes, which are reached after nine,
+ * is nothing to a hub. */
+#define OUTAGE_FIRST_MS 2000
 #define PASSAGES_CACHE_BYTES (64 * MIB) /* LAMBADA takes about 2 MB */
 
 static int open_device(struct engine *engine, const struct options *options, struct err *err)
@@ -61,9 +64,21 @@ static void log_wait(void *context, const struct hub_wait *wait)
 {
     const struct engine *engine = context;
     char until[CLOCK_TEXT_SIZE];
+    if (!wait->reason && wait->is_endured) {
+        log_error("the hub is down for a day; what needs it fails from now on",
+                  log_text("reason", wait->detail),
+                  log_text("remedy", "see what the reason names; then start the sweeps again"), log_end);
+        return;
+    }
     if (!wait->reason) {
         log_info("requests to the hub go on",
                  log_real("waited_s_since_start", (double)wait->waited_ms / 1000.0), log_end);
+        return;
+    }
+    if (wait->reason == HUB_WAIT_UNREACHABLE) {
+        log_warning(
+            "the hub is down; what needs it waits and counts no attempt", log_text("reason", wait->detail),
+            log_text("remedy", "none if the hub is at fault; else see what the reason names"), log_end);
         return;
     }
     clock_format(wait->until_ms, until, sizeof until);
@@ -79,6 +94,8 @@ static int open_hub(struct engine *engine, const struct options *options, const 
     int code = hub_setup_options(options, &hub, err);
     if (!code)
         code = hub_options_set(&hub.state_folder, state, err);
+    hub.outage_first_ms = OUTAGE_FIRST_MS;
+    hub.is_reached = engine->is_of_worker;
     hub.tell_wait = log_wait;
     hub.tell_context = engine;
     engine->request_budget = hub.request_budget;

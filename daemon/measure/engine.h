@@ -24,6 +24,7 @@ struct engine {
     struct passages_cache *passages;
     _Atomic int64_t device_busy_us;
     int request_budget, has_hub_token; /* for what is said of a wait */
+    int is_of_worker; /* set before it is opened: a daemon has work from the hub, so the hub must be there */
 };
 
 /* Opens all parts as the options say, and logs which device and hub they are; `state` is the folder for what

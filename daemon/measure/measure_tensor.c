@@ -99,6 +99,8 @@ static int find_stored_link(struct measure_job *job, struct subject *subject, in
  * sound, so the last attempt does without, too. */
 static int is_fatal(const struct measure_job *job, int code)
 {
+    if (code == ERR_UNREACHABLE)
+        return 1; /* no failure of the reference: the whole task waits for the hub */
     if (code == ERR_NETWORK || code == ERR_TIMEOUT || code == ERR_HTTP || code == ERR_RATE_LIMITED)
         return job->task->failures + 1 < job->shared->failures_max;
     return code == ERR_CANCELLED || code == ERR_DATABASE || err_is_transient(code);

@@ -166,11 +166,16 @@ static void start_anew(struct remote_slot *slot, const struct wire_task *task, c
     remote_worker_end(slot->worker, REMOTE_END_RESTART);
 }
 
+/* The task goes back without a count against it, and its sweep is left to others: this machine does not have
+ * the model's folder, or does not reach the hub. */
 static void decline(struct remote_slot *slot, const struct wire_task *task, const struct err *reason)
 {
     struct err err = ERR_INIT;
     remote_worker_except(slot->worker, task->sweep_id);
-    log_task("sweep left to others", LOG_LEVEL_WARNING, task, 0, 0, reason);
+    if (reason->code == ERR_UNREACHABLE)
+        atomic_store(&slot->worker->waits_for_hub, true);
+    log_task("sweep left to others", reason->code == ERR_UNREACHABLE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+             task, 0, 0, reason);
     (void)remote_link_release(slot->rest, task->id, reason->message, &err);
 }
 
@@ -191,13 +196,15 @@ static int work_on(struct remote_slot *slot, const struct wire_task *task, const
     atomic_store(&slot->phase, REMOTE_PHASE_WORD);
     buf_free(&body);
     double seconds = clock_monotonic_s() - start;
-    if (code)
+    if (code == ERR_UNREACHABLE && !atomic_load(&slot->cancel))
+        decline(slot, task, &err);
+    else if (code)
         give_up(slot, task, &err, is_refused, seconds);
     else
         log_task("task done", LOG_LEVEL_INFO, task, seconds, atomic_load(&slot->fetched_bytes), &err);
     if (code == ERR_DEVICE_LOST)
         remote_worker_end(slot->worker, REMOTE_END_DEVICE);
-    return code && code != ERR_CONFLICT && code != ERR_CANCELLED;
+    return code && code != ERR_CONFLICT && code != ERR_CANCELLED && code != ERR_UNREACHABLE;
 }
 
 int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)

@@ -45,6 +45,7 @@ struct remote_worker {
     atomic_bool is_keeper_stopping; /* nothing runs any more */
     atomic_bool is_ended;           /* `ended` was called */
     atomic_int running;             /* threads of slots */
+    atomic_bool waits_for_hub;      /* sweeps were left because the hub was down */
     _Atomic int64_t last_work_ms;   /* when a task last ended */
     /* under lock */
     int64_t except[WIRE_EXCEPT_MAX];

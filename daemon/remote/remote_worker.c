@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define WAIT_S 20         /* for work, per request */
+#define OUTAGE_WAIT_S 5   /* the same while the hub is down: then sweeps that were left may be had again */
 #define HEARTBEAT_MS 5000 /* or a quarter of the lease; */
 #define LOOK_MS 1000      /* of one slot after the other, so that a cancelled task is dropped soon */
 #define BACKOFF_MS 500
@@ -52,6 +53,21 @@ void remote_worker_except(struct remote_worker *worker, int64_t sweep_id)
     if (worker->except_count < WIRE_EXCEPT_MAX)
         worker->except_count++;
     (void)pthread_mutex_unlock(&worker->lock);
+}
+
+/* A sweep was left because the hub did not answer. Once it does, all that were left are looked at anew: one
+ * whose folder is missing is given back once more. */
+static void look_at_hub(struct remote_worker *worker, struct hub_wait *ret_wait)
+{
+    hub_read_wait(worker->options.engine->hub, ret_wait);
+    int is_down = hub_is_down(worker->options.engine->hub);
+    if (!is_down && atomic_exchange(&worker->waits_for_hub, false)) {
+        (void)pthread_mutex_lock(&worker->lock);
+        worker->except_count = worker->next_except = 0;
+        (void)pthread_mutex_unlock(&worker->lock);
+    }
+    if (!is_down)
+        ret_wait->detail[0] = 0;
 }
 
 /* Whether nothing more is to be claimed. */
@@ -99,6 +115,8 @@ static int64_t idle_left_ms(struct remote_worker *worker)
 {
     if (!worker->options.idle_exit_s || count_busy(worker))
         return -1;
+    if (atomic_load(&worker->waits_for_hub))
+        atomic_store(&worker->last_work_ms, clock_monotonic_ms()); /* it is not for want of work */
     int64_t left =
         atomic_load(&worker->last_work_ms) + worker->options.idle_exit_s * 1000 - clock_monotonic_ms();
     return left > 0 ? left : 0;
@@ -108,6 +126,10 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, struct wire_offer 
 {
     struct remote_worker *worker = slot->worker;
     const struct registry_device *device = device_info(worker->options.engine->device);
+    struct hub_wait wait;
+    look_at_hub(worker, &wait);
+    if (wait.detail[0] && wait_s > OUTAGE_WAIT_S)
+        wait_s = OUTAGE_WAIT_S;
     *offer = (struct wire_offer){.protocol = WIRE_PROTOCOL,
                                  .definition = MEASURE_DEFINITION,
                                  .scoring = SCORE_DEFINITION,
@@ -122,6 +144,7 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, struct wire_offer 
     memcpy(offer->worker, slot->name, sizeof offer->worker);
     (void)snprintf(offer->device, sizeof offer->device, "%s", device->id);
     (void)snprintf(offer->backend, sizeof offer->backend, "%s", device->backend);
+    (void)snprintf(offer->hub_problem, sizeof offer->hub_problem, "%s", wait.detail);
 }
 
 /* The worker stops, and what the slot has asked for last may have been claimed without its hearing of that.
@@ -214,6 +237,9 @@ static void *work(void *context)
         failures = remote_slot_work(slot, &task) ? failures + 1 : 0;
         atomic_store(&slot->phase, REMOTE_PHASE_CLAIM);
         wire_task_free(&task);
+        /* More sweeps wait for the hub than can be named in a claim. */
+        if (worker->except_count == WIRE_EXCEPT_MAX && hub_is_down(worker->options.engine->hub))
+            remote_worker_pause(&worker->is_stopping, OUTAGE_WAIT_S * 1000);
         /* A machine on which everything fails would use up the attempts of a whole sweep. */
         if (failures)
             remote_worker_pause(&worker->is_stopping, remote_worker_backoff_ms(failures));

@@ -65,6 +65,12 @@ static const struct revision_listed *reference_of(struct plan *plan)
     return NULL;
 }
 
+/* Whether it stops the plan, since the next revision would fare no better. */
+static int is_of_no_revision(int code)
+{
+    return code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE || code == ERR_UNREACHABLE;
+}
+
 /* Asks for the files of every revision that the sweep touches. One that cannot be listed is left to its task,
  * which tries again and tells; only a cancelled plan stops here. */
 static int list_files(struct plan *plan, struct err *err)
@@ -82,7 +88,7 @@ static int list_files(struct plan *plan, struct err *err)
             revision_source_open(&source, plan->store, plan->repository, &plan->list.rows[i].row, &reason);
         if (!code)
             revision_source_close(&source);
-        else if (code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE) {
+        else if (is_of_no_revision(code)) {
             *err = reason;
             return code;
         }
@@ -140,7 +146,7 @@ static int describe(struct plan *plan, struct err *err)
                                   &reason);
         if (code == 0)
             return 0;
-        if (code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE) {
+        if (is_of_no_revision(code)) {
             *err = reason;
             return code;
         }
@@ -190,7 +196,7 @@ int planner_run_once(struct store *store, struct hub *hub, struct reserve *reser
     struct plan_watch *watch = NULL;
     struct err reason = ERR_INIT;
     *ret_planned = 0;
-    int code = sweeps_next_planning(store, &plan.sweep, err);
+    int code = sweeps_next_planning(store, hub_is_down(hub), &plan.sweep, err);
     if (code == ERR_NOT_FOUND) {
         *err = (struct err)ERR_INIT;
         return 0;
@@ -214,6 +220,11 @@ int planner_run_once(struct store *store, struct hub *hub, struct reserve *reser
     }
     if (code == ERR_CONFLICT || is_cancelled)
         return 0; /* the sweep was cancelled meanwhile */
+    if (code == ERR_UNREACHABLE) {
+        log_info("the plan of a sweep waits for the hub", log_int("sweep", plan.sweep.id),
+                 log_text("model", plan.sweep.model), log_end);
+        return 0;
+    }
     if (code) {
         if (!strstr(reason.message, plan.sweep.model))
             (void)err_wrap(&reason, "model %s", plan.sweep.model);

@@ -4,6 +4,9 @@
 #include "daemon/watch/duty.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#define LOOK_AGAIN_MS 1000 /* whether the hub is back */
 
 struct watcher {
     struct store *store;
@@ -14,7 +17,7 @@ struct watcher {
 
 struct search {
     int64_t now_ms, due_ms;
-    int is_found;
+    int is_found, is_hub_down;
     struct watch_row watch;
 };
 
@@ -22,6 +25,8 @@ static int take(void *context, const struct watch_row *row)
 {
     struct search *search = context;
     int64_t due_ms = watch_due(row, search->now_ms);
+    if (search->is_hub_down && strncmp(row->model, "file:", 5) != 0)
+        return 0; /* it stays due */
     if (search->is_found && due_ms >= search->due_ms)
         return 0;
     search->is_found = 1;
@@ -35,14 +40,15 @@ static int take(void *context, const struct watch_row *row)
 static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_wait_ms, struct err *err)
 {
     struct watcher *watcher = context;
-    struct search search = {.now_ms = clock_wall_ms()};
+    struct search search = {.now_ms = clock_wall_ms(), .is_hub_down = hub_is_down(watcher->hub)};
     enum watch_outcome outcome = WATCH_OUTCOME_UNCHANGED;
-    *ret_wait_ms = -1;
+    *ret_wait_ms = search.is_hub_down ? LOOK_AGAIN_MS : -1;
     int code = watches_list(watcher->store, "", INT32_MAX, take, &search, err);
     if (code || !search.is_found)
         return code;
     if (search.due_ms > search.now_ms) {
-        *ret_wait_ms = search.due_ms - search.now_ms;
+        if (*ret_wait_ms < 0 || search.due_ms - search.now_ms < *ret_wait_ms)
+            *ret_wait_ms = search.due_ms - search.now_ms;
         return 0;
     }
     *ret_wait_ms = 0;

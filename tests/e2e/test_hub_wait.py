@@ -57,6 +57,7 @@ def test_own_budget(daemon: Start, garden_hub: Emulator, programs: dict[str, Pat
     assert hub_of(one) == {
         "waiting_until": None,
         "reason": None,
+        "detail": None,
         "waiting_requests": 0,
         "waited_seconds": 0.0,
         "request_budget": 3,

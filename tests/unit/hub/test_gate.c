@@ -142,9 +142,35 @@ static void test_short(void **state)
     assert_int_equal(gate.wait.waited_ms, 5000);
 }
 
+/* A hub that is down is told at once, also in the midst of another wait, and once for all of its questions.
+ */
+static void test_outage(void **state)
+{
+    int tells = 0;
+    (void)state;
+    gate_init(&gate, 0, 0);
+    gate_hold(&gate, TRANSFER_BUCKET_API, HUB_WAIT_RATE_LIMIT, 0, 10000);
+    (void)turn(TRANSFER_BUCKET_API, 0, &tells);
+    assert_true(tells);
+    for (int64_t now_ms = 1000; now_ms <= 5000; now_ms += 1000) {
+        gate_begin_turn(&gate);
+        gate_note_outage(&gate, now_ms < 4000 ? 4000 : 9000); /* soon, and asked anew */
+        assert_int_equal(gate_end_turn(&gate, now_ms, WALL_MS + now_ms), now_ms == 1000);
+        assert_int_equal(gate.wait.reason, HUB_WAIT_UNREACHABLE);
+        assert_int_equal(gate.wait.until_ms, WALL_MS + (now_ms < 4000 ? 4000 : 9000));
+    }
+    assert_int_equal(gate.wait.request_count, 0);
+    assert_int_equal(gate.wait.serial, 3);
+    assert_false(idle(6000));
+    assert_int_equal(gate.wait.reason, HUB_WAIT_NONE);
+    assert_int_equal(gate.wait.waited_ms, 6000);
+    assert_true(idle(8000));
+}
+
 static void test_names(void **state)
 {
     (void)state;
+    assert_string_equal(hub_wait_reason_name(HUB_WAIT_UNREACHABLE), "unreachable");
     assert_string_equal(hub_wait_reason_name(HUB_WAIT_NONE), "none");
     assert_string_equal(hub_wait_reason_name(HUB_WAIT_REQUEST_BUDGET), "request_budget");
     assert_string_equal(hub_wait_reason_name(HUB_WAIT_RETRY_AFTER), "retry_after");
@@ -156,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_budget), cmocka_unit_test(test_no_budget), cmocka_unit_test(test_holds),
         cmocka_unit_test(test_jitter), cmocka_unit_test(test_short),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_outage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

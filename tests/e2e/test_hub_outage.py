@@ -1,0 +1,187 @@
+"""A hub that is down pauses sweeps and uses nothing up: told in the log, the status, the sweep, the metrics and the client; who
+needs no hub goes on; what waits can be cancelled and stopped, and goes on by itself. Likewise of remote workers.
+
+Noticing an outage takes the attempts of a request, seconds; so four hubs go down at once and come back at once, each with a daemon:
+`scene` while they are down, `after` once all is over."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from running import Daemon, wait_until
+from test_hub_wait import OVER, follow, hub_of, line_with, metric
+from tests.hub import Emulator
+from workers import Worker
+
+MODEL = "garden/neox-tiny"
+DOWN = "the hub is down; what needs it waits"
+
+
+@dataclass
+class Case:
+    """One hub, its daemon, and a sweep that the outage found."""
+
+    hub: Emulator
+    daemon: Daemon
+    sweep: int = 0
+    workers: list[Worker] = field(default_factory=list)
+
+
+def is_down(one: Daemon) -> bool:
+    return hub_of(one)["reason"] == "unreachable"
+
+
+def counts(one: Daemon) -> tuple[int, int]:
+    """Failures and interruptions of all tasks."""
+    with sqlite3.connect(f"file:{one.db}?mode=ro", uri=True) as db:
+        return db.execute("SELECT sum(failures), sum(interruptions) FROM tasks").fetchone()
+
+
+def seen(one: Daemon, name: str) -> dict[str, Any]:
+    """The worker whose name begins so."""
+    workers = one.get("/v1/workers").json()["workers"]
+    return next((row for row in workers if row["name"].startswith(name)), {"hub_problem": None})
+
+
+@pytest.fixture(scope="module")
+def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]:
+    """failing: answers 503 from the midst of a sweep on. gone: refuses connections, and its daemon was started again since it knew it.
+    hung: takes requests and says nothing. remote: refuses connections from the midst of a sweep on; two workers, one of which
+    never reached it."""
+    options = {"failing": ["--fetchers", "2"], "gone": [], "hung": ["--stall-timeout-s", "1"], "remote": ["--fetchers", "0"]}
+    cases: dict[str, Case] = {}
+    try:
+        for name, words in options.items():
+            hub = Emulator(garden, latency_ms=100 if name in ("failing", "remote") else 0)
+            hub.start()
+            cases[name] = Case(hub, Daemon(programs, tmp_path_factory.mktemp(name), hub.url, words, {}))
+            cases[name].daemon.start()
+        failing, gone, hung, remote = cases.values()
+        place, program = tmp_path_factory.mktemp("workers"), programs["bifurcated"]
+        nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+        remote.sweep = remote.daemon.sweep(MODEL, revisions={"to": 256})
+        remote.workers = [Worker(remote.daemon, program, place / "cut", "--name", "cut-off", env=nowhere),
+                          Worker(remote.daemon, program, place / "sound", "--name", "sound", "--idle-exit-s", "1")]  # fmt: skip
+        for case in (gone, hung):
+            case.sweep = case.daemon.sweep(MODEL, revisions={"names": ["step0"]})
+        for case in (gone, hung):
+            assert case.daemon.wait(case.sweep)["state"] == "done"
+        assert gone.daemon.stop() == 0
+        failing.sweep = failing.daemon.sweep(MODEL, revisions={"to": 256})
+        remote.daemon.wait(remote.sweep, lambda now: now["state"] == "running")
+        for worker in remote.workers:
+            worker.start()
+        for case in (failing, remote):
+            case.daemon.wait(case.sweep, lambda now: now["progress"]["done"] >= 2)
+        failing.hub.fault("status", status=503)
+        hung.hub.fault("stall", seconds=60)
+        gone.hub.stop()
+        remote.hub.stop()
+        gone.daemon.start()
+        for case in (gone, hung):
+            case.sweep = case.daemon.sweep(MODEL, revisions={"to": 2})
+        wait_until(lambda: all(is_down(case.daemon) for case in (failing, gone, hung)))
+        wait_until(lambda: seen(remote.daemon, "sound")["hub_problem"] and seen(remote.daemon, "cut-off")["hub_problem"])
+        yield cases
+    finally:
+        for case in cases.values():
+            for worker in case.workers:
+                worker.terminate()
+            for worker in case.workers:
+                worker.check_end()
+            case.daemon.check_end()
+            case.hub.stop()
+
+
+def test_it_is_told(scene: dict[str, Case], programs: dict[str, Path]) -> None:
+    case = scene["failing"]
+    one, now = case.daemon, hub_of(case.daemon)
+    assert now["detail"].endswith("answers 503") and now["waiting_until"]
+    held = one.get(f"/v1/sweeps/{case.sweep}").json()
+    assert held["state"] == "running" and held["progress"]["running"] == held["progress"]["failed"] == 0
+    assert held["hub_wait"]["reason"] == "unreachable" and held["hub_wait"]["seconds_left"] >= 0
+    assert held["hub_wait"]["detail"] == now["detail"]
+    assert metric(one, 'bifurcated_hub_waiting{reason="unreachable"}') == 1
+    shown = one.client("status").stdout
+    assert "IS DOWN, asked again at" in shown and "answers 503" in shown
+    process = follow(one, programs, case.sweep)
+    assert "the hub is down, asked again in" in line_with(process, "down")
+    process.kill()
+    process.communicate()
+    (line,) = [line for line in one.log().splitlines() if DOWN in line]
+    assert "answers 503" in line
+
+
+def test_plans_wait_and_folders_do_not(scene: dict[str, Case], garden: Path) -> None:
+    """A sweep that needs the hub waits for its plan, and can be cancelled; one of a folder is planned and measured."""
+    one = scene["failing"].daemon
+    unwanted = one.sweep(MODEL, revisions={"names": ["step8"]})
+    folder = one.sweep(f"file:{garden / 'models' / MODEL}", revisions={"names": ["step0", "step8"]})
+    assert one.wait(folder)["state"] == "done" and is_down(one)
+    now = one.get(f"/v1/sweeps/{unwanted}").json()
+    assert now["state"] == "planning" and now["hub_wait"]["reason"] == "unreachable"
+    assert one.request("DELETE", f"/v1/sweeps/{unwanted}").json()["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(("name", "word"), [("gone", "no connection"), ("hung", "too slow")])
+def test_a_plan_is_interrupted(scene: dict[str, Case], name: str, word: str) -> None:
+    case = scene[name]
+    now = case.daemon.get(f"/v1/sweeps/{case.sweep}").json()
+    assert now["state"] == "planning" and now["error"] is None
+    assert word in now["hub_wait"]["detail"]
+
+
+def test_workers_give_back(scene: dict[str, Case]) -> None:
+    """Both have nothing to do with it; each is seen as one that has no hub, with nothing counted against the tasks."""
+    case = scene["remote"]
+    sweep = case.daemon.get(f"/v1/sweeps/{case.sweep}").json()
+    assert sweep["progress"]["running"] == sweep["progress"]["failed"] == 0 and sweep["progress"]["done"] >= 2
+    for name in ("cut-off", "sound"):
+        worker = seen(case.daemon, name)
+        assert "no connection" in worker["hub_problem"] and worker["failed"] == 0
+    assert "no connection" in case.daemon.client("workers").stdout
+    assert case.workers[1].process.poll() is None  # idle, but not for want of work
+
+
+@pytest.fixture(scope="module")
+def after(scene: dict[str, Case]) -> dict[str, Case]:
+    """The daemon of the hub that is gone is stopped before, and started after; then all hubs are back and all sweeps are over."""
+    assert scene["gone"].daemon.stop() == 0
+    for name in ("failing", "hung"):
+        scene[name].hub.clear_faults()
+    for name in ("gone", "remote"):
+        scene[name].hub.start()
+    scene["gone"].daemon.start()
+    for case in scene.values():
+        case.daemon.wait(case.sweep)
+    return scene
+
+
+@pytest.mark.parametrize("name", ["failing", "gone", "hung", "remote"])
+def test_all_is_measured_and_no_attempt_was_used_up(after: dict[str, Case], name: str) -> None:
+    case = after[name]
+    sweep = case.daemon.get(f"/v1/sweeps/{case.sweep}").json()
+    assert sweep["state"] == "done" and sweep["progress"]["done"] == sweep["progress"]["revisions_total"]
+    assert sweep["hub_wait"] is None and counts(case.daemon) == (0, 0)
+    assert "will be tried again" not in case.daemon.log()
+
+
+def test_the_end_is_told_once(after: dict[str, Case]) -> None:
+    one = after["failing"].daemon
+    wait_until(lambda: OVER in one.log())
+    assert one.log().count(DOWN) == one.log().count(OVER) == 1
+    assert hub_of(one)["reason"] is None and hub_of(one)["detail"] is None
+    assert metric(one, "bifurcated_hub_waited_seconds_total") > 0
+
+
+def test_the_worker_without_a_hub_stays_alone(after: dict[str, Case]) -> None:
+    case = after["remote"]
+    cut_off, sound = case.workers
+    assert sound.wait() == 0 and "nothing to do for long enough" in sound.log()
+    worker = seen(case.daemon, "cut-off")
+    assert worker["hub_problem"] and worker["recorded"] == worker["failed"] == 0
+    assert cut_off.log().count(DOWN) == sound.log().count(DOWN) == 1
