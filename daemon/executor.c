@@ -23,6 +23,7 @@
 
 struct executor {
     struct store *store;
+    struct hub *hub;
     struct executor_round round;
     int64_t poll_ms;
     const char *asked_address;
@@ -57,6 +58,7 @@ static void *watch_queue(void *context)
         int watches = clock_monotonic_ms() - watched_ms >= executor->poll_ms;
         if (watches)
             watched_ms = clock_monotonic_ms();
+        executor->round.is_hub_down = executor->hub && hub_is_down(executor->hub);
         int code = executor_round_run(&executor->round, watches, &err);
         publish(executor);
         if (atomic_load(&executor->is_stopping))
@@ -144,8 +146,8 @@ static void take_options(struct executor *executor, const struct options *option
 
 /* -- Life cycle ------------------------------------------------------------------------------------------ */
 
-int executor_new(const struct options *options, struct store *store, struct executor **ret_executor,
-                 struct err *err)
+int executor_new(const struct options *options, struct store *store, struct hub *hub,
+                 struct executor **ret_executor, struct err *err)
 {
     *ret_executor = NULL;
     if (options->slurm_workers_max == 0)
@@ -154,6 +156,7 @@ int executor_new(const struct options *options, struct store *store, struct exec
     if (!executor)
         return err_set(err, ERR_NO_MEMORY, "executor: out of memory");
     executor->store = store;
+    executor->hub = hub;
     executor->asked_address = options->slurm_connect;
     (void)pthread_mutex_init(&executor->lock, NULL);
     take_options(executor, options);

@@ -11,14 +11,16 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
+#include "daemon/hub/hub.h"
 #include "daemon/options/options.h"
 #include "store/store.h"
 
 struct executor;
 
-/* *ret_executor becomes NULL if the options do not ask for it. The options must outlive the executor. */
-int executor_new(const struct options *options, struct store *store, struct executor **ret_executor,
-                 struct err *err);
+/* *ret_executor becomes NULL if the options do not ask for it. The options and the hub must outlive the
+ * executor; without a hub (NULL) none is down. */
+int executor_new(const struct options *options, struct store *store, struct hub *hub,
+                 struct executor **ret_executor, struct err *err);
 
 /* Starts the thread. `url` is where this daemon listens, for workers unless slurm-connect says otherwise.
  * Does nothing for NULL. */

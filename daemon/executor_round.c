@@ -92,6 +92,8 @@ static int judge(struct executor_round *round, const struct job_row *job, struct
     }
     if (!job->failed && !job->completed)
         return 0; /* taken away by somebody; that is no fault */
+    if (round->is_hub_down)
+        return 0; /* its workers waited for the hub, until their time was over */
     struct err reason = ERR_INIT;
     const char *output = round->slurm.output;
     (void)err_set(&reason, ERR_INTERNAL, "job %" PRId64 " ended without finishing a revision%s%s; %s%s",
@@ -365,11 +367,29 @@ static int give_up_all(struct executor_round *round, struct view *view, struct e
     return code;
 }
 
+/* While the hub is down, workers of a sweep that needs it would only wait, on nodes that others could use. */
+static void drop_waiting(struct executor_round *round, struct view *view)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < view->demand_count; i++) {
+        struct sweep_row sweep;
+        struct err ignored = ERR_INIT;
+        int is_waiting = sweeps_get(round->store, view->demands[i].sweep_id, &sweep, &ignored) == 0 &&
+                         strncmp(sweep.model, "file:", 5) != 0;
+        if (!is_waiting)
+            view->demands[count++] = view->demands[i];
+    }
+    view->demand_count = count;
+}
+
 static int load_demands(struct executor_round *round, struct view *view, struct err *err)
 {
     view->demand_count = 0;
-    return jobs_demand(round->store, EXECUTOR_WORKER_WORD, round->slurm.workers_max, DEMANDS_MAX, take_demand,
-                       view, err);
+    int code = jobs_demand(round->store, EXECUTOR_WORKER_WORD, round->slurm.workers_max, DEMANDS_MAX,
+                           take_demand, view, err);
+    if (!code && round->is_hub_down)
+        drop_waiting(round, view);
+    return code;
 }
 
 int executor_round_run(struct executor_round *round, int watches, struct err *err)

@@ -29,6 +29,8 @@ struct executor_round {
     int64_t backoff_ms;    /* pause after the first failure; doubles */
     int has_local_workers; /* this daemon measures, too: no sweep is given up */
 
+    int is_hub_down; /* now: sweeps that need the hub get no further workers, and no array is blamed */
+
     /* Between rounds; zero at the start. */
     int failures;                  /* in a row, that count towards giving up */
     int delays;                    /* in a row, that lengthen the pause */

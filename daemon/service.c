@@ -294,6 +294,12 @@ static void read_hub_wait(void *context, struct api_hub_wait *ret_wait)
         memcpy(ret_wait->detail, wait.detail, sizeof ret_wait->detail);
 }
 
+static void doubt_hub(void *context)
+{
+    struct service *service = context;
+    hub_doubt(service->engine.hub);
+}
+
 static int start_server(struct service *service, struct err *err)
 {
     const struct options *options = service->options;
@@ -331,6 +337,7 @@ static int start_server(struct service *service, struct err *err)
                                    .devices = append_devices,
                                    .status = append_status,
                                    .hub_wait = read_hub_wait,
+                                   .doubt_hub = doubt_hub,
                                    .metrics = append_metrics,
                                    .wake = wake,
                                    .note_change = api_setup_log_change};
@@ -344,7 +351,7 @@ out:
 
 static int make_executor(struct service *service, struct err *err)
 {
-    return executor_new(service->options, service->store, &service->executor, err);
+    return executor_new(service->options, service->store, service->engine.hub, &service->executor, err);
 }
 
 static int start_executor(struct service *service, struct err *err)

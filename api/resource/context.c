@@ -14,6 +14,13 @@ void api_context_note_change(const struct api_context *context, const struct api
         hooks->note_change(hooks->context, change);
 }
 
+void api_context_doubt_hub(const struct api_context *context)
+{
+    const struct api_hooks *hooks = &context->hooks;
+    if (hooks->doubt_hub)
+        hooks->doubt_hub(hooks->context);
+}
+
 void api_context_read_hub_wait(const struct api_context *context, struct api_hub_wait *ret_wait)
 {
     const struct api_hooks *hooks = &context->hooks;

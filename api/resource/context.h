@@ -51,6 +51,9 @@ struct api_hooks {
     /* What requests to the hub wait for at present. NULL: they never wait. */
     void (*hub_wait)(void *context, struct api_hub_wait *ret_wait);
 
+    /* A worker says that it does not reach the hub: does the daemon? */
+    void (*doubt_hub)(void *context);
+
     /* Appends whole lines in Prometheus' text format; names start with "bifurcated_". */
     int (*metrics)(void *context, struct buf *text, struct err *err);
 
@@ -73,6 +76,9 @@ void api_context_wake(const struct api_context *context);
 
 /* What a request has changed is stored. */
 void api_context_note_change(const struct api_context *context, const struct api_change *change);
+
+/* A worker says that it does not reach the hub. */
+void api_context_doubt_hub(const struct api_context *context);
 
 /* What the daemon's requests to the hub wait for; without a reason where nothing does. */
 void api_context_read_hub_wait(const struct api_context *context, struct api_hub_wait *ret_wait);

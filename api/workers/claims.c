@@ -113,6 +113,8 @@ static int begin_claim(struct api_request *request, struct wire_offer *offer, st
     api_worker_list_note(request->context->workers->list, offer->worker, offer, 0, 0);
     if (request->has_waited)
         return 0;
+    if (offer->hub_problem[0])
+        api_context_doubt_hub(request->context);
     request->kept = calloc(1, sizeof(struct claim));
     if (!request->kept)
         return err_set(err, ERR_NO_MEMORY, "out of memory");

@@ -106,6 +106,12 @@ int hub_is_down(struct hub *hub)
     return transfers_refuse(hub->transfers, NULL);
 }
 
+void hub_doubt(struct hub *hub)
+{
+    if (!hub->options.is_offline)
+        transfers_doubt(hub->transfers);
+}
+
 void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait)
 {
     transfers_read_wait(hub->transfers, ret_wait);

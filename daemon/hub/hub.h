@@ -125,6 +125,10 @@ void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait);
 /* Whether the hub is down: requests end with ERR_UNREACHABLE before they are sent. */
 int hub_is_down(struct hub *hub);
 
+/* Another machine does not reach the hub. If this one does not either, which is found out, the hub is down
+ * also for who asks nothing of it at the moment. */
+void hub_doubt(struct hub *hub);
+
 /* What one question to the hub tells of it. */
 struct hub_probe {
     char user[128];            /* whose token it is; "" without a token, and where `knows_users` is 0 */

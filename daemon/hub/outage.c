@@ -121,6 +121,21 @@ void outage_note(struct outage *outage, enum transfer_bucket bucket, const char 
         doubt(outage, bucket, url, sign, reason, now_ms, jitter);
 }
 
+void outage_doubt(struct outage *outage, int64_t now_ms)
+{
+    struct outage_row *row = &outage->rows[TRANSFER_BUCKET_API];
+    int is_late = !outage->doubted_ms || now_ms - outage->doubted_ms >= OUTAGE_DOUBT_MS;
+    if (!outage->first_ms || !outage->is_reached || outage->state != OUTAGE_STATE_NONE || !is_late)
+        return;
+    if (row->count == 0)
+        row->first_ms = now_ms;
+    outage->doubted_ms = now_ms;
+    outage->bucket = TRANSFER_BUCKET_API;
+    choose_question(outage, TRANSFER_BUCKET_API, outage->home);
+    outage->state = OUTAGE_STATE_DOUBT;
+    outage->ask_at_ms = now_ms;
+}
+
 enum outage_order outage_order(struct outage *outage, enum transfer_bucket bucket, int64_t now_ms)
 {
     if (outage->state == OUTAGE_STATE_ON && now_ms - outage->since_ms >= outage->limit_ms)

@@ -15,6 +15,9 @@
  * that is answered, it is the file's fault and no outage; if it fails, too, it is one. Where no file was ever
  * answered and several fail, it is an outage as well.
  *
+ * What a machine beside this one says raises a doubt, too (outage_doubt()): a process that asks for nothing
+ * itself would not notice otherwise.
+ *
  * A hub that never answered is none that is down: its address may be wrong, which must be told soon. So
  * there is no outage before an answer of the hub, now or in an earlier life (`is_reached`).
  *
@@ -30,6 +33,7 @@
 
 #define OUTAGE_FAILURES 4
 #define OUTAGE_AFTER_MS 3000
+#define OUTAGE_DOUBT_MS 60000   /* what others say is asked after at most once in so long */
 #define OUTAGE_SETTLED_MS 60000 /* one that begins so soon after another goes on with its intervals */
 
 enum outage_sign { OUTAGE_SIGN_NONE, OUTAGE_SIGN_ANSWER, OUTAGE_SIGN_FAILURE, OUTAGE_SIGN_NO_HOST };
@@ -63,8 +67,9 @@ struct outage {
     char asked[LIMIT_URL_BYTES];  /* the question */
     enum transfer_bucket asks_of; /* its kind */
     int is_asking, question_count;
-    int64_t since_ms, ask_at_ms, ended_ms; /* monotonic; ended_ms 0: there was none */
-    char reason[ERR_MESSAGE_BYTES];        /* of what failed, in words */
+    int64_t since_ms, ask_at_ms;    /* monotonic, as the next */
+    int64_t ended_ms, doubted_ms;   /* 0: there was none */
+    char reason[ERR_MESSAGE_BYTES]; /* of what failed, in words */
 };
 
 /* Zeroes all; outages are looked for where first_ms is positive. `home` is copied. */
@@ -75,6 +80,9 @@ void outage_init(struct outage *outage, const char *home, int64_t first_ms, int6
  * spreads the questions of many machines. */
 void outage_note(struct outage *outage, enum transfer_bucket bucket, const char *url, enum outage_sign sign,
                  const char *reason, int64_t now_ms, double jitter);
+
+/* Others do not reach the hub: it is asked whether it answers, unless that was done lately. */
+void outage_doubt(struct outage *outage, int64_t now_ms);
 
 /* What to do with a request that could start. */
 enum outage_order outage_order(struct outage *outage, enum transfer_bucket bucket, int64_t now_ms);

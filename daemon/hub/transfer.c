@@ -374,6 +374,14 @@ int transfers_refuse(struct transfers *transfers, struct err *err)
     return is_down;
 }
 
+void transfers_doubt(struct transfers *transfers)
+{
+    (void)pthread_mutex_lock(&transfers->mutex);
+    outage_doubt(&transfers->outage, clock_monotonic_ms());
+    (void)pthread_mutex_unlock(&transfers->mutex);
+    (void)curl_multi_wakeup(transfers->multi);
+}
+
 void transfers_read_wait(struct transfers *transfers, struct hub_wait *ret_wait)
 {
     (void)pthread_mutex_lock(&transfers->mutex);

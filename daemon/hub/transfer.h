@@ -99,6 +99,9 @@ void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, en
 /* Whether the hub is down; err (which may be NULL) then says so. */
 int transfers_refuse(struct transfers *transfers, struct err *err);
 
+/* See outage_doubt(). */
+void transfers_doubt(struct transfers *transfers);
+
 /* What waits before the endpoint now. */
 void transfers_read_wait(struct transfers *transfers, struct hub_wait *ret_wait);
 

@@ -145,6 +145,9 @@ def test_workers_give_back(scene: dict[str, Case]) -> None:
         assert "no connection" in worker["hub_problem"] and worker["failed"] == 0
     assert "no connection" in case.daemon.client("workers").stdout
     assert case.workers[1].process.poll() is None  # idle, but not for want of work
+    # The daemon asks for nothing itself; what the workers say made it look.
+    wait_until(lambda: is_down(case.daemon))
+    assert case.daemon.get(f"/v1/sweeps/{case.sweep}").json()["hub_wait"]["reason"] == "unreachable"
 
 
 @pytest.fixture(scope="module")

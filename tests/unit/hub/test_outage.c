@@ -199,6 +199,29 @@ static void test_never_reached(void **state)
     assert_int_equal(outage.state, OUTAGE_STATE_ON);
 }
 
+/* What another machine says is asked after, but seldom, and not of a hub that never answered. */
+static void test_said_by_others(void **state)
+{
+    (void)state;
+    outage_doubt(&outage, 1000);
+    assert_int_equal(outage_order(&outage, API, 1000), OUTAGE_ORDER_WAIT);
+    assert_int_equal(outage_order(&outage, FILES, 1000), OUTAGE_ORDER_GO);
+    assert_string_equal(outage.asked, HOME);
+    answer_question(OUTAGE_SIGN_ANSWER, 1000);
+    assert_int_equal(outage_order(&outage, API, 1000), OUTAGE_ORDER_GO);
+    outage_doubt(&outage, 1000 + OUTAGE_DOUBT_MS - 1);
+    assert_int_equal(outage.state, OUTAGE_STATE_NONE);
+    outage_doubt(&outage, 1000 + OUTAGE_DOUBT_MS);
+    answer_question(OUTAGE_SIGN_NO_HOST, 62000);
+    assert_int_equal(outage.state, OUTAGE_STATE_ON);
+    assert_int_equal(outage.since_ms, 1000 + OUTAGE_DOUBT_MS);
+    outage_doubt(&outage, 200000); /* is known */
+    assert_int_equal(outage_order(&outage, API, 200000), OUTAGE_ORDER_REFUSE);
+    outage_init(&outage, HOME, 5000, 300000, DAY_MS, 0);
+    outage_doubt(&outage, 1000);
+    assert_int_equal(outage.state, OUTAGE_STATE_NONE);
+}
+
 /* Nothing waits for ever; the hub is asked on, and its answer ends that, too. */
 static void test_endured(void **state)
 {
@@ -228,9 +251,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
     const struct CMUnitTest tests[] = {
-        TEST(test_no_host),    TEST(test_blips),         TEST(test_intervals),  TEST(test_flapping),
-        TEST(test_one_file),   TEST(test_all_files),     TEST(test_no_witness), TEST(test_own_witness),
-        TEST(test_other_host), TEST(test_never_reached), TEST(test_endured),    TEST(test_off),
+        TEST(test_no_host),        TEST(test_blips),         TEST(test_intervals),  TEST(test_flapping),
+        TEST(test_one_file),       TEST(test_all_files),     TEST(test_no_witness), TEST(test_own_witness),
+        TEST(test_other_host),     TEST(test_never_reached), TEST(test_endured),    TEST(test_off),
+        TEST(test_said_by_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -358,6 +358,37 @@ static void test_useless_arrays_are_not_repeated_for_ever(void **state)
     assert_int_equal(count_calls(fixture, "sbatch"), EXECUTOR_FAILURES_MAX);
 }
 
+/* Workers that wait for the hub until their time is over are not to blame, and are not replaced before it is
+ * back; a folder does not wait. */
+static void test_a_hub_that_is_down(void **state)
+{
+    struct fixture *fixture = *state;
+    run(fixture, 1);
+    assert_int_equal(count_calls(fixture, "sbatch"), 1);
+    fixture->round.is_hub_down = 1;
+    for (int i = 0; i < 2 * EXECUTOR_FAILURES_MAX; i++) {
+        struct job_row job = newest(fixture);
+        queue(fixture, &job, "TIMEOUT TIMEOUT TIMEOUT TIMEOUT", "TimeLimit");
+        run(fixture, 1);
+    }
+    assert_int_equal(fixture->round.failures, 0);
+    assert_int_equal(sweep_of(fixture).state, SWEEP_STATE_RUNNING);
+    assert_int_equal(count_calls(fixture, "sbatch"), 0);
+    int64_t of_hub = fixture->model_id;
+    struct revision_row row = {.name = "step0", .commit = "0123456789012345678901234567890123456789"};
+    OK(models_ensure(fixture->store, "file:/run", MODEL_KIND_FOLDER, &fixture->model_id, &err));
+    OK(revisions_update(fixture->store, fixture->model_id, &row, 1, 1, NULL, &err));
+    fixture->revisions[0] = row.id;
+    (void)add_sweep(fixture, 1);
+    fixture->model_id = of_hub;
+    fake_does(fixture->folder, "squeue", "");
+    run(fixture, 1);
+    assert_int_equal(count_calls(fixture, "sbatch"), 1);
+    fixture->round.is_hub_down = 0;
+    run(fixture, 1);
+    assert_int_equal(count_calls(fixture, "sbatch"), 1);
+}
+
 static void test_arrays_that_got_something_done_may_be_many(void **state)
 {
     struct fixture *fixture = *state;
@@ -476,7 +507,7 @@ static void test_the_address_of_the_daemon(void **state)
         char *arguments[] = {words[0], words[1], words[2], words[3], fixture->folder, NULL};
         OK(options_load(5, arguments, &options, &action, &err));
         buf_init(&json, MIB);
-        OK(executor_new(&options, fixture->store, &executor, &err));
+        OK(executor_new(&options, fixture->store, NULL, &executor, &err));
         OK(executor_start(executor, cases[i].url, &err));
         executor_stop(executor);
         OK(executor_append_status(executor, &json, &err));
@@ -507,6 +538,7 @@ int main(void)
         CASE(test_a_controller_that_is_down_is_waited_for),
         CASE(test_blind_it_does_not_submit_more),
         CASE(test_useless_arrays_are_not_repeated_for_ever),
+        CASE(test_a_hub_that_is_down),
         CASE(test_arrays_that_got_something_done_may_be_many),
         CASE(test_a_cancelled_sweep_cancels_its_jobs),
         CASE(test_what_waits_at_the_end_of_work_is_cancelled),
