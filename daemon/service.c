@@ -289,7 +289,8 @@ static void read_hub_wait(void *context, struct api_hub_wait *ret_wait)
     hub_read_wait(service->engine.hub, &wait);
     *ret_wait = (struct api_hub_wait){.reason = wait.reason ? hub_wait_reason_name(wait.reason) : NULL,
                                       .until_ms = wait.until_ms,
-                                      .serial = wait.serial};
+                                      .serial = wait.serial,
+                                      .is_endured = wait.is_endured};
     if (wait.reason == HUB_WAIT_UNREACHABLE)
         memcpy(ret_wait->detail, wait.detail, sizeof ret_wait->detail);
 }

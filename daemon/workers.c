@@ -16,8 +16,8 @@
 #define HEARTBEAT_MS 1000 /* progress as the API shows it; without any, whether the task is still wanted */
 #define IDLE_MS 10000
 #define ERROR_PAUSE_MS 1000
-#define OUTAGE_LOOK_MS 500 /* whether a hub that is down is back */
-#define EXCEPT_MAX 64
+#define OUTAGE_LOOK_MS 1000 /* whether a hub that is down is back */
+#define EXCEPT_MAX 256      /* beyond, nothing is claimed until the hub is back */
 
 struct slot {
     struct workers *workers;

@@ -22,6 +22,7 @@ struct api_hub_wait {
     int64_t until_ms; /* wall clock */
     uint64_t serial;  /* grows whenever one of them changes */
     char detail[ERR_MESSAGE_BYTES]; /* of "unreachable": what failed, in words; else "" */
+    int is_endured;                 /* the hub is down for so long that nothing waits for it any more */
 };
 
 /* A token or a watch that a request has made, changed or ended. */

@@ -305,6 +305,18 @@ int api_record_claim(struct api_request *request, struct api_response *response,
     return finish_result(code, response);
 }
 
+/* Whether the task failed because its worker alone does not reach the hub: others may, so that counts as
+ * little as a task that was given back, however long it lasts. A hub that is down for all is endured at last.
+ */
+static int is_worker_alone(const struct api_request *request, const char *worker, int code)
+{
+    struct api_hub_wait wait;
+    if (code != ERR_NETWORK && code != ERR_TIMEOUT && code != ERR_HTTP)
+        return 0;
+    api_context_read_hub_wait(request->context, &wait);
+    return !wait.is_endured && api_worker_list_has_hub_problem(request->context->workers->list, worker);
+}
+
 int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct store *store = request->context->store;
@@ -332,11 +344,16 @@ int api_fail_claim(struct api_request *request, struct api_response *response, s
     json_decref(body);
     if (!code)
         code = find_claim(request, &task, &lease, err);
-    if (!code)
+    int is_declined = !code && is_worker_alone(request, lease.worker, reason.code);
+    if (is_declined) {
+        code = tasks_decline(store, &lease, reason.message, err);
+        state = TASK_STATE_QUEUED;
+    } else if (!code) {
         code = (is_refused ? tasks_refuse : tasks_fail)(store, &lease, &reason, &options_of(request)->policy,
                                                         &state, err);
+    }
     if (!code) {
-        api_worker_list_note(request->context->workers->list, lease.worker, NULL, 0, 1);
+        api_worker_list_note(request->context->workers->list, lease.worker, NULL, 0, !is_declined);
         buf_appendf(&response->body, "{\"state\":\"%s\"}", task_state_name(state));
         api_context_wake(request->context);
     }

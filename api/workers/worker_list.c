@@ -130,6 +130,15 @@ void api_worker_list_note_claim(struct api_worker_list *list, const char *worker
     pthread_mutex_unlock(&list->mutex);
 }
 
+int api_worker_list_has_hub_problem(struct api_worker_list *list, const char *worker)
+{
+    pthread_mutex_lock(&list->mutex);
+    const struct api_worker *row = find(list, worker);
+    int has_problem = row && row->hub_problem[0];
+    pthread_mutex_unlock(&list->mutex);
+    return has_problem;
+}
+
 size_t api_worker_list_near(struct api_worker_list *list, const char *worker, int64_t *near)
 {
     size_t count = 0;

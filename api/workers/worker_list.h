@@ -38,6 +38,9 @@ void api_worker_name(const char *worker, char *name);
 void api_worker_list_note(struct api_worker_list *list, const char *worker, const struct wire_offer *offer,
                           int recorded, int failed);
 
+/* Whether a worker said when it last claimed that it does not reach the hub. */
+int api_worker_list_has_hub_problem(struct api_worker_list *list, const char *worker);
+
 /* A worker claimed this revision. */
 void api_worker_list_note_claim(struct api_worker_list *list, const char *worker, int64_t revision_id);
 

@@ -101,6 +101,13 @@ void help_print_man(FILE *out)
         ".SH SIGNALS\n"
         "TERM and INT stop it: running tasks get a few seconds to end and go back to the queue otherwise.\n"
         "A second one stops at once; nothing is lost. HUP reads the log options again.\n"
+        ".SH A HUB THAT IS DOWN\n"
+        "No address, no connection, time-outs or 5xx to everything pause what needs the hub; no attempt of "
+        "a\n"
+        "revision is counted. The hub is asked again after two seconds, then at intervals that double up to\n"
+        "five minutes, and work goes on by itself. After a day revisions fail as from any other fault. A "
+        "hub\n"
+        "that never answered fails a plan within a quarter of a minute: its address may be wrong.\n"
         ".SH EXIT STATUS\n"
         ".TP\n0\nStopped as asked; a command succeeded.\n"
         ".TP\n1\nIt could not start; a command failed;\n.B check\nfound an error.\n"
@@ -114,6 +121,7 @@ void help_print_man(FILE *out)
         ".TP\n.I /etc/bifurcated/environment\nHF_TOKEN and proxies for the service.\n"
         ".TP\n.I STATE/bifurcated.db\nThe database.\n"
         ".TP\n.I STATE/address\nWhere the running daemon listens.\n"
+        ".TP\n.I STATE/hub-reached\nThe hub that ever answered it.\n"
         ".SH SEE ALSO\n.BR bifurcate (1),\n.BR bifurcated.conf (5),\n"
         ".I /usr/share/doc/bifurcated/README.md\n",
         out);

@@ -66,7 +66,7 @@ static void look_at_hub(struct remote_worker *worker, struct hub_wait *ret_wait)
         worker->except_count = worker->next_except = 0;
         (void)pthread_mutex_unlock(&worker->lock);
     }
-    if (!is_down)
+    if (!is_down && !ret_wait->is_endured)
         ret_wait->detail[0] = 0;
 }
 

@@ -91,6 +91,19 @@ def test_workers_are_shown_with_what_they_do(
         poll(page)
         page.wait("document.getElementById('operations-summary').textContent.endsWith('1 silent')")
         assert cells(page, "workers")[0][1] == "silent"
+        page.run(
+            "const other = fetch; window.fetch = async (url, options) => { const answer = await other(url, options);"
+            " if (!/v1.(workers|status)/.test(String(url))) return answer; const body = await answer.json();"
+            " for (const one of body.workers ?? []) { one.last_seen_at = body.workers[0].since; one.hub_problem = 'no such host'; }"
+            " if (body.daemon) Object.assign(body.daemon.hub, { reason: 'unreachable', detail: 'hub answers 503',"
+            " waiting_until: new Date(Date.now() - 540000).toISOString() });"
+            " return new Response(JSON.stringify(body), { status: 200, headers: answer.headers }); }"
+        )  # a worker without a hub, and a daemon whose hub is down
+        poll(page)
+        page.wait("document.getElementById('daemon-facts').textContent.includes('down, asked again')")
+        assert page.value("document.querySelector('#daemon-facts [title=\"hub answers 503\"]') !== null")
+        poll(page)
+        page.wait("document.querySelector('#workers [title=\"no such host\"]')?.textContent === 'no hub'")
     finally:
         worker.resume()
         worker.kill()

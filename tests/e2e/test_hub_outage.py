@@ -6,6 +6,7 @@ Noticing an outage takes the attempts of a request, seconds; so four hubs go dow
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.hub import Emulator
 from workers import Worker
 
 MODEL = "garden/neox-tiny"
+WATCHED = "garden/nothing"
 DOWN = "the hub is down; what needs it waits"
 
 
@@ -28,6 +30,7 @@ class Case:
     hub: Emulator
     daemon: Daemon
     sweep: int = 0
+    doomed: int = 0  # another one, to be cancelled
     workers: list[Worker] = field(default_factory=list)
 
 
@@ -75,6 +78,8 @@ def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
         remote.daemon.wait(remote.sweep, lambda now: now["state"] == "running")
         for worker in remote.workers:
             worker.start()
+        failing.doomed = failing.daemon.sweep(MODEL, revisions={"to": 512}, priority=-1)
+        failing.daemon.wait(failing.doomed, lambda now: now["state"] == "running")
         for case in (failing, remote):
             case.daemon.wait(case.sweep, lambda now: now["progress"]["done"] >= 2)
         failing.hub.fault("status", status=503)
@@ -116,15 +121,18 @@ def test_it_is_told(scene: dict[str, Case], programs: dict[str, Path]) -> None:
     assert "answers 503" in line
 
 
-def test_plans_wait_and_folders_do_not(scene: dict[str, Case], garden: Path) -> None:
-    """A sweep that needs the hub waits for its plan, and can be cancelled; one of a folder is planned and measured."""
+def test_plans_and_watches_wait_and_folders_do_not(scene: dict[str, Case], garden: Path) -> None:
+    """What needs the hub waits for its plan, and can be cancelled, as what is planned; a sweep of a folder is done meanwhile."""
     one = scene["failing"].daemon
+    assert one.request("PUT", f"/v1/watches/{WATCHED}", {"every_minutes": 1440}).status in (200, 201)
     unwanted = one.sweep(MODEL, revisions={"names": ["step8"]})
     folder = one.sweep(f"file:{garden / 'models' / MODEL}", revisions={"names": ["step0", "step8"]})
     assert one.wait(folder)["state"] == "done" and is_down(one)
     now = one.get(f"/v1/sweeps/{unwanted}").json()
     assert now["state"] == "planning" and now["hub_wait"]["reason"] == "unreachable"
-    assert one.request("DELETE", f"/v1/sweeps/{unwanted}").json()["state"] == "cancelled"
+    for number in (unwanted, scene["failing"].doomed):
+        assert one.request("DELETE", f"/v1/sweeps/{number}").json()["state"] == "cancelled"
+    assert is_down(one) and one.get(f"/v1/watches/{WATCHED}").json()["last_run"] is None
 
 
 @pytest.mark.parametrize(("name", "word"), [("gone", "no connection"), ("hung", "too slow")])
@@ -150,6 +158,22 @@ def test_workers_give_back(scene: dict[str, Case]) -> None:
     assert case.daemon.get(f"/v1/sweeps/{case.sweep}").json()["hub_wait"]["reason"] == "unreachable"
 
 
+def test_a_worker_alone_fails_nothing(scene: dict[str, Case]) -> None:
+    """One that has given up waiting, after a day, and so fails what it claims: nothing is counted while others may reach the hub."""
+    one = scene["remote"].daemon
+    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "x", "worker": "pretender/0", "device": "cpu",
+             "backend": "cpu", "wait_s": 0, "hub_problem": "no such host"}  # fmt: skip
+    said = one.post("/v1/claims", offer).json()["detail"]  # the daemon says what it measures by
+    offer["definition"], offer["scoring"] = map(int, re.search(r"by (\d+)\.(\d+), so", said).groups())
+    for _ in range(6):  # more than a task has attempts
+        claim = one.post("/v1/claims", offer)
+        assert claim.status == 201, claim
+        failure = {"code": "network", "message": "revision step0: no such host can be found"}
+        answer = one.request("PUT", f"/v1/claims/{claim.json()['id']}/failure", failure)
+        assert answer.status == 200 and answer.json() == {"state": "queued"}
+    assert seen(one, "pretender")["failed"] == 0 and counts(one) == (0, 0)
+
+
 @pytest.fixture(scope="module")
 def after(scene: dict[str, Case]) -> dict[str, Case]:
     """The daemon of the hub that is gone is stopped before, and started after; then all hubs are back and all sweeps are over."""
@@ -171,6 +195,13 @@ def test_all_is_measured_and_no_attempt_was_used_up(after: dict[str, Case], name
     assert sweep["state"] == "done" and sweep["progress"]["done"] == sweep["progress"]["revisions_total"]
     assert sweep["hub_wait"] is None and counts(case.daemon) == (0, 0)
     assert "will be tried again" not in case.daemon.log()
+
+
+def test_the_watch_looks(after: dict[str, Case]) -> None:
+    one = after["failing"].daemon
+    wait_until(lambda: one.get(f"/v1/watches/{WATCHED}").json()["last_run"] is not None)
+    assert one.get(f"/v1/watches/{WATCHED}").json()["last_run"]["outcome"] == "failed"  # there is no such model, says the hub
+    assert "unreachable" not in str(one.get(f"/v1/watches/{WATCHED}").json()["last_run"])
 
 
 def test_the_end_is_told_once(after: dict[str, Case]) -> None:

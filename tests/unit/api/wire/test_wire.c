@@ -357,7 +357,8 @@ static void test_offer(void **state)
                                .is_again = 1,
                                .is_leaving = 1,
                                .except = {3, 9},
-                               .except_count = 2};
+                               .except_count = 2,
+                               .hub_problem = "hub: no such host can be found"};
     struct wire_offer read;
     struct err fault = ERR_INIT;
     struct buf buf;
@@ -383,6 +384,9 @@ static void test_offer(void **state)
         "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
         "0\",\"device\":\"c\","
         "\"backend\":\"c\",\"wait_s\":1,\"except\":[0]}",
+        "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
+        "0\",\"device\":\"c\","
+        "\"backend\":\"c\",\"wait_s\":1,\"hub_problem\":\"\"}",
         "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
         "0\",\"device\":\"c\","
         "\"backend\":\"a backend with a long name\",\"wait_s\":1}",
