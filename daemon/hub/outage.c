@@ -121,6 +121,18 @@ void outage_note(struct outage *outage, enum transfer_bucket bucket, const char 
         doubt(outage, bucket, url, sign, reason, now_ms, jitter);
 }
 
+int outage_accuse(struct outage *outage, enum transfer_bucket bucket, const char *url, enum outage_sign sign,
+                  const char *reason, int64_t now_ms, double jitter)
+{
+    if (!outage->first_ms || !outage->is_reached ||
+        (sign != OUTAGE_SIGN_FAILURE && sign != OUTAGE_SIGN_NO_HOST))
+        return 0;
+    /* What failed once since the last answer of its kind is alone. */
+    if (outage->state == OUTAGE_STATE_NONE && outage->rows[bucket].count > 1)
+        doubt(outage, bucket, url, sign, reason, now_ms, jitter);
+    return outage->state == OUTAGE_STATE_DOUBT || outage->state == OUTAGE_STATE_ON;
+}
+
 void outage_doubt(struct outage *outage, int64_t now_ms)
 {
     struct outage_row *row = &outage->rows[TRANSFER_BUCKET_API];

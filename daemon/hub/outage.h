@@ -9,11 +9,11 @@
  *   - A failure: 5xx, or a connection that gives no answer. The hub may be at fault, or one file.
  *   - Anything else says nothing: TLS that fails is for somebody to set right, and waiting does not help.
  *
- * OUTAGE_FAILURES of the latter two in a row, over OUTAGE_AFTER_MS or longer, raise a doubt. (A request alone
- * reaches that before its last attempt, see hub_options.) Without a host it is an outage. Failures are held
- * against a witness: what was last answered of that kind, else the hub's question for the token's owner. If
- * that is answered, it is the file's fault and no outage; if it fails, too, it is one. Where no file was ever
- * answered and several fail, it is an outage as well.
+ * OUTAGE_FAILURES of the latter two in a row, over OUTAGE_AFTER_MS or longer, raise a doubt; so does a
+ * request that has used up its attempts, which then has one more, once the doubt is over. Without a host it
+ * is an outage. Failures are held against a witness: what was last answered of that kind, else the hub's
+ * question for the token's owner. If that is answered, it is the file's fault and no outage; if it fails,
+ * too, it is one. Where no file was ever answered and several fail, it is an outage as well.
  *
  * What a machine beside this one says raises a doubt, too (outage_doubt()): a process that asks for nothing
  * itself would not notice otherwise.
@@ -80,6 +80,11 @@ void outage_init(struct outage *outage, const char *home, int64_t first_ms, int6
  * spreads the questions of many machines. */
 void outage_note(struct outage *outage, enum transfer_bucket bucket, const char *url, enum outage_sign sign,
                  const char *reason, int64_t now_ms, double jitter);
+
+/* A request of this kind has used up its attempts, the last with this sign. Returns whether it shall be asked
+ * for once more, when the order is to go: there is a doubt, or an outage. */
+int outage_accuse(struct outage *outage, enum transfer_bucket bucket, const char *url, enum outage_sign sign,
+                  const char *reason, int64_t now_ms, double jitter);
 
 /* Others do not reach the hub: it is asked whether it answers, unless that was done lately. */
 void outage_doubt(struct outage *outage, int64_t now_ms);

@@ -261,7 +261,13 @@ static int retry(struct piece *piece, struct err *err)
 {
     struct remote *remote = piece->remote;
     const struct hub_options *options = &remote->repository->hub->options;
-    if (++piece->attempt >= options->attempts_max || piece->submission_count >= SUBMISSIONS_MAX)
+    if (++piece->attempt == options->attempts_max &&
+        transfers_accuse(remote->repository->hub->transfers, &piece->transfer)) {
+        piece->transfer.start_at_ms = 0;
+        piece->state = PIECE_STATE_PENDING;
+        return 0;
+    }
+    if (piece->attempt >= options->attempts_max || piece->submission_count >= SUBMISSIONS_MAX)
         return err_wrap(err, "given up after %d attempts", piece->submission_count);
     int64_t delay_ms = client_retry_delay_ms(remote->repository, &piece->transfer, piece->attempt, err);
     if (delay_ms < 0)

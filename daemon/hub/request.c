@@ -78,6 +78,9 @@ int request_get_json(struct hub_repository *repository, const char *address, str
         int64_t delay_ms = -1;
         if (verdict == CLIENT_VERDICT_RETRY && ++attempt < hub->options.attempts_max)
             delay_ms = client_retry_delay_ms(repository, &transfer, attempt, err);
+        else if (verdict == CLIENT_VERDICT_RETRY && attempt == hub->options.attempts_max &&
+                 transfers_accuse(hub->transfers, &transfer))
+            delay_ms = 0;
         if (delay_ms < 0)
             goto out;
         client_count_retry(repository, NULL);

@@ -374,6 +374,17 @@ int transfers_refuse(struct transfers *transfers, struct err *err)
     return is_down;
 }
 
+int transfers_accuse(struct transfers *transfers, const struct transfer *transfer)
+{
+    struct err reason = ERR_INIT;
+    enum outage_sign sign = client_read_sign(transfer, &reason);
+    (void)pthread_mutex_lock(&transfers->mutex);
+    int is_accused = outage_accuse(&transfers->outage, transfer->bucket, transfer->url, sign, reason.message,
+                                   clock_monotonic_ms(), client_jitter());
+    (void)pthread_mutex_unlock(&transfers->mutex);
+    return is_accused;
+}
+
 void transfers_doubt(struct transfers *transfers)
 {
     (void)pthread_mutex_lock(&transfers->mutex);

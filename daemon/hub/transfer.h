@@ -99,6 +99,9 @@ void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, en
 /* Whether the hub is down; err (which may be NULL) then says so. */
 int transfers_refuse(struct transfers *transfers, struct err *err);
 
+/* A transfer has used up its attempts: whether it shall be submitted once more, see outage_accuse(). */
+int transfers_accuse(struct transfers *transfers, const struct transfer *transfer);
+
 /* See outage_doubt(). */
 void transfers_doubt(struct transfers *transfers);
 

@@ -62,9 +62,11 @@ static const char *remedy_of(enum hub_wait_reason reason, int has_token)
 /* A sweep that waits for a limit stands still, which nobody should have to guess. */
 static void log_wait(void *context, const struct hub_wait *wait)
 {
-    const struct engine *engine = context;
+    struct engine *engine = context;
     char until[CLOCK_TEXT_SIZE];
-    if (!wait->reason && wait->is_endured) {
+    int was_down = engine->is_hub_down;
+    engine->is_hub_down = wait->reason == HUB_WAIT_UNREACHABLE;
+    if (was_down && !wait->reason && wait->is_endured) {
         log_error("the hub is down for a day; what needs it fails from now on",
                   log_text("reason", wait->detail),
                   log_text("remedy", "see what the reason names; then start the sweeps again"), log_end);

@@ -70,6 +70,15 @@ static void look_at_hub(struct remote_worker *worker, struct hub_wait *ret_wait)
         ret_wait->detail[0] = 0;
 }
 
+/* Whether more sweeps wait for the hub than can be named in a claim. */
+static int is_full_of_waiting(struct remote_worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    int is_full = worker->except_count == WIRE_EXCEPT_MAX;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return is_full && hub_is_down(worker->options.engine->hub);
+}
+
 /* Whether nothing more is to be claimed. */
 static int is_ending(const struct remote_worker *worker)
 {
@@ -237,8 +246,7 @@ static void *work(void *context)
         failures = remote_slot_work(slot, &task) ? failures + 1 : 0;
         atomic_store(&slot->phase, REMOTE_PHASE_CLAIM);
         wire_task_free(&task);
-        /* More sweeps wait for the hub than can be named in a claim. */
-        if (worker->except_count == WIRE_EXCEPT_MAX && hub_is_down(worker->options.engine->hub))
+        if (is_full_of_waiting(worker))
             remote_worker_pause(&worker->is_stopping, OUTAGE_WAIT_S * 1000);
         /* A machine on which everything fails would use up the attempts of a whole sweep. */
         if (failures)

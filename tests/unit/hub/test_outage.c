@@ -199,6 +199,29 @@ static void test_never_reached(void **state)
     assert_int_equal(outage.state, OUTAGE_STATE_ON);
 }
 
+/* A request at its end, which had attempts of two kinds, does not fail before the hub was asked; and is not
+ * asked for again where it says nothing of the hub, where others are answered, or after a day. */
+static void test_accused(void **state)
+{
+    (void)state;
+    note(FILES, "http://hub/good", OUTAGE_SIGN_ANSWER, 0);
+    note_row(CDN, "http://cdn/x", OUTAGE_SIGN_FAILURE, 3, 1000);
+    note(FILES, "http://hub/x", OUTAGE_SIGN_FAILURE, 5000);
+    assert_false(outage_accuse(&outage, FILES, "http://hub/x", OUTAGE_SIGN_FAILURE, "", 5000, 1.0));
+    note(FILES, "http://hub/x", OUTAGE_SIGN_FAILURE, 7000);
+    assert_false(outage_accuse(&outage, FILES, "http://hub/x", OUTAGE_SIGN_NONE, "", 7000, 1.0));
+    assert_int_equal(outage.state, OUTAGE_STATE_NONE);
+    assert_true(outage_accuse(&outage, FILES, "http://hub/x", OUTAGE_SIGN_FAILURE, "", 7000, 1.0));
+    assert_int_equal(outage_order(&outage, FILES, 7000), OUTAGE_ORDER_WAIT);
+    assert_true(outage_accuse(&outage, CDN, "http://cdn/x", OUTAGE_SIGN_FAILURE, "", 7000, 1.0));
+    assert_string_equal(outage_ask(&outage, 7000), "http://hub/good");
+    outage_note_question(&outage, OUTAGE_SIGN_FAILURE, "hub: 503", 7100, 1.0);
+    assert_int_equal(outage_order(&outage, FILES, 7100), OUTAGE_ORDER_REFUSE);
+    assert_true(outage_accuse(&outage, FILES, "http://hub/x", OUTAGE_SIGN_FAILURE, "", 7200, 1.0));
+    (void)outage_order(&outage, FILES, 5000 + DAY_MS);
+    assert_false(outage_accuse(&outage, FILES, "http://hub/x", OUTAGE_SIGN_FAILURE, "", 5000 + DAY_MS, 1.0));
+}
+
 /* What another machine says is asked after, but seldom, and not of a hub that never answered. */
 static void test_said_by_others(void **state)
 {
@@ -254,7 +277,7 @@ int main(void)
         TEST(test_no_host),        TEST(test_blips),         TEST(test_intervals),  TEST(test_flapping),
         TEST(test_one_file),       TEST(test_all_files),     TEST(test_no_witness), TEST(test_own_witness),
         TEST(test_other_host),     TEST(test_never_reached), TEST(test_endured),    TEST(test_off),
-        TEST(test_said_by_others),
+        TEST(test_said_by_others), TEST(test_accused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
