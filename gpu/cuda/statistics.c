@@ -25,6 +25,7 @@ struct measurement {
     int buffer_count;
     struct statistics_first first;
     struct statistics_second second;
+    struct statistics_pairs pairs;
     double *high, *low, *joined; /* on the device */
     unsigned long long *not_finite;
     struct statistics_returned returned; /* on the host */
@@ -88,19 +89,25 @@ static size_t partial_count(const struct measurement *m)
     return (size_t)m->grid.block_count * STATISTICS_SEGMENTS * 2;
 }
 
+static size_t pair_count(const struct measurement *m)
+{
+    return (size_t)m->grid.block_count * STATISTICS_SEGMENTS;
+}
+
 static int take_sums(struct measurement *m, struct err *err)
 {
     const struct statistics_grid *grid = &m->grid;
     const struct statistics_seen nothing[STATISTICS_SEGMENTS] = {{0, UINT32_MAX, 0}, {0, UINT32_MAX, 0}};
     size_t columns = (size_t)grid->columns, parts = (size_t)(grid->parts[0] + grid->parts[1]);
     size_t counts = STATISTICS_SEGMENTS * STATISTICS_CODES * sizeof(unsigned long long), sums = 0;
-    if (checked_mul_size(3 * parts * sizeof(double), columns, &sums))
+    if (checked_mul_size(3 * STATISTICS_TEAMS * parts * sizeof(double), columns, &sums))
         return err_set(err, ERR_LIMIT, "a tensor of this size is too large for statistics");
     int code;
     if ((code = take(m, sums, &m->first.sums, err)) ||
         (code = take(m, parts * columns * sizeof(uint32_t), &m->first.not_finite, err)) ||
         (code = take(m, counts, &m->first.counts, err)) || (code = take(m, counts, &m->second.counts, err)) ||
-        (code = take(m, partial_count(m) * sizeof(struct statistics_partial), &m->second.partials, err)) ||
+        (code = take(m, partial_count(m) * sizeof(struct statistics_sums), &m->second.partials, err)) ||
+        (code = take(m, pair_count(m) * sizeof(struct statistics_pair_sums), &m->pairs.partials, err)) ||
         (code = take(m, sizeof(nothing), &m->first.seen, err)) ||
         (code = take(m, 2 * columns * sizeof(double), &m->high, err)) ||
         (code = take(m, 2 * columns * sizeof(double), &m->low, err)) ||
@@ -120,15 +127,16 @@ static int take_host(struct measurement *m, struct err *err)
     returned->counts = calloc(STATISTICS_SEGMENTS * STATISTICS_CODES, sizeof(*returned->counts));
     returned->centred_counts = calloc(STATISTICS_SEGMENTS * STATISTICS_CODES, sizeof(*returned->counts));
     returned->partials = calloc(partial_count(m), sizeof(*returned->partials));
+    returned->pairs = calloc(pair_count(m), sizeof(*returned->pairs));
     returned->high = calloc(2 * columns, sizeof(double));
     returned->low = calloc(2 * columns, sizeof(double));
     returned->not_finite = calloc(2 * columns, sizeof(*returned->not_finite));
     returned->central = calloc(6 * columns, sizeof(double));
     m->centring.means = calloc(2 * columns, sizeof(double));
     m->centring.centres = calloc(2 * columns, sizeof(float));
-    if (!returned->counts || !returned->centred_counts || !returned->partials || !returned->high ||
-        !returned->low || !returned->not_finite || !returned->central || !m->centring.means ||
-        !m->centring.centres)
+    if (!returned->counts || !returned->centred_counts || !returned->partials || !returned->pairs ||
+        !returned->high || !returned->low || !returned->not_finite || !returned->central ||
+        !m->centring.means || !m->centring.centres)
         return err_set(err, ERR_NO_MEMORY, "no memory for the sums of %zu columns", columns);
     return 0;
 }
@@ -140,6 +148,7 @@ static void measurement_free(struct measurement *m)
     free(m->returned.counts);
     free(m->returned.centred_counts);
     free(m->returned.partials);
+    free(m->returned.pairs);
     free(m->returned.high);
     free(m->returned.low);
     free(m->returned.not_finite);
@@ -198,15 +207,40 @@ static int run_second(struct measurement *m, struct err *err)
         (code = staging_copy(device, device->stream, centres, m->centring.centres,
                              2 * columns * sizeof(float), err)) ||
         (code = CUDA_CHECK(device, statistics_launch_second(&m->grid, &m->second, device->stream), err)) ||
-        (code = CUDA_CHECK(device,
-                           statistics_launch_join_second(&m->grid, m->second.sums, m->joined, device->stream),
-                           err)) ||
+        (code = CUDA_CHECK(
+             device, statistics_launch_join_second(&m->grid, &m->second, m->joined, device->stream), err)) ||
         (code = fetch(m, returned->centred_counts, m->second.counts, counts, err)) ||
         (code = fetch(m, returned->partials, m->second.partials,
                       partial_count(m) * sizeof(*returned->partials), err)) ||
         (code = fetch(m, returned->central, m->joined, 6 * columns * sizeof(double), err)))
         return code;
     return device_wait(device, err);
+}
+
+/* Sums the pairs that are finite, where some are not. */
+static int run_pairs(struct measurement *m, int i, struct err *err)
+{
+    m->pairs.data = m->second.data;
+    m->pairs.reference = m->second.references[i];
+    int code = CUDA_CHECK(m->device, statistics_launch_pairs(&m->grid, &m->pairs, m->device->stream), err);
+    if (code || (code = fetch(m, m->returned.pairs, m->pairs.partials,
+                              pair_count(m) * sizeof(*m->returned.pairs), err)))
+        return code;
+    return device_wait(m->device, err);
+}
+
+static int take_displacements(struct measurement *m, struct statistics_result *result, struct err *err)
+{
+    memset(result->displacements, 0, sizeof(result->displacements));
+    for (int i = 0; i < m->request->reference_count; i++) {
+        if (statistics_result_displacement(&m->grid, &m->returned, i, result))
+            continue;
+        int code = run_pairs(m, i, err);
+        if (code)
+            return code;
+        statistics_result_pairs(&m->grid, &m->returned, i, result);
+    }
+    return 0;
 }
 
 int cuda_statistics(struct cuda_device *device, const struct statistics_request *request,
@@ -220,7 +254,7 @@ int cuda_statistics(struct cuda_device *device, const struct statistics_request 
     if (result->columns != request->columns)
         return err_set(err, ERR_INVALID, "the result has room for another number of columns");
     lay_grid(&m);
-    if (statistics_grid_share(&m.grid) > UINT32_MAX)
+    if (m.grid.pitch_bytes > STATISTICS_PITCH_BYTES_MAX || statistics_grid_share(&m.grid) > UINT32_MAX)
         return err_set(err, ERR_LIMIT, "a tensor of this size is too large for statistics on this GPU");
     m.second.reference_count = request->reference_count;
     if ((code = take_sums(&m, err)) || (code = take_host(&m, err)) ||
@@ -237,7 +271,8 @@ int cuda_statistics(struct cuda_device *device, const struct statistics_request 
     statistics_result_first(&m.grid, &m.returned, result, &m.centring);
     if ((code = run_second(&m, err)))
         goto out;
-    statistics_result_second(&m.grid, &m.returned, &m.centring, request->reference_count, result);
+    statistics_result_second(&m.grid, &m.returned, &m.centring, result);
+    code = take_displacements(&m, result, err);
 out:
     if (code) /* copies into host memory may still be under way */
         (void)device_wait(device, &ignored);

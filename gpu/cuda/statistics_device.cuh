@@ -11,7 +11,6 @@
 #include <cuda_fp16.h>
 
 #define CODES 65536U
-#define JOIN_AHEAD 8U /* parts that a thread of a join reads at once */
 
 static __device__ __forceinline__ uint32_t word_at(const uint4 &from, uint32_t i)
 {
@@ -21,6 +20,7 @@ static __device__ __forceinline__ uint32_t word_at(const uint4 &from, uint32_t i
 /* Element j of a 16-byte vector; in loops that are unrolled, so that j is known. */
 template <int KIND> struct element {
     static constexpr uint32_t bytes = 2, vector = 8;
+    static constexpr uint32_t large = 0x40004000U; /* the bits of values of 2 and more, of two elements */
     static constexpr uint32_t exponent_mask = KIND == STATISTICS_KIND_F16 ? 0x7c00U : 0x7f80U;
 
     static __device__ __forceinline__ uint32_t bits(const uint4 &from, uint32_t j)
@@ -54,6 +54,7 @@ template <int KIND> struct element {
 
 template <> struct element<STATISTICS_KIND_F32> {
     static constexpr uint32_t bytes = 4, vector = 4;
+    static constexpr uint32_t large = 0x40000000U;
 
     static __device__ __forceinline__ float value(const uint4 &from, uint32_t j)
     {
@@ -80,6 +81,13 @@ template <> struct element<STATISTICS_KIND_F32> {
 
 /* -- Items ------------------------------------------------------------------------------------------ */
 
+/* Whether two teams of blocks walk over the items of the second pass. */
+static __host__ __device__ __forceinline__ bool has_teams(const statistics_grid &grid,
+                                                          const statistics_second &pass)
+{
+    return grid.parts[1] != 0 || pass.reference_count;
+}
+
 /* One item as a thread sees it. */
 struct item {
     uint32_t lanes, lines; /* vectors of a row at once, rows at once */
@@ -98,7 +106,7 @@ static __device__ __forceinline__ uint32_t item_count(const statistics_grid &gri
     return (uint32_t)((grid.parts[0] + grid.parts[1]) * grid.column_tiles);
 }
 
-/* A block of `threads`, each of which holds a vector of SIZE columns: all columns of 16 bytes or half of
+/* For a block of `threads`, each of which holds a vector of SIZE columns: all columns of 16 bytes or half of
  * them. */
 template <int KIND, uint32_t SIZE>
 static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint32_t index, uint32_t threads)
@@ -135,51 +143,66 @@ static __device__ __forceinline__ uint4 load(const unsigned char *from, uint32_t
     return make_uint4(half.x, half.y, 0, 0);
 }
 
-/* The thread's vectors of BYTES of MATRICES matrices of one shape, row by row. */
-template <uint32_t MATRICES, uint32_t BYTES = 16> struct item_rows {
-    const unsigned char *data[MATRICES];
-    uint64_t offset_bytes, stride_bytes;
-    uint32_t count;
+/* The thread's vectors of BYTES of a matrix, row by row. */
+template <uint32_t BYTES> struct item_rows {
+    static constexpr uint32_t far_lanes = BYTES; /* that bring what a warp needs of a row, 32 bytes each */
 
-    __device__ __forceinline__ item_rows(const statistics_grid &grid, const item &at, uint32_t element_bytes)
-        : offset_bytes(at.row * grid.pitch_bytes + at.column * element_bytes),
-          stride_bytes(at.lines * grid.pitch_bytes), count(at.rows)
+    const unsigned char *at; /* the next row */
+    uint64_t stride_bytes;
+    uint32_t count;
+    bool has_far; /* a warp is in one row */
+
+    __device__ __forceinline__ item_rows(const statistics_grid &grid, const item &at, uint32_t element_bytes,
+                                         const void *data)
+        : at((const unsigned char *)data + at.row * grid.pitch_bytes + at.column * element_bytes),
+          stride_bytes(at.lines * grid.pitch_bytes), count(at.rows), has_far(at.lanes >= 32)
     {
     }
-    /* The vectors of the next row. */
-    __device__ __forceinline__ void next(uint4 (&vectors)[MATRICES])
+    __device__ __forceinline__ uint4 next()
     {
+        const uint4 vector = load(at, BYTES);
+        at += stride_bytes;
+        return vector;
+    }
+    /* Brings FAR rows into the L2, from the one on that is `skipped` after the next. Each lane brings some
+     * bytes of another row, and all of them what the warp needs. */
+    template <uint32_t FAR> __device__ __forceinline__ void far(uint32_t skipped) const
+    {
+        const uint32_t lane = lane_now();
+        const unsigned char *from =
+            at + (skipped + lane / far_lanes) * stride_bytes + lane % far_lanes * 32 - lane * BYTES;
 #pragma unroll
-        for (uint32_t i = 0; i < MATRICES; i++)
-            vectors[i] = load(data[i] + offset_bytes, BYTES);
-        offset_bytes += stride_bytes;
+        for (uint32_t row = 0; row < FAR; row += 32 / far_lanes) {
+            prefetch(from);
+            from += 32 / far_lanes * stride_bytes;
+        }
     }
-    /* Calls `work` with the vectors of each row, while those of the next AHEAD rows are on their way, and
-     * those FAR rows later on their way to the L2. */
+    /* Calls `work` with the vector of each row, while those of the next AHEAD rows are on their way, and
+     * those of FAR to twice as many rows on their way to the L2. */
     template <uint32_t AHEAD, uint32_t FAR, typename Work> __device__ __forceinline__ void each(Work work)
     {
-        uint4 ring[AHEAD][MATRICES];
+        uint4 ring[AHEAD];
 #pragma unroll
         for (uint32_t u = 0; u < AHEAD; u++)
             if (u < count)
-                next(ring[u]);
+                ring[u] = next();
         uint32_t row = 0;
-        for (; row + 2 * AHEAD + FAR <= count; row += AHEAD) /* as long as there are rows for everything */
+        for (; row + 2 * AHEAD <= count; row += AHEAD) { /* as long as there are rows for all */
+            if (row % FAR == 0 && has_far && row + AHEAD + 2 * FAR < count)
+                far<FAR>(FAR);
 #pragma unroll
             for (uint32_t u = 0; u < AHEAD; u++) {
                 work(ring[u]);
-#pragma unroll
-                for (uint32_t i = 0; i < MATRICES; i++)
-                    prefetch(data[i] + offset_bytes + FAR * stride_bytes);
-                next(ring[u]);
+                ring[u] = next();
             }
+        }
         for (; row < count; row += AHEAD)
 #pragma unroll
             for (uint32_t u = 0; u < AHEAD; u++) {
                 if (row + u < count)
                     work(ring[u]);
                 if (row + u + AHEAD < count)
-                    next(ring[u]);
+                    ring[u] = next();
             }
     }
 };
@@ -189,8 +212,8 @@ template <uint32_t MATRICES, uint32_t BYTES = 16> struct item_rows {
 /* Counters of the codes [first, first + count) in shared memory; the table counts those up to first + owned,
  * the rest of them in device memory. A counter of 32 bits cannot overflow: no block has more elements
  * (statistics_grid_share). IS_WHOLE: all codes are one table's. */
-template <bool IS_WHOLE> struct table {
-    uint32_t *words;
+template <bool IS_WHOLE, uint32_t WHOLE_CODES = STATISTICS_CODES_BELOW_2> struct table {
+    shared_counters words;
     uint32_t slice, slice_codes;
 
     __device__ __forceinline__ uint32_t first() const
@@ -199,96 +222,81 @@ template <bool IS_WHOLE> struct table {
     }
     __device__ __forceinline__ uint32_t count() const
     {
-        return IS_WHOLE ? 0xc000U : slice_codes;
+        return IS_WHOLE ? WHOLE_CODES : slice_codes;
     }
     __device__ __forceinline__ uint32_t owned() const
     {
         return IS_WHOLE ? CODES : CODES / 2;
     }
-    /* Of a code less the first one, modulo 2^32: whether it is the table's, but has no counter. */
-    __device__ __forceinline__ bool is_far(uint32_t index) const
-    {
-        return index - count() < owned() - count();
-    }
-    /* Counts one that is not far. */
-    __device__ __forceinline__ void add(uint32_t code) const
+    /* Counts one that has a counter, here or in the other slice. */
+    __device__ __forceinline__ void add_near(uint32_t code) const
     {
         if (IS_WHOLE || code - first() < count())
-            atomicAdd(&words[code - first()], 1U);
+            shared_count(words, code - first());
+    }
+    __device__ __forceinline__ void add(uint32_t code, unsigned long long *totals) const
+    {
+        const uint32_t index = code - first();
+        if (index < count())
+            shared_count(words, index);
+        else if (index < owned())
+            atomicAdd(&totals[code], 1ULL);
     }
 };
 
-template <bool IS_WHOLE> static __device__ __forceinline__ void table_clear(const table<IS_WHOLE> &counters)
+template <bool IS_WHOLE, uint32_t WHOLE_CODES>
+static __device__ __forceinline__ void table_clear(const table<IS_WHOLE, WHOLE_CODES> &counters,
+                                                   uint32_t *words)
 {
     for (uint32_t i = threadIdx.x; i < counters.count(); i += blockDim.x)
-        counters.words[i] = 0;
+        words[i] = 0;
     __syncthreads();
 }
 
-/* Whether any of the codes is counted in device memory. Those of another slice are not, nor here: every other
- * weight is of them, so they may not be what takes the slow way. */
-template <bool IS_WHOLE, uint32_t PAIRS>
-static __device__ __forceinline__ bool table_is_beyond(const table<IS_WHOLE> &counters,
-                                                       const uint32_t (&pairs)[PAIRS])
-{
-    uint32_t beyond = 0;
-#pragma unroll
-    for (uint32_t i = 0; i < PAIRS; i++)
-        if (IS_WHOLE) /* 0xc000 and above: the upper two bits */
-            beyond |= pairs[i] & pairs[i] << 1 & 0x80008000U;
-        else
-            beyond |= counters.is_far((pairs[i] & 0xffffU) - counters.first()) ||
-                      counters.is_far((pairs[i] >> 16) - counters.first());
-    return beyond != 0;
-}
+/* In a code: the bit of values of 2 and more, in either format, which weights hardly have. */
+#define LARGE_CODES 0x4000U
 
-/* Counts the first `columns` of 2 PAIRS codes, the later one of a pair in its upper half. */
-template <bool IS_WHOLE, uint32_t PAIRS>
-static __device__ __forceinline__ void table_count(const table<IS_WHOLE> &counters,
-                                                   const uint32_t (&pairs)[PAIRS], uint32_t columns,
-                                                   unsigned long long *totals)
+/* Counts the first `columns` of SIZE codes. `far` is 0 if all of them have a counter, here or in the other
+ * slice, and columns = SIZE: that is the fast way. */
+template <bool IS_WHOLE, uint32_t WHOLE_CODES, uint32_t SIZE>
+static __device__ __forceinline__ void table_count(const table<IS_WHOLE, WHOLE_CODES> &counters,
+                                                   const uint32_t (&codes)[SIZE], uint32_t far,
+                                                   uint32_t columns, unsigned long long *totals)
 {
-    bool is_far = columns < 2 * PAIRS || table_is_beyond(counters, pairs);
-    if (!is_far) {
+    if (!far) {
 #pragma unroll
-        for (uint32_t i = 0; i < PAIRS; i++) {
-            counters.add(pairs[i] & 0xffffU);
-            counters.add(pairs[i] >> 16);
-        }
+        for (uint32_t j = 0; j < SIZE; j++)
+            counters.add_near(codes[j]);
         return;
     }
-    uint32_t queue[PAIRS]; /* an index that is not known would move the pairs to memory */
+    uint32_t queue[SIZE]; /* an index that is not known would move the codes to memory */
 #pragma unroll
-    for (uint32_t i = 0; i < PAIRS; i++)
-        queue[i] = pairs[i];
+    for (uint32_t j = 0; j < SIZE; j++)
+        queue[j] = codes[j];
 #pragma unroll 1
     for (uint32_t j = 0; j < columns; j++) {
-        const uint32_t code = queue[0] & 0xffffU, index = code - counters.first();
-        if (index < counters.count())
-            atomicAdd(&counters.words[index], 1U);
-        else if (index < counters.owned())
-            atomicAdd(&totals[code], 1ULL);
+        counters.add(queue[0], totals);
 #pragma unroll
-        for (uint32_t i = 0; i < PAIRS; i++)
-            queue[i] = queue[i] >> 16 | (i + 1 < PAIRS ? queue[i + 1] << 16 : 0);
+        for (uint32_t k = 0; k + 1 < SIZE; k++)
+            queue[k] = queue[k + 1];
     }
 }
 
 /* Adds the counters to the totals and clears them. Blocks begin at different places, so that they do not
  * meet.
  */
-template <bool IS_WHOLE>
-static __device__ __forceinline__ void table_flush(const table<IS_WHOLE> &counters,
-                                                   unsigned long long *totals)
+template <bool IS_WHOLE, uint32_t WHOLE_CODES>
+static __device__ __forceinline__ void table_flush(const table<IS_WHOLE, WHOLE_CODES> &counters,
+                                                   uint32_t *words, unsigned long long *totals)
 {
     const uint32_t count = counters.count(), shift = count / gridDim.x * blockIdx.x / 32 * 32;
     __syncthreads();
     for (uint32_t i = threadIdx.x; i < count; i += blockDim.x) {
-        const uint32_t at = i + shift < count ? i + shift : i + shift - count, number = counters.words[at];
+        const uint32_t at = i + shift < count ? i + shift : i + shift - count, number = words[at];
         if (number == 0)
             continue;
         atomicAdd(&totals[counters.first() + at], (unsigned long long)number);
-        counters.words[at] = 0;
+        words[at] = 0;
     }
     __syncthreads();
 }
@@ -322,9 +330,9 @@ template <typename T> static __device__ __forceinline__ T warp_sum(T value)
     return value;
 }
 
-static inline size_t table_bytes(const statistics_grid *grid)
+static inline size_t table_bytes(const statistics_grid *grid, uint32_t whole_codes)
 {
-    return (size_t)grid->table_codes * sizeof(uint32_t);
+    return (size_t)(grid->slices == 1 ? whole_codes : grid->table_codes) * sizeof(uint32_t);
 }
 
 #endif

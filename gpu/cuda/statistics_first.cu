@@ -3,8 +3,8 @@
  */
 #include "gpu/cuda/statistics_device.cuh"
 
-#define ROWS_AHEAD 2U
-#define ROWS_FAR 8U
+#define ROWS_AHEAD 3U
+#define ROWS_FAR 2U
 #define COLUMNS_AT_ONCE 4U /* of a vector, whose sums are joined */
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
@@ -41,17 +41,16 @@ static __device__ __forceinline__ void seen_store(seen_values &seen, statistics_
 
 /* The sum of the finite elements of column j of the thread's vector, and how many are not. */
 template <int KIND>
-static __device__ __forceinline__ void sum_finite(item_rows<1> rows, uint32_t j, double &sum,
+static __device__ __forceinline__ void sum_finite(item_rows<16> rows, uint32_t j, double &sum,
                                                   uint32_t &not_finite)
 {
     sum = 0;
     not_finite = 0;
 #pragma unroll 1
     for (uint32_t row = 0; row < rows.count; row++) {
-        uint4 vector[1];
-        rows.next(vector);
-        if (element<KIND>::is_finite(vector[0], j))
-            sum += element<KIND>::wide(vector[0], j);
+        const uint4 vector = rows.next();
+        if (element<KIND>::is_finite(vector, j))
+            sum += element<KIND>::wide(vector, j);
         else
             not_finite++;
     }
@@ -91,36 +90,40 @@ __global__ void __launch_bounds__(STATISTICS_FIRST_THREADS, 1)
     extern __shared__ uint32_t words[];
     __shared__ double room[COLUMNS_AT_ONCE * STATISTICS_FIRST_THREADS];
     const uint32_t slices = IS_WHOLE ? 1 : 2, slice = blockIdx.x % slices;
-    const table<IS_WHOLE> counters = {words, slice, grid.table_codes};
+    const table<IS_WHOLE> counters = {shared_counters_at(words), slice, grid.table_codes};
     const bool has_sums = slice == 0;
     const uint32_t items = item_count(grid);
     int segment = 0;
     seen_values seen = {0, 0xffffffffU, 0};
-    table_clear(counters);
+    table_clear(counters, words);
     for (uint32_t index = blockIdx.x / slices; index < items; index += gridDim.x / slices) {
         const item at = item_at<KIND, E::vector>(grid, index, STATISTICS_FIRST_THREADS);
         if (at.segment != segment) {
-            table_flush(counters, pass.counts + (size_t)segment * CODES);
+            table_flush(counters, words, pass.counts + (size_t)segment * CODES);
             if (KIND == STATISTICS_KIND_F32 && has_sums)
                 seen_store(seen, pass.seen + segment);
             segment = at.segment;
         }
         unsigned long long *totals = pass.counts + (size_t)segment * CODES;
         double sums[E::vector] = {};
-        item_rows<1> rows(grid, at, E::bytes);
-        rows.data[0] = (const unsigned char *)pass.data;
-        const item_rows<1> again = rows;
-        rows.each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
-            uint32_t pairs[E::vector / 2];
+        item_rows<16> rows(grid, at, E::bytes, pass.data);
+        const item_rows<16> again = rows;
+        const uint32_t partial = at.columns < E::vector ? ~0U : 0;
+        rows.each<ROWS_AHEAD, ROWS_FAR>([&](const uint4 &vector) {
+            uint32_t codes[E::vector], all = partial;
 #pragma unroll
-            for (uint32_t i = 0; i < E::vector / 2; i++)
-                pairs[i] = E::codes(vectors[0], i);
-            table_count(counters, pairs, at.columns, totals);
+            for (uint32_t j = 0; j < E::vector; j += 2) {
+                const uint32_t pair = E::codes(vector, j / 2);
+                codes[j] = pair & 0xffffU;
+                codes[j + 1] = pair >> 16;
+                all |= pair;
+            }
+            table_count(counters, codes, all & (LARGE_CODES << 16 | LARGE_CODES), at.columns, totals);
 #pragma unroll
             for (uint32_t j = 0; j < E::vector; j++) {
-                sums[j] += E::wide(vectors[0], j);
-                if (KIND == STATISTICS_KIND_F32 && j < at.columns && E::is_finite(vectors[0], j))
-                    see(seen, word_at(vectors[0], j));
+                sums[j] += E::wide(vector, j);
+                if (KIND == STATISTICS_KIND_F32 && j < at.columns && E::is_finite(vector, j))
+                    see(seen, word_at(vector, j));
             }
         });
         if (!has_sums)
@@ -132,46 +135,9 @@ __global__ void __launch_bounds__(STATISTICS_FIRST_THREADS, 1)
                 sum_finite<KIND>(again, j, sums[j], not_finite[j]);
         sums_store(grid, pass, at, sums, not_finite, room);
     }
-    table_flush(counters, pass.counts + (size_t)segment * CODES);
+    table_flush(counters, words, pass.counts + (size_t)segment * CODES);
     if (KIND == STATISTICS_KIND_F32 && has_sums)
         seen_store(seen, pass.seen + segment);
-}
-
-__global__ void statistics_join_first_kernel(const statistics_grid grid, const double *sums,
-                                             const uint32_t *not_finite, double *high, double *low,
-                                             unsigned long long *totals)
-{
-    const uint64_t column = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (column >= grid.columns)
-        return; // guard
-    uint64_t part = 0;
-    for (int segment = 0; segment < STATISTICS_SEGMENTS; segment++) {
-        const uint64_t end = part + grid.parts[segment];
-        double upper = 0, lower = 0;
-        unsigned long long missing = 0;
-        for (; part < end; part += JOIN_AHEAD) {
-            double addends[JOIN_AHEAD];
-#pragma unroll
-            for (uint32_t i = 0; i < JOIN_AHEAD; i++) { /* so many loads at once */
-                const bool is_part = part + i < end;
-                addends[i] = is_part ? sums[(part + i) * grid.columns + column] : 0.0;
-                missing += is_part ? not_finite[(part + i) * grid.columns + column] : 0;
-            }
-#pragma unroll
-            for (uint32_t i = 0; i < JOIN_AHEAD; i++) {
-                /* Two-sum (Knuth); the intrinsics keep the compiler from fusing or reordering. */
-                const double total = __dadd_rn(upper, addends[i]);
-                const double share = __dsub_rn(total, upper);
-                lower = __dadd_rn(lower, __dadd_rn(__dsub_rn(upper, __dsub_rn(total, share)),
-                                                   __dsub_rn(addends[i], share)));
-                upper = total;
-            }
-        }
-        part = end;
-        high[(uint64_t)segment * grid.columns + column] = upper;
-        low[(uint64_t)segment * grid.columns + column] = lower;
-        totals[(uint64_t)segment * grid.columns + column] = missing;
-    }
 }
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
@@ -180,7 +146,7 @@ template <int KIND, bool IS_WHOLE>
 static cudaError_t launch_sliced(const statistics_grid *grid, const statistics_first *pass,
                                  cudaStream_t stream)
 {
-    const int bytes = (int)table_bytes(grid);
+    const int bytes = (int)table_bytes(grid, STATISTICS_CODES_BELOW_2);
     cudaError_t status = cudaFuncSetAttribute(statistics_first_kernel<KIND, IS_WHOLE>,
                                               cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     if (status != cudaSuccess)
@@ -208,13 +174,4 @@ extern "C" cudaError_t statistics_launch_first(const struct statistics_grid *gri
     if (grid->kind == STATISTICS_KIND_BF16)
         return launch_first<STATISTICS_KIND_BF16>(grid, pass, stream);
     return launch_first<STATISTICS_KIND_F32>(grid, pass, stream);
-}
-
-extern "C" cudaError_t statistics_launch_join_first(const struct statistics_grid *grid, const double *sums,
-                                                    const uint32_t *not_finite, double *high, double *low,
-                                                    unsigned long long *totals, cudaStream_t stream)
-{
-    const unsigned blocks = (unsigned)((grid->columns + 127) / 128);
-    statistics_join_first_kernel<<<blocks, 128, 0, stream>>>(*grid, sums, not_finite, high, low, totals);
-    return cudaGetLastError();
 }

@@ -7,22 +7,22 @@
  *            sums, displacements (6 E bytes with two references)
  * The unembedding of Pythia 12b, E = 260 million: 2.1 GB, or 0.48 ms at the 4.3 TB/s that an H200 copies.
  * That is the floor. What the multiprocessors do meanwhile, measured on one or counted in its code:
- *   counting: 3 E additions to a table in shared memory; one of a warp takes 4 cycles with such weights
- *     (some of the 32 lanes meet in a bank): 3 E / 32 / 132 * 4 = 0.37 ms at 1.98 GHz, most of it in the
- *     second pass. Additions in device memory would take forty times as long.
- *   issue: about 10 instructions per element in the first pass, and 40 in the second: 0.74 ms at 2.1 per
- *     cycle, which is what they reach (tests/bench/RESULTS.md) and what a faster second pass would have to
- *     better. The references are read in the second pass because it has the time for them, and the first
- *     has not.
+ *   shared memory: 3 E additions to a table, of which one of a warp takes 3.5 cycles (some of the 32 lanes
+ * meet in a bank), beside the loads: 0.14 ms in the first pass, which takes 0.17, and 0.33 ms in the second
+ *   conversion to float64, at 16 lanes per cycle: 4 E, 0.25 ms
+ *   issue: 8 instructions per element in the first pass, and 36 in the second: 0.50 ms at the 2.3 per cycle
+ *     that 20 warps reach, which is what the second pass takes (tests/bench/RESULTS.md)
+ * The references are read in the second pass because it has the time for them, and the first has not.
  *
  * A table has a counter of 32 bits for each code below 0xc000: positive ones, and negative ones above -2 in
- * both 16-bit formats (192 KiB, one block per multiprocessor). The others, which trained weights hardly
- * have, are counted in device memory. Where shared memory is smaller, two blocks count one half of the codes
- * each, as many of them as fit: 128 KiB (sm_80) or 64 KiB (sm_86, sm_89).
+ * both 16-bit formats (192 KiB, one block per multiprocessor); in the second pass, down to -4, so that it is
+ * enough to look at the elements. The others, which trained weights hardly have, are counted in device
+ * memory. Where shared memory is smaller, two blocks count one half of the codes each, as many of them as
+ * fit: 128 KiB (sm_80) or 64 KiB (sm_86, sm_89).
  *
  * The row sets of the second pass (all rows, tokens) have a table each, so they are counted by two teams of
  * blocks that walk over the same items at the same time: what the second one reads comes from the L2. The
- * other work of an item is divided between the teams, so that both take the same time.
+ * other work is divided between the teams by rows, in turns so short that both stay close to each other.
  *
  * Work is cut into items: a part (a run of rows, all of tokens or all of padding) times a tile of columns. A
  * thread holds one 16-byte vector of columns and walks down the rows of the part; sums per column go to
@@ -30,8 +30,10 @@
  * item is fixed, so every sum is formed in the same order in each run; counts are integers and may come in
  * any order.
  *
- * Sums take every element for finite. Where a sum ends as NaN or an infinity, which sums of finite weights
- * cannot, its thread forms it once more with a check for each element.
+ * Sums take every element for finite. Where a sum of a column ends as NaN or an infinity, which sums of
+ * finite weights cannot, its thread forms it once more with a check for each element; where one of a
+ * displacement does, a third pass sums the pairs that are finite. The sum of the squares of a matrix of
+ * finite 16-bit elements follows from its counts.
  */
 #ifndef BIFURCATED_GPU_CUDA_STATISTICS_KERNELS_H
 #define BIFURCATED_GPU_CUDA_STATISTICS_KERNELS_H
@@ -46,8 +48,14 @@ extern "C" {
 #endif
 
 #define STATISTICS_FIRST_THREADS 1024U
-#define STATISTICS_SECOND_THREADS 512U
-#define STATISTICS_LANES_MAX 128U
+#define STATISTICS_SECOND_THREADS 640U
+#define STATISTICS_PITCH_BYTES_MAX (UINT32_MAX / 10) /* ten rows at once, of the widest tensors */
+#define STATISTICS_TEAMS 2
+/* Counters of a whole table: of every positive code, and of negative ones above -2 or -4. */
+#define STATISTICS_CODES_BELOW_2 0xc000U
+#define STATISTICS_CODES_BELOW_4 0xc400U
+#define STATISTICS_LANES_MAX 64U /* twice as many threads divide those of a block */
+#define STATISTICS_PAIRS_THREADS 256U
 #define STATISTICS_SEGMENTS 2
 
 enum statistics_kind { STATISTICS_KIND_F16, STATISTICS_KIND_BF16, STATISTICS_KIND_F32 };
@@ -65,9 +73,14 @@ struct statistics_grid {
     uint32_t block_count;                /* a multiple of 2 * slices */
 };
 
-/* Sums of one block over one segment. */
-struct statistics_partial {
+/* Sums of one block over one segment and a reference. */
+struct statistics_sums {
     double squared, norm, reference_norm;
+};
+
+/* The same, over the pairs in which both are finite. */
+struct statistics_pair_sums {
+    struct statistics_sums sums;
     unsigned long long pairs;
 };
 
@@ -90,9 +103,15 @@ struct statistics_second {
     const double *means;        /* [STATISTICS_SEGMENTS, columns] around which central sums are formed */
     const float *centres;       /* [2 row sets: all, tokens; columns] scaled means */
     float scales[2];            /* of a row set */
-    double *sums;               /* [parts, 3, columns]: m2, m3, m4 */
+    double *sums;               /* [parts, STATISTICS_TEAMS, 3, columns]: m2, m3, m4; zero before */
     unsigned long long *counts; /* [2 row sets, 65536], index = bits; zero before */
-    struct statistics_partial *partials; /* [block_count, STATISTICS_SEGMENTS, 2]; zero before */
+    struct statistics_sums *partials; /* [block_count, STATISTICS_SEGMENTS, 2]; zero before. norm:
+                                       * float32 only */
+};
+
+struct statistics_pairs {
+    const void *data, *reference;
+    struct statistics_pair_sums *partials; /* [block_count, STATISTICS_SEGMENTS] */
 };
 
 /* Cuts the work for a device of `multiprocessor_count` with `shared_bytes_max` per block. */
@@ -107,15 +126,20 @@ cudaError_t statistics_launch_first(const struct statistics_grid *grid, const st
 cudaError_t statistics_launch_second(const struct statistics_grid *grid, const struct statistics_second *pass,
                                      cudaStream_t stream);
 
+/* Where the second pass' displacements are not finite. */
+cudaError_t statistics_launch_pairs(const struct statistics_grid *grid, const struct statistics_pairs *pass,
+                                    cudaStream_t stream);
+
 /* Adds up the parts of each segment in order: high + low is the sum with about twice the digits of float64.
  * high, low [STATISTICS_SEGMENTS, columns]; totals likewise. */
 cudaError_t statistics_launch_join_first(const struct statistics_grid *grid, const double *sums,
                                          const uint32_t *not_finite, double *high, double *low,
                                          unsigned long long *totals, cudaStream_t stream);
 
-/* The same for m2, m3, m4: [parts, 3, columns] to [STATISTICS_SEGMENTS, 3, columns]. */
-cudaError_t statistics_launch_join_second(const struct statistics_grid *grid, const double *sums,
-                                          double *joined, cudaStream_t stream);
+/* The same for m2, m3, m4: [parts, STATISTICS_TEAMS, 3, columns] to [STATISTICS_SEGMENTS, 3, columns]. */
+cudaError_t statistics_launch_join_second(const struct statistics_grid *grid,
+                                          const struct statistics_second *pass, double *joined,
+                                          cudaStream_t stream);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,9 @@
 #include "gpu/cuda/statistics_result.h"
 
+#include "gpu/half.h"
 #include "gpu/statistics_join.h"
 
+#include <math.h>
 #include <string.h>
 
 static enum tensor_dtype dtype_of(enum statistics_kind kind)
@@ -41,29 +43,73 @@ static void take_counts(const struct statistics_grid *grid, const struct statist
     }
 }
 
-static void take_displacements(const struct statistics_grid *grid, const struct statistics_returned *returned,
-                               int reference_count, struct statistics_result *result)
+/* -- Displacements ---------------------------------------------------------------------------------- */
+
+/* |w - r|^2 = |w|^2 + |r|^2 - 2 w r, of sums that are good to their last digits. */
+static void add_sums(const struct statistics_sums *sums, uint64_t pairs, int segment, int i,
+                     struct statistics_result *result)
 {
-    memset(result->displacements, 0, sizeof(result->displacements));
-    for (uint32_t block = 0; block < grid->block_count; block++) {
-        for (int segment = 0; segment < STATISTICS_SEGMENTS; segment++) {
-            for (int i = 0; i < reference_count; i++) {
-                const struct statistics_partial *partial =
-                    &returned
-                         ->partials[((size_t)block * STATISTICS_SEGMENTS + (size_t)segment) * 2 + (size_t)i];
-                /* |w - r|^2 = |w|^2 + |r|^2 - 2 w r, of sums that are good to their last digits. */
-                const struct statistics_displacement add = {
-                    .elements = partial->pairs,
-                    .squared = partial->squared,
-                    .dot = (partial->norm + partial->reference_norm - partial->squared) / 2,
-                    .norm_squared = partial->norm,
-                    .reference_norm_squared = partial->reference_norm};
-                statistics_add_displacement(&result->displacements[i][STATISTICS_ROW_SET_ALL], &add);
-                if (segment == 0)
-                    statistics_add_displacement(&result->displacements[i][STATISTICS_ROW_SET_TOKENS], &add);
-            }
-        }
+    const struct statistics_displacement add = {.elements = pairs,
+                                                .squared = sums->squared,
+                                                .dot =
+                                                    (sums->norm + sums->reference_norm - sums->squared) / 2,
+                                                .norm_squared = sums->norm,
+                                                .reference_norm_squared = sums->reference_norm};
+    statistics_add_displacement(&result->displacements[i][STATISTICS_ROW_SET_ALL], &add);
+    if (segment == 0)
+        statistics_add_displacement(&result->displacements[i][STATISTICS_ROW_SET_TOKENS], &add);
+}
+
+/* The sum of the squares of a segment of 16-bit elements, all of them finite: a code's count times its square
+ * is one float64 (count below 2^31, 22 bits of a square), so that only the additions round. */
+static double norm_of_counts(enum tensor_dtype dtype, const unsigned long long *counts)
+{
+    double norm = 0;
+    for (uint32_t bits = 0; bits < STATISTICS_CODES; bits++) {
+        if (counts[bits] == 0)
+            continue;
+        double value = (double)(dtype == TENSOR_DTYPE_F16 ? half_from_f16((uint16_t)bits)
+                                                          : half_from_bf16((uint16_t)bits));
+        norm += (double)counts[bits] * (value * value);
     }
+    return norm;
+}
+
+int statistics_result_displacement(const struct statistics_grid *grid,
+                                   const struct statistics_returned *returned, int i,
+                                   struct statistics_result *result)
+{
+    const uint64_t rows[STATISTICS_SEGMENTS] = {grid->token_rows, grid->rows - grid->token_rows};
+    memset(result->displacements[i], 0, sizeof(result->displacements[i]));
+    for (int segment = 0; segment < STATISTICS_SEGMENTS; segment++) {
+        struct statistics_sums sums = {0, 0, 0};
+        for (uint32_t block = 0; block < grid->block_count; block++) {
+            const struct statistics_sums *from =
+                &returned->partials[((size_t)block * STATISTICS_SEGMENTS + (size_t)segment) * 2 + (size_t)i];
+            sums.squared += from->squared;
+            sums.norm += from->norm;
+            sums.reference_norm += from->reference_norm;
+        }
+        if (!isfinite(sums.squared) || !isfinite(sums.reference_norm))
+            return 0;
+        if (grid->kind != STATISTICS_KIND_F32)
+            sums.norm =
+                norm_of_counts(dtype_of(grid->kind), returned->counts + (size_t)segment * STATISTICS_CODES);
+        add_sums(&sums, rows[segment] * grid->columns, segment, i, result);
+    }
+    return 1;
+}
+
+void statistics_result_pairs(const struct statistics_grid *grid, const struct statistics_returned *returned,
+                             int i, struct statistics_result *result)
+{
+    memset(result->displacements[i], 0, sizeof(result->displacements[i]));
+    for (uint32_t block = 0; block < grid->block_count; block++)
+        for (int segment = 0; segment < STATISTICS_SEGMENTS; segment++) {
+            const struct statistics_pair_sums *from =
+                &returned->pairs[(size_t)block * STATISTICS_SEGMENTS + (size_t)segment];
+            add_sums(&from->sums, from->pairs, segment, i, result);
+        }
 }
 
 /* -- Columns ---------------------------------------------------------------------------------------- */
@@ -104,11 +150,9 @@ void statistics_result_first(const struct statistics_grid *grid, const struct st
 }
 
 void statistics_result_second(const struct statistics_grid *grid, const struct statistics_returned *returned,
-                              const struct statistics_centring *centring, int reference_count,
-                              struct statistics_result *result)
+                              const struct statistics_centring *centring, struct statistics_result *result)
 {
     uint64_t columns = grid->columns;
-    take_displacements(grid, returned, reference_count, result);
     for (uint64_t c = 0; c < columns; c++) {
         struct statistics_column *all = &result->rows[STATISTICS_ROW_SET_ALL].columns[c];
         struct statistics_column *tokens = &result->rows[STATISTICS_ROW_SET_TOKENS].columns[c];

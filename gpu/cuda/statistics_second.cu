@@ -4,41 +4,92 @@
  */
 #include "gpu/cuda/statistics_device.cuh"
 
-#define ROWS_AHEAD 4U /* of half vectors */
-#define ROWS_FAR 8U
-#define ROWS_AHEAD_BESIDE 2U /* of a matrix and its references */
-#define ROWS_FAR_BESIDE 6U
 #define WARPS (STATISTICS_SECOND_THREADS / 32)
+/* Rows of a thread. */
+#define ROWS_AHEAD 4U  /* that are on their way */
+#define ROWS_PERIOD 8U /* of one turn of the loop: a multiple of the rows ahead */
+#define ROWS_DUTY 16U  /* between one duty of a team and the other: a multiple of the period */
+#define FAR_LANES 4U   /* that bring what a warp needs of a row into the L2, 64 bytes each */
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
 /* What counting needs of a block, and of the set of rows that it counts for. */
 template <bool IS_WHOLE> struct team {
-    table<IS_WHOLE> counters;
+    table<IS_WHOLE, STATISTICS_CODES_BELOW_4> counters;
     unsigned long long *totals;
     const float *centres;
     float scale;
 };
 
-/* How the values of the SIZE columns of a thread are centred and counted. */
-template <bool IS_WHOLE, uint32_t SIZE> struct centring {
-    float shifts[SIZE];
-    uint32_t columns;
+/* How the values of half a vector are centred and counted. */
+template <int KIND, bool IS_WHOLE> struct centring {
+    using E = element<KIND>;
+    static constexpr uint32_t size = E::vector / 2;
+
+    float shifts[size];
+    uint32_t columns, unusual;
 
     __device__ __forceinline__ centring(const team<IS_WHOLE> &own, const item &at) : columns(at.columns)
     {
+        bool is_usual = columns == size && (!IS_WHOLE || own.scale == 1);
 #pragma unroll
-        for (uint32_t j = 0; j < SIZE; j++)
+        for (uint32_t j = 0; j < size; j++) {
             shifts[j] = j < columns ? -own.centres[at.column + j] : 0.0F;
+            is_usual = is_usual && (!IS_WHOLE || fabsf(shifts[j]) < 1);
+        }
+        unusual = is_usual ? 0 : ~0U;
     }
-    /* float16 codes of the centred values of columns j and j + 1. A scale is a power of two: its product is
-     * exact, and the fused operation rounds once, as the definition does. */
-    __device__ __forceinline__ uint32_t codes(const team<IS_WHOLE> &own, float first, float second,
-                                              uint32_t j) const
+    /* float16 code of the centred value of column j. A scale is a power of two: its product is exact, and the
+     * fused operation rounds once, as the definition does. Two codes in a word would have to be taken apart.
+     */
+    __device__ __forceinline__ uint32_t code(const team<IS_WHOLE> &own, float value, uint32_t j) const
     {
-        const __half2 pair =
-            __floats2half2_rn(fmaf(first, own.scale, shifts[j]), fmaf(second, own.scale, shifts[j + 1]));
-        return *(const uint32_t *)&pair;
+        const __half2 alone = __floats2half2_rn(fmaf(value, own.scale, shifts[j]), 0.0F);
+        return *(const uint32_t *)&alone;
+    }
+    /* A whole table has counters for values below 4: elements below 2 less centres below 1, which shows in
+     * the words of the elements. A slice of a table may end at 2, which shows in the codes. */
+    __device__ __forceinline__ void count(const team<IS_WHOLE> &own, const uint4 &vector) const
+    {
+        uint32_t codes[size], all = vector.x | vector.y;
+        if (!IS_WHOLE)
+            all = 0;
+#pragma unroll
+        for (uint32_t j = 0; j < size; j++) {
+            codes[j] = code(own, E::value(vector, j), j);
+            if (!IS_WHOLE)
+                all |= codes[j];
+        }
+        table_count(own.counters, codes, (all | unusual) & (IS_WHOLE ? E::large : LARGE_CODES), columns,
+                    own.totals);
+    }
+};
+
+/* -- Teams -- */
+
+/* Neighbouring blocks walk over the same items: one team for each row set (without padding the second one
+ * only helps), and in each team a block for every slice of the codes, of which the first has the sums. A team
+ * has two duties, in turns of a few rows, and with the other team it is the other way round: both have the
+ * same work, so they stay close to each other, and what the second one reads is still in the L2. */
+struct role {
+    uint32_t count, set, slice; /* set 0: all rows, 1: tokens */
+    bool has_padding;
+
+    __device__ __forceinline__ role(const statistics_grid &grid, const statistics_second &pass)
+        : has_padding(grid.parts[1] != 0)
+    {
+        count = has_teams(grid, pass) ? STATISTICS_TEAMS * grid.slices : grid.slices;
+        set = blockIdx.x % count / grid.slices;
+        slice = blockIdx.x % grid.slices;
+    }
+    __device__ __forceinline__ bool is_counting(int segment) const
+    {
+        return set == 0 || (has_padding && segment == 0);
+    }
+    /* Whether the team takes the moments of the thread's row, and not the last reference. */
+    __device__ __forceinline__ bool is_first(uint32_t row) const
+    {
+        return has_padding ? (row / ROWS_DUTY + set) % 2 == 0 : set == 0;
     }
 };
 
@@ -56,17 +107,19 @@ struct moments {
     }
 };
 
-/* Column j of the thread's vector, finite elements alone. */
+/* Of the rows whose moments are the team's: column j of the thread's vector, finite elements alone. */
 template <int KIND>
-static __device__ __forceinline__ moments moments_finite(item_rows<1, 8> rows, uint32_t j, double mean)
+static __device__ __forceinline__ moments moments_finite(const statistics_grid &grid,
+                                                         const statistics_second &pass, const item &at,
+                                                         const role &mine, uint32_t j, double mean)
 {
     moments sums = {0, 0, 0};
+    item_rows<8> rows(grid, at, element<KIND>::bytes, pass.data);
 #pragma unroll 1
-    for (uint32_t row = 0; row < rows.count; row++) {
-        uint4 vector[1];
-        rows.next(vector);
-        if (element<KIND>::is_finite(vector[0], j))
-            sums.add(element<KIND>::wide(vector[0], j) - mean);
+    for (uint32_t row = 0; row < at.rows; row++) {
+        const uint4 vector = rows.next();
+        if (mine.is_first(row) && element<KIND>::is_finite(vector, j))
+            sums.add(element<KIND>::wide(vector, j) - mean);
     }
     return sums;
 }
@@ -74,10 +127,10 @@ static __device__ __forceinline__ moments moments_finite(item_rows<1, 8> rows, u
 /* Ends an item for one of the moments, the one of this number. */
 template <uint32_t VECTOR>
 static __device__ __forceinline__ void
-moments_store(const statistics_grid &grid, const statistics_second &pass, const item &at,
+moments_store(const statistics_grid &grid, const statistics_second &pass, const item &at, const role &mine,
               const moments (&sums)[VECTOR], double moments::*which, uint32_t number, double *room)
 {
-    double *to = pass.sums + (at.part * 3 + number) * grid.columns;
+    double *to = pass.sums + ((at.part * STATISTICS_TEAMS + mine.set) * 3 + number) * grid.columns;
     double own[VECTOR];
 #pragma unroll
     for (uint32_t j = 0; j < VECTOR; j++)
@@ -89,139 +142,215 @@ moments_store(const statistics_grid &grid, const statistics_second &pass, const 
     });
 }
 
-/* A thread holds half a vector: the sums of a whole one leave no registers for anything else. */
-template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
-static __device__ __forceinline__ void item_moments(const statistics_grid &grid,
-                                                    const statistics_second &pass, uint32_t index,
-                                                    const team<IS_WHOLE> &own, double *room)
-{
-    using E = element<KIND>;
-    constexpr uint32_t size = E::vector / 2;
-    const item at = item_at<KIND, size>(grid, index, STATISTICS_SECOND_THREADS);
-    const centring<IS_WHOLE, size> centred(own, at);
-    double means[size];
-    moments sums[size] = {};
-#pragma unroll
-    for (uint32_t j = 0; j < size; j++)
-        means[j] = j < at.columns ? pass.means[(uint64_t)at.segment * grid.columns + at.column + j] : 0.0;
-    item_rows<1, 8> rows(grid, at, E::bytes);
-    rows.data[0] = (const unsigned char *)pass.data;
-    const item_rows<1, 8> again = rows;
-    rows.template each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
-        uint32_t pairs[size / 2];
-#pragma unroll
-        for (uint32_t j = 0; j < size; j += 2) {
-            if (IS_COUNTING)
-                pairs[j / 2] = centred.codes(own, E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
-            sums[j].add(E::wide(vectors[0], j) - means[j]);
-            sums[j + 1].add(E::wide(vectors[0], j + 1) - means[j + 1]);
-        }
-        if (IS_COUNTING)
-            table_count(own.counters, pairs, centred.columns, own.totals);
-    });
-#pragma unroll
-    for (uint32_t j = 0; j < size; j++)
-        if (!isfinite(sums[j].m4))
-            sums[j] = moments_finite<KIND>(again, j, means[j]);
-    moments_store(grid, pass, at, sums, &moments::m2, 0, room);
-    moments_store(grid, pass, at, sums, &moments::m3, 1, room);
-    moments_store(grid, pass, at, sums, &moments::m4, 2, room);
-}
-
-/* -- Displacements -- */
-
-/* Pairs of the matrix and reference i of which both are finite. */
-template <int KIND, uint32_t MATRICES>
-static __device__ __forceinline__ statistics_partial pairs_finite(item_rows<MATRICES> rows, uint32_t i,
-                                                                  uint32_t columns)
-{
-    using E = element<KIND>;
-    statistics_partial sums = {0, 0, 0, 0};
-#pragma unroll 1
-    for (uint32_t row = 0; row < rows.count; row++) {
-        uint4 vectors[MATRICES];
-        rows.next(vectors);
-#pragma unroll
-        for (uint32_t j = 0; j < E::vector; j++) {
-            if (j >= columns || !E::is_finite(vectors[0], j) || !E::is_finite(vectors[1 + i], j))
-                continue;
-            const double w = E::wide(vectors[0], j), r = E::wide(vectors[1 + i], j);
-            sums.squared += (w - r) * (w - r);
-            sums.norm += w * w;
-            sums.reference_norm += r * r;
-            sums.pairs++;
-        }
-    }
-    return sums;
-}
-
-/* Adds the item's pairs to the sums of the thread's warp. */
-template <int KIND, bool IS_WHOLE, bool IS_COUNTING, uint32_t REFERENCES>
+template <int KIND, uint32_t SIZE>
 static __device__ __forceinline__ void
-item_displacements(const statistics_grid &grid, const statistics_second &pass, uint32_t index,
-                   const team<IS_WHOLE> &own, statistics_partial (*warps)[2])
+moments_end(const statistics_grid &grid, const statistics_second &pass, const item &at, const role &mine,
+            const double (&means)[SIZE], moments (&sums)[SIZE], double *room)
 {
-    using E = element<KIND>;
-    const item at = item_at<KIND, E::vector>(grid, index, STATISTICS_SECOND_THREADS);
-    const centring<IS_WHOLE, E::vector> centred(own, at);
-    item_rows<1 + REFERENCES> rows(grid, at, E::bytes);
-    rows.data[0] = (const unsigned char *)pass.data;
-    for (uint32_t i = 0; i < REFERENCES; i++)
-        rows.data[1 + i] = (const unsigned char *)pass.references[i];
-    const item_rows<1 + REFERENCES> again = rows;
-    double norm = 0, squared[REFERENCES] = {}, reference_norm[REFERENCES] = {};
-    rows.template each<ROWS_AHEAD_BESIDE, ROWS_FAR_BESIDE>([&](const uint4(&vectors)[1 + REFERENCES]) {
-        uint32_t pairs[E::vector / 2];
 #pragma unroll
-        for (uint32_t j = 0; j < E::vector; j++) {
-            if (IS_COUNTING && j % 2 == 0)
-                pairs[j / 2] = centred.codes(own, E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
-            const double w = E::wide(vectors[0], j);
+    for (uint32_t j = 0; j < SIZE; j++)
+        if (!isfinite(sums[j].m4))
+            sums[j] = moments_finite<KIND>(grid, pass, at, mine, j, means[j]);
+    moments_store(grid, pass, at, mine, sums, &moments::m2, 0, room);
+    moments_store(grid, pass, at, mine, sums, &moments::m3, 1, room);
+    moments_store(grid, pass, at, mine, sums, &moments::m4, 2, room);
+}
+
+/* The sums of a reference. The matrix' own norm follows from the counts of the first pass, but for float32,
+ * whose codes are intervals. */
+template <int KIND> struct displacement {
+    double squared = 0, norm = 0, reference_norm = 0;
+
+    __device__ __forceinline__ void add(double w, double r)
+    {
+        squared += (w - r) * (w - r);
+        reference_norm += r * r;
+        if (KIND == STATISTICS_KIND_F32)
             norm += w * w;
-#pragma unroll
-            for (uint32_t i = 0; i < REFERENCES; i++) {
-                const double r = E::wide(vectors[1 + i], j), difference = w - r;
-                squared[i] += difference * difference;
-                reference_norm[i] += r * r;
-            }
-        }
-        if (IS_COUNTING)
-            table_count(own.counters, pairs, centred.columns, own.totals);
-    });
-#pragma unroll
-    for (uint32_t i = 0; i < REFERENCES; i++) {
-        statistics_partial sums = {squared[i], norm, reference_norm[i],
-                                   (unsigned long long)at.rows * at.columns};
-        if (!isfinite(squared[i]) || !isfinite(norm) || !isfinite(reference_norm[i]))
-            sums = pairs_finite<KIND>(again, i, at.columns);
-        sums.squared = warp_sum(sums.squared);
-        sums.norm = warp_sum(sums.norm);
-        sums.reference_norm = warp_sum(sums.reference_norm);
-        sums.pairs = warp_sum(sums.pairs);
+    }
+    /* Adds them to those of the thread's warp. */
+    __device__ __forceinline__ void store(statistics_sums &to) const
+    {
+        const statistics_sums sums = {warp_sum(squared), warp_sum(norm), warp_sum(reference_norm)};
         if (threadIdx.x % 32)
-            continue;
-        statistics_partial &to = warps[threadIdx.x / 32][i];
+            return;
         to.squared += sums.squared;
         to.norm += sums.norm;
         to.reference_norm += sums.reference_norm;
-        to.pairs += sums.pairs;
     }
+};
+
+/* Where a thread's half vectors of an item are, in the matrix and in the references. */
+template <int REFERENCES> struct item_places {
+    const unsigned char *next; /* in the matrix: the first row that is not loaded */
+    long long beside[2];       /* from there to the reference of the first duty, and of the second */
+    uint32_t stride_bytes;
+
+    __device__ __forceinline__ item_places(const statistics_grid &grid, const statistics_second &pass,
+                                           const item &at, uint32_t element_bytes)
+        : next((const unsigned char *)pass.data + at.row * grid.pitch_bytes + at.column * element_bytes),
+          stride_bytes((uint32_t)(at.lines * grid.pitch_bytes))
+    {
+        const unsigned char *from = (const unsigned char *)pass.data;
+        if (REFERENCES == 2)
+            beside[0] = (const unsigned char *)pass.references[0] - from;
+        if (REFERENCES)
+            beside[1] = (const unsigned char *)pass.references[REFERENCES == 2] - from;
+    }
+    static __device__ __forceinline__ bool has_reference(bool is_first)
+    {
+        return REFERENCES == 2 || (REFERENCES == 1 && !is_first);
+    }
+    __device__ __forceinline__ const unsigned char *reference(bool is_first) const
+    {
+        return has_reference(is_first) ? next + (is_first ? beside[0] : beside[1]) : NULL;
+    }
+    /* The row `row` rows on from `next`, and from `place` of the reference, which may be NULL. */
+    __device__ __forceinline__ void load(uint4 &matrix, uint4 &reference, const unsigned char *place,
+                                         uint32_t row) const
+    {
+        matrix = ::load(rows_on(next, stride_bytes, row), 8);
+        if (REFERENCES == 2 || place)
+            reference = ::load(rows_on(place, stride_bytes, row), 8);
+    }
+    __device__ __forceinline__ void go_on(uint32_t rows)
+    {
+        next += (uint64_t)rows * stride_bytes;
+    }
+    /* Brings ROWS_PERIOD rows into the L2, from the one on that is `skipped` rows on from `next`. */
+    __device__ __forceinline__ void far(uint32_t skipped, bool is_first) const
+    {
+        static_assert(ROWS_PERIOD * FAR_LANES == 32, "each lane brings a piece of a row");
+        const uint32_t lane = lane_now();
+        const unsigned char *at = next + (uint64_t)(skipped + lane / FAR_LANES) * stride_bytes +
+                                  lane % FAR_LANES * (32 * 8 / FAR_LANES) - lane * 8;
+        prefetch(at);
+        if (has_reference(is_first))
+            prefetch(at + (is_first ? beside[0] : beside[1]));
+    }
+};
+
+/* What a thread forms of an item: in one duty the moments and the displacement from the first of two
+ * references, in the other one that from the last reference. */
+template <int KIND, bool IS_WHOLE, bool IS_COUNTING, int REFERENCES> struct item_sums {
+    using E = element<KIND>;
+    using places = item_places<REFERENCES>;
+    static constexpr uint32_t size = E::vector / 2;
+
+    const team<IS_WHOLE> &own;
+    centring<KIND, IS_WHOLE> centred;
+    double means[size];
+    moments sums[size] = {};
+    displacement<KIND> first, last;
+
+    __device__ __forceinline__ item_sums(const statistics_grid &grid, const statistics_second &pass,
+                                         const item &at, const team<IS_WHOLE> &own)
+        : own(own), centred(own, at)
+    {
+#pragma unroll
+        for (uint32_t j = 0; j < size; j++)
+            means[j] = j < at.columns ? pass.means[(uint64_t)at.segment * grid.columns + at.column + j] : 0.0;
+    }
+    /* A row. */
+    __device__ __forceinline__ void add(const uint4 &matrix, const uint4 &reference, bool is_first)
+    {
+#pragma unroll
+        for (uint32_t j = 0; j < size; j++) {
+            const double w = E::wide(matrix, j);
+            if (is_first)
+                sums[j].add(w - means[j]);
+            if (REFERENCES == 2 && is_first)
+                first.add(w, E::wide(reference, j));
+            if (REFERENCES && !is_first)
+                last.add(w, E::wide(reference, j));
+        }
+        if (IS_COUNTING)
+            centred.count(own, matrix);
+    }
+    /* The rows of a period, in whose stead come those that are ROWS_AHEAD later; `now` and `then` are where
+     * the reference of this period and of the next one is. */
+    __device__ __forceinline__ void period(uint4 *matrix, uint4 *reference, bool is_first,
+                                           const unsigned char *now, const unsigned char *then,
+                                           const places &rows)
+    {
+#pragma unroll
+        for (uint32_t row = 0; row < ROWS_PERIOD; row++) {
+            const uint32_t u = row % ROWS_AHEAD;
+            add(matrix[u], reference[u], is_first);
+            rows.load(matrix[u], reference[u], row + ROWS_AHEAD < ROWS_PERIOD ? now : then, row);
+        }
+    }
+    /* All rows of the item. */
+    __device__ __forceinline__ void walk(const item &at, const role &mine, places rows)
+    {
+        uint4 matrix[ROWS_AHEAD], reference[ROWS_AHEAD];
+#pragma unroll
+        for (uint32_t u = 0; u < ROWS_AHEAD; u++)
+            if (u < at.rows)
+                rows.load(matrix[u], reference[u], rows.reference(mine.is_first(0)), u);
+        rows.go_on(ROWS_AHEAD);
+        uint32_t row = 0;
+        for (; row + ROWS_PERIOD + ROWS_AHEAD <= at.rows; row += ROWS_PERIOD) { /* as long as there are all */
+            const bool is_first = mine.is_first(row);
+            const unsigned char *now = rows.reference(is_first),
+                                *then = rows.reference(mine.is_first(row + ROWS_PERIOD));
+            if (at.lanes >= 32 && row + 2 * ROWS_PERIOD < at.rows)
+                rows.far(ROWS_PERIOD - ROWS_AHEAD, mine.is_first(row + ROWS_PERIOD));
+            if (is_first)
+                period(matrix, reference, true, now, then, rows);
+            else
+                period(matrix, reference, false, now, then, rows);
+            rows.go_on(ROWS_PERIOD);
+        }
+        walk_rest(at, mine, matrix, reference, row, rows);
+    }
+    __device__ __forceinline__ void walk_rest(const item &at, const role &mine, uint4 *matrix,
+                                              uint4 *reference, uint32_t row, places &rows)
+    {
+#pragma unroll 1
+        for (; row < at.rows; row += ROWS_AHEAD) {
+            const unsigned char *then = rows.reference(mine.is_first(row + ROWS_AHEAD));
+#pragma unroll
+            for (uint32_t u = 0; u < ROWS_AHEAD; u++) {
+                if (row + u < at.rows && mine.is_first(row))
+                    add(matrix[u], reference[u], true);
+                else if (row + u < at.rows)
+                    add(matrix[u], reference[u], false);
+                if (row + u + ROWS_AHEAD < at.rows)
+                    rows.load(matrix[u], reference[u], then, u);
+            }
+            rows.go_on(ROWS_AHEAD);
+        }
+    }
+};
+
+template <int KIND, bool IS_WHOLE, bool IS_COUNTING, int REFERENCES>
+static __device__ __forceinline__ void
+do_item_sums(const statistics_grid &grid, const statistics_second &pass, const item &at,
+             const team<IS_WHOLE> &own, const role &mine, double *room, statistics_sums (*warps)[2])
+{
+    item_sums<KIND, IS_WHOLE, IS_COUNTING, REFERENCES> item(grid, pass, at, own);
+    item.walk(at, mine, item_places<REFERENCES>(grid, pass, at, element<KIND>::bytes));
+    if (REFERENCES == 2)
+        item.first.store(warps[threadIdx.x / 32][0]);
+    if (REFERENCES)
+        item.last.store(warps[threadIdx.x / 32][REFERENCES == 2]);
+    moments_end<KIND>(grid, pass, at, mine, item.means, item.sums, room);
 }
 
 /* Ends a segment: the sums of the block's warps, in order, go to device memory. */
 static __device__ __forceinline__ void displacements_store(const statistics_second &pass, int segment,
-                                                           statistics_partial (*warps)[2])
+                                                           statistics_sums (*warps)[2])
 {
     __syncthreads();
     if (threadIdx.x < 2) {
-        statistics_partial sums = {0, 0, 0, 0};
+        statistics_sums sums = {0, 0, 0};
         for (uint32_t warp = 0; warp < WARPS; warp++) {
-            statistics_partial &from = warps[warp][threadIdx.x];
+            statistics_sums &from = warps[warp][threadIdx.x];
             sums.squared += from.squared;
             sums.norm += from.norm;
             sums.reference_norm += from.reference_norm;
-            sums.pairs += from.pairs;
-            from = {0, 0, 0, 0};
+            from = {0, 0, 0};
         }
         pass.partials[((size_t)blockIdx.x * STATISTICS_SEGMENTS + (size_t)segment) * 2 + threadIdx.x] = sums;
     }
@@ -230,68 +359,31 @@ static __device__ __forceinline__ void displacements_store(const statistics_seco
 
 /* -- The pass -- */
 
-/* What a block does beside counting. */
-enum duty { DUTY_NONE, DUTY_MOMENTS, DUTY_DISPLACEMENTS };
-
-/* Neighbouring blocks walk over the same items: one team for each row set (without padding the second one
- * only helps), and in each team a block for every slice of the codes, of which the first has the duties. */
-struct role {
-    uint32_t count, set, slice; /* set 0: all rows, 1: tokens */
-    bool has_padding, has_teams;
-
-    __device__ __forceinline__ role(const statistics_grid &grid, const statistics_second &pass)
-        : has_padding(grid.parts[1] != 0)
-    {
-        has_teams = has_padding || pass.reference_count;
-        count = has_teams ? 2 * grid.slices : grid.slices;
-        set = blockIdx.x % count / grid.slices;
-        slice = blockIdx.x % grid.slices;
-    }
-    __device__ __forceinline__ bool is_counting(int segment) const
-    {
-        return set == 0 || (has_padding && segment == 0);
-    }
-    __device__ __forceinline__ duty duty_at(uint64_t part, int reference_count) const
-    {
-        const bool is_second = has_teams && (has_padding ? (part + set) % 2 != 0 : set != 0);
-        if (slice != 0 || (is_second && !reference_count))
-            return DUTY_NONE;
-        return is_second ? DUTY_DISPLACEMENTS : DUTY_MOMENTS;
-    }
-};
-
 /* Counts alone. */
 template <int KIND, bool IS_WHOLE>
 static __device__ __forceinline__ void item_counts(const statistics_grid &grid, const statistics_second &pass,
-                                                   uint32_t index, const team<IS_WHOLE> &own)
+                                                   const item &at, const team<IS_WHOLE> &own)
 {
-    using E = element<KIND>;
-    const item at = item_at<KIND, E::vector>(grid, index, STATISTICS_SECOND_THREADS);
-    const centring<IS_WHOLE, E::vector> centred(own, at);
-    item_rows<1> rows(grid, at, E::bytes);
-    rows.data[0] = (const unsigned char *)pass.data;
-    rows.template each<ROWS_AHEAD, ROWS_FAR>([&](const uint4(&vectors)[1]) {
-        uint32_t pairs[E::vector / 2];
-#pragma unroll
-        for (uint32_t j = 0; j < E::vector; j += 2)
-            pairs[j / 2] = centred.codes(own, E::value(vectors[0], j), E::value(vectors[0], j + 1), j);
-        table_count(own.counters, pairs, centred.columns, own.totals);
-    });
+    const centring<KIND, IS_WHOLE> centred(own, at);
+    item_rows<8> rows(grid, at, element<KIND>::bytes, pass.data);
+    rows.template each<ROWS_AHEAD, ROWS_PERIOD>([&](const uint4 &vector) { centred.count(own, vector); });
 }
 
 template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
 static __device__ __forceinline__ void do_item(const statistics_grid &grid, const statistics_second &pass,
-                                               uint32_t index, const team<IS_WHOLE> &own, duty what,
-                                               double *room, statistics_partial (*warps)[2])
+                                               const item &at, const team<IS_WHOLE> &own, const role &mine,
+                                               double *room, statistics_sums (*warps)[2])
 {
-    if (what == DUTY_MOMENTS)
-        item_moments<KIND, IS_WHOLE, IS_COUNTING>(grid, pass, index, own, room);
-    else if (what == DUTY_DISPLACEMENTS && pass.reference_count == 1)
-        item_displacements<KIND, IS_WHOLE, IS_COUNTING, 1>(grid, pass, index, own, warps);
-    else if (what == DUTY_DISPLACEMENTS)
-        item_displacements<KIND, IS_WHOLE, IS_COUNTING, 2>(grid, pass, index, own, warps);
-    else if (IS_COUNTING)
-        item_counts<KIND, IS_WHOLE>(grid, pass, index, own);
+    if (mine.slice != 0) {
+        if (IS_COUNTING)
+            item_counts<KIND, IS_WHOLE>(grid, pass, at, own);
+    } else if (pass.reference_count == 2) {
+        do_item_sums<KIND, IS_WHOLE, IS_COUNTING, 2>(grid, pass, at, own, mine, room, warps);
+    } else if (pass.reference_count == 1) {
+        do_item_sums<KIND, IS_WHOLE, IS_COUNTING, 1>(grid, pass, at, own, mine, room, warps);
+    } else {
+        do_item_sums<KIND, IS_WHOLE, IS_COUNTING, 0>(grid, pass, at, own, mine, room, warps);
+    }
 }
 
 template <int KIND, bool IS_WHOLE>
@@ -300,54 +392,29 @@ __global__ void __launch_bounds__(STATISTICS_SECOND_THREADS, 1)
 {
     extern __shared__ uint32_t words[];
     __shared__ double room[element<KIND>::vector / 2 * STATISTICS_SECOND_THREADS];
-    __shared__ statistics_partial warps[WARPS][2];
+    __shared__ statistics_sums warps[WARPS][2];
     const role mine(grid, pass);
-    const team<IS_WHOLE> own = {{words, mine.slice, grid.table_codes},
+    const team<IS_WHOLE> own = {{shared_counters_at(words), mine.slice, grid.table_codes},
                                 pass.counts + (size_t)mine.set * CODES,
                                 pass.centres + mine.set * grid.columns,
                                 mine.set ? pass.scales[1] : pass.scales[0]};
     const uint32_t items = item_count(grid);
     int segment = 0;
     if (threadIdx.x < WARPS * 2)
-        warps[threadIdx.x / 2][threadIdx.x % 2] = {0, 0, 0, 0};
-    table_clear(own.counters);
+        warps[threadIdx.x / 2][threadIdx.x % 2] = {0, 0, 0};
+    table_clear(own.counters, words);
     for (uint32_t index = blockIdx.x / mine.count; index < items; index += gridDim.x / mine.count) {
-        const uint32_t part = index / (uint32_t)grid.column_tiles;
-        const int now = part >= grid.parts[0];
-        if (now != segment)
+        const item at = item_at<KIND, element<KIND>::vector / 2>(grid, index, STATISTICS_SECOND_THREADS);
+        if (at.segment != segment)
             displacements_store(pass, segment, warps);
-        segment = now;
-        const duty what = mine.duty_at(part, pass.reference_count);
+        segment = at.segment;
         if (mine.is_counting(segment))
-            do_item<KIND, IS_WHOLE, true>(grid, pass, index, own, what, room, warps);
+            do_item<KIND, IS_WHOLE, true>(grid, pass, at, own, mine, room, warps);
         else
-            do_item<KIND, IS_WHOLE, false>(grid, pass, index, own, what, room, warps);
+            do_item<KIND, IS_WHOLE, false>(grid, pass, at, own, mine, room, warps);
     }
     displacements_store(pass, segment, warps);
-    table_flush(own.counters, own.totals);
-}
-
-__global__ void statistics_join_second_kernel(const statistics_grid grid, const double *sums, double *joined)
-{
-    const uint64_t place = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (place >= 3 * grid.columns)
-        return; // guard
-    uint64_t part = 0;
-    for (int segment = 0; segment < STATISTICS_SEGMENTS; segment++) {
-        const uint64_t end = part + grid.parts[segment];
-        double sum = 0;
-        for (; part < end; part += JOIN_AHEAD) {
-            double addends[JOIN_AHEAD];
-#pragma unroll
-            for (uint32_t i = 0; i < JOIN_AHEAD; i++)
-                addends[i] = part + i < end ? sums[(part + i) * 3 * grid.columns + place] : 0.0;
-#pragma unroll
-            for (uint32_t i = 0; i < JOIN_AHEAD; i++)
-                sum += addends[i];
-        }
-        part = end;
-        joined[(uint64_t)segment * 3 * grid.columns + place] = sum;
-    }
+    table_flush(own.counters, words, own.totals);
 }
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
@@ -356,7 +423,7 @@ template <int KIND, bool IS_WHOLE>
 static cudaError_t launch_sliced(const statistics_grid *grid, const statistics_second *pass,
                                  cudaStream_t stream)
 {
-    const int bytes = (int)table_bytes(grid);
+    const int bytes = (int)table_bytes(grid, STATISTICS_CODES_BELOW_4);
     cudaError_t status = cudaFuncSetAttribute(statistics_second_kernel<KIND, IS_WHOLE>,
                                               cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     if (status != cudaSuccess)
@@ -384,12 +451,4 @@ extern "C" cudaError_t statistics_launch_second(const struct statistics_grid *gr
     if (grid->kind == STATISTICS_KIND_BF16)
         return launch_second<STATISTICS_KIND_BF16>(grid, pass, stream);
     return launch_second<STATISTICS_KIND_F32>(grid, pass, stream);
-}
-
-extern "C" cudaError_t statistics_launch_join_second(const struct statistics_grid *grid, const double *sums,
-                                                     double *joined, cudaStream_t stream)
-{
-    const unsigned blocks = (unsigned)((3 * grid->columns + 127) / 128);
-    statistics_join_second_kernel<<<blocks, 128, 0, stream>>>(*grid, sums, joined);
-    return cudaGetLastError();
 }

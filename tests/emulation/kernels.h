@@ -132,6 +132,28 @@ inline double upper_half(uint32_t word)
     return lower_half(word >> 16);
 }
 
+inline uint32_t lane_now()
+{
+    return emulation::current % emulation::warp_size;
+}
+
+typedef uint32_t *shared_counters;
+
+inline shared_counters shared_counters_at(uint32_t *words)
+{
+    return words;
+}
+
+inline void shared_count(shared_counters counters, uint32_t index)
+{
+    counters[index]++;
+}
+
+inline const unsigned char *rows_on(const unsigned char *from, uint32_t stride_bytes, uint32_t rows)
+{
+    return from + (uint64_t)stride_bytes * rows;
+}
+
 inline void prefetch(const void *at)
 {
     (void)*(const volatile char *)at; /* is there such memory? */

@@ -40,7 +40,7 @@ static int launch_second(void *context, struct err *err)
         CUDA_CHECK(device, statistics_launch_second(&passes->grid, &passes->second, device->stream), err);
     return code ? code
                 : CUDA_CHECK(device,
-                             statistics_launch_join_second(&passes->grid, passes->second.sums, passes->joined,
+                             statistics_launch_join_second(&passes->grid, &passes->second, passes->joined,
                                                            device->stream),
                              err);
 }
@@ -86,13 +86,13 @@ static int measure(struct bench *bench, const char *name, uint64_t rows, uint64_
             passes.first.data = passes.second.data = to;
     }
     passes.second.reference_count = references;
-    passes.first.sums = passes.second.sums = take(&passes, memory, sizes, &count, parts * wide * 24, err);
+    passes.first.sums = passes.second.sums =
+        take(&passes, memory, sizes, &count, parts * wide * 24 * STATISTICS_TEAMS, err);
     passes.first.not_finite = take(&passes, memory, sizes, &count, parts * wide * 4, err);
     passes.first.counts = take(&passes, memory, sizes, &count, 2 * 65536 * 8, err);
     passes.second.counts = take(&passes, memory, sizes, &count, 2 * 65536 * 8, err);
-    passes.second.partials =
-        take(&passes, memory, sizes, &count,
-             (size_t)passes.grid.block_count * 4 * sizeof(struct statistics_partial), err);
+    passes.second.partials = take(&passes, memory, sizes, &count,
+                                  (size_t)passes.grid.block_count * 4 * sizeof(struct statistics_sums), err);
     passes.first.seen = take(&passes, memory, sizes, &count, 2 * sizeof(struct statistics_seen), err);
     passes.high = take(&passes, memory, sizes, &count, wide * 16, err);
     passes.low = take(&passes, memory, sizes, &count, wide * 16, err);

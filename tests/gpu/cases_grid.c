@@ -38,7 +38,10 @@ static int is_sound(const struct statistics_grid *grid, size_t shared_bytes)
         return 0;
     return grid->block_count > 0 && grid->block_count % (grid->slices * 2) == 0 &&
            grid->table_codes * sizeof(uint32_t) + STATISTICS_FIRST_THREADS * 4 * sizeof(double) <=
-               shared_bytes;
+               shared_bytes &&
+           (grid->slices > 1 || STATISTICS_CODES_BELOW_4 * sizeof(uint32_t) +
+                                        (STATISTICS_SECOND_THREADS * 4 + 256) * sizeof(double) <=
+                                    shared_bytes);
 }
 
 /* 48 multiprocessors beside 128 GB: a tensor of 104 GB is more than their counters take, one of 40 is not. */

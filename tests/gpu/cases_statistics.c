@@ -13,7 +13,9 @@ enum fill {
     FILL_SPECIAL,  /* NaN, infinities, zeros of both signs, subnormals among the others */
     FILL_CONSTANT, /* one code takes every count: counters run over many times */
     FILL_NAN,      /* nothing finite */
-    FILL_HUGE      /* a centred exponent other than 0 */
+    FILL_HUGE,     /* a centred exponent other than 0 */
+    FILL_WIDE,     /* values on both sides of -2, where tables of counters end, with centres of 0.8 */
+    FILL_GAPS      /* only the references have what is not finite */
 };
 
 static const struct statistics_case {
@@ -40,6 +42,11 @@ static const struct statistics_case {
     {TENSOR_DTYPE_F32, 300, 37, 280, 2, FILL_SPECIAL, CASE_COST_SMALL},
     {TENSOR_DTYPE_F32, 65, 260, 65, 1, FILL_NORMAL, CASE_COST_SMALL},
     {TENSOR_DTYPE_F32, 50, 50, 40, 0, FILL_NAN, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 900, 72, 850, 2, FILL_WIDE, CASE_COST_SMALL},
+    {TENSOR_DTYPE_BF16, 700, 300, 690, 1, FILL_WIDE, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F32, 400, 36, 390, 2, FILL_WIDE, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F16, 300, 37, 250, 2, FILL_GAPS, CASE_COST_SMALL},
+    {TENSOR_DTYPE_F32, 200, 260, 150, 2, FILL_GAPS, CASE_COST_SMALL},
     {TENSOR_DTYPE_F64, 90, 33, 80, 2, FILL_SPECIAL, CASE_COST_SMALL},
     {TENSOR_DTYPE_F16, 50304, 512, 50254, 2, FILL_NORMAL, CASE_COST_LARGE},
     {TENSOR_DTYPE_F16, 50304, 128, 50254, 2, FILL_SPECIAL, CASE_COST_LARGE},
@@ -47,6 +54,7 @@ static const struct statistics_case {
     {TENSOR_DTYPE_F16, 1, 5000000, 1, 1, FILL_NORMAL, CASE_COST_LARGE},
     {TENSOR_DTYPE_BF16, 20000, 2560, 19900, 2, FILL_NORMAL, CASE_COST_LARGE},
     {TENSOR_DTYPE_F32, 30000, 768, 29000, 2, FILL_NORMAL, CASE_COST_LARGE},
+    {TENSOR_DTYPE_F16, 20000, 1024, 19000, 2, FILL_WIDE, CASE_COST_LARGE},
 };
 
 static float draw(enum fill fill, uint64_t seed, uint64_t place)
@@ -62,6 +70,8 @@ static float draw(enum fill fill, uint64_t seed, uint64_t place)
         return bits & 1 ? NAN : INFINITY;
     if (fill == FILL_HUGE)
         return sum * 6e4F;
+    if (fill == FILL_WIDE)
+        return sum * 1.6F + 0.8F;
     if (fill == FILL_SPECIAL) {
         const float specials[] = {NAN, -NAN, INFINITY, -INFINITY, 0.0F, -0.0F, 3e-7F, -1e-40F};
         uint64_t other = random_at(seed ^ 1, place);
@@ -186,9 +196,10 @@ static void run_case(struct cases *cases, const struct statistics_case *row, con
     int code = 0;
     memset(results, 0, sizeof(results));
     for (int i = 0; i <= row->references; i++) {
+        const enum fill fill = row->fill == FILL_GAPS ? (i ? FILL_SPECIAL : FILL_NORMAL) : row->fill;
         data[i] = malloc(elements * element_bytes + 1);
         for (uint64_t place = 0; data[i] && place < elements; place++)
-            store(row->dtype, data[i] + 1, place, draw(row->fill, (uint64_t)i * 77 + 5, place));
+            store(row->dtype, data[i] + 1, place, draw(fill, (uint64_t)i * 77 + 5, place));
         if (i)
             request.references[i - 1] = data[i] + 1;
         else
@@ -213,7 +224,7 @@ static void run_case(struct cases *cases, const struct statistics_case *row, con
 
 void cases_statistics(struct cases *cases)
 {
-    static const char *const fills[] = {"normal", "special", "constant", "nan", "huge"};
+    static const char *const fills[] = {"normal", "special", "constant", "nan", "huge", "wide", "gaps"};
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         char name[128];
         (void)snprintf(name, sizeof(name), "statistics %s %llux%llu tokens %llu refs %d %s",
