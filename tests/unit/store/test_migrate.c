@@ -205,6 +205,38 @@ static void test_schema_rules(void **state)
     connection_close(connection);
 }
 
+static int count_step(void *context)
+{
+    *(int64_t *)context += 1;
+    return 0;
+}
+
+/* The work of an upgrade grows with the revisions of a model, and not with their square. */
+static void test_upgrade_of_a_long_series(void **state)
+{
+    enum { REVISIONS = 2000, EVERY = 1000 };
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    char sql[400];
+    int64_t thousands = 0;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, migrations_embedded, 7, &err));
+    (void)snprintf(
+        sql, sizeof sql,
+        "INSERT INTO models (id, name, kind, created_ms, updated_ms) VALUES (1, 'a/b', 'hub', 1, 1);"
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+        "INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) "
+        "SELECT 1, 'step' || i, i, i, 1 FROM n",
+        REVISIONS - 1);
+    OK(connection_exec(connection, sql, &err));
+    sqlite3_progress_handler(connection->db, EVERY, count_step, &thousands);
+    OK(migrate(connection, &err));
+    sqlite3_progress_handler(connection->db, 0, NULL, NULL);
+    assert_int_equal(read_int(connection, "SELECT sum(stated) FROM revisions"), 0);
+    assert_in_range(thousands, 1, REVISIONS * 200 / EVERY);
+    connection_close(connection);
+}
+
 /* A wrong migration leaves the database at the version before it. */
 static void test_failed_migration(void **state)
 {
@@ -336,7 +368,7 @@ int main(void)
         CASE(test_outbox_with_bodies_behind), CASE(test_what_names_say),
         CASE(test_counts_read_no_bodies),     CASE(test_schema_rules),
         CASE(test_failed_migration),          CASE(test_full_disk_in_migration),
-        CASE(test_killed_in_migration),
+        CASE(test_killed_in_migration),       CASE(test_upgrade_of_a_long_series),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
