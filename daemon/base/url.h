@@ -9,9 +9,8 @@
 /* How many bytes of a URL name its scheme, host and port; 0 of what has no host. */
 size_t url_origin_length(const char *url);
 
-/* Whether `host`, without brackets and port, is a numeric address that reaches this machine alone:
- * 127.0.0.0/8,
- * ::1, or the former as IPv6 writes it. A name that only begins like one ("127.example.com") is none. */
+/* Whether `host`, without brackets and port, is a numeric address that reaches this machine alone: ::1, or
+ * 127.0.0.0/8, also as IPv6 writes it. A name that only begins like one ("127.example.com") is none. */
 int url_host_is_loopback(const char *host);
 
 #endif

@@ -136,7 +136,7 @@ static void compare(struct cases *cases, const struct score_case *row, const cha
     size_t hits = 0, total = results[0].target_total;
     for (size_t i = 0; i < total; i++) {
         double difference = fabs(results[0].logprobs[i] - results[1].logprobs[i]);
-        worst = difference <= worst ? worst : difference; /* NaN stays */
+        worst = isnan(worst) || difference <= worst ? worst : difference; /* NaN stays */
         hits += results[0].is_argmax[i] != results[1].is_argmax[i];
     }
     if (memcmp(results[1].logprobs, results[2].logprobs, total * sizeof(double)) ||

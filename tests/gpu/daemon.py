@@ -336,6 +336,8 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="a file for what all daemons and workers said")
     parser.add_argument("--emulation", default="")
     arguments = parser.parse_args()
+    if unknown := set(arguments.only.split(",")) - set(SHOWN):
+        parser.error(f"--only: {', '.join(sorted(unknown))}: not one of {', '.join(SHOWN)}")
     roomy = [Path(one) for one in ("/dev/shm", "/tmp") if Path(one).is_dir() and shutil.disk_usage(one).free > 12e9]
     place = arguments.scratch or (roomy or [Path("/tmp")])[0]
     results = []

@@ -323,7 +323,7 @@ int main(int count, char **words)
                          (is_none && strcmp(table[i].way, "trap") != 0) || (only && !strstr(first, only))))
             continue;
         int status = run_process(words[1], how, first);
-        if (status == STATUS_SKIPPED)
+        if (status == STATUS_SKIPPED && !passed && !bad) /* later on, the GPU is gone after a fault */
             return STATUS_SKIPPED;
         printf("%s %s, %s\n", status ? "FAILED" : "passed", how, first);
         *(status ? &bad : &passed) += 1;

@@ -258,6 +258,7 @@ static void compare(const struct random_model *model, const struct random_docume
     double *logprobs = calloc(result.target_total, 8), *margins = calloc(result.target_total, 8), worst = 0;
     reference(&source, &documents->request, logprobs, margins);
     for (size_t i = 0; i < result.target_total; i++) {
+        assert_true(isfinite(result.logprobs[i])); /* fmax() passes over NaN */
         worst = fmax(worst, fabs(result.logprobs[i] - logprobs[i]));
         if (fabs(margins[i]) > 1e-4)
             assert_int_equal(result.is_argmax[i], margins[i] > 0);

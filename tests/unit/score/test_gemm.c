@@ -65,6 +65,7 @@ static double worst_error(enum gemm_engine engine, enum tensor_dtype dtype, size
                 sum += product;
                 magnitude += fabs(product);
             }
+            assert_true(isfinite(out[i * (width + 1) + j])); /* fmax() passes over NaN */
             worst = fmax(worst, fabs((double)out[i * (width + 1) + j] - sum) / magnitude * 0x1p24);
         }
         assert_true(out[i * (width + 1) + width] == 1.5F); /* nothing is written beside the result */

@@ -48,6 +48,7 @@ static void activations(void **state)
             kernels->activate((enum score_activation)activation, &y, &zero, 1);
             double want = exact((enum score_activation)activation, (double)x);
             double error = fabs((double)y - want);
+            assert_true(isfinite(error)); /* fmax() passes over NaN */
             worst = fmax(worst, error / fmax(1, fabs((double)x)));
             if (fabs(want) > 1e-30 && x > -5)
                 relative = fmax(relative, error / fabs(want));
