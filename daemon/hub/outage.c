@@ -8,12 +8,24 @@ static void set_text(char *text, size_t size, const char *value)
     (void)snprintf(text, size, "%s", value);
 }
 
-/* FNV-1a: only whether two addresses differ. */
-static uint64_t hash(const char *text)
+/* Of an address what names a file: each redirect to a CDN puts another signature into the query. */
+static size_t name_length(const char *url)
+{
+    return strcspn(url, "?");
+}
+
+static int is_same_file(const char *a, const char *b)
+{
+    size_t length = name_length(a);
+    return length == name_length(b) && memcmp(a, b, length) == 0;
+}
+
+/* FNV-1a: only whether two files differ. */
+static uint64_t hash(const char *url)
 {
     uint64_t value = UINT64_C(14695981039346656037);
-    for (; *text; text++)
-        value = (value ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    for (size_t i = 0, length = name_length(url); i < length; i++)
+        value = (value ^ (unsigned char)url[i]) * UINT64_C(1099511628211);
     return value;
 }
 
@@ -47,7 +59,9 @@ static void begin(struct outage *outage, const char *reason, int64_t now_ms, dou
     if (!outage->ended_ms || now_ms - outage->ended_ms > OUTAGE_SETTLED_MS)
         outage->question_count = 0;
     outage->state = OUTAGE_STATE_ON;
-    outage->since_ms = outage->rows[outage->bucket].first_ms;
+    /* A failure of long ago, which nothing of its kind has followed, is not when it began. */
+    int64_t first_ms = outage->rows[outage->bucket].first_ms;
+    outage->since_ms = now_ms - first_ms > OUTAGE_SETTLED_MS ? now_ms : first_ms;
     set_text(outage->reason, sizeof outage->reason, reason);
     plan_question(outage, now_ms, jitter);
 }
@@ -72,7 +86,7 @@ static void doubt(struct outage *outage, enum transfer_bucket bucket, const char
                   const char *reason, int64_t now_ms, double jitter)
 {
     const struct outage_row *row = &outage->rows[bucket];
-    int has_witness = row->witness[0] && strcmp(row->witness, url) != 0;
+    int has_witness = row->witness[0] && !is_same_file(row->witness, url);
     outage->bucket = bucket;
     if (sign == OUTAGE_SIGN_NO_HOST) {
         /* Of the endpoint any address does; of another host this one. */
@@ -143,7 +157,8 @@ void outage_doubt(struct outage *outage, int64_t now_ms)
         row->first_ms = now_ms;
     outage->doubted_ms = now_ms;
     outage->bucket = TRANSFER_BUCKET_API;
-    choose_question(outage, TRANSFER_BUCKET_API, outage->home);
+    /* A mirror that answers all that is needed may fail at what only the hub knows. */
+    choose_question(outage, TRANSFER_BUCKET_API, row->witness[0] ? row->witness : outage->home);
     outage->state = OUTAGE_STATE_DOUBT;
     outage->ask_at_ms = now_ms;
 }
@@ -180,7 +195,11 @@ void outage_note_question(struct outage *outage, enum outage_sign sign, const ch
     if (outage->state == OUTAGE_STATE_NONE)
         return; /* an answer to another request came first */
     if (sign != OUTAGE_SIGN_FAILURE && sign != OUTAGE_SIGN_NO_HOST) {
-        outage->is_reached |= sign == OUTAGE_SIGN_ANSWER && outage->asks_of != TRANSFER_BUCKET_NONE;
+        if (sign == OUTAGE_SIGN_ANSWER) {
+            /* Else files that fail for ever would raise the same outage again, and count nothing. */
+            set_text(outage->rows[outage->asks_of].witness, LIMIT_URL_BYTES, outage->asked);
+            outage->is_reached |= outage->asks_of != TRANSFER_BUCKET_NONE;
+        }
         end(outage, now_ms);
     } else if (outage->state == OUTAGE_STATE_DOUBT) {
         begin(outage, reason, now_ms, jitter);

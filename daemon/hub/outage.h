@@ -13,7 +13,8 @@
  * request that has used up its attempts, which then has one more, once the doubt is over. Without a host it
  * is an outage. Failures are held against a witness: what was last answered of that kind, else the hub's
  * question for the token's owner. If that is answered, it is the file's fault and no outage; if it fails,
- * too, it is one. Where no file was ever answered and several fail, it is an outage as well.
+ * too, it is one. Where no file was ever answered and several fail, it is an outage as well; what is then
+ * answered as the question is the witness from there on, so files that fail for ever are no outage twice.
  *
  * What a machine beside this one says raises a doubt, too (outage_doubt()): a process that asks for nothing
  * itself would not notice otherwise.
@@ -50,8 +51,8 @@ enum outage_order { OUTAGE_ORDER_GO, OUTAGE_ORDER_WAIT, OUTAGE_ORDER_REFUSE };
 struct outage_row { /* failures in a row of one kind of request */
     int count;
     int64_t first_ms;
-    uint64_t first_url; /* its hash */
-    int are_several;    /* of different addresses */
+    uint64_t first_url; /* its hash, without the query */
+    int are_several;    /* of different files */
     char witness[LIMIT_URL_BYTES];
 };
 

@@ -258,10 +258,12 @@ static void *work(void *context)
 
 /* -- Leases -- */
 
+/* The claim is over. A result that is on its way may be why, and what became of it says its own answer. */
 static void cancel(struct remote_worker *worker, struct remote_slot *slot, const char *claim_id)
 {
     (void)pthread_mutex_lock(&worker->lock);
-    if (slot->is_busy && strcmp(slot->claim, claim_id) == 0)
+    if (slot->is_busy && strcmp(slot->claim, claim_id) == 0 &&
+        atomic_load(&slot->phase) != REMOTE_PHASE_RESULT)
         atomic_store(&slot->cancel, true);
     (void)pthread_mutex_unlock(&worker->lock);
     tensor_pool_wake(worker->options.engine->pool);

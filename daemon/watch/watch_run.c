@@ -186,7 +186,8 @@ int watch_run_once(struct store *store, struct hub *hub, const struct watch_row 
             code = look(&run, hub, cancel, &reason);
         if (!code)
             code = make_sweep(&run, &reason);
-        if (code == ERR_CANCELLED || (code && err_is_of_the_store(code) && run.list.count)) {
+        if (code == ERR_CANCELLED || code == ERR_UNREACHABLE ||
+            (code && err_is_of_the_store(code) && run.list.count)) {
             *err = reason;
             goto out;
         }

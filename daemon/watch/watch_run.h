@@ -27,8 +27,8 @@ enum watch_outcome {
 /* "unchanged", ... */
 const char *watch_outcome_name(enum watch_outcome outcome);
 
-/* Runs and notes the run in the store. An error is returned only if the store fails or *cancel became true;
- * the watch is then due as before. */
+/* Runs and notes the run in the store. An error is returned only if the store fails, *cancel became true or
+ * the hub is down (ERR_UNREACHABLE); the watch is then due as before. */
 int watch_run_once(struct store *store, struct hub *hub, const struct watch_row *watch,
                    const atomic_bool *cancel, enum watch_outcome *ret_outcome, struct err *err);
 

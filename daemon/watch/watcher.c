@@ -53,6 +53,11 @@ static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_
     }
     *ret_wait_ms = 0;
     code = watch_run_once(watcher->store, watcher->hub, &search.watch, is_stopping, &outcome, err);
+    if (code == ERR_UNREACHABLE) { /* it stays due */
+        *err = (struct err)ERR_INIT;
+        *ret_wait_ms = LOOK_AGAIN_MS;
+        return 0;
+    }
     if (!code)
         atomic_fetch_add(&watcher->counts[outcome], 1);
     return code;

@@ -89,6 +89,7 @@ def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
         gone.daemon.start()
         for case in (gone, hung):
             case.sweep = case.daemon.sweep(MODEL, revisions={"to": 2})
+            assert case.daemon.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440}).status == 201
         wait_until(lambda: all(is_down(case.daemon) for case in (failing, gone, hung)))
         wait_until(lambda: seen(remote.daemon, "sound")["hub_problem"] and seen(remote.daemon, "cut-off")["hub_problem"])
         yield cases
@@ -136,11 +137,14 @@ def test_plans_and_watches_wait_and_folders_do_not(scene: dict[str, Case], garde
 
 
 @pytest.mark.parametrize(("name", "word"), [("gone", "no connection"), ("hung", "too slow")])
-def test_a_plan_is_interrupted(scene: dict[str, Case], name: str, word: str) -> None:
+def test_a_plan_and_a_look_are_interrupted(scene: dict[str, Case], name: str, word: str) -> None:
     case = scene[name]
     now = case.daemon.get(f"/v1/sweeps/{case.sweep}").json()
     assert now["state"] == "planning" and now["error"] is None
     assert word in now["hub_wait"]["detail"]
+    # So is a look at a watched model, which found out while it was under way.
+    assert case.daemon.get(f"/v1/watches/{MODEL}").json()["last_run"] is None
+    assert "a watched model could not be looked at" not in case.daemon.log()
 
 
 def test_workers_give_back(scene: dict[str, Case]) -> None:

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -170,6 +171,34 @@ static void test_own_witness(void **state)
     assert_string_equal(outage_ask(&outage, 4300), HOME);
 }
 
+/* One file whose every attempt has another signature is no several; and two that fail for ever are an outage
+ * once: what ends it is the witness against them from then on. */
+static void test_signatures(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        char url[64];
+        (void)snprintf(url, sizeof url, "http://cdn/bad?signature=%d", i);
+        note(CDN, url, OUTAGE_SIGN_FAILURE, 1100 * i);
+    }
+    assert_int_equal(outage.state, OUTAGE_STATE_DOUBT);
+    assert_string_equal(outage_ask(&outage, 3300), HOME);
+    outage_note_question(&outage, OUTAGE_SIGN_ANSWER, "", 3400, 1.0);
+    note_row(CDN, "http://cdn/bad?signature=5", OUTAGE_SIGN_FAILURE, 3, 10000);
+    note(CDN, "http://cdn/bad2?signature=6", OUTAGE_SIGN_FAILURE, 13300);
+    assert_int_equal(outage.state, OUTAGE_STATE_ON);
+    answer_question(OUTAGE_SIGN_ANSWER, 18300); /* the signature is too old */
+    note_row(CDN, "http://cdn/bad?signature=7", OUTAGE_SIGN_FAILURE, 3, 20000);
+    note(CDN, "http://cdn/bad2?signature=8", OUTAGE_SIGN_FAILURE, 23300);
+    assert_int_equal(outage.state, OUTAGE_STATE_DOUBT);
+    answer_question(OUTAGE_SIGN_ANSWER, 23400);
+    assert_int_equal(outage_order(&outage, CDN, 23400), OUTAGE_ORDER_GO);
+    /* The same file with another signature is no witness for itself. */
+    note(CDN, "http://cdn/bad?signature=9", OUTAGE_SIGN_ANSWER, 30000);
+    note_row(CDN, "http://cdn/bad?signature=10", OUTAGE_SIGN_FAILURE, 4, 31000);
+    assert_string_equal(outage_ask(&outage, 34300), HOME);
+}
+
 /* Another host without an address is asked itself: the endpoint says nothing of it. */
 static void test_other_host(void **state)
 {
@@ -245,6 +274,20 @@ static void test_said_by_others(void **state)
     assert_int_equal(outage.state, OUTAGE_STATE_NONE);
 }
 
+/* What was answered lately is asked, since a mirror may not have the hub's own question; and a failure of
+ * long ago does not make an outage endured before its time. */
+static void test_said_of_a_mirror(void **state)
+{
+    (void)state;
+    note(API, "http://hub/api/models/a", OUTAGE_SIGN_ANSWER, 0);
+    note(API, "http://hub/api/models/b", OUTAGE_SIGN_FAILURE, 1000);
+    outage_doubt(&outage, 2 * DAY_MS);
+    assert_string_equal(outage.asked, "http://hub/api/models/a");
+    answer_question(OUTAGE_SIGN_NO_HOST, 2 * DAY_MS);
+    assert_int_equal(outage_order(&outage, API, 3 * DAY_MS - 1), OUTAGE_ORDER_REFUSE);
+    assert_int_equal(outage_order(&outage, API, 3 * DAY_MS), OUTAGE_ORDER_GO);
+}
+
 /* Nothing waits for ever; the hub is asked on, and its answer ends that, too. */
 static void test_endured(void **state)
 {
@@ -274,10 +317,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
     const struct CMUnitTest tests[] = {
-        TEST(test_no_host),        TEST(test_blips),         TEST(test_intervals),  TEST(test_flapping),
-        TEST(test_one_file),       TEST(test_all_files),     TEST(test_no_witness), TEST(test_own_witness),
-        TEST(test_other_host),     TEST(test_never_reached), TEST(test_endured),    TEST(test_off),
-        TEST(test_said_by_others), TEST(test_accused),
+        TEST(test_no_host),          TEST(test_blips),       TEST(test_intervals),
+        TEST(test_flapping),         TEST(test_one_file),    TEST(test_all_files),
+        TEST(test_no_witness),       TEST(test_own_witness), TEST(test_other_host),
+        TEST(test_never_reached),    TEST(test_endured),     TEST(test_off),
+        TEST(test_said_by_others),   TEST(test_accused),     TEST(test_signatures),
+        TEST(test_said_of_a_mirror),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
