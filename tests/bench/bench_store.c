@@ -41,12 +41,6 @@ static uint64_t draw(struct bench *bench, uint64_t below)
     return bench->random % below;
 }
 
-static void stop(const char *what, const struct err *err)
-{
-    (void)fprintf(stderr, "bench_store: %s: %s\n", what, err->message);
-    exit(1);
-}
-
 /* -- Operations ----------------------------------------------------------------------------------------- */
 
 static int take_series(void *context, const struct series_row *row)
@@ -351,7 +345,7 @@ static void measure_cold(struct bench *bench, const struct operation *operation)
         forget(bench);
         double begin = clock_monotonic_s();
         if (operation->run(bench, &sum, &err))
-            stop(operation->name, &err);
+            store_fill_stop(operation->name, &err);
         wall[i] = (clock_monotonic_s() - begin) * 1e6;
     }
     qsort(wall, COLD_CALLS, sizeof *wall, compare_times);
@@ -371,7 +365,7 @@ static void measure(struct bench *bench, const struct operation *operation)
     for (size_t i = 0; i < count; i++) {
         double begin = clock_monotonic_s(), begin_cpu = thread_cpu_s();
         if (operation->run(bench, &sum, &err))
-            stop(operation->name, &err);
+            store_fill_stop(operation->name, &err);
         cpu[i] = (thread_cpu_s() - begin_cpu) * 1e6;
         wall[i] = (clock_monotonic_s() - begin) * 1e6;
     }
@@ -402,17 +396,17 @@ int main(int argc, char **argv)
     bench.path = argv[1];
     int is_new = stat(argv[1], &info) != 0;
     if (store_open(argv[1], &bench.store, &err))
-        stop("open", &err);
+        store_fill_stop("open", &err);
     if (is_new) {
         store_close(bench.store);
         store_fill_database(argv[1], bench.models, bench.revisions);
         if (store_open(argv[1], &bench.store, &err))
-            stop("open", &err);
+            store_fill_stop("open", &err);
     }
     store_fill_empty_queue(bench.store);
     store_fill_queue(bench.store, bench.models, bench.revisions);
     if (store_size(bench.store, &size, &err))
-        stop("size", &err);
+        store_fill_stop("size", &err);
     (void)printf("%lld revisions of %lld models, %.2f GB\n",
                  (long long)(bench.models * bench.revisions + LONG_SERIES), (long long)bench.models + 1,
                  (double)size / 1e9);

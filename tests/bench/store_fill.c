@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void stop(const char *what, const struct err *err)
+void store_fill_stop(const char *what, const struct err *err)
 {
     (void)fprintf(stderr, "bench_store: %s: %s\n", what, err->message);
     exit(1);
@@ -147,10 +147,10 @@ void store_fill_empty_queue(struct store *store)
     do {
         running.count = 0;
         if (sweeps_list(store, 0, &state, INT64_MAX, 100, take_running, &running, &err))
-            stop("queue", &err);
+            store_fill_stop("queue", &err);
         for (int i = 0; i < running.count; i++) {
             if (sweeps_cancel(store, running.ids[i], &err))
-                stop("queue", &err);
+                store_fill_stop("queue", &err);
         }
     } while (running.count);
 }
@@ -170,7 +170,7 @@ void store_fill_queue(struct store *store, int64_t models, int64_t revisions)
             plans[i] = (struct task_plan){.revision_id = first + i, .ordinal = i, .bytes_expected = 1};
         if (sweeps_create(store, &request, &id, NULL, &err) || tasks_plan(store, id, plans, HALF, &err) ||
             sweeps_start(store, id, &err))
-            stop("queue", &err);
+            store_fill_stop("queue", &err);
     }
     free(plans);
 }

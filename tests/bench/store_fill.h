@@ -12,6 +12,9 @@
 #define LONG_SERIES 50000 /* revisions of the model after the last short one */
 #define QUEUE_TASKS 100000
 
+/* Says what cannot be done and why, and ends the program. */
+void store_fill_stop(const char *what, const struct err *err);
+
 /* Writes the rows into a database that store_open() has made and nobody has open. */
 void store_fill_database(const char *path, int64_t models, int64_t revisions);
 
