@@ -16,6 +16,7 @@
 #define LINE_HEIGHT 11
 #define BAR_ASIDE 1.5 /* pixels between the bars of two views and their points */
 #define RADIUS 3.5
+#define MODELS_MAX 1000 /* as many as the API answers with; each is compared with each */
 
 static const char *const view_names[PLOT_SCALING_VIEWS] = {"as stored", "around column means"};
 
@@ -117,6 +118,10 @@ static int read_view(struct figure *figure, int which, const json_t *document, s
                           .before = plot_number(row, "onset_step_before")};
         if (!(dot.size > 0 && dot.step > 0)) /* neither has a place on its axis */
             continue;
+        if (view->count == MODELS_MAX) {
+            figure->is_cut = 1;
+            break;
+        }
         figure->shown += which == 0 || !is_seen(&figure->views[0], dot.model);
         figure->small = fmin(figure->small, dot.size);
         figure->large = fmax(figure->large, dot.size);

@@ -165,10 +165,30 @@ static void test_names_keep_apart(void **state)
     buf_free(&svg);
 }
 
+/* A daemon that answers with more models than it may does not keep the client busy for ever. */
+static void test_too_many_models(void **state)
+{
+    struct buf text, svg;
+    struct err err = ERR_INIT;
+    (void)state;
+    buf_init(&text, 1 << 20);
+    buf_append_text(&text, "{\"models\": [");
+    for (int i = 0; i < 3000; i++)
+        buf_appendf(&text, "%s{\"model\": \"a/%d\", \"parameter_count\": 1000, \"onset_step\": 64}",
+                    i ? "," : "", i);
+    buf_append_text(&text, "]}");
+    assert_int_equal(draw(buf_text(&text), buf_text(&text), &standard, &svg, &err), 0);
+    expect(&svg, "; 1000 of the first 3000 models");
+    assert_null(strstr(buf_text(&svg), "a/1000,"));
+    buf_free(&text);
+    buf_free(&svg);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_places), cmocka_unit_test(test_contents),
                                        cmocka_unit_test(test_refused_and_odd),
-                                       cmocka_unit_test(test_names_keep_apart)};
+                                       cmocka_unit_test(test_names_keep_apart),
+                                       cmocka_unit_test(test_too_many_models)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
