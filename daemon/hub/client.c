@@ -378,6 +378,9 @@ int64_t client_retry_delay_ms(struct hub_repository *repository, const struct tr
         asked_ms = transfer->headers.ratelimit_reset_ms + 500;
     else if (transfer->has_taken_headers && transfer->status >= 400 && transfer->headers.retry_after_ms >= 0)
         asked_ms = transfer->headers.retry_after_ms + 100;
+    /* Whether a hub that is closed for hours is down is found out by asking on; then nothing fails. */
+    if (asked_ms > options->wait_max_ms && transfer->status >= 500 && options->outage_first_ms)
+        asked_ms = -1;
     if (asked_ms > options->wait_max_ms) {
         (void)err_wrap(err, "it asks to wait %" PRId64 " s, which is longer than this program waits",
                        asked_ms / 1000);

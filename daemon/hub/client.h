@@ -85,7 +85,8 @@ double client_jitter(void);
 /*
  * How long to wait before attempt number `attempt` (from 1): what the server asked for, else exponential with
  * jitter. 429 also holds back all other requests of the same bucket. Negative if the server asks for more
- * than options.wait_max_ms; err then says so.
+ * than options.wait_max_ms; err then says so. Where outages are looked for, 5xx that asks for so much is an
+ * attempt as any other: whether the hub is down is not known yet.
  */
 int64_t client_retry_delay_ms(struct hub_repository *repository, const struct transfer *transfer, int attempt,
                               struct err *err);

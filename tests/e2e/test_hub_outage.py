@@ -52,8 +52,8 @@ def seen(one: Daemon, name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]:
-    """failing: answers 503 from the midst of a sweep on. gone: refuses connections, and its daemon was started again since it knew it.
-    hung: takes requests and says nothing. remote: refuses connections from the midst of a sweep on; two workers, one of which
+    """failing: answers 503, for an hour as it says, from the midst of a sweep on. gone: refuses connections, and its daemon was
+    started again since it knew it. hung: takes requests and says nothing. remote: refuses connections from the midst of a sweep on; two workers, one of which
     never reached it."""
     options = {"failing": ["--fetchers", "2"], "gone": [], "hung": ["--stall-timeout-s", "1"], "remote": ["--fetchers", "0"]}
     cases: dict[str, Case] = {}
@@ -82,7 +82,7 @@ def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
         failing.daemon.wait(failing.doomed, lambda now: now["state"] == "running")
         for case in (failing, remote):
             case.daemon.wait(case.sweep, lambda now: now["progress"]["done"] >= 2)
-        failing.hub.fault("status", status=503)
+        failing.hub.fault("status", status=503, retry_after=3600)
         hung.hub.fault("stall", seconds=60)
         gone.hub.stop()
         remote.hub.stop()
