@@ -11,7 +11,7 @@
  * the first rows while the last ones travel would hide little: the bus takes about fifty times as long as the
  * kernels. */
 
-enum { BUFFERS_MAX = 16 };
+enum { BUFFERS_MAX = 20 };
 
 /* Everything that a measurement holds. */
 struct measurement {
