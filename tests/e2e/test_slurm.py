@@ -192,6 +192,7 @@ def test_a_cancelled_sweep_cancels_its_jobs(
         page.click("#to-operations")
         page.wait("!document.getElementById('jobs').hidden && document.querySelectorAll('#workers tbody tr').length >= 2")
         cells = "[...document.querySelectorAll('#jobs tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+        page.wait(f"({cells})[0]?.[1] === 'running'")  # the list may be of a moment ago
         ((number, state, workers, of, model, *_),) = page.value(cells)
         assert (number, state, workers, of, model) == (str(job["id"]), "running", "2 running", str(sweep), MODEL)
         facts = page.wait("(text => text.includes('2 running') && text)(document.getElementById('daemon-facts').textContent)")
