@@ -11,6 +11,16 @@
 #define ROWS_DUTY 16U  /* between one duty of a team and the other: a multiple of the period */
 #define FAR_LANES 4U   /* that bring what a warp needs of a row into the L2, 64 bytes each */
 
+/* Whether a GPU's shared memory takes a whole table (statistics_grid_cut): what it cannot have is no code for
+ * it, which would take minutes to compile. GPUs after sm_90 have 227 KiB or 99. */
+#if defined(__CUDA_ARCH__)
+#define HAS_WHOLE (__CUDA_ARCH__ >= 900)
+#define HAS_SLICES (__CUDA_ARCH__ != 900)
+#else
+#define HAS_WHOLE true
+#define HAS_SLICES true
+#endif
+
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
 /* What counting needs of a block, and of the set of rows that it counts for. */
@@ -387,8 +397,7 @@ static __device__ __forceinline__ void do_item(const statistics_grid &grid, cons
 }
 
 template <int KIND, bool IS_WHOLE>
-__global__ void __launch_bounds__(STATISTICS_SECOND_THREADS, 1)
-    statistics_second_kernel(const statistics_grid grid, const statistics_second pass)
+static __device__ __forceinline__ void do_items(const statistics_grid &grid, const statistics_second &pass)
 {
     extern __shared__ uint32_t words[];
     __shared__ double room[element<KIND>::vector / 2 * STATISTICS_SECOND_THREADS];
@@ -415,6 +424,16 @@ __global__ void __launch_bounds__(STATISTICS_SECOND_THREADS, 1)
     }
     displacements_store(pass, segment, warps);
     table_flush(own.counters, words, own.totals);
+}
+
+template <int KIND, bool IS_WHOLE>
+__global__ void __launch_bounds__(STATISTICS_SECOND_THREADS, 1)
+    statistics_second_kernel(const statistics_grid grid, const statistics_second pass)
+{
+    if constexpr (IS_WHOLE ? HAS_WHOLE : HAS_SLICES)
+        do_items<KIND, IS_WHOLE>(grid, pass);
+    else
+        __trap();
 }
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */

@@ -23,6 +23,12 @@
 using std::isfinite;
 using std::min;
 
+/* What a kernel never gets to. */
+[[noreturn]] inline void __trap()
+{
+    emulation::fail("a kernel that the device has no code for");
+}
+
 /* -- Barriers and exchanges -- */
 
 inline void __syncthreads()
