@@ -255,7 +255,9 @@ int cuda_statistics(struct cuda_device *device, const struct statistics_request 
         return err_set(err, ERR_INVALID, "the result has room for another number of columns");
     lay_grid(&m);
     if (m.grid.pitch_bytes > STATISTICS_PITCH_BYTES_MAX || statistics_grid_share(&m.grid) > UINT32_MAX)
-        return err_set(err, ERR_LIMIT, "a tensor of this size is too large for statistics on this GPU");
+        return err_set(
+            err, ERR_LIMIT,
+            "a tensor of this size is too large for statistics on this GPU; measure it with device = cpu");
     m.second.reference_count = request->reference_count;
     if ((code = take_sums(&m, err)) || (code = take_host(&m, err)) ||
         (code = take_matrix(&m, request->data, &m.first.data, err)))

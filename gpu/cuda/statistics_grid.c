@@ -5,6 +5,12 @@
 #define PART_ROWS_MAX ((uint64_t)1 << 24)
 #define OTHER_BYTES ((size_t)33 << 10) /* of shared memory, beside the table */
 
+/* Rows that a block of the second pass takes at once are less than 4 GiB apart. Where fewer lanes take a row,
+ * it has at most as many vectors. */
+_Static_assert((uint64_t)STATISTICS_PITCH_BYTES_MAX *(STATISTICS_SECOND_THREADS / (2 * LANES_MIN)) <=
+                   UINT32_MAX,
+               "the widest row allows a stride of 32 bits");
+
 static const uint32_t table_codes[] = {0xc000, 0x8000, 0x4000}; /* of one slice, of two, of two */
 
 static uint64_t ceil_div(uint64_t a, uint64_t b)
