@@ -2,6 +2,7 @@
 
 #include "daemon/base/digest.h"
 #include "daemon/base/json_text.h"
+#include "daemon/base/weight_layout.h"
 #include "store/distributions.h"
 #include "store/revisions.h"
 #include "store/sweeps.h"
@@ -152,6 +153,16 @@ static int add_tensor(void *context, const struct revision_tensor_row *row)
     return 0;
 }
 
+static int has_file(void *context, const char *name)
+{
+    const struct wire_revision *revision = context;
+    for (size_t i = 0; i < revision->file_count; i++) {
+        if (strcmp(revision->files[i].path, name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
 /* A weight file whose digest was seen elsewhere tells the content of a tensor that was not measured here. */
 static int add_by_file(struct gatherer *gatherer, const char *name, struct err *err)
 {
@@ -161,9 +172,10 @@ static int add_by_file(struct gatherer *gatherer, const char *name, struct err *
         if (strcmp(revision->tensors[i].tensor, name) == 0)
             return 0;
     }
+    const struct weight_layout *layout = weight_layout_choose(has_file, revision, 0);
     for (size_t i = 0; i < revision->file_count; i++) {
         const struct revision_file_row *file = &revision->files[i];
-        if (file->digest_kind != REVISION_DIGEST_KIND_SHA256)
+        if (file->digest_kind != REVISION_DIGEST_KIND_SHA256 || !weight_layout_has(layout, file->path))
             continue;
         int code = contents_find_by_file(gatherer->store, file->digest, name, &row.content, err);
         if (code == ERR_NOT_FOUND)

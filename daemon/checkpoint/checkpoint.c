@@ -1,26 +1,13 @@
 #include "daemon/checkpoint/checkpoint.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/base/weight_layout.h"
 #include "daemon/checkpoint/shard.h"
 #include "daemon/checkpoint/shard_index.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The layouts in the order in which they are looked for. */
-static const struct layout {
-    const char *file;
-    enum shard_format format;
-    int is_index;
-} layouts[] = {
-    {"model.safetensors", SHARD_FORMAT_SAFETENSORS, 0},
-    {"model.safetensors.index.json", SHARD_FORMAT_SAFETENSORS, 1},
-    {"pytorch_model.bin", SHARD_FORMAT_TORCH_ZIP, 0},
-    {"pytorch_model.bin.index.json", SHARD_FORMAT_TORCH_ZIP, 1},
-};
-
-#define LAYOUT_COUNT (sizeof layouts / sizeof layouts[0])
 
 struct checkpoint {
     struct checkpoint_files files; /* unused without an index */
@@ -77,31 +64,20 @@ static int open_shards(struct checkpoint *checkpoint, struct source *source, str
     return source ? shard_open(source, checkpoint->format, &checkpoint->shards[0], err) : 0;
 }
 
-static const struct layout *choose_layout(const struct checkpoint_files *files, enum checkpoint_prefer prefer)
-{
-    size_t first = prefer == CHECKPOINT_PREFER_TORCH ? LAYOUT_COUNT / 2 : 0;
-    for (size_t i = 0; i < LAYOUT_COUNT; i++) {
-        const struct layout *layout = &layouts[(first + i) % LAYOUT_COUNT];
-        if (files->has(files->context, layout->file))
-            return layout;
-    }
-    return NULL;
-}
-
 int checkpoint_open(const struct checkpoint_files *files, enum checkpoint_prefer prefer,
                     struct checkpoint **ret_checkpoint, struct err *err)
 {
-    const struct layout *layout = choose_layout(files, prefer);
+    const struct weight_layout *layout =
+        weight_layout_choose(files->has, files->context, prefer == CHECKPOINT_PREFER_TORCH);
     struct source *source = NULL;
     int code = 0;
     if (!layout)
-        return err_set(err, ERR_NOT_FOUND, "no weights: none of %s, %s, %s, %s is there", layouts[0].file,
-                       layouts[1].file, layouts[2].file, layouts[3].file);
+        return err_set(err, ERR_NOT_FOUND, "no weights: none of " WEIGHT_LAYOUT_FILES " is there");
     struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
     if (!checkpoint)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     checkpoint->files = *files;
-    checkpoint->format = layout->format;
+    checkpoint->format = layout->is_torch ? SHARD_FORMAT_TORCH_ZIP : SHARD_FORMAT_SAFETENSORS;
     checkpoint->single_name = strdup(layout->file);
     if (!checkpoint->single_name)
         code = err_set(err, ERR_NO_MEMORY, "out of memory");

@@ -44,15 +44,16 @@ static int find_measured(struct location *location, struct err *err)
     return code ? code : take_content(location, &row.content, row.file_path, row.file_digest, err);
 }
 
-/* Asks the store whether a weight file with the same digest was seen elsewhere. */
+/* Asks the store whether a file that the checkpoint is read from was seen elsewhere, by its digest. */
 static int find_by_digest(struct location *location, struct err *err)
 {
     const struct repository_tree *tree = location->source.tree;
+    const struct weight_layout *layout = revision_source_layout(&location->source);
     for (size_t i = 0; i < tree->count; i++) {
         struct content_row content;
         const char *path = tree->files[i].path;
         const char *digest = tree->files[i].sha256; /* of whole content; git's id of a pointer is no such */
-        if (!digest[0] || !revision_source_is_weights(path))
+        if (!digest[0] || !weight_layout_has(layout, path))
             continue;
         int code = contents_find_by_file(location->context->store, digest, location->tensor, &content, err);
         if (code == 0)

@@ -141,13 +141,7 @@ const char *revision_source_digest(const struct revision_source *source, const c
     return file->sha256[0] ? file->sha256 : file->git_oid;
 }
 
-static int ends_with(const char *text, const char *ending)
+const struct weight_layout *revision_source_layout(struct revision_source *source)
 {
-    size_t size = strlen(text), ending_size = strlen(ending);
-    return size >= ending_size && strcmp(text + size - ending_size, ending) == 0;
-}
-
-int revision_source_is_weights(const char *path)
-{
-    return ends_with(path, ".safetensors") || (ends_with(path, ".bin") && strstr(path, "pytorch_model"));
+    return weight_layout_choose(has_file, source, 0);
 }

@@ -8,6 +8,7 @@
 #define BIFURCATED_SWEEP_REVISION_SOURCE_H
 
 #include "daemon/base/err.h"
+#include "daemon/base/weight_layout.h"
 #include "daemon/checkpoint/checkpoint.h"
 #include "daemon/hub/repository.h"
 #include "store/revisions.h"
@@ -38,7 +39,7 @@ int revision_source_fetch(struct revision_source *source, const char *path, stru
 /* The digest of a file ("" if unknown): sha256 of LFS files, else git's. Borrowed. */
 const char *revision_source_digest(const struct revision_source *source, const char *path);
 
-/* Whether a file may hold weights, by its name. */
-int revision_source_is_weights(const char *path);
+/* By which files the checkpoint is read; NULL: it has none. */
+const struct weight_layout *revision_source_layout(struct revision_source *source);
 
 #endif

@@ -1,0 +1,29 @@
+/*
+ * Which files of a repository hold its weights, by names alone.
+ *
+ * A repository may have weights twice: trainers that began to write safetensors leave the old
+ * pytorch_model.bin where it is, of whatever step that was. So one layout is read, and what other files say
+ * of a tensor counts for nothing.
+ */
+#ifndef BIFURCATED_BASE_WEIGHT_LAYOUT_H
+#define BIFURCATED_BASE_WEIGHT_LAYOUT_H
+
+struct weight_layout {
+    const char *file; /* which is read first */
+    int is_torch;     /* else safetensors */
+    int is_index;     /* the file names shards, which hold the tensors */
+};
+
+/* All of them, for messages. */
+#define WEIGHT_LAYOUT_FILES                                                                                  \
+    "model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json"
+
+/* The layout by which a repository is read: whole files before shards; safetensors before torch, or the other
+ * way round. NULL: it has none. `has` says whether there is a file of this name. */
+const struct weight_layout *weight_layout_choose(int (*has)(void *context, const char *name), void *context,
+                                                 int does_prefer_torch);
+
+/* Whether a tensor of this layout may lie in this file. NULL has none. */
+int weight_layout_has(const struct weight_layout *layout, const char *path);
+
+#endif
