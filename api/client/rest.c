@@ -9,7 +9,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define CONNECT_TIMEOUT_S 10L
 #define ANSWER_TIMEOUT_S 300L
@@ -62,7 +61,7 @@ static int is_local(const char *server)
             memmove(host, host + 1, length - 1);
             host[length - 2] = '\0';
         }
-        result = strcasecmp(host, "localhost") == 0 || url_host_is_loopback(host);
+        result = url_host_is_local(host);
     }
     curl_free(host);
     curl_url_cleanup(url);

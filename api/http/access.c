@@ -55,7 +55,7 @@ static int is_loopback_host(const char *host)
         return 0;
     memcpy(name, start, length);
     name[length] = '\0';
-    return strcasecmp(name, "localhost") == 0 || url_host_is_loopback(name);
+    return url_host_is_local(name);
 }
 
 /* Whether the page that asks, if one does, is the daemon's own. */

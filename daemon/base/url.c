@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 
 size_t url_origin_length(const char *url)
 {
@@ -20,4 +21,10 @@ int url_host_is_loopback(const char *host)
     if (inet_pton(AF_INET6, host, &v6) != 1)
         return 0;
     return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+}
+
+int url_host_is_local(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0 || strcasecmp(host, "localhost.") == 0 ||
+           url_host_is_loopback(host);
 }

@@ -13,4 +13,8 @@ size_t url_origin_length(const char *url);
  * 127.0.0.0/8, also as IPv6 writes it. A name that only begins like one ("127.example.com") is none. */
 int url_host_is_loopback(const char *host);
 
+/* Whether `host`, as above, means this machine: such an address, or "localhost", also as a whole name with
+ * the dot at its end. */
+int url_host_is_local(const char *host);
+
 #endif

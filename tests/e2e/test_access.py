@@ -195,6 +195,8 @@ def test_loopback_is_open_but_not_to_admin_and_foreign_pages(daemon: Callable[..
     assert one.post("/v1/sweeps", SWEEP, {"Origin": one.url}).status == 201
     assert one.post("/v1/sweeps", SWEEP, {"Origin": "https://evil.example"}).status == 403
     assert one.post("/v1/sweeps", SWEEP, {"Origin": "null"}).status == 403
+    for host in ("localhost", "localhost.", "[::1]:1"):
+        assert one.post("/v1/sweeps", SWEEP, {"Host": host}).status == 201, host
     for host in ("127.evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "evil.example"):  # names that lead here
         rebound = one.post("/v1/sweeps", SWEEP, {"Host": host, "Origin": f"http://{host}"})
         assert rebound.status == 403 and "loopback" in rebound.json()["detail"], host

@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable
 
@@ -34,6 +35,17 @@ def test_status_fault_and_retry(hub: Emulator, api: HfApi) -> None:
     assert list(api.list_repo_tree(REPO))
     assert time.monotonic() - began > 1 and [rule["hits"] for rule in hub.faults()] == [1, 1]
     assert hub.stats()["faults"] == {"status": 2}
+
+
+def test_a_held_answer_comes_once_its_rule_is_removed(hub: Emulator) -> None:
+    hold = hub.fault("hold", path="/refs")
+    with ThreadPoolExecutor(1) as other:
+        held = other.submit(ask, hub, f"/api/models/{REPO}/refs")
+        while not hub.faults()[0]["hits"]:
+            time.sleep(0.01)
+        assert ask(hub, f"/api/models/{REPO}").status == 200 and not held.done()
+        hub.clear_faults(hold)
+        assert held.result(60).status == 200
 
 
 def test_conditions_of_rules(hub: Emulator) -> None:

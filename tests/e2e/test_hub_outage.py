@@ -69,6 +69,8 @@ def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
         remote.sweep = remote.daemon.sweep(MODEL, revisions={"to": 256})
         remote.workers = [Worker(remote.daemon, program, place / "cut", "--name", "cut-off", env=nowhere),
                           Worker(remote.daemon, program, place / "sound", "--name", "sound", "--idle-exit-s", "1")]  # fmt: skip
+        for case in (failing, remote):
+            case.hub.fault("hold", route="cdn", revision="step128")  # no sweep ends before its hub is down
         for case in (gone, hung):
             case.sweep = case.daemon.sweep(MODEL, revisions={"names": ["step0"]})
         for case in (gone, hung):
@@ -83,6 +85,7 @@ def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
         for case in (failing, remote):
             case.daemon.wait(case.sweep, lambda now: now["progress"]["done"] >= 2)
         failing.hub.fault("status", status=503, retry_after=3600)
+        failing.hub.clear_faults(1)
         hung.hub.fault("stall", seconds=60)
         gone.hub.stop()
         remote.hub.stop()

@@ -82,6 +82,7 @@ def test_work_is_shared(slow: tuple[Any, ...]) -> None:
 
 def test_progress_has_bytes_rate_and_an_estimate(slow: tuple[Any, ...]) -> None:
     hub, one = slow
+    hub.fault("hold", route="cdn", revision=MANY[-2])  # it does not end unseen
     sweep = one.sweep(MODEL, revisions={"names": MANY})
     half = one.wait(sweep, lambda row: row["progress"]["done"] >= 2)
     progress = half["progress"]
@@ -89,6 +90,7 @@ def test_progress_has_bytes_rate_and_an_estimate(slow: tuple[Any, ...]) -> None:
     assert progress["rate_bytes_per_s"] == pytest.approx(progress["bytes_fetched"] / progress["seconds"], rel=0.01)
     assert progress["seconds_left"] > 0 and progress["bytes_expected"] > 0
     hub.set(latency_ms=0)
+    hub.clear_faults()
     progress = one.wait(sweep)["progress"]
     assert progress["seconds_left"] == 0 and progress["done"] == progress["revisions_total"] == len(MANY)
 

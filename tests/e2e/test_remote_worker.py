@@ -166,27 +166,28 @@ def test_workers_killed_at_any_moment(
     daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
     undisturbed: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Worker after worker is killed at its work, and the daemon, too, which comes back at its address; then one goes on."""
+    """Worker after worker is killed at its work, and the daemon, too, which comes back at its address; then one goes on. The hub
+    answers each so many requests and no more, so that none has done all before it is seen at work."""
     hub = make_hub(garden, latency_ms=200)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     remote = daemon(hub, *REMOTE, "--lease-s", "2", "--attempts", "50", "--listen", f"127.0.0.1:{port}")
     sweep = remote.sweep(MODEL, **REQUEST)
+    remote.wait(sweep, lambda now: now["state"] == "running")
     moments = random.Random(7)
-    kills = 0
-    while kills < 3:
-        one = worker(remote, "--name", f"victim{kills}")
-        if remote.wait(sweep, lambda now, kills=kills: is_busy(remote, f"victim{kills}"))["state"] != "running":
-            break
+    for victim in range(3):
+        hold = hub.fault("hold", after=moments.randint(1, 8))  # enough for two revisions at most
+        one = worker(remote, "--name", f"victim{victim}")
+        now = remote.wait(sweep, lambda now, victim=victim: is_busy(remote, f"victim{victim}"))
+        assert now["state"] == "running", (now, one.log())
         time.sleep(0.4 * moments.random())
         one.kill()
-        kills += 1
+        hub.clear_faults(hold)
         assert read(remote, "PRAGMA integrity_check") == [("ok",)]
-        if kills == 2:
+        if victim == 1:
             remote.kill()
             remote.start()
-    assert kills >= 2
     hub.set(latency_ms=0)
     steady = worker(remote)
     end = remote.wait(sweep)
@@ -209,13 +210,15 @@ def test_suspended_worker_wakes_after_its_lease(
     daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
     undisturbed: dict[str, Any],
 ) -> None:  # fmt: skip
-    hub = make_hub(garden, latency_ms=300)
+    hub = make_hub(garden)
     remote = daemon(hub, *REMOTE, "--lease-s", "2")
     sweep = remote.sweep(MODEL, revisions={"names": ["step0"]})
+    remote.wait(sweep, lambda now: now["state"] == "running")
+    hub.fault("hold", route="cdn")
     sleeper = worker(remote, "--name", "sleeper")
     remote.wait(sweep, lambda now: now["progress"]["running"] == 1)
     sleeper.suspend()
-    hub.set(latency_ms=0)
+    hub.clear_faults()
     other = worker(remote, "--name", "other")
     assert remote.wait(sweep)["state"] == "done", other.log()
     before = everything(remote), read(remote, "SELECT measured_ms FROM revision_tensors")
@@ -238,18 +241,19 @@ def test_clocks_jump(
     """The daemon's clock an hour ahead: leases are over at once and tasks are taken over from workers that live. An
     hour back: leases are too long until the next heartbeat. Both as the store sees it."""
     hub = make_hub(garden, latency_ms=30, connection_bps=8e6)
+    hub.fault("hold", route="cdn", revision=NAMES[3])  # there is work for all three jumps
     remote = daemon(hub, *REMOTE, "--attempts", "50")
     sweep = remote.sweep(MODEL, **REQUEST)
     workers = [worker(remote), worker(remote)]
     for jump_ms in (-3600_000, 3600_000, -3600_000):
         now = remote.wait(sweep, lambda now: now["progress"]["running"] > 0)
-        if now["state"] != "running":
-            break
+        assert now["state"] == "running", now
         db = sqlite3.connect(remote.db, timeout=30)
         with db:
             db.execute("UPDATE tasks SET lease_until_ms = lease_until_ms + ? WHERE state = 'claimed'", (jump_ms,))
         db.close()
         time.sleep(0.3)
+    hub.clear_faults()
     end = remote.wait(sweep)
     assert end["state"] == "done", (end, [one.log() for one in workers])
     assert without_perplexity(remote.series(MODEL)) == without_perplexity(undisturbed["rows"])

@@ -51,6 +51,8 @@ class App:
         for rule in rules:
             if rule.kind.after:
                 rule.kind.after(request, response, rule.parameter)
+            if rule.spec["kind"] == "hold":
+                rule.removed.wait()
         response.faults = [rule.spec["kind"] for rule in rules]
         return response
 

@@ -52,6 +52,7 @@ class Rule:
         nth = spec.get("nth", [])
         self._nth = set(nth if isinstance(nth, list) else [nth])
         self._random = random.Random(spec.get("seed", 0))
+        self.removed = threading.Event()
         self.seen = self.hits = 0
 
     def parameter(self, name: str) -> Any:
@@ -118,9 +119,11 @@ class Faults:
         """Removes one rule, or all; how many were removed."""
         with self._lock:
             kept = [rule for rule in self._rules if number is not None and rule.number != number]
-            removed = len(self._rules) - len(kept)
+            gone = [rule for rule in self._rules if rule not in kept]
             self._rules = kept
-            return removed
+        for rule in gone:
+            rule.removed.set()
+        return len(gone)
 
     def match(self, request: Request, target: Target, library: Library) -> list[Rule]:
         with self._lock:

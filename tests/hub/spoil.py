@@ -199,6 +199,7 @@ KINDS: dict[str, Kind] = {
     "stall": Kind(
         "wait before the headers, or in the body at fraction/bytes", {"seconds": 5.0, **_at(None)}, after=_stall
     ),
+    "hold": Kind("wait before the headers until the rule is removed: no moment can be missed meanwhile"),
     "trickle": Kind("a body at so many bits per second", {"bps": 8000.0}, after=_trickle),
     "wrong_length": Kind("Content-Length off by delta", {"delta": 100}, after=_wrong_length),
     "wrong_range": Kind("Content-Range off by delta", {"delta": 1, "size_delta": 0}, after=_wrong_range),

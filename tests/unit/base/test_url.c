@@ -43,9 +43,13 @@ static void test_loopback(void **state)
                                          "localhost"};
     (void)state;
     for (size_t i = 0; i < sizeof local / sizeof local[0]; i++)
-        assert_true(url_host_is_loopback(local[i]));
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_true(url_host_is_loopback(local[i]) && url_host_is_local(local[i]));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         assert_false(url_host_is_loopback(others[i]));
+        assert_int_equal(url_host_is_local(others[i]), strcmp(others[i], "localhost") == 0);
+    }
+    assert_true(url_host_is_local("LocalHost.") && !url_host_is_local("localhost..") &&
+                !url_host_is_local(".localhost") && !url_host_is_local("localhost.example"));
 }
 
 int main(void)
