@@ -227,7 +227,8 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
     if (code || (code = read_tokenizer(scoring, err)) || (code = locate_tensors(scoring, err)) ||
         (code = digest_weights(scoring, err)) ||
         (code = scoring_identity_digest_source(request->data, scoring->identity.dataset_digest, err)) ||
-        (code = scoring_identity_write_parameters(request, &scoring->config, scoring->identity.parameters,
+        (code = scoring_identity_write_parameters(request, &scoring->config, scoring->prefix_id,
+                                                  scoring->identity.parameters,
                                                   sizeof scoring->identity.parameters, err))) {
         scoring_close(scoring);
         return code;

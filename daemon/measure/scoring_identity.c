@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define DIGEST_STEP_BYTES (8 * MIB)
+#define STANDARD_CONTEXT 2048 /* of GPT-NeoX, as published */
+#define STANDARD_PREFIX 0
 
 static int add_line(struct digest *digest, const struct score_tensor *tensor, const char *where,
                     struct err *err)
@@ -92,16 +94,22 @@ int scoring_identity_digest_source(struct source *source, char *hex, struct err 
 }
 
 int scoring_identity_write_parameters(const struct scoring_request *request,
-                                      const struct score_config *config, char *text, size_t size,
-                                      struct err *err)
+                                      const struct score_config *config, int64_t prefix_id, char *text,
+                                      size_t size, struct err *err)
 {
     struct buf json;
     buf_init(&json, size - 1);
     const char *comma = "";
     const struct dataset_options *dataset = &request->dataset;
+    const int has_windows =
+        request->mode == PASSAGES_MODE_TOKENS; /* which have no prefix, and their own length */
     (void)buf_append_char(&json, '{');
+    if (!has_windows && config->max_positions != STANDARD_CONTEXT) {
+        (void)buf_appendf(&json, "\"context\":%llu", (unsigned long long)config->max_positions);
+        comma = ",";
+    }
     if (dataset->field && strcmp(dataset->field, "text") != 0) {
-        (void)buf_append_text(&json, "\"field\":\"");
+        (void)buf_appendf(&json, "%s\"field\":\"", comma);
         for (const char *at = dataset->field; *at; at++)
             (void)((unsigned char)*at < 0x20 || *at == '"' || *at == '\\'
                        ? buf_appendf(&json, "\\u%04x", (unsigned)(unsigned char)*at)
@@ -119,7 +127,11 @@ int scoring_identity_write_parameters(const struct scoring_request *request,
         (void)buf_appendf(&json, "%s\"limit\":%llu", comma, (unsigned long long)dataset->limit);
         comma = ",";
     }
-    if (request->mode == PASSAGES_MODE_TOKENS) {
+    if (!has_windows && prefix_id < 0) {
+        (void)buf_appendf(&json, "%s\"prefix\":null", comma);
+    } else if (!has_windows && prefix_id != STANDARD_PREFIX) {
+        (void)buf_appendf(&json, "%s\"prefix\":%lld", comma, (long long)prefix_id);
+    } else if (has_windows) {
         uint32_t window = request->window_tokens ? request->window_tokens : (uint32_t)config->max_positions;
         uint32_t stride = request->stride_tokens ? request->stride_tokens : window / 2;
         (void)buf_appendf(&json, "%s\"stride\":%u,\"window\":%u", comma, stride, window);

@@ -21,10 +21,11 @@ int scoring_identity_digest_weights(const struct score_config *config, const str
 /* SHA-256 of all bytes of a source. */
 int scoring_identity_digest_source(struct source *source, char *hex, struct err *err);
 
-/* JSON with members in alphabetical order; defaults are left out. ERR_LIMIT for a field's name that is too
- * long. */
+/* JSON with members in alphabetical order; defaults are left out. Beside what was asked for, it holds what
+ * config.json says of how texts are cut: the context and the token before a text (`prefix_id`; negative:
+ * none). ERR_LIMIT for a field's name that is too long. */
 int scoring_identity_write_parameters(const struct scoring_request *request,
-                                      const struct score_config *config, char *text, size_t size,
-                                      struct err *err);
+                                      const struct score_config *config, int64_t prefix_id, char *text,
+                                      size_t size, struct err *err);
 
 #endif

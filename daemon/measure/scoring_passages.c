@@ -8,7 +8,8 @@
 
 #define KEY_BYTES (2 * DIGEST_SHA256_HEX_SIZE + SCORING_PARAMETERS_BYTES + 128)
 
-/* Everything that the passages depend on. The parameters hold kind, field, limit, window and stride. */
+/* Everything that the passages depend on. The parameters hold kind, field, limit, window and stride, but not
+ * in each mode the context. */
 static void make_key(const struct scoring_texts *texts, char *key, size_t size)
 {
     const struct scoring_identity *identity = texts->identity;

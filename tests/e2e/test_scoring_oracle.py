@@ -112,7 +112,7 @@ def test_modes(probe: Path, tmp_path: Path) -> None:
     words = run(probe, folder, dataset("test"))
     tokens = run(probe, folder, dataset("test"), "mode=tokens", "window=64", "stride=32")
     means = run(probe, folder, dataset("test"), "mode=text_mean")
-    assert words["identity"]["parameters"] == "{}"
+    assert words["identity"]["parameters"] == '{"context":128}'
     assert tokens["identity"]["parameters"] == '{"stride":32,"window":64}'
     assert len({found["identity"]["weights"] for found in (words, tokens, means)}) == 1
     for found in (tokens, means):
@@ -129,10 +129,23 @@ def test_modes(probe: Path, tmp_path: Path) -> None:
     assert 5 < tokens["summary"]["perplexity"] < 20
 
 
+def test_how_config_cuts_texts_is_part_of_the_identity(probe: Path, tmp_path: Path) -> None:
+    """Equal weights, tokenizer and texts, and yet another perplexity: it must not pass for the same."""
+    folder, found = revision_folder(tmp_path, "step14000"), []
+    config = json.loads((folder / "config.json").read_text())
+    for change in ({}, {"max_position_embeddings": 32}, {"bos_token_id": 5}):
+        (folder / "config.json").unlink()
+        (folder / "config.json").write_text(json.dumps(config | change))
+        found.append(run(probe, folder, dataset("test"), "mode=text_mean", "limit=5"))
+    assert len({one["summary"]["perplexity"] for one in found}) == 3
+    assert len({json.dumps(one["identity"]) for one in found}) == 3
+    assert len({one["identity"]["weights"] for one in found}) == 1
+
+
 def test_limit_and_bad_data(probe: Path, tmp_path: Path) -> None:
     folder = revision_folder(tmp_path, "step1000")
     assert run(probe, folder, dataset("test"), "limit=7")["summary"]["documents"] == 7
-    assert run(probe, folder, dataset("test"), "limit=7")["identity"]["parameters"] == '{"limit":7}'
+    assert run(probe, folder, dataset("test"), "limit=7")["identity"]["parameters"] == '{"context":128,"limit":7}'
     broken = tmp_path / "broken.jsonl"
     broken.write_text('{"text": "In the beginning God"}\n{"text": 3}\n')
     found = run(probe, folder, broken)

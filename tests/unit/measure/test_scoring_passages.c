@@ -43,7 +43,7 @@ static void texts_open(struct texts *t, const char *path, struct passages_cache 
 static void identify(struct texts *t)
 {
     OK(scoring_identity_digest_source(t->source, t->identity.dataset_digest, &err));
-    OK(scoring_identity_write_parameters(&t->request, &t->config, t->identity.parameters,
+    OK(scoring_identity_write_parameters(&t->request, &t->config, t->texts.prefix_id, t->identity.parameters,
                                          sizeof t->identity.parameters, &err));
 }
 
@@ -115,8 +115,8 @@ static void test_kind_is_part_of_the_identity(void **state)
     texts_open(&other, whole, cache);
     const struct passages *first = acquire(&one), *second = acquire(&other);
     assert_string_equal(one.identity.dataset_digest, other.identity.dataset_digest);
-    assert_string_equal(one.identity.parameters, "{}");
-    assert_string_equal(other.identity.parameters, "{\"kind\":\"text\"}");
+    assert_string_equal(one.identity.parameters, "{\"context\":64}");
+    assert_string_equal(other.identity.parameters, "{\"context\":64,\"kind\":\"text\"}");
     assert_int_equal(first->text_count, 2);
     assert_int_equal(second->text_count, 1);
     passages_cache_give_back(cache, first);
@@ -124,6 +124,37 @@ static void test_kind_is_part_of_the_identity(void **state)
     texts_close(&one);
     texts_close(&other);
     passages_cache_free(cache);
+}
+
+/* What config.json says of how texts are cut is part of the identity; GPT-NeoX's own numbers are left out. */
+static void test_context_and_prefix_are_part_of_the_identity(void **state)
+{
+    static const struct {
+        enum passages_mode mode;
+        uint64_t max_positions;
+        int64_t prefix_id;
+        const char *field, *parameters;
+    } cases[] = {
+        {PASSAGES_MODE_LAST_WORD, 2048, 0, NULL, "{}"},
+        {PASSAGES_MODE_LAST_WORD, 64, 0, NULL, "{\"context\":64}"},
+        {PASSAGES_MODE_TEXT_MEAN, 2048, 5, NULL, "{\"prefix\":5}"},
+        {PASSAGES_MODE_TEXT_MEAN, 64, PASSAGES_NO_PREFIX, "verse",
+         "{\"context\":64,\"field\":\"verse\",\"prefix\":null}"},
+        {PASSAGES_MODE_TOKENS, 64, 5, NULL, "{\"stride\":32,\"window\":64}"},
+    };
+    const char *path = fixture_path(*state, "x.jsonl");
+    struct texts t;
+    fixture_write_text(path, ONE);
+    texts_open(&t, path, NULL);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        t.request.mode = cases[i].mode;
+        t.request.dataset.field = cases[i].field;
+        t.config.max_positions = cases[i].max_positions;
+        t.texts.prefix_id = cases[i].prefix_id;
+        identify(&t);
+        assert_string_equal(t.identity.parameters, cases[i].parameters);
+    }
+    texts_close(&t);
 }
 
 /* A file that is rewritten in place after its digest was taken. */
@@ -179,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_once),
         IN_FOLDER(test_kind_is_part_of_the_identity),
+        IN_FOLDER(test_context_and_prefix_are_part_of_the_identity),
         IN_FOLDER(test_data_that_moves),
         IN_FOLDER(test_errors),
     };
