@@ -109,7 +109,8 @@ int api_get_status(struct api_request *request, struct api_response *response, s
 int api_list_devices(struct api_request *request, struct api_response *response, struct err *err)
 {
     static const struct api_listing listing = {
-        "devices", " name backend is_available is_used description memory_bytes reason ", ""};
+        "devices", " name backend is_available is_used description memory_bytes memory_limit_bytes reason ",
+        ""};
     const struct api_hooks *hooks = &request->context->hooks;
     int code = api_listing_check(request, &listing, response, err);
     if (code)

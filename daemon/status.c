@@ -33,8 +33,13 @@ static void append_device(const struct status_context *status, const struct regi
     (void)buf_append_text(json, is_used ? "true" : "false");
     (void)buf_append_text(json, ",\"description\":");
     append_string(json, device->description.name);
-    (void)buf_appendf(json, ",\"memory_bytes\":%" PRIu64 ",\"reason\":null}",
-                      device->description.memory_bytes);
+    (void)buf_appendf(
+        json, ",\"memory_bytes\":%" PRIu64 ",\"memory_limit_bytes\":", device->description.memory_bytes);
+    if (is_used && device_memory_bytes_max(status->device))
+        (void)buf_appendf(json, "%" PRIu64, device_memory_bytes_max(status->device));
+    else
+        (void)buf_append_text(json, "null");
+    (void)buf_append_text(json, ",\"reason\":null}");
 }
 
 int status_append_devices(const struct status_context *status, struct buf *json, struct err *err)
@@ -47,9 +52,9 @@ int status_append_devices(const struct status_context *status, struct buf *json,
     }
     const char *absence = registry_absence(status->registry);
     if (absence[0]) {
-        (void)buf_append_text(json,
-                              ",{\"name\":\"cuda\",\"backend\":\"cuda\",\"is_available\":false,"
-                              "\"is_used\":false,\"description\":null,\"memory_bytes\":null,\"reason\":");
+        (void)buf_append_text(json, ",{\"name\":\"cuda\",\"backend\":\"cuda\",\"is_available\":false,"
+                                    "\"is_used\":false,\"description\":null,\"memory_bytes\":null,"
+                                    "\"memory_limit_bytes\":null,\"reason\":");
         append_string(json, absence);
         (void)buf_append_char(json, '}');
     }

@@ -22,7 +22,7 @@ struct score_result;
 struct score_need;
 
 /* Raised with every change of the table or of a struct that passes through it. */
-#define BACKEND_ABI_VERSION 2
+#define BACKEND_ABI_VERSION 3
 
 #define BACKEND_WHY_BYTES 512 /* room that callers give to a reason */
 #define BACKEND_NAME_BYTES 128
@@ -35,6 +35,10 @@ struct backend_description {
 
 struct backend_options {
     int thread_count; /* of the CPU backend: 0 for one per usable processor; others ignore it */
+    /* That all contexts of the device together may allocate of its memory, 0: what there is. On the CPU: what
+     * a model takes that is scored; its tensors are the caller's. Beyond it calls do with less, or end with
+     * ERR_NO_MEMORY. */
+    uint64_t memory_bytes_max;
 };
 
 struct backend_table {

@@ -26,6 +26,7 @@ struct registry {
 struct device {
     struct entry entry;
     void *context;
+    uint64_t memory_bytes_max;
     char passed_over[BACKEND_WHY_BYTES];
 };
 
@@ -186,6 +187,7 @@ static int open_entry(const struct entry *entry, const struct backend_options *o
     if (!device)
         return err_set(err, ERR_NO_MEMORY, "no memory for a device");
     device->entry = *entry;
+    device->memory_bytes_max = options ? options->memory_bytes_max : 0;
     int code = entry->table->device_open(entry->index, options, &device->context, err);
     if (code) {
         free(device);
@@ -244,6 +246,11 @@ void device_close(struct device *device)
 const char *device_passed_over(const struct device *device)
 {
     return device->passed_over;
+}
+
+uint64_t device_memory_bytes_max(const struct device *device)
+{
+    return device->memory_bytes_max;
 }
 
 const struct registry_device *device_info(const struct device *device)

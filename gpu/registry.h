@@ -58,6 +58,9 @@ void device_close(struct device *device);
 /* Why "auto" opened this device and not an earlier one: a sentence, or "". Borrowed. */
 const char *device_passed_over(const struct device *device);
 
+/* How much of the device's memory it was opened with (backend_options.memory_bytes_max); 0: no limit. */
+uint64_t device_memory_bytes_max(const struct device *device);
+
 /* What was opened; borrowed. */
 const struct registry_device *device_info(const struct device *device);
 

@@ -1,10 +1,27 @@
 /* The compute device, the CUDA module, and memory. */
 #include "daemon/command/check.h"
+#include "daemon/measure/engine.h"
 #include "gpu/cpu/backend.h"
 #include "gpu/registry.h"
 
 #include <string.h>
 #include <unistd.h>
+
+static void check_limit(const struct options *options, const struct registry_device *device,
+                        struct check_report *report)
+{
+    const double asked_bytes = (double)options->device_memory_mb * 1e6,
+                 all_bytes = (double)device->description.memory_bytes;
+    if (!options->device_memory_mb)
+        return;
+    if (all_bytes > 0 && asked_bytes > all_bytes)
+        check_add(report, CHECK_LEVEL_WARNING, "device",
+                  "device-memory-mb is %.1f GB, but %s has %.1f GB: it limits nothing", asked_bytes / 1e9,
+                  device->id, all_bytes / 1e9);
+    else
+        check_add(report, CHECK_LEVEL_OK, "device", "%.1f GB of its %.1f GB may be taken", asked_bytes / 1e9,
+                  all_bytes / 1e9);
+}
 
 static void check_memory(const struct options *options, struct check_report *report)
 {
@@ -24,7 +41,7 @@ void check_device(const struct options *options, struct check_report *report)
     struct err err = ERR_INIT;
     struct registry *registry = NULL;
     struct device *device = NULL;
-    struct backend_options backend = {.thread_count = (int)options->threads};
+    struct backend_options backend = engine_backend_options(options);
     const char *module = registry_module_path(options->cuda_module);
     if (registry_new(cpu_backend(), module, &registry, &err) ||
         device_open(registry, options->device, &backend, &device, &err)) {
@@ -32,6 +49,7 @@ void check_device(const struct options *options, struct check_report *report)
     } else {
         const struct registry_device *info = device_info(device);
         check_add(report, CHECK_LEVEL_OK, "device", "%s: %s", info->id, info->description.name);
+        check_limit(options, info, report);
         if (device_passed_over(device)[0])
             check_add(report, CHECK_LEVEL_WARNING, "cuda", "a GPU is there and not used: %s",
                       device_passed_over(device));

@@ -16,9 +16,15 @@
 #define OUTAGE_FIRST_MS 2000
 #define PASSAGES_CACHE_BYTES (64 * MIB) /* LAMBADA takes about 2 MB */
 
+struct backend_options engine_backend_options(const struct options *options)
+{
+    return (struct backend_options){.thread_count = (int)options->threads,
+                                    .memory_bytes_max = (uint64_t)options->device_memory_mb * 1000000};
+}
+
 static int open_device(struct engine *engine, const struct options *options, struct err *err)
 {
-    struct backend_options backend = {.thread_count = (int)options->threads};
+    struct backend_options backend = engine_backend_options(options);
     int code =
         registry_new(cpu_backend(), registry_module_path(options->cuda_module), &engine->registry, err);
     if (!code)
@@ -28,6 +34,7 @@ static int open_device(struct engine *engine, const struct options *options, str
     const struct registry_device *device = device_info(engine->device);
     const char *why = device_passed_over(engine->device);
     log_info("compute device", log_text("device", device->id), log_text("name", device->description.name),
+             log_int("memory_limit_mb", options->device_memory_mb),
              log_text("no_cuda_because", registry_absence(engine->registry)), log_end);
     if (why[0])
         log_warning("a GPU is there and not used", log_text("reason", why), log_text("used", device->id),
@@ -37,12 +44,13 @@ static int open_device(struct engine *engine, const struct options *options, str
 }
 
 /* The context that the next model is loaded in while one is scored. It is a help, not a need. */
-static void open_second(struct engine *engine)
+static void open_second(struct engine *engine, const struct options *options)
 {
+    const struct backend_options backend = engine_backend_options(options);
     struct err err = ERR_INIT;
     if (!device_backend(engine->device)->model_need)
         return;
-    if (device_open(engine->registry, device_info(engine->device)->id, NULL, &engine->second, &err))
+    if (device_open(engine->registry, device_info(engine->device)->id, &backend, &engine->second, &err))
         log_warning("models are loaded one after the other", log_text("because", err.message), log_end);
 }
 
@@ -126,7 +134,7 @@ int engine_open(struct engine *engine, const struct options *options, const char
 {
     int code = open_device(engine, options, err);
     if (!code)
-        open_second(engine);
+        open_second(engine, options);
     if (!code)
         code = device_turns_new(engine->device, engine->second, &engine->device_busy_us, &engine->turns, err);
     if (!code)

@@ -13,6 +13,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* How a device is opened. */
+struct backend_options engine_backend_options(const struct options *options);
+
 struct engine {
     struct hub *hub;
     struct registry *registry;

@@ -29,7 +29,6 @@ struct measure_shared {
     struct location_cache *locations;
     struct data_cache *data;
     struct passages_cache *passages;
-    uint64_t memory_bytes;       /* that a model may take on the device; 0: no bound */
     const struct device *device; /* which one it is */
     struct device_turns *turns;  /* to compute on it */
     int keeps_large;  /* the store has the distributions of what it has statistics of, unless they were

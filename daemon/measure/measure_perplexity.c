@@ -97,7 +97,6 @@ int measure_perplexity(struct measure_job *job, struct perplexity_row *row, stru
         .stride_tokens = (uint32_t)job->spec->stride,
         .dataset = {.field = job->spec->field, .limit = (uint64_t)job->spec->limit},
         .passages = job->shared->passages,
-        .memory_budget_bytes = job->shared->memory_bytes,
         .cancel = job->cancel};
     int code = passages_mode_parse(job->spec->mode ? job->spec->mode : "last_word", &request.mode, err);
     if (!code)

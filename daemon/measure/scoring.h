@@ -34,7 +34,8 @@ struct scoring_request {
     uint32_t window_tokens, stride_tokens; /* `tokens` only; 0: the context, half of it */
     enum score_precision precision;
     struct passages_cache *passages; /* that tokenised texts are kept in */
-    uint64_t memory_budget_bytes;    /* for the device's model and scratch memory; 0: no bound */
+    uint64_t memory_budget_bytes;    /* for the device's model and scratch memory, if less than the device may
+                                        give; 0: no bound of its own */
     const atomic_bool *cancel;       /* or NULL */
 };
 

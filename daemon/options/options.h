@@ -51,6 +51,7 @@ struct options {
 
     char *device; /* "auto", "cpu", "cuda:0" */
     char *cuda_module;
+    int64_t device_memory_mb; /* that the device may take; 0: what is free there */
     int64_t threads;
 
     int64_t fetchers;       /* tasks that are fetched at once */

@@ -11,6 +11,7 @@
 struct cpu_device {
     struct cpu_threads *threads;
     enum cpu_isa isa;
+    uint64_t memory_bytes_max; /* of a scored model; 0: no limit */
 };
 
 static int probe(char *why, size_t why_size)
@@ -70,6 +71,7 @@ static int device_open(int index, const struct backend_options *options, void **
     if (!device)
         return err_set(err, ERR_NO_MEMORY, "no memory for a device");
     device->isa = cpu_isa_best();
+    device->memory_bytes_max = options ? options->memory_bytes_max : 0;
     int code = cpu_threads_new(options ? options->thread_count : 0, &device->threads, err);
     if (code) {
         free(device);
@@ -100,7 +102,11 @@ static int model_load(void *context, const struct score_model_source *source, vo
 {
     struct cpu_device *device = context;
     struct cpu_score_model *model = NULL;
-    int code = cpu_score_load(device->threads, device->isa, source, &model, err);
+    struct score_model_source within = *source;
+    const uint64_t most = device->memory_bytes_max;
+    if (most && (!within.memory_budget_bytes || most < within.memory_budget_bytes))
+        within.memory_budget_bytes = most;
+    int code = cpu_score_load(device->threads, device->isa, &within, &model, err);
     if (!code)
         *ret_model = model;
     return code;

@@ -213,7 +213,8 @@ static int plan_run(struct run *run, struct score_plan *plan, const struct score
             return 0;
         if (wave_bytes < row_bytes * SCORE_BATCH_INPUTS && options.inputs_max == 1)
             return err_set(err, ERR_NO_MEMORY,
-                           "scoring needs %.1f MiB with %d threads, more than the budget of %.1f MiB",
+                           "scoring needs %.1f MiB with %d threads, more than the budget of %.1f MiB; raise "
+                           "device-memory-mb, or lower threads",
                            (double)run->memory_bytes / (double)MIB, run->scratch_count,
                            (double)budget / (double)MIB);
         if (wave_bytes < row_bytes * SCORE_BATCH_INPUTS)

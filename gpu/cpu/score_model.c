@@ -184,7 +184,7 @@ static int choose_residence(struct cpu_score_model *model, uint64_t *ret_matrix_
         return err_set(
             err, ERR_NO_MEMORY,
             "the model needs %.1f MiB (weights of one layer %.1f, other weights %.1f, one document "
-            "of %llu tokens %.1f), more than the budget of %.1f MiB",
+            "of %llu tokens %.1f), more than the budget of %.1f MiB; raise device-memory-mb",
             (double)(streamed + vectors + scratch) / (double)MIB, (double)streamed / (double)MIB,
             (double)vectors / (double)MIB, (unsigned long long)config->max_positions,
             (double)scratch / (double)MIB, (double)budget / (double)MIB);

@@ -118,11 +118,10 @@ static int run_first_kernel(struct cuda_device *device, struct err *err)
 static int open_device(int index, const struct backend_options *options, void **ret_device, struct err *err)
 {
     struct cuda_device *device = NULL;
-    (void)options;
     if (index < 0 || index >= ordinal_count)
         return err_set(err, ERR_NOT_FOUND, "there are %d CUDA devices, none has the number %d", ordinal_count,
                        index);
-    int code = device_new(ordinals[index], &device, err);
+    int code = device_new(ordinals[index], options ? options->memory_bytes_max : 0, &device, err);
     if (code)
         return code;
     if ((code = run_first_kernel(device, err))) {

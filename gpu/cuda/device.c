@@ -1,5 +1,7 @@
 #include "gpu/cuda/device.h"
 
+#include "gpu/cuda/share.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,7 +103,9 @@ static int make_pool(struct cuda_device *device, struct err *err)
     struct cudaMemPoolProps properties = {.allocType = cudaMemAllocationTypePinned,
                                           .location = {.type = cudaMemLocationTypeDevice}};
     properties.location.id = device->ordinal;
-    uint64_t threshold = DEVICE_POOL_KEPT_BYTES;
+    uint64_t threshold = DEVICE_POOL_KEPT_BYTES, most = device->memory_bytes_max;
+    if (most && threshold > most / DEVICE_POOL_KEPT_PARTS)
+        threshold = most / DEVICE_POOL_KEPT_PARTS;
     int code = CUDA_CHECK(device, cudaMemPoolCreate(&device->pool, &properties), err);
     if (code)
         return code;
@@ -151,7 +155,8 @@ static int make_all(struct cuda_device *device, struct err *err)
         (code = CUDA_CHECK(device, cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking), err)) ||
         (code = CUDA_CHECK(device, cudaStreamCreateWithFlags(&device->copy_stream, cudaStreamNonBlocking),
                            err)) ||
-        (code = make_pool(device, err)) || (code = make_staging(device, err)) ||
+        (code = make_pool(device, err)) || (code = share_join(device, err)) ||
+        (code = make_staging(device, err)) ||
         (code = BLAS_CHECK(device, cublasLtCreate(&device->blas), err)) ||
         (code = device_take(device, DEVICE_WORKSPACE_BYTES, &device->workspace, err)))
         return code;
@@ -159,12 +164,13 @@ static int make_all(struct cuda_device *device, struct err *err)
     return device_wait(device, err);
 }
 
-int device_new(int ordinal, struct cuda_device **ret_device, struct err *err)
+int device_new(int ordinal, uint64_t memory_bytes_max, struct cuda_device **ret_device, struct err *err)
 {
     struct cuda_device *device = calloc(1, sizeof(*device));
     if (!device)
         return err_set(err, ERR_NO_MEMORY, "no memory for a device");
     device->ordinal = ordinal;
+    device->memory_bytes_max = memory_bytes_max;
     (void)pthread_mutex_init(&device->lost_mutex, NULL);
     int code = make_all(device, err);
     if (code) {
@@ -189,6 +195,7 @@ void device_free(struct cuda_device *device)
             (void)cudaStreamSynchronize(device->stream);
         if (device->copy_stream) /* copies out of the pinned memory */
             (void)cudaStreamSynchronize(device->copy_stream);
+        share_leave(device);
         if (device->blas)
             (void)cublasLtDestroy(device->blas);
         for (int i = 0; i < DEVICE_STAGING_SLOTS; i++)
@@ -204,16 +211,16 @@ void device_free(struct cuda_device *device)
             (void)cudaStreamDestroy(device->stream);
         (void)cudaGetLastError();
     }
+    share_leave(device);
     (void)pthread_mutex_destroy(&device->lost_mutex);
     free(device);
 }
 
 /* -- Memory ----------------------------------------------------------------------------------------- */
 
-int device_take(struct cuda_device *device, size_t size_bytes, void **ret_memory, struct err *err)
+static int allocate(struct cuda_device *device, size_t rounded, void **ret_memory, struct err *err)
 {
     void *memory = NULL;
-    size_t rounded = device_rounded(size_bytes);
     cudaError_t status = cudaMallocFromPoolAsync(&memory, rounded, device->pool, device->stream);
     if (status == cudaErrorMemoryAllocation) { /* pieces that the pool keeps may be in the way */
         (void)cudaGetLastError();
@@ -227,12 +234,25 @@ int device_take(struct cuda_device *device, size_t size_bytes, void **ret_memory
                        (double)device->allocated_bytes / 1048576.0);
     }
     int code = device_check(device, status, "cudaMallocFromPoolAsync", err);
+    if (!code)
+        *ret_memory = memory;
+    return code;
+}
+
+int device_take(struct cuda_device *device, size_t size_bytes, void **ret_memory, struct err *err)
+{
+    size_t rounded = device_rounded(size_bytes);
+    int code = share_claim(device, rounded, err);
     if (code)
         return code;
+    if ((code = allocate(device, rounded, ret_memory, err))) {
+        share_return(device, rounded);
+        return code;
+    }
     device->allocated_bytes += rounded;
     if (device->allocated_bytes > device->allocated_max_bytes)
         device->allocated_max_bytes = device->allocated_bytes;
-    *ret_memory = memory;
+    share_settle(device);
     return 0;
 }
 
@@ -241,6 +261,7 @@ void device_drop(struct cuda_device *device, void *memory, size_t size_bytes)
     if (!memory)
         return;
     device->allocated_bytes -= device_rounded(size_bytes);
+    share_return(device, device_rounded(size_bytes));
     if (!get_lost(device)) {
         (void)cudaFreeAsync(memory, device->stream);
         (void)cudaGetLastError();
@@ -259,7 +280,8 @@ int device_room(struct cuda_device *device, uint64_t *ret_bytes, struct err *err
         (code = CUDA_CHECK(device,
                            cudaMemPoolGetAttribute(device->pool, cudaMemPoolAttrUsedMemCurrent, &used), err)))
         return code;
-    uint64_t room = available + (reserved > used ? reserved - used : 0);
+    uint64_t room = available + (reserved > used ? reserved - used : 0), left = share_left(device);
+    room = left < room ? left : room;
     *ret_bytes = room - room / 32; /* the pool's pieces leave gaps */
     return 0;
 }

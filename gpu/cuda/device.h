@@ -25,7 +25,8 @@
 #define DEVICE_STAGING_THREADS 8
 #define DEVICE_STAGING_SLOTS (2 * DEVICE_STAGING_THREADS)
 #define DEVICE_STAGING_SLOT_BYTES ((size_t)4 << 20)
-#define DEVICE_POOL_KEPT_BYTES ((uint64_t)1 << 30) /* free memory that the pool keeps for the next pass */
+#define DEVICE_POOL_KEPT_BYTES ((uint64_t)1 << 30) /* that the pool keeps for the next pass */
+#define DEVICE_POOL_KEPT_PARTS 4                   /* of a limit: no more than one of so many */
 
 /* A piece of pinned host memory on its way to the device. */
 struct device_slot {
@@ -34,7 +35,9 @@ struct device_slot {
 };
 
 struct cuda_device {
-    int ordinal; /* CUDA's number */
+    int ordinal;               /* CUDA's number */
+    uint64_t memory_bytes_max; /* of all contexts of this GPU (gpu/cuda/share.h); 0: no limit */
+    int is_sharing;
     int is_lost;
     pthread_mutex_t lost_mutex; /* is_lost, since staging threads find errors too */
     int multiprocessor_count;
@@ -52,7 +55,8 @@ struct cuda_device {
     uint64_t allocated_bytes, allocated_max_bytes;
 };
 
-int device_new(int ordinal, struct cuda_device **ret_device, struct err *err);
+/* At most `memory_bytes_max` for all that are open on this GPU; 0: what there is. */
+int device_new(int ordinal, uint64_t memory_bytes_max, struct cuda_device **ret_device, struct err *err);
 
 /* Waits for the device unless it is lost. NULL and half-built ones are allowed. */
 void device_free(struct cuda_device *device);
@@ -69,12 +73,13 @@ int device_check_blas(struct cuda_device *device, cublasStatus_t status, const c
 #define BLAS_CHECK(device, call, err) device_check_blas((device), (call), #call, (err))
 
 /* Memory of the device, 256-byte aligned, in the order of `stream`; 0 bytes give one. Where there is none,
- * what the pool keeps is given back and the call is tried once more. Freed with device_drop, which takes
- * NULL. `ret_memory` is a void ** or a pointer to any object pointer cast to it. */
+ * what the pool keeps is given back and the call is tried once more; beyond the limit nothing is tried. Freed
+ * with device_drop, which takes NULL. `ret_memory` is a void ** or a pointer to any object pointer cast to
+ * it. */
 int device_take(struct cuda_device *device, size_t size_bytes, void **ret_memory, struct err *err);
 void device_drop(struct cuda_device *device, void *memory, size_t size_bytes);
 
-/* Bytes that may still be allocated: free on the device, or kept by the pool. */
+/* Bytes that may still be allocated: free on the device or kept by the pool, and within the limit. */
 int device_room(struct cuda_device *device, uint64_t *ret_bytes, struct err *err);
 
 /* Gives memory that is no longer used back to the driver. */

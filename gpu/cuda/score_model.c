@@ -2,6 +2,7 @@
 
 #include "gpu/cuda/score_run.h"
 #include "gpu/cuda/score_upload.h"
+#include "gpu/cuda/share.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -205,8 +206,8 @@ static int take_memory(struct cuda_model *model, struct err *err)
     if (least > room)
         return err_set(
             err, ERR_NO_MEMORY,
-            "the model needs %.1f MiB on the device (two layers at a time), there is room for %.1f MiB",
-            (double)least / (double)MIB, (double)room / (double)MIB);
+            "the model needs %.1f MiB on the device (two layers at a time), there is room for %.1f MiB; %s",
+            (double)least / (double)MIB, (double)room / (double)MIB, share_remedy(model->device));
     return take_placed(model, !can_stream, err);
 }
 

@@ -1,5 +1,6 @@
 #include "gpu/cuda/score_run.h"
 
+#include "gpu/cuda/share.h"
 #include "gpu/cuda/staging.h"
 
 #include <math.h>
@@ -110,8 +111,9 @@ static int plan_within(struct run *run, const struct score_request *request, uin
         if (inputs_max == 1)
             return err_set(
                 err, ERR_NO_MEMORY,
-                "scoring needs %.1f MiB on the device beside the model, there is room for %.1f MiB",
-                (double)run->scratch_bytes / (double)MIB, (double)room / (double)MIB);
+                "scoring needs %.1f MiB on the device beside the model, there is room for %.1f MiB; %s",
+                (double)run->scratch_bytes / (double)MIB, (double)room / (double)MIB,
+                share_remedy(model->device));
         inputs_max = inputs_max > 64 ? inputs_max / 2 : 1;
         wave_bytes = max_size(wave_bytes / 2, MIB);
         score_plan_free(&run->plan);

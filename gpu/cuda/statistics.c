@@ -1,6 +1,7 @@
 #include "gpu/cuda/statistics.h"
 
 #include "daemon/base/checked.h"
+#include "gpu/cuda/share.h"
 #include "gpu/cuda/staging.h"
 #include "gpu/cuda/statistics_result.h"
 
@@ -243,6 +244,16 @@ static int take_displacements(struct measurement *m, struct statistics_result *r
     return 0;
 }
 
+/* Memory that is refused: how much is needed in all, and what to do. */
+static int explain_refusal(const struct measurement *m, struct err *err)
+{
+    const struct err reason = *err;
+    const double matrix_mb = (double)m->grid.pitch_bytes * (double)m->grid.rows / 1e6;
+    return err_set(err, ERR_NO_MEMORY,
+                   "a tensor and %d references of %.1f MB each must be on the device at once: %.240s; %s",
+                   m->request->reference_count, matrix_mb, reason.message, share_remedy(m->device));
+}
+
 int cuda_statistics(struct cuda_device *device, const struct statistics_request *request,
                     struct statistics_result *result, struct err *err)
 {
@@ -278,6 +289,8 @@ int cuda_statistics(struct cuda_device *device, const struct statistics_request 
 out:
     if (code) /* copies into host memory may still be under way */
         (void)device_wait(device, &ignored);
+    if (code == ERR_NO_MEMORY)
+        code = explain_refusal(&m, err);
     measurement_free(&m);
     return code;
 }

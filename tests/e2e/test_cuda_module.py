@@ -159,6 +159,29 @@ def test_memory_that_is_refused_is_asked_for_again(
     assert one.stop() == 0 and "did not happen" not in one.log()
 
 
+def test_a_limit_of_the_device_s_memory(
+    gpu: Callable[..., Daemon], daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], texts: Path, garden: Path, tmp_path: Path
+) -> None:
+    """device-memory-mb on a GPU of 80 GiB: a model of 147 MB goes two layers at a time (134 MB are the two contexts'). What does not
+    fit fails with what to change, for perplexity and statistics, and for a model on the CPU."""
+    write_large(tmp_path / "large", garden)
+    hub, large = make_hub(texts), f"file:{tmp_path}/large"
+    request = {"metrics": ["perplexity"], "dataset": "garden/short:data/test.jsonl"}
+    free = daemon(hub, "--device", "cpu")
+    assert free.wait(free.sweep(large, **request))["state"] == "done"
+    limited = gpu(hub, "seed=3", "--device-memory-mb", "200")
+    limits = {one["name"]: one["memory_limit_bytes"] for one in limited.get("/v1/devices").json()["devices"]}
+    assert limits == {"cpu": None, "cuda:0": 200_000_000} and "memory_limit_mb=200" in limited.log()
+    assert limited.wait(limited.sweep(large, **request))["state"] == "done"
+    assert_same_texts(limited.series(large)[0], free.series(large)[0])
+    for start in (lambda *options: gpu(hub, "", *options, "135"), lambda *options: daemon(hub, "--device", "cpu", *options, "1")):
+        one = start("--device-memory-mb")
+        asked = [one.sweep(large, **request)] + ([one.sweep(MODEL, **STATISTICS)] if "cuda" in one.get("/v1/status").text else [])
+        for end in map(one.wait, asked):
+            assert end["state"] == "failed" and {error["code"] for error in end["errors"]} == {"no_memory"}, end
+            assert all("raise device-memory-mb" in error["message"] for error in end["errors"]), end
+
+
 # ---- a lost device -------------------------------------------------------------------------------
 
 

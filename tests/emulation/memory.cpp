@@ -54,14 +54,29 @@ cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch,
     return cudaSuccess;
 }
 
+/* What a pool has is the device's until it is given back. */
+void reserve(CUmemPoolHandle_st *pool, uint64_t bytes)
+{
+    one_device &from = devices[pool->ordinal];
+    from.reserved_bytes += bytes - pool->reserved_bytes;
+    from.reserved_max_bytes = std::max(from.reserved_max_bytes, from.reserved_bytes);
+    pool->reserved_bytes = bytes;
+}
+
 } // namespace
+
+void emulation::trim(CUmemPoolHandle_st *pool, uint64_t to_bytes)
+{
+    if (pool->reserved_bytes > to_bytes)
+        reserve(pool, std::max(pool->used_bytes, to_bytes));
+}
 
 extern "C" {
 
 cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const cudaMemPoolProps *properties)
 {
     BEGIN();
-    *pool = new CUmemPoolHandle_st{properties->location.id, 0};
+    *pool = new CUmemPoolHandle_st{properties->location.id, 0, 0, 0};
     pools.insert(*pool);
     object_count++;
     return cudaSuccess;
@@ -79,35 +94,43 @@ cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
                      (unsigned long long)pool->used_bytes);
         std::exit(1);
     }
+    reserve(pool, 0);
     pools.erase(pool);
     delete pool;
     object_count--;
     return cudaSuccess;
 }
 
-cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *)
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void *value)
 {
     BEGIN();
+    if (attribute != cudaMemPoolAttrReleaseThreshold)
+        return note(cudaErrorInvalidValue);
+    std::memcpy(&pool->threshold_bytes, value, sizeof(pool->threshold_bytes));
     return cudaSuccess;
 }
 
-cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr, void *value)
+cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void *value)
 {
     BEGIN();
-    std::memcpy(value, &pool->used_bytes, sizeof(pool->used_bytes)); /* it keeps nothing that is free */
+    if (attribute != cudaMemPoolAttrReservedMemCurrent && attribute != cudaMemPoolAttrUsedMemCurrent)
+        return note(cudaErrorInvalidValue);
+    const bool is_used = attribute == cudaMemPoolAttrUsedMemCurrent;
+    std::memcpy(value, is_used ? &pool->used_bytes : &pool->reserved_bytes, sizeof(pool->used_bytes));
     return cudaSuccess;
 }
 
-cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t)
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t size)
 {
     BEGIN();
+    trim(pool, size);
     return cudaSuccess;
 }
 
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 {
     BEGIN();
-    const uint64_t taken = own().used_bytes + own().occupied_bytes;
+    const uint64_t taken = own().reserved_bytes + own().occupied_bytes;
     *available = taken < device.memory_bytes ? device.memory_bytes - taken : 0;
     *total = device.memory_bytes;
     return cudaSuccess;
@@ -119,7 +142,11 @@ cudaError_t cudaMallocFromPoolAsync(void **memory, size_t size, cudaMemPool_t po
     one_device &from = devices[pool->ordinal];
     if (pool->ordinal != stream->ordinal)
         return note(cudaErrorInvalidResourceHandle);
-    const auto is_full = [&] { return from.used_bytes + from.occupied_bytes + size > device.memory_bytes; };
+    const auto is_full = [&] {
+        const uint64_t more =
+            pool->used_bytes + size - std::min(pool->used_bytes + size, pool->reserved_bytes);
+        return from.reserved_bytes + from.occupied_bytes + more > device.memory_bytes;
+    };
     if (is_full())
         run_until([=] { return stream->waiting.empty(); }); /* what it frees may be had again */
     if (is_full())
@@ -131,6 +158,7 @@ cudaError_t cudaMallocFromPoolAsync(void **memory, size_t size, cudaMemPool_t po
     pool->used_bytes += size;
     from.used_bytes += size;
     from.used_max_bytes = std::max(from.used_max_bytes, from.used_bytes);
+    reserve(pool, std::max(pool->reserved_bytes, pool->used_bytes));
     object_count++;
     emulation::enqueue(stream, [=] { std::memset(made, 0x7f, std::min(size, pattern_bytes)); });
     *memory = made;

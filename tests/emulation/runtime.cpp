@@ -53,7 +53,8 @@ void emulation_reset(const struct emulation_device *to)
     injections.clear();
     device.count = device.count ? device.count : 1;
     for (one_device &one : devices)
-        one = {cudaSuccess, one.used_bytes, one.used_bytes, 0, false, {}};
+        one = {cudaSuccess, one.used_bytes, one.used_bytes, one.reserved_bytes, one.reserved_bytes, 0, false,
+               {}};
     poison.clear();
     if (object_count) {
         std::fprintf(stderr, "emulation: %zu objects were left\n", object_count);
@@ -113,7 +114,7 @@ void emulation_abandon(void)
     events.clear();
     pools.clear();
     for (one_device &one : devices)
-        one.used_bytes = 0;
+        one.used_bytes = one.reserved_bytes = 0;
     object_count = 0;
 }
 
@@ -127,6 +128,12 @@ uint64_t emulation_used_max_bytes(void)
 {
     const std::lock_guard<std::recursive_mutex> lock(gate);
     return devices[0].used_max_bytes;
+}
+
+uint64_t emulation_reserved_max_bytes(void)
+{
+    const std::lock_guard<std::recursive_mutex> lock(gate);
+    return devices[0].reserved_max_bytes;
 }
 
 void emulation_occupy(uint64_t bytes)
@@ -339,6 +346,9 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     BEGIN();
     run_until([=] { return stream->waiting.empty(); });
+    for (CUmemPoolHandle_st *pool : pools)
+        if (pool->ordinal == stream->ordinal)
+            trim(pool, pool->threshold_bytes);
     return cudaSuccess;
 }
 

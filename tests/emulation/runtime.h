@@ -61,6 +61,9 @@ void emulation_abandon(void);
 uint64_t emulation_used_bytes(void);
 uint64_t emulation_used_max_bytes(void);
 
+/* What its pools had at most since then, used or kept. */
+uint64_t emulation_reserved_max_bytes(void);
+
 /* Other programs' share of the memory. */
 void emulation_occupy(uint64_t bytes);
 

@@ -34,6 +34,7 @@ struct CUevent_st {
 struct CUmemPoolHandle_st {
     int ordinal;
     uint64_t used_bytes;
+    uint64_t reserved_bytes, threshold_bytes; /* it keeps so much of what was freed */
 };
 
 namespace emulation
@@ -53,7 +54,7 @@ struct piece {
 
 struct one_device {
     cudaError_t sticky;
-    uint64_t used_bytes, used_max_bytes, occupied_bytes;
+    uint64_t used_bytes, used_max_bytes, reserved_bytes, reserved_max_bytes, occupied_bytes;
     bool has_context;
     std::map<const void *, size_t> kernel_bytes; /* what a kernel was allowed beyond 48 KiB */
 };
@@ -81,6 +82,9 @@ inline one_device &own()
 
 /* The thread's last error; returns it. */
 cudaError_t note(cudaError_t status);
+
+/* After a wait: a pool that has reserved more than its threshold gives back what is free. */
+void trim(CUmemPoolHandle_st *pool, uint64_t to_bytes);
 
 /* Runs work of any streams until `is_done`; what never comes ends the program. */
 void run_until(const std::function<bool()> &is_done);

@@ -3,7 +3,9 @@
  * lost at each, memory that is less than it seemed, models beside each other, numbers that are not finite.
  */
 #include "gpu/backend.h"
+#include "gpu/cuda/device.h"
 #include "gpu/cuda/score_gemm.h"
+#include "gpu/statistics.h"
 #include "tests/emulation/answers.h"
 #include "tests/emulation/checks.h"
 #include "tests/emulation/runtime.h"
@@ -13,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 const struct backend_table *bifurcated_backend(uint32_t host_abi_version);
 
@@ -277,6 +280,92 @@ static void a_small_device_is_enough(void)
     close_whole(device);
 }
 
+/* -- A limit ------------------------------------------------------------------------------------------ */
+
+/* Where the GPU has more, the option lets scoring have as much as a small one: smaller batches, a streamed
+ * model, and never more than that. */
+static void a_limit_is_a_small_device(void)
+{
+    const struct backend_options within = {.memory_bytes_max = 101ULL << 20};
+    void *device = NULL, *loaded = NULL;
+    struct score_need need;
+    struct err err = ERR_INIT;
+    struct answer want, got;
+    const struct score_model_source source = source_of(SCORE_PRECISION_F32);
+    CHECK(open_new(&plain, &device, &err) == 0);
+    CHECK(load_and_score(device, &source, &want, &err) == 0);
+    CHECK(backend->model_load(device, &source, &loaded, &err) == 0);
+    backend->model_need(loaded, &need);
+    CHECK(need.scratch_bytes != UINT64_MAX); /* whole */
+    backend->model_free(loaded);
+    close_whole(device);
+    emulation_reset(&plain);
+    CHECK(backend->device_open(0, &within, &device, &err) == 0);
+    CHECK(load_and_score(device, &source, &got, &err) == 0 && answer_is_near(&want, &got));
+    CHECK(backend->model_load(device, &source, &loaded, &err) == 0);
+    backend->model_need(loaded, &need);
+    CHECK(need.scratch_bytes == UINT64_MAX); /* two layers at a time */
+    backend->model_free(loaded);
+    CHECK(emulation_reserved_max_bytes() <= within.memory_bytes_max);
+    close_whole(device);
+}
+
+/* Too little to work at all: an opening, and a pass of statistics, end with what to change. */
+static void a_limit_that_is_too_low_says_so(void)
+{
+    struct backend_options within = {.memory_bytes_max = DEVICE_WORKSPACE - 1};
+    const uint16_t data[6] = {0x3c00, 0x3c01, 0x3c02, 0x3c03, 0x3c04, 0x3c05};
+    const struct statistics_request request = {.data = data,
+                                               .dtype = TENSOR_DTYPE_F16,
+                                               .rows = 3,
+                                               .columns = 2,
+                                               .token_rows = 3,
+                                               .references = {data},
+                                               .reference_count = 1};
+    struct statistics_result result;
+    void *device = NULL;
+    struct err err = ERR_INIT;
+    emulation_reset(&plain);
+    CHECK(backend->device_open(0, &within, &device, &err) == ERR_NO_MEMORY);
+    CHECK(strstr(err.message, "device-memory-mb = 67") && emulation_object_count() == 0);
+    within.memory_bytes_max = DEVICE_WORKSPACE + 4096;
+    err = (struct err)ERR_INIT;
+    CHECK(backend->device_open(0, &within, &device, &err) == 0);
+    CHECK(statistics_result_init(&result, request.columns, &err) == 0);
+    CHECK(backend->statistics(device, &request, &result, &err) == ERR_NO_MEMORY);
+    CHECK(strstr(err.message, "1 references of 0.0 MB") && strstr(err.message, "raise device-memory-mb"));
+    statistics_result_free(&result);
+    close_whole(device);
+}
+
+/* Two contexts share it, and the memory that the pool of one keeps is no obstacle for the other. */
+static void a_limit_holds_for_all_contexts(void)
+{
+    const uint64_t most = 512ULL << 20, rest = most - 2 * DEVICE_WORKSPACE;
+    struct cuda_device *devices[2] = {NULL};
+    void *kept = NULL, *memory = NULL, *more = NULL;
+    uint64_t room = 0;
+    struct err err = ERR_INIT;
+    emulation_reset(&plain);
+    for (int i = 0; i < 2; i++)
+        CHECK(device_new(0, most, &devices[i], &err) == 0);
+    CHECK(device_take(devices[0], (size_t)40 << 20, &kept, &err) == 0);
+    device_drop(devices[0], kept, (size_t)40 << 20);
+    CHECK(device_wait(devices[0], &err) == 0);
+    CHECK(device_room(devices[1], &room, &err) == 0 && room <= rest && room > rest / 10 * 9);
+    CHECK(device_take(devices[1], rest, &memory, &err) == 0);
+    CHECK(emulation_reserved_max_bytes() == most);
+    CHECK(device_room(devices[0], &room, &err) == 0 && room == 0);
+    CHECK(device_take(devices[0], 1, &more, &err) == ERR_NO_MEMORY);
+    CHECK(strstr(err.message, "0.0 MB more would exceed device-memory-mb = 537"));
+    device_drop(devices[1], memory, rest);
+    CHECK(device_take(devices[0], 1, &more, &err) == 0);
+    device_drop(devices[0], more, 1);
+    for (int i = 0; i < 2; i++)
+        device_free(devices[i]);
+    CHECK(emulation_object_count() == 0);
+}
+
 /* -- The next model beside the one that is scored ---------------------------------------------------- */
 
 struct scorer {
@@ -390,6 +479,9 @@ int main(void)
     an_opening_fails_whole();
     refused_memory_is_asked_for_again();
     a_small_device_is_enough();
+    a_limit_is_a_small_device();
+    a_limit_that_is_too_low_says_so();
+    a_limit_holds_for_all_contexts();
     for (unsigned seed = 1; seed <= 4; seed++)
         a_model_loads_beside_another(seed, seed % 2 * 40);
     what_is_not_finite_shows();
