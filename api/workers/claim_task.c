@@ -237,7 +237,9 @@ static int gather_statistics(struct gatherer *gatherer, struct task_tensor *tens
     return code ? code : drop_without_distribution(gatherer, tensor, err);
 }
 
-/* One revision: its files, and its known tensors with their statistics. */
+/* One revision: its files, and its known tensors; of the task's own, which is the first, with their
+ * statistics: those of a reference would be two thirds of an answer that is bounded, and nobody needs them.
+ */
 static int gather_revision(struct gatherer *gatherer, int64_t id, struct err *err)
 {
     struct wire_task *task = gatherer->task;
@@ -260,7 +262,8 @@ static int gather_revision(struct gatherer *gatherer, int64_t id, struct err *er
     }
     if (!code && json_array_size(tensors) == 0 && task->model.tensor[0])
         code = add_by_file(gatherer, task->model.tensor, err);
-    for (size_t i = 0; !code && i < revision->tensor_count; i++)
+    const int is_own = revision == task->revisions;
+    for (size_t i = 0; !code && is_own && i < revision->tensor_count; i++)
         code = gather_statistics(gatherer, &revision->tensors[i], err);
     return code;
 }

@@ -431,6 +431,50 @@ static void make_task(struct wire_task *task, struct wire_sample *sample, struct
     task->revisions[1].tensor_count = 1;
 }
 
+/* What is known of the task's own revision and of two others, with as many tensors as a task may have. */
+static void test_the_largest_claim_fits(void **state)
+{
+    (void)state;
+    enum { NAMED = 100 }; /* bytes of a name */
+    struct wire_sample *sample = new_sample();
+    struct revision_file_row file, *files = calloc(LIMIT_CLAIM_FILES, sizeof *files);
+    struct task_tensor *tensors = calloc(2 * (size_t)LIMIT_CLAIM_TENSORS, sizeof *tensors);
+    struct task_tensor *of_others = tensors + LIMIT_CLAIM_TENSORS;
+    struct wire_task task;
+    struct buf buf;
+    make_task(&task, sample, &file);
+    for (size_t i = 0; i < 4; i++) {
+#define X(name) sample->statistics[i].name = 1.7976931348623157e-300;
+        STATISTICS_REALS(X)
+#undef X
+    }
+    for (int i = 0; i < LIMIT_CLAIM_TENSORS; i++) {
+        tensors[i] = sample->tensor;
+        (void)snprintf(tensors[i].tensor, sizeof tensors[i].tensor, "%0*d", NAMED, i);
+        of_others[i] = tensors[i];
+        of_others[i].statistics_count = of_others[i].displacement_count = 0;
+    }
+    for (int i = 0; i < LIMIT_CLAIM_FILES; i++) {
+        files[i] = file;
+        (void)snprintf(files[i].path, sizeof files[i].path, "%0*d", NAMED, i);
+    }
+    task.revisions[2] = task.revisions[1];
+    task.revision_count = 3;
+    task.previous = 2;
+    for (size_t i = 0; i < 3; i++) {
+        task.revisions[i].files = files;
+        task.revisions[i].file_count = LIMIT_CLAIM_FILES;
+        task.revisions[i].tensors = i ? of_others : tensors;
+        task.revisions[i].tensor_count = LIMIT_CLAIM_TENSORS;
+    }
+    buf_init(&buf, LIMIT_CLAIM_HEAD_BYTES);
+    OK(wire_task_append(&task, &buf, &err));
+    buf_free(&buf);
+    free(tensors);
+    free(files);
+    free(sample);
+}
+
 static void test_task_round_trip(void **state)
 {
     (void)state;
@@ -513,9 +557,10 @@ static void test_bad_tasks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_result_round_trip), cmocka_unit_test(test_bad_results),
-        cmocka_unit_test(test_truncated_results), cmocka_unit_test(test_offer),
-        cmocka_unit_test(test_task_round_trip),   cmocka_unit_test(test_bad_tasks),
+        cmocka_unit_test(test_result_round_trip),      cmocka_unit_test(test_bad_results),
+        cmocka_unit_test(test_truncated_results),      cmocka_unit_test(test_offer),
+        cmocka_unit_test(test_task_round_trip),        cmocka_unit_test(test_bad_tasks),
+        cmocka_unit_test(test_the_largest_claim_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,8 +177,7 @@ static void test_what_a_claim_tells(void **state)
     assert_string_equal(reference->row.name, "step0");
     assert_int_equal(reference->tensor_count, 1);
     assert_string_equal(reference->tensors[0].content.digest, SAMPLE_CONTENT);
-    assert_int_equal(reference->tensors[0].statistics_count, 4);
-    assert_true(reference->tensors[0].statistics[0].variance > 0);
+    assert_int_equal(reference->tensors[0].statistics_count, 0);
     wire_task_free(&first);
     wire_task_free(&second);
     free(sample);
