@@ -57,6 +57,17 @@ static size_t count_words(const char *words)
     return count;
 }
 
+/* How many words a command must and may have. */
+static size_t words_min(const char *words)
+{
+    return words[0] == '[' ? 0 : count_words(words);
+}
+
+static size_t words_max(const char *words)
+{
+    return strstr(words, "...") ? CLIENT_WORDS_MAX : count_words(words);
+}
+
 int client_option_find(const char *word, const char **ret_value)
 {
     int found = 0;
@@ -125,7 +136,7 @@ static int check(const struct client_arguments *arguments, struct err *err)
     }
     if (arguments->values[CLIENT_OPTION_JSON] && arguments->values[CLIENT_OPTION_CSV])
         return err_set(err, ERR_INVALID, "--json and --csv exclude each other");
-    if (arguments->word_count < count_words(command->words))
+    if (arguments->word_count < words_min(command->words))
         return err_set(err, ERR_INVALID, "%s needs %s", command->name, command->words);
     return 0;
 }
@@ -154,7 +165,7 @@ int client_arguments_parse(int argc, char **argv, struct client_arguments *argum
                                ask_command(word, question));
             }
         } else {
-            if (arguments->word_count == count_words(arguments->command->words))
+            if (arguments->word_count == words_max(arguments->command->words))
                 return err_set(err, ERR_INVALID, "%s: one argument too many: \"%.60s\"",
                                arguments->command->name, word);
             arguments->words[arguments->word_count++] = word;
@@ -205,7 +216,7 @@ void client_arguments_help(const struct client_command *command, FILE *stream)
     (void)fputs("\n`bifurcate --version` (-V) prints the version.\n"
                 "MODEL is owner/name on the hub or file:/path for a folder of checkpoints.\n"
                 "`bifurcate COMMAND --help` shows the options of a command.\n\n"
-                "exit status: 0 done; 1 the sweep ended with failures or was cancelled; 2 wrong usage;\n"
+                "exit status: 0 done; 1 a sweep ended with failures or was cancelled; 2 wrong usage;\n"
                 "  3 no daemon answers; 4 no such model, revision or sweep; 5 any other error;\n"
                 "  130 interrupted (a sweep that was followed goes on)\n",
                 stream);

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CLIENT_WORDS_MAX 2
+#define CLIENT_WORDS_MAX 256
 #define CLIENT_LIST_MAX 256
 
 /* symbol, name, what its value is called (NULL: a switch), whether it may be repeated, meaning */
@@ -108,7 +108,7 @@ struct client_arguments {
 
 struct client_command {
     const char *name;
-    const char *words; /* "MODEL REVISION"; "" for none */
+    const char *words; /* "MODEL REVISION"; "MODEL..." for one or more; "[ID...]" for any; "" for none */
     const char *summary;
     const char *details; /* more lines for its help, or "" */
     uint64_t options;    /* bit set of enum client_option, besides those that all have */

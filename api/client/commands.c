@@ -13,10 +13,11 @@
 #define BIT(symbol) CLIENT_OPTION_BIT(symbol)
 
 const struct client_command client_commands[] = {
-    {"sweep", "MODEL", "Measure the revisions of a model",
-     "Starts a sweep and prints its number; with --follow, stays until it has ended.\n"
-     "Interrupting does not end the sweep: `bifurcate follow ID` shows it again,\n"
-     "`bifurcate cancel ID` ends it. What was measured before is not measured again.",
+    {"sweep", "MODEL...", "Measure the revisions of models, a sweep for each",
+     "Starts the sweeps and prints their numbers; with --follow, stays until all have ended.\n"
+     "Interrupting does not end a sweep: `bifurcate follow` shows those at work again,\n"
+     "`bifurcate cancel ID` ends one. What was measured before is not measured again: the same\n"
+     "command goes on after a failure, and another --metric adds to what is there.",
      BIT(FOLLOW) | BIT(FROM) | BIT(TO) | BIT(EVERY) | BIT(REVISION) | BIT(TENSOR) | BIT(METRIC) |
          BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) | BIT(LIMIT) |
          BIT(PRIORITY) | BIT(KEY),
@@ -65,12 +66,17 @@ const struct client_command client_commands[] = {
     {"sweeps", "", "List sweeps, newest first", "", BIT(CSV) | BIT(FIELDS) | BIT(MODEL) | BIT(STATE),
      client_run_sweeps},
     {"show", "ID", "Print a sweep: its progress, its errors and its jobs", "", 0, client_run_show},
-    {"follow", "ID", "Show the progress of a sweep until it has ended", "", 0, client_run_follow},
+    {"follow", "[ID...]", "Show the progress of sweeps until they have ended",
+     "Of several sweeps the sum is shown, and of each what came of it. Without ID: of all that\n"
+     "are planned or run now.",
+     0, client_run_follow},
     {"tasks", "ID", "List the revisions of a sweep and how each fares", "",
      BIT(CSV) | BIT(FIELDS) | BIT(STATE), client_run_tasks},
     {"history", "ID TASK", "Print what happened to a task of a sweep", "", BIT(CSV) | BIT(FIELDS),
      client_run_history},
-    {"cancel", "ID", "End a sweep; what it has measured stays", "", 0, client_run_cancel},
+    {"cancel", "ID...", "End sweeps; what they have measured stays",
+     "`bifurcate cancel all` ends every sweep that is planned or runs now, whoever started it.", 0,
+     client_run_cancel},
     {"watch", "MODEL", "Sweep the new and moved revisions of a model regularly",
      "With --at or --every-minutes the model is watched from now on; the other options say what\n"
      "its sweeps ask for. With --now alone it is looked at once; without options, its watch is\n"

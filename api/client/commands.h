@@ -19,9 +19,11 @@ enum client_exit {
     CLIENT_EXIT_INTERRUPTED = 130
 };
 
+/* api/client/follow.c */
+int client_run_follow(const struct client_arguments *arguments);
+
 /* api/client/sweep.c */
 int client_run_sweep(const struct client_arguments *arguments);
-int client_run_follow(const struct client_arguments *arguments);
 int client_run_show(const struct client_arguments *arguments);
 int client_run_cancel(const struct client_arguments *arguments);
 
@@ -74,6 +76,21 @@ int client_sweep_set_texts(const struct client_arguments *arguments, json_t *req
 int client_follow_sweep(struct client_link *link, const struct client_arguments *arguments, int64_t id,
                         int prints_sweep);
 
+/* The same of several sweeps in one line: how many have ended, and the sum of the others; each is told when
+ * it ends. They are looked at once a second. Of one, as client_follow_sweep. */
+int client_follow_sweeps(struct client_link *link, const struct client_arguments *arguments,
+                         const int64_t *ids, size_t count);
+
+/* The sweeps that are being planned or run, oldest first; the caller frees *ret_ids. */
+int client_find_sweeps(struct client_link *link, int64_t **ret_ids, size_t *ret_count, struct err *err);
+
+/* The numbers of sweeps that a command's words are; the caller frees *ret_ids. ERR_INVALID. */
+int client_parse_sweeps(const struct client_arguments *arguments, int64_t **ret_ids, size_t *ret_count,
+                        struct err *err);
+
+/* Why a sweep or its revisions failed, a line for each reason, to standard error. */
+void client_print_sweep_errors(const json_t *sweep);
+
 /* After the request of a command for something of a model, which ended with `code`: where the daemon does not
  * know the model, asks which one is meant; where it knows the name only from a sweep that failed (`is_empty`:
  * nothing was found), says so with ERR_NOT_FOUND. Else returns `code`. */
@@ -102,9 +119,10 @@ void client_print_json(const json_t *document);
 /* The whole program. */
 int client_main(int argc, char **argv);
 
-/* The request of a sweep as the arguments say (api/sweeps/sweep_request.h); the caller releases *ret_root.
- * ERR_INVALID. */
-int client_sweep_request(const struct client_arguments *arguments, json_t **ret_root, struct err *err);
+/* The request of a sweep of `model` as the arguments say (api/sweeps/sweep_request.h); the caller releases
+ * *ret_root. ERR_INVALID. */
+int client_sweep_request(const struct client_arguments *arguments, const char *model, json_t **ret_root,
+                         struct err *err);
 
 /* Sets a member to the integer that an option gives, if it was given. ERR_INVALID. */
 int client_parse_number(const char *name, const char *text, json_t *object, const char *key, struct err *err);

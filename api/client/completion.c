@@ -151,10 +151,12 @@ static void read_words(struct completion *completion, int count, char **words, i
     }
 }
 
-/* Whether the next argument of the command is a model: "MODEL" or "MODEL REVISION". */
+/* Whether the next argument of the command is a model: of "MODEL" or "MODEL REVISION" the first, of
+ * "MODEL..." any. */
 static int is_model_next(const struct client_arguments *arguments)
 {
-    return arguments->word_count == 0 && strncmp(arguments->command->words, "MODEL", 5) == 0;
+    const char *words = arguments->command->words;
+    return strncmp(words, "MODEL", 5) == 0 && (arguments->word_count == 0 || strcmp(words, "MODEL...") == 0);
 }
 
 void client_complete(int count, char **words, FILE *stream)

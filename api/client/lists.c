@@ -176,6 +176,7 @@ int client_run_sweeps(const struct client_arguments *arguments)
         {"progress.revisions_total", "REVISIONS"},
         {"progress.bytes_fetched", "BYTES"},
         {"created_at", "CREATED"},
+        {"error.message", "ERROR"},
     };
     const char *model = arguments->values[CLIENT_OPTION_MODEL];
     const char *state = arguments->values[CLIENT_OPTION_STATE];

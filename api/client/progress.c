@@ -29,6 +29,13 @@ static int64_t count_of(const json_t *object, const char *key)
     return count < 0 ? 0 : count < COUNT_MAX ? count : COUNT_MAX;
 }
 
+/* Of two numbers, at most `most`; what a daemon cannot mean counts as that. */
+static int64_t sum_of(int64_t one, int64_t other, int64_t most)
+{
+    int64_t sum;
+    return one < 0 || other < 0 || __builtin_add_overflow(one, other, &sum) || sum > most ? most : sum;
+}
+
 void client_progress_read(const json_t *sweep, struct client_progress *progress)
 {
     const json_t *part = json_object_get(sweep, "progress");
@@ -159,4 +166,58 @@ void client_progress_format(const struct client_progress *progress, size_t width
     }
     if (width < size)
         text[width] = '\0';
+}
+
+/* What one still has to do, in bytes where they are known; revisions weigh next to nothing beside them. */
+static double left_of(const struct client_progress *part)
+{
+    double bytes = (double)part->bytes_expected - (double)part->bytes_fetched;
+    int64_t ended = part->done + part->failed + part->cancelled;
+    return (bytes > 0.0 ? bytes : 0.0) + (double)(part->total > ended ? part->total - ended : 0);
+}
+
+void client_progress_add(struct client_progress_sum *sum, const struct client_progress *part)
+{
+    struct client_progress *whole = &sum->whole;
+    int is_over = client_progress_is_over(part);
+    int is_planning = strcmp(part->state, "planning") == 0;
+    if (sum->count++ == 0)
+        whole->rate_bytes_per_s = whole->seconds_left = (double)NAN;
+    sum->over += (size_t)is_over;
+    sum->planning += (size_t)is_planning;
+    whole->total = sum_of(whole->total, part->total, COUNT_MAX);
+    whole->done = sum_of(whole->done, part->done, COUNT_MAX);
+    whole->failed = sum_of(whole->failed, part->failed, COUNT_MAX);
+    whole->cancelled = sum_of(whole->cancelled, part->cancelled, COUNT_MAX);
+    whole->bytes_fetched = sum_of(whole->bytes_fetched, part->bytes_fetched, INT64_MAX);
+    whole->bytes_expected =
+        sum_of(whole->bytes_expected, is_over ? part->bytes_fetched : part->bytes_expected, INT64_MAX);
+    if (!is_over && !whole->wait_reason[0]) {
+        memcpy(whole->wait_reason, part->wait_reason, sizeof whole->wait_reason);
+        memcpy(whole->wait_detail, part->wait_detail, sizeof whole->wait_detail);
+        whole->wait_seconds = part->wait_seconds;
+    }
+    if (is_over || is_planning)
+        return;
+    if (isfinite(part->rate_bytes_per_s))
+        whole->rate_bytes_per_s =
+            part->rate_bytes_per_s + (isfinite(whole->rate_bytes_per_s) ? whole->rate_bytes_per_s : 0.0);
+    sum->left += left_of(part);
+    if (part->seconds_left > 0.0 && isfinite(part->seconds_left))
+        sum->speed += left_of(part) / part->seconds_left;
+}
+
+void client_progress_format_sum(const struct client_progress_sum *sum, size_t width, int has_bar, char *text,
+                                size_t size)
+{
+    struct client_progress whole = sum->whole;
+    int length = snprintf(text, size, "%zu of %zu sweeps ended", sum->over, sum->count);
+    if (sum->planning)
+        length += snprintf(text + length, size - (size_t)length, ", %zu being planned", sum->planning);
+    length += snprintf(text + length, size - (size_t)length, "; ");
+    (void)snprintf(whole.state, sizeof whole.state, "%s", sum->over == sum->count ? "done" : "running");
+    if (sum->speed > 0.0)
+        whole.seconds_left = fmin(sum->left / sum->speed, 1e9);
+    client_progress_format(&whole, width > (size_t)length ? width - (size_t)length : 0, has_bar,
+                           text + length, size - (size_t)length);
 }

@@ -39,4 +39,19 @@ void client_progress_format_time(double seconds, char *text, size_t size);
 void client_progress_format(const struct client_progress *progress, size_t width, int has_bar, char *text,
                             size_t size);
 
+/* Several sweeps as one. */
+struct client_progress_sum {
+    struct client_progress whole; /* sums over all; the wait of the first that waits */
+    size_t count, over, planning;
+    double left, speed; /* what is still to come, and how much of it per second, where that is known */
+};
+
+/* Adds one to what was all zero at first. */
+void client_progress_add(struct client_progress_sum *sum, const struct client_progress *part);
+
+/* As client_progress_format: "3 of 16 sweeps ended, 2 being planned; [####....] 512/2464 revisions, …". The
+ * time left is that of all together at the speeds that they have now. */
+void client_progress_format_sum(const struct client_progress_sum *sum, size_t width, int has_bar, char *text,
+                                size_t size);
+
 #endif

@@ -2,8 +2,6 @@
 
 #include "api/client/plain.h"
 #include "api/client/progress.h"
-#include "api/client/terminal.h"
-#include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
@@ -13,21 +11,6 @@
 #include <string.h>
 
 #define LINE_SIZE 512
-#define WIDTH_STANDARD 80
-#define ERRORS_MAX 100 /* of a sweep, which are compared with each other; a daemon sends fewer */
-#define RETRIES_MAX 30
-#define RETRY_MS 1000
-
-/* What is on the screen of a sweep that is followed. */
-struct view {
-    const struct client_link *link;
-    int is_terminal;
-    size_t width;
-    char last[LINE_SIZE]; /* the line printed last */
-    json_t *sweep;        /* the newest state */
-    int64_t taken_ms;     /* when it came, monotonic */
-    int has_begun;        /* an event came since the stream was opened */
-};
 
 int client_parse_number(const char *name, const char *text, json_t *object, const char *key, struct err *err)
 {
@@ -76,13 +59,14 @@ int client_sweep_set_texts(const struct client_arguments *arguments, json_t *req
     return code;
 }
 
-int client_sweep_request(const struct client_arguments *arguments, json_t **ret_root, struct err *err)
+int client_sweep_request(const struct client_arguments *arguments, const char *model, json_t **ret_root,
+                         struct err *err)
 {
     json_t *root = json_object();
     json_t *revisions = json_object();
     struct buf name;
     buf_init(&name, LIMIT_MODEL_NAME_BYTES);
-    int code = client_link_model_name(arguments->words[0], &name, err);
+    int code = client_link_model_name(model, &name, err);
     set_text(root, "model", buf_text(&name));
     set_text(root, "reference", arguments->values[CLIENT_OPTION_REFERENCE]);
     set_text(root, "dataset", arguments->values[CLIENT_OPTION_DATASET]);
@@ -112,106 +96,92 @@ int client_sweep_request(const struct client_arguments *arguments, json_t **ret_
     return code;
 }
 
-/* The same as text; the caller frees it. */
-static int make_request(const struct client_arguments *arguments, char **ret_text, struct err *err)
+/* The same as text, of each model that is named; the caller frees each. Nothing is asked for before all are
+ * well formed. */
+static int make_requests(const struct client_arguments *arguments, char **requests, struct err *err)
 {
-    json_t *root = NULL;
-    int code = client_sweep_request(arguments, &root, err);
+    if (arguments->word_count > 1 && arguments->values[CLIENT_OPTION_KEY])
+        return err_set(err, ERR_INVALID, "--key is the key of one sweep: it takes one MODEL");
+    for (size_t i = 0; i < arguments->word_count; i++) {
+        json_t *root = NULL;
+        int code = client_sweep_request(arguments, arguments->words[i], &root, err);
+        if (code)
+            return code;
+        requests[i] = json_text_dump(root, JSON_COMPACT);
+        json_decref(root);
+        if (!requests[i])
+            return err_set(err, ERR_INVALID, "an argument is not UTF-8");
+    }
+    return 0;
+}
+
+/* Asks for one sweep and says which it is; with --json, the answers are gathered in `all`. */
+static int start(struct client_link *link, const struct client_arguments *arguments, const char *request,
+                 json_t *all, int64_t *ret_id, struct err *err)
+{
+    struct client_progress progress;
+    struct buf answer;
+    buf_init(&answer, CLIENT_BODY_BYTES_MAX);
+    int code = client_link_request(link, "POST", "/v1/sweeps", request, arguments->values[CLIENT_OPTION_KEY],
+                                   &answer, err);
+    json_t *sweep = code ? NULL : client_link_load(link, buf_text(&answer), answer.size);
+    buf_free(&answer);
+    client_progress_read(sweep, &progress);
+    *ret_id = progress.id;
+    if (!code && progress.id == 0)
+        code = err_set(err, ERR_FORMAT, "the answer of %s is no sweep", client_link_server(link));
+    if (!code && arguments->values[CLIENT_OPTION_FOLLOW])
+        (void)fprintf(stderr, "sweep %" PRId64 " of %s\n", progress.id, progress.model);
+    else if (!code && arguments->values[CLIENT_OPTION_JSON])
+        (void)json_array_append(all, sweep);
+    else if (!code)
+        (void)printf("sweep %" PRId64 " of %s: %s; `bifurcate follow %" PRId64 "` shows its progress\n",
+                     progress.id, progress.model, progress.state, progress.id);
+    json_decref(sweep);
+    return code;
+}
+
+/* One document: the answer, or where several were asked for a list of them, as GET /v1/sweeps has it. */
+static void print_all(json_t *all, int is_list)
+{
+    json_t *document = json_pack("{s:O}", "sweeps", all);
+    if (is_list || json_array_size(all))
+        client_print_json(is_list ? document : json_array_get(all, 0));
+    json_decref(document);
+}
+
+int client_run_sweep(const struct client_arguments *arguments)
+{
+    char *requests[CLIENT_WORDS_MAX] = {NULL};
+    int64_t ids[CLIENT_WORDS_MAX];
+    size_t count = 0;
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    json_t *all = json_array();
+    int is_followed = arguments->values[CLIENT_OPTION_FOLLOW] != NULL;
+    int status = CLIENT_EXIT_DONE;
+    int code = make_requests(arguments, requests, &err);
+    if (!code)
+        code = client_link_open(arguments, &link, &err);
+    for (; count < arguments->word_count && !code; count += !code)
+        code = start(link, arguments, requests[count], all, &ids[count], &err);
+    if (count && code)
+        (void)err_wrap(&err, "%.200s", arguments->words[count]);
+    if (arguments->values[CLIENT_OPTION_JSON] && !is_followed && count)
+        print_all(all, arguments->word_count > 1);
+    (void)fflush(stdout);
     if (code)
-        return code;
-    *ret_text = json_text_dump(root, JSON_COMPACT);
-    json_decref(root);
-    return *ret_text ? 0 : err_set(err, ERR_INVALID, "an argument is not UTF-8");
-}
-
-static void show(struct view *view)
-{
-    struct client_progress progress;
-    char line[LINE_SIZE];
-    client_progress_read(view->sweep, &progress);
-    progress.wait_seconds -= (double)(clock_monotonic_ms() - view->taken_ms) / 1000.0;
-    client_progress_format(&progress, view->width, view->is_terminal, line, sizeof line);
-    if (strcmp(line, view->last) == 0)
-        return;
-    if (view->is_terminal)
-        (void)fprintf(stderr, "\r%s\033[K", line); /* no colour */
-    else
-        (void)fprintf(stderr, "%s\n", line);
-    (void)fflush(stderr);
-    (void)snprintf(view->last, sizeof view->last, "%s", line);
-}
-
-/* A wait is counted down where a line can be written anew. */
-static void tick(void *context)
-{
-    struct view *view = context;
-    if (view->is_terminal && view->sweep && json_is_object(json_object_get(view->sweep, "hub_wait")))
-        show(view);
-}
-
-static int take_event(void *context, const char *event, const char *data)
-{
-    struct view *view = context;
-    struct client_progress progress;
-    json_t *sweep = client_link_load(view->link, data, strlen(data));
-    (void)event;
-    if (!sweep)
-        return 0;
-    json_decref(view->sweep);
-    view->sweep = sweep;
-    view->taken_ms = clock_monotonic_ms();
-    view->has_begun = 1;
-    show(view);
-    client_progress_read(sweep, &progress);
-    return client_progress_is_over(&progress);
-}
-
-/* "  step512: the file is cut short"; with --json the document is not plain, and this goes to a terminal. */
-static void print_error(const json_t *name, const json_t *message)
-{
-    char left[CLIENT_CELL_SIZE], right[ERR_MESSAGE_BYTES];
-    client_plain_copy(name, "-", left, sizeof left);
-    client_plain_copy(message, "-", right, sizeof right);
-    (void)fprintf(stderr, "  %s: %s\n", left, right);
-}
-
-/* "  step0 and 24 more: there is no such data set": once for all revisions that failed alike. */
-static void print_errors(const json_t *sweep)
-{
-    const json_t *error = json_object_get(sweep, "error");
-    const json_t *list = json_object_get(sweep, "errors");
-    struct client_progress progress;
-    client_progress_read(sweep, &progress);
-    size_t count = json_array_size(list) < ERRORS_MAX ? json_array_size(list) : ERRORS_MAX;
-    if (json_is_object(error)) {
-        json_t *message = json_object_get(error, "message");
-        const char *text = json_string_value(message);
-        const char *first =
-            text && count ? strstr(text, "; the first, ") : NULL; /* which the list has, too */
-        json_t *said = first ? json_stringn(text, (size_t)(first - text)) : json_incref(message);
-        print_error(json_object_get(error, "code"), said);
-        json_decref(said);
-    }
-    for (size_t i = 0; i < count; i++) {
-        const json_t *row = json_array_get(list, i), *message = json_object_get(row, "message");
-        size_t others = 0, before = 0;
-        for (size_t k = 0; k < count; k++) {
-            int is_alike = json_equal(json_object_get(json_array_get(list, k), "message"), message);
-            before += is_alike && k < i;
-            others += is_alike && k > i;
-        }
-        if (before)
-            continue;
-        char name[CLIENT_CELL_SIZE];
-        client_plain_copy(json_object_get(row, "revision"), "-", name, sizeof name);
-        json_t *whom = others ? json_sprintf("%s and %zu more", name, others) : json_string(name);
-        print_error(whom, message);
-        json_decref(whom);
-    }
-    if (progress.failed > (int64_t)count)
-        (void)fprintf(stderr,
-                      "  and %" PRId64 " more: `bifurcate tasks %" PRId64 " --state failed` lists all\n",
-                      progress.failed - (int64_t)count, progress.id);
+        status = client_report(&err);
+    else if (is_followed)
+        status = client_follow_sweeps(link, arguments, ids, count);
+    if (code && count)
+        (void)fprintf(stderr, "%zu of %zu sweeps were started; that of %.200s was not, nor any after it\n",
+                      count, arguments->word_count, arguments->words[count]);
+    for (size_t i = 0; i < arguments->word_count; i++)
+        free(requests[i]);
+    json_decref(all);
+    client_link_close(link);
+    return status;
 }
 
 /* "  job 42: running, 4 workers: 3 running, 1 pending (Resources)" */
@@ -246,141 +216,10 @@ static void print_jobs(const json_t *sweep)
     }
 }
 
-static void print_end(const json_t *sweep)
-{
-    struct client_progress progress;
-    char bytes[32];
-    client_progress_read(sweep, &progress);
-    client_progress_format_bytes((double)progress.bytes_fetched, bytes, sizeof bytes);
-    (void)fprintf(stderr,
-                  "sweep %" PRId64 " of %s: %s; %" PRId64 " of %" PRId64 " revisions measured, %s fetched\n",
-                  progress.id, progress.model, progress.state, progress.done, progress.total, bytes);
-    print_errors(sweep);
-    if (progress.done)
-        (void)fprintf(stderr, "See `bifurcate series %s`.\n", progress.model);
-}
-
-int client_follow_sweep(struct client_link *link, const struct client_arguments *arguments, int64_t id,
-                        int prints_sweep)
-{
-    struct view view = {
-        .link = link, .is_terminal = client_terminal_can_rewrite(stderr), .width = LINE_SIZE - 1};
-    size_t width = client_terminal_width(stderr);
-    struct err err = ERR_INIT;
-    char target[64];
-    int retries = 0;
-    int code;
-    if (view.is_terminal)
-        view.width = (width > 1 ? width : WIDTH_STANDARD) - 1;
-    (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64 "/events", id);
-    for (;;) {
-        view.has_begun = 0;
-        code = client_link_follow(link, target, take_event, tick, &view, &err);
-        if (view.has_begun)
-            retries = 0;
-        int may_pass = code == ERR_NETWORK || code == ERR_HTTP || code == ERR_RATE_LIMITED;
-        if (!may_pass || !view.sweep || client_link_is_interrupted || ++retries > RETRIES_MAX)
-            break;
-        clock_sleep_ms(RETRY_MS);
-    }
-    if (view.is_terminal && view.last[0])
-        (void)fputc('\n', stderr);
-    int status = CLIENT_EXIT_DONE;
-    if (client_link_is_interrupted) {
-        (void)fprintf(stderr,
-                      "The sweep goes on. `bifurcate follow %" PRId64 "` shows it again, `bifurcate cancel "
-                      "%" PRId64 "` ends it.\n",
-                      id, id);
-        status = CLIENT_EXIT_INTERRUPTED;
-    } else if (code) {
-        status = client_report(&err);
-    } else {
-        struct client_progress progress;
-        client_progress_read(view.sweep, &progress);
-        if (prints_sweep && arguments->values[CLIENT_OPTION_JSON])
-            client_print_json(view.sweep);
-        if (prints_sweep || progress.failed || strcmp(progress.state, "done") != 0)
-            print_end(view.sweep);
-        status = strcmp(progress.state, "done") == 0 ? CLIENT_EXIT_DONE : CLIENT_EXIT_FAILED;
-    }
-    json_decref(view.sweep);
-    return status;
-}
-
-int client_run_sweep(const struct client_arguments *arguments)
-{
-    struct client_link *link = NULL;
-    struct err err = ERR_INIT;
-    struct buf answer;
-    char *request = NULL;
-    int64_t id = 0;
-    int status = CLIENT_EXIT_DONE;
-    buf_init(&answer, CLIENT_BODY_BYTES_MAX);
-    int code = client_link_open(arguments, &link, &err);
-    if (!code)
-        code = make_request(arguments, &request, &err);
-    if (!code)
-        code = client_link_request(link, "POST", "/v1/sweeps", request, arguments->values[CLIENT_OPTION_KEY],
-                                   &answer, &err);
-    if (!code) {
-        json_t *sweep = client_link_load(link, buf_text(&answer), answer.size);
-        struct client_progress progress;
-        client_progress_read(sweep, &progress);
-        id = progress.id;
-        if (id == 0)
-            code = err_set(&err, ERR_FORMAT, "the answer of %s is no sweep", client_link_server(link));
-        else if (arguments->values[CLIENT_OPTION_FOLLOW])
-            (void)fprintf(stderr, "sweep %" PRId64 " of %s\n", id, progress.model);
-        else if (arguments->values[CLIENT_OPTION_JSON])
-            client_print_json(sweep);
-        else
-            (void)printf("sweep %" PRId64 " of %s: %s; `bifurcate follow %" PRId64 "` shows its progress\n",
-                         id, progress.model, progress.state, id);
-        json_decref(sweep);
-    }
-    if (code)
-        status = client_report(&err);
-    else if (arguments->values[CLIENT_OPTION_FOLLOW])
-        status = client_follow_sweep(link, arguments, id, 1);
-    free(request);
-    buf_free(&answer);
-    client_link_close(link);
-    return status;
-}
-
-static int parse_id(const struct client_arguments *arguments, int64_t *ret_id, struct err *err)
-{
-    char *end = NULL;
-    errno = 0;
-    long long id = strtoll(arguments->words[0], &end, 10);
-    if (errno || *end || id < 1)
-        return err_set(err, ERR_INVALID, "%.60s: not the number of a sweep; `bifurcate sweeps` lists them",
-                       arguments->words[0]);
-    *ret_id = id;
-    return 0;
-}
-
-int client_run_follow(const struct client_arguments *arguments)
-{
-    struct client_link *link = NULL;
-    struct err err = ERR_INIT;
-    int64_t id = 0;
-    int code = parse_id(arguments, &id, &err);
-    if (!code)
-        code = client_link_open(arguments, &link, &err);
-    int status = code ? client_report(&err) : client_follow_sweep(link, arguments, id, 1);
-    client_link_close(link);
-    return status;
-}
-
-static void show_sweep(const struct client_arguments *arguments, const json_t *sweep)
+static void show_sweep(const json_t *sweep)
 {
     struct client_progress progress;
     char line[LINE_SIZE];
-    if (arguments->values[CLIENT_OPTION_JSON]) {
-        client_print_json(sweep);
-        return;
-    }
     client_progress_read(sweep, &progress);
     client_progress_format(&progress, LINE_SIZE - 1, 0, line, sizeof line);
     int is_said = strncmp(line, progress.state, strlen(progress.state)) == 0; /* "planning: …" */
@@ -388,41 +227,67 @@ static void show_sweep(const struct client_arguments *arguments, const json_t *s
                  is_said ? "" : progress.state, is_said ? "" : "; ", line);
     print_jobs(sweep);
     (void)fflush(stdout);
-    print_errors(sweep);
+    client_print_sweep_errors(sweep);
 }
 
-/* Prints the sweep that `method` on its resource answers with. */
-static int print_sweep(const struct client_arguments *arguments, const char *method)
+/* Prints the sweep that `method` on its resource answers with; with --json, they are gathered in `all`. */
+static int print_sweep(struct client_link *link, const struct client_arguments *arguments, const char *method,
+                       int64_t id, json_t *all, struct err *err)
+{
+    struct buf answer;
+    char target[64];
+    buf_init(&answer, CLIENT_BODY_BYTES_MAX);
+    (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64, id);
+    int code = client_link_request(link, method, target, NULL, NULL, &answer, err);
+    json_t *sweep = code ? NULL : client_link_load(link, buf_text(&answer), answer.size);
+    if (!code && !json_is_integer(json_object_get(sweep, "id")))
+        code = err_set(err, ERR_FORMAT, "the answer of %s is no sweep", client_link_server(link));
+    if (!code && arguments->values[CLIENT_OPTION_JSON])
+        (void)json_array_append(all, sweep);
+    else if (!code)
+        show_sweep(sweep);
+    json_decref(sweep);
+    buf_free(&answer);
+    return code;
+}
+
+/* Does so with every sweep that is named, or with all at work; one that fails keeps no other from it. */
+static int print_sweeps(const struct client_arguments *arguments, const char *method, int is_all)
 {
     struct client_link *link = NULL;
     struct err err = ERR_INIT;
-    struct buf answer;
-    char target[64];
-    int64_t id = 0;
-    buf_init(&answer, CLIENT_BODY_BYTES_MAX);
-    int code = parse_id(arguments, &id, &err);
+    int64_t *ids = NULL;
+    size_t count = 0;
+    json_t *all = json_array();
+    int code = is_all ? 0 : client_parse_sweeps(arguments, &ids, &count, &err);
     if (!code)
         code = client_link_open(arguments, &link, &err);
-    (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64, id);
-    if (!code)
-        code = client_link_request(link, method, target, NULL, NULL, &answer, &err);
-    json_t *sweep = code ? NULL : client_link_load(link, buf_text(&answer), answer.size);
-    if (!code && !json_is_integer(json_object_get(sweep, "id")))
-        code = err_set(&err, ERR_FORMAT, "the answer of %s is no sweep", client_link_server(link));
-    if (!code)
-        show_sweep(arguments, sweep);
-    json_decref(sweep);
-    buf_free(&answer);
+    if (!code && is_all)
+        code = client_find_sweeps(link, &ids, &count, &err);
+    int status = code ? client_report(&err) : CLIENT_EXIT_DONE;
+    if (!code && count == 0)
+        (void)fputs("no sweep is at work\n", stderr);
+    for (size_t i = 0; i < count && !code && !client_link_is_interrupted; i++) {
+        struct err failure = ERR_INIT;
+        int failed = print_sweep(link, arguments, method, ids[i], all, &failure);
+        int said = failed ? client_report(&failure) : CLIENT_EXIT_DONE;
+        status = status ? status : said;
+    }
+    if (arguments->values[CLIENT_OPTION_JSON] && !code)
+        print_all(all, is_all || arguments->word_count > 1);
+    json_decref(all);
+    free(ids);
     client_link_close(link);
-    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+    return status;
 }
 
 int client_run_show(const struct client_arguments *arguments)
 {
-    return print_sweep(arguments, "GET");
+    return print_sweeps(arguments, "GET", 0);
 }
 
 int client_run_cancel(const struct client_arguments *arguments)
 {
-    return print_sweep(arguments, "DELETE");
+    return print_sweeps(arguments, "DELETE",
+                        arguments->word_count == 1 && strcmp(arguments->words[0], "all") == 0);
 }

@@ -55,7 +55,7 @@ static int make_request(const struct client_arguments *arguments, json_t **ret_r
     const char *every = arguments->values[CLIENT_OPTION_EVERY_MINUTES];
     if (!at == !every)
         return err_set(err, ERR_INVALID, "a watch needs either --at 02:30 or --every-minutes 15");
-    int code = client_sweep_request(arguments, ret_root, err);
+    int code = client_sweep_request(arguments, arguments->words[0], ret_root, err);
     if (code)
         return code;
     (void)json_object_del(*ret_root, "model"); /* the path names it */

@@ -73,7 +73,10 @@ def test_a_proxy_of_the_environment_is_not_for_this_machine(measured: Daemon) ->
         [],
         ["dance"],
         ["sweep"],
-        ["sweep", MODEL, "more"],
+        ["sweep", MODEL, MODEL, "--key", "a"],
+        ["series", MODEL, MODEL],
+        ["cancel"],
+        ["cancel", "1", "all"],
         ["models", "--follow"],
         ["sweep", MODEL, "--from"],
         ["sweep", MODEL, "--from", "x"],
@@ -179,3 +182,51 @@ def test_interrupted_the_sweep_goes_on(
     ended = one.client("cancel", "1")
     assert ended.returncode == 0 and "cancelled" in ended.stdout, ended
     assert one.client("follow", "1").returncode == 1
+
+
+def test_several_models_and_sweeps_at_once(
+    programs: dict[str, Path], daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any
+) -> None:
+    one = daemon(make_hub(garden))
+    few = ["--revision", "step0", "--revision", "step512"]
+    done = one.client("sweep", MODEL, "garden/nowhere", MODEL, *few, "--follow")
+    assert done.returncode == 1 and done.stdout == "", done
+    assert "sweep 1 of garden/neox-tiny: done; 2 of 2 revisions measured" in done.stderr, done
+    assert "sweep 2 of garden/nowhere: failed" in done.stderr and "no public model garden/nowhere" in done.stderr, done
+    assert done.stderr.splitlines()[-1].startswith("3 of 3 sweeps ended; 4/4 revisions"), done
+    assert "no public model garden/nowhere" in one.client("sweeps").stdout
+    again = one.client("sweep", MODEL, MODEL, *few, "--follow", "--json")
+    sweeps = json.loads(again.stdout)["sweeps"]
+    assert again.returncode == 0 and [(row["id"], row["state"]) for row in sweeps] == [(4, "done"), (5, "done")], again
+    wrong = one.client("sweep", MODEL, "nowhere", MODEL, *few)
+    assert wrong.returncode == 2 and wrong.stdout.startswith("sweep 6 of garden/neox-tiny: planning"), wrong
+    assert "nowhere: model: neither" in wrong.stderr and "1 of 3 sweeps were started; that of nowhere was not" in wrong.stderr, wrong
+    assert one.client("follow", "6", "5", "4").returncode == 0
+    assert one.client("follow", "6", "99").returncode == 4
+
+
+def test_all_sweeps_at_work(
+    programs: dict[str, Path], daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any
+) -> None:
+    one = daemon(make_hub(garden, bandwidth_bps=100_000))
+    idle = one.client("follow")
+    assert idle.returncode == 0 and idle.stderr.startswith("no sweep is at work"), idle
+    assert one.client("cancel", "all").stderr == "no sweep is at work\n"
+    begun = one.client("sweep", MODEL, MODEL, MODEL, "--json")
+    assert [row["id"] for row in json.loads(begun.stdout)["sweeps"]] == [1, 2, 3], begun
+    for number in (1, 2, 3):
+        one.wait(number, lambda row: row["state"] == "running")
+    process = subprocess.Popen(
+        [str(programs["bifurcate"]), "follow", "--server", one.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("0 of 3 sweeps ended; 0/75 revisions")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "`bifurcate cancel 1 2 3` ends these" in errors, errors
+    two = one.client("cancel", "3", "99", "1")
+    assert two.returncode == 4 and "there is no sweep 99" in two.stderr, two
+    assert [line.split(":")[0] for line in two.stdout.splitlines()] == [f"sweep {number} of {MODEL}" for number in (3, 1)], two
+    rest = one.client("cancel", "all")
+    assert rest.returncode == 0 and rest.stdout.startswith(f"sweep 2 of {MODEL}: cancelled"), rest
+    assert one.client("follow", "1", "2", "3").returncode == 1

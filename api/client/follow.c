@@ -1,0 +1,426 @@
+#include "api/client/commands.h"
+
+#include "api/client/plain.h"
+#include "api/client/progress.h"
+#include "api/client/terminal.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_SIZE 512
+#define WIDTH_STANDARD 80
+#define ERRORS_MAX 100 /* of a sweep, which are compared with each other; a daemon sends fewer */
+#define RETRIES_MAX 30
+#define RETRY_MS 1000
+
+/* What is on the screen of a sweep that is followed. */
+struct view {
+    const struct client_link *link;
+    int is_terminal;
+    size_t width;
+    char last[LINE_SIZE]; /* the line printed last */
+    json_t *sweep;        /* the newest state */
+    int64_t taken_ms;     /* when it came, monotonic */
+    int has_begun;        /* an event came since the stream was opened */
+};
+
+/* "  step512: the file is cut short"; with --json the document is not plain, and this goes to a terminal. */
+static void print_error(const json_t *name, const json_t *message)
+{
+    char left[CLIENT_CELL_SIZE], right[ERR_MESSAGE_BYTES];
+    client_plain_copy(name, "-", left, sizeof left);
+    client_plain_copy(message, "-", right, sizeof right);
+    (void)fprintf(stderr, "  %s: %s\n", left, right);
+}
+
+/* "  step0 and 24 more: there is no such data set": once for all that failed alike. */
+void client_print_sweep_errors(const json_t *sweep)
+{
+    const json_t *error = json_object_get(sweep, "error");
+    const json_t *list = json_object_get(sweep, "errors");
+    struct client_progress progress;
+    client_progress_read(sweep, &progress);
+    size_t count = json_array_size(list) < ERRORS_MAX ? json_array_size(list) : ERRORS_MAX;
+    if (json_is_object(error)) {
+        json_t *message = json_object_get(error, "message");
+        const char *text = json_string_value(message);
+        const char *first =
+            text && count ? strstr(text, "; the first, ") : NULL; /* which the list has, too */
+        json_t *said = first ? json_stringn(text, (size_t)(first - text)) : json_incref(message);
+        print_error(json_object_get(error, "code"), said);
+        json_decref(said);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *row = json_array_get(list, i), *message = json_object_get(row, "message");
+        size_t others = 0, before = 0;
+        for (size_t k = 0; k < count; k++) {
+            int is_alike = json_equal(json_object_get(json_array_get(list, k), "message"), message);
+            before += is_alike && k < i;
+            others += is_alike && k > i;
+        }
+        if (before)
+            continue;
+        char name[CLIENT_CELL_SIZE];
+        client_plain_copy(json_object_get(row, "revision"), "-", name, sizeof name);
+        json_t *whom = others ? json_sprintf("%s and %zu more", name, others) : json_string(name);
+        print_error(whom, message);
+        json_decref(whom);
+    }
+    if (progress.failed > (int64_t)count)
+        (void)fprintf(stderr,
+                      "  and %" PRId64 " more: `bifurcate tasks %" PRId64 " --state failed` lists all\n",
+                      progress.failed - (int64_t)count, progress.id);
+}
+
+static void print_end(const json_t *sweep)
+{
+    struct client_progress progress;
+    char bytes[32];
+    client_progress_read(sweep, &progress);
+    client_progress_format_bytes((double)progress.bytes_fetched, bytes, sizeof bytes);
+    (void)fprintf(stderr,
+                  "sweep %" PRId64 " of %s: %s; %" PRId64 " of %" PRId64 " revisions measured, %s fetched\n",
+                  progress.id, progress.model, progress.state, progress.done, progress.total, bytes);
+    client_print_sweep_errors(sweep);
+    if (progress.done)
+        (void)fprintf(stderr, "See `bifurcate series %s`.\n", progress.model);
+}
+
+static void view_init(struct view *view, const struct client_link *link)
+{
+    size_t width = client_terminal_width(stderr);
+    *view = (struct view){
+        .link = link, .is_terminal = client_terminal_can_rewrite(stderr), .width = LINE_SIZE - 1};
+    if (view->is_terminal)
+        view->width = (width > 1 ? width : WIDTH_STANDARD) - 1;
+}
+
+static void put_line(struct view *view, const char *line)
+{
+    if (strcmp(line, view->last) == 0)
+        return;
+    if (view->is_terminal)
+        (void)fprintf(stderr, "\r%s\033[K", line); /* no colour */
+    else
+        (void)fprintf(stderr, "%s\n", line);
+    (void)fflush(stderr);
+    (void)snprintf(view->last, sizeof view->last, "%s", line);
+}
+
+static void show(struct view *view)
+{
+    struct client_progress progress;
+    char line[LINE_SIZE];
+    client_progress_read(view->sweep, &progress);
+    progress.wait_seconds -= (double)(clock_monotonic_ms() - view->taken_ms) / 1000.0;
+    client_progress_format(&progress, view->width, view->is_terminal, line, sizeof line);
+    put_line(view, line);
+}
+
+/* A wait is counted down where a line can be written anew. */
+static void tick(void *context)
+{
+    struct view *view = context;
+    if (view->is_terminal && view->sweep && json_is_object(json_object_get(view->sweep, "hub_wait")))
+        show(view);
+}
+
+static int take_event(void *context, const char *event, const char *data)
+{
+    struct view *view = context;
+    struct client_progress progress;
+    json_t *sweep = client_link_load(view->link, data, strlen(data));
+    (void)event;
+    if (!sweep)
+        return 0;
+    json_decref(view->sweep);
+    view->sweep = sweep;
+    view->taken_ms = clock_monotonic_ms();
+    view->has_begun = 1;
+    show(view);
+    client_progress_read(sweep, &progress);
+    return client_progress_is_over(&progress);
+}
+
+int client_follow_sweep(struct client_link *link, const struct client_arguments *arguments, int64_t id,
+                        int prints_sweep)
+{
+    struct view view;
+    struct err err = ERR_INIT;
+    char target[64];
+    int retries = 0;
+    int code;
+    view_init(&view, link);
+    (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64 "/events", id);
+    for (;;) {
+        view.has_begun = 0;
+        code = client_link_follow(link, target, take_event, tick, &view, &err);
+        if (view.has_begun)
+            retries = 0;
+        int may_pass = code == ERR_NETWORK || code == ERR_HTTP || code == ERR_RATE_LIMITED;
+        if (!may_pass || !view.sweep || client_link_is_interrupted || ++retries > RETRIES_MAX)
+            break;
+        clock_sleep_ms(RETRY_MS);
+    }
+    if (view.is_terminal && view.last[0])
+        (void)fputc('\n', stderr);
+    int status = CLIENT_EXIT_DONE;
+    if (client_link_is_interrupted) {
+        (void)fprintf(stderr,
+                      "The sweep goes on. `bifurcate follow %" PRId64 "` shows it again, `bifurcate cancel "
+                      "%" PRId64 "` ends it.\n",
+                      id, id);
+        status = CLIENT_EXIT_INTERRUPTED;
+    } else if (code) {
+        status = client_report(&err);
+    } else {
+        struct client_progress progress;
+        client_progress_read(view.sweep, &progress);
+        if (prints_sweep && arguments->values[CLIENT_OPTION_JSON])
+            client_print_json(view.sweep);
+        if (prints_sweep || progress.failed || strcmp(progress.state, "done") != 0)
+            print_end(view.sweep);
+        status = strcmp(progress.state, "done") == 0 ? CLIENT_EXIT_DONE : CLIENT_EXIT_FAILED;
+    }
+    json_decref(view.sweep);
+    return status;
+}
+
+/* -- Several sweeps at once ------------------------------------------------------------------------------ */
+
+/* One of several sweeps that are followed. */
+struct followed {
+    int64_t id;
+    json_t *sweep; /* the newest state; NULL: not looked at yet */
+    int is_over;
+};
+
+static int look_at(struct client_link *link, struct followed *one, struct err *err)
+{
+    char target[64];
+    json_t *sweep = NULL;
+    struct client_progress progress;
+    (void)snprintf(target, sizeof target, "/v1/sweeps/%" PRId64, one->id);
+    int code = client_link_get(link, target, &sweep, err);
+    if (code)
+        return code;
+    json_decref(one->sweep);
+    one->sweep = sweep;
+    client_progress_read(sweep, &progress);
+    one->is_over = client_progress_is_over(&progress);
+    return 0;
+}
+
+/* A sweep's end stands above the line of progress. */
+static void put_end(struct view *view, const json_t *sweep)
+{
+    if (view->is_terminal && view->last[0])
+        (void)fputs("\r\033[K", stderr);
+    view->last[0] = '\0';
+    print_end(sweep);
+}
+
+static void put_sum(struct view *view, const struct followed *list, size_t count)
+{
+    struct client_progress_sum sum = {0};
+    char line[LINE_SIZE];
+    for (size_t i = 0; i < count; i++) {
+        struct client_progress progress;
+        client_progress_read(list[i].sweep, &progress);
+        client_progress_add(&sum, &progress);
+    }
+    client_progress_format_sum(&sum, view->width, view->is_terminal, line, sizeof line);
+    put_line(view, line);
+}
+
+/* Looks at every sweep that is not over, until all are. */
+static int look_at_all(struct client_link *link, struct view *view, struct followed *list, size_t count,
+                       struct err *err)
+{
+    for (int retries = 0;;) {
+        size_t open = 0;
+        int code = 0;
+        for (size_t i = 0; i < count && !code; i++) {
+            if (list[i].is_over)
+                continue;
+            code = look_at(link, &list[i], err);
+            if (!code && list[i].is_over)
+                put_end(view, list[i].sweep);
+            open += !list[i].is_over;
+        }
+        int may_pass = code == ERR_NETWORK || code == ERR_HTTP || code == ERR_RATE_LIMITED;
+        if (client_link_is_interrupted || (code && (!may_pass || !list[0].sweep || ++retries > RETRIES_MAX)))
+            return code;
+        retries = code ? retries : 0;
+        if (!code && count)
+            put_sum(view, list, count);
+        if (!code && open == 0)
+            return 0;
+        for (int i = 0; i < RETRY_MS / 100 && !client_link_is_interrupted; i++)
+            clock_sleep_ms(100);
+    }
+}
+
+static int sum_up(const struct client_arguments *arguments, const struct followed *list, size_t count)
+{
+    int status = CLIENT_EXIT_DONE;
+    json_t *sweeps = json_array();
+    for (size_t i = 0; i < count; i++) {
+        struct client_progress progress;
+        client_progress_read(list[i].sweep, &progress);
+        (void)json_array_append(sweeps, list[i].sweep);
+        if (strcmp(progress.state, "done") != 0)
+            status = CLIENT_EXIT_FAILED;
+    }
+    json_t *document = json_pack("{s:o}", "sweeps", sweeps);
+    if (arguments->values[CLIENT_OPTION_JSON])
+        client_print_json(document);
+    json_decref(document);
+    return status;
+}
+
+int client_follow_sweeps(struct client_link *link, const struct client_arguments *arguments,
+                         const int64_t *ids, size_t count)
+{
+    struct view view;
+    struct err err = ERR_INIT;
+    if (count == 1)
+        return client_follow_sweep(link, arguments, ids[0], 1);
+    struct followed *list = calloc(count ? count : 1, sizeof *list);
+    if (!list) {
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for %zu sweeps", count);
+        return client_report(&err);
+    }
+    for (size_t i = 0; i < count; i++)
+        list[i].id = ids[i];
+    view_init(&view, link);
+    int code = look_at_all(link, &view, list, count, &err);
+    if (view.is_terminal && view.last[0])
+        (void)fputc('\n', stderr);
+    int status = CLIENT_EXIT_DONE;
+    if (client_link_is_interrupted) {
+        (void)fputs(
+            "The sweeps go on. `bifurcate follow` shows all that are at work again, `bifurcate cancel",
+            stderr);
+        for (size_t i = 0; i < count; i++) {
+            if (!list[i].is_over)
+                (void)fprintf(stderr, " %" PRId64, list[i].id);
+        }
+        (void)fputs("` ends these.\n", stderr);
+        status = CLIENT_EXIT_INTERRUPTED;
+    } else if (code) {
+        status = client_report(&err);
+    } else {
+        status = sum_up(arguments, list, count);
+    }
+    for (size_t i = 0; i < count; i++)
+        json_decref(list[i].sweep);
+    free(list);
+    return status;
+}
+
+static int compare_ids(const void *left, const void *right)
+{
+    int64_t one, other;
+    memcpy(&one, left, sizeof one);
+    memcpy(&other, right, sizeof other);
+    return (one > other) - (one < other);
+}
+
+/* Appends the sweeps of one state. */
+static int find_state(struct client_link *link, const char *state, int64_t **ids, size_t *count,
+                      struct err *err)
+{
+    char target[64];
+    json_t *document = NULL;
+    const json_t *row;
+    size_t i;
+    (void)snprintf(target, sizeof target, "/v1/sweeps?state=%s&limit=1000&fields=id", state);
+    int code = client_get_all(link, target, "sweeps", &document, err);
+    if (code)
+        return code;
+    const json_t *rows = json_object_get(document, "sweeps");
+    int64_t *larger = realloc(*ids, (*count + json_array_size(rows) + 1) * sizeof *larger);
+    if (!larger) {
+        json_decref(document);
+        return err_set(err, ERR_NO_MEMORY, "no memory for the list of sweeps");
+    }
+    *ids = larger;
+    json_array_foreach(rows, i, row) larger[(*count)++] = json_integer_value(json_object_get(row, "id"));
+    json_decref(document);
+    return 0;
+}
+
+int client_find_sweeps(struct client_link *link, int64_t **ret_ids, size_t *ret_count, struct err *err)
+{
+    int64_t *ids = NULL;
+    size_t count = 0, kept = 0;
+    int code = find_state(link, "planning", &ids, &count, err); /* first: a sweep goes from here ... */
+    if (!code)
+        code = find_state(link, "running", &ids, &count, err); /* ... to there meanwhile */
+    if (code) {
+        free(ids);
+        return code;
+    }
+    qsort(ids, count, sizeof *ids, compare_ids);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || ids[i] != ids[i - 1])
+            ids[kept++] = ids[i];
+    }
+    *ret_ids = ids;
+    *ret_count = kept;
+    return 0;
+}
+
+int client_parse_sweeps(const struct client_arguments *arguments, int64_t **ret_ids, size_t *ret_count,
+                        struct err *err)
+{
+    int64_t *ids = calloc(arguments->word_count + 1, sizeof *ids);
+    if (!ids)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the list of sweeps");
+    for (size_t i = 0; i < arguments->word_count; i++) {
+        char *end = NULL;
+        errno = 0;
+        long long id = strtoll(arguments->words[i], &end, 10);
+        if (errno || *end || id < 1) {
+            free(ids);
+            return err_set(err, ERR_INVALID,
+                           "%.60s: not the number of a sweep; `bifurcate sweeps` lists them",
+                           arguments->words[i]);
+        }
+        ids[i] = id;
+    }
+    *ret_ids = ids;
+    *ret_count = arguments->word_count;
+    return 0;
+}
+
+int client_run_follow(const struct client_arguments *arguments)
+{
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    int64_t *ids = NULL;
+    size_t count = 0;
+    int status = CLIENT_EXIT_DONE;
+    int code = client_parse_sweeps(arguments, &ids, &count, &err);
+    if (!code)
+        code = client_link_open(arguments, &link, &err);
+    if (!code && arguments->word_count == 0) {
+        free(ids);
+        ids = NULL;
+        code = client_find_sweeps(link, &ids, &count, &err);
+    }
+    if (code)
+        status = client_report(&err);
+    else if (count == 0 && !arguments->values[CLIENT_OPTION_JSON])
+        (void)fputs("no sweep is at work; `bifurcate sweeps` lists those that have ended\n", stderr);
+    else
+        status = client_follow_sweeps(link, arguments, ids, count);
+    free(ids);
+    client_link_close(link);
+    return status;
+}
