@@ -220,4 +220,6 @@ void client_progress_format_sum(const struct client_progress_sum *sum, size_t wi
         whole.seconds_left = fmin(sum->left / sum->speed, 1e9);
     client_progress_format(&whole, width > (size_t)length ? width - (size_t)length : 0, has_bar,
                            text + length, size - (size_t)length);
+    if (width < size)
+        text[width] = '\0';
 }

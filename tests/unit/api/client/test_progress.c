@@ -65,7 +65,7 @@ static void test_one_stands_still(void **state)
     (void)state;
     check(parts, 2, 200, 0,
           "0 of 2 sweeps ended; 5/20 revisions, 500 kB of 2.0 MB, 10.0 kB/s, 2:30 min left");
-    (void)strcpy(parts[1].wait_reason, "request budget");
+    (void)snprintf(parts[1].wait_reason, sizeof parts[1].wait_reason, "request budget");
     parts[1].wait_seconds = 30.0;
     check(parts, 2, 200, 0,
           "0 of 2 sweeps ended; 5/20 revisions, 500 kB of 2.0 MB, waits for the hub: 30 s, request budget");
