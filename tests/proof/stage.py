@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -255,7 +256,7 @@ def check_history(db: Path) -> int:
         about = f"task {task} ({state}, {attempts} attempts): {events}"
         need(events.count("claim") == attempts, "claims and attempts differ:", about)
         need(events.count("record") == (state == "done"), "done and recorded differ:", about)
-        for before, after in zip([None, *events[:-1]], events, strict=True):
+        for before, after in pairwise([None, *events]):
             need(after != "claim" or before != "claim", "claimed twice at once:", about)
             need(after not in ENDS - {"cancel"} or before == "claim", "ended without a claim:", about)
             need(before != "record", "something after the record:", about)
