@@ -26,6 +26,7 @@
 #define LIMIT_HUB_HEADER_BYTES (64 * KIB)
 #define LIMIT_HUB_REFS 100000       /* branches + tags of a repository */
 #define LIMIT_HUB_TREE_FILES 100000 /* files of one revision */
+#define LIMIT_FOLDER_ENTRIES 250000 /* files and folders below a folder, links followed */
 #define LIMIT_TASK_BYTES                                                                                     \
     (INT64_C(65536) * 1073741824) /* of one revision: 64 TiB; so many for each ref add up */
 #define LIMIT_HUB_PAGES 1000      /* pages followed in one listing */

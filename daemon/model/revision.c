@@ -98,7 +98,7 @@ static const char *read_number(const char *text, enum placeholder placeholder, i
     else
         unit = 1;
     if (__builtin_mul_overflow(whole, unit, &whole) ||
-        __builtin_add_overflow(whole, fraction * (unit / scale), &whole))
+        __builtin_add_overflow(whole, fraction * unit / scale, &whole)) /* at most 1e6 * 1e12 */
         return NULL;
     *number = whole;
     return text;

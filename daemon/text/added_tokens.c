@@ -260,6 +260,8 @@ int added_tokens_next(struct added_tokens_walk *walk, struct added_tokens_step *
             begin = skip_space_left(walk->text, begin, walk->piece_begin);
         if (token->rstrip)
             end = skip_space_right(walk->text, end, walk->size);
+        if (begin >= end) /* the token before has taken all of this one */
+            continue;
         *ret_step = (struct added_tokens_step){walk->piece_begin, begin, token};
         if (begin < walk->piece_begin)
             ret_step->piece_end = walk->piece_begin;

@@ -217,6 +217,13 @@ static int read_added_token(const json_t *object, struct tokenizer *tokenizer, u
     else if (!vocabulary_find(&tokenizer->vocabulary, text, size, &token.id)) {
         token.id = (*next_id)++;
         tokenizer->token_count++;
+        /* Which of two tokens of one id is found in a text, `tokenizers` leaves to chance. */
+        if (!code && vocabulary_token(&tokenizer->vocabulary, token.id, &size))
+            code = err_set(err, ERR_UNSUPPORTED,
+                           "its id would be %" PRIu32
+                           ", the next after the vocabulary's size, and the vocabulary "
+                           "has that already: its ids have holes",
+                           token.id);
     }
     if (!code)
         code = added_tokens_add(&tokenizer->added, &token, err);

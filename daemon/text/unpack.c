@@ -79,6 +79,41 @@ static int begins_with(const struct unpack *unpack, const char *magic, size_t si
     return unpack->end >= size && memcmp(unpack->chunk, magic, size) == 0;
 }
 
+/* What would pass for a text of broken characters, and be scored as one. */
+static int refuse_others(const struct unpack *unpack, struct err *err)
+{
+    static const struct {
+        const char *magic;
+        size_t size;
+        const char *name;
+    } others[] = {
+        {"PAR1", 4, "a parquet file"},
+        {"PK\x03\x04", 4, "a zip file"},
+        {"\xFD"
+         "7zXZ",
+         5, "xz data"},
+        {"BZh91AY&SY", 10, "bzip2 data"},
+        {"\x04\x22\x4D\x18", 4, "lz4 data"},
+        {"\xFF\xFE", 2, "text in UTF-16"},
+        {"\xFE\xFF", 2, "text in UTF-16"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (begins_with(unpack, others[i].magic, others[i].size))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "%s: only text in UTF-8 is read, plain or packed with gzip or zstd",
+                           others[i].name);
+    }
+    return 0;
+}
+
+/* Of the format's own frames, or of those that are passed over: pzstd begins with one. */
+static int begins_as_zstd(const struct unpack *unpack)
+{
+    return begins_with(unpack, "\x28\xB5\x2F\xFD", 4) ||
+           (unpack->end >= 4 && (unpack->chunk[0] & 0xF0) == 0x50 &&
+            memcmp(unpack->chunk + 1, "\x2A\x4D\x18", 3) == 0);
+}
+
 static int detect(struct unpack *unpack, struct err *err)
 {
     if (begins_with(unpack, "\x1F\x8B", 2)) {
@@ -86,16 +121,15 @@ static int detect(struct unpack *unpack, struct err *err)
         if (inflateInit2(&unpack->gzip, 16 + MAX_WBITS) != Z_OK)
             return err_set(err, ERR_NO_MEMORY, "gzip: out of memory");
         unpack->has_gzip = 1;
-    } else if (begins_with(unpack, "\x28\xB5\x2F\xFD", 4)) {
+    } else if (begins_as_zstd(unpack)) {
         unpack->packing = PACKING_ZSTD;
         unpack->zstd = ZSTD_createDCtx();
         if (!unpack->zstd ||
             ZSTD_isError(ZSTD_DCtx_setParameter(unpack->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX)))
             return err_set(err, ERR_NO_MEMORY, "zstd: out of memory");
-    } else if (begins_with(unpack, "PAR1", 4) || begins_with(unpack, "PK\x03\x04", 4)) {
-        return err_set(err, ERR_UNSUPPORTED, "a %s file: only plain, gzip and zstd text is read",
-                       unpack->chunk[1] == 'A' ? "parquet" : "zip");
     } else {
+        if (refuse_others(unpack, err))
+            return err->code;
         unpack->packing = PACKING_NONE;
     }
     unpack->is_between = 1;

@@ -20,8 +20,8 @@ int unpack_new(struct source *source, struct unpack **ret_unpack, struct err *er
 void unpack_free(struct unpack *unpack);
 
 /* Fills up to `capacity` (at least 1) bytes; *ret_count is 0 only at the end. Messages name the source.
- * ERR_FORMAT for damaged or truncated packing, ERR_UNSUPPORTED for zip and parquet files, ERR_LIMIT, and what
- * the source reports. */
+ * ERR_FORMAT for damaged or truncated packing, ERR_UNSUPPORTED for what is packed or encoded in another way,
+ * ERR_LIMIT, and what the source reports. */
 int unpack_read(struct unpack *unpack, void *data, size_t capacity, size_t *ret_count, struct err *err);
 
 /* Reads the rest of the source and writes the SHA-256 of all its raw bytes (DIGEST_SHA256_HEX_SIZE). Nothing

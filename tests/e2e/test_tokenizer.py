@@ -283,6 +283,7 @@ def flags(tokenizer: dict[str, Any]) -> None:
         {"id": 1007, **added_token("the", single_word=True, lstrip=True, normalized=True)},
         {"id": 1008, **added_token("\t\n")},  # white space that <right> may have taken already
         {"id": 1009, **added_token(" \n", single_word=True)},
+        {"id": 1010, **added_token("\x0b", lstrip=True, rstrip=True)},  # of a run of these, one is left
     ]
 
 

@@ -172,6 +172,21 @@ static void main_is_never_another(void **state)
     assert_true(failures >= 3);
 }
 
+/* Eight levels of twelve links each would be 400 million folders. */
+static void links_in_circles_end(void **state)
+{
+    const struct place *place = *state;
+    char link[300], commit[REPOSITORY_COMMIT_SIZE];
+    (void)snprintf(link, sizeof link, "%s/c", place->folder);
+    assert_int_equal(mkdir(link, 0700), 0);
+    for (int i = 0; i < 12; i++) {
+        (void)snprintf(link, sizeof link, "%s/c/%d", place->folder, i);
+        assert_int_equal(symlink(".", link), 0);
+    }
+    FAILS(ERR_LIMIT, "in a circle", repository_resolve(place->repository, "c", commit, &err));
+    OK(repository_resolve(place->repository, "a", commit, &err));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
@@ -181,6 +196,7 @@ int main(void)
         TEST(a_wrong_hint_misleads_nobody),
         TEST(main_is_a_folder_too),
         TEST(main_is_never_another),
+        TEST(links_in_circles_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,8 @@ static void test_published_names(void **state)
         {NULL, "step-1-", 0, 0, 0, -1, -1},
         {NULL, "step99999999999999999999", 0, 0, 0, -1, -1},
         {NULL, "9999999t_tokens", 0, 0, 0, -1, -1},
+        {NULL, "1.2345k_tokens", 1, 0, 0, -1, 1234},
+        {NULL, "9223372.9999999t_tokens", 0, 0, 0, -1, -1},
         {NULL, "1234567890123456789012345678901234567890", 0, 0, 0, -1, -1}, /* a commit of digits only */
         {NULL, "", 0, 0, 0, -1, -1},
     };

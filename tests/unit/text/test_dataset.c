@@ -93,6 +93,11 @@ static void malformed_lines_are_named(void **state)
         {"{\"text\":\"a\"} x", "format: x.jsonl: line 1: no JSON"},
         {"PAR1....", "unsupported: x.jsonl: a parquet file"},
         {"PK\x03\x04....", "unsupported: x.jsonl: a zip file"},
+        {"\xFD\x37zXZ\x04", "unsupported: x.jsonl: xz data"},
+        {"BZh91AY&SY....", "unsupported: x.jsonl: bzip2 data"},
+        {"\x04\x22\x4D\x18....", "unsupported: x.jsonl: lz4 data"},
+        {"\xFF\xFE{", "unsupported: x.jsonl: text in UTF-16"},
+        {"\xFE\xFF\x04\x10", "unsupported: x.jsonl: text in UTF-16"},
     };
     struct dataset_options plain = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -156,6 +161,10 @@ static void packed_files(void **state)
         size_t empty = pack(is_zstd, "", 0, packed, sizeof packed);
         assert_string_equal(read_all("x.jsonl.gz", packed, empty, plain), "");
     }
+    /* A frame that is to be passed over, as pzstd begins with. */
+    unsigned char packed[1000] = {0x50, 0x2A, 0x4D, 0x18, 4, 0, 0, 0, 'p', 'z', 's', 't'};
+    size_t size = pack(1, text, strlen(text), packed + 12, sizeof packed - 12);
+    assert_string_equal(read_all("x.jsonl.zst", packed, 12 + size, plain), "[a][b]");
 }
 
 /* Each cut and each flipped byte is either noticed or leaves complete lines in front of an error. */

@@ -116,6 +116,11 @@ static void added_tokens(void **state)
     check(parts, "ab abc", "4 3 7"); /* its own id is that of the vocabulary */
     check(parts, "a  <l>  a", "0 16 3 6");
     check(parts, "a  <r>  a", "0 3 3 17 0");
+    /* Of white space that a token takes, which is itself such a token, nothing is left. */
+    struct parts greedy = {.added_tokens = "[{\"content\":\"\\t\",\"lstrip\":true,\"rstrip\":true},"
+                                           "{\"content\":\" \",\"lstrip\":true}]"};
+    check(greedy, "a\t\t\ta\t", "0 15 0 15");
+    check(greedy, "a\t a a", "0 15 0 16 0");
 }
 
 static void invalid_utf8_becomes_replacement(void **state)

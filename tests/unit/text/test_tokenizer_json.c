@@ -114,6 +114,9 @@ static const struct {
     {{.added_tokens = "[{\"content\":\"\\u00e9\"},{\"content\":\"e\\u0301\"}]"},
      ERR_UNSUPPORTED,
      "added_tokens[1]"},
+    {{.model = "{\"vocab\":{\"a\":0,\"b\":2},\"merges\":[]}", .added_tokens = "[{\"content\":\"x\"}]"},
+     ERR_UNSUPPORTED,
+     "added_tokens[0]: its id would be 2"},
 };
 
 static void refusals_name_the_field(void **state)
