@@ -229,8 +229,8 @@ out:
     return rc < 0 ? rc : 0;
 }
 
-int samples_list(struct store *store, int64_t model_id, const char *tensor, int64_t definition, int64_t seed,
-                 int64_t count, const struct revision_key *after, int limit,
+int samples_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
+                 int64_t definition, int64_t seed, int64_t count, const struct revision_key *after, int limit,
                  int (*row)(void *context, const struct revision_row *revision, const struct sample_row *row),
                  void *context, struct err *err)
 {
@@ -248,12 +248,13 @@ int samples_list(struct store *store, int64_t model_id, const char *tensor, int6
         goto out;
     rc = query_begin(&query, connection,
                      "SELECT " ROWS_REVISION ", d.encoding, d.size_raw, d.data " SERIES_FROM
-                     "samples d ON d.content_id = t.content_id AND d.definition = ? AND d.seed = ? AND "
-                     "d.count = ? " SERIES_WHERE SERIES_ORDER,
+                     "samples d ON d.content_id = t.content_id AND d.token_rows = ? AND d.definition = ? "
+                     "AND d.seed = ? AND d.count = ? " SERIES_WHERE SERIES_ORDER,
                      err);
     if (rc)
         goto out;
     query_bind_text(&query, tensor);
+    query_bind_int(&query, token_rows);
     query_bind_int(&query, definition);
     query_bind_int(&query, seed);
     query_bind_int(&query, count);

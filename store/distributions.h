@@ -80,9 +80,10 @@ int columns_list(struct store *store, int64_t model_id, const char *tensor, int6
                             const struct columns_row *row),
                  void *context, struct err *err);
 
-/* The sampled entries of a tensor over the current revisions in step order, as distributions_list(). */
-int samples_list(struct store *store, int64_t model_id, const char *tensor, int64_t definition, int64_t seed,
-                 int64_t count, const struct revision_key *after, int limit,
+/* The sampled entries of a tensor over the current revisions in step order, as distributions_list(). They
+ * are of the first `token_rows` rows. */
+int samples_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
+                 int64_t definition, int64_t seed, int64_t count, const struct revision_key *after, int limit,
                  int (*row)(void *context, const struct revision_row *revision, const struct sample_row *row),
                  void *context, struct err *err);
 

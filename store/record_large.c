@@ -52,18 +52,18 @@ static int insert_columns(struct connection *connection, int64_t content_id, con
     return query_run(&query, err);
 }
 
-static int insert_sample(struct connection *connection, int64_t content_id, const struct sample_row *row,
-                         const struct blob *blob, struct err *err)
+static int insert_sample(struct connection *connection, int64_t content_id, int64_t token_rows,
+                         const struct sample_row *row, const struct blob *blob, struct err *err)
 {
     struct query query;
-    int rc =
-        query_begin(&query, connection,
-                    "INSERT INTO samples (content_id, definition, seed, count, encoding, size_raw, data) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    err);
+    int rc = query_begin(&query, connection,
+                         "INSERT INTO samples (content_id, token_rows, definition, seed, count, encoding, "
+                         "size_raw, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                         err);
     if (rc)
         return rc;
     query_bind_int(&query, content_id);
+    query_bind_int(&query, token_rows);
     query_bind_int(&query, row->definition);
     query_bind_int(&query, row->seed);
     query_bind_int(&query, row->count);
@@ -81,7 +81,7 @@ int record_large(struct connection *connection, int64_t content_id, const struct
     for (size_t i = 0; !rc && i < tensor->columns_count; i++)
         rc = insert_columns(connection, content_id, &tensor->columns[i], blob++, err);
     for (size_t i = 0; !rc && i < tensor->sample_count; i++)
-        rc = insert_sample(connection, content_id, &tensor->samples[i], blob++, err);
+        rc = insert_sample(connection, content_id, tensor->token_rows, &tensor->samples[i], blob++, err);
     return rc;
 }
 

@@ -97,9 +97,9 @@ static int list(const struct api_request *request, struct rows *rows, const stru
     int code = 0;
     begin_page(rows, run, &response->body);
     if (rows->sampled)
-        code =
-            samples_list(request->context->store, run->model.id, run->tensor, SAMPLE_DEFINITION, SAMPLE_SEED,
-                         (int64_t)rows->sampled, after, rows->left + 1, append_row, rows, err);
+        code = samples_list(request->context->store, run->model.id, run->tensor, run->token_rows,
+                            SAMPLE_DEFINITION, SAMPLE_SEED, (int64_t)rows->sampled, after, rows->left + 1,
+                            append_row, rows, err);
     if (code)
         return code;
     if (rows->has_more)

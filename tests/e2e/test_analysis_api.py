@@ -10,13 +10,14 @@ import io
 import json
 import math
 import re
+import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from running import Daemon
+from running import Daemon, model_path
 
 np = pytest.importorskip("numpy", reason="numpy is the reference")
 import reference  # noqa: E402  (needs numpy)
@@ -403,3 +404,22 @@ def test_recompute_without_a_store(programs: dict[str, Path], tmp_path: Path) ->
         [str(programs["bifurcated"]), "recompute", "--state", str(tmp_path)], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 1 and "there is no store" in done.stderr and not list(tmp_path.iterdir()), done
+
+
+# ---- a second model, after all that counts models ------------------------------------------------
+
+
+def test_entries_of_a_copy_without_its_tokenizer(swept: Daemon, tensors: dict[str, Any], garden: Path, tmp_path: Path) -> None:
+    """Of it all rows count as tokens, so other entries of the same contents are sampled, and both are kept."""
+    folders = reference.garden_folders(garden)
+    for name in ("step0", "step512"):
+        shutil.copytree(folders[name], tmp_path / "run" / name)
+    model = f"file:{tmp_path}/run"
+    assert swept.wait(swept.sweep(model))["state"] == "done"
+    before = get(swept, "/trajectories")
+    answer = swept.get(f"/v1/models/{model_path(model)}/trajectories?entries=50").json()
+    assert [row["revision"] for row in answer["revisions"]] == ["step0", "step512"]
+    for row in answer["revisions"]:
+        tensor = tensors[row["revision"]]
+        assert row["values"] == [float(tensor[entry["row"], entry["column"]]) for entry in answer["entries"]]
+    assert get(swept, "/trajectories") == before

@@ -185,8 +185,12 @@ static void test_there_and_back(void **state)
     OK(columns_find(fixture->store, content.id, 0, 1, check_one_columns, large[1].mean, &err));
     FAILS(ERR_NOT_FOUND, columns_find(fixture->store, content.id, 50, 1, check_one_columns, NULL, &err));
     seen.count = 0;
-    OK(samples_list(fixture->store, fixture->model_id, TENSOR, 1, 9, SAMPLE, NULL, 1, check_sample, &seen,
-                    &err));
+    OK(samples_list(fixture->store, fixture->model_id, TENSOR, made->tensor.token_rows, 1, 9, SAMPLE, NULL, 1,
+                    check_sample, &seen, &err));
+    assert_int_equal(seen.count, 1);
+    /* Of other rows other entries would be sampled. */
+    OK(samples_list(fixture->store, fixture->model_id, TENSOR, made->tensor.token_rows - 1, 1, 9, SAMPLE,
+                    NULL, 1, check_sample, &seen, &err));
     assert_int_equal(seen.count, 1);
     free(counts);
     free_large(&large[0]);

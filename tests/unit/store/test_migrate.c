@@ -361,6 +361,36 @@ static void test_what_names_say(void **state)
     connection_close(connection);
 }
 
+/* Sampled entries of an older database belong to the number of token rows that its statistics name. */
+static void test_samples_know_their_rows(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, migrations_embedded, 9, &err));
+    OK(connection_exec(
+        connection,
+        "INSERT INTO contents (id, digest, dtype, rows, columns, size_bytes) VALUES (1, 'a', 'float16', 60, "
+        "4, 480), (2, 'b', 'float16', 60, 4, 480);"
+        "INSERT INTO statistics (content_id, definition, backend, row_set, token_rows, is_centred, elements, "
+        "nan_count, positive_inf_count, negative_inf_count, zero_count) VALUES "
+        "(1, 1, 'cpu', 'all', 0, 0, 240, 0, 0, 0, 0), (1, 1, 'cpu', 'tokens', 50, 0, 200, 0, 0, 0, 0), "
+        "(1, 2, 'cpu', 'tokens', 50, 1, 200, 0, 0, 0, 0), (2, 1, 'cpu', 'tokens', 50, 0, 200, 0, 0, 0, 0), "
+        "(2, 1, 'cpu', 'tokens', 60, 0, 240, 0, 0, 0, 0);"
+        "INSERT INTO samples (content_id, definition, seed, count, encoding, size_raw, data) VALUES "
+        "(1, 1, 9, 16, 1, 64, x'0102'), (2, 1, 9, 16, 1, 64, x'03')",
+        &err));
+    OK(migrate(connection, &err));
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM samples"), 1); /* nobody knows of the other */
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM samples WHERE (content_id, token_rows, "
+                                          "definition, seed, count, encoding, size_raw, data) = "
+                                          "(1, 50, 1, 9, 16, 1, 64, x'0102')"),
+                     1);
+    OK(connection_exec(connection, "DELETE FROM contents", &err));
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM samples"), 0);
+    connection_close(connection);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +399,7 @@ int main(void)
         CASE(test_counts_read_no_bodies),     CASE(test_schema_rules),
         CASE(test_failed_migration),          CASE(test_full_disk_in_migration),
         CASE(test_killed_in_migration),       CASE(test_upgrade_of_a_long_series),
+        CASE(test_samples_know_their_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
