@@ -49,7 +49,7 @@ static void test_sum(void **state)
           "1 of 4 sweeps ended, 1 being planned; 17/40 revisions, 2.5 MB of 12.0 MB, 100 kB/s, 1:35 min "
           "left");
     check(parts, 1, 64, 1, "1 of 1 sweeps ended; [#######] 10/10 revisions, 1.0 MB of 1.0 MB");
-    check(parts, 4, 10, 1, "1 of 4 sw");
+    check(parts, 4, 10, 1, "1 of 4 swe");
     parts[0].failed = 3;
     parts[0].done = 7;
     check(parts, 1, 200, 0, "1 of 1 sweeps ended; 10/10 revisions, 1.0 MB of 1.0 MB, 3 failed");
