@@ -90,37 +90,52 @@ static void print_onset(struct view *view, int rows, int which)
     api_json_close_object(view->json);
 }
 
+static void print_fall_reason(struct view *view)
+{
+    const struct series_fall *fall = &view->series->fall;
+    size_t count = view->run->perplexities, apart = view->run->perplexities_apart;
+    char others[160] = "";
+    if (apart)
+        (void)snprintf(others, sizeof others,
+                       "; left out: %zu of other texts or another limit, which a sweep of all with the same "
+                       "makes comparable",
+                       apart);
+    if (fall->verdict == SERIES_VERDICT_INSUFFICIENT)
+        print_text(view, "reason",
+                   "%zu revisions with a perplexity; 3 with weights of their own are needed%s", count,
+                   others);
+    else if (fall->verdict != SERIES_VERDICT_YES)
+        print_text(view, "reason", "perplexity never falls from one revision to the next%s", others);
+    else if (isnan(fall->ln_ratio_to_onset))
+        print_text(
+            view, "reason",
+            "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; there is "
+            "no onset to compare with%s",
+            fall->step_from, fall->step_to, fall->slope, others);
+    else
+        print_text(
+            view, "reason",
+            "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; that is "
+            "%.2g times the onset's step%s",
+            fall->step_from, fall->step_to, fall->slope, exp(fall->ln_ratio_to_onset), others);
+}
+
 static void print_fall(struct view *view)
 {
-    static const char *const modes[] = {"last_word", "tokens", "text_mean"};
     const struct series_fall *fall = &view->series->fall;
+    const struct api_run *run = view->run;
     int is_found = fall->verdict == SERIES_VERDICT_YES;
     api_json_open_object(view->json, "perplexity_fall");
     api_json_text(view->json, "verdict", series_verdict_name(fall->verdict));
-    api_json_text(view->json, "mode", view->run->perplexities ? modes[view->run->perplexity_mode] : NULL);
-    api_json_integer(view->json, "revisions", (int64_t)view->run->perplexities);
+    api_json_text(view->json, "mode", run->perplexities ? perplexity_mode_name(run->perplexity_mode) : NULL);
+    api_json_integer(view->json, "revisions", (int64_t)run->perplexities);
+    api_json_integer(view->json, "revisions_of_other_texts", (int64_t)run->perplexities_apart);
     api_json_real(view->json, "step_from", is_found ? fall->step_from : (double)NAN);
     api_json_real(view->json, "step_to", is_found ? fall->step_to : (double)NAN);
     api_json_real(view->json, "slope", fall->slope);
     api_json_real(view->json, "ln_ratio_to_onset", fall->ln_ratio_to_onset);
     api_json_boolean(view->json, "is_beside_onset", fall->is_beside_onset);
-    if (fall->verdict == SERIES_VERDICT_INSUFFICIENT)
-        print_text(view, "reason", "%zu revisions with a perplexity; 3 with weights of their own are needed",
-                   view->run->perplexities);
-    else if (!is_found)
-        print_text(view, "reason", "perplexity never falls from one revision to the next");
-    else if (isnan(fall->ln_ratio_to_onset))
-        print_text(
-            view, "reason",
-            "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; there is "
-            "no onset to compare with",
-            fall->step_from, fall->step_to, fall->slope);
-    else
-        print_text(
-            view, "reason",
-            "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; that is "
-            "%.2g times the onset's step",
-            fall->step_from, fall->step_to, fall->slope, exp(fall->ln_ratio_to_onset));
+    print_fall_reason(view);
     api_json_close_object(view->json);
 }
 

@@ -48,6 +48,19 @@ struct column {
         name, kind, SOURCE_PERPLEXITY, mode, AT(perplexity[mode].member)                                     \
     }
 
+/* The identity of a perplexity, beside its mode (store/perplexities.h).
+ * NOLINTBEGIN(bugprone-macro-parentheses)
+ */
+#define SCORED_IDENTITY(prefix, mode)                                                                        \
+    SCORED(prefix "weights_digest", KIND_TEXT, mode, weights_digest),                                        \
+        SCORED(prefix "dataset_digest", KIND_TEXT, mode, dataset_digest),                                    \
+        SCORED(prefix "tokenizer_digest", KIND_TEXT, mode, tokenizer_digest),                                \
+        SCORED(prefix "parameters", KIND_TEXT, mode, parameters),                                            \
+        SCORED(prefix "precision", KIND_TEXT, mode, precision),                                              \
+        SCORED(prefix "backend", KIND_TEXT, mode, backend),                                                  \
+        SCORED(prefix "definition", KIND_INTEGER, mode, definition)
+/* NOLINTEND(bugprone-macro-parentheses) */
+
 /* Every statistic of one variant; the lists of names are those of store/statistics.h. */
 /* A text that is joined with another takes no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define VARIANT_COUNT(prefix, variant, name)                                                                 \
@@ -132,6 +145,9 @@ static const struct column columns_table[] = {
     SCORED("text_mean_perplexity", KIND_REAL, PERPLEXITY_MODE_TEXT_MEAN, perplexity),
     SCORED("text_mean_perplexity_stderr", KIND_REAL, PERPLEXITY_MODE_TEXT_MEAN, perplexity_stderr),
     SCORED("text_mean_perplexity_documents", KIND_INTEGER, PERPLEXITY_MODE_TEXT_MEAN, documents),
+    SCORED_IDENTITY("perplexity_", PERPLEXITY_MODE_LAST_WORD),
+    SCORED_IDENTITY("pooled_perplexity_", PERPLEXITY_MODE_TOKENS),
+    SCORED_IDENTITY("text_mean_perplexity_", PERPLEXITY_MODE_TEXT_MEAN),
 };
 #define TABLE_COUNT (sizeof columns_table / sizeof columns_table[0])
 static_assert(TABLE_COUNT <= API_COLUMNS_MAX, "an index of a column fits into one byte");

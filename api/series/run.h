@@ -34,8 +34,11 @@ struct api_run {
     /* of the newest measured revision; 0 and "" without one */
     char dtype[CONTENTS_DTYPE_SIZE];
     int64_t rows, columns, token_rows;
-    size_t count, measured, perplexities;
-    size_t left_out;                               /* revisions whose step does not ascend */
+    size_t count, measured;
+    size_t perplexities;       /* points with a perplexity of the mode and the texts that most have; no others
+                                  are compared: two texts say nothing of each other */
+    size_t perplexities_apart; /* with one of that mode, but of other texts, which is left out */
+    size_t left_out;           /* revisions whose step does not ascend */
     enum perplexity_mode perplexity_mode;          /* the one that most revisions have */
     char reference[LIMIT_REVISION_NAME_BYTES + 1]; /* displacements are against this revision ... */
     double reference_step;        /* ... at this step; infinite if it is no point of the run */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -227,3 +228,37 @@ def test_texts_that_cannot_be_scored(daemon: Callable[..., Daemon], tmp_path: Pa
     assert row["perplexity"] is None and row["perplexity_documents"] == 0
     own.write_bytes(b"\x1f\x8b\x08\x00" + b"broken" * 9)
     assert "own.jsonl" in refusal(one, *arguments)
+
+
+def test_perplexities_of_other_texts_are_not_compared(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Path
+) -> None:
+    """A look at one revision with other texts replaces its number in the series, and must not move the verdict."""
+    one = daemon(make_hub(garden))
+    texts = "garden/lambada_garden:data/test.jsonl"
+    names = ["step0", "step512", "step1000", "step2000", "step4000"]
+    request = {"metrics": ["perplexity"], "dataset": texts, "revisions": {"names": names}}
+    assert one.wait(one.sweep(MODEL, limit=4, **request))["state"] == "done"
+
+    def fall() -> Any:
+        return one.get(f"/v1/models/{MODEL}/analysis").json()["perplexity_fall"]
+
+    before = fall()
+    assert before["verdict"] == "yes" and before["revisions"] == 5 and before["revisions_of_other_texts"] == 0, before
+    assert "left out" not in before["reason"]
+    perplexity(one, "--revision", "step2000", "--dataset", texts, "--limit", "3")
+    after = fall()
+    assert after["revisions"] == 4 and after["revisions_of_other_texts"] == 1 and "left out: 1 of other texts" in after["reason"], after
+    assert "left out: 1 of other texts" in one.client("analyze", MODEL).stdout.replace("\n" + 36 * " ", " ")
+    points = {row["revision"]: row["perplexity"] for row in one.get(f"/v1/models/{MODEL}/analysis").json()["revisions"]}
+    assert points["step2000"] is None and points["step1000"] is not None
+    rows = {row["revision"]: row for row in one.series(MODEL)}
+    digest = hashlib.sha256(TEXTS.read_bytes()).hexdigest()
+    for name, limit in (("step1000", 4), ("step2000", 3)):
+        assert rows[name]["perplexity_dataset_digest"] == digest and json.loads(rows[name]["perplexity_parameters"])["limit"] == limit
+        assert rows[name]["perplexity_precision"] == "float32" and rows[name]["perplexity_definition"] >= 1
+        assert len(rows[name]["perplexity_weights_digest"]) == len(rows[name]["perplexity_tokenizer_digest"]) == 64
+        assert rows[name]["pooled_perplexity_dataset_digest"] is None
+    assert rows["step1000"]["perplexity_weights_digest"] != rows["step2000"]["perplexity_weights_digest"]
+    assert one.wait(one.sweep(MODEL, limit=3, **request))["state"] == "done"
+    assert fall()["revisions"] == 5 and fall()["revisions_of_other_texts"] == 0
