@@ -276,17 +276,34 @@ static json_t *sort_by_size(const json_t *models)
     return sorted;
 }
 
-static const struct client_column scaling_columns[] = {{"model", NULL},
-                                                       {"parameter_count", "parameters"},
-                                                       {"verdict", "forked"},
-                                                       {"onset_step", "onset"},
-                                                       {"onset_step_before", "after"}};
+static const struct client_column scaling_columns[] = {
+    {"model", NULL},         {"parameter_count", "parameters"}, {"verdict", "forked"},
+    {"onset_step", "onset"}, {"onset_step_before", "after"},    {"left_out", "left_out"}};
 
 static void print_scaling_csv(const json_t *document)
 {
     json_t *models = sort_by_size(json_object_get(document, "models"));
     client_table_print_csv(models, scaling_columns, COUNT(scaling_columns), stdout);
     json_decref(models);
+}
+
+/* "not in the law: a/b, forked already at its first revision" */
+static void print_left_out(const json_t *models)
+{
+    static const struct {
+        const char *why, *words;
+    } reasons[] = {
+        {"onset_before_first_revision", "forked already at its first revision, so when is not known"},
+        {"size_unknown", "its number of parameters is not known"}};
+    const json_t *model;
+    size_t i;
+    json_array_foreach(models, i, model)
+    {
+        for (size_t k = 0; k < COUNT(reasons); k++) {
+            if (strcmp(text_of(model, "left_out"), reasons[k].why) == 0)
+                (void)printf("not in the law: %s, %s\n", text_of(model, "model"), reasons[k].words);
+        }
+    }
 }
 
 static void print_scaling(const json_t *document)
@@ -296,8 +313,9 @@ static void print_scaling(const json_t *document)
     (void)printf("Onset of forking, token rows, %s:\n",
                  strcmp(text_of(document, "view"), "centred") == 0 ? "around column means" : "as stored");
     json_t *models = sort_by_size(json_object_get(document, "models"));
-    if (client_table_print(models, scaling_columns, COUNT(scaling_columns), stdout, &err))
+    if (client_table_print(models, scaling_columns, COUNT(scaling_columns) - 1, stdout, &err))
         (void)client_report(&err);
+    print_left_out(models);
     json_decref(models);
     if (json_is_true(json_object_get(fit, "is_fitted")))
         (void)printf("onset step = %.4g * parameters^%.3f; 95 %% confidence of the exponent: %.3f to %.3f "

@@ -23,8 +23,8 @@
 #define FILES_TEXT_MAX ((size_t)8 * 1024 * 1024) /* of one revision: paths and digests */
 
 /* What a finding rests on. */
-enum basis { BASIS_FILES, BASIS_TENSOR, BASIS_DISPLACEMENT, BASIS_STEPS };
-static const char *const basis_names[] = {"files", "tensor", "displacement", "steps"};
+enum basis { BASIS_FILES, BASIS_TENSOR, BASIS_DISPLACEMENT, BASIS_STEPS, BASIS_VALUES };
+static const char *const basis_names[] = {"files", "tensor", "displacement", "steps", "values"};
 
 struct finding {
     enum audit_kind kind;
@@ -135,7 +135,9 @@ static void take_findings(const struct audit *audit, const struct audit_point *p
         } else if (basis == BASIS_FILES) {
             is_new = 0; /* the other pass sees these, too */
         } else {
-            finding.basis = finding.kind == AUDIT_KIND_MISSING ? BASIS_STEPS : BASIS_DISPLACEMENT;
+            finding.basis = finding.kind == AUDIT_KIND_MISSING      ? BASIS_STEPS
+                            : finding.kind == AUDIT_KIND_NOT_FINITE ? BASIS_VALUES
+                                                                    : BASIS_DISPLACEMENT;
         }
         if (is_new)
             findings[(*finding_count)++] = finding;
@@ -176,6 +178,14 @@ static void explain(const struct finding *finding, const struct api_run *run, ch
         (void)snprintf(text, TEXT_SIZE, "step %.0f has no revision; elsewhere there is one every %.0f steps",
                        finding->step, finding->evidence);
         break;
+    case AUDIT_KIND_NOT_FINITE:
+        (void)snprintf(text, TEXT_SIZE,
+                       "%.120s: %.3g %% of its values are NaN or Inf, which enter no other number: training "
+                       "diverged, or the file is spoilt",
+                       point->name, 100.0 * finding->evidence);
+        break;
+    case AUDIT_KIND_COUNT:
+        break;
     }
 }
 
@@ -213,7 +223,7 @@ static void render(const struct api_run *run, const struct files *files, const s
                    const struct audit *by_tensor, const struct finding *findings, size_t finding_count,
                    struct buf *body)
 {
-    size_t counts[4] = {0};
+    size_t counts[AUDIT_KIND_COUNT] = {0};
     struct api_json json;
     api_json_init(&json, body);
     api_json_open_object(&json, NULL);
@@ -230,7 +240,7 @@ static void render(const struct api_run *run, const struct files *files, const s
     for (size_t i = 0; i < finding_count; i++)
         counts[findings[i].kind]++;
     api_json_open_object(&json, "counts");
-    for (int kind = 0; kind < 4; kind++)
+    for (int kind = 0; kind < AUDIT_KIND_COUNT; kind++)
         api_json_integer(&json, audit_kind_name((enum audit_kind)kind), (int64_t)counts[kind]);
     api_json_close_object(&json);
     api_json_open_array(&json, "findings");
@@ -328,6 +338,7 @@ static int audit(struct store *store, const struct api_run *run, const struct fi
         take_findings(&by_files, points, run->count, BASIS_FILES, findings, &finding_count);
     for (size_t i = 0; i < run->count && !code; i++) {
         points[i].content = run->series[i].content;
+        points[i].not_finite = run->points[i].not_finite;
         points[i].is_measured = run->series[i].is_measured;
         points[i].msd = run->series[i].msd[SERIES_ROWS_TOKENS];
         points[i].lag1_msd =

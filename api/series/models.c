@@ -36,7 +36,10 @@ static void append_members(struct api_json *json, const struct model_row *row)
     api_json_integer(json, "token_rows", row->token_rows);
     api_json_integer(json, "hidden_size", row->hidden_size);
     api_json_integer(json, "layers", row->layers);
-    api_json_integer(json, "parameter_count", row->parameter_count);
+    if (row->parameter_count > 0)
+        api_json_integer(json, "parameter_count", row->parameter_count);
+    else
+        api_json_null(json, "parameter_count"); /* of a family whose forward pass is not known here */
     api_json_integer(json, "revision_count", row->revision_count);
     api_json_integer(json, "measured_count", row->measured_count);
     api_json_time(json, "created_at", row->created_ms);

@@ -97,6 +97,14 @@ static void take_shapes(const struct series_row *row, struct api_run_point *poin
     }
 }
 
+static double share_not_finite(const struct series_row *row)
+{
+    const struct statistics_row *all = &row->statistics[SERIES_VARIANT_ALL];
+    double values = (double)row->tensor.content.rows * (double)row->tensor.content.columns;
+    double bad = (double)all->nan_count + (double)all->positive_inf_count + (double)all->negative_inf_count;
+    return row->has_statistics[SERIES_VARIANT_ALL] && values > 0.0 ? bad / values : 0.0;
+}
+
 static void take_tensor(struct api_run *run, const struct series_row *row, struct api_run_point *point,
                         struct series_point *series)
 {
@@ -105,6 +113,7 @@ static void take_tensor(struct api_run *run, const struct series_row *row, struc
     series->is_measured = 1;
     series->content = content_number(row->tensor.content.digest);
     (void)snprintf(point->digest, sizeof point->digest, "%s", row->tensor.content.digest);
+    point->not_finite = share_not_finite(row);
     run->measured++;
     run->rows = row->tensor.content.rows;
     run->columns = row->tensor.content.columns;

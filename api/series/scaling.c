@@ -15,7 +15,7 @@
 #define MODELS_MAX 1000
 
 static const struct api_listing listing = {
-    "models", " model parameter_count verdict onset_step onset_step_before ", ""};
+    "models", " model parameter_count verdict onset_step onset_step_before left_out ", ""};
 
 struct models {
     const char *prefix;
@@ -73,6 +73,18 @@ static void print_fit(struct api_json *json, const struct scaling_point *points,
     api_json_close_object(json);
 }
 
+/* Why a model is no point of the law; NULL: it is one. A run that is forked at its first revision of its own
+ * (pythia-2.8b serves its last weights under its early names) forked at some earlier step, which nobody
+ * knows. */
+static const char *why_left_out(const struct model_row *model, const struct series_onset *onset)
+{
+    if (onset->verdict != SERIES_VERDICT_YES)
+        return "no_onset";
+    if (isnan(onset->step_before))
+        return "onset_before_first_revision";
+    return model->parameter_count > 0 ? NULL : "size_unknown";
+}
+
 static int render(const struct api_request *request, const struct models *models, enum series_variant variant,
                   struct scaling_point *points, struct api_response *response, struct err *err)
 {
@@ -93,14 +105,19 @@ static int render(const struct api_request *request, const struct models *models
         if (code)
             return code;
         int is_found = onset.verdict == SERIES_VERDICT_YES;
-        if (is_found && model->parameter_count > 0)
+        const char *left_out = why_left_out(model, &onset);
+        if (!left_out)
             points[count++] = (struct scaling_point){(double)model->parameter_count, onset.step};
         api_json_open_object(&json, NULL);
         api_json_text(&json, "model", model->name);
-        api_json_integer(&json, "parameter_count", model->parameter_count);
+        if (model->parameter_count > 0)
+            api_json_integer(&json, "parameter_count", model->parameter_count);
+        else
+            api_json_null(&json, "parameter_count");
         api_json_text(&json, "verdict", series_verdict_name(onset.verdict));
         api_json_real(&json, "onset_step", is_found ? onset.step : (double)NAN);
         api_json_real(&json, "onset_step_before", is_found ? onset.step_before : (double)NAN);
+        api_json_text(&json, "left_out", left_out);
         api_json_close_object(&json);
     }
     api_json_close_array(&json);

@@ -227,6 +227,23 @@ static int find_missing(struct builder *builder, const struct audit_point *point
     return code;
 }
 
+static int find_not_finite(struct builder *builder, const struct audit_point *points, size_t count,
+                           struct err *err)
+{
+    int code = 0;
+    for (size_t i = 0; i < count && !code; i++) {
+        if (points[i].is_measured && points[i].not_finite > 0.0)
+            code = add(builder,
+                       (struct audit_finding){.kind = AUDIT_KIND_NOT_FINITE,
+                                              .index = i,
+                                              .other = i,
+                                              .step = points[i].step,
+                                              .evidence = points[i].not_finite},
+                       err);
+    }
+    return code;
+}
+
 static int finding_compare(const void *a, const void *b)
 {
     const struct audit_finding *x = a, *y = b;
@@ -248,6 +265,8 @@ int audit_revisions(const struct audit_point *points, size_t count, const struct
     int code = find_duplicates(&builder, points, count, err);
     if (!code)
         code = find_out_of_line(&builder, points, count, options, err);
+    if (!code)
+        code = find_not_finite(&builder, points, count, err);
     if (!code) {
         builder.audit.grid = find_grid(points, count, options);
         code = find_missing(&builder, points, count, builder.audit.grid, err);
@@ -273,6 +292,7 @@ void audit_free(struct audit *audit)
 
 const char *audit_kind_name(enum audit_kind kind)
 {
-    static const char *const names[] = {"duplicate", "unchanged", "out_of_line", "missing"};
-    return (unsigned)kind < 4 ? names[kind] : "unknown";
+    static const char *const names[AUDIT_KIND_COUNT] = {"duplicate", "unchanged", "out_of_line", "missing",
+                                                        "not_finite"};
+    return (unsigned)kind < AUDIT_KIND_COUNT ? names[kind] : "unknown";
 }

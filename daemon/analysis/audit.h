@@ -9,17 +9,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AUDIT_DEFINITION 5
+#define AUDIT_DEFINITION 6
 #define AUDIT_POINTS_MAX 100000
 #define AUDIT_MISSING_MAX 10000
 
 struct audit_point {
     double step;
-    uint64_t content; /* equal numbers: equal bytes (of the tensor, or of the file); 0: not known */
-    int is_measured;  /* the others are passed over where neighbours are compared */
-    double msd;       /* against the first revision; NaN if not known, as the next */
-    double lag1_msd;  /* against the previous measured one */
-    double skip_msd;  /* of the next measured one against the previous one, this one skipped */
+    uint64_t content;  /* equal numbers: equal bytes (of the tensor, or of the file); 0: not known */
+    int is_measured;   /* the others are passed over where neighbours are compared */
+    double msd;        /* against the first revision; NaN if not known, as the next */
+    double lag1_msd;   /* against the previous measured one */
+    double skip_msd;   /* of the next measured one against the previous one, this one skipped */
+    double not_finite; /* share of values that are NaN or Inf; 0 if not measured */
 };
 
 enum audit_kind {
@@ -27,7 +28,9 @@ enum audit_kind {
     AUDIT_KIND_UNCHANGED,   /* equal to the revision before it: no update yet (warm-up from 0), or training
                                stood still */
     AUDIT_KIND_OUT_OF_LINE, /* displacement jumps here and returns */
-    AUDIT_KIND_MISSING      /* a step of the grid has no revision */
+    AUDIT_KIND_MISSING,     /* a step of the grid has no revision */
+    AUDIT_KIND_NOT_FINITE,  /* values are NaN or Inf: training diverged, or the file is spoilt */
+    AUDIT_KIND_COUNT
 };
 
 struct audit_finding {
@@ -36,7 +39,8 @@ struct audit_finding {
     size_t other;    /* of DUPLICATE and UNCHANGED: the earliest equal one; otherwise as index */
     double step;     /* of the revision, or the missing step */
     double evidence; /* DUPLICATE, UNCHANGED: revisions that share the content; OUT_OF_LINE: ln(MSD here / MSD
-                        between the neighbours), by how much it is off; MISSING: the grid's distance */
+                        between the neighbours), by how much it is off; MISSING: the grid's distance;
+                        NOT_FINITE: their share */
 };
 
 struct audit_options {
@@ -73,7 +77,7 @@ int audit_revisions(const struct audit_point *points, size_t count, const struct
                     struct audit *ret_audit, struct err *err);
 void audit_free(struct audit *audit);
 
-/* "duplicate", "unchanged", "out_of_line", "missing". */
+/* "duplicate", "unchanged", "out_of_line", "missing", "not_finite". */
 const char *audit_kind_name(enum audit_kind kind);
 
 #endif

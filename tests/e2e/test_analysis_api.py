@@ -21,6 +21,7 @@ from running import Daemon, model_path
 
 np = pytest.importorskip("numpy", reason="numpy is the reference")
 import reference  # noqa: E402  (needs numpy)
+from synthetic import safetensors  # noqa: E402  (needs numpy)
 
 from tests.hub import Emulator  # noqa: E402
 
@@ -240,7 +241,7 @@ def test_audit_finds_what_was_planted_and_nothing_else(swept: Daemon) -> None:
     answer = get(swept, "/audit")
     found = {(one["kind"], one["revision"], one["other"]) for one in answer["findings"]}
     assert found == {("unchanged", "step1", "step0"), ("duplicate", "step5000", LAST)}
-    assert answer["counts"] == {"duplicate": 1, "unchanged": 1, "out_of_line": 0, "missing": 0}
+    assert answer["counts"] == {"duplicate": 1, "unchanged": 1, "out_of_line": 0, "missing": 0, "not_finite": 0}
     assert answer["distinct_tensors"] == 23 and answer["revisions_known"] == 25
     for one in answer["findings"]:
         assert one["is_tensor_equal"] is True and one["revision"] in one["text"] and one["other"] in one["text"]
@@ -321,6 +322,42 @@ def test_scaling_is_refused_under_three_models(swept: Daemon) -> None:
     assert answer["models"][0]["parameter_count"] > 0
     assert answer["fit"]["is_fitted"] is False and "3 models" in answer["fit"]["reason"]
     assert swept.get("/v1/scaling?prefix=nobody/").json()["models"] == []
+
+
+def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
+    """Forked at its first revision of its own: it forked earlier, and no law may take that step for the onset."""
+    steps = [0, 64, 256, 512, 1000, 2000, 3000, 4000]
+    for name, first in (("whole", 0), ("late", 512)):
+        (tmp_path / name).mkdir()
+        for step in steps[steps.index(first) :]:
+            (tmp_path / name / f"step{step}").symlink_to(garden / "models" / MODEL / f"step{step}")
+    random = np.random.default_rng(3)
+    for step in (0, 1000, 2000, 3000):
+        values = random.normal(size=(256, 16)).astype(np.float16)
+        if step == 2000:
+            values[:64] = np.nan
+        place = tmp_path / "odd" / f"step{step}"
+        place.mkdir(parents=True)
+        (place / "config.json").write_text('{"model_type": "olmo2", "vocab_size": 256, "hidden_size": 16}')
+        (place / "model.safetensors").write_bytes(safetensors("lm_head.weight", values))
+    daemon = Daemon(programs, tmp_path, None, [], {})
+    daemon.start()
+    sweeps = [daemon.sweep(f"file:{tmp_path / name}") for name in ("whole", "late", "odd")]
+    assert {daemon.wait(sweep)["state"] for sweep in sweeps} == {"done"}
+    answer = daemon.get("/v1/scaling?view=centred").json()
+    whole, late, odd = (next(one for one in answer["models"] if one["model"].endswith(name)) for name in ("/whole", "/late", "/odd"))
+    assert (whole["onset_step"], whole["onset_step_before"], whole["left_out"]) == (512, 256, None), whole
+    assert (late["onset_step"], late["onset_step_before"], late["left_out"]) == (512, None, "onset_before_first_revision"), late
+    assert (odd["verdict"], odd["parameter_count"], odd["left_out"]) == ("no", None, "no_onset"), odd
+    assert "there are 1" in answer["fit"]["reason"], answer["fit"]
+    said = daemon.client("scaling", "--view", "centred").stdout
+    assert f"not in the law: {late['model']}, forked already at its first revision" in said and whole["model"] + "," not in said, said
+    assert next(one for one in daemon.get("/v1/models").json()["models"] if one["name"] == odd["model"])["parameter_count"] is None
+    audit = daemon.get(f"/v1/models/file/{odd['model'][5:].replace('/', '%2F')}/audit").json()
+    assert [(one["kind"], one["basis"], one["revision"], one["evidence"]) for one in audit["findings"]] == [("not_finite", "values", "step2000", 0.25)]
+    assert "25 % of its values are NaN or Inf" in audit["findings"][0]["text"] and audit["counts"]["not_finite"] == 1
+    assert "step2000: 25 % of its values" in daemon.client("audit", odd["model"]).stdout
+    daemon.check_end()
 
 
 # ---- client --------------------------------------------------------------------------------------
