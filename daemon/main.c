@@ -119,11 +119,11 @@ int main(int argc, char **argv)
     if (standard_files_reserve())
         return 1; /* and nowhere to say why */
     if (command)
-        return command->run(argc - 1, argv + 1);
+        return commands_end(command->run(argc - 1, argv + 1));
     if (argc > 1 && argv[1][0] != '-')
         return commands_refuse(argv[1]);
-    if (!commands_load_options(argc, argv, &options, &status))
-        status = run(argc, argv, &options);
+    int is_over = commands_load_options(argc, argv, &options, &status);
+    status = is_over ? commands_end(status) : run(argc, argv, &options);
     options_free(&options);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "api/client/arguments.h"
 
 #include "daemon/base/guess.h"
+#include "daemon/base/utf8.h"
 
 #include <string.h>
 
@@ -89,6 +90,23 @@ int client_option_find(const char *word, const char **ret_value)
     return found;
 }
 
+/* JSON has no other text, and what is left out of a request is not what was asked for. Files that are read or
+ * written here may be called anything. */
+static int check_text(const char *what, const char *text, struct err *err)
+{
+    return utf8_is_valid(text, strlen(text)) ? 0
+                                             : err_set(err, ERR_INVALID, "%s %.60s: not UTF-8", what, text);
+}
+
+static int check_value(const struct client_option_row *option, const char *value, struct err *err)
+{
+    char what[40];
+    if (strcmp(option->value, "FILE") == 0)
+        return 0;
+    (void)snprintf(what, sizeof what, "--%s", option->name);
+    return check_text(what, value, err);
+}
+
 /* Reads the option at argv[*at], with its value there or in the next word. */
 static int take_option(int argc, char **argv, int *at, struct client_arguments *arguments, struct err *err)
 {
@@ -109,6 +127,8 @@ static int take_option(int argc, char **argv, int *at, struct client_arguments *
             return err_set(err, ERR_INVALID, "--%s needs a value: %s", option->name, option->value);
         value = argv[++*at];
     }
+    if (value && check_value(option, value, err))
+        return err->code;
     if (option->is_list) {
         if (arguments->list_count == CLIENT_LIST_MAX)
             return err_set(err, ERR_INVALID, "--%s is given more than %d times", option->name,
@@ -168,6 +188,8 @@ int client_arguments_parse(int argc, char **argv, struct client_arguments *argum
             if (arguments->word_count == words_max(arguments->command->words))
                 return err_set(err, ERR_INVALID, "%s: one argument too many: \"%.60s\"",
                                arguments->command->name, word);
+            if (check_text("argument", word, err))
+                return err->code;
             arguments->words[arguments->word_count++] = word;
         }
     }

@@ -3,6 +3,7 @@
 #include "api/client/completion.h"
 #include "api/client/plain.h"
 #include "api/client/terminal.h"
+#include "daemon/base/standard_files.h"
 
 #include <curl/curl.h>
 #include <locale.h>
@@ -170,7 +171,7 @@ static void on_signal(int number)
     client_link_is_interrupted = 1;
 }
 
-int client_main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     struct client_arguments arguments;
     struct err err = ERR_INIT;
@@ -201,7 +202,13 @@ int client_main(int argc, char **argv)
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int status = arguments.command->run(&arguments);
     curl_global_cleanup();
-    if (fflush(stdout) != 0 && status == CLIENT_EXIT_DONE) {
+    return status;
+}
+
+int client_main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+    if (standard_files_lost_output() && status == CLIENT_EXIT_DONE) {
         (void)fputs("bifurcate: writing the output failed\n", stderr);
         status = CLIENT_EXIT_ERROR;
     }

@@ -5,6 +5,7 @@
 #include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/utf8.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
@@ -275,6 +276,8 @@ int client_link_model_name(const char *model, struct buf *name, struct err *err)
     } else {
         buf_append_text(name, model);
     }
+    if (!utf8_is_valid(buf_text(name), name->size))
+        return err_set(err, ERR_INVALID, "model %.200s: its name is not UTF-8", buf_text(name));
     return buf_check(name, "model", err);
 }
 

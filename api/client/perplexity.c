@@ -61,9 +61,9 @@ static int make_dataset(const struct client_arguments *arguments, json_t *root, 
     char *path = realpath(file, NULL);
     if (!path)
         return err_set(err, ERR_INVALID, "--file %.200s: there is no such file", file);
-    (void)json_object_set_new(root, "dataset", json_sprintf("file:%s", path));
+    int failed = json_object_set_new(root, "dataset", json_sprintf("file:%s", path));
     free(path);
-    return 0;
+    return failed ? err_set(err, ERR_INVALID, "--file %.200s: the path to it is not UTF-8", file) : 0;
 }
 
 static int make_request(const struct client_arguments *arguments, const struct mode *mode,

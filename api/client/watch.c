@@ -6,6 +6,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,12 @@ static int add_webhook(const struct client_arguments *arguments, json_t *root, s
         code = err->code = ERR_INVALID; /* wrong usage; not that a model is missing */
     while (secret.size && strchr(" \r\n\t", secret.data[secret.size - 1]))
         secret.data[--secret.size] = 0;
+    if (!code &&
+        (memchr(buf_text(&secret), 0, secret.size) || !utf8_is_valid(buf_text(&secret), secret.size)))
+        code = err_set(err, ERR_INVALID,
+                       "--secret-file %.200s: is no text: base64 makes one of random bytes (head -c 24 "
+                       "/dev/urandom | base64)",
+                       path);
     json_t *webhook = code ? NULL : json_pack("{s:s}", "url", url);
     if (webhook && path)
         (void)json_object_set_new(webhook, "secret", json_string(buf_text(&secret)));

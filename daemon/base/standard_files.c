@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 int standard_files_reserve(void)
@@ -16,4 +17,10 @@ int standard_files_reserve(void)
             return -1;
     }
     return 0;
+}
+
+int standard_files_lost_output(void)
+{
+    int is_flushed = fflush(stdout) == 0;
+    return !is_flushed || ferror(stdout);
 }

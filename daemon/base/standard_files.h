@@ -9,4 +9,8 @@
  * fails as before. Returns 0, or -1 with errno. */
 int standard_files_reserve(void);
 
+/* To be asked at the end: whether anything that was printed to standard output got lost, to a full disk for
+ * example. What did not fit into its buffer may have failed long before. */
+int standard_files_lost_output(void);
+
 #endif

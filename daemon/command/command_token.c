@@ -185,8 +185,6 @@ static int list(struct store *store, int is_json, struct err *err)
         (void)putchar('\n');
     }
     json_decref(listing.array);
-    if (!code && fflush(stdout) != 0)
-        code = err_set(err, ERR_IO, "the list could not be written to standard output");
     return code;
 }
 

@@ -2,6 +2,7 @@
 
 #include "daemon/base/file.h"
 #include "daemon/base/guess.h"
+#include "daemon/base/standard_files.h"
 #include "daemon/command/help.h"
 #include "store/restore.h"
 #include "store/store.h"
@@ -174,4 +175,12 @@ int commands_load_options(int argc, char **argv, struct options *options, int *r
     }
     options_apply_log(options);
     return commands_act(action);
+}
+
+int commands_end(int status)
+{
+    if (status || !standard_files_lost_output())
+        return status;
+    (void)fputs("bifurcated: writing the output failed\n", stderr);
+    return COMMANDS_STATUS_FAILED;
 }

@@ -64,6 +64,10 @@ int commands_refuse_options(int argc, char **argv, const char *const *own);
  * caller frees the options either way. */
 int commands_load_options(int argc, char **argv, struct options *options, int *ret_status);
 
+/* The exit status of what printed and is over: another one than success if the output could not be written.
+ */
+int commands_end(int status);
+
 /* Prints what was asked for instead of running (help, version, configuration); nonzero if that was it. */
 int commands_act(enum options_action action);
 

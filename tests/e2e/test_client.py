@@ -92,6 +92,32 @@ def test_wrong_usage_is_2(programs: dict[str, Path], arguments: list[str]) -> No
     assert done.stderr.startswith("bifurcate: ") and not done.stdout, done
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sweep", b"garden/\xff"],
+        ["sweep", MODEL, "--revision", b"\xff"],
+        ["sweep", MODEL, "--metric=perplexity", b"--dataset=\xff"],
+        ["perplexity", MODEL, "--file", b"\xff.jsonl"],
+        ["watch", MODEL, "--at", b"\xff"],
+        ["issue", b"\xff", "--scopes", "read"],
+    ],
+)
+def test_what_is_not_utf8_is_told(programs: dict[str, Path], words: list[str | bytes]) -> None:
+    """Left out of the request, it would be another one: of all revisions, of other texts."""
+    done = run(programs, *words)
+    assert done.returncode == 2 and done.stderr.splitlines()[0].endswith("not UTF-8"), done
+
+
+def test_a_path_that_is_not_utf8_is_told(programs: dict[str, Path], tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(folder)
+    (Path(os.fsdecode(folder)) / "a.jsonl").write_text('{"text": "a"}')
+    for words in (["perplexity", MODEL, "--revision", "step1", "--file", "a.jsonl"], ["series", "."]):
+        done = subprocess.run([programs["bifurcate"], *words], cwd=folder, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2 and "not UTF-8" in done.stderr, done
+
+
 def test_help_of_each_command(programs: dict[str, Path]) -> None:
     whole = run(programs, "--help")
     assert whole.returncode == 0 and "exit status" in whole.stdout

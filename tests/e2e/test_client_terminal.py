@@ -143,6 +143,16 @@ def test_a_reader_that_leaves_early(programs: dict[str, Path], measured: Daemon)
             assert client.returncode == -signal.SIGPIPE and said == ""
 
 
+@pytest.mark.parametrize("words", (["bifurcate", "plot", MODEL, "-o", "-"], ["bifurcate", "series", MODEL, "--json"], ["bifurcate", "--help"], ["bifurcated", "--print-config"]), ids=" ".join)
+def test_output_that_gets_lost_is_told(programs: dict[str, Path], measured: Daemon, words: list[str]) -> None:
+    """However much of it there is: what is larger than a buffer is lost before the end."""
+    env = {"PATH": os.environ["PATH"], "BIFURCATE_SERVER": measured.url}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([programs[words[0]], *words[1:]], env=env, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == (5 if words[0] == "bifurcate" else 1), done
+    assert done.stderr.decode() == f"{words[0]}: writing the output failed\n"
+
+
 def test_json_of_every_command(programs: dict[str, Path], measured: Daemon, tmp_path: Path) -> None:
     """Each command takes --json; what it prints is one document. A figure says where its numbers are."""
     names = re.findall(r"^  ([a-z]+)", measured.client("--help").stdout.split("commands:\n")[1].split("\n\n")[0], re.M)
@@ -197,8 +207,13 @@ def test_what_is_said_says_what_to_do(programs: dict[str, Path], terminal: Termi
     assert done.returncode == 5 and "`bifurcated token create`" in done.stderr
     done = measured.client("models", "--token-file", str(tmp_path / "none"))
     assert done.returncode == 2 and "No such file" in done.stderr, "4 would mean that a model is missing"
-    done = measured.client("watch", MODEL, "--at", "02:30", "--webhook", "http://127.0.0.1:9/x", "--secret-file", str(tmp_path / "none"))
+    webhook = ["watch", MODEL, "--at", "02:30", "--webhook", "http://127.0.0.1:9/x", "--secret-file"]
+    done = measured.client(*webhook, str(tmp_path / "none"))
     assert done.returncode == 2 and "--secret-file" in done.stderr
+    for number, secret in enumerate((b"sixteen letters of text\0 and more", b"\xff" * 24)):
+        (tmp_path / f"secret{number}").write_bytes(secret)
+        done = measured.client(*webhook, str(tmp_path / f"secret{number}"))
+        assert done.returncode == 2 and "is no text: base64" in done.stderr, done
     status, text = terminal("plot", MODEL)
     assert status == 2 and "-o forking.svg" in text and "<svg" not in text
     status, text = terminal("plot", MODEL, "-o", str(tmp_path / "forking.svg"))
