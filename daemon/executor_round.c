@@ -5,6 +5,7 @@
 #include "daemon/slurm/sizing.h"
 #include "store/jobs.h"
 #include "store/sweeps.h"
+#include "store/tasks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -385,8 +386,8 @@ static void drop_waiting(struct executor_round *round, struct view *view)
 static int load_demands(struct executor_round *round, struct view *view, struct err *err)
 {
     view->demand_count = 0;
-    int code = jobs_demand(round->store, EXECUTOR_WORKER_WORD, round->slurm.workers_max, DEMANDS_MAX,
-                           take_demand, view, err);
+    int code = jobs_demand(round->store, EXECUTOR_WORKER_WORD, tasks_policy_default.backoff_max_ms,
+                           round->slurm.workers_max, DEMANDS_MAX, take_demand, view, err);
     if (!code && round->is_hub_down)
         drop_waiting(round, view);
     return code;

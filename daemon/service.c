@@ -39,7 +39,6 @@
 #define PLANNER_ERROR_PAUSE_MS 2000
 #define PULSE_MS 1000
 #define API_PROBE_MS 1000
-#define BACKOFF_MAX_MS 300000
 #define RETENTION_PERIOD_MS INT64_C(86400000)
 
 struct service {
@@ -118,7 +117,7 @@ static struct tasks_policy policy_of(const struct options *options)
     return (struct tasks_policy){.failures_max = (int)options->attempts,
                                  .interruptions_max = 50,
                                  .backoff_ms = options->retry_delay_s * 1000,
-                                 .backoff_max_ms = BACKOFF_MAX_MS,
+                                 .backoff_max_ms = tasks_policy_default.backoff_max_ms,
                                  .seed = (uint64_t)clock_wall_ms()};
 }
 

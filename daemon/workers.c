@@ -36,7 +36,6 @@ struct slot {
 struct workers {
     struct workers_options options;
     pthread_mutex_t lock;
-    pthread_cond_t ended;
     struct slot slots[WORKERS_MAX];
     int running; /* threads that have not ended, under lock */
     pthread_t keeper;
@@ -226,7 +225,6 @@ static void *work(void *context)
     }
     (void)pthread_mutex_lock(&workers->lock);
     workers->running--;
-    (void)pthread_cond_broadcast(&workers->ended);
     (void)pthread_mutex_unlock(&workers->lock);
     return NULL;
 }
@@ -237,8 +235,8 @@ static void keep_lease(struct workers *workers, struct slot *slot)
     struct err err = ERR_INIT;
     struct task_lease lease;
     int64_t now = clock_monotonic_ms();
-    int64_t bytes = atomic_load(&slot->fetched_bytes);
     (void)pthread_mutex_lock(&workers->lock);
+    int64_t bytes = atomic_load(&slot->fetched_bytes); /* of the task that the lease is of */
     int is_due = slot->is_busy && (bytes != slot->reported_bytes || now - slot->renewed_ms >= HEARTBEAT_MS);
     lease = slot->lease;
     if (is_due) {
@@ -304,7 +302,6 @@ int workers_start(const struct workers_options *options, struct workers **ret_wo
     workers->options.shared.failures_max = options->policy.failures_max;
     workers->options.shared.keeps_large = 1;
     (void)pthread_mutex_init(&workers->lock, NULL);
-    (void)pthread_cond_init(&workers->ended, NULL);
     code = start_threads(workers, err);
     if (code) {
         workers_free(workers);
@@ -356,7 +353,6 @@ void workers_free(struct workers *workers)
     atomic_store(&workers->is_keeper_stopping, true);
     if (workers->is_keeper_started)
         (void)pthread_join(workers->keeper, NULL);
-    (void)pthread_cond_destroy(&workers->ended);
     (void)pthread_mutex_destroy(&workers->lock);
     free(workers);
 }

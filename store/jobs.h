@@ -66,8 +66,9 @@ int jobs_list_all(struct store *store, const enum job_state *state, int64_t befo
 
 /* Running sweeps in the order in which the queue serves them, at most `limit`, each with how many of its
  * tasks need a worker of ours: those that could run now, and those that run on workers whose names hold
- * `ours`. Counted up to `tasks_max`. */
-int jobs_demand(struct store *store, const char *ours, int64_t tasks_max, int limit,
+ * `ours`. Counted up to `tasks_max`. A pause that is longer than `pause_ms_max` was given before the clock
+ * was set back; claims do not wait for its end either. */
+int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int64_t tasks_max, int limit,
                 int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err);
 
 struct jobs_counts {

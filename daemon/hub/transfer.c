@@ -161,7 +161,7 @@ static int64_t schedule(struct transfers *transfers, int *ret_tells)
     if (outage_order(&transfers->outage, TRANSFER_BUCKET_API, now_ms) == OUTAGE_ORDER_REFUSE)
         gate_note_outage(&transfers->gate, transfers->outage.ask_at_ms);
     int64_t ask_ms = outage_ask_wait_ms(&transfers->outage, now_ms);
-    if (ask_ms >= 0 && ask_ms < sleep_ms)
+    if (!must_end && ask_ms >= 0 && ask_ms < sleep_ms)
         sleep_ms = ask_ms;
     *ret_tells = gate_end_turn(&transfers->gate, now_ms, clock_wall_ms());
     return sleep_ms;

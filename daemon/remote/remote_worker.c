@@ -49,9 +49,14 @@ void remote_worker_end(struct remote_worker *worker, enum remote_end end)
 void remote_worker_except(struct remote_worker *worker, int64_t sweep_id)
 {
     (void)pthread_mutex_lock(&worker->lock);
-    worker->except[worker->next_except++ % WIRE_EXCEPT_MAX] = sweep_id;
-    if (worker->except_count < WIRE_EXCEPT_MAX)
-        worker->except_count++;
+    size_t i = 0;
+    while (i < worker->except_count && worker->except[i] != sweep_id)
+        i++;
+    if (i == worker->except_count) { /* several slots may have been at it */
+        worker->except[worker->next_except++ % WIRE_EXCEPT_MAX] = sweep_id;
+        if (worker->except_count < WIRE_EXCEPT_MAX)
+            worker->except_count++;
+    }
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
