@@ -242,11 +242,6 @@ const struct scoring_identity *scoring_identity(const struct scoring *scoring)
     return &scoring->identity;
 }
 
-uint64_t scoring_weight_bytes(const struct scoring *scoring)
-{
-    return scoring->weight_bytes;
-}
-
 static int acquire_passages(struct scoring *scoring, struct err *err)
 {
     struct scoring_texts texts = {.request = &scoring->request,

@@ -70,9 +70,6 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
 /* Borrowed. */
 const struct scoring_identity *scoring_identity(const struct scoring *scoring);
 
-/* Bytes of the tensors that scoring_fetch will bring into memory. */
-uint64_t scoring_weight_bytes(const struct scoring *scoring);
-
 /* ERR_CANCELLED, ERR_FORMAT (a broken tokenizer, or a broken data set with the line), ERR_MISMATCH (the data
  * set's file changed since scoring_open), ERR_INVALID (a token id beyond the model's
  * vocabulary), what the repository reports. */
