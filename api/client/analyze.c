@@ -125,6 +125,8 @@ static void print_onset(const json_t *onset)
                    is_centred ? "around column means" : "as stored");
     if (has(onset, "step") && has(onset, "step_before"))
         (void)snprintf(where, sizeof where, ", after step %.0f", real_of(onset, "step_before"));
+    else if (has(onset, "step"))
+        (void)snprintf(where, sizeof where, ", already at the first revision of its own");
     (void)snprintf(head, sizeof head, "  %-34s", title);
     (void)snprintf(text, sizeof text, "%s%s: %s", verdict_of(onset), where, text_of(onset, "reason"));
     print_wrapped(head, 36, text);
@@ -194,6 +196,10 @@ static void print_analysis(const json_t *document)
     if (repeated)
         (void)printf(", %" PRId64 " of them left out as repetitions", repeated);
     (void)putchar('\n');
+    if (integer_of(document, "revisions_left_out") > 0)
+        (void)printf("%" PRId64
+                     " more are not part of this run: of later stages, or of a step that is there already\n",
+                     integer_of(document, "revisions_left_out"));
     print_schedule(json_object_get(document, "schedule"));
     (void)puts("\nDid the weights fork?");
     json_array_foreach(json_object_get(document, "onsets"), i, onset)

@@ -59,6 +59,27 @@ int client_sweep_set_texts(const struct client_arguments *arguments, json_t *req
     return code;
 }
 
+/* Options that would say nothing: they are of texts, and no perplexity is asked for. */
+static int check_texts(const struct client_arguments *arguments, struct err *err)
+{
+    static const enum client_option texts[] = {CLIENT_OPTION_DATASET, CLIENT_OPTION_FIELD,
+                                               CLIENT_OPTION_MODE,    CLIENT_OPTION_WINDOW,
+                                               CLIENT_OPTION_STRIDE,  CLIENT_OPTION_LIMIT};
+    for (size_t i = 0; i < arguments->list_count; i++) {
+        if (arguments->list[i].option == CLIENT_OPTION_METRIC &&
+            strcmp(arguments->list[i].value, "statistics") != 0)
+            return 0; /* or what the daemon refuses */
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (arguments->values[texts[i]])
+            return err_set(err, ERR_INVALID, "--%s is of the texts for perplexity: add --metric perplexity%s",
+                           client_options[texts[i]].name,
+                           texts[i] == CLIENT_OPTION_LIMIT ? ", or measure fewer revisions with --every"
+                                                           : "");
+    }
+    return 0;
+}
+
 int client_sweep_request(const struct client_arguments *arguments, const char *model, json_t **ret_root,
                          struct err *err)
 {
@@ -66,7 +87,9 @@ int client_sweep_request(const struct client_arguments *arguments, const char *m
     json_t *revisions = json_object();
     struct buf name;
     buf_init(&name, LIMIT_MODEL_NAME_BYTES);
-    int code = client_link_model_name(model, &name, err);
+    int code = check_texts(arguments, err);
+    if (!code)
+        code = client_link_model_name(model, &name, err);
     set_text(root, "model", buf_text(&name));
     set_text(root, "reference", arguments->values[CLIENT_OPTION_REFERENCE]);
     set_text(root, "dataset", arguments->values[CLIENT_OPTION_DATASET]);

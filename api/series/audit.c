@@ -163,10 +163,11 @@ static void explain(const struct finding *finding, const struct api_run *run, ch
                        what, other->name);
         break;
     case AUDIT_KIND_UNCHANGED:
-        (void)snprintf(text, TEXT_SIZE,
-                       "%.120s has the same %s as %.120s before it: no update happened yet (a warm-up begins "
-                       "at rate 0), or training stood still",
-                       point->name, what, other->name);
+        (void)snprintf(text, TEXT_SIZE, "%.120s has the same %s as %.120s before it: %s", point->name, what,
+                       other->name,
+                       point->not_finite >= 1.0 ? "nothing in it is finite"
+                                                : "no update happened yet (a warm-up begins at rate 0), or "
+                                                  "training stood still");
         break;
     case AUDIT_KIND_OUT_OF_LINE:
         (void)snprintf(text, TEXT_SIZE,

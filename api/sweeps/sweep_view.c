@@ -48,8 +48,9 @@ static int append_job(void *context, const struct job_row *row)
     return 0;
 }
 
-/* The rate is that of the whole sweep so far; what is left is reckoned from the bytes where they are known,
- * else from the revisions. */
+/* The rate is that of the whole sweep so far; what is left is reckoned from the bytes where they are known
+ * and from the revisions, whichever is sooner: a sweep whose revisions are measured already fetches next to
+ * nothing. */
 static void append_progress(const struct sweep_row *row, struct api_json *json)
 {
     int64_t total = 0;
@@ -63,8 +64,10 @@ static void append_progress(const struct sweep_row *row, struct api_json *json)
     double left = (double)NAN;
     if (row->state == SWEEP_STATE_RUNNING && row->bytes_fetched > 0 && rate > 0.0)
         left = fmax(0.0, (double)(row->bytes_expected - row->bytes_fetched)) / rate;
-    if (row->state == SWEEP_STATE_RUNNING && !(left > 0.0) && ended > 0)
-        left = seconds / (double)ended * (double)(total - ended);
+    if (row->state == SWEEP_STATE_RUNNING && ended > 0) {
+        double by_revisions = seconds / (double)ended * (double)(total - ended);
+        left = left > 0.0 ? fmin(left, by_revisions) : by_revisions;
+    }
     api_json_open_object(json, "progress");
     api_json_integer(json, "revisions_total", total);
     api_json_integer(json, "done", row->tasks[TASK_STATE_DONE]);

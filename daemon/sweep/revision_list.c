@@ -1,5 +1,6 @@
 #include "daemon/sweep/revision_list.h"
 
+#include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
 
 #include <limits.h>
@@ -124,6 +125,22 @@ static int add_named(struct revision_list *list, const struct names *names, size
     return add(list, model, spec, name, commit, err);
 }
 
+/* Displacements from a revision that does not exist would all be missing, after hours: that is a slip. */
+static int check_reference(const struct revision_list *list, const struct names *names, const char *model,
+                           const char *reference, struct err *err)
+{
+    char question[GUESS_QUESTION_SIZE];
+    struct guess guess;
+    const struct revision_listed *found = revision_list_find(list, reference);
+    if (!found || revision_listed_exists(found))
+        return 0;
+    guess_init(&guess, reference);
+    for (size_t i = 0; i < names->count; i++)
+        guess_offer(&guess, names->rows[i].text);
+    return err_set(err, ERR_NOT_FOUND, "%.100s has no revision %.100s for displacements to start from%s",
+                   model, reference, guess_ask(&guess, "", question));
+}
+
 static int add_all(struct revision_list *list, const struct repository_refs *refs, const struct names *names,
                    struct repository *repository, const char *model, const struct sweep_spec *spec,
                    struct err *err)
@@ -138,6 +155,8 @@ static int add_all(struct revision_list *list, const struct repository_refs *ref
         code = add_named(list, names, named, repository, model, spec, spec->names[i], err);
     if (!code && spec->reference)
         code = add_named(list, names, named, repository, model, spec, spec->reference, err);
+    if (!code && spec->reference)
+        code = check_reference(list, names, model, spec->reference, err);
     return code;
 }
 

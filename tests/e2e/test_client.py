@@ -74,6 +74,8 @@ def test_a_proxy_of_the_environment_is_not_for_this_machine(measured: Daemon) ->
         ["dance"],
         ["sweep"],
         ["sweep", MODEL, MODEL, "--key", "a"],
+        ["sweep", MODEL, "--limit", "500"],
+        ["sweep", MODEL, "--metric", "statistics", "--mode", "tokens"],
         ["series", MODEL, MODEL],
         ["cancel"],
         ["cancel", "1", "all"],
@@ -162,6 +164,15 @@ def test_a_sweep_with_failures_is_1(measured: Daemon) -> None:
     assert done.returncode == 1 and "absent" in done.stderr, done
     done = measured.client("sweep", "garden/nowhere", "--follow")
     assert done.returncode == 1 and "garden/nowhere" in done.stderr, done
+
+
+def test_a_reference_that_is_not_there_measures_nothing(measured: Daemon) -> None:
+    done = measured.client("sweep", MODEL, "--reference", "step513", "--follow")
+    assert done.returncode == 1 and "failed; 0 of 0 revisions" in done.stderr, done
+    assert f'not_found: {MODEL} has no revision step513 for displacements to start from; is "step512" meant?' in done.stderr, done
+    done = measured.client("sweep", MODEL, "--revision", "step512", "--reference", "main", "--follow")
+    assert done.returncode == 0, done
+    assert measured.client("sweep", MODEL, "--revision", "step512", "--reference", "step0", "--follow").returncode == 0
 
 
 def test_a_name_whose_sweep_failed_is_not_found(measured: Daemon, tmp_path: Path) -> None:

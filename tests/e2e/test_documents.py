@@ -47,6 +47,8 @@ def hub(garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emul
     root = tmp_path_factory.mktemp("hub")
     for kind, known, name in (
         ("models", "garden/neox-tiny", "EleutherAI/pythia-14m"),
+        ("models", "garden/neox-tiny", "EleutherAI/pythia-31m"),
+        ("models", "garden/neox-tiny", "EleutherAI/pythia-70m"),
         ("models", "garden/neox-tiny", "garden/neox-tiny"),
         ("datasets", "garden/lambada_garden", "garden/lambada_garden"),
     ):
