@@ -4,9 +4,6 @@
 #include "gpu/cpu/backend.h"
 #include "gpu/registry.h"
 
-#include <string.h>
-#include <unistd.h>
-
 static void check_limit(const struct options *options, const struct registry_device *device,
                         struct check_report *report)
 {
@@ -23,17 +20,18 @@ static void check_limit(const struct options *options, const struct registry_dev
                   all_bytes / 1e9);
 }
 
-static void check_memory(const struct options *options, struct check_report *report)
+static void check_memory(const struct options *options, const struct registry *registry,
+                         struct check_report *report)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
-    double machine_bytes = pages > 0 && page_bytes > 0 ? (double)pages * (double)page_bytes : 0;
-    double asked_bytes = (double)options->memory_mb * 1e6;
+    uint64_t known_bytes = 0;
+    double asked_bytes = (double)engine_tensor_bytes(options, registry, &known_bytes),
+           machine_bytes = (double)known_bytes;
     if (machine_bytes > 0 && asked_bytes > machine_bytes)
         check_add(report, CHECK_LEVEL_WARNING, "memory", "memory-mb is %.1f GB, but the machine has %.1f GB",
                   asked_bytes / 1e9, machine_bytes / 1e9);
     else
-        check_add(report, CHECK_LEVEL_OK, "memory", "%.1f GB for tensors, of %.1f GB",
-                  (asked_bytes > 0 ? asked_bytes : machine_bytes / 4) / 1e9, machine_bytes / 1e9);
+        check_add(report, CHECK_LEVEL_OK, "memory", "%.1f GB for tensors, of %.1f GB", asked_bytes / 1e9,
+                  machine_bytes / 1e9);
 }
 
 void check_device(const struct options *options, struct check_report *report)
@@ -59,6 +57,6 @@ void check_device(const struct options *options, struct check_report *report)
                       absence);
     }
     device_close(device);
+    check_memory(options, registry, report);
     registry_free(registry);
-    check_memory(options, report);
 }

@@ -60,7 +60,8 @@ static void print_help(void)
         "sets\n"
         "that begin with file:) must be on this machine, too; a sweep that needs one that is not is left to\n"
         "others. So are sweeps that need the hub while this machine does not reach it, which the daemon "
-        "shows.\n\n"
+        "shows.\n"
+        "The Debian package has a unit for each device: systemctl enable --now bifurcated-worker@cuda:1.\n\n"
         "Exit status: 0 nothing left to do, or stopped by TERM or INT; 1 could not start, or the daemon does "
         "not\n"
         "accept this worker (token, version); 2 wrong options; 70 the compute device is lost.");

@@ -14,6 +14,7 @@
 /* What is started again is back in seconds; and a question each five minutes, which are reached after nine,
  * is nothing to a hub. */
 #define OUTAGE_FIRST_MS 2000
+#define TENSOR_BYTES_UNKNOWN 1000000000 /* where the machine does not tell its size */
 #define PASSAGES_CACHE_BYTES (64 * MIB) /* LAMBADA takes about 2 MB */
 
 struct backend_options engine_backend_options(const struct options *options)
@@ -122,16 +123,22 @@ static int open_hub(struct engine *engine, const struct options *options, const 
     return code;
 }
 
-static uint64_t memory_budget(const struct options *options)
+/* A quarter for one process. With a process for each GPU, half of the memory for all of them. */
+uint64_t engine_tensor_bytes(const struct options *options, const struct registry *registry,
+                             uint64_t *ret_machine_bytes)
 {
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
+    uint64_t machine_bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
+    uint64_t gpu_count = registry ? registry_device_count(registry) - 1 : 0; /* the first one is the CPU */
+    *ret_machine_bytes = machine_bytes;
     if (options->memory_mb > 0)
         return (uint64_t)options->memory_mb * 1000000;
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
-    return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes / 4 : 1000000000;
+    return machine_bytes ? machine_bytes / (gpu_count > 2 ? 2 * gpu_count : 4) : TENSOR_BYTES_UNKNOWN;
 }
 
 int engine_open(struct engine *engine, const struct options *options, const char *state, struct err *err)
 {
+    uint64_t machine_bytes = 0;
     int code = open_device(engine, options, err);
     if (!code)
         open_second(engine, options);
@@ -140,7 +147,8 @@ int engine_open(struct engine *engine, const struct options *options, const char
     if (!code)
         code = open_hub(engine, options, state, err);
     if (!code)
-        code = tensor_pool_new(memory_budget(options), &engine->pool, err);
+        code = tensor_pool_new(engine_tensor_bytes(options, engine->registry, &machine_bytes), &engine->pool,
+                               err);
     if (!code)
         code = location_cache_new(&engine->locations, err);
     if (!code)

@@ -94,7 +94,8 @@ const struct option_row option_rows[] = {
     INT("queue", "fetchers", fetchers, "3", 0, 64, "N",
          "Revisions that are fetched at once, ahead of measuring; 0: none, remote workers do it all."),
     INT("queue", "memory-mb", memory_mb, "0", 0, 100000000, "MB",
-         "Memory for tensors at once; 0: a quarter of the machine's."),
+         "Memory of the machine for tensors at once; 0: a quarter of it, and where there are more than two GPUs, half of it "
+         "divided by their number, since each has a process."),
     INT("queue", "attempts", attempts, "5", 1, 100, "N",
          "How often a revision is tried before it counts as failed."),
     INT("queue", "retry-delay-s", retry_delay_s, "5", 0, 86400, "SECONDS",

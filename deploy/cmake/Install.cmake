@@ -31,12 +31,16 @@ string(REPLACE "#hub-cache =" "hub-cache = /var/cache/bifurcated/hub" configurat
 file(WRITE ${generated}/bifurcated.conf "${configuration}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/deploy/bifurcated.conf)
 
-# The unit names the programs where they are installed.
-file(READ ${CMAKE_SOURCE_DIR}/deploy/systemd/bifurcated.service unit)
-string(REPLACE "/usr/bin/" "${CMAKE_INSTALL_FULL_BINDIR}/" unit "${unit}")
-string(REPLACE " /etc/bifurcated/" " ${CMAKE_INSTALL_FULL_SYSCONFDIR}/bifurcated/" unit "${unit}")
-file(WRITE ${generated}/bifurcated.service "${unit}")
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/deploy/systemd/bifurcated.service)
+# The units name the programs where they are installed.
+set(units bifurcated.service bifurcated-worker@.service)
+foreach(name ${units})
+  file(READ ${CMAKE_SOURCE_DIR}/deploy/systemd/${name} unit)
+  string(REPLACE "/usr/bin/" "${CMAKE_INSTALL_FULL_BINDIR}/" unit "${unit}")
+  string(REPLACE " /etc/bifurcated/" " ${CMAKE_INSTALL_FULL_SYSCONFDIR}/bifurcated/" unit "${unit}")
+  file(WRITE ${generated}/${name} "${unit}")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/deploy/systemd/${name})
+  install(FILES ${generated}/${name} DESTINATION ${systemd_units} COMPONENT bifurcated)
+endforeach()
 
 get_property(files GLOBAL PROPERTY BIFURCATED_GENERATED)
 add_custom_target(documentation ALL DEPENDS ${files})
@@ -52,7 +56,6 @@ install(FILES deploy/completion/_bifurcate deploy/completion/_bifurcated
 install(FILES deploy/completion/bifurcate.fish deploy/completion/bifurcated.fish
   DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT bifurcated)
 install(FILES ${generated}/bifurcated.conf DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/bifurcated COMPONENT bifurcated)
-install(FILES ${generated}/bifurcated.service DESTINATION ${systemd_units} COMPONENT bifurcated)
 install(FILES deploy/systemd/bifurcated.sysusers DESTINATION lib/sysusers.d RENAME bifurcated.conf COMPONENT bifurcated)
 install(FILES deploy/README.md DESTINATION ${docs} COMPONENT bifurcated)
 install(DIRECTORY deploy/grafana deploy/prometheus deploy/kubernetes DESTINATION ${docs}/examples COMPONENT bifurcated)
@@ -68,5 +71,7 @@ install(FILES ${generated}/changelog.gz DESTINATION ${docs} COMPONENT bifurcated
 # The module itself is installed by gpu/cuda; the daemon looks for it at one absolute path, whether it is built here or
 # comes from the package bifurcated-cuda.
 if(TARGET bifurcated_cuda)
-  install(FILES deploy/systemd/gpu.conf DESTINATION ${systemd_units}/bifurcated.service.d COMPONENT cuda)
+  foreach(name ${units})
+    install(FILES deploy/systemd/gpu.conf DESTINATION ${systemd_units}/${name}.d COMPONENT cuda)
+  endforeach()
 endif()

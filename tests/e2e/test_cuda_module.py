@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -103,6 +104,21 @@ def test_two_gpus_have_a_worker_each(
         worker.check_end()
     assert sorted(failures for _, failures, _ in tasks(one).values()) == [0, 0, 0, 0, 0, 1]
     assert_same_numbers(one, cpu, sorted(STATISTICS["revisions"]["names"], key=lambda name: int(name[4:])))
+
+
+def test_each_gpu_s_process_takes_its_share_of_the_machine(programs: dict[str, Path], module: Path, tmp_path: Path) -> None:
+    """A quarter of the memory where there are two, as with none; half of it for all where there are eight; what memory-mb says."""
+
+    def look(devices: int, *options: str) -> float:
+        command = [programs["bifurcated"], "check", "--json", "--state", tmp_path, "--cuda-module", module, "--device", "cpu", *options]
+        env = os.environ | {"BIFURCATED_EMULATION": f"devices={devices}", "HF_HUB_OFFLINE": "1"}
+        findings = json.loads(subprocess.run(command, env=env, capture_output=True, text=True, timeout=60).stdout)["findings"]
+        (text,) = (one["text"] for one in findings if one["subject"] == "memory")
+        tensors, machine = (float(number) for number in re.fullmatch(r"([\d.]+) GB for tensors, of ([\d.]+) GB", text).groups())
+        return machine / tensors
+
+    assert look(2) == pytest.approx(4, rel=0.1) and look(8) == pytest.approx(16, rel=0.1)
+    assert look(8, "--memory-mb", "1000") == pytest.approx(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, rel=0.1)
 
 
 # ---- memory --------------------------------------------------------------------------------------

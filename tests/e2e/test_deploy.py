@@ -24,7 +24,7 @@ from tests.hub import Emulator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"
-UNIT = DEPLOY / "systemd/bifurcated.service"
+UNITS = ("bifurcated.service", "bifurcated-worker@.service")
 MODEL, DATASET = "garden/neox-tiny", "garden/lambada_garden:data/test.jsonl"
 
 
@@ -42,12 +42,12 @@ def run(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
 # -- systemd -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def unit(programs: dict[str, Path], tmp_path: Path) -> Path:
-    """The unit with the built program in the place of the installed one."""
-    text = UNIT.read_text()
+@pytest.fixture(params=UNITS)
+def unit(request: pytest.FixtureRequest, programs: dict[str, Path], tmp_path: Path) -> Path:
+    """A unit with the built program in the place of the installed one."""
+    text = (DEPLOY / "systemd" / request.param).read_text()
     assert text.count("/usr/bin/bifurcated ") == 1
-    path = tmp_path / "bifurcated.service"
+    path = tmp_path / request.param
     path.write_text(text.replace("/usr/bin/bifurcated ", f"{programs['bifurcated']} "))
     return path
 
@@ -57,20 +57,29 @@ def test_unit_is_sound_and_tight(unit: Path, drop_in: bool, exposure: int) -> No
     """Nothing to complain of, and an exposure of at most 1.5, also with what GPUs need."""
     analyze = need("systemd-analyze")
     if drop_in:
-        folder = unit.parent / "bifurcated.service.d"
+        folder = unit.parent / f"{unit.name}.d"
         folder.mkdir()
         shutil.copy(DEPLOY / "systemd/gpu.conf", folder)
     verified = run(analyze, "verify", "--man=no", unit)
     assert verified.returncode == 0 and verified.stderr == "", verified.stderr
     judged = run(analyze, "security", "--offline=true", f"--threshold={exposure}", unit)
     assert judged.returncode == 0, judged.stdout[-300:]
-    level = float(re.search(r"Overall exposure level for bifurcated.service: ([\d.]+)", judged.stdout).group(1))
+    level = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", judged.stdout).group(1))
     assert 0 < level <= exposure / 10
 
 
 def test_threshold_of_security_means_something(unit: Path) -> None:
     judged = run(need("systemd-analyze"), "security", "--offline=true", "--threshold=2", unit)
     assert judged.returncode != 0
+
+
+def test_a_worker_is_locked_in_as_the_daemon_is() -> None:
+    """Every line of the daemon's unit that locks it in stands in the worker's, too; it may write less."""
+    lines = [(DEPLOY / "systemd" / name).read_text().split("[Install]")[0].splitlines() for name in UNITS]
+    locks = [line for line in lines[0] if re.match(r"(Protect|Private|Restrict|SystemCall|Memory|Lock|NoNew|Capab|Ambient|Remove|Keyring|UMask|User|Group|Cache)", line)]
+    assert len(locks) > 30 and [line for line in locks if line not in lines[1]] == []
+    writable = [line for line in lines[1] if re.match(r"(StateDirectory|CacheDirectory|ReadWrite|Bind|LogsDirectory|ConfigurationDirectory)=", line)]
+    assert writable == ["StateDirectory=bifurcated/workers", "CacheDirectory=bifurcated"]
 
 
 def test_daemon_works_without_writable_code(
@@ -433,7 +442,7 @@ def test_container_files_name_what_there_is(name: str) -> None:
     for preset in re.findall(r"cmake --preset (\S+)", text):
         assert any(row["name"] == preset for row in presets["configurePresets"])
         assert f"build/{preset}/*.deb" in text
-    unit_program = re.search(r"^ExecStart=(\S+)", UNIT.read_text(), re.M).group(1)
+    unit_program = re.search(r"^ExecStart=(\S+)", (DEPLOY / "systemd/bifurcated.service").read_text(), re.M).group(1)
     assert ["ENTRYPOINT", json.dumps([unit_program])] in steps
     assert ["USER", "7143:7143"] in steps and text.count("--uid 7143") == 1
 
