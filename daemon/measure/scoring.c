@@ -161,7 +161,24 @@ static int locate_tensors(struct scoring *scoring, struct err *err)
     return code;
 }
 
-static int fetch_tensors(struct scoring *scoring, struct err *err)
+static int read_tensor(struct scoring *scoring, size_t i, struct err *err)
+{
+    const struct checkpoint_tensor *located = &scoring->located[i];
+    void *bytes = malloc((size_t)located->size_bytes + 1);
+    if (!bytes)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the %llu bytes of tensor %s",
+                       (unsigned long long)located->size_bytes, scoring->tensors[i].name);
+    int code = checkpoint_read(scoring->checkpoint, located, bytes, (size_t)located->size_bytes, err);
+    if (code) {
+        free(bytes);
+        return code;
+    }
+    scoring->tensors[i].view.data = scoring->owned[i] = bytes;
+    return 0;
+}
+
+/* Brings all into memory; `digests`, or NULL, gets each as soon as it is there. */
+static int fetch_tensors(struct scoring *scoring, struct tensor_digests *digests, struct err *err)
 {
     for (size_t i = 0; i < scoring->tensor_count; i++)
         if (!scoring->tensors[i].view.data)
@@ -172,31 +189,46 @@ static int fetch_tensors(struct scoring *scoring, struct err *err)
         int code = check_cancel(scoring, err);
         if (code)
             return code;
-        if (tensor->view.data || (tensor->view.data = checkpoint_map(scoring->checkpoint, located)))
-            continue;
-        void *bytes = malloc((size_t)located->size_bytes + 1);
-        if (!bytes)
-            return err_set(err, ERR_NO_MEMORY, "no memory for the %llu bytes of tensor %s",
-                           (unsigned long long)located->size_bytes, tensor->name);
-        if ((code = checkpoint_read(scoring->checkpoint, located, bytes, (size_t)located->size_bytes, err))) {
-            free(bytes);
+        if (!tensor->view.data && !(tensor->view.data = checkpoint_map(scoring->checkpoint, located)) &&
+            (code = read_tensor(scoring, i, err)))
             return code;
-        }
-        tensor->view.data = scoring->owned[i] = bytes;
+        if (digests)
+            tensor_digests_add(digests, tensor->view.data, (size_t)located->size_bytes);
     }
+    return 0;
+}
+
+/* Reads all weights, and hashes what is there while the rest comes. */
+static int fetch_and_digest(struct scoring *scoring, struct tensor_digests **ret_digests, struct err *err)
+{
+    struct tensor_digests *digests = NULL;
+    int code = tensor_digests_new(scoring->tensor_count, scoring->weight_bytes,
+                                  scoring->request.digest_threads, scoring->request.cancel, &digests, err);
+    if (!code)
+        code = fetch_tensors(scoring, digests, err);
+    if (!code)
+        code = tensor_digests_finish(digests, err);
+    if (code) {
+        tensor_digests_free(digests);
+        return code;
+    }
+    *ret_digests = digests;
     return 0;
 }
 
 static int digest_weights(struct scoring *scoring, struct err *err)
 {
     const struct repository_tree *tree = scoring->request.tree;
+    struct tensor_digests *digests = NULL;
     int code = 0;
     if (!scoring_identity_knows_files(tree, scoring->located, scoring->tensor_count))
-        code = fetch_tensors(scoring, err);
-    if (code)
-        return code;
-    return scoring_identity_digest_weights(&scoring->config, tree, scoring->tensors, scoring->located,
-                                           scoring->tensor_count, scoring->identity.weights_digest, err);
+        code = fetch_and_digest(scoring, &digests, err);
+    if (!code)
+        code = scoring_identity_digest_weights(&scoring->config, tree, scoring->tensors, scoring->located,
+                                               scoring->tensor_count, digests,
+                                               scoring->identity.weights_digest, err);
+    tensor_digests_free(digests);
+    return code;
 }
 
 static enum score_mode score_mode_of(enum passages_mode mode)
@@ -277,7 +309,7 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
     struct score_request request = request_of(scoring->passages);
     if ((code = score_request_check(&scoring->config, &request, &target_total, err)) ||
         (code = score_result_init(&scoring->result, target_total, err)) ||
-        (code = fetch_tensors(scoring, err)))
+        (code = fetch_tensors(scoring, NULL, err)))
         return code;
     scoring->is_fetched = 1;
     return 0;

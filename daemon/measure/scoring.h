@@ -36,7 +36,8 @@ struct scoring_request {
     struct passages_cache *passages; /* that tokenised texts are kept in */
     uint64_t memory_budget_bytes;    /* for the device's model and scratch memory, if less than the device may
                                         give; 0: no bound of its own */
-    const atomic_bool *cancel;       /* or NULL */
+    int digest_threads; /* that hash weights whose files' digests are not known; 0: as many as pay off */
+    const atomic_bool *cancel; /* or NULL */
 };
 
 /* What makes two results the same. */

@@ -52,22 +52,16 @@ int scoring_identity_knows_files(const struct repository_tree *tree, const struc
 
 int scoring_identity_digest_weights(const struct score_config *config, const struct repository_tree *tree,
                                     const struct score_tensor *tensors,
-                                    const struct checkpoint_tensor *located, size_t count, char *hex,
-                                    struct err *err)
+                                    const struct checkpoint_tensor *located, size_t count,
+                                    const struct tensor_digests *digests, char *hex, struct err *err)
 {
     struct digest *digest = NULL;
-    int is_known = scoring_identity_knows_files(tree, located, count);
     int code = digest_new(DIGEST_KIND_SHA256, &digest, err);
     if (!code)
         code = add_config(digest, config, err);
-    for (size_t i = 0; i < count && !code; i++) {
-        char bytes[DIGEST_SHA256_HEX_SIZE];
-        const char *where = is_known ? file_digest(tree, &located[i]) : bytes;
-        if (!is_known)
-            code = digest_sha256_hex(tensors[i].view.data, (size_t)located[i].size_bytes, bytes, err);
-        if (!code)
-            code = add_line(digest, &tensors[i], where, err);
-    }
+    for (size_t i = 0; i < count && !code; i++)
+        code = add_line(digest, &tensors[i],
+                        digests ? tensor_digests_hex(digests, i) : file_digest(tree, &located[i]), err);
     if (!code)
         code = digest_finish_hex(digest, hex, DIGEST_SHA256_HEX_SIZE, err);
     digest_free(digest);

@@ -6,17 +6,19 @@
 
 #include "daemon/checkpoint/checkpoint.h"
 #include "daemon/measure/scoring.h"
+#include "daemon/measure/tensor_digests.h"
 
 /* Whether the listing tells the digest of every file that holds one of the tensors. */
 int scoring_identity_knows_files(const struct repository_tree *tree, const struct checkpoint_tensor *located,
                                  size_t count);
 
 /* SHA-256 over the model's numbers and, per tensor, its name and kind with the digest of its file; if a
- * file's digest is not known, with those of the tensors' bytes, which must be in memory then. */
+ * file's digest is not known, with those of the tensors' bytes: `digests`, finished, in the same order; NULL
+ * where all files' digests are known. */
 int scoring_identity_digest_weights(const struct score_config *config, const struct repository_tree *tree,
                                     const struct score_tensor *tensors,
-                                    const struct checkpoint_tensor *located, size_t count, char *hex,
-                                    struct err *err);
+                                    const struct checkpoint_tensor *located, size_t count,
+                                    const struct tensor_digests *digests, char *hex, struct err *err);
 
 /* SHA-256 of all bytes of a source. */
 int scoring_identity_digest_source(struct source *source, char *hex, struct err *err);

@@ -5,9 +5,11 @@
  *     score_probe FOLDER DATA [name=value ...]     a folder with config.json, tokenizer.json and weights
  *     score_probe random:SIZE COUNT [name=value ...]   Pythia's shape SIZE, COUNT documents (random_model.h)
  *
- * Names: mode, window, stride, limit, field, threads, budget_mib, longest. An error is printed as {"error":
- * name, "message": text}, with exit status 1.
+ * Names: mode, window, stride, limit, field, threads, digest_threads, budget_mib, longest; stop=1 ends after
+ * the identity, for tests/bench/weights.py. An error is printed as {"error": name, "message": text}, with
+ * exit status 1.
  */
+#include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "daemon/hub/hub.h"
 #include "daemon/measure/scoring.h"
@@ -21,6 +23,7 @@ struct arguments {
     struct scoring_request request;
     int threads;
     size_t longest;
+    int stops;
 };
 
 static int read_arguments(struct arguments *arguments, int count, char **words, struct err *err)
@@ -45,6 +48,10 @@ static int read_arguments(struct arguments *arguments, int count, char **words, 
             arguments->request.dataset.field = value;
         else if (strncmp(words[i], "threads", length) == 0)
             arguments->threads = (int)number;
+        else if (strncmp(words[i], "digest_threads", length) == 0)
+            arguments->request.digest_threads = (int)number;
+        else if (strncmp(words[i], "stop", length) == 0)
+            arguments->stops = number != 0;
         else if (strncmp(words[i], "budget_mib", length) == 0)
             arguments->request.memory_budget_bytes = number * MIB;
         else if (strncmp(words[i], "longest", length) == 0)
@@ -193,13 +200,17 @@ static int probe_folder(const char *folder, const char *data, struct arguments *
     arguments->request.tree = tree;
     arguments->request.data = source;
     arguments->request.passages = passages_cache;
-    if ((code = scoring_open(&arguments->request, &scoring, err)) || (code = scoring_fetch(scoring, err)) ||
+    double begin_s = clock_monotonic_s();
+    if ((code = scoring_open(&arguments->request, &scoring, err)))
+        goto out;
+    (void)json_object_set_new(root, "open_seconds", json_real(clock_monotonic_s() - begin_s));
+    add_identity(root, scoring_identity(scoring));
+    if (arguments->stops || (code = scoring_fetch(scoring, err)) ||
         (code = scoring_run(scoring, turns, &outcome, err)))
         goto out;
     const struct passages *passages = scoring_passages(scoring);
     struct score_request request = {.document_count = passages->count,
                                     .target_count = passages->target_count};
-    add_identity(root, scoring_identity(scoring));
     add_summary(root, &outcome.summary);
     add_results(root, &request, scoring_result(scoring));
     (void)json_object_set_new(root, "skipped", json_integer((json_int_t)outcome.skipped_count));
