@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SHARE_CONTEXTS_MAX 4 /* of one GPU */
+#define SHARE_CONTEXTS_MAX 8 /* of one GPU */
 
 /* Takes part, once the device has a pool; ERR_LIMIT where too many do. Nothing happens to a device that takes
  * part or does not yet. */
