@@ -10,6 +10,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/base/pulse.h"
+#include "daemon/cut_off.h"
 #include "daemon/executor.h"
 #include "daemon/hub/hub.h"
 #include "daemon/measure/engine.h"
@@ -51,6 +52,7 @@ struct service {
     struct courier *courier;
     struct sweep_log *sweep_log;
     struct executor *executor;
+    struct cut_off cut_off;
     struct api_server *server;
     struct access_log *access_log;
     struct status_context status;
@@ -289,9 +291,16 @@ static void read_hub_wait(void *context, struct api_hub_wait *ret_wait)
     *ret_wait = (struct api_hub_wait){.reason = wait.reason ? hub_wait_reason_name(wait.reason) : NULL,
                                       .until_ms = wait.until_ms,
                                       .serial = wait.serial,
-                                      .is_endured = wait.is_endured};
+                                      .is_endured = wait.is_endured && !wait.is_partial};
     if (wait.reason == HUB_WAIT_UNREACHABLE)
         memcpy(ret_wait->detail, wait.detail, sizeof ret_wait->detail);
+    cut_off_read(&service->cut_off, ret_wait);
+}
+
+static void note_hub_of_workers(void *context, const char *problem)
+{
+    struct service *service = context;
+    cut_off_note(&service->cut_off, problem);
 }
 
 static void doubt_hub(void *context)
@@ -338,6 +347,7 @@ static int start_server(struct service *service, struct err *err)
                                    .status = append_status,
                                    .hub_wait = read_hub_wait,
                                    .doubt_hub = doubt_hub,
+                                   .note_hub_of_workers = options->fetchers ? NULL : note_hub_of_workers,
                                    .metrics = append_metrics,
                                    .wake = wake,
                                    .note_change = api_setup_log_change};
@@ -387,6 +397,7 @@ int service_start(const struct options *options, struct service **ret_service, s
         return err_set(err, ERR_NO_MEMORY, "service: out of memory");
     service->options = options;
     (void)pthread_mutex_init(&service->lost_lock, NULL);
+    cut_off_init(&service->cut_off);
     if (digest_start(err)) {
         service_stop(service, 0);
         return err->code;
@@ -438,6 +449,7 @@ void service_stop(struct service *service, int64_t drain_ms)
     store_close(service->store);
     reserve_free(service->reserve);
     (void)pthread_mutex_destroy(&service->lost_lock);
+    cut_off_free(&service->cut_off);
     free(service);
 }
 

@@ -40,9 +40,10 @@ struct workers {
     int running; /* threads that have not ended, under lock */
     pthread_t keeper;
     int is_keeper_started;
-    int64_t except[EXCEPT_MAX]; /* sweeps whose tasks wait for the hub, which is down; under lock */
+    int64_t except[EXCEPT_MAX]; /* sweeps whose tasks wait for what of the hub is down; under lock */
     size_t except_count;
-    struct pulse pulse; /* the keeper's */
+    uint64_t outage_mark; /* as of the last claim; under lock */
+    struct pulse pulse;   /* the keeper's */
     atomic_bool is_stopping;
     atomic_bool is_keeper_stopping;
 };
@@ -108,7 +109,7 @@ static void log_task(const char *event, enum log_level level, const struct task_
               log_text("error", err_name(err->code)), log_text("reason", err->message), log_end);
 }
 
-/* The hub is down: no failure of this task, nor of any other of its sweep. */
+/* What it needs of the hub is down: no failure of this task, nor of any other of its sweep. */
 static int wait_for_hub(struct slot *slot, const struct task_row *task, const struct err *reason,
                         struct err *err)
 {
@@ -173,17 +174,18 @@ static void work_on(struct slot *slot, const struct task_row *task)
 
 /* -- Threads -- */
 
-/* Claims a task; while the hub is down, of a sweep that did not find it so. */
+/* Claims a task; while something of the hub is down, of a sweep that did not meet it. */
 static int claim(struct workers *workers, const char *name, struct task_row *task, int64_t *ret_wait_ms,
                  struct err *err)
 {
     struct store *store = workers->options.shared.store;
     int64_t except[EXCEPT_MAX];
     struct tasks_choice choice = {.except = except};
-    int is_down = hub_is_down(workers->options.shared.hub);
+    uint64_t mark = hub_outage_mark(workers->options.shared.hub);
     (void)pthread_mutex_lock(&workers->lock);
-    if (!is_down)
+    if (!mark || (workers->outage_mark && mark != workers->outage_mark))
         workers->except_count = 0;
+    workers->outage_mark = mark;
     choice.except_count = workers->except_count;
     memcpy(except, workers->except, sizeof except);
     (void)pthread_mutex_unlock(&workers->lock);
@@ -191,7 +193,7 @@ static int claim(struct workers *workers, const char *name, struct task_row *tas
                    ? tasks_claim_chosen(store, name, &choice, LEASE_MS, &workers->options.policy, task,
                                         ret_wait_ms, err)
                    : err_set(err, ERR_NOT_FOUND, "too many sweeps wait for the hub");
-    if (is_down && (*ret_wait_ms < 0 || *ret_wait_ms > OUTAGE_LOOK_MS))
+    if (mark && (*ret_wait_ms < 0 || *ret_wait_ms > OUTAGE_LOOK_MS))
         *ret_wait_ms = OUTAGE_LOOK_MS;
     return code;
 }

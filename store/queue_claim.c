@@ -198,11 +198,13 @@ static int next_task(struct connection *connection, const struct search *search,
         &query, connection,
         "SELECT id FROM sweeps INDEXED BY sweeps_queue WHERE state = 'running' AND tasks_queued > 0 "
         "AND ?1 IN (0, id) "
+        "AND (?2 = 0 OR (SELECT m.name GLOB 'file:*' FROM models m WHERE m.id = model_id)) "
         "ORDER BY priority DESC, tasks_claimed, served, id",
         err);
     if (rc)
         return rc;
     query_bind_int(&query, search->choice->sweep_id);
+    query_bind_int(&query, search->choice->only_folders);
     while ((rc = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
         if (is_excepted(search->choice, sweep_id))

@@ -145,6 +145,7 @@ struct tasks_choice {
     int64_t sweep_id;      /* 0: of any sweep */
     const int64_t *except; /* sweeps that it cannot work on; borrowed */
     size_t except_count;
+    int only_folders;    /* it has no hub: of models that are folders ("file:") */
     const int64_t *near; /* revisions that it has, the newest first; borrowed */
     size_t near_count;
     int does_spread; /* it shares sweeps with others, who each have a memory of their own */

@@ -255,7 +255,7 @@ static void print_limits(const json_t *daemon)
         client_table_format(json_object_get(hub, "reason"), reason);
         client_plain_copy(json_object_get(hub, "detail"), "", detail, sizeof detail);
         if (detail[0])
-            (void)printf("%-12s IS DOWN, asked again at %s: %s\n", "", until, detail);
+            (void)printf("%-12s DOES NOT ANSWER, asked again at %s: %s\n", "", until, detail);
         else
             (void)printf("%-12s requests wait until %s (%s)\n", "", until, reason);
     }

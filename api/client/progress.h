@@ -19,7 +19,7 @@ struct client_progress {
     double rate_bytes_per_s; /* NaN: not known */
     double seconds_left;     /* NaN: not known */
     char wait_reason[32];    /* what requests to the hub wait for: "request budget"; "": nothing; plain */
-    char wait_detail[256];   /* of a hub that is down: why; "": it is not; plain */
+    char wait_detail[256];   /* of what of the hub is down: why; "": nothing is; plain */
     double wait_seconds;     /* how much longer, as of the answer; NaN: not known */
 };
 

@@ -27,7 +27,7 @@ const isWhole = (sweep) => sweep.jobs !== undefined;
 
 function describe(sweep) {
   const p = sweep.progress;
-  const down = sweep.hub_wait?.detail && streams.has(sweep.id) ? `the hub is down, asked again at ${new Date(sweep.hub_wait.waiting_until).toLocaleTimeString()}: ${sweep.hub_wait.detail}` : null;
+  const down = sweep.hub_wait?.detail && streams.has(sweep.id) ? `waits for the hub, asked again at ${new Date(sweep.hub_wait.waiting_until).toLocaleTimeString()}: ${sweep.hub_wait.detail}` : null;
   if (sweep.state === "planning") return down ?? "looking up revisions";
   const parts = [`${number(p.done)} of ${number(p.revisions_total)} revisions`];
   if (p.failed) parts.push(`${number(p.failed)} failed`);

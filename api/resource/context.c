@@ -14,11 +14,13 @@ void api_context_note_change(const struct api_context *context, const struct api
         hooks->note_change(hooks->context, change);
 }
 
-void api_context_doubt_hub(const struct api_context *context)
+void api_context_note_worker_hub(const struct api_context *context, const char *problem, const char *of_all)
 {
     const struct api_hooks *hooks = &context->hooks;
-    if (hooks->doubt_hub)
+    if (problem[0] && hooks->doubt_hub)
         hooks->doubt_hub(hooks->context);
+    if (hooks->note_hub_of_workers)
+        hooks->note_hub_of_workers(hooks->context, of_all);
 }
 
 void api_context_read_hub_wait(const struct api_context *context, struct api_hub_wait *ret_wait)

@@ -22,7 +22,7 @@ struct api_hub_wait {
     int64_t until_ms; /* wall clock */
     uint64_t serial;  /* grows whenever one of them changes */
     char detail[ERR_MESSAGE_BYTES]; /* of "unreachable": what failed, in words; else "" */
-    int is_endured;                 /* the hub is down for so long that nothing waits for it any more */
+    int is_endured;                 /* the hub's API is down for so long that nothing waits for it any more */
 };
 
 /* A token or a watch that a request has made, changed or ended. */
@@ -55,6 +55,9 @@ struct api_hooks {
     /* A worker says that it does not reach the hub: does the daemon? */
     void (*doubt_hub)(void *context);
 
+    /* A worker spoke: why none of those that spoke lately reaches the hub; "" if one may. */
+    void (*note_hub_of_workers)(void *context, const char *problem);
+
     /* Appends whole lines in Prometheus' text format; names start with "bifurcated_". */
     int (*metrics)(void *context, struct buf *text, struct err *err);
 
@@ -78,8 +81,9 @@ void api_context_wake(const struct api_context *context);
 /* What a request has changed is stored. */
 void api_context_note_change(const struct api_context *context, const struct api_change *change);
 
-/* A worker says that it does not reach the hub. */
-void api_context_doubt_hub(const struct api_context *context);
+/* A worker has said whether it reaches the hub; `problem`: why it does not, and `of_all`, why none does; ""
+ * if it, or one, may. */
+void api_context_note_worker_hub(const struct api_context *context, const char *problem, const char *of_all);
 
 /* What the daemon's requests to the hub wait for; without a reason where nothing does. */
 void api_context_read_hub_wait(const struct api_context *context, struct api_hub_wait *ret_wait);

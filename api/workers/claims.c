@@ -113,8 +113,9 @@ static int begin_claim(struct api_request *request, struct wire_offer *offer, st
     api_worker_list_note(request->context->workers->list, offer->worker, offer, 0, 0);
     if (request->has_waited)
         return 0;
-    if (offer->hub_problem[0])
-        api_context_doubt_hub(request->context);
+    int some_reach_it = api_worker_list_some_reach_hub(request->context->workers->list);
+    api_context_note_worker_hub(request->context, offer->hub_problem,
+                                some_reach_it ? "" : offer->hub_problem);
     request->kept = calloc(1, sizeof(struct claim));
     if (!request->kept)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -173,6 +174,9 @@ int api_create_claim(struct api_request *request, struct api_response *response,
         .near_count = api_worker_list_near(request->context->workers->list, offer.worker, near),
         .does_spread = 1,
     };
+    struct api_hub_wait wait;
+    api_context_read_hub_wait(request->context, &wait);
+    choice.only_folders = offer.hub_problem[0] && !wait.is_endured;
     uint64_t version = store_version(store);
     code = tasks_claim_chosen(store, offer.worker, &choice, claims->lease_ms, &claims->policy, &row, &wait_ms,
                               err);
@@ -305,18 +309,6 @@ int api_record_claim(struct api_request *request, struct api_response *response,
     return finish_result(code, response);
 }
 
-/* Whether the task failed because its worker alone does not reach the hub: others may, so that counts as
- * little as a task that was given back, however long it lasts. A hub that is down for all is endured at last.
- */
-static int is_worker_alone(const struct api_request *request, const char *worker, int code)
-{
-    struct api_hub_wait wait;
-    if (code != ERR_NETWORK && code != ERR_TIMEOUT && code != ERR_HTTP)
-        return 0;
-    api_context_read_hub_wait(request->context, &wait);
-    return !wait.is_endured && api_worker_list_has_hub_problem(request->context->workers->list, worker);
-}
-
 int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct store *store = request->context->store;
@@ -344,16 +336,11 @@ int api_fail_claim(struct api_request *request, struct api_response *response, s
     json_decref(body);
     if (!code)
         code = find_claim(request, &task, &lease, err);
-    int is_declined = !code && is_worker_alone(request, lease.worker, reason.code);
-    if (is_declined) {
-        code = tasks_decline(store, &lease, reason.message, err);
-        state = TASK_STATE_QUEUED;
-    } else if (!code) {
+    if (!code)
         code = (is_refused ? tasks_refuse : tasks_fail)(store, &lease, &reason, &options_of(request)->policy,
                                                         &state, err);
-    }
     if (!code) {
-        api_worker_list_note(request->context->workers->list, lease.worker, NULL, 0, !is_declined);
+        api_worker_list_note(request->context->workers->list, lease.worker, NULL, 0, 1);
         buf_appendf(&response->body, "{\"state\":\"%s\"}", task_state_name(state));
         api_context_wake(request->context);
     }

@@ -130,13 +130,15 @@ void api_worker_list_note_claim(struct api_worker_list *list, const char *worker
     pthread_mutex_unlock(&list->mutex);
 }
 
-int api_worker_list_has_hub_problem(struct api_worker_list *list, const char *worker)
+int api_worker_list_some_reach_hub(struct api_worker_list *list)
 {
+    int64_t now_ms = clock_wall_ms();
+    int some_do = 0;
     pthread_mutex_lock(&list->mutex);
-    const struct api_worker *row = find(list, worker);
-    int has_problem = row && row->hub_problem[0];
+    for (size_t i = 0; i < list->count && !some_do; i++)
+        some_do = list->rows[i].last_ms + API_WORKER_SILENT_MS >= now_ms && !list->rows[i].hub_problem[0];
     pthread_mutex_unlock(&list->mutex);
-    return has_problem;
+    return some_do;
 }
 
 size_t api_worker_list_near(struct api_worker_list *list, const char *worker, int64_t *near)

@@ -13,6 +13,7 @@
 #define API_WORKERS_MAX 2000              /* beyond, the one that has been silent for longest is forgotten */
 #define API_WORKER_NEAR 4                 /* revisions; of as many sweeps in turn */
 #define API_WORKER_FORGET_MS (10 * 60000) /* of silence */
+#define API_WORKER_SILENT_MS 60000        /* as for its hub: longer than a claim waits */
 
 struct api_worker {
     char name[STORE_WORKER_SIZE];    /* without the slot */
@@ -38,8 +39,8 @@ void api_worker_name(const char *worker, char *name);
 void api_worker_list_note(struct api_worker_list *list, const char *worker, const struct wire_offer *offer,
                           int recorded, int failed);
 
-/* Whether a worker said when it last claimed that it does not reach the hub. */
-int api_worker_list_has_hub_problem(struct api_worker_list *list, const char *worker);
+/* Whether a worker that spoke within API_WORKER_SILENT_MS has no hub_problem. */
+int api_worker_list_some_reach_hub(struct api_worker_list *list);
 
 /* A worker claimed this revision. */
 void api_worker_list_note_claim(struct api_worker_list *list, const char *worker, int64_t revision_id);

@@ -37,7 +37,7 @@
     X(ERR_DEVICE_LOST, -19, "device_lost", "a compute device is unusable until the process restarts")        \
     X(ERR_INTERNAL, -20, "internal", "a defect of this program")                                             \
     X(ERR_UNREACHABLE, -21, "unreachable",                                                                   \
-      "the hub is down: all that needs it waits, see daemon/hub/outage.h")
+      "the hub, or a part of it, is down: what needs it waits, see daemon/hub/parts.h")
 
 enum err_code {
     ERR_OK = 0,

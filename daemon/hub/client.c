@@ -3,7 +3,6 @@
 #include "daemon/base/clock.h"
 #include "daemon/hub/hub_json.h"
 #include "daemon/hub/ledger.h"
-#include "daemon/hub/reached.h"
 #include "daemon/hub/url.h"
 
 #include <curl/curl.h>
@@ -26,17 +25,6 @@ void usage_read(struct usage *usage, struct repository_counters *counters)
     };
 }
 
-/* The first answer of the endpoint is remembered. */
-static void note_reached(struct hub *hub, const struct transfer *transfer)
-{
-    struct err ignored = ERR_INIT;
-    if (!hub->options.outage_first_ms || !hub->options.state_folder ||
-        transfer->bucket == TRANSFER_BUCKET_NONE ||
-        client_read_sign(transfer, &ignored) != OUTAGE_SIGN_ANSWER || atomic_exchange(&hub->is_reached, true))
-        return;
-    reached_write(hub->options.state_folder, hub->options.endpoint);
-}
-
 void client_count(struct hub_repository *repository, struct usage *source, const struct transfer *transfer)
 {
     struct usage *all[] = {&repository->hub->usage, &repository->usage, source};
@@ -47,7 +35,6 @@ void client_count(struct hub_repository *repository, struct usage *source, const
         (void)atomic_fetch_add(&all[i]->received_bytes, transfer->received_bytes);
         (void)atomic_fetch_add(&all[i]->transfer_us, transfer->duration_us);
     }
-    note_reached(repository->hub, transfer);
     /* The last request of the window was this one: the next would only earn a 429. */
     const struct headers *headers = &transfer->headers;
     if (transfer->has_taken_headers && headers->ratelimit_left == 0 && headers->ratelimit_reset_ms > 0 &&
@@ -361,8 +348,8 @@ enum client_verdict client_judge(struct hub_repository *repository, const struct
                                  struct err *err)
 {
     enum client_verdict verdict = judge(repository, transfer, err);
-    /* While the hub is down no further attempt is made, and none is used up. */
-    if (verdict == CLIENT_VERDICT_RETRY && transfers_refuse(repository->hub->transfers, err))
+    /* Of what is down no further attempt is made, and none is used up. */
+    if (verdict == CLIENT_VERDICT_RETRY && transfers_refuse(repository->hub->transfers, transfer, err))
         return CLIENT_VERDICT_FAILED;
     return verdict;
 }

@@ -27,7 +27,6 @@ struct hub {
     struct transfers *transfers;
     struct folder_hints *folder_hints;
     atomic_bool is_cancelled;
-    atomic_bool is_reached; /* and the state folder knows */
     struct usage usage;
 };
 

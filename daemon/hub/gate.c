@@ -92,13 +92,15 @@ int gate_end_turn(struct gate *gate, int64_t now_ms, int64_t wall_ms)
         wait->until_ms = next->reason ? wall_ms + gate->next_until_ms - now_ms : 0;
         wait->serial++;
     }
+    if (wait->reason == HUB_WAIT_UNREACHABLE) { /* as is its end, by whoever noted it */
+        gate->is_told = 0;
+        gate->over_ms = 0;
+        return 0;
+    }
     if (wait->reason) {
-        int is_new =
-            !gate->is_told || (wait->reason == HUB_WAIT_UNREACHABLE && gate->told != HUB_WAIT_UNREACHABLE);
+        int is_new = !gate->is_told;
         gate->over_ms = 0;
         gate->is_told = 1;
-        if (is_new)
-            gate->told = wait->reason;
         return is_new;
     }
     if (gate->is_told && !gate->over_ms)

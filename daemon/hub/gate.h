@@ -36,7 +36,6 @@ struct gate {
 
     struct hub_wait next; /* of the turn under way */
     int64_t next_until_ms;
-    enum hub_wait_reason told; /* what is_told is about: HUB_WAIT_UNREACHABLE, or any other */
 };
 
 /* A window of 0 ms is the hub's own, five minutes. */
@@ -46,7 +45,7 @@ void gate_init(struct gate *gate, int budget, int64_t window_ms);
 void gate_hold(struct gate *gate, enum transfer_bucket bucket, enum hub_wait_reason reason, int64_t now_ms,
                int64_t duration_ms);
 
-/* In a turn: the hub is down, and is asked again at `ask_at_ms`. Whatever else waits, this is told. */
+/* In a turn: something is down, and is asked again at `ask_at_ms`. Whatever else waits, this is the wait. */
 void gate_note_outage(struct gate *gate, int64_t ask_at_ms);
 
 /* A request of this bucket starts. */
@@ -59,8 +58,7 @@ int64_t gate_wait_ms(struct gate *gate, enum transfer_bucket bucket, int64_t sta
 
 /* Takes over what the turn found; `wall_ms` is now_ms on the wall clock. Returns whether a wait is to be
  * told: gate->wait has a reason when it begins and has none when it is over. Pauses of less than two seconds
- * are not told, and one that follows another at once is the same wait. A hub that is down is always told,
- * also in the midst of another wait. */
+ * are not told, and one that follows another at once is the same wait. What is down is told elsewhere. */
 int gate_end_turn(struct gate *gate, int64_t now_ms, int64_t wall_ms);
 
 #endif

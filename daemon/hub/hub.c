@@ -5,7 +5,6 @@
 #include "daemon/base/limits.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/folder.h"
-#include "daemon/hub/reached.h"
 #include "daemon/hub/url.h"
 
 #include <ctype.h>
@@ -61,11 +60,6 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
     int code = copy_options(options, &hub->options, err);
     if (!code)
         code = check_options(&hub->options, err);
-    if (!code && hub->options.state_folder &&
-        reached_read(hub->options.state_folder, hub->options.endpoint)) {
-        hub->options.is_reached = 1;
-        atomic_store(&hub->is_reached, true);
-    }
     if (!code)
         code = folder_hints_new(&hub->folder_hints, err);
     if (!code)
@@ -103,7 +97,12 @@ void hub_counters(struct hub *hub, struct repository_counters *counters)
 
 int hub_is_down(struct hub *hub)
 {
-    return transfers_refuse(hub->transfers, NULL);
+    return transfers_refuse(hub->transfers, NULL, NULL);
+}
+
+uint64_t hub_outage_mark(struct hub *hub)
+{
+    return transfers_read_mark(hub->transfers);
 }
 
 void hub_doubt(struct hub *hub)

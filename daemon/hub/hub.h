@@ -5,8 +5,8 @@
  * multi interface, so connections are shared and reused); callers wait for theirs. A global limit of
  * connections and a budget of requests per five minutes hold for all together; 429 and 5xx answers, broken
  * connections and stalls are retried with exponential backoff, and what `Retry-After` or `RateLimit` say is
- * obeyed. What no request can help, a hub that is down, is noticed once for all of them: until it answers,
- * they end with ERR_UNREACHABLE, which is nobody's failure.
+ * obeyed. What no request can help, a hub or a host of its files that is down, is noticed once for all who
+ * need it: until it answers, their requests end with ERR_UNREACHABLE, which is nobody's failure.
  *
  * The token is sent to the scheme, host and port of the endpoint and to no one else; redirects are followed
  * by hand, at most LIMIT_HUB_REDIRECTS, and never from https to http.
@@ -36,7 +36,7 @@ enum hub_wait_reason {
     HUB_WAIT_REQUEST_BUDGET, /* our own budget of requests is used up */
     HUB_WAIT_RATE_LIMIT,     /* the hub's is: RateLimit says so, or a 429 */
     HUB_WAIT_RETRY_AFTER,    /* the hub asks for a pause (Retry-After) for another reason */
-    HUB_WAIT_UNREACHABLE,    /* the hub is down; requests end with ERR_UNREACHABLE meanwhile */
+    HUB_WAIT_UNREACHABLE,    /* it, or a host of its files, is down: see is_partial and hub_is_down() */
 };
 #define HUB_WAIT_REASON_COUNT 5
 
@@ -45,14 +45,23 @@ const char *hub_wait_reason_name(enum hub_wait_reason reason);
 
 /* What stands still before the endpoint. */
 struct hub_wait {
-    enum hub_wait_reason reason;    /* HUB_WAIT_NONE: nothing waits */
-    int64_t until_ms;               /* wall clock; when the last of them may go, or when a hub that is down is
-                                     * asked again; 0: nothing waits */
-    int request_count;              /* requests that wait */
-    int64_t waited_ms;              /* how long something has waited since the start, all waits together */
-    uint64_t serial;                /* grows whenever reason or until_ms change */
-    int is_endured;                 /* the hub is down for so long that requests fail by themselves again */
-    char detail[ERR_MESSAGE_BYTES]; /* of a hub that is, or was last, down: what failed, in words; else "" */
+    enum hub_wait_reason reason; /* HUB_WAIT_NONE: nothing waits */
+    int64_t until_ms;            /* wall clock; when the last of them may go, or when a hub that is down is
+                                  * asked again; 0: nothing waits */
+    int request_count;           /* requests that wait */
+    int64_t waited_ms;           /* how long something has waited since the start, all waits together */
+    uint64_t serial;             /* grows whenever reason or until_ms change */
+    int is_endured;              /* what is down is so for so long that requests fail by themselves again */
+    int is_partial;              /* what is down are files, or another host; the hub's API answers */
+    char
+        detail[ERR_MESSAGE_BYTES]; /* of what is down: what failed, in words, with the host's name; else "" */
+};
+
+/* The hub, or a host of its files, is down, is so for too long, or is back. */
+struct hub_outage {
+    int is_over, is_endured, is_partial; /* the last: of another host alone */
+    char host[256];                      /* "https://huggingface.co" */
+    char reason[ERR_MESSAGE_BYTES];      /* what failed, in words; of one that is over, "" */
 };
 
 struct hub_options {
@@ -84,12 +93,13 @@ struct hub_options {
      * intervals that double up to outage_longest_ms, until outage_limit_ms are over. outage_first_ms 0: each
      * request fails by itself. */
     int64_t outage_first_ms, outage_longest_ms, outage_limit_ms;
-    int is_reached; /* the endpoint is right, which else its first answer shows: it may be down at once.
-                     * hub_open() also takes it from the state folder, which keeps it */
+    int is_reached; /* the addresses are right, which else a first answer shows: what is asked may be down at
+                     * once. The state folder keeps what answered */
 
-    /* Called when a wait begins, and with HUB_WAIT_NONE when it is over, on the network thread: it must not
-     * call the hub. NULL: nobody wants to know. */
+    /* The first is called when a wait for a limit begins, and with HUB_WAIT_NONE when it is over; the second
+     * of outages. On the network thread: they must not call the hub. NULL: nobody wants to know. */
     void (*tell_wait)(void *context, const struct hub_wait *wait);
+    void (*tell_outage)(void *context, const struct hub_outage *outage);
     void *tell_context;
 };
 
@@ -122,8 +132,12 @@ void hub_counters(struct hub *hub, struct repository_counters *counters);
 /* What waits before the endpoint now. */
 void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait);
 
-/* Whether the hub is down: requests end with ERR_UNREACHABLE before they are sent. */
+/* Whether the hub itself is down: requests to its API end with ERR_UNREACHABLE before they are sent. */
 int hub_is_down(struct hub *hub);
+
+/* 0: nothing is down; else a number that changes whenever something that was down is back (or endured): who
+ * met ERR_UNREACHABLE before may go on. */
+uint64_t hub_outage_mark(struct hub *hub);
 
 /* Another machine does not reach the hub. If this one does not either, which is found out, the hub is down
  * also for who asks nothing of it at the moment. */

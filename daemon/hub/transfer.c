@@ -6,6 +6,8 @@
 #include "daemon/hub/client.h"
 #include "daemon/hub/exchange.h"
 #include "daemon/hub/outage.h"
+#include "daemon/hub/parts.h"
+#include "daemon/hub/reached.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -30,9 +32,13 @@ struct transfers {
     int is_stopping, is_cancelled;
     uint64_t turn_count; /* of the network thread */
     struct gate gate;
-    struct outage outage;
-    struct transfer question; /* whether the hub answers; in no list */
+    struct parts parts;
 };
+
+static struct part *part_of(struct transfers *transfers, const struct transfer *transfer, int64_t now_ms)
+{
+    return parts_find(&transfers->parts, transfer->bucket, transfer->url, now_ms);
+}
 
 static int start(struct transfers *transfers, struct transfer *transfer)
 {
@@ -42,17 +48,18 @@ static int start(struct transfers *transfers, struct transfer *transfer)
     return code;
 }
 
-/* What the end of a transfer tells of the hub as a whole. */
+/* What the end of a transfer tells of the part of the hub that it was for. */
 static void note_sign(struct transfers *transfers, const struct transfer *transfer)
 {
     struct err reason = ERR_INIT;
     enum outage_sign sign = client_read_sign(transfer, &reason);
     int64_t now_ms = clock_monotonic_ms();
-    if (transfer == &transfers->question)
-        outage_note_question(&transfers->outage, sign, reason.message, now_ms, client_jitter());
-    else
-        outage_note(&transfers->outage, transfer->bucket, transfer->url, sign, reason.message, now_ms,
-                    client_jitter());
+    struct part *asked = parts_of_question(&transfers->parts, transfer);
+    struct part *part = asked ? asked : part_of(transfers, transfer, now_ms);
+    if (asked)
+        outage_note_question(&part->outage, sign, reason.message, now_ms, client_jitter());
+    else if (part)
+        outage_note(&part->outage, transfer->url, sign, reason.message, now_ms, client_jitter());
 }
 
 /* Fills in the result and hands the transfer back; the mutex is held. */
@@ -96,26 +103,38 @@ static int take_enough(struct transfer *transfer, struct err *refusal)
     return 1; /* that it answers is all */
 }
 
-/* Asks whether the hub answers, if it is time; returns whether. */
-static int ask(struct transfers *transfers, int64_t now_ms)
+/* Asks whether a part of the hub answers, if it is time; milliseconds until it is, 0 if it was; -1: never. */
+static int64_t ask(struct transfers *transfers, struct part *part, int64_t now_ms)
 {
-    struct transfer *question = &transfers->question;
-    const char *url = outage_ask(&transfers->outage, now_ms);
+    struct transfer *question = &part->question;
+    const char *url = outage_ask(&part->outage, now_ms);
     if (!url)
-        return 0;
+        return outage_ask_wait_ms(&part->outage, now_ms);
     transfer_reset(question);
     question->url = url;
-    question->bucket = transfers->outage.asks_of;
+    question->bucket = part->bucket;
     question->token = question->bucket != TRANSFER_BUCKET_NONE ? transfers->options->token : NULL;
     question->range_end = 1;
     question->take_headers = take_enough;
     (void)launch(transfers, question);
-    return 1;
+    return 0;
 }
 
-static int set_refusal(const struct outage *outage, struct err *err)
+/* Asks what is to be asked; returns as above, of all together. */
+static int64_t ask_all(struct transfers *transfers, int must_end, int64_t now_ms)
 {
-    return err_set(err, ERR_UNREACHABLE, "the hub is down and is waited for: %s", outage->reason);
+    int64_t wait_ms = -1;
+    for (size_t i = 0; i < transfers->parts.count; i++) {
+        struct part *part = transfers->parts.rows[i];
+        if (must_end && part->question.state == TRANSFER_STATE_RUNNING) {
+            part->question.is_aborted = 1;
+            finish(transfers, &part->question, CURLE_ABORTED_BY_CALLBACK);
+        }
+        int64_t part_ms = must_end ? -1 : ask(transfers, part, now_ms);
+        if (part_ms >= 0 && (wait_ms < 0 || part_ms < wait_ms))
+            wait_ms = part_ms;
+    }
+    return wait_ms;
 }
 
 /* Starts what may start and ends what is not wanted any more; how long to sleep at most, and whether a wait
@@ -126,10 +145,7 @@ static int64_t schedule(struct transfers *transfers, int *ret_tells)
     int must_end = transfers->is_stopping || transfers->is_cancelled;
     struct transfer *next;
     gate_begin_turn(&transfers->gate);
-    if (must_end && transfers->question.state == TRANSFER_STATE_RUNNING) {
-        transfers->question.is_aborted = 1;
-        finish(transfers, &transfers->question, CURLE_ABORTED_BY_CALLBACK);
-    }
+    parts_look(&transfers->parts, now_ms);
     for (struct transfer *transfer = transfers->first; transfer; transfer = next) {
         next = transfer->next;
         if (must_end || transfer->is_abort_wanted) {
@@ -139,12 +155,10 @@ static int64_t schedule(struct transfers *transfers, int *ret_tells)
         }
         if (transfer->state != TRANSFER_STATE_QUEUED)
             continue;
-        enum outage_order order = outage_order(&transfers->outage, transfer->bucket, now_ms);
-        if (order == OUTAGE_ORDER_REFUSE) {
-            (void)set_refusal(&transfers->outage, &transfer->refusal);
+        struct part *part = part_of(transfers, transfer, now_ms);
+        if (parts_refuse(part, now_ms, &transfer->refusal))
             finish(transfers, transfer, CURLE_ABORTED_BY_CALLBACK);
-        }
-        if (order != OUTAGE_ORDER_GO)
+        if (transfer->state != TRANSFER_STATE_QUEUED || (part && part->outage.state == OUTAGE_STATE_DOUBT))
             continue;
         int64_t wait_ms = gate_wait_ms(&transfers->gate, transfer->bucket, transfer->start_at_ms, now_ms);
         if (wait_ms > 0) {
@@ -156,13 +170,11 @@ static int64_t schedule(struct transfers *transfers, int *ret_tells)
         if (launch(transfers, transfer) == CURLE_OK)
             sleep_ms = 0;
     }
-    if (!must_end && ask(transfers, now_ms))
-        sleep_ms = 0;
-    if (outage_order(&transfers->outage, TRANSFER_BUCKET_API, now_ms) == OUTAGE_ORDER_REFUSE)
-        gate_note_outage(&transfers->gate, transfers->outage.ask_at_ms);
-    int64_t ask_ms = outage_ask_wait_ms(&transfers->outage, now_ms);
-    if (!must_end && ask_ms >= 0 && ask_ms < sleep_ms)
+    int64_t ask_ms = ask_all(transfers, must_end, now_ms);
+    if (ask_ms >= 0 && ask_ms < sleep_ms)
         sleep_ms = ask_ms;
+    if (parts_ask_at_ms(&transfers->parts) >= 0)
+        gate_note_outage(&transfers->gate, parts_ask_at_ms(&transfers->parts));
     *ret_tells = gate_end_turn(&transfers->gate, now_ms, clock_wall_ms());
     return sleep_ms;
 }
@@ -184,8 +196,29 @@ static void collect(struct transfers *transfers)
 static void read_wait(const struct transfers *transfers, struct hub_wait *wait)
 {
     *wait = transfers->gate.wait;
-    wait->is_endured = transfers->outage.state == OUTAGE_STATE_ENDURED;
-    (void)snprintf(wait->detail, sizeof wait->detail, "%s", transfers->outage.reason);
+    parts_read_wait(&transfers->parts, wait);
+}
+
+/* Tells whoever wants to know of outages, and the state folder of what answered for the first time. A
+ * question that was broken off because all stops is no news. */
+static void tell_of_parts(struct transfers *transfers)
+{
+    const struct hub_options *options = transfers->options;
+    struct hub_outage news;
+    struct buf urls;
+    buf_init(&urls, (size_t)PARTS_MAX * LIMIT_URL_BYTES);
+    (void)pthread_mutex_lock(&transfers->mutex);
+    int has_reached = parts_take_reached(&transfers->parts, &urls);
+    while (!transfers->is_stopping && !transfers->is_cancelled && parts_take_news(&transfers->parts, &news)) {
+        (void)pthread_mutex_unlock(&transfers->mutex);
+        if (options->tell_outage)
+            options->tell_outage(options->tell_context, &news);
+        (void)pthread_mutex_lock(&transfers->mutex);
+    }
+    (void)pthread_mutex_unlock(&transfers->mutex);
+    if (has_reached && options->outage_first_ms && options->state_folder)
+        reached_write(options->state_folder, options->endpoint, buf_text(&urls));
+    buf_free(&urls);
 }
 
 static void *network_main(void *context)
@@ -201,6 +234,7 @@ static void *network_main(void *context)
         read_wait(transfers, &wait);
         int is_over = transfers->is_stopping && !transfers->first;
         (void)pthread_mutex_unlock(&transfers->mutex);
+        tell_of_parts(transfers);
         if (tells && options->tell_wait)
             options->tell_wait(options->tell_context, &wait);
         if (is_over)
@@ -226,7 +260,6 @@ static void start_curl(void)
 int transfers_open(const struct hub_options *options, struct transfers **ret_transfers, struct err *err)
 {
     pthread_condattr_t attributes;
-    char home[LIMIT_URL_BYTES];
     (void)pthread_once(&curl_once, start_curl);
     struct transfers *transfers = calloc(1, sizeof *transfers);
     if (!transfers)
@@ -234,12 +267,13 @@ int transfers_open(const struct hub_options *options, struct transfers **ret_tra
     transfers->options = options;
     transfers->last = &transfers->first;
     gate_init(&transfers->gate, options->request_budget, options->request_window_ms);
-    (void)snprintf(home, sizeof home, "%s" HUB_QUESTION, options->endpoint);
-    outage_init(&transfers->outage, home, options->outage_first_ms, options->outage_longest_ms,
-                options->outage_limit_ms, options->is_reached);
-    transfer_init(&transfers->question);
+    if (parts_init(&transfers->parts, options, err)) {
+        free(transfers);
+        return err->code;
+    }
     transfers->multi = curl_multi_init();
     if (!transfers->multi) {
+        parts_free(&transfers->parts);
         free(transfers);
         return err_set(err, ERR_NO_MEMORY, "hub: libcurl does not start");
     }
@@ -256,6 +290,7 @@ int transfers_open(const struct hub_options *options, struct transfers **ret_tra
         (void)pthread_cond_destroy(&transfers->done);
         (void)pthread_mutex_destroy(&transfers->mutex);
         (void)curl_multi_cleanup(transfers->multi);
+        parts_free(&transfers->parts);
         free(transfers);
         return err_set_errno(err, failed, "hub: cannot start the network thread");
     }
@@ -278,7 +313,7 @@ void transfers_close(struct transfers *transfers)
         return;
     set_and_wake(transfers, &transfers->is_stopping);
     (void)pthread_join(transfers->thread, NULL);
-    transfer_reset(&transfers->question);
+    parts_free(&transfers->parts);
     (void)curl_multi_cleanup(transfers->multi);
     (void)pthread_cond_destroy(&transfers->done);
     (void)pthread_mutex_destroy(&transfers->mutex);
@@ -363,24 +398,33 @@ void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, en
     (void)pthread_mutex_unlock(&transfers->mutex);
 }
 
-int transfers_refuse(struct transfers *transfers, struct err *err)
+int transfers_refuse(struct transfers *transfers, const struct transfer *transfer, struct err *err)
 {
+    int64_t now_ms = clock_monotonic_ms();
     (void)pthread_mutex_lock(&transfers->mutex);
-    int is_down =
-        outage_order(&transfers->outage, TRANSFER_BUCKET_API, clock_monotonic_ms()) == OUTAGE_ORDER_REFUSE;
-    if (is_down && err)
-        (void)set_refusal(&transfers->outage, err);
+    struct part *part = transfer ? part_of(transfers, transfer, now_ms) : transfers->parts.rows[0];
+    int is_down = parts_refuse(part, now_ms, err);
     (void)pthread_mutex_unlock(&transfers->mutex);
     return is_down;
+}
+
+uint64_t transfers_read_mark(struct transfers *transfers)
+{
+    (void)pthread_mutex_lock(&transfers->mutex);
+    uint64_t mark = parts_mark(&transfers->parts);
+    (void)pthread_mutex_unlock(&transfers->mutex);
+    return mark;
 }
 
 int transfers_accuse(struct transfers *transfers, const struct transfer *transfer)
 {
     struct err reason = ERR_INIT;
     enum outage_sign sign = client_read_sign(transfer, &reason);
+    int64_t now_ms = clock_monotonic_ms();
     (void)pthread_mutex_lock(&transfers->mutex);
-    int is_accused = outage_accuse(&transfers->outage, transfer->bucket, transfer->url, sign, reason.message,
-                                   clock_monotonic_ms(), client_jitter());
+    struct part *part = part_of(transfers, transfer, now_ms);
+    int is_accused =
+        part && outage_accuse(&part->outage, transfer->url, sign, reason.message, now_ms, client_jitter());
     (void)pthread_mutex_unlock(&transfers->mutex);
     return is_accused;
 }
@@ -388,7 +432,7 @@ int transfers_accuse(struct transfers *transfers, const struct transfer *transfe
 void transfers_doubt(struct transfers *transfers)
 {
     (void)pthread_mutex_lock(&transfers->mutex);
-    outage_doubt(&transfers->outage, clock_monotonic_ms());
+    outage_doubt(&transfers->parts.rows[0]->outage, clock_monotonic_ms());
     (void)pthread_mutex_unlock(&transfers->mutex);
     (void)curl_multi_wakeup(transfers->multi);
 }

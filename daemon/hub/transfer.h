@@ -3,9 +3,9 @@
  *
  * A caller fills in a struct transfer, submits it and waits. The engine decides when it starts: not before
  * its time, not before the gate (daemon/hub/gate.h) lets it through, not beyond the limit of connections; and
- * that it does not start at all while the hub is down (daemon/hub/outage.h), which its refusal then says. One
- * transfer is one request: redirects and retries are the caller's business. While a transfer is submitted and
- * not done it belongs to the network thread, which also runs its callbacks.
+ * that it does not start at all while the part of the hub that it is for is down (daemon/hub/parts.h), which
+ * its refusal then says. One transfer is one request: redirects and retries are the caller's business. While
+ * a transfer is submitted and not done it belongs to the network thread, which also runs its callbacks.
  */
 #ifndef BIFURCATED_HUB_TRANSFER_H
 #define BIFURCATED_HUB_TRANSFER_H
@@ -96,8 +96,12 @@ void transfers_abort(struct transfers *transfers, struct transfer *const *list, 
 void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, enum hub_wait_reason reason,
                     int64_t duration_ms);
 
-/* Whether the hub is down; err (which may be NULL) then says so. */
-int transfers_refuse(struct transfers *transfers, struct err *err);
+/* Whether the part of the hub that this transfer is for is down; NULL: whether the hub itself is, its API.
+ * err (which may be NULL) then says so. */
+int transfers_refuse(struct transfers *transfers, const struct transfer *transfer, struct err *err);
+
+/* See hub_outage_mark(). */
+uint64_t transfers_read_mark(struct transfers *transfers);
 
 /* A transfer has used up its attempts: whether it shall be submitted once more, see outage_accuse(). */
 int transfers_accuse(struct transfers *transfers, const struct transfer *transfer);

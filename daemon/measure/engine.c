@@ -73,23 +73,9 @@ static void log_wait(void *context, const struct hub_wait *wait)
 {
     struct engine *engine = context;
     char until[CLOCK_TEXT_SIZE];
-    int was_down = engine->is_hub_down;
-    engine->is_hub_down = wait->reason == HUB_WAIT_UNREACHABLE;
-    if (was_down && !wait->reason && wait->is_endured) {
-        log_error("the hub is down for a day; what needs it fails from now on",
-                  log_text("reason", wait->detail),
-                  log_text("remedy", "see what the reason names; then start the sweeps again"), log_end);
-        return;
-    }
     if (!wait->reason) {
         log_info("requests to the hub go on",
                  log_real("waited_s_since_start", (double)wait->waited_ms / 1000.0), log_end);
-        return;
-    }
-    if (wait->reason == HUB_WAIT_UNREACHABLE) {
-        log_warning(
-            "the hub is down; what needs it waits and counts no attempt", log_text("reason", wait->detail),
-            log_text("remedy", "none if the hub is at fault; else see what the reason names"), log_end);
         return;
     }
     clock_format(wait->until_ms, until, sizeof until);
@@ -97,6 +83,26 @@ static void log_wait(void *context, const struct hub_wait *wait)
                 log_int("request_budget", engine->request_budget),
                 log_int("seconds", (wait->until_ms - clock_wall_ms() + 999) / 1000), log_text("until", until),
                 log_text("remedy", remedy_of(wait->reason, engine->has_hub_token)), log_end);
+}
+
+static void log_outage(void *context, const struct hub_outage *outage)
+{
+    (void)context;
+    if (outage->is_over)
+        log_info("requests to the hub go on", log_text("host", outage->host), log_end);
+    else if (outage->is_endured)
+        log_error(outage->is_partial
+                      ? "a host of the hub's files is down for a day; what needs it fails from now on"
+                      : "the hub is down for a day; what needs it fails from now on",
+                  log_text("host", outage->host), log_text("reason", outage->reason),
+                  log_text("remedy", "see what the reason names; then start the sweeps again"), log_end);
+    else
+        log_warning(outage->is_partial
+                        ? "a host of the hub's files is down; what needs it waits and counts no attempt"
+                        : "the hub is down; what needs it waits and counts no attempt",
+                    log_text("host", outage->host), log_text("reason", outage->reason),
+                    log_text("remedy", "none if the hub is at fault; else see what the reason names"),
+                    log_end);
 }
 
 static int open_hub(struct engine *engine, const struct options *options, const char *state, struct err *err)
@@ -108,6 +114,7 @@ static int open_hub(struct engine *engine, const struct options *options, const 
     hub.outage_first_ms = OUTAGE_FIRST_MS;
     hub.is_reached = engine->is_of_worker;
     hub.tell_wait = log_wait;
+    hub.tell_outage = log_outage;
     hub.tell_context = engine;
     engine->request_budget = hub.request_budget;
     engine->has_hub_token = hub.token != NULL;

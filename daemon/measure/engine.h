@@ -33,7 +33,7 @@ struct engine {
     struct data_cache *data;
     struct passages_cache *passages;
     _Atomic int64_t device_busy_us;
-    int request_budget, has_hub_token, is_hub_down; /* for what is said of a wait */
+    int request_budget, has_hub_token; /* for what is said of a wait */
     int is_of_worker; /* set before it is opened: a daemon has work from the hub, so the hub must be there */
 };
 

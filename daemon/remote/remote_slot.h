@@ -45,11 +45,12 @@ struct remote_worker {
     atomic_bool is_keeper_stopping; /* nothing runs any more */
     atomic_bool is_ended;           /* `ended` was called */
     atomic_int running;             /* threads of slots */
-    atomic_bool waits_for_hub;      /* sweeps were left because the hub was down */
+    atomic_bool waits_for_hub;      /* sweeps were left because what they need of the hub was down */
     _Atomic int64_t last_work_ms;   /* when a task last ended */
     /* under lock */
     int64_t except[WIRE_EXCEPT_MAX];
     size_t except_count, next_except;
+    uint64_t outage_mark; /* of the hub, as of the last claim */
     /* under claim_lock */
     int is_unreachable, is_again;
 };

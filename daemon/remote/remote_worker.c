@@ -60,19 +60,18 @@ void remote_worker_except(struct remote_worker *worker, int64_t sweep_id)
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
-/* A sweep was left because the hub did not answer. Once it does, all that were left are looked at anew: one
- * whose folder is missing is given back once more. */
-static void look_at_hub(struct remote_worker *worker, struct hub_wait *ret_wait)
+/* A sweep was left because what it needs of the hub did not answer. Once that does, all that were left are
+ * looked at anew: one whose folder is missing is given back once more. Returns whether something is down. */
+static int look_at_hub(struct remote_worker *worker)
 {
-    hub_read_wait(worker->options.engine->hub, ret_wait);
-    int is_down = hub_is_down(worker->options.engine->hub);
-    if (!is_down && atomic_exchange(&worker->waits_for_hub, false)) {
-        (void)pthread_mutex_lock(&worker->lock);
+    uint64_t mark = hub_outage_mark(worker->options.engine->hub);
+    (void)pthread_mutex_lock(&worker->lock);
+    int is_back = !mark || (worker->outage_mark && mark != worker->outage_mark);
+    worker->outage_mark = mark;
+    if (is_back && atomic_exchange(&worker->waits_for_hub, false))
         worker->except_count = worker->next_except = 0;
-        (void)pthread_mutex_unlock(&worker->lock);
-    }
-    if (!is_down && !ret_wait->is_endured)
-        ret_wait->detail[0] = 0;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return mark != 0;
 }
 
 /* Whether more sweeps wait for the hub than can be named in a claim. */
@@ -81,7 +80,7 @@ static int is_full_of_waiting(struct remote_worker *worker)
     (void)pthread_mutex_lock(&worker->lock);
     int is_full = worker->except_count == WIRE_EXCEPT_MAX;
     (void)pthread_mutex_unlock(&worker->lock);
-    return is_full && hub_is_down(worker->options.engine->hub);
+    return is_full && hub_outage_mark(worker->options.engine->hub);
 }
 
 /* Whether nothing more is to be claimed. */
@@ -129,7 +128,10 @@ static int64_t idle_left_ms(struct remote_worker *worker)
 {
     if (!worker->options.idle_exit_s || count_busy(worker))
         return -1;
-    if (atomic_load(&worker->waits_for_hub))
+    (void)pthread_mutex_lock(&worker->lock);
+    int was_down = worker->outage_mark != 0;
+    (void)pthread_mutex_unlock(&worker->lock);
+    if (was_down)
         atomic_store(&worker->last_work_ms, clock_monotonic_ms()); /* it is not for want of work */
     int64_t left =
         atomic_load(&worker->last_work_ms) + worker->options.idle_exit_s * 1000 - clock_monotonic_ms();
@@ -141,9 +143,9 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, struct wire_offer 
     struct remote_worker *worker = slot->worker;
     const struct registry_device *device = device_info(worker->options.engine->device);
     struct hub_wait wait;
-    look_at_hub(worker, &wait);
-    if (wait.detail[0] && wait_s > OUTAGE_WAIT_S)
+    if (look_at_hub(worker) && wait_s > OUTAGE_WAIT_S)
         wait_s = OUTAGE_WAIT_S;
+    hub_read_wait(worker->options.engine->hub, &wait);
     *offer = (struct wire_offer){.protocol = WIRE_PROTOCOL,
                                  .definition = MEASURE_DEFINITION,
                                  .scoring = SCORE_DEFINITION,
@@ -158,7 +160,7 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, struct wire_offer 
     memcpy(offer->worker, slot->name, sizeof offer->worker);
     (void)snprintf(offer->device, sizeof offer->device, "%s", device->id);
     (void)snprintf(offer->backend, sizeof offer->backend, "%s", device->backend);
-    (void)snprintf(offer->hub_problem, sizeof offer->hub_problem, "%s", wait.detail);
+    (void)snprintf(offer->hub_problem, sizeof offer->hub_problem, "%s", wait.is_partial ? "" : wait.detail);
 }
 
 /* The worker stops, and what the slot has asked for last may have been claimed without its hearing of that.

@@ -18,6 +18,7 @@
 
 struct plan {
     struct store *store;
+    struct hub *hub;
     const atomic_bool *cancel;
     struct sweep_row sweep;
     struct sweep_spec spec;
@@ -65,10 +66,12 @@ static const struct revision_listed *reference_of(struct plan *plan)
     return NULL;
 }
 
-/* Whether it stops the plan, since the next revision would fare no better. */
-static int is_of_no_revision(int code)
+/* Whether it stops the plan, since the next revision would fare no better. What only files need may be down
+ * while the API answers, which is all that a plan cannot do without. */
+static int is_of_no_revision(const struct plan *plan, int code)
 {
-    return code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE || code == ERR_UNREACHABLE;
+    return code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE ||
+           (code == ERR_UNREACHABLE && hub_is_down(plan->hub));
 }
 
 /* Asks for the files of every revision that the sweep touches. One that cannot be listed is left to its task,
@@ -88,7 +91,7 @@ static int list_files(struct plan *plan, struct err *err)
             revision_source_open(&source, plan->store, plan->repository, &plan->list.rows[i].row, &reason);
         if (!code)
             revision_source_close(&source);
-        else if (is_of_no_revision(code)) {
+        else if (is_of_no_revision(plan, code)) {
             *err = reason;
             return code;
         }
@@ -146,7 +149,7 @@ static int describe(struct plan *plan, struct err *err)
                                   &reason);
         if (code == 0)
             return 0;
-        if (is_of_no_revision(code)) {
+        if (is_of_no_revision(plan, code)) {
             *err = reason;
             return code;
         }
@@ -154,7 +157,7 @@ static int describe(struct plan *plan, struct err *err)
     return 0;
 }
 
-static int make_plan(struct plan *plan, struct hub *hub, struct err *err)
+static int make_plan(struct plan *plan, struct err *err)
 {
     size_t selected = 0;
     struct buf request;
@@ -163,7 +166,7 @@ static int make_plan(struct plan *plan, struct hub *hub, struct err *err)
     if (!code)
         code = sweep_spec_parse(buf_text(&request), request.size, &plan->spec, err);
     if (!code)
-        code = hub_open_repository(hub, REPOSITORY_KIND_MODEL, plan->sweep.model, plan->cancel,
+        code = hub_open_repository(plan->hub, REPOSITORY_KIND_MODEL, plan->sweep.model, plan->cancel,
                                    &plan->repository, err);
     if (!code)
         code = revision_list_read(&plan->list, plan->repository, plan->sweep.model, &plan->spec, err);
@@ -192,7 +195,7 @@ static int make_plan(struct plan *plan, struct hub *hub, struct err *err)
 int planner_run_once(struct store *store, struct hub *hub, struct reserve *reserve, const atomic_bool *cancel,
                      int *ret_planned, struct err *err)
 {
-    struct plan plan = {.store = store};
+    struct plan plan = {.store = store, .hub = hub};
     struct plan_watch *watch = NULL;
     struct err reason = ERR_INIT;
     *ret_planned = 0;
@@ -208,7 +211,7 @@ int planner_run_once(struct store *store, struct hub *hub, struct reserve *reser
         return code;
     plan.cancel = plan_watch_cancel(watch);
     *ret_planned = 1;
-    code = make_plan(&plan, hub, &reason);
+    code = make_plan(&plan, &reason);
     repository_close(plan.repository);
     int is_cancelled = code == ERR_CANCELLED && atomic_load(plan.cancel);
     plan_watch_end(watch);
@@ -223,6 +226,7 @@ int planner_run_once(struct store *store, struct hub *hub, struct reserve *reser
     if (code == ERR_UNREACHABLE) {
         log_info("the plan of a sweep waits for the hub", log_int("sweep", plan.sweep.id),
                  log_text("model", plan.sweep.model), log_end);
+        *ret_planned = hub_is_down(hub); /* else it would be next again at once */
         return 0;
     }
     if (code) {

@@ -19,10 +19,11 @@
 #include <stdatomic.h>
 
 /*
- * Plans the next sweep that waits for it; while the hub is down, the next one that does without it: a plan
- * that finds it so goes on waiting. *ret_planned becomes 1 if there was one, also if its plan failed
- * (which the sweep then says; with a full disk at the cost of `reserve`, which may be NULL). Returns an error
- * only if the store fails or *cancel became true; the sweep then still waits for its plan.
+ * Plans the next sweep that waits for it; while the hub's API is down, the next one that does without it: a
+ * plan that finds it so goes on waiting. Where only what serves files is down, what they would tell is left
+ * to the tasks. *ret_planned becomes 1 if there was one, also if its plan failed (which the sweep then says;
+ * with a full disk at the cost of `reserve`, which may be NULL). Returns an error only if the store fails or
+ * *cancel became true; the sweep then still waits for its plan.
  */
 int planner_run_once(struct store *store, struct hub *hub, struct reserve *reserve, const atomic_bool *cancel,
                      int *ret_planned, struct err *err);

@@ -1,7 +1,7 @@
 """A hub that is down pauses sweeps and uses nothing up: told in the log, the status, the sweep, the metrics and the client; who
 needs no hub goes on; what waits can be cancelled and stopped, and goes on by itself. Likewise of remote workers.
 
-Noticing an outage takes the attempts of a request, seconds; so four hubs go down at once and come back at once, each with a daemon:
+Noticing an outage takes the attempts of a request, seconds; so five hubs go down at once and come back at once, each with a daemon:
 `scene` while they are down, `after` once all is over."""
 
 from __future__ import annotations
@@ -53,27 +53,34 @@ def seen(one: Daemon, name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]:
     """failing: answers 503, for an hour as it says, from the midst of a sweep on. gone: refuses connections, and its daemon was
-    started again since it knew it. hung: takes requests and says nothing. remote: refuses connections from the midst of a sweep on; two workers, one of which
-    never reached it."""
-    options = {"failing": ["--fetchers", "2"], "gone": [], "hung": ["--stall-timeout-s", "1"], "remote": ["--fetchers", "0"]}
+    started again since it knew it. hung: takes requests and says nothing. remote: refuses connections from the midst of a sweep on; two
+    workers, one of which never reached it. files: the host that serves its files answers 503, the hub itself answers. alone: has the
+    same hub, and one worker, which has none."""
+    options = {"failing": ["--fetchers", "2"], "gone": [], "hung": ["--stall-timeout-s", "1"], "remote": ["--fetchers", "0"],
+               "files": [], "alone": ["--fetchers", "0"]}  # fmt: skip
     cases: dict[str, Case] = {}
     try:
         for name, words in options.items():
-            hub = Emulator(garden, latency_ms=100 if name in ("failing", "remote") else 0)
-            hub.start()
+            if name == "alone":
+                hub = cases["files"].hub
+            else:
+                hub = Emulator(garden, latency_ms=100 if name in ("failing", "remote") else 0)
+                hub.start()
             cases[name] = Case(hub, Daemon(programs, tmp_path_factory.mktemp(name), hub.url, words, {}))
             cases[name].daemon.start()
-        failing, gone, hung, remote = cases.values()
+        failing, gone, hung, remote, files, alone = cases.values()
         place, program = tmp_path_factory.mktemp("workers"), programs["bifurcated"]
         nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9"}
         remote.sweep = remote.daemon.sweep(MODEL, revisions={"to": 256})
         remote.workers = [Worker(remote.daemon, program, place / "cut", "--name", "cut-off", env=nowhere),
                           Worker(remote.daemon, program, place / "sound", "--name", "sound", "--idle-exit-s", "1")]  # fmt: skip
+        alone.sweep = alone.daemon.sweep(MODEL, revisions={"names": ["step0"]})
+        alone.workers = [Worker(alone.daemon, program, place / "lonely", "--name", "lonely", env=nowhere).start()]
         for case in (failing, remote):
             case.hub.fault("hold", route="cdn", revision="step128")  # no sweep ends before its hub is down
-        for case in (gone, hung):
+        for case in (gone, hung, files):
             case.sweep = case.daemon.sweep(MODEL, revisions={"names": ["step0"]})
-        for case in (gone, hung):
+        for case in (gone, hung, files):
             assert case.daemon.wait(case.sweep)["state"] == "done"
         assert gone.daemon.stop() == 0
         failing.sweep = failing.daemon.sweep(MODEL, revisions={"to": 256})
@@ -87,13 +94,16 @@ def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
         failing.hub.fault("status", status=503, retry_after=3600)
         failing.hub.clear_faults(1)
         hung.hub.fault("stall", seconds=60)
+        alone.daemon.wait(alone.sweep, lambda now: now["state"] == "running")
+        files.hub.fault("status", status=503, route="cdn")
         gone.hub.stop()
         remote.hub.stop()
         gone.daemon.start()
         for case in (gone, hung):
             case.sweep = case.daemon.sweep(MODEL, revisions={"to": 2})
             assert case.daemon.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440}).status == 201
-        wait_until(lambda: all(is_down(case.daemon) for case in (failing, gone, hung)))
+        files.sweep = files.daemon.sweep(MODEL, revisions={"to": 2})
+        wait_until(lambda: all(is_down(case.daemon) for case in (failing, gone, hung, files)))
         wait_until(lambda: seen(remote.daemon, "sound")["hub_problem"] and seen(remote.daemon, "cut-off")["hub_problem"])
         yield cases
     finally:
@@ -116,9 +126,9 @@ def test_it_is_told(scene: dict[str, Case], programs: dict[str, Path]) -> None:
     assert held["hub_wait"]["detail"] == now["detail"]
     assert metric(one, 'bifurcated_hub_waiting{reason="unreachable"}') == 1
     shown = one.client("status").stdout
-    assert "IS DOWN, asked again at" in shown and "answers 503" in shown
+    assert "DOES NOT ANSWER, asked again at" in shown and "answers 503" in shown
     process = follow(one, programs, case.sweep)
-    assert "the hub is down, asked again in" in line_with(process, "down")
+    assert "waits for the hub, asked again in" in line_with(process, "503")
     process.kill()
     process.communicate()
     (line,) = [line for line in one.log().splitlines() if DOWN in line]
@@ -150,6 +160,30 @@ def test_a_plan_and_a_look_are_interrupted(scene: dict[str, Case], name: str, wo
     assert "a watched model could not be looked at" not in case.daemon.log()
 
 
+def test_a_host_of_files_alone(scene: dict[str, Case]) -> None:
+    """What does not need it goes on: plans, watches, and revisions whose weights are known. It is told which host it is."""
+    one, sweep = scene["files"].daemon, scene["files"].sweep
+    assert one.request("PUT", f"/v1/watches/{WATCHED}", {"every_minutes": 1440}).status == 201
+    assert one.wait(one.sweep(MODEL, revisions={"names": ["step0"]}))["state"] == "done"
+    wait_until(lambda: one.get(f"/v1/watches/{WATCHED}").json()["last_run"] is not None)
+    held = one.wait(sweep, lambda now: now["state"] == "running" and now["progress"]["running"] == 0)
+    assert held["state"] == "running" and held["progress"]["failed"] == 0 and held["progress"]["queued"] >= 1
+    detail, host = held["hub_wait"]["detail"], f"localhost:{scene['files'].hub.port}"
+    assert held["hub_wait"]["reason"] == "unreachable" and detail == f"{host} answers 503; the hub's API answers"
+    assert f"a host of the hub's files is down; what needs it waits and counts no attempt host=http://{host}" in one.log()
+    assert DOWN not in one.log() and is_down(one)
+
+
+def test_a_worker_alone_without_a_hub(scene: dict[str, Case]) -> None:
+    """The daemon measures nothing itself and reaches its hub: only the worker knows why the sweep stands still."""
+    one = scene["alone"].daemon
+    held = one.wait(scene["alone"].sweep, lambda now: now["hub_wait"] is not None)
+    assert held["state"] == "running" and held["hub_wait"]["reason"] == "unreachable" and not is_down(one)
+    assert held["hub_wait"]["detail"].startswith("no worker reaches it: 127.0.0.1:9: no connection")
+    assert one.log().count("no worker reaches the hub; what needs it waits for one that does") == 1
+    assert counts(one) == (0, 0)
+
+
 def test_workers_give_back(scene: dict[str, Case]) -> None:
     """Both have nothing to do with it; each is seen as one that has no hub, with nothing counted against the tasks."""
     case = scene["remote"]
@@ -165,37 +199,35 @@ def test_workers_give_back(scene: dict[str, Case]) -> None:
     assert case.daemon.get(f"/v1/sweeps/{case.sweep}").json()["hub_wait"]["reason"] == "unreachable"
 
 
-def test_a_worker_alone_fails_nothing(scene: dict[str, Case]) -> None:
-    """One that has given up waiting, after a day, and so fails what it claims: nothing is counted while others may reach the hub."""
+def test_a_worker_without_a_hub_gets_folders_alone(scene: dict[str, Case], garden: Path) -> None:
+    """However long that lasts, it has nothing that it could fail; the daemon itself has not given up waiting either."""
     one = scene["remote"].daemon
     offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "x", "worker": "pretender/0", "device": "cpu",
              "backend": "cpu", "wait_s": 0, "hub_problem": "no such host"}  # fmt: skip
     said = one.post("/v1/claims", offer).json()["detail"]  # the daemon says what it measures by
     offer["definition"], offer["scoring"] = map(int, re.search(r"by (\d+)\.(\d+), so", said).groups())
-    for _ in range(6):  # more than a task has attempts
-        claim = one.post("/v1/claims", offer)
-        assert claim.status == 201, claim
-        failure = {"code": "network", "message": "revision step0: no such host can be found"}
-        answer = one.request("PUT", f"/v1/claims/{claim.json()['id']}/failure", failure)
-        assert answer.status == 200 and answer.json() == {"state": "queued"}
-    assert seen(one, "pretender")["failed"] == 0 and counts(one) == (0, 0)
+    assert one.get(f"/v1/sweeps/{scene['remote'].sweep}").json()["progress"]["queued"] > 0
+    assert one.post("/v1/claims", offer).status == 204
+    folder = one.wait(one.sweep(f"file:{garden / 'models' / MODEL}", revisions={"names": ["step0"]}))
+    assert folder["state"] == "done" and seen(one, "cut-off")["hub_problem"]
 
 
 @pytest.fixture(scope="module")
 def after(scene: dict[str, Case]) -> dict[str, Case]:
     """The daemon of the hub that is gone is stopped before, and started after; then all hubs are back and all sweeps are over."""
     assert scene["gone"].daemon.stop() == 0
-    for name in ("failing", "hung"):
+    for name in ("failing", "hung", "files"):
         scene[name].hub.clear_faults()
     for name in ("gone", "remote"):
         scene[name].hub.start()
+    assert scene["alone"].daemon.request("DELETE", f"/v1/sweeps/{scene['alone'].sweep}").status == 200
     scene["gone"].daemon.start()
     for case in scene.values():
         case.daemon.wait(case.sweep)
     return scene
 
 
-@pytest.mark.parametrize("name", ["failing", "gone", "hung", "remote"])
+@pytest.mark.parametrize("name", ["failing", "gone", "hung", "remote", "files"])
 def test_all_is_measured_and_no_attempt_was_used_up(after: dict[str, Case], name: str) -> None:
     case = after[name]
     sweep = case.daemon.get(f"/v1/sweeps/{case.sweep}").json()
@@ -224,5 +256,7 @@ def test_the_worker_without_a_hub_stays_alone(after: dict[str, Case]) -> None:
     cut_off, sound = case.workers
     assert sound.wait() == 0 and "nothing to do for long enough" in sound.log()
     worker = seen(case.daemon, "cut-off")
-    assert worker["hub_problem"] and worker["recorded"] == worker["failed"] == 0
+    assert worker["hub_problem"] and worker["failed"] == 0
+    tasks = case.daemon.get(f"/v1/sweeps/{case.sweep}/tasks").json()["tasks"]
+    assert all(task["worker"].startswith("sound-") for task in tasks)
     assert cut_off.log().count(DOWN) == sound.log().count(DOWN) == 1

@@ -7,8 +7,32 @@
 #include "api/workers/claim_check.h"
 #include "api/workers/claim_task.h"
 
+#include <sqlite3.h>
+
 #define STATISTICS_BY SAMPLE_DEFINITION_OF
 #define SCORING_BY 1
+
+/* What the daemon would know, and was told, of the hub; the hooks may be called on several threads. */
+static atomic_int is_endured, doubt_count;
+static char said_of_all[256]; /* by requests that were answered before it is read */
+
+static void read_hub_wait(void *context, struct api_hub_wait *ret_wait)
+{
+    (void)context;
+    ret_wait->is_endured = atomic_load(&is_endured);
+}
+
+static void doubt_hub(void *context)
+{
+    (void)context;
+    atomic_fetch_add(&doubt_count, 1);
+}
+
+static void note_hub_of_workers(void *context, const char *problem)
+{
+    (void)context;
+    (void)snprintf(said_of_all, sizeof said_of_all, "%s", problem);
+}
 
 static int serve(void **state)
 {
@@ -21,6 +45,10 @@ static int serve(void **state)
     fixture_options(fixture, &options);
     options.claims.definition = STATISTICS_BY;
     options.claims.scoring_definition = SCORING_BY;
+    options.hooks.hub_wait = read_hub_wait;
+    options.hooks.doubt_hub = doubt_hub;
+    options.hooks.note_hub_of_workers = note_hub_of_workers;
+    atomic_store(&is_endured, 0);
     return api_server_start(&options, &fixture->server, &err);
 }
 
@@ -328,6 +356,50 @@ static void test_choice(void **state)
     json_decref(list);
 }
 
+static void name_models(const struct api_fixture *fixture, const char *name)
+{
+    char sql[100];
+    sqlite3 *db = NULL;
+    (void)snprintf(sql, sizeof sql, "UPDATE models SET name = '%s'", name);
+    assert_int_equal(sqlite3_open(fixture->store.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+}
+
+/* A worker that does not reach the hub gets folders alone, until the daemon has given up waiting for it, too;
+ * what it fails then counts. The daemon is told, and whether that is so of all workers. */
+static void test_without_a_hub(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct wire_task task;
+    struct task_row row;
+    int64_t ids[4];
+    (void)start(fixture, 3, ids);
+    struct wire_offer given = an_offer("w/00"), sound = an_offer("v/00");
+    (void)snprintf(given.hub_problem, sizeof given.hub_problem, "hub: no such host");
+    atomic_store(&doubt_count, 0);
+    offer(fixture, &given, 204, NULL);
+    assert_int_equal(atomic_load(&doubt_count), 1);
+    assert_string_equal(said_of_all, "hub: no such host");
+    offer(fixture, &sound, 201, &task);
+    put(fixture, task.id, "release", "{}", 200);
+    wire_task_free(&task);
+    offer(fixture, &given, 204, NULL);
+    assert_string_equal(said_of_all, ""); /* the other one reaches it */
+    name_models(fixture, "file:/run");
+    offer(fixture, &given, 201, &task);
+    put(fixture, task.id, "release", "{}", 200);
+    wire_task_free(&task);
+    name_models(fixture, "owner/file:run");
+    offer(fixture, &given, 204, NULL);
+    atomic_store(&is_endured, 1);
+    offer(fixture, &given, 201, &task);
+    put(fixture, task.id, "failure", "{\"code\":\"network\",\"message\":\"no such host\"}", 200);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.failures, 1);
+    wire_task_free(&task);
+}
+
 /* Two workers over one sweep: each walks on from what it has, apart from the other. */
 static void test_workers_keep_apart(void **state)
 {
@@ -366,9 +438,9 @@ static void test_other_versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_what_a_claim_tells),       SERVED(test_recorded_once), SERVED(test_lost_lease),
-        SERVED(test_failed_released_declined), SERVED(test_choice),        SERVED(test_workers_keep_apart),
-        SERVED(test_other_versions),
+        SERVED(test_what_a_claim_tells),       SERVED(test_recorded_once),  SERVED(test_lost_lease),
+        SERVED(test_failed_released_declined), SERVED(test_choice),         SERVED(test_without_a_hub),
+        SERVED(test_workers_keep_apart),       SERVED(test_other_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
