@@ -355,6 +355,15 @@ static int act(struct executor_round *round, struct view *view, struct err *err)
     return code;
 }
 
+/* A sweep whose workers could only wait for the hub. A store that cannot be read says so elsewhere. */
+static int waits_for_hub(const struct executor_round *round, int64_t sweep_id)
+{
+    struct sweep_row sweep;
+    struct err ignored = ERR_INIT;
+    return round->is_hub_down && sweeps_get(round->store, sweep_id, &sweep, &ignored) == 0 &&
+           strncmp(sweep.model, "file:", 5) != 0;
+}
+
 /* Too many failures in a row: what nobody works at has no future. */
 static int give_up_all(struct executor_round *round, struct view *view, struct err *err)
 {
@@ -362,23 +371,44 @@ static int give_up_all(struct executor_round *round, struct view *view, struct e
     int code = 0;
     (void)err_set(&reason, ERR_INTERNAL, "given up after %d failures in a row; the last: %s", round->failures,
                   round->error);
-    for (size_t i = 0; i < view->demand_count && !code; i++)
-        code = give_up(round, view->demands[i].sweep_id, &reason, err);
+    for (size_t i = 0; i < view->demand_count && !code; i++) {
+        if (!waits_for_hub(round, view->demands[i].sweep_id))
+            code = give_up(round, view->demands[i].sweep_id, &reason, err);
+    }
     round->failures = 0;
     return code;
 }
 
-/* While the hub is down, workers of a sweep that needs it would only wait, on nodes that others could use. */
-static void drop_waiting(struct executor_round *round, struct view *view)
+static int64_t live_of(const struct view *view, int64_t sweep_id)
+{
+    int64_t live = 0;
+    for (size_t i = 0; i < view->supply_count; i++) {
+        const struct sizing_supply *supply = &view->supplies[i];
+        live += supply->sweep_id == sweep_id && !supply->is_sweep_cancelled
+                    ? supply->pending + supply->running
+                    : 0;
+    }
+    return live;
+}
+
+/* While the hub is down, further workers of a sweep that needs it would only wait, on nodes that others could
+ * use; so would in time those that have a place in Slurm's queue, which a moment's outage must not cost. */
+static void hold_waiting(struct executor_round *round, struct view *view)
 {
     size_t count = 0;
+    if (round->is_hub_down && !round->hub_down_ms)
+        round->hub_down_ms = clock_monotonic_ms();
+    if (!round->is_hub_down)
+        round->hub_down_ms = 0;
+    int is_long = round->is_hub_down && clock_monotonic_ms() - round->hub_down_ms >= EXECUTOR_PATIENCE_MS;
     for (size_t i = 0; i < view->demand_count; i++) {
-        struct sweep_row sweep;
-        struct err ignored = ERR_INIT;
-        int is_waiting = sweeps_get(round->store, view->demands[i].sweep_id, &sweep, &ignored) == 0 &&
-                         strncmp(sweep.model, "file:", 5) != 0;
-        if (!is_waiting)
-            view->demands[count++] = view->demands[i];
+        struct sizing_demand demand = view->demands[i];
+        if (waits_for_hub(round, demand.sweep_id)) {
+            int64_t live = is_long ? 0 : live_of(view, demand.sweep_id);
+            demand.tasks = demand.tasks < live ? demand.tasks : live;
+        }
+        if (demand.tasks)
+            view->demands[count++] = demand;
     }
     view->demand_count = count;
 }
@@ -386,11 +416,8 @@ static void drop_waiting(struct executor_round *round, struct view *view)
 static int load_demands(struct executor_round *round, struct view *view, struct err *err)
 {
     view->demand_count = 0;
-    int code = jobs_demand(round->store, EXECUTOR_WORKER_WORD, tasks_policy_default.backoff_max_ms,
-                           round->slurm.workers_max, DEMANDS_MAX, take_demand, view, err);
-    if (!code && round->is_hub_down)
-        drop_waiting(round, view);
-    return code;
+    return jobs_demand(round->store, EXECUTOR_WORKER_WORD, tasks_policy_default.backoff_max_ms,
+                       round->slurm.workers_max, DEMANDS_MAX, take_demand, view, err);
 }
 
 int executor_round_run(struct executor_round *round, int watches, struct err *err)
@@ -410,6 +437,7 @@ int executor_round_run(struct executor_round *round, int watches, struct err *er
     }
     if (!code) {
         count_supply(view);
+        hold_waiting(round, view);
         code = act(round, view, err);
     }
     free(view);

@@ -21,6 +21,7 @@
 
 #define EXECUTOR_FAILURES_MAX 5
 #define EXECUTOR_BACKOFF_MAX_MS 300000
+#define EXECUTOR_PATIENCE_MS 600000   /* a hub that is down for less costs no place in the queue */
 #define EXECUTOR_WORKER_WORD "slurm-" /* in the names of workers that run as jobs */
 
 struct executor_round {
@@ -32,6 +33,7 @@ struct executor_round {
     int is_hub_down; /* now: sweeps that need the hub get no further workers, and no array is blamed */
 
     /* Between rounds; zero at the start. */
+    int64_t hub_down_ms;           /* monotonic: since when it is down; 0: it is not */
     int failures;                  /* in a row, that count towards giving up */
     int delays;                    /* in a row, that lengthen the pause */
     int is_blind;                  /* squeue failed last time */

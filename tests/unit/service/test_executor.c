@@ -389,6 +389,33 @@ static void test_a_hub_that_is_down(void **state)
     assert_int_equal(count_calls(fixture, "sbatch"), 1);
 }
 
+/* What waits in Slurm's queue keeps its place when the hub is away for a moment, but does not come to nodes
+ * only to wait there for hours. */
+static void test_a_short_outage_costs_no_place_in_the_queue(void **state)
+{
+    struct fixture *fixture = *state;
+    run(fixture, 1);
+    struct job_row job = newest(fixture);
+    queue(fixture, &job, "RUNNING PENDING PENDING PENDING", "Priority");
+    run(fixture, 1);
+    assert_int_equal(count_calls(fixture, "sbatch"), 1);
+    fixture->round.is_hub_down = 1;
+    run(fixture, 1);
+    assert_int_equal(count_calls(fixture, "scancel"), 0);
+    assert_int_equal(newest(fixture).pending, 3);
+    assert_int_equal(count_calls(fixture, "sbatch"), 0);
+    fixture->round.hub_down_ms -= EXECUTOR_PATIENCE_MS;
+    run(fixture, 1);
+    char *calls = fake_calls(fixture->folder, "scancel");
+    assert_string_equal(calls, "--quiet\n17\n--state=PENDING\n.\n");
+    free(calls);
+    assert_int_equal(count_calls(fixture, "sbatch"), 0);
+    fixture->round.is_hub_down = 0;
+    run(fixture, 0);
+    assert_true(fixture->round.hub_down_ms == 0);
+    assert_int_equal(count_calls(fixture, "sbatch"), 1);
+}
+
 static void test_arrays_that_got_something_done_may_be_many(void **state)
 {
     struct fixture *fixture = *state;
@@ -539,6 +566,7 @@ int main(void)
         CASE(test_blind_it_does_not_submit_more),
         CASE(test_useless_arrays_are_not_repeated_for_ever),
         CASE(test_a_hub_that_is_down),
+        CASE(test_a_short_outage_costs_no_place_in_the_queue),
         CASE(test_arrays_that_got_something_done_may_be_many),
         CASE(test_a_cancelled_sweep_cancels_its_jobs),
         CASE(test_what_waits_at_the_end_of_work_is_cancelled),
