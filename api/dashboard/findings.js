@@ -105,13 +105,19 @@ function notFinite(rows) {
   return [`${which} NaN or Inf; they are counted apart and are in no mean`];
 }
 
+/** Points of the perplexity chart that cannot be compared with the others. */
+function otherTexts(analysis) {
+  const count = analysis.perplexity_fall?.revisions_of_other_texts;
+  return count > 0 ? [`${number(count)} of the perplexities are of other texts or another limit than most; no verdict uses them`] : [];
+}
+
 function warnings(analysis, rows) {
-  const texts = [...notFinite(rows), ...[...(analysis.controls || []).filter((one) => one.holds), ...(analysis.stop?.cautions || [])].map((one) => one.meaning)];
+  const texts = [...notFinite(rows), ...otherTexts(analysis), ...[...(analysis.controls || []).filter((one) => one.holds), ...(analysis.stop?.cautions || [])].map((one) => one.meaning)];
   return texts.length ? element("ul", { class: "findings" }, ...[...new Set(texts)].map((text) => element("li", {}, element("span", { class: "chip warning" }, "caution"), ` ${text}`))) : null;
 }
 
 function auditList(audit) {
-  const findings = audit.findings || [];
+  const findings = (audit.findings || []).filter((one) => one.kind !== "not_finite"); // a caution says so in one line
   if (!findings.length) {
     const isWhole = audit.revisions_measured === audit.revisions_known;
     const sum = isWhole ? "every revision serves weights of its own" : `nothing found among the ${number(audit.revisions_measured)} of ${number(audit.revisions_known)} revisions that are measured`;

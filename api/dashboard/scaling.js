@@ -67,8 +67,10 @@ export class Scaling {
 
   law() {
     const fit = scaling.fit;
-    if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}`;
-    return `Onset step = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; R² ${number(fit.r_squared, 3)}; ${fit.count} models`;
+    const early = this.known.filter((one) => one.left_out === "onset_before_first_revision").map((one) => shortName(one.model));
+    const without = early.length ? `; not in the law, forked already at the first revision: ${early.join(", ")}` : "";
+    if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}${without}`;
+    return `Onset step = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; R² ${number(fit.r_squared, 3)}; ${fit.count} models${without}`;
   }
 
   look(one) {
@@ -175,8 +177,8 @@ export class Scaling {
   }
 
   csv() {
-    const rows = (scaling.models || []).map((one) => csvLine([one.model, one.parameter_count, one.verdict, one.onset_step, one.onset_step_before]));
-    return [csvLine(["model", "parameters", "verdict", "onset_step", "onset_step_before"]), ...rows];
+    const rows = (scaling.models || []).map((one) => csvLine([one.model, one.parameter_count, one.verdict, one.onset_step, one.onset_step_before, one.left_out]));
+    return [csvLine(["model", "parameters", "verdict", "onset_step", "onset_step_before", "left_out"]), ...rows];
   }
 
   fillTable() {

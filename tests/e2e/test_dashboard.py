@@ -275,6 +275,32 @@ def test_values_that_are_no_numbers_are_named(page: Browser, daemon: Any, tmp_pa
     assert "2 revisions from step2 on hold NaN or Inf" in page.value("document.getElementById('findings').textContent")
     notes = page.value("[...document.querySelectorAll('#revisions tbody .remark')].map(one => one.textContent)")
     assert notes[:2] == ["", ""] and notes[2].endswith("3 NaN") and notes[3].endswith("3 +Inf")
+    said = page.value("document.getElementById('findings').textContent")
+    assert said.count("NaN or Inf") == 1 and "Audit: every revision serves weights of its own" in said, said
+    page.open("about:blank")
+
+
+def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: Any, garden: Path, tmp_path: Path) -> None:
+    """A model that is forked at its first revision is no point of the law; perplexities of other texts are not compared."""
+    steps = [0, 256, 512, 1000, 2000, 3000, 4000]
+    for step in steps[2:]:
+        (tmp_path / "late").mkdir(exist_ok=True)
+        (tmp_path / f"late/step{step}").symlink_to(garden / "models" / MODEL / f"step{step}")
+    late, texts = f"file:{tmp_path / 'late'}", tmp_path / "texts.jsonl"
+    texts.write_text('{"text": "a garden of forking paths"}\n' * 3)
+    other = daemon(make_hub(garden))
+    scored = {"metrics": ["perplexity"], "dataset": f"file:{texts}"}
+    sweeps = [
+        other.sweep(MODEL, revisions={"names": [f"step{step}" for step in steps]}), other.sweep(late),
+        other.sweep(MODEL, revisions={"names": ["step0", "step256", "step512"]}, **scored),
+        other.sweep(MODEL, revisions={"names": ["step4000"]}, limit=1, **scored),
+    ]  # fmt: skip
+    assert [other.wait(sweep)["state"] for sweep in sweeps] == ["done"] * 4
+    load(page, other, f"#model={MODEL}&model={urllib.parse.quote(late)}&values=centred")
+    law = page.value("document.getElementById('panel-scaling-help').textContent")
+    assert re.search(r"not in the law, forked already at the first revision: \S*/late\. ", law), law
+    load(page, other, f"#model={MODEL}&values=centred")
+    assert "1 of the perplexities are of other texts or another limit" in page.value("document.getElementById('findings').textContent")
     page.open("about:blank")
 
 
