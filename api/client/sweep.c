@@ -239,6 +239,18 @@ static void print_jobs(const json_t *sweep)
     }
 }
 
+/* "  asked for: {"metrics": ["perplexity"], "limit": 500}", unless that is all there is by default. */
+static void print_request(const json_t *sweep)
+{
+    json_t *rest = json_copy(json_object_get(sweep, "request"));
+    (void)json_object_del(rest, "model");
+    char *text = json_object_size(rest) ? json_dumps(rest, 0) : NULL;
+    if (text)
+        (void)printf("  asked for: %s\n", text);
+    free(text);
+    json_decref(rest);
+}
+
 static void show_sweep(const json_t *sweep)
 {
     struct client_progress progress;
@@ -248,6 +260,7 @@ static void show_sweep(const json_t *sweep)
     int is_said = strncmp(line, progress.state, strlen(progress.state)) == 0; /* "planning: …" */
     (void)printf("sweep %" PRId64 " of %s: %s%s%s\n", progress.id, progress.model,
                  is_said ? "" : progress.state, is_said ? "" : "; ", line);
+    print_request(sweep);
     print_jobs(sweep);
     (void)fflush(stdout);
     client_print_sweep_errors(sweep);

@@ -147,7 +147,9 @@ def test_lists_and_single_things(measured: Daemon) -> None:
     assert MODEL in measured.client("models").stdout
     assert json.loads(measured.client("models", "--json").stdout)["models"][0]["name"] == MODEL
     assert "done" in measured.client("sweeps", "--model", MODEL).stdout
-    assert "sweep 1" in measured.client("show", "1").stdout
+    shown = measured.client("show", "1").stdout.splitlines()
+    assert shown[0].startswith(f"sweep 1 of {MODEL}: done; 2/2 revisions, "), shown
+    assert shown[1:] == ['  asked for: {"revisions": {"names": ["step0", "step512"]}}'], shown
     assert "bimodality" in measured.client("revision", MODEL, "step512").stdout
     assert "cpu" in measured.client("devices").stdout
     assert measured.url in measured.client("status").stdout
