@@ -66,7 +66,8 @@ const struct client_command client_commands[] = {
     {"models", "", "List the models that the daemon knows", "", BIT(CSV) | BIT(FIELDS), client_run_models},
     {"sweeps", "", "List sweeps, newest first", "", BIT(CSV) | BIT(FIELDS) | BIT(MODEL) | BIT(STATE),
      client_run_sweeps},
-    {"show", "ID", "Print a sweep: its progress, what it was asked for, its errors and its jobs", "", 0, client_run_show},
+    {"show", "ID", "Print a sweep: its progress, what it was asked for, its errors and its jobs", "", 0,
+     client_run_show},
     {"follow", "[ID...]", "Show the progress of sweeps until they have ended",
      "Of several sweeps the sum is shown, and of each what came of it. Without ID: of all that\n"
      "are planned or run now.",
