@@ -244,7 +244,7 @@ static void print_request(const json_t *sweep)
 {
     json_t *rest = json_copy(json_object_get(sweep, "request"));
     (void)json_object_del(rest, "model");
-    char *text = json_object_size(rest) ? json_dumps(rest, 0) : NULL;
+    char *text = json_object_size(rest) ? json_text_dump(rest, 0) : NULL;
     if (text)
         (void)printf("  asked for: %s\n", text);
     free(text);
