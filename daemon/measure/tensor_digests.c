@@ -1,11 +1,11 @@
 #include "daemon/measure/tensor_digests.h"
 
 #include "daemon/base/limits.h"
+#include "gpu/cpu/threads.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define STEP_BYTES (4 * MIB)
 #define THREAD_BYTES (16 * MIB) /* of work that a further thread pays for */
@@ -88,10 +88,9 @@ static void *run_thread(void *context)
 /* Of which the caller is one. */
 static int choose_threads(size_t count, uint64_t total_bytes)
 {
-    long usable = sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t useful = 1 + total_bytes / THREAD_BYTES;
+    uint64_t usable = (uint64_t)cpu_threads_usable(), useful = 1 + total_bytes / THREAD_BYTES;
     useful = useful > count ? count : useful;
-    useful = usable > 0 && useful > (uint64_t)usable ? (uint64_t)usable : useful;
+    useful = useful > usable ? usable : useful;
     return useful < TENSOR_DIGESTS_THREADS_MAX ? (int)useful : TENSOR_DIGESTS_THREADS_MAX;
 }
 
