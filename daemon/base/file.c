@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,15 +216,33 @@ static size_t expand_variable(const char *text, struct buf *out)
     return start + length + (braces ? 1 : 0);
 }
 
+/* Appends the home of "~" or "~user" at the beginning of `path`; returns how many bytes of it that took, 0 if
+ * no such home is known. A service without HOME has one in the system's list of users. */
+static size_t expand_home(const char *path, struct buf *out)
+{
+    char name[256], memory[16 * 1024];
+    struct passwd row, *found = NULL;
+    size_t length = path[0] == '~' ? strcspn(path, "/") : 0;
+    const char *home = length == 1 ? getenv("HOME") : NULL;
+    if (length == 0 || length > sizeof name)
+        return 0;
+    memcpy(name, path + 1, length - 1);
+    name[length - 1] = 0;
+    if (!home && length == 1)
+        (void)getpwuid_r(getuid(), &row, memory, sizeof memory, &found);
+    else if (!home)
+        (void)getpwnam_r(name, &row, memory, sizeof memory, &found);
+    if (!home && !found)
+        return 0;
+    (void)buf_append_text(out, home ? home : found->pw_dir);
+    return length;
+}
+
 char *file_expand(const char *path)
 {
     struct buf out;
     buf_init(&out, 64 * KIB);
-    const char *home = getenv("HOME");
-    if (path[0] == '~' && (path[1] == 0 || path[1] == '/') && home) {
-        (void)buf_append_text(&out, home);
-        path++;
-    }
+    path += expand_home(path, &out);
     while (*path) {
         size_t taken = *path == '$' ? expand_variable(path + 1, &out) : 0;
         if (taken)

@@ -28,8 +28,9 @@ int file_make_folders(const char *path, mode_t mode, struct err *err);
 /* "folder/name" as a new string; the caller frees it. NULL without memory. */
 char *file_join(const char *folder, const char *name);
 
-/* Expands a leading "~" or "~/" with HOME and every $NAME or ${NAME} with the environment, as Python's
- * expanduser and expandvars do; unknown variables stay. The caller frees the result; NULL without memory. */
+/* Expands a leading "~" (HOME, else the user's home in the system's list) or "~user" and every $NAME or
+ * ${NAME} with the environment, as Python's expanduser and expandvars do; unknown users and variables stay.
+ * The caller frees the result; NULL without memory. */
 char *file_expand(const char *path);
 
 /* Whether something exists at `path` (following links). */

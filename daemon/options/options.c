@@ -300,8 +300,9 @@ static int read_arguments(int argc, char **argv, struct options *options, enum o
 
 static int fill_in_state(struct options *options, struct err *err)
 {
+    /* Where the data are is said by somebody: HOME, and not the list of users where that is missing. */
     static const char *const places[] = {"$STATE_DIRECTORY", "$XDG_STATE_HOME/bifurcated",
-                                         "~/.local/state/bifurcated"};
+                                         "$HOME/.local/state/bifurcated"};
     if (options->state && options->state[0])
         return 0;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -296,8 +297,17 @@ static void test_expand(void **state)
     (void)unsetenv("ONE2");
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         check_text(file_expand(cases[i][0]), cases[i][1]);
+    const struct passwd *me = getpwuid(getuid()), *root = getpwnam("root");
+    char expected[300];
     (void)unsetenv("HOME");
-    check_text(file_expand("~/x"), "~/x");
+    if (me) {
+        (void)snprintf(expected, sizeof expected, "%s/x", me->pw_dir);
+        check_text(file_expand("~/x"), expected);
+    }
+    if (root) {
+        (void)snprintf(expected, sizeof expected, "%s/x", root->pw_dir);
+        check_text(file_expand("~root/x"), expected);
+    }
 }
 
 static void test_safe_relative(void **state)
