@@ -155,9 +155,9 @@ static int read_rotary(const json_t *root, const struct family *family, struct m
                   err) ||
         read_real(parameters, "rope_theta\0", config->rotary_base, &config->rotary_base, err))
         return err_wrap(err, "rope_parameters");
-    const json_t *type = json_object_get(parameters, "rope_type");
-    if (json_is_string(type) && strlen(json_string_value(type)) < sizeof config->rotary_type)
-        memcpy(config->rotary_type, json_string_value(type), strlen(json_string_value(type)) + 1);
+    if (get(parameters, "rope_type\0") &&
+        read_text(parameters, "rope_type\0", "", config->rotary_type, sizeof config->rotary_type, err))
+        return err_wrap(err, "rope_parameters");
     return 0;
 }
 
@@ -267,8 +267,10 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
                        config->vocab_size, config->hidden_size, config->head_count);
     uint64_t head_size = config->hidden_size / config->head_count;
     double rotated = floor((double)head_size * config->rotary_fraction);
-    if (!(config->rotary_fraction >= 0 && config->rotary_fraction <= 1) || !(config->rotary_base > 0) ||
-        fmod(rotated, 2) != 0)
+    if (!(config->rotary_base > 0))
+        return err_set(err, ERR_FORMAT, "the base of the rotary embeddings, %g, is not positive",
+                       config->rotary_base);
+    if (!(config->rotary_fraction >= 0 && config->rotary_fraction <= 1) || fmod(rotated, 2) != 0)
         return err_set(err, ERR_FORMAT,
                        "the rotated part of a head, %g of %" PRIu64 " dimensions, is no even number",
                        config->rotary_fraction, head_size);

@@ -154,6 +154,9 @@ static void test_malformed(void **state)
         {"{\"hidden_size\":1.5}", "\"hidden_size\" is no size", ERR_FORMAT},
         {"{\"model_type\":1}", "\"model_type\" is no text", ERR_FORMAT},
         {"{\"rotary_pct\":\"x\"}", "\"rotary_pct\" is no number", ERR_FORMAT},
+        {"{\"rope_parameters\":{\"rope_type\":7}}", "rope_parameters: \"rope_type\" is no text", ERR_FORMAT},
+        {"{\"rope_parameters\":{\"rope_type\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}}", "longer than",
+         ERR_LIMIT},
         {"{\"rope_parameters\":{\"rope_theta\":\"x\"}}", "rope_parameters: \"rope_theta\"", ERR_FORMAT},
         {"{\"tie_word_embeddings\":1}", "neither true nor false", ERR_FORMAT},
         {"{\"bos_token_id\":\"x\"}", "no token id", ERR_FORMAT},
@@ -184,7 +187,7 @@ static void test_scoring_refusals(void **state)
         {"{" PYTHIA ",\"num_key_value_heads\":2}", "do not fit", ERR_FORMAT},
         {"{" PYTHIA ",\"rotary_pct\":1.5}", "rotated part", ERR_FORMAT},
         {"{" PYTHIA ",\"rotary_pct\":0.05}", "rotated part", ERR_FORMAT},
-        {"{" PYTHIA ",\"rotary_emb_base\":0}", "rotated part", ERR_FORMAT},
+        {"{" PYTHIA ",\"rotary_emb_base\":0}", "base of the rotary embeddings, 0,", ERR_FORMAT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct model_config config = parse(cases[i].json);
