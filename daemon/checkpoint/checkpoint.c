@@ -1,13 +1,17 @@
 #include "daemon/checkpoint/checkpoint.h"
 
+#include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/weight_layout.h"
 #include "daemon/checkpoint/shard.h"
 #include "daemon/checkpoint/shard_index.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define NAMES_TOLD 3 /* in the error of a name that is none */
 
 struct checkpoint {
     struct checkpoint_files files; /* unused without an index */
@@ -164,6 +168,29 @@ static int open_shard(struct checkpoint *checkpoint, size_t file, struct err *er
     return code ? code : shard_open(source, checkpoint->format, &checkpoint->shards[file], err);
 }
 
+/* Whoever names a tensor wants to know what there is: the nearest name, else embeddings and heads. */
+static int refuse_name(const struct checkpoint *checkpoint, const char *name, struct err *err)
+{
+    char question[GUESS_QUESTION_SIZE], others[200] = "";
+    struct guess guess;
+    size_t count = checkpoint_name_count(checkpoint), told = 0;
+    guess_init(&guess, name);
+    for (size_t i = 0; i < count; i++)
+        guess_offer(&guess, checkpoint_name(checkpoint, i));
+    for (size_t i = 0; i < count && told < NAMES_TOLD && !guess.name; i++) {
+        const char *other = checkpoint_name(checkpoint, i);
+        size_t length = strlen(others);
+        if (!strstr(other, "embed") && !strstr(other, "head"))
+            continue;
+        (void)snprintf(others + length, sizeof others - length, "%s%.60s", told++ ? ", " : ", among them ",
+                       other);
+    }
+    if (guess.name)
+        return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s%s", name,
+                       guess_ask(&guess, "", question));
+    return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s; there are %zu%s", name, count, others);
+}
+
 int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
                     struct err *err)
 {
@@ -172,7 +199,7 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
     if (checkpoint->index) {
         const struct shard_index_entry *entry = shard_index_find(checkpoint->index, name);
         if (!entry)
-            return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s", name);
+            return refuse_name(checkpoint, name, err);
         file = entry->file;
         int code = open_shard(checkpoint, file, err);
         if (code)
@@ -184,7 +211,7 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
             return err_set(err, ERR_MISMATCH,
                            "%.200s: the index says that tensor %.120s lies here, but it does not",
                            file_name(checkpoint, file), name);
-        return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s", name);
+        return refuse_name(checkpoint, name, err);
     }
     shard_describe(shard, index, &tensor);
     if (tensor.is_repeating)

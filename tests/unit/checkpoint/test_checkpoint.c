@@ -280,6 +280,9 @@ static void test_shards_open_lazily(void **state)
     assert_int_equal(checkpoint_find(checkpoint, "b", &tensor, &err), 0);
     assert_int_equal(revision.counts.opens, 2);
     assert_int_equal(checkpoint_find(checkpoint, "c", &tensor, &err), ERR_NOT_FOUND);
+    assert_string_equal(err.message, "no tensor is named c; there are 4");
+    assert_int_equal(checkpoint_find(checkpoint, "goen", &tensor, &err), ERR_NOT_FOUND);
+    assert_string_equal(err.message, "no tensor is named goen; is \"gone\" meant?");
     assert_int_equal(checkpoint_find(checkpoint, "gone", &tensor, &err), ERR_NOT_FOUND);
     assert_non_null(strstr(err.message, "3.safetensors: named by the index"));
     assert_int_equal(checkpoint_find(checkpoint, "lie", &tensor, &err), ERR_MISMATCH);
@@ -289,6 +292,42 @@ static void test_shards_open_lazily(void **state)
     assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), ERR_FORMAT);
     assert_non_null(strstr(err.message, "model.safetensors.index.json: weight_map"));
     revision_done(&revision);
+}
+
+/* Whoever names a tensor that is not there learns which may be meant, few of many and no long ones. */
+static void test_names_that_may_be_meant(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *map, *expected;
+    } cases[] = {
+        {"\"a.bias\":\"1.safetensors\",\"gpt_neox.embed_in.weight\":\"1.safetensors\",\"lm_head.weight\":\"1."
+         "safetensors\"",
+         "no tensor is named wte; there are 3, among them gpt_neox.embed_in.weight, lm_head.weight"},
+        {"\"head1\":\"1.safetensors\",\"head2\":\"1.safetensors\",\"head3\":\"1.safetensors\",\"head4\":\"1."
+         "safetensors\"",
+         "no tensor is named wte; there are 4, among them head1, head2, head3"},
+        {"\"head_____________________________________________________________________________\":\"1."
+         "safetensors\"",
+         "no tensor is named wte; there are 1, among them "
+         "head________________________________________________________"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct revision revision = {0};
+        struct checkpoint_files files = files_of(&revision);
+        struct checkpoint *checkpoint = NULL;
+        struct checkpoint_tensor tensor = {0};
+        struct err err = ERR_INIT;
+        char text[512];
+        (void)snprintf(text, sizeof text, "{\"weight_map\":{%s}}", cases[i].map);
+        add_text(&revision, 0, "model.safetensors.index.json", text);
+        add_safetensors(&revision, 1, "1.safetensors", "a");
+        assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+        assert_int_equal(checkpoint_find(checkpoint, "wte", &tensor, &err), ERR_NOT_FOUND);
+        assert_string_equal(err.message, cases[i].expected);
+        checkpoint_close(checkpoint);
+        revision_done(&revision);
+    }
 }
 
 /* Views over one storage: transposed, cut, shifted, empty, scalar; whole and by ranges. */
@@ -412,9 +451,13 @@ static void test_open_source(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_garden_costs),  cmocka_unit_test(test_failing_reads),
-        cmocka_unit_test(test_layout_choice), cmocka_unit_test(test_shards_open_lazily),
-        cmocka_unit_test(test_views),         cmocka_unit_test(test_repeating_elements),
+        cmocka_unit_test(test_garden_costs),
+        cmocka_unit_test(test_failing_reads),
+        cmocka_unit_test(test_layout_choice),
+        cmocka_unit_test(test_shards_open_lazily),
+        cmocka_unit_test(test_names_that_may_be_meant),
+        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_repeating_elements),
         cmocka_unit_test(test_open_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
