@@ -18,8 +18,7 @@
 struct backend_options engine_backend_options(const struct options *options);
 
 /* What the tensor pool may hold: memory-mb, else a share of the machine's memory that leaves room for as many
- * processes as there are GPUs.*ret_machine_bytes is 0
- * where the machine does not say how much it has. */
+ * processes as there are GPUs. *ret_machine_bytes is 0 where the machine does not say how much it has. */
 uint64_t engine_tensor_bytes(const struct options *options, const struct registry *registry,
                              uint64_t *ret_machine_bytes);
 

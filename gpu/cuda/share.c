@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-/* Of one GPU; there are few, and they are not many. */
+/* Of one GPU. */
 struct share {
     int ordinal; /* valid while there are contexts */
     uint64_t used_bytes;

@@ -15,8 +15,8 @@
 
 #define SHARE_CONTEXTS_MAX 8 /* of one GPU */
 
-/* Takes part, once the device has a pool; ERR_LIMIT where too many do. Nothing happens to a device that takes
- * part or does not yet. */
+/* Takes part, once the device has a pool; ERR_LIMIT where too many do. Leaving twice, or without having
+ * joined, is allowed. */
 int share_join(struct cuda_device *device, struct err *err);
 void share_leave(struct cuda_device *device);
 

@@ -244,14 +244,15 @@ static int take_displacements(struct measurement *m, struct statistics_result *r
     return 0;
 }
 
-/* Memory that is refused: how much is needed in all, and what to do. */
+/* Memory of the device that is refused: how much is needed in all, and what to do. */
 static int explain_refusal(const struct measurement *m, struct err *err)
 {
     const struct err reason = *err;
     const double matrix_mb = (double)m->grid.pitch_bytes * (double)m->grid.rows / 1e6;
-    return err_set(err, ERR_NO_MEMORY,
-                   "a tensor and %d references of %.1f MB each must be on the device at once: %.240s; %s",
-                   m->request->reference_count, matrix_mb, reason.message, share_remedy(m->device));
+    return err_set(
+        err, ERR_NO_MEMORY,
+        "%d tensors of %.1f MB, the one and its references, must be on the device at once: %.240s; %s",
+        1 + m->request->reference_count, matrix_mb, reason.message, share_remedy(m->device));
 }
 
 int cuda_statistics(struct cuda_device *device, const struct statistics_request *request,
@@ -270,8 +271,11 @@ int cuda_statistics(struct cuda_device *device, const struct statistics_request 
             err, ERR_LIMIT,
             "a tensor of this size is too large for statistics on this GPU; measure it with device = cpu");
     m.second.reference_count = request->reference_count;
-    if ((code = take_sums(&m, err)) || (code = take_host(&m, err)) ||
-        (code = take_matrix(&m, request->data, &m.first.data, err)))
+    if ((code = take_host(&m, err))) {
+        measurement_free(&m);
+        return code;
+    }
+    if ((code = take_sums(&m, err)) || (code = take_matrix(&m, request->data, &m.first.data, err)))
         goto out;
     m.second.data = m.first.data;
     if ((code = launch_first(&m, err)))
