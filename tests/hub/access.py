@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -118,7 +119,7 @@ class RateLimiter:
                 self._spent.clear()
                 self._began = now
             spent = self._spent[bucket] = self._spent.get(bucket, 0) + 1
-            left_s = max(1, round(self._began + window - now))
+            left_s = max(1, math.ceil(self._began + window - now))  # never too early
         shown = quota or 100_000
         headers = {
             "RateLimit": f'"{bucket}";r={max(0, shown - spent)};t={left_s}',
