@@ -207,10 +207,12 @@ static int add_statistics(void *context, const struct statistics_row *row)
     return 0;
 }
 
-/* What retention has deleted while no revision had the content is measured again. */
+/* What retention has deleted while no revision had the content is measured again. That of all rows may be
+ * back already, with another number of token rows. */
 static int drop_without_distribution(struct gatherer *gatherer, struct task_tensor *tensor, struct err *err)
 {
-    const struct distribution_row key = {.row_set = ROW_SET_ALL, .definition = gatherer->definition};
+    const struct distribution_row key = {
+        .row_set = ROW_SET_TOKENS, .token_rows = tensor->token_rows, .definition = gatherer->definition};
     int64_t size_bytes = 0;
     int code = distributions_exists(gatherer->store, tensor->content.id, &key, &size_bytes, err);
     if (code != ERR_NOT_FOUND)

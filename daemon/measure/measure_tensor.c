@@ -42,10 +42,12 @@ static void caution(struct measure_job *job, const struct err *reason)
 
 /* -- What is known already -- */
 
-/* What retention has deleted while no revision had the content is measured again. */
+/* What retention has deleted while no revision had the content is measured again. That of all rows may be
+ * back already, with another number of token rows. */
 static int find_stored_distribution(struct measure_job *job, struct subject *subject, struct err *err)
 {
-    const struct distribution_row key = {.row_set = ROW_SET_ALL, .definition = MEASURE_DEFINITION};
+    const struct distribution_row key = {
+        .row_set = ROW_SET_TOKENS, .token_rows = subject->token_rows, .definition = MEASURE_DEFINITION};
     int64_t size_bytes = 0;
     int code = distributions_exists(job->shared->store, subject->self.content.id, &key, &size_bytes, err);
     if (code != ERR_NOT_FOUND)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -270,13 +271,15 @@ def test_what_retention_deleted_is_measured_again(
     who: str, daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path,
     command: Callable[..., subprocess.CompletedProcess[str]], programs: dict[str, Path], tmp_path: Path,
 ) -> None:  # fmt: skip
-    """A branch goes elsewhere, its distributions go with retention, it comes back: the next sweep has them again."""
-    path = f"/v1/models/{model_path(MODEL)}/distribution?bins=32&low=-0.5&high=0.5"
+    """A branch goes elsewhere, its distributions go with retention, it comes back: the next sweep has them again, also if
+    meanwhile a copy with another number of token rows has brought back some of them."""
+    paths = [f"/v1/models/{model_path(MODEL)}/{rest}" for rest in ("distribution?bins=32&low=-0.5&high=0.5",
+             "distribution?bins=32&low=-0.5&high=0.5&rows=tokens", "trajectories")]  # fmt: skip
     hub = make_hub(garden)
     one = daemon(hub)
     one.wait(one.sweep(MODEL))
-    series, before = one.series(MODEL), one.get(path)
-    assert before.status == 200
+    series, before = one.series(MODEL), [one.get(path).json() for path in paths]
+    assert [value["count"] for value in before] == [25] * 3
     hub.move_branch(MODEL, "step2", "step1")
     one.wait(one.sweep(MODEL))
     one.stop()
@@ -289,11 +292,13 @@ def test_what_retention_deleted_is_measured_again(
     try:
         if worker:
             worker.start()
+        shutil.copytree(garden / "models" / MODEL / "step2", tmp_path / "run" / "step2")  # without its tokenizer
+        assert one.wait(one.sweep(f"file:{tmp_path}/run"))["state"] == "done"
         one.wait(one.sweep(MODEL))
     finally:
         if worker:
             worker.stop()
-    assert one.get(path).json() == before.json()
+    assert [one.get(path).json() for path in paths] == before
     wanted = ("revision", "msd", "bimodality", "dip")
     assert [[row[name] for name in wanted] for row in one.series(MODEL)] == [[row[name] for name in wanted] for row in series]
 
