@@ -30,6 +30,8 @@ static const struct api_route rows[] = {
      " tensor commit fields ", API_SCOPE_STORE, 0, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/distribution", "getDistribution", api_get_distribution,
      " tensor rows view bins low high limit cursor format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
+    {"GET", "/v1/models/{owner}/{name}/columns", "getColumns", api_get_columns,
+     " tensor rows limit cursor format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/trajectories", "getTrajectories", api_get_trajectories,
      " tensor entries limit cursor format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/displacement", "getDisplacement", api_get_displacement,

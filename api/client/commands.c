@@ -43,6 +43,10 @@ const struct client_command client_commands[] = {
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",
      BIT(CSV) | BIT(BINS) | BIT(VIEW) | BIT(ROWS) | BIT(TENSOR), client_run_distribution},
+    {"columns", "MODEL", "Print mean and bimodality of each hidden column over training",
+     "The table shows the lowest, the middle and the highest of all columns, and how many have a\n"
+     "bimodality coefficient above 5/9; --csv has a line for each column of each revision.",
+     BIT(CSV) | BIT(ROWS) | BIT(TENSOR), client_run_columns},
     {"trajectories", "MODEL", "Print sampled entries of the tensor over training", "",
      BIT(CSV) | BIT(ENTRIES) | BIT(TENSOR), client_run_trajectories},
     {"displacement", "MODEL", "Print how far any two revisions are apart, estimated from sampled entries",

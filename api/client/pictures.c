@@ -1,5 +1,5 @@
-/* The resources behind the pictures, as numbers: the distribution over training, sampled entries,
- * displacement between any two revisions. Tables show a choice of them; CSV and JSON have all. */
+/* The resources behind the pictures, as numbers: the distribution over training, hidden columns, sampled
+ * entries, displacement between any two revisions. Tables show a choice of them; CSV and JSON have all. */
 #include "api/client/commands.h"
 
 #include "api/client/terminal.h"
@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PAGE_ROWS 1000
+#define FORKED_BIMODALITY (5.0 / 9.0) /* that of a uniform distribution */
 #define TABLE_BINS 48
 #define TABLE_ENTRIES 6
 #define TABLE_REVISIONS 8
@@ -170,6 +172,91 @@ int client_run_distribution(const struct client_arguments *arguments)
 {
     return run(arguments, "/distribution", "bins", arguments->values[CLIENT_OPTION_BINS],
                is_table(arguments) ? TABLE_BINS : CSV_BINS, "revisions", print_distribution);
+}
+
+/* -- columns -- */
+
+static int compare_reals(const void *left, const void *right)
+{
+    double one, other;
+    memcpy(&one, left, sizeof one);
+    memcpy(&other, right, sizeof other);
+    return (one > other) - (one < other);
+}
+
+/* The numbers of a list in ascending order; returns how many. NULL: no memory, or none. */
+static double *sort_numbers(const json_t *list, size_t *ret_count)
+{
+    double *numbers = calloc(json_array_size(list) + 1, sizeof *numbers);
+    const json_t *value;
+    size_t i;
+    *ret_count = 0;
+    json_array_foreach(list, i, value)
+    {
+        if (numbers && json_is_number(value))
+            numbers[(*ret_count)++] = json_number_value(value);
+    }
+    if (*ret_count)
+        qsort(numbers, *ret_count, sizeof *numbers, compare_reals);
+    return numbers;
+}
+
+/* Of a row's columns: lowest, median, highest. */
+static void print_spread(const double *numbers, size_t count)
+{
+    for (size_t i = 0; i < 3; i++) {
+        if (count)
+            (void)printf("%12.4g", numbers[(count - 1) * i / 2]);
+        else
+            (void)printf("%12s", "-");
+    }
+}
+
+static void print_columns_row(const json_t *row)
+{
+    size_t count = 0, forked = 0;
+    double *means = sort_numbers(json_object_get(row, "mean"), &count);
+    print_place(json_object_get(row, "revision"), json_object_get(row, "step"));
+    print_spread(means, count);
+    double *bimodalities = sort_numbers(json_object_get(row, "bimodality"), &count);
+    print_spread(bimodalities, count);
+    for (size_t i = 0; i < count; i++)
+        forked += (size_t)(bimodalities[i] > FORKED_BIMODALITY);
+    (void)printf("%8zu\n", forked);
+    free(means);
+    free(bimodalities);
+}
+
+static void print_columns(const json_t *document, int as_table)
+{
+    const json_t *row, *means;
+    size_t i, k;
+    if (as_table)
+        (void)printf("%-14s %8s  %12s%12s%12s%12s%12s%12s%8s\n", "REVISION", "STEP", "MEAN_LOWEST", "MEDIAN",
+                     "HIGHEST", "BC_LOWEST", "MEDIAN", "HIGHEST", "BC>5/9");
+    else
+        (void)puts("revision,step,column,mean,bimodality");
+    json_array_foreach(json_object_get(document, "revisions"), i, row)
+    {
+        if (as_table) {
+            print_columns_row(row);
+            continue;
+        }
+        means = json_object_get(row, "mean");
+        for (k = 0; k < json_array_size(means); k++) {
+            print_cell(json_object_get(row, "revision"), '\0');
+            print_cell(json_object_get(row, "step"), ',');
+            (void)printf(",%zu", k);
+            print_cell(json_array_get(means, k), ',');
+            print_cell(json_array_get(json_object_get(row, "bimodality"), k), ',');
+            (void)putchar('\n');
+        }
+    }
+}
+
+int client_run_columns(const struct client_arguments *arguments)
+{
+    return run(arguments, "/columns", "limit", NULL, PAGE_ROWS, "revisions", print_columns);
 }
 
 /* -- trajectories -- */

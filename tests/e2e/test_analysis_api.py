@@ -100,6 +100,40 @@ def test_distribution_as_csv(swept: Daemon) -> None:
     assert [[int(cell) for cell in line[4:]] for line in lines[1:]] == [row["counts"] for row in rows]
 
 
+# ---- hidden columns ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows,variant", [("all", ""), ("tokens", "tokens_")])
+def test_columns_are_those_of_numpy(swept: Daemon, tensors: dict[str, Any], rows: str, variant: str) -> None:
+    answer = get(swept, f"/columns?rows={rows}")
+    assert answer["rows"] == rows and answer["count"] == len(answer["revisions"]) == 25
+    for row in answer["revisions"]:
+        values = reference.view(tensors[row["revision"]], variant).astype(np.float64)
+        assert answer["columns"] == values.shape[1] == len(row["mean"]) == len(row["bimodality"])
+        np.testing.assert_allclose(row["mean"], values.mean(axis=0), rtol=1e-12, atol=1e-15)
+        wanted = [reference.describe(values[:, [i]], "")["bimodality"] for i in range(values.shape[1])]
+        np.testing.assert_allclose(row["bimodality"], wanted, rtol=1e-9)
+
+
+def test_columns_come_in_pages_and_as_csv(swept: Daemon) -> None:
+    whole = get(swept, "/columns?rows=tokens")
+    first = get(swept, "/columns?rows=tokens&limit=20")
+    rest = get(swept, f"/columns?rows=tokens&cursor={first['next_cursor']}")
+    assert (first["count"], rest["count"], rest["next_cursor"]) == (20, 5, None)
+    assert first["revisions"] + rest["revisions"] == whole["revisions"]
+    lines = list(csv.DictReader(io.StringIO(swept.get(HERE + "/columns?rows=tokens&format=csv").text)))
+    wanted = [
+        (row["revision"], row["step"], i, mean, bimodality)
+        for row in whole["revisions"]
+        for i, (mean, bimodality) in enumerate(zip(row["mean"], row["bimodality"], strict=True))
+    ]
+    assert [
+        (line["revision"], int(line["step"]), int(line["column"]), float(line["mean"]), float(line["bimodality"])) for line in lines
+    ] == wanted
+    problem = swept.get(HERE + "/columns?view=raw")
+    assert problem.status == 400 and problem.json()["field"] == "view"
+
+
 # ---- samples -------------------------------------------------------------------------------------
 
 
@@ -218,7 +252,7 @@ def test_a_schedule_of_the_query_opens_what_needs_one(swept: Daemon) -> None:
 
 
 def test_answers_are_conditional_and_have_a_head(swept: Daemon) -> None:
-    for path in ("/distribution?bins=3", "/trajectories", "/displacement", "/analysis", "/audit"):
+    for path in ("/distribution?bins=3", "/columns", "/trajectories", "/displacement", "/analysis", "/audit"):
         first = swept.get(HERE + path)
         assert first.headers["ETag"]
         assert swept.get(HERE + path, {"If-None-Match": first.headers["ETag"]}).status == 304
@@ -230,6 +264,7 @@ def test_a_tensor_that_was_not_measured_has_no_verdict(swept: Daemon) -> None:
     answer = get(swept, "/analysis?tensor=absent")
     assert {onset["verdict"] for onset in answer["onsets"]} == {"insufficient"}
     assert get(swept, "/distribution?tensor=absent")["revisions"] == []
+    assert get(swept, "/columns?tensor=absent")["revisions"] == []
     assert get(swept, "/trajectories?tensor=absent")["revisions"] == []
     assert get(swept, "/displacement?tensor=absent")["msd"] == []
 

@@ -180,7 +180,7 @@ def test_a_reference_that_is_not_there_measures_nothing(measured: Daemon) -> Non
 def test_a_name_whose_sweep_failed_is_not_found(measured: Daemon, tmp_path: Path) -> None:
     """The daemon keeps the name for the sweep's sake; whoever asks for it learns what failed."""
     assert measured.client("sweep", "garden/neox-tinny", "--follow").returncode == 1
-    commands = ["series", "analyze", "audit", "distribution", "trajectories", "displacement", "plot", "revision"]
+    commands = ["series", "analyze", "audit", "distribution", "columns", "trajectories", "displacement", "plot", "revision"]
     for command in commands:
         words = ["step0"] if command == "revision" else ["-o", str(tmp_path / "x.svg")] if command == "plot" else []
         done = measured.client(command, "garden/neox-tinny", *words)

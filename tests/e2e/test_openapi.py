@@ -136,6 +136,8 @@ ASKED = [
     ("get", "/v1/models/{owner}/{name}/distribution", f"{HERE}/distribution?rows=tokens&view=centred&bins=5&limit=1"),
     ("get", "/v1/models/{owner}/{name}/distribution", f"{HERE}/distribution?format=csv"),
     ("get", "/v1/models/{owner}/{name}/distribution", f"{HERE}/distribution?low=1&high=0"),
+    ("get", "/v1/models/{owner}/{name}/columns", f"{HERE}/columns?rows=tokens&limit=2"),
+    ("get", "/v1/models/{owner}/{name}/columns", f"{HERE}/columns?tensor=absent"),
     ("get", "/v1/models/{owner}/{name}/trajectories", f"{HERE}/trajectories?entries=5"),
     ("get", "/v1/models/{owner}/{name}/trajectories", f"{HERE}/trajectories?tensor=absent"),
     ("get", "/v1/models/{owner}/{name}/displacement", f"{HERE}/displacement"),

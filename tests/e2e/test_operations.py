@@ -274,7 +274,7 @@ def test_what_retention_deleted_is_measured_again(
     """A branch goes elsewhere, its distributions go with retention, it comes back: the next sweep has them again, also if
     meanwhile a copy with another number of token rows has brought back some of them."""
     paths = [f"/v1/models/{model_path(MODEL)}/{rest}" for rest in ("distribution?bins=32&low=-0.5&high=0.5",
-             "distribution?bins=32&low=-0.5&high=0.5&rows=tokens", "trajectories")]  # fmt: skip
+             "distribution?bins=32&low=-0.5&high=0.5&rows=tokens", "columns", "trajectories")]  # fmt: skip
     hub = make_hub(garden)
     one = daemon(hub)
     one.wait(one.sweep(MODEL))

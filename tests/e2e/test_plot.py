@@ -100,6 +100,7 @@ def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
     here = f"/v1/models/{model_path(model)}"
     for command, query, options in (
         ("distribution", "rows=tokens&view=centred&bins=30", ["--rows", "tokens", "--view", "centred", "--bins", "30"]),
+        ("columns", "rows=tokens", ["--rows", "tokens"]),
         ("trajectories", "entries=5", ["--entries", "5"]),
         ("displacement", "limit=6&from=1", ["--limit", "6", "--from", "1"]),
     ):

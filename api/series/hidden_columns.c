@@ -1,0 +1,131 @@
+#include "api/form/csv.h"
+#include "api/form/json.h"
+#include "api/http/page.h"
+#include "api/resource/context.h"
+#include "api/resource/query.h"
+#include "api/series/handlers.h"
+#include "api/series/run.h"
+#include "store/distributions.h"
+
+#define LIMIT_STANDARD 1000
+#define COLUMNS_MAX 500000 /* of all revisions of a page, unless one revision has more: 20 MB of JSON */
+
+struct rows {
+    enum api_format format;
+    struct api_json json;
+    struct api_csv csv;
+    int left;
+    int has_more;
+    int64_t count, columns;
+    struct revision_key last;
+};
+
+static void print_values(struct api_json *json, const char *name, const double *values, int64_t count)
+{
+    api_json_open_array(json, name);
+    for (int64_t i = 0; i < count; i++)
+        api_json_real(json, NULL, values[i]);
+    api_json_close_array(json);
+}
+
+static void print_csv(struct api_csv *csv, const struct revision_row *revision, const struct columns_row *row)
+{
+    for (int64_t i = 0; i < row->columns; i++) {
+        api_query_print_csv(csv, revision);
+        api_csv_integer(csv, i);
+        api_csv_real(csv, row->mean[i]);
+        api_csv_real(csv, row->bimodality[i]);
+        api_csv_end_line(csv);
+    }
+}
+
+static int append_row(void *context, const struct revision_row *revision, const struct columns_row *row)
+{
+    struct rows *rows = context;
+    if (rows->left == 0 || (rows->count && rows->columns + row->columns > COLUMNS_MAX)) {
+        rows->has_more = 1;
+        return 1;
+    }
+    if (rows->format == API_FORMAT_CSV) {
+        print_csv(&rows->csv, revision, row);
+    } else {
+        api_json_open_object(&rows->json, NULL);
+        api_query_print_json(&rows->json, revision);
+        print_values(&rows->json, "mean", row->mean, row->columns);
+        print_values(&rows->json, "bimodality", row->bimodality, row->columns);
+        api_json_close_object(&rows->json);
+    }
+    rows->left--;
+    rows->count++;
+    rows->columns += row->columns;
+    revision_key_of(revision, &rows->last);
+    return rows->json.buf->failed ? 1 : 0;
+}
+
+static void begin_page(struct rows *rows, const struct api_run *run, enum series_variant variant,
+                       struct buf *body)
+{
+    if (rows->format == API_FORMAT_CSV) {
+        buf_append_text(body, "revision,step,column,mean,bimodality\r\n");
+        return;
+    }
+    api_json_open_object(&rows->json, NULL);
+    api_json_text(&rows->json, "model", run->model.name);
+    api_json_text_or_null(&rows->json, "tensor", run->tensor);
+    api_json_text(&rows->json, "rows", api_query_rows_name(variant));
+    api_json_integer(&rows->json, "columns", run->columns);
+    api_json_open_array(&rows->json, "revisions");
+}
+
+static int list(const struct api_request *request, struct rows *rows, const struct api_run *run,
+                enum series_variant variant, const struct revision_key *after, struct api_response *response,
+                struct err *err)
+{
+    const int is_tokens = variant == SERIES_VARIANT_TOKENS;
+    char cursor[API_CURSOR_SIZE] = "";
+    int code = 0;
+    begin_page(rows, run, variant, &response->body);
+    if (run->measured)
+        code = columns_list(request->context->store, run->model.id, run->tensor,
+                            is_tokens ? run->token_rows : 0, after, rows->left + 1, append_row, rows, err);
+    if (code)
+        return code;
+    if (rows->has_more)
+        api_query_write_revision(&rows->last, cursor);
+    if (rows->format == API_FORMAT_JSON) {
+        api_json_close_array(&rows->json);
+        api_json_integer(&rows->json, "count", rows->count);
+        api_json_text_or_null(&rows->json, "next_cursor", cursor);
+        api_json_close_object(&rows->json);
+    }
+    return rows->has_more ? api_page_link(request, cursor, response, err) : 0;
+}
+
+int api_get_columns(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct model_row model;
+    struct api_run run = {0};
+    struct revision_key key;
+    enum series_variant variant = SERIES_VARIANT_ALL;
+    const char *tensor = NULL;
+    int has_key = 0, limit = 0;
+    int code = api_query_tensor(request, &tensor, response, err);
+    if (!code)
+        code = api_query_variant(request, &variant, response, err);
+    if (!code)
+        code = api_page_limit(request, LIMIT_STANDARD, &limit, response, err);
+    if (!code)
+        code = api_query_read_revision(request, &key, &has_key, response, err);
+    if (!code)
+        code = api_query_model(request, &model, err);
+    if (!code)
+        code = api_run_read(request->context->store, &model, tensor, &run, err);
+    if (code)
+        return code;
+    struct rows rows = {.format = request->format, .left = limit};
+    api_json_init(&rows.json, &response->body);
+    api_csv_init(&rows.csv, &response->body);
+    code = list(request, &rows, &run, variant, has_key ? &key : NULL, response, err);
+    api_run_free(&run);
+    return code;
+}
