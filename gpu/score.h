@@ -157,6 +157,10 @@ int score_config_check(const struct score_config *config, struct err *err);
 void score_tensor_name(const struct score_config *config, enum score_role role, uint64_t layer,
                        char name[SCORE_NAME_BYTES]);
 
+/* How many layers a model with a tensor of this name has at least: one more than the layer that the name is
+ * of, whatever the tensor is (buffers, too); 0 for names that are of no layer, or of another architecture. */
+uint64_t score_name_layers(const struct score_config *config, const char *name);
+
 /* The shape that it must have. */
 void score_tensor_shape(const struct score_config *config, enum score_role role,
                         struct tensor_shape *ret_shape);

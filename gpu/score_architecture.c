@@ -1,6 +1,7 @@
 #include "daemon/base/checked.h"
 #include "gpu/score.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +149,17 @@ void score_tensor_name(const struct score_config *config, enum score_role role, 
     else
         (void)snprintf(name, SCORE_NAME_BYTES, "%.*s%llu%s", (int)(number - template), template,
                        (unsigned long long)layer, number + 2);
+}
+
+uint64_t score_name_layers(const struct score_config *config, const char *name)
+{
+    char first[SCORE_NAME_BYTES], *end;
+    score_tensor_name(config, SCORE_ROLE_LAYER_FIRST, 0, first);
+    size_t prefix = strcspn(first, "0");
+    if (!first[prefix] || strncmp(name, first, prefix) != 0 || !isdigit((unsigned char)name[prefix]))
+        return 0;
+    unsigned long long layer = strtoull(name + prefix, &end, 10); /* ULLONG_MAX for more */
+    return *end != '.' ? 0 : layer < UINT64_MAX ? layer + 1 : layer;
 }
 
 void score_tensor_shape(const struct score_config *config, enum score_role role,

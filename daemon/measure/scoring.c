@@ -141,12 +141,30 @@ static int locate_tensor(struct scoring *scoring, enum score_role role, uint64_t
     return 0;
 }
 
+/* Layers that config.json leaves out would go unused, and the perplexity would be another model's. (Of layers
+ * that it has too many, the tensors are missed by name.) */
+static int check_layers(const struct scoring *scoring, struct err *err)
+{
+    uint64_t found = 0, wanted = scoring->config.layer_count;
+    for (size_t i = 0; i < checkpoint_name_count(scoring->checkpoint); i++) {
+        uint64_t layers = score_name_layers(&scoring->config, checkpoint_name(scoring->checkpoint, i));
+        found = layers > found ? layers : found;
+    }
+    if (found <= wanted)
+        return 0;
+    return err_set(
+        err, ERR_FORMAT,
+        "config.json says %llu layers (num_hidden_layers), the weights have %llu: one of them is not "
+        "this model's",
+        (unsigned long long)wanted, (unsigned long long)found);
+}
+
 static int locate_tensors(struct scoring *scoring, struct err *err)
 {
     struct checkpoint_files files = {.has = has_file, .open = open_file, .context = scoring};
     size_t max = SCORE_ROLE_COUNT * ((size_t)scoring->config.layer_count + 1);
     int code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &scoring->checkpoint, err);
-    if (code)
+    if (code || (code = check_layers(scoring, err)))
         return code;
     scoring->tensors = calloc(max, sizeof *scoring->tensors);
     scoring->located = calloc(max, sizeof *scoring->located);

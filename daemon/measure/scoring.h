@@ -65,7 +65,8 @@ struct scoring_outcome {
 struct scoring;
 
 /* ERR_UNSUPPORTED for a model that cannot be scored, ERR_NOT_FOUND for a missing file or tensor (named),
- * ERR_FORMAT for a wrong shape (named), what the repository reports. The caller closes *ret_scoring. */
+ * ERR_FORMAT for a wrong shape (named) or more layers than config.json says, what the repository reports. The
+ * caller closes *ret_scoring. */
 int scoring_open(const struct scoring_request *request, struct scoring **ret_scoring, struct err *err);
 
 /* Borrowed. */

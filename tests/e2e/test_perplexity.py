@@ -189,6 +189,9 @@ def test_models_that_cannot_be_scored(daemon: Callable[..., Daemon], tmp_path: P
             tensors[tensor] = numpy.ascontiguousarray(tensors[tensor][:100])
         config["vocab_size"] = 100
 
+    def halve(_: Path, __: dict[str, Any], config: dict[str, Any]) -> None:
+        config["num_hidden_layers"] = 1
+
     def shorten(_: Path, __: dict[str, Any], config: dict[str, Any]) -> None:
         config["max_position_embeddings"] = 12
 
@@ -199,6 +202,8 @@ def test_models_that_cannot_be_scored(daemon: Callable[..., Daemon], tmp_path: P
     assert "gpt_neox.layers.1.mlp.dense_h_to_4h.weight" in text
     text = refusal(one, spoilt("small", shrink), *texts)
     assert "vocabulary" in text and "100" in text
+    text = refusal(one, spoilt("halved", halve), *texts)
+    assert "config.json says 1 layers" in text and "the weights have 2" in text
     # texts longer than the context lose their beginning, and that is a number like any other
     row = json.loads(one.client("perplexity", spoilt("short", shorten), *texts, "--json").stdout)
     assert row["perplexity"] > GOLDEN["step14000/fp64"]["perplexity"]

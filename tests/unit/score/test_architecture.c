@@ -45,6 +45,36 @@ static void names(void **state)
     assert_string_equal(name, "");
 }
 
+static void layers_of_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint64_t layers;
+    } known[] = {
+        {"gpt_neox.layers.0.input_layernorm.weight", 1},
+        {"gpt_neox.layers.5.attention.rotary_emb.inv_freq", 6},
+        {"gpt_neox.layers.11.attention.masked_bias", 12},
+        {"gpt_neox.layers.99999999999999999999.mlp.dense_h_to_4h.bias", UINT64_MAX},
+        {"gpt_neox.layers.18446744073709551615.x", UINT64_MAX},
+        {"gpt_neox.layers.7", 0},
+        {"gpt_neox.layers.7x.mlp", 0},
+        {"gpt_neox.layers.-1.mlp", 0},
+        {"gpt_neox.layers. 7.mlp", 0},
+        {"gpt_neox.layers.", 0},
+        {"gpt_neox.embed_in.weight", 0},
+        {"embed_out.weight", 0},
+        {"model.layers.40.mlp.up_proj.weight", 0},
+        {"other.gpt_neox.layers.40.mlp", 0},
+        {"", 0},
+    };
+    struct score_config config = config_of("14m");
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        assert_int_equal(score_name_layers(&config, known[i].name), known[i].layers);
+    (void)snprintf(config.architecture, sizeof config.architecture, "bloom");
+    assert_int_equal(score_name_layers(&config, known[0].name), 0);
+}
+
 static void assert_refused(struct score_config config, int code, const char *words)
 {
     struct err err = ERR_INIT;
@@ -136,10 +166,8 @@ static void weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parameters),
-        cmocka_unit_test(names),
-        cmocka_unit_test(configs),
-        cmocka_unit_test(weights),
+        cmocka_unit_test(parameters), cmocka_unit_test(names),   cmocka_unit_test(layers_of_names),
+        cmocka_unit_test(configs),    cmocka_unit_test(weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
