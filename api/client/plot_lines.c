@@ -21,6 +21,7 @@ struct line {
     const char *column;
     const char *error; /* column of the standard error, or NULL */
     const char *name;
+    const char *mode; /* of ORIGIN_SCORE, as the analysis calls it */
 };
 
 static const struct panel {
@@ -37,42 +38,43 @@ static const struct panel {
                                  NULL,
                                  (double)NAN,
                                  NULL,
-                                 {{ORIGIN_DISPLACEMENT, "msd", NULL, "from the start"},
-                                  {ORIGIN_DISPLACEMENT, "lag1_msd", NULL, "revision before"},
-                                  {ORIGIN_NULL, "msd_null", NULL, "decay and walk"}}},
+                                 {{ORIGIN_DISPLACEMENT, "msd", NULL, "from the start", NULL},
+                                  {ORIGIN_DISPLACEMENT, "lag1_msd", NULL, "revision before", NULL},
+                                  {ORIGIN_NULL, "msd_null", NULL, "decay and walk", NULL}}},
     [PLOT_PANEL_DIP] =
-        {"dip", 0, 1, "dip_on", (double)NAN, "onset", {{ORIGIN_STATISTIC, "dip", NULL, "dip"}}},
+        {"dip", 0, 1, "dip_on", (double)NAN, "onset", {{ORIGIN_STATISTIC, "dip", NULL, "dip", NULL}}},
     [PLOT_PANEL_ASHMAN] = {"Ashman\xe2\x80\x99s D",
                            0,
                            1,
                            "ashman_on",
                            (double)NAN,
                            "onset",
-                           {{ORIGIN_STATISTIC, "ashman_d", NULL, "Ashman\xe2\x80\x99s D"}}},
+                           {{ORIGIN_STATISTIC, "ashman_d", NULL, "Ashman\xe2\x80\x99s D", NULL}}},
     [PLOT_PANEL_VALLEY] = {"valley / peak",
                            0,
                            1,
                            "valley_on",
                            (double)NAN,
                            "onset",
-                           {{ORIGIN_STATISTIC, "valley_to_peak", NULL, "valley / peak"}}},
+                           {{ORIGIN_STATISTIC, "valley_to_peak", NULL, "valley / peak", NULL}}},
     [PLOT_PANEL_COEFFICIENT] = {"bimodality coefficient",
                                 0,
                                 0,
                                 NULL,
                                 5.0 / 9,
                                 "5/9",
-                                {{ORIGIN_STATISTIC, "bimodality", NULL, "coefficient"}}},
+                                {{ORIGIN_STATISTIC, "bimodality", NULL, "coefficient", NULL}}},
     [PLOT_PANEL_PERPLEXITY] = {"perplexity",
                                1,
                                0,
                                NULL,
                                (double)NAN,
                                NULL,
-                               {{ORIGIN_SCORE, "perplexity", "perplexity_stderr", "last word"},
-                                {ORIGIN_SCORE, "pooled_perplexity", "pooled_perplexity_stderr", "all tokens"},
+                               {{ORIGIN_SCORE, "perplexity", "perplexity_stderr", "last word", "last_word"},
+                                {ORIGIN_SCORE, "pooled_perplexity", "pooled_perplexity_stderr", "all tokens",
+                                 "tokens"},
                                 {ORIGIN_SCORE, "text_mean_perplexity", "text_mean_perplexity_stderr",
-                                 "mean of texts"}}},
+                                 "mean of texts", "text_mean"}}},
 };
 
 /* The analysis' point of a revision, or NULL. Both are in step order, so the search goes on from `at`. */
@@ -91,6 +93,19 @@ static const json_t *analysis_of(const struct plot *plot, const json_t *row, siz
     return NULL;
 }
 
+/* Whether a score is of other texts than the line's: the analysis compares it with none of them. */
+static int is_of_other_texts(const struct plot *plot, const struct line *line, size_t i, size_t *at)
+{
+    const json_t *modes = json_object_get(analysis_of(plot, plot->rows[i], at), "other_texts"), *mode;
+    size_t k;
+    json_array_foreach(modes, k, mode)
+    {
+        if (json_is_string(mode) && strcmp(json_string_value(mode), line->mode) == 0)
+            return 1;
+    }
+    return 0;
+}
+
 static double value_of(const struct plot *plot, const struct line *line, size_t i, size_t *at)
 {
     char column[64];
@@ -100,6 +115,8 @@ static double value_of(const struct plot *plot, const struct line *line, size_t 
         plot_statistic(plot->options, line->column, column, sizeof column);
     else if (line->origin == ORIGIN_DISPLACEMENT)
         plot_displacement(plot->options, line->column, column, sizeof column);
+    else if (is_of_other_texts(plot, line, i, at))
+        return (double)NAN;
     else
         (void)snprintf(column, sizeof column, "%s", line->column);
     return plot_number(plot->rows[i], column);
@@ -155,9 +172,9 @@ static void draw_guide(const struct plot *plot, const struct panel *panel, const
 static void draw_errors(const struct plot *plot, const struct panel *panel, const struct line *line,
                         const struct plot_axis *values)
 {
+    size_t at = 0;
     for (size_t i = 0; i < plot->count && line->error; i++) {
-        double value = plot_number(plot->rows[i], line->column),
-               error = plot_number(plot->rows[i], line->error);
+        double value = value_of(plot, line, i, &at), error = plot_number(plot->rows[i], line->error);
         double x = plot_axis_at(&plot->axis, plot->steps[i]);
         if (!is_drawn(panel, value) || !(error > 0))
             continue;
@@ -174,6 +191,25 @@ static void draw_key(const struct plot *plot, const char *name, int k, int posit
     (void)snprintf(class, sizeof class, "line%d", k);
     svg_line(plot->svg, x, y - 3.5, x + 20, y - 3.5, class);
     svg_text(plot->svg, x + 26, y, "start", "small", name);
+}
+
+/* How many scores of a panel are of other texts, under its key: no line has them. */
+static void draw_left_out(const struct plot *plot, const struct panel *panel, int position)
+{
+    char text[48];
+    size_t count = 0;
+    double x = plot->axis.end + 14, y = plot->top + 12 + 15 * position;
+    for (int k = 0; k < LINES_MAX && panel->lines[k].mode; k++) {
+        size_t at = 0;
+        for (size_t i = 0; i < plot->count; i++)
+            count += is_drawn(panel, plot_number(plot->rows[i], panel->lines[k].column)) &&
+                     is_of_other_texts(plot, &panel->lines[k], i, &at);
+    }
+    if (!count)
+        return;
+    (void)snprintf(text, sizeof text, "%zu of other texts", count);
+    svg_text(plot->svg, x, y, "start", "small", text);
+    svg_text(plot->svg, x, y + 12, "start", "small", "left out");
 }
 
 /* Whether the analysis leaves a revision out, because it repeats another one's weights. */
@@ -245,6 +281,7 @@ int plot_lines_draw(const struct plot *plot, enum plot_panel which, struct err *
         if (draw_line(plot, panel, k, &values, points) && panel->lines[1].column)
             draw_key(plot, panel->lines[k].name, k, position++);
     }
+    draw_left_out(plot, panel, position);
     free(points);
     return 0;
 }

@@ -11,7 +11,7 @@ import { modelColour, setUpTheme } from "./colours.js";
 import { refreshOperations, setUpOperations } from "./operations.js";
 import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
-import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel } from "./findings.js";
+import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { hush, isSaid, say } from "./notice.js";
 import { fetchScaling, Scaling } from "./scaling.js";
@@ -302,7 +302,8 @@ function flagsOf(model) {
 
 function shownModels() {
   return view.models.map((name, index) => ({ name, index, rows: series.get(name)?.get(choice()) })).filter((model) => model.rows)
-    .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
+    .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), apart: textsApart(model.name),
+      rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
 }
 
 /** Groups without a chart are left out, or say what to do about it. */

@@ -34,6 +34,12 @@ export function nullModel(name) {
   return new Map(points.filter((one) => one.msd_null > 0).map((one) => [one.revision, one.msd_null]));
 }
 
+/** Which perplexities are of other texts than most of their mode, so that no line may join them: name → modes. */
+export function textsApart(name) {
+  const points = analyses.get(name)?.analysis?.revisions || [];
+  return new Map(points.filter((one) => one.other_texts?.length).map((one) => [one.revision, one.other_texts]));
+}
+
 /** What the audit says about single revisions: name → text. */
 export function flags(name) {
   const findings = analyses.get(name)?.audit?.findings || [];

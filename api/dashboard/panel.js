@@ -83,6 +83,7 @@ export class Panel {
   }
 
   makeLines() {
+    this.leftOut = 0;
     return this.spec.kind === "fan" ? this.fanLines() : this.spec.quantities.flatMap((quantity) => this.quantityLines(quantity));
   }
 
@@ -95,6 +96,10 @@ export class Panel {
         const y = derive ? derive(row) : row[column];
         if (y === null || y === undefined) continue;
         if (this.spec.y === "log" && !(y > 0)) continue;
+        if (quantity.mode && model.apart.get(row.revision)?.includes(quantity.mode)) {
+          this.leftOut += 1;
+          continue;
+        }
         const error = quantity.error ? row[quantity.error] : null;
         points.push({ step: row.step, y, error, row });
       }
@@ -248,6 +253,11 @@ export class Panel {
     return element("li", { "data-key": name }, element("button", { type: "button", class: "plain", "aria-pressed": !this.off.has(name), title, onclick: toggle }, key, text));
   }
 
+  /** How many points no line has; "" if all are drawn. */
+  leftOutText() {
+    return this.leftOut ? `${number(this.leftOut)} of other texts left out` : "";
+  }
+
   /** Quantities by their dashes; models by their colours, in narrow panels only beside the list of models. */
   legendLines() {
     if (this.spec.kind) return this.modelLegend();
@@ -261,6 +271,7 @@ export class Panel {
       const models = [...new Map(this.lines.map((line) => [line.model.name, line.model])).values()];
       made.push(...models.map((model) => this.legendButton(model.name, model.name, `${modelSign(model.index)} ${shortName(model.name)}`, model.colour)));
     }
+    if (this.leftOut) made.push(element("li", { class: "muted", "data-key": "left-out" }, this.leftOutText()));
     return made;
   }
 

@@ -74,16 +74,16 @@ export const groups = [
     panels: [
       {
         id: "perplexity", title: "Perplexity", y: "log",
-        help: "exp of the mean negative log-probability; the mode is in the legend.",
+        help: "exp of the mean negative log-probability; the mode is in the legend. Only perplexities of the same texts are joined.",
         quantities: [
-          { name: "last word", column: plain("perplexity"), error: "perplexity_stderr" },
-          { name: "pooled", column: plain("pooled_perplexity"), error: "pooled_perplexity_stderr", line: "dash" },
-          { name: "mean of texts", column: plain("text_mean_perplexity"), error: "text_mean_perplexity_stderr", line: "dot" },
+          { name: "last word", column: plain("perplexity"), error: "perplexity_stderr", mode: "last_word" },
+          { name: "pooled", column: plain("pooled_perplexity"), error: "pooled_perplexity_stderr", mode: "tokens", line: "dash" },
+          { name: "mean of texts", column: plain("text_mean_perplexity"), error: "text_mean_perplexity_stderr", mode: "text_mean", line: "dot" },
         ],
       },
       {
         id: "accuracy", span: [0, 0], title: "Last-word accuracy", help: "Share of documents whose last word is the most likely continuation.",
-        quantities: [{ name: "accuracy", column: plain("accuracy"), error: "accuracy_stderr" }],
+        quantities: [{ name: "accuracy", column: plain("accuracy"), error: "accuracy_stderr", mode: "last_word" }],
       },
     ],
   },

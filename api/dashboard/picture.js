@@ -24,7 +24,8 @@ export function savePicture(panel) {
   const scale = panel.chart.currentDevicePixelRatio;
   const made = document.createElement("canvas");
   const legend = panel.spec.kind ? [{ label: panel.models[0].name, colour: panel.models[0].colour }] : panel.shown();
-  const scaleTop = 30 + 17 * legend.length; // below the legend
+  const note = panel.leftOutText();
+  const scaleTop = 30 + 17 * (legend.length + (note ? 1 : 0)); // below the legend
   const head = scaleTop + (panel.scale ? 26 : 0);
   const [width, height] = [panel.canvas.width / scale, panel.canvas.height / scale];
   made.width = (width + 24) * scale;
@@ -50,6 +51,7 @@ export function savePicture(panel) {
     ctx.fillStyle = colour("text");
     ctx.fillText(panel.models.length > 1 || !line.model ? line.label : `${line.model.name}: ${line.label}`, 44, y);
   });
+  if (note) ctx.fillText(note, 44, 44 + legend.length * 17);
   if (panel.scale) drawScale(ctx, panel.scale(), 24, scaleTop + 26);
   ctx.drawImage(panel.canvas, 8, head + 8, width, height);
   made.toBlob((blob) => {

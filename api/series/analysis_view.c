@@ -341,6 +341,12 @@ static void print_point(struct view *view, size_t at)
     api_json_real(view->json, "resolution", derived->resolution);
     api_json_boolean(view->json, "is_unresolved", derived->is_unresolved);
     api_json_real(view->json, "perplexity", point->perplexity);
+    api_json_open_array(view->json, "other_texts");
+    for (int mode = 0; mode < PERPLEXITY_MODE_COUNT; mode++) {
+        if (view->run->points[at].other_texts >> mode & 1U)
+            api_json_text(view->json, NULL, perplexity_mode_name((enum perplexity_mode)mode));
+    }
+    api_json_close_array(view->json);
     api_json_close_object(view->json);
 }
 

@@ -225,26 +225,35 @@ static size_t find_texts(const struct reader *reader, int mode, uint64_t *number
     return best;
 }
 
+/* Marks the points whose perplexity of a mode is of other texts than these. */
+static void mark_other_texts(const struct reader *reader, int mode, uint64_t texts)
+{
+    for (size_t i = 0; i < reader->run->count; i++) {
+        const struct score *score = &reader->scores[i][mode];
+        if (!isnan(score->value) && score->texts != texts)
+            reader->run->points[i].other_texts |= 1U << mode;
+    }
+}
+
 /* One kind of perplexity for the whole run, of the same texts: the one that most revisions have. */
 static int choose_perplexity(struct reader *reader, struct err *err)
 {
     struct api_run *run = reader->run;
     uint64_t *numbers = calloc(run->count + 1, sizeof *numbers);
-    uint64_t texts = 0;
     if (!numbers)
         return err_set(err, ERR_NO_MEMORY, "%s: no memory for the series", run->model.name);
     for (int mode = 0; mode < PERPLEXITY_MODE_COUNT; mode++) {
-        uint64_t found = 0;
-        size_t count = find_texts(reader, mode, numbers, &found);
+        uint64_t texts = 0;
+        size_t count = find_texts(reader, mode, numbers, &texts);
+        mark_other_texts(reader, mode, texts);
         if (count <= run->perplexities)
             continue;
         run->perplexities = count;
         run->perplexity_mode = (enum perplexity_mode)mode;
-        texts = found;
     }
     for (size_t i = 0; i < run->count; i++) {
         const struct score *score = &reader->scores[i][run->perplexity_mode];
-        int is_apart = !isnan(score->value) && score->texts != texts;
+        int is_apart = (run->points[i].other_texts >> run->perplexity_mode) & 1U;
         run->perplexities_apart += (size_t)is_apart;
         run->series[i].perplexity = real_if(!is_apart, score->value);
         run->series[i].perplexity_stderr = real_if(!is_apart, score->stderror);

@@ -24,7 +24,8 @@ struct api_run_point {
     int64_t revision_id;
     int64_t step;
     char digest[STORE_DIGEST_SIZE]; /* of the tensor's bytes; "": not measured */
-    double not_finite;              /* share of the tensor's values that are NaN or Inf; 0: not measured */
+    unsigned other_texts; /* bit of each perplexity_mode: its texts are not those that most points have */
+    double not_finite;    /* share of the tensor's values that are NaN or Inf; 0: not measured */
     /* quantiles 0.001 and 0.999 of each distribution; NaN where not measured */
     double low[SERIES_VARIANT_COUNT], high[SERIES_VARIANT_COUNT];
 };

@@ -255,8 +255,11 @@ def test_perplexities_of_other_texts_are_not_compared(
     after = fall()
     assert after["revisions"] == 4 and after["revisions_of_other_texts"] == 1 and "left out: 1 of other texts" in after["reason"], after
     assert "left out: 1 of other texts" in one.client("analyze", MODEL).stdout.replace("\n" + 36 * " ", " ")
-    points = {row["revision"]: row["perplexity"] for row in one.get(f"/v1/models/{MODEL}/analysis").json()["revisions"]}
-    assert points["step2000"] is None and points["step1000"] is not None
+    points = {row["revision"]: row for row in one.get(f"/v1/models/{MODEL}/analysis").json()["revisions"]}
+    assert points["step2000"]["perplexity"] is None and points["step1000"]["perplexity"] is not None
+    assert {name: row["other_texts"] for name, row in points.items() if row["other_texts"]} == {"step2000": ["last_word"]}
+    figure = one.client("plot", MODEL, "--panels", "perplexity").stdout
+    assert figure.count("<circle") == 4 and ">1 of other texts<" in figure, "no line joins what is not compared"
     rows = {row["revision"]: row for row in one.series(MODEL)}
     digest = hashlib.sha256(TEXTS.read_bytes()).hexdigest()
     for name, limit in (("step1000", 4), ("step2000", 3)):
@@ -267,3 +270,5 @@ def test_perplexities_of_other_texts_are_not_compared(
     assert rows["step1000"]["perplexity_weights_digest"] != rows["step2000"]["perplexity_weights_digest"]
     assert one.wait(one.sweep(MODEL, limit=3, **request))["state"] == "done"
     assert fall()["revisions"] == 5 and fall()["revisions_of_other_texts"] == 0
+    figure = one.client("plot", MODEL, "--panels", "perplexity").stdout
+    assert figure.count("<circle") == 5 and "of other texts" not in figure

@@ -236,6 +236,38 @@ static void test_lines_and_marks(void **state)
     buf_free(&svg);
 }
 
+/* A perplexity of other texts is in no line, widens no axis, and is counted. */
+static void test_other_texts(void **state)
+{
+    static const char series[] =
+        "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"perplexity\": 20, \"pooled_perplexity\": "
+        "30},"
+        " {\"revision\": \"step10\", \"step\": 10, \"perplexity\": 9e9, \"perplexity_stderr\": 1e9},"
+        " {\"revision\": \"step100\", \"step\": 100, \"perplexity\": 10, \"pooled_perplexity\": 25}]}";
+    static const char other[] =
+        "{\"revisions\": [{\"revision\": \"step1\", \"other_texts\": [\"text_mean\"]},"
+        " {\"revision\": \"step10\", \"other_texts\": [\"last_word\"]}, {\"revision\": \"step100\", "
+        "\"other_texts\": []}]}";
+    static const char odd[] = "{\"revisions\": [{\"revision\": \"step1\", \"other_texts\": [3]},"
+                              " {\"revision\": \"step10\", \"other_texts\": \"last_word\"}, {\"revision\": "
+                              "\"step100\", \"other_texts\": null}]}";
+    (void)state;
+    struct buf svg;
+    OK(draw(DISTRIBUTION, series, other, &standard, &svg, &err));
+    assert_int_equal(count_of(&svg, "class=\"dot0\""), 2);
+    assert_int_equal(count_of(&svg, "class=\"dot1\""), 2);
+    assert_int_equal(count_of(&svg, "class=\"error\""), 0);
+    assert_int_equal(count_of(&svg, ">10\xe2\x81\xb9<"), 0);
+    assert_int_equal(count_of(&svg, ">1 of other texts<"), 1);
+    assert_int_equal(count_of(&svg, ">left out<"), 1);
+    buf_free(&svg);
+    OK(draw(DISTRIBUTION, series, odd, &standard, &svg, &err));
+    assert_int_equal(count_of(&svg, "class=\"dot0\""), 3);
+    assert_int_equal(count_of(&svg, "class=\"error\""), 1);
+    assert_int_equal(count_of(&svg, " of other texts<"), 0);
+    buf_free(&svg);
+}
+
 /* Where a text of the figure begins, and on which line. */
 static void find_text(const struct buf *svg, const char *words, double *ret_x, double *ret_y)
 {
@@ -353,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_text_is_escaped),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_lines_and_marks),
+        cmocka_unit_test(test_other_texts),
         cmocka_unit_test(test_labels_do_not_overlap),
         cmocka_unit_test(test_long_name),
         cmocka_unit_test(test_name_of_a_tensor),
