@@ -171,6 +171,7 @@ int client_run_sweeps(const struct client_arguments *arguments)
         {"id", "SWEEP"},
         {"model", "MODEL"},
         {"state", "STATE"},
+        {"metrics", "METRICS"},
         {"progress.done", "DONE"},
         {"progress.failed", "FAILED"},
         {"progress.revisions_total", "REVISIONS"},

@@ -19,8 +19,8 @@
 /* Job arrays that a sweep shows, the newest. */
 #define API_SWEEP_JOBS_MAX 50
 
-/* Appends a sweep as one object: with its request, the first failed tasks, its jobs and what it waits for
- * (see api_sweep_append()) if `is_whole`. */
+/* Appends a sweep as one object, with its metrics; with its whole request, the first failed tasks, its jobs
+ * and what it waits for (see api_sweep_append()) if `is_whole`. */
 int api_sweep_render(struct store *store, const struct sweep_row *row, int is_whole,
                      const struct api_hub_wait *wait, struct api_json *json, struct err *err);
 

@@ -24,7 +24,7 @@
 
 static const struct api_listing sweep_listing = {
     "sweeps",
-    " id model state priority idempotency_key watch_id created_at started_at finished_at error.code "
+    " id model state metrics priority idempotency_key watch_id created_at started_at finished_at error.code "
     "error.message "
     "progress.revisions_total progress.done progress.failed progress.cancelled progress.queued "
     "progress.running "

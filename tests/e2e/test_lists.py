@@ -255,3 +255,18 @@ def test_commands_that_print_no_table_say_so(filled: Any) -> None:
         done = one.client(*words, "--csv")
         assert done.returncode == 2 and "--csv" in done.stderr and not done.stdout, done
     assert one.client("scaling", "--csv").stdout.splitlines()[0].startswith("model,parameter_count,")
+
+
+def test_sweeps_say_what_they_measure(filled: Any) -> None:
+    """Of a request that names nothing, too, which measures statistics."""
+    one, may = filled
+    asked = ({}, {"metrics": None}, {"metrics": ["perplexity"]}, {"metrics": ["perplexity", "statistics"]})
+    want = [["statistics"], ["statistics"], ["perplexity"], ["perplexity", "statistics"]]
+    ids = [one.sweep(MODEL, revisions={"names": ["absent"]}, **request) for request in asked]
+    assert [one.wait(sweep)["metrics"] for sweep in ids] == want
+    rows = one.get("/v1/sweeps?fields=id,metrics", may).json()["sweeps"]
+    assert [row["metrics"] for row in rows if row["id"] in ids] == want[::-1]
+    table = list(csv.DictReader(one.client("sweeps", "--csv").stdout.splitlines()))
+    assert [row["metrics"] for row in table if int(row["id"]) in ids] == ["perplexity statistics", "perplexity", "statistics", "statistics"]
+    head, *lines = one.client("sweeps").stdout.splitlines()
+    assert "METRICS" in head and re.search(r"perplexity.+statistics", lines[0])
