@@ -5,37 +5,18 @@
 #include "store/deliveries.h"
 #include "store/distributions.h"
 #include "store/jobs.h"
+#include "tests/unit/store/plan_guard.h"
 
-#include <dlfcn.h>
+#include <fnmatch.h>
 
 static char sorted[4096]; /* the statements that sort, since the last look */
 static char plans[65536]; /* a line for each step of each statement: "SQL => step" */
 
-static void note_plan(sqlite3 *db, const char *sql,
-                      int (*prepare)(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **))
+static void note_step(const char *sql, const char *step)
 {
-    char text[8192];
-    sqlite3_stmt *plan = NULL;
-    (void)snprintf(text, sizeof text, "EXPLAIN QUERY PLAN %s", sql);
-    if (prepare(db, text, -1, 0, &plan, NULL) == SQLITE_OK) {
-        while (sqlite3_step(plan) == SQLITE_ROW) {
-            const char *step = (const char *)sqlite3_column_text(plan, 3);
-            (void)snprintf(plans + strlen(plans), sizeof plans - strlen(plans), "%s => %s\n", sql, step);
-            if (strstr(step, "TEMP B-TREE"))
-                (void)snprintf(sorted + strlen(sorted), sizeof sorted - strlen(sorted), "%s; ", sql);
-        }
-    }
-    (void)sqlite3_finalize(plan);
-}
-
-int sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned flags, sqlite3_stmt **ret_statement,
-                       const char **tail)
-{
-    static int (*real)(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **);
-    if (!real)
-        *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_prepare_v3");
-    note_plan(db, sql, real);
-    return real(db, sql, size, flags, ret_statement, tail);
+    (void)snprintf(plans + strlen(plans), sizeof plans - strlen(plans), "%s => %s\n", sql, step);
+    if (strstr(step, "TEMP B-TREE"))
+        (void)snprintf(sorted + strlen(sorted), sizeof sorted - strlen(sorted), "%s; ", sql);
 }
 
 static int nobody(void *context, int64_t id, const char *url)
@@ -114,11 +95,53 @@ static void test_nothing_is_read_in_vain(void **state)
     check_step("FROM jobs", "SEARCH j USING INTEGER PRIMARY KEY (rowid<?)");
 }
 
+static char refused[4096]; /* the steps that the guard did not allow */
+
+static void note_refused(const char *sql, const char *step)
+{
+    (void)sql;
+    (void)snprintf(refused + strlen(refused), sizeof refused - strlen(refused), "%s; ", step);
+}
+
+/* Against the store's own schema: what the guard lets pass, and what it stops. */
+static void test_whole_tables_are_refused(void **state)
+{
+    static const struct {
+        const char *sql, *refused;
+    } statements[] = {
+        {"SELECT id FROM tasks WHERE id = 1", ""},
+        {"SELECT id FROM tasks WHERE worker = 'w'", "SCAN tasks; "},
+        {"SELECT k.worker FROM tasks k ORDER BY k.sweep_id, k.ordinal", "SCAN k USING INDEX tasks_order; "},
+        {"SELECT count(*) FROM revisions", "SCAN revisions USING COVERING INDEX *; "},
+        {"UPDATE sweeps SET priority = 1", "SCAN sweeps; "},
+        {"DELETE FROM files WHERE size_bytes = 0", "SCAN files; "},
+        {"SELECT count(*) FROM models", ""},
+        {"SELECT w.commit_sha FROM revisions w WHERE w.tokens = 1", "SCAN w; "},
+        {"SELECT 1 FROM models m CROSS JOIN tasks k ON k.worker = m.name", "*SEARCH k USING AUTOMATIC *; "},
+    };
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    void (*refuse)(const char *, const char *) = plan_guard_refuse;
+    plan_guard_refuse = note_refused;
+    OK(store_read_begin(fixture->store, &connection, &err));
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+        sqlite3_stmt *statement;
+        refused[0] = 0;
+        OK(connection_prepare(connection, statements[i].sql, &statement, &err));
+        if (fnmatch(statements[i].refused, refused, 0) != 0)
+            fail_msg("%s: \"%s\" instead of \"%s\"", statements[i].sql, refused, statements[i].refused);
+    }
+    store_read_end(fixture->store, connection);
+    plan_guard_refuse = refuse;
+}
+
 int main(void)
 {
+    plan_guard_tell = note_step;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_nothing_is_read_in_vain, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_nothing_is_sorted, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_whole_tables_are_refused, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
