@@ -216,7 +216,8 @@ static void draw_left_out(const struct plot *plot, const struct panel *panel, in
 static int is_left_out(const struct plot *plot, size_t i, size_t *at)
 {
     const json_t *point = analysis_of(plot, plot->rows[i], at);
-    return json_is_false(json_object_get(point, "is_counted"));
+    return json_is_false(json_object_get(point, "is_counted")) &&
+           json_is_number(json_object_get(point, "msd")); /* whose weights are not known repeats nothing */
 }
 
 /* The points of a line; hollow where the analysis leaves them out. */

@@ -248,9 +248,12 @@ void plot_draw_head(const struct plot *plot, double height, const char *contents
     int shown = (int)strnlen(tensor, TENSOR_BYTES_MAX);
     while (shown > 0 && ((unsigned char)tensor[shown] & 0xc0) == 0x80)
         shown--; /* not within a character */
-    (void)snprintf(line, sizeof line, "%.*s, %s, %s; %zu revisions", shown, tensor,
-                   plot->options->is_tokens ? "token rows" : "all rows",
-                   plot->options->is_centred ? "around column means" : "as stored", plot->count);
+    if (shown)
+        (void)snprintf(line, sizeof line, "%.*s, %s, %s; %zu revisions", shown, tensor,
+                       plot->options->is_tokens ? "token rows" : "all rows",
+                       plot->options->is_centred ? "around column means" : "as stored", plot->count);
+    else /* no tensor was measured */
+        (void)snprintf(line, sizeof line, "%zu revisions", plot->count);
     svg_text(plot->svg, PLOT_LEFT, 37, "start", "muted", line);
     if (has_hollow(plot))
         svg_text(plot->svg, PLOT_LEFT, height - (plot_is_narrow(plot) ? 19 : 6), "start", "small",

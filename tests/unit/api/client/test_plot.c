@@ -236,6 +236,23 @@ static void test_lines_and_marks(void **state)
     buf_free(&svg);
 }
 
+/* Where perplexities alone are measured nothing is hollow, and no tensor is named. */
+static void test_perplexities_alone(void **state)
+{
+    (void)state;
+    struct buf svg;
+    OK(draw("{\"revisions\": []}",
+            "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"perplexity\": 9}, "
+            "{\"revision\": \"step2\", \"step\": 2, \"perplexity\": 8}]}",
+            "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"is_counted\": false, \"msd\": null}, "
+            "{\"revision\": \"step2\", \"step\": 2, \"is_counted\": false, \"msd\": null}]}",
+            &standard, &svg, &err));
+    assert_int_equal(count_of(&svg, "class=\"dot0\""), 2);
+    assert_int_equal(count_of(&svg, "class=\"hollow0\""), 0);
+    assert_int_equal(count_of(&svg, ">2 revisions<"), 1);
+    buf_free(&svg);
+}
+
 /* A perplexity of other texts is in no line, widens no axis, and is counted. */
 static void test_other_texts(void **state)
 {
@@ -385,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_text_is_escaped),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_lines_and_marks),
+        cmocka_unit_test(test_perplexities_alone),
         cmocka_unit_test(test_other_texts),
         cmocka_unit_test(test_labels_do_not_overlap),
         cmocka_unit_test(test_long_name),
