@@ -154,7 +154,7 @@ static int check_layers(const struct scoring *scoring, struct err *err)
         return 0;
     return err_set(
         err, ERR_FORMAT,
-        "config.json says %llu layers (num_hidden_layers), the weights have %llu: one of them is not "
+        "num_hidden_layers of config.json is %llu, but the weights have %llu layers: one of them is not "
         "this model's",
         (unsigned long long)wanted, (unsigned long long)found);
 }

@@ -169,7 +169,7 @@ def test_bad_models(probe: Path, tmp_path: Path) -> None:
     assert "layers.2." in error_with(num_hidden_layers=3)["message"]
     fewer = error_with(num_hidden_layers=1)
     assert fewer["error"] == "format"
-    assert "config.json says 1 layers (num_hidden_layers), the weights have 2: one of them" in fewer["message"]
+    assert "num_hidden_layers of config.json is 1, but the weights have 2 layers: one of them" in fewer["message"]
     assert error_with(hidden_act="xielu")["error"] == "unsupported"
     assert error_with(model_type="bloom")["error"] == "unsupported"
     assert "error" not in error_with()
