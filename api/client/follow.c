@@ -350,7 +350,10 @@ static int find_state(struct client_link *link, const char *state, int64_t **ids
         return err_set(err, ERR_NO_MEMORY, "no memory for the list of sweeps");
     }
     *ids = larger;
-    json_array_foreach(rows, i, row) larger[(*count)++] = json_integer_value(json_object_get(row, "id"));
+    json_array_foreach(rows, i, row)
+    {
+        larger[(*count)++] = json_integer_value(json_object_get(row, "id"));
+    }
     json_decref(document);
     return 0;
 }

@@ -24,7 +24,7 @@ export function savePicture(panel) {
   const scale = panel.chart.currentDevicePixelRatio;
   const made = document.createElement("canvas");
   const legend = panel.spec.kind ? [{ label: panel.models[0].name, colour: panel.models[0].colour }] : panel.shown();
-  const note = panel.leftOutText();
+  const note = panel.leftOutText?.() ?? ""; // the law of a suite says itself what it leaves out
   const scaleTop = 30 + 17 * (legend.length + (note ? 1 : 0)); // below the legend
   const head = scaleTop + (panel.scale ? 26 : 0);
   const [width, height] = [panel.canvas.width / scale, panel.canvas.height / scale];

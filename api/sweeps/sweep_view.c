@@ -109,7 +109,10 @@ static int append_metrics(const struct buf *request, struct api_json *json, stru
     const json_t *metrics = json_object_get(root, "metrics"), *metric;
     size_t i;
     api_json_open_array(json, "metrics");
-    json_array_foreach(metrics, i, metric) api_json_text(json, NULL, json_string_value(metric));
+    json_array_foreach(metrics, i, metric)
+    {
+        api_json_text(json, NULL, json_string_value(metric));
+    }
     if (json_array_size(metrics) == 0)
         api_json_text(json, NULL, "statistics");
     api_json_close_array(json);
