@@ -155,21 +155,6 @@ static void begin_page(struct rows *rows, const struct api_run *run, struct buf 
     api_json_open_array(&rows->json, "revisions");
 }
 
-static int end_page(const struct api_request *request, struct rows *rows, struct api_response *response,
-                    struct err *err)
-{
-    char cursor[API_CURSOR_SIZE] = "";
-    if (rows->has_more)
-        api_query_write_revision(&rows->last, cursor);
-    if (rows->format == API_FORMAT_JSON) {
-        api_json_close_array(&rows->json);
-        api_json_integer(&rows->json, "count", rows->count);
-        api_json_text_or_null(&rows->json, "next_cursor", cursor);
-        api_json_close_object(&rows->json);
-    }
-    return rows->has_more ? api_page_link(request, cursor, response, err) : 0;
-}
-
 static int list(const struct api_request *request, struct rows *rows, const struct api_run *run,
                 const struct revision_key *after, struct api_response *response, struct err *err)
 {
@@ -184,7 +169,9 @@ static int list(const struct api_request *request, struct rows *rows, const stru
                                   rows->left + 1, append_row, rows, err);
     if (!code)
         code = rows->code;
-    return code ? code : end_page(request, rows, response, err);
+    return code ? code
+                : api_query_end_revisions(request, &rows->json, rows->count,
+                                          rows->has_more ? &rows->last : NULL, response, err);
 }
 
 static int answer(const struct api_request *request, const struct picture *picture, const struct api_run *run,

@@ -82,23 +82,14 @@ static int list(const struct api_request *request, struct rows *rows, const stru
                 struct err *err)
 {
     const int is_tokens = variant == SERIES_VARIANT_TOKENS;
-    char cursor[API_CURSOR_SIZE] = "";
     int code = 0;
     begin_page(rows, run, variant, &response->body);
     if (run->measured)
         code = columns_list(request->context->store, run->model.id, run->tensor,
                             is_tokens ? run->token_rows : 0, after, rows->left + 1, append_row, rows, err);
-    if (code)
-        return code;
-    if (rows->has_more)
-        api_query_write_revision(&rows->last, cursor);
-    if (rows->format == API_FORMAT_JSON) {
-        api_json_close_array(&rows->json);
-        api_json_integer(&rows->json, "count", rows->count);
-        api_json_text_or_null(&rows->json, "next_cursor", cursor);
-        api_json_close_object(&rows->json);
-    }
-    return rows->has_more ? api_page_link(request, cursor, response, err) : 0;
+    return code ? code
+                : api_query_end_revisions(request, &rows->json, rows->count,
+                                          rows->has_more ? &rows->last : NULL, response, err);
 }
 
 int api_get_columns(struct api_request *request, struct api_response *response, struct err *err)

@@ -93,24 +93,15 @@ static void begin_page(struct rows *rows, const struct api_run *run, struct buf 
 static int list(const struct api_request *request, struct rows *rows, const struct api_run *run,
                 const struct revision_key *after, struct api_response *response, struct err *err)
 {
-    char cursor[API_CURSOR_SIZE] = "";
     int code = 0;
     begin_page(rows, run, &response->body);
     if (rows->sampled)
         code = samples_list(request->context->store, run->model.id, run->tensor, run->token_rows,
                             SAMPLE_DEFINITION, SAMPLE_SEED, (int64_t)rows->sampled, after, rows->left + 1,
                             append_row, rows, err);
-    if (code)
-        return code;
-    if (rows->has_more)
-        api_query_write_revision(&rows->last, cursor);
-    if (rows->format == API_FORMAT_JSON) {
-        api_json_close_array(&rows->json);
-        api_json_integer(&rows->json, "count", rows->count);
-        api_json_text_or_null(&rows->json, "next_cursor", cursor);
-        api_json_close_object(&rows->json);
-    }
-    return rows->has_more ? api_page_link(request, cursor, response, err) : 0;
+    return code ? code
+                : api_query_end_revisions(request, &rows->json, rows->count,
+                                          rows->has_more ? &rows->last : NULL, response, err);
 }
 
 int api_get_trajectories(struct api_request *request, struct api_response *response, struct err *err)
