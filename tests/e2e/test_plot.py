@@ -116,6 +116,13 @@ def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
                 assert same, (command, name)
         table = made_up.client(command, model, *options).stdout
         assert "REVISION" in table and "step16" in table and not made_up.client(command, "nobody/nothing").returncode == 0
+    columns = made_up.get(f"{here}/columns").json()["revisions"]
+    for line, row in zip(made_up.client("columns", model).stdout.splitlines()[1:], columns, strict=True):
+        means, bimodalities = sorted(row["mean"]), sorted(row["bimodality"])
+        wanted = [means[0], means[(len(means) - 1) // 2], means[-1], bimodalities[0], bimodalities[(len(means) - 1) // 2], bimodalities[-1]]
+        found = line.split()
+        assert found[0] == row["revision"] and [float(cell) for cell in found[2:8]] == pytest.approx(wanted, rel=1e-3)
+        assert int(found[8]) == sum(one > 5 / 9 for one in bimodalities)
     rows = made_up.client("distribution", model).stdout.splitlines()
     first, last = (next(row for row in rows if row.startswith(f"{name} "))[25:] for name in ("step0", "step20000"))
     full = "\u2588"
