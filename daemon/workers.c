@@ -43,6 +43,7 @@ struct workers {
     int64_t except[EXCEPT_MAX]; /* sweeps whose tasks wait for what of the hub is down; under lock */
     size_t except_count;
     uint64_t outage_mark; /* as of the last claim; under lock */
+    int64_t gated_told;   /* the newest sweep of which the log has said so; under lock */
     struct pulse pulse;   /* the keeper's */
     atomic_bool is_stopping;
     atomic_bool is_keeper_stopping;
@@ -124,6 +125,18 @@ static int wait_for_hub(struct slot *slot, const struct task_row *task, const st
     return tasks_decline(workers->options.shared.store, &slot->lease, reason->message, err);
 }
 
+/* All revisions of a repository are kept from a token for the same reason: it is said once. */
+static enum log_level level_of(struct workers *workers, const struct task_row *task, const struct err *reason)
+{
+    if (reason->code != ERR_GATED)
+        return LOG_LEVEL_WARNING;
+    (void)pthread_mutex_lock(&workers->lock);
+    int is_told = task->sweep_id <= workers->gated_told;
+    workers->gated_told = is_told ? workers->gated_told : task->sweep_id;
+    (void)pthread_mutex_unlock(&workers->lock);
+    return is_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
+}
+
 /* Says what became of a failed attempt. A lost lease and a cancelled task need nothing more. */
 static void give_up(struct slot *slot, const struct task_row *task, const struct err *reason, double seconds)
 {
@@ -148,8 +161,8 @@ static void give_up(struct slot *slot, const struct task_row *task, const struct
         code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
             code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
-        log_task(state == TASK_STATE_QUEUED ? "task will be tried again" : "task failed", LOG_LEVEL_WARNING,
-                 task, seconds, bytes, reason);
+        log_task(state == TASK_STATE_QUEUED ? "task will be tried again" : "task failed",
+                 level_of(workers, task, reason), task, seconds, bytes, reason);
     }
     if (code && code != ERR_CONFLICT && code != ERR_CANCELLED)
         log_error("the end of a task cannot be recorded", log_int("task", task->id),

@@ -37,7 +37,9 @@
     X(ERR_DEVICE_LOST, -19, "device_lost", "a compute device is unusable until the process restarts")        \
     X(ERR_INTERNAL, -20, "internal", "a defect of this program")                                             \
     X(ERR_UNREACHABLE, -21, "unreachable",                                                                   \
-      "the hub, or a part of it, is down: what needs it waits, see daemon/hub/parts.h")
+      "the hub, or a part of it, is down: what needs it waits, see daemon/hub/parts.h")                      \
+    X(ERR_GATED, -22, "gated",                                                                               \
+      "the hub keeps a repository from this token, or from whoever has none; another may do")
 
 enum err_code {
     ERR_OK = 0,

@@ -201,30 +201,36 @@ enum client_verdict client_judge_connection(const struct transfer *transfer, str
     }
 }
 
+/* What keeps a repository from a token is ERR_GATED: who has another one may have it. */
 static void judge_forbidden(const struct hub_repository *repository, const struct transfer *transfer,
                             const char *said, struct err *err)
 {
     const struct hub_options *options = &repository->hub->options;
     const char *name = repository->repository.name, *kind = kind_word(repository);
     const char *folder = repository->kind == REPOSITORY_KIND_MODEL ? "" : "datasets/";
+    int is_file = transfer->bucket == TRANSFER_BUCKET_FILES; /* of a revision that somebody has seen */
     if (strcasecmp(transfer->headers.error_code, "GatedRepo") == 0) {
-        (void)err_set(err, ERR_UNAUTHORIZED, "%s %s is gated: accept its terms at %.150s/%s%s, then %s", kind,
-                      name, options->endpoint, folder, name,
-                      options->token ? "wait until access is granted to the owner of the token"
-                                     : "set HF_TOKEN to a token of that account");
+        (void)err_set(err, ERR_GATED, "%s %s is gated: accept its terms at %.150s/%s%s, then %s", kind, name,
+                      options->endpoint, folder, name,
+                      options->token
+                          ? "ask again once access is granted to the owner of this token, or start again "
+                            "with HF_TOKEN set to another one"
+                          : "start this program again with HF_TOKEN set to a token of that account");
     } else if (strstr(said, "Access to this resource is disabled")) {
         (void)err_set(err, ERR_UNAUTHORIZED, "%s %s is disabled by the hub: nobody can read it", kind, name);
     } else if (strstr(said, "Invalid credentials")) {
         (void)err_set(
-            err, ERR_UNAUTHORIZED,
+            err, is_file ? ERR_GATED : ERR_UNAUTHORIZED,
             "the hub does not accept the token (HF_TOKEN or the token file): renew it, or remove it "
             "to ask anonymously");
     } else if (transfer->status == 401 && !options->token) {
-        (void)err_set(err, ERR_NOT_FOUND,
+        (void)err_set(err, is_file ? ERR_GATED : ERR_NOT_FOUND,
                       "no public %s %s on %.150s: check the name; if it is private, set HF_TOKEN", kind, name,
                       options->endpoint);
     } else {
-        (void)err_set(err, ERR_UNAUTHORIZED, "the hub refuses access to %s %s (%d%s%.150s): check HF_TOKEN",
+        (void)err_set(err, ERR_GATED,
+                      "the hub refuses access to %s %s (%d%s%.150s): start this program again with HF_TOKEN "
+                      "set to a token that may read it",
                       kind, name, transfer->status, said[0] ? ": " : "", said);
     }
 }
@@ -235,8 +241,9 @@ static void judge_missing(const struct hub_repository *repository, const struct 
     const char *name = repository->repository.name, *kind = kind_word(repository);
     const char *code = transfer->headers.error_code;
     if (strcasecmp(code, "RepoNotFound") == 0)
-        (void)err_set(err, ERR_NOT_FOUND, "no %s %s on %.150s that this token may see: check the name", kind,
-                      name, repository->hub->options.endpoint);
+        (void)err_set(err, transfer->bucket == TRANSFER_BUCKET_FILES ? ERR_GATED : ERR_NOT_FOUND,
+                      "no %s %s on %.150s that this token may see: check the name", kind, name,
+                      repository->hub->options.endpoint);
     else if (strcasecmp(code, "RevisionNotFound") == 0)
         (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such revision: list its revisions to see the names",
                       kind, name);
@@ -277,6 +284,9 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
     else
         (void)err_set(err, ERR_HTTP, "%s answers %d%s%.200s", host, transfer->status, said[0] ? ": " : "",
                       said);
+    if (err->code == ERR_GATED && transfer->bucket == TRANSFER_BUCKET_FILES)
+        refusals_note(&repository->hub->refusals, repository->kind, repository->repository.name, err,
+                      clock_monotonic_ms());
     return is_retried_status(transfer->status) ? CLIENT_VERDICT_RETRY : CLIENT_VERDICT_FAILED;
 }
 

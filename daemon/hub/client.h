@@ -10,6 +10,7 @@
 #include "daemon/hub/folder_hints.h"
 #include "daemon/hub/hub.h"
 #include "daemon/hub/outage.h"
+#include "daemon/hub/refusals.h"
 #include "daemon/hub/repository.h"
 #include "daemon/hub/transfer.h"
 
@@ -26,6 +27,7 @@ struct hub {
     struct hub_options options;
     struct transfers *transfers;
     struct folder_hints *folder_hints;
+    struct refusals refusals; /* what the token may not read */
     atomic_bool is_cancelled;
     struct usage usage;
 };

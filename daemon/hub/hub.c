@@ -60,12 +60,14 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
     int code = copy_options(options, &hub->options, err);
     if (!code)
         code = check_options(&hub->options, err);
+    refusals_init(&hub->refusals);
     if (!code)
         code = folder_hints_new(&hub->folder_hints, err);
     if (!code)
         code = transfers_open(&hub->options, &hub->transfers, err);
     if (code) {
         folder_hints_free(hub->folder_hints);
+        refusals_free(&hub->refusals);
         hub_options_free(&hub->options);
         free(hub);
         return code;
@@ -80,6 +82,7 @@ void hub_close(struct hub *hub)
         return;
     transfers_close(hub->transfers);
     folder_hints_free(hub->folder_hints);
+    refusals_free(&hub->refusals);
     hub_options_free(&hub->options);
     free(hub);
 }
@@ -109,6 +112,11 @@ void hub_doubt(struct hub *hub)
 {
     if (!hub->options.is_offline)
         transfers_doubt(hub->transfers);
+}
+
+void hub_forget_refusals(struct hub *hub, const char *name)
+{
+    refusals_forget(&hub->refusals, name);
 }
 
 void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait)

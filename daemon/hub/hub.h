@@ -143,6 +143,11 @@ uint64_t hub_outage_mark(struct hub *hub);
  * also for who asks nothing of it at the moment. */
 void hub_doubt(struct hub *hub);
 
+/* A repository whose files the hub keeps from us is not asked for again for minutes: requests for them end
+ * with ERR_GATED at once. Somebody asks anew for what model or data set `name` ("owner/name",
+ * "owner/name:path") holds, and access may have been granted: the next request is sent. */
+void hub_forget_refusals(struct hub *hub, const char *name);
+
 /* What one question to the hub tells of it. */
 struct hub_probe {
     char user[128];            /* whose token it is; "" without a token, and where `knows_users` is 0 */

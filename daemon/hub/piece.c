@@ -193,6 +193,11 @@ int piece_submit(struct piece *piece, struct err *err)
     if (code)
         return code;
     int is_endpoint = client_is_endpoint(hub, piece->url);
+    if (is_endpoint)
+        code = refusals_find(&hub->refusals, remote->repository->kind, remote->repository->repository.name,
+                             clock_monotonic_ms(), err);
+    if (code)
+        return code;
     struct transfer *transfer = &piece->transfer;
     transfer->url = piece->url;
     transfer->token = is_endpoint ? hub->options.token : NULL;

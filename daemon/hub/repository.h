@@ -95,7 +95,7 @@ struct repository {
 };
 
 /* Whether the repository exists and may be read, and the commit of its default branch. ERR_NOT_FOUND (no such
- * model), ERR_UNAUTHORIZED (private or gated, with what to do), ERR_NETWORK, ERR_TIMEOUT, ... */
+ * model), ERR_GATED (not for this token, with what to do), ERR_NETWORK, ERR_TIMEOUT, ... */
 int repository_info(struct repository *repository, struct repository_info *info, struct err *err);
 
 /* All branches, tags and pull requests. The caller frees *ret_refs. */

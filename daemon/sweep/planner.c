@@ -157,6 +157,14 @@ static int describe(struct plan *plan, struct err *err)
     return 0;
 }
 
+/* Whoever starts a sweep may have been granted access since the last one was refused. */
+static void ask_anew(const struct plan *plan)
+{
+    hub_forget_refusals(plan->hub, plan->sweep.model);
+    if (plan->spec.wants_perplexity && plan->spec.dataset)
+        hub_forget_refusals(plan->hub, plan->spec.dataset);
+}
+
 static int make_plan(struct plan *plan, struct err *err)
 {
     size_t selected = 0;
@@ -168,6 +176,8 @@ static int make_plan(struct plan *plan, struct err *err)
     if (!code)
         code = hub_open_repository(plan->hub, REPOSITORY_KIND_MODEL, plan->sweep.model, plan->cancel,
                                    &plan->repository, err);
+    if (!code)
+        ask_anew(plan);
     if (!code)
         code = revision_list_read(&plan->list, plan->repository, plan->sweep.model, &plan->spec, err);
     if (!code)

@@ -215,7 +215,7 @@ def test_unknown_and_forbidden_models(daemon: Callable[..., Daemon], hub: Emulat
         assert re.fullmatch(code, sweep["error"]["code"]), sweep
         check_words(sweep["error"]["message"], *words)
     gated = running.wait(running.sweep("org/gated", revisions={"names": ["main"]}))
-    assert [one["code"] for one in gated["errors"]] == ["unauthorized"]
+    assert [one["code"] for one in gated["errors"]] == ["gated"]
     check_words(gated["errors"][0]["message"], "gated", "HF_TOKEN|token")
     assert running.get("/v1/models/org/never-asked").status == 404
     assert [one["name"] for one in running.get("/v1/models").json()["models"]] == ["org/gated"], "what does not exist is not listed"

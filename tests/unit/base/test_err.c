@@ -133,12 +133,12 @@ static void test_names_are_a_bijection(void **state)
 static void test_what_is_tried_again(void **state)
 {
     (void)state;
-    static const int passing[] = {ERR_NETWORK,  ERR_TIMEOUT,     ERR_RATE_LIMITED,
-                                  ERR_NO_SPACE, ERR_DEVICE_LOST, ERR_HTTP};
+    static const int passing[] = {ERR_NETWORK,     ERR_TIMEOUT, ERR_RATE_LIMITED, ERR_NO_SPACE,
+                                  ERR_DEVICE_LOST, ERR_HTTP,    ERR_UNREACHABLE};
     static const int lasting[] = {ERR_OK,          ERR_INVALID,   ERR_NOT_FOUND,    ERR_FORMAT,
                                   ERR_UNSUPPORTED, ERR_CANCELLED, ERR_UNAUTHORIZED, ERR_MISMATCH,
                                   ERR_CONFLICT,    ERR_INTERNAL,  ERR_LIMIT,        ERR_DEVICE,
-                                  ERR_NO_MEMORY};
+                                  ERR_NO_MEMORY,   ERR_GATED};
     for (size_t i = 0; i < COUNT_OF(passing); i++)
         assert_true(err_is_transient(passing[i]));
     for (size_t i = 0; i < COUNT_OF(lasting); i++)

@@ -1,0 +1,75 @@
+#include "daemon/hub/refusals.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void refusals_init(struct refusals *refusals)
+{
+    refusals->count = 0;
+    (void)pthread_mutex_init(&refusals->lock, NULL);
+}
+
+void refusals_free(struct refusals *refusals)
+{
+    (void)pthread_mutex_destroy(&refusals->lock);
+}
+
+static void remove_at(struct refusals *refusals, size_t at)
+{
+    refusals->count--;
+    memmove(&refusals->rows[at], &refusals->rows[at + 1], (refusals->count - at) * sizeof refusals->rows[0]);
+}
+
+/* Where the repository is; `count` if it is not there. */
+static size_t place_of(const struct refusals *refusals, enum repository_kind kind, const char *name)
+{
+    size_t at = 0;
+    while (at < refusals->count &&
+           (refusals->rows[at].kind != kind || strcmp(refusals->rows[at].name, name) != 0))
+        at++;
+    return at;
+}
+
+void refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
+                   const struct err *reason, int64_t now_ms)
+{
+    if (strlen(name) >= REFUSALS_NAME_SIZE)
+        return;
+    (void)pthread_mutex_lock(&refusals->lock);
+    size_t at = place_of(refusals, kind, name);
+    if (at < refusals->count)
+        remove_at(refusals, at);
+    else if (refusals->count == REFUSALS_MAX)
+        remove_at(refusals, 0);
+    struct refusal *row = &refusals->rows[refusals->count++];
+    *row = (struct refusal){.kind = kind, .until_ms = now_ms + REFUSALS_MS, .reason = *reason};
+    (void)snprintf(row->name, sizeof row->name, "%s", name);
+    (void)pthread_mutex_unlock(&refusals->lock);
+}
+
+int refusals_find(struct refusals *refusals, enum repository_kind kind, const char *name, int64_t now_ms,
+                  struct err *err)
+{
+    int code = 0;
+    (void)pthread_mutex_lock(&refusals->lock);
+    size_t at = place_of(refusals, kind, name);
+    if (at < refusals->count && now_ms < refusals->rows[at].until_ms) {
+        *err = refusals->rows[at].reason;
+        code = err->code;
+    } else if (at < refusals->count) {
+        remove_at(refusals, at);
+    }
+    (void)pthread_mutex_unlock(&refusals->lock);
+    return code;
+}
+
+void refusals_forget(struct refusals *refusals, const char *name)
+{
+    size_t length = strcspn(name, ":");
+    (void)pthread_mutex_lock(&refusals->lock);
+    for (size_t at = refusals->count; at-- > 0;) {
+        if (strncmp(refusals->rows[at].name, name, length) == 0 && !refusals->rows[at].name[length])
+            remove_at(refusals, at);
+    }
+    (void)pthread_mutex_unlock(&refusals->lock);
+}

@@ -1,0 +1,50 @@
+/*
+ * For this folder only: the repositories whose files the hub keeps from our token, or from us without one.
+ *
+ * Whether a token may read a repository is the same for all its revisions. So one refusal answers for the
+ * whole repository: until REFUSALS_MS are over, or somebody asks anew (hub_forget_refusals()), a request for
+ * a file of it ends with the same error and is not sent. What is in the cache is read as ever. A process has
+ * one token for as long as it lives, so another token always begins with an empty memory.
+ */
+#ifndef BIFURCATED_HUB_REFUSALS_H
+#define BIFURCATED_HUB_REFUSALS_H
+
+#include "daemon/base/err.h"
+#include "daemon/hub/repository.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REFUSALS_MS 300000 /* access may be granted meanwhile */
+#define REFUSALS_MAX 64    /* beyond, the oldest is forgotten, and asked for once more */
+#define REFUSALS_NAME_SIZE 97
+
+struct refusal {
+    enum repository_kind kind;
+    char name[REFUSALS_NAME_SIZE]; /* "owner/name" */
+    int64_t until_ms;
+    struct err reason;
+};
+
+struct refusals {
+    pthread_mutex_t lock; /* guards all below */
+    size_t count;
+    struct refusal rows[REFUSALS_MAX]; /* the oldest first */
+};
+
+void refusals_init(struct refusals *refusals);
+void refusals_free(struct refusals *refusals);
+
+/* The hub has refused a file of this repository. The time is monotonic, as the next. */
+void refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
+                   const struct err *reason, int64_t now_ms);
+
+/* The code of the reason, which becomes *err; 0: the hub may be asked. */
+int refusals_find(struct refusals *refusals, enum repository_kind kind, const char *name, int64_t now_ms,
+                  struct err *err);
+
+/* Forgets model and data set of the name that `name` begins with: up to its end or to ":". */
+void refusals_forget(struct refusals *refusals, const char *name);
+
+#endif

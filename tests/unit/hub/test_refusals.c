@@ -1,0 +1,121 @@
+/* What the hub refuses to our token, on a clock of the test's own: of which repository, and for how long. */
+#include "daemon/hub/refusals.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct refusals refusals;
+
+static int set_up(void **state)
+{
+    (void)state;
+    refusals_init(&refusals);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    refusals_free(&refusals);
+    return 0;
+}
+
+static void note(enum repository_kind kind, const char *name, int64_t now_ms)
+{
+    struct err reason = ERR_INIT;
+    (void)err_set(&reason, ERR_GATED, "%s is gated", name);
+    refusals_note(&refusals, kind, name, &reason, now_ms);
+}
+
+/* Whether it is refused, for its own reason. */
+static int is_refused(enum repository_kind kind, const char *name, int64_t now_ms)
+{
+    char wanted[128];
+    struct err err = ERR_INIT;
+    (void)snprintf(wanted, sizeof wanted, "%s is gated", name);
+    if (!refusals_find(&refusals, kind, name, now_ms, &err)) {
+        assert_int_equal(err.code, 0);
+        return 0;
+    }
+    assert_int_equal(err.code, ERR_GATED);
+    assert_string_equal(err.message, wanted);
+    return 1;
+}
+
+static void test_one_repository(void **state)
+{
+    (void)state;
+    note(REPOSITORY_KIND_MODEL, "a/b", 1000);
+    assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000));
+    assert_false(is_refused(REPOSITORY_KIND_DATASET, "a/b", 1000));
+    assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/bb", 1000));
+    assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/", 1000));
+}
+
+static void test_time(void **state)
+{
+    (void)state;
+    note(REPOSITORY_KIND_MODEL, "a/b", 1000);
+    assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000 + REFUSALS_MS - 1));
+    assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000 + REFUSALS_MS));
+    assert_int_equal(refusals.count, 0);
+    note(REPOSITORY_KIND_MODEL, "a/b", 1000);
+    note(REPOSITORY_KIND_MODEL, "a/b", 2000); /* asked by two at once: the later answer counts */
+    assert_int_equal(refusals.count, 1);
+    assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000 + REFUSALS_MS));
+}
+
+static void test_forget(void **state)
+{
+    static const char *const same[] = {"a/b", "a/b:data/x.jsonl", "a/b:"};
+    static const char *const other[] = {"a/bb", "a", "a/b/c", "", "file:/a/b", "a/"};
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        note(REPOSITORY_KIND_MODEL, "a/b", 0);
+        note(REPOSITORY_KIND_DATASET, "a/b", 0);
+        note(REPOSITORY_KIND_MODEL, "c/d", 0);
+        refusals_forget(&refusals, same[i]);
+        assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/b", 0));
+        assert_false(is_refused(REPOSITORY_KIND_DATASET, "a/b", 0));
+        assert_true(is_refused(REPOSITORY_KIND_MODEL, "c/d", 0));
+    }
+    note(REPOSITORY_KIND_MODEL, "a/b", 0);
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
+        refusals_forget(&refusals, other[i]);
+    assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/b", 0));
+}
+
+/* The table is bounded, and the oldest makes room. */
+static void test_bound(void **state)
+{
+    char name[REFUSALS_NAME_SIZE + 8];
+    (void)state;
+    for (int i = 0; i <= REFUSALS_MAX; i++) {
+        (void)snprintf(name, sizeof name, "a/%d", i);
+        note(REPOSITORY_KIND_MODEL, name, i);
+    }
+    assert_int_equal(refusals.count, REFUSALS_MAX);
+    assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/0", REFUSALS_MAX));
+    assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/1", REFUSALS_MAX));
+    assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/64", REFUSALS_MAX));
+    memset(name, 'a', sizeof name); /* longer than any name may be */
+    name[sizeof name - 1] = 0;
+    note(REPOSITORY_KIND_MODEL, name, REFUSALS_MAX);
+    assert_false(is_refused(REPOSITORY_KIND_MODEL, name, REFUSALS_MAX));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_one_repository, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bound, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
