@@ -34,6 +34,11 @@ const void *source_map(struct source *source)
     return source->ops->map ? source->ops->map(source) : NULL;
 }
 
+int source_reads_at_once(const struct source *source)
+{
+    return source->ops->reads_at_once;
+}
+
 void source_close(struct source *source)
 {
     if (source)
@@ -57,6 +62,17 @@ static int memory_read(struct source *source, uint64_t offset, void *data, size_
     return 0;
 }
 
+/* What is read may lie far beyond the new end. */
+static int refuse_cut(const struct memory_source *file, uint64_t offset, struct err *err)
+{
+    struct stat status;
+    uint64_t left = offset;
+    if (fstat(file->fd, &status) == 0 && (uint64_t)status.st_size < offset)
+        left = (uint64_t)status.st_size;
+    return err_set(err, ERR_FORMAT, "%s: truncated: it was cut short to %" PRIu64 " bytes meanwhile",
+                   file->source.name, left);
+}
+
 /* By the descriptor and not from the mapping: a file that someone cuts short meanwhile (a trainer that saves
  * again) is then an error of this read, where touching the mapping would kill the process. */
 static int file_source_read(struct source *source, uint64_t offset, void *data, size_t size, struct err *err)
@@ -70,8 +86,7 @@ static int file_source_read(struct source *source, uint64_t offset, void *data, 
         if (got < 0)
             return err_set_errno(err, errno, "%s: cannot read", source->name);
         if (got == 0)
-            return err_set(err, ERR_FORMAT, "%s: truncated: it was cut short to %" PRIu64 " bytes meanwhile",
-                           source->name, offset);
+            return refuse_cut(file, offset, err);
         place += got;
         offset += (uint64_t)got;
         size -= (size_t)got;
@@ -99,12 +114,14 @@ static const struct source_ops memory_ops = {
     .read = memory_read,
     .map = memory_map,
     .close = memory_close,
+    .reads_at_once = 1,
 };
 
 static const struct source_ops file_ops = {
     .read = file_source_read,
     .map = memory_map,
     .close = memory_close,
+    .reads_at_once = 1,
 };
 
 int source_open_memory(const char *name, const void *data, size_t size, struct source **ret_source,

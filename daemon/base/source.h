@@ -22,6 +22,7 @@ struct source_ops {
     /* (optional) The whole content in memory, valid as long as the source (a mapped file); or NULL. */
     const void *(*map)(struct source *source);
     void (*close)(struct source *source);
+    int reads_at_once; /* whether several threads may read at once, each its part, and are faster then */
 };
 
 struct source {
@@ -38,6 +39,9 @@ void source_will_need(struct source *source, uint64_t offset, uint64_t size);
 
 /* The mapped content, or NULL if this source cannot be mapped. Borrowed. */
 const void *source_map(struct source *source);
+
+/* Whether a large range is read fastest in pieces by several threads: of files, not of what is fetched. */
+int source_reads_at_once(const struct source *source);
 
 /* Frees the source. NULL is allowed. */
 void source_close(struct source *source);

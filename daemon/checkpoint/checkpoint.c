@@ -252,6 +252,12 @@ int checkpoint_read_range(struct checkpoint *checkpoint, const struct checkpoint
     return shard_read(checkpoint->shards[tensor->shard], tensor->index, offset, data, size, err);
 }
 
+int checkpoint_locate(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor,
+                      struct source **ret_source, uint64_t *ret_offset)
+{
+    return shard_locate(checkpoint->shards[tensor->shard], tensor->index, ret_source, ret_offset);
+}
+
 const void *checkpoint_map(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor)
 {
     return shard_map(checkpoint->shards[tensor->shard], tensor->index);

@@ -83,6 +83,12 @@ int checkpoint_read(struct checkpoint *checkpoint, const struct checkpoint_tenso
 int checkpoint_read_range(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor,
                           uint64_t offset, void *data, size_t size, struct err *err);
 
+/* Whether the tensor's bytes lie contiguous in a source that several threads may read at once (a file); then
+ * *ret_source, borrowed until checkpoint_close, has them from *ret_offset on. Where they do not, or cannot be
+ * located, checkpoint_read has to do it, or says why. */
+int checkpoint_locate(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor,
+                      struct source **ret_source, uint64_t *ret_offset);
+
 /* The tensor's bytes in place where its file is mapped and it is contiguous, else NULL. Not necessarily
  * aligned; borrowed until checkpoint_close. */
 const void *checkpoint_map(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor);

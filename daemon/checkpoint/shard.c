@@ -224,15 +224,25 @@ void shard_will_need(struct shard *shard, size_t index)
         source_will_need(shard->source, offset, size);
 }
 
-const void *shard_map(struct shard *shard, size_t index)
+/* Whether the tensor lies in the source as it is handed out. */
+static int locate_contiguous(struct shard *shard, size_t index, uint64_t *ret_offset)
 {
     struct shard_tensor tensor;
-    uint64_t offset = 0, size = 0;
+    uint64_t size = 0;
     struct err ignored = ERR_INIT;
-    const unsigned char *map = source_map(shard->source);
     shard_describe(shard, index, &tensor);
-    if (!map || !tensor.is_contiguous || tensor.is_repeating ||
-        locate(shard, index, &offset, &size, &ignored))
-        return NULL;
-    return map + offset;
+    return tensor.is_contiguous && !tensor.is_repeating && !locate(shard, index, ret_offset, &size, &ignored);
+}
+
+int shard_locate(struct shard *shard, size_t index, struct source **ret_source, uint64_t *ret_offset)
+{
+    *ret_source = shard->source;
+    return source_reads_at_once(shard->source) && locate_contiguous(shard, index, ret_offset);
+}
+
+const void *shard_map(struct shard *shard, size_t index)
+{
+    uint64_t offset = 0;
+    const unsigned char *map = source_map(shard->source);
+    return map && locate_contiguous(shard, index, &offset) ? map + offset : NULL;
 }

@@ -51,6 +51,10 @@ int shard_read(struct shard *shard, size_t index, uint64_t offset, void *data, s
 /* Announces the reading of a tensor. */
 void shard_will_need(struct shard *shard, size_t index);
 
+/* Where the contiguous bytes lie, if they do, in a source that several threads may read at once; else 0, also
+ * where shard_read would report an error. */
+int shard_locate(struct shard *shard, size_t index, struct source **ret_source, uint64_t *ret_offset);
+
 /* The contiguous bytes in place, or NULL. */
 const void *shard_map(struct shard *shard, size_t index);
 

@@ -1,5 +1,6 @@
 #include "daemon/measure/location.h"
 
+#include "daemon/measure/tensor_reader.h"
 #include "gpu/statistics.h"
 
 #include <inttypes.h>
@@ -110,9 +111,11 @@ static int load(void *context, void *data, uint64_t size_bytes, struct err *err)
             err_set(err, ERR_MISMATCH, "%s: %s has %" PRIu64 " bytes of %s where %" PRIu64 " of %s were seen",
                     tensor.file, location->tensor, tensor.size_bytes, tensor_dtype_name(tensor.dtype),
                     size_bytes, tensor_dtype_name(location->dtype));
-    if (!code)
-        code = checkpoint_read(location->checkpoint, &tensor, data, (size_t)size_bytes, err);
-    return code;
+    if (code)
+        return code;
+    /* Not cancelled by one task, since others may wait for it. */
+    const struct tensor_read read = {.checkpoint = location->checkpoint, .tensor = &tensor, .data = data};
+    return tensor_reader_run(&read, 1, 0, NULL, NULL, NULL, err);
 }
 
 struct tensor_request location_request(struct location *location)

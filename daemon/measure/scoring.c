@@ -2,9 +2,9 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
-#include "daemon/checkpoint/checkpoint.h"
 #include "daemon/measure/scoring_identity.h"
 #include "daemon/measure/scoring_passages.h"
+#include "daemon/measure/scoring_weights.h"
 #include "daemon/model/config.h"
 
 #include <stdio.h>
@@ -17,39 +17,13 @@ struct scoring {
     struct score_config config;
     int64_t prefix_id;
     struct buf tokenizer_json;
-    struct checkpoint *checkpoint;
-    size_t tensor_count;
-    struct score_tensor *tensors;      /* [tensor_count], names owned; data after scoring_fetch */
-    struct checkpoint_tensor *located; /* [tensor_count] where they lie */
-    void **owned;                      /* [tensor_count] bytes that are not mapped */
-    uint64_t weight_bytes;
+    struct scoring_weights weights;
     const struct passages *passages; /* of the request's cache; NULL before scoring_fetch */
     struct score_result result;
     int is_fetched;
 };
 
-static int check_cancel(const struct scoring *scoring, struct err *err)
-{
-    if (scoring->request.cancel && atomic_load(scoring->request.cancel))
-        return err_set(err, ERR_CANCELLED, "scoring was cancelled");
-    return 0;
-}
-
 /* -- The revision's files -------------------------------------------------------------------------- */
-
-static int has_file(void *context, const char *name)
-{
-    const struct scoring *scoring = context;
-    return repository_tree_find(scoring->request.tree, name) != NULL;
-}
-
-static int open_file(void *context, const char *name, struct source **ret_source, struct err *err)
-{
-    const struct scoring *scoring = context;
-    const struct repository_tree *tree = scoring->request.tree;
-    return repository_open_file(scoring->request.repository, tree->commit, name,
-                                repository_tree_find(tree, name), ret_source, err);
-}
 
 static int fetch_text(const struct scoring *scoring, const char *path, struct buf *buf, struct err *err)
 {
@@ -119,136 +93,6 @@ static int read_tokenizer(struct scoring *scoring, struct err *err)
     return code ? code : digest_sha256_hex(json->data, json->size, scoring->identity.tokenizer_digest, err);
 }
 
-/* -- The tensors ----------------------------------------------------------------------------------- */
-
-static int locate_tensor(struct scoring *scoring, enum score_role role, uint64_t layer, struct err *err)
-{
-    char name[SCORE_NAME_BYTES];
-    struct checkpoint_tensor *located = &scoring->located[scoring->tensor_count];
-    struct score_tensor *tensor = &scoring->tensors[scoring->tensor_count];
-    score_tensor_name(&scoring->config, role, layer, name);
-    if (!name[0])
-        return 0;
-    int code = checkpoint_find(scoring->checkpoint, name, located, err);
-    if (code)
-        return code;
-    if (!(tensor->name = strdup(name)))
-        return err_set(err, ERR_NO_MEMORY, "no memory for a tensor's name");
-    tensor->view.dtype = located->dtype;
-    tensor->view.shape = located->shape;
-    scoring->weight_bytes += located->size_bytes;
-    scoring->tensor_count++;
-    return 0;
-}
-
-/* Layers that config.json leaves out would go unused, and the perplexity would be another model's. (Of layers
- * that it has too many, the tensors are missed by name.) */
-static int check_layers(const struct scoring *scoring, struct err *err)
-{
-    uint64_t found = 0, wanted = scoring->config.layer_count;
-    for (size_t i = 0; i < checkpoint_name_count(scoring->checkpoint); i++) {
-        uint64_t layers = score_name_layers(&scoring->config, checkpoint_name(scoring->checkpoint, i));
-        found = layers > found ? layers : found;
-    }
-    if (found <= wanted)
-        return 0;
-    return err_set(
-        err, ERR_FORMAT,
-        "num_hidden_layers of config.json is %llu, but the weights have %llu layers: one of them is not "
-        "this model's",
-        (unsigned long long)wanted, (unsigned long long)found);
-}
-
-static int locate_tensors(struct scoring *scoring, struct err *err)
-{
-    struct checkpoint_files files = {.has = has_file, .open = open_file, .context = scoring};
-    size_t max = SCORE_ROLE_COUNT * ((size_t)scoring->config.layer_count + 1);
-    int code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &scoring->checkpoint, err);
-    if (code || (code = check_layers(scoring, err)))
-        return code;
-    scoring->tensors = calloc(max, sizeof *scoring->tensors);
-    scoring->located = calloc(max, sizeof *scoring->located);
-    scoring->owned = calloc(max, sizeof *scoring->owned);
-    if (!scoring->tensors || !scoring->located || !scoring->owned)
-        return err_set(err, ERR_NO_MEMORY, "no memory for a table of tensors");
-    for (int role = 0; role < SCORE_ROLE_COUNT && !code; role++) {
-        uint64_t layers = role < SCORE_ROLE_LAYER_FIRST ? 1 : scoring->config.layer_count;
-        for (uint64_t layer = 0; layer < layers && !code; layer++)
-            code = locate_tensor(scoring, (enum score_role)role, layer, err);
-    }
-    return code;
-}
-
-static int read_tensor(struct scoring *scoring, size_t i, struct err *err)
-{
-    const struct checkpoint_tensor *located = &scoring->located[i];
-    void *bytes = malloc((size_t)located->size_bytes + 1);
-    if (!bytes)
-        return err_set(err, ERR_NO_MEMORY, "no memory for the %llu bytes of tensor %s",
-                       (unsigned long long)located->size_bytes, scoring->tensors[i].name);
-    int code = checkpoint_read(scoring->checkpoint, located, bytes, (size_t)located->size_bytes, err);
-    if (code) {
-        free(bytes);
-        return code;
-    }
-    scoring->tensors[i].view.data = scoring->owned[i] = bytes;
-    return 0;
-}
-
-/* Brings all into memory; `digests`, or NULL, gets each as soon as it is there. */
-static int fetch_tensors(struct scoring *scoring, struct tensor_digests *digests, struct err *err)
-{
-    for (size_t i = 0; i < scoring->tensor_count; i++)
-        if (!scoring->tensors[i].view.data)
-            checkpoint_will_need(scoring->checkpoint, &scoring->located[i]);
-    for (size_t i = 0; i < scoring->tensor_count; i++) {
-        const struct checkpoint_tensor *located = &scoring->located[i];
-        struct score_tensor *tensor = &scoring->tensors[i];
-        int code = check_cancel(scoring, err);
-        if (code)
-            return code;
-        if (!tensor->view.data && !(tensor->view.data = checkpoint_map(scoring->checkpoint, located)) &&
-            (code = read_tensor(scoring, i, err)))
-            return code;
-        if (digests)
-            tensor_digests_add(digests, tensor->view.data, (size_t)located->size_bytes);
-    }
-    return 0;
-}
-
-/* Reads all weights, and hashes what is there while the rest comes. */
-static int fetch_and_digest(struct scoring *scoring, struct tensor_digests **ret_digests, struct err *err)
-{
-    struct tensor_digests *digests = NULL;
-    int code = tensor_digests_new(scoring->tensor_count, scoring->weight_bytes,
-                                  scoring->request.digest_threads, scoring->request.cancel, &digests, err);
-    if (!code)
-        code = fetch_tensors(scoring, digests, err);
-    if (!code)
-        code = tensor_digests_finish(digests, err);
-    if (code) {
-        tensor_digests_free(digests);
-        return code;
-    }
-    *ret_digests = digests;
-    return 0;
-}
-
-static int digest_weights(struct scoring *scoring, struct err *err)
-{
-    const struct repository_tree *tree = scoring->request.tree;
-    struct tensor_digests *digests = NULL;
-    int code = 0;
-    if (!scoring_identity_knows_files(tree, scoring->located, scoring->tensor_count))
-        code = fetch_and_digest(scoring, &digests, err);
-    if (!code)
-        code = scoring_identity_digest_weights(&scoring->config, tree, scoring->tensors, scoring->located,
-                                               scoring->tensor_count, digests,
-                                               scoring->identity.weights_digest, err);
-    tensor_digests_free(digests);
-    return code;
-}
-
 static enum score_mode score_mode_of(enum passages_mode mode)
 {
     switch (mode) {
@@ -274,8 +118,9 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
     scoring->identity.mode = score_mode_of(request->mode);
     scoring->identity.definition = SCORE_DEFINITION;
     int code = read_config(scoring, err);
-    if (code || (code = read_tokenizer(scoring, err)) || (code = locate_tensors(scoring, err)) ||
-        (code = digest_weights(scoring, err)) ||
+    if (code || (code = read_tokenizer(scoring, err)) ||
+        (code = scoring_weights_open(&scoring->weights, &scoring->request, &scoring->config, err)) ||
+        (code = scoring_weights_digest(&scoring->weights, scoring->identity.weights_digest, err)) ||
         (code = scoring_identity_digest_source(request->data, scoring->identity.dataset_digest, err)) ||
         (code = scoring_identity_write_parameters(request, &scoring->config, scoring->prefix_id,
                                                   scoring->identity.parameters,
@@ -327,7 +172,7 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
     struct score_request request = request_of(scoring->passages);
     if ((code = score_request_check(&scoring->config, &request, &target_total, err)) ||
         (code = score_result_init(&scoring->result, target_total, err)) ||
-        (code = fetch_tensors(scoring, NULL, err)))
+        (code = scoring_weights_fetch(&scoring->weights, err)))
         return code;
     scoring->is_fetched = 1;
     return 0;
@@ -336,10 +181,10 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
 int scoring_run(struct scoring *scoring, struct device_turns *turns, struct scoring_outcome *ret_outcome,
                 struct err *err)
 {
-    struct scoring_outcome outcome = {.weight_bytes = scoring->weight_bytes};
+    struct scoring_outcome outcome = {.weight_bytes = scoring->weights.size_bytes};
     struct score_model_source source = {.config = scoring->config,
-                                        .tensors = scoring->tensors,
-                                        .tensor_count = scoring->tensor_count,
+                                        .tensors = scoring->weights.tensors,
+                                        .tensor_count = scoring->weights.count,
                                         .precision = scoring->request.precision,
                                         .memory_budget_bytes = scoring->request.memory_budget_bytes,
                                         .cancel = scoring->request.cancel};
@@ -382,17 +227,10 @@ void scoring_close(struct scoring *scoring)
 {
     if (!scoring)
         return;
-    for (size_t i = 0; scoring->owned && i < scoring->tensor_count; i++)
-        free(scoring->owned[i]);
-    for (size_t i = 0; scoring->tensors && i < scoring->tensor_count; i++)
-        free((void *)(uintptr_t)scoring->tensors[i].name);
-    free(scoring->owned);
-    free(scoring->tensors);
-    free(scoring->located);
     score_result_free(&scoring->result);
     if (scoring->passages)
         passages_cache_give_back(scoring->request.passages, scoring->passages);
-    checkpoint_close(scoring->checkpoint);
+    scoring_weights_close(&scoring->weights);
     buf_free(&scoring->tokenizer_json);
     free(scoring);
 }

@@ -37,6 +37,7 @@ struct scoring_request {
     uint64_t memory_budget_bytes;    /* for the device's model and scratch memory, if less than the device may
                                         give; 0: no bound of its own */
     int digest_threads; /* that hash weights whose files' digests are not known; 0: as many as pay off */
+    int read_threads;   /* that read weights that lie in a file; 0: likewise */
     const atomic_bool *cancel; /* or NULL */
 };
 

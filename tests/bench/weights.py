@@ -1,11 +1,11 @@
-"""From a folder's checkpoint to the digest of its weights, before a model is scored: one thread that reads and then hashes, beside
-threads that hash while it reads.
+"""From a folder's checkpoint to the digest of its weights, before a model is scored: one thread that reads and then hashes, one that
+reads while others hash, and threads for both.
 
     BIFURCATED_BUILD=build/release python -m tests.bench.weights [--size 410m] [--rounds 5]
 
-A random checkpoint of Pythia's shape SIZE in a temporary folder, in one safetensors file. Rounds alternate between the two (score_probe,
-digest_threads=1 and 0), so that a busy machine is the same for both; the digests must be equal. Bytes are those that the program asked
-the system for.
+A random checkpoint of Pythia's shape SIZE in a temporary folder, in one safetensors file. Rounds alternate between the three (score_probe,
+read_threads and digest_threads 1 or 0), so that a busy machine is the same for all; the digests must be equal. Bytes are those that the
+program asked the system for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 GARDEN = REPOSITORY / "tests/fixtures/garden/hub/models/garden/neox-tiny"
 SHAPES = {"14m": (6, 128), "70m": (6, 512), "160m": (12, 768), "410m": (24, 1024), "1b": (16, 2048)}  # layers, width
 VOCABULARY = 50304
+WAYS = {"one thread": (1, 1), "one reads, others hash": (1, 0), "threads for both": (0, 0)}  # read_threads, digest_threads
 
 
 def shapes_of(layers: int, width: int) -> dict[str, list[int]]:
@@ -61,9 +62,9 @@ def write_checkpoint(folder: Path, layers: int, width: int) -> int:
     return at
 
 
-def open_once(probe: Path, folder: Path, texts: Path, threads: int) -> tuple[float, str, int]:
+def open_once(probe: Path, folder: Path, texts: Path, threads: tuple[int, int]) -> tuple[float, str, int]:
     """Seconds, digest, bytes that were read, of a process of its own."""
-    script = f'"$0" "$1" "$2" stop=1 digest_threads={threads}; cat /proc/$$/io'
+    script = f'"$0" "$1" "$2" stop=1 read_threads={threads[0]} digest_threads={threads[1]}; cat /proc/$$/io'
     shown = subprocess.run(["sh", "-c", script, probe, folder, texts], capture_output=True, text=True, check=True).stdout
     first, *rest = shown.splitlines()
     found = json.loads(first)
@@ -82,20 +83,21 @@ def main() -> None:
         folder, texts = Path(place), Path(place) / "texts.jsonl"
         texts.write_text('{"text": "I am he"}\n')
         size = write_checkpoint(folder, *SHAPES[arguments.size])
-        seconds: dict[int, list[float]] = {1: [], 0: []}
+        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
         digests, read = set(), {}
         for _ in range(arguments.rounds + 1):
-            for threads, taken in seconds.items():
-                one, digest, read[threads] = open_once(probe, folder, texts, threads)
+            for way, taken in seconds.items():
+                one, digest, read[way] = open_once(probe, folder, texts, WAYS[way])
                 taken.append(one)
                 digests.add(digest)
         assert len(digests) == 1, digests
-    for threads, taken in seconds.items():
+    for way, taken in seconds.items():
         del taken[0]  # the file was not in memory, or not all of it
-        print(f"{'one thread' if threads else 'more threads':<12} median {statistics.median(taken):.3f} s, best {min(taken):.3f} s, {size / min(taken) / 1e9:.2f} GB/s;"
-              f" bytes read / bytes of the weights {read[threads] / size:.3f}")  # fmt: skip
-    print(f"ratio of the medians: {statistics.median(seconds[1]) / statistics.median(seconds[0]):.2f}, of the best: {min(seconds[1]) / min(seconds[0]):.2f}"
-          f" ({arguments.size}, {size / 1e6:.0f} MB, {os.cpu_count()} processors)")  # fmt: skip
+        first = seconds["one thread"]  # whose first is gone already
+        print(f"{way:<24} median {statistics.median(taken):.3f} s, best {min(taken):.3f} s, {size / min(taken) / 1e9:.2f} GB/s, ratio of the medians"
+              f" {statistics.median(first) / statistics.median(taken):.2f}, of the best {min(first) / min(taken):.2f};"
+              f" bytes read / bytes of the weights {read[way] / size:.3f}")  # fmt: skip
+    print(f"{arguments.size}, {size / 1e6:.0f} MB, {len(os.sched_getaffinity(0))} processors, load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

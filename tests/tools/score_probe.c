@@ -5,9 +5,9 @@
  *     score_probe FOLDER DATA [name=value ...]     a folder with config.json, tokenizer.json and weights
  *     score_probe random:SIZE COUNT [name=value ...]   Pythia's shape SIZE, COUNT documents (random_model.h)
  *
- * Names: mode, window, stride, limit, field, threads, digest_threads, budget_mib, longest; stop=1 ends after
- * the identity, for tests/bench/weights.py. An error is printed as {"error": name, "message": text}, with
- * exit status 1.
+ * Names: mode, window, stride, limit, field, threads, digest_threads, read_threads, budget_mib, longest;
+ * stop=1 ends after the identity, for tests/bench/weights.py. An error is printed as {"error": name,
+ * "message": text}, with exit status 1.
  */
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
@@ -50,6 +50,8 @@ static int read_arguments(struct arguments *arguments, int count, char **words, 
             arguments->threads = (int)number;
         else if (strncmp(words[i], "digest_threads", length) == 0)
             arguments->request.digest_threads = (int)number;
+        else if (strncmp(words[i], "read_threads", length) == 0)
+            arguments->request.read_threads = (int)number;
         else if (strncmp(words[i], "stop", length) == 0)
             arguments->stops = number != 0;
         else if (strncmp(words[i], "budget_mib", length) == 0)

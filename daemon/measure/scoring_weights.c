@@ -1,0 +1,207 @@
+#include "daemon/measure/scoring_weights.h"
+
+#include "daemon/measure/scoring_identity.h"
+#include "daemon/measure/tensor_digests.h"
+#include "daemon/measure/tensor_reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* -- Where they lie -------------------------------------------------------------------------------- */
+
+static int has_file(void *context, const char *name)
+{
+    const struct scoring_request *request = context;
+    return repository_tree_find(request->tree, name) != NULL;
+}
+
+static int open_file(void *context, const char *name, struct source **ret_source, struct err *err)
+{
+    const struct scoring_request *request = context;
+    return repository_open_file(request->repository, request->tree->commit, name,
+                                repository_tree_find(request->tree, name), ret_source, err);
+}
+
+static int locate_tensor(struct scoring_weights *weights, enum score_role role, uint64_t layer,
+                         struct err *err)
+{
+    char name[SCORE_NAME_BYTES];
+    struct checkpoint_tensor *located = &weights->located[weights->count];
+    struct score_tensor *tensor = &weights->tensors[weights->count];
+    score_tensor_name(weights->config, role, layer, name);
+    if (!name[0])
+        return 0;
+    int code = checkpoint_find(weights->checkpoint, name, located, err);
+    if (code)
+        return code;
+    if (!(tensor->name = strdup(name)))
+        return err_set(err, ERR_NO_MEMORY, "no memory for a tensor's name");
+    tensor->view.dtype = located->dtype;
+    tensor->view.shape = located->shape;
+    weights->size_bytes += located->size_bytes;
+    weights->count++;
+    return 0;
+}
+
+/* Layers that config.json leaves out would go unused, and the perplexity would be another model's. (Of layers
+ * that it has too many, the tensors are missed by name.) */
+static int check_layers(const struct scoring_weights *weights, struct err *err)
+{
+    uint64_t found = 0, wanted = weights->config->layer_count;
+    for (size_t i = 0; i < checkpoint_name_count(weights->checkpoint); i++) {
+        uint64_t layers = score_name_layers(weights->config, checkpoint_name(weights->checkpoint, i));
+        found = layers > found ? layers : found;
+    }
+    if (found <= wanted)
+        return 0;
+    return err_set(
+        err, ERR_FORMAT,
+        "num_hidden_layers of config.json is %llu, but the weights have %llu layers: one of them is not "
+        "this model's",
+        (unsigned long long)wanted, (unsigned long long)found);
+}
+
+int scoring_weights_open(struct scoring_weights *ret_weights, const struct scoring_request *request,
+                         const struct score_config *config, struct err *err)
+{
+    struct scoring_weights *weights = ret_weights;
+    struct checkpoint_files files = {
+        .has = has_file, .open = open_file, .context = (void *)(uintptr_t)request};
+    size_t max = SCORE_ROLE_COUNT * ((size_t)config->layer_count + 1);
+    *weights = (struct scoring_weights){.request = request, .config = config};
+    int code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &weights->checkpoint, err);
+    if (code || (code = check_layers(weights, err)))
+        return code;
+    weights->tensors = calloc(max, sizeof *weights->tensors);
+    weights->located = calloc(max, sizeof *weights->located);
+    weights->owned = calloc(max, sizeof *weights->owned);
+    if (!weights->tensors || !weights->located || !weights->owned)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a table of tensors");
+    for (int role = 0; role < SCORE_ROLE_COUNT && !code; role++) {
+        uint64_t layers = role < SCORE_ROLE_LAYER_FIRST ? 1 : config->layer_count;
+        for (uint64_t layer = 0; layer < layers && !code; layer++)
+            code = locate_tensor(weights, (enum score_role)role, layer, err);
+    }
+    return code;
+}
+
+/* -- Their bytes ----------------------------------------------------------------------------------- */
+
+/* A reading under way: what is left to read, and who hashes what is there. */
+struct fetch {
+    struct scoring_weights *weights;
+    struct tensor_digests *digests; /* or NULL */
+    struct tensor_read *reads;      /* [count] */
+    size_t *tensor_of;              /* [count] which tensor each is */
+    size_t count;
+    size_t added; /* tensors that were handed to be hashed: they are in order */
+};
+
+static void hash_until(struct fetch *fetch, size_t end)
+{
+    const struct scoring_weights *weights = fetch->weights;
+    for (; fetch->digests && fetch->added < end; fetch->added++)
+        tensor_digests_add(fetch->digests, weights->tensors[fetch->added].view.data,
+                           (size_t)weights->located[fetch->added].size_bytes);
+}
+
+static void take(void *context, size_t index)
+{
+    struct fetch *fetch = context;
+    size_t tensor = fetch->tensor_of[index];
+    fetch->weights->tensors[tensor].view.data = fetch->reads[index].data;
+    hash_until(fetch, tensor + 1);
+}
+
+/* Takes what is mapped as it is; makes room for the others, and says that they will be read. */
+static int prepare(struct fetch *fetch, struct err *err)
+{
+    struct scoring_weights *weights = fetch->weights;
+    for (size_t i = 0; i < weights->count; i++) {
+        const struct checkpoint_tensor *located = &weights->located[i];
+        struct score_tensor *tensor = &weights->tensors[i];
+        if (tensor->view.data || (tensor->view.data = checkpoint_map(weights->checkpoint, located)))
+            continue;
+        free(weights->owned[i]); /* of a reading that failed */
+        if (!(weights->owned[i] = malloc((size_t)located->size_bytes + 1)))
+            return err_set(err, ERR_NO_MEMORY, "no memory for the %llu bytes of tensor %s",
+                           (unsigned long long)located->size_bytes, tensor->name);
+        checkpoint_will_need(weights->checkpoint, located);
+        fetch->tensor_of[fetch->count] = i;
+        fetch->reads[fetch->count++] = (struct tensor_read){
+            .checkpoint = weights->checkpoint, .tensor = located, .data = weights->owned[i]};
+    }
+    return 0;
+}
+
+/* Brings all into memory; `digests`, or NULL, gets each as soon as it is there. */
+static int fetch_tensors(struct scoring_weights *weights, struct tensor_digests *digests, struct err *err)
+{
+    const struct scoring_request *request = weights->request;
+    struct fetch fetch = {.weights = weights,
+                          .digests = digests,
+                          .reads = calloc(weights->count + 1, sizeof *fetch.reads),
+                          .tensor_of = calloc(weights->count + 1, sizeof *fetch.tensor_of)};
+    int code = fetch.reads && fetch.tensor_of
+                   ? prepare(&fetch, err)
+                   : err_set(err, ERR_NO_MEMORY, "no memory for a table of tensors");
+    if (!code)
+        code = tensor_reader_run(fetch.reads, fetch.count, request->read_threads, request->cancel, take,
+                                 &fetch, err);
+    if (!code)
+        hash_until(&fetch, weights->count);
+    free(fetch.reads);
+    free(fetch.tensor_of);
+    return code;
+}
+
+int scoring_weights_fetch(struct scoring_weights *weights, struct err *err)
+{
+    return fetch_tensors(weights, NULL, err);
+}
+
+/* Reads all weights, and hashes what is there while the rest comes. */
+static int fetch_and_digest(struct scoring_weights *weights, struct tensor_digests **ret_digests,
+                            struct err *err)
+{
+    struct tensor_digests *digests = NULL;
+    int code = tensor_digests_new(weights->count, weights->size_bytes, weights->request->digest_threads,
+                                  weights->request->cancel, &digests, err);
+    if (!code)
+        code = fetch_tensors(weights, digests, err);
+    if (!code)
+        code = tensor_digests_finish(digests, err);
+    if (code) {
+        tensor_digests_free(digests);
+        return code;
+    }
+    *ret_digests = digests;
+    return 0;
+}
+
+int scoring_weights_digest(struct scoring_weights *weights, char *hex, struct err *err)
+{
+    const struct repository_tree *tree = weights->request->tree;
+    struct tensor_digests *digests = NULL;
+    int code = 0;
+    if (!scoring_identity_knows_files(tree, weights->located, weights->count))
+        code = fetch_and_digest(weights, &digests, err);
+    if (!code)
+        code = scoring_identity_digest_weights(weights->config, tree, weights->tensors, weights->located,
+                                               weights->count, digests, hex, err);
+    tensor_digests_free(digests);
+    return code;
+}
+
+void scoring_weights_close(struct scoring_weights *weights)
+{
+    for (size_t i = 0; weights->owned && i < weights->count; i++)
+        free(weights->owned[i]);
+    for (size_t i = 0; weights->tensors && i < weights->count; i++)
+        free((void *)(uintptr_t)weights->tensors[i].name);
+    free(weights->owned);
+    free(weights->tensors);
+    free(weights->located);
+    checkpoint_close(weights->checkpoint);
+    *weights = (struct scoring_weights){.request = NULL};
+}
