@@ -308,7 +308,7 @@ function shownModels() {
 
 /** Groups without a chart are left out, or say what to do about it. */
 function showSections(shown) {
-  const hasRows = shown.some((model) => model.rows.length);
+  const hasRows = shown.some((model) => model.rows.length) && shown.every((model) => model.apart); // not before it is known what is not there
   for (const section of byId("panels").children) {
     const isEmpty = section.panels.every((panel) => panel.root.hidden);
     if (section.hint) section.hint.hidden = !(isEmpty && hasRows);
@@ -341,21 +341,21 @@ function showTitle() {
   document.title = [share === null ? null : `${Math.floor(100 * share)} %`, view.models.map((name) => listName(name)).join(", ") || null, "bifurcated"].filter(Boolean).join(" – ");
 }
 
+/** In place of the charts, where there are none: why, and what to do. */
+function emptyLines() {
+  if (isAtWork(view.models)) return [element("p", {}, "A sweep is at work. The charts begin with its first revision; nothing needs to be done.")];
+  const [model] = view.models;
+  const start = element("button", { type: "button", onclick: () => openForm({ model: view.models[0] }) }, "Start a sweep");
+  return [element("p", {}, model ? "No training step of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes."), start,
+    element("p", { class: "muted" }, "Or on the command line: ", element("code", {}, `bifurcate sweep ${model ?? "EleutherAI/pythia-14m"} --follow`))];
+}
+
 function showEmpty(shown) {
   const hasAny = shown.some((model) => model.rows.length);
   document.querySelector(".keys").hidden = !hasAny;
-  const overview = byId("overview");
-  if (hasAny) {
-    overview.replaceChildren();
-    return;
-  }
-  const [model] = view.models;
-  const start = element("button", { type: "button", onclick: () => openForm({ model: view.models[0] }) }, "Start a sweep");
-  const lines = isAtWork(view.models)
-    ? [element("p", {}, "A sweep is at work. The charts begin with its first revision; nothing needs to be done.")]
-    : [element("p", {}, model ? "No revision of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes."), start,
-      element("p", { class: "muted" }, "Or on the command line: ", element("code", {}, `bifurcate sweep ${model ?? "EleutherAI/pythia-14m"} --follow`))];
-  renewChildren(overview, [element("div", { class: "card empty" }, ...lines)]);
+  const isOnItsWay = models.some((model) => model.measured_count > 0 && view.models.includes(model.name) && !shown.some((one) => one.name === model.name));
+  const lines = hasAny || isOnItsWay ? null : emptyLines(); // a series that does not come is told above the charts
+  renewChildren(byId("overview"), lines ? [element("div", { class: "card empty" }, ...lines)] : []);
 }
 
 function showToolbar() {
@@ -399,6 +399,23 @@ function setUpToolbar() {
   });
 }
 
+/** On paper everything is there, dark on light. */
+function setUpPrinting() {
+  const { dataset } = document.documentElement;
+  let chosen; // the reader's colours
+  window.addEventListener("beforeprint", () => {
+    chosen = dataset.theme;
+    dataset.theme = "light";
+    show();
+    panels.forEach((panel) => panel.isStale && !panel.root.hidden && panel.draw(true));
+  });
+  window.addEventListener("afterprint", () => {
+    if (chosen) dataset.theme = chosen;
+    else delete dataset.theme;
+    show();
+  });
+}
+
 // -- The beginning -------------------------------------------------------------------------------
 
 async function start() {
@@ -419,7 +436,7 @@ async function start() {
   setUpWatches(changes);
   setUpTokens(changes);
   setUpOperations((error) => complain(error, "poll"));
-  window.addEventListener("beforeprint", () => panels.forEach((panel) => panel.near(true)));
+  setUpPrinting();
   setUpForm(async (sweep) => {
     if (!view.models.includes(sweep.model)) await choose(sweep.model, true);
   });

@@ -15,8 +15,13 @@ export async function fetchFindings(name) {
   const path = modelPath(name);
   if (!asked.has(name)) asked.set(name, turns());
   const isNewer = asked.get(name)();
-  const [analysis, audit] = await Promise.all([getIfThere(`${path}/analysis`), getIfThere(`${path}/audit`)]);
-  if (isNewer()) analyses.set(name, { analysis, audit });
+  try {
+    const [analysis, audit] = await Promise.all([getIfThere(`${path}/analysis`), getIfThere(`${path}/audit`)]);
+    if (isNewer()) analyses.set(name, { analysis, audit });
+  } catch (error) {
+    if (!analyses.has(name)) analyses.set(name, { analysis: null, audit: null }); // no chart waits for what does not come
+    throw error;
+  }
 }
 
 /** All but those of these models. */
@@ -34,8 +39,9 @@ export function nullModel(name) {
   return new Map(points.filter((one) => one.msd_null > 0).map((one) => [one.revision, one.msd_null]));
 }
 
-/** Which perplexities are of other texts than most of their mode, so that no line may join them: name → modes. */
+/** Which perplexities are of other texts than most of their mode, so that no line may join them: name → modes; null while that is not known. */
 export function textsApart(name) {
+  if (!analyses.has(name)) return null;
   const points = analyses.get(name)?.analysis?.revisions || [];
   return new Map(points.filter((one) => one.other_texts?.length).map((one) => [one.revision, one.other_texts]));
 }

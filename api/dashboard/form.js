@@ -1,5 +1,11 @@
 // What the forms of the dialogs share: one request at a time, and what is wrong said beside the field that it concerns.
 
+/** Takes away what was said of an earlier try. */
+export function clean(form, fault) {
+  fault.hidden = true;
+  for (const input of form.elements) input.removeAttribute("aria-invalid");
+}
+
 /** act() answers a submit; while it is on its way, the form is not sent again. inputOf(field) is the input of a problem's field. */
 export function onSubmit(form, fault, inputOf, act) {
   let isBusy = false;
@@ -8,8 +14,7 @@ export function onSubmit(form, fault, inputOf, act) {
     if (isBusy) return; // a second click asks for nothing new
     isBusy = true;
     form.setAttribute("aria-busy", "true");
-    fault.hidden = true;
-    for (const input of form.elements) input.removeAttribute("aria-invalid");
+    clean(form, fault);
     try {
       await act();
     } catch (error) {

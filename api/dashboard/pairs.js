@@ -6,6 +6,7 @@ import { csvLine, number } from "./format.js";
 import { ramp, scaleLegend } from "./heat.js";
 import { colour } from "./colours.js";
 import { Panel } from "./panel.js";
+import { pictured } from "./view.js";
 
 const REVISIONS = 120;
 
@@ -29,8 +30,15 @@ export class PairsPanel extends Panel {
   update(models, marks, extra) {
     const given = extra.pairs;
     this.isAwaited = given === undefined && Boolean(extra.trajectories); // both come from the sample of entries
+    if (this.isAwaited && this.map?.model === pictured()) { // what was there stays until what is new has come
+      super.update(models, marks);
+      if (this.isNear) this.hub.pairs();
+      return;
+    }
     if (this.isAwaited) {
       this.candidates = models;
+      this.map = null;
+      this.models = this.lines = [];
       this.root.hidden = !models.length;
       this.plot.classList.add("awaited");
       if (this.isNear) this.hub.pairs();
@@ -104,7 +112,7 @@ export class PairsPanel extends Panel {
   placeSpots() {}
 
   point(step, isOwn) {
-    if (this.map && !this.isAwaited) super.point(step, isOwn);
+    if (this.map) super.point(step, isOwn);
   }
 
   reading(step) {

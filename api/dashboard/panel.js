@@ -96,6 +96,7 @@ export class Panel {
         const y = derive ? derive(row) : row[column];
         if (y === null || y === undefined) continue;
         if (this.spec.y === "log" && !(y > 0)) continue;
+        if (quantity.mode && !model.apart) continue; // not drawn, to be taken away again
         if (quantity.mode && model.apart.get(row.revision)?.includes(quantity.mode)) {
           this.leftOut += 1;
           continue;
@@ -200,8 +201,9 @@ export class Panel {
     };
   }
 
-  draw() {
-    this.isStale = !this.isNear;
+  /** isForced: although it is not near the window. */
+  draw(isForced = false) {
+    this.isStale = !this.isNear && !isForced;
     if (this.isStale) return;
     if (!this.chart) {
       const guides = {

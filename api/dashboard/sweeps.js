@@ -4,12 +4,13 @@ import { withToken } from "./access.js";
 import { get, Problem, stream, turns, write } from "./api.js";
 import { ago, bytes, duration, element, listName, number } from "./format.js";
 import { jobLine } from "./jobs.js";
-import { onSubmit } from "./form.js";
+import { clean, onSubmit } from "./form.js";
 import { renew } from "./table.js";
 
 const FETCHED = 100; // newest first; those that are not over come first on the page
 const SHOWN = 6; // unless all are asked for
 const STREAMS_MAX = 1; // browsers open six connections to a host, for all its tabs together; the charts need some
+const NAMED = 5; // revisions beside an error that they share
 const POLL_MS = 5000;
 const MAY_SWEEP = "read,sweep";
 
@@ -47,7 +48,9 @@ function describe(sweep) {
 
 /** What went wrong; the list has only the sweep's own error, the rest is fetched when it is asked for. */
 function errorList(sweep) {
-  const lines = (sweep.errors || []).map((one) => `${one.revision}: ${one.message}`);
+  const alike = new Map(); // message → the revisions that it was said of: one cause often ends them all
+  for (const one of sweep.errors || []) alike.set(one.message, [...(alike.get(one.message) ?? []), one.revision]);
+  const lines = [...alike].map(([message, names]) => `${names.slice(0, NAMED).join(", ")}${names.length > NAMED ? ` and ${number(names.length - NAMED)} others` : ""}: ${message}`);
   if (sweep.error) lines.unshift(sweep.error.message);
   const failed = sweep.progress.failed;
   if (!lines.length && !failed) return null;
@@ -273,7 +276,7 @@ function showPerplexity() {
 /** Opens the form, with a model filled in and perplexity ticked where they are given. */
 export function openForm({ model, perplexity }) {
   const form = document.getElementById("sweep-form");
-  document.getElementById("sweep-error").hidden = true;
+  clean(form, document.getElementById("sweep-error"));
   if (model) form.elements.model.value = model;
   if (perplexity) form.elements.perplexity.checked = true;
   showPerplexity();

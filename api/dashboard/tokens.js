@@ -3,7 +3,7 @@
 
 import { confirmed, withToken } from "./access.js";
 import { all, Problem, write } from "./api.js";
-import { copyText, onSubmit } from "./form.js";
+import { clean, copyText, onSubmit } from "./form.js";
 import { ago, element, now, until } from "./format.js";
 import { fillTable } from "./table.js";
 
@@ -53,10 +53,9 @@ export async function refreshTokens(speak) {
 function openForm() {
   const form = byId("key-form");
   form.reset();
-  byId("key-error").hidden = true;
+  clean(form, byId("key-error"));
   byId("key-made").hidden = byId("key-copy").hidden = true;
   byId("key-fields").hidden = form.querySelector("[type=submit]").hidden = false;
-  for (const input of form.elements) input.removeAttribute("aria-invalid");
   byId("key-dialog").showModal();
   form.elements.name.focus();
 }

@@ -2,7 +2,7 @@
 
 import { confirmed, withToken } from "./access.js";
 import { all, Problem, turns, watchPath, write } from "./api.js";
-import { onSubmit } from "./form.js";
+import { clean, onSubmit } from "./form.js";
 import { ago, duration, element, listName, now, number, shortName, until } from "./format.js";
 import { fillTable, renewChildren } from "./table.js";
 
@@ -120,8 +120,7 @@ function openWatch(watch) {
   const form = byId("watch-form");
   form.reset();
   edited = watch;
-  byId("watch-error").hidden = true;
-  for (const input of form.elements) input.removeAttribute("aria-invalid");
+  clean(form, byId("watch-error"));
   byId("watch-dialog-title").textContent = watch ? `Change the watch of ${shortName(watch.model)}` : "Watch a model";
   form.elements.model.readOnly = Boolean(watch);
   form.elements.model.value = watch?.model ?? "";

@@ -1,7 +1,5 @@
 """The dashboard when things go wrong or go on for long, in Debian's Chromium: answers that overtake each other, requests that
 fail, dialogs closed too early, several windows, streams that have died, and what a reader would lose when a poll draws anew.
-
-`HOLD` keeps the answers of some requests back until the test lets them go, each as it was when it was given.
 """
 
 from __future__ import annotations
@@ -10,51 +8,14 @@ import json
 import time
 import urllib.parse
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import pytest
 from browser import Browser
-from dashboards import BY, ENTER, ESCAPE, IDLE, MODEL, SECRET, guarded, page, visit  # noqa: F401
+from dashboards import BY, ENTER, ESCAPE, FAKE, FREE, HOLD, IDLE, MODEL, QUICK, SECRET, guarded, page, small, visit  # noqa: F401
 from running import Daemon, wait_until
 
 DONE = "document.body.dataset.ready"
-
-HOLD = """
-const pattern = new RegExp(arguments[0]), real = window.realFetch ?? window.fetch;
-window.realFetch = real;
-window.held = [];
-window.fetch = async (url, options = {}) => {
-  if (!pattern.test(`${options.method ?? "GET"} ${url}`)) return real(url, options);
-  const answer = await real(url, { ...options, signal: undefined });
-  const kept = new Response(await answer.text(), { status: answer.status, headers: answer.headers });
-  return new Promise((resolve) => window.held.push(() => resolve(kept)));
-};
-"""
-FAKE = """
-const [pattern, status, body] = [new RegExp(arguments[0]), arguments[1], arguments[2]], real = window.realFetch ?? window.fetch;
-window.realFetch = real;
-window.fetch = (url, options) => !pattern.test(url) ? real(url, options)
-  : status ? Promise.resolve(new Response(body, { status, headers: { "Content-Type": "application/json" } }))
-  : Promise.reject(new TypeError("Failed to fetch"));
-"""
-QUICK = """
-const [from, to, wait] = [...arguments, window.setTimeout];
-window.setTimeout = (act, ms, ...rest) => wait(act, ms === from ? to : ms, ...rest);
-"""
-FREE = "window.fetch = window.realFetch; for (const go of window.held ?? []) go(); window.held = [];"
-
-
-@pytest.fixture(scope="module")
-def small(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """A daemon with a few measured revisions, for tests that change nothing."""
-    from tests.hub import Emulator
-
-    with Emulator(garden) as hub:
-        one = Daemon(programs, tmp_path_factory.mktemp("small"), hub.url, [], {})
-        one.start()
-        assert one.wait(one.sweep(MODEL, revisions={"names": ["step0", "step16", "step512", "step4000"]}))["state"] == "done"
-        yield one
-        one.check_end()
 
 
 def poll(page: Browser) -> None:

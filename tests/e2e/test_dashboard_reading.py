@@ -1,0 +1,146 @@
+"""The dashboard as its readers have it: what it says before all is there and of what went wrong, on paper, in a narrow window."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from browser import Browser
+from dashboards import ENTER, ESCAPE, FAKE, FREE, HOLD, MODEL, QUICK, page, small, visit  # noqa: F401
+from running import Daemon
+
+OVERVIEW = "document.getElementById('overview').textContent"
+IDLE_MAIN = "document.getElementById('main').getAttribute('aria-busy') === 'false'"
+AWAITED = "document.querySelector('#panel-pairs .plot').classList.contains('awaited')"
+
+
+@pytest.fixture
+def scored(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path) -> Daemon:
+    """Three revisions with a perplexity of the same texts, one of fewer."""
+    (tmp_path / "texts.jsonl").write_text('{"text": "a garden of forking paths"}\n' * 3)
+    head, texts = daemon(make_hub(garden)), {"metrics": ["perplexity"], "dataset": f"file:{tmp_path / 'texts.jsonl'}"}
+    names = ["step0", "step256", "step512", "step4000"]
+    sweeps = [head.sweep(MODEL, revisions={"names": names}), head.sweep(MODEL, revisions={"names": names[:3]}, **texts)]
+    sweeps.append(head.sweep(MODEL, revisions={"names": names[3:]}, limit=1, **texts))
+    assert [head.wait(sweep)["state"] for sweep in sweeps] == ["done"] * 3
+    return head
+
+
+def test_a_series_on_its_way_is_not_called_unmeasured(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    script = f"(function () {{ {HOLD} }})('GET /v1/models/[^?]*/revisions[?]'); (function () {{ {QUICK} }})(2000, 100)"
+    name = page.devtools("Page.addScriptToEvaluateOnNewDocument", source=script)["identifier"]
+    try:
+        page.load(f"{small.url}/")  # what is there does not wait for the rest for long
+        assert page.value("window.held.length") == 1
+        assert page.value(OVERVIEW) == ""
+        page.run(FREE)
+        page.wait("!document.getElementById('panel-msd').hidden")
+    finally:
+        page.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=name)
+    page.run(FAKE, "/revisions[?]", 503, json.dumps({"status": 503, "detail": "too many answers"}))
+    page.click("#values input[value=centred]")
+    page.wait("document.getElementById('notice').textContent === 'too many answers'")
+    assert page.value("document.getElementById('panel-msd').hidden") and page.value(OVERVIEW) == ""
+
+
+def test_perplexities_wait_for_what_may_be_compared(visit: Callable[..., Browser], scored: Daemon) -> None:
+    """None is drawn to be taken away again, and nothing is called unmeasured meanwhile."""
+    page = visit(scored)
+    there = "(panel => [panel.root.hidden, panel.lines.map(line => line.points.length), panel.leftOut])(document.getElementById('panel-perplexity').panel)"
+    hint = "document.querySelector('section[aria-labelledby=group-language] > .hint').hidden"
+    assert page.value(there) == [False, [3], 1]
+    page.run("return import('/assets/findings.js').then(findings => findings.forgetFindings([]))")
+    page.click("#theme")  # draws all anew
+    assert page.value(there) == [True, [], 0] and page.value(hint)
+    assert not page.value("document.getElementById('panel-msd').hidden")
+    page.run("return import('/assets/findings.js').then(findings => findings.fetchFindings(arguments[0]))", MODEL)
+    page.click("#theme")
+    assert page.value(there) == [False, [3], 1]
+    page.run("return import('/assets/findings.js').then(findings => findings.forgetFindings([]))")
+    page.run(FAKE, "/analysis", 503, "{}")
+    page.run("return import('/assets/findings.js').then(findings => findings.fetchFindings(arguments[0])).catch(() => {})", MODEL)
+    page.click("#theme")
+    assert page.value(there) == [False, [4], 0], "without verdicts all are drawn"
+    page.run("localStorage.clear()")
+
+
+def test_an_error_of_many_revisions_is_said_once(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    head = daemon(make_hub(garden))
+    names = [f"step{step}" for step in (0, 1, 2, 4, 8, 16, 32)]
+    assert head.wait(head.sweep(MODEL, metrics=["perplexity"], dataset="garden/none:a.jsonl", revisions={"names": names}))["state"] == "failed"
+    page = visit(head)
+    page.click("#sweeps summary")
+    page.wait("document.querySelectorAll('#sweeps li').length === 2")
+    said = page.value("document.querySelectorAll('#sweeps li')[1].textContent")
+    assert said.startswith("step0, step1, step2, step4, step8 and 2 others: perplexity: data set garden/none"), said
+
+
+def test_a_form_opened_again_complains_of_nothing(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    page.click("#start")
+    page.press(ENTER)
+    page.wait("document.querySelector('#sweep-form [name=model]').getAttribute('aria-invalid') === 'true'")
+    page.press(ESCAPE)
+    page.click("#start")
+    assert page.value("document.getElementById('sweep-error').hidden") and page.value("document.querySelectorAll('#sweep-form [aria-invalid]').length") == 0
+
+
+def test_two_time_displacement_stays_until_the_new_one_is_there(visit: Callable[..., Browser], small: Daemon) -> None:
+    """A sweep at work asks for it every ten seconds: who stands in the chart stays there. Its table may be opened before it is there."""
+    page = visit(small)
+    page.run(HOLD, "/displacement[?]")
+    page.run("document.querySelector('#panel-pairs').scrollIntoView()")
+    page.wait("window.held.length === 1")
+    page.click("#panel-pairs summary")
+    assert page.value(AWAITED)
+    page.run(FREE)
+    page.wait(f"!{AWAITED} && document.querySelectorAll('#panel-pairs tbody tr').length === 4")
+    page.run("document.querySelector('#panel-pairs canvas').focus()")
+    page.run(HOLD, "/displacement[?]")
+    page.run("window.dispatchEvent(new Event('hashchange'))")
+    page.wait("window.held.length === 1")
+    page.wait(IDLE_MAIN)
+    assert not page.value(AWAITED) and page.value("document.activeElement === document.querySelector('#panel-pairs canvas')")
+    page.run(FREE)
+
+
+def test_on_paper_charts_keep_within_their_cards_and_are_dark_on_light(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    page.dark(True)
+    try:
+        assert page.value("document.querySelectorAll('.panel:not([hidden]) canvas[style]').length") < 12, "most are not drawn yet"
+        page.run("window.dispatchEvent(new Event('beforeprint'))")
+        assert page.value("getComputedStyle(document.documentElement).colorScheme") == "light"
+        assert page.value("[...document.querySelectorAll('.panel:not([hidden])')].filter(root => root.panel?.isStale).map(root => root.id)") == []
+        page.devtools("Emulation.setEmulatedMedia", media="print")
+        # as a browser lays out a page of paper: without drawing the charts anew
+        found = page.run(
+            "document.querySelector('main').style.width = '600px';"
+            "const boxes = [...document.querySelectorAll('.panel:not([hidden])')].map(root => [root, root.querySelector('canvas')]).filter(([root]) => root.offsetHeight)"
+            ".map(([root, canvas]) => [root.id, root.getBoundingClientRect(), canvas.getBoundingClientRect()]);"
+            "const scroll = document.querySelector('#table .scroll');"
+            "const made = [boxes.length, boxes.filter(([, card, chart]) => chart.right > card.right || chart.bottom > card.bottom).map(([id]) => id), scroll.scrollHeight <= scroll.clientHeight,"
+            " getComputedStyle(document.getElementById('operations')).display];"
+            "document.querySelector('main').style.width = ''; return made;"
+        )
+        assert found[0] > 12 and found[1:] == [[], True, "none"], found
+    finally:
+        page.devtools("Emulation.setEmulatedMedia", media="")
+        page.run("window.dispatchEvent(new Event('afterprint'))")
+        page.dark(True)
+        assert page.value("getComputedStyle(document.documentElement).colorScheme") == "dark"
+        page.dark(False)
+
+
+def test_the_narrowest_window_has_nothing_beside_it(visit: Callable[..., Browser], small: Daemon) -> None:
+    """320 pixels: a small phone, or a page enlarged four times. Charts that are not drawn yet count, too."""
+    page = visit(small)
+    page.resize(320, 700, is_phone=True)
+    try:
+        page.load(f"{small.url}/")
+        assert page.value("document.documentElement.scrollWidth") == 320
+    finally:
+        page.resize(1440, 1000)
