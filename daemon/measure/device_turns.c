@@ -10,12 +10,16 @@
 struct device_turns {
     struct device *contexts[2]; /* the second one NULL: there is one */
     _Atomic int64_t *busy_us;
-    pthread_mutex_t load_lock; /* taken before device_lock */
-    pthread_mutex_t device_lock;
-    int computing;          /* which context computes: changes with both locks held, read with either */
+    pthread_mutex_t load_lock; /* taken before the turn */
+    int computing; /* which context computes: changes with load_lock and the turn, read with either */
     struct score_need need; /* of the model scored last; load_lock */
-    double began_s;         /* device_lock */
+    double began_s;         /* of the turn */
     atomic_bool is_lost;
+    pthread_mutex_t lock; /* of what follows, never held while something is computed or loaded */
+    pthread_cond_t changed;
+    int is_taken; /* the turn */
+    int passes_waiting, models_waiting;
+    int passes_in_row; /* that went before a model that waits */
 };
 
 /* Marks the device where a call of its backend said so. */
@@ -48,7 +52,8 @@ int device_turns_new(struct device *device, struct device *second, _Atomic int64
     turns->contexts[1] = second;
     turns->busy_us = busy_us;
     (void)pthread_mutex_init(&turns->load_lock, NULL);
-    (void)pthread_mutex_init(&turns->device_lock, NULL);
+    (void)pthread_mutex_init(&turns->lock, NULL);
+    (void)pthread_cond_init(&turns->changed, NULL);
     *ret_turns = turns;
     return 0;
 }
@@ -58,27 +63,63 @@ void device_turns_free(struct device_turns *turns)
     if (!turns)
         return;
     (void)pthread_mutex_destroy(&turns->load_lock);
-    (void)pthread_mutex_destroy(&turns->device_lock);
+    (void)pthread_cond_destroy(&turns->changed);
+    (void)pthread_mutex_destroy(&turns->lock);
     free(turns);
+}
+
+void device_turns_count_waiting(struct device_turns *turns, int *ret_passes, int *ret_models)
+{
+    (void)pthread_mutex_lock(&turns->lock);
+    *ret_passes = turns->passes_waiting;
+    *ret_models = turns->models_waiting;
+    (void)pthread_mutex_unlock(&turns->lock);
+}
+
+/* With the lock, which is let go of. */
+static struct device *begin(struct device_turns *turns)
+{
+    turns->is_taken = 1;
+    (void)pthread_mutex_unlock(&turns->lock);
+    turns->began_s = clock_monotonic_s();
+    return turns->contexts[turns->computing];
+}
+
+static struct device *begin_pass(struct device_turns *turns)
+{
+    (void)pthread_mutex_lock(&turns->lock);
+    turns->passes_waiting++;
+    while (turns->is_taken || (turns->models_waiting && turns->passes_in_row >= DEVICE_TURNS_PASSES))
+        (void)pthread_cond_wait(&turns->changed, &turns->lock);
+    turns->passes_waiting--;
+    turns->passes_in_row += turns->models_waiting > 0;
+    return begin(turns);
 }
 
 struct device *device_turns_begin(struct device_turns *turns)
 {
-    (void)pthread_mutex_lock(&turns->device_lock);
-    turns->began_s = clock_monotonic_s();
-    return turns->contexts[turns->computing];
+    (void)pthread_mutex_lock(&turns->lock);
+    turns->models_waiting++;
+    while (turns->is_taken || (turns->passes_waiting && turns->passes_in_row < DEVICE_TURNS_PASSES))
+        (void)pthread_cond_wait(&turns->changed, &turns->lock);
+    turns->models_waiting--;
+    turns->passes_in_row = 0;
+    return begin(turns);
 }
 
 void device_turns_end(struct device_turns *turns)
 {
     atomic_fetch_add(turns->busy_us, (int64_t)((clock_monotonic_s() - turns->began_s) * 1e6));
-    (void)pthread_mutex_unlock(&turns->device_lock);
+    (void)pthread_mutex_lock(&turns->lock);
+    turns->is_taken = 0;
+    (void)pthread_cond_broadcast(&turns->changed);
+    (void)pthread_mutex_unlock(&turns->lock);
 }
 
 static int run_statistics(struct device_turns *turns, const struct statistics_request *request,
                           struct statistics_result *result, struct err *err)
 {
-    struct device *device = device_turns_begin(turns);
+    struct device *device = begin_pass(turns);
     int code = check_lost(turns, err);
     if (!code)
         code = note(turns, device_statistics(device, request, result, err));

@@ -1,15 +1,18 @@
 /*
  * Whose turn it is on the compute device.
  *
- * One pass computes at a time. A GPU has a second context besides: while one model is scored, the next one's
- * weights are loaded there, if both fit whole (score_model_source.beside); otherwise it is loaded when the
- * first one is gone. Results are the same bit by bit either way. The CPU has one context: loading there takes
- * the processor and the memory that scoring needs.
+ * One pass computes at a time, and a pass of statistics comes before a model that waits to be scored: it
+ * takes milliseconds, and its task has a model to read after it, which it would else begin when those before
+ * it are scored, so that all tasks read together while the device has nothing to do. A GPU has a second
+ * context besides: while one model is scored, the next one's weights are loaded there, if both fit whole
+ * (score_model_source.beside); otherwise it is loaded when the first one is gone. Results are the same bit by
+ * bit either way. The CPU has one context: loading there takes the processor and the memory that scoring
+ * needs.
  *
  * A lost device is the failure of whoever computed or loaded then: who waits for the turn, or comes later,
  * gets ERR_CANCELLED, so that one task that loses devices does not use up the attempts of its neighbours.
  *
- * Whoever loads holds one lock, whoever computes the other, and a model passes from the first to the second
+ * Whoever loads holds a lock, whoever computes has the turn, and a model passes from the first to the second
  * before it lets go of the first. So there is one loader and one computing thread at most, and the context
  * that is not computing is the loader's.
  */
@@ -22,6 +25,8 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+
+#define DEVICE_TURNS_PASSES 8
 
 struct device_turns;
 
@@ -36,12 +41,16 @@ void device_turns_free(struct device_turns *turns);
 /* Whether the device is lost: nothing more should be begun. NULL: no. */
 int device_turns_is_lost(const struct device_turns *turns);
 
-/* Waits for the turn; the context to compute on, until device_turns_end. */
+/* How many passes and models wait for the turn now. */
+void device_turns_count_waiting(struct device_turns *turns, int *ret_passes, int *ret_models);
+
+/* Waits for the turn, as a model does; the context to compute on, until device_turns_end. */
 struct device *device_turns_begin(struct device_turns *turns);
 void device_turns_end(struct device_turns *turns);
 
-/* One pass of tensor statistics (gpu/registry.h) when it is its turn. Where memory is refused because the
- * next model has taken it meanwhile, the pass is made once more when no model is there. */
+/* One pass of tensor statistics (gpu/registry.h) when it is its turn, which comes first; but a model that
+ * waits lets no more than DEVICE_TURNS_PASSES go before it. Where memory is refused because the next model
+ * has taken it meanwhile, the pass is made once more when no model is there. */
 int device_turns_statistics(struct device_turns *turns, const struct statistics_request *request,
                             struct statistics_result *result, struct err *err);
 

@@ -27,6 +27,7 @@ static struct {
     int is_used[CONTEXTS];                      /* a call is under way on it */
     int loading, computing, models, models_max; /* now */
     int loads, loads_alone, scorings, passes;   /* so far */
+    int passes_before;                          /* the scoring that began last */
     int overlaps;                               /* loads that ended while a model was scored */
     int fits_beside;                            /* whether two models have room */
     int next_load_fails;                        /* once, with ERR_FORMAT */
@@ -160,6 +161,7 @@ static int model_score(void *model, const struct score_request *request, struct 
     (void)result;
     enter(context);
     note_fault(fake.computing++);
+    fake.passes_before = fake.passes;
     const int wanted = fake.scorings + 2 < SCORINGS ? fake.scorings + 2 : SCORINGS;
     int64_t end_ms = clock_monotonic_ms() + 60000;
     while (fake.waits && fake.loads < wanted && clock_monotonic_ms() < end_ms)
@@ -401,15 +403,65 @@ static void a_model_that_waited_is_no_failure(void **state)
     bench_close(&bench);
 }
 
+static void await_waiting(struct bench *bench, int passes, int models)
+{
+    int64_t end_ms = clock_monotonic_ms() + 60000;
+    int found[2] = {-1, -1};
+    while ((found[0] != passes || found[1] != models) && clock_monotonic_ms() < end_ms) {
+        device_turns_count_waiting(bench->turns, &found[0], &found[1]);
+        clock_sleep_ms(1);
+    }
+    assert_int_equal(found[0], passes);
+    assert_int_equal(found[1], models);
+}
+
+/* A model waits, then passes come: they go first, but not without end. */
+static void passes_go_before_a_model_that_waits(void **state)
+{
+    enum { MANY = DEVICE_TURNS_PASSES + 3 };
+    static const int counts[] = {1, DEVICE_TURNS_PASSES, MANY};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(counts); i++) {
+        struct bench bench;
+        pthread_t model, passes[MANY];
+        struct score_model_source source = {.tensors = NULL};
+        struct device_turn turn;
+        struct err err = ERR_INIT;
+        bench_open(&bench, 1);
+        fake.fits_beside = 1;
+        assert_int_equal(device_turns_load(bench.turns, &source, &turn, &err), 0);
+        assert_int_equal(pthread_create(&model, NULL, score_in_thread, &bench), 0);
+        await_waiting(&bench, 0, 1);
+        for (int j = 0; j < counts[i]; j++)
+            assert_int_equal(pthread_create(&passes[j], NULL, pass_in_thread, &bench), 0);
+        await_waiting(&bench, counts[i], 1);
+        device_turns_unload(bench.turns, &turn);
+        assert_int_equal(pthread_join(model, NULL), 0);
+        for (int j = 0; j < counts[i]; j++)
+            assert_int_equal(pthread_join(passes[j], NULL), 0);
+        assert_int_equal(fake.passes_before,
+                         counts[i] < DEVICE_TURNS_PASSES ? counts[i] : DEVICE_TURNS_PASSES);
+        assert_int_equal(fake.passes, counts[i]);
+        await_waiting(&bench, 0, 0);
+        bench_close(&bench);
+    }
+}
+
 static void *mix_in_thread(void *context)
 {
     struct bench *bench = context;
     for (int i = 0; i < ROUNDS; i++) {
         struct err err = ERR_INIT;
-        void *device = device_context(device_turns_begin(bench->turns));
-        (void)table.statistics(device, NULL, NULL, &err);
-        device_turns_end(bench->turns);
+        void *code = NULL;
+        if (i % 2) {
+            code = pass_in_thread(bench);
+        } else {
+            void *device = device_context(device_turns_begin(bench->turns));
+            (void)table.statistics(device, NULL, NULL, &err);
+            device_turns_end(bench->turns);
+        }
         (void)pthread_mutex_lock(&fake.lock);
+        note_fault(code != NULL);
         fake.fits_beside = i % 3 != 0;
         fake.next_load_fails = i % 7 == 6;
         (void)pthread_mutex_unlock(&fake.lock);
@@ -444,6 +496,7 @@ int main(void)
         cmocka_unit_test(a_pass_without_room_is_made_when_the_model_is_gone),
         cmocka_unit_test(a_loss_is_one_task_s_failure),
         cmocka_unit_test(a_model_that_waited_is_no_failure),
+        cmocka_unit_test(passes_go_before_a_model_that_waits),
         cmocka_unit_test(passes_and_models_never_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
