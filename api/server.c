@@ -63,6 +63,11 @@ const char *api_server_url(const struct api_server *server)
     return api_http_url(server->http);
 }
 
+struct api_workers *api_server_workers(const struct api_server *server)
+{
+    return server->context.workers;
+}
+
 int api_server_replace_certificate(struct api_server *server, const char *certificate, const char *key,
                                    struct err *err)
 {

@@ -48,6 +48,9 @@ uint16_t api_server_port(const struct api_server *server);
 /* "http://127.0.0.1:7143"; borrowed. */
 const char *api_server_url(const struct api_server *server);
 
+/* What is known of who works at the sweeps (api/workers/workers.h); borrowed. */
+struct api_workers *api_server_workers(const struct api_server *server);
+
 /* Serves another certificate from the next connection on (TLS servers only). Returns 1, or 0 if it is the
  * same. ERR_INVALID: no pair of a certificate and its key; the old one stays. */
 int api_server_replace_certificate(struct api_server *server, const char *certificate, const char *key,

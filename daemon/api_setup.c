@@ -4,6 +4,8 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -104,6 +106,20 @@ void api_setup_log(const struct options *options, const char *url)
     if (strcmp(options->read_access, "open") == 0)
         log_warning("everybody who reaches this address may read; read-access = token asks for a token",
                     log_text("url", url), log_end);
+}
+
+int api_setup_write_address(const struct options *options, const char *url, struct err *err)
+{
+    char line[256], event[256];
+    int length = snprintf(line, sizeof line, "%s\n", url);
+    (void)snprintf(event, sizeof event, "listening on %s", url);
+    log_info(event, log_end); /* before the file: who finds that finds this in the log */
+    char *path = file_join(options->state, "address");
+    if (!path)
+        return err_set(err, ERR_NO_MEMORY, "address: out of memory");
+    int code = file_write_atomic(path, line, (size_t)length, 0644, err);
+    free(path);
+    return code;
 }
 
 void api_setup_log_change(void *context, const struct api_change *change)

@@ -24,6 +24,9 @@ int api_setup_read(const struct options *options, struct api_setup *setup, struc
 /* Reads the certificate and its key alone, for a server that runs. ERR_INVALID: the options name none. */
 int api_setup_read_certificate(const struct options *options, struct api_setup *setup, struct err *err);
 
+/* Writes STATE/address: programs that started us with port 0 read there where we listen. */
+int api_setup_write_address(const struct options *options, const char *url, struct err *err);
+
 /* Logs what a person who runs this daemon should know of the address that it serves. */
 void api_setup_log(const struct options *options, const char *url);
 

@@ -13,6 +13,7 @@
 #include "daemon/cut_off.h"
 #include "daemon/executor.h"
 #include "daemon/hub/hub.h"
+#include "daemon/left_sweeps.h"
 #include "daemon/measure/engine.h"
 #include "daemon/measure/measure_rows.h"
 #include "daemon/status.h"
@@ -53,6 +54,7 @@ struct service {
     struct sweep_log *sweep_log;
     struct executor *executor;
     struct cut_off cut_off;
+    struct left_sweeps left;
     struct api_server *server;
     struct access_log *access_log;
     struct status_context status;
@@ -132,6 +134,9 @@ static int start_workers(struct service *service, struct err *err)
         .reserve = service->reserve,
         .device_lost = note_lost_device,
         .context = service,
+        .leave = left_sweeps_leave,
+        .list_left = left_sweeps_list,
+        .left = &service->left,
     };
     engine_share(&service->engine, service->store, &workers.shared);
     return workers_start(&workers, &service->workers, err);
@@ -327,7 +332,8 @@ static int start_server(struct service *service, struct err *err)
     api.claims = (struct api_claims_options){.lease_ms = options->lease_s * 1000,
                                              .policy = policy_of(options),
                                              .definition = MEASURE_DEFINITION,
-                                             .scoring_definition = SCORE_DEFINITION};
+                                             .scoring_definition = SCORE_DEFINITION,
+                                             .has_local = options->fetchers > 0};
     service->status = (struct status_context){.registry = service->engine.registry,
                                               .device = service->engine.device,
                                               .hub = service->engine.hub,
@@ -352,8 +358,10 @@ static int start_server(struct service *service, struct err *err)
                                    .wake = wake,
                                    .note_change = api_setup_log_change};
     code = api_server_start(&api, &service->server, err);
-    if (!code)
+    if (!code) {
         api_setup_log(options, api_server_url(service->server));
+        left_sweeps_serve(&service->left, service->server);
+    }
 out:
     api_setup_free(&setup);
     return code;
@@ -369,19 +377,9 @@ static int start_executor(struct service *service, struct err *err)
     return executor_start(service->executor, api_server_url(service->server), err);
 }
 
-/* Programs that started us with port 0 read where we listen. */
 static int write_address(struct service *service, struct err *err)
 {
-    char line[256], event[256];
-    int length = snprintf(line, sizeof line, "%s\n", api_server_url(service->server));
-    (void)snprintf(event, sizeof event, "listening on %s", api_server_url(service->server));
-    log_info(event, log_end); /* before the file: who finds that finds this in the log */
-    char *path = file_join(service->options->state, "address");
-    if (!path)
-        return err_set(err, ERR_NO_MEMORY, "address: out of memory");
-    int code = file_write_atomic(path, line, (size_t)length, 0644, err);
-    free(path);
-    return code;
+    return api_setup_write_address(service->options, api_server_url(service->server), err);
 }
 
 /* -- Life cycle -- */
@@ -398,6 +396,7 @@ int service_start(const struct options *options, struct service **ret_service, s
     service->options = options;
     (void)pthread_mutex_init(&service->lost_lock, NULL);
     cut_off_init(&service->cut_off);
+    left_sweeps_init(&service->left);
     if (digest_start(err)) {
         service_stop(service, 0);
         return err->code;
@@ -436,6 +435,7 @@ void service_stop(struct service *service, int64_t drain_ms)
     if (!service)
         return;
     atomic_store(&service->is_stopping, true);
+    left_sweeps_serve(&service->left, NULL);
     stop_work(service, drain_ms);
     if (service->store)
         store_wake(service->store);
@@ -450,6 +450,7 @@ void service_stop(struct service *service, int64_t drain_ms)
     reserve_free(service->reserve);
     (void)pthread_mutex_destroy(&service->lost_lock);
     cut_off_free(&service->cut_off);
+    left_sweeps_free(&service->left);
     free(service);
 }
 

@@ -157,6 +157,11 @@ static void give_up(struct slot *slot, const struct task_row *task, const struct
     } else if (reason->code == ERR_UNREACHABLE) {
         code = wait_for_hub(slot, task, reason, &err);
         log_task("task waits for the hub", LOG_LEVEL_DEBUG, task, seconds, bytes, reason);
+    } else if (reason->code == ERR_GATED && workers->options.leave &&
+               workers->options.leave(workers->options.left, task->sweep_id)) {
+        code = tasks_leave(store, &slot->lease, reason, &err);
+        log_task("sweep left to workers with another token", level_of(workers, task, reason), task, seconds,
+                 bytes, reason);
     } else {
         code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
@@ -192,7 +197,7 @@ static int claim(struct workers *workers, const char *name, struct task_row *tas
                  struct err *err)
 {
     struct store *store = workers->options.shared.store;
-    int64_t except[EXCEPT_MAX];
+    int64_t except[EXCEPT_MAX + WORKERS_LEFT_MAX];
     struct tasks_choice choice = {.except = except};
     uint64_t mark = hub_outage_mark(workers->options.shared.hub);
     (void)pthread_mutex_lock(&workers->lock);
@@ -200,12 +205,18 @@ static int claim(struct workers *workers, const char *name, struct task_row *tas
         workers->except_count = 0;
     workers->outage_mark = mark;
     choice.except_count = workers->except_count;
-    memcpy(except, workers->except, sizeof except);
+    memcpy(except, workers->except, sizeof workers->except);
     (void)pthread_mutex_unlock(&workers->lock);
-    int code = choice.except_count < EXCEPT_MAX
-                   ? tasks_claim_chosen(store, name, &choice, LEASE_MS, &workers->options.policy, task,
-                                        ret_wait_ms, err)
-                   : err_set(err, ERR_NOT_FOUND, "too many sweeps wait for the hub");
+    int may_claim = choice.except_count < EXCEPT_MAX;
+    if (workers->options.list_left) {
+        size_t left = workers->options.list_left(workers->options.left, except + choice.except_count);
+        may_claim = may_claim && left < WORKERS_LEFT_MAX;
+        choice.except_count += left;
+    }
+    int code = may_claim ? tasks_claim_chosen(store, name, &choice, LEASE_MS, &workers->options.policy, task,
+                                              ret_wait_ms, err)
+                         : err_set(err, ERR_NOT_FOUND,
+                                   "too many sweeps wait for the hub, or for workers with another token");
     if (mark && (*ret_wait_ms < 0 || *ret_wait_ms > OUTAGE_LOOK_MS))
         *ret_wait_ms = OUTAGE_LOOK_MS;
     return code;

@@ -14,6 +14,7 @@
 #include "daemon/measure/measure.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 struct workers;
 
@@ -24,10 +25,17 @@ struct workers_options {
     struct reserve *reserve;    /* given up to record failures with a full disk; or NULL */
     /* Called from a worker's thread when the device is lost; the process should end soon. */
     void (*device_lost)(void *context, const char *reason);
-    void *context;
+    /* The hub keeps what a sweep needs from this process' token: whether another worker may read it. NULL:
+     * there is none. */
+    int (*leave)(void *left, int64_t sweep_id);
+    /* The sweeps that are left to others now, into ids[WORKERS_LEFT_MAX]; returns how many. NULL: none. */
+    size_t (*list_left)(void *left, int64_t *ids);
+    void *left;    /* of these two, */
+    void *context; /* and of device_lost */
 };
 
 #define WORKERS_MAX 64
+#define WORKERS_LEFT_MAX 64 /* with so many, nothing is claimed */
 #define WORKERS_NAME_PREFIX "local/"
 
 /* Gives back what an earlier life of this daemon had claimed, and starts the threads. */

@@ -322,6 +322,22 @@ int tasks_release(struct store *store, const struct task_lease *lease, const str
     return store_write_end(store, rc, err);
 }
 
+int tasks_leave(struct store *store, const struct task_lease *lease, const struct err *reason,
+                struct err *err)
+{
+    struct connection *connection = NULL;
+    struct task_row task = {0};
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (rc)
+        return rc;
+    if (!(rc = queue_load_leased(connection, lease, &task, err))) {
+        task.not_before_ms = 0;
+        set_error(&task, reason->code, reason->message);
+        rc = moves_task(connection, &task, TASK_EVENT_INTERRUPT, task.error_message, err);
+    }
+    return store_write_end(store, rc, err);
+}
+
 int tasks_decline(struct store *store, const struct task_lease *lease, const char *why, struct err *err)
 {
     struct connection *connection = NULL;

@@ -182,6 +182,47 @@ int tasks_list_claimed(struct store *store, int limit, int (*row)(void *context,
     return query_close(&query, rc);
 }
 
+int tasks_were_with_others(struct store *store, int64_t sweep_id, const char *name, int64_t before_ms,
+                           int *ret_were, struct err *err)
+{
+    struct query query;
+    int64_t found = 0;
+    int rc = query_open(&query, store,
+                        "SELECT 1 FROM tasks INDEXED BY tasks_order WHERE sweep_id = ?1 AND worker <> '' "
+                        "AND claimed_ms < ?3 AND substr(worker, 1, length(?2) + 1) <> ?2 || '/' LIMIT 1",
+                        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    query_bind_text(&query, name);
+    query_bind_int(&query, before_ms);
+    if ((rc = query_next(&query, err)) > 0)
+        found = query_int(&query);
+    *ret_were = found != 0;
+    return query_close(&query, rc);
+}
+
+int tasks_find_left(struct store *store, int64_t sweep_id, struct task_row *ret_row, struct err *err)
+{
+    struct query query;
+    int is_found = 0;
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_state "
+                        "JOIN revisions r ON r.id = k.revision_id WHERE k.sweep_id = ?1 "
+                        "AND k.state = 'queued' AND k.error_code = ?2 ORDER BY k.ordinal LIMIT 1",
+                        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    query_bind_text(&query, err_name(ERR_GATED));
+    if ((rc = query_next(&query, err)) > 0) {
+        rows_read_task(&query, ret_row);
+        is_found = 1;
+    }
+    rc = query_close(&query, rc);
+    return rc || is_found ? rc : err_set(err, ERR_NOT_FOUND, "no task is left to others");
+}
+
 int tasks_depth(struct store *store, int64_t *ret_queued, int64_t *ret_claimed, struct err *err)
 {
     struct query query;

@@ -202,6 +202,11 @@ int tasks_release(struct store *store, const struct task_lease *lease, const str
  * ERR_CONFLICT, ERR_CANCELLED as above. */
 int tasks_decline(struct store *store, const struct task_lease *lease, const char *why, struct err *err);
 
+/* As tasks_decline(), because of a repository that another worker's token may read: the reason is kept with
+ * the task, as that of a failure is. */
+int tasks_leave(struct store *store, const struct task_lease *lease, const struct err *reason,
+                struct err *err);
+
 /* Gives up all leases that are over; *ret_count (may be NULL) becomes how many. */
 int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t *ret_count, struct err *err);
 
@@ -223,6 +228,14 @@ int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *sta
 /* The tasks that workers have now, by worker, at most `limit`. */
 int tasks_list_claimed(struct store *store, int limit, int (*row)(void *context, const struct task_row *row),
                        void *context, struct err *err);
+
+/* Whether a task of the sweep was last claimed before `before_ms` (wall clock), by a worker with another name
+ * than `name` (without its slot). */
+int tasks_were_with_others(struct store *store, int64_t sweep_id, const char *name, int64_t before_ms,
+                           int *ret_were, struct err *err);
+
+/* The first queued task of a sweep that tasks_leave() left to others. ERR_NOT_FOUND. */
+int tasks_find_left(struct store *store, int64_t sweep_id, struct task_row *ret_row, struct err *err);
 
 /* How many tasks of unfinished sweeps are queued and claimed. */
 int tasks_depth(struct store *store, int64_t *ret_queued, int64_t *ret_claimed, struct err *err);

@@ -7,7 +7,10 @@
 #include "store/tasks.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+#define LEFT_MS 600000 /* then who left it asks again (api/workers/gated.h) */
 
 static int append_failed_task(void *context, const struct task_row *row)
 {
@@ -84,10 +87,28 @@ static void append_progress(const struct sweep_row *row, struct api_json *json)
     api_json_close_object(json);
 }
 
-/* A folder needs no hub. */
-static void append_wait(const struct sweep_row *row, const struct api_hub_wait *wait, struct api_json *json)
+/* Whether nobody works at a running sweep because those who did may not read what it needs; fills in why. */
+static int is_left(struct store *store, const struct sweep_row *row, struct api_hub_wait *ret_wait)
 {
-    if (!wait || !wait->reason || sweep_state_is_final(row->state) || strncmp(row->model, "file:", 5) == 0) {
+    struct task_row task;
+    struct err ignored = ERR_INIT;
+    if (row->state != SWEEP_STATE_RUNNING || row->tasks[TASK_STATE_CLAIMED] > 0 ||
+        tasks_find_left(store, row->id, &task, &ignored))
+        return 0;
+    *ret_wait = (struct api_hub_wait){.reason = err_name(ERR_GATED), .until_ms = task.claimed_ms + LEFT_MS};
+    (void)snprintf(ret_wait->detail, sizeof ret_wait->detail, "%s", task.error_message);
+    return 1;
+}
+
+/* A folder needs no hub, but its texts may. */
+static void append_wait(struct store *store, const struct sweep_row *row, const struct api_hub_wait *wait,
+                        struct api_json *json)
+{
+    struct api_hub_wait left = {.reason = NULL};
+    int is_over = sweep_state_is_final(row->state);
+    if (!is_over && (!wait || !wait->reason || strncmp(row->model, "file:", 5) == 0))
+        wait = is_left(store, row, &left) ? &left : NULL;
+    if (is_over || !wait || !wait->reason) {
         api_json_null(json, "hub_wait");
         return;
     }
@@ -180,7 +201,7 @@ int api_sweep_render(struct store *store, const struct sweep_row *row, int is_wh
     }
     append_progress(row, json);
     if (is_whole)
-        append_wait(row, wait, json);
+        append_wait(store, row, wait, json);
     int code = append_request(store, row, is_whole, json, err);
     if (!code && is_whole)
         code = append_whole(store, row, json, err);

@@ -165,11 +165,13 @@ int api_create_claim(struct api_request *request, struct api_response *response,
         response->status = MHD_HTTP_NO_CONTENT;
         return 0;
     }
-    int64_t near[API_WORKER_NEAR];
+    int64_t near[API_WORKER_NEAR], except[WIRE_EXCEPT_MAX + API_WORKERS_LEFT_MAX];
+    size_t left = api_workers_list_left(request->context->workers, offer.worker, except);
+    memcpy(except + left, offer.except, offer.except_count * sizeof except[0]);
     struct tasks_choice choice = {
         .sweep_id = offer.sweep_id,
-        .except = offer.except,
-        .except_count = offer.except_count,
+        .except = except,
+        .except_count = left + offer.except_count,
         .near = near,
         .near_count = api_worker_list_near(request->context->workers->list, offer.worker, near),
         .does_spread = 1,
@@ -178,8 +180,10 @@ int api_create_claim(struct api_request *request, struct api_response *response,
     api_context_read_hub_wait(request->context, &wait);
     choice.only_folders = offer.hub_problem[0] && !wait.is_endured;
     uint64_t version = store_version(store);
-    code = tasks_claim_chosen(store, offer.worker, &choice, claims->lease_ms, &claims->policy, &row, &wait_ms,
-                              err);
+    code = left < API_WORKERS_LEFT_MAX
+               ? tasks_claim_chosen(store, offer.worker, &choice, claims->lease_ms, &claims->policy, &row,
+                                    &wait_ms, err)
+               : err_set(err, ERR_NOT_FOUND, "its token may not read what too many sweeps need");
     if (code == 0) {
         api_worker_list_note_claim(request->context->workers->list, offer.worker, row.revision_id);
         return answer_claim(request, &row, &offer, response, err);
@@ -309,9 +313,30 @@ int api_record_claim(struct api_request *request, struct api_response *response,
     return finish_result(code, response);
 }
 
-int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err)
+static int end_attempt(struct api_request *request, const struct task_row *task,
+                       const struct task_lease *lease, struct err *reason, int is_refused,
+                       enum task_state *ret_state, struct err *err)
 {
     struct store *store = request->context->store;
+    const struct tasks_policy *policy = &options_of(request)->policy;
+    if (is_refused)
+        return tasks_refuse(store, lease, reason, policy, ret_state, err);
+    if (reason->code == ERR_GATED) {
+        /* At the end: what all revisions have in common shall be equal. */
+        const char *slash = strrchr(lease->worker, '/');
+        struct err said = *reason;
+        (void)err_set(reason, ERR_GATED, "%.380s (worker %.*s)", said.message,
+                      (int)(slash ? slash - lease->worker : 0), lease->worker);
+        if (api_workers_leave(request->context->workers, lease->worker, task->sweep_id)) {
+            *ret_state = TASK_STATE_QUEUED;
+            return tasks_leave(store, lease, reason, err);
+        }
+    }
+    return tasks_fail(store, lease, reason, policy, ret_state, err);
+}
+
+int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err)
+{
     struct task_row task;
     struct task_lease lease;
     struct err reason = ERR_INIT;
@@ -337,8 +362,7 @@ int api_fail_claim(struct api_request *request, struct api_response *response, s
     if (!code)
         code = find_claim(request, &task, &lease, err);
     if (!code)
-        code = (is_refused ? tasks_refuse : tasks_fail)(store, &lease, &reason, &options_of(request)->policy,
-                                                        &state, err);
+        code = end_attempt(request, &task, &lease, &reason, is_refused, &state, err);
     if (!code) {
         api_worker_list_note(request->context->workers->list, lease.worker, NULL, 0, 1);
         buf_appendf(&response->body, "{\"state\":\"%s\"}", task_state_name(state));

@@ -5,12 +5,16 @@
 #define BIFURCATED_API_WORKERS_STATE_H
 
 #include "api/workers/claim_wait.h"
+#include "api/workers/gated.h"
 #include "api/workers/worker_list.h"
 #include "api/workers/workers.h"
 
 struct api_workers {
     struct api_claims_options options;
+    struct store *store;
+    int64_t started_ms;            /* wall clock */
     struct api_worker_list *list;  /* who spoke lately */
+    struct api_gated *gated;       /* who may not read what a sweep needs */
     struct api_claim_waits *waits; /* who waits for work */
 };
 

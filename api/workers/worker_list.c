@@ -107,6 +107,7 @@ void api_worker_list_note(struct api_worker_list *list, const char *worker, cons
         memcpy(row->device, offer->device, sizeof row->device);
         memcpy(row->backend, offer->backend, sizeof row->backend);
         memcpy(row->hub_problem, offer->hub_problem, sizeof row->hub_problem);
+        row->sweep_id = offer->is_leaving ? -1 : offer->sweep_id;
     }
     pthread_mutex_unlock(&list->mutex);
 }
@@ -139,6 +140,22 @@ int api_worker_list_some_reach_hub(struct api_worker_list *list)
         some_do = list->rows[i].last_ms + API_WORKER_SILENT_MS >= now_ms && !list->rows[i].hub_problem[0];
     pthread_mutex_unlock(&list->mutex);
     return some_do;
+}
+
+int api_worker_list_some_may_read(struct api_worker_list *list, struct api_gated *gated, const char *name,
+                                  int64_t sweep_id)
+{
+    int64_t now_ms = clock_wall_ms(), monotonic_ms = clock_monotonic_ms();
+    int some_may = 0;
+    pthread_mutex_lock(&list->mutex);
+    for (size_t i = 0; i < list->count && !some_may; i++) {
+        const struct api_worker *row = &list->rows[i];
+        some_may = row->last_ms + API_WORKER_SILENT_MS >= now_ms && strcmp(row->name, name) != 0 &&
+                   (row->sweep_id == 0 || row->sweep_id == sweep_id) &&
+                   !api_gated_is(gated, row->name, sweep_id, monotonic_ms);
+    }
+    pthread_mutex_unlock(&list->mutex);
+    return some_may;
 }
 
 size_t api_worker_list_near(struct api_worker_list *list, const char *worker, int64_t *near)

@@ -6,6 +6,7 @@
 #define BIFURCATED_API_WORKERS_WORKER_LIST_H
 
 #include "api/wire/wire.h"
+#include "api/workers/gated.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,7 @@ struct api_worker {
     int64_t recorded, failed;            /* tasks it has ended since first_ms */
     char hub_problem[WIRE_PROBLEM_SIZE]; /* why it does not reach the hub; "" if it does */
     int64_t near[API_WORKER_NEAR];       /* revisions it claimed last, the newest first; 0: none */
+    int64_t sweep_id;                    /* the only one that it works on; 0: it takes any; -1: it leaves */
 };
 
 struct api_worker_list;
@@ -41,6 +43,11 @@ void api_worker_list_note(struct api_worker_list *list, const char *worker, cons
 
 /* Whether a worker that spoke within API_WORKER_SILENT_MS has no hub_problem. */
 int api_worker_list_some_reach_hub(struct api_worker_list *list);
+
+/* Whether a worker with another name spoke within API_WORKER_SILENT_MS that works on this sweep and has not
+ * been refused what it needs. */
+int api_worker_list_some_may_read(struct api_worker_list *list, struct api_gated *gated, const char *name,
+                                  int64_t sweep_id);
 
 /* A worker claimed this revision. */
 void api_worker_list_note_claim(struct api_worker_list *list, const char *worker, int64_t revision_id);

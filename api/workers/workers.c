@@ -7,21 +7,29 @@
 #include "api/resource/context.h"
 #include "api/workers/handlers.h"
 #include "api/workers/state.h"
+#include "daemon/base/clock.h"
 #include "store/tasks.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(API_WORKERS_LEFT_MAX == API_GATED_SWEEPS_MAX, "they are the same");
+
 #define LIMIT_STANDARD 1000
+#define LOCAL "local" /* what the daemon calls its own workers */
 #define TASKS_MAX 10000
 
 int api_workers_start(const struct api_claims_options *options, struct store *store,
                       struct api_workers **ret_workers, struct err *err)
 {
     struct api_workers *workers = calloc(1, sizeof *workers);
-    if (workers)
+    if (workers) {
         workers->list = api_worker_list_new();
-    int code = workers && workers->list ? 0 : err_set(err, ERR_NO_MEMORY, "workers: out of memory");
+        workers->gated = api_gated_new();
+    }
+    int code = workers && workers->list && workers->gated
+                   ? 0
+                   : err_set(err, ERR_NO_MEMORY, "workers: out of memory");
     if (!code)
         code = api_claim_waits_start(store, &workers->waits, err);
     if (code) {
@@ -29,6 +37,8 @@ int api_workers_start(const struct api_claims_options *options, struct store *st
         return code;
     }
     workers->options = *options;
+    workers->store = store;
+    workers->started_ms = clock_wall_ms();
     *ret_workers = workers;
     return 0;
 }
@@ -44,7 +54,45 @@ void api_workers_free(struct api_workers *workers)
         return;
     api_claim_waits_free(workers->waits);
     api_worker_list_free(workers->list);
+    api_gated_free(workers->gated);
     free(workers);
+}
+
+static int some_other_may_read(struct api_workers *workers, const char *name, int64_t sweep_id)
+{
+    struct err ignored = ERR_INIT;
+    int64_t now_ms = clock_monotonic_ms(), up_ms = clock_wall_ms() - workers->started_ms;
+    int was_with_other = 0;
+    if (workers->options.has_local && strcmp(name, LOCAL) != 0 &&
+        !api_gated_is(workers->gated, LOCAL, sweep_id, now_ms))
+        return 1;
+    if (api_worker_list_some_may_read(workers->list, workers->gated, name, sweep_id))
+        return 1;
+    if (up_ms >= 0 && up_ms < API_WORKER_SILENT_MS)
+        (void)tasks_were_with_others(workers->store, sweep_id, name, workers->started_ms, &was_with_other,
+                                     &ignored);
+    return was_with_other;
+}
+
+int api_workers_leave(struct api_workers *workers, const char *worker, int64_t sweep_id)
+{
+    char name[STORE_WORKER_SIZE];
+    api_worker_name(worker, name);
+    api_gated_note(workers->gated, name, sweep_id, clock_monotonic_ms());
+    return some_other_may_read(workers, name, sweep_id);
+}
+
+size_t api_workers_list_left(struct api_workers *workers, const char *worker, int64_t *ids)
+{
+    char name[STORE_WORKER_SIZE];
+    size_t kept = 0;
+    api_worker_name(worker, name);
+    size_t count = api_gated_list(workers->gated, name, clock_monotonic_ms(), ids);
+    for (size_t i = 0; i < count; i++) {
+        if (some_other_may_read(workers, name, ids[i]))
+            ids[kept++] = ids[i];
+    }
+    return kept;
 }
 
 void api_workers_append_metrics(struct api_workers *workers, struct buf *text)

@@ -8,6 +8,7 @@
 #include "daemon/base/err.h"
 #include "store/tasks.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct api_workers;
@@ -18,6 +19,7 @@ struct api_claims_options {
     struct tasks_policy policy; /* of failures */
     int64_t definition;         /* by which results are stored; 0: no worker is accepted */
     int64_t scoring_definition;
+    int has_local; /* the daemon measures, too */
 };
 
 /* Starts the thread of those that wait. */
@@ -26,6 +28,20 @@ int api_workers_start(const struct api_claims_options *options, struct store *st
 
 /* Lets all that wait try again, which are then answered with what there is. */
 void api_workers_end(struct api_workers *workers);
+
+/*
+ * The hub keeps what this sweep needs from a worker ("name/slot"; "local": the daemon's own). Returns whether
+ * another that was heard of lately may read it; its word alone fails nothing then, and until that changes the
+ * sweep is none for this worker. Just after the start, workers that had tasks of the sweep before count as
+ * heard of.
+ */
+int api_workers_leave(struct api_workers *workers, const char *worker, int64_t sweep_id);
+
+/* The sweeps that a worker leaves to others now, into ids[API_WORKERS_LEFT_MAX]; returns how many. At that
+ * number, it is to be given nothing. */
+size_t api_workers_list_left(struct api_workers *workers, const char *worker, int64_t *ids);
+
+#define API_WORKERS_LEFT_MAX 64
 
 /* After libmicrohttpd has stopped. NULL is allowed. */
 void api_workers_free(struct api_workers *workers);

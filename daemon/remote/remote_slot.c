@@ -128,6 +128,19 @@ static int report_failure(struct remote_slot *slot, const struct wire_task *task
     }
 }
 
+/* All revisions of a repository are kept from a token for the same reason: it is said once. */
+static enum log_level level_of(struct remote_worker *worker, const struct wire_task *task,
+                               const struct err *reason)
+{
+    if (reason->code != ERR_GATED)
+        return LOG_LEVEL_WARNING;
+    (void)pthread_mutex_lock(&worker->lock);
+    int is_told = task->sweep_id <= worker->gated_told;
+    worker->gated_told = is_told ? worker->gated_told : task->sweep_id;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return is_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
+}
+
 /* Says what became of a failed attempt, or of one whose result was refused. A claim that is lost needs
  * nothing more. */
 static void give_up(struct remote_slot *slot, const struct wire_task *task, const struct err *reason,
@@ -148,8 +161,8 @@ static void give_up(struct remote_slot *slot, const struct wire_task *task, cons
         log_task("task given back", LOG_LEVEL_INFO, task, seconds, bytes, reason);
     } else {
         code = report_failure(slot, task, reason, is_refused, &is_final, &err);
-        log_task(is_final ? "task failed" : "task will be tried again", LOG_LEVEL_WARNING, task, seconds,
-                 bytes, reason);
+        log_task(is_final ? "task failed" : "task will be tried again", level_of(worker, task, reason), task,
+                 seconds, bytes, reason);
     }
     if (code && code != ERR_CONFLICT)
         log_warning("the daemon cannot be told; it takes the task back when its lease ends",
@@ -204,7 +217,23 @@ static int work_on(struct remote_slot *slot, const struct wire_task *task, const
         log_task("task done", LOG_LEVEL_INFO, task, seconds, atomic_load(&slot->fetched_bytes), &err);
     if (code == ERR_DEVICE_LOST)
         remote_worker_end(slot->worker, REMOTE_END_DEVICE);
-    return code && code != ERR_CONFLICT && code != ERR_CANCELLED && code != ERR_UNREACHABLE;
+    return code && code != ERR_CONFLICT && code != ERR_CANCELLED && code != ERR_UNREACHABLE &&
+           code != ERR_GATED; /* the hub is not asked for the next one */
+}
+
+/* Whoever started a sweep that this worker does not know may have been granted access since one before. */
+static void ask_anew(struct remote_worker *worker, const struct wire_task *task,
+                     const struct sweep_spec *spec)
+{
+    (void)pthread_mutex_lock(&worker->lock);
+    int is_new = task->sweep_id > worker->newest_sweep;
+    worker->newest_sweep = is_new ? task->sweep_id : worker->newest_sweep;
+    (void)pthread_mutex_unlock(&worker->lock);
+    if (!is_new)
+        return;
+    hub_forget_refusals(worker->options.engine->hub, task->model.name);
+    if (spec->wants_perplexity && spec->dataset)
+        hub_forget_refusals(worker->options.engine->hub, spec->dataset);
 }
 
 int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
@@ -219,6 +248,7 @@ int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
     } else if (check_place(task, &spec, &err)) {
         decline(slot, task, &err);
     } else {
+        ask_anew(slot->worker, task, &spec);
         int code = remote_store_take(slot->worker->options.store, task, &row, &err);
         if (code == ERR_CONFLICT)
             start_anew(slot, task, &err);

@@ -51,6 +51,8 @@ struct remote_worker {
     int64_t except[WIRE_EXCEPT_MAX];
     size_t except_count, next_except;
     uint64_t outage_mark; /* of the hub, as of the last claim */
+    int64_t newest_sweep; /* that it had a task of */
+    int64_t gated_told;   /* the newest sweep whose repository is kept from our token, as the log has said */
     /* under claim_lock */
     int is_unreachable, is_again;
 };

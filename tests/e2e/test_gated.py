@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 from running import Daemon, wait_until
+from workers import Worker
+
 from tests.hub import Emulator
 
 MODEL = "garden/neox-tiny"
@@ -88,3 +91,72 @@ def test_what_is_known(daemon: Start, gated: Emulator) -> None:
     partly = sweep(one)
     assert partly["progress"]["done"] == 2 and {error["revision"] for error in partly["errors"]} == set(NAMES[2:])
     assert {error["code"] for error in partly["errors"]} == {"gated"} and set(files_asked_for(gated)) == {401}
+
+
+# ---- more than one worker, with tokens of their own ----------------------------------------------
+
+
+@pytest.fixture
+def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """worker(daemon, name, token): starts one and waits until the daemon has heard of it."""
+    started: list[Worker] = []
+
+    def start(one: Daemon, name: str, token: str) -> Worker:
+        place = tmp_path / f"worker{len(started)}"
+        worker = Worker(one, programs["bifurcated"], place, "--name", name, env={"HF_TOKEN": token})
+        started.append(worker.start())
+        wait_until(lambda: any(row["name"].startswith(name) for row in one.get("/v1/workers").json()["workers"]))
+        return worker
+
+    yield start
+    for one in started:
+        one.terminate()
+    for one in started:
+        one.check_end()
+
+
+def speak(one: Daemon, name: str) -> None:
+    """A worker looks for work, finds none, and says nothing more."""
+    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "test", "worker": name, "device": "cpu", "backend": "cpu", "wait_s": 0}
+    wanted = re.search(r"and the daemon \(.*\) by (\d+)\.(\d+)", one.post("/v1/claims", offer).json()["detail"])
+    assert one.post("/v1/claims", offer | {"definition": int(wanted[1]), "scoring": int(wanted[2])}).status == 204
+
+
+def test_left_to_another_worker(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
+    """The daemon has no access, nor has one worker; another one has: nothing fails, and it measures all."""
+    one = daemon(gated)
+    worker(one, "stranger", STRANGER)
+    worker(one, "owner", OWNER)
+    done = sweep(one)
+    assert done["state"] == "done" and done["progress"]["done"] == len(NAMES), done
+    statuses = files_asked_for(gated)
+    assert statuses.count(401) == 1 and statuses.count(403) <= 2, statuses  # the plan; the stranger's two slots
+    rows = one.get(f"/v1/sweeps/{done['id']}/tasks").json()["tasks"]
+    assert {row["worker"].split("-")[0] for row in rows} == {"owner"}
+
+
+def test_waits_for_a_worker_that_is_there(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
+    """A worker that may have access was heard of: the sweep says what it waits for, and goes on with one that has it."""
+    one = daemon(gated)
+    speak(one, "another/0")
+    waiting = one.wait(one.sweep(MODEL, revisions={"names": NAMES}), lambda now: now["hub_wait"] is not None)
+    assert waiting["state"] == "running" and waiting["hub_wait"]["reason"] == "gated", waiting
+    assert "accept its terms at" in waiting["hub_wait"]["detail"] and waiting["progress"]["failed"] == 0
+    assert len(log_lines(one, "sweep left to workers with another token")) == 1
+    worker(one, "owner", OWNER)
+    done = one.wait(waiting["id"])
+    assert done["progress"]["done"] == len(NAMES) and done["hub_wait"] is None
+    assert files_asked_for(gated).count(401) == 1
+
+
+def test_no_worker_has_access(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
+    """All that are there were refused: the sweep fails and names a worker; access that comes later counts at once."""
+    one = daemon(gated, "--fetchers", "0")
+    worker(one, "first", STRANGER)
+    worker(one, "second", STRANGER)
+    failed = sweep(one)
+    assert failed["progress"]["failed"] == len(NAMES) and {error["code"] for error in failed["errors"]} == {"gated"}
+    assert all(re.search(r"access is granted.* \(worker (first|second)-\w+\)$", error["message"]) for error in failed["errors"])
+    assert {401} <= set(files_asked_for(gated)) <= {401, 403} and files_asked_for(gated).count(403) <= 4  # of 2 * 2 slots
+    gated.set(granted_tokens=[OWNER, STRANGER])
+    assert sweep(one)["progress"]["done"] == len(NAMES)

@@ -349,6 +349,48 @@ static void test_requeue_of_one_worker(void **state)
     OK(record(fixture, &leases[3], &err));
 }
 
+static int were_with_others(struct fixture *fixture, int64_t sweep, const char *name, int64_t before_ms)
+{
+    int were = -1;
+    OK(tasks_were_with_others(fixture->store, sweep, name, before_ms, &were, &err));
+    return were;
+}
+
+/* A worker may not read a repository, which is nobody's failure as long as another may. */
+static void test_left_to_others(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct task_row task, left;
+    struct task_lease lease, other;
+    struct err reason = ERR_INIT;
+    fixture_add_revisions(fixture, 2, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 2, 0), later = clock_wall_ms() + 60000;
+    FAILS(ERR_NOT_FOUND, tasks_find_left(fixture->store, sweep, &left, &err));
+    assert_int_equal(were_with_others(fixture, sweep, "w", later), 0);
+    lease_task(fixture, "w/1", LEASE_MS, &task, &lease);
+    (void)err_set(&reason, ERR_GATED, "revision %s: it is gated", task.revision);
+    OK(tasks_leave(fixture->store, &lease, &reason, &err));
+    FAILS(ERR_CONFLICT, tasks_leave(fixture->store, &lease, &reason, &err));
+    OK(tasks_find_left(fixture->store, sweep, &left, &err));
+    assert_int_equal(left.id, task.id);
+    assert_int_equal(left.state, TASK_STATE_QUEUED);
+    assert_int_equal(left.failures + left.interruptions + left.not_before_ms, 0);
+    assert_string_equal(left.error_code, "gated");
+    assert_string_equal(left.error_message, "it is gated");
+    assert_int_equal(were_with_others(fixture, sweep, "w", later), 0);
+    assert_int_equal(were_with_others(fixture, sweep, "w", task.claimed_ms), 0);
+    assert_int_equal(were_with_others(fixture, sweep, "w/1", later), 1);
+    assert_int_equal(were_with_others(fixture, sweep, "ww", later), 1);
+    assert_int_equal(were_with_others(fixture, sweep + 1, "ww", later), 0);
+    lease_task(fixture, "v/0", LEASE_MS, &task, &other);
+    assert_int_equal(task.id, left.id);
+    FAILS(ERR_NOT_FOUND, tasks_find_left(fixture->store, sweep, &left, &err));
+    OK(record(fixture, &other, &err));
+    OK(tasks_get(fixture->store, task.id, &task, &err));
+    assert_string_equal(task.error_code, "");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -365,6 +407,7 @@ int main(void)
         CASE(test_exhaustion),
         CASE(test_requeue_of_worker),
         CASE(test_requeue_of_one_worker),
+        CASE(test_left_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

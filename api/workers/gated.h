@@ -1,0 +1,31 @@
+/*
+ * Which workers may not read what a sweep needs: the hub keeps the repository from their tokens (ERR_GATED).
+ * In memory, for a while: the token, or what it may read, can change.
+ *
+ * A worker is named without its slot, since all slots of a process have one token; "local" are the daemon's.
+ */
+#ifndef BIFURCATED_API_WORKERS_GATED_H
+#define BIFURCATED_API_WORKERS_GATED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define API_GATED_MAX 4096      /* beyond, the oldest is forgotten */
+#define API_GATED_MS 600000     /* then the worker may try again */
+#define API_GATED_SWEEPS_MAX 64 /* of one worker; with more it is given nothing */
+
+struct api_gated;
+
+/* NULL without memory. */
+struct api_gated *api_gated_new(void);
+void api_gated_free(struct api_gated *gated);
+
+/* The hub has refused it. The time is monotonic, as the next. */
+void api_gated_note(struct api_gated *gated, const char *name, int64_t sweep_id, int64_t now_ms);
+
+int api_gated_is(struct api_gated *gated, const char *name, int64_t sweep_id, int64_t now_ms);
+
+/* The sweeps of a worker into ids[API_GATED_SWEEPS_MAX]; returns how many. */
+size_t api_gated_list(struct api_gated *gated, const char *name, int64_t now_ms, int64_t *ids);
+
+#endif
