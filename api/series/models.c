@@ -39,7 +39,7 @@ static void append_members(struct api_json *json, const struct model_row *row)
     if (row->parameter_count > 0)
         api_json_integer(json, "parameter_count", row->parameter_count);
     else
-        api_json_null(json, "parameter_count"); /* of a family whose forward pass is not known here */
+        api_json_null(json, "parameter_count"); /* daemon/model/parameters.h says why it may not be known */
     api_json_integer(json, "revision_count", row->revision_count);
     api_json_integer(json, "measured_count", row->measured_count);
     api_json_time(json, "created_at", row->created_ms);

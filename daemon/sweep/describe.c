@@ -2,6 +2,7 @@
 
 #include "daemon/base/limits.h"
 #include "daemon/model/config.h"
+#include "daemon/model/parameters.h"
 #include "daemon/model/role.h"
 #include "daemon/model/vocabulary.h"
 #include "daemon/sweep/revision_source.h"
@@ -59,6 +60,24 @@ static int count_token_rows(struct revision_source *source, const char *model, u
     return 0;
 }
 
+/* By config.json, or else by the shapes in the checkpoint; 0 where neither tells. */
+static int count_parameters(const struct model_config *config, struct checkpoint *checkpoint,
+                            const char *unembedding, uint64_t *ret_count, struct err *err)
+{
+    struct err reason = ERR_INIT;
+    *ret_count = 0;
+    if (model_config_parameter_count(config, ret_count, &reason) == 0)
+        return 0;
+    int code = model_parameters_count(config, checkpoint, unembedding, ret_count, &reason);
+    if (code && !is_silent(code)) {
+        *err = reason;
+        return code;
+    }
+    if (code || *ret_count > INT64_MAX)
+        *ret_count = 0;
+    return 0;
+}
+
 static int fill_in(struct revision_source *source, const char *model, struct model_row *row, struct err *err)
 {
     struct model_config config;
@@ -66,7 +85,6 @@ static int fill_in(struct revision_source *source, const char *model, struct mod
     struct checkpoint_tensor tensor;
     const char *name = NULL;
     uint64_t parameters = 0, rows = 0, columns = 0, token_rows = 0;
-    struct err ignored = ERR_INIT;
     int code = read_config(source, &config, err);
     if (!code)
         code = revision_source_open_checkpoint(source, &checkpoint, err);
@@ -78,6 +96,8 @@ static int fill_in(struct revision_source *source, const char *model, struct mod
         goto out;
     tensor_matrix(&tensor.shape, &rows, &columns);
     code = count_token_rows(source, model, rows, &token_rows, err);
+    if (!code)
+        code = count_parameters(&config, checkpoint, name, &parameters, err);
     if (code)
         goto out;
     (void)snprintf(row->model_type, sizeof row->model_type, "%.63s", config.model_type);
@@ -86,8 +106,7 @@ static int fill_in(struct revision_source *source, const char *model, struct mod
     row->hidden_size = (int64_t)columns;
     row->token_rows = (int64_t)token_rows;
     row->layers = (int64_t)config.layer_count;
-    if (model_config_parameter_count(&config, &parameters, &ignored) == 0)
-        row->parameter_count = (int64_t)parameters;
+    row->parameter_count = (int64_t)parameters;
 out:
     checkpoint_close(checkpoint);
     return code;

@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 import pytest
 import torch_writer
+from huggingface_hub import HfApi
 from running import Daemon
 from workers import Worker
 
@@ -51,3 +52,54 @@ def test_stale_weights_beside_new_ones(
     rows = one.series(MODEL)
     assert len({row["digest"] for row in rows}) == 3
     assert [row["same_as"] for row in rows] == [None] * 3 and all(row["msd"] for row in rows[1:])
+
+
+# ---- how many parameters a model has, by the shapes in its files ----------------------------------
+
+BLOCK = "model.transformer.blocks.0."
+OLMO = {
+    "model.transformer.wte.weight": (64, 32),
+    "model.transformer.ff_out.weight": (64, 32),
+    BLOCK + "att_proj.weight": (96, 32),
+    BLOCK + "attn_out.weight": (32, 32),
+    BLOCK + "ff_proj.weight": (128, 32),
+    BLOCK + "ff_out.weight": (32, 64),
+}
+
+
+def write_olmo(root: Path) -> None:
+    """One model of a family without a forward pass, in each layout: org/whole, org/sharded, org/torch, org/torch-sharded."""
+    halves = {name: samples.halves(rows * columns, seed) for seed, (name, (rows, columns)) in enumerate(OLMO.items())}
+    parts = [list(OLMO)[:2], list(OLMO)[2:]]
+    for model in ("whole", "sharded", "torch", "torch-sharded"):
+        folder = root / "models" / "org" / model / "step1000-tokens4B"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({"model_type": "hf_olmo", "tie_word_embeddings": False}))
+        is_torch, files = model.startswith("torch"), parts if model.endswith("sharded") else [list(OLMO)]
+        stem, end = ("pytorch_model", "bin") if is_torch else ("model", "safetensors")
+        weight_map = {}
+        for number, names in enumerate(files, 1):
+            file = f"{stem}-{number:05}-of-{len(files):05}.{end}" if len(files) > 1 else f"{stem}.{end}"
+            weight_map |= {name: file for name in names}
+            if is_torch:
+                tensors = {name: torch_writer.Tensor("float16", OLMO[name], torch_writer.row_major(OLMO[name]), 0, halves[name]) for name in names}
+                torch_writer.write_state_dict(folder / file, tensors)
+            else:
+                (folder / file).write_bytes(samples.safetensors({name: ("F16", list(OLMO[name]), halves[name]) for name in names}))
+        if len(files) > 1:
+            (folder / f"{stem}.{end}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+
+def test_parameters_of_other_families(daemon: Callable[..., Daemon], make_hub: Any, tmp_path: Path) -> None:
+    """The number that huggingface_hub reads from the same safetensors headers, in every layout; headers alone are fetched for it."""
+    write_olmo(tmp_path / "root")
+    hub = make_hub(tmp_path / "root")
+    api = HfApi(endpoint=hub.url)
+    expected = [sum(api.get_safetensors_metadata(f"org/{model}", revision="step1000-tokens4B").parameter_count.values()) for model in ("whole", "sharded")]
+    assert expected == [2 * 64 * 32 + (96 + 32 + 128) * 32 + 32 * 64] * 2
+    one = daemon(hub)
+    for model in ("whole", "sharded", "torch", "torch-sharded"):
+        assert one.wait(one.sweep(f"org/{model}"))["state"] == "done"
+        described = one.get(f"/v1/models/org/{model}").json()
+        assert (described["model_type"], described["parameter_count"]) == ("hf_olmo", expected[0]), described
+    assert [row["left_out"] for row in one.get("/v1/scaling").json()["models"]] == ["no_onset"] * 4  # and not size_unknown
