@@ -65,16 +65,6 @@ static int open_existing(const char *path, struct connection **ret_connection, s
     return rc;
 }
 
-int backup_read_facts(const char *path, struct backup_facts *ret_facts, struct err *err)
-{
-    struct connection *connection = NULL;
-    int rc = open_existing(path, &connection, err);
-    if (!rc)
-        rc = read_facts(connection, ret_facts, err);
-    connection_close(connection);
-    return rc;
-}
-
 int backup_check(const char *path, struct backup_facts *ret_facts, struct err *err)
 {
     struct connection *connection = NULL;

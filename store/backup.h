@@ -33,11 +33,8 @@ typedef void backup_progress(void *context, int64_t done_bytes, int64_t total_by
 int backup_write(const char *path, const char *target, backup_progress *progress, void *context,
                  struct backup_facts *ret_facts, struct err *err);
 
-/* What a database holds; it may be in use. Does not change it. ERR_DATABASE if it is not of this
- * program, ERR_UNSUPPORTED if a newer one wrote it. */
-int backup_read_facts(const char *path, struct backup_facts *ret_facts, struct err *err);
-
-/* The same after reading the whole file (seconds per GB): also ERR_DATABASE if it is damaged. */
+/* What a database holds, after reading the whole file (seconds per GB); it may be in use. Does not change it.
+ * ERR_DATABASE if it is damaged or not of this program, ERR_UNSUPPORTED if a newer one wrote it. */
 int backup_check(const char *path, struct backup_facts *ret_facts, struct err *err);
 
 #endif

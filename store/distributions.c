@@ -153,40 +153,6 @@ static int read_columns(struct query *query, struct columns_row *ret_row, double
     return 0;
 }
 
-int columns_find(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
-                 int (*row)(void *context, const struct columns_row *row), void *context, struct err *err)
-{
-    struct connection *connection = NULL;
-    struct query query;
-    struct columns_row columns;
-    double *values = NULL;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(
-        &query, connection,
-        "SELECT definition, token_rows, columns, encoding, size_raw, data FROM columns_statistics "
-        "WHERE content_id = ? AND definition = ? AND token_rows = ?",
-        err);
-    if (!rc) {
-        query_bind_int(&query, content_id);
-        query_bind_int(&query, definition);
-        query_bind_int(&query, token_rows);
-        rc = query_next(&query, err);
-        if (rc > 0)
-            rc = read_columns(&query, &columns, &values, err);
-        else if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND,
-                         "the columns of this content were not computed or are not kept any more");
-        if (!rc)
-            (void)row(context, &columns);
-    }
-    free(values);
-    rc = query_end(&query, rc);
-    store_read_end(store, connection);
-    return rc;
-}
-
 int columns_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
                  const struct revision_key *after, int limit,
                  int (*row)(void *context, const struct revision_row *revision,

@@ -69,10 +69,6 @@ int distributions_list(struct store *store, int64_t model_id, const char *tensor
                                   const struct distribution_row *row),
                        void *context, struct err *err);
 
-/* The columns of a content, valid during the callback. ERR_NOT_FOUND. */
-int columns_find(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
-                 int (*row)(void *context, const struct columns_row *row), void *context, struct err *err);
-
 /* The columns of a tensor over the current revisions in step order, as distributions_list(). */
 int columns_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
                  const struct revision_key *after, int limit,

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define LIST_MAX 1000
-
 static const char *const MODE_NAMES[PERPLEXITY_MODE_COUNT] = {"last_word", "tokens", "text_mean"};
 
 const char *perplexity_mode_name(enum perplexity_mode mode)
@@ -68,46 +66,5 @@ int perplexities_find(struct store *store, const struct perplexity_row *key, str
         rows_read_perplexity(&query, ret_row);
     else if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "this perplexity was not computed");
-    return query_close(&query, rc);
-}
-
-int perplexities_list(struct store *store, int64_t revision_id,
-                      int (*row)(void *context, const struct perplexity_row *row), void *context,
-                      struct err *err)
-{
-    struct query query;
-    struct perplexity_row perplexity;
-    int rc = query_open(
-        &query, store,
-        "SELECT " ROWS_PERPLEXITY(
-            "p") " FROM revision_weights w JOIN perplexities p "
-                 "ON p.weights_digest = w.weights_digest WHERE w.revision_id = ? ORDER BY p.id DESC LIMIT ?",
-        err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, revision_id);
-    query_bind_int(&query, LIST_MAX);
-    while ((rc = query_next(&query, err)) > 0) {
-        rows_read_perplexity(&query, &perplexity);
-        if (row(context, &perplexity))
-            break;
-    }
-    return query_close(&query, rc);
-}
-
-int perplexities_find_weights(struct store *store, int64_t revision_id, char *ret_weights_digest,
-                              struct err *err)
-{
-    struct query query;
-    int rc =
-        query_open(&query, store, "SELECT weights_digest FROM revision_weights WHERE revision_id = ?", err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, revision_id);
-    rc = query_next(&query, err);
-    if (rc > 0)
-        query_text(&query, ret_weights_digest, STORE_DIGEST_SIZE);
-    else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "the weights of this revision were not measured");
     return query_close(&query, rc);
 }

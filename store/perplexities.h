@@ -43,13 +43,4 @@ const char *perplexity_mode_name(enum perplexity_mode mode);
 int perplexities_find(struct store *store, const struct perplexity_row *key, struct perplexity_row *ret_row,
                       struct err *err);
 
-/* Every perplexity of a revision's weights, newest first, at most 1,000. */
-int perplexities_list(struct store *store, int64_t revision_id,
-                      int (*row)(void *context, const struct perplexity_row *row), void *context,
-                      struct err *err);
-
-/* The digest of a revision's weights as last recorded. ERR_NOT_FOUND. */
-int perplexities_find_weights(struct store *store, int64_t revision_id, char *ret_weights_digest,
-                              struct err *err);
-
 #endif

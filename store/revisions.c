@@ -88,25 +88,6 @@ int revisions_list(struct store *store, int64_t model_id, const struct revision_
     return query_close(&query, rc);
 }
 
-int revisions_list_history(struct store *store, int64_t model_id, const char *name, int limit,
-                           int (*row)(void *context, const struct revision_row *row), void *context,
-                           struct err *err)
-{
-    struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " ROWS_REVISION " FROM revisions r INDEXED BY sqlite_autoindex_revisions_1 "
-                        "WHERE r.model_id = ? AND r.name = ? "
-                        "ORDER BY r.is_current DESC, r.first_seen_ms DESC, r.id DESC LIMIT ?",
-                        err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, model_id);
-    query_bind_text(&query, name);
-    query_bind_int(&query, limit);
-    rc = list_rows(&query, row, context, err);
-    return query_close(&query, rc);
-}
-
 /* -- Files ----------------------------------------------------------------------------------------------- */
 
 int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,

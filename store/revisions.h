@@ -85,11 +85,6 @@ int revisions_get(struct store *store, int64_t id, struct revision_row *ret_row,
 int revisions_list(struct store *store, int64_t model_id, const struct revision_key *after, int limit,
                    int (*row)(void *context, const struct revision_row *row), void *context, struct err *err);
 
-/* All commits that a name has had, newest first, at most `limit`. */
-int revisions_list_history(struct store *store, int64_t model_id, const char *name, int limit,
-                           int (*row)(void *context, const struct revision_row *row), void *context,
-                           struct err *err);
-
 /* Replaces the list of weight files of a revision; at most LIMIT_HUB_TREE_FILES. revision_id of rows is
  * ignored. */
 int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,

@@ -55,30 +55,6 @@ int statistics_exists(struct store *store, int64_t content_id, int64_t token_row
     return 0;
 }
 
-int statistics_find(struct store *store, int64_t content_id, const struct statistics_row *key,
-                    struct statistics_row *ret_row, struct err *err)
-{
-    struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " ROWS_STATISTICS " FROM statistics WHERE content_id = ? AND definition = ? "
-                        "AND backend = ? AND row_set = ? AND token_rows = ? AND is_centred = ?",
-                        err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, content_id);
-    query_bind_int(&query, key->definition);
-    query_bind_text(&query, key->backend);
-    query_bind_text(&query, row_set_name(key->row_set));
-    query_bind_int(&query, key->token_rows);
-    query_bind_int(&query, key->is_centred);
-    rc = query_next(&query, err);
-    if (rc > 0)
-        rows_read_statistics(&query, ret_row);
-    else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "these statistics were not computed");
-    return query_close(&query, rc);
-}
-
 int statistics_list(struct store *store, int64_t content_id,
                     int (*row)(void *context, const struct statistics_row *row), void *context,
                     struct err *err)

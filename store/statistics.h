@@ -75,10 +75,6 @@ const char *row_set_name(enum row_set row_set);
 int statistics_exists(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
                       const char *backend, int *ret_exists, char *ret_backend, struct err *err);
 
-/* ERR_NOT_FOUND. Row set, token_rows, is_centred, definition and backend of `key` are looked up. */
-int statistics_find(struct store *store, int64_t content_id, const struct statistics_row *key,
-                    struct statistics_row *ret_row, struct err *err);
-
 /* All statistics of a content (every definition, backend and variant), at most 1,000. */
 int statistics_list(struct store *store, int64_t content_id,
                     int (*row)(void *context, const struct statistics_row *row), void *context,

@@ -99,7 +99,7 @@ static void test_there_and_back(void **state)
     assert_int_equal(read(fd, header, sizeof header), sizeof header);
     (void)close(fd);
     assert_int_equal(header[18], 1); /* not in WAL mode: readable from anywhere */
-    OK(backup_read_facts(target, &again, &err));
+    OK(backup_check(target, &again, &err));
     assert_memory_equal(&facts, &again, sizeof facts);
 
     (void)fixture_measure(fixture, "b", 2); /* after the copy, so gone once it is restored */
@@ -109,7 +109,7 @@ static void test_there_and_back(void **state)
     fixture->store = NULL;
     OK(restore_database(target, fixture->path, NULL, NULL, &again, &aside, &err));
     assert_int_equal(again.measured, 1);
-    OK(backup_read_facts(aside, &again, &err));
+    OK(backup_check(aside, &again, &err));
     assert_int_equal(again.measured, 2);
     free(aside);
     OK(store_open(fixture->path, &fixture->store, &err));
@@ -161,7 +161,7 @@ static void test_beside_a_writer(void **state)
         OK(backup_write(fixture->path, target, NULL, NULL, &facts, &err));
         int after = atomic_load(&writer.count);
         assert_in_range(facts.models, before + 1, after + 2); /* one of the fixture, one under way */
-        OK(backup_read_facts(target, &facts, &err));
+        OK(backup_check(target, &facts, &err));
     }
     atomic_store(&writer.is_over, true);
     assert_int_equal(pthread_join(thread, &failed), 0);

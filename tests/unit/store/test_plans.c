@@ -57,13 +57,6 @@ static void check_step(const char *part, const char *step)
     fail_msg("no %s of %s in\n%s", step, part, plans);
 }
 
-static int no_row(void *context, const struct revision_row *row)
-{
-    (void)context;
-    (void)row;
-    return 0;
-}
-
 static int no_job(void *context, const struct job_row *row)
 {
     (void)context;
@@ -85,8 +78,6 @@ static void test_nothing_is_read_in_vain(void **state)
     fixture_revision(&moved, 0, "another");
     OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 1, NULL, &err));
     check_step("SELECT r.id FROM revision_tensors", "SEARCH t USING COVERING INDEX revision_tensors_content");
-    OK(revisions_list_history(fixture->store, fixture->model_id, "step0", 10, no_row, NULL, &err));
-    check_step("first_seen_ms DESC", "sqlite_autoindex_revisions_1 (model_id=? AND name=?)");
     OK(tasks_requeue_of_worker(fixture->store, "w/", "", NULL, NULL, &err));
     check_step("substr(k.worker", "USING INDEX tasks_lease");
     OK(watches_find_unfinished(fixture->store, 1, &id, &err));
