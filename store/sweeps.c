@@ -8,11 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Read by SQLite, in which a request of thousands of names is read through without a tree of it in memory. */
+#define SWEEP_METRICS                                                                                        \
+    "coalesce(nullif(iif(json_valid(s.request), json_extract(s.request, '$.metrics'), NULL), '[]'), "        \
+    "'[\"statistics\"]')"
+
 #define SWEEP_COLUMNS                                                                                        \
     "s.id, s.model_id, m.name, s.state, s.priority, s.idempotency_key, s.created_ms, s.started_ms, "         \
     "s.finished_ms, s.error_code, s.error_message, s.tasks_queued, s.tasks_claimed, s.tasks_done, "          \
     "s.tasks_failed, s.tasks_cancelled, s.bytes_expected, s.bytes_fetched, s.version, s.watch_id, "          \
-    "s.end_number"
+    "s.end_number, " SWEEP_METRICS
 
 static void read_row(struct query *query, struct sweep_row *row)
 {
@@ -40,6 +45,7 @@ static void read_row(struct query *query, struct sweep_row *row)
     row->version = (uint64_t)query_int(query);
     row->watch_id = query_int(query);
     row->end_number = query_int(query);
+    query_text(query, row->metrics, sizeof row->metrics);
 }
 
 /* -- Create ---------------------------------------------------------------------------------------------- */

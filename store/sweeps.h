@@ -14,12 +14,13 @@
 #include "store/store.h"
 
 #define SWEEPS_KEY_SIZE 256
+#define SWEEPS_METRICS_SIZE 64
 #define SWEEPS_PRIORITY_MIN (-100)
 #define SWEEPS_PRIORITY_MAX 100
 
 struct sweep_request {
     int64_t model_id;
-    const char *request;         /* JSON text, opaque here; at most LIMIT_API_BODY_BYTES */
+    const char *request;         /* JSON text, opaque here but for `metrics`; at most LIMIT_API_BODY_BYTES */
     const char *idempotency_key; /* or NULL; shorter than SWEEPS_KEY_SIZE */
     int priority;                /* SWEEPS_PRIORITY_MIN to _MAX, higher first; 0 is usual */
 };
@@ -36,12 +37,13 @@ struct sweep_row {
     int64_t finished_ms;                    /* 0 until it ends */
     char error_code[STORE_ERROR_NAME_SIZE]; /* "" unless failed */
     char error_message[STORE_ERROR_MESSAGE_SIZE];
-    int64_t tasks[TASK_STATE_COUNT]; /* how many are in each state */
-    int64_t bytes_expected;          /* of all tasks */
-    int64_t bytes_fetched;           /* so far; running tasks as of their last heartbeat */
-    uint64_t version;                /* grows with every change of the sweep or its tasks */
-    int64_t watch_id;                /* of the watch whose run started it; 0: someone asked for it */
-    int64_t end_number;              /* its place in the order of ends, from 1; 0 until it ends */
+    int64_t tasks[TASK_STATE_COUNT];   /* how many are in each state */
+    int64_t bytes_expected;            /* of all tasks */
+    int64_t bytes_fetched;             /* so far; running tasks as of their last heartbeat */
+    uint64_t version;                  /* grows with every change of the sweep or its tasks */
+    int64_t watch_id;                  /* of the watch whose run started it; 0: someone asked for it */
+    char metrics[SWEEPS_METRICS_SIZE]; /* JSON list, never empty: statistics where the request names none */
+    int64_t end_number;                /* its place in the order of ends, from 1; 0 until it ends */
 };
 
 /*

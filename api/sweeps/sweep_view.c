@@ -1,7 +1,6 @@
 #include "api/sweeps/sweep_view.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "store/jobs.h"
 #include "store/tasks.h"
@@ -121,29 +120,9 @@ static void append_wait(struct store *store, const struct sweep_row *row, const 
     api_json_close_object(json);
 }
 
-/* What is measured where the request names nothing as well (daemon/sweep/sweep_spec.h). */
-static int append_metrics(const struct buf *request, struct api_json *json, struct err *err)
-{
-    json_t *root = json_text_parse(buf_text(request), request->size, 0, err);
-    if (!root)
-        return err->code;
-    const json_t *metrics = json_object_get(root, "metrics"), *metric;
-    size_t i;
-    api_json_open_array(json, "metrics");
-    json_array_foreach(metrics, i, metric)
-    {
-        api_json_text(json, NULL, json_string_value(metric));
-    }
-    if (json_array_size(metrics) == 0)
-        api_json_text(json, NULL, "statistics");
-    api_json_close_array(json);
-    json_decref(root);
-    return 0;
-}
-
-/* What was asked for; the whole of it if `is_whole`. */
-static int append_request(struct store *store, const struct sweep_row *row, int is_whole,
-                          struct api_json *json, struct err *err)
+/* What was asked for. */
+static int append_request(struct store *store, const struct sweep_row *row, struct api_json *json,
+                          struct err *err)
 {
     struct buf request;
     buf_init(&request, LIMIT_API_BODY_BYTES);
@@ -151,8 +130,6 @@ static int append_request(struct store *store, const struct sweep_row *row, int 
     if (!code)
         code = buf_check(&request, "sweep request", err);
     if (!code)
-        code = append_metrics(&request, json, err);
-    if (!code && is_whole)
         api_json_raw(json, "request", buf_text(&request), request.size);
     buf_free(&request);
     return code;
@@ -161,7 +138,9 @@ static int append_request(struct store *store, const struct sweep_row *row, int 
 static int append_whole(struct store *store, const struct sweep_row *row, struct api_json *json,
                         struct err *err)
 {
-    int code = 0;
+    int code = append_request(store, row, json, err);
+    if (code)
+        return code;
     api_json_open_array(json, "errors");
     enum task_state failed = TASK_STATE_FAILED;
     if (row->tasks[TASK_STATE_FAILED] > 0)
@@ -202,9 +181,8 @@ int api_sweep_render(struct store *store, const struct sweep_row *row, int is_wh
     append_progress(row, json);
     if (is_whole)
         append_wait(store, row, wait, json);
-    int code = append_request(store, row, is_whole, json, err);
-    if (!code && is_whole)
-        code = append_whole(store, row, json, err);
+    api_json_raw(json, "metrics", row->metrics, strlen(row->metrics));
+    int code = is_whole ? append_whole(store, row, json, err) : 0;
     api_json_close_object(json);
     return code;
 }

@@ -44,6 +44,28 @@ static void test_idempotency(void **state)
     FAILS(ERR_NOT_FOUND, sweeps_create(fixture->store, &request, &second, &is_new, &err));
 }
 
+/* What a row says to measure, whatever its request has beside that. */
+static void test_metrics(void **state)
+{
+    static const char *const CASES[][2] = {
+        {"{\"metrics\":[\"perplexity\",\"statistics\"]}", "[\"perplexity\",\"statistics\"]"},
+        {"{\"revisions\": {\"metrics\": 1}, \"metrics\": [ \"perplexity\" ] }", "[\"perplexity\"]"},
+        {"{\"metrics\":[]}", "[\"statistics\"]"},
+        {"{\"metrics\":null}", "[\"statistics\"]"},
+        {"{}", "[\"statistics\"]"},
+        {"damaged", "[\"statistics\"]"},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct sweep_request request = {.model_id = fixture->model_id, .request = CASES[i][0]};
+        struct sweep_row row;
+        int64_t id = 0;
+        OK(sweeps_create(fixture->store, &request, &id, NULL, &err));
+        OK(sweeps_get(fixture->store, id, &row, &err));
+        assert_string_equal(row.metrics, CASES[i][1]);
+    }
+}
+
 /* The planner gets the highest priority first, then the oldest. */
 static void test_next_planning(void **state)
 {
@@ -251,8 +273,11 @@ static void test_prune_keeps_live_jobs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_idempotency),  CASE(test_next_planning), CASE(test_failed_plan),           CASE(test_list),
-        CASE(test_request_text), CASE(test_prune),         CASE(test_prune_keeps_live_jobs), CASE(test_ends),
+        CASE(test_idempotency),   CASE(test_metrics),
+        CASE(test_next_planning), CASE(test_failed_plan),
+        CASE(test_list),          CASE(test_request_text),
+        CASE(test_prune),         CASE(test_prune_keeps_live_jobs),
+        CASE(test_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
