@@ -39,6 +39,11 @@ int source_reads_at_once(const struct source *source)
     return source->ops->reads_at_once;
 }
 
+int source_identify(struct source *source, struct source_identity *ret_identity)
+{
+    return source->ops->identify && source->ops->identify(source, ret_identity);
+}
+
 void source_close(struct source *source)
 {
     if (source)
@@ -94,6 +99,24 @@ static int file_source_read(struct source *source, uint64_t offset, void *data, 
     return 0;
 }
 
+static int64_t nanoseconds(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+static int file_identify(struct source *source, struct source_identity *ret_identity)
+{
+    struct stat status;
+    if (fstat(((struct memory_source *)source)->fd, &status) != 0)
+        return 0;
+    *ret_identity = (struct source_identity){.device = (uint64_t)status.st_dev,
+                                             .inode = (uint64_t)status.st_ino,
+                                             .size_bytes = (uint64_t)status.st_size,
+                                             .modified_ns = nanoseconds(&status.st_mtim),
+                                             .changed_ns = nanoseconds(&status.st_ctim)};
+    return 1;
+}
+
 static const void *memory_map(struct source *source)
 {
     return ((struct memory_source *)source)->data;
@@ -120,6 +143,7 @@ static const struct source_ops memory_ops = {
 static const struct source_ops file_ops = {
     .read = file_source_read,
     .map = memory_map,
+    .identify = file_identify,
     .close = memory_close,
     .reads_at_once = 1,
 };

@@ -14,6 +14,12 @@
 
 struct source;
 
+/* What tells a file from others and, but for changes within the clock's granularity, from its own past. */
+struct source_identity {
+    uint64_t device, inode, size_bytes;
+    int64_t modified_ns, changed_ns; /* wall clock: content (anyone may set it), and whatever of the file */
+};
+
 struct source_ops {
     /* Fills exactly `size` bytes or fails. Called only with a range that lies inside the source. */
     int (*read)(struct source *source, uint64_t offset, void *data, size_t size, struct err *err);
@@ -21,6 +27,8 @@ struct source_ops {
     void (*will_need)(struct source *source, uint64_t offset, uint64_t size);
     /* (optional) The whole content in memory, valid as long as the source (a mapped file); or NULL. */
     const void *(*map)(struct source *source);
+    /* (optional) Of a file, as it is now; 0 where that cannot be told. */
+    int (*identify)(struct source *source, struct source_identity *ret_identity);
     void (*close)(struct source *source);
     int reads_at_once; /* whether several threads may read at once, each its part, and are faster then */
 };
@@ -42,6 +50,9 @@ const void *source_map(struct source *source);
 
 /* Whether a large range is read fastest in pieces by several threads: of files, not of what is fetched. */
 int source_reads_at_once(const struct source *source);
+
+/* Which file it is, as the file is now; 0: it is none, or that cannot be told. */
+int source_identify(struct source *source, struct source_identity *ret_identity);
 
 /* Frees the source. NULL is allowed. */
 void source_close(struct source *source);

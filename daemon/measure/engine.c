@@ -161,6 +161,8 @@ int engine_open(struct engine *engine, const struct options *options, const char
     if (!code)
         code = data_cache_new(engine->hub, &engine->data, err);
     if (!code)
+        code = file_digests_new(FILE_DIGESTS_SETTLED_MS, &engine->digests, err);
+    if (!code)
         code = passages_cache_new(PASSAGES_CACHE_BYTES, &engine->passages, err);
     return code;
 }
@@ -172,6 +174,7 @@ void engine_share(struct engine *engine, struct store *store, struct measure_sha
                                       .pool = engine->pool,
                                       .locations = engine->locations,
                                       .data = engine->data,
+                                      .digests = engine->digests,
                                       .passages = engine->passages,
                                       .device = engine->device,
                                       .turns = engine->turns};
@@ -182,6 +185,7 @@ void engine_close(struct engine *engine)
     tensor_pool_free(engine->pool);
     location_cache_free(engine->locations);
     data_cache_free(engine->data);
+    file_digests_free(engine->digests);
     passages_cache_free(engine->passages);
     hub_close(engine->hub);
     device_turns_free(engine->turns);

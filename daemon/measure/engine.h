@@ -30,6 +30,7 @@ struct engine {
     struct tensor_pool *pool;
     struct location_cache *locations;
     struct data_cache *data;
+    struct file_digests *digests;
     struct passages_cache *passages;
     _Atomic int64_t device_busy_us;
     int request_budget, has_hub_token; /* for what is said of a wait */

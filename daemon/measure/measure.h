@@ -11,6 +11,7 @@
 #include "daemon/base/err.h"
 #include "daemon/hub/hub.h"
 #include "daemon/measure/data_cache.h"
+#include "daemon/measure/file_digests.h"
 #include "daemon/measure/location_cache.h"
 #include "daemon/measure/passages_cache.h"
 #include "daemon/measure/tensor_pool.h"
@@ -28,6 +29,7 @@ struct measure_shared {
     struct tensor_pool *pool;
     struct location_cache *locations;
     struct data_cache *data;
+    struct file_digests *digests;
     struct passages_cache *passages;
     const struct device *device; /* which one it is */
     struct device_turns *turns;  /* to compute on it */

@@ -96,6 +96,7 @@ int measure_perplexity(struct measure_job *job, struct perplexity_row *row, stru
         .window_tokens = (uint32_t)job->spec->window,
         .stride_tokens = (uint32_t)job->spec->stride,
         .dataset = {.field = job->spec->field, .limit = (uint64_t)job->spec->limit},
+        .digests = job->shared->digests,
         .passages = job->shared->passages,
         .cancel = job->cancel};
     int code = passages_mode_parse(job->spec->mode ? job->spec->mode : "last_word", &request.mode, err);

@@ -121,7 +121,8 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
     if (code || (code = read_tokenizer(scoring, err)) ||
         (code = scoring_weights_open(&scoring->weights, &scoring->request, &scoring->config, err)) ||
         (code = scoring_weights_digest(&scoring->weights, scoring->identity.weights_digest, err)) ||
-        (code = scoring_identity_digest_source(request->data, scoring->identity.dataset_digest, err)) ||
+        (code = file_digests_get(request->digests, request->data, request->cancel,
+                                 scoring->identity.dataset_digest, err)) ||
         (code = scoring_identity_write_parameters(request, &scoring->config, scoring->prefix_id,
                                                   scoring->identity.parameters,
                                                   sizeof scoring->identity.parameters, err))) {

@@ -14,6 +14,7 @@
 #include "daemon/base/err.h"
 #include "daemon/hub/repository.h"
 #include "daemon/measure/device_turns.h"
+#include "daemon/measure/file_digests.h"
 #include "daemon/measure/passages_cache.h"
 #include "daemon/text/dataset.h"
 #include "daemon/text/passages.h"
@@ -33,6 +34,7 @@ struct scoring_request {
     enum passages_mode mode;
     uint32_t window_tokens, stride_tokens; /* `tokens` only; 0: the context, half of it */
     enum score_precision precision;
+    struct file_digests *digests;    /* that the data set's digest is kept in; NULL: it is always hashed */
     struct passages_cache *passages; /* that tokenised texts are kept in */
     uint64_t memory_budget_bytes;    /* for the device's model and scratch memory, if less than the device may
                                         give; 0: no bound of its own */
@@ -65,9 +67,9 @@ struct scoring_outcome {
 
 struct scoring;
 
-/* ERR_UNSUPPORTED for a model that cannot be scored, ERR_NOT_FOUND for a missing file or tensor (named),
- * ERR_FORMAT for a wrong shape (named) or more layers than config.json says, what the repository reports. The
- * caller closes *ret_scoring. */
+/* ERR_CANCELLED, ERR_UNSUPPORTED for a model that cannot be scored, ERR_NOT_FOUND for a missing file or
+ * tensor (named), ERR_FORMAT for a wrong shape (named) or more layers than config.json says, what the
+ * repository reports. The caller closes *ret_scoring. */
 int scoring_open(const struct scoring_request *request, struct scoring **ret_scoring, struct err *err);
 
 /* Borrowed. */

@@ -4,10 +4,8 @@
 #include "daemon/base/limits.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define DIGEST_STEP_BYTES (8 * MIB)
 #define STANDARD_CONTEXT 2048 /* of GPT-NeoX, as published */
 #define STANDARD_PREFIX 0
 
@@ -65,25 +63,6 @@ int scoring_identity_digest_weights(const struct score_config *config, const str
     if (!code)
         code = digest_finish_hex(digest, hex, DIGEST_SHA256_HEX_SIZE, err);
     digest_free(digest);
-    return code;
-}
-
-int scoring_identity_digest_source(struct source *source, char *hex, struct err *err)
-{
-    struct digest *digest = NULL;
-    unsigned char *step = malloc(DIGEST_STEP_BYTES);
-    int code = step ? digest_new(DIGEST_KIND_SHA256, &digest, err)
-                    : err_set(err, ERR_NO_MEMORY, "no memory to read %s", source->name);
-    for (uint64_t at = 0; !code && at < source->size_bytes; at += DIGEST_STEP_BYTES) {
-        uint64_t left = source->size_bytes - at;
-        size_t size = left < DIGEST_STEP_BYTES ? (size_t)left : DIGEST_STEP_BYTES;
-        if (!(code = source_read(source, at, step, size, err)))
-            code = digest_update(digest, step, size, err);
-    }
-    if (!code)
-        code = digest_finish_hex(digest, hex, DIGEST_SHA256_HEX_SIZE, err);
-    digest_free(digest);
-    free(step);
     return code;
 }
 

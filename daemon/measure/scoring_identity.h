@@ -20,9 +20,6 @@ int scoring_identity_digest_weights(const struct score_config *config, const str
                                     const struct checkpoint_tensor *located, size_t count,
                                     const struct tensor_digests *digests, char *hex, struct err *err);
 
-/* SHA-256 of all bytes of a source. */
-int scoring_identity_digest_source(struct source *source, char *hex, struct err *err);
-
 /* JSON with members in alphabetical order; defaults are left out. Beside what was asked for, it holds what
  * config.json says of how texts are cut: the context and the token before a text (`prefix_id`; negative:
  * none). ERR_LIMIT for a field's name that is too long. */

@@ -2,6 +2,7 @@
 
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/measure/file_digests.h"
 #include "daemon/measure/scoring_identity.h"
 #include "daemon/measure/scoring_passages.h"
 
@@ -42,7 +43,7 @@ static void texts_open(struct texts *t, const char *path, struct passages_cache 
 /* What scoring_open finds out before the texts are read. */
 static void identify(struct texts *t)
 {
-    OK(scoring_identity_digest_source(t->source, t->identity.dataset_digest, &err));
+    OK(file_digests_get(NULL, t->source, NULL, t->identity.dataset_digest, &err));
     OK(scoring_identity_write_parameters(&t->request, &t->config, t->texts.prefix_id, t->identity.parameters,
                                          sizeof t->identity.parameters, &err));
 }
