@@ -7,13 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 
+void location_write_key(char key[LOCATION_KEY_SIZE], const char *file_digest, const char *commit,
+                        const char *file, const char *tensor)
+{
+    if (file_digest[0])
+        (void)snprintf(key, LOCATION_KEY_SIZE, "%s:%s", file_digest, tensor);
+    else
+        (void)snprintf(key, LOCATION_KEY_SIZE, "%.40s:%s:%s", commit, file, tensor);
+}
+
 static void name_key(struct location *location)
 {
-    if (location->file_digest[0])
-        (void)snprintf(location->key, sizeof location->key, "%s:%s", location->file_digest, location->tensor);
-    else
-        (void)snprintf(location->key, sizeof location->key, "%.40s:%s:%s", location->revision.commit,
-                       location->file, location->tensor);
+    location_write_key(location->key, location->file_digest, location->revision.commit, location->file,
+                       location->tensor);
 }
 
 static int take_content(struct location *location, const struct content_row *content, const char *file,

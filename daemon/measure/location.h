@@ -19,6 +19,10 @@
 
 #define LOCATION_KEY_SIZE (STORE_DIGEST_SIZE + 2 + LIMIT_FILE_NAME_BYTES + LIMIT_TENSOR_NAME_BYTES)
 
+/* Under which key a tensor lies in the pool: by its file's digest, or "" and the revision's commit. */
+void location_write_key(char key[LOCATION_KEY_SIZE], const char *file_digest, const char *commit,
+                        const char *file, const char *tensor);
+
 /* What all locations of a task share; everything is borrowed. */
 struct location_context {
     struct store *store;

@@ -96,6 +96,7 @@ int measure_perplexity(struct measure_job *job, struct perplexity_row *row, stru
         .window_tokens = (uint32_t)job->spec->window,
         .stride_tokens = (uint32_t)job->spec->stride,
         .dataset = {.field = job->spec->field, .limit = (uint64_t)job->spec->limit},
+        .pool = job->shared->pool,
         .digests = job->shared->digests,
         .passages = job->shared->passages,
         .cancel = job->cancel};

@@ -16,6 +16,7 @@
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/file_digests.h"
 #include "daemon/measure/passages_cache.h"
+#include "daemon/measure/tensor_pool.h"
 #include "daemon/text/dataset.h"
 #include "daemon/text/passages.h"
 #include "gpu/score.h"
@@ -34,6 +35,7 @@ struct scoring_request {
     enum passages_mode mode;
     uint32_t window_tokens, stride_tokens; /* `tokens` only; 0: the context, half of it */
     enum score_precision precision;
+    struct tensor_pool *pool;        /* that may have some of the tensors in memory, or NULL */
     struct file_digests *digests;    /* that the data set's digest is kept in; NULL: it is always hashed */
     struct passages_cache *passages; /* that tokenised texts are kept in */
     uint64_t memory_budget_bytes;    /* for the device's model and scratch memory, if less than the device may

@@ -1,9 +1,11 @@
 #include "daemon/measure/scoring_weights.h"
 
+#include "daemon/measure/location.h"
 #include "daemon/measure/scoring_identity.h"
 #include "daemon/measure/tensor_digests.h"
 #include "daemon/measure/tensor_reader.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,15 +96,20 @@ struct fetch {
     struct tensor_read *reads;      /* [count] */
     size_t *tensor_of;              /* [count] which tensor each is */
     size_t count;
-    size_t added; /* tensors that were handed to be hashed: they are in order */
+    char (*known)[DIGEST_SHA256_HEX_SIZE]; /* [of all tensors] digests, or "" */
+    size_t added;                          /* tensors that were handed to be hashed: they are in order */
 };
 
 static void hash_until(struct fetch *fetch, size_t end)
 {
     const struct scoring_weights *weights = fetch->weights;
-    for (; fetch->digests && fetch->added < end; fetch->added++)
-        tensor_digests_add(fetch->digests, weights->tensors[fetch->added].view.data,
-                           (size_t)weights->located[fetch->added].size_bytes);
+    for (; fetch->digests && fetch->added < end; fetch->added++) {
+        if (fetch->known[fetch->added][0])
+            tensor_digests_add_known(fetch->digests, fetch->known[fetch->added]);
+        else
+            tensor_digests_add(fetch->digests, weights->tensors[fetch->added].view.data,
+                               (size_t)weights->located[fetch->added].size_bytes);
+    }
 }
 
 static void take(void *context, size_t index)
@@ -113,7 +120,50 @@ static void take(void *context, size_t index)
     hash_until(fetch, tensor + 1);
 }
 
-/* Takes what is mapped as it is; makes room for the others, and says that they will be read. */
+static struct pooled_tensor *find_in_pool(const struct scoring_weights *weights, size_t i)
+{
+    const struct scoring_request *request = weights->request;
+    const struct checkpoint_tensor *located = &weights->located[i];
+    const struct repository_file *file = repository_tree_find(request->tree, located->file);
+    char key[LOCATION_KEY_SIZE];
+    if (!request->pool || !file)
+        return NULL;
+    location_write_key(key, file->sha256[0] ? file->sha256 : file->git_oid, request->tree->commit,
+                       located->file, weights->tensors[i].name);
+    const struct tensor_request wanted = {
+        .key = key, .dtype = located->dtype, .shape = located->shape, .size_bytes = located->size_bytes};
+    return tensor_pool_find(request->pool, &wanted);
+}
+
+/* Copies a tensor that is in the pool; leaves the others to be read. */
+static int copy_from_pool(struct fetch *fetch, size_t i, struct err *err)
+{
+    struct scoring_weights *weights = fetch->weights;
+    const struct scoring_request *request = weights->request;
+    struct pooled_tensor *pooled = find_in_pool(weights, i);
+    if (!pooled)
+        return 0;
+    const struct tensor_read read = {
+        .tensor = &weights->located[i], .copy_of = pooled->data, .data = weights->owned[i]};
+    int code = tensor_reader_run(&read, 1, request->read_threads, request->cancel, NULL, NULL, err);
+    (void)snprintf(fetch->known[i], sizeof fetch->known[i], "%s", pooled->digest);
+    tensor_pool_release(request->pool, pooled);
+    if (!code)
+        weights->tensors[i].view.data = weights->owned[i];
+    return code;
+}
+
+static int make_room(struct scoring_weights *weights, size_t i, struct err *err)
+{
+    uint64_t size_bytes = weights->located[i].size_bytes;
+    free(weights->owned[i]); /* of a reading that failed */
+    if (!(weights->owned[i] = malloc((size_t)size_bytes + 1)))
+        return err_set(err, ERR_NO_MEMORY, "no memory for the %llu bytes of tensor %s",
+                       (unsigned long long)size_bytes, weights->tensors[i].name);
+    return 0;
+}
+
+/* Takes what is in memory, mapped or in the pool; makes room for the others, and announces them. */
 static int prepare(struct fetch *fetch, struct err *err)
 {
     struct scoring_weights *weights = fetch->weights;
@@ -122,10 +172,11 @@ static int prepare(struct fetch *fetch, struct err *err)
         struct score_tensor *tensor = &weights->tensors[i];
         if (tensor->view.data || (tensor->view.data = checkpoint_map(weights->checkpoint, located)))
             continue;
-        free(weights->owned[i]); /* of a reading that failed */
-        if (!(weights->owned[i] = malloc((size_t)located->size_bytes + 1)))
-            return err_set(err, ERR_NO_MEMORY, "no memory for the %llu bytes of tensor %s",
-                           (unsigned long long)located->size_bytes, tensor->name);
+        int code = make_room(weights, i, err);
+        if (code || (code = copy_from_pool(fetch, i, err)))
+            return code;
+        if (tensor->view.data)
+            continue;
         checkpoint_will_need(weights->checkpoint, located);
         fetch->tensor_of[fetch->count] = i;
         fetch->reads[fetch->count++] = (struct tensor_read){
@@ -141,8 +192,9 @@ static int fetch_tensors(struct scoring_weights *weights, struct tensor_digests 
     struct fetch fetch = {.weights = weights,
                           .digests = digests,
                           .reads = calloc(weights->count + 1, sizeof *fetch.reads),
-                          .tensor_of = calloc(weights->count + 1, sizeof *fetch.tensor_of)};
-    int code = fetch.reads && fetch.tensor_of
+                          .tensor_of = calloc(weights->count + 1, sizeof *fetch.tensor_of),
+                          .known = calloc(weights->count + 1, sizeof *fetch.known)};
+    int code = fetch.reads && fetch.tensor_of && fetch.known
                    ? prepare(&fetch, err)
                    : err_set(err, ERR_NO_MEMORY, "no memory for a table of tensors");
     if (!code)
@@ -152,6 +204,7 @@ static int fetch_tensors(struct scoring_weights *weights, struct tensor_digests 
         hash_until(&fetch, weights->count);
     free(fetch.reads);
     free(fetch.tensor_of);
+    free(fetch.known);
     return code;
 }
 

@@ -4,6 +4,9 @@
  * Where the listing does not tell the digests of the files, the bytes are what tells two revisions apart:
  * then they are read for scoring_weights_digest already, and what was hashed is what is scored, the same
  * memory.
+ *
+ * A tensor that the statistics have just read is copied from the pool, with its digest, if it is still there:
+ * one way over the network less. It is not held there, since others may wait for its room.
  */
 #ifndef BIFURCATED_MEASURE_SCORING_WEIGHTS_H
 #define BIFURCATED_MEASURE_SCORING_WEIGHTS_H
@@ -35,7 +38,7 @@ int scoring_weights_open(struct scoring_weights *ret_weights, const struct scori
 /* What tells these weights from others (scoring_identity.h). ERR_CANCELLED, what the repository reports. */
 int scoring_weights_digest(struct scoring_weights *weights, char *hex, struct err *err);
 
-/* Brings all into memory that is not there. The same errors. */
+/* Brings all into memory that is not there. The same errors, and ERR_NO_MEMORY. */
 int scoring_weights_fetch(struct scoring_weights *weights, struct err *err);
 
 /* A zeroed struct is allowed. */

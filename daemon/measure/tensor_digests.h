@@ -27,6 +27,9 @@ int tensor_digests_new(size_t count, uint64_t total_bytes, int thread_count, con
 /* Adds the next tensor, at most `count` of them, which stays as it is until tensor_digests_free. */
 void tensor_digests_add(struct tensor_digests *digests, const void *data, size_t size);
 
+/* Adds the next tensor, whose digest is known: nothing is hashed. */
+void tensor_digests_add_known(struct tensor_digests *digests, const char *hex);
+
 /* Waits for all that were added. ERR_CANCELLED. */
 int tensor_digests_finish(struct tensor_digests *digests, struct err *err);
 

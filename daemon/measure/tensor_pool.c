@@ -300,6 +300,18 @@ int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *r
     return 0;
 }
 
+struct pooled_tensor *tensor_pool_find(struct tensor_pool *pool, const struct tensor_request *request)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    struct entry *entry = find_entry(pool, request);
+    if (entry && entry->state == ENTRY_STATE_READY)
+        use_entry(pool, entry);
+    else
+        entry = NULL;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return entry ? &entry->tensor : NULL;
+}
+
 void tensor_pool_release(struct tensor_pool *pool, struct pooled_tensor *tensor)
 {
     if (!tensor)

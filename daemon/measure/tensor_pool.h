@@ -61,6 +61,10 @@ int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *r
                         const atomic_bool *cancel, struct pooled_tensor **ret_tensors, int *codes,
                         struct err *errs);
 
+/* Acquires what is in memory already, without waiting; NULL if it is not. The caller releases it soon: others
+ * may wait for its room. */
+struct pooled_tensor *tensor_pool_find(struct tensor_pool *pool, const struct tensor_request *request);
+
 /* NULL is allowed. */
 void tensor_pool_release(struct tensor_pool *pool, struct pooled_tensor *tensor);
 

@@ -118,6 +118,35 @@ static void test_least_recently_used_goes_first(void **state)
     tensor_pool_free(pool);
 }
 
+/* Only what is there, in the form that is asked for; while it is held it is not dropped. */
+static void test_what_is_there_already(void **state)
+{
+    (void)state;
+    struct tensor_pool *pool = new_pool(2 * UNIT);
+    struct loader loader = {.byte = 5}, other = {.byte = 6};
+    struct tensor_request request = request_of("k", &loader, UNIT),
+                          longer = request_of("k", &loader, 2 * UNIT);
+    assert_null(tensor_pool_find(pool, &request));
+    tensor_pool_release(pool, take_good(pool, "k", &loader));
+    assert_null(tensor_pool_find(pool, &longer));
+    struct pooled_tensor *found = tensor_pool_find(pool, &request);
+    assert_non_null(found);
+    assert_int_equal(*(unsigned char *)found->data, 5);
+    assert_int_equal(strlen(found->digest), DIGEST_SHA256_HEX_SIZE - 1);
+    tensor_pool_release(pool, take_good(pool, "l", &other));
+    tensor_pool_release(pool, take_good(pool, "m", &other)); /* in place of "l" */
+    assert_true(tensor_pool_has(pool, "k"));
+    assert_int_equal(*(unsigned char *)found->data, 5);
+    tensor_pool_release(pool, found);
+    assert_int_equal(loader.count, 1);
+    other.failure = ERR_NETWORK;
+    struct err err;
+    assert_null(take(pool, "bad", &other, UNIT, &err));
+    request.key = "bad";
+    assert_null(tensor_pool_find(pool, &request));
+    tensor_pool_free(pool);
+}
+
 /* What a task needs and what is there stays, while room is made for the rest of the task. */
 static void test_own_tensors_are_not_evicted(void **state)
 {
@@ -212,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_equal_keys_of_one_task),
         cmocka_unit_test(test_equal_keys_of_other_form),
         cmocka_unit_test(test_least_recently_used_goes_first),
+        cmocka_unit_test(test_what_is_there_already),
         cmocka_unit_test(test_own_tensors_are_not_evicted),
         cmocka_unit_test(test_one_task_may_exceed_the_budget),
         cmocka_unit_test(test_failure_is_told_and_forgotten),
