@@ -134,6 +134,28 @@ def test_columns_come_in_pages_and_as_csv(swept: Daemon) -> None:
     assert problem.status == 400 and problem.json()["field"] == "view"
 
 
+def test_a_page_of_columns_ends_after_half_a_million(swept: Daemon, tmp_path: Path) -> None:
+    """Of a very wide tensor, whatever the limit: two revisions of 180,001 columns fit, three do not. A cursor goes on behind them."""
+    width = 180_001
+    config = {"model_type": "gpt_neox", "vocab_size": 2, "hidden_size": width, "num_hidden_layers": 1}
+    for step in range(3):
+        values = np.zeros((2, width), np.float16)
+        values[0, step] = 1  # nearly all zero: an answer of a few bytes a column
+        (tmp_path / f"step{step}").mkdir()
+        (tmp_path / f"step{step}/config.json").write_text(json.dumps(config))
+        (tmp_path / f"step{step}/model.safetensors").write_bytes(safetensors("embed_out.weight", values))
+    model = f"file:{tmp_path}"
+    assert swept.wait(swept.sweep(model))["state"] == "done"
+    path = f"/v1/models/{model_path(model)}/columns?limit=1000"
+    first = swept.get(path).json()
+    assert [row["revision"] for row in first["revisions"]] == ["step0", "step1"] and first["columns"] == width
+    rest = swept.get(f"{path}&cursor={first['next_cursor']}").json()
+    assert [row["revision"] for row in rest["revisions"]] == ["step2"] and rest["next_cursor"] is None
+    assert [np.flatnonzero(row["mean"]).tolist() for row in first["revisions"] + rest["revisions"]] == [[0], [1], [2]]
+    lines = swept.client("columns", model, "--csv").stdout.splitlines()
+    assert len(lines) == 1 + 3 * width and lines[-1].startswith(f"step2,2,{width - 1},0,"), "the client reads all pages"
+
+
 # ---- samples -------------------------------------------------------------------------------------
 
 
