@@ -294,6 +294,15 @@ static void append_perplexity(const struct perplexity_row *row, struct api_json 
     api_json_close_object(json);
 }
 
+/* A message that was cut inside of a character would become longer as JSON than the reader takes, and the
+ * whole result be refused for it; as the text of an error it is whole characters. */
+static void append_caution(const char *caution, struct api_json *json)
+{
+    struct err said = ERR_INIT;
+    (void)err_set(&said, ERR_INTERNAL, "%s", caution);
+    api_json_text(json, "caution", said.message);
+}
+
 int wire_result_append(const struct wire_result *result, struct buf *buf, struct err *err)
 {
     const struct task_result *task = &result->result;
@@ -307,8 +316,8 @@ int wire_result_append(const struct wire_result *result, struct buf *buf, struct
     api_json_integer(&json, "bytes_fetched", task->bytes_fetched);
     if (task->weights_digest[0])
         api_json_text(&json, "weights_digest", task->weights_digest);
-    if (result->result.caution && result->result.caution[0])
-        api_json_text(&json, "caution", result->result.caution);
+    if (task->caution && task->caution[0])
+        append_caution(task->caution, &json);
     if (result->has_model) {
         api_json_open_object(&json, "model");
         wire_append_model(&result->model, &json);

@@ -286,6 +286,28 @@ static void list_for_object(json_t *root)
     json_object_set_new(tensor_of(root), "content", json_array());
 }
 
+/* As long as a message may be, and cut inside of a character: it does not cost the measurement. */
+static void test_a_long_caution(void **state)
+{
+    (void)state;
+    struct wire_sample *sample = new_sample();
+    struct wire_result read;
+    struct buf buf;
+    char caution[ERR_MESSAGE_BYTES];
+    for (size_t i = 0; i + 1 < sizeof caution; i++)
+        caution[i] = "\xe2\x82\xac"[i % 3];
+    caution[sizeof caution - 2] = '\xe2';
+    caution[sizeof caution - 1] = 0;
+    sample->result.result.caution = caution;
+    write_result(&sample->result, &buf);
+    OK(wire_result_parse(buf.data, buf.size, &read, &err));
+    assert_memory_equal(read.caution, caution, sizeof caution - 2);
+    assert_string_equal(read.caution + sizeof caution - 2, "?");
+    wire_result_free(&read);
+    buf_free(&buf);
+    free(sample);
+}
+
 static void test_bad_results(void **state)
 {
     (void)state;
@@ -560,7 +582,7 @@ int main(void)
         cmocka_unit_test(test_result_round_trip),      cmocka_unit_test(test_bad_results),
         cmocka_unit_test(test_truncated_results),      cmocka_unit_test(test_offer),
         cmocka_unit_test(test_task_round_trip),        cmocka_unit_test(test_bad_tasks),
-        cmocka_unit_test(test_the_largest_claim_fits),
+        cmocka_unit_test(test_the_largest_claim_fits), cmocka_unit_test(test_a_long_caution),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
