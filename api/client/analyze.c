@@ -300,6 +300,7 @@ static void print_left_out(const json_t *models)
         const char *why, *words;
     } reasons[] = {
         {"onset_before_first_revision", "forked already at its first revision, so when is not known"},
+        {"diverged", "its training diverged"},
         {"size_unknown", "its number of parameters is not known"}};
     const json_t *model;
     size_t i;

@@ -90,6 +90,31 @@ static void print_onset(struct view *view, int rows, int which)
     api_json_close_object(view->json);
 }
 
+static void print_divergence(struct view *view)
+{
+    const struct series_divergence *divergence = &view->series->divergence;
+    api_json_open_object(view->json, "divergence");
+    api_json_text(view->json, "verdict",
+                  series_verdict_name(divergence->is_found  ? SERIES_VERDICT_YES
+                                      : view->run->measured ? SERIES_VERDICT_NO
+                                                            : SERIES_VERDICT_INSUFFICIENT));
+    api_json_text(view->json, "revision",
+                  divergence->is_found ? view->run->points[divergence->index].name : NULL);
+    api_json_real(view->json, "step", divergence->step);
+    if (divergence->is_found)
+        print_text(
+            view, "reason",
+            "from step %.0f to the last measured revision, values are NaN or Inf, or %g times as large "
+            "as those of the first quarter of the run; these revisions count for nothing else",
+            divergence->step, view->options->diverged_growth);
+    else
+        print_text(view, "reason", "%s",
+                   view->run->measured
+                       ? "the values of the last measured revision are finite and of usual size"
+                       : "no revision is measured");
+    api_json_close_object(view->json);
+}
+
 static void print_fall_reason(struct view *view)
 {
     const struct series_fall *fall = &view->series->fall;
@@ -209,6 +234,9 @@ static const struct meaning cautions[] = {
     {SERIES_CAUTION_ONLY_RAW, "only the stored values fork, not those around their column's mean"},
     {SERIES_CAUTION_FIRST_IS_SUSPECT, "the first revision repeats a late one: displacements start from the "
                                       "wrong weights"},
+    {SERIES_CAUTION_DIVERGED,
+     "training diverged: the revisions from there on are left out, so that all is said "
+     "of those before"},
     {SERIES_CAUTION_OPEN_END, "the last revisions are not measured: whether fork and rest last to the end of "
                               "the run is not known"},
 };
@@ -310,6 +338,7 @@ static void print_thresholds(struct view *view)
     INTEGER(rest_points)
     INTEGER(alpha_reach)
     REAL(late_harm)
+    REAL(diverged_growth)
     REAL(null_tolerance)
 #undef REAL
 #undef INTEGER
@@ -371,6 +400,7 @@ void api_analysis_render(struct api_json *json, const struct api_run *run,
             print_onset(&view, rows, which);
     }
     api_json_close_array(json);
+    print_divergence(&view);
     print_fall(&view);
     api_json_open_object(json, "rest");
     print_rest(&view, "per_step", &series->rest_per_step, 0);

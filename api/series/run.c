@@ -113,7 +113,7 @@ static void take_tensor(struct api_run *run, const struct series_row *row, struc
     series->is_measured = 1;
     series->content = content_number(row->tensor.content.digest);
     (void)snprintf(point->digest, sizeof point->digest, "%s", row->tensor.content.digest);
-    point->not_finite = share_not_finite(row);
+    point->not_finite = series->not_finite = share_not_finite(row);
     run->measured++;
     run->rows = row->tensor.content.rows;
     run->columns = row->tensor.content.columns;

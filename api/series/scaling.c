@@ -37,7 +37,7 @@ static int take_model(void *context, const struct model_row *row)
 
 /* The onset of one model's own tensor, as its analysis has it without parameters. */
 static int find_onset(struct store *store, const struct model_row *model, enum series_variant variant,
-                      struct series_onset *ret_onset, struct err *err)
+                      struct series_onset *ret_onset, int *ret_is_diverged, struct err *err)
 {
     struct api_run run = {0};
     struct series series = {0};
@@ -49,6 +49,7 @@ static int find_onset(struct store *store, const struct model_row *model, enum s
     code = series_analyze(run.series, run.count, &options, &series, err);
     if (!code)
         *ret_onset = series.onsets[variant % 2][variant / 2];
+    *ret_is_diverged = series.divergence.is_found;
     series_free(&series);
     api_run_free(&run);
     return code;
@@ -75,9 +76,12 @@ static void print_fit(struct api_json *json, const struct scaling_point *points,
 
 /* Why a model is no point of the law; NULL: it is one. A run that is forked at its first revision of its own
  * (pythia-2.8b serves its last weights under its early names) forked at some earlier step, which nobody
- * knows. */
-static const char *why_left_out(const struct model_row *model, const struct series_onset *onset)
+ * knows. One that diverged later was trained too fast for its size, which is no matter of size alone. */
+static const char *why_left_out(const struct model_row *model, const struct series_onset *onset,
+                                int is_diverged)
 {
+    if (is_diverged)
+        return "diverged";
     if (onset->verdict != SERIES_VERDICT_YES)
         return "no_onset";
     if (isnan(onset->step_before))
@@ -101,11 +105,12 @@ static int render(const struct api_request *request, const struct models *models
     for (size_t i = 0; i < models->count; i++) {
         const struct model_row *model = &models->rows[i];
         struct series_onset onset = {0};
-        int code = find_onset(request->context->store, model, variant, &onset, err);
+        int is_diverged = 0;
+        int code = find_onset(request->context->store, model, variant, &onset, &is_diverged, err);
         if (code)
             return code;
         int is_found = onset.verdict == SERIES_VERDICT_YES;
-        const char *left_out = why_left_out(model, &onset);
+        const char *left_out = why_left_out(model, &onset, is_diverged);
         if (!left_out)
             points[count++] = (struct scaling_point){(double)model->parameter_count, onset.step};
         api_json_open_object(&json, NULL);

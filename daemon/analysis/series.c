@@ -26,6 +26,7 @@ struct series_options series_options_default(void)
         .rest_points = 3,
         .alpha_reach = 2,
         .late_harm = 1.05,
+        .diverged_growth = 100,
         .null_tolerance = 0.2,
     };
 }
@@ -132,6 +133,8 @@ int series_analyze(const struct series_point *points, size_t point_count,
     schedule_accumulate(&options->schedule, steps, point_count, input.sums);
     code = series_mark_repetitions(&input, &series, err);
     if (!code)
+        code = series_find_divergence(&input, &series, err);
+    if (!code)
         code = series_derive(&input, &series, err);
     if (code)
         goto out;
@@ -205,6 +208,8 @@ const char *series_caution_name(unsigned caution)
         return "first_is_suspect";
     case SERIES_CAUTION_OPEN_END:
         return "open_end";
+    case SERIES_CAUTION_DIVERGED:
+        return "diverged";
     default:
         return NULL;
     }

@@ -8,7 +8,7 @@
  *
  * Revisions whose content repeats another one's are left out (audit.h reports them): of equal revisions the
  * one at the end of the series counts if it is among them, since published runs are known to serve final
- * weights under early names; otherwise the earliest.
+ * weights under early names; otherwise the earliest. Revisions after training has diverged are left out, too.
  */
 #ifndef BIFURCATED_ANALYSIS_SERIES_H
 #define BIFURCATED_ANALYSIS_SERIES_H
@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 4
+#define SERIES_DEFINITION 5
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -37,8 +37,9 @@ struct series_shape {
 /* One revision, in step order. NaN where not known. */
 struct series_point {
     double step;
-    uint64_t content; /* equal numbers: equal bytes; 0: not known */
-    int is_measured;  /* whether shapes and displacements are there */
+    uint64_t content;  /* equal numbers: equal bytes; 0: not known */
+    int is_measured;   /* whether shapes and displacements are there */
+    double not_finite; /* share of values that are NaN or Inf; 0 if not measured */
     struct series_shape shapes[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT];
     double msd[SERIES_ROWS_COUNT];      /* against the reference: see reference_step */
     double lag1_msd[SERIES_ROWS_COUNT]; /* against an earlier measured revision: */
@@ -72,6 +73,9 @@ struct series_options {
     int alpha_reach; /* 2 */
     /* Perplexity that ends this factor above its best has been made worse by late training. */
     double late_harm; /* 1.05 */
+    /* Training has diverged where, to the end, values are NaN or Inf, or the root mean square of the rows of
+     * tokens is more than so many times its lower quartile over the run. */
+    double diverged_growth; /* 100 */
     /* The decay null model explains the MSD if the root mean square of ln(MSD / model) stays below. */
     double null_tolerance; /* 0.2 */
 };
@@ -87,7 +91,7 @@ enum series_verdict {
 
 /* Derived values, one per point, in the same order. NaN where not defined. */
 struct series_derived {
-    int is_counted;                                      /* 0: not measured, or left out as a repetition */
+    int is_counted; /* 0: not measured, or left out: a repetition, or after training has diverged */
     int is_forked[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT]; /* with hysteresis */
     int is_unresolved;          /* lag-1 displacement is within the rounding of the stored weights */
     double alpha;               /* d log MSD / d log (steps since the reference), token rows */
@@ -110,6 +114,12 @@ struct series_onset {
     int is_lasting;      /* still forked at the end */
     double step_lost;    /* first step at which it had closed again; NaN if lasting */
     size_t count_forked; /* revisions that are forked */
+};
+
+struct series_divergence {
+    int is_found;
+    size_t index; /* of the first revision from which all are diverged; valid if found */
+    double step;  /* NaN unless found */
 };
 
 struct series_fall {
@@ -151,7 +161,8 @@ enum series_caution {
     SERIES_CAUTION_ONLY_RAW = 1 << 4, /* the fork is of the column means */
     SERIES_CAUTION_FIRST_IS_SUSPECT =
         1 << 5, /* the first revision repeats a late one: MSD is against the wrong start */
-    SERIES_CAUTION_OPEN_END = 1 << 6 /* the last revisions are not measured: nothing is known of the end */
+    SERIES_CAUTION_OPEN_END = 1 << 6, /* the last revisions are not measured: nothing is known of the end */
+    SERIES_CAUTION_DIVERGED = 1 << 7  /* training diverged: all is said of the revisions before */
 };
 
 struct series_stop {
@@ -167,6 +178,7 @@ struct series {
     size_t point_count;
     size_t counted; /* points that count */
     struct series_derived *derived;
+    struct series_divergence divergence;
     struct series_onset onsets[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT];
     struct series_fall fall;
     struct series_rest rest_per_step, rest_per_lr, rest_per_lr_squared;

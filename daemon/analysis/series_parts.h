@@ -19,6 +19,9 @@ struct series_input {
 /* Which points count, and whether the first is suspect. */
 int series_mark_repetitions(const struct series_input *input, struct series *series, struct err *err);
 
+/* Where training diverged; from there on no revision counts. */
+int series_find_divergence(const struct series_input *input, struct series *series, struct err *err);
+
 /* What the schedule has accumulated from the reference to a later point; NaN without one. */
 struct schedule_sums series_sums_since(const struct series_input *input, size_t at);
 

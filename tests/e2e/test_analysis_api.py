@@ -397,18 +397,31 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
         place.mkdir(parents=True)
         (place / "config.json").write_text('{"model_type": "olmo2", "vocab_size": 256, "hidden_size": 16}')
         (place / "model.safetensors").write_bytes(safetensors("lm_head.weight", values))
+    config = json.loads((garden / "models" / MODEL / "step0" / "config.json").read_text())
+    shape = (config["vocab_size"], config["hidden_size"])
+    (tmp_path / "blown").mkdir()  # forks as the whole one does, then explodes
+    for step in steps:
+        (tmp_path / "blown" / f"step{step}").symlink_to(garden / "models" / MODEL / f"step{step}")
+    for step, values in ((5000, 1e4 * random.normal(size=shape)), (6000, np.full(shape, np.nan))):
+        (tmp_path / "blown" / f"step{step}").mkdir()
+        (tmp_path / "blown" / f"step{step}" / "model.safetensors").write_bytes(safetensors("embed_out.weight", values.astype(np.float16)))
     daemon = Daemon(programs, tmp_path, None, [], {})
     daemon.start()
-    sweeps = [daemon.sweep(f"file:{tmp_path / name}") for name in ("whole", "late", "odd")]
+    sweeps = [daemon.sweep(f"file:{tmp_path / name}") for name in ("whole", "late", "odd", "blown")]
     assert {daemon.wait(sweep)["state"] for sweep in sweeps} == {"done"}
     answer = daemon.get("/v1/scaling?view=centred").json()
-    whole, late, odd = (next(one for one in answer["models"] if one["model"].endswith(name)) for name in ("/whole", "/late", "/odd"))
+    whole, late, odd, blown = (next(one for one in answer["models"] if one["model"].endswith(name)) for name in ("/whole", "/late", "/odd", "/blown"))
     assert (whole["onset_step"], whole["onset_step_before"], whole["left_out"]) == (512, 256, None), whole
     assert (late["onset_step"], late["onset_step_before"], late["left_out"]) == (512, None, "onset_before_first_revision"), late
     assert (odd["verdict"], odd["parameter_count"], odd["left_out"]) == ("no", None, "no_onset"), odd
+    assert (blown["verdict"], blown["onset_step"], blown["left_out"]) == ("yes", 512, "diverged"), blown
     assert "there are 1" in answer["fit"]["reason"], answer["fit"]
     said = daemon.client("scaling", "--view", "centred").stdout
     assert f"not in the law: {late['model']}, forked already at its first revision" in said and whole["model"] + "," not in said, said
+    assert f"not in the law: {blown['model']}, its training diverged" in said, said
+    analysis = daemon.get(f"/v1/models/file/{blown['model'][5:].replace('/', '%2F')}/analysis").json()
+    assert (analysis["divergence"]["verdict"], analysis["divergence"]["revision"]) == ("yes", "step5000"), analysis["divergence"]
+    assert analysis["revisions_counted"] == len(steps) and "diverged" in [one["name"] for one in analysis["stop"]["cautions"]]
     assert next(one for one in daemon.get("/v1/models").json()["models"] if one["name"] == odd["model"])["parameter_count"] is None
     audit = daemon.get(f"/v1/models/file/{odd['model'][5:].replace('/', '%2F')}/audit").json()
     assert [(one["kind"], one["basis"], one["revision"], one["evidence"]) for one in audit["findings"]] == [("not_finite", "values", "step2000", 0.25)]

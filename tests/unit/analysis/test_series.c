@@ -435,6 +435,91 @@ static void test_synthetic_runs(void **state)
     cpu_threads_free(threads);
 }
 
+/* Makes the revisions from `begin` on what they become when training diverges: not finite, or larger. */
+static void diverge(struct series_point *points, size_t begin, double not_finite, double growth)
+{
+    struct series_shape shape = two_modes; /* of the finite rest, which may look like a fork */
+    shape.variance = not_finite < 1 ? one_mode.variance * growth * growth : (double)NAN;
+    for (size_t i = begin; i < POINTS; i++) {
+        points[i].not_finite = not_finite;
+        set_shape(&points[i], &shape);
+    }
+}
+
+static void check_divergence(const struct series *series, double step, double onset)
+{
+    int is_found = !isnan(step);
+    assert_int_equal(series->divergence.is_found, is_found);
+    assert_int_equal((series->stop.cautions & SERIES_CAUTION_DIVERGED) != 0, is_found);
+    assert_int_equal(series->counted, is_found ? (size_t)(step / 1000) : POINTS);
+    if (is_found) {
+        assert_near(series->divergence.step, step, 0);
+        assert_int_equal(series->divergence.index, (size_t)(step / 1000));
+        assert_false(series->derived[series->divergence.index].is_counted);
+    }
+    assert_int_equal(onset_of(series)->verdict, isnan(onset) ? SERIES_VERDICT_NO : SERIES_VERDICT_YES);
+    if (!isnan(onset)) {
+        assert_near(onset_of(series)->step, onset, 0);
+        assert_true(onset_of(series)->is_lasting); /* as long as there was something to be forked */
+    }
+}
+
+static void test_divergence(void **state)
+{
+    static const struct {
+        size_t begin;
+        double not_finite, growth, step, onset;
+    } cases[] = {
+        {POINTS, 0, 1, (double)NAN, (double)NAN}, {20, 1, 1, 20000, (double)NAN},
+        {20, 1e-6, 1, 20000, (double)NAN}, /* one NaN is enough */
+        {20, 0, 1000, 20000, (double)NAN}, /* its two modes are no fork of a model that learns */
+        {23, 0, 1000, 23000, (double)NAN},        {7, 0, 1000, 7000, (double)NAN}, /* for most of the run */
+        {20, 0, 90, (double)NAN, 20000},   /* large, but no more than a sound run may become */
+        {20, 0, 1e-3, (double)NAN, 20000}, /* nor does a run that shrinks */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct series_point points[POINTS];
+        fill(points);
+        diverge(points, cases[i].begin, cases[i].not_finite, cases[i].growth);
+        struct series series = analyze(points, POINTS, NULL);
+        check_divergence(&series, cases[i].step, cases[i].onset);
+        series_free(&series);
+    }
+}
+
+/* What was found before training diverged holds; what only looks like it, in between or at the start, is
+ * none. */
+static void test_divergence_beside_a_fork(void **state)
+{
+    struct series_point points[POINTS];
+    struct series series;
+    (void)state;
+    fill(points);
+    for (size_t i = 10; i < POINTS; i++)
+        set_shape(&points[i], &two_modes);
+    diverge(points, 21, 1, 1);
+    series = analyze(points, POINTS, NULL);
+    check_divergence(&series, 21000, 10000);
+    series_free(&series);
+    points[POINTS - 1].is_measured = 0; /* to the last measured one */
+    series = analyze(points, POINTS, NULL);
+    check_divergence(&series, 21000, 10000);
+    series_free(&series);
+    fill(points);
+    points[12].not_finite = 0.5;                                        /* a file that is spoilt */
+    points[0].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].variance = 0; /* weights that begin as zeros */
+    series = analyze(points, POINTS, NULL);
+    check_divergence(&series, (double)NAN, (double)NAN);
+    series_free(&series);
+    diverge(points, 0, 1, 1);
+    series = analyze(points, POINTS, NULL);
+    assert_true(series.divergence.is_found && series.counted == 0);
+    assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_INSUFFICIENT);
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_INSUFFICIENT);
+    series_free(&series);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,6 +536,8 @@ int main(void)
         cmocka_unit_test(test_insufficient),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_synthetic_runs),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_divergence_beside_a_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
