@@ -32,6 +32,7 @@ struct client_link {
 /* A stream of events while it is read. */
 struct follower {
     struct client_link *link;
+    CURL *curl;
     struct buf line;
     struct buf data;
     char event[32];
@@ -194,6 +195,10 @@ static void take_line(struct follower *follower)
 static size_t take_stream(char *data, size_t size, size_t count, void *context)
 {
     struct follower *follower = context;
+    long status = 0;
+    (void)curl_easy_getinfo(follower->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status / 100 != 2) /* no stream, but what the daemon has to say instead */
+        return buf_append(&follower->line, data, size * count) ? 0 : size * count;
     for (size_t i = 0; i < size * count; i++) {
         if (data[i] == '\r')
             continue;
@@ -226,7 +231,6 @@ int client_link_follow(struct client_link *link, const char *target,
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     /* A living daemon sends at least a comment every 15 s. */
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 60L);
@@ -234,17 +238,16 @@ int client_link_follow(struct client_link *link, const char *target,
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &follower);
     link->tick = tick;
     link->tick_context = context;
+    follower.curl = curl;
     CURLcode result = curl_easy_perform(curl);
     link->tick = NULL;
     long status = 0;
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
-    struct buf nothing;
-    buf_init(&nothing, 1);
     if (follower.is_over)
         code = 0;
-    else if (result == CURLE_HTTP_RETURNED_ERROR)
-        code = rest_problem_error(status, &nothing, err);
+    else if (result == 0 && status / 100 != 2)
+        code = rest_problem_error(status, &follower.line, err);
     else if (result == 0)
         code = err_set(err, ERR_NETWORK, "%s: the stream of events broke off", client_link_server(link));
     else

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BINS 160
@@ -163,11 +164,32 @@ static int draw_suite(struct client_link *link, const struct client_arguments *a
     return code;
 }
 
+/* A figure of a tensor that was named shows it. */
+static int check_tensor(const struct client_arguments *arguments, const json_t *series, struct err *err)
+{
+    const char *tensor = arguments->values[CLIENT_OPTION_TENSOR];
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(series, "revisions"), i, row)
+    {
+        if (!tensor || json_is_string(json_object_get(row, "tensor")))
+            return 0;
+    }
+    return tensor
+               ? err_set(err, ERR_NOT_FOUND,
+                         "nothing of the tensor %.200s is measured, or not between these steps; `bifurcate "
+                         "sweep %.200s --tensor %.200s` measures it",
+                         tensor, arguments->words[0], tensor)
+               : 0;
+}
+
 static int draw_run(struct client_link *link, const struct client_arguments *arguments,
                     const struct plot_options *options, struct buf *svg, struct err *err)
 {
     struct documents documents = {0};
     int code = fetch_documents(link, arguments, options, &documents, err);
+    if (!code)
+        code = check_tensor(arguments, documents.series, err);
     if (!code) {
         struct plot_source source = {documents.distribution, documents.series, documents.analysis};
         code = plot_draw(&source, options, svg, err);
@@ -178,31 +200,49 @@ static int draw_run(struct client_link *link, const struct client_arguments *arg
     return code;
 }
 
-/* Writes the figure beside the file first, so that a full disk leaves no half of one under its name. */
-static int write_figure(const struct buf *svg, const char *name, struct err *err)
+static int write_file(const struct buf *svg, const char *path, const char *name, struct err *err)
+{
+    int code = 0;
+    FILE *file = fopen(path, "wb");
+    if (!file)
+        return err_set(err, ERR_IO, "%s cannot be written: %s", name, strerror(errno));
+    if (fwrite(buf_text(svg), 1, svg->size, file) != svg->size)
+        code = err_set(err, ERR_IO, "%s: writing failed: %s", name, strerror(errno));
+    if (fclose(file) != 0 && !code)
+        code = err_set(err, ERR_IO, "%s: writing failed: %s", name, strerror(errno));
+    return code;
+}
+
+/* Writes beside the file first, so that a full disk leaves no half of a figure under its name. */
+static int replace_file(const struct buf *svg, const char *name, struct err *err)
 {
     struct buf part;
+    buf_init(&part, strlen(name) + 16);
+    buf_appendf(&part, "%s.part", name);
+    int code = buf_check(&part, "name of the figure", err);
+    if (!code) {
+        code = write_file(svg, buf_text(&part), name, err);
+        if (!code && rename(buf_text(&part), name) != 0)
+            code = err_set(err, ERR_IO, "%s cannot be written: %s", name, strerror(errno));
+        if (code)
+            (void)remove(buf_text(&part));
+    }
+    buf_free(&part);
+    return code;
+}
+
+static int write_figure(const struct buf *svg, const char *name, struct err *err)
+{
+    struct stat info;
     if (!name && isatty(STDOUT_FILENO))
         return err_set(err, ERR_INVALID, "a figure is not for a terminal: name a file, -o forking.svg");
     if (!name || strcmp(name, "-") == 0) {
         (void)fwrite(buf_text(svg), 1, svg->size, stdout);
         return 0; /* what fails is reported when standard output is closed */
     }
-    buf_init(&part, strlen(name) + 16);
-    buf_appendf(&part, "%s.part", name);
-    int code = buf_check(&part, "name of the figure", err);
-    FILE *file = code ? NULL : fopen(buf_text(&part), "wb");
-    if (!code && !file)
-        code = err_set(err, ERR_IO, "%s cannot be written: %s", name, strerror(errno));
-    if (!code && fwrite(buf_text(svg), 1, svg->size, file) != svg->size)
-        code = err_set(err, ERR_IO, "%s: writing failed: %s", name, strerror(errno));
-    if (file && fclose(file) != 0 && !code)
-        code = err_set(err, ERR_IO, "%s: writing failed: %s", name, strerror(errno));
-    if (!code && rename(buf_text(&part), name) != 0)
-        code = err_set(err, ERR_IO, "%s cannot be written: %s", name, strerror(errno));
-    if (code && file)
-        (void)remove(buf_text(&part));
-    buf_free(&part);
+    /* A device or a pipe (/dev/null, /dev/stdout) is written to: as root, a file could take its place. */
+    int is_special = stat(name, &info) == 0 && !S_ISREG(info.st_mode);
+    int code = is_special ? write_file(svg, name, name, err) : replace_file(svg, name, err);
     if (!code && isatty(STDERR_FILENO))
         (void)fprintf(stderr, "%s is written (%zu kB)\n", name, svg->size / 1000);
     return code;

@@ -174,14 +174,24 @@ void plot_append_style(const struct plot *plot, double height)
     svg_rect(plot->svg, 0, 0, plot->options->width, height, "page");
 }
 
+/* The last revision of which a tensor is shown: some may have a perplexity alone. */
+static const json_t *last_measured(const struct plot *plot)
+{
+    for (size_t i = plot->count; i > 0; i--) {
+        if (plot_text(plot->rows[i - 1], "tensor")[0])
+            return plot->rows[i - 1];
+    }
+    return plot->rows[plot->count - 1];
+}
+
 void plot_open_document(const struct plot *plot, double height, const char *contents)
 {
     struct buf *svg = plot->svg;
     const struct plot_options *options = plot->options;
-    const json_t *row = plot->rows[plot->count - 1];
+    const json_t *row = last_measured(plot);
     plot_begin_document(plot, height);
     svg_append_escaped(svg, model_of(plot));
-    buf_append_text(svg, ": ");
+    buf_append_text(svg, plot_text(row, "tensor")[0] ? ": " : "");
     svg_append_escaped(svg, plot_text(row, "tensor"));
     buf_append_text(svg, " over training</title>\n<desc id=\"description\">");
     buf_appendf(svg, "%zu revisions from step %.0f to step %.0f", plot->count, plot->steps[0],
@@ -233,7 +243,7 @@ void plot_draw_source(const struct plot *plot, double height, const char *conten
 void plot_draw_head(const struct plot *plot, double height, const char *contents)
 {
     char line[512];
-    const json_t *row = plot->rows[plot->count - 1];
+    const json_t *row = last_measured(plot);
     /* Of a long folder the end tells which it is; the whole name is in the document's title. */
     const char *name = model_of(plot);
     size_t most = (size_t)((plot->options->width - PLOT_LEFT) / TITLE_WIDTH);

@@ -158,7 +158,7 @@ def test_lists_and_single_things(measured: Daemon) -> None:
 def test_not_found_is_4(measured: Daemon) -> None:
     for command in (["series", "garden/absent"], ["show", "99"], ["follow", "99"], ["revision", MODEL, "step9"]):
         done = measured.client(*command)
-        assert done.returncode == 4 and done.stderr.startswith("bifurcate: "), done
+        assert done.returncode == 4 and done.stderr.startswith("bifurcate: ") and "status 404" not in done.stderr, done
 
 
 def test_a_sweep_with_failures_is_1(measured: Daemon) -> None:

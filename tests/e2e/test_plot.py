@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
+import os
 import re
 import shutil
+import stat
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -183,6 +186,18 @@ def test_onset_against_size_of_some_models(made_up: Daemon) -> None:
     assert "plot scaling" in made_up.client("plot", made_up.runs[64], "--prefix", "x").stderr
 
 
+def test_a_pipe_is_written_to_and_stays_one(made_up: Daemon, tmp_path: Path) -> None:
+    """As /dev/null must stay one for whoever may replace it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)
+    done = made_up.client("plot", made_up.runs[64], "-o", str(pipe))
+    assert done.returncode == 0 and stat.S_ISFIFO(pipe.stat().st_mode) and os.listdir(tmp_path) == ["pipe"], done
+    assert os.read(reader, 1 << 20).decode() == made_up.client("plot", made_up.runs[64], "-o", "-").stdout
+    os.close(reader)
+
+
 def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:
     model = made_up.runs[256]
     for arguments, status, words in (
@@ -192,6 +207,8 @@ def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:
         ([model, "--width", "wide"], 2, "360 to 4000"),
         (["nobody/nothing"], 4, "nobody/nothing"),
         ([model, "-o", str(tmp_path / "no" / "folder.svg")], 5, "cannot be written"),
+        ([model, "-o", str(tmp_path)], 5, "Is a directory"),
+        ([made_up.runs[32], "--tensor", "absent"], 4, f"bifurcate sweep {made_up.runs[32]} --tensor absent"),
         ([model, "-x"], 2, "there is no option -x"),
         ([model, "-o"], 2, "needs a value"),
         ([model, "--csv"], 2, "--csv"),

@@ -241,7 +241,7 @@ static void test_perplexities_alone(void **state)
 {
     (void)state;
     struct buf svg;
-    OK(draw("{\"revisions\": []}",
+    OK(draw("{\"model\": \"a/b\", \"revisions\": []}",
             "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"perplexity\": 9}, "
             "{\"revision\": \"step2\", \"step\": 2, \"perplexity\": 8}]}",
             "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"is_counted\": false, \"msd\": null}, "
@@ -250,6 +250,15 @@ static void test_perplexities_alone(void **state)
     assert_int_equal(count_of(&svg, "class=\"dot0\""), 2);
     assert_int_equal(count_of(&svg, "class=\"hollow0\""), 0);
     assert_int_equal(count_of(&svg, ">2 revisions<"), 1);
+    assert_int_equal(count_of(&svg, ">a/b over training</title>"), 1);
+    buf_free(&svg);
+    /* The last revision alone has no tensor: the figure is of that of the others. */
+    OK(draw(DISTRIBUTION,
+            "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"msd\": 1, \"tensor\": \"w\"}, "
+            "{\"revision\": \"step2\", \"step\": 2, \"perplexity\": 8}]}",
+            "{\"revisions\": []}", &standard, &svg, &err));
+    assert_int_equal(count_of(&svg, ": w over training</title>"), 1);
+    assert_int_equal(count_of(&svg, ">w, all rows, as stored; 2 revisions<"), 1);
     buf_free(&svg);
 }
 
