@@ -95,7 +95,8 @@ static int is_left(struct store *store, const struct sweep_row *row, struct api_
         tasks_find_left(store, row->id, &task, &ignored))
         return 0;
     *ret_wait = (struct api_hub_wait){.reason = err_name(ERR_GATED), .until_ms = task.claimed_ms + LEFT_MS};
-    (void)snprintf(ret_wait->detail, sizeof ret_wait->detail, "%s", task.error_message);
+    (void)snprintf(ret_wait->detail, sizeof ret_wait->detail, "left to workers with another token: %.470s",
+                   task.error_message);
     return 1;
 }
 

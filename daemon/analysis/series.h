@@ -161,7 +161,7 @@ enum series_caution {
     SERIES_CAUTION_ONLY_RAW = 1 << 4, /* the fork is of the column means */
     SERIES_CAUTION_FIRST_IS_SUSPECT =
         1 << 5, /* the first revision repeats a late one: MSD is against the wrong start */
-    SERIES_CAUTION_OPEN_END = 1 << 6, /* the last revisions are not measured: nothing is known of the end */
+    SERIES_CAUTION_OPEN_END = 1 << 6, /* the last revisions are not measured, so the end is not known */
     SERIES_CAUTION_DIVERGED = 1 << 7  /* training diverged: all is said of the revisions before */
 };
 
