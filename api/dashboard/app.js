@@ -2,7 +2,7 @@
 
 import { isAsking, isRefusal, setUpAccess, withToken } from "./access.js";
 import { all, get, getIfThere, modelPath, turns, Unreachable } from "./api.js";
-import { axis } from "./axis.js";
+import { ascending, axis } from "./axis.js";
 import { copyText } from "./form.js";
 import { byName, count, element, listName, number } from "./format.js";
 import { fetchDistribution, HeatPanel } from "./heat.js";
@@ -303,7 +303,7 @@ function flagsOf(model) {
 function shownModels() {
   return view.models.map((name, index) => ({ name, index, rows: series.get(name)?.get(choice()) })).filter((model) => model.rows)
     .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), apart: textsApart(model.name),
-      rows: model.rows.filter((row) => row.step !== null && row.state === "measured") }));
+      rows: ascending(model.rows.filter((row) => row.state === "measured")) }));
 }
 
 /** Groups without a chart are left out, or say what to do about it. */

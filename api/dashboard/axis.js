@@ -5,6 +5,16 @@ import { view } from "./view.js";
 
 const GAP = 0.4; // decades between step 0 and the first positive step
 
+/** One run of ascending steps, as the analysis reads it: what begins anew (a later stage) or repeats a step is no point of its lines. */
+export function ascending(rows) {
+  let last = -1;
+  return rows.filter(({ step }) => {
+    const isNext = step !== null && step > last;
+    if (isNext) last = step;
+    return isNext;
+  });
+}
+
 export const axis = {
   first: 0, // of all that is shown
   last: 1,

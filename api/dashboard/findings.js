@@ -123,8 +123,14 @@ function otherTexts(analysis) {
   return count > 0 ? [`${number(count)} of the perplexities are of other texts or another limit than most; no verdict uses them`] : [];
 }
 
+/** What the table has and no chart: charts and verdicts are of one run. */
+function apart(analysis) {
+  const count = analysis.revisions_left_out;
+  return count > 0 ? [`${number(count)} more revision${count === 1 ? " is" : "s are"} not part of this run: of later stages, or of a step that is there already; charts and verdicts leave them out`] : [];
+}
+
 function warnings(analysis, rows) {
-  const texts = [...notFinite(rows), ...otherTexts(analysis), ...[...(analysis.controls || []).filter((one) => one.holds), ...(analysis.stop?.cautions || [])].map((one) => one.meaning)];
+  const texts = [...notFinite(rows), ...apart(analysis), ...otherTexts(analysis), ...[...(analysis.controls || []).filter((one) => one.holds), ...(analysis.stop?.cautions || [])].map((one) => one.meaning)];
   return texts.length ? element("ul", { class: "findings" }, ...[...new Set(texts)].map((text) => element("li", {}, element("span", { class: "chip warning" }, "caution"), ` ${text}`))) : null;
 }
 

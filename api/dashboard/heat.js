@@ -1,7 +1,7 @@
 // The picture of the forking: the share of values in each bin at each revision, as a map over steps and values.
 
 import { getIfThere, modelPath, turns } from "./api.js";
-import { axis } from "./axis.js";
+import { ascending, axis } from "./axis.js";
 import { csvLine, element, number } from "./format.js";
 import { colour } from "./colours.js";
 import { Panel } from "./panel.js";
@@ -60,7 +60,7 @@ const level = (count, most) => Math.round(Math.sqrt(count / most) * (LEVELS - 1)
 export class HeatPanel extends Panel {
   update(models, marks, extra) {
     const map = extra.distribution;
-    const rows = (map?.revisions || []).filter((row) => row.step !== null && row.elements > 0);
+    const rows = ascending((map?.revisions || []).filter((row) => row.elements > 0));
     this.map = map && rows.length ? { ...map, rows, width: (map.high - map.low) / map.bins } : null;
     super.update(models, marks);
   }

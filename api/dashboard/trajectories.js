@@ -1,6 +1,7 @@
 // Single entries of the tensor over training: the fixed, seeded sample that the daemon keeps.
 
 import { all, getIfThere, modelPath } from "./api.js";
+import { ascending } from "./axis.js";
 import { number } from "./format.js";
 import { colour, fade } from "./colours.js";
 import { Panel } from "./panel.js";
@@ -24,7 +25,7 @@ export class TrajectoriesPanel extends Panel {
   makeLines() {
     const model = this.models[0];
     if (!model || !this.sample) return [];
-    const revisions = this.sample.revisions.filter((row) => row.step !== null);
+    const revisions = ascending(this.sample.revisions);
     return this.sample.entries.map((entry, i) => {
       const name = `row ${entry.row}, column ${entry.column}`;
       const points = revisions.filter((row) => row.values[i] !== null).map((row) => ({ step: row.step, y: row.values[i], row }));

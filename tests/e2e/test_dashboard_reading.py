@@ -67,6 +67,22 @@ def test_perplexities_wait_for_what_may_be_compared(visit: Callable[..., Browser
     page.run("localStorage.clear()")
 
 
+def test_a_later_stage_is_no_part_of_the_lines(visit: Callable[..., Browser], daemon: Callable[..., Daemon], garden: Path, tmp_path: Path) -> None:
+    """Its steps begin anew: charts are of one run of ascending steps, as the verdicts and `bifurcate plot`; the table has all."""
+    for name, step in (("stage1-step0", 0), ("stage1-step500", 256), ("stage1-step1000", 512), ("stage2-step0", 1000), ("stage2-step600", 2000)):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / name).symlink_to(garden / "models" / MODEL / f"step{step}")
+    head = daemon()
+    model = f"file:{tmp_path / 'run'}"
+    assert head.wait(head.sweep(model, revisions={"rule": "stage{stage}-step{step}"}))["state"] == "done"
+    page = visit(head)
+    page.wait("!document.getElementById('panel-trajectories').hidden")
+    drawn = page.value("['norm', 'trajectories', 'heat'].map(id => document.getElementById(`panel-${id}`).panel.lines[0].points.map(point => point.row.revision))")
+    assert drawn == [["stage1-step0", "stage1-step500", "stage1-step1000"]] * 3
+    assert page.value("document.querySelectorAll('#revisions .chip.measured').length") == 5
+    assert "2 more revisions are not part of this run" in page.value("document.getElementById('findings').textContent")
+
+
 def test_an_error_of_many_revisions_is_said_once(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
     head = daemon(make_hub(garden))
     names = [f"step{step}" for step in (0, 1, 2, 4, 8, 16, 32)]
