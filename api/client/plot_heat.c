@@ -35,10 +35,26 @@ static size_t bin_count(const struct plot *plot)
     return bins >= 1 && bins <= BINS_MAX ? (size_t)bins : 0;
 }
 
+/* The run's revision of this step, or NULL. */
+static const json_t *find_row(const struct plot *plot, double step)
+{
+    size_t low = 0, high = plot->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (plot->steps[middle] < step)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < plot->count && !(step < plot->steps[low]) ? plot->rows[low] : NULL;
+}
+
+/* A later stage counts its steps anew: its revisions are no part of the run, and would lie over those that
+ * are. */
 static int is_usable(const struct plot *plot, const json_t *row)
 {
-    double step = plot_number(row, "step");
-    return step >= plot->axis.low && step <= plot->axis.high &&
+    const json_t *own = find_row(plot, plot_number(row, "step"));
+    return own && strcmp(plot_text(own, "revision"), plot_text(row, "revision")) == 0 &&
            json_array_size(json_object_get(row, "counts")) == bin_count(plot);
 }
 

@@ -207,6 +207,26 @@ static void test_map(void **state)
     buf_free(&svg);
 }
 
+/* A later stage whose steps begin anew has no place in the map: it is the same with and without it. */
+static void test_map_of_one_run(void **state)
+{
+    static const char LATER[] = "{\"model\": \"a/b\", \"bins\": 2, \"low\": -2, \"high\": 2, \"revisions\": ["
+                                "{\"revision\": \"step1\", \"step\": 1, \"counts\": [0, 9]},"
+                                "{\"revision\": \"step10\", \"step\": 10, \"counts\": [9, 0]}%s]}";
+    static const char STAGE2[] = ", {\"revision\": \"stage2-step1\", \"step\": 1, \"counts\": [9, 1]},"
+                                 "{\"revision\": \"stage2-step5\", \"step\": 5, \"counts\": [1, 9]}";
+    (void)state;
+    struct buf svgs[2];
+    for (int i = 0; i < 2; i++) {
+        char distribution[1000];
+        (void)snprintf(distribution, sizeof distribution, LATER, i ? STAGE2 : "");
+        OK(draw(distribution, SERIES, ANALYSIS, &standard, &svgs[i], &err));
+    }
+    assert_string_equal(buf_text(&svgs[0]), buf_text(&svgs[1]));
+    buf_free(&svgs[0]);
+    buf_free(&svgs[1]);
+}
+
 static void test_lines_and_marks(void **state)
 {
     (void)state;
@@ -410,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_axis_of_values),
         cmocka_unit_test(test_text_is_escaped),
         cmocka_unit_test(test_map),
+        cmocka_unit_test(test_map_of_one_run),
         cmocka_unit_test(test_lines_and_marks),
         cmocka_unit_test(test_perplexities_alone),
         cmocka_unit_test(test_other_texts),
