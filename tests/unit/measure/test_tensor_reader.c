@@ -100,9 +100,9 @@ static int make_file(void **state)
     memset(header + length, ' ', sizeof header - length);
     memcpy(header, &header_size, sizeof header_size);
     memcpy(file_bytes, header, sizeof header);
-    for (size_t i = HEADER_BYTES; i < file_size; i++) {
+    for (size_t i = HEADER_BYTES; i < file_size; i += sizeof seed) {
         seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-        file_bytes[i] = (unsigned char)(seed >> 56);
+        memcpy(file_bytes + i, &seed, file_size - i < sizeof seed ? file_size - i : sizeof seed);
     }
     return 0;
 }
