@@ -33,15 +33,18 @@ export async function fetchDistribution(name, isFresh) {
   return first;
 }
 
-/** LEVELS colours from nothing to the fullest bin. */
-export function ramp() {
+/** LEVELS colours from nothing to the fullest bin, as [red, green, blue]. */
+function shades() {
   const stops = RAMPS[getComputedStyle(document.documentElement).colorScheme === "dark" ? "dark" : "light"];
   return Array.from({ length: LEVELS }, (_, level) => {
     const at = (level / (LEVELS - 1)) * (stops.length - 1);
     const low = Math.min(Math.floor(at), stops.length - 2);
-    return `rgb(${stops[low].map((value, i) => Math.round(value + (stops[low + 1][i] - value) * (at - low))).join(" ")})`;
+    return stops[low].map((value, i) => Math.round(value + (stops[low + 1][i] - value) * (at - low)));
   });
 }
+
+/** The same for style sheets. */
+export const ramp = () => shades().map((shade) => `rgb(${shade.join(" ")})`);
 
 /** A scale of colours as part of a legend: { colours, marks: [[place in 0…1, text]], caption }. */
 export function scaleLegend({ colours, marks, caption }) {
@@ -101,14 +104,19 @@ export class HeatPanel extends Panel {
     return [...this.modelLegend(), scaleLegend(this.scale())];
   }
 
-  /** Each revision fills half the way to its neighbours; colour grows with the square root of the count. */
+  /** Each revision fills half the way to its neighbours; colour grows with the square root of the count. A revision is a strip of pixels,
+   * one for each bin, stretched to its place: thousands of them are drawn in a fraction of the time that rectangles take. */
   drawUnder(chart) {
     if (!this.map) return;
     const { ctx, chartArea: area, scales } = chart;
+    const { bins } = this.map;
     const places = this.map.rows.map((row) => scales.x.getPixelForValue(axis.place(row.step)));
-    const height = (area.bottom - area.top) / this.map.bins;
-    const colours = ramp();
+    const colours = shades();
+    const strip = element("canvas", { width: 1, height: bins });
+    const brush = strip.getContext("2d");
+    const pixels = brush.createImageData(1, bins);
     ctx.save();
+    ctx.imageSmoothingEnabled = false;
     ctx.beginPath();
     ctx.rect(area.left, area.top, area.right - area.left, area.bottom - area.top);
     ctx.clip();
@@ -119,10 +127,12 @@ export class HeatPanel extends Panel {
       if (right < area.left || left > area.right) return;
       const most = Math.max(...row.counts);
       row.counts.forEach((count, bin) => {
-        if (!count) return;
-        ctx.fillStyle = colours[level(count, most)];
-        ctx.fillRect(left, area.bottom - (bin + 1) * height, right - left + 0.6, height + 0.6);
+        const at = 4 * (bins - 1 - bin);
+        [pixels.data[at], pixels.data[at + 1], pixels.data[at + 2]] = colours[level(count, most)];
+        pixels.data[at + 3] = count ? 255 : 0;
       });
+      brush.putImageData(pixels, 0, 0);
+      ctx.drawImage(strip, left, area.top, right - left + 0.6, area.bottom - area.top);
     });
     ctx.restore();
   }

@@ -18,6 +18,9 @@ const nearness = new IntersectionObserver((entries) => {
   for (const entry of entries) entry.target.panel.near(entry.isIntersecting);
 }, { rootMargin: "500px" });
 
+/** One look where all points have the same: looked up point by point, thousands of them take seconds. */
+const alike = (looks) => (looks.every((one) => one === looks[0]) ? looks[0] : looks);
+
 export class Panel {
   /** hub: { point(step, panel), zoom(from, to), turn(id), picture(name), speak(text) } */
   constructor(spec, hub) {
@@ -140,6 +143,7 @@ export class Panel {
       });
       return made;
     }
+    const card = colour("card");
     for (const line of this.lines) {
       if (this.isOff(line)) continue;
       if (line.points.some((point) => point.error > 0)) {
@@ -152,9 +156,9 @@ export class Panel {
         data: place(line, (point) => point.y), borderColor: line.colour, borderWidth: 1.8, borderDash: DASHES[line.line] || [],
         pointBorderColor: line.colour, pointBorderWidth: 1.2,
         // hollow: the audit has something to say about this revision
-        pointBackgroundColor: line.points.map((point) => (line.model.flags.has(point.row.revision) ? colour("card") : line.colour)),
-        pointStyle: line.points.map((point) => (line.model.flags.has(point.row.revision) ? "rectRot" : modelMarker(line.model.index))),
-        pointRadius: line.points.map((point, i) => (line.model.flags.has(point.row.revision) ? 4 : dots(line, i))),
+        pointBackgroundColor: alike(line.points.map((point) => (line.model.flags.has(point.row.revision) ? card : line.colour))),
+        pointStyle: alike(line.points.map((point) => (line.model.flags.has(point.row.revision) ? "rectRot" : modelMarker(line.model.index)))),
+        pointRadius: alike(line.points.map((point, i) => (line.model.flags.has(point.row.revision) ? 4 : dots(line, i)))),
         fill: false,
       });
     }

@@ -15,12 +15,12 @@ function exponents(rows, model) {
   const column = moved("msd");
   const steps = new Map(model.all.map((row) => [row.revision, row.step]));
   const since = (row) => row.step - (steps.get(row.reference) ?? NaN);
-  const usable = rows.filter((row) => since(row) > 0 && row[column] > 0 && !row.same_as);
+  const usable = rows.map((row) => ({ row, since: since(row), y: row[column] })).filter((one) => one.since > 0 && one.y > 0 && !one.row.same_as);
   const found = new Map();
-  for (const row of usable) {
-    const before = usable.findLast((one) => since(one) <= since(row) / Math.SQRT2);
-    const after = usable.find((one) => since(one) >= since(row) * Math.SQRT2) ?? usable.at(-1);
-    if (before) found.set(row, Math.log(after[column] / before[column]) / Math.log(since(after) / since(before)));
+  for (const one of usable) {
+    const before = usable.findLast((other) => other.since <= one.since / Math.SQRT2);
+    const after = usable.find((other) => other.since >= one.since * Math.SQRT2) ?? usable.at(-1);
+    if (before) found.set(one.row, Math.log(after.y / before.y) / Math.log(after.since / before.since));
   }
   return (row) => found.get(row) ?? null;
 }

@@ -1,7 +1,7 @@
 // Single entries of the tensor over training: the fixed, seeded sample that the daemon keeps.
 
 import { all, getIfThere, modelPath } from "./api.js";
-import { ascending } from "./axis.js";
+import { ascending, axis } from "./axis.js";
 import { number } from "./format.js";
 import { colour, fade } from "./colours.js";
 import { Panel } from "./panel.js";
@@ -34,7 +34,8 @@ export class TrajectoriesPanel extends Panel {
   }
 
   datasets() {
-    return super.datasets().map((set) => ({ ...set, pointRadius: 0, borderWidth: 1.2, borderColor: fade(this.models[0].colour, 0.42) }));
+    const shade = fade(this.models[0].colour, 0.42);
+    return this.lines.map((line) => ({ data: line.points.map((point) => ({ x: axis.place(point.step), y: point.y })), pointRadius: 0, borderWidth: 1.2, borderColor: shade, fill: false }));
   }
 
   legendLines() {

@@ -123,6 +123,36 @@ def test_two_time_displacement_stays_until_the_new_one_is_there(visit: Callable[
     page.run(FREE)
 
 
+def test_what_thousands_of_revisions_cost(visit: Callable[..., Browser], small: Daemon) -> None:
+    """The map takes one operation for each revision, not for each bin, and shows the same; points that look alike are not looked up one by one."""
+    page = visit(small)
+    page.run("window.scrollTo(0, 0)")
+    page.wait("Boolean(document.getElementById('panel-heat').panel.chart && document.getElementById('panel-msd').panel.chart)")
+    counted = page.run(
+        "const { panel } = document.getElementById('panel-heat'); const of = CanvasRenderingContext2D.prototype, real = of.fillRect; let count = 0;"
+        "of.fillRect = function (...box) { count++; return real.apply(this, box); };"
+        "try { panel.draw(); } finally { of.fillRect = real; } return count;"
+    )
+    assert counted < 10
+    wrong = page.run(
+        "return import('/assets/heat.js').then(({ ramp }) => {"
+        " const { panel } = document.getElementById('panel-heat'), { map, chart } = panel, { scales } = chart, ratio = chart.currentDevicePixelRatio;"
+        " const copy = Object.assign(document.createElement('canvas'), { width: panel.canvas.width, height: panel.canvas.height }), wrong = [];"
+        " const ctx = copy.getContext('2d', { willReadFrequently: true }); ctx.drawImage(panel.canvas, 0, 0);"
+        " for (const [k, row] of map.rows.entries()) for (const bin of [20, 60, 79, 80, 100, 140]) {"
+        "  const x = scales.x.getPixelForValue(k ? Math.log10(row.step) : scales.x.min + 0.1), y = scales.y.getPixelForValue(panel.middle(bin));"
+        "  const seen = [...ctx.getImageData(Math.round(x * ratio) + 4, Math.round(y * ratio), 1, 1).data];"
+        "  const wanted = row.counts[bin] ? [...ramp()[Math.round(Math.sqrt(row.counts[bin] / Math.max(...row.counts)) * 95)].match(/\\d+/g).map(Number), 255] : [0, 0, 0, 0];"
+        "  if (seen.join() !== wanted.join()) wrong.push([row.revision, bin, seen, wanted]);"
+        " } return wrong; })"
+    )
+    assert not wrong, wrong
+    looks = page.value("['pointRadius', 'pointStyle', 'pointBackgroundColor'].map(name => Array.isArray(document.getElementById('panel-msd').panel.chart.data.datasets[0][name]))")
+    assert looks == [False] * 3
+    trajectories = page.value("document.getElementById('panel-trajectories').panel.datasets().map(set => Object.values(set).filter(Array.isArray).length)")
+    assert set(trajectories) == {1}, "the points alone"
+
+
 def test_on_paper_charts_keep_within_their_cards_and_are_dark_on_light(visit: Callable[..., Browser], small: Daemon) -> None:
     page = visit(small)
     page.dark(True)
