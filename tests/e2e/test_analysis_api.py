@@ -374,7 +374,7 @@ def test_rates_survive_a_denser_sweep(programs: dict[str, Path], garden: Path, t
 
 
 def test_scaling_is_refused_under_three_models(swept: Daemon) -> None:
-    answer = swept.get("/v1/scaling?view=centred").json()
+    answer = swept.get("/v1/scaling?view=centred&prefix=garden/").json()
     assert [model["model"] for model in answer["models"]] == [MODEL]
     assert answer["models"][0]["parameter_count"] > 0
     assert answer["fit"]["is_fitted"] is False and "3 models" in answer["fit"]["reason"]
