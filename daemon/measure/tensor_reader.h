@@ -19,7 +19,7 @@
 
 /* One tensor; everything is borrowed. */
 struct tensor_read {
-    struct checkpoint *checkpoint;
+    struct checkpoint *checkpoint; /* of a copy: NULL will do */
     const struct checkpoint_tensor *tensor;
     const void *copy_of; /* its bytes where they are in memory already: then nothing is read. Or NULL */
     void *data;          /* [tensor->size_bytes], filled */

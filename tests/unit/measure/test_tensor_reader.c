@@ -228,6 +228,7 @@ static void what_is_in_memory_is_copied(void **state)
         bench_open_memory(&bench, i ? &at_once : &one_by_one);
         bench.reads[0].copy_of = file_bytes + bench.offset[0];
         bench.reads[1].copy_of = file_bytes; /* an empty one */
+        bench.reads[0].checkpoint = bench.reads[1].checkpoint = NULL;
         OK(run(&bench, 3, &err));
         check_all(&bench);
         assert_int_equal(bench.watch.reads, i ? 6 : COUNT - 2);
