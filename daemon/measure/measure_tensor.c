@@ -161,11 +161,12 @@ static void release(struct measure_job *job, struct loaded *loaded)
     *loaded = (struct loaded){0};
 }
 
-/* The bytes of content that was seen before must be what they were. */
-static int check_content(const struct location *location, const struct pooled_tensor *tensor, struct err *err)
+/* The bytes of content that was seen before must be what they were; others are of no use to anybody. */
+static int check_content(const struct location *location, struct pooled_tensor *tensor, struct err *err)
 {
     if (!location->is_content_known || strcmp(location->content.digest, tensor->digest) == 0)
         return 0;
+    tensor_pool_distrust(location->context->pool, tensor);
     return err_set(
         err, ERR_MISMATCH,
         "revision %s: the bytes of %s differ from those that the same file held before; the cache or "

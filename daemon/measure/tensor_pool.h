@@ -65,6 +65,10 @@ int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *r
  * may wait for its room. */
 struct pooled_tensor *tensor_pool_find(struct tensor_pool *pool, const struct tensor_request *request);
 
+/* Its bytes are not what they should be: whoever asks from now on loads it anew. It is still to be released.
+ */
+void tensor_pool_distrust(struct tensor_pool *pool, struct pooled_tensor *tensor);
+
 /* NULL is allowed. */
 void tensor_pool_release(struct tensor_pool *pool, struct pooled_tensor *tensor);
 

@@ -147,6 +147,32 @@ static void test_what_is_there_already(void **state)
     tensor_pool_free(pool);
 }
 
+/* Damaged bytes go with whoever has them, and nobody gets them any more. */
+static void test_what_is_not_trusted(void **state)
+{
+    (void)state;
+    struct tensor_pool *pool = new_pool(10 * UNIT);
+    struct loader loader = {.byte = 1};
+    struct tensor_request request = request_of("k", &loader, UNIT);
+    struct pooled_tensor *bad = take_good(pool, "k", &loader), *other = take_good(pool, "k", &loader);
+    tensor_pool_distrust(pool, bad);
+    assert_false(tensor_pool_has(pool, "k"));
+    assert_null(tensor_pool_find(pool, &request));
+    loader.byte = 2;
+    struct pooled_tensor *good = take_good(pool, "k", &loader);
+    assert_int_equal(*(unsigned char *)good->data, 2);
+    assert_int_equal(*(unsigned char *)other->data, 1);
+    assert_int_equal(tensor_pool_size(pool), 2 * UNIT);
+    tensor_pool_release(pool, bad);
+    tensor_pool_release(pool, other);
+    assert_int_equal(tensor_pool_size(pool), UNIT);
+    tensor_pool_release(pool, good);
+    assert_non_null(good = tensor_pool_find(pool, &request));
+    assert_int_equal(*(unsigned char *)good->data, 2);
+    tensor_pool_release(pool, good);
+    tensor_pool_free(pool);
+}
+
 /* What a task needs and what is there stays, while room is made for the rest of the task. */
 static void test_own_tensors_are_not_evicted(void **state)
 {
@@ -242,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_equal_keys_of_other_form),
         cmocka_unit_test(test_least_recently_used_goes_first),
         cmocka_unit_test(test_what_is_there_already),
+        cmocka_unit_test(test_what_is_not_trusted),
         cmocka_unit_test(test_own_tensors_are_not_evicted),
         cmocka_unit_test(test_one_task_may_exceed_the_budget),
         cmocka_unit_test(test_failure_is_told_and_forgotten),
