@@ -4,6 +4,10 @@
 mkdir -p build
 results=$PWD/build/results.txt
 : >"$results"
+# The process of the step that runs, and the group of those beside it.
+running=$PWD/build/running
+: >"$running"
+: >"$running.beside"
 trap 'exit 130' INT # a step that ends by itself at Ctrl-C, as pytest does, is the last one, too
 
 # step NAME COMMAND...: runs it, remembers how it ended, goes on.
@@ -11,7 +15,8 @@ step() {
   local name=$1 begin=$SECONDS outcome=passed
   shift
   say "$name"
-  ("$@") || outcome=FAILED
+  (echo "$BASHPID" >"$running"; "$@") || outcome=FAILED
+  : >"$running"
   printf '%-7s %s (%s s)\n' "$outcome" "$name" "$((SECONDS - begin))" >>"$results"
 }
 
@@ -25,28 +30,41 @@ skipped() {
 # begin_beside FUNCTION: its steps run beside what follows, where a processor is free. What they say goes to build/beside.log.
 begin_beside() {
   set -m # a process group of its own, which can be ended as a whole
-  "$1" </dev/null >build/beside.log 2>&1 &
+  (running=/dev/null; "$1") </dev/null >build/beside.log 2>&1 &
   beside=$!
   set +m
+  echo "-$beside" >"$running.beside"
   renice -n 10 -g "$beside" >/dev/null 2>&1 || true
-  keep_watch
-  trap 'kill -- "-$beside" "-$keeper" 2>/dev/null || true' EXIT
+  trap 'kill -- "-$beside" 2>/dev/null || true' EXIT
 }
 
-# keep_watch: ends them where this shell was killed and could not.
+# tree PID: it and all that descend from it.
+tree() {
+  local child
+  echo "$1"
+  for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do tree "$child"; done
+}
+
+# keep_watch: once this shell is gone, ends what it could not end, since it was killed: no group of its own has the step that
+# runs, which is to hear of Ctrl-C.
 keep_watch() {
   set -m
-  (tail --pid="$$" -f /dev/null; kill -- "-$beside") </dev/null >/dev/null 2>&1 &
-  keeper=$!
+  (
+    tail --pid="$$" -f /dev/null
+    # shellcheck disable=SC2046
+    [ ! -s "$running" ] || kill $(tree "$(cat "$running")")
+    [ ! -s "$running.beside" ] || kill -- "$(cat "$running.beside")"
+  ) </dev/null >/dev/null 2>&1 &
   set +m
 }
+keep_watch
 
 # await_beside: waits for them, and prints what they said.
 await_beside() {
   local status=0
   wait "$beside" || status=$?
   trap - EXIT
-  kill -- "-$keeper" 2>/dev/null || true
+  : >"$running.beside"
   cat build/beside.log
   if [ "$status" -ne 0 ]; then printf 'FAILED  The steps beside others broke off with status %s\n' "$status" >>"$results"; fi
 }

@@ -72,31 +72,45 @@ def test_steps_have_the_colours_of_the_whole(tmp_path: Path) -> None:
 
 
 # As pytest at Ctrl-C: it takes the signal and ends by itself.
-POLITE = "import pathlib, signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(2)); pathlib.Path('ready').touch(); signal.pause()"
+POLITE = "import os, pathlib, signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(2)); pathlib.Path('ready').write_text(f'{os.getpid()}\\n'); signal.pause()"
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)], ids=["end", "interrupt", "kill"]
+    ("sent", "to_all", "status"),
+    [(signal.SIGTERM, True, -signal.SIGTERM), (signal.SIGINT, True, 130), (signal.SIGKILL, True, -signal.SIGKILL), (signal.SIGKILL, False, -signal.SIGKILL)],
+    ids=["end", "interrupt", "kill", "kill-it-alone"],
 )
-def test_none_outlives_the_command(tmp_path: Path, sent: signal.Signals, status: int) -> None:
+def test_none_outlives_the_command(tmp_path: Path, sent: signal.Signals, to_all: bool, status: int) -> None:
     """Ended in mid-run, it takes along what it started, and waits for nothing."""
     script = HEAD + f"""
       checks() {{ step slow sh -c 'echo $$ >pid; exec sleep 600'; }}
-      begin_beside checks; step tests {sys.executable} -c "{POLITE}"; await_beside; summary"""
+      tests() {{ {sys.executable} -c "{POLITE}" | cat; }}
+      begin_beside checks; step tests tests; await_beside; summary"""
     words = ["env", "--default-signal=INT", "bash", "-c", script]
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        wait_until(lambda: (tmp_path / "ready").exists() and (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
-        beside = int((tmp_path / "pid").read_text())
-        assert os.getpgid(beside) != os.getpgid(process.pid)
-        os.killpg(process.pid, sent)  # as CI and a terminal do it; those beside are a group of their own
+        wait_until(lambda: all((tmp_path / name).exists() and (tmp_path / name).read_text().endswith("\n") for name in ("ready", "pid")))
+        ahead, beside = (int((tmp_path / name).read_text()) for name in ("ready", "pid"))
+        assert os.getpgid(ahead) == process.pid != os.getpgid(beside)
+        if to_all:
+            os.killpg(process.pid, sent)  # as CI and a terminal do it; those beside are a group of their own
+        else:
+            process.send_signal(sent)
         assert process.wait(60) == status
-        wait_until(lambda: not Path(f"/proc/{beside}").exists() or "Z" in Path(f"/proc/{beside}/stat").read_text().split()[2])
+        wait_until(lambda: not any(is_alive(one) for one in (ahead, beside)))
     except BaseException:  # else nothing is left
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        if (tmp_path / "pid").exists():
-            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+        for name in ("ready", "pid"):
+            if (tmp_path / name).exists() and is_alive(int((tmp_path / name).read_text())):
+                os.kill(int((tmp_path / name).read_text()), signal.SIGKILL)
         raise
 
 
