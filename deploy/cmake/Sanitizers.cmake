@@ -2,6 +2,12 @@
 if(BIFURCATED_SANITIZE)
   add_compile_options(-fsanitize=${BIFURCATED_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${BIFURCATED_SANITIZE})
+  # Every test is linked with all libraries and what debuggers know of them, of which gold makes a quarter of ld's work.
+  include(CheckLinkerFlag)
+  check_linker_flag(C -fuse-ld=gold BIFURCATED_HAVE_GOLD)
+  if(BIFURCATED_HAVE_GOLD AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    add_link_options(-fuse-ld=gold)
+  endif()
 endif()
 if(BIFURCATED_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
