@@ -51,6 +51,19 @@ def test_no_fast_math() -> None:
     assert not faults
 
 
+def test_each_kind_of_gpu_is_compiled_for() -> None:
+    """deploy/test compiles for one processor of each kind that the code tells apart; a condition on another needs that one, too."""
+    text = (ROOT / "CMakePresets.json").read_text()
+    check = re.search(r'"name": "cuda-check".*?"CMAKE_CUDA_ARCHITECTURES": "([^"]+)"', text, re.DOTALL)
+    assert check
+    compiled = {10 * int(one.split("-")[0]) for one in check[1].split(";")}
+    shipped = {10 * int(one) for one in re.findall(r"(\d+)-real", (ROOT / "gpu/cuda/Toolkit.cmake").read_text())}
+    assert min(compiled) == min(shipped) and max(compiled) == max(shipped)
+    told_apart = [f"{path.relative_to(ROOT)}: {line.strip()}" for path in tracked("gpu/cuda/*") for line in path.read_text().splitlines()
+                  if "__CUDA_ARCH" in line and not set(map(int, re.findall(r"\b\d{3,4}\b", line))) <= compiled]
+    assert not told_apart, "\n".join(told_apart)
+
+
 def test_python_is_sound() -> None:
     """Unused names, lists that are compared as far as the shorter goes, and the like: tests/ruff.toml."""
     done = subprocess.run(["ruff", "check", "--quiet", "--no-cache", "--output-format", "concise", "--config", ROOT / "tests/ruff.toml",
