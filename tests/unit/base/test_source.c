@@ -2,6 +2,7 @@
 
 #include "daemon/base/source.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 static void check_ranges(struct source *source, const char *name)
@@ -79,6 +80,34 @@ static void test_what_is_no_file(void **state)
     assert_null(source);
 }
 
+/* By device, inode, size and times, as the file is now. */
+static void test_which_file_it_is(void **state)
+{
+    const char *path = fixture_path(*state, "x.bin"), *other = fixture_path(*state, "y.bin");
+    struct source *source = NULL, *second = NULL;
+    struct source_identity first, now, its;
+    fixture_write_text(path, "0123456789");
+    fixture_write_text(other, "0123456789");
+    OK(source_open_file(path, &source, &err));
+    OK(source_open_changing_file(other, &second, &err));
+    assert_true(source_identify(source, &first) && source_identify(source, &now) &&
+                source_identify(second, &its));
+    assert_memory_equal(&first, &now, sizeof first);
+    assert_true(first.device == its.device && first.inode != its.inode && first.size_bytes == 10);
+    const struct timespec times[] = {{.tv_sec = 7}, {.tv_sec = 7, .tv_nsec = 9}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    assert_int_equal(truncate(other, 4), 0);
+    assert_true(source_identify(source, &now) && source_identify(second, &its));
+    assert_int_equal(now.modified_ns, INT64_C(7000000009));
+    assert_true(now.changed_ns >= first.changed_ns && its.size_bytes == 4);
+    assert_true(source_reads_at_once(source) && source_reads_at_once(second));
+    source_close(source);
+    source_close(second);
+    OK(source_open_memory("m", "abc", 3, &source, &err));
+    assert_false(source_identify(source, &now));
+    source_close(source);
+}
+
 /* Someone writes the checkpoint anew while it is read: an error, not the end of the process. */
 static void test_file_that_shrinks(void **state)
 {
@@ -106,6 +135,7 @@ int main(void)
         IN_FOLDER(test_file),
         IN_FOLDER(test_empty),
         IN_FOLDER(test_what_is_no_file),
+        IN_FOLDER(test_which_file_it_is),
         IN_FOLDER(test_file_that_shrinks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,8 @@ static void counting_close(struct source *source)
     free(source);
 }
 
-static const struct source_ops counting_ops = {.read = counting_read, .close = counting_close};
+static const struct source_ops counting_ops = {
+    .read = counting_read, .close = counting_close, .reads_at_once = 1};
 
 static struct source *count_source(struct source *inner, struct counts *counts)
 {
@@ -376,6 +377,13 @@ static void test_views(void **state)
         assert_int_equal(checkpoint_read(checkpoint, &tensor, data, tensor.size_bytes + 1, &err),
                          ERR_INVALID);
         assert_null(checkpoint_map(checkpoint, &tensor));
+        struct source *source = NULL;
+        uint64_t offset = 0;
+        assert_int_equal(checkpoint_locate(checkpoint, &tensor, &source, &offset), cases[i].is_contiguous);
+        (void)memset(data, 0, sizeof data);
+        if (cases[i].is_contiguous)
+            assert_int_equal(source_read(source, offset, data, tensor.size_bytes, &err), 0);
+        assert_string_equal(data, cases[i].is_contiguous ? cases[i].bytes : "");
     }
     checkpoint_close(checkpoint);
     revision_done(&revision);
