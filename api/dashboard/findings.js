@@ -190,5 +190,5 @@ export function drawFindings(shown) {
   const root = document.getElementById("findings");
   const cards = [...(shown.length > 1 ? comparison(shown) : shown.map(card))].filter(Boolean);
   renewChildren(root, cards);
-  root.hidden = !cards.length;
+  root.hidden = document.getElementById("findings-title").hidden = !cards.length;
 }

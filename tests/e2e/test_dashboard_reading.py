@@ -94,6 +94,16 @@ def test_an_error_of_many_revisions_is_said_once(visit: Callable[..., Browser], 
     assert said.startswith("step0, step1, step2, step4, step8 and 2 others: perplexity: data set garden/none"), said
 
 
+def test_headings_tell_where_one_is(visit: Callable[..., Browser], small: Daemon) -> None:
+    """Who goes from heading to heading finds the findings in a section of their own, not below what stands beside the charts."""
+    page = visit(small)
+    found = page.value("[...document.querySelectorAll('h1, aside h2, main h2, main h3')].filter(one => one.checkVisibility()).map(one => [one.localName, one.textContent])")
+    at = found.index(["h3", MODEL])
+    assert found[at - 1] == ["h2", "Findings"], found
+    levels = [int(name[1]) for name, _ in found]
+    assert levels[0] == 1 and all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False)), found
+
+
 def test_a_form_opened_again_complains_of_nothing(visit: Callable[..., Browser], small: Daemon) -> None:
     page = visit(small)
     page.click("#start")
