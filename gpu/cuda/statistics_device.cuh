@@ -11,6 +11,7 @@
 #include <cuda_fp16.h>
 
 #define CODES 65536U
+#define FLUSH_AHEAD 4U /* counters that a thread reads at once */
 
 static __device__ __forceinline__ uint32_t word_at(const uint4 &from, uint32_t i)
 {
@@ -95,15 +96,30 @@ struct item {
     int segment;
     uint64_t row;         /* the thread's first one */
     uint32_t rows;        /* of the thread: each is `lines` after the one before */
+    bool is_empty;        /* the part has no row of the segment */
     uint64_t tile_column; /* the tile's first */
     uint64_t column;      /* of the thread's vector */
     uint32_t columns;     /* valid ones in it: 0 ... vector */
 };
 
-/* Fewer than 2^32: an item has at least a row of lanes, or a column. */
+/* The items, by index: a part and a tile of columns are two, one for each segment. One of them is empty but
+ * where the part holds the boundary between tokens and padding: both are one block's then, so that all blocks
+ * have as many rows. Fewer than 2^32: a part has at least a row, a tile a column. */
 static __device__ __forceinline__ uint32_t item_count(const statistics_grid &grid)
 {
-    return (uint32_t)((grid.parts[0] + grid.parts[1]) * grid.column_tiles);
+    return (uint32_t)(grid.part_count * grid.column_tiles * STATISTICS_SEGMENTS);
+}
+
+/* Those of a walker, of `walkers`: a block, or the teams of blocks that take the same items. */
+static __device__ __forceinline__ uint32_t item_first(uint32_t walker)
+{
+    return walker * STATISTICS_SEGMENTS;
+}
+
+static __device__ __forceinline__ uint32_t item_after(uint32_t index, uint32_t walkers)
+{
+    const uint32_t next = index + 1;
+    return next % STATISTICS_SEGMENTS ? next : next + (walkers - 1) * STATISTICS_SEGMENTS;
 }
 
 /* For a block of `threads`, each of which holds a vector of SIZE columns: all columns of 16 bytes or half of
@@ -112,17 +128,20 @@ template <int KIND, uint32_t SIZE>
 static __device__ __forceinline__ item item_at(const statistics_grid &grid, uint32_t index, uint32_t threads)
 {
     item at;
-    const uint32_t tiles = (uint32_t)grid.column_tiles, tile = index % tiles;
-    at.part = index / tiles;
-    at.segment = at.part >= grid.parts[0];
-    const uint64_t within = at.part - (at.segment ? grid.parts[0] : 0);
-    const uint64_t first = at.segment ? grid.token_rows : 0;
-    const uint64_t end = at.segment ? grid.rows : grid.token_rows;
-    const uint64_t begin = first + within * grid.part_rows;
+    const uint32_t tiles = (uint32_t)grid.column_tiles, tile = index / STATISTICS_SEGMENTS % tiles,
+                   part = index / STATISTICS_SEGMENTS / tiles;
+    at.segment = index % STATISTICS_SEGMENTS;
+    uint64_t begin = (uint64_t)part * grid.part_rows, end = begin + grid.part_rows;
+    if (at.segment && begin < grid.token_rows)
+        begin = grid.token_rows;
+    if (end > (at.segment ? grid.rows : grid.token_rows))
+        end = at.segment ? grid.rows : grid.token_rows;
+    at.is_empty = begin >= end;
+    at.part = at.segment ? grid.parts[0] + part - grid.token_rows / grid.part_rows : part;
     at.lanes = grid.lanes * (element<KIND>::vector / SIZE);
     at.lines = threads / at.lanes;
     const uint32_t line = threadIdx.x / at.lanes;
-    const uint32_t rows = begin + grid.part_rows < end ? grid.part_rows : (uint32_t)(end - begin);
+    const uint32_t rows = at.is_empty ? 0 : (uint32_t)(end - begin);
     at.row = begin + line;
     at.rows = line < rows ? (rows - line + at.lines - 1) / at.lines : 0;
     at.tile_column = (uint64_t)tile * grid.lanes * element<KIND>::vector;
@@ -256,28 +275,29 @@ static __device__ __forceinline__ void table_clear(const table<IS_WHOLE, WHOLE_C
 /* In a code: the bit of values of 2 and more, in either format, which weights hardly have. */
 #define LARGE_CODES 0x4000U
 
-/* Counts the first `columns` of SIZE codes. `far` is 0 if all of them have a counter, here or in the other
+/* Counts the first `columns` of SIZE codes of each row. `far` is 0 if all of them have a counter, here or in the other
  * slice, and columns = SIZE: that is the fast way. */
-template <bool IS_WHOLE, uint32_t WHOLE_CODES, uint32_t SIZE>
+template <bool IS_WHOLE, uint32_t WHOLE_CODES, uint32_t ROWS, uint32_t SIZE>
 static __device__ __forceinline__ void table_count(const table<IS_WHOLE, WHOLE_CODES> &counters,
-                                                   const uint32_t (&codes)[SIZE], uint32_t far,
+                                                   const uint32_t (&codes)[ROWS][SIZE], uint32_t far,
                                                    uint32_t columns, unsigned long long *totals)
 {
     if (!far) {
 #pragma unroll
-        for (uint32_t j = 0; j < SIZE; j++)
-            counters.add_near(codes[j]);
+        for (uint32_t j = 0; j < ROWS * SIZE; j++)
+            counters.add_near(codes[j / SIZE][j % SIZE]);
         return;
     }
-    uint32_t queue[SIZE]; /* an index that is not known would move the codes to memory */
+    uint32_t queue[ROWS * SIZE]; /* an index that is not known would move the codes to memory */
 #pragma unroll
-    for (uint32_t j = 0; j < SIZE; j++)
-        queue[j] = codes[j];
+    for (uint32_t j = 0; j < ROWS * SIZE; j++)
+        queue[j] = codes[j / SIZE][j % SIZE];
 #pragma unroll 1
-    for (uint32_t j = 0; j < columns; j++) {
-        counters.add(queue[0], totals);
+    for (uint32_t j = 0; j < ROWS * SIZE; j++) {
+        if (j % SIZE < columns)
+            counters.add(queue[0], totals);
 #pragma unroll
-        for (uint32_t k = 0; k + 1 < SIZE; k++)
+        for (uint32_t k = 0; k + 1 < ROWS * SIZE; k++)
             queue[k] = queue[k + 1];
     }
 }
@@ -291,12 +311,20 @@ static __device__ __forceinline__ void table_flush(const table<IS_WHOLE, WHOLE_C
 {
     const uint32_t count = counters.count(), shift = count / gridDim.x * blockIdx.x / 32 * 32;
     __syncthreads();
-    for (uint32_t i = threadIdx.x; i < count; i += blockDim.x) {
-        const uint32_t at = i + shift < count ? i + shift : i + shift - count, number = words[at];
-        if (number == 0)
-            continue;
-        atomicAdd(&totals[counters.first() + at], (unsigned long long)number);
-        words[at] = 0;
+    for (uint32_t i = threadIdx.x; i < count; i += FLUSH_AHEAD * blockDim.x) {
+        uint32_t at[FLUSH_AHEAD], numbers[FLUSH_AHEAD];
+#pragma unroll
+        for (uint32_t k = 0; k < FLUSH_AHEAD; k++) {
+            const uint32_t place = i + k * blockDim.x;
+            at[k] = place + shift < count ? place + shift : place + shift - count;
+            numbers[k] = place < count ? words[at[k]] : 0;
+        }
+#pragma unroll
+        for (uint32_t k = 0; k < FLUSH_AHEAD; k++)
+            if (numbers[k]) {
+                atomicAdd(&totals[counters.first() + at[k]], (unsigned long long)numbers[k]);
+                words[at[k]] = 0;
+            }
     }
     __syncthreads();
 }

@@ -96,8 +96,11 @@ __global__ void __launch_bounds__(STATISTICS_FIRST_THREADS, 1)
     int segment = 0;
     seen_values seen = {0, 0xffffffffU, 0};
     table_clear(counters, words);
-    for (uint32_t index = blockIdx.x / slices; index < items; index += gridDim.x / slices) {
+    for (uint32_t index = item_first(blockIdx.x / slices); index < items;
+         index = item_after(index, gridDim.x / slices)) {
         const item at = item_at<KIND, E::vector>(grid, index, STATISTICS_FIRST_THREADS);
+        if (at.is_empty)
+            continue;
         if (at.segment != segment) {
             table_flush(counters, words, pass.counts + (size_t)segment * CODES);
             if (KIND == STATISTICS_KIND_F32 && has_sums)
@@ -110,12 +113,12 @@ __global__ void __launch_bounds__(STATISTICS_FIRST_THREADS, 1)
         const item_rows<16> again = rows;
         const uint32_t partial = at.columns < E::vector ? ~0U : 0;
         rows.each<ROWS_AHEAD, ROWS_FAR>([&](const uint4 &vector) {
-            uint32_t codes[E::vector], all = partial;
+            uint32_t codes[1][E::vector], all = partial;
 #pragma unroll
             for (uint32_t j = 0; j < E::vector; j += 2) {
                 const uint32_t pair = E::codes(vector, j / 2);
-                codes[j] = pair & 0xffffU;
-                codes[j + 1] = pair >> 16;
+                codes[0][j] = pair & 0xffffU;
+                codes[0][j + 1] = pair >> 16;
                 all |= pair;
             }
             table_count(counters, codes, all & (LARGE_CODES << 16 | LARGE_CODES), at.columns, totals);

@@ -1,7 +1,9 @@
 #include "gpu/cuda/statistics_kernels.h"
 
 #define LANES_MIN 32U
-#define TURNS 2U /* items per block of the first pass, so that the last turn is a small share */
+#define ITEM_ROWS 32U /* as long as a block takes for so many rows, it takes to begin and end an item */
+#define TURNS_MAX 8U  /* items of a block in the first pass, where the tiles of columns are not more already \
+                       */
 #define PART_ROWS_MAX ((uint64_t)1 << 24)
 #define OTHER_BYTES ((size_t)33 << 10) /* of shared memory, beside the table */
 
@@ -33,6 +35,29 @@ static uint32_t choose_lanes(uint64_t vectors)
     return best;
 }
 
+/* How long both passes take with so many parts, in rows of the first pass; in the second one two blocks share
+ * an item, and a row takes half as long again. */
+static uint64_t cost_of(const struct statistics_grid *grid, uint64_t part_count)
+{
+    const uint64_t walkers = grid->block_count / grid->slices, items = part_count * grid->column_tiles;
+    const uint64_t item_rows = ceil_div(grid->rows, part_count) + ITEM_ROWS;
+    return (2 * ceil_div(items, walkers) + 3 * ceil_div(items, walkers / 2)) * item_rows;
+}
+
+/* Rows of a part for which the block with the most work has the least. */
+static uint64_t choose_part_rows(const struct statistics_grid *grid)
+{
+    const uint64_t walkers = grid->block_count / grid->slices;
+    uint64_t most = ceil_div(TURNS_MAX * walkers, grid->column_tiles), best = 1;
+    if (most > grid->rows)
+        most = grid->rows;
+    for (uint64_t count = 2; count <= most; count++)
+        if (cost_of(grid, count) < cost_of(grid, best))
+            best = count;
+    const uint64_t rows = ceil_div(grid->rows, best);
+    return rows < PART_ROWS_MAX ? rows : PART_ROWS_MAX;
+}
+
 void statistics_grid_cut(struct statistics_grid *grid, int multiprocessor_count, size_t shared_bytes_max)
 {
     const uint32_t vector = grid->kind == STATISTICS_KIND_F32 ? 4 : 8;
@@ -48,20 +73,17 @@ void statistics_grid_cut(struct statistics_grid *grid, int multiprocessor_count,
     const uint64_t vectors = ceil_div(grid->columns, vector);
     grid->lanes = choose_lanes(vectors);
     grid->column_tiles = ceil_div(vectors, grid->lanes);
-    const uint64_t step = STATISTICS_FIRST_THREADS / grid->lanes;
-    uint64_t parts = (uint64_t)TURNS * (grid->block_count / grid->slices) / grid->column_tiles;
-    if (parts > 1 && grid->rows > grid->token_rows) /* the last part of each segment may be a short one */
-        parts--;
-    uint64_t rows = ceil_div(ceil_div(grid->rows, parts ? parts : 1), step) * step;
-    grid->part_rows = (uint32_t)(rows < PART_ROWS_MAX ? rows : PART_ROWS_MAX);
+    grid->part_rows = (uint32_t)choose_part_rows(grid);
+    grid->part_count = ceil_div(grid->rows, grid->part_rows);
     grid->parts[0] = ceil_div(grid->token_rows, grid->part_rows);
-    grid->parts[1] = ceil_div(grid->rows - grid->token_rows, grid->part_rows);
+    grid->parts[1] =
+        grid->rows > grid->token_rows ? grid->part_count - grid->token_rows / grid->part_rows : 0;
 }
 
 uint64_t statistics_grid_share(const struct statistics_grid *grid)
 {
     const uint64_t vector = grid->kind == STATISTICS_KIND_F32 ? 4 : 8;
-    const uint64_t items = (grid->parts[0] + grid->parts[1]) * grid->column_tiles;
+    const uint64_t items = grid->part_count * grid->column_tiles;
     const uint64_t walkers = grid->block_count / (2 * grid->slices); /* where there are two teams */
     const uint64_t rows = grid->part_rows < grid->rows ? grid->part_rows : grid->rows;
     return ceil_div(items, walkers) * rows * grid->lanes * vector;

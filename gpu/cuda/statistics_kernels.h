@@ -10,8 +10,8 @@
  *   shared memory: 3 E additions to a table, of which one of a warp takes 3.5 cycles (some of the 32 lanes
  * meet in a bank), beside the loads: 0.14 ms in the first pass, which takes 0.17, and 0.33 ms in the second
  *   conversion to float64, at 16 lanes per cycle: 4 E, 0.25 ms
- *   issue: 8 instructions per element in the first pass, and 36 in the second: 0.50 ms at the 2.3 per cycle
- *     that 20 warps reach, which is what the second pass takes (tests/bench/RESULTS.md)
+ *   issue: 7 instructions per element in the first pass, and 31 in the second: 0.43 ms at the 2.3 per cycle
+ *     that 20 warps reach; the second pass takes 0.47 (tests/bench/RESULTS.md)
  * The references are read in the second pass because it has the time for them, and the first has not.
  *
  * A table has a counter of 32 bits for each code below 0xc000: positive ones, and negative ones above -2 in
@@ -24,7 +24,8 @@
  * blocks that walk over the same items at the same time: what the second one reads comes from the L2. The
  * other work is divided between the teams by rows, in turns so short that both stay close to each other.
  *
- * Work is cut into items: a part (a run of rows, all of tokens or all of padding) times a tile of columns. A
+ * Work is cut into items: a part (a run of rows) times a tile of columns; its tokens and its padding by
+ * themselves where it has both. Of all such cuts it is the one in which the block with most work has least. A
  * thread holds one 16-byte vector of columns and walks down the rows of the part; sums per column go to
  * memory once per part and are added up over the parts, in order, by a second kernel. Which block takes which
  * item is fixed, so every sum is formed in the same order in each run; counts are integers and may come in
@@ -65,8 +66,9 @@ struct statistics_grid {
     uint64_t rows, columns, token_rows;
     uint64_t pitch_bytes;                /* a multiple of 16 */
     uint32_t lanes;                      /* vectors of a row at once, a power of two */
-    uint32_t part_rows;                  /* of a part */
-    uint64_t parts[STATISTICS_SEGMENTS]; /* tokens, padding */
+    uint32_t part_rows;                  /* of every part but the last */
+    uint64_t part_count;
+    uint64_t parts[STATISTICS_SEGMENTS]; /* those that have tokens, that have padding: one may have both */
     uint64_t column_tiles;               /* of lanes * (16 / element size) columns */
     uint32_t slices;                     /* 1, or 2 where the table of one block is too small */
     uint32_t table_codes;                /* of a slice that have a counter in shared memory */

@@ -6,7 +6,7 @@
 
 #define WARPS (STATISTICS_SECOND_THREADS / 32)
 /* Rows of a thread. */
-#define ROWS_AHEAD 4U  /* that are on their way */
+#define ROWS_AHEAD 4U  /* that are on their way, and that are counted together */
 #define ROWS_PERIOD 8U /* of one turn of the loop: a multiple of the rows ahead */
 #define ROWS_DUTY 16U  /* between one duty of a team and the other: a multiple of the period */
 #define FAR_LANES 4U   /* that bring what a warp needs of a row into the L2, 64 bytes each */
@@ -59,19 +59,22 @@ template <int KIND, bool IS_WHOLE> struct centring {
     }
     /* A whole table has counters for values below 4: elements below 2 less centres below 1, which shows in
      * the words of the elements. A slice of a table may end at 2, which shows in the codes. */
-    __device__ __forceinline__ void count(const team<IS_WHOLE> &own, const uint4 &vector) const
+    template <uint32_t ROWS>
+    __device__ __forceinline__ void count(const team<IS_WHOLE> &own, const uint4 *vectors) const
     {
-        uint32_t codes[size], all = vector.x | vector.y;
-        if (!IS_WHOLE)
-            all = 0;
+        uint32_t codes[ROWS][size], all = unusual;
 #pragma unroll
-        for (uint32_t j = 0; j < size; j++) {
-            codes[j] = code(own, E::value(vector, j), j);
-            if (!IS_WHOLE)
-                all |= codes[j];
+        for (uint32_t i = 0; i < ROWS; i++) {
+            if (IS_WHOLE)
+                all |= vectors[i].x | vectors[i].y;
+#pragma unroll
+            for (uint32_t j = 0; j < size; j++) {
+                codes[i][j] = code(own, E::value(vectors[i], j), j);
+                if (!IS_WHOLE)
+                    all |= codes[i][j];
+            }
         }
-        table_count(own.counters, codes, (all | unusual) & (IS_WHOLE ? E::large : LARGE_CODES), columns,
-                    own.totals);
+        table_count(own.counters, codes, all & (IS_WHOLE ? E::large : LARGE_CODES), columns, own.totals);
     }
 };
 
@@ -261,8 +264,17 @@ template <int KIND, bool IS_WHOLE, bool IS_COUNTING, int REFERENCES> struct item
         for (uint32_t j = 0; j < size; j++)
             means[j] = j < at.columns ? pass.means[(uint64_t)at.segment * grid.columns + at.column + j] : 0.0;
     }
-    /* A row. */
-    __device__ __forceinline__ void add(const uint4 &matrix, const uint4 &reference, bool is_first)
+    /* ROWS rows. */
+    template <uint32_t ROWS>
+    __device__ __forceinline__ void add(const uint4 *matrix, const uint4 *reference, bool is_first)
+    {
+#pragma unroll
+        for (uint32_t i = 0; i < ROWS; i++)
+            add_sums(matrix[i], reference[i], is_first);
+        if (IS_COUNTING)
+            centred.template count<ROWS>(own, matrix);
+    }
+    __device__ __forceinline__ void add_sums(const uint4 &matrix, const uint4 &reference, bool is_first)
     {
 #pragma unroll
         for (uint32_t j = 0; j < size; j++) {
@@ -274,8 +286,6 @@ template <int KIND, bool IS_WHOLE, bool IS_COUNTING, int REFERENCES> struct item
             if (REFERENCES && !is_first)
                 last.add(w, E::wide(reference, j));
         }
-        if (IS_COUNTING)
-            centred.count(own, matrix);
     }
     /* The rows of a period, in whose stead come those that are ROWS_AHEAD later; `now` and `then` are where
      * the reference of this period and of the next one is. */
@@ -284,10 +294,11 @@ template <int KIND, bool IS_WHOLE, bool IS_COUNTING, int REFERENCES> struct item
                                            const places &rows)
     {
 #pragma unroll
-        for (uint32_t row = 0; row < ROWS_PERIOD; row++) {
-            const uint32_t u = row % ROWS_AHEAD;
-            add(matrix[u], reference[u], is_first);
-            rows.load(matrix[u], reference[u], row + ROWS_AHEAD < ROWS_PERIOD ? now : then, row);
+        for (uint32_t row = 0; row < ROWS_PERIOD; row += ROWS_AHEAD) {
+            add<ROWS_AHEAD>(matrix, reference, is_first);
+#pragma unroll
+            for (uint32_t u = 0; u < ROWS_AHEAD; u++)
+                rows.load(matrix[u], reference[u], row + ROWS_AHEAD < ROWS_PERIOD ? now : then, row + u);
         }
     }
     /* All rows of the item. */
@@ -323,9 +334,9 @@ template <int KIND, bool IS_WHOLE, bool IS_COUNTING, int REFERENCES> struct item
 #pragma unroll
             for (uint32_t u = 0; u < ROWS_AHEAD; u++) {
                 if (row + u < at.rows && mine.is_first(row))
-                    add(matrix[u], reference[u], true);
+                    add<1>(matrix + u, reference + u, true);
                 else if (row + u < at.rows)
-                    add(matrix[u], reference[u], false);
+                    add<1>(matrix + u, reference + u, false);
                 if (row + u + ROWS_AHEAD < at.rows)
                     rows.load(matrix[u], reference[u], then, u);
             }
@@ -376,7 +387,8 @@ static __device__ __forceinline__ void item_counts(const statistics_grid &grid, 
 {
     const centring<KIND, IS_WHOLE> centred(own, at);
     item_rows<8> rows(grid, at, element<KIND>::bytes, pass.data);
-    rows.template each<ROWS_AHEAD, ROWS_PERIOD>([&](const uint4 &vector) { centred.count(own, vector); });
+    rows.template each<ROWS_AHEAD, ROWS_PERIOD>(
+        [&](const uint4 &vector) { centred.template count<1>(own, &vector); });
 }
 
 template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
@@ -412,8 +424,11 @@ static __device__ __forceinline__ void do_items(const statistics_grid &grid, con
     if (threadIdx.x < WARPS * 2)
         warps[threadIdx.x / 2][threadIdx.x % 2] = {0, 0, 0};
     table_clear(own.counters, words);
-    for (uint32_t index = blockIdx.x / mine.count; index < items; index += gridDim.x / mine.count) {
+    for (uint32_t index = item_first(blockIdx.x / mine.count); index < items;
+         index = item_after(index, gridDim.x / mine.count)) {
         const item at = item_at<KIND, element<KIND>::vector / 2>(grid, index, STATISTICS_SECOND_THREADS);
+        if (at.is_empty)
+            continue;
         if (at.segment != segment)
             displacements_store(pass, segment, warps);
         segment = at.segment;

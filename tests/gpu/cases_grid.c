@@ -2,6 +2,7 @@
 
 #include "gpu/cuda/statistics_kernels.h"
 
+#include <math.h>
 #include <stdio.h>
 
 /* How the work of statistics is cut, for every shape that the table has and more: needs no device. */
@@ -21,16 +22,22 @@ static const struct {
 static int is_sound(const struct statistics_grid *grid, size_t shared_bytes)
 {
     const uint64_t vector = grid->kind == STATISTICS_KIND_F32 ? 4 : 8;
-    const uint64_t rows[STATISTICS_SEGMENTS] = {grid->token_rows, grid->rows - grid->token_rows};
     const uint64_t width = grid->lanes * vector;
     if (grid->lanes > STATISTICS_LANES_MAX || (grid->lanes & (grid->lanes - 1)) != 0)
         return 0;
     if (grid->column_tiles * width < grid->columns || (grid->column_tiles - 1) * width >= grid->columns)
         return 0;
-    for (int s = 0; s < STATISTICS_SEGMENTS; s++)
-        if (grid->parts[s] * grid->part_rows < rows[s] ||
-            (grid->parts[s] && (grid->parts[s] - 1) * grid->part_rows >= rows[s]))
-            return 0;
+    if (grid->part_count * grid->part_rows < grid->rows ||
+        (grid->part_count - 1) * grid->part_rows >= grid->rows)
+        return 0;
+    uint64_t parts[STATISTICS_SEGMENTS] = {0, 0}; /* with rows of the segment */
+    for (uint64_t part = 0; part < grid->part_count; part++) {
+        const uint64_t begin = part * grid->part_rows, end = begin + grid->part_rows;
+        parts[0] += begin < grid->token_rows;
+        parts[1] += grid->rows > grid->token_rows && end > grid->token_rows;
+    }
+    if (grid->parts[0] != parts[0] || grid->parts[1] != parts[1])
+        return 0;
     if (grid->table_codes > 65536 / grid->slices || (grid->slices == 1 && grid->table_codes != 0xc000))
         return 0;
     if (statistics_grid_share(grid) > UINT32_MAX ||
@@ -42,6 +49,41 @@ static int is_sound(const struct statistics_grid *grid, size_t shared_bytes)
            (grid->slices > 1 || STATISTICS_CODES_BELOW_4 * sizeof(uint32_t) +
                                         (STATISTICS_SECOND_THREADS * 4 + 256) * sizeof(double) <=
                                     shared_bytes);
+}
+
+/* Rows of the walker (a block of the first pass, a pair of blocks of the second) that has most, by those that
+ * each would have if all had as many. */
+static double imbalance(const struct statistics_grid *grid, uint64_t walkers)
+{
+    uint64_t most = 0, all = 0;
+    for (uint64_t walker = 0; walker < walkers; walker++) {
+        uint64_t own = 0;
+        for (uint64_t item = walker; item < grid->part_count * grid->column_tiles; item += walkers) {
+            const uint64_t begin = item / grid->column_tiles * grid->part_rows, end = begin + grid->part_rows;
+            own += (end < grid->rows ? end : grid->rows) - begin;
+        }
+        most = own > most ? own : most;
+        all += own;
+    }
+    return (double)most * (double)walkers / (double)all;
+}
+
+/* No block waits for long for another one. */
+static void balanced(struct cases *cases)
+{
+    static const uint64_t columns[] = {128, 512, 768, 1024, 2048, 2560, 4096, 5120};
+    const char *name = "grid of models' unembeddings";
+    double worst = 0;
+    if (!case_begins(cases, name, CASE_COST_SMALL))
+        return;
+    for (size_t d = 0; d < sizeof(devices) / sizeof(devices[0]); d++)
+        for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
+            struct statistics_grid grid = {.rows = 50432, .columns = columns[c], .token_rows = 50277};
+            statistics_grid_cut(&grid, devices[d].multiprocessor_count, devices[d].shared_bytes);
+            const uint64_t walkers = grid.block_count / grid.slices;
+            worst = fmax(worst, fmax(imbalance(&grid, walkers), imbalance(&grid, walkers / 2)));
+        }
+    case_ends(cases, name, (worst - 1) / 0.03, "rows of the block with most, beyond the mean");
 }
 
 /* 48 multiprocessors beside 128 GB: a tensor of 104 GB is more than their counters take, one of 40 is not. */
@@ -61,6 +103,7 @@ static void too_large(struct cases *cases)
 void cases_grid(struct cases *cases)
 {
     too_large(cases);
+    balanced(cases);
     for (size_t d = 0; d < sizeof(devices) / sizeof(devices[0]); d++)
         for (int kind = 0; kind < 3; kind++) {
             char name[96];
