@@ -275,8 +275,8 @@ static __device__ __forceinline__ void table_clear(const table<IS_WHOLE, WHOLE_C
 /* In a code: the bit of values of 2 and more, in either format, which weights hardly have. */
 #define LARGE_CODES 0x4000U
 
-/* Counts the first `columns` of SIZE codes of each row. `far` is 0 if all of them have a counter, here or in the other
- * slice, and columns = SIZE: that is the fast way. */
+/* Counts the first `columns` of SIZE codes of each row. `far` is 0 if all of them have a counter, here or in
+ * the other slice, and columns = SIZE: that is the fast way. */
 template <bool IS_WHOLE, uint32_t WHOLE_CODES, uint32_t ROWS, uint32_t SIZE>
 static __device__ __forceinline__ void table_count(const table<IS_WHOLE, WHOLE_CODES> &counters,
                                                    const uint32_t (&codes)[ROWS][SIZE], uint32_t far,

@@ -2,8 +2,9 @@
 
 #define LANES_MIN 32U
 #define ITEM_ROWS 32U /* as long as a block takes for so many rows, it takes to begin and end an item */
-#define TURNS_MAX 8U  /* items of a block in the first pass, where the tiles of columns are not more already \
-                       */
+#define TURNS_MAX                                                                                            \
+    8U /* items of a block in the first pass, where the tiles of columns are not more already                \
+        */
 #define PART_ROWS_MAX ((uint64_t)1 << 24)
 #define OTHER_BYTES ((size_t)33 << 10) /* of shared memory, beside the table */
 

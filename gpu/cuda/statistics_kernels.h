@@ -64,9 +64,9 @@ enum statistics_kind { STATISTICS_KIND_F16, STATISTICS_KIND_BF16, STATISTICS_KIN
 struct statistics_grid {
     enum statistics_kind kind;
     uint64_t rows, columns, token_rows;
-    uint64_t pitch_bytes;                /* a multiple of 16 */
-    uint32_t lanes;                      /* vectors of a row at once, a power of two */
-    uint32_t part_rows;                  /* of every part but the last */
+    uint64_t pitch_bytes; /* a multiple of 16 */
+    uint32_t lanes;       /* vectors of a row at once, a power of two */
+    uint32_t part_rows;   /* of every part but the last */
     uint64_t part_count;
     uint64_t parts[STATISTICS_SEGMENTS]; /* those that have tokens, that have padding: one may have both */
     uint64_t column_tiles;               /* of lanes * (16 / element size) columns */
