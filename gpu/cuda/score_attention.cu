@@ -164,7 +164,7 @@ static __device__ __forceinline__ void add_values(running<SIZE> &state, const T 
 /* The warp's rows of the result, `count` of them, by way of its rows of shared memory: in whole vectors. */
 template <typename T, int SIZE>
 static __device__ __forceinline__ void store_rows(const running<SIZE> &state, T *room, uint32_t head_size,
-                                                  T *to, size_t width, uint32_t count)
+                                                  T *to, size_t to_stride, uint32_t count)
 {
     constexpr uint32_t stride = SIZE + ROW_PADDING, vectors = SIZE / 8;
     const uint32_t lane = threadIdx.x % 32;
@@ -184,13 +184,14 @@ static __device__ __forceinline__ void store_rows(const running<SIZE> &state, T 
     for (uint32_t i = lane; i < count * vectors; i += 32) {
         const uint32_t row = i / vectors, column = i % vectors * 8;
         if (column < head_size)
-            *(uint4 *)(to + row * width + column) = *(const uint4 *)(room + row * stride + column);
+            *(uint4 *)(to + row * to_stride + column) = *(const uint4 *)(room + row * stride + column);
     }
 }
 
 template <typename T, int SIZE, int KEYS, int BLOCKS>
 __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
-    attention_kernel(const T *qkv, const score_heads heads, const score_tile *tiles, float scale, T *out)
+    attention_kernel(const T *qkv, const score_heads heads, const score_tile *tiles, float scale, T *out,
+                     uint64_t out_stride)
 {
     constexpr uint32_t stride = SIZE + ROW_PADDING;
     extern __shared__ uint4 memory[];
@@ -246,9 +247,8 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
         load_stage(stage, first + STAGES * KEYS);
         stage = (stage + 1) % STAGES;
     }
-    const size_t width = (size_t)heads.head_count * heads.head_size;
     store_rows<T, SIZE>(state, queries, heads.head_size,
-                        out + (tile.begin + row) * width + head * heads.head_size, width, count);
+                        out + (tile.begin + row) * out_stride + head * heads.head_size, out_stride, count);
 }
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
@@ -256,7 +256,7 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
 /* Tiles of KEYS keys; registers for BLOCKS blocks on a multiprocessor. */
 template <typename T, int SIZE, int KEYS, int BLOCKS>
 static cudaError_t attend_size(const void *qkv, const score_heads *heads, const score_tile *tiles,
-                               uint32_t tile_count, void *out, cudaStream_t stream)
+                               uint32_t tile_count, void *out, uint64_t out_stride, cudaStream_t stream)
 {
     const size_t bytes = (size_t)(TILE_ROWS + STAGES * 2 * KEYS) * (SIZE + ROW_PADDING) * sizeof(T);
     /* exp2 is the hardware's own. */
@@ -266,34 +266,35 @@ static cudaError_t attend_size(const void *qkv, const score_heads *heads, const 
     if (status != cudaSuccess)
         return status;
     attention_kernel<T, SIZE, KEYS, BLOCKS><<<tile_count * heads->head_count, TILE_THREADS, bytes, stream>>>(
-        (const T *)qkv, *heads, tiles, scale, (T *)out);
+        (const T *)qkv, *heads, tiles, scale, (T *)out, out_stride);
     return cudaGetLastError();
 }
 
 template <typename T>
 static cudaError_t attend(const void *qkv, const score_heads *heads, const score_tile *tiles,
-                          uint32_t tile_count, void *out, cudaStream_t stream)
+                          uint32_t tile_count, void *out, uint64_t out_stride, cudaStream_t stream)
 {
     if (heads->head_size <= 32)
-        return attend_size<T, 32, 32, 7>(qkv, heads, tiles, tile_count, out, stream);
+        return attend_size<T, 32, 32, 7>(qkv, heads, tiles, tile_count, out, out_stride, stream);
     if (heads->head_size <= 64)
-        return attend_size<T, 64, 32, 5>(qkv, heads, tiles, tile_count, out, stream);
+        return attend_size<T, 64, 32, 5>(qkv, heads, tiles, tile_count, out, out_stride, stream);
     if (heads->head_size <= 80)
-        return attend_size<T, 80, 32, 4>(qkv, heads, tiles, tile_count, out, stream);
+        return attend_size<T, 80, 32, 4>(qkv, heads, tiles, tile_count, out, out_stride, stream);
     if (heads->head_size <= 128)
-        return attend_size<T, 128, 32, 3>(qkv, heads, tiles, tile_count, out, stream);
-    return attend_size<T, 256, 16, 3>(qkv, heads, tiles, tile_count, out, stream);
+        return attend_size<T, 128, 32, 3>(qkv, heads, tiles, tile_count, out, out_stride, stream);
+    return attend_size<T, 256, 16, 3>(qkv, heads, tiles, tile_count, out, out_stride, stream);
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
 extern "C" cudaError_t score_launch_attention(enum score_type type, const void *qkv,
                                               const struct score_heads *heads, const struct score_tile *tiles,
-                                              uint32_t tile_count, void *out, cudaStream_t stream)
+                                              uint32_t tile_count, void *out, uint64_t out_stride,
+                                              cudaStream_t stream)
 {
     if (type == SCORE_TYPE_F32 || heads->head_size % 8 || heads->head_size > 256)
-        return score_launch_attention_plain(type, qkv, heads, tiles, tile_count, out, stream);
+        return score_launch_attention_plain(type, qkv, heads, tiles, tile_count, out, out_stride, stream);
     if (type == SCORE_TYPE_F16)
-        return attend<__half>(qkv, heads, tiles, tile_count, out, stream);
-    return attend<__nv_bfloat16>(qkv, heads, tiles, tile_count, out, stream);
+        return attend<__half>(qkv, heads, tiles, tile_count, out, out_stride, stream);
+    return attend<__nv_bfloat16>(qkv, heads, tiles, tile_count, out, out_stride, stream);
 }

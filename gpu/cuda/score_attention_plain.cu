@@ -15,7 +15,7 @@
 
 template <typename T>
 __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, const score_tile *tiles,
-                                       float scale, T *out)
+                                       float scale, T *out, uint64_t out_stride)
 {
     extern __shared__ float queries[]; /* [WARPS, head_size] */
     const score_tile tile = tiles[blockIdx.x];
@@ -58,7 +58,7 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
                 }
             }
         }
-        T *to = out + (size_t)row * heads.head_count * size + (size_t)blockIdx.y * size;
+        T *to = out + (size_t)row * out_stride + (size_t)blockIdx.y * size;
 #pragma unroll
         for (int c = 0; c < LANE_DIMENSIONS; c++) {
             const uint32_t dimension = first_dimension + lane + 32U * c;
@@ -72,13 +72,13 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
 
 template <typename T>
 static cudaError_t attend_plain(const void *qkv, const score_heads *heads, const score_tile *tiles,
-                                uint32_t tile_count, void *out, cudaStream_t stream)
+                                uint32_t tile_count, void *out, uint64_t out_stride, cudaStream_t stream)
 {
     const dim3 grid(tile_count, heads->head_count,
                     (heads->head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS);
     const float scale = (float)(1.0 / sqrt((double)heads->head_size));
     attention_plain_kernel<T><<<grid, 32 * WARPS, WARPS * heads->head_size * sizeof(float), stream>>>(
-        (const T *)qkv, *heads, tiles, scale, (T *)out);
+        (const T *)qkv, *heads, tiles, scale, (T *)out, out_stride);
     return cudaGetLastError();
 }
 
@@ -87,9 +87,9 @@ static cudaError_t attend_plain(const void *qkv, const score_heads *heads, const
 extern "C" cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
                                                     const struct score_heads *heads,
                                                     const struct score_tile *tiles, uint32_t tile_count,
-                                                    void *out, cudaStream_t stream)
+                                                    void *out, uint64_t out_stride, cudaStream_t stream)
 {
-#define CALL(T) attend_plain<T>(qkv, heads, tiles, tile_count, out, stream)
+#define CALL(T) attend_plain<T>(qkv, heads, tiles, tile_count, out, out_stride, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }

@@ -11,6 +11,7 @@ struct gemm_key {
     uint64_t outputs, inputs, rows; /* as asked */
     uint64_t kind;                  /* type, epilogue, is_wide, is_sum */
     uint64_t alignment;             /* of the pointers, in bytes */
+    uint64_t weights_stride, x_stride, out_stride;
 };
 
 /* A shape with its chosen algorithm. */
@@ -117,15 +118,15 @@ static int describe(struct gemm *gemm, struct gemm_plan *plan, const struct gemm
                            err)) ||
         (code = BLAS_CHECK(device,
                            cublasLtMatrixLayoutCreate(&plan->weights, type, product->inputs, product->outputs,
-                                                      (int64_t)product->inputs),
+                                                      (int64_t)plan->key.weights_stride),
                            err)) ||
         (code = BLAS_CHECK(device,
                            cublasLtMatrixLayoutCreate(&plan->x, type, product->inputs, plan->rows,
-                                                      (int64_t)product->inputs),
+                                                      (int64_t)plan->key.x_stride),
                            err)) ||
         (code = BLAS_CHECK(device,
                            cublasLtMatrixLayoutCreate(&plan->out, out_type, product->outputs, plan->rows,
-                                                      (int64_t)product->outputs),
+                                                      (int64_t)plan->key.out_stride),
                            err)))
         return code;
     return 0;
@@ -150,6 +151,11 @@ static uint32_t alignment_of(const struct gemm_product *product)
     while (all % alignment)
         alignment /= 2;
     return alignment;
+}
+
+static uint64_t stride_of(uint64_t stride, uint64_t width)
+{
+    return stride ? stride : width;
 }
 
 /* Rows of a wave begin where the batch before ends: an algorithm must not expect more than their alignment.
@@ -277,10 +283,15 @@ static int multiply(struct gemm *gemm, const struct gemm_product *product, const
 
 int gemm_run(struct gemm *gemm, const struct gemm_product *product, struct err *err)
 {
-    struct gemm_key key = {product->outputs, product->inputs, gemm_rows_asked(product->rows),
-                           (uint64_t)gemm->type << 8 | (uint64_t)product->epilogue << 2 |
-                               (product->is_wide ? 2U : 0U) | (product->is_sum ? 1U : 0U),
-                           alignment_of(product)};
+    struct gemm_key key = {.outputs = product->outputs,
+                           .inputs = product->inputs,
+                           .rows = gemm_rows_asked(product->rows),
+                           .kind = (uint64_t)gemm->type << 8 | (uint64_t)product->epilogue << 2 |
+                                   (product->is_wide ? 2U : 0U) | (product->is_sum ? 1U : 0U),
+                           .alignment = alignment_of(product),
+                           .weights_stride = stride_of(product->weights_stride, product->inputs),
+                           .x_stride = stride_of(product->x_stride, product->inputs),
+                           .out_stride = stride_of(product->out_stride, product->outputs)};
     cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
     int code;
     if (product->rows == 0 || product->outputs == 0)

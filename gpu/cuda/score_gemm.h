@@ -33,6 +33,7 @@ struct gemm_product {
     void *out;           /* [rows, outputs]; float32 if is_wide or is_sum, else as x */
     const void *bias;    /* [outputs], of the type of out */
     uint64_t outputs, inputs, rows;
+    uint64_t weights_stride, x_stride, out_stride; /* elements from row to row; 0: no gaps */
     enum gemm_epilogue epilogue;
     int is_wide; /* out is float32 */
     int is_sum;  /* adds to out, which is float32: the residual stream */

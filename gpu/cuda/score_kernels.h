@@ -25,9 +25,11 @@ static inline size_t score_type_bytes(enum score_type type)
     return type == SCORE_TYPE_F32 ? 4 : 2;
 }
 
-/* to[i] = from[i] for count elements, rounded to nearest even where the type is narrower. */
+/* to[r, i] = from[r, i], rounded to nearest even where the type is narrower; rows of `to` are `stride`
+ * elements apart. */
 cudaError_t score_launch_convert(enum score_type from_type, const void *from, enum score_type to_type,
-                                 void *to, uint64_t count, cudaStream_t stream);
+                                 void *to, uint64_t rows, uint64_t width, uint64_t stride,
+                                 cudaStream_t stream);
 
 /* hidden[i, :] = table[ids[i], :] as float32. */
 cudaError_t score_launch_embed(enum score_type type, const void *table, const uint32_t *ids, uint32_t rows,
@@ -57,9 +59,9 @@ cudaError_t score_launch_rotate(enum score_type type, void *qkv, const struct sc
                                 const uint32_t *positions, uint32_t rows, const float *cosine,
                                 const float *sine, uint32_t half, cudaStream_t stream);
 
-/* x = activation(x) in place; `activation` is enum score_activation. */
-cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint64_t count,
-                                  cudaStream_t stream);
+/* x = activation(x) in place, rows `stride` elements apart; `activation` is enum score_activation. */
+cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint32_t rows,
+                                  uint32_t width, uint64_t stride, cudaStream_t stream);
 
 /* to[i, :] = from[rows[i], :] for rows of `row_bytes`, a multiple of 2. */
 cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t count, size_t row_bytes,
@@ -69,14 +71,15 @@ cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t
 
 #define SCORE_ATTENTION_ROWS 64U /* queries of a tile */
 
-/* out [rows, head_count * head_size]. On matrix units for 16-bit types with a head size that is a multiple of
- * 8 up to 256; other models take float32 arithmetic. */
+/* out [rows, head_count * head_size], rows `out_stride` elements apart. On matrix units for 16-bit types with
+ * a head size that is a multiple of 8 up to 256; other models take float32 arithmetic. */
 cudaError_t score_launch_attention(enum score_type type, const void *qkv, const struct score_heads *heads,
                                    const struct score_tile *tiles, uint32_t tile_count, void *out,
-                                   cudaStream_t stream);
+                                   uint64_t out_stride, cudaStream_t stream);
 cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
                                          const struct score_heads *heads, const struct score_tile *tiles,
-                                         uint32_t tile_count, void *out, cudaStream_t stream);
+                                         uint32_t tile_count, void *out, uint64_t out_stride,
+                                         cudaStream_t stream);
 
 /* -- The head: a running log-sum-exp over blocks of the vocabulary ----------------------------------- */
 

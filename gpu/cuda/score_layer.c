@@ -7,8 +7,10 @@ struct step {
     const struct score_plan_batch *batch;
     const struct score_place *place;
     float *hidden; /* of the rows at work */
-    void *attended, *normed_mlp;
+    void *attended, *normed_mlp, *wide;
     uint64_t rows;
+    uint64_t attended_stride, wide_stride; /* elements from row to row */
+    int is_joined; /* attended and wide are one, and so is their way to the residual stream */
 };
 
 static int normalize(const struct step *step, const float *hidden, uint64_t rows,
@@ -60,7 +62,7 @@ static int attend(const struct step *step, struct err *err)
     return CUDA_CHECK(model->device,
                       score_launch_attention(model->type, run->qkv, &model->heads,
                                              run->tiles + step->place->tile_first, step->place->tile_count,
-                                             run->attended, stream),
+                                             step->attended, step->attended_stride, stream),
                       err);
 }
 
@@ -96,23 +98,45 @@ static int pick(struct step *step, struct err *err)
     return 0;
 }
 
+/* A part of MODEL_MATRIX_OUT: its columns from `first_input` on. */
+struct out_part {
+    const void *x;
+    uint64_t x_stride;
+    uint64_t first_input, inputs;
+    const float *bias;
+};
+
 /* hidden += x W^T + bias. */
-static int add_product(const struct step *step, enum model_matrix matrix, const void *x, uint64_t inputs,
-                       const float *bias, struct err *err)
+static int add_product(const struct step *step, const struct out_part *part, struct err *err)
 {
     struct cuda_model *model = step->run->model;
-    const struct gemm_product product = {.weights = step->layer->matrices[matrix],
-                                         .x = x,
+    const size_t type_bytes = score_type_bytes(model->type);
+    const unsigned char *weights = step->layer->matrices[MODEL_MATRIX_OUT];
+    const struct gemm_product product = {.weights = weights + part->first_input * type_bytes,
+                                         .weights_stride = model_out_stride(model),
+                                         .x = part->x,
+                                         .x_stride = part->x_stride,
                                          .out = step->hidden,
-                                         .bias = bias,
+                                         .bias = part->bias,
                                          .outputs = model->config.hidden_size,
-                                         .inputs = inputs,
+                                         .inputs = part->inputs,
                                          .rows = step->rows,
                                          .epilogue = GEMM_EPILOGUE_BIAS,
                                          .is_sum = 1};
     return gemm_run(&model->gemm, &product, err);
 }
 
+static int add_attended(const struct step *step, struct err *err)
+{
+    const struct out_part part = {.x = step->attended,
+                                  .x_stride = step->attended_stride,
+                                  .inputs = step->run->model->config.hidden_size,
+                                  .bias = step->layer->attention_out_bias};
+    return add_product(step, &part, err);
+}
+
+/* The rows through the MLP to the residual stream, and where it is joined the attention's result with them.
+ */
 static int transform(const struct step *step, struct err *err)
 {
     struct run *run = step->run;
@@ -126,7 +150,8 @@ static int transform(const struct step *step, struct err *err)
                                                                               : GEMM_EPILOGUE_BIAS;
     const struct gemm_product up = {.weights = step->layer->matrices[MODEL_MATRIX_MLP_UP],
                                     .x = step->normed_mlp,
-                                    .out = run->wide,
+                                    .out = step->wide,
+                                    .out_stride = step->wide_stride,
                                     .bias = step->layer->mlp_up_bias,
                                     .outputs = wide,
                                     .inputs = d,
@@ -136,12 +161,22 @@ static int transform(const struct step *step, struct err *err)
     if (code)
         return code;
     if (epilogue == GEMM_EPILOGUE_BIAS &&
-        (code = CUDA_CHECK(model->device,
-                           score_launch_activate(model->type, (int)activation, run->wide, step->rows * wide,
-                                                 model->device->stream),
-                           err)))
+        (code =
+             CUDA_CHECK(model->device,
+                        score_launch_activate(model->type, (int)activation, step->wide, (uint32_t)step->rows,
+                                              (uint32_t)wide, step->wide_stride, model->device->stream),
+                        err)))
         return code;
-    return add_product(step, MODEL_MATRIX_MLP_DOWN, run->wide, wide, step->layer->mlp_down_bias, err);
+    const struct out_part joined = {.x = step->attended,
+                                    .x_stride = step->attended_stride,
+                                    .inputs = model_out_stride(model),
+                                    .bias = step->layer->out_bias};
+    const struct out_part alone = {.x = step->wide,
+                                   .x_stride = step->wide_stride,
+                                   .first_input = d,
+                                   .inputs = wide,
+                                   .bias = step->layer->mlp_down_bias};
+    return add_product(step, step->is_joined ? &joined : &alone, err);
 }
 
 int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *err)
@@ -150,13 +185,22 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
     const struct cuda_layer *layer = &model->layers[index];
     const struct score_place *place = &run->batches[batch_number];
     const size_t d = (size_t)model->config.hidden_size;
-    const int is_parallel = model->config.has_parallel_residual;
+    const int is_parallel = model->config.has_parallel_residual,
+              is_last = index + 1 == model->config.layer_count;
+    const int is_joined =
+        is_parallel && !is_last; /* in the last layer there are fewer rows after attention */
+    const uint64_t stride = model_out_stride(model), wide = model->config.intermediate_size;
     struct step step = {.run = run,
                         .layer = layer,
                         .batch = &run->plan.batches[batch_number],
                         .place = place,
                         .hidden = run->hidden + (model->is_resident ? 0 : place->input_first * d),
-                        .attended = run->attended,
+                        .attended = is_joined ? run->joined : run->attended,
+                        .attended_stride = is_joined ? stride : d,
+                        .wide = is_joined ? (unsigned char *)run->joined + d * score_type_bytes(model->type)
+                                          : run->wide,
+                        .wide_stride = is_joined ? stride : wide,
+                        .is_joined = is_joined,
                         .normed_mlp = run->normed_mlp};
     const struct score_norm norm_attention = {layer->attention_norm_weight, layer->attention_norm_bias,
                                               run->normed};
@@ -167,17 +211,15 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
     if ((index == 0 && (code = embed(&step, err))) ||
         (code = normalize(&step, step.hidden, step.rows, &norm_attention, is_parallel ? &norm_mlp : NULL,
                           err)) ||
-        (code = attend(&step, err)) ||
-        (index + 1 == model->config.layer_count && (code = pick(&step, err))) ||
-        (code = add_product(&step, MODEL_MATRIX_ATTENTION_OUT, step.attended, d, layer->attention_out_bias,
-                            err)))
+        (code = attend(&step, err)) || (is_last && (code = pick(&step, err))) ||
+        (!is_joined && (code = add_attended(&step, err))))
         return code;
     if (!is_parallel) {
         const struct score_norm norm = {layer->mlp_norm_weight, layer->mlp_norm_bias, step.normed_mlp};
         if ((code = normalize(&step, step.hidden, step.rows, &norm, NULL, err)))
             return code;
     }
-    if ((code = transform(&step, err)) || index + 1 < model->config.layer_count)
+    if ((code = transform(&step, err)) || !is_last)
         return code;
     const struct score_norm final = {model->final_norm_weight, model->final_norm_bias,
                                      (unsigned char *)run->states +

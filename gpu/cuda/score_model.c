@@ -17,6 +17,11 @@ enum score_type model_type_of(enum tensor_dtype dtype)
                                         : SCORE_TYPE_F32;
 }
 
+uint64_t model_out_stride(const struct cuda_model *model)
+{
+    return model->config.hidden_size + model->config.intermediate_size;
+}
+
 uint64_t model_view_elements(const struct tensor_view *view)
 {
     return view->data ? view->shape.dim[0] * (view->shape.ndim == 2 ? view->shape.dim[1] : 1) : 0;
@@ -68,8 +73,13 @@ static void carve_layer(struct cuda_model *model, unsigned char *base, size_t *u
 {
     const uint64_t d = model->config.hidden_size, m = model->config.intermediate_size;
     const uint64_t type_bytes = score_type_bytes(model->type);
-    float **vectors[] = {&layer->attention_norm_weight, &layer->attention_norm_bias, &layer->mlp_norm_weight,
-                         &layer->mlp_norm_bias,         &layer->attention_out_bias,  &layer->mlp_down_bias};
+    float **vectors[] = {&layer->attention_norm_weight,
+                         &layer->attention_norm_bias,
+                         &layer->mlp_norm_weight,
+                         &layer->mlp_norm_bias,
+                         &layer->attention_out_bias,
+                         &layer->mlp_down_bias,
+                         &layer->out_bias};
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
         *vectors[i] = carve(base, used, d * sizeof(float));
     layer->qkv_bias = carve(base, used, 3 * d * type_bytes);
@@ -82,9 +92,8 @@ static void carve_matrices(const struct cuda_model *model, unsigned char *base, 
     const uint64_t d = model->config.hidden_size, m = model->config.intermediate_size;
     const uint64_t type_bytes = score_type_bytes(model->type);
     layer->matrices[MODEL_MATRIX_QKV] = carve(base, used, 3 * d * d * type_bytes);
-    layer->matrices[MODEL_MATRIX_ATTENTION_OUT] = carve(base, used, d * d * type_bytes);
     layer->matrices[MODEL_MATRIX_MLP_UP] = carve(base, used, m * d * type_bytes);
-    layer->matrices[MODEL_MATRIX_MLP_DOWN] = carve(base, used, m * d * type_bytes);
+    layer->matrices[MODEL_MATRIX_OUT] = carve(base, used, d * model_out_stride(model) * type_bytes);
 }
 
 /* Places everything in one piece of memory from `base` on (NULL: only counts) and returns its size. */

@@ -13,9 +13,9 @@
 
 enum model_matrix {
     MODEL_MATRIX_QKV, /* rows as stored */
-    MODEL_MATRIX_ATTENTION_OUT,
     MODEL_MATRIX_MLP_UP,
-    MODEL_MATRIX_MLP_DOWN,
+    MODEL_MATRIX_OUT, /* attention out beside MLP down: both add to the residual stream, so one product does
+                       */
     MODEL_MATRIX_COUNT
 };
 
@@ -23,7 +23,7 @@ struct cuda_layer {
     void *matrices[MODEL_MATRIX_COUNT];
     float *attention_norm_weight, *attention_norm_bias, *mlp_norm_weight, *mlp_norm_bias;
     void *qkv_bias, *mlp_up_bias; /* of the model's type; a bias that the model does not have is zero */
-    float *attention_out_bias, *mlp_down_bias;
+    float *attention_out_bias, *mlp_down_bias, *out_bias; /* the last: their sum */
 };
 
 struct cuda_model {
@@ -50,6 +50,9 @@ struct cuda_model {
 };
 
 enum score_type model_type_of(enum tensor_dtype dtype);
+
+/* Elements from row to row of MODEL_MATRIX_OUT. */
+uint64_t model_out_stride(const struct cuda_model *model);
 
 /* 0 without data. */
 uint64_t model_view_elements(const struct tensor_view *view);

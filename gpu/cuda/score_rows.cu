@@ -15,21 +15,19 @@ template <typename T, int V> struct alignas(sizeof(T) * V) vector_of {
     T at[V];
 };
 
-template <typename From, typename To> __global__ void convert_kernel(const From *from, To *to, uint64_t count)
+/* V elements at once: a divisor of width and stride. */
+template <typename From, typename To, int V>
+__global__ void convert_kernel(const From *from, To *to, uint64_t rows, uint64_t width, uint64_t stride)
 {
-    constexpr int n = 4;
-    const uint64_t step = (uint64_t)gridDim.x * blockDim.x,
-                   at = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    for (uint64_t i = at; i < count / n; i += step) {
-        const auto in = ((const vector_of<From, n> *)from)[i];
-        vector_of<To, n> out;
+    for (uint64_t row = blockIdx.x; row < rows; row += gridDim.x)
+        for (uint64_t i = threadIdx.x; i < width / V; i += ROW_THREADS) {
+            const auto in = ((const vector_of<From, V> *)(from + row * width))[i];
+            vector_of<To, V> out;
 #pragma unroll
-        for (int j = 0; j < n; j++)
-            out.at[j] = from_float<To>(to_float(in.at[j]));
-        ((vector_of<To, n> *)to)[i] = out;
-    }
-    for (uint64_t i = count / n * n + at; i < count; i += step)
-        to[i] = from_float<To>(to_float(from[i]));
+            for (int j = 0; j < V; j++)
+                out.at[j] = from_float<To>(to_float(in.at[j]));
+            ((vector_of<To, V> *)(to + row * stride))[i] = out;
+        }
 }
 
 /* A warp per row, V elements at once. */
@@ -213,27 +211,36 @@ static __device__ __forceinline__ vector_of<T, 16 / sizeof(T)> activated(vector_
     return v;
 }
 
-/* Two vectors per thread, both of which are read before one is written; the first threads also what is no
- * vector, padded. */
-template <typename T, int ACTIVATION> __global__ void activate_kernel(T *x, uint64_t count)
+/* Two vectors per thread, both of which are read before one is written. `count` vectors in all, `vectors` of
+ * each row. */
+template <typename T, int ACTIVATION>
+__global__ void activate_kernel(T *x, uint32_t count, uint32_t vectors, uint64_t stride)
 {
     constexpr int n = 16 / sizeof(T);
-    const uint64_t vectors = count / n, first = (uint64_t)blockIdx.x * 2 * ROW_THREADS + threadIdx.x,
-                   second = first + ROW_THREADS;
-    auto *at = (vector_of<T, n> *)x;
+    const uint32_t first = blockIdx.x * 2 * ROW_THREADS + threadIdx.x, second = first + ROW_THREADS;
+    const auto place = [&](uint32_t i) {
+        return (vector_of<T, n> *)(x + i / vectors * stride) + i % vectors;
+    };
     vector_of<T, n> a = {}, b = {};
-    if (first < vectors)
-        a = at[first];
-    if (second < vectors)
-        b = at[second];
-    if (first < vectors)
-        at[first] = activated<T, ACTIVATION>(a);
-    if (second < vectors)
-        at[second] = activated<T, ACTIVATION>(b);
-    if (blockIdx.x == 0 && threadIdx.x < count % n) {
-        T *last = x + vectors * n + threadIdx.x;
-        a.at[0] = *last;
-        *last = activated<T, ACTIVATION>(a).at[0];
+    if (first < count)
+        a = *place(first);
+    if (second < count)
+        b = *place(second);
+    if (first < count)
+        *place(first) = activated<T, ACTIVATION>(a);
+    if (second < count)
+        *place(second) = activated<T, ACTIVATION>(b);
+}
+
+/* Rows of any width: one per block. */
+template <typename T, int ACTIVATION>
+__global__ void activate_any_kernel(T *x, uint32_t width, uint64_t stride)
+{
+    vector_of<T, 16 / sizeof(T)> one = {};
+    x += blockIdx.x * stride;
+    for (uint32_t i = threadIdx.x; i < width; i += ROW_THREADS) {
+        one.at[0] = x[i];
+        x[i] = activated<T, ACTIVATION>(one).at[0];
     }
 }
 
@@ -260,19 +267,24 @@ static unsigned blocks_for(uint64_t count, unsigned per_block)
 }
 
 template <typename From, typename To>
-static cudaError_t convert(const void *from, void *to, uint64_t count, cudaStream_t stream)
+static cudaError_t convert(const void *from, void *to, uint64_t rows, uint64_t width, uint64_t stride,
+                           cudaStream_t stream)
 {
-    const uint64_t vectors = count / 4 + 1; /* a loop takes what is more than 65536 blocks */
-    const unsigned blocks = vectors < 65536ULL * ROW_THREADS ? blocks_for(vectors, ROW_THREADS) : 65536;
-    convert_kernel<From, To><<<blocks, ROW_THREADS, 0, stream>>>((const From *)from, (To *)to, count);
+    const unsigned blocks = rows < 65536 ? (unsigned)rows : 65536;
+    if (width % 4 == 0 && stride % 4 == 0)
+        convert_kernel<From, To, 4>
+            <<<blocks, ROW_THREADS, 0, stream>>>((const From *)from, (To *)to, rows, width, stride);
+    else
+        convert_kernel<From, To, 1>
+            <<<blocks, ROW_THREADS, 0, stream>>>((const From *)from, (To *)to, rows, width, stride);
     return cudaGetLastError();
 }
 
 template <typename From>
-static cudaError_t convert_from(const void *from, enum score_type to_type, void *to, uint64_t count,
-                                cudaStream_t stream)
+static cudaError_t convert_from(const void *from, enum score_type to_type, void *to, uint64_t rows,
+                                uint64_t width, uint64_t stride, cudaStream_t stream)
 {
-#define CALL(T) convert<From, T>(from, to, count, stream)
+#define CALL(T) convert<From, T>(from, to, rows, width, stride, stream)
     return SCORE_DISPATCH(to_type, CALL);
 #undef CALL
 }
@@ -334,20 +346,30 @@ static cudaError_t rotate(void *qkv, const score_heads &heads, const uint32_t *p
     return rotate_by<T, 1>(qkv, heads, positions, rows, cosine, sine, half, stream);
 }
 
-template <typename T>
-static cudaError_t activate(int activation, void *x, uint64_t count, cudaStream_t stream)
+template <typename T, int ACTIVATION>
+static cudaError_t activate_as(void *x, uint32_t rows, uint32_t width, uint64_t stride, cudaStream_t stream)
 {
-    const unsigned blocks = blocks_for(count / (16 / sizeof(T)) + 1, 2 * ROW_THREADS);
-    T *at = (T *)x;
-    if (activation == 0)
-        activate_kernel<T, 0><<<blocks, ROW_THREADS, 0, stream>>>(at, count);
-    else if (activation == 1)
-        activate_kernel<T, 1><<<blocks, ROW_THREADS, 0, stream>>>(at, count);
-    else if (activation == 2)
-        activate_kernel<T, 2><<<blocks, ROW_THREADS, 0, stream>>>(at, count);
+    constexpr uint32_t n = 16 / sizeof(T);
+    const uint64_t count = (uint64_t)rows * (width / n);
+    if (width % n || stride % n || count + 2 * ROW_THREADS > UINT32_MAX)
+        activate_any_kernel<T, ACTIVATION><<<rows, ROW_THREADS, 0, stream>>>((T *)x, width, stride);
     else
-        activate_kernel<T, 3><<<blocks, ROW_THREADS, 0, stream>>>(at, count);
+        activate_kernel<T, ACTIVATION><<<blocks_for(count, 2 * ROW_THREADS), ROW_THREADS, 0, stream>>>(
+            (T *)x, (uint32_t)count, width / n, stride);
     return cudaGetLastError();
+}
+
+template <typename T>
+static cudaError_t activate(int activation, void *x, uint32_t rows, uint32_t width, uint64_t stride,
+                            cudaStream_t stream)
+{
+    if (activation == 0)
+        return activate_as<T, 0>(x, rows, width, stride, stream);
+    if (activation == 1)
+        return activate_as<T, 1>(x, rows, width, stride, stream);
+    if (activation == 2)
+        return activate_as<T, 2>(x, rows, width, stride, stream);
+    return activate_as<T, 3>(x, rows, width, stride, stream);
 }
 
 template <typename Piece>
@@ -362,10 +384,10 @@ static cudaError_t gather(const void *from, const uint32_t *rows, uint32_t count
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
 extern "C" cudaError_t score_launch_convert(enum score_type from_type, const void *from,
-                                            enum score_type to_type, void *to, uint64_t count,
-                                            cudaStream_t stream)
+                                            enum score_type to_type, void *to, uint64_t rows, uint64_t width,
+                                            uint64_t stride, cudaStream_t stream)
 {
-#define CALL(T) convert_from<T>(from, to_type, to, count, stream)
+#define CALL(T) convert_from<T>(from, to_type, to, rows, width, stride, stream)
     return SCORE_DISPATCH(from_type, CALL);
 #undef CALL
 }
@@ -397,10 +419,10 @@ extern "C" cudaError_t score_launch_rotate(enum score_type type, void *qkv, cons
 #undef CALL
 }
 
-extern "C" cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint64_t count,
-                                             cudaStream_t stream)
+extern "C" cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint32_t rows,
+                                             uint32_t width, uint64_t stride, cudaStream_t stream)
 {
-#define CALL(T) activate<T>(activation, x, count, stream)
+#define CALL(T) activate<T>(activation, x, rows, width, stride, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }

@@ -41,6 +41,7 @@ static size_t lay_out(struct run *run, unsigned char *base)
         carve(base, &used, (model->is_resident ? inputs : plan->wave_inputs_max) * d * sizeof(float));
     run->normed = carve(base, &used, inputs * d * type_bytes);
     run->normed_mlp = carve(base, &used, inputs * d * type_bytes);
+    run->joined = base ? base + used : NULL;
     run->attended = carve(base, &used, inputs * d * type_bytes);
     run->wide = carve(base, &used, inputs * (size_t)model->config.intermediate_size * type_bytes);
     /* Two uses of the same memory, one after the other. */

@@ -39,7 +39,8 @@ struct run {
     void *qkv;                            /* [B, 3 d] t; in the last layer then: */
     float *picked_hidden;                 /* [targets of the batch, d] */
     void *picked_attended;                /* [targets of the batch, d] t */
-    void *attended, *wide;                /* [B, d] t, [B, intermediate] t */
+    void *attended, *wide;                /* [B, d] t, [B, intermediate] t; together also: */
+    void *joined;                         /* [B, d + intermediate] t: attended beside wide */
     void *states;                         /* [targets of the wave, d] t, after the final norm */
     uint32_t *ids, *positions;            /* [inputs of the wave] */
     uint32_t *target_rows, *target_ids;   /* [targets of the wave] */

@@ -6,12 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const enum score_role matrix_roles[MODEL_MATRIX_COUNT] = {
-    [MODEL_MATRIX_QKV] = SCORE_ROLE_QKV_WEIGHT,
-    [MODEL_MATRIX_ATTENTION_OUT] = SCORE_ROLE_ATTENTION_OUT_WEIGHT,
-    [MODEL_MATRIX_MLP_UP] = SCORE_ROLE_MLP_UP_WEIGHT,
-    [MODEL_MATRIX_MLP_DOWN] = SCORE_ROLE_MLP_DOWN_WEIGHT,
-};
+#define LAYER_MATRICES 4 /* as stored */
 
 /* -- Vectors ---------------------------------------------------------------------------------------- */
 
@@ -77,6 +72,12 @@ static void fill_vectors(const struct cuda_model *model, unsigned char *image)
         for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]); j++)
             convert_vector(&views[vectors[j].role], vectors[j].type,
                            image + ((const unsigned char *)vectors[j].to - begin));
+        float *sum = (float *)(image + ((const unsigned char *)layer->out_bias - begin));
+        const float *attention =
+            (float *)(image + ((const unsigned char *)layer->attention_out_bias - begin));
+        const float *mlp = (float *)(image + ((const unsigned char *)layer->mlp_down_bias - begin));
+        for (uint64_t j = 0; j < model->config.hidden_size; j++)
+            sum[j] = attention[j] + mlp[j];
     }
 }
 
@@ -90,33 +91,55 @@ struct uploads {
     size_t count;
 };
 
-/* A matrix of another type is sent and converted at once. */
-static int upload_matrix(struct uploads *uploads, const struct tensor_view *view, void *to, struct err *err)
+/* To rows that are `stride` elements apart there. A matrix of another type is sent and converted at once. */
+static int upload_rows(struct uploads *uploads, const struct tensor_view *view, void *to, uint64_t stride,
+                       struct err *err)
 {
     struct cuda_model *model = uploads->model;
     const enum score_type stored = model_type_of(view->dtype);
-    const uint64_t elements = model_view_elements(view);
-    const size_t bytes = (size_t)elements * score_type_bytes(stored);
-    if (stored == model->type) {
-        uploads->all[uploads->count++] = staging_whole(to, view->data, bytes);
+    const uint64_t rows = view->shape.dim[0], width = view->shape.dim[1];
+    const size_t type_bytes = score_type_bytes(stored);
+    if (stored == model->type && stride == width) {
+        uploads->all[uploads->count++] = staging_whole(to, view->data, (size_t)(rows * width) * type_bytes);
         return 0;
     }
-    int code = staging_copy(model->device, uploads->stream, model->raw, view->data, bytes, err);
+    if (stored == model->type) {
+        uploads->all[uploads->count++] = (struct staging_rows){.to = to,
+                                                               .pitch_bytes = (size_t)stride * type_bytes,
+                                                               .from = view->data,
+                                                               .row_bytes = (size_t)width * type_bytes,
+                                                               .row_count = rows};
+        return 0;
+    }
+    int code = staging_copy(model->device, uploads->stream, model->raw, view->data,
+                            (size_t)(rows * width) * type_bytes, err);
     if (code)
         return code;
-    return CUDA_CHECK(model->device,
-                      score_launch_convert(stored, model->raw, model->type, to, elements, uploads->stream),
-                      err);
+    return CUDA_CHECK(
+        model->device,
+        score_launch_convert(stored, model->raw, model->type, to, rows, width, stride, uploads->stream), err);
+}
+
+static int upload_matrix(struct uploads *uploads, const struct tensor_view *view, void *to, struct err *err)
+{
+    return upload_rows(uploads, view, to, view->shape.dim[1], err);
 }
 
 static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err)
 {
     const struct cuda_model *model = uploads->model;
-    int code = 0;
-    for (int i = 0; i < MODEL_MATRIX_COUNT && !code; i++)
-        code = upload_matrix(uploads, &model->views.layers[index][matrix_roles[i]],
-                             model->layers[index].matrices[i], err);
-    return code;
+    const struct tensor_view *views = model->views.layers[index];
+    void *const *to = model->layers[index].matrices;
+    const uint64_t stride = model_out_stride(model);
+    unsigned char *beside =
+        (unsigned char *)to[MODEL_MATRIX_OUT] + model->config.hidden_size * score_type_bytes(model->type);
+    int code;
+    if ((code = upload_matrix(uploads, &views[SCORE_ROLE_QKV_WEIGHT], to[MODEL_MATRIX_QKV], err)) ||
+        (code = upload_matrix(uploads, &views[SCORE_ROLE_MLP_UP_WEIGHT], to[MODEL_MATRIX_MLP_UP], err)) ||
+        (code = upload_rows(uploads, &views[SCORE_ROLE_ATTENTION_OUT_WEIGHT], to[MODEL_MATRIX_OUT], stride,
+                            err)))
+        return code;
+    return upload_rows(uploads, &views[SCORE_ROLE_MLP_DOWN_WEIGHT], beside, stride, err);
 }
 
 static int is_cancelled(const struct cuda_model *model)
@@ -151,7 +174,7 @@ int upload_all(struct cuda_model *model, struct err *err)
 {
     struct uploads uploads = {.model = model, .stream = model->device->stream};
     unsigned char *image = calloc(1, model->vectors_bytes);
-    uploads.all = calloc(3 + MODEL_MATRIX_COUNT * (size_t)model->config.layer_count, sizeof(*uploads.all));
+    uploads.all = calloc(3 + LAYER_MATRICES * (size_t)model->config.layer_count, sizeof(*uploads.all));
     int code = image && uploads.all ? upload_list(&uploads, image, err)
                                     : err_set(err, ERR_NO_MEMORY, "no memory to load a model");
     free(image);
@@ -161,7 +184,7 @@ int upload_all(struct cuda_model *model, struct err *err)
 
 int upload_matrices(struct cuda_model *model, cudaStream_t stream, uint64_t layer, struct err *err)
 {
-    struct staging_rows all[MODEL_MATRIX_COUNT];
+    struct staging_rows all[LAYER_MATRICES];
     struct uploads uploads = {.model = model, .stream = stream, .all = all};
     int code = upload_layer(&uploads, layer, err);
     return code ? code : staging_copy_all(model->device, stream, all, uploads.count, model->cancel, err);

@@ -47,11 +47,11 @@ void store(void *to, cudaDataType type, uint64_t place, float value)
         ((float *)to)[place] = value;
 }
 
-std::vector<float> row_of(const void *from, cudaDataType type, uint64_t row, uint64_t width)
+std::vector<float> row_of(const void *from, const layout &as, uint64_t row)
 {
-    std::vector<float> made(width);
-    for (uint64_t i = 0; i < width; i++)
-        made[i] = element(from, type, row * width + i);
+    std::vector<float> made(as.rows);
+    for (uint64_t i = 0; i < as.rows; i++)
+        made[i] = element(from, as.type, row * (uint64_t)as.stride + i);
     return made;
 }
 
@@ -77,18 +77,18 @@ void multiply(const product &p)
     const uint64_t inputs = p.x.rows, outputs = p.out.rows, rows = p.out.columns;
     std::vector<std::vector<float>> weights;
     for (uint64_t o = 0; o < outputs; o++)
-        weights.push_back(row_of(p.a, p.weights.type, o, inputs));
+        weights.push_back(row_of(p.a, p.weights, o));
     for (uint64_t r = 0; r < rows; r++) {
-        const std::vector<float> x = row_of(p.b, p.x.type, r, inputs);
+        const std::vector<float> x = row_of(p.b, p.x, r);
         for (uint64_t o = 0; o < outputs; o++) {
             float sum = 0;
             for (uint64_t i = 0; i < inputs; i++)
                 sum += weights[o][i] * x[i];
             if (p.add != 0)
-                sum += p.add * element(p.c, p.out.type, r * outputs + o);
+                sum += p.add * element(p.c, p.out.type, r * (uint64_t)p.out.stride + o);
             if (p.how.epilogue != CUBLASLT_EPILOGUE_DEFAULT)
                 sum += element(p.how.bias, p.out.type, o);
-            store(p.d, p.out.type, r * outputs + o, activate(p.how.epilogue, sum));
+            store(p.d, p.out.type, r * (uint64_t)p.out.stride + o, activate(p.how.epilogue, sum));
         }
     }
 }
@@ -252,8 +252,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
         is_own(handle) && emulation::is_current(stream) && *(const float *)alpha == 1 &&
         p.how.transposed_a == CUBLAS_OP_T && p.weights.rows == p.x.rows && p.weights.columns == p.out.rows &&
         p.x.columns == p.out.columns && p.weights.type == p.x.type &&
-        p.weights.stride == (int64_t)p.weights.rows && p.x.stride == (int64_t)p.x.rows &&
-        p.out.stride == (int64_t)p.out.rows && (p.add == 0 || (c == d && c_layout == d_layout)) &&
+        p.weights.stride >= (int64_t)p.weights.rows && p.x.stride >= (int64_t)p.x.rows &&
+        p.out.stride >= (int64_t)p.out.rows && (p.add == 0 || (c == d && c_layout == d_layout)) &&
         is_aligned(a, granted.alignment[0]) && is_aligned(b, granted.alignment[1]) &&
         is_aligned(c, granted.alignment[2]) && is_aligned(d, granted.alignment[3]) &&
         is_aligned(workspace, 256) && workspace_bytes >= granted.workspace_bytes &&

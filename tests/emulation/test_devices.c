@@ -45,7 +45,7 @@ static void attend(enum score_type type, uint32_t head_size, cudaStream_t stream
         qkv[2 * head_size + i] = (uint16_t)(0x3c00 + i % 100);
         out[i] = 0;
     }
-    CHECK(score_launch_attention(type, qkv, &heads, &tile, 1, out, stream) == cudaSuccess);
+    CHECK(score_launch_attention(type, qkv, &heads, &tile, 1, out, head_size, stream) == cudaSuccess);
     CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
     CHECK(memcmp(out, qkv + (size_t)2 * head_size, head_size * sizeof(out[0])) == 0);
 }

@@ -77,14 +77,20 @@ template <typename T, int GROUP, int COUNT> static void norm(uint32_t rows, uint
     }
 }
 
+/* Rows of `width` elements, `stride` apart. */
 template <typename T, int ACTIVATION>
-static std::vector<T> activated_of(const std::vector<T> &x, uint64_t count)
+static std::vector<T> activated_of(const std::vector<T> &x, uint32_t rows, uint32_t width, uint32_t stride)
 {
-    const unsigned blocks = (unsigned)(count / (16 / sizeof(T)) / (2 * ROW_THREADS) + 1);
+    constexpr uint32_t n = 16 / sizeof(T);
     return in_any_order<T>(x.size(), [&](T *to, unsigned seed) {
         std::copy(x.begin(), x.end(), to);
-        emulation::launch({blocks, 1, 1}, ROW_THREADS, 0, seed,
-                          [&] { activate_kernel<T, ACTIVATION>(to, count); });
+        const uint32_t count = rows * (width / n);
+        if (width % n || stride % n)
+            emulation::launch({rows, 1, 1}, ROW_THREADS, 0, seed,
+                              [&] { activate_any_kernel<T, ACTIVATION>(to, width, stride); });
+        else
+            emulation::launch({count / (2 * ROW_THREADS) + 1, 1, 1}, ROW_THREADS, 0, seed,
+                              [&] { activate_kernel<T, ACTIVATION>(to, count, width / n, stride); });
     });
 }
 
@@ -96,14 +102,15 @@ template <int ACTIVATION> static double activation_wanted(double v)
                              : v / (1 + std::exp(-v));
 }
 
-template <typename T, int ACTIVATION> static void activations(uint64_t count)
+template <typename T, int ACTIVATION> static void activations(uint32_t rows, uint32_t width, uint32_t stride)
 {
-    auto x = numbers<T>(count + 8);
+    auto x = numbers<T>((size_t)rows * stride);
     for (T &one : x)
         one = from_float<T>(6 * to_float(one));
-    const auto out = activated_of<T, ACTIVATION>(x, count);
-    for (size_t i = 0; i < count + 8; i++) {
-        const double v = (double)to_float(x[i]), want = i < count ? activation_wanted<ACTIVATION>(v) : v;
+    const auto out = activated_of<T, ACTIVATION>(x, rows, width, stride);
+    for (size_t i = 0; i < x.size(); i++) {
+        const double v = (double)to_float(x[i]),
+                     want = i % stride < width ? activation_wanted<ACTIVATION>(v) : v;
         CHECK(std::fabs((double)to_float(out[i]) - want) <= tolerance<T>() * std::fmax(1, std::fabs(want)));
     }
 }
@@ -119,7 +126,7 @@ template <typename T, int ACTIVATION> static void all_activations(int digits, in
         const uint16_t bits = (uint16_t)i;
         std::memcpy((void *)&x[i], &bits, sizeof(bits));
     }
-    const auto out = activated_of<T, ACTIVATION>(x, x.size());
+    const auto out = activated_of<T, ACTIVATION>(x, 256, 256, 256);
     const double near = digits == 11 ? 0.01 : 0.002;
     size_t away = 0;
     for (size_t i = 0; i < x.size(); i++) {
@@ -234,7 +241,8 @@ template <typename T> static void attention(const shape &s)
                         unsigned seed) {
                         emulation::launch({(unsigned)tiles.size(), s.head_count, parts}, 32 * WARPS,
                                           WARPS * s.head_size * sizeof(float), seed, [&] {
-                                              attention_plain_kernel<T>(qkv, heads, tiles.data(), scale, to);
+                                              attention_plain_kernel<T>(qkv, heads, tiles.data(), scale, to,
+                                                                        (uint64_t)s.head_count * s.head_size);
                                           });
                     });
 }
@@ -249,7 +257,8 @@ template <typename T, int SIZE, int KEYS, int BLOCKS> static void matrix_attenti
                         unsigned seed) {
                         emulation::launch(
                             {(unsigned)tiles.size() * s.head_count, 1, 1}, TILE_THREADS, bytes, seed, [&] {
-                                attention_kernel<T, SIZE, KEYS, BLOCKS>(qkv, heads, tiles.data(), scale, to);
+                                attention_kernel<T, SIZE, KEYS, BLOCKS>(qkv, heads, tiles.data(), scale, to,
+                                                                        (uint64_t)s.head_count * s.head_size);
                             });
                     });
 }
@@ -345,17 +354,27 @@ template <int V, typename Piece> static void rows_of(uint32_t width)
     }
 }
 
+template <int V> static void converted(uint32_t rows, uint32_t width, uint32_t stride)
+{
+    const auto table = numbers<__half>((size_t)rows * width);
+    const auto narrow =
+        in_any_order<__nv_bfloat16>((size_t)rows * stride, [&](__nv_bfloat16 *to, unsigned seed) {
+            emulation::launch({2, 1, 1}, ROW_THREADS, 0, seed, [&] {
+                convert_kernel<__half, __nv_bfloat16, V>(table.data(), to, rows, width, stride);
+            });
+        });
+    for (size_t i = 0; i < table.size(); i++) {
+        const float want = to_float(table[i]);
+        CHECK(std::fabs(to_float(narrow[i / width * stride + i % width]) - want) <= std::fabs(want) / 256);
+    }
+}
+
 static void copies()
 {
-    const auto table = numbers<__half>(9 * 70);
     rows_of<1, uint16_t>(70);
     rows_of<4, uint4>(200);
-    const auto narrow = in_any_order<__nv_bfloat16>(630, [&](__nv_bfloat16 *to, unsigned seed) {
-        emulation::launch({2, 1, 1}, 64, 0, seed,
-                          [&] { convert_kernel<__half, __nv_bfloat16>(table.data(), to, 630); });
-    });
-    for (size_t i = 0; i < 630; i++)
-        CHECK(std::fabs(to_float(narrow[i]) - to_float(table[i])) <= std::fabs(to_float(table[i])) / 256);
+    converted<1>(9, 69, 70);
+    converted<4>(3, 2000, 2004);
 }
 
 template <typename T> static void all_of()
@@ -365,10 +384,10 @@ template <typename T> static void all_of()
     norm<T, 32, 16>(9, 1032);
     norm<T, ROW_THREADS, 8>(2, 2052);
     norm<T, ROW_THREADS, 0>(2, 1031);
-    activations<T, 0>(131);
-    activations<T, 1>(7);
-    activations<T, 2>(64);
-    activations<T, 3>(ROW_THREADS * 2 * 16 / sizeof(T) + 9);
+    activations<T, 0>(3, 43, 47);
+    activations<T, 1>(1, 7, 7);
+    activations<T, 2>(5, 64, 80);
+    activations<T, 3>(2, ROW_THREADS * 2 * 16 / sizeof(T) + 8, ROW_THREADS * 2 * 16 / sizeof(T) + 24);
     rotation<T, 2>({3, 10, true}, 2);
     rotation<T, 1>({3, 10, true}, 3);
     rotation<T, 4>({2, 8, false}, 4);
