@@ -2,30 +2,6 @@
 
 #include <math.h>
 
-void moments_merge(struct moments_sums *total, const struct moments_sums *part)
-{
-    if (part->count == 0)
-        return;
-    if (total->count == 0) {
-        *total = *part;
-        return;
-    }
-    double na = (double)total->count, nb = (double)part->count, n = na + nb;
-    double delta = part->mean - total->mean, share = delta / n;
-    double cross = delta * share * na * nb; /* delta^2 na nb / n */
-    double m2 = total->m2 + part->m2 + cross;
-    double m3 =
-        total->m3 + part->m3 + cross * share * (na - nb) + 3 * share * (na * part->m2 - nb * total->m2);
-    double m4 = total->m4 + part->m4 + cross * share * share * (na * na - na * nb + nb * nb) +
-                6 * share * share * (na * na * part->m2 + nb * nb * total->m2) +
-                4 * share * (na * part->m3 - nb * total->m3);
-    total->m2 = m2;
-    total->m3 = m3;
-    total->m4 = m4;
-    total->mean += share * nb;
-    total->count += part->count;
-}
-
 double moments_bimodality(double skewness, double kurtosis, uint64_t count)
 {
     double n = (double)count;

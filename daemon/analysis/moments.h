@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-/* Number, mean and sums of (w - mean)^k; mergeable. */
+/* Number, mean and sums of (w - mean)^k. */
 struct moments_sums {
     uint64_t count;
     double mean;
@@ -26,10 +26,6 @@ struct moments {
     double kurtosis;   /* G2 = ((n + 1) g2 + 6) (n - 1) / ((n - 2) (n - 3)), excess; NaN under 4 */
     double bimodality; /* Sarle's coefficient with sample correction; NaN where skewness or kurtosis is */
 };
-
-/* Adds the elements behind `part` to `total` (Chan, Golub & LeVeque 1979; Pebay 2008, SAND2008-6212, eqs. 2.1
- * and 2.5): exact up to rounding, in any grouping. */
-void moments_merge(struct moments_sums *total, const struct moments_sums *part);
 
 /* The moments behind central sums. */
 struct moments moments_of(const struct moments_sums *sums);

@@ -5,10 +5,8 @@
 #define PLATEAU_FALL 0.05
 #define EVALUATIONS 2
 
-static const struct {
-    const char *name, *meaning;
-} rules[STOPPING_RULE_COUNT] = {
-#define X(symbol, name, meaning) [symbol] = {name, meaning},
+static const char *const names[STOPPING_RULE_COUNT] = {
+#define X(symbol, name, meaning) [symbol] = name,
     STOPPING_RULES(X)
 #undef X
 };
@@ -91,10 +89,5 @@ struct stopping_score stopping_apply(enum stopping_rule rule, const struct stopp
 
 const char *stopping_rule_name(enum stopping_rule rule)
 {
-    return (unsigned)rule < STOPPING_RULE_COUNT ? rules[rule].name : "unknown";
-}
-
-const char *stopping_rule_meaning(enum stopping_rule rule)
-{
-    return (unsigned)rule < STOPPING_RULE_COUNT ? rules[rule].meaning : "";
+    return (unsigned)rule < STOPPING_RULE_COUNT ? names[rule] : "unknown";
 }

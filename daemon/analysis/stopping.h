@@ -46,6 +46,5 @@ struct stopping_score stopping_apply(enum stopping_rule rule, const struct stopp
                                      size_t count, const struct schedule *schedule);
 
 const char *stopping_rule_name(enum stopping_rule rule);
-const char *stopping_rule_meaning(enum stopping_rule rule);
 
 #endif

@@ -148,13 +148,6 @@ const char *checkpoint_name(const struct checkpoint *checkpoint, size_t index)
                              : shard_name(checkpoint->shards[0], index);
 }
 
-int checkpoint_has(const struct checkpoint *checkpoint, const char *name)
-{
-    size_t index;
-    return checkpoint->index ? shard_index_find(checkpoint->index, name) != NULL
-                             : shard_find(checkpoint->shards[0], name, &index);
-}
-
 /* Opens the shard that an index names, once. */
 static int open_shard(struct checkpoint *checkpoint, size_t file, struct err *err)
 {

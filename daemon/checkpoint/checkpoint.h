@@ -61,9 +61,6 @@ void checkpoint_close(struct checkpoint *checkpoint);
 size_t checkpoint_name_count(const struct checkpoint *checkpoint);
 const char *checkpoint_name(const struct checkpoint *checkpoint, size_t index);
 
-/* Whether there is such a tensor; opens nothing. */
-int checkpoint_has(const struct checkpoint *checkpoint, const char *name);
-
 /* Describes one tensor; opens its shard if need be. ERR_NOT_FOUND where there is none; ERR_UNSUPPORTED where
  * its elements repeat in memory (stride 0), so that it claims more than the file holds. The strings in
  * *ret_tensor are borrowed from the checkpoint. */

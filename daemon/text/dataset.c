@@ -276,11 +276,6 @@ int dataset_next(struct dataset *dataset, const char **ret_text, size_t *ret_siz
     return 0;
 }
 
-uint64_t dataset_line(const struct dataset *dataset)
-{
-    return dataset->line;
-}
-
 uint64_t dataset_text_count(const struct dataset *dataset)
 {
     return dataset->text_count;

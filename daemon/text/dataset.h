@@ -50,9 +50,6 @@ void dataset_close(struct dataset *dataset);
  * closed. */
 int dataset_next(struct dataset *dataset, const char **ret_text, size_t *ret_size, struct err *err);
 
-/* Line of the text that dataset_next delivered last, from 1; 0 for a whole file. */
-uint64_t dataset_line(const struct dataset *dataset);
-
 /* Texts delivered so far. */
 uint64_t dataset_text_count(const struct dataset *dataset);
 
