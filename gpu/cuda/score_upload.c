@@ -42,16 +42,21 @@ static void convert_vector(const struct tensor_view *view, enum score_type type,
     }
 }
 
+/* Where the image of the vectors has what the device keeps at an address. */
+static void *place_of(const struct cuda_model *model, unsigned char *image, const void *to)
+{
+    return image + ((const unsigned char *)to - (const unsigned char *)model->vectors);
+}
+
 /* All vectors in the types that they are kept in, laid out as on the device. They are few and short: a copy
  * and a kernel for each would take longer than to convert them here. */
 static void fill_vectors(const struct cuda_model *model, unsigned char *image)
 {
-    const unsigned char *begin = model->vectors;
     const struct tensor_view *views = model->views.model;
     convert_vector(&views[SCORE_ROLE_FINAL_NORM_WEIGHT], SCORE_TYPE_F32,
-                   image + ((unsigned char *)model->final_norm_weight - begin));
+                   place_of(model, image, model->final_norm_weight));
     convert_vector(&views[SCORE_ROLE_FINAL_NORM_BIAS], SCORE_TYPE_F32,
-                   image + ((unsigned char *)model->final_norm_bias - begin));
+                   place_of(model, image, model->final_norm_bias));
     for (uint64_t i = 0; i < model->config.layer_count; i++) {
         const struct cuda_layer *layer = &model->layers[i];
         const struct {
@@ -70,12 +75,10 @@ static void fill_vectors(const struct cuda_model *model, unsigned char *image)
         };
         views = model->views.layers[i];
         for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]); j++)
-            convert_vector(&views[vectors[j].role], vectors[j].type,
-                           image + ((const unsigned char *)vectors[j].to - begin));
-        float *sum = (float *)(image + ((const unsigned char *)layer->out_bias - begin));
-        const float *attention =
-            (float *)(image + ((const unsigned char *)layer->attention_out_bias - begin));
-        const float *mlp = (float *)(image + ((const unsigned char *)layer->mlp_down_bias - begin));
+            convert_vector(&views[vectors[j].role], vectors[j].type, place_of(model, image, vectors[j].to));
+        float *sum = place_of(model, image, layer->out_bias);
+        const float *attention = place_of(model, image, layer->attention_out_bias);
+        const float *mlp = place_of(model, image, layer->mlp_down_bias);
         for (uint64_t j = 0; j < model->config.hidden_size; j++)
             sum[j] = attention[j] + mlp[j];
     }
