@@ -322,8 +322,9 @@ int tasks_release(struct store *store, const struct task_lease *lease, const str
     return store_write_end(store, rc, err);
 }
 
-int tasks_leave(struct store *store, const struct task_lease *lease, const struct err *reason,
-                struct err *err)
+/* To the queue's other workers, at once; with a reason, or NULL, that stands in the task meanwhile. */
+static int leave(struct store *store, const struct task_lease *lease, const struct err *reason,
+                 const char *why, struct err *err)
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
@@ -332,22 +333,20 @@ int tasks_leave(struct store *store, const struct task_lease *lease, const struc
         return rc;
     if (!(rc = queue_load_leased(connection, lease, &task, err))) {
         task.not_before_ms = 0;
-        set_error(&task, reason->code, reason->message);
-        rc = moves_task(connection, &task, TASK_EVENT_INTERRUPT, task.error_message, err);
+        if (reason)
+            set_error(&task, reason->code, reason->message);
+        rc = moves_task(connection, &task, TASK_EVENT_INTERRUPT, reason ? task.error_message : why, err);
     }
     return store_write_end(store, rc, err);
 }
 
+int tasks_leave(struct store *store, const struct task_lease *lease, const struct err *reason,
+                struct err *err)
+{
+    return leave(store, lease, reason, NULL, err);
+}
+
 int tasks_decline(struct store *store, const struct task_lease *lease, const char *why, struct err *err)
 {
-    struct connection *connection = NULL;
-    struct task_row task = {0};
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
-    if (rc)
-        return rc;
-    if (!(rc = queue_load_leased(connection, lease, &task, err))) {
-        task.not_before_ms = 0;
-        rc = moves_task(connection, &task, TASK_EVENT_INTERRUPT, why, err);
-    }
-    return store_write_end(store, rc, err);
+    return leave(store, lease, NULL, why, err);
 }
