@@ -6,7 +6,7 @@
 #define EVALUATIONS 2
 
 static const char *const names[STOPPING_RULE_COUNT] = {
-#define X(symbol, name, meaning) [symbol] = name,
+#define X(symbol, name, meaning) [symbol] = (name),
     STOPPING_RULES(X)
 #undef X
 };
