@@ -104,8 +104,8 @@ static void print_divergence(struct view *view)
     if (divergence->is_found)
         print_text(
             view, "reason",
-            "from step %.0f to the last measured revision, values are NaN or Inf, or %g times as large "
-            "as those of the first quarter of the run; these revisions count for nothing else",
+            "from step %.0f to the last measured revision, values are NaN or Inf, or their root mean square "
+            "is more than %g times its lower quartile over the run; these revisions count for nothing else",
             divergence->step, view->options->diverged_growth);
     else
         print_text(view, "reason", "%s",

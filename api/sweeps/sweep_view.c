@@ -1,5 +1,6 @@
 #include "api/sweeps/sweep_view.h"
 
+#include "api/workers/gated.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "store/jobs.h"
@@ -8,8 +9,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#define LEFT_MS 600000 /* then who left it asks again (api/workers/gated.h) */
 
 static int append_failed_task(void *context, const struct task_row *row)
 {
@@ -94,7 +93,8 @@ static int is_left(struct store *store, const struct sweep_row *row, struct api_
     if (row->state != SWEEP_STATE_RUNNING || row->tasks[TASK_STATE_CLAIMED] > 0 ||
         tasks_find_left(store, row->id, &task, &ignored))
         return 0;
-    *ret_wait = (struct api_hub_wait){.reason = err_name(ERR_GATED), .until_ms = task.claimed_ms + LEFT_MS};
+    *ret_wait =
+        (struct api_hub_wait){.reason = err_name(ERR_GATED), .until_ms = task.claimed_ms + API_GATED_MS};
     (void)snprintf(ret_wait->detail, sizeof ret_wait->detail, "left to workers with another token: %.470s",
                    task.error_message);
     return 1;

@@ -241,9 +241,11 @@ static void judge_missing(const struct hub_repository *repository, const struct 
     const char *name = repository->repository.name, *kind = kind_word(repository);
     const char *code = transfer->headers.error_code;
     if (strcasecmp(code, "RepoNotFound") == 0)
-        (void)err_set(err, transfer->bucket == TRANSFER_BUCKET_FILES ? ERR_GATED : ERR_NOT_FOUND,
-                      "no %s %s on %.150s that this token may see: check the name", kind, name,
-                      repository->hub->options.endpoint);
+        (void)err_set(
+            err, transfer->bucket == TRANSFER_BUCKET_FILES ? ERR_GATED : ERR_NOT_FOUND,
+            "no %s %s on %.150s that this token may see: check the name, or start this program again with "
+            "HF_TOKEN set to a token that may read it",
+            kind, name, repository->hub->options.endpoint);
     else if (strcasecmp(code, "RevisionNotFound") == 0)
         (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such revision: list its revisions to see the names",
                       kind, name);
