@@ -202,6 +202,8 @@ int tasks_release(struct store *store, const struct task_lease *lease, const str
  * ERR_CONFLICT, ERR_CANCELLED as above. */
 int tasks_decline(struct store *store, const struct task_lease *lease, const char *why, struct err *err);
 
+#define TASKS_LEFT_MS 600000 /* so long a sweep is none for who left it; then it may ask again */
+
 /* As tasks_decline(), because of a repository that another worker's token may read: the reason is kept with
  * the task, as that of a failure is. */
 int tasks_leave(struct store *store, const struct task_lease *lease, const struct err *reason,

@@ -1,6 +1,5 @@
 #include "api/sweeps/sweep_view.h"
 
-#include "api/workers/gated.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "store/jobs.h"
@@ -94,7 +93,7 @@ static int is_left(struct store *store, const struct sweep_row *row, struct api_
         tasks_find_left(store, row->id, &task, &ignored))
         return 0;
     *ret_wait =
-        (struct api_hub_wait){.reason = err_name(ERR_GATED), .until_ms = task.claimed_ms + API_GATED_MS};
+        (struct api_hub_wait){.reason = err_name(ERR_GATED), .until_ms = task.claimed_ms + TASKS_LEFT_MS};
     (void)snprintf(ret_wait->detail, sizeof ret_wait->detail, "left to workers with another token: %.470s",
                    task.error_message);
     return 1;

@@ -7,11 +7,13 @@
 #ifndef BIFURCATED_API_WORKERS_GATED_H
 #define BIFURCATED_API_WORKERS_GATED_H
 
+#include "store/tasks.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-#define API_GATED_MAX 4096      /* beyond, the oldest is forgotten */
-#define API_GATED_MS 600000     /* then the worker may try again */
+#define API_GATED_MAX 4096 /* beyond, the oldest is forgotten */
+#define API_GATED_MS TASKS_LEFT_MS
 #define API_GATED_SWEEPS_MAX 64 /* of one worker; with more it is given nothing */
 
 struct api_gated;
