@@ -52,8 +52,8 @@ keep_watch() {
   (
     tail --pid="$$" -f /dev/null
     # shellcheck disable=SC2046
-    [ ! -s "$running" ] || kill $(tree "$(cat "$running")")
-    [ ! -s "$running.beside" ] || kill -- "$(cat "$running.beside")"
+    [ ! -s "$running" ] || kill $(tree "$(cat "$running")") || true # that step may be gone, too, the others not
+    [ ! -s "$running.beside" ] || kill -- "$(cat "$running.beside")" || true
   ) </dev/null >/dev/null 2>&1 &
   set +m
 }
