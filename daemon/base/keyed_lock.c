@@ -48,7 +48,7 @@ int keyed_locks_take(struct keyed_locks *locks, struct keyed_lock *own, const at
     (void)pthread_mutex_lock(&locks->lock);
     while (!code && is_held(locks, own)) {
         if (cancel && atomic_load(cancel))
-            code = err_set(err, ERR_CANCELLED, "cancelled while another task fetched the same");
+            code = err_set(err, ERR_CANCELLED, "cancelled while waiting for another task that does the same");
         else
             wait_a_little(locks);
     }

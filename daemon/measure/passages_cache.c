@@ -17,7 +17,8 @@ struct entry {
 };
 
 struct passages_cache {
-    pthread_mutex_t lock;
+    struct keyed_locks making;
+    pthread_mutex_t lock; /* of all below; nobody holds it while making */
     struct entry *entries;
     uint64_t bytes_max;
     struct passages_cache_counters counters;
@@ -29,6 +30,7 @@ int passages_cache_new(uint64_t bytes_max, struct passages_cache **ret_cache, st
     if (!cache)
         return err_set(err, ERR_NO_MEMORY, "passages: out of memory");
     cache->bytes_max = bytes_max;
+    keyed_locks_init(&cache->making);
     (void)pthread_mutex_init(&cache->lock, NULL);
     *ret_cache = cache;
     return 0;
@@ -51,6 +53,7 @@ void passages_cache_free(struct passages_cache *cache)
         free_entry(entry);
     }
     (void)pthread_mutex_destroy(&cache->lock);
+    keyed_locks_destroy(&cache->making);
     free(cache);
 }
 
@@ -106,6 +109,17 @@ static void evict(struct passages_cache *cache)
 }
 
 /* -- Verbs ---------------------------------------------------------------------------------------- */
+
+int passages_cache_lock(struct passages_cache *cache, struct keyed_lock *own, const atomic_bool *cancel,
+                        struct err *err)
+{
+    return keyed_locks_take(&cache->making, own, cancel, err);
+}
+
+void passages_cache_unlock(struct passages_cache *cache, struct keyed_lock *own)
+{
+    keyed_locks_give(&cache->making, own);
+}
 
 const struct passages *passages_cache_find(struct passages_cache *cache, const char *key)
 {

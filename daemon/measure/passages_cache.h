@@ -3,13 +3,17 @@
  *
  * Entries are kept under a text that holds everything they were made of (scoring_passages.h). One that is
  * held by somebody stays; of the others the least recently used ones go as soon as all entries together are
- * larger than the bound. Safe for threads.
+ * larger than the bound. A lock per key lets one of several who want the same make it, while the others wait.
+ * Safe for threads.
  */
 #ifndef BIFURCATED_MEASURE_PASSAGES_CACHE_H
 #define BIFURCATED_MEASURE_PASSAGES_CACHE_H
 
 #include "daemon/base/err.h"
+#include "daemon/base/keyed_lock.h"
 #include "daemon/text/passages.h"
+
+#include <stdatomic.h>
 
 struct passages_cache;
 
@@ -22,6 +26,12 @@ int passages_cache_new(uint64_t bytes_max, struct passages_cache **ret_cache, st
 
 /* Nobody may hold an entry any more. NULL is allowed. */
 void passages_cache_free(struct passages_cache *cache);
+
+/* Locks the key own->name (own->number is 0); whoever finds nothing while holding the lock makes the passages
+ * and keeps them. ERR_CANCELLED as keyed_locks_take(). */
+int passages_cache_lock(struct passages_cache *cache, struct keyed_lock *own, const atomic_bool *cancel,
+                        struct err *err);
+void passages_cache_unlock(struct passages_cache *cache, struct keyed_lock *own);
 
 /* The passages under `key`, held for the caller until passages_cache_give_back, or NULL. */
 const struct passages *passages_cache_find(struct passages_cache *cache, const char *key);

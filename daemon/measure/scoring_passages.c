@@ -87,15 +87,29 @@ static int make_passages(const struct scoring_texts *texts, struct passages *ret
     return code;
 }
 
-int scoring_passages_acquire(const struct scoring_texts *texts, const struct passages **ret_passages,
-                             struct err *err)
+static int find_or_make(const struct scoring_texts *texts, const char *key,
+                        const struct passages **ret_passages, struct err *err)
 {
     struct passages made = {.tokens = NULL};
     struct passages_cache *cache = texts->request->passages;
-    char key[KEY_BYTES];
-    make_key(texts, key, sizeof key);
     if ((*ret_passages = passages_cache_find(cache, key)))
         return 0;
     int code = make_passages(texts, &made, err);
     return code ? code : passages_cache_keep(cache, key, &made, ret_passages, err);
+}
+
+/* The tasks of a sweep all want the same texts when it begins. */
+int scoring_passages_acquire(const struct scoring_texts *texts, const struct passages **ret_passages,
+                             struct err *err)
+{
+    const struct scoring_request *request = texts->request;
+    char key[KEY_BYTES];
+    struct keyed_lock own = {.name = key};
+    make_key(texts, key, sizeof key);
+    int code = passages_cache_lock(request->passages, &own, request->cancel, err);
+    if (code)
+        return code;
+    code = find_or_make(texts, key, ret_passages, err);
+    passages_cache_unlock(request->passages, &own);
+    return code;
 }

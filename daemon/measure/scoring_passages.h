@@ -16,10 +16,10 @@ struct scoring_texts {
     int64_t prefix_id; /* or PASSAGES_NO_PREFIX */
 };
 
-/* Finds or makes the passages, held in the request's cache until passages_cache_give_back. The tokenizer is
- * parsed only if they have to be made. ERR_FORMAT (a broken tokenizer, or a broken data set with the line),
- * ERR_MISMATCH (the data set is not the one of the identity any more: its file changed meanwhile),
- * ERR_CANCELLED. */
+/* Finds or makes the passages, held in the request's cache until passages_cache_give_back; of several threads
+ * that want the same, one makes them. The tokenizer is parsed only then. ERR_FORMAT (a broken tokenizer, or a
+ * broken data set with the line), ERR_MISMATCH (the data set is not the one of the identity any more: its
+ * file changed meanwhile), ERR_CANCELLED. */
 int scoring_passages_acquire(const struct scoring_texts *texts, const struct passages **ret_passages,
                              struct err *err);
 

@@ -51,7 +51,7 @@ static void test_locks_are_of_a_tensor(void **state)
     OK(location_cache_lock(cache, &one, &cancel, &err));
     for (size_t i = 0; i < 3; i++)
         OK(location_cache_lock(cache, &others[i], &cancel, &err));
-    FAILS(ERR_CANCELLED, "fetched the same", location_cache_lock(cache, &same, &cancel, &err));
+    FAILS(ERR_CANCELLED, "does the same", location_cache_lock(cache, &same, &cancel, &err));
     for (size_t i = 0; i < 3; i++)
         location_cache_unlock(cache, &others[i]);
     location_cache_unlock(cache, &one);

@@ -1,11 +1,13 @@
 #include "tests/unit/base/fixture.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/measure/file_digests.h"
 #include "daemon/measure/scoring_identity.h"
 #include "daemon/measure/scoring_passages.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #define TOKENIZER "tests/fixtures/garden/hub/models/garden/neox-tiny/_shared/tokenizer.json"
@@ -184,6 +186,74 @@ static void test_data_that_moves(void **state)
     passages_cache_free(cache);
 }
 
+/* A source whose reader takes so long that whoever wants the same texts comes meanwhile. */
+static int read_slowly(struct source *source, uint64_t offset, void *data, size_t size, struct err *err)
+{
+    (void)source;
+    (void)err;
+    clock_sleep_ms(50);
+    memcpy(data, ONE ONE + offset, size);
+    return 0;
+}
+
+static void close_nothing(struct source *source)
+{
+    (void)source;
+}
+
+struct wanter {
+    struct texts *texts;
+    pthread_barrier_t *start;
+    pthread_t thread;
+    struct err err;
+    const struct passages *passages;
+    int code;
+};
+
+static void *want(void *context)
+{
+    struct wanter *wanter = context;
+    (void)pthread_barrier_wait(wanter->start);
+    wanter->code = scoring_passages_acquire(&wanter->texts->texts, &wanter->passages, &wanter->err);
+    return NULL;
+}
+
+/* The fetchers of a sweep begin together. */
+static void test_one_of_many_tokenises(void **state)
+{
+    const struct source_ops ops = {.read = read_slowly, .close = close_nothing};
+    struct source slow = {.ops = &ops, .name = "slow.jsonl", .size_bytes = sizeof ONE ONE - 1};
+    struct wanter wanters[8];
+    struct passages_cache *cache = NULL;
+    struct passages_cache_counters counters;
+    pthread_barrier_t start;
+    struct texts t;
+    const char *path = fixture_path(*state, "x.jsonl");
+    OK(passages_cache_new(MIB, &cache, &err));
+    fixture_write_text(path, ONE ONE);
+    texts_open(&t, path, cache);
+    identify(&t);
+    t.request.data = &slow;
+    assert_int_equal(pthread_barrier_init(&start, NULL, COUNT_OF(wanters)), 0);
+    for (size_t i = 0; i < COUNT_OF(wanters); i++) {
+        wanters[i] = (struct wanter){.texts = &t, .start = &start, .err = (struct err)ERR_INIT};
+        assert_int_equal(pthread_create(&wanters[i].thread, NULL, want, &wanters[i]), 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(wanters); i++) {
+        assert_int_equal(pthread_join(wanters[i].thread, NULL), 0);
+        assert_int_equal(wanters[i].code, 0);
+        assert_ptr_equal(wanters[i].passages, wanters[0].passages);
+    }
+    passages_cache_count(cache, &counters);
+    assert_int_equal(counters.miss_count, 1);
+    assert_int_equal(counters.hit_count, COUNT_OF(wanters) - 1);
+    for (size_t i = 0; i < COUNT_OF(wanters); i++)
+        passages_cache_give_back(cache, wanters[i].passages);
+    (void)pthread_barrier_destroy(&start);
+    texts_close(&t);
+    passages_cache_free(cache);
+}
+
 static void test_errors(void **state)
 {
     const char *path = fixture_path(*state, "x.jsonl");
@@ -213,6 +283,7 @@ int main(void)
         IN_FOLDER(test_kind_is_part_of_the_identity),
         IN_FOLDER(test_context_and_prefix_are_part_of_the_identity),
         IN_FOLDER(test_data_that_moves),
+        IN_FOLDER(test_one_of_many_tokenises),
         IN_FOLDER(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
