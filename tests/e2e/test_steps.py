@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import pty
 import re
@@ -9,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,12 +85,30 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@pytest.fixture
+def orphans() -> Iterator[None]:
+    """What loses its parent is ours to reap, so that it is gone as under any init; some of containers reap nothing."""
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    assert prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0, os.strerror(ctypes.get_errno())
+    yield
+    assert prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) == 0
+
+
+def reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+
+
 @pytest.mark.parametrize(
     ("sent", "to_all", "status"),
     [(signal.SIGTERM, True, -signal.SIGTERM), (signal.SIGINT, True, 130), (signal.SIGKILL, True, -signal.SIGKILL), (signal.SIGKILL, False, -signal.SIGKILL)],
     ids=["end", "interrupt", "kill", "kill-it-alone"],
 )
-def test_none_outlives_the_command(tmp_path: Path, sent: signal.Signals, to_all: bool, status: int) -> None:
+def test_none_outlives_the_command(tmp_path: Path, orphans: None, sent: signal.Signals, to_all: bool, status: int) -> None:
     """Ended in mid-run, it takes along what it started, and waits for nothing."""
     script = HEAD + f"""
       checks() {{ step slow sh -c 'echo $$ >pid; exec sleep 600'; }}
@@ -104,7 +125,12 @@ def test_none_outlives_the_command(tmp_path: Path, sent: signal.Signals, to_all:
         else:
             process.send_signal(sent)
         assert process.wait(60) == status
-        wait_until(lambda: not any(is_alive(one) for one in (ahead, beside)))
+
+        def are_gone() -> bool:
+            reap()
+            return not any(is_alive(one) for one in (ahead, beside))
+
+        wait_until(are_gone)
     except BaseException:  # else nothing is left
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
