@@ -55,7 +55,8 @@ void source_close(struct source *source)
 struct memory_source {
     struct source source;
     const unsigned char *data;
-    int fd; /* of a file, which `data` maps; -1 for memory */
+    int fd;              /* of a file, which `data` maps; -1 for memory */
+    int64_t modified_ns; /* of a file, when it was opened */
     char name[];
 };
 
@@ -117,6 +118,20 @@ static int file_identify(struct source *source, struct source_identity *ret_iden
     return 1;
 }
 
+/* What was read is of one file only if it is still the file that was opened: what was read before and what
+ * comes next must fit together. */
+static int changing_file_read(struct source *source, uint64_t offset, void *data, size_t size,
+                              struct err *err)
+{
+    struct source_identity now;
+    int code = file_source_read(source, offset, data, size, err);
+    if (file_identify(source, &now) && now.size_bytes == source->size_bytes &&
+        now.modified_ns == ((struct memory_source *)source)->modified_ns)
+        return code;
+    return err_set(err, ERR_MISMATCH, "%s changed while it was read: ask again once it is complete",
+                   source->name);
+}
+
 static const void *memory_map(struct source *source)
 {
     return ((struct memory_source *)source)->data;
@@ -143,6 +158,13 @@ static const struct source_ops memory_ops = {
 static const struct source_ops file_ops = {
     .read = file_source_read,
     .map = memory_map,
+    .identify = file_identify,
+    .close = memory_close,
+    .reads_at_once = 1,
+};
+
+static const struct source_ops changing_file_ops = {
+    .read = changing_file_read,
     .identify = file_identify,
     .close = memory_close,
     .reads_at_once = 1,
@@ -189,8 +211,9 @@ static int open_file(const char *path, int is_mapped, struct source **ret_source
     code = source_open_memory(path, data == MAP_FAILED ? NULL : data, (size_t)status.st_size, &source, err);
     if (code)
         goto out;
-    source->ops = &file_ops;
+    source->ops = is_mapped ? &file_ops : &changing_file_ops;
     ((struct memory_source *)source)->fd = fd;
+    ((struct memory_source *)source)->modified_ns = nanoseconds(&status.st_mtim);
     *ret_source = source;
     return 0;
 out:

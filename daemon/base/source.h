@@ -62,7 +62,8 @@ void source_close(struct source *source);
 int source_open_file(const char *path, struct source **ret_source, struct err *err);
 
 /* The same for a file that others may still write (a trainer's folder): it is not mapped, so that nothing can
- * touch what is gone. */
+ * touch what is gone, and a read is ERR_MISMATCH once its size or time of change is not what it was when it
+ * was opened. */
 int source_open_changing_file(const char *path, struct source **ret_source, struct err *err);
 
 /* A source over bytes that the caller keeps alive (tests, fuzzers, small downloads). `name` is copied. */

@@ -310,18 +310,9 @@ static int info(struct repository *repository, struct repository_info *out, stru
     return 0;
 }
 
-static int file_path(struct repository *repository, const char *commit, const char *path, char **ret_path,
+static int file_path(const struct folder *folder, const char *revision, const char *path, char **ret_path,
                      struct err *err)
 {
-    char revision[LIMIT_REVISION_NAME_BYTES];
-    const struct folder *folder = folder_of(repository);
-    struct repository_tree *tree = NULL;
-    if (!file_is_safe_relative(path))
-        return err_set(err, ERR_INVALID, "%.100s: not a path inside of the repository", path);
-    int code = find_commit(folder, commit, revision, sizeof revision, &tree, err);
-    repository_tree_free(tree);
-    if (code)
-        return code;
     int depth = 0;
     char *base = revision_path(folder, revision, &depth);
     char *full = base ? file_join(base, path) : NULL;
@@ -332,20 +323,47 @@ static int file_path(struct repository *repository, const char *commit, const ch
     return 0;
 }
 
+/* Where a file of a commit is now; also which revision that is. */
+static int find_file(struct repository *repository, const char *commit, const char *path, char *revision,
+                     size_t size, char **ret_path, struct err *err)
+{
+    const struct folder *folder = folder_of(repository);
+    struct repository_tree *tree = NULL;
+    if (!file_is_safe_relative(path))
+        return err_set(err, ERR_INVALID, "%.100s: not a path inside of the repository", path);
+    int code = find_commit(folder, commit, revision, size, &tree, err);
+    repository_tree_free(tree);
+    return code ? code : file_path(folder, revision, path, ret_path, err);
+}
+
+/* A file that was opened or read by its name is the commit's if that is still there afterwards. */
+static int check_commit(struct repository *repository, const char *revision, const char *commit,
+                        const char *path, struct err *err)
+{
+    struct repository_tree *tree = NULL;
+    if (!has_commit(folder_of(repository), revision, commit, &tree))
+        return err_set(err, ERR_MISMATCH, "%s: the revision changed meanwhile; it may still be written",
+                       path);
+    repository_tree_free(tree);
+    return 0;
+}
+
 static int open_file(struct repository *repository, const char *commit, const char *path,
                      const struct repository_file *expected, struct source **ret_source, struct err *err)
 {
-    char *full = NULL;
+    char revision[LIMIT_REVISION_NAME_BYTES], *full = NULL;
     struct source *source = NULL;
-    int code = file_path(repository, commit, path, &full, err);
+    int code = find_file(repository, commit, path, revision, sizeof revision, &full, err);
     if (!code)
         code = source_open_changing_file(full, &source, err);
-    if (!code && expected && expected->size_bytes != source->size_bytes) {
-        source_close(source);
+    if (!code && expected && expected->size_bytes != source->size_bytes)
         code = err_set(err, ERR_MISMATCH, "%s: its size changed since it was listed", full);
-    } else if (!code) {
+    if (!code)
+        code = check_commit(repository, revision, commit, full, err);
+    if (code)
+        source_close(source);
+    else
         *ret_source = source;
-    }
     free(full);
     return code;
 }
@@ -353,11 +371,13 @@ static int open_file(struct repository *repository, const char *commit, const ch
 static int fetch_file(struct repository *repository, const char *commit, const char *path,
                       const struct repository_file *expected, struct buf *buf, struct err *err)
 {
-    char *full = NULL;
+    char revision[LIMIT_REVISION_NAME_BYTES], *full = NULL;
     (void)expected;
-    int code = file_path(repository, commit, path, &full, err);
+    int code = find_file(repository, commit, path, revision, sizeof revision, &full, err);
     if (!code)
         code = file_read(full, buf, err);
+    if (!code)
+        code = check_commit(repository, revision, commit, full, err);
     free(full);
     return code;
 }
@@ -365,9 +385,9 @@ static int fetch_file(struct repository *repository, const char *commit, const c
 static int get_file(struct repository *repository, const char *commit, const char *path,
                     const struct repository_file *expected, char **ret_path, struct err *err)
 {
-    char *full = NULL;
+    char revision[LIMIT_REVISION_NAME_BYTES], *full = NULL;
     (void)expected;
-    int code = file_path(repository, commit, path, &full, err);
+    int code = find_file(repository, commit, path, revision, sizeof revision, &full, err);
     if (!code && !file_exists(full))
         code = err_set(err, ERR_NOT_FOUND, "%s: no such file", full);
     if (code)

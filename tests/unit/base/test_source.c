@@ -119,11 +119,35 @@ static void test_file_that_shrinks(void **state)
     OK(source_open_changing_file(path, &source, &err));
     assert_null(source_map(source));
     assert_int_equal(truncate(path, 5000), 0);
-    OK(source_read(source, 0, data, 5000, &err));
-    FAILS(ERR_FORMAT, "cut short", source_read(source, 0, data, 100000, &err));
-    FAILS(ERR_FORMAT, "cut short", source_read(source, 90000, data, 10, &err));
+    FAILS(ERR_MISMATCH, "shrinking changed while it was read", source_read(source, 0, data, 100000, &err));
+    FAILS(ERR_MISMATCH, "changed while",
+          source_read(source, 0, data, 5000, &err)); /* what is left is another's */
+    source_close(source);
+    fixture_write(path, data, 100000);
+    OK(source_open_file(path, &source, &err));
+    assert_int_equal(truncate(path, 5000), 0);
+    FAILS(ERR_FORMAT, "cut short to 5000 bytes", source_read(source, 90000, data, 10, &err));
     source_close(source);
     free(data);
+}
+
+/* Or it writes as many bytes in their place: what was read before does not fit what comes then. */
+static void test_file_that_is_rewritten(void **state)
+{
+    const char *path = fixture_path(*state, "rewritten");
+    const struct timespec long_ago[] = {{.tv_sec = 7}, {.tv_sec = 7}};
+    struct source *source = NULL;
+    char bytes[4];
+    fixture_write_text(path, "headbody");
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    OK(source_open_changing_file(path, &source, &err));
+    OK(source_read(source, 0, bytes, 4, &err));
+    assert_int_equal(chmod(path, 0400), 0); /* changes nothing of what is in it */
+    OK(source_read(source, 0, bytes, 4, &err));
+    assert_int_equal(chmod(path, 0600), 0);
+    fixture_write_text(path, "otherone"); /* the same file, of the same size */
+    FAILS(ERR_MISMATCH, "rewritten changed while it was read", source_read(source, 4, bytes, 4, &err));
+    source_close(source);
 }
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, fixture_make_folder, fixture_remove_folder)
@@ -137,6 +161,7 @@ int main(void)
         IN_FOLDER(test_what_is_no_file),
         IN_FOLDER(test_which_file_it_is),
         IN_FOLDER(test_file_that_shrinks),
+        IN_FOLDER(test_file_that_is_rewritten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <sys/stat.h>
 
 static unsigned countdown; /* the copy of a text that there is no memory for; 0: none */
@@ -14,6 +15,22 @@ char *strdup(const char *text)
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "strdup");
     return countdown && --countdown == 0 ? NULL : real(text);
+}
+
+static const char *rewritten; /* a file that a trainer writes anew just before it is opened; NULL: none */
+
+int open(const char *path, int flags, ...)
+{
+    static int (*real)(const char *, int, ...);
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "open");
+    if (rewritten && strcmp(path, rewritten) == 0)
+        fixture_write_text(rewritten, "[]"); /* as long as before */
+    return real(path, flags, mode);
 }
 
 struct place {
@@ -125,6 +142,30 @@ static void a_wrong_hint_misleads_nobody(void **state)
     FAILS(ERR_MISMATCH, "changed since", repository_list_tree(place->repository, "x", &tree, &err));
 }
 
+/* Between the look at the folder and the opening of the file, by its name alone. */
+static void what_is_opened_is_of_the_commit(void **state)
+{
+    const struct place *place = *state;
+    const struct timespec long_ago[] = {{.tv_sec = 7}, {.tv_sec = 7}};
+    char path[300], commit[REPOSITORY_COMMIT_SIZE];
+    struct source *source = NULL;
+    struct buf buf;
+    (void)snprintf(path, sizeof path, "%s/a/config.json", place->folder);
+    for (int is_fetched = 0; is_fetched < 2; is_fetched++) {
+        buf_init(&buf, 100);
+        assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+        OK(repository_resolve(place->repository, "a", commit, &err));
+        rewritten = path;
+        FAILS(ERR_MISMATCH, "changed meanwhile",
+              is_fetched
+                  ? repository_fetch_file(place->repository, commit, "config.json", NULL, &buf, &err)
+                  : repository_open_file(place->repository, commit, "config.json", NULL, &source, &err));
+        rewritten = NULL;
+        buf_free(&buf);
+    }
+    assert_null(source);
+}
+
 /* A copy of a repository has its branch "main" as a folder; a checkpoint beside it comes before it. */
 static void main_is_a_folder_too(void **state)
 {
@@ -194,6 +235,7 @@ int main(void)
         TEST(a_known_commit_costs_one_revision),
         TEST(listing_makes_commits_known),
         TEST(a_wrong_hint_misleads_nobody),
+        TEST(what_is_opened_is_of_the_commit),
         TEST(main_is_a_folder_too),
         TEST(main_is_never_another),
         TEST(links_in_circles_end),
