@@ -16,17 +16,15 @@
 #include "daemon/left_sweeps.h"
 #include "daemon/measure/engine.h"
 #include "daemon/measure/measure_rows.h"
+#include "daemon/planning.h"
 #include "daemon/status.h"
-#include "daemon/sweep/planner.h"
 #include "daemon/watch/courier.h"
 #include "daemon/watch/sweep_log.h"
 #include "daemon/watch/watcher.h"
 #include "daemon/workers.h"
 #include "gpu/registry.h"
 #include "gpu/score.h"
-#include "store/retention.h"
 #include "store/store.h"
-#include "store/sweeps.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -37,11 +35,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PLANNER_IDLE_MS 10000
-#define PLANNER_ERROR_PAUSE_MS 2000
-#define PULSE_MS 1000
 #define API_PROBE_MS 1000
-#define RETENTION_PERIOD_MS INT64_C(86400000)
 
 struct service {
     const struct options *options;
@@ -58,11 +52,8 @@ struct service {
     struct api_server *server;
     struct access_log *access_log;
     struct status_context status;
-    pthread_t planner;
-    int is_planner_started;
-    int was_disk_full;                     /* the planner's own */
-    struct pulse planner_pulse, api_pulse; /* the second beats whenever the API has answered the supervisor */
-    int64_t retention_due_ms;              /* monotonic; the planner's own */
+    struct planning *planning;
+    struct pulse api_pulse; /* beats whenever the API has answered the supervisor */
     atomic_bool is_stopping;
     pthread_mutex_t lost_lock;
     char lost[ERR_MESSAGE_BYTES];
@@ -142,86 +133,17 @@ static int start_workers(struct service *service, struct err *err)
     return workers_start(&workers, &service->workers, err);
 }
 
-/* Once a day, while nothing is to be planned. */
-static void apply_retention(struct service *service)
+static int start_planning(struct service *service, struct err *err)
 {
-    struct err err = ERR_INIT;
-    struct retention_counts counts;
-    int64_t now = clock_monotonic_ms(), days = service->options->retention_days;
-    if (days == 0 || now < service->retention_due_ms)
-        return;
-    service->retention_due_ms = now + RETENTION_PERIOD_MS;
-    if (retention_apply(service->store, days, clock_wall_ms(), &service->is_stopping, &counts, &err))
-        log_warning("retention failed; tried again in a day", log_text("reason", err.message), log_end);
-    else if (counts.sweeps || counts.contents)
-        log_info("retention", log_int("days", days), log_int("sweeps_deleted", counts.sweeps),
-                 log_int("distributions_deleted_of", counts.contents), log_end);
-}
-
-/* Waits for a change, beating meanwhile; for a hub that was down, also until it is back. */
-static void idle(struct service *service, uint64_t version, int was_hub_down)
-{
-    int64_t end = clock_monotonic_ms() + PLANNER_IDLE_MS, turn_ends = 0, now = 0;
-    do {
-        pulse_beat();
-        turn_ends = clock_monotonic_ms() + PULSE_MS;
-        if (store_wait_change(service->store, version, PULSE_MS) != version)
-            return;
-        if (was_hub_down && !hub_is_down(service->engine.hub))
-            return;
-        now = clock_monotonic_ms();
-    } while (now >= turn_ends && now < end && !atomic_load(&service->is_stopping)); /* else it was woken */
-}
-
-/* Said when it becomes full and when it is not any more. */
-static void look_at_disk(struct service *service)
-{
-    struct reserve_room room;
-    reserve_fill(service->reserve);
-    reserve_read_room(service->reserve, &room);
-    if (room.is_full == service->was_disk_full)
-        return;
-    service->was_disk_full = room.is_full;
-    if (room.is_full)
-        log_error("the disk is full; nothing more can be recorded until there is room",
-                  log_text("state", service->options->state), log_int("free_bytes", (int64_t)room.free_bytes),
-                  log_end);
-    else
-        log_info("the disk has room again", log_text("state", service->options->state),
-                 log_int("free_bytes", (int64_t)room.free_bytes), log_end);
-}
-
-static void *plan_sweeps(void *context)
-{
-    struct service *service = context;
-    pulse_attach(&service->planner_pulse);
-    while (!atomic_load(&service->is_stopping)) {
-        struct err err = ERR_INIT;
-        int planned = 0;
-        pulse_beat();
-        uint64_t version = store_version(service->store);
-        int is_hub_down = hub_is_down(service->engine.hub);
-        look_at_disk(service);
-        int code = planner_run_once(service->store, service->engine.hub, service->reserve,
-                                    &service->is_stopping, &planned, &err);
-        if (code && !atomic_load(&service->is_stopping)) {
-            log_error("planning failed", log_text("reason", err.message), log_end);
-            clock_sleep_ms(PLANNER_ERROR_PAUSE_MS);
-        } else if (!planned && !atomic_load(&service->is_stopping)) {
-            apply_retention(service);
-            idle(service, version, is_hub_down);
-        }
-    }
-    return NULL;
-}
-
-static int start_planner(struct service *service, struct err *err)
-{
-    int code = pthread_create(&service->planner, NULL, plan_sweeps, service);
-    if (code)
-        return err_set_errno(err, code, "planner: cannot start a thread");
-    service->is_planner_started = 1;
-    return 0;
+    struct planning_options planning = {
+        .store = service->store,
+        .hub = service->engine.hub,
+        .reserve = service->reserve,
+        .state = service->options->state,
+        .retention_days = service->options->retention_days,
+        .is_stopping = &service->is_stopping,
+    };
+    return planning_start(&planning, &service->planning, err);
 }
 
 static int start_watches(struct service *service, struct err *err)
@@ -387,7 +309,7 @@ static int write_address(struct service *service, struct err *err)
 int service_start(const struct options *options, struct service **ret_service, struct err *err)
 {
     static int (*const parts[])(struct service *, struct err *) = {
-        open_store,    start_sweep_log, open_engine,  start_workers,  start_planner,
+        open_store,    start_sweep_log, open_engine,  start_workers,  start_planning,
         start_watches, make_executor,   start_server, start_executor, write_address,
     };
     struct service *service = calloc(1, sizeof *service);
@@ -423,8 +345,8 @@ static void stop_work(struct service *service, int64_t drain_ms)
         hub_cancel(service->engine.hub); /* what still runs ends with ERR_CANCELLED and is given back */
     if (service->store)
         store_wake(service->store);
-    if (service->is_planner_started)
-        (void)pthread_join(service->planner, NULL);
+    planning_stop(service->planning);
+    service->planning = NULL;
     watcher_stop(service->watcher);
     courier_stop(service->courier);
     service->courier = NULL;
@@ -487,7 +409,7 @@ const char *service_find_stuck(struct service *service, int64_t limit_ms)
     if (api_probe(api_server_url(service->server), limit_ms < API_PROBE_MS ? limit_ms : API_PROBE_MS) ||
         !atomic_load(&service->api_pulse.beat_ms)) /* the first call starts the clock */
         atomic_store(&service->api_pulse.beat_ms, clock_monotonic_ms());
-    if (pulse_age_ms(&service->planner_pulse) > limit_ms)
+    if (pulse_age_ms(planning_pulse(service->planning)) > limit_ms)
         return "planner";
     if (pulse_age_ms(workers_pulse(service->workers)) > limit_ms)
         return "lease keeper";

@@ -1,0 +1,125 @@
+#include "daemon/planning.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/sweep/planner.h"
+#include "store/retention.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define IDLE_MS 10000
+#define ERROR_PAUSE_MS 2000
+#define PULSE_MS 1000
+#define RETENTION_PERIOD_MS INT64_C(86400000)
+
+struct planning {
+    struct planning_options options;
+    pthread_t thread;
+    struct pulse pulse;
+    int was_disk_full;
+    int64_t retention_due_ms; /* monotonic */
+};
+
+/* Once a day, while nothing is to be planned. */
+static void apply_retention(struct planning *planning)
+{
+    struct err err = ERR_INIT;
+    struct retention_counts counts;
+    int64_t now = clock_monotonic_ms(), days = planning->options.retention_days;
+    if (days == 0 || now < planning->retention_due_ms)
+        return;
+    planning->retention_due_ms = now + RETENTION_PERIOD_MS;
+    if (retention_apply(planning->options.store, days, clock_wall_ms(), planning->options.is_stopping,
+                        &counts, &err))
+        log_warning("retention failed; tried again in a day", log_text("reason", err.message), log_end);
+    else if (counts.sweeps || counts.contents)
+        log_info("retention", log_int("days", days), log_int("sweeps_deleted", counts.sweeps),
+                 log_int("distributions_deleted_of", counts.contents), log_end);
+}
+
+/* Waits for a change, beating meanwhile; for a hub that was down, also until it is back. */
+static void idle(struct planning *planning, uint64_t version, int was_hub_down)
+{
+    int64_t end = clock_monotonic_ms() + IDLE_MS, turn_ends = 0, now = 0;
+    do {
+        pulse_beat();
+        turn_ends = clock_monotonic_ms() + PULSE_MS;
+        if (store_wait_change(planning->options.store, version, PULSE_MS) != version)
+            return;
+        if (was_hub_down && !hub_is_down(planning->options.hub))
+            return;
+        now = clock_monotonic_ms();
+    } while (now >= turn_ends && now < end &&
+             !atomic_load(planning->options.is_stopping)); /* else it was woken */
+}
+
+/* Said when it becomes full and when it is not any more. */
+static void look_at_disk(struct planning *planning)
+{
+    struct reserve_room room;
+    reserve_fill(planning->options.reserve);
+    reserve_read_room(planning->options.reserve, &room);
+    if (room.is_full == planning->was_disk_full)
+        return;
+    planning->was_disk_full = room.is_full;
+    if (room.is_full)
+        log_error("the disk is full; nothing more can be recorded until there is room",
+                  log_text("state", planning->options.state), log_int("free_bytes", (int64_t)room.free_bytes),
+                  log_end);
+    else
+        log_info("the disk has room again", log_text("state", planning->options.state),
+                 log_int("free_bytes", (int64_t)room.free_bytes), log_end);
+}
+
+static void *plan_sweeps(void *context)
+{
+    struct planning *planning = context;
+    pulse_attach(&planning->pulse);
+    while (!atomic_load(planning->options.is_stopping)) {
+        struct err err = ERR_INIT;
+        int planned = 0;
+        pulse_beat();
+        uint64_t version = store_version(planning->options.store);
+        int is_hub_down = hub_is_down(planning->options.hub);
+        look_at_disk(planning);
+        int code = planner_run_once(planning->options.store, planning->options.hub, planning->options.reserve,
+                                    planning->options.is_stopping, &planned, &err);
+        if (code && !atomic_load(planning->options.is_stopping)) {
+            log_error("planning failed", log_text("reason", err.message), log_end);
+            clock_sleep_ms(ERROR_PAUSE_MS);
+        } else if (!planned && !atomic_load(planning->options.is_stopping)) {
+            apply_retention(planning);
+            idle(planning, version, is_hub_down);
+        }
+    }
+    return NULL;
+}
+
+int planning_start(const struct planning_options *options, struct planning **ret_planning, struct err *err)
+{
+    struct planning *planning = calloc(1, sizeof *planning);
+    if (!planning)
+        return err_set(err, ERR_NO_MEMORY, "planning: out of memory");
+    planning->options = *options;
+    int code = pthread_create(&planning->thread, NULL, plan_sweeps, planning);
+    if (code) {
+        free(planning);
+        return err_set_errno(err, code, "planning: cannot start a thread");
+    }
+    *ret_planning = planning;
+    return 0;
+}
+
+void planning_stop(struct planning *planning)
+{
+    if (!planning)
+        return;
+    (void)pthread_join(planning->thread, NULL);
+    free(planning);
+}
+
+const struct pulse *planning_pulse(const struct planning *planning)
+{
+    return &planning->pulse;
+}
