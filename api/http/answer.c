@@ -53,19 +53,27 @@ void api_answer_add_header(struct MHD_Response *response, const char *name, cons
         (void)MHD_add_response_header(response, name, value);
 }
 
-static void add_headers(const struct api_answer *answer, struct MHD_Response *response)
+int api_answer_add_headers(struct MHD_Response *response, const struct api_header *headers, size_t count)
 {
-    if (answer->status != MHD_HTTP_NO_CONTENT)
-        api_answer_add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type);
-    api_answer_add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, answer->cache_control);
-    api_answer_add_header(response, MHD_HTTP_HEADER_ETAG, answer->etag);
-    api_answer_add_header(response, "Link", answer->link);
-    if (answer->varies)
-        api_answer_add_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
-    if (answer->encoding != API_ENCODING_IDENTITY)
-        api_answer_add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING,
-                              api_encoding_name(answer->encoding));
-    api_answer_add_header(response, "X-Content-Type-Options", "nosniff");
+    for (size_t i = 0; i < count; i++)
+        if (headers[i].value && headers[i].value[0] &&
+            MHD_add_response_header(response, headers[i].name, headers[i].value) != MHD_YES)
+            return -1;
+    return 0;
+}
+
+static int add_headers(const struct api_answer *answer, struct MHD_Response *response)
+{
+    const struct api_header headers[] = {
+        {MHD_HTTP_HEADER_CONTENT_TYPE, answer->status == MHD_HTTP_NO_CONTENT ? NULL : answer->content_type},
+        {MHD_HTTP_HEADER_CACHE_CONTROL, answer->cache_control},
+        {MHD_HTTP_HEADER_ETAG, answer->etag},
+        {MHD_HTTP_HEADER_LINK, answer->link},
+        {MHD_HTTP_HEADER_VARY, answer->varies ? "Accept, Accept-Encoding" : NULL},
+        {MHD_HTTP_HEADER_CONTENT_ENCODING, answer->encoding ? api_encoding_name(answer->encoding) : NULL},
+        {"X-Content-Type-Options", "nosniff"},
+    };
+    return api_answer_add_headers(response, headers, sizeof headers / sizeof headers[0]);
 }
 
 static void move_to_file(struct api_answer *answer)
@@ -93,7 +101,7 @@ static void free_bytes(void *data)
     free(data);
 }
 
-void api_answer_share(struct api_answer *answer)
+int api_answer_share(struct api_answer *answer)
 {
     move_to_file(answer);
     if (answer->etag)
@@ -103,8 +111,7 @@ void api_answer_share(struct api_answer *answer)
     else
         answer->shared = MHD_create_response_from_buffer_with_free_callback_cls(answer->size, answer->data,
                                                                                 free_bytes, answer->data);
-    if (answer->shared)
-        add_headers(answer, answer->shared);
+    return answer->shared ? add_headers(answer, answer->shared) : 0;
 }
 
 static void release(void *answer)
@@ -136,8 +143,10 @@ static struct MHD_Response *respond_with_file(const struct api_answer *answer)
 struct MHD_Response *api_answer_respond(struct api_answer *answer)
 {
     struct MHD_Response *response = answer->fd >= 0 ? respond_with_file(answer) : respond_with_bytes(answer);
-    if (response)
-        add_headers(answer, response);
+    if (response && add_headers(answer, response)) {
+        MHD_destroy_response(response);
+        return NULL;
+    }
     return response;
 }
 

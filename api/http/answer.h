@@ -41,8 +41,9 @@ size_t api_answer_count(struct api_answer *answer, atomic_size_t *total);
 void api_answer_release(struct api_answer *answer);
 
 /* Makes what all sendings of a kept answer share; a large body moves into a file in memory first, which the
- * kernel sends without copying it. Where memory or descriptors lack, the answer stays as it is. */
-void api_answer_share(struct api_answer *answer);
+ * kernel sends without copying it. Where memory or descriptors lack, the answer stays as it is. -1 if there
+ * is no memory for its headers: then it must not be sent. */
+int api_answer_share(struct api_answer *answer);
 
 /* A response of its own, for one sending with more headers: the same body and headers. To be destroyed by the
  * caller; holds the body for itself. NULL without memory or descriptors. */
@@ -51,7 +52,17 @@ struct MHD_Response *api_answer_respond(struct api_answer *answer);
 /* A 304 in place of an answer with this ETag (with quotes). NULL without memory. */
 struct MHD_Response *api_answer_not_modified(const char *etag, const char *cache_control);
 
-/* Adds the header if there is a value to it. */
+/* Name and value of a header; a value that is NULL or empty leaves it out. */
+struct api_header {
+    const char *name;
+    const char *value;
+};
+
+/* Adds them all, or -1 without memory: an answer that lacks one would say something else. Without Link a page
+ * is the last one, without Content-Encoding coded bytes are plain. */
+int api_answer_add_headers(struct MHD_Response *response, const struct api_header *headers, size_t count);
+
+/* Adds one that can be done without, if there is a value to it. */
 void api_answer_add_header(struct MHD_Response *response, const char *name, const char *value);
 
 #endif

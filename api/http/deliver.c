@@ -227,12 +227,7 @@ int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Res
     return 1;
 }
 
-static char *copy_of(const char *text)
-{
-    return has_text(text) ? strdup(text) : NULL;
-}
-
-/* Moves the response's body, coded as the client likes it, into an answer. */
+/* Moves the response's body, coded as the client likes it, and its link into an answer. */
 static struct api_answer *answer_of(struct api_response *response, enum api_encoding encoding, int is_kept)
 {
     struct api_answer *answer = api_answer_new(response->status);
@@ -241,7 +236,7 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     answer->content_type = response->content_type;
     answer->cache_control = response->cache_control;
     answer->varies = response->status == MHD_HTTP_OK;
-    answer->link = copy_of(buf_text(&response->link));
+    answer->link = response->link.size ? buf_take(&response->link) : NULL;
     if (response->body.size < CODED_BYTES_MIN)
         encoding = API_ENCODING_IDENTITY;
     struct buf coded;
@@ -322,17 +317,22 @@ static enum MHD_Result queue_fixed(struct api_request *request, const struct api
     if (!response)
         return MHD_NO;
     format_etag(etag, fixed->etag, fixed->fixed_encoding);
-    api_answer_add_header(response, MHD_HTTP_HEADER_ETAG, etag);
-    api_answer_add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, fixed->content_type);
-    api_answer_add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, fixed->cache_control);
-    api_answer_add_header(response, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
-    if (fixed->fixed_encoding != API_ENCODING_IDENTITY)
-        api_answer_add_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING,
-                              api_encoding_name(fixed->fixed_encoding));
-    api_answer_add_header(response, "X-Content-Type-Options", "nosniff");
-    api_answer_add_header(response, "Content-Security-Policy", fixed->policy);
-    api_answer_add_header(response, "Referrer-Policy", "no-referrer");
-    api_answer_add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+    const struct api_header headers[] = {
+        {MHD_HTTP_HEADER_ETAG, etag},
+        {MHD_HTTP_HEADER_CONTENT_TYPE, fixed->content_type},
+        {MHD_HTTP_HEADER_CACHE_CONTROL, fixed->cache_control},
+        {MHD_HTTP_HEADER_VARY, "Accept-Encoding"},
+        {MHD_HTTP_HEADER_CONTENT_ENCODING,
+         fixed->fixed_encoding ? api_encoding_name(fixed->fixed_encoding) : NULL},
+        {"X-Content-Type-Options", "nosniff"},
+        {"Content-Security-Policy", fixed->policy},
+        {"Referrer-Policy", "no-referrer"},
+        {"Cross-Origin-Opener-Policy", "same-origin"},
+    };
+    if (api_answer_add_headers(response, headers, sizeof headers / sizeof headers[0])) {
+        MHD_destroy_response(response);
+        return MHD_NO;
+    }
     return queue(request, response, fixed->status, fixed->fixed_size);
 }
 
@@ -371,7 +371,10 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
         return answer ? queue_answer(request, answer, response) : MHD_NO;
     }
     if (is_kept) {
-        api_answer_share(answer);
+        if (api_answer_share(answer)) {
+            api_answer_release(answer);
+            return MHD_NO;
+        }
         char key[KEY_SIZE];
         format_key(key, keep_etag, encoding);
         api_cache_put(request->http->cache, key, answer);

@@ -6,12 +6,26 @@
 
 #include "daemon/base/limits.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define ROWS 1000
+
+static _Atomic(const char *)
+    lost; /* the end of a text that there is no memory to copy; NULL: there is for all */
+
+char *strdup(const char *text)
+{
+    static char *(*real)(const char *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "strdup");
+    const char *end = atomic_load(&lost);
+    size_t length = strlen(text), size_lost = end ? strlen(end) : 0;
+    return end && length >= size_lost && strcmp(text + length - size_lost, end) == 0 ? NULL : real(text);
+}
 
 static char series[128];
 static size_t size; /* bytes of that answer */
@@ -187,12 +201,32 @@ static void test_one_passes(void **state)
     back_to(fixture, own);
 }
 
+/* Without memory for what a client must know there is no answer. */
+static void test_no_answer_lacks_its_headers(void **state)
+{
+    static const char request[] =
+        "GET /v1/models/garden/neox-tiny/revisions?format=csv&limit=10 HTTP/1.1\r\nHost: localhost\r\n"
+        "Accept-Encoding: gzip, br\r\nConnection: close\r\n\r\n";
+    static const char *const ends[] = {"rel=\"next\"", "gzip"};
+    for (size_t i = 0; i < 2; i++) {
+        atomic_store(&lost, ends[i]);
+        char *answer = fixture_raw(*state, request, sizeof request - 1);
+        atomic_store(&lost, NULL);
+        assert_string_equal(answer, "");
+        free(answer);
+    }
+    char *answer = fixture_raw(*state, request, sizeof request - 1);
+    assert_non_null(strstr(answer, "rel=\"next\""));
+    assert_non_null(strstr(answer, "Content-Encoding: gzip"));
+    free(answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bound_of_all),    cmocka_unit_test(test_bound_of_an_address),
         cmocka_unit_test(test_room_comes_back), cmocka_unit_test(test_too_large_for_all),
-        cmocka_unit_test(test_one_passes),
+        cmocka_unit_test(test_one_passes),      cmocka_unit_test(test_no_answer_lacks_its_headers),
     };
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, fill, fixture_unserve);
