@@ -87,20 +87,6 @@ int record_large(struct connection *connection, int64_t content_id, const struct
 
 /* -- Perplexities --------------------------------------------------------------------------------------- */
 
-static int set_weights(struct connection *connection, int64_t revision_id, const char *digest,
-                       struct err *err)
-{
-    struct query query;
-    int rc = query_begin(
-        &query, connection,
-        "INSERT OR REPLACE INTO revision_weights (revision_id, weights_digest) VALUES (?, ?)", err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, revision_id);
-    query_bind_text(&query, digest);
-    return query_run(&query, err);
-}
-
 static void bind_identity(struct query *query, const struct perplexity_row *row)
 {
     query_bind_text(query, row->weights_digest);
@@ -170,8 +156,6 @@ int record_perplexities(struct connection *connection, const struct task_row *ta
                         const struct task_result *result, struct err *err)
 {
     int rc = 0;
-    if (result->weights_digest[0])
-        rc = set_weights(connection, task->revision_id, result->weights_digest, err);
     for (size_t i = 0; !rc && i < result->perplexity_count; i++) {
         if (!(rc = ensure_perplexity(connection, &result->perplexities[i], err)))
             rc = link_perplexity(connection, task->revision_id, &result->perplexities[i], err);

@@ -322,17 +322,6 @@ void store_wake(struct store *store)
 
 /* -- Care ------------------------------------------------------------------------------------------------ */
 
-int store_integrity_check(struct store *store, struct err *err)
-{
-    struct connection *connection = NULL;
-    int rc = store_snapshot_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = connection_check(connection, err);
-    store_read_end(store, connection);
-    return rc;
-}
-
 static uint64_t file_size(const char *path, const char *suffix)
 {
     char name[4200];

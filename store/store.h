@@ -56,10 +56,6 @@ int store_open_beside(const char *path, struct store **ret_store, struct err *er
  * allowed. */
 void store_close(struct store *store);
 
-/* Reads the whole file (seconds per GB) and checks it: pages, indexes, foreign keys. ERR_DATABASE names the
- * first fault. */
-int store_integrity_check(struct store *store, struct err *err);
-
 /* Random, made with the file: an ETag made from it and a version is never reused for other content. */
 const char *store_instance(const struct store *store);
 

@@ -114,7 +114,7 @@ struct task_displacement {
 struct task_result {
     const struct task_tensor *tensors; /* borrowed */
     size_t tensor_count;
-    char weights_digest[STORE_DIGEST_SIZE];    /* "" if not known */
+    char weights_digest[STORE_DIGEST_SIZE];    /* "" without a perplexity */
     const struct perplexity_row *perplexities; /* borrowed; weights_digest must be the one above */
     size_t perplexity_count;
     int64_t bytes_fetched; /* whole task */

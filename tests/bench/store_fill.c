@@ -79,7 +79,6 @@ static const char *const FILL[] = {
     "measured_ms) SELECT id, digest, 'data', 'tokenizer', 'last_word', '{}', 'float32', 'cpu', 1, 5153, "
     "6500, 1, 2, 3, "
     "4, 5, 6, 7 FROM contents",
-    "INSERT INTO revision_weights SELECT id, digest FROM contents",
     "INSERT INTO revision_perplexities SELECT id, 'last_word', id FROM contents",
     "INSERT INTO sweeps (id, model_id, state, request, priority, created_ms, started_ms, finished_ms, "
     "tasks_done) "

@@ -200,7 +200,6 @@ RESULTS = {  # tables of results: columns that differ between equal runs
     "samples": set(),
     "perplexities": {"id", "seconds", "measured_ms"},
     "revision_tensors": {"fetched_bytes", "measured_ms"},
-    "revision_weights": set(),
     "revision_perplexities": set(),
     "series_links": set(),
     "files": set(),

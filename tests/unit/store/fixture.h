@@ -20,6 +20,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
+#include "store/backup.h"
 #include "store/models.h"
 #include "store/revisions.h"
 #include "store/series.h"
@@ -98,6 +99,13 @@ static inline int fixture_open(void **state)
     (void)snprintf(model.model_type, sizeof model.model_type, "gpt_neox");
     (void)snprintf(model.tensor, sizeof model.tensor, TENSOR);
     return models_describe(fixture->store, &model, &err);
+}
+
+/* As `bifurcated check` does it, beside the open store: pages, indexes, foreign keys. */
+static inline void fixture_check_database(const struct fixture *fixture)
+{
+    struct backup_facts facts;
+    OK(backup_check(fixture->path, &facts, &err));
 }
 
 static inline int fixture_close(void **state)

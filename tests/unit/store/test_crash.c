@@ -67,7 +67,7 @@ static void check_state(struct fixture *fixture, int64_t sweep_id, const int64_t
     int64_t measured = 0;
     struct series_query query = {
         .model_id = fixture->model_id, .step_max = INT64_MAX, .limit = LIMIT_API_PAGE_ROWS};
-    OK(store_integrity_check(fixture->store, &err));
+    fixture_check_database(fixture);
     OK(tasks_list(fixture->store, sweep_id, NULL, -1, REVISIONS, check_task, &tally, &err));
     OK(series_read(fixture->store, &query, NULL, check_row, &measured, &err));
     OK(sweeps_get(fixture->store, sweep_id, &sweep, &err));

@@ -239,7 +239,7 @@ static void test_refused_as_a_whole(void **state)
     assert_int_equal(task.state, TASK_STATE_CLAIMED);
     fixture_result(made, "right", 1);
     OK(tasks_record(fixture->store, &lease, &made->result, &err));
-    OK(store_integrity_check(fixture->store, &err));
+    fixture_check_database(fixture);
     free(made);
 }
 

@@ -35,7 +35,7 @@ static void test_reopen(void **state)
     assert_string_equal(store_instance(fixture->store), instance);
     assert_int_equal(store_version(fixture->store), version);
     OK(models_find(fixture->store, "garden/neox-tiny", &row, &err));
-    OK(store_integrity_check(fixture->store, &err));
+    fixture_check_database(fixture);
     OK(store_checkpoint(fixture->store, &err));
     assert_int_equal(store_log_size(fixture->store), 0);
     OK(store_size(fixture->store, &size, &err));
@@ -54,7 +54,7 @@ static void test_second_opener(void **state)
     assert_non_null(strstr(refusal.message, number));
     assert_non_null(strstr(refusal.message, fixture->folder));
     assert_null(second);
-    OK(store_integrity_check(fixture->store, &err));
+    fixture_check_database(fixture);
 }
 
 static void test_newer_schema(void **state)
@@ -105,7 +105,7 @@ static void test_empty_file(void **state)
     FILE *file = fopen(fixture->path, "w");
     (void)fclose(file);
     OK(store_open(fixture->path, &fixture->store, &err));
-    OK(store_integrity_check(fixture->store, &err));
+    fixture_check_database(fixture);
 }
 
 /* Damage anywhere in the file ends in an error that says so, never in a crash or in silence. */
@@ -134,10 +134,11 @@ static void test_damage(void **state)
         memset(garbage, 0xA5, sizeof garbage);
         assert_int_equal(pwrite(fd, garbage, sizeof garbage, page), (ssize_t)sizeof garbage);
         struct err damage = ERR_INIT;
+        struct backup_facts facts;
         struct store *store = NULL;
         int rc = store_open(fixture->path, &store, &damage);
         if (!rc)
-            rc = store_integrity_check(store, &damage);
+            rc = backup_check(fixture->path, &facts, &damage);
         if (rc) {
             assert_int_equal(rc, ERR_DATABASE);
             assert_true(damage.message[0] != 0);
@@ -150,10 +151,11 @@ static void test_damage(void **state)
     assert_int_equal(told, tries);
     assert_int_equal(ftruncate(fd, info.st_size / 2), 0);
     struct err damage = ERR_INIT;
+    struct backup_facts facts;
     struct store *store = NULL;
     int rc = store_open(fixture->path, &store, &damage);
     if (!rc)
-        rc = store_integrity_check(store, &damage);
+        rc = backup_check(fixture->path, &facts, &damage);
     assert_int_equal(rc, ERR_DATABASE);
     store_close(store);
     (void)close(fd);
@@ -225,7 +227,7 @@ static void test_full(void **state)
     struct sweep_row row;
     OK(sweeps_get(fixture->store, sweep, &row, &err));
     assert_int_equal(row.tasks[TASK_STATE_DONE], recorded);
-    OK(store_integrity_check(fixture->store, &err));
+    fixture_check_database(fixture);
     OK(store_write_begin(fixture->store, CONNECTION_DURABILITY_FULL, &connection, &err));
     OK(connection_exec(connection, "PRAGMA max_page_count = 1000000", &err));
     OK(store_write_end(fixture->store, 0, &err));
@@ -262,7 +264,7 @@ static void test_file_size_limit(void **state)
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
     OK(store_open(fixture->path, &fixture->store, &err));
-    OK(store_integrity_check(fixture->store, &err));
+    fixture_check_database(fixture);
 }
 
 struct waiter {

@@ -207,7 +207,7 @@ static void test_prune(void **state)
     FAILS(ERR_INVALID, sweeps_prune(fixture->store, later, 0, &count, &err));
     OK(sweeps_list(fixture->store, 0, NULL, 0, 10, collect, &list, &err));
     assert_int_equal(list.count, 1);
-    OK(store_integrity_check(fixture->store, &err));
+    fixture_check_database(fixture);
 }
 
 /* However they end, and in whatever order: each is found once, also after the last one was deleted. */

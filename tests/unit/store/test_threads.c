@@ -142,7 +142,7 @@ static void test_threads(void **state)
     assert_int_equal(atomic_load(&shared.failed), 0);
     assert_int_equal(sweep.state, SWEEP_STATE_DONE);
     assert_int_equal(atomic_load(&shared.done), REVISIONS);
-    OK(store_integrity_check(fixture->store, &err));
+    fixture_check_database(fixture);
 }
 
 int main(void)
