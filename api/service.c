@@ -55,28 +55,35 @@ int api_get_description(struct api_request *request, struct api_response *respon
     return err_set(err, ERR_INTERNAL, "openapi.json was not put into this program");
 }
 
+struct counts {
+    int64_t sweeps[SWEEP_STATE_COUNT];
+    int64_t queued, claimed; /* tasks */
+    uint64_t size_bytes;     /* of the database */
+};
+
+static int count(struct store *store, struct counts *ret_counts, struct err *err)
+{
+    int code = sweeps_count(store, ret_counts->sweeps, err);
+    if (!code)
+        code = tasks_depth(store, &ret_counts->queued, &ret_counts->claimed, err);
+    return code ? code : store_size(store, &ret_counts->size_bytes, err);
+}
+
 static int append_counts(struct store *store, struct api_json *json, struct err *err)
 {
-    int64_t sweeps[SWEEP_STATE_COUNT];
-    int64_t queued = 0;
-    int64_t claimed = 0;
-    uint64_t size = 0;
-    int code = sweeps_count(store, sweeps, err);
-    if (!code)
-        code = tasks_depth(store, &queued, &claimed, err);
-    if (!code)
-        code = store_size(store, &size, err);
+    struct counts counts = {0};
+    int code = count(store, &counts, err);
     if (code)
         return code;
     api_json_open_object(json, "sweeps");
     for (int i = 0; i < SWEEP_STATE_COUNT; i++)
-        api_json_integer(json, sweep_state_name((enum sweep_state)i), sweeps[i]);
+        api_json_integer(json, sweep_state_name((enum sweep_state)i), counts.sweeps[i]);
     api_json_close_object(json);
     api_json_open_object(json, "tasks");
-    api_json_integer(json, "queued", queued);
-    api_json_integer(json, "running", claimed);
+    api_json_integer(json, "queued", counts.queued);
+    api_json_integer(json, "running", counts.claimed);
     api_json_close_object(json);
-    api_json_integer(json, "database_bytes", (int64_t)size);
+    api_json_integer(json, "database_bytes", (int64_t)counts.size_bytes);
     api_json_integer(json, "schema_version", store_schema_version());
     return 0;
 }
@@ -126,26 +133,20 @@ int api_list_devices(struct api_request *request, struct api_response *response,
 
 static int append_store_metrics(struct store *store, struct buf *text, struct err *err)
 {
-    int64_t sweeps[SWEEP_STATE_COUNT];
-    int64_t queued = 0;
-    int64_t claimed = 0;
-    uint64_t size = 0;
-    int code = sweeps_count(store, sweeps, err);
-    if (!code)
-        code = tasks_depth(store, &queued, &claimed, err);
-    if (!code)
-        code = store_size(store, &size, err);
+    struct counts counts = {0};
+    int code = count(store, &counts, err);
     if (code)
         return code;
     buf_append_text(text, "# HELP bifurcated_sweeps Sweeps by state.\n# TYPE bifurcated_sweeps gauge\n");
     for (int i = 0; i < SWEEP_STATE_COUNT; i++)
         buf_appendf(text, "bifurcated_sweeps{state=\"%s\"} %" PRId64 "\n",
-                    sweep_state_name((enum sweep_state)i), sweeps[i]);
+                    sweep_state_name((enum sweep_state)i), counts.sweeps[i]);
     api_metrics_append(text, "bifurcated_tasks_queued", "gauge", "Tasks that wait for a worker.",
-                       (double)queued);
+                       (double)counts.queued);
     api_metrics_append(text, "bifurcated_tasks_running", "gauge", "Tasks that a worker has.",
-                       (double)claimed);
-    api_metrics_append(text, "bifurcated_database_bytes", "gauge", "Database and log on disk.", (double)size);
+                       (double)counts.claimed);
+    api_metrics_append(text, "bifurcated_database_bytes", "gauge", "Database and log on disk.",
+                       (double)counts.size_bytes);
     api_metrics_append(text, "bifurcated_database_log_bytes", "gauge",
                        "The database's log, which a thread moves into the database from 16 MiB on.",
                        (double)store_log_size(store));

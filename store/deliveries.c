@@ -158,14 +158,10 @@ int deliveries_get_body(struct store *store, int64_t id, struct buf *body, struc
         return rc;
     query_bind_int(&query, id);
     rc = query_next(&query, err);
-    if (rc > 0) {
-        size_t size = 0;
-        const void *text = query_blob(&query, &size);
-        (void)buf_append(body, text, size);
-        rc = buf_check(body, "body of a delivery", err);
-    } else if (rc == 0) {
+    if (rc > 0)
+        rc = query_append(&query, body, "body of a delivery", err);
+    else if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "there is no delivery %lld", (long long)id);
-    }
     return query_close(&query, rc);
 }
 

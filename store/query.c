@@ -151,6 +151,14 @@ const void *query_blob(struct query *query, size_t *ret_size)
     return data ? data : "";
 }
 
+int query_append(struct query *query, struct buf *buf, const char *what, struct err *err)
+{
+    size_t size = 0;
+    const void *data = query_blob(query, &size);
+    (void)buf_append(buf, data, size);
+    return buf_check(buf, what, err);
+}
+
 int query_end(struct query *query, int rc)
 {
     if (query->result != SQLITE_OK)

@@ -20,6 +20,7 @@
 #ifndef BIFURCATED_STORE_QUERY_H
 #define BIFURCATED_STORE_QUERY_H
 
+#include "daemon/base/buf.h"
 #include "store/connection.h"
 
 struct query {
@@ -61,6 +62,8 @@ void query_text(struct query *query, char *buffer, size_t size);
 const char *query_text_whole(struct query *query);
 /* The next column, valid until the next query_next or query_end. "" and size 0 for NULL. */
 const void *query_blob(struct query *query, size_t *ret_size);
+/* Appends the bytes of the next column. */
+int query_append(struct query *query, struct buf *buf, const char *what, struct err *err);
 
 /* Resets the statement; the query may not be used afterwards. Returns the failure of a binding or a text if
  * there was one, whatever was made of it meanwhile, else `rc`. */

@@ -157,14 +157,10 @@ int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct 
         return rc;
     query_bind_int(&query, id);
     rc = query_next(&query, err);
-    if (rc > 0) {
-        size_t size = 0;
-        const void *text = query_blob(&query, &size);
-        (void)buf_append(buf, text, size);
-        rc = buf_check(buf, "request of a sweep", err);
-    } else if (rc == 0) {
+    if (rc > 0)
+        rc = query_append(&query, buf, "request of a sweep", err);
+    else if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
-    }
     return query_close(&query, rc);
 }
 

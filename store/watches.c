@@ -215,10 +215,7 @@ int watches_get_texts(struct store *store, int64_t id, struct buf *request, stru
     if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "the watch was deleted meanwhile");
     for (int i = 0; rc > 0 && i < 3 && texts[i]; i++) {
-        size_t size = 0;
-        const void *text = query_blob(&query, &size);
-        (void)buf_append(texts[i], text, size);
-        int code = buf_check(texts[i], "text of a watch", err);
+        int code = query_append(&query, texts[i], "text of a watch", err);
         rc = code ? code : rc;
     }
     return query_close(&query, rc);
