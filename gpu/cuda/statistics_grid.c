@@ -81,6 +81,12 @@ void statistics_grid_cut(struct statistics_grid *grid, int multiprocessor_count,
         grid->rows > grid->token_rows ? grid->part_count - grid->token_rows / grid->part_rows : 0;
 }
 
+int statistics_grid_comes_back(const struct statistics_grid *grid)
+{
+    return grid->parts[1] != 0 && grid->token_rows % grid->part_rows != 0 &&
+           grid->column_tiles > grid->block_count / (STATISTICS_TEAMS * grid->slices);
+}
+
 uint64_t statistics_grid_share(const struct statistics_grid *grid)
 {
     const uint64_t vector = grid->kind == STATISTICS_KIND_F32 ? 4 : 8;

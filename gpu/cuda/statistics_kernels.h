@@ -33,7 +33,8 @@
  *
  * Sums take every element for finite. Where a sum of a column ends as NaN or an infinity, which sums of
  * finite weights cannot, its thread forms it once more with a check for each element; where one of a
- * displacement does, a third pass sums the pairs that are finite. The sum of the squares of a matrix of
+ * displacement does, or a block's sums are of a part of its rows (statistics_grid_comes_back), a third pass
+ * sums the pairs that are finite. The sum of the squares of a matrix of
  * finite 16-bit elements follows from its counts.
  */
 #ifndef BIFURCATED_GPU_CUDA_STATISTICS_KERNELS_H
@@ -119,6 +120,12 @@ struct statistics_pairs {
 /* Cuts the work for a device of `multiprocessor_count` with `shared_bytes_max` per block. */
 void statistics_grid_cut(struct statistics_grid *grid, int multiprocessor_count, size_t shared_bytes_max);
 
+/* Whether a block of the second pass comes back to a segment after the other one: in the part that has both,
+ * where there are more tiles than pairs of blocks (wide rows on a GPU of few multiprocessors, such as a MIG
+ * slice). Its `partials` are then those of the last time alone, and displacements are summed by the third
+ * pass. */
+int statistics_grid_comes_back(const struct statistics_grid *grid);
+
 /* Elements that one block may come to count, at most. Its counters take up to UINT32_MAX. */
 uint64_t statistics_grid_share(const struct statistics_grid *grid);
 
@@ -128,7 +135,7 @@ cudaError_t statistics_launch_first(const struct statistics_grid *grid, const st
 cudaError_t statistics_launch_second(const struct statistics_grid *grid, const struct statistics_second *pass,
                                      cudaStream_t stream);
 
-/* Where the second pass' displacements are not finite. */
+/* Where the second pass' displacements are not finite, or not whole. */
 cudaError_t statistics_launch_pairs(const struct statistics_grid *grid, const struct statistics_pairs *pass,
                                     cudaStream_t stream);
 

@@ -1,6 +1,7 @@
 /*
- * Displacements where an element is not finite: the sums of the second pass, formed again over the pairs in
- * which both are. Hardly any tensor needs it, so it is simple rather than fast.
+ * Displacements where an element is not finite, or where the second pass has not all of them: its sums,
+ * formed again over the pairs in which both are finite. Hardly any tensor needs it, so it is simple rather
+ * than fast.
  */
 #include "gpu/cuda/statistics_device.cuh"
 

@@ -81,6 +81,8 @@ int statistics_result_displacement(const struct statistics_grid *grid,
 {
     const uint64_t rows[STATISTICS_SEGMENTS] = {grid->token_rows, grid->rows - grid->token_rows};
     memset(result->displacements[i], 0, sizeof(result->displacements[i]));
+    if (statistics_grid_comes_back(grid))
+        return 0;
     for (int segment = 0; segment < STATISTICS_SEGMENTS; segment++) {
         struct statistics_sums sums = {0, 0, 0};
         for (uint32_t block = 0; block < grid->block_count; block++) {

@@ -36,7 +36,8 @@ void statistics_result_second(const struct statistics_grid *grid, const struct s
                               const struct statistics_centring *centring, struct statistics_result *result);
 
 /* After the second pass: the displacement against reference i. 0 if an element of the matrix or of the
- * reference is not finite: then its pairs have to be summed (statistics_launch_pairs). */
+ * reference is not finite, or the pass' sums are not whole (statistics_grid_comes_back): then its pairs have
+ * to be summed (statistics_launch_pairs). */
 int statistics_result_displacement(const struct statistics_grid *grid,
                                    const struct statistics_returned *returned, int i,
                                    struct statistics_result *result);

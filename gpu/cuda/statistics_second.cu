@@ -359,7 +359,8 @@ do_item_sums(const statistics_grid &grid, const statistics_second &pass, const i
     moments_end<KIND>(grid, pass, at, mine, item.means, item.sums, room);
 }
 
-/* Ends a segment: the sums of the block's warps, in order, go to device memory. */
+/* Ends a segment: the sums of the block's warps, in order, go to device memory, in the place of what is there
+ * where the block comes back to it (statistics_grid_comes_back). */
 static __device__ __forceinline__ void displacements_store(const statistics_second &pass, int segment,
                                                            statistics_sums (*warps)[2])
 {
