@@ -217,6 +217,7 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
         .dtype = tensor.dtype,
         .shape = tensor.shape,
         .size_bytes = tensor.size_bytes,
+        .same_as = tensor.same_as,
         .file = file_name(checkpoint, file),
         .is_contiguous = tensor.is_contiguous,
         .shard = file,

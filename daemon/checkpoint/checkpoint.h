@@ -39,10 +39,12 @@ struct checkpoint_tensor {
     enum tensor_dtype dtype;
     struct tensor_shape shape;
     uint64_t size_bytes; /* as handed out: elements * size of one */
-    const char *file;    /* the one file that its bytes lie in (for digests) */
-    int is_contiguous;   /* 0: gathered from a strided layout on reading */
-    size_t shard;        /* private: which file ... */
-    size_t index;        /* ... and which of its tensors */
+    const char
+        *same_as;      /* tied weights of a torch file: the first of their names, of the others; else NULL */
+    const char *file;  /* the one file that its bytes lie in (for digests) */
+    int is_contiguous; /* 0: gathered from a strided layout on reading */
+    size_t shard;      /* private: which file ... */
+    size_t index;      /* ... and which of its tensors */
 };
 
 /* Finds the layout that `files` holds and reads its header or index. ERR_NOT_FOUND names the files that were

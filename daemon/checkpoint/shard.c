@@ -124,6 +124,7 @@ void shard_describe(const struct shard *shard, size_t index, struct shard_tensor
     const struct state_dict_tensor *tensor = torch_tensor(shard, index);
     *ret_tensor = (struct shard_tensor){
         .name = tensor->name,
+        .same_as = tensor->first == index ? NULL : torch_tensor(shard, tensor->first)->name,
         .dtype = tensor->dtype,
         .shape = tensor->shape,
         .size_bytes = torch_size_bytes(tensor),

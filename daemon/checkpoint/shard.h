@@ -14,7 +14,9 @@
 enum shard_format { SHARD_FORMAT_SAFETENSORS, SHARD_FORMAT_TORCH_ZIP };
 
 struct shard_tensor {
-    const char *name; /* borrowed from the shard */
+    const char *name; /* borrowed from the shard, as the next */
+    const char
+        *same_as; /* the first name, by bytes, of the same bytes in the file; NULL: it is that itself */
     enum tensor_dtype dtype;
     struct tensor_shape shape;
     uint64_t size_bytes; /* contiguous */

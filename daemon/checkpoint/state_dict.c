@@ -150,6 +150,57 @@ static int sort_tensors(struct state_dict *state_dict, struct err *err)
     return 0;
 }
 
+/* A tensor, to be sorted by what it is a view of. */
+struct view {
+    const struct state_dict_tensor *tensor;
+};
+
+static int compare_views(const struct state_dict_tensor *x, const struct state_dict_tensor *y)
+{
+    int order = strcmp(x->storage_key, y->storage_key);
+    if (!order)
+        order = (x->offset > y->offset) - (x->offset < y->offset);
+    if (!order)
+        order = (x->dtype > y->dtype) - (x->dtype < y->dtype);
+    if (!order)
+        order = (x->shape.ndim > y->shape.ndim) - (x->shape.ndim < y->shape.ndim);
+    for (int i = 0; i < (int)x->shape.ndim && !order; i++) {
+        order = (x->shape.dim[i] > y->shape.dim[i]) - (x->shape.dim[i] < y->shape.dim[i]);
+        if (!order)
+            order = (x->stride[i] > y->stride[i]) - (x->stride[i] < y->stride[i]);
+    }
+    return order;
+}
+
+/* Of equal ones the first name comes first. */
+static int compare_views_and_places(const void *a, const void *b)
+{
+    const struct state_dict_tensor *x = ((const struct view *)a)->tensor,
+                                   *y = ((const struct view *)b)->tensor;
+    int order = compare_views(x, y);
+    return order ? order : (x > y) - (x < y);
+}
+
+/* Tied weights are one tensor under two names. */
+static int find_shared(struct state_dict *state_dict, struct err *err)
+{
+    size_t count = state_dict->count;
+    struct view *views = calloc(count + 1, sizeof *views);
+    if (!views)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        views[i].tensor = &state_dict->tensors[i];
+    qsort(views, count, sizeof *views, compare_views_and_places);
+    for (size_t i = 0, first = 0; i < count; i++) {
+        if (compare_views(views[i].tensor, views[first].tensor) != 0)
+            first = i;
+        state_dict->tensors[views[i].tensor - state_dict->tensors].first =
+            (size_t)(views[first].tensor - state_dict->tensors);
+    }
+    free(views);
+    return 0;
+}
+
 int state_dict_parse(const void *data, size_t size, struct state_dict **ret_state_dict, struct err *err)
 {
     struct pickle *pickle = NULL;
@@ -175,6 +226,8 @@ int state_dict_parse(const void *data, size_t size, struct state_dict **ret_stat
         code = step(&walk);
     if (!code)
         code = sort_tensors(state_dict, err);
+    if (!code)
+        code = find_shared(state_dict, err);
     if (code)
         goto out;
     *ret_state_dict = state_dict;

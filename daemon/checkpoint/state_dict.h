@@ -24,6 +24,8 @@ struct state_dict_tensor {
     uint64_t offset;                    /* of the first element in its storage, in elements */
     char storage_key[STATE_DICT_KEY_SIZE];
     uint64_t storage_bytes;
+    size_t first; /* the first tensor, in order of names, that is the same view of the same storage; mostly
+                     itself */
 };
 
 struct state_dict {

@@ -79,22 +79,34 @@ static int add(const struct checkpoint_tensor *tensor, uint64_t *count, struct e
     return code;
 }
 
+/* Which names of a checkpoint are those of the model's tensors, each counted once. */
+struct names {
+    const char *wrapper;
+    const char *copy; /* the unembedding where it is the embedding once more; NULL: it is not */
+};
+
+static bool is_of_model(const struct names *names, const char *name)
+{
+    return strncmp(name, names->wrapper, strlen(names->wrapper)) == 0 && strncmp(name, "optim", 5) != 0 &&
+           !(names->copy && strcmp(name, names->copy) == 0);
+}
+
 int model_parameters_count(const struct model_config *config, struct checkpoint *checkpoint,
                            const char *unembedding, uint64_t *ret_count, struct err *err)
 {
-    const char *wrapper = wrapper_of(unembedding), *files[PARAMETERS_FILES_MAX];
-    const char *embedding = "";
+    const char *files[PARAMETERS_FILES_MAX], *embedding = "";
+    struct names names = {.wrapper = wrapper_of(unembedding)};
     struct err ignored = ERR_INIT;
     uint64_t count = 0;
     size_t file_count = 0;
     bool has_layers = false;
     (void)model_role_find(config, checkpoint, MODEL_ROLE_EMBEDDING, &embedding, &ignored);
-    bool has_copy = config->is_tied && embedding[0] && strcmp(embedding, unembedding) != 0;
+    if (config->is_tied && embedding[0] && strcmp(embedding, unembedding) != 0)
+        names.copy = unembedding;
     for (size_t i = 0; i < checkpoint_name_count(checkpoint); i++) {
         const char *name = checkpoint_name(checkpoint, i);
         struct checkpoint_tensor tensor;
-        if (strncmp(name, wrapper, strlen(wrapper)) != 0 || strncmp(name, "optim", 5) == 0 ||
-            (has_copy && strcmp(name, unembedding) == 0))
+        if (!is_of_model(&names, name))
             continue;
         int code = checkpoint_find(checkpoint, name, &tensor, err);
         size_t known = 0;
@@ -105,7 +117,7 @@ int model_parameters_count(const struct model_config *config, struct checkpoint 
                            PARAMETERS_FILES_MAX);
         if (!code && known == file_count)
             files[file_count++] = tensor.file;
-        if (!code)
+        if (!code && !(tensor.same_as && is_of_model(&names, tensor.same_as)))
             code = add(&tensor, &count, err);
         if (code)
             return code;

@@ -5,6 +5,7 @@
  * Counted are the elements of all tensors, but for
  *   - buffers, which are no parameters: causal masks, rotary frequencies, positions
  *   - the unembedding, where config.json says that it is the input embedding and the file holds both
+ *   - further names of one tensor in a torch file, as tied weights have
  *   - what stands beside the model in a trainer's file, such as an optimizer's state
  * Weights that are packed into integers have no shapes of their own, and a file with nothing but embeddings
  * is not the model: then the number is not known.

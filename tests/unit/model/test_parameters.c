@@ -14,6 +14,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/model/parameters.h"
 #include "daemon/model/role.h"
+#include "tests/unit/checkpoint/bytes.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -214,12 +215,76 @@ static void test_what_counts(void **state)
     assert_non_null(strstr(err.message, "nothing but embeddings"));
 }
 
+/* A torch file of halves in one storage of 88, whose tensors may be views of the same. */
+static uint64_t count_torch(const char *config_json, const struct bytes_tensor *tensors, size_t tensor_count)
+{
+    static const char storage[176];
+    struct buf pickle, file;
+    struct model_config config;
+    struct source *source = NULL;
+    struct checkpoint *checkpoint = NULL;
+    const char *unembedding = NULL;
+    struct err err = ERR_INIT;
+    uint64_t found = 0;
+    buf_init(&pickle, MIB);
+    buf_init(&file, MIB);
+    pickle_begin(&pickle);
+    for (size_t i = 0; i < tensor_count; i++)
+        pickle_tensor(&pickle, &tensors[i]);
+    pickle_end(&pickle);
+    const struct bytes_record records[] = {
+        {.name = "m/data.pkl", .data = pickle.data, .size = pickle.size},
+        {.name = "m/data/0", .data = storage, .size = sizeof storage},
+        {.name = "m/version", .data = "3\n", .size = 2},
+    };
+    bytes_zip_build(&file, records, 3, NULL);
+    assert_int_equal(model_config_parse(config_json, strlen(config_json), &config, &err), 0);
+    if (source_open_memory("x.bin", file.data, file.size, &source, &err) ||
+        checkpoint_open_source(source, &checkpoint, &err) ||
+        model_role_find(&config, checkpoint, MODEL_ROLE_UNEMBEDDING, &unembedding, &err) ||
+        model_parameters_count(&config, checkpoint, unembedding, &found, &err))
+        fail_msg("%s", err.message);
+    checkpoint_close(checkpoint);
+    buf_free(&file);
+    buf_free(&pickle);
+    return found;
+}
+
+/* A torch file tells tied weights by itself: two names, one storage. */
+static void test_tied_in_a_torch_file(void **state)
+{
+    static const char *const configs[] = {"{\"model_type\":\"llama\"}",
+                                          "{\"model_type\":\"llama\",\"tie_word_embeddings\":true}"};
+    static const struct bytes_tensor tensors[] = {
+        {"lm_head.weight", "HalfStorage", "0", 88, 0, 2, {10, 4}, {4, 1}},
+        {"model.embed_tokens.weight", "HalfStorage", "0", 88, 0, 2, {10, 4}, {4, 1}},
+        {"model.norm.weight", "HalfStorage", "0", 88, 80, 1, {4}, {1}},
+        {"norm.again", "HalfStorage", "0", 88, 80, 1, {4}, {1}},
+        {"other", "HalfStorage", "0", 88, 40, 2, {10, 4}, {4, 1}},     /* of the same form, elsewhere */
+        {"reshaped", "HalfStorage", "0", 88, 40, 2, {4, 10}, {10, 1}}, /* not the same tensor */
+        {"norm.third", "HalfStorage", "0", 88, 80, 1, {4}, {1}},
+    };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(count_torch(configs[i], tensors, 3), 44);
+        assert_int_equal(count_torch(configs[i], tensors, 7), 44 + 40 + 40);
+    }
+    /* behind a wrapper: what lies outside of it is not counted, though it comes first */
+    static const struct bytes_tensor wrapped[] = {
+        {"ema.norm.weight", "HalfStorage", "0", 88, 80, 1, {4}, {1}},
+        {"state_dict.lm_head.weight", "HalfStorage", "0", 88, 0, 2, {10, 4}, {4, 1}},
+        {"state_dict.norm.weight", "HalfStorage", "0", 88, 80, 1, {4}, {1}},
+    };
+    assert_int_equal(count_torch("{}", wrapped, 3), 44);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published),
         cmocka_unit_test(test_neox),
         cmocka_unit_test(test_what_counts),
+        cmocka_unit_test(test_tied_in_a_torch_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
