@@ -35,8 +35,9 @@ static void check_answer(const struct hub_options *setup, struct check_report *r
             check_add(report, CHECK_LEVEL_OK, "hub token", "belongs to %s", probe.user);
         else
             check_add(report, CHECK_LEVEL_OK, "hub token",
-                      "none: public models only, and a lower rate limit; "
-                      "HF_TOKEN sets one");
+                      "none: public models only, and a lower rate limit; HF_TOKEN sets one%s%s",
+                      setup->token_path ? ", or else the file " : "",
+                      setup->token_path ? setup->token_path : "");
         if (probe.requests_left >= 0)
             check_add(report, probe.requests_left < 50 ? CHECK_LEVEL_WARNING : CHECK_LEVEL_OK, "hub limit",
                       "%" PRId64 " requests of its API are left for the next %" PRId64 " s",

@@ -201,6 +201,17 @@ enum client_verdict client_judge_connection(const struct transfer *transfer, str
     }
 }
 
+/* Where another token is put: the end of a sentence. */
+static const char *place_of_token(const struct hub *hub, char *text, size_t size)
+{
+    if (hub->options.token_path)
+        (void)snprintf(text, size, "into %.150s, or into HF_TOKEN and start this program again",
+                       hub->options.token_path);
+    else
+        (void)snprintf(text, size, "into HF_TOKEN and start this program again");
+    return text;
+}
+
 /* What keeps a repository from a token is ERR_GATED: who has another one may have it. */
 static void judge_forbidden(const struct hub_repository *repository, const struct transfer *transfer,
                             const char *said, struct err *err)
@@ -209,29 +220,30 @@ static void judge_forbidden(const struct hub_repository *repository, const struc
     const char *name = repository->repository.name, *kind = kind_word(repository);
     const char *folder = repository->kind == REPOSITORY_KIND_MODEL ? "" : "datasets/";
     int is_file = transfer->bucket == TRANSFER_BUCKET_FILES; /* of a revision that somebody has seen */
+    char place[256];
+    (void)place_of_token(repository->hub, place, sizeof place);
     if (strcasecmp(transfer->headers.error_code, "GatedRepo") == 0) {
-        (void)err_set(err, ERR_GATED, "%s %s is gated: accept its terms at %.150s/%s%s, then %s", kind, name,
-                      options->endpoint, folder, name,
-                      options->token
-                          ? "ask again once access is granted to the owner of this token, or start again "
-                            "with HF_TOKEN set to another one"
-                          : "start this program again with HF_TOKEN set to a token of that account");
+        (void)err_set(err, ERR_GATED, "%s %s is gated: accept its terms at %.150s/%s%s, then %s %s", kind,
+                      name, options->endpoint, folder, name,
+                      transfer->has_token
+                          ? "ask again once access is granted to the owner of this token, or put another one"
+                          : "put a token of that account",
+                      place);
     } else if (strstr(said, "Access to this resource is disabled")) {
         (void)err_set(err, ERR_UNAUTHORIZED, "%s %s is disabled by the hub: nobody can read it", kind, name);
     } else if (strstr(said, "Invalid credentials")) {
-        (void)err_set(
-            err, is_file ? ERR_GATED : ERR_UNAUTHORIZED,
-            "the hub does not accept the token (HF_TOKEN or the token file): renew it, or remove it "
-            "to ask anonymously");
-    } else if (transfer->status == 401 && !options->token) {
+        (void)err_set(err, is_file ? ERR_GATED : ERR_UNAUTHORIZED,
+                      "the hub does not accept the token: put a renewed one %s, or remove it to ask "
+                      "anonymously",
+                      place);
+    } else if (transfer->status == 401 && !transfer->has_token) {
         (void)err_set(err, is_file ? ERR_GATED : ERR_NOT_FOUND,
-                      "no public %s %s on %.150s: check the name; if it is private, set HF_TOKEN", kind, name,
-                      options->endpoint);
+                      "no public %s %s on %.150s: check the name; if it is private, put a token %s", kind,
+                      name, options->endpoint, place);
     } else {
         (void)err_set(err, ERR_GATED,
-                      "the hub refuses access to %s %s (%d%s%.150s): start this program again with HF_TOKEN "
-                      "set to a token that may read it",
-                      kind, name, transfer->status, said[0] ? ": " : "", said);
+                      "the hub refuses access to %s %s (%d%s%.120s): put a token that may read it %s", kind,
+                      name, transfer->status, said[0] ? ": " : "", said, place);
     }
 }
 
@@ -240,12 +252,13 @@ static void judge_missing(const struct hub_repository *repository, const struct 
 {
     const char *name = repository->repository.name, *kind = kind_word(repository);
     const char *code = transfer->headers.error_code;
+    char place[256];
     if (strcasecmp(code, "RepoNotFound") == 0)
-        (void)err_set(
-            err, transfer->bucket == TRANSFER_BUCKET_FILES ? ERR_GATED : ERR_NOT_FOUND,
-            "no %s %s on %.150s that this token may see: check the name, or start this program again with "
-            "HF_TOKEN set to a token that may read it",
-            kind, name, repository->hub->options.endpoint);
+        (void)err_set(err, transfer->bucket == TRANSFER_BUCKET_FILES ? ERR_GATED : ERR_NOT_FOUND,
+                      "no %s %s on %.150s that this token may see: check the name, or put one that may read "
+                      "it %s",
+                      kind, name, repository->hub->options.endpoint,
+                      place_of_token(repository->hub, place, sizeof place));
     else if (strcasecmp(code, "RevisionNotFound") == 0)
         (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such revision: list its revisions to see the names",
                       kind, name);
@@ -278,7 +291,7 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
         judge_missing(repository, transfer, said, err);
     else if (transfer->status == 429)
         (void)err_set(err, ERR_RATE_LIMITED, "%s asks for fewer requests%s", host,
-                      repository->hub->options.token ? "" : ": a token (HF_TOKEN) raises the limit");
+                      !is_hub || transfer->has_token ? "" : ": a token (HF_TOKEN) raises the limit");
     else if (transfer->status == 407)
         (void)judge_proxy(host, transfer->status, err);
     else if (transfer->status == 416)
@@ -286,9 +299,12 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
     else
         (void)err_set(err, ERR_HTTP, "%s answers %d%s%.200s", host, transfer->status, said[0] ? ": " : "",
                       said);
+    /* Somebody has logged in since it was sent. */
+    if (is_hub && transfer->status < 429 && transfer->token_serial != token_look(repository->hub->token))
+        return CLIENT_VERDICT_RETRY;
     if (err->code == ERR_GATED && transfer->bucket == TRANSFER_BUCKET_FILES)
-        refusals_note(&repository->hub->refusals, repository->kind, repository->repository.name, err,
-                      clock_monotonic_ms());
+        refusals_note(&repository->hub->refusals, repository->kind, repository->repository.name,
+                      transfer->token_serial, err, clock_monotonic_ms());
     return is_retried_status(transfer->status) ? CLIENT_VERDICT_RETRY : CLIENT_VERDICT_FAILED;
 }
 

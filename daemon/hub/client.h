@@ -12,6 +12,7 @@
 #include "daemon/hub/outage.h"
 #include "daemon/hub/refusals.h"
 #include "daemon/hub/repository.h"
+#include "daemon/hub/token.h"
 #include "daemon/hub/transfer.h"
 
 #include <pthread.h>
@@ -25,6 +26,7 @@ struct usage {
 
 struct hub {
     struct hub_options options;
+    struct token *token;
     struct transfers *transfers;
     struct folder_hints *folder_hints;
     struct refusals refusals; /* what the token may not read */

@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
+#include "daemon/hub/token.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@ void transfer_reset(struct transfer *transfer)
     transfer->curl_reason[0] = 0;
     transfer->refusal = (struct err)ERR_INIT;
     transfer->received_bytes = 0;
-    transfer->duration_us = 0;
+    transfer->duration_us = transfer->token_serial = 0;
+    transfer->has_token = 0;
     transfer->has_taken_headers = transfer->is_abort_wanted = 0;
     transfer->state = TRANSFER_STATE_IDLE;
 }
@@ -101,13 +103,16 @@ static int append_field(struct transfer *transfer, const char *text)
     return 0;
 }
 
-static int add_fields(struct transfer *transfer)
+static int add_fields(struct token *token, struct transfer *transfer)
 {
-    char text[4096];
+    char text[TOKEN_SIZE + 32], secret[TOKEN_SIZE];
     int failed = 0;
-    if (transfer->token) {
-        if ((size_t)snprintf(text, sizeof text, "Authorization: Bearer %s", transfer->token) >= sizeof text)
-            return -1;
+    if (transfer->bucket != TRANSFER_BUCKET_NONE) {
+        transfer->token_serial = token_copy(token, secret);
+        transfer->has_token = secret[0] != 0;
+    }
+    if (transfer->has_token) {
+        (void)snprintf(text, sizeof text, "Authorization: Bearer %s", secret);
         failed = append_field(transfer, text);
     }
     if (!failed && !transfer->accepts_compression)
@@ -115,12 +120,12 @@ static int add_fields(struct transfer *transfer)
     return failed;
 }
 
-int exchange_prepare(const struct hub_options *options, struct transfer *transfer)
+int exchange_prepare(const struct hub_options *options, struct token *token, struct transfer *transfer)
 {
     char range[64];
     CURL *easy = curl_easy_init();
     transfer->easy = easy;
-    if (!easy || add_fields(transfer))
+    if (!easy || add_fields(token, transfer))
         return CURLE_OUT_OF_MEMORY;
     int failed = 0;
 #define SET(option, value) failed |= curl_easy_setopt(easy, option, value) != CURLE_OK

@@ -9,9 +9,9 @@
 
 #include <curl/curl.h>
 
-/* Makes the transfer's handle; the caller adds it to a multi handle and calls exchange_end(), also after an
- * error. Returns a CURLcode. */
-int exchange_prepare(const struct hub_options *options, struct transfer *transfer);
+/* Makes the transfer's handle, with the present token where the endpoint is asked; the caller adds it to a
+ * multi handle and calls exchange_end(), also after an error. Returns a CURLcode. */
+int exchange_prepare(const struct hub_options *options, struct token *token, struct transfer *transfer);
 
 /* Fills in the transfer's result; takes its handle, if it has one, out of `multi` and frees it. */
 void exchange_end(CURLM *multi, struct transfer *transfer, int curl_code);

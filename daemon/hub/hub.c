@@ -19,11 +19,15 @@
 static int copy_options(const struct hub_options *from, struct hub_options *to, struct err *err)
 {
     *to = *from;
-    to->endpoint = to->token = to->token_problem = to->cache_folder = to->state_folder = NULL;
-    to->ca_file = to->user_agent = NULL;
+    to->endpoint = to->token = to->token_path = to->token_problem = NULL;
+    to->cache_folder = to->state_folder = to->ca_file = to->user_agent = NULL;
     int code = hub_options_set(&to->endpoint, from->endpoint, err);
     if (!code)
         code = hub_options_set(&to->token, from->token, err);
+    if (!code)
+        code = hub_options_set(&to->token_path, from->token_path, err);
+    if (!code)
+        code = hub_options_set(&to->token_problem, from->token_problem, err);
     if (!code)
         code = hub_options_set(&to->cache_folder, from->cache_folder, err);
     if (!code)
@@ -64,8 +68,11 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
     if (!code)
         code = folder_hints_new(&hub->folder_hints, err);
     if (!code)
-        code = transfers_open(&hub->options, &hub->transfers, err);
+        code = token_new(&hub->options, &hub->token, err);
+    if (!code)
+        code = transfers_open(&hub->options, hub->token, &hub->transfers, err);
     if (code) {
+        token_free(hub->token);
         folder_hints_free(hub->folder_hints);
         refusals_free(&hub->refusals);
         hub_options_free(&hub->options);
@@ -81,6 +88,7 @@ void hub_close(struct hub *hub)
     if (!hub)
         return;
     transfers_close(hub->transfers);
+    token_free(hub->token);
     folder_hints_free(hub->folder_hints);
     refusals_free(&hub->refusals);
     hub_options_free(&hub->options);

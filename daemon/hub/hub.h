@@ -8,8 +8,8 @@
  * obeyed. What no request can help, a hub or a host of its files that is down, is noticed once for all who
  * need it: until it answers, their requests end with ERR_UNREACHABLE, which is nobody's failure.
  *
- * The token is sent to the scheme, host and port of the endpoint and to no one else; redirects are followed
- * by hand, at most LIMIT_HUB_REDIRECTS, and never from https to http.
+ * The token, read anew once its file changes, is sent to the scheme, host and port of the endpoint and to no
+ * one else; redirects are followed by hand, at most LIMIT_HUB_REDIRECTS, and never from https to http.
  *
  * Whole files live in the standard hub cache (shared with Python, locked as Python locks it). Ranges of files
  * live in memory only, or in a folder of our own.
@@ -64,11 +64,20 @@ struct hub_outage {
     char reason[ERR_MESSAGE_BYTES];      /* what failed, in words; of one that is over, "" */
 };
 
+/* The file of the token holds another one now, or none. */
+struct hub_token_news {
+    const char *path;
+    int has_token;       /* whether the hub is asked with one from now on */
+    const char *problem; /* why what it holds does not count, so that the one before does; NULL: it counts */
+};
+
 struct hub_options {
-    char *endpoint;      /* "https://huggingface.co", may have a path; no trailing '/' */
-    char *token;         /* or NULL */
+    char *endpoint;   /* "https://huggingface.co", may have a path; no trailing '/' */
+    char *token;      /* or NULL */
+    char *token_path; /* the file that it is of, or would be, and is read from anew once that changes; NULL:
+                       * it stays as it is */
     char *token_problem; /* why a token file that is there or was named gives none, with its path; else NULL.
-                          * For telling; hub_open() does not care */
+                          * For telling; the hub tells of others alone */
     char *cache_folder;  /* ".../hub", absolute */
     char *state_folder;  /* kept ranges, and the ledger of what we put into the cache; NULL: neither */
     char *ca_file;       /* PEM; NULL: the system's */
@@ -97,9 +106,11 @@ struct hub_options {
                      * once. The state folder keeps what answered */
 
     /* The first is called when a wait for a limit begins, and with HUB_WAIT_NONE when it is over; the second
-     * of outages. On the network thread: they must not call the hub. NULL: nobody wants to know. */
+     * of outages; both on the network thread. The third on that of any caller, one at a time. They must not
+     * call the hub. NULL: nobody wants to know. */
     void (*tell_wait)(void *context, const struct hub_wait *wait);
     void (*tell_outage)(void *context, const struct hub_outage *outage);
+    void (*tell_token)(void *context, const struct hub_token_news *news);
     void *tell_context;
 };
 
@@ -144,8 +155,9 @@ uint64_t hub_outage_mark(struct hub *hub);
 void hub_doubt(struct hub *hub);
 
 /* A repository whose files the hub keeps from us is not asked for again for minutes: requests for them end
- * with ERR_GATED at once. Somebody asks anew for what model or data set `name` ("owner/name",
- * "owner/name:path") holds, and access may have been granted: the next request is sent. */
+ * with ERR_GATED at once, unless the token is another by now. Somebody asks anew for what model or data set
+ * `name` ("owner/name", "owner/name:path") holds, and access may have been granted: the next request is sent.
+ */
 void hub_forget_refusals(struct hub *hub, const char *name);
 
 /* What one question to the hub tells of it. */

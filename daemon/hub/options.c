@@ -4,6 +4,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/hub/token.h"
 #include "daemon/hub/url.h"
 
 #include <stdlib.h>
@@ -13,8 +14,6 @@
 #ifndef BIFURCATED_VERSION
 #define BIFURCATED_VERSION "0"
 #endif
-
-#define TOKEN_BYTES_MAX 4000 /* what a header field has room for (transfer.c) */
 
 /* NULL for a variable that is unset or empty. */
 static const char *variable(const char *name)
@@ -56,6 +55,7 @@ void hub_options_free(struct hub_options *options)
         return;
     free(options->endpoint);
     free(options->token);
+    free(options->token_path);
     free(options->token_problem);
     free(options->cache_folder);
     free(options->state_folder);
@@ -99,62 +99,39 @@ static int set_cache(struct hub_options *options, const char *home, struct err *
     return 0;
 }
 
-/* Python strips white space and line ends from tokens, and so must we: they would break the header. `place`
- * says where it is from. */
-static int set_token(struct hub_options *options, const char *text, const char *place, struct err *err)
+/* Whoever has a token must learn why it does not count; most have none, and that is no problem. What somebody
+ * has to correct is an error. */
+static int read_token_file(struct hub_options *options, int is_named, struct err *err)
 {
-    size_t begin = strspn(text, " \t\r\n"), end = strlen(text);
-    while (end > begin && strchr(" \t\r\n", text[end - 1]))
-        end--;
-    if (end == begin)
-        return 0;
-    if (end - begin > TOKEN_BYTES_MAX)
-        return err_set(err, ERR_INVALID, "%s: has %zu bytes, which is no token: correct it", place,
-                       end - begin);
-    for (size_t i = begin; i < end; i++) {
-        if (text[i] <= 0x20 || text[i] == 0x7f)
-            return err_set(err, ERR_INVALID, "%s: the token has a character that no token has: correct it",
-                           place);
-    }
-    char *token = strndup(text + begin, end - begin);
-    if (!token)
-        return err_set(err, ERR_NO_MEMORY, "options: out of memory");
-    free(options->token);
-    options->token = token;
-    return 0;
-}
-
-/* Whoever has a token must learn why it does not count; most have none, and that is no problem. */
-static int read_token_file(struct hub_options *options, const char *path, int is_named, struct err *err)
-{
-    struct buf text;
+    char text[TOKEN_SIZE];
     struct err reason = ERR_INIT;
-    int code = 0;
-    buf_init(&text, 2 * TOKEN_BYTES_MAX);
-    if (file_read(path, &text, &reason) == 0)
-        code = set_token(options, buf_text(&text), path, err);
-    if (!code && !reason.code && !options->token)
-        (void)err_set(&reason, ERR_FORMAT, "%s: the file is empty", path);
-    if (!code && reason.code && (is_named || reason.code != ERR_NOT_FOUND))
-        code = hub_options_set(&options->token_problem, reason.message, err);
-    buf_free(&text);
-    return code;
+    int code = token_read_file(options->token_path, text, &reason);
+    if (!code)
+        return hub_options_set(&options->token, text, err);
+    if (code == ERR_INVALID) {
+        *err = reason;
+        return code;
+    }
+    return is_named || code != ERR_NOT_FOUND ? hub_options_set(&options->token_problem, reason.message, err)
+                                             : 0;
 }
 
 static int find_token(struct hub_options *options, const char *home, struct err *err)
 {
+    char text[TOKEN_SIZE];
     const char *token = first_variable("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN");
     const char *named = variable("HF_TOKEN_PATH");
-    if (token)
-        return set_token(options, token, "HF_TOKEN", err);
+    if (token) {
+        int code = token_parse(token, "HF_TOKEN", text, err);
+        if (code || text[0])
+            return code ? code : hub_options_set(&options->token, text, err);
+    }
     if (is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"))
         return 0;
-    char *path = named ? file_expand(named) : file_join(home, "token");
-    if (!path)
+    options->token_path = named ? file_expand(named) : file_join(home, "token");
+    if (!options->token_path)
         return err_set(err, ERR_NO_MEMORY, "options: out of memory");
-    int code = read_token_file(options, path, named != NULL, err);
-    free(path);
-    return code;
+    return read_token_file(options, named != NULL, err);
 }
 
 static int set_endpoint(struct hub_options *options, struct err *err)

@@ -195,12 +195,11 @@ int piece_submit(struct piece *piece, struct err *err)
     int is_endpoint = client_is_endpoint(hub, piece->url);
     if (is_endpoint)
         code = refusals_find(&hub->refusals, remote->repository->kind, remote->repository->repository.name,
-                             clock_monotonic_ms(), err);
+                             token_look(hub->token), clock_monotonic_ms(), err);
     if (code)
         return code;
     struct transfer *transfer = &piece->transfer;
     transfer->url = piece->url;
-    transfer->token = is_endpoint ? hub->options.token : NULL;
     transfer->bucket = is_endpoint ? TRANSFER_BUCKET_FILES : TRANSFER_BUCKET_NONE;
     transfer->range_begin = piece->begin + piece->got;
     transfer->range_end = piece->end;

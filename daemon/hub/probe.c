@@ -14,10 +14,9 @@ static int take_reply(struct transfer *transfer, const char *data, size_t size, 
 }
 
 /* The answer to a question that needs a token: 401 is the right one without. */
-static int judge(const struct hub *hub, const struct transfer *transfer, const struct buf *body,
+static int judge(const char *endpoint, const struct transfer *transfer, const struct buf *body,
                  struct hub_probe *probe, struct err *err)
 {
-    const char *endpoint = hub->options.endpoint;
     char said[256] = "";
     if (!transfer->has_taken_headers && !transfer->is_complete) {
         (void)client_judge_connection(transfer, err);
@@ -29,7 +28,7 @@ static int judge(const struct hub *hub, const struct transfer *transfer, const s
     if (transfer->status == 200)
         return hub_json_parse_user(buf_text(body), body->size, probe->user, sizeof probe->user, err);
     hub_json_parse_error(transfer->problem.data, transfer->problem.size, said, sizeof said);
-    if (transfer->status == 401 && !hub->options.token)
+    if (transfer->status == 401 && !transfer->has_token)
         return said[0] ? 0
                        : err_set(err, ERR_FORMAT,
                                  "%.200s: answers, but not as a hub does: check HF_ENDPOINT and proxies",
@@ -41,7 +40,7 @@ static int judge(const struct hub *hub, const struct transfer *transfer, const s
                        endpoint);
     if (transfer->status == 429)
         return err_set(err, ERR_RATE_LIMITED, "%.200s asks for fewer requests: wait%s", endpoint,
-                       hub->options.token ? "" : ", or set HF_TOKEN, which raises the limit");
+                       transfer->has_token ? "" : ", or set HF_TOKEN, which raises the limit");
     return err_set(err, ERR_HTTP, "%.200s answers %d%s%.150s", endpoint, transfer->status,
                    said[0] ? ": " : "", said);
 }
@@ -60,7 +59,6 @@ int hub_ask(struct hub *hub, struct hub_probe *ret_probe, struct err *err)
     if (code)
         goto out;
     transfer.url = url.data;
-    transfer.token = hub->options.token;
     transfer.bucket = TRANSFER_BUCKET_API;
     transfer.accepts_compression = 1;
     transfer.take_body = take_reply;
@@ -75,7 +73,7 @@ int hub_ask(struct hub *hub, struct hub_probe *ret_probe, struct err *err)
     probe.answer_ms = clock_monotonic_ms() - start;
     code = transfer.refusal.code
                ? err_set(err, (enum err_code)transfer.refusal.code, "%s", transfer.refusal.message)
-               : judge(hub, &transfer, &body, &probe, err);
+               : judge(hub->options.endpoint, &transfer, &body, &probe, err);
     probe.requests_left = transfer.headers.ratelimit_left;
     probe.requests_reset_ms = transfer.headers.ratelimit_reset_ms;
     if (!code)

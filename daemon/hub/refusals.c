@@ -31,7 +31,7 @@ static size_t place_of(const struct refusals *refusals, enum repository_kind kin
 }
 
 void refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
-                   const struct err *reason, int64_t now_ms)
+                   uint64_t token_serial, const struct err *reason, int64_t now_ms)
 {
     if (strlen(name) >= REFUSALS_NAME_SIZE)
         return;
@@ -42,18 +42,20 @@ void refusals_note(struct refusals *refusals, enum repository_kind kind, const c
     else if (refusals->count == REFUSALS_MAX)
         remove_at(refusals, 0);
     struct refusal *row = &refusals->rows[refusals->count++];
-    *row = (struct refusal){.kind = kind, .until_ms = now_ms + REFUSALS_MS, .reason = *reason};
+    *row = (struct refusal){
+        .kind = kind, .token_serial = token_serial, .until_ms = now_ms + REFUSALS_MS, .reason = *reason};
     (void)snprintf(row->name, sizeof row->name, "%s", name);
     (void)pthread_mutex_unlock(&refusals->lock);
 }
 
-int refusals_find(struct refusals *refusals, enum repository_kind kind, const char *name, int64_t now_ms,
-                  struct err *err)
+int refusals_find(struct refusals *refusals, enum repository_kind kind, const char *name,
+                  uint64_t token_serial, int64_t now_ms, struct err *err)
 {
     int code = 0;
     (void)pthread_mutex_lock(&refusals->lock);
     size_t at = place_of(refusals, kind, name);
-    if (at < refusals->count && now_ms < refusals->rows[at].until_ms) {
+    if (at < refusals->count && refusals->rows[at].token_serial == token_serial &&
+        now_ms < refusals->rows[at].until_ms) {
         *err = refusals->rows[at].reason;
         code = err->code;
     } else if (at < refusals->count) {

@@ -3,8 +3,8 @@
  *
  * Whether a token may read a repository is the same for all its revisions. So one refusal answers for the
  * whole repository: until REFUSALS_MS are over, or somebody asks anew (hub_forget_refusals()), a request for
- * a file of it ends with the same error and is not sent. What is in the cache is read as ever. A process has
- * one token for as long as it lives, so another token always begins with an empty memory.
+ * a file of it ends with the same error and is not sent. What is in the cache is read as ever. A refusal is
+ * of the token (token.h) that the request was sent with, and none of any other.
  */
 #ifndef BIFURCATED_HUB_REFUSALS_H
 #define BIFURCATED_HUB_REFUSALS_H
@@ -23,6 +23,7 @@
 struct refusal {
     enum repository_kind kind;
     char name[REFUSALS_NAME_SIZE]; /* "owner/name" */
+    uint64_t token_serial;
     int64_t until_ms;
     struct err reason;
 };
@@ -38,11 +39,11 @@ void refusals_free(struct refusals *refusals);
 
 /* The hub has refused a file of this repository. The time is monotonic, as the next. */
 void refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
-                   const struct err *reason, int64_t now_ms);
+                   uint64_t token_serial, const struct err *reason, int64_t now_ms);
 
-/* The code of the reason, which becomes *err; 0: the hub may be asked. */
-int refusals_find(struct refusals *refusals, enum repository_kind kind, const char *name, int64_t now_ms,
-                  struct err *err);
+/* The code of the reason, which becomes *err; 0: the hub may be asked with this token. */
+int refusals_find(struct refusals *refusals, enum repository_kind kind, const char *name,
+                  uint64_t token_serial, int64_t now_ms, struct err *err);
 
 /* Forgets model and data set of the name that `name` begins with: up to its end or to ":". */
 void refusals_forget(struct refusals *refusals, const char *name);

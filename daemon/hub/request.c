@@ -58,7 +58,7 @@ int request_get_json(struct hub_repository *repository, const char *address, str
     for (;;) {
         int is_endpoint = client_is_endpoint(hub, url);
         transfer.url = url;
-        transfer.token = is_endpoint ? hub->options.token : NULL;
+        (void)token_look(hub->token);
         transfer.bucket = is_endpoint ? TRANSFER_BUCKET_API : TRANSFER_BUCKET_NONE;
         body->size = size_before;
         code = run(repository, &transfer, err);

@@ -22,6 +22,7 @@
 
 struct transfers {
     const struct hub_options *options;
+    struct token *token;
     CURLM *multi;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards all below and the `state` and `is_abort_wanted` of submitted transfers */
@@ -42,7 +43,7 @@ static struct part *part_of(struct transfers *transfers, const struct transfer *
 
 static int start(struct transfers *transfers, struct transfer *transfer)
 {
-    int code = exchange_prepare(transfers->options, transfer);
+    int code = exchange_prepare(transfers->options, transfers->token, transfer);
     if (code == CURLE_OK && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
         code = CURLE_OUT_OF_MEMORY;
     return code;
@@ -113,7 +114,6 @@ static int64_t ask(struct transfers *transfers, struct part *part, int64_t now_m
     transfer_reset(question);
     question->url = url;
     question->bucket = part->bucket;
-    question->token = question->bucket != TRANSFER_BUCKET_NONE ? transfers->options->token : NULL;
     question->range_end = 1;
     question->take_headers = take_enough;
     (void)launch(transfers, question);
@@ -257,7 +257,8 @@ static void start_curl(void)
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-int transfers_open(const struct hub_options *options, struct transfers **ret_transfers, struct err *err)
+int transfers_open(const struct hub_options *options, struct token *token, struct transfers **ret_transfers,
+                   struct err *err)
 {
     pthread_condattr_t attributes;
     (void)pthread_once(&curl_once, start_curl);
@@ -265,6 +266,7 @@ int transfers_open(const struct hub_options *options, struct transfers **ret_tra
     if (!transfers)
         return err_set(err, ERR_NO_MEMORY, "hub: out of memory");
     transfers->options = options;
+    transfers->token = token;
     transfers->last = &transfers->first;
     gate_init(&transfers->gate, options->request_budget, options->request_window_ms);
     if (parts_init(&transfers->parts, options, err)) {

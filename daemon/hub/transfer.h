@@ -30,11 +30,10 @@ enum transfer_state {
 struct transfer {
     /* The request. */
     const char *url;
-    const char *token;               /* sent as a bearer token; NULL: none */
     uint64_t range_begin, range_end; /* the end is exclusive; 0: no Range field */
     int accepts_compression;
-    enum transfer_bucket bucket;
-    int64_t start_at_ms; /* monotonic; not before */
+    enum transfer_bucket bucket; /* unless NONE, the endpoint is asked, which gets the token */
+    int64_t start_at_ms;         /* monotonic; not before */
 
     /* Called on the network thread for a 200 or 206 answer: first the headers, then the body in pieces. A
      * nonzero return breaks the transfer off; `refusal` then says why, or has code 0 for "enough". */
@@ -49,6 +48,7 @@ struct transfer {
     int is_complete;    /* the whole answer arrived, or take_* had enough */
     int is_aborted;     /* by transfers_abort or the end of the engine */
     int is_sent;        /* it got as far as being started */
+    int has_token;      /* with a token */
     int is_connected;   /* it got as far as the request */
     int curl_code;      /* CURLcode */
     int proxy_status;   /* of a proxy's answer to CONNECT; 0: there was none */
@@ -56,6 +56,7 @@ struct transfer {
     struct err refusal;
     uint64_t received_bytes; /* of bodies */
     uint64_t duration_us;    /* from its start, without waits in the queue */
+    uint64_t token_serial;   /* of the token, or of there being none, see token.h */
 
     /* The engine's own. */
     enum transfer_state state;
@@ -65,10 +66,12 @@ struct transfer {
     int has_taken_headers, is_abort_wanted;
 };
 
+struct token;
 struct transfers;
 
-/* Starts the network thread; `options` must outlive it. */
-int transfers_open(const struct hub_options *options, struct transfers **ret_transfers, struct err *err);
+/* Starts the network thread; `options` and `token` must outlive it. */
+int transfers_open(const struct hub_options *options, struct token *token, struct transfers **ret_transfers,
+                   struct err *err);
 
 /* Breaks off what runs and joins the thread. No caller may be inside any more. NULL is allowed. */
 void transfers_close(struct transfers *transfers);

@@ -82,7 +82,7 @@ static void log_wait(void *context, const struct hub_wait *wait)
     log_warning("requests wait for the hub", log_text("limit", hub_wait_reason_name(wait->reason)),
                 log_int("request_budget", engine->request_budget),
                 log_int("seconds", (wait->until_ms - clock_wall_ms() + 999) / 1000), log_text("until", until),
-                log_text("remedy", remedy_of(wait->reason, engine->has_hub_token)), log_end);
+                log_text("remedy", remedy_of(wait->reason, atomic_load(&engine->has_hub_token))), log_end);
 }
 
 static void log_outage(void *context, const struct hub_outage *outage)
@@ -105,6 +105,20 @@ static void log_outage(void *context, const struct hub_outage *outage)
                     log_end);
 }
 
+static void log_token(void *context, const struct hub_token_news *news)
+{
+    struct engine *engine = context;
+    atomic_store(&engine->has_hub_token, news->has_token);
+    if (news->problem)
+        log_warning("the token file cannot be used; the hub is asked as before",
+                    log_text("token", news->has_token ? "yes" : "no"), log_text("because", news->problem),
+                    log_text("remedy", "log in once more (hf auth login), and let this user read the file"),
+                    log_end);
+    else
+        log_info(news->has_token ? "the hub is asked with another token" : "the hub is asked without a token",
+                 log_text("because_of", news->path), log_end);
+}
+
 static int open_hub(struct engine *engine, const struct options *options, const char *state, struct err *err)
 {
     struct hub_options hub = {0};
@@ -115,9 +129,10 @@ static int open_hub(struct engine *engine, const struct options *options, const 
     hub.is_reached = engine->is_of_worker;
     hub.tell_wait = log_wait;
     hub.tell_outage = log_outage;
+    hub.tell_token = log_token;
     hub.tell_context = engine;
     engine->request_budget = hub.request_budget;
-    engine->has_hub_token = hub.token != NULL;
+    atomic_store(&engine->has_hub_token, hub.token != NULL);
     if (!code)
         code = hub_open(&hub, &engine->hub, err);
     if (!code)

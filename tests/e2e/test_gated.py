@@ -54,7 +54,7 @@ def test_asked_once(daemon: Start, gated: Emulator, programs: dict[str, Path]) -
     assert failed["state"] == "failed" and failed["progress"]["failed"] == len(NAMES)
     assert {error["code"] for error in failed["errors"]} == {"gated"} == {failed["error"]["code"]}
     assert {error["attempts"] for error in failed["errors"]} == {1}
-    said = f"accept its terms at {gated.url}/{MODEL}, then start this program again with HF_TOKEN set to a token"
+    said = f"accept its terms at {gated.url}/{MODEL}, then put a token of that account into {token_file(one)}, or into HF_TOKEN and"
     assert all(said in error["message"] for error in [failed["error"], *failed["errors"]]), failed
     assert files_asked_for(gated) == [401]
     wait_until(lambda: log_lines(one, "sweep ended", said))
@@ -72,6 +72,52 @@ def test_asked_once(daemon: Start, gated: Emulator, programs: dict[str, Path]) -
     partly = sweep(one)
     assert partly["progress"]["done"] == 2 and {error["revision"] for error in partly["errors"]} == set(NAMES[2:])
     assert {error["code"] for error in partly["errors"]} == {"gated"} and set(files_asked_for(gated)) == {401}
+
+
+def token_file(one: Daemon) -> Path:
+    return one.home / ".cache" / "huggingface" / "token"
+
+
+def log_in(one: Daemon, token: str) -> None:
+    """As `hf auth login` does it: not at one stroke."""
+    token_file(one).parent.mkdir(parents=True, exist_ok=True)
+    token_file(one).write_text(token)
+
+
+def test_log_in(daemon: Start, gated: Emulator) -> None:
+    """Whoever logs in, or out, while the daemon runs is who it asks for; tokens are in no log."""
+    one = daemon(gated, "--fetchers", "1")
+    assert sweep(one)["error"]["code"] == "gated"
+    log_in(one, STRANGER)
+    assert "access is granted to the owner of this token, or put another one into" in sweep(one)["error"]["message"]
+    log_in(one, OWNER)
+    assert sweep(one, revisions={"names": NAMES[:3]})["progress"]["done"] == 3
+    log_in(one, "")  # no token: the one before counts
+    assert sweep(one, revisions={"names": NAMES[:4]})["progress"]["done"] == 4
+    assert len(log_lines(one, "the token file cannot be used", "token=yes", "the file is empty")) == 1
+    token_file(one).unlink()
+    gated.reset()
+    left = sweep(one)
+    assert left["progress"]["done"] == 4 and left["error"]["code"] == "gated" and set(files_asked_for(gated)) == {401}
+    assert len(log_lines(one, "the hub is asked with another token")) == 2
+    assert len(log_lines(one, "the hub is asked without a token", str(token_file(one)))) == 1
+    assert OWNER not in one.log() and STRANGER not in one.log()
+
+
+def test_log_in_while_asked(daemon: Start, gated: Emulator) -> None:
+    """What is refused to the token of before is asked once more with the new one, and none of its tasks fails."""
+    one = daemon(gated, "--fetchers", "3")
+    log_in(one, OWNER)
+    assert sweep(one, revisions={"names": NAMES[:1]})["state"] == "done"  # the plan of the next asks for no file
+    log_in(one, STRANGER)
+    gated.reset()
+    gated.fault("hold", route="resolve")
+    begun = one.sweep(MODEL, revisions={"names": NAMES[1:]})
+    wait_until(lambda: len(files_asked_for(gated)) == 3)
+    log_in(one, OWNER)
+    gated.clear_faults()
+    assert one.wait(begun)["progress"]["done"] == len(NAMES) - 1
+    assert files_asked_for(gated).count(403) == 3
 
 
 def test_access_is_granted(daemon: Start, gated: Emulator) -> None:

@@ -255,7 +255,7 @@ def test_nginx_as_cdn_over_http2(
         (["org/secret", "info"], {}, "not_found", "private"),
         (["org/gated", "fetch", "main", "config.json"], {}, "gated", "accept its terms at"),
         (["org/gated", "fetch", "main", "config.json"], {"HF_TOKEN": "hf_x"}, "gated", "access is granted"),
-        (["--no-tree", "org/secret", "fetch", "0" * 40, "config.json"], {}, "gated", "if it is private, set HF_TOKEN"),  # of a commit
+        (["--no-tree", "org/secret", "fetch", "0" * 40, "config.json"], {}, "gated", "if it is private, put a token into "),  # of a commit
         (["--no-tree", "org/gone", "fetch", "0" * 40, "config.json"], {"HF_TOKEN": "hf_x"}, "gated", "that this token may see"),
         (["org/disabled", "info"], {}, "unauthorized", "disabled"),
         (["org/small", "resolve", "step77"], {}, "not_found", "no such revision"),

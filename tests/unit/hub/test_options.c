@@ -105,11 +105,19 @@ static void tokens(void **state)
     (void)setenv("HF_HOME", home, 1);
     read_environment();
     assert_string_equal(options.token, "hf_file");
+    assert_string_equal(options.token_path, path);
+    (void)setenv("HF_TOKEN", " \n", 1); /* as Python: none, so that the file counts */
+    read_environment();
+    assert_string_equal(options.token, "hf_file");
+    (void)unsetenv("HF_TOKEN");
     (void)setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "yes", 1);
     read_environment();
     assert_null(options.token);
+    assert_null(options.token_path);
+    (void)unsetenv("HF_HUB_DISABLE_IMPLICIT_TOKEN");
     (void)setenv("HUGGING_FACE_HUB_TOKEN", "hf_old", 1);
     read_environment();
+    assert_null(options.token_path); /* what the environment says stays */
     assert_string_equal(options.token, "hf_old");
     (void)setenv("HF_TOKEN", "hf_new\n", 1);
     read_environment();

@@ -29,7 +29,7 @@ static void note(enum repository_kind kind, const char *name, int64_t now_ms)
 {
     struct err reason = ERR_INIT;
     (void)err_set(&reason, ERR_GATED, "%s is gated", name);
-    refusals_note(&refusals, kind, name, &reason, now_ms);
+    refusals_note(&refusals, kind, name, 1, &reason, now_ms);
 }
 
 /* Whether it is refused, for its own reason. */
@@ -38,7 +38,7 @@ static int is_refused(enum repository_kind kind, const char *name, int64_t now_m
     char wanted[128];
     struct err err = ERR_INIT;
     (void)snprintf(wanted, sizeof wanted, "%s is gated", name);
-    if (!refusals_find(&refusals, kind, name, now_ms, &err)) {
+    if (!refusals_find(&refusals, kind, name, 1, now_ms, &err)) {
         assert_int_equal(err.code, 0);
         return 0;
     }
@@ -90,6 +90,19 @@ static void test_forget(void **state)
     assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/b", 0));
 }
 
+/* What was refused to one token is not to another; a late word on the one before counts for nothing. */
+static void test_token(void **state)
+{
+    struct err err = ERR_INIT;
+    (void)state;
+    note(REPOSITORY_KIND_MODEL, "a/b", 0);
+    assert_int_equal(refusals_find(&refusals, REPOSITORY_KIND_MODEL, "a/b", 2, 0, &err), 0);
+    assert_int_equal(err.code, 0);
+    assert_int_equal(refusals.count, 0);
+    note(REPOSITORY_KIND_MODEL, "a/b", 0);
+    assert_int_equal(refusals_find(&refusals, REPOSITORY_KIND_MODEL, "a/b", 2, 0, &err), 0);
+}
+
 /* The table is bounded, and the oldest makes room. */
 static void test_bound(void **state)
 {
@@ -115,6 +128,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_repository, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bound, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
