@@ -34,7 +34,8 @@ struct schedule_sums {
     double rate;          /* of the next update */
     double rates;         /* sum of the rates so far */
     double rates_squared; /* sum of their squares: what a random walk grows by */
-    double kept;          /* share of w(0) that weight decay leaves: product of (1 - rate * decay) */
+    double log_kept;      /* sum of ln(1 - rate * decay); of a long run exp of it is nothing */
+    double kept;          /* exp of it: the share of w(0) that weight decay leaves */
     double decayed_walk;  /* variance of a walk with steps of variance rate^2 under weight decay */
 };
 
@@ -45,7 +46,7 @@ double schedule_rate(const struct schedule *schedule, double step);
 double schedule_floor_step(const struct schedule *schedule);
 
 /* Fills sums[i] for steps[i], ascending, within 1e-9 of the sums over all updates, relative, in some hundred
- * turns and one for each step, or some thousand for each where decay is strong
+ * turns and one for each step, or up to some hundred for each where decay is strong
  * (daemon/analysis/schedule_sum.c). Beyond SCHEDULE_STEPS_MAX, for an unknown schedule, and where an update
  * would take more than SCHEDULE_DECAY_MAX of a weight, the sums are NaN. */
 #define SCHEDULE_STEPS_MAX 50000000.0

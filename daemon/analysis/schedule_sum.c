@@ -11,10 +11,10 @@
 
 #include <math.h>
 
-#define BLOCKS 64              /* of a piece; the error of a block falls with its sixth power */
-#define PART_DECAY (1.0 / 128) /* -ln(kept) of one part of the walk */
-#define PART_SHARE 0.75        /* of its highest rate, which the lowest has at least */
-#define FORGOTTEN_DECAY 24.0   /* -ln(kept) beyond which the walk is forgotten: exp(-48) = 1e-21 */
+#define BLOCKS 64             /* of a piece; the error of a block falls with its sixth power */
+#define PART_DECAY (1.0 / 32) /* -ln(kept) of one part of the walk */
+#define PART_SHARE 0.75       /* of its highest rate, which the lowest has at least */
+#define FORGOTTEN_DECAY 16.0  /* -ln(kept) beyond which the walk is forgotten: exp(-32) = 1e-14 */
 
 /* Three places within `count` updates from `first` on, and how many updates each stands for. */
 struct nodes {
@@ -108,7 +108,7 @@ static void take_block(const struct schedule *schedule, double end, struct sched
         squares[i] = rates[i] * rates[i];
     now->rates += sum_of(&nodes, rates);
     now->rates_squared += sum_of(&nodes, squares);
-    now->kept *= exp(sum_of(&nodes, keeps));
+    now->log_kept += sum_of(&nodes, keeps);
     now->decayed_walk = walk_on(schedule, now->step, end, now->decayed_walk);
     now->step = end;
 }
@@ -121,7 +121,7 @@ static void take_rest(const struct schedule *schedule, double end, struct schedu
     double steps = keep < 0 ? expm1(2 * count * keep) / expm1(2 * keep) : count;
     now->rates += count * rate;
     now->rates_squared += count * rate * rate;
-    now->kept *= exp(count * keep);
+    now->log_kept += count * keep;
     now->decayed_walk = now->decayed_walk * exp(2 * count * keep) + rate * rate * steps;
     now->step = end;
 }
@@ -143,14 +143,14 @@ void schedule_accumulate(const struct schedule *schedule, const double *steps, s
                          struct schedule_sums *sums)
 {
     const double none = (double)NAN;
-    struct schedule_sums now = {.step = 0, .kept = 1};
+    struct schedule_sums now = {.step = 0};
     double descent = 0, rest = 0;
     int is_sane = schedule->kind != SCHEDULE_KIND_UNKNOWN &&
                   fmax(schedule->rate_max, schedule->rate_min) * schedule->weight_decay <= SCHEDULE_DECAY_MAX;
     find_pieces(schedule, &descent, &rest);
     for (size_t i = 0; i < count; i++) {
         if (!is_sane || !(steps[i] >= 0 && steps[i] <= SCHEDULE_STEPS_MAX)) {
-            sums[i] = (struct schedule_sums){steps[i], none, none, none, none, none};
+            sums[i] = (struct schedule_sums){steps[i], none, none, none, none, none, none};
             continue;
         }
         while (now.step < floor(steps[i])) {
@@ -163,6 +163,7 @@ void schedule_accumulate(const struct schedule *schedule, const double *steps, s
                 take_block(schedule, fmin(fmin(end, is_before ? descent : rest), floor(steps[i])), &now);
         }
         now.rate = schedule_rate(schedule, now.step);
+        now.kept = exp(now.log_kept);
         sums[i] = now;
         sums[i].step = steps[i];
     }

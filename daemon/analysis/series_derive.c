@@ -6,7 +6,7 @@
 struct schedule_sums series_sums_since(const struct series_input *input, size_t at)
 {
     const double none = (double)NAN;
-    struct schedule_sums since = {none, none, none, none, none, none};
+    struct schedule_sums since = {none, none, none, none, none, none, none};
     if (input->reference >= input->count || at < input->reference)
         return since;
     const struct schedule_sums *from = &input->sums[input->reference], *to = &input->sums[at];
@@ -14,7 +14,8 @@ struct schedule_sums series_sums_since(const struct series_input *input, size_t 
     since.rate = to->rate;
     since.rates = to->rates - from->rates;
     since.rates_squared = to->rates_squared - from->rates_squared;
-    since.kept = to->kept / from->kept;
+    since.log_kept = to->log_kept - from->log_kept;
+    since.kept = exp(since.log_kept);
     since.decayed_walk = to->decayed_walk - since.kept * since.kept * from->decayed_walk;
     return since;
 }
@@ -25,21 +26,25 @@ static double slope(const struct series_input *input, const size_t *counted, siz
 {
     size_t reach = (size_t)input->options->alpha_reach;
     size_t begin = at > reach ? at - reach : 0, end = count - at > reach ? at + reach + 1 : count;
-    double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
-    for (size_t i = begin; i < end; i++) {
-        const struct series_point *point = &input->points[counted[i]];
-        double time = series_sums_since(input, counted[i]).step;
-        if (!(time > 0) || !(point->msd[SERIES_ROWS_TOKENS] > 0))
-            continue;
-        double x = log(time), y = log(point->msd[SERIES_ROWS_TOKENS]);
-        n++;
-        sx += x;
-        sy += y;
-        sxx += x * x;
-        sxy += x * y;
+    double n = 0, mean_x = 0, mean_y = 0, sxx = 0, sxy = 0;
+    for (int pass = 0; pass < 2; pass++) { /* around the means: late steps differ little as logarithms */
+        for (size_t i = begin; i < end; i++) {
+            const struct series_point *point = &input->points[counted[i]];
+            double time = series_sums_since(input, counted[i]).step;
+            if (!(time > 0) || !(point->msd[SERIES_ROWS_TOKENS] > 0))
+                continue;
+            double x = log(time), y = log(point->msd[SERIES_ROWS_TOKENS]);
+            if (pass == 0) {
+                n++;
+                mean_x += (x - mean_x) / n;
+                mean_y += (y - mean_y) / n;
+            } else {
+                sxx += (x - mean_x) * (x - mean_x);
+                sxy += (x - mean_x) * (y - mean_y);
+            }
+        }
     }
-    double spread = n * sxx - sx * sx;
-    return n >= 3 && spread > 0 ? (n * sxy - sx * sy) / spread : (double)NAN;
+    return n >= 3 && sxx > 0 ? sxy / sxx : (double)NAN;
 }
 
 /* The squared error that rounding both ends of a displacement leaves: (ulp^2 / 12) twice, at the typical

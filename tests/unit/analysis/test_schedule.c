@@ -128,13 +128,14 @@ static void test_sums_equal_those_over_all_updates(void **state)
         {SCHEDULE_KIND_COSINE, 3e-4, 3e-5, 2000, 200000.5, 0.1},
         {SCHEDULE_KIND_COSINE, 1, 0, 0, 150000, 0.5}, /* forgets within a few steps */
         {SCHEDULE_KIND_COSINE, 0.02, 0, 17, 150000, 1},
+        {SCHEDULE_KIND_NEOX_COSINE, 0.005, 0, 1715, 58616, 68}, /* strong already in the warm-up */
         {SCHEDULE_KIND_LINEAR, 1e-2, 1e-4, 10000, 100000, 0.3},
         {SCHEDULE_KIND_LINEAR, 1e-2, 0, 3, 7, 0},
         {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 500, 0, 0.1},
         {SCHEDULE_KIND_CONSTANT, 0.5, 0, 0, 0, 1},
         {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 0, 0, 0},
     };
-    const double steps[] = {0,   1,    2,    3,    4,     5,     8,     10.5,   16,     64,     100,   101,
+    const double steps[] = {0,   1,    2,    3,    4,     5,     8,     10.5,   16,     33,     100,   101,
                             512, 1000, 1430, 1431, 10000, 11000, 11001, 115139, 143000, 200001, 300000};
     enum { COUNT = sizeof steps / sizeof steps[0] };
     for (size_t k = 0; k < sizeof schedules / sizeof schedules[0]; k++) {
