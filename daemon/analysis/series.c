@@ -141,9 +141,10 @@ int series_analyze(const struct series_point *points, size_t point_count,
     series_find_onsets(&input, &series);
     series_find_fall(&input, &series);
     code = series_find_rest(&input, &series, err);
+    if (!code)
+        code = series_fit_decay(&input, &series, err);
     if (code)
         goto out;
-    series_fit_decay(&input, &series);
     series_name_controls(&input, &series);
     series_recommend(&input, &series);
 out:

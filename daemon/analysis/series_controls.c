@@ -1,76 +1,106 @@
 #include "daemon/analysis/series_parts.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /*
  * The null model: no bifurcation, only dw = -decay * rate * w dt + rate * noise. Then
  *   MSD(t) = m0 (1 - kept(t))^2 + walk * decayed_walk(t),
  * both since the reference, m0 the mean square of its weights (of the first revision's that counts, if the
- * reference was not measured); the one free number, `walk`, is fitted to ln MSD.
+ * reference was not measured); the one free number, `walk`, is fitted to ln MSD, and may be 0.
  */
-struct null_model {
-    const struct series_input *input;
-    const struct series *series;
-    double start; /* m0 */
+struct null_point {
+    double log_msd; /* measured */
+    double decayed; /* m0 (1 - kept)^2 */
+    double walked;  /* decayed_walk */
 };
 
-static double null_msd(const struct null_model *model, size_t i, double walk)
+struct null_model {
+    double start;              /* m0 */
+    struct null_point *fitted; /* what is fitted to */
+    size_t count;
+};
+
+static double mean_square(const struct series_point *point)
 {
-    struct schedule_sums since = series_sums_since(model->input, i);
-    return model->start * (1 - since.kept) * (1 - since.kept) + walk * since.decayed_walk;
+    const struct series_shape *shape = &point->shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
+    return point->is_measured ? shape->variance + shape->mean * shape->mean : (double)NAN;
+}
+
+static struct null_point null_point_at(const struct series_input *input, double start, size_t i)
+{
+    struct schedule_sums since = series_sums_since(input, i);
+    double msd = input->points[i].msd[SERIES_ROWS_TOKENS];
+    return (struct null_point){.log_msd = msd > 0 ? log(msd) : (double)NAN,
+                               .decayed = start * (1 - since.kept) * (1 - since.kept),
+                               .walked = since.decayed_walk};
 }
 
 /* Steps after the warm-up only: at first Adam's steps are no random walk, and stored weights round them away.
  */
-static int is_fitted(const struct null_model *model, size_t i)
+static void collect_fitted(const struct series_input *input, const struct series *series,
+                           struct null_model *model)
 {
-    const struct series_point *point = &model->input->points[i];
-    return model->series->derived[i].is_counted &&
-           point->step > model->input->options->schedule.warmup_steps && point->msd[SERIES_ROWS_TOKENS] > 0 &&
-           series_sums_since(model->input, i).decayed_walk > 0;
-}
-
-static double mean_square_error(const struct null_model *model, double log_walk, size_t *ret_count)
-{
-    double sum = 0, walk = exp(log_walk);
-    size_t count = 0;
-    for (size_t i = 0; i < model->input->count; i++) {
-        if (!is_fitted(model, i))
-            continue;
-        double error = log(model->input->points[i].msd[SERIES_ROWS_TOKENS] / null_msd(model, i, walk));
-        sum += error * error;
-        count++;
+    model->start = (double)NAN;
+    if (input->reference < input->count)
+        model->start = mean_square(&input->points[input->reference]);
+    for (size_t i = 0; i < input->count && isnan(model->start); i++) {
+        if (series->derived[i].is_counted)
+            model->start = mean_square(&input->points[i]);
     }
-    *ret_count = count;
-    return count ? sum / (double)count : (double)NAN;
+    for (size_t i = 0; i < input->count; i++) {
+        struct null_point point = null_point_at(input, model->start, i);
+        if (series->derived[i].is_counted && input->points[i].step > input->options->schedule.warmup_steps &&
+            !isnan(point.log_msd) && point.walked > 0)
+            model->fitted[model->count++] = point;
+    }
 }
 
-/* Golden-section search around the ratio of the first fitted point; the error has one minimum in practice. */
+static double mean_square_error(const struct null_model *model, double walk)
+{
+    double sum = 0;
+    for (size_t i = 0; i < model->count; i++) {
+        const struct null_point *point = &model->fitted[i];
+        double error = point->log_msd - log(point->decayed + walk * point->walked);
+        sum += error * error;
+    }
+    return sum / (double)model->count;
+}
+
+/* Golden-section search of ln walk around the ratios MSD / decayed_walk; the error has one minimum in
+ * practice. Where decay alone fits better, there is no walk. */
 static double fit_walk(const struct null_model *model, double *ret_error)
 {
     const double golden = 0.61803398874989485;
-    size_t count = 0;
-    double low = 0, high = 0;
-    for (size_t i = 0; i < model->input->count; i++) {
-        if (!is_fitted(model, i))
-            continue;
-        double ratio = log(model->input->points[i].msd[SERIES_ROWS_TOKENS] /
-                           series_sums_since(model->input, i).decayed_walk);
-        low = count ? fmin(low, ratio) : ratio;
-        high = count ? fmax(high, ratio) : ratio;
-        count++;
+    double low = (double)INFINITY, high = -(double)INFINITY;
+    for (size_t i = 0; i < model->count; i++) {
+        double ratio = model->fitted[i].log_msd - log(model->fitted[i].walked);
+        low = fmin(low, ratio);
+        high = fmax(high, ratio);
     }
     low -= 7;
     high += 1;
+    double a = high - golden * (high - low), b = low + golden * (high - low);
+    double error_a = mean_square_error(model, exp(a)), error_b = mean_square_error(model, exp(b));
     for (int i = 0; i < 80; i++) {
-        double a = high - golden * (high - low), b = low + golden * (high - low);
-        if (mean_square_error(model, a, &count) < mean_square_error(model, b, &count))
+        if (error_a < error_b) {
             high = b;
-        else
+            b = a;
+            error_b = error_a;
+            a = high - golden * (high - low);
+            error_a = mean_square_error(model, exp(a));
+        } else {
             low = a;
+            a = b;
+            error_a = error_b;
+            b = low + golden * (high - low);
+            error_b = mean_square_error(model, exp(b));
+        }
     }
-    *ret_error = sqrt(mean_square_error(model, (low + high) / 2, &count));
-    return exp((low + high) / 2);
+    double walk = exp((low + high) / 2), error = mean_square_error(model, walk);
+    double still = mean_square_error(model, 0);
+    *ret_error = sqrt(fmin(error, still));
+    return still <= error ? 0 : walk;
 }
 
 /* Of a run of up to a million steps, exact; of a longer one a million stretches are looked at, each at the
@@ -90,34 +120,27 @@ static double efold_step(const struct schedule *schedule, double last)
     return (double)NAN;
 }
 
-static double mean_square(const struct series_point *point)
-{
-    const struct series_shape *shape = &point->shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
-    return point->is_measured ? shape->variance + shape->mean * shape->mean : (double)NAN;
-}
-
-void series_fit_decay(const struct series_input *input, struct series *series)
+int series_fit_decay(const struct series_input *input, struct series *series, struct err *err)
 {
     struct series_decay decay = {.log_error = (double)NAN, .walk = (double)NAN, .efold_step = (double)NAN};
-    struct null_model model = {.input = input, .series = series, .start = (double)NAN};
-    size_t fitted = 0;
-    if (input->reference < input->count)
-        model.start = mean_square(&input->points[input->reference]);
-    for (size_t i = 0; i < input->count; i++) {
-        if (series->derived[i].is_counted && isnan(model.start))
-            model.start = mean_square(&input->points[i]);
-        fitted += (size_t)is_fitted(&model, i);
-    }
+    struct null_model model = {.fitted = calloc(input->count + 1, sizeof(*model.fitted))};
+    if (!model.fitted)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a series");
+    collect_fitted(input, series, &model);
     if (input->options->schedule.kind != SCHEDULE_KIND_UNKNOWN && input->count)
         decay.efold_step = efold_step(&input->options->schedule, input->points[input->count - 1].step);
-    if (fitted >= (size_t)input->options->points_min && model.start >= 0) {
+    if (model.count >= (size_t)input->options->points_min && model.start >= 0) {
         decay.walk = fit_walk(&model, &decay.log_error);
         decay.verdict =
             decay.log_error <= input->options->null_tolerance ? SERIES_VERDICT_YES : SERIES_VERDICT_NO;
-        for (size_t i = 0; i < input->count; i++)
-            series->derived[i].msd_null = null_msd(&model, i, decay.walk);
+        for (size_t i = 0; i < input->count; i++) {
+            struct null_point point = null_point_at(input, model.start, i);
+            series->derived[i].msd_null = point.decayed + decay.walk * point.walked;
+        }
     }
     series->decay = decay;
+    free(model.fitted);
+    return 0;
 }
 
 void series_name_controls(const struct series_input *input, struct series *series)

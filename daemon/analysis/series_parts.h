@@ -37,7 +37,7 @@ int series_find_rest(const struct series_input *input, struct series *series, st
 void series_recommend(const struct series_input *input, struct series *series);
 
 /* The null model and the list of controls; last. */
-void series_fit_decay(const struct series_input *input, struct series *series);
+int series_fit_decay(const struct series_input *input, struct series *series, struct err *err);
 void series_name_controls(const struct series_input *input, struct series *series);
 
 #endif

@@ -2,11 +2,13 @@
 
 #include <math.h>
 
-/* Perplexities of repeated revisions are those of other weights. */
+/* Perplexities of repeated revisions are those of other weights; after training has diverged, none counts,
+ * whether the weights of its revision are measured or not. */
 static int has_perplexity(const struct series_input *input, const struct series *series, size_t i)
 {
     const struct series_point *point = &input->points[i];
     return point->perplexity > 0 && isfinite(point->perplexity) &&
+           !(series->divergence.is_found && i >= series->divergence.index) &&
            (series->derived[i].is_counted || !point->is_measured);
 }
 
@@ -46,9 +48,9 @@ void series_find_fall(const struct series_input *input, struct series *series)
         if (!has_perplexity(input, series, i))
             continue;
         const struct series_point *from = &input->points[before], *to = &input->points[i];
-        double steepness =
-            count ? -log(to->perplexity / from->perplexity) / log((1 + to->step) / (1 + from->step))
-                  : (double)NAN;
+        double steepness = count ? -log(to->perplexity / from->perplexity) /
+                                       log1p((to->step - from->step) / (1 + from->step))
+                                 : (double)NAN;
         if (count && !(steepness <= fall.slope)) {
             fall.slope = steepness;
             fall.step_from = from->step;

@@ -1,0 +1,330 @@
+"""Verdicts over a run and the law over sizes, beside a second implementation from the words of SCIENCE.md alone.
+
+The reference sums schedules update by update, sorts for each median and walks each rule plainly, so that it shares no idea
+with daemon/analysis. Runs have Pythia's revisions, parts of them or other grids; forks, duplicates, holes, divergences.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from typing import Any
+
+import pytest
+from running import find_program
+
+np = pytest.importorskip("numpy", reason="numpy is the oracle")
+optimize = pytest.importorskip("scipy.optimize", reason="scipy is the oracle")
+stats = pytest.importorskip("scipy.stats", reason="scipy is the oracle")
+
+NAN = math.nan
+KINDS = {"unknown": 0, "constant": 1, "cosine": 2, "linear": 3, "neox": 4}
+PYTHIA = {"kind": "neox", "peak": 1e-3, "floor": 1e-4, "warmup": 1430, "total": 143000, "decay": 0.1}
+UNKNOWN = {"kind": "unknown", "peak": 0, "floor": 0, "warmup": 0, "total": 0, "decay": 0}
+SHAPE = ("mean", "variance", "dip", "weight", "ashman", "valley")
+
+
+# ---- the reference -------------------------------------------------------------------------------
+
+
+def rates_of(schedule: dict[str, Any], count: int) -> Any:
+    """The rate of each of the first updates."""
+    step = np.arange(count, dtype=float)
+    peak, floor, warmup, total = (schedule[key] for key in ("peak", "floor", "warmup", "total"))
+    if schedule["kind"] == "neox":  # gpt-neox v1.0, megatron/learning_rates.py
+        rates = np.maximum(peak / 2 * (1 + np.cos(np.pi * (np.minimum(step, total - warmup) - warmup) / total)), floor)
+    elif schedule["kind"] == "constant":
+        rates = np.full(count, peak)
+    else:
+        done = np.minimum((step - warmup) / (total - warmup), 1)
+        rates = floor + (peak - floor) * (1 - done if schedule["kind"] == "linear" else (1 + np.cos(np.pi * done)) / 2)
+    return np.where(step <= warmup, peak * step / warmup, rates) if warmup else rates
+
+
+def sums_of(schedule: dict[str, Any], steps: list[int]) -> tuple[Any, Any, Any, Any]:
+    """Since the first step: the sum of rates, of their squares, what decay leaves, the variance of the walk under decay."""
+    first, at = steps[0], np.array(steps)
+    rates = rates_of(schedule, steps[-1] + 1)
+    sums, squares = (np.concatenate([[0], np.cumsum(x)]) for x in (rates, rates**2))
+    kept = np.concatenate([[0], np.cumsum(np.log1p(-rates * schedule["decay"]))])
+    kept -= kept[first]
+    walk = np.zeros(rates.size + 1)
+    walk[1:] = np.cumsum(np.where(np.arange(rates.size) >= first, rates**2 * np.exp(-2 * kept[1:]), 0))
+    return sums[at] - sums[first], squares[at] - squares[first], np.exp(kept[at]), (walk * np.exp(2 * kept))[at]
+
+
+def rms(point: dict[str, Any]) -> float:
+    shape = point["shapes"][2]
+    return math.sqrt(shape["mean"] ** 2 + shape["variance"])
+
+
+def find_counted(points: list[dict[str, Any]]) -> tuple[list[bool], float | None]:
+    """Which points count, and the step from which training has diverged."""
+    counted = [bool(point["measured"]) for point in points]
+    measured = [i for i, is_counted in enumerate(counted) if is_counted]
+    contents: dict[int, list[int]] = {}
+    for i in measured:
+        contents.setdefault(points[i]["content"], []).append(i)
+    for equal in contents.values():
+        follow_each_other = equal[-1] - equal[0] == len(equal) - 1
+        kept = measured[-1] if measured[-1] in equal and not follow_each_other else equal[0]
+        for i in equal:
+            counted[i] = i == kept
+    sizes = sorted(size for size in (rms(points[i]) for i in measured) if math.isfinite(size))
+    diverged = None
+    for i in reversed(measured):
+        if not (points[i]["not_finite"] > 0 or rms(points[i]) > 100 * sizes[math.ceil(len(sizes) / 4) - 1]):
+            break
+        diverged, counted[i] = points[i]["step"], False
+    return counted, diverged
+
+
+def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
+    none = {"step": None, "step_before": None, "step_lost": None, "is_lasting": 0, "forked": 0}
+    if len(points) < 4:
+        return {"verdict": "insufficient", **none}
+    shapes = [point["shapes"][variant] for point in points]
+    clear = [s["dip"] >= 0.005 and s["ashman"] >= 2 and s["valley"] <= 0.9 and 0.05 <= s["weight"] <= 0.95 for s in shapes]
+    weak = [s["dip"] < 0.003 or s["ashman"] < 1.8 or s["valley"] > 0.95 for s in shapes]
+    forked: list[bool] = []
+    for i in range(len(points)):
+        is_forked, turn = (forked[-1], weak) if forked and forked[-1] else (False, clear)
+        forked.append(is_forked ^ all(turn[i : i + 2]) if i + 2 <= len(points) else is_forked)
+    if True not in forked:
+        return {"verdict": "no", **none}
+    first = forked.index(True)
+    lost = [points[i]["step"] for i in range(first, len(points)) if not forked[i]]
+    return {
+        "verdict": "yes",
+        "step": points[first]["step"],
+        "step_before": points[first - 1]["step"] if first else None,
+        "step_lost": None if forked[-1] else lost[0],
+        "is_lasting": int(forked[-1]),
+        "forked": sum(forked),
+    }
+
+
+def find_rest(points: list[dict[str, Any]], counted: list[bool], clock: Any, warmup: float) -> dict[str, Any]:
+    """`clock` is what displacement is divided by: steps, the sum of rates, or of their squares."""
+    moves = []  # step, rate, steps that it took
+    for i, point in enumerate(points):
+        before = next((k for k in range(i - 1, -1, -1) if points[k]["measured"]), None)
+        if before is None or not counted[i] or point["step"] <= warmup:
+            continue
+        own = next((k for k in range(before, -1, -1) if counted[k]), None)  # a copy of other weights is no place to come from
+        if own is None or points[own]["content"] != points[before]["content"] or not clock[i] > clock[before]:
+            continue
+        moves.append((point["step"], point["lag1"] / (clock[i] - clock[before]), point["step"] - points[before]["step"]))
+    if len(moves) < 7:
+        return {"verdict": "insufficient", "step": None}
+    whole = sum(steps for _, _, steps in moves)
+    for i in range(4, len(moves) - 2):
+        so_far = sum(steps for _, _, steps in moves[:i])
+        if so_far < whole / 20:
+            continue
+        slower = sorted((rate, steps) for _, rate, steps in moves[:i])
+        half = np.searchsorted(np.cumsum([steps for _, steps in slower]), so_far / 2)
+        if all(rate <= slower[half][0] / 4 for _, rate, _ in moves[i:]):
+            return {"verdict": "yes", "step": moves[i][0], "reference": slower[half][0]}
+    return {"verdict": "no", "step": None}
+
+
+def find_fall(points: list[dict[str, Any]]) -> dict[str, Any]:
+    known = [point for point in points if not math.isnan(point["perplexity"])]
+    if len(known) < 3:
+        return {"verdict": "insufficient"}
+    slopes = [
+        -math.log(b["perplexity"] / a["perplexity"]) / (math.log1p(b["step"]) - math.log1p(a["step"]))
+        for a, b in zip(known, known[1:], strict=False)
+    ]
+    best = int(np.argmax(slopes))
+    ends = {"step_from": known[best]["step"], "step_to": known[best + 1]["step"], "slope": slopes[best]}
+    return {"verdict": "yes" if slopes[best] > 0 else "no", **ends}
+
+
+def fit_decay(points: list[dict[str, Any]], start: float, warmup: float) -> dict[str, Any]:
+    """The walk that is best: from zero on, by a fine grid and a search beside its best place."""
+    fitted = [point for point in points if point["step"] > warmup and point["msd"] > 0]
+    if len(fitted) < 4:
+        return {"verdict": "insufficient", "log_error": None}
+    measured = np.log([point["msd"] for point in fitted])
+    decayed, walked = (np.array([point[key] for point in fitted]) for key in ("kept", "walked"))
+    decayed = start * (1 - decayed) ** 2
+
+    def error(log_walk: float) -> float:
+        return float(((measured - np.log(decayed + math.exp(log_walk) * walked)) ** 2).mean())
+
+    grid = np.linspace(-80, 40, 1500)
+    near = grid[np.argmin([error(x) for x in grid])]
+    found = optimize.minimize_scalar(error, bounds=(near - 0.1, near + 0.1), method="bounded", options={"xatol": 1e-9})
+    rooted = math.sqrt(found.fun)
+    return {"verdict": "yes" if rooted <= 0.2 else "no", "log_error": rooted, "walk": math.exp(found.x)}
+
+
+def slopes_of(points: list[dict[str, Any]], first: int) -> list[float | None]:
+    """d ln MSD / d ln (step - first) of counted points."""
+    slopes: list[float | None] = []
+    for i in range(len(points)):
+        near = [p for p in points[max(0, i - 2) : i + 3] if p["step"] > first and p["msd"] > 0]
+        if len(near) < 3:
+            slopes.append(None)
+            continue
+        x, y = np.log([p["step"] - first for p in near]), np.log([p["msd"] for p in near])
+        slopes.append(float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()))
+    return slopes
+
+
+# ---- runs ----------------------------------------------------------------------------------------
+
+
+def choose_steps(kind: int, random: Any) -> tuple[list[int], dict[str, Any]]:
+    pythia = [0, *(2**i for i in range(10)), *range(1000, 143001, 1000)]
+    cosine = {"kind": "cosine", "peak": 6e-4, "floor": 6e-5, "warmup": 2000, "total": 71500, "decay": 0.1}
+    linear = {"kind": "linear", "peak": 3e-4, "floor": 0, "warmup": 500, "total": 100000, "decay": 0.05}
+    return [
+        (pythia, PYTHIA),
+        (list(range(0, 71500, 500)), cosine),
+        (list(range(50000, 143001, 1000)), PYTHIA),
+        (sorted(random.choice(pythia, 60, replace=False).tolist()), UNKNOWN),
+        (np.unique(np.geomspace(1, 1e5, 40).astype(int)).tolist(), linear),
+        (pythia[: int(random.choice([3, 9, 20, 40]))], PYTHIA),
+        (pythia, UNKNOWN),
+    ][kind]
+
+
+def make_shapes(amount: float, size: float, random: Any) -> list[dict[str, float]]:
+    """Of one mode, for 0, to two, for 1, with noise around the thresholds in between; centred a little later."""
+    shapes = []
+    for variant in range(4):
+        forked, noise = amount ** (1 + variant % 2), np.exp(0.3 * random.normal(size=3))
+        shapes.append(
+            {
+                "mean": 1e-3 * random.normal(),
+                "variance": size,
+                "dip": 1.5e-4 + 0.012 * forked * noise[0],
+                "weight": 0.5 + 0.47 * forked * random.uniform(-1, 1),
+                "ashman": 0.3 + 2.6 * forked * math.sqrt(noise[1]),
+                "valley": min(1.0, 1 - 0.3 * forked * noise[2]),
+            }
+        )
+    return shapes
+
+
+def make_run(number: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    random = np.random.default_rng([20240313, number])
+    steps, schedule = choose_steps(number % 7, random)
+    _, squares, kept, walked = sums_of(schedule if schedule is not UNKNOWN else PYTHIA, steps)
+    fork, calm = random.choice(2 * len(steps)), len(steps) * random.uniform(0.2, 2)
+    walk, points, before = 10 ** random.uniform(-3, 0), [], None
+    for i, step in enumerate(steps):
+        point = {"step": step, "content": i + 1, "measured": i == 0 or random.uniform() < 0.97, "not_finite": 0.0}
+        point["measured"] &= number % 5 != 3 or i + 1 < len(steps)
+        point |= {"kept": kept[i], "walked": walked[i], "lag1": NAN, "perplexity": NAN}
+        point["msd"] = 8e-4 * (1 - kept[i]) ** 2 * random.uniform(0.95, 1.05) + walk * walked[i] * math.exp(0.1 * random.normal())
+        point["shapes"] = make_shapes(1 / (1 + math.exp(min(fork - i, 500) / 1.5)), 8e-4 * (0.3 + kept[i] ** 2), random)
+        if random.uniform() < 0.8:
+            point["perplexity"] = math.exp(3 + 12 / (1 + step / 1000) + 0.1 * random.normal())
+        if not point["measured"]:
+            point |= {"content": 0, "msd": NAN, "shapes": [dict.fromkeys(SHAPE, NAN)] * 4}
+        elif before is not None:
+            point["lag1"] = walk * (squares[i] - squares[before]) * math.exp(0.1 * random.normal()) * (0.05 if i > calm else 1)
+        before = i if point["measured"] else before
+        points.append(point)
+    spoil(points, [i for i, point in enumerate(points) if point["measured"]], number % 5)
+    return points, schedule
+
+
+def spoil(points: list[dict[str, Any]], measured: list[int], how: int) -> None:
+    if len(measured) < 13:
+        return
+    for i in {1: measured[1:3], 2: measured[2:6]}.get(how, []):
+        points[i]["content"] = points[measured[0 if how == 1 else -1]]["content"]
+    if how == 3:
+        points[measured[5]]["not_finite"] = 0.3  # one alone, with good ones behind it
+        points[measured[-1]]["not_finite"] = 1.0
+        points[-1]["perplexity"] = 0.01  # of a revision that is not measured, after training has diverged
+    for i in measured[-4:] if how == 4 else []:
+        points[i]["shapes"][2]["variance"] *= 1e6
+
+
+# ---- both, side by side --------------------------------------------------------------------------
+
+
+def ask(lines: list[list[Any]]) -> list[dict[str, Any]]:
+    text = "\n".join(" ".join(repr(float(x)) if isinstance(x, float) else str(int(x) if isinstance(x, bool) else x) for x in line) for line in lines)
+    done = subprocess.run([str(find_program("tests/series_probe"))], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def write_run(points: list[dict[str, Any]], schedule: dict[str, Any]) -> list[Any]:
+    line = ["series", len(points), KINDS[schedule["kind"]]]
+    line += [float(schedule[key]) for key in ("peak", "floor", "warmup", "total", "decay")]
+    for point in points:
+        line += [point["step"], point["content"], point["measured"], point["not_finite"]]
+        line += [float(shape[key]) for shape in point["shapes"] for key in SHAPE]
+        line += [float(point["msd"]), float(point["lag1"]), point["perplexity"]]
+    return line
+
+
+def check(measured: dict[str, Any], expected: dict[str, Any], context: str, relative: float = 1e-9) -> None:
+    for key, value in expected.items():
+        is_number = isinstance(value, float)
+        assert measured[key] == (pytest.approx(value, rel=relative) if is_number else value), (context, key, measured, expected)
+
+
+def check_run(answer: dict[str, Any], points: list[dict[str, Any]], schedule: dict[str, Any], context: str) -> None:
+    counted, diverged = find_counted(points)
+    good = [point for point, is_counted in zip(points, counted, strict=True) if is_counted]
+    assert (answer["counted"], answer["diverged"]) == (len(good), diverged), context
+    for variant in range(4):
+        check(answer["onsets"][variant], find_onset(good, variant), f"{context} onset {variant}")
+    known = [p for p, is_counted in zip(points, counted, strict=True) if is_counted or not p["measured"]]
+    check(answer["fall"], find_fall([p for p in known if diverged is None or p["step"] < diverged]), context + " fall")
+    steps, is_known = [point["step"] for point in points], schedule is not UNKNOWN
+    clocks = [steps, *(sums_of(schedule, steps)[:2] if is_known else ([0] * len(steps),) * 2)]
+    for clock, rest in zip(clocks, answer["rest"], strict=True):
+        check(rest, find_rest(points, counted, clock, schedule["warmup"]), context + " rest")
+    slopes = iter(slopes_of(good, steps[0]))
+    wanted = [next(slopes) if is_counted else None for is_counted in counted]
+    for alpha, slope in zip(answer["alpha"], wanted, strict=True):
+        assert alpha == (slope if slope is None else pytest.approx(slope, rel=1e-8, abs=1e-12)), (context, "alpha")
+    if is_known:
+        check(answer["decay"], fit_decay(good, rms(points[0]) ** 2, schedule["warmup"]), context + " decay", 1e-4)
+
+
+def test_verdicts_are_those_of_the_words() -> None:
+    runs = [make_run(number) for number in range(84)]
+    answers = ask([write_run(*run) for run in runs])
+    for number, (run, answer) in enumerate(zip(runs, answers, strict=True)):
+        check_run(answer, *run, f"run {number}")
+    verdicts = {(key, one["verdict"]) for answer in answers for key in ("onsets", "rest") for one in answer[key]}
+    assert len(verdicts) == 6, "runs of every kind"
+    assert {answer["decay"]["walk"] == 0 for answer in answers if answer["decay"]["walk"] is not None} == {True, False}
+
+
+def test_slopes_of_late_and_close_steps() -> None:
+    """Logarithms of 5e7 and 5e7 + 1 differ in their eighth digit, and so do those of the displacement."""
+    points, _ = make_run(0)
+    for i, point in enumerate(points):
+        point |= {"step": 0 if i == 0 else 49_000_000 + i, "measured": True, "content": i + 1, "not_finite": 0.0}
+        point["msd"] = float(i and (point["step"] / 1e9) ** 1.5)
+        point["shapes"] = make_shapes(0, 1e-3, np.random.default_rng(1))
+    alphas = ask([write_run(points, UNKNOWN)])[0]["alpha"]
+    assert alphas[3:] == pytest.approx([1.5] * (len(points) - 3), rel=1e-6)
+
+
+def test_law_is_scipys() -> None:
+    random, cases = np.random.default_rng(7), []
+    for n in (3, 3, 4, 5, 8, 10, 12, 30):
+        sizes = 10 ** random.uniform(7, 10.5, n)
+        cases.append((sizes, 20 * sizes ** random.uniform(-0.5, 1) * np.exp(0.3 * random.normal(size=n))))
+    answers = ask([["scaling", len(x), *np.column_stack((x, y)).ravel().tolist()] for x, y in cases])
+    for (sizes, onsets), answer in zip(cases, answers, strict=True):
+        law = stats.linregress(np.log(sizes), np.log(onsets))
+        reach = stats.t.ppf(0.975, len(sizes) - 2) * law.stderr
+        wanted = {"exponent": law.slope, "error": law.stderr, "prefactor": math.exp(law.intercept), "r_squared": law.rvalue**2}
+        check(answer, {key: float(value) for key, value in wanted.items()}, f"{len(sizes)} models")
+        interval = {"low": float(law.slope - reach), "high": float(law.slope + reach)}
+        assert [answer[key] for key in interval] == pytest.approx(list(interval.values()), abs=3e-4 * reach), len(sizes)

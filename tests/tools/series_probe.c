@@ -1,0 +1,178 @@
+/*
+ * Reads training runs and scaling laws from standard input, one line of JSON for each on standard output:
+ *   series COUNT KIND PEAK FLOOR WARMUP TOTAL DECAY, then for each point
+ *     STEP CONTENT IS_MEASURED NOT_FINITE, four shapes (all raw, all centred, tokens raw, tokens centred) of
+ *     MEAN VARIANCE DIP WEIGHT ASHMAN VALLEY, then MSD LAG1_MSD PERPLEXITY
+ *   scaling COUNT, then PARAMETERS VALUE for each point
+ * KIND is a number of enum schedule_kind; numbers may be nan.
+ */
+#include "daemon/analysis/scaling.h"
+#include "daemon/analysis/series.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT_MAX 100000
+
+static double read_number(void)
+{
+    char word[64];
+    if (scanf("%63s", word) != 1) {
+        (void)fprintf(stderr, "a number is missing\n");
+        exit(1);
+    }
+    return strtod(word, NULL);
+}
+
+static void print_number(const char *name, double value, const char *end)
+{
+    if (isfinite(value))
+        (void)printf("\"%s\": %.17g%s", name, value, end);
+    else
+        (void)printf("\"%s\": null%s", name, end);
+}
+
+static void read_point(struct series_point *point)
+{
+    *point = (struct series_point){.step = read_number(),
+                                   .content = (uint64_t)read_number(),
+                                   .is_measured = read_number() > 0,
+                                   .not_finite = read_number(),
+                                   .perplexity_stderr = (double)NAN};
+    for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {
+        for (int view = 0; view < SERIES_VIEW_COUNT; view++) {
+            struct series_shape *shape = &point->shapes[rows][view];
+            double *const numbers[] = {&shape->mean,           &shape->variance, &shape->dip,
+                                       &shape->mixture_weight, &shape->ashman_d, &shape->valley_to_peak};
+            for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+                *numbers[i] = read_number();
+        }
+    }
+    point->msd[SERIES_ROWS_TOKENS] = point->msd[SERIES_ROWS_ALL] = read_number();
+    point->lag1_msd[SERIES_ROWS_TOKENS] = point->lag1_msd[SERIES_ROWS_ALL] = read_number();
+    point->perplexity = read_number();
+}
+
+static void print_onset(const struct series_onset *onset, const char *end)
+{
+    int is_found = onset->verdict == SERIES_VERDICT_YES;
+    (void)printf("{\"verdict\": \"%s\", ", series_verdict_name(onset->verdict));
+    print_number("step", onset->step, ", ");
+    print_number("step_before", onset->step_before, ", ");
+    print_number("step_lost", onset->step_lost, ", ");
+    (void)printf("\"is_lasting\": %d, \"forked\": %zu}%s", is_found && onset->is_lasting, onset->count_forked,
+                 end);
+}
+
+static void print_rest(const struct series_rest *rest, const char *end)
+{
+    (void)printf("{\"verdict\": \"%s\", ", series_verdict_name(rest->verdict));
+    print_number("step", rest->step, ", ");
+    print_number("reference", rest->reference, "}");
+    (void)printf("%s", end);
+}
+
+static void print_verdicts(const struct series *series)
+{
+    (void)printf("\"counted\": %zu, ", series->counted);
+    print_number("diverged", series->divergence.step, ", \"onsets\": [");
+    for (int i = 0; i < 4; i++)
+        print_onset(&series->onsets[i / 2][i % 2], i < 3 ? ", " : "], \"rest\": [");
+    print_rest(&series->rest_per_step, ", ");
+    print_rest(&series->rest_per_lr, ", ");
+    print_rest(&series->rest_per_lr_squared, "], ");
+    (void)printf("\"fall\": {\"verdict\": \"%s\", ", series_verdict_name(series->fall.verdict));
+    print_number("step_from", series->fall.step_from, ", ");
+    print_number("step_to", series->fall.step_to, ", ");
+    print_number("slope", series->fall.slope, ", ");
+    print_number("ln_ratio_to_onset", series->fall.ln_ratio_to_onset, "}, ");
+    (void)printf("\"decay\": {\"verdict\": \"%s\", ", series_verdict_name(series->decay.verdict));
+    print_number("log_error", series->decay.log_error, ", ");
+    print_number("walk", series->decay.walk, "}, ");
+    (void)printf("\"stop\": {\"verdict\": \"%s\", \"cautions\": %u, ",
+                 series_verdict_name(series->stop.verdict), series->stop.cautions);
+    print_number("step", series->stop.step, ", ");
+    print_number("perplexity_end", series->stop.perplexity_end, "}, ");
+}
+
+static int analyze(size_t count, struct err *err)
+{
+    struct series_options options = series_options_default();
+    options.schedule.kind = (enum schedule_kind)read_number();
+    double *const numbers[] = {&options.schedule.rate_max, &options.schedule.rate_min,
+                               &options.schedule.warmup_steps, &options.schedule.end_step,
+                               &options.schedule.weight_decay};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        *numbers[i] = read_number();
+    struct series_point *points = calloc(count, sizeof *points);
+    struct series series;
+    if (!points)
+        return err_set(err, ERR_NO_MEMORY, "no memory for %zu points", count);
+    for (size_t i = 0; i < count; i++)
+        read_point(&points[i]);
+    options.reference_step = points[0].step;
+    int code = series_analyze(points, count, &options, &series, err);
+    if (!code) {
+        (void)printf("{");
+        print_verdicts(&series);
+        (void)printf("\"controls\": %u, \"alpha\": [", series.controls);
+        for (size_t i = 0; i < count; i++) {
+            if (isnan(series.derived[i].alpha))
+                (void)printf("%snull", i ? ", " : "");
+            else
+                (void)printf("%s%.17g", i ? ", " : "", series.derived[i].alpha);
+        }
+        (void)printf("]}\n");
+        series_free(&series);
+    }
+    free(points);
+    return code;
+}
+
+static int fit(size_t count, struct err *err)
+{
+    struct scaling_point *points = calloc(count, sizeof *points);
+    struct scaling scaling;
+    if (!points)
+        return err_set(err, ERR_NO_MEMORY, "no memory for %zu points", count);
+    for (size_t i = 0; i < count; i++) {
+        points[i].parameters = read_number();
+        points[i].value = read_number();
+    }
+    int code = scaling_fit(points, count, &scaling, err);
+    if (!code) {
+        (void)printf("{");
+        print_number("exponent", scaling.exponent, ", ");
+        print_number("low", scaling.exponent_low, ", ");
+        print_number("high", scaling.exponent_high, ", ");
+        print_number("error", scaling.exponent_error, ", ");
+        print_number("prefactor", scaling.prefactor, ", ");
+        print_number("r_squared", scaling.r_squared, "}\n");
+    }
+    free(points);
+    return code;
+}
+
+int main(void)
+{
+    struct err err = ERR_INIT;
+    char what[16];
+    int code = 0;
+    while (!code && scanf("%15s", what) == 1) {
+        double count = read_number();
+        if (!(count >= 1 && count <= COUNT_MAX))
+            code = err_set(&err, ERR_INVALID, "1 to %d points at a time", COUNT_MAX);
+        else if (strcmp(what, "series") == 0)
+            code = analyze((size_t)count, &err);
+        else if (strcmp(what, "scaling") == 0)
+            code = fit((size_t)count, &err);
+        else
+            code = err_set(&err, ERR_INVALID, "%s: series or scaling", what);
+    }
+    if (code)
+        (void)fprintf(stderr, "%s\n", err.message);
+    return code ? 1 : 0;
+}
