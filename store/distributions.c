@@ -48,25 +48,24 @@ int distributions_find(struct store *store, int64_t content_id, const struct dis
     return query_close(&query, rc);
 }
 
-int distributions_exists(struct store *store, int64_t content_id, const struct distribution_row *key,
-                         int64_t *ret_size_bytes, struct err *err)
+int distributions_are_kept(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
+                           int *ret_are_kept, struct err *err)
 {
     struct query query;
-    int rc = query_open(
-        &query, store,
-        "SELECT length(data) FROM distributions WHERE content_id = ? AND definition = ? AND row_set = ? "
-        "AND token_rows = ? AND is_centred = ?",
-        err);
+    int64_t are_kept = 0;
+    int rc =
+        query_open(&query, store,
+                   "SELECT EXISTS (SELECT 1 FROM distributions WHERE content_id = ?1 AND definition = ?3 "
+                   "AND row_set = 'tokens' AND token_rows = ?2) "
+                   "",
+                   err);
     if (rc)
         return rc;
     query_bind_int(&query, content_id);
-    query_bind_int(&query, key->definition);
-    query_bind_text(&query, row_set_name(key->row_set));
-    query_bind_int(&query, key->token_rows);
-    query_bind_int(&query, key->is_centred != 0);
-    rc = query_run_int(&query, ret_size_bytes, err);
-    if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "this distribution was not computed or is not kept any more");
+    query_bind_int(&query, token_rows);
+    query_bind_int(&query, definition);
+    rc = query_run_int(&query, &are_kept, err);
+    *ret_are_kept = are_kept != 0;
     return query_close(&query, rc);
 }
 

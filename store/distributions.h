@@ -56,9 +56,9 @@ struct sample_row {
 int distributions_find(struct store *store, int64_t content_id, const struct distribution_row *key,
                        uint64_t *counts, struct distribution_row *ret_row, struct err *err);
 
-/* Whether there is one, and its compressed size; ERR_NOT_FOUND. */
-int distributions_exists(struct store *store, int64_t content_id, const struct distribution_row *key,
-                         int64_t *ret_size_bytes, struct err *err);
+/* Whether the distribution of the token rows is kept, and what was sampled of them. */
+int distributions_are_kept(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
+                           int *ret_are_kept, struct err *err);
 
 /* The distributions of a tensor over the current revisions of a model in step order, at most `limit`
  * revisions after `after` (NULL: from the start); revisions without one are left out. Variant as in `key`,

@@ -211,15 +211,12 @@ static int add_statistics(void *context, const struct statistics_row *row)
  * back already, with another number of token rows. */
 static int drop_without_distribution(struct gatherer *gatherer, struct task_tensor *tensor, struct err *err)
 {
-    const struct distribution_row key = {
-        .row_set = ROW_SET_TOKENS, .token_rows = tensor->token_rows, .definition = gatherer->definition};
-    int64_t size_bytes = 0;
-    int code = distributions_exists(gatherer->store, tensor->content.id, &key, &size_bytes, err);
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *err = (struct err)ERR_INIT;
-    tensor->statistics_count = 0;
-    return 0;
+    int are_kept = 0;
+    int code = distributions_are_kept(gatherer->store, tensor->content.id, tensor->token_rows,
+                                      gatherer->definition, &are_kept, err);
+    if (!code && !are_kept)
+        tensor->statistics_count = 0;
+    return code;
 }
 
 static int gather_statistics(struct gatherer *gatherer, struct task_tensor *tensor, struct err *err)

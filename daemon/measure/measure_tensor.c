@@ -42,21 +42,6 @@ static void caution(struct measure_job *job, const struct err *reason)
 
 /* -- What is known already -- */
 
-/* What retention has deleted while no revision had the content is measured again. That of all rows may be
- * back already, with another number of token rows. */
-static int find_stored_distribution(struct measure_job *job, struct subject *subject, struct err *err)
-{
-    const struct distribution_row key = {
-        .row_set = ROW_SET_TOKENS, .token_rows = subject->token_rows, .definition = MEASURE_DEFINITION};
-    int64_t size_bytes = 0;
-    int code = distributions_exists(job->shared->store, subject->self.content.id, &key, &size_bytes, err);
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *err = (struct err)ERR_INIT;
-    subject->is_stored = 0;
-    return 0;
-}
-
 static int find_stored_statistics(struct measure_job *job, struct subject *subject, struct err *err)
 {
     const char *backend = device_info(job->shared->device)->backend;
@@ -65,8 +50,11 @@ static int find_stored_statistics(struct measure_job *job, struct subject *subje
         return 0;
     int code = statistics_exists(job->shared->store, subject->self.content.id, subject->token_rows,
                                  MEASURE_DEFINITION, backend, &subject->is_stored, NULL, err);
+    /* What retention has deleted while no revision had the content is measured again. That of all rows may be
+     * back already, with another number of token rows. */
     if (!code && subject->is_stored && job->shared->keeps_large)
-        code = find_stored_distribution(job, subject, err);
+        code = distributions_are_kept(job->shared->store, subject->self.content.id, subject->token_rows,
+                                      MEASURE_DEFINITION, &subject->is_stored, err);
     return code;
 }
 

@@ -287,6 +287,10 @@ def test_what_retention_deleted_is_measured_again(
     gone = command("prune", "--state", one.state)
     assert "distributions of 1 contents deleted" in gone.stdout, gone
     hub.move_branch(MODEL, "step2", "step2")
+    with sqlite3.connect(one.db) as db:  # as an upgrade leaves entries of which nobody knows the rows
+        db.execute("DELETE FROM samples WHERE content_id = (SELECT t.content_id FROM revisions r JOIN revision_tensors t"
+                   " ON t.revision_id = r.id WHERE r.name = 'step16')")  # fmt: skip
+    db.close()
     one._options += ["--fetchers", "0" if who == "remote" else "2"]
     one.start()
     worker = Worker(one, programs["bifurcated"], tmp_path / "worker") if who == "remote" else None

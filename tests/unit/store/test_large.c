@@ -11,15 +11,20 @@
 
 static struct fixture *comes_back; /* its first revision does so just before the next write */
 
-static void set_current(const struct fixture *fixture, int is_current)
+static void change_row(const struct fixture *fixture, const char *sql)
 {
     sqlite3 *db = NULL;
-    char sql[100];
-    (void)snprintf(sql, sizeof sql, "UPDATE revisions SET is_current = %d WHERE id = 1", is_current);
     assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_changes(db), 1);
     (void)sqlite3_close(db);
+}
+
+static void set_current(const struct fixture *fixture, int is_current)
+{
+    char sql[100];
+    (void)snprintf(sql, sizeof sql, "UPDATE revisions SET is_current = %d WHERE id = 1", is_current);
+    change_row(fixture, sql);
 }
 
 int sqlite3_step(sqlite3_stmt *statement)
@@ -137,10 +142,17 @@ static int check_sample(void *context, const struct revision_row *revision, cons
     return 0;
 }
 
+static int are_kept(struct fixture *fixture, int64_t content_id, int64_t token_rows, int64_t definition)
+{
+    int are_kept = 0;
+    OK(distributions_are_kept(fixture->store, content_id, token_rows, definition, &are_kept, &err));
+    return are_kept;
+}
+
 static void test_there_and_back(void **state)
 {
     struct fixture *fixture = *state;
-    int64_t ids[4], size = 0;
+    int64_t ids[4];
     struct task_lease lease;
     struct content_row content;
     struct large large[2];
@@ -162,11 +174,11 @@ static void test_there_and_back(void **state)
     OK(distributions_find(fixture->store, content.id, &key, counts, &row, &err));
     assert_memory_equal(counts, large[1].counts[0], DISTRIBUTION_CODES * sizeof *counts);
     assert_ptr_equal(row.counts, counts);
-    OK(distributions_exists(fixture->store, content.id, &key, &size, &err));
-    assert_true(size > 0);
+    assert_int_equal(are_kept(fixture, content.id, 50, 1), 1);
+    assert_int_equal(are_kept(fixture, content.id, 49, 1), 0);
+    assert_int_equal(are_kept(fixture, content.id, 50, 2), 0);
     key.is_centred = 1;
     FAILS(ERR_NOT_FOUND, distributions_find(fixture->store, content.id, &key, counts, &row, &err));
-    FAILS(ERR_NOT_FOUND, distributions_exists(fixture->store, content.id, &key, &size, &err));
     key.row_set = ROW_SET_TOKENS;
     key.token_rows = 50;
     struct seen seen = {.large = large};
@@ -196,11 +208,10 @@ static void test_there_and_back(void **state)
 static void test_prune(void **state)
 {
     struct fixture *fixture = *state;
-    int64_t ids[3], count = 0, size = 0, after = 0;
+    int64_t ids[3], count = 0, after = 0;
     struct task_lease lease;
     struct content_row contents[2];
     struct revision_row moved;
-    struct distribution_row key = {.definition = 1};
     struct fixture_result *made = malloc(sizeof *made);
     fixture_add_revisions(fixture, 2, ids);
     assert_int_equal(ids[0], 1);
@@ -226,14 +237,16 @@ static void test_prune(void **state)
     comes_back = fixture; /* after the search, before the deletion */
     OK(distributions_prune(fixture->store, &after, 10, &count, &err));
     assert_null(comes_back);
-    OK(distributions_exists(fixture->store, contents[0].id, &key, &size, &err));
+    assert_int_equal(are_kept(fixture, contents[0].id, 50, 1), 1);
     set_current(fixture, 0);
     after = 0;
     OK(distributions_prune(fixture->store, &after, 10, &count, &err));
     assert_int_equal(count, 1);
     assert_int_equal(after, contents[0].id);
-    FAILS(ERR_NOT_FOUND, distributions_exists(fixture->store, contents[0].id, &key, &size, &err));
-    OK(distributions_exists(fixture->store, contents[1].id, &key, &size, &err));
+    assert_int_equal(are_kept(fixture, contents[0].id, 50, 1), 0);
+    assert_int_equal(are_kept(fixture, contents[1].id, 50, 1), 1);
+    change_row(fixture, "DELETE FROM samples WHERE content_id = 2");
+    assert_int_equal(are_kept(fixture, contents[1].id, 50, 1), 0); /* a distribution alone is not all */
     free(made);
 }
 
