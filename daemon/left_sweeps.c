@@ -40,6 +40,15 @@ int left_sweeps_leave(void *context, int64_t sweep_id)
     return is_left;
 }
 
+void left_sweeps_forget(void *context)
+{
+    struct left_sweeps *left = context;
+    (void)pthread_mutex_lock(&left->lock);
+    if (left->server)
+        api_workers_forget_left(api_server_workers(left->server), WORKERS_NAME_PREFIX "0");
+    (void)pthread_mutex_unlock(&left->lock);
+}
+
 size_t left_sweeps_list(void *context, int64_t *ids)
 {
     struct left_sweeps *left = context;

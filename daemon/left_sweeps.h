@@ -26,8 +26,9 @@ void left_sweeps_free(struct left_sweeps *left);
 /* The server is there; NULL: it is about to end, or never came about. */
 void left_sweeps_serve(struct left_sweeps *left, const struct api_server *server);
 
-/* As workers_options.leave and .list_left; the context is a struct left_sweeps. */
+/* As workers_options.leave, .forget_left and .list_left; the context is a struct left_sweeps. */
 int left_sweeps_leave(void *context, int64_t sweep_id);
+void left_sweeps_forget(void *context);
 size_t left_sweeps_list(void *context, int64_t *ids);
 
 #endif

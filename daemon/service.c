@@ -126,6 +126,7 @@ static int start_workers(struct service *service, struct err *err)
         .device_lost = note_lost_device,
         .context = service,
         .leave = left_sweeps_leave,
+        .forget_left = left_sweeps_forget,
         .list_left = left_sweeps_list,
         .left = &service->left,
     };

@@ -43,6 +43,7 @@ struct workers {
     int64_t except[EXCEPT_MAX]; /* sweeps whose tasks wait for what of the hub is down; under lock */
     size_t except_count;
     uint64_t outage_mark; /* as of the last claim; under lock */
+    uint64_t token_mark;  /* likewise */
     int64_t gated_told;   /* the newest sweep of which the log has said so; under lock */
     struct pulse pulse;   /* the keeper's */
     atomic_bool is_stopping;
@@ -192,6 +193,18 @@ static void work_on(struct slot *slot, const struct task_row *task)
 
 /* -- Threads -- */
 
+/* What the hub refuses to one token it may give to another. */
+static void look_at_token(struct workers *workers)
+{
+    uint64_t mark = hub_token_mark(workers->options.shared.hub);
+    (void)pthread_mutex_lock(&workers->lock);
+    int is_new = workers->token_mark && mark != workers->token_mark;
+    workers->token_mark = mark;
+    (void)pthread_mutex_unlock(&workers->lock);
+    if (is_new && workers->options.leave)
+        workers->options.forget_left(workers->options.left);
+}
+
 /* Claims a task; while something of the hub is down, of a sweep that did not meet it. */
 static int claim(struct workers *workers, const char *name, struct task_row *task, int64_t *ret_wait_ms,
                  struct err *err)
@@ -200,6 +213,7 @@ static int claim(struct workers *workers, const char *name, struct task_row *tas
     int64_t except[EXCEPT_MAX + WORKERS_LEFT_MAX];
     struct tasks_choice choice = {.except = except};
     uint64_t mark = hub_outage_mark(workers->options.shared.hub);
+    look_at_token(workers);
     (void)pthread_mutex_lock(&workers->lock);
     if (!mark || (workers->outage_mark && mark != workers->outage_mark))
         workers->except_count = 0;

@@ -28,9 +28,11 @@ struct workers_options {
     /* The hub keeps what a sweep needs from this process' token: whether another worker may read it. NULL:
      * there is none. */
     int (*leave)(void *left, int64_t sweep_id);
+    /* This process has another token: none of them is left any more. Not NULL where `leave` is not. */
+    void (*forget_left)(void *left);
     /* The sweeps that are left to others now, into ids[WORKERS_LEFT_MAX]; returns how many. NULL: none. */
     size_t (*list_left)(void *left, int64_t *ids);
-    void *left;    /* of these two, */
+    void *left;    /* of these three, */
     void *context; /* and of device_lost */
 };
 

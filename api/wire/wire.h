@@ -56,10 +56,11 @@ struct wire_offer {
     char worker[STORE_WORKER_SIZE];  /* "name/slot", this slot's alone */
     char device[WIRE_DEVICE_SIZE];   /* "cuda:0" */
     char backend[STORE_BACKEND_SIZE];
-    int64_t sweep_id; /* 0: of any sweep */
-    int64_t wait_s;   /* how long to wait for work; at most LIMIT_CLAIM_WAIT_S */
-    int is_again;     /* the answer to the last offer was lost: give back what it may have claimed */
-    int is_leaving;   /* wants no task any more */
+    int64_t sweep_id;  /* 0: of any sweep */
+    int64_t wait_s;    /* how long to wait for work; at most LIMIT_CLAIM_WAIT_S */
+    int is_again;      /* the answer to the last offer was lost: give back what it may have claimed */
+    int is_leaving;    /* wants no task any more */
+    int has_new_token; /* for the hub: what was refused to the one before may not be to this one */
     int64_t except[WIRE_EXCEPT_MAX]; /* sweeps that this worker cannot work on */
     size_t except_count;
     char hub_problem[WIRE_PROBLEM_SIZE]; /* why it does not reach the hub; "" if it does */

@@ -39,7 +39,7 @@ static void read_offer(struct wire_reader *reader, const json_t *root, struct wi
     wire_check_members(
         reader, root,
         " protocol definition scoring version worker device backend sweep wait_s again leaving except "
-        "hub_problem ");
+        "hub_problem new_token ");
     offer->definition = wire_int(reader, root, "definition", 1, INT32_MAX);
     offer->scoring = wire_int(reader, root, "scoring", 1, INT32_MAX);
     wire_text_needed(reader, root, "worker", offer->worker, sizeof offer->worker);
@@ -52,6 +52,8 @@ static void read_offer(struct wire_reader *reader, const json_t *root, struct wi
         offer->is_again = wire_bool(reader, root, "again");
     if (json_object_get(root, "leaving"))
         offer->is_leaving = wire_bool(reader, root, "leaving");
+    if (json_object_get(root, "new_token"))
+        offer->has_new_token = wire_bool(reader, root, "new_token");
     if (json_object_get(root, "hub_problem"))
         wire_text_needed(reader, root, "hub_problem", offer->hub_problem, sizeof offer->hub_problem);
     const json_t *except = wire_list(reader, root, "except", WIRE_EXCEPT_MAX);

@@ -37,6 +37,8 @@ int wire_offer_append(const struct wire_offer *offer, struct buf *buf, struct er
         api_json_boolean(&json, "again", 1);
     if (offer->is_leaving)
         api_json_boolean(&json, "leaving", 1);
+    if (offer->has_new_token)
+        api_json_boolean(&json, "new_token", 1);
     if (offer->hub_problem[0])
         api_json_text(&json, "hub_problem", offer->hub_problem);
     if (offer->except_count) {

@@ -113,6 +113,8 @@ static int begin_claim(struct api_request *request, struct wire_offer *offer, st
     api_worker_list_note(request->context->workers->list, offer->worker, offer, 0, 0);
     if (request->has_waited)
         return 0;
+    if (offer->has_new_token)
+        api_workers_forget_left(request->context->workers, offer->worker);
     int some_reach_it = api_worker_list_some_reach_hub(request->context->workers->list);
     api_context_note_worker_hub(request->context, offer->hub_problem,
                                 some_reach_it ? "" : offer->hub_problem);

@@ -71,6 +71,18 @@ void api_gated_note(struct api_gated *gated, const char *name, int64_t sweep_id,
     pthread_mutex_unlock(&gated->mutex);
 }
 
+void api_gated_forget(struct api_gated *gated, const char *name)
+{
+    size_t kept = 0;
+    pthread_mutex_lock(&gated->mutex);
+    for (size_t i = 0; i < gated->count; i++) {
+        if (strcmp(gated->rows[i].name, name) != 0)
+            gated->rows[kept++] = gated->rows[i];
+    }
+    gated->count = kept;
+    pthread_mutex_unlock(&gated->mutex);
+}
+
 int api_gated_is(struct api_gated *gated, const char *name, int64_t sweep_id, int64_t now_ms)
 {
     pthread_mutex_lock(&gated->mutex);

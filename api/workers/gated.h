@@ -1,6 +1,7 @@
 /*
  * Which workers may not read what a sweep needs: the hub keeps the repository from their tokens (ERR_GATED).
- * In memory, for a while: the token, or what it may read, can change.
+ * In memory, for a while: what a token may read can change; and only for as long as the worker has that
+ * token.
  *
  * A worker is named without its slot, since all slots of a process have one token; "local" are the daemon's.
  */
@@ -24,6 +25,9 @@ void api_gated_free(struct api_gated *gated);
 
 /* The hub has refused it. The time is monotonic, as the next. */
 void api_gated_note(struct api_gated *gated, const char *name, int64_t sweep_id, int64_t now_ms);
+
+/* The worker has another token: it may ask for all of them again. */
+void api_gated_forget(struct api_gated *gated, const char *name);
 
 int api_gated_is(struct api_gated *gated, const char *name, int64_t sweep_id, int64_t now_ms);
 

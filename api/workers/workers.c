@@ -82,6 +82,13 @@ int api_workers_leave(struct api_workers *workers, const char *worker, int64_t s
     return some_other_may_read(workers, name, sweep_id);
 }
 
+void api_workers_forget_left(struct api_workers *workers, const char *worker)
+{
+    char name[STORE_WORKER_SIZE];
+    api_worker_name(worker, name);
+    api_gated_forget(workers->gated, name);
+}
+
 size_t api_workers_list_left(struct api_workers *workers, const char *worker, int64_t *ids)
 {
     char name[STORE_WORKER_SIZE];

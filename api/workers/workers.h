@@ -37,6 +37,9 @@ void api_workers_end(struct api_workers *workers);
  */
 int api_workers_leave(struct api_workers *workers, const char *worker, int64_t sweep_id);
 
+/* A worker asks the hub with another token from now on: what it has left to others is for it again. */
+void api_workers_forget_left(struct api_workers *workers, const char *worker);
+
 /* The sweeps that a worker leaves to others now, into ids[API_WORKERS_LEFT_MAX]; returns how many. At that
  * number, it is to be given nothing. */
 size_t api_workers_list_left(struct api_workers *workers, const char *worker, int64_t *ids);

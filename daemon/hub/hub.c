@@ -127,6 +127,11 @@ void hub_forget_refusals(struct hub *hub, const char *name)
     refusals_forget(&hub->refusals, name);
 }
 
+uint64_t hub_token_mark(struct hub *hub)
+{
+    return token_look(hub->token);
+}
+
 void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait)
 {
     transfers_read_wait(hub->transfers, ret_wait);

@@ -160,6 +160,10 @@ void hub_doubt(struct hub *hub);
  */
 void hub_forget_refusals(struct hub *hub, const char *name);
 
+/* A number, never 0, that changes with the token: what was refused to another need not be to this one. Looks
+ * at its file. */
+uint64_t hub_token_mark(struct hub *hub);
+
 /* What one question to the hub tells of it. */
 struct hub_probe {
     char user[128];            /* whose token it is; "" without a token, and where `knows_users` is 0 */

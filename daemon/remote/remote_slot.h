@@ -55,6 +55,7 @@ struct remote_worker {
     int64_t gated_told;   /* the newest sweep whose repository is kept from our token, as the log has said */
     /* under claim_lock */
     int is_unreachable, is_again;
+    uint64_t token_mark; /* of the token that the daemon knows of; 0: it has heard of none yet */
 };
 
 /* Measures a claimed task and hands it in, or says what became of it. Logs once. Returns whether the attempt

@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_S 20         /* for work, per request */
-#define OUTAGE_WAIT_S 5   /* the same while the hub is down: then sweeps that were left may be had again */
+#define WAIT_S 20 /* for work, per request */
+#define LEFT_WAIT_S                                                                                          \
+    5                     /* the same while sweeps that were left may be had again: the hub is down, or has  \
+                           * refused our token, and may be back, or somebody log in */
 #define HEARTBEAT_MS 5000 /* or a quarter of the lease; */
 #define LOOK_MS 1000      /* of one slot after the other, so that a cancelled task is dropped soon */
 #define BACKOFF_MS 500
@@ -138,13 +140,16 @@ static int64_t idle_left_ms(struct remote_worker *worker)
     return left > 0 ? left : 0;
 }
 
-static void fill_in(struct remote_slot *slot, int64_t wait_s, struct wire_offer *offer)
+static void fill_in(struct remote_slot *slot, int64_t wait_s, uint64_t token_mark, struct wire_offer *offer)
 {
     struct remote_worker *worker = slot->worker;
     const struct registry_device *device = device_info(worker->options.engine->device);
     struct hub_wait wait;
-    if (look_at_hub(worker) && wait_s > OUTAGE_WAIT_S)
-        wait_s = OUTAGE_WAIT_S;
+    (void)pthread_mutex_lock(&worker->lock);
+    int was_refused = worker->gated_told != 0;
+    (void)pthread_mutex_unlock(&worker->lock);
+    if ((look_at_hub(worker) || was_refused) && wait_s > LEFT_WAIT_S)
+        wait_s = LEFT_WAIT_S;
     hub_read_wait(worker->options.engine->hub, &wait);
     *offer = (struct wire_offer){.protocol = WIRE_PROTOCOL,
                                  .definition = MEASURE_DEFINITION,
@@ -152,7 +157,8 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, struct wire_offer 
                                  .version = BIFURCATED_VERSION,
                                  .sweep_id = worker->options.sweep_id,
                                  .wait_s = wait_s,
-                                 .is_again = worker->is_again};
+                                 .is_again = worker->is_again,
+                                 .has_new_token = worker->token_mark && token_mark != worker->token_mark};
     (void)pthread_mutex_lock(&worker->lock);
     offer->except_count = worker->except_count;
     memcpy(offer->except, worker->except, sizeof offer->except);
@@ -170,7 +176,7 @@ static void take_back(struct remote_slot *slot)
     struct wire_offer offer;
     struct wire_task none = {.reference = -1, .previous = -1};
     struct err err = ERR_INIT;
-    fill_in(slot, 0, &offer);
+    fill_in(slot, 0, slot->worker->token_mark, &offer);
     offer.is_again = offer.is_leaving = 1;
     slot->worker->is_again = 0; /* no other slot has asked */
     atomic_store(&slot->phase, REMOTE_PHASE_WORD);
@@ -211,11 +217,14 @@ static int claim(struct remote_slot *slot, struct wire_task *task, struct err *e
         *err = (struct err)ERR_INIT;
         /* While others are busy, look at them again soon: then the time of idleness begins. */
         int64_t wait_s = worker->options.idle_exit_s && idle_ms < 0 ? 1 : WAIT_S;
+        uint64_t token_mark = hub_token_mark(worker->options.engine->hub);
         fill_in(slot, idle_ms > 0 && (idle_ms + 999) / 1000 < wait_s ? (idle_ms + 999) / 1000 : wait_s,
-                &offer);
+                token_mark, &offer);
         int code = remote_link_claim(slot->rest, &offer, task, err);
         if (code != ERR_CANCELLED)
             note_reach(worker, code, err);
+        if (code == 0 || code == ERR_NOT_FOUND)
+            worker->token_mark = token_mark;
         if (code == 0)
             return 0;
         is_cut_off = code == ERR_CANCELLED;
@@ -254,7 +263,7 @@ static void *work(void *context)
         atomic_store(&slot->phase, REMOTE_PHASE_CLAIM);
         wire_task_free(&task);
         if (is_full_of_waiting(worker))
-            remote_worker_pause(&worker->is_stopping, OUTAGE_WAIT_S * 1000);
+            remote_worker_pause(&worker->is_stopping, LEFT_WAIT_S * 1000);
         /* A machine on which everything fails would use up the attempts of a whole sweep. */
         if (failures)
             remote_worker_pause(&worker->is_stopping, remote_worker_backoff_ms(failures));

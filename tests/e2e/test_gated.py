@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -74,11 +75,11 @@ def test_asked_once(daemon: Start, gated: Emulator, programs: dict[str, Path]) -
     assert {error["code"] for error in partly["errors"]} == {"gated"} and set(files_asked_for(gated)) == {401}
 
 
-def token_file(one: Daemon) -> Path:
-    return one.home / ".cache" / "huggingface" / "token"
+def token_file(one: Daemon | Worker) -> Path:
+    return Path(one.env["HOME"]) / ".cache" / "huggingface" / "token"
 
 
-def log_in(one: Daemon, token: str) -> None:
+def log_in(one: Daemon | Worker, token: str) -> None:
     """As `hf auth login` does it: not at one stroke."""
     token_file(one).parent.mkdir(parents=True, exist_ok=True)
     token_file(one).write_text(token)
@@ -140,9 +141,9 @@ def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., 
     """worker(daemon, name, token): starts one and waits until the daemon has heard of it."""
     started: list[Worker] = []
 
-    def start(one: Daemon, name: str, token: str) -> Worker:
+    def start(one: Daemon, name: str, token: str | None = None) -> Worker:
         place = tmp_path / f"worker{len(started)}"
-        worker = Worker(one, programs["bifurcated"], place, "--name", name, env={"HF_TOKEN": token})
+        worker = Worker(one, programs["bifurcated"], place, "--name", name, env={"HF_TOKEN": token} if token else {})
         started.append(worker.start())
         wait_until(lambda: any(row["name"].startswith(name) for row in one.get("/v1/workers").json()["workers"]))
         return worker
@@ -154,9 +155,9 @@ def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., 
         one.check_end()
 
 
-def speak(one: Daemon, name: str) -> None:
+def speak(one: Daemon, name: str, **more: Any) -> None:
     """A worker looks for work, finds none, and says nothing more."""
-    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "test", "worker": name, "device": "cpu", "backend": "cpu", "wait_s": 0}
+    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "test", "worker": name, "device": "cpu", "backend": "cpu", "wait_s": 0, **more}
     wanted = re.search(r"and the daemon \(.*\) by (\d+)\.(\d+)", one.post("/v1/claims", offer).json()["detail"])
     assert one.post("/v1/claims", offer | {"definition": int(wanted[1]), "scoring": int(wanted[2])}).status == 204
 
@@ -179,6 +180,24 @@ def test_left_to_another_worker(daemon: Start, gated: Emulator, worker: Callable
     assert statuses.count(401) == 1 and statuses.count(403) <= 2, statuses  # the plan; the stranger's two slots
     rows = one.get(f"/v1/sweeps/{done['id']}/tasks").json()["tasks"]
     assert {row["worker"].split("-")[0] for row in rows} == {"owner"}
+
+
+@pytest.mark.parametrize("who", ["daemon", "worker"])
+def test_log_in_where_it_was_left(daemon: Start, gated: Emulator, worker: Callable[..., Worker], who: str) -> None:
+    """What was left to others for lack of access is its own again as soon as somebody has logged in there."""
+    one = daemon(gated, "--fetchers", "2" if who == "daemon" else "0")
+    helper = None if who == "daemon" else worker(one, "helper")
+    speak(one, "another/0")
+    waiting = one.wait(one.sweep(MODEL, revisions={"names": NAMES}), lambda now: now["hub_wait"] is not None)
+    assert waiting["hub_wait"]["reason"] == "gated" and waiting["progress"]["failed"] == 0
+    log_in(helper or one, OWNER)
+    one.request("PUT", f"/v1/watches/{MODEL}", {"at": "03:00"})  # a change, for which the daemon looks for work
+    for _ in range(240):
+        speak(one, "another/0", **{"except": [waiting["id"]]})  # who is silent for a minute is waited for no more
+        if one.get(f"/v1/sweeps/{waiting['id']}").json()["state"] == "done":
+            return
+        time.sleep(0.5)
+    raise AssertionError(one.log())
 
 
 def test_no_worker_has_access(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:

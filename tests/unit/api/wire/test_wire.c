@@ -378,6 +378,7 @@ static void test_offer(void **state)
                                .wait_s = 20,
                                .is_again = 1,
                                .is_leaving = 1,
+                               .has_new_token = 1,
                                .except = {3, 9},
                                .except_count = 2,
                                .hub_problem = "hub: no such host can be found"};
@@ -409,6 +410,9 @@ static void test_offer(void **state)
         "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
         "0\",\"device\":\"c\","
         "\"backend\":\"c\",\"wait_s\":1,\"hub_problem\":\"\"}",
+        "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
+        "0\",\"device\":\"c\","
+        "\"backend\":\"c\",\"wait_s\":1,\"new_token\":\"hf_a\"}",
         "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
         "0\",\"device\":\"c\","
         "\"backend\":\"a backend with a long name\",\"wait_s\":1}",

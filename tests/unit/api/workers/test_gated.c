@@ -24,6 +24,12 @@ static void test_table(void **state)
     assert_int_equal(api_gated_list(gated, "w", 2000 + API_GATED_MS, ids), 1);
     assert_int_equal(ids[0], 1);
     assert_false(api_gated_is(gated, "w", 1, 4000 + API_GATED_MS));
+    api_gated_note(gated, "w", 1, 5000);
+    api_gated_note(gated, "v", 2, 5000);
+    api_gated_note(gated, "w", 3, 5000);
+    api_gated_forget(gated, "w"); /* it has another token */
+    assert_false(api_gated_is(gated, "w", 1, 5000) || api_gated_is(gated, "w", 3, 5000));
+    assert_true(api_gated_is(gated, "v", 2, 5000));
     api_gated_free(gated);
 }
 
