@@ -57,7 +57,7 @@ int distributions_are_kept(struct store *store, int64_t content_id, int64_t toke
         query_open(&query, store,
                    "SELECT EXISTS (SELECT 1 FROM distributions WHERE content_id = ?1 AND definition = ?3 "
                    "AND row_set = 'tokens' AND token_rows = ?2) "
-                   "",
+                   "AND EXISTS (SELECT 1 FROM samples WHERE content_id = ?1 AND token_rows = ?2)",
                    err);
     if (rc)
         return rc;
