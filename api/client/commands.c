@@ -37,8 +37,8 @@ const struct client_command client_commands[] = {
      "By the digests of the weight files, which needs no download, and by what was measured.", BIT(TENSOR),
      client_run_audit},
     {"scaling", "", "Print the onset against model size over all models",
-     "Of token rows as stored; with --view centred around column means, which is what counts\n"
-     "where the two differ. `bifurcate plot scaling` draws both.",
+     "Of token rows, around column means and then as stored (--view: one of them); --csv and\n"
+     "--json: around column means, which is what counts where the two differ.",
      BIT(CSV) | BIT(VIEW) | BIT(PREFIX), client_run_scaling},
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",

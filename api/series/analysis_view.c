@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define TEXT_SIZE 320
+#define TEXT_SIZE 400
 
 const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES] = {
     [SCHEDULE_KIND_UNKNOWN] = "unknown",         [SCHEDULE_KIND_CONSTANT] = "constant",
@@ -115,6 +115,13 @@ static void print_divergence(struct view *view)
     api_json_close_object(view->json);
 }
 
+/* The onset that fall and stop speak of, in words. */
+static const char *onset_words(const struct view *view)
+{
+    return view->series->onset_view == SERIES_VIEW_CENTRED ? "token rows, around column means"
+                                                           : "token rows, as stored only";
+}
+
 static void print_fall_reason(struct view *view)
 {
     const struct series_fall *fall = &view->series->fall;
@@ -141,8 +148,9 @@ static void print_fall_reason(struct view *view)
         print_text(
             view, "reason",
             "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; that is "
-            "%.2g times the onset's step%s",
-            fall->step_from, fall->step_to, fall->slope, exp(fall->ln_ratio_to_onset), others);
+            "%.2g times the onset's step (%s)%s",
+            fall->step_from, fall->step_to, fall->slope, exp(fall->ln_ratio_to_onset), onset_words(view),
+            others);
 }
 
 static void print_fall(struct view *view)
@@ -278,8 +286,9 @@ static void print_stop_reason(struct view *view)
     const struct series_stop *stop = &series->stop;
     if (stop->verdict == SERIES_VERDICT_YES)
         print_text(view, "reason",
-                   "forked for good and at rest from step %.0f on; the steps after it are %.0f %% of the %s",
-                   stop->step, 100 * stop->saved,
+                   "forked for good (%s) and at rest from step %.0f on; the steps after it are %.0f %% of "
+                   "the %s",
+                   onset_words(view), stop->step, 100 * stop->saved,
                    stop->cautions & SERIES_CAUTION_OPEN_END ? "part that is measured" : "run");
     else if (stop->verdict == SERIES_VERDICT_NO)
         print_text(view, "reason", "%s",
@@ -400,6 +409,7 @@ void api_analysis_render(struct api_json *json, const struct api_run *run,
             print_onset(&view, rows, which);
     }
     api_json_close_array(json);
+    api_json_text(json, "onset_view", series->onset_view == SERIES_VIEW_CENTRED ? "centred" : "raw");
     print_divergence(&view);
     print_fall(&view);
     api_json_open_object(json, "rest");

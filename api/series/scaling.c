@@ -134,7 +134,7 @@ static int render(const struct api_request *request, const struct models *models
 int api_get_scaling(struct api_request *request, struct api_response *response, struct err *err)
 {
     const char *prefix = api_uri_find(&request->uri, "prefix");
-    enum series_variant variant = SERIES_VARIANT_TOKENS;
+    enum series_variant variant = SERIES_VARIANT_TOKENS_CENTRED;
     struct models models = {.prefix = prefix ? prefix : ""};
     struct scaling_point *points = calloc(MODELS_MAX, sizeof *points);
     int code = api_query_variant(request, &variant, response, err);

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#define SCALING_DEFINITION 3
+#define SCALING_DEFINITION 4
 #define SCALING_POINTS_MIN 3
 
 struct scaling_point {

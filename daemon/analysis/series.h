@@ -180,6 +180,8 @@ struct series {
     struct series_derived *derived;
     struct series_divergence divergence;
     struct series_onset onsets[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT];
+    enum series_view onset_view; /* of the onset of token rows that fall and stop speak of: centred, but raw
+                                    where the tokens fork only so */
     struct series_fall fall;
     struct series_rest rest_per_step, rest_per_lr, rest_per_lr_squared;
     struct series_decay decay;

@@ -97,4 +97,9 @@ void series_find_onsets(const struct series_input *input, struct series *series)
             series->onsets[rows][view] = read_onset(input, rows, view, series);
         }
     }
+    const struct series_onset *of_tokens = series->onsets[SERIES_ROWS_TOKENS];
+    series->onset_view = of_tokens[SERIES_VIEW_CENTRED].verdict != SERIES_VERDICT_YES &&
+                                 of_tokens[SERIES_VIEW_RAW].verdict == SERIES_VERDICT_YES
+                             ? SERIES_VIEW_RAW
+                             : SERIES_VIEW_CENTRED;
 }

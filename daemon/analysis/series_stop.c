@@ -12,12 +12,9 @@ static int has_perplexity(const struct series_input *input, const struct series 
            (series->derived[i].is_counted || !point->is_measured);
 }
 
-/* The onset that verdicts speak of: of the rows of tokens, centred if there is one, else raw. */
 static const struct series_onset *main_onset(const struct series *series)
 {
-    const struct series_onset *centred = &series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_CENTRED];
-    const struct series_onset *raw = &series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
-    return centred->verdict == SERIES_VERDICT_YES ? centred : raw;
+    return &series->onsets[SERIES_ROWS_TOKENS][series->onset_view];
 }
 
 /* Whether the onset lies in the fall, or in the gap to the revision before or after it of which anything is
@@ -130,8 +127,7 @@ void series_recommend(const struct series_input *input, struct series *series)
         stop->cautions |= SERIES_CAUTION_OPEN_END;
     if (onset->verdict == SERIES_VERDICT_NO)
         stop->cautions |= SERIES_CAUTION_NO_ONSET;
-    if (onset->verdict == SERIES_VERDICT_YES &&
-        series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_CENTRED].verdict != SERIES_VERDICT_YES)
+    if (onset->verdict == SERIES_VERDICT_YES && series->onset_view == SERIES_VIEW_RAW)
         stop->cautions |= SERIES_CAUTION_ONLY_RAW;
     if (input->options->schedule.kind == SCHEDULE_KIND_UNKNOWN ||
         (series->controls & SERIES_CONTROL_SCHEDULE))

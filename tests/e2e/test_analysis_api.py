@@ -228,6 +228,8 @@ def test_analysis_has_a_reason_for_every_verdict(swept: Daemon) -> None:
             assert row[prefix + "ashman_d"] == onset["ashman_d"] >= answer["thresholds"]["ashman_on"]
         else:
             assert onset["verdict"] == "no" and onset["step"] is None and not forked
+    forks = {onset["view"]: onset["verdict"] == "yes" for onset in answer["onsets"] if onset["rows"] == "tokens"}
+    assert answer["onset_view"] == ("raw" if forks["raw"] and not forks["centred"] else "centred")
     assert answer["perplexity_fall"]["verdict"] == "insufficient" and answer["perplexity_fall"]["reason"]
     assert answer["stop"]["verdict"] in ("yes", "no") and answer["stop"]["reason"]
     assert "no_perplexity" in [caution["name"] for caution in answer["stop"]["cautions"]]

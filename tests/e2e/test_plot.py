@@ -134,8 +134,17 @@ def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
 
 
 def test_scaling_lists_the_smallest_first(made_up: Daemon) -> None:
-    rows = [line.split() for line in made_up.client("scaling").stdout.splitlines() if line.startswith("file:")]
-    assert [row[0] for row in rows] == [made_up.runs[size] for size in sorted(made_up.runs)]
+    """Both views, each with its name and its law; around column means first, and alone where a program reads."""
+    halves = made_up.client("scaling").stdout.split("\n\n")
+    assert [half.splitlines()[0].split(", ")[2].rstrip(":") for half in halves] == ["around column means", "as stored"]
+    for half, view in zip(halves, ("centred", "raw"), strict=True):
+        rows = [line.split() for line in half.splitlines() if line.startswith("file:")]
+        assert [row[0] for row in rows] == [made_up.runs[size] for size in sorted(made_up.runs)]
+        fit = made_up.get(f"/v1/scaling?view={view}").json()["fit"]
+        assert f"parameters^{fit['exponent']:.3f}; " in half.splitlines()[-1]
+        assert half.splitlines() == made_up.client("scaling", "--view", view).stdout.splitlines()
+    alone = json.loads(made_up.client("scaling", "--json").stdout)
+    assert alone == made_up.get("/v1/scaling").json() and alone["view"] == "centred"
 
 
 @pytest.mark.parametrize("rows", ["tokens", "all"])

@@ -376,6 +376,35 @@ static void test_fall_beside_onset(void **state)
     series_free(&series);
 }
 
+/* The onset that fall and stop speak of is that around column means, where there is one. */
+static void test_onset_view(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    fill(points);
+    for (size_t i = 8; i < POINTS; i++) {
+        points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW] = two_modes;
+        points[i].shapes[SERIES_ROWS_ALL][SERIES_VIEW_CENTRED] = two_modes;
+    }
+    struct series series = analyze(points, POINTS, NULL);
+    double middle = sqrt((1 + series.fall.step_from) * (1 + series.fall.step_to));
+    assert_int_equal(series.onset_view, SERIES_VIEW_RAW);
+    assert_true(series.stop.cautions & SERIES_CAUTION_ONLY_RAW);
+    assert_near(series.fall.ln_ratio_to_onset, log(middle / 8001), 1e-12);
+    series_free(&series);
+    for (size_t i = 12; i < POINTS; i++)
+        points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_CENTRED] = two_modes;
+    series = analyze(points, POINTS, NULL);
+    assert_int_equal(series.onset_view, SERIES_VIEW_CENTRED);
+    assert_false(series.stop.cautions & SERIES_CAUTION_ONLY_RAW);
+    assert_near(series.fall.ln_ratio_to_onset, log(middle / 12001), 1e-12);
+    series_free(&series);
+    fill(points); /* none at all */
+    series = analyze(points, POINTS, NULL);
+    assert_int_equal(series.onset_view, SERIES_VIEW_CENTRED);
+    series_free(&series);
+}
+
 static void test_insufficient(void **state)
 {
     (void)state;
@@ -533,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_resolution),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_fall_beside_onset),
+        cmocka_unit_test(test_onset_view),
         cmocka_unit_test(test_insufficient),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_synthetic_runs),
