@@ -7,19 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 
-void location_write_key(char key[LOCATION_KEY_SIZE], const char *file_digest, const char *commit,
-                        const char *file, const char *tensor)
+void location_write_key(char key[LOCATION_KEY_SIZE], const char *file_digest, const char *repository,
+                        const char *commit, const char *file, const char *tensor)
 {
     if (file_digest[0])
         (void)snprintf(key, LOCATION_KEY_SIZE, "%s:%s", file_digest, tensor);
     else
-        (void)snprintf(key, LOCATION_KEY_SIZE, "%.40s:%s:%s", commit, file, tensor);
+        (void)snprintf(key, LOCATION_KEY_SIZE, "%.40s:%s:%s:%s", commit, repository, file, tensor);
 }
 
 static void name_key(struct location *location)
 {
-    location_write_key(location->key, location->file_digest, location->revision.commit, location->file,
-                       location->tensor);
+    location_write_key(location->key, location->file_digest, location->context->repository->name,
+                       location->revision.commit, location->file, location->tensor);
 }
 
 static int take_content(struct location *location, const struct content_row *content, const char *file,

@@ -17,11 +17,14 @@
 #include "store/revisions.h"
 #include "store/store.h"
 
-#define LOCATION_KEY_SIZE (STORE_DIGEST_SIZE + 2 + LIMIT_FILE_NAME_BYTES + LIMIT_TENSOR_NAME_BYTES)
+#define LOCATION_KEY_SIZE                                                                                    \
+    (STORE_DIGEST_SIZE + 3 + LIMIT_MODEL_NAME_BYTES + LIMIT_FILE_NAME_BYTES + LIMIT_TENSOR_NAME_BYTES)
 
-/* Under which key a tensor lies in the pool: by its file's digest, or "" and the revision's commit. */
-void location_write_key(char key[LOCATION_KEY_SIZE], const char *file_digest, const char *commit,
-                        const char *file, const char *tensor);
+/* Under which key a tensor lies in the pool: by its file's digest, or, where that is "", by where the file
+ * lies. A folder's commit alone does not say that: in two file systems, files of one name, size and time may
+ * have one inode number as well. */
+void location_write_key(char key[LOCATION_KEY_SIZE], const char *file_digest, const char *repository,
+                        const char *commit, const char *file, const char *tensor);
 
 /* What all locations of a task share; everything is borrowed. */
 struct location_context {

@@ -128,8 +128,8 @@ static struct pooled_tensor *find_in_pool(const struct scoring_weights *weights,
     char key[LOCATION_KEY_SIZE];
     if (!request->pool || !file)
         return NULL;
-    location_write_key(key, file->sha256[0] ? file->sha256 : file->git_oid, request->tree->commit,
-                       located->file, weights->tensors[i].name);
+    location_write_key(key, file->sha256[0] ? file->sha256 : file->git_oid, request->repository->name,
+                       request->tree->commit, located->file, weights->tensors[i].name);
     const struct tensor_request wanted = {
         .key = key, .dtype = located->dtype, .shape = located->shape, .size_bytes = located->size_bytes};
     return tensor_pool_find(request->pool, &wanted);

@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/measure/device_turns.h"
+#include "daemon/measure/location.h"
 #include "daemon/workers.h"
 #include "gpu/cpu/backend.h"
 #include "gpu/registry.h"
@@ -260,7 +261,7 @@ static int load_in_vain(void *context, void *data, uint64_t size_bytes, struct e
 static void *load_beside(void *context)
 {
     struct neighbour *neighbour = context;
-    char key[256];
+    char key[LOCATION_KEY_SIZE];
     int code = 0;
     struct err err = ERR_INIT;
     struct pooled_tensor *tensor = NULL;
@@ -270,7 +271,8 @@ static void *load_beside(void *context)
                                      .size_bytes = ELEMENTS * 2,
                                      .load = load_in_vain,
                                      .context = neighbour};
-    (void)snprintf(key, sizeof key, "%.40s:model.safetensors:" TENSOR, neighbour->revision.commit);
+    location_write_key(key, "", neighbour->bench->fixture->name, neighbour->revision.commit,
+                       "model.safetensors", TENSOR);
     (void)tensor_pool_acquire(neighbour->bench->pool, &request, 1, NULL, &tensor, &code, &err);
     return code == ERR_CANCELLED ? NULL : neighbour;
 }
