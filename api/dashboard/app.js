@@ -13,6 +13,7 @@ import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
 import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
+import { arrange, setUpNarrow } from "./narrow.js";
 import { hush, isSaid, say } from "./notice.js";
 import { fetchScaling, Scaling } from "./scaling.js";
 import { showService } from "./service.js";
@@ -103,6 +104,7 @@ function complain(error, source = "load") {
 
 /** After an answer: catch up with what was missed. */
 async function welcome() {
+  arrange();
   hush("poll");
   if (isSaid("away")) {
     hush("away");
@@ -437,7 +439,9 @@ async function start() {
   setUpTokens(changes);
   setUpOperations((error) => complain(error, "poll"));
   setUpPrinting();
+  setUpNarrow(() => isAtWork([]));
   setUpForm(async (sweep) => {
+    arrange();
     if (!view.models.includes(sweep.model)) await choose(sweep.model, true);
   });
   document.addEventListener("visibilitychange", catchUp);
@@ -457,6 +461,7 @@ async function start() {
   };
   await lookAtSweeps().catch(() => {}); // what is wrong, the next request says
   await polled();
+  arrange();
   await load();
   document.body.dataset.ready = "yes";
   await watchSweeps(welcome, { changed, failed: complain, acted: () => hush("act") });
@@ -466,6 +471,7 @@ async function start() {
 async function changed(sweep) {
   const isNew = !models.some((model) => model.name === sweep.model);
   const isOver = sweep.state !== "planning" && sweep.state !== "running";
+  arrange();
   showTitle();
   showEmpty(shownModels());
   if (isNew || isOver) await refreshModels().catch((error) => complain(error, "poll"));

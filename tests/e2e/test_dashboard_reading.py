@@ -8,12 +8,19 @@ from typing import Any, Callable
 
 import pytest
 from browser import Browser
-from dashboards import ENTER, ESCAPE, FAKE, FREE, HOLD, MODEL, QUICK, page, small, visit  # noqa: F401
+from dashboards import ENTER, ESCAPE, FAKE, FREE, HOLD, IDLE, MODEL, QUICK, page, small, visit  # noqa: F401
 from running import Daemon
 
 OVERVIEW = "document.getElementById('overview').textContent"
 IDLE_MAIN = "document.getElementById('main').getAttribute('aria-busy') === 'false'"
 AWAITED = "document.querySelector('#panel-pairs .plot').classList.contains('awaited')"
+ORDER = """
+const blocks = [...document.querySelectorAll('.top, #models, .sweep, #watches, #to-operations, .toolbar, .verdict, figure, #table, #operations')].filter(one => one.checkVisibility());
+const isBeside = one => matchMedia('(min-width: 861px)').matches && one.closest('aside') !== null;
+return blocks.slice(1).map((one, i) => [blocks[i], one])
+  .filter(([before, one]) => isBeside(before) === isBeside(one) && one.getBoundingClientRect().bottom <= before.getBoundingClientRect().top)
+  .map(pair => pair.map(one => one.id || one.className));
+"""
 
 
 @pytest.fixture
@@ -198,5 +205,39 @@ def test_the_narrowest_window_has_nothing_beside_it(visit: Callable[..., Browser
     try:
         page.load(f"{small.url}/")
         assert page.value("document.documentElement.scrollWidth") == 320
+    finally:
+        page.resize(1440, 1000)
+
+
+def test_the_keyboard_goes_the_way_of_the_eye(visit: Callable[..., Browser], small: Daemon) -> None:
+    """At every width nothing stands above what Tab and a screen reader reach before it (WCAG 1.3.2, 2.4.3)."""
+    page = visit(small)
+    try:
+        for width in (1440, 860, 390):
+            page.resize(width, 900)
+            page.wait(f"Boolean(document.querySelector('#below .sweep')) === {json.dumps(width <= 860)}")
+            assert page.run(ORDER) == [], width
+    finally:
+        page.resize(1440, 1000)
+
+
+def test_work_stands_above_the_charts_of_a_phone_until_it_is_over(
+    visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path
+) -> None:
+    """Whoever stands there stays there when it moves."""
+    head = daemon(make_hub(garden), *IDLE)
+    sweep = head.sweep(MODEL, revisions={"names": ["step0"]})
+    head.wait(sweep, lambda now: now["state"] == "running")
+    assert head.request("PUT", f"/v1/watches/{MODEL}", {"at": "02:30"}).status == 201
+    page = visit(head)
+    page.resize(390, 900, is_phone=True)
+    try:
+        page.load(f"{head.url}/")
+        assert page.value("Boolean(document.querySelector('#beside .sweep')) && Boolean(document.querySelector('#below #watches article'))")
+        assert page.run(ORDER) == []
+        page.run("const title = document.getElementById('sweeps-title'); title.tabIndex = -1; title.focus()")
+        assert head.request("DELETE", f"/v1/sweeps/{sweep}").status == 200
+        page.wait("document.querySelector('#below .sweep[data-state=cancelled]')?.nextElementSibling === null")
+        assert page.run(ORDER) == [] and page.value("document.activeElement.id") == "sweeps-title"
     finally:
         page.resize(1440, 1000)
