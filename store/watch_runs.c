@@ -10,10 +10,13 @@
 #include <string.h>
 
 /* Those of err_is_transient; tests/unit/store/test_watches.c compares. */
-#define PASSING "('network', 'timeout', 'rate_limited', 'no_space', 'device_lost', 'http', 'unreachable')"
+#define PASSING "'network', 'timeout', 'rate_limited', 'no_space', 'device_lost', 'http', 'unreachable'"
+#define GATED "'gated'" /* passes once somebody does something */
 
 static const char LIST_DUE[] =
-    "SELECT " ROWS_REVISION " FROM revisions r JOIN models m ON m.id = r.model_id "
+    "SELECT " ROWS_REVISION ", (SELECT count(*) FROM tasks k JOIN sweeps s ON s.id = k.sweep_id "
+    "WHERE k.revision_id = r.id AND s.watch_id = ?5 AND s.created_ms >= ?6 AND k.state = 'failed' "
+    "AND k.error_code = " GATED ") FROM revisions r JOIN models m ON m.id = r.model_id "
     "WHERE r.model_id = ?1 AND r.is_current = 1 AND "
     "(?2 = 2 OR ?3 = 2 OR "
     "(?2 = 1 AND NOT EXISTS (SELECT 1 FROM revision_tensors t WHERE t.revision_id = r.id AND t.tensor = "
@@ -22,13 +25,13 @@ static const char LIST_DUE[] =
     "(SELECT 1 FROM revision_perplexities p WHERE p.revision_id = r.id AND p.mode = ?4))) "
     "AND NOT EXISTS (SELECT 1 FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = r.id "
     "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?5 AND s.created_ms >= ?6 "
-    "AND NOT (k.state = 'failed' AND k.error_code IN " PASSING ")))) "
+    "AND NOT (k.state = 'failed' AND k.error_code IN (" PASSING ", " GATED "))))) "
     "ORDER BY " ROWS_ORDER;
 
 int watches_list_due_revisions(struct store *store, const struct watch_row *watch,
                                const struct watch_query *wanted,
-                               int (*row)(void *context, const struct revision_row *row), void *context,
-                               struct err *err)
+                               int (*row)(void *context, const struct revision_row *row, int refusals),
+                               void *context, struct err *err)
 {
     struct query query;
     struct revision_row revision;
@@ -43,7 +46,7 @@ int watches_list_due_revisions(struct store *store, const struct watch_row *watc
     query_bind_int(&query, watch->changed_ms);
     while ((rc = query_next(&query, err)) > 0) {
         rows_read_revision(&query, &revision);
-        if (row(context, &revision))
+        if (row(context, &revision, (int)query_int(&query)))
             break;
     }
     return query_close(&query, rc);
@@ -77,32 +80,30 @@ int watches_list_links(struct store *store, int64_t model_id,
 }
 
 int watches_has_swept(struct store *store, const struct watch_row *watch, int64_t revision_id,
-                      int64_t reference_id, int64_t previous_id, int *ret_has_swept, struct err *err)
+                      int64_t reference_id, int64_t previous_id, int *ret_has_swept, int *ret_refusals,
+                      struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int64_t found = 0;
-    int rc = store_read_begin(store, &connection, err);
+    int rc = query_open(&query, store,
+                        "SELECT count(*) FILTER (WHERE NOT (k.state = 'failed' AND k.error_code IN (" PASSING
+                        ", " GATED "))), "
+                        "count(*) FILTER (WHERE k.state = 'failed' AND k.error_code = " GATED ") "
+                        "FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = ?1 "
+                        "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?2 AND s.created_ms >= ?3 "
+                        "AND k.reference_revision_id IS ?4 AND k.previous_revision_id IS ?5))",
+                        err);
     if (rc)
         return rc;
-    rc = query_begin(
-        &query, connection,
-        "SELECT count(*) FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = ?1 "
-        "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?2 AND s.created_ms >= ?3 "
-        "AND k.reference_revision_id IS ?4 AND k.previous_revision_id IS ?5 "
-        "AND NOT (k.state = 'failed' AND k.error_code IN " PASSING ")))",
-        err);
-    if (!rc) {
-        query_bind_int(&query, revision_id);
-        query_bind_int(&query, watch->id);
-        query_bind_int(&query, watch->changed_ms);
-        query_bind_id(&query, reference_id);
-        query_bind_id(&query, previous_id);
-        rc = query_run_int(&query, &found, err);
+    query_bind_int(&query, revision_id);
+    query_bind_int(&query, watch->id);
+    query_bind_int(&query, watch->changed_ms);
+    query_bind_id(&query, reference_id);
+    query_bind_id(&query, previous_id);
+    if ((rc = query_next(&query, err)) > 0) {
+        *ret_has_swept = query_int(&query) > 0;
+        *ret_refusals = (int)query_int(&query);
     }
-    store_read_end(store, connection);
-    *ret_has_swept = found > 0;
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 static int insert_sweep(struct connection *connection, const struct watch_row *watch, const char *request,

@@ -92,12 +92,13 @@ struct watch_query {
 /*
  * Current revisions, in step order, that lack something of the query and that are not being measured now.
  * Those that this watch has swept since its request changed are passed over, unless they failed for a passing
- * reason (err_is_transient). Whether the request selects a revision is for the caller to say.
+ * reason (err_is_transient), or because the hub refused them (ERR_GATED), `refusals` times: whether it still
+ * does, and whether the request selects a revision, is for the caller to say.
  */
 int watches_list_due_revisions(struct store *store, const struct watch_row *watch,
                                const struct watch_query *query,
-                               int (*row)(void *context, const struct revision_row *row), void *context,
-                               struct err *err);
+                               int (*row)(void *context, const struct revision_row *row, int refusals),
+                               void *context, struct err *err);
 
 /* What a series shows a revision's displacements against, of a current revision's unembedding. */
 struct watch_link {
@@ -112,9 +113,10 @@ int watches_list_links(struct store *store, int64_t model_id,
                        struct err *err);
 
 /* Whether the watch has swept this revision, since its request changed, with this previous revision (0: none)
- * and reference; or whether the revision is being measured now. */
+ * and reference; or whether the revision is being measured now. *ret_refusals: see above. */
 int watches_has_swept(struct store *store, const struct watch_row *watch, int64_t revision_id,
-                      int64_t reference_id, int64_t previous_id, int *ret_has_swept, struct err *err);
+                      int64_t reference_id, int64_t previous_id, int *ret_has_swept, int *ret_refusals,
+                      struct err *err);
 
 struct watch_run {
     int64_t started_ms;

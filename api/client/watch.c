@@ -110,6 +110,10 @@ static void print_run(const json_t *watch)
     print_names(run, "gone", "gone");
     json_array_foreach(json_object_get(run, "unfinished"), i, one)(void)
         printf("  unfinished %s: %s\n", text_or(one, "revision", "-"), text_or(one, "reason", "-"));
+    if ((one = json_object_get(run, "gated")))
+        (void)printf("  %lld wait for access: %s\n",
+                     (long long)json_integer_value(json_object_get(one, "count")),
+                     text_or(one, "reason", "-"));
     if (json_object_get(run, "error"))
         (void)printf("  %s\n", text_or(json_object_get(run, "error"), "message", "-"));
 }

@@ -108,6 +108,9 @@ void client_append_resolve(const struct hub_repository *repository, const char *
 int request_get_json(struct hub_repository *repository, const char *url, struct buf *body, char **ret_next,
                      struct err *err);
 
+/* GETs a file's address at the endpoint, without its content: whether that is given to us. */
+int request_ask_file(struct hub_repository *repository, const char *url, struct err *err);
+
 /* ERR_INVALID unless this is a commit. */
 int client_check_commit(const char *commit, struct err *err);
 

@@ -262,6 +262,24 @@ static int download(struct repository *repository, const char *commit, const cha
     return code ? code : download_file(cast(repository), commit, path, expected, ret_path, err);
 }
 
+static int ask_access(struct repository *repository, const char *commit, const char *path, struct err *err)
+{
+    struct hub_repository *hub_repository = cast(repository);
+    struct buf url;
+    int code = check_file(commit, path, err);
+    if (code)
+        return code;
+    if (hub_repository->hub->options.is_offline)
+        return client_refuse_offline(hub_repository, path, err);
+    buf_init(&url, LIMIT_URL_BYTES);
+    client_append_resolve(hub_repository, commit, path, &url);
+    code = buf_check(&url, path, err);
+    if (!code)
+        code = request_ask_file(hub_repository, url.data, err);
+    buf_free(&url);
+    return code;
+}
+
 static void read_counters(struct repository *repository, struct repository_counters *counters)
 {
     usage_read(&cast(repository)->usage, counters);
@@ -287,6 +305,7 @@ static const struct repository_ops hub_repository_ops = {
     .open_file = open_file,
     .fetch_file = fetch_file,
     .download_file = download,
+    .ask_access = ask_access,
     .counters = read_counters,
     .close = close_repository,
 };

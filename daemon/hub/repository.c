@@ -42,6 +42,12 @@ int repository_download_file(struct repository *repository, const char *commit, 
     return repository->ops->download_file(repository, commit, path, expected, ret_path, err);
 }
 
+int repository_ask_access(struct repository *repository, const char *commit, const char *path,
+                          struct err *err)
+{
+    return repository->ops->ask_access(repository, commit, path, err);
+}
+
 void repository_counters(struct repository *repository, struct repository_counters *counters)
 {
     repository->ops->counters(repository, counters);

@@ -85,6 +85,7 @@ struct repository_ops {
                       const struct repository_file *expected, struct buf *, struct err *);
     int (*download_file)(struct repository *, const char *commit, const char *path,
                          const struct repository_file *expected, char **, struct err *);
+    int (*ask_access)(struct repository *, const char *commit, const char *path, struct err *);
     void (*counters)(struct repository *, struct repository_counters *);
     void (*close)(struct repository *);
 };
@@ -128,6 +129,11 @@ int repository_fetch_file(struct repository *repository, const char *commit, con
  * hub: in the standard cache, where Python finds it too. */
 int repository_download_file(struct repository *repository, const char *commit, const char *path,
                              const struct repository_file *expected, char **ret_path, struct err *err);
+
+/* Whether this file may be read now, whatever was refused before: on the hub by one request, which fetches
+ * nothing and does not leave the endpoint. ERR_GATED: not. */
+int repository_ask_access(struct repository *repository, const char *commit, const char *path,
+                          struct err *err);
 
 /* What this repository object has cost so far. */
 void repository_counters(struct repository *repository, struct repository_counters *counters);

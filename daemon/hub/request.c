@@ -41,13 +41,56 @@ static int follow(const struct transfer *transfer, char **url, int *hop_count, s
     return 0;
 }
 
+/* Runs a transfer, with its redirects and retries, to a good answer; *url becomes where that came from. Of a
+ * reply, `body` is what it had before with each new attempt; without one, the way ends where it leaves the
+ * endpoint: by then that has answered. */
+static int run_to_answer(struct hub_repository *repository, struct transfer *transfer, struct buf *body,
+                         char **url, struct err *err)
+{
+    struct hub *hub = repository->hub;
+    size_t size_before = body ? body->size : 0;
+    int hop_count = 0, attempt = 0;
+    for (;;) {
+        int is_endpoint = client_is_endpoint(hub, *url);
+        if (!is_endpoint && !body)
+            return 0;
+        transfer->url = *url;
+        transfer->bucket = !is_endpoint ? TRANSFER_BUCKET_NONE
+                           : body       ? TRANSFER_BUCKET_API
+                                        : TRANSFER_BUCKET_FILES;
+        (void)token_look(hub->token);
+        if (body)
+            body->size = size_before;
+        int code = run(repository, transfer, err);
+        if (code)
+            return code;
+        enum client_verdict verdict = client_judge(repository, transfer, err);
+        if (verdict == CLIENT_VERDICT_OK)
+            return 0;
+        if (verdict == CLIENT_VERDICT_REDIRECT) {
+            code = follow(transfer, url, &hop_count, err);
+            transfer->start_at_ms = 0;
+            if (code)
+                return code;
+            continue;
+        }
+        int64_t delay_ms = -1;
+        if (verdict == CLIENT_VERDICT_RETRY && ++attempt < hub->options.attempts_max)
+            delay_ms = client_retry_delay_ms(repository, transfer, attempt, err);
+        else if (verdict == CLIENT_VERDICT_RETRY && attempt == hub->options.attempts_max &&
+                 transfers_accuse(hub->transfers, transfer))
+            delay_ms = 0;
+        if (delay_ms < 0)
+            return err->code;
+        client_count_retry(repository, NULL);
+        transfer->start_at_ms = clock_monotonic_ms() + delay_ms;
+    }
+}
+
 int request_get_json(struct hub_repository *repository, const char *address, struct buf *body,
                      char **ret_next, struct err *err)
 {
-    struct hub *hub = repository->hub;
     struct transfer transfer;
-    size_t size_before = body->size;
-    int hop_count = 0, attempt = 0, code = 0;
     transfer_init(&transfer);
     transfer.take_body = take_reply;
     transfer.context = body;
@@ -55,43 +98,33 @@ int request_get_json(struct hub_repository *repository, const char *address, str
     char *url = strdup(address);
     if (!url)
         return err_set(err, ERR_NO_MEMORY, "request: out of memory");
-    for (;;) {
-        int is_endpoint = client_is_endpoint(hub, url);
-        transfer.url = url;
-        (void)token_look(hub->token);
-        transfer.bucket = is_endpoint ? TRANSFER_BUCKET_API : TRANSFER_BUCKET_NONE;
-        body->size = size_before;
-        code = run(repository, &transfer, err);
-        if (code)
-            goto out;
-        enum client_verdict verdict = client_judge(repository, &transfer, err);
-        if (verdict == CLIENT_VERDICT_OK)
-            break;
-        if (verdict == CLIENT_VERDICT_REDIRECT) {
-            code = follow(&transfer, &url, &hop_count, err);
-            transfer.start_at_ms = 0;
-            if (code)
-                goto out;
-            continue;
-        }
-        code = err->code;
-        int64_t delay_ms = -1;
-        if (verdict == CLIENT_VERDICT_RETRY && ++attempt < hub->options.attempts_max)
-            delay_ms = client_retry_delay_ms(repository, &transfer, attempt, err);
-        else if (verdict == CLIENT_VERDICT_RETRY && attempt == hub->options.attempts_max &&
-                 transfers_accuse(hub->transfers, &transfer))
-            delay_ms = 0;
-        if (delay_ms < 0)
-            goto out;
-        client_count_retry(repository, NULL);
-        transfer.start_at_ms = clock_monotonic_ms() + delay_ms;
-    }
-    code = 0;
-    if (ret_next && transfer.headers.link_next)
+    int code = run_to_answer(repository, &transfer, body, &url, err);
+    if (!code && ret_next && transfer.headers.link_next)
         code = url_follow(url, transfer.headers.link_next, ret_next, err);
-    else if (ret_next)
+    else if (!code && ret_next)
         *ret_next = NULL;
-out:
+    transfer_reset(&transfer);
+    free(url);
+    return code;
+}
+
+static int take_enough(struct transfer *transfer, struct err *refusal)
+{
+    (void)transfer;
+    (void)refusal;
+    return 1; /* that it is given is all */
+}
+
+int request_ask_file(struct hub_repository *repository, const char *address, struct err *err)
+{
+    struct transfer transfer;
+    transfer_init(&transfer);
+    transfer.take_headers = take_enough;
+    transfer.range_end = 1;
+    char *url = strdup(address);
+    if (!url)
+        return err_set(err, ERR_NO_MEMORY, "request: out of memory");
+    int code = run_to_answer(repository, &transfer, NULL, &url, err);
     transfer_reset(&transfer);
     free(url);
     return code;

@@ -16,7 +16,7 @@
 struct revision_listed {
     struct revision_row row;     /* id is 0 until revision_list_store */
     struct model_revision place; /* in the training run */
-    int is_selected;             /* for the caller */
+    int is_selected, is_refused; /* for the caller */
     int is_remembered;           /* only the store knows it: see revision_list_remember */
 };
 

@@ -51,12 +51,18 @@ static int is_watched(const struct selection *selection, const struct revision_l
     return sweep_spec_selects(selection->spec, listed->row.name, &listed->place);
 }
 
-static int take_due(void *context, const struct revision_row *row)
+static void select_one(struct revision_listed *listed, int refusals)
+{
+    listed->is_selected = !refusals;
+    listed->is_refused = refusals && refusals < WATCH_DUE_REFUSALS_MAX;
+}
+
+static int take_due(void *context, const struct revision_row *row, int refusals)
 {
     const struct selection *selection = context;
     struct revision_listed *listed = find(selection, row->id);
     if (listed && is_watched(selection, listed))
-        listed->is_selected = 1;
+        select_one(listed, refusals);
     return 0;
 }
 
@@ -116,12 +122,13 @@ static int select_stale(struct selection *selection, struct err *err)
     int code = watches_list_links(selection->store, selection->watch->model_id, take_link, selection, err);
     for (size_t i = 0; !code && i < selection->list->count; i++) {
         struct revision_listed *listed = &selection->list->rows[i];
-        int has_swept = 0;
-        if (!selection->is_stale[i] || listed->is_selected)
+        int has_swept = 0, refusals = 0;
+        if (!selection->is_stale[i] || listed->is_selected || listed->is_refused)
             continue;
         code = watches_has_swept(selection->store, selection->watch, listed->row.id, selection->reference_id,
-                                 selection->previous[i], &has_swept, err);
-        listed->is_selected = !code && !has_swept;
+                                 selection->previous[i], &has_swept, &refusals, err);
+        if (!code && !has_swept)
+            select_one(listed, refusals);
     }
     return code;
 }

@@ -12,9 +12,11 @@
 #include <jansson.h>
 
 #define WATCH_DUE_NAMES_MAX 10000 /* revisions of one sweep */
+#define WATCH_DUE_REFUSALS_MAX 8  /* of one revision: it seems that whoever measures may not what we may */
 
 /* Sets is_selected of those rows of a stored list (revision_list_store) that the watch asks for and that are
- * left to measure; of a whole list also those whose displacements refer to other revisions by now. */
+ * left to measure; of a whole list also those whose displacements refer to other revisions by now. Instead,
+ * is_refused of those that the hub has refused to the watch's sweeps (see watch_access.h). */
 int watch_due_select(struct store *store, const struct watch_row *watch, const struct sweep_spec *spec,
                      struct revision_list *list, struct err *err);
 

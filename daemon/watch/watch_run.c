@@ -3,6 +3,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/log.h"
+#include "daemon/watch/watch_access.h"
 #include "daemon/watch/watch_changes.h"
 #include "daemon/watch/watch_due.h"
 
@@ -23,8 +24,9 @@ struct run {
     struct repository *repository;
     struct revision_list list;
     json_t *report;
-    int is_fresh; /* a checkpoint is being written: look again soon */
-    size_t due;   /* rows of the list that are selected */
+    uint64_t more_requests; /* than the repository has counted */
+    int is_fresh;           /* a checkpoint is being written: look again soon */
+    size_t due;             /* rows of the list that are selected */
     struct watch_run result;
 };
 
@@ -87,6 +89,9 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
         watch_changes_take_back(run->report);
     if (!code)
         code = watch_due_select(run->store, run->watch, &run->spec, &run->list, err);
+    if (!code)
+        code = watch_access_settle(run->store, hub, run->repository, &run->spec, &run->list, cancel,
+                                   run->report, &run->more_requests, err);
     if (!code && strncmp(run->watch->model, "file:", 5) == 0)
         code = watch_due_drop_unfinished(run->store, run->repository, &run->list, run->report, &run->is_fresh,
                                          err);
@@ -137,6 +142,7 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
     int64_t sweep_id = 0;
     if (run->repository)
         repository_counters(run->repository, &counters);
+    counters.request_count += run->more_requests;
     (void)json_object_set_new(run->report, "outcome", json_string(watch_outcome_name(outcome)));
     (void)json_object_set_new(run->report, "revisions", json_integer((json_int_t)run->list.count));
     (void)json_object_set_new(run->report, "swept", json_integer((json_int_t)run->due));

@@ -121,6 +121,75 @@ def test_log_in_while_asked(daemon: Start, gated: Emulator) -> None:
     assert files_asked_for(gated).count(403) == 3
 
 
+# ---- watches ---------------------------------------------------------------------------------------
+
+
+def look(one: Daemon) -> dict[str, Any]:
+    """A run of the watch now; after the sweep that it started, if any."""
+    here = f"/v1/watches/{MODEL}"
+    before = one.get(here).json()["last_run_at"]
+    assert one.post(f"{here}/runs").status == 202
+    wait_until(lambda: one.get(here).json()["last_run_at"] != before)
+    watch = one.get(here).json()
+    if watch["last_sweep"]:
+        one.wait(watch["last_sweep"])
+    return watch
+
+
+@pytest.mark.parametrize("way", ["granted", "logged in"])
+def test_a_watch_goes_on_once_it_may(daemon: Start, gated: Emulator, way: str) -> None:
+    """Each run asks once, and starts nothing that would fail; the first that is let in sweeps all."""
+    one = daemon(gated)
+    log_in(one, STRANGER)
+    assert one.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440, "revisions": {"names": NAMES}}).status == 201
+    failed = look(one)
+    wait_until(lambda: one.get("/v1/sweeps").json()["sweeps"][0]["state"] == "failed")
+    for _ in range(2):
+        gated.reset()
+        failed = look(one)
+        run = failed["last_run"]
+        assert run["outcome"] == "unchanged" and failed["last_sweep"] is None and run["gated"]["count"] == len(NAMES)
+        assert f"accept its terms at {gated.url}/{MODEL}" in run["gated"]["reason"] and run["hub_requests"] == 2
+        assert [(line["action"], line["status"]) for line in gated.log()] == [("refs", 200), ("resolve", 403)]
+    shown = one.client("watch", MODEL)
+    assert f"6 wait for access: model {MODEL} is gated" in shown.stdout, shown
+    assert len(one.get("/v1/sweeps").json()["sweeps"]) == 1
+
+    if way == "granted":
+        gated.set(granted_tokens=[OWNER, STRANGER])
+    else:
+        log_in(one, OWNER)
+    found = look(one)
+    assert found["last_run"]["swept"] == len(NAMES) and "gated" not in found["last_run"]
+    assert one.get(f"/v1/sweeps/{found['last_sweep']}").json()["progress"]["done"] == len(NAMES)
+    gated.reset()
+    assert look(one)["last_run"]["outcome"] == "unchanged" and len(gated.log()) == 1
+
+
+def test_a_watch_of_a_gated_data_set(daemon: Start, make_hub: Callable[..., Emulator], garden: Path, tmp_path: Path) -> None:
+    """The model may be read, its texts may not."""
+    root = tmp_path / "root"
+    (root / "models").mkdir(parents=True)
+    (root / "models/garden").symlink_to(garden / "models/garden")
+    texts = root / "datasets/garden/texts"
+    (texts / "main").mkdir(parents=True)
+    (texts / "main/a.jsonl").write_text('{"text": "a cat sat"}\n' * 3)
+    (texts / "branches.json").write_text(json.dumps({"gated": "auto"}))
+    hub = make_hub(root, granted_tokens=[OWNER], tokens=[STRANGER])
+    one = daemon(hub)
+    log_in(one, STRANGER)
+    wanted = {"metrics": ["perplexity"], "dataset": "garden/texts:a.jsonl", "revisions": {"names": NAMES[:2]}}
+    assert one.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440, **wanted}).status == 201
+    wait_until(lambda: [row["state"] for row in one.get("/v1/sweeps").json()["sweeps"]] == ["failed"])
+    refused = look(one)
+    assert refused["last_sweep"] is None and refused["last_run"]["gated"]["count"] == 2, refused
+    assert f"accept its terms at {hub.url}/datasets/garden/texts" in refused["last_run"]["gated"]["reason"]
+    assert refused["last_run"]["hub_requests"] == 5  # refs, a file of the model; of the data set commit, list and file
+    log_in(one, OWNER)
+    found = look(one)
+    assert one.get(f"/v1/sweeps/{found['last_sweep']}").json()["progress"]["done"] == 2
+
+
 def test_access_is_granted(daemon: Start, gated: Emulator) -> None:
     """With the same token in the same process: the next sweep asks anew, and not the one that failed."""
     one = daemon(gated, env={"HF_TOKEN": STRANGER})

@@ -99,11 +99,12 @@ struct names {
     char text[256];
 };
 
-static int take_name(void *context, const struct revision_row *row)
+static int take_name(void *context, const struct revision_row *row, int refusals)
 {
     struct names *names = context;
     size_t length = strlen(names->text);
-    (void)snprintf(names->text + length, sizeof names->text - length, "%s ", row->name);
+    (void)snprintf(names->text + length, sizeof names->text - length, refusals ? "%s(%d) " : "%s ", row->name,
+                   refusals);
     return 0;
 }
 
@@ -165,7 +166,7 @@ static void test_due_revisions(void **state)
     OK(sweeps_cancel(fixture->store, task.sweep_id, &err)); /* someone's decision: it stays */
     check_due(fixture, &measured, "step0 step3 main ");
 
-    /* Every error either passes or not, as err_is_transient says. */
+    /* Every error either passes or not, as err_is_transient says; a refusal may. */
     static const enum err_code codes[] = {
 #define X(symbol, value, name, meaning) symbol,
         ERR_CODES(X)
@@ -179,7 +180,17 @@ static void test_due_revisions(void **state)
         OK(revisions_update(fixture->store, fixture->model_id, &row, 1, 0, NULL, &err));
         check_due(fixture, &measured, "step0 step3 main ");
         fail_one(fixture, row.id, codes[i]);
-        check_due(fixture, &measured, err_is_transient(codes[i]) ? "step0 step3 main " : "step0 main ");
+        check_due(fixture, &measured,
+                  codes[i] == ERR_GATED        ? "step0 step3(1) main "
+                  : err_is_transient(codes[i]) ? "step0 step3 main "
+                                               : "step0 main ");
+        if (codes[i] != ERR_GATED)
+            continue;
+        fail_one(fixture, row.id, ERR_NETWORK);
+        fail_one(fixture, row.id, ERR_GATED);
+        check_due(fixture, &measured, "step0 step3(2) main ");
+        fail_one(fixture, row.id, ERR_FORMAT);
+        check_due(fixture, &measured, "step0 main ");
     }
     /* With another request it is all open again. */
     (void)usleep(2000);

@@ -1,0 +1,57 @@
+#include "daemon/sweep/access.h"
+
+#include "daemon/base/limits.h"
+#include "daemon/sweep/revision_source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The largest file has what is kept from others; pages that explain the terms are open to all. */
+static int ask_for_largest(struct repository *repository, const struct repository_tree *tree, struct err *err)
+{
+    const struct repository_file *largest = NULL;
+    for (size_t i = 0; i < tree->count; i++) {
+        if (!largest || tree->files[i].size_bytes > largest->size_bytes)
+            largest = &tree->files[i];
+    }
+    return largest ? repository_ask_access(repository, tree->commit, largest->path, err) : 0;
+}
+
+/* `name`: "owner/name" or "owner/name:path". */
+static int ask_for_dataset(struct hub *hub, const char *name, const atomic_bool *cancel,
+                           uint64_t *request_count, struct err *err)
+{
+    char owner[LIMIT_MODEL_NAME_BYTES + 1], commit[REPOSITORY_COMMIT_SIZE];
+    struct repository *repository = NULL;
+    struct repository_tree *tree = NULL;
+    struct repository_counters counters = {0};
+    (void)snprintf(owner, sizeof owner, "%.*s", (int)strcspn(name, ":"), name);
+    int code = hub_open_repository(hub, REPOSITORY_KIND_DATASET, owner, cancel, &repository, err);
+    if (code)
+        return code;
+    code = repository_resolve(repository, NULL, commit, err);
+    if (!code)
+        code = repository_list_tree(repository, commit, &tree, err);
+    if (!code)
+        code = ask_for_largest(repository, tree, err);
+    repository_counters(repository, &counters);
+    *request_count += counters.request_count;
+    repository_tree_free(tree);
+    repository_close(repository);
+    return code;
+}
+
+int access_ask(struct hub *hub, struct store *store, struct repository *repository,
+               const struct revision_row *revision, const struct sweep_spec *spec, const atomic_bool *cancel,
+               uint64_t *request_count, struct err *err)
+{
+    struct revision_source source;
+    int code = revision_source_open(&source, store, repository, revision, err);
+    if (!code) {
+        code = ask_for_largest(repository, source.tree, err);
+        revision_source_close(&source);
+    }
+    if (!code && spec->wants_perplexity && spec->dataset && strncmp(spec->dataset, "file:", 5) != 0)
+        code = ask_for_dataset(hub, spec->dataset, cancel, request_count, err);
+    return code;
+}
