@@ -105,8 +105,10 @@ static void print_divergence(struct view *view)
         print_text(
             view, "reason",
             "from step %.0f to the last measured revision, values are NaN or Inf, or their root mean square "
-            "is more than %g times its lower quartile over the run; these revisions count for nothing else",
-            divergence->step, view->options->diverged_growth);
+            "is more than %g and more than %g times its lower quartile over the run; these revisions count "
+            "for "
+            "nothing else",
+            divergence->step, view->options->diverged_size, view->options->diverged_growth);
     else
         print_text(view, "reason", "%s",
                    view->run->measured
@@ -348,6 +350,7 @@ static void print_thresholds(struct view *view)
     INTEGER(alpha_reach)
     REAL(late_harm)
     REAL(diverged_growth)
+    REAL(diverged_size)
     REAL(null_tolerance)
 #undef REAL
 #undef INTEGER

@@ -27,6 +27,7 @@ struct series_options series_options_default(void)
         .alpha_reach = 2,
         .late_harm = 1.05,
         .diverged_growth = 100,
+        .diverged_size = 1,
         .null_tolerance = 0.2,
     };
 }

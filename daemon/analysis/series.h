@@ -74,8 +74,10 @@ struct series_options {
     /* Perplexity that ends this factor above its best has been made worse by late training. */
     double late_harm; /* 1.05 */
     /* Training has diverged where, to the end, values are NaN or Inf, or the root mean square of the rows of
-     * tokens is more than so many times its lower quartile over the run. */
+     * tokens is more than so many times its lower quartile over the run, and more than that size. */
     double diverged_growth; /* 100 */
+    double diverged_size;   /* 1: logits of tens and more. Weights that begin as zeros grow as much, but stay
+                               below */
     /* The decay null model explains the MSD if the root mean square of ln(MSD / model) stays below. */
     double null_tolerance; /* 0.2 */
 };

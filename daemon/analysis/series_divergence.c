@@ -47,7 +47,8 @@ int series_find_divergence(const struct series_input *input, struct series *seri
         const struct series_point *point = &input->points[i];
         if (!point->is_measured)
             continue;
-        int is_large = quartile > 0 && size_of(point) > input->options->diverged_growth * quartile;
+        int is_large = quartile > 0 && size_of(point) > input->options->diverged_growth * quartile &&
+                       size_of(point) > input->options->diverged_size;
         if (!(point->not_finite > 0) && !is_large)
             break;
         divergence.is_found = 1;

@@ -74,7 +74,7 @@ def find_counted(points: list[dict[str, Any]]) -> tuple[list[bool], float | None
     sizes = sorted(size for size in (rms(points[i]) for i in measured) if math.isfinite(size))
     diverged = None
     for i in reversed(measured):
-        if not (points[i]["not_finite"] > 0 or rms(points[i]) > 100 * sizes[math.ceil(len(sizes) / 4) - 1]):
+        if not (points[i]["not_finite"] > 0 or rms(points[i]) > max(1, 100 * sizes[math.ceil(len(sizes) / 4) - 1])):
             break
         diverged, counted[i] = points[i]["step"], False
     return counted, diverged

@@ -499,11 +499,14 @@ static void test_divergence(void **state)
         size_t begin;
         double not_finite, growth, step, onset;
     } cases[] = {
-        {POINTS, 0, 1, (double)NAN, (double)NAN}, {20, 1, 1, 20000, (double)NAN},
+        {POINTS, 0, 1, (double)NAN, (double)NAN},
+        {20, 1, 1, 20000, (double)NAN},
         {20, 1e-6, 1, 20000, (double)NAN}, /* one NaN is enough */
         {20, 0, 1000, 20000, (double)NAN}, /* its two modes are no fork of a model that learns */
-        {23, 0, 1000, 23000, (double)NAN},        {7, 0, 1000, 7000, (double)NAN}, /* for most of the run */
-        {20, 0, 90, (double)NAN, 20000},   /* large, but no more than a sound run may become */
+        {23, 0, 1000, 23000, (double)NAN},
+        {7, 0, 1000, 7000, (double)NAN}, /* for most of the run */
+        {20, 0, 90, (double)NAN, 20000}, /* large, but no more than a sound run may become */
+        {20, 0, 101, 20000, (double)NAN},
         {20, 0, 1e-3, (double)NAN, 20000}, /* nor does a run that shrinks */
     };
     (void)state;
@@ -538,6 +541,14 @@ static void test_divergence_beside_a_fork(void **state)
     fill(points);
     points[12].not_finite = 0.5;                                        /* a file that is spoilt */
     points[0].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].variance = 0; /* weights that begin as zeros */
+    series = analyze(points, POINTS, NULL);
+    check_divergence(&series, (double)NAN, (double)NAN);
+    series_free(&series);
+    fill(points);
+    for (size_t i = 0; i < POINTS; i++) { /* weights that begin as zeros, looked at while they grow */
+        points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].mean = 0;
+        points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].variance = 0.01 * pow(4, (double)i - POINTS);
+    }
     series = analyze(points, POINTS, NULL);
     check_divergence(&series, (double)NAN, (double)NAN);
     series_free(&series);
