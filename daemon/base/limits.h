@@ -30,6 +30,7 @@
 #define LIMIT_TASK_BYTES                                                                                     \
     (INT64_C(65536) * 1073741824) /* of one revision: 64 TiB; so many for each ref add up */
 #define LIMIT_HUB_PAGES 1000      /* pages followed in one listing */
+#define LIMIT_HUB_SMALL_PAGES 100 /* of them, such that hold next to nothing */
 #define LIMIT_HUB_REDIRECTS 5
 #define LIMIT_HUB_ATTEMPTS 6
 

@@ -270,6 +270,13 @@ static void judge_missing(const struct hub_repository *repository, const struct 
                       repository->hub->options.endpoint, said[0] ? ": " : "", said);
 }
 
+/* Whether a refusal is of all the repository, by the hub's own words: a firewall, or a mirror's own rights,
+ * may keep one file. */
+static int is_of_repository(const struct transfer *transfer)
+{
+    return transfer->status != 403 || transfer->headers.error_code[0];
+}
+
 static int is_retried_status(int status)
 {
     return status == 408 || status == 425 || status == 429 ||
@@ -302,7 +309,7 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
     /* Somebody has logged in since it was sent. */
     if (is_hub && transfer->status < 429 && transfer->token_serial != token_look(repository->hub->token))
         return CLIENT_VERDICT_RETRY;
-    if (err->code == ERR_GATED && transfer->bucket == TRANSFER_BUCKET_FILES)
+    if (err->code == ERR_GATED && transfer->bucket == TRANSFER_BUCKET_FILES && is_of_repository(transfer))
         refusals_note(&repository->hub->refusals, repository->kind, repository->repository.name,
                       transfer->token_serial, err, clock_monotonic_ms());
     return is_retried_status(transfer->status) ? CLIENT_VERDICT_RETRY : CLIENT_VERDICT_FAILED;

@@ -10,8 +10,6 @@
 
 #define PROBLEM_BYTES_MAX (16 * KIB)
 #define LOW_SPEED_BYTES_PER_S 128
-#define STALLS_PER_TRANSFER                                                                                  \
-    10 /* one transfer, of at most LIMIT_HUB_JSON_BYTES, takes no longer than so many */
 
 void transfer_init(struct transfer *transfer)
 {
@@ -140,7 +138,7 @@ int exchange_prepare(const struct hub_options *options, struct token *token, str
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES_PER_S);
     SET(CURLOPT_LOW_SPEED_TIME, (long)((options->stall_timeout_ms + 999) / 1000));
-    SET(CURLOPT_TIMEOUT_MS, (long)(options->stall_timeout_ms * STALLS_PER_TRANSFER));
+    SET(CURLOPT_TIMEOUT_MS, (long)(options->stall_timeout_ms * EXCHANGE_STALLS_MAX));
     SET(CURLOPT_BUFFERSIZE, 256L * 1024);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_ERRORBUFFER, transfer->curl_reason);

@@ -9,6 +9,9 @@
 
 #include <curl/curl.h>
 
+#define EXCHANGE_STALLS_MAX                                                                                  \
+    10 /* one transfer, of at most LIMIT_HUB_JSON_BYTES, takes no longer than so many */
+
 /* Makes the transfer's handle, with the present token where the endpoint is asked; the caller adds it to a
  * multi handle and calls exchange_end(), also after an error. Returns a CURLcode. */
 int exchange_prepare(const struct hub_options *options, struct token *token, struct transfer *transfer);

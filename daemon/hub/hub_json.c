@@ -53,7 +53,7 @@ static int grow(void **rows, size_t count, size_t row_size)
 static int is_plain_name(const char *name)
 {
     size_t size = strlen(name);
-    if (size == 0 || size >= LIMIT_REVISION_NAME_BYTES)
+    if (size == 0)
         return 0;
     for (size_t i = 0; i < size; i++) {
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
@@ -67,12 +67,11 @@ int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind k
 {
     if (refs->count >= LIMIT_HUB_REFS)
         return err_set(err, ERR_LIMIT, "refs: more than %d", LIMIT_HUB_REFS);
+    if (strlen(name) >= LIMIT_REVISION_NAME_BYTES)
+        return 0;
     if (!is_plain_name(name))
-        return err_set(
-            err, ERR_FORMAT,
-            "refs: \"%.80s\": a revision's name is UTF-8 without control characters, of at most %d "
-            "bytes",
-            name, LIMIT_REVISION_NAME_BYTES - 1);
+        return err_set(err, ERR_FORMAT,
+                       "refs: \"%.80s\": a revision's name is UTF-8 without control characters", name);
     if (!digest_is_hex(commit, REPOSITORY_COMMIT_SIZE - 1))
         return err_set(err, ERR_FORMAT, "refs: %.100s: its commit is not 40 hexadecimal digits", name);
     void *rows = refs->rows;

@@ -3,9 +3,11 @@
 
 #include "daemon/base/digest.h"
 #include "daemon/base/limits.h"
+#include "daemon/hub/exchange.h"
 #include "daemon/hub/hub_json.h"
 #include "daemon/hub/url.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,8 +67,11 @@ int listing_info(struct repository *repository, struct repository_info *info, st
 
 /* -- Listings of several pages ------------------------------------------------------------------------ */
 
+#define SMALL_PAGE_BYTES 1000 /* fewer than ten entries; the hub's pages have a thousand */
+
 struct pages {
-    size_t count;
+    size_t count, small_count;
+    uint64_t begun_us; /* what the repository's transfers had taken before */
     char *urls[LIMIT_HUB_PAGES];
 };
 
@@ -87,6 +92,25 @@ static int add_page(struct pages *pages, const char *what, char *url, struct err
     return 0;
 }
 
+/* Whether a listing may go on after this page: one that leads on and on must not hold up whoever lists
+ * others. Waits for limits do not count. */
+static int check_progress(struct hub_repository *hub_repository, struct pages *pages, const char *what,
+                          size_t page_bytes, struct err *err)
+{
+    int64_t limit_ms = hub_repository->hub->options.stall_timeout_ms * EXCHANGE_STALLS_MAX;
+    uint64_t taken_us = atomic_load(&hub_repository->usage.transfer_us) - pages->begun_us;
+    if (page_bytes < SMALL_PAGE_BYTES && ++pages->small_count > LIMIT_HUB_SMALL_PAGES)
+        return err_set(err, ERR_LIMIT, "%s: more than %d pages that hold next to nothing", what,
+                       LIMIT_HUB_SMALL_PAGES);
+    if (taken_us / 1000 > (uint64_t)limit_ms)
+        return err_set(err, ERR_TIMEOUT,
+                       "%s: %zu pages took %" PRId64
+                       " s and there are more; a larger stall timeout gives them "
+                       "more time",
+                       what, pages->count, (int64_t)(taken_us / 1000000));
+    return 0;
+}
+
 /* Asks for `path` below the repository's API and for every page that its answers name as the next; `take`
  * parses each into `list`. `what` is for errors. */
 static int read_pages(struct hub_repository *hub_repository, const char *what, const char *path,
@@ -95,6 +119,8 @@ static int read_pages(struct hub_repository *hub_repository, const char *what, c
 {
     struct buf url, body;
     struct pages *pages = calloc(1, sizeof *pages);
+    if (pages)
+        pages->begun_us = atomic_load(&hub_repository->usage.transfer_us);
     buf_init(&url, LIMIT_URL_BYTES);
     buf_init(&body, LIMIT_HUB_JSON_BYTES);
     client_append_api(hub_repository, &url);
@@ -113,6 +139,8 @@ static int read_pages(struct hub_repository *hub_repository, const char *what, c
         code = request_get_json(hub_repository, page, &body, &next, err);
         if (!code)
             code = take(buf_text(&body), body.size, list, err);
+        if (!code && next)
+            code = check_progress(hub_repository, pages, what, body.size, err);
     }
     free(next);
     for (size_t i = 0; pages && i < pages->count; i++)

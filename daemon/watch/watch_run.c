@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
+#include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/watch/watch_access.h"
 #include "daemon/watch/watch_changes.h"
@@ -13,7 +14,8 @@
 
 #define RETRY_FIRST_MS 60000
 #define RETRY_LONGEST_MS 3600000
-#define RETRIES_MAX 8 /* of one run; then the timetable decides again */
+#define RETRIES_MAX 8                              /* of one run; then the timetable decides again */
+#define NAMES_BYTES_MAX (LIMIT_API_BODY_BYTES / 2) /* beside what else a request holds */
 
 struct run {
     struct store *store;
@@ -104,10 +106,17 @@ static int make_sweep(struct run *run, struct err *err)
 {
     json_t *names = json_array(), *revisions = json_object(), *request = json_deep_copy(run->request);
     const json_t *rule = json_object_get(json_object_get(request, "revisions"), "rule");
+    size_t left_bytes = NAMES_BYTES_MAX;
     int failed = 0;
-    for (size_t i = 0; i < run->list.count; i++) {
-        if (run->list.rows[i].is_selected && json_array_size(names) < WATCH_DUE_NAMES_MAX)
-            failed |= json_array_append_new(names, json_string(run->list.rows[i].row.name));
+    for (size_t i = 0; i < run->list.count && json_array_size(names) < WATCH_DUE_NAMES_MAX; i++) {
+        const char *name = run->list.rows[i].row.name;
+        size_t bytes = 2 * strlen(name) + 3; /* of JSON: a backslash and a quote have another before them */
+        if (!run->list.rows[i].is_selected)
+            continue;
+        if (bytes > left_bytes)
+            break;
+        left_bytes -= bytes;
+        failed |= json_array_append_new(names, json_string(name));
     }
     run->due = json_array_size(names);
     if (!failed && run->due) {
@@ -120,7 +129,18 @@ static int make_sweep(struct run *run, struct err *err)
     json_decref(names);
     json_decref(revisions);
     json_decref(request);
-    return failed ? err_set(err, ERR_NO_MEMORY, "watch: out of memory") : 0;
+    if (failed)
+        return err_set(err, ERR_NO_MEMORY, "watch: out of memory");
+    if (run->result.sweep_request && strlen(run->result.sweep_request) > LIMIT_API_BODY_BYTES) {
+        free((void *)(uintptr_t)run->result.sweep_request);
+        run->result.sweep_request = NULL;
+        return err_set(
+            err, ERR_LIMIT,
+            "watch: what it asks for, with the names of what is due, is longer than %zu bytes: ask "
+            "for less",
+            LIMIT_API_BODY_BYTES);
+    }
+    return 0;
 }
 
 static void set_failure(struct run *run, const struct err *reason)

@@ -121,6 +121,15 @@ def test_log_in_while_asked(daemon: Start, gated: Emulator) -> None:
     assert files_asked_for(gated).count(403) == 3
 
 
+def test_one_file_is_kept(daemon: Start, make_hub: Callable[..., Emulator], garden: Path) -> None:
+    """A firewall, or a mirror's own rights: not in the hub's words, so the others are asked for."""
+    hub = make_hub(garden)
+    hub.fault("status", status=403, route="resolve", revision=hub.sha(MODEL, "step4"), file="safetensors")
+    partly = sweep(daemon(hub, "--fetchers", "1"))
+    assert [(error["revision"], error["code"]) for error in partly["errors"]] == [("step4", "gated")], partly
+    assert partly["progress"]["done"] == len(NAMES) - 1
+
+
 # ---- watches ---------------------------------------------------------------------------------------
 
 

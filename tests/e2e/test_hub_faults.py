@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import random
+import threading
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -268,3 +270,42 @@ def test_hub_down_and_up_again(make_hub: Callable[..., Emulator], big_root: Path
     hub.start()
     answer = probe.finish(process)
     assert answer.get("ranges") == [sha256((big_root / "models/org/big/main" / BIG).read_bytes())], answer
+
+
+class EndlessPages(http.server.BaseHTTPRequestHandler):
+    """Each page names another one as the next, and holds nothing."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet for each answer
+    body = b'{"branches": []}'
+
+    def do_GET(self) -> None:
+        self.server.count += 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.send_header("Link", f'</api/models/org/small/refs?cursor={self.server.count}>; rel="next"')
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_pages_that_lead_on_and_on(tmp_path: Path) -> None:
+    """They hold up whoever lists for a hundred small ones, not for as many as large listings may have."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), EndlessPages) as server:
+        server.count = 0
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        answer = Probe(tmp_path, f"http://127.0.0.1:{server.server_port}")("org/small", "refs")
+        assert answer["error"] == "limit" and "org/small: refs: more than 100 pages that hold next to nothing" in answer["message"]
+        assert server.count == 101
+        server.shutdown()
+
+
+def test_pages_that_take_their_time(make_hub: Callable[..., Emulator], small_root: Path, tmp_path: Path) -> None:
+    """All pages together have as long as one transfer: here a second, of which each takes two fifths."""
+    hub = make_hub(small_root, latency_ms=400)
+    hub.set(page_size_refs=1)
+    answer = Probe(tmp_path, hub.url)("org/small", "refs", options=(*FAST, "stall_timeout_ms=100"))
+    assert answer["error"] == "timeout" and "pages took 1 s and there are more" in answer["message"], answer
+    assert answer["requests"] < 9

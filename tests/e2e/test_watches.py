@@ -114,6 +114,24 @@ def test_new_moved_and_deleted_branches(daemon: Callable[..., Daemon], make_hub:
     assert len(api_requests(hub)) == 1
 
 
+def test_more_names_than_a_request_holds(daemon: Callable[..., Daemon], make_hub: Any, tmp_path: Path) -> None:
+    """A model with thousands of long names must not hold up the watches of others: what does not fit waits."""
+    run = tmp_path / "root/models/org/many"
+    (run / "_one").mkdir(parents=True)
+    (run / "_one/config.json").write_text("{}")
+    names = [f"{'0' * 236}-step{number}" for number in range(5000)]
+    (run / "branches.json").write_text(json.dumps({"branches": dict.fromkeys(names, "_one")}))
+    hub = make_hub(tmp_path / "root")
+    one = daemon(hub, "--fetchers", "0")
+    here = "/v1/watches/org/many"
+    put(one, {**LONG, "revisions": {"rule": f"{'0' * 236}-step{{step}}"}}, here)
+    wait_until(lambda: one.get(here).json()["last_run"] is not None)
+    watch = one.get(here).json()
+    assert one.request("DELETE", f"/v1/sweeps/{watch['last_sweep']}").status in (200, 202, 204)
+    assert watch["last_run"]["outcome"] == "sweeping" and 0 < watch["last_run"]["swept"] < len(names)
+    assert "watches cannot be kept" not in one.log()
+
+
 # ---- when ----------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,15 @@ static void refs(void **state)
         "\"ref\": \"refs/pr/1\", \"targetCommit\": \"" COMMIT "\"}]}";
     static const char more[] = "{\"branches\": [{\"name\": \"z\", \"targetCommit\": \"" COMMIT "\"}]}";
     struct repository_refs *list = calloc(1, sizeof *list);
+    char longer[1000], name[LIMIT_REVISION_NAME_BYTES + 1];
     (void)state;
+    /* One that nobody can ask for must not cost the others. */
+    memset(name, 'x', LIMIT_REVISION_NAME_BYTES);
+    name[LIMIT_REVISION_NAME_BYTES] = 0;
+    (void)snprintf(longer, sizeof longer,
+                   "{\"branches\": [{\"name\": \"%s\", \"targetCommit\": \"" COMMIT "\"}]}", name);
+    assert_int_equal(hub_json_parse_refs_page(longer, strlen(longer), list, &err), 0);
+    assert_int_equal(list->count, 0);
     assert_int_equal(hub_json_parse_refs_page(text, sizeof text - 1, list, &err), 0);
     assert_int_equal(list->count, 4);
     assert_int_equal(hub_json_parse_refs_page(more, sizeof more - 1, list, &err), 0);
