@@ -102,8 +102,6 @@ static int run(const struct statistics_request *request, struct reading *reading
         if (!code)
             code = measurement_make(request, &result, &measurement, err);
         double summary = now_s();
-        if (!code)
-            measurement_free(&measurement);
         times->read_s = read - start < times->read_s ? read - start : times->read_s;
         times->pass_s = pass - read < times->pass_s ? pass - read : times->pass_s;
         times->summary_s = summary - pass < times->summary_s ? summary - pass : times->summary_s;

@@ -212,7 +212,6 @@ static inline int run_measure(struct run *run, struct cpu_threads *threads, stru
             point->msd[rows] = measurement.displacements[0][rows].msd;
             point->lag1_msd[rows] = measurement.displacements[1][rows].msd;
         }
-        measurement_free(&measurement);
     }
     return 0;
 }

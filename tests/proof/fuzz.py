@@ -35,7 +35,6 @@ PARSERS = {
     "watch requests": "watch_request",
     "token requests": "token_request",
     "addresses of the API": "uri",
-    "stored distributions": "encoding",
     "stored large values": "blob",
     "results of remote workers": "wire",
     "answers that are drawn": "plot",

@@ -1,14 +1,12 @@
 /*
- * A measured tensor, ready to be recorded: what a device pass counted (gpu/statistics.h), turned into the
- * numbers of the series (daemon/analysis) and into the bytes that are kept.
+ * A measured tensor: what a device pass counted (gpu/statistics.h), turned into the numbers of the series
+ * (daemon/analysis), and its sampled entries.
  */
 #ifndef BIFURCATED_TESTS_MEASUREMENT_H
 #define BIFURCATED_TESTS_MEASUREMENT_H
 
-#include "daemon/analysis/encoding.h"
 #include "daemon/analysis/sample.h"
 #include "daemon/analysis/summary.h"
-#include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 #include "gpu/statistics.h"
 
@@ -28,10 +26,8 @@ struct measurement_displacement {
 struct measurement {
     struct summary summaries[STATISTICS_ROW_SET_COUNT][MEASUREMENT_VIEW_COUNT];
     struct measurement_displacement displacements[STATISTICS_REFERENCES_MAX][STATISTICS_ROW_SET_COUNT];
-    /* Bytes as in analysis/encoding.h. */
-    struct buf distributions[STATISTICS_ROW_SET_COUNT][MEASUREMENT_VIEW_COUNT];
-    struct buf columns[STATISTICS_ROW_SET_COUNT];
-    struct buf sample; /* SAMPLE_SEED, of the token rows */
+    float sample[SAMPLE_COUNT]; /* SAMPLE_SEED, of the token rows */
+    size_t sample_count;
 };
 
 static inline enum distribution_format measurement_format_of(enum tensor_dtype dtype)
@@ -59,11 +55,10 @@ measurement_displacement_of(const struct statistics_displacement *sums)
     };
 }
 
-/* Summary and bytes of one row set, raw or centred. */
+/* Summary of one row set, raw or centred. */
 static inline int measurement_make_view(enum tensor_dtype dtype, const struct statistics_rows *rows,
                                         const struct moments_sums *columns, size_t column_count,
-                                        int is_centred, struct summary *ret_summary, struct buf *buf,
-                                        struct err *err)
+                                        int is_centred, struct summary *ret_summary, struct err *err)
 {
     struct summary_input input = {
         .distribution = {.format = is_centred ? DISTRIBUTION_FORMAT_F16_SCALED : measurement_format_of(dtype),
@@ -77,8 +72,7 @@ static inline int measurement_make_view(enum tensor_dtype dtype, const struct st
         .maximum = rows->maximum,
         .mean = rows->mean,
     };
-    int code = summary_compute(&input, ret_summary, err);
-    return code ? code : encoding_counts_write(&input.distribution, buf, err);
+    return summary_compute(&input, ret_summary, err);
 }
 
 static inline int measurement_make_rows(enum tensor_dtype dtype, const struct statistics_result *result,
@@ -97,11 +91,10 @@ static inline int measurement_make_rows(enum tensor_dtype dtype, const struct st
                                            .m3 = column->m3,
                                            .m4 = column->m4};
     }
-    int code = encoding_columns_write(columns, column_count, &measurement->columns[set], err);
+    int code = 0;
     for (int view = 0; view < MEASUREMENT_VIEW_COUNT && !code; view++)
         code = measurement_make_view(dtype, rows, columns, column_count, view == MEASUREMENT_VIEW_CENTRED,
-                                     &measurement->summaries[set][view],
-                                     &measurement->distributions[set][view], err);
+                                     &measurement->summaries[set][view], err);
     free(columns);
     return code;
 }
@@ -124,58 +117,29 @@ static inline float measurement_element_at(enum tensor_dtype dtype, const void *
     return (float)distribution_code_value(measurement_format_of(dtype), 0, statistics_order_code(bits));
 }
 
-static inline int measurement_make_sample(const struct statistics_request *request, struct buf *buf,
-                                          struct err *err)
+static inline void measurement_make_sample(const struct statistics_request *request,
+                                           struct measurement *measurement)
 {
-    struct encoding_sample sample = {.seed = SAMPLE_SEED,
-                                     .rows = request->token_rows,
-                                     .columns = request->columns,
-                                     .count = sample_count(request->token_rows, request->columns)};
-    float values[SAMPLE_COUNT];
-    for (size_t i = 0; i < sample.count; i++)
-        values[i] = measurement_element_at(request->dtype, request->data,
-                                           sample_index(sample.seed, sample.rows, sample.columns, i));
-    return encoding_sample_write(&sample, values, buf, err);
+    measurement->sample_count = sample_count(request->token_rows, request->columns);
+    for (size_t i = 0; i < measurement->sample_count; i++)
+        measurement->sample[i] =
+            measurement_element_at(request->dtype, request->data,
+                                   sample_index(SAMPLE_SEED, request->token_rows, request->columns, i));
 }
 
-/* Takes half-built ones. */
-static inline void measurement_free(struct measurement *measurement)
-{
-    if (!measurement)
-        return;
-    for (int set = 0; set < STATISTICS_ROW_SET_COUNT; set++) {
-        for (int view = 0; view < MEASUREMENT_VIEW_COUNT; view++)
-            buf_free(&measurement->distributions[set][view]);
-        buf_free(&measurement->columns[set]);
-    }
-    buf_free(&measurement->sample);
-}
-
-/* Turns the result of a pass into a measurement; the request tells dtype, shape and data (for the sample).
- * The caller frees it with measurement_free. */
+/* Turns the result of a pass into a measurement; the request tells dtype, shape and data (for the sample). */
 static inline int measurement_make(const struct statistics_request *request,
                                    const struct statistics_result *result,
                                    struct measurement *ret_measurement, struct err *err)
 {
-    struct measurement measurement = {0};
     int code = 0;
-    for (int set = 0; set < STATISTICS_ROW_SET_COUNT; set++) {
-        for (int view = 0; view < MEASUREMENT_VIEW_COUNT; view++)
-            buf_init(&measurement.distributions[set][view], ENCODING_COUNTS_BYTES_MAX);
-        buf_init(&measurement.columns[set], (size_t)result->columns * 12 + 64);
-    }
-    buf_init(&measurement.sample, (size_t)SAMPLE_COUNT * 4 + 64);
     for (int set = 0; set < STATISTICS_ROW_SET_COUNT && !code; set++) {
-        code = measurement_make_rows(request->dtype, result, set, &measurement, err);
+        code = measurement_make_rows(request->dtype, result, set, ret_measurement, err);
         for (int i = 0; i < STATISTICS_REFERENCES_MAX; i++)
-            measurement.displacements[i][set] = measurement_displacement_of(&result->displacements[i][set]);
+            ret_measurement->displacements[i][set] =
+                measurement_displacement_of(&result->displacements[i][set]);
     }
-    if (!code)
-        code = measurement_make_sample(request, &measurement.sample, err);
-    if (code)
-        measurement_free(&measurement);
-    else
-        *ret_measurement = measurement;
+    measurement_make_sample(request, ret_measurement);
     return code;
 }
 

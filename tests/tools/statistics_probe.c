@@ -69,14 +69,6 @@ static void print_summary(const char *name, const struct summary *summary, const
     (void)printf("}%s\n", end);
 }
 
-static void print_hex(const char *name, const struct buf *buf, const char *end)
-{
-    (void)printf("\"%s\": \"", name);
-    for (size_t i = 0; i < buf->size; i++)
-        (void)printf("%02x", (unsigned)(unsigned char)buf->data[i]);
-    (void)printf("\"%s\n", end);
-}
-
 static void print_counts(const char *name, const uint64_t *counts)
 {
     int is_first = 1;
@@ -96,7 +88,7 @@ static void print_columns(const struct statistics_column *columns, uint64_t coun
     for (uint64_t i = 0; i < count; i++)
         (void)printf("%s[%" PRIu64 ", %.17g, %.17g, %.17g, %.17g]", i ? ", " : "", columns[i].count,
                      columns[i].mean, columns[i].m2, columns[i].m3, columns[i].m4);
-    (void)printf("],\n");
+    (void)printf("]\n");
 }
 
 static void print_rows(const char *name, int set, const struct statistics_result *result,
@@ -121,8 +113,6 @@ static void print_rows(const char *name, int set, const struct statistics_result
     print_counts("counts", rows->counts);
     print_counts("centred_counts", rows->centred_counts);
     print_columns(rows->columns, result->columns);
-    print_hex("distribution_bytes", &measurement->distributions[set][MEASUREMENT_VIEW_RAW], ",");
-    print_hex("columns_bytes", &measurement->columns[set], "");
     (void)printf("}");
 }
 
@@ -230,10 +220,12 @@ static int measure(int argc, char **argv, struct err *err)
         (void)printf(",\n");
         print_rows("tokens", STATISTICS_ROW_SET_TOKENS, &result, &measurement);
         (void)printf(",\n");
-        print_hex("sample_bytes", &measurement.sample, "");
+        (void)printf("\"sample\": [");
+        for (size_t i = 0; i < measurement.sample_count; i++)
+            (void)printf("%s\"%a\"", i ? ", " : "", (double)measurement.sample[i]);
+        (void)printf("]\n");
         (void)printf("}\n");
     }
-    measurement_free(&measurement);
     statistics_result_free(&result);
     statistics_result_free(&other);
     for (int i = 0; i <= STATISTICS_REFERENCES_MAX; i++)
