@@ -60,6 +60,13 @@ static void print_onset(struct view *view, int rows, int which)
     const struct series_onset *onset = &view->series->onsets[rows][which];
     int is_found = onset->verdict == SERIES_VERDICT_YES;
     double none = (double)NAN;
+    char hidden[160] = "";
+    if (onset->count_hidden)
+        (void)snprintf(
+            hidden, sizeof hidden,
+            "; %zu revisions have that dip, but a lighter component under %g of the entries: a few "
+            "far ones may hide modes",
+            onset->count_hidden, options->weight_min);
     api_json_open_object(view->json, NULL);
     api_json_text(view->json, "rows", rows ? "tokens" : "all");
     api_json_text(view->json, "view", which ? "centred" : "raw");
@@ -73,20 +80,21 @@ static void print_onset(struct view *view, int rows, int which)
     api_json_boolean(view->json, "is_lasting", is_found && onset->is_lasting);
     api_json_real(view->json, "step_lost", is_found ? onset->step_lost : none);
     api_json_integer(view->json, "revisions_forked", (int64_t)onset->count_forked);
+    api_json_integer(view->json, "revisions_hidden", (int64_t)onset->count_hidden);
     if (onset->verdict == SERIES_VERDICT_INSUFFICIENT)
         print_text(view, "reason", "%zu measured revisions with weights of their own; %d are needed",
                    view->series->counted, options->points_min);
     else if (!is_found)
         print_text(view, "reason",
                    "no %d revisions in a row have a dip of at least %g, Ashman's D of at least %g and a "
-                   "valley of at most %g of the lower peak, together",
-                   options->consecutive, options->dip_on, options->ashman_on, options->valley_on);
+                   "valley of at most %g of the lower peak, together%s",
+                   options->consecutive, options->dip_on, options->ashman_on, options->valley_on, hidden);
     else
         print_text(view, "reason",
                    "from step %.0f on, dip %.3g, Ashman's D %.3g and a valley of %.3g of the lower peak; "
-                   "%zu revisions are forked%s",
+                   "%zu revisions are forked%s%s",
                    onset->step, onset->dip, onset->ashman_d, onset->valley_to_peak, onset->count_forked,
-                   onset->is_lasting ? "" : ", but not all to the end");
+                   onset->is_lasting ? "" : ", but not all to the end", hidden);
     api_json_close_object(view->json);
 }
 
@@ -234,6 +242,9 @@ static const struct meaning controls[] = {
     {SERIES_CONTROL_DECAY, "weight decay and a random walk alone reproduce the displacement"},
     {SERIES_CONTROL_RESOLUTION, "some displacements are within the rounding of the stored weights"},
     {SERIES_CONTROL_DUPLICATES, "revisions were left out because they repeat another one's weights"},
+    {SERIES_CONTROL_OUTLIERS,
+     "a few far entries may hide modes: some revisions have the dip of a fork, but a "
+     "lighter component of too few entries, so that D is not of the modes"},
 };
 
 static const struct meaning cautions[] = {
@@ -261,7 +272,8 @@ static void print_control_state(struct view *view, const struct meaning *control
                   view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN;
     else if (control->bit == SERIES_CONTROL_DECAY)
         is_open = series->decay.verdict == SERIES_VERDICT_INSUFFICIENT;
-    else if (control->bit == SERIES_CONTROL_MEAN_ROW || control->bit == SERIES_CONTROL_PADDING)
+    else if (control->bit == SERIES_CONTROL_MEAN_ROW || control->bit == SERIES_CONTROL_PADDING ||
+             control->bit == SERIES_CONTROL_OUTLIERS)
         is_open = series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].verdict == SERIES_VERDICT_INSUFFICIENT;
     if (is_open)
         api_json_null(view->json, "holds");

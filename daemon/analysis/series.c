@@ -188,6 +188,8 @@ const char *series_control_name(unsigned control)
         return "resolution";
     case SERIES_CONTROL_DUPLICATES:
         return "duplicates";
+    case SERIES_CONTROL_OUTLIERS:
+        return "outliers";
     default:
         return NULL;
     }

@@ -116,6 +116,8 @@ struct series_onset {
     int is_lasting;      /* still forked at the end */
     double step_lost;    /* first step at which it had closed again; NaN if lasting */
     size_t count_forked; /* revisions that are forked */
+    size_t count_hidden; /* that have the dip of a fork, but whose lighter component is too light: it may be
+                            of a few far entries, and then Ashman's D is of these and not of the modes */
 };
 
 struct series_divergence {
@@ -145,7 +147,8 @@ enum series_control {
     SERIES_CONTROL_SCHEDULE = 1 << 2,   /* at rest per step, not per learning rate: the schedule froze it */
     SERIES_CONTROL_DECAY = 1 << 3,      /* weight decay and a random walk alone reproduce the MSD */
     SERIES_CONTROL_RESOLUTION = 1 << 4, /* some displacements are within rounding */
-    SERIES_CONTROL_DUPLICATES = 1 << 5  /* revisions were left out as repetitions */
+    SERIES_CONTROL_DUPLICATES = 1 << 5, /* revisions were left out as repetitions */
+    SERIES_CONTROL_OUTLIERS = 1 << 6    /* far entries may hide the modes of some revisions' token rows */
 };
 
 struct series_decay {

@@ -19,6 +19,12 @@ static int is_still_forked(const struct series_shape *shape, const struct series
            shape->valley_to_peak <= options->valley_off;
 }
 
+/* The dip sees modes, the mixture has spent a component on less than a mode. */
+static int is_hidden(const struct series_shape *shape, const struct series_options *options)
+{
+    return shape->dip >= options->dip_on && lighter_weight(shape) < options->weight_min;
+}
+
 /* Walks one distribution. A change of state needs `consecutive` counted revisions in a row and begins with
  * the first of them. */
 static void mark_forked(const struct series_input *input, int rows, int view, struct series *series)
@@ -64,6 +70,7 @@ static struct series_onset read_onset(const struct series_input *input, int rows
         const struct series_derived *derived = &series->derived[i];
         if (!derived->is_counted)
             continue;
+        onset.count_hidden += (size_t)is_hidden(&input->points[i].shapes[rows][view], input->options);
         if (derived->is_forked[rows][view]) {
             onset.count_forked++;
             onset.is_lasting = 1;

@@ -86,6 +86,7 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
         return {"verdict": "insufficient", **none}
     shapes = [point["shapes"][variant] for point in points]
     clear = [s["dip"] >= 0.005 and s["ashman"] >= 2 and s["valley"] <= 0.9 and 0.05 <= s["weight"] <= 0.95 for s in shapes]
+    none["hidden"] = sum(s["dip"] >= 0.005 and not 0.05 <= s["weight"] <= 0.95 for s in shapes)
     weak = [s["dip"] < 0.003 or s["ashman"] < 1.8 or s["valley"] > 0.95 for s in shapes]
     forked: list[bool] = []
     for i in range(len(points)):
@@ -102,6 +103,7 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
         "step_lost": None if forked[-1] else lost[0],
         "is_lasting": int(forked[-1]),
         "forked": sum(forked),
+        "hidden": none["hidden"],
     }
 
 

@@ -18,6 +18,7 @@ import pytest
 from running import find_program
 
 np = pytest.importorskip("numpy", reason="numpy is the oracle")
+optimize = pytest.importorskip("scipy.optimize", reason="scipy is the oracle")
 stats = pytest.importorskip("scipy.stats", reason="scipy is the oracle")
 
 SEED = 20240313
@@ -360,6 +361,84 @@ def test_dip_equals_diptest(probe: Path) -> None:
     cases = shape_cases()
     for i, (case, measured) in enumerate(zip(cases, run_shapes(probe, cases), strict=True)):
         assert abs(measured["dip"] - diptest.dipstat(np.sort(case))) <= 1e-12, i
+
+
+def nearest_unimodal(case: Any) -> float:
+    """The dip by its definition: for each place of the mode a linear programme finds the nearest distribution function that is
+    convex before it, concave behind it and may leap there."""
+    values, counts = np.unique(case, return_counts=True)
+    above = np.cumsum(counts) / case.size
+    below, size, best = above - counts / case.size, values.size, 1.0
+    for mode in range(size):  # unknown: the function at each value (at the mode: before the leap), after the leap, the distance
+        rows, bounds = [], []
+        sides = [list(range(mode + 1)), [size, *range(mode + 1, size)]]
+        for i, steps in [(i, (above[i], below[i])) for i in range(size) if i != mode] + [(mode, (below[mode],)), (size, (above[mode],))]:
+            for sign in (1, -1):
+                for step in steps:
+                    rows.append({i: sign, size + 1: -1})
+                    bounds.append(sign * step)
+        for i, k in [*zip(sides[0], sides[0][1:], strict=False), (mode, size), *zip(sides[1], sides[1][1:], strict=False)]:
+            rows.append({i: 1, k: -1})
+            bounds.append(0)
+        for side, sign in ((sides[0], 1), (sides[1], -1)):
+            for i, k, m in zip(side, side[1:], side[2:], strict=False):
+                at = [values[mode if one == size else one] for one in (i, k, m)]
+                first, second = sign / (at[1] - at[0]), sign / (at[2] - at[1])
+                rows.append({i: -first, k: first + second, m: -second})
+                bounds.append(0)
+        matrix = np.zeros((len(rows), size + 2))
+        for line, row in enumerate(rows):
+            matrix[line, list(row)] = list(row.values())
+        found = optimize.linprog([0] * (size + 1) + [1], A_ub=matrix, b_ub=bounds, bounds=(0, 1))
+        best = min(best, found.fun if found.success else 1)
+    return max(best, 1 / (2 * case.size))
+
+
+def test_dip_is_the_distance_from_the_nearest_unimodal(probe: Path) -> None:
+    random, cases = np.random.default_rng(SEED), []
+    for i in range(60):
+        normal = random.normal(size=int(random.integers(4, 16)))
+        other = random.integers(0, 5, normal.size).astype(float)
+        cases.append([normal, np.round(normal * 2), normal + 4 * (other > 2), np.exp(normal), other][i % 5])
+    for i, (case, measured) in enumerate(zip(cases, run_shapes(probe, cases), strict=True)):
+        assert measured["dip"] == pytest.approx(nearest_unimodal(case), abs=1e-8), i
+
+
+def smoothed_valley(case: Any) -> float:
+    """512 bins over five deviations to each side, a Gaussian of 0.08 of one or Silverman's, peaks from a twentieth of the highest on."""
+    mean, deviation = case.mean(), case.std()
+    counts = np.histogram(case, bins=512, range=(mean - 5 * deviation, mean + 5 * deviation))[0]
+    width = max(0.08, 0.9 * case.size**-0.2) * 51.2
+    density = np.convolve(counts, np.exp(-0.5 * (np.arange(-511, 512) / width) ** 2))[511:1023]
+    padded = np.concatenate([[-1], density, [-1]])
+    is_peak = (density > padded[:-2]) & (density >= padded[2:]) & (density >= density.max() / 20)
+    peaks = np.flatnonzero(is_peak).tolist()
+    pairs = [(a, b) for a in peaks for b in peaks if a < b]
+    return min([1.0, *(density[a : b + 1].min() / min(density[a], density[b]) for a, b in pairs)])
+
+
+def test_valley_is_that_of_the_smoothed_density(probe: Path) -> None:
+    cases = [case for case in shape_cases() if case.size > 300 and np.unique(case).size > 100]
+    assert len(cases) > 50
+    for i, (case, measured) in enumerate(zip(cases, run_shapes(probe, cases), strict=True)):
+        assert measured["valley_to_peak"] == pytest.approx(smoothed_valley(case), abs=2e-3), i
+
+
+def test_far_entries_leave_a_sign(probe: Path) -> None:
+    """Few far entries take a component of the mixture and in the end the valley. The dip stays: too light a component beside it is
+    what the analysis counts as hidden."""
+    random, cases = np.random.default_rng(SEED), []
+    core = (random.normal(size=100_000) + np.where(random.uniform(size=100_000) < 0.5, -2, 2)) * 0.02
+    for count, size in ((0, 0.0), (1, 65504.0), (10, 2.0), (100, 0.6), (500, 0.6)):
+        case = core.copy()
+        case[:count] = size * np.sign(random.normal(size=count))
+        cases.append(case.astype(np.float16).astype(np.float64))
+    clean, *others = run_shapes(probe, cases)
+    assert clean["dip"] > 0.04 and clean["ashman_d"] > 3.9 and 0.45 < clean["weight1"] < 0.55
+    for i, measured in enumerate(others):
+        assert measured["dip"] == pytest.approx(clean["dip"], rel=0.02), i
+        assert min(measured["weight1"], 1 - measured["weight1"]) < 0.05, (i, measured)
+    assert others[0]["valley_to_peak"] == 1, "one entry alone is enough"
 
 
 def log_likelihood(case: Any, weights: Any, means: Any, deviations: Any) -> float:

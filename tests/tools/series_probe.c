@@ -63,8 +63,8 @@ static void print_onset(const struct series_onset *onset, const char *end)
     print_number("step", onset->step, ", ");
     print_number("step_before", onset->step_before, ", ");
     print_number("step_lost", onset->step_lost, ", ");
-    (void)printf("\"is_lasting\": %d, \"forked\": %zu}%s", is_found && onset->is_lasting, onset->count_forked,
-                 end);
+    (void)printf("\"is_lasting\": %d, \"forked\": %zu, \"hidden\": %zu}%s", is_found && onset->is_lasting,
+                 onset->count_forked, onset->count_hidden, end);
 }
 
 static void print_rest(const struct series_rest *rest, const char *end)

@@ -11,6 +11,7 @@
  */
 #include "daemon/analysis/dip.h"
 #include "daemon/analysis/mixture.h"
+#include "daemon/analysis/valley.h"
 #include "daemon/base/file.h"
 #include "gpu/cpu/statistics.h"
 #include "tests/tools/measurement.h"
@@ -233,7 +234,7 @@ static int measure(int argc, char **argv, struct err *err)
     return code;
 }
 
-/* Dips and mixtures of distributions that are given as pairs; one line of JSON each. */
+/* Dips, mixtures and valleys of distributions that are given as pairs; one line of JSON each. */
 static int shapes(struct err *err)
 {
     size_t count = 0;
@@ -264,7 +265,8 @@ static int shapes(struct err *err)
             print_number("sd2", mixture.components[1].sd, ", ");
             print_number("ashman_d", mixture.ashman_d, ", ");
             print_number("delta_bic", mixture.delta_bic, ", ");
-            print_number("log_likelihood", mixture.log_likelihood, "}\n");
+            print_number("log_likelihood", mixture.log_likelihood, ", ");
+            print_number("valley_to_peak", valley_find(values, count).ratio, "}\n");
         }
         free(values);
     }

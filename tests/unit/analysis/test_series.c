@@ -135,6 +135,8 @@ static void test_onset_criteria(void **state)
             set_shape(&points[i], &shape);
         struct series series = analyze(points, POINTS, NULL);
         assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_NO);
+        assert_int_equal(onset_of(&series)->count_hidden, which == 3 ? POINTS - 10 : 0);
+        assert_int_equal((series.controls & SERIES_CONTROL_OUTLIERS) != 0, which == 3);
         series_free(&series);
     }
 }
