@@ -49,8 +49,8 @@ struct device *device_turns_begin(struct device_turns *turns);
 void device_turns_end(struct device_turns *turns);
 
 /* One pass of tensor statistics (gpu/registry.h) when it is its turn, which comes first; but a model that
- * waits lets no more than DEVICE_TURNS_PASSES go before it. Where memory is refused because the next model
- * has taken it meanwhile, the pass is made once more when no model is there. */
+ * waits lets no more than DEVICE_TURNS_PASSES go before it. Where memory is refused, even for a pass part by
+ * part, because the next model has taken it meanwhile, it is made once more when no model is there. */
 int device_turns_statistics(struct device_turns *turns, const struct statistics_request *request,
                             struct statistics_result *result, struct err *err);
 

@@ -4,72 +4,41 @@
 #include "gpu/cuda/share.h"
 #include "gpu/cuda/staging.h"
 #include "gpu/cuda/statistics_result.h"
+#include "gpu/cuda/statistics_tensors.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* The first pass starts when the whole tensor has arrived, the second when its references have. Working on
  * the first rows while the last ones travel would hide little: the bus takes about fifty times as long as the
- * kernels. */
+ * kernels. Where they do not fit, each pass goes over the units of the tensor (statistics_tensors.h), which
+ * travel once for each pass. */
 
-enum { BUFFERS_MAX = 20 };
+enum { SUMS_MAX = 16 };
 
 /* Everything that a measurement holds. */
 struct measurement {
     struct cuda_device *device;
     const struct statistics_request *request;
     struct statistics_grid grid;
+    struct statistics_tensors tensors;
     struct {
         void *memory;
         size_t size_bytes;
-    } buffers[BUFFERS_MAX]; /* on the device */
-    int buffer_count;
+    } sums[SUMS_MAX]; /* on the device */
+    int sums_count;
+    size_t sums_bytes; /* of all, whether they were had or not */
     struct statistics_first first;
     struct statistics_second second;
     struct statistics_pairs pairs;
     double *high, *low, *joined; /* on the device */
     unsigned long long *not_finite;
-    struct statistics_returned returned; /* on the host */
-    struct statistics_centring centring; /* on the host */
+    /* On the host: */
+    struct statistics_returned returned;
+    struct statistics_sums *unit_partials;   /* as returned.partials, of one unit */
+    struct statistics_pair_sums *unit_pairs; /* as returned.pairs */
+    struct statistics_centring centring;
 };
-
-/* Zeroed memory on the device. */
-static int take(struct measurement *m, size_t size_bytes, void *ret_memory, struct err *err)
-{
-    void *memory = NULL;
-    int code = device_take(m->device, size_bytes, &memory, err);
-    if (code)
-        return code;
-    m->buffers[m->buffer_count].memory = memory;
-    m->buffers[m->buffer_count++].size_bytes = size_bytes;
-    memcpy(ret_memory, &memory, sizeof(memory));
-    return CUDA_CHECK(m->device, cudaMemsetAsync(memory, 0, size_bytes ? size_bytes : 1, m->device->stream),
-                      err);
-}
-
-static int take_matrix(struct measurement *m, const void *data, const void **ret_memory, struct err *err)
-{
-    const struct statistics_grid *grid = &m->grid;
-    size_t element_bytes = grid->kind == STATISTICS_KIND_F32 ? 4 : 2;
-    struct staging_rows rows = {.pitch_bytes = (size_t)grid->pitch_bytes,
-                                .from = data,
-                                .row_bytes = (size_t)grid->columns * element_bytes,
-                                .row_count = grid->rows,
-                                .is_narrowing = m->request->dtype == TENSOR_DTYPE_F64};
-    size_t size_bytes = 0;
-    if (checked_mul_size((size_t)grid->pitch_bytes, (size_t)grid->rows, &size_bytes))
-        return err_set(err, ERR_LIMIT, "a tensor of this size is too large for statistics");
-    int code = device_take(m->device, size_bytes, &rows.to, err);
-    if (code)
-        return code;
-    m->buffers[m->buffer_count].memory = rows.to;
-    m->buffers[m->buffer_count++].size_bytes = size_bytes;
-    *ret_memory = rows.to;
-    if (rows.pitch_bytes != rows.row_bytes &&
-        (code = CUDA_CHECK(m->device, cudaMemsetAsync(rows.to, 0, size_bytes, m->device->stream), err)))
-        return code;
-    return staging_copy_rows(m->device, m->device->stream, &rows, err);
-}
 
 static void lay_grid(struct measurement *m)
 {
@@ -95,6 +64,32 @@ static size_t pair_count(const struct measurement *m)
     return (size_t)m->grid.block_count * STATISTICS_SEGMENTS;
 }
 
+/* Memory of the device for a kind of sums; ret_memory is a pointer to the pointer. */
+struct wanted {
+    size_t size_bytes;
+    void *ret_memory;
+};
+
+/* Zeroed. */
+static int take_all(struct measurement *m, const struct wanted *wanted, size_t count, struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        m->sums_bytes += device_rounded(wanted[i].size_bytes);
+    for (size_t i = 0; i < count; i++) {
+        const size_t size_bytes = wanted[i].size_bytes;
+        void *memory = NULL;
+        int code = device_take(m->device, size_bytes, &memory, err);
+        if (code)
+            return code;
+        m->sums[m->sums_count].memory = memory;
+        m->sums[m->sums_count++].size_bytes = size_bytes;
+        memcpy(wanted[i].ret_memory, &memory, sizeof(memory));
+        if ((code = CUDA_CHECK(m->device, cudaMemsetAsync(memory, 0, size_bytes, m->device->stream), err)))
+            return code;
+    }
+    return 0;
+}
+
 static int take_sums(struct measurement *m, struct err *err)
 {
     const struct statistics_grid *grid = &m->grid;
@@ -103,19 +98,24 @@ static int take_sums(struct measurement *m, struct err *err)
     size_t counts = STATISTICS_SEGMENTS * STATISTICS_CODES * sizeof(unsigned long long), sums = 0;
     if (checked_mul_size(3 * STATISTICS_TEAMS * parts * sizeof(double), columns, &sums))
         return err_set(err, ERR_LIMIT, "a tensor of this size is too large for statistics");
-    int code;
-    if ((code = take(m, sums, &m->first.sums, err)) ||
-        (code = take(m, parts * columns * sizeof(uint32_t), &m->first.not_finite, err)) ||
-        (code = take(m, counts, &m->first.counts, err)) || (code = take(m, counts, &m->second.counts, err)) ||
-        (code = take(m, partial_count(m) * sizeof(struct statistics_sums), &m->second.partials, err)) ||
-        (code = take(m, pair_count(m) * sizeof(struct statistics_pair_sums), &m->pairs.partials, err)) ||
-        (code = take(m, sizeof(nothing), &m->first.seen, err)) ||
-        (code = take(m, 2 * columns * sizeof(double), &m->high, err)) ||
-        (code = take(m, 2 * columns * sizeof(double), &m->low, err)) ||
-        (code = take(m, 2 * columns * sizeof(*m->not_finite), &m->not_finite, err)) ||
-        (code = take(m, 6 * columns * sizeof(double), &m->joined, err)) ||
-        (code = take(m, 2 * columns * sizeof(double), &m->second.means, err)) ||
-        (code = take(m, 2 * columns * sizeof(float), &m->second.centres, err)))
+    const struct wanted wanted[] = {
+        {sums, &m->first.sums},
+        {parts * columns * sizeof(uint32_t), &m->first.not_finite},
+        {counts, &m->first.counts},
+        {counts, &m->second.counts},
+        {partial_count(m) * sizeof(struct statistics_sums), &m->second.partials},
+        {pair_count(m) * sizeof(struct statistics_pair_sums), &m->pairs.partials},
+        {sizeof(nothing), &m->first.seen},
+        {2 * columns * sizeof(double), &m->high},
+        {2 * columns * sizeof(double), &m->low},
+        {2 * columns * sizeof(*m->not_finite), &m->not_finite},
+        {6 * columns * sizeof(double), &m->joined},
+        {2 * columns * sizeof(double), &m->second.means},
+        {2 * columns * sizeof(float), &m->second.centres},
+    };
+    _Static_assert(sizeof(wanted) / sizeof(wanted[0]) <= SUMS_MAX, "room for every kind of sums");
+    int code = take_all(m, wanted, sizeof(wanted) / sizeof(wanted[0]), err);
+    if (code)
         return code;
     m->second.sums = m->first.sums; /* the first pass is done with them */
     return staging_copy(m->device, m->device->stream, m->first.seen, nothing, sizeof(nothing), err);
@@ -129,6 +129,8 @@ static int take_host(struct measurement *m, struct err *err)
     returned->centred_counts = calloc(STATISTICS_SEGMENTS * STATISTICS_CODES, sizeof(*returned->counts));
     returned->partials = calloc(partial_count(m), sizeof(*returned->partials));
     returned->pairs = calloc(pair_count(m), sizeof(*returned->pairs));
+    m->unit_partials = calloc(partial_count(m), sizeof(*m->unit_partials));
+    m->unit_pairs = calloc(pair_count(m), sizeof(*m->unit_pairs));
     returned->high = calloc(2 * columns, sizeof(double));
     returned->low = calloc(2 * columns, sizeof(double));
     returned->not_finite = calloc(2 * columns, sizeof(*returned->not_finite));
@@ -136,20 +138,23 @@ static int take_host(struct measurement *m, struct err *err)
     m->centring.means = calloc(2 * columns, sizeof(double));
     m->centring.centres = calloc(2 * columns, sizeof(float));
     if (!returned->counts || !returned->centred_counts || !returned->partials || !returned->pairs ||
-        !returned->high || !returned->low || !returned->not_finite || !returned->central ||
-        !m->centring.means || !m->centring.centres)
+        !m->unit_partials || !m->unit_pairs || !returned->high || !returned->low || !returned->not_finite ||
+        !returned->central || !m->centring.means || !m->centring.centres)
         return err_set(err, ERR_NO_MEMORY, "no memory for the sums of %zu columns", columns);
     return 0;
 }
 
 static void measurement_free(struct measurement *m)
 {
-    for (int i = 0; i < m->buffer_count; i++)
-        device_drop(m->device, m->buffers[i].memory, m->buffers[i].size_bytes);
+    statistics_tensors_drop(&m->tensors);
+    for (int i = 0; i < m->sums_count; i++)
+        device_drop(m->device, m->sums[i].memory, m->sums[i].size_bytes);
     free(m->returned.counts);
     free(m->returned.centred_counts);
     free(m->returned.partials);
     free(m->returned.pairs);
+    free(m->unit_partials);
+    free(m->unit_pairs);
     free(m->returned.high);
     free(m->returned.low);
     free(m->returned.not_finite);
@@ -165,16 +170,33 @@ static int fetch(struct measurement *m, void *to, const void *from, size_t size_
                       cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDeviceToHost, m->device->stream), err);
 }
 
-static int launch_first(struct measurement *m, struct err *err)
+static int run_first(struct measurement *m, struct err *err)
 {
     struct cuda_device *device = m->device;
-    int code = CUDA_CHECK(device, statistics_launch_first(&m->grid, &m->first, device->stream), err);
-    if (code)
-        return code;
+    struct statistics_first pass = m->first;
+    struct statistics_unit unit;
+    int code;
+    pass.data = m->tensors.each[0];
+    for (uint64_t i = 0; i < m->tensors.unit_count; i++) {
+        statistics_tensors_lay_unit(&m->tensors, i, &unit);
+        pass.sums = m->first.sums + unit.part * m->grid.columns;
+        pass.not_finite = m->first.not_finite + unit.part * m->grid.columns;
+        if ((code = statistics_tensors_send(&m->tensors, 0, &unit, err)) ||
+            (code = CUDA_CHECK(device, statistics_launch_first(&unit.grid, &pass, device->stream), err)))
+            return code;
+    }
     return CUDA_CHECK(device,
                       statistics_launch_join_first(&m->grid, m->first.sums, m->first.not_finite, m->high,
                                                    m->low, m->not_finite, device->stream),
                       err);
+}
+
+static int send_references(struct measurement *m, const struct statistics_unit *unit, struct err *err)
+{
+    int code = 0;
+    for (int i = 0; i < m->request->reference_count && !code; i++)
+        code = statistics_tensors_send(&m->tensors, 1 + i, unit, err);
+    return code;
 }
 
 static int fetch_first(struct measurement *m, struct err *err)
@@ -192,42 +214,103 @@ static int fetch_first(struct measurement *m, struct err *err)
     return device_wait(m->device, err);
 }
 
+/* Adds what the blocks have of a unit to what they have of others, and clears it for the next. */
+static int add_partials(struct measurement *m, struct err *err)
+{
+    const size_t size_bytes = partial_count(m) * sizeof(*m->unit_partials);
+    int code;
+    if ((code = fetch(m, m->unit_partials, m->second.partials, size_bytes, err)) ||
+        (code = CUDA_CHECK(m->device, cudaMemsetAsync(m->second.partials, 0, size_bytes, m->device->stream),
+                           err)) ||
+        (code = device_wait(m->device, err)))
+        return code;
+    for (size_t i = 0; i < partial_count(m); i++) {
+        m->returned.partials[i].squared += m->unit_partials[i].squared;
+        m->returned.partials[i].norm += m->unit_partials[i].norm;
+        m->returned.partials[i].reference_norm += m->unit_partials[i].reference_norm;
+    }
+    return 0;
+}
+
 static int run_second(struct measurement *m, struct err *err)
 {
     struct cuda_device *device = m->device;
-    struct statistics_returned *returned = &m->returned;
-    size_t columns = (size_t)m->grid.columns;
-    size_t counts = STATISTICS_SEGMENTS * STATISTICS_CODES * sizeof(*returned->counts);
+    struct statistics_second pass = m->second;
+    struct statistics_unit unit;
+    const int is_whole = m->tensors.is_whole;
+    int code;
+    pass.data = m->tensors.each[0];
+    for (int i = 0; i < pass.reference_count; i++)
+        pass.references[i] = m->tensors.each[1 + i];
+    memcpy(pass.scales, m->centring.scales, sizeof(pass.scales));
+    for (uint64_t i = 0; i < m->tensors.unit_count; i++) {
+        statistics_tensors_lay_unit(&m->tensors, i, &unit);
+        pass.sums = m->second.sums + unit.part * STATISTICS_TEAMS * 3 * m->grid.columns;
+        if (!is_whole && ((code = statistics_tensors_send(&m->tensors, 0, &unit, err)) ||
+                          (code = send_references(m, &unit, err))))
+            return code;
+        if ((code = CUDA_CHECK(device, statistics_launch_second(&unit.grid, &pass, device->stream), err)) ||
+            (!is_whole && (code = add_partials(m, err))))
+            return code;
+    }
+    return CUDA_CHECK(device, statistics_launch_join_second(&m->grid, &m->second, m->joined, device->stream),
+                      err);
+}
+
+static int send_centring(struct measurement *m, struct err *err)
+{
+    const size_t columns = (size_t)m->grid.columns;
     void *means, *centres;
     memcpy(&means, &m->second.means, sizeof(means));
     memcpy(&centres, &m->second.centres, sizeof(centres));
-    memcpy(m->second.scales, m->centring.scales, sizeof(m->second.scales));
+    int code = staging_copy(m->device, m->device->stream, means, m->centring.means,
+                            2 * columns * sizeof(double), err);
+    return code ? code
+                : staging_copy(m->device, m->device->stream, centres, m->centring.centres,
+                               2 * columns * sizeof(float), err);
+}
+
+static int fetch_second(struct measurement *m, struct err *err)
+{
+    struct statistics_returned *returned = &m->returned;
+    const size_t counts = STATISTICS_SEGMENTS * STATISTICS_CODES * sizeof(*returned->counts);
     int code;
-    if ((code = staging_copy(device, device->stream, means, m->centring.means, 2 * columns * sizeof(double),
-                             err)) ||
-        (code = staging_copy(device, device->stream, centres, m->centring.centres,
-                             2 * columns * sizeof(float), err)) ||
-        (code = CUDA_CHECK(device, statistics_launch_second(&m->grid, &m->second, device->stream), err)) ||
-        (code = CUDA_CHECK(
-             device, statistics_launch_join_second(&m->grid, &m->second, m->joined, device->stream), err)) ||
-        (code = fetch(m, returned->centred_counts, m->second.counts, counts, err)) ||
-        (code = fetch(m, returned->partials, m->second.partials,
-                      partial_count(m) * sizeof(*returned->partials), err)) ||
-        (code = fetch(m, returned->central, m->joined, 6 * columns * sizeof(double), err)))
+    if ((code = fetch(m, returned->centred_counts, m->second.counts, counts, err)) ||
+        (m->tensors.is_whole && (code = fetch(m, returned->partials, m->second.partials,
+                                              partial_count(m) * sizeof(*returned->partials), err))) ||
+        (code = fetch(m, returned->central, m->joined, 6 * (size_t)m->grid.columns * sizeof(double), err)))
         return code;
-    return device_wait(device, err);
+    return device_wait(m->device, err);
 }
 
 /* Sums the pairs that are finite, where some are not. */
 static int run_pairs(struct measurement *m, int i, struct err *err)
 {
-    m->pairs.data = m->second.data;
-    m->pairs.reference = m->second.references[i];
-    int code = CUDA_CHECK(m->device, statistics_launch_pairs(&m->grid, &m->pairs, m->device->stream), err);
-    if (code || (code = fetch(m, m->returned.pairs, m->pairs.partials,
-                              pair_count(m) * sizeof(*m->returned.pairs), err)))
-        return code;
-    return device_wait(m->device, err);
+    struct statistics_unit unit;
+    m->pairs.data = m->tensors.each[0];
+    m->pairs.reference = m->tensors.each[1 + i];
+    memset(m->returned.pairs, 0, pair_count(m) * sizeof(*m->returned.pairs));
+    for (uint64_t number = 0; number < m->tensors.unit_count; number++) {
+        int code = 0;
+        statistics_tensors_lay_unit(&m->tensors, number, &unit);
+        if (!m->tensors.is_whole && ((code = statistics_tensors_send(&m->tensors, 0, &unit, err)) ||
+                                     (code = statistics_tensors_send(&m->tensors, 1 + i, &unit, err))))
+            return code;
+        if ((code = CUDA_CHECK(m->device, statistics_launch_pairs(&unit.grid, &m->pairs, m->device->stream),
+                               err)) ||
+            (code =
+                 fetch(m, m->unit_pairs, m->pairs.partials, pair_count(m) * sizeof(*m->unit_pairs), err)) ||
+            (code = device_wait(m->device, err)))
+            return code;
+        for (size_t at = 0; at < pair_count(m); at++) {
+            struct statistics_pair_sums *to = &m->returned.pairs[at];
+            to->sums.squared += m->unit_pairs[at].sums.squared;
+            to->sums.norm += m->unit_pairs[at].sums.norm;
+            to->sums.reference_norm += m->unit_pairs[at].sums.reference_norm;
+            to->pairs += m->unit_pairs[at].pairs;
+        }
+    }
+    return 0;
 }
 
 static int take_displacements(struct measurement *m, struct statistics_result *result, struct err *err)
@@ -244,15 +327,35 @@ static int take_displacements(struct measurement *m, struct statistics_result *r
     return 0;
 }
 
-/* Memory of the device that is refused: how much is needed in all, and what to do. */
+/* Memory of the device that is refused: how much is needed, and what to do. */
 static int explain_refusal(const struct measurement *m, struct err *err)
 {
     const struct err reason = *err;
-    const double matrix_mb = (double)m->grid.pitch_bytes * (double)m->grid.rows / 1e6;
-    return err_set(
-        err, ERR_NO_MEMORY,
-        "%d tensors of %.1f MB, the one and its references, must be on the device at once: %.240s; %s",
-        1 + m->request->reference_count, matrix_mb, reason.message, share_remedy(m->device));
+    const double sums_mb = (double)m->sums_bytes / 1e6,
+                 rows_mb = (double)statistics_tensors_least_bytes(&m->tensors) / 1e6;
+    return err_set(err, ERR_NO_MEMORY,
+                   "%.1f MB of the device are needed at least, %.1f for sums and %.1f for some rows at a "
+                   "time: %.240s; %s",
+                   sums_mb + rows_mb, sums_mb, rows_mb, reason.message, share_remedy(m->device));
+}
+
+/* On the device; the host's memory was taken. */
+static int measure(struct measurement *m, struct statistics_result *result, struct err *err)
+{
+    struct statistics_unit unit;
+    int code;
+    if ((code = take_sums(m, err)) || (code = statistics_tensors_take(&m->tensors, err)) ||
+        (code = run_first(m, err)))
+        return code;
+    statistics_tensors_lay_unit(&m->tensors, 0, &unit);
+    if ((m->tensors.is_whole && (code = send_references(m, &unit, err))) || /* they travel while it runs */
+        (code = fetch_first(m, err)))
+        return code;
+    statistics_result_first(&m->grid, &m->returned, result, &m->centring);
+    if ((code = send_centring(m, err)) || (code = run_second(m, err)) || (code = fetch_second(m, err)))
+        return code;
+    statistics_result_second(&m->grid, &m->returned, &m->centring, result);
+    return take_displacements(m, result, err);
 }
 
 int cuda_statistics(struct cuda_device *device, const struct statistics_request *request,
@@ -266,35 +369,15 @@ int cuda_statistics(struct cuda_device *device, const struct statistics_request 
     if (result->columns != request->columns)
         return err_set(err, ERR_INVALID, "the result has room for another number of columns");
     lay_grid(&m);
-    if (m.grid.pitch_bytes > STATISTICS_PITCH_BYTES_MAX || statistics_grid_share(&m.grid) > UINT32_MAX)
-        return err_set(
-            err, ERR_LIMIT,
-            "a tensor of this size is too large for statistics on this GPU; measure it with device = cpu");
+    m.tensors = (struct statistics_tensors){.device = device, .request = request, .grid = &m.grid};
     m.second.reference_count = request->reference_count;
-    if ((code = take_host(&m, err))) {
-        measurement_free(&m);
-        return code;
+    if (!(code = take_host(&m, err))) {
+        code = measure(&m, result, err);
+        if (code) /* copies into host memory may still be under way */
+            (void)device_wait(device, &ignored);
+        if (code == ERR_NO_MEMORY)
+            code = explain_refusal(&m, err);
     }
-    if ((code = take_sums(&m, err)) || (code = take_matrix(&m, request->data, &m.first.data, err)))
-        goto out;
-    m.second.data = m.first.data;
-    if ((code = launch_first(&m, err)))
-        goto out;
-    for (int i = 0; i < request->reference_count; i++) /* they travel while the first pass runs */
-        if ((code = take_matrix(&m, request->references[i], &m.second.references[i], err)))
-            goto out;
-    if ((code = fetch_first(&m, err)))
-        goto out;
-    statistics_result_first(&m.grid, &m.returned, result, &m.centring);
-    if ((code = run_second(&m, err)))
-        goto out;
-    statistics_result_second(&m.grid, &m.returned, &m.centring, result);
-    code = take_displacements(&m, result, err);
-out:
-    if (code) /* copies into host memory may still be under way */
-        (void)device_wait(device, &ignored);
-    if (code == ERR_NO_MEMORY)
-        code = explain_refusal(&m, err);
     measurement_free(&m);
     return code;
 }
