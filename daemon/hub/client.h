@@ -65,6 +65,10 @@ void client_note_cache_hit(struct hub_repository *repository, const char *path);
  * and the budget count. */
 int client_is_endpoint(const struct hub *hub, const char *url);
 
+/* "model" or "data set". */
+const char *client_kind_word(const struct hub_repository *repository);
+
+/* Judging answers: judge.c. */
 enum client_verdict {
     CLIENT_VERDICT_OK,       /* 200 or 206 and the whole body was taken */
     CLIENT_VERDICT_REDIRECT, /* 3xx with a Location */

@@ -1,0 +1,278 @@
+/* What a finished transfer means: errors in words that say what to do, whether another try may help, and what
+ * it tells of the hub as a whole. */
+#include "daemon/hub/client.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/hub/hub_json.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* "https://user@host:1/path?secret" -> "host:1": enough to know whom to look for, and nothing secret. */
+static void host_of(const char *url, char *host, size_t size)
+{
+    const char *begin = strstr(url, "://");
+    begin = begin ? begin + 3 : url;
+    size_t length = strcspn(begin, "/?#");
+    const char *user_end = memrchr(begin, '@', length);
+    if (user_end) {
+        length -= (size_t)(user_end + 1 - begin);
+        begin = user_end + 1;
+    }
+    (void)snprintf(host, size, "%.*s", (int)length, begin);
+}
+
+static enum client_verdict judge_proxy(const char *host, int status, struct err *err)
+{
+    if (status == 407) {
+        (void)err_set(
+            err, ERR_UNAUTHORIZED,
+            "%s: the proxy asks for a user and a password: put them into HTTPS_PROXY or http_proxy, as "
+            "http://USER:PASSWORD@HOST:PORT",
+            host);
+        return CLIENT_VERDICT_FAILED;
+    }
+    (void)err_set(err, ERR_NETWORK,
+                  "%s: the proxy lets nobody through (%d): check HTTPS_PROXY, http_proxy and NO_PROXY", host,
+                  status);
+    return CLIENT_VERDICT_RETRY;
+}
+
+enum client_verdict client_judge_connection(const struct transfer *transfer, struct err *err)
+{
+    char host[200];
+    const char *reason =
+        transfer->curl_reason[0] ? transfer->curl_reason : curl_easy_strerror((CURLcode)transfer->curl_code);
+    host_of(transfer->url, host, sizeof host);
+    if (transfer->proxy_status >= 300)
+        return judge_proxy(host, transfer->proxy_status, err);
+    switch (transfer->curl_code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: no such host can be found: check the network, DNS and HF_ENDPOINT", host);
+        return CLIENT_VERDICT_RETRY;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: the proxy's host cannot be found: check http_proxy and HTTPS_PROXY", host);
+        return CLIENT_VERDICT_RETRY;
+    case CURLE_COULDNT_CONNECT:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: no connection: %.120s: check the network, HF_ENDPOINT and proxies", host, reason);
+        return CLIENT_VERDICT_RETRY;
+    case CURLE_OPERATION_TIMEDOUT:
+        (void)err_set(err, ERR_TIMEOUT, "%s: %.160s: check the network and proxies%s", host, reason,
+                      transfer->is_connected ? "; a larger stall timeout gives it more time" : "");
+        return CLIENT_VERDICT_RETRY;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: its certificate is not trusted: %.120s: name the right certificates with "
+                      "REQUESTS_CA_BUNDLE or the option for them",
+                      host, reason);
+        return CLIENT_VERDICT_FAILED;
+    case CURLE_SSL_CONNECT_ERROR:
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: does not speak TLS as this program does: %.120s: check HF_ENDPOINT and proxies",
+                      host, reason);
+        return CLIENT_VERDICT_RETRY;
+    case CURLE_URL_MALFORMAT:
+        (void)err_set(err, ERR_INVALID, "%.200s: not an address that can be asked: %.100s", host, reason);
+        return CLIENT_VERDICT_FAILED;
+    case CURLE_OUT_OF_MEMORY:
+        (void)err_set(err, ERR_NO_MEMORY, "%s: out of memory", host);
+        return CLIENT_VERDICT_FAILED;
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of the answer: the address was checked */
+        (void)err_set(err, ERR_HTTP,
+                      "%s: does not answer in proper HTTP: %.120s: check HF_ENDPOINT and proxies", host,
+                      reason);
+        return CLIENT_VERDICT_RETRY;
+    default:
+        (void)err_set(err, ERR_NETWORK, "%s: the connection broke off: %.120s", host, reason);
+        return CLIENT_VERDICT_RETRY;
+    }
+}
+
+/* Where another token is put: the end of a sentence. */
+static const char *place_of_token(const struct hub *hub, char *text, size_t size)
+{
+    if (hub->options.token_path)
+        (void)snprintf(text, size, "into %.150s, or into HF_TOKEN and start this program again",
+                       hub->options.token_path);
+    else
+        (void)snprintf(text, size, "into HF_TOKEN and start this program again");
+    return text;
+}
+
+/* What keeps a repository from a token is ERR_GATED: who has another one may have it. */
+static void judge_forbidden(const struct hub_repository *repository, const struct transfer *transfer,
+                            const char *said, struct err *err)
+{
+    const struct hub_options *options = &repository->hub->options;
+    const char *name = repository->repository.name, *kind = client_kind_word(repository);
+    const char *folder = repository->kind == REPOSITORY_KIND_MODEL ? "" : "datasets/";
+    int is_file = transfer->bucket == TRANSFER_BUCKET_FILES; /* of a revision that somebody has seen */
+    char place[256];
+    (void)place_of_token(repository->hub, place, sizeof place);
+    if (strcasecmp(transfer->headers.error_code, "GatedRepo") == 0) {
+        (void)err_set(err, ERR_GATED, "%s %s is gated: accept its terms at %.150s/%s%s, then %s %s", kind,
+                      name, options->endpoint, folder, name,
+                      transfer->has_token
+                          ? "ask again once access is granted to the owner of this token, or put another one"
+                          : "put a token of that account",
+                      place);
+    } else if (strstr(said, "Access to this resource is disabled")) {
+        (void)err_set(err, ERR_UNAUTHORIZED, "%s %s is disabled by the hub: nobody can read it", kind, name);
+    } else if (strstr(said, "Invalid credentials")) {
+        (void)err_set(err, is_file ? ERR_GATED : ERR_UNAUTHORIZED,
+                      "the hub does not accept the token: put a renewed one %s, or remove it to ask "
+                      "anonymously",
+                      place);
+    } else if (transfer->status == 401 && !transfer->has_token) {
+        (void)err_set(err, is_file ? ERR_GATED : ERR_NOT_FOUND,
+                      "no public %s %s on %.150s: check the name; if it is private, put a token %s", kind,
+                      name, options->endpoint, place);
+    } else {
+        (void)err_set(err, ERR_GATED,
+                      "the hub refuses access to %s %s (%d%s%.120s): put a token that may read it %s", kind,
+                      name, transfer->status, said[0] ? ": " : "", said, place);
+    }
+}
+
+static void judge_missing(const struct hub_repository *repository, const struct transfer *transfer,
+                          const char *said, struct err *err)
+{
+    const char *name = repository->repository.name, *kind = client_kind_word(repository);
+    const char *code = transfer->headers.error_code;
+    char place[256];
+    if (strcasecmp(code, "RepoNotFound") == 0)
+        (void)err_set(err, transfer->bucket == TRANSFER_BUCKET_FILES ? ERR_GATED : ERR_NOT_FOUND,
+                      "no %s %s on %.150s that this token may see: check the name, or put one that may read "
+                      "it %s",
+                      kind, name, repository->hub->options.endpoint,
+                      place_of_token(repository->hub, place, sizeof place));
+    else if (strcasecmp(code, "RevisionNotFound") == 0)
+        (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such revision: list its revisions to see the names",
+                      kind, name);
+    else if (strcasecmp(code, "EntryNotFound") == 0)
+        (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such file in this revision", kind, name);
+    else
+        (void)err_set(err, ERR_NOT_FOUND,
+                      "%s %s: %.150s does not know it%s%.150s: check the name and HF_ENDPOINT", kind, name,
+                      repository->hub->options.endpoint, said[0] ? ": " : "", said);
+}
+
+/* Whether a refusal is of all the repository, by the hub's own words: a firewall, or a mirror's own rights,
+ * may keep one file. */
+static int is_of_repository(const struct transfer *transfer)
+{
+    return transfer->status != 403 || transfer->headers.error_code[0];
+}
+
+static int is_retried_status(int status)
+{
+    return status == 408 || status == 425 || status == 429 ||
+           (status >= 500 && status != 501 && status != 505);
+}
+
+static enum client_verdict judge_status(struct hub_repository *repository, const struct transfer *transfer,
+                                        struct err *err)
+{
+    char host[200], said[256];
+    host_of(transfer->url, host, sizeof host);
+    (void)snprintf(said, sizeof said, "%s", transfer->headers.error_message);
+    if (!said[0] && transfer->problem.size)
+        hub_json_parse_error(transfer->problem.data, transfer->problem.size, said, sizeof said);
+    int is_hub = client_is_endpoint(repository->hub, transfer->url);
+    if (is_hub && (transfer->status == 401 || transfer->status == 403))
+        judge_forbidden(repository, transfer, said, err);
+    else if (is_hub && (transfer->status == 404 || transfer->status == 410))
+        judge_missing(repository, transfer, said, err);
+    else if (transfer->status == 429)
+        (void)err_set(err, ERR_RATE_LIMITED, "%s asks for fewer requests%s", host,
+                      !is_hub || transfer->has_token ? "" : ": a token (HF_TOKEN) raises the limit");
+    else if (transfer->status == 407)
+        (void)judge_proxy(host, transfer->status, err);
+    else if (transfer->status == 416)
+        (void)err_set(err, ERR_MISMATCH, "%s: the file is shorter than the hub's listing says", host);
+    else
+        (void)err_set(err, ERR_HTTP, "%s answers %d%s%.200s", host, transfer->status, said[0] ? ": " : "",
+                      said);
+    /* Somebody has logged in since it was sent. */
+    if (is_hub && transfer->status < 429 && transfer->token_serial != token_look(repository->hub->token))
+        return CLIENT_VERDICT_RETRY;
+    if (err->code == ERR_GATED && transfer->bucket == TRANSFER_BUCKET_FILES && is_of_repository(transfer))
+        refusals_note(&repository->hub->refusals, repository->kind, repository->repository.name,
+                      transfer->token_serial, err, clock_monotonic_ms());
+    return is_retried_status(transfer->status) ? CLIENT_VERDICT_RETRY : CLIENT_VERDICT_FAILED;
+}
+
+/* Bytes that came are an answer, too. TLS that fails is not the hub's being down. */
+enum outage_sign client_read_sign(const struct transfer *transfer, struct err *reason)
+{
+    char host[200];
+    int status = transfer->has_taken_headers ? transfer->status : 0;
+    if (transfer->is_aborted || !transfer->is_sent || (transfer->refusal.code && !status))
+        return OUTAGE_SIGN_NONE;
+    if (status >= 500 && is_retried_status(status)) {
+        host_of(transfer->url, host, sizeof host);
+        (void)err_set(reason, ERR_HTTP, "%s answers %d", host, status);
+        return OUTAGE_SIGN_FAILURE;
+    }
+    if (status)
+        return OUTAGE_SIGN_ANSWER;
+    (void)client_judge_connection(transfer, reason);
+    if (transfer->proxy_status >= 300)
+        return transfer->proxy_status >= 500 ? OUTAGE_SIGN_NO_HOST : OUTAGE_SIGN_NONE;
+    switch (transfer->curl_code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+        return OUTAGE_SIGN_NO_HOST;
+    case CURLE_OPERATION_TIMEDOUT:
+        return transfer->is_connected ? OUTAGE_SIGN_FAILURE : OUTAGE_SIGN_NO_HOST;
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_PARTIAL_FILE:
+        return OUTAGE_SIGN_FAILURE;
+    default:
+        return OUTAGE_SIGN_NONE;
+    }
+}
+
+static enum client_verdict judge(struct hub_repository *repository, const struct transfer *transfer,
+                                 struct err *err)
+{
+    if (transfer->refusal.code) {
+        *err = transfer->refusal;
+        return CLIENT_VERDICT_FAILED;
+    }
+    if (transfer->is_aborted) {
+        (void)err_set(err, ERR_CANCELLED, "cancelled");
+        return CLIENT_VERDICT_FAILED;
+    }
+    if (transfer->has_taken_headers && transfer->status >= 300 && transfer->status < 400 &&
+        transfer->headers.location)
+        return CLIENT_VERDICT_REDIRECT;
+    /* What an error's body says is of less weight than its status, so it may be cut short. */
+    if (transfer->has_taken_headers && transfer->status != 200 && transfer->status != 206)
+        return judge_status(repository, transfer, err);
+    if (transfer->is_complete)
+        return CLIENT_VERDICT_OK;
+    return client_judge_connection(transfer, err);
+}
+
+enum client_verdict client_judge(struct hub_repository *repository, const struct transfer *transfer,
+                                 struct err *err)
+{
+    enum client_verdict verdict = judge(repository, transfer, err);
+    /* Of what is down no further attempt is made, and none is used up. */
+    if (verdict == CLIENT_VERDICT_RETRY && transfers_refuse(repository->hub->transfers, transfer, err))
+        return CLIENT_VERDICT_FAILED;
+    return verdict;
+}
