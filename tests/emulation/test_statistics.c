@@ -249,7 +249,7 @@ static void calls_fail(const struct emulation_device *as, uint64_t less_bytes)
                 break;
             CHECK(backend->statistics(device, &tensors.request, &got, &err) == 0 && is_same(&want, &got, 1));
         }
-    CHECK(refused > 20);
+    CHECK(refused > 12);
     close_whole(device);
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
         for (unsigned after = 1; after <= 8; after += 7) {
