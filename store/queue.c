@@ -131,32 +131,15 @@ static int find_expired(struct connection *connection, int64_t now, struct task_
     return query_end(&query, rc);
 }
 
-int queue_expire_all(struct connection *connection, const struct tasks_policy *policy, int64_t *ret_count,
-                     struct err *err)
+int queue_expire_all(struct connection *connection, const struct tasks_policy *policy, struct err *err)
 {
     struct task_row task = {0};
     int64_t now = clock_wall_ms();
     int rc;
-    *ret_count = 0;
     while ((rc = find_expired(connection, now, &task, err)) > 0) {
         if ((rc = expire_task(connection, &task, policy, err)))
             return rc;
-        ++*ret_count;
     }
-    return rc;
-}
-
-int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t *ret_count, struct err *err)
-{
-    struct connection *connection = NULL;
-    int64_t count = 0;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
-    if (rc)
-        return rc;
-    rc = queue_expire_all(connection, queue_policy(policy), &count, err);
-    rc = store_write_end(store, rc, err);
-    if (!rc && ret_count)
-        *ret_count = count;
     return rc;
 }
 

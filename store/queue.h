@@ -25,8 +25,7 @@ int queue_check_lease(const char *worker, int64_t lease_ms, struct err *err);
 int queue_cut_leases(struct connection *connection, int64_t now, int64_t lease_ms, struct err *err);
 
 /* Gives up all leases that are over. */
-int queue_expire_all(struct connection *connection, const struct tasks_policy *policy, int64_t *ret_count,
-                     struct err *err);
+int queue_expire_all(struct connection *connection, const struct tasks_policy *policy, struct err *err);
 
 /* Loads the task of a lease that still holds (or is over but was taken by nobody). ERR_CANCELLED if the task
  * was cancelled under it, ERR_CONFLICT if it was lost; *ret_task is filled in these cases too. ERR_NOT_FOUND.

@@ -271,7 +271,7 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
     struct task_row task = {0};
     struct search search = {
         .choice = choice, .now = clock_wall_ms(), .pause_ms_max = queue_longest_pause(queue_policy(policy))};
-    int64_t id = 0, expired = 0, wait_ms = -1, now = search.now;
+    int64_t id = 0, wait_ms = -1, now = search.now;
     int rc = queue_check_lease(worker, lease_ms, err);
     if (rc)
         return rc;
@@ -279,7 +279,7 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
     if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
         return rc;
     if ((rc = queue_cut_leases(connection, now, lease_ms, err)) ||
-        (rc = queue_expire_all(connection, queue_policy(policy), &expired, err)))
+        (rc = queue_expire_all(connection, queue_policy(policy), err)))
         goto out;
     if ((rc = next_task(connection, &search, &id, err)) < 0)
         goto out;

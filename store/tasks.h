@@ -209,9 +209,6 @@ int tasks_decline(struct store *store, const struct task_lease *lease, const cha
 int tasks_leave(struct store *store, const struct task_lease *lease, const struct err *reason,
                 struct err *err);
 
-/* Gives up all leases that are over; *ret_count (may be NULL) becomes how many. */
-int tasks_expire(struct store *store, const struct tasks_policy *policy, int64_t *ret_count, struct err *err);
-
 /* Gives back all tasks of the worker with this name, or, if it ends with '/', of all whose names begin with
  * it: at daemon start, since its own workers died with it, and where a remote one does not know that it has
  * any. `why` is told in their history. *ret_count may be NULL. */

@@ -38,7 +38,6 @@ static const struct {
     {DATASET_KIND_AUTO, "auto"},
     {DATASET_KIND_JSONL, "jsonl"},
     {DATASET_KIND_TEXT, "text"},
-    {DATASET_KIND_LINES, "lines"},
 };
 
 /* -- Life ------------------------------------------------------------------------------------------------ */
@@ -165,21 +164,6 @@ static int read_line(struct dataset *dataset, int *ret_is_line, struct err *err)
     return 0;
 }
 
-static int next_plain_line(struct dataset *dataset, const char **ret_text, size_t *ret_size, struct err *err)
-{
-    int is_line;
-    if (read_line(dataset, &is_line, err))
-        return err->code;
-    if (!is_line)
-        return 0;
-    size_t size = dataset->text.size;
-    if (size && dataset->text.data[size - 1] == '\r')
-        dataset->text.data[--size] = 0;
-    *ret_text = size ? dataset->text.data : "";
-    *ret_size = size;
-    return 0;
-}
-
 static int is_blank(const struct buf *line)
 {
     for (size_t i = 0; i < line->size; i++) {
@@ -262,8 +246,6 @@ int dataset_next(struct dataset *dataset, const char **ret_text, size_t *ret_siz
     if (dataset->limit == 0 || dataset->text_count < dataset->limit) {
         if (dataset->kind == DATASET_KIND_JSONL)
             code = next_json_line(dataset, &text, &size, err);
-        else if (dataset->kind == DATASET_KIND_LINES)
-            code = next_plain_line(dataset, &text, &size, err);
         else
             code = next_whole(dataset, &text, &size, err);
     }
@@ -274,11 +256,6 @@ int dataset_next(struct dataset *dataset, const char **ret_text, size_t *ret_siz
     *ret_text = text;
     *ret_size = size;
     return 0;
-}
-
-uint64_t dataset_text_count(const struct dataset *dataset)
-{
-    return dataset->text_count;
 }
 
 int dataset_digest(struct dataset *dataset, char *hex, struct err *err)
@@ -296,15 +273,4 @@ const char *dataset_kind_name(enum dataset_kind kind)
             return kinds[i].name;
     }
     return "unknown";
-}
-
-int dataset_kind_parse(const char *name, enum dataset_kind *ret_kind, struct err *err)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (strcmp(kinds[i].name, name) == 0) {
-            *ret_kind = kinds[i].kind;
-            return 0;
-        }
-    }
-    return err_set(err, ERR_INVALID, "\"%.40s\" is no kind of data set: auto, jsonl, text or lines", name);
 }

@@ -1,9 +1,9 @@
 /*
  * A data set: a file as a sequence of texts, read as a stream.
  *
- * Kinds: JSON lines (one object per line, one string field is the text), a whole file as one text, or one
- * text per line. gzip and zstd are recognised by their first bytes and unpacked on the way; what comes out is
- * bounded, so that a small file cannot become an endless one. Memory is bounded by the longest text.
+ * Kinds: JSON lines (one object per line, one string field is the text), or a whole file as one text. gzip
+ * and zstd are recognised by their first bytes and unpacked on the way; what comes out is bounded, so that a
+ * small file cannot become an endless one. Memory is bounded by the longest text.
  * The SHA-256 of the raw bytes (as stored, so it equals the hub's LFS digest) names the data set in results.
  */
 #ifndef BIFURCATED_TEXT_DATASET_H
@@ -20,7 +20,6 @@ enum dataset_kind {
     DATASET_KIND_AUTO,  /* by the file's name: ".jsonl" (also before .gz, .zst) is JSONL, all else TEXT */
     DATASET_KIND_JSONL, /* one JSON object per line; blank lines are skipped */
     DATASET_KIND_TEXT,  /* the whole file is one text */
-    DATASET_KIND_LINES, /* each line is a text, without its line end; blank lines are empty texts */
 };
 
 struct dataset_options {
@@ -50,9 +49,6 @@ void dataset_close(struct dataset *dataset);
  * closed. */
 int dataset_next(struct dataset *dataset, const char **ret_text, size_t *ret_size, struct err *err);
 
-/* Texts delivered so far. */
-uint64_t dataset_text_count(const struct dataset *dataset);
-
 /* SHA-256 of the whole raw file, whatever the limit: reads the rest of the source (without unpacking it). The
  * data set can only be closed afterwards. hex has DIGEST_SHA256_HEX_SIZE bytes. */
 int dataset_digest(struct dataset *dataset, char *hex, struct err *err);
@@ -60,8 +56,7 @@ int dataset_digest(struct dataset *dataset, char *hex, struct err *err);
 /* The kind that a source of this name is read as: `kind` itself unless it is AUTO. */
 enum dataset_kind dataset_kind_resolve(enum dataset_kind kind, const char *name);
 
-/* "jsonl" for DATASET_KIND_JSONL, and back: ERR_INVALID for an unknown name. */
+/* "jsonl" for DATASET_KIND_JSONL. */
 const char *dataset_kind_name(enum dataset_kind kind);
-int dataset_kind_parse(const char *name, enum dataset_kind *ret_kind, struct err *err);
 
 #endif
