@@ -3,6 +3,7 @@
 #include "daemon/base/limits.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,13 +155,14 @@ static void print_stop(const json_t *stop)
     char text[512];
     print_verdict("recommendation", stop);
     if (has(stop, "perplexity") && has(stop, "given_up") && has(stop, "step")) {
+        double change = 100 * expm1(real_of(stop, "given_up"));
         (void)snprintf(
             text, sizeof text,
-            "%.4g at that step, %.4g at the end (stopping %s %.1f %%), best %.4g at step %.0f",
-            real_of(stop, "perplexity"), real_of(stop, "perplexity_end"),
-            real_of(stop, "given_up") < 0 ? "gains" : "gives up",
-            100 * (real_of(stop, "given_up") < 0 ? -real_of(stop, "given_up") : real_of(stop, "given_up")),
-            real_of(stop, "perplexity_best"), real_of(stop, "perplexity_best_step"));
+            "%.4g at that step, %.4g at the end (stopping leaves it %.1f %% %s), best %.4g at step "
+            "%.0f",
+            real_of(stop, "perplexity"), real_of(stop, "perplexity_end"), fabs(change),
+            change < 0 ? "lower" : "higher", real_of(stop, "perplexity_best"),
+            real_of(stop, "perplexity_best_step"));
         print_wrapped("  perplexity", 36, text);
     }
     json_array_foreach(json_object_get(stop, "cautions"), i, caution)

@@ -39,6 +39,10 @@ static const struct {
 
 #define BATCH_COUNT (sizeof batches / sizeof batches[0])
 
+/* Larger steps are no doubles, in which analyses and most readers of JSON have them; no training takes as
+ * many. */
+#define STEP_MAX ((int64_t)1 << 53)
+
 enum placeholder { STEP, STAGE, INGREDIENT, TOKENS, PLACEHOLDER_COUNT };
 
 static const char *const placeholders[PLACEHOLDER_COUNT] = {"{step}", "{stage}", "{ingredient}", "{tokens}"};
@@ -99,6 +103,8 @@ static const char *read_number(const char *text, enum placeholder placeholder, i
         unit = 1;
     if (__builtin_mul_overflow(whole, unit, &whole) ||
         __builtin_add_overflow(whole, fraction * unit / scale, &whole)) /* at most 1e6 * 1e12 */
+        return NULL;
+    if (placeholder == STEP && whole > STEP_MAX)
         return NULL;
     *number = whole;
     return text;

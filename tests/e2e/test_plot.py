@@ -133,6 +133,19 @@ def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
     assert full in last[:22] and full in last[26:] and full not in last[22:26], "two modes, one on each side"
 
 
+def test_what_stopping_costs_is_a_share_of_perplexity(made_up: Daemon) -> None:
+    """In per cent of the perplexity at the end, not in hundredths of a logarithm."""
+    told = 0
+    for model in made_up.runs.values():
+        stop = made_up.get(f"/v1/models/{model_path(model)}/analysis").json()["stop"]
+        if stop["verdict"] == "yes" and stop["perplexity"]:
+            change = 100 * (stop["perplexity"] / stop["perplexity_end"] - 1)
+            words = " ".join(made_up.client("analyze", model).stdout.split())
+            assert f"(stopping leaves it {abs(change):.1f} % {'lower' if change < 0 else 'higher'})" in words, (stop, words)
+            told += abs(change) > 20
+    assert told, "a change at which the two differ"
+
+
 def test_scaling_lists_the_smallest_first(made_up: Daemon) -> None:
     """Both views, each with its name and its law; around column means first, and alone where a program reads."""
     halves = made_up.client("scaling").stdout.split("\n\n")

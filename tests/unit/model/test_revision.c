@@ -45,6 +45,10 @@ static void test_published_names(void **state)
         {NULL, "xstep1", 0, 0, 0, -1, -1},
         {NULL, "step-1-", 0, 0, 0, -1, -1},
         {NULL, "step99999999999999999999", 0, 0, 0, -1, -1},
+        {NULL, "step9007199254740992", 1, 0, 0, 9007199254740992,
+         -1}, /* 2^53: beyond, steps are no doubles */
+        {NULL, "step9007199254740993", 0, 0, 0, -1, -1},
+        {NULL, "9999999999999999", 0, 0, 0, -1, -1}, /* a date, a digest of digits */
         {NULL, "9999999t_tokens", 0, 0, 0, -1, -1},
         {NULL, "1.2345k_tokens", 1, 0, 0, -1, 1234},
         {NULL, "9223372.9999999t_tokens", 0, 0, 0, -1, -1},
