@@ -14,6 +14,9 @@ export class Problem extends Error {
 /** No answer came: the daemon is not there, or the way to it is cut. */
 export class Unreachable extends Error {}
 
+/** Series of thousands of revisions come in one answer, which the daemon makes once, and not one page after the other. */
+export const REVISIONS_PAGE = 5000;
+
 const ANSWER_MS = 120_000; // what has no answer by then will have none: a machine that slept, a tunnel that hangs
 const SILENCE_MS = 50_000; // a stream of events says something every 15 s
 
@@ -152,15 +155,16 @@ export function modelPath(name) {
 /** The same of a watch. */
 export const watchPath = (name) => modelPath(name).replace("/v1/models/", "/v1/watches/");
 
-/** All members of a paged list. */
-export async function all(path, member, trial) {
-  const rows = [];
-  let cursor = "";
-  do {
-    const joint = path.includes("?") ? "&" : "?";
-    const page = await get(path + (cursor ? `${joint}cursor=${encodeURIComponent(cursor)}` : ""), trial);
-    rows.push(...page[member]);
-    cursor = page.next_cursor;
-  } while (cursor);
-  return rows;
+/** A paged answer whole: what its first page says, with all members of the list; whatever ask(path) says where there is none. */
+export async function whole(path, member, ask = get) {
+  const first = await ask(path);
+  for (let cursor = first?.next_cursor; cursor;) {
+    const page = await ask(`${path}${path.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(cursor)}`);
+    first[member].push(...(page?.[member] ?? []));
+    cursor = page?.next_cursor;
+  }
+  return first;
 }
+
+/** All members of a paged list. */
+export const all = async (path, member, trial) => (await whole(path, member, (page) => get(page, trial)))[member];

@@ -1,16 +1,18 @@
 // The page: chooses models, fetches their series and keeps the panels, the table and the address in step.
 
 import { isAsking, isRefusal, setUpAccess, withToken } from "./access.js";
-import { all, get, getIfThere, modelPath, turns, Unreachable } from "./api.js";
+import { all, get, modelPath, REVISIONS_PAGE, turns, Unreachable } from "./api.js";
 import { ascending, axis } from "./axis.js";
 import { copyText } from "./form.js";
 import { byName, count, element, listName, number } from "./format.js";
-import { fetchDistribution, HeatPanel } from "./heat.js";
-import { fetchPairs, PairsPanel } from "./pairs.js";
+import { HeatPanel } from "./heat.js";
+import { drawOverview } from "./overview.js";
+import { PairsPanel } from "./pairs.js";
 import { modelColour, setUpTheme } from "./colours.js";
 import { refreshOperations, setUpOperations } from "./operations.js";
 import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
+import { fetchPairsOnce, fetchPictures, pictures } from "./pictures.js";
 import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { arrange, setUpNarrow } from "./narrow.js";
@@ -20,23 +22,22 @@ import { showService } from "./service.js";
 import { isAtWork, lookAtSweeps, openForm, progress, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
 import { renewChildren } from "./table.js";
 import { setUpTokens } from "./tokens.js";
-import { fetchTrajectories, TrajectoriesPanel } from "./trajectories.js";
-import { pictured, readView, SHOWN_MAX, view, writeView } from "./view.js";
+import { TrajectoriesPanel } from "./trajectories.js";
+import { readView, SHOWN_MAX, view, writeView } from "./view.js";
 import { refreshWatches, setUpWatches } from "./watches.js";
 
 const MODELS_POLL_MS = 30_000;
 const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
 const WHOLE_MS = 10_000; // the same for its verdicts and pictures
-const EARLY_MS = 2000; // the longest that what is there waits for the rest
+const REST_MS = 100; // so long the charts of a series wait for the pictures, which cost the daemon most
+const EARLY_MS = 2000; // and so long for the verdicts
 const KINDS = { heat: HeatPanel, pairs: PairsPanel, trajectories: TrajectoriesPanel };
 
 const byId = (id) => document.getElementById(id);
 let models = [];
 const series = new Map(); // model → Map of choice of rows and values → rows
-const extra = { distribution: null, trajectories: null, pairs: null }; // what single panels need; undefined: not asked for yet
 const panels = [];
 
-let pairsOf = null; // { name } whose two-time displacement is on its way; another object once it has to be asked for anew
 const hub = {
   point(step, own) {
     for (const panel of panels) panel.point(step, panel === own);
@@ -52,21 +53,13 @@ const hub = {
   },
   async picture(name) {
     view.picture = name;
-    await whileBusy(fetchPicture(true)).catch(complain);
+    await whileBusy(fetchPictures(true)).catch(complain);
     show();
   },
   async pairs() {
-    const name = pictured();
-    if (!name || extra.pairs !== undefined || pairsOf?.name === name) return;
-    const asked = { name };
-    pairsOf = asked;
-    const pairs = await fetchPairs(name).catch(complain);
-    if (pairsOf !== asked) return; // an older answer
-    pairsOf = null;
-    if (name !== pictured()) return;
-    extra.pairs = pairs ?? null;
+    if (!await fetchPairsOnce(complain)) return;
     const shown = shownModels();
-    panels.find((panel) => panel.spec.kind === "pairs").update(shown, marks(shown), extra);
+    panels.find((panel) => panel.spec.kind === "pairs").update(shown, marks(shown), pictures);
     showSections(shown);
   },
   speak(text) {
@@ -126,7 +119,7 @@ function drawModels() {
     const index = view.models.indexOf(model.name);
     const swatch = element("span", { class: "swatch" });
     if (index >= 0) swatch.style.background = modelColour(index);
-    const measured = model.measured_count === model.revision_count ? `${number(model.revision_count)} revisions` : `${number(model.measured_count)} of ${number(model.revision_count)} measured`;
+    const measured = model.measured_count === model.revision_count ? `${number(model.revision_count)} steps` : `${number(model.measured_count)} of ${number(model.revision_count)} steps measured`;
     const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null, model.revision_count === undefined ? "not known here" : measured];
     const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
     return element("label", { class: "model", "data-key": model.name }, box, element("span", { class: "name", title: model.name }, swatch, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ")));
@@ -152,7 +145,7 @@ async function choose(name, isOn) {
 }
 
 let askedModels = 0;
-async function refreshModels() {
+async function listModels() {
   const turn = ++askedModels;
   const found = await all("/v1/models?limit=1000", "models");
   if (turn !== askedModels) return; // a later answer is newer
@@ -163,8 +156,10 @@ async function refreshModels() {
     if (!view.models.includes(name)) series.delete(name); // a page that is open for weeks does not keep what nobody looks at
   }
   forgetFindings(view.models);
-  await refreshWatches(byId("watches"));
 }
+
+/** With what is watched of them. */
+const refreshModels = () => Promise.all([listModels(), refreshWatches(byId("watches"))]);
 
 // -- Series --------------------------------------------------------------------------------------
 
@@ -178,60 +173,60 @@ async function fetchSeries(name, isFresh = true) {
   if (!isFresh && series.get(name)?.has(chosen)) return;
   if (!seriesTurns.has(name)) seriesTurns.set(name, turns());
   const isNewer = seriesTurns.get(name)();
-  const rows = await all(`${modelPath(name)}/revisions?limit=1000&fields=${columns().join(",")}`, "revisions");
+  const rows = await all(`${modelPath(name)}/revisions?limit=${REVISIONS_PAGE}&stepless=true&fields=${columns().join(",")}`, "revisions");
   if (!isNewer()) return;
   if (isFresh || !series.has(name)) series.set(name, new Map());
   series.get(name).set(chosen, rows);
 }
 
-/** Shows that something is under way. Numbers of before are not read as those of now: charts do not answer to the pointer meanwhile. */
+/** Shows that something is under way. Numbers of before are not read as those of now: until `read`, a part of it, is there, charts do not
+ * answer to the pointer. */
 let busy = 0;
-async function whileBusy(what) {
-  byId("main").setAttribute("aria-busy", Boolean(++busy));
+let stale = 0;
+async function whileBusy(what, read = what) {
+  const main = byId("main");
+  main.setAttribute("aria-busy", Boolean(++busy));
+  main.classList.toggle("stale", Boolean(++stale));
   hub.point(null, null);
+  const ended = () => main.classList.toggle("stale", Boolean(--stale));
+  read.then(ended, ended);
   try {
     return await what;
   } finally {
-    byId("main").setAttribute("aria-busy", Boolean(--busy));
+    main.setAttribute("aria-busy", Boolean(--busy));
   }
 }
 
 const wholeAt = new Map(); // model → when its verdicts and pictures were asked for last
 
-/** isWhole: the verdicts and pictures too, which cost the daemon more. Where they take long, the series is shown before them. */
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Shows what is there before all is: the series with its verdicts soon, the series alone where these take long. */
+async function showEarly(read, whole) {
+  if (!await Promise.race([whole.then(() => false), read.then(() => pause(REST_MS)).then(() => true), pause(EARLY_MS).then(() => true)])) return;
+  hush("loading");
+  show();
+  document.body.dataset.ready = "yes";
+}
+
+/** isWhole: the verdicts and pictures too, which cost the daemon more; isAsked: by the reader, who sees what is there before the rest. */
 async function load(names = view.models, isWhole = true, isAsked = true) {
   if (isWhole) names.forEach((name) => wholeAt.set(name, performance.now()));
-  const parts = [...names.map((name) => fetchSeries(name)), ...(isWhole ? [...names.map(fetchFindings), fetchPicture(true), fetchScaling()] : [])];
-  const early = setTimeout(() => {
-    show();
-    document.body.dataset.ready = "yes";
-  }, EARLY_MS);
-  const all = Promise.allSettled(parts);
-  const found = await (isAsked ? whileBusy(all) : all);
-  clearTimeout(early);
-  const failed = found.find((one) => one.status === "rejected");
+  const scaling = isWhole ? fetchScaling() : null;
+  const rows = names.map((name) => fetchSeries(name));
+  const read = [...rows, ...(isWhole ? names.map(fetchFindings) : []), view.models.length > 1 ? scaling : null]; // of several models it comes first
+  const rest = isWhole ? Promise.allSettled(rows).then(() => fetchPictures(true)) : null; // not beside the series, which would wait for them
+  const whole = Promise.allSettled([...read, scaling, rest]);
+  if (isAsked) {
+    const isRead = Promise.allSettled(read);
+    showEarly(isRead, whole).catch(complain);
+    await whileBusy(whole, isRead);
+  }
+  const failed = (await whole).find((one) => one.status === "rejected");
   hush("loading");
   if (failed) complain(failed.reason, "load");
   else hush("load");
   show();
-}
-
-const mapTurn = turns();
-const entriesTurn = turns(); // which other rows and values do not change
-
-/** Maps and trajectories are of one model. Two-time displacement, the largest answer, is asked for when its panel comes near. */
-async function fetchPicture(isFresh) {
-  const name = pictured();
-  const isNewerMap = mapTurn();
-  const areNewerEntries = isFresh ? entriesTurn() : () => false;
-  if (isFresh) {
-    extra.pairs = undefined;
-    pairsOf = null;
-  }
-  const asked = name ? [fetchDistribution(name, isFresh), isFresh ? fetchTrajectories(name) : null] : [];
-  const [distribution = null, trajectories = null] = await Promise.all(asked);
-  if (isNewerMap()) extra.distribution = distribution;
-  if (areNewerEntries()) extra.trajectories = trajectories;
 }
 
 const live = new Map(); // model → { timer, isBusy, isWanted, isOver }: events do not pile up requests, however slow the daemon is
@@ -296,7 +291,7 @@ function flagsOf(model) {
   const found = flags(model.name);
   if (!found.size) {
     for (const row of model.rows) {
-      if (row.same_as) found.set(row.revision, `same weights as ${row.same_as}`);
+      if (row.same_as && row.step !== null) found.set(row.revision, `same weights as ${row.same_as}`);
     }
   }
   return found;
@@ -323,7 +318,7 @@ function show() {
   axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)));
   for (const section of byId("panels").children) section.hidden = false; // charts need a width
   const marked = marks(shown);
-  for (const panel of panels) panel.update(shown, marked, extra);
+  for (const panel of panels) panel.update(shown, marked, pictures);
   showSections(shown);
   if ((shown.length > 1) !== (byId("scaling").nextElementSibling === byId("panels"))) {
     byId("panels")[shown.length > 1 ? "before" : "after"](byId("scaling")); // first where models are compared
@@ -332,7 +327,7 @@ function show() {
   showToolbar();
   drawFindings(shown);
   fillRevisions(shown);
-  showEmpty(shown);
+  showOverview(shown);
   showTitle();
   writeView();
 }
@@ -343,21 +338,11 @@ function showTitle() {
   document.title = [share === null ? null : `${Math.floor(100 * share)} %`, view.models.map((name) => listName(name)).join(", ") || null, "bifurcated"].filter(Boolean).join(" – ");
 }
 
-/** In place of the charts, where there are none: why, and what to do. */
-function emptyLines() {
-  if (isAtWork(view.models)) return [element("p", {}, "A sweep is at work. The charts begin with its first revision; nothing needs to be done.")];
-  const [model] = view.models;
-  const start = element("button", { type: "button", onclick: () => openForm({ model: view.models[0] }) }, "Start a sweep");
-  return [element("p", {}, model ? "No training step of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes."), start,
-    element("p", { class: "muted" }, "Or on the command line: ", element("code", {}, `bifurcate sweep ${model ?? "EleutherAI/pythia-14m"} --follow`))];
-}
-
-function showEmpty(shown) {
+function showOverview(shown) {
   const hasAny = shown.some((model) => model.rows.length);
   document.querySelector(".keys").hidden = !hasAny;
   const isOnItsWay = models.some((model) => model.measured_count > 0 && view.models.includes(model.name) && !shown.some((one) => one.name === model.name));
-  const lines = hasAny || isOnItsWay ? null : emptyLines(); // a series that does not come is told above the charts
-  renewChildren(byId("overview"), lines ? [element("div", { class: "card empty" }, ...lines)] : []);
+  drawOverview(hasAny || isOnItsWay ? null : shown); // a series that does not come is told above the charts
 }
 
 function showToolbar() {
@@ -376,7 +361,7 @@ function setUpToolbar() {
     byId(name).addEventListener("change", async (event) => {
       view[name] = event.target.value;
       writeView();
-      if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPicture(false), fetchScaling()])).then(() => hush("load"), complain);
+      if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
       show();
     });
   }
@@ -459,8 +444,7 @@ async function start() {
     }
     setTimeout(polled, MODELS_POLL_MS);
   };
-  await lookAtSweeps().catch(() => {}); // what is wrong, the next request says
-  await polled();
+  await Promise.all([lookAtSweeps().catch(() => {}), polled()]); // what is wrong, the next request says
   arrange();
   await load();
   document.body.dataset.ready = "yes";
@@ -473,7 +457,7 @@ async function changed(sweep) {
   const isOver = sweep.state !== "planning" && sweep.state !== "running";
   arrange();
   showTitle();
-  showEmpty(shownModels());
+  showOverview(shownModels());
   if (isNew || isOver) await refreshModels().catch((error) => complain(error, "poll"));
   if (isOver) hub.speak(`Sweep ${sweep.id} of ${sweep.model}: ${sweep.state}, ${sweep.progress.done} of ${sweep.progress.revisions_total} revisions`);
   if (view.models.includes(sweep.model) && sweep.progress.revisions_total > 0) loadSoon(sweep.model, isOver);

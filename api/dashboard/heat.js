@@ -1,6 +1,6 @@
 // The picture of the forking: the share of values in each bin at each revision, as a map over steps and values.
 
-import { getIfThere, modelPath, turns } from "./api.js";
+import { getIfThere, modelPath, REVISIONS_PAGE, turns, whole } from "./api.js";
 import { ascending, axis } from "./axis.js";
 import { csvLine, element, number } from "./format.js";
 import { colour } from "./colours.js";
@@ -19,18 +19,13 @@ const keptTurn = turns();
 
 /** The distribution of a model for the chosen rows and values, or null where the daemon has none. */
 export async function fetchDistribution(name, isFresh) {
-  const path = `${modelPath(name)}/distribution?rows=${view.rows}&view=${view.values}&bins=${BINS}`;
+  const path = `${modelPath(name)}/distribution?rows=${view.rows}&view=${view.values}&bins=${BINS}&limit=${REVISIONS_PAGE}`;
   if (!isFresh && kept.has(path)) return kept.get(path);
   const isNewer = keptTurn();
   if (isFresh) kept.clear(); // those of other rows and values are as old, and one model is pictured
-  const first = await getIfThere(path);
-  for (let cursor = first?.next_cursor; cursor;) {
-    const page = await getIfThere(`${path}&cursor=${encodeURIComponent(cursor)}`);
-    first.revisions.push(...(page?.revisions || []));
-    cursor = page?.next_cursor;
-  }
-  if (isNewer()) kept.set(path, first); // else it may be older than what was kept meanwhile; it is asked for again
-  return first;
+  const map = await whole(path, "revisions", getIfThere);
+  if (isNewer()) kept.set(path, map); // else it may be older than what was kept meanwhile; it is asked for again
+  return map;
 }
 
 /** LEVELS colours from nothing to the fullest bin, as [red, green, blue]. */
@@ -61,11 +56,11 @@ export function scaleLegend({ colours, marks, caption }) {
 const level = (count, most) => Math.round(Math.sqrt(count / most) * (LEVELS - 1));
 
 export class HeatPanel extends Panel {
-  update(models, marks, extra) {
-    const map = extra.distribution;
+  update(models, marks, pictures) {
+    const map = pictures.distribution;
     const rows = ascending((map?.revisions || []).filter((row) => row.elements > 0));
     this.map = map && rows.length ? { ...map, rows, width: (map.high - map.low) / map.bins } : null;
-    super.update(models, marks);
+    super.update(models, marks, pictures, map === undefined);
   }
 
   makeLines() {

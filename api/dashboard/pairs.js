@@ -27,33 +27,23 @@ export class PairsPanel extends Panel {
     if (isNear && this.isAwaited) this.hub.pairs();
   }
 
-  update(models, marks, extra) {
-    const given = extra.pairs;
-    this.isAwaited = given === undefined && Boolean(extra.trajectories); // both come from the sample of entries
-    if (this.isAwaited && this.map?.model === pictured()) { // what was there stays until what is new has come
-      super.update(models, marks);
-      if (this.isNear) this.hub.pairs();
-      return;
-    }
-    if (this.isAwaited) {
-      this.candidates = models;
-      this.map = null;
-      this.models = this.lines = [];
-      this.root.hidden = !models.length;
-      this.plot.classList.add("awaited");
-      if (this.isNear) this.hub.pairs();
-      return;
-    }
-    this.plot.classList.remove("awaited");
+  update(models, marks, pictures) {
+    const given = pictures.pairs;
+    this.isAwaited = given === undefined && pictures.trajectories !== null; // both come from the sample of entries
+    if (!this.isAwaited) this.take(given);
+    else if (this.map?.model !== pictured()) this.map = null; // what was there stays until what is new has come
+    super.update(models, marks, pictures, this.isAwaited && !this.map);
+    if (this.isAwaited && this.isNear && pictures.trajectories) this.hub.pairs();
+  }
+
+  take(given) {
     this.map = given?.steps?.length > 1 ? given : null;
-    if (this.map) {
-      const positive = given.msd.flat().filter((value) => value > 0);
-      const most = positive.reduce((one, other) => Math.max(one, other), 0);
-      this.high = Math.log10(most);
-      this.low = Math.log10(positive.reduce((one, other) => Math.min(one, other), most));
-      this.low = Math.max(this.low, this.high - 6);
-    }
-    super.update(models, marks);
+    if (!this.map) return;
+    const positive = given.msd.flat().filter((value) => value > 0);
+    const most = positive.reduce((one, other) => Math.max(one, other), 0);
+    this.high = Math.log10(most);
+    this.low = Math.log10(positive.reduce((one, other) => Math.min(one, other), most));
+    this.low = Math.max(this.low, this.high - 6);
   }
 
   makeLines() {

@@ -65,23 +65,30 @@ export class Panel {
 
   // -- Data ------------------------------------------------------------------------------------
 
-  /** models: [{name, colour, rows}]; rows of revisions with a step, in order. */
-  update(models, marks) {
+  /** models: [{name, colour, rows}]; rows of revisions with a step, in order. pictures: as pictures.js has them, for panels that are made of
+   * them. Of what is on its way there is the empty card, so that
+   * nothing jumps once it is there. */
+  update(models, marks, pictures, isOnItsWay = false) {
     const pointed = this.pointed ?? null; // by a reader whom a live sweep does not disturb
     const isOwn = !this.tip.hidden;
     this.candidates = models;
     this.models = this.spec.kind ? models.filter((model) => model.name === pictured()) : models; // a picture is of one model
     this.marks = this.spec.kind ? marks.filter((mark) => mark.model === pictured()) : marks;
-    this.lines = this.makeLines();
-    const isEmpty = !this.lines.some((line) => line.points.length);
-    this.root.hidden = isEmpty;
-    if (isEmpty) return;
+    this.lines = isOnItsWay ? [] : this.makeLines();
+    this.plot.classList.toggle("awaited", isOnItsWay);
+    this.root.hidden = isOnItsWay ? !this.models.some((model) => model.rows.length) : !this.lines.some((line) => line.points.length);
+    if (this.root.hidden) return;
     this.root.classList.toggle("wide", Boolean(this.spec.wide) !== view.wide.has(this.spec.id));
     this.wideButton.setAttribute("aria-pressed", this.root.classList.contains("wide"));
     this.fillLegend();
+    if (this.details.open) this.fillTable();
+    if (isOnItsWay) {
+      this.isStale = false; // there is nothing to draw
+      this.unpoint();
+      return;
+    }
     this.draw();
     this.canvas.setAttribute("aria-label", this.summary());
-    if (this.details.open) this.fillTable();
     this.point(pointed, isOwn);
   }
 

@@ -15,11 +15,14 @@ function exponents(rows, model) {
   const column = moved("msd");
   const steps = new Map(model.all.map((row) => [row.revision, row.step]));
   const since = (row) => row.step - (steps.get(row.reference) ?? NaN);
-  const usable = rows.map((row) => ({ row, since: since(row), y: row[column] })).filter((one) => one.since > 0 && one.y > 0 && !one.row.same_as);
+  const usable = rows.map((row) => ({ row, since: since(row), y: row[column] })).filter((one) => one.since > 0 && one.y > 0 && !one.row.same_as)
+    .sort((one, other) => one.since - other.since);
   const found = new Map();
+  let [early, late] = [-1, 0]; // places of the two, which only grow
   for (const one of usable) {
-    const before = usable.findLast((other) => other.since <= one.since / Math.SQRT2);
-    const after = usable.find((other) => other.since >= one.since * Math.SQRT2) ?? usable.at(-1);
+    while (usable[early + 1].since <= one.since / Math.SQRT2) early++;
+    while (late < usable.length - 1 && usable[late].since < one.since * Math.SQRT2) late++;
+    const [before, after] = [usable[early], usable[late]];
     if (before) found.set(one.row, Math.log(after.y / before.y) / Math.log(after.since / before.since));
   }
   return (row) => found.get(row) ?? null;

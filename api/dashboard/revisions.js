@@ -6,9 +6,9 @@ import { hush, say } from "./notice.js";
 import { renewChildren } from "./table.js";
 import { moved, statistic } from "./view.js";
 
-function columns() {
+/** [name, text of a row] of what is measured, for the chosen rows and values. */
+export function numbers() {
   return [
-    ["step", (row) => (row.step === null ? "–" : number(row.step))],
     ["MSD", (row) => number(row[moved("msd")], 5)],
     ["lag-1 MSD", (row) => number(row[moved("lag1_msd")], 5)],
     ["cosine", (row) => number(row[moved("cosine")], 5)],
@@ -44,22 +44,31 @@ function remarks(model, row) {
   return texts.join("; ");
 }
 
-let filled = []; // what the table was made of last
+/** main and other names without a step; not the branches that nobody asked about. */
+const stepless = (model) => model.all.filter((row) => row.step === null && row.state !== "unmeasured");
 
+let filled = []; // what the table was made of last
+let waiting = 0;
+
+/** Once the charts above it are seen: thousands of rows take as long as these. */
 export function fillRevisions(shown) {
-  const section = document.getElementById("table");
-  section.hidden = !shown.some((model) => model.all.length);
+  document.getElementById("table").hidden = !shown.some((model) => model.all.length);
+  clearTimeout(waiting);
+  waiting = setTimeout(() => fill(shown), 0);
+}
+
+function fill(shown) {
   const now = [moved(""), statistic(""), ...shown.flatMap((model) => [model.name, model.all, [...model.flags].join("\n")])];
   if (now.length === filled.length && now.every((one, i) => one === filled[i])) return; // a zoom does not make thousands of rows anew
   filled = now;
   const isMany = shown.length > 1;
-  const names = columns();
+  const names = [["step", (row) => number(row.step)], ...numbers()];
   const heads = ["revision", ...(isMany ? ["model"] : []), "state", ...names.map(([name]) => name), "remark"];
   const left = new Set(["revision", "model", "state", "remark"]);
   const head = element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col", class: left.has(name) ? "left" : null }, name))));
   const body = element("tbody", {});
   for (const model of shown) {
-    for (const row of model.all) {
+    for (const row of [...stepless(model), ...model.all.filter((one) => one.step !== null)]) {
       const note = remarks(model, row);
       body.append(element("tr", {},
         element("th", { scope: "row" }, link(`${modelPath(model.name)}/revisions/${encodeURIComponent(row.revision)}`, `${row.revision}.json`, row.revision, false)),
@@ -69,7 +78,7 @@ export function fillRevisions(shown) {
         element("td", { class: `left remark ${row.error ? "error" : ""}` }, note)));
     }
   }
-  renewChildren(document.getElementById("revisions"), [element("caption", { class: "unseen" }, "Revisions in step order"), head, body]);
+  renewChildren(document.getElementById("revisions"), [element("caption", { class: "unseen" }, "Revisions without a step, then those with one in step order"), head, body]);
   renewChildren(document.getElementById("table-links"), shown.map((model) =>
-    link(`${modelPath(model.name)}/revisions?format=csv&limit=10000`, `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv`, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV", true)));
+    link(`${modelPath(model.name)}/revisions?format=csv${stepless(model).length ? "&stepless=true" : ""}&limit=10000`, `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv`, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV", true)));
 }

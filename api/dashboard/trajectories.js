@@ -1,6 +1,6 @@
 // Single entries of the tensor over training: the fixed, seeded sample that the daemon keeps.
 
-import { all, getIfThere, modelPath } from "./api.js";
+import { getIfThere, modelPath, REVISIONS_PAGE, whole } from "./api.js";
 import { ascending, axis } from "./axis.js";
 import { number } from "./format.js";
 import { colour, fade } from "./colours.js";
@@ -9,17 +9,12 @@ import { Panel } from "./panel.js";
 const ENTRIES = 48;
 
 /** { entries: [{row, column}], revisions: [{revision, step, values}] }, or null where the daemon has none. */
-export async function fetchTrajectories(name) {
-  const path = `${modelPath(name)}/trajectories?entries=${ENTRIES}`;
-  const first = await getIfThere(path);
-  if (first?.next_cursor) first.revisions = await all(path, "revisions");
-  return first;
-}
+export const fetchTrajectories = (name) => whole(`${modelPath(name)}/trajectories?entries=${ENTRIES}&limit=${REVISIONS_PAGE}`, "revisions", getIfThere);
 
 export class TrajectoriesPanel extends Panel {
-  update(models, marks, extra) {
-    this.sample = extra.trajectories;
-    super.update(models, marks);
+  update(models, marks, pictures) {
+    this.sample = pictures.trajectories;
+    super.update(models, marks, pictures, this.sample === undefined);
   }
 
   makeLines() {

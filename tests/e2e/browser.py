@@ -114,7 +114,7 @@ class Browser:
         """The dashboard anew, also where only what follows the # differs."""
         self.open("about:blank")
         self.open(url)
-        self.wait("document.body.dataset.ready")
+        self.wait("document.body.dataset.ready && document.getElementById('main').getAttribute('aria-busy') === 'false'")
 
     def devtools(self, command: str, **parameters: Any) -> Any:
         return self._send("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})

@@ -40,7 +40,9 @@ def test_a_series_on_its_way_is_not_called_unmeasured(visit: Callable[..., Brows
     script = f"(function () {{ {HOLD} }})('GET /v1/models/[^?]*/revisions[?]'); (function () {{ {QUICK} }})(2000, 100)"
     name = page.devtools("Page.addScriptToEvaluateOnNewDocument", source=script)["identifier"]
     try:
-        page.load(f"{small.url}/")  # what is there does not wait for the rest for long
+        page.open("about:blank")
+        page.open(f"{small.url}/")
+        page.wait("document.body.dataset.ready")  # what is there does not wait for the rest for long
         assert page.value("window.held.length") == 1
         assert page.value(OVERVIEW) == ""
         page.run(FREE)
@@ -241,3 +243,50 @@ def test_work_stands_above_the_charts_of_a_phone_until_it_is_over(
         assert page.run(ORDER) == [] and page.value("document.activeElement.id") == "sweeps-title"
     finally:
         page.resize(1440, 1000)
+
+
+def test_charts_do_not_wait_for_pictures_and_nothing_jumps_when_these_come(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    name = page.devtools("Page.addScriptToEvaluateOnNewDocument", source=f"(function () {{ {HOLD} }})('/(distribution|trajectories)[?]')")["identifier"]
+    places = "['heat', 'fan', 'msd', 'pairs', 'trajectories', 'bc'].map(id => document.getElementById(`panel-${id}`).getBoundingClientRect().top + scrollY)"
+    try:
+        page.open("about:blank")
+        page.open(f"{small.url}/")
+        page.wait("document.body.dataset.ready")
+        before = page.value(places)
+        assert page.value("window.held.length") == 2 and before == sorted(before) and len(set(before)) > 4
+        page.run("document.querySelector('#panel-fan canvas').focus()")
+        page.press(ENTER, "\ue010")
+        assert page.wait("document.querySelector('#panel-fan .tip b')?.textContent") == "step 4\u202f000", "what is there can be read"
+        page.run(FREE)
+        page.wait(f"{IDLE_MAIN} && document.getElementById('panel-heat').panel.map !== null")
+        assert page.value("document.querySelectorAll('#panel-heat .awaited, #panel-trajectories .awaited').length") == 0
+        after = page.value(places)
+        assert max(abs(one - other) for one, other in zip(before, after, strict=True)) < 1, (before, after)
+    finally:
+        page.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=name)
+    page.run(FAKE, "/distribution[?]", 503, json.dumps({"status": 503, "detail": "too many answers"}))
+    page.click("#values input[value=centred]")
+    page.wait("document.getElementById('notice').textContent === 'too many answers'")
+
+
+def test_main_alone_has_its_numbers(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """A revision without a step is in no chart: its numbers stand in place of the charts, and first in the table."""
+    head = daemon(make_hub(garden))
+    assert head.wait(head.sweep(MODEL, revisions={"names": ["main"]}))["state"] == "done"
+    row = head.get(f"/v1/models/{MODEL}/revisions/main").json()
+    page = visit(head)
+    assert page.value("document.querySelector('#overview h3').textContent") == f"main of {MODEL}"
+    facts = dict(page.value("[...document.querySelectorAll('#overview dl > div')].map(one => [...one.children].map(part => part.textContent))"))
+    assert float(facts[f"MSD from {row['reference']}"]) == pytest.approx(row["msd"], rel=1e-4) and float(facts["BC"]) == pytest.approx(row["bimodality"], rel=1e-3)
+    assert "No training step of this model is measured yet" in page.value(OVERVIEW)
+    assert "0 of 25 steps measured" in page.value("document.querySelector('#models .facts').textContent").replace("\xa0", " ")
+    first = "document.querySelector('#revisions tbody tr').textContent"
+    assert page.wait(first).startswith("mainmeasured")
+    page.click("#values input[value=centred]")
+    page.wait(f"document.querySelector('#overview dl').textContent.includes({json.dumps(str(round(row['centred_bimodality'], 4)))})")
+    assert head.wait(head.sweep(MODEL, revisions={"names": ["step0", "step512"]}))["state"] == "done"
+    page.wait("!document.getElementById('panel-msd').hidden")
+    assert page.value(OVERVIEW) == "" and page.wait(first).startswith("mainmeasured")
+    page.click("#table-links a")
+    assert page.downloaded("garden-neox-tiny.csv").read_text().count("\nmain,") == 1
