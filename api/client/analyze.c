@@ -190,19 +190,26 @@ static void print_controls(const json_t *controls)
 static void print_analysis(const json_t *document)
 {
     const json_t *onset, *rest = json_object_get(document, "rest");
+    const json_t *divergence = json_object_get(document, "divergence");
+    int has_diverged = strcmp(text_of(divergence, "verdict"), "yes") == 0;
     size_t i;
     int64_t measured = integer_of(document, "revisions_measured");
-    int64_t repeated = measured - integer_of(document, "revisions_counted");
+    int64_t left_out = measured - integer_of(document, "revisions_counted");
     (void)printf("%s, %s: %" PRId64 " of %" PRId64 " revisions measured", text_of(document, "model"),
                  text_of(document, "tensor"), measured, integer_of(document, "revisions_known"));
-    if (repeated)
-        (void)printf(", %" PRId64 " of them left out as repetitions", repeated);
+    if (left_out)
+        (void)printf(", %" PRId64 " of them left out as repetitions%s", left_out,
+                     has_diverged ? " or after training diverged" : "");
     (void)putchar('\n');
     if (integer_of(document, "revisions_left_out") > 0)
         (void)printf("%" PRId64
                      " more are not part of this run: of later stages, or of a step that is there already\n",
                      integer_of(document, "revisions_left_out"));
     print_schedule(json_object_get(document, "schedule"));
+    if (has_diverged) {
+        (void)puts("\nDid training diverge?");
+        print_verdict("divergence", divergence);
+    }
     (void)puts("\nDid the weights fork?");
     json_array_foreach(json_object_get(document, "onsets"), i, onset)
     {

@@ -423,6 +423,8 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     assert f"not in the law: {blown['model']}, its training diverged" in said, said
     analysis = daemon.get(f"/v1/models/file/{blown['model'][5:].replace('/', '%2F')}/analysis").json()
     assert (analysis["divergence"]["verdict"], analysis["divergence"]["revision"]) == ("yes", "step5000"), analysis["divergence"]
+    said = " ".join(daemon.client("analyze", blown["model"]).stdout.split())
+    assert "2 of them left out as repetitions or after training diverged" in said and analysis["divergence"]["reason"] in said, said
     assert analysis["revisions_counted"] == len(steps) and "diverged" in [one["name"] for one in analysis["stop"]["cautions"]]
     assert next(one for one in daemon.get("/v1/models").json()["models"] if one["name"] == odd["model"])["parameter_count"] is None
     audit = daemon.get(f"/v1/models/file/{odd['model'][5:].replace('/', '%2F')}/audit").json()
@@ -438,6 +440,7 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
 def test_client_says_it_in_words(swept: Daemon) -> None:
     analysis = swept.client("analyze", MODEL)
     assert analysis.returncode == 0, analysis
+    assert "2 of them left out as repetitions\n" in analysis.stdout and "diverge" not in analysis.stdout
     for text in ("Did the weights fork?", "Could training have stopped earlier?", "What else could explain this?"):
         assert text in analysis.stdout
     assert max(len(line) for line in analysis.stdout.splitlines()) <= 100
