@@ -205,9 +205,10 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
     /* Somebody has logged in since it was sent. */
     if (is_hub && transfer->status < 429 && transfer->token_serial != token_look(repository->hub->token))
         return CLIENT_VERDICT_RETRY;
-    if (err->code == ERR_GATED && transfer->bucket == TRANSFER_BUCKET_FILES && is_of_repository(transfer))
-        refusals_note(&repository->hub->refusals, repository->kind, repository->repository.name,
-                      transfer->token_serial, err, clock_monotonic_ms());
+    if (err->code == ERR_GATED && transfer->bucket == TRANSFER_BUCKET_FILES && is_of_repository(transfer) &&
+        !refusals_note(&repository->hub->refusals, repository->kind, repository->repository.name,
+                       transfer->token_serial, err, clock_monotonic_ms()))
+        return CLIENT_VERDICT_RETRY;
     return is_retried_status(transfer->status) ? CLIENT_VERDICT_RETRY : CLIENT_VERDICT_FAILED;
 }
 

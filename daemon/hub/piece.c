@@ -216,12 +216,22 @@ int piece_submit(struct piece *piece, struct err *err)
     return 0;
 }
 
+/* What the endpoint gives, or says where it is, is not kept from us. */
+static void note_given(const struct piece *piece)
+{
+    const struct hub_repository *repository = piece->remote->repository;
+    if (piece->transfer.bucket == TRANSFER_BUCKET_FILES)
+        refusals_note_given(&repository->hub->refusals, repository->kind, repository->repository.name,
+                            piece->transfer.token_serial, clock_monotonic_ms());
+}
+
 /* A good answer: remember what it tells. */
 static int note_answer(struct piece *piece, struct err *err)
 {
     struct remote *remote = piece->remote;
     const struct headers *headers = &piece->transfer.headers;
     int code = 0;
+    note_given(piece);
     if (strcmp(piece->url, remote->url) == 0)
         remote->is_settled = 1;
     if (headers->etag[0] && remote->etag_url && url_is_same_origin(remote->etag_url, piece->url)) {
@@ -318,6 +328,7 @@ int piece_handle(struct piece *piece, struct err *err)
         (void)err_set(err, ERR_NETWORK, "the server sends less than was asked for");
         return retry(piece, err);
     case CLIENT_VERDICT_REDIRECT:
+        note_given(piece);
         return follow_redirect(piece, err);
     case CLIENT_VERDICT_RETRY:
         return retry(piece, err);

@@ -30,21 +30,48 @@ static size_t place_of(const struct refusals *refusals, enum repository_kind kin
     return at;
 }
 
-void refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
-                   uint64_t token_serial, const struct err *reason, int64_t now_ms)
+/* The row of a repository, which becomes the newest; made where there is none, or one of another token. */
+static struct refusal *renew(struct refusals *refusals, enum repository_kind kind, const char *name,
+                             uint64_t token_serial)
 {
-    if (strlen(name) >= REFUSALS_NAME_SIZE)
-        return;
-    (void)pthread_mutex_lock(&refusals->lock);
+    struct refusal row = {.kind = kind, .token_serial = token_serial};
     size_t at = place_of(refusals, kind, name);
+    if (at < refusals->count && refusals->rows[at].token_serial == token_serial)
+        row = refusals->rows[at];
     if (at < refusals->count)
         remove_at(refusals, at);
     else if (refusals->count == REFUSALS_MAX)
         remove_at(refusals, 0);
-    struct refusal *row = &refusals->rows[refusals->count++];
-    *row = (struct refusal){
-        .kind = kind, .token_serial = token_serial, .until_ms = now_ms + REFUSALS_MS, .reason = *reason};
-    (void)snprintf(row->name, sizeof row->name, "%s", name);
+    (void)snprintf(row.name, sizeof row.name, "%s", name);
+    refusals->rows[refusals->count] = row;
+    return &refusals->rows[refusals->count++];
+}
+
+int refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
+                  uint64_t token_serial, const struct err *reason, int64_t now_ms)
+{
+    if (strlen(name) >= REFUSALS_NAME_SIZE)
+        return 1;
+    (void)pthread_mutex_lock(&refusals->lock);
+    struct refusal *row = renew(refusals, kind, name, token_serial);
+    int was_given = row->given_ms && now_ms - row->given_ms < REFUSALS_GIVEN_MS;
+    if (!was_given) {
+        row->until_ms = now_ms + REFUSALS_MS;
+        row->reason = *reason;
+    }
+    (void)pthread_mutex_unlock(&refusals->lock);
+    return !was_given;
+}
+
+void refusals_note_given(struct refusals *refusals, enum repository_kind kind, const char *name,
+                         uint64_t token_serial, int64_t now_ms)
+{
+    if (strlen(name) >= REFUSALS_NAME_SIZE)
+        return;
+    (void)pthread_mutex_lock(&refusals->lock);
+    struct refusal *row = renew(refusals, kind, name, token_serial);
+    row->until_ms = 0;
+    row->given_ms = now_ms;
     (void)pthread_mutex_unlock(&refusals->lock);
 }
 
@@ -58,8 +85,6 @@ int refusals_find(struct refusals *refusals, enum repository_kind kind, const ch
         now_ms < refusals->rows[at].until_ms) {
         *err = refusals->rows[at].reason;
         code = err->code;
-    } else if (at < refusals->count) {
-        remove_at(refusals, at);
     }
     (void)pthread_mutex_unlock(&refusals->lock);
     return code;
@@ -71,7 +96,7 @@ void refusals_forget(struct refusals *refusals, const char *name)
     (void)pthread_mutex_lock(&refusals->lock);
     for (size_t at = refusals->count; at-- > 0;) {
         if (strncmp(refusals->rows[at].name, name, length) == 0 && !refusals->rows[at].name[length])
-            remove_at(refusals, at);
+            refusals->rows[at].until_ms = 0;
     }
     (void)pthread_mutex_unlock(&refusals->lock);
 }

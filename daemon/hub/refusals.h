@@ -16,15 +16,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REFUSALS_MS 300000 /* access may be granted meanwhile */
-#define REFUSALS_MAX 64    /* beyond, the oldest is forgotten, and asked for once more */
+#define REFUSALS_MS 300000      /* access may be granted meanwhile */
+#define REFUSALS_GIVEN_MS 60000 /* what was given is not withdrawn so soon: it is the hub that errs */
+#define REFUSALS_MAX 64         /* beyond, the oldest is forgotten, and asked for once more */
 #define REFUSALS_NAME_SIZE 97
 
 struct refusal {
     enum repository_kind kind;
     char name[REFUSALS_NAME_SIZE]; /* "owner/name" */
     uint64_t token_serial;
-    int64_t until_ms;
+    int64_t until_ms; /* 0: it is not refused */
+    int64_t given_ms; /* when a file was given last; 0: never */
     struct err reason;
 };
 
@@ -37,9 +39,14 @@ struct refusals {
 void refusals_init(struct refusals *refusals);
 void refusals_free(struct refusals *refusals);
 
-/* The hub has refused a file of this repository. The time is monotonic, as the next. */
-void refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
-                   uint64_t token_serial, const struct err *reason, int64_t now_ms);
+/* The hub has refused a file of this repository to this token. Returns 0, and notes nothing, where it has
+ * given one within REFUSALS_GIVEN_MS: then one more try may help. The time is monotonic, as the next. */
+int refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
+                  uint64_t token_serial, const struct err *reason, int64_t now_ms);
+
+/* It has given one. */
+void refusals_note_given(struct refusals *refusals, enum repository_kind kind, const char *name,
+                         uint64_t token_serial, int64_t now_ms);
 
 /* The code of the reason, which becomes *err; 0: the hub may be asked with this token. */
 int refusals_find(struct refusals *refusals, enum repository_kind kind, const char *name,

@@ -134,6 +134,7 @@ static int make_sweep(struct run *run, struct err *err)
     if (run->result.sweep_request && strlen(run->result.sweep_request) > LIMIT_API_BODY_BYTES) {
         free((void *)(uintptr_t)run->result.sweep_request);
         run->result.sweep_request = NULL;
+        run->due = 0;
         return err_set(
             err, ERR_LIMIT,
             "watch: what it asks for, with the names of what is due, is longer than %zu bytes: ask "

@@ -130,6 +130,14 @@ def test_one_file_is_kept(daemon: Start, make_hub: Callable[..., Emulator], gard
     assert partly["progress"]["done"] == len(NAMES) - 1
 
 
+@pytest.mark.parametrize("error", [{"status": 404, "code": "RepoNotFound"}, {"status": 401}])
+def test_a_hub_that_errs(daemon: Start, make_hub: Callable[..., Emulator], garden: Path, error: dict[str, Any]) -> None:
+    """In the midst of a sweep it knows nothing of the model, or of us, for a moment: what it gave before it gives again."""
+    hub = make_hub(garden)
+    hub.fault("status", route="resolve", revision=hub.sha(MODEL, "step4"), file="safetensors", times=2, **error)
+    assert sweep(daemon(hub, "--fetchers", "1"))["progress"]["done"] == len(NAMES)
+
+
 # ---- watches ---------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ static void note(enum repository_kind kind, const char *name, int64_t now_ms)
 {
     struct err reason = ERR_INIT;
     (void)err_set(&reason, ERR_GATED, "%s is gated", name);
-    refusals_note(&refusals, kind, name, 1, &reason, now_ms);
+    (void)refusals_note(&refusals, kind, name, 1, &reason, now_ms);
 }
 
 /* Whether it is refused, for its own reason. */
@@ -63,7 +63,6 @@ static void test_time(void **state)
     note(REPOSITORY_KIND_MODEL, "a/b", 1000);
     assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000 + REFUSALS_MS - 1));
     assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000 + REFUSALS_MS));
-    assert_int_equal(refusals.count, 0);
     note(REPOSITORY_KIND_MODEL, "a/b", 1000);
     note(REPOSITORY_KIND_MODEL, "a/b", 2000); /* asked by two at once: the later answer counts */
     assert_int_equal(refusals.count, 1);
@@ -98,9 +97,31 @@ static void test_token(void **state)
     note(REPOSITORY_KIND_MODEL, "a/b", 0);
     assert_int_equal(refusals_find(&refusals, REPOSITORY_KIND_MODEL, "a/b", 2, 0, &err), 0);
     assert_int_equal(err.code, 0);
-    assert_int_equal(refusals.count, 0);
+    refusals_note_given(&refusals, REPOSITORY_KIND_MODEL, "a/b", 2, 0);
     note(REPOSITORY_KIND_MODEL, "a/b", 0);
     assert_int_equal(refusals_find(&refusals, REPOSITORY_KIND_MODEL, "a/b", 2, 0, &err), 0);
+}
+
+/* A hub that errs now and then does not fail a whole model; one that has withdrawn it does, soon. */
+static void test_given(void **state)
+{
+    struct err reason = ERR_INIT;
+    (void)state;
+    (void)err_set(&reason, ERR_GATED, "a/b is gated");
+    refusals_note_given(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, 1000);
+    assert_false(
+        refusals_note(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, &reason, 1000 + REFUSALS_GIVEN_MS - 1));
+    assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000 + REFUSALS_GIVEN_MS - 1));
+    assert_true(refusals_note(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, &reason, 1000 + REFUSALS_GIVEN_MS));
+    assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000 + REFUSALS_GIVEN_MS));
+    refusals_note_given(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, 500000); /* asked anew, and granted */
+    assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/b", 500000));
+    assert_true(refusals_note(&refusals, REPOSITORY_KIND_DATASET, "a/b", 1, &reason, 500000));
+    assert_true(
+        refusals_note(&refusals, REPOSITORY_KIND_MODEL, "a/b", 2, &reason, 500000)); /* to another token */
+    refusals_note_given(&refusals, REPOSITORY_KIND_MODEL, "c/d", 1, 500000);
+    refusals_forget(&refusals, "c/d"); /* that somebody asks anew withdraws nothing */
+    assert_false(refusals_note(&refusals, REPOSITORY_KIND_MODEL, "c/d", 1, &reason, 500001));
 }
 
 /* The table is bounded, and the oldest makes room. */
@@ -129,6 +150,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_token, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bound, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
