@@ -127,13 +127,17 @@ static int run_statistics(struct device_turns *turns, const struct statistics_re
     return code;
 }
 
-int device_turns_statistics(struct device_turns *turns, const struct statistics_request *request,
-                            struct statistics_result *result, struct err *err)
+int device_turns_statistics(struct device_turns *turns, int is_alone,
+                            const struct statistics_request *request, struct statistics_result *result,
+                            struct err *err)
 {
-    int code = run_statistics(turns, request, result, err);
-    if (code != ERR_NO_MEMORY || !turns->contexts[1])
-        return code;
-    *err = (struct err)ERR_INIT;
+    int code = 0;
+    if (!is_alone) {
+        code = run_statistics(turns, request, result, err);
+        if (code != ERR_NO_MEMORY || !turns->contexts[1])
+            return code;
+        *err = (struct err)ERR_INIT;
+    }
     (void)pthread_mutex_lock(&turns->load_lock); /* who has a model has one of the two locks */
     code = run_statistics(turns, request, result, err);
     (void)pthread_mutex_unlock(&turns->load_lock);
@@ -152,29 +156,29 @@ static int load(struct device_turns *turns, int context, const struct score_mode
     return code;
 }
 
-int device_turns_load(struct device_turns *turns, struct score_model_source *source,
+int device_turns_load(struct device_turns *turns, int is_alone, struct score_model_source *source,
                       struct device_turn *ret_turn, struct err *err)
 {
-    struct device_turn turn = {.backend = device_backend(turns->contexts[0])};
+    struct device_turn turn = {.backend = device_backend(turns->contexts[0]), .is_alone = is_alone};
     if (!turn.backend->model_load)
         return err_set(err, ERR_UNSUPPORTED, "the backend %s cannot score models", turn.backend->name);
     (void)pthread_mutex_lock(&turns->load_lock);
     const int has_second = turns->contexts[1] && turn.backend->model_need;
     const int loading = has_second ? 1 - turns->computing : turns->computing;
     int code = ERR_NO_MEMORY;
-    if (has_second) {
+    if (has_second && !is_alone) {
         source->beside = &turns->need;
         code = load(turns, loading, source, &turn, err);
         source->beside = NULL;
         turn.is_beside = !code;
     }
-    const int is_alone = code == ERR_NO_MEMORY; /* loads when no other model is there */
-    if (code && !is_alone) {
+    const int is_later = code == ERR_NO_MEMORY; /* loads when no other model is there */
+    if (code && !is_later) {
         (void)pthread_mutex_unlock(&turns->load_lock);
         return code;
     }
     (void)device_turns_begin(turns);
-    if (is_alone) {
+    if (is_later) {
         *err = (struct err)ERR_INIT;
         code = load(turns, loading, source, &turn, err);
     }
@@ -186,7 +190,8 @@ int device_turns_load(struct device_turns *turns, struct score_model_source *sou
     } else {
         device_turns_end(turns);
     }
-    (void)pthread_mutex_unlock(&turns->load_lock);
+    if (code || !is_alone)
+        (void)pthread_mutex_unlock(&turns->load_lock);
     return code;
 }
 
@@ -202,4 +207,6 @@ void device_turns_unload(struct device_turns *turns, struct device_turn *turn)
     turn->backend->model_free(turn->model);
     turn->model = NULL;
     device_turns_end(turns);
+    if (turn->is_alone)
+        (void)pthread_mutex_unlock(&turns->load_lock);
 }

@@ -11,6 +11,9 @@
  *
  * A lost device is the failure of whoever computed or loaded then: who waits for the turn, or comes later,
  * gets ERR_CANCELLED, so that one task that loses devices does not use up the attempts of its neighbours.
+ * Where one computes while another loads, nothing says whose fault it was, and both have failed; so a task
+ * that has failed before is measured *alone*: nothing is loaded beside it, and what happens then is its own
+ * doing.
  *
  * Whoever loads holds a lock, whoever computes has the turn, and a model passes from the first to the second
  * before it lets go of the first. So there is one loader and one computing thread at most, and the context
@@ -50,9 +53,11 @@ void device_turns_end(struct device_turns *turns);
 
 /* One pass of tensor statistics (gpu/registry.h) when it is its turn, which comes first; but a model that
  * waits lets no more than DEVICE_TURNS_PASSES go before it. Where memory is refused, even for a pass part by
- * part, because the next model has taken it meanwhile, it is made once more when no model is there. */
-int device_turns_statistics(struct device_turns *turns, const struct statistics_request *request,
-                            struct statistics_result *result, struct err *err);
+ * part, because the next model has taken it meanwhile, it is made once more when no model is there. Alone: at
+ * once so. */
+int device_turns_statistics(struct device_turns *turns, int is_alone,
+                            const struct statistics_request *request, struct statistics_result *result,
+                            struct err *err);
 
 /* A loaded model that has the turn. */
 struct device_turn {
@@ -60,12 +65,13 @@ struct device_turn {
     const struct backend_table *backend;
     double load_seconds;
     int is_beside; /* it was loaded while the device may have computed */
+    int is_alone;  /* nobody loads until it is unloaded */
 };
 
-/* Loads a model as soon as there is room for it, and waits for the turn; source->beside is set here. After
- * success the caller scores and calls device_turns_unload, which frees the model and ends the turn.
- * ERR_UNSUPPORTED if the device measures tensors only, what model_load returns. */
-int device_turns_load(struct device_turns *turns, struct score_model_source *source,
+/* Loads a model as soon as there is room for it, and waits for the turn, or alone: when it has the turn;
+ * source->beside is set here. After success the caller scores and calls device_turns_unload, which frees the
+ * model and ends the turn. ERR_UNSUPPORTED if the device measures tensors only, what model_load returns. */
+int device_turns_load(struct device_turns *turns, int is_alone, struct score_model_source *source,
                       struct device_turn *ret_turn, struct err *err);
 int device_turns_score(struct device_turns *turns, const struct device_turn *turn,
                        const struct score_request *request, struct score_result *result, struct err *err);

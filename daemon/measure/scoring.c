@@ -179,8 +179,8 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
     return 0;
 }
 
-int scoring_run(struct scoring *scoring, struct device_turns *turns, struct scoring_outcome *ret_outcome,
-                struct err *err)
+int scoring_run(struct scoring *scoring, struct device_turns *turns, int is_alone,
+                struct scoring_outcome *ret_outcome, struct err *err)
 {
     struct scoring_outcome outcome = {.weight_bytes = scoring->weights.size_bytes};
     struct score_model_source source = {.config = scoring->config,
@@ -193,7 +193,7 @@ int scoring_run(struct scoring *scoring, struct device_turns *turns, struct scor
     if (!scoring->is_fetched)
         return err_set(err, ERR_INTERNAL, "scoring without scoring_fetch");
     struct score_request request = request_of(scoring->passages);
-    int code = device_turns_load(turns, &source, &turn, err);
+    int code = device_turns_load(turns, is_alone, &source, &turn, err);
     if (code)
         return code;
     double begin_s = clock_monotonic_s();

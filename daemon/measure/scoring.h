@@ -82,11 +82,11 @@ const struct scoring_identity *scoring_identity(const struct scoring *scoring);
  * vocabulary), what the repository reports. */
 int scoring_fetch(struct scoring *scoring, struct err *err);
 
-/* Only after scoring_fetch: loads the model, waits for the turn (daemon/measure/device_turns.h) and scores.
- * ERR_UNSUPPORTED if the device measures tensors only, ERR_NO_MEMORY with numbers, ERR_CANCELLED, ERR_DEVICE,
- * ERR_DEVICE_LOST. NaN weights are no error: the perplexity is NaN. */
-int scoring_run(struct scoring *scoring, struct device_turns *turns, struct scoring_outcome *ret_outcome,
-                struct err *err);
+/* Only after scoring_fetch: loads the model, waits for the turn (alone or not: daemon/measure/device_turns.h)
+ * and scores. ERR_UNSUPPORTED if the device measures tensors only, ERR_NO_MEMORY with numbers, ERR_CANCELLED,
+ * ERR_DEVICE, ERR_DEVICE_LOST. NaN weights are no error: the perplexity is NaN. */
+int scoring_run(struct scoring *scoring, struct device_turns *turns, int is_alone,
+                struct scoring_outcome *ret_outcome, struct err *err);
 
 /* After scoring_run: the passages and the log-probabilities of their targets. Borrowed. */
 const struct passages *scoring_passages(const struct scoring *scoring);

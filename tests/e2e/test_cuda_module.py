@@ -239,20 +239,26 @@ def test_a_lost_device_ends_the_daemon_and_costs_one_attempt(
     assert_same_numbers(one, cpu, sorted(STATISTICS["revisions"]["names"], key=lambda name: int(name[4:])))
 
 
-def test_a_task_that_loses_the_device_each_time_fails(gpu: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:
-    """One revision's weights are poison to the GPU: after its attempts it has failed, and all others are measured."""
+@pytest.mark.parametrize(("fetchers", "attempts"), [(1, 2), (3, 3)])
+def test_a_task_that_loses_the_device_each_time_fails(
+    gpu: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, fetchers: int, attempts: int
+) -> None:
+    """One revision's weights are poison to the GPU: after its attempts it has failed, and all others are measured. Where another was scored while
+    they were loaded, that one has failed, too, but once: after that both are alone on the GPU."""
     weights = safetensors.load_file(next((garden / "models" / MODEL / "step512").glob("*.safetensors")))
     poison = weights["gpt_neox.embed_in.weight"].tobytes()[:24].hex()
-    options = ["--attempts", "2", "--retry-delay-s", "0", "--fetchers", "1"]
+    options = ["--attempts", str(attempts), "--retry-delay-s", "0", "--fetchers", str(fetchers)]
     one = gpu(make_hub(garden), f"poison={poison}", *options)
     sweep = one.sweep(MODEL, **{**REQUEST, "metrics": ["perplexity"], "limit": 1})
-    for _ in range(2):
+    for _ in range(attempts):
         await_loss(one)
         one.start()
     end = one.wait(sweep)
     assert end["state"] == "failed" and end["progress"]["done"] == len(NAMES) - 1, end
     assert [error["code"] for error in end["errors"]] == ["device_lost"]
-    assert tasks(one) == {name: ("failed", 2, "device_lost") if name == "step512" else ("done", 0, None) for name in NAMES}
+    ends = tasks(one)
+    assert ends.pop("step512") == ("failed", attempts, "device_lost")
+    assert all(state == "done" and failures <= (fetchers > 1) for state, failures, _ in ends.values()), ends
 
 
 def test_a_loss_while_the_daemon_stops_leaves_its_status(gpu: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:

@@ -32,6 +32,7 @@ static struct {
     int fits_beside;                            /* whether two models have room */
     int next_load_fails;                        /* once, with ERR_FORMAT */
     int waits;                                  /* a scoring waits until the next model has been loaded */
+    int64_t pass_lasts_ms;                      /* 0: a moment */
     int pass_needs_all;                         /* a pass waits for a model, and has no room beside one */
     int loses;                                  /* the next call of this kind loses the device */
     int faults;
@@ -107,7 +108,7 @@ static int statistics(void *device, const struct statistics_request *request,
     (void)result;
     enter(device);
     note_fault(fake.computing++);
-    work(1);
+    work(fake.pass_lasts_ms ? fake.pass_lasts_ms : 1);
     int64_t end_ms = clock_monotonic_ms() + 60000;
     while (fake.pass_needs_all && !fake.passes && !fake.models && clock_monotonic_ms() < end_ms)
         work(1);
@@ -237,17 +238,22 @@ static void bench_close(struct bench *bench)
     registry_free(bench->registry);
 }
 
-static int score_once(struct bench *bench)
+static int score(struct bench *bench, int is_alone)
 {
     struct score_model_source source = {.tensors = NULL};
     struct device_turn turn;
     struct err err = ERR_INIT;
-    int code = device_turns_load(bench->turns, &source, &turn, &err);
+    int code = device_turns_load(bench->turns, is_alone, &source, &turn, &err);
     if (code)
         return code;
     code = device_turns_score(bench->turns, &turn, NULL, NULL, &err);
     device_turns_unload(bench->turns, &turn);
     return code;
+}
+
+static int score_once(struct bench *bench)
+{
+    return score(bench, 0);
 }
 
 static void *score_in_thread(void *context)
@@ -321,15 +327,56 @@ static void a_load_that_fails_leaves_the_turn(void **state)
     }
 }
 
-static void *pass_in_thread(void *context)
+static int pass(struct bench *bench, int is_alone)
 {
-    struct bench *bench = context;
     struct err err = ERR_INIT;
     const uint16_t value = 0;
     struct statistics_request request = {
         .dtype = TENSOR_DTYPE_F16, .rows = 1, .columns = 1, .token_rows = 1, .data = &value};
     struct statistics_result result = {0};
-    return (void *)(intptr_t)device_turns_statistics(bench->turns, &request, &result, &err);
+    return device_turns_statistics(bench->turns, is_alone, &request, &result, &err);
+}
+
+static void *pass_in_thread(void *context)
+{
+    return (void *)(intptr_t)pass(context, 0);
+}
+
+static void *pass_alone_in_thread(void *context)
+{
+    return (void *)(intptr_t)pass(context, 1);
+}
+
+/* Neither a model nor a pass that is alone has a model loaded beside it. */
+static void nothing_is_loaded_beside_what_is_alone(void **state)
+{
+    struct bench bench;
+    pthread_t thread;
+    struct score_model_source source = {.tensors = NULL};
+    struct device_turn turn;
+    struct err err = ERR_INIT;
+    void *code = NULL;
+    (void)state;
+    bench_open(&bench, 1);
+    fake.fits_beside = 1;
+    assert_int_equal(device_turns_load(bench.turns, 1, &source, &turn, &err), 0);
+    assert_int_equal(pthread_create(&thread, NULL, score_in_thread, &bench), 0);
+    clock_sleep_ms(20); /* time enough to load beside it */
+    assert_int_equal(device_turns_score(bench.turns, &turn, NULL, NULL, &err), 0);
+    device_turns_unload(bench.turns, &turn);
+    assert_int_equal(pthread_join(thread, &code), 0);
+    assert_null(code);
+    fake.pass_lasts_ms = 20;
+    assert_int_equal(pthread_create(&thread, NULL, pass_alone_in_thread, &bench), 0);
+    (void)pthread_mutex_lock(&fake.lock);
+    while (!fake.computing)
+        work(1);
+    (void)pthread_mutex_unlock(&fake.lock);
+    assert_int_equal(score_once(&bench), 0);
+    assert_int_equal(pthread_join(thread, &code), 0);
+    assert_null(code);
+    assert_true(fake.models_max == 1 && fake.overlaps == 0 && fake.scorings == 3);
+    bench_close(&bench);
 }
 
 /* A model that waits for its turn keeps no pass from the memory that it would have alone. */
@@ -388,7 +435,7 @@ static void a_model_that_waited_is_no_failure(void **state)
     (void)state;
     bench_open(&bench, 1);
     fake.fits_beside = 1;
-    assert_int_equal(device_turns_load(bench.turns, &source, &turn, &err), 0);
+    assert_int_equal(device_turns_load(bench.turns, 0, &source, &turn, &err), 0);
     assert_int_equal(pthread_create(&thread, NULL, score_in_thread, &bench), 0);
     (void)pthread_mutex_lock(&fake.lock);
     while (fake.loads < 2)
@@ -429,7 +476,7 @@ static void passes_go_before_a_model_that_waits(void **state)
         struct err err = ERR_INIT;
         bench_open(&bench, 1);
         fake.fits_beside = 1;
-        assert_int_equal(device_turns_load(bench.turns, &source, &turn, &err), 0);
+        assert_int_equal(device_turns_load(bench.turns, 0, &source, &turn, &err), 0);
         assert_int_equal(pthread_create(&model, NULL, score_in_thread, &bench), 0);
         await_waiting(&bench, 0, 1);
         for (int j = 0; j < counts[i]; j++)
@@ -454,7 +501,7 @@ static void *mix_in_thread(void *context)
         struct err err = ERR_INIT;
         void *code = NULL;
         if (i % 2) {
-            code = pass_in_thread(bench);
+            code = (void *)(intptr_t)pass(bench, i % 5 == 0);
         } else {
             void *device = device_context(device_turns_begin(bench->turns));
             (void)table.statistics(device, NULL, NULL, &err);
@@ -465,7 +512,7 @@ static void *mix_in_thread(void *context)
         fake.fits_beside = i % 3 != 0;
         fake.next_load_fails = i % 7 == 6;
         (void)pthread_mutex_unlock(&fake.lock);
-        (void)score_once(bench);
+        (void)score(bench, i % 4 == 1);
     }
     return NULL;
 }
@@ -494,6 +541,7 @@ int main(void)
         cmocka_unit_test(with_one_context_it_loads_alone),
         cmocka_unit_test(a_load_that_fails_leaves_the_turn),
         cmocka_unit_test(a_pass_without_room_is_made_when_the_model_is_gone),
+        cmocka_unit_test(nothing_is_loaded_beside_what_is_alone),
         cmocka_unit_test(a_loss_is_one_task_s_failure),
         cmocka_unit_test(a_model_that_waited_is_no_failure),
         cmocka_unit_test(passes_go_before_a_model_that_waits),
