@@ -4,23 +4,19 @@
 #include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/audit.h"
+#include "api/series/audit_files.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
 #include "daemon/analysis/sample.h"
 #include "daemon/base/buf.h"
-#include "daemon/base/digest.h"
 #include "store/distributions.h"
-#include "store/revisions.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TEXT_SIZE 512
-#define FILES_TEXT_MAX ((size_t)8 * 1024 * 1024) /* of one revision: paths and digests */
 
 /* What a finding rests on. */
 enum basis { BASIS_FILES, BASIS_TENSOR, BASIS_DISPLACEMENT, BASIS_STEPS, BASIS_VALUES };
@@ -32,75 +28,6 @@ struct finding {
     size_t index, other; /* of points */
     double step, evidence;
 };
-
-/* Weight files of the revisions, as the hub lists them. */
-struct files {
-    const struct api_run *run;
-    size_t at; /* the point that files are collected of */
-    struct buf text;
-    uint64_t *contents;                 /* [points] a number for all files of a revision; 0: not known */
-    char (*digests)[STORE_DIGEST_SIZE]; /* [points] of the only file; "": several */
-    size_t known;
-    int code;
-    struct err *err;
-};
-
-static void end_revision(struct files *files)
-{
-    char hex[DIGEST_SHA256_HEX_SIZE], head[17];
-    if (files->text.size == 0 || files->code)
-        return;
-    files->code = buf_check(&files->text, "files of a revision", files->err);
-    if (!files->code)
-        files->code = digest_sha256_hex(buf_text(&files->text), files->text.size, hex, files->err);
-    buf_free(&files->text);
-    buf_init(&files->text, FILES_TEXT_MAX);
-    if (files->code)
-        return;
-    (void)snprintf(head, sizeof head, "%.16s", hex);
-    uint64_t number = strtoull(head, NULL, 16);
-    files->contents[files->at] = number ? number : 1;
-    files->known++;
-}
-
-static int take_file(void *context, const struct revision_row *revision, const struct revision_file_row *file)
-{
-    struct files *files = context;
-    const struct api_run *run = files->run;
-    if (files->at >= run->count || run->points[files->at].revision_id != revision->id) {
-        end_revision(files);
-        size_t at = files->at < run->count ? files->at : 0;
-        while (at < run->count && run->points[at].revision_id != revision->id)
-            at++;
-        if (at == run->count)
-            return files->code; /* not part of the run */
-        files->at = at;
-    }
-    int is_first = files->text.size == 0;
-    buf_appendf(&files->text, "%s %" PRId64 " %s\n", file->path, file->size_bytes, file->digest);
-    (void)snprintf(files->digests[files->at], sizeof files->digests[files->at], "%s",
-                   is_first ? file->digest : "");
-    return files->code;
-}
-
-static int read_files(struct store *store, struct files *files, struct err *err)
-{
-    size_t count = files->run->count;
-    files->err = err;
-    files->contents = calloc(count + 1, sizeof *files->contents);
-    files->digests = calloc(count + 1, sizeof *files->digests);
-    buf_init(&files->text, FILES_TEXT_MAX);
-    if (!files->contents || !files->digests)
-        return err_set(err, ERR_NO_MEMORY, "audit: out of memory");
-    int code = revisions_list_files(store, files->run->model.id, NULL, API_RUN_POINTS_MAX + 1, take_file,
-                                    files, err);
-    if (!code) {
-        end_revision(files);
-        code = files->code;
-    }
-    buf_free(&files->text);
-    return code;
-}
 
 /* Of equal revisions one is right. If the last one is among them, that one is: runs are known to serve their
  * final weights under early names. Otherwise the earliest. */
@@ -152,22 +79,46 @@ static int finding_compare(const void *a, const void *b)
     return (x->kind > y->kind) - (x->kind < y->kind);
 }
 
-static void explain(const struct finding *finding, const struct api_run *run, char *text)
+enum equality { EQUALITY_UNKNOWN, EQUALITY_NO, EQUALITY_YES };
+
+/* Of all weights that make up the model. Their digest, which comes with a perplexity, is formed of the files'
+ * digests where those are known: then equal weights may have two, by what else is in the files. */
+static enum equality compare_models(const struct finding *finding, const struct api_run *run,
+                                    const struct api_audit_files *files)
+{
+    const char *one = run->points[finding->index].weights, *other = run->points[finding->other].weights;
+    uint64_t content = files->contents[finding->index], other_content = files->contents[finding->other];
+    if (!is_repetition(finding->kind))
+        return EQUALITY_UNKNOWN;
+    if ((content && content == other_content) || (one[0] && strcmp(one, other) == 0))
+        return EQUALITY_YES;
+    return one[0] && other[0] && !content && !other_content ? EQUALITY_NO : EQUALITY_UNKNOWN;
+}
+
+static const char *why_unchanged(const struct api_run_point *point, enum equality models)
+{
+    if (point->not_finite >= 1.0)
+        return "nothing in it is finite";
+    if (models == EQUALITY_NO)
+        return "other weights of the model differ, so that this tensor alone was not trained";
+    return "no update happened yet (a warm-up begins at rate 0), or training stood still";
+}
+
+static void explain(const struct finding *finding, const struct api_run *run, enum equality models,
+                    char *text)
 {
     const struct api_run_point *point = &run->points[finding->index], *other = &run->points[finding->other];
     const char *what = finding->basis == BASIS_FILES ? "weight files" : "measured tensor";
     switch (finding->kind) {
     case AUDIT_KIND_DUPLICATE:
         (void)snprintf(text, TEXT_SIZE,
-                       "%.120s serves the same %s as %.120s, a revision elsewhere in the run", point->name,
-                       what, other->name);
+                       "%.120s serves the same %s as %.120s, a revision elsewhere in the run%s", point->name,
+                       what, other->name,
+                       models == EQUALITY_NO ? ", but other weights of the model differ" : "");
         break;
     case AUDIT_KIND_UNCHANGED:
         (void)snprintf(text, TEXT_SIZE, "%.120s has the same %s as %.120s before it: %s", point->name, what,
-                       other->name,
-                       point->not_finite >= 1.0 ? "nothing in it is finite"
-                                                : "no update happened yet (a warm-up begins at rate 0), or "
-                                                  "training stood still");
+                       other->name, why_unchanged(point, models));
         break;
     case AUDIT_KIND_OUT_OF_LINE:
         (void)snprintf(text, TEXT_SIZE,
@@ -191,12 +142,13 @@ static void explain(const struct finding *finding, const struct api_run *run, ch
 }
 
 static void print_finding(struct api_json *json, const struct finding *finding, const struct api_run *run,
-                          const struct files *files)
+                          const struct api_audit_files *files)
 {
     const struct api_run_point *point = &run->points[finding->index], *other = &run->points[finding->other];
     int is_missing = finding->kind == AUDIT_KIND_MISSING, is_repeated = is_repetition(finding->kind);
     char text[TEXT_SIZE] = "";
-    explain(finding, run, text);
+    enum equality models = compare_models(finding, run, files);
+    explain(finding, run, models, text);
     api_json_open_object(json, NULL);
     api_json_text(json, "kind", audit_kind_name(finding->kind));
     api_json_text(json, "basis", basis_names[finding->basis]);
@@ -215,14 +167,18 @@ static void print_finding(struct api_json *json, const struct finding *finding, 
         api_json_boolean(json, "is_tensor_equal", strcmp(point->digest, other->digest) == 0);
     else
         api_json_null(json, "is_tensor_equal");
+    if (models != EQUALITY_UNKNOWN)
+        api_json_boolean(json, "is_model_equal", models == EQUALITY_YES);
+    else
+        api_json_null(json, "is_model_equal");
     api_json_real(json, "evidence", finding->evidence);
     api_json_text(json, "text", text);
     api_json_close_object(json);
 }
 
-static void render(const struct api_run *run, const struct files *files, const struct audit *by_files,
-                   const struct audit *by_tensor, const struct finding *findings, size_t finding_count,
-                   struct buf *body)
+static void render(const struct api_run *run, const struct api_audit_files *files,
+                   const struct audit *by_files, const struct audit *by_tensor,
+                   const struct finding *findings, size_t finding_count, struct buf *body)
 {
     size_t counts[AUDIT_KIND_COUNT] = {0};
     struct api_json json;
@@ -314,8 +270,8 @@ static int measure_skips(struct store *store, const struct api_run *run, const s
     return code;
 }
 
-static int audit(struct store *store, const struct api_run *run, const struct files *files, struct buf *body,
-                 struct err *err)
+static int audit(struct store *store, const struct api_run *run, const struct api_audit_files *files,
+                 struct buf *body, struct err *err)
 {
     struct audit_options options = audit_options_default();
     struct audit by_files = {0}, by_tensor = {0};
@@ -373,16 +329,15 @@ int api_audit_append(struct store *store, const struct model_row *model, const c
                      struct err *err)
 {
     struct api_run run = {0};
-    struct files files = {.run = &run};
+    struct api_audit_files files = {0};
     int code = api_run_read(store, model, tensor, &run, err);
     if (!code)
-        code = read_files(store, &files, err);
+        code = api_audit_files_read(store, &run, &files, err);
     if (!code)
         code = audit(store, &run, &files, body, err);
     if (!code)
         code = buf_check(body, "audit", err);
-    free(files.contents);
-    free(files.digests);
+    api_audit_files_free(&files);
     api_run_free(&run);
     return code;
 }

@@ -159,6 +159,8 @@ static int take(void *context, const struct series_row *row)
             .stderror = real_if(score->id != 0, score->perplexity_stderr),
             .texts = texts_number(score),
         };
+        if (score->id)
+            (void)snprintf(point->weights, sizeof point->weights, "%s", score->weights_digest);
     }
     return 0;
 }

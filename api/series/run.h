@@ -23,7 +23,8 @@ struct api_run_point {
     char name[LIMIT_REVISION_NAME_BYTES + 1];
     int64_t revision_id;
     int64_t step;
-    char digest[STORE_DIGEST_SIZE]; /* of the tensor's bytes; "": not measured */
+    char digest[STORE_DIGEST_SIZE];  /* of the tensor's bytes; "": not measured */
+    char weights[STORE_DIGEST_SIZE]; /* of all weights of the model; "": no perplexity was measured */
     unsigned other_texts; /* bit of each perplexity_mode: its texts are not those that most points have */
     double not_finite;    /* share of the tensor's values that are NaN or Inf; 0: not measured */
     /* quantiles 0.001 and 0.999 of each distribution; NaN where not measured */

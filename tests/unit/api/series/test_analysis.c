@@ -98,6 +98,69 @@ static void test_audit(void **state)
     json_decref(json);
 }
 
+/* Measures the next task: tensor and all weights have the bytes that the names say. */
+static void measure_both(struct fixture *fixture, const char *tensor, const char *weights)
+{
+    struct task_row task;
+    struct task_lease lease;
+    struct perplexity_row row = {
+        .definition = 1, .parameters = "{}", .precision = "float32", .backend = "cpu", .perplexity = 9};
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_claim(fixture, "local/1", &task);
+    task_lease_of(&task, &lease);
+    fixture_result(made, tensor, 1);
+    fixture_digest(weights, row.weights_digest);
+    fixture_digest("data", row.dataset_digest);
+    fixture_digest("tokenizer", row.tokenizer_digest);
+    memcpy(made->result.weights_digest, row.weights_digest, sizeof row.weights_digest);
+    made->result.perplexities = &row;
+    made->result.perplexity_count = 1;
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    free(made);
+}
+
+/* An equal tensor in equal models, in other ones (it is not trained), and where files hide which of both. */
+static void test_audit_of_whole_models(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct fixture *store = store_of(state);
+    static const struct {
+        const char *revision, *says;
+        int is_equal; /* -1: not known */
+    } wanted[] = {{"step1", "no update happened yet", 1},
+                  {"step3", "this tensor alone was not trained", 0},
+                  {"step5", "no update happened yet", -1}};
+    int64_t ids[8];
+    fixture_add_revisions(store, 7, ids);
+    (void)fixture_sweep(store, ids, 6, 0);
+    measure_both(store, "a", "one");
+    measure_both(store, "a", "one");
+    measure_both(store, "b", "two");
+    measure_both(store, "b", "three");
+    measure_both(store, "c", "four");
+    measure_both(store, "c", "five"); /* by a digest of files, which may hold more than weights */
+    struct revision_file_row file = {.path = "model.safetensors", .size_bytes = 10};
+    fixture_digest("file", file.digest);
+    OK(revisions_set_files(store->store, ids[5], &file, 1, &err));
+    json_t *json = fixture_get(fixture, HERE "/audit", 200);
+    const json_t *finding;
+    size_t i, found = 0;
+    json_array_foreach(json_object_get(json, "findings"), i, finding)
+    {
+        const json_t *is_equal = json_object_get(finding, "is_model_equal");
+        if (strcmp(text_of(finding, "kind"), "unchanged") != 0)
+            continue; /* the fixture's numbers have NaN */
+        assert_true(found < sizeof wanted / sizeof wanted[0]);
+        assert_string_equal(text_of(finding, "revision"), wanted[found].revision);
+        assert_true(json_is_true(json_object_get(finding, "is_tensor_equal")));
+        assert_non_null(strstr(text_of(finding, "text"), wanted[found].says));
+        assert_int_equal(json_is_null(is_equal) ? -1 : json_is_true(is_equal), wanted[found].is_equal);
+        found++;
+    }
+    assert_int_equal(found, sizeof wanted / sizeof wanted[0]);
+    json_decref(json);
+}
+
 /* Stages begin anew at step 0: the points that do not ascend are left out, and counted. */
 static void test_stages(void **state)
 {
@@ -169,7 +232,8 @@ static void test_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {SERVED(test_nothing_measured), SERVED(test_audit), SERVED(test_stages),
+    const struct CMUnitTest tests[] = {SERVED(test_nothing_measured), SERVED(test_audit),
+                                       SERVED(test_audit_of_whole_models), SERVED(test_stages),
                                        SERVED(test_refusals)};
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
