@@ -103,21 +103,28 @@ static double fit_walk(const struct null_model *model, double *ret_error)
     return still <= error ? 0 : walk;
 }
 
-/* Of a run of up to a million steps, exact; of a longer one a million stretches are looked at, each at the
- * rate of its middle: the schedule is the asker's, and a walk over all that he may name takes a second. */
-#define EFOLD_STRETCHES 1e6
+/* The first step by which decay has left 1/e, between 0 and `end`: each round looks at so many steps between
+ * the last one before and the first one behind. */
+#define EFOLD_LOOKS 64
 
 static double efold_step(const struct schedule *schedule, double last)
 {
-    double kept = 1, end = fmin(fmax(last, schedule->end_step), SCHEDULE_STEPS_MAX);
-    double stretch = fmax(1, ceil(end / EFOLD_STRETCHES));
-    for (double step = 0; schedule->weight_decay > 0 && step < end; step += stretch) {
-        double keep = 1 - schedule_rate(schedule, step + (stretch - 1) / 2) * schedule->weight_decay;
-        kept *= stretch > 1 ? pow(keep, stretch) : keep;
-        if (kept <= 0.36787944117144233)
-            return step + stretch;
+    double low = 0, high = fmin(fmax(last, schedule->end_step), SCHEDULE_STEPS_MAX), steps[EFOLD_LOOKS];
+    struct schedule_sums sums[EFOLD_LOOKS];
+    schedule_accumulate(schedule, &high, 1, sums);
+    if (!(sums[0].log_kept <= -1))
+        return (double)NAN;
+    while (high - low > 1) {
+        int first = 0;
+        for (int i = 0; i < EFOLD_LOOKS; i++)
+            steps[i] = low + floor((high - low) * (i + 1) / EFOLD_LOOKS);
+        schedule_accumulate(schedule, steps, EFOLD_LOOKS, sums);
+        while (first < EFOLD_LOOKS - 1 && sums[first].log_kept > -1)
+            first++;
+        high = steps[first];
+        low = first ? steps[first - 1] : low;
     }
-    return (double)NAN;
+    return high;
 }
 
 int series_fit_decay(const struct series_input *input, struct series *series, struct err *err)
