@@ -44,7 +44,7 @@ struct watch_row {
     int64_t asks;         /* how often anyone did */
     int64_t run_ms;       /* begin of the last run; 0: none yet */
     int64_t run_sweep_id; /* what it started; 0: nothing */
-    int failures;         /* runs in a row that failed for a passing reason */
+    int failures;         /* runs in a row that failed and are tried again */
     int64_t retry_ms;     /* when the failed run is tried again; 0: not before the timetable says so */
     int64_t sweeps_ended, sweeps_announced; /* of the model; see store/deliveries.h */
 };

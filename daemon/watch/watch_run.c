@@ -144,12 +144,19 @@ static int make_sweep(struct run *run, struct err *err)
     return 0;
 }
 
+/* What no further look can help: the watch asks for what cannot be. A model that is not found may be there in
+ * a minute, of a hub in trouble or a folder that is mounted again, and a token may be renewed. */
+static int is_lasting(int code)
+{
+    return code == ERR_INVALID || code == ERR_LIMIT || code == ERR_UNSUPPORTED;
+}
+
 static void set_failure(struct run *run, const struct err *reason)
 {
     int64_t pause_ms = RETRY_FIRST_MS;
     json_t *error = json_pack("{s:s, s:s}", "code", err_name(reason->code), "message", reason->message);
     (void)json_object_set_new(run->report, "error", error ? error : json_null());
-    if (!err_is_transient(reason->code) || run->watch->failures >= RETRIES_MAX)
+    if (is_lasting(reason->code) || run->watch->failures >= RETRIES_MAX)
         return;
     run->result.failures = run->watch->failures + 1;
     for (int i = 0; i < run->watch->failures && pause_ms < RETRY_LONGEST_MS; i++)

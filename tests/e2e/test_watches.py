@@ -192,6 +192,8 @@ def test_a_hub_that_is_down(daemon: Callable[..., Daemon], make_hub: Any, garden
     hub.fault("status", status=404, path="/refs", times=1)
     failed = after_run(one, put(one, {**LONG, "revisions": {"names": ["step0", "step512"]}})["last_run_at"])
     assert failed["last_run"]["outcome"] == "failed" and failed["last_run"]["error"]["code"] == "not_found"
+    soon = datetime.fromisoformat(failed["next_run_at"]) - datetime.fromisoformat(failed["last_run_at"])
+    assert 0 < soon.total_seconds() < 120  # a hub in trouble calls models unknown, too
     hub.fault("status", status=418, revision=hub.sha(MODEL, "step512"), file="safetensors")
     found = watch_now(one)
     assert found["last_run"]["swept"] == 2
