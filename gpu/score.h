@@ -78,7 +78,8 @@ struct score_model_source {
     const struct score_need *beside; /* or NULL. Another model of the same device may be scored meanwhile and
                                         needs so much: this one is loaded only if both fit whole, and have all
                                         the room that they can use, else ERR_NO_MEMORY */
-    const atomic_bool *cancel;       /* or NULL: once true, calls on the model end with ERR_CANCELLED */
+    const atomic_bool *cancel;       /* or NULL: once true, loading and calls on the model end with
+                                        ERR_CANCELLED */
 };
 
 struct score_request {

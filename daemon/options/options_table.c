@@ -87,8 +87,8 @@ const struct option_row option_rows[] = {
          "The CUDA module. Empty: where it was installed."),
     INT("compute", "device-memory-mb", device_memory_mb, "0", 0, 100000000, "MB",
          "Memory of a GPU that this process may take, for tensors, models and what computing needs, beside the few "
-         "hundred MB of CUDA's own context; 0: what is free. With less, models go in smaller batches or two layers at "
-         "a time, and what does not fit fails. Of the CPU: memory of a model that is scored, beside memory-mb."),
+         "hundred MB of CUDA's own context; 0: what is free. With less, texts go in smaller batches, models two layers "
+         "at a time, tensors part by part, and what does not fit even so fails. Of the CPU: memory of a model that is scored, beside memory-mb."),
     INT("compute", "threads", threads, "0", 0, 1024, "N",
          "Threads of the CPU device; 0: one per processor."),
     INT("queue", "fetchers", fetchers, "3", 0, 64, "N",

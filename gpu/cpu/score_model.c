@@ -154,14 +154,31 @@ static void lay_out_matrices(struct cpu_score_model *model)
     }
 }
 
+static void fill_layer(struct cpu_score_model *model, uint64_t layer)
+{
+    for (int j = 0; j < SCORE_MATRIX_COUNT; j++)
+        fill_matrix(model, &model->layers[layer].matrices[j], &model->views.layers[layer][matrix_roles[j]],
+                    (enum score_matrix)j);
+}
+
 void score_model_prepare_layer(struct cpu_score_model *model, uint64_t layer)
 {
     if (model->is_resident || model->loaded_layer == layer)
         return;
-    for (int j = 0; j < SCORE_MATRIX_COUNT; j++)
-        fill_matrix(model, &model->layers[layer].matrices[j], &model->views.layers[layer][matrix_roles[j]],
-                    (enum score_matrix)j);
+    fill_layer(model, layer);
     model->loaded_layer = layer;
+}
+
+/* All that a resident model keeps. */
+static int fill_matrices(struct cpu_score_model *model, struct err *err)
+{
+    for (uint64_t i = 0; i < model->config.layer_count; i++) {
+        if (model->cancel && atomic_load_explicit(model->cancel, memory_order_relaxed))
+            return err_set(err, ERR_CANCELLED, "loading was cancelled");
+        fill_layer(model, i);
+    }
+    fill_matrix(model, &model->unembedding, &model->views.model[SCORE_ROLE_UNEMBEDDING], SCORE_MATRIX_COUNT);
+    return 0;
 }
 
 static int choose_residence(struct cpu_score_model *model, uint64_t *ret_matrix_bytes, struct err *err)
@@ -225,12 +242,8 @@ int score_model_init(struct cpu_score_model *model, struct cpu_threads *threads,
     if ((code = fill_vectors(&made, err)))
         goto out;
     lay_out_matrices(&made);
-    for (uint64_t i = 0; made.is_resident && i < made.config.layer_count; i++)
-        for (int j = 0; j < SCORE_MATRIX_COUNT; j++)
-            fill_matrix(&made, &made.layers[i].matrices[j], &made.views.layers[i][matrix_roles[j]],
-                        (enum score_matrix)j);
-    if (made.is_resident)
-        fill_matrix(&made, &made.unembedding, &made.views.model[SCORE_ROLE_UNEMBEDDING], SCORE_MATRIX_COUNT);
+    if (made.is_resident && (code = fill_matrices(&made, err)))
+        goto out;
     *model = made;
     return 0;
 out:

@@ -106,7 +106,7 @@ struct statistics_second {
     const double *means;        /* [STATISTICS_SEGMENTS, columns] around which central sums are formed */
     const float *centres;       /* [2 row sets: all, tokens; columns] scaled means */
     float scales[2];            /* of a row set */
-    double *sums;               /* [parts, STATISTICS_TEAMS, 3, columns]: m2, m3, m4; zero before */
+    double *sums;               /* [parts, STATISTICS_TEAMS, 3, columns]: m2, m3, m4 */
     unsigned long long *counts; /* [2 row sets, 65536], index = bits; zero before */
     struct statistics_sums *partials; /* [block_count, STATISTICS_SEGMENTS, 2]; zero before. norm:
                                        * float32 only */

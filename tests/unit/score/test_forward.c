@@ -428,6 +428,7 @@ static void refusals(void **state)
     source.cancel = &cancel;
     assert_int_equal(try_score(&source, &documents.request, (struct setting){2, 0}, &result, &err),
                      ERR_CANCELLED);
+    assert_non_null(strstr(err.message, "loading was cancelled"));
     source.cancel = NULL;
     source.precision = SCORE_PRECISION_HALF;
     assert_int_equal(try_score(&source, &documents.request, (struct setting){1, 0}, &result, &err),
