@@ -1,11 +1,11 @@
 """Log-probabilities and speed of the CUDA backend beside transformers, on the same GPU, models and documents.
 
-    python tests/gpu/compare_transformers.py BUILD [--sizes 14m,70m,410m,1b] [--documents 512] [--csv FILE]
+    python tests/gpu/compare_transformers.py BUILD [--sizes 14m,70m:5153,410m,1b] [--documents 512] [--csv FILE]
 
 Truth is transformers in float32 with TF32 off. Two peers for speed, both in float16 with SDPA and documents sorted by
 length in padded batches: the *plain* loop asks the model for its logits and takes log_softmax of them, as evaluation
 harnesses do; the *lean* one asks for hidden states and multiplies those of the targets alone with the unembedding.
-Needs torch and transformers.
+A size may have its own number of documents, after a colon. Needs torch and transformers.
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ def compare(build: Path, size: str, count: int) -> dict:
     true_perplexity = perplexity(truth)
     row = {
         "size": size,
+        "documents": count,
         "f32_worst": worst(truth, exact["logprobs"]),
         "half_worst": worst(truth, quick["logprobs"]),
         "half_mean": mean(truth, quick["logprobs"]),
@@ -159,13 +160,14 @@ def compare(build: Path, size: str, count: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=Path)
-    parser.add_argument("--sizes", default="14m,70m,410m,1b")
+    parser.add_argument("--sizes", metavar="SIZE[:DOCUMENTS],...", default="14m,70m,410m,1b")
     parser.add_argument("--documents", type=int, default=512)
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     table = []
-    for size in arguments.sizes.split(","):
-        row = compare(arguments.build, size, arguments.documents)
+    for words in arguments.sizes.split(","):
+        size, _, own_count = words.partition(":")
+        row = compare(arguments.build, size, int(own_count or arguments.documents))
         table.append(row)
         print("  ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()), flush=True)
         if arguments.csv:  # after each size: a run that is cut off keeps what it has
