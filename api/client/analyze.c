@@ -336,9 +336,11 @@ static void print_scaling(const json_t *document)
     json_decref(models);
     if (json_is_true(json_object_get(fit, "is_fitted")))
         (void)printf("onset step = %.4g * parameters^%.3f; 95 %% confidence of the exponent: %.3f to %.3f "
-                     "(%" PRId64 " models, R^2 %.3f)\n",
+                     "(%" PRId64 " models, R^2 %.3f)\n"
+                     "the gaps between checkpoints alone leave exponents from %.3f to %.3f open\n",
                      real_of(fit, "prefactor"), real_of(fit, "exponent"), real_of(fit, "exponent_low"),
-                     real_of(fit, "exponent_high"), integer_of(fit, "count"), real_of(fit, "r_squared"));
+                     real_of(fit, "exponent_high"), integer_of(fit, "count"), real_of(fit, "r_squared"),
+                     real_of(fit, "exponent_least"), real_of(fit, "exponent_most"));
     else
         (void)printf("no law: %s\n", text_of(fit, "reason"));
 }

@@ -69,6 +69,8 @@ static void print_fit(struct api_json *json, const struct scaling_point *points,
     api_json_real(json, "exponent_low", is_fitted ? fit.exponent_low : none);
     api_json_real(json, "exponent_high", is_fitted ? fit.exponent_high : none);
     api_json_real(json, "exponent_stderr", is_fitted ? fit.exponent_error : none);
+    api_json_real(json, "exponent_least", is_fitted ? fit.exponent_least : none);
+    api_json_real(json, "exponent_most", is_fitted ? fit.exponent_most : none);
     api_json_real(json, "prefactor", is_fitted ? fit.prefactor : none);
     api_json_real(json, "r_squared", is_fitted ? fit.r_squared : none);
     api_json_close_object(json);
@@ -112,7 +114,9 @@ static int render(const struct api_request *request, const struct models *models
         int is_found = onset.verdict == SERIES_VERDICT_YES;
         const char *left_out = why_left_out(model, &onset, is_diverged);
         if (!left_out)
-            points[count++] = (struct scaling_point){(double)model->parameter_count, onset.step};
+            points[count++] = (struct scaling_point){.parameters = (double)model->parameter_count,
+                                                     .value = onset.step,
+                                                     .before = onset.step_before};
         api_json_open_object(&json, NULL);
         api_json_text(&json, "model", model->name);
         if (model->parameter_count > 0)

@@ -16,10 +16,18 @@ double scaling_t_95(size_t degrees)
            (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * n * n * n);
 }
 
+/* How far down the logarithm of a value may be. */
+static double play_of(const struct scaling_point *point)
+{
+    double play = log(point->value / fmax(point->before, 1));
+    return point->before >= 0 && play > 0 ? play : 0;
+}
+
 int scaling_fit(const struct scaling_point *points, size_t count, struct scaling *ret_scaling,
                 struct err *err)
 {
     double n = 0, mean_x = 0, mean_y = 0, sxx = 0, sxy = 0, syy = 0;
+    double fall = 0, rise = 0; /* of sxy, where the larger or the smaller models forked earlier */
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < count; i++) {
             double x = log(points[i].parameters), y = log(points[i].value);
@@ -33,6 +41,7 @@ int scaling_fit(const struct scaling_point *points, size_t count, struct scaling
                 sxx += (x - mean_x) * (x - mean_x);
                 sxy += (x - mean_x) * (y - mean_y);
                 syy += (y - mean_y) * (y - mean_y);
+                *(x > mean_x ? &fall : &rise) += fabs(x - mean_x) * play_of(&points[i]);
             }
         }
     }
@@ -49,6 +58,8 @@ int scaling_fit(const struct scaling_point *points, size_t count, struct scaling
                                     .exponent_low = exponent - reach,
                                     .exponent_high = exponent + reach,
                                     .exponent_error = error,
+                                    .exponent_least = exponent - fall / sxx,
+                                    .exponent_most = exponent + rise / sxx,
                                     .prefactor = exp(mean_y - exponent * mean_x),
                                     .r_squared = syy > 0 ? 1 - residual / syy : (double)NAN};
     return 0;

@@ -14,12 +14,15 @@
 struct scaling_point {
     double parameters; /* of the model */
     double value;      /* onset step */
+    double before;     /* the last step without an onset, from 0 on; NaN: the onset is known exactly */
 };
 
 struct scaling {
     size_t count;
     double exponent, exponent_low, exponent_high; /* with its 95 % confidence interval (Student's t) */
     double exponent_error;                        /* standard error */
+    double exponent_least, exponent_most; /* that the same fit has with each onset anywhere after `before`,
+                                             from step 1 on: what the gaps between checkpoints leave open */
     double prefactor;
     double r_squared; /* of ln value; NaN if all values are equal */
 };

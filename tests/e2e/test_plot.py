@@ -154,7 +154,9 @@ def test_scaling_lists_the_smallest_first(made_up: Daemon) -> None:
         rows = [line.split() for line in half.splitlines() if line.startswith("file:")]
         assert [row[0] for row in rows] == [made_up.runs[size] for size in sorted(made_up.runs)]
         fit = made_up.get(f"/v1/scaling?view={view}").json()["fit"]
-        assert f"parameters^{fit['exponent']:.3f}; " in half.splitlines()[-1]
+        assert f"parameters^{fit['exponent']:.3f}; " in half.splitlines()[-2]
+        assert fit["exponent_least"] < fit["exponent"] < fit["exponent_most"], "onsets are known up to a factor of two"
+        assert half.splitlines()[-1].endswith(f"from {fit['exponent_least']:.3f} to {fit['exponent_most']:.3f} open")
         assert half.splitlines() == made_up.client("scaling", "--view", view).stdout.splitlines()
     alone = json.loads(made_up.client("scaling", "--json").stdout)
     assert alone == made_up.get("/v1/scaling").json() and alone["view"] == "centred"

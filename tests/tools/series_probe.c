@@ -3,7 +3,7 @@
  *   series COUNT KIND PEAK FLOOR WARMUP TOTAL DECAY, then for each point
  *     STEP CONTENT IS_MEASURED NOT_FINITE, four shapes (all raw, all centred, tokens raw, tokens centred) of
  *     MEAN VARIANCE DIP WEIGHT ASHMAN VALLEY, then MSD LAG1_MSD PERPLEXITY
- *   scaling COUNT, then PARAMETERS VALUE for each point
+ *   scaling COUNT, then PARAMETERS VALUE BEFORE for each point
  * KIND is a number of enum schedule_kind; numbers may be nan.
  */
 #include "daemon/analysis/scaling.h"
@@ -141,6 +141,7 @@ static int fit(size_t count, struct err *err)
     for (size_t i = 0; i < count; i++) {
         points[i].parameters = read_number();
         points[i].value = read_number();
+        points[i].before = read_number();
     }
     int code = scaling_fit(points, count, &scaling, err);
     if (!code) {
@@ -149,6 +150,8 @@ static int fit(size_t count, struct err *err)
         print_number("low", scaling.exponent_low, ", ");
         print_number("high", scaling.exponent_high, ", ");
         print_number("error", scaling.exponent_error, ", ");
+        print_number("least", scaling.exponent_least, ", ");
+        print_number("most", scaling.exponent_most, ", ");
         print_number("prefactor", scaling.prefactor, ", ");
         print_number("r_squared", scaling.r_squared, "}\n");
     }
