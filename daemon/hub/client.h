@@ -106,8 +106,9 @@ void client_append_resolve(const struct hub_repository *repository, const char *
                            struct buf *url);
 
 /*
- * GETs a JSON reply of the API, follows redirects, retries. Appends the body to `body`; *ret_next becomes the
- * address of the next page or NULL (the caller frees it); `ret_next` may be NULL.
+ * GETs a JSON reply of the API, follows redirects, retries, also once what is no JSON. Appends the body to
+ * `body`; *ret_next becomes the address of the next page or NULL (the caller frees it); `ret_next` may be
+ * NULL.
  */
 int request_get_json(struct hub_repository *repository, const char *url, struct buf *body, char **ret_next,
                      struct err *err);

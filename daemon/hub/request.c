@@ -87,6 +87,25 @@ static int run_to_answer(struct hub_repository *repository, struct transfer *tra
     }
 }
 
+static int is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Whether a reply begins and ends as JSON does: what was cut short on its way, or is a page of a proxy, does
+ * not. */
+static int is_like_json(const char *text, size_t size)
+{
+    while (size && is_space(text[size - 1]))
+        size--;
+    while (size && is_space(*text)) {
+        text++;
+        size--;
+    }
+    return size >= 2 &&
+           ((text[0] == '{' && text[size - 1] == '}') || (text[0] == '[' && text[size - 1] == ']'));
+}
+
 int request_get_json(struct hub_repository *repository, const char *address, struct buf *body,
                      char **ret_next, struct err *err)
 {
@@ -98,7 +117,15 @@ int request_get_json(struct hub_repository *repository, const char *address, str
     char *url = strdup(address);
     if (!url)
         return err_set(err, ERR_NO_MEMORY, "request: out of memory");
+    size_t size_before = body->size;
     int code = run_to_answer(repository, &transfer, body, &url, err);
+    if (!code && !is_like_json(buf_text(body) + size_before, body->size - size_before)) {
+        /* Worth a second try; whoever parses it tells what it is then. */
+        body->size = size_before;
+        client_count_retry(repository, NULL);
+        transfer.start_at_ms = clock_monotonic_ms() + repository->hub->options.backoff_ms;
+        code = run_to_answer(repository, &transfer, body, &url, err);
+    }
     if (!code && ret_next && transfer.headers.link_next)
         code = url_follow(url, transfer.headers.link_next, ret_next, err);
     else if (!code && ret_next)

@@ -272,6 +272,15 @@ def test_hub_down_and_up_again(make_hub: Callable[..., Emulator], big_root: Path
     assert answer.get("ranges") == [sha256((big_root / "models/org/big/main" / BIG).read_bytes())], answer
 
 
+@pytest.mark.parametrize("fault", [{"kind": "malformed_json"}, {"kind": "body", "text": "<html>log in to this network</html>"}, {"kind": "body"}])
+def test_no_json_for_once(probe: Probe, hub: Emulator, fault: dict[str, Any]) -> None:
+    """Cut short on its way, or a page of a proxy: one more request, and the listing is whole."""
+    whole = probe("org/small", "refs")["refs"]
+    hub.fault(**fault, path="/refs", times=1)
+    again = probe("org/small", "refs")
+    assert again["refs"] == whole and again["requests"] == 2 and again["retries"] == 1
+
+
 class EndlessPages(http.server.BaseHTTPRequestHandler):
     """Each page names another one as the next, and holds nothing."""
 
