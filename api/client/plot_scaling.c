@@ -267,7 +267,7 @@ static void draw_view(struct figure *figure, int which, const struct plot_axis *
 /* What a line stands for, and its law. */
 static void draw_key(const struct figure *figure, int which, double top)
 {
-    char lines[3][64] = {"no law", "", ""};
+    char lines[4][64] = {"no law", "", "", ""};
     const json_t *fit = figure->views[which].fit;
     double x = figure->plot.axis.end + 10;
     struct buf *svg = figure->plot.svg;
@@ -275,7 +275,9 @@ static void draw_key(const struct figure *figure, int which, double top)
         (void)snprintf(lines[0], sizeof lines[0], "exponent %.3f", plot_number(fit, "exponent"));
         (void)snprintf(lines[1], sizeof lines[1], "95 %%: %.3f to %.3f", plot_number(fit, "exponent_low"),
                        plot_number(fit, "exponent_high"));
-        (void)snprintf(lines[2], sizeof lines[2], "R\xc2\xb2 %.3f, %.0f models",
+        (void)snprintf(lines[2], sizeof lines[2], "gaps: %.3f to %.3f", plot_number(fit, "exponent_least"),
+                       plot_number(fit, "exponent_most"));
+        (void)snprintf(lines[3], sizeof lines[3], "R\xc2\xb2 %.3f, %.0f models",
                        plot_number(fit, "r_squared"), plot_number(fit, "count"));
     }
     svg_line(svg, x, top, x + 20, top, which ? "line1" : "line0");
@@ -284,7 +286,7 @@ static void draw_key(const struct figure *figure, int which, double top)
     else
         svg_circle(svg, x + 10, top, RADIUS, "dot0");
     svg_text(svg, x, top + 16, "start", "small", view_names[which]);
-    for (int i = 0; i < 3 && lines[i][0]; i++)
+    for (int i = 0; i < 4 && lines[i][0]; i++)
         svg_text(svg, x, top + 30 + 13 * i, "start", "small", lines[i]);
 }
 

@@ -171,6 +171,7 @@ def test_onset_against_size_is_what_scaling_says(made_up: Daemon, rows: str) -> 
         answer = made_up.get(f"/v1/scaling?rows={rows}&view={view}").json()
         models = [one for one in answer["models"] if one["verdict"] == "yes"]
         assert len(models) == 4 and answer["fit"]["is_fitted"]
+        assert "gaps: {exponent_least:.3f} to {exponent_most:.3f}".format(**answer["fit"]) in words
         if rows == "tokens":
             shown = list(csv.DictReader(made_up.client("scaling", "--csv", "--view", view).stdout.splitlines()))
             assert {one["model"]: float(one["onset_step"]) for one in shown} == {one["model"]: one["onset_step"] for one in models}
