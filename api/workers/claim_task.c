@@ -163,6 +163,11 @@ static int has_file(void *context, const char *name)
     return 0;
 }
 
+static const char *name_at(void *context, size_t index)
+{
+    return ((const struct wire_revision *)context)->files[index].path;
+}
+
 /* A weight file whose digest was seen elsewhere tells the content of a tensor that was not measured here. */
 static int add_by_file(struct gatherer *gatherer, const char *name, struct err *err)
 {
@@ -173,6 +178,8 @@ static int add_by_file(struct gatherer *gatherer, const char *name, struct err *
             return 0;
     }
     const struct weight_layout *layout = weight_layout_choose(has_file, revision, 0);
+    if (!weight_layout_is_told(layout, name_at, revision->file_count, revision))
+        return 0;
     for (size_t i = 0; i < revision->file_count; i++) {
         const struct revision_file_row *file = &revision->files[i];
         if (file->digest_kind != REVISION_DIGEST_KIND_SHA256 || !weight_layout_has(layout, file->path))

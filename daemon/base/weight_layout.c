@@ -1,7 +1,9 @@
 #include "daemon/base/weight_layout.h"
 
-#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define NUMBER_BYTES 6 /* "-00001" */
 
 static const struct weight_layout layouts[] = {
     {"model.safetensors", 0, 0},
@@ -24,17 +26,48 @@ const struct weight_layout *weight_layout_choose(int (*has)(void *context, const
     return NULL;
 }
 
-static int ends_with(const char *text, const char *ending)
+/* The part of a shard's name that all of one set have behind their number: "-of-00003.safetensors"; NULL: it
+ * is no such name. */
+static const char *shard_end(const struct weight_layout *layout, const char *path)
 {
-    size_t size = strlen(text), ending_size = strlen(ending);
-    return size >= ending_size && strcmp(text + size - ending_size, ending) == 0;
+    static const char form[] = "-#####-of-#####";
+    const char *ending = layout->is_torch ? ".bin" : ".safetensors";
+    size_t size = strlen(path), end_size = sizeof form - 1 + strlen(ending);
+    if (size <= end_size || strcmp(path + size - strlen(ending), ending) != 0)
+        return NULL;
+    const char *at = path + size - end_size;
+    for (size_t i = 0; form[i]; i++) {
+        if (form[i] == '#' ? at[i] < '0' || at[i] > '9' : at[i] != form[i])
+            return NULL;
+    }
+    return at + NUMBER_BYTES;
+}
+
+int weight_layout_is_told(const struct weight_layout *layout,
+                          const char *(*name_at)(void *context, size_t index), size_t count, void *context)
+{
+    const char *first = NULL, *first_end = NULL;
+    unsigned long found = 0;
+    if (!layout || !layout->is_index)
+        return layout != NULL;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = name_at(context, i), *end = shard_end(layout, name);
+        if (!end)
+            continue;
+        if (!first) {
+            first = name;
+            first_end = end;
+        }
+        size_t stem = (size_t)(end - name) - NUMBER_BYTES;
+        if (stem != (size_t)(first_end - first) - NUMBER_BYTES || memcmp(name, first, stem) != 0 ||
+            strcmp(end, first_end) != 0)
+            return 0;
+        found++;
+    }
+    return first && found == strtoul(first_end + strlen("-of-"), NULL, 10);
 }
 
 int weight_layout_has(const struct weight_layout *layout, const char *path)
 {
-    if (!layout)
-        return 0;
-    if (!layout->is_index)
-        return strcmp(path, layout->file) == 0;
-    return layout->is_torch ? ends_with(path, ".bin") : ends_with(path, ".safetensors");
+    return layout->is_index ? shard_end(layout, path) != NULL : strcmp(path, layout->file) == 0;
 }

@@ -8,6 +8,8 @@
 #ifndef BIFURCATED_BASE_WEIGHT_LAYOUT_H
 #define BIFURCATED_BASE_WEIGHT_LAYOUT_H
 
+#include <stddef.h>
+
 struct weight_layout {
     const char *file; /* which is read first */
     int is_torch;     /* else safetensors */
@@ -23,7 +25,13 @@ struct weight_layout {
 const struct weight_layout *weight_layout_choose(int (*has)(void *context, const char *name), void *context,
                                                  int does_prefer_torch);
 
-/* Whether a tensor of this layout may lie in this file. NULL has none. */
+/* Whether names alone tell in which files the tensors lie; NULL: nothing does. Shards are
+ * "model-00001-of-00003.safetensors": of those there must be one whole set. Trainers that save again in other
+ * parts leave the old ones where they are, and which of them count only the index says. */
+int weight_layout_is_told(const struct weight_layout *layout,
+                          const char *(*name_at)(void *context, size_t index), size_t count, void *context);
+
+/* Whether a tensor of this layout, if that is told, may lie in this file. */
 int weight_layout_has(const struct weight_layout *layout, const char *path);
 
 #endif

@@ -51,12 +51,18 @@ static int find_measured(struct location *location, struct err *err)
     return code ? code : take_content(location, &row.content, row.file_path, row.file_digest, err);
 }
 
+static const char *name_at(void *context, size_t index)
+{
+    return ((const struct repository_tree *)context)->files[index].path;
+}
+
 /* Asks the store whether a file that the checkpoint is read from was seen elsewhere, by its digest. */
 static int find_by_digest(struct location *location, struct err *err)
 {
-    const struct repository_tree *tree = location->source.tree;
+    struct repository_tree *tree = location->source.tree;
     const struct weight_layout *layout = revision_source_layout(&location->source);
-    for (size_t i = 0; i < tree->count; i++) {
+    size_t count = weight_layout_is_told(layout, name_at, tree->count, tree) ? tree->count : 0;
+    for (size_t i = 0; i < count; i++) {
         struct content_row content;
         const char *path = tree->files[i].path;
         const char *digest = tree->files[i].sha256; /* of whole content; git's id of a pointer is no such */

@@ -40,7 +40,59 @@ static void test_what_lies_beside_it_counts_for_nothing(void **state)
     const struct weight_layout *torch = choose(" pytorch_model.bin.index.json ", 0);
     assert_true(weight_layout_has(torch, "pytorch_model-00001-of-00002.bin"));
     assert_false(weight_layout_has(torch, "model.safetensors"));
-    assert_false(weight_layout_has(NULL, "model.safetensors"));
+    assert_false(weight_layout_has(torch, "training_args.bin"));
+}
+
+struct names {
+    const char *names[6];
+};
+
+static const char *name_at(void *context, size_t index)
+{
+    return ((const struct names *)context)->names[index];
+}
+
+/* By the files' names alone, unless a set of shards is not whole or not the only one. */
+static void test_which_files_hold_the_tensors(void **state)
+{
+    static const struct {
+        const char *layout;
+        int is_told;
+        struct names files;
+    } cases[] = {
+        {" model.safetensors ", 1, {{"model.safetensors", "model-00001-of-00002.safetensors"}}},
+        {" pytorch_model.bin ", 1, {{"pytorch_model.bin"}}},
+        {" model.safetensors.index.json ",
+         1,
+         {{"model-00002-of-00002.safetensors", "config.json", "model-00001-of-00002.safetensors"}}},
+        {" pytorch_model.bin.index.json ",
+         1,
+         {{"pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin", "training_args.bin"}}},
+        {" model.safetensors.index.json ",
+         0, /* saved again in fewer parts */
+         {{"model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
+           "model-00003-of-00003.safetensors", "model-00001-of-00002.safetensors",
+           "model-00002-of-00002.safetensors"}}},
+        {" model.safetensors.index.json ",
+         0,
+         {{"old/model-00001-of-00001.safetensors", "model-00001-of-00001.safetensors"}}},
+        {" model.safetensors.index.json ", 0, {{"model-00001-of-00002.safetensors"}}},
+        {" model.safetensors.index.json ",
+         0,
+         {{"model-00001-of-0002.safetensors", "model.part.safetensors"}}},
+        {" model.safetensors.index.json ", 0, {{"-00001-of-00001.safetensors", ".safetensors", ""}}},
+        {" config.json ", 0, {{"model-00001-of-00001.safetensors"}}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t count = 0;
+        while (cases[i].files.names[count])
+            count++;
+        int is_told = weight_layout_is_told(choose(cases[i].layout, 0), name_at, count,
+                                            (void *)(uintptr_t)&cases[i].files);
+        if (is_told != cases[i].is_told)
+            fail_msg("case %zu", i);
+    }
 }
 
 int main(void)
@@ -48,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_layout_is_read),
         cmocka_unit_test(test_what_lies_beside_it_counts_for_nothing),
+        cmocka_unit_test(test_which_files_hold_the_tensors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
