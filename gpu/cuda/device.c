@@ -64,7 +64,8 @@ int device_check(struct cuda_device *device, cudaError_t status, const char *wha
         return 0;
     (void)cudaGetLastError();
     if (status == cudaErrorMemoryAllocation && !is_stuck(device))
-        return err_set(err, ERR_NO_MEMORY, "device %d is out of memory: %.120s", device->ordinal, what);
+        return err_set(err, ERR_NO_MEMORY, "device %d is out of memory: %.120s; %s", device->ordinal, what,
+                       share_remedy(device));
     if (!is_loss(status) && !is_stuck(device))
         return err_set(err, ERR_DEVICE, "device %d refused: %s: %.120s", device->ordinal,
                        cudaGetErrorString(status), what);
@@ -84,7 +85,8 @@ int device_check_blas(struct cuda_device *device, cublasStatus_t status, const c
             return code;
     }
     if (status == CUBLAS_STATUS_ALLOC_FAILED)
-        return err_set(err, ERR_NO_MEMORY, "device %d is out of memory: %.120s", device->ordinal, what);
+        return err_set(err, ERR_NO_MEMORY, "device %d is out of memory: %.120s; %s", device->ordinal, what,
+                       share_remedy(device));
     return err_set(err, status == CUBLAS_STATUS_NOT_SUPPORTED ? ERR_UNSUPPORTED : ERR_DEVICE,
                    "device %d: cuBLASLt status %d: %.120s", device->ordinal, (int)status, what);
 }
@@ -229,9 +231,9 @@ static int allocate(struct cuda_device *device, size_t rounded, void **ret_memor
     }
     if (status == cudaErrorMemoryAllocation && !is_stuck(device)) {
         (void)cudaGetLastError();
-        return err_set(err, ERR_NO_MEMORY, "device %d has no %.1f MiB more (%.1f MiB are in use here)",
+        return err_set(err, ERR_NO_MEMORY, "device %d has no %.1f MiB more (%.1f MiB are in use here); %s",
                        device->ordinal, (double)rounded / 1048576.0,
-                       (double)device->allocated_bytes / 1048576.0);
+                       (double)device->allocated_bytes / 1048576.0, share_remedy(device));
     }
     int code = device_check(device, status, "cudaMallocFromPoolAsync", err);
     if (!code)

@@ -139,8 +139,9 @@ static int plan_run(struct run *run, const struct score_request *request, struct
     if (code == ERR_NO_MEMORY && refused) /* `room` was a guess */
         return err_set(err, ERR_NO_MEMORY,
                        "scoring needs %.1f MiB on the device beside the model, which refused %.1f MiB though "
-                       "they seemed free: another program may have taken them",
-                       (double)run->scratch_bytes / (double)MIB, (double)refused / (double)MIB);
+                       "they seemed free: another program may have taken them; %s",
+                       (double)run->scratch_bytes / (double)MIB, (double)refused / (double)MIB,
+                       share_remedy(device));
     return code;
 }
 

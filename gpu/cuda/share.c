@@ -117,8 +117,9 @@ int share_claim(struct cuda_device *device, size_t size_bytes, struct err *err)
     if (share && most && (share->used_bytes > most || size_bytes > most - share->used_bytes)) {
         code = err_set(
             err, ERR_NO_MEMORY,
-            "device %d: %.1f MB more would exceed device-memory-mb = %.0f, of which %.1f MB are in use",
-            device->ordinal, (double)size_bytes / 1e6, (double)most / 1e6, (double)share->used_bytes / 1e6);
+            "device %d: %.1f MB more would exceed device-memory-mb = %.0f, of which %.1f MB are in use; %s",
+            device->ordinal, (double)size_bytes / 1e6, (double)most / 1e6, (double)share->used_bytes / 1e6,
+            share_remedy(device));
     } else if (share) {
         is_growing = most && would_exceed(share, device, size_bytes);
         share->used_bytes += size_bytes;

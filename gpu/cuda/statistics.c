@@ -1,7 +1,6 @@
 #include "gpu/cuda/statistics.h"
 
 #include "daemon/base/checked.h"
-#include "gpu/cuda/share.h"
 #include "gpu/cuda/staging.h"
 #include "gpu/cuda/statistics_result.h"
 #include "gpu/cuda/statistics_tensors.h"
@@ -327,7 +326,7 @@ static int take_displacements(struct measurement *m, struct statistics_result *r
     return 0;
 }
 
-/* Memory of the device that is refused: how much is needed, and what to do. */
+/* Memory of the device that is refused: how much is needed; what to do says the reason. */
 static int explain_refusal(const struct measurement *m, struct err *err)
 {
     const struct err reason = *err;
@@ -335,8 +334,8 @@ static int explain_refusal(const struct measurement *m, struct err *err)
                  rows_mb = (double)statistics_tensors_least_bytes(&m->tensors) / 1e6;
     return err_set(err, ERR_NO_MEMORY,
                    "%.1f MB of the device are needed at least, %.1f for sums and %.1f for some rows at a "
-                   "time: %.240s; %s",
-                   sums_mb + rows_mb, sums_mb, rows_mb, reason.message, share_remedy(m->device));
+                   "time: %.360s",
+                   sums_mb + rows_mb, sums_mb, rows_mb, reason.message);
 }
 
 /* On the device; the host's memory was taken. */

@@ -262,6 +262,29 @@ static void refused_memory_is_asked_for_again(void)
     close_whole(device);
 }
 
+/* A device that others have filled cannot be opened, and a model that is refused though there seemed to be
+ * room says the same: who has the memory. */
+static void a_refusal_says_what_to_do(void)
+{
+    char why[BACKEND_WHY_BYTES];
+    void *device = NULL, *loaded = NULL;
+    struct err err = ERR_INIT;
+    const struct score_model_source source = source_of(SCORE_PRECISION_F32);
+    emulation_reset(&plain);
+    CHECK(backend->probe(why, sizeof why) == 0);
+    emulation_occupy(plain.memory_bytes - (DEVICE_WORKSPACE - 1));
+    CHECK(backend->device_open(0, NULL, &device, &err) == ERR_NO_MEMORY);
+    CHECK(strstr(err.message, "has no 64.0 MiB more") && strstr(err.message, "nvidia-smi"));
+    emulation_occupy(0);
+    err = (struct err)ERR_INIT;
+    CHECK(backend->device_open(0, NULL, &device, &err) == 0);
+    for (int i = 0; i < 4; i++) /* whole and two layers at a time, each tried twice */
+        emulation_inject("cudaMallocFromPoolAsync", 1, cudaErrorMemoryAllocation, 0);
+    CHECK(backend->model_load(device, &source, &loaded, &err) == ERR_NO_MEMORY && emulation_forget() == 0);
+    CHECK(strstr(err.message, "nvidia-smi"));
+    close_whole(device);
+}
+
 /* On a small device, requests go in small batches and the model is streamed. */
 static void a_small_device_is_enough(void)
 {
@@ -478,6 +501,7 @@ int main(void)
     a_loss_stays(ERROR_OF_TOMORROW, ERR_DEVICE_LOST);
     an_opening_fails_whole();
     refused_memory_is_asked_for_again();
+    a_refusal_says_what_to_do();
     a_small_device_is_enough();
     a_limit_is_a_small_device();
     a_limit_that_is_too_low_says_so();
