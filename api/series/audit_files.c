@@ -2,39 +2,85 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/digest.h"
+#include "daemon/base/weight_layout.h"
 #include "store/revisions.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FILES_TEXT_MAX ((size_t)8 * 1024 * 1024) /* of one revision: paths and digests */
 
 struct reader {
     const struct api_run *run;
     struct api_audit_files *files;
-    size_t at; /* the point that files are collected of */
-    struct buf text;
+    size_t at;       /* the point that files are collected of */
+    struct buf text; /* "digest size\tpath\n" of each; paths have no control characters */
+    struct buf weights;
     int code;
     struct err *err;
 };
 
+/* The next line, whose end it takes off, and its path; NULL at the end. */
+static char *next_line(char **at, const char **ret_path)
+{
+    char *line = *at, *end = strchr(line, '\n');
+    if (!end)
+        return NULL;
+    *end = '\0';
+    *at = end + 1;
+    const char *tab = strchr(line, '\t');
+    *ret_path = tab ? tab + 1 : "";
+    return line;
+}
+
+static int has_file(void *context, const char *name)
+{
+    char wanted[64];
+    (void)snprintf(wanted, sizeof wanted, "\t%.60s\n", name);
+    return strstr(buf_text(context), wanted) != NULL;
+}
+
+/* Keeps the lines of the files that the checkpoint is read from; returns how many. What lies beside them,
+ * such as a README, says nothing of the weights. */
+static size_t keep_weights(struct reader *reader, char *digest, size_t digest_size)
+{
+    const struct weight_layout *layout = weight_layout_choose(has_file, &reader->text, 0);
+    const char *path = NULL;
+    char *at = reader->text.data, *line;
+    size_t count = 0;
+    while (layout && (line = next_line(&at, &path))) {
+        if (strcmp(path, layout->file) != 0 && !weight_layout_has(layout, path))
+            continue;
+        (void)snprintf(digest, digest_size, "%.*s", count++ ? 0 : (int)strcspn(line, " "), line);
+        buf_appendf(&reader->weights, "%s\n", line);
+    }
+    return count;
+}
+
 static void end_revision(struct reader *reader)
 {
     char hex[DIGEST_SHA256_HEX_SIZE], head[17];
+    struct api_audit_files *files = reader->files;
     if (reader->text.size == 0 || reader->code)
         return;
     reader->code = buf_check(&reader->text, "files of a revision", reader->err);
-    if (!reader->code)
-        reader->code = digest_sha256_hex(buf_text(&reader->text), reader->text.size, hex, reader->err);
-    buf_free(&reader->text);
-    buf_init(&reader->text, FILES_TEXT_MAX);
-    if (reader->code)
-        return;
-    (void)snprintf(head, sizeof head, "%.16s", hex);
-    uint64_t number = strtoull(head, NULL, 16);
-    reader->files->contents[reader->at] = number ? number : 1;
-    reader->files->known++;
+    if (!reader->code &&
+        keep_weights(reader, files->digests[reader->at], sizeof files->digests[reader->at])) {
+        reader->code = buf_check(&reader->weights, "files of a revision", reader->err);
+        if (!reader->code)
+            reader->code =
+                digest_sha256_hex(buf_text(&reader->weights), reader->weights.size, hex, reader->err);
+        if (reader->code)
+            return;
+        (void)snprintf(head, sizeof head, "%.16s", hex);
+        uint64_t number = strtoull(head, NULL, 16);
+        files->contents[reader->at] = number ? number : 1;
+        files->known++;
+    }
+    buf_clear(&reader->text);
+    buf_clear(&reader->weights);
 }
 
 static int take_file(void *context, const struct revision_row *revision, const struct revision_file_row *file)
@@ -50,10 +96,7 @@ static int take_file(void *context, const struct revision_row *revision, const s
             return reader->code; /* not part of the run */
         reader->at = at;
     }
-    int is_first = reader->text.size == 0;
-    buf_appendf(&reader->text, "%s %" PRId64 " %s\n", file->path, file->size_bytes, file->digest);
-    (void)snprintf(reader->files->digests[reader->at], sizeof reader->files->digests[reader->at], "%s",
-                   is_first ? file->digest : "");
+    buf_appendf(&reader->text, "%s %" PRId64 "\t%s\n", file->digest, file->size_bytes, file->path);
     return reader->code;
 }
 
@@ -66,6 +109,7 @@ int api_audit_files_read(struct store *store, const struct api_run *run, struct 
     if (!ret_files->contents || !ret_files->digests)
         return err_set(err, ERR_NO_MEMORY, "audit: out of memory");
     buf_init(&reader.text, FILES_TEXT_MAX);
+    buf_init(&reader.weights, FILES_TEXT_MAX);
     int code =
         revisions_list_files(store, run->model.id, NULL, API_RUN_POINTS_MAX + 1, take_file, &reader, err);
     if (!code) {
@@ -73,6 +117,7 @@ int api_audit_files_read(struct store *store, const struct api_run *run, struct 
         code = reader.code;
     }
     buf_free(&reader.text);
+    buf_free(&reader.weights);
     return code;
 }
 

@@ -1,5 +1,6 @@
 /*
- * What the audit knows of revisions without measuring them: their files, as the hub lists them.
+ * What the audit knows of revisions without measuring them: their weight files, as the hub lists
+ * them.
  */
 #ifndef BIFURCATED_API_SERIES_AUDIT_FILES_H
 #define BIFURCATED_API_SERIES_AUDIT_FILES_H
@@ -13,9 +14,9 @@
 
 /* Each array has an element for each point of the run. */
 struct api_audit_files {
-    uint64_t *contents;                 /* a number for all files of a revision; 0: not known */
+    uint64_t *contents;                 /* a number for all weight files; 0: not known */
     char (*digests)[STORE_DIGEST_SIZE]; /* of the only file; "": several, or not known */
-    size_t known;                       /* revisions whose files are known */
+    size_t known;                       /* revisions whose weight files are known */
 };
 
 /* The caller frees with api_audit_files_free, also after an error. */

@@ -19,7 +19,7 @@ static int64_t integer_of(const json_t *json, const char *key)
 
 #define HERE "/v1/models/garden/neox-tiny"
 
-/* Revisions at these steps, each with one file of 10 bytes whose digest `contents` names. */
+/* Revisions at these steps, each with one weight file of 10 bytes whose digest `contents` names. */
 static void add_run(struct fixture *fixture, const int64_t *steps, const char *contents, size_t count)
 {
     struct revision_row *rows = calloc(count, sizeof *rows);
@@ -31,9 +31,13 @@ static void add_run(struct fixture *fixture, const int64_t *steps, const char *c
     OK(revisions_update(fixture->store, fixture->model_id, rows, count, 1, NULL, &err));
     for (size_t i = 0; i < count; i++) {
         char content[2] = {contents[i], '\0'};
-        struct revision_file_row file = {.path = "model.safetensors", .size_bytes = 10};
-        fixture_digest(content, file.digest);
-        OK(revisions_set_files(fixture->store, rows[i].id, &file, 1, &err));
+        struct revision_file_row files[] = {{.path = "README.md", .size_bytes = 20},
+                                            {.path = "model.safetensors", .size_bytes = 10},
+                                            {.path = "old/model.safetensors", .size_bytes = 30}};
+        fixture_digest(rows[i].name, files[0].digest); /* each has its own */
+        fixture_digest(content, files[1].digest);
+        fixture_digest(rows[i].name, files[2].digest);
+        OK(revisions_set_files(fixture->store, rows[i].id, files, 3, &err));
     }
     free(rows);
 }
@@ -79,6 +83,7 @@ static void test_audit(void **state)
     static const char *const wanted[][4] = {{"unchanged", "step1", "step0", "files"},
                                             {"duplicate", "step2000", "step7000", "files"},
                                             {"missing", "", "", "steps"}};
+    char digest[STORE_DIGEST_SIZE];
     add_run(store_of(state), steps, "aabzcdez", 8);
     json_t *json = fixture_get(fixture, HERE "/audit", 200);
     const json_t *findings = json_object_get(json, "findings");
@@ -94,6 +99,8 @@ static void test_audit(void **state)
         assert_string_equal(text_of(finding, "basis"), wanted[i][3]);
         assert_true(json_is_null(json_object_get(finding, "is_tensor_equal")));
     }
+    fixture_digest("z", digest);
+    assert_string_equal(text_of(json_array_get(findings, 1), "digest"), digest);
     assert_int_equal(integer_of(json_array_get(findings, 2), "step"), 4000);
     json_decref(json);
 }
