@@ -147,7 +147,7 @@ static void print_fall_reason(struct view *view)
                    "%zu revisions with a perplexity; 3 with weights of their own are needed%s", count,
                    others);
     else if (fall->verdict != SERIES_VERDICT_YES)
-        print_text(view, "reason", "perplexity never falls from one revision to the next%s", others);
+        print_text(view, "reason", "perplexity never falls from one revision to a later one%s", others);
     else if (isnan(fall->ln_ratio_to_onset))
         print_text(
             view, "reason",
@@ -360,6 +360,7 @@ static void print_thresholds(struct view *view)
     REAL(rest_moved_share)
     INTEGER(rest_points)
     INTEGER(alpha_reach)
+    REAL(fall_factor)
     REAL(late_harm)
     REAL(diverged_growth)
     REAL(diverged_size)

@@ -25,6 +25,7 @@ struct series_options series_options_default(void)
         .rest_moved_share = 0.05,
         .rest_points = 3,
         .alpha_reach = 2,
+        .fall_factor = 1.2,
         .late_harm = 1.05,
         .diverged_growth = 100,
         .diverged_size = 1,

@@ -71,6 +71,9 @@ struct series_options {
     int rest_points;         /* 3 */
     /* The slope of log MSD over log time is fitted to this many revisions to each side. */
     int alpha_reach; /* 2 */
+    /* The ends of a fall of perplexity are this factor of 1 + step apart: over the short steps of a dense
+     * late part, a perplexity that fluctuates falls steeper than where it really does. */
+    double fall_factor; /* 1.2 */
     /* Perplexity that ends this factor above its best has been made worse by late training. */
     double late_harm; /* 1.05 */
     /* Training has diverged where, to the end, values are NaN or Inf, or the root mean square of the rows of
@@ -128,7 +131,8 @@ struct series_divergence {
 
 struct series_fall {
     enum series_verdict verdict;
-    double step_from, step_to; /* the steepest fall of ln perplexity over ln(1 + step) */
+    double step_from, step_to; /* the steepest fall of ln perplexity over ln(1 + step), between a revision and
+                                  the first one that is far enough behind it */
     double slope;              /* of it */
     double ln_ratio_to_onset;  /* ln(middle of the fall / onset), 0 if they coincide; NaN without an onset */
     int is_beside_onset;       /* the onset lies within the fall or one known revision of it */

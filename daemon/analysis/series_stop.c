@@ -34,28 +34,54 @@ static int is_beside(const struct series_input *input, const struct series *seri
     return onset >= low && onset <= high;
 }
 
+/* The next point with a perplexity; the count of points if there is none. */
+static size_t next_perplexity(const struct series_input *input, const struct series *series, size_t at)
+{
+    while (at < input->count && !has_perplexity(input, series, at))
+        at++;
+    return at;
+}
+
+static void take_steeper(const struct series_point *from, const struct series_point *to,
+                         struct series_fall *fall)
+{
+    double steepness =
+        -log(to->perplexity / from->perplexity) / log1p((to->step - from->step) / (1 + from->step));
+    if (steepness <= fall->slope)
+        return;
+    fall->slope = steepness;
+    fall->step_from = from->step;
+    fall->step_to = to->step;
+}
+
+/* The steepest fall between ends that are far enough apart, or between the first and the last if none are;
+ * how many perplexities there are. */
+static size_t find_steepest(const struct series_input *input, const struct series *series,
+                            struct series_fall *fall)
+{
+    const struct series_point *points = input->points;
+    size_t first = next_perplexity(input, series, 0), last = first, to = first, count = 0;
+    for (size_t from = first; from < input->count; from = next_perplexity(input, series, from + 1)) {
+        count++;
+        last = from;
+        while (to < input->count &&
+               1 + points[to].step < input->options->fall_factor * (1 + points[from].step))
+            to = next_perplexity(input, series, to + 1);
+        if (to < input->count)
+            take_steeper(&points[from], &points[to], fall);
+    }
+    if (count > 1 && isnan(fall->slope))
+        take_steeper(&points[first], &points[last], fall);
+    return count;
+}
+
 void series_find_fall(const struct series_input *input, struct series *series)
 {
     struct series_fall fall = {.step_from = (double)NAN,
                                .step_to = (double)NAN,
                                .slope = (double)NAN,
                                .ln_ratio_to_onset = (double)NAN};
-    size_t before = 0, count = 0;
-    for (size_t i = 0; i < input->count; i++) {
-        if (!has_perplexity(input, series, i))
-            continue;
-        const struct series_point *from = &input->points[before], *to = &input->points[i];
-        double steepness = count ? -log(to->perplexity / from->perplexity) /
-                                       log1p((to->step - from->step) / (1 + from->step))
-                                 : (double)NAN;
-        if (count && !(steepness <= fall.slope)) {
-            fall.slope = steepness;
-            fall.step_from = from->step;
-            fall.step_to = to->step;
-        }
-        before = i;
-        count++;
-    }
+    size_t count = find_steepest(input, series, &fall);
     if (count >= 3)
         fall.verdict = fall.slope > 0 ? SERIES_VERDICT_YES : SERIES_VERDICT_NO;
     const struct series_onset *onset = main_onset(series);

@@ -137,12 +137,11 @@ def find_fall(points: list[dict[str, Any]]) -> dict[str, Any]:
     known = [point for point in points if not math.isnan(point["perplexity"])]
     if len(known) < 3:
         return {"verdict": "insufficient"}
-    slopes = [
-        -math.log(b["perplexity"] / a["perplexity"]) / (math.log1p(b["step"]) - math.log1p(a["step"]))
-        for a, b in zip(known, known[1:], strict=False)
-    ]
+    pairs = [(a, next((b for b in known if 1 + b["step"] >= 1.2 * (1 + a["step"])), None)) for a in known]
+    pairs = [pair for pair in pairs if pair[1]] or [(known[0], known[-1])]
+    slopes = [-math.log(b["perplexity"] / a["perplexity"]) / (math.log1p(b["step"]) - math.log1p(a["step"])) for a, b in pairs]
     best = int(np.argmax(slopes))
-    ends = {"step_from": known[best]["step"], "step_to": known[best + 1]["step"], "slope": slopes[best]}
+    ends = {"step_from": pairs[best][0]["step"], "step_to": pairs[best][1]["step"], "slope": slopes[best]}
     return {"verdict": "yes" if slopes[best] > 0 else "no", **ends}
 
 

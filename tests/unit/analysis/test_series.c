@@ -11,62 +11,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/analysis/near.h"
-
-#define POINTS 24
-
-static const struct series_shape one_mode = {.variance = 1e-3,
-                                             .bimodality = 0.33,
-                                             .dip = 1e-4,
-                                             .mixture_weight = 0.5,
-                                             .ashman_d = 0.3,
-                                             .valley_to_peak = 1};
-static const struct series_shape two_modes = {.variance = 1e-3,
-                                              .bimodality = 0.6,
-                                              .dip = 0.05,
-                                              .mixture_weight = 0.5,
-                                              .ashman_d = 4,
-                                              .valley_to_peak = 0.3};
-
-static void set_shape(struct series_point *point, const struct series_shape *shape)
-{
-    for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {
-        for (int view = 0; view < SERIES_VIEW_COUNT; view++)
-            point->shapes[rows][view] = *shape;
-    }
-}
-
-/* Steps 0, 1000 ...; MSD of a random walk; one mode; perplexity falls as a power. */
-static void fill(struct series_point *points)
-{
-    memset(points, 0, POINTS * sizeof(*points));
-    for (size_t i = 0; i < POINTS; i++) {
-        points[i].step = 1000 * (double)i;
-        points[i].content = i + 1;
-        points[i].is_measured = 1;
-        points[i].perplexity = 1e6 / (1 + points[i].step);
-        points[i].perplexity_stderr = (double)NAN;
-        for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {
-            points[i].msd[rows] = 1e-6 * points[i].step;
-            points[i].lag1_msd[rows] = i ? 1e-3 : 0;
-        }
-        set_shape(&points[i], &one_mode);
-    }
-}
-
-static struct series analyze(const struct series_point *points, size_t count,
-                             const struct series_options *options)
-{
-    struct series series;
-    struct series_options defaults = series_options_default();
-    struct err err = ERR_INIT;
-    assert_int_equal(series_analyze(points, count, options ? options : &defaults, &series, &err), 0);
-    return series;
-}
-
-static const struct series_onset *onset_of(const struct series *series)
-{
-    return &series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
-}
+#include "tests/unit/analysis/series_points.h"
 
 static void test_diffusion(void **state)
 {
@@ -343,41 +288,6 @@ static void test_stop(void **state)
     series_free(&series);
 }
 
-static void test_fall_beside_onset(void **state)
-{
-    (void)state;
-    struct series_point points[POINTS];
-    fill(points);
-    for (size_t i = 0; i < POINTS; i++) {
-        points[i].perplexity = i < 10 ? 1000 : 10;
-        if (i >= 10)
-            set_shape(&points[i], &two_modes);
-    }
-    struct series series = analyze(points, POINTS, NULL);
-    assert_near(series.fall.step_from, 9000, 0);
-    assert_near(series.fall.step_to, 10000, 0);
-    assert_true(series.fall.is_beside_onset);
-    assert_true(fabs(series.fall.ln_ratio_to_onset) < 0.1);
-    series_free(&series);
-    for (size_t i = 0; i < POINTS; i++) { /* a thinned sweep: one measured revision beside it, three steps */
-        points[i].is_measured = i % 3 == 0;
-        points[i].content = points[i].is_measured ? i + 1 : 0;
-        points[i].perplexity = !points[i].is_measured ? (double)NAN : i < 9 ? 1000 : 10;
-        set_shape(&points[i], i < 12 ? &one_mode : &two_modes);
-    }
-    series = analyze(points, POINTS, NULL);
-    assert_near(series.fall.step_to, 9000, 0);
-    assert_near(onset_of(&series)->step, 12000, 0);
-    assert_true(series.fall.is_beside_onset);
-    series_free(&series);
-    for (size_t i = 12; i < 15; i++) /* two measured revisions beside it */
-        set_shape(&points[i], &one_mode);
-    series = analyze(points, POINTS, NULL);
-    assert_near(onset_of(&series)->step, 15000, 0);
-    assert_false(series.fall.is_beside_onset);
-    series_free(&series);
-}
-
 /* The onset that fall and stop speak of is that around column means, where there is one. */
 static void test_onset_view(void **state)
 {
@@ -466,102 +376,6 @@ static void test_synthetic_runs(void **state)
     cpu_threads_free(threads);
 }
 
-/* Makes the revisions from `begin` on what they become when training diverges: not finite, or larger. */
-static void diverge(struct series_point *points, size_t begin, double not_finite, double growth)
-{
-    struct series_shape shape = two_modes; /* of the finite rest, which may look like a fork */
-    shape.variance = not_finite < 1 ? one_mode.variance * growth * growth : (double)NAN;
-    for (size_t i = begin; i < POINTS; i++) {
-        points[i].not_finite = not_finite;
-        set_shape(&points[i], &shape);
-    }
-}
-
-static void check_divergence(const struct series *series, double step, double onset)
-{
-    int is_found = !isnan(step);
-    assert_int_equal(series->divergence.is_found, is_found);
-    assert_int_equal((series->stop.cautions & SERIES_CAUTION_DIVERGED) != 0, is_found);
-    assert_int_equal(series->counted, is_found ? (size_t)(step / 1000) : POINTS);
-    if (is_found) {
-        assert_near(series->divergence.step, step, 0);
-        assert_int_equal(series->divergence.index, (size_t)(step / 1000));
-        assert_false(series->derived[series->divergence.index].is_counted);
-    }
-    assert_int_equal(onset_of(series)->verdict, isnan(onset) ? SERIES_VERDICT_NO : SERIES_VERDICT_YES);
-    if (!isnan(onset)) {
-        assert_near(onset_of(series)->step, onset, 0);
-        assert_true(onset_of(series)->is_lasting); /* as long as there was something to be forked */
-    }
-}
-
-static void test_divergence(void **state)
-{
-    static const struct {
-        size_t begin;
-        double not_finite, growth, step, onset;
-    } cases[] = {
-        {POINTS, 0, 1, (double)NAN, (double)NAN},
-        {20, 1, 1, 20000, (double)NAN},
-        {20, 1e-6, 1, 20000, (double)NAN}, /* one NaN is enough */
-        {20, 0, 1000, 20000, (double)NAN}, /* its two modes are no fork of a model that learns */
-        {23, 0, 1000, 23000, (double)NAN},
-        {7, 0, 1000, 7000, (double)NAN}, /* for most of the run */
-        {20, 0, 90, (double)NAN, 20000}, /* large, but no more than a sound run may become */
-        {20, 0, 101, 20000, (double)NAN},
-        {20, 0, 1e-3, (double)NAN, 20000}, /* nor does a run that shrinks */
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct series_point points[POINTS];
-        fill(points);
-        diverge(points, cases[i].begin, cases[i].not_finite, cases[i].growth);
-        struct series series = analyze(points, POINTS, NULL);
-        check_divergence(&series, cases[i].step, cases[i].onset);
-        series_free(&series);
-    }
-}
-
-/* What was found before training diverged holds; what only looks like it, in between or at the start, is
- * none. */
-static void test_divergence_beside_a_fork(void **state)
-{
-    struct series_point points[POINTS];
-    struct series series;
-    (void)state;
-    fill(points);
-    for (size_t i = 10; i < POINTS; i++)
-        set_shape(&points[i], &two_modes);
-    diverge(points, 21, 1, 1);
-    series = analyze(points, POINTS, NULL);
-    check_divergence(&series, 21000, 10000);
-    series_free(&series);
-    points[POINTS - 1].is_measured = 0; /* to the last measured one */
-    series = analyze(points, POINTS, NULL);
-    check_divergence(&series, 21000, 10000);
-    series_free(&series);
-    fill(points);
-    points[12].not_finite = 0.5;                                        /* a file that is spoilt */
-    points[0].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].variance = 0; /* weights that begin as zeros */
-    series = analyze(points, POINTS, NULL);
-    check_divergence(&series, (double)NAN, (double)NAN);
-    series_free(&series);
-    fill(points);
-    for (size_t i = 0; i < POINTS; i++) { /* weights that begin as zeros, looked at while they grow */
-        points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].mean = 0;
-        points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].variance = 0.01 * pow(4, (double)i - POINTS);
-    }
-    series = analyze(points, POINTS, NULL);
-    check_divergence(&series, (double)NAN, (double)NAN);
-    series_free(&series);
-    diverge(points, 0, 1, 1);
-    series = analyze(points, POINTS, NULL);
-    assert_true(series.divergence.is_found && series.counted == 0);
-    assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_INSUFFICIENT);
-    assert_int_equal(series.stop.verdict, SERIES_VERDICT_INSUFFICIENT);
-    series_free(&series);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -574,13 +388,10 @@ int main(void)
         cmocka_unit_test(test_efold),
         cmocka_unit_test(test_resolution),
         cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_fall_beside_onset),
         cmocka_unit_test(test_onset_view),
         cmocka_unit_test(test_insufficient),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_synthetic_runs),
-        cmocka_unit_test(test_divergence),
-        cmocka_unit_test(test_divergence_beside_a_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,167 @@
+/* Where perplexity falls, and where training diverges. */
+#include "tests/unit/analysis/near.h"
+#include "tests/unit/analysis/series_points.h"
+
+static void test_fall_beside_onset(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    fill(points);
+    for (size_t i = 0; i < POINTS; i++) {
+        points[i].perplexity = i < 10 ? 1000 : 10;
+        if (i >= 10)
+            set_shape(&points[i], &two_modes);
+    }
+    struct series series = analyze(points, POINTS, NULL);
+    assert_near(series.fall.step_from, 9000, 0);
+    assert_near(series.fall.step_to, 11000, 0); /* 10000 is less than a factor of 1.2 behind */
+    assert_true(series.fall.is_beside_onset);
+    assert_true(fabs(series.fall.ln_ratio_to_onset) < 0.1);
+    series_free(&series);
+    for (size_t i = 0; i < POINTS; i++) { /* a thinned sweep: one measured revision beside it, three steps */
+        points[i].is_measured = i % 3 == 0;
+        points[i].content = points[i].is_measured ? i + 1 : 0;
+        points[i].perplexity = !points[i].is_measured ? (double)NAN : i < 9 ? 1000 : 10;
+        set_shape(&points[i], i < 12 ? &one_mode : &two_modes);
+    }
+    series = analyze(points, POINTS, NULL);
+    assert_near(series.fall.step_to, 9000, 0);
+    assert_near(onset_of(&series)->step, 12000, 0);
+    assert_true(series.fall.is_beside_onset);
+    series_free(&series);
+    for (size_t i = 12; i < 15; i++) /* two measured revisions beside it */
+        set_shape(&points[i], &one_mode);
+    series = analyze(points, POINTS, NULL);
+    assert_near(onset_of(&series)->step, 15000, 0);
+    assert_false(series.fall.is_beside_onset);
+    series_free(&series);
+}
+
+/* Where revisions lie close, a perplexity that goes up and down falls steeper than by learning. */
+static void test_fall_is_no_fluctuation(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    struct series series;
+    fill(points);
+    for (size_t i = 0; i < POINTS; i++) {
+        points[i].step = i < 12 ? pow(2, (double)i) : 100000 + 1000 * (double)(i - 12);
+        points[i].perplexity = i < 9 ? 1e6 : i == 9 ? 1e5 : 100 * (1 + 0.03 * (double)(i % 2));
+    }
+    series = analyze(points, POINTS, NULL);
+    assert_near(series.fall.step_from, 512, 0);
+    assert_near(series.fall.step_to, 1024, 0);
+    series_free(&series);
+    series = analyze(&points[12], POINTS - 12, NULL); /* no two are far apart: the first and the last */
+    assert_int_equal(series.fall.verdict, SERIES_VERDICT_NO);
+    assert_true(series.fall.slope < 0);
+    assert_near(series.fall.step_to - series.fall.step_from, 11000, 0);
+    series_free(&series);
+}
+
+/* Makes the revisions from `begin` on what they become when training diverges: not finite, or larger. */
+static void diverge(struct series_point *points, size_t begin, double not_finite, double growth)
+{
+    struct series_shape shape = two_modes; /* of the finite rest, which may look like a fork */
+    shape.variance = not_finite < 1 ? one_mode.variance * growth * growth : (double)NAN;
+    for (size_t i = begin; i < POINTS; i++) {
+        points[i].not_finite = not_finite;
+        set_shape(&points[i], &shape);
+    }
+}
+
+static void check_divergence(const struct series *series, double step, double onset)
+{
+    int is_found = !isnan(step);
+    assert_int_equal(series->divergence.is_found, is_found);
+    assert_int_equal((series->stop.cautions & SERIES_CAUTION_DIVERGED) != 0, is_found);
+    assert_int_equal(series->counted, is_found ? (size_t)(step / 1000) : POINTS);
+    if (is_found) {
+        assert_near(series->divergence.step, step, 0);
+        assert_int_equal(series->divergence.index, (size_t)(step / 1000));
+        assert_false(series->derived[series->divergence.index].is_counted);
+    }
+    assert_int_equal(onset_of(series)->verdict, isnan(onset) ? SERIES_VERDICT_NO : SERIES_VERDICT_YES);
+    if (!isnan(onset)) {
+        assert_near(onset_of(series)->step, onset, 0);
+        assert_true(onset_of(series)->is_lasting); /* as long as there was something to be forked */
+    }
+}
+
+static void test_divergence(void **state)
+{
+    static const struct {
+        size_t begin;
+        double not_finite, growth, step, onset;
+    } cases[] = {
+        {POINTS, 0, 1, (double)NAN, (double)NAN},
+        {20, 1, 1, 20000, (double)NAN},
+        {20, 1e-6, 1, 20000, (double)NAN}, /* one NaN is enough */
+        {20, 0, 1000, 20000, (double)NAN}, /* its two modes are no fork of a model that learns */
+        {23, 0, 1000, 23000, (double)NAN},
+        {7, 0, 1000, 7000, (double)NAN}, /* for most of the run */
+        {20, 0, 90, (double)NAN, 20000}, /* large, but no more than a sound run may become */
+        {20, 0, 101, 20000, (double)NAN},
+        {20, 0, 1e-3, (double)NAN, 20000}, /* nor does a run that shrinks */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct series_point points[POINTS];
+        fill(points);
+        diverge(points, cases[i].begin, cases[i].not_finite, cases[i].growth);
+        struct series series = analyze(points, POINTS, NULL);
+        check_divergence(&series, cases[i].step, cases[i].onset);
+        series_free(&series);
+    }
+}
+
+/* What was found before training diverged holds; what only looks like it, in between or at the start, is
+ * none. */
+static void test_divergence_beside_a_fork(void **state)
+{
+    struct series_point points[POINTS];
+    struct series series;
+    (void)state;
+    fill(points);
+    for (size_t i = 10; i < POINTS; i++)
+        set_shape(&points[i], &two_modes);
+    diverge(points, 21, 1, 1);
+    series = analyze(points, POINTS, NULL);
+    check_divergence(&series, 21000, 10000);
+    series_free(&series);
+    points[POINTS - 1].is_measured = 0; /* to the last measured one */
+    series = analyze(points, POINTS, NULL);
+    check_divergence(&series, 21000, 10000);
+    series_free(&series);
+    fill(points);
+    points[12].not_finite = 0.5;                                        /* a file that is spoilt */
+    points[0].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].variance = 0; /* weights that begin as zeros */
+    series = analyze(points, POINTS, NULL);
+    check_divergence(&series, (double)NAN, (double)NAN);
+    series_free(&series);
+    fill(points);
+    for (size_t i = 0; i < POINTS; i++) { /* weights that begin as zeros, looked at while they grow */
+        points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].mean = 0;
+        points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].variance = 0.01 * pow(4, (double)i - POINTS);
+    }
+    series = analyze(points, POINTS, NULL);
+    check_divergence(&series, (double)NAN, (double)NAN);
+    series_free(&series);
+    diverge(points, 0, 1, 1);
+    series = analyze(points, POINTS, NULL);
+    assert_true(series.divergence.is_found && series.counted == 0);
+    assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_INSUFFICIENT);
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_INSUFFICIENT);
+    series_free(&series);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fall_beside_onset),
+        cmocka_unit_test(test_fall_is_no_fluctuation),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_divergence_beside_a_fork),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
