@@ -108,6 +108,11 @@ static const char *place_of_token(const struct hub *hub, char *text, size_t size
     return text;
 }
 
+static int is_gated(const struct transfer *transfer)
+{
+    return strcasecmp(transfer->headers.error_code, "GatedRepo") == 0;
+}
+
 /* What keeps a repository from a token is ERR_GATED: who has another one may have it. */
 static void judge_forbidden(const struct hub_repository *repository, const struct transfer *transfer,
                             const char *said, struct err *err)
@@ -118,7 +123,7 @@ static void judge_forbidden(const struct hub_repository *repository, const struc
     int is_file = transfer->bucket == TRANSFER_BUCKET_FILES; /* of a revision that somebody has seen */
     char place[256];
     (void)place_of_token(repository->hub, place, sizeof place);
-    if (strcasecmp(transfer->headers.error_code, "GatedRepo") == 0) {
+    if (is_gated(transfer)) {
         (void)err_set(err, ERR_GATED, "%s %s is gated: accept its terms at %.150s/%s%s, then %s %s", kind,
                       name, options->endpoint, folder, name,
                       transfer->has_token
@@ -207,7 +212,7 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
         return CLIENT_VERDICT_RETRY;
     if (err->code == ERR_GATED && transfer->bucket == TRANSFER_BUCKET_FILES && is_of_repository(transfer) &&
         !refusals_note(&repository->hub->refusals, repository->kind, repository->repository.name,
-                       transfer->token_serial, err, clock_monotonic_ms()))
+                       transfer->token_serial, is_gated(transfer), err, clock_monotonic_ms()))
         return CLIENT_VERDICT_RETRY;
     return is_retried_status(transfer->status) ? CLIENT_VERDICT_RETRY : CLIENT_VERDICT_FAILED;
 }

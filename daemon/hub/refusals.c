@@ -48,19 +48,22 @@ static struct refusal *renew(struct refusals *refusals, enum repository_kind kin
 }
 
 int refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
-                  uint64_t token_serial, const struct err *reason, int64_t now_ms)
+                  uint64_t token_serial, int is_certain, const struct err *reason, int64_t now_ms)
 {
     if (strlen(name) >= REFUSALS_NAME_SIZE)
         return 1;
     (void)pthread_mutex_lock(&refusals->lock);
     struct refusal *row = renew(refusals, kind, name, token_serial);
-    int was_given = row->given_ms && now_ms - row->given_ms < REFUSALS_GIVEN_MS;
-    if (!was_given) {
+    if (!row->doubt_ms || now_ms - row->doubt_ms > REFUSALS_MS)
+        row->doubt_ms = now_ms;
+    int may_pass = (row->given_ms && now_ms - row->given_ms < REFUSALS_GIVEN_MS) ||
+                   (!is_certain && now_ms - row->doubt_ms < REFUSALS_DOUBT_MS);
+    if (!may_pass) {
         row->until_ms = now_ms + REFUSALS_MS;
         row->reason = *reason;
     }
     (void)pthread_mutex_unlock(&refusals->lock);
-    return !was_given;
+    return !may_pass;
 }
 
 void refusals_note_given(struct refusals *refusals, enum repository_kind kind, const char *name,
@@ -70,7 +73,7 @@ void refusals_note_given(struct refusals *refusals, enum repository_kind kind, c
         return;
     (void)pthread_mutex_lock(&refusals->lock);
     struct refusal *row = renew(refusals, kind, name, token_serial);
-    row->until_ms = 0;
+    row->until_ms = row->doubt_ms = 0;
     row->given_ms = now_ms;
     (void)pthread_mutex_unlock(&refusals->lock);
 }

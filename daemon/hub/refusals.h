@@ -18,6 +18,7 @@
 
 #define REFUSALS_MS 300000      /* access may be granted meanwhile */
 #define REFUSALS_GIVEN_MS 60000 /* what was given is not withdrawn so soon: it is the hub that errs */
+#define REFUSALS_DOUBT_MS 1500  /* so long a refusal must last that a hub in trouble gives, too */
 #define REFUSALS_MAX 64         /* beyond, the oldest is forgotten, and asked for once more */
 #define REFUSALS_NAME_SIZE 97
 
@@ -27,6 +28,7 @@ struct refusal {
     uint64_t token_serial;
     int64_t until_ms; /* 0: it is not refused */
     int64_t given_ms; /* when a file was given last; 0: never */
+    int64_t doubt_ms; /* since when it has been refused; 0: it has not */
     struct err reason;
 };
 
@@ -39,10 +41,12 @@ struct refusals {
 void refusals_init(struct refusals *refusals);
 void refusals_free(struct refusals *refusals);
 
-/* The hub has refused a file of this repository to this token. Returns 0, and notes nothing, where it has
- * given one within REFUSALS_GIVEN_MS: then one more try may help. The time is monotonic, as the next. */
+/* The hub has refused a file of this repository to this token, in words that are certain (it knows the
+ * repository, and its terms) or not (it knows no such repository, or not the token). Returns 0 where one more
+ * try may help: it has given a file within REFUSALS_GIVEN_MS, or has said so for less than REFUSALS_DOUBT_MS
+ * what is not certain. The time is monotonic, as the next. */
 int refusals_note(struct refusals *refusals, enum repository_kind kind, const char *name,
-                  uint64_t token_serial, const struct err *reason, int64_t now_ms);
+                  uint64_t token_serial, int is_certain, const struct err *reason, int64_t now_ms);
 
 /* It has given one. */
 void refusals_note_given(struct refusals *refusals, enum repository_kind kind, const char *name,

@@ -132,10 +132,20 @@ def test_one_file_is_kept(daemon: Start, make_hub: Callable[..., Emulator], gard
 
 @pytest.mark.parametrize("error", [{"status": 404, "code": "RepoNotFound"}, {"status": 401}])
 def test_a_hub_that_errs(daemon: Start, make_hub: Callable[..., Emulator], garden: Path, error: dict[str, Any]) -> None:
-    """In the midst of a sweep it knows nothing of the model, or of us, for a moment: what it gave before it gives again."""
+    """At first, and in the midst of a sweep, it knows nothing of the model, or of us, for a moment."""
     hub = make_hub(garden)
+    hub.fault("status", route="resolve", times=1, **error)
     hub.fault("status", route="resolve", revision=hub.sha(MODEL, "step4"), file="safetensors", times=2, **error)
-    assert sweep(daemon(hub, "--fetchers", "1"))["progress"]["done"] == len(NAMES)
+    one = daemon(hub, "--fetchers", "1")
+    assert sweep(one)["progress"]["done"] == len(NAMES)
+    assert [rule["hits"] for rule in hub.faults()] == [1, 2]
+    hub.clear_faults()
+    hub.fault("status", route="resolve", **error)
+    hub.reset()
+    one.restart()
+    gone = sweep(one, revisions={"names": ["step32", "step64", "step128"]})  # it insists, and is asked no more
+    assert {task["code"] for task in gone["errors"]} == {"gated"} and gone["progress"]["failed"] == 3
+    assert 3 <= len(files_asked_for(hub)) <= 5
 
 
 # ---- watches ---------------------------------------------------------------------------------------

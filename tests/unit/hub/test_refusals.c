@@ -29,7 +29,7 @@ static void note(enum repository_kind kind, const char *name, int64_t now_ms)
 {
     struct err reason = ERR_INIT;
     (void)err_set(&reason, ERR_GATED, "%s is gated", name);
-    (void)refusals_note(&refusals, kind, name, 1, &reason, now_ms);
+    (void)refusals_note(&refusals, kind, name, 1, 1, &reason, now_ms);
 }
 
 /* Whether it is refused, for its own reason. */
@@ -110,18 +110,38 @@ static void test_given(void **state)
     (void)err_set(&reason, ERR_GATED, "a/b is gated");
     refusals_note_given(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, 1000);
     assert_false(
-        refusals_note(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, &reason, 1000 + REFUSALS_GIVEN_MS - 1));
+        refusals_note(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, 1, &reason, 1000 + REFUSALS_GIVEN_MS - 1));
     assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000 + REFUSALS_GIVEN_MS - 1));
-    assert_true(refusals_note(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, &reason, 1000 + REFUSALS_GIVEN_MS));
+    assert_true(
+        refusals_note(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, 1, &reason, 1000 + REFUSALS_GIVEN_MS));
     assert_true(is_refused(REPOSITORY_KIND_MODEL, "a/b", 1000 + REFUSALS_GIVEN_MS));
     refusals_note_given(&refusals, REPOSITORY_KIND_MODEL, "a/b", 1, 500000); /* asked anew, and granted */
     assert_false(is_refused(REPOSITORY_KIND_MODEL, "a/b", 500000));
-    assert_true(refusals_note(&refusals, REPOSITORY_KIND_DATASET, "a/b", 1, &reason, 500000));
+    assert_true(refusals_note(&refusals, REPOSITORY_KIND_DATASET, "a/b", 1, 1, &reason, 500000));
     assert_true(
-        refusals_note(&refusals, REPOSITORY_KIND_MODEL, "a/b", 2, &reason, 500000)); /* to another token */
+        refusals_note(&refusals, REPOSITORY_KIND_MODEL, "a/b", 2, 1, &reason, 500000)); /* to another token */
     refusals_note_given(&refusals, REPOSITORY_KIND_MODEL, "c/d", 1, 500000);
     refusals_forget(&refusals, "c/d"); /* that somebody asks anew withdraws nothing */
-    assert_false(refusals_note(&refusals, REPOSITORY_KIND_MODEL, "c/d", 1, &reason, 500001));
+    assert_false(refusals_note(&refusals, REPOSITORY_KIND_MODEL, "c/d", 1, 1, &reason, 500001));
+}
+
+/* What a hub in trouble says of any model has to last. */
+static void test_doubt(void **state)
+{
+    const enum repository_kind kind = REPOSITORY_KIND_MODEL;
+    struct err reason = ERR_INIT;
+    (void)state;
+    (void)err_set(&reason, ERR_GATED, "a/b is gated");
+    assert_false(refusals_note(&refusals, kind, "a/b", 1, 0, &reason, 1000));
+    assert_false(refusals_note(&refusals, kind, "a/b", 1, 0, &reason, 999 + REFUSALS_DOUBT_MS));
+    assert_false(is_refused(kind, "a/b", 999 + REFUSALS_DOUBT_MS));
+    refusals_note_given(&refusals, kind, "a/b", 1, 2000); /* it was wrong, and is so again much later */
+    int64_t later_ms = 2000 + REFUSALS_GIVEN_MS;
+    assert_false(refusals_note(&refusals, kind, "a/b", 1, 0, &reason, later_ms));
+    assert_true(refusals_note(&refusals, kind, "a/b", 1, 0, &reason, later_ms + REFUSALS_DOUBT_MS));
+    assert_true(is_refused(kind, "a/b", later_ms + REFUSALS_DOUBT_MS));
+    later_ms += 2 * REFUSALS_MS; /* another time, another doubt */
+    assert_false(refusals_note(&refusals, kind, "a/b", 1, 0, &reason, later_ms));
 }
 
 /* The table is bounded, and the oldest makes room. */
@@ -151,6 +171,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_given, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_doubt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bound, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
