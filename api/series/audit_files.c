@@ -22,19 +22,6 @@ struct reader {
     struct err *err;
 };
 
-/* The next line, whose end it takes off, and its path; NULL at the end. */
-static char *next_line(char **at, const char **ret_path)
-{
-    char *line = *at, *end = strchr(line, '\n');
-    if (!end)
-        return NULL;
-    *end = '\0';
-    *at = end + 1;
-    const char *tab = strchr(line, '\t');
-    *ret_path = tab ? tab + 1 : "";
-    return line;
-}
-
 static int has_file(void *context, const char *name)
 {
     char wanted[64];
@@ -42,16 +29,42 @@ static int has_file(void *context, const char *name)
     return strstr(buf_text(context), wanted) != NULL;
 }
 
-/* Keeps the lines of the files that the checkpoint is read from; returns how many. What lies beside them,
- * such as a README, says nothing of the weights. */
+static const char *path_of(const char *line)
+{
+    const char *tab = strchr(line, '\t');
+    return tab ? tab + 1 : "";
+}
+
+/* The next line of *at, each of which ends with a zero by now. */
+static const char *next_line(const char **at)
+{
+    const char *line = *at;
+    *at += strlen(line) + 1;
+    return line;
+}
+
+static const char *next_path(void *context, size_t index)
+{
+    (void)index; /* they are asked for in order */
+    return path_of(next_line(context));
+}
+
+/* Keeps the lines of the files that the checkpoint is read from, or all where names do not tell which those
+ * are; returns how many. What lies beside them, such as a README, says nothing of the weights. */
 static size_t keep_weights(struct reader *reader, char *digest, size_t digest_size)
 {
     const struct weight_layout *layout = weight_layout_choose(has_file, &reader->text, 0);
-    const char *path = NULL;
-    char *at = reader->text.data, *line;
-    size_t count = 0;
-    while (layout && (line = next_line(&at, &path))) {
-        if (strcmp(path, layout->file) != 0 && !weight_layout_has(layout, path))
+    const char *at = reader->text.data;
+    size_t count = 0, line_count = 0;
+    if (!layout)
+        return 0;
+    for (char *end = reader->text.data; (end = strchr(end, '\n')); line_count++)
+        *end++ = '\0';
+    int is_told = weight_layout_is_told(layout, next_path, line_count, &at);
+    at = reader->text.data;
+    for (size_t i = 0; i < line_count; i++) {
+        const char *line = next_line(&at), *path = path_of(line);
+        if (is_told && strcmp(path, layout->file) != 0 && !weight_layout_has(layout, path))
             continue;
         (void)snprintf(digest, digest_size, "%.*s", count++ ? 0 : (int)strcspn(line, " "), line);
         buf_appendf(&reader->weights, "%s\n", line);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NUMBER_BYTES 6 /* "-00001" */
+#define NUMBER_BYTES 5 /* "00001" */
 
 static const struct weight_layout layouts[] = {
     {"model.safetensors", 0, 0},
@@ -26,21 +26,33 @@ const struct weight_layout *weight_layout_choose(int (*has)(void *context, const
     return NULL;
 }
 
+static int is_of_form(char form, char c)
+{
+    switch (form) {
+    case '#':
+        return c >= '0' && c <= '9';
+    case '|': /* an underscore as BLOOM has it */
+        return c == '-' || c == '_';
+    default:
+        return c == form;
+    }
+}
+
 /* The part of a shard's name that all of one set have behind their number: "-of-00003.safetensors"; NULL: it
  * is no such name. */
 static const char *shard_end(const struct weight_layout *layout, const char *path)
 {
-    static const char form[] = "-#####-of-#####";
+    static const char form[] = "|#####-of-#####";
     const char *ending = layout->is_torch ? ".bin" : ".safetensors";
     size_t size = strlen(path), end_size = sizeof form - 1 + strlen(ending);
     if (size <= end_size || strcmp(path + size - strlen(ending), ending) != 0)
         return NULL;
     const char *at = path + size - end_size;
     for (size_t i = 0; form[i]; i++) {
-        if (form[i] == '#' ? at[i] < '0' || at[i] > '9' : at[i] != form[i])
+        if (!is_of_form(form[i], at[i]))
             return NULL;
     }
-    return at + NUMBER_BYTES;
+    return at + 1 + NUMBER_BYTES;
 }
 
 int weight_layout_is_told(const struct weight_layout *layout,

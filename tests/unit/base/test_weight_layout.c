@@ -68,6 +68,12 @@ static void test_which_files_hold_the_tensors(void **state)
         {" pytorch_model.bin.index.json ",
          1,
          {{"pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin", "training_args.bin"}}},
+        {" pytorch_model.bin.index.json ",
+         1,
+         {{"pytorch_model_00001-of-00002.bin", "pytorch_model_00002-of-00002.bin"}}}, /* of BLOOM */
+        {" model.safetensors.index.json ",
+         0,
+         {{"model-00001-of-00002.safetensors", "model_00002-of-00002.safetensors"}}},
         {" model.safetensors.index.json ",
          0, /* saved again in fewer parts */
          {{"model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",

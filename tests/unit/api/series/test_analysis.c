@@ -105,6 +105,28 @@ static void test_audit(void **state)
     json_decref(json);
 }
 
+/* Shards whose names do not tell that they are all of the checkpoint: an equal index says nothing then. */
+static void test_audit_of_odd_shards(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct fixture *store = store_of(state);
+    int64_t ids[4];
+    fixture_add_revisions(store, 3, ids);
+    for (int i = 0; i < 3; i++) {
+        struct revision_file_row files[] = {{.path = "model.safetensors.index.json", .size_bytes = 20},
+                                            {.path = "part-one.safetensors", .size_bytes = 10}};
+        fixture_digest("index", files[0].digest);
+        fixture_digest(i == 1 ? "one" : "other", files[1].digest);
+        OK(revisions_set_files(store->store, ids[i], files, 2, &err));
+    }
+    json_t *json = fixture_get(fixture, HERE "/audit", 200);
+    const json_t *findings = json_object_get(json, "findings");
+    assert_int_equal(integer_of(json, "distinct_files"), 2);
+    assert_int_equal(json_array_size(findings), 1);
+    assert_string_equal(text_of(json_array_get(findings, 0), "kind"), "duplicate");
+    json_decref(json);
+}
+
 /* Measures the next task: tensor and all weights have the bytes that the names say. */
 static void measure_both(struct fixture *fixture, const char *tensor, const char *weights)
 {
@@ -239,9 +261,9 @@ static void test_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {SERVED(test_nothing_measured), SERVED(test_audit),
-                                       SERVED(test_audit_of_whole_models), SERVED(test_stages),
-                                       SERVED(test_refusals)};
+    const struct CMUnitTest tests[] = {
+        SERVED(test_nothing_measured),      SERVED(test_audit),  SERVED(test_audit_of_odd_shards),
+        SERVED(test_audit_of_whole_models), SERVED(test_stages), SERVED(test_refusals)};
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     curl_global_cleanup();
