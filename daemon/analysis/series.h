@@ -74,7 +74,8 @@ struct series_options {
     /* The ends of a fall of perplexity are this factor of 1 + step apart: over the short steps of a dense
      * late part, a perplexity that fluctuates falls steeper than where it really does. */
     double fall_factor; /* 1.2 */
-    /* Perplexity that ends this factor above its best has been made worse by late training. */
+    /* Perplexity that ends this factor above its best has been made worse by late training: geometric means
+     * of a thirtieth of the perplexities in a row, one to five. */
     double late_harm; /* 1.05 */
     /* Training has diverged where, to the end, values are NaN or Inf, or the root mean square of the rows of
      * tokens is more than so many times its lower quartile over the run, and more than that size. */

@@ -93,6 +93,30 @@ void series_find_fall(const struct series_input *input, struct series *series)
     series->fall = fall;
 }
 
+/* Whether the end is worse than the best: of as many in a row as make a thirtieth of the run, since the least
+ * of a hundred that fluctuate is below what any one of them is worth. */
+#define HARM_RUN_MAX 5
+
+static int is_harmed(const struct series_input *input, const struct series *series)
+{
+    double recent[HARM_RUN_MAX] = {0}, sum = 0, mean = (double)NAN, least = (double)NAN;
+    size_t count = 0, run = 0, at = 0;
+    for (size_t i = 0; i < input->count; i++)
+        count += (size_t)has_perplexity(input, series, i);
+    run = count / 30 < 1 ? 1 : count / 30 > HARM_RUN_MAX ? HARM_RUN_MAX : count / 30;
+    for (size_t i = 0; i < input->count; i++) {
+        if (!has_perplexity(input, series, i))
+            continue;
+        double *oldest = &recent[at++ % run];
+        sum -= *oldest;
+        *oldest = log(input->points[i].perplexity);
+        sum += *oldest;
+        mean = at >= run ? sum / (double)run : mean;
+        least = fmin(least, mean);
+    }
+    return mean > least + log(input->options->late_harm);
+}
+
 static void add_perplexities(const struct series_input *input, const struct series *series,
                              struct series_stop *stop)
 {
@@ -113,7 +137,7 @@ static void add_perplexities(const struct series_input *input, const struct seri
     stop->given_up = log(stop->perplexity / stop->perplexity_end);
     if (isnan(stop->perplexity_end))
         stop->cautions |= SERIES_CAUTION_NO_PERPLEXITY;
-    if (stop->perplexity_end > input->options->late_harm * stop->perplexity_best)
+    if (is_harmed(input, series))
         stop->cautions |= SERIES_CAUTION_LATE_HARM;
 }
 

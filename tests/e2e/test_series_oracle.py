@@ -145,6 +145,13 @@ def find_fall(points: list[dict[str, Any]]) -> dict[str, Any]:
     return {"verdict": "yes" if slopes[best] > 0 else "no", **ends}
 
 
+def is_harmed(points: list[dict[str, Any]]) -> bool:
+    known = np.log([point["perplexity"] for point in points if not math.isnan(point["perplexity"])])
+    run = min(max(known.size // 30, 1), 5)
+    means = [known[i : i + run].mean() for i in range(known.size - run + 1)]
+    return bool(means) and means[-1] > min(means) + math.log(1.05)
+
+
 def fit_decay(points: list[dict[str, Any]], start: float, warmup: float) -> dict[str, Any]:
     """The walk that is best: from zero on, by a fine grid and a search beside its best place."""
     fitted = [point for point in points if point["step"] > warmup and point["msd"] > 0]
@@ -283,7 +290,9 @@ def check_run(answer: dict[str, Any], points: list[dict[str, Any]], schedule: di
     for variant in range(4):
         check(answer["onsets"][variant], find_onset(good, variant), f"{context} onset {variant}")
     known = [p for p, is_counted in zip(points, counted, strict=True) if is_counted or not p["measured"]]
-    check(answer["fall"], find_fall([p for p in known if diverged is None or p["step"] < diverged]), context + " fall")
+    known = [p for p in known if diverged is None or p["step"] < diverged]
+    check(answer["fall"], find_fall(known), context + " fall")
+    assert answer["stop"]["cautions"] & 1 == is_harmed(known), (context, "late harm")
     steps, is_known = [point["step"] for point in points], schedule is not UNKNOWN
     clocks = [steps, *(sums_of(schedule, steps)[:2] if is_known else ([0] * len(steps),) * 2)]
     for clock, rest in zip(clocks, answer["rest"], strict=True):

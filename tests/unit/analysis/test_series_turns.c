@@ -59,6 +59,31 @@ static void test_fall_is_no_fluctuation(void **state)
     series_free(&series);
 }
 
+/* The best of many that fluctuate is no best: late harm is that of a few in a row. */
+static void test_late_harm_is_no_fluctuation(void **state)
+{
+    enum { COUNT = 160 };
+    static struct series_point points[COUNT];
+    struct series series;
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++) {
+        points[i] = (struct series_point){.step = 1000 * (double)i, .content = i + 1, .is_measured = 1};
+        points[i].perplexity = i == 100 ? 9.7 : i + 1 == COUNT ? 10.3 : 10 + 100 * exp(-(double)i);
+    }
+    series = analyze(points, COUNT, NULL);
+    assert_near(series.stop.perplexity_best, 9.7, 0);
+    assert_false(series.stop.cautions & SERIES_CAUTION_LATE_HARM);
+    series_free(&series);
+    for (size_t i = 120; i < COUNT; i++)
+        points[i].perplexity = 10.6;
+    series = analyze(points, COUNT, NULL);
+    assert_true(series.stop.cautions & SERIES_CAUTION_LATE_HARM);
+    series_free(&series);
+    series = analyze(points, 121, NULL); /* the last alone is not enough of so many */
+    assert_false(series.stop.cautions & SERIES_CAUTION_LATE_HARM);
+    series_free(&series);
+}
+
 /* Makes the revisions from `begin` on what they become when training diverges: not finite, or larger. */
 static void diverge(struct series_point *points, size_t begin, double not_finite, double growth)
 {
@@ -158,9 +183,8 @@ static void test_divergence_beside_a_fork(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fall_beside_onset),
-        cmocka_unit_test(test_fall_is_no_fluctuation),
-        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_fall_beside_onset),           cmocka_unit_test(test_fall_is_no_fluctuation),
+        cmocka_unit_test(test_late_harm_is_no_fluctuation), cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_divergence_beside_a_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
