@@ -4,7 +4,7 @@ import { isAsking, isRefusal, setUpAccess, withToken } from "./access.js";
 import { all, get, modelPath, REVISIONS_PAGE, turns, Unreachable } from "./api.js";
 import { ascending, axis } from "./axis.js";
 import { copyText } from "./form.js";
-import { byName, count, element, listName, number } from "./format.js";
+import { byName, count, element, listName, number, tellApart } from "./format.js";
 import { HeatPanel } from "./heat.js";
 import { drawOverview } from "./overview.js";
 import { PairsPanel } from "./pairs.js";
@@ -150,6 +150,7 @@ async function listModels() {
   const found = await all("/v1/models?limit=1000", "models");
   if (turn !== askedModels) return; // a later answer is newer
   models = found.sort((a, b) => byName(a.name, b.name));
+  tellApart(models.map((model) => model.name));
   if (!view.models.length && models.length) view.models = [models.find((model) => model.measured_count > 0)?.name ?? models[0].name];
   drawModels();
   for (const name of series.keys()) {

@@ -15,11 +15,34 @@ export function number(value, digits = 6) {
 /** Long words lose their middle: their ends tell runs apart. */
 const shorten = (part, most) => (part.length > most ? `${part.slice(0, most / 2 - 1)}…${part.slice(-most / 2)}` : part);
 
-/** A model's name where room is short: a folder by its last two parts. */
-export function shortName(name, most = 36) {
+/** A folder by its last two parts. */
+function cut(name, most) {
   if (!name.startsWith("file:")) return name.split("/").map((part) => shorten(part, most)).join("/");
   const parts = name.slice(5).split("/").filter(Boolean);
   return `file:${parts.length > 2 ? "…" : ""}/${parts.slice(-2).map((part) => shorten(part, most)).join("/")}`;
+}
+
+/** Where a name begins to differ from others, which are not the same. */
+const difference = (name, others) => Math.min(...others.map((other) => [...name].findIndex((_, i) => name[i] !== other[i])).map((at) => (at < 0 ? name.length : at)));
+
+let known = []; // names that may stand beside each other
+const short = new Map(); // of them: name and room → short name
+
+/** The names that shortName() keeps apart from now on. */
+export function tellApart(names) {
+  known = names;
+  short.clear();
+}
+
+/** A model's name where room is short. Of names that would look alike the part is shown in which they differ. */
+export function shortName(name, most = 36) {
+  const key = `${most} ${name}`;
+  if (!short.has(key)) {
+    const alike = known.filter((other) => other !== name && cut(other, most) === cut(name, most));
+    const first = alike.length ? Math.max(0, Math.min(difference(name, alike) - Math.floor(most / 3), name.length - most)) : 0;
+    short.set(key, alike.length ? `…${name.slice(first, first + most)}${first + most < name.length ? "…" : ""}` : cut(name, most));
+  }
+  return short.get(key);
 }
 
 /** The same for lists beside the charts. */

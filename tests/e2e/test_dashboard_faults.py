@@ -5,6 +5,7 @@ fail, dialogs closed too early, several windows, streams that have died, and wha
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.parse
 from pathlib import Path
@@ -358,6 +359,14 @@ def test_numbers_names_ticks_and_colours_as_people_read_them(visit: Callable[...
         "\u22125", "\u22121\u202f234\u202f567", "\u22121.5e\u22127", "1.2e10", "–", "–", "0.3",
         "2.6e9", "\u221225k", "0", "0 s", "60 min", "1.0 TB", "10⁻³", "a\ufffdb\ufffd\ufffd", '"a,b","""",,1.5\r\n',
     ]  # fmt: skip
+    # Of long names that would look alike the part is shown in which they differ.
+    runs = [f"file:/data/suite/a-training-run-of-a-very-long-name-with-seed-{seed}-and-learning-rate-3e-4" for seed in (1, 12, 2)]
+    names = page.run(
+        "return import('/assets/format.js').then(f => { f.tellApart([]); const alone = f.shortName(arguments[0][0]); f.tellApart([...arguments[0], 'garden/neox']);"
+        " return [alone, ...[...arguments[0], 'garden/neox'].map(name => f.listName(name)), f.shortName('garden/neox')]; })", runs,
+    )  # fmt: skip
+    assert names[0] == "file:…/suite/a-training-run-of…learning-rate-3e-4" and names[4:] == ["garden/neox"] * 2
+    assert [re.search(r"seed-(\d+)-and", name).group(1) for name in names[1:4]] == ["1", "12", "2"] and max(map(len, names[1:4])) == 28, names
     # Beside step 0 of a run that begins late there is no tick of a step that is not on the axis.
     labels = page.run(
         "return Promise.all([import('/assets/axis.js'), import('/assets/view.js')]).then(([{axis}]) => {"
