@@ -142,6 +142,9 @@ int client_report(const struct err *err)
             (void)fputs("`bifurcate models` lists the models that are known, `bifurcate series MODEL` their "
                         "revisions.\n",
                         stderr);
+        else if (strstr(message, "there is no watch"))
+            (void)fputs("`bifurcate watch MODEL --at 02:30` makes one, `bifurcate watches` lists all.\n",
+                        stderr);
         return CLIENT_EXIT_NOT_FOUND;
     default:
         return CLIENT_EXIT_ERROR;

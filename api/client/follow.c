@@ -16,6 +16,7 @@
 #define ERRORS_MAX 100 /* of a sweep, which are compared with each other; a daemon sends fewer */
 #define RETRIES_MAX 30
 #define RETRY_MS 1000
+#define LOG_LINE_MS 10000 /* between two lines of progress in a file or pipe */
 
 /* What is on the screen of a sweep that is followed. */
 struct view {
@@ -23,6 +24,7 @@ struct view {
     int is_terminal;
     size_t width;
     char last[LINE_SIZE]; /* the line printed last */
+    int64_t printed_ms;   /* when, monotonic */
     json_t *sweep;        /* the newest state */
     int64_t taken_ms;     /* when it came, monotonic */
     int has_begun;        /* an event came since the stream was opened */
@@ -76,18 +78,33 @@ void client_print_sweep_errors(const json_t *sweep)
                       progress.failed - (int64_t)count, progress.id);
 }
 
+/* One revision, which may have no step, is seen by its name; several as a series. */
+static void print_where(const json_t *sweep, const char *model)
+{
+    char name[CLIENT_CELL_SIZE];
+    const json_t *revisions = json_object_get(json_object_get(sweep, "request"), "revisions");
+    const json_t *names = json_object_get(revisions, "names");
+    client_plain_copy(json_array_get(names, 0), "", name, sizeof name);
+    if (json_array_size(names) == 1 && name[0])
+        (void)fprintf(stderr, "See `bifurcate revision %s %s`.\n", model, name);
+    else
+        (void)fprintf(stderr, "See `bifurcate series %s`.\n", model);
+}
+
 static void print_end(const json_t *sweep)
 {
     struct client_progress progress;
     char bytes[32];
     client_progress_read(sweep, &progress);
     client_progress_format_bytes((double)progress.bytes_fetched, bytes, sizeof bytes);
-    (void)fprintf(stderr,
-                  "sweep %" PRId64 " of %s: %s; %" PRId64 " of %" PRId64 " revisions measured, %s fetched\n",
-                  progress.id, progress.model, progress.state, progress.done, progress.total, bytes);
+    (void)fprintf(stderr, "sweep %" PRId64 " of %s: %s; %" PRId64 " of %" PRId64 " revisions measured",
+                  progress.id, progress.model, progress.state, progress.done, progress.total);
+    if (progress.bytes_fetched || !progress.is_folder)
+        (void)fprintf(stderr, ", %s fetched", bytes);
+    (void)fputc('\n', stderr);
     client_print_sweep_errors(sweep);
     if (progress.done)
-        (void)fprintf(stderr, "See `bifurcate series %s`.\n", progress.model);
+        print_where(sweep, progress.model);
 }
 
 static void view_init(struct view *view, const struct client_link *link)
@@ -99,10 +116,14 @@ static void view_init(struct view *view, const struct client_link *link)
         view->width = (width > 1 ? width : WIDTH_STANDARD) - 1;
 }
 
-static void put_line(struct view *view, const char *line)
+/* In a log, which keeps every line, one now and then is enough, and the last. */
+static void put_line(struct view *view, const char *line, int is_last)
 {
-    if (strcmp(line, view->last) == 0)
+    int64_t now_ms = clock_monotonic_ms();
+    int is_soon = !view->is_terminal && view->last[0] && now_ms - view->printed_ms < LOG_LINE_MS;
+    if (strcmp(line, view->last) == 0 || (is_soon && !is_last))
         return;
+    view->printed_ms = now_ms;
     if (view->is_terminal)
         (void)fprintf(stderr, "\r%s\033[K", line); /* no colour */
     else
@@ -118,7 +139,7 @@ static void show(struct view *view)
     client_progress_read(view->sweep, &progress);
     progress.wait_seconds -= (double)(clock_monotonic_ms() - view->taken_ms) / 1000.0;
     client_progress_format(&progress, view->width, view->is_terminal, line, sizeof line);
-    put_line(view, line);
+    put_line(view, line, client_progress_is_over(&progress));
 }
 
 /* A wait is counted down where a line can be written anew. */
@@ -220,7 +241,8 @@ static void put_end(struct view *view, const json_t *sweep)
 {
     if (view->is_terminal && view->last[0])
         (void)fputs("\r\033[K", stderr);
-    view->last[0] = '\0';
+    if (view->is_terminal)
+        view->last[0] = '\0';
     print_end(sweep);
 }
 
@@ -234,7 +256,7 @@ static void put_sum(struct view *view, const struct followed *list, size_t count
         client_progress_add(&sum, &progress);
     }
     client_progress_format_sum(&sum, view->width, view->is_terminal, line, sizeof line);
-    put_line(view, line);
+    put_line(view, line, sum.over == count);
 }
 
 /* Looks at every sweep that is not over, until all are. */

@@ -53,6 +53,11 @@ void client_progress_read(const json_t *sweep, struct client_progress *progress)
         .wait_seconds = real_of(wait, "seconds_left"),
     };
     client_plain_copy(json_object_get(sweep, "model"), "", progress->model, sizeof progress->model);
+    progress->is_folder = strncmp(progress->model, "file:", 5) == 0;
+    if (progress->is_folder && progress->bytes_fetched <= 0) { /* it is read where it is */
+        progress->bytes_fetched = progress->bytes_expected = 0;
+        progress->rate_bytes_per_s = (double)NAN;
+    }
     client_plain_copy(json_object_get(sweep, "state"), "", progress->state, sizeof progress->state);
     client_plain_copy(json_object_get(wait, "reason"), "", progress->wait_reason,
                       sizeof progress->wait_reason);

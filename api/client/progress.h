@@ -15,12 +15,13 @@ struct client_progress {
     char state[16];
     int64_t id;
     int64_t total, done, failed, cancelled;
-    int64_t bytes_fetched, bytes_expected;
-    double rate_bytes_per_s; /* NaN: not known */
-    double seconds_left;     /* NaN: not known */
-    char wait_reason[32];    /* what requests to the hub wait for: "request budget"; "": nothing; plain */
-    char wait_detail[256];   /* of what of the hub is down: why; "": nothing is; plain */
-    double wait_seconds;     /* how much longer, as of the answer; NaN: not known */
+    int is_folder;                         /* the model lies in a folder of the daemon's machine */
+    int64_t bytes_fetched, bytes_expected; /* 0 of a folder, unless its texts are fetched */
+    double rate_bytes_per_s;               /* NaN: not known */
+    double seconds_left;                   /* NaN: not known */
+    char wait_reason[32];  /* what requests to the hub wait for: "request budget"; "": nothing; plain */
+    char wait_detail[256]; /* of what of the hub is down: why; "": nothing is; plain */
+    double wait_seconds;   /* how much longer, as of the answer; NaN: not known */
 };
 
 /* Reads a sweep as the daemon gives it; what is missing is 0, "" or NaN. */

@@ -93,7 +93,48 @@ static const char *title_of(const struct client_column *column)
     return column->title ? column->title : column->key;
 }
 
-#define LAST_MIN 20 /* characters of a last column of words, which may break */
+#define LAST_MIN 20  /* characters of a last column of words, which may break */
+#define WORDS_MIN 24 /* of another one that is not the first, which loses its middle */
+
+/* After so many characters. */
+static char *skip(char *text, size_t count)
+{
+    for (; *text && count; count--)
+        do
+            text++;
+        while (((unsigned char)*text & 0xc0) == 0x80);
+    return text;
+}
+
+/* "file:/data/r…/seed3": ends tell names apart. */
+static void cut_middle(char text[CLIENT_CELL_SIZE], size_t width, const char *mark)
+{
+    char rest[CLIENT_CELL_SIZE];
+    size_t own = width_of(text), room = width > width_of(mark) ? width - width_of(mark) : 0;
+    if (own <= width)
+        return;
+    (void)snprintf(rest, sizeof rest, "%s%s", mark, skip(text, own - room / 2));
+    char *end = skip(text, room - room / 2);
+    (void)snprintf(end, CLIENT_CELL_SIZE - (size_t)(end - text), "%s", rest);
+}
+
+/* Where a line has not room for all, the widest column of words gives some of its own, so that a long name
+ * does not keep the columns after it out. The first tells the rows apart, and what the reader chose stays
+ * whole. */
+static void make_room(const struct client_column *columns, size_t *widths, const unsigned char *is_right,
+                      size_t column_count, size_t room)
+{
+    size_t widest = 0, need = 0;
+    for (size_t c = 0; c < column_count; c++) {
+        int is_last = c + 1 == column_count && !is_right[c] && widths[c] > LAST_MIN;
+        need += (c ? 2 : 0) + (is_last ? LAST_MIN : widths[c]);
+        if (c && !is_last && !is_right[c] && columns[c].title && (!widest || widths[c] > widths[widest]))
+            widest = c;
+    }
+    if (widest && need > room && widths[widest] > WORDS_MIN)
+        widths[widest] =
+            widths[widest] - WORDS_MIN > need - room ? widths[widest] - (need - room) : WORDS_MIN;
+}
 
 /* How many columns from the left stand in a line of `room` characters; at least one. Where the reader chose
  * the columns (they have no titles of ours), all of them. */
@@ -142,12 +183,17 @@ int client_table_print(const json_t *array, const struct client_column *columns,
         }
     }
     size_t room = client_terminal_width(stream);
+    const char *mark = client_terminal_shows_utf8(stream) ? "\xe2\x80\xa6" : "...";
+    if (room)
+        make_room(columns, widths, is_right, column_count, room);
     size_t shown = room ? count_fitting(columns, widths, is_right, column_count, room) : column_count;
     for (size_t c = 0; c < shown; c++)
         print_cell(title_of(&columns[c]), widths[c], is_right[c], c + 1 == shown, stream);
     for (size_t r = 0; r < row_count; r++) {
         for (size_t c = 0; c < shown; c++) {
             client_table_format(value_at(json_array_get(array, r), columns[c].key), text);
+            if (room && c && c + 1 < column_count)
+                cut_middle(text, widths[c], mark);
             print_cell(text, widths[c], is_right[c], c + 1 == shown, stream);
         }
     }

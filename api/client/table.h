@@ -17,9 +17,10 @@ struct client_column {
     const char *title; /* NULL: the key */
 };
 
-/* Prints the rows of `array`. On a terminal that is too narrow, the columns from the right that have titles
- * of their own are left out and named; the last one may break. A number of more than 6 digits is rounded,
- * null is "-". ERR_NO_MEMORY. */
+/* Prints the rows of `array`. On a terminal that is too narrow, the widest column of words but the first
+ * loses the middles of its cells; then the columns from the right that have titles of their own are left out
+ * and named; the last one may break. A number of more than 6 digits is rounded, null is "-". ERR_NO_MEMORY.
+ */
 int client_table_print(const json_t *array, const struct client_column *columns, size_t column_count,
                        FILE *stream, struct err *err);
 

@@ -244,6 +244,24 @@ def test_several_models_and_sweeps_at_once(
     assert one.client("follow", "6", "99").returncode == 4
 
 
+def test_a_log_gets_few_lines_and_the_end_says_where_to_look(
+    programs: dict[str, Path], daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any
+) -> None:
+    """A file keeps every line of progress: of hours it shall not be thousands."""
+    one = daemon(make_hub(garden, bandwidth_bps=1_000_000))
+    begun = time.monotonic()
+    done = one.client("sweep", MODEL, "--follow")
+    lines = [line for line in done.stderr.splitlines() if re.match(r"\d+/\d+ revisions|planning:", line)]
+    assert len(lines) <= 3 + (time.monotonic() - begun) / 10 and lines[-1].startswith("25/25 revisions"), done
+    assert done.stderr.splitlines()[-1] == f"See `bifurcate series {MODEL}`.", done
+    main = one.client("sweep", MODEL, "--revision", "main", "--follow")
+    assert main.stderr.splitlines()[-1] == f"See `bifurcate revision {MODEL} main`.", "which is no part of the series"
+    folder = one.client("sweep", f"file:{garden}/models/{MODEL}", "--to", "0", "--follow")
+    assert re.search(r": done; 1 of 1 revisions measured\n", folder.stderr) and " B" not in folder.stderr, folder
+    missing = one.client("watch", MODEL)
+    assert missing.returncode == 4 and "`bifurcate watch MODEL --at 02:30` makes one" in missing.stderr, missing
+
+
 def test_all_sweeps_at_work(
     programs: dict[str, Path], daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any
 ) -> None:

@@ -90,6 +90,22 @@ def test_a_narrow_terminal_gets_the_columns_that_fit(terminal: Terminal, measure
     assert "REVISION" in terminal("tasks", "1", width=20)[1], "at least one"
 
 
+def test_a_long_name_leaves_room_for_the_rest(terminal: Terminal, measured: Daemon, garden: Path, tmp_path: Path) -> None:
+    """It loses its middle where it stands beside other columns; where it names the row, and for programs, it is whole."""
+    run = tmp_path / "a-long-name-seed3"
+    run.mkdir()
+    (run / "step0").symlink_to(garden / "models" / MODEL / "step0")
+    number = measured.sweep(f"file:{run}")
+    assert measured.wait(number)["state"] == "done"
+    for env, mark in ((UTF8, "…"), ({"LC_ALL": "C", "TERM": "xterm"}, "...")):
+        head, *rows = terminal("sweeps", width=80, env=env)[1].splitlines()
+        assert head.split()[:6] == ["SWEEP", "MODEL", "STATE", "METRICS", "DONE", "FAILED"] and max(len(row) for row in rows[:-1]) <= 80
+        row = next(row.split() for row in rows if row.split()[0] == str(number))
+        assert re.fullmatch(r"file:/.{4,}" + re.escape(mark) + r".*-seed3", row[1]) and len(row[1]) >= 24 and row[2] == "done", row
+    assert f"file:{run}" in terminal("models", width=80)[1].split()
+    assert f"file:{run} " in measured.client("sweeps").stdout
+
+
 def test_a_last_column_of_words_may_break(terminal: Terminal, measured: Daemon) -> None:
     done = measured.client("sweep", MODEL, "--revision", "step0", "--metric", "perplexity", "--dataset", "no/such", "--follow")
     failed = re.match(r"sweep (\d+)", done.stderr)[1]

@@ -144,6 +144,27 @@ static void test_impossible_counts(void **state)
     json_decref(sweep);
 }
 
+/* What lies in a folder is not fetched: there are no bytes to tell of, but for texts of the hub. */
+static void test_folder(void **state)
+{
+    char line[256];
+    struct client_progress progress;
+    (void)state;
+    json_t *sweep = json_loads(
+        "{\"model\": \"file:/run\", \"state\": \"running\", \"progress\": {\"revisions_total\": 24,"
+        "\"done\": 12, \"bytes_fetched\": 0, \"bytes_expected\": 3400000,"
+        "\"rate_bytes_per_s\": 0, \"seconds_left\": 12}}",
+        0, NULL);
+    client_progress_read(sweep, &progress);
+    client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
+    assert_string_equal(line, "12/24 revisions, 12 s left");
+    (void)json_object_set_new(json_object_get(sweep, "progress"), "bytes_fetched", json_integer(1700000));
+    client_progress_read(sweep, &progress);
+    client_progress_format(&progress, sizeof line - 1, 0, line, sizeof line);
+    assert_string_equal(line, "12/24 revisions, 1.7 MB of 3.4 MB, 0 B/s, 12 s left");
+    json_decref(sweep);
+}
+
 /* A sweep that waits for the hub says so in place of a rate that would mean nothing. */
 static void test_waiting(void **state)
 {
@@ -183,13 +204,10 @@ static void test_waiting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_document),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_cells_and_progress),
-        cmocka_unit_test(test_waiting),
-        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_impossible_counts),
+        cmocka_unit_test(test_text),   cmocka_unit_test(test_document),
+        cmocka_unit_test(test_json),   cmocka_unit_test(test_cells_and_progress),
+        cmocka_unit_test(test_folder), cmocka_unit_test(test_waiting),
+        cmocka_unit_test(test_cuts),   cmocka_unit_test(test_impossible_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
