@@ -32,7 +32,9 @@ static void check_answer(const struct hub_options *setup, struct check_report *r
             check_add(report, CHECK_LEVEL_WARNING, "hub token",
                       "there is one, but a mirror does not say whether it counts");
         else if (setup->token)
-            check_add(report, CHECK_LEVEL_OK, "hub token", "belongs to %s", probe.user);
+            check_add(report, CHECK_LEVEL_OK, "hub token", "belongs to %s, of %s", probe.user,
+                      setup->token_path ? setup->token_path
+                                        : "HF_TOKEN, which counts before the file of hf auth login");
         else
             check_add(report, CHECK_LEVEL_OK, "hub token",
                       "none: public models only, and a lower rate limit; HF_TOKEN sets one%s%s",

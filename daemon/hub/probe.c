@@ -14,9 +14,10 @@ static int take_reply(struct transfer *transfer, const char *data, size_t size, 
 }
 
 /* The answer to a question that needs a token: 401 is the right one without. */
-static int judge(const char *endpoint, const struct transfer *transfer, const struct buf *body,
+static int judge(const struct hub_options *options, const struct transfer *transfer, const struct buf *body,
                  struct hub_probe *probe, struct err *err)
 {
+    const char *endpoint = options->endpoint;
     char said[256] = "";
     if (!transfer->has_taken_headers && !transfer->is_complete) {
         (void)client_judge_connection(transfer, err);
@@ -34,10 +35,10 @@ static int judge(const char *endpoint, const struct transfer *transfer, const st
                                  "%.200s: answers, but not as a hub does: check HF_ENDPOINT and proxies",
                                  endpoint);
     if (transfer->status == 401 || transfer->status == 403)
-        return err_set(err, ERR_UNAUTHORIZED,
-                       "%.200s does not accept the token (HF_TOKEN or the token file): renew it, or remove "
-                       "it to ask anonymously",
-                       endpoint);
+        return err_set(
+            err, ERR_UNAUTHORIZED,
+            "%.150s does not accept the token of %.150s: renew it, or remove it to ask anonymously", endpoint,
+            options->token_path ? options->token_path : "HF_TOKEN");
     if (transfer->status == 429)
         return err_set(err, ERR_RATE_LIMITED, "%.200s asks for fewer requests: wait%s", endpoint,
                        transfer->has_token ? "" : ", or set HF_TOKEN, which raises the limit");
@@ -73,7 +74,7 @@ int hub_ask(struct hub *hub, struct hub_probe *ret_probe, struct err *err)
     probe.answer_ms = clock_monotonic_ms() - start;
     code = transfer.refusal.code
                ? err_set(err, (enum err_code)transfer.refusal.code, "%s", transfer.refusal.message)
-               : judge(hub->options.endpoint, &transfer, &body, &probe, err);
+               : judge(&hub->options, &transfer, &body, &probe, err);
     probe.requests_left = transfer.headers.ratelimit_left;
     probe.requests_reset_ms = transfer.headers.ratelimit_reset_ms;
     if (!code)

@@ -203,10 +203,13 @@ def test_check_of_the_token(
     hub = make_hub(small_root, tokens=["hf_good"])
     base = ("check", "--json", "--state", tmp_path / "state", "--endpoint", hub.url, "--listen", "127.0.0.1:0")
     found = findings(command(*base, HF_TOKEN="hf_good"))
-    assert found["hub token"] == [("ok", "belongs to emulator")]
+    assert found["hub token"] == [("ok", "belongs to emulator, of HF_TOKEN, which counts before the file of hf auth login")]
     assert found["hub limit"][0][0] == "ok" and "requests of its API are left" in found["hub limit"][0][1]
     found = findings(command(*base, HF_TOKEN="hf_wrong"))
-    assert found["hub"][0][0] == "error" and "does not accept the token" in found["hub"][0][1]
+    assert found["hub"][0][0] == "error" and "does not accept the token of HF_TOKEN" in found["hub"][0][1]
+    (tmp_path / "mine").write_text("hf_good")
+    found = findings(command(*base, HF_TOKEN_PATH=str(tmp_path / "mine")))
+    assert found["hub token"] == [("ok", f"belongs to emulator, of {tmp_path}/mine")]
     os.mkfifo(tmp_path / "pipe")  # nobody writes into it; before, this waited for ever
     found = findings(command(*base, HF_TOKEN_PATH=str(tmp_path / "pipe")))
     assert found["hub token"][0][0] == "warning" and f"{tmp_path}/pipe: is no regular file" in found["hub token"][0][1]
