@@ -262,12 +262,13 @@ void device_drop(struct cuda_device *device, void *memory, size_t size_bytes)
 {
     if (!memory)
         return;
-    device->allocated_bytes -= device_rounded(size_bytes);
-    share_return(device, device_rounded(size_bytes));
     if (!get_lost(device)) {
         (void)cudaFreeAsync(memory, device->stream);
         (void)cudaGetLastError();
     }
+    device->allocated_bytes -= device_rounded(size_bytes);
+    share_return(device,
+                 device_rounded(size_bytes)); /* only now: whoever claims it may wait for the stream */
 }
 
 int device_room(struct cuda_device *device, uint64_t *ret_bytes, struct err *err)

@@ -38,6 +38,7 @@ struct cuda_device {
     int ordinal;               /* CUDA's number */
     uint64_t memory_bytes_max; /* of all contexts of this GPU (gpu/cuda/share.h); 0: no limit */
     int is_sharing;
+    uint64_t claimed_bytes; /* allocated, or about to be; share.c's */
     int is_lost;
     pthread_mutex_t lost_mutex; /* is_lost, since staging threads find errors too */
     int multiprocessor_count;

@@ -86,24 +86,28 @@ static uint64_t reserved_by_all(const struct share *share)
     return reserved;
 }
 
-/* Gives back what all contexts keep; what their work still needs stays. */
-static void trim_all(int ordinal)
+/* Gives back what all contexts keep, after a wait what they have freed but not yet done with as well; with
+ * the mutex held. */
+static void give_back(const struct share *share, int is_waiting)
 {
-    (void)pthread_mutex_lock(&mutex);
-    const struct share *share = find(ordinal);
-    for (int i = 0; share && i < share->context_count; i++)
+    for (int i = 0; i < share->context_count; i++) {
+        if (is_waiting)
+            (void)cudaStreamSynchronize(share->contexts[i]->stream);
         (void)cudaMemPoolTrimTo(share->contexts[i]->pool, 0);
-    (void)cudaGetLastError();
-    (void)pthread_mutex_unlock(&mutex);
+    }
+    (void)cudaGetLastError(); /* a lost device says so to its own calls */
 }
 
-/* Whether the pool would have to grow, beyond the limit; with the mutex held. */
-static int would_exceed(const struct share *share, const struct cuda_device *device, size_t size_bytes)
+/* Whether pools would have to grow beyond the limit for what is claimed; with the mutex held. */
+static int would_exceed(const struct share *share, uint64_t most)
 {
-    uint64_t own = reserved_bytes(device);
-    if (own >= device->allocated_bytes + size_bytes)
-        return 0;
-    return reserved_by_all(share) + size_bytes > device->memory_bytes_max;
+    uint64_t all = 0;
+    for (int i = 0; i < share->context_count; i++) {
+        const uint64_t reserved = reserved_bytes(share->contexts[i]),
+                       claimed = share->contexts[i]->claimed_bytes;
+        all += reserved > claimed ? reserved : claimed;
+    }
+    return all > most;
 }
 
 /* -- Claims ----------------------------------------------------------------------------------------- */
@@ -111,7 +115,7 @@ static int would_exceed(const struct share *share, const struct cuda_device *dev
 int share_claim(struct cuda_device *device, size_t size_bytes, struct err *err)
 {
     const uint64_t most = device->memory_bytes_max;
-    int code = 0, is_growing = 0;
+    int code = 0;
     (void)pthread_mutex_lock(&mutex);
     struct share *share = find(device->ordinal);
     if (share && most && (share->used_bytes > most || size_bytes > most - share->used_bytes)) {
@@ -121,15 +125,12 @@ int share_claim(struct cuda_device *device, size_t size_bytes, struct err *err)
             device->ordinal, (double)size_bytes / 1e6, (double)most / 1e6, (double)share->used_bytes / 1e6,
             share_remedy(device));
     } else if (share) {
-        is_growing = most && would_exceed(share, device, size_bytes);
         share->used_bytes += size_bytes;
+        device->claimed_bytes += size_bytes;
+        for (int is_waiting = 0; is_waiting < 2 && most && would_exceed(share, most); is_waiting++)
+            give_back(share, is_waiting);
     }
     (void)pthread_mutex_unlock(&mutex);
-    if (is_growing) {
-        struct err ignored = ERR_INIT;
-        (void)device_wait(device, &ignored); /* only then its pool can give back what was freed */
-        trim_all(device->ordinal);
-    }
     return code;
 }
 
@@ -137,8 +138,10 @@ void share_return(struct cuda_device *device, size_t size_bytes)
 {
     (void)pthread_mutex_lock(&mutex);
     struct share *share = find(device->ordinal);
-    if (share)
+    if (share) {
         share->used_bytes -= size_bytes;
+        device->claimed_bytes -= size_bytes;
+    }
     (void)pthread_mutex_unlock(&mutex);
 }
 
@@ -148,10 +151,9 @@ void share_settle(struct cuda_device *device)
         return;
     (void)pthread_mutex_lock(&mutex);
     const struct share *share = find(device->ordinal);
-    const int is_over = share && reserved_by_all(share) > device->memory_bytes_max;
+    if (share && reserved_by_all(share) > device->memory_bytes_max)
+        give_back(share, 0);
     (void)pthread_mutex_unlock(&mutex);
-    if (is_over)
-        trim_all(device->ordinal);
 }
 
 uint64_t share_left(struct cuda_device *device)

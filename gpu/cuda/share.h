@@ -20,8 +20,9 @@
 int share_join(struct cuda_device *device, struct err *err);
 void share_leave(struct cuda_device *device);
 
-/* Asks for memory before it is allocated, and makes pools give back what they keep if it is needed:
- * ERR_NO_MEMORY where the limit does not allow so much. What is claimed is given back by share_return. */
+/* Asks for memory before it is allocated, and makes pools give back what they keep if it is needed, if need
+ * be once all contexts have done what they were given: ERR_NO_MEMORY where the limit does not allow so much.
+ * What is claimed is given back by share_return, after it was freed in the order of the device's stream. */
 int share_claim(struct cuda_device *device, size_t size_bytes, struct err *err);
 void share_return(struct cuda_device *device, size_t size_bytes);
 

@@ -68,7 +68,7 @@ void reserve(CUmemPoolHandle_st *pool, uint64_t bytes)
 void emulation::trim(CUmemPoolHandle_st *pool, uint64_t to_bytes)
 {
     if (pool->reserved_bytes > to_bytes)
-        reserve(pool, std::max(pool->used_bytes, to_bytes));
+        reserve(pool, std::max(std::min(pool->used_bytes, pool->reserved_bytes), to_bytes));
 }
 
 extern "C" {
@@ -76,7 +76,7 @@ extern "C" {
 cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const cudaMemPoolProps *properties)
 {
     BEGIN();
-    *pool = new CUmemPoolHandle_st{properties->location.id, 0, 0, 0};
+    *pool = new CUmemPoolHandle_st{properties->location.id, 0, 0, 0, 0};
     pools.insert(*pool);
     object_count++;
     return cudaSuccess;
@@ -142,9 +142,9 @@ cudaError_t cudaMallocFromPoolAsync(void **memory, size_t size, cudaMemPool_t po
     one_device &from = devices[pool->ordinal];
     if (pool->ordinal != stream->ordinal)
         return note(cudaErrorInvalidResourceHandle);
+    const auto wanted = [&] { return pool->used_bytes - pool->freed_bytes + size; };
     const auto is_full = [&] {
-        const uint64_t more =
-            pool->used_bytes + size - std::min(pool->used_bytes + size, pool->reserved_bytes);
+        const uint64_t more = wanted() - std::min(wanted(), pool->reserved_bytes);
         return from.reserved_bytes + from.occupied_bytes + more > device.memory_bytes;
     };
     if (is_full())
@@ -155,10 +155,10 @@ cudaError_t cudaMallocFromPoolAsync(void **memory, size_t size, cudaMemPool_t po
     if (!made)
         return note(cudaErrorMemoryAllocation);
     pieces[made] = {size, pool};
+    reserve(pool, std::max(pool->reserved_bytes, wanted()));
     pool->used_bytes += size;
     from.used_bytes += size;
     from.used_max_bytes = std::max(from.used_max_bytes, from.used_bytes);
-    reserve(pool, std::max(pool->reserved_bytes, pool->used_bytes));
     object_count++;
     emulation::enqueue(stream, [=] { std::memset(made, 0x7f, std::min(size, pattern_bytes)); });
     *memory = made;
@@ -170,9 +170,11 @@ cudaError_t cudaFreeAsync(void *memory, cudaStream_t stream)
     BEGIN();
     if (!pieces.count(memory))
         return note(cudaErrorInvalidValue);
+    pieces[memory].pool->freed_bytes += pieces[memory].size_bytes;
     emulation::enqueue(stream, [=] {
         const piece old = pieces[memory];
         pieces.erase(memory);
+        old.pool->freed_bytes -= old.size_bytes;
         old.pool->used_bytes -= old.size_bytes;
         devices[old.pool->ordinal].used_bytes -= old.size_bytes;
         object_count--;

@@ -35,6 +35,7 @@ struct CUmemPoolHandle_st {
     int ordinal;
     uint64_t used_bytes;
     uint64_t reserved_bytes, threshold_bytes; /* it keeps so much of what was freed */
+    uint64_t freed_bytes; /* of those in use: in the order of their stream, which may have them again */
 };
 
 namespace emulation

@@ -5,6 +5,7 @@
 #include "gpu/backend.h"
 #include "gpu/half.h"
 #include "gpu/statistics.h"
+#include "tests/emulation/answers.h"
 #include "tests/emulation/checks.h"
 #include "tests/emulation/devices.h"
 #include "tests/emulation/runtime.h"
@@ -12,6 +13,7 @@
 
 #include <driver_types.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -268,6 +270,92 @@ static void calls_fail(const struct emulation_device *as, uint64_t less_bytes)
     tensors_free(&tensors);
 }
 
+/* -- Beside a model ---------------------------------------------------------------------------------- */
+
+#define ROUNDS 8
+
+static const struct score_config config = SMALL_CONFIG(SCORE_ACTIVATION_GELU);
+
+struct scorer {
+    void *device;
+    struct random_model model;
+    struct random_documents documents;
+    struct answer want;
+    int done, bad; /* rounds */
+};
+
+static int score(struct scorer *scorer, struct answer *answer, struct err *err)
+{
+    const struct score_model_source source = {.config = config,
+                                              .tensors = scorer->model.tensors,
+                                              .tensor_count = scorer->model.tensor_count,
+                                              .precision = SCORE_PRECISION_F32};
+    return answer_load(backend, scorer->device, &source, &scorer->documents.request, answer, err);
+}
+
+static void *run_scorer(void *context)
+{
+    struct scorer *scorer = context;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct answer got;
+        struct err err = ERR_INIT;
+        int code = score(scorer, &got, &err);
+        scorer->done += code == 0;
+        scorer->bad += code ? code != ERR_NO_MEMORY : !answer_is_near(&scorer->want, &got);
+    }
+    return NULL;
+}
+
+/* Two contexts, of one GPU or of two; on one they share a limit that is too low for both at once. Whatever
+ * meets, results are the same or memory is refused, and the limit holds. */
+static void statistics_meet_a_model(const struct emulation_device *as, int is_one_gpu)
+{
+    struct emulation_device two = *as;
+    struct backend_options within = {.memory_bytes_max = 0};
+    struct tensors tensors;
+    struct statistics_result want, got;
+    struct scorer scorer = {.device = NULL};
+    struct err err = ERR_INIT;
+    pthread_t thread;
+    void *device = NULL;
+    int done = 0;
+    two.count = 2;
+    tensors_init(&tensors, &shapes[1], 0);
+    CHECK(random_model_init(&scorer.model, &config) == 0);
+    CHECK(random_documents_init(&scorer.documents, 2, 20, SMALL_VOCABULARY) == 0);
+    CHECK(statistics_result_init(&want, shapes[1].columns, &err) == 0);
+    CHECK(statistics_result_init(&got, shapes[1].columns, &err) == 0);
+    scorer.device = device = open_new(&two);
+    const uint64_t open_bytes = emulation_used_bytes();
+    CHECK(backend->statistics(device, &tensors.request, &want, &err) == 0);
+    const uint64_t pass_bytes = emulation_used_max_bytes() - open_bytes;
+    CHECK(score(&scorer, &scorer.want, &err) == 0);
+    if (is_one_gpu) /* a model is placed in all but a thirty-second of what is left */
+        within.memory_bytes_max = (emulation_used_max_bytes() + open_bytes) / 32 * 33 + pass_bytes / 2;
+    close_whole(device);
+    emulation_reset(&two);
+    CHECK(backend->device_open(0, &within, &device, &err) == 0);
+    CHECK(backend->device_open(!is_one_gpu, &within, &scorer.device, &err) == 0);
+    CHECK(pthread_create(&thread, NULL, run_scorer, &scorer) == 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        int code = backend->statistics(device, &tensors.request, &got, &err);
+        CHECK(code == 0 || (code == ERR_NO_MEMORY && is_one_gpu));
+        CHECK(code || is_same(&want, &got, !is_one_gpu));
+        done += code == 0;
+    }
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(done > 0 && scorer.done > 0 && scorer.bad == 0);
+    CHECK(is_one_gpu || (done == ROUNDS && scorer.done == ROUNDS));
+    CHECK(!is_one_gpu || emulation_reserved_max_bytes() <= within.memory_bytes_max);
+    backend->device_close(scorer.device);
+    close_whole(device);
+    statistics_result_free(&want);
+    statistics_result_free(&got);
+    tensors_free(&tensors);
+    random_model_free(&scorer.model);
+    random_documents_free(&scorer.documents);
+}
+
 int main(void)
 {
     struct emulation_device large = {.seed = 7}, small = {.seed = 8, .haste = 60};
@@ -282,6 +370,9 @@ int main(void)
     each_piece_of_memory_is_refused(&large);
     calls_fail(&large, 0);
     calls_fail(&large, 256);
+    statistics_meet_a_model(&large, 0);
+    for (large.seed = 1; large.seed <= 3; large.seed++)
+        statistics_meet_a_model(&large, 1);
     if (!failures)
         puts("less memory gives the same statistics, refused calls are over with the call, and losses stay");
     return failures != 0;
