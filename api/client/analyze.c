@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "api/client/terminal.h"
 #include "daemon/base/limits.h"
 
 #include <inttypes.h>
@@ -9,7 +10,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-#define WIDTH 92
+#define WIDTH 92    /* of a line, where the terminal is not narrower */
+#define TEXT_MIN 32 /* of it for the text beside its head, else it stands below */
+#define INDENT_BELOW 4
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -35,12 +38,21 @@ static int has(const json_t *object, const char *key)
 /* Prints `text` after `head`, broken between words; further lines begin under the text. */
 static void print_wrapped(const char *head, size_t indent, const char *text)
 {
-    size_t at = strlen(head);
+    size_t at = strlen(head), width = client_terminal_width(stdout);
+    width = width && width < WIDTH ? width : WIDTH;
+    if (indent + TEXT_MIN > width) {
+        while (at && head[at - 1] == ' ')
+            at--;
+        (void)printf("%.*s\n", (int)at, head);
+        indent = INDENT_BELOW;
+        head = "";
+        at = 0;
+    }
     (void)printf("%s%*s", head, at < indent ? (int)(indent - at) : 0, "");
     at = at < indent ? indent : at;
     for (int is_first = 1; *text; is_first = 0) {
         size_t length = strcspn(text, " ");
-        if (!is_first && at + 1 + length > WIDTH) {
+        if (!is_first && at + 1 + length > width) {
             (void)printf("\n%*s", (int)indent, "");
             at = indent;
         } else if (!is_first) {

@@ -90,6 +90,14 @@ def test_a_narrow_terminal_gets_the_columns_that_fit(terminal: Terminal, measure
     assert "REVISION" in terminal("tasks", "1", width=20)[1], "at least one"
 
 
+def test_words_are_broken_where_the_terminal_ends(terminal: Terminal, measured: Daemon) -> None:
+    whole = measured.client("analyze", MODEL).stdout
+    assert max(map(len, whole.splitlines())) <= 92 and terminal("analyze", MODEL, width=120)[1] == whole
+    for width in (50, 75):
+        text = terminal("analyze", MODEL, width=width)[1]
+        assert max(map(len, text.splitlines()[1:])) <= width and text.split() == whole.split(), text
+
+
 def test_a_long_name_leaves_room_for_the_rest(terminal: Terminal, measured: Daemon, garden: Path, tmp_path: Path) -> None:
     """It loses its middle where it stands beside other columns; where it names the row, and for programs, it is whole."""
     run = tmp_path / "a-long-name-seed3"
