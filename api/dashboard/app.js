@@ -85,12 +85,15 @@ async function askToRead() {
   await Promise.all([load(), refreshSweeps(), refreshOperations()]);
 }
 
+let isWanting = false; // what the charts need failed, and may come if it is asked for again
+
 /** source: what went wrong, "load", "poll" or "act"; it is said until that source has better news. */
 function complain(error, source = "load") {
   if (isRefusal(error) && !error.isDeclined) {
     if (!isAsking() && !isSaid("read")) askToRead().catch(complain);
     return;
   }
+  if (source === "load") isWanting = error.status === 429 || error.status >= 500;
   if (error instanceof Unreachable) say("away", "The daemon does not answer; trying again.");
   else say(source, error.message);
 }
@@ -224,6 +227,7 @@ async function load(names = view.models, isWhole = true, isAsked = true) {
     await whileBusy(whole, isRead);
   }
   const failed = (await whole).find((one) => one.status === "rejected");
+  isWanting = false;
   hush("loading");
   if (failed) complain(failed.reason, "load");
   else hush("load");
@@ -439,7 +443,7 @@ async function start() {
   });
   const polled = async () => {
     try {
-      if (!document.hidden) await Promise.all([refreshModels(), showService()]);
+      if (!document.hidden) await Promise.all([refreshModels(), showService(), isWanting && load(view.models, true, false)]);
     } catch (error) {
       complain(error, "poll");
     }

@@ -240,6 +240,20 @@ def test_a_passing_fault_is_forgotten_and_others_are_not(visit: Callable[..., Br
     assert notice(page) == ""
 
 
+def test_what_a_busy_daemon_refused_is_asked_for_again(visit: Callable[..., Browser], small: Daemon) -> None:
+    """A page that nobody sits at does not stay empty because its first look came at a bad moment."""
+    page = visit(small)
+    fake = f"(function () {{ {FAKE} }})('/revisions[?]', 503, {json.dumps(json.dumps({'status': 503, 'detail': 'too many answers'}))})"
+    name = page.devtools("Page.addScriptToEvaluateOnNewDocument", source=f"(function () {{ {QUICK} }})(30000, 500); {fake}")["identifier"]
+    try:
+        page.load(f"{small.url}/")
+    finally:
+        page.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=name)
+    assert notice(page) == "too many answers" and page.value("document.getElementById('panel-msd').hidden")
+    page.run("window.fetch = window.realFetch")
+    page.wait("document.getElementById('notice').textContent === '' && !document.getElementById('panel-msd').hidden")
+
+
 def test_a_model_that_nobody_knows_can_be_left_out(visit: Callable[..., Browser], small: Daemon) -> None:
     page = visit(small, f"#model=no/such&model={MODEL}&model=no/such")
     assert notice(page) == "model no/such is not known"
