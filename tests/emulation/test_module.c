@@ -36,6 +36,7 @@ static int run(struct cases *cases, const struct emulation_device *device, const
                const char *only_score)
 {
     const char *only = cases->only;
+    const struct backend_options full = {.memory_bytes_max = CASES_FULL_BYTES};
     struct registry *registries[2] = {NULL};
     struct err err = ERR_INIT;
     emulation_reset(device);
@@ -43,7 +44,8 @@ static int run(struct cases *cases, const struct emulation_device *device, const
     if (registry_new(cpu_backend(), NULL, &registries[0], &err) ||
         registry_new(bifurcated_backend(BACKEND_ABI_VERSION), NULL, &registries[1], &err) ||
         device_open(registries[0], "auto", NULL, &cases->cpu, &err) ||
-        device_open(registries[1], "auto", NULL, &cases->cuda, &err)) {
+        device_open(registries[1], "auto", NULL, &cases->cuda, &err) ||
+        device_open(registries[1], "auto", &full, &cases->full, &err)) {
         (void)fprintf(stderr, "%s\n", err.message);
         return 1;
     }
@@ -55,6 +57,7 @@ static int run(struct cases *cases, const struct emulation_device *device, const
     if (only || only_score)
         cases_score(cases);
     cases->only = only;
+    device_close(cases->full);
     device_close(cases->cuda);
     device_close(cases->cpu);
     registry_free(registries[0]);

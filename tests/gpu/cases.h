@@ -19,10 +19,14 @@ enum case_cost { CASE_COST_SMALL, CASE_COST_QUICK, CASE_COST_LARGE };
 
 struct cases {
     struct device *cpu, *cuda;
+    struct device *full; /* the second context, under CASES_FULL_BYTES */
     enum case_cost cost_max;
     const char *only;
     int passed, failed;
 };
+
+/* The limit of the second context: 16 MB beside the workspaces of both. */
+#define CASES_FULL_BYTES 150000000
 
 /* Whether a case of this name is to run. */
 int case_begins(const struct cases *cases, const char *name, enum case_cost cost);

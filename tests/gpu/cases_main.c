@@ -10,6 +10,7 @@ int main(int count, char **words)
     struct cases cases = {.cost_max = CASE_COST_LARGE};
     struct registry *registry = NULL;
     struct err err = ERR_INIT;
+    const struct backend_options full = {.memory_bytes_max = CASES_FULL_BYTES};
     const char *id = "cuda:0";
     if (count < 2) {
         (void)fprintf(stderr, "usage: gpu_cases MODULE [quick|small] [self] [only=TEXT]\n");
@@ -28,7 +29,8 @@ int main(int count, char **words)
     cases_grid(&cases);
     if (registry_new(cpu_backend(), words[1], &registry, &err) ||
         device_open(registry, "cpu", NULL, &cases.cpu, &err) ||
-        device_open(registry, id, NULL, &cases.cuda, &err)) {
+        device_open(registry, id, NULL, &cases.cuda, &err) ||
+        device_open(registry, id, &full, &cases.full, &err)) {
         printf("%d passed, %d failed without a device; the others cannot run: %s\n", cases.passed,
                cases.failed, err.message);
         registry_free(registry);
@@ -37,6 +39,7 @@ int main(int count, char **words)
     printf("%s\n", device_info(cases.cuda)->description.name);
     cases_statistics(&cases);
     cases_score(&cases);
+    device_close(cases.full);
     device_close(cases.cuda);
     device_close(cases.cpu);
     registry_free(registry);

@@ -24,6 +24,7 @@ static const struct statistics_case {
     int references;
     enum fill fill;
     enum case_cost cost;
+    int is_full; /* the device has no room for whole tensors: they go part by part */
 } table[] = {
     {TENSOR_DTYPE_F16, 1, 1, 1, 0, FILL_NORMAL, CASE_COST_SMALL},
     {TENSOR_DTYPE_F16, 1, 1000, 1, 2, FILL_NORMAL, CASE_COST_SMALL},
@@ -57,6 +58,8 @@ static const struct statistics_case {
     {TENSOR_DTYPE_BF16, 20000, 2560, 19900, 2, FILL_NORMAL, CASE_COST_LARGE},
     {TENSOR_DTYPE_F32, 30000, 768, 29000, 2, FILL_NORMAL, CASE_COST_LARGE},
     {TENSOR_DTYPE_F16, 20000, 1024, 19000, 2, FILL_WIDE, CASE_COST_LARGE},
+    {TENSOR_DTYPE_F16, 20000, 128, 19000, 2, FILL_NORMAL, CASE_COST_LARGE, 1},
+    {TENSOR_DTYPE_BF16, 20000, 128, 19000, 2, FILL_SPECIAL, CASE_COST_LARGE, 1},
 };
 
 static float draw(enum fill fill, uint64_t seed, uint64_t place)
@@ -188,6 +191,7 @@ static void run_case(struct cases *cases, const struct statistics_case *row, con
     struct worst worst = {0, "nothing differs"};
     uint64_t elements = row->rows * row->columns;
     size_t element_bytes = tensor_dtype_bits(row->dtype) / 8;
+    struct device *device = row->is_full ? cases->full : cases->cuda;
     /* One byte off: data may have any alignment. */
     unsigned char *data[3] = {NULL};
     struct statistics_request request = {.dtype = row->dtype,
@@ -209,7 +213,7 @@ static void run_case(struct cases *cases, const struct statistics_case *row, con
     }
     for (int i = 0; i < 3 && !code; i++)
         if (!(code = statistics_result_init(&results[i], row->columns, &err)))
-            code = device_statistics(i ? cases->cuda : cases->cpu, &request, &results[i], &err);
+            code = device_statistics(i ? device : cases->cpu, &request, &results[i], &err);
     if (code) {
         case_breaks(cases, name, &err);
     } else {
@@ -229,10 +233,10 @@ void cases_statistics(struct cases *cases)
     static const char *const fills[] = {"normal", "special", "constant", "nan", "huge", "wide", "gaps"};
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         char name[128];
-        (void)snprintf(name, sizeof(name), "statistics %s %llux%llu tokens %llu refs %d %s",
+        (void)snprintf(name, sizeof(name), "statistics %s %llux%llu tokens %llu refs %d %s%s",
                        tensor_dtype_name(table[i].dtype), (unsigned long long)table[i].rows,
                        (unsigned long long)table[i].columns, (unsigned long long)table[i].token_rows,
-                       table[i].references, fills[table[i].fill]);
+                       table[i].references, fills[table[i].fill], table[i].is_full ? ", part by part" : "");
         if (case_begins(cases, name, table[i].cost))
             run_case(cases, &table[i], name);
     }
