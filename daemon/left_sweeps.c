@@ -62,3 +62,12 @@ size_t left_sweeps_list(void *context, int64_t *ids)
     (void)pthread_mutex_unlock(&left->lock);
     return count;
 }
+
+int left_sweeps_some_other(void *context)
+{
+    struct left_sweeps *left = context;
+    (void)pthread_mutex_lock(&left->lock);
+    int some_are = left->server && api_workers_some_are_there(api_server_workers(left->server));
+    (void)pthread_mutex_unlock(&left->lock);
+    return some_are;
+}

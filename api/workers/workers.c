@@ -89,6 +89,11 @@ void api_workers_forget_left(struct api_workers *workers, const char *worker)
     api_gated_forget(workers->gated, name);
 }
 
+int api_workers_some_are_there(struct api_workers *workers)
+{
+    return api_worker_list_count(workers->list, API_WORKER_SILENT_MS) > 0;
+}
+
 size_t api_workers_list_left(struct api_workers *workers, const char *worker, int64_t *ids)
 {
     char name[STORE_WORKER_SIZE];

@@ -40,6 +40,9 @@ int api_workers_leave(struct api_workers *workers, const char *worker, int64_t s
 /* A worker asks the hub with another token from now on: what it has left to others is for it again. */
 void api_workers_forget_left(struct api_workers *workers, const char *worker);
 
+/* Whether a worker of another process has spoken lately: what it may read is its own. */
+int api_workers_some_are_there(struct api_workers *workers);
+
 /* The sweeps that a worker leaves to others now, into ids[API_WORKERS_LEFT_MAX]; returns how many. At that
  * number, it is to be given nothing. */
 size_t api_workers_list_left(struct api_workers *workers, const char *worker, int64_t *ids);

@@ -13,13 +13,28 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+/* Workers of other machines, whose tokens are their own. */
+struct watch_others {
+    int (*are_there)(void *context);
+    void *context;
+};
+
+struct watch_access {
+    struct store *store;
+    struct hub *hub;
+    struct repository *repository;
+    const struct sweep_spec *spec;
+    const atomic_bool *cancel;
+    const struct watch_others *others; /* NULL: there are never any */
+};
+
 /*
  * Where rows of the list are is_refused, asks the hub once (daemon/sweep/access.h) and selects all of them if
- * it lets us; else the report gets "gated": how many wait for access, and why. Another fault of the hub is no
- * failure of the run either: the next one asks again. Returns ERR_CANCELLED and errors of the store alone.
+ * it lets us, or if it does not and others are there that it might let; else the report gets "gated": how
+ * many wait for access, and why. Another fault of the hub is no failure of the run either: the next one asks
+ * again. Returns ERR_CANCELLED and errors of the store alone.
  */
-int watch_access_settle(struct store *store, struct hub *hub, struct repository *repository,
-                        const struct sweep_spec *spec, struct revision_list *list, const atomic_bool *cancel,
-                        json_t *report, uint64_t *request_count, struct err *err);
+int watch_access_settle(const struct watch_access *access, struct revision_list *list, json_t *report,
+                        uint64_t *request_count, struct err *err);
 
 #endif

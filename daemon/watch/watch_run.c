@@ -4,7 +4,6 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
-#include "daemon/watch/watch_access.h"
 #include "daemon/watch/watch_changes.h"
 #include "daemon/watch/watch_due.h"
 
@@ -20,6 +19,7 @@
 struct run {
     struct store *store;
     const struct watch_row *watch;
+    const struct watch_others *others;
     json_t *request; /* what its sweeps ask for */
     json_t *earlier; /* changes that a run before could not report; NULL: none */
     struct sweep_spec spec;
@@ -74,6 +74,17 @@ static int store_list(struct run *run, struct err *err)
     return code;
 }
 
+static int settle_access(struct run *run, struct hub *hub, const atomic_bool *cancel, struct err *err)
+{
+    const struct watch_access access = {.store = run->store,
+                                        .hub = hub,
+                                        .repository = run->repository,
+                                        .spec = &run->spec,
+                                        .cancel = cancel,
+                                        .others = run->others};
+    return watch_access_settle(&access, &run->list, run->report, &run->more_requests, err);
+}
+
 /* Lists the model, notes what is different, brings the store up to date, and selects what is due. */
 static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, struct err *err)
 {
@@ -92,8 +103,7 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
     if (!code)
         code = watch_due_select(run->store, run->watch, &run->spec, &run->list, err);
     if (!code)
-        code = watch_access_settle(run->store, hub, run->repository, &run->spec, &run->list, cancel,
-                                   run->report, &run->more_requests, err);
+        code = settle_access(run, hub, cancel, err);
     if (!code && strncmp(run->watch->model, "file:", 5) == 0)
         code = watch_due_drop_unfinished(run->store, run->repository, &run->list, run->report, &run->is_fresh,
                                          err);
@@ -199,10 +209,11 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
     return 0;
 }
 
-int watch_run_once(struct store *store, struct hub *hub, const struct watch_row *watch,
-                   const atomic_bool *cancel, enum watch_outcome *ret_outcome, struct err *err)
+int watch_run_once(struct store *store, struct hub *hub, const struct watch_others *others,
+                   const struct watch_row *watch, const atomic_bool *cancel, enum watch_outcome *ret_outcome,
+                   struct err *err)
 {
-    struct run run = {.store = store, .watch = watch, .report = json_object()};
+    struct run run = {.store = store, .watch = watch, .others = others, .report = json_object()};
     struct err reason = ERR_INIT;
     int64_t unfinished = 0;
     *ret_outcome = WATCH_OUTCOME_UNCHANGED;

@@ -11,6 +11,7 @@
 struct watcher {
     struct store *store;
     struct hub *hub;
+    struct watch_others others;
     struct duty *duty;
     _Atomic int64_t counts[WATCH_OUTCOME_COUNT];
 };
@@ -52,7 +53,8 @@ static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_
         return 0;
     }
     *ret_wait_ms = 0;
-    code = watch_run_once(watcher->store, watcher->hub, &search.watch, is_stopping, &outcome, err);
+    code = watch_run_once(watcher->store, watcher->hub, &watcher->others, &search.watch, is_stopping,
+                          &outcome, err);
     if (code == ERR_UNREACHABLE) { /* it stays due */
         *err = (struct err)ERR_INIT;
         *ret_wait_ms = LOOK_AGAIN_MS;
@@ -63,13 +65,15 @@ static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_
     return code;
 }
 
-int watcher_start(struct store *store, struct hub *hub, struct watcher **ret_watcher, struct err *err)
+int watcher_start(struct store *store, struct hub *hub, const struct watch_others *others,
+                  struct watcher **ret_watcher, struct err *err)
 {
     struct watcher *watcher = calloc(1, sizeof *watcher);
     if (!watcher)
         return err_set(err, ERR_NO_MEMORY, "watcher: out of memory");
     watcher->store = store;
     watcher->hub = hub;
+    watcher->others = *others;
     /* A store that cannot be written: asking the hub again at once would help nobody. */
     int code = duty_start(store, "watches cannot be kept", run_next, watcher, &watcher->duty, err);
     if (code) {

@@ -15,7 +15,8 @@ struct watcher;
 
 /* Starts the thread. Runs that were missed while no daemon ran are made up for at once, once for each watch.
  */
-int watcher_start(struct store *store, struct hub *hub, struct watcher **ret_watcher, struct err *err);
+int watcher_start(struct store *store, struct hub *hub, const struct watch_others *others,
+                  struct watcher **ret_watcher, struct err *err);
 
 /* How many runs ended in each way since the start; counts[WATCH_OUTCOME_COUNT]. */
 void watcher_counts(struct watcher *watcher, int64_t *counts);

@@ -296,6 +296,18 @@ def test_log_in_where_it_was_left(daemon: Start, gated: Emulator, worker: Callab
     raise AssertionError(one.log())
 
 
+def test_a_watch_leaves_it_to_a_worker(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
+    """What was refused at night is swept by the next run while a worker is there, whose token may be another."""
+    one = daemon(gated)
+    assert one.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440, "revisions": {"names": NAMES}}).status == 201
+    wait_until(lambda: [row["state"] for row in one.get("/v1/sweeps").json()["sweeps"]] == ["failed"])
+    assert look(one)["last_run"]["gated"]["count"] == len(NAMES)
+    worker(one, "owner", OWNER)
+    found = look(one)
+    assert found["last_run"]["outcome"] == "sweeping" and "gated" not in found["last_run"]
+    assert one.get(f"/v1/sweeps/{found['last_sweep']}").json()["progress"]["done"] == len(NAMES)
+
+
 def test_no_worker_has_access(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
     """All that are there were refused: the sweep fails and names a worker; access that comes later counts at once."""
     one = daemon(gated, "--fetchers", "0")

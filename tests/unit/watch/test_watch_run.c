@@ -46,7 +46,7 @@ static enum watch_outcome look(struct fixture *fixture)
     if (watch.run_sweep_id)
         (void)sweeps_cancel(fixture->store, watch.run_sweep_id, &err);
     err = (struct err)ERR_INIT;
-    int code = watch_run_once(fixture->store, fixture->hub, &watch, &fixture->cancel, &outcome, &err);
+    int code = watch_run_once(fixture->store, fixture->hub, NULL, &watch, &fixture->cancel, &outcome, &err);
     assert_int_equal(code != 0, is_cut_off);
     return outcome;
 }
