@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define PAUSE_MS_MAX INT64_C(86400000)
+#define AWAY_MS_MIN 1000 /* beyond what a clock is corrected by between two claims */
 
 const struct tasks_policy tasks_policy_default = {
     .failures_max = 5,
@@ -111,6 +112,23 @@ int queue_cut_leases(struct connection *connection, int64_t now, int64_t lease_m
         return rc;
     query_bind_int(&query, now);
     query_bind_int(&query, now + lease_ms);
+    return query_run(&query, err);
+}
+
+int queue_renew_leases(struct connection *connection, int64_t wall_ms, int64_t monotonic_ms, struct err *err)
+{
+    struct query query;
+    const int64_t before_ms = connection->boot_ms;
+    connection->boot_ms = wall_ms - monotonic_ms;
+    if (before_ms && connection->boot_ms - before_ms < AWAY_MS_MIN)
+        return 0;
+    int rc = query_begin(&query, connection,
+                         "UPDATE tasks SET lease_until_ms = ?1 + lease_ms WHERE state = 'claimed' "
+                         "AND lease_until_ms < ?1 + lease_ms",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, wall_ms);
     return query_run(&query, err);
 }
 

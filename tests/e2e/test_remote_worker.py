@@ -118,6 +118,14 @@ def undisturbed(
         local.check_end()
 
 
+def offer_to(daemon: Daemon) -> dict[str, Any]:
+    """What a worker that the daemon accepts says of itself, but for its name."""
+    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "test", "device": "cpu", "backend": "cpu", "wait_s": 0}
+    detail = daemon.post("/v1/claims", {**offer, "worker": "w/0"}).json()["detail"]
+    wanted = re.search(r"and the daemon .* by (\d+)\.(\d+),", detail)
+    return offer | {"definition": int(wanted.group(1)), "scoring": int(wanted.group(2))}
+
+
 def without_perplexity(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if "perplexity" not in k and "accuracy" not in k} for row in essence(rows)]
 
@@ -232,6 +240,34 @@ def test_suspended_worker_wakes_after_its_lease(
     assert other.stop() == 0
     assert remote.wait(remote.sweep(MODEL, revisions={"names": NAMES[:3]}))["state"] == "done", sleeper.log()
     assert without_perplexity(remote.series(MODEL))[:3] == without_perplexity(undisturbed["rows"])[:3]
+
+
+def test_daemon_that_is_down_for_longer_than_a_lease(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
+) -> None:  # fmt: skip
+    """It is stopped while a worker measures, and back when the lease is long over. Who claims first then does not get that
+    worker's task, whose result counts."""
+    hub = make_hub(garden)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    remote = daemon(hub, *REMOTE, "--lease-s", "30", "--listen", f"127.0.0.1:{port}")
+    sweep = remote.sweep(MODEL, revisions={"names": ["step0"]})
+    remote.wait(sweep, lambda now: now["state"] == "running")
+    hub.fault("hold", route="cdn")
+    one = worker(remote, "--name", "steady")
+    remote.wait(sweep, lambda now: now["progress"]["running"] == 1)
+    remote.stop()
+    with sqlite3.connect(remote.db) as db:
+        db.execute("UPDATE tasks SET lease_until_ms = lease_until_ms - 3600000 WHERE state = 'claimed'")
+    db.close()
+    remote.start()
+    assert remote.post("/v1/claims", {**offer_to(remote), "worker": "hasty/00"}).status == 204
+    hub.clear_faults()
+    assert remote.wait(sweep)["state"] == "done", one.log()
+    task = remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"][0]
+    assert task["worker"].startswith("steady-") and task["attempts"] == 1
+    check_sound(remote)
 
 
 def test_clocks_jump(
@@ -572,10 +608,7 @@ def test_waiting_costs_no_thread_and_takes_nothing(
     """A hundred workers wait; all but one go away; a task comes: the one that is there gets it, at once."""
     remote = daemon(make_hub(garden), *REMOTE)
     place = tuple_of(remote.url.removeprefix("http://"))
-    offer = {"protocol": 1, "definition": 0, "scoring": 0, "version": "test", "device": "cpu", "backend": "cpu", "wait_s": 50}
-    detail = remote.post("/v1/claims", {**offer, "definition": 1, "scoring": 1, "worker": "w/0"}).json()["detail"]
-    wanted = re.search(r"and the daemon .* by (\d+)\.(\d+),", detail)
-    offer |= {"definition": int(wanted.group(1)), "scoring": int(wanted.group(2))}
+    offer = offer_to(remote)
 
     def ask(name: str, wait_s: int = 50) -> socket.socket:
         body = json.dumps({**offer, "worker": name, "wait_s": wait_s})

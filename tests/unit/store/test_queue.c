@@ -1,4 +1,5 @@
 /* The queue: what workers get next, how leases are kept and lost, and refused results. */
+#include "store/queue.h"
 #include "tests/unit/store/fixture.h"
 
 #include <sqlite3.h>
@@ -62,6 +63,57 @@ static void test_lease_of_a_clock_that_was_ahead(void **state)
     assert_int_equal(other.failures, 1);
     OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 1, &err));
     OK(record(fixture, &lease, &err));
+}
+
+static int renew(struct fixture *fixture, int64_t wall_ms, int64_t monotonic_ms, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = store_write_begin(fixture->store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    return rc ? rc
+              : store_write_end(fixture->store, queue_renew_leases(connection, wall_ms, monotonic_ms, err),
+                                err);
+}
+
+/* While the daemon is away nobody can report: whoever claims first when it is back takes nothing from the
+ * others. */
+static void test_leases_outlast_a_daemon_that_was_away(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2], wait_ms = 0;
+    struct task_row task, other;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "living/1", LEASE_MS, &task, &lease);
+    run_sql(fixture, "UPDATE tasks SET lease_until_ms = lease_until_ms - 36000000");
+    store_close(fixture->store);
+    OK(store_open(fixture->path, &fixture->store, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "c", 0, 500, &QUICK, &other, &wait_ms, &err));
+    assert_in_range(wait_ms, LEASE_MS / 2, LEASE_MS);
+    OK(tasks_get(fixture->store, task.id, &other, &err));
+    assert_int_equal(other.failures, 0);
+    OK(record(fixture, &lease, &err));
+}
+
+/* The machine sleeps for an hour, so the wall clock runs ahead of the other. What is over without that is
+ * over. */
+static void test_leases_outlast_a_machine_that_slept(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t now = clock_wall_ms(), hour_ms = 3600000;
+    int64_t ids[2];
+    struct task_row task;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "living/1", LEASE_MS, &task, &lease);
+    OK(renew(fixture, now, 5000, &err));
+    OK(renew(fixture, now + hour_ms, 5000 + hour_ms, &err));
+    OK(tasks_get(fixture->store, task.id, &task, &err));
+    assert_true(task.lease_until_ms < now + 2 * LEASE_MS);
+    OK(renew(fixture, now + 2 * hour_ms, 6000 + hour_ms, &err));
+    OK(tasks_get(fixture->store, task.id, &task, &err));
+    assert_int_equal(task.lease_until_ms, now + 2 * hour_ms + LEASE_MS);
 }
 
 /* A refused result counts as an attempt, whatever the reason's code; others come before the worker that made
@@ -399,6 +451,8 @@ int main(void)
         CASE(test_workers_keep_apart),
         CASE(test_worker_alone_goes_in_order),
         CASE(test_lease_of_a_clock_that_was_ahead),
+        CASE(test_leases_outlast_a_daemon_that_was_away),
+        CASE(test_leases_outlast_a_machine_that_slept),
         CASE(test_refused_results),
         CASE(test_expired_lease_is_taken_over),
         CASE(test_late_but_not_lost),
