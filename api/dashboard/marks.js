@@ -6,12 +6,14 @@ import { colour, fade, font } from "./colours.js";
 import { view } from "./view.js";
 
 const LINE = 13; // pixels between two lines of names
+const NARROW = 420; // pixels of a plot that has room for short names only
 
 /** Pixels above a plot: a line for the unit, and one or two for the names of marks. */
 export function markRoom(panel) {
   const named = panel.marks.filter((mark) => mark.label);
   if (!named.length) return panel.spec.unit ? 21 : 6;
-  return named.length > 2 || (named.length > 1 && view.axis === "linear") ? 32 : 19;
+  const isTight = view.axis === "linear" || panel.plot.clientWidth < NARROW;
+  return named.length > 2 || (named.length > 1 && isTight) ? 32 : 19;
 }
 
 /** Text that stays legible over lines. */
@@ -84,7 +86,7 @@ export function drawMarks(panel, chart) {
       ctx.stroke();
     }
     if (!mark.label) continue;
-    const label = area.right - area.left < 420 ? mark.short ?? mark.label : mark.label;
+    const label = area.right - area.left < NARROW ? mark.short ?? mark.label : mark.label;
     const place = placeLabel(Math.max(x, area.left), ctx.measureText(label).width, area, taken);
     write(ctx, label, place.left, area.top - 5 - LINE * place.line, mark.colour);
   }

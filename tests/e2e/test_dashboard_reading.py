@@ -207,6 +207,13 @@ def test_the_narrowest_window_has_nothing_beside_it(visit: Callable[..., Browser
     try:
         page.load(f"{small.url}/")
         assert page.value("document.documentElement.scrollWidth") == 320
+        names = page.run(
+            "const { panel } = document.getElementById('panel-msd'), of = CanvasRenderingContext2D.prototype, real = of.fillText, seen = [];"
+            "of.fillText = function (text, x, y) { seen.push([text, y]); return real.call(this, text, x, y); };"
+            "panel.marks = [[256, 'steepest fall', 'fall'], [512, 'onset (centred)']].map(([step, label, short]) => ({ step, label, short, colour: '#000000' }));"
+            "try { panel.draw(true); } finally { of.fillText = real; } return seen.filter(([text]) => ['fall', 'onset (centred)'].includes(text));"
+        )
+        assert len(names) == 2 and min(y for _, y in names) >= 9, names  # none is cut off at the top
     finally:
         page.resize(1440, 1000)
 
