@@ -5,8 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#define LIST_MAX 1000
-
 void statistics_row_init(struct statistics_row *row)
 {
     *row = (struct statistics_row){0};
@@ -63,12 +61,12 @@ int statistics_list(struct store *store, int64_t content_id,
     struct statistics_row statistics;
     int rc = query_open(&query, store,
                         "SELECT " ROWS_STATISTICS " FROM statistics WHERE content_id = ? "
-                        "ORDER BY definition, backend, row_set, token_rows, is_centred LIMIT ?",
+                        "ORDER BY definition DESC, backend, row_set, token_rows, is_centred LIMIT ?",
                         err);
     if (rc)
         return rc;
     query_bind_int(&query, content_id);
-    query_bind_int(&query, LIST_MAX);
+    query_bind_int(&query, STATISTICS_LIST_MAX);
     while ((rc = query_next(&query, err)) > 0) {
         rows_read_statistics(&query, &statistics);
         if (row(context, &statistics))

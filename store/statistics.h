@@ -75,7 +75,11 @@ const char *row_set_name(enum row_set row_set);
 int statistics_exists(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
                       const char *backend, int *ret_exists, char *ret_backend, struct err *err);
 
-/* All statistics of a content (every definition, backend and variant), at most 1,000. */
+/* A content has a few variants per definition and backend; more than this is no content of a model. */
+#define STATISTICS_LIST_MAX 1000
+
+/* The statistics of a content (every definition, backend and variant), the newest definition first; at most
+ * STATISTICS_LIST_MAX, or as many as `row` takes before it returns nonzero. */
 int statistics_list(struct store *store, int64_t content_id,
                     int (*row)(void *context, const struct statistics_row *row), void *context,
                     struct err *err);

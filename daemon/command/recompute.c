@@ -13,10 +13,9 @@
 #include <string.h>
 
 #define PAGE 256
-#define ROWS_MAX 64 /* statistics of one content under one definition */
 
 struct rows {
-    struct statistics_row rows[ROWS_MAX];
+    struct statistics_row rows[STATISTICS_LIST_MAX];
     size_t count;
 };
 
@@ -32,10 +31,11 @@ static int take_content(void *context, int64_t content_id)
     return 0;
 }
 
+/* Those of the newest definition, which come first: older rows are history. */
 static int take_row(void *context, const struct statistics_row *row)
 {
     struct rows *rows = context;
-    if (rows->count == ROWS_MAX)
+    if (rows->count && row->definition != rows->rows[0].definition)
         return 1;
     rows->rows[rows->count++] = *row;
     return 0;
@@ -112,11 +112,10 @@ static int64_t count_changes(const struct statistics_row *a, const struct statis
 }
 
 /* All rows of one definition, so that a content never shows numbers of two. */
-static int run_definition(struct store *store, int64_t content_id, const struct rows *all, int64_t definition,
-                          uint64_t *counts, struct rows *made, struct recompute_counts *totals,
-                          struct err *err)
+static int run_definition(struct store *store, int64_t content_id, const struct rows *all, uint64_t *counts,
+                          struct rows *made, struct recompute_counts *totals, struct err *err)
 {
-    int64_t changes = 0;
+    int64_t changes = 0, definition = all->count ? all->rows[0].definition : 0;
     made->count = 0;
     for (size_t i = 0; i < all->count; i++) {
         const struct statistics_row *row = &all->rows[i];
@@ -125,8 +124,6 @@ static int run_definition(struct store *store, int64_t content_id, const struct 
                                        .is_centred = row->is_centred,
                                        .definition = definition};
         struct distribution_row kept;
-        if (row->definition != definition)
-            continue;
         int code = distributions_find(store, content_id, &key, counts, &kept, err);
         if (code == ERR_NOT_FOUND) {
             *err = (struct err)ERR_INIT;
@@ -150,16 +147,17 @@ static int run_content(struct store *store, int64_t content_id, uint64_t *counts
 {
     all->count = 0;
     int code = statistics_list(store, content_id, take_row, all, err);
-    /* the newest definition: older rows are history */
-    int64_t newest = 0;
-    for (size_t i = 0; i < all->count; i++)
-        newest = all->rows[i].definition > newest ? all->rows[i].definition : newest;
-    if (!code && newest > MEASURE_DEFINITION)
+    if (!code && all->count == STATISTICS_LIST_MAX)
+        code = err_set(err, ERR_LIMIT,
+                       "content %lld has %d statistics or more of one definition: no model's tensor has as "
+                       "many, so the store was written by something else",
+                       (long long)content_id, STATISTICS_LIST_MAX);
+    if (!code && all->count && all->rows[0].definition > MEASURE_DEFINITION)
         code = err_set(err, ERR_UNSUPPORTED,
                        "content %lld was measured with definition %lld, newer than this program's %d",
-                       (long long)content_id, (long long)newest, MEASURE_DEFINITION);
+                       (long long)content_id, (long long)all->rows[0].definition, MEASURE_DEFINITION);
     if (!code)
-        code = run_definition(store, content_id, all, newest, counts, made, totals, err);
+        code = run_definition(store, content_id, all, counts, made, totals, err);
     totals->contents++;
     return code;
 }

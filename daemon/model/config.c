@@ -139,25 +139,35 @@ static int read_sizes(const json_t *root, struct model_config *config, struct er
     return 0;
 }
 
-/* Three spellings: rope_parameters of today, rope_scaling beside rope_theta, and GPT-NeoX's own. */
+/* An object, or not there. */
+static int read_object(const json_t *root, const char *name, const json_t **ret_object, struct err *err)
+{
+    const json_t *value = get(root, name);
+    if (value && !json_is_object(value))
+        return err_set(err, ERR_FORMAT, "\"%s\" is no object", name);
+    *ret_object = json_object_size(value) ? value : NULL;
+    return 0;
+}
+
+/* Three spellings: rope_parameters of today, rope_scaling, which counts before it, and GPT-NeoX's own, beside
+ * which its class passes over a rope_theta. */
 static int read_rotary(const json_t *root, const struct family *family, struct model_config *config,
                        struct err *err)
 {
-    const json_t *parameters = get(root, "rope_parameters\0");
-    const json_t *scaling = get(root, "rope_scaling\0");
-    if (read_real(root, "rotary_pct\0partial_rotary_factor\0", family->rotary_fraction,
+    const json_t *parameters = NULL, *scaling = NULL;
+    const char *bases = strcmp(family->model_type, "gpt_neox") == 0 ? "rotary_emb_base\0" : "rope_theta\0";
+    if (read_object(root, "rope_parameters\0", &parameters, err) ||
+        read_object(root, "rope_scaling\0", &scaling, err) ||
+        read_real(root, "rotary_pct\0partial_rotary_factor\0", family->rotary_fraction,
                   &config->rotary_fraction, err) ||
-        read_real(root, "rotary_emb_base\0rope_theta\0", 10000, &config->rotary_base, err) ||
-        read_text(scaling, "rope_type\0type\0", "default", config->rotary_type, sizeof config->rotary_type,
-                  err))
+        read_real(root, bases, 10000, &config->rotary_base, err))
         return err->code;
-    if (read_real(parameters, "partial_rotary_factor\0", config->rotary_fraction, &config->rotary_fraction,
-                  err) ||
-        read_real(parameters, "rope_theta\0", config->rotary_base, &config->rotary_base, err))
-        return err_wrap(err, "rope_parameters");
-    if (get(parameters, "rope_type\0") &&
-        read_text(parameters, "rope_type\0", "", config->rotary_type, sizeof config->rotary_type, err))
-        return err_wrap(err, "rope_parameters");
+    const json_t *inner = scaling ? scaling : parameters;
+    if (read_real(inner, "partial_rotary_factor\0", config->rotary_fraction, &config->rotary_fraction, err) ||
+        read_real(inner, "rope_theta\0", config->rotary_base, &config->rotary_base, err) ||
+        read_text(inner, "rope_type\0type\0", "default", config->rotary_type, sizeof config->rotary_type,
+                  err))
+        return err_wrap(err, scaling ? "rope_scaling" : "rope_parameters");
     return 0;
 }
 

@@ -511,6 +511,37 @@ def test_recompute_changes_nothing_and_mends_what_was_changed(
         daemon.check_end()
 
 
+def test_recompute_reads_the_newest_of_many_definitions(programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
+    with Emulator(garden) as hub:
+        daemon = Daemon(programs, tmp_path, hub.url, [], {})
+        daemon.start()
+        daemon.wait(daemon.sweep(MODEL, revisions={"names": ["step0"]}))
+        daemon.check_end()
+    command = [str(programs["bifurcated"]), "recompute", "--state", str(daemon.state)]
+    rows = dump(daemon.db)
+
+    def add_copies(column: str, differences: range) -> None:
+        with sqlite3.connect(daemon.db) as database:
+            names = [row[1] for row in database.execute("PRAGMA table_info(statistics)")]
+            values = ", ".join(f"{name} + ?" if name == column else name for name in names)
+            database.execute("CREATE TEMPORARY TABLE original AS SELECT * FROM statistics")
+            insert = f"INSERT INTO statistics SELECT {values} FROM original"
+            database.executemany(insert, [(difference,) for difference in differences])
+
+    add_copies("definition", range(-24, 0))
+    with sqlite3.connect(daemon.db) as database:
+        database.execute("UPDATE statistics SET dip = 0.5")
+    done = subprocess.run(command, env=daemon.env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "; 4 numbers of 1 tensors changed" in done.stdout, done
+    assert dump(daemon.db)[-4:] == rows
+
+    with sqlite3.connect(daemon.db) as database:
+        database.execute("DELETE FROM statistics WHERE row_set = 'all' OR dip = 0.5")
+    add_copies("token_rows", range(1, 501))
+    done = subprocess.run(command, env=daemon.env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "has 1000 statistics or more of one definition" in done.stderr, done
+
+
 def test_recompute_without_a_store(programs: dict[str, Path], tmp_path: Path) -> None:
     done = subprocess.run(
         [str(programs["bifurcated"]), "recompute", "--state", str(tmp_path)], capture_output=True, text=True, timeout=60

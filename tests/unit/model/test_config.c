@@ -65,8 +65,10 @@ static void test_rotary_spellings(void **state)
     } cases[] = {
         {"{\"model_type\":\"gpt_neox\"}", 0.25, 10000, "default"},
         {"{\"model_type\":\"gpt_neox\",\"rotary_pct\":0.5,\"rotary_emb_base\":500}", 0.5, 500, "default"},
-        {"{\"model_type\":\"gpt_neox\",\"partial_rotary_factor\":0.5,\"rope_theta\":500.0}", 0.5, 500,
-         "default"},
+        {"{\"model_type\":\"gpt_neox\",\"partial_rotary_factor\":0.5}", 0.5, 10000, "default"},
+        /* GPTNeoXConfig passes over it; other classes do not */
+        {"{\"model_type\":\"gpt_neox\",\"rope_theta\":500.0}", 0.25, 10000, "default"},
+        {"{\"model_type\":\"llama\",\"rope_theta\":500.0}", 1, 500, "default"},
         {"{\"model_type\":\"gpt_neox\",\"rope_parameters\":{\"rope_theta\":500,\"partial_rotary_factor\":1,"
          "\"rope_type\":\"default\"}}",
          1, 500, "default"},
@@ -75,6 +77,15 @@ static void test_rotary_spellings(void **state)
         {"{\"model_type\":\"gpt_neox\",\"rope_scaling\":{\"rope_type\":\"dynamic\"}}", 0.25, 10000,
          "dynamic"},
         {"{\"model_type\":\"gpt_neox\",\"rope_scaling\":null}", 0.25, 10000, "default"},
+        {"{\"model_type\":\"gpt_neox\",\"rope_parameters\":{\"type\":\"yarn\",\"factor\":2}}", 0.25, 10000,
+         "yarn"},
+        {"{\"model_type\":\"gpt_neox\",\"rope_scaling\":{\"rope_theta\":500,\"partial_rotary_factor\":1}}", 1,
+         500, "default"},
+        {"{\"model_type\":\"gpt_neox\",\"rope_scaling\":{\"type\":\"linear\"},\"rope_parameters\":{"
+         "\"rope_type\":\"default\",\"rope_theta\":500}}",
+         0.25, 10000, "linear"},
+        {"{\"model_type\":\"gpt_neox\",\"rope_scaling\":{},\"rope_parameters\":{\"rope_theta\":500}}", 0.25,
+         500, "default"},
         {"{\"model_type\":\"llama\"}", 1, 10000, "default"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -158,6 +169,8 @@ static void test_malformed(void **state)
         {"{\"rope_parameters\":{\"rope_type\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}}", "longer than",
          ERR_LIMIT},
         {"{\"rope_parameters\":{\"rope_theta\":\"x\"}}", "rope_parameters: \"rope_theta\"", ERR_FORMAT},
+        {"{\"rope_parameters\":\"linear\"}", "\"rope_parameters\" is no object", ERR_FORMAT},
+        {"{\"rope_scaling\":[2]}", "\"rope_scaling\" is no object", ERR_FORMAT},
         {"{\"tie_word_embeddings\":1}", "neither true nor false", ERR_FORMAT},
         {"{\"bos_token_id\":\"x\"}", "no token id", ERR_FORMAT},
         {"{\"vocab_size\":1,\"vocab_size\":2}", "duplicate", ERR_FORMAT},
