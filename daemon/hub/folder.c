@@ -3,18 +3,14 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/hub/folder_revision.h"
 #include "daemon/hub/hub_json.h"
 #include "daemon/hub/walk.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#define FOLDER_DEPTH_MAX 8
 
 struct folder {
     struct repository repository;
@@ -28,153 +24,12 @@ static const struct folder *folder_of(const struct repository *repository)
     return (const struct folder *)repository;
 }
 
-/* -- One revision ------------------------------------------------------------------------------------------
- */
-
-struct listing {
-    struct repository_tree *tree;
-    struct buf lines; /* one per file, for the digest; the order of the tree is made first */
-    int holds_checkpoint;
-};
-
-static int ends_with(const char *text, const char *end)
-{
-    size_t size = strlen(text), end_size = strlen(end);
-    return size >= end_size && strcmp(text + size - end_size, end) == 0;
-}
-
-static int is_of_checkpoint(const char *relative)
-{
-    return strcmp(relative, "config.json") == 0 || ends_with(relative, ".safetensors") ||
-           ends_with(relative, ".bin");
-}
-
-static int look_for_checkpoint(void *context, const char *path, const char *relative,
-                               const struct stat *status, struct err *err)
-{
-    int *is_there = context;
-    (void)path;
-    (void)status;
-    (void)err;
-    *is_there |= is_of_checkpoint(relative);
-    return 0;
-}
-
-/* Where a revision's files are: "main" is the folder itself, unless that holds no checkpoint and has a folder
- * of this name. *ret_depth is how deep they may lie. NULL without memory. */
-static char *revision_path(const struct folder *folder, const char *revision, int *ret_depth)
-{
-    int is_checkpoint = 0;
-    struct err ignored = ERR_INIT;
-    char *path = file_join(folder->path, revision);
-    *ret_depth = FOLDER_DEPTH_MAX;
-    if (!path || strcmp(revision, "main") != 0)
-        return path;
-    if (file_exists(path) && walk_files(folder->path, 0, look_for_checkpoint, &is_checkpoint, &ignored)) {
-        free(path); /* a checkpoint that was not seen must not give way to another */
-        return NULL;
-    }
-    if (is_checkpoint || !file_exists(path)) {
-        free(path);
-        path = strdup(folder->path);
-        *ret_depth = 0;
-    }
-    return path;
-}
-
-static int visit(void *context, const char *path, const char *relative, const struct stat *status,
-                 struct err *err)
-{
-    struct listing *listing = context;
-    int64_t changed_ms = (int64_t)status->st_mtim.tv_sec * 1000 + status->st_mtim.tv_nsec / 1000000;
-    size_t count_before = listing->tree->count;
-    (void)path;
-    int code = hub_json_append_file(listing->tree, relative, (uint64_t)status->st_size, "", "", err);
-    if (code || listing->tree->count == count_before)
-        return code;
-    if (changed_ms > listing->tree->newest_ms)
-        listing->tree->newest_ms = changed_ms;
-    listing->holds_checkpoint |= is_of_checkpoint(relative);
-    (void)buf_appendf(&listing->lines, "%s/%" PRIu64 "/%" PRIu64 ".%09ld/%" PRIu64 "\n", relative,
-                      (uint64_t)status->st_size, (uint64_t)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
-                      (uint64_t)status->st_ino);
-    return 0;
-}
-
-static int compare_lines(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* SHA-1 over the revision's name and its lines in order. */
-static int digest_lines(const char *revision, struct buf *lines, size_t count, char *commit, struct err *err)
-{
-    struct digest *digest = NULL;
-    char **sorted = calloc(count ? count : 1, sizeof *sorted);
-    if (!sorted)
-        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", revision);
-    int code = digest_new(DIGEST_KIND_SHA1, &digest, err);
-    char *line = lines->data;
-    for (size_t i = 0; i < count; i++) {
-        char *end = strchr(line, '\n');
-        *end = 0;
-        sorted[i] = line;
-        line = end + 1;
-    }
-    if (count)
-        qsort(sorted, count, sizeof *sorted, compare_lines);
-    if (!code)
-        code = digest_update(digest, revision, strlen(revision) + 1, err);
-    for (size_t i = 0; i < count && !code; i++)
-        code = digest_update(digest, sorted[i], strlen(sorted[i]) + 1, err);
-    if (!code)
-        code = digest_finish_hex(digest, commit, REPOSITORY_COMMIT_SIZE, err);
-    digest_free(digest);
-    free(sorted);
-    return code;
-}
-
-/* The files of a revision and its commit; ERR_NOT_FOUND if it holds no checkpoint. */
-static int read_revision(const struct folder *folder, const char *revision, struct repository_tree **ret_tree,
-                         struct err *err)
-{
-    struct listing listing = {.tree = calloc(1, sizeof *listing.tree)};
-    int code = 0, depth = 0;
-    char *path = revision_path(folder, revision, &depth);
-    buf_init(&listing.lines, LIMIT_HUB_JSON_BYTES);
-    if (!listing.tree || !path) {
-        code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", folder->path);
-        goto out;
-    }
-    code = walk_files(path, depth, visit, &listing, err);
-    if (!code)
-        code = buf_check(&listing.lines, path, err);
-    if (!code && !listing.holds_checkpoint)
-        code = err_set(err, ERR_NOT_FOUND, "%s: no config.json, *.safetensors or *.bin in it", path);
-    if (!code)
-        code = hub_json_finish_tree(listing.tree, err);
-    if (!code)
-        code = digest_lines(revision, &listing.lines, listing.tree->count, listing.tree->commit, err);
-    if (code)
-        goto out;
-    *ret_tree = listing.tree;
-    listing.tree = NULL;
-out:
-    repository_tree_free(listing.tree);
-    buf_free(&listing.lines);
-    free(path);
-    return code;
-}
-
-/* -- The verbs
- * ----------------------------------------------------------------------------------------------- */
-
 static int append_revision(const struct folder *folder, const char *revision, struct repository_refs *refs,
                            struct err *err)
 {
     struct repository_tree *tree = NULL;
     struct err ignored = ERR_INIT;
-    int code = read_revision(folder, revision, &tree, &ignored);
+    int code = folder_revision_read(folder->path, revision, &tree, &ignored);
     if (code == ERR_NOT_FOUND)
         return 0;
     if (code) {
@@ -195,6 +50,7 @@ static int compare_refs(const void *a, const void *b)
 static int list_folder(const struct folder *folder, struct repository_refs **ret_refs, struct err *err)
 {
     struct repository_refs *refs = NULL;
+    const struct dirent *entry = NULL;
     int code = 0;
     DIR *stream = opendir(folder->path);
     if (!stream)
@@ -204,7 +60,7 @@ static int list_folder(const struct folder *folder, struct repository_refs **ret
         code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", folder->path);
     else
         code = append_revision(folder, "main", refs, err);
-    for (struct dirent *entry = readdir(stream); entry && !code; entry = readdir(stream)) {
+    while (!code && !(code = walk_next(stream, folder->path, &entry, err)) && entry) {
         if (entry->d_name[0] != '.' && strcmp(entry->d_name, "main") != 0 &&
             strlen(entry->d_name) < LIMIT_REVISION_NAME_BYTES)
             code = append_revision(folder, entry->d_name, refs, err);
@@ -229,7 +85,8 @@ static int has_commit(const struct folder *folder, const char *revision, const c
 {
     struct repository_tree *tree = NULL;
     struct err ignored = ERR_INIT;
-    if (read_revision(folder, revision, &tree, &ignored) == 0 && tree && strcmp(tree->commit, commit) == 0) {
+    if (folder_revision_read(folder->path, revision, &tree, &ignored) == 0 && tree &&
+        strcmp(tree->commit, commit) == 0) {
         *ret_tree = tree;
         return 1;
     }
@@ -282,7 +139,7 @@ static int resolve(struct repository *repository, const char *revision, char *co
     }
     if (!file_is_safe_relative(revision) || strchr(revision, '/'))
         return err_set(err, ERR_NOT_FOUND, "%s: no revision of this name", folder_of(repository)->path);
-    int code = read_revision(folder_of(repository), revision, &tree, err);
+    int code = folder_revision_read(folder_of(repository)->path, revision, &tree, err);
     if (!code) {
         folder_hints_put(folder_of(repository)->hints, tree->commit, revision);
         (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", tree->commit);
@@ -314,13 +171,13 @@ static int file_path(const struct folder *folder, const char *revision, const ch
                      struct err *err)
 {
     int depth = 0;
-    char *base = revision_path(folder, revision, &depth);
-    char *full = base ? file_join(base, path) : NULL;
+    char *base = NULL;
+    int code = folder_revision_find(folder->path, revision, &base, &depth, err);
+    if (code)
+        return code;
+    *ret_path = file_join(base, path);
     free(base);
-    if (!full)
-        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    *ret_path = full;
-    return 0;
+    return *ret_path ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
 }
 
 /* Where a file of a commit is now; also which revision that is. */

@@ -3,7 +3,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 
-#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +16,22 @@ struct walk {
 static int walk_folder(struct walk *walk, const char *folder, const char *relative, int depth_left,
                        struct err *err);
 
+/* Whether what cannot be looked at for this reason is passed over: 0, or an error. */
+static int pass_over(int reason, const char *path, struct err *err)
+{
+    switch (reason) {
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EACCES:
+    case EPERM:
+        return 0;
+    default:
+        return err_set_errno(err, reason, "%s: cannot be looked at", path);
+    }
+}
+
 static int walk_entry(struct walk *walk, const char *path, const char *name, int depth_left, struct err *err)
 {
     struct stat status;
@@ -25,7 +41,7 @@ static int walk_entry(struct walk *walk, const char *path, const char *name, int
                        "limit of %d: do links lead in a circle?",
                        path, LIMIT_FOLDER_ENTRIES);
     if (stat(path, &status) != 0)
-        return 0;
+        return pass_over(errno, path, err);
     if (S_ISDIR(status.st_mode) && depth_left > 0)
         return walk_folder(walk, path, name, depth_left - 1, err);
     return S_ISREG(status.st_mode) ? walk->visit(walk->context, path, name, &status, err) : 0;
@@ -34,11 +50,12 @@ static int walk_entry(struct walk *walk, const char *path, const char *name, int
 static int walk_folder(struct walk *walk, const char *folder, const char *relative, int depth_left,
                        struct err *err)
 {
-    int code = 0;
+    const struct dirent *entry = NULL;
     DIR *stream = opendir(folder);
     if (!stream)
-        return 0;
-    for (struct dirent *entry = readdir(stream); entry && !code; entry = readdir(stream)) {
+        return pass_over(errno, folder, err);
+    int code = walk_next(stream, folder, &entry, err);
+    for (; entry && !code; code = code ? code : walk_next(stream, folder, &entry, err)) {
         if (entry->d_name[0] == '.')
             continue;
         char *path = file_join(folder, entry->d_name);
@@ -50,6 +67,13 @@ static int walk_folder(struct walk *walk, const char *folder, const char *relati
     }
     (void)closedir(stream);
     return code;
+}
+
+int walk_next(DIR *stream, const char *folder, const struct dirent **ret_entry, struct err *err)
+{
+    errno = 0;
+    *ret_entry = readdir(stream);
+    return *ret_entry || errno == 0 ? 0 : err_set_errno(err, errno, "%s: cannot be read to its end", folder);
 }
 
 int walk_files(const char *folder, int depth_max, walk_visit *visit, void *context, struct err *err)

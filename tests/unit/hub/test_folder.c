@@ -2,7 +2,9 @@
 #include "daemon/hub/folder.h"
 #include "tests/unit/base/fixture.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -31,6 +33,36 @@ int open(const char *path, int flags, ...)
     if (rewritten && strcmp(path, rewritten) == 0)
         fixture_write_text(rewritten, "[]"); /* as long as before */
     return real(path, flags, mode);
+}
+
+static const char
+    *failing; /* the end of a folder's path that cannot be opened, for the reason below; NULL: none */
+static int failing_errno;
+static int readdir_fails; /* with EIO */
+
+DIR *opendir(const char *path)
+{
+    static DIR *(*real)(const char *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "opendir");
+    size_t size = strlen(path), end_size = failing ? strlen(failing) : 0;
+    if (failing && size >= end_size && strcmp(path + size - end_size, failing) == 0) {
+        errno = failing_errno;
+        return NULL;
+    }
+    return real(path);
+}
+
+struct dirent *readdir(DIR *stream)
+{
+    static struct dirent *(*real)(DIR *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "readdir");
+    if (readdir_fails) {
+        errno = EIO;
+        return NULL;
+    }
+    return real(stream);
 }
 
 struct place {
@@ -122,6 +154,37 @@ static void listing_makes_commits_known(void **state)
     spoil(place);
     assert_int_equal(size_of(place, refs->rows[0].commit), 2);
     assert_int_equal(size_of(place, refs->rows[1].commit), 3);
+    repository_refs_free(refs);
+}
+
+/* What a disk or a server does not give is not gone: who took it for that would report its revisions as gone.
+ * What is not for us, as lost+found, is no revision. */
+static void what_fails_is_not_gone(void **state)
+{
+    struct place *place = *state;
+    struct repository_refs *refs = NULL;
+    const int passed_over[] = {ENOENT, ENOTDIR, EACCES}, told[] = {EIO, EMFILE, ESTALE, ENOMEM};
+    failing = "/b";
+    for (size_t i = 0; i < sizeof passed_over / sizeof passed_over[0]; i++) {
+        failing_errno = passed_over[i];
+        OK(repository_list_refs(place->repository, &refs, &err));
+        assert_int_equal(refs->count, 1);
+        repository_refs_free(refs);
+    }
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        struct err err = ERR_INIT;
+        failing_errno = told[i];
+        refs = NULL;
+        assert_int_not_equal(repository_list_refs(place->repository, &refs, &err), 0);
+        assert_non_null(strstr(err.message, "/b: cannot be looked at: "));
+        assert_null(refs);
+    }
+    failing = NULL;
+    readdir_fails = 1;
+    FAILS(ERR_IO, "cannot be read to its end", repository_list_refs(place->repository, &refs, &err));
+    readdir_fails = 0;
+    OK(repository_list_refs(place->repository, &refs, &err));
+    assert_int_equal(refs->count, 2);
     repository_refs_free(refs);
 }
 
@@ -234,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_known_commit_costs_one_revision),
         TEST(listing_makes_commits_known),
+        TEST(what_fails_is_not_gone),
         TEST(a_wrong_hint_misleads_nobody),
         TEST(what_is_opened_is_of_the_commit),
         TEST(main_is_a_folder_too),
