@@ -1,6 +1,7 @@
 // The token: asked for where the daemon refuses, tried at once on what was refused, and kept until the tab is closed.
 
 import { hasToken, Problem, setToken } from "./api.js";
+import { plain } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 let open = null; // a promise of the end of the dialog, while it is open
@@ -29,7 +30,7 @@ function describe(need, refusal, isAgain) {
   byId("token-dialog-title").textContent = need.what ? `To ${need.what}, this daemon wants a token` : "This daemon wants a token";
   byId("token-command").textContent = `bifurcated token create --name dashboard --scopes ${need.scopes}`;
   byId("token-error").hidden = !isAgain;
-  byId("token-error").textContent = refusal.status === 401 ? "The daemon does not accept this token." : refusal.message;
+  byId("token-error").textContent = refusal.status === 401 ? "The daemon does not accept this token." : plain(refusal.message);
   byId("token-form").elements.token.setAttribute("aria-invalid", isAgain);
   byId("token-form").elements.token.select();
 }
@@ -96,7 +97,7 @@ export function setUpAccess() {
 /** Whether the reader means it: the text says what is lost, the button what is done. */
 export function confirmed(title, text, button) {
   const dialog = byId("confirm-dialog");
-  byId("confirm-title").textContent = title;
+  byId("confirm-title").textContent = plain(title);
   byId("confirm-text").textContent = text;
   byId("confirm-yes").textContent = button;
   dialog.returnValue = "";

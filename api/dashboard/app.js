@@ -4,7 +4,7 @@ import { isAsking, isRefusal, setUpAccess, withToken } from "./access.js";
 import { all, get, modelPath, REVISIONS_PAGE, turns, Unreachable } from "./api.js";
 import { ascending, axis } from "./axis.js";
 import { copyText } from "./form.js";
-import { byName, count, element, listName, number, tellApart } from "./format.js";
+import { byName, count, element, listName, number, plain, tellApart } from "./format.js";
 import { HeatPanel } from "./heat.js";
 import { drawOverview } from "./overview.js";
 import { PairsPanel } from "./pairs.js";
@@ -63,7 +63,7 @@ const hub = {
     showSections(shown);
   },
   speak(text) {
-    byId("spoken").textContent = text;
+    byId("spoken").textContent = plain(text);
   },
 };
 

@@ -1,5 +1,7 @@
 // What the forms of the dialogs share: one request at a time, and what is wrong said beside the field that it concerns.
 
+import { plain } from "./format.js";
+
 /** Takes away what was said of an earlier try. */
 export function clean(form, fault) {
   fault.hidden = true;
@@ -18,7 +20,7 @@ export function onSubmit(form, fault, inputOf, act) {
     try {
       await act();
     } catch (error) {
-      fault.textContent = error.message;
+      fault.textContent = plain(error.message);
       fault.hidden = false;
       const input = inputOf(error.field || "");
       if (input?.closest?.("details")) input.closest("details").open = true;

@@ -40,7 +40,7 @@ export function shortName(name, most = 36) {
   if (!short.has(key)) {
     const alike = known.filter((other) => other !== name && cut(other, most) === cut(name, most));
     const first = alike.length ? Math.max(0, Math.min(difference(name, alike) - Math.floor(most / 3), name.length - most)) : 0;
-    short.set(key, alike.length ? `…${name.slice(first, first + most)}${first + most < name.length ? "…" : ""}` : cut(name, most));
+    short.set(key, plain(alike.length ? `…${name.slice(first, first + most)}${first + most < name.length ? "…" : ""}` : cut(name, most)));
   }
   return short.get(key);
 }
@@ -147,8 +147,8 @@ export function count(value) {
   return `${Number(value.toPrecision(3))}${units[unit]}`;
 }
 
-// Names come from whoever published the model: what cannot be seen, or turns the direction of writing, does not make one look like another.
-const plain = (text) => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
+/** Names come from whoever published the model: what cannot be seen, or turns the direction of writing, does not make one look like another. */
+export const plain = (text) => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
 
 /** element("td", {class: "left", onclick: f}, "text", child…) */
 export function element(name, attributes = {}, ...children) {
@@ -156,7 +156,8 @@ export function element(name, attributes = {}, ...children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || (value === false && !key.startsWith("aria-"))) continue;
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else made.setAttribute(key, value === true && !key.startsWith("aria-") ? "" : value);
+    else if (key === "title" || key.startsWith("aria-")) made.setAttribute(key, plain(String(value)));
+    else made.setAttribute(key, value === true ? "" : value);
   }
   made.append(...children.filter((child) => child !== null && child !== undefined && child !== false).map((child) => (typeof child === "string" ? plain(child) : child)));
   return made;

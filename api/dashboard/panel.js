@@ -5,7 +5,7 @@
 
 import { axis } from "./axis.js";
 import { colour, DASHES, fade, font, modelMarker, modelSign } from "./colours.js";
-import { csvLine, element, number, powerTick, powerTicks, save, shortName, tick } from "./format.js";
+import { csvLine, element, number, plain, powerTick, powerTicks, save, shortName, tick } from "./format.js";
 import { drawGuides, drawMarks, drawUnit, markRoom } from "./marks.js";
 import { quantiles } from "./panels.js";
 import { savePicture } from "./picture.js";
@@ -88,7 +88,7 @@ export class Panel {
       return;
     }
     this.draw();
-    this.canvas.setAttribute("aria-label", this.summary());
+    this.canvas.setAttribute("aria-label", plain(this.summary()));
     this.point(pointed, isOwn);
   }
 

@@ -1,7 +1,7 @@
 // A chart as PNG, with its title and its legend.
 
 import { colour, DASHES, font } from "./colours.js";
-import { save } from "./format.js";
+import { plain, save } from "./format.js";
 import { say } from "./notice.js";
 import { chosen } from "./view.js";
 
@@ -23,7 +23,7 @@ function drawScale(ctx, { colours, marks, caption }, left, top) {
 export function savePicture(panel) {
   const scale = panel.chart.currentDevicePixelRatio;
   const made = document.createElement("canvas");
-  const legend = panel.spec.kind ? [{ label: panel.models[0].name, colour: panel.models[0].colour }] : panel.shown();
+  const legend = panel.spec.kind ? [{ label: plain(panel.models[0].name), colour: panel.models[0].colour }] : panel.shown();
   const note = panel.leftOutText?.() ?? ""; // the law of a suite says itself what it leaves out
   const scaleTop = 30 + 17 * (legend.length + (note ? 1 : 0)); // below the legend
   const head = scaleTop + (panel.scale ? 26 : 0);
@@ -49,7 +49,7 @@ export function savePicture(panel) {
     ctx.lineTo(36, y - 4);
     ctx.stroke();
     ctx.fillStyle = colour("text");
-    ctx.fillText(panel.models.length > 1 || !line.model ? line.label : `${line.model.name}: ${line.label}`, 44, y);
+    ctx.fillText(panel.models.length > 1 || !line.model ? line.label : plain(`${line.model.name}: ${line.label}`), 44, y);
   });
   if (note) ctx.fillText(note, 44, 44 + legend.length * 17);
   if (panel.scale) drawScale(ctx, panel.scale(), 24, scaleTop + 26);

@@ -4,7 +4,7 @@
 
 import { getIfThere, turns } from "./api.js";
 import { colour, font, modelColour, modelMarker } from "./colours.js";
-import { count, csvLine, element, number, powerTick, powerTicks, save, shortName } from "./format.js";
+import { count, csvLine, element, number, plain, powerTick, powerTicks, save, shortName } from "./format.js";
 import { drawUnit } from "./marks.js";
 import { savePicture } from "./picture.js";
 import { renew } from "./table.js";
@@ -59,7 +59,7 @@ export class Scaling {
     this.shown = shown;
     this.models = [{ name: this.law(), colour: colour("muted") }]; // the legend of the picture
     this.help.textContent = `${this.law()}. Bars: back to the revision before. Rows: ${view.rows}; values: ${view.values}.`;
-    this.canvas.setAttribute("aria-label", `${this.spec.title}. ${this.known.map(describe).join("; ")}. ${this.law()}.`);
+    this.canvas.setAttribute("aria-label", plain(`${this.spec.title}. ${this.known.map(describe).join("; ")}. ${this.law()}.`));
     this.draw();
     this.point(this.known.findIndex((one) => one.model === pointed));
     this.fillTable();

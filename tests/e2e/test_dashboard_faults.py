@@ -14,7 +14,7 @@ from typing import Any, Callable
 import pytest
 from browser import Browser
 from dashboards import BY, ENTER, ESCAPE, FAKE, FREE, HOLD, IDLE, MODEL, QUICK, SECRET, guarded, page, small, visit  # noqa: F401
-from running import Daemon, wait_until
+from running import Daemon, model_path, wait_until
 
 DONE = "document.body.dataset.ready"
 
@@ -495,3 +495,34 @@ def test_a_page_that_stays_open_does_not_grow(visit: Callable[..., Browser], sma
     before, after = use(6), use(16)
     assert after["Nodes"] <= 1.1 * before["Nodes"] and after["JSEventListeners"] <= 1.1 * before["JSEventListeners"], (before, after)
     assert after["JSHeapUsedSize"] <= 1.25 * before["JSHeapUsedSize"] + 1e6, (before, after)
+
+
+def test_names_are_text_wherever_they_stand(visit: Callable[..., Browser], daemon: Callable[..., Daemon], garden: Path, tmp_path: Path) -> None:
+    """Models, revisions and errors come from strangers: they make no elements, and cannot turn the direction of writing."""
+    runs = [tmp_path / "<img src=x onerror=alert(1)>\"'&\u202egnp", tmp_path / "<i>other"]
+    for run in runs:
+        run.mkdir()
+        for step in ("step0", "step16"):
+            (run / step).symlink_to(garden / "models" / MODEL / step)
+    head = daemon()
+    models = [f"file:{run}" for run in runs]
+    assert [head.wait(head.sweep(model))["state"] for model in models] == ["done"] * 2
+    assert head.wait(head.sweep(models[0], revisions={"names": ["step0", "<i>none</i>"]}))["progress"]["failed"] == 1
+    assert head.request("PUT", f"/v1/watches/{model_path(models[0])}", {"at": "02:30"}).status == 201
+    page = visit(head, "#" + "&".join(f"model={urllib.parse.quote(model)}" for model in models))
+    page.run("document.getElementById('operations').scrollIntoView()")
+    page.wait("document.querySelector('#watched tbody tr')")
+    page.run("for (const one of document.querySelectorAll('details')) one.open = true")
+    page.wait("[...document.querySelectorAll('#sweeps li')].some(one => one.textContent.includes('<i>none</i>'))")
+    page.run("document.querySelector('#panel-norm canvas').scrollIntoView({block: 'center'})")
+    page.wait("Boolean(document.getElementById('panel-norm').panel.chart)")
+    page.run("document.querySelector('#panel-norm canvas').focus()")
+    page.press("\ue010")
+    assert page.wait("document.querySelectorAll('#panel-norm .tip tbody tr').length") == 2
+    places = ["#models", "#sweeps", "#watches", "#watched", "#findings", "#panel-msd .legend", "#panel-heat select", "#panel-norm .tip", "#panel-norm details", "#revisions"]
+    texts = page.value(f"{json.dumps(places)}.map(place => document.querySelector(place).textContent)")
+    assert [place for place, text in zip(places, texts, strict=True) if "<img src=x" not in text] == []
+    assert "\u202e" not in page.value("document.body.innerText + document.title")
+    told = "[...document.querySelectorAll('[title], [aria-label]')].map(one => one.title + one.getAttribute('aria-label')).filter(text => text.includes('\\u202e'))"
+    assert page.value(told) == []
+    assert page.value("document.querySelectorAll('main img, aside img, i, [onerror]').length") == 0
