@@ -14,8 +14,7 @@ void api_options_init(struct api_options *options)
 {
     *options = (struct api_options){
         .claims = {.lease_ms = 60000, .policy = tasks_policy_default},
-        .event_streams_max = 512,
-        .heartbeat_ms = 15000,
+        .events = {.streams_max = 512, .streams_per_address = 64, .heartbeat_ms = 15000},
     };
     api_http_options_init(&options->http);
 }
@@ -39,8 +38,7 @@ int api_server_start(const struct api_options *options, struct api_server **ret_
     *context = (struct api_context){.store = options->http.store, .hooks = options->hooks};
     int code = api_http_new(&options->http, &api_routes, context, &server->http, err);
     if (!code)
-        code = api_events_start(context, server->http, options->event_streams_max, options->heartbeat_ms,
-                                &context->events, err);
+        code = api_events_start(&options->events, context, server->http, &context->events, err);
     if (!code)
         code = api_workers_start(&options->claims, context->store, &context->workers, err);
     if (!code)

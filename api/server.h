@@ -18,6 +18,7 @@
 
 #include "api/http/http.h"
 #include "api/resource/context.h"
+#include "api/sweeps/events.h"
 #include "api/workers/workers.h"
 #include "daemon/base/err.h"
 
@@ -29,12 +30,11 @@ struct api_server;
 struct api_options {
     struct api_http_options http;
     struct api_claims_options claims;
-    unsigned event_streams_max; /* at once */
-    unsigned heartbeat_ms;      /* a silent stream of events gets a comment this often */
+    struct api_events_options events;
     struct api_hooks hooks;
 };
 
-/* The defaults: 127.0.0.1:7143, 4096 connections, 512 streams. */
+/* The defaults: 127.0.0.1:7143, 4096 connections, 512 streams, 64 of them for one address. */
 void api_options_init(struct api_options *options);
 
 /* Binds, starts the threads and answers from then on. Strings of `options` are copied. ERR_INVALID for an

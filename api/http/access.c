@@ -171,6 +171,12 @@ int api_access_is_exempt(const struct api_request *request)
     return api_limiter_is_loopback(address_of(request)) && !request->http->options.requests_per_s_loopback;
 }
 
+uint64_t api_access_address(const struct api_request *request)
+{
+    return api_access_is_exempt(request) ? 0
+                                         : api_limiter_address_key(address_of(request), request->http->seed);
+}
+
 /* Whether the address has failures left that are looked into. */
 static int take_failure(struct api_request *request, struct api_limit *ret_limit)
 {

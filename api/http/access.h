@@ -37,6 +37,9 @@ int api_access_limit_token(struct api_request *request, struct api_response *res
 /* Whether the request comes from this machine, and such requests are not limited. */
 int api_access_is_exempt(const struct api_request *request);
 
+/* A number for where the request comes from, or 0 where it is exempt. */
+uint64_t api_access_address(const struct api_request *request);
+
 /* Whether this daemon lets anybody do it who reaches the port. */
 int api_access_is_open(const struct api_http *http, enum api_right right);
 #endif

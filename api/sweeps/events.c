@@ -1,5 +1,6 @@
 #include "api/sweeps/events.h"
 
+#include "api/http/access.h"
 #include "api/http/http.h"
 #include "api/resource/context.h"
 #include "api/sweeps/sweep_view.h"
@@ -40,6 +41,7 @@ struct stream {
     struct api_events *events;
     struct channel *channel;
     struct MHD_Connection *connection;
+    uint64_t address; /* 0: not limited */
     int is_suspended;
     int wants_comment;
     uint64_t serial; /* of the last event that was begun */
@@ -51,8 +53,7 @@ struct stream {
 struct api_events {
     const struct api_context *context;
     struct api_http *http; /* whose clock this is */
-    unsigned streams_max;
-    unsigned heartbeat_ms;
+    struct api_events_options options;
     pthread_mutex_t mutex;
     pthread_t thread;
     int is_ending;   /* streams are to end */
@@ -208,9 +209,36 @@ static void free_stream(void *context)
     pthread_mutex_unlock(&events->mutex);
 }
 
-int api_events_open(struct api_events *events, struct MHD_Connection *connection, int64_t sweep_id,
+static unsigned count_address(const struct api_events *events, uint64_t address)
+{
+    unsigned count = 0;
+    for (const struct channel *channel = events->channels; channel; channel = channel->next) {
+        for (const struct stream *stream = channel->streams; stream; stream = stream->next)
+            count += stream->address == address;
+    }
+    return count;
+}
+
+/* Whether one more may be opened. */
+static int check_room(const struct api_events *events, uint64_t address, struct err *err)
+{
+    const struct api_events_options *options = &events->options;
+    if (events->is_ending)
+        return err_set(err, ERR_CANCELLED, "the daemon is stopping");
+    if (events->stream_count >= options->streams_max)
+        return err_set(err, ERR_RATE_LIMITED, "%u streams of events are open already; poll instead",
+                       events->stream_count);
+    if (address && count_address(events, address) >= options->streams_per_address)
+        return err_set(err, ERR_RATE_LIMITED,
+                       "this address has %u streams of events open already; end one of them, or poll instead",
+                       options->streams_per_address);
+    return 0;
+}
+
+int api_events_open(struct api_events *events, const struct api_request *request, int64_t sweep_id,
                     struct MHD_Response **ret_response, struct err *err)
 {
+    const uint64_t address = api_access_address(request);
     struct event_text *text = NULL;
     uint64_t version = 0;
     int is_over = 0;
@@ -220,19 +248,13 @@ int api_events_open(struct api_events *events, struct MHD_Connection *connection
     struct stream *stream = calloc(1, sizeof *stream);
     struct channel *spare = calloc(1, sizeof *spare);
     pthread_mutex_lock(&events->mutex);
-    if (!stream || !spare || events->is_ending || events->stream_count >= events->streams_max) {
-        unsigned count = events->stream_count;
-        int is_ending = events->is_ending;
+    code = stream && spare ? check_room(events, address, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (code) {
         pthread_mutex_unlock(&events->mutex);
-        int is_empty = !stream || !spare;
         free(stream);
         free(spare);
         free(text);
-        if (is_empty)
-            return err_set(err, ERR_NO_MEMORY, "out of memory");
-        if (is_ending)
-            return err_set(err, ERR_CANCELLED, "the daemon is stopping");
-        return err_set(err, ERR_RATE_LIMITED, "%u streams of events are open already; poll instead", count);
+        return code;
     }
     struct channel *channel = find_channel(events, sweep_id);
     if (!channel) {
@@ -244,7 +266,8 @@ int api_events_open(struct api_events *events, struct MHD_Connection *connection
     }
     stream->events = events;
     stream->channel = channel;
-    stream->connection = connection;
+    stream->connection = request->connection;
+    stream->address = address;
     stream->sent_ms = clock_monotonic_ms();
     stream->next = channel->streams;
     channel->streams = stream;
@@ -303,7 +326,7 @@ static void update_channels(struct api_events *events)
 
 static void send_heartbeats(struct api_events *events)
 {
-    int64_t due_ms = clock_monotonic_ms() - events->heartbeat_ms;
+    int64_t due_ms = clock_monotonic_ms() - events->options.heartbeat_ms;
     pthread_mutex_lock(&events->mutex);
     for (struct channel *channel = events->channels; channel; channel = channel->next) {
         for (struct stream *stream = channel->streams; stream; stream = stream->next) {
@@ -341,16 +364,15 @@ static void *run(void *context)
     }
 }
 
-int api_events_start(const struct api_context *context, struct api_http *http, unsigned streams_max,
-                     unsigned heartbeat_ms, struct api_events **ret_events, struct err *err)
+int api_events_start(const struct api_events_options *options, const struct api_context *context,
+                     struct api_http *http, struct api_events **ret_events, struct err *err)
 {
     struct api_events *events = calloc(1, sizeof *events);
     if (!events)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     events->context = context;
     events->http = http;
-    events->streams_max = streams_max;
-    events->heartbeat_ms = heartbeat_ms;
+    events->options = *options;
     pthread_mutex_init(&events->mutex, NULL);
     int code = pthread_create(&events->thread, NULL, run, events);
     if (code) {

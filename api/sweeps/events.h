@@ -13,16 +13,21 @@
 
 #include <stdint.h>
 
-struct MHD_Connection;
 struct MHD_Response;
 struct api_context;
 struct api_events;
 struct api_http;
+struct api_request;
 
-/* Starts the thread. At most `streams_max` streams at once; a silent one gets a comment every `heartbeat_ms`.
- * `context` and `http` are borrowed. */
-int api_events_start(const struct api_context *context, struct api_http *http, unsigned streams_max,
-                     unsigned heartbeat_ms, struct api_events **ret_events, struct err *err);
+struct api_events_options {
+    unsigned streams_max;         /* at once */
+    unsigned streams_per_address; /* of them for one address; not for this machine's, as of requests */
+    unsigned heartbeat_ms;        /* a silent stream gets a comment this often */
+};
+
+/* Starts the thread. `context` and `http` are borrowed. */
+int api_events_start(const struct api_events_options *options, const struct api_context *context,
+                     struct api_http *http, struct api_events **ret_events, struct err *err);
 
 /* Ends all streams: each connection is resumed and told that the stream is over. */
 void api_events_end(struct api_events *events);
@@ -30,9 +35,9 @@ void api_events_end(struct api_events *events);
 /* After libmicrohttpd has stopped: ends the thread, frees. NULL is allowed. */
 void api_events_free(struct api_events *events);
 
-/* An answer that follows a sweep on this connection; the caller queues and destroys it. ERR_NOT_FOUND: no
- * such sweep. ERR_RATE_LIMITED: as many streams as allowed. */
-int api_events_open(struct api_events *events, struct MHD_Connection *connection, int64_t sweep_id,
+/* An answer that follows a sweep on the request's connection; the caller queues and destroys it.
+ * ERR_NOT_FOUND: no such sweep. ERR_RATE_LIMITED: as many streams as allowed. */
+int api_events_open(struct api_events *events, const struct api_request *request, int64_t sweep_id,
                     struct MHD_Response **ret_response, struct err *err);
 
 /* Streams at present. */

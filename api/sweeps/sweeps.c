@@ -79,7 +79,7 @@ int api_follow_sweep(struct api_request *request, struct api_response *response,
     if (code)
         return code;
     response->content_type = "text/event-stream";
-    return api_events_open(request->context->events, request->connection, id, &response->stream, err);
+    return api_events_open(request->context->events, request, id, &response->stream, err);
 }
 
 /* A key is visible ASCII, as other services have it. */

@@ -11,17 +11,24 @@ static struct fixture *store_of(void **state)
     return *state;
 }
 
-static int open_stream(const struct api_fixture *fixture, int64_t sweep)
+static int open_stream_from(const struct api_fixture *fixture, int64_t sweep, uint32_t from)
 {
     char request[256];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(api_server_port(fixture->server))};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(from)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&own, sizeof own), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     int length = snprintf(request, sizeof request,
                           "GET /v1/sweeps/%lld/events HTTP/1.1\r\nHost: localhost\r\n\r\n", (long long)sweep);
     assert_int_equal(send(fd, request, (size_t)length, MSG_NOSIGNAL), length);
     return fd;
+}
+
+static int open_stream(const struct api_fixture *fixture, int64_t sweep)
+{
+    return open_stream_from(fixture, sweep, INADDR_LOOPBACK);
 }
 
 /* Reads until `wanted` has come; fails if the stream ends or time runs out before. Keeps what was read. */
@@ -96,8 +103,8 @@ static void test_silence_is_filled(void **state)
     int64_t ids[3];
     char text[65536] = "";
     fixture_options(fixture, &options);
-    options.heartbeat_ms = 50;
-    options.event_streams_max = 1;
+    options.events.heartbeat_ms = 50;
+    options.events.streams_max = 1;
     OK(api_server_start(&options, &fixture->server, &err));
     fixture_add_revisions(store_of(state), 2, ids);
     int64_t sweep = fixture_sweep(store_of(state), ids, 2, 0);
@@ -107,6 +114,34 @@ static void test_silence_is_filled(void **state)
     (void)snprintf(target, sizeof target, "/v1/sweeps/%lld/events", (long long)sweep);
     json_decref(fixture_get(fixture, target, 429)); /* one stream is allowed */
     (void)close(fd);
+    api_server_stop(fixture->server, 2000);
+    fixture->server = own;
+}
+
+/* One client cannot take the streams of all. */
+static void test_an_address_has_its_share(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct api_server *own = fixture->server;
+    struct api_options options;
+    int64_t ids[3];
+    int fds[4];
+    char texts[4][65536] = {"", "", "", ""};
+    fixture_options(fixture, &options);
+    options.events.streams_max = 4;
+    options.events.streams_per_address = 2;
+    options.http.requests_per_s_loopback = 100000; /* an address like any other */
+    OK(api_server_start(&options, &fixture->server, &err));
+    fixture_add_revisions(store_of(state), 2, ids);
+    int64_t sweep = fixture_sweep(store_of(state), ids, 2, 0);
+    for (int i = 0; i < 4; i++) {
+        fds[i] = open_stream_from(fixture, sweep, INADDR_LOOPBACK + (i == 3));
+        read_until(fds[i], texts[i], sizeof texts[i],
+                   i == 2 ? "this address has 2 streams" : "event: progress\n");
+    }
+    assert_non_null(strstr(texts[2], "HTTP/1.1 429 "));
+    for (int i = 0; i < 4; i++)
+        (void)close(fds[i]);
     api_server_stop(fixture->server, 2000);
     fixture->server = own;
 }
@@ -181,9 +216,9 @@ static void test_slow_clients_are_ended(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_followers_see_progress), SERVED(test_finished_sweep_ends_at_once),
-        SERVED(test_silence_is_filled),      SERVED(test_server_stops_under_streams),
-        SERVED(test_slow_clients_are_ended),
+        SERVED(test_followers_see_progress),     SERVED(test_finished_sweep_ends_at_once),
+        SERVED(test_silence_is_filled),          SERVED(test_an_address_has_its_share),
+        SERVED(test_server_stops_under_streams), SERVED(test_slow_clients_are_ended),
     };
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
