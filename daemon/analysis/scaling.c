@@ -1,5 +1,7 @@
 #include "daemon/analysis/scaling.h"
 
+#include "daemon/analysis/line.h"
+
 #include <math.h>
 
 double scaling_t_95(size_t degrees)
@@ -26,41 +28,34 @@ static double play_of(const struct scaling_point *point)
 int scaling_fit(const struct scaling_point *points, size_t count, struct scaling *ret_scaling,
                 struct err *err)
 {
-    double n = 0, mean_x = 0, mean_y = 0, sxx = 0, sxy = 0, syy = 0;
+    struct line line = {0};
     double fall = 0, rise = 0; /* of sxy, where the larger or the smaller models forked earlier */
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < count; i++) {
             double x = log(points[i].parameters), y = log(points[i].value);
             if (!isfinite(x) || !isfinite(y))
                 continue;
-            if (pass == 0) {
-                n++;
-                mean_x += (x - mean_x) / n;
-                mean_y += (y - mean_y) / n;
-            } else {
-                sxx += (x - mean_x) * (x - mean_x);
-                sxy += (x - mean_x) * (y - mean_y);
-                syy += (y - mean_y) * (y - mean_y);
-                *(x > mean_x ? &fall : &rise) += fabs(x - mean_x) * play_of(&points[i]);
-            }
+            line_add(&line, pass, x, y);
+            if (pass == 1)
+                *(x > line.mean_x ? &fall : &rise) += fabs(x - line.mean_x) * play_of(&points[i]);
         }
     }
-    if (n < SCALING_POINTS_MIN)
+    if (line.n < SCALING_POINTS_MIN)
         return err_set(err, ERR_UNSUPPORTED,
                        "a scaling law needs at least %d models with an onset, there are %d",
-                       SCALING_POINTS_MIN, (int)n);
-    if (!(sxx > 1e-12))
+                       SCALING_POINTS_MIN, (int)line.n);
+    if (!(line.sxx > 1e-12))
         return err_set(err, ERR_UNSUPPORTED, "a scaling law needs models of different size");
-    double exponent = sxy / sxx, residual = fmax(syy - exponent * sxy, 0);
-    double error = sqrt(residual / (n - 2) / sxx), reach = scaling_t_95((size_t)n - 2) * error;
-    *ret_scaling = (struct scaling){.count = (size_t)n,
+    double exponent = line.sxy / line.sxx, residual = fmax(line.syy - exponent * line.sxy, 0);
+    double error = sqrt(residual / (line.n - 2) / line.sxx), reach = scaling_t_95((size_t)line.n - 2) * error;
+    *ret_scaling = (struct scaling){.count = (size_t)line.n,
                                     .exponent = exponent,
                                     .exponent_low = exponent - reach,
                                     .exponent_high = exponent + reach,
                                     .exponent_error = error,
-                                    .exponent_least = exponent - fall / sxx,
-                                    .exponent_most = exponent + rise / sxx,
-                                    .prefactor = exp(mean_y - exponent * mean_x),
-                                    .r_squared = syy > 0 ? 1 - residual / syy : (double)NAN};
+                                    .exponent_least = exponent - fall / line.sxx,
+                                    .exponent_most = exponent + rise / line.sxx,
+                                    .prefactor = exp(line.mean_y - exponent * line.mean_x),
+                                    .r_squared = line.syy > 0 ? 1 - residual / line.syy : (double)NAN};
     return 0;
 }

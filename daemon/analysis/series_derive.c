@@ -1,5 +1,7 @@
 #include "daemon/analysis/series_parts.h"
 
+#include "daemon/analysis/line.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -26,25 +28,17 @@ static double slope(const struct series_input *input, const size_t *counted, siz
 {
     size_t reach = (size_t)input->options->alpha_reach;
     size_t begin = at > reach ? at - reach : 0, end = count - at > reach ? at + reach + 1 : count;
-    double n = 0, mean_x = 0, mean_y = 0, sxx = 0, sxy = 0;
-    for (int pass = 0; pass < 2; pass++) { /* around the means: late steps differ little as logarithms */
+    struct line line = {0};
+    for (int pass = 0; pass < 2; pass++) {
         for (size_t i = begin; i < end; i++) {
             const struct series_point *point = &input->points[counted[i]];
             double time = series_sums_since(input, counted[i]).step;
             if (!(time > 0) || !(point->msd[SERIES_ROWS_TOKENS] > 0))
                 continue;
-            double x = log(time), y = log(point->msd[SERIES_ROWS_TOKENS]);
-            if (pass == 0) {
-                n++;
-                mean_x += (x - mean_x) / n;
-                mean_y += (y - mean_y) / n;
-            } else {
-                sxx += (x - mean_x) * (x - mean_x);
-                sxy += (x - mean_x) * (y - mean_y);
-            }
+            line_add(&line, pass, log(time), log(point->msd[SERIES_ROWS_TOKENS]));
         }
     }
-    return n >= 3 && sxx > 0 ? sxy / sxx : (double)NAN;
+    return line.n >= 3 && line.sxx > 0 ? line.sxy / line.sxx : (double)NAN;
 }
 
 /* The squared error that rounding both ends of a displacement leaves: (ulp^2 / 12) twice, at the typical
