@@ -16,27 +16,11 @@ static const struct {
 #undef X
 };
 
-/* One line only: control characters of foreign text (a server's reply, a file name) become spaces, and what
- * is not UTF-8, or was cut inside of a character, '?'. */
-static void make_printable(char *text)
-{
-    size_t left = strlen(text);
-    while (left) {
-        size_t length = utf8_length(text, left);
-        if (!length)
-            *text = '?';
-        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = ' ';
-        text += length ? length : 1;
-        left -= length ? length : 1;
-    }
-}
-
 __attribute__((format(printf, 2, 0))) static void format_message(struct err *err, const char *format,
                                                                  va_list arguments)
 {
     (void)vsnprintf(err->message, sizeof err->message, format, arguments);
-    make_printable(err->message);
+    utf8_make_printable(err->message);
 }
 
 int err_set_message(struct err *err, enum err_code code, const char *format, ...)
@@ -75,7 +59,7 @@ int err_set_errno_message(struct err *err, int errno_value, const char *format, 
     char reason[128];
     (void)snprintf(err->message + length, sizeof err->message - length, ": %s",
                    strerror_r(errno_value, reason, sizeof reason));
-    make_printable(err->message);
+    utf8_make_printable(err->message);
     err->code = code_of_errno(errno_value);
     return err->code;
 }
@@ -98,7 +82,7 @@ int err_wrap_message(struct err *err, const char *format, ...)
     if (length > sizeof err->message / 2)
         length = sizeof err->message / 2;
     (void)snprintf(err->message + length, sizeof err->message - length, ": %s", inner);
-    make_printable(err->message);
+    utf8_make_printable(err->message);
     return err->code;
 }
 

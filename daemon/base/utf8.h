@@ -6,6 +6,7 @@
 #define BIFURCATED_BASE_UTF8_H
 
 #include <stddef.h>
+#include <string.h>
 
 /* The bytes (1 to 4) of the character at `text`, of which `left` bytes are there; 0 if it is not well-formed.
  */
@@ -39,6 +40,22 @@ static inline int utf8_is_valid(const char *text, size_t size)
         i += length;
     }
     return 1;
+}
+
+/* One line only: control characters of foreign text (a server's reply, a file name) become spaces, and what
+ * is not UTF-8, or was cut inside of a character, '?'. */
+static inline void utf8_make_printable(char *text)
+{
+    size_t left = strlen(text);
+    while (left) {
+        size_t length = utf8_length(text, left);
+        if (!length)
+            *text = '?';
+        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = ' ';
+        text += length ? length : 1;
+        left -= length ? length : 1;
+    }
 }
 
 #endif

@@ -1,5 +1,7 @@
 #include "daemon/command/check.h"
 
+#include "daemon/base/utf8.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -21,6 +23,7 @@ void check_add(struct check_report *report, enum check_level level, const char *
     va_start(rest, format);
     (void)vsnprintf(finding->text, sizeof finding->text, format, rest);
     va_end(rest);
+    utf8_make_printable(finding->text); /* a path is any bytes, and JSON is UTF-8 */
 }
 
 static void check_configuration(const struct options *options, struct check_report *report)

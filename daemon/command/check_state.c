@@ -40,8 +40,12 @@ static char *existing_folder(const char *state)
     char *path = strdup(state);
     while (path && !file_exists(path)) {
         char *slash = strrchr(path, '/');
-        if (!slash || slash == path) {
-            path[slash ? 1 : 0] = 0;
+        if (!slash) { /* relative to where it was started */
+            free(path);
+            return strdup(".");
+        }
+        if (slash == path) {
+            path[1] = 0;
             break;
         }
         *slash = 0;
@@ -86,6 +90,7 @@ static void check_space(const char *folder, struct check_report *report)
 
 static void check_database(const char *path, struct check_report *report)
 {
+    struct stat info;
     struct backup_facts facts;
     struct err err = ERR_INIT;
     if (restore_is_pending(path)) {
@@ -95,6 +100,11 @@ static void check_database(const char *path, struct check_report *report)
     }
     if (!file_exists(path)) {
         check_add(report, CHECK_LEVEL_OK, "database", "there is none yet; the daemon makes it");
+        return;
+    }
+    if (stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0) {
+        check_add(report, CHECK_LEVEL_WARNING, "database",
+                  "%s has no bytes: the daemon starts anew in it; if it had results, restore a backup", path);
         return;
     }
     if (backup_check(path, &facts, &err)) {

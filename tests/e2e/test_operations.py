@@ -197,6 +197,19 @@ def test_check_names_what_is_wrong(
     assert found["state"] == [("error", f"{tmp_path}/file is no folder: name another with state")]
 
 
+def test_check_of_odd_names(command: Callable[..., subprocess.CompletedProcess[str]], hub: Emulator, tmp_path: Path) -> None:
+    """What the daemon starts with is no error, and what is wrong is told whatever bytes a path has."""
+    base = ("check", "--json", "--endpoint", hub.url, "--listen", "127.0.0.1:0", "--state")
+    found = findings(command(*base, "no-such-folder"))
+    assert found["state"] == [("ok", "no-such-folder will be made")] and not Path("no-such-folder").exists()
+    (tmp_path / "bifurcated.db").touch()
+    found = findings(command(*base, tmp_path))
+    assert found["database"][0][0] == "warning" and "the daemon starts anew in it" in found["database"][0][1]
+    (tmp_path / "file\udcff").touch()
+    found = findings(command(*base, tmp_path / "file\udcff"))
+    assert found["state"] == [("error", f"{tmp_path}/file? is no folder: name another with state")]
+
+
 def test_check_of_the_token(
     command: Callable[..., subprocess.CompletedProcess[str]], make_hub: Callable[..., Emulator], small_root: Path, tmp_path: Path
 ) -> None:
