@@ -61,6 +61,8 @@ static int build(const struct scoring_texts *texts, struct tokenizer *tokenizer,
     };
     int code = tokenizer_encoder_new(tokenizer, &encoder, err);
     if (!code)
+        tokenizer_encoder_set_cancel(encoder, request->cancel);
+    if (!code)
         code = passages_builder_new(&options, encoder, &builder, err);
     if (!code)
         code = dataset_open(request->data, &request->dataset, &dataset, err);

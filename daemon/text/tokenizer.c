@@ -12,6 +12,7 @@
 
 struct tokenizer_encoder {
     const struct tokenizer *tokenizer;
+    const atomic_bool *cancel;    /* may be NULL */
     struct splitter_match *match; /* NULL without a splitter */
     struct word_cache cache;
     struct merges_scratch merging;
@@ -85,6 +86,11 @@ void tokenizer_encoder_free(struct tokenizer_encoder *encoder)
     buf_free(&encoder->prefixed);
     buf_free(&encoder->spelled);
     free(encoder);
+}
+
+void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomic_bool *cancel)
+{
+    encoder->cancel = cancel;
 }
 
 /* -- Questions ----------------------------------------------------------------------------------------------
@@ -195,6 +201,8 @@ static int encode_words(struct tokenizer_encoder *encoder, const char *text, siz
     }
     for (size_t begin = 0; begin < size;) {
         size_t end = size;
+        if (encoder->cancel && atomic_load(encoder->cancel))
+            return err_set(err, ERR_CANCELLED, "cutting a text into tokens was cancelled");
         if (encoder->match &&
             splitter_next(encoder->tokenizer->splitter, encoder->match, text, size, begin, &end, err))
             return err->code;

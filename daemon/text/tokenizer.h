@@ -24,6 +24,7 @@
 #include "daemon/base/err.h"
 #include "daemon/text/token_ids.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,6 +59,10 @@ int tokenizer_decode(const struct tokenizer *tokenizer, const uint32_t *ids, siz
 int tokenizer_encoder_new(const struct tokenizer *tokenizer, struct tokenizer_encoder **ret_encoder,
                           struct err *err);
 void tokenizer_encoder_free(struct tokenizer_encoder *encoder);
+
+/* While *cancel is true (NULL: never), tokenizer_encode ends at the next word with ERR_CANCELLED: a text may
+ * take a minute. */
+void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomic_bool *cancel);
 
 /* Appends the ids of a text of `size` bytes (any bytes; at most LIMIT_TEXT_BYTES) to `ids`; no special tokens
  * are added. On failure `ids` keeps what it held before. ERR_LIMIT for a text or word past its bound,

@@ -254,6 +254,44 @@ static void test_one_of_many_tokenises(void **state)
     passages_cache_free(cache);
 }
 
+/* A source in whose end, which holds no more texts, the work is cancelled. */
+static char late[2 * MIB];
+static atomic_bool is_late;
+
+static int read_late(struct source *source, uint64_t offset, void *data, size_t size, struct err *err)
+{
+    (void)source;
+    (void)err;
+    atomic_store(&is_late, offset + size == sizeof late);
+    memcpy(data, late + offset, size);
+    return 0;
+}
+
+/* Windows are cut when all texts are read and joined, which may be much. */
+static void test_cutting_windows_is_cancelled(void **state)
+{
+    const struct source_ops ops = {.read = read_late, .close = close_nothing};
+    struct source source = {.ops = &ops, .name = "late.jsonl", .size_bytes = sizeof late};
+    const char *path = fixture_path(*state, "x.jsonl");
+    struct passages_cache *cache = NULL;
+    const struct passages *passages = NULL;
+    struct texts t;
+    memset(late, '\n', sizeof late);
+    memcpy(late, ONE, sizeof ONE - 1);
+    OK(passages_cache_new(MIB, &cache, &err));
+    fixture_write_text(path, ONE);
+    texts_open(&t, path, cache);
+    t.request.mode = PASSAGES_MODE_TOKENS;
+    t.request.data = &source;
+    OK(file_digests_get(NULL, &source, NULL, t.identity.dataset_digest, &err));
+    atomic_store(&is_late, false);
+    t.request.cancel = &is_late;
+    FAILS(ERR_CANCELLED, "cutting a text", scoring_passages_acquire(&t.texts, &passages, &err));
+    assert_null(passages);
+    texts_close(&t);
+    passages_cache_free(cache);
+}
+
 static void test_errors(void **state)
 {
     const char *path = fixture_path(*state, "x.jsonl");
@@ -284,6 +322,7 @@ int main(void)
         IN_FOLDER(test_context_and_prefix_are_part_of_the_identity),
         IN_FOLDER(test_data_that_moves),
         IN_FOLDER(test_one_of_many_tokenises),
+        IN_FOLDER(test_cutting_windows_is_cancelled),
         IN_FOLDER(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
