@@ -318,12 +318,15 @@ function showSections(shown) {
   }
 }
 
+let isPrinting = false;
+
 function show() {
   const shown = shownModels();
   axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)));
   for (const section of byId("panels").children) section.hidden = false; // charts need a width
   const marked = marks(shown);
   for (const panel of panels) panel.update(shown, marked, pictures);
+  if (isPrinting) panels.forEach((panel) => panel.isStale && !panel.root.hidden && panel.draw(true));
   showSections(shown);
   if ((shown.length > 1) !== (byId("scaling").nextElementSibling === byId("panels"))) {
     byId("panels")[shown.length > 1 ? "before" : "after"](byId("scaling")); // first where models are compared
@@ -398,10 +401,11 @@ function setUpPrinting() {
   window.addEventListener("beforeprint", () => {
     chosen = dataset.theme;
     dataset.theme = "light";
+    isPrinting = true; // what changes meanwhile is drawn whole, too
     show();
-    panels.forEach((panel) => panel.isStale && !panel.root.hidden && panel.draw(true));
   });
   window.addEventListener("afterprint", () => {
+    isPrinting = false;
     if (chosen) dataset.theme = chosen;
     else delete dataset.theme;
     show();

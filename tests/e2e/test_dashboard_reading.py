@@ -178,6 +178,7 @@ def test_on_paper_charts_keep_within_their_cards_and_are_dark_on_light(visit: Ca
     try:
         assert page.value("document.querySelectorAll('.panel:not([hidden]) canvas[style]').length") < 12, "most are not drawn yet"
         page.run("window.dispatchEvent(new Event('beforeprint'))")
+        page.run("document.getElementById('reset').disabled = false; document.getElementById('reset').click()")  # draws all anew, as news of a sweep do
         assert page.value("getComputedStyle(document.documentElement).colorScheme") == "light"
         assert page.value("[...document.querySelectorAll('.panel:not([hidden])')].filter(root => root.panel?.isStale).map(root => root.id)") == []
         page.devtools("Emulation.setEmulatedMedia", media="print")
