@@ -91,22 +91,27 @@ int api_claim_wait_is_alive(struct api_request *request)
 }
 
 /* Lets those go on whose time has come or whose peer has gone, and up to `tasks` of those that have not seen
- * this version. */
-static void run_round(struct api_claim_waits *waits, uint64_t version, int64_t tasks)
+ * this version. Returns whether more of these are left: who went on may not want what there is. */
+static int run_round(struct api_claim_waits *waits, uint64_t version, int64_t tasks)
 {
     int64_t now = clock_monotonic_ms();
+    int are_left = 0;
+    const int has_tasks = tasks > 0;
     pthread_mutex_lock(&waits->mutex);
     struct waiter **slot = &waits->first;
     while (*slot) {
         int is_over = now >= (*slot)->due_ms || !is_alive((*slot)->fd);
-        int is_next = !is_over && (*slot)->since != version && tasks > 0;
+        int has_not_seen = !is_over && (*slot)->since != version;
+        int is_next = has_not_seen && tasks > 0;
         tasks -= is_next;
+        are_left |= has_not_seen && !is_next;
         if (is_over || is_next)
             resume(waits, slot);
         else
             slot = &(*slot)->next;
     }
     pthread_mutex_unlock(&waits->mutex);
+    return are_left && has_tasks;
 }
 
 static int is_stopping(struct api_claim_waits *waits)
@@ -122,15 +127,17 @@ static void *run(void *context)
     struct api_claim_waits *waits = context;
     struct store *store = waits->store;
     uint64_t version = store_version(store);
+    int are_left = 0;
     while (!is_stopping(waits)) {
         struct err ignored = ERR_INIT;
         int64_t queued = 0, claimed = 0;
-        version = store_wait_change(store, version, TICK_MS);
+        version = store_wait_change(store, version, are_left ? 0 : TICK_MS);
+        are_left = 0;
         if (api_claim_waits_count(waits) == 0)
             continue;
         if (tasks_depth(store, &queued, &claimed, &ignored))
             queued = 1; /* let one find out */
-        run_round(waits, version, queued);
+        are_left = run_round(waits, version, queued);
         clock_sleep_ms(ROUND_MS);
     }
     return NULL;

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import socket
 import sqlite3
 import time
@@ -17,7 +16,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 from running import Daemon, model_path, wait_until
-from workers import Proxy, Worker
+from workers import Proxy, Worker, offer_to
 
 from tests.hub import Emulator
 
@@ -116,14 +115,6 @@ def undisturbed(
             "answers": {path: local.get(HERE + path).body for path in ("/distribution", "/displacement", "/trajectories")},
         }
         local.check_end()
-
-
-def offer_to(daemon: Daemon) -> dict[str, Any]:
-    """What a worker that the daemon accepts says of itself, but for its name."""
-    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "test", "device": "cpu", "backend": "cpu", "wait_s": 0}
-    detail = daemon.post("/v1/claims", {**offer, "worker": "w/0"}).json()["detail"]
-    wanted = re.search(r"and the daemon .* by (\d+)\.(\d+),", detail)
-    return offer | {"definition": int(wanted.group(1)), "scoring": int(wanted.group(2))}
 
 
 def without_perplexity(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -511,6 +502,11 @@ def spoilt(path: str, body: bytes) -> Iterator[tuple[str, str, dict[str, str], b
     yield "another protocol", path, {}, change(lambda head: head.update(protocol=2)), 422
 
 
+def tuple_of(netloc: str) -> tuple[str, int]:
+    host, port = netloc.split(":")
+    return host, int(port)
+
+
 def test_what_is_handed_in_is_not_trusted(
     daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
     undisturbed: dict[str, Any],
@@ -595,46 +591,3 @@ def test_a_refused_result_is_an_attempt(
         assert "task will be tried again" in one.log()
         assert without_perplexity(remote.series(MODEL))[:1] == without_perplexity(undisturbed["rows"])[:1]
     check_sound(remote)
-
-
-def tuple_of(netloc: str) -> tuple[str, int]:
-    host, port = netloc.split(":")
-    return host, int(port)
-
-
-def test_waiting_costs_no_thread_and_takes_nothing(
-    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path
-) -> None:
-    """A hundred workers wait; all but one go away; a task comes: the one that is there gets it, at once."""
-    remote = daemon(make_hub(garden), *REMOTE)
-    place = tuple_of(remote.url.removeprefix("http://"))
-    offer = offer_to(remote)
-
-    def ask(name: str, wait_s: int = 50) -> socket.socket:
-        body = json.dumps({**offer, "worker": name, "wait_s": wait_s})
-        raw = socket.create_connection(place, timeout=60)
-        raw.sendall(
-            f"POST /v1/claims HTTP/1.1\r\nHost: {place[0]}:{place[1]}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
-        )
-        return raw
-
-    assert ask("w/1", 0).makefile("rb").readline().split()[1] == b"204"
-    threads = len(list(Path(f"/proc/{remote.process.pid}/task").iterdir()))
-    waiting = [ask(f"w/{i:02}") for i in range(100)]
-    wait_until(lambda: "bifurcated_remote_workers_waiting 100" in remote.get("/metrics").text)
-    assert len(list(Path(f"/proc/{remote.process.pid}/task").iterdir())) == threads
-    here = waiting.pop(50)
-    for gone in waiting:
-        gone.close()
-    remote.sweep(MODEL, revisions={"names": ["step0"]})
-    file = here.makefile("rb")
-    assert file.readline().split()[1] == b"201"
-    while file.readline().strip():
-        pass
-    assert read(remote, "SELECT worker FROM task_events WHERE event = 'claim'") == [("w/50",)]
-    # A stopping daemon answers those who wait.
-    last = ask("w/99")
-    wait_until(lambda: "bifurcated_remote_workers_waiting 1" in remote.get("/metrics").text)
-    assert remote.stop() == 0
-    assert last.makefile("rb").readline().split()[1] == b"204"

@@ -6,6 +6,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -182,3 +183,11 @@ class Proxy:
             return answer.status, answer.read()
         finally:
             connection.close()
+
+
+def offer_to(daemon: Daemon) -> dict[str, Any]:
+    """What a worker that the daemon accepts says of itself, but for its name."""
+    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "test", "device": "cpu", "backend": "cpu", "wait_s": 0}
+    detail = daemon.post("/v1/claims", {**offer, "worker": "w/0"}).json()["detail"]
+    wanted = re.search(r"and the daemon .* by (\d+)\.(\d+),", detail)
+    return offer | {"definition": int(wanted.group(1)), "scoring": int(wanted.group(2))}
