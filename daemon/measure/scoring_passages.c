@@ -24,8 +24,6 @@ static int add_texts(const struct scoring_request *request, struct dataset *data
     for (;;) {
         const char *text;
         size_t size;
-        if (request->cancel && atomic_load(request->cancel))
-            return err_set(err, ERR_CANCELLED, "scoring was cancelled");
         int code = dataset_next(dataset, &text, &size, err);
         if (code || !text)
             return code;
@@ -52,6 +50,7 @@ static int build(const struct scoring_texts *texts, struct tokenizer *tokenizer,
     struct tokenizer_encoder *encoder = NULL;
     struct passages_builder *builder = NULL;
     struct dataset *dataset = NULL;
+    struct dataset_options reading = request->dataset;
     struct passages_options options = {
         .mode = request->mode,
         .context_tokens = texts->context_tokens,
@@ -59,13 +58,14 @@ static int build(const struct scoring_texts *texts, struct tokenizer *tokenizer,
         .stride_tokens = request->stride_tokens,
         .prefix_id = texts->prefix_id,
     };
+    reading.cancel = request->cancel;
     int code = tokenizer_encoder_new(tokenizer, &encoder, err);
     if (!code)
         tokenizer_encoder_set_cancel(encoder, request->cancel);
     if (!code)
         code = passages_builder_new(&options, encoder, &builder, err);
     if (!code)
-        code = dataset_open(request->data, &request->dataset, &dataset, err);
+        code = dataset_open(request->data, &reading, &dataset, err);
     if (!code)
         code = add_texts(request, dataset, builder, err);
     if (!code)

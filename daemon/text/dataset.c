@@ -21,6 +21,7 @@ struct dataset {
     enum dataset_kind kind;
     char *field;
     uint64_t limit; /* texts; 0 is all */
+    const atomic_bool *cancel;
     uint64_t text_count;
     uint64_t line;   /* of the text or error at hand */
     int is_at_end;   /* no more bytes come */
@@ -80,6 +81,7 @@ int dataset_open(struct source *source, const struct dataset_options *options, s
     dataset->source = source;
     dataset->kind = dataset_kind_resolve(options ? options->kind : DATASET_KIND_AUTO, source->name);
     dataset->limit = options ? options->limit : 0;
+    dataset->cancel = options ? options->cancel : NULL;
     buf_init(&dataset->text,
              dataset->kind == DATASET_KIND_TEXT ? LIMIT_TEXT_BYTES : LIMIT_DATASET_LINE_BYTES);
     dataset->field = strdup(options && options->field ? options->field : "text");
@@ -129,6 +131,8 @@ static int fill(struct dataset *dataset, struct err *err)
 {
     if (dataset->begin < dataset->end || dataset->is_at_end)
         return 0;
+    if (dataset->cancel && atomic_load(dataset->cancel))
+        return err_set(err, ERR_CANCELLED, "%s: reading was cancelled", dataset->source->name);
     size_t count;
     if (unpack_read(dataset->unpack, dataset->block, BLOCK_BYTES, &count, err))
         return err->code;

@@ -13,6 +13,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/source.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,8 +25,9 @@ enum dataset_kind {
 
 struct dataset_options {
     enum dataset_kind kind;
-    const char *field; /* of the JSON objects; NULL is "text" */
-    uint64_t limit;    /* texts to deliver; 0 is all */
+    const char *field;         /* of the JSON objects; NULL is "text" */
+    uint64_t limit;            /* texts to deliver; 0 is all */
+    const atomic_bool *cancel; /* or NULL: once true, reading on ends with ERR_CANCELLED */
 };
 
 struct dataset;
