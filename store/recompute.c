@@ -1,8 +1,8 @@
 #include "store/recompute.h"
 
-#include "daemon/base/clock.h"
 #include "store/query.h"
 #include "store/record.h"
+#include "store/touch.h"
 
 int recompute_list(struct store *store, int64_t model_id, int64_t after, int limit,
                    int (*row)(void *context, int64_t content_id), void *context, struct err *err)
@@ -59,21 +59,6 @@ static int move_definition(struct connection *connection, int64_t content_id, in
     return rc;
 }
 
-static int touch_models(struct connection *connection, int64_t content_id, struct err *err)
-{
-    struct query query;
-    int rc = query_begin(&query, connection,
-                         "UPDATE models SET version = version + 1, updated_ms = ? WHERE id IN (SELECT "
-                         "r.model_id FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "
-                         "WHERE t.content_id = ?)",
-                         err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, clock_wall_ms());
-    query_bind_int(&query, content_id);
-    return query_run(&query, err);
-}
-
 int recompute_replace(struct store *store, int64_t content_id, int64_t definition,
                       const struct statistics_row *rows, size_t count, struct err *err)
 {
@@ -93,6 +78,6 @@ int recompute_replace(struct store *store, int64_t content_id, int64_t definitio
     if (!rc && rows[0].definition != definition)
         rc = move_definition(connection, content_id, definition, rows[0].definition, err);
     if (!rc)
-        rc = touch_models(connection, content_id, err);
+        rc = touch_models_with(connection, content_id, 0, err);
     return store_write_end(store, rc, err);
 }

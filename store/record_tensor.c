@@ -216,5 +216,10 @@ int record_tensor(struct connection *connection, const struct task_row *task,
     for (size_t i = 0; !rc && i < tensor->displacement_count; i++)
         rc =
             record_displacement(connection, task, tensor->tensor, content_id, &tensor->displacements[i], err);
-    return rc ? rc : record_large(connection, content_id, tensor, blobs, err);
+    if (!rc)
+        rc = record_large(connection, content_id, tensor, blobs, err);
+    int has_numbers = tensor->statistics_count || tensor->distribution_count || tensor->columns_count ||
+                      tensor->sample_count;
+    /* Where others have the content already, their gaps are filled, too. */
+    return rc || !has_numbers ? rc : touch_models_with(connection, content_id, task->model_id, err);
 }

@@ -15,6 +15,23 @@ int touch_model(struct connection *connection, int64_t model_id, struct err *err
     return query_run(&query, err);
 }
 
+int touch_models_with(struct connection *connection, int64_t content_id, int64_t but_model_id,
+                      struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection,
+                         "UPDATE models SET version = version + 1, updated_ms = ? WHERE id IN (SELECT "
+                         "r.model_id FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "
+                         "WHERE t.content_id = ?) AND id <> ?",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, clock_wall_ms());
+    query_bind_int(&query, content_id);
+    query_bind_int(&query, but_model_id);
+    return query_run(&query, err);
+}
+
 int touch_recount_model(struct connection *connection, int64_t model_id, struct err *err)
 {
     struct query query;

@@ -10,7 +10,11 @@
 /* The model's series changed: a new version and time. */
 int touch_model(struct connection *connection, int64_t model_id, struct err *err);
 
-/* The same, and counts its revisions and measured revisions anew. */
+/* The same of each model that has a revision with this content, but of one (0: none). */
+int touch_models_with(struct connection *connection, int64_t content_id, int64_t but_model_id,
+                      struct err *err);
+
+/* A new version, and counts its revisions and measured revisions anew. */
 int touch_recount_model(struct connection *connection, int64_t model_id, struct err *err);
 
 /* A revision's tensor has got this content: finds its place among the model's revisions with the same. */

@@ -291,6 +291,43 @@ static void test_perplexities(void **state)
     FAILS(ERR_NOT_FOUND, perplexities_find(fixture->store, &row, &found, &err));
 }
 
+static uint64_t version_of(struct fixture *fixture, const char *model)
+{
+    int64_t id = 0;
+    uint64_t version = 0;
+    OK(models_version(fixture->store, model, &id, &version, &err));
+    return version;
+}
+
+/* What is measured of a content is in the answers of all models that have it; what is only placed is not. */
+static void test_gaps_of_others(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fixture other = *fixture;
+    int64_t ids[3];
+    struct task_lease lease;
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    (void)fixture_measure(fixture, "same", 1);
+    OK(models_ensure(other.store, "garden/other", MODEL_KIND_HUB, &other.model_id, &err));
+    fixture_add_revisions(&other, 2, ids);
+    (void)fixture_sweep(&other, ids, 2, 0);
+    uint64_t before = version_of(fixture, "garden/neox-tiny");
+    fixture_result(made, "same", 1000);
+    made->tensor.statistics_count = 0;
+    claim(&other, &lease);
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    assert_true(version_of(fixture, "garden/neox-tiny") == before);
+    made->tensor.statistics_count = 4;
+    for (int i = 0; i < 4; i++)
+        made->statistics[i].dip = 0.25;
+    claim(&other, &lease);
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    assert_true(version_of(fixture, "garden/neox-tiny") > before);
+    free(made);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -298,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_lookups),         CASE(test_second_measurement), CASE(test_known_content),
         CASE(test_special_numbers), CASE(test_refused_as_a_whole), CASE(test_perplexities),
+        CASE(test_gaps_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
