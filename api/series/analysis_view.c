@@ -64,9 +64,10 @@ static void print_onset(struct view *view, int rows, int which)
     if (onset->count_hidden)
         (void)snprintf(
             hidden, sizeof hidden,
-            "; %zu revisions have that dip, but a lighter component under %g of the entries: a few "
-            "far ones may hide modes",
-            onset->count_hidden, options->weight_min);
+            "; %zu %s that dip, but a lighter component under %g of the entries: a few far ones may hide "
+            "modes",
+            onset->count_hidden, onset->count_hidden == 1 ? "revision has" : "revisions have",
+            options->weight_min);
     api_json_open_object(view->json, NULL);
     api_json_text(view->json, "rows", rows ? "tokens" : "all");
     api_json_text(view->json, "view", which ? "centred" : "raw");
