@@ -115,19 +115,36 @@ int queue_cut_leases(struct connection *connection, int64_t now, int64_t lease_m
     return query_run(&query, err);
 }
 
-int queue_renew_leases(struct connection *connection, int64_t wall_ms, int64_t monotonic_ms, struct err *err)
+/* When a holder of a lease last reported; 0 if nobody has one. */
+static int find_last_report(struct connection *connection, int64_t *ret_at_ms, struct err *err)
 {
     struct query query;
-    const int64_t before_ms = connection->boot_ms;
-    connection->boot_ms = wall_ms - monotonic_ms;
-    if (before_ms && connection->boot_ms - before_ms < AWAY_MS_MIN)
-        return 0;
     int rc = query_begin(&query, connection,
-                         "UPDATE tasks SET lease_until_ms = ?1 + lease_ms WHERE state = 'claimed' "
-                         "AND lease_until_ms < ?1 + lease_ms",
-                         err);
+                         "SELECT max(lease_until_ms - lease_ms) FROM tasks WHERE state = 'claimed'", err);
+    if (!rc)
+        rc = query_run_int(&query, ret_at_ms, err);
+    return rc < 0 ? rc : 0;
+}
+
+int queue_lengthen_leases(struct connection *connection, int64_t wall_ms, int64_t monotonic_ms,
+                          struct err *err)
+{
+    struct query query;
+    int64_t before_ms = connection->boot_ms, last_ms = 0;
+    int rc = before_ms ? 0 : find_last_report(connection, &last_ms, err);
     if (rc)
         return rc;
+    connection->boot_ms = wall_ms - monotonic_ms;
+    int64_t away_ms = before_ms ? connection->boot_ms - before_ms : wall_ms - last_ms;
+    if (away_ms < AWAY_MS_MIN)
+        return 0;
+    rc = query_begin(&query, connection,
+                     "UPDATE tasks SET lease_until_ms = min(lease_until_ms + ?1, ?2 + lease_ms) "
+                     "WHERE state = 'claimed' AND lease_until_ms < ?2 + lease_ms",
+                     err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, away_ms);
     query_bind_int(&query, wall_ms);
     return query_run(&query, err);
 }
@@ -261,7 +278,8 @@ int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t
         return rc;
     if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
         return rc;
-    if (!(rc = queue_load_leased(connection, lease, &task, err))) {
+    if (!(rc = queue_lengthen_leases(connection, clock_wall_ms(), clock_monotonic_ms(), err)) &&
+        !(rc = queue_load_leased(connection, lease, &task, err))) {
         task.lease_until_ms = clock_wall_ms() + lease_ms;
         task.lease_ms = lease_ms;
         task.bytes_fetched = bytes_fetched;

@@ -24,9 +24,11 @@ int queue_check_lease(const char *worker, int64_t lease_ms, struct err *err);
 /* Cuts leases that end later than their length from now: they were given before the clock was set back. */
 int queue_cut_leases(struct connection *connection, int64_t now, int64_t lease_ms, struct err *err);
 
-/* Lets every lease begin anew if its holder could not report: at the first call since the store was opened,
- * and when the wall clock ran ahead of the monotonic one, because the machine slept or the clock was set. */
-int queue_renew_leases(struct connection *connection, int64_t wall_ms, int64_t monotonic_ms, struct err *err);
+/* Lengthens all leases by the time in which no holder could report: before the first call since the store was
+ * opened, from the last report on, and where the wall clock ran ahead of the monotonic one, because the
+ * machine slept or the clock was set. What was over by then stays so. */
+int queue_lengthen_leases(struct connection *connection, int64_t wall_ms, int64_t monotonic_ms,
+                          struct err *err);
 
 /* Gives up all leases that are over. */
 int queue_expire_all(struct connection *connection, const struct tasks_policy *policy, struct err *err);

@@ -278,7 +278,7 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
     search_for(&search, worker);
     if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
         return rc;
-    if ((rc = queue_renew_leases(connection, now, clock_monotonic_ms(), err)) ||
+    if ((rc = queue_lengthen_leases(connection, now, clock_monotonic_ms(), err)) ||
         (rc = queue_cut_leases(connection, now, lease_ms, err)) ||
         (rc = queue_expire_all(connection, queue_policy(policy), err)))
         goto out;

@@ -65,12 +65,12 @@ static void test_lease_of_a_clock_that_was_ahead(void **state)
     OK(record(fixture, &lease, &err));
 }
 
-static int renew(struct fixture *fixture, int64_t wall_ms, int64_t monotonic_ms, struct err *err)
+static int lengthen(struct fixture *fixture, int64_t wall_ms, int64_t monotonic_ms, struct err *err)
 {
     struct connection *connection = NULL;
     int rc = store_write_begin(fixture->store, CONNECTION_DURABILITY_CRASH, &connection, err);
     return rc ? rc
-              : store_write_end(fixture->store, queue_renew_leases(connection, wall_ms, monotonic_ms, err),
+              : store_write_end(fixture->store, queue_lengthen_leases(connection, wall_ms, monotonic_ms, err),
                                 err);
 }
 
@@ -95,25 +95,50 @@ static void test_leases_outlast_a_daemon_that_was_away(void **state)
     OK(record(fixture, &lease, &err));
 }
 
-/* The machine sleeps for an hour, so the wall clock runs ahead of the other. What is over without that is
- * over. */
+/* Who had died before the daemon went has no more time for that, however often it comes back. */
+static void test_leases_of_the_dead_end(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct task_row dead, living, other;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    lease_task(fixture, "dead/1", LEASE_MS, &dead, &lease);
+    lease_task(fixture, "living/1", LEASE_MS, &living, &lease);
+    run_sql(fixture,
+            "UPDATE tasks SET lease_until_ms = lease_until_ms - 7 * lease_ms / 8 WHERE worker = 'dead/1'");
+    OK(tasks_get(fixture->store, dead.id, &dead, &err));
+    for (int i = 0; i < 3; i++) {
+        store_close(fixture->store);
+        OK(store_open(fixture->path, &fixture->store, &err));
+        FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "c", 0, 500, &QUICK, &other, NULL, &err));
+        OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 1, &err));
+    }
+    OK(tasks_get(fixture->store, dead.id, &other, &err));
+    assert_true(other.lease_until_ms < dead.lease_until_ms + LEASE_MS / 2);
+}
+
+/* The machine sleeps for an hour, so the wall clock runs ahead of the other. What was over before is over. */
 static void test_leases_outlast_a_machine_that_slept(void **state)
 {
     struct fixture *fixture = *state;
     const int64_t now = clock_wall_ms(), hour_ms = 3600000;
     int64_t ids[2];
-    struct task_row task;
+    struct task_row task, slept;
     struct task_lease lease;
     fixture_add_revisions(fixture, 1, ids);
     (void)fixture_sweep(fixture, ids, 1, 0);
     lease_task(fixture, "living/1", LEASE_MS, &task, &lease);
-    OK(renew(fixture, now, 5000, &err));
-    OK(renew(fixture, now + hour_ms, 5000 + hour_ms, &err));
+    OK(lengthen(fixture, now, 5000, &err));
     OK(tasks_get(fixture->store, task.id, &task, &err));
-    assert_true(task.lease_until_ms < now + 2 * LEASE_MS);
-    OK(renew(fixture, now + 2 * hour_ms, 6000 + hour_ms, &err));
+    OK(lengthen(fixture, now + hour_ms + 2000, 7000, &err));
+    OK(tasks_get(fixture->store, task.id, &slept, &err));
+    assert_int_equal(slept.lease_until_ms, task.lease_until_ms + hour_ms);
+    OK(lengthen(fixture, now + 3 * hour_ms, 7000 + 2 * hour_ms - 2000, &err));
+    OK(lengthen(fixture, now + 4 * hour_ms, 7000 + 2 * hour_ms - 1000, &err));
     OK(tasks_get(fixture->store, task.id, &task, &err));
-    assert_int_equal(task.lease_until_ms, now + 2 * hour_ms + LEASE_MS);
+    assert_true(task.lease_until_ms < now + 3 * hour_ms);
 }
 
 /* A refused result counts as an attempt, whatever the reason's code; others come before the worker that made
@@ -453,6 +478,7 @@ int main(void)
         CASE(test_lease_of_a_clock_that_was_ahead),
         CASE(test_leases_outlast_a_daemon_that_was_away),
         CASE(test_leases_outlast_a_machine_that_slept),
+        CASE(test_leases_of_the_dead_end),
         CASE(test_refused_results),
         CASE(test_expired_lease_is_taken_over),
         CASE(test_late_but_not_lost),
