@@ -24,6 +24,7 @@ struct view {
     int is_terminal;
     size_t width;
     char last[LINE_SIZE]; /* the line printed last */
+    char wait_reason[32]; /* of that line; "": none */
     int64_t printed_ms;   /* when, monotonic */
     json_t *sweep;        /* the newest state */
     int64_t taken_ms;     /* when it came, monotonic */
@@ -116,13 +117,16 @@ static void view_init(struct view *view, const struct client_link *link)
         view->width = (width > 1 ? width : WIDTH_STANDARD) - 1;
 }
 
-/* In a log, which keeps every line, one now and then is enough, and the last. */
-static void put_line(struct view *view, const char *line, int is_last)
+/* In a log, which keeps every line, one now and then is enough, and what may be followed by silence: the
+ * last, and that a wait for the hub has begun or is over. */
+static void put_line(struct view *view, const char *line, const char *wait_reason, int is_last)
 {
     int64_t now_ms = clock_monotonic_ms();
     int is_soon = !view->is_terminal && view->last[0] && now_ms - view->printed_ms < LOG_LINE_MS;
-    if (strcmp(line, view->last) == 0 || (is_soon && !is_last))
+    int is_news = is_last || strcmp(wait_reason, view->wait_reason) != 0;
+    if (strcmp(line, view->last) == 0 || (is_soon && !is_news))
         return;
+    (void)snprintf(view->wait_reason, sizeof view->wait_reason, "%s", wait_reason);
     view->printed_ms = now_ms;
     if (view->is_terminal)
         (void)fprintf(stderr, "\r%s\033[K", line); /* no colour */
@@ -139,7 +143,7 @@ static void show(struct view *view)
     client_progress_read(view->sweep, &progress);
     progress.wait_seconds -= (double)(clock_monotonic_ms() - view->taken_ms) / 1000.0;
     client_progress_format(&progress, view->width, view->is_terminal, line, sizeof line);
-    put_line(view, line, client_progress_is_over(&progress));
+    put_line(view, line, progress.wait_reason, client_progress_is_over(&progress));
 }
 
 /* A wait is counted down where a line can be written anew. */
@@ -256,7 +260,7 @@ static void put_sum(struct view *view, const struct followed *list, size_t count
         client_progress_add(&sum, &progress);
     }
     client_progress_format_sum(&sum, view->width, view->is_terminal, line, sizeof line);
-    put_line(view, line, sum.over == count);
+    put_line(view, line, sum.whole.wait_reason, sum.over == count);
 }
 
 /* Looks at every sweep that is not over, until all are. */
