@@ -6,11 +6,11 @@ be sound and nothing half recorded. After the round every task was recorded once
 results equal those of the undisturbed run, and no file lies around that the undisturbed run does not leave.
 
 With remote workers the daemon has none of its own; two processes work for it, and by lot one of them or the daemon is killed.
-What a killed worker held is taken up when its lease is over: the daemon's clock is put forward after each kill
-(shim_clock.c), so that this is soon, and so that the leases of living workers end under them, too.
+What a killed worker held is taken up when its lease is over: leases are short, so that this is soon. The daemon's clock is put
+forward after each kill (shim_clock.c), which must cost no living worker its task for long.
 
 With Slurm workers the daemon submits jobs to a real controller and two nodes (tests/slurm), and the daemon or the process of a job
-is killed, also while a job is submitted. Leases are short instead. Besides, no array may be submitted that the daemon does not know.
+is killed, also while a job is submitted. Leases are short, too. Besides, no array may be submitted that the daemon does not know.
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ class Crew:
         place.mkdir()
         self.set_ahead(0)
         env = stage.environment() | {"LD_PRELOAD": str(shim), "PROOF_CLOCK": str(self.clock)}
-        options = ["--fetchers", "0", "--retry-delay-s", "0", "--attempts", "100", "--listen", f"127.0.0.1:{free_ports(1)[0]}"]
+        options = ["--fetchers", "0", "--retry-delay-s", "0", "--attempts", "100", "--lease-s", "2",
+                   "--listen", f"127.0.0.1:{free_ports(1)[0]}"]  # fmt: skip
         self.victim = Victim(programs, place, hub.url, options, env)
         self.victim.start()
         self.workers = [Worker(self.victim, programs["bifurcated"], place / f"worker{number}", env={"LD_PRELOAD": ""})
