@@ -3,6 +3,7 @@
 #include "daemon/base/limits.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -154,6 +155,35 @@ out:
         (void)close(fd);
     buf_free(&new_path);
     return code;
+}
+
+/* Removes such a file unless its writer is alive, who holds the lock. A writer that waits for it meanwhile
+ * sees that the file has lost its name, and makes a new one. */
+static void remove_if_left(const char *new_path)
+{
+    int fd = open(new_path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_same_file(fd, new_path))
+        (void)unlink(new_path);
+    (void)close(fd);
+}
+
+void file_remove_unfinished(const char *folder)
+{
+    DIR *stream = opendir(folder);
+    for (struct dirent *entry = stream ? readdir(stream) : NULL; entry; entry = readdir(stream)) {
+        size_t size = strlen(entry->d_name);
+        if (entry->d_name[0] != '.' || size <= strlen("..new") ||
+            strcmp(entry->d_name + size - 4, ".new") != 0)
+            continue;
+        char *path = file_join(folder, entry->d_name);
+        if (path)
+            remove_if_left(path);
+        free(path);
+    }
+    if (stream)
+        (void)closedir(stream);
 }
 
 int file_make_folders(const char *path, mode_t mode, struct err *err)

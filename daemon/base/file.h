@@ -22,6 +22,10 @@ int file_read_any(const char *path, struct buf *buf, struct err *err);
  * the same, under a lock: what a killed process leaves is taken up by the next write of this file. */
 int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, struct err *err);
 
+/* Removes what killed processes left of such writes in a folder, for files that nobody may write again. What
+ * somebody is writing at this moment stays. */
+void file_remove_unfinished(const char *folder);
+
 /* Makes a folder and its parents; existing ones are fine. */
 int file_make_folders(const char *path, mode_t mode, struct err *err);
 

@@ -5,6 +5,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/folder.h"
+#include "daemon/hub/range_store.h"
 #include "daemon/hub/url.h"
 
 #include <ctype.h>
@@ -79,6 +80,8 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
         free(hub);
         return code;
     }
+    if (hub->options.state_folder)
+        range_store_clean(hub->options.state_folder);
     *ret_hub = hub;
     return 0;
 }

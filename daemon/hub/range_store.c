@@ -65,6 +65,23 @@ static int read_checked(const char *path, uint64_t kept_bytes, const char *diges
     return is_good;
 }
 
+void range_store_clean(const char *state_folder)
+{
+    char *folder = file_join(state_folder, "ranges");
+    DIR *stream = folder ? opendir(folder) : NULL;
+    for (struct dirent *entry = stream ? readdir(stream) : NULL; entry; entry = readdir(stream)) {
+        char *path = entry->d_name[0] == '.' ? NULL : file_join(folder, entry->d_name);
+        if (path) {
+            file_remove_unfinished(path);
+            (void)rmdir(path); /* only if nothing else was kept of its blob */
+        }
+        free(path);
+    }
+    if (stream)
+        (void)closedir(stream);
+    free(folder);
+}
+
 int range_store_read(const char *state_folder, const char *blob_id, uint64_t begin, uint64_t end,
                      unsigned char *data)
 {

@@ -13,6 +13,9 @@
 
 #include <stdint.h>
 
+/* Removes what a killed process left half written: nobody may ask for just that range again. */
+void range_store_clean(const char *state_folder);
+
 /* Copies [begin, end) of a blob from a kept range that holds it; returns 1 if there is one, else 0. A damaged
  * one is removed. */
 int range_store_read(const char *state_folder, const char *blob_id, uint64_t begin, uint64_t end,

@@ -213,6 +213,13 @@ def test_keep_ranges(big: tuple[Emulator, Probe, bytes], tmp_path: Path) -> None
         probe("org/big", "read", "main", BIG, begin, 1_000_000, options=options)
         assert sum(path.stat().st_size for path in state.glob("ranges/*/*")) <= 2_600_000
     assert not probe.cache.exists(), "ranges are never offered as whole files"
+    blob = kept.parent
+    (blob / ".0-9.5f.new").write_bytes(b"killed while it was kept")
+    (blob.parent / "another").mkdir()
+    (blob.parent / "another" / ".0-8.5f.new").write_bytes(b"the same")
+    probe("org/big", "read", "main", BIG, 12_000_000, 100, options=options)
+    assert not [path for path in state.rglob(".*")] and [path for path in blob.iterdir()]
+    assert not (blob.parent / "another").exists(), "nothing was kept of it"
 
 
 def test_ranges_leave_no_trace(big: tuple[Emulator, Probe, bytes]) -> None:

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -159,6 +160,29 @@ static void test_write_takes_up_what_is_left(void **state)
           file_write_atomic(fixture_path(*state, "address"), "x", 1, 0644, &err));
     assert_int_equal(stat(fixture_path(*state, "victim"), &status), 0);
     assert_int_equal(status.st_size, 9);
+}
+
+/* What a killed process left goes; what its writer holds the lock of, what is no regular file, and what only
+ * looks like it stay. */
+static void test_remove_unfinished(void **state)
+{
+    static const char *const stay[] = {".new", "..new", ".a.newer", "a.new", "b"};
+    const char *folder = *state;
+    for (size_t i = 0; i < COUNT_OF(stay); i++)
+        fixture_write_text(fixture_path(folder, stay[i]), "x");
+    fixture_write_text(fixture_path(folder, ".left.new"), "half");
+    fixture_write_text(fixture_path(folder, ".held.new"), "half");
+    assert_int_equal(mkfifo(fixture_path(folder, ".pipe.new"), 0600), 0);
+    assert_int_equal(symlink("b", fixture_path(folder, ".link.new")), 0);
+    int fd = open(fixture_path(folder, ".held.new"), O_WRONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    file_remove_unfinished(folder);
+    file_remove_unfinished(fixture_path(folder, "no folder"));
+    assert_false(file_exists(fixture_path(folder, ".left.new")));
+    assert_int_equal(count_entries(folder), COUNT_OF(stay) + 3);
+    (void)close(fd);
+    file_remove_unfinished(folder);
+    assert_int_equal(count_entries(folder), COUNT_OF(stay) + 2);
 }
 
 static void *write_often(void *context)
@@ -352,6 +376,7 @@ int main(void)
         IN_FOLDER(test_write_replaces_whole),
         IN_FOLDER(test_write_leaves_old_readers_alone),
         IN_FOLDER(test_write_takes_up_what_is_left),
+        IN_FOLDER(test_remove_unfinished),
         IN_FOLDER(test_writers_wait_for_each_other),
         IN_FOLDER(test_write_failures_leave_nothing),
         IN_FOLDER(test_make_folders),
