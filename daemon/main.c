@@ -11,6 +11,7 @@
 #include "daemon/base/signals.h"
 #include "daemon/base/standard_files.h"
 #include "daemon/command/commands.h"
+#include "daemon/command/help.h"
 #include "daemon/options/options.h"
 #include "daemon/service.h"
 #include "daemon/supervisor.h"
@@ -118,6 +119,10 @@ int main(int argc, char **argv)
     tame_heap();
     if (standard_files_reserve())
         return 1; /* and nowhere to say why */
+    if (command && command->details && commands_asks_help(argc - 1, argv + 1)) {
+        help_print_command(command, stdout);
+        return commands_end(0);
+    }
     if (command)
         return commands_end(command->run(argc - 1, argv + 1));
     if (argc > 1 && argv[1][0] != '-')

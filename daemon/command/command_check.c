@@ -51,8 +51,9 @@ static void print_text(const struct check_report *report)
         counts[finding->level]++;
         (void)printf("%-8s %-14s %s\n", check_level_name(finding->level), finding->subject, finding->text);
     }
-    (void)printf("%zu ok, %zu warnings, %zu errors\n", counts[CHECK_LEVEL_OK], counts[CHECK_LEVEL_WARNING],
-                 counts[CHECK_LEVEL_ERROR]);
+    const size_t warnings = counts[CHECK_LEVEL_WARNING], errors = counts[CHECK_LEVEL_ERROR];
+    (void)printf("%zu ok, %zu warning%s, %zu error%s\n", counts[CHECK_LEVEL_OK], warnings,
+                 warnings == 1 ? "" : "s", errors, errors == 1 ? "" : "s");
 }
 
 int command_check(int argc, char **argv)

@@ -252,11 +252,14 @@ int command_token(int argc, char **argv)
     struct words words = {0};
     struct err err = ERR_INIT;
     int status = 0;
-    int wants_help = commands_take_flag(&argc, argv, "help") || (argc > 1 && strcmp(argv[1], "-h") == 0);
+    if (commands_asks_help(argc, argv)) {
+        (void)fputs(usage, stdout);
+        return 0;
+    }
     take_words(&argc, argv, &words);
-    if (wants_help || !words.action) {
-        (void)fputs(usage, wants_help ? stdout : stderr);
-        return wants_help ? 0 : COMMANDS_STATUS_USAGE;
+    if (!words.action) {
+        (void)fputs(usage, stderr);
+        return COMMANDS_STATUS_USAGE;
     }
     if ((status = commands_refuse_options(argc, argv, own_options)))
         return status;

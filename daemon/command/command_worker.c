@@ -232,11 +232,9 @@ int command_worker(int argc, char **argv)
     struct arguments arguments;
     struct err err = ERR_INIT;
     int status = 0;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            print_help();
-            return 0;
-        }
+    if (commands_asks_help(argc, argv)) {
+        print_help();
+        return 0;
     }
     if ((status = commands_refuse_options(argc, argv, own_options)))
         return status;

@@ -15,14 +15,32 @@
 #include <unistd.h>
 
 const struct command commands[] = {
-    {"backup", "FILE", "copy the database to a new file, while the daemon runs", command_backup},
-    {"check", "", "examine configuration, disk, database, hub, device and address", command_check},
-    {"prune", "", "delete what retention lets go, and give the disk space back", command_prune},
+    {"backup", "FILE", "copy the database to a new file, while the daemon runs",
+     "FILE is the database as it was at one moment. It is checked before it gets that name, and a\n"
+     "file that exists is never overwritten. It holds digests of tokens and the secrets of\n"
+     "webhooks, so keep it private.",
+     command_backup},
+    {"check", "", "examine configuration, disk, database, hub, device and address",
+     "Prints a line for each finding (ok, warning or error) that says what is wrong and what to do;\n"
+     "--json is for programs. Run by root, it looks as the owner of the state folder would.\n"
+     "Exit status: 0 unless there is an error, else 1.",
+     command_check},
+    {"prune", "", "delete what retention lets go, and give the disk space back",
+     "Deletes sweeps that ended more than --retention-days ago and the distributions of weights that\n"
+     "no branch has any more, then writes the database anew, which needs as much free disk space as\n"
+     "the database takes. Stop the daemon first.",
+     command_prune},
     {"recompute", "[MODEL]", "make all statistics again from the kept distributions, offline",
+     "Of one model, or of all. Needed after an upgrade that adds a statistic or changes a definition;\n"
+     "nothing is fetched. Stop the daemon first.",
      command_recompute},
-    {"restore", "FILE", "put a backup in the place of the database, which is kept aside", command_restore},
-    {"token", "ACTION", "make, list and revoke tokens of the API; token --help tells", command_token},
-    {"worker", "--connect URL", "claim work of a daemon on this or another machine, measure, hand in",
+    {"restore", "FILE", "put a backup in the place of the database, which is kept aside",
+     "FILE is checked first. The database that is there is kept beside it under another name, which is\n"
+     "printed. Stop the daemon first. A restore that was cut off is finished by the daemon's next\n"
+     "start, or by restoring once more.",
+     command_restore},
+    {"token", "ACTION", "make, list and revoke tokens of the API; token --help tells", NULL, command_token},
+    {"worker", "--connect URL", "claim work of a daemon on this or another machine, measure, hand in", NULL,
      command_worker},
 };
 const size_t command_count = sizeof commands / sizeof commands[0];
@@ -34,6 +52,15 @@ const struct command *commands_find(const char *name)
             return &commands[i];
     }
     return NULL;
+}
+
+int commands_asks_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return 1;
+    }
+    return 0;
 }
 
 int commands_refuse(const char *name)

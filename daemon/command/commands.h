@@ -18,6 +18,7 @@ struct command {
     const char *name;
     const char *words;   /* "[MODEL]"; "" for none */
     const char *summary; /* one line of --help */
+    const char *details; /* more lines for its own --help; NULL: it prints that itself */
     /* argv[0] is the name of the command. Returns the exit status. */
     int (*run)(int argc, char **argv);
 };
@@ -27,6 +28,9 @@ extern const size_t command_count;
 
 /* The command called `name`, or NULL. */
 const struct command *commands_find(const char *name);
+
+/* Whether -h or --help is among the arguments. */
+int commands_asks_help(int argc, char **argv);
 
 /* Says that there is no command `name`, and which one may be meant; returns the exit status. */
 int commands_refuse(const char *name);

@@ -3,6 +3,7 @@
 #include "daemon/command/commands.h"
 #include "daemon/options/options_table.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -62,6 +63,17 @@ void help_print(FILE *out)
         (void)fputc('\n', out);
         print_wrapped(out, "        ", option_rows[i].help);
     }
+}
+
+void help_print_command(const struct command *command, FILE *out)
+{
+    (void)fprintf(
+        out,
+        "Usage: bifurcated %s %s%s[--OPTION VALUE]...\n\n%c%s.\n\n%s\n\n"
+        "--state FOLDER or --config FILE says whose state it works on; `bifurcated --help` has all\n"
+        "options.\n",
+        command->name, command->words, command->words[0] ? " " : "",
+        toupper((unsigned char)command->summary[0]), command->summary + 1, command->details);
 }
 
 void help_print_config(FILE *out)

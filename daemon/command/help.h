@@ -4,8 +4,13 @@
 
 #include <stdio.h>
 
+struct command;
+
 /* The text of --help. */
 void help_print(FILE *out);
+
+/* The text of --help of a command that has details. */
+void help_print_command(const struct command *command, FILE *out);
 
 /* The INI file that documents every option with its default: what deploy/bifurcated.conf is made of. */
 void help_print_config(FILE *out);

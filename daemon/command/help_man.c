@@ -39,6 +39,10 @@ static void print_commands(FILE *out)
         (void)fputs("\\fR\n", out);
         print_text(out, commands[i].summary);
         (void)fputs(".\n", out);
+        if (commands[i].details) {
+            print_text(out, commands[i].details);
+            (void)fputc('\n', out);
+        }
     }
 }
 

@@ -37,6 +37,19 @@ def test_help_and_version(run: Callable[..., subprocess.CompletedProcess[str]]) 
         assert re.fullmatch(r"bifurcated \d+\.\d+\.\d+\n", run(option).stdout)
 
 
+def test_each_command_explains_itself(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """`bifurcated backup --help` is about backup, and short; it does nothing, whatever else is there."""
+    commands = re.findall(r"^  ([a-z]+) ", run("--help").stdout.split("Commands:")[1].split("\n\n")[0], re.M)
+    assert len(commands) > 5
+    for name in commands:
+        for arguments in ([name, "--help"], [name, "--state", "/nonexistent", "-h"]):
+            shown = run(*arguments)
+            assert shown.returncode == 0 and shown.stderr == "", arguments
+            assert shown.stdout.lower().startswith(f"usage: bifurcated {name} "), arguments
+            assert 3 < shown.stdout.count("\n") < 40 and "[server]" not in shown.stdout, arguments
+            assert max(map(len, shown.stdout.splitlines())) <= 108
+
+
 def test_printed_configuration_is_the_shipped_one(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     printed = run("--print-config")
     assert printed.returncode == 0
