@@ -9,6 +9,13 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#define ROW_THREADS 256 /* of a block of the kernels over rows */
+
+/* Elements that are read and written together. */
+template <typename T, int V> struct alignas(sizeof(T) * V) vector_of {
+    T at[V];
+};
+
 static __device__ __forceinline__ float to_float(float x)
 {
     return x;
@@ -67,6 +74,12 @@ template <int THREADS> static __device__ __forceinline__ float group_sum(float x
     for (int i = 0; i < THREADS / 32; i++)
         sum += room[i];
     return sum;
+}
+
+/* How many blocks take `count` things, `per_block` each. */
+static inline unsigned blocks_for(uint64_t count, unsigned per_block)
+{
+    return (unsigned)((count + per_block - 1) / per_block);
 }
 
 #endif

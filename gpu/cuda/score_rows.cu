@@ -1,19 +1,12 @@
 /*
- * Kernels over the rows of a batch: conversion, embedding, layer norm, rotation, activation, gathering. All
- * are bound by memory: each reads and writes every element once, in vectors where the width is one of them.
+ * Kernels over the rows of a batch: conversion, embedding, layer norm, rotation, gathering. All are bound by
+ * memory: each reads and writes every element once, in vectors where the width is a multiple of one.
  */
 #include "gpu/cuda/score_device.cuh"
-#include "gpu/cuda/score_mma.cuh"
 
-#define ROW_THREADS 256
 #define ROW_WARPS (ROW_THREADS / 32)
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
-
-/* Elements that are read and written together. */
-template <typename T, int V> struct alignas(sizeof(T) * V) vector_of {
-    T at[V];
-};
 
 /* V elements at once: a divisor of width and stride. */
 template <typename From, typename To, int V>
@@ -155,95 +148,6 @@ __global__ void rotate_kernel(T *qkv, const score_heads heads, const uint32_t *p
     }
 }
 
-/* The numbers are enum score_activation. For float32. */
-template <int ACTIVATION> static __device__ __forceinline__ float activation_of(float x)
-{
-    if (ACTIVATION == 0) /* erfc keeps the relative precision of the left side */
-        return 0.5F * x * erfcf(x * -0.70710678F);
-    if (ACTIVATION == 1) {
-        const float y = 1.5957691216F * (x + 0.044715F * x * x * x);
-        return x / (1.0F + expf(-y));
-    }
-    if (ACTIVATION == 2)
-        return x < 0.0F ? 0.0F : x;
-    return x / (1.0F + expf(-x));
-}
-
-/* log2 of the normal distribution below -x, for x >= 0: a polynomial with the least largest error up to 5.6,
- * 3.2e-6 / ln 2; beyond, as far as 2^x is a number, it falls on. */
-static __device__ __forceinline__ float log2_tail(float x)
-{
-    float y = -1.809680978e-6F;
-    y = y * x + 6.117316742e-5F;
-    y = y * x - 9.277494725e-4F;
-    y = y * x + 8.499097967e-3F;
-    y = y * x - 5.394614499e-2F;
-    y = y * x - 4.584745481e-1F;
-    y = y * x - 1.151248365F;
-    return y * x - 9.999954152e-1F;
-}
-
-/* For 16-bit results, where erfcf would take longer than the memory: GELU to 0.007 units in the last place of
- * float16 (3e-6 of its value, 1e-12 where that is subnormal; infinities as the product with 0 or 1 has them),
- * beside the rounding itself. */
-template <int ACTIVATION> static __device__ __forceinline__ float near_activation_of(float x)
-{
-    if (ACTIVATION == 0) {
-        const float tail = exp2_near(log2_tail(fabsf(x)));
-        return x * (x > 0.0F ? 1.0F - tail : tail);
-    }
-    if (ACTIVATION == 1)
-        return __fdividef(x, 1.0F + exp2_near(-2.3022082F * (x + 0.044715F * x * x * x)));
-    if (ACTIVATION == 3)
-        return __fdividef(x, 1.0F + exp2_near(-1.44269504F * x));
-    return activation_of<ACTIVATION>(x);
-}
-
-template <typename T, int ACTIVATION>
-static __device__ __forceinline__ vector_of<T, 16 / sizeof(T)> activated(vector_of<T, 16 / sizeof(T)> v)
-{
-#pragma unroll
-    for (int j = 0; j < (int)(16 / sizeof(T)); j++) {
-        const float x = to_float(v.at[j]);
-        v.at[j] =
-            from_float<T>(sizeof(T) == 2 ? near_activation_of<ACTIVATION>(x) : activation_of<ACTIVATION>(x));
-    }
-    return v;
-}
-
-/* Two vectors per thread, both of which are read before one is written. `count` vectors in all, `vectors` of
- * each row. */
-template <typename T, int ACTIVATION>
-__global__ void activate_kernel(T *x, uint32_t count, uint32_t vectors, uint64_t stride)
-{
-    constexpr int n = 16 / sizeof(T);
-    const uint32_t first = blockIdx.x * 2 * ROW_THREADS + threadIdx.x, second = first + ROW_THREADS;
-    const auto place = [&](uint32_t i) {
-        return (vector_of<T, n> *)(x + i / vectors * stride) + i % vectors;
-    };
-    vector_of<T, n> a = {}, b = {};
-    if (first < count)
-        a = *place(first);
-    if (second < count)
-        b = *place(second);
-    if (first < count)
-        *place(first) = activated<T, ACTIVATION>(a);
-    if (second < count)
-        *place(second) = activated<T, ACTIVATION>(b);
-}
-
-/* Rows of any width: one per block. */
-template <typename T, int ACTIVATION>
-__global__ void activate_any_kernel(T *x, uint32_t width, uint64_t stride)
-{
-    vector_of<T, 16 / sizeof(T)> one = {};
-    x += blockIdx.x * stride;
-    for (uint32_t i = threadIdx.x; i < width; i += ROW_THREADS) {
-        one.at[0] = x[i];
-        x[i] = activated<T, ACTIVATION>(one).at[0];
-    }
-}
-
 /* A warp per row of `width` pieces. */
 template <typename Piece>
 __global__ void gather_kernel(const Piece *__restrict__ from, const uint32_t *rows, uint32_t count,
@@ -260,11 +164,6 @@ __global__ void gather_kernel(const Piece *__restrict__ from, const uint32_t *ro
 }
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
-
-static unsigned blocks_for(uint64_t count, unsigned per_block)
-{
-    return (unsigned)((count + per_block - 1) / per_block);
-}
 
 template <typename From, typename To>
 static cudaError_t convert(const void *from, void *to, uint64_t rows, uint64_t width, uint64_t stride,
@@ -346,32 +245,6 @@ static cudaError_t rotate(void *qkv, const score_heads &heads, const uint32_t *p
     return rotate_by<T, 1>(qkv, heads, positions, rows, cosine, sine, half, stream);
 }
 
-template <typename T, int ACTIVATION>
-static cudaError_t activate_as(void *x, uint32_t rows, uint32_t width, uint64_t stride, cudaStream_t stream)
-{
-    constexpr uint32_t n = 16 / sizeof(T);
-    const uint64_t count = (uint64_t)rows * (width / n);
-    if (width % n || stride % n || count + 2 * ROW_THREADS > UINT32_MAX)
-        activate_any_kernel<T, ACTIVATION><<<rows, ROW_THREADS, 0, stream>>>((T *)x, width, stride);
-    else
-        activate_kernel<T, ACTIVATION><<<blocks_for(count, 2 * ROW_THREADS), ROW_THREADS, 0, stream>>>(
-            (T *)x, (uint32_t)count, width / n, stride);
-    return cudaGetLastError();
-}
-
-template <typename T>
-static cudaError_t activate(int activation, void *x, uint32_t rows, uint32_t width, uint64_t stride,
-                            cudaStream_t stream)
-{
-    if (activation == 0)
-        return activate_as<T, 0>(x, rows, width, stride, stream);
-    if (activation == 1)
-        return activate_as<T, 1>(x, rows, width, stride, stream);
-    if (activation == 2)
-        return activate_as<T, 2>(x, rows, width, stride, stream);
-    return activate_as<T, 3>(x, rows, width, stride, stream);
-}
-
 template <typename Piece>
 static cudaError_t gather(const void *from, const uint32_t *rows, uint32_t count, size_t row_bytes, void *to,
                           cudaStream_t stream)
@@ -416,14 +289,6 @@ extern "C" cudaError_t score_launch_rotate(enum score_type type, void *qkv, cons
 {
 #define CALL(T) rotate<T>(qkv, *heads, positions, rows, cosine, sine, half, stream)
     return half ? SCORE_DISPATCH(type, CALL) : cudaSuccess;
-#undef CALL
-}
-
-extern "C" cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint32_t rows,
-                                             uint32_t width, uint64_t stride, cudaStream_t stream)
-{
-#define CALL(T) activate<T>(activation, x, rows, width, stride, stream)
-    return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }
 

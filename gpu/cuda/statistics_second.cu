@@ -1,15 +1,17 @@
 /*
- * The second pass: counts of the centred values, central power sums around the columns' means, displacements
- * against up to two references.
+ * The second pass: counts of the centred values (statistics_centred.cuh), central power sums around the
+ * columns' means and displacements against up to two references (statistics_sums.cuh). Here is how a thread
+ * walks over the rows of an item for all of them at once.
  */
-#include "gpu/cuda/statistics_device.cuh"
+#include "gpu/cuda/statistics_centred.cuh"
+#include "gpu/cuda/statistics_sums.cuh"
 
-#define WARPS (STATISTICS_SECOND_THREADS / 32)
 /* Rows of a thread. */
 #define ROWS_AHEAD 4U  /* that are on their way, and that are counted together */
-#define ROWS_PERIOD 8U /* of one turn of the loop: a multiple of the rows ahead */
-#define ROWS_DUTY 16U  /* between one duty of a team and the other: a multiple of the period */
+#define ROWS_PERIOD 8U /* of one turn of the loop */
 #define FAR_LANES 4U   /* that bring what a warp needs of a row into the L2, 64 bytes each */
+
+static_assert(ROWS_PERIOD % ROWS_AHEAD == 0 && ROWS_DUTY % ROWS_PERIOD == 0, "periods are whole");
 
 /* Whether a GPU's shared memory takes a whole table (statistics_grid_cut): what it cannot have is no code for
  * it, which would take minutes to compile. GPUs after sm_90 have 227 KiB or 99. */
@@ -22,176 +24,6 @@
 #endif
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
-
-/* What counting needs of a block, and of the set of rows that it counts for. */
-template <bool IS_WHOLE> struct team {
-    table<IS_WHOLE, STATISTICS_CODES_BELOW_4> counters;
-    unsigned long long *totals;
-    const float *centres;
-    float scale;
-};
-
-/* How the values of half a vector are centred and counted. */
-template <int KIND, bool IS_WHOLE> struct centring {
-    using E = element<KIND>;
-    static constexpr uint32_t size = E::vector / 2;
-
-    float shifts[size];
-    uint32_t columns, unusual;
-
-    __device__ __forceinline__ centring(const team<IS_WHOLE> &own, const item &at) : columns(at.columns)
-    {
-        bool is_usual = columns == size && (!IS_WHOLE || own.scale == 1);
-#pragma unroll
-        for (uint32_t j = 0; j < size; j++) {
-            shifts[j] = j < columns ? -own.centres[at.column + j] : 0.0F;
-            is_usual = is_usual && (!IS_WHOLE || fabsf(shifts[j]) < 1);
-        }
-        unusual = is_usual ? 0 : ~0U;
-    }
-    /* float16 code of the centred value of column j. A scale is a power of two: its product is exact, and the
-     * fused operation rounds once, as the definition does. Two codes in a word would have to be taken apart.
-     */
-    __device__ __forceinline__ uint32_t code(const team<IS_WHOLE> &own, float value, uint32_t j) const
-    {
-        const __half2 alone = __floats2half2_rn(fmaf(value, own.scale, shifts[j]), 0.0F);
-        return *(const uint32_t *)&alone;
-    }
-    /* A whole table has counters for values below 4: elements below 2 less centres below 1, which shows in
-     * the words of the elements. A slice of a table may end at 2, which shows in the codes. */
-    template <uint32_t ROWS>
-    __device__ __forceinline__ void count(const team<IS_WHOLE> &own, const uint4 *vectors) const
-    {
-        uint32_t codes[ROWS][size], all = unusual;
-#pragma unroll
-        for (uint32_t i = 0; i < ROWS; i++) {
-            if (IS_WHOLE)
-                all |= vectors[i].x | vectors[i].y;
-#pragma unroll
-            for (uint32_t j = 0; j < size; j++) {
-                codes[i][j] = code(own, E::value(vectors[i], j), j);
-                if (!IS_WHOLE)
-                    all |= codes[i][j];
-            }
-        }
-        table_count(own.counters, codes, all & (IS_WHOLE ? E::large : LARGE_CODES), columns, own.totals);
-    }
-};
-
-/* -- Teams -- */
-
-/* Neighbouring blocks walk over the same items: one team for each row set (without padding the second one
- * only helps), and in each team a block for every slice of the codes, of which the first has the sums. A team
- * has two duties, in turns of a few rows, and with the other team it is the other way round: both have the
- * same work, so they stay close to each other, and what the second one reads is still in the L2. */
-struct role {
-    uint32_t count, set, slice; /* set 0: all rows, 1: tokens */
-    bool has_padding;
-
-    __device__ __forceinline__ role(const statistics_grid &grid, const statistics_second &pass)
-        : has_padding(grid.parts[1] != 0)
-    {
-        count = has_teams(grid, pass) ? STATISTICS_TEAMS * grid.slices : grid.slices;
-        set = blockIdx.x % count / grid.slices;
-        slice = blockIdx.x % grid.slices;
-    }
-    __device__ __forceinline__ bool is_counting(int segment) const
-    {
-        return set == 0 || (has_padding && segment == 0);
-    }
-    /* Whether the team takes the moments of the thread's row, and not the last reference. */
-    __device__ __forceinline__ bool is_first(uint32_t row) const
-    {
-        return has_padding ? (row / ROWS_DUTY + set) % 2 == 0 : set == 0;
-    }
-};
-
-/* -- Moments -- */
-
-struct moments {
-    double m2, m3, m4;
-
-    __device__ __forceinline__ void add(double difference)
-    {
-        const double square = difference * difference;
-        m2 += square;
-        m3 += square * difference;
-        m4 += square * square;
-    }
-};
-
-/* Of the rows whose moments are the team's: column j of the thread's vector, finite elements alone. */
-template <int KIND>
-static __device__ __forceinline__ moments moments_finite(const statistics_grid &grid,
-                                                         const statistics_second &pass, const item &at,
-                                                         const role &mine, uint32_t j, double mean)
-{
-    moments sums = {0, 0, 0};
-    item_rows<8> rows(grid, at, element<KIND>::bytes, pass.data);
-#pragma unroll 1
-    for (uint32_t row = 0; row < at.rows; row++) {
-        const uint4 vector = rows.next();
-        if (mine.is_first(row) && element<KIND>::is_finite(vector, j))
-            sums.add(element<KIND>::wide(vector, j) - mean);
-    }
-    return sums;
-}
-
-/* Ends an item for one of the moments, the one of this number. */
-template <uint32_t VECTOR>
-static __device__ __forceinline__ void
-moments_store(const statistics_grid &grid, const statistics_second &pass, const item &at, const role &mine,
-              const moments (&sums)[VECTOR], double moments::*which, uint32_t number, double *room)
-{
-    double *to = pass.sums + ((at.part * STATISTICS_TEAMS + mine.set) * 3 + number) * grid.columns;
-    double own[VECTOR];
-#pragma unroll
-    for (uint32_t j = 0; j < VECTOR; j++)
-        own[j] = sums[j].*which;
-    lines_sum(at, room, own, [&](uint32_t j, uint32_t lane, double sum) {
-        const uint64_t column = at.tile_column + lane * VECTOR + j;
-        if (column < grid.columns)
-            to[column] = sum;
-    });
-}
-
-template <int KIND, uint32_t SIZE>
-static __device__ __forceinline__ void
-moments_end(const statistics_grid &grid, const statistics_second &pass, const item &at, const role &mine,
-            const double (&means)[SIZE], moments (&sums)[SIZE], double *room)
-{
-#pragma unroll
-    for (uint32_t j = 0; j < SIZE; j++)
-        if (!isfinite(sums[j].m4))
-            sums[j] = moments_finite<KIND>(grid, pass, at, mine, j, means[j]);
-    moments_store(grid, pass, at, mine, sums, &moments::m2, 0, room);
-    moments_store(grid, pass, at, mine, sums, &moments::m3, 1, room);
-    moments_store(grid, pass, at, mine, sums, &moments::m4, 2, room);
-}
-
-/* The sums of a reference. The matrix' own norm follows from the counts of the first pass, but for float32,
- * whose codes are intervals. */
-template <int KIND> struct displacement {
-    double squared = 0, norm = 0, reference_norm = 0;
-
-    __device__ __forceinline__ void add(double w, double r)
-    {
-        squared += (w - r) * (w - r);
-        reference_norm += r * r;
-        if (KIND == STATISTICS_KIND_F32)
-            norm += w * w;
-    }
-    /* Adds them to those of the thread's warp. */
-    __device__ __forceinline__ void store(statistics_sums &to) const
-    {
-        const statistics_sums sums = {warp_sum(squared), warp_sum(norm), warp_sum(reference_norm)};
-        if (threadIdx.x % 32)
-            return;
-        to.squared += sums.squared;
-        to.norm += sums.norm;
-        to.reference_norm += sums.reference_norm;
-    }
-};
 
 /* Where a thread's half vectors of an item are, in the matrix and in the references. */
 template <int REFERENCES> struct item_places {
@@ -357,26 +189,6 @@ do_item_sums(const statistics_grid &grid, const statistics_second &pass, const i
     if (REFERENCES)
         item.last.store(warps[threadIdx.x / 32][REFERENCES == 2]);
     moments_end<KIND>(grid, pass, at, mine, item.means, item.sums, room);
-}
-
-/* Ends a segment: the sums of the block's warps, in order, go to device memory, in the place of what is there
- * where the block comes back to it (statistics_grid_comes_back). */
-static __device__ __forceinline__ void displacements_store(const statistics_second &pass, int segment,
-                                                           statistics_sums (*warps)[2])
-{
-    __syncthreads();
-    if (threadIdx.x < 2) {
-        statistics_sums sums = {0, 0, 0};
-        for (uint32_t warp = 0; warp < WARPS; warp++) {
-            statistics_sums &from = warps[warp][threadIdx.x];
-            sums.squared += from.squared;
-            sums.norm += from.norm;
-            sums.reference_norm += from.reference_norm;
-            from = {0, 0, 0};
-        }
-        pass.partials[((size_t)blockIdx.x * STATISTICS_SEGMENTS + (size_t)segment) * 2 + threadIdx.x] = sums;
-    }
-    __syncthreads();
 }
 
 /* -- The pass -- */

@@ -2,6 +2,8 @@
  * threads. */
 #include "score_rows.cpp"
 
+#include "score_activation.cpp"
+
 #include "score_head.cpp"
 
 #include "score_attention.cpp"

@@ -1,0 +1,135 @@
+/*
+ * The activation of the MLP, in place. Memory is the bound, so the functions of 16-bit results are made of
+ * instructions that are fast and near enough.
+ */
+#include "gpu/cuda/score_device.cuh"
+#include "gpu/cuda/score_mma.cuh"
+
+/* -- CUDA kernels ----------------------------------------------------------------------------------- */
+
+/* The numbers are enum score_activation. For float32. */
+template <int ACTIVATION> static __device__ __forceinline__ float activation_of(float x)
+{
+    if (ACTIVATION == 0) /* erfc keeps the relative precision of the left side */
+        return 0.5F * x * erfcf(x * -0.70710678F);
+    if (ACTIVATION == 1) {
+        const float y = 1.5957691216F * (x + 0.044715F * x * x * x);
+        return x / (1.0F + expf(-y));
+    }
+    if (ACTIVATION == 2)
+        return x < 0.0F ? 0.0F : x;
+    return x / (1.0F + expf(-x));
+}
+
+/* log2 of the normal distribution below -x, for x >= 0: a polynomial with the least largest error up to 5.6,
+ * 3.2e-6 / ln 2; beyond, as far as 2^x is a number, it falls on. */
+static __device__ __forceinline__ float log2_tail(float x)
+{
+    float y = -1.809680978e-6F;
+    y = y * x + 6.117316742e-5F;
+    y = y * x - 9.277494725e-4F;
+    y = y * x + 8.499097967e-3F;
+    y = y * x - 5.394614499e-2F;
+    y = y * x - 4.584745481e-1F;
+    y = y * x - 1.151248365F;
+    return y * x - 9.999954152e-1F;
+}
+
+/* For 16-bit results, where erfcf would take longer than the memory: GELU to 0.007 units in the last place of
+ * float16 (3e-6 of its value, 1e-12 where that is subnormal; infinities as the product with 0 or 1 has them),
+ * beside the rounding itself. */
+template <int ACTIVATION> static __device__ __forceinline__ float near_activation_of(float x)
+{
+    if (ACTIVATION == 0) {
+        const float tail = exp2_near(log2_tail(fabsf(x)));
+        return x * (x > 0.0F ? 1.0F - tail : tail);
+    }
+    if (ACTIVATION == 1)
+        return __fdividef(x, 1.0F + exp2_near(-2.3022082F * (x + 0.044715F * x * x * x)));
+    if (ACTIVATION == 3)
+        return __fdividef(x, 1.0F + exp2_near(-1.44269504F * x));
+    return activation_of<ACTIVATION>(x);
+}
+
+template <typename T, int ACTIVATION>
+static __device__ __forceinline__ vector_of<T, 16 / sizeof(T)> activated(vector_of<T, 16 / sizeof(T)> v)
+{
+#pragma unroll
+    for (int j = 0; j < (int)(16 / sizeof(T)); j++) {
+        const float x = to_float(v.at[j]);
+        v.at[j] =
+            from_float<T>(sizeof(T) == 2 ? near_activation_of<ACTIVATION>(x) : activation_of<ACTIVATION>(x));
+    }
+    return v;
+}
+
+/* Two vectors per thread, both of which are read before one is written. `count` vectors in all, `vectors` of
+ * each row. */
+template <typename T, int ACTIVATION>
+__global__ void activate_kernel(T *x, uint32_t count, uint32_t vectors, uint64_t stride)
+{
+    constexpr int n = 16 / sizeof(T);
+    const uint32_t first = blockIdx.x * 2 * ROW_THREADS + threadIdx.x, second = first + ROW_THREADS;
+    const auto place = [&](uint32_t i) {
+        return (vector_of<T, n> *)(x + i / vectors * stride) + i % vectors;
+    };
+    vector_of<T, n> a = {}, b = {};
+    if (first < count)
+        a = *place(first);
+    if (second < count)
+        b = *place(second);
+    if (first < count)
+        *place(first) = activated<T, ACTIVATION>(a);
+    if (second < count)
+        *place(second) = activated<T, ACTIVATION>(b);
+}
+
+/* Rows of any width: one per block. */
+template <typename T, int ACTIVATION>
+__global__ void activate_any_kernel(T *x, uint32_t width, uint64_t stride)
+{
+    vector_of<T, 16 / sizeof(T)> one = {};
+    x += blockIdx.x * stride;
+    for (uint32_t i = threadIdx.x; i < width; i += ROW_THREADS) {
+        one.at[0] = x[i];
+        x[i] = activated<T, ACTIVATION>(one).at[0];
+    }
+}
+
+/* -- Kernel launchers ------------------------------------------------------------------------------- */
+
+template <typename T, int ACTIVATION>
+static cudaError_t activate_as(void *x, uint32_t rows, uint32_t width, uint64_t stride, cudaStream_t stream)
+{
+    constexpr uint32_t n = 16 / sizeof(T);
+    const uint64_t count = (uint64_t)rows * (width / n);
+    if (width % n || stride % n || count + 2 * ROW_THREADS > UINT32_MAX)
+        activate_any_kernel<T, ACTIVATION><<<rows, ROW_THREADS, 0, stream>>>((T *)x, width, stride);
+    else
+        activate_kernel<T, ACTIVATION><<<blocks_for(count, 2 * ROW_THREADS), ROW_THREADS, 0, stream>>>(
+            (T *)x, (uint32_t)count, width / n, stride);
+    return cudaGetLastError();
+}
+
+template <typename T>
+static cudaError_t activate(int activation, void *x, uint32_t rows, uint32_t width, uint64_t stride,
+                            cudaStream_t stream)
+{
+    if (activation == 0)
+        return activate_as<T, 0>(x, rows, width, stride, stream);
+    if (activation == 1)
+        return activate_as<T, 1>(x, rows, width, stride, stream);
+    if (activation == 2)
+        return activate_as<T, 2>(x, rows, width, stride, stream);
+    return activate_as<T, 3>(x, rows, width, stride, stream);
+}
+
+/* -- Wrappers --------------------------------------------------------------------------------------- */
+
+extern "C" cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint32_t rows,
+                                             uint32_t width, uint64_t stride, cudaStream_t stream)
+{
+#define CALL(T) activate<T>(activation, x, rows, width, stride, stream)
+    return SCORE_DISPATCH(type, CALL);
+#undef CALL
+}
