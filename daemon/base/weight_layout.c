@@ -38,14 +38,35 @@ static int is_of_form(char form, char c)
     }
 }
 
+static int ends_with(const char *path, const char *ending)
+{
+    size_t size = strlen(path), end_size = strlen(ending);
+    return size >= end_size && strcmp(path + size - end_size, ending) == 0;
+}
+
+static const char *ending_of(const struct weight_layout *layout)
+{
+    return layout->is_torch ? ".bin" : ".safetensors";
+}
+
+/* What trainers put beside torch weights, and what is therefore no shard by another name. */
+static int is_of_trainer(const char *path)
+{
+    static const char *const names[] = {"training_args.bin", "optimizer.bin", "scheduler.bin"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(path, names[i]) == 0)
+            return 1;
+    }
+    return 0;
+}
+
 /* The part of a shard's name that all of one set have behind their number: "-of-00003.safetensors"; NULL: it
  * is no such name. */
 static const char *shard_end(const struct weight_layout *layout, const char *path)
 {
     static const char form[] = "|#####-of-#####";
-    const char *ending = layout->is_torch ? ".bin" : ".safetensors";
-    size_t size = strlen(path), end_size = sizeof form - 1 + strlen(ending);
-    if (size <= end_size || strcmp(path + size - strlen(ending), ending) != 0)
+    size_t size = strlen(path), end_size = sizeof form - 1 + strlen(ending_of(layout));
+    if (size <= end_size || !ends_with(path, ending_of(layout)))
         return NULL;
     const char *at = path + size - end_size;
     for (size_t i = 0; form[i]; i++) {
@@ -64,6 +85,8 @@ int weight_layout_is_told(const struct weight_layout *layout,
         return layout != NULL;
     for (size_t i = 0; i < count; i++) {
         const char *name = name_at(context, i), *end = shard_end(layout, name);
+        if (!end && ends_with(name, ending_of(layout)) && !is_of_trainer(name))
+            return 0;
         if (!end)
             continue;
         if (!first) {

@@ -54,8 +54,8 @@ def test_stale_weights_beside_new_ones(
     assert [row["same_as"] for row in rows] == [None] * 3 and all(row["msd"] for row in rows[1:])
 
 
-def write_parts(root: Path) -> Path:
-    """A run that was saved in three parts, then in two, with the first parts left where they were."""
+def write_parts(root: Path, second: str) -> Path:
+    """A run that was saved in three parts, then in two, whose names `second` makes, with the first parts left where they were."""
     config = {"model_type": "gpt_neox", "vocab_size": samples.ROWS, "hidden_size": samples.COLUMNS}
     for name, parts in (("step0", (3,)), ("step1", (3, 2)), ("step2", (3, 2))):
         folder = root / "models" / MODEL / name
@@ -63,7 +63,8 @@ def write_parts(root: Path) -> Path:
         (folder / "config.json").write_text(json.dumps(config))
         for count in parts:
             seed = 1 if count == 3 else int(name[-1]) + 1
-            files = [f"model-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)]
+            form = "model-{:05}-of-00003.safetensors" if count == 3 else second
+            files = [form.format(number) for number in range(1, count + 1)]
             for number, file in enumerate(files):
                 tensor = "embed_out.weight" if number == 0 else f"layer{number}.weight"
                 values = samples.halves(samples.ROWS * samples.COLUMNS, seed + number)
@@ -73,11 +74,12 @@ def write_parts(root: Path) -> Path:
     return root
 
 
+@pytest.mark.parametrize("second", ["model-{:05}-of-00002.safetensors", "part{}.safetensors"])
 @pytest.mark.parametrize("is_remote", [False, True])
 def test_stale_shards_beside_new_ones(
-    daemon: Callable[..., Daemon], make_hub: Any, programs: dict[str, Path], tmp_path: Path, is_remote: bool
+    daemon: Callable[..., Daemon], make_hub: Any, programs: dict[str, Path], tmp_path: Path, is_remote: bool, second: str
 ) -> None:
-    one = daemon(make_hub(write_parts(tmp_path / "root"), thread=True), *(("--fetchers", "0") if is_remote else ()))
+    one = daemon(make_hub(write_parts(tmp_path / "root", second), thread=True), *(("--fetchers", "0") if is_remote else ()))
     worker = Worker(one, programs["bifurcated"], tmp_path / "worker").start() if is_remote else None
     try:
         one.wait(one.sweep(MODEL, revisions={"names": ["step0"]}))  # so that its part is known

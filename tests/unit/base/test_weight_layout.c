@@ -86,6 +86,15 @@ static void test_which_files_hold_the_tensors(void **state)
         {" model.safetensors.index.json ",
          0,
          {{"model-00001-of-0002.safetensors", "model.part.safetensors"}}},
+        {" model.safetensors.index.json ",
+         0, /* saved again in parts of other names */
+         {{"model-00001-of-00001.safetensors", "model.part.safetensors"}}},
+        {" pytorch_model.bin.index.json ",
+         0,
+         {{"layers/1.bin", "pytorch_model-00001-of-00001.bin", "training_args.bin"}}},
+        {" pytorch_model.bin.index.json ",
+         1, /* torch weights that lie beside others */
+         {{"adapter.safetensors", "pytorch_model-00001-of-00001.bin", "optimizer.bin", "scheduler.bin"}}},
         {" model.safetensors.index.json ", 0, {{"-00001-of-00001.safetensors", ".safetensors", ""}}},
         {" config.json ", 0, {{"model-00001-of-00001.safetensors"}}},
     };
