@@ -29,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 1 /* raised when a reader of the number before would misread */
+#define WIRE_PROTOCOL 2 /* raised when a reader of the number before would misread */
 #define WIRE_RESULT_TYPE "application/vnd.bifurcated.result"
 #define WIRE_VERSION_SIZE 32
 #define WIRE_DEVICE_SIZE 32
@@ -38,7 +38,11 @@
 #define WIRE_EXCEPT_MAX 64
 #define WIRE_PROBLEM_SIZE ERR_MESSAGE_BYTES
 #define WIRE_REVISIONS_MAX 3
-#define WIRE_NAME_BYTES_MAX 80 /* of a worker without its slot */
+#define WIRE_NAME_BYTES_MAX 64 /* of a worker without its slot */
+#define WIRE_SLOT_DIGITS_MAX 4
+#define WIRE_KEY_SIZE 33 /* 32 hexadecimal digits and a 0 */
+#define WIRE_KEY_MARK_DIGITS 16
+#define WIRE_WORKER_NAME_SIZE (WIRE_NAME_BYTES_MAX + 1 + WIRE_KEY_MARK_DIGITS + 1)
 
 /* Memory of something that was read. */
 struct wire_memory {
@@ -47,13 +51,27 @@ struct wire_memory {
     size_t bytes;
 };
 
+/* -- Workers -- */
+
+/* A new key: what a worker tells its daemon alone. */
+int wire_key_make(char key[WIRE_KEY_SIZE], struct err *err);
+
+/*
+ * How a daemon calls who offers itself by this name (the first `length` bytes of `name`, at most
+ * WIRE_NAME_BYTES_MAX) and key: "name-DIGITS", with digits that follow from the key and do not tell it. So
+ * nobody else can speak for that worker, whatever names there are to read.
+ */
+int wire_worker_name(const char *name, size_t length, const char *key, char ret_name[WIRE_WORKER_NAME_SIZE],
+                     struct err *err);
+
 /* -- Offer -- */
 
 struct wire_offer {
     int64_t protocol;
     int64_t definition, scoring;     /* that this worker measures by: statistics, perplexity */
     char version[WIRE_VERSION_SIZE]; /* of the program */
-    char worker[STORE_WORKER_SIZE];  /* "name/slot", this slot's alone */
+    char worker[STORE_WORKER_SIZE];  /* "name/slot", with a slot that is a number */
+    char key[WIRE_KEY_SIZE];         /* of this process, the same for all of its slots */
     char device[WIRE_DEVICE_SIZE];   /* "cuda:0" */
     char backend[STORE_BACKEND_SIZE];
     int64_t sweep_id;  /* 0: of any sweep */

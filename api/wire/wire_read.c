@@ -3,6 +3,7 @@
  */
 #include "api/form/json_load.h"
 #include "api/wire/wire_reader.h"
+#include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/json_text.h"
 
@@ -38,11 +39,14 @@ static void read_offer(struct wire_reader *reader, const json_t *root, struct wi
 {
     wire_check_members(
         reader, root,
-        " protocol definition scoring version worker device backend sweep wait_s again leaving except "
+        " protocol definition scoring version worker key device backend sweep wait_s again leaving except "
         "hub_problem new_token ");
     offer->definition = wire_int(reader, root, "definition", 1, INT32_MAX);
     offer->scoring = wire_int(reader, root, "scoring", 1, INT32_MAX);
     wire_text_needed(reader, root, "worker", offer->worker, sizeof offer->worker);
+    wire_text_needed(reader, root, "key", offer->key, sizeof offer->key);
+    if (!digest_is_hex(offer->key, WIRE_KEY_SIZE - 1))
+        wire_refuse(reader, "key", ERR_INVALID, "not 32 lower-case hexadecimal digits");
     wire_text_needed(reader, root, "device", offer->device, sizeof offer->device);
     wire_text_needed(reader, root, "backend", offer->backend, sizeof offer->backend);
     if (json_object_get(root, "sweep"))

@@ -28,6 +28,7 @@ int wire_offer_append(const struct wire_offer *offer, struct buf *buf, struct er
     api_json_integer(&json, "scoring", offer->scoring);
     api_json_text(&json, "version", offer->version);
     api_json_text(&json, "worker", offer->worker);
+    api_json_text(&json, "key", offer->key);
     api_json_text(&json, "device", offer->device);
     api_json_text(&json, "backend", offer->backend);
     if (offer->sweep_id)

@@ -72,6 +72,40 @@ static int refuse_version(const struct api_request *request, const struct wire_o
                    claims->scoring_definition, is_older ? "worker" : "daemon");
 }
 
+/* "NAME/SLOT" as the description has it: visible characters and a number. */
+static int is_well_named(const char *worker, const char *slash)
+{
+    size_t digits = strspn(slash + 1, "0123456789");
+    size_t length = (size_t)(slash - worker);
+    for (const char *at = worker; at < slash; at++) {
+        if (*at <= ' ' || *at > '~')
+            return 0;
+    }
+    return length >= 1 && length <= WIRE_NAME_BYTES_MAX && digits >= 1 && digits <= WIRE_SLOT_DIGITS_MAX &&
+           !slash[1 + digits];
+}
+
+/* From here on a worker is called what only the holder of its key can be. */
+static int name_worker(struct wire_offer *offer, struct api_response *response, struct err *err)
+{
+    char name[WIRE_WORKER_NAME_SIZE], slot[WIRE_SLOT_DIGITS_MAX + 1];
+    const char *slash = strrchr(offer->worker, '/');
+    if (!slash || !is_well_named(offer->worker, slash))
+        return api_response_refuse(
+            response, "body", "/worker", err, ERR_INVALID,
+            "worker: not NAME/SLOT, a name of 1 to %d visible ASCII characters and a number of "
+            "at most %d digits",
+            WIRE_NAME_BYTES_MAX, WIRE_SLOT_DIGITS_MAX);
+    if (strncmp(offer->worker, "local/", 6) == 0)
+        return api_response_refuse(response, "body", "/worker", err, ERR_INVALID,
+                                   "worker: \"local\" is what the daemon calls its own workers");
+    (void)snprintf(slot, sizeof slot, "%s", slash + 1);
+    int code = wire_worker_name(offer->worker, (size_t)(slash - offer->worker), offer->key, name, err);
+    if (!code)
+        (void)snprintf(offer->worker, sizeof offer->worker, "%s/%s", name, slot);
+    return code;
+}
+
 static int read_offer(struct api_request *request, struct wire_offer *offer, struct api_response *response,
                       struct err *err)
 {
@@ -84,14 +118,7 @@ static int read_offer(struct api_request *request, struct wire_offer *offer, str
     if (offer->protocol != WIRE_PROTOCOL || offer->definition != claims->definition ||
         offer->scoring != claims->scoring_definition)
         return refuse_version(request, offer, response, err);
-    const char *slash = strrchr(offer->worker, '/');
-    if (!slash || slash == offer->worker || slash - offer->worker > WIRE_NAME_BYTES_MAX || !slash[1])
-        return api_response_refuse(response, "body", "/worker", err, ERR_INVALID,
-                                   "worker: not name/slot with a name of 1 to %d bytes", WIRE_NAME_BYTES_MAX);
-    if (strncmp(offer->worker, "local/", 6) == 0)
-        return api_response_refuse(response, "body", "/worker", err, ERR_INVALID,
-                                   "worker: \"local\" is what the daemon calls its own workers");
-    return 0;
+    return name_worker(offer, response, err);
 }
 
 static void end_claim(struct api_request *request, int is_delivered)

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define EXIT_STATUS_DEVICE_LOST 70
@@ -121,19 +120,17 @@ static int take_arguments(int *argc, char **argv, struct arguments *arguments, s
     return code;
 }
 
-/* A name that no other process has, since it is part of what a lease is known by. */
-static void make_name(const char *given, char *name, size_t size)
+/* How the daemon shows this worker, unless it is told. */
+static void name_process(char *name, size_t size)
 {
     char host[41] = "worker";
-    unsigned random = 0;
     (void)gethostname(host, sizeof host);
     host[sizeof host - 1] = 0;
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-        random = (unsigned)getpid();
-    if (given)
-        (void)snprintf(name, size, "%s-%06x", given, random & 0xffffffU);
-    else
-        (void)snprintf(name, size, "%s/%d-%06x", host, (int)getpid(), random & 0xffffffU);
+    (void)snprintf(name, size, "%s/%d", host, (int)getpid());
+    for (char *at = name; *at; at++) {
+        if (*at <= ' ' || *at > '~')
+            *at = '_';
+    }
 }
 
 static void note_end(void *context, enum remote_end end)
@@ -154,8 +151,9 @@ static int read_token(const struct options *options, char **ret_token, struct er
 }
 
 static int start(struct process *process, const struct arguments *arguments, const struct options *options,
-                 const char *name, const char *token, struct err *err)
+                 const char *token, struct err *err)
 {
+    char own_name[64];
     const char *place = arguments->state ? arguments->state : getenv("TMPDIR");
     if (!place || !place[0])
         place = "/tmp";
@@ -167,19 +165,18 @@ static int start(struct process *process, const struct arguments *arguments, con
                            arguments->state ? place : remote_store_folder(process->store), err);
     if (code)
         return code;
+    name_process(own_name, sizeof own_name);
     struct remote_worker_options worker = {.engine = &process->engine,
                                            .store = process->store,
                                            .server = arguments->connect,
                                            .token = token,
                                            .ca_file = arguments->ca_file,
-                                           .name = name,
+                                           .name = arguments->name ? arguments->name : own_name,
                                            .count = options->fetchers ? (int)options->fetchers : FETCHERS,
                                            .sweep_id = arguments->sweep_id,
                                            .idle_exit_s = arguments->idle_exit_s,
                                            .ended = note_end,
                                            .context = process};
-    log_info("worker", log_text("version", BIFURCATED_VERSION), log_text("name", name),
-             log_text("daemon", arguments->connect), log_end);
     return remote_worker_start(&worker, &process->worker, err);
 }
 
@@ -200,13 +197,11 @@ static int run(const struct arguments *arguments, const struct options *options)
     struct process process = {.end = -1, .engine = {.is_of_worker = 1}};
     struct err err = ERR_INIT;
     sigset_t signals;
-    char name[128];
     char *token = NULL;
     signals_take(&signals);
-    make_name(arguments->name, name, sizeof name);
     int code = read_token(options, &token, &err);
     if (!code)
-        code = start(&process, arguments, options, name, token, &err);
+        code = start(&process, arguments, options, token, &err);
     if (code) {
         log_error("cannot start", log_text("error", err_name(err.code)), log_text("reason", err.message),
                   log_end);

@@ -34,6 +34,7 @@ struct remote_slot {
 
 struct remote_worker {
     struct remote_worker_options options;
+    char key[WIRE_KEY_SIZE];
     pthread_mutex_t lock;
     pthread_mutex_t claim_lock; /* held by the slot that waits for work; taken before `lock` */
     struct remote_slot slots[REMOTE_SLOTS_MAX];

@@ -164,6 +164,7 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, uint64_t token_mar
     memcpy(offer->except, worker->except, sizeof offer->except);
     (void)pthread_mutex_unlock(&worker->lock);
     memcpy(offer->worker, slot->name, sizeof offer->worker);
+    memcpy(offer->key, worker->key, sizeof offer->key);
     (void)snprintf(offer->device, sizeof offer->device, "%s", device->id);
     (void)snprintf(offer->backend, sizeof offer->backend, "%s", device->backend);
     (void)snprintf(offer->hub_problem, sizeof offer->hub_problem, "%s", wait.is_partial ? "" : wait.detail);
@@ -340,6 +341,20 @@ static int open_links(struct remote_worker *worker, struct err *err)
     return code;
 }
 
+/* Makes the key by which the daemon tells this process from all that may bear its name. */
+static int make_key(struct remote_worker *worker, struct err *err)
+{
+    char known[WIRE_WORKER_NAME_SIZE];
+    const struct remote_worker_options *options = &worker->options;
+    int code = wire_key_make(worker->key, err);
+    if (!code)
+        code = wire_worker_name(options->name, strlen(options->name), worker->key, known, err);
+    if (!code)
+        log_info("worker", log_text("version", BIFURCATED_VERSION), log_text("name", known),
+                 log_text("daemon", options->server), log_end);
+    return code;
+}
+
 int remote_worker_start(const struct remote_worker_options *options, struct remote_worker **ret_worker,
                         struct err *err)
 {
@@ -350,7 +365,9 @@ int remote_worker_start(const struct remote_worker_options *options, struct remo
     atomic_store(&worker->last_work_ms, clock_monotonic_ms());
     (void)pthread_mutex_init(&worker->lock, NULL);
     (void)pthread_mutex_init(&worker->claim_lock, NULL);
-    int code = open_links(worker, err);
+    int code = make_key(worker, err);
+    if (!code)
+        code = open_links(worker, err);
     if (!code) {
         int result = pthread_create(&worker->keeper, NULL, keep_leases, worker);
         worker->is_keeper_started = result == 0;

@@ -29,7 +29,7 @@ struct remote_worker_options {
     struct engine *engine;
     struct remote_store *store;
     const char *server, *token, *ca_file; /* as in struct rest_options */
-    const char *name;                     /* 1 to WIRE_NAME_BYTES_MAX bytes, no other worker's */
+    const char *name;                     /* 1 to WIRE_NAME_BYTES_MAX visible ASCII characters; copied */
     int count;                            /* slots, 1 to REMOTE_SLOTS_MAX */
     int64_t sweep_id;                     /* 0: of any sweep */
     int64_t idle_exit_s;                  /* ends after so long without work; 0: never */
@@ -40,7 +40,7 @@ struct remote_worker_options {
 
 #define REMOTE_SLOTS_MAX 64
 
-/* Starts the threads. Strings and parts must outlive the worker. */
+/* Says what the daemon will call it, and starts the threads. Strings and parts must outlive the worker. */
 int remote_worker_start(const struct remote_worker_options *options, struct remote_worker **ret_worker,
                         struct err *err);
 

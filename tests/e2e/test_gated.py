@@ -253,7 +253,8 @@ def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., 
 
 def speak(one: Daemon, name: str, **more: Any) -> None:
     """A worker looks for work, finds none, and says nothing more."""
-    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "test", "worker": name, "device": "cpu", "backend": "cpu", "wait_s": 0, **more}
+    offer = {"protocol": 2, "definition": 1, "scoring": 1, "version": "test", "worker": name, "key": 32 * "0", "device": "cpu",
+             "backend": "cpu", "wait_s": 0, **more}  # fmt: skip
     wanted = re.search(r"and the daemon \(.*\) by (\d+)\.(\d+)", one.post("/v1/claims", offer).json()["detail"])
     assert one.post("/v1/claims", offer | {"definition": int(wanted[1]), "scoring": int(wanted[2])}).status == 204
 

@@ -202,7 +202,7 @@ def test_workers_give_back(scene: dict[str, Case]) -> None:
 def test_a_worker_without_a_hub_gets_folders_alone(scene: dict[str, Case], garden: Path) -> None:
     """However long that lasts, it has nothing that it could fail; the daemon itself has not given up waiting either."""
     one = scene["remote"].daemon
-    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "x", "worker": "pretender/0", "device": "cpu",
+    offer = {"protocol": 2, "definition": 1, "scoring": 1, "version": "x", "worker": "pretender/0", "key": 32 * "0", "device": "cpu",
              "backend": "cpu", "wait_s": 0, "hub_problem": "no such host"}  # fmt: skip
     said = one.post("/v1/claims", offer).json()["detail"]  # the daemon says what it measures by
     offer["definition"], offer["scoring"] = map(int, re.search(r"by (\d+)\.(\d+), so", said).groups())

@@ -390,11 +390,15 @@ def test_refused_workers(
         one = worker(proxy.url, "--token-file", str(token), env=remote.env)
         assert one.wait() == 1
         assert "upgrade the daemon" in one.log() and "unsupported" in one.log()
-    offer = {"protocol": 2, "version": "9.9"}
+    offer = {"protocol": 3, "version": "9.9"}
     answer = remote.post("/v1/claims", offer, headers)
     assert answer.status == 409 and "upgrade the daemon" in answer.json()["detail"], answer
     for change, status, words in (
         ({"worker": "no slot"}, 400, "worker"),
+        ({"worker": "no/number"}, 400, "worker"),
+        ({"worker": "two lines\n/0"}, 400, "worker"),
+        ({"key": "A" * 32}, 400, "key"),
+        ({"key": "0" * 31}, 400, "key"),
         ({"worker": "local/0"}, 400, "local"),
         ({"wait_s": 1000}, 400, "wait_s"),
         ({"colour": 1}, 400, "colour"),
@@ -499,7 +503,7 @@ def spoilt(path: str, body: bytes) -> Iterator[tuple[str, str, dict[str, str], b
     yield "no tensors", path, {}, change(lambda head: head.update(tensors=[]), True), 400
     yield "a perplexity too many", path, {}, change(lambda head: head.update(weights_digest="0" * 64)), 400
     yield "an unknown member", path, {}, change(lambda head: head.update(colour="red")), 400
-    yield "another protocol", path, {}, change(lambda head: head.update(protocol=2)), 422
+    yield "another protocol", path, {}, change(lambda head: head.update(protocol=3)), 422
 
 
 def tuple_of(netloc: str) -> tuple[str, int]:

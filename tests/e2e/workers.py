@@ -187,7 +187,8 @@ class Proxy:
 
 def offer_to(daemon: Daemon) -> dict[str, Any]:
     """What a worker that the daemon accepts says of itself, but for its name."""
-    offer = {"protocol": 1, "definition": 1, "scoring": 1, "version": "test", "device": "cpu", "backend": "cpu", "wait_s": 0}
+    offer = {"protocol": 2, "definition": 1, "scoring": 1, "version": "test", "device": "cpu", "backend": "cpu", "wait_s": 0,
+             "key": 32 * "0"}  # fmt: skip
     detail = daemon.post("/v1/claims", {**offer, "worker": "w/0"}).json()["detail"]
     wanted = re.search(r"and the daemon .* by (\d+)\.(\d+),", detail)
     return offer | {"definition": int(wanted.group(1)), "scoring": int(wanted.group(2))}

@@ -371,6 +371,7 @@ static void test_offer(void **state)
                                .definition = 101,
                                .scoring = 1,
                                .version = "0.1.0",
+                               .key = "00112233445566778899aabbccddeeff",
                                .worker = "host/12/00",
                                .device = "cpu",
                                .backend = "cpu",
@@ -391,37 +392,41 @@ static void test_offer(void **state)
     assert_memory_equal(&read, &offer, sizeof offer);
     buf_free(&buf);
     /* Of another protocol only that is read. */
-    const char *other = "{\"protocol\":2,\"version\":\"9.9\",\"news\":[]}";
+    const char *other = "{\"protocol\":3,\"version\":\"9.9\",\"news\":[]}";
     OK(wire_offer_parse(other, strlen(other), &read, &err));
-    assert_int_equal(read.protocol, 2);
+    assert_int_equal(read.protocol, 3);
+#define BEGIN "{\"protocol\":2,\"version\":\"1\",\"definition\":1,\"scoring\":1,"
+#define KEY "\"key\":\"00112233445566778899aabbccddeeff\","
+#define WORKER "\"worker\":\"w/0\",\"device\":\"c\","
+#define BACKEND "\"backend\":\"c\",\"wait_s\":1"
+    const char *sound = BEGIN KEY WORKER BACKEND "}";
+    OK(wire_offer_parse(sound, strlen(sound), &read, &err));
     static const char *const bad[] = {
         "",
         "[]",
-        "{\"protocol\":1}",
+        "{\"protocol\":2}",
         "{\"protocol\":0,\"version\":\"1\"}",
-        "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"\",\"device\":\"c\","
-        "\"backend\":\"c\",\"wait_s\":1}",
-        "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
-        "0\",\"device\":\"c\","
-        "\"backend\":\"c\",\"wait_s\":61}",
-        "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
-        "0\",\"device\":\"c\","
-        "\"backend\":\"c\",\"wait_s\":1,\"except\":[0]}",
-        "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
-        "0\",\"device\":\"c\","
-        "\"backend\":\"c\",\"wait_s\":1,\"hub_problem\":\"\"}",
-        "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
-        "0\",\"device\":\"c\","
-        "\"backend\":\"c\",\"wait_s\":1,\"new_token\":\"hf_a\"}",
-        "{\"protocol\":1,\"version\":\"1\",\"definition\":1,\"scoring\":1,\"worker\":\"w/"
-        "0\",\"device\":\"c\","
-        "\"backend\":\"a backend with a long name\",\"wait_s\":1}",
+        BEGIN KEY "\"worker\":\"\",\"device\":\"c\"," BACKEND "}",
+        BEGIN KEY WORKER "\"backend\":\"c\",\"wait_s\":61}",
+        BEGIN KEY WORKER BACKEND ",\"except\":[0]}",
+        BEGIN KEY WORKER BACKEND ",\"hub_problem\":\"\"}",
+        BEGIN KEY WORKER BACKEND ",\"new_token\":\"hf_a\"}",
+        BEGIN KEY WORKER "\"backend\":\"a backend with a long name\",\"wait_s\":1}",
+        BEGIN WORKER BACKEND "}",
+        BEGIN "\"key\":\"\"," WORKER BACKEND "}",
+        BEGIN "\"key\":\"00112233445566778899aabbccddeef\"," WORKER BACKEND "}",
+        BEGIN "\"key\":\"00112233445566778899AABBCCDDEEFF\"," WORKER BACKEND "}",
+        BEGIN "\"key\":7," WORKER BACKEND "}",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         fault = (struct err)ERR_INIT;
         if (wire_offer_parse(bad[i], strlen(bad[i]), &read, &fault) >= 0)
             fail_msg("accepted: %s", bad[i]);
     }
+#undef BEGIN
+#undef KEY
+#undef WORKER
+#undef BACKEND
 }
 
 static void make_task(struct wire_task *task, struct wire_sample *sample, struct revision_file_row *file)
@@ -544,7 +549,7 @@ static void test_bad_tasks(void **state)
     static const struct {
         const char *member, *value, *words;
     } cases[] = {
-        {"protocol", "2", "protocol"},         {"id", "\"\"", "id"},
+        {"protocol", "3", "protocol"},         {"id", "\"\"", "id"},
         {"revisions", "[]", "revisions"},      {"reference", "2", "reference"},
         {"previous", "-1", "previous"},        {"request", "\"{}\"", "request"},
         {"model", "{}", "model/name"},         {"lease_ms", "0", "lease_ms"},
@@ -584,6 +589,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_result_round_trip),      cmocka_unit_test(test_bad_results),
+
         cmocka_unit_test(test_truncated_results),      cmocka_unit_test(test_offer),
         cmocka_unit_test(test_task_round_trip),        cmocka_unit_test(test_bad_tasks),
         cmocka_unit_test(test_the_largest_claim_fits), cmocka_unit_test(test_a_long_caution),

@@ -11,6 +11,9 @@
 
 #define STATISTICS_BY SAMPLE_DEFINITION_OF
 #define SCORING_BY 1
+#define KEY "00000000000000000000000000000000"
+#define KEY_MARK "84e0c0eafaa95a34" /* what of it is in names */
+#define OTHER_KEY "00112233445566778899aabbccddeeff"
 
 /* What the daemon would know, and was told, of the hub; the hooks may be called on several threads. */
 static atomic_int is_endured, doubt_count;
@@ -60,6 +63,7 @@ static struct wire_offer an_offer(const char *worker)
                                .definition = STATISTICS_BY,
                                .scoring = SCORING_BY,
                                .version = "test",
+                               .key = KEY,
                                .device = "cpu",
                                .backend = SAMPLE_BACKEND};
     (void)snprintf(offer.worker, sizeof offer.worker, "%s", worker);
@@ -223,7 +227,7 @@ static void test_recorded_once(void **state)
     put(fixture, task.id, "heartbeat", "{\"bytes_fetched\":77}", 200);
     get_task(fixture, &task, &row);
     assert_int_equal(row.bytes_fetched, 77);
-    assert_string_equal(row.worker, "w/00");
+    assert_string_equal(row.worker, "w-" KEY_MARK "/00");
     put_result(fixture, task.id, &sample->result, 200);
     put_result(fixture, task.id, &sample->result, 200); /* the answer was lost: sent again */
     assert_int_equal(count_events(fixture, task.task_id, "record"), 1);
@@ -348,12 +352,53 @@ static void test_choice(void **state)
     wire_task_free(&task);
     json_t *list = fixture_get(fixture, "/v1/workers", 200);
     json_t *worker = json_array_get(json_object_get(list, "workers"), 0);
-    assert_string_equal(json_string_value(json_object_get(worker, "name")), "w");
+    assert_string_equal(json_string_value(json_object_get(worker, "name")), "w-" KEY_MARK);
     assert_int_equal(json_integer_value(json_object_get(worker, "running")), 1);
     assert_string_equal(
         json_string_value(json_object_get(json_array_get(json_object_get(worker, "tasks"), 0), "revision")),
         "step0");
     json_decref(list);
+}
+
+/* Another holder of a token reads all names, and can end nothing under them: what it asks for by another's
+ * name it asks for as somebody else. */
+static void test_a_name_is_no_key(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct wire_sample *sample = a_result();
+    struct wire_task mine, other;
+    struct task_row row;
+    int64_t ids[2];
+    (void)start(fixture, 1, ids);
+    claim(fixture, "w/00", &mine);
+    static const char *const names[] = {"w/00", "w-" KEY_MARK "/00"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct wire_offer foreign = an_offer(names[i]);
+        memcpy(foreign.key, OTHER_KEY, sizeof foreign.key);
+        foreign.is_again = 1;
+        offer(fixture, &foreign, 204, NULL);
+        foreign.is_leaving = 1;
+        offer(fixture, &foreign, 204, NULL);
+    }
+    get_task(fixture, &mine, &row);
+    assert_int_equal(row.state, TASK_STATE_CLAIMED);
+    assert_int_equal(row.interruptions, 0);
+    assert_int_equal(row.attempts, 1);
+    put_result(fixture, mine.id, &sample->result, 200);
+    /* A process that was started anew is another one, too: it waits for the lease of the one before. */
+    (void)start(fixture, 1, ids);
+    struct wire_offer given = an_offer("w/00");
+    offer(fixture, &given, 201, &other);
+    given.is_again = 1;
+    memcpy(given.key, OTHER_KEY, sizeof given.key);
+    offer(fixture, &given, 204, NULL);
+    memcpy(given.key, KEY, sizeof given.key);
+    wire_task_free(&mine);
+    offer(fixture, &given, 201, &mine);
+    assert_int_equal(mine.task_id, other.task_id);
+    wire_task_free(&mine);
+    wire_task_free(&other);
+    free(sample);
 }
 
 static void name_models(const struct api_fixture *fixture, const char *name)
@@ -427,10 +472,16 @@ static void test_other_versions(void **state)
     given = an_offer("w/00");
     given.scoring++;
     offer(fixture, &given, 409, NULL);
-    given = an_offer("w");
-    offer(fixture, &given, 400, NULL);
-    given = an_offer("local/00");
-    offer(fixture, &given, 400, NULL);
+    static const char *const bad[] = {
+        "w",          "/0",
+        "w/",         "w/x",
+        "w/00000",    "a b/0",
+        "w\nv/0",     "local/00",
+        "local/1/00", "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn/0"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        given = an_offer(bad[i]);
+        offer(fixture, &given, 400, NULL);
+    }
 }
 
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, serve, fixture_unserve)
@@ -438,9 +489,15 @@ static void test_other_versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_what_a_claim_tells),       SERVED(test_recorded_once),  SERVED(test_lost_lease),
-        SERVED(test_failed_released_declined), SERVED(test_choice),         SERVED(test_without_a_hub),
-        SERVED(test_workers_keep_apart),       SERVED(test_other_versions),
+        SERVED(test_what_a_claim_tells),
+        SERVED(test_recorded_once),
+        SERVED(test_lost_lease),
+        SERVED(test_failed_released_declined),
+        SERVED(test_choice),
+        SERVED(test_without_a_hub),
+        SERVED(test_a_name_is_no_key),
+        SERVED(test_workers_keep_apart),
+        SERVED(test_other_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
