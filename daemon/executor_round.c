@@ -2,6 +2,8 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/executor_failures.h"
+#include "daemon/executor_watch.h"
 #include "daemon/slurm/sizing.h"
 #include "store/jobs.h"
 #include "store/sweeps.h"
@@ -14,7 +16,6 @@
 
 #define DEMANDS_MAX 1000
 #define ACTIONS_MAX (SLURM_ARRAYS_MAX + DEMANDS_MAX)
-#define SUBMIT_GRACE_MS 30000 /* until a submission whose end was not seen may have come to the queue */
 #define CANCEL_AGAIN_MS 30000
 
 /* What a round knows. */
@@ -28,86 +29,6 @@ struct view {
     size_t job_count, supply_count, demand_count;
 };
 
-/* Whether it is less than so long ago. What lies far ahead is of a clock that was set back: long ago. */
-static int is_recent(int64_t at_ms, int64_t span_ms)
-{
-    int64_t age_ms = clock_wall_ms() - at_ms;
-    return age_ms < span_ms && age_ms > -span_ms;
-}
-
-/* -- Failures -------------------------------------------------------------------------------------------- */
-
-/* Remembers what went wrong, and logs it unless it is what went wrong before. */
-static void note_failure(struct executor_round *round, const struct err *reason)
-{
-    int64_t pause_ms = round->backoff_ms;
-    for (int i = 0; i < round->delays && pause_ms < EXECUTOR_BACKOFF_MAX_MS; i++)
-        pause_ms *= 2;
-    if (pause_ms > EXECUTOR_BACKOFF_MAX_MS)
-        pause_ms = EXECUTOR_BACKOFF_MAX_MS;
-    round->delays++;
-    round->failures_total++;
-    round->not_before_ms = clock_monotonic_ms() + pause_ms;
-    if (strcmp(round->error, reason->message) != 0)
-        log_warning("slurm", log_text("reason", reason->message), log_int("again_in_ms", pause_ms), log_end);
-    (void)snprintf(round->error, sizeof round->error, "%s", reason->message);
-}
-
-static void note_success(struct executor_round *round)
-{
-    round->failures = 0;
-    round->delays = 0;
-    round->not_before_ms = 0;
-    round->is_blind = 0;
-    round->error[0] = '\0';
-}
-
-static int give_up(struct executor_round *round, int64_t sweep_id, const struct err *reason, struct err *err)
-{
-    struct err why = *reason;
-    struct err refusal = ERR_INIT;
-    if (round->has_local_workers)
-        return 0;
-    (void)err_wrap(&why, "slurm");
-    int code = sweeps_give_up(round->store, sweep_id, &why, &refusal);
-    if (code == ERR_CONFLICT)
-        return 0; /* it has ended, or somebody works at it */
-    if (code) {
-        *err = refusal;
-        return code;
-    }
-    log_warning("sweep given up", log_int("sweep", sweep_id), log_text("reason", why.message), log_end);
-    return 0;
-}
-
-/* An array has ended: was it of any use? */
-static int judge(struct executor_round *round, const struct job_row *job, struct err *err)
-{
-    int64_t ended = 0;
-    int code = jobs_count_ended_tasks(round->store, &ended, err);
-    if (code || job->cancelled_ms)
-        return code;
-    if (ended != job->tasks_ended) {
-        note_success(round);
-        return 0;
-    }
-    if (!job->failed && !job->completed)
-        return 0; /* taken away by somebody; that is no fault */
-    if (round->is_hub_down)
-        return 0; /* its workers waited for the hub, until their time was over */
-    struct err reason = ERR_INIT;
-    const char *output = round->slurm.output;
-    (void)err_set(&reason, ERR_INTERNAL, "job %" PRId64 " ended without finishing a revision%s%s; %s%s",
-                  job->job_id, job->reason[0] ? ": " : "", job->reason,
-                  output[0] ? "its workers wrote to " : "set slurm-output to keep what its workers write",
-                  output);
-    round->failures++;
-    note_failure(round, &reason);
-    return 0;
-}
-
-/* -- Watching -------------------------------------------------------------------------------------------- */
-
 static int take_job(void *context, const struct job_row *row)
 {
     struct view *view = context;
@@ -116,110 +37,6 @@ static int take_job(void *context, const struct job_row *row)
     view->jobs[view->job_count++] = *row;
     return 0;
 }
-
-static void name_job(const struct executor_round *round, const struct job_row *job, char *name)
-{
-    (void)snprintf(name, SLURM_NAME_SIZE, "bifurcated-%.8s-%" PRId64, store_instance(round->store), job->id);
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Slurm forgets ended elements one by one, so their numbers only grow here. */
-static void take_elements(struct job_row *job, const struct slurm_array *array)
-{
-    job->pending = array->elements[SLURM_FATE_PENDING];
-    job->running = array->elements[SLURM_FATE_RUNNING];
-    job->completed = larger(job->completed, array->elements[SLURM_FATE_COMPLETED]);
-    job->failed = larger(job->failed, array->elements[SLURM_FATE_FAILED] + array->elements[SLURM_FATE_HELD]);
-    job->cancelled = larger(job->cancelled, array->elements[SLURM_FATE_CANCELLED]);
-    (void)snprintf(job->reason, sizeof job->reason, "%s", array->reason);
-    if (strcmp(job->reason, "None") == 0)
-        job->reason[0] = '\0';
-}
-
-static void end_job(struct job_row *job, enum job_state state)
-{
-    job->state = state;
-    job->pending = job->running = 0;
-    job->ended_ms = clock_wall_ms();
-}
-
-/* The queue does not have it (any more). */
-static int miss_job(struct executor_round *round, struct job_row *job, struct slurm_array *array,
-                    struct err *err)
-{
-    struct err reason = ERR_INIT;
-    if (!job->job_id) {
-        if (is_recent(job->submitted_ms, SUBMIT_GRACE_MS))
-            return 0;
-        end_job(job, JOB_STATE_ENDED);
-        (void)snprintf(job->reason, sizeof job->reason,
-                       "the end of sbatch was not seen, and squeue does not list the job");
-        return 0;
-    }
-    int code = slurm_account(&round->slurm, job->job_id, array, &reason);
-    if (code == ERR_CANCELLED) {
-        *err = reason;
-        return code;
-    }
-    if (!code)
-        take_elements(job, array);
-    end_job(job, JOB_STATE_ENDED);
-    return judge(round, job, err);
-}
-
-static int see_job(struct executor_round *round, struct job_row *job, const struct slurm_array *array,
-                   struct err *err)
-{
-    struct err reason = ERR_INIT;
-    int64_t held = array->elements[SLURM_FATE_HELD];
-    job->job_id = array->job_id;
-    take_elements(job, array);
-    job->state = job->running ? JOB_STATE_RUNNING : JOB_STATE_PENDING;
-    if (slurm_array_live(array))
-        return 0;
-    /* Held elements would wait for ever. */
-    if (held && slurm_cancel(&round->slurm, job->job_id, 0, &reason))
-        note_failure(round, &reason);
-    end_job(job, JOB_STATE_ENDED);
-    return judge(round, job, err);
-}
-
-static int watch(struct executor_round *round, struct view *view, struct err *err)
-{
-    struct err reason = ERR_INIT;
-    for (size_t i = 0; i < view->job_count; i++)
-        name_job(round, &view->jobs[i], view->arrays[i].name);
-    int code = slurm_find(&round->slurm, view->arrays, view->job_count, &reason);
-    if (code == ERR_CANCELLED) {
-        *err = reason;
-        return code;
-    }
-    if (code) {
-        note_failure(round, &reason);
-        round->is_blind = 1;
-        return 0;
-    }
-    if (round->is_blind)
-        note_success(round);
-    for (size_t i = 0; i < view->job_count && !code; i++) {
-        struct job_row *job = &view->jobs[i];
-        struct slurm_array *array = &view->arrays[i];
-        code = array->job_id ? see_job(round, job, array, err) : miss_job(round, job, array, err);
-        if (!code)
-            code = jobs_update(round->store, job, err);
-        if (!code && !job_state_is_live(job->state))
-            log_info("job array ended", log_int("job", job->job_id), log_int("sweep", job->sweep_id),
-                     log_int("completed", job->completed), log_int("failed", job->failed),
-                     log_int("cancelled", job->cancelled), log_text("reason", job->reason), log_end);
-    }
-    return code;
-}
-
-/* -- Acting ---------------------------------------------------------------------------------------------- */
 
 static int take_demand(void *context, int64_t sweep_id, int64_t tasks)
 {
@@ -235,7 +52,7 @@ static void count_supply(struct view *view)
     for (size_t i = 0; i < view->job_count; i++) {
         const struct job_row *job = &view->jobs[i];
         int is_cancelled = job->sweep_state == SWEEP_STATE_CANCELLED;
-        int was_asked = job->cancelled_ms && is_recent(job->cancelled_ms, CANCEL_AGAIN_MS);
+        int was_asked = job->cancelled_ms && executor_is_recent(job->cancelled_ms, CANCEL_AGAIN_MS);
         if (!job_state_is_live(job->state) || was_asked || (is_cancelled && !job->job_id))
             continue;
         view->supplied[view->supply_count] = i;
@@ -282,7 +99,7 @@ static int submit(struct executor_round *round, int64_t sweep_id, int64_t size, 
     int code = prepare_job(round, sweep_id, size, &job, err);
     if (code)
         return code;
-    name_job(round, &job, name);
+    executor_job_name(round, &job, name);
     int result = slurm_submit(&round->slurm, name, size, &job.job_id, &failure, &reason);
     if (result == ERR_CANCELLED) { /* its name will tell whether it was submitted */
         *err = reason;
@@ -302,12 +119,12 @@ static int submit(struct executor_round *round, int64_t sweep_id, int64_t size, 
     (void)snprintf(job.reason, sizeof job.reason, "%s", reason.message);
     if (result != ERR_TIMEOUT &&
         result != ERR_FORMAT) /* else it may have been submitted: its name will tell */
-        end_job(&job, JOB_STATE_REFUSED);
+        executor_job_end(&job, JOB_STATE_REFUSED);
     round->failures += failure != SLURM_FAILURE_BUSY && failure != SLURM_FAILURE_UNHEARD;
-    note_failure(round, &reason);
+    executor_note_failure(round, &reason);
     code = jobs_update(round->store, &job, err);
     if (!code && failure == SLURM_FAILURE_REFUSED)
-        code = give_up(round, sweep_id, &reason, err);
+        code = executor_give_up(round, sweep_id, &reason, err);
     return code;
 }
 
@@ -322,7 +139,7 @@ static int cancel(struct executor_round *round, struct job_row *job, int only_pe
         return code;
     }
     if (code) {
-        note_failure(round, &reason);
+        executor_note_failure(round, &reason);
         return 0;
     }
     log_info(only_pending ? "waiting workers cancelled" : "job array cancelled", log_int("job", job->job_id),
@@ -373,7 +190,7 @@ static int give_up_all(struct executor_round *round, struct view *view, struct e
                   round->error);
     for (size_t i = 0; i < view->demand_count && !code; i++) {
         if (!waits_for_hub(round, view->demands[i].sweep_id))
-            code = give_up(round, view->demands[i].sweep_id, &reason, err);
+            code = executor_give_up(round, view->demands[i].sweep_id, &reason, err);
     }
     round->failures = 0;
     return code;
@@ -427,7 +244,7 @@ int executor_round_run(struct executor_round *round, int watches, struct err *er
         return err_set(err, ERR_NO_MEMORY, "executor: out of memory");
     int code = jobs_list_live(round->store, take_job, view, err);
     if (!code && watches && view->job_count)
-        code = watch(round, view, err);
+        code = executor_watch(round, view->jobs, view->arrays, view->job_count, err);
     if (!code)
         code = load_demands(round, view, err);
     if (!code && round->failures >= EXECUTOR_FAILURES_MAX) {

@@ -82,16 +82,6 @@ int client_follow_sweep(struct client_link *link, const struct client_arguments 
 int client_follow_sweeps(struct client_link *link, const struct client_arguments *arguments,
                          const int64_t *ids, size_t count);
 
-/* The sweeps that are being planned or run, oldest first; the caller frees *ret_ids. */
-int client_find_sweeps(struct client_link *link, int64_t **ret_ids, size_t *ret_count, struct err *err);
-
-/* The numbers of sweeps that a command's words are; the caller frees *ret_ids. ERR_INVALID. */
-int client_parse_sweeps(const struct client_arguments *arguments, int64_t **ret_ids, size_t *ret_count,
-                        struct err *err);
-
-/* Why a sweep or its revisions failed, a line for each reason, to standard error. */
-void client_print_sweep_errors(const json_t *sweep);
-
 /* After the request of a command for something of a model, which ended with `code`: where the daemon does not
  * know the model, asks which one is meant; where it knows the name only from a sweep that failed (`is_empty`:
  * nothing was found), says so with ERR_NOT_FOUND. Else returns `code`. */

@@ -1,19 +1,17 @@
 #include "api/client/commands.h"
 
-#include "api/client/plain.h"
 #include "api/client/progress.h"
+#include "api/client/sweep_ids.h"
+#include "api/client/sweep_outcome.h"
 #include "api/client/terminal.h"
 #include "daemon/base/clock.h"
-#include "daemon/base/limits.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LINE_SIZE 512
 #define WIDTH_STANDARD 80
-#define ERRORS_MAX 100 /* of a sweep, which are compared with each other; a daemon sends fewer */
 #define RETRIES_MAX 30
 #define RETRY_MS 1000
 #define LOG_LINE_MS 10000 /* between two lines of progress in a file or pipe */
@@ -30,83 +28,6 @@ struct view {
     int64_t taken_ms;     /* when it came, monotonic */
     int has_begun;        /* an event came since the stream was opened */
 };
-
-/* "  step512: the file is cut short"; with --json the document is not plain, and this goes to a terminal. */
-static void print_error(const json_t *name, const json_t *message)
-{
-    char left[CLIENT_CELL_SIZE], right[ERR_MESSAGE_BYTES];
-    client_plain_copy(name, "-", left, sizeof left);
-    client_plain_copy(message, "-", right, sizeof right);
-    (void)fprintf(stderr, "  %s: %s\n", left, right);
-}
-
-/* "  step0 and 24 more: there is no such data set": once for all that failed alike. */
-void client_print_sweep_errors(const json_t *sweep)
-{
-    const json_t *error = json_object_get(sweep, "error");
-    const json_t *list = json_object_get(sweep, "errors");
-    struct client_progress progress;
-    client_progress_read(sweep, &progress);
-    size_t count = json_array_size(list) < ERRORS_MAX ? json_array_size(list) : ERRORS_MAX;
-    if (json_is_object(error)) {
-        json_t *message = json_object_get(error, "message");
-        const char *text = json_string_value(message);
-        const char *first =
-            text && count ? strstr(text, "; the first, ") : NULL; /* which the list has, too */
-        json_t *said = first ? json_stringn(text, (size_t)(first - text)) : json_incref(message);
-        print_error(json_object_get(error, "code"), said);
-        json_decref(said);
-    }
-    for (size_t i = 0; i < count; i++) {
-        const json_t *row = json_array_get(list, i), *message = json_object_get(row, "message");
-        size_t others = 0, before = 0;
-        for (size_t k = 0; k < count; k++) {
-            int is_alike = json_equal(json_object_get(json_array_get(list, k), "message"), message);
-            before += is_alike && k < i;
-            others += is_alike && k > i;
-        }
-        if (before)
-            continue;
-        char name[CLIENT_CELL_SIZE];
-        client_plain_copy(json_object_get(row, "revision"), "-", name, sizeof name);
-        json_t *whom = others ? json_sprintf("%s and %zu more", name, others) : json_string(name);
-        print_error(whom, message);
-        json_decref(whom);
-    }
-    if (progress.failed > (int64_t)count)
-        (void)fprintf(stderr,
-                      "  and %" PRId64 " more: `bifurcate tasks %" PRId64 " --state failed` lists all\n",
-                      progress.failed - (int64_t)count, progress.id);
-}
-
-/* One revision, which may have no step, is seen by its name; several as a series. */
-static void print_where(const json_t *sweep, const char *model)
-{
-    char name[CLIENT_CELL_SIZE];
-    const json_t *revisions = json_object_get(json_object_get(sweep, "request"), "revisions");
-    const json_t *names = json_object_get(revisions, "names");
-    client_plain_copy(json_array_get(names, 0), "", name, sizeof name);
-    if (json_array_size(names) == 1 && name[0])
-        (void)fprintf(stderr, "See `bifurcate revision %s %s`.\n", model, name);
-    else
-        (void)fprintf(stderr, "See `bifurcate series %s`.\n", model);
-}
-
-static void print_end(const json_t *sweep)
-{
-    struct client_progress progress;
-    char bytes[32];
-    client_progress_read(sweep, &progress);
-    client_progress_format_bytes((double)progress.bytes_fetched, bytes, sizeof bytes);
-    (void)fprintf(stderr, "sweep %" PRId64 " of %s: %s; %" PRId64 " of %" PRId64 " revisions measured",
-                  progress.id, progress.model, progress.state, progress.done, progress.total);
-    if (progress.bytes_fetched || !progress.is_folder)
-        (void)fprintf(stderr, ", %s fetched", bytes);
-    (void)fputc('\n', stderr);
-    client_print_sweep_errors(sweep);
-    if (progress.done)
-        print_where(sweep, progress.model);
-}
 
 static void view_init(struct view *view, const struct client_link *link)
 {
@@ -208,7 +129,7 @@ int client_follow_sweep(struct client_link *link, const struct client_arguments 
         if (prints_sweep && arguments->values[CLIENT_OPTION_JSON])
             client_print_json(view.sweep);
         if (prints_sweep || progress.failed || strcmp(progress.state, "done") != 0)
-            print_end(view.sweep);
+            client_print_sweep_end(view.sweep);
         status = strcmp(progress.state, "done") == 0 ? CLIENT_EXIT_DONE : CLIENT_EXIT_FAILED;
     }
     json_decref(view.sweep);
@@ -247,7 +168,7 @@ static void put_end(struct view *view, const json_t *sweep)
         (void)fputs("\r\033[K", stderr);
     if (view->is_terminal)
         view->last[0] = '\0';
-    print_end(sweep);
+    client_print_sweep_end(sweep);
 }
 
 static void put_sum(struct view *view, const struct followed *list, size_t count)
@@ -347,85 +268,6 @@ int client_follow_sweeps(struct client_link *link, const struct client_arguments
         json_decref(list[i].sweep);
     free(list);
     return status;
-}
-
-static int compare_ids(const void *left, const void *right)
-{
-    int64_t one, other;
-    memcpy(&one, left, sizeof one);
-    memcpy(&other, right, sizeof other);
-    return (one > other) - (one < other);
-}
-
-/* Appends the sweeps of one state. */
-static int find_state(struct client_link *link, const char *state, int64_t **ids, size_t *count,
-                      struct err *err)
-{
-    char target[64];
-    json_t *document = NULL;
-    const json_t *row;
-    size_t i;
-    (void)snprintf(target, sizeof target, "/v1/sweeps?state=%s&limit=1000&fields=id", state);
-    int code = client_get_all(link, target, "sweeps", &document, err);
-    if (code)
-        return code;
-    const json_t *rows = json_object_get(document, "sweeps");
-    int64_t *larger = realloc(*ids, (*count + json_array_size(rows) + 1) * sizeof *larger);
-    if (!larger) {
-        json_decref(document);
-        return err_set(err, ERR_NO_MEMORY, "no memory for the list of sweeps");
-    }
-    *ids = larger;
-    json_array_foreach(rows, i, row)
-    {
-        larger[(*count)++] = json_integer_value(json_object_get(row, "id"));
-    }
-    json_decref(document);
-    return 0;
-}
-
-int client_find_sweeps(struct client_link *link, int64_t **ret_ids, size_t *ret_count, struct err *err)
-{
-    int64_t *ids = NULL;
-    size_t count = 0, kept = 0;
-    int code = find_state(link, "planning", &ids, &count, err); /* first: a sweep goes from here ... */
-    if (!code)
-        code = find_state(link, "running", &ids, &count, err); /* ... to there meanwhile */
-    if (code) {
-        free(ids);
-        return code;
-    }
-    qsort(ids, count, sizeof *ids, compare_ids);
-    for (size_t i = 0; i < count; i++) {
-        if (i == 0 || ids[i] != ids[i - 1])
-            ids[kept++] = ids[i];
-    }
-    *ret_ids = ids;
-    *ret_count = kept;
-    return 0;
-}
-
-int client_parse_sweeps(const struct client_arguments *arguments, int64_t **ret_ids, size_t *ret_count,
-                        struct err *err)
-{
-    int64_t *ids = calloc(arguments->word_count + 1, sizeof *ids);
-    if (!ids)
-        return err_set(err, ERR_NO_MEMORY, "no memory for the list of sweeps");
-    for (size_t i = 0; i < arguments->word_count; i++) {
-        char *end = NULL;
-        errno = 0;
-        long long id = strtoll(arguments->words[i], &end, 10);
-        if (errno || *end || id < 1) {
-            free(ids);
-            return err_set(err, ERR_INVALID,
-                           "%.60s: not the number of a sweep; `bifurcate sweeps` lists them",
-                           arguments->words[i]);
-        }
-        ids[i] = id;
-    }
-    *ret_ids = ids;
-    *ret_count = arguments->word_count;
-    return 0;
 }
 
 int client_run_follow(const struct client_arguments *arguments)

@@ -2,6 +2,8 @@
 
 #include "api/client/plain.h"
 #include "api/client/progress.h"
+#include "api/client/sweep_ids.h"
+#include "api/client/sweep_outcome.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 

@@ -1,12 +1,8 @@
+#include "api/series/analysis_view.h"
 #include "api/series/analysis.h"
 
-#include "api/resource/query.h"
-
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
-
-#define TEXT_SIZE 400
 
 const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES] = {
     [SCHEDULE_KIND_UNKNOWN] = "unknown",         [SCHEDULE_KIND_CONSTANT] = "constant",
@@ -14,25 +10,7 @@ const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES] = {
     [SCHEDULE_KIND_NEOX_COSINE] = "cosine_neox",
 };
 
-struct view {
-    struct api_json *json;
-    const struct api_run *run;
-    const struct series_options *options;
-    const struct series *series;
-};
-
-static void __attribute__((format(printf, 3, 4)))
-print_text(struct view *view, const char *key, const char *format, ...)
-{
-    char text[TEXT_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    api_json_text(view->json, key, text);
-}
-
-static void print_schedule(struct view *view, enum api_analysis_source source)
+static void print_schedule(struct analysis_view *view, enum api_analysis_source source)
 {
     static const char *const sources[] = {"unknown", "built_in", "query"};
     const struct schedule *schedule = &view->options->schedule;
@@ -54,7 +32,7 @@ static void print_schedule(struct view *view, enum api_analysis_source source)
     api_json_close_object(view->json);
 }
 
-static void print_onset(struct view *view, int rows, int which)
+static void print_onset(struct analysis_view *view, int rows, int which)
 {
     const struct series_options *options = view->options;
     const struct series_onset *onset = &view->series->onsets[rows][which];
@@ -83,23 +61,25 @@ static void print_onset(struct view *view, int rows, int which)
     api_json_integer(view->json, "revisions_forked", (int64_t)onset->count_forked);
     api_json_integer(view->json, "revisions_hidden", (int64_t)onset->count_hidden);
     if (onset->verdict == SERIES_VERDICT_INSUFFICIENT)
-        print_text(view, "reason", "%zu measured revisions with weights of their own; %d are needed",
-                   view->series->counted, options->points_min);
+        analysis_view_text(view, "reason", "%zu measured revisions with weights of their own; %d are needed",
+                           view->series->counted, options->points_min);
     else if (!is_found)
-        print_text(view, "reason",
-                   "no %d revisions in a row have a dip of at least %g, Ashman's D of at least %g and a "
-                   "valley of at most %g of the lower peak, together%s",
-                   options->consecutive, options->dip_on, options->ashman_on, options->valley_on, hidden);
+        analysis_view_text(
+            view, "reason",
+            "no %d revisions in a row have a dip of at least %g, Ashman's D of at least %g and a "
+            "valley of at most %g of the lower peak, together%s",
+            options->consecutive, options->dip_on, options->ashman_on, options->valley_on, hidden);
     else
-        print_text(view, "reason",
-                   "from step %.0f on, dip %.3g, Ashman's D %.3g and a valley of %.3g of the lower peak; "
-                   "%zu revisions are forked%s%s",
-                   onset->step, onset->dip, onset->ashman_d, onset->valley_to_peak, onset->count_forked,
-                   onset->is_lasting ? "" : ", but not all to the end", hidden);
+        analysis_view_text(
+            view, "reason",
+            "from step %.0f on, dip %.3g, Ashman's D %.3g and a valley of %.3g of the lower peak; "
+            "%zu revisions are forked%s%s",
+            onset->step, onset->dip, onset->ashman_d, onset->valley_to_peak, onset->count_forked,
+            onset->is_lasting ? "" : ", but not all to the end", hidden);
     api_json_close_object(view->json);
 }
 
-static void print_divergence(struct view *view)
+static void print_divergence(struct analysis_view *view)
 {
     const struct series_divergence *divergence = &view->series->divergence;
     api_json_open_object(view->json, "divergence");
@@ -111,7 +91,7 @@ static void print_divergence(struct view *view)
                   divergence->is_found ? view->run->points[divergence->index].name : NULL);
     api_json_real(view->json, "step", divergence->step);
     if (divergence->is_found)
-        print_text(
+        analysis_view_text(
             view, "reason",
             "from step %.0f to the last measured revision, values are NaN or Inf, or their root mean square "
             "is more than %g and more than %g times its lower quartile over the run; these revisions count "
@@ -119,21 +99,14 @@ static void print_divergence(struct view *view)
             "nothing else",
             divergence->step, view->options->diverged_size, view->options->diverged_growth);
     else
-        print_text(view, "reason", "%s",
-                   view->run->measured
-                       ? "the values of the last measured revision are finite and of usual size"
-                       : "no revision is measured");
+        analysis_view_text(view, "reason", "%s",
+                           view->run->measured
+                               ? "the values of the last measured revision are finite and of usual size"
+                               : "no revision is measured");
     api_json_close_object(view->json);
 }
 
-/* The onset that fall and stop speak of, in words. */
-static const char *onset_words(const struct view *view)
-{
-    return view->series->onset_view == SERIES_VIEW_CENTRED ? "token rows, around column means"
-                                                           : "token rows, as stored only";
-}
-
-static void print_fall_reason(struct view *view)
+static void print_fall_reason(struct analysis_view *view)
 {
     const struct series_fall *fall = &view->series->fall;
     size_t count = view->run->perplexities, apart = view->run->perplexities_apart;
@@ -144,27 +117,28 @@ static void print_fall_reason(struct view *view)
                        "makes comparable",
                        apart);
     if (fall->verdict == SERIES_VERDICT_INSUFFICIENT)
-        print_text(view, "reason",
-                   "%zu revisions with a perplexity; 3 with weights of their own are needed%s", count,
-                   others);
+        analysis_view_text(view, "reason",
+                           "%zu revisions with a perplexity; 3 with weights of their own are needed%s", count,
+                           others);
     else if (fall->verdict != SERIES_VERDICT_YES)
-        print_text(view, "reason", "perplexity never falls from one revision to a later one%s", others);
+        analysis_view_text(view, "reason", "perplexity never falls from one revision to a later one%s",
+                           others);
     else if (isnan(fall->ln_ratio_to_onset))
-        print_text(
+        analysis_view_text(
             view, "reason",
             "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; there is "
             "no onset to compare with%s",
             fall->step_from, fall->step_to, fall->slope, others);
     else
-        print_text(
+        analysis_view_text(
             view, "reason",
             "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; that is "
             "%.2g times the onset's step (%s)%s",
-            fall->step_from, fall->step_to, fall->slope, exp(fall->ln_ratio_to_onset), onset_words(view),
-            others);
+            fall->step_from, fall->step_to, fall->slope, exp(fall->ln_ratio_to_onset),
+            analysis_view_onset_words(view), others);
 }
 
-static void print_fall(struct view *view)
+static void print_fall(struct analysis_view *view)
 {
     const struct series_fall *fall = &view->series->fall;
     const struct api_run *run = view->run;
@@ -183,7 +157,8 @@ static void print_fall(struct view *view)
     api_json_close_object(view->json);
 }
 
-static void print_rest(struct view *view, const char *key, const struct series_rest *rest, int needs_schedule)
+static void print_rest(struct analysis_view *view, const char *key, const struct series_rest *rest,
+                       int needs_schedule)
 {
     const struct series_options *options = view->options;
     api_json_open_object(view->json, key);
@@ -191,23 +166,24 @@ static void print_rest(struct view *view, const char *key, const struct series_r
     api_json_real(view->json, "step", rest->step);
     api_json_real(view->json, "reference", rest->reference);
     if (needs_schedule && options->schedule.kind == SCHEDULE_KIND_UNKNOWN)
-        print_text(view, "reason", "unknown schedule");
+        analysis_view_text(view, "reason", "unknown schedule");
     else if (rest->verdict == SERIES_VERDICT_INSUFFICIENT)
-        print_text(view, "reason", "under %d displacements between neighbours after the warm-up",
-                   options->rest_points + options->points_min);
+        analysis_view_text(view, "reason", "under %d displacements between neighbours after the warm-up",
+                           options->rest_points + options->points_min);
     else if (rest->verdict == SERIES_VERDICT_NO)
-        print_text(view, "reason",
-                   "displacement between neighbours never stays below %g of its median before, to the end",
-                   options->rest_share);
+        analysis_view_text(
+            view, "reason",
+            "displacement between neighbours never stays below %g of its median before, to the end",
+            options->rest_share);
     else
-        print_text(view, "reason",
-                   "displacement between neighbours stays below %g of its median before, from step "
-                   "%.0f on",
-                   options->rest_share, rest->step);
+        analysis_view_text(view, "reason",
+                           "displacement between neighbours stays below %g of its median before, from step "
+                           "%.0f on",
+                           options->rest_share, rest->step);
     api_json_close_object(view->json);
 }
 
-static void print_decay(struct view *view)
+static void print_decay(struct analysis_view *view)
 {
     const struct series_decay *decay = &view->series->decay;
     api_json_open_object(view->json, "decay");
@@ -227,122 +203,7 @@ static void print_decay(struct view *view)
     api_json_close_object(view->json);
 }
 
-struct meaning {
-    unsigned bit;
-    const char *text;
-};
-
-static const struct meaning controls[] = {
-    {SERIES_CONTROL_MEAN_ROW, "the modes are those of the column means: forked as stored, not after each "
-                              "column's mean is subtracted"},
-    {SERIES_CONTROL_PADDING,
-     "the modes are those of the padded rows: forked over all rows, not over the rows "
-     "of tokens"},
-    {SERIES_CONTROL_SCHEDULE, "the schedule froze the weights: at rest for each step, not for each unit of "
-                              "learning rate"},
-    {SERIES_CONTROL_DECAY, "weight decay and a random walk alone reproduce the displacement"},
-    {SERIES_CONTROL_RESOLUTION, "some displacements are within the rounding of the stored weights"},
-    {SERIES_CONTROL_DUPLICATES, "revisions were left out because they repeat another one's weights"},
-    {SERIES_CONTROL_OUTLIERS,
-     "a few far entries may hide modes: some revisions have the dip of a fork, but a "
-     "lighter component of too few entries, so that D is not of the modes"},
-};
-
-static const struct meaning cautions[] = {
-    {SERIES_CAUTION_LATE_HARM, "perplexity ended above its best: late training made it worse"},
-    {SERIES_CAUTION_NO_ONSET, "the weights did not fork"},
-    {SERIES_CAUTION_NO_PERPLEXITY, "no perplexity is known, so neither is the price of stopping"},
-    {SERIES_CAUTION_SCHEDULE, "rest may be the learning-rate schedule's doing, or the schedule is not known"},
-    {SERIES_CAUTION_ONLY_RAW, "only the stored values fork, not those around their column's mean"},
-    {SERIES_CAUTION_FIRST_IS_SUSPECT, "the first revision repeats a late one: displacements start from the "
-                                      "wrong weights"},
-    {SERIES_CAUTION_DIVERGED,
-     "training diverged: the revisions from there on are left out, so that all is said "
-     "of those before"},
-    {SERIES_CAUTION_OPEN_END, "the last revisions are not measured: whether fork and rest last to the end of "
-                              "the run is not known"},
-};
-
-/* What could not be looked at is null: a control that needs the schedule, or verdicts that are missing. */
-static void print_control_state(struct view *view, const struct meaning *control)
-{
-    const struct series *series = view->series;
-    int is_open = 0;
-    if (control->bit == SERIES_CONTROL_SCHEDULE)
-        is_open = series->rest_per_step.verdict == SERIES_VERDICT_INSUFFICIENT ||
-                  view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN;
-    else if (control->bit == SERIES_CONTROL_DECAY)
-        is_open = series->decay.verdict == SERIES_VERDICT_INSUFFICIENT;
-    else if (control->bit == SERIES_CONTROL_MEAN_ROW || control->bit == SERIES_CONTROL_PADDING ||
-             control->bit == SERIES_CONTROL_OUTLIERS)
-        is_open = series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].verdict == SERIES_VERDICT_INSUFFICIENT;
-    if (is_open)
-        api_json_null(view->json, "holds");
-    else
-        api_json_boolean(view->json, "holds", (series->controls & control->bit) != 0);
-}
-
-static void print_controls(struct view *view)
-{
-    api_json_open_array(view->json, "controls");
-    for (size_t i = 0; i < sizeof controls / sizeof controls[0]; i++) {
-        api_json_open_object(view->json, NULL);
-        api_json_text(view->json, "name", series_control_name(controls[i].bit));
-        print_control_state(view, &controls[i]);
-        api_json_text(view->json, "meaning", controls[i].text);
-        api_json_close_object(view->json);
-    }
-    api_json_close_array(view->json);
-}
-
-static void print_stop_reason(struct view *view)
-{
-    const struct series *series = view->series;
-    const struct series_stop *stop = &series->stop;
-    if (stop->verdict == SERIES_VERDICT_YES)
-        print_text(view, "reason",
-                   "forked for good (%s) and at rest from step %.0f on; the steps after it are %.0f %% of "
-                   "the %s",
-                   onset_words(view), stop->step, 100 * stop->saved,
-                   stop->cautions & SERIES_CAUTION_OPEN_END ? "part that is measured" : "run");
-    else if (stop->verdict == SERIES_VERDICT_NO)
-        print_text(view, "reason", "%s",
-                   stop->cautions & SERIES_CAUTION_NO_ONSET
-                       ? "the weights did not fork"
-                       : "the weights did not stay forked, or did not come to rest after it");
-    else
-        print_text(view, "reason",
-                   "not enough measured revisions to tell whether the weights forked and "
-                   "came to rest");
-}
-
-static void print_stop(struct view *view)
-{
-    const struct series_stop *stop = &view->series->stop;
-    api_json_open_object(view->json, "stop");
-    api_json_text(view->json, "verdict", series_verdict_name(stop->verdict));
-    api_json_real(view->json, "step", stop->step);
-    api_json_real(view->json, "saved", stop->saved);
-    api_json_real(view->json, "perplexity", stop->perplexity);
-    api_json_real(view->json, "perplexity_end", stop->perplexity_end);
-    api_json_real(view->json, "perplexity_best", stop->perplexity_best);
-    api_json_real(view->json, "perplexity_best_step", stop->perplexity_best_step);
-    api_json_real(view->json, "given_up", stop->given_up);
-    print_stop_reason(view);
-    api_json_open_array(view->json, "cautions");
-    for (size_t i = 0; i < sizeof cautions / sizeof cautions[0]; i++) {
-        if (!(stop->cautions & cautions[i].bit))
-            continue;
-        api_json_open_object(view->json, NULL);
-        api_json_text(view->json, "name", series_caution_name(cautions[i].bit));
-        api_json_text(view->json, "meaning", cautions[i].text);
-        api_json_close_object(view->json);
-    }
-    api_json_close_array(view->json);
-    api_json_close_object(view->json);
-}
-
-static void print_thresholds(struct view *view)
+static void print_thresholds(struct analysis_view *view)
 {
     const struct series_options *options = view->options;
     api_json_open_object(view->json, "thresholds");
@@ -371,7 +232,7 @@ static void print_thresholds(struct view *view)
     api_json_close_object(view->json);
 }
 
-static void print_point(struct view *view, size_t at)
+static void print_point(struct analysis_view *view, size_t at)
 {
     const struct series_derived *derived = &view->series->derived[at];
     const struct series_point *point = &view->run->series[at];
@@ -409,7 +270,7 @@ void api_analysis_render(struct api_json *json, const struct api_run *run,
                          const struct series_options *options, enum api_analysis_source source,
                          const struct series *series, int has_points)
 {
-    struct view view = {json, run, options, series};
+    struct analysis_view view = {json, run, options, series};
     api_json_open_object(json, NULL);
     api_json_text(json, "model", run->model.name);
     api_json_text_or_null(json, "tensor", run->tensor);
@@ -435,8 +296,8 @@ void api_analysis_render(struct api_json *json, const struct api_run *run,
     print_rest(&view, "per_lr_squared", &series->rest_per_lr_squared, 1);
     api_json_close_object(json);
     print_decay(&view);
-    print_stop(&view);
-    print_controls(&view);
+    analysis_view_stop(&view);
+    analysis_view_controls(&view);
     print_thresholds(&view);
     if (has_points) {
         api_json_open_array(json, "revisions");

@@ -1,0 +1,89 @@
+#include "api/client/sweep_outcome.h"
+
+#include "api/client/plain.h"
+#include "api/client/progress.h"
+#include "api/client/table.h"
+#include "daemon/base/err.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ERRORS_MAX 100 /* of a sweep, which are compared with each other; a daemon sends fewer */
+
+/* "  step512: the file is cut short"; with --json the document is not plain, and this goes to a terminal. */
+static void print_error(const json_t *name, const json_t *message)
+{
+    char left[CLIENT_CELL_SIZE], right[ERR_MESSAGE_BYTES];
+    client_plain_copy(name, "-", left, sizeof left);
+    client_plain_copy(message, "-", right, sizeof right);
+    (void)fprintf(stderr, "  %s: %s\n", left, right);
+}
+
+/* "  step0 and 24 more: there is no such data set": once for all that failed alike. */
+void client_print_sweep_errors(const json_t *sweep)
+{
+    const json_t *error = json_object_get(sweep, "error");
+    const json_t *list = json_object_get(sweep, "errors");
+    struct client_progress progress;
+    client_progress_read(sweep, &progress);
+    size_t count = json_array_size(list) < ERRORS_MAX ? json_array_size(list) : ERRORS_MAX;
+    if (json_is_object(error)) {
+        json_t *message = json_object_get(error, "message");
+        const char *text = json_string_value(message);
+        const char *first =
+            text && count ? strstr(text, "; the first, ") : NULL; /* which the list has, too */
+        json_t *said = first ? json_stringn(text, (size_t)(first - text)) : json_incref(message);
+        print_error(json_object_get(error, "code"), said);
+        json_decref(said);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *row = json_array_get(list, i), *message = json_object_get(row, "message");
+        size_t others = 0, before = 0;
+        for (size_t k = 0; k < count; k++) {
+            int is_alike = json_equal(json_object_get(json_array_get(list, k), "message"), message);
+            before += is_alike && k < i;
+            others += is_alike && k > i;
+        }
+        if (before)
+            continue;
+        char name[CLIENT_CELL_SIZE];
+        client_plain_copy(json_object_get(row, "revision"), "-", name, sizeof name);
+        json_t *whom = others ? json_sprintf("%s and %zu more", name, others) : json_string(name);
+        print_error(whom, message);
+        json_decref(whom);
+    }
+    if (progress.failed > (int64_t)count)
+        (void)fprintf(stderr,
+                      "  and %" PRId64 " more: `bifurcate tasks %" PRId64 " --state failed` lists all\n",
+                      progress.failed - (int64_t)count, progress.id);
+}
+
+/* One revision, which may have no step, is seen by its name; several as a series. */
+static void print_where(const json_t *sweep, const char *model)
+{
+    char name[CLIENT_CELL_SIZE];
+    const json_t *revisions = json_object_get(json_object_get(sweep, "request"), "revisions");
+    const json_t *names = json_object_get(revisions, "names");
+    client_plain_copy(json_array_get(names, 0), "", name, sizeof name);
+    if (json_array_size(names) == 1 && name[0])
+        (void)fprintf(stderr, "See `bifurcate revision %s %s`.\n", model, name);
+    else
+        (void)fprintf(stderr, "See `bifurcate series %s`.\n", model);
+}
+
+void client_print_sweep_end(const json_t *sweep)
+{
+    struct client_progress progress;
+    char bytes[32];
+    client_progress_read(sweep, &progress);
+    client_progress_format_bytes((double)progress.bytes_fetched, bytes, sizeof bytes);
+    (void)fprintf(stderr, "sweep %" PRId64 " of %s: %s; %" PRId64 " of %" PRId64 " revisions measured",
+                  progress.id, progress.model, progress.state, progress.done, progress.total);
+    if (progress.bytes_fetched || !progress.is_folder)
+        (void)fprintf(stderr, ", %s fetched", bytes);
+    (void)fputc('\n', stderr);
+    client_print_sweep_errors(sweep);
+    if (progress.done)
+        print_where(sweep, progress.model);
+}

@@ -1,0 +1,16 @@
+/*
+ * What became of a sweep, as `bifurcate` tells it on standard error.
+ */
+#ifndef BIFURCATED_API_CLIENT_SWEEP_OUTCOME_H
+#define BIFURCATED_API_CLIENT_SWEEP_OUTCOME_H
+
+#include <jansson.h>
+
+/* Why the sweep or its revisions failed, a line for each reason. */
+void client_print_sweep_errors(const json_t *sweep);
+
+/* How it ended: its state, what was measured and fetched, why anything failed, and where to see the results.
+ */
+void client_print_sweep_end(const json_t *sweep);
+
+#endif

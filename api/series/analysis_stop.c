@@ -1,0 +1,138 @@
+#include "api/series/analysis_view.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define TEXT_SIZE 400
+
+void analysis_view_text(struct analysis_view *view, const char *key, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    api_json_text(view->json, key, text);
+}
+
+const char *analysis_view_onset_words(const struct analysis_view *view)
+{
+    return view->series->onset_view == SERIES_VIEW_CENTRED ? "token rows, around column means"
+                                                           : "token rows, as stored only";
+}
+
+struct meaning {
+    unsigned bit;
+    const char *text;
+};
+
+static const struct meaning controls[] = {
+    {SERIES_CONTROL_MEAN_ROW, "the modes are those of the column means: forked as stored, not after each "
+                              "column's mean is subtracted"},
+    {SERIES_CONTROL_PADDING,
+     "the modes are those of the padded rows: forked over all rows, not over the rows "
+     "of tokens"},
+    {SERIES_CONTROL_SCHEDULE, "the schedule froze the weights: at rest for each step, not for each unit of "
+                              "learning rate"},
+    {SERIES_CONTROL_DECAY, "weight decay and a random walk alone reproduce the displacement"},
+    {SERIES_CONTROL_RESOLUTION, "some displacements are within the rounding of the stored weights"},
+    {SERIES_CONTROL_DUPLICATES, "revisions were left out because they repeat another one's weights"},
+    {SERIES_CONTROL_OUTLIERS,
+     "a few far entries may hide modes: some revisions have the dip of a fork, but a "
+     "lighter component of too few entries, so that D is not of the modes"},
+};
+
+static const struct meaning cautions[] = {
+    {SERIES_CAUTION_LATE_HARM, "perplexity ended above its best: late training made it worse"},
+    {SERIES_CAUTION_NO_ONSET, "the weights did not fork"},
+    {SERIES_CAUTION_NO_PERPLEXITY, "no perplexity is known, so neither is the price of stopping"},
+    {SERIES_CAUTION_SCHEDULE, "rest may be the learning-rate schedule's doing, or the schedule is not known"},
+    {SERIES_CAUTION_ONLY_RAW, "only the stored values fork, not those around their column's mean"},
+    {SERIES_CAUTION_FIRST_IS_SUSPECT, "the first revision repeats a late one: displacements start from the "
+                                      "wrong weights"},
+    {SERIES_CAUTION_DIVERGED,
+     "training diverged: the revisions from there on are left out, so that all is said "
+     "of those before"},
+    {SERIES_CAUTION_OPEN_END, "the last revisions are not measured: whether fork and rest last to the end of "
+                              "the run is not known"},
+};
+
+/* What could not be looked at is null: a control that needs the schedule, or verdicts that are missing. */
+static void print_control_state(struct analysis_view *view, const struct meaning *control)
+{
+    const struct series *series = view->series;
+    int is_open = 0;
+    if (control->bit == SERIES_CONTROL_SCHEDULE)
+        is_open = series->rest_per_step.verdict == SERIES_VERDICT_INSUFFICIENT ||
+                  view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN;
+    else if (control->bit == SERIES_CONTROL_DECAY)
+        is_open = series->decay.verdict == SERIES_VERDICT_INSUFFICIENT;
+    else if (control->bit == SERIES_CONTROL_MEAN_ROW || control->bit == SERIES_CONTROL_PADDING ||
+             control->bit == SERIES_CONTROL_OUTLIERS)
+        is_open = series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].verdict == SERIES_VERDICT_INSUFFICIENT;
+    if (is_open)
+        api_json_null(view->json, "holds");
+    else
+        api_json_boolean(view->json, "holds", (series->controls & control->bit) != 0);
+}
+
+void analysis_view_controls(struct analysis_view *view)
+{
+    api_json_open_array(view->json, "controls");
+    for (size_t i = 0; i < sizeof controls / sizeof controls[0]; i++) {
+        api_json_open_object(view->json, NULL);
+        api_json_text(view->json, "name", series_control_name(controls[i].bit));
+        print_control_state(view, &controls[i]);
+        api_json_text(view->json, "meaning", controls[i].text);
+        api_json_close_object(view->json);
+    }
+    api_json_close_array(view->json);
+}
+
+static void print_stop_reason(struct analysis_view *view)
+{
+    const struct series *series = view->series;
+    const struct series_stop *stop = &series->stop;
+    if (stop->verdict == SERIES_VERDICT_YES)
+        analysis_view_text(
+            view, "reason",
+            "forked for good (%s) and at rest from step %.0f on; the steps after it are %.0f %% of "
+            "the %s",
+            analysis_view_onset_words(view), stop->step, 100 * stop->saved,
+            stop->cautions & SERIES_CAUTION_OPEN_END ? "part that is measured" : "run");
+    else if (stop->verdict == SERIES_VERDICT_NO)
+        analysis_view_text(view, "reason", "%s",
+                           stop->cautions & SERIES_CAUTION_NO_ONSET
+                               ? "the weights did not fork"
+                               : "the weights did not stay forked, or did not come to rest after it");
+    else
+        analysis_view_text(view, "reason",
+                           "not enough measured revisions to tell whether the weights forked and "
+                           "came to rest");
+}
+
+void analysis_view_stop(struct analysis_view *view)
+{
+    const struct series_stop *stop = &view->series->stop;
+    api_json_open_object(view->json, "stop");
+    api_json_text(view->json, "verdict", series_verdict_name(stop->verdict));
+    api_json_real(view->json, "step", stop->step);
+    api_json_real(view->json, "saved", stop->saved);
+    api_json_real(view->json, "perplexity", stop->perplexity);
+    api_json_real(view->json, "perplexity_end", stop->perplexity_end);
+    api_json_real(view->json, "perplexity_best", stop->perplexity_best);
+    api_json_real(view->json, "perplexity_best_step", stop->perplexity_best_step);
+    api_json_real(view->json, "given_up", stop->given_up);
+    print_stop_reason(view);
+    api_json_open_array(view->json, "cautions");
+    for (size_t i = 0; i < sizeof cautions / sizeof cautions[0]; i++) {
+        if (!(stop->cautions & cautions[i].bit))
+            continue;
+        api_json_open_object(view->json, NULL);
+        api_json_text(view->json, "name", series_caution_name(cautions[i].bit));
+        api_json_text(view->json, "meaning", cautions[i].text);
+        api_json_close_object(view->json);
+    }
+    api_json_close_array(view->json);
+    api_json_close_object(view->json);
+}
