@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COMPARED_BYTES ((size_t)1 << 20)
+
 /* -- Where they lie -------------------------------------------------------------------------------- */
 
 static int has_file(void *context, const char *name)
@@ -63,6 +65,67 @@ static int check_layers(const struct scoring_weights *weights, struct err *err)
         (unsigned long long)wanted, (unsigned long long)found);
 }
 
+/* Two tensors of a torch file that are one. */
+static int is_one(const struct checkpoint_tensor *a, const struct checkpoint_tensor *b)
+{
+    const char *first = a->same_as ? a->same_as : a->name, *second = b->same_as ? b->same_as : b->name;
+    return strcmp(first, second) == 0;
+}
+
+/* Reads both, piece by piece. */
+static int compare_tensors(const struct scoring_weights *weights, const struct checkpoint_tensor *a,
+                           const struct checkpoint_tensor *b, int *ret_differ, struct err *err)
+{
+    unsigned char *pieces = malloc((size_t)2 * COMPARED_BYTES);
+    int code = pieces ? 0 : err_set(err, ERR_NO_MEMORY, "no memory to compare two tensors");
+    *ret_differ = a->dtype != b->dtype || a->size_bytes != b->size_bytes;
+    for (uint64_t at = 0; !code && !*ret_differ && at < a->size_bytes; at += COMPARED_BYTES) {
+        size_t size = a->size_bytes - at < COMPARED_BYTES ? (size_t)(a->size_bytes - at) : COMPARED_BYTES;
+        if (weights->request->cancel && atomic_load(weights->request->cancel))
+            code = err_set(err, ERR_CANCELLED, "comparing two tensors was cancelled");
+        else if (!(code = checkpoint_read_range(weights->checkpoint, a, at, pieces, size, err)) &&
+                 !(code =
+                       checkpoint_read_range(weights->checkpoint, b, at, pieces + COMPARED_BYTES, size, err)))
+            *ret_differ = memcmp(pieces, pieces + COMPARED_BYTES, size) != 0;
+    }
+    free(pieces);
+    return code;
+}
+
+/* Of a tied model whose file holds another unembedding, transformers 4 scores with the input embedding and 5
+ * with the other one. Equal copies are common: so the numbers count. */
+static int check_tie(const struct scoring_weights *weights, struct err *err)
+{
+    const struct score_architecture *architecture;
+    struct checkpoint_tensor input, output;
+    struct err absent = ERR_INIT;
+    int differ = 0;
+    if (!weights->config->is_tied)
+        return 0;
+    int code = score_architecture_find(weights->config->architecture, &architecture, err);
+    if (code)
+        return code;
+    const char *input_name = architecture->names[SCORE_ROLE_EMBEDDING];
+    const char *output_name = architecture->names[SCORE_ROLE_UNEMBEDDING];
+    code = checkpoint_find(weights->checkpoint, output_name, &output, &absent);
+    if (code == ERR_NOT_FOUND)
+        return 0;
+    if (code) {
+        *err = absent;
+        return code;
+    }
+    if ((code = checkpoint_find(weights->checkpoint, input_name, &input, err)))
+        return code;
+    if (!is_one(&input, &output) && (code = compare_tensors(weights, &input, &output, &differ, err)))
+        return code;
+    return differ ? err_set(err, ERR_UNSUPPORTED,
+                            "tie_word_embeddings of config.json is true, and %s is another matrix than %s: "
+                            "transformers' versions take one or the other; mend it, or leave the metric "
+                            "perplexity out of the sweep",
+                            output_name, input_name)
+                  : 0;
+}
+
 int scoring_weights_open(struct scoring_weights *ret_weights, const struct scoring_request *request,
                          const struct score_config *config, struct err *err)
 {
@@ -72,7 +135,7 @@ int scoring_weights_open(struct scoring_weights *ret_weights, const struct scori
     size_t max = SCORE_ROLE_COUNT * ((size_t)config->layer_count + 1);
     *weights = (struct scoring_weights){.request = request, .config = config};
     int code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &weights->checkpoint, err);
-    if (code || (code = check_layers(weights, err)))
+    if (code || (code = check_layers(weights, err)) || (code = check_tie(weights, err)))
         return code;
     weights->tensors = calloc(max, sizeof *weights->tensors);
     weights->located = calloc(max, sizeof *weights->located);

@@ -31,7 +31,9 @@ struct scoring_weights {
 };
 
 /* Finds the tensors that the numbers ask for; reads headers alone. ERR_NOT_FOUND for a missing one (named),
- * ERR_FORMAT for more layers than the numbers say. The caller closes *ret_weights, also after an error. */
+ * ERR_FORMAT for more layers than the numbers say, ERR_UNSUPPORTED for a tied model with another unembedding
+ * (only there, and where both matrices are stored, they are read). The caller closes *ret_weights, also after
+ * an error. */
 int scoring_weights_open(struct scoring_weights *ret_weights, const struct scoring_request *request,
                          const struct score_config *config, struct err *err);
 

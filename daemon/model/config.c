@@ -3,6 +3,7 @@
 #include "daemon/base/checked.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/model/neox_config.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -149,18 +150,16 @@ static int read_object(const json_t *root, const char *name, const json_t **ret_
     return 0;
 }
 
-/* Three spellings: rope_parameters of today, rope_scaling, which counts before it, and GPT-NeoX's own, beside
- * which its class passes over a rope_theta. */
+/* Three spellings: rope_parameters of today, rope_scaling, which counts before it, and GPT-NeoX's own. */
 static int read_rotary(const json_t *root, const struct family *family, struct model_config *config,
                        struct err *err)
 {
     const json_t *parameters = NULL, *scaling = NULL;
-    const char *bases = strcmp(family->model_type, "gpt_neox") == 0 ? "rotary_emb_base\0" : "rope_theta\0";
     if (read_object(root, "rope_parameters\0", &parameters, err) ||
         read_object(root, "rope_scaling\0", &scaling, err) ||
         read_real(root, "rotary_pct\0partial_rotary_factor\0", family->rotary_fraction,
                   &config->rotary_fraction, err) ||
-        read_real(root, bases, 10000, &config->rotary_base, err))
+        read_real(root, "rotary_emb_base\0rope_theta\0", 10000, &config->rotary_base, err))
         return err->code;
     const json_t *inner = scaling ? scaling : parameters;
     if (read_real(inner, "partial_rotary_factor\0", config->rotary_fraction, &config->rotary_fraction, err) ||
@@ -199,12 +198,14 @@ static int read_activation(const json_t *root, const struct family *family, stru
     return code;
 }
 
-static int read_config(const json_t *root, struct model_config *config, struct err *err)
+static int read_config(json_t *root, struct model_config *config, struct err *err)
 {
     const json_t *architecture = json_array_get(json_object_get(root, "architectures"), 0);
     int code = read_text(root, "model_type\0", "", config->model_type, sizeof config->model_type, err);
     if (code)
         return code;
+    if (strcmp(config->model_type, "gpt_neox") == 0)
+        neox_config_prepare(root, config->doubt, sizeof config->doubt);
     const struct family *family = family_of(config->model_type);
     if (json_is_string(architecture) && strlen(json_string_value(architecture)) < MODEL_CONFIG_NAME_BYTES)
         memcpy(config->architecture, json_string_value(architecture),
@@ -254,6 +255,11 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
             "scoring is implemented for GPT-NeoX models, not for model_type \"%s\": leave the metric "
             "perplexity out of the sweep",
             config->model_type);
+    if (config->doubt[0])
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s, of which transformers makes another model, or none: mend it, or leave the metric "
+                       "perplexity out of the sweep",
+                       config->doubt);
     if (strcmp(config->rotary_type, "default") != 0)
         return err_set(err, ERR_UNSUPPORTED,
                        "scoring with rotary embeddings of type \"%s\" is not implemented: leave the metric "

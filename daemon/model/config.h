@@ -52,6 +52,7 @@ struct model_config {
     enum tensor_dtype dtype; /* that the weights were saved in, if has_dtype */
     int64_t bos_token_id;    /* -1 if absent */
     int64_t eos_token_id;    /* the first, where a list is given */
+    char doubt[96];          /* of a GPT-NeoX: why it cannot be scored (neox_config.h), or "" */
 };
 
 /* Reads config.json from text in memory. ERR_FORMAT for what is no JSON object or holds a value of a wrong

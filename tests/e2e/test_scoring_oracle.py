@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "golden"))
+import variants  # noqa: E402
+
 FIXTURES = HERE.parent / "fixtures/garden"
 REVISIONS = sorted(p.name for p in (FIXTURES / "hub/models/garden/neox-tiny").glob("step*") if p.is_dir())
 GOLDEN = json.loads((HERE / "golden/scoring.json").read_text())
@@ -84,13 +87,31 @@ def test_true_shapes_live(probe: Path, size: str) -> None:
         pytest.skip("BIFURCATED_ORACLES is not 1")
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    sys.path.insert(0, str(HERE / "golden"))
     import scoring
 
     found = run(probe, f"random:{size}", str(scoring.COUNT), f"longest={scoring.LONGEST}", "threads=2")
     live = scoring.measure(size, "float64")
     assert_same(found, live)
     assert live["logprobs"] == pytest.approx(GOLDEN[size]["float64"]["logprobs"], abs=LOGPROB_TOLERANCE)
+
+
+@pytest.mark.parametrize("name", variants.VARIANTS)
+def test_keys_of_config_json(probe: Path, tmp_path: Path, name: str) -> None:
+    """What config.json says means what it means to transformers, or is refused in words."""
+    golden, refusal = json.loads((HERE / "golden/variants.json").read_text())[name], variants.VARIANTS[name][2]
+    folder, texts = tmp_path / "model", tmp_path / "texts.jsonl"
+    variants.write_model(name, folder)
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in variants.TEXTS))
+    if os.environ.get("BIFURCATED_ORACLES") == "1":
+        pytest.importorskip("torch")
+        pytest.importorskip("transformers")
+        assert variants.measure(folder) == (golden if isinstance(golden, str) else pytest.approx(golden, abs=1e-9))
+    found = run(probe, folder, texts, "mode=text_mean")
+    if refusal:
+        assert refusal in found["message"]
+    else:
+        sums = [math.fsum(document["logprobs"]) for document in found["documents"]]
+        assert sums == pytest.approx(golden, abs=LOGPROB_TOLERANCE)
 
 
 def test_streaming_changes_nothing(probe: Path) -> None:

@@ -65,8 +65,9 @@ static void test_rotary_spellings(void **state)
     } cases[] = {
         {"{\"model_type\":\"gpt_neox\"}", 0.25, 10000, "default"},
         {"{\"model_type\":\"gpt_neox\",\"rotary_pct\":0.5,\"rotary_emb_base\":500}", 0.5, 500, "default"},
-        {"{\"model_type\":\"gpt_neox\",\"partial_rotary_factor\":0.5}", 0.5, 10000, "default"},
-        /* GPTNeoXConfig passes over it; other classes do not */
+        /* GPTNeoXConfig passes over these two; other classes do not */
+        {"{\"model_type\":\"gpt_neox\",\"partial_rotary_factor\":0.5}", 0.25, 10000, "default"},
+        {"{\"model_type\":\"llama\",\"partial_rotary_factor\":0.5}", 0.5, 10000, "default"},
         {"{\"model_type\":\"gpt_neox\",\"rope_theta\":500.0}", 0.25, 10000, "default"},
         {"{\"model_type\":\"llama\",\"rope_theta\":500.0}", 1, 500, "default"},
         {"{\"model_type\":\"gpt_neox\",\"rope_parameters\":{\"rope_theta\":500,\"partial_rotary_factor\":1,"
@@ -197,7 +198,22 @@ static void test_scoring_refusals(void **state)
         {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\"}}", "type \"linear\"", ERR_UNSUPPORTED},
         {"{\"model_type\":\"gpt_neox\",\"hidden_act\":\"mish\"}", "activation \"mish\"", ERR_UNSUPPORTED},
         {"{\"model_type\":\"gpt_neox\"}", "lacks a size", ERR_FORMAT},
-        {"{" PYTHIA ",\"num_key_value_heads\":2}", "do not fit", ERR_FORMAT},
+        {"{" PYTHIA ",\"num_key_value_heads\":2}", "", 0}, /* which its class passes over */
+        {"{\"model_type\":\"gpt_neox\",\"vocab_size\":1,\"hidden_size\":6,\"num_hidden_layers\":1,"
+         "\"num_attention_heads\":4,\"max_position_embeddings\":8}",
+         "do not fit", ERR_FORMAT},
+        {"{\"model_type\":\"gpt_neox\",\"vocab_size\":1,\"n_embd\":8,\"n_layer\":1,\"n_head\":2,"
+         "\"max_position_embeddings\":8}",
+         "lacks a size", ERR_FORMAT},
+        {"{" PYTHIA ",\"use_parallel_residual\":null}", "\"use_parallel_residual\" is null", ERR_UNSUPPORTED},
+        {"{" PYTHIA ",\"head_dim\":32}", "\"head_dim\" is not", ERR_UNSUPPORTED},
+        {"{" PYTHIA ",\"head_dim\":64,\"n_positions\":2048}", "", 0},
+        {"{" PYTHIA ",\"n_positions\":\"2048\"}", "\"n_positions\" is not", ERR_UNSUPPORTED},
+        {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"default\"}}", "differ",
+         ERR_UNSUPPORTED},
+        {"{" PYTHIA ",\"pruned_heads\":{\"0\":[1]}}", "\"pruned_heads\"", ERR_UNSUPPORTED},
+        {"{" PYTHIA ",\"pruned_heads\":{},\"quantization_config\":null}", "", 0},
+        {"{" PYTHIA ",\"quantization_config\":{\"bits\":4}}", "\"quantization_config\"", ERR_UNSUPPORTED},
         {"{" PYTHIA ",\"rotary_pct\":1.5}", "rotated part", ERR_FORMAT},
         {"{" PYTHIA ",\"rotary_pct\":0.05}", "rotated part", ERR_FORMAT},
         {"{" PYTHIA ",\"rotary_emb_base\":0}", "base of the rotary embeddings, 0,", ERR_FORMAT},
