@@ -17,6 +17,25 @@ static const struct {
     enum client_option option;
 } letters[] = {{'h', CLIENT_OPTION_HELP}, {'o', CLIENT_OPTION_OUTPUT}};
 
+/* What the commands from `first` on have in common. */
+static const struct {
+    const char *first, *heading;
+} groups[] = {{"sweep", "Measure"},
+              {"series", "Read results"},
+              {"sweeps", "Follow the work"},
+              {"watch", "Watch a model that is still being trained"},
+              {"status", "The daemon"}};
+
+/* Options that mean something else to one command. */
+static const struct {
+    const char *command;
+    enum client_option option;
+    const char *meaning;
+} own_meanings[] = {
+    {"displacement", CLIENT_OPTION_LIMIT, "so many revisions, evenly chosen (default: 400; 8 in a table)"},
+    {"perplexity", CLIENT_OPTION_REVISION, "the revision to score (default: main)"},
+};
+
 const struct client_command *client_command_find(const char *name)
 {
     for (size_t i = 0; i < client_command_count; i++) {
@@ -196,7 +215,16 @@ int client_arguments_parse(int argc, char **argv, struct client_arguments *argum
     return check(arguments, err);
 }
 
-static void print_options(uint64_t wanted, FILE *stream)
+static const char *meaning_of(const struct client_command *command, int option)
+{
+    for (size_t i = 0; command && i < sizeof own_meanings / sizeof own_meanings[0]; i++) {
+        if ((int)own_meanings[i].option == option && strcmp(own_meanings[i].command, command->name) == 0)
+            return own_meanings[i].meaning;
+    }
+    return client_options[option].meaning;
+}
+
+static void print_options(const struct client_command *command, uint64_t wanted, FILE *stream)
 {
     for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
         char left[48];
@@ -210,7 +238,7 @@ static void print_options(uint64_t wanted, FILE *stream)
         (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, client_options[i].name,
                        client_options[i].value ? " " : "",
                        client_options[i].value ? client_options[i].value : "");
-        (void)fprintf(stream, "  %-24s %s\n", left, client_options[i].meaning);
+        (void)fprintf(stream, "  %-24s %s\n", left, meaning_of(command, i));
     }
 }
 
@@ -221,25 +249,33 @@ void client_arguments_help(const struct client_command *command, FILE *stream)
                       command->words[0] ? " " : "", command->summary);
         if (command->details[0])
             (void)fprintf(stream, "\n%s\n", command->details);
-        (void)fputs("\noptions:\n", stream);
-        print_options(command->options | CLIENT_OPTIONS_COMMON, stream);
+        if (command->options)
+            (void)fputs("\noptions:\n", stream);
+        print_options(command, command->options, stream);
+        (void)fputs("\noptions of every command:\n", stream);
+        print_options(command, CLIENT_OPTIONS_COMMON, stream);
         return;
     }
     (void)fputs("usage: bifurcate COMMAND [arguments] [options]\n\n"
-                "Asks a running bifurcated how a model's weights moved while it was trained.\n\ncommands:\n",
+                "Asks a running bifurcated how a model's weights moved while it was trained.\n",
                 stream);
     for (size_t i = 0; i < client_command_count; i++) {
         char left[48];
+        for (size_t k = 0; k < sizeof groups / sizeof groups[0]; k++) {
+            if (strcmp(groups[k].first, client_commands[i].name) == 0)
+                (void)fprintf(stream, "\n%s:\n", groups[k].heading);
+        }
         (void)snprintf(left, sizeof left, "%s %s", client_commands[i].name, client_commands[i].words);
         (void)fprintf(stream, "  %-24s %s\n", left, client_commands[i].summary);
     }
     (void)fputs("\noptions of every command:\n", stream);
-    print_options(CLIENT_OPTIONS_COMMON, stream);
-    (void)fputs("\n`bifurcate --version` (-V) prints the version.\n"
-                "MODEL is owner/name on the hub or file:/path for a folder of checkpoints.\n"
-                "`bifurcate COMMAND --help` shows the options of a command.\n\n"
-                "exit status: 0 done; 1 a sweep ended with failures or was cancelled; 2 wrong usage;\n"
-                "  3 no daemon answers; 4 no such model, revision or sweep; 5 any other error;\n"
-                "  130 interrupted (a sweep that was followed goes on)\n",
-                stream);
+    print_options(NULL, CLIENT_OPTIONS_COMMON, stream);
+    (void)fputs(
+        "\n`bifurcate COMMAND --help` shows the options of a command; --version (-V) prints the version.\n"
+        "MODEL is owner/name on the hub, or a folder of checkpoints: file:/path, or a path that begins\n"
+        "with a slash or a dot.\n\n"
+        "exit status: 0 done; 1 a sweep ended with failures or was cancelled; 2 wrong usage;\n"
+        "  3 no daemon answers; 4 no such model, revision or sweep; 5 any other error;\n"
+        "  130 interrupted (a sweep that was followed goes on)\n",
+        stream);
 }

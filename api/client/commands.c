@@ -23,6 +23,12 @@ const struct client_command client_commands[] = {
          BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) | BIT(LIMIT) |
          BIT(PRIORITY) | BIT(KEY),
      client_run_sweep},
+    {"perplexity", "MODEL", "Score one revision (default: main) and print the numbers",
+     "Without --file or --dataset: the last words of LAMBADA. A file of one's own is one\n"
+     "text, or a text for each line if it is called *.jsonl.",
+     BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) |
+         BIT(LIMIT),
+     client_run_perplexity},
     {"series", "MODEL", "Print what is measured, a row per revision in step order",
      "The table shows a choice of columns; --csv and --json give all, with every digit.",
      BIT(CSV) | BIT(FIELDS) | BIT(FROM) | BIT(TO) | BIT(TENSOR) | BIT(STEPLESS), client_run_series},
@@ -49,8 +55,7 @@ const struct client_command client_commands[] = {
      BIT(CSV) | BIT(ROWS) | BIT(TENSOR), client_run_columns},
     {"trajectories", "MODEL", "Print sampled entries of the tensor over training", "",
      BIT(CSV) | BIT(ENTRIES) | BIT(TENSOR), client_run_trajectories},
-    {"displacement", "MODEL", "Print how far any two revisions are apart, estimated from sampled entries",
-     "--limit: of so many revisions, evenly chosen (default: 400; 8 in a table).",
+    {"displacement", "MODEL", "Print how far any two revisions are apart, estimated from sampled entries", "",
      BIT(CSV) | BIT(FROM) | BIT(TO) | BIT(LIMIT) | BIT(TENSOR), client_run_displacement},
     {"plot", "MODEL", "Draw the picture of the forking as SVG",
      "The distribution over training as a map; below it, on the same axis of steps, what\n"
@@ -61,12 +66,6 @@ const struct client_command client_commands[] = {
      BIT(OUTPUT) | BIT(PREFIX) | BIT(VIEW) | BIT(ROWS) | BIT(AXIS) | BIT(PANELS) | BIT(FROM) | BIT(TO) |
          BIT(TENSOR) | BIT(WIDTH) | BIT(DARK),
      client_run_plot},
-    {"perplexity", "MODEL", "Score one revision (default: main) and print the numbers",
-     "Without --file or --dataset: the last words of LAMBADA. A file of one's own is one\n"
-     "text, or a text for each line if it is called *.jsonl.",
-     BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) |
-         BIT(LIMIT),
-     client_run_perplexity},
     {"models", "", "List the models that the daemon knows", "", BIT(CSV) | BIT(FIELDS), client_run_models},
     {"sweeps", "", "List sweeps, newest first", "", BIT(CSV) | BIT(FIELDS) | BIT(MODEL) | BIT(STATE),
      client_run_sweeps},
@@ -138,10 +137,17 @@ int client_report(const struct err *err)
     case ERR_INVALID:
         return CLIENT_EXIT_USAGE;
     case ERR_NOT_FOUND:
-        if (strstr(message, " is not known"))
-            (void)fputs("`bifurcate models` lists the models that are known, `bifurcate series MODEL` their "
-                        "revisions.\n",
-                        stderr);
+        if (strncmp(message, "revision ", 9) == 0)
+            (void)fputs("`bifurcate series MODEL --stepless` lists the revisions that are known.\n", stderr);
+        else if (strstr(message, " is not known"))
+            (void)fputs(
+                "`bifurcate models` lists the models that are known, `bifurcate sweep MODEL` measures "
+                "another one.\n",
+                stderr);
+        else if (strncmp(message, "there is no sweep", 17) == 0)
+            (void)fputs("`bifurcate sweeps` lists them.\n", stderr);
+        else if (strncmp(message, "there is no task", 16) == 0 || strstr(message, " has no task "))
+            (void)fputs("`bifurcate tasks ID` lists the tasks of a sweep, with their numbers.\n", stderr);
         else if (strstr(message, "there is no watch"))
             (void)fputs("`bifurcate watch MODEL --at 02:30` makes one, `bifurcate watches` lists all.\n",
                         stderr);

@@ -22,6 +22,7 @@ volatile sig_atomic_t client_link_is_interrupted;
 
 struct client_link {
     struct rest *rest;
+    const struct client_command *command;
     int is_exact;                /* its answers are for programs */
     long timeout_s;              /* of an exchange; 0: the standard */
     size_t taken;                /* bytes of answers to GET */
@@ -79,6 +80,7 @@ int client_link_open(const struct client_arguments *arguments, struct client_lin
     if (!link)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     link->is_exact = values[CLIENT_OPTION_JSON] || (values[CLIENT_OPTION_CSV] && !isatty(STDOUT_FILENO));
+    link->command = arguments->command;
     int code = read_token(arguments, &token, err);
     if (!code) {
         struct rest_options options = {.server = server,
@@ -116,6 +118,39 @@ const char *client_link_server(const struct client_link *link)
     return rest_server(link->rest);
 }
 
+/* Whether a member of a request is what an option gives. */
+static int is_member_of(const char *member, size_t length, enum client_option option)
+{
+    const char *name = client_options[option].name;
+    if (option == CLIENT_OPTION_REVISION && length == 5 && memcmp(member, "names", 5) == 0)
+        return 1;
+    size_t i = 0;
+    while (i < length && name[i] && (name[i] == member[i] || (name[i] == '-' && member[i] == '_')))
+        i++;
+    return name[i] == '\0' && (i == length || (i + 1 == length && member[i] == 's')); /* metrics, metric */
+}
+
+/* The daemon names the member of a request ("revisions/from: ..."), the user knows the option
+ * ("--from: ..."). The innermost one counts. */
+static void name_option(const struct client_link *link, struct err *err)
+{
+    char message[ERR_MESSAGE_BYTES];
+    const char *name = NULL;
+    size_t size = strspn(err->message, "abcdefghijklmnopqrstuvwxyz_/0123456789"), length = 0;
+    for (size_t at = 0; at < size && err->message[size] == ':'; at += length + 1) {
+        length = strcspn(err->message + at, "/:");
+        for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
+            if (link->command->options & UINT64_C(1) << i &&
+                is_member_of(err->message + at, length, (enum client_option)i))
+                name = client_options[i].name;
+        }
+    }
+    if (!name)
+        return;
+    (void)snprintf(message, sizeof message, "--%s%s", name, err->message + size);
+    (void)snprintf(err->message, sizeof err->message, "%s", message);
+}
+
 int client_link_request(struct client_link *link, const char *method, const char *target, const char *body,
                         const char *key, struct buf *answer, struct err *err)
 {
@@ -131,6 +166,8 @@ int client_link_request(struct client_link *link, const char *method, const char
                                    .timeout_s = link->timeout_s};
     int code = rest_exchange(link->rest, &request, answer, NULL, err);
     buf_free(&line);
+    if (code == ERR_INVALID)
+        name_option(link, err);
     return code;
 }
 
@@ -276,6 +313,13 @@ int client_link_model_name(const char *model, struct buf *name, struct err *err)
             return err_set_errno(err, errno, "folder %.200s", model);
         buf_appendf(name, "file:%s", path);
         free(path);
+    } else if (!strchr(model, '/') || strncmp(model, "http://", 7) == 0 ||
+               strncmp(model, "https://", 8) == 0) {
+        return err_set(
+            err, ERR_INVALID,
+            "model %.200s: write owner/name, as in EleutherAI/pythia-14m, or file:/path for a folder of "
+            "checkpoints",
+            model);
     } else {
         buf_append_text(name, model);
     }
@@ -291,8 +335,6 @@ int client_link_model(struct buf *buf, const char *model, struct err *err)
     int code = client_link_model_name(model, &name, err);
     const char *text = buf_text(&name);
     const char *slash = strchr(text, '/');
-    if (!code && !slash)
-        code = err_set(err, ERR_INVALID, "model %.200s: write owner/name, or file:/path for a folder", model);
     if (!code) {
         buf_append_text(buf, "/v1/models/");
         if (strncmp(text, "file:", 5) == 0) {

@@ -145,6 +145,19 @@ static int show(struct client_link *link, const struct client_arguments *argumen
     return code;
 }
 
+/* It is a list to other commands. */
+static int check_revision(const struct client_arguments *arguments, struct err *err)
+{
+    int count = 0;
+    for (size_t i = 0; i < arguments->list_count; i++)
+        count += arguments->list[i].option == CLIENT_OPTION_REVISION;
+    return count < 2 ? 0
+                     : err_set(err, ERR_INVALID,
+                               "perplexity scores one revision; of several: `bifurcate sweep %.150s --metric "
+                               "perplexity` with each --revision",
+                               arguments->words[0]);
+}
+
 int client_run_perplexity(const struct client_arguments *arguments)
 {
     const char *revision = arguments->values[CLIENT_OPTION_REVISION];
@@ -157,7 +170,9 @@ int client_run_perplexity(const struct client_arguments *arguments)
     buf_init(&answer, CLIENT_BODY_BYTES_MAX);
     revision = revision ? revision : REVISION_STANDARD;
     const struct mode *mode = choose_mode(arguments, &err);
-    int code = mode ? client_link_open(arguments, &link, &err) : err.code;
+    int code = mode ? check_revision(arguments, &err) : err.code;
+    if (!code)
+        code = client_link_open(arguments, &link, &err);
     if (!code)
         code = make_request(arguments, mode, revision, &request, &err);
     if (!code)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -231,6 +232,21 @@ static int replace_file(const struct buf *svg, const char *name, struct err *err
     return code;
 }
 
+/* A viewer of pictures goes by the name. */
+static int check_name(const char *name, struct err *err)
+{
+    static const char *const others[] = {".png", ".pdf", ".jpg", ".jpeg", ".eps", ".ps", ".webp", ".gif"};
+    const char *dot = name ? strrchr(name, '.') : NULL;
+    for (size_t i = 0; dot && i < sizeof others / sizeof others[0]; i++) {
+        if (strcasecmp(dot, others[i]) == 0)
+            return err_set(err, ERR_INVALID,
+                           "--output %.200s: figures are SVG: name a file .svg, of which rsvg-convert or "
+                           "Inkscape makes PNG or PDF",
+                           name);
+    }
+    return 0;
+}
+
 static int write_figure(const struct buf *svg, const char *name, struct err *err)
 {
     struct stat info;
@@ -256,6 +272,8 @@ int client_run_plot(const struct client_arguments *arguments)
     struct buf svg;
     buf_init(&svg, PLOT_BYTES_MAX);
     int code = read_options(arguments, &options, &err);
+    if (!code)
+        code = check_name(arguments->values[CLIENT_OPTION_OUTPUT], &err);
     if (!code)
         code = client_link_open(arguments, &link, &err);
     if (!code)

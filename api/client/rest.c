@@ -268,7 +268,7 @@ int rest_problem_error(long status, const struct buf *answer, struct err *err)
     if (detail)
         err_set(err, code, "%s", detail);
     else
-        err_set(err, code, "the daemon answered with status %ld", status);
+        err_set(err, code, "status %ld without a reason: is it a bifurcated that answers there?", status);
     json_decref(problem);
     return code;
 }

@@ -180,7 +180,8 @@ static const char *ask_column(const char *name, size_t length, char question[GUE
     guess_init(&guess, typed);
     for (size_t i = 0; i < TABLE_COUNT; i++)
         guess_offer(&guess, columns_table[i].name);
-    return guess.name ? guess_ask(&guess, "", question) : "; CSV without fields begins with all their names";
+    return guess.name ? guess_ask(&guess, "", question)
+                      : "; the first line of the CSV without fields has all names";
 }
 
 int api_columns_parse(const char *fields, struct api_columns *columns, struct err *err)

@@ -110,7 +110,7 @@ static int check_model(json_t *value, const char *pointer, struct api_sweep_requ
     if (code)
         return code;
     if (!api_sweep_request_is_model(json_string_value(value), &request->kind))
-        return refuse(field, err, pointer, "neither \"owner/name\" nor \"file:/absolute/path\"");
+        return refuse(field, err, pointer, "neither owner/name, as on the hub, nor file:/path of a folder");
     (void)snprintf(request->model, sizeof request->model, "%s", json_string_value(value));
     return 0;
 }
@@ -273,7 +273,7 @@ static int check_revisions(json_t *value, const char *pointer, struct api_sweep_
     const json_t *from = json_object_get(value, "from");
     const json_t *to = json_object_get(value, "to");
     if (from && to && json_integer_value(from) > json_integer_value(to))
-        return refuse(field, err, "/revisions/to", "less than revisions/from");
+        return refuse(field, err, "/revisions/to", "less than \"from\"");
     return 0;
 }
 

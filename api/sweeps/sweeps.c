@@ -312,7 +312,7 @@ static int read_task(const struct api_request *request, struct task_row *ret_tas
     int64_t sweep_id = 0, id = 0;
     int code = read_id(request, &sweep_id, err);
     if (!code && !api_number_parse(request->arguments[1], 1, INT64_MAX, &id))
-        code = err_set(err, ERR_NOT_FOUND, "task %.40s: no such task", request->arguments[1]);
+        code = err_set(err, ERR_NOT_FOUND, "there is no task %.40s", request->arguments[1]);
     if (!code)
         code = tasks_get(request->context->store, id, ret_task, err);
     if (!code && ret_task->sweep_id != sweep_id)

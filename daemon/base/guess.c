@@ -62,6 +62,6 @@ const char *guess_ask(const struct guess *guess, const char *prefix, char questi
 {
     question[0] = '\0';
     if (guess->name)
-        (void)snprintf(question, GUESS_QUESTION_SIZE, "; is \"%s%s\" meant?", prefix, guess->name);
+        (void)snprintf(question, GUESS_QUESTION_SIZE, "; did you mean \"%s%s\"?", prefix, guess->name);
     return question;
 }

@@ -24,7 +24,7 @@ void guess_init(struct guess *guess, const char *typed);
  * letters or more, is one slip; the name itself is none. Of equally near names the first counts. */
 void guess_offer(struct guess *guess, const char *name);
 
-/* `; is "PREFIXNAME" meant?`, or "" where nothing is near. Returns `question`. */
+/* `; did you mean "PREFIXNAME"?`, or "" where nothing is near. Returns `question`. */
 const char *guess_ask(const struct guess *guess, const char *prefix, char question[GUESS_QUESTION_SIZE]);
 
 #endif

@@ -101,10 +101,10 @@ enum client_verdict client_judge_connection(const struct transfer *transfer, str
 static const char *place_of_token(const struct hub *hub, char *text, size_t size)
 {
     if (hub->options.token_path)
-        (void)snprintf(text, size, "into %.150s, or into HF_TOKEN and start this program again",
+        (void)snprintf(text, size, "into %.150s, or set HF_TOKEN and restart bifurcated",
                        hub->options.token_path);
     else
-        (void)snprintf(text, size, "into HF_TOKEN and start this program again");
+        (void)snprintf(text, size, "into HF_TOKEN and restart bifurcated");
     return text;
 }
 

@@ -238,8 +238,8 @@ def test_wrong_commands_are_told(closed: Daemon, keys: Callable[[Daemon], Keys])
     assert run("--help").stdout.startswith("usage: bifurcated token create")
     for words, status, said in (
         (["make"], 2, "usage:"),
-        (["creat"], 2, 'there is no action "creat"; is "create" meant?'),
-        (["create", "--nmae", "a"], 2, '--nmae: there is no such option; is "--name" meant?'),
+        (["creat"], 2, 'there is no action "creat"; did you mean "create"?'),
+        (["create", "--nmae", "a"], 2, '--nmae: there is no such option; did you mean "--name"?'),
         (["create"], 2, "--name is missing"),
         (["create", "--name", "a b"], 2, "letters, digits"),
         (["create", "--name", "a", "--scopes", "reed"], 2, '"reed" is not a list'),

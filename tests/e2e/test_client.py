@@ -123,11 +123,50 @@ def test_a_path_that_is_not_utf8_is_told(programs: dict[str, Path], tmp_path: Pa
 def test_help_of_each_command(programs: dict[str, Path]) -> None:
     whole = run(programs, "--help")
     assert whole.returncode == 0 and "exit status" in whole.stdout
-    names = [line.split()[0] for line in whole.stdout.split("commands:\n")[1].split("\n\n")[0].splitlines()]
-    assert {"sweep", "series", "models", "status"} <= set(names)
+    names = re.findall(r"^  ([a-z]+) ", whole.stdout.split("options of every command:")[0], re.M)
+    assert {"sweep", "perplexity", "series", "models", "status"} <= set(names)
+    assert re.findall(r"^([A-Z].*):$", whole.stdout, re.M) == [
+        "Measure", "Read results", "Follow the work", "Watch a model that is still being trained", "The daemon"
+    ]
     for name in names:
         done = run(programs, name, "--help")
         assert done.returncode == 0 and f"usage: bifurcate {name}" in done.stdout, done
+        own, common = done.stdout.split("options of every command:\n")
+        assert "--server URL" in common and "--server URL" not in own, done
+    assert "--limit N                so many revisions" in run(programs, "displacement", "--help").stdout
+    assert "may be repeated" not in run(programs, "perplexity", "--help").stdout
+
+
+def test_errors_name_the_option(measured: Daemon, tmp_path: Path) -> None:
+    """Not the member of the request that the option became."""
+    for words, said in (
+        (["sweep", MODEL, "--from", "-1"], "--from: not an integer from 0 to "),
+        (["sweep", MODEL, "--from", "9", "--to", "5"], '--to: less than "from"'),
+        (["sweep", MODEL, "--every", "0"], "--every: not an integer"),
+        (["sweep", MODEL, "--metric", "speed"], "--metric: not one of: statistics, perplexity"),
+        (["sweep", MODEL, "--revision", ""], "--revision: "),
+        (["sweep", MODEL, "--priority", "1000"], "--priority: not an integer from -100 to 100"),
+        (["watch", MODEL, "--every-minutes", "0"], "--every-minutes: not an integer"),
+        (["analyze", MODEL, "--schedule", "cosine"], "--peak: a schedule needs"),
+        (["distribution", MODEL, "--bins", "0"], "--bins: not an integer"),
+        (["sweeps", "--state", "asleep"], "--state: not one of "),
+        (["perplexity", MODEL, "--revision", "step0", "--revision", "step512"], "`bifurcate sweep garden/neox-tiny --metric perplexity`"),
+        (["plot", MODEL, "-o", str(tmp_path / "forking.PNG")], "name a file .svg"),
+        (["sweep", "gpt2"], "model gpt2: write owner/name, as in EleutherAI/pythia-14m"),
+        (["series", f"https://huggingface.co/{MODEL}"], ": write owner/name, as in "),
+    ):
+        done = measured.client(*words)
+        assert done.returncode == 2 and said in done.stderr and done.stdout == "", (words, done)
+    assert list(tmp_path.iterdir()) == []
+    for words, advice in (
+        (["show", "99"], "`bifurcate sweeps`"),
+        (["history", "1", "step0"], "`bifurcate tasks ID`"),
+        (["history", "1", "99999"], "`bifurcate tasks ID`"),
+        (["revision", MODEL, "step9"], "`bifurcate series MODEL --stepless`"),
+        (["series", "nobody/nothing"], "`bifurcate sweep MODEL`"),
+    ):
+        done = measured.client(*words)
+        assert done.returncode == 4 and advice in done.stderr.splitlines()[1], (words, done)
 
 
 def test_series_in_three_forms(measured: Daemon) -> None:
@@ -171,7 +210,7 @@ def test_a_sweep_with_failures_is_1(measured: Daemon) -> None:
 def test_a_reference_that_is_not_there_measures_nothing(measured: Daemon) -> None:
     done = measured.client("sweep", MODEL, "--reference", "step513", "--follow")
     assert done.returncode == 1 and "failed; 0 of 0 revisions" in done.stderr, done
-    assert f'not_found: {MODEL} has no revision step513 for displacements to start from; is "step512" meant?' in done.stderr, done
+    assert f'not_found: {MODEL} has no revision step513 for displacements to start from; did you mean "step512"?' in done.stderr, done
     done = measured.client("sweep", MODEL, "--revision", "step512", "--reference", "main", "--follow")
     assert done.returncode == 0, done
     assert measured.client("sweep", MODEL, "--revision", "step512", "--reference", "step0", "--follow").returncode == 0
@@ -187,11 +226,11 @@ def test_a_name_whose_sweep_failed_is_not_found(measured: Daemon, tmp_path: Path
         assert done.returncode == 4 and not done.stdout, done
         error, advice = done.stderr.splitlines()
         assert re.match(r"bifurcate: model garden/neox-tinny is not known: sweep \d+ of it failed: no public model", error), done
-        assert error.endswith('; is "garden/neox-tiny" meant?') and "`bifurcate models`" in advice, done
+        assert error.endswith('; did you mean "garden/neox-tiny"?') and "`bifurcate models`" in advice, done
     assert not (tmp_path / "x.svg").exists()
     assert measured.client("series", "garden/neox-tinny", "--json").returncode == 4
     watched = measured.client("watch", "garden/neox-tinny", "--at", "02:30")
-    assert watched.returncode == 0 and watched.stderr.endswith('the next run looks for them; is "garden/neox-tiny" meant?\n'), watched
+    assert watched.returncode == 0 and watched.stderr.endswith('the next run looks for them; did you mean "garden/neox-tiny"?\n'), watched
     assert measured.client("unwatch", "garden/neox-tinny").returncode == 0
     assert measured.client("watch", MODEL, "--at", "02:30").stderr == "" and measured.client("unwatch", MODEL).returncode == 0
     none = measured.client("series", MODEL, "--from", "1000000")
@@ -237,9 +276,11 @@ def test_several_models_and_sweeps_at_once(
     again = one.client("sweep", MODEL, MODEL, *few, "--follow", "--json")
     sweeps = json.loads(again.stdout)["sweeps"]
     assert again.returncode == 0 and [(row["id"], row["state"]) for row in sweeps] == [(4, "done"), (5, "done")], again
-    wrong = one.client("sweep", MODEL, "nowhere", MODEL, *few)
+    mistyped = one.client("sweep", MODEL, "nowhere", MODEL, *few)
+    assert mistyped.returncode == 2 and mistyped.stdout == "" and "model nowhere: write owner/name" in mistyped.stderr, mistyped
+    wrong = one.client("sweep", MODEL, "file:no/where", MODEL, *few)
     assert wrong.returncode == 2 and wrong.stdout.startswith("sweep 6 of garden/neox-tiny: planning"), wrong
-    assert "nowhere: model: neither" in wrong.stderr and "1 of 3 sweeps were started; that of nowhere was not" in wrong.stderr, wrong
+    assert "file:no/where: model: neither owner/name" in wrong.stderr and "1 of 3 sweeps were started; that of file:no/where was not" in wrong.stderr, wrong
     assert one.client("follow", "6", "5", "4").returncode == 0
     assert one.client("follow", "6", "99").returncode == 4
 

@@ -179,7 +179,7 @@ def test_output_that_gets_lost_is_told(programs: dict[str, Path], measured: Daem
 
 def test_json_of_every_command(programs: dict[str, Path], measured: Daemon, tmp_path: Path) -> None:
     """Each command takes --json; what it prints is one document. A figure says where its numbers are."""
-    names = re.findall(r"^  ([a-z]+)", measured.client("--help").stdout.split("commands:\n")[1].split("\n\n")[0], re.M)
+    names = re.findall(r"^  ([a-z]+)", measured.client("--help").stdout.split("options of every command:")[0], re.M)
     task = measured.get("/v1/sweeps/1/tasks").json()["tasks"][0]["id"]
     (tmp_path / "text.txt").write_text("the cat sat on the mat")
     words = {
@@ -205,28 +205,28 @@ def test_json_of_every_command(programs: dict[str, Path], measured: Daemon, tmp_
 
 def test_what_is_said_says_what_to_do(programs: dict[str, Path], terminal: Terminal, measured: Daemon, tmp_path: Path) -> None:
     done = measured.client("seris", MODEL)
-    assert done.returncode == 2 and done.stderr == 'bifurcate: there is no command "seris"; is "series" meant?\nTry `bifurcate --help`.\n'
-    assert "meant" not in measured.client("dance").stderr
+    assert done.returncode == 2 and done.stderr == 'bifurcate: there is no command "seris"; did you mean "series"?\nTry `bifurcate --help`.\n'
+    assert "did you mean" not in measured.client("dance").stderr
     done = measured.client()
     assert done.returncode == 2 and done.stderr == "bifurcate: a command is missing\nTry `bifurcate --help`.\n"
     done = measured.client("series", "garden/neox-tinny")
     assert done.returncode == 4 and done.stderr.startswith(
-        'bifurcate: model garden/neox-tinny is not known; is "garden/neox-tiny" meant?\n`bifurcate models` lists'
+        'bifurcate: model garden/neox-tinny is not known; did you mean "garden/neox-tiny"?\n`bifurcate models` lists'
     )
     done = measured.client("series", MODEL, "--fields", "step,msdd")
-    assert done.returncode == 2 and '"msdd"; is "msd" meant?' in done.stderr
+    assert done.returncode == 2 and '"msdd"; did you mean "msd"?' in done.stderr
     done = measured.client("series", MODEL, "--fields", "colour")
-    assert done.returncode == 2 and '"colour"; CSV without fields' in done.stderr
+    assert done.returncode == 2 and '--fields: no column is called "colour"; the first line of the CSV without fields' in done.stderr
     for words, meant in ((["series", "--form", "3"], "--from"), (["--jsn", "models"], "--json"), (["models", "--token", "x"], "--token-file")):
         done = measured.client(*words)
-        assert done.returncode == 2 and f'; is "{meant}" meant?\n' in done.stderr, done
-    assert "meant" not in measured.client("models", "--dark-ness").stderr, "an option of another command is no help"
+        assert done.returncode == 2 and f'; did you mean "{meant}"?\n' in done.stderr, done
+    assert "did you mean" not in measured.client("models", "--dark-ness").stderr, "an option of another command is no help"
     done = subprocess.run([programs["bifurcated"], "bakup"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and done.stderr == 'bifurcated: bakup: there is no such option or command; is "backup" meant?\n'
+    assert done.returncode == 2 and done.stderr == 'bifurcated: bakup: there is no such option or command; did you mean "backup"?\n'
     done = subprocess.run([programs["bifurcated"], "worker", "--conect", "x"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and done.stderr == 'bifurcated: --conect: there is no such option; is "--connect" meant?\n'
+    assert done.returncode == 2 and done.stderr == 'bifurcated: --conect: there is no such option; did you mean "--connect"?\n'
     answer = measured.post("/v1/sweeps", {"model": MODEL, "metrcs": ["statistics"]})
-    assert answer.status == 400 and 'metrcs: no such member; is "metrics" meant?' in answer.json()["detail"]
+    assert answer.status == 400 and 'metrcs: no such member; did you mean "metrics"?' in answer.json()["detail"]
     done = measured.client("tokens")
     assert done.returncode == 5 and "`bifurcated token create`" in done.stderr
     done = measured.client("models", "--token-file", str(tmp_path / "none"))

@@ -55,7 +55,7 @@ def test_asked_once(daemon: Start, gated: Emulator, programs: dict[str, Path]) -
     assert failed["state"] == "failed" and failed["progress"]["failed"] == len(NAMES)
     assert {error["code"] for error in failed["errors"]} == {"gated"} == {failed["error"]["code"]}
     assert {error["attempts"] for error in failed["errors"]} == {1}
-    said = f"accept its terms at {gated.url}/{MODEL}, then put a token of that account into {token_file(one)}, or into HF_TOKEN and"
+    said = f"accept its terms at {gated.url}/{MODEL}, then put a token of that account into {token_file(one)}, or set HF_TOKEN and restart bifurcated"
     assert all(said in error["message"] for error in [failed["error"], *failed["errors"]]), failed
     assert files_asked_for(gated) == [401]
     wait_until(lambda: log_lines(one, "sweep ended", said))

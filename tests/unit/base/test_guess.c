@@ -92,7 +92,7 @@ static void test_question(void **state)
     guess_init(&guess, "toknes");
     assert_string_equal(guess_ask(&guess, "--", question), "");
     guess_offer(&guess, "tokens");
-    assert_string_equal(guess_ask(&guess, "--", question), "; is \"--tokens\" meant?");
+    assert_string_equal(guess_ask(&guess, "--", question), "; did you mean \"--tokens\"?");
 }
 
 int main(void)

@@ -283,7 +283,7 @@ static void test_shards_open_lazily(void **state)
     assert_int_equal(checkpoint_find(checkpoint, "c", &tensor, &err), ERR_NOT_FOUND);
     assert_string_equal(err.message, "no tensor is named c; there are 4");
     assert_int_equal(checkpoint_find(checkpoint, "goen", &tensor, &err), ERR_NOT_FOUND);
-    assert_string_equal(err.message, "no tensor is named goen; is \"gone\" meant?");
+    assert_string_equal(err.message, "no tensor is named goen; did you mean \"gone\"?");
     assert_int_equal(checkpoint_find(checkpoint, "gone", &tensor, &err), ERR_NOT_FOUND);
     assert_non_null(strstr(err.message, "3.safetensors: named by the index"));
     assert_int_equal(checkpoint_find(checkpoint, "lie", &tensor, &err), ERR_MISMATCH);

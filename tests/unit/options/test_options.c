@@ -158,9 +158,9 @@ static void test_bad_arguments_are_named(void **state)
     enum options_action action;
     LOAD_FAILS("--nonsense: there is no such option", "--nonsense", "1", NULL);
     LOAD_FAILS("--nonsense=1: there is no such option", "--nonsense=1", NULL);
-    LOAD_FAILS("fetchers: there is no such option or command; is \"--fetchers\" meant?", "fetchers", "1",
+    LOAD_FAILS("fetchers: there is no such option or command; did you mean \"--fetchers\"?", "fetchers", "1",
                NULL);
-    LOAD_FAILS("--fetcher=1: there is no such option; is \"--fetchers\" meant?", "--fetcher=1", NULL);
+    LOAD_FAILS("--fetcher=1: there is no such option; did you mean \"--fetchers\"?", "--fetcher=1", NULL);
     LOAD_FAILS("--nonsense: there is no such option; see bifurcated --help", "--nonsense", NULL);
     LOAD_FAILS("-f: there is no such option", "-f", NULL);
     LOAD_FAILS("there is no such option", "--", NULL);
@@ -205,7 +205,7 @@ static void test_bad_files_are_named(void **state)
     } cases[] = {
         {"[queue]\nattempts = 0\n", "b.conf:2: [queue] attempts: \"0\" is not a number from 1 to 100"},
         {"[queue]\nfetches = 1\n",
-         "b.conf:2: [queue] fetches: there is no such option; is \"fetchers\" meant?"},
+         "b.conf:2: [queue] fetches: there is no such option; did you mean \"fetchers\"?"},
         {"[hub]\nfetchers = 1\n", "b.conf:2: [hub] fetchers: this option belongs below [queue]"},
         {"fetchers = 1\n", "b.conf:1: [] fetchers: this option belongs below [queue]"},
         {"[queue]\nfetchers = 1\nwhat is this\n", "b.conf:3: neither"},
