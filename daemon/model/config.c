@@ -34,6 +34,34 @@ static const struct family {
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
+/* Families not listed above whose class ties the embeddings; before its version 5, transformers wrote
+ * "tie_word_embeddings" only where it is false. */
+static const char *const tied_families[] = {
+    "bert",
+    "cohere",
+    "cohere2",
+    "falcon",
+    "falcon_mamba",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gemma3_text",
+    "gpt_bigcode",
+    "gpt_neo",
+    "mamba",
+    "modernbert-decoder",
+    "mpt",
+    "openelm",
+    "opt",
+    "recurrent_gemma",
+    "roberta",
+    "starcoder2",
+    "t5",
+    "xglm",
+    "zamba",
+    "zamba2",
+};
+
 /* A width or count beyond this is no model but a mistake. */
 #define DIMENSION_MAX (1 << 24)
 
@@ -52,6 +80,15 @@ static const struct family *family_of(const char *model_type)
     while (i + 1 < FAMILY_COUNT && strcmp(families[i].model_type, model_type) != 0)
         i++;
     return &families[i];
+}
+
+static int is_tied(const struct family *family, const char *model_type)
+{
+    for (size_t i = 0; i < sizeof tied_families / sizeof tied_families[0]; i++) {
+        if (strcmp(tied_families[i], model_type) == 0)
+            return 1;
+    }
+    return family->is_tied;
 }
 
 /* The first of the names (separated by 0, ended by an empty one) that is there and not null. */
@@ -216,7 +253,8 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
         read_flag(root, "use_parallel_residual\0", family->has_parallel_residual,
                   &config->has_parallel_residual, err) ||
         read_flag(root, "attention_bias\0", family->has_attention_bias, &config->has_attention_bias, err) ||
-        read_flag(root, "tie_word_embeddings\0", family->is_tied, &config->is_tied, err) ||
+        read_flag(root, "weight_tying\0tie_word_embeddings\0", is_tied(family, config->model_type),
+                  &config->is_tied, err) ||
         read_real(root, "layer_norm_eps\0rms_norm_eps\0layer_norm_epsilon\0", family->norm_epsilon,
                   &config->norm_epsilon, err) ||
         read_token(root, "bos_token_id", &config->bos_token_id, err) ||

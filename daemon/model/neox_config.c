@@ -21,6 +21,7 @@ static const char *const foreign[] = {
     "activation_function",
     "max_sequence_length",
     "num_key_value_heads",
+    "weight_tying",
 };
 
 /* For null transformers 5 refuses these; 4 takes it for false, or fails in the middle. */

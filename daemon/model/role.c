@@ -1,8 +1,5 @@
 #include "daemon/model/role.h"
 
-#include "daemon/base/buf.h"
-#include "daemon/base/limits.h"
-
 #include <string.h>
 
 /* Where each family keeps its embeddings; of several names, the first that is there. */
@@ -17,39 +14,53 @@ static const struct family {
     {"bloom", {"lm_head.weight", NULL}, {"transformer.word_embeddings.weight", "word_embeddings.weight"}},
     {"opt", {"lm_head.weight", NULL}, {"model.decoder.embed_tokens.weight", "decoder.embed_tokens.weight"}},
     {"hf_olmo", {"model.transformer.ff_out.weight", NULL}, {"model.transformer.wte.weight", NULL}},
+    {"mamba", {"lm_head.weight", NULL}, {"backbone.embeddings.weight", "backbone.embedding.weight"}},
+    {"rwkv", {"head.weight", NULL}, {"rwkv.embeddings.weight", "emb.weight"}},
+    {"openlm", {"output.weight", NULL}, {"tok_embeddings.weight", NULL}},
+    {"openelm", {"lm_head.weight", NULL}, {"transformer.token_embeddings.weight", NULL}},
+    {"modernbert-decoder", {"decoder.weight", NULL}, {"model.embeddings.tok_embeddings.weight", NULL}},
+    {"bert", {"cls.predictions.decoder.weight", NULL}, {"bert.embeddings.word_embeddings.weight", NULL}},
+    {"roberta", {"lm_head.decoder.weight", NULL}, {"roberta.embeddings.word_embeddings.weight", NULL}},
+    {"t5", {"lm_head.weight", NULL}, {"shared.weight", "decoder.embed_tokens.weight"}},
 };
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
-/* What trainers put around a state dict. */
-static const char *const wrappers[] = {"", "state_dict.", "model.", "module.", "model_state_dict."};
+/* What trainers, compilers and models of several parts put around a state dict. */
+static const char *const wrappers[] = {
+    "state_dict.",     "model_state_dict.", "model.",           "module.",
+    "language_model.", "_orig_mod.",        "_forward_module.", "_fsdp_wrapped_module.",
+};
 
 #define WRAPPER_COUNT (sizeof wrappers / sizeof wrappers[0])
 
-/* The checkpoint's own copy of a name that stands in it, behind a wrapper or not; else NULL. */
+/* Whether these bytes are wrappers, one inside of the other, and nothing else. */
+static int are_wrappers(const char *bytes, size_t size)
+{
+    size_t i = 0;
+    while (size && i < WRAPPER_COUNT) {
+        size_t length = strlen(wrappers[i]);
+        int is_this = size >= length && memcmp(bytes, wrappers[i], length) == 0;
+        bytes += is_this ? length : 0;
+        size -= is_this ? length : 0;
+        i = is_this ? 0 : i + 1;
+    }
+    return size == 0;
+}
+
+/* The checkpoint's own copy of a name that stands in it, behind as few wrappers as there are; else NULL. */
 static const char *find_name(const struct checkpoint *checkpoint, const char *name)
 {
-    for (size_t i = 0; i < WRAPPER_COUNT; i++) {
-        struct buf whole;
-        const char *found = NULL;
-        buf_init(&whole, LIMIT_TENSOR_NAME_BYTES);
-        (void)buf_appendf(&whole, "%s%s", wrappers[i], name);
-        size_t low = 0, high = checkpoint_name_count(checkpoint);
-        while (low < high && !found) {
-            size_t middle = low + (high - low) / 2;
-            int order = strcmp(checkpoint_name(checkpoint, middle), buf_text(&whole));
-            if (order == 0)
-                found = checkpoint_name(checkpoint, middle);
-            else if (order < 0)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        buf_free(&whole);
-        if (found)
-            return found;
+    const char *found = NULL;
+    size_t size = strlen(name), count = checkpoint_name_count(checkpoint);
+    for (size_t i = 0; i < count; i++) {
+        const char *whole = checkpoint_name(checkpoint, i);
+        size_t whole_size = strlen(whole);
+        if (whole_size >= size && memcmp(whole + whole_size - size, name, size) == 0 &&
+            are_wrappers(whole, whole_size - size) && (!found || whole_size < strlen(found)))
+            found = whole;
     }
-    return NULL;
+    return found;
 }
 
 /* Looks through the family of this model_type (only_own) or through all of them. */

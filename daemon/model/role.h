@@ -14,9 +14,9 @@ enum model_role {
 };
 
 /* Finds the tensor: by the names of its family (model_type), then by those of all families; a name may also
- * stand behind one wrapper ("state_dict.", "model.", "module."). A tied model that stores no unembedding of
- * its own uses the input embedding; an untied one does not. ERR_NOT_FOUND lists what was looked for.
- * *ret_name is borrowed from the checkpoint. */
+ * stand behind wrappers ("state_dict.", "model.", "module.", "_orig_mod."). A tied model that stores no
+ * unembedding of its own uses the input embedding; an untied one does not. ERR_NOT_FOUND lists what was
+ * looked for. *ret_name is borrowed from the checkpoint. */
 int model_role_find(const struct model_config *config, const struct checkpoint *checkpoint,
                     enum model_role role, const char **ret_name, struct err *err);
 

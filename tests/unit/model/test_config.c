@@ -115,6 +115,13 @@ static void test_other_families(void **state)
     assert_true(llama.is_tied && llama.has_dtype && llama.dtype == TENSOR_DTYPE_BF16);
     assert_int_equal(llama.eos_token_id, 2);
     assert_int_equal(llama.bos_token_id, -1);
+    /* What says nothing of it is tied where its class is, and OLMo has a word of its own for it. */
+    assert_true(parse("{\"model_type\":\"opt\"}").is_tied);
+    assert_true(parse("{\"model_type\":\"gemma2\"}").is_tied);
+    assert_false(parse("{\"model_type\":\"opt\",\"tie_word_embeddings\":false}").is_tied);
+    assert_false(parse("{\"model_type\":\"unheard_of\"}").is_tied);
+    assert_true(parse("{\"model_type\":\"hf_olmo\",\"weight_tying\":true}").is_tied);
+    assert_false(parse("{\"model_type\":\"hf_olmo\",\"weight_tying\":false}").is_tied);
     struct model_config unknown = parse("{}");
     assert_string_equal(unknown.model_type, "");
     assert_int_equal(unknown.activation, MODEL_ACTIVATION_OTHER);
