@@ -16,7 +16,7 @@
 
 int remote_link_may_pass(int code)
 {
-    return code == ERR_NETWORK || code == ERR_HTTP || code == ERR_RATE_LIMITED || code == ERR_TIMEOUT;
+    return code == ERR_NETWORK || code == ERR_HTTP || code == ERR_RATE_LIMITED || code == ERR_NO_SPACE;
 }
 
 int remote_link_claim(struct rest *rest, const struct wire_offer *offer, struct wire_task *ret_task,
@@ -46,12 +46,29 @@ int remote_link_claim(struct rest *rest, const struct wire_offer *offer, struct 
     } else if (code == ERR_CONFLICT && rest_problem_code(&answer) == ERR_UNSUPPORTED) {
         code = err->code = ERR_UNSUPPORTED;
     } else if (code == ERR_NOT_FOUND) {
-        code = err_set(err, ERR_UNSUPPORTED, "%s has no /v1/claims: it is no bifurcated, or an older one",
-                       rest_server(rest));
+        int is_daemon = rest_problem_code(&answer) != 0;
+        code = err_set(err, is_daemon ? ERR_UNSUPPORTED : ERR_UNREACHABLE,
+                       "%s has no /v1/claims: it is no bifurcated, or an older one", rest_server(rest));
     }
     buf_free(&body);
     buf_free(&answer);
     return code;
+}
+
+/* What an answer other than 2xx says of the claim. One that is not the daemon's own comes from a proxy that
+ * does not reach it, whatever its status: some say 404 then. */
+static int judge(int code, int status, const struct buf *answer)
+{
+    const int is_own = rest_problem_code(answer) != 0;
+    if (code == ERR_NOT_FOUND)
+        return is_own ? ERR_CONFLICT : ERR_HTTP; /* a daemon that does not know the claim has given it up */
+    if (code != ERR_HTTP)
+        return code;
+    if (status == 422)
+        return ERR_MISMATCH;
+    if (status == 507)
+        return ERR_NO_SPACE;
+    return !is_own && status >= 502 && status <= 504 ? ERR_NETWORK : ERR_HTTP;
 }
 
 /* PUT /v1/claims/{id}/{what} */
@@ -68,10 +85,8 @@ static int put(struct rest *rest, const char *id, const char *what, const char *
                                    .body_size = size,
                                    .timeout_s = type ? RESULT_TIMEOUT_S : SHORT_TIMEOUT_S};
     int code = rest_exchange(rest, &request, answer, &status, err);
-    if (code == ERR_NOT_FOUND)
-        code = err->code = ERR_CONFLICT; /* a daemon that does not know the claim has given it up */
-    if (code == ERR_HTTP && status == 422)
-        code = err->code = ERR_MISMATCH;
+    if (code && status)
+        code = err->code = judge(code, status, answer);
     return code;
 }
 

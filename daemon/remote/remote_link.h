@@ -2,8 +2,10 @@
  * What a remote worker asks of its daemon, call by call: claims and what becomes of them (api/openapi.json,
  * api/wire/wire.h). One thread at a time.
  *
- * Of the errors, ERR_NETWORK, ERR_HTTP and ERR_RATE_LIMITED pass: the same call may succeed later.
- * ERR_CONFLICT means that the claim is lost (another has it, or it was cancelled): its worker drops it.
+ * Of the errors, ERR_NETWORK (also a proxy's word that it does not reach the daemon), ERR_HTTP (any other
+ * answer), ERR_RATE_LIMITED and ERR_NO_SPACE (the daemon's disk is full) pass: the same call may succeed
+ * later. ERR_CONFLICT means that the claim is lost (another has it, or it was cancelled): its worker drops
+ * it.
  */
 #ifndef BIFURCATED_REMOTE_REMOTE_LINK_H
 #define BIFURCATED_REMOTE_REMOTE_LINK_H
@@ -18,7 +20,8 @@
 int remote_link_may_pass(int code);
 
 /* Waits for a task as the offer says. ERR_NOT_FOUND: there is none now. ERR_UNSUPPORTED: the daemon is of
- * another version. ERR_UNAUTHORIZED. The caller frees *ret_task, unless there is an error. */
+ * another version. ERR_UNREACHABLE: what answers at this address is no daemon. ERR_UNAUTHORIZED. The caller
+ * frees *ret_task, unless there is an error. */
 int remote_link_claim(struct rest *rest, const struct wire_offer *offer, struct wire_task *ret_task,
                       struct err *err);
 

@@ -3,6 +3,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
+#include "daemon/remote/patience.h"
 #include "daemon/remote/remote_link.h"
 #include "daemon/sweep/sweep_spec.h"
 #include "store/models.h"
@@ -94,11 +95,13 @@ static int measure(struct remote_slot *slot, const struct wire_task *task, const
     return code;
 }
 
-/* Until the daemon has it or does not want it; gives up only when the process stops. */
+/* Until the daemon has it or does not want it, the process stops, or there is no use in it. */
 static int hand_in(struct remote_slot *slot, const struct wire_task *task, const struct buf *body,
                    struct err *err)
 {
     struct remote_worker *worker = slot->worker;
+    struct patience patience;
+    patience_begin(&patience, atomic_load(&slot->beats));
     for (int attempt = 1;; attempt++) {
         *err = (struct err)ERR_INIT;
         int code = remote_link_record(slot->rest, task->id, body, err);
@@ -106,6 +109,8 @@ static int hand_in(struct remote_slot *slot, const struct wire_task *task, const
             return code;
         if (atomic_load(&worker->is_urgent) || atomic_load(&slot->cancel))
             return code;
+        if (patience_is_over(&patience, code, atomic_load(&slot->beats)))
+            return err_wrap(err, "the daemon does not take the result, %d times; its log says why", attempt);
         if (attempt == 1)
             log_warning("the daemon does not take a result now; it is kept and handed in again",
                         log_int("sweep", task->sweep_id), log_text("revision", task->revisions[0].row.name),

@@ -26,6 +26,7 @@ struct remote_slot {
     atomic_int phase;   /* enum remote_phase */
     atomic_bool cancel; /* of the task at hand */
     _Atomic int64_t fetched_bytes;
+    _Atomic int64_t beats; /* how often the daemon has said that a claim of this slot holds */
     /* under worker->lock */
     int is_busy;
     char claim[WIRE_ID_SIZE];

@@ -222,6 +222,8 @@ static int claim(struct remote_slot *slot, struct wire_task *task, struct err *e
         fill_in(slot, idle_ms > 0 && (idle_ms + 999) / 1000 < wait_s ? (idle_ms + 999) / 1000 : wait_s,
                 token_mark, &offer);
         int code = remote_link_claim(slot->rest, &offer, task, err);
+        if (code == ERR_UNREACHABLE) /* what has answered for the daemon before may be a proxy without it */
+            code = err->code = worker->token_mark ? ERR_NETWORK : ERR_UNSUPPORTED;
         if (code != ERR_CANCELLED)
             note_reach(worker, code, err);
         if (code == 0 || code == ERR_NOT_FOUND)
@@ -301,9 +303,13 @@ static void keep_lease(struct remote_worker *worker, struct remote_slot *slot, i
     if (is_due)
         slot->renewed_ms = now;
     (void)pthread_mutex_unlock(&worker->lock);
-    if (is_due &&
-        remote_link_extend(worker->keeper_rest, id, atomic_load(&slot->fetched_bytes), &err) == ERR_CONFLICT)
+    if (!is_due)
+        return;
+    int code = remote_link_extend(worker->keeper_rest, id, atomic_load(&slot->fetched_bytes), &err);
+    if (code == ERR_CONFLICT)
         cancel(worker, slot, id);
+    else if (!code)
+        atomic_fetch_add(&slot->beats, 1);
 }
 
 static void *keep_leases(void *context)

@@ -42,3 +42,40 @@ def test_a_recorded_task_is_no_lost_one(
         one.check_end()
     assert refused.is_set() and remote.wait(sweep)["state"] == "done"
     assert "task done" in one.log() and "task dropped" not in one.log()
+
+
+def test_a_proxy_that_has_lost_the_daemon(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, programs: dict[str, Path], tmp_path: Path
+) -> None:
+    """It says 404 for it, as some do, to a result and to an offer: neither is the daemon's word, so nothing is dropped, and the
+    worker stays. One that has never been answered by a daemon at that address ends."""
+    remote = daemon(make_hub(garden), "--fetchers", "0")
+    lost: list[str] = []
+    with Proxy(remote.url) as proxy:
+        ask = proxy.ask
+
+        def lose(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+            if path.endswith("/result") and len(lost) < 2:
+                lost.append(path)
+                return 404, b"404 page not found"
+            if path == "/v1/claims" and len(lost) == 2:
+                lost.append(path)
+                return 404, b"404 page not found"
+            return ask(method, path, headers, body)
+
+        proxy.ask = lose
+        one = Worker(proxy.url, programs["bifurcated"], tmp_path / "worker", "--fetchers", "1", env=remote.env)
+        sweep = remote.sweep("garden/neox-tiny", revisions={"names": ["step0", "step1"]})
+        remote.wait(sweep, lambda now: now["state"] == "running")
+        one.start()
+        assert remote.wait(sweep)["state"] == "done", one.log()
+        assert len(lost) == 3, lost
+        assert [task["attempts"] for task in remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"]] == [1, 1]
+        assert "task dropped" not in one.log() and "the daemon answers again" in one.log()
+        one.terminate()
+        one.check_end()
+        lost.clear()
+        lost += ["x", "x"]
+        stranger = Worker(proxy.url, programs["bifurcated"], tmp_path / "stranger", env=remote.env).start()
+        assert stranger.wait() == 1
+        assert "has no /v1/claims" in stranger.log()
