@@ -144,6 +144,19 @@ int wire_task_parse(const char *text, size_t size, struct wire_task *task, struc
 
 void wire_task_free(struct wire_task *task);
 
+/* -- What a worker says of its claim otherwise: JSON, read as an offer is -- */
+
+/* PUT /v1/claims/{id}/heartbeat. */
+int wire_beat_parse(const char *text, size_t size, int64_t *ret_bytes_fetched, struct err *err);
+
+/* .../failure: why the attempt failed, and whether it is a result that the daemon refused. */
+int wire_failure_parse(const char *text, size_t size, struct err *ret_reason, int *ret_is_refused,
+                       struct err *err);
+
+/* .../release: *ret_declined becomes why this worker cannot do the task; its code is 0 where it only stops.
+ */
+int wire_release_parse(const char *text, size_t size, struct err *ret_declined, struct err *err);
+
 /* -- Memory -- */
 
 /* Zeroed room for `count` things of `size`, freed with the memory; NULL without. */

@@ -44,8 +44,9 @@ void wire_refuse(struct wire_reader *reader, const char *key, enum err_code code
 {
     if (reader->code)
         return;
+    const char *whole = reader->path[0] ? "" : "body";
     reader->code = err_set(reader->err, code, "%s%s%.64s: %s", reader->path,
-                           reader->path[0] && key[0] ? "/" : "", key, reason);
+                           reader->path[0] && key[0] ? "/" : "", key[0] ? key : whole, reason);
 }
 
 size_t wire_enter(struct wire_reader *reader, const char *key, size_t index)

@@ -2,7 +2,6 @@
  * Remote workers: claims, heartbeats, results, failures, and who is there.
  */
 #include "api/form/json.h"
-#include "api/form/json_load.h"
 #include "api/http/http.h"
 #include "api/resource/context.h"
 #include "api/wire/wire.h"
@@ -15,7 +14,6 @@
 #include "store/tasks.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +32,19 @@ struct claim {
     struct task_lease lease;
     int is_held; /* to be given back if the answer does not arrive */
 };
+
+/* Passes on `code` of a reader (api/wire/wire.h), whose message begins with the member that is at fault. */
+static int name_member(int code, struct api_response *response, const struct err *err)
+{
+    size_t length = strcspn(err->message, ":");
+    if (code != ERR_INVALID)
+        return code;
+    response->problem_in = "body";
+    if (strncmp(err->message, "body:", 5) != 0)
+        (void)snprintf(response->problem_field, sizeof response->problem_field, "/%.*s", (int)length,
+                       err->message);
+    return code;
+}
 
 /* A result is no JSON. */
 static int check_result_type(const struct api_request *request, struct api_response *response,
@@ -112,7 +123,8 @@ static int read_offer(struct api_request *request, struct wire_offer *offer, str
     const struct api_claims_options *claims = options_of(request);
     int code = api_request_check_json(request, response, err);
     if (!code)
-        code = wire_offer_parse(buf_text(&request->body), request->body.size, offer, err);
+        code = name_member(wire_offer_parse(buf_text(&request->body), request->body.size, offer, err),
+                           response, err);
     if (code)
         return code;
     if (offer->protocol != WIRE_PROTOCOL || offer->definition != claims->definition ||
@@ -257,38 +269,18 @@ static int finish_result(int code, struct api_response *response)
     return finish(code, response);
 }
 
-static int read_body(struct api_request *request, json_t **ret_body, struct api_response *response,
-                     struct err *err)
-{
-    int code = api_request_check_json(request, response, err);
-    if (code)
-        return code;
-    *ret_body = api_json_load(buf_text(&request->body), request->body.size, err);
-    if (json_is_object(*ret_body))
-        return 0;
-    if (!*ret_body && err->code != ERR_INVALID)
-        return err->code;
-    json_decref(*ret_body);
-    return api_response_refuse(response, "body", "", err, ERR_INVALID, "body: not a JSON object");
-}
-
 int api_extend_claim(struct api_request *request, struct api_response *response, struct err *err)
 {
     const struct api_claims_options *claims = options_of(request);
     struct task_row task;
     struct task_lease lease;
-    json_t *body = NULL;
-    int code = read_body(request, &body, response, err);
-    if (code)
-        return code;
-    const json_t *bytes = json_object_get(body, "bytes_fetched");
-    int64_t fetched = json_integer_value(bytes);
-    int is_sound = json_is_integer(bytes) && fetched >= 0 && fetched <= LIMIT_TASK_BYTES;
-    json_decref(body);
-    if (!is_sound)
-        return api_response_refuse(response, "body", "/bytes_fetched", err, ERR_INVALID,
-                                   "bytes_fetched: not an integer from 0 to %" PRId64, LIMIT_TASK_BYTES);
-    code = find_claim(request, &task, &lease, err);
+    int64_t fetched = 0;
+    int code = api_request_check_json(request, response, err);
+    if (!code)
+        code = name_member(wire_beat_parse(buf_text(&request->body), request->body.size, &fetched, err),
+                           response, err);
+    if (!code)
+        code = find_claim(request, &task, &lease, err);
     if (!code)
         code = tasks_heartbeat(request->context->store, &lease, claims->lease_ms, fetched, err);
     if (!code)
@@ -326,7 +318,8 @@ int api_record_claim(struct api_request *request, struct api_response *response,
     if (!is_done && task.state != TASK_STATE_CLAIMED)
         code = tasks_heartbeat(store, &lease, claims->lease_ms, task.bytes_fetched, err); /* says why not */
     if (!code && !is_done)
-        code = wire_result_parse(buf_text(&request->body), request->body.size, &result, err);
+        code = name_member(wire_result_parse(buf_text(&request->body), request->body.size, &result, err),
+                           response, err);
     if (!code && !is_done)
         code = api_claim_check(store, &task, &result, &definitions, err);
     if (!code && !is_done)
@@ -370,24 +363,12 @@ int api_fail_claim(struct api_request *request, struct api_response *response, s
     struct task_lease lease;
     struct err reason = ERR_INIT;
     enum task_state state = TASK_STATE_FAILED;
-    json_t *body = NULL;
-    int code = read_body(request, &body, response, err);
-    if (code)
-        return code;
-    const char *name = json_string_value(json_object_get(body, "code"));
-    const char *message = json_string_value(json_object_get(body, "message"));
-    int reason_code = name ? err_code_of(name) : 0;
-    const json_t *refused = json_object_get(body, "refused");
-    int is_refused = json_is_true(refused);
-    if (!name || !message || !reason_code || strcmp(err_name(reason_code), name) != 0)
-        code = api_response_refuse(response, "body", "/code", err, ERR_INVALID,
-                                   "code and message: a failure has the name of an error and a sentence");
-    else if (refused && !json_is_boolean(refused))
-        code = api_response_refuse(response, "body", "/refused", err, ERR_INVALID,
-                                   "refused: neither true nor false");
-    else
-        err_set(&reason, (enum err_code)reason_code, "%s", message);
-    json_decref(body);
+    int is_refused = 0;
+    int code = api_request_check_json(request, response, err);
+    if (!code)
+        code = name_member(
+            wire_failure_parse(buf_text(&request->body), request->body.size, &reason, &is_refused, err),
+            response, err);
     if (!code)
         code = find_claim(request, &task, &lease, err);
     if (!code)
@@ -405,19 +386,16 @@ int api_release_claim(struct api_request *request, struct api_response *response
     struct store *store = request->context->store;
     struct task_row task;
     struct task_lease lease;
-    json_t *body = NULL;
-    char why[TASKS_DETAIL_SIZE] = "";
-    int code = read_body(request, &body, response, err);
-    if (code)
-        return code;
-    const char *reason = json_string_value(json_object_get(body, "declined"));
-    if (reason)
-        (void)snprintf(why, sizeof why, "%s", reason);
-    json_decref(body);
-    code = find_claim(request, &task, &lease, err);
+    struct err why = ERR_INIT;
+    int code = api_request_check_json(request, response, err);
     if (!code)
-        code = why[0] ? tasks_decline(store, &lease, why, err)
-                      : tasks_release(store, &lease, &options_of(request)->policy, err);
+        code = name_member(wire_release_parse(buf_text(&request->body), request->body.size, &why, err),
+                           response, err);
+    if (!code)
+        code = find_claim(request, &task, &lease, err);
+    if (!code)
+        code = why.code ? tasks_decline(store, &lease, why.message, err)
+                        : tasks_release(store, &lease, &options_of(request)->policy, err);
     if (!code) {
         buf_append_text(&response->body, "{\"state\":\"queued\"}");
         api_context_wake(request->context);

@@ -407,9 +407,8 @@ def test_refused_workers(
         sound = {**proxy.offers[-1], "definition": proxy.offers[-1]["definition"] - 1}
         answer = remote.post("/v1/claims", {**sound, **change}, headers)
         assert answer.status == status and words in answer.json()["detail"], (change, answer)
-    for path in ("heartbeat", "failure", "release"):
-        assert remote.request("PUT", f"/v1/claims/1.1.0/{path}", {"bytes_fetched": 0, "code": "io", "message": ""},
-                              headers).status == 404  # fmt: skip
+    for path, word in (("heartbeat", {"bytes_fetched": 0}), ("failure", {"code": "io", "message": "x"}), ("release", {})):
+        assert remote.request("PUT", f"/v1/claims/1.1.0/{path}", word, headers).status == 404
         assert remote.request("PUT", f"/v1/claims/1.1.0/{path}", {}).status == 401
     for options, words in (
         (["--connect", "ftp://here"], "http"),

@@ -8,6 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void check_words(const char *data, size_t size)
+{
+    struct err err = ERR_INIT, said = ERR_INIT;
+    int64_t bytes = 0;
+    int is_refused = 0;
+    if (wire_beat_parse(data, size, &bytes, &err) == 0 && (bytes < 0 || bytes > LIMIT_TASK_BYTES))
+        abort();
+    if (wire_failure_parse(data, size, &said, &is_refused, &err) == 0 && (!said.code || !said.message[0]))
+        abort();
+    if (wire_release_parse(data, size, &said, &err) == 0 && said.code && !said.message[0])
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_result(const char *data, size_t size)
@@ -71,6 +84,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 't':
         check_task(rest, size - 1);
+        break;
+    case 'w':
+        check_words(rest, size - 1);
         break;
     default:
         check_offer(rest, size - 1);

@@ -108,6 +108,22 @@ static void put(const struct api_fixture *fixture, const char *id, const char *w
     free(exchange.body);
 }
 
+/* Words that are not as described are refused by name, and leave the claim as it was. */
+static void put_bad(const struct api_fixture *fixture, const char *id, const char *what, const char *body,
+                    const char *field)
+{
+    char target[256];
+    struct exchange exchange;
+    (void)snprintf(target, sizeof target, "/v1/claims/%s/%s", id, what);
+    fixture_request(fixture, "PUT", target, body, json_headers, &exchange);
+    assert_int_equal(exchange.status, 400);
+    json_t *problem = json_loads(exchange.body, 0, NULL);
+    if (strcmp(json_string_value(json_object_get(problem, "field")), field) != 0)
+        fail_msg("%s %s: %s", target, body, exchange.body);
+    json_decref(problem);
+    free(exchange.body);
+}
+
 /* PUT of a result, which is no text. */
 static void put_result(const struct api_fixture *fixture, const char *id, const struct wire_result *result,
                        long status)
@@ -301,9 +317,26 @@ static void test_failed_released_declined(void **state)
     assert_true(row.not_before_ms > 0);
     wire_task_free(&task);
     claim(fixture, "w/00", &task); /* the next one */
-    put(fixture, task.id, "failure", "{\"code\":\"fame\",\"message\":\"\"}", 400);
-    put(fixture, task.id, "failure", "{\"code\":\"ok\",\"message\":\"\"}", 400);
-    put(fixture, task.id, "failure", "[]", 400);
+    static const char *const bad[][3] = {
+        {"failure", "{\"code\":\"fame\",\"message\":\"m\"}", "/code"},
+        {"failure", "{\"code\":\"ok\",\"message\":\"m\"}", "/code"},
+        {"failure", "{\"code\":\"io\",\"message\":\"\"}", "/message"},
+        {"failure", "{\"code\":\"io\",\"message\":\"two\\nlines\"}", "/message"},
+        {"failure", "{\"code\":\"io\"}", "/message"},
+        {"failure", "{\"code\":\"io\",\"message\":\"m\",\"refused\":1}", "/refused"},
+        {"failure", "{\"code\":\"io\",\"message\":\"m\",\"final\":true}", "/final"},
+        {"failure", "[]", ""},
+        {"failure", "{", ""},
+        {"release", "{\"declined\":7}", "/declined"},
+        {"release", "{\"declined\":\"\"}", "/declined"},
+        {"release", "{\"reason\":\"no folder\"}", "/reason"},
+        {"heartbeat", "{\"bytes_fetched\":-1}", "/bytes_fetched"},
+        {"heartbeat", "{\"bytes_fetched\":70368744177665}", "/bytes_fetched"},
+        {"heartbeat", "{\"bytes_fetched\":1,\"rate\":2}", "/rate"},
+        {"heartbeat", "{}", "/bytes_fetched"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        put_bad(fixture, task.id, bad[i][0], bad[i][1], bad[i][2]);
     put(fixture, task.id, "failure", "{\"code\":\"format\",\"message\":\"no checkpoint\"}", 200);
     get_task(fixture, &task, &row);
     assert_int_equal(row.state, TASK_STATE_FAILED);
