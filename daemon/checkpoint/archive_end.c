@@ -73,7 +73,10 @@ int archive_end_parse(const unsigned char *tail, size_t size, uint64_t file_size
                       struct err *err)
 {
     if (size < END_BYTES || memcmp(tail + size - END_BYTES, "PK\5\6", 4) != 0)
-        return err_set(err, ERR_FORMAT, "no zip archive, or truncated: its end record is missing");
+        return err_set(
+            err, ERR_FORMAT,
+            "no zip archive, or a truncated one, or one with a comment or other bytes behind it: its "
+            "end record is missing");
     const unsigned char *end = tail + size - END_BYTES;
     struct fields fields = {
         .disks = number_at(end + END_DISK, 2) | number_at(end + END_DIRECTORY_DISK, 2),

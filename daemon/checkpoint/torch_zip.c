@@ -37,7 +37,6 @@ static const struct {
     {0, 30, "version https://git-lfs.github", ERR_UNSUPPORTED,
      "a Git LFS pointer, not the file itself; fetch it with git lfs"},
     {0, 4, "GGUF", ERR_UNSUPPORTED, "a GGUF file, which is not read"},
-    {0, 4, "PK\3\4", ERR_FORMAT, "a zip archive that is truncated or has bytes behind its end"},
     {0, 1, "<", ERR_UNSUPPORTED, "a web page, not a checkpoint"},
 };
 

@@ -122,6 +122,12 @@ static void test_refused_files(void **state)
     parts.records[4] = (struct bytes_record){.name = "m/constants.pkl", .data = "x", .size = 1};
     parts.count = 5;
     expect(&parts, ERR_UNSUPPORTED, "TorchScript");
+    parts = good; /* what is wrong with an archive is said as it is */
+    parts.records[3].name = "version";
+    expect(&parts, ERR_FORMAT, "\"version\" lies outside of the archive's folder");
+    parts = good;
+    parts.records[3].name = "m/data/0";
+    expect(&parts, ERR_FORMAT, "m/data/0 occurs twice");
     parts = good;
     parts.records[0].data = "\x80\2cos\nsystem\n.";
     parts.records[0].size = 14;
