@@ -275,8 +275,8 @@ static void read_task_model(struct wire_reader *reader, const json_t *root, stru
 static void read_task(struct wire_reader *reader, const json_t *root, struct wire_task *task)
 {
     wire_check_members(reader, root,
-                       " protocol id store sweep task attempt failures failures_max lease_ms model request "
-                       "revisions reference previous ");
+                       " protocol id store sweep task attempt failures failures_max failure lease_ms model "
+                       "request revisions reference previous ");
     wire_text_needed(reader, root, "id", task->id, sizeof task->id);
     wire_text_needed(reader, root, "store", task->store, sizeof task->store);
     task->sweep_id = wire_int(reader, root, "sweep", 1, INT64_MAX);
@@ -284,6 +284,7 @@ static void read_task(struct wire_reader *reader, const json_t *root, struct wir
     task->attempt = wire_int(reader, root, "attempt", 1, INT64_MAX);
     task->failures = wire_int(reader, root, "failures", 0, INT32_MAX);
     task->failures_max = wire_int(reader, root, "failures_max", 1, INT32_MAX);
+    wire_text(reader, root, "failure", task->failure, sizeof task->failure);
     task->lease_ms = wire_int(reader, root, "lease_ms", 1, INT64_C(86400000));
     read_task_model(reader, root, &task->model);
     const json_t *request = json_object_get(root, "request");

@@ -390,6 +390,8 @@ int wire_task_append(const struct wire_task *task, struct buf *buf, struct err *
     api_json_integer(&json, "attempt", task->attempt);
     api_json_integer(&json, "failures", task->failures);
     api_json_integer(&json, "failures_max", task->failures_max);
+    if (task->failure[0])
+        api_json_text(&json, "failure", task->failure);
     api_json_integer(&json, "lease_ms", task->lease_ms);
     api_json_open_object(&json, "model");
     api_json_text(&json, "name", task->model.name);

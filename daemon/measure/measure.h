@@ -39,6 +39,10 @@ struct measure_shared {
                        */
 };
 
+/* Whether the task is measured *alone* (device_turns.h): what it failed of last may have been the device, or
+ * memory that a neighbour had; what the hub or the disk did was not. */
+int measure_is_alone(const struct task_row *task);
+
 /* The rows of a measured task; `result` points into them. */
 struct measured_task;
 

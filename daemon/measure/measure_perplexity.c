@@ -50,7 +50,7 @@ static int score(struct measure_job *job, struct scoring *scoring, struct perple
     measure_note_progress(job);
     if (code)
         return code;
-    code = scoring_run(scoring, job->shared->turns, job->task->failures > 0, &outcome, err);
+    code = scoring_run(scoring, job->shared->turns, measure_is_alone(job->task), &outcome, err);
     if (!code)
         take_outcome(&outcome, row);
     return code;

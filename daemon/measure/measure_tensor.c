@@ -230,7 +230,7 @@ static int compute(struct measure_job *job, struct subject *subject, const struc
     int code = statistics_result_init(result, request.columns, err);
     if (code)
         return code;
-    return device_turns_statistics(job->shared->turns, job->task->failures > 0, &request, result, err);
+    return device_turns_statistics(job->shared->turns, measure_is_alone(job->task), &request, result, err);
 }
 
 /* -- One tensor -- */

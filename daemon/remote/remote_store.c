@@ -283,6 +283,7 @@ static int take(struct remote_store *store, const struct wire_task *task, struct
         .attempts = task->attempt,
         .failures = task->failures,
     };
+    memcpy(ret_task->error_code, task->failure, sizeof ret_task->error_code);
     memcpy(ret_task->revision, task->revisions[0].row.name, sizeof ret_task->revision);
     memcpy(ret_task->commit, task->revisions[0].row.commit, sizeof ret_task->commit);
     return 0;

@@ -37,12 +37,14 @@ static void test_a_lesson_that_failed_is_taken_again(void **state)
     assert_non_null(task);
     OK(remote_store_open(*state, &store, &err));
     make_task(sample, task);
+    (void)snprintf(task->failure, sizeof task->failure, "http");
     sample->tensor.content.digest[0] = 'X';
     for (int i = 0; i < 2; i++)
         FAILS(ERR_INVALID, "sha256", remote_store_take(store, task, &row, &err));
     sample->tensor.content.digest[0] = SAMPLE_CONTENT[0];
     OK(remote_store_take(store, task, &row, &err));
     assert_string_equal(row.revision, "step1");
+    assert_string_equal(row.error_code, "http");
     OK(remote_store_take(store, task, &row, &err)); /* known already */
     remote_store_close(store);
     free(task);

@@ -439,6 +439,7 @@ static void make_task(struct wire_task *task, struct wire_sample *sample, struct
                                .attempt = 1,
                                .failures = 2,
                                .failures_max = 5,
+                               .failure = "device_lost",
                                .lease_ms = 60000,
                                .model = {.name = "org/model",
                                          .kind = MODEL_KIND_HUB,
@@ -520,6 +521,7 @@ static void test_task_round_trip(void **state)
     OK(wire_task_parse(buf_text(&buf), buf.size, &read, &err));
     assert_string_equal(read.id, task.id);
     assert_int_equal(read.lease_ms, 60000);
+    assert_string_equal(read.failure, "device_lost");
     assert_string_equal(read.model.tensor, "embed_out.weight");
     assert_string_equal(read.request, task.request);
     assert_int_equal(read.revision_count, 2);

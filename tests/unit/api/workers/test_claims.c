@@ -316,6 +316,9 @@ static void test_failed_released_declined(void **state)
     assert_int_equal(row.failures, 1);
     assert_true(row.not_before_ms > 0);
     wire_task_free(&task);
+    OK(api_claim_task(fixture->store.store, &row, "cpu", 1, &task, &err));
+    assert_string_equal(task.failure, "network");
+    wire_task_free(&task);
     claim(fixture, "w/00", &task); /* the next one */
     static const char *const bad[][3] = {
         {"failure", "{\"code\":\"fame\",\"message\":\"m\"}", "/code"},
