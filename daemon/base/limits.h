@@ -59,6 +59,9 @@
 #define LIMIT_DATASET_LINE_VALUES 2000000    /* in the JSON of a line */
 #define LIMIT_DATASET_LINE_CONTAINERS 100000 /* objects and arrays in it */
 #define LIMIT_VOCABULARY 4000000
+#define LIMIT_TOKENIZER_CONFIG_BYTES (16 * MIB)  /* tokenizer_config.json and what else stands beside */
+#define LIMIT_TOKENIZER_CONFIG_VALUES 1000000    /* added tokens, with their flags */
+#define LIMIT_TOKENIZER_CONFIG_CONTAINERS 120000 /* added tokens */
 #define LIMIT_ADDED_TOKENS 100000
 #define LIMIT_ADDED_TOKEN_BYTES 1024   /* content of one added token */
 #define LIMIT_TEXT_BYTES (1 * GIB)     /* one text: a passage, or a whole file */

@@ -1,6 +1,7 @@
 #include "daemon/measure/passages_cache.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +17,19 @@ struct entry {
     struct entry *next; /* most recently used first */
 };
 
+struct prefix {
+    char digest[DIGEST_SHA256_HEX_SIZE];
+    int64_t id;
+};
+
 struct passages_cache {
     struct keyed_locks making;
     pthread_mutex_t lock; /* of all below; nobody holds it while making */
     struct entry *entries;
     uint64_t bytes_max;
     struct passages_cache_counters counters;
+    struct prefix prefixes[PASSAGES_CACHE_PREFIXES]; /* a ring */
+    size_t next_prefix;
 };
 
 int passages_cache_new(uint64_t bytes_max, struct passages_cache **ret_cache, struct err *err)
@@ -174,6 +182,29 @@ void passages_cache_give_back(struct passages_cache *cache, const struct passage
         if (&entry->passages == passages)
             entry->holders--;
     evict(cache);
+    (void)pthread_mutex_unlock(&cache->lock);
+}
+
+int passages_cache_find_prefix(struct passages_cache *cache, const char *digest, int64_t *ret_prefix_id)
+{
+    int is_known = 0;
+    (void)pthread_mutex_lock(&cache->lock);
+    for (size_t i = 0; i < PASSAGES_CACHE_PREFIXES && !is_known; i++) {
+        is_known = strcmp(cache->prefixes[i].digest, digest) == 0;
+        if (is_known)
+            *ret_prefix_id = cache->prefixes[i].id;
+    }
+    (void)pthread_mutex_unlock(&cache->lock);
+    return is_known;
+}
+
+void passages_cache_keep_prefix(struct passages_cache *cache, const char *digest, int64_t prefix_id)
+{
+    (void)pthread_mutex_lock(&cache->lock);
+    struct prefix *prefix = &cache->prefixes[cache->next_prefix];
+    cache->next_prefix = (cache->next_prefix + 1) % PASSAGES_CACHE_PREFIXES;
+    (void)snprintf(prefix->digest, sizeof prefix->digest, "%s", digest);
+    prefix->id = prefix_id;
     (void)pthread_mutex_unlock(&cache->lock);
 }
 

@@ -4,6 +4,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/measure/scoring_identity.h"
 #include "daemon/measure/scoring_passages.h"
+#include "daemon/measure/scoring_tokenizer.h"
 #include "daemon/measure/scoring_weights.h"
 #include "daemon/model/config.h"
 
@@ -71,26 +72,28 @@ static int score_config_of(const struct model_config *model, struct score_config
     return 0;
 }
 
-static int read_config(struct scoring *scoring, struct err *err)
+static int read_config(struct scoring *scoring, struct model_config *model, struct err *err)
 {
-    struct model_config model;
     struct buf json;
     buf_init(&json, LIMIT_CONFIG_JSON_BYTES);
     int code = fetch_text(scoring, "config.json", &json, err);
-    if (!code && ((code = model_config_parse(json.data, json.size, &model, err)) ||
-                  (code = score_config_of(&model, &scoring->config, err))))
+    if (!code && ((code = model_config_parse(json.data, json.size, model, err)) ||
+                  (code = score_config_of(model, &scoring->config, err))))
         (void)err_wrap(err, "config.json");
-    if (!code)
-        scoring->prefix_id = model.bos_token_id >= 0 ? model.bos_token_id : model.eos_token_id;
     buf_free(&json);
     return code;
 }
 
-static int read_tokenizer(struct scoring *scoring, struct err *err)
+static int read_files(struct scoring *scoring, struct err *err)
 {
+    struct model_config model;
     struct buf *json = &scoring->tokenizer_json;
-    int code = fetch_text(scoring, "tokenizer.json", json, err);
-    return code ? code : digest_sha256_hex(json->data, json->size, scoring->identity.tokenizer_digest, err);
+    int code = read_config(scoring, &model, err);
+    if (!code)
+        code = fetch_text(scoring, "tokenizer.json", json, err);
+    if (!code)
+        code = digest_sha256_hex(json->data, json->size, scoring->identity.tokenizer_digest, err);
+    return code ? code : scoring_tokenizer_check(&scoring->request, json, &model, &scoring->prefix_id, err);
 }
 
 static enum score_mode score_mode_of(enum passages_mode mode)
@@ -117,9 +120,8 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
     buf_init(&scoring->tokenizer_json, LIMIT_TOKENIZER_JSON_BYTES);
     scoring->identity.mode = score_mode_of(request->mode);
     scoring->identity.definition = SCORE_DEFINITION;
-    int code = read_config(scoring, err);
-    if (code || (code = read_tokenizer(scoring, err)) ||
-        (code = scoring_weights_open(&scoring->weights, &scoring->request, &scoring->config, err)) ||
+    int code = read_files(scoring, err);
+    if (code || (code = scoring_weights_open(&scoring->weights, &scoring->request, &scoring->config, err)) ||
         (code = scoring_weights_digest(&scoring->weights, scoring->identity.weights_digest, err)) ||
         (code = file_digests_get(request->digests, request->data, request->cancel,
                                  scoring->identity.dataset_digest, err)) ||

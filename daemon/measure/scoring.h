@@ -1,8 +1,8 @@
 /*
  * Scoring a revision: from its files and a data set to one perplexity.
  *
- *     scoring_open   reads config.json, tokenizer.json and the checkpoint's header: what will be measured, as
- *                    an identity that can be looked up before any weights are fetched
+ *     scoring_open   reads config.json, tokenizer.json with what stands beside it, and the checkpoint's
+ * header: what will be measured, as an identity that can be looked up before any weights are fetched
  *     scoring_fetch  brings the weights into memory and turns the texts into passages; needs no device
  *     scoring_run    one pass on the device, when it is its turn
  *     scoring_close
@@ -69,8 +69,8 @@ struct scoring_outcome {
 
 struct scoring;
 
-/* ERR_CANCELLED, ERR_UNSUPPORTED for a model that cannot be scored, ERR_NOT_FOUND for a missing file or
- * tensor (named), ERR_FORMAT for a wrong shape (named) or more layers than config.json says, what the
+/* ERR_CANCELLED, ERR_UNSUPPORTED for a model or tokenizer that cannot be scored, ERR_NOT_FOUND for a missing
+ * file or tensor (named), ERR_FORMAT for a wrong shape (named) or more layers than config.json says, what the
  * repository reports. The caller closes *ret_scoring. */
 int scoring_open(const struct scoring_request *request, struct scoring **ret_scoring, struct err *err);
 

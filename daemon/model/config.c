@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What config.json leaves out because it is the default of the model's class in transformers. The last row is
@@ -247,6 +248,8 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
     if (json_is_string(architecture) && strlen(json_string_value(architecture)) < MODEL_CONFIG_NAME_BYTES)
         memcpy(config->architecture, json_string_value(architecture),
                strlen(json_string_value(architecture)) + 1);
+    const char *tokenizer = json_string_value(json_object_get(root, "tokenizer_class"));
+    (void)snprintf(config->tokenizer_class, sizeof config->tokenizer_class, "%s", tokenizer ? tokenizer : "");
     config->has_dtype = read_dtype(root, config);
     if (read_sizes(root, config, err) || read_rotary(root, family, config, err) ||
         read_activation(root, family, config, err) ||

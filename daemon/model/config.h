@@ -49,10 +49,11 @@ struct model_config {
     char activation_name[32];
     double norm_epsilon;
     int has_dtype;
-    enum tensor_dtype dtype; /* that the weights were saved in, if has_dtype */
-    int64_t bos_token_id;    /* -1 if absent */
-    int64_t eos_token_id;    /* the first, where a list is given */
-    char doubt[96];          /* of a GPT-NeoX: why it cannot be scored (neox_config.h), or "" */
+    enum tensor_dtype dtype;  /* that the weights were saved in, if has_dtype */
+    int64_t bos_token_id;     /* -1 if absent */
+    int64_t eos_token_id;     /* the first, where a list is given */
+    char tokenizer_class[64]; /* "" if absent; cut where it is longer, and then no class */
+    char doubt[96];           /* of a GPT-NeoX: why it cannot be scored (neox_config.h), or "" */
 };
 
 /* Reads config.json from text in memory. ERR_FORMAT for what is no JSON object or holds a value of a wrong

@@ -58,6 +58,7 @@ static int read_byte_level(const json_t *part, struct tokenizer *tokenizer, stru
         return 0;
     if (tokenizer->splitter)
         return err_set(err, ERR_UNSUPPORTED, "use_regex: true after a Split is not supported");
+    tokenizer->has_gpt2_words = 1;
     return splitter_new(splitter_gpt2, &tokenizer->splitter, err);
 }
 

@@ -1,5 +1,5 @@
 /*
- * What a tokenizer consists of; for tokenizer.c, tokenizer_json.c and tokenizer_model.c only.
+ * What a tokenizer consists of; for tokenizer*.c only.
  */
 #ifndef BIFURCATED_TEXT_TOKENIZER_PARTS_H
 #define BIFURCATED_TEXT_TOKENIZER_PARTS_H
@@ -21,6 +21,7 @@ struct tokenizer {
     struct merges merges;
     struct added_tokens added;
     struct splitter *splitter;   /* NULL: a piece is one word */
+    int has_gpt2_words;          /* the splitter is ByteLevel's own */
     uint32_t byte_ids[256];      /* the token of one byte; unk_id or TOKENIZER_NO_ID where there is none */
     unsigned char has_byte[256]; /* whether the vocabulary has the byte */
     uint32_t unk_id;             /* or TOKENIZER_NO_ID: bytes without a token are dropped */

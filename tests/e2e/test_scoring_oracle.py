@@ -154,9 +154,10 @@ def test_how_config_cuts_texts_is_part_of_the_identity(probe: Path, tmp_path: Pa
     """Equal weights, tokenizer and texts, and yet another perplexity: it must not pass for the same."""
     folder, found = revision_folder(tmp_path, "step14000"), []
     config = json.loads((folder / "config.json").read_text())
-    for change in ({}, {"max_position_embeddings": 32}, {"bos_token_id": 5}):
+    for change, named in (({}, {}), ({"max_position_embeddings": 32}, {}), ({}, {"bos_token": "<|padding|>"})):
         (folder / "config.json").unlink()
         (folder / "config.json").write_text(json.dumps(config | change))
+        (folder / "tokenizer_config.json").write_text(json.dumps(named))
         found.append(run(probe, folder, dataset("test"), "mode=text_mean", "limit=5"))
     assert len({one["summary"]["perplexity"] for one in found}) == 3
     assert len({json.dumps(one["identity"]) for one in found}) == 3

@@ -28,6 +28,7 @@ PARSERS = {
     "shard index": "shard_index",
     "config.json, vocabulary": "config",
     "tokenizer.json": "tokenizer_json",
+    "what stands beside tokenizer.json": "tokenizer_config",
     "JSONL and text data sets": "jsonl",
     "INI options": "options",
     "HTTP requests, through the server and its handlers": "request",

@@ -154,11 +154,37 @@ static void test_threads(void **state)
     passages_cache_free(cache);
 }
 
+/* The last findings are kept, each under its own digest. */
+static void test_prefixes(void **state)
+{
+    (void)state;
+    struct passages_cache *cache = NULL;
+    int64_t id = -7;
+    char digest[DIGEST_SHA256_HEX_SIZE];
+    OK(passages_cache_new(ROOM, &cache, &err));
+    assert_false(passages_cache_find_prefix(cache, "0", &id));
+    for (int i = 0; i <= PASSAGES_CACHE_PREFIXES; i++) {
+        (void)snprintf(digest, sizeof digest, "%d", i);
+        passages_cache_keep_prefix(cache, digest, i - 1);
+    }
+    assert_false(passages_cache_find_prefix(cache, "0", &id));
+    assert_int_equal(id, -7);
+    for (int i = 1; i <= PASSAGES_CACHE_PREFIXES; i++) {
+        (void)snprintf(digest, sizeof digest, "%d", i);
+        assert_true(passages_cache_find_prefix(cache, digest, &id));
+        assert_int_equal(id, i - 1);
+    }
+    passages_cache_free(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_found_again), cmocka_unit_test(test_who_is_slower_gets_the_first),
-        cmocka_unit_test(test_bound),       cmocka_unit_test(test_nothing_is_kept_without_room),
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_found_again),
+        cmocka_unit_test(test_who_is_slower_gets_the_first),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_nothing_is_kept_without_room),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,371 @@
+#include "daemon/text/tokenizer_config.h"
+
+#include "daemon/base/json_bound.h"
+#include "daemon/base/json_text.h"
+#include "daemon/base/limits.h"
+#include "daemon/text/json_field.h"
+#include "daemon/text/tokenizer_parts.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STANDARD_TOKEN "<|endoftext|>" /* what a class of its own begins and ends texts with */
+
+/* What transformers makes of a tokenizer_class for a GPT-NeoX model; without one it is the first. */
+static const struct tokenizer_class {
+    const char *name;
+    int is_built; /* by 5, from vocabulary and merges: the rest of tokenizer.json is passed over */
+    int is_nfc;   /* then with this normaliser */
+} classes[] = {
+    {"GPTNeoXTokenizer", 1, 1},  {"GPTNeoXTokenizerFast", 1, 1},    {"GPT2Tokenizer", 1, 0},
+    {"GPT2TokenizerFast", 1, 0}, {"PreTrainedTokenizerFast", 0, 0}, {"TokenizersBackend", 0, 0},
+};
+
+#define CLASS_COUNT (sizeof classes / sizeof classes[0])
+
+/* The files, parsed. */
+struct reading {
+    const struct tokenizer *tokenizer;
+    const struct tokenizer_class *class;
+    json_t *config;  /* an object, empty where there is no file */
+    json_t *map;     /* an object or NULL; counts only without a decoder */
+    json_t *added;   /* likewise */
+    json_t *decoder; /* "added_tokens_decoder", borrowed; NULL if absent */
+};
+
+/* -- Files ---------------------------------------------------------------------------------------------- */
+
+/* An object; NULL without a file. */
+static int parse(const struct buf *text, const char *name, json_t **ret_object, struct err *err)
+{
+    int code = 0;
+    *ret_object = NULL;
+    if (!text)
+        return 0;
+    if (text->size > LIMIT_TOKENIZER_CONFIG_BYTES)
+        code = err_set(err, ERR_LIMIT, "%zu bytes are more than the limit of %zu", text->size,
+                       LIMIT_TOKENIZER_CONFIG_BYTES);
+    else
+        code = json_bound_check(text->data, text->size, LIMIT_TOKENIZER_CONFIG_VALUES,
+                                LIMIT_TOKENIZER_CONFIG_CONTAINERS, err);
+    if (!code && !(*ret_object =
+                       json_text_parse(text->data, text->size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, err)))
+        code = err->code;
+    if (!code && !json_is_object(*ret_object))
+        code = err_set(err, ERR_FORMAT, "not a JSON object");
+    return code ? err_wrap(err, "%s", name) : 0;
+}
+
+static int find_class(struct reading *reading, const char *of_model, struct err *err)
+{
+    const json_t *value = json_object_get(reading->config, "tokenizer_class");
+    const char *name = json_field_is_absent(value) ? of_model : json_string_value(value);
+    if (!name)
+        return err_set(err, ERR_FORMAT, "tokenizer_class: not a string");
+    reading->class = *name ? NULL : &classes[0];
+    for (size_t i = 0; i < CLASS_COUNT && !reading->class; i++)
+        if (strcmp(classes[i].name, name) == 0)
+            reading->class = &classes[i];
+    if (reading->class)
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED, "tokenizer_class: \"%.*s\" is not supported",
+                   json_field_shown_size(name, strlen(name)), name);
+}
+
+/* -- What 5 takes from its class ------------------------------------------------------------------------- */
+
+static int has_all_bytes(const struct tokenizer *tokenizer)
+{
+    for (size_t byte = 0; byte < sizeof tokenizer->has_byte; byte++)
+        if (!tokenizer->has_byte[byte])
+            return 0;
+    return 1;
+}
+
+static int check_built(const struct reading *reading, struct err *err)
+{
+    const struct tokenizer *tokenizer = reading->tokenizer;
+    const char *other = NULL;
+    if (!reading->class->is_built)
+        return 0;
+    if (tokenizer->is_nfc != reading->class->is_nfc)
+        other = "normalizer";
+    else if (!tokenizer->has_gpt2_words)
+        other = "pre_tokenizer";
+    else if (tokenizer->ignore_merges)
+        other = "model.ignore_merges";
+    else if (tokenizer->unk_id != TOKENIZER_NO_ID && !has_all_bytes(tokenizer))
+        other = "model.unk_token";
+    if (!other)
+        return 0;
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "tokenizer_class: transformers 5 makes another tokenizer of %s than 4, since it passes over %s "
+        "of tokenizer.json (of PreTrainedTokenizerFast both make the same)",
+        reading->class->name, other);
+}
+
+/* -- Flags ---------------------------------------------------------------------------------------------- */
+
+static int refuse_flag(const struct reading *reading, const char *name, struct err *err)
+{
+    int flag;
+    if (json_field_flag(reading->config, name, 0, &flag, err))
+        return err->code;
+    return flag ? err_set(err, ERR_UNSUPPORTED, "%s: true is not supported", name) : 0;
+}
+
+static int check_flags(const struct reading *reading, struct err *err)
+{
+    int prefix_space;
+    if (refuse_flag(reading, "split_special_tokens", err) ||
+        (reading->class->is_built &&
+         (refuse_flag(reading, "add_bos_token", err) || refuse_flag(reading, "add_eos_token", err))) ||
+        json_field_flag(reading->config, "add_prefix_space", 0, &prefix_space, err))
+        return err->code;
+    if (prefix_space == reading->tokenizer->add_prefix_space)
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "add_prefix_space: %s here (where it is not said: false), %s in tokenizer.json",
+                   prefix_space ? "true" : "false", prefix_space ? "false" : "true");
+}
+
+/* Of several tokenizer.json for several versions, each takes its own. */
+static int check_files(const struct reading *reading, struct err *err)
+{
+    const json_t *list = json_object_get(reading->config, "fast_tokenizer_files");
+    size_t i;
+    const json_t *name;
+    if (!json_field_is_absent(list) && !json_is_array(list))
+        return err_set(err, ERR_FORMAT, "fast_tokenizer_files: not a list");
+    json_array_foreach(list, i, name)
+    {
+        if (!json_is_string(name) || strcmp(json_string_value(name), "tokenizer.json") != 0)
+            return err_set(err, ERR_UNSUPPORTED, "fast_tokenizer_files: only tokenizer.json is supported");
+    }
+    return 0;
+}
+
+/* -- Added tokens --------------------------------------------------------------------------------------- */
+
+static const struct added_token *find_added(const struct reading *reading, const json_t *content)
+{
+    return added_tokens_find(&reading->tokenizer->added, json_string_value(content),
+                             json_string_length(content));
+}
+
+/* A token that transformers would add to those of tokenizer.json. */
+static int refuse_added(const json_t *content, struct err *err)
+{
+    const char *text = json_string_value(content);
+    return err_set(err, ERR_UNSUPPORTED, "\"%.*s\" is no added token of tokenizer.json",
+                   json_field_shown_size(text, json_string_length(content)), text);
+}
+
+static int compare_added(const json_t *object, const struct added_token *token, struct err *err)
+{
+    int single_word, lstrip, rstrip, special, normalized;
+    if (json_field_flag(object, "single_word", 0, &single_word, err) ||
+        json_field_flag(object, "lstrip", 0, &lstrip, err) ||
+        json_field_flag(object, "rstrip", 0, &rstrip, err) ||
+        json_field_flag(object, "special", 0, &special, err) ||
+        json_field_flag(object, "normalized", !special, &normalized, err))
+        return err->code;
+    const char *other = single_word != token->single_word ? "single_word"
+                        : lstrip != token->lstrip         ? "lstrip"
+                        : rstrip != token->rstrip         ? "rstrip"
+                        : normalized != token->normalized ? "normalized"
+                                                          : NULL;
+    return other ? err_set(err, ERR_UNSUPPORTED, "%s differs from tokenizer.json", other) : 0;
+}
+
+static int check_decoded(const struct reading *reading, const char *key, const json_t *object,
+                         struct err *err)
+{
+    const json_t *content = json_object_get(object, "content");
+    char *end;
+    if (!json_is_string(content))
+        return err_set(err, ERR_FORMAT, "content: not a string");
+    const struct added_token *token = find_added(reading, content);
+    if (!token)
+        return refuse_added(content, err);
+    unsigned long long id = strtoull(key, &end, 10);
+    if (end == key || *end || id != token->id)
+        return err_set(err, ERR_UNSUPPORTED, "the id in tokenizer.json is %" PRIu32, token->id);
+    return compare_added(object, token, err);
+}
+
+static int check_decoder(const struct reading *reading, struct err *err)
+{
+    const char *key;
+    json_t *object;
+    if (!reading->decoder)
+        return 0;
+    if (!json_is_object(reading->decoder))
+        return err_set(err, ERR_FORMAT, "added_tokens_decoder: not an object");
+    json_object_foreach(reading->decoder, key, object)
+    {
+        if (check_decoded(reading, key, object, err))
+            return err_wrap(err, "added_tokens_decoder: %.*s", json_field_shown_size(key, strlen(key)), key);
+    }
+    /* Ids and contents are those of different tokens, so their number tells. */
+    if (reading->class->is_built && json_object_size(reading->decoder) < reading->tokenizer->added.count)
+        return err_set(err, ERR_UNSUPPORTED, "added_tokens_decoder: lacks an added token of tokenizer.json");
+    return 0;
+}
+
+/* -- Named tokens --------------------------------------------------------------------------------------- */
+
+/* A text, or an object that has one; NULL for anything else. */
+static const json_t *content_of(const json_t *token)
+{
+    const json_t *content = json_is_object(token) ? json_object_get(token, "content") : token;
+    return json_is_string(content) && json_string_length(content) > 0 ? content : NULL;
+}
+
+static int check_named(const struct reading *reading, const json_t *token, struct err *err)
+{
+    const json_t *content = content_of(token);
+    if (!content)
+        return 0;
+    const struct added_token *known = find_added(reading, content);
+    if (!known)
+        return refuse_added(content, err);
+    /* What stands in a list of added tokens counts before what the name says of it. */
+    char key[24];
+    (void)snprintf(key, sizeof key, "%" PRIu32, known->id);
+    if (json_is_object(token) && reading->decoder && !json_object_get(reading->decoder, key))
+        return compare_added(token, known, err);
+    return 0;
+}
+
+static int check_list(const struct reading *reading, json_t *list, struct err *err)
+{
+    size_t i;
+    const char *key;
+    json_t *token;
+    json_array_foreach(list, i, token)
+    {
+        if (check_named(reading, token, err))
+            return err->code;
+    }
+    json_object_foreach(list, key, token)
+    {
+        if (check_named(reading, token, err))
+            return err->code;
+    }
+    return 0;
+}
+
+static int ends_with_token(const char *key)
+{
+    static const char end[] = "_token";
+    size_t size = strlen(key);
+    return size >= sizeof end - 1 && strcmp(key + size - (sizeof end - 1), end) == 0;
+}
+
+/* "bos_token" and its like, also those of a class that nobody knows, and lists of them. */
+static int check_names(const struct reading *reading, json_t *object, struct err *err)
+{
+    const char *key;
+    json_t *value;
+    int code = 0;
+    json_object_foreach(object, key, value)
+    {
+        if (ends_with_token(key))
+            code = check_named(reading, value, err);
+        else if (strcmp(key, "additional_special_tokens") == 0 || strcmp(key, "extra_special_tokens") == 0)
+            code = check_list(reading, value, err);
+        if (code)
+            return err_wrap(err, "%.*s", json_field_shown_size(key, strlen(key)), key);
+    }
+    return 0;
+}
+
+/* added_tokens.json: contents and their ids. */
+static int check_old_added(const struct reading *reading, struct err *err)
+{
+    const char *content;
+    json_t *id;
+    json_object_foreach(reading->added, content, id)
+    {
+        const struct added_token *token =
+            added_tokens_find(&reading->tokenizer->added, content, strlen(content));
+        if (!token || !json_is_integer(id) || json_integer_value(id) != token->id)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "\"%.*s\" is no added token of tokenizer.json, or has another id there",
+                           json_field_shown_size(content, strlen(content)), content);
+    }
+    return 0;
+}
+
+/* -- The token before a text ---------------------------------------------------------------------------- */
+
+/* Returns 1 and fills *ret_id where a name has a token. */
+static int find_name(const struct reading *reading, const char *name, int64_t *ret_id)
+{
+    uint32_t id;
+    const json_t *value = json_object_get(reading->map, name);
+    if (!value)
+        value = json_object_get(reading->config, name);
+    const json_t *content = content_of(value);
+    const char *text = content ? json_string_value(content) : STANDARD_TOKEN;
+    size_t size = content ? json_string_length(content) : strlen(STANDARD_TOKEN);
+    if (!content && (value || !reading->class->is_built))
+        return 0;
+    if (!tokenizer_find(reading->tokenizer, text, size, &id))
+        return 0;
+    *ret_id = id;
+    return 1;
+}
+
+/* -- The whole ------------------------------------------------------------------------------------------ */
+
+static int check_config(struct reading *reading, const char *of_model, struct err *err)
+{
+    if (find_class(reading, of_model, err) || check_built(reading, err) || check_flags(reading, err) ||
+        check_files(reading, err) || check_decoder(reading, err) ||
+        check_names(reading, reading->config, err))
+        return err_wrap(err, "tokenizer_config.json");
+    if (check_names(reading, reading->map, err))
+        return err_wrap(err, "special_tokens_map.json");
+    if (check_old_added(reading, err))
+        return err_wrap(err, "added_tokens.json");
+    return 0;
+}
+
+static int read_files(const struct tokenizer_config *files, struct reading *reading, struct err *err)
+{
+    if (parse(files->config, "tokenizer_config.json", &reading->config, err))
+        return err->code;
+    if (!reading->config && !(reading->config = json_object()))
+        return err_set(err, ERR_NO_MEMORY, "tokenizer_config.json: out of memory");
+    json_t *decoder = json_object_get(reading->config, "added_tokens_decoder");
+    if (decoder) {
+        reading->decoder = decoder;
+        return 0;
+    }
+    if (parse(files->special_tokens_map, "special_tokens_map.json", &reading->map, err))
+        return err->code;
+    return parse(files->added_tokens, "added_tokens.json", &reading->added, err);
+}
+
+int tokenizer_config_check(const struct tokenizer_config *files, const struct tokenizer *tokenizer,
+                           int64_t *ret_prefix_id, struct err *err)
+{
+    struct reading reading = {.tokenizer = tokenizer};
+    int64_t prefix = TOKENIZER_CONFIG_NO_PREFIX;
+    int code = read_files(files, &reading, err);
+    if (!code)
+        code = check_config(&reading, files->tokenizer_class, err);
+    if (!code && !find_name(&reading, "bos_token", &prefix))
+        (void)find_name(&reading, "eos_token", &prefix);
+    json_decref(reading.config);
+    json_decref(reading.map);
+    json_decref(reading.added);
+    if (!code)
+        *ret_prefix_id = prefix;
+    return code;
+}

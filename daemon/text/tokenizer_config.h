@@ -1,0 +1,41 @@
+/*
+ * The files beside tokenizer.json that transformers' AutoTokenizer reads with it, of a GPT-NeoX model:
+ * tokenizer_config.json, and without its "added_tokens_decoder" special_tokens_map.json and
+ * added_tokens.json.
+ *
+ * They may contradict tokenizer.json, and transformers' versions then make different tokenizers of them: 4
+ * takes tokenizer.json and changes some of it, 5 builds the tokenizer of some classes anew and takes no more
+ * than vocabulary, merges and added tokens. What is accepted here is what all of them read as tokenizer.json
+ * says it; the rest is refused by the name of its key (4.57 and 5.23, tests/e2e/test_tokenizer_config.py).
+ *
+ * Not looked at, since it changes no ids: clean_up_tokenization_spaces, errors, trim_offsets,
+ * model_max_length, the sides of padding and truncation, chat templates. Where neither file names
+ * "<|endoftext|>" and "<|padding|>", the classes add them by themselves; only a text that holds them would
+ * tell, and they are no tokens here.
+ */
+#ifndef BIFURCATED_TEXT_TOKENIZER_CONFIG_H
+#define BIFURCATED_TEXT_TOKENIZER_CONFIG_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+#include "daemon/text/tokenizer.h"
+
+#include <stdint.h>
+
+#define TOKENIZER_CONFIG_NO_PREFIX (-1)
+
+/* Contents, or NULL for a file that is not there. */
+struct tokenizer_config {
+    const struct buf *config;             /* tokenizer_config.json */
+    const struct buf *special_tokens_map; /* special_tokens_map.json */
+    const struct buf *added_tokens;       /* added_tokens.json */
+    const char *tokenizer_class;          /* as config.json names it, or "" */
+};
+
+/* Compares with a tokenizer that was loaded. *ret_prefix_id is the token that evaluations put before a text,
+ * the beginning of a sequence or else its end, or TOKENIZER_CONFIG_NO_PREFIX where the files name none.
+ * ERR_FORMAT, ERR_UNSUPPORTED, ERR_LIMIT, ERR_NO_MEMORY; the message names file and key. */
+int tokenizer_config_check(const struct tokenizer_config *files, const struct tokenizer *tokenizer,
+                           int64_t *ret_prefix_id, struct err *err);
+
+#endif

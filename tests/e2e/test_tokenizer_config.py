@@ -1,0 +1,49 @@
+"""What stands beside a tokenizer.json, against AutoTokenizer: taken where all versions cut texts as tokenizer.json says, else
+refused by its name (golden/tokenizer_config.py; with BIFURCATED_ORACLES=1 and transformers at hand, its answers are computed anew)."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from running import Daemon
+from test_perplexity import TEXTS, folder_model, refusal
+from test_scoring_oracle import HERE, dataset, probe, revision_folder, run  # noqa: F401  (probe is a fixture)
+
+sys.path.insert(0, str(HERE / "golden"))
+import tokenizer_config as golden  # noqa: E402
+
+ANSWERS = json.loads(golden.GOLDEN.read_text())
+
+
+@pytest.mark.parametrize("name", golden.CASES)
+def test_beside_tokenizer_json(probe: Path, tmp_path: Path, name: str) -> None:
+    folder, answers, words = revision_folder(tmp_path, "step14000"), [answer[name] for answer in ANSWERS.values()], golden.CASES[name][3]
+    golden.write_files(name, folder)
+    if os.environ.get("BIFURCATED_ORACLES") == "1":
+        transformers = pytest.importorskip("transformers")
+        assert golden.measure(folder) == ANSWERS[transformers.__version__][name]
+    found = run(probe, folder, dataset("test"), "mode=text_mean", "limit=3", "stop=1")
+    if words:
+        assert found["error"] == "unsupported" and words in found["message"]
+        assert "leave the metric perplexity out of the sweep" in found["message"]
+        assert any(answer != ["same", answers[0][-1]] for answer in answers)
+    else:
+        prefix = json.loads(found["identity"]["parameters"]).get("prefix", 0)
+        assert all(answer in (["same", prefix], ["same", None]) for answer in answers)
+
+
+def test_refused_before_a_result_is_looked_up(daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+    """Of two folders that differ in this file alone one is measured, and its perplexity does not become the other's."""
+    one = daemon("http://127.0.0.1:1")
+    texts = ("--revision", "step5", "--file", str(TEXTS), "--limit", "5")
+    folder = folder_model(tmp_path, "plain")
+    (folder / "tokenizer_config.json").write_text('{"add_prefix_space": false, "bos_token": "<|endoftext|>"}')
+    assert one.client("perplexity", str(folder.parent), *texts).returncode == 0
+    folder = folder_model(tmp_path, "contradicted")
+    (folder / "tokenizer_config.json").write_text('{"add_prefix_space": true}')
+    assert "tokenizer_config.json: add_prefix_space: true here" in refusal(one, str(folder.parent), *texts)

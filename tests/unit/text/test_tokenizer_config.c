@@ -1,0 +1,217 @@
+/* What may stand beside a tokenizer.json, and what is refused by the name of its key. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/text/tokenizer_config.h"
+#include "tests/unit/text/parts.h"
+
+#define END "{\"id\":15,\"content\":\"<|endoftext|>\",\"normalized\":false,\"special\":true}"
+#define GAP "{\"id\":16,\"content\":\"  \",\"normalized\":true,\"lstrip\":true}"
+#define ADDED "[" END "," GAP "]"
+#define DECODED(flags) "\"15\":{\"content\":\"<|endoftext|>\",\"special\":true" flags "}"
+#define DECODED_GAP "\"16\":{\"content\":\"  \",\"normalized\":true,\"lstrip\":true}"
+#define DECODER(list) "{\"added_tokens_decoder\":{" list "}}"
+#define FILE_CLASS "\"tokenizer_class\":\"PreTrainedTokenizerFast\""
+#define WITH_CLASS(decoder) "{" FILE_CLASS ",\"added_tokens_decoder\":{" decoder "}}"
+
+struct beside {
+    struct parts parts;
+    const char *config, *map, *added; /* NULL: no file */
+    const char *class;
+};
+
+static const struct buf *as_buf(struct buf *buf, const char *text)
+{
+    buf_init(buf, MIB);
+    if (!text)
+        return NULL;
+    assert_int_equal(buf_append(buf, text, strlen(text)), 0);
+    return buf;
+}
+
+static int compare(struct beside beside, int64_t *ret_prefix_id, struct err *err)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct buf config, map, added;
+    if (!beside.parts.added_tokens)
+        beside.parts.added_tokens = ADDED;
+    if (load(beside.parts, &tokenizer, err))
+        fail_msg("%s", err->message);
+    const struct tokenizer_config files = {as_buf(&config, beside.config), as_buf(&map, beside.map),
+                                           as_buf(&added, beside.added), beside.class ? beside.class : ""};
+    int code = tokenizer_config_check(&files, tokenizer, ret_prefix_id, err);
+    buf_free(&config);
+    buf_free(&map);
+    buf_free(&added);
+    tokenizer_free(tokenizer);
+    return code;
+}
+
+static const struct {
+    struct beside beside;
+    int64_t prefix;
+} taken[] = {
+    {{.config = NULL}, 15}, /* the class has a token of its own */
+    {{.config = "{}"}, 15},
+    {{.config = "{\"tokenizer_class\":\"GPTNeoXTokenizerFast\",\"bos_token\":null,\"eos_token\":\"  \"}"},
+     16},
+    {{.config = "{\"bos_token\":null,\"eos_token\":null}"}, TOKENIZER_CONFIG_NO_PREFIX},
+    {{.config = "{" FILE_CLASS "}"}, TOKENIZER_CONFIG_NO_PREFIX},
+    {{.config = "{" FILE_CLASS ",\"eos_token\":\"<|endoftext|>\"}"}, 15},
+    {{.config = "{\"tokenizer_class\":null}", .class = "PreTrainedTokenizerFast"},
+     TOKENIZER_CONFIG_NO_PREFIX},
+    {{.config = "{\"bos_token\":\"  \",\"add_prefix_space\":false,\"add_bos_token\":false}"}, 16},
+    {{.config = "{\"bos_token\":\"<|endoftext|>\"}", .map = "{\"bos_token\":{\"content\":\"  \"}}"}, 16},
+    {{.config = "{\"bos_token\":{\"__type\":\"AddedToken\",\"content\":\"<|endoftext|>\",\"lstrip\":true}}"},
+     15},
+    {{.config = "{\"added_tokens_decoder\":{" DECODED("") "," DECODED_GAP "}}",
+      .map = "[]",
+      .added = "no JSON"},
+     15},
+    {{.config = WITH_CLASS("")}, TOKENIZER_CONFIG_NO_PREFIX},
+    {{.config =
+          "{\"additional_special_tokens\":[\"<|endoftext|>\",{\"content\":\"  \"}],\"pad_token\":\"\"}"},
+     15},
+    {{.config = "{" FILE_CLASS ",\"add_bos_token\":true}"}, TOKENIZER_CONFIG_NO_PREFIX},
+    {{.config = "{\"add_prefix_space\":true}",
+      .parts.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}"},
+     15},
+    {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\"}", .parts.normalizer = "null"}, 15},
+    {{.config = "{" FILE_CLASS "}",
+      .parts.normalizer = "null",
+      .parts.model = BPE("\"ignore_merges\":true,")},
+     TOKENIZER_CONFIG_NO_PREFIX},
+    {{.config = "{\"fast_tokenizer_files\":[\"tokenizer.json\"],\"model_max_length\":1,\"errors\":3}"}, 15},
+    {{.config = "{}", .added = "{\"  \":16}"}, 15},
+};
+
+static void test_taken(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        struct err err = ERR_INIT;
+        int64_t prefix = -7;
+        if (compare(taken[i].beside, &prefix, &err))
+            fail_msg("case %zu: %s", i, err.message);
+        assert_int_equal(prefix, taken[i].prefix);
+    }
+}
+
+static const struct {
+    struct beside beside;
+    int code;
+    const char *message;
+} refused[] = {
+    {{.config = ""}, ERR_FORMAT, "tokenizer_config.json: "},
+    {{.config = "[]"}, ERR_FORMAT, "tokenizer_config.json: not a JSON object"},
+    {{.config = "{\"a\":1,\"a\":1}"}, ERR_FORMAT, "tokenizer_config.json: "},
+    {{.config = "{\"tokenizer_class\":3}"}, ERR_FORMAT, "tokenizer_class: not a string"},
+    {{.config = "{\"tokenizer_class\":\"LlamaTokenizer\"}"},
+     ERR_UNSUPPORTED,
+     "\"LlamaTokenizer\" is not supported"},
+    {{.class = "BloomTokenizerFast"}, ERR_UNSUPPORTED, "\"BloomTokenizerFast\" is not supported"},
+    {{.parts.normalizer = "null"}, ERR_UNSUPPORTED, "passes over normalizer of tokenizer.json"},
+    {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\"}"}, ERR_UNSUPPORTED, "passes over normalizer"},
+    {{.parts.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"},
+     ERR_UNSUPPORTED,
+     "passes over pre_tokenizer"},
+    {{.parts.model = BPE("\"ignore_merges\":true,")}, ERR_UNSUPPORTED, "passes over model.ignore_merges"},
+    {{.parts.model = BPE("\"unk_token\":\"a\",")}, ERR_UNSUPPORTED, "passes over model.unk_token"},
+    {{.config = "{\"add_prefix_space\":true}"}, ERR_UNSUPPORTED, "add_prefix_space: true here"},
+    {{.config = "{" FILE_CLASS "}",
+      .parts.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}"},
+     ERR_UNSUPPORTED,
+     "add_prefix_space: false here"},
+    {{.config = "{\"add_prefix_space\":\"yes\"}"}, ERR_FORMAT, "add_prefix_space: not true or false"},
+    {{.config = "{\"add_bos_token\":true}"}, ERR_UNSUPPORTED, "add_bos_token: true"},
+    {{.config = "{\"add_eos_token\":true}"}, ERR_UNSUPPORTED, "add_eos_token: true"},
+    {{.config = "{\"split_special_tokens\":true}"}, ERR_UNSUPPORTED, "split_special_tokens: true"},
+    {{.config = "{\"fast_tokenizer_files\":\"x\"}"}, ERR_FORMAT, "fast_tokenizer_files: not a list"},
+    {{.config = "{\"fast_tokenizer_files\":[\"tokenizer.4.0.0.json\"]}"},
+     ERR_UNSUPPORTED,
+     "fast_tokenizer_files"},
+    {{.config = "{\"added_tokens_decoder\":[]}"}, ERR_FORMAT, "added_tokens_decoder: not an object"},
+    {{.config = DECODER("\"15\":\"x\"")}, ERR_FORMAT, "added_tokens_decoder: 15: content: not a string"},
+    {{.config = DECODER("\"17\":{\"content\":\"<s>\"}")}, ERR_UNSUPPORTED, "17: \"<s>\" is no added token"},
+    {{.config = DECODER("\"9\":{\"content\":\"  \"}")}, ERR_UNSUPPORTED, "the id in tokenizer.json is 16"},
+    {{.config = DECODER("\"16x\":{\"content\":\"  \"}")}, ERR_UNSUPPORTED, "the id in tokenizer.json is 16"},
+    {{.config = DECODER(DECODED(",\"lstrip\":true"))}, ERR_UNSUPPORTED, "15: lstrip differs"},
+    {{.config = DECODER(DECODED(",\"rstrip\":true"))}, ERR_UNSUPPORTED, "15: rstrip differs"},
+    {{.config = DECODER(DECODED(",\"normalized\":true"))}, ERR_UNSUPPORTED, "15: normalized differs"},
+    {{.config = DECODER(DECODED(",\"single_word\":true"))}, ERR_UNSUPPORTED, "15: single_word differs"},
+    {{.config = DECODER(DECODED(",\"single_word\":1"))}, ERR_FORMAT, "15: single_word: not true or false"},
+    {{.config = DECODER(DECODED(""))}, ERR_UNSUPPORTED, "added_tokens_decoder: lacks an added token"},
+    {{.config = "{\"pad_token\":\"[PAD]\"}"}, ERR_UNSUPPORTED, "pad_token: \"[PAD]\" is no added token"},
+    {{.config = "{\"image_token\":\"a\"}"}, ERR_UNSUPPORTED, "image_token: \"a\" is no added token"},
+    {{.config = "{\"bos_token\":{\"content\":\"\\u0000\"}}"}, ERR_UNSUPPORTED, "bos_token: "},
+    {{.config = "{\"additional_special_tokens\":[\"<s>\"]}"},
+     ERR_UNSUPPORTED,
+     "additional_special_tokens: \"<s>\""},
+    {{.config = "{\"extra_special_tokens\":{\"x\":\"<s>\"}}"},
+     ERR_UNSUPPORTED,
+     "extra_special_tokens: \"<s>\""},
+    {{.config =
+          "{" FILE_CLASS ",\"added_tokens_decoder\":{},\"bos_token\":{\"content\":\"  \",\"lstrip\":false}}"},
+     ERR_UNSUPPORTED,
+     "bos_token: lstrip differs"},
+    {{.map = "{\"bos_token\":\"<s>\"}"}, ERR_UNSUPPORTED, "special_tokens_map.json: bos_token: \"<s>\""},
+    {{.map = "[3]"}, ERR_FORMAT, "special_tokens_map.json: not a JSON object"},
+    {{.added = "{\"<s>\":17}"}, ERR_UNSUPPORTED, "added_tokens.json: \"<s>\" is no added token"},
+    {{.added = "{\"  \":17}"}, ERR_UNSUPPORTED, "added_tokens.json: \"  \""},
+    {{.added = "{\"  \":\"16\"}"}, ERR_UNSUPPORTED, "added_tokens.json: \"  \""},
+    {{.added = "["}, ERR_FORMAT, "added_tokens.json: "},
+};
+
+static void test_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        struct err err = ERR_INIT;
+        int64_t prefix = -7;
+        int code = compare(refused[i].beside, &prefix, &err);
+        if (code != refused[i].code || !strstr(err.message, refused[i].message))
+            fail_msg("case %zu: code %d, \"%s\" instead of \"%s\"", i, code, err.message, refused[i].message);
+        assert_int_equal(prefix, -7);
+    }
+}
+
+/* In memory, brackets cost a hundred times their text. */
+static void test_bounds(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    struct buf text;
+    int64_t prefix;
+    buf_init(&text, 32 * MIB);
+    assert_int_equal(load((struct parts){.added_tokens = ADDED}, &tokenizer, &err), 0);
+    const struct tokenizer_config files = {.config = &text, .tokenizer_class = ""};
+    (void)buf_append(&text, "{\"x\":[", 6);
+    for (size_t i = 0; i < LIMIT_TOKENIZER_CONFIG_CONTAINERS; i++)
+        (void)buf_append(&text, "[],", 3);
+    (void)buf_append(&text, "0]}", 3);
+    assert_int_equal(tokenizer_config_check(&files, tokenizer, &prefix, &err), ERR_LIMIT);
+    while (text.size <= LIMIT_TOKENIZER_CONFIG_BYTES)
+        (void)buf_append(&text, "                ", 16);
+    err = (struct err)ERR_INIT;
+    assert_int_equal(tokenizer_config_check(&files, tokenizer, &prefix, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.message, "tokenizer_config.json: "));
+    buf_free(&text);
+    tokenizer_free(tokenizer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
