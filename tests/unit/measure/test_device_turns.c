@@ -1,211 +1,9 @@
-#include "tests/unit/base/fixture.h"
+/* Who may load, compute and wait on a device, and what a lost one costs. */
+#include "tests/unit/measure/turns_fake.h"
 
-#include "daemon/base/clock.h"
 #include "daemon/measure/device_turns.h"
-#include "gpu/backend.h"
 
-#include <pthread.h>
-#include <string.h>
-
-/* A device that keeps account of who does what on which context, and fails the test where two meet. */
-enum { LOSES_IN_PASS = 1, LOSES_IN_LOAD, LOSES_IN_SCORE };
-enum { CONTEXTS = 2, SCORINGS = 3, THREADS = 4, ROUNDS = 25 };
-
-struct context {
-    int number;
-};
-
-struct model {
-    struct context *context;
-};
-
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct context contexts[CONTEXTS];
-    int opened;
-    int is_used[CONTEXTS];                      /* a call is under way on it */
-    int loading, computing, models, models_max; /* now */
-    int loads, loads_alone, scorings, passes;   /* so far */
-    int passes_before;                          /* the scoring that began last */
-    int overlaps;                               /* loads that ended while a model was scored */
-    int fits_beside;                            /* whether two models have room */
-    int next_load_fails;                        /* once, with ERR_FORMAT */
-    int waits;                                  /* a scoring waits until the next model has been loaded */
-    int64_t pass_lasts_ms;                      /* 0: a moment */
-    int pass_needs_all;                         /* a pass waits for a model, and has no room beside one */
-    int loses;                                  /* the next call of this kind loses the device */
-    int faults;
-} fake;
-
-static void note_fault(int is_fault)
-{
-    fake.faults += is_fault;
-}
-
-static void enter(const struct context *context)
-{
-    (void)pthread_mutex_lock(&fake.lock);
-    note_fault(fake.is_used[context->number]);
-    fake.is_used[context->number] = 1;
-}
-
-static void leave(const struct context *context)
-{
-    fake.is_used[context->number] = 0;
-    (void)pthread_cond_broadcast(&fake.changed);
-    (void)pthread_mutex_unlock(&fake.lock);
-}
-
-/* Lets others run in the middle of a call. */
-static void work(int64_t ms)
-{
-    (void)pthread_mutex_unlock(&fake.lock);
-    clock_sleep_ms(ms);
-    (void)pthread_mutex_lock(&fake.lock);
-}
-
-static int probe(char *why, size_t why_size)
-{
-    (void)why;
-    (void)why_size;
-    return 0;
-}
-
-static int device_count(void)
-{
-    return 1;
-}
-
-static int describe(int index, struct backend_description *ret_description, struct err *err)
-{
-    (void)index;
-    (void)err;
-    *ret_description = (struct backend_description){.name = "fake"};
-    return 0;
-}
-
-static int open_context(int index, const struct backend_options *options, void **ret_device, struct err *err)
-{
-    (void)index;
-    (void)options;
-    (void)err;
-    fake.contexts[fake.opened].number = fake.opened;
-    *ret_device = &fake.contexts[fake.opened++];
-    return 0;
-}
-
-static void close_context(void *device)
-{
-    (void)device;
-}
-
-static int statistics(void *device, const struct statistics_request *request,
-                      struct statistics_result *result, struct err *err)
-{
-    int code = 0;
-    (void)request;
-    (void)result;
-    enter(device);
-    note_fault(fake.computing++);
-    work(fake.pass_lasts_ms ? fake.pass_lasts_ms : 1);
-    int64_t end_ms = clock_monotonic_ms() + 60000;
-    while (fake.pass_needs_all && !fake.passes && !fake.models && clock_monotonic_ms() < end_ms)
-        work(1);
-    if (fake.pass_needs_all && fake.models)
-        code = err_set(err, ERR_NO_MEMORY, "no room beside a model");
-    if (fake.loses == LOSES_IN_PASS)
-        code = err_set(err, ERR_DEVICE_LOST, "lost in a pass");
-    fake.computing--;
-    fake.passes++;
-    leave(device);
-    return code;
-}
-
-static int model_load(void *device, const struct score_model_source *source, void **ret_model,
-                      struct err *err)
-{
-    int code = 0;
-    enter(device);
-    note_fault(fake.loading++);
-    if (fake.next_load_fails) {
-        fake.next_load_fails = 0;
-        code = err_set(err, ERR_FORMAT, "a broken tensor");
-    } else if (fake.loses == LOSES_IN_LOAD) {
-        code = err_set(err, ERR_DEVICE_LOST, "lost in a load");
-    } else if (source->beside && !fake.fits_beside) {
-        code = err_set(err, ERR_NO_MEMORY, "no room for two");
-    } else {
-        work(1);
-        struct model *model = calloc(1, sizeof *model);
-        assert_non_null(model);
-        model->context = device;
-        *ret_model = model;
-        fake.loads++;
-        fake.loads_alone += !source->beside;
-        fake.overlaps += fake.computing;
-        note_fault(!source->beside && fake.models); /* alone: no other model is there */
-        fake.models++;
-        fake.models_max = fake.models > fake.models_max ? fake.models : fake.models_max;
-    }
-    fake.loading--;
-    leave(device);
-    return code;
-}
-
-static int model_score(void *model, const struct score_request *request, struct score_result *result,
-                       struct err *err)
-{
-    const struct context *context = ((struct model *)model)->context;
-    int code = 0;
-    (void)request;
-    (void)result;
-    enter(context);
-    note_fault(fake.computing++);
-    fake.passes_before = fake.passes;
-    const int wanted = fake.scorings + 2 < SCORINGS ? fake.scorings + 2 : SCORINGS;
-    int64_t end_ms = clock_monotonic_ms() + 60000;
-    while (fake.waits && fake.loads < wanted && clock_monotonic_ms() < end_ms)
-        work(1);
-    note_fault(fake.waits && fake.loads < wanted);
-    work(1);
-    fake.computing--;
-    fake.scorings++;
-    if (fake.loses == LOSES_IN_SCORE)
-        code = err_set(err, ERR_DEVICE_LOST, "lost in a scoring");
-    leave(context);
-    return code;
-}
-
-static void model_free(void *model)
-{
-    struct model *one = model;
-    if (!one)
-        return;
-    enter(one->context);
-    fake.models--;
-    leave(one->context);
-    free(one);
-}
-
-static void model_need(void *model, struct score_need *ret_need)
-{
-    (void)model;
-    *ret_need = (struct score_need){1, 2};
-}
-
-static struct backend_table table = {.abi_version = BACKEND_ABI_VERSION,
-                                     .struct_size = sizeof(struct backend_table),
-                                     .name = "fake",
-                                     .probe = probe,
-                                     .device_count = device_count,
-                                     .device_describe = describe,
-                                     .device_open = open_context,
-                                     .device_close = close_context,
-                                     .statistics = statistics,
-                                     .model_load = model_load,
-                                     .model_score = model_score,
-                                     .model_free = model_free};
+enum { THREADS = 4, ROUNDS = 25 };
 
 struct bench {
     struct registry *registry;
@@ -261,16 +59,28 @@ static void *score_in_thread(void *context)
     return (void *)(intptr_t)score_once(context);
 }
 
+static pthread_t start(void *(*run)(void *context), struct bench *bench)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, run, bench), 0);
+    return thread;
+}
+
+/* The code that the thread ended with. */
+static int join(pthread_t thread)
+{
+    void *code = NULL;
+    assert_int_equal(pthread_join(thread, &code), 0);
+    return (int)(intptr_t)code;
+}
+
 static void score_in_threads(struct bench *bench)
 {
     pthread_t threads[SCORINGS];
     for (int i = 0; i < SCORINGS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, score_in_thread, bench), 0);
-    for (int i = 0; i < SCORINGS; i++) {
-        void *code = NULL;
-        assert_int_equal(pthread_join(threads[i], &code), 0);
-        assert_null(code);
-    }
+        threads[i] = start(score_in_thread, bench);
+    for (int i = 0; i < SCORINGS; i++)
+        assert_int_equal(join(threads[i]), 0);
     assert_int_equal(fake.scorings, SCORINGS);
 }
 
@@ -347,6 +157,14 @@ static void *pass_alone_in_thread(void *context)
     return (void *)(intptr_t)pass(context, 1);
 }
 
+static void await_computing(void)
+{
+    (void)pthread_mutex_lock(&fake.lock);
+    while (!fake.computing)
+        work(1);
+    (void)pthread_mutex_unlock(&fake.lock);
+}
+
 /* Neither a model nor a pass that is alone has a model loaded beside it. */
 static void nothing_is_loaded_beside_what_is_alone(void **state)
 {
@@ -355,26 +173,20 @@ static void nothing_is_loaded_beside_what_is_alone(void **state)
     struct score_model_source source = {.tensors = NULL};
     struct device_turn turn;
     struct err err = ERR_INIT;
-    void *code = NULL;
     (void)state;
     bench_open(&bench, 1);
     fake.fits_beside = 1;
     assert_int_equal(device_turns_load(bench.turns, 1, &source, &turn, &err), 0);
-    assert_int_equal(pthread_create(&thread, NULL, score_in_thread, &bench), 0);
+    thread = start(score_in_thread, &bench);
     clock_sleep_ms(20); /* time enough to load beside it */
     assert_int_equal(device_turns_score(bench.turns, &turn, NULL, NULL, &err), 0);
     device_turns_unload(bench.turns, &turn);
-    assert_int_equal(pthread_join(thread, &code), 0);
-    assert_null(code);
+    assert_int_equal(join(thread), 0);
     fake.pass_lasts_ms = 20;
-    assert_int_equal(pthread_create(&thread, NULL, pass_alone_in_thread, &bench), 0);
-    (void)pthread_mutex_lock(&fake.lock);
-    while (!fake.computing)
-        work(1);
-    (void)pthread_mutex_unlock(&fake.lock);
+    thread = start(pass_alone_in_thread, &bench);
+    await_computing();
     assert_int_equal(score_once(&bench), 0);
-    assert_int_equal(pthread_join(thread, &code), 0);
-    assert_null(code);
+    assert_int_equal(join(thread), 0);
     assert_true(fake.models_max == 1 && fake.overlaps == 0 && fake.scorings == 3);
     bench_close(&bench);
 }
@@ -384,18 +196,13 @@ static void a_pass_without_room_is_made_when_the_model_is_gone(void **state)
 {
     struct bench bench;
     pthread_t thread;
-    void *code = NULL;
     (void)state;
     bench_open(&bench, 1);
     fake.fits_beside = fake.pass_needs_all = 1;
-    assert_int_equal(pthread_create(&thread, NULL, pass_in_thread, &bench), 0);
-    (void)pthread_mutex_lock(&fake.lock);
-    while (!fake.computing)
-        work(1);
-    (void)pthread_mutex_unlock(&fake.lock);
+    thread = start(pass_in_thread, &bench);
+    await_computing();
     assert_int_equal(score_once(&bench), 0); /* loads while the pass lasts */
-    assert_int_equal(pthread_join(thread, &code), 0);
-    assert_null(code);
+    assert_int_equal(join(thread), 0);
     assert_int_equal(fake.passes, 2);
     assert_int_equal(fake.scorings, 1);
     bench_close(&bench);
@@ -431,12 +238,11 @@ static void a_model_that_waited_is_no_failure(void **state)
     struct score_model_source source = {.tensors = NULL};
     struct device_turn turn;
     struct err err = ERR_INIT;
-    void *code = NULL;
     (void)state;
     bench_open(&bench, 1);
     fake.fits_beside = 1;
     assert_int_equal(device_turns_load(bench.turns, 0, &source, &turn, &err), 0);
-    assert_int_equal(pthread_create(&thread, NULL, score_in_thread, &bench), 0);
+    thread = start(score_in_thread, &bench);
     (void)pthread_mutex_lock(&fake.lock);
     while (fake.loads < 2)
         work(1);
@@ -444,8 +250,7 @@ static void a_model_that_waited_is_no_failure(void **state)
     (void)pthread_mutex_unlock(&fake.lock);
     assert_int_equal(device_turns_score(bench.turns, &turn, NULL, NULL, &err), ERR_DEVICE_LOST);
     device_turns_unload(bench.turns, &turn);
-    assert_int_equal(pthread_join(thread, &code), 0);
-    assert_int_equal((intptr_t)code, ERR_CANCELLED);
+    assert_int_equal(join(thread), ERR_CANCELLED);
     assert_int_equal(fake.scorings, 1);
     bench_close(&bench);
 }
@@ -477,15 +282,15 @@ static void passes_go_before_a_model_that_waits(void **state)
         bench_open(&bench, 1);
         fake.fits_beside = 1;
         assert_int_equal(device_turns_load(bench.turns, 0, &source, &turn, &err), 0);
-        assert_int_equal(pthread_create(&model, NULL, score_in_thread, &bench), 0);
+        model = start(score_in_thread, &bench);
         await_waiting(&bench, 0, 1);
         for (int j = 0; j < counts[i]; j++)
-            assert_int_equal(pthread_create(&passes[j], NULL, pass_in_thread, &bench), 0);
+            passes[j] = start(pass_in_thread, &bench);
         await_waiting(&bench, counts[i], 1);
         device_turns_unload(bench.turns, &turn);
-        assert_int_equal(pthread_join(model, NULL), 0);
+        assert_int_equal(join(model), 0);
         for (int j = 0; j < counts[i]; j++)
-            assert_int_equal(pthread_join(passes[j], NULL), 0);
+            assert_int_equal(join(passes[j]), 0);
         assert_int_equal(fake.passes_before,
                          counts[i] < DEVICE_TURNS_PASSES ? counts[i] : DEVICE_TURNS_PASSES);
         assert_int_equal(fake.passes, counts[i]);
@@ -525,9 +330,9 @@ static void passes_and_models_never_meet(void **state)
     (void)state;
     bench_open(&bench, 1);
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, mix_in_thread, &bench), 0);
+        threads[i] = start(mix_in_thread, &bench);
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(join(threads[i]), 0);
     assert_int_equal(fake.passes, THREADS * ROUNDS);
     assert_true(fake.scorings > THREADS * ROUNDS / 2);
     bench_close(&bench);
