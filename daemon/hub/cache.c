@@ -80,10 +80,11 @@ static int is_file(const char *path, const uint64_t *size_bytes)
            (!size_bytes || (uint64_t)status.st_size == *size_bytes);
 }
 
-char *cache_find_file(const struct cache *cache, const char *commit, const char *path)
+char *cache_find_file(const struct cache *cache, const char *commit, const char *path,
+                      const uint64_t *size_bytes)
 {
     char *full = snapshot_path(cache, commit, path);
-    if (full && is_file(full, NULL))
+    if (full && is_file(full, size_bytes))
         return full;
     free(full);
     return NULL;

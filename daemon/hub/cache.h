@@ -29,8 +29,10 @@ int cache_init(struct cache *cache, const char *root, enum repository_kind kind,
                struct err *err);
 void cache_free(struct cache *cache);
 
-/* The file of a snapshot if its content is there, as a new string, else NULL. */
-char *cache_find_file(const struct cache *cache, const char *commit, const char *path);
+/* The file of a snapshot if its content is there, and of this size if one is given, as a new string, else
+ * NULL. */
+char *cache_find_file(const struct cache *cache, const char *commit, const char *path,
+                      const uint64_t *size_bytes);
 
 /* The blob of this id if it is there with this size, as a new string, else NULL. */
 char *cache_find_blob(const struct cache *cache, const char *id, uint64_t size_bytes);

@@ -260,27 +260,13 @@ static int choose_id(struct download *download, const struct repository_file *ex
     return 0;
 }
 
-/* The snapshot's file, unless its size says that it is not the one that the hub lists. */
-static char *find_whole(const struct cache *cache, const char *commit, const char *path,
-                        const struct repository_file *expected)
-{
-    struct stat status;
-    char *found = cache_find_file(cache, commit, path);
-    if (found && expected &&
-        (stat(found, &status) != 0 || (uint64_t)status.st_size != expected->size_bytes)) {
-        free(found);
-        found = NULL;
-    }
-    return found;
-}
-
 int download_file(struct hub_repository *repository, const char *commit, const char *path,
                   const struct repository_file *expected, char **ret_path, struct err *err)
 {
     struct download download = {.repository = repository, .path = path, .fd = -1};
     struct cache *cache = &repository->cache;
     int lock_fd = -1;
-    char *found = find_whole(cache, commit, path, expected);
+    char *found = cache_find_file(cache, commit, path, expected ? &expected->size_bytes : NULL);
     if (found) {
         /* Whoever put it there may have been killed before the ref. A cache that cannot be written serves,
          * too. */
@@ -314,7 +300,7 @@ int download_file(struct hub_repository *repository, const char *commit, const c
         code = write_refs(repository, commit, err);
     if (code)
         goto out;
-    found = cache_find_file(cache, commit, path);
+    found = cache_find_file(cache, commit, path, NULL);
     if (found)
         *ret_path = found;
     else

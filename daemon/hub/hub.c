@@ -155,15 +155,17 @@ static int check_file(const char *commit, const char *path, struct err *err)
     return code;
 }
 
-/* The path of a file whose whole content is in the cache, or NULL. */
+/* The path of a file whose whole content is in the cache, or NULL. Where there are no symbolic links, or a
+ * copy followed them, a snapshot has its files and there may be no blobs. */
 static char *find_cached(struct hub_repository *hub_repository, const char *commit, const char *path,
                          const struct repository_file *expected)
 {
     struct cache *cache = &hub_repository->cache;
-    if (!expected)
-        return cache_find_file(cache, commit, path);
-    return cache_find_blob(cache, expected->sha256[0] ? expected->sha256 : expected->git_oid,
-                           expected->size_bytes);
+    char *blob = NULL;
+    if (expected)
+        blob = cache_find_blob(cache, expected->sha256[0] ? expected->sha256 : expected->git_oid,
+                               expected->size_bytes);
+    return blob ? blob : cache_find_file(cache, commit, path, expected ? &expected->size_bytes : NULL);
 }
 
 static int open_cached(struct hub_repository *hub_repository, const char *path, struct source **ret_source,

@@ -28,10 +28,9 @@ static const char *first_variable(const char *a, const char *b)
     return value ? value : variable(b);
 }
 
-static int is_true(const char *name)
+static int is_true(const char *value)
 {
     static const char *const words[] = {"1", "ON", "YES", "TRUE"};
-    const char *value = variable(name);
     for (size_t i = 0; value && i < sizeof words / sizeof words[0]; i++) {
         if (strcasecmp(value, words[i]) == 0)
             return 1;
@@ -121,13 +120,13 @@ static int find_token(struct hub_options *options, const char *home, struct err 
     char text[TOKEN_SIZE];
     const char *token = first_variable("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN");
     const char *named = variable("HF_TOKEN_PATH");
+    if (is_true(variable("HF_HUB_DISABLE_IMPLICIT_TOKEN")))
+        return 0; /* neither of the environment nor of the file */
     if (token) {
         int code = token_parse(token, "HF_TOKEN", text, err);
         if (code || text[0])
             return code ? code : hub_options_set(&options->token, text, err);
     }
-    if (is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"))
-        return 0;
     options->token_path = named ? file_expand(named) : file_join(home, "token");
     if (!options->token_path)
         return err_set(err, ERR_NO_MEMORY, "options: out of memory");
@@ -151,7 +150,7 @@ static int set_endpoint(struct hub_options *options, struct err *err)
 int hub_options_from_environment(struct hub_options *ret_options, struct err *err)
 {
     struct hub_options options = {
-        .is_offline = is_true("HF_HUB_OFFLINE") || is_true("TRANSFORMERS_OFFLINE"),
+        .is_offline = is_true(first_variable("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
         .keep = HUB_KEEP_NOTHING,
         .connections_max = 16,
         .connections_per_file_max = 4,

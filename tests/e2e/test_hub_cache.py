@@ -60,6 +60,29 @@ def test_python_first(probe: Probe, hub: Emulator, small_root: Path) -> None:
     assert not hub.log()
 
 
+@pytest.mark.parametrize("kind", ["no links", "copied"])
+def test_snapshots_without_links(probe: Probe, hub: Emulator, small_root: Path, kind: str) -> None:
+    """A cache on a file system without symbolic links, or copied from one through them, serves as any other."""
+    code = f"import huggingface_hub as h; h.snapshot_download('org/small', revision='step512', endpoint={hub.url!r}, cache_dir={str(probe.cache)!r})"
+    env = os.environ | ({"HF_HUB_DISABLE_SYMLINKS": "1"} if kind == "no links" else {})
+    subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+    if kind == "copied":
+        for path in list(probe.cache.glob("*/snapshots/*/*")):
+            if path.is_symlink():
+                data = path.read_bytes()
+                path.unlink()
+                path.write_bytes(data)
+        for blobs in probe.cache.glob("*/blobs"):
+            shutil.rmtree(blobs)
+    data = served(small_root, "step512", "model.safetensors")
+    for env in ({}, {"HF_HUB_OFFLINE": "1"}):
+        hub.reset()
+        answer = probe("org/small", "read", "step512", "model.safetensors", 0, len(data), env=env)
+        assert answer["ranges"] == [sha256(data)] and answer["mapped"] and answer["cache_hits"] == 1
+        assert "error" not in probe("org/small", "fetch", "step512", "config.json", env=env)
+        assert not [row for row in hub.log() if row["route"] != "api"]
+
+
 def test_daemon_first(probe: Probe, hub: Emulator, small_root: Path) -> None:
     """What we downloaded is complete for Python: by name, without asking the hub."""
     for path in ("model.safetensors", "config.json", "extra/notes é.txt", "empty.txt"):

@@ -114,6 +114,10 @@ static void tokens(void **state)
     read_environment();
     assert_null(options.token);
     assert_null(options.token_path);
+    (void)setenv("HF_TOKEN", "hf_environment", 1); /* nor is that sent */
+    read_environment();
+    assert_null(options.token);
+    (void)unsetenv("HF_TOKEN");
     (void)unsetenv("HF_HUB_DISABLE_IMPLICIT_TOKEN");
     (void)setenv("HUGGING_FACE_HUB_TOKEN", "hf_old", 1);
     read_environment();
@@ -198,6 +202,9 @@ static void offline(void **state)
     read_environment();
     assert_false(options.is_offline);
     (void)setenv("TRANSFORMERS_OFFLINE", "True", 1);
+    read_environment();
+    assert_false(options.is_offline); /* the hub's own variable says no */
+    (void)unsetenv("HF_HUB_OFFLINE");
     read_environment();
     assert_true(options.is_offline);
 }
