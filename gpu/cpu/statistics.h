@@ -19,8 +19,8 @@
 #define STATISTICS_PARTS_MAX 256
 
 /* Measures; `isa` must be at most cpu_isa_best(). The request was checked. Memory besides the tensors: per
- * thread 1.5 MiB, per part 24 bytes a column (at most 0.1 bytes an element from 256 rows on); F64 tensors are
- * copied as float32. */
+ * thread 1.5 MiB, per part 24 bytes a column (at most 0.1 bytes an element from 256 rows on). F64 is seen as
+ * float32, block by block. */
 int cpu_statistics(struct cpu_threads *threads, enum cpu_isa isa, const struct statistics_request *request,
                    struct statistics_result *result, struct err *err);
 

@@ -50,7 +50,7 @@ struct statistics_kernels {
                    uint16_t *codes);
 };
 
-/* For F16, BF16 and F32; the instruction set must be at most the processor's. */
+/* For F16, BF16 and F32 (of F64: those of F32); the instruction set must be at most the processor's. */
 const struct statistics_kernels *statistics_kernels_of(enum cpu_isa isa, enum tensor_dtype dtype);
 
 /* The portable variants for blocks with elements that are not finite. */

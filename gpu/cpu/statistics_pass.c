@@ -10,16 +10,37 @@ struct tile {
     uint32_t columns;
 };
 
+/* A block of F64 as one of F32, rounded to nearest even. */
+static struct statistics_block narrow(const struct statistics_block *block, float *values)
+{
+    for (uint32_t r = 0; r < block->rows; r++) {
+        const unsigned char *row = block->data + r * block->row_bytes;
+        for (uint32_t c = 0; c < block->columns; c++) {
+            double value;
+            memcpy(&value, row + c * sizeof value, sizeof value);
+            values[r * STATISTICS_BLOCK_COLUMNS + c] = (float)value;
+        }
+    }
+    return (struct statistics_block){
+        .data = (const unsigned char *)values,
+        .row_bytes = STATISTICS_BLOCK_COLUMNS * sizeof *values,
+        .rows = block->rows,
+        .columns = block->columns,
+    };
+}
+
+/* Of F64 in the worker's memory `narrowed`, where it stays until the next one. */
 static struct statistics_block block_at(const struct statistics_plan *plan, const void *data, uint64_t row,
-                                        const struct tile *tile)
+                                        const struct tile *tile, float *narrowed)
 {
     uint64_t rows = tile->row_end - row;
-    return (struct statistics_block){
+    struct statistics_block block = {
         .data = (const unsigned char *)data + row * plan->row_bytes + tile->column * plan->element_bytes,
         .row_bytes = plan->row_bytes,
         .rows = rows < STATISTICS_BLOCK_ROWS ? (uint32_t)rows : STATISTICS_BLOCK_ROWS,
         .columns = tile->columns,
     };
+    return plan->request->dtype == TENSOR_DTYPE_F64 ? narrow(&block, narrowed) : block;
 }
 
 /* Moves to the next tile of a part; 0 after the last. Start with row_begin = row_end = part->row_begin and
@@ -87,19 +108,20 @@ static void first_tile(struct statistics_plan *plan, struct statistics_worker *w
     uint64_t skipped[STATISTICS_REFERENCES_MAX] = {0};
     memset(lanes, 0, sizeof(lanes));
     for (uint64_t row = tile->row_begin; row < tile->row_end; row += STATISTICS_BLOCK_ROWS) {
-        struct statistics_block block = block_at(plan, request->data, row, tile);
+        struct statistics_block block = block_at(plan, request->data, row, tile, worker->narrowed[0]);
         int is_finite = kernels->is_finite(&block);
-        statistics_count_block(request->dtype, &block, &worker->counter, &worker->extremes[part->segment]);
+        statistics_count_block(plan->dtype, &block, &worker->counter, &worker->extremes[part->segment]);
         if (is_finite)
             kernels->column_sums(&block, sums);
         else
-            statistics_column_sums_checked(request->dtype, &block, sums, not_finite);
+            statistics_column_sums_checked(plan->dtype, &block, sums, not_finite);
         for (int i = 0; i < request->reference_count; i++) {
-            struct statistics_block reference = block_at(plan, request->references[i], row, tile);
+            struct statistics_block reference =
+                block_at(plan, request->references[i], row, tile, worker->narrowed[1]);
             if (is_finite && kernels->is_finite(&reference))
                 kernels->displacement(&block, &reference, &lanes[i]);
             else
-                statistics_displacement_checked(request->dtype, &block, &reference, &lanes[i], &skipped[i]);
+                statistics_displacement_checked(plan->dtype, &block, &reference, &lanes[i], &skipped[i]);
         }
     }
     uint64_t pairs = (tile->row_end - tile->row_begin) * tile->columns;
@@ -144,12 +166,12 @@ static void second_tile(struct statistics_plan *plan, struct statistics_worker *
                         struct statistics_part *part, const struct tile *tile)
 {
     const struct statistics_kernels *kernels = plan->kernels;
-    enum tensor_dtype dtype = plan->request->dtype;
+    enum tensor_dtype dtype = plan->dtype;
     const double *mean = plan->segment_mean[part->segment] + tile->column;
     double *m2 = part->m2 + tile->column, *m3 = part->m3 + tile->column, *m4 = part->m4 + tile->column;
     uint16_t codes[STATISTICS_BLOCK_COLUMNS];
     for (uint64_t row = tile->row_begin; row < tile->row_end; row += STATISTICS_BLOCK_ROWS) {
-        struct statistics_block block = block_at(plan, plan->request->data, row, tile);
+        struct statistics_block block = block_at(plan, plan->request->data, row, tile, worker->narrowed[0]);
         int is_finite = kernels->is_finite(&block);
         if (is_finite)
             kernels->central_sums(&block, mean, m2, m3, m4);

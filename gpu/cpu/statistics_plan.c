@@ -38,13 +38,15 @@ static void lay_out_part(struct statistics_part *part, double *memory, uint64_t 
 static int worker_init(struct statistics_worker *worker)
 {
     size_t table = STATISTICS_CODES * sizeof(uint32_t), total = STATISTICS_CODES * sizeof(uint64_t);
-    char *memory = calloc(1, 2 * total + 2 * table);
+    size_t block = STATISTICS_BLOCK_ROWS * STATISTICS_BLOCK_COLUMNS * sizeof(float);
+    char *memory = calloc(1, 2 * total + 2 * table + 2 * block);
     if (!memory)
         return -1;
     worker->memory = memory;
     for (int i = 0; i < 2; i++) {
         worker->totals[i] = (uint64_t *)(void *)(memory + (size_t)i * total);
         worker->counter.tables[i] = (uint32_t *)(void *)(memory + 2 * total + (size_t)i * table);
+        worker->narrowed[i] = (float *)(void *)(memory + 2 * total + 2 * table + (size_t)i * block);
         worker->extremes[i] = (struct statistics_extremes){.lowest = UINT32_MAX, .highest = 0};
     }
     return 0;
@@ -57,6 +59,7 @@ int statistics_plan_init(struct statistics_plan *plan, const struct statistics_r
     size_t columns = (size_t)request->columns, sums = 0;
     plan->request = request;
     plan->kernels = kernels;
+    plan->dtype = request->dtype == TENSOR_DTYPE_F64 ? TENSOR_DTYPE_F32 : request->dtype;
     plan->element_bytes = tensor_dtype_bits(request->dtype) / 8;
     plan->row_bytes = plan->element_bytes * columns;
     plan->has_padding = request->token_rows < request->rows;

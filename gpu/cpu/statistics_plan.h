@@ -31,12 +31,14 @@ struct statistics_worker {
     /* First pass: counts per segment; second pass: centred counts per row set. Ascending. */
     uint64_t *totals[2];
     enum statistics_segment segment; /* of the pending counts of the first pass */
+    float *narrowed[2];              /* blocks of F64, of the tensor and of a reference, as F32 */
     void *memory;
 };
 
 struct statistics_plan {
-    const struct statistics_request *request; /* dtype F16, BF16 or F32 */
+    const struct statistics_request *request;
     const struct statistics_kernels *kernels;
+    enum tensor_dtype dtype; /* of blocks: the request's, or F32 for F64 */
     size_t element_bytes, row_bytes;
     size_t part_count;
     struct statistics_part *parts;

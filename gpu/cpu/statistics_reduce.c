@@ -31,7 +31,7 @@ static void reduce_counts(struct statistics_plan *plan, struct statistics_result
         }
         rows->elements = plan->request->columns *
                          (set == STATISTICS_ROW_SET_ALL ? plan->request->rows : plan->request->token_rows);
-        enum tensor_dtype dtype = plan->request->dtype;
+        enum tensor_dtype dtype = plan->dtype;
         statistics_take_census(dtype, rows);
         if (dtype == TENSOR_DTYPE_F32)
             take_extremes(plan, segments, rows);
