@@ -89,7 +89,6 @@ TEXTS = [
 # Blocks of commands that the test of the documents cannot run.
 OMISSIONS = [
     Listed("README.md", r"^deploy/quickstart", "installs packages and builds; tests/e2e runs the sweep that it runs"),
-    Listed("README.md", r"^export PATH=\$PWD/build/release", "starts a daemon on the standard port; the one of this test stands for it"),
     Listed("README.md", r"^bifurcated .*--slurm-", "needs a cluster; tests/e2e/test_slurm.py starts daemons so, beside a real Slurm"),
     Listed("README.md", r"--tls-certificate", "needs a certificate and an open address; tests/e2e/test_front.py does the same"),
     Listed("deploy/README.md", r"^cmake --preset package", "makes and installs packages; tests/proof/packages does, in a Debian of its own"),

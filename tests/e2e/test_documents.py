@@ -14,7 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 from administration import Machine
@@ -163,6 +163,33 @@ def test_what_the_readme_writes_is_there(place: Path) -> None:
     assert head.startswith("revision,step") and len(rows) == 25
 
 
+def test_session_of_the_readme(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Path) -> None:
+    """What README.md shows of the quickstart's run is what comes out."""
+    (session,) = [block.text for block in BLOCKS if block.document == "README.md" and block.text.startswith("$ bifurcate")]
+    one = daemon(make_hub(garden))
+    both = ["--metric", "statistics", "--metric", "perplexity", "--dataset", "garden/lambada_garden:data/test.jsonl"]
+    assert one.client("sweep", "garden/neox-tiny", *both, "--follow").returncode == 0
+    _, *parts = re.split(r"^\$ bifurcate ", session, flags=re.MULTILINE)
+    assert len(parts) == 2
+    for part in parts:
+        command, shown = part.split("\n", 1)
+        assert one.client(*shlex.split(command)).stdout.rstrip("\n") == shown.rstrip("\n"), command
+
+
+def test_every_column_is_explained(served: Daemon) -> None:
+    """EXAMPLES.md has a line for each column of the series, and for nothing else."""
+    text = (REPOSITORY / "api/EXAMPLES.md").read_text().split("## The columns of the series")[1].split("\n## ")[0]
+    told = [name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
+    with urllib.request.urlopen(f"{served.url}/v1/models/EleutherAI/pythia-14m/revisions?format=csv") as answer:
+        columns = answer.readline().decode().strip().split(",")
+    four = told[told.index("elements") : told.index("perplexity")]
+    both = ["msd", "lag1_msd", "cosine", "lag1_cosine", "norm"]
+    modes = told[told.index("perplexity_weights_digest") :]
+    several = [f"{prefix}{name}" for prefix in ("tokens_", "centred_", "tokens_centred_") for name in four]
+    several += [f"tokens_{name}" for name in both] + [f"{prefix}_{name}" for prefix in ("pooled", "text_mean") for name in modes]
+    assert sorted(told + several) == sorted(columns)
+
+
 def test_what_the_administrator_did(machine: Machine) -> None:
     """After the commands above: backups are there, one was restored, and the service runs again."""
     if not machine.asked():
@@ -182,7 +209,7 @@ def test_only_what_is_listed_is_left_out() -> None:
         for one in listed:
             found = [block.name for block in blocks if find(listed, block.document, block.text) == one]
             assert len(found) == one.blocks, f"{one.document}, {one.pattern!r}: {one.blocks} expected, there are {found}"
-    assert sum(one.document == "README.md" for one in OMISSIONS) == 4
+    assert sum(one.document == "README.md" for one in OMISSIONS) == 3
     users = [block for block in COMMANDS if block.document in ("README.md", "api/EXAMPLES.md", "deploy/README.md")]
     assert len(users) >= 30
 
