@@ -168,26 +168,50 @@ static int begin_claim(struct api_request *request, struct wire_offer *offer, st
                                    &options_of(request)->policy, NULL, err);
 }
 
+/* A worker cannot be told of the task. A fault of the store may pass; with any other every worker would be
+ * told so in turn, for ever: it is the task's, and this worker asks for the next one. */
+static int end_untold(struct api_request *request, const struct task_lease *lease, const struct err *reason,
+                      struct api_response *response, struct err *err)
+{
+    struct store *store = request->context->store;
+    if (err_is_of_the_store(reason->code)) {
+        struct err ignored = ERR_INIT;
+        (void)tasks_decline(store, lease, "the claim could not be answered", &ignored);
+        return reason->code;
+    }
+    struct err said = *reason;
+    *err = (struct err)ERR_INIT;
+    (void)err_wrap(&said, "no worker can be told of this task");
+    buf_clear(&response->body);
+    response->status = MHD_HTTP_NO_CONTENT;
+    int code = tasks_fail(store, lease, &said, &options_of(request)->policy, NULL, err);
+    api_context_wake(request->context);
+    return code;
+}
+
 static int answer_claim(struct api_request *request, const struct task_row *row,
                         const struct wire_offer *offer, struct api_response *response, struct err *err)
 {
     const struct api_claims_options *claims = options_of(request);
     struct claim *claim = request->kept;
     struct wire_task task;
-    struct err ignored = ERR_INIT;
     int code = api_claim_task(request->context->store, row, offer->backend, claims->definition, &task, err);
     task.lease_ms = claims->lease_ms;
     task.failures_max = claims->policy.failures_max;
     if (!code)
         code = wire_task_append(&task, &response->body, err);
+    if (!code && response->body.size > LIMIT_CLAIM_HEAD_BYTES)
+        code = err_set(err, ERR_LIMIT,
+                       "what is known of its tensors is larger than %zu bytes; sweep fewer of them at once",
+                       LIMIT_CLAIM_HEAD_BYTES);
     wire_task_free(&task);
     task_lease_of(row, &claim->lease);
     claim->is_held = !code;
-    if (code)
-        (void)tasks_decline(request->context->store, &claim->lease, "the claim could not be answered",
-                            &ignored);
     response->status = MHD_HTTP_CREATED;
-    return code;
+    if (!code)
+        return 0;
+    struct err reason = *err;
+    return end_untold(request, &claim->lease, &reason, response, err);
 }
 
 int api_create_claim(struct api_request *request, struct api_response *response, struct err *err)

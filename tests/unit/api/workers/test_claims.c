@@ -437,14 +437,41 @@ static void test_a_name_is_no_key(void **state)
     free(sample);
 }
 
-static void name_models(const struct api_fixture *fixture, const char *name)
+static void run_sql(const struct api_fixture *fixture, const char *sql)
 {
-    char sql[100];
     sqlite3 *db = NULL;
-    (void)snprintf(sql, sizeof sql, "UPDATE models SET name = '%s'", name);
     assert_int_equal(sqlite3_open(fixture->store.path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     (void)sqlite3_close(db);
+}
+
+static void name_models(const struct api_fixture *fixture, const char *name)
+{
+    char sql[100];
+    (void)snprintf(sql, sizeof sql, "UPDATE models SET name = '%s'", name);
+    run_sql(fixture, sql);
+}
+
+/* Of a task that no worker can be told of, its sweep says why; the workers go on. */
+static void test_untold(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct wire_task task;
+    struct task_row row;
+    int64_t ids[4];
+    (void)start(fixture, 3, ids);
+    struct wire_offer given = an_offer("w/00");
+    offer(fixture, &given, 201, &task);
+    put(fixture, task.id, "failure", "{\"code\":\"format\",\"message\":\"no checkpoint\"}", 200);
+    wire_task_free(&task);
+    run_sql(fixture, "DELETE FROM revisions WHERE name = 'step0'"); /* the reference of the others */
+    offer(fixture, &given, 204, NULL);
+    offer(fixture, &given, 204, NULL);
+    for (int64_t id = 2; id <= 3; id++) {
+        OK(tasks_get(fixture->store.store, id, &row, &err));
+        assert_int_equal(row.state, TASK_STATE_FAILED);
+        assert_non_null(strstr(row.error_message, "no worker can be told of this task: "));
+    }
 }
 
 /* A worker that does not reach the hub gets folders alone, until the daemon has given up waiting for it, too;
@@ -533,6 +560,7 @@ int main(void)
         SERVED(test_without_a_hub),
         SERVED(test_a_name_is_no_key),
         SERVED(test_workers_keep_apart),
+        SERVED(test_untold),
         SERVED(test_other_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
