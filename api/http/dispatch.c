@@ -130,6 +130,9 @@ static int prepare(struct api_request *request, int is_known, struct api_respons
         code = choose_format(request, response, err);
     if (!code && request->body_received > request->body_max)
         code = err_set(err, ERR_LIMIT, "the body is larger than %zu bytes", request->body_max);
+    if (!code && request->is_crowded)
+        code = err_set(err, ERR_RATE_LIMITED,
+                       "too many large bodies are being received at once; send it again in a few seconds");
     if (!code)
         code = buf_check(&request->body, "body", err);
     return code;

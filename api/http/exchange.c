@@ -106,7 +106,7 @@ enum MHD_Result api_exchange_handle(void *context, struct MHD_Connection *connec
         if (request->body_received > max * DROPPED_BODIES)
             return MHD_NO;
         if (request->body_received <= max)
-            buf_append(&request->body, data, *data_size);
+            api_request_add_body(request, data, *data_size);
         *data_size = 0;
         return MHD_YES;
     }

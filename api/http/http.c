@@ -38,6 +38,8 @@ void api_http_options_init(struct api_http_options *options)
         .header_bytes_max = 16 * KIB,
         .body_bytes_max = LIMIT_API_BODY_BYTES,
         .cache_bytes_max = 64 * MIB,
+        .bodies_bytes_max = 256 * MIB,
+        .larger_bodies_bytes_max = 4 * (size_t)LIMIT_CLAIM_RESULT_BYTES,
         .answer_bytes_max = 256 * MIB,
         .answer_bytes_per_address = 64 * MIB,
     };
@@ -247,6 +249,8 @@ void api_http_append_metrics(struct api_http *http, struct buf *text)
     api_metrics_append(text, "bifurcated_http_cache_evictions_total", "counter", "Answers dropped for room.",
                        (double)cache.evictions);
     api_metrics_append(text, "bifurcated_http_cache_bytes", "gauge", "Answers kept.", (double)cache.bytes);
+    api_metrics_append(text, "bifurcated_http_body_bytes", "gauge", "Bodies of requests in memory.",
+                       (double)(atomic_load(&http->body_bytes[0]) + atomic_load(&http->body_bytes[1])));
     api_metrics_append(text, "bifurcated_http_answer_bytes", "gauge",
                        "Answers in memory, kept or being sent.", (double)atomic_load(&http->answer_bytes));
     api_metrics_append(text, "bifurcated_http_connections", "gauge", "Open connections.",

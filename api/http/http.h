@@ -78,7 +78,11 @@ struct api_http_options {
     unsigned answer_timeout_short_s; /* the same while other answers are refused for lack of room */
     size_t header_bytes_max;         /* headers; a connection has memory for twice as much */
     size_t body_bytes_max;           /* body of a request; at most LIMIT_API_BODY_BYTES */
-    size_t cache_bytes_max;          /* answers kept in memory; 0: none */
+    /* Bodies that are being received, beside small ones (a 16th of body_bytes_max): beyond these, requests
+     * get 429. Apart, since few may send the second. */
+    size_t bodies_bytes_max;        /* of requests with a body of at most body_bytes_max */
+    size_t larger_bodies_bytes_max; /* of those that may have a larger one (api/http/route.h) */
+    size_t cache_bytes_max;         /* answers kept in memory; 0: none */
     /* Answers that their clients have not read yet: beyond these, reads of more than 64 KiB get 503. */
     size_t answer_bytes_max;         /* of all, beside the kept ones */
     size_t answer_bytes_per_address; /* made for one address; not for this machine's, as of requests */

@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #define ID_DIGITS 32
+#define SMALL_BODIES 16 /* a body of at most that part of the usual bound is not counted */
 
 const char *api_request_header(const struct api_request *request, const char *name)
 {
@@ -64,13 +65,47 @@ int api_request_parse(struct api_request *request, struct err *err)
     return code;
 }
 
+static atomic_size_t *bodies_of(struct api_request *request, size_t *ret_max)
+{
+    struct api_http *http = request->http;
+    const int is_larger = request->body_max > http->options.body_bytes_max;
+    *ret_max = is_larger ? http->options.larger_bodies_bytes_max : http->options.bodies_bytes_max;
+    return &http->body_bytes[is_larger];
+}
+
+void api_request_drop_body(struct api_request *request)
+{
+    size_t max;
+    buf_free(&request->body);
+    atomic_fetch_sub(bodies_of(request, &max), request->body_held);
+    request->body_held = 0;
+}
+
+void api_request_add_body(struct api_request *request, const char *data, size_t size)
+{
+    size_t max;
+    atomic_size_t *bodies = bodies_of(request, &max);
+    if (request->is_crowded)
+        return;
+    size_t all = request->body.size + size;
+    if (all > request->http->options.body_bytes_max / SMALL_BODIES) {
+        size_t more = all - request->body_held;
+        request->body_held = all;
+        request->is_crowded = atomic_fetch_add(bodies, more) + more > max;
+    }
+    if (request->is_crowded)
+        api_request_drop_body(request);
+    else
+        buf_append(&request->body, data, size);
+}
+
 void api_request_free(struct api_request *request)
 {
     if (!request)
         return;
     api_answer_release(request->answer);
     api_uri_free(&request->uri);
-    buf_free(&request->body);
+    api_request_drop_body(request);
     free(request);
 }
 

@@ -71,6 +71,8 @@ struct api_request {
     struct api_identity identity; /* whose token it carried; all zero without one */
     struct buf body;
     size_t body_max;      /* of this request */
+    size_t body_held;     /* bytes of it that are counted in http->body_bytes */
+    int is_crowded;       /* there was no room for it beside the others' */
     size_t body_received; /* bytes, also those beyond the bound that were dropped */
     double started_s;     /* monotonic */
     int is_begun;         /* the headers are complete */
@@ -121,6 +123,12 @@ int api_request_parse(struct api_request *request, struct err *err);
 /* A new request for a target as received. NULL without memory. */
 struct api_request *api_request_new(struct api_http *http, const char *target);
 void api_request_free(struct api_request *request);
+
+/* Some more bytes of its body arrived. Without room for them beside what others are sending
+ * (bodies_bytes_max), the request keeps nothing of its body and is answered with 429. Small ones always have
+ * room: the number of connections bounds them. */
+void api_request_add_body(struct api_request *request, const char *data, size_t size);
+void api_request_drop_body(struct api_request *request);
 
 /* Refuses a body that is not said to be JSON: ERR_UNSUPPORTED. Also what keeps a foreign page's form from
  * writing, since browsers ask before they send JSON. */

@@ -42,8 +42,9 @@ struct api_http {
     struct api_limiter *loopback_limits; /* requests of addresses of this machine */
     struct api_limiter *failures;        /* tokens of each address that did not count */
     struct api_cache *cache;
-    atomic_size_t answer_bytes; /* of all answers in memory, kept or being sent */
-    atomic_bool lacks_room;     /* an answer was refused for that since the last tick */
+    atomic_size_t body_bytes[2]; /* being received or worked at: usual ones, and those that may be larger */
+    atomic_size_t answer_bytes;  /* of all answers in memory, kept or being sent */
+    atomic_bool lacks_room;      /* an answer was refused for that since the last tick */
     struct api_metrics *metrics;
     struct api_peers *peers;
     int64_t uses_saved_ms; /* of tokens; monotonic, of the ticking thread */

@@ -3,7 +3,9 @@
 
 #include "api/http/route.h"
 
+#include <arpa/inet.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #define THING_BYTES_MAX 5000
 #define LARGE_BYTES_MAX 20000
@@ -93,6 +95,8 @@ static int serve(void **state)
     struct api_fixture *fixture = *state;
     fixture_options(fixture, &options);
     options.http.body_bytes_max = THING_BYTES_MAX;
+    options.http.bodies_bytes_max = 2 * THING_BYTES_MAX;
+    options.http.larger_bodies_bytes_max = LARGE_BYTES_MAX;
     memset(&things, 0, sizeof things);
     things.greeting = "hello";
     if (api_http_new(&options.http, &table, &context, &fixture->http, &err) ||
@@ -180,6 +184,72 @@ static void test_body_of_a_route(void **state)
     free(body);
 }
 
+/* Sends all of a body of THING_BYTES_MAX but its last byte. */
+static int send_most(const struct api_fixture *fixture)
+{
+    char text[THING_BYTES_MAX + 200];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(api_http_port(fixture->http))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    int head = snprintf(text, sizeof text,
+                        "PUT /things/you HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n",
+                        THING_BYTES_MAX);
+    memset(text + head, 'x', THING_BYTES_MAX - 1);
+    size_t size = (size_t)head + THING_BYTES_MAX - 1;
+    assert_int_equal(send(fd, text, size, MSG_NOSIGNAL), size);
+    return fd;
+}
+
+static void wait_for_bodies(const struct api_fixture *fixture, const char *bytes)
+{
+    char wanted[64];
+    (void)snprintf(wanted, sizeof wanted, "\nbifurcated_http_body_bytes %s\n", bytes);
+    for (int i = 0; i < 10000; i++) {
+        struct buf text;
+        buf_init(&text, MIB);
+        api_http_append_metrics(fixture->http, &text);
+        int is_there = strstr(buf_text(&text), wanted) != NULL;
+        buf_free(&text);
+        if (is_there)
+            return;
+        clock_sleep_ms(1);
+    }
+    fail_msg("never: %s", wanted);
+}
+
+static long put_of(const struct api_fixture *fixture, const char *target, size_t size)
+{
+    struct exchange exchange;
+    char *body = malloc(size + 1);
+    memset(body, 'x', size);
+    body[size] = '\0';
+    fixture_request(fixture, "PUT", target, body, NULL, &exchange);
+    free(exchange.body);
+    free(body);
+    return exchange.status;
+}
+
+/* Bodies that are on their way share a bound; what finds no room is refused and holds nothing. Small ones
+ * pass, and who may send more has room of its own. */
+static void test_bodies_at_once(void **state)
+{
+    struct api_fixture *fixture = *state;
+    char byte;
+    int first = send_most(fixture), second = send_most(fixture);
+    wait_for_bodies(fixture, "9998");
+    assert_int_equal(put_of(fixture, "/things/you", THING_BYTES_MAX), 429);
+    assert_int_equal(put_of(fixture, "/things/you", 2), 200);
+    assert_int_equal(put_of(fixture, "/things/you/large", LARGE_BYTES_MAX), 200);
+    wait_for_bodies(fixture, "9998");
+    assert_int_equal(send(first, "x", 1, MSG_NOSIGNAL), 1);
+    assert_int_equal(recv(first, &byte, 1, MSG_PEEK), 1);
+    (void)close(first);
+    (void)close(second);
+    wait_for_bodies(fixture, "0");
+    assert_int_equal(put_of(fixture, "/things/you", THING_BYTES_MAX), 200);
+}
+
 static void wait_for(atomic_int *count)
 {
     for (int i = 0; i < 10000 && !atomic_load(count); i++)
@@ -235,8 +305,11 @@ static void test_counted_by_operation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_handler_has_its_context), SERVED(test_version_of_the_path),
-        SERVED(test_body_of_a_route),         SERVED(test_end),
+        SERVED(test_handler_has_its_context),
+        SERVED(test_version_of_the_path),
+        SERVED(test_body_of_a_route),
+        SERVED(test_bodies_at_once),
+        SERVED(test_end),
         SERVED(test_counted_by_operation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
