@@ -11,6 +11,7 @@
 #include "api/workers/state.h"
 #include "daemon/base/clock.h"
 #include "store/models.h"
+#include "store/sweeps.h"
 #include "store/tasks.h"
 
 #include <inttypes.h>
@@ -142,11 +143,25 @@ static void end_claim(struct api_request *request, int is_delivered)
     free(claim);
 }
 
+/* Who works on one sweep alone would wait for ever for one that there is not. */
+static int check_sweep(const struct api_request *request, int64_t id, struct api_response *response,
+                       struct err *err)
+{
+    struct sweep_row row;
+    int code = id ? sweeps_get(request->context->store, id, &row, err) : 0;
+    if (code != ERR_NOT_FOUND)
+        return code;
+    return api_response_refuse(response, "body", "/sweep", err, ERR_INVALID,
+                               "sweep: there is no sweep %" PRId64 "; `bifurcate sweeps` lists them", id);
+}
+
 /* Reads what the worker offers. One that begins anew has nothing any more. */
 static int begin_claim(struct api_request *request, struct wire_offer *offer, struct api_response *response,
                        struct err *err)
 {
     int code = read_offer(request, offer, response, err);
+    if (!code && !request->has_waited && !offer->is_leaving)
+        code = check_sweep(request, offer->sweep_id, response, err);
     if (code)
         return code;
     api_worker_list_note(request->context->workers->list, offer->worker, offer, 0, 0);

@@ -38,7 +38,9 @@ def test_who_waits_for_another_sweep_stands_in_nobodys_way(
     crowd's first has waited for as long as it likes."""
     remote = daemon(make_hub(garden), *REMOTE)
     offer = offer_to(remote)
-    other = {**offer, "sweep": 999}
+    over = remote.sweep(MODEL, revisions={"names": ["step1"]})
+    assert remote.request("DELETE", f"/v1/sweeps/{over}").status == 200
+    other = {**offer, "sweep": over}
     crowd = [ask(remote, {**other, "worker": f"w/{i:03}", "wait_s": 15 if i == 0 else 50}) for i in range(120)]
     wait_until(lambda: "bifurcated_remote_workers_waiting 120" in remote.get("/metrics").text)
     one = ask(remote, {**offer, "worker": "any/00", "wait_s": 50})

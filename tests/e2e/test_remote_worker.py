@@ -401,6 +401,7 @@ def test_refused_workers(
         ({"key": "0" * 31}, 400, "key"),
         ({"worker": "local/0"}, 400, "local"),
         ({"wait_s": 1000}, 400, "wait_s"),
+        ({"sweep": 999}, 400, "there is no sweep 999"),
         ({"colour": 1}, 400, "colour"),
         ({"definition": 1}, 409, "upgrade the worker"),
     ):

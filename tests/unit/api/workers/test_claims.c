@@ -363,8 +363,8 @@ static void test_choice(void **state)
     given.except[given.except_count++] = sweep;
     offer(fixture, &given, 204, NULL);
     given.except_count = 0;
-    given.sweep_id = sweep + 1;
-    offer(fixture, &given, 204, NULL);
+    given.sweep_id = sweep + 1; /* mistyped: nobody would ever come to say so */
+    offer(fixture, &given, 400, NULL);
     given.sweep_id = sweep;
     offer(fixture, &given, 201, &task);
     /* Its answer was lost: the slot asks again and gets the same task, which was given back. */
