@@ -37,9 +37,9 @@ static const struct meaning controls[] = {
     {SERIES_CONTROL_DECAY, "weight decay and a random walk alone reproduce the displacement"},
     {SERIES_CONTROL_RESOLUTION, "some displacements are within the rounding of the stored weights"},
     {SERIES_CONTROL_DUPLICATES, "revisions were left out because they repeat another one's weights"},
-    {SERIES_CONTROL_OUTLIERS,
-     "a few far entries may hide modes: some revisions have the dip of a fork, but a "
-     "lighter component of too few entries, so that D is not of the modes"},
+    {SERIES_CONTROL_MIXTURE,
+     "a fork may be missed: revisions in a row have its dip and its valley, but are no mixture of two "
+     "normals (more than two modes, heavy tails), so that D is not of the modes"},
 };
 
 static const struct meaning cautions[] = {
@@ -68,7 +68,7 @@ static void print_control_state(struct analysis_view *view, const struct meaning
     else if (control->bit == SERIES_CONTROL_DECAY)
         is_open = series->decay.verdict == SERIES_VERDICT_INSUFFICIENT;
     else if (control->bit == SERIES_CONTROL_MEAN_ROW || control->bit == SERIES_CONTROL_PADDING ||
-             control->bit == SERIES_CONTROL_OUTLIERS)
+             control->bit == SERIES_CONTROL_MIXTURE)
         is_open = series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].verdict == SERIES_VERDICT_INSUFFICIENT;
     if (is_open)
         api_json_null(view->json, "holds");

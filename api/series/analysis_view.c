@@ -40,12 +40,11 @@ static void print_onset(struct analysis_view *view, int rows, int which)
     double none = (double)NAN;
     char hidden[160] = "";
     if (onset->count_hidden)
-        (void)snprintf(
-            hidden, sizeof hidden,
-            "; %zu %s that dip, but a lighter component under %g of the entries: a few far ones may hide "
-            "modes",
-            onset->count_hidden, onset->count_hidden == 1 ? "revision has" : "revisions have",
-            options->weight_min);
+        (void)snprintf(hidden, sizeof hidden,
+                       "; %zu %s dip and valley of a fork, but are no mixture of two normals (more than two "
+                       "modes, heavy "
+                       "tails)",
+                       onset->count_hidden, onset->count_hidden == 1 ? "revision has" : "revisions have");
     api_json_open_object(view->json, NULL);
     api_json_text(view->json, "rows", rows ? "tokens" : "all");
     api_json_text(view->json, "view", which ? "centred" : "raw");

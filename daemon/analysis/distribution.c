@@ -191,6 +191,23 @@ double distribution_quantile(const struct distribution_value *values, size_t val
     return values[value_count - 1].value;
 }
 
+const struct distribution_value *distribution_body(const struct distribution_value *values,
+                                                   size_t value_count, size_t *ret_count)
+{
+    double low = distribution_quantile(values, value_count, 0.05);
+    double high = distribution_quantile(values, value_count, 0.95);
+    double reach = DISTRIBUTION_BODY_REACH * (high - low);
+    size_t begin = 0, end = value_count;
+    if (high > low) {
+        while (values[begin].value < low - reach)
+            begin++;
+        while (values[end - 1].value > high + reach)
+            end--;
+    }
+    *ret_count = end - begin;
+    return value_count ? values + begin : values;
+}
+
 double distribution_share_below(const struct distribution_value *values, size_t value_count, double bound)
 {
     uint64_t total = 0, below = 0;

@@ -76,6 +76,13 @@ struct moments_sums distribution_sums(const struct distribution_value *values, s
  * numpy's method "inverted_cdf"); NaN without elements. */
 double distribution_quantile(const struct distribution_value *values, size_t value_count, double p);
 
+/* The body: from the 0.05 to the 0.95 quantile, and DISTRIBUTION_BODY_REACH of that range beyond each; for a
+ * normal, 4.1 standard deviations to each side. All, where the two quantiles are equal. Points into values.
+ */
+#define DISTRIBUTION_BODY_REACH 0.75
+const struct distribution_value *distribution_body(const struct distribution_value *values,
+                                                   size_t value_count, size_t *ret_count);
+
 /* Share of the elements with |value| < bound; NaN without elements. */
 double distribution_share_below(const struct distribution_value *values, size_t value_count, double bound);
 

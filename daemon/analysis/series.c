@@ -189,8 +189,8 @@ const char *series_control_name(unsigned control)
         return "resolution";
     case SERIES_CONTROL_DUPLICATES:
         return "duplicates";
-    case SERIES_CONTROL_OUTLIERS:
-        return "outliers";
+    case SERIES_CONTROL_MIXTURE:
+        return "mixture";
     default:
         return NULL;
     }

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 6
+#define SERIES_DEFINITION 7
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -120,8 +120,8 @@ struct series_onset {
     int is_lasting;      /* still forked at the end */
     double step_lost;    /* first step at which it had closed again; NaN if lasting */
     size_t count_forked; /* revisions that are forked */
-    size_t count_hidden; /* that have the dip of a fork, but whose lighter component is too light: it may be
-                            of a few far entries, and then Ashman's D is of these and not of the modes */
+    size_t count_hidden; /* that have dip and valley of a fork, but not its mixture: of more than two modes
+                            or heavy tails, two normals are not of the modes */
 };
 
 struct series_divergence {
@@ -153,7 +153,7 @@ enum series_control {
     SERIES_CONTROL_DECAY = 1 << 3,      /* weight decay and a random walk alone reproduce the MSD */
     SERIES_CONTROL_RESOLUTION = 1 << 4, /* some displacements are within rounding */
     SERIES_CONTROL_DUPLICATES = 1 << 5, /* revisions were left out as repetitions */
-    SERIES_CONTROL_OUTLIERS = 1 << 6    /* far entries may hide the modes of some revisions' token rows */
+    SERIES_CONTROL_MIXTURE = 1 << 6     /* token rows may be forked, but are no mixture of two normals */
 };
 
 struct series_decay {

@@ -157,8 +157,6 @@ void series_name_controls(const struct series_input *input, struct series *serie
         if (series->onsets[SERIES_ROWS_ALL][view].verdict == SERIES_VERDICT_YES &&
             series->onsets[SERIES_ROWS_TOKENS][view].verdict == SERIES_VERDICT_NO)
             controls |= SERIES_CONTROL_PADDING;
-        if (series->onsets[SERIES_ROWS_TOKENS][view].count_hidden)
-            controls |= SERIES_CONTROL_OUTLIERS;
     }
     if (series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].verdict == SERIES_VERDICT_YES &&
         series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_CENTRED].verdict == SERIES_VERDICT_NO)

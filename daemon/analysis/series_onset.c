@@ -19,10 +19,11 @@ static int is_still_forked(const struct series_shape *shape, const struct series
            shape->valley_to_peak <= options->valley_off;
 }
 
-/* The dip sees modes, the mixture has spent a component on less than a mode. */
+/* Dip and valley see modes, the mixture of two normals does not: of more than two, or of heavy tails. */
 static int is_hidden(const struct series_shape *shape, const struct series_options *options)
 {
-    return shape->dip >= options->dip_on && lighter_weight(shape) < options->weight_min;
+    return shape->dip >= options->dip_on && shape->valley_to_peak <= options->valley_on &&
+           !is_clearly_forked(shape, options);
 }
 
 /* Walks one distribution. A change of state needs `consecutive` counted revisions in a row and begins with
@@ -53,6 +54,24 @@ static void mark_forked(const struct series_input *input, int rows, int view, st
                 series->derived[k].is_forked[rows][view] = is_forked;
         }
     }
+}
+
+/* Whether an onset would be found, or earlier, if what is hidden were clear: one revision alone is none. */
+static int is_hiding(const struct series_input *input, int rows, int view, const struct series *series)
+{
+    int streak = 0, hidden = 0;
+    for (size_t i = 0; i < input->count; i++) {
+        const struct series_shape *shape = &input->points[i].shapes[rows][view];
+        if (!series->derived[i].is_counted)
+            continue;
+        int is_one = is_hidden(shape, input->options);
+        int is_two_modes = is_one || is_clearly_forked(shape, input->options);
+        streak = is_two_modes ? streak + 1 : 0;
+        hidden = is_two_modes && (hidden || (is_one && !series->derived[i].is_forked[rows][view]));
+        if (hidden && streak >= input->options->consecutive)
+            return 1;
+    }
+    return 0;
 }
 
 static struct series_onset read_onset(const struct series_input *input, int rows, int view,
@@ -102,6 +121,10 @@ void series_find_onsets(const struct series_input *input, struct series *series)
         for (int view = 0; view < SERIES_VIEW_COUNT; view++) {
             mark_forked(input, rows, view, series);
             series->onsets[rows][view] = read_onset(input, rows, view, series);
+            if (rows == SERIES_ROWS_TOKENS &&
+                series->onsets[rows][view].verdict != SERIES_VERDICT_INSUFFICIENT &&
+                is_hiding(input, rows, view, series))
+                series->controls |= SERIES_CONTROL_MIXTURE;
         }
     }
     const struct series_onset *of_tokens = series->onsets[SERIES_ROWS_TOKENS];

@@ -63,9 +63,11 @@ static int add_shape(const struct distribution_value *values, size_t value_count
 {
     struct dip dip;
     struct mixture mixture;
+    size_t body_count = 0;
+    const struct distribution_value *body = distribution_body(values, value_count, &body_count);
     int code = dip_measure(values, value_count, &dip, err);
     if (!code)
-        code = mixture_fit(values, value_count, &mixture, err);
+        code = mixture_fit(body, body_count, &mixture, err);
     if (code)
         return code;
     summary->dip = dip.dip;
@@ -80,7 +82,7 @@ static int add_shape(const struct distribution_value *values, size_t value_count
     summary->mixture_sd2 = mixture.components[1].sd;
     summary->ashman_d = mixture.ashman_d;
     summary->delta_bic = mixture.delta_bic;
-    summary->valley_to_peak = valley_find(values, value_count).ratio;
+    summary->valley_to_peak = valley_find(body, body_count).ratio;
     return 0;
 }
 

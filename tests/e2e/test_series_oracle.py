@@ -23,6 +23,7 @@ NAN = math.nan
 KINDS = {"unknown": 0, "constant": 1, "cosine": 2, "linear": 3, "neox": 4}
 PYTHIA = {"kind": "neox", "peak": 1e-3, "floor": 1e-4, "warmup": 1430, "total": 143000, "decay": 0.1}
 UNKNOWN = {"kind": "unknown", "peak": 0, "floor": 0, "warmup": 0, "total": 0, "decay": 0}
+MIXTURE = 1 << 6
 SHAPE = ("mean", "variance", "dip", "weight", "ashman", "valley")
 
 
@@ -87,12 +88,15 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
         return {"verdict": "insufficient", **none}
     shapes = [point["shapes"][variant] for point in points]
     clear = [s["dip"] >= 0.005 and s["ashman"] >= 2 and s["valley"] <= 0.9 and 0.05 <= s["weight"] <= 0.95 for s in shapes]
-    none["hidden"] = sum(s["dip"] >= 0.005 and not 0.05 <= s["weight"] <= 0.95 for s in shapes)
+    hidden = [s["dip"] >= 0.005 and s["valley"] <= 0.9 and not is_clear for s, is_clear in zip(shapes, clear, strict=True)]
+    none["hidden"] = sum(hidden)
     weak = [s["dip"] < 0.003 or s["ashman"] < 1.8 or s["valley"] > 0.95 for s in shapes]
     forked: list[bool] = []
     for i in range(len(points)):
         is_forked, turn = (forked[-1], weak) if forked and forked[-1] else (False, clear)
         forked.append(is_forked ^ all(turn[i : i + 2]) if i + 2 <= len(points) else is_forked)
+    twos = [one or other for one, other in zip(clear, hidden, strict=True)]
+    none["hiding"] = any(hidden[k] and not forked[k] and twos[i] and twos[i + 1] for i in range(len(twos) - 1) for k in (i, i + 1))
     if True not in forked:
         return {"verdict": "no", **none}
     first = forked.index(True)
@@ -105,6 +109,7 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
         "is_lasting": int(forked[-1]),
         "forked": sum(forked),
         "hidden": none["hidden"],
+        "hiding": none["hiding"],
     }
 
 
@@ -287,8 +292,11 @@ def check_run(answer: dict[str, Any], points: list[dict[str, Any]], schedule: di
     counted, diverged = find_counted(points)
     good = [point for point, is_counted in zip(points, counted, strict=True) if is_counted]
     assert (answer["counted"], answer["diverged"]) == (len(good), diverged), context
+    onsets = [find_onset(good, variant) for variant in range(4)]
+    hiding = [onset.pop("hiding", False) for onset in onsets]
     for variant in range(4):
-        check(answer["onsets"][variant], find_onset(good, variant), f"{context} onset {variant}")
+        check(answer["onsets"][variant], onsets[variant], f"{context} onset {variant}")
+    assert bool(answer["controls"] & MIXTURE) == any(hiding[2:]), (context, "mixture")
     known = [p for p, is_counted in zip(points, counted, strict=True) if is_counted or not p["measured"]]
     known = [p for p in known if diverged is None or p["step"] < diverged]
     check(answer["fall"], find_fall(known), context + " fall")
@@ -312,6 +320,7 @@ def test_verdicts_are_those_of_the_words() -> None:
         check_run(answer, *run, f"run {number}")
     verdicts = {(key, one["verdict"]) for answer in answers for key in ("onsets", "rest") for one in answer[key]}
     assert len(verdicts) == 6, "runs of every kind"
+    assert {bool(answer["controls"] & MIXTURE) for answer in answers} == {True, False}
     assert {answer["decay"]["walk"] == 0 for answer in answers if answer["decay"]["walk"] is not None} == {True, False}
 
 

@@ -234,7 +234,8 @@ static int measure(int argc, char **argv, struct err *err)
     return code;
 }
 
-/* Dips, mixtures and valleys of distributions that are given as pairs; one line of JSON each. */
+/* Dips, and mixtures and valleys of the body, of distributions that are given as pairs; one line of JSON
+ * each. */
 static int shapes(struct err *err)
 {
     size_t count = 0;
@@ -243,6 +244,7 @@ static int shapes(struct err *err)
         struct distribution_value *values = calloc(count + 1, sizeof(*values));
         struct dip dip;
         struct mixture mixture;
+        size_t body_count = 0;
         for (size_t i = 0; values && i < count; i++) {
             if (scanf("%lf %" SCNu64, &values[i].value, &values[i].count) != 2)
                 code = err_set(err, ERR_FORMAT, "a pair is missing");
@@ -251,8 +253,9 @@ static int shapes(struct err *err)
             code = err_set(err, ERR_NO_MEMORY, "no memory for %zu values", count);
         if (!code)
             code = dip_measure(values, count, &dip, err);
+        const struct distribution_value *body = distribution_body(values, count, &body_count);
         if (!code)
-            code = mixture_fit(values, count, &mixture, err);
+            code = mixture_fit(body, body_count, &mixture, err);
         if (!code) {
             (void)printf("{");
             print_number("dip", dip.dip, ", ");
@@ -266,7 +269,7 @@ static int shapes(struct err *err)
             print_number("ashman_d", mixture.ashman_d, ", ");
             print_number("delta_bic", mixture.delta_bic, ", ");
             print_number("log_likelihood", mixture.log_likelihood, ", ");
-            print_number("valley_to_peak", valley_find(values, count).ratio, "}\n");
+            print_number("valley_to_peak", valley_find(body, body_count).ratio, "}\n");
         }
         free(values);
     }

@@ -122,6 +122,28 @@ static void test_quantiles(void **state)
     assert_near(distribution_share_below(values, 3, 1.5), 0.9, 1e-15);
 }
 
+/* Where it begins, and how many of the values it holds. */
+static void check_body(const struct distribution_value *values, size_t count, size_t begin, size_t size)
+{
+    size_t body_count = 99;
+    const struct distribution_value *body = distribution_body(values, count, &body_count);
+    assert_int_equal(body_count, size);
+    assert_int_equal(body - values, begin);
+}
+
+static void test_body(void **state)
+{
+    (void)state;
+    const struct distribution_value far[] = {{-100, 4}, {-1, 6}, {0, 80}, {1, 6}, {2.5, 1}, {2.51, 3}};
+    const struct distribution_value many[] = {{-100, 6}, {0, 88}, {100, 6}},
+                                    zeros[] = {{-1, 2}, {0, 96}, {1, 2}};
+    check_body(far, 6, 1, 4);   /* quantiles -1 and 1: from -2.5 to 2.5 */
+    check_body(many, 3, 0, 3);  /* more than a twentieth is a part of it */
+    check_body(zeros, 3, 0, 3); /* equal quantiles: all */
+    check_body(far, 1, 0, 1);
+    check_body(far, 0, 0, 0);
+}
+
 static void test_wasserstein(void **state)
 {
     (void)state;
@@ -279,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_body),
         cmocka_unit_test(test_wasserstein),
         cmocka_unit_test(test_bins),
         cmocka_unit_test(test_summary),

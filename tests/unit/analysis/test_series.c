@@ -80,8 +80,36 @@ static void test_onset_criteria(void **state)
             set_shape(&points[i], &shape);
         struct series series = analyze(points, POINTS, NULL);
         assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_NO);
-        assert_int_equal(onset_of(&series)->count_hidden, which == 3 ? POINTS - 10 : 0);
-        assert_int_equal((series.controls & SERIES_CONTROL_OUTLIERS) != 0, which == 3);
+        int is_hidden = which == 1 || which == 3; /* from the mixture: dip and valley see two modes */
+        assert_int_equal(onset_of(&series)->count_hidden, is_hidden ? POINTS - 10 : 0);
+        assert_int_equal((series.controls & SERIES_CONTROL_MIXTURE) != 0, is_hidden);
+        series_free(&series);
+    }
+}
+
+/* One revision of which the mixture misses the modes hides no onset; two in a row do, or one before it. */
+static void test_hidden_onset(void **state)
+{
+    static const struct {
+        size_t begin, end, fork;
+        int is_hiding;
+    } cases[] = {
+        {10, 11, POINTS, 0}, {10, 12, POINTS, 1}, {10, 11, 12, 0},
+        {10, 11, 11, 1},     {15, 16, 12, 0},     {15, 18, 12, 1},
+    };
+    struct series_shape hidden = two_modes;
+    (void)state;
+    hidden.ashman_d = 1.5;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct series_point points[POINTS];
+        fill(points);
+        for (size_t at = 0; at < POINTS; at++)
+            set_shape(&points[at], at >= cases[i].begin && at < cases[i].end ? &hidden
+                                   : at >= cases[i].fork                     ? &two_modes
+                                                                             : &one_mode);
+        struct series series = analyze(points, POINTS, NULL);
+        assert_int_equal(onset_of(&series)->count_hidden, cases[i].end - cases[i].begin);
+        assert_int_equal((series.controls & SERIES_CONTROL_MIXTURE) != 0, cases[i].is_hiding);
         series_free(&series);
     }
 }
@@ -382,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_diffusion),
         cmocka_unit_test(test_onset),
         cmocka_unit_test(test_onset_criteria),
+        cmocka_unit_test(test_hidden_onset),
         cmocka_unit_test(test_repetitions),
         cmocka_unit_test(test_rates_over_several_gaps),
         cmocka_unit_test(test_time_since_the_reference),
