@@ -1,5 +1,6 @@
 #include "daemon/api_setup.h"
 
+#include "api/http/tls.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
@@ -32,16 +33,7 @@ static int read_token(const char *path, struct buf *token, struct err *err)
 
 int api_setup_read_certificate(const struct options *options, struct api_setup *setup, struct err *err)
 {
-    buf_init(&setup->certificate, 1 * MIB);
-    buf_init(&setup->key, 1 * MIB);
-    if (!options->tls_certificate[0] || !options->tls_key[0])
-        return err_set(err, ERR_INVALID,
-                       "TLS needs both tls-certificate and tls-key; one of them is not set");
-    int code = file_read(options->tls_certificate, &setup->certificate, err);
-    if (code)
-        return err_wrap(err, "tls-certificate");
-    code = file_read(options->tls_key, &setup->key, err);
-    return code ? err_wrap(err, "tls-key") : 0;
+    return api_tls_read(options->tls_certificate, options->tls_key, &setup->certificate, &setup->key, err);
 }
 
 /* Each connection is a file, and those that are being closed are, too. */

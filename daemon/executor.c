@@ -98,9 +98,8 @@ static int choose_address(struct executor *executor, const char *url, struct err
     (void)pthread_mutex_unlock(&executor->lock);
     if (length < 0 || length >= ADDRESS_SIZE)
         return err_set(err, ERR_LIMIT, "slurm-connect: longer than %d bytes", ADDRESS_SIZE - 1);
-    if (strncmp(executor->address, "http://", 7) != 0 && strncmp(executor->address, "https://", 8) != 0)
-        return err_set(err, ERR_INVALID, "slurm-connect: \"%s\" is not http://HOST:PORT or https://HOST:PORT",
-                       executor->address);
+    if (slurm_check_connect(executor->address, err))
+        return err->code;
     if (!asked[0] && !port)
         log_warning(
             "slurm: only workers on this machine reach the daemon; for others set listen to an address "

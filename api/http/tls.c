@@ -2,6 +2,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/digest.h"
+#include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 
 #include <gnutls/abstract.h>
@@ -148,6 +149,21 @@ int api_tls_replace(struct api_tls *tls, const char *certificate, const char *ke
     current = pair;
     (void)pthread_mutex_unlock(&current_mutex);
     return 1;
+}
+
+int api_tls_read(const char *certificate_path, const char *key_path, struct buf *certificate, struct buf *key,
+                 struct err *err)
+{
+    buf_init(certificate, 1 * MIB);
+    buf_init(key, 1 * MIB);
+    if (!certificate_path[0] || !key_path[0])
+        return err_set(err, ERR_INVALID,
+                       "TLS needs both tls-certificate and tls-key; one of them is not set");
+    int code = file_read(certificate_path, certificate, err);
+    if (code)
+        return err_wrap(err, "tls-certificate");
+    code = file_read(key_path, key, err);
+    return code ? err_wrap(err, "tls-key") : 0;
 }
 
 int api_tls_new(const char *certificate, const char *key, struct api_tls **ret_tls, struct err *err)

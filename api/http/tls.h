@@ -7,11 +7,17 @@
 #ifndef BIFURCATED_API_HTTP_TLS_H
 #define BIFURCATED_API_HTTP_TLS_H
 
+#include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 
 #include <microhttpd.h>
 
 struct api_tls;
+
+/* Reads the two files of the options; "": none is named, which is ERR_INVALID. Initialises the buffers, which
+ * the caller frees, also after an error. */
+int api_tls_read(const char *certificate_path, const char *key_path, struct buf *certificate, struct buf *key,
+                 struct err *err);
 
 /* Takes a certificate with its chain and the key of it, both PEM; checks that they belong together.
  * ERR_INVALID. */

@@ -105,6 +105,8 @@ void check_run(const struct options *options, struct check_report *report)
     check_hub(options, report);
     check_device(options, report);
     check_address(options, report);
+    check_front(options, report);
+    check_slurm(options, report);
 }
 
 enum check_level check_worst(const struct check_report *report)

@@ -56,6 +56,13 @@ void check_device(const struct options *options, struct check_report *report);
 /* The address to listen on. */
 void check_address(const struct options *options, struct check_report *report);
 
+/* What stands before the API: the certificate with its key, and the origins of cors-origin. Nothing is said
+ * of what is not set. */
+void check_front(const struct options *options, struct check_report *report);
+
+/* The cluster, if slurm-workers-max is set. */
+void check_slurm(const struct options *options, struct check_report *report);
+
 /* Whether a daemon has the state folder; its process id, or 0. Does not take the lock for longer than a
  * moment. */
 long check_running_daemon(const struct options *options);

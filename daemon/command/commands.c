@@ -20,7 +20,7 @@ const struct command commands[] = {
      "file that exists is never overwritten. It holds digests of tokens and the secrets of\n"
      "webhooks, so keep it private.",
      command_backup},
-    {"check", "", "examine configuration, disk, database, hub, device and address",
+    {"check", "", "examine configuration, disk, database, hub, device, address and cluster",
      "Prints a line for each finding (ok, warning or error) that says what is wrong and what to do;\n"
      "--json is for programs. Run by root, it looks as the owner of the state folder would.\n"
      "Exit status: 0 unless there is an error, else 1.",

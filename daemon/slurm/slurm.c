@@ -75,6 +75,14 @@ static void append_quoted(struct buf *buf, const char *text)
     (void)buf_append_char(buf, '\'');
 }
 
+int slurm_check_connect(const char *address, struct err *err)
+{
+    if (strncmp(address, "http://", 7) == 0 || strncmp(address, "https://", 8) == 0)
+        return 0;
+    return err_set(err, ERR_INVALID, "slurm-connect: \"%.200s\" is not http://HOST:PORT or https://HOST:PORT",
+                   address);
+}
+
 int slurm_write_script(const struct slurm_options *options, struct buf *script, struct err *err)
 {
     (void)buf_append_text(script,

@@ -37,6 +37,9 @@ struct slurm_options {
     const atomic_bool *cancel;
 };
 
+/* Whether workers could be given this address: ERR_INVALID names the option. */
+int slurm_check_connect(const char *address, struct err *err);
+
 /* The batch script of an array: runs the worker under a name that tells its job. Values are quoted. */
 int slurm_write_script(const struct slurm_options *options, struct buf *script, struct err *err);
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -32,7 +31,7 @@ for _name in ("http_proxy", "https_proxy", "all_proxy"):
     os.environ.pop(_name, None), os.environ.pop(_name.upper(), None)
 os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
 
-from running import Daemon, find_program  # noqa: E402
+from running import Daemon, find_program, new_certificate  # noqa: E402
 from tests.hub import Emulator  # noqa: E402
 from tests.hub.samples import write_root  # noqa: E402
 
@@ -100,12 +99,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A certificate for 127.0.0.1 and localhost, and its key: for make_hub(root, tls=certificate)."""
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    names = str(folder / "certificate.pem"), str(folder / "key.pem")
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext".split()
-    command += ["subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", names[0], "-keyout", names[1]]
-    subprocess.run(command, check=True, capture_output=True)
-    return names
+    return new_certificate(tmp_path_factory.mktemp("tls") / "one", "rsa:2048")
 
 
 @pytest.fixture(scope="session")

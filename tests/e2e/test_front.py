@@ -15,7 +15,7 @@ from typing import Any, Callable
 from urllib.parse import urlsplit
 
 import pytest
-from running import Daemon, wait_until
+from running import Daemon, new_certificate, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "garden/neox-tiny"
@@ -30,15 +30,6 @@ def certificate_of(one: Daemon) -> bytes:
     with socket.create_connection((where.hostname, where.port), timeout=20) as plain:
         with context.wrap_socket(plain, server_hostname="localhost") as secure:
             return secure.getpeercert(binary_form=True)
-
-
-def new_certificate(folder: Path, kind: str) -> tuple[str, str]:
-    folder.mkdir()
-    names = str(folder / "certificate.pem"), str(folder / "key.pem")
-    command = f"openssl req -x509 -newkey {kind} -nodes -days 2 -subj /CN=localhost -addext".split()
-    command += ["subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", names[0], "-keyout", names[1]]
-    subprocess.run(command, check=True, capture_output=True)
-    return names
 
 
 def test_tls_and_a_new_certificate(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from running import Daemon, model_path, wait_until
+from running import Daemon, model_path, new_certificate, wait_until
 from workers import Worker
 
 from tests.hub import Emulator
@@ -195,6 +195,48 @@ def test_check_names_what_is_wrong(
     (tmp_path / "file").write_text("")
     found = findings(command(*base[:2], "--state", tmp_path / "file" / "state", *base[4:]))
     assert found["state"] == [("error", f"{tmp_path}/file is no folder: name another with state")]
+
+
+def test_check_of_what_stands_before_the_api(
+    command: Callable[..., subprocess.CompletedProcess[str]], hub: Emulator, tmp_path: Path
+) -> None:
+    """What keeps a daemon from starting, or pages from reading, is no surprise after the restart."""
+    base = ("check", "--json", "--state", tmp_path / "state", "--endpoint", hub.url, "--listen", "127.0.0.1:0")
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    pair, other = new_certificate(tmp_path / "one", "rsa:2048"), new_certificate(tmp_path / "two", "rsa:2048")
+    found = findings(command(*base, "--tls-certificate", pair[0], "--tls-key", pair[1]))
+    assert found["certificate"] == [("ok", f"{pair[0]} and its key {pair[1]}")]
+    for arguments, said in (
+        (["--tls-certificate", pair[0]], "needs both tls-certificate and tls-key"),
+        (["--tls-certificate", pair[0], "--tls-key", other[1]], "is not the key of the first certificate"),
+        (["--tls-certificate", pair[1], "--tls-key", pair[1]], "tls-certificate: "),
+        (["--tls-certificate", tmp_path / "none", "--tls-key", pair[1]], "cannot open: No such file"),
+    ):
+        found = findings(command(*base, *arguments))
+        assert found["certificate"][0][0] == "error" and said in found["certificate"][0][1], found
+    assert "certificate" not in (found := findings(command(*base, "--cors-origin", "https://a.example http://b.example:8080"))), found
+    assert "cors-origin" not in found and "cors-origin" not in findings(command(*base, "--cors-origin", "*"))
+    found = findings(command(*base, "--cors-origin", "example.org, https://a.example, https://b.example/"))
+    assert [level for level, _ in found["cors-origin"]] == ["warning", "warning"]
+    assert '"example.org" is the origin of no page: write https://HOST' in found["cors-origin"][0][1]
+
+
+def test_check_of_the_cluster(command: Callable[..., subprocess.CompletedProcess[str]], hub: Emulator, tmp_path: Path) -> None:
+    base = ("check", "--json", "--state", tmp_path / "state", "--endpoint", hub.url, "--listen", "127.0.0.1:0", "--slurm-folder", tmp_path)
+    assert "slurm" not in findings(command(*base))
+    asked = (*base, "--slurm-workers-max", "2")
+    found = findings(command(*asked))
+    assert found["slurm"][0][0] == "error" and "install Slurm's client programs, or name their folder with slurm-folder" in found["slurm"][0][1]
+    found = findings(command(*asked, "--slurm-connect", "node1:7143"))
+    assert found["slurm"] == [("error", 'slurm-connect: "node1:7143" is not http://HOST:PORT or https://HOST:PORT')]
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\nexit 0\n")
+    squeue.chmod(0o755)
+    assert findings(command(*asked))["slurm"] == [("ok", "squeue answers")]
+    squeue.write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2\nexit 1\n")
+    found = findings(command(*asked))
+    assert found["slurm"][0][0] == "error" and "Unable to contact slurm controller" in found["slurm"][0][1]
 
 
 def test_check_of_odd_names(command: Callable[..., subprocess.CompletedProcess[str]], hub: Emulator, tmp_path: Path) -> None:

@@ -66,14 +66,14 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "daemon/command": (
         {
             "daemon/base", "daemon/options", "daemon/hub", "daemon/analysis", "daemon/measure", "daemon/remote", "gpu", "gpu/cpu", "store",
-            "api/client/rest.h",
+            "daemon/slurm", "api/client/rest.h", "api/http/tls.h",
         },
         {"jansson.h"},
     ),
     "daemon": (
         {
             "daemon/base", "daemon/options", "daemon/hub", "daemon/slurm", "daemon/sweep", "daemon/measure", "daemon/watch",
-            "daemon/command", "gpu", "gpu/cpu", "store", "api", "api/http/metrics.h",
+            "daemon/command", "gpu", "gpu/cpu", "store", "api", "api/http/metrics.h", "api/http/tls.h",
         },
         {"jansson.h", "systemd/"},
     ),
