@@ -39,7 +39,9 @@ struct hub_repository {
     char *name; /* "owner/name" */
     struct hub *hub;
     enum repository_kind kind;
-    const atomic_bool *cancel; /* or NULL */
+    const atomic_bool *cancel;  /* or NULL */
+    int is_expected;            /* hub_expect_repository() */
+    _Atomic int64_t refused_ms; /* when its API refused it first, monotonic; 0: never */
     struct usage usage;
     struct cache cache;              /* this repository's part of the standard cache */
     pthread_mutex_t mutex;           /* guards `resolved` */

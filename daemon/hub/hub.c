@@ -336,6 +336,12 @@ int hub_is_repository_name(const char *name)
     return 1;
 }
 
+void hub_expect_repository(struct repository *repository)
+{
+    if (repository->ops == &hub_repository_ops)
+        ((struct hub_repository *)repository)->is_expected = 1;
+}
+
 int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *name,
                         const atomic_bool *cancel, struct repository **ret_repository, struct err *err)
 {

@@ -160,6 +160,11 @@ void hub_doubt(struct hub *hub);
  */
 void hub_forget_refusals(struct hub *hub, const char *name);
 
+/* The repository has been read before, maybe long ago: where the hub's API does not know it now, or not us,
+ * it is asked again for some seconds, as after a fault that passes. Of others that is a slip of whoever named
+ * it, to be told at once. Before anything is asked; does nothing for a folder. */
+void hub_expect_repository(struct repository *repository);
+
 /* A number, never 0, that changes with the token: what was refused to another need not be to this one. Looks
  * at its file. */
 uint64_t hub_token_mark(struct hub *hub);

@@ -178,6 +178,24 @@ static int is_of_repository(const struct transfer *transfer)
     return transfer->status != 403 || transfer->headers.error_code[0];
 }
 
+/* So long an expected repository may be refused. All attempts of one request take less. */
+#define TAKEN_BACK_MS 15000
+
+/* Whether the API says that it does not know an expected repository, or us, for less than that. */
+static int may_be_taken_back(struct hub_repository *repository, const struct transfer *transfer)
+{
+    int status = transfer->status;
+    int64_t now_ms = clock_monotonic_ms(), first_ms = 0;
+    const char *code = transfer->headers.error_code;
+    int is_unknown = (status == 404 || status == 410) && (!code[0] || strcasecmp(code, "RepoNotFound") == 0);
+    int is_forbidden = (status == 401 || status == 403) && !is_gated(transfer);
+    if (!repository->is_expected || transfer->bucket != TRANSFER_BUCKET_API || !(is_unknown || is_forbidden))
+        return 0;
+    if (atomic_compare_exchange_strong(&repository->refused_ms, &first_ms, now_ms))
+        return 1;
+    return now_ms - first_ms < TAKEN_BACK_MS;
+}
+
 static int is_retried_status(int status)
 {
     return status == 408 || status == 425 || status == 429 ||
@@ -209,6 +227,8 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
                       said);
     /* Somebody has logged in since it was sent. */
     if (is_hub && transfer->status < 429 && transfer->token_serial != token_look(repository->hub->token))
+        return CLIENT_VERDICT_RETRY;
+    if (may_be_taken_back(repository, transfer))
         return CLIENT_VERDICT_RETRY;
     if (err->code == ERR_GATED && transfer->bucket == TRANSFER_BUCKET_FILES && is_of_repository(transfer) &&
         !refusals_note(&repository->hub->refusals, repository->kind, repository->repository.name,

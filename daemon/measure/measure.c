@@ -172,6 +172,8 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
     if (!code)
         code = hub_open_repository(shared->hub, REPOSITORY_KIND_MODEL, job->model.name, cancel,
                                    &job->repository, err);
+    if (!code)
+        hub_expect_repository(job->repository); /* the plan has read it */
     job->locations = (struct location_context){.store = shared->store,
                                                .cache = shared->locations,
                                                .pool = shared->pool,

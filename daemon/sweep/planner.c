@@ -165,6 +165,19 @@ static void ask_anew(const struct plan *plan)
         hub_forget_refusals(plan->hub, plan->spec.dataset);
 }
 
+/* The model, whose name may be mistyped unless it is known already. */
+static int open_model(struct plan *plan, struct err *err)
+{
+    struct model_row model;
+    int code = models_get(plan->store, plan->sweep.model_id, &model, err);
+    if (!code)
+        code = hub_open_repository(plan->hub, REPOSITORY_KIND_MODEL, plan->sweep.model, plan->cancel,
+                                   &plan->repository, err);
+    if (!code && model.revision_count)
+        hub_expect_repository(plan->repository);
+    return code;
+}
+
 static int make_plan(struct plan *plan, struct err *err)
 {
     size_t selected = 0;
@@ -174,8 +187,7 @@ static int make_plan(struct plan *plan, struct err *err)
     if (!code)
         code = sweep_spec_parse(buf_text(&request), request.size, &plan->spec, err);
     if (!code)
-        code = hub_open_repository(plan->hub, REPOSITORY_KIND_MODEL, plan->sweep.model, plan->cancel,
-                                   &plan->repository, err);
+        code = open_model(plan, err);
     if (!code)
         ask_anew(plan);
     if (!code)

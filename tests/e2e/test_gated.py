@@ -148,6 +148,23 @@ def test_a_hub_that_errs(daemon: Start, make_hub: Callable[..., Emulator], garde
     assert 3 <= len(files_asked_for(hub)) <= 5
 
 
+@pytest.mark.parametrize("error", [{"status": 404}, {"status": 404, "code": "RepoNotFound"}, {"status": 401}, {"status": 403}])
+def test_a_hub_that_errs_of_a_known_model(daemon: Start, make_hub: Callable[..., Emulator], garden: Path, error: dict[str, Any]) -> None:
+    """A sweep of a model that is known does not end for one bad answer; a name that is not known fails at the first."""
+    hub = make_hub(garden)
+    one = daemon(hub, "--fetchers", "1")
+    assert sweep(one, revisions={"names": NAMES[:2]})["state"] == "done"
+    hub.fault("status", path="/refs", times=1, **error)
+    hub.fault("status", path=f"/tree/{hub.sha(MODEL, NAMES[4])}", times=2, **error)
+    assert sweep(one)["state"] == "done"
+    assert [rule["hits"] for rule in hub.faults()] == [1, 2]
+    hub.clear_faults()
+    hub.reset()
+    slip = one.wait(one.sweep("garden/neox-tinny"))
+    assert slip["state"] == "failed" and slip["error"]["code"] == "not_found"
+    assert [asked["status"] for asked in hub.log()] == [401]
+
+
 # ---- watches ---------------------------------------------------------------------------------------
 
 
