@@ -1,5 +1,6 @@
 #include "daemon/analysis/audit.h"
 
+#include "daemon/analysis/equal_content.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,24 +31,11 @@ static int add(struct builder *builder, struct audit_finding finding, struct err
     return 0;
 }
 
-struct content {
-    uint64_t content;
-    size_t index;
-};
-
-static int content_compare(const void *a, const void *b)
-{
-    const struct content *x = a, *y = b;
-    if (x->content != y->content)
-        return x->content < y->content ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
-}
-
 /* One group of equal revisions: a run without a gap stood still, the others are duplicates. */
-static int add_group(struct builder *builder, const struct audit_point *points, const struct content *group,
-                     size_t count, struct err *err)
+static int add_group(struct builder *builder, const struct audit_point *points,
+                     const struct equal_content *group, size_t count, struct err *err)
 {
-    int is_run = group[count - 1].index - group[0].index + 1 == count;
+    int is_run = equal_content_is_run(group, count);
     int code = 0;
     for (size_t i = 1; i < count && !code; i++)
         code = add(builder,
@@ -63,19 +51,18 @@ static int add_group(struct builder *builder, const struct audit_point *points, 
 static int find_duplicates(struct builder *builder, const struct audit_point *points, size_t count,
                            struct err *err)
 {
-    struct content *contents = calloc(count + 1, sizeof(*contents));
+    struct equal_content *contents = calloc(count + 1, sizeof(*contents));
     size_t known = 0;
     int code = 0;
     if (!contents)
         return err_set(err, ERR_NO_MEMORY, "no memory for an audit");
     for (size_t i = 0; i < count; i++) {
         if (points[i].content)
-            contents[known++] = (struct content){points[i].content, i};
+            contents[known++] = (struct equal_content){points[i].content, i};
     }
-    qsort(contents, known, sizeof(*contents), content_compare);
+    equal_content_sort(contents, known);
     for (size_t begin = 0, end; begin < known && !code; begin = end) {
-        for (end = begin + 1; end < known && contents[end].content == contents[begin].content; end++)
-            ;
+        end = equal_content_end(contents, known, begin);
         builder->audit.distinct++;
         code = add_group(builder, points, &contents[begin], end - begin, err);
     }

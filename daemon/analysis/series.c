@@ -1,5 +1,6 @@
 #include "daemon/analysis/series.h"
 
+#include "daemon/analysis/equal_content.h"
 #include "daemon/analysis/series_parts.h"
 
 #include <math.h>
@@ -51,30 +52,17 @@ static int check(const struct series_point *points, size_t count, const struct s
     return 0;
 }
 
-struct content {
-    uint64_t content;
-    size_t index;
-};
-
-static int content_compare(const void *a, const void *b)
-{
-    const struct content *x = a, *y = b;
-    if (x->content != y->content)
-        return x->content < y->content ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
-}
-
 /* Of a group of equal revisions: the first if they follow each other, otherwise the last of the series if it
  * is among them, otherwise the first. */
-static size_t choose(const struct content *group, size_t count, size_t last)
+static size_t choose(const struct equal_content *group, size_t count, size_t last)
 {
-    int is_run = group[count - 1].index - group[0].index + 1 == count;
+    int is_run = equal_content_is_run(group, count);
     return !is_run && group[count - 1].index == last ? last : group[0].index;
 }
 
 int series_mark_repetitions(const struct series_input *input, struct series *series, struct err *err)
 {
-    struct content *contents = calloc(input->count + 1, sizeof(*contents));
+    struct equal_content *contents = calloc(input->count + 1, sizeof(*contents));
     size_t known = 0, last = 0;
     if (!contents)
         return err_set(err, ERR_NO_MEMORY, "no memory for a series");
@@ -83,12 +71,11 @@ int series_mark_repetitions(const struct series_input *input, struct series *ser
         series->derived[i].is_counted = input->points[i].is_measured;
         last = input->points[i].is_measured ? i : last;
         if (input->points[i].is_measured && input->points[i].content)
-            contents[known++] = (struct content){input->points[i].content, i};
+            contents[known++] = (struct equal_content){input->points[i].content, i};
     }
-    qsort(contents, known, sizeof(*contents), content_compare);
+    equal_content_sort(contents, known);
     for (size_t begin = 0, end; begin < known; begin = end) {
-        for (end = begin + 1; end < known && contents[end].content == contents[begin].content; end++)
-            ;
+        end = equal_content_end(contents, known, begin);
         size_t kept = choose(&contents[begin], end - begin, last);
         for (size_t i = begin; i < end; i++) {
             input->kept[contents[i].index] = kept;

@@ -272,8 +272,7 @@ static int run_long_binget(struct pickle_machine *machine)
     return run_memo(machine, 4, pickle_machine_memo_get);
 }
 
-/* -- The table: an opcode without a function is refused by its name ---------------------------------------
- */
+/* -- The table: an opcode without a function is refused by its name -------------------------------- */
 
 static const struct {
     const char *name;

@@ -109,8 +109,7 @@ char *cache_find_blob(const struct cache *cache, const char *id, uint64_t size_b
     return NULL;
 }
 
-/* -- Writing ----------------------------------------------------------------------------------------------
- */
+/* -- Writing --------------------------------------------------------------------------------------- */
 
 /* Marks the root for backup programs, as Python does. Others may do so at the same time: no harm. */
 static int write_tag(const struct cache *cache, struct err *err)
@@ -283,8 +282,7 @@ out:
     return code;
 }
 
-/* -- Refs --------------------------------------------------------------------------------------------------
- */
+/* -- Refs ------------------------------------------------------------------------------------------ */
 
 /* Whether a ref has no place: another one is a file where it needs a folder, or the other way round. */
 static int is_blocked(const struct cache *cache, const char *revision, struct err *err)

@@ -14,29 +14,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- The hub -----------------------------------------------------------------------------------------------
- */
+/* -- The hub --------------------------------------------------------------------------------------- */
 
 static int copy_options(const struct hub_options *from, struct hub_options *to, struct err *err)
 {
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {
+        {&to->endpoint, from->endpoint},         {&to->token, from->token},
+        {&to->token_path, from->token_path},     {&to->token_problem, from->token_problem},
+        {&to->cache_folder, from->cache_folder}, {&to->state_folder, from->state_folder},
+        {&to->ca_file, from->ca_file},           {&to->user_agent, from->user_agent},
+    };
+    int code = 0;
     *to = *from;
-    to->endpoint = to->token = to->token_path = to->token_problem = NULL;
-    to->cache_folder = to->state_folder = to->ca_file = to->user_agent = NULL;
-    int code = hub_options_set(&to->endpoint, from->endpoint, err);
-    if (!code)
-        code = hub_options_set(&to->token, from->token, err);
-    if (!code)
-        code = hub_options_set(&to->token_path, from->token_path, err);
-    if (!code)
-        code = hub_options_set(&to->token_problem, from->token_problem, err);
-    if (!code)
-        code = hub_options_set(&to->cache_folder, from->cache_folder, err);
-    if (!code)
-        code = hub_options_set(&to->state_folder, from->state_folder, err);
-    if (!code)
-        code = hub_options_set(&to->ca_file, from->ca_file, err);
-    if (!code)
-        code = hub_options_set(&to->user_agent, from->user_agent, err);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        *texts[i].to = NULL;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0] && !code; i++)
+        code = hub_options_set(texts[i].to, texts[i].from, err);
     return code;
 }
 

@@ -42,8 +42,7 @@ static char *entry_path(const char *state_folder, const struct cache *cache, con
     return text;
 }
 
-/* -- Reading ------------------------------------------------------------------------------------------------
- */
+/* -- Reading --------------------------------------------------------------------------------------- */
 
 static void free_entries(struct entries *entries)
 {
@@ -161,8 +160,7 @@ static int read_entries(const char *folder, const char *root, struct entries *en
     return code;
 }
 
-/* -- Evicting -----------------------------------------------------------------------------------------------
- */
+/* -- Evicting -------------------------------------------------------------------------------------- */
 
 /* With the blob's lock: its owner may just have finished it. */
 static int evict_locked(const struct cache *cache, const char *root, const char *id, const char *path,

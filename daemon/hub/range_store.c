@@ -105,8 +105,7 @@ int range_store_read(const char *state_folder, const char *blob_id, uint64_t beg
     return found;
 }
 
-/* -- The budget -------------------------------------------------------------------------------------------
- */
+/* -- The budget ------------------------------------------------------------------------------------ */
 
 struct kept {
     char *path;

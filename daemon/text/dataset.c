@@ -123,8 +123,7 @@ void dataset_close(struct dataset *dataset)
     free(dataset);
 }
 
-/* -- Reading ------------------------------------------------------------------------------------------------
- */
+/* -- Reading --------------------------------------------------------------------------------------- */
 
 /* Makes [begin, end) nonempty, or sets is_at_end. */
 static int fill(struct dataset *dataset, struct err *err)

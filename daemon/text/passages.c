@@ -29,8 +29,7 @@ static const struct {
     {PASSAGES_MODE_TEXT_MEAN, "text_mean"},
 };
 
-/* -- Life --------------------------------------------------------------------------------------------------
- */
+/* -- Life ------------------------------------------------------------------------------------------ */
 
 static int check_options(struct passages_options *options, struct err *err)
 {
@@ -111,8 +110,7 @@ void passages_free(struct passages *passages)
     *passages = (struct passages){0};
 }
 
-/* -- One passage ------------------------------------------------------------------------------------------
- */
+/* -- One passage ----------------------------------------------------------------------------------- */
 
 static int resize_array(void **array, size_t capacity, size_t element_size)
 {
@@ -171,8 +169,7 @@ static int record(struct passages_builder *builder, uint64_t begin, size_t lengt
     return 0;
 }
 
-/* -- last_word ----------------------------------------------------------------------------------------------
- */
+/* -- last_word ------------------------------------------------------------------------------------- */
 
 /* Size of the text without the white space at its end. */
 static size_t strip_right(const char *text, size_t size)

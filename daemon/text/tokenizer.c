@@ -23,8 +23,7 @@ struct tokenizer_encoder {
     struct buf spelled;    /* the present word in the vocabulary's spelling */
 };
 
-/* -- Life -------------------------------------------------------------------------------------------------
- */
+/* -- Life ------------------------------------------------------------------------------------------ */
 
 int tokenizer_load(const void *json, size_t size, struct tokenizer **ret_tokenizer, struct err *err)
 {
@@ -93,8 +92,7 @@ void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomi
     encoder->cancel = cancel;
 }
 
-/* -- Questions ----------------------------------------------------------------------------------------------
- */
+/* -- Questions ------------------------------------------------------------------------------------- */
 
 size_t tokenizer_token_count(const struct tokenizer *tokenizer)
 {

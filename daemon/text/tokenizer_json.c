@@ -121,8 +121,7 @@ static int read_pre_tokenizer(const json_t *part, struct tokenizer *tokenizer, s
     return json_field_refuse_type(type, err);
 }
 
-/* -- post_processor: whatever adds no tokens --------------------------------------------------------------
- */
+/* -- post_processor: whatever adds no tokens ------------------------------------------------------- */
 
 static int read_template(const json_t *part, struct err *err)
 {

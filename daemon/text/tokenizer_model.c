@@ -11,8 +11,7 @@
 #include <jansson.h>
 #include <string.h>
 
-/* -- model: BPE --------------------------------------------------------------------------------------------
- */
+/* -- model: BPE ------------------------------------------------------------------------------------ */
 
 /* Fields that must be absent, null, false, 0 or "". */
 static int refuse_unless_idle(const json_t *model, const char *name, struct err *err)

@@ -36,11 +36,18 @@ static float *states_of(const struct run *run, const struct score_plan_batch *ba
     return run->states + (batch->target_first - run->wave->target_first) * run->model->config.hidden_size;
 }
 
-static void note_targets(const struct run *run, const struct score_plan_batch *batch,
-                         const struct score_packed *packed)
+/* Packs the next batch of the wave and notes its targets; 0 if there is none, or nobody wants it any more. */
+static int take_batch(struct run *run, struct score_packed *packed, size_t *ret_number)
 {
+    size_t next = atomic_fetch_add(&run->next, 1);
+    if (next >= run->wave->batch_count || is_cancelled(run))
+        return 0;
+    *ret_number = run->wave->batch_first + next;
+    const struct score_plan_batch *batch = &run->plan->batches[*ret_number];
+    score_plan_pack(run->plan, *ret_number, packed);
     for (size_t i = 0; i < batch->target_count; i++)
         run->targets[batch->target_first - run->wave->target_first + i] = packed->target_ids[i];
+    return 1;
 }
 
 /* Takes batches of the wave through all layers. */
@@ -49,14 +56,9 @@ static void run_batches(void *context, int index)
     struct run *run = context;
     struct cpu_score_model *model = run->model;
     struct score_scratch *scratch = &run->scratches[index];
-    for (;;) {
-        size_t next = atomic_fetch_add(&run->next, 1);
-        if (next >= run->wave->batch_count || is_cancelled(run))
-            return;
-        size_t number = run->wave->batch_first + next;
+    size_t number;
+    while (take_batch(run, &scratch->packed, &number)) {
         const struct score_plan_batch *batch = &run->plan->batches[number];
-        score_plan_pack(run->plan, number, &scratch->packed);
-        note_targets(run, batch, &scratch->packed);
         score_layer_embed(model, scratch, batch->input_count, scratch->hidden);
         for (uint64_t layer = 0; layer < model->config.layer_count && !is_cancelled(run); layer++)
             score_layer_run(model, &run->rotary, layer, batch, scratch, scratch->hidden,
@@ -70,15 +72,10 @@ static void run_batches_layer(void *context, int index)
     struct run *run = context;
     struct cpu_score_model *model = run->model;
     struct score_scratch *scratch = &run->scratches[index];
-    for (;;) {
-        size_t next = atomic_fetch_add(&run->next, 1);
-        if (next >= run->wave->batch_count || is_cancelled(run))
-            return;
-        size_t number = run->wave->batch_first + next;
+    size_t number;
+    while (take_batch(run, &scratch->packed, &number)) {
         const struct score_plan_batch *batch = &run->plan->batches[number];
         float *hidden = run->hidden + run->batch_inputs[number] * model->config.hidden_size;
-        score_plan_pack(run->plan, number, &scratch->packed);
-        note_targets(run, batch, &scratch->packed);
         if (run->layer == 0)
             score_layer_embed(model, scratch, batch->input_count, hidden);
         score_layer_run(model, &run->rotary, run->layer, batch, scratch, hidden, states_of(run, batch));

@@ -82,8 +82,7 @@ static void set_option(struct hub_options *options, const char *text)
     usage();
 }
 
-/* -- Commands: each fills probe->out ----------------------------------------------------------------------
- */
+/* -- Commands: each fills probe->out --------------------------------------------------------------- */
 
 static int do_info(struct probe *probe, struct err *err)
 {

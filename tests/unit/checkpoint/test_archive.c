@@ -271,8 +271,7 @@ static void test_nested_records(void **state)
     buf_free(&inner);
 }
 
-/* -- An archive of more than 4 GiB, most of it zeros that are nowhere stored ------------------------------
- */
+/* -- An archive of more than 4 GiB, most of it zeros that are nowhere stored ----------------------- */
 
 #define HOLE_BYTES (UINT64_C(5) << 30)
 

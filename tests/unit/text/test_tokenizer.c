@@ -235,8 +235,7 @@ static void words_before_a_failure_are_taken_back(void **state)
     tokenizer_free(tokenizer);
 }
 
-/* -- One tokenizer, several threads -----------------------------------------------------------------------
- */
+/* -- One tokenizer, several threads ---------------------------------------------------------------- */
 
 struct thread {
     const struct tokenizer *tokenizer;
