@@ -247,6 +247,18 @@ static int wait_for_lock(const struct download *download, int *ret_fd, struct er
     }
 }
 
+static int lock_place(const struct download *download, int *ret_fd, struct err *err)
+{
+    int code = cache_make_folders(&download->repository->cache, err);
+    if (!code)
+        code = wait_for_lock(download, ret_fd, err);
+    if (code != ERR_IO)
+        return code;
+    return err_wrap(err,
+                    "%s: no place for it in the cache; make that writable, or set HF_HUB_CACHE to another",
+                    download->path);
+}
+
 static int choose_id(struct download *download, const struct repository_file *expected, struct err *err)
 {
     const char *id = remote_blob_id(download->source);
@@ -283,9 +295,7 @@ int download_file(struct hub_repository *repository, const char *commit, const c
         return code;
     code = choose_id(&download, expected, err);
     if (!code)
-        code = cache_make_folders(cache, err);
-    if (!code)
-        code = wait_for_lock(&download, &lock_fd, err);
+        code = lock_place(&download, &lock_fd, err);
     if (code)
         goto out;
     found = cache_find_blob(cache, download.id, download.source->size_bytes);

@@ -251,6 +251,15 @@ def test_ranges_leave_no_trace(big: tuple[Emulator, Probe, bytes]) -> None:
     assert not probe.cache.exists()
 
 
+def test_cache_that_cannot_be_written(probe: Probe, hub: Emulator) -> None:
+    """Root may write everywhere, so files stand where folders should be."""
+    (probe.cache / "models--org--small").mkdir(parents=True)
+    (probe.cache / ".locks").write_text("")
+    answer = probe("org/small", "download", "step512", "config.json")
+    assert answer["error"] == "io" and "config.json: no place" in answer["message"] and "set HF_HUB_CACHE" in answer["message"]
+    assert "error" not in probe("org/small", "fetch", "step512", "config.json")
+
+
 def test_full_disk(big: tuple[Emulator, Probe, bytes], tmp_path: Path) -> None:
     """A small file system of its own; only root may mount one."""
     hub, probe, data = big
