@@ -263,7 +263,7 @@ int dataset_next(struct dataset *dataset, const char **ret_text, size_t *ret_siz
 
 int dataset_digest(struct dataset *dataset, char *hex, struct err *err)
 {
-    return unpack_digest(dataset->unpack, hex, err);
+    return unpack_digest(dataset->unpack, dataset->cancel, hex, err);
 }
 
 /* -- Names

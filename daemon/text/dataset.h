@@ -51,8 +51,8 @@ void dataset_close(struct dataset *dataset);
  * closed. */
 int dataset_next(struct dataset *dataset, const char **ret_text, size_t *ret_size, struct err *err);
 
-/* SHA-256 of the whole raw file, whatever the limit: reads the rest of the source (without unpacking it). The
- * data set can only be closed afterwards. hex has DIGEST_SHA256_HEX_SIZE bytes. */
+/* SHA-256 of the whole raw file, whatever the limit: reads the rest of the source (without unpacking it);
+ * ERR_CANCELLED. The data set can only be closed afterwards. hex has DIGEST_SHA256_HEX_SIZE bytes. */
 int dataset_digest(struct dataset *dataset, char *hex, struct err *err);
 
 /* The kind that a source of this name is read as: `kind` itself unless it is AUTO. */

@@ -98,6 +98,8 @@ static int check_built(const struct reading *reading, struct err *err)
         other = "model.ignore_merges";
     else if (tokenizer->unk_id != TOKENIZER_NO_ID && !has_all_bytes(tokenizer))
         other = "model.unk_token";
+    else if (tokenizer->has_odd_ids) /* it adds them in the order of these ids, and not of the list */
+        other = "the order of added_tokens";
     if (!other)
         return 0;
     return err_set(

@@ -227,6 +227,8 @@ static int read_added_token(const json_t *object, struct tokenizer *tokenizer, u
     }
     if (!code)
         code = added_tokens_add(&tokenizer->added, &token, err);
+    if (json_integer_value(json_object_get(object, "id")) != token.id)
+        tokenizer->has_odd_ids = 1;
     normalizer_scratch_free(&scratch);
     buf_free(&pattern);
     return code;

@@ -22,6 +22,7 @@ struct tokenizer {
     struct added_tokens added;
     struct splitter *splitter;   /* NULL: a piece is one word */
     int has_gpt2_words;          /* the splitter is ByteLevel's own */
+    int has_odd_ids;             /* an added token has another id than the file says */
     uint32_t byte_ids[256];      /* the token of one byte; unk_id or TOKENIZER_NO_ID where there is none */
     unsigned char has_byte[256]; /* whether the vocabulary has the byte */
     uint32_t unk_id;             /* or TOKENIZER_NO_ID: bytes without a token are dropped */

@@ -219,12 +219,13 @@ int unpack_read(struct unpack *unpack, void *data, size_t capacity, size_t *ret_
     return 0;
 }
 
-int unpack_digest(struct unpack *unpack, char *hex, struct err *err)
+int unpack_digest(struct unpack *unpack, const atomic_bool *cancel, char *hex, struct err *err)
 {
     int code;
     do {
         unpack->begin = unpack->end;
-        code = refill(unpack, err);
+        code = cancel && atomic_load(cancel) ? err_set(err, ERR_CANCELLED, "hashing was cancelled")
+                                             : refill(unpack, err);
     } while (!code && unpack->begin < unpack->end);
     if (!code)
         code = digest_finish_hex(unpack->digest, hex, DIGEST_SHA256_HEX_SIZE, err);

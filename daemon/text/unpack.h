@@ -10,6 +10,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/source.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 struct unpack;
@@ -24,8 +25,8 @@ void unpack_free(struct unpack *unpack);
  * ERR_LIMIT, and what the source reports. */
 int unpack_read(struct unpack *unpack, void *data, size_t capacity, size_t *ret_count, struct err *err);
 
-/* Reads the rest of the source and writes the SHA-256 of all its raw bytes (DIGEST_SHA256_HEX_SIZE). Nothing
- * else can be done afterwards but unpack_free. */
-int unpack_digest(struct unpack *unpack, char *hex, struct err *err);
+/* Reads the rest of the source and writes the SHA-256 of all its raw bytes (DIGEST_SHA256_HEX_SIZE);
+ * ERR_CANCELLED once *cancel, or NULL, is true. Nothing else can be done afterwards but unpack_free. */
+int unpack_digest(struct unpack *unpack, const atomic_bool *cancel, char *hex, struct err *err);
 
 #endif

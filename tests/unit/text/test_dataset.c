@@ -265,6 +265,29 @@ static void sources_that_fail(void **state)
 /* -- Digest
  * ------------------------------------------------------------------------------------------------------ */
 
+/* The rest behind a limit may be gigabytes. */
+static void hashing_of_the_rest_is_cancelled(void **state)
+{
+    (void)state;
+    static char json[] = "{\"text\":\"a\"}\n{\"text\":\"b\"}\n";
+    atomic_bool cancel = 0;
+    struct source *source = NULL;
+    struct dataset *dataset = NULL;
+    struct err err = ERR_INIT;
+    struct dataset_options options = {.limit = 1, .cancel = &cancel};
+    const char *text;
+    size_t size;
+    char hex[DIGEST_SHA256_HEX_SIZE];
+    assert_int_equal(source_open_memory("x.jsonl", json, sizeof json - 1, &source, &err), 0);
+    assert_int_equal(dataset_open(source, &options, &dataset, &err), 0);
+    assert_int_equal(dataset_next(dataset, &text, &size, &err), 0);
+    atomic_store(&cancel, 1);
+    assert_int_equal(dataset_digest(dataset, hex, &err), ERR_CANCELLED);
+    assert_string_equal(err.message, "x.jsonl: hashing was cancelled");
+    dataset_close(dataset);
+    source_close(source);
+}
+
 static void digest_is_of_the_raw_file(void **state)
 {
     (void)state;
@@ -332,6 +355,7 @@ int main(void)
         cmocka_unit_test(bombs),
         cmocka_unit_test(sources_that_fail),
         cmocka_unit_test(digest_is_of_the_raw_file),
+        cmocka_unit_test(hashing_of_the_rest_is_cancelled),
         cmocka_unit_test(long_files_cross_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,7 @@ static const struct {
      "passes over pre_tokenizer"},
     {{.parts.model = BPE("\"ignore_merges\":true,")}, ERR_UNSUPPORTED, "passes over model.ignore_merges"},
     {{.parts.model = BPE("\"unk_token\":\"a\",")}, ERR_UNSUPPORTED, "passes over model.unk_token"},
+    {{.parts.added_tokens = "[" GAP "," END "]"}, ERR_UNSUPPORTED, "passes over the order of added_tokens"},
     {{.config = "{\"add_prefix_space\":true}"}, ERR_UNSUPPORTED, "add_prefix_space: true here"},
     {{.config = "{" FILE_CLASS "}",
       .parts.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}"},
