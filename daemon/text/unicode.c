@@ -145,6 +145,26 @@ int unicode_is_python_space(uint32_t codepoint)
     return unicode_is_space(codepoint) || (codepoint >= 0x1C && codepoint <= 0x1F);
 }
 
+/* What Unicode 15.1 and 16 added, which Debian's utf8proc does not know. */
+static int is_newer_word(uint32_t codepoint)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0x897, 0x897},     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3},
+        {0x10D40, 0x10D65}, {0x10D69, 0x10D6D}, {0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4}, {0x10EFC, 0x10EFC},
+        {0x11380, 0x11389}, {0x1138B, 0x1138B}, {0x1138E, 0x1138E}, {0x11390, 0x113B5}, {0x113B7, 0x113C0},
+        {0x113C2, 0x113C2}, {0x113C5, 0x113C5}, {0x113C7, 0x113CA}, {0x113CC, 0x113D3}, {0x113E1, 0x113E2},
+        {0x116D0, 0x116E3}, {0x11BC0, 0x11BE0}, {0x11BF0, 0x11BF9}, {0x11F5A, 0x11F5A}, {0x13460, 0x143FA},
+        {0x16100, 0x16139}, {0x16D40, 0x16D6C}, {0x16D70, 0x16D79}, {0x18CFF, 0x18CFF}, {0x1CCF0, 0x1CCF9},
+        {0x1E5D0, 0x1E5FA}, {0x2EBF0, 0x2EE5D},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        if (codepoint >= ranges[i].first && codepoint <= ranges[i].last)
+            return 1;
+    return 0;
+}
+
 int unicode_is_word(uint32_t codepoint)
 {
     switch (utf8proc_category((utf8proc_int32_t)codepoint)) {
@@ -165,6 +185,8 @@ int unicode_is_word(uint32_t codepoint)
                (codepoint >= 0x1F130 && codepoint <= 0x1F149) ||
                (codepoint >= 0x1F150 && codepoint <= 0x1F169) ||
                (codepoint >= 0x1F170 && codepoint <= 0x1F189);
+    case UTF8PROC_CATEGORY_CN:
+        return is_newer_word(codepoint);
     default:
         return codepoint == 0x200C || codepoint == 0x200D;
     }

@@ -220,6 +220,19 @@ def test_every_character(garden_tokenizer: Path, context: str) -> None:
     assert_equal_ids(garden_tokenizer, texts)
 
 
+def test_added_tokens_beside_every_character(garden_tokenizer: Path, tmp_path: Path) -> None:
+    """Whether a token is a word of its own, and what white space it takes, depends on the character beside it."""
+    tokenizer = json.loads(garden_tokenizer.read_text())
+    tokenizer["added_tokens"] += [
+        {"id": 1000, **added_token("zq", single_word=True)},
+        {"id": 1001, **added_token("zl", lstrip=True)},
+    ]
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(tokenizer))
+    for context in ("%szq\t", "a%szl"):
+        test_every_character(path, context)
+
+
 def test_long_words(neox: Path) -> None:
     texts = [
         b"a" * 300_000,

@@ -98,9 +98,10 @@ static void spaces(void **state)
 static void words(void **state)
 {
     (void)state;
-    static const uint32_t yes[] = {'a',   'Z',    '0',    '_',    0xE9,   0x301,
-                                   0x661, 0x2160, 0x24B6, 0x200D, 0x203F, 0x4E00};
-    static const uint32_t no[] = {' ', '-', '<', 0xB2, 0xBD, 0x2000, 0x20AC, 0x1F600, 0x200B};
+    static const uint32_t yes[] = {'a',    'Z',    '0',    '_',    0xE9,   0x301,   0x661,
+                                   0x2160, 0x24B6, 0x200D, 0x203F, 0x4E00, 0x13460, 0x2EE5D /* Unicode 16 */};
+    static const uint32_t no[] = {' ',    '-',     '<',    0xB2,    0xBD,   0x2000,
+                                  0x20AC, 0x1F600, 0x200B, 0x1345F, 0x2EE5E};
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
         assert_true(unicode_is_word(yes[i]));
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
