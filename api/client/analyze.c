@@ -168,12 +168,16 @@ static void print_stop(const json_t *stop)
     print_verdict("recommendation", stop);
     if (has(stop, "perplexity") && has(stop, "given_up") && has(stop, "step")) {
         double change = 100 * expm1(real_of(stop, "given_up"));
+        char error[64] = "";
+        if (has(stop, "perplexity_fluctuation"))
+            (void)snprintf(error, sizeof error, "; neighbours differ by %.1f %%",
+                           100 * expm1(sqrt(2) * real_of(stop, "perplexity_fluctuation")));
         (void)snprintf(
             text, sizeof text,
-            "%.4g at that step, %.4g at the end (stopping leaves it %.1f %% %s), best %.4g at step "
+            "%.4g at that step, %.4g at the end (stopping leaves it %.1f %% %s%s), best %.4g at step "
             "%.0f",
             real_of(stop, "perplexity"), real_of(stop, "perplexity_end"), fabs(change),
-            change < 0 ? "lower" : "higher", real_of(stop, "perplexity_best"),
+            change < 0 ? "lower" : "higher", error, real_of(stop, "perplexity_best"),
             real_of(stop, "perplexity_best_step"));
         print_wrapped("  perplexity", 36, text);
     }

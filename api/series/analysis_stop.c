@@ -43,7 +43,9 @@ static const struct meaning controls[] = {
 };
 
 static const struct meaning cautions[] = {
-    {SERIES_CAUTION_LATE_HARM, "perplexity ended above its best: late training made it worse"},
+    {SERIES_CAUTION_LATE_HARM,
+     "perplexity ended above its best by more than it fluctuates: late training made it "
+     "worse"},
     {SERIES_CAUTION_NO_ONSET, "the weights did not fork"},
     {SERIES_CAUTION_NO_PERPLEXITY, "no perplexity is known, so neither is the price of stopping"},
     {SERIES_CAUTION_SCHEDULE, "rest may be the learning-rate schedule's doing, or the schedule is not known"},
@@ -123,6 +125,7 @@ void analysis_view_stop(struct analysis_view *view)
     api_json_real(view->json, "perplexity_best", stop->perplexity_best);
     api_json_real(view->json, "perplexity_best_step", stop->perplexity_best_step);
     api_json_real(view->json, "given_up", stop->given_up);
+    api_json_real(view->json, "perplexity_fluctuation", stop->fluctuation);
     print_stop_reason(view);
     api_json_open_array(view->json, "cautions");
     for (size_t i = 0; i < sizeof cautions / sizeof cautions[0]; i++) {

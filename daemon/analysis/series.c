@@ -28,6 +28,7 @@ struct series_options series_options_default(void)
         .alpha_reach = 2,
         .fall_factor = 1.2,
         .late_harm = 1.05,
+        .late_harm_errors = 3,
         .diverged_growth = 100,
         .diverged_size = 1,
         .null_tolerance = 0.2,

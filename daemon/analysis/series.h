@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 7
+#define SERIES_DEFINITION 8
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -74,9 +74,11 @@ struct series_options {
     /* The ends of a fall of perplexity are this factor of 1 + step apart: over the short steps of a dense
      * late part, a perplexity that fluctuates falls steeper than where it really does. */
     double fall_factor; /* 1.2 */
-    /* Perplexity that ends this factor above its best has been made worse by late training: geometric means
-     * of a thirtieth of the perplexities in a row, one to five. */
-    double late_harm; /* 1.05 */
+    /* Perplexity that ends this factor above its best, and so many standard errors by its fluctuation, has
+     * been made worse by late training: geometric means of a ninth of the perplexities in a row, one to five.
+     */
+    double late_harm;        /* 1.05 */
+    double late_harm_errors; /* 3 */
     /* Training has diverged where, to the end, values are NaN or Inf, or the root mean square of the rows of
      * tokens is more than so many times its lower quartile over the run, and more than that size. */
     double diverged_growth; /* 100 */
@@ -132,8 +134,8 @@ struct series_divergence {
 
 struct series_fall {
     enum series_verdict verdict;
-    double step_from, step_to; /* the steepest fall of ln perplexity over ln(1 + step), between a revision and
-                                  the first one that is far enough behind it */
+    double step_from, step_to; /* the steepest fall of ln perplexity over ln(1 + step), from the least up to a
+                                  revision to that of the first one that is far enough behind it */
     double slope;              /* of it */
     double ln_ratio_to_onset;  /* ln(middle of the fall / onset), 0 if they coincide; NaN without an onset */
     int is_beside_onset;       /* the onset lies within the fall or one known revision of it */
@@ -180,8 +182,11 @@ struct series_stop {
     double step;
     double saved; /* share of the steps not taken, up to the last measured revision */
     double perplexity, perplexity_end, perplexity_best, perplexity_best_step;
-    double given_up;   /* ln(perplexity there / perplexity at the end): negative if stopping was better */
-    unsigned cautions; /* of enum series_caution */
+    double given_up;    /* ln(perplexity there / perplexity at the end): negative if stopping was better */
+    double fluctuation; /* of ln perplexity between neighbours in the later half of the run: its root mean
+                           square distance from the line between them, in standard deviations of one; NaN if
+                           that half has under five. What is given up is known to sqrt(2) of it */
+    unsigned cautions;  /* of enum series_caution */
 };
 
 struct series {

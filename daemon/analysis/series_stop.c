@@ -42,11 +42,11 @@ static size_t next_perplexity(const struct series_input *input, const struct ser
     return at;
 }
 
-static void take_steeper(const struct series_point *from, const struct series_point *to,
+/* `least`: of all perplexities up to `from`, since the way back from a spike is no fall. */
+static void take_steeper(const struct series_point *from, double least, const struct series_point *to,
                          struct series_fall *fall)
 {
-    double steepness =
-        -log(to->perplexity / from->perplexity) / log1p((to->step - from->step) / (1 + from->step));
+    double steepness = -log(to->perplexity / least) / log1p((to->step - from->step) / (1 + from->step));
     if (steepness <= fall->slope)
         return;
     fall->slope = steepness;
@@ -61,17 +61,19 @@ static size_t find_steepest(const struct series_input *input, const struct serie
 {
     const struct series_point *points = input->points;
     size_t first = next_perplexity(input, series, 0), last = first, to = first, count = 0;
+    double least = (double)NAN;
     for (size_t from = first; from < input->count; from = next_perplexity(input, series, from + 1)) {
         count++;
         last = from;
+        least = fmin(least, points[from].perplexity);
         while (to < input->count &&
                1 + points[to].step < input->options->fall_factor * (1 + points[from].step))
             to = next_perplexity(input, series, to + 1);
         if (to < input->count)
-            take_steeper(&points[from], &points[to], fall);
+            take_steeper(&points[from], least, &points[to], fall);
     }
     if (count > 1 && isnan(fall->slope))
-        take_steeper(&points[first], &points[last], fall);
+        take_steeper(&points[first], points[first].perplexity, &points[last], fall);
     return count;
 }
 
@@ -93,17 +95,59 @@ void series_find_fall(const struct series_input *input, struct series *series)
     series->fall = fall;
 }
 
-/* Whether the end is worse than the best: of as many in a row as make a thirtieth of the run, since the least
- * of a hundred that fluctuate is below what any one of them is worth. */
-#define HARM_RUN_MAX 5
-
-static int is_harmed(const struct series_input *input, const struct series *series)
+static size_t count_perplexities(const struct series_input *input, const struct series *series)
 {
-    double recent[HARM_RUN_MAX] = {0}, sum = 0, mean = (double)NAN, least = (double)NAN;
-    size_t count = 0, run = 0, at = 0;
+    size_t count = 0;
     for (size_t i = 0; i < input->count; i++)
         count += (size_t)has_perplexity(input, series, i);
-    run = count / 30 < 1 ? 1 : count / 30 > HARM_RUN_MAX ? HARM_RUN_MAX : count / 30;
+    return count;
+}
+
+/* The distance of ln perplexity from the line between its neighbours in ln(1 + step), in units in which it is
+ * as large as one of the three fluctuates. */
+static double distance_from_line(const struct series_point *const *three)
+{
+    double left = log1p((three[1]->step - three[0]->step) / (1 + three[0]->step));
+    double right = log1p((three[2]->step - three[1]->step) / (1 + three[1]->step));
+    double a = right / (left + right), b = left / (left + right);
+    double distance =
+        log(three[1]->perplexity) - a * log(three[0]->perplexity) - b * log(three[2]->perplexity);
+    return distance / sqrt(1 + a * a + b * b);
+}
+
+/* Root mean square of these distances over the later half, where perplexity falls slowly; NaN where they are
+ * too few. */
+#define FLUCTUATION_DISTANCES_MIN 3
+
+static double find_fluctuation(const struct series_input *input, const struct series *series)
+{
+    const struct series_point *three[3] = {NULL};
+    size_t half = count_perplexities(input, series) / 2, seen = 0, used = 0;
+    double sum = 0;
+    for (size_t i = 0; i < input->count; i++) {
+        if (!has_perplexity(input, series, i) || seen++ < half)
+            continue;
+        three[0] = three[1];
+        three[1] = three[2];
+        three[2] = &input->points[i];
+        if (!three[0])
+            continue;
+        double distance = distance_from_line(three);
+        sum += distance * distance;
+        used++;
+    }
+    return used >= FLUCTUATION_DISTANCES_MIN ? sqrt(sum / (double)used) : (double)NAN;
+}
+
+/* Whether the end is worse than the best: of as many in a row as make a ninth of the run, since the least of
+ * many that fluctuate is below what any one of them is worth, and by more than these means fluctuate. */
+#define HARM_RUN_MAX 5
+
+static int is_harmed(const struct series_input *input, const struct series *series, double fluctuation)
+{
+    double recent[HARM_RUN_MAX] = {0}, sum = 0, mean = (double)NAN, least = (double)NAN;
+    size_t run = count_perplexities(input, series) / 9, at = 0;
+    run = run < 1 ? 1 : run > HARM_RUN_MAX ? HARM_RUN_MAX : run;
     for (size_t i = 0; i < input->count; i++) {
         if (!has_perplexity(input, series, i))
             continue;
@@ -114,7 +158,8 @@ static int is_harmed(const struct series_input *input, const struct series *seri
         mean = at >= run ? sum / (double)run : mean;
         least = fmin(least, mean);
     }
-    return mean > least + log(input->options->late_harm);
+    double errors = input->options->late_harm_errors * fluctuation * sqrt(2 / (double)run);
+    return mean > least + fmax(log(input->options->late_harm), errors);
 }
 
 static void add_perplexities(const struct series_input *input, const struct series *series,
@@ -137,7 +182,8 @@ static void add_perplexities(const struct series_input *input, const struct seri
     stop->given_up = log(stop->perplexity / stop->perplexity_end);
     if (isnan(stop->perplexity_end))
         stop->cautions |= SERIES_CAUTION_NO_PERPLEXITY;
-    if (is_harmed(input, series))
+    stop->fluctuation = find_fluctuation(input, series);
+    if (is_harmed(input, series, stop->fluctuation))
         stop->cautions |= SERIES_CAUTION_LATE_HARM;
 }
 

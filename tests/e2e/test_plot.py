@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import math
 import os
 import re
 import shutil
@@ -141,7 +142,9 @@ def test_what_stopping_costs_is_a_share_of_perplexity(made_up: Daemon) -> None:
         if stop["verdict"] == "yes" and stop["perplexity"]:
             change = 100 * (stop["perplexity"] / stop["perplexity_end"] - 1)
             words = " ".join(made_up.client("analyze", model).stdout.split())
-            assert f"(stopping leaves it {abs(change):.1f} % {'lower' if change < 0 else 'higher'})" in words, (stop, words)
+            fluctuation = 100 * math.expm1(math.sqrt(2) * stop["perplexity_fluctuation"])
+            wanted = f"(stopping leaves it {abs(change):.1f} % {'lower' if change < 0 else 'higher'}; neighbours differ by {fluctuation:.1f} %)"
+            assert wanted in words, (stop, words)
             told += abs(change) > 20
     assert told, "a change at which the two differ"
 

@@ -144,17 +144,32 @@ def find_fall(points: list[dict[str, Any]]) -> dict[str, Any]:
         return {"verdict": "insufficient"}
     pairs = [(a, next((b for b in known if 1 + b["step"] >= 1.2 * (1 + a["step"])), None)) for a in known]
     pairs = [pair for pair in pairs if pair[1]] or [(known[0], known[-1])]
-    slopes = [-math.log(b["perplexity"] / a["perplexity"]) / (math.log1p(b["step"]) - math.log1p(a["step"])) for a, b in pairs]
+    least = [min(one["perplexity"] for one in known if one["step"] <= a["step"]) for a, _ in pairs]  # the way back from a spike is no fall
+    falls = [math.log(low / b["perplexity"]) for low, (_, b) in zip(least, pairs, strict=True)]
+    slopes = [fall / (math.log1p(b["step"]) - math.log1p(a["step"])) for fall, (a, b) in zip(falls, pairs, strict=True)]
     best = int(np.argmax(slopes))
     ends = {"step_from": pairs[best][0]["step"], "step_to": pairs[best][1]["step"], "slope": slopes[best]}
     return {"verdict": "yes" if slopes[best] > 0 else "no", **ends}
 
 
+def find_fluctuation(points: list[dict[str, Any]]) -> float | None:
+    """Of each perplexity of the later half, the distance from the line between its neighbours, as a share of what it would be."""
+    known = [point for point in points if not math.isnan(point["perplexity"])]
+    late, distances = known[len(known) // 2 :], []
+    for before, at, after in zip(late, late[1:], late[2:], strict=False):
+        x0, x1, x2 = (math.log1p(one["step"]) for one in (before, at, after))
+        share = (x1 - x0) / (x2 - x0)
+        line = (1 - share) * math.log(before["perplexity"]) + share * math.log(after["perplexity"])
+        distances.append((math.log(at["perplexity"]) - line) ** 2 / (1 + share**2 + (1 - share) ** 2))
+    return math.sqrt(sum(distances) / len(distances)) if len(distances) >= 3 else None
+
+
 def is_harmed(points: list[dict[str, Any]]) -> bool:
     known = np.log([point["perplexity"] for point in points if not math.isnan(point["perplexity"])])
-    run = min(max(known.size // 30, 1), 5)
+    run = min(max(known.size // 9, 1), 5)
     means = [known[i : i + run].mean() for i in range(known.size - run + 1)]
-    return bool(means) and means[-1] > min(means) + math.log(1.05)
+    errors = 3 * (find_fluctuation(points) or 0) * math.sqrt(2 / run)
+    return bool(means) and means[-1] > min(means) + max(math.log(1.05), errors)
 
 
 def fit_decay(points: list[dict[str, Any]], start: float, warmup: float) -> dict[str, Any]:
@@ -300,6 +315,7 @@ def check_run(answer: dict[str, Any], points: list[dict[str, Any]], schedule: di
     known = [p for p, is_counted in zip(points, counted, strict=True) if is_counted or not p["measured"]]
     known = [p for p in known if diverged is None or p["step"] < diverged]
     check(answer["fall"], find_fall(known), context + " fall")
+    check(answer["stop"], {"fluctuation": find_fluctuation(known)}, context + " fluctuation", 1e-6)
     assert answer["stop"]["cautions"] & 1 == is_harmed(known), (context, "late harm")
     steps, is_known = [point["step"] for point in points], schedule is not UNKNOWN
     clocks = [steps, *(sums_of(schedule, steps)[:2] if is_known else ([0] * len(steps),) * 2)]

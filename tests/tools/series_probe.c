@@ -95,6 +95,7 @@ static void print_verdicts(const struct series *series)
     (void)printf("\"stop\": {\"verdict\": \"%s\", \"cautions\": %u, ",
                  series_verdict_name(series->stop.verdict), series->stop.cautions);
     print_number("step", series->stop.step, ", ");
+    print_number("fluctuation", series->stop.fluctuation, ", ");
     print_number("perplexity_end", series->stop.perplexity_end, "}, ");
 }
 

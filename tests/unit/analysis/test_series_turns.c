@@ -84,6 +84,53 @@ static void test_late_harm_is_no_fluctuation(void **state)
     series_free(&series);
 }
 
+/* Perplexities of small models fluctuate by a tenth and more: an end above the best is harm only beyond that.
+ */
+static void test_late_harm_is_beyond_the_fluctuation(void **state)
+{
+    enum { COUNT = 154 };
+    static struct series_point points[COUNT];
+    uint64_t seed = 3;
+    (void)state;
+    for (int rise = 0; rise < 2; rise++) {
+        for (size_t i = 0; i < COUNT; i++) {
+            double noise = -0.1;
+            for (int k = 0; k < 2; k++, seed = seed * 6364136223846793005U + 1442695040888963407U)
+                noise += 0.1 * (double)(seed >> 40) / 0x1p24;
+            points[i] = (struct series_point){.step = 1000 * (double)i, .perplexity = 10 * exp(2 * noise)};
+            points[i].perplexity *= 1 + 0.5 * rise * (double)i / COUNT + 100 * exp(-(double)i);
+        }
+        struct series series = analyze(points, COUNT, NULL);
+        assert_near(series.stop.fluctuation, 0.0816, 0.015);
+        assert_int_equal((series.stop.cautions & SERIES_CAUTION_LATE_HARM) != 0, rise);
+        series_free(&series);
+    }
+}
+
+/* A spike among the first revisions (EleutherAI's pythia-12b-deduped, step 8: 6.7e8) is left, not fallen
+ * from. */
+static void test_the_way_back_from_a_spike_is_no_fall(void **state)
+{
+    static const double perplexities[] = {1.2e7, 1.2e7, 1.2e7, 1.15e7, 6.7e8, 2.4e7, 9e6,
+                                          4.8e6, 2.4e6, 8.7e5, 1.6e5,  5.3e3, 33,    9};
+    enum { COUNT = sizeof perplexities / sizeof perplexities[0] };
+    struct series_point points[COUNT];
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++)
+        points[i] =
+            (struct series_point){.step = i ? pow(2, (double)i - 1) : 0, .perplexity = perplexities[i]};
+    struct series series = analyze(points, COUNT, NULL);
+    assert_near(series.fall.step_from, 1024, 0);
+    assert_near(series.fall.step_to, 2048, 0);
+    assert_true(isnan(series.stop.fluctuation) == 0);
+    series_free(&series);
+    series = analyze(points, 6, NULL);
+    assert_int_equal(series.fall.verdict, SERIES_VERDICT_YES); /* a little, before it */
+    assert_near(series.fall.step_to, 4, 0);
+    assert_true(isnan(series.stop.fluctuation));
+    series_free(&series);
+}
+
 /* Makes the revisions from `begin` on what they become when training diverges: not finite, or larger. */
 static void diverge(struct series_point *points, size_t begin, double not_finite, double growth)
 {
@@ -183,8 +230,12 @@ static void test_divergence_beside_a_fork(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fall_beside_onset),           cmocka_unit_test(test_fall_is_no_fluctuation),
-        cmocka_unit_test(test_late_harm_is_no_fluctuation), cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_fall_beside_onset),
+        cmocka_unit_test(test_fall_is_no_fluctuation),
+        cmocka_unit_test(test_late_harm_is_no_fluctuation),
+        cmocka_unit_test(test_late_harm_is_beyond_the_fluctuation),
+        cmocka_unit_test(test_the_way_back_from_a_spike_is_no_fall),
+        cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_divergence_beside_a_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
