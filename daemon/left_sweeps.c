@@ -63,11 +63,12 @@ size_t left_sweeps_list(void *context, int64_t *ids)
     return count;
 }
 
-int left_sweeps_some_other(void *context)
+int left_sweeps_may_read(void *context, int64_t model_id, int has_access)
 {
     struct left_sweeps *left = context;
     (void)pthread_mutex_lock(&left->lock);
-    int some_are = left->server && api_workers_some_are_there(api_server_workers(left->server));
+    int may = left->server ? api_workers_may_read(api_server_workers(left->server), model_id, has_access)
+                           : has_access;
     (void)pthread_mutex_unlock(&left->lock);
-    return some_are;
+    return may;
 }

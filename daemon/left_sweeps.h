@@ -31,7 +31,7 @@ int left_sweeps_leave(void *context, int64_t sweep_id);
 void left_sweeps_forget(void *context);
 size_t left_sweeps_list(void *context, int64_t *ids);
 
-/* Whether there is a worker elsewhere, which might read what the hub keeps from this daemon. */
-int left_sweeps_some_other(void *context);
+/* As watch_others.may_read. */
+int left_sweeps_may_read(void *context, int64_t model_id, int has_access);
 
 #endif

@@ -149,7 +149,7 @@ static int start_planning(struct service *service, struct err *err)
 
 static int start_watches(struct service *service, struct err *err)
 {
-    const struct watch_others others = {.are_there = left_sweeps_some_other, .context = &service->left};
+    const struct watch_others others = {.may_read = left_sweeps_may_read, .context = &service->left};
     int code = watcher_start(service->store, service->engine.hub, &others, &service->watcher, err);
     return code ? code : courier_start(service->store, service->options->ca_file, &service->courier, err);
 }

@@ -367,6 +367,8 @@ int api_record_claim(struct api_request *request, struct api_response *response,
         code = tasks_record(store, &lease, &result.result, err);
     if (!code && !is_done)
         api_worker_list_note(request->context->workers->list, lease.worker, NULL, 1, 0);
+    if (!code && !is_done && result.result.bytes_fetched > 0)
+        api_workers_note_access(request->context->workers, lease.worker, task.model_id);
     if (!code)
         buf_append_text(&response->body, "{\"state\":\"done\"}");
     wire_result_free(&result);

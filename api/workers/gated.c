@@ -14,15 +14,18 @@ struct row {
 
 struct api_gated {
     pthread_mutex_t mutex; /* guards all below */
+    int64_t keep_ms;
     size_t count;
     struct row rows[API_GATED_MAX]; /* the oldest first */
 };
 
-struct api_gated *api_gated_new(void)
+struct api_gated *api_gated_new(int64_t keep_ms)
 {
     struct api_gated *gated = calloc(1, sizeof *gated);
-    if (gated)
-        pthread_mutex_init(&gated->mutex, NULL);
+    if (!gated)
+        return NULL;
+    gated->keep_ms = keep_ms;
+    pthread_mutex_init(&gated->mutex, NULL);
     return gated;
 }
 
@@ -54,6 +57,12 @@ static size_t place_of(const struct api_gated *gated, const char *name, int64_t 
     return at;
 }
 
+static void remove_at(struct api_gated *gated, size_t at)
+{
+    gated->count--;
+    memmove(&gated->rows[at], &gated->rows[at + 1], (gated->count - at) * sizeof gated->rows[0]);
+}
+
 void api_gated_note(struct api_gated *gated, const char *name, int64_t sweep_id, int64_t now_ms)
 {
     pthread_mutex_lock(&gated->mutex);
@@ -61,13 +70,20 @@ void api_gated_note(struct api_gated *gated, const char *name, int64_t sweep_id,
     size_t at = place_of(gated, name, sweep_id);
     if (at == gated->count && gated->count == API_GATED_MAX)
         at = 0;
-    if (at < gated->count) {
-        gated->count--;
-        memmove(&gated->rows[at], &gated->rows[at + 1], (gated->count - at) * sizeof gated->rows[0]);
-    }
+    if (at < gated->count)
+        remove_at(gated, at);
     struct row *row = &gated->rows[gated->count++];
-    *row = (struct row){.sweep_id = sweep_id, .until_ms = now_ms + API_GATED_MS};
+    *row = (struct row){.sweep_id = sweep_id, .until_ms = now_ms + gated->keep_ms};
     (void)snprintf(row->name, sizeof row->name, "%s", name);
+    pthread_mutex_unlock(&gated->mutex);
+}
+
+void api_gated_take_back(struct api_gated *gated, const char *name, int64_t sweep_id)
+{
+    pthread_mutex_lock(&gated->mutex);
+    size_t at = place_of(gated, name, sweep_id);
+    if (at < gated->count)
+        remove_at(gated, at);
     pthread_mutex_unlock(&gated->mutex);
 }
 

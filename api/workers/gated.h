@@ -15,16 +15,20 @@
 
 #define API_GATED_MAX 4096 /* beyond, the oldest is forgotten */
 #define API_GATED_MS TASKS_LEFT_MS
-#define API_GATED_SWEEPS_MAX 64 /* of one worker; with more it is given nothing */
+#define API_GATED_MODEL_MS INT64_C(604800000) /* a week; of models, with their ids in the sweeps' place */
+#define API_GATED_SWEEPS_MAX 64               /* of one worker; with more it is given nothing */
 
 struct api_gated;
 
-/* NULL without memory. */
-struct api_gated *api_gated_new(void);
+/* Keeps a refusal for so long. NULL without memory. */
+struct api_gated *api_gated_new(int64_t keep_ms);
 void api_gated_free(struct api_gated *gated);
 
 /* The hub has refused it. The time is monotonic, as the next. */
 void api_gated_note(struct api_gated *gated, const char *name, int64_t sweep_id, int64_t now_ms);
+
+/* The hub has given what it had refused. */
+void api_gated_take_back(struct api_gated *gated, const char *name, int64_t sweep_id);
 
 /* The worker has another token: it may ask for all of them again. */
 void api_gated_forget(struct api_gated *gated, const char *name);

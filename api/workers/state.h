@@ -15,6 +15,7 @@ struct api_workers {
     int64_t started_ms;            /* wall clock */
     struct api_worker_list *list;  /* who spoke lately */
     struct api_gated *gated;       /* who may not read what a sweep needs */
+    struct api_gated *models;      /* who was refused something of a model's sweeps */
     struct api_claim_waits *waits; /* who waits for work */
 };
 

@@ -143,7 +143,7 @@ int api_worker_list_some_reach_hub(struct api_worker_list *list)
 }
 
 int api_worker_list_some_may_read(struct api_worker_list *list, struct api_gated *gated, const char *name,
-                                  int64_t sweep_id)
+                                  int64_t sweep_id, int64_t gated_id)
 {
     int64_t now_ms = clock_wall_ms(), monotonic_ms = clock_monotonic_ms();
     int some_may = 0;
@@ -152,7 +152,7 @@ int api_worker_list_some_may_read(struct api_worker_list *list, struct api_gated
         const struct api_worker *row = &list->rows[i];
         some_may = row->last_ms + API_WORKER_SILENT_MS >= now_ms && strcmp(row->name, name) != 0 &&
                    (row->sweep_id == 0 || row->sweep_id == sweep_id) &&
-                   !api_gated_is(gated, row->name, sweep_id, monotonic_ms);
+                   !api_gated_is(gated, row->name, gated_id, monotonic_ms);
     }
     pthread_mutex_unlock(&list->mutex);
     return some_may;

@@ -44,10 +44,10 @@ void api_worker_list_note(struct api_worker_list *list, const char *worker, cons
 /* Whether a worker that spoke within API_WORKER_SILENT_MS has no hub_problem. */
 int api_worker_list_some_reach_hub(struct api_worker_list *list);
 
-/* Whether a worker with another name spoke within API_WORKER_SILENT_MS that works on this sweep and has not
- * been refused what it needs. */
+/* Whether a worker with another name spoke within API_WORKER_SILENT_MS that works on this sweep (0: on any),
+ * and for which `gated` does not have this id, of the sweep or of its model. */
 int api_worker_list_some_may_read(struct api_worker_list *list, struct api_gated *gated, const char *name,
-                                  int64_t sweep_id);
+                                  int64_t sweep_id, int64_t gated_id);
 
 /* A worker claimed this revision. */
 void api_worker_list_note_claim(struct api_worker_list *list, const char *worker, int64_t revision_id);

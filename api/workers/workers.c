@@ -8,6 +8,7 @@
 #include "api/workers/handlers.h"
 #include "api/workers/state.h"
 #include "daemon/base/clock.h"
+#include "store/sweeps.h"
 #include "store/tasks.h"
 
 #include <stdlib.h>
@@ -25,9 +26,10 @@ int api_workers_start(const struct api_claims_options *options, struct store *st
     struct api_workers *workers = calloc(1, sizeof *workers);
     if (workers) {
         workers->list = api_worker_list_new();
-        workers->gated = api_gated_new();
+        workers->gated = api_gated_new(API_GATED_MS);
+        workers->models = api_gated_new(API_GATED_MODEL_MS);
     }
-    int code = workers && workers->list && workers->gated
+    int code = workers && workers->list && workers->gated && workers->models
                    ? 0
                    : err_set(err, ERR_NO_MEMORY, "workers: out of memory");
     if (!code)
@@ -55,6 +57,7 @@ void api_workers_free(struct api_workers *workers)
     api_claim_waits_free(workers->waits);
     api_worker_list_free(workers->list);
     api_gated_free(workers->gated);
+    api_gated_free(workers->models);
     free(workers);
 }
 
@@ -66,7 +69,7 @@ static int some_other_may_read(struct api_workers *workers, const char *name, in
     if (workers->options.has_local && strcmp(name, LOCAL) != 0 &&
         !api_gated_is(workers->gated, LOCAL, sweep_id, now_ms))
         return 1;
-    if (api_worker_list_some_may_read(workers->list, workers->gated, name, sweep_id))
+    if (api_worker_list_some_may_read(workers->list, workers->gated, name, sweep_id, sweep_id))
         return 1;
     if (up_ms >= 0 && up_ms < API_WORKER_SILENT_MS)
         (void)tasks_were_with_others(workers->store, sweep_id, name, workers->started_ms, &was_with_other,
@@ -77,9 +80,20 @@ static int some_other_may_read(struct api_workers *workers, const char *name, in
 int api_workers_leave(struct api_workers *workers, const char *worker, int64_t sweep_id)
 {
     char name[STORE_WORKER_SIZE];
+    struct sweep_row sweep;
+    struct err ignored = ERR_INIT;
     api_worker_name(worker, name);
     api_gated_note(workers->gated, name, sweep_id, clock_monotonic_ms());
+    if (!sweeps_get(workers->store, sweep_id, &sweep, &ignored))
+        api_gated_note(workers->models, name, sweep.model_id, clock_monotonic_ms());
     return some_other_may_read(workers, name, sweep_id);
+}
+
+void api_workers_note_access(struct api_workers *workers, const char *worker, int64_t model_id)
+{
+    char name[STORE_WORKER_SIZE];
+    api_worker_name(worker, name);
+    api_gated_take_back(workers->models, name, model_id);
 }
 
 void api_workers_forget_left(struct api_workers *workers, const char *worker)
@@ -87,11 +101,16 @@ void api_workers_forget_left(struct api_workers *workers, const char *worker)
     char name[STORE_WORKER_SIZE];
     api_worker_name(worker, name);
     api_gated_forget(workers->gated, name);
+    api_gated_forget(workers->models, name);
 }
 
-int api_workers_some_are_there(struct api_workers *workers)
+int api_workers_may_read(struct api_workers *workers, int64_t model_id, int has_daemon_access)
 {
-    return api_worker_list_count(workers->list, API_WORKER_SILENT_MS) > 0;
+    int some_may = api_worker_list_some_may_read(workers->list, workers->models, "", 0, model_id);
+    if (!has_daemon_access)
+        return some_may;
+    return workers->options.has_local || some_may ||
+           !api_worker_list_count(workers->list, API_WORKER_SILENT_MS);
 }
 
 size_t api_workers_list_left(struct api_workers *workers, const char *worker, int64_t *ids)

@@ -37,11 +37,16 @@ void api_workers_end(struct api_workers *workers);
  */
 int api_workers_leave(struct api_workers *workers, const char *worker, int64_t sweep_id);
 
+/* A worker has fetched something of this model. */
+void api_workers_note_access(struct api_workers *workers, const char *worker, int64_t model_id);
+
 /* A worker asks the hub with another token from now on: what it has left to others is for it again. */
 void api_workers_forget_left(struct api_workers *workers, const char *worker);
 
-/* Whether a worker of another process has spoken lately: what it may read is its own. */
-int api_workers_some_are_there(struct api_workers *workers);
+/* Whether a sweep of this model may be measured though an earlier one was refused: by the daemon's workers,
+ * if it has been found to have access; by a worker that has spoken lately and was not refused anything of the
+ * model within a week with the token that it has; or by those to come, who may have the daemon's token. */
+int api_workers_may_read(struct api_workers *workers, int64_t model_id, int has_daemon_access);
 
 /* The sweeps that a worker leaves to others now, into ids[API_WORKERS_LEFT_MAX]; returns how many. At that
  * number, it is to be given nothing. */

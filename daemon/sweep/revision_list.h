@@ -14,10 +14,10 @@
 #define REVISION_LIST_NO_COMMIT "0000000000000000000000000000000000000000"
 
 struct revision_listed {
-    struct revision_row row;     /* id is 0 until revision_list_store */
-    struct model_revision place; /* in the training run */
-    int is_selected, is_refused; /* for the caller */
-    int is_remembered;           /* only the store knows it: see revision_list_remember */
+    struct revision_row row;                  /* id is 0 until revision_list_store */
+    struct model_revision place;              /* in the training run */
+    int is_selected, is_refused, is_given_up; /* for the caller */
+    int is_remembered;                        /* only the store knows it: see revision_list_remember */
 };
 
 struct revision_list {

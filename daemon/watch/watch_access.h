@@ -13,9 +13,10 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
-/* Workers of other machines, whose tokens are their own. */
+/* Whoever measures: the daemon, and workers of other machines, whose tokens are their own. */
 struct watch_others {
-    int (*are_there)(void *context);
+    /* Whether there is somebody that may read this model; has_access: this process may. */
+    int (*may_read)(void *context, int64_t model_id, int has_access);
     void *context;
 };
 
@@ -23,16 +24,17 @@ struct watch_access {
     struct store *store;
     struct hub *hub;
     struct repository *repository;
+    int64_t model_id;
     const struct sweep_spec *spec;
     const atomic_bool *cancel;
-    const struct watch_others *others; /* NULL: there are never any */
+    const struct watch_others *others; /* NULL: this process alone */
 };
 
 /*
  * Where rows of the list are is_refused, asks the hub once (daemon/sweep/access.h) and selects all of them if
- * it lets us, or if it does not and others are there that it might let; else the report gets "gated": how
- * many wait for access, and why. Another fault of the hub is no failure of the run either: the next one asks
- * again. Returns ERR_CANCELLED and errors of the store alone.
+ * somebody may read them; else the report gets "gated": how many wait for access, and why. What is new of
+ * such a model is asked for then, too, and waits with them if it is refused. Another fault of the hub is no
+ * failure of the run either: the next one asks again. Returns ERR_CANCELLED and errors of the store alone.
  */
 int watch_access_settle(const struct watch_access *access, struct revision_list *list, json_t *report,
                         uint64_t *request_count, struct err *err);

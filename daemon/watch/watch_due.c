@@ -55,6 +55,7 @@ static void select_one(struct revision_listed *listed, int refusals)
 {
     listed->is_selected = !refusals;
     listed->is_refused = refusals && refusals < WATCH_DUE_REFUSALS_MAX;
+    listed->is_given_up = refusals >= WATCH_DUE_REFUSALS_MAX;
 }
 
 static int take_due(void *context, const struct revision_row *row, int refusals)

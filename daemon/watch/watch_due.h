@@ -16,7 +16,8 @@
 
 /* Sets is_selected of those rows of a stored list (revision_list_store) that the watch asks for and that are
  * left to measure; of a whole list also those whose displacements refer to other revisions by now. Instead,
- * is_refused of those that the hub has refused to the watch's sweeps (see watch_access.h). */
+ * is_refused of those that the hub has refused to the watch's sweeps (see watch_access.h), or is_given_up of
+ * those that it has refused too often. */
 int watch_due_select(struct store *store, const struct watch_row *watch, const struct sweep_spec *spec,
                      struct revision_list *list, struct err *err);
 

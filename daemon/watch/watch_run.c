@@ -79,6 +79,7 @@ static int settle_access(struct run *run, struct hub *hub, const atomic_bool *ca
     const struct watch_access access = {.store = run->store,
                                         .hub = hub,
                                         .repository = run->repository,
+                                        .model_id = run->watch->model_id,
                                         .spec = &run->spec,
                                         .cancel = cancel,
                                         .others = run->others};

@@ -210,6 +210,25 @@ def test_a_watch_goes_on_once_it_may(daemon: Start, gated: Emulator, way: str) -
     assert look(one)["last_run"]["outcome"] == "unchanged" and len(gated.log()) == 1
 
 
+def test_what_is_new_waits_for_access_with_the_rest(daemon: Start, gated: Emulator) -> None:
+    """A checkpoint that is published meanwhile starts no sweep that nobody may read either; one file that is kept by itself does not keep it."""
+    gated.delete_branch(MODEL, "step32")
+    one = daemon(gated)
+    log_in(one, STRANGER)
+    assert one.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440, "revisions": {"names": [*NAMES, "step32"]}}).status == 201
+    wait_until(lambda: [row["state"] for row in one.get("/v1/sweeps").json()["sweeps"]] == ["failed"])
+    gated.restore()
+    gated.set(granted_tokens=[OWNER])
+    found = look(one)["last_run"]
+    assert found["outcome"] == "unchanged" and found["gated"]["count"] == len(NAMES) + 1 and found["new"]["names"] == ["step32"], found
+    assert len(one.get("/v1/sweeps").json()["sweeps"]) == 1
+    gated.set(granted_tokens=[OWNER, STRANGER])
+    gated.fault("status", status=403, route="resolve", revision=gated.sha(MODEL, NAMES[-1]), file="safetensors")
+    assert look(one)["last_run"]["swept"] == 1  # the newest that was refused is, still; the new one is not
+    gated.clear_faults()
+    assert look(one)["last_run"]["swept"] == len(NAMES)
+
+
 def test_a_watch_of_a_gated_data_set(daemon: Start, make_hub: Callable[..., Emulator], garden: Path, tmp_path: Path) -> None:
     """The model may be read, its texts may not."""
     root = tmp_path / "root"
@@ -323,6 +342,20 @@ def test_a_watch_leaves_it_to_a_worker(daemon: Start, gated: Emulator, worker: C
     worker(one, "owner", OWNER)
     found = look(one)
     assert found["last_run"]["outcome"] == "sweeping" and "gated" not in found["last_run"]
+    assert one.get(f"/v1/sweeps/{found['last_sweep']}").json()["progress"]["done"] == len(NAMES)
+
+
+def test_a_watch_waits_for_workers_with_access(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
+    """The daemon may read it and measures nothing; its only worker was refused once, and is not asked in vain again."""
+    one = daemon(gated, "--fetchers", "0", env={"HF_TOKEN": OWNER})
+    worker(one, "stranger", STRANGER)
+    assert one.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440, "revisions": {"names": NAMES}}).status == 201
+    wait_until(lambda: [row["state"] for row in one.get("/v1/sweeps").json()["sweeps"]] == ["failed"])
+    waiting = look(one)
+    assert waiting["last_sweep"] is None and waiting["last_run"]["gated"]["count"] == len(NAMES), waiting
+    assert "the workers that are there were refused it" in waiting["last_run"]["gated"]["reason"]
+    worker(one, "owner", OWNER)
+    found = look(one)
     assert one.get(f"/v1/sweeps/{found['last_sweep']}").json()["progress"]["done"] == len(NAMES)
 
 

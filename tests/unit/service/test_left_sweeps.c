@@ -22,7 +22,8 @@ static void test_without_a_server(void **state)
     left_sweeps_init(&left);
     assert_int_equal(left_sweeps_list(&left, ids), 0);
     left_sweeps_forget(&left);
-    assert_int_equal(left_sweeps_some_other(&left), 0);
+    assert_int_equal(left_sweeps_may_read(&left, 1, 0), 0);
+    assert_int_equal(left_sweeps_may_read(&left, 1, 1), 1);
     assert_int_equal(pthread_create(&thread, NULL, leave, &is_left), 0);
     left_sweeps_serve(&left, NULL); /* who waits for the server goes on */
     assert_int_equal(pthread_join(thread, NULL), 0);

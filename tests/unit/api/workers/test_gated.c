@@ -3,11 +3,12 @@
 
 #include "api/workers/gated.h"
 #include "api/workers/state.h"
+#include "store/sweeps.h"
 #include "store/tasks.h"
 
 static void test_table(void **state)
 {
-    struct api_gated *gated = api_gated_new();
+    struct api_gated *gated = api_gated_new(API_GATED_MS);
     int64_t ids[API_GATED_SWEEPS_MAX];
     (void)state;
     assert_non_null(gated);
@@ -36,7 +37,7 @@ static void test_table(void **state)
 /* The oldest makes room, and no worker has more than can be told. */
 static void test_bounds(void **state)
 {
-    struct api_gated *gated = api_gated_new();
+    struct api_gated *gated = api_gated_new(API_GATED_MS);
     int64_t ids[API_GATED_SWEEPS_MAX];
     (void)state;
     assert_non_null(gated);
@@ -140,6 +141,39 @@ static void test_after_a_start(void **state)
     stop(workers);
 }
 
+/* What a worker was refused of a model's sweeps counts for the model's next one, with the token that it has.
+ */
+static void test_models(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sweep_row row;
+    int64_t ids[3];
+    fixture_add_revisions(fixture, 2, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, 2, 0);
+    OK(sweeps_get(fixture->store, sweep, &row, &err));
+    struct api_workers *workers = start(fixture, 0);
+    assert_true(api_workers_may_read(workers, row.model_id, 1)); /* by those to come */
+    assert_false(api_workers_may_read(workers, row.model_id, 0));
+    offer(workers, "w/0", 0, 0);
+    offer(workers, "bound/0", row.model_id, 0); /* to a sweep of this number, which is over by then */
+    assert_true(api_workers_may_read(workers, row.model_id, 0));
+    (void)api_workers_leave(workers, "w/0", sweep);
+    for (int has_access = 0; has_access < 2; has_access++)
+        assert_false(api_workers_may_read(workers, row.model_id, has_access));
+    assert_true(api_workers_may_read(workers, row.model_id + 1, 0));
+    workers->options.has_local = 1;
+    assert_true(api_workers_may_read(workers, row.model_id, 1));
+    assert_false(api_workers_may_read(workers, row.model_id, 0));
+    api_workers_note_access(workers, "w/0", row.model_id + 1);
+    assert_false(api_workers_may_read(workers, row.model_id, 0));
+    api_workers_note_access(workers, "w/0", row.model_id);
+    assert_true(api_workers_may_read(workers, row.model_id, 0));
+    (void)api_workers_leave(workers, "w/0", sweep);
+    api_workers_forget_left(workers, "w/0");
+    assert_true(api_workers_may_read(workers, row.model_id, 0));
+    stop(workers);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -147,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_bounds),
+        CASE(test_models),
         CASE(test_alone),
         CASE(test_others),
         CASE(test_local),
