@@ -88,6 +88,8 @@ static int refuse_others(const struct unpack *unpack, struct err *err)
         const char *name;
     } others[] = {
         {"PAR1", 4, "a parquet file"},
+        {"ARROW1", 6, "an Arrow file"},
+        {"\xFF\xFF\xFF\xFF", 4, "an Arrow stream"}, /* as the package `datasets` keeps its cache */
         {"PK\x03\x04", 4, "a zip file"},
         {"\xFD"
          "7zXZ",

@@ -90,6 +90,8 @@ static void malformed_lines_are_named(void **state)
         {"{\"text\":\"\\ud83d\"}", "format: x.jsonl: line 1: no JSON"},
         {"{\"text\":\"a\"} x", "format: x.jsonl: line 1: no JSON"},
         {"PAR1....", "unsupported: x.jsonl: a parquet file"},
+        {"ARROW1..", "unsupported: x.jsonl: an Arrow file"},
+        {"\xFF\xFF\xFF\xFF\x10", "unsupported: x.jsonl: an Arrow stream"},
         {"PK\x03\x04....", "unsupported: x.jsonl: a zip file"},
         {"\xFD\x37zXZ\x04", "unsupported: x.jsonl: xz data"},
         {"BZh91AY&SY....", "unsupported: x.jsonl: bzip2 data"},
