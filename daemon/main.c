@@ -7,6 +7,7 @@
  * could not start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon
  * again).
  */
+#include "daemon/base/heap.h"
 #include "daemon/base/log.h"
 #include "daemon/base/signals.h"
 #include "daemon/base/standard_files.h"
@@ -16,7 +17,6 @@
 #include "daemon/service.h"
 #include "daemon/supervisor.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,8 +25,6 @@
 
 #define EXIT_STATUS_DEVICE_LOST 70
 #define DRAIN_MS 5000
-#define HEAP_ARENAS 2
-#define HEAP_LARGE_BYTES (1 << 20)
 
 static void reload(int argc, char **argv, struct options *options, struct service *service)
 {
@@ -53,7 +51,7 @@ static void reload(int argc, char **argv, struct options *options, struct servic
     supervisor_tell_ready();
 }
 
-/* Waits for the signal to stop; meanwhile tells the supervisor how things are. */
+/* Waits for the signal to stop; meanwhile tells the supervisor how things are, and tends the heap. */
 static void wait_for_stop(int argc, char **argv, struct options *options, struct service *service,
                           const sigset_t *signals)
 {
@@ -63,6 +61,7 @@ static void wait_for_stop(int argc, char **argv, struct options *options, struct
                                       .tv_nsec = supervisor.interval_ms % 1000 * 1000000};
     for (;;) {
         supervisor_tick(&supervisor, service);
+        heap_tend();
         int signal = sigtimedwait(signals, NULL, &interval);
         if (signal < 0)
             continue;
@@ -100,23 +99,12 @@ static int run(int argc, char **argv, struct options *options)
     return is_lost ? EXIT_STATUS_DEVICE_LOST : 0;
 }
 
-/* A daemon of many threads and large tensors: few arenas, so that what one thread frees serves the others,
- * and large blocks that go back to the system when they are freed. The allocator's own choice grows for
- * hours. */
-static void tame_heap(void)
-{
-#ifdef __GLIBC__
-    (void)mallopt(M_ARENA_MAX, HEAP_ARENAS);
-    (void)mallopt(M_MMAP_THRESHOLD, HEAP_LARGE_BYTES);
-#endif
-}
-
 int main(int argc, char **argv)
 {
     struct options options = {0};
     const struct command *command = argc > 1 ? commands_find(argv[1]) : NULL;
     int status = 0;
-    tame_heap();
+    heap_tame();
     if (standard_files_reserve())
         return 1; /* and nowhere to say why */
     if (command && command->details && commands_asks_help(argc - 1, argv + 1)) {

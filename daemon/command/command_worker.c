@@ -3,6 +3,7 @@
  */
 #include "api/client/rest.h"
 #include "daemon/base/file.h"
+#include "daemon/base/heap.h"
 #include "daemon/base/log.h"
 #include "daemon/base/signals.h"
 #include "daemon/command/commands.h"
@@ -15,11 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXIT_STATUS_DEVICE_LOST 70
 #define DRAIN_MS 5000
 #define FETCHERS 3 /* where the daemon's own file says 0, which is meant for the daemon */
+#define TEND_INTERVAL_S 60
 #define IDLE_EXIT_S_MAX (365L * 86400)
 
 /* The options that only this command has; the others are those of the daemon. */
@@ -183,9 +186,11 @@ static int start(struct process *process, const struct arguments *arguments, con
 
 static void wait_for_stop(const sigset_t *signals, const struct options *options)
 {
+    const struct timespec interval = {.tv_sec = TEND_INTERVAL_S};
     for (;;) {
-        int signal = 0;
-        if (sigwait(signals, &signal) != 0)
+        heap_tend();
+        int signal = sigtimedwait(signals, NULL, &interval);
+        if (signal < 0)
             continue;
         if (signal != SIGHUP)
             return;

@@ -266,6 +266,84 @@ int main(void)
     assert {"keep_text", "keep_part"} <= {place.function for place in places if place.library == "copies"}
 
 
+def test_heap_gives_back_what_nobody_uses(tmp_path: Path) -> None:
+    """Pages between blocks that live go back to the system, and the shim's counts of pieces and other memory say so."""
+    source = tmp_path / "churn.c"
+    source.write_text("""
+#include "daemon/base/heap.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#define COUNT 2000
+static char *volatile large[COUNT], *volatile small[COUNT];
+static int tell(const char *what)
+{
+    int key = 0;
+    if (puts(what) < 0 || fflush(stdout))
+        exit(1);
+    while ((key = getchar()) == 'm') { /* allocates, as it is asked to */
+        char *volatile block = malloc(10);
+        free(block);
+        if (puts("done") < 0 || fflush(stdout))
+            exit(1);
+    }
+    return key;
+}
+int main(void)
+{
+    heap_tame();
+    for (int i = 0; i < COUNT; i++) {
+        large[i] = malloc(32768);
+        small[i] = malloc(40);
+        memset(large[i], 1, 32768);
+        memset(small[i], 2, 40);
+    }
+    tell("all");
+    for (int i = 0; i < COUNT; i++)
+        free(large[i]);
+    tell("pieces");
+    heap_tend();
+    tell("tended");
+    char *other = mmap(NULL, 10 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(other, 1, 10 << 20);
+    return tell("other") == 'x';
+}
+""")
+    program, base = tmp_path / "churn", ROOT / "daemon/base"
+    files = [str(source), str(base / "heap.c"), str(base / "clock.c")]
+    subprocess.run(["cc", "-g", "-O1", "-D_GNU_SOURCE", "-I", str(ROOT), "-o", str(program), *files], check=True)
+    counts = heap.Heap(stage.compile_shim("heap", tmp_path), tmp_path)
+    told: dict[str, heap.Memory] = {}
+    with subprocess.Popen([str(program)], env=os.environ | counts.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def send(key: str) -> str:
+            process.stdin.write(key)
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        name = process.stdout.readline().strip()
+        while name:
+            told[name] = counts.memory(process.pid, counts.held(), lambda: send("m"))
+            name = send("n")
+    block_kib = 2000 * 32
+    assert told["all"].live >= block_kib > told["all"].pieces * 10
+    assert told["pieces"].live < 1000 and told["pieces"].pieces >= 0.9 * block_kib
+    assert told["tended"].pieces <= 0.2 * block_kib, "what lies between blocks that live is kept"
+    assert told["tended"].free >= 0.9 * block_kib  # it is free all the same
+    assert 10_000 <= told["other"].others - told["tended"].others <= 10_500
+    assert abs(told["other"].pieces - told["tended"].pieces) <= 200
+
+
+def test_pieces_are_in_proportion() -> None:
+    def check(*pieces: int) -> str:
+        return soak.check_pieces([soak.Sample(n, n, 0, 40_000, 0, one, 0, 0, 0, 0, 0, {}) for n, one in enumerate(pieces)])
+
+    assert "pieces 9000" in check(10_000, 18_192, 9000)
+    with pytest.raises(stage.Wrong, match="keeps 18193 KiB beside 40000"):
+        check(10_000, 18_193, 9000)
+
+
 def test_what_grows_and_what_may() -> None:
     """A block in every third sweep is told; what goes up and down, and what is kept within bounds, is not."""
     sweeps = list(range(60))

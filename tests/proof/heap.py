@@ -14,14 +14,16 @@ from typing import Callable
 
 from stage import need
 
+HEAD = struct.Struct("<6q")  # asked, leaked, measure, measured, mapped_bytes, free_bytes
+MEASURE_AT = 16  # of its byte
 SITE = struct.Struct("<Qqq")
-HEAD_BYTES = SITE.size  # asked, leaked
 SAMPLES_MIN = 24  # so that chance does not put all of the last third above all of the first
 BLOCKS_PER_SWEEP, BYTES_PER_SWEEP = 0.2, 128  # what a place may gain: less than one block in five sweeps
 
 LARGE = 1 << 63  # in an address: of the place only the blocks of a page and more; without it only the smaller ones
 BLOCK_BYTES = 8  # that the allocator needs for each
 MIB = 1 << 20
+ARENA_BYTES = 64 * MIB
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,31 @@ class Held:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Memory:
+    """That is resident, in KiB: all but the files and stacks is the allocator's, in blocks that live, or in pieces that are free
+    or were never used."""
+
+    all: int
+    arenas: int
+    mapped: int  # blocks that have memory of their own
+    free: int  # in the arenas, as the allocator sees it; what of that was given back is resident no more
+    live: int  # the blocks
+
+    @property
+    def pieces(self) -> int:
+        return self.arenas + self.mapped - self.live
+
+    @property
+    def others(self) -> int:
+        return self.all - self.arenas - self.mapped
+
+
 class Heap:
     """The counts of a process that was started with `env`."""
 
     def __init__(self, shim: Path, place: Path, leak_bytes: int = 0) -> None:
-        self.path, self.asked = place / "heap", 0
+        self.path, self.asked, self.measures = place / "heap", 0, 0
         self.env = {"LD_PRELOAD": str(shim), "PROOF_HEAP": str(self.path)}
         if leak_bytes:
             self.env["PROOF_LEAK"] = str(leak_bytes)
@@ -89,8 +111,38 @@ class Heap:
 
     def held(self) -> dict[int, Held]:
         """What each place holds, by its address."""
-        raw = self.path.read_bytes()[HEAD_BYTES:]
+        raw = self.path.read_bytes()[HEAD.size:]
         return {address: Held(blocks, size) for address, blocks, size in SITE.iter_unpack(raw) if address}
+
+    def memory(self, pid: int, held: dict[int, Held], allocate: Callable[[], object]) -> Memory:
+        """`allocate` makes the process do so, once or oftener."""
+        self.measures += 1
+        with open(self.path, "r+b") as file:
+            file.seek(MEASURE_AT)
+            file.write(struct.pack("<q", self.measures))
+        for _ in range(100):
+            allocate()
+            *_, measured, mapped, free = HEAD.unpack(self.path.read_bytes()[: HEAD.size])
+            if measured == self.measures:
+                live = sum(one.bytes + BLOCK_BYTES * one.blocks for one in held.values())
+                return Memory(*resident_kib(pid), mapped // 1024, free // 1024, live // 1024)
+        need(False, "the process does not allocate")
+        raise AssertionError
+
+
+def resident_kib(pid: int) -> tuple[int, int]:
+    """All, and of that the arenas of the allocator: the heap, and what begins at a multiple of their size."""
+    every = arenas = 0
+    is_arena = False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        name, *words = line.split()
+        if name == "Rss:":
+            every += int(words[0])
+            arenas += int(words[0]) if is_arena else 0
+        elif not name.endswith(":"):
+            begin = int(name.split("-")[0], 16)
+            is_arena = words[-1] == "[heap]" or (len(words) == 4 and words[0] == "rw-p" and begin % ARENA_BYTES == 0)
+    return every, arenas
 
 
 def module_of(address: int, pid: int) -> tuple[str, int]:

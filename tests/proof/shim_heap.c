@@ -6,6 +6,9 @@
  *   PROOF_LEAK=BYTES    a leak on purpose: whenever `asked` in the file has risen, the next allocation of the
  * program also takes so many bytes that are kept in a list for ever
  *
+ * Whenever `measure` in the file is not `measured`, the next allocation asks the allocator what it took from
+ * the system in blocks of their own, and how much of its arenas is free.
+ *
  * A place is the address to which the allocating function returns; a text that is copied belongs to who has
  * it copied. Blocks of a page and more are counted apart from smaller ones of the same place. The last eight
  * bytes of every block say which place it is from, so blocks are eight bytes larger than they were asked for;
@@ -31,7 +34,8 @@
 
 struct heap {
     _Atomic int64_t asked, leaked;
-    int64_t unused;
+    _Atomic int64_t measure, measured;
+    int64_t mapped_bytes, free_bytes;
     struct site {
         _Atomic uint64_t address; /* | LARGE */
         _Atomic int64_t blocks, bytes;
@@ -133,8 +137,23 @@ static void leak(void)
         *block = __atomic_exchange_n(&list, (void *)block, __ATOMIC_ACQ_REL);
 }
 
+/* Takes the locks of the arenas, of which no caller of malloc() holds one. */
+static void measure(int64_t wanted)
+{
+    static atomic_flag is_busy = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&is_busy))
+        return;
+    struct mallinfo2 info = mallinfo2();
+    heap->mapped_bytes = (int64_t)info.hblkhd;
+    heap->free_bytes = (int64_t)info.fordblks;
+    heap->measured = wanted;
+    atomic_flag_clear(&is_busy);
+}
+
 void *malloc(size_t size)
 {
+    if (heap && heap->measured != heap->measure)
+        measure(heap->measure);
     if (leak_bytes >= sizeof(void *) && heap && heap->leaked < heap->asked)
         leak();
     return enter(__libc_malloc(size < SIZE_MAX - 8 ? size + 8 : size), __builtin_return_address(0));
