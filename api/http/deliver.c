@@ -19,6 +19,7 @@
 #define CODED_BYTES_MIN 1024
 /* Smaller answers are bounded by the number of connections. */
 #define HELD_BYTES_MIN (64 * KIB)
+#define FITTED_BYTES_MAX (256 * KIB) /* larger ones become files (api/http/answer.c) */
 #define KEY_SIZE (API_ETAG_SIZE + 2)
 #define SENT_ETAG_SIZE (API_ETAG_SIZE + 16)
 
@@ -227,6 +228,23 @@ int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Res
     return 1;
 }
 
+/* What a buffer holds, without the room that it had to grow (a coded body had room for all of the plain
+ * text). What is kept gets a block of its own: cut down, the large one would stay where it is, and answers
+ * that come and go for months would lie ever farther apart. */
+static char *fit_of(struct buf *body, int is_kept)
+{
+    size_t size = body->size;
+    char *own = is_kept && !body->failed ? malloc(size + 1) : NULL;
+    if (own) {
+        memcpy(own, buf_text(body), size);
+        own[size] = '\0';
+        buf_free(body);
+        return own;
+    }
+    char *data = buf_take(body), *tight = data ? realloc(data, size + 1) : NULL;
+    return tight ? tight : data;
+}
+
 /* Moves the response's body, coded as the client likes it, and its link into an answer. */
 static struct api_answer *answer_of(struct api_response *response, enum api_encoding encoding, int is_kept)
 {
@@ -236,7 +254,7 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     answer->content_type = response->content_type;
     answer->cache_control = response->cache_control;
     answer->varies = response->status == MHD_HTTP_OK;
-    answer->link = response->link.size ? buf_take(&response->link) : NULL;
+    answer->link = response->link.size ? strdup(response->link.data) : NULL;
     if (response->body.size < CODED_BYTES_MIN)
         encoding = API_ENCODING_IDENTITY;
     struct buf coded;
@@ -247,11 +265,8 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     struct buf *body = encoding ? &coded : &response->body;
     answer->encoding = encoding;
     answer->size = body->size;
-    answer->data = buf_take(body);
+    answer->data = fit_of(body, is_kept && body->size < FITTED_BYTES_MAX);
     buf_free(&coded);
-    /* The buffer had room to grow, a coded one for all of the plain text: what is not used is given back. */
-    char *tight = answer->data ? realloc(answer->data, answer->size + 1) : NULL;
-    answer->data = tight ? tight : answer->data;
     if (has_text(response->etag)) {
         char etag[SENT_ETAG_SIZE];
         format_etag(etag, response->etag, encoding);

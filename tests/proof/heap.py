@@ -58,7 +58,7 @@ class Cache:
 CACHES = (
     # Of an answer: itself, its entry, body, ETag and link, and of libmicrohttpd two responses with about ten headers each. The
     # connections of that library, 32 KiB each, count here, too.
-    Cache("answers", 80 * MIB, "api_cache_put", {"api_cache_put": 1, "api_answer_new": 1, "answer_of": 1, "copy_of": 1, "libmicrohttpd": 12}),
+    Cache("answers", 80 * MIB, "api_cache_put", {"api_cache_put": 1, "api_answer_new": 1, "answer_of": 1, "fit_of": 1, "libmicrohttpd": 12}),
     Cache("passages", 66 * MIB, "passages_cache_keep", {"passages_cache_keep": 1, "resize_array": 1, "token_ids_reserve": 1}),
     # Nine connections cache 16 MiB each (store/connection.c), and SQLite needs some more for that. Pages are large blocks; its small
     # ones (statements, schemas) are like those of anybody else.
