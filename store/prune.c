@@ -53,60 +53,100 @@ static int delete_stale(struct connection *connection, int64_t content_id, struc
     return rc;
 }
 
-int distributions_prune(struct store *store, int64_t *after, int limit, int64_t *ret_count, struct err *err)
+/* What the searches below have found. */
+struct found {
+    int64_t ids[IDS_MAX];
+    size_t count;
+};
+
+/* Deletes what was found, and moves on behind it. */
+static int delete_found(struct store *store, const struct found *found,
+                        int (*delete_one)(struct connection *, int64_t id, struct err *err), int64_t *after,
+                        int64_t *ret_count, struct err *err)
 {
     struct connection *connection = NULL;
-    int64_t ids[IDS_MAX];
-    size_t count = 0;
-    if (limit < 1 || limit > IDS_MAX)
-        return err_set(err, ERR_INVALID, "prune: the limit is 1 to %d", IDS_MAX);
-    int rc =
-        store_read_begin(store, &connection, err); /* the search is long and no reason for writers to wait */
+    int rc = found->count ? store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err) : 0;
     if (rc)
         return rc;
-    rc = find_stale(connection, *after, limit, ids, &count, err);
-    store_read_end(store, connection);
-    if (!rc && count) {
-        if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
-            return rc;
-        for (size_t i = 0; !rc && i < count; i++)
-            rc = delete_stale(connection, ids[i], err);
+    for (size_t i = 0; !rc && i < found->count; i++)
+        rc = delete_one(connection, found->ids[i], err);
+    if (found->count)
         rc = store_write_end(store, rc, err);
-    }
     if (rc)
         return rc;
-    if (count)
-        *after = ids[count - 1];
-    *ret_count = (int64_t)count;
+    if (found->count)
+        *after = found->ids[found->count - 1];
+    *ret_count = (int64_t)found->count;
     return 0;
 }
 
-int sweeps_prune(struct store *store, int64_t before_ms, int limit, int64_t *ret_count, struct err *err)
+/* The searches are long and no reason for writers to wait. */
+static int begin_search(struct store *store, int limit, struct connection **ret_connection, struct err *err)
 {
-    struct connection *connection = NULL;
-    struct query query;
     if (limit < 1 || limit > IDS_MAX)
         return err_set(err, ERR_INVALID, "prune: the limit is 1 to %d", IDS_MAX);
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    return store_read_begin(store, ret_connection, err);
+}
+
+int distributions_prune(struct store *store, int64_t *after, int limit, int64_t *ret_count, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct found found = {.count = 0};
+    int rc = begin_search(store, limit, &connection, err);
     if (rc)
         return rc;
-    int64_t count = 0;
-    rc = query_begin(
+    rc = find_stale(connection, *after, limit, found.ids, &found.count, err);
+    store_read_end(store, connection);
+    return rc ? rc : delete_found(store, &found, delete_stale, after, ret_count, err);
+}
+
+/* Until they have SWEEPS_PRUNE_TASKS together. What may go once may go for ever. */
+static int find_over(struct connection *connection, int64_t before_ms, int64_t after, int limit, int64_t *ids,
+                     size_t *ret_count, struct err *err)
+{
+    struct query query;
+    int64_t tasks = 0;
+    int rc = query_begin(
         &query, connection,
-        "DELETE FROM sweeps WHERE id IN (SELECT s.id FROM sweeps s WHERE s.finished_ms < ? "
+        "SELECT s.id, s.tasks_done + s.tasks_failed + s.tasks_cancelled FROM sweeps s "
+        "WHERE s.id > ? AND s.finished_ms < ? "
         "AND s.state IN ('done', 'failed', 'cancelled') AND NOT EXISTS (SELECT 1 FROM tasks k "
         "WHERE k.sweep_id = s.id AND NOT EXISTS (SELECT 1 FROM tasks n WHERE n.revision_id = k.revision_id "
         "AND n.id > k.id)) AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.sweep_id = s.id "
-        "AND j.state IN ('submitting', 'pending', 'running')) ORDER BY s.id LIMIT ?)",
+        "AND j.state IN ('submitting', 'pending', 'running')) ORDER BY s.id LIMIT ?",
         err);
-    if (!rc) {
-        query_bind_int(&query, before_ms);
-        query_bind_int(&query, limit);
-        rc = query_run(&query, err);
-        count = sqlite3_changes64(connection->db);
+    if (rc)
+        return rc;
+    query_bind_int(&query, after);
+    query_bind_int(&query, before_ms);
+    query_bind_int(&query, limit);
+    while (tasks < SWEEPS_PRUNE_TASKS && (rc = query_next(&query, err)) > 0 && *ret_count < IDS_MAX) {
+        ids[(*ret_count)++] = query_int(&query);
+        tasks += query_int(&query);
     }
-    rc = store_write_end(store, rc, err);
-    if (!rc)
-        *ret_count = count;
-    return rc;
+    rc = query_end(&query, rc);
+    return rc < 0 ? rc : 0;
+}
+
+static int delete_sweep(struct connection *connection, int64_t id, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "DELETE FROM sweeps WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    return query_run(&query, err);
+}
+
+int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int limit, int64_t *ret_count,
+                 struct err *err)
+{
+    struct connection *connection = NULL;
+    struct found found = {.count = 0};
+    int rc = begin_search(store, limit, &connection, err);
+    if (rc)
+        return rc;
+    rc = find_over(connection, before_ms, *after, limit, found.ids, &found.count, err);
+    store_read_end(store, connection);
+    return rc ? rc : delete_found(store, &found, delete_sweep, after, ret_count, err);
 }

@@ -16,14 +16,15 @@ int retention_apply(struct store *store, int64_t days, int64_t now_ms, const ato
                     struct retention_counts *ret_counts, struct err *err)
 {
     int code = 0;
-    int64_t count = BATCH, after = 0;
+    int64_t count = 1, after = 0;
     *ret_counts = (struct retention_counts){0};
-    while (!code && days > 0 && count == BATCH && !is_cancelled(cancel)) {
+    while (!code && days > 0 && count > 0 && !is_cancelled(cancel)) {
         pulse_beat();
-        code = sweeps_prune(store, now_ms - days * DAY_MS, BATCH, &count, err);
+        code = sweeps_prune(store, now_ms - days * DAY_MS, &after, BATCH, &count, err);
         ret_counts->sweeps += code ? 0 : count;
     }
     count = BATCH;
+    after = 0;
     while (!code && count == BATCH && !is_cancelled(cancel)) {
         pulse_beat();
         code = distributions_prune(store, &after, BATCH, &count, err);

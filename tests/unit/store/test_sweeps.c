@@ -3,6 +3,8 @@
 
 #include "store/jobs.h"
 
+#include <sqlite3.h>
+
 static int64_t create(struct fixture *fixture, const char *key, int priority)
 {
     int64_t id = 0;
@@ -193,21 +195,42 @@ static void test_prune(void **state)
     (void)fixture_measure(fixture, "a", 1);
     int64_t running = fixture_sweep(fixture, ids, 2, 0);
     int64_t later = clock_wall_ms() + 1000;
-    OK(sweeps_prune(fixture->store, 0, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, 0, &(int64_t){0}, 100, &count, &err));
     assert_int_equal(count, 0);
-    OK(sweeps_prune(fixture->store, later, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &err));
     assert_int_equal(count, 2); /* the running one has newer tasks of both revisions */
     FAILS(ERR_NOT_FOUND, sweeps_get(fixture->store, old, &row, &err));
     FAILS(ERR_NOT_FOUND, sweeps_get(fixture->store, half, &row, &err));
     FAILS(ERR_NOT_FOUND, tasks_get(fixture->store, 1, &task, &err));
     OK(sweeps_get(fixture->store, running, &row, &err));
     OK(sweeps_cancel(fixture->store, running, &err));
-    OK(sweeps_prune(fixture->store, later, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &err));
     assert_int_equal(count, 0);
-    FAILS(ERR_INVALID, sweeps_prune(fixture->store, later, 0, &count, &err));
+    FAILS(ERR_INVALID, sweeps_prune(fixture->store, later, &(int64_t){0}, 0, &count, &err));
     OK(sweeps_list(fixture->store, 0, NULL, 0, 10, collect, &list, &err));
     assert_int_equal(list.count, 1);
     fixture_check_database(fixture);
+}
+
+/* Writers wait while sweeps are deleted: of large ones few go at once, and all go in the end. */
+static void test_prune_in_parts(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int parts[] = {2, 1, 2, 0};
+    int64_t after = 0, count = 0;
+    sqlite3 *db = NULL;
+    for (int i = 0; i < 5; i++)
+        OK(sweeps_cancel(fixture->store, create(fixture, NULL, 0), &err));
+    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "UPDATE sweeps SET tasks_done = CASE id WHEN 3 THEN 100000 ELSE 5000 END",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &after, 100, &count, &err));
+        assert_int_equal(count, parts[i]);
+    }
 }
 
 /* However they end, and in whatever order: each is found once, also after the last one was deleted. */
@@ -232,7 +255,7 @@ static void test_ends(void **state)
     assert_int_equal(list.ids[2], first);
     OK(sweeps_get(fixture->store, first, &row, &err));
     assert_int_equal(row.end_number, 3);
-    OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, 10, &count, &err));
+    OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &(int64_t){0}, 10, &count, &err));
     assert_int_equal(count, 3);
     uint64_t version = store_version(fixture->store);
     OK(sweeps_note_told(fixture->store, 3, &err));
@@ -260,11 +283,11 @@ static void test_prune_keeps_live_jobs(void **state)
     (void)fixture_measure(fixture, "a", 1);
     (void)fixture_sweep(fixture, ids, 1, 0);
     int64_t later = clock_wall_ms() + 1000;
-    OK(sweeps_prune(fixture->store, later, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &err));
     assert_int_equal(count, 0);
     job.state = JOB_STATE_ENDED;
     OK(jobs_update(fixture->store, &job, &err));
-    OK(sweeps_prune(fixture->store, later, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &err));
     assert_int_equal(count, 1);
 }
 
@@ -273,10 +296,9 @@ static void test_prune_keeps_live_jobs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_idempotency),   CASE(test_metrics),
-        CASE(test_next_planning), CASE(test_failed_plan),
-        CASE(test_list),          CASE(test_request_text),
-        CASE(test_prune),         CASE(test_prune_keeps_live_jobs),
+        CASE(test_idempotency), CASE(test_metrics),        CASE(test_next_planning),
+        CASE(test_failed_plan), CASE(test_list),           CASE(test_request_text),
+        CASE(test_prune),       CASE(test_prune_in_parts), CASE(test_prune_keeps_live_jobs),
         CASE(test_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
