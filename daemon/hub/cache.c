@@ -198,10 +198,13 @@ int cache_publish(const struct cache *cache, const char *id, struct err *err)
     int code = 0;
     if (!from || !to || !folder)
         code = err_set(err, ERR_NO_MEMORY, "cache: out of memory");
-    else if (rename(from, to) != 0)
-        code = err_set_errno(err, errno, "%s: cannot rename the finished download", from);
-    else
+    else if (rename(from, to) == 0)
         sync_folder(folder);
+    else if (errno == ENOENT)
+        code = err_set(err, ERR_CONFLICT, "%s: another program removed this download before it was finished",
+                       from);
+    else
+        code = err_set_errno(err, errno, "%s: cannot rename the finished download", from);
     free(from);
     free(to);
     free(folder);

@@ -210,6 +210,7 @@ out:
         (void)close(download->fd);
     download->fd = -1;
     digest_free(download->digest);
+    download->digest = NULL;
     free(download->buffer);
     free(partial);
     return code;
@@ -302,6 +303,8 @@ int download_file(struct hub_repository *repository, const char *commit, const c
     if (found)
         client_note_cache_hit(repository, found);
     else
+        code = fill_blob(&download, err);
+    if (code == ERR_CONFLICT) /* `hf cache prune` removes what is unfinished, also while it is written */
         code = fill_blob(&download, err);
     free(found);
     if (!code)

@@ -171,6 +171,20 @@ def test_resume_after_kill(big_root: Path, make_hub: Callable[..., Emulator], tm
     assert_sound(probe.cache)
 
 
+def test_pruned_meanwhile(big_root: Path, make_hub: Callable[..., Emulator], tmp_path: Path) -> None:
+    """`hf cache prune` takes what is being written for left behind: the download is made once more."""
+    hub = make_hub(big_root, bandwidth_bps=100e6)
+    probe = Probe(tmp_path, hub.url)
+    process = probe.start("org/big", "download", "main", BIG)
+    blobs = probe.cache / "models--org--big" / "blobs"
+    wait_until(lambda: any(path.stat().st_size for path in blobs.glob("*.incomplete")))
+    for path in scan_cache_dir(probe.cache).incomplete_files:
+        path.file_path.unlink()
+    answer = probe.finish(process)
+    assert Path(answer["path"]).read_bytes() == (big_root / "models/org/big/main" / BIG).read_bytes()
+    assert_sound(probe.cache)
+
+
 @pytest.mark.parametrize("kind", ["cut", "status", "wrong_length", "expired", "reset"])
 def test_download_under_faults(big: tuple[Emulator, Probe, bytes], kind: str) -> None:
     hub, probe, data = big
