@@ -31,31 +31,31 @@
     X(METRIC, "metric", "NAME", 1, "statistics (the default) or perplexity; may be repeated")                \
     X(REFERENCE, "reference", "NAME", 0, "revision that displacements start from (default: the first)")      \
     X(DATASET, "dataset", "NAME", 0, "texts for perplexity: owner/name, owner/name:FILE or file:/path")      \
-    X(FIELD, "field", "NAME", 0, "of the texts' JSON lines (default: text)")                                 \
-    X(MODE, "mode", "NAME", 0, "of perplexity: last_word (the default), tokens or text_mean")                \
-    X(WINDOW, "window", "N", 0, "of mode tokens: tokens that are scored together (default: the context)")    \
-    X(STRIDE, "stride", "N", 0, "of mode tokens: tokens between windows (default: half a window)")           \
+    X(FIELD, "field", "NAME", 0, "member of each JSON line that holds the text (default: text)")             \
+    X(MODE, "mode", "NAME", 0, "kind of perplexity: last_word (the default), tokens or text_mean")           \
+    X(WINDOW, "window", "N", 0, "mode tokens: tokens scored together (default: the model's context)")        \
+    X(STRIDE, "stride", "N", 0, "mode tokens: from one window's start to the next (default: half a window)") \
     X(LIMIT, "limit", "N", 0, "only the first N documents of the texts")                                     \
     X(PRIORITY, "priority", "N", 0, "-100 to 100; higher sweeps go first")                                   \
-    X(KEY, "key", "TEXT", 0, "idempotency key: the same sweep is not started twice")                         \
+    X(KEY, "key", "TEXT", 0, "a name for this request: repeated with it, no second sweep starts")            \
     X(FIELDS, "fields", "A,B,...", 0, "columns, in this order")                                              \
     X(STEPLESS, "stepless", NULL, 0, "also main and other revisions without a step")                         \
     X(MODEL, "model", "MODEL", 0, "of this model only")                                                      \
     X(STATE, "state", "STATE", 0, "only those in this state, as the list shows it")                          \
-    X(SCHEDULE, "schedule", "NAME", 0, "of the learning rate: constant, cosine, linear or cosine_neox")      \
-    X(PEAK, "peak", "RATE", 0, "its highest rate")                                                           \
-    X(FLOOR, "floor", "RATE", 0, "its lowest rate after the peak")                                           \
+    X(SCHEDULE, "schedule", "NAME", 0, "learning-rate schedule: constant, cosine, linear or cosine_neox")    \
+    X(PEAK, "peak", "RATE", 0, "highest learning rate")                                                      \
+    X(FLOOR, "floor", "RATE", 0, "lowest learning rate after the peak")                                      \
     X(WARMUP, "warmup", "STEPS", 0, "steps of linear warm-up")                                               \
     X(TOTAL, "total", "STEP", 0, "step at which the schedule ends")                                          \
     X(DECAY, "decay", "RATE", 0, "decoupled weight decay (AdamW)")                                           \
     X(VIEW, "view", "NAME", 0, "raw (the default) or centred: around column means")                          \
-    X(PREFIX, "prefix", "TEXT", 0, "only models whose names begin so")                                       \
-    X(AT, "at", "HH:MM", 0, "watch: every day at this local time of the daemon")                             \
-    X(EVERY_MINUTES, "every-minutes", "N", 0, "watch: so often; the first time at once")                     \
-    X(NOW, "now", NULL, 0, "watch: look at once")                                                            \
-    X(WEBHOOK, "webhook", "URL", 0, "watch: whom to tell of ended sweeps and new findings")                  \
-    X(SECRET_FILE, "secret-file", "FILE", 0, "watch: file with the key that signs what the webhook is sent") \
-    X(FILE, "file", "PATH", 0, "a text of one's own, on the daemon's machine")                               \
+    X(PREFIX, "prefix", "TEXT", 0, "only models whose names begin with this")                                \
+    X(AT, "at", "HH:MM", 0, "every day at this time, local to the daemon")                                   \
+    X(EVERY_MINUTES, "every-minutes", "N", 0, "every N minutes, the first time at once")                     \
+    X(NOW, "now", NULL, 0, "look at once")                                                                   \
+    X(WEBHOOK, "webhook", "URL", 0, "address that is told of ended sweeps and new findings")                 \
+    X(SECRET_FILE, "secret-file", "FILE", 0, "file with the key that signs what the webhook is sent")        \
+    X(FILE, "file", "PATH", 0, "a text of your own, on the daemon's machine")                                \
     X(OUTPUT, "output", "FILE", 0, "write to this file; - is standard output")                               \
     X(ROWS, "rows", "NAME", 0, "all (the default) or tokens: without padded rows")                           \
     X(AXIS, "axis", "NAME", 0, "of steps: log (the default) or linear")                                      \

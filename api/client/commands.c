@@ -24,8 +24,8 @@ const struct client_command client_commands[] = {
          BIT(PRIORITY) | BIT(KEY),
      client_run_sweep},
     {"perplexity", "MODEL", "Score one revision (default: main) and print the numbers",
-     "Without --file or --dataset: the last words of LAMBADA. A file of one's own is one\n"
-     "text, or a text for each line if it is called *.jsonl.",
+     "Without --file or --dataset it takes the last words of LAMBADA. A file of your own is one\n"
+     "text, or a text for each line if its name ends in .jsonl.",
      BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) |
          BIT(LIMIT),
      client_run_perplexity},
@@ -40,11 +40,11 @@ const struct client_command client_commands[] = {
      BIT(TENSOR) | BIT(SCHEDULE) | BIT(PEAK) | BIT(FLOOR) | BIT(WARMUP) | BIT(TOTAL) | BIT(DECAY),
      client_run_analyze},
     {"audit", "MODEL", "List revisions that cannot be what their names say",
-     "By the digests of the weight files, which needs no download, and by what was measured.", BIT(TENSOR),
-     client_run_audit},
+     "It compares the digests of the weight files, which needs no download, and what was measured.",
+     BIT(TENSOR), client_run_audit},
     {"scaling", "", "Print the onset against model size over all models",
-     "Of token rows, around column means and then as stored (--view: one of them); --csv and\n"
-     "--json: around column means, which is what counts where the two differ.",
+     "Two laws, both of token rows: around column means, which counts where the two differ, and\n"
+     "as stored. --view chooses one; --csv and --json have the first.",
      BIT(CSV) | BIT(VIEW) | BIT(PREFIX), client_run_scaling},
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",
@@ -72,8 +72,8 @@ const struct client_command client_commands[] = {
     {"show", "ID", "Print a sweep: its progress, what it was asked for, its errors and its jobs", "", 0,
      client_run_show},
     {"follow", "[ID...]", "Show the progress of sweeps until they have ended",
-     "Of several sweeps the sum is shown, and of each what came of it. Without ID: of all that\n"
-     "are planned or run now.",
+     "Of several sweeps it shows the sum, and at the end what came of each. Without ID it follows\n"
+     "all that are planned or run now.",
      0, client_run_follow},
     {"tasks", "ID", "List the revisions of a sweep and how each fares", "",
      BIT(CSV) | BIT(FIELDS) | BIT(STATE), client_run_tasks},
@@ -85,15 +85,15 @@ const struct client_command client_commands[] = {
     {"watch", "MODEL", "Sweep the new and moved revisions of a model regularly",
      "With --at or --every-minutes the model is watched from now on; the other options say what\n"
      "its sweeps ask for. With --now alone it is looked at once; without options, its watch is\n"
-     "shown: when it looks next, what it found, what its webhook was sent. Of a folder, only\n"
-     "checkpoints count that are written whole.",
+     "shown: when it looks next, what it found, what its webhook was sent. In a folder, a\n"
+     "checkpoint counts once it is written whole.",
      BIT(AT) | BIT(EVERY_MINUTES) | BIT(NOW) | BIT(WEBHOOK) | BIT(SECRET_FILE) | BIT(FROM) | BIT(TO) |
          BIT(REVISION) | BIT(TENSOR) | BIT(METRIC) | BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) |
          BIT(LIMIT) | BIT(WINDOW) | BIT(STRIDE) | BIT(PRIORITY),
      client_run_watch},
     {"unwatch", "MODEL", "Watch a model no more; sweeps that run go on", "", 0, client_run_unwatch},
     {"watches", "", "List watched models", "", BIT(CSV) | BIT(FIELDS), client_run_watches},
-    {"deliveries", "MODEL", "List what the webhook of a watch was sent, and what it is owed", "",
+    {"deliveries", "MODEL", "List what the webhook of a watch was sent, and what is still to be sent", "",
      BIT(CSV) | BIT(FIELDS), client_run_deliveries},
     {"status", "", "Print the state of the daemon", "", 0, client_run_status},
     {"workers", "", "List workers, local and remote, and what they work on", "", BIT(CSV) | BIT(FIELDS),
@@ -105,8 +105,8 @@ const struct client_command client_commands[] = {
     {"tokens", "", "List tokens: whose they are, what they allow, when they were used last", "",
      BIT(CSV) | BIT(FIELDS), client_run_tokens},
     {"issue", "NAME", "Make a token and print it, this once",
-     "NAME says whose it is. It needs --scopes; whoever makes tokens needs one of scope admin.\n"
-     "Without any token yet: `bifurcated token create`, on the daemon's machine.",
+     "NAME says whose it is; --scopes is needed. You need a token of scope admin yourself: the\n"
+     "first one comes from `bifurcated token create`, on the daemon's machine.",
      BIT(SCOPES) | BIT(EXPIRES_DAYS), client_run_issue},
     {"revoke", "TOKEN", "End a token; TOKEN is its number in `bifurcate tokens`", "", 0, client_run_revoke},
 };
