@@ -63,7 +63,7 @@ int tensor_size_bytes(enum tensor_dtype dtype, const struct tensor_shape *shape,
     if (checked_mul_u64(elements, tensor_dtype_bits(dtype), &bits))
         return err_set(err, ERR_LIMIT, "the size of the tensor overflows");
     if (bits % 8 != 0)
-        return err_set(err, ERR_FORMAT, "%" PRIu64 " elements of %u bits are no whole number of bytes",
+        return err_set(err, ERR_FORMAT, "%" PRIu64 " elements of %u bits are not a whole number of bytes",
                        elements, tensor_dtype_bits(dtype));
     *ret_size_bytes = bits / 8;
     return 0;

@@ -172,7 +172,7 @@ int tokens_find(struct store *store, const char *name_or_id, struct token_row *r
     if (rc)
         return rc;
     if (!search.row.id)
-        return err_set(err, ERR_NOT_FOUND, "token %.80s: there is none of this name that counts", name_or_id);
+        return err_set(err, ERR_NOT_FOUND, "token %.80s: no valid token has this name", name_or_id);
     *ret_row = search.row;
     return 0;
 }

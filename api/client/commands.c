@@ -148,7 +148,7 @@ int client_report(const struct err *err)
             (void)fputs("`bifurcate sweeps` lists them.\n", stderr);
         else if (strncmp(message, "there is no task", 16) == 0 || strstr(message, " has no task "))
             (void)fputs("`bifurcate tasks ID` lists the tasks of a sweep, with their numbers.\n", stderr);
-        else if (strstr(message, "there is no watch"))
+        else if (strstr(message, "is not watched"))
             (void)fputs("`bifurcate watch MODEL --at 02:30` makes one, `bifurcate watches` lists all.\n",
                         stderr);
         return CLIENT_EXIT_NOT_FOUND;

@@ -182,7 +182,7 @@ int client_run_perplexity(const struct client_arguments *arguments)
         id = json_integer_value(json_object_get(sweep, "id"));
         json_decref(sweep);
         if (id == 0)
-            code = err_set(&err, ERR_FORMAT, "the answer of %s is no sweep", client_link_server(link));
+            code = err_set(&err, ERR_FORMAT, "the answer of %s is not a sweep", client_link_server(link));
     }
     if (!code)
         status = client_follow_sweep(link, arguments, id, 0);

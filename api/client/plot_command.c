@@ -80,7 +80,7 @@ static int read_options(const struct client_arguments *arguments, struct plot_op
         char *end = NULL;
         options->width = strtod(width, &end);
         if (end == width || *end || !(options->width >= PLOT_WIDTH_MIN && options->width <= PLOT_WIDTH_MAX))
-            code = err_set(err, ERR_INVALID, "--width: \"%.40s\" is no number from %d to %d", width,
+            code = err_set(err, ERR_INVALID, "--width: \"%.40s\" is not a number from %d to %d", width,
                            PLOT_WIDTH_MIN, PLOT_WIDTH_MAX);
     }
     return code;

@@ -154,7 +154,7 @@ static int start(struct client_link *link, const struct client_arguments *argume
     client_progress_read(sweep, &progress);
     *ret_id = progress.id;
     if (!code && progress.id == 0)
-        code = err_set(err, ERR_FORMAT, "the answer of %s is no sweep", client_link_server(link));
+        code = err_set(err, ERR_FORMAT, "the answer of %s is not a sweep", client_link_server(link));
     if (!code && arguments->values[CLIENT_OPTION_FOLLOW])
         (void)fprintf(stderr, "sweep %" PRId64 " of %s\n", progress.id, progress.model);
     else if (!code && arguments->values[CLIENT_OPTION_JSON])
@@ -279,7 +279,7 @@ static int print_sweep(struct client_link *link, const struct client_arguments *
     int code = client_link_request(link, method, target, NULL, NULL, &answer, err);
     json_t *sweep = code ? NULL : client_link_load(link, buf_text(&answer), answer.size);
     if (!code && !json_is_integer(json_object_get(sweep, "id")))
-        code = err_set(err, ERR_FORMAT, "the answer of %s is no sweep", client_link_server(link));
+        code = err_set(err, ERR_FORMAT, "the answer of %s is not a sweep", client_link_server(link));
     if (!code && arguments->values[CLIENT_OPTION_JSON])
         (void)json_array_append(all, sweep);
     else if (!code)

@@ -32,7 +32,7 @@ static int exchange(const struct client_arguments *arguments, const char *method
     if (!code)
         code = client_link_request(link, method, target, body, NULL, &answer, err);
     if (!code && !(*ret_token = client_link_load(link, buf_text(&answer), answer.size)))
-        code = err_set(err, ERR_FORMAT, "the answer of %s is no token", client_link_server(link));
+        code = err_set(err, ERR_FORMAT, "the answer of %s is not a token", client_link_server(link));
     buf_free(&answer);
     client_link_close(link);
     return code;

@@ -44,7 +44,7 @@ static int add_webhook(const struct client_arguments *arguments, json_t *root, s
     if (!code &&
         (memchr(buf_text(&secret), 0, secret.size) || !utf8_is_valid(buf_text(&secret), secret.size)))
         code = err_set(err, ERR_INVALID,
-                       "--secret-file %.200s: is no text: base64 makes one of random bytes (head -c 24 "
+                       "--secret-file %.200s: is not text: base64 makes one of random bytes (head -c 24 "
                        "/dev/urandom | base64)",
                        path);
     json_t *webhook = code ? NULL : json_pack("{s:s}", "url", url);
@@ -155,7 +155,7 @@ static int exchange(const struct client_arguments *arguments, const char *method
         code = client_link_request(link, method, buf_text(&target), body, NULL, &answer, &err);
     json_t *watch = NULL;
     if (!code && answer.size && !(watch = client_link_load(link, buf_text(&answer), answer.size)))
-        code = err_set(&err, ERR_FORMAT, "the answer of %s is no watch", client_link_server(link));
+        code = err_set(&err, ERR_FORMAT, "the answer of %s is not a watch", client_link_server(link));
     if (watch && prints) {
         if (arguments->values[CLIENT_OPTION_JSON])
             client_print_json(watch);

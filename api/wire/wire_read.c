@@ -66,7 +66,7 @@ static void read_offer(struct wire_reader *reader, const json_t *root, struct wi
         const json_t *one = json_array_get(except, i);
         offer->except[i] = json_integer_value(one);
         if (!json_is_integer(one) || offer->except[i] < 1)
-            wire_refuse(reader, "except", ERR_INVALID, "holds what is no number of a sweep");
+            wire_refuse(reader, "except", ERR_INVALID, "holds something that is not the number of a sweep");
     }
 }
 

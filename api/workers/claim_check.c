@@ -149,7 +149,7 @@ static int check_place(struct check *check, const struct task_tensor *tensor, st
     check->path = tensor->file_path;
     check->has_files = check->is_found = 0;
     if (!file_is_safe_relative(tensor->file_path))
-        return err_set(err, ERR_INVALID, "%s: \"%.100s\" is no file of a revision", tensor->tensor,
+        return err_set(err, ERR_INVALID, "%s: \"%.100s\" is not a file of a revision", tensor->tensor,
                        tensor->file_path);
     int code = revisions_get_files(check->store, check->task->revision_id, find_file, check, err);
     if (code || !check->has_files)

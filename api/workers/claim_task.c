@@ -73,7 +73,7 @@ int api_claim_request(struct store *store, int64_t sweep_id, json_t **ret_reques
         if (!*ret_request && json_text_lacked_memory(&fault))
             code = err_set(err, ERR_NO_MEMORY, "sweep %" PRId64 ": out of memory", sweep_id);
         else if (!*ret_request)
-            code = err_set(err, ERR_DATABASE, "sweep %" PRId64 ": its request is no JSON", sweep_id);
+            code = err_set(err, ERR_DATABASE, "sweep %" PRId64 ": its request is not JSON", sweep_id);
     }
     buf_free(&text);
     return code;

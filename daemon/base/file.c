@@ -43,7 +43,7 @@ int file_read(const char *path, struct buf *buf, struct err *err)
     if (fd < 0)
         return err_set_errno(err, errno, "%s: cannot open", path);
     int is_special = fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
-    int code = is_special ? err_set(err, ERR_IO, "%s: is no regular file: name one", path)
+    int code = is_special ? err_set(err, ERR_IO, "%s: is not a regular file: name one", path)
                           : read_all(fd, path, buf, err);
     (void)close(fd);
     return code;

@@ -48,7 +48,7 @@ json_t *json_text_parse(const char *text, size_t size, size_t flags, struct err 
     if (json_text_lacked_memory(&fault))
         (void)err_set(err, ERR_NO_MEMORY, "out of memory");
     else
-        (void)err_set(err, ERR_FORMAT, "no JSON: %s at byte %d", fault.text, fault.position);
+        (void)err_set(err, ERR_FORMAT, "not JSON: %s at byte %d", fault.text, fault.position);
     return NULL;
 }
 

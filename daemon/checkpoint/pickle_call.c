@@ -60,7 +60,7 @@ int pickle_call_persistent_id(struct pickle_machine *machine)
     if (code)
         return code;
     if (tuple.kind != PICKLE_KIND_TUPLE || pickle->objects[tuple.index].count != 5)
-        return err_set(machine->err, ERR_FORMAT, "a persistent id is no tuple of five");
+        return err_set(machine->err, ERR_FORMAT, "a persistent id is not a tuple of five");
     const struct pickle_value *items = pickle->objects[tuple.index].items;
     const struct pickle_global *global = global_of(items[1]);
     if (items[0].kind != PICKLE_KIND_TEXT || items[0].text.size != 7 ||
@@ -68,12 +68,12 @@ int pickle_call_persistent_id(struct pickle_machine *machine)
         return err_set(machine->err, ERR_UNSUPPORTED, "a persistent id names something else than a storage");
     if (!global ||
         (global->kind != PICKLE_GLOBAL_KIND_STORAGE && global->kind != PICKLE_GLOBAL_KIND_UNTYPED_STORAGE))
-        return err_set(machine->err, ERR_FORMAT, "a storage's class is none");
+        return err_set(machine->err, ERR_FORMAT, "a storage's class is not one that is known");
     if (items[2].kind != PICKLE_KIND_TEXT || !is_storage_key(pickle, items[2].text))
-        return err_set(machine->err, ERR_FORMAT, "a storage's key is no number in text");
+        return err_set(machine->err, ERR_FORMAT, "a storage's key is not a number in text");
     /* items[3], the device, does not matter. */
     if (items[4].kind != PICKLE_KIND_INTEGER || items[4].integer < 0)
-        return err_set(machine->err, ERR_FORMAT, "a storage's number of elements is none");
+        return err_set(machine->err, ERR_FORMAT, "a storage's number of elements is not a number");
     struct pickle_storage *storages = grow(machine, pickle->storages, pickle->storage_count,
                                            &pickle->storage_capacity, sizeof *pickle->storages);
     if (!storages)
@@ -94,7 +94,7 @@ static int read_numbers(struct pickle_machine *machine, struct pickle_value tupl
                         uint64_t *numbers, int *count)
 {
     if (tuple.kind != PICKLE_KIND_TUPLE)
-        return err_set(machine->err, ERR_FORMAT, "a tensor's %s is no tuple", what);
+        return err_set(machine->err, ERR_FORMAT, "a tensor's %s is not a tuple", what);
     const struct pickle_object *object = &machine->pickle->objects[tuple.index];
     if (object->count > LIMIT_TENSOR_DIMS)
         return err_set(machine->err, ERR_LIMIT, "a tensor of %" PRIu32 " dimensions, the limit is %d",
@@ -159,7 +159,7 @@ static int rebuild_tensor(struct pickle_machine *machine, const struct pickle_ob
         return err_set(machine->err, ERR_UNSUPPORTED,
                        "a tensor carries metadata (a conjugated or negated view), which is not read");
     if (items[1].kind != PICKLE_KIND_INTEGER || items[1].integer < 0)
-        return err_set(machine->err, ERR_FORMAT, "a tensor's offset is none");
+        return err_set(machine->err, ERR_FORMAT, "a tensor's offset is not a number");
     tensor.storage = items[0].index;
     tensor.offset = (uint64_t)items[1].integer;
     int code = read_numbers(machine, items[2], "size", tensor.shape.dim, &tensor.shape.ndim);
@@ -195,7 +195,7 @@ int pickle_call_reduce(struct pickle_machine *machine)
         return code;
     const struct pickle_global *global = global_of(callee);
     if (!global)
-        return err_set(machine->err, ERR_FORMAT, "a value is called that is no function");
+        return err_set(machine->err, ERR_FORMAT, "a value is called that is not a function");
     if (args.kind != PICKLE_KIND_TUPLE)
         return err_set(machine->err, ERR_FORMAT, "%s.%s is called with something else than a tuple",
                        global->module, global->name);

@@ -19,7 +19,7 @@
 static int parse_shape(const json_t *json, struct tensor_shape *shape, struct err *err)
 {
     if (!json_is_array(json))
-        return err_set(err, ERR_FORMAT, "\"shape\" is no array");
+        return err_set(err, ERR_FORMAT, "\"shape\" is not an array");
     if (json_array_size(json) > LIMIT_TENSOR_DIMS)
         return err_set(err, ERR_LIMIT, "%zu dimensions, more than the limit of %d", json_array_size(json),
                        LIMIT_TENSOR_DIMS);
@@ -40,9 +40,9 @@ static int parse_tensor(const json_t *json, struct safetensors_tensor *tensor, s
     const json_t *offsets = json_object_get(json, "data_offsets");
     const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
     if (!json_is_object(json))
-        return err_set(err, ERR_FORMAT, "the description is no object");
+        return err_set(err, ERR_FORMAT, "the description is not an object");
     if (!json_is_string(dtype))
-        return err_set(err, ERR_FORMAT, "\"dtype\" is no text");
+        return err_set(err, ERR_FORMAT, "\"dtype\" is not a string");
     /* Only the format's own names: tensor_dtype_parse also takes numpy's. */
     int code = tensor_dtype_parse(json_string_value(dtype), &tensor->dtype, err);
     if (!code && strcmp(json_string_value(dtype), tensor_dtype_safetensors_name(tensor->dtype)) != 0)
@@ -53,7 +53,7 @@ static int parse_tensor(const json_t *json, struct safetensors_tensor *tensor, s
         return code;
     if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
         json_integer_value(begin) < 0 || json_integer_value(end) < 0)
-        return err_set(err, ERR_FORMAT, "\"data_offsets\" is no pair of offsets");
+        return err_set(err, ERR_FORMAT, "\"data_offsets\" is not a pair of offsets");
     tensor->offset = (uint64_t)json_integer_value(begin);
     uint64_t data_end = (uint64_t)json_integer_value(end);
     if (data_end < tensor->offset)
@@ -74,7 +74,7 @@ static int check_metadata(const json_t *json, struct err *err)
     if (json_is_null(json))
         return 0;
     if (!json_is_object(json))
-        return err_set(err, ERR_FORMAT, "\"__metadata__\" is no object");
+        return err_set(err, ERR_FORMAT, "\"__metadata__\" is not an object");
     json_object_foreach((json_t *)(uintptr_t)json, key, value)
     {
         if (!json_is_string(value))
@@ -161,7 +161,7 @@ int safetensors_parse(const char *json, size_t size, uint64_t file_size, struct 
     if (!root)
         return err_wrap(err, "the header");
     if (!json_is_object(root)) {
-        code = err_set(err, ERR_FORMAT, "the header is no JSON object");
+        code = err_set(err, ERR_FORMAT, "the header is not a JSON object");
         goto out;
     }
     if (json_object_size(root) > LIMIT_TENSORS) {

@@ -35,11 +35,11 @@ static int collect_files(json_t *map, struct shard_index *index, struct err *err
         if (tensor_name_check(tensor, strlen(tensor), err))
             return err_wrap(err, "weight_map");
         if (!json_is_string(value))
-            return err_set(err, ERR_FORMAT, "weight_map: the file of tensor %.200s is no text", tensor);
+            return err_set(err, ERR_FORMAT, "weight_map: the file of tensor %.200s is not a string", tensor);
         if (!file_is_safe_relative(json_string_value(value)))
             return err_set(
                 err, ERR_FORMAT,
-                "weight_map: tensor %.120s lies in \"%.120s\", which is no file of this revision that can "
+                "weight_map: tensor %.120s lies in \"%.120s\", which is not a file of this revision that can "
                 "be read: no name with a backslash, control characters or a way out of it is",
                 tensor, json_string_value(value));
         index->files[index->file_count] = strdup(json_string_value(value));

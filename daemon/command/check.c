@@ -44,7 +44,7 @@ static void check_configuration(const struct options *options, struct check_repo
                   "daemon's user",
                   options->token_file);
     else if (!S_ISREG(info.st_mode))
-        check_add(report, CHECK_LEVEL_ERROR, subject, "token-file %s is no regular file: name one",
+        check_add(report, CHECK_LEVEL_ERROR, subject, "token-file %s is not a regular file: name one",
                   options->token_file);
     else if (info.st_mode & 0007)
         check_add(report, CHECK_LEVEL_WARNING, subject, "token-file %s is open to every user: chmod o= %s",

@@ -22,7 +22,7 @@ static void check_answer(const struct hub_options *setup, struct check_report *r
             check_add(report, CHECK_LEVEL_WARNING, "hub",
                       "%s answers in %" PRId64
                       " ms, but 404 to /api/whoami-v2, as mirrors do: a first sweep shows "
-                      "whether it has models; if it is no mirror, correct HF_ENDPOINT",
+                      "whether it has models; if it is not a mirror, correct HF_ENDPOINT",
                       setup->endpoint, probe.answer_ms);
         if (setup->token_problem)
             check_add(report, CHECK_LEVEL_WARNING, "hub token",

@@ -129,7 +129,7 @@ void check_state(const struct options *options, struct check_report *report)
     if (!folder || !path) {
         check_add(report, CHECK_LEVEL_ERROR, "state", "out of memory");
     } else if (stat(folder, &info) || !S_ISDIR(info.st_mode)) {
-        check_add(report, CHECK_LEVEL_ERROR, "state", "%s is no folder: name another with state", folder);
+        check_add(report, CHECK_LEVEL_ERROR, "state", "%s is not a folder: name another with state", folder);
     } else if (access(folder, R_OK | W_OK | X_OK)) {
         check_add(report, CHECK_LEVEL_ERROR, "state",
                   "%s cannot be written by user %ld: change its owner, or name another folder with state",

@@ -148,7 +148,7 @@ int parts_refuse(struct part *part, int64_t now_ms, struct err *err)
     if (!part || outage_look(&part->outage, now_ms) != OUTAGE_STATE_ON)
         return 0;
     if (err)
-        (void)err_set(err, ERR_UNREACHABLE, "%s is down and is waited for: %s",
+        (void)err_set(err, ERR_UNREACHABLE, "%s is down; waiting for it to come back: %s",
                       is_of_endpoint(part) ? "the hub" : "a host of the hub's files", part->outage.reason);
     return 1;
 }

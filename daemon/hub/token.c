@@ -26,7 +26,7 @@ int token_parse(const char *raw, const char *place, char *text, struct err *err)
     while (end > begin && strchr(" \t\r\n", raw[end - 1]))
         end--;
     if (end - begin >= TOKEN_SIZE)
-        return err_set(err, ERR_INVALID, "%s: has %zu bytes, which is no token: correct it", place,
+        return err_set(err, ERR_INVALID, "%s: has %zu bytes, which is not a token: correct it", place,
                        end - begin);
     for (size_t i = begin; i < end; i++) {
         unsigned char c = (unsigned char)raw[i];

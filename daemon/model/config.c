@@ -112,7 +112,7 @@ static int read_size(const json_t *root, const char *names, uint64_t absent, uin
         return 0;
     }
     if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > DIMENSION_MAX)
-        return err_set(err, ERR_FORMAT, "\"%s\" is no size", names);
+        return err_set(err, ERR_FORMAT, "\"%s\" is not a size", names);
     *ret_size = (uint64_t)json_integer_value(value);
     return 0;
 }
@@ -121,7 +121,7 @@ static int read_real(const json_t *root, const char *names, double absent, doubl
 {
     const json_t *value = get(root, names);
     if (value && !json_is_number(value))
-        return err_set(err, ERR_FORMAT, "\"%s\" is no number", names);
+        return err_set(err, ERR_FORMAT, "\"%s\" is not a number", names);
     *ret_real = value ? json_number_value(value) : absent;
     return 0;
 }
@@ -140,7 +140,7 @@ static int read_text(const json_t *root, const char *names, const char *absent, 
 {
     const json_t *value = get(root, names);
     if (value && !json_is_string(value))
-        return err_set(err, ERR_FORMAT, "\"%s\" is no text", names);
+        return err_set(err, ERR_FORMAT, "\"%s\" is not a string", names);
     const char *found = value ? json_string_value(value) : absent;
     if (strlen(found) >= size)
         return err_set(err, ERR_LIMIT, "\"%s\" is longer than %zu bytes", names, size - 1);
@@ -158,7 +158,7 @@ static int read_token(const json_t *root, const char *name, int64_t *ret_token, 
     if (!value || json_is_null(value))
         return 0;
     if (!json_is_integer(value))
-        return err_set(err, ERR_FORMAT, "\"%s\" is no token id", name);
+        return err_set(err, ERR_FORMAT, "\"%s\" is not a token id", name);
     *ret_token = json_integer_value(value);
     return 0;
 }
@@ -183,7 +183,7 @@ static int read_object(const json_t *root, const char *name, const json_t **ret_
 {
     const json_t *value = get(root, name);
     if (value && !json_is_object(value))
-        return err_set(err, ERR_FORMAT, "\"%s\" is no object", name);
+        return err_set(err, ERR_FORMAT, "\"%s\" is not an object", name);
     *ret_object = json_object_size(value) ? value : NULL;
     return 0;
 }
@@ -277,7 +277,7 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
     if (!root)
         return err_wrap(err, "config.json");
     if (!json_is_object(root))
-        code = err_set(err, ERR_FORMAT, "config.json: no JSON object");
+        code = err_set(err, ERR_FORMAT, "config.json: not a JSON object");
     else if (read_config(root, &config, err))
         code = err_wrap(err, "config.json");
     else
@@ -329,7 +329,7 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
                        config->rotary_base);
     if (!(config->rotary_fraction >= 0 && config->rotary_fraction <= 1) || fmod(rotated, 2) != 0)
         return err_set(err, ERR_FORMAT,
-                       "the rotated part of a head, %g of %" PRIu64 " dimensions, is no even number",
+                       "the rotated part of a head, %g of %" PRIu64 " dimensions, is not an even number",
                        config->rotary_fraction, head_size);
     if (!(config->norm_epsilon > 0))
         return err_set(err, ERR_FORMAT, "the epsilon of the norms is not positive");

@@ -23,7 +23,7 @@ static const struct {
 static int count_id(const json_t *id, int64_t *largest, struct err *err)
 {
     if (!json_is_integer(id) || json_integer_value(id) < 0)
-        return err_set(err, ERR_FORMAT, "a token's id is none");
+        return err_set(err, ERR_FORMAT, "a token's id is not a number");
     if (json_integer_value(id) >= LIMIT_VOCABULARY)
         return err_set(err, ERR_LIMIT, "a token's id exceeds the limit of %d", LIMIT_VOCABULARY);
     if (json_integer_value(id) > *largest)

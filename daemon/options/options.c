@@ -187,7 +187,7 @@ static int read_file(struct options *options, const char *path, struct err *err)
     buf_init(&text, INI_BYTES_MAX);
     int code = file_read_any(path, &text, err);
     if (!code && memchr(buf_text(&text), 0, text.size))
-        code = err_set(err, ERR_INVALID, "%s: is no text", path);
+        code = err_set(err, ERR_INVALID, "%s: is not text", path);
     if (code) {
         buf_free(&text);
         return err_wrap(err, "configuration");

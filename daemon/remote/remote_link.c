@@ -48,7 +48,7 @@ int remote_link_claim(struct rest *rest, const struct wire_offer *offer, struct 
     } else if (code == ERR_NOT_FOUND) {
         int is_daemon = rest_problem_code(&answer) != 0;
         code = err_set(err, is_daemon ? ERR_UNSUPPORTED : ERR_UNREACHABLE,
-                       "%s has no /v1/claims: it is no bifurcated, or an older one", rest_server(rest));
+                       "%s has no /v1/claims: it is not bifurcated, or an older version", rest_server(rest));
     }
     buf_free(&body);
     buf_free(&answer);

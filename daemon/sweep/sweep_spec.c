@@ -126,7 +126,7 @@ int sweep_spec_parse(const char *json, size_t size, struct sweep_spec *spec, str
         return err_set(err, ERR_NO_MEMORY, "the request of the sweep: out of memory");
     if (!json_is_object(root)) {
         json_decref(root);
-        return err_set(err, ERR_FORMAT, "the request of the sweep is no JSON object");
+        return err_set(err, ERR_FORMAT, "the request of the sweep is not a JSON object");
     }
     int code = take_members(root, spec, err);
     json_decref(root);

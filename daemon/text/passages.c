@@ -38,7 +38,7 @@ static int check_options(struct passages_options *options, struct err *err)
         return err_set(err, ERR_INVALID, "a context of %" PRIu32 " tokens", context);
     if (options->prefix_id != PASSAGES_NO_PREFIX &&
         (options->prefix_id < 0 || options->prefix_id >= LIMIT_VOCABULARY))
-        return err_set(err, ERR_INVALID, "prefix token %" PRId64 " is no token id", options->prefix_id);
+        return err_set(err, ERR_INVALID, "prefix token %" PRId64 " is not a token id", options->prefix_id);
     if (options->mode == PASSAGES_MODE_TEXT_MEAN && context < 2)
         return err_set(err, ERR_INVALID, "text_mean needs a context of 2 tokens or more");
     if (options->mode != PASSAGES_MODE_TOKENS)
@@ -388,5 +388,5 @@ int passages_mode_parse(const char *name, enum passages_mode *ret_mode, struct e
         }
     }
     return err_set(err, ERR_INVALID,
-                   "\"%.40s\" is no definition of perplexity: last_word, tokens or text_mean", name);
+                   "\"%.40s\" is not a definition of perplexity: last_word, tokens or text_mean", name);
 }

@@ -70,7 +70,7 @@ int splitter_new(const char *expression, struct splitter **ret_splitter, struct 
             translation = known[i].translation;
     }
     if (!translation)
-        return err_set(err, ERR_UNSUPPORTED, "expression is none of those known");
+        return err_set(err, ERR_UNSUPPORTED, "the expression is not one of those known");
     struct splitter *splitter = calloc(1, sizeof *splitter);
     if (!splitter)
         return err_set(err, ERR_NO_MEMORY, "out of memory");

@@ -121,7 +121,7 @@ int tokenizer_decode(const struct tokenizer *tokenizer, const uint32_t *ids, siz
         size_t size = 0;
         const char *token = added ? added->pattern : vocabulary_token(&tokenizer->vocabulary, ids[i], &size);
         if (!token)
-            return err_set(err, ERR_INVALID, "id %" PRIu32 " is no token", ids[i]);
+            return err_set(err, ERR_INVALID, "id %" PRIu32 " is not a token", ids[i]);
         vocabulary_unspell(token, added ? added->pattern_size : size, text);
     }
     return buf_check(text, "decoded text", err);

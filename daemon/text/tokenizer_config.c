@@ -162,7 +162,7 @@ static const struct added_token *find_added(const struct reading *reading, const
 static int refuse_added(const json_t *content, struct err *err)
 {
     const char *text = json_string_value(content);
-    return err_set(err, ERR_UNSUPPORTED, "\"%.*s\" is no added token of tokenizer.json",
+    return err_set(err, ERR_UNSUPPORTED, "\"%.*s\" is not an added token of tokenizer.json",
                    json_field_shown_size(text, json_string_length(content)), text);
 }
 
@@ -297,7 +297,7 @@ static int check_old_added(const struct reading *reading, struct err *err)
             added_tokens_find(&reading->tokenizer->added, content, strlen(content));
         if (!token || !json_is_integer(id) || json_integer_value(id) != token->id)
             return err_set(err, ERR_UNSUPPORTED,
-                           "\"%.*s\" is no added token of tokenizer.json, or has another id there",
+                           "\"%.*s\" is not an added token of tokenizer.json, or has another id there",
                            json_field_shown_size(content, strlen(content)), content);
     }
     return 0;

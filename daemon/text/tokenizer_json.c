@@ -111,7 +111,7 @@ static int read_pre_tokenizer(const json_t *part, struct tokenizer *tokenizer, s
 {
     const char *type;
     if (json_field_is_absent(part))
-        return err_set(err, ERR_UNSUPPORTED, "only byte-level tokenizers are supported, and there is none");
+        return err_set(err, ERR_UNSUPPORTED, "only byte-level tokenizers are supported, and this is not one");
     if (json_field_type(part, &type, err))
         return err->code;
     if (strcmp(type, "ByteLevel") == 0)

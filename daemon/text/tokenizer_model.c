@@ -35,7 +35,7 @@ static int read_vocabulary(json_t *vocab, struct tokenizer *tokenizer, struct er
         size_t size = strlen(token);
         json_int_t value = json_integer_value(id);
         if (!json_is_integer(id) || value < 0)
-            return err_set(err, ERR_FORMAT, "vocab: the id of \"%.*s\" is no number from 0",
+            return err_set(err, ERR_FORMAT, "vocab: the id of \"%.*s\" is not a number from 0",
                            json_field_shown_size(token, size), token);
         if (value >= LIMIT_VOCABULARY)
             return err_set(err, ERR_LIMIT, "vocab: id %" JSON_INTEGER_FORMAT " is not below the limit of %d",

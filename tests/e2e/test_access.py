@@ -246,7 +246,7 @@ def test_wrong_commands_are_told(closed: Daemon, keys: Callable[[Daemon], Keys])
         (["create", "--name", "a", "--expires-days", "0"], 2, "from 1 to"),
         (["list", "--name", "a"], 2, "--name: there is no such option; see"),
         (["revoke"], 2, "which token?"),
-        (["revoke", "nobody"], 1, "there is none of this name"),
+        (["revoke", "nobody"], 1, "no valid token has this name"),
         (["revoke", "77"], 1, "there is no such token"),
     ):
         assert said in run(*words, status=status).stderr, words

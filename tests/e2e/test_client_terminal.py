@@ -237,7 +237,7 @@ def test_what_is_said_says_what_to_do(programs: dict[str, Path], terminal: Termi
     for number, secret in enumerate((b"sixteen letters of text\0 and more", b"\xff" * 24)):
         (tmp_path / f"secret{number}").write_bytes(secret)
         done = measured.client(*webhook, str(tmp_path / f"secret{number}"))
-        assert done.returncode == 2 and "is no text: base64" in done.stderr, done
+        assert done.returncode == 2 and "is not text: base64" in done.stderr, done
     status, text = terminal("plot", MODEL)
     assert status == 2 and "-o forking.svg" in text and "<svg" not in text
     status, text = terminal("plot", MODEL, "-o", str(tmp_path / "forking.svg"))

@@ -194,7 +194,7 @@ def test_check_names_what_is_wrong(
     assert found["configuration"][0] == ("error", "--nonsense: there is no such option; see bifurcated --help")
     (tmp_path / "file").write_text("")
     found = findings(command(*base[:2], "--state", tmp_path / "file" / "state", *base[4:]))
-    assert found["state"] == [("error", f"{tmp_path}/file is no folder: name another with state")]
+    assert found["state"] == [("error", f"{tmp_path}/file is not a folder: name another with state")]
 
 
 def test_check_of_what_stands_before_the_api(
@@ -249,7 +249,7 @@ def test_check_of_odd_names(command: Callable[..., subprocess.CompletedProcess[s
     assert found["database"][0][0] == "warning" and "the daemon starts anew in it" in found["database"][0][1]
     (tmp_path / "file\udcff").touch()
     found = findings(command(*base, tmp_path / "file\udcff"))
-    assert found["state"] == [("error", f"{tmp_path}/file? is no folder: name another with state")]
+    assert found["state"] == [("error", f"{tmp_path}/file? is not a folder: name another with state")]
 
 
 def test_check_of_the_token(
@@ -267,9 +267,9 @@ def test_check_of_the_token(
     assert found["hub token"] == [("ok", f"belongs to emulator, of {tmp_path}/mine")]
     os.mkfifo(tmp_path / "pipe")  # nobody writes into it; before, this waited for ever
     found = findings(command(*base, HF_TOKEN_PATH=str(tmp_path / "pipe")))
-    assert found["hub token"][0][0] == "warning" and f"{tmp_path}/pipe: is no regular file" in found["hub token"][0][1]
+    assert found["hub token"][0][0] == "warning" and f"{tmp_path}/pipe: is not a regular file" in found["hub token"][0][1]
     found = findings(command(*base, "--token-file", str(tmp_path / "pipe"), HF_TOKEN="hf_good"))
-    assert found["configuration"][1][0] == "error" and f"{tmp_path}/pipe is no regular file" in found["configuration"][1][1]
+    assert found["configuration"][1][0] == "error" and f"{tmp_path}/pipe is not a regular file" in found["configuration"][1][1]
     hub.fault("status", path="/api/whoami-v2", status=404)
     found = findings(command(*base, HF_TOKEN="hf_good"))
     assert found["hub"][0][0] == "warning" and "404 to /api/whoami-v2, as mirrors do" in found["hub"][0][1]

@@ -301,7 +301,7 @@ def test_a_trainer_that_still_writes(daemon: Callable[..., Daemon], garden: Path
 def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path) -> None:
     one = daemon(make_hub(garden))
     none = one.client("watch", MODEL)
-    assert none.returncode == 4 and "there is no watch of this model" in none.stderr, none
+    assert none.returncode == 4 and "this model is not watched" in none.stderr, none
     for wrong in (["--at", "2:30"], ["--at", "02:30", "--every-minutes", "5"], ["--from", "5"], ["--secret-file", "x"]):
         refused = one.client("watch", MODEL, *wrong)
         assert refused.returncode == 2 and not refused.stdout, refused

@@ -78,8 +78,8 @@ static void test_read_does_not_wait_for_what_is_no_file(void **state)
     buf_init(&buf, 100);
     assert_int_equal(mkfifo(pipe_path, 0600), 0);
     (void)alarm(20);
-    FAILS(ERR_IO, "pipe: is no regular file", file_read(pipe_path, &buf, &err));
-    FAILS(ERR_IO, "/dev/zero: is no regular file", file_read("/dev/zero", &buf, &err));
+    FAILS(ERR_IO, "pipe: is not a regular file", file_read(pipe_path, &buf, &err));
+    FAILS(ERR_IO, "/dev/zero: is not a regular file", file_read("/dev/zero", &buf, &err));
     (void)alarm(0);
     assert_int_equal(buf.size, 0);
     buf_free(&buf);

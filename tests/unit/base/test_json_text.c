@@ -31,7 +31,7 @@ static void test_faults_have_a_place(void **state)
         size_t flags;
         const char *words;
     } cases[] = {
-        {"", 0, "no JSON: "},
+        {"", 0, "not JSON: "},
         {"{\"a\": 1,}", 0, "at byte 9"},
         {"{\"a\": 1, \"a\": 2}", JSON_REJECT_DUPLICATES, "duplicate object key"},
         {"\"\\u0000\"", JSON_DECODE_ANY, "NUL"},

@@ -38,21 +38,21 @@ static void test_hostile_indexes(void **state)
         int code;
         const char *says;
     } cases[] = {
-        {"", ERR_FORMAT, "no JSON"},
+        {"", ERR_FORMAT, "not JSON"},
         {"[]", ERR_FORMAT, "weight_map"},
         {"{}", ERR_FORMAT, "weight_map"},
         {"{\"weight_map\":{}}", ERR_FORMAT, "weight_map"},
         {"{\"weight_map\":[\"a\"]}", ERR_FORMAT, "weight_map"},
-        {"{\"weight_map\":{\"a\":1}}", ERR_FORMAT, "is no text"},
-        {"{\"weight_map\":{\"a\":\"\"}}", ERR_FORMAT, "no file of this revision"},
-        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", ERR_FORMAT, "no file of this revision"},
-        {"{\"weight_map\":{\"a\":\"../other/x.bin\"}}", ERR_FORMAT, "no file of this revision"},
-        {"{\"weight_map\":{\"a\":\"x/../../y\"}}", ERR_FORMAT, "no file of this revision"},
-        {"{\"weight_map\":{\"a\":\"..\\\\x\"}}", ERR_FORMAT, "no file of this revision"},
-        {"{\"weight_map\":{\"a\":\"x\\ny\"}}", ERR_FORMAT, "no file of this revision"},
+        {"{\"weight_map\":{\"a\":1}}", ERR_FORMAT, "is not a string"},
+        {"{\"weight_map\":{\"a\":\"\"}}", ERR_FORMAT, "not a file of this revision"},
+        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", ERR_FORMAT, "not a file of this revision"},
+        {"{\"weight_map\":{\"a\":\"../other/x.bin\"}}", ERR_FORMAT, "not a file of this revision"},
+        {"{\"weight_map\":{\"a\":\"x/../../y\"}}", ERR_FORMAT, "not a file of this revision"},
+        {"{\"weight_map\":{\"a\":\"..\\\\x\"}}", ERR_FORMAT, "not a file of this revision"},
+        {"{\"weight_map\":{\"a\":\"x\\ny\"}}", ERR_FORMAT, "not a file of this revision"},
         {"{\"weight_map\":{\"\":\"x\"}}", ERR_FORMAT, "empty name"},
         {"{\"weight_map\":{\"a\":\"x\",\"a\":\"y\"}}", ERR_FORMAT, "duplicate"},
-        {"{\"weight_map\":{\"a\":\"x\"}} more", ERR_FORMAT, "no JSON"},
+        {"{\"weight_map\":{\"a\":\"x\"}} more", ERR_FORMAT, "not JSON"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct shard_index *index = NULL;

@@ -218,7 +218,7 @@ static void test_bad_files_are_named(void **state)
         LOAD_FAILS(cases[i].words, "--config", path, NULL);
     }
     fixture_write(path, "[queue]\n\0fetchers = 3\n", 22);
-    LOAD_FAILS("is no text", "--config", path, NULL);
+    LOAD_FAILS("is not text", "--config", path, NULL);
     struct options options;
     enum options_action action;
     FAILS(ERR_NOT_FOUND, "absent.conf",

@@ -193,7 +193,7 @@ static void test_bad_request(void **state)
     struct fixture *fixture = *state;
     add_run(fixture);
     check_failure(fixture, "{\"revisions\":{\"every\":0}}", "invalid", "revisions.every");
-    check_failure(fixture, "[]", "format", "no JSON object");
+    check_failure(fixture, "[]", "format", "not a JSON object");
 }
 
 /* A model whose files cannot be understood is planned nevertheless; its tasks will say why. */

@@ -84,12 +84,12 @@ static void test_bad_requests(void **state)
         int code;
         const char *json, *words;
     } cases[] = {
-        {ERR_FORMAT, "", "no JSON object"},
-        {ERR_FORMAT, "[]", "no JSON object"},
-        {ERR_FORMAT, "null", "no JSON object"},
-        {ERR_FORMAT, "{", "no JSON object"},
-        {ERR_FORMAT, "{\"a\":1,\"a\":2}", "no JSON object"},
-        {ERR_FORMAT, "{\"model\":\"\xff\"}", "no JSON object"},
+        {ERR_FORMAT, "", "not a JSON object"},
+        {ERR_FORMAT, "[]", "not a JSON object"},
+        {ERR_FORMAT, "null", "not a JSON object"},
+        {ERR_FORMAT, "{", "not a JSON object"},
+        {ERR_FORMAT, "{\"a\":1,\"a\":2}", "not a JSON object"},
+        {ERR_FORMAT, "{\"model\":\"\xff\"}", "not a JSON object"},
         {ERR_INVALID, "{\"metrics\":[\"loss\"]}", "\"loss\" is neither statistics nor perplexity"},
         {ERR_INVALID, "{\"metrics\":[7]}", "metrics"},
         {ERR_INVALID, "{\"tensors\":[\"a\",7]}", "something else"},

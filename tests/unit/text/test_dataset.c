@@ -81,14 +81,14 @@ static void malformed_lines_are_named(void **state)
     static const struct {
         const char *data, *message;
     } cases[] = {
-        {"{\"text\":\"a\"}\n\n{\"text\":\n", "format: x.jsonl: line 3: no JSON"},
+        {"{\"text\":\"a\"}\n\n{\"text\":\n", "format: x.jsonl: line 3: not JSON"},
         {"[\"text\"]", "format: x.jsonl: line 1: not a JSON object"},
         {"{\"text\":\"a\"}\n{\"txt\":\"a\"}", "format: x.jsonl: line 2: no field \"text\""},
         {"{\"text\":3}", "format: x.jsonl: line 1: field \"text\" is not a string"},
         {"{\"text\":null}", "format: x.jsonl: line 1: field \"text\" is not a string"},
-        {"{\"text\":\"\xFF\"}", "format: x.jsonl: line 1: no JSON"},
-        {"{\"text\":\"\\ud83d\"}", "format: x.jsonl: line 1: no JSON"},
-        {"{\"text\":\"a\"} x", "format: x.jsonl: line 1: no JSON"},
+        {"{\"text\":\"\xFF\"}", "format: x.jsonl: line 1: not JSON"},
+        {"{\"text\":\"\\ud83d\"}", "format: x.jsonl: line 1: not JSON"},
+        {"{\"text\":\"a\"} x", "format: x.jsonl: line 1: not JSON"},
         {"PAR1....", "unsupported: x.jsonl: a parquet file"},
         {"ARROW1..", "unsupported: x.jsonl: an Arrow file"},
         {"\xFF\xFF\xFF\xFF\x10", "unsupported: x.jsonl: an Arrow stream"},

@@ -101,7 +101,7 @@ static const struct {
     {{.model = "{\"vocab\":{\"a\":\"x\"},\"merges\":[]}"}, ERR_FORMAT, "vocab"},
     {{.model = "{\"vocab\":{\"a\":4294967295},\"merges\":[]}"}, ERR_LIMIT, "4294967295"},
     {{.model = "{\"vocab\":{\"a\":1,\"b\":1},\"merges\":[]}"}, ERR_FORMAT, "two tokens have the id 1"},
-    {{.model = "{\"vocab\":{\"a\":1,\"a\":2},\"merges\":[]}"}, ERR_FORMAT, "no JSON"},
+    {{.model = "{\"vocab\":{\"a\":1,\"a\":2},\"merges\":[]}"}, ERR_FORMAT, "not JSON"},
     {{.model = "{\"vocab\":{}}"}, ERR_FORMAT, "model: merges"},
     {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}"}, ERR_FORMAT, "merges[0]: \"b\" is not in"},
     {{.model = "{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}"}, ERR_FORMAT, "the result \"aa\""},
