@@ -56,8 +56,8 @@ void data_cache_free(struct data_cache *cache)
     free(cache);
 }
 
-static int download(struct data_cache *cache, const char *name, const atomic_bool *cancel, char **ret_path,
-                    struct err *err)
+static int download(struct data_cache *cache, const char *name, int is_known, const atomic_bool *cancel,
+                    char **ret_path, struct err *err)
 {
     char repository_name[LIMIT_MODEL_NAME_BYTES + 1], commit[REPOSITORY_COMMIT_SIZE];
     struct repository *repository = NULL;
@@ -71,6 +71,8 @@ static int download(struct data_cache *cache, const char *name, const atomic_boo
     repository_name[length] = 0;
     int code =
         hub_open_repository(cache->hub, REPOSITORY_KIND_DATASET, repository_name, cancel, &repository, err);
+    if (!code && is_known)
+        hub_expect_repository(repository);
     if (!code)
         code = repository_resolve(repository, NULL, commit, err);
     if (!code)
@@ -118,6 +120,28 @@ static int find(struct data_cache *cache, int64_t sweep_id, const char *name, ch
     return code;
 }
 
+/* Whether an earlier sweep has had it, so that its name is right. */
+static int is_known(struct data_cache *cache, const char *name)
+{
+    int found = 0;
+    (void)pthread_mutex_lock(&cache->lock);
+    for (size_t i = 0; i < ENTRIES && !found; i++)
+        found = cache->entries[i].name && strcmp(cache->entries[i].name, name) == 0;
+    (void)pthread_mutex_unlock(&cache->lock);
+    return found;
+}
+
+/* It is gone for longer than the hub is asked again; the sweep's other tasks need not find that out, too. */
+static void forget(struct data_cache *cache, const char *name)
+{
+    (void)pthread_mutex_lock(&cache->lock);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        if (cache->entries[i].name && strcmp(cache->entries[i].name, name) == 0)
+            clear_entry(&cache->entries[i]);
+    }
+    (void)pthread_mutex_unlock(&cache->lock);
+}
+
 int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name, const atomic_bool *cancel,
                    char **ret_path, struct err *err)
 {
@@ -135,9 +159,11 @@ int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name,
         return code;
     code = find(cache, sweep_id, name, &path, err);
     if (!code && !path) {
-        code = download(cache, name, cancel, &path, err);
+        code = download(cache, name, is_known(cache, name), cancel, &path, err);
         if (!code)
             keep(cache, sweep_id, name, path);
+        else if (code == ERR_NOT_FOUND || code == ERR_GATED || code == ERR_UNAUTHORIZED)
+            forget(cache, name);
     }
     keyed_locks_give(&cache->downloads, &own);
     if (!code)

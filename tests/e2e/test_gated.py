@@ -165,6 +165,28 @@ def test_a_hub_that_errs_of_a_known_model(daemon: Start, make_hub: Callable[...,
     assert [asked["status"] for asked in hub.log()] == [401]
 
 
+def test_a_hub_that_errs_of_a_known_data_set(daemon: Start, make_hub: Callable[..., Emulator], garden: Path, tmp_path: Path) -> None:
+    """So with the texts of an earlier sweep; where they are gone for longer, the second revision is not held up again."""
+    root = tmp_path / "root"
+    (root / "models").mkdir(parents=True)
+    (root / "models/garden").symlink_to(garden / "models/garden")
+    texts = root / "datasets/garden/texts/main"
+    texts.mkdir(parents=True)
+    (texts / "a.jsonl").write_text('{"text": "a cat sat"}\n' * 3)
+    hub = make_hub(root)
+    one = daemon(hub, "--fetchers", "1")
+    wanted = {"metrics": ["perplexity"], "dataset": "garden/texts:a.jsonl"}
+    assert sweep(one, **wanted, revisions={"names": NAMES[:1]})["state"] == "done"
+    hub.fault("status", path="/datasets/garden/texts/revision/", times=1, status=401)
+    assert sweep(one, **wanted, revisions={"names": NAMES[:3]})["state"] == "done"
+    assert [rule["hits"] for rule in hub.faults()] == [1]
+    hub.clear_faults()
+    hub.fault("status", path="/datasets/garden/texts/revision/", status=401)
+    gone = sweep(one, **wanted, revisions={"names": NAMES[3:]})
+    assert gone["progress"]["failed"] == 3 and {error["code"] for error in gone["errors"]} == {"not_found"}
+    assert [rule["hits"] for rule in hub.faults()] == [6 + 2]
+
+
 # ---- watches ---------------------------------------------------------------------------------------
 
 
