@@ -77,13 +77,16 @@ static void wait_for_stop(int argc, char **argv, struct options *options, struct
 static int run(int argc, char **argv, struct options *options)
 {
     char reason[ERR_MESSAGE_BYTES] = "";
-    struct err err = ERR_INIT;
+    struct err err = ERR_INIT, owner_err = ERR_INIT;
     struct service *service = NULL;
     sigset_t signals;
     signals_take(&signals);
 
     log_info("starting", log_text("version", BIFURCATED_VERSION), log_text("state", options->state),
              log_text("config", options->config), log_end);
+    if (commands_check_user(options, &owner_err)) /* not refused: root in a container may mean it */
+        log_warning("root runs this daemon on another user's state", log_text("reason", owner_err.message),
+                    log_end);
     if (service_start(options, &service, &err)) {
         log_error("cannot start", log_text("error", err_name(err.code)), log_text("reason", err.message),
                   log_end);

@@ -156,6 +156,17 @@ def test_network_file_system(daemon: Callable[..., Daemon], hub: Emulator, progr
         assert all(line.startswith("warning ") for line in found)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may give files away")
+def test_root_on_the_state_of_another_user(daemon: Callable[..., Daemon], hub: Emulator) -> None:
+    """`sudo bifurcated` on the service's folder makes files that the service cannot open; said at once, with the way out."""
+    one = daemon(hub)
+    assert one.stop() == 0 and "another user's state" not in one.log()
+    os.chown(one.state, 65534, 65534)
+    one.start()
+    (told,) = [line for line in one.log().splitlines() if "root runs this daemon on another user's state" in line]
+    assert " warning " in told and f"{one.state} belongs to user nobody" in told and "runuser -u nobody -- bifurcated" in told
+
+
 def test_read_only_database(daemon: Callable[..., Daemon], hub: Emulator, programs: dict[str, Path]) -> None:
     """Refused at the start, by name, with what to do; writable again, it starts."""
     running = daemon(hub)
