@@ -370,6 +370,10 @@ def test_what_grows_and_what_may() -> None:
         check(calm | kept, answers.bytes_max // 4000)
     with pytest.raises(stage.Wrong, match="libsqlite3"):
         check(calm | {"sqlite3MemMalloc@libsqlite3": lambda sweep: 30 * sweep})  # no pages: they are small
+    opened = {"open_file": lambda sweep: 2 + sweep // 30, "sqlite3MemMalloc@libsqlite3": lambda sweep: (2 + sweep // 30) * 5300}
+    assert "1 connections" in check(calm | opened, 80)
+    with pytest.raises(stage.Wrong, match="libsqlite3"):
+        check(calm | opened | {"sqlite3MemMalloc@libsqlite3": lambda sweep: (2 + sweep // 30) * 5300 + 200 * sweep}, 80)
     sweeps = sweeps[:20]
     with pytest.raises(stage.Wrong, match="soak for longer"):
         check(calm)
