@@ -57,7 +57,7 @@ install(FILES deploy/completion/bifurcate.fish deploy/completion/bifurcated.fish
   DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT bifurcated)
 install(FILES ${generated}/bifurcated.conf DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/bifurcated COMPONENT bifurcated)
 install(FILES deploy/systemd/bifurcated.sysusers DESTINATION lib/sysusers.d RENAME bifurcated.conf COMPONENT bifurcated)
-install(FILES deploy/README.md DESTINATION ${docs} COMPONENT bifurcated)
+install(FILES deploy/README.md api/EXAMPLES.md daemon/analysis/SCIENCE.md DESTINATION ${docs} COMPONENT bifurcated)
 install(DIRECTORY deploy/grafana deploy/prometheus deploy/kubernetes DESTINATION ${docs}/examples COMPONENT bifurcated)
 foreach(component bifurcated cuda)
   set(folder ${CMAKE_INSTALL_DATADIR}/doc/bifurcated)

@@ -129,6 +129,14 @@ def test_manual_holds_every_option_and_command(programs: dict[str, Path], tmp_pa
         assert shown.returncode == 0 and shown.stderr == "", (source.name, shown.stderr)
 
 
+def test_manuals_name_documents_that_are_installed(programs: dict[str, Path], tmp_path: Path) -> None:
+    installed = run("cmake", "--install", str(programs["bifurcated"].parent), "--component", "bifurcated", "--prefix", "/usr", env=os.environ | {"DESTDIR": str(tmp_path)})
+    assert installed.returncode == 0, installed.stderr
+    pages = run(programs["bifurcated"], "--print-man").stdout + (REPOSITORY / "api/client/bifurcate.1").read_text()
+    named = set(re.findall(r"/usr/share/doc/bifurcated/[A-Z]+\.md", pages))
+    assert len(named) == 3 and [name for name in named if not (tmp_path / name[1:]).is_file()] == []
+
+
 def test_manual_of_the_client_holds_every_command(programs: dict[str, Path]) -> None:
     """With the arguments it takes, and every option that belongs to no command alone."""
     help_text = run(programs["bifurcate"], "--help").stdout
