@@ -48,7 +48,8 @@ int cache_make_folders(const struct cache *cache, struct err *err);
 int cache_lock(const struct cache *cache, const char *id, int *ret_fd, struct err *err);
 void cache_unlock(int fd);
 
-/* Renames verified, synced content to its blob's name and syncs the folder. */
+/* Renames verified, synced content to its blob's name and syncs the folder. ERR_CONFLICT: another program
+ * removed it. */
 int cache_publish(const struct cache *cache, const char *id, struct err *err);
 
 /* Makes snapshots/<commit>/<path> a relative link to the blob. What leads to a file of the blob's size is
