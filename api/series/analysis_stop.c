@@ -55,6 +55,9 @@ static const struct meaning cautions[] = {
     {SERIES_CAUTION_DIVERGED,
      "training diverged: the revisions from there on are left out, so that all is said "
      "of those before"},
+    {SERIES_CAUTION_STILL_FALLING,
+     "perplexity went on to fall after the weights had come to rest, by more than it "
+     "fluctuates"},
     {SERIES_CAUTION_OPEN_END, "the last revisions are not measured: whether fork and rest last to the end of "
                               "the run is not known"},
 };
@@ -104,8 +107,9 @@ static void print_stop_reason(struct analysis_view *view)
             stop->cautions & SERIES_CAUTION_OPEN_END ? "part that is measured" : "run");
     else if (stop->verdict == SERIES_VERDICT_NO)
         analysis_view_text(view, "reason", "%s",
-                           stop->cautions & SERIES_CAUTION_NO_ONSET
-                               ? "the weights did not fork"
+                           stop->cautions & SERIES_CAUTION_NO_ONSET ? "the weights did not fork"
+                           : stop->cautions & SERIES_CAUTION_STILL_FALLING
+                               ? "forked for good and at rest, but perplexity was still falling"
                                : "the weights did not stay forked, or did not come to rest after it");
     else
         analysis_view_text(view, "reason",

@@ -203,6 +203,8 @@ const char *series_caution_name(unsigned caution)
         return "open_end";
     case SERIES_CAUTION_DIVERGED:
         return "diverged";
+    case SERIES_CAUTION_STILL_FALLING:
+        return "still_falling";
     default:
         return NULL;
     }

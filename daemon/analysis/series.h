@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 8
+#define SERIES_DEFINITION 9
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -55,7 +55,8 @@ struct series_options {
     enum series_precision precision;
     double reference_step; /* of the point that MSD is against; NaN: of the first one. Without such a point,
                               nothing that needs the time since then is known */
-    /* A revision counts as forked if all hold; once forked, until one of the weaker ones fails. */
+    /* A revision counts as forked if all hold; once forked, until one of the weaker ones fails, of which D
+     * does not count while dip and valley are still those of an onset. */
     double dip_on, dip_off;       /* 0.005, 0.003: above the noise of rounding to float16 and bfloat16 */
     double ashman_on, ashman_off; /* 2.0, 1.8 */
     double valley_on, valley_off; /* at most 0.90, 0.95 */
@@ -173,14 +174,16 @@ enum series_caution {
     SERIES_CAUTION_ONLY_RAW = 1 << 4, /* the fork is of the column means */
     SERIES_CAUTION_FIRST_IS_SUSPECT =
         1 << 5, /* the first revision repeats a late one: MSD is against the wrong start */
-    SERIES_CAUTION_OPEN_END = 1 << 6, /* the last revisions are not measured, so the end is not known */
-    SERIES_CAUTION_DIVERGED = 1 << 7  /* training diverged: all is said of the revisions before */
+    SERIES_CAUTION_OPEN_END = 1 << 6,     /* the last revisions are not measured, so the end is not known */
+    SERIES_CAUTION_DIVERGED = 1 << 7,     /* training diverged: all is said of the revisions before */
+    SERIES_CAUTION_STILL_FALLING = 1 << 8 /* perplexity went on to fall after where training could have
+                                             stopped, by more than late harm would be a rise */
 };
 
 struct series_stop {
     enum series_verdict verdict; /* YES: training could have stopped at `step` */
-    double step;
-    double saved; /* share of the steps not taken, up to the last measured revision */
+    double step;                 /* since when forked for good and at rest; NO: with STILL_FALLING alone */
+    double saved;                /* share of the steps not taken, up to the last measured revision */
     double perplexity, perplexity_end, perplexity_best, perplexity_best_step;
     double given_up;    /* ln(perplexity there / perplexity at the end): negative if stopping was better */
     double fluctuation; /* of ln perplexity between neighbours in the later half of the run: its root mean

@@ -13,17 +13,19 @@ static int is_clearly_forked(const struct series_shape *shape, const struct seri
            shape->valley_to_peak <= options->valley_on && lighter_weight(shape) >= options->weight_min;
 }
 
-static int is_still_forked(const struct series_shape *shape, const struct series_options *options)
-{
-    return shape->dip >= options->dip_off && shape->ashman_d >= options->ashman_off &&
-           shape->valley_to_peak <= options->valley_off;
-}
-
 /* Dip and valley see modes, the mixture of two normals does not: of more than two, or of heavy tails. */
 static int is_hidden(const struct series_shape *shape, const struct series_options *options)
 {
     return shape->dip >= options->dip_on && shape->valley_to_peak <= options->valley_on &&
            !is_clearly_forked(shape, options);
+}
+
+/* A mixture alone ends no fork: when two modes become more, D falls while dip and valley stay. */
+static int is_still_forked(const struct series_shape *shape, const struct series_options *options)
+{
+    return is_hidden(shape, options) ||
+           (shape->dip >= options->dip_off && shape->ashman_d >= options->ashman_off &&
+            shape->valley_to_peak <= options->valley_off);
 }
 
 /* Walks one distribution. A change of state needs `consecutive` counted revisions in a row and begins with

@@ -139,6 +139,12 @@ static double find_fluctuation(const struct series_input *input, const struct se
     return used >= FLUCTUATION_DISTANCES_MIN ? sqrt(sum / (double)used) : (double)NAN;
 }
 
+/* What a difference of ln perplexity between two means of `run` in a row must exceed to be one. */
+static double harm_bound(const struct series_options *options, double fluctuation, size_t run)
+{
+    return fmax(log(options->late_harm), options->late_harm_errors * fluctuation * sqrt(2 / (double)run));
+}
+
 /* Whether the end is worse than the best: of as many in a row as make a ninth of the run, since the least of
  * many that fluctuate is below what any one of them is worth, and by more than these means fluctuate. */
 #define HARM_RUN_MAX 5
@@ -158,8 +164,7 @@ static int is_harmed(const struct series_input *input, const struct series *seri
         mean = at >= run ? sum / (double)run : mean;
         least = fmin(least, mean);
     }
-    double errors = input->options->late_harm_errors * fluctuation * sqrt(2 / (double)run);
-    return mean > least + fmax(log(input->options->late_harm), errors);
+    return mean > least + harm_bound(input->options, fluctuation, run);
 }
 
 static void add_perplexities(const struct series_input *input, const struct series *series,
@@ -185,6 +190,11 @@ static void add_perplexities(const struct series_input *input, const struct seri
     stop->fluctuation = find_fluctuation(input, series);
     if (is_harmed(input, series, stop->fluctuation))
         stop->cautions |= SERIES_CAUTION_LATE_HARM;
+    if (stop->verdict == SERIES_VERDICT_YES &&
+        stop->given_up > harm_bound(input->options, stop->fluctuation, 1)) {
+        stop->verdict = SERIES_VERDICT_NO; /* the weights rest, but the model was not done */
+        stop->cautions |= SERIES_CAUTION_STILL_FALLING;
+    }
 }
 
 /* Rest that the schedule does not explain, or rest per step where the schedule is not known. */

@@ -90,7 +90,7 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
     clear = [s["dip"] >= 0.005 and s["ashman"] >= 2 and s["valley"] <= 0.9 and 0.05 <= s["weight"] <= 0.95 for s in shapes]
     hidden = [s["dip"] >= 0.005 and s["valley"] <= 0.9 and not is_clear for s, is_clear in zip(shapes, clear, strict=True)]
     none["hidden"] = sum(hidden)
-    weak = [s["dip"] < 0.003 or s["ashman"] < 1.8 or s["valley"] > 0.95 for s in shapes]
+    weak = [s["dip"] < 0.003 or s["valley"] > 0.95 or (s["ashman"] < 1.8 and not (s["dip"] >= 0.005 and s["valley"] <= 0.9)) for s in shapes]
     forked: list[bool] = []
     for i in range(len(points)):
         is_forked, turn = (forked[-1], weak) if forked and forked[-1] else (False, clear)

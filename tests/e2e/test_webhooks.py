@@ -72,10 +72,10 @@ def test_all_events_of_a_run(daemon: Callable[..., Daemon], make_hub: Any, garde
     # Twice refused, then taken: three times the same message, each signed for its own moment.
     ids = {message["headers"]["X-Bifurcated-Delivery"] for message in receiver.messages}
     events = sorted(one["event"] for one in deliveries(one))
-    assert events == ["audit.finding", "onset.found", "sweep.finished"]
+    assert events == ["audit.finding", "onset.found", "stopping.recommended", "sweep.finished"]
     assert ids == {row["id"] for row in deliveries(one)}
     assert {row["state"] for row in deliveries(one)} == {"delivered"} and {row["status"] for row in deliveries(one)} == {200}
-    assert sum(row["attempts"] for row in deliveries(one)) == len(receiver.messages) == 5
+    assert sum(row["attempts"] for row in deliveries(one)) == len(receiver.messages) == 6
     values = [check(message) for message in receiver.messages]
     finished = receiver.of("sweep.finished")
     assert {message["path"] for message in receiver.messages} == {"/hook?team=a"}
@@ -86,6 +86,7 @@ def test_all_events_of_a_run(daemon: Callable[..., Daemon], make_hub: Any, garde
     # The findings are those of the API.
     model = f"/v1/models/{model_path(MODEL)}"
     by_event = {value["event"]: value for value in values}
+    assert by_event["stopping.recommended"]["analysis"]["stop"]["step"] == 2000, "no perplexity is known that goes on to fall"
     assert by_event["onset.found"]["analysis"] == one.get(f"{model}/analysis?points=false").json()
     assert by_event["audit.finding"]["findings"] == one.get(f"{model}/audit").json()["findings"]
     assert by_event["audit.finding"]["count"] == len(by_event["audit.finding"]["findings"])
@@ -102,7 +103,7 @@ def test_all_events_of_a_run(daemon: Callable[..., Daemon], make_hub: Any, garde
     one.restart()
     time.sleep(1)
     assert [check(message)["event"] for message in receiver.messages] == ["sweep.finished"]
-    assert 'bifurcated_webhook_deliveries{state="delivered"} 4' in one.get("/metrics").text
+    assert 'bifurcated_webhook_deliveries{state="delivered"} 5' in one.get("/metrics").text
 
 
 def write_run(folder: Path) -> None:
