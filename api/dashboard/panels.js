@@ -124,12 +124,12 @@ export const groups = [
         quantities: [{ name: "√n·dip", column: stat("dip_sqrt_n") }],
       },
       {
-        id: "ashman", span: [0, 2], title: "Ashman's D", help: "Distance of two fitted normal components in their widths. An onset needs 2: a clean split.",
+        id: "ashman", span: [0, 2], title: "Ashman's D", help: "Distance of two normal components, fitted to the body without far entries, in their widths. An onset needs 2: a clean split.",
         guides: [{ y: 2, label: "onset" }],
         quantities: [{ name: "D", column: stat("ashman_d") }],
       },
       {
-        id: "valley", span: [0, 1], title: "Valley to peak", help: "Density between the two highest peaks over the lower of them; 1 where there is one peak. An onset needs 0.9 or less.",
+        id: "valley", span: [0, 1], title: "Valley to peak", help: "Density of the body between the two highest peaks over the lower of them; 1 where there is one peak. An onset needs 0.9 or less.",
         guides: [{ y: 0.9, label: "onset" }],
         quantities: [{ name: "valley / peak", column: stat("valley_to_peak") }],
       },
