@@ -245,7 +245,8 @@ static char *fit_of(struct buf *body, int is_kept)
     return tight ? tight : data;
 }
 
-/* Moves the response's body, coded as the client likes it, and its link into an answer. */
+/* Moves the response's body, coded as the client likes it, and its link into an answer; NULL without memory.
+ */
 static struct api_answer *answer_of(struct api_response *response, enum api_encoding encoding, int is_kept)
 {
     struct api_answer *answer = api_answer_new(response->status);
@@ -255,6 +256,10 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     answer->cache_control = response->cache_control;
     answer->varies = response->status == MHD_HTTP_OK;
     answer->link = response->link.size ? strdup(response->link.data) : NULL;
+    if (response->link.size && !answer->link) { /* without it a page would pass for the last one */
+        api_answer_release(answer);
+        return NULL;
+    }
     if (response->body.size < CODED_BYTES_MIN)
         encoding = API_ENCODING_IDENTITY;
     struct buf coded;

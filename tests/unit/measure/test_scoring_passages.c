@@ -267,8 +267,8 @@ static int read_late(struct source *source, uint64_t offset, void *data, size_t 
     return 0;
 }
 
-/* While the lines are read, and, where they are not, while the windows are cut: both may be much. */
-static void test_reading_and_cutting_are_cancelled(void **state)
+/* While the lines are read, and, behind the limit, while they are hashed: both may be much. */
+static void test_reading_and_hashing_are_cancelled(void **state)
 {
     const struct source_ops ops = {.read = read_late, .close = close_nothing};
     struct source source = {.ops = &ops, .name = "late.jsonl", .size_bytes = sizeof late};
@@ -289,7 +289,7 @@ static void test_reading_and_cutting_are_cancelled(void **state)
     FAILS(ERR_CANCELLED, "late.jsonl: reading was", scoring_passages_acquire(&t.texts, &passages, &err));
     atomic_store(&is_late, false);
     t.request.dataset.limit = 1; /* what is left is read for its digest alone */
-    FAILS(ERR_CANCELLED, "cutting a text", scoring_passages_acquire(&t.texts, &passages, &err));
+    FAILS(ERR_CANCELLED, "late.jsonl: hashing was", scoring_passages_acquire(&t.texts, &passages, &err));
     assert_null(passages);
     texts_close(&t);
     passages_cache_free(cache);
@@ -325,7 +325,7 @@ int main(void)
         IN_FOLDER(test_context_and_prefix_are_part_of_the_identity),
         IN_FOLDER(test_data_that_moves),
         IN_FOLDER(test_one_of_many_tokenises),
-        IN_FOLDER(test_reading_and_cutting_are_cancelled),
+        IN_FOLDER(test_reading_and_hashing_are_cancelled),
         IN_FOLDER(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

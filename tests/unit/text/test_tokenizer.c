@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +237,29 @@ static void words_before_a_failure_are_taken_back(void **state)
     tokenizer_free(tokenizer);
 }
 
+static void cutting_is_cancelled(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer *tokenizer = NULL;
+    struct tokenizer_encoder *encoder = NULL;
+    struct token_ids ids;
+    struct parts plain = {0};
+    atomic_bool cancel = true;
+    token_ids_init(&ids, 8);
+    assert_int_equal(load(plain, &tokenizer, &err), 0);
+    assert_int_equal(tokenizer_encoder_new(tokenizer, &encoder, &err), 0);
+    tokenizer_encoder_set_cancel(encoder, &cancel);
+    assert_int_equal(tokenizer_encode(encoder, "c1c", 3, &ids, &err), ERR_CANCELLED);
+    assert_int_equal(ids.count, 0);
+    atomic_store(&cancel, false);
+    assert_int_equal(tokenizer_encode(encoder, "c1c", 3, &ids, &err), 0);
+    assert_int_equal(ids.count, 3);
+    token_ids_free(&ids);
+    tokenizer_encoder_free(encoder);
+    tokenizer_free(tokenizer);
+}
+
 /* -- One tokenizer, several threads ---------------------------------------------------------------- */
 
 struct thread {
@@ -301,6 +326,7 @@ int main(void)
         cmocka_unit_test(holes_between_ids),
         cmocka_unit_test(bounds_of_a_text),
         cmocka_unit_test(words_before_a_failure_are_taken_back),
+        cmocka_unit_test(cutting_is_cancelled),
         cmocka_unit_test(threads_share_a_tokenizer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
