@@ -1,5 +1,5 @@
-"""What the browser tests of the dashboard share: one browser, a page that is left clean, a daemon with a few revisions, and one
-whose writes need a token.
+"""What the browser tests of the dashboard share: one browser, a page that is left clean, a daemon with a few revisions, one
+whose writes need a token, and how to read what a page shows.
 
 `HOLD` keeps the answers of some requests back until the test lets them go (`FREE`), each as it was when it was given; `FAKE`
 answers some by itself; `QUICK` makes one waiting time another.
@@ -7,6 +7,10 @@ answers some by itself; `QUICK` makes one waiting time another.
 
 from __future__ import annotations
 
+import struct
+import time
+import urllib.parse
+import zlib
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -89,3 +93,57 @@ def guarded(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path
     (tmp_path / "token").write_text(SECRET)
     (tmp_path / "token").chmod(0o600)
     return daemon(make_hub(garden), *IDLE, "--token-file", str(tmp_path / "token"))
+
+
+# -- What a page shows ----------------------------------------------------------------------------
+
+
+def load(page: Browser, service: Daemon, view: str = "") -> None:
+    page.load(f"{service.url}/{view}")
+
+
+def tip_of(panel: str) -> str:
+    """The text beside the pointer, for JavaScript; null where there is none."""
+    return (
+        f"(tip => tip && !tip.hidden && [['step', tip.querySelector('b').textContent.slice(5)],"
+        f" ...[...tip.querySelectorAll('tbody tr')].map(row => [...row.cells].slice(0, 2).map(cell => cell.textContent))])"
+        f"(document.querySelector('#panel-{panel} .tip'))"
+    )
+
+
+def pointed(page: Browser, panel: str, x: float, y: float) -> dict[str, float]:
+    """Points at a place of a chart, again while it is still being drawn, and reads what is written there."""
+    limit = time.monotonic() + 60
+    while True:
+        page.move(f"#panel-{panel} .plot", x, y + 0.05)
+        page.move(f"#panel-{panel} .plot", x, y)
+        for _ in range(10):
+            if page.value(tip_of(panel)):
+                return reading(page, panel)
+            time.sleep(0.1)
+        assert time.monotonic() < limit, f"nothing is shown at {x}, {y} of {panel}\n{page.messages()}"
+
+
+def reading(page: Browser, panel: str) -> dict[str, float]:
+    """What is written beside the pointer: {"step": 256, "MSD": 0.013…}."""
+    rows = page.wait(tip_of(panel))
+    return {name: float(text.removesuffix(" %").split(" ±")[0].replace("\u2212", "-").replace("\u202f", "")) for name, text in rows}
+
+
+def hash_of(page: Browser) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(page.value("location.hash").lstrip("#")))
+
+
+def pixels(png: bytes) -> tuple[int, int, set[bytes]]:
+    """Width, height and the bytes of all rows of a PNG."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    at, data = 8, b""
+    while at < len(png):
+        (size,) = struct.unpack(">I", png[at : at + 4])
+        if png[at + 4 : at + 8] == b"IDAT":
+            data += png[at + 8 : at + 8 + size]
+        at += size + 12
+    raw = zlib.decompress(data)
+    line = len(raw) // height
+    return width, height, {raw[i * line : (i + 1) * line] for i in range(height)}
