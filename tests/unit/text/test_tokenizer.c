@@ -216,48 +216,62 @@ static void bounds_of_a_text(void **state)
     free(text);
 }
 
+/* An encoder of the plain tokenizer, and room for so many ids. */
+struct plain {
+    struct tokenizer *tokenizer;
+    struct tokenizer_encoder *encoder;
+    struct token_ids ids;
+};
+
+static void open_plain(struct plain *plain, size_t ids_max)
+{
+    struct err err = ERR_INIT;
+    struct parts parts = {0};
+    *plain = (struct plain){0};
+    token_ids_init(&plain->ids, ids_max);
+    assert_int_equal(load(parts, &plain->tokenizer, &err), 0);
+    assert_int_equal(tokenizer_encoder_new(plain->tokenizer, &plain->encoder, &err), 0);
+}
+
+static int encode_plain(struct plain *plain, const char *text)
+{
+    struct err err = ERR_INIT;
+    return tokenizer_encode(plain->encoder, text, strlen(text), &plain->ids, &err);
+}
+
+static void close_plain(struct plain *plain)
+{
+    token_ids_free(&plain->ids);
+    tokenizer_encoder_free(plain->encoder);
+    tokenizer_free(plain->tokenizer);
+}
+
 static void words_before_a_failure_are_taken_back(void **state)
 {
     (void)state;
-    struct err err = ERR_INIT;
-    struct tokenizer *tokenizer = NULL;
-    struct tokenizer_encoder *encoder = NULL;
-    struct token_ids ids;
-    struct parts plain = {0};
-    token_ids_init(&ids, 6);
-    assert_int_equal(load(plain, &tokenizer, &err), 0);
-    assert_int_equal(tokenizer_encoder_new(tokenizer, &encoder, &err), 0);
-    assert_int_equal(tokenizer_encode(encoder, "c", 1, &ids, &err), 0);
-    assert_int_equal(tokenizer_encode(encoder, "c1c1c1c", 7, &ids, &err), ERR_LIMIT);
-    assert_int_equal(ids.count, 1);
-    assert_int_equal(tokenizer_encode(encoder, "c1c1c", 5, &ids, &err), 0);
-    assert_int_equal(ids.count, 6);
-    token_ids_free(&ids);
-    tokenizer_encoder_free(encoder);
-    tokenizer_free(tokenizer);
+    struct plain plain;
+    open_plain(&plain, 6);
+    assert_int_equal(encode_plain(&plain, "c"), 0);
+    assert_int_equal(encode_plain(&plain, "c1c1c1c"), ERR_LIMIT);
+    assert_int_equal(plain.ids.count, 1);
+    assert_int_equal(encode_plain(&plain, "c1c1c"), 0);
+    assert_int_equal(plain.ids.count, 6);
+    close_plain(&plain);
 }
 
 static void cutting_is_cancelled(void **state)
 {
     (void)state;
-    struct err err = ERR_INIT;
-    struct tokenizer *tokenizer = NULL;
-    struct tokenizer_encoder *encoder = NULL;
-    struct token_ids ids;
-    struct parts plain = {0};
+    struct plain plain;
     atomic_bool cancel = true;
-    token_ids_init(&ids, 8);
-    assert_int_equal(load(plain, &tokenizer, &err), 0);
-    assert_int_equal(tokenizer_encoder_new(tokenizer, &encoder, &err), 0);
-    tokenizer_encoder_set_cancel(encoder, &cancel);
-    assert_int_equal(tokenizer_encode(encoder, "c1c", 3, &ids, &err), ERR_CANCELLED);
-    assert_int_equal(ids.count, 0);
+    open_plain(&plain, 8);
+    tokenizer_encoder_set_cancel(plain.encoder, &cancel);
+    assert_int_equal(encode_plain(&plain, "c1c"), ERR_CANCELLED);
+    assert_int_equal(plain.ids.count, 0);
     atomic_store(&cancel, false);
-    assert_int_equal(tokenizer_encode(encoder, "c1c", 3, &ids, &err), 0);
-    assert_int_equal(ids.count, 3);
-    token_ids_free(&ids);
-    tokenizer_encoder_free(encoder);
-    tokenizer_free(tokenizer);
+    assert_int_equal(encode_plain(&plain, "c1c"), 0);
+    assert_int_equal(plain.ids.count, 3);
+    close_plain(&plain);
 }
 
 /* -- One tokenizer, several threads ---------------------------------------------------------------- */
