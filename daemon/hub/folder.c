@@ -1,5 +1,6 @@
 #include "daemon/hub/folder.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
@@ -180,7 +181,16 @@ static int file_path(const struct folder *folder, const char *revision, const ch
     return *ret_path ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
 }
 
-/* Where a file of a commit is now; also which revision that is. */
+/* Waits until each later write to a file of this commit changes the file's time. */
+static void settle(const struct folder *folder, const char *commit, const struct repository_tree *tree)
+{
+    int64_t start_ms = clock_monotonic_ms(), left_ms = 0;
+    int64_t wait_ms = tree->settle_ms - folder_hints_age_ms(folder->hints, commit);
+    while ((left_ms = start_ms + wait_ms - clock_monotonic_ms()) > 0)
+        clock_sleep_ms(left_ms);
+}
+
+/* Where a file of a commit is now, to be opened; also which revision that is. */
 static int find_file(struct repository *repository, const char *commit, const char *path, char *revision,
                      size_t size, char **ret_path, struct err *err)
 {
@@ -189,6 +199,8 @@ static int find_file(struct repository *repository, const char *commit, const ch
     if (!file_is_safe_relative(path))
         return err_set(err, ERR_INVALID, "%.100s: not a path inside of the repository", path);
     int code = find_commit(folder, commit, revision, size, &tree, err);
+    if (!code)
+        settle(folder, commit, tree);
     repository_tree_free(tree);
     return code ? code : file_path(folder, revision, path, ret_path, err);
 }

@@ -1,5 +1,6 @@
 #include "daemon/hub/folder_hints.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/hub/repository.h"
 
 #include <pthread.h>
@@ -11,7 +12,8 @@
 
 struct slot {
     char commit[REPOSITORY_COMMIT_SIZE];
-    char *revision; /* NULL: empty */
+    char *revision;  /* NULL: empty */
+    int64_t seen_ms; /* first, monotonic */
 };
 
 struct folder_hints {
@@ -52,6 +54,8 @@ void folder_hints_put(struct folder_hints *hints, const char *commit, const char
     char *copy = strdup(revision);
     (void)pthread_mutex_lock(&hints->mutex);
     struct slot *slot = slot_of(hints, commit);
+    if (strcmp(slot->commit, commit) != 0)
+        slot->seen_ms = clock_monotonic_ms();
     (void)snprintf(slot->commit, sizeof slot->commit, "%s", commit);
     free(slot->revision);
     slot->revision = copy;
@@ -67,4 +71,13 @@ int folder_hints_get(struct folder_hints *hints, const char *commit, char *revis
         (void)snprintf(revision, size, "%s", slot->revision);
     (void)pthread_mutex_unlock(&hints->mutex);
     return has_one;
+}
+
+int64_t folder_hints_age_ms(struct folder_hints *hints, const char *commit)
+{
+    (void)pthread_mutex_lock(&hints->mutex);
+    const struct slot *slot = slot_of(hints, commit);
+    int64_t age_ms = strcmp(slot->commit, commit) == 0 ? clock_monotonic_ms() - slot->seen_ms : 0;
+    (void)pthread_mutex_unlock(&hints->mutex);
+    return age_ms;
 }

@@ -1,5 +1,5 @@
 /*
- * Which revision of a local folder had a commit when it was last seen.
+ * Which revision of a local folder had a commit when it was last seen, and how long it has been seen.
  *
  * Everything is asked for by commit, and a folder has no index of its commits: finding one means to look at
  * every file of every revision. A hint saves that. It is a guess, to be checked against the revision before
@@ -11,6 +11,7 @@
 #include "daemon/base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct folder_hints;
 
@@ -24,5 +25,8 @@ void folder_hints_put(struct folder_hints *hints, const char *commit, const char
 
 /* Whether there is a hint; its name, cut to `size`. */
 int folder_hints_get(struct folder_hints *hints, const char *commit, char *revision, size_t size);
+
+/* For how long at least this commit has been seen; 0 if it is not known. */
+int64_t folder_hints_age_ms(struct folder_hints *hints, const char *commit);
 
 #endif

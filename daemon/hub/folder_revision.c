@@ -1,6 +1,7 @@
 #include "daemon/hub/folder_revision.h"
 
 #include "daemon/base/buf.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
@@ -13,9 +14,18 @@
 
 #define FOLDER_DEPTH_MAX 8
 
+/* A file system's clock may stand still for two seconds (FAT; one on Lustre, old NFS and ext3), but then its
+ * times have no fractions; else it ticks with the kernel, at worst a hundred times a second. */
+#define COARSE_TICK_MS 2000
+#define FINE_TICK_MS 10
+#define TICK_SLACK_MS 50 /* for clocks that do not run alike */
+
+#define RECENT_MS 60000 /* more than the clock of a file server is likely to be behind */
+
 struct listing {
     struct repository_tree *tree;
     struct buf lines; /* one per file, for the digest; the order of the tree is made first */
+    int64_t now_ms;
     int holds_checkpoint;
 };
 
@@ -68,6 +78,14 @@ int folder_revision_find(const char *folder, const char *revision, char **ret_pa
     return code;
 }
 
+/* What is written within one tick of the clock that gave a file its time leaves it that time. */
+static void note_tick(struct listing *listing, int64_t changed_ms, const struct stat *status)
+{
+    const int64_t tick_ms = status->st_mtim.tv_nsec ? FINE_TICK_MS : COARSE_TICK_MS;
+    if (changed_ms > listing->now_ms - RECENT_MS && listing->tree->settle_ms < tick_ms + TICK_SLACK_MS)
+        listing->tree->settle_ms = tick_ms + TICK_SLACK_MS;
+}
+
 static int visit(void *context, const char *path, const char *relative, const struct stat *status,
                  struct err *err)
 {
@@ -80,6 +98,7 @@ static int visit(void *context, const char *path, const char *relative, const st
         return code;
     if (changed_ms > listing->tree->newest_ms)
         listing->tree->newest_ms = changed_ms;
+    note_tick(listing, changed_ms, status);
     listing->holds_checkpoint |= is_of_checkpoint(relative);
     (void)buf_appendf(&listing->lines, "%s/%" PRIu64 "/%" PRIu64 ".%09ld/%" PRIu64 "\n", relative,
                       (uint64_t)status->st_size, (uint64_t)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
@@ -123,7 +142,7 @@ static int digest_lines(const char *revision, struct buf *lines, size_t count, c
 int folder_revision_read(const char *folder, const char *revision, struct repository_tree **ret_tree,
                          struct err *err)
 {
-    struct listing listing = {.tree = calloc(1, sizeof *listing.tree)};
+    struct listing listing = {.tree = calloc(1, sizeof *listing.tree), .now_ms = clock_wall_ms()};
     char *path = NULL;
     int depth = 0;
     buf_init(&listing.lines, LIMIT_HUB_JSON_BYTES);

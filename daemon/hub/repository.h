@@ -51,6 +51,8 @@ struct repository_file {
 struct repository_tree {
     char commit[REPOSITORY_COMMIT_SIZE];
     int64_t newest_ms; /* last change of a file, wall clock; 0 where that is not known: on the hub */
+    int64_t settle_ms; /* how long it must have been seen like this until its files' times tell of any later
+                          write: of a folder, else 0 */
     int is_partial;    /* offline: what the cache knows; there may be more */
     size_t count;
     struct repository_file *files; /* ordered by path, no path twice */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static unsigned countdown; /* the copy of a text that there is no memory for; 0: none */
 
@@ -63,6 +64,26 @@ struct dirent *readdir(DIR *stream)
         return NULL;
     }
     return real(stream);
+}
+
+static int64_t now_ms; /* what all clocks say, if not 0; sleeping moves them on */
+
+int clock_gettime(clockid_t id, struct timespec *time)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+    if (!now_ms)
+        return real(id, time);
+    *time = (struct timespec){.tv_sec = now_ms / 1000, .tv_nsec = now_ms % 1000 * 1000000};
+    return 0;
+}
+
+int nanosleep(const struct timespec *duration, struct timespec *left)
+{
+    (void)left;
+    now_ms += (int64_t)duration->tv_sec * 1000 + duration->tv_nsec / 1000000;
+    return 0;
 }
 
 struct place {
@@ -229,6 +250,45 @@ static void what_is_opened_is_of_the_commit(void **state)
     assert_null(source);
 }
 
+/* A file system whose clock ticks so seldom gives a file that is written now this time. */
+static void write_at_tick(const char *path, const char *text, int64_t tick_ms)
+{
+    int64_t time_ms = now_ms / tick_ms * tick_ms;
+    const struct timespec time = {.tv_sec = time_ms / 1000, .tv_nsec = time_ms % 1000 * 1000000};
+    const struct timespec times[] = {time, time};
+    fixture_write_text(path, text);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* A trainer that writes again within the tick that gave a file its time would not be seen: no file is opened
+ * until that is over. What the trainer has left alone waits for nothing. */
+static void what_is_written_within_a_tick_is_told(void **state)
+{
+    static const int64_t ticks_ms[] = {2000, 1000, 10};
+    const struct place *place = *state;
+    char path[300], commit[REPOSITORY_COMMIT_SIZE];
+    struct source *source = NULL;
+    (void)snprintf(path, sizeof path, "%s/a/config.json", place->folder);
+    for (size_t i = 0; i < sizeof ticks_ms / sizeof ticks_ms[0]; i++) {
+        now_ms = INT64_C(1800000000010);
+        write_at_tick(path, "{}", ticks_ms[i]);
+        OK(repository_resolve(place->repository, "a", commit, &err));
+        OK(repository_open_file(place->repository, commit, "config.json", NULL, &source, &err));
+        write_at_tick(path, "[]", ticks_ms[i]);
+        char bytes[2];
+        FAILS(ERR_MISMATCH, "changed while it was read", source_read(source, 0, bytes, 2, &err));
+        source_close(source);
+        OK(repository_resolve(place->repository, "a", commit, &err));
+        now_ms += 2100;
+        for (int64_t before_ms = now_ms, times = 0; times < 2; times++, before_ms = now_ms += 3600000) {
+            OK(repository_open_file(place->repository, commit, "config.json", NULL, &source, &err));
+            source_close(source);
+            assert_int_equal(now_ms, before_ms);
+        }
+    }
+    now_ms = 0;
+}
+
 /* A copy of a repository has its branch "main" as a folder; a checkpoint beside it comes before it. */
 static void main_is_a_folder_too(void **state)
 {
@@ -300,6 +360,7 @@ int main(void)
         TEST(what_fails_is_not_gone),
         TEST(a_wrong_hint_misleads_nobody),
         TEST(what_is_opened_is_of_the_commit),
+        TEST(what_is_written_within_a_tick_is_told),
         TEST(main_is_a_folder_too),
         TEST(main_is_never_another),
         TEST(links_in_circles_end),
