@@ -125,7 +125,6 @@ int client_check_commit(const char *commit, struct err *err);
 #define HUB_QUESTION "/api/whoami-v2"
 
 /* Verbs of a repository on the hub; see repository.h. */
-int listing_info(struct repository *repository, struct repository_info *info, struct err *err);
 int listing_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err);
 int listing_resolve(struct repository *repository, const char *revision, char *commit, struct err *err);
 int listing_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,

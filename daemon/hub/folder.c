@@ -156,18 +156,6 @@ static int list_tree(struct repository *repository, const char *commit, struct r
     return find_commit(folder_of(repository), commit, revision, sizeof revision, ret_tree, err);
 }
 
-static int info(struct repository *repository, struct repository_info *out, struct err *err)
-{
-    struct repository_refs *refs = NULL;
-    int code = list_refs(repository, &refs, err);
-    if (code)
-        return code;
-    *out = (struct repository_info){0};
-    (void)snprintf(out->commit, sizeof out->commit, "%s", refs->rows[refs->count - 1].commit);
-    repository_refs_free(refs);
-    return 0;
-}
-
 static int file_path(const struct folder *folder, const char *revision, const char *path, char **ret_path,
                      struct err *err)
 {
@@ -291,7 +279,6 @@ static int ask_access(struct repository *repository, const char *commit, const c
 }
 
 static const struct repository_ops folder_ops = {
-    .info = info,
     .list_refs = list_refs,
     .resolve = resolve,
     .list_tree = list_tree,

@@ -299,7 +299,6 @@ static void close_repository(struct repository *repository)
 }
 
 static const struct repository_ops hub_repository_ops = {
-    .info = listing_info,
     .list_refs = listing_refs,
     .resolve = listing_resolve,
     .list_tree = listing_tree,

@@ -260,28 +260,19 @@ out:
     return code;
 }
 
-/* -- Info and errors ------------------------------------------------------------------------------- */
+/* -- Commits, users and errors --------------------------------------------------------------------- */
 
-int hub_json_parse_info(const char *data, size_t size, struct repository_info *info, struct err *err)
+int hub_json_parse_commit(const char *data, size_t size, char *commit, struct err *err)
 {
     json_t *root = NULL;
-    int code = parse(data, size, "model info", &root, err);
+    int code = parse(data, size, "revision", &root, err);
     if (code)
         return code;
     const char *sha = text_of(root, "sha");
-    if (!digest_is_hex(sha, REPOSITORY_COMMIT_SIZE - 1)) {
-        code = err_set(err, ERR_FORMAT, "model info: the reply names no commit");
-        goto out;
-    }
-    *info = (struct repository_info){
-        .is_private = json_is_true(json_object_get(root, "private")),
-        .is_disabled = json_is_true(json_object_get(root, "disabled")),
-    };
-    const json_t *gated = json_object_get(root, "gated"); /* false, "auto" or "manual" */
-    info->is_gated = json_is_true(gated) || json_is_string(gated);
-    (void)snprintf(info->commit, sizeof info->commit, "%s", sha);
-    (void)snprintf(info->last_modified, sizeof info->last_modified, "%s", text_of(root, "lastModified"));
-out:
+    if (digest_is_hex(sha, REPOSITORY_COMMIT_SIZE - 1))
+        (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", sha);
+    else
+        code = err_set(err, ERR_FORMAT, "revision: the reply names no commit");
     json_decref(root);
     return code;
 }

@@ -21,8 +21,8 @@ int hub_json_parse_tree_page(const char *data, size_t size, struct repository_tr
 /* Sorts a tree whose pages are complete; ERR_FORMAT if a path occurs twice. */
 int hub_json_finish_tree(struct repository_tree *tree, struct err *err);
 
-/* /api/models/...: sha, lastModified, private, gated, disabled. */
-int hub_json_parse_info(const char *data, size_t size, struct repository_info *info, struct err *err);
+/* /api/models/.../revision/...: {"sha": "..."}, the commit, into REPOSITORY_COMMIT_SIZE bytes. */
+int hub_json_parse_commit(const char *data, size_t size, char *commit, struct err *err);
 
 /* {"error": "..."} or {"errors": [{"message": "..."}]}: the text, cut to `text_size`; "" if there is none. */
 void hub_json_parse_error(const char *data, size_t size, char *text, size_t text_size);

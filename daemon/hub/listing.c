@@ -1,4 +1,4 @@
-/* The verbs that ask the hub's API: info, refs, commits, trees; offline, the cache answers. */
+/* The verbs that ask the hub's API: refs, commits, trees; offline, the cache answers. */
 #include "daemon/hub/client.h"
 
 #include "daemon/base/digest.h"
@@ -32,37 +32,23 @@ static int name_repository(const struct hub_repository *hub_repository, struct e
     return strstr(err->message, name) ? err->code : err_wrap(err, "%s", name);
 }
 
-static int get_info(struct hub_repository *hub_repository, const char *revision, struct repository_info *info,
-                    struct err *err)
+static int get_commit(struct hub_repository *hub_repository, const char *revision, char *commit,
+                      struct err *err)
 {
     struct buf url, body;
     buf_init(&url, LIMIT_URL_BYTES);
     buf_init(&body, LIMIT_HUB_JSON_BYTES);
     client_append_api(hub_repository, &url);
-    if (revision) {
-        (void)buf_append_text(&url, "/revision/");
-        url_append_segment(&url, revision);
-    }
+    (void)buf_append_text(&url, "/revision/");
+    url_append_segment(&url, revision);
     int code = buf_check(&url, "address", err);
     if (!code)
         code = request_get_json(hub_repository, url.data, &body, NULL, err);
     if (!code)
-        code = hub_json_parse_info(buf_text(&body), body.size, info, err);
+        code = hub_json_parse_commit(buf_text(&body), body.size, commit, err);
     buf_free(&url);
     buf_free(&body);
     return code ? name_repository(hub_repository, err) : 0;
-}
-
-int listing_info(struct repository *repository, struct repository_info *info, struct err *err)
-{
-    if (cast(repository)->hub->options.is_offline) {
-        struct repository_info found = {0};
-        if (cache_read_ref(&cast(repository)->cache, "main", found.commit, err))
-            return client_refuse_offline(cast(repository), "the default branch", err);
-        *info = found;
-        return 0;
-    }
-    return get_info(cast(repository), NULL, info, err);
 }
 
 /* -- Listings of several pages ------------------------------------------------------------------------ */
@@ -202,7 +188,6 @@ static void remember(struct hub_repository *hub_repository, const char *revision
 int listing_resolve(struct repository *repository, const char *revision, char *commit, struct err *err)
 {
     struct hub_repository *hub_repository = cast(repository);
-    struct repository_info info;
     if (!revision || !revision[0])
         revision = "main";
     if (strlen(revision) >= LIMIT_REVISION_NAME_BYTES)
@@ -223,11 +208,12 @@ int listing_resolve(struct repository *repository, const char *revision, char *c
             return err_wrap(err, "%s", what);
         return code ? client_refuse_offline(hub_repository, what, err) : 0;
     }
-    int code = get_info(hub_repository, revision, &info, err);
+    char found[REPOSITORY_COMMIT_SIZE];
+    int code = get_commit(hub_repository, revision, found, err);
     if (code)
         return err_wrap(err, "revision %s", revision);
-    remember(hub_repository, revision, info.commit);
-    (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", info.commit);
+    remember(hub_repository, revision, found);
+    (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", found);
     return 0;
 }
 

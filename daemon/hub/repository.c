@@ -3,11 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int repository_info(struct repository *repository, struct repository_info *info, struct err *err)
-{
-    return repository->ops->info(repository, info, err);
-}
-
 int repository_list_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err)
 {
     return repository->ops->list_refs(repository, ret_refs, err);

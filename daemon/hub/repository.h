@@ -58,12 +58,6 @@ struct repository_tree {
     struct repository_file *files; /* ordered by path, no path twice */
 };
 
-struct repository_info {
-    char commit[REPOSITORY_COMMIT_SIZE]; /* of the default branch */
-    char last_modified[32];              /* ISO 8601, or "" */
-    int is_private, is_gated, is_disabled;
-};
-
 /* What a repository, a source or the whole hub has cost so far. */
 struct repository_counters {
     uint64_t request_count;  /* HTTP requests sent, redirects and retries included */
@@ -77,7 +71,6 @@ struct repository;
 
 /* For implementers: the table behind the functions below; struct repository is the first member. */
 struct repository_ops {
-    int (*info)(struct repository *, struct repository_info *, struct err *);
     int (*list_refs)(struct repository *, struct repository_refs **, struct err *);
     int (*resolve)(struct repository *, const char *revision, char *commit, struct err *);
     int (*list_tree)(struct repository *, const char *commit, struct repository_tree **, struct err *);
@@ -96,10 +89,6 @@ struct repository {
     const struct repository_ops *ops;
     const char *name; /* "EleutherAI/pythia-14m" or "file:/path"; owned by the implementer */
 };
-
-/* Whether the repository exists and may be read, and the commit of its default branch. ERR_NOT_FOUND (no such
- * model), ERR_GATED (not for this token, with what to do), ERR_NETWORK, ERR_TIMEOUT, ... */
-int repository_info(struct repository *repository, struct repository_info *info, struct err *err);
 
 /* All branches, tags and pull requests. The caller frees *ret_refs. */
 int repository_list_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err);

@@ -35,8 +35,7 @@ def test_refs_and_commits(probe: Probe, hub: Emulator) -> None:
     }
     for row in rows:
         assert probe("org/small", "resolve", row["name"])["commit"] == row["commit"]
-    assert probe("org/small", "info")["commit"] == hub.sha("org/small")
-    assert probe("org/small", "resolve", "")["commit"] == hub.sha("org/small")
+    assert probe("org/small", "resolve")["commit"] == hub.sha("org/small")
 
 
 @pytest.mark.parametrize("page", [1, 4])
@@ -159,21 +158,21 @@ def test_token_stays_at_home(big: tuple[Emulator, Probe, bytes]) -> None:
 
 
 def test_token_file(probe: Probe, hub: Emulator, tmp_path: Path) -> None:
-    assert probe("org/secret", "info")["error"] == "not_found"
+    assert probe("org/secret", "resolve")["error"] == "not_found"
     token = tmp_path / "home" / "token"
     token.parent.mkdir(exist_ok=True)
     token.write_text("hf_from_file\n")
-    assert probe("org/secret", "info")["private"]
-    assert probe("org/secret", "info", env={"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"})["error"] == "not_found"
+    assert probe("org/secret", "resolve").get("commit")
+    assert probe("org/secret", "resolve", env={"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"})["error"] == "not_found"
     elsewhere = tmp_path / "token"
     elsewhere.write_text("hf_other")
-    assert probe("org/secret", "info", env={"HF_TOKEN_PATH": str(elsewhere), "HF_HOME": "/nowhere"})["private"]
+    assert probe("org/secret", "resolve", env={"HF_TOKEN_PATH": str(elsewhere), "HF_HOME": "/nowhere"}).get("commit")
 
 
 def test_tls(make_hub: Callable[..., Emulator], small_root: Path, tmp_path: Path, certificate: tuple[str, str]) -> None:
     hub = make_hub(small_root, tls=certificate)
     probe = Probe(tmp_path, hub.url)
-    refused = probe("org/small", "info")
+    refused = probe("org/small", "resolve")
     assert refused["error"] == "network" and "REQUESTS_CA_BUNDLE" in refused["message"]
     env = {"REQUESTS_CA_BUNDLE": certificate[0]}
     expected = served(small_root, "step0", "model.safetensors")
@@ -250,23 +249,23 @@ def test_nginx_as_cdn_over_http2(
 @pytest.mark.parametrize(
     "words, env, code, say",
     [
-        (["org/missing", "info"], {}, "not_found", "HF_TOKEN"),
-        (["org/missing", "info"], {"HF_TOKEN": "hf_x"}, "not_found", "check the name"),
-        (["org/secret", "info"], {}, "not_found", "private"),
+        (["org/missing", "resolve"], {}, "not_found", "HF_TOKEN"),
+        (["org/missing", "resolve"], {"HF_TOKEN": "hf_x"}, "not_found", "check the name"),
+        (["org/secret", "resolve"], {}, "not_found", "private"),
         (["org/gated", "fetch", "main", "config.json"], {}, "gated", "accept its terms at"),
         (["org/gated", "fetch", "main", "config.json"], {"HF_TOKEN": "hf_x"}, "gated", "access is granted"),
         (["--no-tree", "org/secret", "fetch", "0" * 40, "config.json"], {}, "gated", "if it is private, put a token into "),  # of a commit
         (["--no-tree", "org/gone", "fetch", "0" * 40, "config.json"], {"HF_TOKEN": "hf_x"}, "gated", "that this token may see"),
-        (["org/disabled", "info"], {}, "unauthorized", "disabled"),
+        (["org/disabled", "resolve"], {}, "unauthorized", "disabled"),
         (["org/small", "resolve", "step77"], {}, "not_found", "no such revision"),
         (["org/small", "resolve", ".."], {}, "not_found", "revision .."),
         (["--no-tree", "org/small", "fetch", "main", "nothing.json"], {}, "not_found", "no such file"),
-        (["org//small", "info"], {}, "invalid", "owner/name"),
-        (["../small", "info"], {}, "invalid", "owner/name"),
+        (["org//small", "resolve"], {}, "invalid", "owner/name"),
+        (["../small", "resolve"], {}, "invalid", "owner/name"),
         (["--no-tree", "org/small", "fetch", "main", "../x"], {}, "invalid", "inside"),
-        (["org/small", "info"], {"HF_ENDPOINT": "http://127.0.0.1:9"}, "network", "HF_ENDPOINT"),
-        (["org/small", "info"], {"HF_ENDPOINT": "http://nowhere.invalid"}, "network", "DNS"),
-        (["org/small", "info"], {"HF_ENDPOINT": "ftp://x"}, "invalid", "HF_ENDPOINT"),
+        (["org/small", "resolve"], {"HF_ENDPOINT": "http://127.0.0.1:9"}, "network", "HF_ENDPOINT"),
+        (["org/small", "resolve"], {"HF_ENDPOINT": "http://nowhere.invalid"}, "network", "DNS"),
+        (["org/small", "resolve"], {"HF_ENDPOINT": "ftp://x"}, "invalid", "HF_ENDPOINT"),
         (["org/small", "refs"], {"HF_HUB_OFFLINE": "1"}, "not_found", "HF_HUB_OFFLINE"),
     ],
 )
@@ -277,7 +276,7 @@ def test_errors_say_what_to_do(probe: Probe, words: list[str], env: dict[str, st
 
 def test_refused_token(make_hub: Callable[..., Emulator], small_root: Path, tmp_path: Path) -> None:
     hub = make_hub(small_root, tokens=["hf_right"])
-    answer = Probe(tmp_path, hub.url)("org/small", "info", env={"HF_TOKEN": "hf_wrong"})
+    answer = Probe(tmp_path, hub.url)("org/small", "resolve", env={"HF_TOKEN": "hf_wrong"})
     assert answer["error"] == "unauthorized" and "renew" in answer["message"]
 
 
@@ -307,7 +306,7 @@ def test_what_is_no_hub(probe: Probe, reply: bytes, env: dict[str, str], code: s
 
         threading.Thread(target=answer, daemon=True).start()
         env = {name: value.replace("https-HERE", here.replace("http", "https")).replace("HERE", here) for name, value in env.items()}
-        told = probe("org/small", "info", options=(*FAST, "attempts_max=2"), env=env)
+        told = probe("org/small", "resolve", options=(*FAST, "attempts_max=2"), env=env)
     assert told["error"] == code and say in told["message"], told
 
 
@@ -317,7 +316,7 @@ def test_who_accepts_and_says_nothing(probe: Probe) -> None:
         here = f"127.0.0.1:{server.getsockname()[1]}"
         for scheme, connect_ms, is_cure in (("http", 60000, True), ("https", 300, False)):
             options = (*FAST, "attempts_max=1", f"connect_timeout_ms={connect_ms}", "stall_timeout_ms=1000")
-            told = probe("org/small", "info", options=options, env={"HF_ENDPOINT": f"{scheme}://{here}"})
+            told = probe("org/small", "resolve", options=options, env={"HF_ENDPOINT": f"{scheme}://{here}"})
             assert told["error"] == "timeout" and "check the network" in told["message"], told
             assert ("stall timeout" in told["message"]) == is_cure, told
 

@@ -57,12 +57,12 @@ def test_replies_that_drip(big: tuple[Emulator, Probe, bytes]) -> None:
     options = (*FAST, "stall_timeout_ms=100", "attempts_max=20")
     hub.fault("trickle", path="/api/models/", bps=2000, times=1)
     hub.fault("oversize_json", path="/api/models/", bytes=1 << 20, times=1)
-    answer = probe("org/big", "info", options=options)
+    answer = probe("org/big", "resolve", options=options)
     assert answer.get("commit") == hub.sha("org/big") and answer["retries"] >= 1 and answer["received"] < 1 << 20
     hub.clear_faults()
     hub.fault("trickle", path="/api/models/", bps=2000)
     hub.fault("oversize_json", path="/api/models/", bytes=1 << 20)
-    answer = probe("org/big", "info", options=(*options, "attempts_max=1"))
+    answer = probe("org/big", "resolve", options=(*options, "attempts_max=1"))
     assert answer["error"] == "timeout" and "larger stall timeout" in answer["message"], answer
     hub.clear_faults()
     hub.fault("trickle", route="cdn", bps=4_000_000)  # a range goes on from what came
@@ -172,7 +172,7 @@ def test_rate_limit(big: tuple[Emulator, Probe, bytes]) -> None:
     answer = probe("org/big", "read", "main", BIG, 0, 1000)
     assert answer["ranges"] == [sha256(data[:1000])] and answer["seconds"] > 2
     hub.fault("status", status=429, retry_after=100_000, route="api")
-    answer = probe("org/big", "info")
+    answer = probe("org/big", "resolve")
     assert answer["error"] == "rate_limited" and "asks to wait" in answer["message"]
 
 

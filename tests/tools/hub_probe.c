@@ -3,7 +3,7 @@
  *
  *     hub_probe [--set NAME=NUMBER]... [--dataset] [--no-tree] REPOSITORY COMMAND [ARGUMENT]...
  *
- *     info | refs | resolve REV | tree REV | fetch REV PATH | download REV PATH
+ *     refs | resolve [REV] | tree REV | fetch REV PATH | download REV PATH
  *     read REV PATH OFFSET SIZE [OFFSET SIZE]...     SHA-256 of each range; "need OFFSET SIZE" announces
  *     sweep THREADS PATH OFFSET SIZE                 that range of every branch
  *     cancel REV PATH OFFSET SIZE                    the same read, cancelled after 300 ms
@@ -83,19 +83,6 @@ static void set_option(struct hub_options *options, const char *text)
 }
 
 /* -- Commands: each fills probe->out --------------------------------------------------------------- */
-
-static int do_info(struct probe *probe, struct err *err)
-{
-    struct repository_info info;
-    int code = repository_info(probe->repository, &info, err);
-    if (code)
-        return code;
-    (void)json_object_set_new(probe->out, "commit", json_string(info.commit));
-    (void)json_object_set_new(probe->out, "private", json_boolean(info.is_private));
-    (void)json_object_set_new(probe->out, "gated", json_boolean(info.is_gated));
-    (void)json_object_set_new(probe->out, "last_modified", json_string(info.last_modified));
-    return 0;
-}
 
 static int do_refs(struct probe *probe, struct err *err)
 {
@@ -328,46 +315,42 @@ static int do_cancel(struct probe *probe, const char *commit, const char *path, 
     return code;
 }
 
-/* -- The program
- * ---------------------------------------------------------------------------------------------- */
+/* -- The program ----------------------------------------------------------------------------------- */
 
 static int run(struct probe *probe, char **words, int count, struct err *err)
 {
     static const struct {
         const char *name;
         int arguments_min;
-    } commands[] = {{"info", 0},     {"refs", 0}, {"resolve", 1}, {"tree", 1},  {"fetch", 2},
-                    {"download", 2}, {"read", 4}, {"sweep", 4},   {"cancel", 4}};
+    } commands[] = {{"refs", 0},     {"resolve", 0}, {"tree", 1},  {"fetch", 2},
+                    {"download", 2}, {"read", 4},    {"sweep", 4}, {"cancel", 4}};
+    const char *word = words[0];
     char commit[REPOSITORY_COMMIT_SIZE] = "";
     size_t command = 0;
-    while (command < sizeof commands / sizeof commands[0] && strcmp(commands[command].name, words[0]) != 0)
+    while (command < sizeof commands / sizeof commands[0] && strcmp(commands[command].name, word) != 0)
         command++;
     if (command == sizeof commands / sizeof commands[0] || count - 1 < commands[command].arguments_min)
         usage();
-    if (command == 0)
-        return do_info(probe, err);
-    if (command == 1)
+    if (strcmp(word, "refs") == 0)
         return do_refs(probe, err);
-    if (command == 7)
+    if (strcmp(word, "sweep") == 0)
         return do_sweep(probe, words + 1, err);
-    int code = repository_resolve(probe->repository, words[1], commit, err);
+    int code = repository_resolve(probe->repository, words[1], commit, err); /* NULL after the last word */
     if (code)
         return code;
     (void)json_object_set_new(probe->out, "commit", json_string(commit));
-    switch (command) {
-    case 3:
+    const char *path = count > 2 ? words[2] : NULL;
+    if (strcmp(word, "tree") == 0)
         return do_tree(probe, commit, err);
-    case 4:
-        return do_fetch(probe, commit, words[2], err);
-    case 5:
-        return do_download(probe, commit, words[2], err);
-    case 6:
-        return do_read(probe, commit, words[2], words + 3, err);
-    case 8:
-        return do_cancel(probe, commit, words[2], words + 3, err);
-    default:
-        return 0;
-    }
+    if (strcmp(word, "fetch") == 0)
+        return do_fetch(probe, commit, path, err);
+    if (strcmp(word, "download") == 0)
+        return do_download(probe, commit, path, err);
+    if (strcmp(word, "read") == 0)
+        return do_read(probe, commit, path, words + 3, err);
+    if (strcmp(word, "cancel") == 0)
+        return do_cancel(probe, commit, path, words + 3, err);
+    return 0;
 }
 
 static void add_counters(struct probe *probe)

@@ -199,15 +199,14 @@ static void cached_tree(void **state)
     assert_null(list);
 }
 
-static void info(void **state)
+static void commits(void **state)
 {
     static const char text[] = "{\"sha\": \"" COMMIT "\", \"private\": true, \"gated\": \"manual\"}";
-    struct repository_info found;
+    char found[REPOSITORY_COMMIT_SIZE];
     (void)state;
-    assert_int_equal(hub_json_parse_info(text, sizeof text - 1, &found, &err), 0);
-    assert_string_equal(found.commit, COMMIT);
-    assert_true(found.is_private && found.is_gated && !found.is_disabled);
-    assert_int_equal(hub_json_parse_info("{}", 2, &found, &err), ERR_FORMAT);
+    assert_int_equal(hub_json_parse_commit(text, sizeof text - 1, found, &err), 0);
+    assert_string_equal(found, COMMIT);
+    assert_int_equal(hub_json_parse_commit("{}", 2, found, &err), ERR_FORMAT);
 }
 
 static void errors(void **state)
@@ -241,7 +240,7 @@ int main(void)
         cmocka_unit_test(refs),       cmocka_unit_test(bad_refs),
         cmocka_unit_test(tree),       cmocka_unit_test(bad_trees),
         cmocka_unit_test(path_twice), cmocka_unit_test(cached_tree),
-        cmocka_unit_test(user),       cmocka_unit_test(info),
+        cmocka_unit_test(user),       cmocka_unit_test(commits),
         cmocka_unit_test(errors),     cmocka_unit_test(too_many_values),
         cmocka_unit_test(odd_names),
     };
