@@ -47,6 +47,40 @@ int contents_find_by_file(struct store *store, const char *file_digest, const ch
     return query_close(&query, rc);
 }
 
+/* From each tensor of a file straight to the next name: of many branches with the same file, one row of each
+ * tensor is read. */
+static const char BY_FILES[] =
+    "WITH RECURSIVE known (path, digest, tensor) AS (SELECT f.path, f.digest, "
+    "(SELECT min(t.tensor) FROM revision_tensors t WHERE t.file_digest = f.digest AND t.file_digest <> '') "
+    "FROM files f WHERE f.revision_id = ?1 AND f.digest_kind = 'sha256' "
+    "UNION ALL SELECT k.path, k.digest, (SELECT min(t.tensor) FROM revision_tensors t "
+    "WHERE t.file_digest = k.digest AND t.file_digest <> '' AND t.tensor > k.tensor) "
+    "FROM known k WHERE k.tensor IS NOT NULL) "
+    "SELECT k.path, k.digest, k.tensor, " ROWS_CONTENT " FROM known k CROSS JOIN contents c "
+    "ON c.id = (SELECT t.content_id FROM revision_tensors t WHERE t.file_digest = k.digest "
+    "AND t.file_digest <> '' AND t.tensor = k.tensor LIMIT 1) ORDER BY k.tensor, k.path";
+
+int contents_list_by_files(struct store *store, int64_t revision_id,
+                           int (*row)(void *context, const struct revision_tensor_row *row), void *context,
+                           struct err *err)
+{
+    struct query query;
+    struct revision_tensor_row tensor = {.revision_id = revision_id};
+    int rc = query_open(&query, store, BY_FILES, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, revision_id);
+    while ((rc = query_next(&query, err)) > 0) {
+        query_text(&query, tensor.file_path, sizeof tensor.file_path);
+        query_text(&query, tensor.file_digest, sizeof tensor.file_digest);
+        query_text(&query, tensor.tensor, sizeof tensor.tensor);
+        rows_read_content(&query, &tensor.content);
+        if (row(context, &tensor))
+            break;
+    }
+    return query_close(&query, rc);
+}
+
 int contents_find_by_revision(struct store *store, int64_t revision_id, const char *tensor,
                               struct revision_tensor_row *ret_row, struct err *err)
 {

@@ -43,6 +43,13 @@ int contents_ensure(struct store *store, const struct content_row *key, int64_t 
 int contents_find_by_file(struct store *store, const char *file_digest, const char *tensor,
                           struct content_row *ret_row, struct err *err);
 
+/* The same of all files of a revision at once: calls back with each tensor that is known of one, by name and
+ * then by path, at most once for each file. Of the row, name, content and file are filled in. Nonzero ends
+ * it. */
+int contents_list_by_files(struct store *store, int64_t revision_id,
+                           int (*row)(void *context, const struct revision_tensor_row *row), void *context,
+                           struct err *err);
+
 /* The content of a revision's tensor. ERR_NOT_FOUND if it was not measured. */
 int contents_find_by_revision(struct store *store, int64_t revision_id, const char *tensor,
                               struct revision_tensor_row *ret_row, struct err *err);

@@ -160,6 +160,30 @@ int revisions_get_files(struct store *store, int64_t revision_id,
     return query_close(&query, rc);
 }
 
+int revisions_find_file(struct store *store, int64_t revision_id, const char *path,
+                        struct revision_file_row *ret_file, int *ret_are_known, struct err *err)
+{
+    struct query query;
+    int is_found = 0;
+    int rc = query_open(&query, store,
+                        "SELECT EXISTS (SELECT 1 FROM files WHERE revision_id = ?1), f.path, f.size_bytes, "
+                        "f.digest, f.digest_kind FROM (SELECT 1) LEFT JOIN files f ON f.revision_id = ?1 "
+                        "AND f.path = ?2",
+                        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, revision_id);
+    query_bind_text(&query, path);
+    if ((rc = query_next(&query, err)) > 0) {
+        *ret_are_known = query_int(&query) != 0;
+        is_found = !query_is_null(&query);
+        *ret_file = (struct revision_file_row){.revision_id = revision_id};
+        read_file(&query, ret_file);
+    }
+    rc = query_close(&query, rc);
+    return rc || is_found ? rc : err_set(err, ERR_NOT_FOUND, "the revision has no file %.100s", path);
+}
+
 int revisions_list_files(struct store *store, int64_t model_id, const struct revision_key *after,
                          int revision_limit,
                          int (*row)(void *context, const struct revision_row *revision,

@@ -95,6 +95,10 @@ int revisions_get_files(struct store *store, int64_t revision_id,
                         int (*row)(void *context, const struct revision_file_row *file), void *context,
                         struct err *err);
 
+/* One file of a revision. ERR_NOT_FOUND; *ret_are_known: whether any of its files are known. */
+int revisions_find_file(struct store *store, int64_t revision_id, const char *path,
+                        struct revision_file_row *ret_file, int *ret_are_known, struct err *err);
+
 /* Files of the current revisions of a model, by step order and path: the whole material of an audit without
  * downloads. `revision` is the file's revision. `after` pages by revision. */
 int revisions_list_files(struct store *store, int64_t model_id, const struct revision_key *after,

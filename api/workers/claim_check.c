@@ -20,10 +20,6 @@ struct check {
     const struct api_claim_definitions *definitions;
     struct model_row model;
     json_t *request;
-    /* for find_file() */
-    const char *path;
-    struct revision_file_row file;
-    int has_files, is_found;
 };
 
 static int check_definition(const struct check *check, const struct task_tensor *tensor, int64_t definition,
@@ -111,17 +107,6 @@ static int check_stored(const struct check *check, const struct task_tensor *ten
 
 /* -- Where the tensor was found -- */
 
-static int find_file(void *context, const struct revision_file_row *file)
-{
-    struct check *check = context;
-    check->has_files = 1;
-    if (strcmp(file->path, check->path) != 0)
-        return 0;
-    check->file = *file;
-    check->is_found = 1;
-    return 1;
-}
-
 static int contradicts(const struct task_tensor *tensor, const char *what, struct err *err)
 {
     return err_set(err, ERR_MISMATCH,
@@ -144,20 +129,21 @@ static int check_file_content(const struct check *check, const struct task_tenso
     return contradicts(tensor, "the same file had another content before", err);
 }
 
-static int check_place(struct check *check, const struct task_tensor *tensor, struct err *err)
+static int check_place(const struct check *check, const struct task_tensor *tensor, struct err *err)
 {
-    check->path = tensor->file_path;
-    check->has_files = check->is_found = 0;
+    struct revision_file_row file;
+    int are_known = 0;
     if (!file_is_safe_relative(tensor->file_path))
         return err_set(err, ERR_INVALID, "%s: \"%.100s\" is not a file of a revision", tensor->tensor,
                        tensor->file_path);
-    int code = revisions_get_files(check->store, check->task->revision_id, find_file, check, err);
-    if (code || !check->has_files)
-        return code ? code : check_file_content(check, tensor, err);
-    if (!check->is_found)
+    int code = revisions_find_file(check->store, check->task->revision_id, tensor->file_path, &file,
+                                   &are_known, err);
+    if (code == ERR_NOT_FOUND && are_known)
         return err_set(err, ERR_INVALID, "%s: the revision has no file %.100s", tensor->tensor,
                        tensor->file_path);
-    if (strcmp(check->file.digest, tensor->file_digest) != 0)
+    if (code && code != ERR_NOT_FOUND)
+        return code;
+    if (are_known && strcmp(file.digest, tensor->file_digest) != 0)
         return contradicts(tensor, "its file has another digest in this revision", err);
     return check_file_content(check, tensor, err);
 }
@@ -235,7 +221,7 @@ static int check_displacement(const struct check *check, const struct task_tenso
     return code;
 }
 
-static int check_tensor(struct check *check, const struct task_tensor *tensor, struct err *err)
+static int check_tensor(const struct check *check, const struct task_tensor *tensor, struct err *err)
 {
     struct task_displacement *displacements =
         (struct task_displacement *)(uintptr_t)tensor->displacements; /* ours: wire_result owns it */

@@ -113,8 +113,9 @@ struct gatherer {
     const json_t *request;
     const char *backend;
     int64_t definition;
-    struct wire_revision *revision; /* at hand */
-    struct task_tensor *tensor;     /* at hand */
+    struct wire_revision *revision;     /* at hand */
+    const struct weight_layout *layout; /* of it */
+    struct task_tensor *tensor;         /* at hand */
 };
 
 static int no_memory(struct err *err)
@@ -168,37 +169,46 @@ static const char *name_at(void *context, size_t index)
     return ((const struct wire_revision *)context)->files[index].path;
 }
 
-/* A weight file whose digest was seen elsewhere tells the content of a tensor that was not measured here. */
-static int add_by_file(struct gatherer *gatherer, const char *name, struct err *err)
+/* Whether the sweep asks for a tensor by its whole name. Which tensors a pattern names only the files tell.
+ */
+static int is_named(const struct gatherer *gatherer, const char *tensor)
 {
-    struct wire_revision *revision = gatherer->revision;
-    struct revision_tensor_row row = {.token_rows = 0};
-    for (size_t i = 0; i < revision->tensor_count; i++) {
-        if (strcmp(revision->tensors[i].tensor, name) == 0)
-            return 0;
-    }
-    const struct weight_layout *layout = weight_layout_choose(has_file, revision, 0);
-    if (!weight_layout_is_told(layout, name_at, revision->file_count, revision))
-        return 0;
-    for (size_t i = 0; i < revision->file_count; i++) {
-        const struct revision_file_row *file = &revision->files[i];
-        if (file->digest_kind != REVISION_DIGEST_KIND_SHA256 || !weight_layout_has(layout, file->path))
-            continue;
-        int code = contents_find_by_file(gatherer->store, file->digest, name, &row.content, err);
-        if (code == ERR_NOT_FOUND)
-            continue;
-        if (code)
-            return code;
-        (void)snprintf(row.tensor, sizeof row.tensor, "%s", name);
-        (void)snprintf(row.file_path, sizeof row.file_path, "%s", file->path);
-        (void)snprintf(row.file_digest, sizeof row.file_digest, "%s", file->digest);
-        (void)snprintf(row.backend, sizeof row.backend, "%s", gatherer->backend);
-        row.definition = gatherer->definition;
-        row.token_rows = row.content.rows;
-        (void)add_tensor(gatherer, &row);
-        return 0;
+    const json_t *tensors = json_object_get(gatherer->request, "tensors");
+    if (json_array_size(tensors) == 0)
+        return strcmp(gatherer->task->model.tensor, tensor) == 0;
+    for (size_t i = 0; i < json_array_size(tensors); i++) {
+        const char *name = json_string_value(json_array_get(tensors, i));
+        if (name && !strpbrk(name, "*?[") && strcmp(name, tensor) == 0)
+            return 1;
     }
     return 0;
+}
+
+static int add_by_file(void *context, const struct revision_tensor_row *known)
+{
+    struct gatherer *gatherer = context;
+    const struct wire_revision *revision = gatherer->revision;
+    if (!weight_layout_has(gatherer->layout, known->file_path) || !is_named(gatherer, known->tensor))
+        return 0;
+    for (size_t i = 0; i < revision->tensor_count; i++) {
+        if (strcmp(revision->tensors[i].tensor, known->tensor) == 0)
+            return 0;
+    }
+    struct revision_tensor_row row = *known;
+    row.definition = gatherer->definition;
+    row.token_rows = row.content.rows;
+    (void)snprintf(row.backend, sizeof row.backend, "%s", gatherer->backend);
+    return add_tensor(gatherer, &row);
+}
+
+/* A weight file whose digest was seen elsewhere tells the content of tensors that were not measured here. */
+static int add_by_files(struct gatherer *gatherer, struct err *err)
+{
+    struct wire_revision *revision = gatherer->revision;
+    gatherer->layout = weight_layout_choose(has_file, revision, 0);
+    if (!weight_layout_is_told(gatherer->layout, name_at, revision->file_count, revision))
+        return 0;
+    return contents_list_by_files(gatherer->store, revision->row.id, add_by_file, gatherer, err);
 }
 
 static int add_statistics(void *context, const struct statistics_row *row)
@@ -260,14 +270,8 @@ static int gather_revision(struct gatherer *gatherer, int64_t id, struct err *er
         code = revisions_get_files(gatherer->store, id, add_file, gatherer, err);
     if (!code)
         code = contents_list_of_revision(gatherer->store, id, add_tensor, gatherer, err);
-    const json_t *tensors = json_object_get(gatherer->request, "tensors");
-    for (size_t i = 0; !code && i < json_array_size(tensors); i++) {
-        const char *name = json_string_value(json_array_get(tensors, i));
-        if (name && !strpbrk(name, "*?["))
-            code = add_by_file(gatherer, name, err);
-    }
-    if (!code && json_array_size(tensors) == 0 && task->model.tensor[0])
-        code = add_by_file(gatherer, task->model.tensor, err);
+    if (!code)
+        code = add_by_files(gatherer, err);
     const int is_own = revision == task->revisions;
     for (size_t i = 0; !code && is_own && i < revision->tensor_count; i++)
         code = gather_statistics(gatherer, &revision->tensors[i], err);

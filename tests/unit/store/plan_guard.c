@@ -23,6 +23,7 @@ static const struct {
     /* What an inner SELECT has found, whose own steps are looked at. */
     {"SCAN (subquery-[0-9]*)", "*"},
     {"SCAN r", "*FROM (SELECT [*] FROM revisions r WHERE *"},
+    {"SCAN k", "WITH RECURSIVE known *"},
     /* What people make by hand: models, one watch of each, tokens. */
     {"SCAN models*", "*"},
     {"SCAN w", "*FROM watches w *"},
