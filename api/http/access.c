@@ -4,11 +4,14 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/url.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#define NAME_SIZE 64
 
 int api_access_is_open(const struct api_http *http, enum api_right right)
 {
@@ -42,27 +45,56 @@ static enum token_scope scope_of(enum api_right right)
     return TOKEN_SCOPE_ADMIN;
 }
 
-/* "127.0.0.1:7143", "localhost", "[::1]:80": names that a page of a foreign site cannot be served under. */
-static int is_loopback_host(const char *host)
+/* The name or address in "127.0.0.1:7143", "localhost", "[::1]:80"; "" where it is longer than an address. */
+static void take_name(const char *host, char name[NAME_SIZE])
 {
-    char name[64];
-    if (!host)
-        return 1; /* no browser */
-    size_t length = host[0] == '[' ? strcspn(host, "]") : strcspn(host, ":");
     const char *start = host[0] == '[' ? host + 1 : host;
-    length -= (size_t)(start - host);
-    if (length >= sizeof name)
-        return 0;
+    size_t length = strcspn(start, host[0] == '[' ? "]" : ":");
+    if (length >= NAME_SIZE)
+        length = 0;
     memcpy(name, start, length);
     name[length] = '\0';
+}
+
+/* Whether it means this machine: names that a page of a foreign site cannot be served under. Without one no
+ * browser asks. */
+static int is_loopback_host(const char *host)
+{
+    char name[NAME_SIZE] = "localhost";
+    if (host)
+        take_name(host, name);
     return url_host_is_local(name);
+}
+
+/* Whether it is an address, which leads to one machine alone, while a site may let its name lead anywhere. */
+static int is_address(const char *host)
+{
+    char name[NAME_SIZE];
+    struct in6_addr address;
+    take_name(host, name);
+    return inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1;
+}
+
+/* A daemon for its own machine alone shows nothing to the pages of a site that lets its name lead here (DNS
+ * rebinding): to the browser they are the daemon's own. */
+static int check_name(const struct api_request *request, struct api_response *response, struct err *err)
+{
+    const struct api_http *http = request->http;
+    const char *host = request->headers.host;
+    if (!http->is_loopback || http->options.token || !host || strcmp(host, http->authority) == 0 ||
+        is_loopback_host(host) || is_address(host))
+        return 0;
+    response->status = 403;
+    return api_response_refuse(response, "header", "Host", err, ERR_UNAUTHORIZED,
+                               "reads without a token must name this machine, as localhost or by an address "
+                               "in numbers; set token-file to serve others");
 }
 
 /* Whether the page that asks, if one does, is the daemon's own. */
 static int is_own_page(const struct api_request *request)
 {
     const char *origin = api_request_header(request, "Origin");
-    const char *host = api_request_header(request, "Host");
+    const char *host = request->headers.host;
     if (!origin)
         return 1;
     const char *authority = strstr(origin, "://");
@@ -94,7 +126,7 @@ static int check_foreign_page(const struct api_request *request, struct api_resp
             response, "header", proxy, err, ERR_UNAUTHORIZED,
             "writes that come through a proxy need a token: set token-file to serve others");
     }
-    if (!is_loopback_host(api_request_header(request, "Host"))) {
+    if (!is_loopback_host(request->headers.host)) {
         response->status = 403;
         return api_response_refuse(response, "header", "Host", err, ERR_UNAUTHORIZED,
                                    "writes without a token must name a loopback host; set a token to serve "
@@ -216,8 +248,10 @@ int api_access_check(struct api_request *request, struct api_response *response,
     int is_open = api_access_is_open(http, right);
     const char *header = request->headers.authorization;
     const char *token = header && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : NULL;
-    if (right == API_RIGHT_PUBLIC || (right == API_RIGHT_READ && is_open && !token))
+    if (right == API_RIGHT_PUBLIC)
         return 0;
+    if (right == API_RIGHT_READ && is_open && !token)
+        return check_name(request, response, err);
     if (token) {
         token += strspn(token, " ");
         enum api_token_state state =
@@ -228,7 +262,8 @@ int api_access_check(struct api_request *request, struct api_response *response,
             return 0;
     }
     if (is_open)
-        return right == API_RIGHT_READ ? 0 : check_foreign_page(request, response, err);
+        return right == API_RIGHT_READ ? check_name(request, response, err)
+                                       : check_foreign_page(request, response, err);
     char reason[160];
     if (!token) {
         (void)snprintf(reason, sizeof reason,

@@ -5,7 +5,8 @@
  * that need none:
  *
  *   public   always open: probes, the dashboard's pages, the description. They show no data.
- *   read     open, unless the option read-access asks for a token
+ *   read     open, unless the option read-access asks for a token; on a daemon that listens on loopback and
+ *            has no token-file, only under a name that no foreign site can have
  *   sweep, worker   open only on a daemon that listens on loopback and has no token-file; then only to
  *            programs of this machine and to the daemon's own pages, not to those of foreign sites,
  *            nor to what a proxy says to have passed on

@@ -49,7 +49,10 @@ static void sort(struct head *head, const char *name, size_t name_size, const ch
             keep_first(&found->expect, value);
         break;
     case 'h':
-        head->hosts += IS("Host");
+        if (IS("Host")) {
+            head->hosts++;
+            keep_first(&found->host, value);
+        }
         break;
     case 'i':
         if (IS("If-None-Match"))

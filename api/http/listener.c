@@ -98,5 +98,6 @@ int api_listener_take(struct api_http *http, int fd, struct err *err)
     http->is_loopback = url_host_is_loopback(text);
     (void)snprintf(http->url, sizeof http->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
                    http->tls ? "https" : "http", text, http->port);
+    http->authority = strstr(http->url, "//") + 2;
     return check_reach(http, text, err);
 }

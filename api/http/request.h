@@ -42,6 +42,7 @@ struct api_headers {
     const char *authorization;
     const char *content_length;
     const char *expect;
+    const char *host;
     const char *if_none_match;
     const char *request_id;
     const char *transfer_encoding;

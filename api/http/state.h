@@ -29,6 +29,7 @@ struct api_http {
     int is_loopback; /* it listens on a loopback address only */
     uint16_t port;
     char url[API_URL_SIZE];
+    const char *authority;        /* within it: address and port */
     int64_t started_ms;           /* wall clock */
     atomic_bool is_draining;      /* no new connections, answers close theirs */
     atomic_uint requests_running; /* begun and not completed */

@@ -200,12 +200,29 @@ def test_loopback_is_open_but_not_to_admin_and_foreign_pages(daemon: Callable[..
     for host in ("127.evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "evil.example"):  # names that lead here
         rebound = one.post("/v1/sweeps", SWEEP, {"Host": host, "Origin": f"http://{host}"})
         assert rebound.status == 403 and "loopback" in rebound.json()["detail"], host
+        for path in ("/v1/models", "/v1/models?format=csv", "/metrics", "/v1/sweeps/1/events"):
+            rebound = one.get(path, {"Host": host})
+            assert rebound.status == 403 and rebound.json()["field"] == "Host", (host, path)
+            assert one.get(path, {"Host": host, **bearer("mistaken")}).status == 403, (host, path)
+        assert one.get("/healthz", {"Host": host}).status == one.get("/", {"Host": host}).status == 200
+    for host in ("localhost:1", "127.0.0.2", "[::1]", "192.0.2.7:7143", "[2001:db8::7]"):  # no site can be called so, and lead here
+        assert one.get("/v1/models", {"Host": host}).status == 200, host
     assert one.post("/v1/sweeps", SWEEP, bearer("mistaken")).status == 401  # somebody believes in this token
     for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Host", "Via"):
         value = {"Forwarded": "for=203.0.113.7", "Via": "1.1 x"}.get(name, "203.0.113.7")
         passed_on = one.post("/v1/sweeps", SWEEP, {name: value})
         assert passed_on.status == 403 and passed_on.json()["field"] == name and "token-file" in passed_on.json()["detail"]
         assert one.get("/v1/models", {name: value}).status == 200
+
+
+def test_with_a_token_others_are_served_under_any_name(daemon: Callable[..., Daemon], hub: Any, keys: Callable[[Daemon], Keys], tmp_path: Path) -> None:
+    """As a proxy of the same machine asks that passes the name on."""
+    named = {"Host": "bifurcated.example.org"}
+    one = daemon(hub)
+    key = keys(one).make("reader", "read")
+    assert one.get("/v1/models", {**named, **bearer(key)}).status == 200  # a page of a foreign site has none
+    (tmp_path / "token").write_text("a-token-of-sixteen-and-more")
+    assert daemon(hub, "--token-file", str(tmp_path / "token")).get("/v1/models", named).status == 200
 
 
 def test_beyond_loopback_there_must_be_a_token(
