@@ -52,7 +52,7 @@ static int write_task(struct connection *connection, const struct task_row *task
         &query, connection,
         "UPDATE tasks SET state = ?, attempts = ?, failures = ?, interruptions = ?, not_before_ms = ?, "
         "worker = ?, lease_until_ms = ?, claimed_ms = ?, finished_ms = ?, error_code = ?, "
-        "error_message = ?, bytes_fetched = ?, bytes_expected = ?, lease_ms = ? WHERE id = ?",
+        "error_message = ?, bytes_fetched = ?, bytes_expected = ?, lease_ms = ?, suspect = ? WHERE id = ?",
         err);
     if (rc)
         return rc;
@@ -73,6 +73,7 @@ static int write_task(struct connection *connection, const struct task_row *task
     query_bind_int(&query, task->bytes_fetched);
     query_bind_int(&query, task->bytes_expected);
     query_bind_int(&query, task->lease_ms);
+    query_bind_text(&query, task->suspect);
     query_bind_int(&query, task->id);
     return query_run(&query, err);
 }

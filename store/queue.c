@@ -71,14 +71,22 @@ static void set_error(struct task_row *task, int code, const char *message)
     (void)snprintf(task->error_message, sizeof task->error_message, "%s", message);
 }
 
+/* The attempt counts against the task. */
+static void count_failure(struct task_row *task, int code, const char *message)
+{
+    task->failures++;
+    set_error(task, code, message);
+    if (err_may_be_of_the_device(code))
+        memcpy(task->suspect, task->error_code, sizeof task->suspect);
+}
+
 /* -- Giving up leases ----------------------------------------------------------------------------------- */
 
 /* The lease of a claimed task is over. */
 static int expire_task(struct connection *connection, struct task_row *task,
                        const struct tasks_policy *policy, struct err *err)
 {
-    task->failures++;
-    set_error(task, ERR_TIMEOUT, "the worker did not report in time");
+    count_failure(task, ERR_TIMEOUT, "the worker did not report in time");
     if (task->failures >= policy->failures_max)
         return moves_task(connection, task, TASK_EVENT_EXHAUST, task->error_message, err);
     task->not_before_ms = 0;
@@ -300,8 +308,7 @@ static int fail(struct store *store, const struct task_lease *lease, const struc
     policy = queue_policy(policy);
     if ((rc = queue_load_leased(connection, lease, &task, err)))
         goto out;
-    task.failures++;
-    set_error(&task, reason->code, reason->message);
+    count_failure(&task, reason->code, reason->message);
     if (may_pass)
         event = task.failures >= policy->failures_max ? TASK_EVENT_EXHAUST : TASK_EVENT_RETRY;
     if (event == TASK_EVENT_RETRY)

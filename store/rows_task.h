@@ -13,7 +13,7 @@
     "k.reference_revision_id, "                                                                              \
     "k.previous_revision_id, k.state, k.attempts, k.failures, k.interruptions, k.not_before_ms, k.worker, "  \
     "k.lease_until_ms, k.claimed_ms, k.finished_ms, k.error_code, k.error_message, k.bytes_fetched, "        \
-    "k.bytes_expected, k.lease_ms"
+    "k.bytes_expected, k.lease_ms, k.suspect"
 #define ROWS_TASK_FROM " FROM tasks k JOIN revisions r ON r.id = k.revision_id "
 
 /* Expects the columns next in the query. */

@@ -36,6 +36,7 @@ void rows_read_task(struct query *query, struct task_row *row)
     row->bytes_fetched = query_int(query);
     row->bytes_expected = query_int(query);
     row->lease_ms = query_int(query);
+    query_text(query, row->suspect, sizeof row->suspect);
 }
 
 /* -- Plan ------------------------------------------------------------------------------------------------ */

@@ -61,6 +61,7 @@ struct task_row {
     int64_t lease_until_ms, claimed_ms, finished_ms; /* 0: none */
     char error_code[STORE_ERROR_NAME_SIZE];          /* of the last failure */
     char error_message[STORE_ERROR_MESSAGE_SIZE];
+    char suspect[STORE_ERROR_NAME_SIZE]; /* of the last failure that may have been the device's; "": none */
     int64_t bytes_fetched, bytes_expected;
     int64_t lease_ms; /* length of the last lease */
 };

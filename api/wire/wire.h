@@ -128,7 +128,8 @@ struct wire_task {
     char store[WIRE_STORE_SIZE]; /* which database: a worker forgets what it knew of another */
     int64_t sweep_id, task_id, attempt;
     int64_t failures, failures_max;
-    char failure[STORE_ERROR_NAME_SIZE]; /* code of the last one; "": none, or a daemon that does not say */
+    char failure[STORE_ERROR_NAME_SIZE]; /* code of the last one that may have been the device's, else of the
+                                            last; "": none */
     int64_t lease_ms;
     struct model_row model;                             /* name, kind, and its description if known */
     char *request;                                      /* of the sweep: JSON text */

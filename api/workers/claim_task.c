@@ -363,7 +363,7 @@ int api_claim_task(struct store *store, const struct task_row *row, const char *
                                .previous = -1};
     (void)snprintf(text, sizeof text, "store %s", store_instance(store));
     if (row->failures)
-        memcpy(task->failure, row->error_code, sizeof task->failure);
+        memcpy(task->failure, row->suspect[0] ? row->suspect : row->error_code, sizeof task->failure);
     int code = digest_sha256_hex(text, strlen(text), hex, err);
     if (!code) {
         (void)snprintf(task->store, sizeof task->store, "%.32s", hex);

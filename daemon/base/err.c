@@ -116,3 +116,18 @@ int err_is_of_the_store(int code)
 {
     return code == ERR_DATABASE || code == ERR_IO || code == ERR_NO_SPACE || code == ERR_NO_MEMORY;
 }
+
+int err_may_be_of_the_device(int code)
+{
+    switch (code) {
+    case ERR_NETWORK:
+    case ERR_HTTP:
+    case ERR_RATE_LIMITED:
+    case ERR_NO_SPACE:
+    case ERR_MISMATCH:
+    case ERR_GATED:
+        return 0;
+    default: /* a lease that ran out, too: its worker may have been killed for want of memory */
+        return 1;
+    }
+}

@@ -12,8 +12,8 @@
  * A lost device is the failure of whoever computed or loaded then: who waits for the turn, or comes later,
  * gets ERR_CANCELLED, so that one task that loses devices does not use up the attempts of its neighbours.
  * Where one computes while another loads, nothing says whose fault it was, and both have failed; so a task
- * whose last failure may have been the device's (measure_is_alone()) is measured *alone*: nothing is loaded
- * beside it, and what happens then is its own doing.
+ * of whose failures one may have been the device's (measure_is_alone()) is measured *alone*: nothing is
+ * loaded beside it, and what happens then is its own doing.
  *
  * Whoever loads holds a lock, whoever computes has the turn, and a model passes from the first to the second
  * before it lets go of the first. So there is one loader and one computing thread at most, and the context

@@ -138,19 +138,7 @@ static int check_commit(struct measure_job *job, struct err *err)
 
 int measure_is_alone(const struct task_row *task)
 {
-    if (!task->failures)
-        return 0;
-    switch (err_code_of(task->error_code)) {
-    case ERR_NETWORK:
-    case ERR_HTTP:
-    case ERR_RATE_LIMITED:
-    case ERR_NO_SPACE:
-    case ERR_MISMATCH:
-    case ERR_GATED:
-        return 0;
-    default: /* a lease that ran out, too: its worker may have been killed for want of memory */
-        return 1;
-    }
+    return task->suspect[0] != 0;
 }
 
 int measure_task(const struct measure_shared *shared, const struct task_row *task,

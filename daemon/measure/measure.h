@@ -39,7 +39,7 @@ struct measure_shared {
                        */
 };
 
-/* Whether the task is measured *alone* (device_turns.h): what it failed of last may have been the device, or
+/* Whether the task is measured *alone* (device_turns.h): what it once failed of may have been the device, or
  * memory that a neighbour had; what the hub or the disk did was not. */
 int measure_is_alone(const struct task_row *task);
 

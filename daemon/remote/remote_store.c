@@ -284,6 +284,8 @@ static int take(struct remote_store *store, const struct wire_task *task, struct
         .failures = task->failures,
     };
     memcpy(ret_task->error_code, task->failure, sizeof ret_task->error_code);
+    if (task->failure[0] && err_may_be_of_the_device(err_code_of(task->failure)))
+        memcpy(ret_task->suspect, task->failure, sizeof ret_task->suspect);
     memcpy(ret_task->revision, task->revisions[0].row.name, sizeof ret_task->revision);
     memcpy(ret_task->commit, task->revisions[0].row.commit, sizeof ret_task->commit);
     return 0;

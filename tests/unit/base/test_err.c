@@ -145,6 +145,22 @@ static void test_what_is_tried_again(void **state)
         assert_false(err_is_transient(lasting[i]));
 }
 
+static void only_what_may_have_been_the_device_is_suspect(void **state)
+{
+    static const struct {
+        int code, is_suspect;
+    } cases[] = {
+        {ERR_DEVICE_LOST, 1}, {ERR_DEVICE, 1},   {ERR_NO_MEMORY, 1}, {ERR_TIMEOUT, 1},
+        {ERR_INTERNAL, 1},    {ERR_HTTP, 0},     {ERR_NETWORK, 0},   {ERR_RATE_LIMITED, 0},
+        {ERR_NO_SPACE, 0},    {ERR_MISMATCH, 0}, {ERR_GATED, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (err_may_be_of_the_device(cases[i].code) != cases[i].is_suspect)
+            fail_msg("%s", err_name(cases[i].code));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +173,7 @@ int main(void)
         cmocka_unit_test(test_messages_are_utf8),
         cmocka_unit_test(test_names_are_a_bijection),
         cmocka_unit_test(test_what_is_tried_again),
+        cmocka_unit_test(only_what_may_have_been_the_device_is_suspect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

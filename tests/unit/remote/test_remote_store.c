@@ -45,7 +45,10 @@ static void test_a_lesson_that_failed_is_taken_again(void **state)
     OK(remote_store_take(store, task, &row, &err));
     assert_string_equal(row.revision, "step1");
     assert_string_equal(row.error_code, "http");
+    assert_string_equal(row.suspect, "");
+    (void)snprintf(task->failure, sizeof task->failure, "device_lost");
     OK(remote_store_take(store, task, &row, &err)); /* known already */
+    assert_string_equal(row.suspect, "device_lost");
     remote_store_close(store);
     free(task);
     free(sample);

@@ -159,6 +159,30 @@ static void test_outbox_with_bodies_behind(void **state)
     connection_close(connection);
 }
 
+/* Of tasks that wait for another attempt, what the last one failed of is known. */
+static void test_suspects_of_waiting_tasks(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, migrations_embedded, 11, &err));
+    OK(connection_exec(
+        connection,
+        "INSERT INTO models (id, name, kind, created_ms, updated_ms) VALUES (1, 'a/b', 'hub', 1, 1);"
+        "INSERT INTO revisions (id, model_id, name, commit_sha, step, first_seen_ms) VALUES "
+        "(1, 1, 'step0', '0', 0, 1), (2, 1, 'step1', '1', 1, 1), (3, 1, 'step2', '2', 2, 1);"
+        "INSERT INTO sweeps (id, model_id, state, request, priority, created_ms) VALUES "
+        "(1, 1, 'running', '{}', 0, 1);"
+        "INSERT INTO tasks (sweep_id, revision_id, ordinal, state, failures, error_code) VALUES "
+        "(1, 1, 0, 'queued', 1, 'device_lost'), (1, 2, 1, 'queued', 1, 'network'), "
+        "(1, 3, 2, 'queued', 0, '')",
+        &err));
+    OK(migrate(connection, &err));
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM tasks WHERE suspect <> ''"), 1);
+    assert_int_equal(read_int(connection, "SELECT revision_id FROM tasks WHERE suspect = 'device_lost'"), 1);
+    connection_close(connection);
+}
+
 /* Counting states reads an index alone, however large the bodies are. */
 static void test_counts_read_no_bodies(void **state)
 {
@@ -396,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_fresh_equals_upgraded),     CASE(test_released_migrations),
         CASE(test_outbox_with_bodies_behind), CASE(test_what_names_say),
+        CASE(test_suspects_of_waiting_tasks), CASE(test_what_names_say),
         CASE(test_counts_read_no_bodies),     CASE(test_schema_rules),
         CASE(test_failed_migration),          CASE(test_full_disk_in_migration),
         CASE(test_killed_in_migration),       CASE(test_upgrade_of_a_long_series),

@@ -174,6 +174,36 @@ static void test_retry_with_backoff(void **state)
                         "1 of 1 revisions failed; the first, step0: GET model.safetensors: connection reset");
 }
 
+/* What may have been the device's stays known, whatever fails next. */
+static void test_suspect(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct tasks_policy quick = {.failures_max = 9, .backoff_ms = 1, .backoff_max_ms = 1};
+    static const struct {
+        struct err reason;
+        const char *suspect;
+    } cases[] = {
+        {{.code = ERR_NETWORK, .message = "connection reset"}, ""},
+        {{.code = ERR_DEVICE_LOST, .message = "an illegal address"}, "device_lost"},
+        {{.code = ERR_NETWORK, .message = "connection reset"}, "device_lost"},
+        {{.code = ERR_TIMEOUT, .message = "no answer"}, "timeout"},
+    };
+    int64_t ids[2];
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct task_row task;
+        struct task_lease lease;
+        while (tasks_claim(fixture->store, "a", 0, LEASE_MS, &quick, &task, NULL, &(struct err)ERR_INIT))
+            clock_sleep_ms(1);
+        task_lease_of(&task, &lease);
+        OK(tasks_fail(fixture->store, &lease, &cases[i].reason, &quick, NULL, &err));
+        OK(tasks_get(fixture->store, task.id, &task, &err));
+        assert_string_equal(task.error_code, err_name(cases[i].reason.code));
+        assert_string_equal(task.suspect, cases[i].suspect);
+    }
+}
+
 /* A lasting failure is not tried again, and the rest of the sweep goes on. */
 static void test_lasting_failure(void **state)
 {
@@ -386,6 +416,7 @@ int main(void)
         CASE(test_shared_revision),
         CASE(test_claim_of_one_sweep),
         CASE(test_retry_with_backoff),
+        CASE(test_suspect),
         CASE(test_lasting_failure),
         CASE(test_pause_does_not_block),
         CASE(test_cancel),

@@ -319,6 +319,10 @@ static void test_failed_released_declined(void **state)
     OK(api_claim_task(fixture->store.store, &row, "cpu", 1, &task, &err));
     assert_string_equal(task.failure, "network");
     wire_task_free(&task);
+    (void)snprintf(row.suspect, sizeof row.suspect, "device_lost"); /* before that */
+    OK(api_claim_task(fixture->store.store, &row, "cpu", 1, &task, &err));
+    assert_string_equal(task.failure, "device_lost");
+    wire_task_free(&task);
     claim(fixture, "w/00", &task); /* the next one */
     static const char *const bad[][3] = {
         {"failure", "{\"code\":\"fame\",\"message\":\"m\"}", "/code"},
