@@ -22,15 +22,14 @@ struct score_result;
 struct score_need;
 
 /* Raised with every change of the table or of a struct that passes through it. */
-#define BACKEND_ABI_VERSION 3
+#define BACKEND_ABI_VERSION 4
 
 #define BACKEND_WHY_BYTES 512 /* room that callers give to a reason */
 #define BACKEND_NAME_BYTES 128
 
 struct backend_description {
-    char name[BACKEND_NAME_BYTES];   /* "Intel(R) Xeon(R) Processor, 2 threads, avx512" */
-    uint64_t memory_bytes;           /* total memory of the device */
-    uint64_t memory_available_bytes; /* now, an estimate; 0: not known */
+    char name[BACKEND_NAME_BYTES]; /* "Intel(R) Xeon(R) Processor, 2 threads, avx512" */
+    uint64_t memory_bytes;         /* total memory of the device */
 };
 
 struct backend_options {

@@ -172,9 +172,6 @@ int score_weights_find(const struct score_model_source *source, struct score_wei
                        struct err *err);
 void score_weights_free(struct score_weights *weights);
 
-/* Number of parameters. */
-uint64_t score_parameter_count(const struct score_config *config);
-
 /* -- Requests and results -------------------------------------------------------------------------- */
 
 /* Checks a request against a model: ids within the vocabulary, lengths within the context, runs within their

@@ -174,21 +174,6 @@ void score_tensor_shape(const struct score_config *config, enum score_role role,
     *ret_shape = shape;
 }
 
-uint64_t score_parameter_count(const struct score_config *config)
-{
-    uint64_t count = 0;
-    for (int role = 0; role < SCORE_ROLE_COUNT; role++) {
-        char name[SCORE_NAME_BYTES];
-        struct tensor_shape shape;
-        score_tensor_name(config, (enum score_role)role, 0, name);
-        score_tensor_shape(config, (enum score_role)role, &shape);
-        if (name[0])
-            count += shape.dim[0] * (shape.ndim == 2 ? shape.dim[1] : 1) *
-                     (role >= SCORE_ROLE_LAYER_FIRST ? config->layer_count : 1);
-    }
-    return count;
-}
-
 static int compare_names(const void *a, const void *b)
 {
     const struct score_tensor *const *first = a, *const *second = b;

@@ -48,12 +48,6 @@ struct revision_key {
     char name[LIMIT_REVISION_NAME_BYTES + 1];
 };
 
-struct revisions_changes {
-    int64_t new_count;   /* names that were not current before */
-    int64_t moved_count; /* names whose commit differs */
-    int64_t gone_count;  /* current names that are not in the list (only with is_complete) */
-};
-
 /* What the report of a watch's look will say of an update. */
 struct revisions_note {
     int64_t watch_id;
@@ -63,15 +57,11 @@ struct revisions_note {
 /*
  * Takes over what the hub lists, in one transaction: rows[i].id becomes the identifier of each; order does
  * not matter; a name must not occur twice (ERR_INVALID). Other commits of the same names become is_current 0,
- * and with is_complete so do names that are not in the list. ret_changes may be NULL.
+ * and with is_complete so do names that are not in the list. `note` (or NULL) is kept with it, in place of
+ * the watch's earlier one, until watches_record_run() has a report with it.
  */
 int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
-                     int is_complete, struct revisions_changes *ret_changes, struct err *err);
-
-/* The same; `note` (or NULL) is kept in the same transaction, in place of the watch's earlier one, until
- * watches_record_run() has a report with it. */
-int revisions_update_noting(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
-                            int is_complete, const struct revisions_note *note, struct err *err);
+                     int is_complete, const struct revisions_note *note, struct err *err);
 
 /* The key of a row, for going on after it. */
 void revision_key_of(const struct revision_row *row, struct revision_key *key);

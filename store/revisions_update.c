@@ -23,7 +23,6 @@ struct update {
     struct known *known; /* ordered by name */
     size_t known_count;
     int is_changed;
-    struct revisions_changes changes;
 };
 
 static int compare_names(const void *a, const void *b)
@@ -207,13 +206,8 @@ static int update_one(struct update *update, struct revision_row *row, struct er
         known->is_seen = 1;
     if (row->id && is_current)
         return correct_order(update, row, err);
-    if (known) {
-        update->changes.moved_count++;
-        if ((rc = set_current(update, known->id, 0, err)))
-            return rc;
-    } else {
-        update->changes.new_count++;
-    }
+    if (known && (rc = set_current(update, known->id, 0, err)))
+        return rc;
     if (!row->id)
         return insert(update, row, err);
     if ((rc = set_current(update, row->id, 1, err)))
@@ -232,46 +226,35 @@ static int keep_note(struct connection *connection, const struct revisions_note 
     return query_run(&query, err);
 }
 
-static int update_all(struct update *update, struct store *store, struct revision_row *rows, size_t count,
-                      int is_complete, const struct revisions_note *note, struct err *err)
+static int update_all(struct update *update, struct revision_row *rows, size_t count, int is_complete,
+                      struct err *err)
 {
-    int rc = check_rows(rows, count, err);
-    if (rc)
-        return rc;
-    update->now_ms = clock_wall_ms();
-    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &update->connection, err)))
-        return rc;
-    rc = load_known(update, err);
+    int rc = load_known(update, err);
     for (size_t i = 0; !rc && i < count; i++)
         rc = update_one(update, &rows[i], err);
     for (size_t i = 0; !rc && is_complete && i < update->known_count; i++) {
-        if (update->known[i].is_seen)
-            continue;
-        update->changes.gone_count++;
-        rc = set_current(update, update->known[i].id, 0, err);
+        if (!update->known[i].is_seen)
+            rc = set_current(update, update->known[i].id, 0, err);
     }
     if (!rc && update->is_changed)
         rc = touch_recount_model(update->connection, update->model_id, err);
-    if (!rc && note)
-        rc = keep_note(update->connection, note, err);
-    rc = store_write_end(store, rc, err);
-    free(update->known);
     return rc;
 }
 
 int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
-                     int is_complete, struct revisions_changes *ret_changes, struct err *err)
+                     int is_complete, const struct revisions_note *note, struct err *err)
 {
     struct update update = {.model_id = model_id};
-    int rc = update_all(&update, store, rows, count, is_complete, NULL, err);
-    if (!rc && ret_changes)
-        *ret_changes = update.changes;
+    int rc = check_rows(rows, count, err);
+    if (rc)
+        return rc;
+    update.now_ms = clock_wall_ms();
+    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &update.connection, err)))
+        return rc;
+    rc = update_all(&update, rows, count, is_complete, err);
+    if (!rc && note)
+        rc = keep_note(update.connection, note, err);
+    rc = store_write_end(store, rc, err);
+    free(update.known);
     return rc;
-}
-
-int revisions_update_noting(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
-                            int is_complete, const struct revisions_note *note, struct err *err)
-{
-    struct update update = {.model_id = model_id};
-    return update_all(&update, store, rows, count, is_complete, note, err);
 }

@@ -12,7 +12,6 @@
       ".parameters, " p ".precision, " p ".backend, " p ".definition, " p ".documents, " p ".tokens, " p     \
       ".nll_sum, " p ".perplexity, " p ".perplexity_stderr, " p ".accuracy, " p ".accuracy_stderr, " p       \
       ".seconds, " p ".measured_ms"
-#define ROWS_PERPLEXITY_COUNT 18
 
 /* Expects the columns next in the query. */
 void rows_read_perplexity(struct query *query, struct perplexity_row *row);

@@ -84,7 +84,8 @@ void client_progress_format_bytes(double bytes, char *text, size_t size)
     (void)snprintf(text, size, "%.*f %s", unit > 0 && bytes < 99.95 ? 1 : 0, bytes, units[unit]);
 }
 
-void client_progress_format_time(double seconds, char *text, size_t size)
+/* "12 s", "3:07 min", "2:05 h". */
+static void format_time(double seconds, char *text, size_t size)
 {
     if (!(seconds >= 0.0) || seconds > 1e9) {
         (void)snprintf(text, size, "?");
@@ -104,8 +105,7 @@ static void append_wait(const struct client_progress *progress, char *text, size
 {
     char left[32];
     size_t length = strlen(text);
-    client_progress_format_time(progress->wait_seconds > 0.0 ? progress->wait_seconds : 0.0, left,
-                                sizeof left);
+    format_time(progress->wait_seconds > 0.0 ? progress->wait_seconds : 0.0, left, sizeof left);
     if (progress->wait_detail[0])
         (void)snprintf(text + length, size - length, ", waits for the hub, asked again in %s: %s", left,
                        progress->wait_detail);
@@ -139,7 +139,7 @@ static void format_words(const struct client_progress *progress, char *text, siz
         length += snprintf(text + length, size - (size_t)length, ", %s/s", rate);
     }
     if (is_moving && isfinite(progress->seconds_left)) {
-        client_progress_format_time(progress->seconds_left, left, sizeof left);
+        format_time(progress->seconds_left, left, sizeof left);
         length += snprintf(text + length, size - (size_t)length, ", %s left", left);
     }
     if (progress->failed)

@@ -33,9 +33,6 @@ int client_progress_is_over(const struct client_progress *progress);
 /* "850 kB", "3.4 MB"; powers of 1000. */
 void client_progress_format_bytes(double bytes, char *text, size_t size);
 
-/* "12 s", "3:07 min", "2:05 h". */
-void client_progress_format_time(double seconds, char *text, size_t size);
-
 /* One line of at most `width` characters, with a bar where there is room for one, else the words alone. */
 void client_progress_format(const struct client_progress *progress, size_t width, int has_bar, char *text,
                             size_t size);

@@ -4,7 +4,7 @@
 
 #include <microhttpd.h>
 
-int api_problem_status(int code)
+static int status_of(int code)
 {
     switch (code) {
     case ERR_INVALID:
@@ -36,7 +36,7 @@ int api_problem_status(int code)
 void api_problem_render(struct api_response *response, const char *request_id, const struct err *err)
 {
     if (response->status < 400)
-        response->status = api_problem_status(err->code);
+        response->status = status_of(err->code);
     response->content_type = "application/problem+json";
     response->cache_control = "no-store";
     response->etag[0] = '\0';

@@ -10,9 +10,6 @@
 #include "api/http/request.h"
 #include "daemon/base/err.h"
 
-/* The status that an error of the handlers becomes. */
-int api_problem_status(int code);
-
 /* Makes the response a problem: its body, type and status (if that is still below 400). */
 void api_problem_render(struct api_response *response, const char *request_id, const struct err *err);
 

@@ -73,7 +73,7 @@ static atomic_size_t *bodies_of(struct api_request *request, size_t *ret_max)
     return &http->body_bytes[is_larger];
 }
 
-void api_request_drop_body(struct api_request *request)
+static void drop_body(struct api_request *request)
 {
     size_t max;
     buf_free(&request->body);
@@ -94,7 +94,7 @@ void api_request_add_body(struct api_request *request, const char *data, size_t 
         request->is_crowded = atomic_fetch_add(bodies, more) + more > max;
     }
     if (request->is_crowded)
-        api_request_drop_body(request);
+        drop_body(request);
     else
         buf_append(&request->body, data, size);
 }
@@ -105,7 +105,7 @@ void api_request_free(struct api_request *request)
         return;
     api_answer_release(request->answer);
     api_uri_free(&request->uri);
-    api_request_drop_body(request);
+    drop_body(request);
     free(request);
 }
 

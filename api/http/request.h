@@ -129,7 +129,6 @@ void api_request_free(struct api_request *request);
  * (bodies_bytes_max), the request keeps nothing of its body and is answered with 429. Small ones always have
  * room: the number of connections bounds them. */
 void api_request_add_body(struct api_request *request, const char *data, size_t size);
-void api_request_drop_body(struct api_request *request);
 
 /* Refuses a body that is not said to be JSON: ERR_UNSUPPORTED. Also what keeps a foreign page's form from
  * writing, since browsers ask before they send JSON. */

@@ -152,16 +152,6 @@ static const struct column columns_table[] = {
 #define TABLE_COUNT (sizeof columns_table / sizeof columns_table[0])
 static_assert(TABLE_COUNT <= API_COLUMNS_MAX, "an index of a column fits into one byte");
 
-size_t api_columns_count(void)
-{
-    return TABLE_COUNT;
-}
-
-const char *api_columns_name(size_t index)
-{
-    return columns_table[index].name;
-}
-
 static size_t find(const char *name, size_t length)
 {
     size_t index = 0;

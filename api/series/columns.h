@@ -22,10 +22,6 @@ struct api_columns {
     unsigned char indices[API_COLUMNS_MAX];
 };
 
-/* How many there are, and the name of each. */
-size_t api_columns_count(void);
-const char *api_columns_name(size_t index);
-
 /* The columns that a comma-separated list names, or all for NULL. ERR_INVALID for an unknown or repeated
  * name. */
 int api_columns_parse(const char *fields, struct api_columns *columns, struct err *err);

@@ -50,7 +50,8 @@ static int is_hub_word(const char *text, size_t length)
     return 1;
 }
 
-int api_sweep_request_is_model(const char *text, enum model_kind *ret_kind)
+/* Whether text is "owner/name" of the hub's alphabet or "file:/absolute/path"; *ret_kind says which. */
+static int is_model(const char *text, enum model_kind *ret_kind)
 {
     size_t length = strlen(text);
     if (length > LIMIT_MODEL_NAME_BYTES)
@@ -109,7 +110,7 @@ static int check_model(json_t *value, const char *pointer, struct api_sweep_requ
     int code = check_text(value, pointer, LIMIT_MODEL_NAME_BYTES, field, err);
     if (code)
         return code;
-    if (!api_sweep_request_is_model(json_string_value(value), &request->kind))
+    if (!is_model(json_string_value(value), &request->kind))
         return refuse(field, err, pointer, "neither owner/name, as on the hub, nor file:/path of a folder");
     (void)snprintf(request->model, sizeof request->model, "%s", json_string_value(value));
     return 0;

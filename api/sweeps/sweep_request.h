@@ -30,7 +30,4 @@ struct api_sweep_request {
 int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_request *request,
                             char field[API_SWEEP_FIELD_SIZE], struct err *err);
 
-/* Whether text is "owner/name" of the hub's alphabet or "file:/absolute/path"; *ret_kind says which. */
-int api_sweep_request_is_model(const char *text, enum model_kind *ret_kind);
-
 #endif

@@ -88,7 +88,7 @@ int wire_offer_parse(const char *text, size_t size, struct wire_offer *offer, st
 
 /* -- Result -- */
 
-void wire_read_model(struct wire_reader *reader, const json_t *object, struct model_row *model)
+static void read_model(struct wire_reader *reader, const json_t *object, struct model_row *model)
 {
     wire_text(reader, object, "model_type", model->model_type, sizeof model->model_type);
     model->vocabulary_size = wire_int(reader, object, "vocabulary_size", 0, INT64_MAX);
@@ -171,7 +171,7 @@ static void read_result(struct wire_reader *reader, const json_t *root, struct w
         wire_check_members(
             reader, model,
             " model_type vocabulary_size token_rows hidden_size layers parameter_count tensor ");
-        wire_read_model(reader, model, &result->model);
+        read_model(reader, model, &result->model);
         if (!result->model.tensor[0])
             wire_refuse(reader, "tensor", ERR_INVALID, "is missing or empty");
         wire_leave(reader, before);
@@ -268,7 +268,7 @@ static void read_task_model(struct wire_reader *reader, const json_t *root, stru
     if (!kind || (strcmp(kind, "hub") != 0 && strcmp(kind, "folder") != 0))
         wire_refuse(reader, "kind", ERR_INVALID, "neither hub nor folder");
     model->kind = kind && strcmp(kind, "folder") == 0 ? MODEL_KIND_FOLDER : MODEL_KIND_HUB;
-    wire_read_model(reader, object, model);
+    read_model(reader, object, model);
     wire_leave(reader, before);
 }
 

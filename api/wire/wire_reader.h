@@ -58,18 +58,4 @@ void *wire_new(struct wire_reader *reader, size_t count, size_t size);
 struct task_tensor *wire_read_tensors(struct wire_reader *reader, const json_t *object, const char *key,
                                       int without_values, size_t *ret_count);
 
-/* The numbers of a model's description. */
-void wire_read_model(struct wire_reader *reader, const json_t *object, struct model_row *model);
-
-struct api_json;
-
-void wire_append_real(struct api_json *json, const char *key, double value);
-
-/* Appends the list of tensors; their large values go to `values`, or are left out where that is NULL. */
-int wire_append_tensors(const struct task_tensor *tensors, size_t count, const char *key,
-                        struct api_json *json, struct buf *values, struct err *err);
-
-/* The members of a model's description, without braces around them. */
-void wire_append_model(const struct model_row *model, struct api_json *json);
-
 #endif

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-void wire_append_real(struct api_json *json, const char *key, double value)
+static void append_real(struct api_json *json, const char *key, double value)
 {
     if (isinf(value))
         api_json_text(json, key, value > 0 ? "inf" : "-inf");
@@ -79,7 +79,7 @@ static void append_statistics(const struct task_tensor *tensor, struct api_json 
 #define X(name) api_json_integer(json, #name, row->name);
         STATISTICS_COUNTS(X)
 #undef X
-#define X(name) wire_append_real(json, #name, row->name);
+#define X(name) append_real(json, #name, row->name);
         STATISTICS_REALS(X)
 #undef X
         api_json_close_object(json);
@@ -95,7 +95,7 @@ static void append_displacement_row(const struct displacement_row *row, struct a
     api_json_integer(json, "definition", row->definition);
     api_json_text(json, "backend", row->backend);
     api_json_integer(json, "elements", row->elements);
-#define X(name) wire_append_real(json, #name, row->name);
+#define X(name) append_real(json, #name, row->name);
     DISPLACEMENT_REALS(X)
 #undef X
     api_json_close_object(json);
@@ -233,8 +233,9 @@ static int append_samples(const struct task_tensor *tensor, struct api_json *jso
     return code;
 }
 
-int wire_append_tensors(const struct task_tensor *tensors, size_t count, const char *key,
-                        struct api_json *json, struct buf *values, struct err *err)
+/* Large values go to `values`, or are left out where that is NULL. */
+static int append_tensors(const struct task_tensor *tensors, size_t count, const char *key,
+                          struct api_json *json, struct buf *values, struct err *err)
 {
     int code = 0;
     api_json_open_array(json, key);
@@ -263,7 +264,8 @@ int wire_append_tensors(const struct task_tensor *tensors, size_t count, const c
     return code;
 }
 
-void wire_append_model(const struct model_row *model, struct api_json *json)
+/* The members of a model's description, without braces around them. */
+static void append_model(const struct model_row *model, struct api_json *json)
 {
     api_json_text(json, "model_type", model->model_type);
     api_json_integer(json, "vocabulary_size", model->vocabulary_size);
@@ -288,12 +290,12 @@ static void append_perplexity(const struct perplexity_row *row, struct api_json 
     api_json_integer(json, "definition", row->definition);
     api_json_integer(json, "documents", row->documents);
     api_json_integer(json, "tokens", row->tokens);
-    wire_append_real(json, "nll_sum", row->nll_sum);
-    wire_append_real(json, "perplexity", row->perplexity);
-    wire_append_real(json, "perplexity_stderr", row->perplexity_stderr);
-    wire_append_real(json, "accuracy", row->accuracy);
-    wire_append_real(json, "accuracy_stderr", row->accuracy_stderr);
-    wire_append_real(json, "seconds", row->seconds);
+    append_real(json, "nll_sum", row->nll_sum);
+    append_real(json, "perplexity", row->perplexity);
+    append_real(json, "perplexity_stderr", row->perplexity_stderr);
+    append_real(json, "accuracy", row->accuracy);
+    append_real(json, "accuracy_stderr", row->accuracy_stderr);
+    append_real(json, "seconds", row->seconds);
     api_json_close_object(json);
 }
 
@@ -323,10 +325,10 @@ int wire_result_append(const struct wire_result *result, struct buf *buf, struct
         append_caution(task->caution, &json);
     if (result->has_model) {
         api_json_open_object(&json, "model");
-        wire_append_model(&result->model, &json);
+        append_model(&result->model, &json);
         api_json_close_object(&json);
     }
-    int code = wire_append_tensors(task->tensors, task->tensor_count, "tensors", &json, &values, err);
+    int code = append_tensors(task->tensors, task->tensor_count, "tensors", &json, &values, err);
     api_json_open_array(&json, "perplexities");
     for (size_t i = 0; i < task->perplexity_count; i++)
         append_perplexity(&task->perplexities[i], &json);
@@ -371,7 +373,7 @@ static int append_revision(const struct wire_revision *revision, struct api_json
         api_json_close_object(json);
     }
     api_json_close_array(json);
-    int code = wire_append_tensors(revision->tensors, revision->tensor_count, "known", json, NULL, err);
+    int code = append_tensors(revision->tensors, revision->tensor_count, "known", json, NULL, err);
     api_json_close_object(json);
     return code;
 }
@@ -396,7 +398,7 @@ int wire_task_append(const struct wire_task *task, struct buf *buf, struct err *
     api_json_open_object(&json, "model");
     api_json_text(&json, "name", task->model.name);
     api_json_text(&json, "kind", model_kind_name(task->model.kind));
-    wire_append_model(&task->model, &json);
+    append_model(&task->model, &json);
     api_json_close_object(&json);
     api_json_raw(&json, "request", task->request, strlen(task->request));
     api_json_open_array(&json, "revisions");

@@ -18,8 +18,8 @@
 
 /* -- Names of claims -- */
 
-int api_claim_format_id(struct store *store, const struct task_row *task, char id[WIRE_ID_SIZE],
-                        struct err *err)
+/* The id of a claim, which only its worker is told: task, attempt, and digits that nobody can guess. */
+static int format_id(struct store *store, const struct task_row *task, char id[WIRE_ID_SIZE], struct err *err)
 {
     char text[STORE_INSTANCE_SIZE + STORE_WORKER_SIZE + 64], hex[DIGEST_SHA256_HEX_SIZE];
     int length = snprintf(text, sizeof text, "claim %s %" PRId64 " %" PRId64 " %s", store_instance(store),
@@ -46,7 +46,7 @@ int api_claim_find(struct store *store, const char *id, struct task_row *ret_tas
     attempt = strtoll(end + 1, NULL, 10);
     int code = tasks_get(store, task_id, ret_task, err);
     if (!code)
-        code = api_claim_format_id(store, ret_task, wanted, err);
+        code = format_id(store, ret_task, wanted, err);
     if (code)
         return code == ERR_NOT_FOUND ? no_claim(id, err) : code;
     size_t size = strlen(wanted);
@@ -367,7 +367,7 @@ int api_claim_task(struct store *store, const struct task_row *row, const char *
     int code = digest_sha256_hex(text, strlen(text), hex, err);
     if (!code) {
         (void)snprintf(task->store, sizeof task->store, "%.32s", hex);
-        code = api_claim_format_id(store, row, task->id, err);
+        code = format_id(store, row, task->id, err);
     }
     if (!code)
         code = models_get(store, row->model_id, &task->model, err);

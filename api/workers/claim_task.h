@@ -13,10 +13,6 @@
 
 #include <jansson.h>
 
-/* The id of a claim, which only its worker is told: task, attempt, and digits that nobody can guess. */
-int api_claim_format_id(struct store *store, const struct task_row *task, char id[WIRE_ID_SIZE],
-                        struct err *err);
-
 /* The task of a claim's id, whatever its state is now, with the lease that the id stands for. ERR_NOT_FOUND:
  * no such claim. ERR_CONFLICT: another worker has taken the task since. */
 int api_claim_find(struct store *store, const char *id, struct task_row *ret_task, struct err *err);

@@ -61,7 +61,8 @@ static size_t choose(const struct equal_content *group, size_t count, size_t las
     return !is_run && group[count - 1].index == last ? last : group[0].index;
 }
 
-int series_mark_repetitions(const struct series_input *input, struct series *series, struct err *err)
+/* Which points count, and whether the first is suspect. */
+static int mark_repetitions(const struct series_input *input, struct series *series, struct err *err)
 {
     struct equal_content *contents = calloc(input->count + 1, sizeof(*contents));
     size_t known = 0, last = 0;
@@ -107,7 +108,7 @@ int series_analyze(const struct series_point *points, size_t point_count,
     int code = check(points, point_count, options, err);
     if (code)
         return code;
-    struct series series = {.point_count = point_count};
+    struct series series = {0};
     struct series_input input = {.points = points, .count = point_count, .options = options};
     input.reference = find_reference(points, point_count, options->reference_step);
     double *steps = calloc(point_count + 1, sizeof(*steps));
@@ -121,7 +122,7 @@ int series_analyze(const struct series_point *points, size_t point_count,
     for (size_t i = 0; i < point_count; i++)
         steps[i] = points[i].step;
     schedule_accumulate(&options->schedule, steps, point_count, input.sums);
-    code = series_mark_repetitions(&input, &series, err);
+    code = mark_repetitions(&input, &series, err);
     if (!code)
         code = series_find_divergence(&input, &series, err);
     if (!code)

@@ -193,7 +193,6 @@ struct series_stop {
 };
 
 struct series {
-    size_t point_count;
     size_t counted; /* points that count */
     struct series_derived *derived;
     struct series_divergence divergence;

@@ -16,9 +16,6 @@ struct series_input {
     size_t reference;           /* the point that MSD is against; `count`: none of them */
 };
 
-/* Which points count, and whether the first is suspect. */
-int series_mark_repetitions(const struct series_input *input, struct series *series, struct err *err);
-
 /* Where training diverged; from there on no revision counts. */
 int series_find_divergence(const struct series_input *input, struct series *series, struct err *err);
 

@@ -170,7 +170,6 @@ int device_turns_load(struct device_turns *turns, int is_alone, struct score_mod
         source->beside = &turns->need;
         code = load(turns, loading, source, &turn, err);
         source->beside = NULL;
-        turn.is_beside = !code;
     }
     const int is_later = code == ERR_NO_MEMORY; /* loads when no other model is there */
     if (code && !is_later) {

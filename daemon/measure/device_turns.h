@@ -64,8 +64,7 @@ struct device_turn {
     void *model;
     const struct backend_table *backend;
     double load_seconds;
-    int is_beside; /* it was loaded while the device may have computed */
-    int is_alone;  /* nobody loads until it is unloaded */
+    int is_alone; /* nobody loads until it is unloaded */
 };
 
 /* Loads a model as soon as there is room for it, and waits for the turn, or alone: when it has the turn;

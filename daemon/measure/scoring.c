@@ -184,7 +184,7 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
 int scoring_run(struct scoring *scoring, struct device_turns *turns, int is_alone,
                 struct scoring_outcome *ret_outcome, struct err *err)
 {
-    struct scoring_outcome outcome = {.weight_bytes = scoring->weights.size_bytes};
+    struct scoring_outcome outcome = {0};
     struct score_model_source source = {.config = scoring->config,
                                         .tensors = scoring->weights.tensors,
                                         .tensor_count = scoring->weights.count,

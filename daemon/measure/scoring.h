@@ -25,7 +25,6 @@
 #include <stdatomic.h>
 
 #define SCORING_PARAMETERS_BYTES 512 /* as the store's column */
-#define SCORING_PRECISION_BYTES 24
 
 struct scoring_request {
     struct repository *repository;      /* borrowed until scoring_close, as all below */
@@ -64,7 +63,6 @@ struct scoring_outcome {
     double flops;
     double load_seconds, score_seconds; /* on the device */
     uint64_t memory_bytes;              /* that the backend had allocated at most */
-    uint64_t weight_bytes;              /* of the model's tensors as stored */
 };
 
 struct scoring;

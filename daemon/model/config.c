@@ -208,18 +208,6 @@ static int read_rotary(const json_t *root, const struct family *family, struct m
     return 0;
 }
 
-static int read_dtype(const json_t *root, struct model_config *config)
-{
-    const json_t *value = get(root, "dtype\0torch_dtype\0");
-    struct err ignored = ERR_INIT; /* an unknown dtype here is no error: the tensors say their own */
-    if (!json_is_string(value))
-        return 0;
-    const char *name = json_string_value(value);
-    if (strncmp(name, "torch.", 6) == 0)
-        name += 6;
-    return !tensor_dtype_parse(name, &config->dtype, &ignored);
-}
-
 static int read_activation(const json_t *root, const struct family *family, struct model_config *config,
                            struct err *err)
 {
@@ -250,7 +238,6 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
                strlen(json_string_value(architecture)) + 1);
     const char *tokenizer = json_string_value(json_object_get(root, "tokenizer_class"));
     (void)snprintf(config->tokenizer_class, sizeof config->tokenizer_class, "%s", tokenizer ? tokenizer : "");
-    config->has_dtype = read_dtype(root, config);
     if (read_sizes(root, config, err) || read_rotary(root, family, config, err) ||
         read_activation(root, family, config, err) ||
         read_flag(root, "use_parallel_residual\0", family->has_parallel_residual,

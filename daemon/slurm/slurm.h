@@ -16,8 +16,7 @@
 #include <stdint.h>
 
 #define SLURM_CALL_TIMEOUT_MS 60000
-#define SLURM_WORKERS_MAX 1000 /* Slurm's own standard bound of an array is 1001 */
-#define SLURM_ARRAYS_MAX 200   /* looked for in one call */
+#define SLURM_ARRAYS_MAX 200 /* looked for in one call */
 
 /* All texts are borrowed; "" where nothing is said. */
 struct slurm_options {

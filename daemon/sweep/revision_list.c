@@ -257,7 +257,7 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
         if (!list->rows[i].is_remembered)
             rows[count++] = list->rows[i].row;
     }
-    int code = revisions_update_noting(store, model_id, rows, count, !list->is_partial, note, err);
+    int code = revisions_update(store, model_id, rows, count, !list->is_partial, note, err);
     for (size_t i = list->count; !code && i-- > 0;) {
         if (!list->rows[i].is_remembered)
             list->rows[i].row.id = rows[--count].id;

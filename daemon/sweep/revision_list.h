@@ -51,7 +51,7 @@ struct revision_listed *revision_list_find(const struct revision_list *list, con
 void revision_list_drop_missing(struct revision_list *list);
 
 /* Brings the store up to date: rows get their ids, and what is not in a whole list is not current any more;
- * remembered rows stay as they are. `note`: see revisions_update_noting; NULL but for watches. */
+ * remembered rows stay as they are. `note`: see revisions_update; NULL but for watches. */
 int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
                         const struct revisions_note *note, struct err *err);
 

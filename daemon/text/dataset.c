@@ -16,7 +16,6 @@
 
 struct dataset {
     struct source *source;
-    int owns_source;
     struct unpack *unpack;
     enum dataset_kind kind;
     char *field;
@@ -96,27 +95,11 @@ int dataset_open(struct source *source, const struct dataset_options *options, s
     return 0;
 }
 
-int dataset_open_file(const char *path, const struct dataset_options *options, struct dataset **ret_dataset,
-                      struct err *err)
-{
-    struct source *source = NULL;
-    if (source_open_file(path, &source, err))
-        return err->code;
-    if (dataset_open(source, options, ret_dataset, err)) {
-        source_close(source);
-        return err->code;
-    }
-    (*ret_dataset)->owns_source = 1;
-    return 0;
-}
-
 void dataset_close(struct dataset *dataset)
 {
     if (!dataset)
         return;
     unpack_free(dataset->unpack);
-    if (dataset->owns_source)
-        source_close(dataset->source);
     json_decref(dataset->object);
     buf_free(&dataset->text);
     free(dataset->field);

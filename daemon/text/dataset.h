@@ -38,10 +38,6 @@ struct dataset;
 int dataset_open(struct source *source, const struct dataset_options *options, struct dataset **ret_dataset,
                  struct err *err);
 
-/* The same for a local file, which the data set closes. ERR_NOT_FOUND, ERR_IO. */
-int dataset_open_file(const char *path, const struct dataset_options *options, struct dataset **ret_dataset,
-                      struct err *err);
-
 /* Frees. NULL is allowed. */
 void dataset_close(struct dataset *dataset);
 

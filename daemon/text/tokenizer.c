@@ -94,11 +94,6 @@ void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomi
 
 /* -- Questions ------------------------------------------------------------------------------------- */
 
-size_t tokenizer_token_count(const struct tokenizer *tokenizer)
-{
-    return tokenizer->token_count;
-}
-
 uint32_t tokenizer_id_limit(const struct tokenizer *tokenizer)
 {
     return tokenizer->id_limit;

@@ -39,9 +39,6 @@ int tokenizer_load(const void *json, size_t size, struct tokenizer **ret_tokeniz
 /* Frees. NULL is allowed. */
 void tokenizer_free(struct tokenizer *tokenizer);
 
-/* Number of distinct tokens, added ones included (20B_tokenizer.json: 50,277). */
-size_t tokenizer_token_count(const struct tokenizer *tokenizer);
-
 /* The largest id + 1: the rows of an embedding that are real tokens; the rows from there to the model's
  * vocab_size are padding. 0 for an empty vocabulary. */
 uint32_t tokenizer_id_limit(const struct tokenizer *tokenizer);

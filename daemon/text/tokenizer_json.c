@@ -216,7 +216,6 @@ static int read_added_token(const json_t *object, struct tokenizer *tokenizer, u
         token.id = known->id;
     else if (!vocabulary_find(&tokenizer->vocabulary, text, size, &token.id)) {
         token.id = (*next_id)++;
-        tokenizer->token_count++;
         /* Which of two tokens of one id is found in a text, `tokenizers` leaves to chance. */
         if (!code && vocabulary_token(&tokenizer->vocabulary, token.id, &size))
             code = err_set(err, ERR_UNSUPPORTED,
@@ -239,7 +238,6 @@ static int read_added_tokens(const json_t *list, struct tokenizer *tokenizer, st
     size_t i;
     const json_t *object;
     uint32_t next_id = (uint32_t)tokenizer->vocabulary.count;
-    tokenizer->token_count = tokenizer->vocabulary.count;
     if (!json_field_is_absent(list) && !json_is_array(list))
         return err_set(err, ERR_FORMAT, "added_tokens: not a list");
     json_array_foreach(list, i, object)

@@ -30,7 +30,6 @@ struct tokenizer {
     int ignore_merges;           /* a word that is a token is taken whole */
     int is_nfc;
     int add_prefix_space;
-    size_t token_count;
     uint32_t id_limit;
 };
 

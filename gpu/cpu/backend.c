@@ -53,12 +53,9 @@ static int device_describe(int index, struct backend_description *ret_descriptio
     processor_name(name, sizeof(name));
     (void)snprintf(description.name, sizeof(description.name), "%s, %d threads, %s", name,
                    cpu_threads_usable(), cpu_isa_name(cpu_isa_best()));
-    long page = sysconf(_SC_PAGESIZE), pages = sysconf(_SC_PHYS_PAGES),
-         free_pages = sysconf(_SC_AVPHYS_PAGES);
+    long page = sysconf(_SC_PAGESIZE), pages = sysconf(_SC_PHYS_PAGES);
     if (page > 0 && pages > 0)
         description.memory_bytes = (uint64_t)page * (uint64_t)pages;
-    if (page > 0 && free_pages > 0)
-        description.memory_available_bytes = (uint64_t)page * (uint64_t)free_pages;
     *ret_description = description;
     return 0;
 }

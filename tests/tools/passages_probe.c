@@ -46,6 +46,7 @@ int main(int argc, char **argv)
     struct err err = ERR_INIT;
     struct tokenizer *tokenizer = NULL;
     struct tokenizer_encoder *encoder = NULL;
+    struct source *source = NULL;
     struct dataset *dataset = NULL;
     struct passages_builder *builder = NULL;
     struct passages passages = {0};
@@ -64,8 +65,8 @@ int main(int argc, char **argv)
     options.prefix_id = strtol(argv[7], NULL, 10);
     if (passages_mode_parse(argv[3], &options.mode, &err) || file_read(argv[1], &json, &err) ||
         tokenizer_load(json.data, json.size, &tokenizer, &err) ||
-        tokenizer_encoder_new(tokenizer, &encoder, &err) ||
-        dataset_open_file(argv[2], NULL, &dataset, &err) ||
+        tokenizer_encoder_new(tokenizer, &encoder, &err) || source_open_file(argv[2], &source, &err) ||
+        dataset_open(source, NULL, &dataset, &err) ||
         passages_builder_new(&options, encoder, &builder, &err) || build(dataset, builder, &err) ||
         passages_builder_finish(builder, &passages, &err) || dataset_digest(dataset, hex, &err))
         goto out;
@@ -76,6 +77,7 @@ out:
     passages_free(&passages);
     passages_builder_free(builder);
     dataset_close(dataset);
+    source_close(source);
     tokenizer_encoder_free(encoder);
     tokenizer_free(tokenizer);
     buf_free(&json);

@@ -3,7 +3,6 @@
 
 #include "daemon/analysis/audit.h"
 #include "daemon/analysis/scaling.h"
-#include "daemon/analysis/stopping.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -175,34 +174,6 @@ static void test_long_runs_take_few_turns(void **state)
     const struct schedule absurd = {SCHEDULE_KIND_CONSTANT, 1, 0, 0, 0, 0.6};
     schedule_accumulate(&absurd, &end, 1, &sums);
     assert_true(isnan(sums.kept));
-}
-
-static void test_stopping_rules(void **state)
-{
-    (void)state;
-    const struct stopping_point points[] = {{0, 1e6},    {1000, 1e4},  {20000, 100}, {40000, 60}, {60000, 59},
-                                            {80000, 58}, {100000, 70}, {120000, 80}, {143000, 90}};
-    struct schedule schedule = schedule_of_model("EleutherAI/pythia-70m");
-    struct stopping_score score = stopping_apply(STOPPING_RULE_PLATEAU, points, 9, &schedule);
-    assert_int_equal(score.verdict, SERIES_VERDICT_YES);
-    assert_near(score.step, 80000, 0);
-    assert_near(score.given_up, log(58.0 / 90), 1e-12);
-    score = stopping_apply(STOPPING_RULE_PATIENCE, points, 9, &schedule);
-    assert_near(score.step, 120000, 0);
-    score = stopping_apply(STOPPING_RULE_SCHEDULE_FLOOR, points, 9, &schedule);
-    assert_near(score.step, 120000, 0);
-    score = stopping_apply(STOPPING_RULE_SCHEDULE_FLOOR, points, 9, NULL);
-    assert_int_equal(score.verdict, SERIES_VERDICT_INSUFFICIENT);
-    score = stopping_apply(STOPPING_RULE_HALF, points, 9, NULL);
-    assert_near(score.saved, 1 - 80.0 / 143, 1e-12);
-    score = stopping_apply(STOPPING_RULE_BEST, points, 9, NULL);
-    assert_near(score.perplexity, 58, 0);
-    score = stopping_apply(STOPPING_RULE_PATIENCE, points, 6, NULL); /* still falling */
-    assert_int_equal(score.verdict, SERIES_VERDICT_NO);
-    assert_int_equal(stopping_apply(STOPPING_RULE_BEST, points, 3, NULL).verdict,
-                     SERIES_VERDICT_INSUFFICIENT);
-    for (int rule = 0; rule < STOPPING_RULE_COUNT; rule++)
-        assert_true(strlen(stopping_rule_name((enum stopping_rule)rule)) > 3);
 }
 
 static void test_scaling(void **state)
@@ -467,7 +438,6 @@ int main(void)
         cmocka_unit_test(test_scaling),
         cmocka_unit_test(test_audit),
         cmocka_unit_test(test_audit_of_steps_without_a_grid),
-        cmocka_unit_test(test_stopping_rules),
         cmocka_unit_test(test_audit_of_a_sparse_run),
         cmocka_unit_test(test_audit_of_a_thinned_run),
         cmocka_unit_test(test_audit_of_a_few_among_many),

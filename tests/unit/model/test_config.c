@@ -46,7 +46,6 @@ static void test_garden(void **state)
     assert_int_equal(config.key_value_head_count, 4);
     assert_int_equal(config.max_positions, 128);
     assert_true(config.has_parallel_residual && config.has_attention_bias && !config.is_tied);
-    assert_true(config.has_dtype && config.dtype == TENSOR_DTYPE_F16);
     assert_int_equal(config.activation, MODEL_ACTIVATION_GELU);
     assert_true(fabs(config.rotary_fraction - 0.25) < 1e-12 && fabs(config.rotary_base - 10000) < 1e-9);
     assert_int_equal(config.bos_token_id, 0);
@@ -112,7 +111,7 @@ static void test_other_families(void **state)
               "\"num_key_value_heads\":8,\"rms_norm_eps\":1e-6,\"dtype\":\"bfloat16\","
               "\"eos_token_id\":[2,3],\"tie_word_embeddings\":true}");
     assert_int_equal(llama.key_value_head_count, 8);
-    assert_true(llama.is_tied && llama.has_dtype && llama.dtype == TENSOR_DTYPE_BF16);
+    assert_true(llama.is_tied);
     assert_int_equal(llama.eos_token_id, 2);
     assert_int_equal(llama.bos_token_id, -1);
     /* What says nothing of it is tied where its class is, and OLMo has a word of its own for it. */
@@ -125,7 +124,6 @@ static void test_other_families(void **state)
     struct model_config unknown = parse("{}");
     assert_string_equal(unknown.model_type, "");
     assert_int_equal(unknown.activation, MODEL_ACTIVATION_OTHER);
-    assert_false(unknown.has_dtype);
 }
 
 /* The table of sizes in the Pythia suite. */
