@@ -69,10 +69,12 @@ cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t
 
 /* -- Attention: out[i, head] = softmax(q k^T / sqrt(head_size)) v over the keys up to the query's own -- */
 
-#define SCORE_ATTENTION_ROWS 64U /* queries of a tile */
+#define SCORE_ATTENTION_ROWS 64U  /* queries of a tile */
+#define SCORE_ATTENTION_VECTOR 8U /* elements of 16 bits that are stored at once */
 
 /* out [rows, head_count * head_size], rows `out_stride` elements apart. On matrix units for 16-bit types with
- * a head size that is a multiple of 8 up to 256; other models take float32 arithmetic. */
+ * a head size that is a multiple of 8 up to 256, where the stride must be one, too; other models take float32
+ * arithmetic. */
 cudaError_t score_launch_attention(enum score_type type, const void *qkv, const struct score_heads *heads,
                                    const struct score_tile *tiles, uint32_t tile_count, void *out,
                                    uint64_t out_stride, cudaStream_t stream);

@@ -187,9 +187,9 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
     const size_t d = (size_t)model->config.hidden_size;
     const int is_parallel = model->config.has_parallel_residual,
               is_last = index + 1 == model->config.layer_count;
-    const int is_joined =
-        is_parallel && !is_last; /* in the last layer there are fewer rows after attention */
     const uint64_t stride = model_out_stride(model), wide = model->config.intermediate_size;
+    /* In the last layer there are fewer rows after attention, which stores 16 bytes at once. */
+    const int is_joined = is_parallel && !is_last && stride % SCORE_ATTENTION_VECTOR == 0;
     struct step step = {.run = run,
                         .layer = layer,
                         .batch = &run->plan.batches[batch_number],
