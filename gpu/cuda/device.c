@@ -35,9 +35,12 @@ static int is_loss(cudaError_t status)
 }
 
 /* Codes that the table does not know (a newer driver's): an error that the context is left with comes back
- * from every call, a refusal does not. */
+ * from every call, a refusal does not. Without a stream there is no context yet, and to ask would make one,
+ * of whichever device is the thread's: a GPU that is full refuses that again. */
 static int is_stuck(const struct cuda_device *device)
 {
+    if (!device->stream)
+        return 0;
     cudaError_t status = cudaStreamQuery(device->stream);
     (void)cudaGetLastError();
     return status != cudaSuccess && status != cudaErrorNotReady;

@@ -221,17 +221,21 @@ void emulation::launch_checked(const configuration &with, const void *kernel, st
     });
 }
 
-/* False where another process has the device for itself. */
-static bool begin_context()
+/* Refused where another process has the device for itself, or nothing is left of its memory. */
+static cudaError_t begin_context()
 {
-    if (!own().has_context && !lock_folder.empty()) {
+    if (own().has_context)
+        return cudaSuccess;
+    if (own().reserved_bytes + own().occupied_bytes >= device.memory_bytes)
+        return cudaErrorMemoryAllocation;
+    if (!lock_folder.empty()) {
         const std::string path = lock_folder + "/" + std::to_string(current_ordinal);
         const int file = open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600); /* until the process ends */
         if (file < 0 || flock(file, LOCK_EX | LOCK_NB) != 0)
-            return false;
+            return cudaErrorDevicesUnavailable;
     }
     own().has_context = true;
-    return true;
+    return cudaSuccess;
 }
 
 /* -- Devices and errors ----------------------------------------------------------------------------- */
@@ -291,8 +295,8 @@ cudaError_t cudaSetDevice(int ordinal)
         return note(cudaErrorInvalidDevice);
     current_ordinal = ordinal;
     cudaError_t status = begin_call(__func__);
-    if (status == cudaSuccess && !begin_context())
-        status = note(cudaErrorDevicesUnavailable);
+    if (status == cudaSuccess)
+        status = note(begin_context());
     if (status != cudaSuccess)
         current_ordinal = before;
     return status;
@@ -355,7 +359,9 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
     BEGIN();
-    return stream && !stream->waiting.empty() ? cudaErrorNotReady : cudaSuccess;
+    if (!stream) /* the default one is its context's, which it makes */
+        return note(begin_context());
+    return stream->waiting.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)

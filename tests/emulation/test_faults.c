@@ -178,6 +178,25 @@ static void an_opening_fails_whole(void)
     }
 }
 
+/* What keeps a context from being made is over when its cause is: the device is not lost. */
+static void a_device_that_cannot_be_had_is_not_lost(void)
+{
+    void *device = NULL;
+    struct err err = ERR_INIT;
+    emulation_reset(&plain);
+    emulation_occupy(plain.memory_bytes);
+    CHECK(backend->device_open(0, NULL, &device, &err) == ERR_NO_MEMORY);
+    CHECK(strstr(err.message, "is out of memory") && strstr(err.message, "nvidia-smi shows who"));
+    emulation_reset(&plain);
+    emulation_inject("cudaSetDevice", 1, cudaErrorMpsServerNotReady, 1);
+    err = (struct err)ERR_INIT;
+    CHECK(backend->device_open(0, NULL, &device, &err) == ERR_DEVICE);
+    emulation_reset(&plain);
+    err = (struct err)ERR_INIT;
+    CHECK(backend->device_open(0, NULL, &device, &err) == 0);
+    close_whole(device);
+}
+
 /* -- Numbers ----------------------------------------------------------------------------------------- */
 
 /* An infinite embedding spoils its own document alone; a weight that is NaN, everything. */
@@ -229,6 +248,7 @@ int main(void)
     a_loss_stays(cudaErrorIllegalAddress, ERR_DEVICE_LOST);
     a_loss_stays(ERROR_OF_TOMORROW, ERR_DEVICE_LOST);
     an_opening_fails_whole();
+    a_device_that_cannot_be_had_is_not_lost();
     what_is_not_finite_shows();
     return faulty_end("refused calls are over with the call, and losses stay");
 }
