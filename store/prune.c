@@ -1,6 +1,7 @@
 /*
  * Retention: large values of contents that no current revision has, and sweeps of long ago.
  */
+#include "daemon/base/pulse.h"
 #include "store/distributions.h"
 #include "store/query.h"
 #include "store/sweeps.h"
@@ -100,7 +101,7 @@ int distributions_prune(struct store *store, int64_t *after, int limit, int64_t 
     return rc ? rc : delete_found(store, &found, delete_stale, after, ret_count, err);
 }
 
-/* Until they have SWEEPS_PRUNE_TASKS together. What may go once may go for ever. */
+/* Until they have SWEEPS_PRUNE_TASKS together; one that has more alone. What may go once may go for ever. */
 static int find_over(struct connection *connection, int64_t before_ms, int64_t after, int limit, int64_t *ids,
                      size_t *ret_count, struct err *err)
 {
@@ -121,8 +122,11 @@ static int find_over(struct connection *connection, int64_t before_ms, int64_t a
     query_bind_int(&query, before_ms);
     query_bind_int(&query, limit);
     while (tasks < SWEEPS_PRUNE_TASKS && (rc = query_next(&query, err)) > 0 && *ret_count < IDS_MAX) {
-        ids[(*ret_count)++] = query_int(&query);
+        int64_t id = query_int(&query);
         tasks += query_int(&query);
+        if (tasks > SWEEPS_PRUNE_TASKS && *ret_count)
+            break;
+        ids[(*ret_count)++] = id;
     }
     rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
@@ -138,6 +142,38 @@ static int delete_sweep(struct connection *connection, int64_t id, struct err *e
     return query_run(&query, err);
 }
 
+/* Deletes tasks of a sweep in transactions of their own, until the rest may go with the sweep. One that is
+ * broken off goes on with the next run, since what is left may go, too. */
+static int shorten_sweep(struct store *store, int64_t id, struct err *err)
+{
+    int64_t last = 1;
+    int rc = 0;
+    while (!rc && last) {
+        struct connection *connection = NULL;
+        struct query query;
+        pulse_beat();
+        last = 0; /* the last ordinal of a part, if there are tasks beyond it */
+        if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
+            return rc;
+        rc = query_begin(&query, connection,
+                         "SELECT ordinal FROM tasks WHERE sweep_id = ?1 ORDER BY ordinal LIMIT 1 OFFSET ?2",
+                         err);
+        if (!rc) {
+            query_bind_int(&query, id);
+            query_bind_int(&query, SWEEPS_PRUNE_TASKS);
+            rc = query_run_int(&query, &last, err);
+        }
+        if (rc > 0 && !(rc = query_begin(&query, connection,
+                                         "DELETE FROM tasks WHERE sweep_id = ?1 AND ordinal < ?2", err))) {
+            query_bind_int(&query, id);
+            query_bind_int(&query, last);
+            rc = query_run(&query, err);
+        }
+        rc = store_write_end(store, rc, err);
+    }
+    return rc;
+}
+
 int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int limit, int64_t *ret_count,
                  struct err *err)
 {
@@ -148,5 +184,7 @@ int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int lim
         return rc;
     rc = find_over(connection, before_ms, *after, limit, found.ids, &found.count, err);
     store_read_end(store, connection);
+    if (!rc && found.count == 1) /* it may be large */
+        rc = shorten_sweep(store, found.ids[0], err);
     return rc ? rc : delete_found(store, &found, delete_sweep, after, ret_count, err);
 }

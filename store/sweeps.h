@@ -94,14 +94,15 @@ int sweeps_give_up(struct store *store, int64_t id, const struct err *reason, st
 int sweeps_cancel(struct store *store, int64_t id, struct err *err);
 
 /* Deletes sweeps that ended before `before_ms`, with their tasks and history, oldest first, at most `limit`
- * (1 to 1,000) per call, from the one after *after (0: the first) on, which moves on, and none beyond
- * SWEEPS_PRUNE_TASKS tasks, since all writers wait meanwhile. A sweep stays while one of its tasks is the
- * newest of its revision, since series show that one's state, and while one of its job arrays has not ended,
- * since nobody else knows of it. *ret_count becomes how many were deleted; 0: that was all. */
+ * (1 to 1,000) per call, from the one after *after (0: the first) on, which moves on, and no
+ * more than SWEEPS_PRUNE_TASKS tasks at a time, since all writers wait meanwhile: a larger sweep goes alone,
+ * in parts. A sweep stays while one of its tasks is the newest of its revision, since series show that one's
+ * state, and while one of its job arrays has not ended, since nobody else knows of it. *ret_count becomes how
+ * many were deleted; 0: that was all. */
 int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int limit, int64_t *ret_count,
                  struct err *err);
 
-#define SWEEPS_PRUNE_TASKS 10000 /* a sweep that has more goes alone */
+#define SWEEPS_PRUNE_TASKS 10000
 
 /* How many sweeps are in each state; counts[SWEEP_STATE_COUNT]. */
 int sweeps_count(struct store *store, int64_t *counts, struct err *err);

@@ -418,12 +418,17 @@ static void test_samples_know_their_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_fresh_equals_upgraded),     CASE(test_released_migrations),
-        CASE(test_outbox_with_bodies_behind), CASE(test_what_names_say),
-        CASE(test_suspects_of_waiting_tasks), CASE(test_what_names_say),
-        CASE(test_counts_read_no_bodies),     CASE(test_schema_rules),
-        CASE(test_failed_migration),          CASE(test_full_disk_in_migration),
-        CASE(test_killed_in_migration),       CASE(test_upgrade_of_a_long_series),
+        CASE(test_fresh_equals_upgraded),
+        CASE(test_released_migrations),
+        CASE(test_outbox_with_bodies_behind),
+        CASE(test_what_names_say),
+        CASE(test_suspects_of_waiting_tasks),
+        CASE(test_counts_read_no_bodies),
+        CASE(test_schema_rules),
+        CASE(test_failed_migration),
+        CASE(test_full_disk_in_migration),
+        CASE(test_killed_in_migration),
+        CASE(test_upgrade_of_a_long_series),
         CASE(test_samples_know_their_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

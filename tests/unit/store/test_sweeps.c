@@ -233,6 +233,39 @@ static void test_prune_in_parts(void **state)
     }
 }
 
+/* So do the tasks of one, which its end may come between. */
+static void test_prune_one_in_parts(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t after = 0, count = 0;
+    struct sweep_row row;
+    sqlite3 *db = NULL;
+    int64_t id = create(fixture, NULL, 0);
+    OK(sweeps_cancel(fixture->store, id, &err));
+    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000) "
+                     "INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) "
+                     "SELECT 1, 'step' || i, i, i, 1 FROM n;"
+                     "INSERT INTO tasks (sweep_id, revision_id, ordinal, state) "
+                     "SELECT 1, id, id, 'cancelled' FROM revisions;"
+                     "INSERT INTO sweeps (id, model_id, state, request, priority, created_ms) "
+                     "VALUES (2, 1, 'running', '{}', 0, 1);"
+                     "INSERT INTO tasks (sweep_id, revision_id, ordinal, state) "
+                     "SELECT 2, id, id, 'queued' FROM revisions;"
+                     "UPDATE sweeps SET tasks_cancelled = 25000 WHERE id = 1",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    uint64_t version = store_version(fixture->store);
+    OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &after, 100, &count, &err));
+    assert_int_equal(count, 1);
+    assert_int_equal(store_version(fixture->store) - version, 3); /* transactions */
+    FAILS(ERR_NOT_FOUND, sweeps_get(fixture->store, id, &row, &err));
+    fixture_check_database(fixture);
+}
+
 /* However they end, and in whatever order: each is found once, also after the last one was deleted. */
 static void test_ends(void **state)
 {
@@ -296,9 +329,16 @@ static void test_prune_keeps_live_jobs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_idempotency), CASE(test_metrics),        CASE(test_next_planning),
-        CASE(test_failed_plan), CASE(test_list),           CASE(test_request_text),
-        CASE(test_prune),       CASE(test_prune_in_parts), CASE(test_prune_keeps_live_jobs),
+        CASE(test_idempotency),
+        CASE(test_metrics),
+        CASE(test_next_planning),
+        CASE(test_failed_plan),
+        CASE(test_list),
+        CASE(test_request_text),
+        CASE(test_prune),
+        CASE(test_prune_in_parts),
+        CASE(test_prune_one_in_parts),
+        CASE(test_prune_keeps_live_jobs),
         CASE(test_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
