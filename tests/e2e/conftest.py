@@ -5,6 +5,7 @@ make_hub   start another one: make_hub(root, bandwidth_bps=…)
 certificate  files for make_hub(root, tls=certificate)
 garden     the folder of the committed training run, to be served by make_hub
 daemon     start the daemon: daemon(hub, "--option", "value", env={…})
+worker     start a remote worker: worker(daemon, "--option", "value", env={…})
 made_up    a daemon that has swept four made-up runs of different sizes (synthetic.py), three with perplexities
 
 The programs are taken from the CMake build folder that $BIFURCATED_BUILD names.
@@ -32,6 +33,8 @@ for _name in ("http_proxy", "https_proxy", "all_proxy"):
 os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
 
 from running import Daemon, find_program, new_certificate  # noqa: E402
+from workers import Worker  # noqa: E402
+
 from tests.hub import Emulator  # noqa: E402
 from tests.hub.samples import write_root  # noqa: E402
 
@@ -151,5 +154,22 @@ def daemon(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., 
         return started[-1]
 
     yield start
+    for one in started:
+        one.check_end()
+
+
+@pytest.fixture
+def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Starts workers: worker(daemon, "--option", "value"); at the end each must stop cleanly."""
+    started: list[Worker] = []
+
+    def start(daemon: Daemon | str, *options: str, env: dict[str, str] | None = None) -> Worker:
+        place = tmp_path / f"worker{len(started)}"
+        started.append(Worker(daemon, programs["bifurcated"], place, *options, env=env).start())
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.terminate()  # all at once: each takes a moment
     for one in started:
         one.check_end()

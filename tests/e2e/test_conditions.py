@@ -18,6 +18,7 @@ from typing import Any, Callable
 
 import pytest
 from running import SANITIZER, Daemon, wait_until
+from workers import Worker
 
 from tests.hub import Emulator
 
@@ -115,6 +116,19 @@ def test_clock_is_set_back_during_a_pause(daemon: Callable[..., Daemon], make_hu
     hub.clear_faults()
     assert running.wait(number)["state"] == "done"  # running.SWEEP_S is far less than two hours
     check_sound(running.db)
+
+
+# ---- time that passes ----------------------------------------------------------------------------
+
+
+def test_heap_is_tended_in_every_turn(daemon: Callable[..., Daemon], worker: Callable[..., Worker], tmp_path: Path) -> None:
+    """Both processes that stay give free memory back again and again, not only as they start."""
+    env = preload("turns", tmp_path)
+    counts = [tmp_path / "of-daemon", tmp_path / "of-worker"]
+    running = daemon(None, "--fetchers", "0", env=env | {"PROOF_TURNS": str(counts[0])})
+    worker(running, env=env | {"PROOF_TURNS": str(counts[1])})
+    for count in counts:
+        wait_until(lambda: count.exists() and count.stat().st_size > 3)  # noqa: B023
 
 
 # ---- a suspended daemon --------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import pytest
 from running import Daemon, wait_until
@@ -291,22 +291,15 @@ def test_access_is_granted(daemon: Start, gated: Emulator) -> None:
 
 
 @pytest.fixture
-def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., Worker]]:
-    """worker(daemon, name, token): starts one and waits until the daemon has heard of it."""
-    started: list[Worker] = []
+def worker_with(worker: Callable[..., Worker]) -> Callable[..., Worker]:
+    """worker_with(daemon, name, token): starts one and waits until the daemon has heard of it."""
 
     def start(one: Daemon, name: str, token: str | None = None) -> Worker:
-        place = tmp_path / f"worker{len(started)}"
-        worker = Worker(one, programs["bifurcated"], place, "--name", name, env={"HF_TOKEN": token} if token else {})
-        started.append(worker.start())
+        started = worker(one, "--name", name, env={"HF_TOKEN": token} if token else {})
         wait_until(lambda: any(row["name"].startswith(name) for row in one.get("/v1/workers").json()["workers"]))
-        return worker
+        return started
 
-    yield start
-    for one in started:
-        one.terminate()
-    for one in started:
-        one.check_end()
+    return start
 
 
 def speak(one: Daemon, name: str, **more: Any) -> None:
@@ -317,7 +310,7 @@ def speak(one: Daemon, name: str, **more: Any) -> None:
     assert one.post("/v1/claims", offer | {"definition": int(wanted[1]), "scoring": int(wanted[2])}).status == 204
 
 
-def test_left_to_another_worker(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
+def test_left_to_another_worker(daemon: Start, gated: Emulator, worker_with: Callable[..., Worker]) -> None:
     """The daemon has no access, nor has one worker; while another may have it nothing fails, and the one that has measures all."""
     one = daemon(gated)
     speak(one, "another/0")
@@ -326,9 +319,9 @@ def test_left_to_another_worker(daemon: Start, gated: Emulator, worker: Callable
     assert re.match("left to workers with another token: .*accept its terms at", waiting["hub_wait"]["detail"])
     assert waiting["progress"]["failed"] == 0 and files_asked_for(gated) == [401]
     assert len(log_lines(one, "sweep left to workers with another token")) == 1
-    worker(one, "stranger", STRANGER)
+    worker_with(one, "stranger", STRANGER)
     wait_until(lambda: 403 in files_asked_for(gated))
-    worker(one, "owner", OWNER)
+    worker_with(one, "owner", OWNER)
     done = one.wait(waiting["id"])
     assert done["progress"]["done"] == len(NAMES) and done["hub_wait"] is None, done
     statuses = files_asked_for(gated)
@@ -338,10 +331,10 @@ def test_left_to_another_worker(daemon: Start, gated: Emulator, worker: Callable
 
 
 @pytest.mark.parametrize("who", ["daemon", "worker"])
-def test_log_in_where_it_was_left(daemon: Start, gated: Emulator, worker: Callable[..., Worker], who: str) -> None:
+def test_log_in_where_it_was_left(daemon: Start, gated: Emulator, worker_with: Callable[..., Worker], who: str) -> None:
     """What was left to others for lack of access is its own again as soon as somebody has logged in there."""
     one = daemon(gated, "--fetchers", "2" if who == "daemon" else "0")
-    helper = None if who == "daemon" else worker(one, "helper")
+    helper = None if who == "daemon" else worker_with(one, "helper")
     speak(one, "another/0")
     waiting = one.wait(one.sweep(MODEL, revisions={"names": NAMES}), lambda now: now["hub_wait"] is not None)
     assert waiting["hub_wait"]["reason"] == "gated" and waiting["progress"]["failed"] == 0
@@ -355,37 +348,37 @@ def test_log_in_where_it_was_left(daemon: Start, gated: Emulator, worker: Callab
     raise AssertionError(one.log())
 
 
-def test_a_watch_leaves_it_to_a_worker(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
+def test_a_watch_leaves_it_to_a_worker(daemon: Start, gated: Emulator, worker_with: Callable[..., Worker]) -> None:
     """What was refused at night is swept by the next run while a worker is there, whose token may be another."""
     one = daemon(gated)
     assert one.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440, "revisions": {"names": NAMES}}).status == 201
     wait_until(lambda: [row["state"] for row in one.get("/v1/sweeps").json()["sweeps"]] == ["failed"])
     assert look(one)["last_run"]["gated"]["count"] == len(NAMES)
-    worker(one, "owner", OWNER)
+    worker_with(one, "owner", OWNER)
     found = look(one)
     assert found["last_run"]["outcome"] == "sweeping" and "gated" not in found["last_run"]
     assert one.get(f"/v1/sweeps/{found['last_sweep']}").json()["progress"]["done"] == len(NAMES)
 
 
-def test_a_watch_waits_for_workers_with_access(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
+def test_a_watch_waits_for_workers_with_access(daemon: Start, gated: Emulator, worker_with: Callable[..., Worker]) -> None:
     """The daemon may read it and measures nothing; its only worker was refused once, and is not asked in vain again."""
     one = daemon(gated, "--fetchers", "0", env={"HF_TOKEN": OWNER})
-    worker(one, "stranger", STRANGER)
+    worker_with(one, "stranger", STRANGER)
     assert one.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440, "revisions": {"names": NAMES}}).status == 201
     wait_until(lambda: [row["state"] for row in one.get("/v1/sweeps").json()["sweeps"]] == ["failed"])
     waiting = look(one)
     assert waiting["last_sweep"] is None and waiting["last_run"]["gated"]["count"] == len(NAMES), waiting
     assert "the workers that are there were refused it" in waiting["last_run"]["gated"]["reason"]
-    worker(one, "owner", OWNER)
+    worker_with(one, "owner", OWNER)
     found = look(one)
     assert one.get(f"/v1/sweeps/{found['last_sweep']}").json()["progress"]["done"] == len(NAMES)
 
 
-def test_no_worker_has_access(daemon: Start, gated: Emulator, worker: Callable[..., Worker]) -> None:
+def test_no_worker_has_access(daemon: Start, gated: Emulator, worker_with: Callable[..., Worker]) -> None:
     """All that are there were refused: the sweep fails and names a worker; access that comes later counts at once."""
     one = daemon(gated, "--fetchers", "0")
-    worker(one, "first", STRANGER)
-    worker(one, "second", STRANGER)
+    worker_with(one, "first", STRANGER)
+    worker_with(one, "second", STRANGER)
     failed = sweep(one)
     assert failed["progress"]["failed"] == len(NAMES) and {error["code"] for error in failed["errors"]} == {"gated"}
     assert all(re.search(r"access is granted.* \(worker (first|second)-\w+\)$", error["message"]) for error in failed["errors"])

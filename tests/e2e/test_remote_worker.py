@@ -30,23 +30,6 @@ HERE = f"/v1/models/{model_path(MODEL)}"
 REMOTE = ("--fetchers", "0")  # the daemon itself measures nothing
 
 
-@pytest.fixture
-def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., Worker]]:
-    """Starts workers: worker(daemon, "--option", "value"); at the end each must stop cleanly."""
-    started: list[Worker] = []
-
-    def start(daemon: Daemon | str, *options: str, env: dict[str, str] | None = None) -> Worker:
-        place = tmp_path / f"worker{len(started)}"
-        started.append(Worker(daemon, programs["bifurcated"], place, *options, env=env).start())
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.terminate()  # all at once: each takes a moment
-    for one in started:
-        one.check_end()
-
-
 def essence(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in VOLATILE} for row in rows]
 
