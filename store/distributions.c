@@ -71,15 +71,23 @@ int distributions_are_kept(struct store *store, int64_t content_id, int64_t toke
 
 /* -- Over a series -------------------------------------------------------------------------------------- */
 
-/* Current revisions with the tensor, in step order; parameters: tensor, model, key of six. The limit counts
- * revisions with a row, so the listing ends after it. */
+/* Current revisions with the tensor, in step order; the first parameter is the tensor, the last are those of
+ * bind_range(). */
 #define SERIES_FROM                                                                                          \
     "FROM revisions r CROSS JOIN revision_tensors t ON t.revision_id = r.id AND t.tensor = ? CROSS JOIN "
 #define SERIES_WHERE "WHERE r.model_id = ? AND r.is_current = 1 AND " ROWS_AFTER " "
 #define SERIES_ORDER "ORDER BY " ROWS_ORDER " LIMIT ?"
 
-int distributions_list(struct store *store, int64_t model_id, const char *tensor,
-                       const struct distribution_row *key, const struct revision_key *after, int limit,
+/* The parameters of SERIES_WHERE and SERIES_ORDER. */
+static void bind_range(struct query *query, const struct values_range *range)
+{
+    query_bind_int(query, range->model_id);
+    rows_bind_key(query, range->after);
+    query_bind_int(query, range->limit);
+}
+
+int distributions_list(struct store *store, const struct values_range *range,
+                       const struct distribution_row *key,
                        int (*row)(void *context, const struct revision_row *revision,
                                   const struct distribution_row *row),
                        void *context, struct err *err)
@@ -102,13 +110,11 @@ int distributions_list(struct store *store, int64_t model_id, const char *tensor
         err);
     if (rc)
         goto out;
-    query_bind_text(&query, tensor);
+    query_bind_text(&query, range->tensor);
     query_bind_text(&query, row_set_name(key->row_set));
     query_bind_int(&query, key->token_rows);
     query_bind_int(&query, key->is_centred != 0);
-    query_bind_int(&query, model_id);
-    rows_bind_key(&query, after);
-    query_bind_int(&query, limit);
+    bind_range(&query, range);
     while ((rc = query_next(&query, err)) > 0) {
         rows_read_revision(&query, &revision);
         if ((rc = read_counts(&query, key, counts, &distribution, err)) ||
@@ -152,8 +158,7 @@ static int read_columns(struct query *query, struct columns_row *ret_row, double
     return 0;
 }
 
-int columns_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
-                 const struct revision_key *after, int limit,
+int columns_list(struct store *store, const struct values_range *range, int64_t token_rows,
                  int (*row)(void *context, const struct revision_row *revision,
                             const struct columns_row *row),
                  void *context, struct err *err)
@@ -173,11 +178,9 @@ int columns_list(struct store *store, int64_t model_id, const char *tensor, int6
                      err);
     if (rc)
         goto out;
-    query_bind_text(&query, tensor);
+    query_bind_text(&query, range->tensor);
     query_bind_int(&query, token_rows);
-    query_bind_int(&query, model_id);
-    rows_bind_key(&query, after);
-    query_bind_int(&query, limit);
+    bind_range(&query, range);
     while ((rc = query_next(&query, err)) > 0) {
         double *values = NULL;
         rows_read_revision(&query, &revision);
@@ -194,20 +197,22 @@ out:
     return rc < 0 ? rc : 0;
 }
 
-int samples_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
-                 int64_t definition, int64_t seed, int64_t count, const struct revision_key *after, int limit,
+int samples_list(struct store *store, const struct values_range *range, int64_t token_rows,
+                 const struct sample_row *key,
                  int (*row)(void *context, const struct revision_row *revision, const struct sample_row *row),
                  void *context, struct err *err)
 {
     struct connection *connection = NULL;
     struct query query = {0};
     struct revision_row revision;
-    if (count < 1 || (uint64_t)count > BLOB_RAW_BYTES_MAX / sizeof(float))
+    if (key->count < 1 || (uint64_t)key->count > BLOB_RAW_BYTES_MAX / sizeof(float))
         return err_set(err, ERR_INVALID, "samples: the number of entries is out of bounds");
-    float *values = malloc((size_t)count * sizeof *values);
+    const size_t count = (size_t)key->count;
+    float *values = malloc(count * sizeof *values);
     if (!values)
         return err_set(err, ERR_NO_MEMORY, "samples: out of memory");
-    struct sample_row sample = {.definition = definition, .seed = seed, .count = count, .values = values};
+    struct sample_row sample = *key;
+    sample.values = values;
     int rc = store_read_begin(store, &connection, err);
     if (rc)
         goto out;
@@ -218,20 +223,18 @@ int samples_list(struct store *store, int64_t model_id, const char *tensor, int6
                      err);
     if (rc)
         goto out;
-    query_bind_text(&query, tensor);
+    query_bind_text(&query, range->tensor);
     query_bind_int(&query, token_rows);
-    query_bind_int(&query, definition);
-    query_bind_int(&query, seed);
-    query_bind_int(&query, count);
-    query_bind_int(&query, model_id);
-    rows_bind_key(&query, after);
-    query_bind_int(&query, limit);
+    query_bind_int(&query, key->definition);
+    query_bind_int(&query, key->seed);
+    query_bind_int(&query, key->count);
+    bind_range(&query, range);
     while ((rc = query_next(&query, err)) > 0) {
         size_t size = 0;
         rows_read_revision(&query, &revision);
         int64_t encoding = query_int(&query), size_raw = query_int(&query);
         const void *data = query_blob(&query, &size);
-        rc = blob_decode_reals(data, size, encoding, size_raw, values, (size_t)count, sizeof *values, err);
+        rc = blob_decode_reals(data, size, encoding, size_raw, values, count, sizeof *values, err);
         if (rc || row(context, &revision, &sample))
             break;
     }

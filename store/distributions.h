@@ -60,26 +60,30 @@ int distributions_find(struct store *store, int64_t content_id, const struct dis
 int distributions_are_kept(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
                            int *ret_are_kept, struct err *err);
 
-/* The distributions of a tensor over the current revisions of a model in step order, at most `limit`
- * revisions after `after` (NULL: from the start); revisions without one are left out. Variant as in `key`,
- * with the definition that each revision's series shows. */
-int distributions_list(struct store *store, int64_t model_id, const char *tensor,
-                       const struct distribution_row *key, const struct revision_key *after, int limit,
+/* Whose values are listed: a tensor's, over the current revisions of its model in step order. Revisions
+ * without such a value are left out. */
+struct values_range {
+    int64_t model_id;
+    const char *tensor;
+    const struct revision_key *after; /* NULL: from the start */
+    int limit;                        /* of revisions that are listed */
+};
+
+/* row_set, token_rows and is_centred as in `key`, with the definition that each revision's series shows. */
+int distributions_list(struct store *store, const struct values_range *range,
+                       const struct distribution_row *key,
                        int (*row)(void *context, const struct revision_row *revision,
                                   const struct distribution_row *row),
                        void *context, struct err *err);
 
-/* The columns of a tensor over the current revisions in step order, as distributions_list(). */
-int columns_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
-                 const struct revision_key *after, int limit,
+int columns_list(struct store *store, const struct values_range *range, int64_t token_rows,
                  int (*row)(void *context, const struct revision_row *revision,
                             const struct columns_row *row),
                  void *context, struct err *err);
 
-/* The sampled entries of a tensor over the current revisions in step order, as distributions_list(). They
- * are of the first `token_rows` rows. */
-int samples_list(struct store *store, int64_t model_id, const char *tensor, int64_t token_rows,
-                 int64_t definition, int64_t seed, int64_t count, const struct revision_key *after, int limit,
+/* Sampled from the first `token_rows` rows; definition, seed and count as in `key`. */
+int samples_list(struct store *store, const struct values_range *range, int64_t token_rows,
+                 const struct sample_row *key,
                  int (*row)(void *context, const struct revision_row *revision, const struct sample_row *row),
                  void *context, struct err *err);
 

@@ -9,7 +9,6 @@
 #include "api/series/run.h"
 #include "daemon/analysis/sample.h"
 #include "daemon/base/buf.h"
-#include "store/distributions.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -252,9 +251,7 @@ static int measure_skips(struct store *store, const struct api_run *run, const s
         suspects++;
     }
     if (!code && suspects)
-        code = samples_list(store, run->model.id, run->tensor, run->token_rows, SAMPLE_DEFINITION,
-                            SAMPLE_SEED, (int64_t)neighbours.sampled, NULL, API_RUN_POINTS_MAX, take_sample,
-                            &neighbours, err);
+        code = api_run_list_samples(store, run, NULL, API_RUN_POINTS_MAX, take_sample, &neighbours, err);
     if (!code && neighbours.has_no_memory)
         code = err_set(err, ERR_NO_MEMORY, "audit: out of memory");
     for (size_t i = 1; i + 1 < run->count && !code; i++) {

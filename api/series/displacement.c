@@ -6,7 +6,6 @@
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
-#include "store/distributions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -152,9 +151,8 @@ static int answer(const struct api_request *request, const struct api_run *run, 
     if (!matrix.chosen || !matrix.values)
         code = err_set(err, ERR_NO_MEMORY, "displacements: out of memory");
     if (!code && matrix.count)
-        code = samples_list(request->context->store, run->model.id, run->tensor, run->token_rows,
-                            SAMPLE_DEFINITION, SAMPLE_SEED, (int64_t)matrix.sampled, NULL, API_RUN_POINTS_MAX,
-                            take_sample, &matrix, err);
+        code = api_run_list_samples(request->context->store, run, NULL, API_RUN_POINTS_MAX, take_sample,
+                                    &matrix, err);
     if (!code)
         code = compute(&matrix, err);
     if (!code && request->format == API_FORMAT_CSV)

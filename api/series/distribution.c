@@ -162,11 +162,11 @@ static int list(const struct api_request *request, struct rows *rows, const stru
     struct distribution_row key = {.row_set = is_tokens ? ROW_SET_TOKENS : ROW_SET_ALL,
                                    .token_rows = is_tokens ? run->token_rows : 0,
                                    .is_centred = rows->picture.variant >= SERIES_VARIANT_CENTRED};
+    const struct values_range range = {run->model.id, run->tensor, after, rows->left + 1};
     int code = 0;
     begin_page(rows, run, &response->body);
     if (run->measured)
-        code = distributions_list(request->context->store, run->model.id, run->tensor, &key, after,
-                                  rows->left + 1, append_row, rows, err);
+        code = distributions_list(request->context->store, &range, &key, append_row, rows, err);
     if (!code)
         code = rows->code;
     return code ? code

@@ -81,12 +81,12 @@ static int list(const struct api_request *request, struct rows *rows, const stru
                 enum series_variant variant, const struct revision_key *after, struct api_response *response,
                 struct err *err)
 {
-    const int is_tokens = variant == SERIES_VARIANT_TOKENS;
+    const struct values_range range = {run->model.id, run->tensor, after, rows->left + 1};
+    const int64_t token_rows = variant == SERIES_VARIANT_TOKENS ? run->token_rows : 0;
     int code = 0;
     begin_page(rows, run, variant, &response->body);
     if (run->measured)
-        code = columns_list(request->context->store, run->model.id, run->tensor,
-                            is_tokens ? run->token_rows : 0, after, rows->left + 1, append_row, rows, err);
+        code = columns_list(request->context->store, &range, token_rows, append_row, rows, err);
     return code ? code
                 : api_query_end_revisions(request, &rows->json, rows->count,
                                           rows->has_more ? &rows->last : NULL, response, err);

@@ -322,6 +322,18 @@ size_t api_run_sampled(const struct api_run *run)
     return run->measured ? sample_count((uint64_t)run->token_rows, (uint64_t)run->columns) : 0;
 }
 
+int api_run_list_samples(struct store *store, const struct api_run *run, const struct revision_key *after,
+                         int limit,
+                         int (*row)(void *context, const struct revision_row *revision,
+                                    const struct sample_row *row),
+                         void *context, struct err *err)
+{
+    const struct values_range range = {run->model.id, run->tensor, after, limit};
+    const struct sample_row key = {
+        .definition = SAMPLE_DEFINITION, .seed = SAMPLE_SEED, .count = (int64_t)api_run_sampled(run)};
+    return samples_list(store, &range, run->token_rows, &key, row, context, err);
+}
+
 void api_run_describe_sample(const struct api_run *run, struct api_json *json)
 {
     api_json_text(json, "model", run->model.name);

@@ -11,6 +11,7 @@
 #include "api/form/json.h"
 #include "daemon/analysis/series.h"
 #include "daemon/base/err.h"
+#include "store/distributions.h"
 #include "store/models.h"
 #include "store/series.h"
 
@@ -63,6 +64,14 @@ void api_run_options(const struct api_run *run, struct series_options *options);
 
 /* How many entries were sampled of each revision's token rows; 0 where nothing is measured. */
 size_t api_run_sampled(const struct api_run *run);
+
+/* Calls `row` with those entries of each revision that has them, in step order: at most `limit` after `after`
+ * (NULL: from the start). */
+int api_run_list_samples(struct store *store, const struct api_run *run, const struct revision_key *after,
+                         int limit,
+                         int (*row)(void *context, const struct revision_row *revision,
+                                    const struct sample_row *row),
+                         void *context, struct err *err);
 
 /* Appends what an answer says of the sample: model, tensor, rows, seed, definition, sampled. */
 void api_run_describe_sample(const struct api_run *run, struct api_json *json);

@@ -7,7 +7,6 @@
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
-#include "store/distributions.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -96,9 +95,8 @@ static int list(const struct api_request *request, struct rows *rows, const stru
     int code = 0;
     begin_page(rows, run, &response->body);
     if (rows->sampled)
-        code = samples_list(request->context->store, run->model.id, run->tensor, run->token_rows,
-                            SAMPLE_DEFINITION, SAMPLE_SEED, (int64_t)rows->sampled, after, rows->left + 1,
-                            append_row, rows, err);
+        code =
+            api_run_list_samples(request->context->store, run, after, rows->left + 1, append_row, rows, err);
     return code ? code
                 : api_query_end_revisions(request, &rows->json, rows->count,
                                           rows->has_more ? &rows->last : NULL, response, err);

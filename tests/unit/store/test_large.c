@@ -182,21 +182,22 @@ static void test_there_and_back(void **state)
     key.row_set = ROW_SET_TOKENS;
     key.token_rows = 50;
     struct seen seen = {.large = large};
-    OK(distributions_list(fixture->store, fixture->model_id, TENSOR, &key, NULL, 10, check_distribution,
-                          &seen, &err));
+    const struct values_range all = {fixture->model_id, TENSOR, NULL, 10};
+    OK(distributions_list(fixture->store, &all, &key, check_distribution, &seen, &err));
     assert_int_equal(seen.count, 2);
     seen.count = 0;
-    OK(columns_list(fixture->store, fixture->model_id, TENSOR, 0, NULL, 10, check_columns, &seen, &err));
+    OK(columns_list(fixture->store, &all, 0, check_columns, &seen, &err));
     assert_int_equal(seen.count, 2);
     seen.count = 0;
-    OK(columns_list(fixture->store, fixture->model_id, TENSOR, 50, NULL, 10, check_columns, &seen, &err));
+    OK(columns_list(fixture->store, &all, 50, check_columns, &seen, &err));
     assert_int_equal(seen.count, 0); /* these are of all rows */
-    OK(samples_list(fixture->store, fixture->model_id, TENSOR, made->tensor.token_rows, 1, 9, SAMPLE, NULL, 1,
-                    check_sample, &seen, &err));
+    const struct values_range first = {fixture->model_id, TENSOR, NULL, 1};
+    const struct sample_row sampled = {.definition = 1, .seed = 9, .count = SAMPLE};
+    OK(samples_list(fixture->store, &first, made->tensor.token_rows, &sampled, check_sample, &seen, &err));
     assert_int_equal(seen.count, 1);
     /* Of other rows other entries would be sampled. */
-    OK(samples_list(fixture->store, fixture->model_id, TENSOR, made->tensor.token_rows - 1, 1, 9, SAMPLE,
-                    NULL, 1, check_sample, &seen, &err));
+    OK(samples_list(fixture->store, &first, made->tensor.token_rows - 1, &sampled, check_sample, &seen,
+                    &err));
     assert_int_equal(seen.count, 1);
     free(counts);
     free_large(&large[0]);
