@@ -9,6 +9,10 @@
 /* How many bytes of a URL name its scheme, host and port; 0 of what has no host. */
 size_t url_origin_length(const char *url);
 
+/* Whether text[length], the beginning of a text, is an origin as browsers write it: scheme://host or
+ * scheme://host:port, in small letters, without the port that the scheme has anyway. */
+int url_is_origin(const char *text, size_t length);
+
 /* Whether `host`, without brackets and port, is a numeric address that reaches this machine alone: ::1, or
  * 127.0.0.0/8, also as IPv6 writes it. A name that only begins like one ("127.example.com") is none. */
 int url_host_is_loopback(const char *host);

@@ -56,8 +56,7 @@ void check_device(const struct options *options, struct check_report *report);
 /* The address to listen on. */
 void check_address(const struct options *options, struct check_report *report);
 
-/* What stands before the API: the certificate with its key, and the origins of cors-origin. Nothing is said
- * of what is not set. */
+/* What stands before the API: the certificate with its key. Nothing is said where none is set. */
 void check_front(const struct options *options, struct check_report *report);
 
 /* The cluster, if slurm-workers-max is set. */

@@ -99,6 +99,8 @@ static int set_value(struct options *options, const struct option_row *row, cons
             return err_set(err, ERR_INVALID, "%s: \"%s\" is not one of %s", where, value, row->choices);
         return set_text(options, row->offset, value, err);
     case OPTION_KIND_TEXT:
+        if (row->check && row->check(value, err))
+            return err_wrap(err, "%s", where);
         return set_text(options, row->offset, value, err);
     case OPTION_KIND_BOOL:
         if (!parse_bool(value, &number))

@@ -1,27 +1,33 @@
 #include "daemon/options/options_table.h"
 
 #include "daemon/options/options.h"
+#include "daemon/options/origins.h"
 
 #define AT(member) offsetof(struct options, member)
 #define TEXT(section, name, member, standard, value, help)                                                   \
     {                                                                                                        \
-        section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 0, value, help                    \
+        section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 0, value, help, NULL              \
     }
 #define LATER(section, name, member, standard, value, help) /* a text that SIGHUP takes over */              \
     {                                                                                                        \
-        section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 1, value, help                    \
+        section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 1, value, help, NULL              \
+    }
+#define CHECKED(section, name, member, standard, check, value, help)                                         \
+    {                                                                                                        \
+        section, name, OPTION_KIND_TEXT, AT(member), standard, NULL, 0, 0, 0, value, help, check             \
     }
 #define CHOICE(section, name, member, standard, choices, may_change, help)                                   \
     {                                                                                                        \
-        section, name, OPTION_KIND_CHOICE, AT(member), standard, choices, 0, 0, may_change, choices, help    \
+        section, name, OPTION_KIND_CHOICE, AT(member), standard, choices, 0, 0, may_change, choices, help,   \
+            NULL                                                                                             \
     }
 #define INT(section, name, member, standard, minimum, maximum, value, help)                                  \
     {                                                                                                        \
-        section, name, OPTION_KIND_INT, AT(member), standard, NULL, minimum, maximum, 0, value, help         \
+        section, name, OPTION_KIND_INT, AT(member), standard, NULL, minimum, maximum, 0, value, help, NULL   \
     }
 #define BOOL(section, name, member, standard, help)                                                          \
     {                                                                                                        \
-        section, name, OPTION_KIND_BOOL, AT(member), standard, NULL, 0, 0, 0, "yes|no", help                 \
+        section, name, OPTION_KIND_BOOL, AT(member), standard, NULL, 0, 0, 0, "yes|no", help, NULL           \
     }
 
 /* clang-format off */
@@ -35,7 +41,7 @@ const struct option_row option_rows[] = {
     CHOICE("server", "read-access", read_access, "open", "open|token", 0,
          "Who may read: everybody who reaches the address, or who has a token with the scope read. Probes and the "
          "dashboard's pages, which hold no data, stay open. Writes always need a token beyond loopback."),
-    TEXT("server", "cors-origin", cors_origin, "", "ORIGIN",
+    CHECKED("server", "cors-origin", cors_origin, "", origins_check, "ORIGIN",
          "Origins (https://host:port, with blanks between them) whose pages may use the API in a browser, or * for all. "
          "Without a token they only read. Empty: none."),
     TEXT("server", "tls-certificate", tls_certificate, "", "FILE",

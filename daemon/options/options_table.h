@@ -4,6 +4,8 @@
 #ifndef BIFURCATED_OPTIONS_OPTIONS_TABLE_H
 #define BIFURCATED_OPTIONS_OPTIONS_TABLE_H
 
+#include "daemon/base/err.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +23,8 @@ struct option_row {
     int may_change;         /* taken over by SIGHUP */
     const char *value_name; /* in --help */
     const char *help;
+    /* OPTION_KIND_TEXT: ERR_INVALID for what cannot be meant; NULL: any text */
+    int (*check)(const char *value, struct err *err);
 };
 
 extern const struct option_row option_rows[];

@@ -179,6 +179,17 @@ static void test_bad_arguments_are_named(void **state)
     LOAD_FAILS("--keep: \"\" is not one of", "--keep=", NULL);
     LOAD_FAILS("--keep: \"noth\" is not one of", "--keep", "noth", NULL);
     LOAD_FAILS("--keep: \"nothing|files\" is not one of", "--keep", "nothing|files", NULL);
+    LOAD_FAILS("--cors-origin: \"a.example\" is the origin of no page: write https://HOST", "--cors-origin",
+               "https://b.example, a.example", NULL);
+    LOAD_FAILS("--cors-origin: \"https://a.example/\" is the origin", "--cors-origin=https://a.example/",
+               NULL);
+    LOAD_FAILS("--cors-origin: \"null\" is the origin", "--cors-origin=null", NULL);
+    LOAD_FAILS("--cors-origin: * stands for all origins, and alone", "--cors-origin", "https://a.example *",
+               NULL);
+    LOAD(&options, "--cors-origin", " https://a.example,https://b.example:8443 ", NULL);
+    options_free(&options);
+    LOAD(&options, "--cors-origin=*", NULL);
+    options_free(&options);
     memset(value, 'x', sizeof value);
     value[sizeof value - 1] = 0;
     FAILS(ERR_LIMIT, "--state: longer than", load(&options, &action, &err, "--state", value, NULL));
