@@ -9,11 +9,12 @@
  * Each write that changes something increments a version, which is kept in the file, and wakes whoever waits
  * for it: the in-process worker and the event streams.
  *
- * Conventions of all headers of this folder: identifiers are positive int64; times are milliseconds since
- * 1970 UTC; a double that is NaN was not computed; text members are terminated and never NULL; listings call
- * `row(context, &row)` for each row in the stated order, rows are valid only during the call, and the
- * callback returns 0 to go on or anything else to end the listing (which then still succeeds). A callback
- * must not call the store: it holds one of its read connections.
+ * Conventions of all headers of this folder:
+ *   - identifiers are positive int64; times are milliseconds since 1970 UTC;
+ *   - a double that is NaN was not computed; text members are terminated and never NULL;
+ *   - listings call `row(context, &row)` for each row in the stated order. A row is valid only during the
+ *     call. The callback returns 0 to go on, or anything else to end the listing, which then still succeeds.
+ *     It must not call the store, since the listing holds one of its read connections.
  */
 #ifndef BIFURCATED_STORE_STORE_H
 #define BIFURCATED_STORE_STORE_H

@@ -132,8 +132,7 @@ int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *pl
  * Claims the next task for `worker` until now + lease_ms. Expired leases are given up first. ERR_NOT_FOUND if
  * nothing is runnable now; *ret_wait_ms (may be NULL) then becomes the time until something may be (the end
  * of a pause or a lease), or -1 if only a change of the store can help. `sweep_id` 0: of any sweep. A lease
- * that seems to last longer than its length from now was given before the clock was set back, and is cut to
- * that: who lives lengthens it, who is dead loses it.
+ * that ends later than lease_ms from now was given before the clock was set back; it is cut to that.
  */
 int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64_t lease_ms,
                 const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
@@ -153,11 +152,12 @@ struct tasks_choice {
 };
 
 /*
- * As tasks_claim, with a choice. A task measures against the revision before its own, which costs a worker
- * that does not have it as much as its own does. So of a sweep's tasks the one behind a revision in `near`
- * comes first; where there is none and the worker does spread, it begins where it is farthest from the
- * others, in the middle of the longest run of tasks that nobody has (of a sweep's first TASKS_SPREAD_MAX).
- * Otherwise it is the first in step order.
+ * As tasks_claim, with a choice. A task measures against the revision before its own; a worker that does not
+ * have that one must fetch both. So of a sweep's tasks
+ *   1. the one behind a revision in `near` comes first;
+ *   2. where there is none and the worker does spread, the middle of the longest run of tasks that nobody
+ *      has, since that is farthest from the others (of a sweep's first TASKS_SPREAD_MAX);
+ *   3. else the first in step order.
  */
 int tasks_claim_chosen(struct store *store, const char *worker, const struct tasks_choice *choice,
                        int64_t lease_ms, const struct tasks_policy *policy, struct task_row *ret_row,
@@ -166,9 +166,9 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
 /* The lease of a task that was just claimed. */
 void task_lease_of(const struct task_row *row, struct task_lease *lease);
 
-/* Lengthens the lease and notes progress; a lease of the same length of which less than a 16th is over,
- * without progress since, stays as it is and nothing is written. ERR_CANCELLED if the task was
- * cancelled, ERR_CONFLICT if the lease was lost otherwise: in both cases the worker drops the task. */
+/* Lengthens the lease and notes progress. Nothing is written if there was no progress and less than a 16th of
+ * the lease is over. ERR_CANCELLED if the task was cancelled, ERR_CONFLICT if the lease was lost otherwise:
+ * in both cases the worker drops the task. */
 int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t lease_ms,
                     int64_t bytes_fetched, struct err *err);
 

@@ -1,7 +1,7 @@
 /*
  * A claimed task as a worker needs it: the revision and its references with their files, and what the store
- * knows of the tensors that the sweep asks for, so that equal content is not measured twice: of the
- * references their content, of the revision itself the numbers as well.
+ * knows of the tensors that the sweep asks for. Of the references that is their content; of the revision
+ * itself the numbers, too, so that equal content is not measured twice.
  */
 #ifndef BIFURCATED_API_WORKERS_CLAIM_TASK_H
 #define BIFURCATED_API_WORKERS_CLAIM_TASK_H

@@ -31,9 +31,9 @@ void api_workers_end(struct api_workers *workers);
 
 /*
  * The hub keeps what this sweep needs from a worker ("name/slot"; "local": the daemon's own). Returns whether
- * another that was heard of lately may read it; its word alone fails nothing then, and until that changes the
- * sweep is none for this worker. Just after the start, workers that had tasks of the sweep before count as
- * heard of.
+ * another worker that was heard of lately may still read it: then the task has not failed, and this worker
+ * gets no more of the sweep until that changes. Just after the start, workers that had tasks of the sweep
+ * before count as heard of.
  */
 int api_workers_leave(struct api_workers *workers, const char *worker, int64_t sweep_id);
 
@@ -43,9 +43,9 @@ void api_workers_note_access(struct api_workers *workers, const char *worker, in
 /* A worker asks the hub with another token from now on: what it has left to others is for it again. */
 void api_workers_forget_left(struct api_workers *workers, const char *worker);
 
-/* Whether a sweep of this model may be measured though an earlier one was refused: by the daemon's workers,
- * if it has been found to have access; by a worker that has spoken lately and was not refused anything of the
- * model within a week with the token that it has; or by those to come, who may have the daemon's token. */
+/* Whether anybody may measure this model, though an earlier sweep of it was refused: the daemon's own workers
+ * if has_daemon_access; a worker that has spoken lately and, with its present token, was not refused the
+ * model within a week; or workers to come, who may have the daemon's token. */
 int api_workers_may_read(struct api_workers *workers, int64_t model_id, int has_daemon_access);
 
 /* The sweeps that a worker leaves to others now, into ids[API_WORKERS_LEFT_MAX]; returns how many. At that

@@ -44,16 +44,16 @@ struct audit_finding {
 };
 
 struct audit_options {
-    double jump; /* 0.7: a revision is out of line if ln MSD is off by more than this from the line through
-                    its neighbours ... */
+    double jump;       /* 0.7: a revision is out of line if its ln MSD is off by more than this from the line
+                          through its neighbours ... */
     double lag_ratio;  /* 4: ... and lag-1 displacement per step, to it and from it, is more than this times
                           that of the neighbouring gaps ... */
     double skip_share; /* 0.5: ... and its neighbours are nearer to each other than this share of the shorter
                           way to it. On any path whose updates do not undo each other, they are at least as
                           far apart as both ways together, however the rate changes between them. */
-    double grid_share; /* 0.5: the grid's distance is the most frequent one, if that share of the gaps above
-                          has it or a multiple of it, and that share of its steps has a revision: steps that
-                          double, such as 1, 2, 4, 8, are no grid of distance 1 with holes */
+    double grid_share; /* 0.5: the grid's distance is the most frequent gap, if that share of the gaps at
+                          steps above it are multiples of it, and that share of its steps has a revision. So
+                          steps that double (1, 2, 4, 8) are no grid of distance 1 with holes */
     int grid_gaps;     /* 3: ... and at least so many gaps have it: 0, 1, 2, 4, 8 may yet go on doubling */
 };
 

@@ -4,10 +4,11 @@
  * Each subfolder that holds a checkpoint (config.json, *.safetensors or *.bin) is a revision of that name; if
  * the folder itself holds one, it is the revision "main", in place of a subfolder of that name. The commit of
  * a revision is a digest of the names, sizes, times and inodes of its files, so a checkpoint that is still
- * being written changes its commit, and reading by an old commit fails instead of mixing two states. Where a
- * file changed less than a minute ago, opening one waits until the commit has been seen for longer than the
- * file system's clock may stand still (60 ms, 2 s where times have no fractions): a write in the same tick
- * would leave the file's time as it was.
+ * being written changes its commit, and reading by an old commit fails instead of mixing two states.
+ *
+ * A second write in the same tick of the file system's clock would leave a file's time as it was. So where a
+ * file changed less than a minute ago, opening one waits until the commit has stood for longer than a tick:
+ * 60 ms, or 2 s where times have no fractions.
  */
 #ifndef BIFURCATED_HUB_FOLDER_H
 #define BIFURCATED_HUB_FOLDER_H

@@ -1,11 +1,11 @@
 /*
  * Transfers: HTTP exchanges that one network thread drives for all callers through libcurl's multi interface.
  *
- * A caller fills in a struct transfer, submits it and waits. The engine decides when it starts: not before
- * its time, not before the gate (daemon/hub/gate.h) lets it through, not beyond the limit of connections; and
- * that it does not start at all while the part of the hub that it is for is down (daemon/hub/parts.h), which
- * its refusal then says. One transfer is one request: redirects and retries are the caller's business. While
- * a transfer is submitted and not done it belongs to the network thread, which also runs its callbacks.
+ * A caller fills in a struct transfer, submits it and waits. It starts when its time has come, the gate
+ * (daemon/hub/gate.h) lets it through and a connection is free. While the part of the hub that it is for is
+ * down (daemon/hub/parts.h), it ends at once with a refusal that says so. One transfer is one request:
+ * redirects and retries are the caller's business. While a transfer is submitted and not done it belongs to
+ * the network thread, which also runs its callbacks.
  */
 #ifndef BIFURCATED_HUB_TRANSFER_H
 #define BIFURCATED_HUB_TRANSFER_H

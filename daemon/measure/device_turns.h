@@ -1,23 +1,24 @@
 /*
  * Whose turn it is on the compute device.
  *
- * One pass computes at a time, and a pass of statistics comes before a model that waits to be scored: it
- * takes milliseconds, and its task has a model to read after it, which it would else begin when those before
- * it are scored, so that all tasks read together while the device has nothing to do. A GPU has a second
- * context besides: while one model is scored, the next one's weights are loaded there, if both fit whole
- * (score_model_source.beside); otherwise it is loaded when the first one is gone. Results are the same bit by
- * bit either way. The CPU has one context: loading there takes the processor and the memory that scoring
+ * One pass computes at a time. A pass of statistics comes before a model that waits to be scored: it takes
+ * milliseconds, and only after it does its task read a model. Behind the models of others, all tasks would
+ * come to read at the same time, while the device has nothing to do.
+ *
+ * A GPU has a second context. While one model is scored, the next one's weights are loaded there, if both fit
+ * whole (score_model_source.beside); otherwise they are loaded when the first model is gone. Results are the
+ * same bit by bit. The CPU has one context, since loading takes the processor and the memory that scoring
  * needs.
  *
- * A lost device is the failure of whoever computed or loaded then: who waits for the turn, or comes later,
- * gets ERR_CANCELLED, so that one task that loses devices does not use up the attempts of its neighbours.
- * Where one computes while another loads, nothing says whose fault it was, and both have failed; so a task
- * of whose failures one may have been the device's (measure_is_alone()) is measured *alone*: nothing is
- * loaded beside it, and what happens then is its own doing.
+ * A lost device is the failure of whoever computed or loaded. Who waits for the turn, or comes later, gets
+ * ERR_CANCELLED, so that one task that loses devices does not use up the attempts of its neighbours. Where
+ * one computes while another loads, nothing says whose fault it was, and both have failed. So a task whose
+ * last failure may have been the device's (measure_is_alone()) is measured *alone*, with nothing loaded
+ * beside it.
  *
- * Whoever loads holds a lock, whoever computes has the turn, and a model passes from the first to the second
- * before it lets go of the first. So there is one loader and one computing thread at most, and the context
- * that is not computing is the loader's.
+ * Whoever loads holds a lock, and whoever computes has the turn. A model takes the turn before it lets go of
+ * the lock, so at most one thread loads and one computes, and the context that does not compute is the
+ * loader's.
  */
 #ifndef BIFURCATED_MEASURE_DEVICE_TURNS_H
 #define BIFURCATED_MEASURE_DEVICE_TURNS_H
@@ -52,9 +53,9 @@ struct device *device_turns_begin(struct device_turns *turns);
 void device_turns_end(struct device_turns *turns);
 
 /* One pass of tensor statistics (gpu/registry.h) when it is its turn, which comes first; but a model that
- * waits lets no more than DEVICE_TURNS_PASSES go before it. Where memory is refused, even for a pass part by
- * part, because the next model has taken it meanwhile, it is made once more when no model is there. Alone: at
- * once so. */
+ * waits lets no more than DEVICE_TURNS_PASSES go before it. If the next model has taken the memory meanwhile,
+ * so that it does not suffice even part by part, the pass is made once more when no model is there; alone, it
+ * waits for that from the beginning. */
 int device_turns_statistics(struct device_turns *turns, int is_alone,
                             const struct statistics_request *request, struct statistics_result *result,
                             struct err *err);

@@ -2,13 +2,13 @@
  * SHA-256 of files that are used again and again and seldom change: the texts that each revision is scored
  * with.
  *
- * A file is hashed once for each of its identities: device, inode, size, both times to the nanosecond. Those
- * tell a changed file only where the change got another time than what was hashed. So a digest is kept only
- * of a file whose last change (of content or of anything else, which nobody can set back) was long past when
- * it was opened to be hashed: longer than any clock's granularity, the delay of what is written through a
- * mapping, and what a file server's clock is likely to be off. Until then it is hashed each time. (In a file
- * system in memory, writing through a mapping changes no time: such a change is not seen.) Safe for threads;
- * of those that want the same file one hashes.
+ * A file is hashed once for each of its identities: device, inode, size, both times to the nanosecond. These
+ * tell a change only if it got another time than what was hashed. So a digest is kept only if the file's last
+ * change (ctime, which nobody can set back) was long past when it was opened: longer than a clock's tick, the
+ * delay of writes through a mapping, and the error of a file server's clock. Until then it is hashed each
+ * time. (In a file system in memory, writes through a mapping change no time, and are not seen.)
+ *
+ * Safe for threads; of those that want the same file one hashes.
  */
 #ifndef BIFURCATED_MEASURE_FILE_DIGESTS_H
 #define BIFURCATED_MEASURE_FILE_DIGESTS_H

@@ -1,7 +1,7 @@
 /*
- * Where tensors were found lately, so that neighbouring tasks, which need the same tensor as reference, do
- * not read its header again; and a lock per tensor of a revision, so that of two tasks that look for it at
- * the same time one reads and the other finds it here.
+ * Where tensors were found lately: neighbouring tasks need the same tensor as reference and do not read its
+ * header again. Of two tasks that look for a tensor of a revision at the same time, one reads and the other
+ * waits and finds it here.
  */
 #ifndef BIFURCATED_MEASURE_LOCATION_CACHE_H
 #define BIFURCATED_MEASURE_LOCATION_CACHE_H

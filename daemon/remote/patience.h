@@ -1,8 +1,10 @@
 /*
- * How long a worker goes on handing in a result that its daemon does not take. A daemon that is away, for an
- * hour or a night, or whose disk is full, is waited for: what was measured is worth more than the slot. One
- * that answers and does not take it, or that is there between attempts and gone in each of them, will not
- * take this result: so the attempt ends after PATIENCE_ATTEMPTS of these (five to seven minutes).
+ * How long a worker goes on handing in a result that its daemon does not take.
+ *
+ * A daemon that is away, for an hour or a night, or whose disk is full, is waited for: what was measured is
+ * worth more than the slot. A daemon that answers and does not take the result, or is there between attempts
+ * and gone in each, will never take it: the attempt ends after PATIENCE_ATTEMPTS such tries (five to seven
+ * minutes).
  */
 #ifndef BIFURCATED_REMOTE_PATIENCE_H
 #define BIFURCATED_REMOTE_PATIENCE_H

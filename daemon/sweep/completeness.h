@@ -2,9 +2,11 @@
  * Whether a checkpoint is whole, or still being written by a trainer.
  *
  * On the hub a commit appears at once, so every one is whole. A revision of a folder counts as whole once no
- * file of it has changed for COMPLETENESS_SETTLE_MS and its checkpoint is consistent: a layout that can be
- * opened, all shards that its index names, each with a header that promises exactly the file's bytes
- * (safetensors) or with its directory at its end (torch zip), and in them all tensors of the index.
+ * file of it has changed for COMPLETENESS_SETTLE_MS and its checkpoint is consistent:
+ *
+ *   - its layout can be opened, and all shards that its index names are there;
+ *   - each file ends where it says: by the header of a safetensors file, by the directory of a torch zip;
+ *   - all tensors of the index are in them.
  */
 #ifndef BIFURCATED_SWEEP_COMPLETENESS_H
 #define BIFURCATED_SWEEP_COMPLETENESS_H

@@ -2,10 +2,10 @@
  * The cutting of text into words: the regular expression of a tokenizer.
  *
  * Only expressions that are known by their exact text are accepted, each with its own translation for PCRE2,
- * because the dialect of `tokenizers` (Oniguruma) reads some of them differently: its \s is White_Space,
- * while PCRE2's also takes U+180E, and its letters and numbers are those of Unicode 16, while Debian's PCRE2
- * knows Unicode 14. The translations spell these differences out, so the words do not depend on the version
- * of PCRE2 (up to characters assigned after Unicode 16).
+ * since `tokenizers` has another dialect (Oniguruma). There \s is White_Space, while PCRE2's also takes
+ * U+180E; letters and numbers are those of Unicode 16, while Debian's PCRE2 knows Unicode 14. The
+ * translations spell these differences out, so the words do not depend on the version of PCRE2 (up to
+ * characters assigned after Unicode 16).
  */
 #ifndef BIFURCATED_TEXT_SPLITTER_H
 #define BIFURCATED_TEXT_SPLITTER_H

@@ -6,8 +6,7 @@
  * - stopping.recommended: training could have stopped at a step, with the analysis
  * - audit.finding: findings of the audit, at most ANNOUNCE_FINDINGS_MAX of the new ones, and their number
  *
- * A finding is announced again when it changed: another revision, another step; or when it was gone in
- * between.
+ * A finding is announced again when it has changed (another revision, another step) or was gone in between.
  */
 #ifndef BIFURCATED_WATCH_ANNOUNCE_H
 #define BIFURCATED_WATCH_ANNOUNCE_H

@@ -1,12 +1,16 @@
 /*
  * One run of a watch: looks at the refs of its model and starts a sweep of what is left to measure.
  *
- * It costs one request (and one more for each revision that the watch names and that is no branch or tag, and
- * one while the hub refuses us the model, and two more while something of it is new). Where nothing is new,
- * nothing else happens. A sweep is asked for revisions that are new, have moved, or could not be measured
- * before for a passing reason, or for want of access that was granted since; and for measured ones whose
- * displacement is against a revision that has moved or gone, or is not the one before them any more. What the
- * sweep finds under a known file digest it does not fetch.
+ * It costs one request; one more for each revision that the watch names and that is no branch or tag; and
+ * where the hub refuses us the model, one more, or three while something of it is new. Nothing else happens
+ * unless there are revisions to sweep:
+ *
+ *   - new ones, and those that have moved;
+ *   - those that could not be measured for a passing reason, or for want of access that was granted since;
+ *   - measured ones whose displacement is against a revision that has moved or gone, or is no longer the one
+ *     before them.
+ *
+ * What the sweep finds under a known file digest it does not fetch.
  */
 #ifndef BIFURCATED_WATCH_WATCH_RUN_H
 #define BIFURCATED_WATCH_WATCH_RUN_H

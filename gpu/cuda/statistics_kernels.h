@@ -31,10 +31,10 @@
  * item is fixed, so every sum is formed in the same order in each run; counts are integers and may come in
  * any order.
  *
- * Sums take every element for finite. Where a sum of a column ends as NaN or an infinity, which sums of
- * finite weights cannot, its thread forms it once more with a check for each element; where one of a
- * displacement does, or a block's sums are of a part of its rows (statistics_grid_comes_back), a third pass
- * sums the pairs that are finite. The sum of the squares of a matrix of
+ * Sums take every element for finite. A column's sum that ends as NaN or an infinity, which sums of finite
+ * weights cannot, is formed once more by its thread, with a check for each element. Displacements are formed
+ * once more, over the pairs that are finite, by a third pass: where such a sum is not finite, or where a
+ * block's sums are of a part of its rows (statistics_grid_comes_back). The sum of the squares of a matrix of
  * finite 16-bit elements follows from its counts.
  */
 #ifndef BIFURCATED_GPU_CUDA_STATISTICS_KERNELS_H
