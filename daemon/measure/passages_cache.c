@@ -17,9 +17,9 @@ struct entry {
     struct entry *next; /* most recently used first */
 };
 
-struct prefix {
+struct known_use {
     char digest[DIGEST_SHA256_HEX_SIZE];
-    int64_t id;
+    struct tokenizer_use use;
 };
 
 struct passages_cache {
@@ -28,8 +28,8 @@ struct passages_cache {
     struct entry *entries;
     uint64_t bytes_max;
     struct passages_cache_counters counters;
-    struct prefix prefixes[PASSAGES_CACHE_PREFIXES]; /* a ring */
-    size_t next_prefix;
+    struct known_use uses[PASSAGES_CACHE_USES]; /* a ring */
+    size_t next_use;
 };
 
 int passages_cache_new(uint64_t bytes_max, struct passages_cache **ret_cache, struct err *err)
@@ -185,26 +185,27 @@ void passages_cache_give_back(struct passages_cache *cache, const struct passage
     (void)pthread_mutex_unlock(&cache->lock);
 }
 
-int passages_cache_find_prefix(struct passages_cache *cache, const char *digest, int64_t *ret_prefix_id)
+int passages_cache_find_use(struct passages_cache *cache, const char *digest, struct tokenizer_use *ret_use)
 {
     int is_known = 0;
     (void)pthread_mutex_lock(&cache->lock);
-    for (size_t i = 0; i < PASSAGES_CACHE_PREFIXES && !is_known; i++) {
-        is_known = strcmp(cache->prefixes[i].digest, digest) == 0;
+    for (size_t i = 0; i < PASSAGES_CACHE_USES && !is_known; i++) {
+        is_known = strcmp(cache->uses[i].digest, digest) == 0;
         if (is_known)
-            *ret_prefix_id = cache->prefixes[i].id;
+            *ret_use = cache->uses[i].use;
     }
     (void)pthread_mutex_unlock(&cache->lock);
     return is_known;
 }
 
-void passages_cache_keep_prefix(struct passages_cache *cache, const char *digest, int64_t prefix_id)
+void passages_cache_keep_use(struct passages_cache *cache, const char *digest,
+                             const struct tokenizer_use *use)
 {
     (void)pthread_mutex_lock(&cache->lock);
-    struct prefix *prefix = &cache->prefixes[cache->next_prefix];
-    cache->next_prefix = (cache->next_prefix + 1) % PASSAGES_CACHE_PREFIXES;
-    (void)snprintf(prefix->digest, sizeof prefix->digest, "%s", digest);
-    prefix->id = prefix_id;
+    struct known_use *known = &cache->uses[cache->next_use];
+    cache->next_use = (cache->next_use + 1) % PASSAGES_CACHE_USES;
+    (void)snprintf(known->digest, sizeof known->digest, "%s", digest);
+    known->use = *use;
     (void)pthread_mutex_unlock(&cache->lock);
 }
 

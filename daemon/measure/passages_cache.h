@@ -6,7 +6,7 @@
  * larger than the bound. A lock per key lets one of several who want the same make it, while the others wait.
  * Safe for threads.
  *
- * Beside them it keeps which token stands before a text, of the last tokenizers that were looked through.
+ * Beside them it keeps how texts are read with the last tokenizers that were looked through.
  */
 #ifndef BIFURCATED_MEASURE_PASSAGES_CACHE_H
 #define BIFURCATED_MEASURE_PASSAGES_CACHE_H
@@ -15,6 +15,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/keyed_lock.h"
 #include "daemon/text/passages.h"
+#include "daemon/text/tokenizer_config.h"
 
 #include <stdatomic.h>
 
@@ -47,11 +48,12 @@ int passages_cache_keep(struct passages_cache *cache, const char *key, struct pa
 /* Ends the holding of what find or keep gave. */
 void passages_cache_give_back(struct passages_cache *cache, const struct passages *passages);
 
-/* The token before a text that was kept under a digest over the tokenizer's files. Returns 1 and fills
- * *ret_prefix_id, or 0. The last PASSAGES_CACHE_PREFIXES are kept. */
-#define PASSAGES_CACHE_PREFIXES 16
-int passages_cache_find_prefix(struct passages_cache *cache, const char *digest, int64_t *ret_prefix_id);
-void passages_cache_keep_prefix(struct passages_cache *cache, const char *digest, int64_t prefix_id);
+/* What was kept under a digest over the tokenizer's files. Returns 1 and fills *ret_use, or 0. The last
+ * PASSAGES_CACHE_USES are kept. */
+#define PASSAGES_CACHE_USES 16
+int passages_cache_find_use(struct passages_cache *cache, const char *digest, struct tokenizer_use *ret_use);
+void passages_cache_keep_use(struct passages_cache *cache, const char *digest,
+                             const struct tokenizer_use *use);
 
 void passages_cache_count(struct passages_cache *cache, struct passages_cache_counters *ret_counters);
 

@@ -16,7 +16,7 @@ struct scoring {
     struct scoring_request request;
     struct scoring_identity identity;
     struct score_config config;
-    int64_t prefix_id;
+    struct tokenizer_use use;
     struct buf tokenizer_json;
     struct scoring_weights weights;
     const struct passages *passages; /* of the request's cache; NULL before scoring_fetch */
@@ -93,7 +93,7 @@ static int read_files(struct scoring *scoring, struct err *err)
         code = fetch_text(scoring, "tokenizer.json", json, err);
     if (!code)
         code = digest_sha256_hex(json->data, json->size, scoring->identity.tokenizer_digest, err);
-    return code ? code : scoring_tokenizer_check(&scoring->request, json, &model, &scoring->prefix_id, err);
+    return code ? code : scoring_tokenizer_check(&scoring->request, json, &model, &scoring->use, err);
 }
 
 static enum score_mode score_mode_of(enum passages_mode mode)
@@ -111,6 +111,19 @@ static enum score_mode score_mode_of(enum passages_mode mode)
 
 /* -- The verbs ------------------------------------------------------------------------------------- */
 
+/* Called again, it does nothing. */
+static int acquire_passages(struct scoring *scoring, struct err *err)
+{
+    struct scoring_texts texts = {.request = &scoring->request,
+                                  .identity = &scoring->identity,
+                                  .tokenizer_json = &scoring->tokenizer_json,
+                                  .context_tokens = (uint32_t)scoring->config.max_positions,
+                                  .prefix_id = scoring->use.prefix_id >= 0 ? scoring->use.prefix_id
+                                                                           : PASSAGES_NO_PREFIX,
+                                  .doubts = scoring->use.doubts};
+    return scoring->passages ? 0 : scoring_passages_acquire(&texts, &scoring->passages, err);
+}
+
 int scoring_open(const struct scoring_request *request, struct scoring **ret_scoring, struct err *err)
 {
     struct scoring *scoring = calloc(1, sizeof *scoring);
@@ -125,9 +138,10 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
         (code = scoring_weights_digest(&scoring->weights, scoring->identity.weights_digest, err)) ||
         (code = file_digests_get(request->digests, request->data, request->cancel,
                                  scoring->identity.dataset_digest, err)) ||
-        (code = scoring_identity_write_parameters(request, &scoring->config, scoring->prefix_id,
+        (code = scoring_identity_write_parameters(request, &scoring->config, scoring->use.prefix_id,
                                                   scoring->identity.parameters,
-                                                  sizeof scoring->identity.parameters, err))) {
+                                                  sizeof scoring->identity.parameters, err)) ||
+        (scoring->use.doubts && (code = acquire_passages(scoring, err)))) {
         scoring_close(scoring);
         return code;
     }
@@ -138,17 +152,6 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
 const struct scoring_identity *scoring_identity(const struct scoring *scoring)
 {
     return &scoring->identity;
-}
-
-static int acquire_passages(struct scoring *scoring, struct err *err)
-{
-    struct scoring_texts texts = {.request = &scoring->request,
-                                  .identity = &scoring->identity,
-                                  .tokenizer_json = &scoring->tokenizer_json,
-                                  .context_tokens = (uint32_t)scoring->config.max_positions,
-                                  .prefix_id =
-                                      scoring->prefix_id >= 0 ? scoring->prefix_id : PASSAGES_NO_PREFIX};
-    return scoring_passages_acquire(&texts, &scoring->passages, err);
 }
 
 static struct score_request request_of(const struct passages *passages)

@@ -13,9 +13,9 @@
 static void make_key(const struct scoring_texts *texts, char *key, size_t size)
 {
     const struct scoring_identity *identity = texts->identity;
-    (void)snprintf(key, size, "%s %s %s %" PRIu32 " %" PRId64 " %s", identity->dataset_digest,
+    (void)snprintf(key, size, "%s %s %s %" PRIu32 " %" PRId64 " %u %s", identity->dataset_digest,
                    identity->tokenizer_digest, passages_mode_name(texts->request->mode),
-                   texts->context_tokens, texts->prefix_id, identity->parameters);
+                   texts->context_tokens, texts->prefix_id, texts->doubts, identity->parameters);
 }
 
 static int add_texts(const struct scoring_request *request, struct dataset *dataset,
@@ -60,8 +60,10 @@ static int build(const struct scoring_texts *texts, struct tokenizer *tokenizer,
     };
     reading.cancel = request->cancel;
     int code = tokenizer_encoder_new(tokenizer, &encoder, err);
-    if (!code)
+    if (!code) {
         tokenizer_encoder_set_cancel(encoder, request->cancel);
+        tokenizer_encoder_set_doubts(encoder, texts->doubts);
+    }
     if (!code)
         code = passages_builder_new(&options, encoder, &builder, err);
     if (!code)

@@ -14,6 +14,7 @@ struct scoring_texts {
     const struct buf *tokenizer_json;
     uint32_t context_tokens;
     int64_t prefix_id; /* or PASSAGES_NO_PREFIX */
+    unsigned doubts;   /* of enum tokenizer_doubt: texts that have them are refused */
 };
 
 /* Finds or makes the passages, held in the request's cache until passages_cache_give_back; of several threads

@@ -1,7 +1,6 @@
 #include "daemon/measure/scoring_tokenizer.h"
 
 #include "daemon/base/limits.h"
-#include "daemon/text/tokenizer_config.h"
 
 #include <string.h>
 
@@ -54,8 +53,8 @@ static int make_key(const struct files *files, const struct buf *json, const cha
     return code;
 }
 
-static int check(const struct files *files, const struct buf *json, const char *class, int64_t *ret_prefix_id,
-                 struct err *err)
+static int check(const struct files *files, const struct buf *json, const char *class,
+                 struct tokenizer_use *ret_use, struct err *err)
 {
     const struct tokenizer_config config = {
         .config = files->is_there[0] ? &files->text[0] : NULL,
@@ -67,7 +66,7 @@ static int check(const struct files *files, const struct buf *json, const char *
     int code = tokenizer_load(json->data, json->size, &tokenizer, err);
     if (code)
         return code;
-    code = tokenizer_config_check(&config, tokenizer, ret_prefix_id, err);
+    code = tokenizer_config_check(&config, tokenizer, ret_use, err);
     tokenizer_free(tokenizer);
     if (code == ERR_UNSUPPORTED) {
         struct err reason = *err;
@@ -80,26 +79,36 @@ static int check(const struct files *files, const struct buf *json, const char *
     return code;
 }
 
+/* Where the files name no token before a text, config.json does. */
+static int complete(const struct scoring_request *request, const struct model_config *model,
+                    struct tokenizer_use *use, struct err *err)
+{
+    if (use->prefix_id == TOKENIZER_CONFIG_NO_PREFIX)
+        use->prefix_id = model->bos_token_id >= 0 ? model->bos_token_id : model->eos_token_id;
+    if (use->prefix_id != TOKENIZER_CONFIG_FOREIGN_PREFIX || request->mode != PASSAGES_MODE_TEXT_MEAN)
+        return 0;
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "tokenizer_config.json: bos_token is not named, and \"%s\", which transformers takes instead, is "
+        "not in tokenizer.json: name the token before a text there, or leave the metric perplexity "
+        "out of the sweep",
+        TOKENIZER_END);
+}
+
 int scoring_tokenizer_check(const struct scoring_request *request, const struct buf *json,
-                            const struct model_config *model, int64_t *ret_prefix_id, struct err *err)
+                            const struct model_config *model, struct tokenizer_use *ret_use, struct err *err)
 {
     struct files files = {.is_there = {0}};
     char key[DIGEST_SHA256_HEX_SIZE];
-    int64_t prefix = TOKENIZER_CONFIG_NO_PREFIX;
     for (size_t i = 0; i < FILE_COUNT; i++)
         buf_init(&files.text[i], LIMIT_TOKENIZER_CONFIG_BYTES);
     int code = fetch(request, &files, err);
     if (!code)
         code = make_key(&files, json, model->tokenizer_class, key, err);
-    if (!code && !passages_cache_find_prefix(request->passages, key, &prefix) &&
-        !(code = check(&files, json, model->tokenizer_class, &prefix, err)))
-        passages_cache_keep_prefix(request->passages, key, prefix);
+    if (!code && !passages_cache_find_use(request->passages, key, ret_use) &&
+        !(code = check(&files, json, model->tokenizer_class, ret_use, err)))
+        passages_cache_keep_use(request->passages, key, ret_use);
     for (size_t i = 0; i < FILE_COUNT; i++)
         buf_free(&files.text[i]);
-    if (code)
-        return code;
-    if (prefix == TOKENIZER_CONFIG_NO_PREFIX)
-        prefix = model->bos_token_id >= 0 ? model->bos_token_id : model->eos_token_id;
-    *ret_prefix_id = prefix;
-    return 0;
+    return code ? code : complete(request, model, ret_use, err);
 }

@@ -4,7 +4,7 @@
  *
  * What was found out is kept with the passages, by the files' contents, so that of a sweep's revisions, which
  * all have the same ones, one parses them. It is no part of a result's identity: files that would change the
- * tokens are refused before any result is looked up.
+ * tokens, or texts for which they would, are refused before any result is looked up.
  */
 #ifndef BIFURCATED_MEASURE_SCORING_TOKENIZER_H
 #define BIFURCATED_MEASURE_SCORING_TOKENIZER_H
@@ -13,11 +13,12 @@
 #include "daemon/base/err.h"
 #include "daemon/measure/scoring.h"
 #include "daemon/model/config.h"
+#include "daemon/text/tokenizer_config.h"
 
-/* Fetches what stands beside `json`, the revision's tokenizer.json. *ret_prefix_id is the token before a
+/* Fetches what stands beside `json`, the revision's tokenizer.json. ret_use->prefix_id is the token before a
  * text: what these files name, else what config.json says, negative for none. ERR_UNSUPPORTED names file and
  * key; ERR_FORMAT, ERR_LIMIT, what the repository reports. */
 int scoring_tokenizer_check(const struct scoring_request *request, const struct buf *json,
-                            const struct model_config *model, int64_t *ret_prefix_id, struct err *err);
+                            const struct model_config *model, struct tokenizer_use *ret_use, struct err *err);
 
 #endif

@@ -12,6 +12,7 @@
 
 struct tokenizer_encoder {
     const struct tokenizer *tokenizer;
+    unsigned doubts;              /* of enum tokenizer_doubt */
     const atomic_bool *cancel;    /* may be NULL */
     struct splitter_match *match; /* NULL without a splitter */
     struct word_cache cache;
@@ -85,6 +86,11 @@ void tokenizer_encoder_free(struct tokenizer_encoder *encoder)
     buf_free(&encoder->prefixed);
     buf_free(&encoder->spelled);
     free(encoder);
+}
+
+void tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned doubts)
+{
+    encoder->doubts = doubts;
 }
 
 void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomic_bool *cancel)
@@ -253,6 +259,33 @@ static int encode_raw(struct tokenizer_encoder *encoder, const char *text, size_
     return 0;
 }
 
+static int refuse_own_token(const char *token, struct err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED,
+                   "it holds \"%s\", which is not an added token of tokenizer.json, but transformers' class "
+                   "adds it: name bos_token, eos_token, unk_token and pad_token in tokenizer_config.json",
+                   token);
+}
+
+static int check_doubts(struct tokenizer_encoder *encoder, const char *text, size_t size, struct err *err)
+{
+    const unsigned doubts = encoder->doubts;
+    if (doubts & TOKENIZER_DOUBT_END && memmem(text, size, TOKENIZER_END, strlen(TOKENIZER_END)))
+        return refuse_own_token(TOKENIZER_END, err);
+    if (doubts & TOKENIZER_DOUBT_PADDING && memmem(text, size, TOKENIZER_PADDING, strlen(TOKENIZER_PADDING)))
+        return refuse_own_token(TOKENIZER_PADDING, err);
+    if (!(doubts & TOKENIZER_DOUBT_NFC) || normalizer_is_plain(text, size))
+        return 0;
+    buf_clear(&encoder->normalized);
+    if (normalizer_compose(&encoder->normalizing, text, size, &encoder->normalized, err))
+        return err->code;
+    if (encoder->normalized.size == size && memcmp(encoder->normalized.data, text, size) == 0)
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "NFC changes it, and of transformers 4 and 5 only one applies NFC: 5 passes over the "
+                   "normalizer of tokenizer.json, unless tokenizer_class is PreTrainedTokenizerFast");
+}
+
 int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t size, struct token_ids *ids,
                      struct err *err)
 {
@@ -267,7 +300,9 @@ int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t
         text = encoder->repaired.data;
         size = encoder->repaired.size;
     }
-    int code = encode_raw(encoder, text, size, ids, err);
+    int code = check_doubts(encoder, text, size, err);
+    if (!code)
+        code = encode_raw(encoder, text, size, ids, err);
     if (code)
         ids->count = before;
     return code;

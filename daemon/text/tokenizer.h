@@ -57,6 +57,18 @@ int tokenizer_encoder_new(const struct tokenizer *tokenizer, struct tokenizer_en
                           struct err *err);
 void tokenizer_encoder_free(struct tokenizer_encoder *encoder);
 
+/* What transformers' versions do not all cut alike (tokenizer_config.h). A text that has it is
+ * ERR_UNSUPPORTED once the encoder knows of the doubt; at first there is none. */
+enum tokenizer_doubt {
+    TOKENIZER_DOUBT_NFC = 1,     /* what NFC changes */
+    TOKENIZER_DOUBT_END = 2,     /* TOKENIZER_END as a text */
+    TOKENIZER_DOUBT_PADDING = 4, /* TOKENIZER_PADDING as a text */
+};
+#define TOKENIZER_END "<|endoftext|>"
+#define TOKENIZER_PADDING "<|padding|>"
+
+void tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned doubts);
+
 /* While *cancel is true (NULL: never), tokenizer_encode ends at the next word with ERR_CANCELLED: a text may
  * take a minute. */
 void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomic_bool *cancel);

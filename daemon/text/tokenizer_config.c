@@ -4,6 +4,7 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/json_field.h"
+#include "daemon/text/normalizer.h"
 #include "daemon/text/tokenizer_parts.h"
 
 #include <inttypes.h>
@@ -11,13 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STANDARD_TOKEN "<|endoftext|>" /* what a class of its own begins and ends texts with */
-
 /* What transformers makes of a tokenizer_class for a GPT-NeoX model; without one it is the first. */
 static const struct tokenizer_class {
     const char *name;
     int is_built; /* by 5, from vocabulary and merges: the rest of tokenizer.json is passed over */
-    int is_nfc;   /* then with this normaliser */
+    int is_nfc;   /* then with this normaliser, and with a token for padding */
 } classes[] = {
     {"GPTNeoXTokenizer", 1, 1},  {"GPTNeoXTokenizerFast", 1, 1},    {"GPT2Tokenizer", 1, 0},
     {"GPT2TokenizerFast", 1, 0}, {"PreTrainedTokenizerFast", 0, 0}, {"TokenizersBackend", 0, 0},
@@ -84,13 +83,24 @@ static int has_all_bytes(const struct tokenizer *tokenizer)
     return 1;
 }
 
+/* Whether an added token is looked for in normalised text and changes with it. */
+static int has_token_of_nfc(const struct tokenizer *tokenizer)
+{
+    for (size_t i = 0; i < tokenizer->added.count; i++) {
+        const struct added_token *token = &tokenizer->added.tokens[i];
+        if (token->normalized && !normalizer_is_plain(token->content, token->content_size))
+            return 1;
+    }
+    return 0;
+}
+
 static int check_built(const struct reading *reading, struct err *err)
 {
     const struct tokenizer *tokenizer = reading->tokenizer;
     const char *other = NULL;
     if (!reading->class->is_built)
         return 0;
-    if (tokenizer->is_nfc != reading->class->is_nfc)
+    if (tokenizer->is_nfc != reading->class->is_nfc && has_token_of_nfc(tokenizer))
         other = "normalizer";
     else if (!tokenizer->has_gpt2_words)
         other = "pre_tokenizer";
@@ -303,23 +313,49 @@ static int check_old_added(const struct reading *reading, struct err *err)
     return 0;
 }
 
-/* -- The token before a text ---------------------------------------------------------------------------- */
+/* -- What a class has by itself -------------------------------------------------------------------------- */
+
+/* null is a name, too: that of no token. */
+static const json_t *value_of_name(const struct reading *reading, const char *name)
+{
+    const json_t *value = json_object_get(reading->map, name);
+    return value ? value : json_object_get(reading->config, name);
+}
+
+static int has_added(const struct reading *reading, const char *content)
+{
+    return added_tokens_find(&reading->tokenizer->added, content, strlen(content)) != NULL;
+}
+
+static unsigned find_doubts(const struct reading *reading)
+{
+    const struct tokenizer_class *class = reading->class;
+    unsigned doubts = 0;
+    if (!class->is_built)
+        return 0;
+    if (reading->tokenizer->is_nfc != class->is_nfc)
+        doubts |= TOKENIZER_DOUBT_NFC;
+    if (!has_added(reading, TOKENIZER_END) &&
+        (!value_of_name(reading, "bos_token") || !value_of_name(reading, "eos_token") ||
+         !value_of_name(reading, "unk_token")))
+        doubts |= TOKENIZER_DOUBT_END;
+    if (!has_added(reading, TOKENIZER_PADDING) && class->is_nfc && !value_of_name(reading, "pad_token"))
+        doubts |= TOKENIZER_DOUBT_PADDING;
+    return doubts;
+}
 
 /* Returns 1 and fills *ret_id where a name has a token. */
 static int find_name(const struct reading *reading, const char *name, int64_t *ret_id)
 {
     uint32_t id;
-    const json_t *value = json_object_get(reading->map, name);
-    if (!value)
-        value = json_object_get(reading->config, name);
-    const json_t *content = content_of(value);
-    const char *text = content ? json_string_value(content) : STANDARD_TOKEN;
-    size_t size = content ? json_string_length(content) : strlen(STANDARD_TOKEN);
+    const json_t *value = value_of_name(reading, name), *content = content_of(value);
+    const char *text = content ? json_string_value(content) : TOKENIZER_END;
+    size_t size = content ? json_string_length(content) : strlen(TOKENIZER_END);
     if (!content && (value || !reading->class->is_built))
         return 0;
-    if (!tokenizer_find(reading->tokenizer, text, size, &id))
-        return 0;
-    *ret_id = id;
+    *ret_id = TOKENIZER_CONFIG_FOREIGN_PREFIX;
+    if (tokenizer_find(reading->tokenizer, text, size, &id))
+        *ret_id = id;
     return 1;
 }
 
@@ -355,19 +391,21 @@ static int read_files(const struct tokenizer_config *files, struct reading *read
 }
 
 int tokenizer_config_check(const struct tokenizer_config *files, const struct tokenizer *tokenizer,
-                           int64_t *ret_prefix_id, struct err *err)
+                           struct tokenizer_use *ret_use, struct err *err)
 {
     struct reading reading = {.tokenizer = tokenizer};
-    int64_t prefix = TOKENIZER_CONFIG_NO_PREFIX;
+    struct tokenizer_use use = {.prefix_id = TOKENIZER_CONFIG_NO_PREFIX};
     int code = read_files(files, &reading, err);
     if (!code)
         code = check_config(&reading, files->tokenizer_class, err);
-    if (!code && !find_name(&reading, "bos_token", &prefix))
-        (void)find_name(&reading, "eos_token", &prefix);
+    if (!code && !find_name(&reading, "bos_token", &use.prefix_id))
+        (void)find_name(&reading, "eos_token", &use.prefix_id);
+    if (!code)
+        use.doubts = find_doubts(&reading);
     json_decref(reading.config);
     json_decref(reading.map);
     json_decref(reading.added);
     if (!code)
-        *ret_prefix_id = prefix;
+        *ret_use = use;
     return code;
 }

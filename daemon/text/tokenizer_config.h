@@ -9,9 +9,10 @@
  * says it; the rest is refused by the name of its key (4.57 and 5.23, tests/e2e/test_tokenizer_config.py).
  *
  * Not looked at, since it changes no ids: clean_up_tokenization_spaces, errors, trim_offsets,
- * model_max_length, the sides of padding and truncation, chat templates. Where neither file names
- * "<|endoftext|>" and "<|padding|>", the classes add them by themselves; only a text that holds them would
- * tell, and they are no tokens here.
+ * model_max_length, the sides of padding and truncation, chat templates.
+ *
+ * What shows in a few texts only is a doubt of the tokenizer (enum tokenizer_doubt): 5 gives each class a
+ * normalizer of its own, and where no file names them a class adds its "<|endoftext|>" and "<|padding|>".
  */
 #ifndef BIFURCATED_TEXT_TOKENIZER_CONFIG_H
 #define BIFURCATED_TEXT_TOKENIZER_CONFIG_H
@@ -23,6 +24,15 @@
 #include <stdint.h>
 
 #define TOKENIZER_CONFIG_NO_PREFIX (-1)
+#define TOKENIZER_CONFIG_FOREIGN_PREFIX (-2)
+
+/* How texts are to be read. */
+struct tokenizer_use {
+    /* The token that evaluations put before a text, the beginning of a sequence or else its end. NO_PREFIX
+     * where the files name none, FOREIGN_PREFIX for one that a class adds behind those of tokenizer.json. */
+    int64_t prefix_id;
+    unsigned doubts; /* of enum tokenizer_doubt */
+};
 
 /* Contents, or NULL for a file that is not there. */
 struct tokenizer_config {
@@ -32,10 +42,9 @@ struct tokenizer_config {
     const char *tokenizer_class;          /* as config.json names it, or "" */
 };
 
-/* Compares with a tokenizer that was loaded. *ret_prefix_id is the token that evaluations put before a text,
- * the beginning of a sequence or else its end, or TOKENIZER_CONFIG_NO_PREFIX where the files name none.
- * ERR_FORMAT, ERR_UNSUPPORTED, ERR_LIMIT, ERR_NO_MEMORY; the message names file and key. */
+/* Compares with a tokenizer that was loaded. ERR_FORMAT, ERR_UNSUPPORTED, ERR_LIMIT, ERR_NO_MEMORY; the
+ * message names file and key. */
 int tokenizer_config_check(const struct tokenizer_config *files, const struct tokenizer *tokenizer,
-                           int64_t *ret_prefix_id, struct err *err);
+                           struct tokenizer_use *ret_use, struct err *err);
 
 #endif

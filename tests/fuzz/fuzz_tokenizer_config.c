@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tokenizer *tokenizer = NULL;
     struct buf files[3];
     int is_there[3] = {0};
-    int64_t prefix = TOKENIZER_CONFIG_NO_PREFIX;
+    struct tokenizer_use use;
     if (tokenizer_load(json, sizeof json - 1, &tokenizer, &err))
         abort();
     for (size_t i = 0; i < 3; i++) {
@@ -40,8 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     const struct tokenizer_config config = {is_there[0] ? &files[0] : NULL, is_there[1] ? &files[1] : NULL,
                                             is_there[2] ? &files[2] : NULL, ""};
-    if (tokenizer_config_check(&config, tokenizer, &prefix, &err) == 0 &&
-        (prefix < TOKENIZER_CONFIG_NO_PREFIX || prefix >= tokenizer_id_limit(tokenizer)))
+    if (tokenizer_config_check(&config, tokenizer, &use, &err) == 0 &&
+        (use.prefix_id < TOKENIZER_CONFIG_FOREIGN_PREFIX || use.prefix_id >= tokenizer_id_limit(tokenizer)))
         abort();
     for (size_t i = 0; i < 3; i++)
         buf_free(&files[i]);

@@ -2,7 +2,8 @@
 
     python tests/e2e/golden/tokenizer_config.py     (transformers; seconds; once for each version, whose results are added)
 
-Per version and case: "same" with the token before a text (lm-evaluation-harness' prefix_token_id), "other", or an error's name.
+Per version and case: "same" with the token before a text (lm-evaluation-harness' prefix_token_id), "other" with that and the texts that are
+cut otherwise, or an error's name.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Any, Callable
 HERE = Path(__file__).resolve().parent
 GARDEN = HERE.parents[1] / "fixtures/garden/hub/models/garden/neox-tiny"
 GOLDEN = HERE / "tokenizer_config.json"
-TEXTS = ["Hello world", "<s>x</s> a<|endoftext|> b  <|padding|>c", " lead", "the cafe\u0301 the ", "a   b", "the", "\t\n x"]
+TEXTS = ["Hello world", "<s>x</s> a", "a<|endoftext|> b", "  <|padding|>c", " lead", "the cafe\u0301 the ", "a   b", "the", "\t\n x", "\u00e9\u1e9b"]
 NEOX, FILE, GPT2 = ({"tokenizer_class": name} for name in ("GPTNeoXTokenizer", "PreTrainedTokenizerFast", "GPT2Tokenizer"))
 TOKENIZER = json.loads((GARDEN / "_shared/tokenizer.json").read_text())
 PLAIN = {"lstrip": False, "rstrip": False, "single_word": False, "normalized": False, "special": True}
 END = {"content": "<|endoftext|>", **PLAIN}
 DECODER = {str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in TOKENIZER["added_tokens"]}
+NAMED = {name: "<s>" for name in ("bos_token", "eos_token", "unk_token")}
+NO_END_DECODER = DECODER | {"0": END | {"content": "<s>"}, "1": END | {"content": "<pad>"}}
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -32,6 +35,24 @@ def no_normalizer(tokenizer: dict[str, Any]) -> None:
     tokenizer["normalizer"] = None
 
 
+def composed_token(tokenizer: dict[str, Any]) -> None:
+    no_normalizer(tokenizer)
+    tokenizer["added_tokens"][2] |= {"content": "e\u0301", "normalized": True}
+
+
+def words_of_class(tokenizer: dict[str, Any]) -> None:
+    """What the classes call the end and padding are words, and not added."""
+    del tokenizer["added_tokens"][:2]
+
+
+def no_end(tokenizer: dict[str, Any]) -> None:
+    """Other tokens stand in their place."""
+    vocabulary = tokenizer["model"]["vocab"]
+    for token, other in zip(tokenizer["added_tokens"][:2], ("<s>", "<pad>"), strict=True):
+        vocabulary[other] = vocabulary.pop(token["content"])
+        token["content"] = other
+
+
 def whole_words(tokenizer: dict[str, Any]) -> None:
     tokenizer["model"]["ignore_merges"] = True
     tokenizer["model"]["vocab"]["\u0120lead"] = tokenizer["model"]["vocab"].pop("~")  # no merges lead there
@@ -41,12 +62,24 @@ def whole_words(tokenizer: dict[str, Any]) -> None:
 CASES: dict[str, tuple[dict[str, Any] | None, Change | None, dict[str, Any], str]] = {
     "nothing beside": (None, None, {}, ""),
     "empty": ({}, None, {}, ""),
-    "no NFC": (None, no_normalizer, {}, "passes over normalizer"),
+    "no NFC": (None, no_normalizer, {}, ""),
+    "no NFC, and a token that it composes": (None, composed_token, {}, "passes over normalizer"),
+    "words of the class": (NEOX, words_of_class, {}, ""),
+    "words of GPT-2's class": (GPT2, words_of_class, {}, ""),
+    "words of no class": (FILE, words_of_class, {}, ""),
+    "no end": (None, no_end, {}, "bos_token is not named"),
+    "no end, some named": (NEOX | {"bos_token": "<s>", "eos_token": "<s>"}, no_end, {}, ""),
+    "no end, no padding named": (NAMED, no_end, {}, ""),
+    "no end, all named": (NAMED | {"pad_token": "<pad>"}, no_end, {}, ""),
+    "no end, named as none": ({"bos_token": "<s>", "eos_token": None, "unk_token": None, "pad_token": None}, no_end, {}, ""),
+    "no end, named in the map": ({}, no_end, {"special_tokens_map.json": {**NAMED, "pad_token": "<pad>"}}, ""),
+    "no end, a decoder": (NAMED | {"added_tokens_decoder": NO_END_DECODER}, no_end, {}, ""),
+    "no end of GPT-2": (GPT2 | {"bos_token": "<s>"}, no_end, {}, ""),
     "words taken whole": (NEOX, whole_words, {}, "model.ignore_merges"),
     "prefix space in tokenizer.json alone": (None, prefix_space, {}, "add_prefix_space: false here"),
     "prefix space here alone": ({"add_prefix_space": True}, None, {}, "add_prefix_space: true here"),
     "prefix space in both": ({"add_prefix_space": True}, prefix_space, {}, ""),
-    "class of GPT-2": (GPT2, None, {}, "passes over normalizer"),
+    "class of GPT-2": (GPT2, None, {}, ""),
     "class of GPT-2, no NFC": (GPT2, no_normalizer, {}, ""),
     "class of Llama": ({"tokenizer_class": "LlamaTokenizer"}, None, {}, '"LlamaTokenizer" is not supported'),
     "class that is none": ({"tokenizer_class": "FooTokenizer"}, None, {}, '"FooTokenizer" is not supported'),
@@ -102,9 +135,9 @@ def measure(folder: Path) -> list[Any]:
     oracle = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     try:
         found = AutoTokenizer.from_pretrained(str(folder))
-        if any(found(text)["input_ids"] != oracle.encode(text, add_special_tokens=False).ids for text in TEXTS):
-            return ["other"]
-        return ["same", found.eos_token_id if found.bos_token_id is None else found.bos_token_id]
+        prefix = found.eos_token_id if found.bos_token_id is None else found.bos_token_id
+        others = [text for text in TEXTS if found(text)["input_ids"] != oracle.encode(text, add_special_tokens=False).ids]
+        return ["other", prefix, others] if others else ["same", prefix]
     except Exception as error:  # whatever it is: nobody gets tokens
         return [type(error).__name__]
 

@@ -155,24 +155,26 @@ static void test_threads(void **state)
 }
 
 /* The last findings are kept, each under its own digest. */
-static void test_prefixes(void **state)
+static void test_uses(void **state)
 {
     (void)state;
     struct passages_cache *cache = NULL;
-    int64_t id = -7;
+    struct tokenizer_use use = {.prefix_id = -7};
     char digest[DIGEST_SHA256_HEX_SIZE];
     OK(passages_cache_new(ROOM, &cache, &err));
-    assert_false(passages_cache_find_prefix(cache, "0", &id));
-    for (int i = 0; i <= PASSAGES_CACHE_PREFIXES; i++) {
+    assert_false(passages_cache_find_use(cache, "0", &use));
+    for (int i = 0; i <= PASSAGES_CACHE_USES; i++) {
+        const struct tokenizer_use kept = {.prefix_id = i - 1, .doubts = (unsigned)i};
         (void)snprintf(digest, sizeof digest, "%d", i);
-        passages_cache_keep_prefix(cache, digest, i - 1);
+        passages_cache_keep_use(cache, digest, &kept);
     }
-    assert_false(passages_cache_find_prefix(cache, "0", &id));
-    assert_int_equal(id, -7);
-    for (int i = 1; i <= PASSAGES_CACHE_PREFIXES; i++) {
+    assert_false(passages_cache_find_use(cache, "0", &use));
+    assert_int_equal(use.prefix_id, -7);
+    for (int i = 1; i <= PASSAGES_CACHE_USES; i++) {
         (void)snprintf(digest, sizeof digest, "%d", i);
-        assert_true(passages_cache_find_prefix(cache, digest, &id));
-        assert_int_equal(id, i - 1);
+        assert_true(passages_cache_find_use(cache, digest, &use));
+        assert_int_equal(use.prefix_id, i - 1);
+        assert_int_equal(use.doubts, i);
     }
     passages_cache_free(cache);
 }
@@ -180,7 +182,7 @@ static void test_prefixes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_uses),
         cmocka_unit_test(test_found_again),
         cmocka_unit_test(test_who_is_slower_gets_the_first),
         cmocka_unit_test(test_bound),

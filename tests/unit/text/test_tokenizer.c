@@ -272,6 +272,34 @@ static void cutting_is_cancelled(void **state)
     close_plain(&plain);
 }
 
+static void doubtful_texts_are_refused(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned doubts; /* that it has */
+    } cases[] = {
+        {"c", 0},
+        {"\u00e9", 0}, /* composed already */
+        {"ce\u0301", TOKENIZER_DOUBT_NFC},
+        {"c<|endoftext|>", TOKENIZER_DOUBT_END},
+        {"<|endoftext", 0},
+        {"<|padding|>", TOKENIZER_DOUBT_PADDING},
+    };
+    struct plain plain;
+    (void)state;
+    open_plain(&plain, 100);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (unsigned doubts = 0; doubts < 8; doubts++) {
+            plain.ids.count = 0;
+            tokenizer_encoder_set_doubts(plain.encoder, doubts);
+            int is_refused = encode_plain(&plain, cases[i].text) == ERR_UNSUPPORTED;
+            assert_int_equal(is_refused, (doubts & cases[i].doubts) != 0);
+            assert_int_equal(plain.ids.count > 0, !is_refused);
+        }
+    }
+    close_plain(&plain);
+}
+
 /* -- One tokenizer, several threads ---------------------------------------------------------------- */
 
 struct thread {
@@ -339,6 +367,7 @@ int main(void)
         cmocka_unit_test(bounds_of_a_text),
         cmocka_unit_test(words_before_a_failure_are_taken_back),
         cmocka_unit_test(cutting_is_cancelled),
+        cmocka_unit_test(doubtful_texts_are_refused),
         cmocka_unit_test(threads_share_a_tokenizer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ static const struct buf *as_buf(struct buf *buf, const char *text)
     return buf;
 }
 
-static int compare(struct beside beside, int64_t *ret_prefix_id, struct err *err)
+static int compare(struct beside beside, struct tokenizer_use *ret_use, struct err *err)
 {
     struct tokenizer *tokenizer = NULL;
     struct buf config, map, added;
@@ -45,7 +45,7 @@ static int compare(struct beside beside, int64_t *ret_prefix_id, struct err *err
         fail_msg("%s", err->message);
     const struct tokenizer_config files = {as_buf(&config, beside.config), as_buf(&map, beside.map),
                                            as_buf(&added, beside.added), beside.class ? beside.class : ""};
-    int code = tokenizer_config_check(&files, tokenizer, ret_prefix_id, err);
+    int code = tokenizer_config_check(&files, tokenizer, ret_use, err);
     buf_free(&config);
     buf_free(&map);
     buf_free(&added);
@@ -91,16 +91,53 @@ static const struct {
     {{.config = "{}", .added = "{\"  \":16}"}, 15},
 };
 
+/* What shows in some texts only: a normalizer, and tokens that a class has by itself. */
+static const struct {
+    struct beside beside;
+    int64_t prefix;
+    unsigned doubts;
+} doubtful[] = {
+    {{.parts.normalizer = "null"}, 15, TOKENIZER_DOUBT_NFC | TOKENIZER_DOUBT_PADDING},
+    {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\"}"}, 15, TOKENIZER_DOUBT_NFC},
+    {{.parts.added_tokens = "[]"},
+     TOKENIZER_CONFIG_FOREIGN_PREFIX,
+     TOKENIZER_DOUBT_END | TOKENIZER_DOUBT_PADDING},
+    {{.parts.added_tokens = "[]", .config = "{\"bos_token\":null,\"eos_token\":null,\"unk_token\":null}"},
+     TOKENIZER_CONFIG_NO_PREFIX,
+     TOKENIZER_DOUBT_PADDING},
+    {{.parts.added_tokens = "[]", .config = "{\"bos_token\":null,\"pad_token\":null}"},
+     TOKENIZER_CONFIG_FOREIGN_PREFIX,
+     TOKENIZER_DOUBT_END},
+    {{.parts.added_tokens = "[]",
+      .config = "{\"bos_token\":null,\"unk_token\":\"\"}",
+      .map = "{\"eos_token\":null,\"pad_token\":null}"},
+     TOKENIZER_CONFIG_NO_PREFIX,
+     0},
+    {{.parts.added_tokens = "[]",
+      .parts.normalizer = "null",
+      .config = "{\"tokenizer_class\":\"GPT2Tokenizer\"}"},
+     TOKENIZER_CONFIG_FOREIGN_PREFIX,
+     TOKENIZER_DOUBT_END},
+    {{.parts.added_tokens = "[]", .config = "{" FILE_CLASS "}"}, TOKENIZER_CONFIG_NO_PREFIX, 0},
+};
+
+static void expect(struct beside beside, int64_t prefix, unsigned doubts, unsigned asked, size_t number)
+{
+    struct err err = ERR_INIT;
+    struct tokenizer_use use = {.prefix_id = -7};
+    if (compare(beside, &use, &err))
+        fail_msg("case %zu: %s", number, err.message);
+    if (use.prefix_id != prefix || (use.doubts & asked) != doubts)
+        fail_msg("case %zu: prefix %d, doubts %u", number, (int)use.prefix_id, use.doubts);
+}
+
 static void test_taken(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
-        struct err err = ERR_INIT;
-        int64_t prefix = -7;
-        if (compare(taken[i].beside, &prefix, &err))
-            fail_msg("case %zu: %s", i, err.message);
-        assert_int_equal(prefix, taken[i].prefix);
-    }
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        expect(taken[i].beside, taken[i].prefix, 0, ~TOKENIZER_DOUBT_PADDING, i); /* not all name one */
+    for (size_t i = 0; i < sizeof doubtful / sizeof doubtful[0]; i++)
+        expect(doubtful[i].beside, doubtful[i].prefix, doubtful[i].doubts, ~0U, i);
 }
 
 static const struct {
@@ -116,8 +153,9 @@ static const struct {
      ERR_UNSUPPORTED,
      "\"LlamaTokenizer\" is not supported"},
     {{.class = "BloomTokenizerFast"}, ERR_UNSUPPORTED, "\"BloomTokenizerFast\" is not supported"},
-    {{.parts.normalizer = "null"}, ERR_UNSUPPORTED, "passes over normalizer of tokenizer.json"},
-    {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\"}"}, ERR_UNSUPPORTED, "passes over normalizer"},
+    {{.parts.normalizer = "null", .parts.added_tokens = "[" END ",{\"id\":16,\"content\":\"e\u0301\"}]"},
+     ERR_UNSUPPORTED,
+     "passes over normalizer of tokenizer.json"},
     {{.parts.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"},
      ERR_UNSUPPORTED,
      "passes over pre_tokenizer"},
@@ -176,11 +214,11 @@ static void test_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         struct err err = ERR_INIT;
-        int64_t prefix = -7;
-        int code = compare(refused[i].beside, &prefix, &err);
+        struct tokenizer_use use = {.prefix_id = -7};
+        int code = compare(refused[i].beside, &use, &err);
         if (code != refused[i].code || !strstr(err.message, refused[i].message))
             fail_msg("case %zu: code %d, \"%s\" instead of \"%s\"", i, code, err.message, refused[i].message);
-        assert_int_equal(prefix, -7);
+        assert_int_equal(use.prefix_id, -7);
     }
 }
 
@@ -191,7 +229,7 @@ static void test_bounds(void **state)
     struct err err = ERR_INIT;
     struct tokenizer *tokenizer = NULL;
     struct buf text;
-    int64_t prefix;
+    struct tokenizer_use use;
     buf_init(&text, 32 * MIB);
     assert_int_equal(load((struct parts){.added_tokens = ADDED}, &tokenizer, &err), 0);
     const struct tokenizer_config files = {.config = &text, .tokenizer_class = ""};
@@ -199,11 +237,11 @@ static void test_bounds(void **state)
     for (size_t i = 0; i < LIMIT_TOKENIZER_CONFIG_CONTAINERS; i++)
         (void)buf_append(&text, "[],", 3);
     (void)buf_append(&text, "0]}", 3);
-    assert_int_equal(tokenizer_config_check(&files, tokenizer, &prefix, &err), ERR_LIMIT);
+    assert_int_equal(tokenizer_config_check(&files, tokenizer, &use, &err), ERR_LIMIT);
     while (text.size <= LIMIT_TOKENIZER_CONFIG_BYTES)
         (void)buf_append(&text, "                ", 16);
     err = (struct err)ERR_INIT;
-    assert_int_equal(tokenizer_config_check(&files, tokenizer, &prefix, &err), ERR_LIMIT);
+    assert_int_equal(tokenizer_config_check(&files, tokenizer, &use, &err), ERR_LIMIT);
     assert_non_null(strstr(err.message, "tokenizer_config.json: "));
     buf_free(&text);
     tokenizer_free(tokenizer);
