@@ -55,10 +55,13 @@ export const hasToken = () => token !== "";
 /** `trial`: a token that is not kept yet. */
 const headersOf = (headers, trial = token) => (trial ? { Authorization: `Bearer ${trial}`, ...headers } : headers);
 
+/** Where a path of the daemon is to be had: a proxy may have put all of it beneath a path of its own. */
+export const addressOf = (path) => location.pathname.replace(/[^/]*$/, "") + path.slice(1);
+
 /** What read(answer) makes of an answer that has come whole. */
 async function send(path, options, read) {
   try {
-    const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(ANSWER_MS) });
+    const answer = await fetch(addressOf(path), { ...options, signal: AbortSignal.timeout(ANSWER_MS) });
     hearTime(answer.headers.get("Date"));
     return [answer, await read(answer)];
   } catch {
@@ -124,7 +127,7 @@ export function stream(path, take, ended) {
     return part;
   };
   (async () => {
-    const answer = await listen(fetch(path, { headers: headersOf({ Accept: "text/event-stream" }), signal: stop.signal }));
+    const answer = await listen(fetch(addressOf(path), { headers: headersOf({ Accept: "text/event-stream" }), signal: stop.signal }));
     if (!answer.ok) {
       stop.abort();
       return;

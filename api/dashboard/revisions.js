@@ -1,6 +1,6 @@
 // The table of revisions of the shown models.
 
-import { fetchBlob, hasToken, modelPath } from "./api.js";
+import { addressOf, fetchBlob, hasToken, modelPath } from "./api.js";
 import { element, number, save, shortName } from "./format.js";
 import { hush, say } from "./notice.js";
 import { renewChildren } from "./table.js";
@@ -31,7 +31,7 @@ function link(path, name, text, isFile) {
       say("act", `${name} could not be fetched: ${error.message}`);
     }
   };
-  return element("a", { href: path, download: isFile ? name : null, "data-key": path, onclick }, text);
+  return element("a", { href: addressOf(path), download: isFile ? name : null, "data-key": path, onclick }, text);
 }
 
 function remarks(model, row) {

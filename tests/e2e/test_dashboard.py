@@ -46,7 +46,7 @@ def service(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Te
 def test_files_are_served_safely_and_cheaply(service: Daemon) -> None:
     index = service.get("/")
     assert index.status == 200 and index.headers["Content-Type"].startswith("text/html")
-    names = re.findall(r'(?:src|href)="(/assets/[^"]+)"', index.text)
+    names = [f"/{name}" for name in re.findall(r'(?:src|href)="(assets/[^"]+)"', index.text)]
     assert len(set(names)) >= 4
     for target in ["/", *names]:
         plain, packed = service.get(target), service.get(target, {"Accept-Encoding": "zstd, gzip"})
@@ -72,7 +72,7 @@ def test_files_are_served_safely_and_cheaply(service: Daemon) -> None:
 def test_modules_are_fetched_at_once() -> None:
     """The page names every module that another one imports, so that a distant browser does not fetch them one after the other."""
     folder = Path(__file__).resolve().parents[2] / "api/dashboard"
-    named = set(re.findall(r'rel="modulepreload" href="/assets/([a-z]+\.js)"', (folder / "index.html").read_text()))
+    named = set(re.findall(r'rel="modulepreload" href="assets/([a-z]+\.js)"', (folder / "index.html").read_text()))
     imported = {name for file in folder.glob("*.js") for name in re.findall(r'from "\./([a-z]+\.js)"', file.read_text())}
     assert named == imported
 
