@@ -124,6 +124,19 @@ static int set_current(struct update *update, int64_t revision_id, int is_curren
     return regroup_contents(update, revision_id, err);
 }
 
+/* step, stage, ingredient, tokens, stated */
+static void bind_order(struct query *query, const struct revision_row *row)
+{
+    if (row->step == REVISIONS_STEP_NONE)
+        query_bind_null(query);
+    else
+        query_bind_int(query, row->step);
+    query_bind_int(query, row->stage);
+    query_bind_int(query, row->ingredient);
+    query_bind_int(query, row->tokens);
+    query_bind_int(query, row->stated);
+}
+
 static int insert(struct update *update, struct revision_row *row, struct err *err)
 {
     struct query query;
@@ -138,14 +151,7 @@ static int insert(struct update *update, struct revision_row *row, struct err *e
     query_bind_int(&query, update->model_id);
     query_bind_text(&query, row->name);
     query_bind_text(&query, row->commit);
-    if (row->step == REVISIONS_STEP_NONE)
-        query_bind_null(&query);
-    else
-        query_bind_int(&query, row->step);
-    query_bind_int(&query, row->stage);
-    query_bind_int(&query, row->ingredient);
-    query_bind_int(&query, row->tokens);
-    query_bind_int(&query, row->stated);
+    bind_order(&query, row);
     query_bind_int(&query, update->now_ms);
     rc = query_run_int(&query, &row->id, err);
     return rc < 0 ? rc : 0;
@@ -165,14 +171,7 @@ static int correct_order(struct update *update, const struct revision_row *row, 
     if (rc)
         return rc;
     query_bind_int(&query, row->id);
-    if (row->step == REVISIONS_STEP_NONE)
-        query_bind_null(&query);
-    else
-        query_bind_int(&query, row->step);
-    query_bind_int(&query, row->stage);
-    query_bind_int(&query, row->ingredient);
-    query_bind_int(&query, row->tokens);
-    query_bind_int(&query, row->stated);
+    bind_order(&query, row);
     if ((rc = query_run_int(&query, &id, err)) <= 0)
         return rc;
     update->is_changed = 1;

@@ -67,14 +67,6 @@ static void print_wrapped(const char *head, size_t indent, const char *text)
     (void)putchar('\n');
 }
 
-static void append_parameter(struct buf *target, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    buf_appendf(target, "%c%s=", strchr(buf_text(target), '?') ? '&' : '?', name);
-    client_link_encode(target, value);
-}
-
 struct parameter {
     const char *name;
     enum client_option option;
@@ -96,7 +88,7 @@ static int run(const struct client_arguments *arguments, const char *model, cons
         code = client_link_model(&target, model, &err);
     buf_append_text(&target, path);
     for (size_t i = 0; i < parameter_count; i++)
-        append_parameter(&target, parameters[i].name, arguments->values[parameters[i].option]);
+        client_link_append(&target, parameters[i].name, arguments->values[parameters[i].option]);
     if (!code)
         code = buf_check(&target, "URL", &err);
     if (!code)

@@ -305,6 +305,14 @@ void client_link_encode(struct buf *buf, const char *text)
     }
 }
 
+void client_link_append(struct buf *target, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buf_appendf(target, "%c%s=", strchr(buf_text(target), '?') ? '&' : '?', name);
+    client_link_encode(target, value);
+}
+
 int client_link_model_name(const char *model, struct buf *name, struct err *err)
 {
     if (model[0] == '/' || model[0] == '.') {

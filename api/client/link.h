@@ -60,6 +60,9 @@ int client_link_follow(struct client_link *link, const char *target,
 /* Appends text with all but letters, digits and "-._~" percent-encoded. */
 void client_link_encode(struct buf *buf, const char *text);
 
+/* Appends a parameter to a target, "?name=value" or "&name=value", encoded; none for NULL. */
+void client_link_append(struct buf *target, const char *name, const char *value);
+
 /* Appends "/v1/models/owner/name" for "owner/name", "file:/path", or a path ("/data/run", "./run").
  * ERR_INVALID. */
 int client_link_model(struct buf *buf, const char *model, struct err *err);

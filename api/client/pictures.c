@@ -24,14 +24,6 @@ static int is_table(const struct client_arguments *arguments)
     return !arguments->values[CLIENT_OPTION_JSON] && !arguments->values[CLIENT_OPTION_CSV];
 }
 
-static void append_parameter(struct buf *target, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    buf_appendf(target, "%c%s=", strchr(buf_text(target), '?') ? '&' : '?', name);
-    client_link_encode(target, value);
-}
-
 /* GET of a resource of the model and printing it. `number` is a parameter of the resource, given with
  * `option` or else `standard`; `key` is the list of which all pages are read, or NULL. */
 static int run(const struct client_arguments *arguments, const char *resource, const char *number,
@@ -48,14 +40,14 @@ static int run(const struct client_arguments *arguments, const char *resource, c
         code = client_link_model(&target, arguments->words[0], &err);
     buf_append_text(&target, resource);
     if (given)
-        append_parameter(&target, number, given);
+        client_link_append(&target, number, given);
     else
         buf_appendf(&target, "?%s=%d", number, standard);
-    append_parameter(&target, "rows", arguments->values[CLIENT_OPTION_ROWS]);
-    append_parameter(&target, "view", arguments->values[CLIENT_OPTION_VIEW]);
-    append_parameter(&target, "from", arguments->values[CLIENT_OPTION_FROM]);
-    append_parameter(&target, "to", arguments->values[CLIENT_OPTION_TO]);
-    append_parameter(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
+    client_link_append(&target, "rows", arguments->values[CLIENT_OPTION_ROWS]);
+    client_link_append(&target, "view", arguments->values[CLIENT_OPTION_VIEW]);
+    client_link_append(&target, "from", arguments->values[CLIENT_OPTION_FROM]);
+    client_link_append(&target, "to", arguments->values[CLIENT_OPTION_TO]);
+    client_link_append(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
     if (!code)
         code = buf_check(&target, "URL", &err);
     if (!code && key)

@@ -86,14 +86,6 @@ static int read_options(const struct client_arguments *arguments, struct plot_op
     return code;
 }
 
-static void append_parameter(struct buf *target, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    buf_appendf(target, "%c%s=", strchr(buf_text(target), '?') ? '&' : '?', name);
-    client_link_encode(target, value);
-}
-
 /* GET of a resource of the model; `key` is its list, of which all pages are read, or NULL. */
 static int fetch(struct client_link *link, const struct client_arguments *arguments, const char *resource,
                  const char *key, json_t **ret_document, struct err *err)
@@ -102,7 +94,7 @@ static int fetch(struct client_link *link, const struct client_arguments *argume
     buf_init(&target, 2 * LIMIT_URL_BYTES);
     int code = client_link_model(&target, arguments->words[0], err);
     buf_append_text(&target, resource);
-    append_parameter(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
+    client_link_append(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
     if (!code)
         code = buf_check(&target, "URL", err);
     if (!code)
@@ -119,8 +111,8 @@ static int fetch_documents(struct client_link *link, const struct client_argumen
     buf_init(&resource, LIMIT_URL_BYTES);
     buf_append_text(&resource, "/revisions?limit=1000&fields=");
     plot_columns(options, &resource);
-    append_parameter(&resource, "from", arguments->values[CLIENT_OPTION_FROM]);
-    append_parameter(&resource, "to", arguments->values[CLIENT_OPTION_TO]);
+    client_link_append(&resource, "from", arguments->values[CLIENT_OPTION_FROM]);
+    client_link_append(&resource, "to", arguments->values[CLIENT_OPTION_TO]);
     int code = buf_check(&resource, "URL", err);
     if (!code)
         code = fetch(link, arguments, buf_text(&resource), "revisions", &documents->series, err);
@@ -151,7 +143,7 @@ static int draw_suite(struct client_link *link, const struct client_arguments *a
             continue;
         buf_init(&target, LIMIT_URL_BYTES);
         buf_appendf(&target, "/v1/scaling?rows=%s&view=%s", options->is_tokens ? "tokens" : "all", views[i]);
-        append_parameter(&target, "prefix", arguments->values[CLIENT_OPTION_PREFIX]);
+        client_link_append(&target, "prefix", arguments->values[CLIENT_OPTION_PREFIX]);
         code = buf_check(&target, "URL", err);
         if (!code)
             code = client_link_get(link, buf_text(&target), &documents[i], err);

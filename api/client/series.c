@@ -11,20 +11,6 @@
 #define PAGE_LIMIT "10000"
 #define FIELDS_BYTES_MAX 8192
 
-static void append_parameter(struct buf *target, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    buf_appendf(target, "%c%s=", strchr(buf_text(target), '?') ? '&' : '?', name);
-    for (; *value; value++) { /* commas stay readable */
-        char one[2] = {*value, '\0'};
-        if (*value == ',')
-            buf_append_char(target, ',');
-        else
-            client_link_encode(target, one);
-    }
-}
-
 static const char *last_tensor(const struct client_arguments *arguments)
 {
     return arguments->values[CLIENT_OPTION_TENSOR];
@@ -43,12 +29,12 @@ static int make_target(const struct client_arguments *arguments, struct buf *tar
     if (code)
         return code;
     buf_append_text(target, "/revisions?limit=" PAGE_LIMIT);
-    append_parameter(target, "fields", fields_of(arguments));
-    append_parameter(target, "from", arguments->values[CLIENT_OPTION_FROM]);
-    append_parameter(target, "to", arguments->values[CLIENT_OPTION_TO]);
-    append_parameter(target, "tensor", last_tensor(arguments));
+    client_link_append(target, "fields", fields_of(arguments));
+    client_link_append(target, "from", arguments->values[CLIENT_OPTION_FROM]);
+    client_link_append(target, "to", arguments->values[CLIENT_OPTION_TO]);
+    client_link_append(target, "tensor", last_tensor(arguments));
     if (arguments->values[CLIENT_OPTION_STEPLESS])
-        append_parameter(target, "stepless", "true");
+        client_link_append(target, "stepless", "true");
     return buf_check(target, "URL", err);
 }
 
@@ -164,8 +150,8 @@ int client_run_revision(const struct client_arguments *arguments)
         code = client_link_model(&target, arguments->words[0], &err);
     buf_append_text(&target, "/revisions/");
     client_link_encode(&target, code ? "" : arguments->words[1]);
-    append_parameter(&target, "fields", arguments->values[CLIENT_OPTION_FIELDS]);
-    append_parameter(&target, "tensor", last_tensor(arguments));
+    client_link_append(&target, "fields", arguments->values[CLIENT_OPTION_FIELDS]);
+    client_link_append(&target, "tensor", last_tensor(arguments));
     if (!code)
         code = buf_check(&target, "URL", &err);
     if (!code)

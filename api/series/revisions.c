@@ -50,24 +50,12 @@ static int read_columns(const struct api_request *request, struct api_columns *c
     return api_response_refuse(response, "query", "fields", err, ERR_INVALID, "%s", reason.message);
 }
 
-static int read_tensor(const struct api_request *request, const char **ret_tensor,
-                       struct api_response *response, struct err *err)
-{
-    const char *tensor = api_uri_find(&request->uri, "tensor");
-    if (tensor && (tensor[0] == '\0' || strlen(tensor) > LIMIT_TENSOR_NAME_BYTES))
-        return api_response_refuse(response, "query", "tensor", err, ERR_INVALID,
-                                   "tensor: the name is empty or longer than %d bytes",
-                                   LIMIT_TENSOR_NAME_BYTES);
-    *ret_tensor = tensor;
-    return 0;
-}
-
 static int read_query(const struct api_request *request, struct series_query *query, struct revision_key *key,
                       struct api_response *response, struct err *err)
 {
     int has_key = 0;
     *query = (struct series_query){.model_id = query->model_id, .step_min = 0, .step_max = INT64_MAX};
-    int code = read_tensor(request, &query->tensor, response, err);
+    int code = api_query_tensor(request, &query->tensor, response, err);
     if (!code)
         code = api_request_integer(request, "from", 0, INT64_MAX, &query->step_min, response, err);
     if (!code)
@@ -160,7 +148,7 @@ int api_get_revision(struct api_request *request, struct api_response *response,
     const char *tensor = NULL;
     int code = read_columns(request, &columns, response, err);
     if (!code)
-        code = read_tensor(request, &tensor, response, err);
+        code = api_query_tensor(request, &tensor, response, err);
     if (!code)
         code = find_model(request, &model, err);
     if (code)

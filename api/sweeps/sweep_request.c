@@ -21,10 +21,7 @@ struct member {
                  struct err *err);
 };
 
-static int refuse(char *field, struct err *err, const char *pointer, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int refuse(char *field, struct err *err, const char *pointer, const char *format, ...)
+int api_sweep_request_refuse(char *field, struct err *err, const char *pointer, const char *format, ...)
 {
     char reason[ERR_MESSAGE_BYTES];
     va_list arguments;
@@ -70,12 +67,13 @@ static int check_text(const json_t *value, const char *pointer, size_t max, char
 {
     const char *text = json_string_value(value);
     if (!text)
-        return refuse(field, err, pointer, "not a string");
+        return api_sweep_request_refuse(field, err, pointer, "not a string");
     if (text[0] == '\0' || strlen(text) > max || strlen(text) != json_string_length(value))
-        return refuse(field, err, pointer, "empty, longer than %zu bytes, or with a zero byte", max);
+        return api_sweep_request_refuse(field, err, pointer,
+                                        "empty, longer than %zu bytes, or with a zero byte", max);
     for (const char *c = text; *c; c++) {
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            return refuse(field, err, pointer, "holds control characters");
+            return api_sweep_request_refuse(field, err, pointer, "holds control characters");
     }
     return 0;
 }
@@ -84,7 +82,7 @@ static int check_texts(const json_t *value, const char *pointer, size_t count_ma
                        struct err *err)
 {
     if (!json_is_array(value) || json_array_size(value) == 0 || json_array_size(value) > count_max)
-        return refuse(field, err, pointer, "not a list of 1 to %zu names", count_max);
+        return api_sweep_request_refuse(field, err, pointer, "not a list of 1 to %zu names", count_max);
     for (size_t i = 0; i < json_array_size(value); i++) {
         char at[API_SWEEP_FIELD_SIZE];
         (void)snprintf(at, sizeof at, "%s/%zu", pointer, i);
@@ -99,8 +97,8 @@ static int check_integer(const json_t *value, const char *pointer, json_int_t mi
                          char *field, struct err *err)
 {
     if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
-        return refuse(field, err, pointer, "not an integer from %lld to %lld", (long long)min,
-                      (long long)max);
+        return api_sweep_request_refuse(field, err, pointer, "not an integer from %lld to %lld",
+                                        (long long)min, (long long)max);
     return 0;
 }
 
@@ -111,7 +109,8 @@ static int check_model(json_t *value, const char *pointer, struct api_sweep_requ
     if (code)
         return code;
     if (!is_model(json_string_value(value), &request->kind))
-        return refuse(field, err, pointer, "neither owner/name, as on the hub, nor file:/path of a folder");
+        return api_sweep_request_refuse(field, err, pointer,
+                                        "neither owner/name, as on the hub, nor file:/path of a folder");
     (void)snprintf(request->model, sizeof request->model, "%s", json_string_value(value));
     return 0;
 }
@@ -134,7 +133,7 @@ static int check_word(const json_t *value, const char *pointer, const char *cons
         size_t length = strlen(list);
         (void)snprintf(list + length, sizeof list - length, "%s%s", i ? ", " : "", words[i]);
     }
-    return refuse(field, err, pointer, "not one of: %s", list);
+    return api_sweep_request_refuse(field, err, pointer, "not one of: %s", list);
 }
 
 static int check_metrics(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
@@ -148,7 +147,7 @@ static int check_metrics(json_t *value, const char *pointer, struct api_sweep_re
         (void)snprintf(at, sizeof at, "%s/%zu", pointer, i);
         code = check_word(json_array_get(value, i), at, words, field, err);
         if (!code && i == 1 && json_equal(json_array_get(value, 0), json_array_get(value, 1)))
-            code = refuse(field, err, at, "is named twice");
+            code = api_sweep_request_refuse(field, err, at, "is named twice");
     }
     return code;
 }
@@ -246,7 +245,8 @@ static int check_object(json_t *object, const char *pointer, const struct member
             member++;
         if (!member->name) {
             char question[GUESS_QUESTION_SIZE];
-            return refuse(field, err, at, "no such member%s", ask_member(members, key, question));
+            return api_sweep_request_refuse(field, err, at, "no such member%s",
+                                            ask_member(members, key, question));
         }
         if (json_is_null(value)) {
             json_object_del(object, key);
@@ -267,14 +267,14 @@ static int check_revisions(json_t *value, const char *pointer, struct api_sweep_
         {"names", check_names}, {"rule", check_name}, {NULL, NULL},
     };
     if (!json_is_object(value))
-        return refuse(field, err, pointer, "not an object");
+        return api_sweep_request_refuse(field, err, pointer, "not an object");
     int code = check_object(value, pointer, members, request, field, err);
     if (code)
         return code;
     const json_t *from = json_object_get(value, "from");
     const json_t *to = json_object_get(value, "to");
     if (from && to && json_integer_value(from) > json_integer_value(to))
-        return refuse(field, err, "/revisions/to", "less than \"from\"");
+        return api_sweep_request_refuse(field, err, "/revisions/to", "less than \"from\"");
     return 0;
 }
 
@@ -304,11 +304,11 @@ int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_requ
         return err_wrap(err, "body");
     int code = 0;
     if (!json_is_object(root))
-        code = refuse(field, err, "", "not a JSON object");
+        code = api_sweep_request_refuse(field, err, "", "not a JSON object");
     else
         code = check_object(root, "", sweep_members, request, field, err);
     if (!code && !request->model[0])
-        code = refuse(field, err, "/model", "is missing");
+        code = api_sweep_request_refuse(field, err, "/model", "is missing");
     if (!code) {
         request->text = json_text_dump(root, JSON_COMPACT | JSON_SORT_KEYS);
         if (!request->text)

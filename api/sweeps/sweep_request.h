@@ -30,4 +30,9 @@ struct api_sweep_request {
 int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_request *request,
                             char field[API_SWEEP_FIELD_SIZE], struct err *err);
 
+/* Refuses what stands at `pointer`: ERR_INVALID, with the pointer in field[API_SWEEP_FIELD_SIZE]. Also for
+ * parsers of requests that hold such a sweep (watch_request.h). */
+int api_sweep_request_refuse(char *field, struct err *err, const char *pointer, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 #endif

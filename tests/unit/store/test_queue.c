@@ -1,36 +1,8 @@
 /* The queue: what workers get next, how leases are kept and lost, and refused results. */
 #include "store/queue.h"
-#include "tests/unit/store/fixture.h"
+#include "tests/unit/store/leases.h"
 
 #include <sqlite3.h>
-
-static const struct tasks_policy QUICK = {
-    .failures_max = 3, .interruptions_max = 3, .backoff_ms = 1, .backoff_max_ms = 4, .seed = 7};
-
-static void lease_task(struct fixture *fixture, const char *worker, int64_t lease_ms, struct task_row *task,
-                       struct task_lease *lease)
-{
-    OK(tasks_claim(fixture->store, worker, 0, lease_ms, &QUICK, task, NULL, &err));
-    task_lease_of(task, lease);
-}
-
-static int record(struct fixture *fixture, const struct task_lease *lease, struct err *err)
-{
-    struct fixture_result *made = malloc(sizeof *made);
-    char name[64];
-    (void)snprintf(name, sizeof name, "task %lld", (long long)lease->task_id);
-    fixture_result(made, name, 1);
-    int rc = tasks_record(fixture->store, lease, &made->result, err);
-    free(made);
-    return rc;
-}
-
-static struct sweep_row get_sweep(struct fixture *fixture, int64_t id)
-{
-    struct sweep_row sweep;
-    OK(sweeps_get(fixture->store, id, &sweep, &err));
-    return sweep;
-}
 
 static void run_sql(const struct fixture *fixture, const char *sql)
 {

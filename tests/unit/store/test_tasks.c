@@ -1,34 +1,5 @@
 /* Tasks: who gets which one when, what failures lead to, and how sweeps end. */
-#include "tests/unit/store/fixture.h"
-
-static const struct tasks_policy QUICK = {
-    .failures_max = 3, .interruptions_max = 3, .backoff_ms = 1, .backoff_max_ms = 4, .seed = 7};
-
-static void lease_task(struct fixture *fixture, const char *worker, int64_t lease_ms, struct task_row *task,
-                       struct task_lease *lease)
-{
-    OK(tasks_claim(fixture->store, worker, 0, lease_ms, &QUICK, task, NULL, &err));
-    task_lease_of(task, lease);
-}
-
-static int record(struct fixture *fixture, const struct task_lease *lease, struct err *err)
-{
-    struct fixture_result *made = malloc(sizeof *made);
-    char name[64];
-    (void)snprintf(name, sizeof name, "task %lld", (long long)lease->task_id);
-    fixture_result(made, name, 1);
-    made->result.caution = "the reference cannot be read";
-    int rc = tasks_record(fixture->store, lease, &made->result, err);
-    free(made);
-    return rc;
-}
-
-static struct sweep_row get_sweep(struct fixture *fixture, int64_t id)
-{
-    struct sweep_row sweep;
-    OK(sweeps_get(fixture->store, id, &sweep, &err));
-    return sweep;
-}
+#include "tests/unit/store/leases.h"
 
 /* Within a sweep tasks go out in step order; nothing is left at the end, and the sweep is done. */
 static void test_order_and_end(void **state)
