@@ -73,7 +73,7 @@ static int judge(int code, int status, const struct buf *answer)
 
 /* PUT /v1/claims/{id}/{what} */
 static int put(struct rest *rest, const char *id, const char *what, const char *type, const char *body,
-               size_t size, struct buf *answer, struct err *err)
+               size_t size, long timeout_s, struct buf *answer, struct err *err)
 {
     char target[WIRE_ID_SIZE + 32];
     int status = 0;
@@ -83,7 +83,7 @@ static int put(struct rest *rest, const char *id, const char *what, const char *
                                    .type = type,
                                    .body = body,
                                    .body_size = size,
-                                   .timeout_s = type ? RESULT_TIMEOUT_S : SHORT_TIMEOUT_S};
+                                   .timeout_s = timeout_s};
     int code = rest_exchange(rest, &request, answer, &status, err);
     if (code && status)
         code = err->code = judge(code, status, answer);
@@ -106,18 +106,21 @@ static int put_texts(struct rest *rest, const char *id, const char *what, const 
     api_json_close_object(&json);
     int code = buf_check(&body, "request", err);
     if (!code)
-        code = put(rest, id, what, NULL, buf_text(&body), body.size, answer, err);
+        code = put(rest, id, what, NULL, buf_text(&body), body.size, SHORT_TIMEOUT_S, answer, err);
     buf_free(&body);
     return code;
 }
 
-int remote_link_extend(struct rest *rest, const char *id, int64_t bytes_fetched, struct err *err)
+int remote_link_extend(struct rest *rest, const char *id, int64_t lease_ms, int64_t bytes_fetched,
+                       struct err *err)
 {
     struct buf answer;
+    int64_t third_s = lease_ms / 3000;
+    long timeout_s = third_s < 1 ? 1 : third_s < SHORT_TIMEOUT_S ? (long)third_s : SHORT_TIMEOUT_S;
     buf_init(&answer, ANSWER_BYTES_MAX);
     char body[64];
     int length = snprintf(body, sizeof body, "{\"bytes_fetched\":%" PRId64 "}", bytes_fetched);
-    int code = put(rest, id, "heartbeat", NULL, body, (size_t)length, &answer, err);
+    int code = put(rest, id, "heartbeat", NULL, body, (size_t)length, timeout_s, &answer, err);
     buf_free(&answer);
     return code;
 }
@@ -126,7 +129,8 @@ int remote_link_record(struct rest *rest, const char *id, const struct buf *resu
 {
     struct buf answer;
     buf_init(&answer, ANSWER_BYTES_MAX);
-    int code = put(rest, id, "result", WIRE_RESULT_TYPE, buf_text(result), result->size, &answer, err);
+    int code = put(rest, id, "result", WIRE_RESULT_TYPE, buf_text(result), result->size, RESULT_TIMEOUT_S,
+                   &answer, err);
     buf_free(&answer);
     return code;
 }

@@ -25,7 +25,9 @@ int remote_link_may_pass(int code);
 int remote_link_claim(struct rest *rest, const struct wire_offer *offer, struct wire_task *ret_task,
                       struct err *err);
 
-int remote_link_extend(struct rest *rest, const char *id, int64_t bytes_fetched, struct err *err);
+/* Waits for a third of the lease at most, so that one answer that is lost does not cost it. */
+int remote_link_extend(struct rest *rest, const char *id, int64_t lease_ms, int64_t bytes_fetched,
+                       struct err *err);
 
 /* Hands in the bytes of wire_result_append(). ERR_MISMATCH or ERR_INVALID: the daemon refuses this result. */
 int remote_link_record(struct rest *rest, const char *id, const struct buf *result, struct err *err);

@@ -19,10 +19,10 @@ enum remote_phase {
 
 struct remote_slot {
     struct remote_worker *worker;
-    pthread_t thread;
-    int is_started;
+    pthread_t thread, keeper;
+    int is_started, is_kept;
     char name[STORE_WORKER_SIZE]; /* "worker/07" */
-    struct rest *rest;
+    struct rest *rest, *keeper_rest;
     atomic_int phase;   /* enum remote_phase */
     atomic_bool cancel; /* of the task at hand */
     _Atomic int64_t fetched_bytes;
@@ -39,9 +39,6 @@ struct remote_worker {
     pthread_mutex_t lock;
     pthread_mutex_t claim_lock; /* held by the slot that waits for work; taken before `lock` */
     struct remote_slot slots[REMOTE_SLOTS_MAX];
-    struct rest *keeper_rest;
-    pthread_t keeper;
-    int is_keeper_started;
     atomic_bool is_stopping;        /* claim no more */
     atomic_bool is_urgent;          /* give back what runs */
     atomic_bool is_keeper_stopping; /* nothing runs any more */

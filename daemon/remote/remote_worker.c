@@ -288,14 +288,15 @@ static void cancel(struct remote_worker *worker, struct remote_slot *slot, const
     tensor_pool_wake(worker->options.engine->pool);
 }
 
-/* Renews one lease if it is due; a task whose lease is lost is told to end. `busy`: slots that have one. */
-static void keep_lease(struct remote_worker *worker, struct remote_slot *slot, int busy)
+/* Renews the lease if it is due; a task whose lease is lost is told to end. */
+static void keep_lease(struct remote_worker *worker, struct remote_slot *slot)
 {
     char id[WIRE_ID_SIZE];
+    int busy = count_busy(worker);
     struct err err = ERR_INIT;
     int64_t now = clock_monotonic_ms();
     (void)pthread_mutex_lock(&worker->lock);
-    int64_t every = slot->lease_ms / 4 < HEARTBEAT_MS ? slot->lease_ms / 4 : HEARTBEAT_MS;
+    int64_t lease_ms = slot->lease_ms, every = lease_ms / 4 < HEARTBEAT_MS ? lease_ms / 4 : HEARTBEAT_MS;
     if (every > busy * LOOK_MS)
         every = busy * LOOK_MS;
     int is_due = slot->is_busy && !atomic_load(&slot->cancel) && now - slot->renewed_ms >= every;
@@ -305,20 +306,20 @@ static void keep_lease(struct remote_worker *worker, struct remote_slot *slot, i
     (void)pthread_mutex_unlock(&worker->lock);
     if (!is_due)
         return;
-    int code = remote_link_extend(worker->keeper_rest, id, atomic_load(&slot->fetched_bytes), &err);
+    int code = remote_link_extend(slot->keeper_rest, id, lease_ms, atomic_load(&slot->fetched_bytes), &err);
     if (code == ERR_CONFLICT)
         cancel(worker, slot, id);
     else if (!code)
         atomic_fetch_add(&slot->beats, 1);
 }
 
+/* Each slot has a thread for it: one after the other, the leases of many slots would run out while a slow
+ * daemon answers for the first. */
 static void *keep_leases(void *context)
 {
-    struct remote_worker *worker = context;
-    while (!atomic_load(&worker->is_keeper_stopping)) {
-        int busy = count_busy(worker);
-        for (int i = 0; i < worker->options.count; i++)
-            keep_lease(worker, &worker->slots[i], busy);
+    struct remote_slot *slot = context;
+    while (!atomic_load(&slot->worker->is_keeper_stopping)) {
+        keep_lease(slot->worker, slot);
         clock_sleep_ms(STEP_MS);
     }
     return NULL;
@@ -332,10 +333,8 @@ static int open_links(struct remote_worker *worker, struct err *err)
     struct rest_options rest = {.server = options->server,
                                 .token = options->token,
                                 .ca_file = options->ca_file,
-                                .agent = "bifurcated/" BIFURCATED_VERSION,
-                                .is_cancelled = is_keeper_stopping,
-                                .context = worker};
-    int code = rest_open(&rest, &worker->keeper_rest, err);
+                                .agent = "bifurcated/" BIFURCATED_VERSION};
+    int code = 0;
     for (int i = 0; i < options->count && !code; i++) {
         struct remote_slot *slot = &worker->slots[i];
         *slot = (struct remote_slot){.worker = worker};
@@ -343,6 +342,10 @@ static int open_links(struct remote_worker *worker, struct err *err)
         rest.is_cancelled = is_over;
         rest.context = slot;
         code = rest_open(&rest, &slot->rest, err);
+        rest.is_cancelled = is_keeper_stopping;
+        rest.context = worker;
+        if (!code)
+            code = rest_open(&rest, &slot->keeper_rest, err);
     }
     return code;
 }
@@ -375,10 +378,13 @@ int remote_worker_start(const struct remote_worker_options *options, struct remo
     if (!code)
         code = open_links(worker, err);
     if (!code) {
-        int result = pthread_create(&worker->keeper, NULL, keep_leases, worker);
-        worker->is_keeper_started = result == 0;
+        int result = 0;
         for (int i = 0; i < options->count && !result; i++) {
             struct remote_slot *slot = &worker->slots[i];
+            result = pthread_create(&slot->keeper, NULL, keep_leases, slot);
+            slot->is_kept = result == 0;
+            if (result)
+                break;
             atomic_fetch_add(&worker->running, 1);
             result = pthread_create(&slot->thread, NULL, work, slot);
             slot->is_started = result == 0;
@@ -424,9 +430,11 @@ void remote_worker_stop(struct remote_worker *worker, int64_t drain_ms)
         rest_close(worker->slots[i].rest);
     }
     atomic_store(&worker->is_keeper_stopping, true);
-    if (worker->is_keeper_started)
-        (void)pthread_join(worker->keeper, NULL);
-    rest_close(worker->keeper_rest);
+    for (int i = 0; i < worker->options.count; i++) {
+        if (worker->slots[i].is_kept)
+            (void)pthread_join(worker->slots[i].keeper, NULL);
+        rest_close(worker->slots[i].keeper_rest);
+    }
     (void)pthread_mutex_destroy(&worker->lock);
     (void)pthread_mutex_destroy(&worker->claim_lock);
     free(worker);

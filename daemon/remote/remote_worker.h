@@ -3,8 +3,8 @@
  * hands in what it measured (`bifurcated worker`).
  *
  * It has several slots, so that fetching goes ahead of measuring; one of them at a time waits for work. A
- * thread keeps the leases alive. While the daemon cannot be reached, slots go on with what they have, keep
- * their results and try again. A lost claim is dropped: the daemon records nothing twice.
+ * thread beside each keeps its lease alive. While the daemon cannot be reached, slots go on with what they
+ * have, keep their results and try again. A lost claim is dropped: the daemon records nothing twice.
  */
 #ifndef BIFURCATED_REMOTE_REMOTE_WORKER_H
 #define BIFURCATED_REMOTE_REMOTE_WORKER_H

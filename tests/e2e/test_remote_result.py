@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from pathlib import Path
@@ -42,6 +43,42 @@ def test_a_recorded_task_is_no_lost_one(
         one.check_end()
     assert refused.is_set() and remote.wait(sweep)["state"] == "done"
     assert "task done" in one.log() and "task dropped" not in one.log()
+
+
+def test_leases_do_not_wait_for_each_other(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker]
+) -> None:
+    """While a slow daemon keeps one slot waiting for its heartbeat's answer, the other slots' heartbeats reach it."""
+    hub = make_hub(garden)
+    remote = daemon(hub, "--fetchers", "0")
+    waiting: dict[str, socket.socket] = {}
+    all_wait = threading.Event()
+
+    def is_waiting(client: socket.socket) -> bool:
+        """It has neither got its answer nor given up."""
+        try:
+            return client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+
+    with Proxy(remote.url) as proxy:
+        hand_on = proxy.hand_on
+
+        def hold(handler: Any, headers: dict[str, str], body: bytes) -> None:
+            if handler.path.endswith("/heartbeat"):
+                waiting[handler.path] = handler.connection
+                if sum(is_waiting(client) for client in waiting.values()) == 3:
+                    all_wait.set()
+                all_wait.wait(STOP_S)
+            hand_on(handler, headers, body)
+
+        proxy.hand_on = hold
+        sweep = remote.sweep("garden/neox-tiny", revisions={"names": ["step0", "step2", "step128"]})
+        remote.wait(sweep, lambda now: now["state"] == "running")
+        hub.fault("stall", route="cdn", seconds=STOP_S)
+        worker(proxy.url, "--fetchers", "3", env=remote.env)
+        assert all_wait.wait(STOP_S)
+        assert remote.request("DELETE", f"/v1/sweeps/{sweep}").status == 200
 
 
 def test_a_proxy_that_has_lost_the_daemon(
