@@ -4,6 +4,8 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/hub/hub_json.h"
+#include "daemon/hub/login.h"
+#include "daemon/hub/token.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -108,6 +110,22 @@ static const char *place_of_token(const struct hub *hub, char *text, size_t size
     return text;
 }
 
+/* Whether a browser's login, which expires, is what was refused; then `err` says when it did. */
+static int judge_login(const struct hub *hub, const struct transfer *transfer, enum err_code code,
+                       struct err *err)
+{
+    char token[TOKEN_SIZE], when[CLOCK_TEXT_SIZE];
+    const char *path = hub->options.token_path;
+    if (!path || !transfer->has_token || token_copy(hub->token, token) != transfer->token_serial)
+        return 0;
+    int64_t expiry_ms = login_expiry_ms(path, token);
+    if (expiry_ms == 0 || expiry_ms > clock_wall_ms())
+        return 0;
+    clock_format(expiry_ms, when, sizeof when);
+    (void)err_set(err, code, "the login in %.150s expired at %s: " LOGIN_REMEDY, path, when);
+    return 1;
+}
+
 static int is_gated(const struct transfer *transfer)
 {
     return strcasecmp(transfer->headers.error_code, "GatedRepo") == 0;
@@ -123,6 +141,8 @@ static void judge_forbidden(const struct hub_repository *repository, const struc
     int is_file = transfer->bucket == TRANSFER_BUCKET_FILES; /* of a revision that somebody has seen */
     char place[256];
     (void)place_of_token(repository->hub, place, sizeof place);
+    if (judge_login(repository->hub, transfer, is_file ? ERR_GATED : ERR_UNAUTHORIZED, err))
+        return;
     if (is_gated(transfer)) {
         (void)err_set(err, ERR_GATED, "%s %s is gated: accept its terms at %.150s/%s%s, then %s %s", kind,
                       name, options->endpoint, folder, name,

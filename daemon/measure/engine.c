@@ -4,6 +4,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/hub/hub.h"
+#include "daemon/hub/login.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/hub_setup.h"
 #include "gpu/cpu/backend.h"
@@ -119,6 +120,17 @@ static void log_token(void *context, const struct hub_token_news *news)
                  log_text("because_of", news->path), log_end);
 }
 
+/* Of a login that somebody else has to renew, with a daemon that runs for weeks. */
+static void warn_of_expiry(int64_t expiry_ms)
+{
+    char when[CLOCK_TEXT_SIZE];
+    if (!expiry_ms)
+        return;
+    clock_format(expiry_ms, when, sizeof when);
+    log_warning("the hub's token is of a login that expires", log_text("at", when),
+                log_text("remedy", LOGIN_REMEDY), log_end);
+}
+
 static int open_hub(struct engine *engine, const struct options *options, const char *state, struct err *err)
 {
     struct hub_options hub = {0};
@@ -141,6 +153,8 @@ static int open_hub(struct engine *engine, const struct options *options, const 
     if (!code && hub.token_problem)
         log_warning("the hub is asked without a token", log_text("because", hub.token_problem),
                     log_text("remedy", "let this user read the file, or set HF_TOKEN"), log_end);
+    if (!code && hub.token && hub.token_path)
+        warn_of_expiry(login_expiry_ms(hub.token_path, hub.token));
     hub_options_free(&hub);
     return code;
 }

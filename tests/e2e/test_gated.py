@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -103,6 +104,25 @@ def test_log_in(daemon: Start, gated: Emulator) -> None:
     assert len(log_lines(one, "the hub is asked with another token")) == 2
     assert len(log_lines(one, "the hub is asked without a token", str(token_file(one)))) == 1
     assert OWNER not in one.log() and STRANGER not in one.log()
+
+
+def test_login_that_expired(daemon: Start, gated: Emulator) -> None:
+    """A browser's login is renewed by Python's client alone: whoever looks at the log or the error learns how."""
+    one = daemon(gated, "--fetchers", "1")
+    log_in(one, "hf_oauth_past")
+    keep = "from huggingface_hub.utils._auth import _save_token as s; s('hf_oauth_past', 'oauth-me', refresh_token='r', expires_at=1000000000)"
+    subprocess.run([sys.executable, "-c", keep], env=one.env, check=True)
+    error = sweep(one)["error"]
+    assert error["message"].endswith(
+        f"the login in {token_file(one)} expired at 2001-09-09T01:46:40.000Z: "
+        "`hf auth whoami` renews it, in its last day or later; a token made in the hub's settings need not expire"
+    )
+    one.restart()
+    assert log_lines(one, "the hub's token is of a login that expires", "at=2001-09-09T01:46:40.000Z", "hf auth whoami")
+    log_in(one, OWNER)
+    assert sweep(one)["state"] == "done"
+    one.restart()
+    assert len(log_lines(one, "the hub's token is of a login that expires")) == 1
 
 
 def test_log_in_while_asked(daemon: Start, gated: Emulator) -> None:
