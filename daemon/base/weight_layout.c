@@ -49,12 +49,25 @@ static const char *ending_of(const struct weight_layout *layout)
     return layout->is_torch ? ".bin" : ".safetensors";
 }
 
-/* What trainers put beside torch weights, and what is therefore no shard by another name. */
-static int is_of_trainer(const char *path)
+/* What lies beside weights everywhere. An index may name a file of any other name. */
+static int is_beside(const struct weight_layout *layout, const char *path)
 {
-    static const char *const names[] = {"training_args.bin", "optimizer.bin", "scheduler.bin"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(path, names[i]) == 0)
+    static const char *const endings[] = {
+        ".json", ".jsonl",     ".txt",  ".md",      ".model",  ".tiktoken", ".jinja",
+        ".py",   ".gitignore", ".yaml", ".msgpack", ".h5",     ".onnx",     ".gguf",
+        ".ot",   ".png",       ".csv",  ".pdf",     "LICENSE", "NOTICE",    ".gitattributes",
+    };
+    static const char *const of_trainers[] = {"training_args.bin", "optimizer.bin", "scheduler.bin",
+                                              "optimizer.pt",      "scheduler.pt",  "scaler.pt",
+                                              "rng_state.pth"};
+    if (ends_with(path, layout->is_torch ? ".safetensors" : ".bin"))
+        return 1;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        if (ends_with(path, endings[i]))
+            return 1;
+    }
+    for (size_t i = 0; i < sizeof of_trainers / sizeof of_trainers[0]; i++) {
+        if (strcmp(path, of_trainers[i]) == 0)
             return 1;
     }
     return 0;
@@ -85,7 +98,7 @@ int weight_layout_is_told(const struct weight_layout *layout,
         return layout != NULL;
     for (size_t i = 0; i < count; i++) {
         const char *name = name_at(context, i), *end = shard_end(layout, name);
-        if (!end && ends_with(name, ending_of(layout)) && !is_of_trainer(name))
+        if (!end && !is_beside(layout, name))
             return 0;
         if (!end)
             continue;

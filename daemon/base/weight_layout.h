@@ -26,9 +26,10 @@ const struct weight_layout *weight_layout_choose(int (*has)(void *context, const
                                                  int does_prefer_torch);
 
 /* Whether names alone tell in which files the tensors lie; NULL: nothing does. Shards are
- * "model-00001-of-00003.safetensors": of those there must be one whole set, and no other file that an index
- * could name. Trainers that save again in other parts leave the old ones where they are, and which of them
- * count only the index says. Names are asked for in order, each at most once, and stay. */
+ * "model-00001-of-00003.safetensors": of those there must be one whole set, and beside it only what is known
+ * to be none, since an index may name any file. Trainers that save again in other parts leave the old ones
+ * where they are, and which of them count only the index says. Names are asked for in order, each at most
+ * once, and stay. */
 int weight_layout_is_told(const struct weight_layout *layout,
                           const char *(*name_at)(void *context, size_t index), size_t count, void *context);
 

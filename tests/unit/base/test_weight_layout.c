@@ -44,7 +44,7 @@ static void test_what_lies_beside_it_counts_for_nothing(void **state)
 }
 
 struct names {
-    const char *names[6];
+    const char *names[7];
 };
 
 static const char *name_at(void *context, size_t index)
@@ -96,6 +96,15 @@ static void test_which_files_hold_the_tensors(void **state)
          1, /* torch weights that lie beside others */
          {{"adapter.safetensors", "pytorch_model-00001-of-00001.bin", "optimizer.bin", "scheduler.bin"}}},
         {" model.safetensors.index.json ", 0, {{"-00001-of-00001.safetensors", ".safetensors", ""}}},
+        {" model.safetensors.index.json ",
+         0, /* saved again in parts that do not even end as weights do */
+         {{"model-00001-of-00001.safetensors", "model.safetensors.part1"}}},
+        {" model.safetensors.index.json ", 0, {{"model-00001-of-00001.safetensors", "weights/1.pt"}}},
+        {" pytorch_model.bin.index.json ", 0, {{"pytorch_model-00001-of-00001.bin", "weights"}}},
+        {" model.safetensors.index.json ",
+         1,
+         {{"model-00001-of-00001.safetensors", "optimizer.pt", "rng_state.pth", "tokenizer.model", "LICENSE",
+           "training_args.bin"}}},
         {" config.json ", 0, {{"model-00001-of-00001.safetensors"}}},
     };
     (void)state;
