@@ -1,7 +1,5 @@
-/*
- * What watches have told of findings, so that each is told once.
- */
-#include "store/deliveries.h"
+#include "store/announcements.h"
+
 #include "store/outbox.h"
 #include "store/rows_watch.h"
 

@@ -4,8 +4,7 @@
  * other, and tries again until it gives up. A receiver may get a delivery twice (the daemon died before it
  * could note the answer), and knows that by its name.
  *
- * The end of a sweep is noted here by the queue itself. Findings of the analysis and of the audit are
- * compared by the daemon with what was announced before.
+ * The end of a sweep is noted here by the queue itself; findings come from store/announcements.h.
  */
 #ifndef BIFURCATED_STORE_DELIVERIES_H
 #define BIFURCATED_STORE_DELIVERIES_H
@@ -85,25 +84,5 @@ int deliveries_list(struct store *store, int64_t watch_id, int64_t before_id, in
 
 /* How many are in each state; counts[DELIVERY_STATE_COUNT]. */
 int deliveries_count(struct store *store, int64_t *counts, struct err *err);
-
-/* -- Findings -- */
-
-/* A watch with a webhook of whose model a sweep has ended since findings were looked at. ERR_NOT_FOUND. */
-int announcements_next(struct store *store, struct watch_row *ret_row, struct err *err);
-
-/* What was announced and still held at the last look, one line each. */
-int announcements_list(struct store *store, int64_t watch_id, int (*finding)(void *context, const char *text),
-                       void *context, struct err *err);
-
-struct announcement_event {
-    enum delivery_event event;
-    const char *body; /* JSON */
-};
-
-/* Replaces what is announced and adds the deliveries, both or neither. `sweeps_ended`: of the row that
- * announcements_next gave. No error if the watch is gone. */
-int announcements_record(struct store *store, const struct watch_row *watch, const char *const *findings,
-                         size_t finding_count, const struct announcement_event *events, size_t event_count,
-                         struct err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
+#include "store/announcements.h"
 #include "store/models.h"
 
 #include <jansson.h>

@@ -1,6 +1,6 @@
 #include "tests/unit/store/fixture.h"
 
-#include "store/deliveries.h"
+#include "store/announcements.h"
 
 #define SECRET "sixteen letters!"
 

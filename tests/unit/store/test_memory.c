@@ -2,7 +2,7 @@
  * so. */
 #include "tests/unit/store/fixture.h"
 
-#include "store/deliveries.h"
+#include "store/announcements.h"
 
 #include <sqlite3.h>
 
