@@ -1,5 +1,6 @@
 #include "api/http/dispatch.h"
 
+#include "api/http/accept.h"
 #include "api/http/access.h"
 #include "api/http/deliver.h"
 #include "api/http/problem.h"
@@ -32,12 +33,15 @@ static int check_parameters(const struct api_request *request, struct api_respon
     return 0;
 }
 
-/* By the header Accept, which counts where the target does not say it. */
+/* By the header Accept, which counts where the target does not say it. Where both are as welcome, JSON. */
 static enum api_format preferred_format(const struct api_request *request)
 {
     const char *accept = request->headers.accept;
-    return accept && strstr(accept, "text/csv") && !strstr(accept, "application/json") ? API_FORMAT_CSV
-                                                                                       : API_FORMAT_JSON;
+    if (!accept || !strcasestr(accept, "text/"))
+        return API_FORMAT_JSON;
+    return api_accept_weigh(accept, "text/csv") > api_accept_weigh(accept, "application/json")
+               ? API_FORMAT_CSV
+               : API_FORMAT_JSON;
 }
 
 static int choose_format(struct api_request *request, struct api_response *response, struct err *err)

@@ -1,9 +1,8 @@
 #include "api/http/encode.h"
 
+#include "api/http/accept.h"
+
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -13,56 +12,19 @@ const char *api_encoding_name(enum api_encoding encoding)
     return names[encoding];
 }
 
-/* The weight of one element, "gzip;q=0.8", in thousandths. */
-static int weight_of(const char *element, size_t size)
-{
-    const char *q = memmem(element, size, "q=", 2);
-    if (!q)
-        return 1000;
-    q += 2;
-    size_t left = size - (size_t)(q - element);
-    int weight = 0;
-    int scale = 1000;
-    for (size_t i = 0; i < left && scale > 0; i++) {
-        if (q[i] == '.' && i == 1)
-            continue;
-        if (q[i] < '0' || q[i] > '9')
-            break;
-        weight += (q[i] - '0') * scale;
-        scale /= 10;
-    }
-    return weight > 1000 ? 1000 : weight;
-}
-
-static void weigh(const char *accept, int weights[API_ENCODING_COUNT])
-{
-    while (accept && *accept) {
-        accept += strspn(accept, ", \t");
-        size_t size = strcspn(accept, ",");
-        size_t name = strcspn(accept, ",; \t");
-        for (int i = API_ENCODING_GZIP; i < API_ENCODING_COUNT; i++) {
-            const char *wanted = api_encoding_name((enum api_encoding)i);
-            if (name == strlen(wanted) && strncasecmp(accept, wanted, name) == 0)
-                weights[i] = weight_of(accept, size);
-        }
-        accept += size;
-    }
-}
-
 enum api_encoding api_encoding_choose(const char *accept)
 {
-    int weights[API_ENCODING_COUNT] = {0, 0, 0};
-    weigh(accept, weights);
-    if (weights[API_ENCODING_ZSTD] > 0 && weights[API_ENCODING_ZSTD] >= weights[API_ENCODING_GZIP])
+    if (!accept)
+        return API_ENCODING_IDENTITY;
+    int gzip = api_accept_weigh(accept, "gzip"), zstd = api_accept_weigh(accept, "zstd");
+    if (zstd && zstd >= gzip)
         return API_ENCODING_ZSTD;
-    return weights[API_ENCODING_GZIP] > 0 ? API_ENCODING_GZIP : API_ENCODING_IDENTITY;
+    return gzip ? API_ENCODING_GZIP : API_ENCODING_IDENTITY;
 }
 
 int api_encoding_takes(const char *accept, enum api_encoding encoding)
 {
-    int weights[API_ENCODING_COUNT] = {0, 0, 0};
-    weigh(accept, weights);
-    return weights[encoding] > 0;
+    return api_accept_weigh(accept, api_encoding_name(encoding)) > 0;
 }
 
 static int encode_gzip(int effort, const void *data, size_t size, struct buf *out, struct err *err)

@@ -222,6 +222,12 @@ def test_request_schema_and_program_agree(swept: Daemon) -> None:
         {"model": MODEL, "mode": "loud"},
         {"model": MODEL, "limit": -1},
         {"model": MODEL, "reference": "x" * 257},
+        {"model": MODEL, "reference": "a\x1fb"},
+        {"model": MODEL, "tensors": ["a\nb"]},
+        {"model": MODEL, "revisions": {"names": ["a\x7fb"]}},
+        {"model": MODEL, "revisions": {"rule": "step{step}\t"}},
+        {"model": MODEL, "dataset": "a/b\x01"},
+        {"model": MODEL, "field": "te\x1fxt"},
     ]
     validator = jsonschema.Draft202012Validator(schema)
     for body in wrong:

@@ -45,6 +45,24 @@ static void expect(const struct api_fixture *fixture, const char *method, const 
 /* What a client sees of a kept answer is what it saw of the first one, in each form. */
 static void check_forms(const struct api_fixture *fixture)
 {
+    static const struct {
+        const char *value;
+        int is_csv;
+    } accepts[] = {
+        {"text/csv, application/json", 0},
+        {"text/csv, application/json;q=0.9", 1},
+        {"text/csv;q=0.8, application/json;q=0.9", 0},
+        {"TEXT/CSV", 1},
+        {"text/csv;q=0", 0},
+        {"text/csv; header=present, */*;q=0.1", 1},
+        {"text/csv, */*", 1},
+        {"text/*", 1},
+        {"text/*;q=0.5, application/*", 0},
+        {"text/csv;q=0.3, text/*, application/json;q=0.5", 0},
+        {"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", 0},
+        {"application/json;q=0, text/*;q=0.001", 1},
+        {"image/png", 0},
+    };
     struct exchange json, other;
     char etag[80], type[64], line[128];
     for (int round = 0; round < 3; round++) {
@@ -59,9 +77,13 @@ static void check_forms(const struct api_fixture *fixture)
         assert_string_equal(type, "text/csv; charset=utf-8");
         assert_int_equal(strncmp(other.body, "step,revision,mean\r\n", 20), 0);
         free(other.body);
-        expect(fixture, "GET", series, "Accept: text/csv, application/json", 200, &other);
-        assert_int_equal(other.body[0], '{');
-        free(other.body);
+        for (size_t i = 0; i < sizeof accepts / sizeof accepts[0]; i++) {
+            (void)snprintf(line, sizeof line, "Accept: %s", accepts[i].value);
+            expect(fixture, "GET", series, line, 200, &other);
+            if ((other.body[0] == '{') != !accepts[i].is_csv)
+                fail_msg("%s: %.20s", line, other.body);
+            free(other.body);
+        }
         (void)snprintf(line, sizeof line, "If-None-Match: \"x\", %s", etag);
         expect(fixture, "GET", series, line, 304, &other);
         expect(fixture, "HEAD", series, line, 304, &other);

@@ -64,6 +64,10 @@ static void test_encoding_choice(void **state)
         {"zstd;q=0, gzip;q=0.001", API_ENCODING_GZIP},
         {"gzip;q=0", API_ENCODING_IDENTITY},
         {"xgzip", API_ENCODING_IDENTITY},
+        {"gzip;Q=0.5, zstd ; q=0.4", API_ENCODING_GZIP},
+        {"gzip;seq=0", API_ENCODING_GZIP},
+        {"*", API_ENCODING_IDENTITY},
+        {"gzip, *;q=0", API_ENCODING_GZIP},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
