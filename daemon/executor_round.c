@@ -232,8 +232,11 @@ static void hold_waiting(struct executor_round *round, struct view *view)
 
 static int load_demands(struct executor_round *round, struct view *view, struct err *err)
 {
+    int64_t now = clock_monotonic_ms();
+    round->first_ms = round->first_ms ? round->first_ms : now;
+    int64_t over_ms = now - round->first_ms >= EXECUTOR_SETTLE_MS ? clock_wall_ms() : 0;
     view->demand_count = 0;
-    return jobs_demand(round->store, EXECUTOR_WORKER_WORD, tasks_policy_default.backoff_max_ms,
+    return jobs_demand(round->store, EXECUTOR_WORKER_WORD, tasks_policy_default.backoff_max_ms, over_ms,
                        round->slurm.workers_max, DEMANDS_MAX, take_demand, view, err);
 }
 

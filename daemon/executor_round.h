@@ -22,6 +22,7 @@
 #define EXECUTOR_FAILURES_MAX 5
 #define EXECUTOR_BACKOFF_MAX_MS 300000
 #define EXECUTOR_PATIENCE_MS 600000   /* a hub that is down for less costs no place in the queue */
+#define EXECUTOR_SETTLE_MS 60000      /* from the start on: so long workers may take to be heard of again */
 #define EXECUTOR_WORKER_WORD "slurm-" /* in the names of workers that run as jobs */
 
 struct executor_round {
@@ -33,6 +34,7 @@ struct executor_round {
     int is_hub_down; /* now: sweeps that need the hub get no further workers, and no array is blamed */
 
     /* Between rounds; zero at the start. */
+    int64_t first_ms;              /* monotonic: of the first round; 0: there was none */
     int64_t hub_down_ms;           /* monotonic: since when it is down; 0: it is not */
     int failures;                  /* in a row, that count towards giving up */
     int delays;                    /* in a row, that lengthen the pause */

@@ -242,8 +242,9 @@ int jobs_list(struct store *store, int64_t sweep_id, int limit,
     return query_close(&query, rc);
 }
 
-int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int64_t tasks_max, int limit,
-                int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err)
+int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int64_t over_ms,
+                int64_t tasks_max, int limit, int (*row)(void *context, int64_t sweep_id, int64_t tasks),
+                void *context, struct err *err)
 {
     struct query query;
     int rc = query_open(&query, store,
@@ -251,7 +252,7 @@ int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int
                         "k.sweep_id = s.id AND k.state = 'queued' AND (k.not_before_ms <= ?2 OR "
                         "k.not_before_ms > ?2 + ?5) LIMIT ?1)) + "
                         "(SELECT count(*) FROM tasks k WHERE k.sweep_id = s.id AND k.state = 'claimed' "
-                        "AND instr(k.worker, ?3))) "
+                        "AND (instr(k.worker, ?3) OR k.lease_until_ms < ?6))) "
                         "FROM sweeps s WHERE s.state = 'running' ORDER BY s.priority DESC, s.id LIMIT ?4",
                         err);
     if (rc)
@@ -261,6 +262,7 @@ int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int
     query_bind_text(&query, ours);
     query_bind_int(&query, limit);
     query_bind_int(&query, pause_ms_max);
+    query_bind_int(&query, over_ms);
     while ((rc = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
         if (row(context, sweep_id, query_int(&query)))

@@ -65,11 +65,13 @@ int jobs_list_all(struct store *store, const enum job_state *state, int64_t befo
                   int (*row)(void *context, const struct job_row *row), void *context, struct err *err);
 
 /* Running sweeps in the order in which the queue serves them, at most `limit`, each with how many of its
- * tasks need a worker of ours: those that could run now, and those that run on workers whose names hold
- * `ours`. Counted up to `tasks_max`. A pause that is longer than `pause_ms_max` was given before the clock
- * was set back; claims do not wait for its end either. */
-int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int64_t tasks_max, int limit,
-                int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err);
+ * tasks need a worker of ours: those that could run now, those that run on workers whose names hold
+ * `ours`, and those of others whose lease ended before `over_ms` (wall clock): their worker is gone, and who
+ * claims next gets them. Counted up to `tasks_max`. A pause that is longer than `pause_ms_max` was given
+ * before the clock was set back; claims do not wait for its end either. */
+int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int64_t over_ms,
+                int64_t tasks_max, int limit, int (*row)(void *context, int64_t sweep_id, int64_t tasks),
+                void *context, struct err *err);
 
 struct jobs_counts {
     int64_t submitted; /* rows that got a job_id */

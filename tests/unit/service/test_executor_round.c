@@ -1,4 +1,5 @@
 /* Rounds of the executor: what is submitted, watched, replaced and cancelled. */
+#include "daemon/base/clock.h"
 #include "tests/unit/service/executor_fixture.h"
 
 static void test_submits_once(void **state)
@@ -50,6 +51,27 @@ static void test_a_killed_element_is_replaced(void **state)
     run(fixture, 1);
     assert_int_equal(newest(fixture).size, 1);
     assert_int_equal(fixture->round.failures, 0);
+}
+
+/* Whoever claims next takes over what a dead worker had; without a job there may be nobody. Just after a
+ * start all are silent. */
+static void test_the_tasks_of_the_dead_need_jobs(void **state)
+{
+    struct fixture *fixture = *state;
+    struct task_row task;
+    for (int i = 0; i < REVISIONS; i++)
+        OK(tasks_claim(fixture->store, "by-hand/0", 0, 60000, NULL, &task, NULL, &err));
+    for (int i = 0; i < 2; i++) {
+        struct task_lease lease = {.task_id = i + 1, .attempt = 1, .worker = "by-hand/0"};
+        OK(tasks_heartbeat(fixture->store, &lease, 1, 0, &err));
+    }
+    clock_sleep_ms(5);
+    OK(executor_round_run(&fixture->round, 1, &err));
+    assert_int_equal(count_calls(fixture, "sbatch"), 0);
+    fixture->round.first_ms -= EXECUTOR_SETTLE_MS;
+    OK(executor_round_run(&fixture->round, 1, &err));
+    assert_int_equal(count_calls(fixture, "sbatch"), 1);
+    assert_int_equal(newest(fixture).size, 2);
 }
 
 static void test_requeued_elements_are_waited_for(void **state)
@@ -183,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_submits_once),
+        CASE(test_the_tasks_of_the_dead_need_jobs),
         CASE(test_arrays_are_bounded),
         CASE(test_a_killed_element_is_replaced),
         CASE(test_requeued_elements_are_waited_for),

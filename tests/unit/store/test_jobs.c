@@ -190,7 +190,7 @@ static void test_demand(void **state)
     int64_t revisions[5];
     fixture_add_revisions(fixture, 4, revisions);
     int64_t low = fixture_sweep(fixture, revisions, 1, 0), high = fixture_sweep(fixture, revisions, 4, 5);
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, 100, 10, see_demand, &seen, &err));
+    OK(jobs_demand(fixture->store, "slurm-", 3600000, 0, 100, 10, see_demand, &seen, &err));
     assert_int_equal(seen.count, 2);
     assert_int_equal(seen.sweeps[0], high);
     assert_int_equal(seen.tasks[0], 4);
@@ -205,20 +205,28 @@ static void test_demand(void **state)
     task_lease_of(&task, &lease);
     OK(tasks_fail(fixture->store, &lease, &reason, &policy, NULL, &err));
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, 100, 10, see_demand, &seen, &err));
+    OK(jobs_demand(fixture->store, "slurm-", 3600000, 0, 100, 10, see_demand, &seen, &err));
     assert_int_equal(seen.sweeps[0], high);
     assert_int_equal(seen.tasks[0], 2);
     /* But for one that is longer than any may be: the clock was set back meanwhile. */
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 1000, 100, 10, see_demand, &seen, &err));
+    OK(jobs_demand(fixture->store, "slurm-", 1000, 0, 100, 10, see_demand, &seen, &err));
+    assert_int_equal(seen.tasks[0], 3);
+    /* One of somebody who has gone needs a job, too: nobody else may ever ask for it. */
+    seen.count = 0;
+    OK(jobs_demand(fixture->store, "slurm-", 3600000, clock_wall_ms(), 100, 10, see_demand, &seen, &err));
+    assert_int_equal(seen.tasks[0], 2);
+    seen.count = 0;
+    OK(jobs_demand(fixture->store, "slurm-", 3600000, clock_wall_ms() + 2 * LEASE_MS, 100, 10, see_demand,
+                   &seen, &err));
     assert_int_equal(seen.tasks[0], 3);
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, 1, 1, see_demand, &seen, &err));
+    OK(jobs_demand(fixture->store, "slurm-", 3600000, 0, 1, 1, see_demand, &seen, &err));
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.tasks[0], 1);
     OK(sweeps_cancel(fixture->store, high, &err));
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, 100, 10, see_demand, &seen, &err));
+    OK(jobs_demand(fixture->store, "slurm-", 3600000, 0, 100, 10, see_demand, &seen, &err));
     assert_int_equal(seen.count, 1);
 }
 
