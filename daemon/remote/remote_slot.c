@@ -189,7 +189,8 @@ static void start_anew(struct remote_slot *slot, const struct wire_task *task, c
 static void decline(struct remote_slot *slot, const struct wire_task *task, const struct err *reason)
 {
     struct err err = ERR_INIT;
-    remote_worker_except(slot->worker, task->sweep_id);
+    slot->has_left = 1;
+    remote_worker_leave(slot->worker, task->sweep_id);
     if (reason->code == ERR_UNREACHABLE)
         atomic_store(&slot->worker->waits_for_hub, true);
     log_task("sweep left to others", reason->code == ERR_UNREACHABLE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
@@ -247,6 +248,7 @@ int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
     struct sweep_spec spec = {0};
     struct task_row row;
     int has_failed = 0;
+    slot->has_left = 0;
     begin(slot, task);
     if (sweep_spec_parse(task->request, strlen(task->request), &spec, &err)) {
         give_up(slot, task, &err, 0, 0);

@@ -4,6 +4,7 @@
 #ifndef BIFURCATED_REMOTE_REMOTE_SLOT_H
 #define BIFURCATED_REMOTE_REMOTE_SLOT_H
 
+#include "daemon/remote/left_list.h"
 #include "daemon/remote/remote_worker.h"
 
 #include <pthread.h>
@@ -27,6 +28,7 @@ struct remote_slot {
     atomic_bool cancel; /* of the task at hand */
     _Atomic int64_t fetched_bytes;
     _Atomic int64_t beats; /* how often the daemon has said that a claim of this slot holds */
+    int has_left;          /* the last task, to others */
     /* under worker->lock */
     int is_busy;
     char claim[WIRE_ID_SIZE];
@@ -47,8 +49,7 @@ struct remote_worker {
     atomic_bool waits_for_hub;      /* sweeps were left because what they need of the hub was down */
     _Atomic int64_t last_work_ms;   /* when a task last ended */
     /* under lock */
-    int64_t except[WIRE_EXCEPT_MAX];
-    size_t except_count, next_except;
+    struct left_list left;
     uint64_t outage_mark; /* of the hub, as of the last claim */
     int64_t newest_sweep; /* that it had a task of */
     int64_t gated_told;   /* the newest sweep whose repository is kept from our token, as the log has said */
@@ -64,8 +65,8 @@ int remote_slot_work(struct remote_slot *slot, const struct wire_task *task);
 /* The worker ends by itself. */
 void remote_worker_end(struct remote_worker *worker, enum remote_end end);
 
-/* Remembers that this worker cannot work on a sweep. */
-void remote_worker_except(struct remote_worker *worker, int64_t sweep_id);
+/* Remembers that this worker cannot work on a sweep now. */
+void remote_worker_leave(struct remote_worker *worker, int64_t sweep_id);
 
 /* Sleeps, but not longer than until *stop is set. */
 void remote_worker_pause(const atomic_bool *stop, int64_t duration_ms);

@@ -48,17 +48,10 @@ void remote_worker_end(struct remote_worker *worker, enum remote_end end)
         worker->options.ended(worker->options.context, end);
 }
 
-void remote_worker_except(struct remote_worker *worker, int64_t sweep_id)
+void remote_worker_leave(struct remote_worker *worker, int64_t sweep_id)
 {
     (void)pthread_mutex_lock(&worker->lock);
-    size_t i = 0;
-    while (i < worker->except_count && worker->except[i] != sweep_id)
-        i++;
-    if (i == worker->except_count) { /* several slots may have been at it */
-        worker->except[worker->next_except++ % WIRE_EXCEPT_MAX] = sweep_id;
-        if (worker->except_count < WIRE_EXCEPT_MAX)
-            worker->except_count++;
-    }
+    left_list_note(&worker->left, sweep_id, clock_monotonic_ms());
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
@@ -71,18 +64,19 @@ static int look_at_hub(struct remote_worker *worker)
     int is_back = !mark || (worker->outage_mark && mark != worker->outage_mark);
     worker->outage_mark = mark;
     if (is_back && atomic_exchange(&worker->waits_for_hub, false))
-        worker->except_count = worker->next_except = 0;
+        worker->left.count = 0;
     (void)pthread_mutex_unlock(&worker->lock);
     return mark != 0;
 }
 
-/* Whether more sweeps wait for the hub than can be named in a claim. */
-static int is_full_of_waiting(struct remote_worker *worker)
+/* Whether there may be more sweeps that this worker cannot work on than it can name in a claim: then it is
+ * given one after the other. */
+static int is_full_of_left(struct remote_worker *worker)
 {
     (void)pthread_mutex_lock(&worker->lock);
-    int is_full = worker->except_count == WIRE_EXCEPT_MAX;
+    int is_full = left_list_is_full(&worker->left);
     (void)pthread_mutex_unlock(&worker->lock);
-    return is_full && hub_outage_mark(worker->options.engine->hub);
+    return is_full;
 }
 
 /* Whether nothing more is to be claimed. */
@@ -160,8 +154,7 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, uint64_t token_mar
                                  .is_again = worker->is_again,
                                  .has_new_token = worker->token_mark && token_mark != worker->token_mark};
     (void)pthread_mutex_lock(&worker->lock);
-    offer->except_count = worker->except_count;
-    memcpy(offer->except, worker->except, sizeof offer->except);
+    offer->except_count = left_list_read(&worker->left, clock_monotonic_ms(), offer->except);
     (void)pthread_mutex_unlock(&worker->lock);
     memcpy(offer->worker, slot->name, sizeof offer->worker);
     memcpy(offer->key, worker->key, sizeof offer->key);
@@ -265,7 +258,7 @@ static void *work(void *context)
         failures = remote_slot_work(slot, &task) ? failures + 1 : 0;
         atomic_store(&slot->phase, REMOTE_PHASE_CLAIM);
         wire_task_free(&task);
-        if (is_full_of_waiting(worker))
+        if (slot->has_left && is_full_of_left(worker))
             remote_worker_pause(&worker->is_stopping, LEFT_WAIT_S * 1000);
         /* A machine on which everything fails would use up the attempts of a whole sweep. */
         if (failures)

@@ -350,6 +350,24 @@ def test_folder_that_is_not_on_this_machine(
     assert [row["state"] for row in remote.series(f"file:{run}")] == ["measured"] * 2
 
 
+def test_more_sweeps_than_can_be_left_at_once(
+    daemon: Callable[..., Daemon], worker: Callable[..., Worker], garden: Path, tmp_path: Path
+) -> None:
+    """A claim names 64 sweeps that the worker cannot work on. Where there are more, it takes its time to give them back: each
+    time is two rows of a history that stays."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "step1").symlink_to(garden / "models/garden/neox-tiny/step1")
+    remote = daemon(None, *REMOTE)
+    sweeps = [remote.sweep(f"file:{run}") for _ in range(66)]
+    remote.wait(sweeps[-1], lambda now: now["state"] == "running")
+    run.rename(tmp_path / "elsewhere")
+    stranger = worker(remote)
+    wait_until(lambda: stranger.log().count("sweep left to others") >= 64)
+    time.sleep(2)
+    assert stranger.log().count("sweep left to others") < 80
+
+
 def test_refused_workers(
     daemon: Callable[..., Daemon], worker: Callable[..., Worker], tmp_path: Path
 ) -> None:
