@@ -48,11 +48,11 @@ static int make_room(struct api_worker_list *list, int64_t now_ms)
 {
     size_t oldest = 0;
     for (size_t i = list->count; i-- > 0;) {
-        if (list->rows[i].last_ms + API_WORKER_FORGET_MS < now_ms)
+        if (list->rows[i].heard_ms + API_WORKER_FORGET_MS < now_ms)
             remove_at(list, i);
     }
     for (size_t i = 1; i < list->count; i++)
-        oldest = list->rows[i].last_ms < list->rows[oldest].last_ms ? i : oldest;
+        oldest = list->rows[i].heard_ms < list->rows[oldest].heard_ms ? i : oldest;
     if (list->count == API_WORKERS_MAX)
         remove_at(list, oldest);
     if (list->count < list->capacity)
@@ -84,7 +84,7 @@ static struct api_worker *ensure(struct api_worker_list *list, const char *name,
     at = place_of(list, name);
     memmove(&list->rows[at + 1], &list->rows[at], (list->count - at) * sizeof *list->rows);
     list->count++;
-    list->rows[at] = (struct api_worker){.first_ms = now_ms};
+    list->rows[at] = (struct api_worker){.first_ms = clock_wall_ms()};
     (void)snprintf(list->rows[at].name, sizeof list->rows[at].name, "%s", name);
     return &list->rows[at];
 }
@@ -93,12 +93,13 @@ void api_worker_list_note(struct api_worker_list *list, const char *worker, cons
                           int recorded, int failed)
 {
     char name[STORE_WORKER_SIZE];
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_monotonic_ms();
     api_worker_name(worker, name);
     pthread_mutex_lock(&list->mutex);
     struct api_worker *row = ensure(list, name, now_ms);
     if (row) {
-        row->last_ms = now_ms;
+        row->last_ms = clock_wall_ms();
+        row->heard_ms = now_ms;
         row->recorded += recorded;
         row->failed += failed;
     }
@@ -133,11 +134,11 @@ void api_worker_list_note_claim(struct api_worker_list *list, const char *worker
 
 int api_worker_list_some_reach_hub(struct api_worker_list *list)
 {
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_monotonic_ms();
     int some_do = 0;
     pthread_mutex_lock(&list->mutex);
     for (size_t i = 0; i < list->count && !some_do; i++)
-        some_do = list->rows[i].last_ms + API_WORKER_SILENT_MS >= now_ms && !list->rows[i].hub_problem[0];
+        some_do = list->rows[i].heard_ms + API_WORKER_SILENT_MS >= now_ms && !list->rows[i].hub_problem[0];
     pthread_mutex_unlock(&list->mutex);
     return some_do;
 }
@@ -145,14 +146,14 @@ int api_worker_list_some_reach_hub(struct api_worker_list *list)
 int api_worker_list_some_may_read(struct api_worker_list *list, struct api_gated *gated, const char *name,
                                   int64_t sweep_id, int64_t gated_id)
 {
-    int64_t now_ms = clock_wall_ms(), monotonic_ms = clock_monotonic_ms();
+    int64_t now_ms = clock_monotonic_ms();
     int some_may = 0;
     pthread_mutex_lock(&list->mutex);
     for (size_t i = 0; i < list->count && !some_may; i++) {
         const struct api_worker *row = &list->rows[i];
-        some_may = row->last_ms + API_WORKER_SILENT_MS >= now_ms && strcmp(row->name, name) != 0 &&
+        some_may = row->heard_ms + API_WORKER_SILENT_MS >= now_ms && strcmp(row->name, name) != 0 &&
                    (row->sweep_id == 0 || row->sweep_id == sweep_id) &&
-                   !api_gated_is(gated, row->name, gated_id, monotonic_ms);
+                   !api_gated_is(gated, row->name, gated_id, now_ms);
     }
     pthread_mutex_unlock(&list->mutex);
     return some_may;
@@ -173,11 +174,11 @@ size_t api_worker_list_near(struct api_worker_list *list, const char *worker, in
 
 size_t api_worker_list_copy(struct api_worker_list *list, struct api_worker *rows, size_t max)
 {
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_monotonic_ms();
     size_t count = 0;
     pthread_mutex_lock(&list->mutex);
     for (size_t i = 0; i < list->count && count < max; i++) {
-        if (list->rows[i].last_ms + API_WORKER_FORGET_MS >= now_ms)
+        if (list->rows[i].heard_ms + API_WORKER_FORGET_MS >= now_ms)
             rows[count++] = list->rows[i];
     }
     pthread_mutex_unlock(&list->mutex);
@@ -186,11 +187,11 @@ size_t api_worker_list_copy(struct api_worker_list *list, struct api_worker *row
 
 size_t api_worker_list_count(struct api_worker_list *list, int64_t within_ms)
 {
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_monotonic_ms();
     size_t count = 0;
     pthread_mutex_lock(&list->mutex);
     for (size_t i = 0; i < list->count; i++)
-        count += list->rows[i].last_ms + within_ms >= now_ms;
+        count += list->rows[i].heard_ms + within_ms >= now_ms;
     pthread_mutex_unlock(&list->mutex);
     return count;
 }

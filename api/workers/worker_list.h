@@ -21,7 +21,8 @@ struct api_worker {
     char version[WIRE_VERSION_SIZE]; /* "" since a restart of the daemon, as the next two */
     char device[WIRE_DEVICE_SIZE];
     char backend[STORE_BACKEND_SIZE];
-    int64_t first_ms, last_ms;           /* wall clock */
+    int64_t first_ms, last_ms;           /* wall clock, to be shown */
+    int64_t heard_ms;                    /* monotonic, as last_ms: what silence is counted from */
     int64_t recorded, failed;            /* tasks it has ended since first_ms */
     char hub_problem[WIRE_PROBLEM_SIZE]; /* why it does not reach the hub; "" if it does */
     int64_t near[API_WORKER_NEAR];       /* revisions it claimed last, the newest first; 0: none */

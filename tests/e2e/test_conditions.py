@@ -18,7 +18,7 @@ from typing import Any, Callable
 
 import pytest
 from running import SANITIZER, Daemon, wait_until
-from workers import Worker
+from workers import Worker, offer_to
 
 from tests.hub import Emulator
 
@@ -116,6 +116,17 @@ def test_clock_is_set_back_during_a_pause(daemon: Callable[..., Daemon], make_hu
     hub.clear_faults()
     assert running.wait(number)["state"] == "done"  # running.SWEEP_S is far less than two hours
     check_sound(running.db)
+
+
+def test_clock_jump_silences_no_worker(daemon: Callable[..., Daemon], clock: Any) -> None:
+    """Who has just spoken is there, whatever the time is now: a sweep that others may not read is left to it."""
+    set_ahead, env = clock
+    running = daemon(None, "--fetchers", "0", env=env)
+    assert running.post("/v1/claims", offer_to(running) | {"worker": "w/0"}).status == 204
+    before = running.get("/v1/workers").json()["workers"][0]
+    set_ahead(3600)
+    assert running.get("/v1/workers").json()["workers"] == [before]
+    assert "\nbifurcated_remote_workers 1\n" in running.get("/metrics").text
 
 
 # ---- time that passes ----------------------------------------------------------------------------
