@@ -38,10 +38,17 @@ static const char BEHIND[] =
     "AND EXISTS (SELECT 1 FROM tasks p WHERE p.sweep_id = ?1 AND p.revision_id = ?2 AND p.state IN "
     "('claimed', 'done') AND substr(p.worker, 1, length(?4)) = ?4) LIMIT 1";
 
-/* All in step order: whether somebody is at it, and whether it can be claimed and never failed. */
+#define FIRST_FRESH                                                                                          \
+    "(SELECT min(q.ordinal) FROM tasks q INDEXED BY tasks_queue WHERE q.sweep_id = ?1 "                      \
+    "AND q.state = 'queued' AND q.not_before_ms = 0)"
+
+/* In step order, from the one before the first that never failed: whether somebody is at it, and whether it
+ * can be claimed and never failed. */
 static const char ROW[] =
     "SELECT k.id, k.ordinal, k.state = 'claimed', k.state = 'queued' AND k.not_before_ms = 0 " NOT_SHARED
-    "FROM tasks k INDEXED BY tasks_order WHERE k.sweep_id = ?1 ORDER BY k.ordinal LIMIT ?2";
+    "FROM tasks k INDEXED BY tasks_order WHERE k.sweep_id = ?1 AND k.ordinal >= coalesce("
+    "(SELECT max(b.ordinal) FROM tasks b WHERE b.sweep_id = ?1 AND b.ordinal < " FIRST_FRESH "), " FIRST_FRESH
+    ") ORDER BY k.ordinal LIMIT ?2";
 
 struct search {
     const struct tasks_choice *choice;

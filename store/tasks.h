@@ -156,7 +156,7 @@ struct tasks_choice {
  * have that one must fetch both. So of a sweep's tasks
  *   1. the one behind a revision in `near` comes first;
  *   2. where there is none and the worker does spread, the middle of the longest run of tasks that nobody
- *      has, since that is farthest from the others (of a sweep's first TASKS_SPREAD_MAX);
+ *      has, since that is farthest from the others (of TASKS_SPREAD_MAX, from the first that is left);
  *   3. else the first in step order.
  */
 int tasks_claim_chosen(struct store *store, const char *worker, const struct tasks_choice *choice,

@@ -113,8 +113,6 @@ static void test_leases_outlast_a_machine_that_slept(void **state)
     assert_true(task.lease_until_ms < now + 3 * hour_ms);
 }
 
-/* A refused result counts as an attempt, whatever the reason's code; others come before the worker that made
- * it. */
 #define TASKS 64
 #define WORKERS 4
 
@@ -157,6 +155,29 @@ static void test_workers_keep_apart(void **state)
     assert_in_range(jumps, 0, 2 * WORKERS);
 }
 
+/* Also at the end of a sweep with more tasks than are looked at for one claim. */
+static void test_workers_keep_apart_to_the_end(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[9], near[2][1];
+    size_t known[2] = {0};
+    char sql[512];
+    fixture_add_revisions(fixture, 8, ids);
+    (void)fixture_sweep(fixture, ids, 8, 0);
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE tasks SET ordinal = ordinal + %d;"
+                   "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d - 1) "
+                   "INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) "
+                   "SELECT 1, 'early' || i, i, i, 1 FROM n;"
+                   "INSERT INTO tasks (sweep_id, revision_id, ordinal, state) "
+                   "SELECT 1, id, step, 'done' FROM revisions WHERE name GLOB 'early*'",
+                   TASKS_SPREAD_MAX, TASKS_SPREAD_MAX);
+    run_sql(fixture, sql);
+    assert_int_equal(claim_near(fixture, "a/1", near[0], &known[0]), TASKS_SPREAD_MAX);
+    assert_int_equal(claim_near(fixture, "b/1", near[1], &known[1]), TASKS_SPREAD_MAX + 4);
+    assert_int_equal(claim_near(fixture, "a/1", near[0], &known[0]), TASKS_SPREAD_MAX + 1);
+}
+
 /* Alone, and where others are done, a worker goes in step order; what failed waits its turn. */
 static void test_worker_alone_goes_in_order(void **state)
 {
@@ -169,6 +190,8 @@ static void test_worker_alone_goes_in_order(void **state)
         assert_int_equal(claim_near(fixture, "w/1", near, &known), i);
 }
 
+/* A refused result counts as an attempt, whatever the reason's code; others come before the worker that made
+ * it. */
 static void test_refused_results(void **state)
 {
     struct fixture *fixture = *state;
@@ -446,6 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_workers_keep_apart),
+        CASE(test_workers_keep_apart_to_the_end),
         CASE(test_worker_alone_goes_in_order),
         CASE(test_lease_of_a_clock_that_was_ahead),
         CASE(test_leases_outlast_a_daemon_that_was_away),
