@@ -25,12 +25,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#define WORKERS 64
+
 struct bench {
     struct store *store;
     int64_t models, revisions; /* short ones */
     uint64_t random;
     int64_t long_model_id;
     const char *path;
+    int64_t near[WORKERS]; /* revisions that they claimed last */
+    int turn;
+    struct task_lease lease; /* of the last of these claims */
+    int64_t fetched_bytes;
 };
 
 static uint64_t draw(struct bench *bench, uint64_t below)
@@ -242,6 +248,30 @@ static int claim(struct bench *bench, double *sum, struct err *err)
     return rc;
 }
 
+/* The next of 64 workers, each of which goes on after what it claimed last. */
+static int claim_apart(struct bench *bench, double *sum, struct err *err)
+{
+    struct task_row row;
+    char name[32];
+    int64_t *near = &bench->near[bench->turn % WORKERS];
+    struct tasks_choice choice = {.near = near, .near_count = *near != 0, .does_spread = 1};
+    (void)snprintf(name, sizeof name, "remote%d/0", bench->turn++ % WORKERS);
+    int rc = tasks_claim_chosen(bench->store, name, &choice, 3600000, NULL, &row, NULL, err);
+    if (rc)
+        return rc;
+    *near = row.revision_id;
+    task_lease_of(&row, &bench->lease);
+    *sum += (double)row.id;
+    return 0;
+}
+
+/* With progress, so that it is written. */
+static int beat(struct bench *bench, double *sum, struct err *err)
+{
+    (void)sum;
+    return tasks_heartbeat(bench->store, &bench->lease, 3600000, ++bench->fetched_bytes, err);
+}
+
 static int record(struct bench *bench, double *sum, struct err *err)
 {
     struct task_row row;
@@ -294,6 +324,8 @@ static const struct operation OPERATIONS[] = {
     {"tasks_list whole sweep", read_tasks, 1000},
     {"tasks_list_events", read_events, 5000},
     {"tasks_claim of 100,000", claim, 2000},
+    {"tasks_claim_chosen of 64 workers", claim_apart, 2000},
+    {"tasks_heartbeat", beat, 5000},
     {"tasks_claim and tasks_record", record, 500},
     {"tasks_depth", read_depth, 2000},
 };

@@ -166,7 +166,10 @@ void store_fill_queue(struct store *store, int64_t models, int64_t revisions)
         struct sweep_request request = {
             .model_id = models + 1, .request = "{}", .priority = sweep < 2 ? 1 : 0};
         for (int64_t i = 0; i < HALF; i++)
-            plans[i] = (struct task_plan){.revision_id = first + i, .ordinal = i, .bytes_expected = 1};
+            plans[i] = (struct task_plan){.revision_id = first + i,
+                                          .ordinal = i,
+                                          .previous_revision_id = i ? first + i - 1 : 0,
+                                          .bytes_expected = 1};
         if (sweeps_create(store, &request, &id, NULL, &err) || tasks_plan(store, id, plans, HALF, &err) ||
             sweeps_start(store, id, &err))
             store_fill_stop("queue", &err);
