@@ -44,27 +44,42 @@ static int variant_of(const struct task_tensor *tensor, enum row_set row_set, in
     return 2 * (row_set == ROW_SET_TOKENS) + (is_centred != 0);
 }
 
-/* All four variants with their distributions, columns and sample, or none of them. */
-static int check_rows(const struct check *check, const struct task_tensor *tensor, struct err *err)
+/* A bit for each variant, and one more for what is none. */
+static unsigned bit_of(int variant)
 {
-    unsigned seen[2] = {0, 0};
+    return 1U << (variant < 0 ? VARIANTS : variant);
+}
+
+/* Statistics and distributions by themselves; *ret_are_all: both are there in each variant. */
+static int check_variants(const struct check *check, const struct task_tensor *tensor, int *ret_are_all,
+                          struct err *err)
+{
+    const unsigned all = (1U << VARIANTS) - 1;
+    unsigned with_statistics = 0, with_distribution = 0;
     int code = 0;
     for (size_t i = 0; !code && i < tensor->statistics_count; i++) {
         const struct statistics_row *row = &tensor->statistics[i];
-        int variant = variant_of(tensor, row->row_set, row->token_rows, row->is_centred);
         code = check_definition(check, tensor, row->definition, row->backend, err);
-        seen[0] |= variant < 0 ? 1U << VARIANTS : 1U << variant;
+        with_statistics |= bit_of(variant_of(tensor, row->row_set, row->token_rows, row->is_centred));
     }
     for (size_t i = 0; !code && i < tensor->distribution_count; i++) {
         const struct distribution_row *row = &tensor->distributions[i];
-        int variant = variant_of(tensor, row->row_set, row->token_rows, row->is_centred);
         code = check_definition(check, tensor, row->definition, NULL, err);
-        seen[1] |= variant < 0 ? 1U << VARIANTS : 1U << variant;
+        with_distribution |= bit_of(variant_of(tensor, row->row_set, row->token_rows, row->is_centred));
     }
+    *ret_are_all = with_statistics == all && with_distribution == all &&
+                   tensor->statistics_count == VARIANTS && tensor->distribution_count == VARIANTS;
+    return code;
+}
+
+/* Columns and samples by themselves. */
+static int check_parts(const struct check *check, const struct task_tensor *tensor, struct err *err)
+{
+    int code = 0;
     for (size_t i = 0; !code && i < tensor->columns_count; i++) {
+        int64_t token_rows = tensor->columns[i].token_rows;
         code = check_definition(check, tensor, tensor->columns[i].definition, NULL, err);
-        if (!code && tensor->columns[i].token_rows != 0 &&
-            tensor->columns[i].token_rows != tensor->token_rows)
+        if (!code && token_rows != 0 && token_rows != tensor->token_rows)
             code = err_set(err, ERR_INVALID, "%s: columns of other rows", tensor->tensor);
     }
     size_t wanted = sample_count((uint64_t)tensor->token_rows, (uint64_t)tensor->content.columns);
@@ -73,15 +88,20 @@ static int check_rows(const struct check *check, const struct task_tensor *tenso
         if (row->definition != SAMPLE_DEFINITION || row->seed != SAMPLE_SEED || row->count != (int64_t)wanted)
             code = err_set(err, ERR_INVALID, "%s: a sample of other entries", tensor->tensor);
     }
-    if (code)
+    return code;
+}
+
+/* All four variants with their distributions, columns and sample, or none of them. */
+static int check_rows(const struct check *check, const struct task_tensor *tensor, struct err *err)
+{
+    int are_all = 0;
+    int code = check_variants(check, tensor, &are_all, err);
+    if (!code)
+        code = check_parts(check, tensor, err);
+    if (code || (are_all && tensor->columns_count == 2 && tensor->sample_count == 1))
         return code;
-    unsigned all = (1U << VARIANTS) - 1;
-    int is_none = !tensor->statistics_count && !tensor->distribution_count && !tensor->columns_count &&
-                  !tensor->sample_count;
-    int is_all = seen[0] == all && seen[1] == all && tensor->statistics_count == VARIANTS &&
-                 tensor->distribution_count == VARIANTS && tensor->columns_count == 2 &&
-                 tensor->sample_count == 1;
-    if (is_none || is_all)
+    if (!tensor->statistics_count && !tensor->distribution_count && !tensor->columns_count &&
+        !tensor->sample_count)
         return 0;
     return err_set(
         err, ERR_INVALID,

@@ -135,25 +135,60 @@ static int check_inside(struct pickle_machine *machine, struct pickle_tensor *te
     return 0;
 }
 
+/* Of a tensor over a storage; `named` is what its arguments say, NULL if they leave it to the storage. */
+static int read_dtype(struct pickle_machine *machine, const struct pickle_storage *storage,
+                      const struct pickle_value *named, enum tensor_dtype *ret_dtype)
+{
+    const struct pickle_global *global = named ? global_of(*named) : NULL;
+    if (named ? !global || global->kind != PICKLE_GLOBAL_KIND_DTYPE : !storage->is_typed)
+        return err_set(machine->err, ERR_FORMAT, "a tensor has no dtype");
+    *ret_dtype = global ? global->dtype : storage->dtype;
+    if (storage->is_typed && storage->dtype != *ret_dtype)
+        return err_set(machine->err, ERR_FORMAT, "a tensor's dtype differs from its storage's");
+    return 0;
+}
+
+static int read_size_and_stride(struct pickle_machine *machine, const struct pickle_value *items,
+                                struct pickle_tensor *tensor)
+{
+    int strides = 0;
+    int code = read_numbers(machine, items[0], "size", tensor->shape.dim, &tensor->shape.ndim);
+    if (!code)
+        code = read_numbers(machine, items[1], "stride", tensor->stride, &strides);
+    if (!code && strides != tensor->shape.ndim)
+        code = err_set(machine->err, ERR_FORMAT, "a tensor has %d sizes but %d strides", tensor->shape.ndim,
+                       strides);
+    return code;
+}
+
+static int push_tensor(struct pickle_machine *machine, const struct pickle_tensor *tensor)
+{
+    struct pickle *pickle = machine->pickle;
+    struct pickle_tensor *tensors = grow(machine, pickle->tensors, pickle->tensor_count,
+                                         &pickle->tensor_capacity, sizeof *pickle->tensors);
+    if (!tensors)
+        return machine->err->code;
+    pickle->tensors = tensors;
+    uint32_t index = (uint32_t)pickle->tensor_count++;
+    tensors[index] = *tensor;
+    return pickle_machine_push(machine, (struct pickle_value){.kind = PICKLE_KIND_TENSOR, .index = index});
+}
+
 /* args: storage, offset, size, stride, requires_grad, hooks, then `dtype` if is_explicit, then metadata. */
 static int rebuild_tensor(struct pickle_machine *machine, const struct pickle_object *args, int is_explicit)
 {
     struct pickle *pickle = machine->pickle;
     uint32_t least = is_explicit ? 7 : 6;
     struct pickle_tensor tensor = {0};
-    int strides = 0;
     if (args->count != least && args->count != least + 1)
         return err_set(machine->err, ERR_FORMAT, "a tensor is described by %" PRIu32 " values", args->count);
     const struct pickle_value *items = args->items;
     if (items[0].kind != PICKLE_KIND_STORAGE)
         return err_set(machine->err, ERR_FORMAT, "a tensor has no storage");
     const struct pickle_storage *storage = &pickle->storages[items[0].index];
-    const struct pickle_global *dtype = is_explicit ? global_of(items[6]) : NULL;
-    if (is_explicit ? !dtype || dtype->kind != PICKLE_GLOBAL_KIND_DTYPE : !storage->is_typed)
-        return err_set(machine->err, ERR_FORMAT, "a tensor has no dtype");
-    tensor.dtype = dtype ? dtype->dtype : storage->dtype;
-    if (storage->is_typed && storage->dtype != tensor.dtype)
-        return err_set(machine->err, ERR_FORMAT, "a tensor's dtype differs from its storage's");
+    int code = read_dtype(machine, storage, is_explicit ? &items[6] : NULL, &tensor.dtype);
+    if (code)
+        return code;
     if (args->count > least && items[least].kind != PICKLE_KIND_NONE &&
         (items[least].kind != PICKLE_KIND_DICT || pickle->objects[items[least].index].count != 0))
         return err_set(machine->err, ERR_UNSUPPORTED,
@@ -162,27 +197,13 @@ static int rebuild_tensor(struct pickle_machine *machine, const struct pickle_ob
         return err_set(machine->err, ERR_FORMAT, "a tensor's offset is not a number");
     tensor.storage = items[0].index;
     tensor.offset = (uint64_t)items[1].integer;
-    int code = read_numbers(machine, items[2], "size", tensor.shape.dim, &tensor.shape.ndim);
+    uint64_t elements = storage->element_count;
+    if (!storage->is_typed)
+        elements /= tensor_dtype_bits(tensor.dtype) / 8; /* it counts bytes */
+    code = read_size_and_stride(machine, items + 2, &tensor);
     if (!code)
-        code = read_numbers(machine, items[3], "stride", tensor.stride, &strides);
-    if (!code && strides != tensor.shape.ndim)
-        code = err_set(machine->err, ERR_FORMAT, "a tensor has %d sizes but %d strides", tensor.shape.ndim,
-                       strides);
-    if (!code)
-        code =
-            check_inside(machine, &tensor,
-                         storage->is_typed ? storage->element_count
-                                           : storage->element_count / (tensor_dtype_bits(tensor.dtype) / 8));
-    if (code)
-        return code;
-    struct pickle_tensor *tensors = grow(machine, pickle->tensors, pickle->tensor_count,
-                                         &pickle->tensor_capacity, sizeof *pickle->tensors);
-    if (!tensors)
-        return machine->err->code;
-    pickle->tensors = tensors;
-    uint32_t index = (uint32_t)pickle->tensor_count++;
-    tensors[index] = tensor;
-    return pickle_machine_push(machine, (struct pickle_value){.kind = PICKLE_KIND_TENSOR, .index = index});
+        code = check_inside(machine, &tensor, elements);
+    return code ? code : push_tensor(machine, &tensor);
 }
 
 int pickle_call_reduce(struct pickle_machine *machine)

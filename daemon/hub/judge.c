@@ -222,15 +222,15 @@ static int is_retried_status(int status)
            (status >= 500 && status != 501 && status != 505);
 }
 
-static enum client_verdict judge_status(struct hub_repository *repository, const struct transfer *transfer,
-                                        struct err *err)
+/* What a status that is no success means, in words. */
+static void describe_status(struct hub_repository *repository, const struct transfer *transfer, int is_hub,
+                            struct err *err)
 {
     char host[200], said[256];
     host_of(transfer->url, host, sizeof host);
     (void)snprintf(said, sizeof said, "%s", transfer->headers.error_message);
     if (!said[0] && transfer->problem.size)
         hub_json_parse_error(transfer->problem.data, transfer->problem.size, said, sizeof said);
-    int is_hub = client_is_endpoint(repository->hub, transfer->url);
     if (is_hub && (transfer->status == 401 || transfer->status == 403))
         judge_forbidden(repository, transfer, said, err);
     else if (is_hub && (transfer->status == 404 || transfer->status == 410))
@@ -245,6 +245,13 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
     else
         (void)err_set(err, ERR_HTTP, "%s answers %d%s%.200s", host, transfer->status, said[0] ? ": " : "",
                       said);
+}
+
+static enum client_verdict judge_status(struct hub_repository *repository, const struct transfer *transfer,
+                                        struct err *err)
+{
+    int is_hub = client_is_endpoint(repository->hub, transfer->url);
+    describe_status(repository, transfer, is_hub, err);
     /* Somebody has logged in since it was sent. */
     if (is_hub && transfer->status < 429 && transfer->token_serial != token_look(repository->hub->token))
         return CLIENT_VERDICT_RETRY;
