@@ -70,10 +70,32 @@ struct product {
     const void *a, *b, *c;
     void *d;
     float add;
+    void *workspace;
+    size_t workspace_bytes;
 };
 
-void multiply(const product &p)
+/* Of a matrix, from its first element to its last. */
+void check_matrix(const void *memory, const layout &as, int ordinal)
 {
+    const uint64_t elements = as.columns ? (as.columns - 1) * (uint64_t)as.stride + as.rows : 0;
+    emulation::check_memory(memory, elements * (as.type == CUDA_R_32F ? 4 : 2), ordinal);
+}
+
+/* An algorithm may write all of its workspace. */
+void use_workspace(const product &p, int ordinal)
+{
+    emulation::check_memory(p.workspace, p.workspace_bytes, ordinal);
+    std::memset(p.workspace, 0x7f, std::min(p.workspace_bytes, (size_t)1 << 16));
+}
+
+void multiply(const product &p, int ordinal)
+{
+    check_matrix(p.a, p.weights, ordinal);
+    check_matrix(p.b, p.x, ordinal);
+    check_matrix(p.d, p.out, ordinal);
+    if (p.how.epilogue != CUBLASLT_EPILOGUE_DEFAULT)
+        check_matrix(p.how.bias, {p.out.type, p.out.rows, 1, (int64_t)p.out.rows}, ordinal);
+    use_workspace(p, ordinal);
     const uint64_t inputs = p.x.rows, outputs = p.out.rows, rows = p.out.columns;
     std::vector<std::vector<float>> weights;
     for (uint64_t o = 0; o < outputs; o++)
@@ -245,7 +267,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                  b,
                  c,
                  d,
-                 *(const float *)beta};
+                 *(const float *)beta,
+                 workspace,
+                 workspace_bytes};
     preference granted;
     std::memcpy(&granted, algorithm, sizeof(granted));
     const bool is_good =
@@ -262,7 +286,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
         return CUBLAS_STATUS_INVALID_VALUE;
     if (emulation::is_exact() && granted.rows != p.x.columns)
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    emulation::enqueue(stream, [=] { multiply(p); });
+    const int ordinal = emulation::current_device();
+    emulation::enqueue(stream, [=] { multiply(p, ordinal); });
     return CUBLAS_STATUS_SUCCESS;
 }
 

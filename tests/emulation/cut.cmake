@@ -5,8 +5,8 @@ file(READ ${FROM} text)
 string(REGEX REPLACE "extern __shared__ ([a-z0-9_]+) ([a-z]+)\\[\\];" "\\1 *\\2 = (\\1 *)emulation::block_memory;" text "${text}")
 string(REGEX REPLACE "([a-z_]+_kernel(<[A-Za-z0-9_, ]+>)?)[ \n]*<<<([^;]*)>>>[ \n]*\\(([^;]*)\\);"
   "emulation::launch_later(emulation::configure(\\3), \\1, \\4);" text "${text}")
-# What a kernel declares counts as well.
-string(REGEX REPLACE "(__shared__ [a-z0-9_]+ ([a-z]+)\\[[^;]*\\];)" "\\1 emulation::count_shared(sizeof(\\2));" text "${text}")
+# What a kernel declares counts as well, and is not zero either.
+string(REGEX REPLACE "(__shared__ [a-z0-9_ ]+ ([a-z]+)\\[[^;]*\\];)" "\\1 emulation::declare_shared(\\2, sizeof(\\2));" text "${text}")
 string(REPLACE "#include \"gpu/cuda/score_mma.cuh\"" "#include \"tests/emulation/mma.h\"" text "${text}")
 if(text MATCHES "<<<|asm volatile")
   message(FATAL_ERROR "${FROM}: a launch or an instruction that is not understood")

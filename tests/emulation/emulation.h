@@ -50,6 +50,7 @@ inline unsigned current;
 inline void *block_memory;
 inline size_t shared_bytes_max = SIZE_MAX; /* of the device */
 inline size_t block_bytes;                 /* that the launch gives, and that a kernel declares */
+inline std::vector<const void *> declared; /* by the block */
 inline std::function<void()> kernel;
 
 [[noreturn]] inline void fail(const char *what)
@@ -58,10 +59,15 @@ inline std::function<void()> kernel;
     std::exit(1);
 }
 
-/* A kernel has declared so many bytes; cut.cmake calls it for each thread. */
-inline void count_shared(size_t bytes)
+/* Shared memory that a kernel declares, once for each thread (cut.cmake): what the block before left there
+ * goes with the first. */
+inline void declare_shared(void *memory, size_t bytes)
 {
-    if (thread.x == 0 && (block_bytes += bytes) > shared_bytes_max)
+    if (std::find(declared.begin(), declared.end(), memory) != declared.end())
+        return;
+    declared.push_back(memory);
+    std::memset(memory, 0x7f, bytes);
+    if ((block_bytes += bytes) > shared_bytes_max)
         fail("more shared memory than the device has for a block");
 }
 
@@ -125,41 +131,52 @@ inline bool release()
     return true;
 }
 
-/* Runs `call` for every thread of every block; the order of a block's threads follows from the seed. */
+/* Runs the threads of a block until all are done, in changing orders. */
+inline void run_block(size_t memory_bytes, std::mt19937 &random)
+{
+    std::vector<unsigned> order(fibers.size());
+    /* Nothing is zero before it is written; 16-byte vectors are aligned. */
+    const std::unique_ptr<void, decltype(&std::free)> memory(std::malloc(memory_bytes + 1), &std::free);
+    std::memset(memory.get(), 0x7f, memory_bytes + 1);
+    block_memory = memory.get();
+    block_bytes = memory_bytes;
+    declared.clear();
+    start_fibers();
+    do {
+        for (unsigned i = 0; i < order.size(); i++)
+            order[i] = i;
+        std::shuffle(order.begin(), order.end(), random);
+        for (unsigned i : order) {
+            if (fibers[i].state != state::ready)
+                continue;
+            current = i;
+            thread = {i, 0, 0};
+            emulation_switch(&scheduler, fibers[i].pointer);
+        }
+    } while (release());
+}
+
+/* Runs `call` for every thread of every block; the orders of blocks and of their threads follow from the
+ * seed. */
 inline void launch(index3 blocks, unsigned thread_count, size_t memory_bytes, unsigned seed,
                    const std::function<void()> &call)
 {
     if (memory_bytes > shared_bytes_max)
         fail("more shared memory than the device has for a block");
     std::mt19937 random(seed);
-    std::vector<unsigned> order(thread_count);
+    std::vector<size_t> order((size_t)blocks.x * blocks.y * blocks.z);
+    for (size_t i = 0; i < order.size(); i++)
+        order[i] = i;
+    std::shuffle(order.begin(), order.end(), random);
     fibers.resize(thread_count);
     grid = blocks;
     threads = {thread_count, 1, 1};
     kernel = call;
-    for (block.z = 0; block.z < blocks.z; block.z++)
-        for (block.y = 0; block.y < blocks.y; block.y++)
-            for (block.x = 0; block.x < blocks.x; block.x++) {
-                /* Nothing is zero before it is written; 16-byte vectors are aligned. */
-                const std::unique_ptr<void, decltype(&std::free)> memory(std::malloc(memory_bytes + 1),
-                                                                         &std::free);
-                std::memset(memory.get(), 0x7f, memory_bytes + 1);
-                block_memory = memory.get();
-                block_bytes = memory_bytes;
-                start_fibers();
-                do {
-                    for (unsigned i = 0; i < thread_count; i++)
-                        order[i] = i;
-                    std::shuffle(order.begin(), order.end(), random);
-                    for (unsigned i : order) {
-                        if (fibers[i].state != state::ready)
-                            continue;
-                        current = i;
-                        thread = {i, 0, 0};
-                        emulation_switch(&scheduler, fibers[i].pointer);
-                    }
-                } while (release());
-            }
+    for (size_t i : order) {
+        block = {(unsigned)(i % blocks.x), (unsigned)(i / blocks.x % blocks.y),
+                 (unsigned)(i / blocks.x / blocks.y)};
+        run_block(memory_bytes, random);
+    }
 }
 
 /* What the threads of a warp gave in their last exchange; until a thread's next but one. */

@@ -4,6 +4,8 @@
 #ifndef BIFURCATED_TESTS_EMULATION_KERNELS_H
 #define BIFURCATED_TESTS_EMULATION_KERNELS_H
 
+#include "gpu/cuda/score_kernels.h"
+#include "gpu/cuda/statistics_kernels.h"
 #include "tests/emulation/runtime.h"
 
 #include <cuda_bf16.h>
@@ -26,6 +28,48 @@
 
 using std::isfinite;
 using std::min;
+
+/* -- Structs that kernels get by value -- */
+
+namespace emulation
+{
+
+template <> struct pointers<score_norm> {
+    static void check(const score_norm &norm, int ordinal)
+    {
+        for (const void *one : {(const void *)norm.weight, (const void *)norm.bias, (const void *)norm.out})
+            check_argument(one, ordinal);
+    }
+};
+
+template <> struct pointers<statistics_first> {
+    static void check(const statistics_first &pass, int ordinal)
+    {
+        for (const void *one : {pass.data, (const void *)pass.sums, (const void *)pass.not_finite,
+                                (const void *)pass.counts, (const void *)pass.seen})
+            check_argument(one, ordinal);
+    }
+};
+
+template <> struct pointers<statistics_second> {
+    static void check(const statistics_second &pass, int ordinal)
+    {
+        for (const void *one : {pass.data, pass.references[0], pass.references[1], (const void *)pass.means,
+                                (const void *)pass.centres, (const void *)pass.sums,
+                                (const void *)pass.counts, (const void *)pass.partials})
+            check_argument(one, ordinal);
+    }
+};
+
+template <> struct pointers<statistics_pairs> {
+    static void check(const statistics_pairs &pass, int ordinal)
+    {
+        for (const void *one : {pass.data, pass.reference, (const void *)pass.partials})
+            check_argument(one, ordinal);
+    }
+};
+
+} // namespace emulation
 
 /* What a kernel never gets to. */
 [[noreturn]] inline void __trap()

@@ -18,6 +18,12 @@ bool is_pinned(const void *memory)
     return at < found->first + found->second;
 }
 
+/* From the first byte of a row to the last of the last one. */
+size_t extent(size_t pitch, size_t width, size_t height)
+{
+    return width && height ? (height - 1) * pitch + width : 0;
+}
+
 void copy_rows(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height)
 {
     for (size_t i = 0; i < height; i++)
@@ -31,10 +37,13 @@ cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch,
     if (width > to_pitch || width > from_pitch)
         return note(cudaErrorInvalidPitchValue);
     if (kind != cudaMemcpyHostToDevice) {
-        emulation::enqueue(stream, [=] { copy_rows(to, to_pitch, from, from_pitch, width, height); });
+        emulation::enqueue(stream, [=] {
+            check_memory(from, extent(from_pitch, width, height), stream->ordinal);
+            copy_rows(to, to_pitch, from, from_pitch, width, height);
+        });
         /* Ordinary memory has been written when the call returns. */
         if (kind == cudaMemcpyDeviceToHost && !is_pinned(to))
-            run_until([=] { return stream->waiting.empty(); });
+            return run_until([=] { return stream->waiting.empty(); });
         return cudaSuccess;
     }
     std::shared_ptr<std::vector<char>> kept; /* of ordinary memory: as it is now */
@@ -45,6 +54,7 @@ cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch,
         from_pitch = width;
     }
     emulation::enqueue(stream, [=, &taken] {
+        check_memory(to, extent(to_pitch, width, height), stream->ordinal);
         copy_rows(to, to_pitch, from, from_pitch, width, height);
         (void)kept;
         for (size_t i = 0; i < height && !poison.empty(); i++)
@@ -64,6 +74,34 @@ void reserve(CUmemPoolHandle_st *pool, uint64_t bytes)
 }
 
 } // namespace
+
+void emulation::check_memory(const void *memory, size_t bytes, int ordinal)
+{
+    const std::lock_guard<std::recursive_mutex> lock(gate);
+    const auto *at = (const char *)memory;
+    if (!bytes)
+        return;
+    auto found = pieces.upper_bound((void *)memory);
+    if (found == pieces.begin())
+        fail("memory that is not the device's");
+    const auto *begin = (const char *)(--found)->first;
+    if (at >= begin + found->second.size_bytes)
+        fail("memory that is not the device's");
+    if (bytes > found->second.size_bytes - (size_t)(at - begin))
+        fail("more than a piece of memory has");
+    if (found->second.pool->ordinal != ordinal)
+        fail("another device's memory");
+    if (!found->second.is_there)
+        fail("memory before it is there, in the order of its stream");
+}
+
+/* Tests launch kernels by themselves, too, without pools. */
+void emulation::check_argument(const void *memory, int ordinal)
+{
+    const std::lock_guard<std::recursive_mutex> lock(gate);
+    if (memory && !pools.empty())
+        check_memory(memory, 1, ordinal);
+}
 
 void emulation::trim(CUmemPoolHandle_st *pool, uint64_t to_bytes)
 {
@@ -85,10 +123,11 @@ cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const cudaMemPoolProps *prope
 cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
 {
     BEGIN();
-    run_until([=] {
-        return std::all_of(streams.begin(), streams.end(),
-                           [](CUstream_st *stream) { return stream->waiting.empty(); });
-    });
+    if (const cudaError_t lost = run_until([=] {
+            return std::all_of(streams.begin(), streams.end(),
+                               [](CUstream_st *stream) { return stream->waiting.empty(); });
+        }))
+        return lost;
     if (pool->used_bytes) {
         std::fprintf(stderr, "emulation: a pool ends with %llu bytes in use\n",
                      (unsigned long long)pool->used_bytes);
@@ -147,20 +186,24 @@ cudaError_t cudaMallocFromPoolAsync(void **memory, size_t size, cudaMemPool_t po
         const uint64_t more = wanted() - std::min(wanted(), pool->reserved_bytes);
         return from.reserved_bytes + from.occupied_bytes + more > device.memory_bytes;
     };
-    if (is_full())
-        run_until([=] { return stream->waiting.empty(); }); /* what it frees may be had again */
+    if (is_full()) /* what it frees may be had again */
+        if (const cudaError_t lost = run_until([=] { return stream->waiting.empty(); }))
+            return lost;
     if (is_full())
         return note(cudaErrorMemoryAllocation);
     void *made = std::aligned_alloc(256, (size + 255) / 256 * 256);
     if (!made)
         return note(cudaErrorMemoryAllocation);
-    pieces[made] = {size, pool};
+    pieces[made] = {size, pool, false};
     reserve(pool, std::max(pool->reserved_bytes, wanted()));
     pool->used_bytes += size;
     from.used_bytes += size;
     from.used_max_bytes = std::max(from.used_max_bytes, from.used_bytes);
     object_count++;
-    emulation::enqueue(stream, [=] { std::memset(made, 0x7f, std::min(size, pattern_bytes)); });
+    emulation::enqueue(stream, [=] {
+        pieces[made].is_there = true;
+        std::memset(made, 0x7f, std::min(size, pattern_bytes));
+    });
     *memory = made;
     return cudaSuccess;
 }
@@ -217,7 +260,10 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t size, cudaStream_t stream)
 {
     BEGIN();
-    emulation::enqueue(stream, [=] { std::memset(memory, value, size); });
+    emulation::enqueue(stream, [=] {
+        check_memory(memory, size, stream->ordinal);
+        std::memset(memory, value, size);
+    });
     return cudaSuccess;
 }
 

@@ -17,7 +17,24 @@ cudaError_t emulation::note(cudaError_t status)
     return status;
 }
 
-/* Runs the first work of a random stream whose first work may run; false if there is none. */
+/* The status that this use of a call is to have. */
+static cudaError_t take_injection(const char *name, int ordinal)
+{
+    for (size_t i = 0; i < injections.size(); i++) {
+        injection &one = injections[i];
+        if (one.call != name || --one.after > 0)
+            continue;
+        const cudaError_t status = one.status;
+        if (one.is_sticky)
+            devices[ordinal].sticky = status;
+        injections.erase(injections.begin() + (long)i);
+        return status;
+    }
+    return cudaSuccess;
+}
+
+/* Runs the first work of a random stream whose first work may run; false if there is none. A lost device does
+ * nothing any more. */
 static bool step()
 {
     std::vector<CUstream_st *> ready;
@@ -31,18 +48,21 @@ static bool step()
     CUstream_st *chosen = ready[chance() % ready.size()];
     const operation next = chosen->waiting.front();
     chosen->waiting.pop_front();
-    if (next.work)
+    if (!next.work || devices[chosen->ordinal].sticky != cudaSuccess)
+        return true;
+    if (take_injection("work", chosen->ordinal) == cudaSuccess)
         next.work();
     return true;
 }
 
-void emulation::run_until(const std::function<bool()> &is_done)
+cudaError_t emulation::run_until(const std::function<bool()> &is_done)
 {
-    while (!is_done())
+    while (own().sticky == cudaSuccess && !is_done())
         if (!step()) {
             std::fprintf(stderr, "emulation: a wait for what nobody does\n");
             std::abort();
         }
+    return note(own().sticky);
 }
 
 void emulation_reset(const struct emulation_device *to)
@@ -180,16 +200,8 @@ cudaError_t emulation::begin_call(const char *name)
     (void)is_prepared;
     if (own().sticky != cudaSuccess)
         return note(own().sticky);
-    for (size_t i = 0; i < injections.size(); i++) {
-        injection &one = injections[i];
-        if (one.call != name || --one.after > 0)
-            continue;
-        const cudaError_t status = one.status;
-        if (one.is_sticky)
-            own().sticky = status;
-        injections.erase(injections.begin() + (long)i);
+    if (const cudaError_t status = take_injection(name, current_ordinal); status != cudaSuccess)
         return note(status);
-    }
     while (chance() % 100 < device.haste && step())
         ;
     return cudaSuccess;
@@ -339,7 +351,8 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
     BEGIN();
-    run_until([=] { return stream->waiting.empty(); });
+    if (const cudaError_t lost = run_until([=] { return stream->waiting.empty(); }))
+        return lost;
     streams.erase(stream);
     delete stream;
     object_count--;
@@ -349,7 +362,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     BEGIN();
-    run_until([=] { return stream->waiting.empty(); });
+    if (const cudaError_t lost = run_until([=] { return stream->waiting.empty(); }))
+        return lost;
     for (CUmemPoolHandle_st *pool : pools)
         if (pool->ordinal == stream->ordinal)
             trim(pool, pool->threshold_bytes);
@@ -404,9 +418,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
     BEGIN();
-    if (const auto reached = event->last)
-        run_until([=] { return *reached; });
-    return cudaSuccess;
+    const auto reached = event->last;
+    return reached ? run_until([=] { return *reached; }) : cudaSuccess;
 }
 
 } // extern "C"

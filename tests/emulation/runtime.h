@@ -45,7 +45,8 @@ void emulation_poison(const void *bytes, size_t size);
 void emulation_exclude(const char *folder);
 
 /* The `after`-th use of a call from now on (1: the next; "launch" for kernels) returns `status`; a sticky
- * error is what every later call returns as well. */
+ * error is what every later call returns as well. "work" is what a stream does, which only a sticky error can
+ * befall: some later call is the first to return it. */
 void emulation_inject(const char *call, unsigned after, int status, int is_sticky);
 
 /* Takes back what has not happened yet; how many injections there were. */
@@ -98,6 +99,30 @@ inline configuration configure(dim3 grid, unsigned threads, size_t memory_bytes,
 /* Work for a stream; `is_ready` NULL: as soon as what is before it is done. */
 void enqueue(cudaStream_t stream, std::function<void()> work, std::function<bool()> is_ready = nullptr);
 
+/* The number of the calling thread's device. */
+int current_device();
+
+/* `bytes` from `memory` on are for work of a device that begins now: of one piece of it, which is there, or
+ * the program ends. */
+void check_memory(const void *memory, size_t bytes, int ordinal);
+
+/* Ends the program where a kernel that is launched by the module gets what is not its device's memory. */
+void check_argument(const void *memory, int ordinal);
+
+/* What an argument of a kernel points to; kernels.h has the structs that hold pointers. */
+template <typename T> struct pointers {
+    static void check(const T &, int)
+    {
+    }
+};
+
+template <typename T> struct pointers<T *> {
+    static void check(const T *memory, int ordinal)
+    {
+        check_argument(memory, ordinal);
+    }
+};
+
 /* Checks the limits of a launch and enqueues it. */
 void launch_checked(const configuration &with, const void *kernel, std::function<void()> call);
 
@@ -106,14 +131,19 @@ template <typename... Parameters, typename... Arguments>
 void launch_later(const configuration &with, void (*kernel)(Parameters...), Arguments... arguments)
 {
     std::tuple<std::remove_cv_t<Parameters>...> kept(arguments...);
-    launch_checked(with, (const void *)kernel, [kernel, kept] { std::apply(kernel, kept); });
+    const int ordinal = current_device();
+    const auto check = [ordinal](const std::remove_cv_t<Parameters> &...each) {
+        (pointers<std::remove_cv_t<Parameters>>::check(each, ordinal), ...);
+    };
+    launch_checked(with, (const void *)kernel, [kernel, kept, check] {
+        if (current == 0)
+            std::apply(check, kept);
+        std::apply(kernel, kept);
+    });
 }
 
 /* Of the device. */
 bool is_exact();
-
-/* The number of the calling thread's device. */
-int current_device();
 
 /* Whether a stream belongs to it. */
 bool is_current(cudaStream_t stream);

@@ -51,6 +51,7 @@ struct injection {
 struct piece {
     size_t size_bytes;
     CUmemPoolHandle_st *pool;
+    bool is_there; /* in the order of its stream */
 };
 
 struct one_device {
@@ -87,8 +88,9 @@ cudaError_t note(cudaError_t status);
 /* After a wait: a pool that has reserved more than its threshold gives back what is free. */
 void trim(CUmemPoolHandle_st *pool, uint64_t to_bytes);
 
-/* Runs work of any streams until `is_done`; what never comes ends the program. */
-void run_until(const std::function<bool()> &is_done);
+/* Runs work of any streams until `is_done` or the thread's device is lost, which it returns; what never comes
+ * ends the program. */
+cudaError_t run_until(const std::function<bool()> &is_done);
 
 } // namespace emulation
 

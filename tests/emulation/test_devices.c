@@ -12,6 +12,8 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 const struct backend_table *bifurcated_backend(uint32_t host_abi_version);
 
@@ -67,6 +69,102 @@ static void attention_is_within_every_gpu_s_limits(void)
         attend(SCORE_TYPE_F16, HEAD_SIZE_MAX, stream);
         CHECK(cudaStreamDestroy(stream) == cudaSuccess);
     }
+}
+
+/* -- What the emulation itself must notice ------------------------------------------------------------- */
+
+struct pieces {
+    cudaStream_t streams[2]; /* of two devices */
+    unsigned char *memory[2], host[256];
+};
+
+static void use_host_memory(struct pieces *pieces)
+{
+    (void)cudaMemsetAsync(pieces->host, 0, sizeof pieces->host, pieces->streams[0]);
+}
+
+static void launch_on_host_memory(struct pieces *pieces)
+{
+    void *states = pieces->host;
+    (void)score_launch_head_start(states, 1, pieces->streams[0]);
+}
+
+static void use_another_device_s_memory(struct pieces *pieces)
+{
+    (void)cudaMemcpyAsync(pieces->memory[1], pieces->host, 1, cudaMemcpyHostToDevice, pieces->streams[0]);
+}
+
+static void use_too_much(struct pieces *pieces)
+{
+    (void)cudaMemcpyAsync(pieces->host, pieces->memory[0], 257, cudaMemcpyDeviceToHost, pieces->streams[0]);
+}
+
+static void use_it_too_early(struct pieces *pieces)
+{
+    cudaStream_t other;
+    (void)cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking);
+    (void)cudaMemsetAsync(pieces->memory[0], 0, 1, other);
+    (void)cudaStreamSynchronize(other);
+}
+
+/* Before anything looks for leaks, which a process that was forked may wait for. */
+static void end_now(void)
+{
+    _exit(1);
+}
+
+/* Whether the program ends with these words, in a process of its own. */
+static int ends_with(void (*do_it)(struct pieces *pieces), const char *words)
+{
+    const struct cudaMemPoolProps properties[2] = {
+        {.allocType = cudaMemAllocationTypePinned},
+        {.allocType = cudaMemAllocationTypePinned, .location = {.id = 1}}};
+    char said[512] = "";
+    int ends[2], status = 0;
+    size_t size = 0;
+    if (pipe(ends))
+        return 0;
+    pid_t child = fork();
+    if (child == 0) {
+        struct pieces pieces;
+        (void)atexit(end_now);
+        (void)dup2(ends[1], STDERR_FILENO);
+        for (int i = 0; i < 2; i++) {
+            cudaMemPool_t pool;
+            if (cudaSetDevice(i) || cudaMemPoolCreate(&pool, &properties[i]) ||
+                cudaStreamCreateWithFlags(&pieces.streams[i], cudaStreamNonBlocking) ||
+                cudaMallocFromPoolAsync((void **)&pieces.memory[i], 256, pool, pieces.streams[i]))
+                _exit(0);
+        }
+        (void)cudaStreamSynchronize(pieces.streams[1]);
+        (void)cudaSetDevice(0);
+        do_it(&pieces);
+        (void)cudaStreamSynchronize(pieces.streams[0]);
+        _exit(0);
+    }
+    (void)close(ends[1]);
+    for (ssize_t got;
+         size < sizeof said - 1 && (got = read(ends[0], said + size, sizeof said - 1 - size)) > 0;)
+        size += (size_t)got;
+    (void)close(ends[0]);
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) &&
+           strstr(said, words);
+}
+
+static void what_a_gpu_does_not_forgive_ends_the_program(void)
+{
+    struct emulation_device device = {.seed = 3, .count = 2, .memory_bytes = 1 << 20};
+    emulation_reset(&device);
+    CHECK(ends_with(use_host_memory, "memory that is not the device's"));
+    CHECK(ends_with(launch_on_host_memory, "memory that is not the device's"));
+    CHECK(ends_with(use_another_device_s_memory, "another device's memory"));
+    CHECK(ends_with(use_too_much, "more than a piece of memory has"));
+    int is_noticed = 0;
+    for (device.seed = 1; device.seed < 9 && !is_noticed; device.seed++) { /* in some order */
+        emulation_reset(&device);
+        is_noticed = ends_with(use_it_too_early, "before it is there");
+    }
+    CHECK(is_noticed);
 }
 
 /* -- Two GPUs ---------------------------------------------------------------------------------------- */
@@ -174,6 +272,7 @@ int main(void)
 {
     backend = bifurcated_backend(BACKEND_ABI_VERSION);
     attention_is_within_every_gpu_s_limits();
+    what_a_gpu_does_not_forgive_ends_the_program();
     two_gpus_work_at_once(SCORE_PRECISION_HALF, 0, 0);
     two_gpus_work_at_once(SCORE_PRECISION_F32, (uint64_t)500 << 20, 0); /* streamed */
     two_gpus_work_at_once(SCORE_PRECISION_HALF, 0, 1);
