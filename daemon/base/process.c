@@ -72,10 +72,24 @@ static char *find_program(const char *name)
     return NULL;
 }
 
-/* In the child, between fork and exec: only calls that are safe there. */
-static void become(const char *path, char *const *arguments, const int *theirs, pid_t parent)
+/* In the child, whose list of variables is its own. */
+static void leave_out(const char *prefix)
 {
+    char **kept = environ;
+    for (char **variable = environ; *variable; variable++) {
+        if (strncmp(*variable, prefix, strlen(prefix)) != 0)
+            *kept++ = *variable;
+    }
+    *kept = NULL;
+}
+
+/* In the child, between fork and exec: only calls that are safe there. */
+static void become(const char *path, const struct process *process, const int *theirs, pid_t parent)
+{
+    char *const *arguments = (char *const *)(const void *)process->arguments;
     sigset_t none;
+    if (process->without && environ)
+        leave_out(process->without);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -141,7 +155,7 @@ static int start(struct running *running, struct err *err)
         pid_t parent = getpid();
         running->child = fork();
         if (running->child == 0)
-            become(path, (char *const *)(const void *)running->process->arguments, theirs, parent);
+            become(path, running->process, theirs, parent);
         if (running->child < 0)
             code = err_set_errno(err, errno, "%s: cannot be started", name);
     }

@@ -20,6 +20,7 @@
 struct process {
     const char *const *arguments; /* arguments[0] is the program, looked for in PATH unless it has a '/' */
     const char *input;            /* text for standard input; NULL: empty */
+    const char *without;          /* variables that begin so are kept from it; NULL: none */
     int64_t timeout_ms;
     const atomic_bool *cancel; /* (or NULL) set by another thread: ends the child early */
 };

@@ -17,6 +17,18 @@
 
 /* -- Calling --------------------------------------------------------------------------------------------- */
 
+/* What a person's shell adds to each call of a program, such as SQUEUE_PARTITION: it would hide jobs of ours,
+ * which would then be submitted again. What is set for sbatch is the site's or the person's to choose. */
+static const char *variables_of(const char *program)
+{
+    static const char *const all[][2] = {{"squeue", "SQUEUE_"}, {"sacct", "SACCT_"}, {"scancel", "SCANCEL_"}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (strcmp(program, all[i][0]) == 0)
+            return all[i][1];
+    }
+    return NULL;
+}
+
 /* Runs a program; a status other than 0 is an error in the program's own words. */
 static int run(const struct slurm_options *options, const char *const *arguments, const char *input,
                struct process_end *end, enum slurm_failure *ret_failure, struct err *err)
@@ -36,8 +48,11 @@ static int run(const struct slurm_options *options, const char *const *arguments
             return err_set(err, ERR_NO_MEMORY, "%s: out of memory", arguments[0]);
         whole[0] = path;
     }
-    struct process process = {
-        .arguments = whole, .input = input, .timeout_ms = SLURM_CALL_TIMEOUT_MS, .cancel = options->cancel};
+    struct process process = {.arguments = whole,
+                              .input = input,
+                              .without = variables_of(arguments[0]),
+                              .timeout_ms = SLURM_CALL_TIMEOUT_MS,
+                              .cancel = options->cancel};
     int code = process_run(&process, end, err);
     free(path);
     *ret_failure = code == ERR_NOT_FOUND ? SLURM_FAILURE_REFUSED

@@ -124,6 +124,26 @@ static void test_watching(void **state)
     FAILS(ERR_NOT_FOUND, "does not know", slurm_account(&options, 12, &arrays[1], &err));
 }
 
+/* What somebody's shell sets for his own calls of squeue hides no jobs. */
+static void test_settings_of_a_shell(void **state)
+{
+    const char *folder = *state;
+    struct slurm_options options;
+    struct slurm_array array = {.name = "b-1"};
+    fake_options(folder, &options);
+    assert_int_equal(setenv("SQUEUE_PARTITION", "other", 1), 0);
+    assert_int_equal(setenv("SCANCEL_USER", "other", 1), 0);
+    fake_does(folder, "squeue",
+              "test -n \"$HOME$PATH\" && test -z \"$SQUEUE_PARTITION\" && test \"$SCANCEL_USER\" && "
+              "echo '12|RUNNING|b-1|None'");
+    OK(slurm_find(&options, &array, 1, &err));
+    assert_int_equal(array.job_id, 12);
+    assert_string_equal(getenv("SQUEUE_PARTITION"), "other");
+    fake_does(folder, "scancel", "test -z \"$SCANCEL_USER\"");
+    OK(slurm_cancel(&options, 12, 0, &err));
+    assert_int_equal(unsetenv("SQUEUE_PARTITION") + unsetenv("SCANCEL_USER"), 0);
+}
+
 static void test_cancelling(void **state)
 {
     const char *folder = *state;
@@ -146,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_submission, fixture_make_folder, fixture_remove_folder),
+        cmocka_unit_test_setup_teardown(test_settings_of_a_shell, fixture_make_folder, fixture_remove_folder),
         cmocka_unit_test_setup_teardown(test_script, fixture_make_folder, fixture_remove_folder),
         cmocka_unit_test_setup_teardown(test_refusals, fixture_make_folder, fixture_remove_folder),
         cmocka_unit_test_setup_teardown(test_watching, fixture_make_folder, fixture_remove_folder),
