@@ -113,8 +113,16 @@ static void comes_back(struct cases *cases)
     statistics_grid_cut(&padded, 16, 232448);
     statistics_grid_cut(&plain, 16, 232448);
     statistics_grid_cut(&whole, 132, 232448);
-    const int is_right = statistics_grid_comes_back(&padded) && !statistics_grid_comes_back(&plain) &&
-                         !statistics_grid_comes_back(&whole);
+    int is_right = statistics_grid_comes_back(&padded) && !statistics_grid_comes_back(&plain) &&
+                   !statistics_grid_comes_back(&whole);
+    for (size_t d = 0; d < sizeof(devices) / sizeof(devices[0]);
+         d++) { /* the cases of statistics that are wide */
+        struct statistics_grid wide = {.rows = 200, .columns = 45000, .token_rows = 149},
+                               wide_f32 = {STATISTICS_KIND_F32, 200, 23000, 149};
+        statistics_grid_cut(&wide, devices[d].multiprocessor_count, devices[d].shared_bytes);
+        statistics_grid_cut(&wide_f32, devices[d].multiprocessor_count, devices[d].shared_bytes);
+        is_right = is_right && statistics_grid_comes_back(&wide) && statistics_grid_comes_back(&wide_f32);
+    }
     case_ends(cases, name, is_right ? 0 : 2, is_right ? "it is seen" : "it is not seen");
 }
 

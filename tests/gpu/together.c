@@ -1,7 +1,8 @@
 /*
  * One GPU and several who use it at once: in each process one thread measures tensors in one context while
  * another loads models, scores them and frees them in a second one; and several such processes. Every result
- * must be what the same call gave when nothing else ran, bit by bit.
+ * must be what the same call gave when nothing else ran, bit by bit. Where there are several GPUs like the
+ * first, the second context is on the next one, and each process begins with another.
  *
  *     gpu_together MODULE [processes=3] [rounds=40] [size=70m]
  *
@@ -141,8 +142,29 @@ static uint64_t digest(const struct work *work)
     return hash;
 }
 
+/* Opens the two contexts of process `number`. */
+static int open_contexts(const struct registry *registry, size_t number, struct work *work, struct err *err)
+{
+    const struct registry_device *alike[REGISTRY_DEVICES_MAX];
+    size_t count = 0;
+    int code = 0;
+    for (size_t i = 0; i < registry_device_count(registry); i++) {
+        const struct registry_device *one = registry_device_at(registry, i);
+        if (strcmp(one->backend, "cuda") == 0 &&
+            (!count || strcmp(one->description.name, alike[0]->description.name) == 0))
+            alike[count++] = one;
+    }
+    for (size_t i = 0; i < 2 && !code; i++)
+        code = device_open(registry, count ? alike[(number + i) % count]->id : "cuda:0", NULL,
+                           &work->contexts[i], err);
+    if (!code)
+        printf("  process %zu: %s and %s\n", number, device_info(work->contexts[0])->id,
+               device_info(work->contexts[1])->id);
+    return code;
+}
+
 /* One process. It writes its digest to `to` once it has it, so that all are compared. */
-static int run_one(const char *module, const char *size, int rounds, int to)
+static int run_one(const char *module, const char *size, int rounds, int to, size_t number)
 {
     struct work work = {.rounds = rounds};
     struct registry *registry = NULL;
@@ -150,8 +172,7 @@ static int run_one(const char *module, const char *size, int rounds, int to)
     struct share shares[2] = {{.work = &work, .err = ERR_INIT}, {.work = &work, .err = ERR_INIT}};
     pthread_t thread;
     if (registry_new(cpu_backend(), module, &registry, &err) ||
-        device_open(registry, "cuda:0", NULL, &work.contexts[0], &err) ||
-        device_open(registry, "cuda:0", NULL, &work.contexts[1], &err) || prepare(&work, size, &err)) {
+        open_contexts(registry, number, &work, &err) || prepare(&work, size, &err)) {
         printf("  process %d: %s\n", (int)getpid(), err.message);
         return err.code == ERR_NOT_FOUND ? STATUS_SKIPPED : 1;
     }
@@ -175,14 +196,15 @@ static int run_one(const char *module, const char *size, int rounds, int to)
     return shares[0].err.code || shares[1].err.code;
 }
 
-static pid_t start(const char *module, const char *size, const char *rounds, int pipe_end)
+static pid_t start(const char *module, const char *size, const char *rounds, int pipe_end, long number)
 {
-    char end[16];
+    char end[16], which[24];
     (void)snprintf(end, sizeof(end), "%d", pipe_end);
+    (void)snprintf(which, sizeof(which), "%ld", number);
     (void)fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        (void)execl("/proc/self/exe", "gpu_together", module, "one", size, rounds, end, (char *)NULL);
+        (void)execl("/proc/self/exe", "gpu_together", module, "one", size, rounds, end, which, (char *)NULL);
         _exit(1);
     }
     return child;
@@ -194,8 +216,9 @@ int main(int count, char **words)
     long processes = 3;
     int ends[2], bad = 0, skipped = 0, different = 0, written = 0;
     uint64_t first = 0, hash = 0;
-    if (count == 6 && strcmp(words[2], "one") == 0)
-        return run_one(words[1], words[3], (int)strtol(words[4], NULL, 10), (int)strtol(words[5], NULL, 10));
+    if (count == 7 && strcmp(words[2], "one") == 0)
+        return run_one(words[1], words[3], (int)strtol(words[4], NULL, 10), (int)strtol(words[5], NULL, 10),
+                       strtoul(words[6], NULL, 10));
     for (int i = 2; i < count; i++) {
         if (strncmp(words[i], "processes=", 10) == 0)
             processes = strtol(words[i] + 10, NULL, 10);
@@ -209,7 +232,7 @@ int main(int count, char **words)
         return 2;
     }
     for (long i = 0; i < processes; i++)
-        bad += start(words[1], size, rounds, ends[1]) < 0;
+        bad += start(words[1], size, rounds, ends[1], i) < 0;
     (void)close(ends[1]);
     for (; read(ends[0], &hash, sizeof(hash)) == (ssize_t)sizeof(hash); written++) {
         first = written ? first : hash;
