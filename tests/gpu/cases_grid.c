@@ -118,7 +118,10 @@ static void comes_back(struct cases *cases)
     for (size_t d = 0; d < sizeof(devices) / sizeof(devices[0]);
          d++) { /* the cases of statistics that are wide */
         struct statistics_grid wide = {.rows = 200, .columns = 45000, .token_rows = 149},
-                               wide_f32 = {STATISTICS_KIND_F32, 200, 23000, 149};
+                               wide_f32 = {.kind = STATISTICS_KIND_F32,
+                                           .rows = 200,
+                                           .columns = 23000,
+                                           .token_rows = 149};
         statistics_grid_cut(&wide, devices[d].multiprocessor_count, devices[d].shared_bytes);
         statistics_grid_cut(&wide_f32, devices[d].multiprocessor_count, devices[d].shared_bytes);
         is_right = is_right && statistics_grid_comes_back(&wide) && statistics_grid_comes_back(&wide_f32);
