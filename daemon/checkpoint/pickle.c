@@ -40,14 +40,6 @@ static int run_stop(struct pickle_machine *machine)
     return 0;
 }
 
-static int run_mark(struct pickle_machine *machine)
-{
-    if (machine->mark_count == LIMIT_PICKLE_STACK)
-        return err_set(machine->err, ERR_LIMIT, "more than the limit of %d marks", LIMIT_PICKLE_STACK);
-    machine->marks[machine->mark_count++] = machine->depth;
-    return 0;
-}
-
 static int run_none(struct pickle_machine *machine)
 {
     return pickle_machine_push(machine, (struct pickle_value){.kind = PICKLE_KIND_NONE});
@@ -280,7 +272,7 @@ static const struct {
 } opcodes[256] = {
     [0x80] = {"PROTO", run_proto},
     ['.'] = {"STOP", run_stop},
-    ['('] = {"MARK", run_mark},
+    ['('] = {"MARK", pickle_machine_push_mark},
     ['N'] = {"NONE", run_none},
     [0x88] = {"NEWTRUE", run_true},
     [0x89] = {"NEWFALSE", run_false},
@@ -381,9 +373,8 @@ int pickle_load(const void *data, size_t size, struct pickle **ret_pickle, struc
     if (!pickle)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     pickle->data = data;
-    code = pickle_machine_init(&machine, data, size, pickle, err);
-    if (!code)
-        code = run(&machine);
+    pickle_machine_init(&machine, data, size, pickle, err);
+    code = run(&machine);
     if (code)
         goto out;
     if (machine.depth != 1 || machine.mark_count != 0) {

@@ -5,15 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-int pickle_machine_init(struct pickle_machine *machine, const void *data, size_t size, struct pickle *pickle,
-                        struct err *err)
+#define FIRST_ROOM 64 /* of stack and marks: most pickles need no more, and few come near the limit */
+
+void pickle_machine_init(struct pickle_machine *machine, const void *data, size_t size, struct pickle *pickle,
+                         struct err *err)
 {
     *machine = (struct pickle_machine){.data = data, .size = size, .pickle = pickle, .err = err};
-    machine->stack = calloc(LIMIT_PICKLE_STACK, sizeof *machine->stack);
-    machine->marks = calloc(LIMIT_PICKLE_STACK, sizeof *machine->marks);
-    if (!machine->stack || !machine->marks)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    return 0;
 }
 
 void pickle_machine_done(struct pickle_machine *machine)
@@ -36,13 +33,43 @@ const unsigned char *pickle_machine_take(struct pickle_machine *machine, size_t 
     return bytes;
 }
 
+/* Makes room for one more element; `what` begins the message where there may be none. */
+static int make_room(struct pickle_machine *machine, void **array, uint32_t *capacity, uint32_t count,
+                     size_t element_size, const char *what)
+{
+    if (count < *capacity)
+        return 0;
+    if (count == LIMIT_PICKLE_STACK)
+        return err_set(machine->err, ERR_LIMIT, "%s the limit of %d", what, LIMIT_PICKLE_STACK);
+    uint32_t grown = *capacity ? *capacity * 2 : FIRST_ROOM;
+    void *moved = reallocarray(*array, grown, element_size);
+    if (!moved)
+        return err_set(machine->err, ERR_NO_MEMORY, "out of memory");
+    *array = moved;
+    *capacity = grown;
+    return 0;
+}
+
 int pickle_machine_push(struct pickle_machine *machine, struct pickle_value value)
 {
-    if (machine->depth == LIMIT_PICKLE_STACK)
-        return err_set(machine->err, ERR_LIMIT, "the stack exceeds the limit of %d values",
-                       LIMIT_PICKLE_STACK);
-    machine->stack[machine->depth++] = value;
-    return 0;
+    void *stack = machine->stack;
+    int code = make_room(machine, &stack, &machine->stack_capacity, machine->depth, sizeof value,
+                         "the stack exceeds");
+    machine->stack = stack;
+    if (!code)
+        machine->stack[machine->depth++] = value;
+    return code;
+}
+
+int pickle_machine_push_mark(struct pickle_machine *machine)
+{
+    void *marks = machine->marks;
+    int code = make_room(machine, &marks, &machine->mark_capacity, machine->mark_count,
+                         sizeof *machine->marks, "open marks exceed");
+    machine->marks = marks;
+    if (!code)
+        machine->marks[machine->mark_count++] = machine->depth;
+    return code;
 }
 
 const struct pickle_value *pickle_machine_top(struct pickle_machine *machine)
@@ -70,7 +97,7 @@ int pickle_machine_pop_mark(struct pickle_machine *machine, const struct pickle_
     if (machine->mark_count == 0)
         return err_set(machine->err, ERR_FORMAT, "there is no mark on the stack");
     uint32_t mark = machine->marks[--machine->mark_count];
-    *ret_values = machine->stack + mark;
+    *ret_values = machine->stack ? machine->stack + mark : NULL;
     *ret_count = machine->depth - mark;
     machine->depth = mark;
     return 0;

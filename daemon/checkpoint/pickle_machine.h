@@ -9,10 +9,10 @@
 struct pickle_machine {
     const unsigned char *data;
     size_t size, at;            /* the bytes, and the next one */
-    struct pickle_value *stack; /* room for LIMIT_PICKLE_STACK */
-    uint32_t depth;
-    uint32_t *marks; /* stack depths of the open MARKs; room for LIMIT_PICKLE_STACK */
-    uint32_t mark_count;
+    struct pickle_value *stack; /* at most LIMIT_PICKLE_STACK */
+    uint32_t depth, stack_capacity;
+    uint32_t *marks; /* stack depths of the open MARKs; as many */
+    uint32_t mark_count, mark_capacity;
     struct pickle_value *memo;
     unsigned char *memo_is_set;
     size_t memo_capacity;
@@ -21,8 +21,8 @@ struct pickle_machine {
     struct err *err;
 };
 
-int pickle_machine_init(struct pickle_machine *machine, const void *data, size_t size, struct pickle *pickle,
-                        struct err *err);
+void pickle_machine_init(struct pickle_machine *machine, const void *data, size_t size, struct pickle *pickle,
+                         struct err *err);
 /* Leaves machine->pickle to the caller. */
 void pickle_machine_done(struct pickle_machine *machine);
 
@@ -30,6 +30,9 @@ void pickle_machine_done(struct pickle_machine *machine);
 const unsigned char *pickle_machine_take(struct pickle_machine *machine, size_t size);
 
 int pickle_machine_push(struct pickle_machine *machine, struct pickle_value value);
+
+/* Opens a MARK. */
+int pickle_machine_push_mark(struct pickle_machine *machine);
 
 /* Pops the top value. What lies below the newest MARK cannot be popped; ERR_FORMAT. */
 int pickle_machine_pop(struct pickle_machine *machine, struct pickle_value *ret_value);
