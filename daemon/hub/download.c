@@ -306,6 +306,8 @@ int download_file(struct hub_repository *repository, const char *commit, const c
         code = fill_blob(&download, err);
     if (code == ERR_CONFLICT) /* `hf cache prune` removes what is unfinished, also while it is written */
         code = fill_blob(&download, err);
+    if (code == ERR_CONFLICT) /* again: the download broke off, which is no conflict with the queue */
+        code = err->code = ERR_NETWORK;
     free(found);
     if (!code)
         code = cache_link(cache, commit, path, download.id, err);

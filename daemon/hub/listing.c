@@ -204,8 +204,10 @@ int listing_resolve(struct repository *repository, const char *revision, char *c
         char what[LIMIT_REVISION_NAME_BYTES + 16];
         (void)snprintf(what, sizeof what, "revision %s", revision);
         int code = cache_read_ref(&hub_repository->cache, revision, commit, err);
-        if (code == ERR_CONFLICT)
+        if (code == ERR_CONFLICT) {
+            err->code = ERR_IO; /* of this machine's disk, and no conflict with the queue */
             return err_wrap(err, "%s", what);
+        }
         return code ? client_refuse_offline(hub_repository, what, err) : 0;
     }
     char found[REPOSITORY_COMMIT_SIZE];

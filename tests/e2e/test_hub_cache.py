@@ -393,7 +393,7 @@ def test_refs_that_have_no_place(tmp_path: Path, make_hub: Callable[..., Emulato
         assert Path(answer["path"]).read_text() == "{}", answer
         offline = {"HF_HUB_OFFLINE": "1"}
         told = probe("org/refs", "resolve", second, env=offline)
-        assert told["error"] == "conflict" and f"revision {second}:" in told["message"] and "refs/a" in told["message"]
+        assert told["error"] == "io" and f"revision {second}:" in told["message"] and "refs/a" in told["message"]
         assert "error" not in probe("org/refs", "fetch", Path(answer["path"]).parent.name, "config.json", env=offline)
         assert_sound(probe.cache)
     shutil.rmtree(probe.cache / "models--org--refs/refs/a")
@@ -421,6 +421,8 @@ def test_offline_shows_a_part(daemon: Callable[..., Daemon], hub: Emulator) -> N
     assert {row["revision"] for row in one.series("org/small")} == names
     failed = one.wait(one.sweep("org/small", revisions={"names": ["step1000"]}))
     assert failed["state"] == "failed" and "step1000 of org/small is not in the cache" in failed["error"]["message"]
+    blocked = one.wait(one.sweep("org/small", revisions={"names": ["step512/more"]}))  # its plan was made anew without end
+    assert blocked["state"] == "failed" and "no place for its commit beside" in blocked["error"]["message"], blocked
     assert {row["state"] for row in one.series("org/small")} == {"measured"}, "step1000 is what it was"
     watch = f"/v1/watches/{model_path('org/small')}"
     assert one.request("PUT", watch, {"every_minutes": 1440}).status == 201
