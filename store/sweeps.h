@@ -20,7 +20,8 @@
 
 struct sweep_request {
     int64_t model_id;
-    const char *request;         /* JSON text, opaque here but for `metrics`; at most LIMIT_API_BODY_BYTES */
+    const char *request;         /* JSON text, at most LIMIT_API_BODY_BYTES; of it `metrics` and
+                                    `revisions.rule` are read here */
     const char *idempotency_key; /* or NULL; shorter than SWEEPS_KEY_SIZE */
     int priority;                /* SWEEPS_PRIORITY_MIN to _MAX, higher first; 0 is usual */
 };
@@ -59,6 +60,10 @@ int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struc
 
 /* Appends the request's JSON to buf. ERR_NOT_FOUND. */
 int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct err *err);
+
+/* Appends the rule for names of revisions of the newest sweep of the model that named one and was planned
+ * with it; nothing if there is none. */
+int sweeps_get_rule(struct store *store, int64_t model_id, struct buf *buf, struct err *err);
 
 /* Newest first, with an id below `before` (0: from the newest), at most `limit`. model_id 0: of all models.
  * state NULL: in any state. */

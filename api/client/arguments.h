@@ -27,6 +27,8 @@
     X(TO, "to", "STEP", 0, "last training step")                                                             \
     X(EVERY, "every", "N", 0, "only every N-th revision, and the last")                                      \
     X(REVISION, "revision", "NAME", 1, "this revision only; may be repeated")                                \
+    X(RULE, "rule", "TEXT", 0,                                                                               \
+      "where the step stands in unusual names: run7-{step}, epoch={epoch}-step={step}")                      \
     X(TENSOR, "tensor", "NAME", 1, "this tensor instead of the unembedding")                                 \
     X(METRIC, "metric", "NAME", 1, "statistics (the default) or perplexity; may be repeated")                \
     X(REFERENCE, "reference", "NAME", 0, "revision that displacements start from (default: the first)")      \

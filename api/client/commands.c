@@ -19,7 +19,7 @@ const struct client_command client_commands[] = {
      "Interrupting does not end a sweep: `bifurcate follow` shows those at work again,\n"
      "`bifurcate cancel ID` ends one. What was measured before is not measured again: the same\n"
      "command goes on after a failure, and another --metric adds to what is there.",
-     BIT(FOLLOW) | BIT(FROM) | BIT(TO) | BIT(EVERY) | BIT(REVISION) | BIT(TENSOR) | BIT(METRIC) |
+     BIT(FOLLOW) | BIT(FROM) | BIT(TO) | BIT(EVERY) | BIT(REVISION) | BIT(RULE) | BIT(TENSOR) | BIT(METRIC) |
          BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) | BIT(LIMIT) |
          BIT(PRIORITY) | BIT(KEY),
      client_run_sweep},
@@ -88,8 +88,8 @@ const struct client_command client_commands[] = {
      "shown: when it looks next, what it found, what its webhook was sent. In a folder, a\n"
      "checkpoint counts once it is written whole.",
      BIT(AT) | BIT(EVERY_MINUTES) | BIT(NOW) | BIT(WEBHOOK) | BIT(SECRET_FILE) | BIT(FROM) | BIT(TO) |
-         BIT(REVISION) | BIT(TENSOR) | BIT(METRIC) | BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) |
-         BIT(LIMIT) | BIT(WINDOW) | BIT(STRIDE) | BIT(PRIORITY),
+         BIT(REVISION) | BIT(RULE) | BIT(TENSOR) | BIT(METRIC) | BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) |
+         BIT(MODE) | BIT(LIMIT) | BIT(WINDOW) | BIT(STRIDE) | BIT(PRIORITY),
      client_run_watch},
     {"unwatch", "MODEL", "Watch a model no more; sweeps that run go on", "", 0, client_run_unwatch},
     {"watches", "", "List watched models", "", BIT(CSV) | BIT(FIELDS), client_run_watches},

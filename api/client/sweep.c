@@ -99,6 +99,7 @@ int client_sweep_request(const struct client_arguments *arguments, const char *m
     set_list(root, "tensors", arguments, CLIENT_OPTION_TENSOR);
     set_list(root, "metrics", arguments, CLIENT_OPTION_METRIC);
     set_list(revisions, "names", arguments, CLIENT_OPTION_REVISION);
+    set_text(revisions, "rule", arguments->values[CLIENT_OPTION_RULE]);
     if (!code)
         code =
             client_parse_number("priority", arguments->values[CLIENT_OPTION_PRIORITY], root, "priority", err);

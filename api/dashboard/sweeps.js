@@ -260,7 +260,7 @@ function request(form) {
   const metrics = ["statistics", "perplexity"].filter((name) => form.elements[name].checked);
   if (!field("model")) throw new Problem(0, { detail: "model: is missing", field: "/model" });
   if (!metrics.length) throw new Problem(0, { detail: "choose at least one metric", field: "/statistics" });
-  const revisions = { from: wholeNumber(form, "from"), to: wholeNumber(form, "to"), every: wholeNumber(form, "every") };
+  const revisions = { from: wholeNumber(form, "from"), to: wholeNumber(form, "to"), every: wholeNumber(form, "every"), rule: field("rule") };
   const made = { model: field("model"), metrics, reference: field("reference"), priority: wholeNumber(form, "priority") };
   if (Object.values(revisions).some((value) => value !== undefined)) made.revisions = revisions;
   if (field("tensor")) made.tensors = [field("tensor")];

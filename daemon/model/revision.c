@@ -43,9 +43,10 @@ static const struct {
  * many. */
 #define STEP_MAX ((int64_t)1 << 53)
 
-enum placeholder { STEP, STAGE, INGREDIENT, TOKENS, PLACEHOLDER_COUNT };
+enum placeholder { STEP, STAGE, INGREDIENT, TOKENS, EPOCH, PLACEHOLDER_COUNT };
 
-static const char *const placeholders[PLACEHOLDER_COUNT] = {"{step}", "{stage}", "{ingredient}", "{tokens}"};
+static const char *const placeholders[PLACEHOLDER_COUNT] = {"{step}", "{stage}", "{ingredient}", "{tokens}",
+                                                            "{epoch}"};
 
 /* The placeholder at the beginning of `text`, or PLACEHOLDER_COUNT. */
 static int placeholder_at(const char *text)
@@ -134,7 +135,7 @@ void model_revision_parse(const char *model, const char *revision, const char *r
     size_t count = rule ? 1 : RULE_COUNT;
     *ret_revision = (struct model_revision){.step = -1, .tokens = -1};
     for (size_t i = 0; i < count; i++) {
-        int64_t numbers[PLACEHOLDER_COUNT] = {-1, -1, -1, -1};
+        int64_t numbers[PLACEHOLDER_COUNT] = {-1, -1, -1, -1, -1};
         if (!matches(candidates[i], revision, numbers))
             continue;
         *ret_revision = (struct model_revision){
@@ -169,9 +170,10 @@ int model_revision_check_rule(const char *rule, struct err *err)
                                placeholders[placeholder]);
             p += strlen(placeholders[placeholder]);
         } else if (*p == '{' || *p == '}') {
-            return err_set(
-                err, ERR_INVALID,
-                "unknown placeholder in \"%.100s\": {step}, {stage}, {ingredient} and {tokens} exist", rule);
+            return err_set(err, ERR_INVALID,
+                           "unknown placeholder in \"%.100s\": {step}, {stage}, {ingredient}, {tokens} and "
+                           "{epoch} exist",
+                           rule);
         } else {
             p++;
         }

@@ -2,10 +2,10 @@
  * From a revision's name to its place in the training run.
  *
  * Each family of models names its branches or tags in its own way: "step1000", "stage1-step1000-tokens5B",
- * "ckpt_012", "240b_tokens". A rule is a template with the placeholders {step}, {stage}, {ingredient} and
- * {tokens}; it must match the whole name. {step} takes digits and an optional k (thousand); {tokens} takes
- * digits, an optional fraction and an optional K, M, B or T of either case. The name is never changed: what
- * is parsed is for ordering and labels.
+ * "ckpt_012", "240b_tokens". A rule is a template with the placeholders {step}, {stage}, {ingredient},
+ * {tokens} and {epoch}, a number that is not used; it must match the whole name. {step} takes digits and an
+ * optional k (thousand); {tokens} takes digits, an optional fraction and an optional K, M, B or T of either
+ * case. The name is never changed: what is parsed is for ordering and labels.
  */
 #ifndef BIFURCATED_MODEL_REVISION_H
 #define BIFURCATED_MODEL_REVISION_H

@@ -31,6 +31,30 @@ static int is_asked_for(const struct plan *plan, const struct revision_listed *l
     return !listed->is_remembered && sweep_spec_selects(&plan->spec, listed->row.name, &listed->place);
 }
 
+/* Nothing is asked for: names that tell no step are another matter than bounds that leave none. */
+static int refuse_selection(const struct plan *plan, struct err *err)
+{
+    const struct revision_list *list = &plan->list;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->rows[i].place.is_step)
+            return err_set(
+                err, ERR_NOT_FOUND,
+                "%s: none of its %zu branches and tags is a training step within the bounds of the "
+                "sweep",
+                plan->sweep.model, list->count);
+    }
+    if (list->count == 0)
+        return err_set(err, ERR_NOT_FOUND,
+                       "%s: it has no branches and tags, or no subfolders with checkpoints",
+                       plan->sweep.model);
+    return err_set(
+        err, ERR_NOT_FOUND,
+        "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training step; "
+        "name revisions, or say where the step stands in their names with a rule (--rule) such as "
+        "\"run7-{step}\"",
+        plan->sweep.model, list->count, list->rows[0].row.name);
+}
+
 /* Marks what the sweep asks for; keeps every n-th of it and the last. */
 static int select_revisions(struct plan *plan, size_t *ret_count, struct err *err)
 {
@@ -46,10 +70,7 @@ static int select_revisions(struct plan *plan, size_t *ret_count, struct err *er
         number++;
     }
     if (selected == 0)
-        return err_set(err, ERR_NOT_FOUND,
-                       "%s: none of its %zu branches and tags is a training step within the bounds of the "
-                       "sweep; name revisions, or give a rule such as \"step{step}\"",
-                       plan->sweep.model, plan->list.count);
+        return refuse_selection(plan, err);
     *ret_count = selected;
     return 0;
 }
@@ -186,6 +207,8 @@ static int make_plan(struct plan *plan, struct err *err)
     int code = sweeps_get_request(plan->store, plan->sweep.id, &request, err);
     if (!code)
         code = sweep_spec_parse(buf_text(&request), request.size, &plan->spec, err);
+    if (!code)
+        code = sweep_spec_remember_rule(&plan->spec, plan->store, plan->sweep.model_id, err);
     if (!code)
         code = open_model(plan, err);
     if (!code)

@@ -2,6 +2,7 @@
 
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "store/sweeps.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -138,6 +139,19 @@ static void free_strings(char **texts, size_t count)
     for (size_t i = 0; i < count; i++)
         free(texts[i]);
     free(texts);
+}
+
+int sweep_spec_remember_rule(struct sweep_spec *spec, struct store *store, int64_t model_id, struct err *err)
+{
+    struct buf rule;
+    if (spec->rule)
+        return 0;
+    buf_init(&rule, LIMIT_REVISION_NAME_BYTES + 1);
+    int code = sweeps_get_rule(store, model_id, &rule, err);
+    if (!code && rule.size && !(spec->rule = buf_take(&rule)))
+        code = err_set(err, ERR_NO_MEMORY, "sweep: out of memory");
+    buf_free(&rule);
+    return code;
 }
 
 void sweep_spec_free(struct sweep_spec *spec)

@@ -6,6 +6,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/model/revision.h"
+#include "store/store.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +22,8 @@ struct sweep_spec {
     size_t name_count;
     char **names_sorted; /* the same texts, for sweep_spec_selects */
     char *reference;     /* revision name; NULL: the first in step order */
-    char *rule;          /* template for revision names (model/revision.h); NULL: the table */
+    char *rule;          /* template for revision names (model/revision.h); NULL: the table, or
+                            sweep_spec_remember_rule() */
     /* perplexity */
     char *dataset; /* "owner/name", "owner/name:path", "file:/path"; NULL: EleutherAI/lambada_openai */
     char *field;   /* of the data set's JSON objects; NULL: text */
@@ -33,6 +35,10 @@ struct sweep_spec {
 /* Parses; unknown members are ignored here (the API refused them). The caller frees *spec with
  * sweep_spec_free, also after an error. ERR_FORMAT, ERR_INVALID, ERR_NO_MEMORY. */
 int sweep_spec_parse(const char *json, size_t size, struct sweep_spec *spec, struct err *err);
+
+/* Where the spec names no rule: that of the newest planned sweep of the model that did. Else a sweep of one
+ * revision would take the steps from all others. */
+int sweep_spec_remember_rule(struct sweep_spec *spec, struct store *store, int64_t model_id, struct err *err);
 
 void sweep_spec_free(struct sweep_spec *spec);
 

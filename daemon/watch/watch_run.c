@@ -47,6 +47,8 @@ static int read_request(struct run *run, struct err *err)
     int code = watches_get_texts(run->store, run->watch->id, &request, &report, &changes, err);
     if (!code)
         code = sweep_spec_parse(buf_text(&request), request.size, &run->spec, err);
+    if (!code)
+        code = sweep_spec_remember_rule(&run->spec, run->store, run->watch->model_id, err);
     if (!code) {
         run->request = json_text_load(buf_text(&request), request.size, 0, NULL);
         if (changes.size)

@@ -8,13 +8,14 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
-from running import Daemon
+from running import Daemon, wait_until
 
 from tests.hub import Emulator
 
@@ -235,6 +236,27 @@ def test_a_name_whose_sweep_failed_is_not_found(measured: Daemon, tmp_path: Path
     assert measured.client("watch", MODEL, "--at", "02:30").stderr == "" and measured.client("unwatch", MODEL).returncode == 0
     none = measured.client("series", MODEL, "--from", "1000000")
     assert none.returncode == 0 and none.stderr == "no revision lies between these steps\n", none
+
+
+def test_unusual_names_need_a_rule_once(measured: Daemon, tmp_path: Path) -> None:
+    """The error says which option; later sweeps and a watch take the rule over, and other revisions keep their steps."""
+    for epoch, step in ((0, 8), (1, 16), (2, 512)):
+        (tmp_path / "run" / f"epoch={epoch}-step={step}").mkdir(parents=True)
+        values = [(step + i) / 1000 for i in range(64)]
+        head = json.dumps({"lm_head.weight": {"dtype": "F32", "shape": [16, 4], "data_offsets": [0, 256]}}).encode()
+        (tmp_path / "run" / f"epoch={epoch}-step={step}" / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head + struct.pack("<64f", *values))
+    model = f"file:{tmp_path}/run"
+    refused = measured.client("sweep", model, "--follow")
+    assert refused.returncode == 1 and "--rule" in refused.stderr and "epoch=0-step=8" in refused.stderr, refused
+    for words in (("--rule", "epoch={epoch}-step={step}"), ("--revision", "epoch=1-step=16", "--tensor", "lm_head.weight"), ()):
+        done = measured.client("sweep", model, *words, "--follow")
+        assert done.returncode == 0, done
+        rows = list(csv.DictReader(io.StringIO(measured.client("series", model, "--csv").stdout)))
+        assert [(row["step"], row["state"]) for row in rows] == [("8", "measured"), ("16", "measured"), ("512", "measured")], words
+    assert measured.client("watch", model, "--at", "02:30", "--now").returncode == 0
+    wait_until(lambda: json.loads(measured.client("watch", model, "--json").stdout)["last_run"] is not None)
+    assert [row["step"] for row in csv.DictReader(io.StringIO(measured.client("series", model, "--csv").stdout))] == ["8", "16", "512"]
+    assert measured.client("unwatch", model).returncode == 0
 
 
 def test_interrupted_the_sweep_goes_on(

@@ -103,13 +103,21 @@ static void test_own_rules(void **state)
     assert_true(revision.is_step && revision.step == 12);
     model_revision_parse(NULL, "step12", "run7-{step}.ckpt", &revision); /* the rule stands alone */
     assert_false(revision.is_step);
+    model_revision_parse(NULL, "epoch=3-step=500.ckpt", "epoch={epoch}-step={step}.ckpt", &revision);
+    assert_true(revision.is_step && revision.step == 500 && revision.stage == 0 && !revision.has_stage);
     static const struct {
         const char *rule;
         int code;
     } cases[] = {
-        {"step{step}", 0},        {"{tokens}", 0},          {"", ERR_INVALID},
-        {"main", ERR_INVALID},    {"{stage}", ERR_INVALID}, {"{step}{step}", ERR_INVALID},
-        {"{steps}", ERR_INVALID}, {"{step}}", ERR_INVALID},
+        {"{epoch}", ERR_INVALID},
+        {"step{step}", 0},
+        {"{tokens}", 0},
+        {"", ERR_INVALID},
+        {"main", ERR_INVALID},
+        {"{stage}", ERR_INVALID},
+        {"{step}{step}", ERR_INVALID},
+        {"{steps}", ERR_INVALID},
+        {"{step}}", ERR_INVALID},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct err err = ERR_INIT;

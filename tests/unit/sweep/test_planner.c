@@ -165,12 +165,27 @@ static void test_rule(void **state)
                 "run-b-9<run-b-9< run-b-10<run-b-9<run-b-9");
 }
 
+/* A sweep without a rule takes that of the newest one that was planned with one. */
+static void test_rule_is_remembered(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_add_revision(fixture, "run-b-10", 1);
+    fixture_add_revision(fixture, "run-b-9", 2);
+    (void)plan(fixture, "{\"revisions\":{\"rule\":\"run-b-{step}\"}}", SWEEP_STATE_RUNNING);
+    check_failure(fixture, "{\"revisions\":{\"rule\":\"mistyped-{step}\"}}", "not_found", "named like");
+    check_tasks(fixture, plan(fixture, "{\"revisions\":{\"names\":[\"run-b-10\"]}}", SWEEP_STATE_RUNNING),
+                "run-b-10<run-b-9<run-b-9");
+    check_tasks(fixture, plan(fixture, "{}", SWEEP_STATE_RUNNING),
+                "run-b-9<run-b-9< run-b-10<run-b-9<run-b-9");
+}
+
 static void test_nothing_is_a_step(void **state)
 {
     struct fixture *fixture = *state;
     fixture_add_revision(fixture, "notes", 1);
-    check_failure(fixture, "{}", "not_found", "none of its 1 branches and tags is a training step");
-    check_failure(fixture, "{}", "not_found", "give a rule such as \"step{step}\"");
+    check_failure(fixture, "{}", "not_found",
+                  "none of its 1 branches and tags, such as \"notes\", is named like");
+    check_failure(fixture, "{}", "not_found", "a rule (--rule) such as \"run7-{step}\"");
 }
 
 static void test_out_of_bounds(void **state)
@@ -257,6 +272,7 @@ int main(void)
         PLANS(test_unknown_name_is_no_reference),
         PLANS(test_unknown_name_does_not_stay),
         PLANS(test_rule),
+        PLANS(test_rule_is_remembered),
         PLANS(test_nothing_is_a_step),
         PLANS(test_out_of_bounds),
         PLANS(test_empty_and_missing_folders),
