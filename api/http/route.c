@@ -44,8 +44,10 @@ const struct api_route *api_route_find(const struct api_route_table *table, cons
         const struct api_route *route = &table->rows[i];
         if (!matches(route->pattern, uri, arguments))
             continue;
-        if (strcmp(route->method, wanted) == 0)
+        if (strcmp(route->method, wanted) == 0) {
+            ret_allow[0] = '\0'; /* not all of them were seen */
             return route;
+        }
         append_method(ret_allow, route->method);
         if (strcmp(route->method, "GET") == 0)
             append_method(ret_allow, "HEAD");

@@ -57,7 +57,8 @@ struct api_route_table {
 /*
  * The route of a method and path; writes the values of the pattern's {names} to
  * arguments[API_REQUEST_ARGUMENTS_MAX]. HEAD finds the route of GET. NULL if there is none: *ret_allow then
- * holds the methods that the path has ("GET, HEAD, POST, OPTIONS"), or is empty for an unknown path.
+ * holds the methods that the path has ("GET, HEAD, POST, OPTIONS"); for an unknown path, or where there is
+ * one, it is empty.
  */
 const struct api_route *api_route_find(const struct api_route_table *table, const char *method,
                                        const struct api_uri *uri, const char **arguments,

@@ -383,6 +383,12 @@ static void test_options(void **state)
     fixture_header(&exchange, "Allow", allow, sizeof allow);
     assert_string_equal(allow, "GET, HEAD, POST, OPTIONS");
     free(exchange.body);
+    static const char *const json[] = {"Content-Type: application/json", NULL};
+    fixture_request(fixture, "POST", "/v1/sweeps", "{\"model\": \"a/b\"}", json, &exchange);
+    assert_int_equal(exchange.status, 201);
+    fixture_header(&exchange, "Allow", allow, sizeof allow);
+    assert_string_equal(allow, ""); /* it would deny what was just done */
+    free(exchange.body);
 }
 
 static void test_request_id(void **state)
