@@ -34,7 +34,7 @@ static const struct meaning controls[] = {
      "of tokens"},
     {SERIES_CONTROL_SCHEDULE, "the schedule froze the weights: at rest for each step, not for each unit of "
                               "learning rate"},
-    {SERIES_CONTROL_DECAY, "weight decay and a random walk alone reproduce the displacement"},
+    {SERIES_CONTROL_DECAY, "weight decay and a random walk alone reproduce the displacements"},
     {SERIES_CONTROL_RESOLUTION, "some displacements are within the rounding of the stored weights"},
     {SERIES_CONTROL_DUPLICATES, "revisions were left out because they repeat another one's weights"},
     {SERIES_CONTROL_MIXTURE,

@@ -188,17 +188,22 @@ static void print_decay(struct analysis_view *view)
     api_json_open_object(view->json, "decay");
     api_json_text(view->json, "verdict", series_verdict_name(decay->verdict));
     api_json_real(view->json, "log_error", decay->log_error);
+    api_json_real(view->json, "lag1_log_error", decay->lag1_log_error);
     api_json_real(view->json, "walk", decay->walk);
     api_json_real(view->json, "efold_step", decay->efold_step);
-    api_json_text(view->json, "reason",
-                  view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN ? "unknown schedule"
-                  : decay->verdict == SERIES_VERDICT_INSUFFICIENT && view->run->reference[0] &&
-                          isinf(view->run->reference_step)
-                      ? "displacements are against a revision without a step"
-                  : decay->verdict == SERIES_VERDICT_INSUFFICIENT ? "too few revisions after the warm-up"
-                  : decay->verdict == SERIES_VERDICT_YES
-                      ? "weight decay and a random walk alone reproduce the mean square displacement"
-                      : "weight decay and a random walk alone do not reproduce the mean square displacement");
+    api_json_text(
+        view->json, "reason",
+        view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN ? "unknown schedule"
+        : decay->verdict == SERIES_VERDICT_INSUFFICIENT && view->run->reference[0] &&
+                isinf(view->run->reference_step)
+            ? "displacements are against a revision without a step"
+        : decay->verdict == SERIES_VERDICT_INSUFFICIENT ? "too few revisions after the warm-up"
+        : decay->verdict == SERIES_VERDICT_YES
+            ? "weight decay and a random walk alone reproduce the displacements"
+        : decay->log_error <= view->options->null_tolerance
+            ? "weight decay and a random walk alone reproduce the mean square displacement, but not "
+              "the displacements between neighbours"
+            : "weight decay and a random walk alone do not reproduce the mean square displacement");
     api_json_close_object(view->json);
 }
 
@@ -227,6 +232,7 @@ static void print_thresholds(struct analysis_view *view)
     REAL(diverged_growth)
     REAL(diverged_size)
     REAL(null_tolerance)
+    REAL(null_lag1_tolerance)
 #undef REAL
 #undef INTEGER
     api_json_close_object(view->json);

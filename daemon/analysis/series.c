@@ -32,6 +32,7 @@ struct series_options series_options_default(void)
         .diverged_growth = 100,
         .diverged_size = 1,
         .null_tolerance = 0.2,
+        .null_lag1_tolerance = 0.5,
     };
 }
 

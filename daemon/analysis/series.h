@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 9
+#define SERIES_DEFINITION 10
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -65,7 +65,8 @@ struct series_options {
     int points_min;               /* 4: measured revisions without which there is no verdict */
     /* At rest: from some revision to the end, for at least rest_points revisions, lag-1 displacement (per
      * step; per summed rate) stays at or below this share of what it was before: of its median over the
-     * training steps between the warm-up and there. Those are at least points_min displacements, and this
+     * training steps between the warm-up and there; and so does the same divided by the steps that it
+     * spans, which a drift keeps whatever these are. Those are at least points_min displacements, and this
      * share of all steps after the warm-up, so that a quick beginning makes no rest of all that follows. */
     double rest_share;       /* 0.25 */
     double rest_moved_share; /* 0.05 */
@@ -85,8 +86,10 @@ struct series_options {
     double diverged_growth; /* 100 */
     double diverged_size;   /* 1: logits of tens and more. Weights that begin as zeros grow as much, but stay
                                below */
-    /* The decay null model explains the MSD if the root mean square of ln(MSD / model) stays below. */
-    double null_tolerance; /* 0.2 */
+    /* The decay null model explains the run if the root mean squares of ln(MSD / model) and, with the same
+     * walk, of ln(lag-1 displacement / model) stay below. */
+    double null_tolerance;      /* 0.2 */
+    double null_lag1_tolerance; /* 0.5 */
 };
 
 /* The defaults above, with an unknown schedule and float16. */
@@ -104,7 +107,8 @@ struct series_derived {
     int is_forked[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT]; /* with hysteresis */
     int is_unresolved;          /* lag-1 displacement is within the rounding of the stored weights */
     double alpha;               /* d log MSD / d log (steps since the reference), token rows */
-    double lag1_steps;          /* since the revision that the lag-1 displacement is against */
+    size_t lag1_from;           /* the point that the lag-1 displacement is against; valid if lag1_steps is */
+    double lag1_steps;          /* since then */
     double rate_per_step;       /* lag-1 MSD / steps */
     double rate_per_lr;         /* lag-1 MSD / sum of rates since the previous revision */
     double rate_per_lr_squared; /* lag-1 MSD / sum of squared rates: constant for a random walk */
@@ -153,15 +157,17 @@ enum series_control {
     SERIES_CONTROL_MEAN_ROW = 1 << 0,   /* forked raw, not centred: the mean of each column makes the modes */
     SERIES_CONTROL_PADDING = 1 << 1,    /* forked over all rows, not over the rows of tokens */
     SERIES_CONTROL_SCHEDULE = 1 << 2,   /* at rest per step, not per learning rate: the schedule froze it */
-    SERIES_CONTROL_DECAY = 1 << 3,      /* weight decay and a random walk alone reproduce the MSD */
+    SERIES_CONTROL_DECAY = 1 << 3,      /* weight decay and a random walk alone reproduce the displacements */
     SERIES_CONTROL_RESOLUTION = 1 << 4, /* some displacements are within rounding */
     SERIES_CONTROL_DUPLICATES = 1 << 5, /* revisions were left out as repetitions */
     SERIES_CONTROL_MIXTURE = 1 << 6     /* token rows may be forked, but are no mixture of two normals */
 };
 
 struct series_decay {
-    enum series_verdict verdict; /* YES: the null model explains the MSD */
+    enum series_verdict verdict; /* YES: the null model explains MSD and lag-1 displacements */
     double log_error;            /* root mean square of ln(MSD / model) */
+    double lag1_log_error;       /* of ln(lag-1 displacement / model with that walk), of those beyond
+                                    rounding; NaN if there are none */
     double walk;                 /* fitted variance per squared rate */
     double efold_step;           /* where decay alone leaves 1/e of w(0); NaN if it never does */
 };

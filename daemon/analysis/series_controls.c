@@ -7,7 +7,9 @@
  * The null model: no bifurcation, only dw = -decay * rate * w dt + rate * noise. Then
  *   MSD(t) = m0 (1 - kept(t))^2 + walk * decayed_walk(t),
  * both since the reference, m0 the mean square of its weights (of the first revision's that counts, if the
- * reference was not measured); the one free number, `walk`, is fitted to ln MSD, and may be 0.
+ * reference was not measured); the one free number, `walk`, is fitted to ln MSD, and may be 0. The same walk
+ * must make the lag-1 displacements, too: an MSD that saturates looks alike whether decay holds a walk, a
+ * walk has ended, or the weights have found a place to be.
  */
 struct null_point {
     double log_msd; /* measured */
@@ -103,6 +105,36 @@ static double fit_walk(const struct null_model *model, double *ret_error)
     return still <= error ? 0 : walk;
 }
 
+/* What the null model makes of the lag-1 displacement of a point, rounding of both ends included. */
+static double lag1_null(const struct series_input *input, const struct series *series, double walk, size_t at)
+{
+    const struct series_derived *derived = &series->derived[at];
+    const struct schedule_sums *from = &input->sums[derived->lag1_from], *to = &input->sums[at];
+    double kept = exp(to->log_kept - from->log_kept);
+    double walked = to->decayed_walk - kept * kept * from->decayed_walk;
+    return mean_square(&input->points[derived->lag1_from]) * (1 - kept) * (1 - kept) + walk * walked +
+           derived->resolution;
+}
+
+/* Of displacements after the warm-up that rounding does not hide. */
+static double find_lag1_error(const struct series_input *input, const struct series *series, double walk)
+{
+    double sum = 0, count = 0;
+    for (size_t i = 0; i < input->count; i++) {
+        const struct series_derived *derived = &series->derived[i];
+        double lag1 = input->points[i].lag1_msd[SERIES_ROWS_TOKENS];
+        if (!derived->is_counted || isnan(derived->lag1_steps) || derived->is_unresolved || !(lag1 > 0) ||
+            input->points[derived->lag1_from].step < input->options->schedule.warmup_steps)
+            continue;
+        double error = log(lag1 / lag1_null(input, series, walk, i));
+        if (!isfinite(error))
+            continue;
+        sum += error * error;
+        count++;
+    }
+    return count > 0 ? sqrt(sum / count) : (double)NAN;
+}
+
 /* The first step by which decay has left 1/e, between 0 and `end`: each round looks at so many steps between
  * the last one before and the first one behind. */
 #define EFOLD_LOOKS 64
@@ -129,7 +161,8 @@ static double efold_step(const struct schedule *schedule, double last)
 
 int series_fit_decay(const struct series_input *input, struct series *series, struct err *err)
 {
-    struct series_decay decay = {.log_error = (double)NAN, .walk = (double)NAN, .efold_step = (double)NAN};
+    const double none = (double)NAN;
+    struct series_decay decay = {.log_error = none, .lag1_log_error = none, .walk = none, .efold_step = none};
     struct null_model model = {.fitted = calloc(input->count + 1, sizeof(*model.fitted))};
     if (!model.fitted)
         return err_set(err, ERR_NO_MEMORY, "no memory for a series");
@@ -138,8 +171,11 @@ int series_fit_decay(const struct series_input *input, struct series *series, st
         decay.efold_step = efold_step(&input->options->schedule, input->points[input->count - 1].step);
     if (model.count >= (size_t)input->options->points_min && model.start >= 0) {
         decay.walk = fit_walk(&model, &decay.log_error);
-        decay.verdict =
-            decay.log_error <= input->options->null_tolerance ? SERIES_VERDICT_YES : SERIES_VERDICT_NO;
+        decay.lag1_log_error = find_lag1_error(input, series, decay.walk);
+        decay.verdict = decay.log_error <= input->options->null_tolerance &&
+                                !(decay.lag1_log_error > input->options->null_lag1_tolerance)
+                            ? SERIES_VERDICT_YES
+                            : SERIES_VERDICT_NO;
         for (size_t i = 0; i < input->count; i++) {
             struct null_point point = null_point_at(input, model.start, i);
             series->derived[i].msd_null = point.decayed + decay.walk * point.walked;

@@ -81,6 +81,7 @@ static void derive_rates(const struct series_input *input, const struct series *
     if (!is_in_place(input, series, previous))
         return;
     const struct schedule_sums *from = &input->sums[previous], *to = &input->sums[at];
+    derived->lag1_from = previous;
     derived->lag1_steps = input->points[at].step - input->points[previous].step;
     derived->rate_per_step = ratio(displacement, derived->lag1_steps);
     derived->rate_per_lr = ratio(displacement, to->rates - from->rates);

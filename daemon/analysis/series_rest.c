@@ -17,6 +17,11 @@ struct ranked {
     size_t index;
 };
 
+/* The same movements are looked at twice: a walk's displacement grows with the time that it takes, a drift's
+ * with its square, so that checkpoints which lie closer together later on would bring a steady drift to rest.
+ */
+enum motion { MOTION_WALK, MOTION_DRIFT, MOTION_COUNT };
+
 /* The movements, and the steps of those that were added so far, by rank: a Fenwick tree, which finds the
  * rate below which half of the steps lie without sorting anew for each beginning of a rest. Steps are whole
  * numbers, so that its sums are exact. */
@@ -36,15 +41,16 @@ static int ranked_compare(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static double rate_of(const struct series_derived *derived, int kind)
+static double rate_of(const struct series_derived *derived, int kind, enum motion motion)
 {
-    return kind == 0   ? derived->rate_per_step
-           : kind == 1 ? derived->rate_per_lr
-                       : derived->rate_per_lr_squared;
+    double rate = kind == 0   ? derived->rate_per_step
+                  : kind == 1 ? derived->rate_per_lr
+                              : derived->rate_per_lr_squared;
+    return motion == MOTION_WALK ? rate : rate / derived->lag1_steps;
 }
 
 static void collect(const struct series_input *input, const struct series *series, int kind,
-                    struct movements *movements)
+                    enum motion motion, struct movements *movements)
 {
     const struct schedule *schedule = &input->options->schedule;
     double warmup = schedule->kind == SCHEDULE_KIND_UNKNOWN ? 0 : schedule->warmup_steps, largest = 0;
@@ -52,7 +58,7 @@ static void collect(const struct series_input *input, const struct series *serie
     movements->steps = 0;
     for (size_t i = 0; i < input->count; i++) {
         const struct series_derived *derived = &series->derived[i];
-        double rate = rate_of(derived, kind);
+        double rate = rate_of(derived, kind, motion);
         if (isnan(rate) || input->points[i].step <= warmup)
             continue;
         size_t at = movements->count++;
@@ -95,50 +101,70 @@ static double median(const struct movements *movements)
     return movements->ranked[below].rate;
 }
 
+/* Whether movement from `at` on is small beside that before it; `ret_reference`: its median. */
+static int is_small_from(const struct movements *movements, size_t at, double share, double *ret_reference)
+{
+    *ret_reference = median(movements);
+    return movements->rows[at].rate_to_end <= share * *ret_reference;
+}
+
 static struct series_rest find_rest(const struct series_input *input, const struct series *series, int kind,
-                                    struct movements *movements)
+                                    struct movements movements[MOTION_COUNT])
 {
     const struct series_options *options = input->options;
     struct series_rest rest = {.step = (double)NAN, .reference = (double)NAN};
-    double run = 0;
-    collect(input, series, kind, movements);
-    if (movements->count < (size_t)options->rest_points + (size_t)options->points_min)
+    const struct movements *walk = &movements[MOTION_WALK];
+    double run = 0, ignored;
+    for (int motion = 0; motion < MOTION_COUNT; motion++)
+        collect(input, series, kind, (enum motion)motion, &movements[motion]);
+    if (walk->count < (size_t)options->rest_points + (size_t)options->points_min)
         return rest;
-    for (size_t at = 0; at < movements->count; at++)
-        run += movements->rows[at].steps;
+    for (size_t at = 0; at < walk->count; at++)
+        run += walk->rows[at].steps;
     rest.verdict = SERIES_VERDICT_NO;
-    for (size_t at = 0; at + (size_t)options->rest_points <= movements->count; at++) {
-        const struct movement *row = &movements->rows[at];
-        if (at >= (size_t)options->points_min && movements->steps >= options->rest_moved_share * run) {
-            rest.reference = median(movements);
-            if (row->rate_to_end <= options->rest_share * rest.reference) {
-                rest.verdict = SERIES_VERDICT_YES;
-                rest.step = row->end;
-                break;
-            }
+    for (size_t at = 0; at + (size_t)options->rest_points <= walk->count; at++) {
+        if (at >= (size_t)options->points_min && walk->steps >= options->rest_moved_share * run &&
+            is_small_from(walk, at, options->rest_share, &rest.reference) &&
+            is_small_from(&movements[MOTION_DRIFT], at, options->rest_share, &ignored)) {
+            rest.verdict = SERIES_VERDICT_YES;
+            rest.step = walk->rows[at].end;
+            break;
         }
-        add(movements, at);
+        for (int motion = 0; motion < MOTION_COUNT; motion++)
+            add(&movements[motion], at);
     }
     return rest;
 }
 
+static int movements_init(struct movements *movements, size_t count, struct err *err)
+{
+    *movements = (struct movements){.rows = calloc(count + 1, sizeof(*movements->rows)),
+                                    .ranked = calloc(count + 1, sizeof(*movements->ranked)),
+                                    .tree = calloc(count + 1, sizeof(*movements->tree))};
+    return movements->rows && movements->ranked && movements->tree
+               ? 0
+               : err_set(err, ERR_NO_MEMORY, "no memory for a series");
+}
+
+static void movements_free(struct movements *movements)
+{
+    free(movements->rows);
+    free(movements->ranked);
+    free(movements->tree);
+}
+
 int series_find_rest(const struct series_input *input, struct series *series, struct err *err)
 {
-    struct movements movements = {
-        .rows = calloc(input->count + 1, sizeof(*movements.rows)),
-        .ranked = calloc(input->count + 1, sizeof(*movements.ranked)),
-        .tree = calloc(input->count + 1, sizeof(*movements.tree)),
-    };
+    struct movements movements[MOTION_COUNT] = {0};
     int code = 0;
-    if (!movements.rows || !movements.ranked || !movements.tree)
-        code = err_set(err, ERR_NO_MEMORY, "no memory for a series");
+    for (int motion = 0; motion < MOTION_COUNT && !code; motion++)
+        code = movements_init(&movements[motion], input->count, err);
     if (!code) {
-        series->rest_per_step = find_rest(input, series, 0, &movements);
-        series->rest_per_lr = find_rest(input, series, 1, &movements);
-        series->rest_per_lr_squared = find_rest(input, series, 2, &movements);
+        series->rest_per_step = find_rest(input, series, 0, movements);
+        series->rest_per_lr = find_rest(input, series, 1, movements);
+        series->rest_per_lr_squared = find_rest(input, series, 2, movements);
     }
-    free(movements.rows);
-    free(movements.ranked);
-    free(movements.tree);
+    for (int motion = 0; motion < MOTION_COUNT; motion++)
+        movements_free(&movements[motion]);
     return code;
 }

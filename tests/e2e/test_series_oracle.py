@@ -124,6 +124,8 @@ def find_rest(points: list[dict[str, Any]], counted: list[bool], clock: Any, war
         if own is None or points[own]["content"] != points[before]["content"] or not clock[i] > clock[before]:
             continue
         moves.append((point["step"], point["lag1"] / (clock[i] - clock[before]), point["step"] - points[before]["step"]))
+    rates = [(rate, steps) for _, rate, steps in moves]
+    paces = [(rate / steps, steps) for rate, steps in rates]  # what a drift keeps, whatever the distance of checkpoints
     if len(moves) < 7:
         return {"verdict": "insufficient", "step": None}
     whole = sum(steps for _, _, steps in moves)
@@ -131,10 +133,12 @@ def find_rest(points: list[dict[str, Any]], counted: list[bool], clock: Any, war
         so_far = sum(steps for _, _, steps in moves[:i])
         if so_far < whole / 20:
             continue
-        slower = sorted((rate, steps) for _, rate, steps in moves[:i])
-        half = np.searchsorted(np.cumsum([steps for _, steps in slower]), so_far / 2)
-        if all(rate <= slower[half][0] / 4 for _, rate, _ in moves[i:]):
-            return {"verdict": "yes", "step": moves[i][0], "reference": slower[half][0]}
+        halves = []
+        for kind in (rates, paces):
+            slower = sorted(kind[:i])
+            halves.append(slower[np.searchsorted(np.cumsum([steps for _, steps in slower]), so_far / 2)][0])
+        if all(max(one[0] for one in kind[i:]) <= half / 4 for kind, half in zip((rates, paces), halves, strict=True)):
+            return {"verdict": "yes", "step": moves[i][0], "reference": halves[0]}
     return {"verdict": "no", "step": None}
 
 
@@ -172,6 +176,25 @@ def is_harmed(points: list[dict[str, Any]]) -> bool:
     return bool(means) and means[-1] > min(means) + max(math.log(1.05), errors)
 
 
+def find_lag1_error(points: list[dict[str, Any]], counted: list[bool], walk: float, schedule: dict[str, Any]) -> float | None:
+    """The same null model, from each revision to the next, update by update."""
+    rates, errors = rates_of(schedule, points[-1]["step"] + 1), []
+    for i, point in enumerate(points):
+        before = next((k for k in range(i - 1, -1, -1) if points[k]["measured"]), None)
+        if before is None or not counted[i] or points[before]["step"] < schedule["warmup"]:
+            continue
+        own = next((k for k in range(before, -1, -1) if counted[k]), None)
+        if own is None or points[own]["content"] != points[before]["content"]:
+            continue
+        rounding = 2.0 ** (2 * (max(math.floor(math.log2(rms(point))), -14) - 10)) / 6  # of float16
+        updates = rates[points[before]["step"] : point["step"]]
+        kept = np.cumprod((1 - updates * schedule["decay"])[::-1])
+        walked = (updates[::-1] ** 2 * np.concatenate([[1], kept[:-1] ** 2])).sum()
+        if point["lag1"] >= rounding:
+            errors.append(math.log(point["lag1"] / (rms(points[before]) ** 2 * (1 - kept[-1]) ** 2 + walk * walked + rounding)))
+    return math.sqrt(np.mean(np.square(errors))) if errors else None
+
+
 def fit_decay(points: list[dict[str, Any]], start: float, warmup: float) -> dict[str, Any]:
     """The walk that is best: from zero on, by a fine grid and a search beside its best place."""
     fitted = [point for point in points if point["step"] > warmup and point["msd"] > 0]
@@ -189,6 +212,11 @@ def fit_decay(points: list[dict[str, Any]], start: float, warmup: float) -> dict
     found = optimize.minimize_scalar(error, bounds=(near - 0.1, near + 0.1), method="bounded", options={"xatol": 1e-9})
     rooted = math.sqrt(found.fun)
     return {"verdict": "yes" if rooted <= 0.2 else "no", "log_error": rooted, "walk": math.exp(found.x)}
+
+
+def add_lag1(decay: dict[str, Any], error: float | None) -> dict[str, Any]:
+    is_off = error is not None and error > 0.5
+    return decay | {"lag1_log_error": error, "verdict": "no" if is_off and decay["verdict"] == "yes" else decay["verdict"]}
 
 
 def slopes_of(points: list[dict[str, Any]], first: int) -> list[float | None]:
@@ -326,7 +354,10 @@ def check_run(answer: dict[str, Any], points: list[dict[str, Any]], schedule: di
     for alpha, slope in zip(answer["alpha"], wanted, strict=True):
         assert alpha == (slope if slope is None else pytest.approx(slope, rel=1e-8, abs=1e-12)), (context, "alpha")
     if is_known:
-        check(answer["decay"], fit_decay(good, rms(points[0]) ** 2, schedule["warmup"]), context + " decay", 1e-4)
+        decay = fit_decay(good, rms(points[0]) ** 2, schedule["warmup"])
+        if "walk" in decay:
+            decay = add_lag1(decay, find_lag1_error(points, counted, answer["decay"]["walk"], schedule))
+        check(answer["decay"], decay, context + " decay", 1e-4)
 
 
 def test_verdicts_are_those_of_the_words() -> None:
@@ -337,6 +368,8 @@ def test_verdicts_are_those_of_the_words() -> None:
     verdicts = {(key, one["verdict"]) for answer in answers for key in ("onsets", "rest") for one in answer[key]}
     assert len(verdicts) == 6, "runs of every kind"
     assert {bool(answer["controls"] & MIXTURE) for answer in answers} == {True, False}
+    decays = [answer["decay"] for answer in answers if answer["decay"]["log_error"] is not None and answer["decay"]["log_error"] <= 0.2]
+    assert {decay["verdict"] for decay in decays} == {"yes", "no"}, "some by displacements between neighbours alone"
     assert {answer["decay"]["walk"] == 0 for answer in answers if answer["decay"]["walk"] is not None} == {True, False}
 
 

@@ -91,6 +91,7 @@ static void print_verdicts(const struct series *series)
     print_number("ln_ratio_to_onset", series->fall.ln_ratio_to_onset, "}, ");
     (void)printf("\"decay\": {\"verdict\": \"%s\", ", series_verdict_name(series->decay.verdict));
     print_number("log_error", series->decay.log_error, ", ");
+    print_number("lag1_log_error", series->decay.lag1_log_error, ", ");
     print_number("walk", series->decay.walk, "}, ");
     (void)printf("\"stop\": {\"verdict\": \"%s\", \"cautions\": %u, ",
                  series_verdict_name(series->stop.verdict), series->stop.cautions);

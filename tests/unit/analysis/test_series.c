@@ -170,6 +170,49 @@ static void test_rates_over_several_gaps(void **state)
     series_free(&series);
 }
 
+/* Displacements between neighbours of the null model: 1000 updates each, `keep` and variance `noise` of one.
+ */
+static void set_null_lag1(struct series_point *points, double keep, double noise)
+{
+    double kept = pow(keep, 1000);
+    for (size_t i = 1; i < POINTS; i++)
+        points[i].lag1_msd[SERIES_ROWS_TOKENS] =
+            1e-3 * (1 - kept) * (1 - kept) + noise * (1 - kept * kept) / (1 - keep * keep);
+}
+
+/* An MSD that saturates is decay's doing only if the weights still walk. */
+static void test_a_walk_that_ends_is_no_decay(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    struct series_options options = series_options_default();
+    const double rate = 1e-3, keep = 1 - 1e-4;
+    options.schedule = (struct schedule){
+        .kind = SCHEDULE_KIND_CONSTANT, .rate_max = rate, .rate_min = rate, .weight_decay = 0.1};
+    for (size_t end = 18; end <= POINTS; end += POINTS - 18) { /* from there on it moves a twentieth */
+        fill(points);
+        set_null_lag1(points, keep, 2 * rate * rate);
+        for (size_t i = 1; i < POINTS; i++) {
+            double kept = pow(keep, points[i].step);
+            points[i].msd[SERIES_ROWS_TOKENS] =
+                1e-3 * (1 - kept) * (1 - kept) + 2 * rate * rate * (1 - kept * kept) / (1 - keep * keep);
+            points[i].lag1_msd[SERIES_ROWS_TOKENS] *= i < end ? 1 : 0.05;
+        }
+        struct series series = analyze(points, POINTS, &options);
+        assert_true(series.decay.log_error < 1e-6);
+        assert_int_equal((series.controls & SERIES_CONTROL_DECAY) != 0, end == POINTS);
+        assert_true(end == POINTS || fabs(series.decay.lag1_log_error - sqrt(6.0 / 23) * log(20)) < 0.01);
+        series_free(&series);
+    }
+    points[5].lag1_msd[SERIES_ROWS_TOKENS] = 0; /* and what rounding hides says nothing */
+    for (size_t i = 6; i < POINTS; i++)
+        points[i].lag1_msd[SERIES_ROWS_TOKENS] = 1e-12;
+    struct series series = analyze(points, POINTS, &options);
+    assert_true(series.derived[6].is_unresolved);
+    assert_true(series.controls & SERIES_CONTROL_DECAY);
+    series_free(&series);
+}
+
 /* A run whose first revision is no step 0, or whose displacement is against a named revision: time, learning
  * rate and decay count from there. */
 static void test_time_since_the_reference(void **state)
@@ -190,10 +233,12 @@ static void test_time_since_the_reference(void **state)
                          : start * (1 - kept) * (1 - kept) +
                                walk * rate * rate * (1 - kept * kept) / (1 - keep * keep);
         }
+        set_null_lag1(points, keep, walk * rate * rate);
         options.reference_step = reference ? points[reference].step : (double)NAN;
         struct series series = analyze(points, POINTS, &options);
         assert_int_equal(series.decay.verdict, SERIES_VERDICT_YES);
         assert_near(series.decay.log_error, 0, 1e-6);
+        assert_near(series.decay.lag1_log_error, 0, 1e-4); /* rounding is a part of it */
         assert_near(series.decay.walk, walk, 1e-5 * walk);
         const struct series_derived *derived = &series.derived[reference + 4];
         assert_near(derived->msd_null, points[reference + 4].msd[SERIES_ROWS_TOKENS], 1e-9);
@@ -214,7 +259,7 @@ static void test_time_since_the_reference(void **state)
     struct series series = analyze(points, POINTS, &options);
     assert_int_equal(series.decay.verdict, SERIES_VERDICT_INSUFFICIENT);
     assert_true(isnan(series.derived[20].alpha) && isnan(series.derived[20].msd_per_lr));
-    assert_near(series.derived[20].rate_per_step, 1e-6, 1e-15);
+    assert_near(series.derived[20].rate_per_step, points[20].lag1_msd[SERIES_ROWS_TOKENS] / 1000, 1e-15);
     series_free(&series);
 }
 
@@ -425,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_hidden_onset),
         cmocka_unit_test(test_repetitions),
         cmocka_unit_test(test_rates_over_several_gaps),
+        cmocka_unit_test(test_a_walk_that_ends_is_no_decay),
         cmocka_unit_test(test_time_since_the_reference),
         cmocka_unit_test(test_efold),
         cmocka_unit_test(test_resolution),

@@ -119,6 +119,25 @@ static void test_what_moved_before(void **state)
     assert_int_equal(find(4, &options).verdict, SERIES_VERDICT_INSUFFICIENT);
 }
 
+/* Checkpoints that lie closer together later on: a steady drift, whose displacement grows with the square of
+ * the time, does not come to rest by that; what ends does. */
+static void test_closer_checkpoints(void **state)
+{
+    (void)state;
+    struct series_options options = series_options_default();
+    for (int ends = 0; ends < 2; ends++) {
+        double step = 0;
+        for (size_t i = 0; i < 40; i++) {
+            double gap = i <= 12 ? 8000 : 1000, share = ends && i > 12 ? 0.01 : 1;
+            step += i ? gap : 0;
+            set_point(i, step, 1e-9 * gap * share);
+        }
+        struct series_rest rest = find(40, &options);
+        assert_int_equal(rest.verdict, ends ? SERIES_VERDICT_YES : SERIES_VERDICT_NO);
+        assert_true(!ends || rest.step == 12 * 8000 + 1000);
+    }
+}
+
 static double random_unit(uint64_t *seed)
 {
     *seed = *seed * 6364136223846793005U + 1442695040888963407U;
@@ -142,14 +161,23 @@ static double slow_median(const double *rates, size_t end)
     return best;
 }
 
+static int slow_is_small(const double *rates, size_t at, size_t count, double share)
+{
+    double largest = 0;
+    for (size_t i = at; i < count; i++)
+        largest = fmax(largest, rates[i]);
+    return largest <= share * slow_median(rates, at);
+}
+
 static double slow_rest(const double *rates, size_t count, const struct series_options *options)
 {
+    double paces[POINTS_MAX] = {0};
+    for (size_t i = 1; i < count; i++)
+        paces[i] = rates[i] / (points[i].step - points[i - 1].step);
     for (size_t at = 1 + (size_t)options->points_min; at + (size_t)options->rest_points <= count; at++) {
-        double largest = 0;
-        for (size_t i = at; i < count; i++)
-            largest = fmax(largest, rates[i]);
         if (points[at - 1].step >= options->rest_moved_share * points[count - 1].step &&
-            largest <= options->rest_share * slow_median(rates, at))
+            slow_is_small(rates, at, count, options->rest_share) &&
+            slow_is_small(paces, at, count, options->rest_share))
             return points[at].step;
     }
     return (double)NAN;
@@ -184,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pythia),
         cmocka_unit_test(test_what_moved_before),
+        cmocka_unit_test(test_closer_checkpoints),
         cmocka_unit_test(test_against_the_slow_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
