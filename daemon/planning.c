@@ -10,13 +10,16 @@
 
 #define IDLE_MS 10000
 #define ERROR_PAUSE_MS 2000
+#define ROOM_PAUSE_MS 5000
 #define PULSE_MS 1000
 #define RETENTION_PERIOD_MS INT64_C(86400000)
 
 struct planning {
     struct planning_options options;
+    struct lister *lister;
     pthread_t thread;
     struct pulse pulse;
+    int is_without_room; /* the log was told that a plan waits for it */
     int was_disk_full;
     int64_t retention_due_ms; /* monotonic */
 };
@@ -36,6 +39,18 @@ static void apply_retention(struct planning *planning)
     else if (counts.sweeps || counts.contents)
         log_info("retention", log_int("days", days), log_int("sweeps_deleted", counts.sweeps),
                  log_int("distributions_deleted_of", counts.contents), log_end);
+}
+
+/* A plan met a full disk, be it the database's or the hub cache's: as tasks, it is tried again. Said once. */
+static void wait_for_room(struct planning *planning, const struct err *reason)
+{
+    if (!planning->is_without_room)
+        log_warning("a plan waits for room on the disk", log_text("reason", reason->message), log_end);
+    planning->is_without_room = 1;
+    for (int64_t i = 0; i < ROOM_PAUSE_MS / PULSE_MS && !atomic_load(planning->options.is_stopping); i++) {
+        pulse_beat();
+        clock_sleep_ms(PULSE_MS);
+    }
 }
 
 /* Waits for a change, beating meanwhile; for a hub that was down, also until it is back. */
@@ -83,8 +98,13 @@ static void *plan_sweeps(void *context)
         uint64_t version = store_version(planning->options.store);
         int is_hub_down = hub_is_down(planning->options.hub);
         look_at_disk(planning);
-        int code = planner_run_once(planning->options.store, planning->options.hub, planning->options.reserve,
-                                    planning->options.is_stopping, &planned, &err);
+        int code = planner_run_once(planning->options.store, planning->options.hub, planning->lister,
+                                    planning->options.reserve, planning->options.is_stopping, &planned, &err);
+        if (code == ERR_NO_SPACE) {
+            wait_for_room(planning, &err);
+            continue;
+        }
+        planning->is_without_room = 0;
         if (code && !atomic_load(planning->options.is_stopping)) {
             log_error("planning failed", log_text("reason", err.message), log_end);
             clock_sleep_ms(ERROR_PAUSE_MS);
@@ -102,10 +122,13 @@ int planning_start(const struct planning_options *options, struct planning **ret
     if (!planning)
         return err_set(err, ERR_NO_MEMORY, "planning: out of memory");
     planning->options = *options;
-    int code = pthread_create(&planning->thread, NULL, plan_sweeps, planning);
+    int code = lister_start(options->store, options->hub, options->lister_threads, &planning->lister, err);
+    if (!code && (code = pthread_create(&planning->thread, NULL, plan_sweeps, planning)))
+        code = err_set_errno(err, code, "planning: cannot start a thread");
     if (code) {
+        lister_stop(planning->lister);
         free(planning);
-        return err_set_errno(err, code, "planning: cannot start a thread");
+        return code;
     }
     *ret_planning = planning;
     return 0;
@@ -116,6 +139,7 @@ void planning_stop(struct planning *planning)
     if (!planning)
         return;
     (void)pthread_join(planning->thread, NULL);
+    lister_stop(planning->lister);
     free(planning);
 }
 

@@ -1,6 +1,7 @@
 /*
- * Planning: the thread that plans sweeps as they come. While nothing is to be planned it looks after the
- * store: what is older than retention-days goes once a day, and a disk that becomes full is told of.
+ * Planning: the thread that plans sweeps as they come, and the lister behind it. While nothing is to be
+ * planned it looks after the store: what is older than retention-days goes once a day, and a disk that
+ * becomes full is told of.
  */
 #ifndef BIFURCATED_DAEMON_PLANNING_H
 #define BIFURCATED_DAEMON_PLANNING_H
@@ -20,6 +21,7 @@ struct planning;
 struct planning_options {
     struct store *store;
     struct hub *hub;
+    int lister_threads; /* that list files of what is planned */
     struct reserve *reserve;
     const char *state;              /* the folder, for the log */
     int64_t retention_days;         /* 0: everything is kept */

@@ -142,6 +142,8 @@ static int start_planning(struct service *service, struct err *err)
         .reserve = service->reserve,
         .state = service->options->state,
         .retention_days = service->options->retention_days,
+        /* Half of the connections are left to what is measured. */
+        .lister_threads = service->options->connections > 2 ? (int)service->options->connections / 2 : 1,
         .is_stopping = &service->is_stopping,
     };
     return planning_start(&planning, &service->planning, err);

@@ -19,6 +19,9 @@
 #define OUTAGE_LOOK_MS 1000 /* whether a hub that is down is back */
 #define EXCEPT_MAX 256      /* beyond, nothing is claimed until the hub is back */
 
+#define TOLD_MAX 16
+#define TOLD_BYTES 160
+
 struct slot {
     struct workers *workers;
     pthread_t thread;
@@ -45,7 +48,12 @@ struct workers {
     uint64_t outage_mark; /* as of the last claim; under lock */
     uint64_t token_mark;  /* likewise */
     int64_t gated_told;   /* the newest sweep of which the log has said so; under lock */
-    struct pulse pulse;   /* the keeper's */
+    struct told {
+        int64_t sweep_id;
+        char reason[TOLD_BYTES]; /* without the revision and what follows a semicolon */
+    } told[TOLD_MAX];            /* why tasks failed, as the log has said lately; under lock */
+    size_t told_at;              /* the next to be forgotten */
+    struct pulse pulse;          /* the keeper's */
     atomic_bool is_stopping;
     atomic_bool is_keeper_stopping;
 };
@@ -138,6 +146,27 @@ static enum log_level level_of(struct workers *workers, const struct task_row *t
     return is_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
 }
 
+/* What fails for the same reason in every revision, as a tensor that none of them has: it is said once of a
+ * sweep, whose end says how many failed. */
+static enum log_level level_of_failed(struct workers *workers, const struct task_row *task,
+                                      const struct err *reason)
+{
+    struct told told = {.sweep_id = task->sweep_id};
+    const char *text = reason->message, *colon = strstr(text, ": ");
+    if (strncmp(text, "revision ", 9) == 0 && colon)
+        text = colon + 2;
+    (void)snprintf(told.reason, sizeof told.reason, "%.*s", (int)strcspn(text, ";"), text);
+    size_t i = 0;
+    (void)pthread_mutex_lock(&workers->lock);
+    while (i < TOLD_MAX &&
+           (workers->told[i].sweep_id != told.sweep_id || strcmp(workers->told[i].reason, told.reason) != 0))
+        i++;
+    if (i == TOLD_MAX)
+        workers->told[workers->told_at++ % TOLD_MAX] = told;
+    (void)pthread_mutex_unlock(&workers->lock);
+    return i < TOLD_MAX ? LOG_LEVEL_DEBUG : level_of(workers, task, reason);
+}
+
 /* Says what became of a failed attempt. A lost lease and a cancelled task need nothing more. */
 static void give_up(struct slot *slot, const struct task_row *task, const struct err *reason, double seconds)
 {
@@ -167,8 +196,11 @@ static void give_up(struct slot *slot, const struct task_row *task, const struct
         code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
             code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
-        log_task(state == TASK_STATE_QUEUED ? "task will be tried again" : "task failed",
-                 level_of(workers, task, reason), task, seconds, bytes, reason);
+        if (state == TASK_STATE_QUEUED)
+            log_task("task will be tried again", level_of(workers, task, reason), task, seconds, bytes,
+                     reason);
+        else
+            log_task("task failed", level_of_failed(workers, task, reason), task, seconds, bytes, reason);
     }
     if (code && code != ERR_CONFLICT && code != ERR_CANCELLED)
         log_error("the end of a task cannot be recorded", log_int("task", task->id),

@@ -184,6 +184,27 @@ int revisions_find_file(struct store *store, int64_t revision_id, const char *pa
     return rc || is_found ? rc : err_set(err, ERR_NOT_FOUND, "the revision has no file %.100s", path);
 }
 
+int revisions_list_unlisted(struct store *store, int64_t sweep_id,
+                            int (*row)(void *context, int64_t revision_id), void *context, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_open(&query, store,
+                   "SELECT r.id FROM tasks t JOIN revisions r "
+                   "ON r.id IN (t.revision_id, t.previous_revision_id, t.reference_revision_id) "
+                   "WHERE t.sweep_id = ? AND NOT EXISTS (SELECT 1 FROM files f WHERE f.revision_id = r.id) "
+                   "GROUP BY r.id ORDER BY min(t.ordinal), r.id",
+                   err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, sweep_id);
+    while ((rc = query_next(&query, err)) > 0) {
+        if (row(context, query_int(&query)))
+            break;
+    }
+    return query_close(&query, rc);
+}
+
 int revisions_list_files(struct store *store, int64_t model_id, const struct revision_key *after,
                          int revision_limit,
                          int (*row)(void *context, const struct revision_row *revision,

@@ -89,6 +89,11 @@ int revisions_get_files(struct store *store, int64_t revision_id,
 int revisions_find_file(struct store *store, int64_t revision_id, const char *path,
                         struct revision_file_row *ret_file, int *ret_are_known, struct err *err);
 
+/* Revisions that the tasks of a sweep are of, or measure against, and whose files were never set; in the
+ * order of the tasks, each once. */
+int revisions_list_unlisted(struct store *store, int64_t sweep_id,
+                            int (*row)(void *context, int64_t revision_id), void *context, struct err *err);
+
 /* Files of the current revisions of a model, by step order and path: the whole material of an audit without
  * downloads. `revision` is the file's revision. `after` pages by revision. */
 int revisions_list_files(struct store *store, int64_t model_id, const struct revision_key *after,

@@ -30,8 +30,11 @@ void client_count(struct hub_repository *repository, struct usage *source, const
         (void)atomic_fetch_add(&all[i]->received_bytes, transfer->received_bytes);
         (void)atomic_fetch_add(&all[i]->transfer_us, transfer->duration_us);
     }
-    /* The last request of the window was this one: the next would only earn a 429. */
     const struct headers *headers = &transfer->headers;
+    if (transfer->has_taken_headers && headers->ratelimit_left >= 0 && headers->ratelimit_reset_ms >= 0)
+        transfers_note_left(repository->hub->transfers, transfer->bucket, headers->ratelimit_left,
+                            headers->ratelimit_reset_ms);
+    /* The last request of the window was this one: the next would only earn a 429. */
     if (transfer->has_taken_headers && headers->ratelimit_left == 0 && headers->ratelimit_reset_ms > 0 &&
         headers->ratelimit_reset_ms <= repository->hub->options.wait_max_ms)
         transfers_hold(repository->hub->transfers, transfer->bucket, HUB_WAIT_RATE_LIMIT,

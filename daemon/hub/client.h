@@ -12,6 +12,7 @@
 #include "daemon/hub/outage.h"
 #include "daemon/hub/refusals.h"
 #include "daemon/hub/repository.h"
+#include "daemon/hub/small_files.h"
 #include "daemon/hub/token.h"
 #include "daemon/hub/transfer.h"
 
@@ -30,6 +31,7 @@ struct hub {
     struct transfers *transfers;
     struct folder_hints *folder_hints;
     struct refusals refusals; /* what the token may not read */
+    struct small_files small_files;
     atomic_bool is_cancelled;
     struct usage usage;
 };
@@ -39,7 +41,6 @@ struct hub_repository {
     char *name; /* "owner/name" */
     struct hub *hub;
     enum repository_kind kind;
-    const atomic_bool *cancel;  /* or NULL */
     int is_expected;            /* hub_expect_repository() */
     _Atomic int64_t refused_ms; /* when its API refused it first, monotonic; 0: never */
     struct usage usage;

@@ -240,7 +240,7 @@ static int wait_for_lock(const struct download *download, int *ret_fd, struct er
         if (code != 1)
             return code;
         if (atomic_load(&repository->hub->is_cancelled) ||
-            (repository->cancel && atomic_load(repository->cancel)))
+            (repository->repository.cancel && atomic_load(repository->repository.cancel)))
             return err_set(err, ERR_CANCELLED, "%s: cancelled while another program was downloading it",
                            download->path);
         pulse_beat();

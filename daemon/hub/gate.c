@@ -30,6 +30,19 @@ void gate_hold(struct gate *gate, enum transfer_bucket bucket, enum hub_wait_rea
     gate->hold_reason[bucket] = reason;
 }
 
+void gate_note_left(struct gate *gate, enum transfer_bucket bucket, int64_t left, int64_t now_ms,
+                    int64_t reset_ms)
+{
+    gate->short_until_ms[bucket] = left < GATE_LEFT_TO_OTHERS ? now_ms + reset_ms : 0;
+}
+
+int gate_has_room(const struct gate *gate, enum transfer_bucket bucket, int64_t now_ms)
+{
+    int is_ours_left =
+        gate->budget <= 0 || now_ms >= gate->window_end_ms || gate->window_count < (gate->budget + 1) / 2;
+    return is_ours_left && now_ms >= gate->hold_until_ms[bucket] && now_ms >= gate->short_until_ms[bucket];
+}
+
 void gate_note_outage(struct gate *gate, int64_t ask_at_ms)
 {
     gate->next.reason = HUB_WAIT_UNREACHABLE;

@@ -20,6 +20,8 @@
 enum transfer_bucket { TRANSFER_BUCKET_NONE, TRANSFER_BUCKET_API, TRANSFER_BUCKET_FILES };
 #define TRANSFER_BUCKET_COUNT 3
 
+#define GATE_LEFT_TO_OTHERS 50 /* a tenth of what the hub allows its API who has no token */
+
 struct gate {
     int budget;        /* requests in a window; 0: no budget */
     int64_t window_ms; /* its length */
@@ -27,6 +29,7 @@ struct gate {
     int window_count;
     int64_t hold_until_ms[TRANSFER_BUCKET_COUNT];
     enum hub_wait_reason hold_reason[TRANSFER_BUCKET_COUNT];
+    int64_t short_until_ms[TRANSFER_BUCKET_COUNT]; /* until when what the hub still takes is little */
 
     struct hub_wait wait;  /* as of the last turn */
     int64_t wait_until_ms; /* the same on the monotonic clock */
@@ -44,6 +47,14 @@ void gate_init(struct gate *gate, int budget, int64_t window_ms);
 /* Lets no request of this bucket through for a while, because of `reason`. */
 void gate_hold(struct gate *gate, enum transfer_bucket bucket, enum hub_wait_reason reason, int64_t now_ms,
                int64_t duration_ms);
+
+/* The hub takes `left` more requests of this bucket within the next `reset_ms`. */
+void gate_note_left(struct gate *gate, enum transfer_bucket bucket, int64_t left, int64_t now_ms,
+                    int64_t reset_ms);
+
+/* Whether a request of this bucket that can wait may be made now: the bucket is not held back, half of our
+ * budget is left to others, and GATE_LEFT_TO_OTHERS of what the hub takes. */
+int gate_has_room(const struct gate *gate, enum transfer_bucket bucket, int64_t now_ms);
 
 /* In a turn: something is down, and is asked again at `ask_at_ms`. Whatever else waits, this is the wait. */
 void gate_note_outage(struct gate *gate, int64_t ask_at_ms);

@@ -62,6 +62,7 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
     if (!code)
         code = check_options(&hub->options, err);
     refusals_init(&hub->refusals);
+    small_files_init(&hub->small_files);
     if (!code)
         code = folder_hints_new(&hub->folder_hints, err);
     if (!code)
@@ -72,6 +73,7 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
         token_free(hub->token);
         folder_hints_free(hub->folder_hints);
         refusals_free(&hub->refusals);
+        small_files_free(&hub->small_files);
         hub_options_free(&hub->options);
         free(hub);
         return code;
@@ -90,6 +92,7 @@ void hub_close(struct hub *hub)
     token_free(hub->token);
     folder_hints_free(hub->folder_hints);
     refusals_free(&hub->refusals);
+    small_files_free(&hub->small_files);
     hub_options_free(&hub->options);
     free(hub);
 }
@@ -337,6 +340,14 @@ void hub_expect_repository(struct repository *repository)
         ((struct hub_repository *)repository)->is_expected = 1;
 }
 
+int hub_has_room(const struct repository *repository)
+{
+    const struct hub_repository *hub_repository = (const struct hub_repository *)repository;
+    if (repository->ops != &hub_repository_ops || hub_repository->hub->options.is_offline)
+        return 1;
+    return transfers_has_room(hub_repository->hub->transfers);
+}
+
 int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *name,
                         const atomic_bool *cancel, struct repository **ret_repository, struct err *err)
 {
@@ -350,11 +361,10 @@ int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *
         return err_set(err, ERR_NO_MEMORY, "hub: out of memory");
     hub_repository->hub = hub;
     hub_repository->kind = kind;
-    hub_repository->cancel = cancel;
     (void)pthread_mutex_init(&hub_repository->mutex, NULL);
     hub_repository->name = strdup(name);
     hub_repository->repository =
-        (struct repository){.ops = &hub_repository_ops, .name = hub_repository->name};
+        (struct repository){.ops = &hub_repository_ops, .name = hub_repository->name, .cancel = cancel};
     int code = hub_repository->name
                    ? cache_init(&hub_repository->cache, hub->options.cache_folder, kind, name, err)
                    : err_set(err, ERR_NO_MEMORY, "hub: out of memory");

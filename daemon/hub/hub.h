@@ -165,6 +165,10 @@ void hub_forget_refusals(struct hub *hub, const char *name);
  * it, to be told at once. Before anything is asked; does nothing for a folder. */
 void hub_expect_repository(struct repository *repository);
 
+/* Whether the hub's API may be asked now for what can wait: nothing holds it back, and half of our budget of
+ * requests and some of what the hub allows are left to others. 1 for a folder. */
+int hub_has_room(const struct repository *repository);
+
 /* A number, never 0, that changes with the token: what was refused to another need not be to this one. Looks
  * at its file. */
 uint64_t hub_token_mark(struct hub *hub);

@@ -107,7 +107,7 @@ static int run(struct range *range, struct err *err)
         if (sent_count == 0)
             return 0;
         code = transfers_wait_any(remote->repository->hub->transfers, sent, range->slot_count,
-                                  remote->repository->cancel, &index, err);
+                                  remote->repository->repository.cancel, &index, err);
         if (code)
             return code;
         client_count(remote->repository, &remote->usage, sent[index]);

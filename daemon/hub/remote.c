@@ -64,6 +64,30 @@ static int fetch(struct remote *remote, uint64_t begin, uint64_t end, unsigned c
     return code;
 }
 
+/* The whole file, verified, from what was fetched of an equal one where that is kept. */
+static int fetch_whole(struct remote *remote, unsigned char *data, struct err *err)
+{
+    struct small_files *files = &remote->repository->hub->small_files;
+    uint64_t size = remote->source.size_bytes;
+    const char *id = remote->known.blob_id;
+    struct keyed_lock own;
+    int is_kept = id[0] && remote->known.has_size && small_files_takes(remote->path, size);
+    int code = 0, is_there = 0;
+    if (is_kept && (code = small_files_begin(files, &own, id, remote->repository->repository.cancel, err)))
+        return code;
+    if (is_kept && small_files_read(files, id, data, (size_t)size)) {
+        client_count_cache_hit(remote->repository, &remote->usage);
+        is_there = 1;
+    }
+    if (!is_there && !(code = fetch(remote, 0, size, data, err)))
+        code = verify(remote, data, err);
+    if (is_kept && !is_there && !code)
+        small_files_keep(files, id, data, (size_t)size);
+    if (is_kept)
+        small_files_end(files, &own);
+    return code;
+}
+
 /* Fetches [begin, end) into a block, which must be empty. */
 static int load(struct remote *remote, struct remote_block *block, uint64_t begin, uint64_t end,
                 struct err *err)
@@ -71,12 +95,17 @@ static int load(struct remote *remote, struct remote_block *block, uint64_t begi
     unsigned char *data = malloc(end > begin ? (size_t)(end - begin) : 1);
     if (!data)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", remote->path);
-    int had_size = remote->known.has_size;
-    int code = fetch(remote, begin, end, data, err);
-    if (!code && !had_size && end > remote->source.size_bytes)
-        end = remote->source.size_bytes;
-    if (!code && is_whole(remote, begin, end))
-        code = verify(remote, data, err);
+    int code = 0;
+    if (remote->known.has_size && is_whole(remote, begin, end)) {
+        code = fetch_whole(remote, data, err);
+    } else {
+        int had_size = remote->known.has_size;
+        code = fetch(remote, begin, end, data, err);
+        if (!code && !had_size && end > remote->source.size_bytes)
+            end = remote->source.size_bytes;
+        if (!code && is_whole(remote, begin, end))
+            code = verify(remote, data, err);
+    }
     if (code) {
         free(data);
         return code;
@@ -149,6 +178,8 @@ static int read_locked(struct remote *remote, uint64_t offset, unsigned char *da
     serve_from_blocks(remote, offset, data, &begin, &end);
     if (begin == end)
         return 0;
+    if (is_whole(remote, begin, end))
+        return fetch_whole(remote, data, err);
     code = fetch(remote, begin, end, data + (begin - offset), err);
     /* Whole also where a part of it was at hand already. */
     if (!code && is_whole(remote, offset, offset + size))

@@ -15,6 +15,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/source.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -87,7 +88,8 @@ struct repository_ops {
 
 struct repository {
     const struct repository_ops *ops;
-    const char *name; /* "EleutherAI/pythia-14m" or "file:/path"; owned by the implementer */
+    const char *name;          /* "EleutherAI/pythia-14m" or "file:/path"; owned by the implementer */
+    const atomic_bool *cancel; /* ends calls that wait, once it is true; NULL: nothing does */
 };
 
 /* All branches, tags and pull requests. The caller frees *ret_refs. */

@@ -20,7 +20,7 @@ static int run(struct hub_repository *repository, struct transfer *transfer, str
     size_t index;
     struct transfers *transfers = repository->hub->transfers;
     transfers_submit(transfers, transfer);
-    int code = transfers_wait_any(transfers, &transfer, 1, repository->cancel, &index, err);
+    int code = transfers_wait_any(transfers, &transfer, 1, repository->repository.cancel, &index, err);
     if (code)
         transfers_abort(transfers, &transfer, 1);
     client_count(repository, NULL, transfer);

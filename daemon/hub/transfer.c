@@ -160,6 +160,22 @@ void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, en
     (void)pthread_mutex_unlock(&transfers->mutex);
 }
 
+void transfers_note_left(struct transfers *transfers, enum transfer_bucket bucket, int64_t left,
+                         int64_t reset_ms)
+{
+    (void)pthread_mutex_lock(&transfers->mutex);
+    gate_note_left(&transfers->gate, bucket, left, clock_monotonic_ms(), reset_ms);
+    (void)pthread_mutex_unlock(&transfers->mutex);
+}
+
+int transfers_has_room(struct transfers *transfers)
+{
+    (void)pthread_mutex_lock(&transfers->mutex);
+    int has_room = gate_has_room(&transfers->gate, TRANSFER_BUCKET_API, clock_monotonic_ms());
+    (void)pthread_mutex_unlock(&transfers->mutex);
+    return has_room;
+}
+
 int transfers_refuse(struct transfers *transfers, const struct transfer *transfer, struct err *err)
 {
     int64_t now_ms = clock_monotonic_ms();

@@ -99,6 +99,13 @@ void transfers_abort(struct transfers *transfers, struct transfer *const *list, 
 void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, enum hub_wait_reason reason,
                     int64_t duration_ms);
 
+/* The hub says how many requests of this bucket it still takes, see gate_note_left(). */
+void transfers_note_left(struct transfers *transfers, enum transfer_bucket bucket, int64_t left,
+                         int64_t reset_ms);
+
+/* Whether its API may be asked for what can wait, see gate_has_room(). */
+int transfers_has_room(struct transfers *transfers);
+
 /* Whether the part of the hub that this transfer is for is down; NULL: whether the hub itself is, its API.
  * err (which may be NULL) then says so. */
 int transfers_refuse(struct transfers *transfers, const struct transfer *transfer, struct err *err);

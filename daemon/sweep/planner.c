@@ -91,33 +91,8 @@ static const struct revision_listed *reference_of(struct plan *plan)
  * while the API answers, which is all that a plan cannot do without. */
 static int is_of_no_revision(const struct plan *plan, int code)
 {
-    return code == ERR_CANCELLED || code == ERR_DATABASE || code == ERR_NO_SPACE ||
+    return code == ERR_CANCELLED || code == ERR_DATABASE ||
            (code == ERR_UNREACHABLE && hub_is_down(plan->hub));
-}
-
-/* Asks for the files of every revision that the sweep touches. One that cannot be listed is left to its task,
- * which tries again and tells; only a cancelled plan stops here. */
-static int list_files(struct plan *plan, struct err *err)
-{
-    for (size_t i = 0; i < plan->list.count; i++) {
-        struct revision_source source;
-        struct err reason = ERR_INIT;
-        int is_needed = plan->list.rows[i].is_selected ||
-                        (i + 1 < plan->list.count && plan->list.rows[i + 1].is_selected) || i == 0;
-        if (!is_needed || plan->list.rows[i].is_remembered || !revision_listed_exists(&plan->list.rows[i]))
-            continue;
-        if (atomic_load(plan->cancel))
-            return err_set(err, ERR_CANCELLED, "the plan was cancelled");
-        int code =
-            revision_source_open(&source, plan->store, plan->repository, &plan->list.rows[i].row, &reason);
-        if (!code)
-            revision_source_close(&source);
-        else if (is_of_no_revision(plan, code)) {
-            *err = reason;
-            return code;
-        }
-    }
-    return 0;
 }
 
 static int make_tasks(struct plan *plan, size_t selected, struct err *err)
@@ -165,6 +140,8 @@ static int describe(struct plan *plan, struct err *err)
         struct err reason = ERR_INIT;
         if (!placed->is_selected || !revision_listed_exists(placed))
             continue;
+        if (atomic_load(plan->cancel))
+            return err_set(err, ERR_CANCELLED, "the plan was cancelled");
         attempts++;
         int code = describe_model(plan->store, plan->repository, plan->sweep.model_id, &placed->row, &model,
                                   &reason);
@@ -223,8 +200,6 @@ static int make_plan(struct plan *plan, struct err *err)
     if (!code)
         code = revision_list_store(&plan->list, plan->store, plan->sweep.model_id, NULL, err);
     if (!code)
-        code = list_files(plan, err);
-    if (!code)
         code = describe(plan, err);
     if (!code)
         code = make_tasks(plan, selected, err);
@@ -237,8 +212,8 @@ static int make_plan(struct plan *plan, struct err *err)
     return code;
 }
 
-int planner_run_once(struct store *store, struct hub *hub, struct reserve *reserve, const atomic_bool *cancel,
-                     int *ret_planned, struct err *err)
+int planner_run_once(struct store *store, struct hub *hub, struct lister *lister, struct reserve *reserve,
+                     const atomic_bool *cancel, int *ret_planned, struct err *err)
 {
     struct plan plan = {.store = store, .hub = hub};
     struct plan_watch *watch = NULL;
@@ -268,12 +243,18 @@ int planner_run_once(struct store *store, struct hub *hub, struct reserve *reser
     }
     if (code == ERR_CONFLICT || is_cancelled)
         return 0; /* the sweep was cancelled meanwhile */
+    if (code == ERR_NO_SPACE) {
+        *err = reason;
+        return err_wrap(err, "the plan of sweep %" PRId64 " (%s)", plan.sweep.id, plan.sweep.model);
+    }
     if (code == ERR_UNREACHABLE) {
         log_info("the plan of a sweep waits for the hub", log_int("sweep", plan.sweep.id),
                  log_text("model", plan.sweep.model), log_end);
         *ret_planned = hub_is_down(hub); /* else it would be next again at once */
         return 0;
     }
+    if (!code)
+        lister_add(lister, plan.sweep.id);
     if (code) {
         if (!strstr(reason.message, plan.sweep.model))
             (void)err_wrap(&reason, "model %s", plan.sweep.model);

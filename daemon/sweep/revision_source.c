@@ -1,5 +1,8 @@
 #include "daemon/sweep/revision_source.h"
 
+#include "daemon/base/keyed_lock.h"
+
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +100,33 @@ static int store_tree(struct store *store, const struct revision_row *revision,
     return code;
 }
 
+/* One of several threads asks for the list of a revision; the others wait for it. */
+static struct keyed_locks listing;
+static pthread_once_t listing_once = PTHREAD_ONCE_INIT;
+
+static void init_listing(void)
+{
+    keyed_locks_init(&listing);
+}
+
+static int list_tree(struct revision_source *source, struct store *store, const struct revision_row *revision,
+                     struct err *err)
+{
+    struct keyed_lock own = {.number = revision->id, .name = revision->commit};
+    (void)pthread_once(&listing_once, init_listing);
+    int code = keyed_locks_take(&listing, &own, source->repository->cancel, err);
+    if (code)
+        return code;
+    code = read_stored_tree(store, revision, &source->tree, err);
+    if (!code && !source->tree) {
+        code = repository_list_tree(source->repository, revision->commit, &source->tree, err);
+        if (!code && !source->tree->is_partial)
+            code = store_tree(store, revision, source->tree, err);
+    }
+    keyed_locks_give(&listing, &own);
+    return code;
+}
+
 int revision_source_open(struct revision_source *source, struct store *store, struct repository *repository,
                          const struct revision_row *revision, struct err *err)
 {
@@ -105,9 +135,7 @@ int revision_source_open(struct revision_source *source, struct store *store, st
     int code = read_stored_tree(store, revision, &source->tree, err);
     if (code || source->tree)
         return code;
-    code = repository_list_tree(repository, revision->commit, &source->tree, err);
-    if (!code && !source->tree->is_partial)
-        code = store_tree(store, revision, source->tree, err);
+    code = list_tree(source, store, revision, err);
     if (code)
         revision_source_close(source);
     return code;

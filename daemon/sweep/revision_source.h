@@ -2,7 +2,8 @@
  * One revision of a model, open for reading: its list of files, and its checkpoint over the repository.
  *
  * This is where the hub and the checkpoint readers meet; neither knows the other. The list of files of a
- * commit never changes, so it is asked of the hub once and then comes from the store.
+ * commit never changes, so it is asked of the hub once, by one of those who need it at the same time, and
+ * then comes from the store.
  */
 #ifndef BIFURCATED_SWEEP_REVISION_SOURCE_H
 #define BIFURCATED_SWEEP_REVISION_SOURCE_H

@@ -19,6 +19,10 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
+def program(name: str) -> Path:
+    return Path(os.environ.get("BIFURCATED_BUILD", "build/release")).resolve() / name
+
+
 @contextmanager
 def running(command: list[Any], log: Path, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A program that is ended when the block is left."""
@@ -38,12 +42,11 @@ def running(command: list[Any], log: Path, env: dict[str, str] | None = None) ->
 @contextmanager
 def daemon(place: Path, options: list[str], hub_url: str | None = None) -> Iterator[tuple[str, int]]:
     """The daemon over the state folder place/state; yields its address and process id."""
-    program = Path(os.environ.get("BIFURCATED_BUILD", "build/release")).resolve() / "bifurcated"
     state = place / "state"
     (state / "address").unlink(missing_ok=True)
     env = os.environ | {"HOME": str(place), "HF_HUB_CACHE": str(place / "hub")}
     env |= {"HF_ENDPOINT": hub_url} if hub_url else {}
-    command = [program, "--listen", "127.0.0.1:0", "--state", state, *options]
+    command = [program("bifurcated"), "--listen", "127.0.0.1:0", "--state", state, *options]
     with running(command, place / "log", env) as process:
         while not (state / "address").exists():
             if process.poll() is not None:

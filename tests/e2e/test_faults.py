@@ -306,7 +306,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk(
     programs: dict[str, Path], garden: Path, make_hub: Callable[..., Emulator], small_disk: Path, tmp_path: Path
 ) -> None:
-    """The tasks that could not be recorded say so; with room again the same request succeeds."""
+    """A plan waits for room, and goes on by itself; the tasks that could not be recorded say so, and the same request succeeds."""
     options = ["--attempts", "2", "--retry-delay-s", "0"]
     running = Daemon(programs, tmp_path / "daemon", make_hub(garden).url, options, {})
     running.state = small_disk
@@ -345,11 +345,12 @@ def check_full_disk(running: Daemon, small_disk: Path) -> None:
     free = shutil.disk_usage(small_disk).free
     ballast.write_bytes(bytes(free - 64 * 1024))
     answer = running.post("/v1/sweeps", {"model": GARDEN, "revisions": {"to": 8}})
+    waiting = None
     if answer.status == 201:
-        sweep = running.wait(answer.json()["id"])
-        assert sweep["state"] == "failed", sweep
-        told = [one for one in sweep["errors"]] or [sweep["error"]]
-        for one in told:
+        sweep = running.wait(answer.json()["id"], lambda now: "a plan waits for room on the disk" in running.log())
+        waiting = sweep["id"] if sweep["state"] == "planning" else None
+        assert waiting or sweep["state"] == "failed", sweep
+        for one in sweep["errors"]:
             assert one["code"] == "no_space", one
             check_words(one["message"], "full|space", str(small_disk))
     else:
@@ -361,6 +362,9 @@ def check_full_disk(running: Daemon, small_disk: Path) -> None:
     ballast.unlink()
     wait_until(lambda: running.get("/readyz").status == 200)
     check_told(running, is_full=False)
+    if waiting:
+        assert running.wait(waiting)["state"] == "done"
+        assert running.log().count("a plan waits for room on the disk") == 1
     sweep = running.wait(running.sweep(GARDEN, revisions={"to": 8}))
     assert sweep["state"] == "done", sweep
 

@@ -60,6 +60,7 @@ CACHES = (
     # connections of that library, 32 KiB each, count here, too.
     Cache("answers", 80 * MIB, "api_cache_put", {"api_cache_put": 1, "api_answer_new": 1, "answer_of": 1, "fit_of": 1, "libmicrohttpd": 12}),
     Cache("passages", 66 * MIB, "passages_cache_keep", {"passages_cache_keep": 1, "resize_array": 1, "token_ids_reserve": 1}),
+    Cache("small files", 65 * MIB, "small_files_keep", {"small_files_keep": 1}),
     # Each connection, of which there are more when more is read at once, knows the schema: about 5,300 small blocks of half a MiB.
     Cache("connections", 10 * MIB, "open_file", {"open_file": 1, "libsqlite3": 8000}),
     # Nine connections cache 16 MiB each (store/connection.c), and SQLite needs some more for that. Pages are large blocks.

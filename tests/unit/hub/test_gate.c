@@ -168,6 +168,33 @@ static void test_outage(void **state)
     assert_true(tells); /* the limit, which is still there, anew */
 }
 
+/* What can wait leaves half of our budget, and some of what the hub takes, to others. */
+static void test_room(void **state)
+{
+    int tells = 0;
+    (void)state;
+    gate_init(&gate, 4, 0);
+    assert_true(gate_has_room(&gate, TRANSFER_BUCKET_API, 1000));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(turn(TRANSFER_BUCKET_API, 1000, &tells), 0);
+        assert_true(gate_has_room(&gate, TRANSFER_BUCKET_API, 1000));
+        gate_count(&gate, TRANSFER_BUCKET_API);
+    }
+    assert_false(gate_has_room(&gate, TRANSFER_BUCKET_API, 1000));
+    assert_int_equal(turn(TRANSFER_BUCKET_API, 1000, &tells), 0); /* others go on */
+    assert_true(gate_has_room(&gate, TRANSFER_BUCKET_API, 301000));
+    gate_init(&gate, 0, 0);
+    gate_note_left(&gate, TRANSFER_BUCKET_API, GATE_LEFT_TO_OTHERS - 1, 1000, 500);
+    assert_false(gate_has_room(&gate, TRANSFER_BUCKET_API, 1499));
+    assert_true(gate_has_room(&gate, TRANSFER_BUCKET_FILES, 1499));
+    assert_true(gate_has_room(&gate, TRANSFER_BUCKET_API, 1500));
+    gate_note_left(&gate, TRANSFER_BUCKET_API, GATE_LEFT_TO_OTHERS, 1499, 500);
+    assert_true(gate_has_room(&gate, TRANSFER_BUCKET_API, 1499));
+    gate_hold(&gate, TRANSFER_BUCKET_API, HUB_WAIT_RATE_LIMIT, 2000, 100);
+    assert_false(gate_has_room(&gate, TRANSFER_BUCKET_API, 2099));
+    assert_true(gate_has_room(&gate, TRANSFER_BUCKET_API, 2100));
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -183,7 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_budget), cmocka_unit_test(test_no_budget), cmocka_unit_test(test_holds),
         cmocka_unit_test(test_jitter), cmocka_unit_test(test_short),     cmocka_unit_test(test_names),
-        cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_outage), cmocka_unit_test(test_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,7 +137,7 @@ static inline int64_t fixture_ask(struct fixture *fixture, const char *json)
 static inline void fixture_plan(struct fixture *fixture)
 {
     int planned = 0;
-    OK(planner_run_once(fixture->store, fixture->hub, NULL, &fixture->cancel, &planned, &err));
+    OK(planner_run_once(fixture->store, fixture->hub, NULL, NULL, &fixture->cancel, &planned, &err));
     assert_int_equal(planned, 1);
 }
 

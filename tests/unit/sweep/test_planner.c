@@ -53,7 +53,7 @@ static void test_nothing_to_plan(void **state)
 {
     struct fixture *fixture = *state;
     int planned = 1;
-    OK(planner_run_once(fixture->store, fixture->hub, NULL, &fixture->cancel, &planned, &err));
+    OK(planner_run_once(fixture->store, fixture->hub, NULL, NULL, &fixture->cancel, &planned, &err));
     assert_int_equal(planned, 0);
 }
 
@@ -234,7 +234,7 @@ static void test_cancelled_while_planning(void **state)
     int64_t id = fixture_ask(fixture, "{}");
     atomic_store(&fixture->cancel, true);
     FAILS(ERR_CANCELLED, "",
-          planner_run_once(fixture->store, fixture->hub, NULL, &fixture->cancel, &planned, &err));
+          planner_run_once(fixture->store, fixture->hub, NULL, NULL, &fixture->cancel, &planned, &err));
     fixture_get_sweep(fixture, id, &sweep);
     assert_int_equal(sweep.state, SWEEP_STATE_PLANNING); /* the next start of the daemon plans it */
     atomic_store(&fixture->cancel, false);

@@ -85,7 +85,7 @@ static void test_each_name_once_in_order_of_steps(void **state)
                                     ref_of("refs/pr/1", REPOSITORY_REF_KIND_PULL_REQUEST, 'c'),
                                     ref_of(longest, REPOSITORY_REF_KIND_TAG, 'b'),
                                     ref_of("step20", REPOSITORY_REF_KIND_TAG, 'c')};
-    struct fake fake = {{&ops, "a/b"}, rows, sizeof rows / sizeof rows[0], 0, 0};
+    struct fake fake = {{.ops = &ops, .name = "a/b"}, rows, sizeof rows / sizeof rows[0], 0, 0};
     char words[][10] = {"step3", "absent", "refs/pr/1", "absent", "main"};
     char *names[] = {words[0], words[1], words[2], words[3]};
     struct sweep_spec spec = {0};
@@ -111,7 +111,8 @@ static void test_each_name_once_in_order_of_steps(void **state)
 static void test_many_refs(void **state)
 {
     (void)state;
-    struct fake fake = {{&ops, "a/b"}, calloc(LIMIT_HUB_REFS, sizeof *fake.rows), LIMIT_HUB_REFS, 0, 0};
+    struct fake fake = {
+        {.ops = &ops, .name = "a/b"}, calloc(LIMIT_HUB_REFS, sizeof *fake.rows), LIMIT_HUB_REFS, 0, 0};
     struct sweep_spec spec = {0};
     struct revision_list list;
     for (int i = 0; i < LIMIT_HUB_REFS; i++) {
