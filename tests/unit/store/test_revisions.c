@@ -273,14 +273,58 @@ static void test_files(void **state)
     FAILS(ERR_INVALID, revisions_set_files(fixture->store, ids[0], rows, 2, &err));
 }
 
+struct numbers {
+    int64_t ids[8];
+    size_t count;
+};
+
+static int collect_id(void *context, int64_t revision_id)
+{
+    struct numbers *numbers = context;
+    assert_true(numbers->count < 8);
+    numbers->ids[numbers->count++] = revision_id;
+    return 0;
+}
+
+/* What the tasks are of or measure against, each once, in their order, without what has files. */
+static void test_unlisted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct numbers numbers = {.count = 0};
+    struct sweep_request request = {.model_id = fixture->model_id, .request = "{}"};
+    struct revision_file_row file = {.path = "a.bin", .digest = "aa"};
+    int64_t ids[5], sweep = 0; /* with main */
+    fixture_add_revisions(fixture, 4, ids);
+    const struct task_plan tasks[] = {
+        {.revision_id = ids[3],
+         .ordinal = 1,
+         .reference_revision_id = ids[0],
+         .previous_revision_id = ids[2]},
+        {.revision_id = ids[2],
+         .ordinal = 0,
+         .reference_revision_id = ids[0],
+         .previous_revision_id = ids[1]},
+    };
+    OK(sweeps_create(fixture->store, &request, &sweep, NULL, &err));
+    OK(tasks_plan(fixture->store, sweep, tasks, 2, &err));
+    OK(revisions_set_files(fixture->store, ids[1], &file, 1, &err));
+    OK(revisions_list_unlisted(fixture->store, sweep, collect_id, &numbers, &err));
+    assert_int_equal(numbers.count, 3);
+    assert_int_equal(numbers.ids[0], ids[0]);
+    assert_int_equal(numbers.ids[1], ids[2]);
+    assert_int_equal(numbers.ids[2], ids[3]);
+    OK(revisions_list_unlisted(fixture->store, sweep + 1, collect_id, &numbers, &err));
+    assert_int_equal(numbers.count, 3);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_models),         CASE(test_models_list), CASE(test_describe),
-        CASE(test_step_order),     CASE(test_changes),     CASE(test_order_is_corrected),
-        CASE(test_measured_count), CASE(test_refusals),    CASE(test_files),
+        CASE(test_models),  CASE(test_models_list),        CASE(test_describe),       CASE(test_step_order),
+        CASE(test_changes), CASE(test_order_is_corrected), CASE(test_measured_count), CASE(test_refusals),
+        CASE(test_files),   CASE(test_unlisted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
