@@ -28,6 +28,8 @@ static const struct api_route rows[] = {
      " tensor fields from to stepless limit cursor format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/revisions/{revision}", "getRevision", api_get_revision,
      " tensor commit fields ", API_SCOPE_STORE, 0, API_RIGHT_READ},
+    {"GET", "/v1/models/{owner}/{name}/revisions/{revision}/values", "getValues", api_get_values,
+     " tensor commit rows view format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/distribution", "getDistribution", api_get_distribution,
      " tensor rows view bins low high limit cursor format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/columns", "getColumns", api_get_columns,

@@ -49,6 +49,10 @@ const struct client_command client_commands[] = {
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",
      BIT(CSV) | BIT(BINS) | BIT(VIEW) | BIT(ROWS) | BIT(TENSOR), client_run_distribution},
+    {"values", "MODEL REVISION", "Print the exact distribution of one revision",
+     "Each distinct value of the tensor, and how many entries have it; NaN and infinities are left\n"
+     "out, --json counts them. Every other statistic follows from these.",
+     BIT(CSV) | BIT(VIEW) | BIT(ROWS) | BIT(TENSOR), client_run_values},
     {"columns", "MODEL", "Print mean and bimodality of each hidden column over training",
      "The table shows the lowest, the middle and the highest of all columns, and how many have a\n"
      "bimodality coefficient above 5/9; --csv has a line for each column of each revision.",

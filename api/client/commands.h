@@ -48,6 +48,7 @@ int client_run_scaling(const struct client_arguments *arguments);
 
 /* api/client/pictures.c */
 int client_run_distribution(const struct client_arguments *arguments);
+int client_run_values(const struct client_arguments *arguments);
 int client_run_columns(const struct client_arguments *arguments);
 int client_run_trajectories(const struct client_arguments *arguments);
 int client_run_displacement(const struct client_arguments *arguments);

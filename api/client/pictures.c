@@ -1,5 +1,6 @@
-/* The resources behind the pictures, as numbers: the distribution over training, hidden columns, sampled
- * entries, displacement between any two revisions. Tables show a choice of them; CSV and JSON have all. */
+/* The resources behind the pictures, as numbers: the distribution over training, or whole, hidden columns,
+ * sampled entries, displacement between any two revisions. Tables show a choice of them; CSV and JSON have
+ * all. */
 #include "api/client/commands.h"
 
 #include "api/client/terminal.h"
@@ -24,8 +25,9 @@ static int is_table(const struct client_arguments *arguments)
     return !arguments->values[CLIENT_OPTION_JSON] && !arguments->values[CLIENT_OPTION_CSV];
 }
 
-/* GET of a resource of the model and printing it. `number` is a parameter of the resource, given with
- * `option` or else `standard`; `key` is the list of which all pages are read, or NULL. */
+/* GET of a resource of the model, or of the revision that a second word names, and printing it. `number` is a
+ * parameter of the resource, `given` or else `standard`, or NULL; `key` is the list of which all pages are
+ * read, or NULL. */
 static int run(const struct client_arguments *arguments, const char *resource, const char *number,
                const char *given, int standard, const char *key,
                void (*print)(const json_t *document, int is_table))
@@ -38,10 +40,14 @@ static int run(const struct client_arguments *arguments, const char *resource, c
     int code = client_link_open(arguments, &link, &err);
     if (!code)
         code = client_link_model(&target, arguments->words[0], &err);
+    if (!code && arguments->words[1]) {
+        buf_append_text(&target, "/revisions/");
+        client_link_encode(&target, arguments->words[1]);
+    }
     buf_append_text(&target, resource);
     if (given)
         client_link_append(&target, number, given);
-    else
+    else if (number)
         buf_appendf(&target, "?%s=%d", number, standard);
     client_link_append(&target, "rows", arguments->values[CLIENT_OPTION_ROWS]);
     client_link_append(&target, "view", arguments->values[CLIENT_OPTION_VIEW]);
@@ -54,15 +60,15 @@ static int run(const struct client_arguments *arguments, const char *resource, c
         code = client_get_all(link, buf_text(&target), key, &document, &err);
     else if (!code)
         code = client_link_get(link, buf_text(&target), &document, &err);
+    const json_t *revisions = json_object_get(document, "revisions");
+    const int is_empty = revisions && json_array_size(revisions) == 0;
     if (link)
-        code = client_check_model(link, arguments->words[0], code,
-                                  json_array_size(json_object_get(document, "revisions")) == 0, &err);
+        code = client_check_model(link, arguments->words[0], code, is_empty, &err);
     if (!code && arguments->values[CLIENT_OPTION_JSON])
         client_print_json(document);
     else if (!code)
         print(document, is_table(arguments));
-    if (!code && is_table(arguments) && isatty(STDOUT_FILENO) &&
-        json_array_size(json_object_get(document, "revisions")) == 0)
+    if (!code && is_table(arguments) && isatty(STDOUT_FILENO) && is_empty)
         (void)fputs("nothing of this is measured; `bifurcate sweep MODEL` measures it, with --tensor NAME "
                     "another tensor than the unembedding\n",
                     stderr);
@@ -164,6 +170,32 @@ int client_run_distribution(const struct client_arguments *arguments)
 {
     return run(arguments, "/distribution", "bins", arguments->values[CLIENT_OPTION_BINS],
                is_table(arguments) ? TABLE_BINS : CSV_BINS, "revisions", print_distribution);
+}
+
+static void print_values(const json_t *document, int as_table)
+{
+    const json_t *counts = json_object_get(document, "counts"), *value;
+    size_t i;
+    if (as_table)
+        (void)printf("%-24s %12s\n", "VALUE", "COUNT");
+    else
+        (void)puts("value,count");
+    json_array_foreach(json_object_get(document, "values"), i, value)
+    {
+        if (as_table) {
+            (void)printf("%-24.17g %12" JSON_INTEGER_FORMAT "\n", json_number_value(value),
+                         json_integer_value(json_array_get(counts, i)));
+            continue;
+        }
+        print_cell(value, '\0');
+        print_cell(json_array_get(counts, i), ',');
+        (void)putchar('\n');
+    }
+}
+
+int client_run_values(const struct client_arguments *arguments)
+{
+    return run(arguments, "/values", NULL, NULL, 0, NULL, print_values);
 }
 
 /* -- columns -- */

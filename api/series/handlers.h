@@ -19,6 +19,9 @@ int api_get_revision(struct api_request *request, struct api_response *response,
 /* api/series/distribution.c */
 int api_get_distribution(struct api_request *request, struct api_response *response, struct err *err);
 
+/* api/series/values.c */
+int api_get_values(struct api_request *request, struct api_response *response, struct err *err);
+
 /* api/series/hidden_columns.c */
 int api_get_columns(struct api_request *request, struct api_response *response, struct err *err);
 

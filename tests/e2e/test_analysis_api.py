@@ -98,6 +98,40 @@ def test_distribution_as_csv(swept: Daemon) -> None:
     assert [[int(cell) for cell in line[4:]] for line in lines[1:]] == [row["counts"] for row in rows]
 
 
+@pytest.mark.parametrize("rows,view", VARIANTS)
+def test_values_are_those_of_numpy(swept: Daemon, tensors: dict[str, Any], rows: str, view: str) -> None:
+    """As stored they are numpy's, exactly. Around column means, whose last digits depend on the order of a sum, an
+    entry that lies between two codes may go to either."""
+    prefix = {"all": "", "tokens": "tokens_"}[rows] + {"raw": "", "centred": "centred_"}[view]
+    for row in swept.series(MODEL)[:9:4]:
+        exact = get(swept, f"/revisions/{row['revision']}/values?rows={rows}&view={view}")
+        assert exact["code"] == {"raw": "float16", "centred": "float16*2^0"}[view]
+        entries = reference.view(tensors[row["revision"]], prefix).astype(np.float16).astype(np.float64) + 0.0
+        known, counts = np.unique(entries, return_counts=True)
+        ours = np.repeat(exact["values"], exact["counts"])
+        assert ours.size == exact["elements"] == row[prefix + "elements"]
+        assert [exact[name] for name in ("digest", "commit", "definition")] == [row[name] for name in ("digest", "commit", "definition")]
+        if view == "raw":
+            assert (exact["values"], exact["counts"]) == (known.tolist(), counts.tolist())
+        else:
+            apart = np.abs(ours - np.sort(entries, axis=None))
+            assert np.count_nonzero(apart) <= 1e-3 * ours.size and apart.max() <= 2.0**-10 * np.abs(ours).max()
+
+
+def test_values_as_csv(swept: Daemon) -> None:
+    path = "/revisions/step512/values"
+    exact = get(swept, path + "?view=centred")
+    lines = list(csv.reader(io.StringIO(swept.get(f"{HERE}{path}?view=centred&format=csv").text)))
+    assert lines[0] == ["value", "count"]
+    assert [(float(value), int(count)) for value, count in lines[1:]] == list(zip(exact["values"], exact["counts"], strict=True))
+    printed = swept.client("values", MODEL, "step512", "--view", "centred", "--csv").stdout
+    assert [[float(cell) for cell in line.split(",")] for line in printed.splitlines()[1:]] == [[float(cell) for cell in line] for line in lines[1:]]
+    assert json.loads(swept.client("values", MODEL, "step512", "--view", "centred", "--json").stdout) == exact
+    absent = swept.get(f"{HERE}{path}?tensor=absent")
+    assert absent.status == 404 and "not measured; a sweep measures it" in absent.json()["detail"]
+    assert swept.get(f"{HERE}/revisions/none/values").status == 404
+
+
 # ---- hidden columns ------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ COMMANDS = [
     ["models"], ["sweeps"], ["show", "1"], ["follow", "1"], ["tasks", "1"], ["history", "1", "1"], ["cancel", "1"], ["watch", "a/b"],
     ["watch", "a/b", "--now"], ["watches"], ["deliveries", "a/b"], ["workers"], ["jobs"], ["devices"], ["tokens"], ["revoke", "1"], ["issue", "x", "--scopes", "read"],
     ["status"], ["series", "a/b"], ["revision", "a/b", "c"], ["analyze", "a/b"], ["audit", "a/b"], ["scaling"],
-    ["distribution", "a/b"], ["columns", "a/b"], ["trajectories", "a/b"], ["displacement", "a/b"], ["sweep", "a/b"], ["sweep", "a/b", "--follow"],
+    ["distribution", "a/b"], ["values", "a/b", "c"], ["columns", "a/b"], ["trajectories", "a/b"], ["displacement", "a/b"], ["sweep", "a/b"], ["sweep", "a/b", "--follow"],
     ["perplexity", "a/b", "--revision", "c"], ["models", "--fields", "name"], ["plot", "a/b", "-o", "-"],
     ["plot", "scaling", "-o", "-"],
 ]  # fmt: skip

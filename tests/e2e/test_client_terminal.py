@@ -184,7 +184,7 @@ def test_json_of_every_command(programs: dict[str, Path], measured: Daemon, tmp_
     (tmp_path / "text.txt").write_text("the cat sat on the mat")
     words = {
         "sweep": [MODEL, "--revision", "step0"], "series": [MODEL], "revision": [MODEL, "step0"], "analyze": [MODEL], "audit": [MODEL],
-        "distribution": [MODEL], "columns": [MODEL], "trajectories": [MODEL], "displacement": [MODEL], "show": ["1"], "follow": ["1"], "tasks": ["1"],
+        "distribution": [MODEL], "values": [MODEL, "step512"], "columns": [MODEL], "trajectories": [MODEL], "displacement": [MODEL], "show": ["1"], "follow": ["1"], "tasks": ["1"],
         "history": ["1", str(task)], "watch": [MODEL, "--at", "02:30"], "deliveries": [MODEL], "unwatch": [MODEL],
         "perplexity": [MODEL, "--revision", "step0", "--file", str(tmp_path / "text.txt")],
         "plot": [MODEL, "-o", str(tmp_path / "figure.svg")],
