@@ -50,16 +50,16 @@ int api_accept_weigh(const char *header, const char *name)
 {
     const char *slash = strchr(name, '/');
     size_t name_size = strlen(name), kind_size = slash ? (size_t)(slash + 1 - name) : 0;
+    const char *end = header ? header : "";
     int found = 0, weight = 0;
-    while (header && *header) {
-        header += strspn(header, ", \t");
-        const char *end = header + strcspn(header, ",");
-        int level = match(header, strcspn(header, ",; \t"), name, name_size, kind_size);
+    while (*end) {
+        const char *at = end + strspn(end, ", \t");
+        end = at + strcspn(at, ",");
+        int level = match(at, strcspn(at, ",; \t"), name, name_size, kind_size);
         if (level > found) { /* the most exact one counts, and of those the first */
             found = level;
-            weight = find_weight(header, end);
+            weight = find_weight(at, end);
         }
-        header = end;
     }
     return weight ? weight * LEVELS + found : 0;
 }
