@@ -118,7 +118,7 @@ def test_a_sweep_is_started_and_followed_to_its_end(page: Browser, service: Daem
         "const boxes = [...more.querySelectorAll('label')].map(one => one.getBoundingClientRect()); more.open = false;"
         "return boxes.slice(1).map((box, i) => box.top - boxes[i].bottom)"
     )
-    assert len(gaps) == 2 and min(gaps) >= 8, "fields keep apart"
+    assert len(gaps) == 3 and min(gaps) >= 8, "fields keep apart"
     page.type("#sweep-form [name=model]", "nobody")
     page.click("#sweep-form [type=submit]")
     assert "owner/name" in page.wait("!document.getElementById('sweep-error').hidden && document.getElementById('sweep-error').textContent")
