@@ -1,5 +1,7 @@
 #include "daemon/base/keyed_lock.h"
 
+#include "daemon/base/pulse.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -47,6 +49,7 @@ int keyed_locks_take(struct keyed_locks *locks, struct keyed_lock *own, const at
     int code = 0;
     (void)pthread_mutex_lock(&locks->lock);
     while (!code && is_held(locks, own)) {
+        pulse_beat(); /* its holder may wait for minutes, for the hub */
         if (cancel && atomic_load(cancel))
             code = err_set(err, ERR_CANCELLED, "cancelled while waiting for another task that does the same");
         else

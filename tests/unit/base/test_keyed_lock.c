@@ -3,13 +3,15 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/keyed_lock.h"
+#include "daemon/base/pulse.h"
 
 #include <stdbool.h>
 
 struct wanter {
     struct keyed_locks *locks;
     struct keyed_lock own;
-    atomic_bool cancel, is_done;
+    struct pulse pulse;
+    atomic_bool cancel, is_alive, is_done;
     pthread_t thread;
     struct err err;
     int code;
@@ -18,6 +20,8 @@ struct wanter {
 static void *want(void *context)
 {
     struct wanter *wanter = context;
+    pulse_attach(&wanter->pulse);
+    atomic_store(&wanter->is_alive, true);
     wanter->code = keyed_locks_take(wanter->locks, &wanter->own, &wanter->cancel, &wanter->err);
     atomic_store(&wanter->is_done, true);
     return NULL;
@@ -100,12 +104,37 @@ static void test_who_waits_can_be_cancelled(void **state)
     keyed_locks_destroy(&locks);
 }
 
+static void test_who_waits_is_alive(void **state)
+{
+    (void)state;
+    struct keyed_locks locks;
+    struct keyed_lock held = {.number = 1, .name = "a"};
+    struct wanter wanter;
+    keyed_locks_init(&locks);
+    OK(keyed_locks_take(&locks, &held, NULL, &err));
+    start(&wanter, &locks, 1, "a");
+    while (!atomic_load(&wanter.is_alive))
+        clock_sleep_ms(1);
+    for (int beat = 0; beat < 2; beat++) {
+        atomic_store(&wanter.pulse.beat_ms, 0);
+        for (int i = 0; i < 30000 && !atomic_load(&wanter.pulse.beat_ms); i++)
+            clock_sleep_ms(1);
+        assert_true(atomic_load(&wanter.pulse.beat_ms) != 0);
+    }
+    assert_false(atomic_load(&wanter.is_done));
+    keyed_locks_give(&locks, &held);
+    join(&wanter, 0);
+    keyed_locks_give(&locks, &wanter.own);
+    keyed_locks_destroy(&locks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_other_keys_are_free),
         cmocka_unit_test(test_the_same_key_waits),
         cmocka_unit_test(test_who_waits_can_be_cancelled),
+        cmocka_unit_test(test_who_waits_is_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
