@@ -1,0 +1,101 @@
+"""tests/gpu/run, the one command for a machine with a GPU, without one: its plan, and what is left of it when programs hang, fail or
+the whole is cut. The programs are stand-ins; what the real ones do is tests/gpu's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from running import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ROOT / "tests/gpu/run"
+PROGRAMS = ("gpu_cases", "gpu_together", "gpu_bench", "gpu_lost", "gpu_streamed")
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """Programs that pass at once, on a machine with a GPU and none of the tools beside it."""
+    folder = tmp_path / "built programs"
+    folder.mkdir()
+    for name in PROGRAMS:
+        stand_in(folder / name, "echo 3 passed, 0 failed")
+    stand_in(tmp_path / "tools/nvidia-smi", 'case $* in *compute_cap*) echo 9.0 ;; *) echo "a GPU, 580.1, 81559 MiB" ;; esac')
+    return folder
+
+
+def stand_in(path: Path, script: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def start(built: Path, total_s: int = 530) -> subprocess.Popen[str]:
+    environment = os.environ | {"BUILT": str(built), "TOTAL_S": str(total_s), "PATH": f"{built.parent}/tools:/usr/bin:/bin"}
+    return subprocess.Popen([RUN, built.parent / "out"], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def results(built: Path) -> str:
+    path = built.parent / "out/results.txt"
+    return path.read_text() if path.exists() else ""
+
+
+def test_plan() -> None:
+    """Each step has a time of its own; together they are no more than the whole; every program is one that is built."""
+    done = subprocess.run([RUN, "--plan"], text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout
+    rows = re.findall(r"^(\w+) +(\d+) s, over by +(\d+) s  (.*)$", done.stdout, re.MULTILINE)
+    assert [row[0] for row in rows][:3] == ["configure", "build", "cases"]
+    assert sum(int(row[1]) for row in rows) == int(rows[-1][2]) <= 530
+    assert all(int(seconds) >= 15 for name, seconds, _, _ in rows if name != "transformers")
+    targets = (ROOT / "tests/gpu/CMakeLists.txt").read_text()
+    assert {program for row in rows for program in re.findall(r"build/(gpu_\w+)", row[3])} == set(PROGRAMS)
+    assert all(f"add_executable({program} " in targets for program in PROGRAMS)
+    short = subprocess.run([RUN, "--plan"], text=True, capture_output=True, env=os.environ | {"TOTAL_S": "100"})
+    assert short.returncode == 1
+
+
+def test_results_of_all_steps(built: Path) -> None:
+    stand_in(built / "gpu_bench", 'echo "name,value,unit,ceiling,share"; echo "# a GPU"; echo "copy bandwidth $1,3000,GB/s,,"')
+    stand_in(built / "gpu_together", "echo there is one GPU; exit 77")
+    stand_in(built / "gpu_lost", "echo case 4 failed; exit 1")
+    stand_in(built.parent / "tools/compute-sanitizer", 'case $* in *racecheck*) echo 7 passed, 0 failed ;; *) exit 9 ;; esac')
+    run = start(built)
+    text = run.communicate(timeout=60)[0]
+    assert run.returncode == 1
+    assert re.search(r"^a GPU, 580.1, 81559 MiB$", text, re.MULTILINE)
+    assert re.search(r"^skipped build: the programs of .* are used$", text, re.MULTILINE)
+    assert re.search(r"^passed  cases \(\d s\): 3 passed, 0 failed$", text, re.MULTILINE)
+    assert "skipped together: there is one GPU\n" in text
+    assert re.search(r"^FAILED  memcheck, status 9", text, re.MULTILINE)
+    assert re.search(r"^passed  racecheck \(\d s\): 7 passed, 0 failed$", text, re.MULTILINE)
+    assert re.search(r"^FAILED  lost, status 1 \(\d s\)\ncase 4 failed$", text, re.MULTILINE)
+    assert re.search(r"^passed  streamed", text, re.MULTILINE)
+    for line in results(built).splitlines():
+        assert line in text
+    table = (built.parent / "out/bench.csv").read_text()
+    assert "copy bandwidth sizes=,3000" in table and "copy bandwidth statistics=0,3000" in table
+
+
+def test_a_program_that_hangs(built: Path) -> None:
+    """It has the time that is left, and what it said until then is kept; what no time is left for is named."""
+    stand_in(built / "gpu_cases", "echo passed one; sleep 600")
+    run = start(built, total_s=6)
+    text = run.communicate(timeout=60)[0]
+    assert run.returncode == 1
+    assert "FAILED  cases, not done after 6 s\npassed one\n" in text
+    assert "skipped together: the 6 s are over\n" in text and "skipped streamed: the 6 s are over\n" in text
+
+
+def test_the_whole_is_cut(built: Path) -> None:
+    stand_in(built / "gpu_together", "echo begun; sleep 600")
+    run = start(built)
+    wait_until(lambda: (built.parent / "out/together.log").exists() and "begun" in (built.parent / "out/together.log").read_text())
+    run.send_signal(signal.SIGTERM)
+    text = run.communicate(timeout=60)[0]
+    assert run.returncode == 1
+    assert "passed  cases" in results(built) and "CUT after" in results(built) and "CUT after" in text
