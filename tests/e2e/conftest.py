@@ -4,6 +4,7 @@ hub        an emulated hub of small generated repositories, fresh for every test
 make_hub   start another one: make_hub(root, bandwidth_bps=…)
 certificate  files for make_hub(root, tls=certificate)
 garden     the folder of the committed training run, to be served by make_hub
+tensors    the unembedding of each of its revisions, read by numpy
 daemon     start the daemon: daemon(hub, "--option", "value", env={…})
 worker     start a remote worker: worker(daemon, "--option", "value", env={…})
 made_up    a daemon that has swept four made-up runs of different sizes (synthetic.py), three with perplexities
@@ -112,6 +113,14 @@ def garden() -> Path:
         if (root / "models").is_dir():
             return root
     pytest.skip("the committed training run (tests/fixtures/garden) is not there")
+
+
+@pytest.fixture(scope="session")
+def tensors(garden: Path) -> dict[str, Any]:
+    pytest.importorskip("numpy", reason="numpy is the reference")
+    import reference
+
+    return reference.read_tensors(reference.garden_folders(garden))
 
 
 @pytest.fixture(scope="session")

@@ -152,6 +152,12 @@ class Daemon:
     def get(self, path: str, headers: dict[str, str] | None = None) -> Answer:
         return self.request("GET", path, None, headers)
 
+    def read(self, path: str) -> Any:
+        """The JSON of what is there."""
+        answer = self.get(path)
+        assert answer.status == 200, answer
+        return answer.json()
+
     def post(self, path: str, value: Any = None, headers: dict[str, str] | None = None) -> Answer:
         return self.request("POST", path, value, headers)
 
@@ -189,9 +195,7 @@ class Daemon:
         rows: list[dict[str, Any]] = []
         cursor = ""
         while True:
-            answer = self.get(f"/v1/models/{model_path(model)}/revisions?limit=1000{cursor}{query}")
-            assert answer.status == 200, answer
-            page = answer.json()
+            page = self.read(f"/v1/models/{model_path(model)}/revisions?limit=1000{cursor}{query}")
             rows += page["revisions"]
             if not page.get("next_cursor"):
                 return rows

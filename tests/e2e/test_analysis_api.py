@@ -39,23 +39,12 @@ def swept(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
         daemon.check_end()
 
 
-@pytest.fixture(scope="module")
-def tensors(garden: Path) -> dict[str, Any]:
-    return reference.read_tensors(reference.garden_folders(garden))
-
-
-def get(daemon: Daemon, path: str) -> Any:
-    answer = daemon.get(HERE + path)
-    assert answer.status == 200, answer
-    return answer.json()
-
-
 # ---- hidden columns ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rows,variant", [("all", ""), ("tokens", "tokens_")])
 def test_columns_are_those_of_numpy(swept: Daemon, tensors: dict[str, Any], rows: str, variant: str) -> None:
-    answer = get(swept, f"/columns?rows={rows}")
+    answer = swept.read(f"{HERE}/columns?rows={rows}")
     assert answer["rows"] == rows and answer["count"] == len(answer["revisions"]) == 25
     for row in answer["revisions"]:
         values = reference.view(tensors[row["revision"]], variant).astype(np.float64)
@@ -66,9 +55,9 @@ def test_columns_are_those_of_numpy(swept: Daemon, tensors: dict[str, Any], rows
 
 
 def test_columns_come_in_pages_and_as_csv(swept: Daemon) -> None:
-    whole = get(swept, "/columns?rows=tokens")
-    first = get(swept, "/columns?rows=tokens&limit=20")
-    rest = get(swept, f"/columns?rows=tokens&cursor={first['next_cursor']}")
+    whole = swept.read(f"{HERE}/columns?rows=tokens")
+    first = swept.read(f"{HERE}/columns?rows=tokens&limit=20")
+    rest = swept.read(f"{HERE}/columns?rows=tokens&cursor={first['next_cursor']}")
     assert (first["count"], rest["count"], rest["next_cursor"]) == (20, 5, None)
     assert first["revisions"] + rest["revisions"] == whole["revisions"]
     lines = list(csv.DictReader(io.StringIO(swept.get(HERE + "/columns?rows=tokens&format=csv").text)))
@@ -110,7 +99,7 @@ def test_a_page_of_columns_ends_after_half_a_million(swept: Daemon, tmp_path: Pa
 
 
 def test_trajectories_are_the_tensors_entries(swept: Daemon, tensors: dict[str, Any]) -> None:
-    answer = get(swept, "/trajectories?entries=50")
+    answer = swept.read(f"{HERE}/trajectories?entries=50")
     assert len(answer["entries"]) == 50 and answer["sampled"] == 4096
     for row in answer["revisions"]:
         tensor = tensors[row["revision"]]
@@ -119,7 +108,7 @@ def test_trajectories_are_the_tensors_entries(swept: Daemon, tensors: dict[str, 
 
 
 def test_displacement_of_the_sample_estimates_that_of_the_tensor(swept: Daemon, tensors: dict[str, Any]) -> None:
-    answer = get(swept, "/displacement")
+    answer = swept.read(f"{HERE}/displacement")
     names = answer["revisions"]
     assert names == [row["revision"] for row in swept.series(MODEL)] and answer["available"] == len(names)
     tokens = {name: reference.view(tensors[name], "tokens_").astype(np.float64) for name in names}
@@ -139,7 +128,7 @@ def test_displacement_of_the_sample_estimates_that_of_the_tensor(swept: Daemon, 
 
 
 def test_displacement_thins_out_evenly(swept: Daemon) -> None:
-    answer = get(swept, "/displacement?limit=4")
+    answer = swept.read(f"{HERE}/displacement?limit=4")
     assert answer["count"] == 4 and answer["available"] == 25
     assert answer["revisions"][0] == "step0" and answer["revisions"][-1] == LAST
     lines = list(csv.DictReader(io.StringIO(swept.get(HERE + "/displacement?limit=4&format=csv").text)))
@@ -161,7 +150,7 @@ def test_distance_of_the_distributions_is_scipys(swept: Daemon, tensors: dict[st
 
 
 def test_analysis_has_a_reason_for_every_verdict(swept: Daemon) -> None:
-    answer = get(swept, "/analysis")
+    answer = swept.read(f"{HERE}/analysis")
     assert answer["revisions_measured"] == 25 and answer["revisions_counted"] == 23
     assert len(answer["onsets"]) == 4 and len(answer["revisions"]) == 25
     steps = {row["revision"]: row["step"] for row in answer["revisions"]}
@@ -190,13 +179,13 @@ def test_analysis_has_a_reason_for_every_verdict(swept: Daemon) -> None:
 
 
 def test_repeated_revisions_do_not_count(swept: Daemon) -> None:
-    rows = {row["revision"]: row for row in get(swept, "/analysis")["revisions"]}
+    rows = {row["revision"]: row for row in swept.read(f"{HERE}/analysis")["revisions"]}
     assert rows[LAST]["is_counted"] and not rows["step5000"]["is_counted"]
     assert rows["step0"]["is_counted"] and not rows["step1"]["is_counted"]
 
 
 def test_alpha_is_the_slope_of_the_series(swept: Daemon) -> None:
-    rows = [row for row in get(swept, "/analysis")["revisions"] if row["is_counted"] and row["step"] > 0]
+    rows = [row for row in swept.read(f"{HERE}/analysis")["revisions"] if row["is_counted"] and row["step"] > 0]
     for i in range(2, len(rows) - 2):
         near = [row for row in rows[i - 2 : i + 3] if row["msd"] > 0]
         x, y = [[math.log(row[key]) for row in near] for key in ("step", "msd")]
@@ -205,13 +194,13 @@ def test_alpha_is_the_slope_of_the_series(swept: Daemon) -> None:
 
 def test_a_schedule_of_the_query_opens_what_needs_one(swept: Daemon) -> None:
     query = "/analysis?schedule=cosine_neox&peak=0.003&floor=0.0003&warmup=140&total=14000&decay=0.1"
-    answer = get(swept, query)
+    answer = swept.read(HERE + query)
     assert answer["schedule"]["source"] == "query" and answer["schedule"]["peak"] == 0.003
     assert answer["decay"]["verdict"] in ("yes", "no")
     assert answer["rest"]["per_lr"]["verdict"] in ("yes", "no")
     sums = [row["lr_sum"] for row in answer["revisions"]]
     assert sums == sorted(sums) and sums[0] == 0
-    assert "revisions" not in get(swept, query + "&points=false")
+    assert "revisions" not in swept.read(HERE + query + "&points=false")
     for query, field in (
         ("peak=1", "peak"),
         ("schedule=steep", "schedule"),
@@ -235,19 +224,19 @@ def test_answers_are_conditional_and_have_a_head(swept: Daemon) -> None:
 
 
 def test_a_tensor_that_was_not_measured_has_no_verdict(swept: Daemon) -> None:
-    answer = get(swept, "/analysis?tensor=absent")
+    answer = swept.read(f"{HERE}/analysis?tensor=absent")
     assert {onset["verdict"] for onset in answer["onsets"]} == {"insufficient"}
-    assert get(swept, "/distribution?tensor=absent")["revisions"] == []
-    assert get(swept, "/columns?tensor=absent")["revisions"] == []
-    assert get(swept, "/trajectories?tensor=absent")["revisions"] == []
-    assert get(swept, "/displacement?tensor=absent")["msd"] == []
+    assert swept.read(f"{HERE}/distribution?tensor=absent")["revisions"] == []
+    assert swept.read(f"{HERE}/columns?tensor=absent")["revisions"] == []
+    assert swept.read(f"{HERE}/trajectories?tensor=absent")["revisions"] == []
+    assert swept.read(f"{HERE}/displacement?tensor=absent")["msd"] == []
 
 
 # ---- audit and scaling ---------------------------------------------------------------------------
 
 
 def test_audit_finds_what_was_planted_and_nothing_else(swept: Daemon) -> None:
-    answer = get(swept, "/audit")
+    answer = swept.read(f"{HERE}/audit")
     found = {(one["kind"], one["revision"], one["other"]) for one in answer["findings"]}
     assert found == {("unchanged", "step1", "step0"), ("duplicate", "step5000", LAST)}
     assert answer["counts"] == {"duplicate": 1, "unchanged": 1, "out_of_line": 0, "missing": 0, "not_finite": 0}
@@ -262,7 +251,7 @@ def test_audit_needs_no_measurement(programs: dict[str, Path], garden: Path, tmp
         daemon = Daemon(programs, tmp_path, hub.url, [], {})
         daemon.start()
         daemon.wait(daemon.sweep(MODEL, revisions={"names": ["step0", "step5000", LAST]}, metrics=["statistics"]))
-        answer = get(daemon, "/audit")
+        answer = daemon.read(f"{HERE}/audit")
         found = [one for one in answer["findings"] if one["kind"] == "duplicate"]
         assert [(one["revision"], one["other"], one["basis"]) for one in found] == [("step5000", LAST, "files")]
         daemon.check_end()
@@ -316,7 +305,7 @@ def test_rates_survive_a_denser_sweep(programs: dict[str, Path], garden: Path, t
         daemon.wait(daemon.sweep(MODEL, revisions={"from": 2000, "every": 4}))
         daemon.wait(daemon.sweep(MODEL, revisions={"from": 2000, "to": 4000, "every": 1}))
         rows = {row["revision"]: row for row in daemon.series(MODEL) if row["state"] == "measured"}
-        points = {one["revision"]: one for one in get(daemon, "/analysis")["revisions"]}
+        points = {one["revision"]: one for one in daemon.read(f"{HERE}/analysis")["revisions"]}
         older = [row for row in rows.values() if row["lag1_reference"] == "step2000" and row["step"] > 4000]
         assert older, rows.keys()
         for row in older:
@@ -394,7 +383,7 @@ def test_client_says_it_in_words(swept: Daemon) -> None:
     for text in ("Did the weights fork?", "Could training have stopped earlier?", "What else could explain this?"):
         assert text in analysis.stdout
     assert max(len(line) for line in analysis.stdout.splitlines()) <= 100
-    assert json.loads(swept.client("analyze", MODEL, "--json").stdout) == get(swept, "/analysis")
+    assert json.loads(swept.client("analyze", MODEL, "--json").stdout) == swept.read(f"{HERE}/analysis")
     audit = swept.client("audit", MODEL)
     assert audit.returncode == 0 and re.search(rf"step5000 serves the same .* as\s+{LAST}", audit.stdout), audit
     scaling = swept.client("scaling")
@@ -427,10 +416,10 @@ def test_entries_of_a_copy_without_its_tokenizer(swept: Daemon, tensors: dict[st
         shutil.copytree(folders[name], tmp_path / "run" / name)
     model = f"file:{tmp_path}/run"
     assert swept.wait(swept.sweep(model))["state"] == "done"
-    before = get(swept, "/trajectories")
+    before = swept.read(f"{HERE}/trajectories")
     answer = swept.get(f"/v1/models/{model_path(model)}/trajectories?entries=50").json()
     assert [row["revision"] for row in answer["revisions"]] == ["step0", "step512"]
     for row in answer["revisions"]:
         tensor = tensors[row["revision"]]
         assert row["values"] == [float(tensor[entry["row"], entry["column"]]) for entry in answer["entries"]]
-    assert get(swept, "/trajectories") == before
+    assert swept.read(f"{HERE}/trajectories") == before

@@ -28,20 +28,9 @@ def swept(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
         yield daemon
 
 
-@pytest.fixture(scope="module")
-def tensors(garden: Path) -> dict[str, Any]:
-    return reference.read_tensors(reference.garden_folders(garden))
-
-
-def get(daemon: Daemon, path: str) -> Any:
-    answer = daemon.get(HERE + path)
-    assert answer.status == 200, answer
-    return answer.json()
-
-
 @pytest.mark.parametrize("rows,view", VARIANTS)
 def test_rows_of_the_distribution_add_up(swept: Daemon, rows: str, view: str) -> None:
-    picture = get(swept, f"/distribution?rows={rows}&view={view}&bins=37")
+    picture = swept.read(f"{HERE}/distribution?rows={rows}&view={view}&bins=37")
     series = swept.series(MODEL)
     prefix = {"all": "", "tokens": "tokens_"}[rows] + {"raw": "", "centred": "centred_"}[view]
     assert [row["revision"] for row in picture["revisions"]] == [row["revision"] for row in series]
@@ -53,17 +42,17 @@ def test_rows_of_the_distribution_add_up(swept: Daemon, rows: str, view: str) ->
 
 
 def test_distribution_is_numpys_histogram(swept: Daemon, tensors: dict[str, Any]) -> None:
-    picture = get(swept, "/distribution?bins=64&low=-0.5&high=0.5")
+    picture = swept.read(f"{HERE}/distribution?bins=64&low=-0.5&high=0.5")
     for row in picture["revisions"]:
         values = np.clip(tensors[row["revision"]].astype(np.float64), -0.5, 0.5)
         assert row["counts"] == np.histogram(values, bins=64, range=(-0.5, 0.5))[0].tolist(), row["revision"]
 
 
 def test_distribution_pages_and_has_the_same_bins_on_each(swept: Daemon) -> None:
-    whole = get(swept, "/distribution?bins=11")
+    whole = swept.read(f"{HERE}/distribution?bins=11")
     rows, cursor = [], ""
     while True:
-        page = get(swept, f"/distribution?bins=11&limit=10{cursor}")
+        page = swept.read(f"{HERE}/distribution?bins=11&limit=10{cursor}")
         assert (page["low"], page["high"]) == (whole["low"], whole["high"])
         rows += page["revisions"]
         if page["next_cursor"] is None:
@@ -75,7 +64,7 @@ def test_distribution_pages_and_has_the_same_bins_on_each(swept: Daemon) -> None
 def test_distribution_as_csv(swept: Daemon) -> None:
     answer = swept.get(HERE + "/distribution?bins=7&format=csv")
     lines = list(csv.reader(io.StringIO(answer.text)))
-    rows = get(swept, "/distribution?bins=7")["revisions"]
+    rows = swept.read(f"{HERE}/distribution?bins=7")["revisions"]
     assert lines[0][:4] == ["revision", "step", "elements", "not_finite"] and len(lines[0]) == 4 + 7
     middles = [float(cell) for cell in lines[0][4:]]
     assert middles == sorted(middles)
@@ -89,7 +78,7 @@ def test_values_are_those_of_numpy(swept: Daemon, tensors: dict[str, Any], rows:
     entry that lies between two codes may go to either."""
     prefix = {"all": "", "tokens": "tokens_"}[rows] + {"raw": "", "centred": "centred_"}[view]
     for row in swept.series(MODEL)[:9:4]:
-        exact = get(swept, f"/revisions/{row['revision']}/values?rows={rows}&view={view}")
+        exact = swept.read(f"{HERE}/revisions/{row['revision']}/values?rows={rows}&view={view}")
         assert exact["code"] == {"raw": "float16", "centred": "float16*2^0"}[view]
         entries = reference.view(tensors[row["revision"]], prefix).astype(np.float16).astype(np.float64) + 0.0
         known, counts = np.unique(entries, return_counts=True)
@@ -105,7 +94,7 @@ def test_values_are_those_of_numpy(swept: Daemon, tensors: dict[str, Any], rows:
 
 def test_values_as_csv(swept: Daemon) -> None:
     path = "/revisions/step512/values"
-    exact = get(swept, path + "?view=centred")
+    exact = swept.read(HERE + path + "?view=centred")
     lines = list(csv.reader(io.StringIO(swept.get(f"{HERE}{path}?view=centred&format=csv").text)))
     assert lines[0] == ["value", "count"]
     assert [(float(value), int(count)) for value, count in lines[1:]] == list(zip(exact["values"], exact["counts"], strict=True))

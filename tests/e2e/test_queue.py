@@ -25,9 +25,7 @@ def tasks_of(daemon: Daemon, *sweeps: int) -> list[dict[str, Any]]:
 
 
 def history_of(daemon: Daemon, task: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = daemon.get(f"/v1/sweeps/{task['sweep']}/tasks/{task['id']}/events")
-    assert answer.status == 200, answer
-    return answer.json()["events"]
+    return daemon.read(f"/v1/sweeps/{task['sweep']}/tasks/{task['id']}/events")["events"]
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ LAST = "step14000"
 
 
 def series(daemon: Daemon) -> Any:
-    answer = daemon.get(f"/v1/models/{MODEL}/revisions")
-    assert answer.status == 200, answer
-    return answer.json()
+    return daemon.read(f"/v1/models/{MODEL}/revisions")
 
 
 def dump(path: Path) -> list[Any]:
