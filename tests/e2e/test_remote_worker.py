@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
+from recorded import check_sound, essence, everything, read, without_perplexity
 from running import Daemon, model_path, wait_until
+from spoilt import join, split, spoilt
 from workers import Proxy, Worker, offer_to
 
 from tests.hub import Emulator
@@ -25,62 +27,8 @@ MODEL = "garden/neox-tiny"
 NAMES = ["step0", "step1", "step2", "step128", "step3000", "step5000", "step14000"]
 REQUEST = {"revisions": {"names": NAMES}}
 BOTH = {**REQUEST, "metrics": ["statistics", "perplexity"], "dataset": "garden/lambada_garden", "limit": 20}
-VOLATILE = ("bytes_fetched", "measured_at", "first_seen_at")
 HERE = f"/v1/models/{model_path(MODEL)}"
 REMOTE = ("--fetchers", "0")  # the daemon itself measures nothing
-
-
-def essence(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name not in VOLATILE} for row in rows]
-
-
-def read(daemon: Daemon, query: str) -> list[tuple[Any, ...]]:
-    db = sqlite3.connect(f"file:{daemon.db}?mode=ro", uri=True)
-    try:
-        return db.execute(query).fetchall()
-    finally:
-        db.close()
-
-
-def everything(daemon: Daemon) -> dict[str, list[tuple[Any, ...]]]:
-    """All that was measured, with contents by their digest: bit by bit, compressed values too."""
-    db = sqlite3.connect(f"file:{daemon.db}?mode=ro", uri=True)
-    tables = {}
-    try:
-        for table in ("statistics", "distributions", "columns_statistics", "samples"):
-            names = [row[1] for row in db.execute(f"PRAGMA table_info({table})") if row[1] != "content_id"]
-            columns = ", ".join(f"t.{name}" for name in names)
-            tables[table] = db.execute(
-                f"SELECT c.digest, {columns} FROM {table} t JOIN contents c ON c.id = t.content_id"
-            ).fetchall()
-        names = [row[1] for row in db.execute("PRAGMA table_info(displacements)") if not row[1].endswith("_id")]
-        columns = ", ".join(f"t.{name}" for name in names)
-        tables["displacements"] = db.execute(
-            f"SELECT c.digest, o.digest, {columns} FROM displacements t JOIN contents c ON c.id = t.content_id"
-            " JOIN contents o ON o.id = t.reference_id"
-        ).fetchall()
-        names = [row[1] for row in db.execute("PRAGMA table_info(perplexities)")]
-        columns = ", ".join(name for name in names if name not in ("id", "seconds", "measured_ms"))
-        tables["perplexities"] = db.execute(f"SELECT {columns} FROM perplexities").fetchall()
-        tables["tensors"] = db.execute(
-            "SELECT r.name, t.tensor, c.digest, t.token_rows, t.definition, t.backend, s.name, t.file_path, t.file_digest"
-            " FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id JOIN contents c ON c.id = t.content_id"
-            " LEFT JOIN revisions s ON s.id = t.same_as"
-        ).fetchall()
-    finally:
-        db.close()
-    return {name: sorted(rows, key=repr) for name, rows in tables.items()}
-
-
-def check_sound(daemon: Daemon) -> None:
-    """Nothing is damaged, half-recorded, or recorded twice."""
-    assert read(daemon, "PRAGMA integrity_check") == [("ok",)]
-    assert read(daemon, "PRAGMA foreign_key_check") == []
-    assert read(daemon, "SELECT content_id FROM statistics GROUP BY content_id HAVING count(*) <> 4") == []
-    twice = "SELECT task_id FROM task_events WHERE event = 'record' GROUP BY task_id HAVING count(*) <> 1"
-    assert read(daemon, twice) == []
-    recorded = read(daemon, "SELECT count(DISTINCT task_id) FROM task_events WHERE event = 'record'")
-    assert recorded == read(daemon, "SELECT count(*) FROM tasks WHERE state = 'done'")
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +46,6 @@ def undisturbed(
             "answers": {path: local.get(HERE + path).body for path in ("/distribution", "/displacement", "/trajectories")},
         }
         local.check_end()
-
-
-def without_perplexity(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in row.items() if "perplexity" not in k and "accuracy" not in k} for row in essence(rows)]
 
 
 def test_numbers_are_those_of_a_local_sweep(
@@ -437,74 +381,6 @@ def test_https(
         worker(proxy.url, "--connect-ca-file", certificate[0], env=remote.env)
         assert remote.wait(sweep)["state"] == "done"
         assert proxy.offers
-
-
-def split(body: bytes) -> tuple[dict[str, Any], bytes]:
-    head, values = body.split(b"\n", 1)
-    return json.loads(head), values
-
-
-def join(head: dict[str, Any], values: bytes) -> bytes:
-    return json.dumps(head).encode() + b"\n" + values
-
-
-def spoilt(path: str, body: bytes) -> Iterator[tuple[str, str, dict[str, str], bytes, int]]:
-    """What a hostile or broken worker may send instead: what it is, path, headers, body, status."""
-
-    def change(where: Callable[[dict[str, Any]], None], without_values: bool = False) -> bytes:
-        head, values = split(body)
-        where(head)
-        return join(head, b"" if without_values else values)
-
-    def bare(tensor: dict[str, Any], *lists: str) -> None:
-        for name in ("distributions", "columns", "samples", *lists):
-            tensor[name] = []
-
-    def set_in(tensor: str | int, *keys: Any, to: Any) -> Callable[[dict[str, Any]], None]:
-        def apply(head: dict[str, Any]) -> None:
-            place = head["tensors"][tensor]
-            for key in keys[:-1]:
-                place = place[key]
-            place[keys[-1]] = to
-
-        return apply
-
-    number, attempt, secret = path.split("/")[3].split(".")
-    yield "another task's id", f"/v1/claims/{int(number) + 1}.{attempt}.{secret}/result", {}, body, 404
-    yield "another attempt's id", f"/v1/claims/{number}.{int(attempt) + 1}.{secret}/result", {}, body, 404
-    yield "a guessed id", f"/v1/claims/{number}.{attempt}.{'0' * len(secret)}/result", {}, body, 404
-    yield "no id", "/v1/claims/x/result", {}, body, 404
-    yield "another type", path, {"Content-Type": "application/json"}, body, 415
-    yield "nothing", path, {}, b"", 400
-    yield "cut short", path, {}, body[: len(body) // 2], 400
-    yield "cut within the line", path, {}, body[:100], 400
-    yield "one byte too few", path, {}, body[:-1], 400
-    yield "more bytes", path, {}, body + b"x", 400
-    yield "no JSON", path, {}, b"\x00\xff\n" + body, 400
-    flipped = bytearray(body)
-    flipped[-20] ^= 0xFF
-    yield "a flipped byte", path, {}, bytes(flipped), 400
-    yield "a count that is null", path, {}, change(set_in(0, "statistics", 0, "nan_count", to=None)), 400
-    yield "a mean that is text", path, {}, change(set_in(0, "statistics", 0, "mean", to="nan")), 400
-    yield "no minimum", path, {}, change(set_in(0, "statistics", 0, "minimum", to=None)), 400
-    yield "other elements", path, {}, change(set_in(0, "statistics", 0, "elements", to=1)), 400
-    yield "a digest in capitals", path, {}, change(set_in(0, "content", "digest", to="A" * 64)), 400
-    yield "another tensor", path, {}, change(set_in(0, "tensor", to="lm_head.weight")), 400
-    yield "another file", path, {}, change(set_in(0, "file", to="other.safetensors")), 400
-    yield "a file elsewhere", path, {}, change(set_in(0, "file", to="../config.json")), 400
-    yield "another file's digest", path, {}, change(set_in(0, "file_digest", to="0" * 64)), 422
-    yield "another reference", path, {}, change(set_in(0, "displacements", 0, "reference", "digest", to="0" * 64)), 422
-    yield "another definition", path, {}, change(set_in(0, "statistics", 0, "definition", to=1)), 422
-    yield "another backend", path, {}, change(set_in(0, "statistics", 0, "backend", to="gpu")), 400
-    yield "a variant twice", path, {}, change(set_in(0, "statistics", 0, "is_centred", to=True)), 400
-    yield "one row set of two", path, {}, change(lambda head: head["tensors"][0]["displacements"][0]["rows"].pop()), 400
-    yield "a link twice", path, {}, change(set_in(0, "displacements", 1, "link", to="first")), 400
-    yield "no large values", path, {}, change(lambda head: bare(head["tensors"][0]), True), 400
-    yield "no statistics", path, {}, change(lambda head: bare(head["tensors"][0], "statistics"), True), 400
-    yield "no tensors", path, {}, change(lambda head: head.update(tensors=[]), True), 400
-    yield "a perplexity too many", path, {}, change(lambda head: head.update(weights_digest="0" * 64)), 400
-    yield "an unknown member", path, {}, change(lambda head: head.update(colour="red")), 400
-    yield "another protocol", path, {}, change(lambda head: head.update(protocol=3)), 422
 
 
 def tuple_of(netloc: str) -> tuple[str, int]:
