@@ -1,112 +1,10 @@
 /*
  * The routes of remote workers over a store: what a claim tells, and what becomes of it.
  */
-#include "tests/unit/api/fixture.h"
-#include "tests/unit/api/wire/wire_sample.h"
+#include "tests/unit/api/workers/claims_fixture.h"
 
 #include "api/workers/claim_check.h"
 #include "api/workers/claim_task.h"
-
-#include <sqlite3.h>
-
-#define STATISTICS_BY SAMPLE_DEFINITION_OF
-#define SCORING_BY 1
-#define KEY "00000000000000000000000000000000"
-#define KEY_MARK "84e0c0eafaa95a34" /* what of it is in names */
-#define OTHER_KEY "00112233445566778899aabbccddeeff"
-
-/* What the daemon would know, and was told, of the hub; the hooks may be called on several threads. */
-static atomic_int is_endured, doubt_count;
-static char said_of_all[256]; /* by requests that were answered before it is read */
-
-static void read_hub_wait(void *context, struct api_hub_wait *ret_wait)
-{
-    (void)context;
-    ret_wait->is_endured = atomic_load(&is_endured);
-}
-
-static void doubt_hub(void *context)
-{
-    (void)context;
-    atomic_fetch_add(&doubt_count, 1);
-}
-
-static void note_hub_of_workers(void *context, const char *problem)
-{
-    (void)context;
-    (void)snprintf(said_of_all, sizeof said_of_all, "%s", problem);
-}
-
-static int serve(void **state)
-{
-    struct api_options options;
-    struct err err = ERR_INIT;
-    if (fixture_serve(state))
-        return -1;
-    struct api_fixture *fixture = *state;
-    api_server_stop(fixture->server, 0);
-    fixture_options(fixture, &options);
-    options.claims.definition = STATISTICS_BY;
-    options.claims.scoring_definition = SCORING_BY;
-    options.hooks.hub_wait = read_hub_wait;
-    options.hooks.doubt_hub = doubt_hub;
-    options.hooks.note_hub_of_workers = note_hub_of_workers;
-    atomic_store(&is_endured, 0);
-    return api_server_start(&options, &fixture->server, &err);
-}
-
-/* -- The worker's side -- */
-
-static struct wire_offer an_offer(const char *worker)
-{
-    struct wire_offer offer = {.protocol = WIRE_PROTOCOL,
-                               .definition = STATISTICS_BY,
-                               .scoring = SCORING_BY,
-                               .version = "test",
-                               .key = KEY,
-                               .device = "cpu",
-                               .backend = SAMPLE_BACKEND};
-    (void)snprintf(offer.worker, sizeof offer.worker, "%s", worker);
-    return offer;
-}
-
-static const char *const json_headers[] = {"Content-Type: application/json", NULL};
-
-/* POST /v1/claims; the task if the status is 201. */
-static void offer(const struct api_fixture *fixture, const struct wire_offer *given, long status,
-                  struct wire_task *task)
-{
-    struct exchange exchange;
-    struct buf body;
-    buf_init(&body, 65536);
-    OK(wire_offer_append(given, &body, &err));
-    fixture_request(fixture, "POST", "/v1/claims", buf_text(&body), json_headers, &exchange);
-    if (exchange.status != status)
-        fail_msg("%ld instead of %ld: %s", exchange.status, status, exchange.body ? exchange.body : "");
-    if (status == 201)
-        OK(wire_task_parse(exchange.body, exchange.size, task, &err));
-    free(exchange.body);
-    buf_free(&body);
-}
-
-static void claim(const struct api_fixture *fixture, const char *worker, struct wire_task *task)
-{
-    struct wire_offer given = an_offer(worker);
-    offer(fixture, &given, 201, task);
-}
-
-static void put(const struct api_fixture *fixture, const char *id, const char *what, const char *body,
-                long status)
-{
-    char target[256];
-    struct exchange exchange;
-    (void)snprintf(target, sizeof target, "/v1/claims/%s/%s", id, what);
-    fixture_request(fixture, "PUT", target, body, json_headers, &exchange);
-    if (exchange.status != status)
-        fail_msg("%s: %ld instead of %ld: %s", target, exchange.status, status,
-                 exchange.body ? exchange.body : "");
-    free(exchange.body);
-}
 
 /* Words that are not as described are refused by name, and leave the claim as it was. */
 static void put_bad(const struct api_fixture *fixture, const char *id, const char *what, const char *body,
@@ -165,38 +63,6 @@ static struct wire_sample *a_result(void)
     sample->result.result.weights_digest[0] = 0;
     return sample;
 }
-
-static int64_t start(struct api_fixture *fixture, size_t count, int64_t *ids)
-{
-    fixture_add_revisions(&fixture->store, count, ids);
-    return fixture_sweep(&fixture->store, ids, count, 0);
-}
-
-static void get_task(const struct api_fixture *fixture, const struct wire_task *task, struct task_row *row)
-{
-    OK(tasks_get(fixture->store.store, task->task_id, row, &err));
-}
-
-struct events {
-    int count;
-    const char *name;
-};
-
-static int count_event(void *context, const struct task_event_row *row)
-{
-    struct events *events = context;
-    events->count += strcmp(row->event, events->name) == 0 || strcmp(row->detail, events->name) == 0;
-    return 0;
-}
-
-static int count_events(const struct api_fixture *fixture, int64_t task_id, const char *name)
-{
-    struct events events = {.name = name};
-    OK(tasks_list_events(fixture->store.store, task_id, 0, 100, count_event, &events, &err));
-    return events.count;
-}
-
-/* -- Tests -- */
 
 static void test_what_a_claim_tells(void **state)
 {
@@ -356,50 +222,6 @@ static void test_failed_released_declined(void **state)
     wire_task_free(&task);
 }
 
-static void test_choice(void **state)
-{
-    struct api_fixture *fixture = *state;
-    struct wire_task task;
-    struct task_row row;
-    int64_t ids[4];
-    int64_t sweep = start(fixture, 3, ids);
-    struct wire_offer given = an_offer("w/00");
-    given.except[given.except_count++] = sweep;
-    offer(fixture, &given, 204, NULL);
-    given.except_count = 0;
-    given.sweep_id = sweep + 1; /* mistyped: nobody would ever come to say so */
-    offer(fixture, &given, 400, NULL);
-    given.sweep_id = sweep;
-    offer(fixture, &given, 201, &task);
-    /* Its answer was lost: the slot asks again and gets the same task, which was given back. */
-    int64_t before = task.task_id;
-    wire_task_free(&task);
-    given.is_again = 1;
-    offer(fixture, &given, 201, &task);
-    assert_int_equal(task.task_id, before);
-    get_task(fixture, &task, &row);
-    assert_int_equal(row.attempts, 2);
-    assert_int_equal(row.failures, 0);
-    assert_int_equal(count_events(fixture, before, "its worker did not hear of it"), 1);
-    /* Another answer is lost, and the worker leaves. */
-    given.is_leaving = 1;
-    offer(fixture, &given, 204, NULL);
-    get_task(fixture, &task, &row);
-    assert_int_equal(row.state, TASK_STATE_QUEUED);
-    given.is_leaving = 0;
-    wire_task_free(&task);
-    offer(fixture, &given, 201, &task);
-    wire_task_free(&task);
-    json_t *list = fixture_get(fixture, "/v1/workers", 200);
-    json_t *worker = json_array_get(json_object_get(list, "workers"), 0);
-    assert_string_equal(json_string_value(json_object_get(worker, "name")), "w-" KEY_MARK);
-    assert_int_equal(json_integer_value(json_object_get(worker, "running")), 1);
-    assert_string_equal(
-        json_string_value(json_object_get(json_array_get(json_object_get(worker, "tasks"), 0), "revision")),
-        "step0");
-    json_decref(list);
-}
-
 /* Another holder of a token reads all names, and can end nothing under them: what it asks for by another's
  * name it asks for as somebody else. */
 static void test_a_name_is_no_key(void **state)
@@ -441,95 +263,6 @@ static void test_a_name_is_no_key(void **state)
     free(sample);
 }
 
-static void run_sql(const struct api_fixture *fixture, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(fixture->store.path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    (void)sqlite3_close(db);
-}
-
-static void name_models(const struct api_fixture *fixture, const char *name)
-{
-    char sql[100];
-    (void)snprintf(sql, sizeof sql, "UPDATE models SET name = '%s'", name);
-    run_sql(fixture, sql);
-}
-
-/* Of a task that no worker can be told of, its sweep says why; the workers go on. */
-static void test_untold(void **state)
-{
-    struct api_fixture *fixture = *state;
-    struct wire_task task;
-    struct task_row row;
-    int64_t ids[4];
-    (void)start(fixture, 3, ids);
-    struct wire_offer given = an_offer("w/00");
-    offer(fixture, &given, 201, &task);
-    put(fixture, task.id, "failure", "{\"code\":\"format\",\"message\":\"no checkpoint\"}", 200);
-    wire_task_free(&task);
-    run_sql(fixture, "DELETE FROM revisions WHERE name = 'step0'"); /* the reference of the others */
-    offer(fixture, &given, 204, NULL);
-    offer(fixture, &given, 204, NULL);
-    for (int64_t id = 2; id <= 3; id++) {
-        OK(tasks_get(fixture->store.store, id, &row, &err));
-        assert_int_equal(row.state, TASK_STATE_FAILED);
-        assert_non_null(strstr(row.error_message, "no worker can be told of this task: "));
-    }
-}
-
-/* A worker that does not reach the hub gets folders alone, until the daemon has given up waiting for it, too;
- * what it fails then counts. The daemon is told, and whether that is so of all workers. */
-static void test_without_a_hub(void **state)
-{
-    struct api_fixture *fixture = *state;
-    struct wire_task task;
-    struct task_row row;
-    int64_t ids[4];
-    (void)start(fixture, 3, ids);
-    struct wire_offer given = an_offer("w/00"), sound = an_offer("v/00");
-    (void)snprintf(given.hub_problem, sizeof given.hub_problem, "hub: no such host");
-    atomic_store(&doubt_count, 0);
-    offer(fixture, &given, 204, NULL);
-    assert_int_equal(atomic_load(&doubt_count), 1);
-    assert_string_equal(said_of_all, "hub: no such host");
-    offer(fixture, &sound, 201, &task);
-    put(fixture, task.id, "release", "{}", 200);
-    wire_task_free(&task);
-    offer(fixture, &given, 204, NULL);
-    assert_string_equal(said_of_all, ""); /* the other one reaches it */
-    name_models(fixture, "file:/run");
-    offer(fixture, &given, 201, &task);
-    put(fixture, task.id, "release", "{}", 200);
-    wire_task_free(&task);
-    name_models(fixture, "owner/file:run");
-    offer(fixture, &given, 204, NULL);
-    atomic_store(&is_endured, 1);
-    offer(fixture, &given, 201, &task);
-    put(fixture, task.id, "failure", "{\"code\":\"network\",\"message\":\"no such host\"}", 200);
-    get_task(fixture, &task, &row);
-    assert_int_equal(row.failures, 1);
-    wire_task_free(&task);
-}
-
-/* Two workers over one sweep: each walks on from what it has, apart from the other. */
-static void test_workers_keep_apart(void **state)
-{
-    struct api_fixture *fixture = *state;
-    static const char *const workers[] = {"v/00", "w/00", "v/01", "w/01", "v/00", "w/01"};
-    static const int64_t wanted[] = {0, 4, 1, 5, 2, 6};
-    int64_t ids[9];
-    (void)start(fixture, 8, ids);
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        struct wire_task task;
-        struct task_row row;
-        claim(fixture, workers[i], &task);
-        get_task(fixture, &task, &row);
-        assert_int_equal(row.ordinal, wanted[i]);
-        wire_task_free(&task);
-    }
-}
-
 static void test_other_versions(void **state)
 {
     struct api_fixture *fixture = *state;
@@ -551,21 +284,11 @@ static void test_other_versions(void **state)
     }
 }
 
-#define SERVED(test) cmocka_unit_test_setup_teardown(test, serve, fixture_unserve)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_what_a_claim_tells),
-        SERVED(test_recorded_once),
-        SERVED(test_lost_lease),
-        SERVED(test_failed_released_declined),
-        SERVED(test_choice),
-        SERVED(test_without_a_hub),
-        SERVED(test_a_name_is_no_key),
-        SERVED(test_workers_keep_apart),
-        SERVED(test_untold),
-        SERVED(test_other_versions),
+        SERVED(test_what_a_claim_tells),       SERVED(test_recorded_once),    SERVED(test_lost_lease),
+        SERVED(test_failed_released_declined), SERVED(test_a_name_is_no_key), SERVED(test_other_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
