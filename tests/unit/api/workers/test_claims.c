@@ -3,7 +3,6 @@
  */
 #include "tests/unit/api/workers/claims_fixture.h"
 
-#include "api/workers/claim_check.h"
 #include "api/workers/claim_task.h"
 
 /* Words that are not as described are refused by name, and leave the claim as it was. */
