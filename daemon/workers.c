@@ -3,6 +3,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/measure/device_turns.h"
+#include "daemon/measure/task_told.h"
 #include "store/sweeps.h"
 
 #include <inttypes.h>
@@ -18,9 +19,6 @@
 #define ERROR_PAUSE_MS 1000
 #define OUTAGE_LOOK_MS 1000 /* whether a hub that is down is back */
 #define EXCEPT_MAX 256      /* beyond, nothing is claimed until the hub is back */
-
-#define TOLD_MAX 16
-#define TOLD_BYTES 160
 
 struct slot {
     struct workers *workers;
@@ -47,13 +45,8 @@ struct workers {
     size_t except_count;
     uint64_t outage_mark; /* as of the last claim; under lock */
     uint64_t token_mark;  /* likewise */
-    int64_t gated_told;   /* the newest sweep of which the log has said so; under lock */
-    struct told {
-        int64_t sweep_id;
-        char reason[TOLD_BYTES]; /* without the revision and what follows a semicolon */
-    } told[TOLD_MAX];            /* why tasks failed, as the log has said lately; under lock */
-    size_t told_at;              /* the next to be forgotten */
-    struct pulse pulse;          /* the keeper's */
+    struct task_told told;
+    struct pulse pulse; /* the keeper's */
     atomic_bool is_stopping;
     atomic_bool is_keeper_stopping;
 };
@@ -101,10 +94,11 @@ static int run_task(struct slot *slot, const struct task_row *task, struct err *
         code = measure_task(shared, task, &spec, &slot->cancel, &slot->fetched_bytes, &measured, err);
     if (!code)
         code = tasks_record(shared->store, &slot->lease, measured_task_result(measured), err);
-    if (!code && measured_task_result(measured)->caution[0])
-        log_warning("task recorded in part", log_int("sweep", task->sweep_id),
-                    log_text("revision", task->revision),
-                    log_text("reason", measured_task_result(measured)->caution), log_end);
+    const char *caution = code ? "" : measured_task_result(measured)->caution;
+    if (caution[0])
+        log_event(task_told_caution(&slot->workers->told, task->sweep_id, caution), "task recorded in part",
+                  log_int("sweep", task->sweep_id), log_text("revision", task->revision),
+                  log_text("reason", caution), log_end);
     measured_task_free(measured);
     sweep_spec_free(&spec);
     return code;
@@ -134,39 +128,6 @@ static int wait_for_hub(struct slot *slot, const struct task_row *task, const st
     return tasks_decline(workers->options.shared.store, &slot->lease, reason->message, err);
 }
 
-/* All revisions of a repository are kept from a token for the same reason: it is said once. */
-static enum log_level level_of(struct workers *workers, const struct task_row *task, const struct err *reason)
-{
-    if (reason->code != ERR_GATED)
-        return LOG_LEVEL_WARNING;
-    (void)pthread_mutex_lock(&workers->lock);
-    int is_told = task->sweep_id <= workers->gated_told;
-    workers->gated_told = is_told ? workers->gated_told : task->sweep_id;
-    (void)pthread_mutex_unlock(&workers->lock);
-    return is_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
-}
-
-/* What fails for the same reason in every revision, as a tensor that none of them has: it is said once of a
- * sweep, whose end says how many failed. */
-static enum log_level level_of_failed(struct workers *workers, const struct task_row *task,
-                                      const struct err *reason)
-{
-    struct told told = {.sweep_id = task->sweep_id};
-    const char *text = reason->message, *colon = strstr(text, ": ");
-    if (strncmp(text, "revision ", 9) == 0 && colon)
-        text = colon + 2;
-    (void)snprintf(told.reason, sizeof told.reason, "%.*s", (int)strcspn(text, ";"), text);
-    size_t i = 0;
-    (void)pthread_mutex_lock(&workers->lock);
-    while (i < TOLD_MAX &&
-           (workers->told[i].sweep_id != told.sweep_id || strcmp(workers->told[i].reason, told.reason) != 0))
-        i++;
-    if (i == TOLD_MAX)
-        workers->told[workers->told_at++ % TOLD_MAX] = told;
-    (void)pthread_mutex_unlock(&workers->lock);
-    return i < TOLD_MAX ? LOG_LEVEL_DEBUG : level_of(workers, task, reason);
-}
-
 /* Says what became of a failed attempt. A lost lease and a cancelled task need nothing more. */
 static void give_up(struct slot *slot, const struct task_row *task, const struct err *reason, double seconds)
 {
@@ -190,17 +151,16 @@ static void give_up(struct slot *slot, const struct task_row *task, const struct
     } else if (reason->code == ERR_GATED && workers->options.leave &&
                workers->options.leave(workers->options.left, task->sweep_id)) {
         code = tasks_leave(store, &slot->lease, reason, &err);
-        log_task("sweep left to workers with another token", level_of(workers, task, reason), task, seconds,
-                 bytes, reason);
+        log_task("sweep left to workers with another token",
+                 task_told_level(&workers->told, task->sweep_id, reason, 0), task, seconds, bytes, reason);
     } else {
         code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
             code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
-        if (state == TASK_STATE_QUEUED)
-            log_task("task will be tried again", level_of(workers, task, reason), task, seconds, bytes,
-                     reason);
-        else
-            log_task("task failed", level_of_failed(workers, task, reason), task, seconds, bytes, reason);
+        const int is_final = state != TASK_STATE_QUEUED;
+        log_task(is_final ? "task failed" : "task will be tried again",
+                 task_told_level(&workers->told, task->sweep_id, reason, is_final), task, seconds, bytes,
+                 reason);
     }
     if (code && code != ERR_CONFLICT && code != ERR_CANCELLED)
         log_error("the end of a task cannot be recorded", log_int("task", task->id),
@@ -374,6 +334,7 @@ int workers_start(const struct workers_options *options, struct workers **ret_wo
     workers->options.shared.failures_max = options->policy.failures_max;
     workers->options.shared.keeps_large = 1;
     (void)pthread_mutex_init(&workers->lock, NULL);
+    task_told_init(&workers->told);
     code = start_threads(workers, err);
     if (code) {
         workers_free(workers);
@@ -426,6 +387,7 @@ void workers_free(struct workers *workers)
     if (workers->is_keeper_started)
         (void)pthread_join(workers->keeper, NULL);
     (void)pthread_mutex_destroy(&workers->lock);
+    task_told_free(&workers->told);
     free(workers);
 }
 

@@ -87,9 +87,10 @@ static int measure(struct remote_slot *slot, const struct wire_task *task, const
         if (!code)
             code = wire_result_append(&result, body, err);
         if (!code && result.result.caution[0])
-            log_warning("task measured in part", log_int("sweep", task->sweep_id),
-                        log_text("revision", row->revision), log_text("reason", result.result.caution),
-                        log_end);
+            log_event(task_told_caution(&slot->worker->told, task->sweep_id, result.result.caution),
+                      "task measured in part", log_int("sweep", task->sweep_id),
+                      log_text("revision", row->revision), log_text("reason", result.result.caution),
+                      log_end);
     }
     measured_task_free(measured);
     return code;
@@ -133,19 +134,6 @@ static int report_failure(struct remote_slot *slot, const struct wire_task *task
     }
 }
 
-/* All revisions of a repository are kept from a token for the same reason: it is said once. */
-static enum log_level level_of(struct remote_worker *worker, const struct wire_task *task,
-                               const struct err *reason)
-{
-    if (reason->code != ERR_GATED)
-        return LOG_LEVEL_WARNING;
-    (void)pthread_mutex_lock(&worker->lock);
-    int is_told = task->sweep_id <= worker->gated_told;
-    worker->gated_told = is_told ? worker->gated_told : task->sweep_id;
-    (void)pthread_mutex_unlock(&worker->lock);
-    return is_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
-}
-
 /* Says what became of a failed attempt, or of one whose result was refused. A claim that is lost needs
  * nothing more. */
 static void give_up(struct remote_slot *slot, const struct wire_task *task, const struct err *reason,
@@ -165,9 +153,12 @@ static void give_up(struct remote_slot *slot, const struct wire_task *task, cons
         code = remote_link_release(slot->rest, task->id, NULL, &err);
         log_task("task given back", LOG_LEVEL_INFO, task, seconds, bytes, reason);
     } else {
+        if (reason->code == ERR_GATED)
+            atomic_store(&worker->was_refused, true);
         code = report_failure(slot, task, reason, is_refused, &is_final, &err);
-        log_task(is_final ? "task failed" : "task will be tried again", level_of(worker, task, reason), task,
-                 seconds, bytes, reason);
+        log_task(is_final ? "task failed" : "task will be tried again",
+                 task_told_level(&worker->told, task->sweep_id, reason, is_final), task, seconds, bytes,
+                 reason);
     }
     if (code && code != ERR_CONFLICT)
         log_warning("the daemon cannot be told; it takes the task back when its lease ends",

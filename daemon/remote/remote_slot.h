@@ -4,6 +4,7 @@
 #ifndef BIFURCATED_REMOTE_REMOTE_SLOT_H
 #define BIFURCATED_REMOTE_REMOTE_SLOT_H
 
+#include "daemon/measure/task_told.h"
 #include "daemon/remote/left_list.h"
 #include "daemon/remote/remote_worker.h"
 
@@ -48,11 +49,12 @@ struct remote_worker {
     atomic_int running;             /* threads of slots */
     atomic_bool waits_for_hub;      /* sweeps were left because what they need of the hub was down */
     _Atomic int64_t last_work_ms;   /* when a task last ended */
+    atomic_bool was_refused;        /* a repository is kept from our token */
+    struct task_told told;
     /* under lock */
     struct left_list left;
     uint64_t outage_mark; /* of the hub, as of the last claim */
     int64_t newest_sweep; /* that it had a task of */
-    int64_t gated_told;   /* the newest sweep whose repository is kept from our token, as the log has said */
     /* under claim_lock */
     int is_unreachable, is_again;
     uint64_t token_mark; /* of the token that the daemon knows of; 0: it has heard of none yet */

@@ -139,10 +139,7 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, uint64_t token_mar
     struct remote_worker *worker = slot->worker;
     const struct registry_device *device = device_info(worker->options.engine->device);
     struct hub_wait wait;
-    (void)pthread_mutex_lock(&worker->lock);
-    int was_refused = worker->gated_told != 0;
-    (void)pthread_mutex_unlock(&worker->lock);
-    if ((look_at_hub(worker) || was_refused) && wait_s > LEFT_WAIT_S)
+    if ((look_at_hub(worker) || atomic_load(&worker->was_refused)) && wait_s > LEFT_WAIT_S)
         wait_s = LEFT_WAIT_S;
     hub_read_wait(worker->options.engine->hub, &wait);
     *offer = (struct wire_offer){.protocol = WIRE_PROTOCOL,
@@ -367,6 +364,7 @@ int remote_worker_start(const struct remote_worker_options *options, struct remo
     atomic_store(&worker->last_work_ms, clock_monotonic_ms());
     (void)pthread_mutex_init(&worker->lock, NULL);
     (void)pthread_mutex_init(&worker->claim_lock, NULL);
+    task_told_init(&worker->told);
     int code = make_key(worker, err);
     if (!code)
         code = open_links(worker, err);
@@ -430,5 +428,6 @@ void remote_worker_stop(struct remote_worker *worker, int64_t drain_ms)
     }
     (void)pthread_mutex_destroy(&worker->lock);
     (void)pthread_mutex_destroy(&worker->claim_lock);
+    task_told_free(&worker->told);
     free(worker);
 }
