@@ -35,6 +35,24 @@ static void test_output_and_status(void **state)
     process_end_free(&end);
 }
 
+/* What this process ignores and holds back is nothing to the program: it dies of a broken pipe, say. */
+static void test_signals_are_the_default_ones(void **state)
+{
+    (void)state;
+    static const char *const arguments[] = {"grep", "-E", "Sig(Blk|Ign)", "/proc/self/status", NULL};
+    const struct process process = {.arguments = arguments, .timeout_ms = 60000}; /* a shell would mend it */
+    struct process_end end;
+    sigset_t held, before;
+    (void)sigemptyset(&held);
+    (void)sigaddset(&held, SIGTERM);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &held, &before), 0);
+    process_end_init(&end, 4096, 4096);
+    OK(process_run(&process, &end, &err));
+    assert_string_equal(buf_text(&end.output), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    process_end_free(&end);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+}
+
 static void test_input_that_nobody_reads(void **state)
 {
     (void)state;
@@ -141,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output_and_status),
+        cmocka_unit_test(test_signals_are_the_default_ones),
         cmocka_unit_test(test_input_that_nobody_reads),
         cmocka_unit_test(test_too_much),
         cmocka_unit_test_setup_teardown(test_not_there, fixture_make_folder, fixture_remove_folder),

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "daemon/checkpoint/archive.h"
+#include "daemon/checkpoint/archive_end.h"
 #include "tests/unit/checkpoint/bytes.h"
 
 #include <stdio.h>
@@ -380,12 +381,46 @@ static void test_every_truncation(void **state)
     buf_free(&file);
 }
 
+/* A file that has room for the locator alone: its offset, which is negative, must not lead before the file.
+ */
+static void test_a_locator_at_the_beginning(void **state)
+{
+    (void)state;
+    enum { END_BYTES = 22, LOCATOR_BYTES = 20, END64_BYTES = 56 };
+    for (size_t size = END_BYTES + LOCATOR_BYTES; size < END_BYTES + LOCATOR_BYTES + END64_BYTES; size++) {
+        struct buf file;
+        struct err err = ERR_INIT;
+        uint64_t offset = size - (END_BYTES + LOCATOR_BYTES + END64_BYTES); /* wraps around */
+        buf_init(&file, MIB);
+        while (file.size < size - END_BYTES - LOCATOR_BYTES)
+            (void)buf_append_char(&file, 0);
+        (void)buf_append(&file, "PK\6\7", 4);
+        bytes_number(&file, 0, 4);
+        bytes_number(&file, offset, 8);
+        bytes_number(&file, 1, 4);
+        (void)buf_append(&file, "PK\5\6", 4);
+        while (file.size < size)
+            (void)buf_append_char(&file, 0);
+        char *exact = malloc(size); /* whose beginning a sanitizer knows */
+        memcpy(exact, file.data, size);
+        struct archive_end end;
+        assert_int_equal(archive_end_parse((unsigned char *)exact, size, size, &end, &err), ERR_FORMAT);
+        assert_non_null(strstr(err.message, "not where its locator says"));
+        free(exact);
+        buf_free(&file);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_archives),    cmocka_unit_test(test_many_records),
-        cmocka_unit_test(test_hostile_archives), cmocka_unit_test(test_nested_records),
-        cmocka_unit_test(test_large_archive),    cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_good_archives),
+        cmocka_unit_test(test_many_records),
+        cmocka_unit_test(test_hostile_archives),
+        cmocka_unit_test(test_nested_records),
+        cmocka_unit_test(test_large_archive),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_a_locator_at_the_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

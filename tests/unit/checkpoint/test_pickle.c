@@ -55,6 +55,39 @@ static void test_plain_state_dict(void **state)
     buf_free(&pickle);
 }
 
+/* One tensor under two names is told as such; another view of the same numbers is another tensor. */
+static void test_views(void **state)
+{
+    (void)state;
+    static const struct bytes_tensor tensors[] = {
+        {"a", "HalfStorage", "7", 8, 0, 2, {2, 3}, {3, 1}},
+        {"b", "HalfStorage", "7", 8, 1, 2, {2, 3}, {3, 1}},
+        {"c", "HalfStorage", "7", 8, 0, 2, {3, 2}, {2, 1}},
+        {"d", "HalfStorage", "7", 8, 0, 2, {2, 3}, {4, 1}},
+        {"e", "HalfStorage", "7", 8, 0, 2, {2, 3}, {3, 1}},
+        {"f", "HalfStorage", "7", 8, 0, 1, {2}, {3}},
+        {"g", "HalfStorage", "8", 8, 0, 2, {2, 3}, {3, 1}},
+        {"h", "HalfStorage", "7", 8, 0, 2, {2, 3}, {3, 1}},
+        {"i", "HalfStorage", "7", 8, 0, 2, {2, 2}, {3, 1}},
+    };
+    enum { COUNT = sizeof tensors / sizeof tensors[0] };
+    struct buf pickle;
+    struct state_dict *dict = NULL;
+    struct err err = ERR_INIT;
+    buf_init(&pickle, MIB);
+    pickle_begin(&pickle);
+    for (size_t i = COUNT; i-- > 0;)
+        pickle_tensor(&pickle, &tensors[i]);
+    pickle_end(&pickle);
+    if (state_dict_parse(pickle.data, pickle.size, &dict, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(dict->count, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(dict->tensors[i].first, i == 4 || i == 7 ? 0 : i); /* e and h are a */
+    state_dict_free(dict);
+    buf_free(&pickle);
+}
+
 /* Good pickles of every shape that torch writes: names of the tensors that come out, in order. */
 static void test_accepted(void **state)
 {
@@ -196,6 +229,10 @@ static const struct hostile {
     {"stride past its storage",
      BYTES(STATE_DICT(REBUILD "(" STORAGE("HalfStorage", "0", "\4") "K\0K\4\x85K\2\x85" HOOKS "tR")),
      ERR_FORMAT, "number 6 of a storage of 4"},
+    {"negative long offset",
+     BYTES(
+         STATE_DICT(REBUILD "(" STORAGE("HalfStorage", "0", "\4") "\x8a\2\xfe\xffK\4\x85K\1\x85" HOOKS "tR")),
+     ERR_FORMAT, "offset is not a number"},
     {"negative offset",
      BYTES(STATE_DICT(REBUILD "(" STORAGE("HalfStorage", "0", "\4") "J\xff\xff\xff\xffK\4\x85K\1\x85" HOOKS
                                                                     "tR")),
@@ -327,6 +364,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_state_dict),
+        cmocka_unit_test(test_views),
         cmocka_unit_test(test_accepted),
         cmocka_unit_test(test_hostile_pickles),
         cmocka_unit_test(test_bombs),

@@ -81,6 +81,8 @@ static void test_good_files(void **state)
     expect(&parts, 0, ""); /* no byteorder: torch before 2.1 */
     parts.records[3].data = "10";
     expect(&parts, 0, "");
+    parts.records[3].data = "1\n";
+    expect(&parts, 0, "");
     buf_free(&parts.pickle);
 }
 
@@ -96,6 +98,8 @@ static void test_refused_files(void **state)
     parts.records[3].data = "11";
     expect(&parts, ERR_UNSUPPORTED, "format version \"11\"");
     parts = good;
+    parts.records[3].data = "0\n";
+    expect(&parts, ERR_UNSUPPORTED, "format version \"0\"");
     parts.records[3].data = "x\n";
     expect(&parts, ERR_UNSUPPORTED, "format version \"x\"");
     parts = good;
@@ -151,6 +155,7 @@ static void test_relatives(void **state)
         {"\x80\x02}.", 4, ERR_UNSUPPORTED, "bare pickle"},
         {"\x1f\x8b\x08", 3, ERR_UNSUPPORTED, "gzip"},
         {"version https://git-lfs.github.com/spec/v1\n", 43, ERR_UNSUPPORTED, "Git LFS pointer"},
+        {"GGUF\3\0\0\0", 8, ERR_UNSUPPORTED, "GGUF"},
         {"<html>", 6, ERR_UNSUPPORTED, "web page"},
         {"PK\3\4....", 8, ERR_FORMAT, "truncated"},
         {"", 0, ERR_FORMAT, "no zip archive"},

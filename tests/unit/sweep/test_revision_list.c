@@ -1,6 +1,6 @@
 /* The list of revisions: which of a repository's refs and of the sweep's names are in it, once each, in
  * order. */
-#include "tests/unit/base/fixture.h"
+#include "tests/unit/store/fixture.h"
 
 #include "daemon/base/limits.h"
 #include "daemon/sweep/revision_list.h"
@@ -100,8 +100,7 @@ static void test_each_name_once_in_order_of_steps(void **state)
     assert_int_equal(fake.resolved, 2);
     revision_list_free(&list);
     fake.is_partial = 1; /* offline: nobody knows whether it exists */
-    FAILS(ERR_NOT_FOUND, "absent is unknown",
-          revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    FAILS(ERR_NOT_FOUND, revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
     revision_list_free(&list);
     free_names(&fake);
 }
@@ -137,11 +136,65 @@ static void test_many_refs(void **state)
     free(fake.rows);
 }
 
+/* "name", with a star where the store alone knows it and a minus where the store does not have it as current,
+ * of each revision. */
+static void expect_stored(struct fixture *fixture, const struct revision_list *list, const char *expected)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < list->count; i++) {
+        struct revision_row row;
+        OK(revisions_get(fixture->store, list->rows[i].row.id, &row, &err));
+        assert_string_equal(row.name, list->rows[i].row.name);
+        assert_string_equal(row.commit, list->rows[i].row.commit);
+        (void)buf_appendf(&text, "%s%s%s%s", i ? " " : "", row.name, list->rows[i].is_remembered ? "*" : "",
+                          row.is_current ? "" : "-");
+    }
+    assert_string_equal(buf_text(&text), expected);
+    buf_free(&text);
+}
+
+/* Offline: what the cache lacks stays known, in its place among the rest, and is not taken for gone. */
+static void test_a_part_is_made_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4];
+    fixture_add_revisions(fixture, 3, ids); /* step0, step1, step2, main */
+    struct repository_ref rows[] = {ref_of("step1", REPOSITORY_REF_KIND_BRANCH, 'a'),
+                                    ref_of("step3", REPOSITORY_REF_KIND_BRANCH, 'a')};
+    struct fake fake = {{.ops = &ops, .name = "a/b"}, rows, 2, 1, 0};
+    struct sweep_spec spec = {0};
+    struct revision_list list;
+    struct revision_row row;
+    OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    expect(&list, "step1:a step3:a");
+    OK(revision_list_remember(&list, fixture->store, fixture->model_id, "a/b", &spec, &err));
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    expect_stored(fixture, &list, "step0* step1 step2* step3 main*");
+    assert_int_equal(list.rows[0].row.id, ids[0]);
+    assert_int_equal(list.rows[4].row.id, ids[3]);
+    OK(revisions_get(fixture->store, ids[1], &row, &err));
+    assert_false(row.is_current); /* the cache has another commit of it */
+    revision_list_free(&list);
+    fake.is_partial = 0; /* online, and all the others are gone */
+    OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    OK(revision_list_remember(&list, fixture->store, fixture->model_id, "a/b", &spec, &err));
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    expect_stored(fixture, &list, "step1 step3");
+    for (size_t i = 0; i < 4; i++) {
+        OK(revisions_get(fixture->store, ids[i], &row, &err));
+        assert_false(row.is_current);
+    }
+    revision_list_free(&list);
+    free_names(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_name_once_in_order_of_steps),
         cmocka_unit_test(test_many_refs),
+        cmocka_unit_test_setup_teardown(test_a_part_is_made_whole, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests_name("sweep/revision_list", tests, NULL, NULL);
 }
