@@ -1,6 +1,7 @@
 #include "store/backup_parts.h"
 
 #include "daemon/base/file.h"
+#include "store/damage.h"
 #include "store/lock.h"
 #include "store/query.h"
 #include "store/restore.h"
@@ -39,7 +40,7 @@ static int read_facts(struct connection *connection, struct backup_facts *facts,
         facts->sweeps = query_int(&query);
     }
     rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : damage_count(connection, &facts->damaged, err);
 }
 
 /* One of this program's, of a schema that it knows, and not empty. */

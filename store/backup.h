@@ -19,6 +19,7 @@ struct backup_facts {
     int64_t revisions; /* current ones, of all models */
     int64_t measured;  /* tensors of current revisions */
     int64_t sweeps;
+    int64_t damaged; /* large values that cannot be read (store/damage.h) */
 };
 
 /* Told after each part of a copy. */

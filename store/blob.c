@@ -25,7 +25,13 @@ static int compress(const void *raw, size_t size, struct blob *blob, struct err 
     char *place = buf_reserve(&blob->data, bound);
     if (!place)
         return buf_check(&blob->data, "compressed value", err);
-    size_t written = ZSTD_compress(place, bound, raw, size, COMPRESSION_LEVEL);
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    if (!context)
+        return err_set(err, ERR_NO_MEMORY, "compress: out of memory");
+    (void)ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, COMPRESSION_LEVEL);
+    (void)ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+    size_t written = ZSTD_compress2(context, place, bound, raw, size);
+    (void)ZSTD_freeCCtx(context);
     if (ZSTD_isError(written))
         return err_set(err, ERR_NO_MEMORY, "compress: %s", ZSTD_getErrorName(written));
     blob->data.size += written;
@@ -35,7 +41,7 @@ static int compress(const void *raw, size_t size, struct blob *blob, struct err 
 
 static int damaged(const char *what, struct err *err)
 {
-    return err_set(err, ERR_DATABASE, "stored value is damaged: %s", what);
+    return err_set(err, ERR_DATABASE, "stored value is damaged: %s: bifurcated check says what to do", what);
 }
 
 /* The caller frees *ret_raw. */
@@ -54,10 +60,18 @@ static int decompress(const void *data, size_t size, int64_t encoding, int64_t s
     size_t written = ZSTD_decompress(raw, (size_t)size_raw, data, size);
     if (ZSTD_isError(written) || written != (size_t)size_raw) {
         free(raw);
-        return damaged("it does not decompress to its size", err);
+        return damaged(ZSTD_isError(written) ? ZSTD_getErrorName(written) : "it has another size", err);
     }
     *ret_raw = raw;
     return 0;
+}
+
+int blob_check(const void *data, size_t size, int64_t encoding, int64_t size_raw, struct err *err)
+{
+    unsigned char *raw = NULL;
+    int rc = decompress(data, size, encoding, size_raw, &raw, err);
+    free(raw);
+    return rc;
 }
 
 /* -- Counts --------------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  * Encoding 1 of counts: for each code that occurs, in order, the distance from the code before (or from -1)
  * and the count, as LEB128 numbers; then zstd. Encoding 1 of reals: little-endian IEEE 754 (float64 for
  * columns: all means, then all bimodalities; float32 for samples), the bytes of each significance together,
- * which compresses; then zstd.
+ * which compresses; then zstd. The frames end with zstd's checksum, which early ones lack.
  */
 #ifndef BIFURCATED_STORE_BLOB_H
 #define BIFURCATED_STORE_BLOB_H
@@ -25,6 +25,9 @@ struct blob {
 
 void blob_init(struct blob *blob);
 void blob_free(struct blob *blob);
+
+/* Whether the bytes are those that were written, as far as they tell. ERR_DATABASE. */
+int blob_check(const void *data, size_t size, int64_t encoding, int64_t size_raw, struct err *err);
 
 int blob_encode_counts(const uint64_t *counts, size_t count, struct blob *blob, struct err *err);
 

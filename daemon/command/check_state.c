@@ -116,6 +116,12 @@ static void check_database(const char *path, struct check_report *report)
               "%" PRId64 " sweeps",
               path, (double)facts.size_bytes / 1e6, facts.models, facts.revisions, facts.measured,
               facts.sweeps);
+    if (facts.damaged)
+        check_add(report, CHECK_LEVEL_ERROR, "database",
+                  "%" PRId64 " large values (distributions, columns, sampled entries) are damaged: restore a "
+                  "backup, or stop the daemon and run bifurcated prune, which deletes them; the next sweep "
+                  "measures them again. Have the disk looked at",
+                  facts.damaged);
     if (facts.schema_version < store_schema_version())
         check_add(report, CHECK_LEVEL_WARNING, "database",
                   "schema %" PRId64 " will be upgraded to %d at the next start: make a backup first",

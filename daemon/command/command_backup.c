@@ -26,6 +26,9 @@ static void print_facts(const char *verb, const char *file, const struct backup_
                  " measured tensors, %" PRId64 " sweeps\n",
                  verb, file, (double)facts->size_bytes / 1e6, facts->schema_version, facts->models,
                  facts->revisions, facts->measured, facts->sweeps);
+    if (facts->damaged)
+        (void)printf("%" PRId64 " large values in it are damaged; bifurcated check says what to do\n",
+                     facts->damaged);
 }
 
 static int backup(const struct options *options, const char *file, struct err *err)

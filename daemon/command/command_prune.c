@@ -1,9 +1,11 @@
 /*
- * `bifurcated prune`: retention at once, and the disk space that it frees given back. Without a daemon, since
- * writing the database anew needs it alone; a running one prunes every night by itself (retention-days).
+ * `bifurcated prune`: retention at once, damaged values gone, and the disk space that both free given back.
+ * Without a daemon, since writing the database anew needs it alone; a running one prunes every night by
+ * itself (retention-days).
  */
 #include "daemon/base/clock.h"
 #include "daemon/command/commands.h"
+#include "store/damage.h"
 #include "store/retention.h"
 #include "store/store.h"
 
@@ -13,6 +15,7 @@
 
 struct outcome {
     struct retention_counts counts;
+    int64_t damaged;
     uint64_t before_bytes, after_bytes;
 };
 
@@ -27,6 +30,8 @@ static int prune(const struct options *options, struct outcome *outcome, struct 
         code = store_size(store, &outcome->before_bytes, err);
     if (!code)
         code = retention_apply(store, options->retention_days, clock_wall_ms(), NULL, &outcome->counts, err);
+    if (!code)
+        code = damage_delete(store, &outcome->damaged, err);
     if (!code)
         code = store_vacuum(store, err);
     if (!code)
@@ -54,6 +59,10 @@ int command_prune(int argc, char **argv)
                  outcome.counts.sweeps, options.retention_days ? "" : " (--retention-days is 0)",
                  outcome.counts.contents, (double)outcome.after_bytes / 1e6,
                  (double)outcome.before_bytes / 1e6);
+    if (outcome.damaged)
+        (void)printf("%" PRId64 " large values were damaged and are deleted; the next sweep of their models "
+                     "measures them again\n",
+                     outcome.damaged);
 out:
     options_free(&options);
     return status;

@@ -27,8 +27,8 @@ const struct command commands[] = {
      command_check},
     {"prune", "", "delete what retention lets go, and give the disk space back",
      "Deletes sweeps that ended more than --retention-days ago and the distributions of weights that\n"
-     "no branch has any more, then writes the database anew, which needs as much free disk space as\n"
-     "the database takes. Stop the daemon first.",
+     "no branch has any more, and large values that are damaged, then writes the database anew, which\n"
+     "needs as much free disk space as the database takes. Stop the daemon first.",
      command_prune},
     {"recompute", "[MODEL]", "make all statistics again from the kept distributions, offline",
      "Of one model, or of all. Needed after an upgrade that adds a statistic or changes a definition;\n"

@@ -323,6 +323,38 @@ def test_retention(
     assert one.series("org/small") == series
 
 
+def test_damaged_values_are_told_and_measured_again(
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, command: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """A flipped bit within a large value: no read shows other numbers, `check` and `backup` count it, `prune` deletes it."""
+    hub = make_hub(garden)
+    one = daemon(hub)
+    one.wait(one.sweep(MODEL))
+    paths = [f"/v1/models/{MODEL}/{rest}" for rest in ("distribution", "trajectories")]
+    before = [one.get(path).json() for path in paths]
+    one.stop()
+    with sqlite3.connect(one.db) as db:
+        for table in ("distributions", "samples"):
+            ((row, data),) = db.execute(f"SELECT rowid, data FROM {table} ORDER BY rowid DESC LIMIT 1")
+            middle = len(data) // 2
+            db.execute(f"UPDATE {table} SET data = ? WHERE rowid = ?", (data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :], row))
+    db.close()
+    one.start()
+    told = one.get(paths[1])
+    assert told.status == 500 and "stored value is damaged" in told.text and "bifurcated check says what to do" in told.text
+    one.stop()
+    found = findings(command("check", "--state", one.state, "--endpoint", hub.url, "--listen", "127.0.0.1:0", "--json"))["database"]
+    assert [level for level, _ in found] == ["ok", "error"] and "2 large values" in found[1][1] and "bifurcated prune" in found[1][1]
+    saved = command("backup", tmp_path / "copy", "--state", one.state)
+    assert saved.returncode == 0 and "2 large values in it are damaged" in saved.stdout, saved
+    pruned = command("prune", "--state", one.state)
+    assert pruned.returncode == 0 and "2 large values were damaged and are deleted" in pruned.stdout, pruned
+    one.start()
+    one.wait(one.sweep(MODEL))
+    assert [one.get(path).json() for path in paths] == before
+
+
 @pytest.mark.parametrize("who", ["local", "remote"])
 def test_what_retention_deleted_is_measured_again(
     who: str, daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path,

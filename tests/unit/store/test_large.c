@@ -2,6 +2,8 @@
 #include "tests/unit/store/fixture.h"
 
 #include "store/blob.h"
+#include "store/connection.h"
+#include "store/damage.h"
 
 #include <dlfcn.h>
 #include <sqlite3.h>
@@ -275,9 +277,94 @@ static void test_damaged_blobs(void **state)
     FAILS(ERR_DATABASE,
           blob_decode_reals(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, back, 7, 8, &err));
     blob_free(&blob);
-    /* An empty distribution and an empty array are fine. */
+    free(counts);
+    free(back);
+}
+
+/* One bit that is another changes nothing, or is told. */
+static void test_each_bit(void **state)
+{
+    (void)state;
+    float values[SAMPLE], back[SAMPLE];
+    struct blob blob;
+    for (int i = 0; i < SAMPLE; i++)
+        values[i] = 1.0F / (float)(i + 1);
     blob_init(&blob);
-    memset(counts, 0, DISTRIBUTION_CODES * sizeof *counts);
+    OK(blob_encode_reals(values, SAMPLE, sizeof *values, &blob, &err));
+    size_t told = 0;
+    for (size_t i = 0; i < blob.data.size * 8; i++) {
+        struct err reason = ERR_INIT;
+        blob.data.data[i / 8] ^= (char)(1 << i % 8);
+        int rc = blob_decode_reals(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, back, SAMPLE,
+                                   sizeof *back, &reason);
+        assert_int_equal(rc,
+                         blob_check(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, &reason));
+        if (rc)
+            assert_int_equal(rc, ERR_DATABASE);
+        else
+            assert_memory_equal(back, values, sizeof values);
+        told += rc != 0;
+        blob.data.data[i / 8] ^= (char)(1 << i % 8);
+    }
+    assert_in_range(told, blob.data.size * 8 - 8,
+                    blob.data.size * 8); /* the header has a bit without a meaning */
+    blob_free(&blob);
+}
+
+/* What is damaged is found in each table and nowhere else, and deleted alone; the models show something else.
+ */
+static void test_damage_in_the_tables(void **state)
+{
+    static const char *const tables[] = {"distributions", "columns_statistics", "samples"};
+    struct fixture *fixture = *state;
+    int64_t ids[3], count = -1, left = -1;
+    struct task_lease lease;
+    struct model_row before, after;
+    struct connection *connection = NULL;
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    for (int i = 0; i < 2; i++) {
+        struct large large;
+        fixture_result(made, i ? "b" : "a", i);
+        make_large(&large, made, 5 + (uint64_t)i);
+        claim(fixture, &lease);
+        OK(tasks_record(fixture->store, &lease, &made->result, &err));
+        free_large(&large);
+    }
+    OK(damage_delete(fixture->store, &count, &err));
+    assert_int_equal(count, 0);
+    for (size_t i = 0; i < 3; i++) {
+        char sql[200];
+        (void)snprintf(sql, sizeof sql,
+                       "UPDATE %s SET data = CAST(substr(data, 1, length(data) - 1) || x'00' AS BLOB) WHERE "
+                       "rowid = (SELECT max(rowid) FROM %s)",
+                       tables[i], tables[i]);
+        change_row(fixture, sql);
+    }
+    OK(models_get(fixture->store, fixture->model_id, &before, &err));
+    OK(store_read_begin(fixture->store, &connection, &err));
+    OK(damage_count(connection, &count, &err));
+    store_read_end(fixture->store, connection);
+    assert_int_equal(count, 3);
+    OK(damage_delete(fixture->store, &count, &err));
+    assert_int_equal(count, 3);
+    OK(damage_delete(fixture->store, &left, &err));
+    assert_int_equal(left, 0);
+    OK(models_get(fixture->store, fixture->model_id, &after, &err));
+    assert_true(after.version > before.version);
+    assert_int_equal(are_kept(fixture, 1, 50, 1), 1);
+    assert_int_equal(are_kept(fixture, 2, 50, 1), 0);
+    free(made);
+}
+
+/* An empty distribution and an empty array are fine. */
+static void test_empty_blobs(void **state)
+{
+    (void)state;
+    uint64_t *counts = calloc(DISTRIBUTION_CODES, sizeof *counts), *back = make_counts(3);
+    struct blob blob;
+    blob_init(&blob);
     OK(blob_encode_counts(counts, DISTRIBUTION_CODES, &blob, &err));
     OK(blob_decode_counts(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, back,
                           DISTRIBUTION_CODES, &err));
@@ -295,6 +382,9 @@ int main(void)
         CASE(test_there_and_back),
         CASE(test_prune),
         cmocka_unit_test(test_damaged_blobs),
+        cmocka_unit_test(test_each_bit),
+        CASE(test_damage_in_the_tables),
+        cmocka_unit_test(test_empty_blobs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,106 @@
+#include "store/damage.h"
+
+#include "store/blob.h"
+#include "store/query.h"
+#include "store/touch.h"
+
+#define IDS_MAX 100 /* of a transaction */
+
+static const struct {
+    const char *list, *remove;
+} TABLES[] = {
+    {"SELECT rowid, encoding, size_raw, data FROM distributions WHERE rowid > ? ORDER BY rowid",
+     "DELETE FROM distributions WHERE rowid = ? RETURNING content_id"},
+    {"SELECT rowid, encoding, size_raw, data FROM columns_statistics WHERE rowid > ? ORDER BY rowid",
+     "DELETE FROM columns_statistics WHERE rowid = ? RETURNING content_id"},
+    {"SELECT rowid, encoding, size_raw, data FROM samples WHERE rowid > ? ORDER BY rowid",
+     "DELETE FROM samples WHERE rowid = ? RETURNING content_id"},
+};
+#define TABLE_COUNT (sizeof TABLES / sizeof TABLES[0])
+
+/* The numbers of at most IDS_MAX damaged rows behind `after`. */
+static int find(struct connection *connection, size_t table, int64_t after, int64_t *ids, size_t *ret_count,
+                struct err *err)
+{
+    struct query query;
+    size_t count = 0;
+    int rc = query_begin(&query, connection, TABLES[table].list, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, after);
+    while (count < IDS_MAX && (rc = query_next(&query, err)) > 0) {
+        struct err reason = ERR_INIT;
+        size_t size = 0;
+        int64_t id = query_int(&query), encoding = query_int(&query), size_raw = query_int(&query);
+        const void *data = query_blob(&query, &size);
+        int code = blob_check(data, size, encoding, size_raw, &reason);
+        if (code == ERR_DATABASE)
+            ids[count++] = id;
+        else if (code) { /* no memory, or an encoding of a later program */
+            *err = reason;
+            rc = code;
+            break;
+        }
+    }
+    rc = query_end(&query, rc);
+    *ret_count = count;
+    return rc < 0 ? rc : 0;
+}
+
+int damage_count(struct connection *connection, int64_t *ret_count, struct err *err)
+{
+    int64_t ids[IDS_MAX];
+    int rc = 0;
+    *ret_count = 0;
+    for (size_t table = 0; !rc && table < TABLE_COUNT; table++) {
+        size_t count = IDS_MAX;
+        for (int64_t after = 0; !rc && count == IDS_MAX; after = ids[IDS_MAX - 1]) {
+            rc = find(connection, table, after, ids, &count, err);
+            *ret_count += (int64_t)count;
+        }
+    }
+    return rc;
+}
+
+static int delete_one(struct connection *connection, size_t table, int64_t id, struct err *err)
+{
+    struct query query;
+    int64_t content_id = 0;
+    int rc = query_begin(&query, connection, TABLES[table].remove, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    rc = query_run_int(&query, &content_id, err);
+    return rc > 0 ? touch_models_with(connection, content_id, 0, err) : rc;
+}
+
+static int delete_of(struct store *store, size_t table, const int64_t *ids, size_t count, struct err *err)
+{
+    struct connection *connection = NULL;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < count; i++)
+        rc = delete_one(connection, table, ids[i], err);
+    return store_write_end(store, rc, err);
+}
+
+int damage_delete(struct store *store, int64_t *ret_count, struct err *err)
+{
+    int64_t ids[IDS_MAX];
+    int rc = 0;
+    *ret_count = 0;
+    for (size_t table = 0; !rc && table < TABLE_COUNT; table++) {
+        size_t count = IDS_MAX;
+        for (int64_t after = 0; !rc && count == IDS_MAX; after = ids[IDS_MAX - 1]) {
+            struct connection *connection = NULL;
+            if ((rc = store_read_begin(store, &connection, err)))
+                break;
+            rc = find(connection, table, after, ids, &count, err);
+            store_read_end(store, connection);
+            if (!rc && count && !(rc = delete_of(store, table, ids, count, err)))
+                *ret_count += (int64_t)count;
+        }
+    }
+    return rc;
+}
