@@ -18,8 +18,8 @@ static const struct {
 };
 #define TABLE_COUNT (sizeof TABLES / sizeof TABLES[0])
 
-/* The numbers of at most IDS_MAX damaged rows behind `after`. */
-static int find(struct connection *connection, size_t table, int64_t after, int64_t *ids, size_t *ret_count,
+/* The numbers of at most IDS_MAX damaged rows behind *after, which becomes the last of them. */
+static int find(struct connection *connection, size_t table, int64_t *after, int64_t *ids, size_t *ret_count,
                 struct err *err)
 {
     struct query query;
@@ -27,7 +27,7 @@ static int find(struct connection *connection, size_t table, int64_t after, int6
     int rc = query_begin(&query, connection, TABLES[table].list, err);
     if (rc)
         return rc;
-    query_bind_int(&query, after);
+    query_bind_int(&query, *after);
     while (count < IDS_MAX && (rc = query_next(&query, err)) > 0) {
         struct err reason = ERR_INIT;
         size_t size = 0;
@@ -35,7 +35,7 @@ static int find(struct connection *connection, size_t table, int64_t after, int6
         const void *data = query_blob(&query, &size);
         int code = blob_check(data, size, encoding, size_raw, &reason);
         if (code == ERR_DATABASE)
-            ids[count++] = id;
+            *after = ids[count++] = id;
         else if (code) { /* no memory, or an encoding of a later program */
             *err = reason;
             rc = code;
@@ -54,8 +54,9 @@ int damage_count(struct connection *connection, int64_t *ret_count, struct err *
     *ret_count = 0;
     for (size_t table = 0; !rc && table < TABLE_COUNT; table++) {
         size_t count = IDS_MAX;
-        for (int64_t after = 0; !rc && count == IDS_MAX; after = ids[IDS_MAX - 1]) {
-            rc = find(connection, table, after, ids, &count, err);
+        int64_t after = 0;
+        while (!rc && count == IDS_MAX) {
+            rc = find(connection, table, &after, ids, &count, err);
             *ret_count += (int64_t)count;
         }
     }
@@ -92,11 +93,12 @@ int damage_delete(struct store *store, int64_t *ret_count, struct err *err)
     *ret_count = 0;
     for (size_t table = 0; !rc && table < TABLE_COUNT; table++) {
         size_t count = IDS_MAX;
-        for (int64_t after = 0; !rc && count == IDS_MAX; after = ids[IDS_MAX - 1]) {
+        int64_t after = 0;
+        while (!rc && count == IDS_MAX) {
             struct connection *connection = NULL;
             if ((rc = store_read_begin(store, &connection, err)))
                 break;
-            rc = find(connection, table, after, ids, &count, err);
+            rc = find(connection, table, &after, ids, &count, err);
             store_read_end(store, connection);
             if (!rc && count && !(rc = delete_of(store, table, ids, count, err)))
                 *ret_count += (int64_t)count;
