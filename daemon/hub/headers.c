@@ -11,7 +11,11 @@
 
 void headers_init(struct headers *headers)
 {
-    *headers = (struct headers){.retry_after_ms = -1, .ratelimit_left = -1, .ratelimit_reset_ms = -1};
+    *headers = (struct headers){.retry_after_ms = -1,
+                                .retry_at_ms = -1,
+                                .date_ms = -1,
+                                .ratelimit_left = -1,
+                                .ratelimit_reset_ms = -1};
 }
 
 void headers_free(struct headers *headers)
@@ -89,39 +93,54 @@ static int parse_etag(const char *value, char *etag)
     return weak;
 }
 
-/* "api";r=0;t=55 */
+/* The number that ;KEY= gives in an item of a list, which ends at a comma; -1 if there is none. */
+static int64_t parse_parameter(const char *item, char key)
+{
+    for (const char *p = item; *p && *p != ','; p++) {
+        const char *text = p + 1 + (*p == ';' ? strspn(p + 1, " ") : 0);
+        uint64_t number;
+        if (*p != ';' || text[0] != key || text[1] != '=')
+            continue;
+        text += 2;
+        return parse_u64(&text, &number) || number > 1000000000 ? -1 : (int64_t)number;
+    }
+    return -1;
+}
+
+/* "api";r=0;t=55, "resolvers";r=10;t=7: of several limits the one that leaves least. */
 static void parse_ratelimit(struct headers *headers, const char *value)
 {
-    for (const char *p = strchr(value, ';'); p; p = strchr(p, ';')) {
-        uint64_t number;
-        p++;
-        while (*p == ' ')
-            p++;
-        char key = *p;
-        if ((key != 'r' && key != 't') || p[1] != '=')
+    for (const char *item = value; item; item = strchr(item, ',')) {
+        item += *item == ',';
+        int64_t left = parse_parameter(item, 'r'), reset_s = parse_parameter(item, 't');
+        if (left < 0 || (headers->ratelimit_left >= 0 && headers->ratelimit_left <= left))
             continue;
-        p += 2;
-        if (parse_u64(&p, &number) || number > 1000000000)
-            continue;
-        if (key == 'r')
-            headers->ratelimit_left = (int64_t)number;
-        else
-            headers->ratelimit_reset_ms = (int64_t)number * 1000;
+        headers->ratelimit_left = left;
+        headers->ratelimit_reset_ms = reset_s < 0 ? -1 : reset_s * 1000;
     }
 }
 
-static void parse_retry_after(struct headers *headers, const char *value, int64_t wall_ms)
+static int64_t parse_date_ms(const char *value)
+{
+    time_t when = curl_getdate(value, NULL);
+    return when > 0 ? (int64_t)when * 1000 : -1;
+}
+
+static void parse_retry_after(struct headers *headers, const char *value)
 {
     uint64_t seconds;
-    if (parse_whole_u64(value, &seconds) == 0) {
+    if (parse_whole_u64(value, &seconds) == 0)
         headers->retry_after_ms = seconds > 1000000000 ? INT64_C(1000000000000) : (int64_t)seconds * 1000;
-        return;
-    }
-    time_t when = curl_getdate(value, NULL);
-    if (when > 0) {
-        int64_t wait_ms = (int64_t)when * 1000 - wall_ms;
-        headers->retry_after_ms = wait_ms > 0 ? wait_ms : 0;
-    }
+    else
+        headers->retry_at_ms = parse_date_ms(value);
+}
+
+/* A moment to wait for counts from the server's own clock: ours may be wrong. */
+static void note_moment(struct headers *headers, int64_t wall_ms)
+{
+    int64_t now_ms = headers->date_ms >= 0 ? headers->date_ms : wall_ms;
+    if (headers->retry_at_ms >= 0)
+        headers->retry_after_ms = headers->retry_at_ms > now_ms ? headers->retry_at_ms - now_ms : 0;
 }
 
 /* Whether the parameters after a link's '>' name the relation "next". */
@@ -195,11 +214,14 @@ static int take_field(struct headers *headers, const char *name, const char *val
     else if (strcasecmp(name, "content-range") == 0)
         parse_content_range(headers, value);
     else if (strcasecmp(name, "content-encoding") == 0)
-        headers->is_encoded = strcasecmp(value, "identity") != 0;
+        headers->is_encoded = *value && strcasecmp(value, "identity") != 0;
     else if (strcasecmp(name, "retry-after") == 0)
-        parse_retry_after(headers, value, wall_ms);
+        parse_retry_after(headers, value);
+    else if (strcasecmp(name, "date") == 0)
+        headers->date_ms = parse_date_ms(value);
     else if (strcasecmp(name, "ratelimit") == 0)
         parse_ratelimit(headers, value);
+    note_moment(headers, wall_ms);
     return 0;
 }
 

@@ -28,7 +28,9 @@ struct headers {
     int has_range_total;
     uint64_t range_total_bytes;
     int is_encoded;             /* Content-Encoding other than identity */
-    int64_t retry_after_ms;     /* Retry-After in seconds or as a date; -1 if absent */
+    int64_t retry_after_ms;     /* Retry-After; -1 if absent or nonsense */
+    int64_t retry_at_ms;        /* the same as a date, since 1970; -1: it is none */
+    int64_t date_ms;            /* Date, since 1970; -1 if absent */
     int64_t ratelimit_left;     /* r= of RateLimit; -1 if absent */
     int64_t ratelimit_reset_ms; /* t= of RateLimit; -1 if absent */
 };
@@ -40,7 +42,7 @@ void headers_init(struct headers *headers);
 void headers_free(struct headers *headers);
 
 /* Takes one line, with or without its line end; what is not understood is ignored. Returns nonzero only
- * without memory. A date in Retry-After counts from `wall_ms` (milliseconds since 1970). */
+ * without memory. A date in Retry-After counts from Date, without one from `wall_ms` (since 1970). */
 int headers_parse_line(struct headers *headers, const char *line, size_t size, int64_t wall_ms);
 
 /* The target of rel="next" in the value of a Link field, as a new string; NULL if there is none. */

@@ -292,6 +292,8 @@ enum outage_sign client_read_sign(const struct transfer *transfer, struct err *r
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
     case CURLE_PARTIAL_FILE:
+    case CURLE_HTTP2: /* as of a connection that is ended with GOAWAY */
+    case CURLE_HTTP2_STREAM:
         return OUTAGE_SIGN_FAILURE;
     default:
         return OUTAGE_SIGN_NONE;

@@ -61,8 +61,11 @@ static int check_size(const struct remote_identity *known, int has_size, uint64_
 static int check_partial(const struct piece *piece, const struct headers *headers, struct err *err)
 {
     uint64_t wanted = piece->begin + piece->got;
-    if (!headers->has_content_range || headers->range_begin != wanted || headers->range_end <= wanted ||
-        headers->range_end > piece->end)
+    if (!headers->has_content_range)
+        return err_set(err, ERR_HTTP,
+                       "the server does not say which bytes it gives, or gives several ranges where one was "
+                       "asked for: check HF_ENDPOINT and proxies");
+    if (headers->range_begin != wanted || headers->range_end <= wanted || headers->range_end > piece->end)
         return err_set(err, ERR_HTTP,
                        "the server answers with bytes %" PRIu64 "-%" PRIu64 " where %" PRIu64 "-%" PRIu64
                        " were asked for",
@@ -78,7 +81,9 @@ static int take_headers(struct transfer *transfer, struct err *refusal)
     struct piece *piece = transfer->context;
     const struct headers *headers = &transfer->headers;
     if (headers->is_encoded)
-        return err_set(refusal, ERR_HTTP, "the server compresses a range of bytes");
+        return err_set(refusal, ERR_HTTP,
+                       "the server, or a proxy before it, compresses a range of bytes, which cannot be put "
+                       "together: check HF_ENDPOINT and proxies");
     if (check_identity(&piece->known, headers, transfer->bucket != TRANSFER_BUCKET_NONE, refusal) ||
         check_etag(&piece->known, headers, refusal))
         return refusal->code;

@@ -166,7 +166,8 @@ class Connection(BaseHTTPRequestHandler):
             self.log_error("%s %s: %r", request.method, request.target, error)
             return json_response({"error": f"emulator: {error!r}"}, 500)
         response.headers["Server"] = self.server_version
-        response.headers["Date"] = self.date_time_string()
+        if "Date" not in response.headers:  # a fault may set the clock
+            response.headers["Date"] = self.date_time_string()
         response.headers["X-Request-Id"] = f"Root=1-{uuid.uuid4()}"
         if target.route != "cdn" and not self.headers.get("Authorization"):
             response.headers["X-HF-Warning"] = (

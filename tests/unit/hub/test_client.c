@@ -35,6 +35,8 @@ static const struct {
     {"silence", CURLE_OPERATION_TIMEDOUT, 0, 1, 0, OUTAGE_SIGN_FAILURE, "check the network"},
     {"an end without a word", CURLE_GOT_NOTHING, 0, 1, 0, OUTAGE_SIGN_FAILURE, "broke off"},
     {"a reset", CURLE_RECV_ERROR, 0, 1, 0, OUTAGE_SIGN_FAILURE, "broke off"},
+    {"a stream that is reset", CURLE_HTTP2_STREAM, 0, 1, 0, OUTAGE_SIGN_FAILURE, "broke off"},
+    {"a connection sent away", CURLE_HTTP2, 0, 1, 0, OUTAGE_SIGN_FAILURE, "broke off"},
     {"a certificate", CURLE_PEER_FAILED_VERIFICATION, 0, 0, 0, OUTAGE_SIGN_NONE, ""},
     {"another TLS", CURLE_SSL_CONNECT_ERROR, 0, 0, 0, OUTAGE_SIGN_NONE, ""},
     {"no HTTP", CURLE_WEIRD_SERVER_REPLY, 0, 1, 0, OUTAGE_SIGN_NONE, ""},

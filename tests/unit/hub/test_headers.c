@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,15 +119,32 @@ static void links(void **state)
 
 static void rate_limits(void **state)
 {
+    static const struct {
+        const char *value;
+        int left, reset_ms;
+    } cases[] = {
+        {"\"api\";r=0;t=55", 0, 55000},
+        {"\"resolvers\"; r=17; t=3", 17, 3000},
+        {"\"api\";t=3;r=17", 17, 3000},
+        {"\"api\";r=17", 17, -1},
+        {"nonsense;r=x;t=", -1, -1},
+        {"\"api\";t=55", -1, -1},
+        {"\"api\";r=-1;t=55", -1, -1},
+        {"\"api\";r=5;t=60, \"resolvers\";r=2;t=7, \"pages\";r=9;t=1", 2, 7000},
+        {",,;r=4,", 4, -1},
+        {";", -1, -1},
+        {"", -1, -1},
+    };
     (void)state;
-    take("RateLimit: \"api\";r=0;t=55");
-    assert_int_equal(headers.ratelimit_left, 0);
-    assert_int_equal(headers.ratelimit_reset_ms, 55000);
-    take("RateLimit: \"resolvers\"; r=17; t=3");
-    assert_int_equal(headers.ratelimit_left, 17);
-    assert_int_equal(headers.ratelimit_reset_ms, 3000);
-    take("RateLimit: nonsense;r=x;t=");
-    assert_int_equal(headers.ratelimit_left, 17);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char line[200];
+        headers_free(&headers);
+        (void)snprintf(line, sizeof line, "RateLimit: %s", cases[i].value);
+        take(line);
+        if (headers.ratelimit_left != cases[i].left || headers.ratelimit_reset_ms != cases[i].reset_ms)
+            fail_msg("%s: %d left for %d ms", cases[i].value, (int)headers.ratelimit_left,
+                     (int)headers.ratelimit_reset_ms);
+    }
 }
 
 static void retry_after(void **state)
@@ -139,8 +157,41 @@ static void retry_after(void **state)
     assert_int_equal(headers.retry_after_ms, 10000);
     take("Retry-After: Tue, 14 Nov 2023 22:00:00 GMT"); /* gone by */
     assert_int_equal(headers.retry_after_ms, 0);
-    take("Retry-After: soon");
-    assert_int_equal(headers.retry_after_ms, 0);
+}
+
+/* By the server's clock, wherever the field stands that tells it. */
+static void retry_after_by_the_servers_clock(void **state)
+{
+    static const char *const lines[] = {"Date: Wed, 15 Nov 2023 10:00:00 GMT",
+                                        "Retry-After: Wed, 15 Nov 2023 10:00:05 GMT"};
+    (void)state;
+    for (size_t first = 0; first < 2; first++) {
+        headers_free(&headers);
+        take(lines[first]);
+        take(lines[1 - first]);
+        assert_int_equal(headers.retry_after_ms, 5000);
+    }
+    headers_free(&headers);
+    take("Date: today");
+    take("Retry-After: Tue, 14 Nov 2023 22:13:30 GMT");
+    assert_int_equal(headers.retry_after_ms, 10000);
+}
+
+static void retry_after_that_is_nonsense(void **state)
+{
+    static const char *const values[] = {"soon", "-5", "1.5", "5 seconds", "", "0x10", "5, 6", "PT60S"};
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char line[100];
+        headers_free(&headers);
+        (void)snprintf(line, sizeof line, "Retry-After: %s", values[i]);
+        take(line);
+        assert_int_equal(headers.retry_after_ms, -1);
+    }
+    take("Retry-After: 99999999999999999999");
+    assert_int_equal(headers.retry_after_ms, -1);
+    take("Retry-After: 9999999999999999999");
+    assert_int_equal(headers.retry_after_ms, 1000000000000);
 }
 
 static void sizes(void **state)
@@ -155,6 +206,12 @@ static void sizes(void **state)
     assert_false(headers.has_content_length);
     take("Content-Encoding: gzip");
     assert_true(headers.is_encoded);
+    take("Content-Encoding: Identity");
+    assert_false(headers.is_encoded);
+    take("Content-Encoding: aws-chunked");
+    assert_true(headers.is_encoded);
+    take("Content-Encoding:");
+    assert_false(headers.is_encoded);
 }
 
 static void rubbish(void **state)
@@ -181,6 +238,8 @@ int main(void)
         TEST(links),
         TEST(rate_limits),
         TEST(retry_after),
+        TEST(retry_after_by_the_servers_clock),
+        TEST(retry_after_that_is_nonsense),
         TEST(sizes),
         TEST(rubbish),
     };
