@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -101,6 +102,8 @@ static void become(const char *path, const struct process *process, const int *t
     int is_ready = dup2(theirs[PIPE_INPUT], STDIN_FILENO) >= 0 &&
                    dup2(theirs[PIPE_OUTPUT], STDOUT_FILENO) >= 0 &&
                    dup2(theirs[PIPE_ERRORS], STDERR_FILENO) >= 0;
+    /* Libraries open files without O_CLOEXEC: libcurl its connections. */
+    (void)close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
     if (is_ready)
         (void)execve(path, arguments, environ);
     int reason = errno;
@@ -109,7 +112,7 @@ static void become(const char *path, const struct process *process, const int *t
     _exit(127);
 }
 
-/* All ends are closed by exec; dup2 makes the three that stay. */
+/* Exec closes all ends; dup2 makes the three that stay. */
 static int open_pipes(int *ours, int *theirs, struct err *err)
 {
     for (int i = 0; i < PIPE_COUNT; i++)

@@ -1,10 +1,10 @@
 /*
  * Running another program: arguments without a shell, bounded output, a time limit.
  *
- * The child gets this process's environment, `input` on its standard input, and default signals. It is the
- * leader of a process group of its own: what it started dies with it at the time limit, and it dies itself if
- * the daemon does, so that no forgotten child does later what a restarted daemon does again. SIGPIPE must be
- * ignored: a child need not read its input.
+ * The child gets this process's environment, `input` on its standard input, default signals, and no open
+ * files but the three standard ones. It is the leader of a process group of its own: what it started dies
+ * with it at the time limit, and it dies itself if the daemon does, so that no forgotten child does later
+ * what a restarted daemon does again. SIGPIPE must be ignored: a child need not read its input.
  */
 #ifndef BIFURCATED_BASE_PROCESS_H
 #define BIFURCATED_BASE_PROCESS_H

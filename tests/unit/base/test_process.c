@@ -4,6 +4,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/process.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -51,6 +52,25 @@ static void test_signals_are_the_default_ones(void **state)
     assert_string_equal(buf_text(&end.output), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
     process_end_free(&end);
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+}
+
+/* Files that a library opened without O_CLOEXEC, such as libcurl's connections, are not the program's. */
+static void test_three_files_are_passed_on(void **state)
+{
+    (void)state;
+    int fd = fcntl(STDIN_FILENO, F_DUPFD, 100);
+    char path[32];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    const char *const arguments[] = {"ls", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", path,
+                                     NULL};
+    const struct process process = {.arguments = arguments, .timeout_ms = 60000};
+    struct process_end end;
+    process_end_init(&end, 4096, 4096);
+    OK(process_run(&process, &end, &err));
+    assert_string_equal(buf_text(&end.output), "/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\n");
+    assert_non_null(strstr(buf_text(&end.errors), path));
+    process_end_free(&end);
+    (void)close(fd);
 }
 
 static void test_input_that_nobody_reads(void **state)
@@ -160,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output_and_status),
         cmocka_unit_test(test_signals_are_the_default_ones),
+        cmocka_unit_test(test_three_files_are_passed_on),
         cmocka_unit_test(test_input_that_nobody_reads),
         cmocka_unit_test(test_too_much),
         cmocka_unit_test_setup_teardown(test_not_there, fixture_make_folder, fixture_remove_folder),
