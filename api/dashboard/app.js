@@ -3,18 +3,19 @@
 import { isAsking, isRefusal, setUpAccess, withToken } from "./access.js";
 import { all, get, modelPath, REVISIONS_PAGE, turns, Unreachable } from "./api.js";
 import { ascending, axis } from "./axis.js";
-import { copyText } from "./form.js";
-import { byName, count, element, listName, number, plain, tellApart } from "./format.js";
+import { count, element, listName, number, plain, tellApart } from "./format.js";
 import { HeatPanel } from "./heat.js";
 import { drawOverview } from "./overview.js";
 import { PairsPanel } from "./pairs.js";
-import { modelColour, setUpTheme } from "./colours.js";
+import { setUpTheme } from "./colours.js";
 import { refreshOperations, setUpOperations } from "./operations.js";
 import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
 import { fetchPairsOnce, fetchPictures, pictures } from "./pictures.js";
 import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
+import { drawLegend, setUpLegend } from "./legend.js";
+import { bySize, keyOf, looksOf } from "./looks.js";
 import { arrange, setUpNarrow } from "./narrow.js";
 import { hush, isSaid, say } from "./notice.js";
 import { fetchScaling, Scaling } from "./scaling.js";
@@ -22,6 +23,7 @@ import { showService } from "./service.js";
 import { isAtWork, lookAtSweeps, openForm, progress, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
 import { renewChildren } from "./table.js";
 import { setUpTokens } from "./tokens.js";
+import { setUpToolbar, showToolbar } from "./toolbar.js";
 import { TrajectoriesPanel } from "./trajectories.js";
 import { readView, SHOWN_MAX, view, writeView } from "./view.js";
 import { refreshWatches, setUpWatches } from "./watches.js";
@@ -118,14 +120,13 @@ function drawModels() {
   byId("filter").hidden = models.length < 9;
   const unknown = view.models.filter((name) => !models.some((model) => model.name === name)).map((name) => ({ name }));
   const found = [...models, ...unknown].filter((model) => model.name.toLowerCase().includes(wanted));
+  const looks = looksOf(view.models);
   const lines = found.map((model) => {
-    const index = view.models.indexOf(model.name);
-    const swatch = element("span", { class: "swatch" });
-    if (index >= 0) swatch.style.background = modelColour(index);
+    const sign = looks.has(model.name) ? keyOf(looks.get(model.name)) : null;
     const measured = model.measured_count === model.revision_count ? `${number(model.revision_count)} steps` : `${number(model.measured_count)} of ${number(model.revision_count)} steps measured`;
     const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null, model.revision_count === undefined ? "not known here" : measured];
     const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
-    return element("label", { class: "model", "data-key": model.name }, box, element("span", { class: "name", title: model.name }, swatch, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ")));
+    return element("label", { class: "model", "data-key": model.name }, box, element("span", { class: "name", title: model.name }, sign, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ")));
   });
   const list = byId("models");
   const isFirst = !list.childElementCount;
@@ -138,6 +139,8 @@ function drawModels() {
 async function choose(name, isOn) {
   hush("act");
   view.models = view.models.filter((model) => model !== name);
+  view.hidden.delete(name);
+  if (view.lit === name) view.lit = null;
   if (isOn) view.models.push(name);
   if (view.models.length > SHOWN_MAX) {
     const left = view.models.shift();
@@ -152,7 +155,7 @@ async function listModels() {
   const turn = ++askedModels;
   const found = await all("/v1/models?limit=1000", "models");
   if (turn !== askedModels) return; // a later answer is newer
-  models = found.sort((a, b) => byName(a.name, b.name));
+  models = found.sort((a, b) => bySize(a.name, b.name));
   tellApart(models.map((model) => model.name));
   if (!view.models.length && models.length) view.models = [models.find((model) => model.measured_count > 0)?.name ?? models[0].name];
   drawModels();
@@ -303,8 +306,9 @@ function flagsOf(model) {
 }
 
 function shownModels() {
-  return view.models.map((name, index) => ({ name, index, rows: series.get(name)?.get(choice()) })).filter((model) => model.rows)
-    .map((model) => ({ ...model, colour: modelColour(model.index), all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), apart: textsApart(model.name),
+  const looks = looksOf(view.models);
+  return view.models.map((name) => ({ name, look: looks.get(name), rows: series.get(name)?.get(choice()) })).filter((model) => model.rows)
+    .map((model) => ({ ...model, colour: model.look.colour, all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), apart: textsApart(model.name),
       rows: ascending(model.rows.filter((row) => row.state === "measured")) }));
 }
 
@@ -332,6 +336,7 @@ function show() {
     byId("panels")[shown.length > 1 ? "before" : "after"](byId("scaling")); // first where models are compared
   }
   scalingPanel.update(shown);
+  drawLegend(shown);
   showToolbar();
   drawFindings(shown);
   fillRevisions(shown);
@@ -353,45 +358,11 @@ function showOverview(shown) {
   drawOverview(hasAny || isOnItsWay ? null : shown); // a series that does not come is told above the charts
 }
 
-function showToolbar() {
-  for (const name of ["rows", "values", "axis"]) {
-    for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.checked = input.value === view[name];
-  }
-  byId("from").value = view.from ?? "";
-  byId("to").value = view.to ?? "";
-  byId("from").placeholder = String(axis.first);
-  byId("to").placeholder = String(axis.last);
-  byId("reset").disabled = view.from === null && view.to === null;
-}
-
-function setUpToolbar() {
-  for (const name of ["rows", "values", "axis"]) {
-    byId(name).addEventListener("change", async (event) => {
-      view[name] = event.target.value;
-      writeView();
-      if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
-      show();
-    });
-  }
-  for (const end of ["from", "to"]) {
-    byId(end).addEventListener("change", (event) => {
-      const text = event.target.value.trim();
-      view[end] = /^\d{1,12}$/.test(text) ? Number(text) : null;
-      if (view.from !== null && view.to !== null && view.from >= view.to) view[end === "from" ? "to" : "from"] = null;
-      show();
-    });
-  }
-  byId("reset").addEventListener("click", () => hub.zoom(null, null));
-  byId("filter").addEventListener("input", drawModels);
-  byId("skip").addEventListener("click", (event) => {
-    event.preventDefault();
-    byId("main").focus();
-  });
-  byId("link").addEventListener("click", async (event) => {
-    const button = event.target;
-    button.textContent = await copyText(location.href) ? "Copied" : "See the address bar";
-    setTimeout(() => { button.textContent = "Copy link"; }, 2000);
-  });
+/** After a choice above the charts. */
+async function rechoose(name) {
+  writeView();
+  if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
+  show();
 }
 
 /** On paper everything is there, dark on light. */
@@ -422,7 +393,13 @@ async function start() {
     show();
   });
   setUpAccess();
-  setUpToolbar();
+  setUpToolbar({ changed: rechoose, zoom: hub.zoom });
+  byId("filter").addEventListener("input", drawModels);
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("main").focus();
+  });
+  setUpLegend({ changed: show, lit: () => panels.forEach((panel) => panel.root.hidden || panel.draw()) });
   buildPanels();
   const speak = (text) => {
     hush("act");

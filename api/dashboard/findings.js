@@ -4,6 +4,7 @@
 import { getIfThere, modelPath, turns } from "./api.js";
 import { element, number, shortName } from "./format.js";
 import { colour } from "./colours.js";
+import { keyOf } from "./looks.js";
 import { renewChildren } from "./table.js";
 import { statistic, view } from "./view.js";
 
@@ -153,10 +154,8 @@ function card(model) {
   const { analysis, audit } = analyses.get(model.name) || {};
   if (!model.rows.length && !audit?.findings?.length) return null; // nothing is measured, nothing can be said
   const isMeasured = Boolean(analysis && model.rows.length);
-  const swatch = element("span", { class: "swatch" });
-  swatch.style.background = model.colour;
   return element("section", { class: "card verdict", "data-key": model.name, "aria-label": `Findings for ${model.name}` },
-    element("h3", { title: model.name }, swatch, shortName(model.name)),
+    element("h3", { title: model.name }, keyOf(model.look), shortName(model.name)),
     ...(isMeasured ? [facts(analysis), warnings(analysis, model.rows)] : []), audit && auditList(audit), isMeasured && reasons(analysis));
 }
 
@@ -167,8 +166,6 @@ function comparison(shown) {
   const word = (one, text) => (!one ? "–" : one.verdict === "yes" ? text(one) : one.verdict === "no" ? "no" : "not enough data");
   const rows = known.map((model) => {
     const { analysis, audit } = analyses.get(model.name);
-    const swatch = element("span", { class: "swatch" });
-    swatch.style.background = model.colour;
     const cells = [
       ...["raw", "centred"].map((values) => word(onsetOf(analysis, values), (one) => `step ${number(one.step)}${one.is_lasting ? "" : ` to ${number(one.step_lost)}`}`)),
       word(analysis.perplexity_fall, (one) => `${number(one.step_from)} to ${number(one.step_to)}`),
@@ -176,7 +173,7 @@ function comparison(shown) {
       word(analysis.stop, (one) => `${number(one.step)}, saving ${number(100 * one.saved, 2)} %`),
       audit ? String(audit.findings.length) : "–",
     ];
-    return element("tr", {}, element("th", { scope: "row", title: model.name }, swatch, shortName(model.name)), ...cells.map((text) => element("td", {}, text)));
+    return element("tr", {}, element("th", { scope: "row", title: model.name }, keyOf(model.look), shortName(model.name)), ...cells.map((text) => element("td", {}, text)));
   });
   const heads = ["model", "onset, raw", "onset, centred", "steepest fall of perplexity", "at rest", "could have stopped", "audit findings"];
   const whole = element("details", {}, element("summary", {}, "Each model in full"), element("div", { class: "verdict" }, ...shown.map(card).filter(Boolean)));

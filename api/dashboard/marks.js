@@ -3,6 +3,7 @@
 
 import { axis } from "./axis.js";
 import { colour, fade, font } from "./colours.js";
+import { lit } from "./legend.js";
 import { view } from "./view.js";
 
 const LINE = 13; // pixels between two lines of names
@@ -67,9 +68,11 @@ export function drawMarks(panel, chart) {
   ctx.save();
   ctx.font = `10.5px ${font()}`;
   const taken = [];
+  const first = panel.spec.kind ? null : lit();
   const at = (step) => scales.x.getPixelForValue(axis.place(step));
   for (const mark of panel.marks) {
     const x = at(mark.step);
+    ctx.globalAlpha = first && mark.model !== first ? 0.2 : 1;
     const end = mark.to === undefined ? x : at(mark.to);
     if (end < area.left || x > area.right) continue;
     if (mark.to !== undefined) {
@@ -79,7 +82,9 @@ export function drawMarks(panel, chart) {
     } else {
       ctx.strokeStyle = mark.colour;
       ctx.lineWidth = 1.2;
-      ctx.setLineDash(mark.dash || [5, 3]);
+      const same = panel.marks.filter((other) => other.to === undefined && other.step === mark.step); // take turns, so that each is seen
+      ctx.setLineDash(same.length > 1 ? [5, 8 * same.length - 5] : mark.dash || [5, 3]);
+      ctx.lineDashOffset = -8 * same.indexOf(mark);
       ctx.beginPath();
       ctx.moveTo(x, area.top);
       ctx.lineTo(x, area.bottom);

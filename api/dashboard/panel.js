@@ -4,29 +4,29 @@
 /* global Chart */
 
 import { axis } from "./axis.js";
-import { colour, DASHES, fade, font, modelMarker, modelSign } from "./colours.js";
+import { colour, font } from "./colours.js";
 import { csvLine, element, number, plain, powerTick, powerTicks, save, shortName, tick } from "./format.js";
+import { datasetsOf } from "./lines.js";
+import { keyOf } from "./looks.js";
 import { drawGuides, drawMarks, drawUnit, markRoom } from "./marks.js";
 import { quantiles } from "./panels.js";
 import { savePicture } from "./picture.js";
 import { listen } from "./pointing.js";
 import { renew, renewChildren } from "./table.js";
-import { chosen, pictured, statistic, view } from "./view.js";
+import { fillTip } from "./tip.js";
+import { chosen, isHidden, pictured, statistic, view } from "./view.js";
 
 const Y_WIDTH = 64; // so that the plots of a column stand below each other
 const nearness = new IntersectionObserver((entries) => {
   for (const entry of entries) entry.target.panel.near(entry.isIntersecting);
 }, { rootMargin: "500px" });
 
-/** One look where all points have the same: looked up point by point, thousands of them take seconds. */
-const alike = (looks) => (looks.every((one) => one === looks[0]) ? looks[0] : looks);
-
 export class Panel {
   /** hub: { point(step, panel), zoom(from, to), turn(id), picture(name), speak(text) } */
   constructor(spec, hub) {
     this.spec = spec;
     this.hub = hub;
-    this.off = new Set(); // quantities and models that are switched off
+    this.off = new Set(); // quantities that are switched off
     this.marks = [];
     this.build();
     nearness.observe(this.root);
@@ -65,7 +65,7 @@ export class Panel {
 
   // -- Data ------------------------------------------------------------------------------------
 
-  /** models: [{name, colour, rows}]; rows of revisions with a step, in order. pictures: as pictures.js has them, for panels that are made of
+  /** models: [{name, look, colour, rows}]; rows of revisions with a step, in order. pictures: as pictures.js has them, for panels that are made of
    * them. Of what is on its way there is the empty card, so that
    * nothing jumps once it is there. */
   update(models, marks, pictures, isOnItsWay = false) {
@@ -73,7 +73,7 @@ export class Panel {
     const isOwn = !this.tip.hidden;
     this.candidates = models;
     this.models = this.spec.kind ? models.filter((model) => model.name === pictured()) : models; // a picture is of one model
-    this.marks = this.spec.kind ? marks.filter((mark) => mark.model === pictured()) : marks;
+    this.marks = marks.filter((mark) => (this.spec.kind ? mark.model === pictured() : !isHidden(mark.model)));
     this.lines = isOnItsWay ? [] : this.makeLines();
     this.plot.classList.toggle("awaited", isOnItsWay);
     this.root.hidden = isOnItsWay ? !this.models.some((model) => model.rows.length) : !this.lines.some((line) => line.points.length);
@@ -132,48 +132,11 @@ export class Panel {
   }
 
   datasets() {
-    const made = [];
-    const most = this.shown().reduce((sum, line) => sum + line.points.length, 0);
-    // Where there are many lines, a few points of each keep its model's shape.
-    const every = (line) => (this.models.length > 1 && most > 600 ? Math.ceil(line.points.length / 10) : 1);
-    const size = (line) => (this.models.length > 1 && most > 600 ? 3 : most > 600 || line.points.length > 220 ? 0 : line.points.length > 60 ? 1.4 : 2.5);
-    const dots = (line, i = 0) => ((i + line.model.index) % every(line) ? 0 : size(line));
-    const place = (line, pick) => line.points.map((point) => ({ x: axis.place(point.step), y: pick(point) }));
-    if (this.spec.kind === "fan") {
-      const shades = [0.1, 0.14, 0.2, 0.34];
-      this.lines.forEach((line, i) => {
-        const isMedian = line.key === "q50";
-        made.push({
-          data: place(line, (point) => point.y), borderColor: line.colour, borderWidth: isMedian ? 1.8 : 0, pointRadius: isMedian ? dots(line) : 0,
-          pointBackgroundColor: line.colour, pointBorderWidth: 0, fill: i > 0 ? "-1" : false, backgroundColor: fade(line.colour, shades[Math.min(i - 1, 8 - i)] ?? 0),
-        });
-      });
-      return made;
-    }
-    const card = colour("card");
-    for (const line of this.lines) {
-      if (this.isOff(line)) continue;
-      if (line.points.some((point) => point.error > 0)) {
-        const floor = (point) => (this.spec.y === "log" ? Math.max(point.y - point.error, point.y / 20) : point.y - point.error);
-        const edge = { borderWidth: 0, pointRadius: 0 };
-        made.push({ ...edge, data: place(line, (point) => floor(point)), fill: false });
-        made.push({ ...edge, data: place(line, (point) => point.y + point.error), fill: "-1", backgroundColor: fade(line.colour, 0.14) });
-      }
-      made.push({
-        data: place(line, (point) => point.y), borderColor: line.colour, borderWidth: 1.8, borderDash: DASHES[line.line] || [],
-        pointBorderColor: line.colour, pointBorderWidth: 1.2,
-        // hollow: the audit has something to say about this revision
-        pointBackgroundColor: alike(line.points.map((point) => (line.model.flags.has(point.row.revision) ? card : line.colour))),
-        pointStyle: alike(line.points.map((point) => (line.model.flags.has(point.row.revision) ? "rectRot" : modelMarker(line.model.index)))),
-        pointRadius: alike(line.points.map((point, i) => (line.model.flags.has(point.row.revision) ? 4 : dots(line, i)))),
-        fill: false,
-      });
-    }
-    return made;
+    return datasetsOf(this);
   }
 
   isOff(line) {
-    return this.off.has(line.key) || this.off.has(line.model.name);
+    return this.off.has(line.key) || (!this.spec.kind && isHidden(line.model.name));
   }
 
   shown() {
@@ -241,8 +204,6 @@ export class Panel {
     const choice = this.legend.querySelector("select");
     if (choice) choice.value = this.models[0].name;
     this.legend.hidden = !this.legend.childElementCount;
-    const swatch = this.legend.querySelector(".swatch");
-    if (swatch) swatch.style.background = this.models[0].colour;
   }
 
   /** For panels that show one model only: which, and a choice where there are several. */
@@ -250,9 +211,9 @@ export class Panel {
     if (this.candidates.length > 1) {
       const choice = element("select", { "aria-label": `Model of ${this.spec.title}`, onchange: (event) => this.hub.picture(event.target.value) },
         ...this.candidates.map((model) => element("option", { value: model.name }, shortName(model.name))));
-      return [element("li", {}, element("span", { class: "swatch" }), choice)];
+      return [element("li", { class: "of" }, keyOf(this.models[0].look), choice)];
     }
-    return [element("li", { class: "muted", title: this.models[0].name }, element("span", { class: "swatch" }), shortName(this.models[0].name))];
+    return [element("li", { class: "muted of", title: this.models[0].name }, keyOf(this.models[0].look), shortName(this.models[0].name))];
   }
 
   legendButton(name, title, text, shade, line) {
@@ -271,7 +232,7 @@ export class Panel {
     return this.leftOut ? `${number(this.leftOut)} of other texts left out` : "";
   }
 
-  /** Quantities by their dashes; models by their colours, in narrow panels only beside the list of models. */
+  /** Quantities by their dashes; models are in the legend of all charts. */
   legendLines() {
     if (this.spec.kind) return this.modelLegend();
     const isMany = this.models.length > 1;
@@ -279,10 +240,6 @@ export class Panel {
     const made = [];
     if (!isMany || this.spec.quantities.length > 1) {
       made.push(...quantities.map((line) => this.legendButton(line.key, "Show or hide", line.key, isMany ? colour("muted") : line.colour, line.line)));
-    }
-    if (isMany && this.root.classList.contains("wide")) {
-      const models = [...new Map(this.lines.map((line) => [line.model.name, line.model])).values()];
-      made.push(...models.map((model) => this.legendButton(model.name, model.name, `${modelSign(model.index)} ${shortName(model.name)}`, model.colour)));
     }
     if (this.leftOut) made.push(element("li", { class: "muted", "data-key": "left-out" }, this.leftOutText()));
     return made;
@@ -301,14 +258,14 @@ export class Panel {
     this.band.style.height = `${area.bottom - area.top}px`;
   }
 
-  /** [name, value, colour] of each line at a step. */
+  /** [name, value, colour, row, model, number] of each line at a step. */
   reading(step) {
     const read = [];
     for (const line of this.shown()) {
       const point = line.points.find((one) => one.step === step);
       if (!point) continue;
       const spread = point.error > 0 ? ` ± ${number(point.error, 3)}` : "";
-      read.push([line.label, number(point.y, 7) + spread, line.colour, point.row, line.model]);
+      read.push([line.label, number(point.y, 7) + spread, line.colour, point.row, line.model, point.y]);
     }
     return this.spec.kind === "fan" ? read.reverse() : read;
   }
@@ -328,7 +285,7 @@ export class Panel {
     this.cross.style.height = `${area.bottom - area.top}px`;
     this.placeSpots(step, x);
     this.tip.hidden = !isOwn;
-    if (isOwn) this.fillTip(step, x);
+    if (isOwn) fillTip(this, step, x);
   }
 
   unpoint() {
@@ -350,32 +307,6 @@ export class Panel {
       spots.push(spot);
     }
     this.spots.replaceChildren(...spots);
-  }
-
-  fillTip(step, x) {
-    const isMany = this.models.length > 1;
-    const notes = new Set();
-    const body = element("tbody", {});
-    const names = [...new Set(this.shown().map((line) => line.key))];
-    const byModel = new Map();
-    for (const [name, value, shade, row, model] of this.reading(step)) {
-      const swatch = element("span", { class: "swatch" });
-      swatch.style.background = shade;
-      const flag = model?.flags.get(row.revision);
-      if (flag) notes.add(flag);
-      if (!isMany) {
-        body.append(element("tr", {}, element("td", {}, swatch, name), element("td", {}, value)));
-        continue;
-      }
-      if (!byModel.has(model)) byModel.set(model, element("tr", {}, element("td", {}, swatch, shortName(model.name)), ...names.map(() => element("td", {}))));
-      byModel.get(model).cells[1 + names.findIndex((key) => name.endsWith(`: ${key}`))].textContent = value;
-    }
-    body.append(...byModel.values());
-    const head = isMany && names.length > 1 ? element("thead", {}, element("tr", {}, element("td", {}), ...names.map((name) => element("td", {}, name)))) : "";
-    this.tip.replaceChildren(element("b", {}, `step ${number(step)}`), element("table", {}, head, body), ...[...notes].map((text) => element("div", { class: "flag" }, text)));
-    const isRight = x > this.plot.clientWidth / 2;
-    this.tip.style.left = isRight ? "auto" : `${x + 12}px`;
-    this.tip.style.right = isRight ? `${this.plot.clientWidth - x + 12}px` : "auto";
   }
 
   // -- What can be taken away ------------------------------------------------------------------

@@ -3,12 +3,12 @@
 /* global Chart */
 
 import { getIfThere, turns } from "./api.js";
-import { colour, font, modelColour, modelMarker } from "./colours.js";
+import { colour, font } from "./colours.js";
 import { count, csvLine, element, number, plain, powerTick, powerTicks, save, shortName } from "./format.js";
 import { drawUnit } from "./marks.js";
 import { savePicture } from "./picture.js";
 import { renew } from "./table.js";
-import { view } from "./view.js";
+import { isHidden, view } from "./view.js";
 
 const ID = "panel-scaling";
 let scaling = null;
@@ -76,15 +76,16 @@ export class Scaling {
   }
 
   look(one) {
-    const model = this.shown.find((other) => other.name === one.model);
-    return model ? { colour: modelColour(model.index), marker: modelMarker(model.index) } : { colour: colour("muted"), marker: "circle" };
+    const model = this.shown.find((other) => other.name === one.model && !isHidden(other.name));
+    return model?.look ?? { colour: colour("muted"), marker: { style: "circle" } };
   }
 
   datasets() {
     const looks = this.known.map((one) => this.look(one));
     const made = [{
       showLine: false, data: this.known.map((one) => ({ x: one.parameter_count, y: one.onset_step })), pointRadius: 5, pointHoverRadius: 5,
-      pointStyle: looks.map((one) => one.marker), pointBackgroundColor: looks.map((one) => one.colour), pointBorderColor: looks.map((one) => one.colour), pointBorderWidth: 1.5,
+      pointStyle: looks.map((one) => one.marker.style), pointRotation: looks.map((one) => one.marker.turn ?? 0),
+      pointBackgroundColor: looks.map((one) => (one.marker.isHollow ? colour("card") : one.colour)), pointBorderColor: looks.map((one) => one.colour), pointBorderWidth: 1.5,
     }];
     for (const [i, one] of this.known.entries()) {
       if (one.onset_step_before > 0) {

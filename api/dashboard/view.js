@@ -2,11 +2,13 @@
 
 const CHOICES = { rows: ["all", "tokens"], values: ["raw", "centred"], axis: ["log", "linear"] };
 
-/** So many models have colours and shapes of their own, and so many requests at once do not trouble the daemon. */
+/** So many models can be told apart, and so many requests at once do not trouble the daemon. */
 export const SHOWN_MAX = 16;
 
 export const view = {
-  models: [], // names, in the order of their colours
+  models: [], // names
+  hidden: new Set(), // those of them that have no line in the charts
+  lit: null, // the one of them that stands out
   picture: null, // the one of them whose pictures are shown; null: the first
   rows: "all",
   values: "raw",
@@ -27,6 +29,8 @@ export function readView() {
   }
   view.models = [...new Set(given.getAll("model"))].slice(0, SHOWN_MAX);
   view.picture = given.get("picture");
+  view.hidden = new Set(given.getAll("hidden").filter((name) => view.models.includes(name)));
+  view.lit = view.models.find((name) => name === given.get("highlight")) ?? null;
   view.from = step(given.get("from"));
   view.to = step(given.get("to"));
   if (view.from !== null && view.to !== null && view.from >= view.to) view.from = view.to = null;
@@ -34,17 +38,23 @@ export function readView() {
 }
 
 export function writeView() {
-  const words = view.models.map((model) => `model=${encodeURIComponent(model).replaceAll("%2F", "/")}`);
+  const named = (word, model) => `${word}=${encodeURIComponent(model).replaceAll("%2F", "/")}`;
+  const words = view.models.map((model) => named("model", model));
   for (const [name, choices] of Object.entries(CHOICES)) {
     if (view[name] !== choices[0]) words.push(`${name}=${view[name]}`);
   }
-  if (view.picture && pictured() === view.picture && view.picture !== view.models[0]) words.push(`picture=${encodeURIComponent(view.picture).replaceAll("%2F", "/")}`);
+  if (view.picture && pictured() === view.picture && view.picture !== view.models[0]) words.push(named("picture", view.picture));
+  words.push(...view.models.filter(isHidden).map((model) => named("hidden", model)));
+  if (view.lit !== null) words.push(named("highlight", view.lit));
   if (view.from !== null) words.push(`from=${view.from}`);
   if (view.to !== null) words.push(`to=${view.to}`);
   if (view.wide.size) words.push(`turned=${[...view.wide].join(".")}`);
   const hash = words.length ? `#${words.join("&")}` : "#";
   if (hash !== location.hash) history.replaceState(null, "", hash);
 }
+
+/** One model alone is always seen. */
+export const isHidden = (model) => view.models.length > 1 && view.hidden.has(model);
 
 /** The model whose map, quantiles, trajectories and two-time displacement are shown. */
 export const pictured = () => (view.models.includes(view.picture) ? view.picture : view.models[0]);

@@ -519,7 +519,7 @@ def test_names_are_text_wherever_they_stand(visit: Callable[..., Browser], daemo
     page.run("document.querySelector('#panel-norm canvas').focus()")
     page.press("\ue010")
     assert page.wait("document.querySelectorAll('#panel-norm .tip tbody tr').length") == 2
-    places = ["#models", "#sweeps", "#watches", "#watched", "#findings", "#panel-msd .legend", "#panel-heat select", "#panel-norm .tip", "#panel-norm details", "#revisions"]
+    places = ["#models", "#sweeps", "#watches", "#watched", "#findings", "#legend", "#panel-heat select", "#panel-norm .tip", "#panel-norm details", "#revisions"]
     texts = page.value(f"{json.dumps(places)}.map(place => document.querySelector(place).textContent)")
     assert [place for place, text in zip(places, texts, strict=True) if "<img src=x" not in text] == []
     assert "\u202e" not in page.value("document.body.innerText + document.title")

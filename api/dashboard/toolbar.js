@@ -1,0 +1,58 @@
+// The choices above the charts: rows, values, axis, range, and the link to what is shown.
+
+import { axis } from "./axis.js";
+import { copyText } from "./form.js";
+import { view } from "./view.js";
+
+const CHOICES = ["rows", "values", "axis"];
+const byId = (id) => document.getElementById(id);
+
+export function showToolbar() {
+  for (const name of CHOICES) {
+    for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.checked = input.value === view[name];
+  }
+  byId("from").value = view.from ?? "";
+  byId("to").value = view.to ?? "";
+  byId("from").placeholder = String(axis.first);
+  byId("to").placeholder = String(axis.last);
+  byId("reset").disabled = view.from === null && view.to === null;
+}
+
+/** What sticks to the top of the window lies below each other, and never over what is focused. */
+function watchHeights() {
+  const measure = () => {
+    for (const [name, root] of [["--bar", document.querySelector(".toolbar")], ["--legend", byId("legend")]]) {
+      const isStuck = getComputedStyle(root).position === "sticky";
+      document.documentElement.style.setProperty(name, `${isStuck ? root.offsetHeight : 0}px`);
+    }
+  };
+  const observer = new ResizeObserver(measure);
+  observer.observe(document.querySelector(".toolbar"));
+  observer.observe(byId("legend"));
+  window.addEventListener("resize", measure);
+}
+
+/** told.changed(name) after a choice of rows, values or axis; told.zoom(from, to). */
+export function setUpToolbar(told) {
+  for (const name of CHOICES) {
+    byId(name).addEventListener("change", (event) => {
+      view[name] = event.target.value;
+      told.changed(name);
+    });
+  }
+  for (const end of ["from", "to"]) {
+    byId(end).addEventListener("change", (event) => {
+      const text = event.target.value.trim();
+      const ends = { from: view.from, to: view.to, [end]: /^\d{1,12}$/.test(text) ? Number(text) : null };
+      if (ends.from !== null && ends.to !== null && ends.from >= ends.to) ends[end === "from" ? "to" : "from"] = null;
+      told.zoom(ends.from, ends.to);
+    });
+  }
+  byId("reset").addEventListener("click", () => told.zoom(null, null));
+  byId("link").addEventListener("click", async (event) => {
+    const button = event.target;
+    button.textContent = await copyText(location.href) ? "Copied" : "See the address bar";
+    setTimeout(() => { button.textContent = "Copy link"; }, 2000);
+  });
+  watchHeights();
+}

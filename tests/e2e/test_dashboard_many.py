@@ -1,0 +1,172 @@
+"""The dashboard with as many models as it shows at once: told apart by everyone in every chart, picked in one legend that the address
+remembers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import urllib.parse
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+from browser import Browser
+from dashboards import ENTER, MODEL, page, small, visit  # noqa: F401
+from running import Daemon
+
+SIZES = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
+SUITE = [f"pythia-{size}{kind}" for size in SIZES for kind in ("", "-deduped")]
+RIGHT, HOME, TAB = "\ue014", "\ue011", "\ue004"
+LINES = "document.getElementById('panel-norm').panel.shown().map(line => line.model.name.split('/').pop())"
+# How people see who cannot tell some colours apart (Machado et al. 2009), on linear red, green and blue.
+SEEN = {
+    "all": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+}
+
+
+@pytest.fixture(scope="module")
+def suite(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon that has measured four revisions of sixteen models; `names` has them as the daemon knows them."""
+    root = tmp_path_factory.mktemp("suite")
+    with Daemon(programs, root / "daemon", None, [], {}) as one:
+        one.names = [f"file:{root / name}" for name in SUITE]
+        for name in SUITE:
+            (root / name).mkdir()
+            for step in ("step0", "step16", "step512", "step4000"):
+                (root / name / step).symlink_to(garden / "models" / MODEL / step)
+        for sweep in [one.sweep(name) for name in one.names]:
+            assert one.wait(sweep)["state"] == "done"
+        yield one
+
+
+def link(names: list[str]) -> str:
+    return "#" + "&".join(f"model={urllib.parse.quote(name)}" for name in names)
+
+
+def linear(text: str) -> list[float]:
+    parts = [int(text[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+
+
+def luminance(text: str) -> float:
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear(text), strict=True))
+
+
+def lab(text: str, seen: tuple[tuple[float, ...], ...]) -> tuple[float, float, float]:
+    r, g, b = (max(0.0, sum(weight * part for weight, part in zip(row, linear(text), strict=True))) for row in seen)
+    white = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505, 0.2126 * r + 0.7152 * g + 0.0722 * b, (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089
+    x, y, z = (part ** (1 / 3) if part > 0.008856 else 7.787 * part + 16 / 116 for part in white)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def looks(page: Browser, names: list[str]) -> list[dict[str, Any]]:
+    return page.run("return import('/assets/looks.js').then(looks => [...looks.looksOf(arguments[0]).values()])", names)
+
+
+def test_sixteen_models_can_be_told_apart(visit: Callable[..., Browser], small: Daemon) -> None:
+    """At least 3 : 1 on the card; where points have the same shape, colours are far apart for everyone."""
+    seeds = [f"o/pythia-160m-seed{seed}" for seed in range(1, 17)]
+    families = {
+        "two families": [f"o/{name}" for name in SUITE],
+        "three": [f"o/pythia-{size}-seed{seed}" for seed in (1, 2, 3) for size in SIZES[:5]],
+        "four": [f"{owner}/m-{size}" for owner in "abcd" for size in SIZES[:4]],
+        "one": [f"o/m-{size}m" for size in range(1, 17)],
+        "seeds of two sizes": [f"o/pythia-{size}-seed{seed}" for size in SIZES[:2] for seed in range(1, 9)],
+        "seeds": seeds, "no sizes": [f"o/{letter}" for letter in "abcdefghijklmnop"],
+    }  # fmt: skip
+    page = visit(small)
+    for card in ("#ffffff", "#161b22"):
+        page.dark(card != "#ffffff")
+        for kind, names in families.items():
+            found = looks(page, names)
+            for one in found:
+                low, high = sorted((luminance(one["colour"]), luminance(card)))
+                assert (high + 0.05) / (low + 0.05) >= 3, (kind, card, one)
+            for one, other in itertools.combinations(found, 2):
+                if one["marker"] != other["marker"]:
+                    continue
+                for who, seen in SEEN.items():
+                    assert math.dist(lab(one["colour"], seen), lab(other["colour"], seen)) > 20, (kind, card, who, one, other)
+        first = [one["colour"] for one in looks(page, seeds[:4])]
+        assert min(math.dist(lab(a, SEEN["deuteranopia"]), lab(b, SEEN["deuteranopia"])) for a, b in itertools.combinations(first, 2)) > 20
+    page.dark(False)
+
+
+def test_sizes_of_a_family_are_in_order(visit: Callable[..., Browser], small: Daemon) -> None:
+    """The larger, the darker on a light page; a size has the same shape in both families."""
+    found = dict(zip(SUITE, looks(visit(small), SUITE), strict=True))
+    for kind in ("", "-deduped"):
+        light = [luminance(found[f"pythia-{size}{kind}"]["colour"]) for size in SIZES]
+        assert light == sorted(light, reverse=True) and len(set(light)) == 8
+        places = [found[f"pythia-{size}{kind}"]["place"] for size in SIZES]
+        assert places == sorted(places)
+    assert all(found[f"pythia-{size}"]["marker"] == found[f"pythia-{size}-deduped"]["marker"] for size in SIZES)
+
+
+def test_signs_are_in_every_chart_and_legend(visit: Callable[..., Browser], suite: Daemon) -> None:
+    """Narrow charts, too; the list of models, the findings and what is written beside the pointer have the same."""
+    page = visit(suite, link(suite.names))
+    wanted = page.run("return import('/assets/looks.js').then(({looksOf, keyOf}) => [...looksOf(arguments[0])].map(([name, look]) => [name, keyOf(look).outerHTML]))", suite.names)
+    assert len({key for _, key in wanted}) == 16
+    legend = page.value("[...document.querySelectorAll('#legend .entry')].map(one => [one.dataset.model, one.querySelector('svg').outerHTML])")
+    assert sorted(legend) == sorted(wanted)
+    assert [name.rsplit("/", 1)[1] for name, _ in legend] == [f"pythia-{size}{kind}" for kind in ("", "-deduped") for size in SIZES]
+    listed = page.value("[...document.querySelectorAll('#models .model')].map(one => [one.dataset.key, one.querySelector('svg').outerHTML])")
+    assert listed == legend, "in the same order, too"
+    assert page.value("document.querySelectorAll('.verdicts tbody svg').length") == 16
+    for panel in ("norm", "msd"):
+        page.run(f"document.getElementById('panel-{panel}').scrollIntoView({{block: 'center'}})")
+        page.wait(f"Boolean(document.getElementById('panel-{panel}').panel.chart)")
+        drawn = page.value(
+            f"document.getElementById('panel-{panel}').panel.datasets().filter(set => set.borderWidth).map(set => [set.borderColor, set.pointStyle, set.pointRotation, set.pointBackgroundColor, set.pointRadius])"
+        )
+        assert len({tuple(one[:4]) for one in drawn}) == 16 and all(one[4] for one in drawn), drawn
+    page.move("#panel-norm .plot", 0.5, 0.5)
+    page.wait("document.querySelectorAll('#panel-norm .tip svg').length === 16")
+    values = page.value("[...document.querySelectorAll('#panel-norm .tip tbody tr')].map(row => Number(row.cells[1].textContent))")
+    assert values == sorted(values, reverse=True)
+    page.move("#panel-norm h3", 0.5, 0.5)
+
+
+def test_the_legend_hides_and_lights_and_the_link_remembers(visit: Callable[..., Browser], suite: Daemon) -> None:
+    page = visit(suite, link(suite.names))
+    stop = page.value("document.querySelectorAll('#legend [tabindex=\"0\"]').length")
+    assert stop == 1, "one stop of the Tab key"
+    page.run("document.querySelector('#legend button').focus()")
+    page.press(RIGHT, RIGHT, ENTER)
+    assert page.value("document.activeElement.getAttribute('aria-pressed')") == "false"
+    assert len(page.value(LINES)) == 15 and "pythia-160m" not in page.value(LINES)
+    page.press(HOME, RIGHT, ENTER)
+    page.wait("document.getElementById('panel-norm').panel.datasets().filter(set => set.borderWidth === 3).length === 1")
+    drawn = page.value("document.getElementById('panel-norm').panel.datasets().map(set => [set.borderColor.length, set.borderWidth])")
+    assert drawn == [[7, 3], *[[9, 1.8]] * 14], "the others are faint, and below it"
+    address = urllib.parse.unquote(page.value("location.hash"))
+    assert f"&hidden={suite.names[2]}" in address and f"&highlight={suite.names[0]}" in address
+    page.load(f"{suite.url}/{page.value('location.hash')}")
+    assert len(page.value(LINES)) == 15
+    assert page.value("document.querySelector('#legend .star[aria-pressed=true]').parentElement.dataset.model") == suite.names[0]
+    page.click("#show-all")
+    assert page.value(LINES) == SUITE and "hidden" not in page.value("location.hash") and "highlight" not in page.value("location.hash")
+    assert page.value("document.getElementById('show-all').hidden")
+
+
+def test_who_is_pointed_at_stands_out_meanwhile(visit: Callable[..., Browser], suite: Daemon) -> None:
+    page = visit(suite, link(suite.names[:4]))
+    lit = "document.getElementById('panel-norm').panel.datasets().filter(set => set.borderWidth === 3).length"
+    page.move("#legend .entry:nth-of-type(3)", 0.3, 0.5)
+    page.wait(f"{lit} === 1")
+    assert "highlight" not in page.value("location.hash")
+    page.move("#panel-norm h3", 0.5, 0.5)
+    page.wait(f"{lit} === 0")
+
+
+def test_hidden_models_are_those_of_the_link(visit: Callable[..., Browser], suite: Daemon) -> None:
+    """What a link hides and does not show is forgotten; one model alone is never hidden."""
+    one = urllib.parse.quote(suite.names[0])
+    page = visit(suite, f"{link(suite.names[:1])}&hidden={one}&highlight={one}&hidden=nobody/knows")
+    assert page.value(LINES) == [SUITE[0]] and page.value("document.getElementById('legend').hidden")
+    assert "nobody" not in page.value("location.hash")
