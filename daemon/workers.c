@@ -83,6 +83,19 @@ static int read_spec(struct store *store, int64_t sweep_id, struct sweep_spec *s
     return code;
 }
 
+/* The statistics of a revision whose perplexity failed: its checkpoint may be deleted before that is there.
+ */
+static void keep_part(struct slot *slot, const struct task_row *task, const struct measured_task *measured)
+{
+    struct err err = ERR_INIT;
+    int code =
+        tasks_record(slot->workers->options.shared.store, &slot->lease, measured_task_result(measured), &err);
+    if (code && code != ERR_CONFLICT && code != ERR_CANCELLED)
+        log_warning("statistics are not kept, since the perplexity failed, too",
+                    log_int("sweep", task->sweep_id), log_text("revision", task->revision),
+                    log_text("reason", err.message), log_end);
+}
+
 /* Measures and records; the result of the attempt is in *err. */
 static int run_task(struct slot *slot, const struct task_row *task, struct err *err)
 {
@@ -94,6 +107,8 @@ static int run_task(struct slot *slot, const struct task_row *task, struct err *
         code = measure_task(shared, task, &spec, &slot->cancel, &slot->fetched_bytes, &measured, err);
     if (!code)
         code = tasks_record(shared->store, &slot->lease, measured_task_result(measured), err);
+    else if (measured)
+        keep_part(slot, task, measured);
     const char *caution = code ? "" : measured_task_result(measured)->caution;
     if (caution[0])
         log_event(task_told_caution(&slot->workers->told, task->sweep_id, caution), "task recorded in part",

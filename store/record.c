@@ -1,5 +1,6 @@
 /*
- * Recording a result: all of it and the task's end in one transaction, or nothing.
+ * Recording a result: all of it and the task's end in one transaction, or nothing. Of a task that then fails
+ * only the rows are recorded.
  */
 #include "store/record.h"
 
@@ -17,7 +18,7 @@ static int write_all(struct connection *connection, struct task_row *task, const
         rc = record_tensor(connection, task, &result->tensors[i], &blobs[i], err);
     if (!rc)
         rc = record_perplexities(connection, task, result, err);
-    if (rc)
+    if (rc || result->is_part)
         return rc;
     task->bytes_fetched = result->bytes_fetched;
     task->bytes_expected = result->bytes_fetched; /* nothing more will come */

@@ -119,6 +119,7 @@ struct task_result {
     const struct perplexity_row *perplexities; /* borrowed; weights_digest must be the one above */
     size_t perplexity_count;
     int64_t bytes_fetched; /* whole task */
+    int is_part; /* the rest failed: these rows are kept, and the task ends as the caller says afterwards */
     const char *caution; /* borrowed; what was left out though the task succeeded: told with its record. NULL
                             or "": nothing */
 };
@@ -173,11 +174,11 @@ int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t
                     int64_t bytes_fetched, struct err *err);
 
 /*
- * Records a result and ends the task, all or nothing. ERR_CONFLICT if the lease was lost (nothing is
- * recorded), ERR_CANCELLED if the task was cancelled. A lease that is over but that nobody else has taken
- * still counts; handing in again what was recorded under the same lease (the answer was lost) succeeds and
- * records nothing. ERR_INVALID, ERR_LIMIT: the result is not well-formed. ERR_NOT_FOUND: it refers to a
- * content or revision that does not exist.
+ * Records a result and ends the task (unless it is a part), all or nothing. ERR_CONFLICT if the lease was
+ * lost (nothing is recorded), ERR_CANCELLED if the task was cancelled. A lease that is over but that nobody
+ * else has taken still counts; handing in again what was recorded under the same lease (the answer was lost)
+ * succeeds and records nothing. ERR_INVALID, ERR_LIMIT: the result is not well-formed. ERR_NOT_FOUND: it
+ * refers to a content or revision that does not exist.
  */
 int tasks_record(struct store *store, const struct task_lease *lease, const struct task_result *result,
                  struct err *err);

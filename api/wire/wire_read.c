@@ -162,7 +162,8 @@ static void read_result(struct wire_reader *reader, const json_t *root, struct w
     struct task_result *task = &result->result;
     const json_t *model = json_object_get(root, "model");
     wire_check_members(reader, root,
-                       " protocol bytes_fetched weights_digest caution model tensors perplexities ");
+                       " protocol bytes_fetched weights_digest is_part caution model tensors perplexities ");
+    task->is_part = json_object_get(root, "is_part") && wire_bool(reader, root, "is_part");
     task->bytes_fetched = wire_int(reader, root, "bytes_fetched", 0, INT64_MAX);
     wire_text(reader, root, "caution", result->caution, sizeof result->caution);
     task->caution = result->caution;

@@ -321,6 +321,8 @@ int wire_result_append(const struct wire_result *result, struct buf *buf, struct
     api_json_integer(&json, "bytes_fetched", task->bytes_fetched);
     if (task->weights_digest[0])
         api_json_text(&json, "weights_digest", task->weights_digest);
+    if (task->is_part)
+        api_json_boolean(&json, "is_part", 1);
     if (task->caution && task->caution[0])
         append_caution(task->caution, &json);
     if (result->has_model) {

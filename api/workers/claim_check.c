@@ -299,10 +299,14 @@ static int check_perplexities(const struct check *check, struct err *err)
     const struct task_result *result = &check->result->result;
     const char *mode = json_string_value(json_object_get(check->request, "mode"));
     size_t wanted = api_claim_measures(check->request, "perplexity") ? 1 : 0;
+    if (result->is_part && !wanted)
+        return err_set(err, ERR_INVALID, "the sweep asks for statistics alone, of which there is no part");
+    if (result->is_part)
+        wanted = 0;
     if (result->perplexity_count != wanted || (!wanted && result->weights_digest[0]))
         return err_set(err, ERR_INVALID,
                        wanted ? "the sweep asks for one perplexity"
-                              : "the sweep does not ask for a perplexity");
+                              : "the sweep does not ask for a perplexity, or this is the part without it");
     if (!wanted)
         return 0;
     const struct perplexity_row *row = &result->perplexities[0];

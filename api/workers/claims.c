@@ -365,12 +365,12 @@ int api_record_claim(struct api_request *request, struct api_response *response,
         code = describe_model(store, &task, &result, err);
     if (!code && !is_done)
         code = tasks_record(store, &lease, &result.result, err);
-    if (!code && !is_done)
+    if (!code && !is_done && !result.result.is_part)
         api_worker_list_note(request->context->workers->list, lease.worker, NULL, 1, 0);
     if (!code && !is_done && result.result.bytes_fetched > 0)
         api_workers_note_access(request->context->workers, lease.worker, task.model_id);
     if (!code)
-        buf_append_text(&response->body, "{\"state\":\"done\"}");
+        buf_appendf(&response->body, "{\"state\":\"%s\"}", result.result.is_part ? "claimed" : "done");
     wire_result_free(&result);
     api_context_wake(request->context);
     return finish_result(code, response);

@@ -95,20 +95,32 @@ static int has_commit(const struct folder *folder, const char *revision, const c
     return 0;
 }
 
+static int is_gone(const struct folder *folder, const char *revision)
+{
+    struct repository_tree *tree = NULL;
+    struct err ignored = ERR_INIT;
+    int code = folder_revision_read(folder->path, revision, &tree, &ignored);
+    repository_tree_free(tree);
+    return code == ERR_NOT_FOUND;
+}
+
 /* Which revision has this commit now, and its files: the one where it was last seen, else all are looked at.
  */
 static int find_commit(const struct folder *folder, const char *commit, char *revision, size_t size,
                        struct repository_tree **ret_tree, struct err *err)
 {
     struct repository_refs *refs = NULL;
-    if (folder_hints_get(folder->hints, commit, revision, size) &&
-        has_commit(folder, revision, commit, ret_tree))
+    int is_hinted = folder_hints_get(folder->hints, commit, revision, size);
+    if (is_hinted && has_commit(folder, revision, commit, ret_tree))
         return 0;
     int code = list_folder(folder, &refs, err);
     if (code)
         return code;
-    code = err_set(err, ERR_MISMATCH, "%s: the revision changed since it was listed; it may still be written",
-                   folder->path);
+    code =
+        is_hinted && is_gone(folder, revision)
+            ? err_set(err, ERR_MISMATCH, "%s: %s was deleted since it was listed", folder->path, revision)
+            : err_set(err, ERR_MISMATCH,
+                      "%s: the revision changed since it was listed; it may still be written", folder->path);
     for (size_t i = 0; i < refs->count && code; i++) {
         if (strcmp(refs->rows[i].commit, commit) == 0 &&
             has_commit(folder, refs->rows[i].name, commit, ret_tree)) {

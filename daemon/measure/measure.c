@@ -123,6 +123,19 @@ static int measure_all(struct measure_job *job, struct measured_task *measured, 
     return code;
 }
 
+static int score(struct measure_job *job, struct measured_task *measured, struct err *err)
+{
+    struct task_result *result = &measured->result;
+    int code = measure_perplexity(job, &measured->perplexity, err);
+    if (code)
+        return code;
+    result->perplexities = &measured->perplexity;
+    result->perplexity_count = 1;
+    (void)snprintf(result->weights_digest, sizeof result->weights_digest, "%s",
+                   measured->perplexity.weights_digest);
+    return 0;
+}
+
 /* A revision that did not exist when the sweep was planned: say so in the repository's own words. */
 static int check_commit(struct measure_job *job, struct err *err)
 {
@@ -148,6 +161,7 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
     struct measure_job *job = calloc(1, sizeof *job);
     struct measured_task *measured = calloc(1, sizeof *measured);
     int code;
+    *ret_measured = NULL;
     if (!job || !measured) {
         code = err_set(err, ERR_NO_MEMORY, "task: out of memory");
         goto out;
@@ -171,16 +185,13 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
         code = check_commit(job, err);
     if (!code && spec->wants_statistics)
         code = measure_all(job, measured, err);
-    if (!code && spec->wants_perplexity) {
-        code = measure_perplexity(job, &measured->perplexity, err);
-        measured->result.perplexities = &measured->perplexity;
-        measured->result.perplexity_count = 1;
-        (void)snprintf(measured->result.weights_digest, sizeof measured->result.weights_digest, "%s",
-                       measured->perplexity.weights_digest);
-    }
+    int has_statistics = !code && measured->count > 0;
+    if (!code && spec->wants_perplexity)
+        code = score(job, measured, err);
     if (job->repository)
         measure_note_progress(job);
-    if (!code) {
+    measured->result.is_part = code != 0;
+    if (!code || (has_statistics && code != ERR_DEVICE_LOST)) {
         memcpy(measured->caution, job->caution, sizeof measured->caution);
         measured->result.caution = measured->caution;
         measured->result.tensors = measured->tensors;

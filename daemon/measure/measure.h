@@ -48,7 +48,8 @@ struct measured_task;
 
 /*
  * Measures a claimed task. *cancel ends it with ERR_CANCELLED; *fetched_bytes is kept up to date for
- * heartbeats. The caller records measured_task_result() and frees what it got.
+ * heartbeats. The caller records measured_task_result() and frees what it got: also after an error, if what
+ * was measured before it is worth keeping (a part, tasks.h), else *ret_measured is NULL.
  */
 int measure_task(const struct measure_shared *shared, const struct task_row *task,
                  const struct sweep_spec *spec, const atomic_bool *cancel, _Atomic int64_t *fetched_bytes,

@@ -72,7 +72,7 @@ static int take_model(struct remote_slot *slot, const struct wire_task *task, in
     return code;
 }
 
-/* Appends the bytes to hand in. */
+/* Appends the bytes to hand in; after an error, those of a part, or none. */
 static int measure(struct remote_slot *slot, const struct wire_task *task, const struct task_row *row,
                    const struct sweep_spec *spec, struct buf *body, struct err *err)
 {
@@ -81,11 +81,18 @@ static int measure(struct remote_slot *slot, const struct wire_task *task, const
     engine_share(slot->worker->options.engine, remote_store_database(slot->worker->options.store), &shared);
     shared.failures_max = (int)task->failures_max;
     int code = measure_task(&shared, row, spec, &slot->cancel, &slot->fetched_bytes, &measured, err);
-    if (!code) {
+    if (measured) {
         struct wire_result result = {.result = *measured_task_result(measured)};
-        code = take_model(slot, task, row->model_id, &result, err);
-        if (!code)
-            code = wire_result_append(&result, body, err);
+        struct err why = ERR_INIT;
+        int made = take_model(slot, task, row->model_id, &result, &why);
+        if (!made)
+            made = wire_result_append(&result, body, &why);
+        if (made)
+            buf_clear(body);
+        if (!code && made) {
+            code = made;
+            *err = why;
+        }
         if (!code && result.result.caution[0])
             log_event(task_told_caution(&slot->worker->told, task->sweep_id, result.result.caution),
                       "task measured in part", log_int("sweep", task->sweep_id),
@@ -192,7 +199,7 @@ static void decline(struct remote_slot *slot, const struct wire_task *task, cons
 static int work_on(struct remote_slot *slot, const struct wire_task *task, const struct task_row *row,
                    const struct sweep_spec *spec)
 {
-    struct err err = ERR_INIT;
+    struct err err = ERR_INIT, part = ERR_INIT;
     struct buf body;
     double start = clock_monotonic_s();
     buf_init(&body, LIMIT_CLAIM_RESULT_BYTES);
@@ -201,6 +208,8 @@ static int work_on(struct remote_slot *slot, const struct wire_task *task, const
     int is_measured = !code;
     if (!code)
         code = hand_in(slot, task, &body, &err);
+    else if (body.size)
+        (void)hand_in(slot, task, &body, &part); /* the daemon's log says why it does not take it */
     int is_refused = is_measured &&
                      (code == ERR_MISMATCH || code == ERR_INVALID || code == ERR_FORMAT || code == ERR_LIMIT);
     atomic_store(&slot->phase, REMOTE_PHASE_WORD);

@@ -8,6 +8,7 @@ from typing import Any, Callable
 import pytest
 from cuda_numbers import write_large
 from running import Daemon
+from workers import Worker
 
 SHAPE = {"layers": 2, "width": 512, "heads": 8, "vocabulary": 4096}  # several pieces for several threads
 UNEMBEDDING_BYTES = 4096 * 512 * 2
@@ -49,3 +50,28 @@ def test_both_metrics_share_a_tensor(
     assert [row["revision"] for row in rows] == NAMES and rows == wanted
     assert all(row["perplexity"] and row["kurtosis"] and row["perplexity_documents"] == 3 for row in rows)
     assert len({row["perplexity_weights_digest"] for row in rows}) == len(NAMES)
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_statistics_stay_where_the_perplexity_fails(
+    daemon: Callable[..., Daemon],
+    make_hub: Callable[..., Any],
+    worker: Callable[..., Worker],
+    garden: Path,
+    is_remote: bool,
+) -> None:
+    """Texts that are nowhere fail the revision; its statistics are there, and are not measured again with the right texts."""
+    one = daemon(make_hub(garden), *(["--fetchers", "0"] if is_remote else []))
+    if is_remote:
+        worker(one)
+    revisions = {"names": ["step0", "step8"]}
+    request = {"metrics": ["statistics", "perplexity"], "revisions": revisions, "limit": 3}
+    failed = one.wait(one.sweep("garden/neox-tiny", dataset="garden/none", **request))
+    assert failed["state"] == "failed" and failed["progress"]["failed"] == 2
+    kept = [row for row in one.series("garden/neox-tiny") if row["revision"] in revisions["names"]]
+    assert [row["state"] for row in kept] == ["measured", "measured"] and all("garden/none" in row["error"] for row in kept)
+    assert all(row["kurtosis"] and row["perplexity"] is None for row in kept) and kept[1]["msd"] > 0
+
+    assert one.wait(one.sweep("garden/neox-tiny", **{**request, "dataset": REQUEST["dataset"]}))["state"] == "done", one.log()
+    rows = [row for row in one.series("garden/neox-tiny") if row["revision"] in revisions["names"]]
+    assert [row["measured_at"] for row in rows] == [row["measured_at"] for row in kept] and all(row["perplexity"] for row in rows)

@@ -224,6 +224,9 @@ static void a_wrong_hint_misleads_nobody(void **state)
     OK(repository_resolve(place->repository, "a", other, &err));
     assert_string_not_equal(commit, other);
     FAILS(ERR_MISMATCH, "changed since", repository_list_tree(place->repository, "x", &tree, &err));
+    folder_hints_put(place->hints, commit, "gone");
+    FAILS(ERR_MISMATCH, "gone was deleted since",
+          repository_list_tree(place->repository, commit, &tree, &err));
 }
 
 /* Between the look at the folder and the opening of the file, by its name alone. */

@@ -243,6 +243,31 @@ static void test_refused_as_a_whole(void **state)
     free(made);
 }
 
+/* A part leaves its rows and changes nothing of the task, which then fails. */
+static void test_part(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct task_lease lease;
+    struct task_row task;
+    struct content_row content;
+    struct fixture_result *made = malloc(sizeof *made);
+    const struct err reason = {.code = ERR_NOT_FOUND, .message = "no such texts"};
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    claim(fixture, &lease);
+    fixture_result(made, "step0", 1);
+    made->result.is_part = 1;
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    OK(contents_find(fixture->store, &made->tensor.content, &content, &err));
+    OK(tasks_get(fixture->store, lease.task_id, &task, &err));
+    assert_int_equal(task.state, TASK_STATE_CLAIMED);
+    OK(tasks_fail(fixture->store, &lease, &reason, NULL, NULL, &err));
+    FAILS(ERR_CONFLICT, tasks_record(fixture->store, &lease, &made->result, &err));
+    fixture_check_database(fixture);
+    free(made);
+}
+
 /* Perplexities belong to weights; revisions with equal weights share them. */
 static void test_perplexities(void **state)
 {
@@ -333,9 +358,14 @@ static void test_gaps_of_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_lookups),         CASE(test_second_measurement), CASE(test_known_content),
-        CASE(test_special_numbers), CASE(test_refused_as_a_whole), CASE(test_perplexities),
+        CASE(test_lookups),
+        CASE(test_second_measurement),
+        CASE(test_known_content),
+        CASE(test_special_numbers),
+        CASE(test_refused_as_a_whole),
+        CASE(test_perplexities),
         CASE(test_gaps_of_others),
+        CASE(test_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
