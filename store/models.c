@@ -138,6 +138,19 @@ int models_get(struct store *store, int64_t id, struct model_row *ret_row, struc
     return query_close(&query, rc);
 }
 
+int models_get_rule(struct store *store, int64_t id, struct buf *buf, struct err *err)
+{
+    struct query query;
+    int rc = query_open(&query, store, "SELECT rule FROM models WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        rc = query_append(&query, buf, "rule of a model", err);
+    return query_close(&query, rc);
+}
+
 int models_version(struct store *store, const char *name, int64_t *ret_id, uint64_t *ret_version,
                    struct err *err)
 {

@@ -4,6 +4,7 @@
 #ifndef BIFURCATED_STORE_MODELS_H
 #define BIFURCATED_STORE_MODELS_H
 
+#include "daemon/base/buf.h"
 #include "daemon/base/limits.h"
 #include "store/store.h"
 
@@ -43,6 +44,10 @@ int models_describe(struct store *store, const struct model_row *row, struct err
 /* ERR_NOT_FOUND if there is no such model. */
 int models_find(struct store *store, const char *name, struct model_row *ret_row, struct err *err);
 int models_get(struct store *store, int64_t id, struct model_row *ret_row, struct err *err);
+
+/* Appends the rule for names of revisions that the last sweep of the model was planned with that named one;
+ * nothing if there was none. */
+int models_get_rule(struct store *store, int64_t id, struct buf *buf, struct err *err);
 
 /* The model's version alone: one index look-up, for ETags. ERR_NOT_FOUND. */
 int models_version(struct store *store, const char *name, int64_t *ret_id, uint64_t *ret_version,

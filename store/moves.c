@@ -252,6 +252,22 @@ static int count_sweep_end(struct connection *connection, struct err *err)
     return rc ? rc : query_run(&query, err);
 }
 
+/* Later sweeps of the model take the rule over. */
+static int keep_rule(struct connection *connection, int64_t id, struct err *err)
+{
+    struct query query;
+    int rc =
+        query_begin(&query, connection,
+                    "UPDATE models SET rule = s.rule FROM (SELECT model_id, iif(json_valid(request), "
+                    "json_extract(request, '$.revisions.rule'), NULL) AS rule FROM sweeps WHERE id = ?) s "
+                    "WHERE models.id = s.model_id AND s.rule IS NOT NULL",
+                    err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    return query_run(&query, err);
+}
+
 int moves_sweep(struct connection *connection, int64_t id, enum sweep_event event, const struct err *reason,
                 struct err *err)
 {
@@ -280,7 +296,9 @@ int moves_sweep(struct connection *connection, int64_t id, enum sweep_event even
     query_bind_int(&query, sweep_state_is_final(to));
     query_bind_text(&query, reason && reason->code ? err_name(reason->code) : "");
     query_bind_text(&query, reason ? reason->message : "");
-    if ((rc = query_run(&query, err)) || !sweep_state_is_final(to))
+    if (!(rc = query_run(&query, err)) && event == SWEEP_EVENT_START)
+        rc = keep_rule(connection, id, err);
+    if (rc || !sweep_state_is_final(to))
         return rc;
     return outbox_note_sweep(connection, id, err);
 }

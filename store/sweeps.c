@@ -164,23 +164,6 @@ int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct 
     return query_close(&query, rc);
 }
 
-int sweeps_get_rule(struct store *store, int64_t model_id, struct buf *buf, struct err *err)
-{
-    struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT json_extract(request, '$.revisions.rule') AS rule FROM sweeps INDEXED BY "
-                        "sweeps_model WHERE model_id = ? AND started_ms IS NOT NULL AND rule IS NOT NULL "
-                        "ORDER BY id DESC LIMIT 1",
-                        err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, model_id);
-    rc = query_next(&query, err);
-    if (rc > 0)
-        rc = query_append(&query, buf, "rule of a sweep", err);
-    return query_close(&query, rc);
-}
-
 static const char LIST_ALL[] = "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
                                "WHERE s.id < ?1 AND ?2 = 0 AND ?3 = '' ORDER BY s.id DESC LIMIT ?4";
 static const char LIST_OF_STATE[] =

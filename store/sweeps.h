@@ -61,10 +61,6 @@ int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struc
 /* Appends the request's JSON to buf. ERR_NOT_FOUND. */
 int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct err *err);
 
-/* Appends the rule for names of revisions of the newest sweep of the model that named one and was planned
- * with it; nothing if there is none. */
-int sweeps_get_rule(struct store *store, int64_t model_id, struct buf *buf, struct err *err);
-
 /* Newest first, with an id below `before` (0: from the newest), at most `limit`. model_id 0: of all models.
  * state NULL: in any state. */
 int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *state, int64_t before,

@@ -2,7 +2,7 @@
 
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
-#include "store/sweeps.h"
+#include "store/models.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -147,7 +147,7 @@ int sweep_spec_remember_rule(struct sweep_spec *spec, struct store *store, int64
     if (spec->rule)
         return 0;
     buf_init(&rule, LIMIT_REVISION_NAME_BYTES + 1);
-    int code = sweeps_get_rule(store, model_id, &rule, err);
+    int code = models_get_rule(store, model_id, &rule, err);
     if (!code && rule.size && !(spec->rule = buf_take(&rule)))
         code = err_set(err, ERR_NO_MEMORY, "sweep: out of memory");
     buf_free(&rule);

@@ -183,6 +183,30 @@ static void test_suspects_of_waiting_tasks(void **state)
     connection_close(connection);
 }
 
+/* The rule for names is that of the newest sweep that was planned with one. */
+static void test_rules_of_sweeps(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, migrations_embedded, 12, &err));
+    OK(connection_exec(
+        connection,
+        "INSERT INTO models (id, name, kind, created_ms, updated_ms) VALUES (1, 'a/b', 'hub', 1, 1), "
+        "(2, 'a/c', 'hub', 1, 1);"
+        "INSERT INTO sweeps (id, model_id, state, request, priority, created_ms, started_ms) VALUES "
+        "(1, 1, 'done', '{\"revisions\":{\"rule\":\"old-{step}\"}}', 0, 1, 1), "
+        "(2, 1, 'done', '{\"revisions\":{\"rule\":\"run-{step}\"}}', 0, 1, 1), "
+        "(3, 1, 'failed', '{\"revisions\":{\"rule\":\"mistyped-{step}\"}}', 0, 1, NULL), "
+        "(4, 1, 'done', '{\"revisions\":{}}', 0, 1, 1), (5, 2, 'done', 'damaged', 0, 1, 1)",
+        &err));
+    OK(migrate(connection, &err));
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM models WHERE (id, rule) IN (VALUES "
+                                          "(1, 'run-{step}'), (2, ''))"),
+                     2);
+    connection_close(connection);
+}
+
 /* Counting states reads an index alone, however large the bodies are. */
 static void test_counts_read_no_bodies(void **state)
 {
@@ -418,17 +442,12 @@ static void test_samples_know_their_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_fresh_equals_upgraded),
-        CASE(test_released_migrations),
-        CASE(test_outbox_with_bodies_behind),
-        CASE(test_what_names_say),
-        CASE(test_suspects_of_waiting_tasks),
-        CASE(test_counts_read_no_bodies),
-        CASE(test_schema_rules),
-        CASE(test_failed_migration),
-        CASE(test_full_disk_in_migration),
-        CASE(test_killed_in_migration),
-        CASE(test_upgrade_of_a_long_series),
+        CASE(test_fresh_equals_upgraded),     CASE(test_released_migrations),
+        CASE(test_outbox_with_bodies_behind), CASE(test_what_names_say),
+        CASE(test_suspects_of_waiting_tasks), CASE(test_counts_read_no_bodies),
+        CASE(test_rules_of_sweeps),           CASE(test_schema_rules),
+        CASE(test_failed_migration),          CASE(test_full_disk_in_migration),
+        CASE(test_killed_in_migration),       CASE(test_upgrade_of_a_long_series),
         CASE(test_samples_know_their_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

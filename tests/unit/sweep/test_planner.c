@@ -177,6 +177,16 @@ static void test_rule_is_remembered(void **state)
                 "run-b-10<run-b-9<run-b-9");
     check_tasks(fixture, plan(fixture, "{}", SWEEP_STATE_RUNNING),
                 "run-b-9<run-b-9< run-b-10<run-b-9<run-b-9");
+    /* Also once the sweep that named it has been deleted as an old one. */
+    int64_t count = 0;
+    for (int64_t id = 1; id < 5; id++)
+        (void)sweeps_cancel(fixture->store, id, &(struct err)ERR_INIT);
+    OK(sweeps_prune(fixture->store, INT64_MAX, &(int64_t){0}, 100, &count, &err));
+    assert_true(count > 0);
+    struct err gone = ERR_INIT;
+    assert_int_equal(sweeps_get(fixture->store, 1, &(struct sweep_row){0}, &gone), ERR_NOT_FOUND);
+    check_tasks(fixture, plan(fixture, "{}", SWEEP_STATE_RUNNING),
+                "run-b-9<run-b-9< run-b-10<run-b-9<run-b-9");
 }
 
 static void test_nothing_is_a_step(void **state)
