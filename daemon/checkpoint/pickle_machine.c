@@ -108,9 +108,11 @@ int pickle_machine_memo_set(struct pickle_machine *machine, size_t index)
     const struct pickle_value *top = pickle_machine_top(machine);
     if (!top)
         return machine->err->code;
-    if (index >= LIMIT_PICKLE_MEMO)
-        return err_set(machine->err, ERR_LIMIT, "memo entry %zu exceeds the limit of %d", index,
-                       LIMIT_PICKLE_MEMO);
+    /* Picklers number their entries one after the other, so that each takes bytes of the file. */
+    size_t limit = machine->size < LIMIT_PICKLE_MEMO ? machine->size : LIMIT_PICKLE_MEMO;
+    if (index >= limit)
+        return err_set(machine->err, ERR_LIMIT, "memo entry %zu exceeds the limit of %zu for %zu bytes",
+                       index, limit, machine->size);
     if (index >= machine->memo_capacity) {
         size_t capacity = machine->memo_capacity ? machine->memo_capacity : 256;
         while (capacity <= index)

@@ -201,6 +201,8 @@ static const struct hostile {
     {"memo never set", BYTES("\x80\2h\5."), ERR_FORMAT, "never set"},
     {"memo of nothing", BYTES("\x80\2q\0."), ERR_FORMAT, "stack is empty"},
     {"memo too far", BYTES("\x80\2Nr\xff\xff\xff\xff."), ERR_LIMIT, "memo entry 4294967295"},
+    {"memo of millions in nine bytes", BYTES("\x80\2}r\xff\x08\x3d\0."), ERR_LIMIT,
+     "memo entry 3999999 exceeds the limit of 9 for 9 bytes"},
     {"large integer", BYTES("\x80\2\x8a\x09\1\2\3\4\5\6\7\x08\x09."), ERR_LIMIT, "integer of 9 bytes"},
     {"no dict", BYTES("\x80\2K\1."), ERR_UNSUPPORTED, "else than a state dict"},
     {"a bare tensor", BYTES("\x80\2" GOOD "."), ERR_UNSUPPORTED, "else than a state dict"},
