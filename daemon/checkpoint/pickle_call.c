@@ -206,17 +206,24 @@ static int rebuild_tensor(struct pickle_machine *machine, const struct pickle_ob
     return code ? code : push_tensor(machine, &tensor);
 }
 
-int pickle_call_reduce(struct pickle_machine *machine)
+static int call(struct pickle_machine *machine, const struct pickle_global *global, struct pickle_value args);
+
+/* A tensor with attributes that somebody has set on it, which do not concern its numbers. */
+static int rebuild_from_type(struct pickle_machine *machine, const struct pickle_object *args)
 {
-    struct pickle_value args, callee;
-    int code = pickle_machine_pop(machine, &args);
-    if (!code)
-        code = pickle_machine_pop(machine, &callee);
-    if (code)
-        return code;
-    const struct pickle_global *global = global_of(callee);
-    if (!global)
-        return err_set(machine->err, ERR_FORMAT, "a value is called that is not a function");
+    const struct pickle_global *function = args->count == 4 ? global_of(args->items[0]) : NULL;
+    const struct pickle_global *class = function ? global_of(args->items[1]) : NULL;
+    if (!class || class->kind != PICKLE_GLOBAL_KIND_CLASS ||
+        (function->kind != PICKLE_GLOBAL_KIND_REBUILD_TENSOR &&
+         function->kind != PICKLE_GLOBAL_KIND_REBUILD_TENSOR_DTYPE &&
+         function->kind != PICKLE_GLOBAL_KIND_REBUILD_PARAMETER))
+        return err_set(machine->err, ERR_UNSUPPORTED, "a tensor is not made from a plain one");
+    return call(machine, function, args->items[2]);
+}
+
+/* Calls a function and pushes what it returns. */
+static int call(struct pickle_machine *machine, const struct pickle_global *global, struct pickle_value args)
+{
     if (args.kind != PICKLE_KIND_TUPLE)
         return err_set(machine->err, ERR_FORMAT, "%s.%s is called with something else than a tuple",
                        global->module, global->name);
@@ -238,6 +245,9 @@ int pickle_call_reduce(struct pickle_machine *machine)
         if (object->count < 3 || object->count > 4 || object->items[0].kind != PICKLE_KIND_TENSOR)
             return err_set(machine->err, ERR_FORMAT, "a parameter is not made from a tensor");
         return pickle_machine_push(machine, object->items[0]);
+    case PICKLE_GLOBAL_KIND_REBUILD_FROM_TYPE:
+        return rebuild_from_type(machine, object);
+    case PICKLE_GLOBAL_KIND_CLASS:
     case PICKLE_GLOBAL_KIND_STORAGE:
     case PICKLE_GLOBAL_KIND_UNTYPED_STORAGE:
     case PICKLE_GLOBAL_KIND_DTYPE:
@@ -245,6 +255,20 @@ int pickle_call_reduce(struct pickle_machine *machine)
     }
     return err_set(machine->err, ERR_UNSUPPORTED, "%s.%s is called, which is not allowed", global->module,
                    global->name);
+}
+
+int pickle_call_reduce(struct pickle_machine *machine)
+{
+    struct pickle_value args, callee;
+    int code = pickle_machine_pop(machine, &args);
+    if (!code)
+        code = pickle_machine_pop(machine, &callee);
+    if (code)
+        return code;
+    const struct pickle_global *global = global_of(callee);
+    if (!global)
+        return err_set(machine->err, ERR_FORMAT, "a value is called that is not a function");
+    return call(machine, global, args);
 }
 
 int pickle_call_build(struct pickle_machine *machine)

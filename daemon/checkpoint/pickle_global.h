@@ -16,6 +16,8 @@ enum pickle_global_kind {
     PICKLE_GLOBAL_KIND_REBUILD_TENSOR,       /* (storage, offset, size, stride, grad, hooks[, metadata]) */
     PICKLE_GLOBAL_KIND_REBUILD_TENSOR_DTYPE, /* the same with a dtype after hooks */
     PICKLE_GLOBAL_KIND_REBUILD_PARAMETER,    /* (tensor, grad, hooks[, state]) -> the tensor */
+    PICKLE_GLOBAL_KIND_REBUILD_FROM_TYPE,    /* (one of the three above, class, its arguments, state) */
+    PICKLE_GLOBAL_KIND_CLASS,                /* names a class whose tensors are plain ones */
     PICKLE_GLOBAL_KIND_STORAGE,              /* names a typed storage */
     PICKLE_GLOBAL_KIND_UNTYPED_STORAGE,      /* names a storage of bytes */
     PICKLE_GLOBAL_KIND_DTYPE,                /* names a dtype */

@@ -21,6 +21,10 @@
     "ccollections\nOrderedDict\n)R"
 #define REBUILD "ctorch._utils\n_rebuild_tensor_v2\n"
 #define REBUILD_3 "ctorch._utils\n_rebuild_tensor_v3\n"
+/* a tensor of a class, with an attribute "a" */
+#define FROM_TYPE(class)                                                                                     \
+    "ctorch._tensor\n_rebuild_from_type_v2\n(" REBUILD class "(" STORAGE(                                    \
+        "HalfStorage", "0", "\4") "K\0K\4\x85K\1\x85" HOOKS "t}" TEXT_1("a") "K\1stR"
 /* {"a": a tensor of four halves} with the parts that a test may spoil */
 #define STATE_DICT(tensor) "\x80\2}" TEXT_1("a") tensor "s."
 #define GOOD REBUILD "(" STORAGE("HalfStorage", "0", "\4") "K\0K\4\x85K\1\x85" HOOKS "tR"
@@ -111,6 +115,9 @@ static void test_accepted(void **state)
         {BYTES(STATE_DICT(REBUILD_3 "((X\7\0\0\0storagectorch.storage\nUntypedStorage\n" TEXT_1(
              "0") "X\3\0\0\0cpuK\4tQK\0K\4\x85K\1\x85" HOOKS "ctorch\nfloat8_e4m3fn\ntR")),
          "a "},
+        /* a tensor with attributes of its own, a buffer */
+        {BYTES(STATE_DICT(FROM_TYPE("ctorch\nTensor\n"))), "a "},
+        {BYTES(STATE_DICT(FROM_TYPE("ctorch.nn.parameter\nBuffer\n"))), "a "},
         /* nested, with numbers as keys, a list, and values that are no tensors */
         {BYTES("\x80\2}(" TEXT_1("m") "}" TEXT_1("a") GOOD "s" TEXT_1("o") "}K\3}" TEXT_1("x") GOOD
                "sss" TEXT_1("l") "](" GOOD "NK\1" GOOD
@@ -152,6 +159,22 @@ static const struct hostile {
     {"nested name", BYTES("\x80\2ctorch\nserialization.os.system\n."), ERR_UNSUPPORTED,
      "torch.serialization.os.system"},
     {"argparse", BYTES("\x80\2cargparse\nNamespace\n)\x81."), ERR_UNSUPPORTED, "argparse.Namespace"},
+    {"tensor of another class", BYTES(STATE_DICT(FROM_TYPE("ctorch.distributed.tensor\nDTensor\n"))),
+     ERR_UNSUPPORTED, "torch.distributed.tensor.DTensor is not allowed"},
+    {"tensor of a storage's class", BYTES(STATE_DICT(FROM_TYPE("ctorch\nHalfStorage\n"))), ERR_UNSUPPORTED,
+     "not made from a plain one"},
+    {"tensor of a class by itself again",
+     BYTES(STATE_DICT("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\n"
+                      "ctorch\nTensor\n)NtR")),
+     ERR_UNSUPPORTED, "not made from a plain one"},
+    {"tensor of a class from no tuple",
+     BYTES(STATE_DICT("ctorch._tensor\n_rebuild_from_type_v2\n(" REBUILD "ctorch\nTensor\nNNtR")), ERR_FORMAT,
+     "something else than a tuple"},
+    {"tensor of a class from two values",
+     BYTES(STATE_DICT("ctorch._tensor\n_rebuild_from_type_v2\n(" REBUILD "ctorch\nTensor\ntR")),
+     ERR_UNSUPPORTED, "not made from a plain one"},
+    {"a class that is called", BYTES(STATE_DICT("ctorch\nTensor\n)R")), ERR_UNSUPPORTED,
+     "torch.Tensor is called, which is not allowed"},
     {"sparse tensor", BYTES("\x80\2ctorch._utils\n_rebuild_sparse_tensor\n."), ERR_UNSUPPORTED,
      "_rebuild_sparse_tensor"},
     {"quantized tensor", BYTES("\x80\2ctorch._utils\n_rebuild_qtensor\n."), ERR_UNSUPPORTED,
