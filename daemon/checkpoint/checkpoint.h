@@ -64,8 +64,8 @@ size_t checkpoint_name_count(const struct checkpoint *checkpoint);
 const char *checkpoint_name(const struct checkpoint *checkpoint, size_t index);
 
 /* Describes one tensor; opens its shard if need be. ERR_NOT_FOUND where there is none; ERR_UNSUPPORTED where
- * its elements repeat in memory (stride 0), so that it claims more than the file holds. The strings in
- * *ret_tensor are borrowed from the checkpoint. */
+ * its dtype is not known, or its elements repeat in memory (stride 0), so that it claims more than the file
+ * holds. The strings in *ret_tensor are borrowed from the checkpoint. */
 int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
                     struct err *err);
 

@@ -16,6 +16,8 @@
 #define VALUES_MAX ((size_t)LIMIT_TENSORS * 16)
 #define CONTAINERS_MAX ((size_t)LIMIT_TENSORS * 3 + 2)
 
+#define DTYPE_NAME_BYTES_MAX 20
+
 static int parse_shape(const json_t *json, struct tensor_shape *shape, struct err *err)
 {
     if (!json_is_array(json))
@@ -33,6 +35,21 @@ static int parse_shape(const json_t *json, struct tensor_shape *shape, struct er
     return 0;
 }
 
+/* Only the format's own names: tensor_dtype_parse also takes numpy's. What is like one of them is noted. */
+static int parse_dtype(const char *text, struct safetensors_tensor *tensor, struct err *err)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    struct err ignored = ERR_INIT;
+    if (!tensor_dtype_parse(text, &tensor->dtype, &ignored) &&
+        strcmp(text, tensor_dtype_safetensors_name(tensor->dtype)) == 0)
+        return 0;
+    size_t size = strlen(text);
+    if (size == 0 || size > DTYPE_NAME_BYTES_MAX || strspn(text, letters) != size)
+        return err_set(err, ERR_UNSUPPORTED, "unknown dtype \"%.40s\"", text);
+    tensor->foreign_dtype = strdup(text);
+    return tensor->foreign_dtype ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
 /* Offsets stay relative to the data here; place_tensors adds its beginning. */
 static int parse_tensor(const json_t *json, struct safetensors_tensor *tensor, struct err *err)
 {
@@ -43,10 +60,7 @@ static int parse_tensor(const json_t *json, struct safetensors_tensor *tensor, s
         return err_set(err, ERR_FORMAT, "the description is not an object");
     if (!json_is_string(dtype))
         return err_set(err, ERR_FORMAT, "\"dtype\" is not a string");
-    /* Only the format's own names: tensor_dtype_parse also takes numpy's. */
-    int code = tensor_dtype_parse(json_string_value(dtype), &tensor->dtype, err);
-    if (!code && strcmp(json_string_value(dtype), tensor_dtype_safetensors_name(tensor->dtype)) != 0)
-        code = err_set(err, ERR_UNSUPPORTED, "unknown dtype \"%.40s\"", json_string_value(dtype));
+    int code = parse_dtype(json_string_value(dtype), tensor, err);
     if (!code)
         code = parse_shape(json_object_get(json, "shape"), &tensor->shape, err);
     if (code)
@@ -58,6 +72,10 @@ static int parse_tensor(const json_t *json, struct safetensors_tensor *tensor, s
     uint64_t data_end = (uint64_t)json_integer_value(end);
     if (data_end < tensor->offset)
         return err_set(err, ERR_FORMAT, "its data end before they begin");
+    if (tensor->foreign_dtype) {
+        tensor->size_bytes = data_end - tensor->offset;
+        return 0;
+    }
     code = tensor_size_bytes(tensor->dtype, &tensor->shape, &tensor->size_bytes, err);
     if (code)
         return code;
@@ -242,8 +260,10 @@ void safetensors_free(struct safetensors *safetensors)
 {
     if (!safetensors)
         return;
-    for (size_t i = 0; i < safetensors->count; i++)
+    for (size_t i = 0; i < safetensors->count; i++) {
         free(safetensors->tensors[i].name);
+        free(safetensors->tensors[i].foreign_dtype);
+    }
     free(safetensors->tensors);
     free(safetensors);
 }

@@ -5,6 +5,7 @@
  * from the end of the header, and of "__metadata__" -> {text: text}. As in the reference reader, the tensors
  * must fill the rest of the file exactly: no holes, no overlaps, no trailing bytes. Stricter than it: names
  * are limited to those of tensor_name.h, no key may occur twice, and at most LIMIT_TENSOR_DIMS dimensions.
+ * More lenient: a dtype that is not known here may be one of a later version, and concerns its tensor alone.
  * Format: https://github.com/huggingface/safetensors (README, "Format").
  */
 #ifndef BIFURCATED_CHECKPOINT_SAFETENSORS_H
@@ -21,6 +22,7 @@
 
 struct safetensors_tensor {
     char *name;
+    char *foreign_dtype; /* a dtype that is not known here, so that the next means nothing; else NULL */
     enum tensor_dtype dtype;
     struct tensor_shape shape;
     uint64_t offset;     /* of its first byte, from the beginning of the file */
@@ -33,7 +35,8 @@ struct safetensors {
 };
 
 /* Reads a header of `size` bytes of JSON that belongs to a file of `file_size` bytes. ERR_FORMAT says what is
- * wrong, ERR_UNSUPPORTED names an unknown dtype, ERR_LIMIT a bound. The caller frees *ret_safetensors. */
+ * wrong, ERR_UNSUPPORTED names what cannot be a dtype, ERR_LIMIT a bound. The caller frees *ret_safetensors.
+ */
 int safetensors_parse(const char *json, size_t size, uint64_t file_size, struct safetensors **ret_safetensors,
                       struct err *err);
 

@@ -114,6 +114,7 @@ void shard_describe(const struct shard *shard, size_t index, struct shard_tensor
         const struct safetensors_tensor *tensor = &shard->safetensors->tensors[index];
         *ret_tensor = (struct shard_tensor){
             .name = tensor->name,
+            .foreign_dtype = tensor->foreign_dtype,
             .dtype = tensor->dtype,
             .shape = tensor->shape,
             .size_bytes = tensor->size_bytes,

@@ -411,6 +411,31 @@ static void test_repeating_elements(void **state)
     revision_done(&revision);
 }
 
+/* So is one of a dtype that this program does not know. */
+static void test_foreign_dtype(void **state)
+{
+    (void)state;
+    static const char file[] = "\x75\0\0\0\0\0\0\0"
+                               "{\"new\":{\"dtype\":\"F8_E3M4\",\"shape\":[2],\"data_offsets\":[0,2]},"
+                               "\"w\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]}}    "
+                               "abcd";
+    struct source *source = NULL;
+    struct checkpoint *checkpoint = NULL;
+    struct checkpoint_tensor tensor = {0};
+    struct err err = ERR_INIT;
+    char data[2];
+    assert_int_equal(source_open_memory("x", file, sizeof file - 1, &source, &err), 0);
+    if (checkpoint_open_source(source, &checkpoint, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(checkpoint_name_count(checkpoint), 2);
+    assert_int_equal(checkpoint_find(checkpoint, "new", &tensor, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "tensor new: its dtype F8_E3M4 is not known here"));
+    assert_int_equal(checkpoint_find(checkpoint, "w", &tensor, &err), 0);
+    assert_int_equal(checkpoint_read(checkpoint, &tensor, data, sizeof data, &err), 0);
+    assert_memory_equal(data, "cd", 2);
+    checkpoint_close(checkpoint);
+}
+
 /* Files of any name, in memory: recognised by their bytes, contiguous tensors in place. */
 static void test_open_source(void **state)
 {
@@ -466,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_names_that_may_be_meant),
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_repeating_elements),
+        cmocka_unit_test(test_foreign_dtype),
         cmocka_unit_test(test_open_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

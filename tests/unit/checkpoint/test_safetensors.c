@@ -98,6 +98,26 @@ static void test_every_dtype(void **state)
     }
 }
 
+/* A dtype of a later version of the format: its tensor has bytes and nothing else that is known. */
+static void test_foreign_dtype(void **state)
+{
+    (void)state;
+    static const char header[] =
+        "{" TENSOR("new", "F8_E3M4", "[3,5]", "4", "11") "," TENSOR("t", "F32", "[1]", "0", "4") "}";
+    struct safetensors *safetensors = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(open_text(header, strlen(header), 11, &safetensors, &err), 0);
+    assert_int_equal(safetensors->count, 2);
+    assert_string_equal(safetensors->tensors[0].foreign_dtype, "F8_E3M4");
+    assert_int_equal(safetensors->tensors[0].size_bytes, 7);
+    assert_null(safetensors->tensors[1].foreign_dtype);
+    assert_int_equal(safetensors->tensors[1].offset, 8 + strlen(header));
+    safetensors_free(safetensors);
+    err = (struct err)ERR_INIT;
+    assert_int_equal(open_text(header, strlen(header), 10, &safetensors, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.message, "truncated"));
+}
+
 /* The reference reader's own list of attacks and more: each is refused, each in its own words. */
 static void test_hostile_headers(void **state)
 {
@@ -142,7 +162,9 @@ static void test_hostile_headers(void **state)
          "9 dimensions"},
         {"half a byte", "{" TENSOR("t", "F4", "[3]", "0", "2") "}", 2, ERR_FORMAT,
          "not a whole number of bytes"},
-        {"unknown dtype", "{" TENSOR("t", "F128", "[1]", "0", "16") "}", 16, ERR_UNSUPPORTED, "\"F128\""},
+        {"dtype of nothing", "{" TENSOR("t", "", "[1]", "0", "16") "}", 16, ERR_UNSUPPORTED, "\"\""},
+        {"dtype too long", "{" TENSOR("t", "F8_E4M3_AND_FAR_BEYOND", "[1]", "0", "16") "}", 16,
+         ERR_UNSUPPORTED, "\"F8_E4M3_AND_FAR_BEYOND\""},
         {"dtype of numpy", "{" TENSOR("t", "float32", "[1]", "0", "4") "}", 4, ERR_UNSUPPORTED,
          "\"float32\""},
         {"dtype missing", "{\"t\":{\"shape\":[1],\"data_offsets\":[0,1]}}", 1, ERR_FORMAT, "\"dtype\""},
@@ -233,9 +255,10 @@ static void test_large_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_files),       cmocka_unit_test(test_places_and_order),
-        cmocka_unit_test(test_every_dtype),      cmocka_unit_test(test_hostile_headers),
-        cmocka_unit_test(test_hostile_prefixes), cmocka_unit_test(test_large_headers),
+        cmocka_unit_test(test_good_files),      cmocka_unit_test(test_places_and_order),
+        cmocka_unit_test(test_every_dtype),     cmocka_unit_test(test_foreign_dtype),
+        cmocka_unit_test(test_hostile_headers), cmocka_unit_test(test_hostile_prefixes),
+        cmocka_unit_test(test_large_headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
