@@ -53,12 +53,13 @@ int distributions_are_kept(struct store *store, int64_t content_id, int64_t toke
 {
     struct query query;
     int64_t are_kept = 0;
-    int rc =
-        query_open(&query, store,
-                   "SELECT EXISTS (SELECT 1 FROM distributions WHERE content_id = ?1 AND definition = ?3 "
-                   "AND row_set = 'tokens' AND token_rows = ?2) "
-                   "AND EXISTS (SELECT 1 FROM samples WHERE content_id = ?1 AND token_rows = ?2)",
-                   err);
+    int rc = query_open(
+        &query, store,
+        "SELECT (SELECT count(*) FROM distributions WHERE content_id = ?1 AND definition = ?3 "
+        "AND (row_set = 'all' OR token_rows = ?2)) = 4 AND (SELECT count(*) FROM "
+        "columns_statistics WHERE content_id = ?1 AND definition = ?3 AND token_rows IN (0, ?2)) = 2 "
+        "AND EXISTS (SELECT 1 FROM samples WHERE content_id = ?1 AND token_rows = ?2)",
+        err);
     if (rc)
         return rc;
     query_bind_int(&query, content_id);

@@ -56,7 +56,8 @@ struct sample_row {
 int distributions_find(struct store *store, int64_t content_id, const struct distribution_row *key,
                        uint64_t *counts, struct distribution_row *ret_row, struct err *err);
 
-/* Whether the distribution of the token rows is kept, and what was sampled of them. */
+/* Whether all large values of a measurement are kept: the distributions and columns of all rows and of these
+ * token rows, and what was sampled of the latter. Retention deletes all, damage (store/damage.h) any. */
 int distributions_are_kept(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
                            int *ret_are_kept, struct err *err);
 

@@ -6,6 +6,7 @@
 
 #include "store/moves.h"
 #include "store/queue.h"
+#include "store/touch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,10 @@ static int write_all(struct connection *connection, struct task_row *task, const
         rc = record_tensor(connection, task, &result->tensors[i], &blobs[i], err);
     if (!rc)
         rc = record_perplexities(connection, task, result, err);
-    if (rc || result->is_part)
+    if (rc)
         return rc;
+    if (result->is_part)
+        return touch_model(connection, task->model_id, err);
     task->bytes_fetched = result->bytes_fetched;
     task->bytes_expected = result->bytes_fetched; /* nothing more will come */
     task->error_code[0] = task->error_message[0] = 0;

@@ -61,22 +61,22 @@ static void claim(struct fixture *fixture, struct task_lease *lease)
 }
 
 struct large {
-    uint64_t *counts[2]; /* raw of all rows, centred of the tokens */
+    uint64_t *counts[4]; /* raw of all rows, of the tokens, centred of all, of the tokens */
     double mean[COLUMNS], bimodality[COLUMNS];
     float values[SAMPLE];
-    struct distribution_row distributions[2];
-    struct columns_row columns;
+    struct distribution_row distributions[4];
+    struct columns_row columns[2]; /* of all rows, and with the two exchanged of the tokens */
     struct sample_row sample;
 };
 
 static void make_large(struct large *large, struct fixture_result *made, uint64_t seed)
 {
     *large = (struct large){0};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         large->counts[i] = make_counts(seed + (uint64_t)i);
-        large->distributions[i] = (struct distribution_row){.row_set = i ? ROW_SET_TOKENS : ROW_SET_ALL,
-                                                            .token_rows = i ? 50 : 0,
-                                                            .is_centred = i,
+        large->distributions[i] = (struct distribution_row){.row_set = i % 2 ? ROW_SET_TOKENS : ROW_SET_ALL,
+                                                            .token_rows = i % 2 ? 50 : 0,
+                                                            .is_centred = i / 2,
                                                             .definition = 1,
                                                             .code = "float16",
                                                             .counts = large->counts[i]};
@@ -89,21 +89,25 @@ static void make_large(struct large *large, struct fixture_result *made, uint64_
         large->values[i] = (float)seed / (float)(i + 1);
     large->values[3] = (float)NAN;
     large->values[4] = -HUGE_VALF;
-    large->columns = (struct columns_row){
-        .definition = 1, .columns = COLUMNS, .mean = large->mean, .bimodality = large->bimodality};
+    for (int i = 0; i < 2; i++)
+        large->columns[i] = (struct columns_row){.token_rows = i ? 50 : 0,
+                                                 .definition = 1,
+                                                 .columns = COLUMNS,
+                                                 .mean = i ? large->bimodality : large->mean,
+                                                 .bimodality = i ? large->mean : large->bimodality};
     large->sample = (struct sample_row){.definition = 1, .seed = 9, .count = SAMPLE, .values = large->values};
     made->tensor.distributions = large->distributions;
-    made->tensor.distribution_count = 2;
-    made->tensor.columns = &large->columns;
-    made->tensor.columns_count = 1;
+    made->tensor.distribution_count = 4;
+    made->tensor.columns = large->columns;
+    made->tensor.columns_count = 2;
     made->tensor.samples = &large->sample;
     made->tensor.sample_count = 1;
 }
 
 static void free_large(struct large *large)
 {
-    free(large->counts[0]);
-    free(large->counts[1]);
+    for (int i = 0; i < 4; i++)
+        free(large->counts[i]);
 }
 
 struct seen {
@@ -118,7 +122,7 @@ static int check_distribution(void *context, const struct revision_row *revision
     assert_int_equal(revision->step, seen->count);
     assert_int_equal(row->is_centred, 1);
     assert_string_equal(row->code, "float16");
-    assert_memory_equal(row->counts, seen->large[seen->count].counts[1],
+    assert_memory_equal(row->counts, seen->large[seen->count].counts[3],
                         DISTRIBUTION_CODES * sizeof *row->counts);
     seen->count++;
     return 0;
@@ -129,8 +133,9 @@ static int check_columns(void *context, const struct revision_row *revision, con
     struct seen *seen = context;
     assert_int_equal(revision->step, seen->count);
     assert_int_equal(row->columns, COLUMNS);
-    assert_memory_equal(row->mean, seen->large[seen->count].mean, sizeof seen->large->mean);
-    assert_memory_equal(row->bimodality, seen->large[seen->count].bimodality, sizeof seen->large->bimodality);
+    const struct columns_row *wanted = &seen->large[seen->count].columns[row->token_rows ? 1 : 0];
+    assert_memory_equal(row->mean, wanted->mean, sizeof seen->large->mean);
+    assert_memory_equal(row->bimodality, wanted->bimodality, sizeof seen->large->bimodality);
     seen->count++;
     return 0;
 }
@@ -180,8 +185,9 @@ static void test_there_and_back(void **state)
     assert_int_equal(are_kept(fixture, content.id, 49, 1), 0);
     assert_int_equal(are_kept(fixture, content.id, 50, 2), 0);
     key.is_centred = 1;
-    FAILS(ERR_NOT_FOUND, distributions_find(fixture->store, content.id, &key, counts, &row, &err));
     key.row_set = ROW_SET_TOKENS;
+    key.token_rows = 49;
+    FAILS(ERR_NOT_FOUND, distributions_find(fixture->store, content.id, &key, counts, &row, &err));
     key.token_rows = 50;
     struct seen seen = {.large = large};
     const struct values_range all = {fixture->model_id, TENSOR, NULL, 10};
@@ -192,7 +198,10 @@ static void test_there_and_back(void **state)
     assert_int_equal(seen.count, 2);
     seen.count = 0;
     OK(columns_list(fixture->store, &all, 50, check_columns, &seen, &err));
-    assert_int_equal(seen.count, 0); /* these are of all rows */
+    assert_int_equal(seen.count, 2);
+    seen.count = 0;
+    OK(columns_list(fixture->store, &all, 49, check_columns, &seen, &err));
+    assert_int_equal(seen.count, 0);
     const struct values_range first = {fixture->model_id, TENSOR, NULL, 1};
     const struct sample_row sampled = {.definition = 1, .seed = 9, .count = SAMPLE};
     OK(samples_list(fixture->store, &first, made->tensor.token_rows, &sampled, check_sample, &seen, &err));
@@ -358,6 +367,38 @@ static void test_damage_in_the_tables(void **state)
     free(made);
 }
 
+/* Each value that is gone alone makes the content one that is measured again. */
+static void test_each_value_counts(void **state)
+{
+    static const char *const tables[] = {"distributions", "columns_statistics", "samples"};
+    static const int rows[] = {4, 2, 1};
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 1, ids);
+    for (int table = 0; table < 3; table++) {
+        for (int row = 0; row < rows[table]; row++) {
+            struct large large;
+            struct task_lease lease;
+            char sql[200];
+            (void)fixture_sweep(fixture, ids, 1, 0);
+            fixture_result(made, "a", 1);
+            make_large(&large, made, 5);
+            claim(fixture, &lease);
+            OK(tasks_record(fixture->store, &lease, &made->result, &err));
+            free_large(&large);
+            assert_int_equal(are_kept(fixture, 1, 50, 1), 1);
+            (void)snprintf(
+                sql, sizeof sql,
+                "DELETE FROM %s WHERE rowid = (SELECT rowid FROM %s ORDER BY rowid LIMIT 1 OFFSET %d)",
+                tables[table], tables[table], row);
+            change_row(fixture, sql);
+            assert_int_equal(are_kept(fixture, 1, 50, 1), 0);
+        }
+    }
+    free(made);
+}
+
 /* An empty distribution and an empty array are fine. */
 static void test_empty_blobs(void **state)
 {
@@ -384,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_damaged_blobs),
         cmocka_unit_test(test_each_bit),
         CASE(test_damage_in_the_tables),
+        CASE(test_each_value_counts),
         cmocka_unit_test(test_empty_blobs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

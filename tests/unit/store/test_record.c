@@ -251,6 +251,7 @@ static void test_part(void **state)
     struct task_lease lease;
     struct task_row task;
     struct content_row content;
+    struct model_row before, after;
     struct fixture_result *made = malloc(sizeof *made);
     const struct err reason = {.code = ERR_NOT_FOUND, .message = "no such texts"};
     fixture_add_revisions(fixture, 1, ids);
@@ -262,6 +263,14 @@ static void test_part(void **state)
     OK(contents_find(fixture->store, &made->tensor.content, &content, &err));
     OK(tasks_get(fixture->store, lease.task_id, &task, &err));
     assert_int_equal(task.state, TASK_STATE_CLAIMED);
+    for (int i = 0; i < 2; i++) { /* also where the revision was placed before */
+        for (int variant = 0; variant < 4; variant++)
+            made->statistics[variant].dip = i;
+        OK(models_get(fixture->store, fixture->model_id, &before, &err));
+        OK(tasks_record(fixture->store, &lease, &made->result, &err));
+        OK(models_get(fixture->store, fixture->model_id, &after, &err));
+        assert_true(after.version > before.version); /* the series shows something else */
+    }
     OK(tasks_fail(fixture->store, &lease, &reason, NULL, NULL, &err));
     FAILS(ERR_CONFLICT, tasks_record(fixture->store, &lease, &made->result, &err));
     fixture_check_database(fixture);
