@@ -1,5 +1,6 @@
 """tests/gpu/run, the one command for a machine with a GPU, without one: its plan, and what is left of it when programs hang, fail or
-the whole is cut. The programs are stand-ins; what the real ones do is tests/gpu's own."""
+the whole is cut. The programs are stand-ins; what the real ones do is tests/gpu's own. And tests/gpu/resources.py, which looks at
+what nvcc made of the kernels, on what nvcc might say."""
 
 from __future__ import annotations
 
@@ -7,12 +8,17 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from running import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/gpu"))
+
+import resources  # noqa: E402
+
 RUN = ROOT / "tests/gpu/run"
 PROGRAMS = ("gpu_cases", "gpu_together", "gpu_bench", "gpu_lost", "gpu_streamed")
 
@@ -99,3 +105,45 @@ def test_the_whole_is_cut(built: Path) -> None:
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
     assert "passed  cases" in results(built) and "CUT after" in results(built) and "CUT after" in text
+
+
+def said(name: str, processor: str = "sm_90", registers: int = 4, spilled: int = 0) -> str:
+    """What ptxas -v says of a kernel."""
+    return (
+        f"ptxas info    : Compiling entry function '_Z24{name}' for '{processor}'\n"
+        f"ptxas info    : Function properties for _Z24{name}\n"
+        f"    {spilled} bytes stack frame, {spilled} bytes spill stores, {spilled} bytes spill loads\n"
+        f"ptxas info    : Used {registers} registers, used 1 barriers, 11200 bytes smem\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text, fault",
+    [
+        (said("embed_kernelIf", registers=32), None),
+        (said("embed_kernelIf", registers=33), "sm_90 embed_kernelIf: 33 registers, at most 32"),
+        (said("rotate_kernelIf", "sm_100", registers=44), None),
+        (said("rotate_kernelIf", "sm_80", registers=44), "sm_80 rotate_kernelIf: 44 registers, at most 40"),
+        (said("statistics_second_kernelILi0ELb1E", registers=96, spilled=4), "sm_90 statistics_second_kernelILi0ELb1E: 4 bytes spilled, at most 0"),
+        (said("statistics_second_kernelILi1ELb1E", registers=96, spilled=60), None),
+        (said("new_kernel"), "sm_90 new_kernel: tests/gpu/resources.py has no limit for it"),
+    ],
+)
+def test_registers(text: str, fault: str | None) -> None:
+    assert resources.find_faults(resources.read("ptxas info    : 0 bytes gmem\n" + text + text)) == ([fault] * 2 if fault else [])
+
+
+def test_words_of_a_compiler_that_are_not_understood() -> None:
+    with pytest.raises(ValueError, match="^2 kernels, 1 of them understood$"):
+        resources.read(said("embed_kernelIf") + said("embed_kernelIf").replace("Used", "Took"))
+
+
+def test_what_the_compiler_said_is_kept(tmp_path: Path) -> None:
+    """Beside the object; what is neither of registers nor of their kind is shown, and the status is the compiler's."""
+    stand_in(tmp_path / "nvcc", f"cat >&2 <<'END'\n{said('embed_kernelIf', registers=40)}a.cu(3): warning: odd\nEND\nexit 3")
+    done = subprocess.run([ROOT / "tests/gpu/keep_resources", tmp_path / "nvcc", "-c", "a.cu", "-o", tmp_path / "a.cu.o"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (3, "a.cu(3): warning: odd\n")
+    found = subprocess.run([sys.executable, ROOT / "tests/gpu/resources.py", tmp_path], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (1, "sm_90 embed_kernelIf: 40 registers, at most 32\n")
+    (tmp_path / "a.cu.o.resources").unlink()
+    assert "build the preset cuda-check" in subprocess.run([sys.executable, ROOT / "tests/gpu/resources.py", tmp_path], capture_output=True, text=True).stdout
