@@ -88,6 +88,24 @@ int revisions_list(struct store *store, int64_t model_id, const struct revision_
     return query_close(&query, rc);
 }
 
+int revisions_list_measured(struct store *store, int64_t model_id,
+                            int (*row)(void *context, const struct revision_row *row), void *context,
+                            struct err *err)
+{
+    struct query query;
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_REVISION " FROM revisions r WHERE r.model_id = ? AND r.is_current = 1 "
+                        "AND (EXISTS (SELECT 1 FROM revision_tensors t WHERE t.revision_id = r.id) OR "
+                        "EXISTS (SELECT 1 FROM revision_perplexities p WHERE p.revision_id = r.id)) "
+                        "ORDER BY " ROWS_ORDER,
+                        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, model_id);
+    rc = list_rows(&query, row, context, err);
+    return query_close(&query, rc);
+}
+
 /* -- Files ----------------------------------------------------------------------------------------------- */
 
 int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,

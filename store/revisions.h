@@ -75,6 +75,11 @@ int revisions_get(struct store *store, int64_t id, struct revision_row *ret_row,
 int revisions_list(struct store *store, int64_t model_id, const struct revision_key *after, int limit,
                    int (*row)(void *context, const struct revision_row *row), void *context, struct err *err);
 
+/* Those of the current revisions of which there is a result. */
+int revisions_list_measured(struct store *store, int64_t model_id,
+                            int (*row)(void *context, const struct revision_row *row), void *context,
+                            struct err *err);
+
 /* Replaces the list of weight files of a revision; at most LIMIT_HUB_TREE_FILES. revision_id of rows is
  * ignored. */
 int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,

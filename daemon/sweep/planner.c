@@ -36,6 +36,11 @@ static int refuse_selection(const struct plan *plan, struct err *err)
 {
     const struct revision_list *list = &plan->list;
     for (size_t i = 0; i < list->count; i++) {
+        const struct revision_listed *listed = &list->rows[i];
+        if (plan->spec.name_count && listed->is_remembered && !list->is_partial &&
+            sweep_spec_selects(&plan->spec, listed->row.name, &listed->place))
+            return err_set(err, ERR_NOT_FOUND, "%s: %.100s was deleted; what was measured of it stays",
+                           plan->sweep.model, listed->row.name);
         if (list->rows[i].place.is_step)
             return err_set(
                 err, ERR_NOT_FOUND,
@@ -195,6 +200,8 @@ static int make_plan(struct plan *plan, struct err *err)
     if (!code)
         code = revision_list_remember(&plan->list, plan->store, plan->sweep.model_id, plan->sweep.model,
                                       &plan->spec, err);
+    if (!code)
+        code = revision_list_check_reference(&plan->list, plan->sweep.model, plan->spec.reference, err);
     if (!code)
         code = select_revisions(plan, &selected, err);
     if (!code)

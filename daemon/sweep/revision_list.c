@@ -125,18 +125,19 @@ static int add_named(struct revision_list *list, const struct names *names, size
     return add(list, model, spec, name, commit, err);
 }
 
-/* Displacements from a revision that does not exist would all be missing, after hours: that is a slip. */
-static int check_reference(const struct revision_list *list, const struct names *names, const char *model,
-                           const char *reference, struct err *err)
+int revision_list_check_reference(const struct revision_list *list, const char *model, const char *reference,
+                                  struct err *err)
 {
     char question[GUESS_QUESTION_SIZE];
     struct guess guess;
-    const struct revision_listed *found = revision_list_find(list, reference);
+    const struct revision_listed *found = reference ? revision_list_find(list, reference) : NULL;
     if (!found || revision_listed_exists(found))
         return 0;
     guess_init(&guess, reference);
-    for (size_t i = 0; i < names->count; i++)
-        guess_offer(&guess, names->rows[i].text);
+    for (size_t i = 0; i < list->count; i++) {
+        if (revision_listed_exists(&list->rows[i]))
+            guess_offer(&guess, list->rows[i].row.name);
+    }
     return err_set(err, ERR_NOT_FOUND, "%.100s has no revision %.100s for displacements to start from%s",
                    model, reference, guess_ask(&guess, "", question));
 }
@@ -155,8 +156,6 @@ static int add_all(struct revision_list *list, const struct repository_refs *ref
         code = add_named(list, names, named, repository, model, spec, spec->names[i], err);
     if (!code && spec->reference)
         code = add_named(list, names, named, repository, model, spec, spec->reference, err);
-    if (!code && spec->reference)
-        code = check_reference(list, names, model, spec->reference, err);
     return code;
 }
 
@@ -180,6 +179,11 @@ int revision_list_read(struct revision_list *list, struct repository *repository
     return code;
 }
 
+static int is_folder(const char *model)
+{
+    return strncmp(model, "file:", 5) == 0;
+}
+
 /* What is added to a list whose rows are not in order meanwhile. */
 struct memory {
     struct revision_list *list;
@@ -189,13 +193,32 @@ struct memory {
     struct err *err;
 };
 
+static const struct name *find_name(const struct memory *memory, const struct revision_row *row)
+{
+    return bsearch(row->name, memory->names->rows, memory->names->count, sizeof *memory->names->rows,
+                   compare_text);
+}
+
+static int take_known(void *context, const struct revision_row *row)
+{
+    const struct memory *memory = context;
+    const struct name *name = find_name(memory, row);
+    if (name)
+        memory->list->rows[name->at].is_known = 1;
+    return 0;
+}
+
 static int take_remembered(void *context, const struct revision_row *row)
 {
     const struct memory *memory = context;
     struct revision_list *list = memory->list;
     size_t before = list->count;
-    if (bsearch(row->name, memory->names->rows, memory->names->count, sizeof *memory->names->rows,
-                compare_text))
+    const struct name *name = find_name(memory, row);
+    if (name && !revision_listed_exists(&list->rows[name->at])) { /* asked for by name, but deleted */
+        list->rows[name->at].row = *row;
+        list->rows[name->at].is_remembered = 1;
+    }
+    if (name)
         return 0;
     int code = add(list, memory->model, memory->spec, row->name, row->commit, memory->err);
     if (!code && list->count > before) {
@@ -205,11 +228,31 @@ static int take_remembered(void *context, const struct revision_row *row)
     return code;
 }
 
+/* Of remembered rows keeps those before the newest checkpoint and before the first new one. */
+static void keep_older(struct revision_list *list)
+{
+    size_t end = 0, kept = 0;
+    for (size_t i = 0; i < list->count && list->rows[i].place.is_step; i++) {
+        const struct revision_listed *listed = &list->rows[i];
+        if (listed->is_remembered || !revision_listed_exists(listed))
+            continue;
+        end = i;
+        if (!listed->is_known)
+            break;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (!list->rows[i].is_remembered || i < end)
+            list->rows[kept++] = list->rows[i];
+    }
+    list->count = kept;
+}
+
 int revision_list_remember(struct revision_list *list, struct store *store, int64_t model_id,
                            const char *model, const struct sweep_spec *spec, struct err *err)
 {
     enum { TEXT_SIZE = LIMIT_REVISION_NAME_BYTES + 1 };
-    if (!list->is_partial)
+    int is_whole_folder = !list->is_partial && is_folder(model);
+    if (!list->is_partial && !is_whole_folder)
         return 0;
     struct names names = {.rows = calloc(list->count + 1, sizeof *names.rows)};
     struct memory memory = {list, &names, model, spec, err};
@@ -221,10 +264,15 @@ int revision_list_remember(struct revision_list *list, struct store *store, int6
     }
     if (!code) {
         qsort(names.rows, names.count, sizeof *names.rows, compare_names);
-        code = revisions_list(store, model_id, NULL, INT_MAX, take_remembered, &memory, err);
+        code = revisions_list(store, model_id, NULL, INT_MAX, is_whole_folder ? take_known : take_remembered,
+                              &memory, err);
     }
+    if (!code && is_whole_folder)
+        code = revisions_list_measured(store, model_id, take_remembered, &memory, err);
     if (!code && list->count)
         qsort(list->rows, list->count, sizeof *list->rows, compare);
+    if (!code && is_whole_folder)
+        keep_older(list);
     free(texts);
     free(names.rows);
     return code;
@@ -254,12 +302,12 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
         return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
-        if (!list->rows[i].is_remembered)
+        if (!list->rows[i].is_remembered || !list->is_partial)
             rows[count++] = list->rows[i].row;
     }
     int code = revisions_update(store, model_id, rows, count, !list->is_partial, note, err);
     for (size_t i = list->count; !code && i-- > 0;) {
-        if (!list->rows[i].is_remembered)
+        if (!list->rows[i].is_remembered || !list->is_partial)
             list->rows[i].row.id = rows[--count].id;
     }
     free(rows);

@@ -18,6 +18,7 @@ struct revision_listed {
     struct model_revision place;              /* in the training run */
     int is_selected, is_refused, is_given_up; /* for the caller */
     int is_remembered;                        /* only the store knows it: see revision_list_remember */
+    int is_known;                             /* the store had its name before; set there, of folders */
 };
 
 struct revision_list {
@@ -37,7 +38,11 @@ int revision_list_read(struct revision_list *list, struct repository *repository
 /*
  * Of a partial list: adds the revisions that the store has as current and the list lacks. They cannot be read
  * now, but they are what comes first in step order, or before another one; a sweep of the part alone would
- * measure displacements from elsewhere than the series does. Nothing is done to a whole list.
+ * measure displacements from elsewhere than the series does.
+ *
+ * Of a folder: adds what was measured and its trainer has deleted since (save_total_limit), so that it stays
+ * in the series. That is older than the newest checkpoint there, and than any that is new: what is not
+ * belongs to a run before, whose folder another run has taken. Nothing is done to another whole list.
  */
 int revision_list_remember(struct revision_list *list, struct store *store, int64_t model_id,
                            const char *model, const struct sweep_spec *spec, struct err *err);
@@ -47,11 +52,16 @@ void revision_list_free(struct revision_list *list);
 /* By name, or NULL. */
 struct revision_listed *revision_list_find(const struct revision_list *list, const char *name);
 
+/* Displacements from a revision that does not exist would all be missing, after hours: that is a slip. A NULL
+ * reference is none. ERR_NOT_FOUND. */
+int revision_list_check_reference(const struct revision_list *list, const char *model, const char *reference,
+                                  struct err *err);
+
 /* Drops names that do not exist. */
 void revision_list_drop_missing(struct revision_list *list);
 
 /* Brings the store up to date: rows get their ids, and what is not in a whole list is not current any more;
- * remembered rows stay as they are. `note`: see revisions_update; NULL but for watches. */
+ * remembered rows of a partial one stay as they are. `note`: see revisions_update; NULL but for watches. */
 int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
                         const struct revisions_note *note, struct err *err);
 

@@ -95,6 +95,11 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
         hub_open_repository(hub, REPOSITORY_KIND_MODEL, run->watch->model, cancel, &run->repository, err);
     if (!code)
         code = revision_list_read(&run->list, run->repository, run->watch->model, &run->spec, err);
+    if (!code && !run->list.is_partial)
+        code = revision_list_remember(&run->list, run->store, run->watch->model_id, run->watch->model,
+                                      &run->spec, err);
+    if (!code)
+        code = revision_list_check_reference(&run->list, run->watch->model, run->spec.reference, err);
     if (code)
         return code;
     revision_list_drop_missing(&run->list);

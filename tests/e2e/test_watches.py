@@ -288,11 +288,55 @@ def test_a_trainer_that_still_writes(daemon: Callable[..., Daemon], garden: Path
         (name, "measured") for name in ("step0", "step16", "step32", "step128")
     ]
     assert [row["lag1_reference"] for row in rows] == [None, "step0", "step16", "step32"]
-    shutil.rmtree(run / "step16")
-    fourth = watch_now(one, here)
-    assert fourth["last_run"]["gone"]["names"] == ["step16"]
-    assert swept_names(one, fourth["last_sweep"]) == ["step32"]  # whose displacement was against it
+
+
+def test_a_trainer_that_deletes_old_checkpoints(daemon: Callable[..., Daemon], garden: Path, tmp_path: Path) -> None:
+    """What was measured stays in the series as it was, for as long as the folder holds the same run."""
+    run = tmp_path / "run"
+    model, here = f"file:{run}", f"/v1/watches/{model_path(f'file:{run}')}"
+
+    def write(step: int, source: str) -> None:
+        shutil.copytree(garden / "models" / MODEL / source, run / f"checkpoint-{step}", dirs_exist_ok=True)
+        for file in (run / f"checkpoint-{step}").iterdir():
+            os.utime(file, (time.time() - 3600, time.time() - 3600))
+
+    def rows(*fields: str) -> list[tuple[Any, ...]]:
+        return [tuple(row[field] for field in fields) for row in one.series(model)]
+
+    for step, source in ((500, "step0"), (1000, "step64"), (1500, "step128")):
+        write(step, source)
+    one = daemon(None)
+    after_run(one, put(one, LONG, here)["last_run_at"], here)
+    before = rows("revision", "msd", "lag1_msd", "measured_at")
+    assert len(before) == 3
+
+    for step in (500, 1000):
+        shutil.rmtree(run / f"checkpoint-{step}")
     assert watch_now(one, here)["last_run"]["outcome"] == "unchanged"
+    write(2000, "step256")
+    assert watch_now(one, here)["last_run"]["gone"]["count"] == 0
+    now = rows("revision", "msd", "lag1_msd", "measured_at")
+    assert now[:3] == before and now[3][0] == "checkpoint-2000" and now[3][2] > 0
+    assert [row["lag1_reference"] for row in one.series(model)] == [None, "checkpoint-500", "checkpoint-1000", "checkpoint-1500"]
+    assert watch_now(one, here)["last_run"]["outcome"] == "unchanged"  # nor is there anything to be measured again
+    refused = one.wait(one.sweep(model, revisions={"names": ["checkpoint-500"]}))
+    assert refused["state"] == "failed" and "checkpoint-500 was deleted" in refused["error"]["message"], refused
+    assert one.wait(one.sweep(model, reference="checkpoint-1000"))["state"] == "done"
+    assert rows("revision", "measured_at") == [(row[0], row[3]) for row in now]
+
+    one.stop()  # with its memory goes the tensor that displacements start from
+    one.start()
+    write(2500, "step512")
+    assert watch_now(one, here)["last_run"]["swept"] == 1
+    last = one.series(model)[-1]
+    assert last["state"] == "measured" and last["msd"] is None and last["lag1_msd"] > 0 and last["dip"] > 0
+    assert watch_now(one, here)["last_run"]["outcome"] == "unchanged"
+
+    shutil.rmtree(run)  # another run begins in the same folder
+    for step, source in ((400, "step1"), (800, "step2")):
+        write(step, source)
+    last = watch_now(one, here)["last_run"]
+    assert last["gone"]["count"] == 5 and rows("revision") == [("checkpoint-400",), ("checkpoint-800",)]
 
 
 # ---- the client ----------------------------------------------------------------------------------
