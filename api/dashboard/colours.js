@@ -9,7 +9,11 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-export const isDark = () => getComputedStyle(document.documentElement).colorScheme === "dark";
+/** Of the page as it is seen: colours that the system forces say nothing of themselves in `color-scheme`. */
+export function isDark() {
+  const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g).map(Number);
+  return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
+}
 
 export const fade = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
 
@@ -40,6 +44,6 @@ export function setUpTheme(redraw) {
     label();
     redraw();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  for (const what of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) matchMedia(what).addEventListener("change", redraw);
   label();
 }

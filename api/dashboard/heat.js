@@ -3,7 +3,7 @@
 import { getIfThere, modelPath, REVISIONS_PAGE, turns, whole } from "./api.js";
 import { ascending, axis } from "./axis.js";
 import { csvLine, element, number } from "./format.js";
-import { colour } from "./colours.js";
+import { colour, isDark } from "./colours.js";
 import { Panel } from "./panel.js";
 import { view } from "./view.js";
 
@@ -30,7 +30,7 @@ export async function fetchDistribution(name, isFresh) {
 
 /** LEVELS colours from nothing to the fullest bin, as [red, green, blue]. */
 function shades() {
-  const stops = RAMPS[getComputedStyle(document.documentElement).colorScheme === "dark" ? "dark" : "light"];
+  const stops = RAMPS[isDark() ? "dark" : "light"];
   return Array.from({ length: LEVELS }, (_, level) => {
     const at = (level / (LEVELS - 1)) * (stops.length - 1);
     const low = Math.min(Math.floor(at), stops.length - 2);

@@ -80,16 +80,23 @@ export class Scaling {
     return model?.look ?? { colour: colour("muted"), marker: { style: "circle" } };
   }
 
+  /** Where a model's point lies on the axis of sizes: models of one size and onset stand side by side. */
+  size(one) {
+    const alike = this.known.filter((other) => other.parameter_count === one.parameter_count && other.onset_step === one.onset_step);
+    const span = this.known.at(-1).parameter_count / this.known[0].parameter_count;
+    return one.parameter_count * Math.max(span, 2) ** (0.014 * (alike.indexOf(one) - (alike.length - 1) / 2));
+  }
+
   datasets() {
     const looks = this.known.map((one) => this.look(one));
     const made = [{
-      showLine: false, data: this.known.map((one) => ({ x: one.parameter_count, y: one.onset_step })), pointRadius: 5, pointHoverRadius: 5,
+      showLine: false, data: this.known.map((one) => ({ x: this.size(one), y: one.onset_step })), pointRadius: 5, pointHoverRadius: 5,
       pointStyle: looks.map((one) => one.marker.style), pointRotation: looks.map((one) => one.marker.turn ?? 0),
       pointBackgroundColor: looks.map((one) => (one.marker.isHollow ? colour("card") : one.colour)), pointBorderColor: looks.map((one) => one.colour), pointBorderWidth: 1.5,
     }];
     for (const [i, one] of this.known.entries()) {
       if (one.onset_step_before > 0) {
-        made.push({ data: [one.onset_step_before, one.onset_step].map((y) => ({ x: one.parameter_count, y })), pointRadius: 0, borderWidth: 1.4, borderColor: looks[i].colour });
+        made.push({ data: [one.onset_step_before, one.onset_step].map((y) => ({ x: this.size(one), y })), pointRadius: 0, borderWidth: 1.4, borderColor: looks[i].colour });
       }
     }
     const fit = scaling.fit;
@@ -139,7 +146,7 @@ export class Scaling {
 
   place(i) {
     const { x, y } = this.chart.scales;
-    return [x.getPixelForValue(this.known[i].parameter_count), y.getPixelForValue(this.known[i].onset_step)];
+    return [x.getPixelForValue(this.size(this.known[i])), y.getPixelForValue(this.known[i].onset_step)];
   }
 
   pointAt(x, y) {

@@ -25,6 +25,16 @@ function comparedRows(panel, read, names) {
   return lines.map(([model, { values }]) => element("tr", {}, element("td", {}, keyOf(model.look), text(model)), ...values.map((value) => element("td", {}, value))));
 }
 
+/** Beside the pointer, and whole within the window: sixteen models are taller than a chart, and wider than a half of one on a phone. */
+function place(tip, plot, x) {
+  tip.style.left = tip.style.top = "0px"; // as wide as it wants to be
+  const { left, top } = plot.getBoundingClientRect();
+  const wanted = x > plot.clientWidth / 2 ? x - 12 - tip.offsetWidth : x + 12;
+  const right = document.documentElement.clientWidth - 4 - left - tip.offsetWidth;
+  tip.style.left = `${Math.max(4 - left, Math.min(wanted, right))}px`;
+  tip.style.top = `${Math.max(Math.min(4, window.innerHeight - 4 - top - tip.offsetHeight), 4 - top)}px`;
+}
+
 export function fillTip(panel, step, x) {
   const isMany = panel.models.length > 1;
   const read = panel.reading(step);
@@ -35,7 +45,5 @@ export function fillTip(panel, step, x) {
   const { tip, plot } = panel;
   tip.classList.toggle("compared", isMany);
   tip.replaceChildren(element("b", {}, `step ${number(step)}`), element("table", {}, head, body), ...[...notes].map((text) => element("div", { class: "flag" }, text)));
-  const isRight = x > plot.clientWidth / 2;
-  tip.style.left = isRight ? "auto" : `${x + 12}px`;
-  tip.style.right = isRight ? `${plot.clientWidth - x + 12}px` : "auto";
+  place(tip, plot, x);
 }

@@ -170,3 +170,52 @@ def test_hidden_models_are_those_of_the_link(visit: Callable[..., Browser], suit
     page = visit(suite, f"{link(suite.names[:1])}&hidden={one}&highlight={one}&hidden=nobody/knows")
     assert page.value(LINES) == [SUITE[0]] and page.value("document.getElementById('legend').hidden")
     assert "nobody" not in page.value("location.hash")
+
+
+def test_at_every_width_nothing_sticks_out_or_lies_on_another(visit: Callable[..., Browser], suite: Daemon) -> None:
+    """From a phone to the screen of a meeting: charts grow with the window, cards lie beside or below each other, no row of small charts has a hole."""
+    page = visit(suite, link(suite.names))
+    laid = (
+        "const boxes = [...document.querySelectorAll('.toolbar, #legend, .verdict, .panel')].filter(one => one.checkVisibility()).map(one => [one.id || one.className, one.getBoundingClientRect()]);"
+        "const lies = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;"
+        "const grid = document.querySelector('#panel-norm').parentElement;"
+        "return { width: document.documentElement.scrollWidth, on: boxes.flatMap(([a, one], i) => boxes.slice(i + 1).filter(([, other]) => lies(one, other)).map(([b]) => [a, b])),"
+        " wide: document.querySelector('#panel-msd .plot').offsetHeight, small: document.querySelector('#panel-norm .plot').offsetHeight,"
+        " hole: grid.getBoundingClientRect().right - Math.max(...[...grid.querySelectorAll('.panel:not(.wide)')].map(one => one.getBoundingClientRect().right)) }"
+    )
+    heights = {}
+    try:
+        for width, height in ((360, 740), (700, 450), (768, 1024), (1400, 900), (1920, 1080), (2560, 1440), (3840, 2160)):
+            page.resize(width, height)
+            page.run("window.scrollTo(0, 0)")
+            found = page.run(laid)
+            assert found["width"] == width and not found["on"], (width, found)
+            assert width < 1400 or abs(found["hole"]) < 2, (width, found)
+            heights[width] = (found["wide"], found["small"])
+        assert heights[1400][0] >= 330 and heights[2560][0] > 1.6 * heights[1400][0] and heights[2560][1] > 1.4 * heights[1400][1], heights
+        for width in (360, 1400):
+            page.resize(width, 740)
+            page.wait("Boolean(document.getElementById('panel-norm').panel.chart)")
+            for key in (HOME, RIGHT):
+                page.run("document.querySelector('#panel-norm canvas').focus()")
+                page.press(key)
+                box = page.wait("(tip => !tip.hidden && tip.querySelectorAll('tbody tr').length === 16 && tip.getBoundingClientRect().toJSON())(document.querySelector('#panel-norm .tip'))")
+                assert box["left"] >= 0 and box["right"] <= width and box["top"] >= 0 and box["bottom"] <= 740, (width, box)
+            assert page.value("document.documentElement.scrollWidth") == width
+    finally:
+        page.resize(1440, 1000)
+
+
+def test_colours_that_the_system_forces(visit: Callable[..., Browser], suite: Daemon) -> None:
+    """On black, models have the colours that stand out there, whatever is said of the scheme."""
+    page = visit(suite, link(suite.names))
+    line = "getComputedStyle(document.querySelector('#legend svg path')).stroke"
+    page.devtools("Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}, {"name": "prefers-color-scheme", "value": "dark"}])
+    try:
+        page.load(f"{suite.url}/{link(suite.names)}")
+        assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(0, 0, 0)"
+        assert page.value(line) == "rgb(47, 116, 200)", "of the dark page"
+    finally:
+        page.devtools("Emulation.setEmulatedMedia", features=[])
+    page.load(f"{suite.url}/{link(suite.names)}")
+    assert page.value(line) == "rgb(61, 143, 209)"
