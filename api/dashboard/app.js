@@ -3,7 +3,7 @@
 import { isAsking, isRefusal, setUpAccess, withToken } from "./access.js";
 import { all, get, modelPath, REVISIONS_PAGE, turns, Unreachable } from "./api.js";
 import { ascending, axis } from "./axis.js";
-import { count, element, listName, number, plain, tellApart } from "./format.js";
+import { count, counted, element, listName, plain, tellApart } from "./format.js";
 import { HeatPanel } from "./heat.js";
 import { drawOverview } from "./overview.js";
 import { PairsPanel } from "./pairs.js";
@@ -123,7 +123,7 @@ function drawModels() {
   const looks = looksOf(view.models);
   const lines = found.map((model) => {
     const sign = looks.has(model.name) ? keyOf(looks.get(model.name)) : null;
-    const measured = model.measured_count === model.revision_count ? `${number(model.revision_count)} steps` : `${number(model.measured_count)} of ${number(model.revision_count)} steps measured`;
+    const measured = model.measured_count === model.revision_count ? counted(model.revision_count, "step") : `${counted(model.measured_count, "step", "steps", model.revision_count)} measured`;
     const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null, model.revision_count === undefined ? "not known here" : measured];
     const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
     return element("label", { class: "model", "data-key": model.name }, box, element("span", { class: "name", title: model.name }, sign, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ")));

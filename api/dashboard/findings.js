@@ -2,7 +2,7 @@
 // mimic them, and the audit of its revisions. Routes that a daemon does not have are left out.
 
 import { getIfThere, modelPath, turns } from "./api.js";
-import { element, number, shortName } from "./format.js";
+import { counted, element, number, shortName } from "./format.js";
 import { colour } from "./colours.js";
 import { keyOf } from "./looks.js";
 import { renewChildren } from "./table.js";
@@ -121,13 +121,13 @@ function notFinite(rows) {
 /** Points of the perplexity chart that cannot be compared with the others. */
 function otherTexts(analysis) {
   const count = analysis.perplexity_fall?.revisions_of_other_texts;
-  return count > 0 ? [`${number(count)} of the perplexities are of other texts or another limit than most; no verdict uses them`] : [];
+  return count > 0 ? [`${counted(count, "of the perplexities is", "of the perplexities are")} of other texts or another limit than most; no verdict uses them`] : [];
 }
 
 /** What the table has and no chart: charts and verdicts are of one run. */
 function apart(analysis) {
   const count = analysis.revisions_left_out;
-  return count > 0 ? [`${number(count)} more revision${count === 1 ? " is" : "s are"} not part of this run: of later stages, or of a step that is there already; charts and verdicts leave them out`] : [];
+  return count > 0 ? [`${counted(count, "more revision is", "more revisions are")} not part of this run: of later stages, or of a step that is there already; charts and verdicts leave them out`] : [];
 }
 
 function warnings(analysis, rows) {
@@ -139,13 +139,13 @@ function auditList(audit) {
   const findings = (audit.findings || []).filter((one) => one.kind !== "not_finite"); // a caution says so in one line
   if (!findings.length) {
     const isWhole = audit.revisions_measured === audit.revisions_known;
-    const sum = isWhole ? "every revision serves weights of its own" : `nothing found among the ${number(audit.revisions_measured)} of ${number(audit.revisions_known)} revisions that are measured`;
+    const sum = isWhole ? "every revision serves weights of its own" : `nothing found so far; measured: ${counted(audit.revisions_measured, "revision", "revisions", audit.revisions_known)}`;
     return element("p", { class: "muted" }, `Audit: ${sum}.`);
   }
   const line = (one) => element("li", {}, element("span", { class: "chip warning" }, one.kind.replaceAll("_", " ")), ` ${one.text}`);
   const rest = findings.slice(FINDINGS_SHOWN);
   return element("div", {},
-    element("p", {}, element("b", {}, `Audit: ${findings.length} finding${findings.length === 1 ? "" : "s"}`)),
+    element("p", {}, element("b", {}, `Audit: ${counted(findings.length, "finding")}`)),
     element("ul", { class: "findings" }, ...findings.slice(0, FINDINGS_SHOWN).map(line)),
     rest.length ? element("details", { "data-key": "more" }, element("summary", {}, `${rest.length} more`), element("ul", { class: "findings" }, ...rest.map(line))) : null);
 }

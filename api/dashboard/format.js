@@ -12,6 +12,11 @@ export function number(value, digits = 6) {
   return String(Number(value.toPrecision(digits))).replace("-", "\u2212");
 }
 
+/** "1 step", "154 steps"; of: "1 of 154 steps". */
+export function counted(value, one, many = `${one}s`, of = null) {
+  return `${of === null ? "" : `${number(value)} of `}${number(of ?? value)} ${(of ?? value) === 1 ? one : many}`;
+}
+
 /** Long words lose their middle: their ends tell runs apart. */
 const shorten = (part, most) => (part.length > most ? `${part.slice(0, most / 2 - 1)}…${part.slice(-most / 2)}` : part);
 
@@ -100,11 +105,11 @@ export function bytes(value) {
   if (!Number.isFinite(value)) return "–";
   const units = ["B", "kB", "MB", "GB", "TB"];
   let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
+  while (value >= 999.5 && unit < units.length - 1) {
     value /= 1000;
     unit++;
   }
-  return `${value >= 100 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+  return `${value >= 99.95 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
 export function duration(seconds) {
@@ -140,7 +145,7 @@ export function count(value) {
   if (!value) return "";
   const units = ["", " k", " M", " B", " T"];
   let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
+  while (value >= 999.5 && unit < units.length - 1) {
     value /= 1000;
     unit++;
   }

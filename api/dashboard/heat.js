@@ -2,7 +2,7 @@
 
 import { getIfThere, modelPath, REVISIONS_PAGE, turns, whole } from "./api.js";
 import { ascending, axis } from "./axis.js";
-import { csvLine, element, number } from "./format.js";
+import { counted, csvLine, element, number } from "./format.js";
 import { colour, isDark } from "./colours.js";
 import { Panel } from "./panel.js";
 import { view } from "./view.js";
@@ -147,7 +147,7 @@ export class HeatPanel extends Panel {
   }
 
   summary() {
-    return `${this.spec.title} of ${this.models[0].name}: ${this.map.rows.length} revisions, ${this.map.bins} bins from ${number(this.map.low, 4)} to ${number(this.map.high, 4)}. The CSV holds the counts.`;
+    return `${this.spec.title} of ${this.models[0].name}: ${counted(this.map.rows.length, "revision")}, ${this.map.bins} bins from ${number(this.map.low, 4)} to ${number(this.map.high, 4)}. The CSV holds the counts.`;
   }
 
   csv() {

@@ -2,7 +2,7 @@
 // while the section is near the window, and hardly seen where there is nothing of all that.
 
 import { all, get, turns } from "./api.js";
-import { ago, bytes, element, number, until } from "./format.js";
+import { ago, bytes, counted, element, number, until } from "./format.js";
 import { drawJobs, isLive } from "./jobs.js";
 import { wholeSweeps } from "./sweeps.js";
 import { renewChildren } from "./table.js";
@@ -31,7 +31,7 @@ function hub({ hub: wait }) {
   if (!wait) return null;
   const reason = { request_budget: "request-budget of this daemon", rate_limit: "rate limit of the hub", retry_after: "pause that the hub asks for" }[wait.reason];
   if (wait.detail) return fact("Hub", element("span", { class: "error" }, `down, asked again ${until(wait.waiting_until)}`), wait.detail);
-  return fact("Hub", wait.waiting_until ? `waits ${until(wait.waiting_until)}: ${reason}` : "no wait", wait.waiting_until ? `${number(wait.waiting_requests)} requests wait` : null);
+  return fact("Hub", wait.waiting_until ? `waits ${until(wait.waiting_until)}: ${reason}` : "no wait", wait.waiting_until ? counted(wait.waiting_requests, "request waits", "requests wait") : null);
 }
 
 function drawFacts(status) {
@@ -52,16 +52,14 @@ function drawFacts(status) {
     ...(slurm?.error ? [element("div", {}, element("dt", {}, "Slurm does not answer"), element("dd", { class: "error" }, slurm.error))] : [])]);
 }
 
-const plural = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}`;
-
 function summary({ status, workers, jobs, watches }) {
   const live = jobs.filter(isLive);
   const parts = [];
   const isIdle = status.daemon.workers === 0 && !status.daemon.slurm && workers.there === workers.silent && !live.length;
   if (isIdle && status.tasks.queued) parts.push(`Nobody works at the queue: bifurcated worker --connect ${location.origin}`);
-  if (workers.there) parts.push(`${plural(workers.there, "remote worker")}, ${number(workers.working)} working${workers.silent ? `, ${number(workers.silent)} silent` : ""}`);
-  if (live.length) parts.push(`${plural(live.length, "job")} in the cluster`);
-  if (watches.there) parts.push(`${plural(watches.there, "watch").replace("watchs", "watches")}${watches.failing ? `, ${number(watches.failing)} with a failure` : ""}`);
+  if (workers.there) parts.push(`${counted(workers.there, "remote worker")}, ${number(workers.working)} working${workers.silent ? `, ${number(workers.silent)} silent` : ""}`);
+  if (live.length) parts.push(`${counted(live.length, "job")} in the cluster`);
+  if (watches.there) parts.push(`${counted(watches.there, "watch", "watches")}${watches.failing ? `, ${number(watches.failing)} with a failure` : ""}`);
   return parts.join(" · ") || "No remote worker, no job and no watch.";
 }
 

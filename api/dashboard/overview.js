@@ -3,7 +3,7 @@
 
 import { element, shortName } from "./format.js";
 import { numbers } from "./revisions.js";
-import { isAtWork, openForm } from "./sweeps.js";
+import { failure, isAtWork, openForm } from "./sweeps.js";
 import { renewChildren } from "./table.js";
 import { view } from "./view.js";
 
@@ -21,8 +21,9 @@ function lines(shown) {
   const isStepless = shown.length > 0 && shown.every(({ all }) => all.length && all.every((row) => row.step === null));
   if (isStepless) return [element("p", {}, "No revision of this model is named by a training step: there is nothing to draw over training.")];
   const start = element("button", { type: "button", onclick: () => openForm({ model: view.models[0] }) }, "Start a sweep");
-  return [element("p", {}, model ? "No training step of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes."), start,
-    element("p", { class: "muted" }, "Or on the command line: ", element("code", {}, `bifurcate sweep ${model ?? "EleutherAI/pythia-14m"} --follow`))];
+  const why = model && failure(model);
+  return [why && element("p", { class: "error" }, `Its last sweep failed: ${why}`), element("p", {}, model ? "No training step of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes."), start,
+    element("p", { class: "muted" }, "Or on the command line: ", element("code", {}, `bifurcate sweep ${model ?? "EleutherAI/pythia-14m"} --follow`))].filter(Boolean);
 }
 
 /** shown: the models, none of which has a chart; null: there are charts, or there will be. */

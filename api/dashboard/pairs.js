@@ -2,7 +2,7 @@
 
 import { getIfThere, modelPath } from "./api.js";
 import { axis } from "./axis.js";
-import { csvLine, number } from "./format.js";
+import { counted, csvLine, number } from "./format.js";
 import { ramp, scaleLegend } from "./heat.js";
 import { colour } from "./colours.js";
 import { Panel } from "./panel.js";
@@ -120,7 +120,7 @@ export class PairsPanel extends Panel {
   }
 
   summary() {
-    return `${this.spec.title} of ${this.models[0].name}: ${this.map.steps.length} revisions. The CSV holds the matrix.`;
+    return `${this.spec.title} of ${this.models[0].name}: ${counted(this.map.steps.length, "revision")}. The CSV holds the matrix.`;
   }
 
   csv() {

@@ -4,7 +4,7 @@
 
 import { getIfThere, turns } from "./api.js";
 import { colour, font } from "./colours.js";
-import { count, csvLine, element, number, plain, powerTick, powerTicks, save, shortName } from "./format.js";
+import { count, counted, csvLine, element, number, plain, powerTick, powerTicks, save, shortName } from "./format.js";
 import { drawUnit } from "./marks.js";
 import { savePicture } from "./picture.js";
 import { renew } from "./table.js";
@@ -72,7 +72,7 @@ export class Scaling {
     const without = (early.length ? `; not in the law, forked already at the first revision: ${early.join(", ")}` : "")
       + (diverged.length ? `; not in the law, diverged: ${diverged.join(", ")}` : "");
     if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}${without}`;
-    return `Onset step = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; R² ${number(fit.r_squared, 3)}; ${fit.count} models${without}`;
+    return `Onset step = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; R² ${number(fit.r_squared, 3)}; ${counted(fit.count, "model")}${without}`;
   }
 
   look(one) {

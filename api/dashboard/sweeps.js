@@ -2,7 +2,7 @@
 
 import { withToken } from "./access.js";
 import { get, Problem, stream, turns, write } from "./api.js";
-import { ago, bytes, duration, element, listName, number } from "./format.js";
+import { ago, bytes, counted, duration, element, listName, number } from "./format.js";
 import { jobLine } from "./jobs.js";
 import { clean, onSubmit } from "./form.js";
 import { renew } from "./table.js";
@@ -30,7 +30,10 @@ function describe(sweep) {
   const p = sweep.progress;
   const down = sweep.hub_wait?.detail && streams.has(sweep.id) ? `waits for the hub, asked again at ${new Date(sweep.hub_wait.waiting_until).toLocaleTimeString()}: ${sweep.hub_wait.detail}` : null;
   if (sweep.state === "planning") return down ?? "looking up revisions";
-  const parts = [`${number(p.done)} of ${number(p.revisions_total)} revisions`];
+  if (!p.revisions_total && sweep.state !== "running") {
+    return [sweep.state === "done" ? "no revision to measure" : "ended before its revisions were known", sweep.finished_at && ago(sweep.finished_at)].filter(Boolean).join(" · ");
+  }
+  const parts = [counted(p.done, "revision", "revisions", p.revisions_total)];
   if (p.failed) parts.push(`${number(p.failed)} failed`);
   if (sweep.state === "running") {
     if (!p.running && !p.done && !p.failed) parts.push("waits for its turn");
@@ -50,13 +53,13 @@ function describe(sweep) {
 function errorList(sweep) {
   const alike = new Map(); // message → the revisions that it was said of: one cause often ends them all
   for (const one of sweep.errors || []) alike.set(one.message, [...(alike.get(one.message) ?? []), one.revision]);
-  const lines = [...alike].map(([message, names]) => `${names.slice(0, NAMED).join(", ")}${names.length > NAMED ? ` and ${number(names.length - NAMED)} others` : ""}: ${message}`);
+  const lines = [...alike].map(([message, names]) => `${names.slice(0, NAMED).join(", ")}${names.length > NAMED ? ` and ${counted(names.length - NAMED, "other")}` : ""}: ${message}`);
   if (sweep.error) lines.unshift(sweep.error.message);
   const failed = sweep.progress.failed;
   if (!lines.length && !failed) return null;
   const rest = failed - (sweep.errors?.length ?? 0);
   if (isWhole(sweep) && rest > 0) lines.push(`and ${number(rest)} more: bifurcate tasks ${sweep.id} --state failed`);
-  const title = failed ? `${number(failed)} revision${failed === 1 ? "" : "s"} failed` : "Error";
+  const title = failed ? `${counted(failed, "revision")} failed` : "Error";
   const fetchRest = (event) => {
     if (event.target.open && !isWhole(known.get(sweep.id))) fetchWhole(sweep.id).catch((error) => tell.failed(error, "act"));
   };
@@ -108,6 +111,13 @@ export function progress() {
 
 /** Whether a sweep of one of these models is at work; of any model, where there is none of them. */
 export const isAtWork = (names) => [...known.values()].some((sweep) => isActive(sweep) && (!names.length || names.includes(sweep.model)));
+
+/** Why the newest sweep of a model has failed, in words; null where it has not. */
+export function failure(model) {
+  const newest = [...known.values()].filter((sweep) => sweep.model === model).reduce((one, other) => (other.id > (one?.id ?? 0) ? other : one), null);
+  if (newest?.state !== "failed") return null;
+  return newest.error?.message ?? `${counted(newest.progress.failed, "revision")} failed; what is beside sweep ${newest.id} in the list says why`;
+}
 
 /** The sweeps on the page with their jobs, as the section on operations shows them; those that may still change are fetched again. */
 export async function wholeSweeps() {

@@ -13,8 +13,8 @@ export function showToolbar() {
   }
   byId("from").value = view.from ?? "";
   byId("to").value = view.to ?? "";
-  byId("from").placeholder = String(axis.first);
-  byId("to").placeholder = String(axis.last);
+  byId("from").placeholder = axis.steps.length ? String(axis.first) : "";
+  byId("to").placeholder = axis.steps.length ? String(axis.last) : "";
   byId("reset").disabled = view.from === null && view.to === null;
 }
 

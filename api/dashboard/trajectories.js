@@ -2,7 +2,7 @@
 
 import { getIfThere, modelPath, REVISIONS_PAGE, whole } from "./api.js";
 import { ascending, axis } from "./axis.js";
-import { number } from "./format.js";
+import { counted, number } from "./format.js";
 import { colour, fade } from "./colours.js";
 import { Panel } from "./panel.js";
 
@@ -55,6 +55,6 @@ export class TrajectoriesPanel extends Panel {
   }
 
   summary() {
-    return `${this.spec.title}: ${this.lines.length} entries of ${this.models[0].name}. The data table below holds the numbers.`;
+    return `${this.spec.title}: ${counted(this.lines.length, "entry", "entries")} of ${this.models[0].name}. The data table below holds the numbers.`;
   }
 }

@@ -3,7 +3,7 @@
 import { confirmed, withToken } from "./access.js";
 import { all, Problem, turns, watchPath, write } from "./api.js";
 import { clean, onSubmit } from "./form.js";
-import { ago, duration, element, listName, now, number, shortName, until } from "./format.js";
+import { ago, counted, duration, element, listName, now, number, shortName, until } from "./format.js";
 import { fillTable, renewChildren } from "./table.js";
 
 const byId = (id) => document.getElementById(id);
@@ -23,7 +23,7 @@ function found(watch) {
   if (!run) return "not looked at yet";
   const parts = ["new", "moved", "gone"].filter((kind) => run[kind]?.count).map((kind) => `${number(run[kind].count)} ${kind}`);
   if (run.unfinished?.length) parts.push(`${number(run.unfinished.length)} unfinished`);
-  if (run.gated) parts.push(`${number(run.gated.count)} wait for access: ${run.gated.reason}`);
+  if (run.gated) parts.push(`${counted(run.gated.count, "waits", "wait")} for access: ${run.gated.reason}`);
   if (run.error) parts.push(run.error.message);
   const outcome = run.outcome === "sweeping" ? `swept ${number(run.swept)}${watch.last_sweep ? ` in sweep ${watch.last_sweep}` : ""}` : run.outcome;
   return [`${outcome} ${ago(watch.last_run_at)}`, ...parts].join(" · ");

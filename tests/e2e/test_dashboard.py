@@ -211,7 +211,7 @@ def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: An
     law = page.value("document.getElementById('panel-scaling-help').textContent")
     assert re.search(r"not in the law, forked already at the first revision: \S*/late\. ", law), law
     load(page, other, f"#model={MODEL}&values=centred")
-    assert "1 of the perplexities are of other texts or another limit" in page.value("document.getElementById('findings').textContent")
+    assert "1 of the perplexities is of other texts or another limit" in page.value("document.getElementById('findings').textContent")
     drawn = page.value("(panel => [panel.legend.textContent, panel.lines.map(line => line.points.map(point => point.step))])(document.getElementById('panel-perplexity').panel)")
     assert "1 of other texts left out" in drawn[0] and drawn[1] == [[0, 256, 512]], drawn
     page.open("about:blank")

@@ -367,11 +367,13 @@ def test_numbers_names_ticks_and_colours_as_people_read_them(visit: Callable[...
         "return import('/assets/format.js').then(f => ["
         " f.number(-5), f.number(-1234567), f.number(-1.5e-7), f.number(12000000000.5), f.number(null), f.number(NaN), f.number(0.1 + 0.2, 3),"
         " f.tick(2.6e9), f.tick(-25000), f.tick(0), f.duration(-3), f.duration(3600), f.bytes(1e12), f.powerTick(0.001),"
+        " f.counted(1, 'step'), f.counted(2, 'step'), f.counted(0, 'entry', 'entries'), f.counted(0, 'step', 'steps', 1), f.counted(1, 'step', 'steps', 154), f.bytes(999700), f.count(999.7e6),"
         " f.element('b', {}, 'a\\u202eb\\u0007\\u200b').textContent, f.csvLine(['a,b', '\"', null, 1.5])])"
     )
     assert said == [
         "\u22125", "\u22121\u202f234\u202f567", "\u22121.5e\u22127", "1.2e10", "–", "–", "0.3",
-        "2.6e9", "\u221225k", "0", "0 s", "60 min", "1.0 TB", "10⁻³", "a\ufffdb\ufffd\ufffd", '"a,b","""",,1.5\r\n',
+        "2.6e9", "\u221225k", "0", "0 s", "60 min", "1.0 TB", "10⁻³",
+        "1 step", "2 steps", "0 entries", "0 of 1 step", "1 of 154 steps", "1.0 MB", "1 B", "a\ufffdb\ufffd\ufffd", '"a,b","""",,1.5\r\n',
     ]  # fmt: skip
     # Of long names that would look alike the part is shown in which they differ.
     runs = [f"file:/data/suite/a-training-run-of-a-very-long-name-with-seed-{seed}-and-learning-rate-3e-4" for seed in (1, 12, 2)]

@@ -103,6 +103,29 @@ def test_an_error_of_many_revisions_is_said_once(visit: Callable[..., Browser], 
     assert said.startswith("step0, step1, step2, step4, step8 and 2 others: perplexity: data set garden/none"), said
 
 
+def test_what_is_there_once_is_said_so(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/step16").symlink_to(garden / "models" / MODEL / "step16")
+    head = daemon(make_hub(garden))
+    assert head.wait(head.sweep(f"file:{tmp_path / 'run'}"))["state"] == "done"
+    page = visit(head)
+    assert page.value("document.querySelector('#models .facts').textContent").endswith("1\u00a0step")
+    assert "1\u00a0of\u00a01\u00a0revision ·" in page.value("document.querySelector('.sweep').textContent")
+    assert ": 1 revision, 160 bins" in page.value("document.querySelector('#panel-heat canvas').getAttribute('aria-label')")
+
+
+def test_without_a_chart_it_says_why(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """A sweep that could not be planned has no revisions to count, and its reason stands where the charts would."""
+    head = daemon(make_hub(garden))
+    page = visit(head)
+    assert page.value("[document.getElementById('from'), document.getElementById('to')].map(one => one.placeholder)") == ["", ""]
+    assert head.wait(head.sweep("garden/nothing-here"))["state"] == "failed"
+    page = visit(head, "#model=garden/nothing-here")
+    assert "Its last sweep failed: no public model garden/nothing-here" in page.value(OVERVIEW)
+    said = page.value("document.querySelector('.sweep').textContent")
+    assert "ended before its revisions were known" in said and "0 of 0" not in said
+
+
 def test_headings_tell_where_one_is(visit: Callable[..., Browser], small: Daemon) -> None:
     """Who goes from heading to heading finds the findings in a section of their own, not below what stands beside the charts."""
     page = visit(small)
@@ -158,7 +181,7 @@ def test_what_thousands_of_revisions_cost(visit: Callable[..., Browser], small: 
         " const { panel } = document.getElementById('panel-heat'), { map, chart } = panel, { scales } = chart, ratio = chart.currentDevicePixelRatio;"
         " const copy = Object.assign(document.createElement('canvas'), { width: panel.canvas.width, height: panel.canvas.height }), wrong = [];"
         " const ctx = copy.getContext('2d', { willReadFrequently: true }); ctx.drawImage(panel.canvas, 0, 0);"
-        " for (const [k, row] of map.rows.entries()) for (const bin of [20, 60, 79, 80, 100, 140]) {"
+        " for (const [k, row] of map.rows.entries()) for (const bin of [20, 60, 79, 80, 100, 145]) {"
         "  const x = scales.x.getPixelForValue(k ? Math.log10(row.step) : scales.x.min + 0.1), y = scales.y.getPixelForValue(panel.middle(bin));"
         "  const seen = [...ctx.getImageData(Math.round(x * ratio) + 4, Math.round(y * ratio), 1, 1).data];"
         "  const wanted = row.counts[bin] ? [...ramp()[Math.round(Math.sqrt(row.counts[bin] / Math.max(...row.counts)) * 95)].match(/\\d+/g).map(Number), 255] : [0, 0, 0, 0];"
