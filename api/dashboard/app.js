@@ -11,6 +11,7 @@ import { setUpTheme } from "./colours.js";
 import { refreshOperations, setUpOperations } from "./operations.js";
 import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
+import { setUpPrinting } from "./paper.js";
 import { fetchPairsOnce, fetchPictures, pictures } from "./pictures.js";
 import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
@@ -365,24 +366,6 @@ async function rechoose(name) {
   show();
 }
 
-/** On paper everything is there, dark on light. */
-function setUpPrinting() {
-  const { dataset } = document.documentElement;
-  let chosen; // the reader's colours
-  window.addEventListener("beforeprint", () => {
-    chosen = dataset.theme;
-    dataset.theme = "light";
-    isPrinting = true; // what changes meanwhile is drawn whole, too
-    show();
-  });
-  window.addEventListener("afterprint", () => {
-    isPrinting = false;
-    if (chosen) dataset.theme = chosen;
-    else delete dataset.theme;
-    show();
-  });
-}
-
 // -- The beginning -------------------------------------------------------------------------------
 
 async function start() {
@@ -409,7 +392,11 @@ async function start() {
   setUpWatches(changes);
   setUpTokens(changes);
   setUpOperations((error) => complain(error, "poll"));
-  setUpPrinting();
+  setUpPrinting((isNow) => {
+    isPrinting = isNow; // what changes meanwhile is drawn whole, too
+    for (const panel of [...panels, scalingPanel]) panel.chart?.resize();
+    show();
+  });
   setUpNarrow(() => isAtWork([]));
   setUpForm(async (sweep) => {
     arrange();

@@ -79,6 +79,7 @@ export class Panel {
     this.root.hidden = isOnItsWay ? !this.models.some((model) => model.rows.length) : !this.lines.some((line) => line.points.length);
     if (this.root.hidden) return;
     this.root.classList.toggle("wide", Boolean(this.spec.wide) !== view.wide.has(this.spec.id));
+    this.root.classList.toggle("compared", !this.spec.kind && this.models.length > 1);
     this.wideButton.setAttribute("aria-pressed", this.root.classList.contains("wide"));
     this.fillLegend();
     if (this.details.open) this.fillTable();

@@ -6,6 +6,8 @@ import { hush, say } from "./notice.js";
 import { renewChildren } from "./table.js";
 import { moved, statistic } from "./view.js";
 
+const PAPER_ROWS = 400; // more are not printed
+
 /** [name, text of a row] of what is measured, for the chosen rows and values. */
 export function numbers() {
   return [
@@ -61,6 +63,7 @@ function fill(shown) {
   const now = [moved(""), statistic(""), ...shown.flatMap((model) => [model.name, model.all, [...model.flags].join("\n")])];
   if (now.length === filled.length && now.every((one, i) => one === filled[i])) return; // a zoom does not make thousands of rows anew
   filled = now;
+  document.getElementById("table").classList.toggle("long", shown.reduce((sum, model) => sum + model.all.length, 0) > PAPER_ROWS);
   const isMany = shown.length > 1;
   const names = [["step", (row) => number(row.step)], ...numbers()];
   const heads = ["revision", ...(isMany ? ["model"] : []), "state", ...names.map(([name]) => name), "remark"];

@@ -219,3 +219,49 @@ def test_colours_that_the_system_forces(visit: Callable[..., Browser], suite: Da
         page.devtools("Emulation.setEmulatedMedia", features=[])
     page.load(f"{suite.url}/{link(suite.names)}")
     assert page.value(line) == "rgb(61, 143, 209)"
+
+
+def test_on_paper_each_chart_has_its_legend_and_letters_of_the_screen(visit: Callable[..., Browser], suite: Daemon) -> None:
+    """From the largest screen, too: drawn for the width of a page, with where and when it is from; afterwards all is as before."""
+    page = visit(suite, f"{link(suite.names)}&hidden={urllib.parse.quote(suite.names[1])}")
+    page.resize(2560, 1440)
+    try:
+        page.run("document.getElementById('panel-norm').scrollIntoView()")
+        page.wait("document.getElementById('panel-norm').panel.chart?.width > 400")
+        before = page.value("[...document.querySelectorAll('.panel:not([hidden]) .plot')].map(one => [one.clientWidth, one.clientHeight])")
+        page.run("window.dispatchEvent(new Event('beforeprint'))")
+        widths = page.value("[...document.querySelectorAll('.panel:not([hidden])')].filter(one => one.checkVisibility()).map(one => Chart.getChart(one.querySelector('canvas')).width)")
+        assert len(widths) > 12 and max(widths) <= 704, widths
+        head = page.value("document.querySelector('#main > .paper-head').textContent")
+        assert head.startswith(f"{suite.url}/ · ") and str(page.value("new Date().getFullYear()")) in head, head
+        legends = page.value("[...document.querySelectorAll('.paper-legend')].map(one => [one.nextElementSibling.className || one.nextElementSibling.id, one.querySelectorAll('svg').length])")
+        assert len(legends) == 3 and {count for _, count in legends} == {15}, legends
+        sections = page.value("[...document.querySelectorAll('#panels > section:not([hidden])')].filter(one => one.querySelector('.compared:not([hidden])')).map(one => one.querySelectorAll('.paper-legend').length)")
+        assert sections and set(sections) == {1}
+        page.devtools("Emulation.setEmulatedMedia", media="print")
+        seen = page.value("['aside', '.toolbar', '#legend', '.panel header button', '.panel details', '#operations', '#start'].filter(one => document.querySelector(one)?.checkVisibility())")
+        assert seen == []
+        page.devtools("Emulation.setEmulatedMedia", media="")
+        page.run("window.dispatchEvent(new Event('afterprint'))")
+        assert page.value("document.querySelectorAll('.paper, .paper-head, .paper-legend').length") == 0
+        assert page.value("[...document.querySelectorAll('.panel:not([hidden]) .plot')].map(one => [one.clientWidth, one.clientHeight])") == before
+        page.wait("document.getElementById('panel-norm').panel.chart.width > 400")
+    finally:
+        page.devtools("Emulation.setEmulatedMedia", media="")
+        page.resize(1440, 1000)
+
+
+def test_a_table_too_long_for_paper_says_so(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    shown = "['#table .scroll', '#table .too-long'].map(one => document.querySelector(one).checkVisibility())"
+    page.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.value(shown) == [True, False]
+    page.run("document.getElementById('table').classList.add('long')")
+    assert page.value(shown) == [False, True]
+    page.run("document.getElementById('table').classList.remove('long'); window.dispatchEvent(new Event('afterprint'))")
+    cuts = page.run(
+        "return import('/assets/revisions.js').then(async ({fillRevisions}) => { const seen = [];"
+        " for (const many of [400, 401]) { fillRevisions([{name: 'a/b', flags: new Map(), all: Array.from({length: many}, (_, step) => ({revision: `step${step}`, step, state: 'measured'}))}]);"
+        "  await new Promise(done => setTimeout(done, 50)); seen.push(document.getElementById('table').classList.contains('long')); } return seen; })"
+    )
+    assert cuts == [False, True]
