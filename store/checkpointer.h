@@ -3,7 +3,8 @@
  * for the disk longer than its own durability asks: a checkpoint writes thousands of pages and syncs twice.
  *
  * It has a connection of its own and works beside readers and the writer. Where writes come so fast that the
- * log never gets empty, the writer itself ends the race once the log has CHECKPOINTER_PAGES_MAX pages.
+ * log never gets empty, or reads so close upon each other that it never begins anew, the writer itself ends
+ * the race once the log has CHECKPOINTER_PAGES_MAX pages.
  */
 #ifndef BIFURCATED_STORE_CHECKPOINTER_H
 #define BIFURCATED_STORE_CHECKPOINTER_H

@@ -14,8 +14,6 @@ static const char CONNECTION_SETTINGS[] = "PRAGMA foreign_keys = ON;"
                                           "PRAGMA cache_size = -16384;" /* KiB */
                                           "PRAGMA journal_size_limit = 67108864;";
 
-#define BUSY_TIMEOUT_MS 10000
-
 struct failure {
     int result; /* primary result code of SQLite */
     enum err_code code;
@@ -100,7 +98,7 @@ static int open_file(const char *path, int flags, struct connection **ret_connec
         return connection_fail_text(path, result,
                                     connection->db ? sqlite3_errmsg(connection->db) : "out of memory", err);
     (void)sqlite3_extended_result_codes(connection->db, 1);
-    (void)sqlite3_busy_timeout(connection->db, BUSY_TIMEOUT_MS);
+    (void)sqlite3_busy_timeout(connection->db, CONNECTION_BUSY_MS);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include <sqlite3.h>
 
+#define CONNECTION_BUSY_MS 10000  /* for another process's lock */
 #define CONNECTION_STATEMENTS 256 /* slots; a power of two, more than there are statements in this folder */
 
 enum connection_durability {

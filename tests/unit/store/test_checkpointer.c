@@ -4,6 +4,7 @@
 
 #include "store/checkpointer.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -102,6 +103,56 @@ static void test_log_is_bounded(void **state)
     assert_true(longest < CHECKPOINTER_PAGES_MAX * 11L / 10 * 4200);
 }
 
+struct poller {
+    struct store *store;
+    atomic_int is_over;
+};
+
+static struct connection *begin_read(struct store *store)
+{
+    struct connection *connection = NULL;
+    struct err reason = ERR_INIT;
+    if (store_snapshot_begin(store, &connection, &reason) ||
+        connection_exec(connection, "SELECT count(*) FROM store", &reason))
+        abort();
+    return connection;
+}
+
+/* One read begins before the last one ends, so that there always is one. */
+static void *read_on(void *context)
+{
+    struct poller *poller = context;
+    struct connection *present = begin_read(poller->store);
+    while (!atomic_load(&poller->is_over)) {
+        (void)usleep(50000);
+        struct connection *next = begin_read(poller->store);
+        store_read_end(poller->store, present);
+        present = next;
+    }
+    store_read_end(poller->store, present);
+    return NULL;
+}
+
+/* Reads that never pause do not keep the log from beginning anew. */
+static void test_reads_without_a_pause(void **state)
+{
+    struct fixture *fixture = *state;
+    struct poller poller = {.store = fixture->store};
+    pthread_t thread;
+    off_t before, now = 0;
+    int commits = 0;
+    assert_int_equal(pthread_create(&thread, NULL, read_on, &poller), 0);
+    do {
+        before = now;
+        commit_pages(fixture, CHECKPOINTER_PAGES_MAX / 100);
+        now = size_of(fixture, "-wal");
+    } while (now > before && ++commits < 400);
+    atomic_store(&poller.is_over, 1);
+    (void)pthread_join(thread, NULL);
+    assert_in_range(commits, 50, 200);
+    fixture_check_database(fixture);
+}
+
 /* A checkpoint that was asked for (after a VACUUM) is whole, whatever the thread does. */
 static void test_checkpoint_beside_the_thread(void **state)
 {
@@ -118,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_commits_do_not_checkpoint, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_log_is_bounded, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_reads_without_a_pause, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_checkpoint_beside_the_thread, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
