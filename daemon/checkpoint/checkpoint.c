@@ -207,6 +207,7 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
         return refuse_name(checkpoint, name, err);
     }
     shard_describe(shard, index, &tensor);
+    ret_tensor->name = tensor.name;
     if (tensor.foreign_dtype)
         return err_set(err, ERR_UNSUPPORTED,
                        "tensor %.200s: its dtype %s is not known here; the other tensors of the file can be "

@@ -65,7 +65,8 @@ const char *checkpoint_name(const struct checkpoint *checkpoint, size_t index);
 
 /* Describes one tensor; opens its shard if need be. ERR_NOT_FOUND where there is none; ERR_UNSUPPORTED where
  * its dtype is not known, or its elements repeat in memory (stride 0), so that it claims more than the file
- * holds. The strings in *ret_tensor are borrowed from the checkpoint. */
+ * holds: then ret_tensor->name is set, which it is not where the whole shard is not supported. The strings in
+ * *ret_tensor are borrowed from the checkpoint. */
 int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
                     struct err *err);
 

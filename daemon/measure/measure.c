@@ -67,13 +67,17 @@ static int expand_pattern(struct measure_job *job, const char *pattern, struct n
         return code;
     code = revision_source_open_checkpoint(&source, &checkpoint, err);
     for (size_t i = 0; !code && i < checkpoint_name_count(checkpoint); i++) {
-        struct checkpoint_tensor tensor;
+        struct checkpoint_tensor tensor = {.name = NULL};
         const char *name = checkpoint_name(checkpoint, i);
         if (fnmatch(pattern, name, 0) != 0)
             continue;
+        /* A pattern means the weights among its matches: not masks, and not what nobody here can read. */
         code = checkpoint_find(checkpoint, name, &tensor, err);
-        /* A pattern means the weights among its matches, not masks and other buffers. */
-        if (!code && statistics_is_supported(tensor.dtype) && tensor.shape.ndim > 0 && tensor.size_bytes > 0)
+        if (code == ERR_UNSUPPORTED && tensor.name) {
+            *err = (struct err)ERR_INIT;
+            code = 0;
+        } else if (!code && statistics_is_supported(tensor.dtype) && tensor.shape.ndim > 0 &&
+                   tensor.size_bytes > 0)
             code = add_name(names, name, err);
     }
     if (!code && names->count == before)

@@ -204,6 +204,36 @@ static void test_what_cannot_be_recorded_is_not_fetched(void **state)
     assert_true(tasks.rows[0].bytes_fetched < (int64_t)MIB);
 }
 
+/* Of what a pattern matches, weights are meant: not masks, and not what nobody here can read. */
+static void test_a_pattern_means_weights(void **state)
+{
+    static const char header[] = "{\"w0\":{\"dtype\":\"F16\",\"shape\":[1,2],\"data_offsets\":[0,4]},"
+                                 "\"w1\":{\"dtype\":\"BOOL\",\"shape\":[4],\"data_offsets\":[4,8]},"
+                                 "\"w2\":{\"dtype\":\"F5_E2M2\",\"shape\":[8],\"data_offsets\":[8,13]}}";
+    static const char data[] = "\0\x3c\0\x40\1\1\1\1xxxxx";
+    struct bench *bench = *state;
+    struct sweep_row sweep;
+    struct series_row row;
+    struct buf file;
+    uint64_t size = sizeof header - 1;
+    fixture_add_revision(bench->fixture, "step0", 1);
+    buf_init(&file, MIB);
+    (void)buf_append(&file, &size, sizeof size);
+    (void)buf_append(&file, header, sizeof header - 1);
+    (void)buf_append(&file, data, sizeof data - 1);
+    fixture_write(fixture_path(bench->fixture->models, "step0/model.safetensors"), file.data, file.size);
+    buf_free(&file);
+    (void)run(bench, "{\"tensors\":[\"w*\"]}", &sweep);
+    assert_string_equal(sweep.error_message, "");
+    assert_int_equal(sweep.state, SWEEP_STATE_DONE);
+    OK(series_find(bench->fixture->store, sweep.model_id, "w0", "step0", NULL, &row, &err));
+    assert_true(row.has_tensor);
+    OK(series_find(bench->fixture->store, sweep.model_id, "w2", "step0", NULL, &row, &err));
+    assert_false(row.has_tensor);
+    (void)run(bench, "{\"tensors\":[\"w1\", \"w2\"]}", &sweep); /* by name it is said */
+    assert_int_equal(sweep.state, SWEEP_STATE_FAILED);
+}
+
 /* Workers that stop at once give their tasks back, with nothing counted against them; the next ones end the
  * sweep. */
 static void test_stop_and_go_on(void **state)
@@ -343,6 +373,7 @@ int main(void)
         WORKS(test_displacements),
         WORKS(test_faults_stay_where_they_are),
         WORKS(test_what_cannot_be_recorded_is_not_fetched),
+        WORKS(test_a_pattern_means_weights),
         WORKS(test_stop_and_go_on),
         WORKS(test_cancelled_neighbour),
         WORKS(test_cancelled_sweep),
