@@ -262,6 +262,8 @@ static void print_audit(const json_t *document)
     if (has(document, "grid"))
         (void)printf("; a revision every %.0f steps", real_of(document, "grid"));
     (void)putchar('\n');
+    if (json_is_object(json_object_get(document, "passed_over")))
+        print_wrapped("", 0, text_of(json_object_get(document, "passed_over"), "text"));
     if (json_array_size(findings) == 0)
         (void)puts("nothing found");
     json_array_foreach(findings, i, finding)

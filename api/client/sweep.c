@@ -267,6 +267,7 @@ static void show_sweep(const json_t *sweep)
     print_jobs(sweep);
     (void)fflush(stdout);
     client_print_sweep_errors(sweep);
+    client_print_sweep_passed_over(sweep);
 }
 
 /* Prints the sweep that `method` on its resource answers with; with --json, they are gathered in `all`. */

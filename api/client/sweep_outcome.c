@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SENTENCE_SIZE 1024
 #define ERRORS_MAX 100 /* of a sweep, which are compared with each other; a daemon sends fewer */
 
 /* "  step512: the file is cut short"; with --json the document is not plain, and this goes to a terminal. */
@@ -59,6 +60,14 @@ void client_print_sweep_errors(const json_t *sweep)
                       progress.failed - (int64_t)count, progress.id);
 }
 
+void client_print_sweep_passed_over(const json_t *sweep)
+{
+    char text[SENTENCE_SIZE];
+    client_plain_copy(json_object_get(json_object_get(sweep, "passed_over"), "text"), "", text, sizeof text);
+    if (text[0])
+        (void)fprintf(stderr, "  passed over: %s\n", text);
+}
+
 /* One revision, which may have no step, is seen by its name; several as a series. */
 static void print_where(const json_t *sweep, const char *model)
 {
@@ -84,6 +93,7 @@ void client_print_sweep_end(const json_t *sweep)
         (void)fprintf(stderr, ", %s fetched", bytes);
     (void)fputc('\n', stderr);
     client_print_sweep_errors(sweep);
+    client_print_sweep_passed_over(sweep);
     if (progress.done)
         print_where(sweep, progress.model);
 }

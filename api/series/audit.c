@@ -2,6 +2,7 @@
 
 #include "api/form/json.h"
 #include "api/resource/context.h"
+#include "api/resource/passed_over.h"
 #include "api/resource/query.h"
 #include "api/series/audit.h"
 #include "api/series/audit_files.h"
@@ -175,9 +176,9 @@ static void print_finding(struct api_json *json, const struct finding *finding, 
     api_json_close_object(json);
 }
 
-static void render(const struct api_run *run, const struct api_audit_files *files,
-                   const struct audit *by_files, const struct audit *by_tensor,
-                   const struct finding *findings, size_t finding_count, struct buf *body)
+static int render(struct store *store, const struct api_run *run, const struct api_audit_files *files,
+                  const struct audit *by_files, const struct audit *by_tensor, const struct finding *findings,
+                  size_t finding_count, struct buf *body, struct err *err)
 {
     size_t counts[AUDIT_KIND_COUNT] = {0};
     struct api_json json;
@@ -190,6 +191,7 @@ static void render(const struct api_run *run, const struct api_audit_files *file
     api_json_integer(&json, "revisions_with_files", (int64_t)files->known);
     api_json_integer(&json, "revisions_measured", (int64_t)run->measured);
     api_json_integer(&json, "revisions_left_out", (int64_t)run->left_out);
+    int code = api_passed_over_append(store, run->model.id, &json, err);
     api_json_integer(&json, "distinct_files", (int64_t)by_files->distinct);
     api_json_integer(&json, "distinct_tensors", (int64_t)by_tensor->distinct);
     api_json_real(&json, "grid", by_tensor->grid);
@@ -204,6 +206,7 @@ static void render(const struct api_run *run, const struct api_audit_files *file
         print_finding(&json, &findings[i], run, files);
     api_json_close_array(&json);
     api_json_close_object(&json);
+    return code;
 }
 
 /* Samples of the measured points beside those that need them. */
@@ -313,7 +316,7 @@ static int audit(struct store *store, const struct api_run *run, const struct ap
     if (!code) {
         take_findings(&by_tensor, points, run->count, BASIS_TENSOR, findings, &finding_count);
         qsort(findings, finding_count, sizeof *findings, finding_compare);
-        render(run, files, &by_files, &by_tensor, findings, finding_count, body);
+        code = render(store, run, files, &by_files, &by_tensor, findings, finding_count, body, err);
     }
     audit_free(&by_files);
     audit_free(&by_tensor);

@@ -1,6 +1,8 @@
 #include "api/sweeps/sweep_view.h"
 
+#include "api/resource/passed_over.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "store/jobs.h"
 #include "store/tasks.h"
@@ -120,7 +122,16 @@ static void append_wait(struct store *store, const struct sweep_row *row, const 
     api_json_close_object(json);
 }
 
-/* What was asked for. */
+/* Whether revisions were asked for by their names, so that none were passed over. */
+static int names_revisions(const struct buf *request)
+{
+    json_t *root = json_text_load(buf_text(request), request->size, 0, NULL);
+    int names = json_object_get(json_object_get(root, "revisions"), "names") != NULL;
+    json_decref(root);
+    return names;
+}
+
+/* What was asked for, and which revisions that passes over, once it is planned. */
 static int append_request(struct store *store, const struct sweep_row *row, struct api_json *json,
                           struct err *err)
 {
@@ -131,6 +142,10 @@ static int append_request(struct store *store, const struct sweep_row *row, stru
         code = buf_check(&request, "sweep request", err);
     if (!code)
         api_json_raw(json, "request", buf_text(&request), request.size);
+    if (!code && row->started_ms && !names_revisions(&request))
+        code = api_passed_over_append(store, row->model_id, json, err);
+    else
+        api_json_null(json, "passed_over");
     buf_free(&request);
     return code;
 }

@@ -238,13 +238,37 @@ def test_a_name_whose_sweep_failed_is_not_found(measured: Daemon, tmp_path: Path
     assert none.returncode == 0 and none.stderr == "no revision lies between these steps\n", none
 
 
+def write_checkpoints(folder: Path, names: list[str]) -> None:
+    """A folder of checkpoints of a small unembedding each, all different."""
+    for number, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        values = [(number + i) / 1000 for i in range(64)]
+        head = json.dumps({"lm_head.weight": {"dtype": "F32", "shape": [16, 4], "data_offsets": [0, 256]}}).encode()
+        (folder / name / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head + struct.pack("<64f", *values))
+
+
+def test_names_without_a_step_are_told(measured: Daemon, tmp_path: Path) -> None:
+    """A sweep takes the others, and says with the audit which it passed over and what to do."""
+    write_checkpoints(tmp_path / "run", ["step8", "step16", "step512", "main", "best", "epoch-7"])
+    model = f"file:{tmp_path}/run"
+    done = measured.client("sweep", model, "--tensor", "lm_head.weight", "--follow")
+    assert done.returncode == 0 and "passed over: 2 revisions have names that tell no step: best, epoch-7. They" in done.stderr, done
+    number = re.search(r"sweep (\d+)", done.stderr).group(1)
+    told = measured.read(f"/v1/sweeps/{number}")
+    assert told["progress"]["done"] == 3 and told["passed_over"]["count"] == 2
+    assert told["passed_over"]["names"] == ["best", "epoch-7"] and "--revision" in told["passed_over"]["text"]
+    assert "tell no step: best, epoch-7" in measured.client("show", number).stderr
+    audit = measured.client("audit", model)
+    assert "2 revisions have names that tell no step: best, epoch-7" in " ".join(audit.stdout.split()), audit
+    named = measured.client("sweep", model, "--revision", "best", "--tensor", "lm_head.weight", "--follow")
+    assert named.returncode == 0 and "passed over" not in named.stderr, named
+    number = re.search(r"sweep (\d+)", named.stderr).group(1)
+    assert measured.read(f"/v1/sweeps/{number}")["passed_over"] is None
+
+
 def test_unusual_names_need_a_rule_once(measured: Daemon, tmp_path: Path) -> None:
     """The error says which option; later sweeps and a watch take the rule over, and other revisions keep their steps."""
-    for epoch, step in ((0, 8), (1, 16), (2, 512)):
-        (tmp_path / "run" / f"epoch={epoch}-step={step}").mkdir(parents=True)
-        values = [(step + i) / 1000 for i in range(64)]
-        head = json.dumps({"lm_head.weight": {"dtype": "F32", "shape": [16, 4], "data_offsets": [0, 256]}}).encode()
-        (tmp_path / "run" / f"epoch={epoch}-step={step}" / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head + struct.pack("<64f", *values))
+    write_checkpoints(tmp_path / "run", [f"epoch={epoch}-step={step}" for epoch, step in ((0, 8), (1, 16), (2, 512))])
     model = f"file:{tmp_path}/run"
     refused = measured.client("sweep", model, "--follow")
     assert refused.returncode == 1 and "--rule" in refused.stderr and "epoch=0-step=8" in refused.stderr, refused
