@@ -93,18 +93,30 @@ static void print_names(const json_t *run, const char *key, const char *title)
     (void)putchar('\n');
 }
 
+/* "unchanged" beside a checkpoint that is still written would read as if it had been overlooked. */
+static void print_outcome(const json_t *watch, const json_t *run)
+{
+    const char *outcome = text_or(run, "outcome", "-");
+    const json_t *sweep = json_object_get(watch, "last_sweep"), *earlier;
+    (void)printf("last run %s: ", text_or(watch, "last_run_at", "-"));
+    if (json_is_integer(sweep))
+        (void)printf("%s, sweep %lld of %lld revisions\n", outcome, (long long)json_integer_value(sweep),
+                     (long long)json_integer_value(json_object_get(run, "swept")));
+    else if ((earlier = json_object_get(run, "unfinished_sweep")))
+        (void)printf("%s, since sweep %lld of an earlier run had not ended\n", outcome,
+                     (long long)json_integer_value(earlier));
+    else
+        (void)printf("%s\n",
+                     json_array_size(json_object_get(run, "unfinished")) ? "nothing to sweep yet" : outcome);
+}
+
 static void print_run(const json_t *watch)
 {
     const json_t *run = json_object_get(watch, "last_run"), *one;
-    const json_t *sweep = json_object_get(watch, "last_sweep");
     size_t i;
     if (!json_is_object(run))
         return;
-    (void)printf("last run %s: %s", text_or(watch, "last_run_at", "-"), text_or(run, "outcome", "-"));
-    if (json_is_integer(sweep))
-        (void)printf(", sweep %lld of %lld revisions", (long long)json_integer_value(sweep),
-                     (long long)json_integer_value(json_object_get(run, "swept")));
-    (void)putchar('\n');
+    print_outcome(watch, run);
     print_names(run, "new", "new");
     print_names(run, "moved", "moved");
     print_names(run, "gone", "gone");
@@ -124,7 +136,9 @@ static void print_watch(const json_t *watch)
                  *webhook = json_object_get(watch, "webhook"), *one;
     size_t i;
     (void)printf("%s is watched ", text_or(watch, "model", "-"));
-    if (json_is_integer(every))
+    if (json_integer_value(every) == 1)
+        (void)printf("every minute");
+    else if (json_is_integer(every))
         (void)printf("every %lld minutes", (long long)json_integer_value(every));
     else
         (void)printf("every day at %s (the daemon's local time)", text_or(watch, "at", "-"));

@@ -178,6 +178,7 @@ def test_a_sweep_that_still_runs_is_not_doubled(daemon: Callable[..., Daemon], m
     wait_until(lambda: one.get(HERE).json()["last_run_at"] != before)
     again = one.get(HERE).json()
     assert again["id"] == first["id"] and again["last_run"]["outcome"] == "skipped"
+    assert f"skipped, since sweep {sweep} of an earlier run had not ended" in one.client("watch", MODEL).stdout
     assert again["last_run"]["unfinished_sweep"] == sweep and again["last_run"]["hub_requests"] == 0
     hub.set(latency_ms=0)
     assert one.wait(sweep)["state"] == "done"
@@ -274,6 +275,8 @@ def test_a_trainer_that_still_writes(daemon: Callable[..., Daemon], garden: Path
     second = watch_now(one, here)
     assert second["last_run"]["outcome"] == "unchanged" and second["last_sweep"] is None
     assert second["last_run"]["swept"] == 0
+    shown = one.client("watch", f"file:{run}").stdout
+    assert "nothing to sweep yet\n" in shown and "unfinished step128" in shown and "every 1440 minutes" in shown
     unfinished = {row["revision"]: row["reason"] for row in second["last_run"]["unfinished"]}
     assert "model.safetensors" in unfinished["step32"] and "changed less than" in unfinished["step128"]
 
