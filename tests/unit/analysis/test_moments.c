@@ -60,8 +60,12 @@ static void test_small_samples(void **state)
     assert_near(moments.variance, 1, 0);
     assert_near(moments.skewness, 0, 0);
     assert_near(moments.kurtosis, -6, 1e-12); /* scipy.stats.kurtosis([-1, -1, 1, 1], bias=False) */
+    assert_near(moments.bimodality, 1 / 7.5, 1e-12);
+    assert_near(moments_bimodality(0, -6, 4), 1 / 7.5, 1e-12);
+    assert_true(isnan(moments_bimodality(0, -6, 3))); /* the correction divides by n - 3 */
     sums.count = 3;
     assert_true(isnan(moments_of(&sums).kurtosis));
+    assert_true(isnan(moments_of(&sums).bimodality));
     assert_false(isnan(moments_of(&sums).skewness));
     sums = (struct moments_sums){.count = 9, .mean = 3};
     assert_true(isnan(moments_of(&sums).skewness));
