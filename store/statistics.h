@@ -47,7 +47,8 @@ enum row_set { ROW_SET_ALL, ROW_SET_TOKENS };
     X(mixture_sd2)                                                                                           \
     X(ashman_d)                                                                                              \
     X(delta_bic) /* one component less two */                                                                \
-    X(valley_to_peak)
+    X(valley_to_peak)                                                                                        \
+    X(modes) /* peaks of the smoothed density that stand out */
 
 struct statistics_row {
     enum row_set row_set;

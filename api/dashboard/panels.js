@@ -115,7 +115,7 @@ export const groups = [
         quantities: [{ name: "BC", column: stat("bimodality") }],
       },
       {
-        id: "effect", span: [0, 0], title: "Dip", help: "Hartigan's distance from the nearest unimodal distribution. An onset needs 0.005, with D and the valley.",
+        id: "effect", span: [0, 0], title: "Dip", help: "Hartigan's distance from the nearest unimodal distribution. An onset needs 0.005, with the valley, and D or two modes.",
         guides: [{ y: 0.005, label: "onset" }],
         quantities: [{ name: "dip", column: stat("dip") }],
       },
@@ -124,7 +124,7 @@ export const groups = [
         quantities: [{ name: "√n·dip", column: stat("dip_sqrt_n") }],
       },
       {
-        id: "ashman", span: [0, 2], title: "Ashman's D", help: "Distance of two normal components, fitted to the body without far entries, in their widths. An onset needs 2: a clean split.",
+        id: "ashman", span: [0, 2], title: "Ashman's D", help: "Distance of two normal components, fitted to the body without far entries, in their widths. An onset needs 2, a clean split, or two modes.",
         guides: [{ y: 2, label: "onset" }],
         quantities: [{ name: "D", column: stat("ashman_d") }],
       },
@@ -132,6 +132,11 @@ export const groups = [
         id: "valley", span: [0, 1], title: "Valley to peak", help: "Density of the body between the two highest peaks over the lower of them; 1 where there is one peak. An onset needs 0.9 or less.",
         guides: [{ y: 0.9, label: "onset" }],
         quantities: [{ name: "valley / peak", column: stat("valley_to_peak") }],
+      },
+      {
+        id: "modes", span: [0, 2], title: "Modes", help: "Peaks of the body's smoothed density that stand out from their surroundings. An onset needs two, or D.",
+        guides: [{ y: 2, label: "onset" }],
+        quantities: [{ name: "modes", column: stat("modes") }],
       },
       {
         id: "bic", title: "ΔBIC of two components", help: "One normal component less two; above 0 favours two.",
@@ -169,7 +174,7 @@ export const quantiles = ["q001", "q01", "q05", "q25", "q50", "q75", "q95", "q99
 /** The columns that all panels together need for the chosen rows and values. */
 export function columns() {
   const statistics = ["variance", "mean", "skewness", "kurtosis", "bimodality", "sparsity", "dip", "dip_sqrt_n", "dip_p", "ashman_d",
-    "delta_bic", "valley_to_peak", "nan_count", "positive_inf_count", "negative_inf_count", "minimum", "maximum", ...quantiles];
+    "delta_bic", "valley_to_peak", "modes", "nan_count", "positive_inf_count", "negative_inf_count", "minimum", "maximum", ...quantiles];
   const displacements = ["msd", "cosine", "norm", "lag1_msd", "lag1_cosine"];
   const names = ["revision", "step", "state", "error", "same_as", "reference", "lag1_reference", "commit", "measured_at", "bytes_fetched", "file",
     "perplexity", "perplexity_stderr", "accuracy", "accuracy_stderr", "pooled_perplexity", "pooled_perplexity_stderr",

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define TEXT_SIZE 400
+#define TEXT_SIZE 600
 
 void analysis_view_text(struct analysis_view *view, const char *key, const char *format, ...)
 {
@@ -38,8 +38,11 @@ static const struct meaning controls[] = {
     {SERIES_CONTROL_RESOLUTION, "some displacements are within the rounding of the stored weights"},
     {SERIES_CONTROL_DUPLICATES, "revisions were left out because they repeat another one's weights"},
     {SERIES_CONTROL_MIXTURE,
-     "a fork may be missed: revisions in a row have its dip and its valley, but are no mixture of two "
-     "normals (more than two modes, heavy tails), so that D is not of the modes"},
+     "a fork may be missed: revisions in a row have its dip and its valley, but neither two normals apart "
+     "nor two modes of 5 % of the values each, or their modes were never counted (bifurcated recompute)"},
+    {SERIES_CONTROL_CODES,
+     "what looks like a fork may be the grid that the values are stored on: it is too coarse beside their "
+     "spread, so that no fork is told there"},
 };
 
 static const struct meaning cautions[] = {
@@ -73,7 +76,7 @@ static void print_control_state(struct analysis_view *view, const struct meaning
     else if (control->bit == SERIES_CONTROL_DECAY)
         is_open = series->decay.verdict == SERIES_VERDICT_INSUFFICIENT;
     else if (control->bit == SERIES_CONTROL_MEAN_ROW || control->bit == SERIES_CONTROL_PADDING ||
-             control->bit == SERIES_CONTROL_MIXTURE)
+             control->bit == SERIES_CONTROL_MIXTURE || control->bit == SERIES_CONTROL_CODES)
         is_open = series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].verdict == SERIES_VERDICT_INSUFFICIENT;
     if (is_open)
         api_json_null(view->json, "holds");

@@ -32,19 +32,55 @@ static void print_schedule(struct analysis_view *view, enum api_analysis_source 
     api_json_close_object(view->json);
 }
 
-static void print_onset(struct analysis_view *view, int rows, int which)
+/* What of an onset's revisions could not be told. */
+static void write_doubts(const struct series_onset *onset, double spacing_max, char *text, size_t size)
+{
+    char coarse[120] = "";
+    if (onset->count_coarse)
+        (void)snprintf(coarse, sizeof coarse,
+                       "; %zu more would be, if their codes were not %g of a deviation apart or farther",
+                       onset->count_coarse, spacing_max);
+    if (onset->count_hidden)
+        (void)snprintf(text, size,
+                       "; %zu %s dip and valley of a fork, but neither two normals apart nor a second mode "
+                       "of their own%s",
+                       onset->count_hidden, onset->count_hidden == 1 ? "revision has" : "revisions have",
+                       coarse);
+    else
+        (void)snprintf(text, size, "%s", coarse);
+}
+
+static void print_onset_reason(struct analysis_view *view, const struct series_onset *onset)
 {
     const struct series_options *options = view->options;
+    char doubts[280], modes[40] = "";
+    write_doubts(onset, options->spacing_max, doubts, sizeof doubts);
+    if (onset->modes > 0)
+        (void)snprintf(modes, sizeof modes, ", modes: %.0f", onset->modes);
+    if (onset->verdict == SERIES_VERDICT_INSUFFICIENT)
+        analysis_view_text(view, "reason", "%zu measured revisions with weights of their own; %d are needed",
+                           view->series->counted, options->points_min);
+    else if (onset->verdict != SERIES_VERDICT_YES)
+        analysis_view_text(
+            view, "reason",
+            "no %d revisions in a row have a dip of at least %g, a valley of at most %g of the lower peak, "
+            "and Ashman's D of at least %g or %g modes, together%s",
+            options->consecutive, options->dip_on, options->valley_on, options->ashman_on, options->modes_on,
+            doubts);
+    else
+        analysis_view_text(
+            view, "reason",
+            "from step %.0f on, dip %.3g, a valley of %.3g of the lower peak, Ashman's D %.3g%s; "
+            "%zu revisions are forked%s%s",
+            onset->step, onset->dip, onset->valley_to_peak, onset->ashman_d, modes, onset->count_forked,
+            onset->is_lasting ? "" : ", but not all to the end", doubts);
+}
+
+static void print_onset(struct analysis_view *view, int rows, int which)
+{
     const struct series_onset *onset = &view->series->onsets[rows][which];
     int is_found = onset->verdict == SERIES_VERDICT_YES;
     double none = (double)NAN;
-    char hidden[160] = "";
-    if (onset->count_hidden)
-        (void)snprintf(hidden, sizeof hidden,
-                       "; %zu %s dip and valley of a fork, but are no mixture of two normals (more than two "
-                       "modes, heavy "
-                       "tails)",
-                       onset->count_hidden, onset->count_hidden == 1 ? "revision has" : "revisions have");
     api_json_open_object(view->json, NULL);
     api_json_text(view->json, "rows", rows ? "tokens" : "all");
     api_json_text(view->json, "view", which ? "centred" : "raw");
@@ -55,26 +91,13 @@ static void print_onset(struct analysis_view *view, int rows, int which)
     api_json_real(view->json, "dip", is_found ? onset->dip : none);
     api_json_real(view->json, "ashman_d", is_found ? onset->ashman_d : none);
     api_json_real(view->json, "valley_to_peak", is_found ? onset->valley_to_peak : none);
+    api_json_real(view->json, "modes", is_found ? onset->modes : none);
     api_json_boolean(view->json, "is_lasting", is_found && onset->is_lasting);
     api_json_real(view->json, "step_lost", is_found ? onset->step_lost : none);
     api_json_integer(view->json, "revisions_forked", (int64_t)onset->count_forked);
     api_json_integer(view->json, "revisions_hidden", (int64_t)onset->count_hidden);
-    if (onset->verdict == SERIES_VERDICT_INSUFFICIENT)
-        analysis_view_text(view, "reason", "%zu measured revisions with weights of their own; %d are needed",
-                           view->series->counted, options->points_min);
-    else if (!is_found)
-        analysis_view_text(
-            view, "reason",
-            "no %d revisions in a row have a dip of at least %g, Ashman's D of at least %g and a "
-            "valley of at most %g of the lower peak, together%s",
-            options->consecutive, options->dip_on, options->ashman_on, options->valley_on, hidden);
-    else
-        analysis_view_text(
-            view, "reason",
-            "from step %.0f on, dip %.3g, Ashman's D %.3g and a valley of %.3g of the lower peak; "
-            "%zu revisions are forked%s%s",
-            onset->step, onset->dip, onset->ashman_d, onset->valley_to_peak, onset->count_forked,
-            onset->is_lasting ? "" : ", but not all to the end", hidden);
+    api_json_integer(view->json, "revisions_coarse", (int64_t)onset->count_coarse);
+    print_onset_reason(view, onset);
     api_json_close_object(view->json);
 }
 
@@ -215,11 +238,13 @@ static void print_thresholds(struct analysis_view *view)
 #define INTEGER(name) api_json_integer(view->json, #name, options->name);
     REAL(dip_on)
     REAL(dip_off)
-    REAL(ashman_on)
-    REAL(ashman_off)
+    REAL(dip_sqrt_n_on)
     REAL(valley_on)
     REAL(valley_off)
+    REAL(ashman_on)
     REAL(weight_min)
+    REAL(modes_on)
+    REAL(spacing_max)
     INTEGER(consecutive)
     INTEGER(points_min)
     REAL(rest_share)

@@ -86,11 +86,15 @@ static void take_shapes(const struct series_row *row, struct api_run_point *poin
         series->shapes[variant % 2][variant / 2] = (struct series_shape){
             .mean = real_if(is_there, statistics->mean),
             .variance = real_if(is_there, statistics->variance),
+            .low = real_if(is_there, statistics->q05),
+            .high = real_if(is_there, statistics->q95),
             .bimodality = real_if(is_there, statistics->bimodality),
             .dip = real_if(is_there, statistics->dip),
+            .dip_sqrt_n = real_if(is_there, statistics->dip_sqrt_n),
             .mixture_weight = real_if(is_there, statistics->mixture_weight1),
             .ashman_d = real_if(is_there, statistics->ashman_d),
             .valley_to_peak = real_if(is_there, statistics->valley_to_peak),
+            .modes = real_if(is_there, statistics->modes),
         };
         point->low[variant] = real_if(is_there, statistics->q001);
         point->high[variant] = real_if(is_there, statistics->q999);

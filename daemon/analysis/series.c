@@ -15,11 +15,13 @@ struct series_options series_options_default(void)
         .reference_step = (double)NAN,
         .dip_on = 0.005,
         .dip_off = 0.003,
-        .ashman_on = 2.0,
-        .ashman_off = 1.8,
+        .dip_sqrt_n_on = 0.83,
         .valley_on = 0.90,
         .valley_off = 0.95,
+        .ashman_on = 2.0,
         .weight_min = 0.05,
+        .modes_on = 2,
+        .spacing_max = 0.08,
         .consecutive = 2,
         .points_min = 4,
         .rest_share = 0.25,
@@ -181,6 +183,8 @@ const char *series_control_name(unsigned control)
         return "duplicates";
     case SERIES_CONTROL_MIXTURE:
         return "mixture";
+    case SERIES_CONTROL_CODES:
+        return "codes";
     default:
         return NULL;
     }

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 10
+#define SERIES_DEFINITION 11
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -27,11 +27,13 @@ enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
 /* The shape of one distribution; NaN where not measured. */
 struct series_shape {
     double mean, variance;
+    double low, high; /* quantiles 0.05 and 0.95 */
     double bimodality;
-    double dip;
+    double dip, dip_sqrt_n;
     double mixture_weight; /* of the component with the lower mean */
     double ashman_d;
     double valley_to_peak;
+    double modes;
 };
 
 /* One revision, in step order. NaN where not known. */
@@ -55,14 +57,19 @@ struct series_options {
     enum series_precision precision;
     double reference_step; /* of the point that MSD is against; NaN: of the first one. Without such a point,
                               nothing that needs the time since then is known */
-    /* A revision counts as forked if all hold; once forked, until one of the weaker ones fails, of which D
-     * does not count while dip and valley are still those of an onset. */
+    /* A revision counts as forked if it has the dip, the valley, and either two normals apart (D and the
+     * weight of the lighter one) or two modes; once forked, until dip or valley fail the weaker bound. */
     double dip_on, dip_off;       /* 0.005, 0.003: above the noise of rounding to float16 and bfloat16 */
-    double ashman_on, ashman_off; /* 2.0, 1.8 */
+    double dip_sqrt_n_on;         /* 0.83: a sample of one mode has more in one case of 10,000 (dip.h); below
+                                     30,000 entries the stronger bound */
     double valley_on, valley_off; /* at most 0.90, 0.95 */
+    double ashman_on;             /* 2.0 */
     double weight_min;            /* 0.05: of the lighter component */
-    int consecutive;              /* 2: revisions in a row that must agree before the state changes */
-    int points_min;               /* 4: measured revisions without which there is no verdict */
+    double modes_on;              /* 2 */
+    double spacing_max; /* 0.08: where codes lie this share of a deviation apart or farther, they make modes
+                           of their own. The state of the fork stays what it was */
+    int consecutive;    /* 2: revisions in a row that must agree before the state changes */
+    int points_min;     /* 4: measured revisions without which there is no verdict */
     /* At rest: from some revision to the end, for at least rest_points revisions, lag-1 displacement (per
      * step; per summed rate) stays at or below this share of what it was before: of its median over the
      * training steps between the warm-up and there; and so does the same divided by the steps that it
@@ -123,12 +130,13 @@ struct series_onset {
     size_t index; /* of the first forked revision; valid for YES, as the rest */
     double step;
     double step_before; /* of the last counted revision before it; NaN if it is the first */
-    double dip, ashman_d, valley_to_peak;
+    double dip, ashman_d, valley_to_peak, modes;
     int is_lasting;      /* still forked at the end */
     double step_lost;    /* first step at which it had closed again; NaN if lasting */
     size_t count_forked; /* revisions that are forked */
-    size_t count_hidden; /* that have dip and valley of a fork, but not its mixture: of more than two modes
-                            or heavy tails, two normals are not of the modes */
+    size_t count_hidden; /* that have dip and valley of a fork, but neither two normals apart nor two modes:
+                            the second is light, or modes were never counted */
+    size_t count_coarse; /* that would be forked, were their codes finer */
 };
 
 struct series_divergence {
@@ -160,7 +168,8 @@ enum series_control {
     SERIES_CONTROL_DECAY = 1 << 3,      /* weight decay and a random walk alone reproduce the displacements */
     SERIES_CONTROL_RESOLUTION = 1 << 4, /* some displacements are within rounding */
     SERIES_CONTROL_DUPLICATES = 1 << 5, /* revisions were left out as repetitions */
-    SERIES_CONTROL_MIXTURE = 1 << 6     /* token rows may be forked, but are no mixture of two normals */
+    SERIES_CONTROL_MIXTURE = 1 << 6, /* token rows may be forked, but neither two normals nor modes say so */
+    SERIES_CONTROL_CODES = 1 << 7    /* token rows look forked where their codes are too coarse to tell */
 };
 
 struct series_decay {

@@ -41,17 +41,21 @@ static double slope(const struct series_input *input, const size_t *counted, siz
     return line.n >= 3 && line.sxx > 0 ? line.sxy / line.sxx : (double)NAN;
 }
 
+double series_spacing(double size, enum series_precision precision)
+{
+    if (!(size > 0))
+        return (double)NAN;
+    int smallest = precision == SERIES_PRECISION_F16 ? -14 : -126; /* below it the spacing stays */
+    int exponent = ilogb(size) < smallest ? smallest : ilogb(size);
+    return ldexp(1, exponent - (int)precision);
+}
+
 /* The squared error that rounding both ends of a displacement leaves: (ulp^2 / 12) twice, at the typical
  * size. */
 static double resolution(const struct series_point *point, enum series_precision precision)
 {
     const struct series_shape *shape = &point->shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
-    double size = sqrt(shape->variance + shape->mean * shape->mean);
-    if (!(size > 0))
-        return (double)NAN;
-    int smallest = precision == SERIES_PRECISION_F16 ? -14 : -126; /* below it the spacing stays */
-    int exponent = ilogb(size) < smallest ? smallest : ilogb(size);
-    double ulp = ldexp(1, exponent - (int)precision);
+    double ulp = series_spacing(sqrt(shape->variance + shape->mean * shape->mean), precision);
     return ulp * ulp / 6;
 }
 

@@ -2,44 +2,70 @@
 
 #include <math.h>
 
+#define NORMAL_RANGE 3.29 /* deviations from the 0.05 to the 0.95 quantile of a normal */
+
 static double lighter_weight(const struct series_shape *shape)
 {
     return fmin(shape->mixture_weight, 1 - shape->mixture_weight);
 }
 
-static int is_clearly_forked(const struct series_shape *shape, const struct series_options *options)
+static int has_modes(const struct series_shape *shape, const struct series_options *options)
 {
-    return shape->dip >= options->dip_on && shape->ashman_d >= options->ashman_on &&
-           shape->valley_to_peak <= options->valley_on && lighter_weight(shape) >= options->weight_min;
+    return (shape->ashman_d >= options->ashman_on && lighter_weight(shape) >= options->weight_min) ||
+           shape->modes >= options->modes_on;
 }
 
-/* Dip and valley see modes, the mixture of two normals does not: of more than two, or of heavy tails. */
-static int is_hidden(const struct series_shape *shape, const struct series_options *options)
+static int has_gap(const struct series_shape *shape, const struct series_options *options)
 {
-    return shape->dip >= options->dip_on && shape->valley_to_peak <= options->valley_on &&
-           !is_clearly_forked(shape, options);
+    return shape->dip >= options->dip_on && !(shape->dip_sqrt_n < options->dip_sqrt_n_on) &&
+           shape->valley_to_peak <= options->valley_on;
 }
 
-/* A mixture alone ends no fork: when two modes become more, D falls while dip and valley stay. */
-static int is_still_forked(const struct series_shape *shape, const struct series_options *options)
+/* Whether the codes that the weights are stored in, or, as they are, counted in, lie too far apart for modes
+ * to be told from codes. Centred values keep the grid of the stored ones where column means are alike. */
+static int is_coarse(const struct series_input *input, const struct series_point *point, int rows, int view)
 {
-    return is_hidden(shape, options) ||
-           (shape->dip >= options->dip_off && shape->ashman_d >= options->ashman_off &&
-            shape->valley_to_peak <= options->valley_off);
+    const struct series_shape *raw = &point->shapes[rows][SERIES_VIEW_RAW],
+                              *shape = &point->shapes[rows][view];
+    enum series_precision precision = input->options->precision;
+    if (view == SERIES_VIEW_RAW && precision == SERIES_PRECISION_F32)
+        precision = SERIES_PRECISION_BF16; /* of float32 the upper 16 bits are counted */
+    double spacing = series_spacing(fmax(fabs(raw->low), fabs(raw->high)), precision);
+    double spread = (shape->high - shape->low) / NORMAL_RANGE;
+    return spacing >= input->options->spacing_max * (spread > 0 ? spread : sqrt(shape->variance));
+}
+
+enum look {
+    LOOK_CLOSED,  /* one mode, by the weaker bounds too */
+    LOOK_BETWEEN, /* begins no fork and ends none */
+    LOOK_FORKED,
+    LOOK_HIDDEN, /* dip and valley see modes, mixture and modes do not */
+    LOOK_COARSE  /* forked, if it were not for the codes */
+};
+
+static enum look look_at(const struct series_input *input, size_t at, int rows, int view)
+{
+    const struct series_options *options = input->options;
+    const struct series_shape *shape = &input->points[at].shapes[rows][view];
+    if (!(shape->dip >= options->dip_off && shape->valley_to_peak <= options->valley_off))
+        return LOOK_CLOSED;
+    if (!has_gap(shape, options))
+        return LOOK_BETWEEN;
+    if (!has_modes(shape, options))
+        return LOOK_HIDDEN;
+    return is_coarse(input, &input->points[at], rows, view) ? LOOK_COARSE : LOOK_FORKED;
 }
 
 /* Walks one distribution. A change of state needs `consecutive` counted revisions in a row and begins with
  * the first of them. */
 static void mark_forked(const struct series_input *input, int rows, int view, struct series *series)
 {
-    const struct series_options *options = input->options;
     int is_forked = 0, streak = 0;
     size_t streak_begin = 0;
     for (size_t i = 0; i < input->count; i++) {
         if (!series->derived[i].is_counted)
             continue;
-        const struct series_shape *shape = &input->points[i].shapes[rows][view];
-        int differs = is_forked ? !is_still_forked(shape, options) : is_clearly_forked(shape, options);
+        int differs = look_at(input, i, rows, view) == (is_forked ? LOOK_CLOSED : LOOK_FORKED);
         series->derived[i].is_forked[rows][view] = is_forked;
         if (!differs) {
             streak = 0;
@@ -47,7 +73,7 @@ static void mark_forked(const struct series_input *input, int rows, int view, st
         }
         if (streak++ == 0)
             streak_begin = i;
-        if (streak < options->consecutive)
+        if (streak < input->options->consecutive)
             continue;
         is_forked = !is_forked;
         streak = 0;
@@ -63,11 +89,10 @@ static int is_hiding(const struct series_input *input, int rows, int view, const
 {
     int streak = 0, hidden = 0;
     for (size_t i = 0; i < input->count; i++) {
-        const struct series_shape *shape = &input->points[i].shapes[rows][view];
         if (!series->derived[i].is_counted)
             continue;
-        int is_one = is_hidden(shape, input->options);
-        int is_two_modes = is_one || is_clearly_forked(shape, input->options);
+        enum look look = look_at(input, i, rows, view);
+        int is_one = look == LOOK_HIDDEN, is_two_modes = is_one || look == LOOK_FORKED;
         streak = is_two_modes ? streak + 1 : 0;
         hidden = is_two_modes && (hidden || (is_one && !series->derived[i].is_forked[rows][view]));
         if (hidden && streak >= input->options->consecutive)
@@ -91,7 +116,9 @@ static struct series_onset read_onset(const struct series_input *input, int rows
         const struct series_derived *derived = &series->derived[i];
         if (!derived->is_counted)
             continue;
-        onset.count_hidden += (size_t)is_hidden(&input->points[i].shapes[rows][view], input->options);
+        enum look look = look_at(input, i, rows, view);
+        onset.count_hidden += look == LOOK_HIDDEN;
+        onset.count_coarse += look == LOOK_COARSE && !derived->is_forked[rows][view];
         if (derived->is_forked[rows][view]) {
             onset.count_forked++;
             onset.is_lasting = 1;
@@ -104,6 +131,7 @@ static struct series_onset read_onset(const struct series_input *input, int rows
                 onset.dip = shape->dip;
                 onset.ashman_d = shape->ashman_d;
                 onset.valley_to_peak = shape->valley_to_peak;
+                onset.modes = shape->modes;
             }
         } else if (onset.is_lasting) {
             onset.is_lasting = 0;
@@ -122,11 +150,14 @@ void series_find_onsets(const struct series_input *input, struct series *series)
     for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {
         for (int view = 0; view < SERIES_VIEW_COUNT; view++) {
             mark_forked(input, rows, view, series);
-            series->onsets[rows][view] = read_onset(input, rows, view, series);
-            if (rows == SERIES_ROWS_TOKENS &&
-                series->onsets[rows][view].verdict != SERIES_VERDICT_INSUFFICIENT &&
-                is_hiding(input, rows, view, series))
+            struct series_onset onset = read_onset(input, rows, view, series);
+            series->onsets[rows][view] = onset;
+            if (rows != SERIES_ROWS_TOKENS || onset.verdict == SERIES_VERDICT_INSUFFICIENT)
+                continue;
+            if (is_hiding(input, rows, view, series))
                 series->controls |= SERIES_CONTROL_MIXTURE;
+            if (onset.count_coarse)
+                series->controls |= SERIES_CONTROL_CODES;
         }
     }
     const struct series_onset *of_tokens = series->onsets[SERIES_ROWS_TOKENS];

@@ -22,6 +22,9 @@ int series_find_divergence(const struct series_input *input, struct series *seri
 /* What the schedule has accumulated from the reference to a later point; NaN without one. */
 struct schedule_sums series_sums_since(const struct series_input *input, size_t at);
 
+/* The distance of neighbouring numbers of a precision, at a size. */
+double series_spacing(double size, enum series_precision precision);
+
 /* Exponent, rates, resolution. */
 int series_derive(const struct series_input *input, struct series *series, struct err *err);
 

@@ -82,7 +82,9 @@ static int add_shape(const struct distribution_value *values, size_t value_count
     summary->mixture_sd2 = mixture.components[1].sd;
     summary->ashman_d = mixture.ashman_d;
     summary->delta_bic = mixture.delta_bic;
-    summary->valley_to_peak = valley_find(body, body_count).ratio;
+    struct valley valley = valley_find(body, body_count);
+    summary->valley_to_peak = valley.ratio;
+    summary->modes = valley.mode_count ? valley.mode_count : (double)NAN;
     return 0;
 }
 

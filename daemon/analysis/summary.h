@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Raised whenever a number of a summary would change its meaning: part of a result's identity. */
-#define SUMMARY_DEFINITION 3
+#define SUMMARY_DEFINITION 4
 
 /* symbol suffix (also the column name, after "q"), probability */
 #define SUMMARY_QUANTILES(X)                                                                                 \
@@ -46,12 +46,12 @@ struct summary {
     double quantiles[SUMMARY_QUANTILE_COUNT];              /* inverse of the distribution function */
     double sparsity;
     double dip, dip_sqrt_n, dip_p, dip_low, dip_high; /* as in dip.h */
-    /* Mixture and valley are those of the body (distribution_body): a few far entries would take a component,
-     * and heavy tails one of two modes' components. */
+    /* Mixture, valley and modes are those of the body (distribution_body): a few far entries would take a
+     * component, and heavy tails one of two modes' components. */
     double mixture_weight; /* of the component with the lower mean */
     double mixture_mean1, mixture_sd1, mixture_mean2, mixture_sd2;
     double ashman_d, delta_bic;
-    double valley_to_peak; /* as in valley.h */
+    double valley_to_peak, modes; /* as in valley.h; modes: a count, NaN without spread */
 };
 
 /* What a measurement hands over. The moments come from `columns` (central sums of each column's finite

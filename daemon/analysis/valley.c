@@ -44,9 +44,79 @@ static int find_peaks(const double *density, int *peaks)
     return peak_count;
 }
 
+static int lowest_between(const double *density, int from, int to)
+{
+    int lowest = from;
+    for (int i = from; i <= to; i++)
+        lowest = density[i] < density[lowest] ? i : lowest;
+    return lowest;
+}
+
+static void take_deepest(const double *density, const int *peaks, struct valley *valley)
+{
+    valley->ratio = 1;
+    for (int i = 0; i < valley->peak_count; i++) {
+        for (int j = i + 1; j < valley->peak_count; j++) {
+            int lowest = lowest_between(density, peaks[i], peaks[j]);
+            double ratio = density[lowest] / fmin(density[peaks[i]], density[peaks[j]]);
+            if (ratio < valley->ratio) {
+                valley->ratio = ratio;
+                valley->position = lowest;
+            }
+        }
+    }
+}
+
+/* Whether the density falls far enough on the ways to the next peaks that are higher, to each side. */
+static int is_prominent(const double *density, const int *peaks, int peak_count, int at)
+{
+    double height = density[peaks[at]], bound = (1 - VALLEY_PROMINENCE) * height;
+    int left = at - 1, right = at + 1;
+    while (left >= 0 && density[peaks[left]] < height)
+        left--;
+    while (right < peak_count && density[peaks[right]] <= height)
+        right++;
+    return (left < 0 || density[lowest_between(density, peaks[left], peaks[at])] <= bound) &&
+           (right == peak_count || density[lowest_between(density, peaks[at], peaks[right])] <= bound);
+}
+
+static int count_modes(const double *density, const double *bins, const int *peaks, int peak_count)
+{
+    double weights[VALLEY_BINS] = {0}, total = 0;
+    int last = -1, count = 0, mode_count = 0, begin = 0;
+    for (int i = 0; i <= peak_count; i++) {
+        if (i < peak_count && !is_prominent(density, peaks, peak_count, i))
+            continue;
+        int end = i == peak_count ? VALLEY_BINS : last < 0 ? 0 : lowest_between(density, last, peaks[i]);
+        for (; begin < end; begin++)
+            weights[count] += bins[begin];
+        if (last >= 0)
+            total += weights[count++];
+        last = i < peak_count ? peaks[i] : last;
+    }
+    for (int i = 0; i < count; i++)
+        mode_count += weights[i] >= VALLEY_MODE_WEIGHT * total;
+    return mode_count;
+}
+
+/* Shared between neighbours, since codes that lie a few bins apart would make a pattern of their own. */
+static void fill(const struct distribution_value *values, size_t value_count, double low, double width,
+                 double *bins)
+{
+    for (size_t i = 0; i < value_count; i++) {
+        double position = (values[i].value - low) / width - 0.5;
+        if (!(position >= 0 && position < VALLEY_BINS - 1))
+            continue;
+        int at = (int)position;
+        double share = (position - at) * (double)values[i].count;
+        bins[at] += (double)values[i].count - share;
+        bins[at + 1] += share;
+    }
+}
+
 struct valley valley_find(const struct distribution_value *values, size_t value_count)
 {
-    struct valley valley = {.ratio = (double)NAN, .position = (double)NAN, .peak_count = 0};
+    struct valley valley = {.ratio = (double)NAN, .position = (double)NAN};
     struct moments_sums sums = distribution_sums(values, value_count);
     if (sums.count < 2 || !(sums.m2 > 0))
         return valley;
@@ -54,25 +124,11 @@ struct valley valley_find(const struct distribution_value *values, size_t value_
     double low = sums.mean - VALLEY_RANGE * deviation, width = 2 * VALLEY_RANGE * deviation / VALLEY_BINS;
     double bins[VALLEY_BINS] = {0}, density[VALLEY_BINS];
     int peaks[VALLEY_BINS];
-    for (size_t i = 0; i < value_count; i++) {
-        double position = (values[i].value - low) / width;
-        if (position >= 0 && position < VALLEY_BINS)
-            bins[(int)position] += (double)values[i].count;
-    }
+    fill(values, value_count, low, width, bins);
     smooth(bins, fmax(VALLEY_BANDWIDTH, 0.9 * pow(n, -0.2)) * deviation / width, density);
     valley.peak_count = find_peaks(density, peaks);
-    valley.ratio = 1;
-    for (int i = 0; i + 1 < valley.peak_count; i++) {
-        int lowest = peaks[i];
-        for (int j = i + 1; j < valley.peak_count; j++) {
-            for (int k = peaks[j - 1]; k <= peaks[j]; k++)
-                lowest = density[k] < density[lowest] ? k : lowest;
-            double ratio = density[lowest] / fmin(density[peaks[i]], density[peaks[j]]);
-            if (ratio < valley.ratio) {
-                valley.ratio = ratio;
-                valley.position = low + (lowest + 0.5) * width;
-            }
-        }
-    }
+    take_deepest(density, peaks, &valley);
+    valley.mode_count = count_modes(density, bins, peaks, valley.peak_count);
+    valley.position = low + (valley.position + 0.5) * width; /* NaN stays */
     return valley;
 }

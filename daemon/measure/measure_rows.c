@@ -115,6 +115,7 @@ void measure_rows_copy_summary(const struct summary *summary, struct statistics_
     row->ashman_d = summary->ashman_d;
     row->delta_bic = summary->delta_bic;
     row->valley_to_peak = summary->valley_to_peak;
+    row->modes = summary->modes;
 }
 
 static int add_variant(struct measure_rows *rows, enum tensor_dtype dtype, int set, int is_centred,

@@ -45,12 +45,12 @@ int main(int argc, char **argv)
     int code = statistics_result_init(&result, RUN_COLUMNS, &err);
     if (!code)
         code = cpu_threads_new(1, &threads, &err);
-    (void)printf("%-12s %6s %12s %12s %12s %12s\n", "run", "seeds", "onset raw", "centred", "control",
+    (void)printf("%-14s %6s %12s %12s %12s %12s\n", "run", "seeds", "onset raw", "centred", "control",
                  "audit");
     for (int kind = 0; kind < RUN_KIND_COUNT && !code; kind++) {
         int counts[4] = {0};
         code = score_kind((enum run_kind)kind, seeds, threads, &result, counts, &err);
-        (void)printf("%-12s %6" PRIu64 " %12d %12d %12d %12d\n", names[kind], seeds, counts[0], counts[1],
+        (void)printf("%-14s %6" PRIu64 " %12d %12d %12d %12d\n", names[kind], seeds, counts[0], counts[1],
                      counts[2], counts[3]);
         (void)fflush(stdout);
         for (int i = 0; i < 4; i++)

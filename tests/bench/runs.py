@@ -104,7 +104,8 @@ def write_line(what: dict[str, Any], schedule: str, decay: float, steps: list[in
     stored = simulate(what, schedule, decay, steps, random)
     line: list[Any] = ["series", len(steps), KINDS[schedule], PEAK, FLOORS[schedule], WARMUP, TOTAL, decay]
     for i, (step, weights) in enumerate(zip(steps, stored, strict=True)):
-        shape = [weights.mean(), weights.var(), *((0.05, 0.5, 4, 0.1) if step >= FORK else (1e-3, 0.5, 0.5, 1))]
+        spread = 1.645 * weights.std()
+        shape = [weights.mean(), weights.var(), -spread, spread, *((0.05, 50, 0.5, 4, 0.1, 2) if step >= FORK else (1e-3, 1, 0.5, 0.5, 1, 1))]
         content = next(k for k in range(i + 1) if np.array_equal(stored[k], weights)) + 1
         perplexity = 20 * (1 + 1e4 / (1 + min(step, FORK))) * math.exp(0.02 * random.normal())
         line += [step, content, 1, 0, *shape * 4, ((weights - stored[0]) ** 2).mean()]

@@ -30,7 +30,9 @@
     X(RUN_KIND_FREEZE, "freeze", "a random walk that the learning rate freezes")                             \
     X(RUN_KIND_MEAN_ROW, "mean row", "column means move to one of two values from step s on; rows do not")   \
     X(RUN_KIND_PADDING, "padding", "the padded rows collapse to one value far off; tokens diffuse")          \
-    X(RUN_KIND_DUPLICATES, "duplicates", "as fork, and six early revisions serve the final weights")
+    X(RUN_KIND_DUPLICATES, "duplicates", "as fork, and six early revisions serve the final weights")         \
+    X(RUN_KIND_THREE, "three modes", "as fork, to one of three values, two thirds to the middle one")        \
+    X(RUN_KIND_FAR, "far from zero", "a random walk around 100, where float16 is coarse")
 
 enum run_kind {
 #define X(symbol, name, meaning) symbol,
@@ -95,7 +97,8 @@ static inline void run_move(struct run *run, const struct schedule_sums *from, c
 {
     double walk = 0.6 * sqrt(to->rates_squared - from->rates_squared);
     double keep = from->kept > 0 ? to->kept / from->kept : 1;
-    int is_fork = run->kind == RUN_KIND_FORK || run->kind == RUN_KIND_DUPLICATES;
+    int is_fork =
+        run->kind == RUN_KIND_FORK || run->kind == RUN_KIND_DUPLICATES || run->kind == RUN_KIND_THREE;
     int is_after = to->step >= run->fork_step;
     for (size_t i = 0; i < RUN_ELEMENTS; i++) {
         double shift = 0;
@@ -121,7 +124,8 @@ static inline int run_make(struct run *run, enum run_kind kind, uint64_t seed)
     run->schedule = run_schedule(kind);
     run_lay_grid(run);
     uint64_t state = seed * 1000 + (uint64_t)kind;
-    run->fork_step = kind == RUN_KIND_DIFFUSION || kind == RUN_KIND_DECAY || kind == RUN_KIND_FREEZE
+    run->fork_step = kind == RUN_KIND_DIFFUSION || kind == RUN_KIND_DECAY || kind == RUN_KIND_FREEZE ||
+                             kind == RUN_KIND_FAR
                          ? (double)NAN
                          : 24000 + 8000 * (double)(run_draw(&state) % 8);
     run->weights = calloc(run->count * RUN_ELEMENTS, sizeof(*run->weights));
@@ -133,9 +137,12 @@ static inline int run_make(struct run *run, enum run_kind kind, uint64_t seed)
         steps[i] = run->points[i].step;
     schedule_accumulate(&run->schedule, steps, run->count, sums);
     for (size_t i = 0; is_made && i < RUN_ELEMENTS; i++) {
-        double side = run_draw(&state) & 1 ? 1 : -1;
-        w[i] = 0.028 * run_normal(&state);
-        target[i] = (float)(side * (0.25 + 0.02 * run_normal(&state)));
+        uint64_t drawn = run_draw(&state);
+        double side = drawn & 1 ? 1 : -1;
+        if (kind == RUN_KIND_THREE && drawn % 3)
+            side = 0;
+        w[i] = 0.028 * run_normal(&state) + (kind == RUN_KIND_FAR ? 100 : 0);
+        target[i] = (float)(side * 0.25 + 0.02 * run_normal(&state));
     }
     for (size_t i = 0; is_made && i < run->count; i++) {
         if (i)
@@ -167,11 +174,15 @@ static inline struct series_shape run_shape(const struct summary *summary)
 {
     return (struct series_shape){.mean = summary->mean,
                                  .variance = summary->variance,
+                                 .low = summary->quantiles[SUMMARY_QUANTILE_05],
+                                 .high = summary->quantiles[SUMMARY_QUANTILE_95],
                                  .bimodality = summary->bimodality,
                                  .dip = summary->dip,
+                                 .dip_sqrt_n = summary->dip_sqrt_n,
                                  .mixture_weight = summary->mixture_weight,
                                  .ashman_d = summary->ashman_d,
-                                 .valley_to_peak = summary->valley_to_peak};
+                                 .valley_to_peak = summary->valley_to_peak,
+                                 .modes = summary->modes};
 }
 
 /* FNV-1a: which revisions are equal. */
@@ -254,6 +265,8 @@ static inline unsigned run_expected_control(enum run_kind kind)
         return SERIES_CONTROL_PADDING;
     case RUN_KIND_DUPLICATES:
         return SERIES_CONTROL_DUPLICATES;
+    case RUN_KIND_FAR:
+        return SERIES_CONTROL_CODES;
     default:
         return 0;
     }

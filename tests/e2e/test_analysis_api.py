@@ -164,9 +164,11 @@ def test_analysis_has_a_reason_for_every_verdict(swept: Daemon) -> None:
             assert onset["step"] == steps[onset["revision"]] == forked[0] > onset["step_before"]
             row = next(row for row in swept.series(MODEL) if row["revision"] == onset["revision"])
             assert row[prefix + "dip"] == onset["dip"] >= answer["thresholds"]["dip_on"]
-            assert row[prefix + "ashman_d"] == onset["ashman_d"] >= answer["thresholds"]["ashman_on"]
+            assert (row[prefix + "ashman_d"], row[prefix + "modes"]) == (onset["ashman_d"], onset["modes"])
+            assert onset["ashman_d"] >= answer["thresholds"]["ashman_on"] or onset["modes"] >= answer["thresholds"]["modes_on"]
         else:
             assert onset["verdict"] == "no" and onset["step"] is None and not forked
+    assert any(onset["ashman_d"] and onset["ashman_d"] < 2 for onset in answer["onsets"]), "one by its modes alone"
     forks = {onset["view"]: onset["verdict"] == "yes" for onset in answer["onsets"] if onset["rows"] == "tokens"}
     assert answer["onset_view"] == ("raw" if forks["raw"] and not forks["centred"] else "centred")
     assert answer["perplexity_fall"]["verdict"] == "insufficient" and answer["perplexity_fall"]["reason"]

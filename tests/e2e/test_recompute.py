@@ -55,8 +55,18 @@ def test_recompute_changes_nothing_and_mends_what_was_changed(
         assert done.returncode == 0 and "; 42 numbers of 3 tensors changed" in done.stdout, done
         assert dump(daemon.db) == rows
 
+        with sqlite3.connect(daemon.db) as database:  # measured before modes were counted
+            for table in ("statistics", "distributions", "columns_statistics", "revision_tensors"):
+                database.execute(f"UPDATE {table} SET definition = definition - 1")
+            database.execute("UPDATE statistics SET modes = NULL")
+        done = subprocess.run([*command[:2], MODEL, *command[2:]], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and "; 24 numbers of 3 tensors changed" in done.stdout, done
+        assert [row for row in dump(daemon.db) if row[1] == rows[0][1]] == rows
+
         daemon.start()
         assert series(daemon) == before
+        last = before["revisions"][-1]
+        assert last["modes"] >= 1 and last["tokens_centred_modes"] >= 2
         daemon.check_end()
 
 

@@ -23,8 +23,8 @@ NAN = math.nan
 KINDS = {"unknown": 0, "constant": 1, "cosine": 2, "linear": 3, "neox": 4}
 PYTHIA = {"kind": "neox", "peak": 1e-3, "floor": 1e-4, "warmup": 1430, "total": 143000, "decay": 0.1}
 UNKNOWN = {"kind": "unknown", "peak": 0, "floor": 0, "warmup": 0, "total": 0, "decay": 0}
-MIXTURE = 1 << 6
-SHAPE = ("mean", "variance", "dip", "weight", "ashman", "valley")
+MIXTURE, CODES = 1 << 6, 1 << 7
+SHAPE = ("mean", "variance", "low", "high", "dip", "root", "weight", "ashman", "valley", "modes")
 
 
 # ---- the reference -------------------------------------------------------------------------------
@@ -82,21 +82,32 @@ def find_counted(points: list[dict[str, Any]]) -> tuple[list[bool], float | None
     return counted, diverged
 
 
+def spacing_of(shapes: list[dict[str, float]], variant: int) -> float:
+    """Of float16 numbers at the larger end of the stored body, in deviations of a normal of its width."""
+    stored, shape = shapes[variant // 2 * 2], shapes[variant]
+    end = np.float16(max(abs(stored["low"]), abs(stored["high"])))
+    return float(np.spacing(end)) / ((shape["high"] - shape["low"]) / 3.29)
+
+
 def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
-    none = {"step": None, "step_before": None, "step_lost": None, "is_lasting": 0, "forked": 0}
+    none: dict[str, Any] = {"step": None, "step_before": None, "step_lost": None, "is_lasting": 0, "forked": 0}
     if len(points) < 4:
         return {"verdict": "insufficient", **none}
     shapes = [point["shapes"][variant] for point in points]
-    clear = [s["dip"] >= 0.005 and s["ashman"] >= 2 and s["valley"] <= 0.9 and 0.05 <= s["weight"] <= 0.95 for s in shapes]
-    hidden = [s["dip"] >= 0.005 and s["valley"] <= 0.9 and not is_clear for s, is_clear in zip(shapes, clear, strict=True)]
-    none["hidden"] = sum(hidden)
-    weak = [s["dip"] < 0.003 or s["valley"] > 0.95 or (s["ashman"] < 1.8 and not (s["dip"] >= 0.005 and s["valley"] <= 0.9)) for s in shapes]
+    gaps = [s["dip"] >= 0.005 and s["root"] >= 0.83 and s["valley"] <= 0.9 for s in shapes]
+    parted = [(s["ashman"] >= 2 and 0.05 <= s["weight"] <= 0.95) or s["modes"] >= 2 for s in shapes]
+    fine = [spacing_of(point["shapes"], variant) < 0.08 for point in points]
+    clear = [all(three) for three in zip(gaps, parted, fine, strict=True)]
+    hidden = [is_gap and not is_parted for is_gap, is_parted in zip(gaps, parted, strict=True)]
+    weak = [s["dip"] < 0.003 or s["valley"] > 0.95 for s in shapes]
     forked: list[bool] = []
     for i in range(len(points)):
         is_forked, turn = (forked[-1], weak) if forked and forked[-1] else (False, clear)
         forked.append(is_forked ^ all(turn[i : i + 2]) if i + 2 <= len(points) else is_forked)
     twos = [one or other for one, other in zip(clear, hidden, strict=True)]
     none["hiding"] = any(hidden[k] and not forked[k] and twos[i] and twos[i + 1] for i in range(len(twos) - 1) for k in (i, i + 1))
+    none["hidden"] = sum(hidden)
+    none["coarse"] = sum(gap and part and not (is_fine or fork) for gap, part, is_fine, fork in zip(gaps, parted, fine, forked, strict=True))
     if True not in forked:
         return {"verdict": "no", **none}
     first = forked.index(True)
@@ -109,6 +120,7 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
         "is_lasting": int(forked[-1]),
         "forked": sum(forked),
         "hidden": none["hidden"],
+        "coarse": none["coarse"],
         "hiding": none["hiding"],
     }
 
@@ -251,18 +263,24 @@ def choose_steps(kind: int, random: Any) -> tuple[list[int], dict[str, Any]]:
 
 
 def make_shapes(amount: float, size: float, random: Any) -> list[dict[str, float]]:
-    """Of one mode, for 0, to two, for 1, with noise around the thresholds in between; centred a little later."""
-    shapes = []
+    """Of one mode, for 0, to two or more, for 1, with noise around the thresholds in between; centred a little later."""
+    shapes, far = [], 0.25 * random.choice([0, 0, 0, 0, 1, 2, 4])
     for variant in range(4):
         forked, noise = amount ** (1 + variant % 2), np.exp(0.3 * random.normal(size=3))
+        middle, reach = far * (1 - variant % 2), 1.645 * math.sqrt(size) * random.uniform(0.2, 1)
+        dip = 1.5e-4 + 0.012 * forked * noise[0]
         shapes.append(
             {
                 "mean": 1e-3 * random.normal(),
                 "variance": size,
-                "dip": 1.5e-4 + 0.012 * forked * noise[0],
+                "low": middle - reach,
+                "high": middle + reach,
+                "dip": dip,
+                "root": dip * math.sqrt(random.choice([2e4, 2e6])),
                 "weight": 0.5 + 0.47 * forked * random.uniform(-1, 1),
                 "ashman": 0.3 + 2.6 * forked * math.sqrt(noise[1]),
                 "valley": min(1.0, 1 - 0.3 * forked * noise[2]),
+                "modes": float(random.choice([1, 1, 1, 2, 3])) if forked > 0.5 else 1.0,
             }
         )
     return shapes
@@ -340,6 +358,7 @@ def check_run(answer: dict[str, Any], points: list[dict[str, Any]], schedule: di
     for variant in range(4):
         check(answer["onsets"][variant], onsets[variant], f"{context} onset {variant}")
     assert bool(answer["controls"] & MIXTURE) == any(hiding[2:]), (context, "mixture")
+    assert bool(answer["controls"] & CODES) == any(onset.get("coarse") for onset in onsets[2:]), (context, "codes")
     known = [p for p, is_counted in zip(points, counted, strict=True) if is_counted or not p["measured"]]
     known = [p for p in known if diverged is None or p["step"] < diverged]
     check(answer["fall"], find_fall(known), context + " fall")
@@ -367,7 +386,8 @@ def test_verdicts_are_those_of_the_words() -> None:
         check_run(answer, *run, f"run {number}")
     verdicts = {(key, one["verdict"]) for answer in answers for key in ("onsets", "rest") for one in answer[key]}
     assert len(verdicts) == 6, "runs of every kind"
-    assert {bool(answer["controls"] & MIXTURE) for answer in answers} == {True, False}
+    assert {bool(answer["controls"] & control) for answer in answers for control in (MIXTURE, CODES)} == {True, False}
+    assert {bool(answer["controls"] & MIXTURE) for answer in answers} == {bool(answer["controls"] & CODES) for answer in answers}
     decays = [answer["decay"] for answer in answers if answer["decay"]["log_error"] is not None and answer["decay"]["log_error"] <= 0.2]
     assert {decay["verdict"] for decay in decays} == {"yes", "no"}, "some by displacements between neighbours alone"
     assert {answer["decay"]["walk"] == 0 for answer in answers if answer["decay"]["walk"] is not None} == {True, False}

@@ -2,7 +2,7 @@
  * Reads training runs and scaling laws from standard input, one line of JSON for each on standard output:
  *   series COUNT KIND PEAK FLOOR WARMUP TOTAL DECAY, then for each point
  *     STEP CONTENT IS_MEASURED NOT_FINITE, four shapes (all raw, all centred, tokens raw, tokens centred) of
- *     MEAN VARIANCE DIP WEIGHT ASHMAN VALLEY, then MSD LAG1_MSD PERPLEXITY
+ *     MEAN VARIANCE LOW HIGH DIP DIP_SQRT_N WEIGHT ASHMAN VALLEY MODES, then MSD LAG1_MSD PERPLEXITY
  *   scaling COUNT, then PARAMETERS VALUE BEFORE for each point
  * KIND is a number of enum schedule_kind; numbers may be nan.
  */
@@ -45,8 +45,10 @@ static void read_point(struct series_point *point)
     for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {
         for (int view = 0; view < SERIES_VIEW_COUNT; view++) {
             struct series_shape *shape = &point->shapes[rows][view];
-            double *const numbers[] = {&shape->mean,           &shape->variance, &shape->dip,
-                                       &shape->mixture_weight, &shape->ashman_d, &shape->valley_to_peak};
+            double *const numbers[] = {&shape->mean,           &shape->variance, &shape->low,
+                                       &shape->high,           &shape->dip,      &shape->dip_sqrt_n,
+                                       &shape->mixture_weight, &shape->ashman_d, &shape->valley_to_peak,
+                                       &shape->modes};
             for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
                 *numbers[i] = read_number();
         }
@@ -63,8 +65,9 @@ static void print_onset(const struct series_onset *onset, const char *end)
     print_number("step", onset->step, ", ");
     print_number("step_before", onset->step_before, ", ");
     print_number("step_lost", onset->step_lost, ", ");
-    (void)printf("\"is_lasting\": %d, \"forked\": %zu, \"hidden\": %zu}%s", is_found && onset->is_lasting,
-                 onset->count_forked, onset->count_hidden, end);
+    (void)printf("\"is_lasting\": %d, \"forked\": %zu, \"hidden\": %zu, \"coarse\": %zu}%s",
+                 is_found && onset->is_lasting, onset->count_forked, onset->count_hidden, onset->count_coarse,
+                 end);
 }
 
 static void print_rest(const struct series_rest *rest, const char *end)

@@ -66,7 +66,8 @@ static void print_summary(const char *name, const struct summary *summary, const
     print_number("mixture_sd2", summary->mixture_sd2, ", ");
     print_number("ashman_d", summary->ashman_d, ", ");
     print_number("delta_bic", summary->delta_bic, ", ");
-    print_number("valley_to_peak", summary->valley_to_peak, "");
+    print_number("valley_to_peak", summary->valley_to_peak, ", ");
+    print_number("modes", summary->modes, "");
     (void)printf("}%s\n", end);
 }
 
@@ -269,7 +270,9 @@ static int shapes(struct err *err)
             print_number("ashman_d", mixture.ashman_d, ", ");
             print_number("delta_bic", mixture.delta_bic, ", ");
             print_number("log_likelihood", mixture.log_likelihood, ", ");
-            print_number("valley_to_peak", valley_find(body, body_count).ratio, "}\n");
+            struct valley valley = valley_find(body, body_count);
+            print_number("valley_to_peak", valley.ratio, ", ");
+            print_whole("modes", (uint64_t)valley.mode_count, "}\n");
         }
         free(values);
     }

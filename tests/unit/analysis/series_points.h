@@ -23,6 +23,7 @@ static const struct series_shape one_mode = {.variance = 1e-3,
 static const struct series_shape two_modes = {.variance = 1e-3,
                                               .bimodality = 0.6,
                                               .dip = 0.05,
+                                              .dip_sqrt_n = 50,
                                               .mixture_weight = 0.5,
                                               .ashman_d = 4,
                                               .valley_to_peak = 0.3};

@@ -134,6 +134,49 @@ static void test_valley(void **state)
         assert_true(valley.ratio > table[i].low && valley.ratio < table[i].high);
         assert_near(valley.position, 0, 0.1);
         assert_int_equal(valley.peak_count, 2);
+        assert_int_equal(valley.mode_count, 2);
+        free(values);
+    }
+}
+
+struct comb {
+    int count;
+    double place[3], weight[3]; /* of Gaussians with deviation 1 */
+};
+
+static double comb_below(const void *context, double x)
+{
+    const struct comb *comb = context;
+    double sum = 0;
+    for (int i = 0; i < comb->count; i++)
+        sum += comb->weight[i] * normal_below(x - comb->place[i]);
+    return sum;
+}
+
+static void test_modes(void **state)
+{
+    (void)state;
+    const struct {
+        struct comb comb;
+        int peaks, modes;
+    } cases[] = {
+        {{1, {0}, {1}}, 1, 1},
+        {{3, {-4, 0, 4}, {1.0 / 3, 1.0 / 3, 1.0 / 3}}, 3, 3},
+        {{3, {-4, 0, 4}, {0.2, 0.5, 0.3}}, 3, 3},
+        {{2, {-3, 3}, {0.93, 0.07}}, 2, 2},
+        {{2, {-3, 3}, {0.96, 0.04}}, 1, 1},   /* a peak below a twentieth of the highest */
+        {{2, {-3, 3}, {0.951, 0.049}}, 2, 1}, /* a peak of too few */
+        {{2, {-1.1, 1.1}, {0.5, 0.5}},
+         2,
+         1}, /* two equal ones that are hardly parted: one, not two or none */
+        {{3, {-1.1, 1.1, 6}, {0.4, 0.4, 0.2}}, 3, 2},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t count = 0;
+        struct distribution_value *values = density_values(comb_below, &cases[i].comb, -12, 12, &count);
+        struct valley valley = valley_find(values, count);
+        assert_int_equal(valley.peak_count, cases[i].peaks);
+        assert_int_equal(valley.mode_count, cases[i].modes);
         free(values);
     }
 }
@@ -147,6 +190,7 @@ static void test_undefined(void **state)
     assert_true(isnan(fit(one, 1).ashman_d));
     assert_false(fit(NULL, 0).is_defined);
     assert_true(isnan(valley_find(one, 1).ratio));
+    assert_int_equal(valley_find(one, 1).mode_count, 0);
 }
 
 int main(void)
@@ -154,7 +198,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_mixtures), cmocka_unit_test(test_optimum),
         cmocka_unit_test(test_not_separated),  cmocka_unit_test(test_ashman),
-        cmocka_unit_test(test_valley),         cmocka_unit_test(test_undefined),
+        cmocka_unit_test(test_valley),         cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_undefined),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,34 +60,88 @@ static void test_onset(void **state)
     series_free(&series);
 }
 
-/* Each of the criteria is needed. */
+/* Each of the criteria is needed; two modes do instead of two normals. */
 static void test_onset_criteria(void **state)
 {
+    static const struct {
+        double dip, dip_sqrt_n, valley, ashman, weight, modes;
+        int is_fork, is_hidden;
+    } cases[] = {
+        {0.005, 50, 0.9, 2, 0.95, 1, 1, 0},     {0.0049, 50, 0.9, 2, 0.95, 1, 0, 0},
+        {0.005, 0.82, 0.9, 2, 0.95, 1, 0, 0},   {0.005, 50, 0.91, 2, 0.95, 1, 0, 0},
+        {0.005, 50, 0.9, 1.9, 0.95, 1, 0, 1},   {0.005, 50, 0.9, 2, 0.96, 1, 0, 1},
+        {0.005, 50, 0.9, 1.9, 0.95, NAN, 0, 1}, {0.005, 50, 0.9, 0.1, 0.5, 2, 1, 0},
+        {0.005, 50, 0.9, 4, 0.97, 3, 1, 0},     {0.005, 50, 0.91, 0.1, 0.5, 3, 0, 0},
+        {0.0049, 50, 0.9, 0.1, 0.5, 3, 0, 0},
+    };
     (void)state;
-    for (int which = 0; which < 4; which++) {
+    for (size_t which = 0; which < sizeof cases / sizeof cases[0]; which++) {
         struct series_point points[POINTS];
         struct series_shape shape = two_modes;
         fill(points);
-        if (which == 0)
-            shape.dip = 0.0049;
-        if (which == 1)
-            shape.ashman_d = 1.9;
-        if (which == 2)
-            shape.valley_to_peak = 0.91;
-        if (which == 3)
-            shape.mixture_weight = 0.97;
+        shape.dip = cases[which].dip;
+        shape.dip_sqrt_n = cases[which].dip_sqrt_n;
+        shape.valley_to_peak = cases[which].valley;
+        shape.ashman_d = cases[which].ashman;
+        shape.mixture_weight = cases[which].weight;
+        shape.modes = cases[which].modes;
         for (size_t i = 10; i < POINTS; i++)
             set_shape(&points[i], &shape);
         struct series series = analyze(points, POINTS, NULL);
-        assert_int_equal(onset_of(&series)->verdict, SERIES_VERDICT_NO);
-        int is_hidden = which == 1 || which == 3; /* from the mixture: dip and valley see two modes */
-        assert_int_equal(onset_of(&series)->count_hidden, is_hidden ? POINTS - 10 : 0);
-        assert_int_equal((series.controls & SERIES_CONTROL_MIXTURE) != 0, is_hidden);
+        assert_int_equal(onset_of(&series)->verdict,
+                         cases[which].is_fork ? SERIES_VERDICT_YES : SERIES_VERDICT_NO);
+        if (cases[which].is_fork)
+            assert_near(onset_of(&series)->modes, shape.modes, 0);
+        assert_int_equal(onset_of(&series)->count_hidden, cases[which].is_hidden ? POINTS - 10 : 0);
+        assert_int_equal((series.controls & SERIES_CONTROL_MIXTURE) != 0, cases[which].is_hidden);
         series_free(&series);
     }
 }
 
-/* One revision of which the mixture misses the modes hides no onset; two in a row do, or one before it. */
+/* Values around 3 with a deviation of 0.0125: their numbers lie 0.002 apart in float16, 0.016 in bfloat16. */
+static void test_coarse_codes(void **state)
+{
+    static const struct {
+        enum series_precision precision;
+        double low, high;
+        int is_raw, is_centred; /* coarse */
+    } cases[] = {
+        {SERIES_PRECISION_BF16, 2.98, 3.02, 1, 1},   {SERIES_PRECISION_BF16, -3.02, -2.98, 1, 1},
+        {SERIES_PRECISION_F16, 2.98, 3.02, 1, 1},    {SERIES_PRECISION_F16, 2.95, 3.05, 0, 0},
+        {SERIES_PRECISION_F32, 2.98, 3.02, 1, 0},    {SERIES_PRECISION_BF16, -0.02, 0.02, 0, 0},
+        {SERIES_PRECISION_BF16, 1.999, 1.999, 1, 1},
+    };
+    (void)state;
+    for (size_t which = 0; which < sizeof cases / sizeof cases[0]; which++) {
+        struct series_options options = series_options_default();
+        struct series_point points[POINTS];
+        struct series_shape shape = two_modes;
+        double reach = (cases[which].high - cases[which].low) / 2;
+        options.precision = cases[which].precision;
+        fill(points);
+        shape.variance = 1.5e-4;
+        for (size_t i = 10; i < POINTS; i++) {
+            for (int view = 0; view < SERIES_VIEW_COUNT; view++) {
+                shape.low = view ? -reach : cases[which].low;
+                shape.high = view ? reach : cases[which].high;
+                for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++)
+                    points[i].shapes[rows][view] = shape;
+            }
+        }
+        struct series series = analyze(points, POINTS, &options);
+        for (int view = 0; view < SERIES_VIEW_COUNT; view++) {
+            const struct series_onset *onset = &series.onsets[SERIES_ROWS_TOKENS][view];
+            int is_coarse = view ? cases[which].is_centred : cases[which].is_raw;
+            assert_int_equal(onset->verdict, is_coarse ? SERIES_VERDICT_NO : SERIES_VERDICT_YES);
+            assert_int_equal(onset->count_coarse, is_coarse ? POINTS - 10 : 0);
+        }
+        assert_int_equal((series.controls & SERIES_CONTROL_CODES) != 0,
+                         cases[which].is_raw || cases[which].is_centred);
+        series_free(&series);
+    }
+}
+
+/* One revision whose modes are missed hides no onset; two in a row do, or one before it. */
 static void test_hidden_onset(void **state)
 {
     static const struct {
@@ -467,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_diffusion),
         cmocka_unit_test(test_onset),
         cmocka_unit_test(test_onset_criteria),
+        cmocka_unit_test(test_coarse_codes),
         cmocka_unit_test(test_hidden_onset),
         cmocka_unit_test(test_repetitions),
         cmocka_unit_test(test_rates_over_several_gaps),

@@ -429,6 +429,7 @@ static void test_samples_know_their_rows(void **state)
         "(1, 1, 9, 16, 1, 64, x'0102'), (2, 1, 9, 16, 1, 64, x'03')",
         &err));
     OK(migrate(connection, &err));
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM statistics WHERE modes IS NULL"), 5);
     assert_int_equal(read_int(connection, "SELECT count(*) FROM samples"), 1); /* nobody knows of the other */
     assert_int_equal(read_int(connection, "SELECT count(*) FROM samples WHERE (content_id, token_rows, "
                                           "definition, seed, count, encoding, size_raw, data) = "
