@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CANCEL_POLL_MS 50
+
 struct folder {
     struct repository repository;
     char *name;
@@ -182,12 +184,18 @@ static int file_path(const struct folder *folder, const char *revision, const ch
 }
 
 /* Waits until each later write to a file of this commit changes the file's time. */
-static void settle(const struct folder *folder, const char *commit, const struct repository_tree *tree)
+static int settle(const struct folder *folder, const char *commit, const struct repository_tree *tree,
+                  struct err *err)
 {
+    const atomic_bool *cancel = folder->repository.cancel;
     int64_t start_ms = clock_monotonic_ms(), left_ms = 0;
     int64_t wait_ms = tree->settle_ms - folder_hints_age_ms(folder->hints, commit);
-    while ((left_ms = start_ms + wait_ms - clock_monotonic_ms()) > 0)
-        clock_sleep_ms(left_ms);
+    while ((left_ms = start_ms + wait_ms - clock_monotonic_ms()) > 0) {
+        if (cancel && atomic_load(cancel))
+            return err_set(err, ERR_CANCELLED, "cancelled");
+        clock_sleep_ms(left_ms < CANCEL_POLL_MS ? left_ms : CANCEL_POLL_MS);
+    }
+    return 0;
 }
 
 /* Where a file of a commit is now, to be opened; also which revision that is. */
@@ -200,7 +208,7 @@ static int find_file(struct repository *repository, const char *commit, const ch
         return err_set(err, ERR_INVALID, "%.100s: not a path inside of the repository", path);
     int code = find_commit(folder, commit, revision, size, &tree, err);
     if (!code)
-        settle(folder, commit, tree);
+        code = settle(folder, commit, tree, err);
     repository_tree_free(tree);
     return code ? code : file_path(folder, revision, path, ret_path, err);
 }
@@ -302,8 +310,8 @@ static const struct repository_ops folder_ops = {
     .close = close_folder,
 };
 
-int folder_open_repository(const char *name, struct folder_hints *hints, struct repository **ret_repository,
-                           struct err *err)
+int folder_open_repository(const char *name, struct folder_hints *hints, const atomic_bool *cancel,
+                           struct repository **ret_repository, struct err *err)
 {
     const char *path = strncmp(name, "file:", 5) == 0 ? name + 5 : name;
     if (strncmp(path, "//", 2) == 0)
@@ -316,7 +324,7 @@ int folder_open_repository(const char *name, struct folder_hints *hints, struct 
     folder->name = strdup(name);
     folder->path = strdup(path);
     folder->hints = hints;
-    folder->repository = (struct repository){.ops = &folder_ops, .name = folder->name};
+    folder->repository = (struct repository){.ops = &folder_ops, .name = folder->name, .cancel = cancel};
     if (!folder->name || !folder->path) {
         close_folder(&folder->repository);
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);

@@ -18,8 +18,8 @@
 #include "daemon/hub/repository.h"
 
 /* Opens "file:/path" (or "file:///path"). ERR_INVALID unless the path is absolute. The caller closes it,
- * before `hints`, which several may share. */
-int folder_open_repository(const char *name, struct folder_hints *hints, struct repository **ret_repository,
-                           struct err *err);
+ * before `hints`, which several may share. `cancel`, or NULL, ends the wait for a tick once it is true. */
+int folder_open_repository(const char *name, struct folder_hints *hints, const atomic_bool *cancel,
+                           struct repository **ret_repository, struct err *err);
 
 #endif

@@ -352,7 +352,7 @@ int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *
                         const atomic_bool *cancel, struct repository **ret_repository, struct err *err)
 {
     if (strncmp(name, "file:", 5) == 0)
-        return folder_open_repository(name, hub->folder_hints, ret_repository, err);
+        return folder_open_repository(name, hub->folder_hints, cancel, ret_repository, err);
     if (!hub_is_repository_name(name))
         return err_set(err, ERR_INVALID, "%.100s: a model is written owner/name or file:/absolute/path",
                        name);

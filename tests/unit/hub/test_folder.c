@@ -104,6 +104,8 @@ static void write_file(const char *folder, const char *revision, const char *nam
     assert_int_equal(fclose(file), 0);
 }
 
+static atomic_bool cancel; /* of the repository */
+
 static int open_place(void **state)
 {
     static struct place place;
@@ -118,7 +120,7 @@ static int open_place(void **state)
     (void)snprintf(name, sizeof name, "file:%s", place.folder);
     *state = &place;
     return folder_hints_new(&place.hints, &err) ||
-           folder_open_repository(name, place.hints, &place.repository, &err);
+           folder_open_repository(name, place.hints, &cancel, &place.repository, &err);
 }
 
 static int close_place(void **state)
@@ -292,6 +294,28 @@ static void what_is_written_within_a_tick_is_told(void **state)
     now_ms = 0;
 }
 
+/* Whoever does not want the file any more waits for no tick. */
+static void the_wait_for_a_tick_is_cancelled(void **state)
+{
+    const struct place *place = *state;
+    char path[300], commit[REPOSITORY_COMMIT_SIZE];
+    struct source *source = NULL;
+    (void)snprintf(path, sizeof path, "%s/a/config.json", place->folder);
+    now_ms = INT64_C(1800000000010);
+    const int64_t before_ms = now_ms;
+    write_at_tick(path, "{}", 1000);
+    OK(repository_resolve(place->repository, "a", commit, &err));
+    atomic_store(&cancel, 1);
+    FAILS(ERR_CANCELLED, "cancelled",
+          repository_open_file(place->repository, commit, "config.json", NULL, &source, &err));
+    assert_int_equal(now_ms, before_ms);
+    atomic_store(&cancel, 0);
+    OK(repository_open_file(place->repository, commit, "config.json", NULL, &source, &err));
+    assert_true(now_ms >= before_ms + 1000);
+    source_close(source);
+    now_ms = 0;
+}
+
 /* A copy of a repository has its branch "main" as a folder; a checkpoint beside it comes before it. */
 static void main_is_a_folder_too(void **state)
 {
@@ -364,6 +388,7 @@ int main(void)
         TEST(a_wrong_hint_misleads_nobody),
         TEST(what_is_opened_is_of_the_commit),
         TEST(what_is_written_within_a_tick_is_told),
+        TEST(the_wait_for_a_tick_is_cancelled),
         TEST(main_is_a_folder_too),
         TEST(main_is_never_another),
         TEST(links_in_circles_end),
