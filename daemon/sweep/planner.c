@@ -35,20 +35,27 @@ static int is_asked_for(const struct plan *plan, const struct revision_listed *l
 static int refuse_selection(const struct plan *plan, struct err *err)
 {
     const struct revision_list *list = &plan->list;
+    const char *first = NULL;
+    size_t count = 0, steps = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct revision_listed *listed = &list->rows[i];
-        if (plan->spec.name_count && listed->is_remembered && !list->is_partial &&
+        int is_deleted = listed->is_remembered && !list->is_partial;
+        if (is_deleted && plan->spec.name_count &&
             sweep_spec_selects(&plan->spec, listed->row.name, &listed->place))
             return err_set(err, ERR_NOT_FOUND, "%s: %.100s was deleted; what was measured of it stays",
                            plan->sweep.model, listed->row.name);
-        if (list->rows[i].place.is_step)
-            return err_set(
-                err, ERR_NOT_FOUND,
-                "%s: none of its %zu branches and tags is a training step within the bounds of the "
-                "sweep",
-                plan->sweep.model, list->count);
+        if (is_deleted)
+            continue;
+        first = first ? first : listed->row.name;
+        steps += listed->place.is_step != 0;
+        count++;
     }
-    if (list->count == 0)
+    if (steps)
+        return err_set(err, ERR_NOT_FOUND,
+                       "%s: none of its %zu branches and tags is a training step within the bounds of the "
+                       "sweep",
+                       plan->sweep.model, count);
+    if (!first)
         return err_set(err, ERR_NOT_FOUND,
                        "%s: it has no branches and tags, or no subfolders with checkpoints",
                        plan->sweep.model);
@@ -57,7 +64,7 @@ static int refuse_selection(const struct plan *plan, struct err *err)
         "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training step; "
         "name revisions, or say where the step stands in their names with a rule (--rule) such as "
         "\"run7-{step}\"",
-        plan->sweep.model, list->count, list->rows[0].row.name);
+        plan->sweep.model, count, first);
 }
 
 /* Marks what the sweep asks for; keeps every n-th of it and the last. */

@@ -228,10 +228,11 @@ static int take_remembered(void *context, const struct revision_row *row)
     return code;
 }
 
-/* Of remembered rows keeps those before the newest checkpoint and before the first new one. */
+/* Of remembered rows keeps those before the newest checkpoint and before the first new one. A folder without
+ * any tells of no other run: it may be one that is not mounted now. */
 static void keep_older(struct revision_list *list)
 {
-    size_t end = 0, kept = 0;
+    size_t end = list->count, kept = 0;
     for (size_t i = 0; i < list->count && list->rows[i].place.is_step; i++) {
         const struct revision_listed *listed = &list->rows[i];
         if (listed->is_remembered || !revision_listed_exists(listed))

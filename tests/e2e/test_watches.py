@@ -322,8 +322,9 @@ def test_a_trainer_that_deletes_old_checkpoints(daemon: Callable[..., Daemon], g
     assert now[:3] == before and now[3][0] == "checkpoint-2000" and now[3][2] > 0
     assert [row["lag1_reference"] for row in one.series(model)] == [None, "checkpoint-500", "checkpoint-1000", "checkpoint-1500"]
     assert watch_now(one, here)["last_run"]["outcome"] == "unchanged"  # nor is there anything to be measured again
-    refused = one.wait(one.sweep(model, revisions={"names": ["checkpoint-500"]}))
-    assert refused["state"] == "failed" and "checkpoint-500 was deleted" in refused["error"]["message"], refused
+    for name in ("checkpoint-500", "checkpoint-1000"):
+        refused = one.wait(one.sweep(model, revisions={"names": [name]}))
+        assert refused["state"] == "failed" and f"{name} was deleted" in refused["error"]["message"], refused
     assert one.wait(one.sweep(model, reference="checkpoint-1000"))["state"] == "done"
     assert rows("revision", "measured_at") == [(row[0], row[3]) for row in now]
 

@@ -189,12 +189,57 @@ static void test_a_part_is_made_whole(void **state)
     free_names(&fake);
 }
 
+/* Names in order, with a star for what a trainer has deleted and the store has measured. */
+static void expect_folder(struct fixture *fixture, struct fake *fake, const char *expected)
+{
+    const struct sweep_spec spec = {0};
+    struct revision_list list;
+    OK(revision_list_read(&list, &fake->repository, "file:/run", &spec, &err));
+    OK(revision_list_remember(&list, fixture->store, fixture->model_id, "file:/run", &spec, &err));
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    expect_stored(fixture, &list, expected);
+    revision_list_free(&list);
+}
+
+/* What was measured stays when its trainer deletes it, also while nothing at all is there: a folder that is
+ * not mounted for a while. Another run in the folder takes its place. */
+static void test_deleted_checkpoints(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[3];
+    struct repository_ref rows[] = {ref_of("step0", REPOSITORY_REF_KIND_BRANCH, 'a'),
+                                    ref_of("step1", REPOSITORY_REF_KIND_BRANCH, 'b'),
+                                    ref_of("step2", REPOSITORY_REF_KIND_BRANCH, 'c')};
+    struct fake fake = {{.ops = &ops, .name = "file:/run"}, rows, 3, 0, 0};
+    expect_folder(fixture, &fake, "step0 step1 step2");
+    for (int64_t id = 1; id <= 3; id++)
+        ids[id - 1] = id;
+    (void)fixture_sweep(fixture, ids, 2, 0); /* step2 is not measured */
+    (void)fixture_measure(fixture, "a", 1);
+    (void)fixture_measure(fixture, "b", 2);
+    fake.rows = rows + 2;
+    fake.count = 1;
+    expect_folder(fixture, &fake, "step0* step1* step2");
+    fake.count = 0;
+    expect_folder(fixture, &fake, "step0* step1*");
+    fake.count = 1;
+    expect_folder(fixture, &fake, "step0* step1* step2");
+    struct repository_ref other = ref_of("step1", REPOSITORY_REF_KIND_BRANCH, 'd');
+    fake.rows = &other; /* another run, which has come this far */
+    expect_folder(fixture, &fake, "step0* step1");
+    free(other.name);
+    fake.rows = rows;
+    fake.count = 3;
+    free_names(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_name_once_in_order_of_steps),
         cmocka_unit_test(test_many_refs),
         cmocka_unit_test_setup_teardown(test_a_part_is_made_whole, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_deleted_checkpoints, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests_name("sweep/revision_list", tests, NULL, NULL);
 }
