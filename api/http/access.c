@@ -81,13 +81,14 @@ static int check_name(const struct api_request *request, struct api_response *re
 {
     const struct api_http *http = request->http;
     const char *host = request->headers.host;
-    if (!http->is_loopback || http->options.token || !host || strcmp(host, http->authority) == 0 ||
-        is_loopback_host(host) || is_address(host))
+    if (!http->is_loopback || !host || strcmp(host, http->authority) == 0 || is_loopback_host(host) ||
+        is_address(host))
         return 0;
     response->status = 403;
     return api_response_refuse(response, "header", "Host", err, ERR_UNAUTHORIZED,
                                "reads without a token must name this machine, as localhost or by an address "
-                               "in numbers; set token-file to serve others");
+                               "in numbers; let a proxy in front pass on the address that it asks, as nginx "
+                               "does by itself, and not its own name");
 }
 
 /* Whether the page that asks, if one does, is the daemon's own. */

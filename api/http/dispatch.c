@@ -65,10 +65,17 @@ static int choose_format(struct api_request *request, struct api_response *respo
 /* OPTIONS, also as a browser's question before a cross-origin request. */
 static int answer_options(struct api_request *request, struct api_response *response, struct err *err)
 {
-    (void)api_route_find(request->http->routes, "OPTIONS", &request->uri, request->arguments,
-                         response->allow);
-    if (!response->allow[0])
-        return err_set(err, ERR_NOT_FOUND, "no such resource");
+    if (strcmp(request->target, "*") == 0) { /* of the whole server */
+        (void)snprintf(response->allow, sizeof response->allow, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+    } else if (api_request_parse(request, err)) {
+        response->problem_in = "path";
+        return err->code;
+    } else {
+        (void)api_route_find(request->http->routes, "OPTIONS", &request->uri, request->arguments,
+                             response->allow);
+        if (!response->allow[0])
+            return err_set(err, ERR_NOT_FOUND, "no such resource");
+    }
     response->status = 204;
     return 0;
 }
@@ -188,7 +195,7 @@ enum MHD_Result api_dispatch(struct api_request *request)
     enum MHD_Result result;
     api_response_init(&response, BODY_BYTES_MAX);
     int code;
-    if (strcmp(request->method, "OPTIONS") == 0 && api_request_parse(request, &err) == 0) {
+    if (strcmp(request->method, "OPTIONS") == 0) {
         code = answer_options(request, &response, &err);
     } else {
         int is_known = recall(request, &known);

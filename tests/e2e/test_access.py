@@ -215,14 +215,16 @@ def test_loopback_is_open_but_not_to_admin_and_foreign_pages(daemon: Callable[..
         assert one.get("/v1/models", {name: value}).status == 200
 
 
-def test_with_a_token_others_are_served_under_any_name(daemon: Callable[..., Daemon], hub: Any, keys: Callable[[Daemon], Keys], tmp_path: Path) -> None:
-    """As a proxy of the same machine asks that passes the name on."""
+def test_under_another_name_a_token_is_needed(daemon: Callable[..., Daemon], hub: Any, keys: Callable[[Daemon], Keys], tmp_path: Path) -> None:
+    """A page of a foreign site that lets its name lead here has none, whether or not writes want one, too."""
     named = {"Host": "bifurcated.example.org"}
-    one = daemon(hub)
-    key = keys(one).make("reader", "read")
-    assert one.get("/v1/models", {**named, **bearer(key)}).status == 200  # a page of a foreign site has none
     (tmp_path / "token").write_text("a-token-of-sixteen-and-more")
-    assert daemon(hub, "--token-file", str(tmp_path / "token")).get("/v1/models", named).status == 200
+    for options in ((), ("--token-file", str(tmp_path / "token"))):
+        one = daemon(hub, *options)
+        key = keys(one).make("reader", "read")
+        assert one.get("/v1/models", {**named, **bearer(key)}).status == 200
+        refused = one.get("/v1/models", named)
+        assert refused.status == 403 and refused.json()["field"] == "Host" and "proxy" in refused.json()["detail"]
 
 
 def test_beyond_loopback_there_must_be_a_token(

@@ -32,7 +32,7 @@ def configuration(daemon: Daemon, certificate: tuple[str, str], secure: int, pla
     """The two blocks of the document as one server, which also listens without TLS, for the browser."""
     whole, beneath = re.findall(r"^```nginx\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for line in whole.splitlines() if re.match(r"\s+(proxy_(?!pass)|client_)", line)]
-    assert len(lines) == 5, whole
+    assert len(lines) == 4, whole
     beneath = beneath.replace("proxy_pass", "\n".join([*lines, "proxy_pass"]))
     server = whole.rstrip().removesuffix("}") + beneath + "}\n"
     for old, new in (
