@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define KERNELS_BYTES ((size_t)32 << 20) /* more than a library's kernels take, once they are asked for */
+
 /* After these the process cannot use the device any more (the runtime's documentation of each code). */
 static int is_loss(cudaError_t status)
 {
@@ -77,17 +79,30 @@ int device_check(struct cuda_device *device, cudaError_t status, const char *wha
                    device->ordinal, cudaGetErrorString(status), (int)status, what);
 }
 
+/* Whether so little of the device is free that a kernel may not find its place. */
+static int is_full(void)
+{
+    size_t available = 0, total = 0;
+    const cudaError_t status = cudaMemGetInfo(&available, &total);
+    (void)cudaGetLastError();
+    return status == cudaSuccess && available < KERNELS_BYTES;
+}
+
 int device_check_blas(struct cuda_device *device, cublasStatus_t status, const char *what, struct err *err)
 {
+    int is_refused = status == CUBLAS_STATUS_ALLOC_FAILED;
     if (status == CUBLAS_STATUS_SUCCESS)
         return 0;
-    /* A failed execution may be a kernel of ours before it: ask the runtime. */
-    if (status == CUBLAS_STATUS_EXECUTION_FAILED || status == CUBLAS_STATUS_INTERNAL_ERROR) {
+    /* A failed execution may be a kernel of ours before it: ask the runtime. cuBLASLt brings its own to the
+     * device when they are first used, and has no other words where there is no room for them. */
+    if (status == CUBLAS_STATUS_EXECUTION_FAILED || status == CUBLAS_STATUS_INTERNAL_ERROR ||
+        status == CUBLAS_STATUS_NOT_INITIALIZED) {
         int code = device_check(device, cudaStreamSynchronize(device->stream), what, err);
         if (code)
             return code;
+        is_refused = is_full();
     }
-    if (status == CUBLAS_STATUS_ALLOC_FAILED)
+    if (is_refused)
         return err_set(err, ERR_NO_MEMORY, "device %d is out of memory: %.120s; %s", device->ordinal, what,
                        share_remedy(device));
     return err_set(err, status == CUBLAS_STATUS_NOT_SUPPORTED ? ERR_UNSUPPORTED : ERR_DEVICE,

@@ -1,8 +1,9 @@
 /*
  * What the contexts of one GPU take together in this process, and no more than the option device-memory-mb
  * (backend_options.memory_bytes_max) lets them. Counted is what is allocated from their pools; what the pools
- * keep beyond that is given back before it would be too much. CUDA's own context, code and pinned memory are
- * not counted: they are there before anything is allocated.
+ * keep beyond that is given back before it would be too much. Not counted are CUDA's own context, code and
+ * pinned memory, which are there before anything is allocated, and what a pool has of its last piece of
+ * memory (it grows by 32 MiB) beside what is in use.
  */
 #ifndef BIFURCATED_GPU_CUDA_SHARE_H
 #define BIFURCATED_GPU_CUDA_SHARE_H

@@ -41,19 +41,20 @@ int statistics_tensors_take(struct statistics_tensors *tensors, struct err *err)
     struct statistics_unit unit;
     tensors->unit_count = 1;
     tensors->is_whole = 1;
-    int code = ERR_NO_MEMORY;
-    if (statistics_grid_share(grid) <= UINT32_MAX)
-        code = take(tensors, grid->rows, err);
-    if (code != ERR_NO_MEMORY || grid->part_count == 1)
-        return code;
+    if (statistics_grid_share(grid) <= UINT32_MAX) {
+        int code = take(tensors, grid->rows, err);
+        if (code != ERR_NO_MEMORY || grid->part_count == 1)
+            return code;
+        *err = (struct err)ERR_INIT;
+    }
     tensors->is_whole = 0;
     tensors->unit_count = grid->parts[0] + grid->parts[1];
     statistics_tensors_lay_unit(tensors, 0, &unit);
+    unit.grid.rows = rows_of_unit(grid); /* of the largest one */
     if (statistics_grid_share(&unit.grid) > UINT32_MAX)
         return err_set(
             err, ERR_LIMIT,
             "a tensor of this size is too large for statistics on this GPU; measure it with device = cpu");
-    *err = (struct err)ERR_INIT;
     return take(tensors, rows_of_unit(grid), err);
 }
 

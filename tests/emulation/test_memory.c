@@ -10,6 +10,11 @@
 
 #define DEVICE_WORKSPACE ((uint64_t)64 << 20)
 
+static int score(void *loaded, struct answer *answer, struct err *err)
+{
+    return answer_score(backend, &config, loaded, &documents.request, answer, err);
+}
+
 /* Memory is refused although the device said that there is some: smaller batches, then a streamed model. */
 static void refused_memory_is_asked_for_again(void)
 {
@@ -167,6 +172,28 @@ static void a_limit_holds_for_all_contexts(int is_settled)
     CHECK(emulation_object_count() == 0);
 }
 
+/* Room for what a product needs, and none for its kernel, which cuBLASLt calls a failed execution: the memory
+ * is what was refused. Where there is room, the device is what refuses. */
+static void a_kernel_finds_no_room(void)
+{
+    void *device = NULL, *loaded = NULL;
+    struct err err = ERR_INIT;
+    struct answer want, got;
+    const struct score_model_source source = source_of(SCORE_PRECISION_HALF);
+    CHECK(open_new(&plain, &device, &err) == 0);
+    CHECK(backend->model_load(device, &source, &loaded, &err) == 0 && score(loaded, &want, &err) == 0);
+    for (int is_full = 1; is_full >= 0; is_full--) {
+        emulation_occupy(is_full ? plain.memory_bytes - emulation_reserved_max_bytes() - (8 << 20) : 0);
+        emulation_inject("cublasLtMatmul", 3, cudaErrorInvalidValue, 0);
+        CHECK(score(loaded, &got, &err) == (is_full ? ERR_NO_MEMORY : ERR_DEVICE));
+        CHECK(emulation_forget() == 0 && !strstr(err.message, "nvidia-smi") == !is_full);
+        err = (struct err)ERR_INIT;
+    }
+    CHECK(score(loaded, &got, &err) == 0 && answer_is_same(&want, &got));
+    backend->model_free(loaded);
+    close_whole(device);
+}
+
 /* -- The next model beside the one that is scored ---------------------------------------------------- */
 
 struct scorer {
@@ -174,11 +201,6 @@ struct scorer {
     struct answer answer;
     int code;
 };
-
-static int score(void *loaded, struct answer *answer, struct err *err)
-{
-    return answer_score(backend, &config, loaded, &documents.request, answer, err);
-}
 
 static void *run_scorer(void *context)
 {
@@ -241,6 +263,7 @@ int main(void)
     a_limit_that_is_too_low_says_so();
     for (int is_settled = 0; is_settled < 2; is_settled++)
         a_limit_holds_for_all_contexts(is_settled);
+    a_kernel_finds_no_room();
     for (unsigned seed = 1; seed <= 4; seed++)
         a_model_loads_beside_another(seed, seed % 2 * 40);
     return faulty_end("refused memory is asked for again, a limit holds, and models load beside each other");

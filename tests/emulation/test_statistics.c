@@ -271,6 +271,26 @@ static void calls_fail(const struct emulation_device *as, uint64_t less_bytes)
     tensors_free(&tensors);
 }
 
+/* More elements for a block than its counters can count, in one part: said before anything is read, whether
+ * they are tokens or padding. */
+static void a_tensor_is_too_large(const struct emulation_device *as)
+{
+    const uint16_t none = 0;
+    for (int is_padding = 0; is_padding < 2; is_padding++) {
+        struct statistics_request request = {
+            .data = &none, .dtype = TENSOR_DTYPE_F16, .rows = (1 << 19) + 2, .columns = 1 << 13};
+        struct statistics_result result;
+        struct err err = ERR_INIT;
+        void *device = open_new(as);
+        request.token_rows = is_padding ? 1 : request.rows;
+        CHECK(statistics_result_init(&result, request.columns, &err) == 0);
+        CHECK(backend->statistics(device, &request, &result, &err) == ERR_LIMIT);
+        CHECK(strstr(err.message, "too large for statistics on this GPU; measure it with device = cpu"));
+        statistics_result_free(&result);
+        close_whole(device);
+    }
+}
+
 /* -- Beside a model ---------------------------------------------------------------------------------- */
 
 #define ROUNDS 8
@@ -368,6 +388,7 @@ int main(void)
     for (size_t i = 0; i < SHAPES; i++)
         less_memory_is_enough(i % 3 == 2 ? &small : &large, &shapes[i], i / 2 % 2);
     large.multiprocessor_count = 2;
+    a_tensor_is_too_large(&large);
     each_piece_of_memory_is_refused(&large);
     calls_fail(&large, 0);
     calls_fail(&large, 256);
