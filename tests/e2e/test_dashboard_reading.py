@@ -1,8 +1,10 @@
-"""The dashboard as its readers have it: what it says before all is there and of what went wrong, on paper, in a narrow window."""
+"""The dashboard as its readers have it: what it says before all is there and of what went wrong, numbers and names
+on ticks, in tables and legends, on paper, in a narrow window."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Callable
 
@@ -124,6 +126,55 @@ def test_without_a_chart_it_says_why(visit: Callable[..., Browser], daemon: Call
     assert "Its last sweep failed: no public model garden/nothing-here" in page.value(OVERVIEW)
     said = page.value("document.querySelector('.sweep').textContent")
     assert "ended before its revisions were known" in said and "0 of 0" not in said
+
+
+def test_numbers_names_ticks_and_colours_as_people_read_them(visit: Callable[..., Browser], small: Daemon) -> None:
+    page = visit(small)
+    said = page.run(
+        "return import('/assets/format.js').then(f => ["
+        " f.number(-5), f.number(-1234567), f.number(-1.5e-7), f.number(12000000000.5), f.number(null), f.number(NaN), f.number(0.1 + 0.2, 3),"
+        " f.tick(2.6e9), f.tick(-25000), f.tick(0), f.duration(-3), f.duration(3600), f.bytes(1e12), f.powerTick(0.001),"
+        " f.counted(1, 'step'), f.counted(2, 'step'), f.counted(0, 'entry', 'entries'), f.counted(0, 'step', 'steps', 1), f.counted(1, 'step', 'steps', 154), f.bytes(999700), f.count(999.7e6),"
+        " f.element('b', {}, 'a\\u202eb\\u0007\\u200b').textContent, f.csvLine(['a,b', '\"', null, 1.5])])"
+    )
+    assert said == [
+        "\u22125", "\u22121\u202f234\u202f567", "\u22121.5e\u22127", "1.2e10", "–", "–", "0.3",
+        "2.6e9", "\u221225k", "0", "0 s", "60 min", "1.0 TB", "10⁻³",
+        "1 step", "2 steps", "0 entries", "0 of 1 step", "1 of 154 steps", "1.0 MB", "1 B", "a\ufffdb\ufffd\ufffd", '"a,b","""",,1.5\r\n',
+    ]  # fmt: skip
+    # Of long names that would look alike the part is shown in which they differ.
+    runs = [f"file:/data/suite/a-training-run-of-a-very-long-name-with-seed-{seed}-and-learning-rate-3e-4" for seed in (1, 12, 2)]
+    names = page.run(
+        "return import('/assets/format.js').then(f => { f.tellApart([]); const alone = f.shortName(arguments[0][0]); f.tellApart([...arguments[0], 'garden/neox']);"
+        " return [alone, ...[...arguments[0], 'garden/neox'].map(name => f.listName(name)), f.shortName('garden/neox')]; })", runs,
+    )  # fmt: skip
+    assert names[0] == "file:…/suite/a-training-run-of…learning-rate-3e-4" and names[4:] == ["garden/neox"] * 2
+    assert [re.search(r"seed-(\d+)-and", name).group(1) for name in names[1:4]] == ["1", "12", "2"] and max(map(len, names[1:4])) == 28, names
+    # Beside step 0 of a run that begins late there is no tick of a step that is not on the axis.
+    labels = page.run(
+        "return Promise.all([import('/assets/axis.js'), import('/assets/view.js')]).then(([{axis}]) => {"
+        " axis.use([0, 1000, 2000, 4000, 100000]); const [low, high] = axis.range(); return axis.ticks(low, high).map(one => one.label); })"
+    )
+    assert labels == ["0", "1000", "2000", "5000", "10k", "20k", "50k", "100k"]
+    # A part of a decade has numbers, too, and no two are the same.
+    parts = page.run(
+        "return Promise.all([import('/assets/axis.js'), import('/assets/format.js')]).then(([{axis}, f]) => ["
+        " ...[[110000, 143000], [142900, 143000], [0, 143000], [143000], [3, 4]].map(steps => {"
+        "  axis.use(steps); const [low, high] = axis.range(); return axis.ticks(low, high).map(one => one.label); }),"
+        " ...[[31, 33.5], [1.31e-5, 1.39e-5], [1e-6, 1e-3]].map(([low, high]) => f.powerTicks(low, high).map(one => one.label ?? f.powerTick(one.value)))])"
+    )
+    assert parts[:3] == [["110k", "120k", "130k", "140k"], ["142.9k", "142.925k", "142.95k", "142.975k", "143k"], ["0", "143k"]]
+    assert parts[5:] == [["31", "31.5", "32", "32.5", "33", "33.5"], ["1.32e−5", "1.34e−5", "1.36e−5", "1.38e−5"], ["10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³"]]
+    assert all(len(part) == len(set(part)) > 1 for part in parts), parts
+    # All revisions alike, or one that is not known: no colour is made of what is no number.
+    pairs = {"model": MODEL, "revisions": ["a", "b", "c"], "steps": [0, 1, 2], "msd": [[0, 0.5, None], [0.5, 0, 0.5], [None, 0.5, 0]], "cosine": []}
+    scales = page.run(
+        "const [pairs, names] = [arguments[0], '[name]']; const panel = document.getElementById('panel-pairs').panel, models = panel.models ?? panel.candidates, seen = [];"
+        "for (const msd of [pairs.msd, [[0, 0, 0], [0, 0, 0], [0, 0, 0]]]) {"
+        " panel.update(models, [], {pairs: {...pairs, msd}, trajectories: {}}); seen.push(panel.scale().marks); }"
+        "return seen", pairs,
+    )  # fmt: skip
+    assert scales == [[[1, "0.5"]], [[1, "0"]]]
 
 
 def test_headings_tell_where_one_is(visit: Callable[..., Browser], small: Daemon) -> None:
