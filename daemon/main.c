@@ -4,8 +4,8 @@
  *
  * Signals are taken by this thread alone (daemon/base/signals.h). TERM and INT drain and stop, a second one
  * stops at once; HUP reads the log options and the certificate again. Exit status: 0 stopped as asked, 1
- * could not start, 2 wrong options, 70 a compute device is lost (the supervisor should start the daemon
- * again).
+ * could not start, 2 wrong options, 70 a compute device is lost or a task hangs (the supervisor should start
+ * the daemon again).
  */
 #include "daemon/base/heap.h"
 #include "daemon/base/log.h"
@@ -97,6 +97,10 @@ static int run(int argc, char **argv, struct options *options)
     supervisor_tell_stopping();
     signals_let_end(&signals);
     int is_lost = service_is_lost(service, reason, sizeof reason);
+    if (is_lost && service_leave(service)) {
+        log_info("stopped", log_end);
+        _exit(EXIT_STATUS_DEVICE_LOST);
+    }
     service_stop(service, is_lost ? 0 : DRAIN_MS);
     log_info("stopped", log_end);
     return is_lost ? EXIT_STATUS_DEVICE_LOST : 0;

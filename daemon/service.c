@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #define API_PROBE_MS 1000
+#define LEAVE_MS 5000
 
 struct service {
     const struct options *options;
@@ -57,6 +58,7 @@ struct service {
     atomic_bool is_stopping;
     pthread_mutex_t lost_lock;
     char lost[ERR_MESSAGE_BYTES];
+    atomic_bool hangs; /* what cannot be ended uses the parts */
 };
 
 /* -- Parts -- */
@@ -80,18 +82,23 @@ static int open_store(struct service *service, struct err *err)
     return code ? code : reserve_new(state, &service->reserve, err);
 }
 
-static void note_lost_device(void *context, const char *reason)
+static void note_lost(void *context, const struct err *reason, int hangs)
 {
     struct service *service = context;
     (void)pthread_mutex_lock(&service->lost_lock);
     int is_known = service->lost[0] != 0;
-    (void)snprintf(service->lost, sizeof service->lost, "%s", reason);
+    (void)snprintf(service->lost, sizeof service->lost, "%s%s", hangs ? "a task hangs: " : "",
+                   reason->message);
     (void)pthread_mutex_unlock(&service->lost_lock);
+    if (hangs)
+        atomic_store(&service->hangs, true);
     /* A second signal would end the process at once, and not with its own status. */
     if (is_known || atomic_load(&service->is_stopping))
         return;
-    log_error("the compute device is lost; the daemon ends so that its supervisor starts it again",
-              log_text("reason", reason), log_end);
+    log_error(reason->code == ERR_DEVICE_LOST
+                  ? "the compute device is lost; the daemon ends so that its supervisor starts it again"
+                  : "a task hangs; the daemon ends so that its supervisor starts it again",
+              log_text("reason", reason->message), log_end);
     (void)kill(getpid(), SIGTERM);
 }
 
@@ -123,7 +130,8 @@ static int start_workers(struct service *service, struct err *err)
         .count = (int)options->fetchers,
         .policy = policy_of(options),
         .reserve = service->reserve,
-        .device_lost = note_lost_device,
+        .hang_ms = options->hang_after_s * 1000,
+        .lost = note_lost,
         .context = service,
         .leave = left_sweeps_leave,
         .forget_left = left_sweeps_forget,
@@ -378,6 +386,17 @@ void service_stop(struct service *service, int64_t drain_ms)
     cut_off_free(&service->cut_off);
     left_sweeps_free(&service->left);
     free(service);
+}
+
+int service_leave(struct service *service)
+{
+    if (!atomic_load(&service->hangs))
+        return 0;
+    atomic_store(&service->is_stopping, true);
+    workers_stop(service->workers, 1);
+    hub_cancel(service->engine.hub);
+    (void)workers_wait(service->workers, LEAVE_MS);
+    return 1;
 }
 
 int service_reload_certificate(struct service *service, struct err *err)

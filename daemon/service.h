@@ -24,6 +24,10 @@ int service_start(const struct options *options, struct service **ret_service, s
 /* Drains (running tasks may end within drain_ms), stops all parts, frees. NULL is allowed. */
 void service_stop(struct service *service, int64_t drain_ms);
 
+/* If a task hangs (daemon/measure/hang.h), so that service_stop() could not end: gives the other tasks back
+ * and returns 1. Then the process must end at once (_exit), as if it were killed. Else 0. */
+int service_leave(struct service *service);
+
 /* Reads tls-certificate and tls-key again and serves them from the next connection on. The old ones stay if
  * that fails; nothing happens without TLS. Returns 1 if they are other ones, or 0. */
 int service_reload_certificate(struct service *service, struct err *err);
@@ -39,7 +43,7 @@ const char *service_find_stuck(struct service *service, int64_t limit_ms);
 /* What it does, as one line for people: "sweep 3 of owner/name: 12 of 154 revisions". */
 void service_describe(struct service *service, char *text, size_t size);
 
-/* Whether the process must end because a device is lost; then a sentence is in reason. */
+/* Whether the process must end because a device is lost or a task hangs; then a sentence is in reason. */
 int service_is_lost(struct service *service, char *reason, size_t reason_size);
 
 #endif

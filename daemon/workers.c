@@ -3,6 +3,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/measure/device_turns.h"
+#include "daemon/measure/hang.h"
 #include "daemon/measure/task_told.h"
 #include "store/sweeps.h"
 
@@ -27,8 +28,10 @@ struct slot {
     int number;
     atomic_bool cancel; /* of the task at hand */
     _Atomic int64_t fetched_bytes;
+    struct pulse pulse;
     /* under workers->lock */
-    int is_busy;
+    int is_busy, is_doubted, is_hung;
+    struct task_row task; /* at hand */
     struct task_lease lease;
     int64_t reported_bytes;
     int64_t renewed_ms;
@@ -38,7 +41,7 @@ struct workers {
     struct workers_options options;
     pthread_mutex_t lock;
     struct slot slots[WORKERS_MAX];
-    int running; /* threads that have not ended, under lock */
+    int running; /* threads that have not ended and do not hang, under lock */
     pthread_t keeper;
     int is_keeper_started;
     int64_t except[EXCEPT_MAX]; /* sweeps whose tasks wait for what of the hub is down; under lock */
@@ -59,9 +62,12 @@ static void begin_task(struct slot *slot, const struct task_row *task)
     atomic_store(&slot->cancel, false);
     atomic_store(&slot->fetched_bytes, 0);
     slot->is_busy = 1;
+    slot->is_doubted = 0;
     slot->reported_bytes = 0;
     slot->renewed_ms = clock_monotonic_ms();
+    slot->task = *task;
     task_lease_of(task, &slot->lease);
+    pulse_beat();
     (void)pthread_mutex_unlock(&slot->workers->lock);
 }
 
@@ -194,8 +200,8 @@ static void work_on(struct slot *slot, const struct task_row *task)
     else
         log_task("task done", LOG_LEVEL_DEBUG, task, seconds, atomic_load(&slot->fetched_bytes), &err);
     end_task(slot);
-    if (code == ERR_DEVICE_LOST && slot->workers->options.device_lost)
-        slot->workers->options.device_lost(slot->workers->options.context, err.message);
+    if (code == ERR_DEVICE_LOST && slot->workers->options.lost)
+        slot->workers->options.lost(slot->workers->options.context, &err, 0);
 }
 
 /* -- Threads -- */
@@ -250,6 +256,7 @@ static void *work(void *context)
     struct store *store = workers->options.shared.store;
     char name[STORE_WORKER_SIZE];
     (void)snprintf(name, sizeof name, WORKERS_NAME_PREFIX "%d", slot->number);
+    pulse_attach(&slot->pulse);
     while (!atomic_load(&workers->is_stopping) && !device_turns_is_lost(workers->options.shared.turns)) {
         struct task_row task;
         struct err err = ERR_INIT;
@@ -271,9 +278,37 @@ static void *work(void *context)
             (void)store_wait_change(store, version, wait_ms);
     }
     (void)pthread_mutex_lock(&workers->lock);
-    workers->running--;
+    workers->running -= !slot->is_hung;
     (void)pthread_mutex_unlock(&workers->lock);
     return NULL;
+}
+
+/* Ends the lease of a task at which nothing moves any more. Its thread may still come back, to find that the
+ * lease is lost. */
+static void look_for_hang(struct workers *workers, struct slot *slot)
+{
+    struct err reason = ERR_INIT;
+    (void)pthread_mutex_lock(&workers->lock);
+    enum hang hang = slot->is_busy ? hang_judge(&slot->pulse, workers->options.hang_ms, &reason) : HANG_NONE;
+    const int is_news = hang == HANG_CERTAIN || (hang == HANG_DOUBT && !slot->is_doubted);
+    slot->is_doubted |= hang == HANG_DOUBT;
+    if (hang == HANG_CERTAIN) {
+        slot->is_hung = 1;
+        slot->is_busy = 0;
+        workers->running--;
+    }
+    (void)pthread_mutex_unlock(&workers->lock);
+    const double seconds = (double)pulse_age_ms(&slot->pulse) / 1000.0;
+    if (is_news && hang == HANG_DOUBT)
+        log_task("task does not move", LOG_LEVEL_WARNING, &slot->task, seconds,
+                 atomic_load(&slot->fetched_bytes), &reason);
+    if (hang != HANG_CERTAIN)
+        return;
+    if (reason.code == ERR_DEVICE_LOST)
+        device_turns_give_up(workers->options.shared.turns);
+    give_up(slot, &slot->task, &reason, seconds);
+    if (workers->options.lost)
+        workers->options.lost(workers->options.context, &reason, 1);
 }
 
 /* Renews one lease if it is due; a lost or cancelled task is told to end. */
@@ -309,6 +344,8 @@ static void *keep_leases(void *context)
     pulse_attach(&workers->pulse);
     while (!atomic_load(&workers->is_keeper_stopping)) {
         pulse_beat();
+        for (int i = 0; i < workers->options.count; i++)
+            look_for_hang(workers, &workers->slots[i]);
         for (int i = 0; i < workers->options.count; i++)
             keep_lease(workers, &workers->slots[i]);
         clock_sleep_ms(HEARTBEAT_MS / 4);

@@ -23,8 +23,11 @@ struct workers_options {
     int count;                  /* tasks at once, 0 to WORKERS_MAX */
     struct tasks_policy policy; /* of failures */
     struct reserve *reserve;    /* given up to record failures with a full disk; or NULL */
-    /* Called from a worker's thread when the device is lost; the process should end soon. */
-    void (*device_lost)(void *context, const char *reason);
+    int64_t
+        hang_ms; /* after which a task at which nothing moves has failed (daemon/measure/hang.h); 0: never */
+    /* Called when the device is lost (ERR_DEVICE_LOST) or a task hangs; the process should end soon, and with
+     * `hangs` nothing that tasks use may be freed. */
+    void (*lost)(void *context, const struct err *reason, int hangs);
     /* The hub keeps what a sweep needs from this process' token: whether another worker may read it. NULL:
      * there is none. */
     int (*leave)(void *left, int64_t sweep_id);
@@ -33,7 +36,7 @@ struct workers_options {
     /* The sweeps that are left to others now, into ids[WORKERS_LEFT_MAX]; returns how many. NULL: none. */
     size_t (*list_left)(void *left, int64_t *ids);
     void *left;    /* of these three, */
-    void *context; /* and of device_lost */
+    void *context; /* and of lost */
 };
 
 #define WORKERS_MAX 64
@@ -47,10 +50,10 @@ int workers_start(const struct workers_options *options, struct workers **ret_wo
  * back). Does not wait. */
 void workers_stop(struct workers *workers, int is_urgent);
 
-/* Waits at most timeout_ms for all workers to end; returns whether they have. */
+/* Waits at most timeout_ms for all workers to end, but for those that hang; returns whether they have. */
 int workers_wait(struct workers *workers, int64_t timeout_ms);
 
-/* Stops urgently, waits, frees. NULL is allowed. */
+/* Stops urgently, waits, frees. Not if one hangs. NULL is allowed. */
 void workers_free(struct workers *workers);
 
 /* Beats as long as leases are kept; borrowed. */

@@ -69,6 +69,21 @@ struct score_need {
     uint64_t scratch_bytes; /* scoring, at most; UINT64_MAX for all that there is (a streamed model) */
 };
 
+/* Who waits for a model: how loading it and calls on it are ended, and seen to move. */
+struct score_watch {
+    const atomic_bool *cancel;    /* or NULL: once true, they end with ERR_CANCELLED */
+    void (*moved)(void *context); /* or NULL: called between pieces of the work, by any thread */
+    void *context;
+};
+
+/* For backends, between pieces: tells that the work moves; whether it is cancelled. */
+static inline int score_watch_look(const struct score_watch *watch)
+{
+    if (watch->moved)
+        watch->moved(watch->context);
+    return watch->cancel && atomic_load_explicit(watch->cancel, memory_order_relaxed);
+}
+
 struct score_model_source {
     struct score_config config;
     const struct score_tensor *tensors; /* any order; others than the model's own are ignored */
@@ -78,8 +93,7 @@ struct score_model_source {
     const struct score_need *beside; /* or NULL. Another model of the same device may be scored meanwhile and
                                         needs so much: this one is loaded only if both fit whole, and have all
                                         the room that they can use, else ERR_NO_MEMORY */
-    const atomic_bool *cancel;       /* or NULL: once true, loading and calls on the model end with
-                                        ERR_CANCELLED */
+    struct score_watch watch;
 };
 
 struct score_request {

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <time.h>
 
 static _Thread_local struct pulse *own;
 
@@ -13,10 +14,40 @@ void pulse_attach(struct pulse *pulse)
     pulse_beat();
 }
 
+struct pulse *pulse_own(void)
+{
+    return own;
+}
+
 void pulse_beat(void)
 {
+    pulse_beat_for(own);
+}
+
+void pulse_beat_for(struct pulse *pulse)
+{
+    if (pulse)
+        atomic_store(&pulse->beat_ms, clock_monotonic_ms());
+}
+
+void pulse_call(const char *callee)
+{
     if (own)
-        atomic_store(&own->beat_ms, clock_monotonic_ms());
+        atomic_store(&own->callee, callee);
+    pulse_beat();
+}
+
+void pulse_wait(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t at_most_ms)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += at_most_ms / 1000;
+    until.tv_nsec += at_most_ms % 1000 * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pulse_beat();
+    (void)pthread_cond_clockwait(changed, lock, CLOCK_MONOTONIC, &until);
+    pulse_beat();
 }
 
 int64_t pulse_age_ms(const struct pulse *pulse)

@@ -1,6 +1,8 @@
 #include "daemon/base/source.h"
 
 #include "daemon/base/checked.h"
+#include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PIECE_BYTES (64 * MIB) /* a slow disk moves it well within the time after which a task hangs */
+
 int source_read(struct source *source, uint64_t offset, void *data, size_t size, struct err *err)
 {
     if (!checked_range_within(offset, size, source->size_bytes))
@@ -20,7 +24,9 @@ int source_read(struct source *source, uint64_t offset, void *data, size_t size,
                        size, offset, source->size_bytes);
     if (size == 0)
         return 0;
-    return source->ops->read(source, offset, data, size, err);
+    int code = source->ops->read(source, offset, data, size, err);
+    pulse_beat();
+    return code;
 }
 
 void source_will_need(struct source *source, uint64_t offset, uint64_t size)
@@ -86,7 +92,7 @@ static int file_source_read(struct source *source, uint64_t offset, void *data, 
     const struct memory_source *file = (struct memory_source *)source;
     unsigned char *place = data;
     while (size) {
-        ssize_t got = pread(file->fd, place, size, (off_t)offset);
+        ssize_t got = pread(file->fd, place, size < PIECE_BYTES ? size : PIECE_BYTES, (off_t)offset);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -96,6 +102,7 @@ static int file_source_read(struct source *source, uint64_t offset, void *data, 
         place += got;
         offset += (uint64_t)got;
         size -= (size_t)got;
+        pulse_beat();
     }
     return 0;
 }

@@ -68,7 +68,9 @@ static void print_help(void)
         "The Debian package has a unit for each device: systemctl enable --now bifurcated-worker@cuda:1.\n\n"
         "Exit status: 0 nothing left to do, or stopped by TERM or INT; 1 could not start, or the daemon does "
         "not\n"
-        "accept this worker (token, version); 2 wrong options; 70 the compute device is lost.");
+        "accept this worker (token, version); 2 wrong options; 70 the compute device is lost, or "
+        "a\n"
+        "revision hangs (hang-after-s).");
 }
 
 static const char *const own_options[] = {"connect",     "name", "connect-ca-file", "state", "sweep",
@@ -179,6 +181,7 @@ static int start(struct process *process, const struct arguments *arguments, con
                                            .count = options->fetchers ? (int)options->fetchers : FETCHERS,
                                            .sweep_id = arguments->sweep_id,
                                            .idle_exit_s = arguments->idle_exit_s,
+                                           .hang_ms = options->hang_after_s * 1000,
                                            .ended = note_end,
                                            .context = process};
     return remote_worker_start(&worker, &process->worker, err);
@@ -216,13 +219,17 @@ static int run(const struct arguments *arguments, const struct options *options)
         signals_let_end(&signals);
     }
     int end = atomic_load(&process.end);
-    remote_worker_stop(process.worker, end == REMOTE_END_DEVICE ? 0 : DRAIN_MS);
+    const int is_lost = end == REMOTE_END_DEVICE || end == REMOTE_END_HANG;
+    if (remote_worker_stop(process.worker, is_lost ? 0 : DRAIN_MS)) {
+        log_info("stopped", log_end);
+        _exit(EXIT_STATUS_DEVICE_LOST);
+    }
     engine_close(&process.engine);
     remote_store_close(process.store);
     free(token);
     if (!code)
         log_info("stopped", log_end);
-    if (end == REMOTE_END_DEVICE)
+    if (is_lost)
         return EXIT_STATUS_DEVICE_LOST;
     return code || end == REMOTE_END_REFUSED || end == REMOTE_END_RESTART ? COMMANDS_STATUS_FAILED : 0;
 }

@@ -2,6 +2,7 @@
 
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -71,6 +72,7 @@ static int walk_folder(struct walk *walk, const char *folder, const char *relati
 
 int walk_next(DIR *stream, const char *folder, const struct dirent **ret_entry, struct err *err)
 {
+    pulse_beat();
     errno = 0;
     *ret_entry = readdir(stream);
     return *ret_entry || errno == 0 ? 0 : err_set_errno(err, errno, "%s: cannot be read to its end", folder);

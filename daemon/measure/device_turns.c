@@ -1,23 +1,27 @@
 #include "daemon/measure/device_turns.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/pulse.h"
 #include "gpu/backend.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
+#define WAIT_MS 250 /* how often who waits shows that it does */
+
 struct device_turns {
     struct device *contexts[2]; /* the second one NULL: there is one */
     _Atomic int64_t *busy_us;
-    pthread_mutex_t load_lock; /* taken before the turn */
-    int computing; /* which context computes: changes with load_lock and the turn, read with either */
-    struct score_need need; /* of the model scored last; load_lock */
+    int computing;          /* which context computes: changes with the load and the turn, read with either */
+    struct score_need need; /* of the model scored last; the load */
     double began_s;         /* of the turn */
     atomic_bool is_lost;
+    atomic_bool is_hung;  /* lost by hanging */
     pthread_mutex_t lock; /* of what follows, never held while something is computed or loaded */
     pthread_cond_t changed;
-    int is_taken; /* the turn */
+    int is_loading; /* somebody has the load, which is taken before the turn */
+    int is_taken;   /* the turn */
     int passes_waiting, models_waiting;
     int passes_in_row; /* that went before a model that waits */
 };
@@ -25,14 +29,24 @@ struct device_turns {
 /* Marks the device where a call of its backend said so. */
 static int note(struct device_turns *turns, int code)
 {
-    if (code == ERR_DEVICE_LOST)
-        atomic_store(&turns->is_lost, true);
+    if (code != ERR_DEVICE_LOST)
+        return code;
+    (void)pthread_mutex_lock(&turns->lock);
+    atomic_store(&turns->is_lost, true);
+    (void)pthread_cond_broadcast(&turns->changed);
+    (void)pthread_mutex_unlock(&turns->lock);
     return code;
 }
 
 int device_turns_is_lost(const struct device_turns *turns)
 {
     return turns && atomic_load(&turns->is_lost);
+}
+
+void device_turns_give_up(struct device_turns *turns)
+{
+    atomic_store(&turns->is_hung, true);
+    (void)note(turns, ERR_DEVICE_LOST);
 }
 
 static int check_lost(const struct device_turns *turns, struct err *err)
@@ -51,7 +65,6 @@ int device_turns_new(struct device *device, struct device *second, _Atomic int64
     turns->contexts[0] = device;
     turns->contexts[1] = second;
     turns->busy_us = busy_us;
-    (void)pthread_mutex_init(&turns->load_lock, NULL);
     (void)pthread_mutex_init(&turns->lock, NULL);
     (void)pthread_cond_init(&turns->changed, NULL);
     *ret_turns = turns;
@@ -62,7 +75,6 @@ void device_turns_free(struct device_turns *turns)
 {
     if (!turns)
         return;
-    (void)pthread_mutex_destroy(&turns->load_lock);
     (void)pthread_cond_destroy(&turns->changed);
     (void)pthread_mutex_destroy(&turns->lock);
     free(turns);
@@ -76,21 +88,35 @@ void device_turns_count_waiting(struct device_turns *turns, int *ret_passes, int
     (void)pthread_mutex_unlock(&turns->lock);
 }
 
-/* With the lock, which is let go of. */
+/* With the lock, which is let go of. NULL: the device was lost meanwhile, and nobody has the turn. */
 static struct device *begin(struct device_turns *turns)
 {
-    turns->is_taken = 1;
+    const int is_lost = atomic_load(&turns->is_lost);
+    turns->is_taken |= !is_lost;
     (void)pthread_mutex_unlock(&turns->lock);
+    if (is_lost)
+        return NULL;
     turns->began_s = clock_monotonic_s();
     return turns->contexts[turns->computing];
+}
+
+/* With the lock: waits for what another has; not for one that has lost the device, and may never come back.
+ */
+static int must_wait(struct device_turns *turns, int is_held)
+{
+    if (!is_held || atomic_load(&turns->is_lost))
+        return 0;
+    pulse_wait(&turns->changed, &turns->lock, WAIT_MS);
+    return 1;
 }
 
 static struct device *begin_pass(struct device_turns *turns)
 {
     (void)pthread_mutex_lock(&turns->lock);
     turns->passes_waiting++;
-    while (turns->is_taken || (turns->models_waiting && turns->passes_in_row >= DEVICE_TURNS_PASSES))
-        (void)pthread_cond_wait(&turns->changed, &turns->lock);
+    while (must_wait(turns, turns->is_taken ||
+                                (turns->models_waiting && turns->passes_in_row >= DEVICE_TURNS_PASSES)))
+        ;
     turns->passes_waiting--;
     turns->passes_in_row += turns->models_waiting > 0;
     return begin(turns);
@@ -100,8 +126,9 @@ struct device *device_turns_begin(struct device_turns *turns)
 {
     (void)pthread_mutex_lock(&turns->lock);
     turns->models_waiting++;
-    while (turns->is_taken || (turns->passes_waiting && turns->passes_in_row < DEVICE_TURNS_PASSES))
-        (void)pthread_cond_wait(&turns->changed, &turns->lock);
+    while (must_wait(turns, turns->is_taken ||
+                                (turns->passes_waiting && turns->passes_in_row < DEVICE_TURNS_PASSES)))
+        ;
     turns->models_waiting--;
     turns->passes_in_row = 0;
     return begin(turns);
@@ -116,13 +143,36 @@ void device_turns_end(struct device_turns *turns)
     (void)pthread_mutex_unlock(&turns->lock);
 }
 
+static int take_load(struct device_turns *turns, struct err *err)
+{
+    (void)pthread_mutex_lock(&turns->lock);
+    while (must_wait(turns, turns->is_loading))
+        ;
+    const int is_taken = !turns->is_loading; /* else it is lost */
+    turns->is_loading = 1;
+    (void)pthread_mutex_unlock(&turns->lock);
+    return is_taken ? 0 : check_lost(turns, err);
+}
+
+static void give_load(struct device_turns *turns)
+{
+    (void)pthread_mutex_lock(&turns->lock);
+    turns->is_loading = 0;
+    (void)pthread_cond_broadcast(&turns->changed);
+    (void)pthread_mutex_unlock(&turns->lock);
+}
+
 static int run_statistics(struct device_turns *turns, const struct statistics_request *request,
                           struct statistics_result *result, struct err *err)
 {
     struct device *device = begin_pass(turns);
     int code = check_lost(turns, err);
+    if (!device)
+        return code;
+    pulse_call(DEVICE_TURNS_CALLEE);
     if (!code)
         code = note(turns, device_statistics(device, request, result, err));
+    pulse_call(NULL);
     device_turns_end(turns);
     return code;
 }
@@ -138,9 +188,10 @@ int device_turns_statistics(struct device_turns *turns, int is_alone,
             return code;
         *err = (struct err)ERR_INIT;
     }
-    (void)pthread_mutex_lock(&turns->load_lock); /* who has a model has one of the two locks */
+    if ((code = take_load(turns, err))) /* who has a model has one of the two */
+        return code;
     code = run_statistics(turns, request, result, err);
-    (void)pthread_mutex_unlock(&turns->load_lock);
+    give_load(turns);
     return code;
 }
 
@@ -150,10 +201,19 @@ static int load(struct device_turns *turns, int context, const struct score_mode
     double begin_s = clock_monotonic_s();
     void *device = device_context(turns->contexts[context]);
     int code = check_lost(turns, err);
+    pulse_call(DEVICE_TURNS_CALLEE);
     if (!code)
         code = note(turns, turn->backend->model_load(device, source, &turn->model, err));
+    pulse_call(NULL);
     turn->load_seconds = clock_monotonic_s() - begin_s;
     return code;
+}
+
+/* A model that was loaded when the device was lost. What hangs may also hang here: then the process ends. */
+static void drop_model(struct device_turns *turns, struct device_turn *turn)
+{
+    if (turn->model && !atomic_load(&turns->is_hung))
+        turn->backend->model_free(turn->model);
 }
 
 int device_turns_load(struct device_turns *turns, int is_alone, struct score_model_source *source,
@@ -162,10 +222,12 @@ int device_turns_load(struct device_turns *turns, int is_alone, struct score_mod
     struct device_turn turn = {.backend = device_backend(turns->contexts[0]), .is_alone = is_alone};
     if (!turn.backend->model_load)
         return err_set(err, ERR_UNSUPPORTED, "the backend %s cannot score models", turn.backend->name);
-    (void)pthread_mutex_lock(&turns->load_lock);
+    int code = take_load(turns, err);
+    if (code)
+        return code;
     const int has_second = turns->contexts[1] && turn.backend->model_need;
     const int loading = has_second ? 1 - turns->computing : turns->computing;
-    int code = ERR_NO_MEMORY;
+    code = ERR_NO_MEMORY;
     if (has_second && !is_alone) {
         source->beside = &turns->need;
         code = load(turns, loading, source, &turn, err);
@@ -173,10 +235,14 @@ int device_turns_load(struct device_turns *turns, int is_alone, struct score_mod
     }
     const int is_later = code == ERR_NO_MEMORY; /* loads when no other model is there */
     if (code && !is_later) {
-        (void)pthread_mutex_unlock(&turns->load_lock);
+        give_load(turns);
         return code;
     }
-    (void)device_turns_begin(turns);
+    if (!device_turns_begin(turns)) {
+        drop_model(turns, &turn);
+        give_load(turns);
+        return check_lost(turns, err);
+    }
     if (is_later) {
         *err = (struct err)ERR_INIT;
         code = load(turns, loading, source, &turn, err);
@@ -190,7 +256,7 @@ int device_turns_load(struct device_turns *turns, int is_alone, struct score_mod
         device_turns_end(turns);
     }
     if (code || !is_alone)
-        (void)pthread_mutex_unlock(&turns->load_lock);
+        give_load(turns);
     return code;
 }
 
@@ -198,14 +264,20 @@ int device_turns_score(struct device_turns *turns, const struct device_turn *tur
                        const struct score_request *request, struct score_result *result, struct err *err)
 {
     int code = check_lost(turns, err); /* it may have been loaded beside the model that lost the device */
-    return code ? code : note(turns, turn->backend->model_score(turn->model, request, result, err));
+    pulse_call(DEVICE_TURNS_CALLEE);
+    if (!code)
+        code = note(turns, turn->backend->model_score(turn->model, request, result, err));
+    pulse_call(NULL);
+    return code;
 }
 
 void device_turns_unload(struct device_turns *turns, struct device_turn *turn)
 {
+    pulse_call(DEVICE_TURNS_CALLEE);
     turn->backend->model_free(turn->model);
+    pulse_call(NULL);
     turn->model = NULL;
     device_turns_end(turns);
     if (turn->is_alone)
-        (void)pthread_mutex_unlock(&turns->load_lock);
+        give_load(turns);
 }

@@ -16,9 +16,10 @@
  * last failure may have been the device's (measure_is_alone()) is measured *alone*, with nothing loaded
  * beside it.
  *
- * Whoever loads holds a lock, and whoever computes has the turn. A model takes the turn before it lets go of
- * the lock, so at most one thread loads and one computes, and the context that does not compute is the
- * loader's.
+ * Whoever loads has the load, and whoever computes has the turn. A model takes the turn before it lets go of
+ * the load, so at most one thread loads and one computes, and the context that does not compute is the
+ * loader's. Waiting for either is no standing still (daemon/base/pulse.h); calls of the device are, unless
+ * scoring tells that it moves.
  */
 #ifndef BIFURCATED_MEASURE_DEVICE_TURNS_H
 #define BIFURCATED_MEASURE_DEVICE_TURNS_H
@@ -31,6 +32,7 @@
 #include <stdint.h>
 
 #define DEVICE_TURNS_PASSES 8
+#define DEVICE_TURNS_CALLEE "the compute device" /* whom a thread calls here (daemon/base/pulse.h) */
 
 struct device_turns;
 
@@ -45,10 +47,15 @@ void device_turns_free(struct device_turns *turns);
 /* Whether the device is lost: nothing more should be begun. NULL: no. */
 int device_turns_is_lost(const struct device_turns *turns);
 
+/* A call of the device does not come back, so it is lost: who waits gets ERR_CANCELLED. Nothing may be freed.
+ */
+void device_turns_give_up(struct device_turns *turns);
+
 /* How many passes and models wait for the turn now. */
 void device_turns_count_waiting(struct device_turns *turns, int *ret_passes, int *ret_models);
 
-/* Waits for the turn, as a model does; the context to compute on, until device_turns_end. */
+/* Waits for the turn, as a model does; the context to compute on, until device_turns_end. NULL if the device
+ * is lost: then there is no turn to end. */
 struct device *device_turns_begin(struct device_turns *turns);
 void device_turns_end(struct device_turns *turns);
 

@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 #include "daemon/measure/scoring_identity.h"
 #include "daemon/measure/scoring_passages.h"
 #include "daemon/measure/scoring_tokenizer.h"
@@ -184,16 +185,22 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
     return 0;
 }
 
+static void note_moved(void *pulse)
+{
+    pulse_beat_for(pulse);
+}
+
 int scoring_run(struct scoring *scoring, struct device_turns *turns, int is_alone,
                 struct scoring_outcome *ret_outcome, struct err *err)
 {
     struct scoring_outcome outcome = {0};
-    struct score_model_source source = {.config = scoring->config,
-                                        .tensors = scoring->weights.tensors,
-                                        .tensor_count = scoring->weights.count,
-                                        .precision = scoring->request.precision,
-                                        .memory_budget_bytes = scoring->request.memory_budget_bytes,
-                                        .cancel = scoring->request.cancel};
+    struct score_model_source source = {
+        .config = scoring->config,
+        .tensors = scoring->weights.tensors,
+        .tensor_count = scoring->weights.count,
+        .precision = scoring->request.precision,
+        .memory_budget_bytes = scoring->request.memory_budget_bytes,
+        .watch = {.cancel = scoring->request.cancel, .moved = note_moved, .context = pulse_own()}};
     struct device_turn turn;
     if (!scoring->is_fetched)
         return err_set(err, ERR_INTERNAL, "scoring without scoring_fetch");

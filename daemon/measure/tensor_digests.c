@@ -1,6 +1,7 @@
 #include "daemon/measure/tensor_digests.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 #include "gpu/cpu/threads.h"
 
 #include <assert.h>
@@ -27,6 +28,7 @@ struct tensor_digests {
     int code;                  /* of the first that failed: lock */
     struct err reason;
     const atomic_bool *cancel;
+    struct pulse *pulse; /* the caller's, that all beat */
     pthread_t threads[TENSOR_DIGESTS_THREADS_MAX];
     int thread_count; /* beside the caller */
 };
@@ -47,6 +49,7 @@ static int digest_item(struct tensor_digests *digests, struct item *item, struct
     int code = digest_new(DIGEST_KIND_SHA256, &digest, err);
     for (size_t at = 0; at < item->size && !code; at += STEP_BYTES) {
         size_t left = item->size - at;
+        pulse_beat();
         code = is_ending(digests)
                    ? err_set(err, ERR_CANCELLED, "hashing the weights was cancelled")
                    : digest_update(digest, item->data + at, left < STEP_BYTES ? left : STEP_BYTES, err);
@@ -78,6 +81,7 @@ static void work(struct tensor_digests *digests)
 static void *run_thread(void *context)
 {
     struct tensor_digests *digests = context;
+    pulse_attach(digests->pulse);
     (void)pthread_mutex_lock(&digests->lock);
     while (!digests->is_stopping) {
         work(digests);
@@ -109,6 +113,7 @@ int tensor_digests_new(size_t count, uint64_t total_bytes, int thread_count, con
     }
     digests->count = count;
     digests->cancel = cancel;
+    digests->pulse = pulse_own();
     (void)pthread_mutex_init(&digests->lock, NULL);
     (void)pthread_cond_init(&digests->changed, NULL);
     if (!thread_count)

@@ -1,10 +1,14 @@
 #include "daemon/measure/tensor_pool.h"
 
+#include "daemon/base/pulse.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WAIT_MS 250 /* how often who waits shows that it does */
 
 enum entry_state { ENTRY_STATE_LOADING, ENTRY_STATE_READY, ENTRY_STATE_FAILED };
 
@@ -246,7 +250,7 @@ static void settle(struct tensor_pool *pool, struct entry *entry, const atomic_b
         return;
     }
     while (entry->state == ENTRY_STATE_LOADING && !is_cancelled(cancel))
-        (void)pthread_cond_wait(&pool->changed, &pool->lock);
+        pulse_wait(&pool->changed, &pool->lock, WAIT_MS);
     if (entry->state == ENTRY_STATE_READY) {
         *ret_tensor = &entry->tensor;
         return;
@@ -273,7 +277,7 @@ int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *r
     }
     (void)pthread_mutex_lock(&pool->lock);
     while (!has_room(pool, requests, count) && !is_cancelled(cancel))
-        (void)pthread_cond_wait(&pool->changed, &pool->lock);
+        pulse_wait(&pool->changed, &pool->lock, WAIT_MS);
     if (is_cancelled(cancel)) {
         (void)pthread_mutex_unlock(&pool->lock);
         return ERR_CANCELLED;

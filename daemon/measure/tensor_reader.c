@@ -1,6 +1,7 @@
 #include "daemon/measure/tensor_reader.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 #include "gpu/cpu/threads.h"
 
 #include <pthread.h>
@@ -23,6 +24,7 @@ struct reader {
     struct part *parts;
     size_t count, piece_count;
     const atomic_bool *cancel;
+    struct pulse *pulse; /* the caller's, that all beat */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t next, next_part; /* the piece that is taken next, and whose it is: lock */
@@ -46,6 +48,7 @@ static int read_piece(const struct reader *reader, size_t number, size_t piece, 
     if (part->source)
         return source_read(part->source, part->offset + begin, (char *)read->data + begin, size, err);
     memcpy((char *)read->data + begin, (const char *)read->copy_of + begin, size);
+    pulse_beat();
     return 0;
 }
 
@@ -74,6 +77,7 @@ static int take_piece(struct reader *reader)
 static void *run_thread(void *context)
 {
     struct reader *reader = context;
+    pulse_attach(reader->pulse);
     (void)pthread_mutex_lock(&reader->lock);
     while (take_piece(reader))
         ;
@@ -149,7 +153,7 @@ static int choose_threads(const struct reader *reader, uint64_t shared_bytes)
 int tensor_reader_run(const struct tensor_read *reads, size_t count, int thread_count,
                       const atomic_bool *cancel, tensor_reader_note *note, void *context, struct err *err)
 {
-    struct reader reader = {.reads = reads, .count = count, .cancel = cancel};
+    struct reader reader = {.reads = reads, .count = count, .cancel = cancel, .pulse = pulse_own()};
     pthread_t threads[TENSOR_READER_THREADS_MAX];
     int started = 0;
     reader.parts = calloc(count + 1, sizeof *reader.parts);

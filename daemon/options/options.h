@@ -53,6 +53,7 @@ struct options {
     char *cuda_module;
     int64_t device_memory_mb; /* that the device may take; 0: what is free there */
     int64_t threads;
+    int64_t hang_after_s; /* without any progress a task has failed; 0: never */
 
     int64_t fetchers;       /* tasks that are fetched at once */
     int64_t memory_mb;      /* tensors in memory at once; 0: a share of the machine's */

@@ -97,6 +97,11 @@ const struct option_row option_rows[] = {
          "at a time, tensors part by part, and what does not fit even so fails. Of the CPU: memory of a model that is scored, beside memory-mb."),
     INT("compute", "threads", threads, "0", 0, 1024, "N",
          "Threads of the CPU device; 0: one per processor."),
+    INT("compute", "hang-after-s", hang_after_s, "1800", 0, 604800, "SECONDS",
+        "A revision at which nothing moves for so long (no byte is read, nothing hashed, no text scored) counts as one "
+        "failed attempt, and the process ends with status 70, for its supervisor to start it again: a driver, or a network "
+        "file system, that does not answer leaves no other way. Waiting for the hub or for other revisions is no hang. A "
+        "quarter of it makes a warning. 0: never."),
     INT("queue", "fetchers", fetchers, "3", 0, 64, "N",
          "Revisions that are fetched at once, ahead of measuring; 0: none, remote workers do it all."),
     INT("queue", "memory-mb", memory_mb, "0", 0, 100000000, "MB",

@@ -3,11 +3,14 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
+#include "daemon/measure/device_turns.h"
+#include "daemon/measure/hang.h"
 #include "daemon/remote/patience.h"
 #include "daemon/remote/remote_link.h"
 #include "daemon/sweep/sweep_spec.h"
 #include "store/models.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define FAIL_ATTEMPTS 8
@@ -28,7 +31,13 @@ static void begin(struct remote_slot *slot, const struct wire_task *task)
     atomic_store(&slot->cancel, atomic_load(&slot->worker->is_urgent));
     atomic_store(&slot->fetched_bytes, 0);
     slot->is_busy = 1;
+    slot->is_doubted = 0;
     memcpy(slot->claim, task->id, sizeof slot->claim);
+    slot->sweep_id = task->sweep_id;
+    slot->task_id = task->task_id;
+    slot->attempt = task->attempt;
+    (void)snprintf(slot->revision, sizeof slot->revision, "%s", task->revisions[0].row.name);
+    pulse_beat();
     slot->lease_ms = task->lease_ms;
     slot->renewed_ms = clock_monotonic_ms();
     (void)pthread_mutex_unlock(&slot->worker->lock);
@@ -129,12 +138,12 @@ static int hand_in(struct remote_slot *slot, const struct wire_task *task, const
 
 /* -- What became of it -- */
 
-static int report_failure(struct remote_slot *slot, const struct wire_task *task, const struct err *reason,
-                          int is_refused, int *ret_is_final, struct err *err)
+static int report_failure(const struct remote_slot *slot, struct rest *rest, const char *claim,
+                          const struct err *reason, int is_refused, int *ret_is_final, struct err *err)
 {
     for (int attempt = 1;; attempt++) {
         *err = (struct err)ERR_INIT;
-        int code = remote_link_fail(slot->rest, task->id, reason, is_refused, ret_is_final, err);
+        int code = remote_link_fail(rest, claim, reason, is_refused, ret_is_final, err);
         if (!remote_link_may_pass(code) || attempt == FAIL_ATTEMPTS || atomic_load(&slot->worker->is_urgent))
             return code;
         remote_worker_pause(&slot->worker->is_urgent, remote_worker_backoff_ms(attempt));
@@ -162,7 +171,7 @@ static void give_up(struct remote_slot *slot, const struct wire_task *task, cons
     } else {
         if (reason->code == ERR_GATED)
             atomic_store(&worker->was_refused, true);
-        code = report_failure(slot, task, reason, is_refused, &is_final, &err);
+        code = report_failure(slot, slot->rest, task->id, reason, is_refused, &is_final, &err);
         log_task(is_final ? "task failed" : "task will be tried again",
                  task_told_level(&worker->told, task->sweep_id, reason, is_final), task, seconds, bytes,
                  reason);
@@ -267,4 +276,44 @@ int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
     sweep_spec_free(&spec);
     end(slot);
     return has_failed;
+}
+
+/* -- What hangs -- */
+
+static void log_hang(const struct remote_slot *slot, const char *event, const struct err *reason)
+{
+    log_warning(event, log_int("sweep", slot->sweep_id), log_int("task", slot->task_id),
+                log_text("revision", slot->revision), log_int("attempt", slot->attempt),
+                log_int("bytes_fetched", atomic_load(&slot->fetched_bytes)),
+                log_text("error", err_name(reason->code)), log_text("reason", reason->message), log_end);
+}
+
+/* Its thread may still come back, to find that the claim is over. */
+void remote_slot_look_for_hang(struct remote_slot *slot)
+{
+    struct remote_worker *worker = slot->worker;
+    struct err reason = ERR_INIT, err = ERR_INIT;
+    char claim[WIRE_ID_SIZE];
+    int is_final = 0;
+    (void)pthread_mutex_lock(&worker->lock);
+    enum hang hang = slot->is_busy ? hang_judge(&slot->pulse, worker->options.hang_ms, &reason) : HANG_NONE;
+    const int is_news = hang == HANG_CERTAIN || (hang == HANG_DOUBT && !slot->is_doubted);
+    slot->is_doubted |= hang == HANG_DOUBT;
+    slot->is_hung |= hang == HANG_CERTAIN;
+    slot->is_busy &= hang != HANG_CERTAIN;
+    memcpy(claim, slot->claim, sizeof claim);
+    (void)pthread_mutex_unlock(&worker->lock);
+    if (is_news && hang == HANG_DOUBT)
+        log_hang(slot, "task does not move", &reason);
+    if (hang != HANG_CERTAIN)
+        return;
+    if (reason.code == ERR_DEVICE_LOST)
+        device_turns_give_up(worker->options.engine->turns);
+    (void)report_failure(slot, slot->keeper_rest, claim, &reason, 0, &is_final, &err);
+    log_hang(slot, is_final ? "task failed" : "task will be tried again", &reason);
+    log_error("a task hangs; the worker ends so that its supervisor starts it again",
+              log_text("reason", reason.message), log_end);
+    if (atomic_exchange(&slot->is_running, false))
+        atomic_fetch_sub(&worker->running, 1);
+    remote_worker_end(worker, REMOTE_END_HANG);
 }

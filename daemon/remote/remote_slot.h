@@ -4,6 +4,7 @@
 #ifndef BIFURCATED_REMOTE_REMOTE_SLOT_H
 #define BIFURCATED_REMOTE_REMOTE_SLOT_H
 
+#include "daemon/base/pulse.h"
 #include "daemon/measure/task_told.h"
 #include "daemon/remote/left_list.h"
 #include "daemon/remote/remote_worker.h"
@@ -30,9 +31,13 @@ struct remote_slot {
     _Atomic int64_t fetched_bytes;
     _Atomic int64_t beats; /* how often the daemon has said that a claim of this slot holds */
     int has_left;          /* the last task, to others */
+    struct pulse pulse;
+    atomic_bool is_running; /* its thread: has not ended, and does not hang */
     /* under worker->lock */
-    int is_busy;
+    int is_busy, is_doubted, is_hung;
     char claim[WIRE_ID_SIZE];
+    int64_t sweep_id, task_id, attempt; /* of that claim, for the log; */
+    char revision[LIMIT_REVISION_NAME_BYTES + 1];
     int64_t lease_ms, renewed_ms;
 };
 
@@ -63,6 +68,9 @@ struct remote_worker {
 /* Measures a claimed task and hands it in, or says what became of it. Logs once. Returns whether the attempt
  * failed. */
 int remote_slot_work(struct remote_slot *slot, const struct wire_task *task);
+
+/* For the thread that keeps the slot's lease: looks whether its task hangs, and ends the claim then. */
+void remote_slot_look_for_hang(struct remote_slot *slot);
 
 /* The worker ends by itself. */
 void remote_worker_end(struct remote_worker *worker, enum remote_end end);

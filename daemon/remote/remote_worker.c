@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/pulse.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/measure_rows.h"
 #include "daemon/measure/tensor_pool.h"
@@ -22,12 +23,15 @@
 #define BACKOFF_MS 500
 #define BACKOFF_MAX_MS 30000
 #define STEP_MS 50
+#define LEAVE_MS 10000 /* what the others have, where one hangs: to give their tasks back */
 
 void remote_worker_pause(const atomic_bool *stop, int64_t duration_ms)
 {
     int64_t deadline = clock_monotonic_ms() + duration_ms;
-    while (!atomic_load(stop) && clock_monotonic_ms() < deadline)
+    while (!atomic_load(stop) && clock_monotonic_ms() < deadline) {
+        pulse_beat();
         clock_sleep_ms(STEP_MS);
+    }
 }
 
 int64_t remote_worker_backoff_ms(int attempt)
@@ -96,6 +100,7 @@ static int is_keeper_stopping(void *context)
 static int is_over(void *context)
 {
     const struct remote_slot *slot = context;
+    pulse_beat(); /* waiting for the daemon is no standing still */
     switch (atomic_load(&slot->phase)) {
     case REMOTE_PHASE_CLAIM:
         return atomic_load(&slot->worker->is_stopping);
@@ -243,6 +248,7 @@ static void *work(void *context)
     struct remote_slot *slot = context;
     struct remote_worker *worker = slot->worker;
     int failures = 0; /* in a row */
+    pulse_attach(&slot->pulse);
     while (!is_ending(worker)) {
         struct wire_task task = {.reference = -1, .previous = -1};
         struct err err = ERR_INIT;
@@ -261,7 +267,8 @@ static void *work(void *context)
         if (failures)
             remote_worker_pause(&worker->is_stopping, remote_worker_backoff_ms(failures));
     }
-    atomic_fetch_sub(&worker->running, 1);
+    if (atomic_exchange(&slot->is_running, false))
+        atomic_fetch_sub(&worker->running, 1);
     return NULL;
 }
 
@@ -309,6 +316,7 @@ static void *keep_leases(void *context)
 {
     struct remote_slot *slot = context;
     while (!atomic_load(&slot->worker->is_keeper_stopping)) {
+        remote_slot_look_for_hang(slot);
         keep_lease(slot->worker, slot);
         clock_sleep_ms(STEP_MS);
     }
@@ -377,6 +385,7 @@ int remote_worker_start(const struct remote_worker_options *options, struct remo
             if (result)
                 break;
             atomic_fetch_add(&worker->running, 1);
+            atomic_store(&slot->is_running, true);
             result = pthread_create(&slot->thread, NULL, work, slot);
             slot->is_started = result == 0;
             if (result)
@@ -386,7 +395,7 @@ int remote_worker_start(const struct remote_worker_options *options, struct remo
             code = err_set_errno(err, result, "worker: cannot start a thread");
     }
     if (code) {
-        remote_worker_stop(worker, 0);
+        (void)remote_worker_stop(worker, 0);
         return code;
     }
     *ret_worker = worker;
@@ -400,13 +409,24 @@ static void wait_for_slots(struct remote_worker *worker, int64_t timeout_ms)
         clock_sleep_ms(STEP_MS / 5);
 }
 
-void remote_worker_stop(struct remote_worker *worker, int64_t drain_ms)
+static int has_hung(struct remote_worker *worker)
+{
+    int count = 0;
+    (void)pthread_mutex_lock(&worker->lock);
+    for (int i = 0; i < worker->options.count; i++)
+        count += worker->slots[i].is_hung;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return count > 0;
+}
+
+int remote_worker_stop(struct remote_worker *worker, int64_t drain_ms)
 {
     if (!worker)
-        return;
+        return 0;
     atomic_store(&worker->is_stopping, true);
     wait_for_slots(worker, drain_ms);
     atomic_store(&worker->is_urgent, true);
+    const int64_t deadline = clock_monotonic_ms() + LEAVE_MS;
     if (atomic_load(&worker->running))
         hub_cancel(worker->options.engine->hub);
     while (atomic_load(&worker->running)) {
@@ -414,7 +434,11 @@ void remote_worker_stop(struct remote_worker *worker, int64_t drain_ms)
             atomic_store(&worker->slots[i].cancel, true);
         tensor_pool_wake(worker->options.engine->pool);
         wait_for_slots(worker, 1000);
+        if (has_hung(worker) && clock_monotonic_ms() >= deadline)
+            break;
     }
+    if (has_hung(worker))
+        return 1;
     for (int i = 0; i < worker->options.count; i++) {
         if (worker->slots[i].is_started)
             (void)pthread_join(worker->slots[i].thread, NULL);
@@ -430,4 +454,5 @@ void remote_worker_stop(struct remote_worker *worker, int64_t drain_ms)
     (void)pthread_mutex_destroy(&worker->claim_lock);
     task_told_free(&worker->told);
     free(worker);
+    return 0;
 }

@@ -22,7 +22,8 @@ enum remote_end {
     REMOTE_END_IDLE,    /* nothing to do for as long as was asked for */
     REMOTE_END_REFUSED, /* the daemon does not accept this worker */
     REMOTE_END_RESTART, /* the daemon has another database: what is known does not hold any more */
-    REMOTE_END_DEVICE   /* the compute device is lost */
+    REMOTE_END_DEVICE,  /* the compute device is lost */
+    REMOTE_END_HANG     /* a task hangs (daemon/measure/hang.h) */
 };
 
 struct remote_worker_options {
@@ -33,6 +34,7 @@ struct remote_worker_options {
     int count;                            /* slots, 1 to REMOTE_SLOTS_MAX */
     int64_t sweep_id;                     /* 0: of any sweep */
     int64_t idle_exit_s;                  /* ends after so long without work; 0: never */
+    int64_t hang_ms;                      /* after which a task that does not move hangs; 0: never */
     /* Called once, from a thread of the worker, when it ends by itself; the process should stop it then. */
     void (*ended)(void *context, enum remote_end end);
     void *context;
@@ -45,7 +47,7 @@ int remote_worker_start(const struct remote_worker_options *options, struct remo
                         struct err *err);
 
 /* Claims no more; what runs may end within drain_ms and is given back otherwise. Waits, and frees. NULL is
- * allowed. */
-void remote_worker_stop(struct remote_worker *worker, int64_t drain_ms);
+ * allowed. 1 if a task hangs: then nothing was freed, and the process must end at once (_exit); else 0. */
+int remote_worker_stop(struct remote_worker *worker, int64_t drain_ms);
 
 #endif

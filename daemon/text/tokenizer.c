@@ -1,6 +1,7 @@
 #include "daemon/text/tokenizer.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 #include "daemon/text/normalizer.h"
 #include "daemon/text/tokenizer_parts.h"
 #include "daemon/text/unicode.h"
@@ -200,6 +201,7 @@ static int encode_words(struct tokenizer_encoder *encoder, const char *text, siz
     }
     for (size_t begin = 0; begin < size;) {
         size_t end = size;
+        pulse_beat();
         if (encoder->cancel && atomic_load(encoder->cancel))
             return err_set(err, ERR_CANCELLED, "cutting a text into tokens was cancelled");
         if (encoder->match &&

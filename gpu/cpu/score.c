@@ -27,7 +27,7 @@ struct run {
 
 static int is_cancelled(const struct run *run)
 {
-    return run->model->cancel && atomic_load_explicit(run->model->cancel, memory_order_relaxed);
+    return score_watch_look(&run->model->watch);
 }
 
 /* Where the hidden states of a batch's targets go. */

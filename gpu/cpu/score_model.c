@@ -173,7 +173,7 @@ void score_model_prepare_layer(struct cpu_score_model *model, uint64_t layer)
 static int fill_matrices(struct cpu_score_model *model, struct err *err)
 {
     for (uint64_t i = 0; i < model->config.layer_count; i++) {
-        if (model->cancel && atomic_load_explicit(model->cancel, memory_order_relaxed))
+        if (score_watch_look(&model->watch))
             return err_set(err, ERR_CANCELLED, "loading was cancelled");
         fill_layer(model, i);
     }
@@ -217,7 +217,7 @@ int score_model_init(struct cpu_score_model *model, struct cpu_threads *threads,
                                    .kernels = kernels,
                                    .engine = engine,
                                    .config = source->config,
-                                   .cancel = source->cancel,
+                                   .watch = source->watch,
                                    .budget_bytes = source->memory_budget_bytes};
     const struct score_architecture *architecture;
     uint64_t matrix_bytes = 0;

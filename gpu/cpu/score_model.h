@@ -42,7 +42,7 @@ struct cpu_score_model {
     enum gemm_engine engine;
     enum score_qkv_order qkv_order;
     size_t head_size;
-    const atomic_bool *cancel;
+    struct score_watch watch;
     uint64_t budget_bytes;
     int is_resident;
     struct score_weights views;

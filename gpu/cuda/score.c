@@ -4,7 +4,7 @@
 
 static int is_cancelled(const struct run *run)
 {
-    return run->model->cancel && atomic_load_explicit(run->model->cancel, memory_order_relaxed);
+    return score_watch_look(&run->model->watch);
 }
 
 /* Resident: each batch through all layers. */

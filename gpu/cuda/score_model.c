@@ -276,7 +276,7 @@ int cuda_score_load(struct cuda_device *device, const struct score_model_source 
         return err_set(err, ERR_NO_MEMORY, "no memory for a model");
     model->device = device;
     model->config = source->config;
-    model->cancel = source->cancel;
+    model->watch = source->watch;
     model->budget_bytes = source->memory_budget_bytes;
     if ((code = score_weights_find(source, &model->views, err)) || (code = prepare(model, source, err)))
         goto out;

@@ -30,7 +30,7 @@ struct cuda_model {
     struct cuda_device *device;
     struct score_config config;
     enum score_type type;
-    const atomic_bool *cancel;
+    struct score_watch watch;
     uint64_t budget_bytes;
     int is_resident;
     struct score_weights views;

@@ -145,11 +145,6 @@ static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err
     return upload_rows(uploads, &views[SCORE_ROLE_MLP_DOWN_WEIGHT], beside, stride, err);
 }
 
-static int is_cancelled(const struct cuda_model *model)
-{
-    return model->cancel && atomic_load_explicit(model->cancel, memory_order_relaxed);
-}
-
 /* -- All -------------------------------------------------------------------------------------------- */
 
 /* Everything that stays, in one list. */
@@ -165,12 +160,12 @@ static int upload_list(struct uploads *uploads, unsigned char *image, struct err
          (code = upload_matrix(uploads, &views[SCORE_ROLE_UNEMBEDDING], model->unembedding, err))))
         return code;
     for (uint64_t i = 0; model->is_resident && i < model->config.layer_count; i++) {
-        if (is_cancelled(model))
+        if (score_watch_look(&model->watch))
             return err_set(err, ERR_CANCELLED, "loading was cancelled");
         if ((code = upload_layer(uploads, i, err)))
             return code;
     }
-    return staging_copy_all(model->device, uploads->stream, uploads->all, uploads->count, model->cancel, err);
+    return staging_copy_all(model->device, uploads->stream, uploads->all, uploads->count, &model->watch, err);
 }
 
 int upload_all(struct cuda_model *model, struct err *err)
@@ -190,5 +185,5 @@ int upload_matrices(struct cuda_model *model, cudaStream_t stream, uint64_t laye
     struct staging_rows all[LAYER_MATRICES];
     struct uploads uploads = {.model = model, .stream = stream, .all = all};
     int code = upload_layer(&uploads, layer, err);
-    return code ? code : staging_copy_all(model->device, stream, all, uploads.count, model->cancel, err);
+    return code ? code : staging_copy_all(model->device, stream, all, uploads.count, &model->watch, err);
 }

@@ -16,7 +16,7 @@ struct part {
 struct transfer {
     struct cuda_device *device;
     cudaStream_t stream;
-    const atomic_bool *cancel;
+    const struct score_watch *watch;
     const struct staging_rows *all; /* [part_count] */
     struct part *parts;             /* [part_count] */
     size_t part_count;
@@ -90,11 +90,6 @@ static int send_piece(const struct transfer *transfer, size_t number, uint64_t p
     return code;
 }
 
-static int is_cancelled(const struct transfer *transfer)
-{
-    return transfer->cancel && atomic_load_explicit(transfer->cancel, memory_order_relaxed);
-}
-
 static void *run_filler(void *context)
 {
     struct filler *filler = context;
@@ -109,7 +104,7 @@ static void *run_filler(void *context)
             part++;
         if (part == transfer->part_count)
             break;
-        if (is_cancelled(transfer))
+        if (transfer->watch && score_watch_look(transfer->watch))
             filler->code = err_set(&filler->err, ERR_CANCELLED, "a copy to the device was cancelled");
         else
             filler->code = send_piece(transfer, part, piece - transfer->parts[part].first,
@@ -176,11 +171,11 @@ static int run_transfer(struct transfer *transfer, struct err *err)
 }
 
 int staging_copy_all(struct cuda_device *device, cudaStream_t stream, const struct staging_rows *all,
-                     size_t count, const atomic_bool *cancel, struct err *err)
+                     size_t count, const struct score_watch *watch, struct err *err)
 {
     struct part one;
     struct transfer transfer = {
-        .device = device, .stream = stream, .cancel = cancel, .all = all, .parts = &one, .part_count = count};
+        .device = device, .stream = stream, .watch = watch, .all = all, .parts = &one, .part_count = count};
     if (count > 1 && !(transfer.parts = calloc(count, sizeof(*transfer.parts))))
         return err_set(err, ERR_NO_MEMORY, "no memory to copy %zu tensors", count);
     int code = run_transfer(&transfer, err);

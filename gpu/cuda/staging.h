@@ -10,8 +10,7 @@
 #define BIFURCATED_GPU_CUDA_STAGING_H
 
 #include "gpu/cuda/device.h"
-
-#include <stdatomic.h>
+#include "gpu/score.h"
 
 /* How rows become rows. */
 struct staging_rows {
@@ -31,10 +30,10 @@ static inline struct staging_rows staging_whole(void *to, const void *from, size
 }
 
 /* Copies all of a list, in the order of `stream` (among themselves in any). On return everything has been
- * read; the copies may still be under way. ERR_CANCELLED once *cancel (which may be NULL) says so: some of it
+ * read; the copies may still be under way. ERR_CANCELLED once *watch (which may be NULL) says so: some of it
  * is on its way then, which the stream waits for. */
 int staging_copy_all(struct cuda_device *device, cudaStream_t stream, const struct staging_rows *all,
-                     size_t count, const atomic_bool *cancel, struct err *err);
+                     size_t count, const struct score_watch *watch, struct err *err);
 
 /* Copies in the order of `stream`. On return `from` has been read; the copies may still be under way. */
 int staging_copy_rows(struct cuda_device *device, cudaStream_t stream, const struct staging_rows *rows,

@@ -10,12 +10,13 @@
  *     lose=CALL:N         the N-th use of a call of CUDA ("launch" for kernels) loses the device
  *     refuse=CALL:N       ... is refused as an invalid value
  *     starve=CALL:N       ... is out of memory
+ *     hang=CALL:N         ... never returns, and neither does any later call
  *     poison=HEX          data that hold these bytes lose the device that they are copied to
  *     exclusive=FOLDER    a device is one process's at a time, by locks in this folder
  *     seed=N haste=N      of the orders, as in runtime.h
  */
 #include "tests/emulation/devices.h"
-#include "tests/emulation/runtime.h"
+#include "tests/emulation/state.h"
 
 #include <driver_types.h>
 
@@ -55,7 +56,8 @@ void read_word(settings &all, const std::string &word)
     const std::string key = word.substr(0, at), value = at == std::string::npos ? "" : word.substr(at + 1);
     const std::map<std::string, cudaError_t> faults = {{"lose", cudaErrorIllegalAddress},
                                                        {"refuse", cudaErrorInvalidValue},
-                                                       {"starve", cudaErrorMemoryAllocation}};
+                                                       {"starve", cudaErrorMemoryAllocation},
+                                                       {"hang", emulation::hangs}};
     if (value.empty())
         refuse(word);
     if (faults.count(key) && value.find(':') != std::string::npos)

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 /* (optional) Sets the devices before the first call: the module's, which nobody else does. */
 extern "C" __attribute__((weak)) void emulation_prepare(void);
@@ -25,6 +26,8 @@ static cudaError_t take_injection(const char *name, int ordinal)
         if (one.call != name || --one.after > 0)
             continue;
         const cudaError_t status = one.status;
+        while (status == emulation::hangs) /* with the gate */
+            pause();
         if (one.is_sticky)
             devices[ordinal].sticky = status;
         injections.erase(injections.begin() + (long)i);

@@ -41,6 +41,8 @@ struct CUmemPoolHandle_st {
 namespace emulation
 {
 
+constexpr cudaError_t hangs = cudaErrorLaunchTimeout; /* an injection: the call never returns */
+
 struct injection {
     std::string call;
     unsigned after;

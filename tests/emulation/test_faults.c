@@ -131,7 +131,7 @@ static void loading_is_cancelled(uint64_t budget_bytes)
     struct score_model_source source = source_of(SCORE_PRECISION_HALF);
     atomic_bool cancel = true;
     source.memory_budget_bytes = budget_bytes;
-    source.cancel = &cancel;
+    source.watch.cancel = &cancel;
     CHECK(open_new(&plain, &device, &err) == 0);
     CHECK(backend->model_load(device, &source, &loaded, &err) == ERR_CANCELLED && !loaded);
     err = (struct err)ERR_INIT;

@@ -49,8 +49,60 @@ static void test_beats_of_a_thread(void **state)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+struct helper {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct pulse *pulse; /* of the thread that it works for */
+    int is_done;
+};
+
+static void *help(void *context)
+{
+    struct helper *helper = context;
+    assert_null(pulse_own());
+    pulse_attach(helper->pulse);
+    (void)pthread_mutex_lock(&helper->lock);
+    helper->is_done = 1;
+    (void)pthread_cond_broadcast(&helper->changed);
+    (void)pthread_mutex_unlock(&helper->lock);
+    return NULL;
+}
+
+/* A thread that waits for another is alive, and so is one that another works for. */
+static void test_waiting_and_helping(void **state)
+{
+    (void)state;
+    struct pulse pulse = {.beat_ms = 0};
+    struct helper helper = {.pulse = &pulse};
+    pthread_t thread;
+    assert_int_equal(pthread_mutex_init(&helper.lock, NULL), 0);
+    assert_int_equal(pthread_cond_init(&helper.changed, NULL), 0);
+    assert_int_equal(pthread_create(&thread, NULL, help, &helper), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(atomic_exchange(&pulse.beat_ms, 0) > 0); /* by the helper */
+    pulse_beat_for(&pulse);
+    assert_true(atomic_exchange(&pulse.beat_ms, 0) > 0);
+    pulse_beat_for(NULL);
+
+    pulse_attach(&pulse);
+    assert_ptr_equal(pulse_own(), &pulse);
+    atomic_store(&pulse.beat_ms, 0);
+    (void)pthread_mutex_lock(&helper.lock);
+    pulse_wait(&helper.changed, &helper.lock, 30); /* comes back, though nobody wakes it */
+    (void)pthread_mutex_unlock(&helper.lock);
+    assert_true(atomic_load(&pulse.beat_ms) > 0);
+    pulse_call("somebody");
+    assert_string_equal(atomic_load(&pulse.callee), "somebody");
+    pulse_call(NULL);
+    assert_null(atomic_load(&pulse.callee));
+    pulse_attach(NULL);
+    (void)pthread_cond_destroy(&helper.changed);
+    (void)pthread_mutex_destroy(&helper.lock);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_beats_of_a_thread)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_beats_of_a_thread),
+                                       cmocka_unit_test(test_waiting_and_helping)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

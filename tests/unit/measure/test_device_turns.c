@@ -267,6 +267,27 @@ static void await_waiting(struct bench *bench, int passes, int models)
     assert_int_equal(found[1], models);
 }
 
+/* One call hangs, with the turn: those that wait for it end, and nobody comes after them. */
+static void who_waits_for_what_hangs_ends(void **state)
+{
+    struct bench bench;
+    (void)state;
+    bench_open(&bench, 1);
+    assert_non_null(device_turns_begin(bench.turns));
+    pthread_t pass = start(pass_in_thread, &bench), model = start(score_in_thread, &bench);
+    await_waiting(&bench, 1, 1);
+    pthread_t other = start(score_in_thread, &bench); /* waits for the load */
+    device_turns_give_up(bench.turns);
+    assert_true(device_turns_is_lost(bench.turns));
+    assert_int_equal(join(pass), ERR_CANCELLED);
+    assert_int_equal(join(model), ERR_CANCELLED);
+    assert_int_equal(join(other), ERR_CANCELLED);
+    assert_null(device_turns_begin(bench.turns));
+    assert_true(fake.passes == 0 && fake.scorings == 0);
+    device_turns_end(bench.turns);
+    bench_close(&bench);
+}
+
 /* A model waits, then passes come: they go first, but not without end. */
 static void passes_go_before_a_model_that_waits(void **state)
 {
@@ -349,6 +370,7 @@ int main(void)
         cmocka_unit_test(nothing_is_loaded_beside_what_is_alone),
         cmocka_unit_test(a_loss_is_one_task_s_failure),
         cmocka_unit_test(a_model_that_waited_is_no_failure),
+        cmocka_unit_test(who_waits_for_what_hangs_ends),
         cmocka_unit_test(passes_go_before_a_model_that_waits),
         cmocka_unit_test(passes_and_models_never_meet),
     };

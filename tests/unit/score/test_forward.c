@@ -425,11 +425,11 @@ static void refusals(void **state)
     print_message("%s\n", err.message);
     assert_non_null(strstr(err.message, "more than the budget of 0.1 MiB"));
     atomic_bool cancel = 1;
-    source.cancel = &cancel;
+    source.watch.cancel = &cancel;
     assert_int_equal(try_score(&source, &documents.request, (struct setting){2, 0}, &result, &err),
                      ERR_CANCELLED);
     assert_non_null(strstr(err.message, "loading was cancelled"));
-    source.cancel = NULL;
+    source.watch.cancel = NULL;
     source.precision = SCORE_PRECISION_HALF;
     assert_int_equal(try_score(&source, &documents.request, (struct setting){1, 0}, &result, &err),
                      ERR_UNSUPPORTED);

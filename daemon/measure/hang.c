@@ -1,0 +1,23 @@
+#include "daemon/measure/hang.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+
+enum hang hang_judge(const struct pulse *pulse, int64_t limit_ms, struct err *reason)
+{
+    int64_t age_ms = pulse_age_ms(pulse);
+    const char *callee = atomic_load(&pulse->callee);
+    if (!limit_ms || age_ms < limit_ms / 4)
+        return HANG_NONE;
+    *reason = (struct err)ERR_INIT;
+    if (callee)
+        (void)err_set(reason, ERR_DEVICE_LOST, "%s has not answered for %" PRId64 " s", callee,
+                      age_ms / 1000);
+    else
+        (void)err_set(reason, ERR_TIMEOUT,
+                      "nothing has moved for %" PRId64
+                      " s: no byte was read, nothing was computed. A network "
+                      "file system that does not answer does this; see dmesg",
+                      age_ms / 1000);
+    return age_ms < limit_ms ? HANG_DOUBT : HANG_CERTAIN;
+}

@@ -1,0 +1,30 @@
+/*
+ * Tasks that hang: nothing has moved for so long (hang-after-s) that it is not slowness.
+ *
+ * A call of a GPU's driver, or a read from a network file system, may never return, and nothing but the end
+ * of the process ends it. So who keeps a slot's lease looks at the slot's pulse (daemon/base/pulse.h), which
+ * everything beats that moves: bytes that come, pieces that are hashed, batches that are scored; and waits
+ * that others end, for the hub, the device, memory, or what another task does as well. A hang is a failure of
+ * its task, which the attempts count; the other tasks are given back, and the process ends with the status of
+ * a lost device (70), for its supervisor to start it again.
+ */
+#ifndef BIFURCATED_MEASURE_HANG_H
+#define BIFURCATED_MEASURE_HANG_H
+
+#include "daemon/base/err.h"
+#include "daemon/base/pulse.h"
+
+#include <stdint.h>
+
+enum hang {
+    HANG_NONE,
+    HANG_DOUBT,  /* nothing has moved for a quarter of the limit: worth a line in the log */
+    HANG_CERTAIN /* for all of it */
+};
+
+/* Of the slot with this pulse, that works on a task; limit_ms 0: never. Unless it is HANG_NONE, *reason
+ * becomes what to fail the task with: ERR_DEVICE_LOST if it is the device that does not answer, else
+ * ERR_TIMEOUT. */
+enum hang hang_judge(const struct pulse *pulse, int64_t limit_ms, struct err *reason);
+
+#endif

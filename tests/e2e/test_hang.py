@@ -1,0 +1,129 @@
+"""Tasks at which nothing moves any more: a file system or a GPU that never answers ends the process, not the service.
+
+What is slow, or waits for others, is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from running import Daemon
+from test_conditions import preload
+from workers import Worker
+
+from tests.hub import Emulator
+
+MODEL = "garden/neox-tiny"
+LOST = 70  # the exit status
+NAMES = {"revisions": {"names": ["step0", "step512", "step2000"]}}  # of which one reads step512
+SOON = ("--hang-after-s", "3", "--retry-delay-s", "0")
+
+
+def failures_of(one: Daemon) -> dict[str, int]:
+    """Of each revision that has failed, how often."""
+    with sqlite3.connect(f"file:{one.db}?mode=ro", uri=True) as db:
+        query = "SELECT r.name, t.failures FROM tasks t JOIN revisions r ON r.id = t.revision_id WHERE t.failures > 0 AND t.sweep_id = 1"
+        return dict(db.execute(query).fetchall())
+
+
+# ---- a file system -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(garden: Path, tmp_path: Path) -> Path:
+    """A model of four revisions."""
+    for step in ("step0", "step512", "step1000", "step2000"):
+        shutil.copytree(garden / "models" / MODEL / step, tmp_path / "run" / step, symlinks=False)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> tuple[Callable[[str], None], dict[str, str]]:
+    """Lets reads of files with this end never return, or, with "", none; the environment of who is to see that."""
+    place = tmp_path / "hanging"
+    env = preload("hang", tmp_path)
+
+    def hang(end: str) -> None:
+        place.write_text(end)
+
+    return hang, env | {"PROOF_HANG": str(place)}
+
+
+def test_a_read_that_never_returns(daemon: Callable[..., Daemon], folder: Path, hanging: Any) -> None:
+    """It costs its task the attempts, one for each start of the daemon, and no other task any."""
+    hang, env = hanging
+    hang("step512/model.safetensors")
+    one = daemon(None, *SOON, "--attempts", "2", env=env)
+    number = one.sweep(f"file:{folder}", **NAMES)
+    for attempt in (1, 2):
+        assert one.process.wait(60) == LOST, one.log()
+        for words in ("warning task does not move sweep=1", "a task hangs; the daemon ends so that its supervisor"):
+            assert one.log().count(words) == attempt, one.log()
+        one.start()
+    end = one.wait(number)
+    assert end["state"] == "failed" and end["progress"]["done"] == 2, (end, one.log())
+    (error,) = end["errors"]
+    assert error["code"] == "timeout" and "nothing has moved for 3 s" in error["message"], error
+    assert failures_of(one) == {"step512": 2}
+    hang("")
+    assert one.wait(one.sweep(f"file:{folder}", **NAMES))["state"] == "done"
+
+
+def test_a_read_of_a_remote_worker_that_never_returns(daemon: Callable[..., Daemon], worker: Callable[..., Worker], folder: Path, hanging: Any) -> None:
+    """The worker says what became of its task, and ends; the next one does the rest."""
+    hang, env = hanging
+    hang("step512/model.safetensors")
+    one = daemon(None, "--fetchers", "0", *SOON[2:])
+    number = one.sweep(f"file:{folder}", **NAMES)
+    first = worker(one, *SOON[:2], env=env)
+    assert first.wait(60) == LOST, first.log()
+    assert "warning task will be tried again sweep=1" in first.log() and "a task hangs; the worker ends" in first.log()
+    assert failures_of(one) == {"step512": 1}
+    hang("")
+    first.start()
+    end = one.wait(number)
+    assert end["state"] == "done", (end, first.log())
+    assert failures_of(one) == {"step512": 1}
+
+
+# ---- a device ------------------------------------------------------------------------------------
+
+
+def test_a_gpu_that_never_answers(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:
+    """As one that is lost: who waits for it is given back."""
+    module = Path(os.environ.get("BIFURCATED_BUILD", "build/release")).resolve() / "tests/emulation/bifurcated_cuda.so"
+    if not module.exists():
+        pytest.skip("the emulated module is not built")
+    options = ("--cuda-module", str(module), *SOON, "--fetchers", "3")
+    one = daemon(make_hub(garden), *options, env={"BIFURCATED_EMULATION": "hang=launch:12"})
+    number = one.sweep(MODEL, revisions={"names": ["step0", "step1", "step2", "step512", "step1000"]})
+    assert one.process.wait(60) == LOST, one.log()
+    assert "the compute device is lost; the daemon ends" in one.log() and "has not answered for 3 s" in one.log()
+    one.env["BIFURCATED_EMULATION"] = ""
+    one.start()
+    end = one.wait(number)
+    assert end["state"] == "done", (end, one.log())
+    assert list(failures_of(one).values()) == [1], failures_of(one)
+
+
+# ---- what is no hang -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_remote", [False, True], ids=["local", "remote"])
+def test_what_is_slow_is_left_alone(
+    daemon: Callable[..., Daemon], worker: Callable[..., Worker], make_hub: Callable[..., Emulator], garden: Path, is_remote: bool
+) -> None:
+    """A hub that says nothing for several times as long, while the other tasks wait for what one of them fetches."""
+    hub = make_hub(garden)
+    hub.fault("stall", route="cdn", seconds=3, times=4)
+    options = ("--hang-after-s", "2", "--stall-timeout-s", "60")
+    one = daemon(hub, *options, *(("--fetchers", "0") if is_remote else ()))
+    log = worker(one, *options).log if is_remote else one.log
+    end = one.wait(one.sweep(MODEL, revisions={"names": ["step0", "step512", "step1000"]}))
+    assert end["state"] == "done" and "hangs" not in log(), log()
+    assert not failures_of(one)
