@@ -139,16 +139,18 @@ static void print_onset(const json_t *onset)
 
 static void print_schedule(const json_t *schedule)
 {
-    char text[512];
+    char text[512], stable[64] = "";
+    if (json_is_number(json_object_get(schedule, "stable")))
+        (void)snprintf(stable, sizeof stable, ", steady to step %.0f", real_of(schedule, "stable"));
     if (strcmp(text_of(schedule, "kind"), "unknown") == 0)
         (void)snprintf(text, sizeof text, "%s", text_of(schedule, "note"));
     else
         (void)snprintf(text, sizeof text,
-                       "%s (%s), peak %g, floor %g, %.0f steps of warm-up, %.0f steps, weight decay %g",
+                       "%s (%s), peak %g, floor %g, %.0f steps of warm-up%s, %.0f steps, weight decay %g",
                        text_of(schedule, "kind"),
                        strcmp(text_of(schedule, "source"), "query") == 0 ? "as given" : "built in",
                        real_of(schedule, "peak"), real_of(schedule, "floor"), real_of(schedule, "warmup"),
-                       real_of(schedule, "total"), real_of(schedule, "decay"));
+                       stable, real_of(schedule, "total"), real_of(schedule, "decay"));
     print_wrapped("Learning rate: ", 2, text);
 }
 
@@ -240,8 +242,8 @@ int client_run_analyze(const struct client_arguments *arguments)
     static const struct parameter parameters[] = {
         {"tensor", CLIENT_OPTION_TENSOR}, {"schedule", CLIENT_OPTION_SCHEDULE},
         {"peak", CLIENT_OPTION_PEAK},     {"floor", CLIENT_OPTION_FLOOR},
-        {"warmup", CLIENT_OPTION_WARMUP}, {"total", CLIENT_OPTION_TOTAL},
-        {"decay", CLIENT_OPTION_DECAY},
+        {"warmup", CLIENT_OPTION_WARMUP}, {"stable", CLIENT_OPTION_STABLE},
+        {"total", CLIENT_OPTION_TOTAL},   {"decay", CLIENT_OPTION_DECAY},
     };
     return run(arguments, arguments->words[0], "/analysis", parameters,
                sizeof parameters / sizeof parameters[0], print_analysis);

@@ -35,9 +35,10 @@ const struct client_command client_commands[] = {
     {"revision", "MODEL REVISION", "Print everything known of one revision", "", BIT(TENSOR) | BIT(FIELDS),
      client_run_revision},
     {"analyze", "MODEL", "Say what the run shows, what that rests on, and what else could explain it",
-     "The learning-rate schedule is built in for Pythia; for other models name it with\n"
-     "--schedule, --peak, --floor, --warmup, --total and --decay.",
-     BIT(TENSOR) | BIT(SCHEDULE) | BIT(PEAK) | BIT(FLOOR) | BIT(WARMUP) | BIT(TOTAL) | BIT(DECAY),
+     "The learning-rate schedule is built in for Pythia and SmolLM3; for other models name it with\n"
+     "--schedule, --peak, --floor, --warmup, --stable, --total and --decay.",
+     BIT(TENSOR) | BIT(SCHEDULE) | BIT(PEAK) | BIT(FLOOR) | BIT(WARMUP) | BIT(STABLE) | BIT(TOTAL) |
+         BIT(DECAY),
      client_run_analyze},
     {"audit", "MODEL", "List revisions that cannot be what their names say",
      "It compares the digests of the weight files, which needs no download, and what was measured.",

@@ -13,7 +13,7 @@
 static int read_schedule(const struct api_request *request, struct schedule *schedule,
                          enum api_analysis_source *source, struct api_response *response, struct err *err)
 {
-    static const char *const others[] = {"peak", "floor", "warmup", "total", "decay"};
+    static const char *const others[] = {"peak", "floor", "warmup", "stable", "total", "decay"};
     int kind = SCHEDULE_KIND_UNKNOWN;
     *source =
         schedule->kind == SCHEDULE_KIND_UNKNOWN ? API_ANALYSIS_SOURCE_UNKNOWN : API_ANALYSIS_SOURCE_BUILT_IN;
@@ -43,6 +43,9 @@ static int read_schedule(const struct api_request *request, struct schedule *sch
         code =
             api_query_real(request, "warmup", 0, SCHEDULE_STEPS_MAX, &schedule->warmup_steps, response, err);
     if (!code)
+        code =
+            api_query_real(request, "stable", 0, SCHEDULE_STEPS_MAX, &schedule->stable_until, response, err);
+    if (!code)
         code = api_query_real(request, "total", 1, SCHEDULE_STEPS_MAX, &schedule->end_step, response, err);
     if (!code)
         code = api_query_real(request, "decay", 0, 1e6, &schedule->weight_decay, response, err);
@@ -52,6 +55,14 @@ static int read_schedule(const struct api_request *request, struct schedule *sch
     if (!code && kind != SCHEDULE_KIND_CONSTANT && schedule->end_step <= schedule->warmup_steps)
         code = api_response_refuse(response, "query", "total", err, ERR_INVALID,
                                    "total: this schedule needs the step at which it ends, after the warm-up");
+    if (!code && kind != SCHEDULE_KIND_WSD && schedule->stable_until > 0)
+        code = api_response_refuse(response, "query", "stable", err, ERR_INVALID,
+                                   "stable: of schedule=wsd only, which keeps its peak until there");
+    if (!code && kind == SCHEDULE_KIND_WSD &&
+        !(schedule->stable_until >= schedule->warmup_steps && schedule->stable_until < schedule->end_step))
+        code = api_response_refuse(response, "query", "stable", err, ERR_INVALID,
+                                   "stable: wsd needs the step at which its rate begins to fall, from the "
+                                   "end of the warm-up on and before total");
     return code;
 }
 

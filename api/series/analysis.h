@@ -17,8 +17,8 @@ enum api_analysis_source {
 };
 
 /* Names of enum schedule_kind in the query and in answers, in its order: "unknown", "constant", "cosine",
- * "linear", "cosine_neox". */
-#define API_ANALYSIS_SCHEDULES 5
+ * "linear", "cosine_neox", "wsd". */
+#define API_ANALYSIS_SCHEDULES 6
 extern const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES];
 
 /* Appends the whole answer. `has_points`: with the derived values of each revision. */

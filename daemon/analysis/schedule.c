@@ -12,14 +12,16 @@ double schedule_rate(const struct schedule *schedule, double step)
         return (double)NAN;
     if (schedule->warmup_steps > 0 && step <= schedule->warmup_steps)
         return schedule->rate_max * step / schedule->warmup_steps;
-    double share = schedule->end_step > schedule->warmup_steps
-                       ? (step - schedule->warmup_steps) / (schedule->end_step - schedule->warmup_steps)
-                       : 1;
-    share = fmin(share, 1);
+    double start = schedule->warmup_steps; /* of the descent */
+    if (schedule->kind == SCHEDULE_KIND_WSD)
+        start = fmax(start, schedule->stable_until);
+    double share = schedule->end_step > start ? (step - start) / (schedule->end_step - start) : 1;
+    share = fmax(fmin(share, 1), 0);
     switch (schedule->kind) {
     case SCHEDULE_KIND_COSINE:
         return low + range * 0.5 * (1 + cos(PI * share));
     case SCHEDULE_KIND_LINEAR:
+    case SCHEDULE_KIND_WSD:
         return low + range * (1 - share);
     case SCHEDULE_KIND_NEOX_COSINE: {
         double capped = fmin(step, schedule->end_step - schedule->warmup_steps) - schedule->warmup_steps;
@@ -38,6 +40,7 @@ double schedule_floor_step(const struct schedule *schedule)
     switch (schedule->kind) {
     case SCHEDULE_KIND_COSINE:
     case SCHEDULE_KIND_LINEAR:
+    case SCHEDULE_KIND_WSD:
         return schedule->end_step;
     case SCHEDULE_KIND_NEOX_COSINE: {
         double at = acos(fmax(2 * low / high - 1, -1)) / PI * schedule->end_step;
@@ -60,6 +63,12 @@ struct schedule schedule_of_model(const char *model)
                  {"1b", 3e-4},  {"1.4b", 2e-4}, {"2.8b", 1.6e-4}, {"6.9b", 1.2e-4}, {"12b", 1.2e-4}};
     struct schedule schedule = {.kind = SCHEDULE_KIND_UNKNOWN};
     static const char prefix[] = "EleutherAI/pythia-";
+    if (strcmp(model, "HuggingFaceTB/SmolLM3-3B-checkpoints") == 0)
+        return (struct schedule){.kind = SCHEDULE_KIND_WSD,
+                                 .rate_max = 2e-4,
+                                 .warmup_steps = 2000,
+                                 .stable_until = 4198001,
+                                 .end_step = 4720000};
     if (strncmp(model, prefix, sizeof(prefix) - 1) != 0)
         return schedule;
     const char *size = model + sizeof(prefix) - 1;

@@ -13,11 +13,13 @@
 enum schedule_kind {
     SCHEDULE_KIND_UNKNOWN,
     SCHEDULE_KIND_CONSTANT,
-    SCHEDULE_KIND_COSINE,     /* to rate_min at end_step, then constant */
-    SCHEDULE_KIND_LINEAR,     /* to rate_min at end_step, then constant */
-    SCHEDULE_KIND_NEOX_COSINE /* as gpt-neox v1.0 megatron/learning_rates.py: the half period is end_step,
+    SCHEDULE_KIND_COSINE,      /* to rate_min at end_step, then constant */
+    SCHEDULE_KIND_LINEAR,      /* to rate_min at end_step, then constant */
+    SCHEDULE_KIND_NEOX_COSINE, /* as gpt-neox v1.0 megatron/learning_rates.py: the half period is end_step,
                                  counted from the end of the warm-up, and rate_min is a floor that is reached
                                  early */
+    SCHEDULE_KIND_WSD          /* warm-up, stable, decay (Hu et al. 2024, arXiv 2404.06395): rate_max until
+                                  stable_until, then linear to rate_min at end_step, then constant */
 };
 
 struct schedule {
@@ -26,6 +28,7 @@ struct schedule {
     double warmup_steps;
     double end_step;
     double weight_decay; /* decoupled (AdamW): w shrinks by rate * weight_decay at each update; 0 if none */
+    double stable_until; /* of WSD, otherwise 0 */
 };
 
 /* What a run has accumulated by a step. */
@@ -56,7 +59,8 @@ void schedule_accumulate(const struct schedule *schedule, const double *steps, s
 
 /* The schedule of a published model, by its name: EleutherAI's Pythia in all sizes, deduplicated or not, and
  * the PolyPythias (rates: README of EleutherAI/pythia; pythia-1b's configuration file says 2.5e-4 instead of
- * 3e-4). SCHEDULE_KIND_UNKNOWN for other names. */
+ * 3e-4); HuggingFaceTB/SmolLM3-3B-checkpoints (stage1_8T.yaml of HuggingFaceTB/smollm3-configs; its
+ * unembedding is tied to the embedding, which has no weight decay). SCHEDULE_KIND_UNKNOWN for other names. */
 struct schedule schedule_of_model(const char *model);
 
 #endif

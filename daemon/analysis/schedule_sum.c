@@ -1,7 +1,8 @@
 /*
  * What a schedule accumulates by a step, without a turn for each update.
  *
- * The curve has three pieces: warm-up, descent, and a rest at one rate. Over the rest all sums are closed.
+ * The curve has four pieces: warm-up, a stable part at one rate (of WSD; of others it is empty), descent, and
+ * a rest at one rate. Where the rate stays all sums are closed.
  * The others are cut into blocks, and a sum over the m updates of a block is that of its three nodes (Gauss's
  * rule for sums over integers: exact for polynomials up to degree 5, and for up to three updates). The walk
  * shrinks while it grows, so its share of a block is summed backwards, in parts that shrink it by little,
@@ -114,7 +115,7 @@ static void take_block(const struct schedule *schedule, double end, struct sched
 }
 
 /* All updates have the same rate: geometric series. */
-static void take_rest(const struct schedule *schedule, double end, struct schedule_sums *now)
+static void take_even(const struct schedule *schedule, double end, struct schedule_sums *now)
 {
     double rate = schedule_rate(schedule, now->step), count = end - now->step;
     double keep = log_keep(schedule, rate);
@@ -126,17 +127,36 @@ static void take_rest(const struct schedule *schedule, double end, struct schedu
     now->step = end;
 }
 
-/* The first update after the warm-up, and the first from which on the rate stays. */
-static void find_pieces(const struct schedule *schedule, double *ret_descent, double *ret_rest)
+/* The first updates behind the warm-up, of the descent, and of the rest. */
+struct pieces {
+    double stable, descent, rest;
+};
+
+static struct pieces find_pieces(const struct schedule *schedule)
 {
-    double descent = schedule->warmup_steps > 0 ? floor(schedule->warmup_steps) + 1 : 0, rest = descent;
-    double low = schedule_floor_step(schedule);
+    double stable = schedule->warmup_steps > 0 ? floor(schedule->warmup_steps) + 1 : 0;
+    double descent = stable, low = schedule_floor_step(schedule);
+    if (schedule->kind == SCHEDULE_KIND_WSD)
+        descent = fmax(stable, floor(schedule->stable_until) + 1);
     if (schedule->kind == SCHEDULE_KIND_NEOX_COSINE && isnan(low))
         low = schedule->end_step - schedule->warmup_steps;
-    if (ceil(low) > rest)
-        rest = ceil(low);
-    *ret_descent = descent;
-    *ret_rest = rest;
+    return (struct pieces){stable, descent, ceil(low) > descent ? ceil(low) : descent};
+}
+
+/* Goes on to `end`, or to where the piece or its block ends. */
+static void take_part(const struct schedule *schedule, const struct pieces *pieces, double end,
+                      struct schedule_sums *now)
+{
+    int is_before = now->step < pieces->stable;
+    if (now->step >= pieces->rest) {
+        take_even(schedule, end, now);
+    } else if (!is_before && now->step < pieces->descent) {
+        take_even(schedule, fmin(pieces->descent, end), now);
+    } else {
+        double last = is_before ? pieces->stable : pieces->rest;
+        double length = is_before ? last : last - pieces->descent;
+        take_block(schedule, fmin(fmin(now->step + fmax(1, floor(length / BLOCKS)), last), end), now);
+    }
 }
 
 void schedule_accumulate(const struct schedule *schedule, const double *steps, size_t count,
@@ -144,24 +164,16 @@ void schedule_accumulate(const struct schedule *schedule, const double *steps, s
 {
     const double none = (double)NAN;
     struct schedule_sums now = {.step = 0};
-    double descent = 0, rest = 0;
+    const struct pieces pieces = find_pieces(schedule);
     int is_sane = schedule->kind != SCHEDULE_KIND_UNKNOWN &&
                   fmax(schedule->rate_max, schedule->rate_min) * schedule->weight_decay <= SCHEDULE_DECAY_MAX;
-    find_pieces(schedule, &descent, &rest);
     for (size_t i = 0; i < count; i++) {
         if (!is_sane || !(steps[i] >= 0 && steps[i] <= SCHEDULE_STEPS_MAX)) {
             sums[i] = (struct schedule_sums){steps[i], none, none, none, none, none, none};
             continue;
         }
-        while (now.step < floor(steps[i])) {
-            int is_before = now.step < descent;
-            double length = is_before ? descent : rest - descent;
-            double end = now.step + fmax(1, floor(length / BLOCKS));
-            if (now.step >= rest)
-                take_rest(schedule, floor(steps[i]), &now);
-            else
-                take_block(schedule, fmin(fmin(end, is_before ? descent : rest), floor(steps[i])), &now);
-        }
+        while (now.step < floor(steps[i]))
+            take_part(schedule, &pieces, floor(steps[i]), &now);
         now.rate = schedule_rate(schedule, now.step);
         now.kept = exp(now.log_kept);
         sums[i] = now;

@@ -4,7 +4,7 @@
 
 Weights follow dw = rate (pull (place - w) + drift - decay w) + rate noise, integrated from revision to revision, are stored
 as float16 or bfloat16, and are analysed with the schedule that they had. The fork is told by shapes at step 30,000, so that a
-recommendation depends on rest alone. Each kind of run is made under four schedules, with and without weight decay, with
+recommendation depends on rest alone. Each kind of run is made under five schedules, with and without weight decay, with
 Pythia's revisions, every eighth of them, even steps, and steps that lie closer together later on. Exit status 1 if a verdict
 is right in less than four fifths of the runs of a kind: what has ended below the resolution of bfloat16 seems to move on.
 """
@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-TOTAL, WARMUP, PEAK, FORK = 143000, 1430, 1e-3, 30000
+TOTAL, WARMUP, STABLE, PEAK, FORK = 143000, 1430, 110000, 1e-3, 30000
 ENTRIES, PARTS = 1500, 4
-KINDS = {"constant": 1, "cosine": 2, "linear": 3, "neox": 4}
-FLOORS = {"constant": 0.0, "cosine": PEAK / 10, "linear": 0.0, "neox": PEAK / 10}
+KINDS = {"constant": 1, "cosine": 2, "linear": 3, "neox": 4, "wsd": 5}
+FLOORS = {"constant": 0.0, "cosine": PEAK / 10, "linear": 0.0, "neox": PEAK / 10, "wsd": 0.0}
 EARLY = [0, *(2**i for i in range(10))]
 GRIDS = {
     "Pythia": [*EARLY, *range(1000, TOTAL + 1, 1000)],
@@ -64,6 +64,8 @@ def rates_of(schedule: str) -> Any:
     done, floor = np.clip((step - WARMUP) / (TOTAL - WARMUP), 0, 1), FLOORS[schedule]
     if schedule == "neox":
         rates = np.maximum(PEAK / 2 * (1 + np.cos(np.pi * (np.minimum(step, TOTAL - WARMUP) - WARMUP) / TOTAL)), floor)
+    elif schedule == "wsd":
+        rates = PEAK * np.clip((TOTAL - step) / (TOTAL - STABLE), 0, 1)
     else:
         rates = {"constant": np.full(step.size, PEAK), "cosine": floor + (PEAK - floor) * (1 + np.cos(np.pi * done)) / 2, "linear": PEAK * (1 - done)}[schedule]
     return np.where(step <= WARMUP, PEAK * step / WARMUP, rates)
@@ -102,7 +104,7 @@ def simulate(what: dict[str, Any], schedule: str, decay: float, steps: list[int]
 def write_line(what: dict[str, Any], schedule: str, decay: float, steps: list[int], random: Any) -> str:
     """As tests/tools/series_probe.c reads it."""
     stored = simulate(what, schedule, decay, steps, random)
-    line: list[Any] = ["series", len(steps), KINDS[schedule], PEAK, FLOORS[schedule], WARMUP, TOTAL, decay]
+    line: list[Any] = ["series", len(steps), KINDS[schedule], PEAK, FLOORS[schedule], WARMUP, TOTAL, decay, STABLE]
     for i, (step, weights) in enumerate(zip(steps, stored, strict=True)):
         spread = 1.645 * weights.std()
         shape = [weights.mean(), weights.var(), -spread, spread, *((0.05, 50, 0.5, 4, 0.1, 2) if step >= FORK else (1e-3, 1, 0.5, 0.5, 1, 1))]

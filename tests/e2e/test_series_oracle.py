@@ -20,9 +20,9 @@ optimize = pytest.importorskip("scipy.optimize", reason="scipy is the oracle")
 stats = pytest.importorskip("scipy.stats", reason="scipy is the oracle")
 
 NAN = math.nan
-KINDS = {"unknown": 0, "constant": 1, "cosine": 2, "linear": 3, "neox": 4}
-PYTHIA = {"kind": "neox", "peak": 1e-3, "floor": 1e-4, "warmup": 1430, "total": 143000, "decay": 0.1}
-UNKNOWN = {"kind": "unknown", "peak": 0, "floor": 0, "warmup": 0, "total": 0, "decay": 0}
+KINDS = {"unknown": 0, "constant": 1, "cosine": 2, "linear": 3, "neox": 4, "wsd": 5}
+PYTHIA = {"kind": "neox", "peak": 1e-3, "floor": 1e-4, "warmup": 1430, "total": 143000, "decay": 0.1, "stable": 0}
+UNKNOWN = {"kind": "unknown", "peak": 0, "floor": 0, "warmup": 0, "total": 0, "decay": 0, "stable": 0}
 MIXTURE, CODES = 1 << 6, 1 << 7
 SHAPE = ("mean", "variance", "low", "high", "dip", "root", "weight", "ashman", "valley", "modes")
 
@@ -39,8 +39,9 @@ def rates_of(schedule: dict[str, Any], count: int) -> Any:
     elif schedule["kind"] == "constant":
         rates = np.full(count, peak)
     else:
-        done = np.minimum((step - warmup) / (total - warmup), 1)
-        rates = floor + (peak - floor) * (1 - done if schedule["kind"] == "linear" else (1 + np.cos(np.pi * done)) / 2)
+        begin = schedule.get("stable", warmup)
+        done = np.clip((step - begin) / (total - begin), 0, 1)
+        rates = floor + (peak - floor) * ((1 + np.cos(np.pi * done)) / 2 if schedule["kind"] == "cosine" else 1 - done)
     return np.where(step <= warmup, peak * step / warmup, rates) if warmup else rates
 
 
@@ -251,9 +252,10 @@ def choose_steps(kind: int, random: Any) -> tuple[list[int], dict[str, Any]]:
     pythia = [0, *(2**i for i in range(10)), *range(1000, 143001, 1000)]
     cosine = {"kind": "cosine", "peak": 6e-4, "floor": 6e-5, "warmup": 2000, "total": 71500, "decay": 0.1}
     linear = {"kind": "linear", "peak": 3e-4, "floor": 0, "warmup": 500, "total": 100000, "decay": 0.05}
+    stable = {"kind": "wsd", "peak": 3e-4, "floor": 0, "warmup": 500, "stable": 50000, "total": 71500, "decay": 0.1}
     return [
         (pythia, PYTHIA),
-        (list(range(0, 71500, 500)), cosine),
+        (list(range(0, 71500, 500)), cosine if random.uniform() < 0.5 else stable),
         (list(range(50000, 143001, 1000)), PYTHIA),
         (sorted(random.choice(pythia, 60, replace=False).tolist()), UNKNOWN),
         (np.unique(np.geomspace(1, 1e5, 40).astype(int)).tolist(), linear),
@@ -335,7 +337,7 @@ def ask(lines: list[list[Any]]) -> list[dict[str, Any]]:
 
 def write_run(points: list[dict[str, Any]], schedule: dict[str, Any]) -> list[Any]:
     line = ["series", len(points), KINDS[schedule["kind"]]]
-    line += [float(schedule[key]) for key in ("peak", "floor", "warmup", "total", "decay")]
+    line += [float(schedule.get(key, 0)) for key in ("peak", "floor", "warmup", "total", "decay", "stable")]
     for point in points:
         line += [point["step"], point["content"], point["measured"], point["not_finite"]]
         line += [float(shape[key]) for shape in point["shapes"] for key in SHAPE]

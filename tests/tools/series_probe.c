@@ -1,6 +1,6 @@
 /*
  * Reads training runs and scaling laws from standard input, one line of JSON for each on standard output:
- *   series COUNT KIND PEAK FLOOR WARMUP TOTAL DECAY, then for each point
+ *   series COUNT KIND PEAK FLOOR WARMUP TOTAL DECAY STABLE, then for each point
  *     STEP CONTENT IS_MEASURED NOT_FINITE, four shapes (all raw, all centred, tokens raw, tokens centred) of
  *     MEAN VARIANCE LOW HIGH DIP DIP_SQRT_N WEIGHT ASHMAN VALLEY MODES, then MSD LAG1_MSD PERPLEXITY
  *   scaling COUNT, then PARAMETERS VALUE BEFORE for each point
@@ -107,9 +107,9 @@ static int analyze(size_t count, struct err *err)
 {
     struct series_options options = series_options_default();
     options.schedule.kind = (enum schedule_kind)read_number();
-    double *const numbers[] = {&options.schedule.rate_max, &options.schedule.rate_min,
+    double *const numbers[] = {&options.schedule.rate_max,     &options.schedule.rate_min,
                                &options.schedule.warmup_steps, &options.schedule.end_step,
-                               &options.schedule.weight_decay};
+                               &options.schedule.weight_decay, &options.schedule.stable_until};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         *numbers[i] = read_number();
     struct series_point *points = calloc(count, sizeof *points);

@@ -60,6 +60,13 @@ static void test_names(void **state)
     assert_int_equal(schedule_of_model("EleutherAI/pythia-3b").kind, SCHEDULE_KIND_UNKNOWN);
     assert_int_equal(schedule_of_model("allenai/OLMo-7B").kind, SCHEDULE_KIND_UNKNOWN);
     assert_int_equal(schedule_of_model("").kind, SCHEDULE_KIND_UNKNOWN);
+    struct schedule smol = schedule_of_model("HuggingFaceTB/SmolLM3-3B-checkpoints");
+    assert_int_equal(smol.kind, SCHEDULE_KIND_WSD);
+    assert_near(schedule_rate(&smol, 1000), 1e-4, 1e-15);
+    assert_near(schedule_rate(&smol, 4198001), 2e-4, 0);
+    assert_near(schedule_rate(&smol, 4459000), 1e-4, 1e-9);
+    assert_near(schedule_rate(&smol, 4720000), 0, 0);
+    assert_near(schedule_floor_step(&smol), 4720000, 0);
     struct schedule unknown = {.kind = SCHEDULE_KIND_UNKNOWN};
     const double step = 10;
     struct schedule_sums sums;
@@ -121,18 +128,23 @@ static void test_sums_equal_those_over_all_updates(void **state)
     const struct schedule schedules[] = {
         schedule_of_model("EleutherAI/pythia-70m"),
         schedule_of_model("EleutherAI/pythia-12b"),
-        {SCHEDULE_KIND_NEOX_COSINE, 1e-3, 0, 1430.5, 143000, 0.1}, /* never at its floor */
-        {SCHEDULE_KIND_NEOX_COSINE, 1e-3, 2e-3, 100, 143000, 0.1}, /* a floor above the peak */
-        {SCHEDULE_KIND_NEOX_COSINE, 1e-3, 1e-4, 90, 100, 0.1},     /* a descent of ten steps, cut off */
-        {SCHEDULE_KIND_COSINE, 3e-4, 3e-5, 2000, 200000.5, 0.1},
-        {SCHEDULE_KIND_COSINE, 1, 0, 0, 150000, 0.5}, /* forgets within a few steps */
-        {SCHEDULE_KIND_COSINE, 0.02, 0, 17, 150000, 1},
-        {SCHEDULE_KIND_NEOX_COSINE, 0.005, 0, 1715, 58616, 68}, /* strong already in the warm-up */
-        {SCHEDULE_KIND_LINEAR, 1e-2, 1e-4, 10000, 100000, 0.3},
-        {SCHEDULE_KIND_LINEAR, 1e-2, 0, 3, 7, 0},
-        {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 500, 0, 0.1},
-        {SCHEDULE_KIND_CONSTANT, 0.5, 0, 0, 0, 1},
-        {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 0, 0, 0},
+        {SCHEDULE_KIND_NEOX_COSINE, 1e-3, 0, 1430.5, 143000, 0.1, 0}, /* never at its floor */
+        {SCHEDULE_KIND_NEOX_COSINE, 1e-3, 2e-3, 100, 143000, 0.1, 0}, /* a floor above the peak */
+        {SCHEDULE_KIND_NEOX_COSINE, 1e-3, 1e-4, 90, 100, 0.1, 0},     /* a descent of ten steps, cut off */
+        {SCHEDULE_KIND_COSINE, 3e-4, 3e-5, 2000, 200000.5, 0.1, 0},
+        {SCHEDULE_KIND_COSINE, 1, 0, 0, 150000, 0.5, 0}, /* forgets within a few steps */
+        {SCHEDULE_KIND_COSINE, 0.02, 0, 17, 150000, 1, 0},
+        {SCHEDULE_KIND_NEOX_COSINE, 0.005, 0, 1715, 58616, 68, 0}, /* strong already in the warm-up */
+        {SCHEDULE_KIND_LINEAR, 1e-2, 1e-4, 10000, 100000, 0.3, 0},
+        {SCHEDULE_KIND_LINEAR, 1e-2, 0, 3, 7, 0, 0},
+        {SCHEDULE_KIND_WSD, 1e-3, 0, 1430, 143000, 0.1, 100000},
+        {SCHEDULE_KIND_WSD, 1e-3, 1e-4, 0, 120000.5, 0.1, 8.5},
+        {SCHEDULE_KIND_WSD, 1e-3, 1e-4, 100, 101, 0.1, 100}, /* falls at once */
+        {SCHEDULE_KIND_WSD, 1e-3, 0, 600, 200000, 0.1, 50},  /* not before the end of the warm-up */
+        {SCHEDULE_KIND_WSD, 0.5, 0, 0, 200000, 1, 115000},   /* forgets within a few steps */
+        {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 500, 0, 0.1, 0},
+        {SCHEDULE_KIND_CONSTANT, 0.5, 0, 0, 0, 1, 0},
+        {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 0, 0, 0, 0},
     };
     const double steps[] = {0,   1,    2,    3,    4,     5,     8,     10.5,   16,     33,     100,   101,
                             512, 1000, 1430, 1431, 10000, 11000, 11001, 115139, 143000, 200001, 300000};
@@ -161,17 +173,17 @@ static void test_long_runs_take_few_turns(void **state)
     const double end = SCHEDULE_STEPS_MAX, beyond = SCHEDULE_STEPS_MAX + 1;
     struct schedule_sums sums;
     for (int i = 0; i < 500; i++) {
-        const struct schedule linear = {SCHEDULE_KIND_LINEAR, 1e-3, 0, 0, end, i ? 0.001 : 500};
+        const struct schedule linear = {SCHEDULE_KIND_LINEAR, 1e-3, 0, 0, end, i ? 0.001 : 500, 0};
         schedule_accumulate(&linear, &end, 1, &sums);
         assert_near(sums.rates / (1e-3 * (end + 1) / 2), 1, 1e-12);
         assert_near(sums.rates_squared / (1e-6 * (end + 1) * (2 * end + 1) / (6 * end)), 1, 1e-12);
     }
-    const struct schedule constant = {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 0, 0, 1e-5};
+    const struct schedule constant = {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 0, 0, 1e-5, 0};
     schedule_accumulate(&constant, &end, 1, &sums);
     assert_near(sums.kept / exp(end * log1p(-1e-8)), 1, 1e-12);
     schedule_accumulate(&constant, &beyond, 1, &sums);
     assert_true(isnan(sums.rates));
-    const struct schedule absurd = {SCHEDULE_KIND_CONSTANT, 1, 0, 0, 0, 0.6};
+    const struct schedule absurd = {SCHEDULE_KIND_CONSTANT, 1, 0, 0, 0, 0.6, 0};
     schedule_accumulate(&absurd, &end, 1, &sums);
     assert_true(isnan(sums.kept));
 }

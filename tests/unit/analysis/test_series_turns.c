@@ -1,4 +1,4 @@
-/* Where perplexity falls, and where training diverges. */
+/* Where perplexity falls, where training diverges, and where it cools down. */
 #include "tests/unit/analysis/near.h"
 #include "tests/unit/analysis/series_points.h"
 
@@ -227,6 +227,43 @@ static void test_divergence_beside_a_fork(void **state)
     series_free(&series);
 }
 
+/* A walk of which the last third is a cool-down: for each step it comes to rest, which its schedule made. */
+static void test_cool_down_is_the_schedules(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    struct series_options options = series_options_default();
+    const struct schedule wsd = {.kind = SCHEDULE_KIND_WSD,
+                                 .rate_max = 1e-3,
+                                 .warmup_steps = 500,
+                                 .stable_until = 15000,
+                                 .end_step = 23000};
+    fill(points);
+    for (size_t i = 0; i < POINTS; i++) {
+        double step = points[i].step, walked = 0;
+        for (double update = i ? points[i - 1].step : 0; update < step; update++)
+            walked += pow(schedule_rate(&wsd, update), 2);
+        for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++)
+            points[i].lag1_msd[rows] = walked;
+        points[i].perplexity = 20;
+        if (i >= 8)
+            set_shape(&points[i], &two_modes);
+    }
+    struct series series = analyze(points, POINTS, &options);
+    assert_int_equal(series.rest_per_step.verdict, SERIES_VERDICT_YES);
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_YES); /* with a caution: the schedule is not known */
+    assert_true(series.stop.cautions & SERIES_CAUTION_SCHEDULE);
+    series_free(&series);
+    options.schedule = wsd;
+    series = analyze(points, POINTS, &options);
+    assert_int_equal(series.rest_per_step.verdict, SERIES_VERDICT_YES);
+    assert_true(series.rest_per_step.step > 15000);
+    assert_int_equal(series.rest_per_lr_squared.verdict, SERIES_VERDICT_NO);
+    assert_true(series.controls & SERIES_CONTROL_SCHEDULE);
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_NO);
+    series_free(&series);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_the_way_back_from_a_spike_is_no_fall),
         cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_divergence_beside_a_fork),
+        cmocka_unit_test(test_cool_down_is_the_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

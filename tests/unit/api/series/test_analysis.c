@@ -243,6 +243,11 @@ static void test_refusals(void **state)
         {"/analysis?warmup=3", "warmup"},
         {"/analysis?schedule=constant", "peak"},
         {"/analysis?schedule=cosine&peak=1", "total"},
+        {"/analysis?stable=3", "stable"},
+        {"/analysis?schedule=wsd&peak=1&stable=5", "total"},
+        {"/analysis?schedule=wsd&peak=1&total=9&warmup=2", "stable"},
+        {"/analysis?schedule=wsd&peak=1&total=9&stable=9", "stable"},
+        {"/analysis?schedule=linear&peak=1&total=9&stable=5", "stable"},
         {"/audit?rows=all", "rows"},
     };
     struct api_fixture *fixture = *state;
