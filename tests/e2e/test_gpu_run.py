@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests/gpu"))
 import resources  # noqa: E402
 
 RUN = ROOT / "tests/gpu/run"
-PROGRAMS = ("gpu_cases", "gpu_together", "gpu_bench", "gpu_lost", "gpu_streamed")
+PROGRAMS = ("gpu_cases", "gpu_together", "gpu_bench", "gpu_flush", "gpu_lost", "gpu_streamed")
 
 
 @pytest.fixture
