@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import http.server
+import os
 import re
 import threading
 import time
@@ -160,3 +161,23 @@ def test_files_in_xet_storage(big: tuple[Emulator, Probe, bytes]) -> None:
     answer = probe("org/big", "read", "main", BIG, AT, SIZE)
     assert answer.get("ranges") == [sha256(data[AT : AT + SIZE])], answer
     assert not [row for row in hub.log() if "xet-read-token" in row["target"] or "reconstructions" in row["target"]]
+
+
+def test_blobs_that_python_shares(big: tuple[Emulator, Probe, bytes]) -> None:
+    """Python keeps Xet files once for all repositories of a cache, and a symbolic link to them in each; one that leads nowhere is fetched anew."""
+    hub, probe, data = big
+    snapshot = Path(probe("org/big", "download", "main", BIG)["path"])
+    blob, store = snapshot.resolve(), probe.cache / "blobs" / "ee" / ("e" * 64)
+    store.parent.mkdir(parents=True)
+    (probe.cache / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
+    blob.rename(store)
+    blob.symlink_to(os.path.relpath(store, blob.parent))
+    hub.reset()
+    for env in ({}, {"HF_HUB_OFFLINE": "1"}):
+        answer = probe("org/big", "read", "main", BIG, AT, SIZE, env=env)
+        assert answer.get("ranges") == [sha256(data[AT : AT + SIZE])] and answer["mapped"], answer
+        assert Path(probe("org/big", "download", "main", BIG, env=env)["path"]) == snapshot
+    assert hub.stats()["bytes"].get("cdn", 0) == 0
+    store.unlink()
+    assert Path(probe("org/big", "download", "main", BIG)["path"]).read_bytes() == data
+    assert not blob.is_symlink() and not store.exists()
