@@ -38,8 +38,8 @@ void gate_note_left(struct gate *gate, enum transfer_bucket bucket, int64_t left
 
 int gate_has_room(const struct gate *gate, enum transfer_bucket bucket, int64_t now_ms)
 {
-    int is_ours_left =
-        gate->budget <= 0 || now_ms >= gate->window_end_ms || gate->window_count < (gate->budget + 1) / 2;
+    int is_ours_left = gate->budget <= 0 || now_ms >= gate->window_end_ms ||
+                       gate->window_count[bucket] < (gate->budget + 1) / 2;
     return is_ours_left && now_ms >= gate->hold_until_ms[bucket] && now_ms >= gate->short_until_ms[bucket];
 }
 
@@ -51,8 +51,7 @@ void gate_note_outage(struct gate *gate, int64_t ask_at_ms)
 
 void gate_count(struct gate *gate, enum transfer_bucket bucket)
 {
-    if (bucket != TRANSFER_BUCKET_NONE)
-        gate->window_count++;
+    gate->window_count[bucket]++;
 }
 
 void gate_begin_turn(struct gate *gate)
@@ -68,9 +67,9 @@ int64_t gate_wait_ms(struct gate *gate, enum transfer_bucket bucket, int64_t sta
     if (bucket != TRANSFER_BUCKET_NONE && gate->budget > 0) {
         if (now_ms >= gate->window_end_ms) {
             gate->window_end_ms = now_ms + gate->window_ms;
-            gate->window_count = 0;
+            memset(gate->window_count, 0, sizeof gate->window_count);
         }
-        if (gate->window_count >= gate->budget && gate->window_end_ms > open_ms) {
+        if (gate->window_count[bucket] >= gate->budget && gate->window_end_ms > open_ms) {
             open_ms = gate->window_end_ms;
             reason = HUB_WAIT_REQUEST_BUDGET;
         }

@@ -1,7 +1,8 @@
 /*
- * The gate before the endpoint: our own budget of requests per five minutes, and the pauses that the hub asks
- * for. It says how long a request must wait, and keeps what the waiting amounts to (struct hub_wait), so that
- * a hub that lets nothing through can be told from one that is slow.
+ * The gate before the endpoint: our own budget of requests per five minutes, of its API and of its files
+ * each, as the hub counts them, and the pauses that the hub asks for. It says how long a request must wait,
+ * and keeps what the waiting amounts to (struct hub_wait), so that a hub that lets nothing through can be
+ * told from one that is slow.
  *
  * Pure: the time is handed in, and whoever calls has the lock. A turn asks about every queued request:
  *
@@ -23,10 +24,10 @@ enum transfer_bucket { TRANSFER_BUCKET_NONE, TRANSFER_BUCKET_API, TRANSFER_BUCKE
 #define GATE_LEFT_TO_OTHERS 50 /* a tenth of what the hub allows its API who has no token */
 
 struct gate {
-    int budget;        /* requests in a window; 0: no budget */
+    int budget;        /* requests of each bucket in a window; 0: no budget */
     int64_t window_ms; /* its length */
     int64_t window_end_ms;
-    int window_count;
+    int window_count[TRANSFER_BUCKET_COUNT];
     int64_t hold_until_ms[TRANSFER_BUCKET_COUNT];
     enum hub_wait_reason hold_reason[TRANSFER_BUCKET_COUNT];
     int64_t short_until_ms[TRANSFER_BUCKET_COUNT]; /* until when what the hub still takes is little */

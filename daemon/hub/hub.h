@@ -94,7 +94,7 @@ struct hub_options {
     int64_t backoff_max_ms;
     int64_t wait_max_ms; /* the longest pause that Retry-After or RateLimit may ask for; more is an error */
     int attempts_max;    /* per request or piece of a range, counted anew whenever bytes arrived */
-    int request_budget;  /* requests to the endpoint per window; 0: no budget */
+    int request_budget;  /* requests to the endpoint's API, and to its files, per window; 0: no budget */
     int64_t request_window_ms;   /* 0: five minutes, as the hub counts */
     uint64_t cache_budget_bytes; /* of whole files that we fetched, and again of ranges; 0: no limit */
 

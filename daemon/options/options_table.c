@@ -79,8 +79,8 @@ const struct option_row option_rows[] = {
     INT("hub", "connections", connections, "8", 1, 256, "N",
          "Connections to the hub at once."),
     INT("hub", "request-budget", request_budget, "2500", 0, 1000000, "N",
-         "Requests to the hub per five minutes, so that its rate limit (3000 resolves without a token) is not hit; "
-         "0: no budget."),
+         "Requests to the hub per five minutes, of lists and of files each, as it counts them: so that its rate limit "
+         "(3000 files without a token) is not hit. 0: no budget."),
     INT("hub", "cache-budget-mb", cache_budget_mb, "0", 0, 1000000000, "MB",
          "With keep = files: what this daemon fetched is evicted, least recently used first, beyond this; "
          "0: no limit."),
