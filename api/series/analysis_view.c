@@ -54,10 +54,14 @@ static void write_doubts(const struct series_onset *onset, double spacing_max, c
 static void print_onset_reason(struct analysis_view *view, const struct series_onset *onset)
 {
     const struct series_options *options = view->options;
-    char doubts[280], modes[40] = "";
+    char doubts[280], modes[40] = "", end[80] = "";
     write_doubts(onset, options->spacing_max, doubts, sizeof doubts);
     if (onset->modes > 0)
         (void)snprintf(modes, sizeof modes, ", modes: %.0f", onset->modes);
+    if (!onset->is_lasting)
+        (void)snprintf(end, sizeof end, ", but not all to the end");
+    else if (!isnan(onset->step_lost))
+        (void)snprintf(end, sizeof end, ", for good only from step %.0f on", onset->step_lasting);
     if (onset->verdict == SERIES_VERDICT_INSUFFICIENT)
         analysis_view_text(view, "reason", "%zu measured revisions with weights of their own; %d are needed",
                            view->series->counted, options->points_min);
@@ -73,8 +77,8 @@ static void print_onset_reason(struct analysis_view *view, const struct series_o
             view, "reason",
             "from step %.0f on, dip %.3g, a valley of %.3g of the lower peak, Ashman's D %.3g%s; "
             "%zu revisions are forked%s%s",
-            onset->step, onset->dip, onset->valley_to_peak, onset->ashman_d, modes, onset->count_forked,
-            onset->is_lasting ? "" : ", but not all to the end", doubts);
+            onset->step, onset->dip, onset->valley_to_peak, onset->ashman_d, modes, onset->count_forked, end,
+            doubts);
 }
 
 static void print_onset(struct analysis_view *view, int rows, int which)
@@ -95,6 +99,7 @@ static void print_onset(struct analysis_view *view, int rows, int which)
     api_json_real(view->json, "modes", is_found ? onset->modes : none);
     api_json_boolean(view->json, "is_lasting", is_found && onset->is_lasting);
     api_json_real(view->json, "step_lost", is_found ? onset->step_lost : none);
+    api_json_real(view->json, "step_lasting", is_found ? onset->step_lasting : none);
     api_json_integer(view->json, "revisions_forked", (int64_t)onset->count_forked);
     api_json_integer(view->json, "revisions_hidden", (int64_t)onset->count_hidden);
     api_json_integer(view->json, "revisions_coarse", (int64_t)onset->count_coarse);

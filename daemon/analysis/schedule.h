@@ -59,8 +59,9 @@ void schedule_accumulate(const struct schedule *schedule, const double *steps, s
 
 /* The schedule of a published model, by its name: EleutherAI's Pythia in all sizes, deduplicated or not, and
  * the PolyPythias (rates: README of EleutherAI/pythia; pythia-1b's configuration file says 2.5e-4 instead of
- * 3e-4); HuggingFaceTB/SmolLM3-3B-checkpoints (stage1_8T.yaml of HuggingFaceTB/smollm3-configs; its
- * unembedding is tied to the embedding, which has no weight decay). SCHEDULE_KIND_UNKNOWN for other names. */
+ * 3e-4); HuggingFaceTB/SmolLM3-3B-checkpoints (stage1_8T.yaml in text/pretraining/smollm3 of
+ * huggingface/smollm: decay 0.1, but none of the embedding, which W_U is tied to).
+ * SCHEDULE_KIND_UNKNOWN for other names. */
 struct schedule schedule_of_model(const char *model);
 
 #endif

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 11
+#define SERIES_DEFINITION 12
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -132,7 +132,8 @@ struct series_onset {
     double step_before; /* of the last counted revision before it; NaN if it is the first */
     double dip, ashman_d, valley_to_peak, modes;
     int is_lasting;      /* still forked at the end */
-    double step_lost;    /* first step at which it had closed again; NaN if lasting */
+    double step_lost;    /* first step at which it had closed again, also if it came back; NaN if never */
+    double step_lasting; /* from where on it is forked to the end; NaN unless lasting */
     size_t count_forked; /* revisions that are forked */
     size_t count_hidden; /* that have dip and valley of a fork, but neither two normals apart nor two modes:
                             the second is light, or modes were never counted */

@@ -107,7 +107,8 @@ static struct series_onset read_onset(const struct series_input *input, int rows
     struct series_onset onset = {.verdict = SERIES_VERDICT_INSUFFICIENT,
                                  .step = (double)NAN,
                                  .step_before = (double)NAN,
-                                 .step_lost = (double)NAN};
+                                 .step_lost = (double)NAN,
+                                 .step_lasting = (double)NAN};
     if (series->counted < (size_t)input->options->points_min)
         return onset;
     onset.verdict = SERIES_VERDICT_NO;
@@ -121,6 +122,8 @@ static struct series_onset read_onset(const struct series_input *input, int rows
         onset.count_coarse += look == LOOK_COARSE && !derived->is_forked[rows][view];
         if (derived->is_forked[rows][view]) {
             onset.count_forked++;
+            if (!onset.is_lasting)
+                onset.step_lasting = input->points[i].step;
             onset.is_lasting = 1;
             if (onset.verdict == SERIES_VERDICT_NO) {
                 const struct series_shape *shape = &input->points[i].shapes[rows][view];
@@ -135,13 +138,12 @@ static struct series_onset read_onset(const struct series_input *input, int rows
             }
         } else if (onset.is_lasting) {
             onset.is_lasting = 0;
+            onset.step_lasting = (double)NAN;
             if (isnan(onset.step_lost))
                 onset.step_lost = input->points[i].step;
         }
         before = input->points[i].step;
     }
-    if (onset.is_lasting)
-        onset.step_lost = (double)NAN;
     return onset;
 }
 

@@ -243,7 +243,7 @@ void series_recommend(const struct series_input *input, struct series *series)
     } else if (onset->verdict == SERIES_VERDICT_YES && onset->is_lasting &&
                rest.verdict == SERIES_VERDICT_YES) {
         stop->verdict = SERIES_VERDICT_YES;
-        stop->step = fmax(onset->step, rest.step);
+        stop->step = fmax(onset->step_lasting, rest.step);
         stop->saved = 1 - stop->step / last;
     } else {
         stop->verdict = SERIES_VERDICT_NO;

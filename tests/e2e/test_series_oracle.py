@@ -91,7 +91,7 @@ def spacing_of(shapes: list[dict[str, float]], variant: int) -> float:
 
 
 def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
-    none: dict[str, Any] = {"step": None, "step_before": None, "step_lost": None, "is_lasting": 0, "forked": 0}
+    none: dict[str, Any] = {"step": None, "step_before": None, "step_lost": None, "step_lasting": None, "is_lasting": 0, "forked": 0}
     if len(points) < 4:
         return {"verdict": "insufficient", **none}
     shapes = [point["shapes"][variant] for point in points]
@@ -117,7 +117,8 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
         "verdict": "yes",
         "step": points[first]["step"],
         "step_before": points[first - 1]["step"] if first else None,
-        "step_lost": None if forked[-1] else lost[0],
+        "step_lost": lost[0] if lost else None,
+        "step_lasting": points[max((i + 1 for i, is_forked in enumerate(forked) if not is_forked), default=0)]["step"] if forked[-1] else None,
         "is_lasting": int(forked[-1]),
         "forked": sum(forked),
         "hidden": none["hidden"],

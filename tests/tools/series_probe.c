@@ -65,6 +65,7 @@ static void print_onset(const struct series_onset *onset, const char *end)
     print_number("step", onset->step, ", ");
     print_number("step_before", onset->step_before, ", ");
     print_number("step_lost", onset->step_lost, ", ");
+    print_number("step_lasting", onset->step_lasting, ", ");
     (void)printf("\"is_lasting\": %d, \"forked\": %zu, \"hidden\": %zu, \"coarse\": %zu}%s",
                  is_found && onset->is_lasting, onset->count_forked, onset->count_hidden, onset->count_coarse,
                  end);

@@ -264,6 +264,38 @@ static void test_cool_down_is_the_schedules(void **state)
     series_free(&series);
 }
 
+/* A fork that closes and comes back is one for good from there on only, and so is what can be stopped. */
+static void test_a_fork_that_comes_back(void **state)
+{
+    (void)state;
+    struct series_point points[POINTS];
+    fill(points);
+    for (size_t i = 0; i < POINTS; i++) {
+        points[i].perplexity = 20;
+        if ((i >= 6 && i < 10) || i >= 16)
+            set_shape(&points[i], &two_modes);
+        for (int rows = 0; i >= 11 && rows < SERIES_ROWS_COUNT; rows++)
+            points[i].lag1_msd[rows] = 1e-5;
+    }
+    struct series series = analyze(points, POINTS, NULL);
+    assert_near(onset_of(&series)->step, 6000, 0);
+    assert_near(onset_of(&series)->step_lost, 10000, 0);
+    assert_true(onset_of(&series)->is_lasting);
+    assert_near(onset_of(&series)->step_lasting, 16000, 0);
+    assert_near(series.rest_per_step.step, 11000, 0);
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_YES);
+    assert_near(series.stop.step, 16000, 0);
+    series_free(&series);
+    for (size_t i = 20; i < POINTS; i++)
+        set_shape(&points[i], &one_mode);
+    series = analyze(points, POINTS, NULL);
+    assert_false(onset_of(&series)->is_lasting);
+    assert_near(onset_of(&series)->step_lost, 10000, 0);
+    assert_true(isnan(onset_of(&series)->step_lasting));
+    assert_int_equal(series.stop.verdict, SERIES_VERDICT_NO);
+    series_free(&series);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_divergence_beside_a_fork),
         cmocka_unit_test(test_cool_down_is_the_schedules),
+        cmocka_unit_test(test_a_fork_that_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
