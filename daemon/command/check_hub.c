@@ -71,6 +71,10 @@ void check_hub(const struct options *options, struct check_report *report)
         check_add(report, CHECK_LEVEL_ERROR, "hub cache",
                   "%s cannot be written, but keep = files puts files there: change its owner, or hub-cache",
                   setup.cache_folder);
+    else if (is_there && !setup.is_offline && access(setup.cache_folder, W_OK))
+        check_add(report, CHECK_LEVEL_WARNING, "hub cache",
+                  "%s cannot be written, but perplexity puts its texts there: change its owner, or hub-cache",
+                  setup.cache_folder);
     else
         check_add(report, CHECK_LEVEL_OK, "hub cache", "%s%s", setup.cache_folder,
                   is_there ? "" : " (there is none yet)");

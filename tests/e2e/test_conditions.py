@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import resource
 import shutil
@@ -257,3 +258,18 @@ def test_without_standard_files(programs: dict[str, Path], tmp_path: Path, close
     finally:
         status = running.stop()
     assert status == 0
+
+
+def test_a_hub_cache_that_is_for_reading_alone(programs: dict[str, Path], hub: Emulator, tmp_path: Path) -> None:
+    """As that of another user is; told before a perplexity fails of it."""
+    place = tmp_path / "cache"
+    place.mkdir(mode=0o555)
+    as_other = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
+    for path in (tmp_path, *tmp_path.parents):
+        if path == Path("/tmp"):
+            break
+        path.chmod(path.stat().st_mode | 0o055)
+    command = [programs["bifurcated"], "check", "--json", "--endpoint", hub.url, "--listen", "127.0.0.1:0", "--state", tmp_path / "state"]
+    shown = subprocess.run([*command, "--hub-cache", place], capture_output=True, text=True, timeout=60, **as_other)
+    (found,) = [row for row in json.loads(shown.stdout)["findings"] if row["subject"] == "hub cache"]
+    assert found["level"] == "warning" and f"{place} cannot be written, but perplexity" in found["text"], found
