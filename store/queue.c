@@ -331,7 +331,7 @@ int tasks_refuse(struct store *store, const struct task_lease *lease, const stru
                  const struct tasks_policy *policy, enum task_state *ret_state, struct err *err)
 {
     struct err refused = *reason;
-    refused.code = QUEUE_REFUSED;
+    refused.code = TASKS_REFUSED;
     return fail(store, lease, &refused, 1, policy, ret_state, err);
 }
 

@@ -10,9 +10,7 @@
 
 #define QUEUE_LEASE_MS_MAX INT64_C(86400000) /* a day */
 
-/* The error of a task that is queued because its last result was refused. */
-#define QUEUE_REFUSED ERR_MISMATCH
-#define QUEUE_REFUSED_NAME "'mismatch'"
+#define QUEUE_REFUSED_NAME "'mismatch'" /* of TASKS_REFUSED, in SQL */
 
 /* The default for NULL; the longest pause that it gives. */
 const struct tasks_policy *queue_policy(const struct tasks_policy *policy);

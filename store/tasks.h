@@ -24,6 +24,7 @@
 
 #define TASKS_DETAIL_SIZE 512
 #define TASKS_REFUSED_MS 60000
+#define TASKS_REFUSED ERR_MISMATCH /* the error of a task that tasks_refuse() has queued */
 
 struct tasks_policy {
     int failures_max;       /* transient failures and lost leases until a task fails for good */
@@ -189,10 +190,10 @@ int tasks_record(struct store *store, const struct task_lease *lease, const stru
 int tasks_fail(struct store *store, const struct task_lease *lease, const struct err *reason,
                const struct tasks_policy *policy, enum task_state *ret_state, struct err *err);
 
-/* The attempt ended with a result that the store refuses: queued again after a pause until
- * policy->failures_max, whatever the reason's code, since another worker may read what this one read wrongly.
- * For TASKS_REFUSED_MS beyond the pause the task is for other workers than this one and its neighbours (equal
- * up to the last '/'). The rest as tasks_fail(). */
+/* The attempt ended with a result that the store refuses, or in what may be the worker's own fault: queued
+ * again after a pause until policy->failures_max, whatever the reason's code, since another worker may read
+ * what this one read wrongly. For TASKS_REFUSED_MS beyond the pause the task is for other workers than this
+ * one and its neighbours (equal up to the last '/'). The rest as tasks_fail(). */
 int tasks_refuse(struct store *store, const struct task_lease *lease, const struct err *reason,
                  const struct tasks_policy *policy, enum task_state *ret_state, struct err *err);
 

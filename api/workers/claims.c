@@ -376,6 +376,17 @@ int api_record_claim(struct api_request *request, struct api_response *response,
     return finish_result(code, response);
 }
 
+/* Whether a failure that would be the task's end may be that of the worker's machine (a damaged cache, a
+ * mirror that lacks files, too little memory), and there is another to see; what two say is so. */
+static int may_be_its_own(const struct api_request *request, const struct task_row *task,
+                          const struct task_lease *lease, const struct err *reason)
+{
+    return !err_is_transient(reason->code) && reason->code != ERR_GATED &&
+           strcmp(task->error_code, err_name(TASKS_REFUSED)) != 0 &&
+           task->failures + 1 < options_of(request)->policy.failures_max &&
+           api_workers_have_other(request->context->workers, lease->worker, task->sweep_id);
+}
+
 static int end_attempt(struct api_request *request, const struct task_row *task,
                        const struct task_lease *lease, struct err *reason, int is_refused,
                        enum task_state *ret_state, struct err *err)
@@ -395,6 +406,8 @@ static int end_attempt(struct api_request *request, const struct task_row *task,
             return tasks_leave(store, lease, reason, err);
         }
     }
+    if (may_be_its_own(request, task, lease, reason))
+        return tasks_refuse(store, lease, reason, policy, ret_state, err);
     return tasks_fail(store, lease, reason, policy, ret_state, err);
 }
 

@@ -89,6 +89,13 @@ int api_workers_leave(struct api_workers *workers, const char *worker, int64_t s
     return some_other_may_read(workers, name, sweep_id);
 }
 
+int api_workers_have_other(struct api_workers *workers, const char *worker, int64_t sweep_id)
+{
+    char name[STORE_WORKER_SIZE];
+    api_worker_name(worker, name);
+    return some_other_may_read(workers, name, sweep_id);
+}
+
 void api_workers_note_access(struct api_workers *workers, const char *worker, int64_t model_id)
 {
     char name[STORE_WORKER_SIZE];

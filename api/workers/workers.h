@@ -37,6 +37,9 @@ void api_workers_end(struct api_workers *workers);
  */
 int api_workers_leave(struct api_workers *workers, const char *worker, int64_t sweep_id);
 
+/* Whether another worker that was heard of lately, the daemon's own included, may work on this sweep. */
+int api_workers_have_other(struct api_workers *workers, const char *worker, int64_t sweep_id);
+
 /* A worker has fetched something of this model. */
 void api_workers_note_access(struct api_workers *workers, const char *worker, int64_t model_id);
 

@@ -221,6 +221,42 @@ static void test_failed_released_declined(void **state)
     wire_task_free(&task);
 }
 
+/* What may be the fault of one machine is for another to see; what two say is so. Alone, one is believed. */
+static void test_failed_elsewhere(void **state)
+{
+    struct api_fixture *fixture = *state;
+    static const char damaged[] = "{\"code\":\"format\",\"message\":\"no checkpoint\"}";
+    struct wire_task first, second, again;
+    struct task_row row;
+    int64_t ids[4];
+    int64_t sweep = start(fixture, 2, ids);
+    claim(fixture, "first/00", &first);
+    claim(fixture, "second/00", &second);
+    put(fixture, first.id, "failure", damaged, 200);
+    get_task(fixture, &first, &row);
+    assert_int_equal(row.state, TASK_STATE_QUEUED);
+    assert_int_equal(row.failures, 1);
+    put(fixture, second.id, "failure", "{\"code\":\"unsupported\",\"message\":\"no head\"}", 200);
+    get_task(fixture, &second, &row);
+    assert_int_equal(row.state, TASK_STATE_QUEUED);
+
+    /* After the pause each has the other's. */
+    struct wire_offer given = an_offer("first/00");
+    given.wait_s = 20;
+    offer(fixture, &given, 201, &again);
+    assert_int_equal(again.task_id, second.task_id);
+    assert_string_equal(again.failure, "mismatch");
+    put(fixture, again.id, "failure", "{\"code\":\"unsupported\",\"message\":\"no head\"}", 200);
+    get_task(fixture, &again, &row);
+    assert_int_equal(row.state, TASK_STATE_FAILED);
+    assert_string_equal(row.error_code, "unsupported");
+    assert_string_equal(row.error_message, "no head");
+    wire_task_free(&again);
+    OK(sweeps_cancel(fixture->store.store, sweep, &err));
+    wire_task_free(&first);
+    wire_task_free(&second);
+}
+
 /* Another holder of a token reads all names, and can end nothing under them: what it asks for by another's
  * name it asks for as somebody else. */
 static void test_a_name_is_no_key(void **state)
@@ -287,7 +323,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SERVED(test_what_a_claim_tells),       SERVED(test_recorded_once),    SERVED(test_lost_lease),
-        SERVED(test_failed_released_declined), SERVED(test_a_name_is_no_key), SERVED(test_other_versions),
+        SERVED(test_failed_released_declined), SERVED(test_failed_elsewhere), SERVED(test_a_name_is_no_key),
+        SERVED(test_other_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
