@@ -75,7 +75,16 @@ static int start_digest(struct download *download, struct err *err)
                : digest_new_git_blob(download->source->size_bytes, &download->digest, err);
 }
 
-/* Takes what an earlier download left behind into the digest. */
+static int check_cancelled(const struct download *download, const char *during, struct err *err)
+{
+    const struct hub_repository *repository = download->repository;
+    if (!atomic_load(&repository->hub->is_cancelled) &&
+        !(repository->repository.cancel && atomic_load(repository->repository.cancel)))
+        return 0;
+    return err_set(err, ERR_CANCELLED, "%s: cancelled while %s", download->path, during);
+}
+
+/* Takes what an earlier download left behind into the digest: minutes, of a slow disk. */
 static int resume(struct download *download, struct err *err)
 {
     struct stat status;
@@ -86,6 +95,9 @@ static int resume(struct download *download, struct err *err)
         return ftruncate(download->fd, 0) == 0 ? 0 : explain_disk(download, errno, err);
     }
     while (!code && download->done < (uint64_t)status.st_size) {
+        pulse_beat();
+        if ((code = check_cancelled(download, "its begin was hashed", err)))
+            break;
         ssize_t count = pread(download->fd, download->buffer, BUFFER_BYTES, (off_t)download->done);
         if (count < 0 && errno == EINTR)
             continue;
@@ -234,15 +246,12 @@ static int write_refs(struct hub_repository *repository, const char *commit, str
 /* Another program may be downloading the same file: then it is waited for, and its blob is taken. */
 static int wait_for_lock(const struct download *download, int *ret_fd, struct err *err)
 {
-    const struct hub_repository *repository = download->repository;
     for (;;) {
-        int code = cache_lock(&repository->cache, download->id, ret_fd, err);
+        int code = cache_lock(&download->repository->cache, download->id, ret_fd, err);
         if (code != 1)
             return code;
-        if (atomic_load(&repository->hub->is_cancelled) ||
-            (repository->repository.cancel && atomic_load(repository->repository.cancel)))
-            return err_set(err, ERR_CANCELLED, "%s: cancelled while another program was downloading it",
-                           download->path);
+        if ((code = check_cancelled(download, "another program was downloading it", err)))
+            return code;
         pulse_beat();
         clock_sleep_ms(LOCK_POLL_MS);
     }

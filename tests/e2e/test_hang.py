@@ -5,6 +5,7 @@ What is slow, or waits for others, is left alone.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -126,4 +127,19 @@ def test_what_is_slow_is_left_alone(
     log = worker(one, *options).log if is_remote else one.log
     end = one.wait(one.sweep(MODEL, revisions={"names": ["step0", "step512", "step1000"]}))
     assert end["state"] == "done" and "hangs" not in log(), log()
+    assert not failures_of(one)
+
+
+def test_a_long_begin_of_a_download_on_a_slow_disk(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, hanging: Any) -> None:
+    """What an earlier download left behind is hashed for several times as long."""
+    hang, env = hanging
+    hang("~.incomplete")
+    one = daemon(make_hub(garden), "--hang-after-s", "2", "--keep", "files", env=env)
+    blobs = one.cache / f"models--{MODEL.replace('/', '--')}" / "blobs"
+    blobs.mkdir(parents=True)
+    for name in ("step0", "step512"):  # of which the planner opens one
+        weights = (garden / "models" / MODEL / name / "model.safetensors").read_bytes()
+        (blobs / f"{hashlib.sha256(weights).hexdigest()}.b1f0ca7e.incomplete").write_bytes(weights[: 10 * 16384])
+    end = one.wait(one.sweep(MODEL, revisions={"names": ["step0", "step512"]}))
+    assert end["state"] == "done" and "hangs" not in one.log(), one.log()
     assert not failures_of(one)
