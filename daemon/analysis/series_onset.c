@@ -36,6 +36,7 @@ static int is_coarse(const struct series_input *input, const struct series_point
 }
 
 enum look {
+    LOOK_NONE,    /* nothing is finite: it says nothing of the fork */
     LOOK_CLOSED,  /* one mode, by the weaker bounds too */
     LOOK_BETWEEN, /* begins no fork and ends none */
     LOOK_FORKED,
@@ -47,6 +48,8 @@ static enum look look_at(const struct series_input *input, size_t at, int rows, 
 {
     const struct series_options *options = input->options;
     const struct series_shape *shape = &input->points[at].shapes[rows][view];
+    if (isnan(shape->dip))
+        return LOOK_NONE;
     if (!(shape->dip >= options->dip_off && shape->valley_to_peak <= options->valley_off))
         return LOOK_CLOSED;
     if (!has_gap(shape, options))
@@ -65,9 +68,11 @@ static void mark_forked(const struct series_input *input, int rows, int view, st
     for (size_t i = 0; i < input->count; i++) {
         if (!series->derived[i].is_counted)
             continue;
-        int differs = look_at(input, i, rows, view) == (is_forked ? LOOK_CLOSED : LOOK_FORKED);
+        enum look look = look_at(input, i, rows, view);
         series->derived[i].is_forked[rows][view] = is_forked;
-        if (!differs) {
+        if (look == LOOK_NONE)
+            continue;
+        if (look != (is_forked ? LOOK_CLOSED : LOOK_FORKED)) {
             streak = 0;
             continue;
         }
@@ -142,7 +147,8 @@ static struct series_onset read_onset(const struct series_input *input, int rows
             if (isnan(onset.step_lost))
                 onset.step_lost = input->points[i].step;
         }
-        before = input->points[i].step;
+        if (look != LOOK_NONE && look != LOOK_COARSE)
+            before = input->points[i].step;
     }
     return onset;
 }

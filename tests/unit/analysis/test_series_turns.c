@@ -296,6 +296,31 @@ static void test_a_fork_that_comes_back(void **state)
     series_free(&series);
 }
 
+/* Revisions of which nothing is finite neither begin a fork nor end one, and do not bound where it began. */
+static void test_a_fork_beside_nan(void **state)
+{
+    static const struct {
+        size_t begin, end;
+        double step, before;
+    } cases[] = {{10, 12, 8000, 7000}, {8, 9, 9000, 7000}, {9, 11, 8000, 7000}, {7, 9, 9000, 6000}};
+    (void)state;
+    for (size_t which = 0; which < sizeof cases / sizeof cases[0]; which++) {
+        struct series_point points[POINTS];
+        struct series_shape none = {.mean = NAN, .variance = NAN, .dip = NAN, .valley_to_peak = NAN};
+        fill(points);
+        for (size_t i = 0; i < POINTS; i++) {
+            int is_none = i >= cases[which].begin && i < cases[which].end;
+            points[i].not_finite = is_none;
+            set_shape(&points[i], is_none ? &none : i >= 8 ? &two_modes : &one_mode);
+        }
+        struct series series = analyze(points, POINTS, NULL);
+        assert_near(onset_of(&series)->step, cases[which].step, 0);
+        assert_near(onset_of(&series)->step_before, cases[which].before, 0);
+        assert_true(onset_of(&series)->is_lasting && isnan(onset_of(&series)->step_lost));
+        series_free(&series);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_divergence_beside_a_fork),
         cmocka_unit_test(test_cool_down_is_the_schedules),
         cmocka_unit_test(test_a_fork_that_comes_back),
+        cmocka_unit_test(test_a_fork_beside_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
