@@ -60,6 +60,6 @@ void api_cors_add_preflight(const struct api_request *request, const char *allow
                                   reads_only ? "GET, HEAD, OPTIONS" : allow);
     (void)MHD_add_response_header(
         response, "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Request-Id");
+        "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id");
     (void)MHD_add_response_header(response, "Access-Control-Max-Age", MAX_AGE_S);
 }

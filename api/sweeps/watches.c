@@ -2,6 +2,7 @@
 #include "api/form/json.h"
 #include "api/http/listing.h"
 #include "api/http/page.h"
+#include "api/http/precondition.h"
 #include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/sweeps/handlers.h"
@@ -12,6 +13,8 @@
 #include "store/deliveries.h"
 #include "store/models.h"
 
+#include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +119,23 @@ out:
     return code;
 }
 
+/* Of what a PUT sets, also the secret that no answer shows. */
+static int find_digits(struct store *store, const struct watch_row *watch, char digits[API_SETTING_SIZE],
+                       struct err *err)
+{
+    struct buf setting;
+    buf_init(&setting, 2 * (size_t)LIMIT_API_BODY_BYTES);
+    buf_appendf(&setting, "%" PRId64 " %d %d %d %s %s ", watch->id, watch->timetable.at_minute,
+                watch->timetable.every_minutes, watch->priority, watch->webhook_url, watch->webhook_secret);
+    int code = watches_get_texts(store, watch->id, &setting, NULL, NULL, err);
+    if (!code)
+        code = buf_check(&setting, "watch", err);
+    if (!code)
+        code = api_precondition_digits(&setting, digits, err);
+    buf_free(&setting);
+    return code;
+}
+
 static int answer(const struct api_request *request, const char *model, struct api_response *response,
                   struct err *err)
 {
@@ -129,13 +149,45 @@ static int answer(const struct api_request *request, const char *model, struct a
     return print_watch(store, &watch, &json, err);
 }
 
+/* One change of a watch at a time, so that it changes what its precondition has seen. */
+static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
+
+/* Whether the watch is what If-Match and If-None-Match say. */
+static int check_precondition(const struct api_request *request, const char *model,
+                              struct api_response *response, struct err *err)
+{
+    struct store *store = request->context->store;
+    struct watch_row watch;
+    struct err reason = ERR_INIT;
+    char digits[API_SETTING_SIZE];
+    if (!api_precondition_is_set(request))
+        return 0;
+    int code = watches_find(store, model, &watch, &reason);
+    if (code == ERR_NOT_FOUND) /* which a DELETE says itself */
+        return strcmp(request->method, "DELETE") == 0 ? 0
+                                                      : api_precondition_check(request, NULL, response, err);
+    if (!code)
+        code = find_digits(store, &watch, digits, &reason);
+    if (code)
+        *err = reason;
+    return code ? code : api_precondition_check(request, digits, response, err);
+}
+
 /* -- One watch ------------------------------------------------------------------------------------------- */
 
 int api_get_watch(struct api_request *request, struct api_response *response, struct err *err)
 {
     char model[LIMIT_MODEL_NAME_BYTES + 1];
+    struct watch_row watch;
+    char digits[API_SETTING_SIZE];
     int code = api_query_model_name(request, model, err);
-    return code ? code : answer(request, model, response, err);
+    if (!code)
+        code = watches_find(request->context->store, model, &watch, err);
+    if (!code) /* first, so that they are never newer than the answer */
+        code = find_digits(request->context->store, &watch, digits, err);
+    if (!code)
+        code = answer(request, model, response, err);
+    return code ? code : api_precondition_etag(digits, response, err);
 }
 
 static int parse_body(const struct api_request *request, const char *model, struct api_watch_request *watch,
@@ -171,6 +223,9 @@ int api_put_watch(struct api_request *request, struct api_response *response, st
     int code = api_query_model_name(request, model, err);
     if (!code)
         code = parse_body(request, model, &watch, response, err);
+    (void)pthread_mutex_lock(&changing);
+    if (!code)
+        code = check_precondition(request, model, response, err);
     if (!code)
         code = models_ensure(store, watch.sweep.model, watch.sweep.kind, &setting.model_id, err);
     if (!code) {
@@ -186,6 +241,7 @@ int api_put_watch(struct api_request *request, struct api_response *response, st
                                        reason.message);
         }
     }
+    (void)pthread_mutex_unlock(&changing);
     free(watch.sweep.text);
     if (code)
         return code;
@@ -199,8 +255,12 @@ int api_delete_watch(struct api_request *request, struct api_response *response,
 {
     char model[LIMIT_MODEL_NAME_BYTES + 1];
     int code = api_query_model_name(request, model, err);
+    (void)pthread_mutex_lock(&changing);
+    if (!code)
+        code = check_precondition(request, model, response, err);
     if (!code)
         code = watches_delete(request->context->store, model, err);
+    (void)pthread_mutex_unlock(&changing);
     if (code)
         return code;
     note_change(request, "watch deleted", model);

@@ -108,7 +108,7 @@ def test_pages_of_other_origins(daemon: Callable[..., Daemon], hub: Any, tmp_pat
     preflight = one.request("OPTIONS", "/v1/sweeps", None, asked)
     assert preflight.status == 204 and preflight.headers["Access-Control-Allow-Origin"] == page
     assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
-    assert {"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"} <= set(
+    assert {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"} <= set(
         preflight.headers["Access-Control-Allow-Headers"].split(", ")
     )
     assert int(preflight.headers["Access-Control-Max-Age"]) > 0

@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Callable
@@ -344,6 +345,42 @@ def test_a_trainer_that_deletes_old_checkpoints(daemon: Callable[..., Daemon], g
 
 
 # ---- the client ----------------------------------------------------------------------------------
+
+
+def test_two_people_change_a_watch(daemon: Callable[..., Daemon]) -> None:
+    """Who names what was read (If-Match) does not overwrite what somebody else has changed meanwhile."""
+    one = daemon(None)
+
+    def change(method: str, value: dict[str, Any] | None, name: str, sent: str) -> int:
+        answer = one.request(method, HERE, value, {name: sent})
+        if answer.status == 412:
+            assert answer.json()["field"] == name and answer.json()["code"] == "conflict"
+        return answer.status
+
+    def tag(headers: dict[str, str] | None = None) -> str:
+        return one.get(HERE, headers).headers["ETag"]
+
+    assert change("PUT", {"at": "03:00"}, "If-Match", "*") == 412 and one.get(HERE).status == 404
+    assert change("DELETE", None, "If-Match", "*") == 404
+    assert change("PUT", {"at": "03:00"}, "If-None-Match", "*") == 201
+    assert change("PUT", {"at": "04:00"}, "If-None-Match", "*") == 412
+    read = tag()
+    assert change("PUT", {"at": "04:00"}, "If-Match", f'"0123", {read}') == 200
+    assert change("PUT", {"at": "05:00"}, "If-Match", read) == change("DELETE", None, "If-Match", read) == 412
+    assert change("PUT", {"at": "05:00"}, "If-None-Match", tag()) == 412
+    assert one.get(HERE).json()["at"] == "04:00"
+    large = {"at": "04:00", "revisions": {"names": [f"step{i}" for i in range(500)]}}
+    assert change("PUT", large, "If-Match", "*") == 200
+    coded = tag({"Accept-Encoding": "gzip"})
+    assert coded.endswith('-gzip"') and change("PUT", {"at": "06:00"}, "If-Match", f"W/{coded}") == 200
+    read = tag()
+    assert one.post(f"{HERE}/runs").status == 202 and tag() != read  # is due now: it shows, and is no change
+    assert change("PUT", {"at": "07:00"}, "If-Match", read) == 200
+    read = tag()
+    with ThreadPoolExecutor(8) as people:  # all have read the same
+        got = list(people.map(lambda hour: change("PUT", {"at": f"{hour:02}:30"}, "If-Match", read), range(8)))
+    assert sorted(got) == [200] + [412] * 7
+    assert change("DELETE", None, "If-Match", tag()) == 204 and one.get(HERE).status == 404
 
 
 def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path) -> None:
