@@ -4,7 +4,7 @@
 export function number(value, digits = 6) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
-  if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en-US").replaceAll(",", "\u202f").replace("-", "\u2212");
+  if (Number.isInteger(value) && Math.abs(value) < 1e15) return String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f").replace("-", "\u2212"); // tables have thousands, which Intl takes a second for
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e7) {
     return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e").replace("-", "\u2212").replace("e-", "e\u2212");

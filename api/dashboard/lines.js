@@ -8,10 +8,7 @@ const SIGNS = 9; // points of a line that show its model's shape, where there ar
 const MANY = 600; // points of all lines
 const FAINT = 0.22; // what does not stand out
 
-/** One look where all points have the same: looked up point by point, thousands of them take seconds. */
-const alike = (looks) => (looks.every((one) => one === looks[0]) ? looks[0] : looks);
-
-const place = (line, pick) => line.points.map((point) => ({ x: axis.place(point.step), y: pick(point) }));
+const place = (points, pick = (point) => point.y) => points.map((point) => ({ x: axis.place(point.step), y: pick(point) }));
 
 /** A few points in even distances, other ones for each of the models, so that shapes do not cover each other. */
 function chosenPoints(line, share) {
@@ -23,20 +20,16 @@ function chosenPoints(line, share) {
     const wanted = low + (i + share) * distance;
     const gap = (k) => Math.abs(axis.place(line.points[k].step) - wanted);
     while (at + 1 < line.points.length && gap(at + 1) <= gap(at)) at++;
-    if (line.points.length && gap(at) < distance / 2) found.add(at);
+    if (line.points.length && gap(at) < distance / 2) found.add(line.points[at]);
   }
-  return found;
+  return [...found];
 }
 
-/** The size of each point of a line. */
-function sizes(panel, line, most) {
-  const { models } = panel;
-  if (models.length > 1 && most > MANY) {
-    const chosen = chosenPoints(line, (models.indexOf(line.model) + 0.5) / models.length);
-    return (i) => (chosen.has(i) ? 3.4 : 0);
-  }
-  const size = most > MANY || line.points.length > 220 ? 0 : line.points.length > 60 ? 1.4 : models.length > 1 ? 3 : 2.5;
-  return () => size;
+/** The size of all points of a line; 0: a few show its model's shape, or none. */
+function sizeOf(panel, line, most) {
+  const many = line.points.length;
+  if (panel.models.length > 1) return most > MANY || many > 60 ? 0 : 3;
+  return most > MANY || many > 220 ? 0 : many > 60 ? 1.4 : 2.5;
 }
 
 function fan(panel) {
@@ -45,7 +38,7 @@ function fan(panel) {
   return panel.lines.map((line, i) => {
     const isMedian = line.key === "q50";
     return {
-      data: place(line, (point) => point.y), borderColor: line.colour, borderWidth: isMedian ? 1.8 : 0, pointRadius: isMedian ? sizes(panel, line, most)(0) : 0,
+      data: place(line.points), borderColor: line.colour, borderWidth: isMedian ? 1.8 : 0, pointRadius: isMedian ? sizeOf(panel, line, most) : 0,
       pointBackgroundColor: line.colour, pointBorderWidth: 0, fill: i > 0 ? "-1" : false, backgroundColor: fade(line.colour, shades[Math.min(i - 1, 8 - i)] ?? 0),
     };
   });
@@ -54,7 +47,7 @@ function fan(panel) {
 function band(panel, line, shade) {
   const floor = (point) => (panel.spec.y === "log" ? Math.max(point.y - point.error, point.y / 20) : point.y - point.error);
   const edge = { borderWidth: 0, pointRadius: 0 };
-  return [{ ...edge, data: place(line, floor), fill: false }, { ...edge, data: place(line, (point) => point.y + point.error), fill: "-1", backgroundColor: shade }];
+  return [{ ...edge, data: place(line.points, floor), fill: false }, { ...edge, data: place(line.points, (point) => point.y + point.error), fill: "-1", backgroundColor: shade }];
 }
 
 export function datasetsOf(panel) {
@@ -68,18 +61,19 @@ export function datasetsOf(panel) {
     const isFaint = first !== null && line.model.name !== first;
     const shade = isFaint ? fade(line.colour, FAINT) : line.colour;
     const { marker } = line.model.look;
-    const sizeOf = isFaint ? () => 0 : sizes(panel, line, most);
-    const isFlagged = ({ row }) => line.model.flags.has(row.revision);
     if (!isFaint && line.points.some((point) => point.error > 0)) made.push(...band(panel, line, fade(line.colour, 0.14)));
-    made.push({
-      data: place(line, (point) => point.y), borderColor: shade, borderWidth: line.model.name === first ? 3 : 1.8, borderDash: DASHES[line.line] || [],
-      pointBorderColor: shade, pointBorderWidth: marker.isOpen || marker.isHollow ? 1.6 : 1.2, pointRotation: marker.turn ?? 0,
-      // hollow diamonds: the audit has something to say about this revision
-      pointBackgroundColor: alike(line.points.map((point) => (isFlagged(point) || marker.isHollow ? card : shade))),
-      pointStyle: alike(line.points.map((point) => (isFlagged(point) ? "rectRot" : marker.style))),
-      pointRadius: alike(line.points.map((point, i) => (isFlagged(point) ? 4 : sizeOf(i)))),
-      fill: false,
-    });
+    const points = {
+      pointStyle: marker.style, pointRotation: marker.turn ?? 0, pointBorderColor: shade, pointBackgroundColor: marker.isHollow ? card : shade,
+      pointBorderWidth: marker.isOpen || marker.isHollow ? 1.6 : 1.2, fill: false,
+    };
+    const only = { ...points, showLine: false, borderWidth: 0 };
+    // What a few points have for themselves is a set of its own: looked up point by point, thousands of them take seconds.
+    const flagged = line.points.filter(({ row }) => line.model.flags.has(row.revision)); // the audit has something to say about them
+    if (flagged.length) made.push({ ...only, data: place(flagged), pointStyle: "rectRot", pointRotation: 0, pointBackgroundColor: card, pointBorderWidth: 1.2, pointRadius: 4 });
+    const size = isFaint ? 0 : sizeOf(panel, line, most);
+    const signs = !isFaint && !size && panel.models.length > 1 ? chosenPoints(line, (panel.models.indexOf(line.model) + 0.5) / panel.models.length) : [];
+    if (signs.length) made.push({ ...only, data: place(signs), pointRadius: 3.4 });
+    made.push({ ...points, data: place(line.points), borderColor: shade, borderWidth: line.model.name === first ? 3 : 1.8, borderDash: DASHES[line.line] || [], pointRadius: size });
   }
   return made;
 }

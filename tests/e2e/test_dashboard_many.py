@@ -132,6 +132,22 @@ def test_signs_are_in_every_chart_and_legend(visit: Callable[..., Browser], suit
     page.move("#panel-norm h3", 0.5, 0.5)
 
 
+def test_what_sixteen_whole_runs_cost(visit: Callable[..., Browser], suite: Daemon) -> None:
+    """154 revisions each: no look is kept point by point, and still a few points of each line show its model's shape, and the audit's words."""
+    page = visit(suite, link(suite.names))
+    made = page.run(
+        "return import('/assets/axis.js').then(({axis}) => { const {panel} = document.getElementById('panel-norm'), steps = Array.from({length: 154}, (_, k) => k);"
+        " axis.use(steps); const models = panel.models.map(model => ({...model, flags: new Map([['step3', 'same weights']]), rows: steps.map(step => ({revision: `step${step}`, step, norm: 1 + step}))}));"
+        " panel.update(models, [], {}); return panel.datasets().map(set => ({...set, data: set.data.length, arrays: Object.values(set).filter(Array.isArray).filter(one => one.length > 2).length})); })"
+    )
+    assert max(one["arrays"] for one in made) == 1, "the points alone"
+    lines, signs = [one for one in made if one["borderWidth"]], [one for one in made if not one["borderWidth"] and one["pointStyle"] != "rectRot"]
+    assert len(lines) == len(signs) == 16 and all(one["data"] == 154 and not one["pointRadius"] for one in lines)
+    assert all(one["data"] >= 5 and one["pointRadius"] > 3 and one["showLine"] is False for one in signs)
+    assert len({(one["pointStyle"], one["pointRotation"], one["pointBackgroundColor"], one["pointBorderColor"]) for one in signs}) == 16
+    assert [one["data"] for one in made if one["pointStyle"] == "rectRot"] == [1] * 16
+
+
 def test_the_legend_hides_and_lights_and_the_link_remembers(visit: Callable[..., Browser], suite: Daemon) -> None:
     page = visit(suite, link(suite.names))
     stop = page.value("document.querySelectorAll('#legend [tabindex=\"0\"]').length")
