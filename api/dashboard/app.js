@@ -402,6 +402,7 @@ async function start() {
     arrange();
     if (!view.models.includes(sweep.model)) await choose(sweep.model, true);
   });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hub.point(null, null); }); // what the mouse has brought up, too
   document.addEventListener("visibilitychange", catchUp);
   document.addEventListener("visibilitychange", showTitle);
   window.addEventListener("hashchange", async () => {

@@ -87,6 +87,7 @@ class Browser:
         }
         wanted = {
             "browserName": "chrome",
+            "timeouts": {"script": 100_000},  # generous: a busy machine takes longer than the 30 s of the standard
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }

@@ -12,12 +12,12 @@ from typing import Any, Callable, Iterator
 
 import pytest
 from browser import Browser
-from dashboards import ENTER, MODEL, page, small, visit  # noqa: F401
+from dashboards import ENTER, ESCAPE, MODEL, page, small, visit  # noqa: F401
 from running import Daemon
 
 SIZES = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
 SUITE = [f"pythia-{size}{kind}" for size in SIZES for kind in ("", "-deduped")]
-RIGHT, HOME, TAB = "\ue014", "\ue011", "\ue004"
+RIGHT, HOME, TAB, UP, DOWN = "\ue014", "\ue011", "\ue004", "\ue013", "\ue015"
 LINES = "document.getElementById('panel-norm').panel.shown().map(line => line.model.name.split('/').pop())"
 # How people see who cannot tell some colours apart (Machado et al. 2009), on linear red, green and blue.
 SEEN = {
@@ -281,3 +281,20 @@ def test_a_table_too_long_for_paper_says_so(visit: Callable[..., Browser], small
         "  await new Promise(done => setTimeout(done, 50)); seen.push(document.getElementById('table').classList.contains('long')); } return seen; })"
     )
     assert cuts == [False, True]
+
+
+def test_the_keyboard_passes_thousands_of_rows_in_one_stop(visit: Callable[..., Browser], suite: Daemon) -> None:
+    """Every other control is a stop of its own; Escape takes away what the mouse has brought up."""
+    page = visit(suite, link(suite.names))
+    page.wait("document.querySelectorAll('#revisions tbody a').length >= 64")
+    assert page.value("[...document.querySelectorAll('#revisions tbody a')].filter(one => one.tabIndex === 0).length") == 1
+    page.run("document.querySelector('#table .scroll').focus()")
+    page.press(TAB, DOWN, DOWN, UP)
+    assert page.value("document.activeElement.textContent") == "step16"
+    page.press(TAB)
+    assert page.value("document.getElementById('operations').contains(document.activeElement)")
+    page.move("#panel-norm .plot", 0.5, 0.5)
+    page.wait("!document.querySelector('#panel-norm .tip').hidden")
+    page.press(ESCAPE)
+    assert page.value("document.querySelector('#panel-norm .tip').hidden")
+    page.move("#panel-norm h3", 0.5, 0.5)
