@@ -116,7 +116,7 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
     return {
         "verdict": "yes",
         "step": points[first]["step"],
-        "step_before": points[first - 1]["step"] if first else None,
+        "step_before": next((points[i]["step"] for i in reversed(range(first)) if not (gaps[i] and parted[i] and not fine[i])), None),
         "step_lost": lost[0] if lost else None,
         "step_lasting": points[max((i + 1 for i, is_forked in enumerate(forked) if not is_forked), default=0)]["step"] if forked[-1] else None,
         "is_lasting": int(forked[-1]),
