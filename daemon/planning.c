@@ -20,7 +20,7 @@ struct planning {
     pthread_t thread;
     struct pulse pulse;
     int is_without_room; /* the log was told that a plan waits for it */
-    int was_disk_full;
+    int was_disk_full, was_moved;
     int64_t retention_due_ms; /* monotonic */
 };
 
@@ -87,6 +87,20 @@ static void look_at_disk(struct planning *planning)
                  log_int("free_bytes", (int64_t)room.free_bytes), log_end);
 }
 
+/* Likewise. */
+static void look_at_place(struct planning *planning)
+{
+    struct err err = ERR_INIT;
+    int is_moved = store_check_place(planning->options.store, &err) != 0;
+    if (is_moved == planning->was_moved)
+        return;
+    planning->was_moved = is_moved;
+    if (is_moved)
+        log_error("the database is gone", log_text("reason", err.message), log_end);
+    else
+        log_info("the database is back", log_text("state", planning->options.state), log_end);
+}
+
 static void *plan_sweeps(void *context)
 {
     struct planning *planning = context;
@@ -97,6 +111,7 @@ static void *plan_sweeps(void *context)
         pulse_beat();
         uint64_t version = store_version(planning->options.store);
         int is_hub_down = hub_is_down(planning->options.hub);
+        look_at_place(planning);
         look_at_disk(planning);
         int code = planner_run_once(planning->options.store, planning->options.hub, planning->lister,
                                     planning->options.reserve, planning->options.is_stopping, &planned, &err);

@@ -1,7 +1,7 @@
 /*
  * Planning: the thread that plans sweeps as they come, and the lister behind it. While nothing is to be
  * planned it looks after the store: what is older than retention-days goes once a day, and a disk that
- * becomes full is told of.
+ * becomes full, or a database that is moved away, is told of.
  */
 #ifndef BIFURCATED_DAEMON_PLANNING_H
 #define BIFURCATED_DAEMON_PLANNING_H

@@ -176,6 +176,11 @@ static int is_ready(void *context, char *reason, size_t reason_size)
         (void)snprintf(reason, reason_size, "the daemon is stopping");
         return 0;
     }
+    struct err err = ERR_INIT;
+    if (store_check_place(service->store, &err)) {
+        (void)snprintf(reason, reason_size, "%s", err.message);
+        return 0;
+    }
     reserve_read_room(service->reserve, &room);
     if (room.is_full)
         (void)snprintf(

@@ -21,6 +21,8 @@
 
 struct store {
     char *path;
+    dev_t device; /* with the next, the file that was opened there */
+    ino_t inode;
     int lock_fd;
     char instance[STORE_INSTANCE_SIZE];
 
@@ -51,6 +53,16 @@ static int read_identity(struct store *store, struct err *err)
     }
     rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
+}
+
+static int note_place(struct store *store, struct err *err)
+{
+    struct stat info;
+    if (stat(store->path, &info))
+        return err_set_errno(err, errno, "database %s", store->path);
+    store->device = info.st_dev;
+    store->inode = info.st_ino;
+    return 0;
 }
 
 /* Whoever has it open migrated it to the schema of his own program. */
@@ -89,7 +101,7 @@ static int open_store(const char *path, int is_beside, struct store **ret_store,
                         : lock_take(path, &store->lock_fd, err)) ||
         /* nothing is made where a restore is to be finished */
         (rc = is_beside ? restore_check_pending(path, err) : restore_finish(path, err)) ||
-        (rc = connection_open(path, 1, &store->writer, err)) ||
+        (rc = connection_open(path, 1, &store->writer, err)) || (rc = note_place(store, err)) ||
         (rc = is_beside ? check_version(store->writer, err) : migrate(store->writer, err)))
         goto out;
     if (!(rc = read_identity(store, err)) && !is_beside)
@@ -213,6 +225,8 @@ int store_write_begin(struct store *store, enum connection_durability durability
 {
     int rc = 0;
     struct query query;
+    if ((rc = store_check_place(store, err)))
+        return rc;
     (void)pthread_mutex_lock(&store->writer_mutex);
     struct connection *writer = store->writer;
     if (writer->durability != durability) {
@@ -321,6 +335,20 @@ void store_wake(struct store *store)
 }
 
 /* -- Care ------------------------------------------------------------------------------------------------ */
+
+int store_check_place(const struct store *store, struct err *err)
+{
+    struct stat info;
+    int is_there = !stat(store->path, &info);
+    if (is_there ? info.st_dev == store->device && info.st_ino == store->inode
+                 : errno != ENOENT && errno != ENOTDIR)
+        return 0; /* another error says nothing of where the file is */
+    return err_set(
+        err, ERR_IO,
+        "database %s was moved or deleted while it is open, so nothing more is recorded: put it back, "
+        "or stop the daemon and start it with state where the database is now, or restore a backup",
+        store->path);
+}
 
 static uint64_t file_size(const char *path, const char *suffix)
 {

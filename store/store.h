@@ -72,6 +72,11 @@ uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_
 /* Ends all present waits without a change. */
 void store_wake(struct store *store);
 
+/* Whether the database still lies where it was opened: 0, or ERR_IO for one that somebody has moved or
+ * deleted. SQLite would go on with the open file, whose records nobody finds again; so every write is refused
+ * with this until the file is put back. */
+int store_check_place(const struct store *store, struct err *err);
+
 /* Bytes of the database and its log on disk. */
 int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err);
 

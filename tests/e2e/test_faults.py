@@ -318,6 +318,24 @@ def test_full_disk(
     check_sound(running.db)
 
 
+def test_state_moved(programs: dict[str, Path], garden: Path, make_hub: Callable[..., Emulator], tmp_path: Path) -> None:
+    """What would be written into a database that nobody finds again is refused, until the folder is back."""
+    away = tmp_path / "away"
+    with Daemon(programs, tmp_path / "daemon", make_hub(garden).url, [], {}) as running:
+        assert running.wait(running.sweep(GARDEN, revisions={"names": ["step0"]}))["state"] == "done"
+        os.rename(running.state, away)
+        answer = running.post("/v1/sweeps", {"model": GARDEN, "revisions": {"names": ["step1"]}})
+        ready = running.get("/readyz")
+        assert (answer.status, ready.status) == (500, 503), (answer, ready)
+        for told in answer, ready:
+            check_words(told.json()["detail"], str(running.state), "moved or deleted", "restore a backup")
+        wait_until(lambda: running.log().count("the database is gone") == 1)
+        os.rename(away, running.state)
+        assert running.get("/readyz").status == 200
+        assert running.wait(running.sweep(GARDEN, revisions={"names": ["step1"]}))["state"] == "done"
+        wait_until(lambda: "the database is back" in running.log())
+
+
 def check_told(running: Daemon, is_full: bool) -> None:
     """A full disk is seen where platforms look, and so is its end."""
     ready = running.get("/readyz")

@@ -280,6 +280,25 @@ static void *wait_for_change(void *argument)
 }
 
 /* A change wakes who waits for it; a wake-up does too; nothing changes the version of itself. */
+/* Moved away: nothing is acknowledged that nobody would find again. Put back: goes on. */
+static void test_moved(void **state)
+{
+    struct fixture *fixture = *state;
+    char elsewhere[160];
+    int64_t id = 0;
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s.elsewhere", fixture->path);
+    OK(store_check_place(fixture->store, &err));
+    assert_int_equal(rename(fixture->path, elsewhere), 0);
+    FAILS(ERR_IO, store_check_place(fixture->store, &err));
+    FAILS(ERR_IO, models_ensure(fixture->store, "garden/moved", MODEL_KIND_HUB, &id, &err));
+    FILE *other = fopen(fixture->path, "w"); /* another file of the name is not it */
+    assert_non_null(other);
+    assert_int_equal(fclose(other), 0);
+    FAILS(ERR_IO, models_ensure(fixture->store, "garden/moved", MODEL_KIND_HUB, &id, &err));
+    assert_int_equal(rename(elsewhere, fixture->path), 0);
+    OK(models_ensure(fixture->store, "garden/moved", MODEL_KIND_HUB, &id, &err));
+}
+
 static void test_wait(void **state)
 {
     struct fixture *fixture = *state;
@@ -344,6 +363,7 @@ int main(void)
         CASE(test_read_only),
         CASE(test_full),
         CASE(test_file_size_limit),
+        CASE(test_moved),
         CASE(test_wait),
         CASE(test_clock_set_back),
     };
