@@ -249,6 +249,15 @@ static int claim(struct workers *workers, const char *name, struct task_row *tas
     return code;
 }
 
+/* Came back after all, when its task had been given up: the process is about to end. */
+static int is_given_up(struct slot *slot)
+{
+    (void)pthread_mutex_lock(&slot->workers->lock);
+    int is_hung = slot->is_hung;
+    (void)pthread_mutex_unlock(&slot->workers->lock);
+    return is_hung;
+}
+
 static void *work(void *context)
 {
     struct slot *slot = context;
@@ -257,7 +266,8 @@ static void *work(void *context)
     char name[STORE_WORKER_SIZE];
     (void)snprintf(name, sizeof name, WORKERS_NAME_PREFIX "%d", slot->number);
     pulse_attach(&slot->pulse);
-    while (!atomic_load(&workers->is_stopping) && !device_turns_is_lost(workers->options.shared.turns)) {
+    while (!atomic_load(&workers->is_stopping) && !device_turns_is_lost(workers->options.shared.turns) &&
+           !is_given_up(slot)) {
         struct task_row task;
         struct err err = ERR_INIT;
         int64_t wait_ms = -1;
@@ -284,24 +294,24 @@ static void *work(void *context)
 }
 
 /* Ends the lease of a task at which nothing moves any more. Its thread may still come back, to find that the
- * lease is lost. */
+ * lease is lost; it begins no other task, so that the slot's stays. */
 static void look_for_hang(struct workers *workers, struct slot *slot)
 {
     struct err reason = ERR_INIT;
     (void)pthread_mutex_lock(&workers->lock);
     enum hang hang = slot->is_busy ? hang_judge(&slot->pulse, workers->options.hang_ms, &reason) : HANG_NONE;
-    const int is_news = hang == HANG_CERTAIN || (hang == HANG_DOUBT && !slot->is_doubted);
+    const int is_news = hang == HANG_DOUBT && !slot->is_doubted;
     slot->is_doubted |= hang == HANG_DOUBT;
+    const double seconds = (double)pulse_age_ms(&slot->pulse) / 1000.0;
+    if (is_news) /* within the lock: it may end, and another begin */
+        log_task("task does not move", LOG_LEVEL_WARNING, &slot->task, seconds,
+                 atomic_load(&slot->fetched_bytes), &reason);
     if (hang == HANG_CERTAIN) {
         slot->is_hung = 1;
         slot->is_busy = 0;
         workers->running--;
     }
     (void)pthread_mutex_unlock(&workers->lock);
-    const double seconds = (double)pulse_age_ms(&slot->pulse) / 1000.0;
-    if (is_news && hang == HANG_DOUBT)
-        log_task("task does not move", LOG_LEVEL_WARNING, &slot->task, seconds,
-                 atomic_load(&slot->fetched_bytes), &reason);
     if (hang != HANG_CERTAIN)
         return;
     if (reason.code == ERR_DEVICE_LOST)

@@ -288,7 +288,16 @@ static void log_hang(const struct remote_slot *slot, const char *event, const st
                 log_text("error", err_name(reason->code)), log_text("reason", reason->message), log_end);
 }
 
-/* Its thread may still come back, to find that the claim is over. */
+int remote_slot_is_given_up(struct remote_slot *slot)
+{
+    (void)pthread_mutex_lock(&slot->worker->lock);
+    int is_hung = slot->is_hung;
+    (void)pthread_mutex_unlock(&slot->worker->lock);
+    return is_hung;
+}
+
+/* Its thread may still come back, to find that the claim is over; it begins no other task, so that what the
+ * slot says of its own stays. */
 void remote_slot_look_for_hang(struct remote_slot *slot)
 {
     struct remote_worker *worker = slot->worker;
@@ -297,14 +306,14 @@ void remote_slot_look_for_hang(struct remote_slot *slot)
     int is_final = 0;
     (void)pthread_mutex_lock(&worker->lock);
     enum hang hang = slot->is_busy ? hang_judge(&slot->pulse, worker->options.hang_ms, &reason) : HANG_NONE;
-    const int is_news = hang == HANG_CERTAIN || (hang == HANG_DOUBT && !slot->is_doubted);
+    const int is_news = hang == HANG_DOUBT && !slot->is_doubted;
     slot->is_doubted |= hang == HANG_DOUBT;
     slot->is_hung |= hang == HANG_CERTAIN;
     slot->is_busy &= hang != HANG_CERTAIN;
     memcpy(claim, slot->claim, sizeof claim);
-    (void)pthread_mutex_unlock(&worker->lock);
-    if (is_news && hang == HANG_DOUBT)
+    if (is_news) /* within the lock: it may end, and another begin */
         log_hang(slot, "task does not move", &reason);
+    (void)pthread_mutex_unlock(&worker->lock);
     if (hang != HANG_CERTAIN)
         return;
     if (reason.code == ERR_DEVICE_LOST)

@@ -69,6 +69,9 @@ struct remote_worker {
  * failed. */
 int remote_slot_work(struct remote_slot *slot, const struct wire_task *task);
 
+/* Whether its thread came back after all, when its task had been given up: the process is about to end. */
+int remote_slot_is_given_up(struct remote_slot *slot);
+
 /* For the thread that keeps the slot's lease: looks whether its task hangs, and ends the claim then. */
 void remote_slot_look_for_hang(struct remote_slot *slot);
 

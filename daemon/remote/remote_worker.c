@@ -249,7 +249,7 @@ static void *work(void *context)
     struct remote_worker *worker = slot->worker;
     int failures = 0; /* in a row */
     pulse_attach(&slot->pulse);
-    while (!is_ending(worker)) {
+    while (!is_ending(worker) && !remote_slot_is_given_up(slot)) {
         struct wire_task task = {.reference = -1, .previous = -1};
         struct err err = ERR_INIT;
         (void)pthread_mutex_lock(&worker->claim_lock);

@@ -123,6 +123,30 @@ static void test_csv(void **state)
     free(exchange.body);
 }
 
+/* A reader of CSV does not look for a next page: all come, where JSON has a page of 1,000. */
+static void test_csv_is_whole(void **state)
+{
+    enum { COUNT = 1200 };
+    struct api_fixture *fixture = *state;
+    struct exchange exchange;
+    static int64_t ids[COUNT + 1];
+    char next[512];
+    size_t lines = 0;
+    fixture_add_revisions(store_of(state), COUNT, ids);
+    fixture_request(fixture, "GET", "/v1/models/garden/neox-tiny/revisions?format=csv&fields=revision", NULL,
+                    NULL, &exchange);
+    for (const char *at = exchange.body; at && *at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL)
+        lines++;
+    assert_int_equal(lines, 1 + COUNT);
+    fixture_header(&exchange, "Link", next, sizeof next);
+    assert_string_equal(next, "");
+    free(exchange.body);
+    json_t *json = fixture_get(fixture, "/v1/models/garden/neox-tiny/revisions?fields=revision", 200);
+    assert_int_equal(integer_of(json, "count"), 1000);
+    assert_int_equal(integer_of(json, "total"), COUNT);
+    json_decref(json);
+}
+
 /* Follows next_cursor with pages of one and must see every revision once. */
 static void test_paging(void **state)
 {
@@ -453,10 +477,10 @@ static void test_token(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_service),  SERVED(test_models),      SERVED(test_series),  SERVED(test_csv),
-        SERVED(test_paging),   SERVED(test_conditional), SERVED(test_codings), SERVED(test_sweeps),
-        SERVED(test_progress), SERVED(test_problems),    SERVED(test_bounds),  SERVED(test_pipelined),
-        SERVED(test_options),  SERVED(test_request_id),  SERVED(test_token),
+        SERVED(test_service),      SERVED(test_models),   SERVED(test_series),      SERVED(test_csv),
+        SERVED(test_csv_is_whole), SERVED(test_paging),   SERVED(test_conditional), SERVED(test_codings),
+        SERVED(test_sweeps),       SERVED(test_progress), SERVED(test_problems),    SERVED(test_bounds),
+        SERVED(test_pipelined),    SERVED(test_options),  SERVED(test_request_id),  SERVED(test_token),
     };
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
