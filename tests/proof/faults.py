@@ -210,8 +210,9 @@ def watch(daemon: Daemon, point: Point, body: dict[str, Any], truth: Truth) -> s
     for name, row in rows.items():
         for key, value in row.items():
             right = truth.rows[name][key]
-            # what failed leaves a gap, and what refers to it; never another number
-            need(value == right or value == "" or key in ("same_as", "lag1_reference", "reference"),
+            # what failed leaves a gap, what refers to it, and its reason beside what did not fail; never another number
+            is_reason = key in ("error", "error_code") and not row["perplexity"]
+            need(value == right or value == "" or is_reason or key in ("same_as", "lag1_reference", "reference"),
                  f"wrong number: {name}.{key} is {value} and not {right}")  # fmt: skip
     if end["state"] in ("planning", "running"):
         return "clear error"  # in the log; the disk is still full
