@@ -416,7 +416,7 @@ int main(int argc, char **argv)
     struct stat info;
     struct rusage usage;
     uint64_t size = 0;
-    if (argc < 2 || argc > 4) {
+    if (argc < 2 || argc > 4 || argv[1][0] == '-') {
         (void)fprintf(stderr, "usage: bench_store PATH [MODELS [REVISIONS]]\n");
         return 2;
     }
