@@ -1,0 +1,61 @@
+/*
+ * For the workers only (daemon/workers.h): one of them, and what it does with a task: measure it, record it,
+ * or say what became of it.
+ */
+#ifndef BIFURCATED_DAEMON_WORKER_SLOT_H
+#define BIFURCATED_DAEMON_WORKER_SLOT_H
+
+#include "daemon/measure/task_told.h"
+#include "daemon/workers.h"
+#include "store/tasks.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WORKERS_EXCEPT_MAX 256 /* beyond, nothing is claimed until the hub is back */
+
+struct worker_slot {
+    struct workers *workers;
+    pthread_t thread;
+    int is_started;
+    int number;
+    atomic_bool cancel; /* of the task at hand */
+    _Atomic int64_t fetched_bytes;
+    struct pulse pulse;
+    /* under workers->lock */
+    int is_busy, is_doubted, is_hung;
+    struct task_row task; /* at hand */
+    struct task_lease lease;
+    int64_t reported_bytes;
+    int64_t renewed_ms;
+};
+
+struct workers {
+    struct workers_options options;
+    pthread_mutex_t lock;
+    struct worker_slot slots[WORKERS_MAX];
+    int running; /* threads that have not ended and do not hang, under lock */
+    pthread_t keeper;
+    int is_keeper_started;
+    int64_t except[WORKERS_EXCEPT_MAX]; /* sweeps whose tasks wait for what of the hub is down; under lock */
+    size_t except_count;
+    uint64_t outage_mark; /* as of the last claim; under lock */
+    uint64_t token_mark;  /* likewise */
+    struct task_told told;
+    struct pulse pulse; /* the keeper's */
+    atomic_bool is_stopping;
+    atomic_bool is_keeper_stopping;
+};
+
+/* Does a claimed task. Logs once. */
+void worker_slot_work(struct worker_slot *slot, const struct task_row *task);
+
+/* Whether its thread came back after all, when its task had been given up: the process is about to end. */
+int worker_slot_is_given_up(struct worker_slot *slot);
+
+/* For the thread that keeps the leases: looks whether the slot's task hangs, and gives it up then. */
+void worker_slot_look_for_hang(struct worker_slot *slot);
+
+#endif
