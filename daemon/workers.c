@@ -3,6 +3,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/measure/device_turns.h"
+#include "daemon/measure/hang.h"
 #include "daemon/worker_slot.h"
 
 #include <pthread.h>
@@ -129,9 +130,12 @@ static void *keep_leases(void *context)
     struct workers *workers = context;
     pulse_attach(&workers->pulse);
     while (!atomic_load(&workers->is_keeper_stopping)) {
+        int64_t since_ms = pulse_age_ms(&workers->pulse);
         pulse_beat();
-        for (int i = 0; i < workers->options.count; i++)
+        for (int i = 0; i < workers->options.count; i++) {
+            hang_forgive(&workers->slots[i].pulse, since_ms, workers->options.hang_ms);
             worker_slot_look_for_hang(&workers->slots[i]);
+        }
         for (int i = 0; i < workers->options.count; i++)
             keep_lease(workers, &workers->slots[i]);
         clock_sleep_ms(HEARTBEAT_MS / 4);

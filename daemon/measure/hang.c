@@ -21,3 +21,9 @@ enum hang hang_judge(const struct pulse *pulse, int64_t limit_ms, struct err *re
                       age_ms / 1000);
     return age_ms < limit_ms ? HANG_DOUBT : HANG_CERTAIN;
 }
+
+void hang_forgive(struct pulse *pulse, int64_t since_ms, int64_t limit_ms)
+{
+    if (limit_ms && since_ms >= limit_ms / 2)
+        pulse_beat_for(pulse);
+}

@@ -27,4 +27,9 @@ enum hang {
  * ERR_TIMEOUT. */
 enum hang hang_judge(const struct pulse *pulse, int64_t limit_ms, struct err *reason);
 
+/* For who judges, after `since_ms` without a look: where that is half of the limit, the whole process stood
+ * still (a cluster suspends its job, a machine sleeps), for which no slot is to blame; its pulse begins anew.
+ */
+void hang_forgive(struct pulse *pulse, int64_t since_ms, int64_t limit_ms);
+
 #endif

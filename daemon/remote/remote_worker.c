@@ -4,6 +4,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/pulse.h"
 #include "daemon/measure/device_turns.h"
+#include "daemon/measure/hang.h"
 #include "daemon/measure/measure_rows.h"
 #include "daemon/measure/tensor_pool.h"
 #include "daemon/remote/remote_link.h"
@@ -315,7 +316,11 @@ static void keep_lease(struct remote_worker *worker, struct remote_slot *slot)
 static void *keep_leases(void *context)
 {
     struct remote_slot *slot = context;
+    int64_t looked_ms = clock_monotonic_ms();
     while (!atomic_load(&slot->worker->is_keeper_stopping)) {
+        int64_t now = clock_monotonic_ms();
+        hang_forgive(&slot->pulse, now - looked_ms, slot->worker->options.hang_ms);
+        looked_ms = now;
         remote_slot_look_for_hang(slot);
         keep_lease(slot->worker, slot);
         clock_sleep_ms(STEP_MS);

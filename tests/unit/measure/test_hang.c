@@ -48,9 +48,23 @@ static void test_a_slot_that_has_not_begun(void **state)
     assert_int_equal(hang_judge(&pulse, 1000, &reason), HANG_NONE);
 }
 
+/* A job that its cluster had suspended: what it did then is not held against it. */
+static void test_a_process_that_stood_still(void **state)
+{
+    (void)state;
+    struct err reason = ERR_INIT;
+    struct pulse pulse = {.beat_ms = 1};
+    int64_t limit_ms = clock_monotonic_ms() / 2;
+    hang_forgive(&pulse, limit_ms / 2 - 1, limit_ms);
+    assert_int_equal(hang_judge(&pulse, limit_ms, &reason), HANG_CERTAIN);
+    hang_forgive(&pulse, limit_ms / 2, limit_ms);
+    assert_int_equal(hang_judge(&pulse, limit_ms, &reason), HANG_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_limits), cmocka_unit_test(test_reasons),
-                                       cmocka_unit_test(test_a_slot_that_has_not_begun)};
+                                       cmocka_unit_test(test_a_slot_that_has_not_begun),
+                                       cmocka_unit_test(test_a_process_that_stood_still)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
