@@ -28,7 +28,7 @@ int api_get_health(struct api_request *request, struct api_response *response, s
 int api_get_readiness(struct api_request *request, struct api_response *response, struct err *err)
 {
     const struct api_hooks *hooks = &request->context->hooks;
-    char reason[256] = "";
+    char reason[ERR_MESSAGE_BYTES] = "";
     response->cache_control = "no-store";
     if (api_http_is_draining(request->http)) {
         response->status = 503;

@@ -321,7 +321,7 @@ def test_full_disk(
 def test_state_moved(programs: dict[str, Path], garden: Path, make_hub: Callable[..., Emulator], tmp_path: Path) -> None:
     """What would be written into a database that nobody finds again is refused, until the folder is back."""
     away = tmp_path / "away"
-    with Daemon(programs, tmp_path / "daemon", make_hub(garden).url, [], {}) as running:
+    with Daemon(programs, tmp_path / ("long" * 20), make_hub(garden).url, [], {}) as running:
         assert running.wait(running.sweep(GARDEN, revisions={"names": ["step0"]}))["state"] == "done"
         os.rename(running.state, away)
         answer = running.post("/v1/sweeps", {"model": GARDEN, "revisions": {"names": ["step1"]}})
