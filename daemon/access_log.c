@@ -1,5 +1,6 @@
 #include "daemon/access_log.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 
 #include <errno.h>
@@ -10,14 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FAILURE_PERIOD_MS 10000
+
 enum target { TARGET_OFF, TARGET_LOG, TARGET_FILE };
 
 struct access_log {
     pthread_rwlock_t lock; /* of the next two: written by access_log_set alone */
     enum target target;
-    int fd;               /* of the file, or -1 */
-    atomic_int is_on;     /* target is not TARGET_OFF, for who does not take the lock */
-    atomic_int is_broken; /* a line was lost, and that was said */
+    int fd;                         /* of the file, or -1 */
+    atomic_int is_on;               /* target is not TARGET_OFF, for who does not take the lock */
+    atomic_int is_broken;           /* a line was lost, and that was said */
+    _Atomic int64_t failure_due_ms; /* when the next failure is told, monotonic */
+    _Atomic int64_t failures_untold;
 };
 
 static int open_file(const char *path, int *ret_fd, struct err *err)
@@ -88,6 +93,19 @@ void access_log_free(struct access_log *log)
 int access_log_is_on(struct access_log *log)
 {
     return atomic_load(&log->is_on) || log_is_on(LOG_LEVEL_DEBUG);
+}
+
+void access_log_failure(struct access_log *log, const char *request_id, const char *target,
+                        const char *reason)
+{
+    int64_t now = clock_monotonic_ms(), due = atomic_load(&log->failure_due_ms);
+    if (now < due || !atomic_compare_exchange_strong(&log->failure_due_ms, &due, now + FAILURE_PERIOD_MS)) {
+        (void)atomic_fetch_add(&log->failures_untold, 1);
+        return;
+    }
+    log_error("a request failed", log_text("id", request_id), log_text("target", target),
+              log_text("reason", reason), log_int("others", atomic_exchange(&log->failures_untold, 0)),
+              log_end);
 }
 
 void access_log_write(struct access_log *log, const struct api_access *access)

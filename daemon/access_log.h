@@ -26,6 +26,11 @@ int access_log_set(struct access_log *log, const char *setting, struct err *err)
 /* Whether a line written now would be kept anywhere: always but for "off" without the level debug. */
 int access_log_is_on(struct access_log *log);
 
+/* A request was answered with 500: a line in the log whatever the setting, one in ten seconds at most, since
+ * a dashboard asks again. From any thread. */
+void access_log_failure(struct access_log *log, const char *request_id, const char *target,
+                        const char *reason);
+
 /* From any thread. Says once in the log if a line could not be written. */
 void access_log_write(struct access_log *log, const struct api_access *access);
 

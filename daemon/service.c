@@ -197,6 +197,12 @@ static void log_access(void *context, const struct api_access *access)
     access_log_write(service->access_log, access);
 }
 
+static void log_failure(void *context, const char *request_id, const char *target, const char *reason)
+{
+    struct service *service = context;
+    access_log_failure(service->access_log, request_id, target, reason);
+}
+
 static int keeps_access(void *context)
 {
     struct service *service = context;
@@ -266,8 +272,8 @@ static int start_server(struct service *service, struct err *err)
         goto out;
     api.http.store = service->store;
     api.http.version = BIFURCATED_VERSION;
-    api.http.access_log =
-        (struct api_access_log){.context = service, .write = log_access, .is_kept = keeps_access};
+    api.http.access_log = (struct api_access_log){
+        .context = service, .write = log_access, .failed = log_failure, .is_kept = keeps_access};
     api.claims = (struct api_claims_options){.lease_ms = options->lease_s * 1000,
                                              .policy = policy_of(options),
                                              .definition = MEASURE_DEFINITION,

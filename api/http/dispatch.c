@@ -221,6 +221,9 @@ enum MHD_Result api_dispatch(struct api_request *request)
     if (code) {
         etag[0] = '\0';
         api_problem_render(&response, api_request_id(request), &err);
+        const struct api_access_log *log = &request->http->options.access_log;
+        if (response.status == 500 && log->failed)
+            log->failed(log->context, api_request_id(request), request->target, err.message);
     }
     result = api_deliver(request, &response, etag);
     api_response_done(&response);

@@ -50,6 +50,9 @@ struct api_access_log {
     /* An answer was sent (or its client went away: status 499). */
     void (*write)(void *context, const struct api_access *access);
 
+    /* A request is answered with 500, which is this side's fault: why, whatever `is_kept` says. */
+    void (*failed)(void *context, const char *request_id, const char *target, const char *reason);
+
     /* Whether `write` writes down anything at this time; NULL: always. While it does not, an answer out of
      * memory has no request id, unless the client gave one: there would be nothing to look up with it. */
     int (*is_kept)(void *context);

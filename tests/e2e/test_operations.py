@@ -343,6 +343,9 @@ def test_damaged_values_are_told_and_measured_again(
     one.start()
     told = one.get(paths[1])
     assert told.status == 500 and "stored value is damaged" in told.text and "bifurcated check says what to do" in told.text
+    assert one.get(paths[1]).status == 500
+    (line,) = [line for line in one.log().splitlines() if "a request failed" in line]
+    assert told.json()["request_id"] in line and paths[1] in line and "stored value is damaged" in line and line.endswith("others=0")
     one.stop()
     found = findings(command("check", "--state", one.state, "--endpoint", hub.url, "--listen", "127.0.0.1:0", "--json"))["database"]
     assert [level for level, _ in found] == ["ok", "error"] and "2 large values" in found[1][1] and "bifurcated prune" in found[1][1]
