@@ -11,6 +11,7 @@ VOLATILE = ("bytes_fetched", "measured_at", "first_seen_at")
 
 
 def essence(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without what may differ between runs that measured the same."""
     return [{name: value for name, value in row.items() if name not in VOLATILE} for row in rows]
 
 
@@ -19,6 +20,7 @@ def without_perplexity(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def read(daemon: Daemon, query: str) -> list[tuple[Any, ...]]:
+    """Asks the database, also of a daemon that was killed, without changing it."""
     db = sqlite3.connect(f"file:{daemon.db}?mode=ro", uri=True)
     try:
         return db.execute(query).fetchall()

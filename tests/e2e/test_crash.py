@@ -7,12 +7,12 @@ it is planned, while headers and tensors are read, and while results are recorde
 from __future__ import annotations
 
 import random
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
+from recorded import check_sound, essence, read
 from running import Daemon
 
 from tests.hub import Emulator
@@ -21,27 +21,7 @@ MODEL = "garden/neox-tiny"
 # Both formats, sharded, equal content (step0 and step1; step5000 and step14000 serve one file).
 NAMES = ["step0", "step1", "step2", "step128", "step3000", "step5000", "step14000"]
 REQUEST = {"revisions": {"names": NAMES}}
-VOLATILE = ("bytes_fetched", "measured_at", "first_seen_at")
 WAIT_S = 300.0  # against waiting for ever
-
-
-def essence(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows without what may differ between runs that measured the same."""
-    return [{name: value for name, value in row.items() if name not in VOLATILE} for row in rows]
-
-
-def read(daemon: Daemon, query: str) -> list[tuple[Any, ...]]:
-    """Asks the database of a daemon that was killed, without changing it."""
-    db = sqlite3.connect(f"file:{daemon.db}?mode=ro", uri=True)
-    try:
-        return db.execute(query).fetchall()
-    finally:
-        db.close()
-
-
-def check_sound(daemon: Daemon) -> None:
-    assert read(daemon, "PRAGMA integrity_check") == [("ok",)]
-    assert read(daemon, "PRAGMA foreign_key_check") == []
 
 
 def finished(daemon: Daemon) -> dict[str, int]:

@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 from browser import Browser
+from recorded import essence
 from running import Daemon, wait_until
 
 from tests.hub import Emulator
@@ -23,7 +24,6 @@ from tests.slurm.cluster import Cluster, Unavailable, free_ports, worker_pids
 MODEL = "garden/neox-tiny"
 NAMES = ["step0", "step1", "step2", "step128", "step3000", "step5000", "step14000"]
 REQUEST = {"revisions": {"names": NAMES}}
-VOLATILE = ("bytes_fetched", "measured_at", "first_seen_at")
 SLOW = {"latency_ms": 40, "connection_bps": 2e6}  # so that something happens while tasks run
 
 
@@ -70,11 +70,6 @@ def undisturbed(programs: dict[str, Path], garden: Path, tmp_path_factory: pytes
         rows = local.series(MODEL)
         local.check_end()
     return essence(rows)
-
-
-def essence(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows without what may differ between runs that measured the same."""
-    return [{name: value for name, value in row.items() if name not in VOLATILE} for row in rows]
 
 
 def jobs_of(running: Daemon, sweep: int) -> list[dict[str, Any]]:
