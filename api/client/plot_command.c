@@ -193,10 +193,10 @@ static int draw_run(struct client_link *link, const struct client_arguments *arg
     return code;
 }
 
-static int write_file(const struct buf *svg, const char *path, const char *name, struct err *err)
+/* Writes the figure to an open file, and closes it; without a file, errno says why. */
+static int write_file(const struct buf *svg, FILE *file, const char *name, struct err *err)
 {
     int code = 0;
-    FILE *file = fopen(path, "wb");
     if (!file)
         return err_set(err, ERR_IO, "%s cannot be written: %s", name, strerror(errno));
     if (fwrite(buf_text(svg), 1, svg->size, file) != svg->size)
@@ -206,18 +206,35 @@ static int write_file(const struct buf *svg, const char *path, const char *name,
     return code;
 }
 
+/* Makes a file of a name that nobody has, with the mode of any new file; NULL with errno. */
+static FILE *open_beside(char *path)
+{
+    int fd = mkstemp(path);
+    if (fd < 0)
+        return NULL;
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    (void)fchmod(fd, 0666 & ~mask);
+    FILE *file = fdopen(fd, "wb");
+    if (!file)
+        (void)close(fd);
+    return file;
+}
+
 /* Writes beside the file first, so that a full disk leaves no half of a figure under its name. */
 static int replace_file(const struct buf *svg, const char *name, struct err *err)
 {
     struct buf part;
     buf_init(&part, strlen(name) + 16);
-    buf_appendf(&part, "%s.part", name);
+    buf_appendf(&part, "%s.XXXXXX", name);
     int code = buf_check(&part, "name of the figure", err);
     if (!code) {
-        code = write_file(svg, buf_text(&part), name, err);
+        FILE *file = open_beside(part.data);
+        int is_made = file != NULL;
+        code = write_file(svg, file, name, err);
         if (!code && rename(buf_text(&part), name) != 0)
             code = err_set(err, ERR_IO, "%s cannot be written: %s", name, strerror(errno));
-        if (code)
+        if (code && is_made)
             (void)remove(buf_text(&part));
     }
     buf_free(&part);
@@ -250,7 +267,7 @@ static int write_figure(const struct buf *svg, const char *name, struct err *err
     }
     /* A device or a pipe (/dev/null, /dev/stdout) is written to: as root, a file could take its place. */
     int is_special = stat(name, &info) == 0 && !S_ISREG(info.st_mode);
-    int code = is_special ? write_file(svg, name, name, err) : replace_file(svg, name, err);
+    int code = is_special ? write_file(svg, fopen(name, "wb"), name, err) : replace_file(svg, name, err);
     if (!code && isatty(STDERR_FILENO))
         (void)fprintf(stderr, "%s is written (%zu kB)\n", name, svg->size / 1000);
     return code;

@@ -226,6 +226,17 @@ def test_a_pipe_is_written_to_and_stays_one(made_up: Daemon, tmp_path: Path) -> 
     os.close(reader)
 
 
+def test_files_beside_the_figure_stay(made_up: Daemon, tmp_path: Path) -> None:
+    """Whatever they are called, also when the figure cannot take its place; it is as readable as any new file."""
+    out, beside, folder = tmp_path / "a.svg", tmp_path / "a.svg.part", tmp_path / "b.svg"
+    beside.write_text("of somebody else")
+    assert made_up.client("plot", made_up.runs[64], "-o", str(out)).returncode == 0
+    folder.mkdir()
+    assert made_up.client("plot", made_up.runs[64], "-o", str(folder)).returncode == 5
+    assert beside.read_text() == "of somebody else" and sorted(os.listdir(tmp_path)) == ["a.svg", "a.svg.part", "b.svg"]
+    assert out.stat().st_mode == beside.stat().st_mode, "what the umask says"
+
+
 def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:
     model = made_up.runs[256]
     for arguments, status, words in (
