@@ -30,9 +30,12 @@ static void apply_retention(struct planning *planning)
     struct err err = ERR_INIT;
     struct retention_counts counts;
     int64_t now = clock_monotonic_ms(), days = planning->options.retention_days;
-    if (days == 0 || now < planning->retention_due_ms)
+    if (now < planning->retention_due_ms)
         return;
     planning->retention_due_ms = now + RETENTION_PERIOD_MS;
+    references_prune(planning->options.references, planning->options.store);
+    if (days == 0)
+        return;
     if (retention_apply(planning->options.store, days, clock_wall_ms(), planning->options.is_stopping,
                         &counts, &err))
         log_warning("retention failed; tried again in a day", log_text("reason", err.message), log_end);

@@ -1,7 +1,7 @@
 /*
  * Planning: the thread that plans sweeps as they come, and the lister behind it. While nothing is to be
- * planned it looks after the store: what is older than retention-days goes once a day, and a disk that
- * becomes full, or a database that is moved away, is told of.
+ * planned it looks after the store: once a day what is older than retention-days goes, and what is kept of
+ * series that are no more; and a disk that becomes full, or a database that is moved away, is told of.
  */
 #ifndef BIFURCATED_DAEMON_PLANNING_H
 #define BIFURCATED_DAEMON_PLANNING_H
@@ -10,6 +10,7 @@
 #include "daemon/base/pulse.h"
 #include "daemon/base/reserve.h"
 #include "daemon/hub/hub.h"
+#include "daemon/measure/references.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -21,6 +22,7 @@ struct planning;
 struct planning_options {
     struct store *store;
     struct hub *hub;
+    struct references *references;
     int lister_threads; /* that list files of what is planned */
     struct reserve *reserve;
     const char *state;              /* the folder, for the log */

@@ -147,6 +147,7 @@ static int start_planning(struct service *service, struct err *err)
     struct planning_options planning = {
         .store = service->store,
         .hub = service->engine.hub,
+        .references = service->engine.references,
         .reserve = service->reserve,
         .state = service->options->state,
         .retention_days = service->options->retention_days,
@@ -287,6 +288,7 @@ static int start_server(struct service *service, struct err *err)
                                               .store = service->store,
                                               .reserve = service->reserve,
                                               .pool = service->engine.pool,
+                                              .references = service->engine.references,
                                               .executor = service->executor,
                                               .device_busy_us = &service->engine.device_busy_us,
                                               .started_ms = clock_wall_ms(),

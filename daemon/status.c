@@ -100,9 +100,11 @@ int status_append_members(const struct status_context *status, struct buf *membe
     clock_format(status->started_ms, started, sizeof started);
     (void)buf_appendf(members,
                       "\"started_at\":\"%s\",\"workers\":%d,\"busy_workers\":%d,\"hub_requests\":%" PRIu64
-                      ",\"hub_received_bytes\":%" PRIu64 ",\"tensor_bytes_in_memory\":%" PRIu64,
+                      ",\"hub_received_bytes\":%" PRIu64 ",\"tensor_bytes_in_memory\":%" PRIu64
+                      ",\"reference_bytes_on_disk\":%" PRIu64,
                       started, status->worker_count, workers_busy_count(status->workers),
-                      counters.request_count, counters.received_bytes, tensor_pool_size(status->pool));
+                      counters.request_count, counters.received_bytes, tensor_pool_size(status->pool),
+                      references_size(status->references));
     append_hub(status, members);
     append_disk(status, members);
     (void)buf_append_text(members, ",\"device\":");
@@ -215,6 +217,9 @@ int status_append_metrics(const struct status_context *status, struct buf *text,
                   workers_busy_count(status->workers));
     append_metric(text, "bifurcated_tensor_bytes", "gauge", "Tensors in memory.",
                   (double)tensor_pool_size(status->pool));
+    append_metric(text, "bifurcated_reference_bytes", "gauge",
+                  "Tensors on disk that displacements of folders start from.",
+                  (double)references_size(status->references));
     int code = append_watch_metrics(status, text, err);
     if (!code)
         code = executor_append_metrics(status->executor, text, err);

@@ -26,6 +26,7 @@ struct status_context {
     struct store *store;
     struct reserve *reserve;
     struct tensor_pool *pool;
+    struct references *references;
     struct executor *executor; /* or NULL */
     _Atomic int64_t *device_busy_us;
     int64_t started_ms;

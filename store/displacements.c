@@ -37,3 +37,23 @@ int displacements_find(struct store *store, int64_t content_id, int64_t referenc
         rc = err_set(err, ERR_NOT_FOUND, "this displacement was not computed");
     return query_close(&query, rc);
 }
+
+int displacements_is_reference(struct store *store, const char *digest, int *ret_is_reference,
+                               struct err *err)
+{
+    struct query query;
+    int rc = query_open(&query, store,
+                        "SELECT 1 FROM contents c JOIN displacements d ON d.reference_id = c.id "
+                        "JOIN revision_tensors t ON t.content_id = d.content_id "
+                        "JOIN revisions r ON r.id = t.revision_id AND r.is_current = 1 "
+                        "JOIN models m ON m.id = r.model_id AND m.name GLOB 'file:*' "
+                        "WHERE c.digest = ? LIMIT 1",
+                        err);
+    if (rc)
+        return rc;
+    query_bind_text(&query, digest);
+    rc = query_next(&query, err);
+    if (rc >= 0)
+        *ret_is_reference = rc > 0;
+    return query_close(&query, rc);
+}

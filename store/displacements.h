@@ -33,4 +33,8 @@ void displacement_row_init(struct displacement_row *row);
 int displacements_find(struct store *store, int64_t content_id, int64_t reference_id,
                        const struct displacement_row *key, struct displacement_row *ret_row, struct err *err);
 
+/* Whether a current revision of a folder's model was measured against the content with this digest. */
+int displacements_is_reference(struct store *store, const char *digest, int *ret_is_reference,
+                               struct err *err);
+
 #endif

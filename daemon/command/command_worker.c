@@ -56,8 +56,9 @@ static void print_help(void)
         "  --idle-exit-s N        end after N seconds without work (0: never); while the hub is\n"
         "                         down, time does not count\n"
         "  --state FOLDER         for what it keeps between starts (a temporary folder that goes with it)\n\n"
-        "and of the daemon's options those of [hub], [compute] and [log], --fetchers and --memory-mb: see\n"
-        "bifurcated --help. Several workers on one machine share it: give each its --threads and "
+        "and of the daemon's options those of [hub], [compute] and [log], --fetchers, --memory-mb and, with\n"
+        "--state, --references-mb: see bifurcated --help. Several workers on one machine share it: give each "
+        "its --threads and "
         "--memory-mb,\n"
         "and on one GPU its --device-memory-mb.\n"
         "--request-budget is for each worker, the hub's limit for all of them. Folders (models and data "
@@ -166,6 +167,7 @@ static int start(struct process *process, const struct arguments *arguments, con
     int code = arguments->state ? file_make_folders(place, 0700, err) : 0;
     if (!code)
         code = remote_store_open(place, &process->store, err);
+    process->engine.is_temporary = !arguments->state;
     if (!code)
         code = engine_open(&process->engine, options,
                            arguments->state ? place : remote_store_folder(process->store), err);

@@ -78,8 +78,9 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
         free(hub);
         return code;
     }
-    if (hub->options.state_folder)
-        range_store_clean(hub->options.state_folder);
+    const struct range_store kept = {hub->options.state_folder, RANGE_STORE_FETCHED, 0};
+    if (kept.state_folder)
+        range_store_clean(&kept);
     *ret_hub = hub;
     return 0;
 }

@@ -17,11 +17,11 @@
 
 #define KEPT_MAX 100000
 
-static char *folder_of(const char *state_folder, const char *blob_id)
+static char *folder_of(const struct range_store *store, const char *blob_id)
 {
     struct buf path;
     buf_init(&path, 64 * KIB);
-    (void)buf_appendf(&path, "%s/ranges/%s", state_folder, blob_id);
+    (void)buf_appendf(&path, "%s/%s/%s", store->state_folder, store->shelf, blob_id);
     char *text = buf_take(&path);
     buf_free(&path);
     return text;
@@ -65,9 +65,9 @@ static int read_checked(const char *path, uint64_t kept_bytes, const char *diges
     return is_good;
 }
 
-void range_store_clean(const char *state_folder)
+void range_store_clean(const struct range_store *store)
 {
-    char *folder = file_join(state_folder, "ranges");
+    char *folder = file_join(store->state_folder, store->shelf);
     DIR *stream = folder ? opendir(folder) : NULL;
     for (struct dirent *entry = stream ? readdir(stream) : NULL; entry; entry = readdir(stream)) {
         char *path = entry->d_name[0] == '.' ? NULL : file_join(folder, entry->d_name);
@@ -82,11 +82,11 @@ void range_store_clean(const char *state_folder)
     free(folder);
 }
 
-int range_store_read(const char *state_folder, const char *blob_id, uint64_t begin, uint64_t end,
+int range_store_read(const struct range_store *store, const char *blob_id, uint64_t begin, uint64_t end,
                      unsigned char *data)
 {
     int found = 0;
-    char *folder = folder_of(state_folder, blob_id);
+    char *folder = folder_of(store, blob_id);
     DIR *stream = folder ? opendir(folder) : NULL;
     for (struct dirent *entry = stream ? readdir(stream) : NULL; entry && !found; entry = readdir(stream)) {
         uint64_t kept_begin, kept_end;
@@ -95,8 +95,10 @@ int range_store_read(const char *state_folder, const char *blob_id, uint64_t beg
             kept_end < end)
             continue;
         char *path = file_join(folder, entry->d_name);
-        found =
-            path && read_checked(path, kept_end - kept_begin, digest, begin - kept_begin, end - begin, data);
+        if (path && data)
+            found = read_checked(path, kept_end - kept_begin, digest, begin - kept_begin, end - begin, data);
+        else
+            found = path && utimensat(AT_FDCWD, path, NULL, 0) == 0;
         free(path);
     }
     if (stream)
@@ -149,14 +151,16 @@ static int compare_use(const void *a, const void *b)
     return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
 }
 
-/* Whether `size_bytes` more fit into the budget, after removing what is needed for that. */
-static int make_room(const char *state_folder, uint64_t size_bytes, uint64_t budget_bytes)
+/* Removes what is needed so that `size_bytes` more fit into the budget. */
+static int make_room(const struct range_store *store, uint64_t size_bytes, struct err *err)
 {
     struct all_kept all = {0};
     struct err ignored = ERR_INIT;
+    uint64_t budget_bytes = store->budget_bytes;
     if (size_bytes > budget_bytes)
-        return 0;
-    char *folder = file_join(state_folder, "ranges");
+        return err_set(err, ERR_LIMIT, "%" PRIu64 " bytes are more than the %" PRIu64 " that may be kept",
+                       size_bytes, budget_bytes);
+    char *folder = file_join(store->state_folder, store->shelf);
     if (folder)
         (void)walk_files(folder, 1, visit, &all, &ignored);
     if (all.count)
@@ -170,26 +174,89 @@ static int make_room(const char *state_folder, uint64_t size_bytes, uint64_t bud
         free(all.rows[i].path);
     }
     free(all.rows);
+    int code = all.total_bytes <= budget_bytes - size_bytes
+                   ? 0
+                   : err_set(err, ERR_IO, "%s: what is kept there cannot be removed", folder);
     free(folder);
-    return all.total_bytes <= budget_bytes - size_bytes;
+    return code;
 }
 
-void range_store_write(const char *state_folder, const char *blob_id, uint64_t begin, uint64_t end,
-                       const unsigned char *data, uint64_t budget_bytes)
+int range_store_write(const struct range_store *store, const char *blob_id, uint64_t begin, uint64_t end,
+                      const unsigned char *data, struct err *err)
 {
     char hex[DIGEST_SHA256_HEX_SIZE];
     struct buf path;
-    struct err ignored = ERR_INIT;
     buf_init(&path, 64 * KIB);
-    char *folder = folder_of(state_folder, blob_id);
-    if (!folder || (budget_bytes && !make_room(state_folder, end - begin, budget_bytes)) ||
-        file_make_folders(folder, 0700, &ignored) ||
-        digest_sha256_hex(data, (size_t)(end - begin), hex, &ignored))
-        goto out;
-    (void)buf_appendf(&path, "%s/%" PRIu64 "-%" PRIu64 ".%s", folder, begin, end, hex);
-    if (!path.failed && !file_exists(path.data))
-        (void)file_write_atomic(path.data, data, (size_t)(end - begin), 0600, &ignored);
-out:
+    char *folder = folder_of(store, blob_id);
+    int code = folder ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", blob_id);
+    if (!code && store->budget_bytes)
+        code = make_room(store, end - begin, err);
+    if (!code)
+        code = file_make_folders(folder, 0700, err);
+    if (!code)
+        code = digest_sha256_hex(data, (size_t)(end - begin), hex, err);
+    if (!code) {
+        (void)buf_appendf(&path, "%s/%" PRIu64 "-%" PRIu64 ".%s", folder, begin, end, hex);
+        code = buf_check(&path, folder, err);
+    }
+    if (!code && !file_exists(path.data))
+        code = file_write_atomic(path.data, data, (size_t)(end - begin), 0600, err);
     buf_free(&path);
     free(folder);
+    return code;
+}
+
+/* -- All that is kept ------------------------------------------------------------------------------ */
+
+static void measure_blob(const char *folder, struct range_store_blob *blob)
+{
+    struct all_kept all = {0};
+    struct err ignored = ERR_INIT;
+    (void)walk_files(folder, 0, visit, &all, &ignored);
+    blob->size_bytes = all.total_bytes;
+    for (size_t i = 0; i < all.count; i++) {
+        int64_t used_ms = (int64_t)all.rows[i].used.tv_sec * 1000 + all.rows[i].used.tv_nsec / 1000000;
+        blob->used_ms = used_ms > blob->used_ms ? used_ms : blob->used_ms;
+        free(all.rows[i].path);
+    }
+    free(all.rows);
+}
+
+static int remove_range(void *context, const char *path, const char *relative, const struct stat *status,
+                        struct err *err)
+{
+    (void)context;
+    (void)relative;
+    (void)status;
+    (void)err;
+    (void)unlink(path);
+    return 0;
+}
+
+uint64_t range_store_visit(const struct range_store *store,
+                           int (*visit_blob)(void *context, const struct range_store_blob *blob),
+                           void *context)
+{
+    uint64_t total_bytes = 0;
+    struct err ignored = ERR_INIT;
+    char *folder = file_join(store->state_folder, store->shelf);
+    DIR *stream = folder ? opendir(folder) : NULL;
+    for (struct dirent *entry = stream ? readdir(stream) : NULL; entry; entry = readdir(stream)) {
+        struct range_store_blob blob = {.id = entry->d_name};
+        char *path = entry->d_name[0] == '.' ? NULL : folder_of(store, entry->d_name);
+        if (!path)
+            continue;
+        measure_blob(path, &blob);
+        if (visit_blob && visit_blob(context, &blob)) {
+            (void)walk_files(path, 0, remove_range, NULL, &ignored);
+            (void)rmdir(path);
+        } else {
+            total_bytes += blob.size_bytes;
+        }
+        free(path);
+    }
+    if (stream)
+        (void)closedir(stream);
+    free(folder);
+    return total_bytes;
 }

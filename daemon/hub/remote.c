@@ -51,16 +51,17 @@ static int verify(const struct remote *remote, const unsigned char *data, struct
 static int fetch(struct remote *remote, uint64_t begin, uint64_t end, unsigned char *data, struct err *err)
 {
     const struct hub_options *options = &remote->repository->hub->options;
+    const struct range_store kept = {options->state_folder, RANGE_STORE_FETCHED, options->cache_budget_bytes};
+    struct err ignored = ERR_INIT;
     int keeps = options->keep == HUB_KEEP_RANGES && options->state_folder && remote->known.has_size;
     if (keeps && remote->known.blob_id[0] &&
-        range_store_read(options->state_folder, remote->known.blob_id, begin, end, data)) {
+        range_store_read(&kept, remote->known.blob_id, begin, end, data)) {
         client_count_cache_hit(remote->repository, &remote->usage);
         return 0;
     }
     int code = remote_read_range(remote, begin, end - begin, data, err);
     if (!code && keeps && remote->known.blob_id[0])
-        range_store_write(options->state_folder, remote->known.blob_id, begin, end, data,
-                          options->cache_budget_bytes);
+        (void)range_store_write(&kept, remote->known.blob_id, begin, end, data, &ignored);
     return code;
 }
 

@@ -159,6 +159,28 @@ static int open_hub(struct engine *engine, const struct options *options, const 
     return code;
 }
 
+static void log_reference(void *context, const struct err *reason)
+{
+    (void)context;
+    if (reason)
+        log_warning("the tensor that a folder's displacements start from is not kept; they end with this "
+                    "process where a trainer has deleted it",
+                    log_text("reason", reason->message),
+                    log_text("remedy", "make room on the disk, or raise references-mb"), log_end);
+    else
+        log_info("tensors that displacements of folders start from are kept again", log_end);
+}
+
+static int open_references(struct engine *engine, const struct options *options, const char *state,
+                           struct err *err)
+{
+    const struct references_options references = {
+        .state_folder = state,
+        .budget_bytes = engine->is_temporary ? 0 : (uint64_t)options->references_mb * 1000000,
+        .tell = log_reference};
+    return references_new(&references, &engine->references, err);
+}
+
 /* A quarter for one process. With a process for each GPU, half of the memory for all of them. */
 uint64_t engine_tensor_bytes(const struct options *options, const struct registry *registry,
                              uint64_t *ret_machine_bytes)
@@ -186,6 +208,8 @@ int engine_open(struct engine *engine, const struct options *options, const char
         code = tensor_pool_new(engine_tensor_bytes(options, engine->registry, &machine_bytes), &engine->pool,
                                err);
     if (!code)
+        code = open_references(engine, options, state, err);
+    if (!code)
         code = location_cache_new(&engine->locations, err);
     if (!code)
         code = data_cache_new(engine->hub, &engine->data, err);
@@ -201,6 +225,7 @@ void engine_share(struct engine *engine, struct store *store, struct measure_sha
     *shared = (struct measure_shared){.store = store,
                                       .hub = engine->hub,
                                       .pool = engine->pool,
+                                      .references = engine->references,
                                       .locations = engine->locations,
                                       .data = engine->data,
                                       .digests = engine->digests,
@@ -212,6 +237,7 @@ void engine_share(struct engine *engine, struct store *store, struct measure_sha
 void engine_close(struct engine *engine)
 {
     tensor_pool_free(engine->pool);
+    references_free(engine->references);
     location_cache_free(engine->locations);
     data_cache_free(engine->data);
     file_digests_free(engine->digests);

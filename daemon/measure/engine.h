@@ -28,6 +28,7 @@ struct engine {
     struct device *device, *second; /* contexts of it; the second one NULL on the CPU */
     struct device_turns *turns;
     struct tensor_pool *pool;
+    struct references *references;
     struct location_cache *locations;
     struct data_cache *data;
     struct file_digests *digests;
@@ -35,6 +36,7 @@ struct engine {
     _Atomic int64_t device_busy_us;
     int request_budget;        /* for what is said of a wait */
     atomic_bool has_hub_token; /* the same */
+    int is_temporary;          /* set before it is opened: its folder goes with the process */
     int is_of_worker; /* set before it is opened: a daemon has work from the hub, so the hub must be there */
 };
 

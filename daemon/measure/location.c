@@ -108,10 +108,9 @@ static int open_source(struct location *location, struct err *err)
     return code;
 }
 
-/* Reads the bytes; what the store said of them is held against the header. */
-static int load(void *context, void *data, uint64_t size_bytes, struct err *err)
+/* What the store said of the bytes is held against the header. */
+static int read_checkpoint(struct location *location, void *data, uint64_t size_bytes, struct err *err)
 {
-    struct location *location = context;
     struct checkpoint_tensor tensor = {0};
     int code = open_source(location, err);
     if (!code && !location->checkpoint)
@@ -128,6 +127,19 @@ static int load(void *context, void *data, uint64_t size_bytes, struct err *err)
     /* Not cancelled by one task, since others may wait for it. */
     const struct tensor_read read = {.checkpoint = location->checkpoint, .tensor = &tensor, .data = data};
     return tensor_reader_run(&read, 1, 0, NULL, NULL, NULL, err);
+}
+
+/* Of a folder that has it no more, what was kept of it. */
+static int load(void *context, void *data, uint64_t size_bytes, struct err *err)
+{
+    struct location *location = context;
+    struct references *references = location->context->references;
+    int code = read_checkpoint(location, data, size_bytes, err);
+    if (!code || code == ERR_CANCELLED || !references || !location->is_content_known ||
+        !references_read(references, location->content.digest, data, size_bytes))
+        return code;
+    *err = (struct err)ERR_INIT;
+    return 0;
 }
 
 struct tensor_request location_request(struct location *location)

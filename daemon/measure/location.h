@@ -11,6 +11,7 @@
 #include "daemon/checkpoint/checkpoint.h"
 #include "daemon/hub/repository.h"
 #include "daemon/measure/location_cache.h"
+#include "daemon/measure/references.h"
 #include "daemon/measure/tensor_pool.h"
 #include "daemon/sweep/revision_source.h"
 #include "store/contents.h"
@@ -31,6 +32,7 @@ struct location_context {
     struct store *store;
     struct location_cache *cache;
     struct tensor_pool *pool;
+    struct references *references; /* NULL: nothing is kept */
     struct repository *repository;
     const atomic_bool *cancel;
 };

@@ -183,6 +183,7 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
     job->locations = (struct location_context){.store = shared->store,
                                                .cache = shared->locations,
                                                .pool = shared->pool,
+                                               .references = shared->references,
                                                .repository = job->repository,
                                                .cancel = cancel};
     if (!code)

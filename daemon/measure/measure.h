@@ -14,6 +14,7 @@
 #include "daemon/measure/file_digests.h"
 #include "daemon/measure/location_cache.h"
 #include "daemon/measure/passages_cache.h"
+#include "daemon/measure/references.h"
 #include "daemon/measure/tensor_pool.h"
 #include "daemon/sweep/sweep_spec.h"
 #include "gpu/registry.h"
@@ -27,6 +28,7 @@ struct measure_shared {
     struct store *store;
     struct hub *hub;
     struct tensor_pool *pool;
+    struct references *references; /* NULL: none is kept */
     struct location_cache *locations;
     struct data_cache *data;
     struct file_digests *digests;

@@ -233,6 +233,14 @@ static int compute(struct measure_job *job, struct subject *subject, const struc
     return device_turns_statistics(job->shared->turns, measure_is_alone(job->task), &request, result, err);
 }
 
+/* What a trainer may delete. */
+static void keep_reference(const struct measure_job *job, const struct loaded *loaded)
+{
+    const struct pooled_tensor *first = loaded->links[TASK_LINK_FIRST];
+    if (first && job->shared->references && strncmp(job->model.name, "file:", 5) == 0)
+        references_keep(job->shared->references, first->digest, first->data, first->size_bytes);
+}
+
 /* -- One tensor -- */
 
 static void take_content(const struct location *location, const struct pooled_tensor *loaded,
@@ -347,6 +355,8 @@ static int measure_subject(struct measure_job *job, struct subject *subject, str
     }
     if (!code)
         code = add_links(job, subject, &loaded, result, slot_of_link, rows, err);
+    if (!code)
+        keep_reference(job, &loaded);
     release(job, &loaded);
     if (code)
         return code;

@@ -57,6 +57,7 @@ struct options {
 
     int64_t fetchers;       /* tasks that are fetched at once */
     int64_t memory_mb;      /* tensors in memory at once; 0: a share of the machine's */
+    int64_t references_mb;  /* tensors of folders' runs on disk */
     int64_t attempts;       /* of a task before it fails */
     int64_t retry_delay_s;  /* before the second attempt; doubles */
     int64_t retention_days; /* of finished sweeps; 0: for ever */

@@ -107,6 +107,9 @@ const struct option_row option_rows[] = {
     INT("queue", "memory-mb", memory_mb, "0", 0, 100000000, "MB",
          "Memory of the machine for tensors at once; 0: a quarter of it, and where there are more than two GPUs, half of it "
          "divided by their number, since each has a process."),
+    INT("queue", "references-mb", references_mb, "8000", 0, 100000000, "MB",
+         "Of each folder's run, the tensor that displacements start from is kept in STATE/references, since trainers delete "
+         "old checkpoints. Beyond so much the least recently used go; 0: none is kept."),
     INT("queue", "attempts", attempts, "5", 1, 100, "N",
          "How often a revision is tried before it counts as failed."),
     INT("queue", "retry-delay-s", retry_delay_s, "5", 0, 86400, "SECONDS",

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Callable
 
+import pytest
 from running import Daemon, model_path, wait_until
 
 from tests.hub import Emulator
@@ -294,8 +295,12 @@ def test_a_trainer_that_still_writes(daemon: Callable[..., Daemon], garden: Path
     assert [row["lag1_reference"] for row in rows] == [None, "step0", "step16", "step32"]
 
 
-def test_a_trainer_that_deletes_old_checkpoints(daemon: Callable[..., Daemon], garden: Path, tmp_path: Path) -> None:
+def test_a_trainer_that_deletes_old_checkpoints(
+    daemon: Callable[..., Daemon], garden: Path, tmp_path: Path, tensors: dict[str, Any]
+) -> None:
     """What was measured stays in the series as it was, for as long as the folder holds the same run."""
+    import reference
+
     run = tmp_path / "run"
     model, here = f"file:{run}", f"/v1/watches/{model_path(f'file:{run}')}"
 
@@ -329,19 +334,41 @@ def test_a_trainer_that_deletes_old_checkpoints(daemon: Callable[..., Daemon], g
     assert one.wait(one.sweep(model, reference="checkpoint-1000"))["state"] == "done"
     assert rows("revision", "measured_at") == [(row[0], row[3]) for row in now]
 
-    one.stop()  # with its memory goes the tensor that displacements start from
-    one.start()
-    write(2500, "step512")
-    assert watch_now(one, here)["last_run"]["swept"] == 1
-    last = one.series(model)[-1]
-    assert last["state"] == "measured" and last["msd"] is None and last["lag1_msd"] > 0 and last["dip"] > 0
-    assert watch_now(one, here)["last_run"]["outcome"] == "unchanged"
+    def restart_and_measure(step: int, source: str) -> dict[str, Any]:
+        one.stop()  # with its memory goes the tensor that displacements start from
+        one.start()
+        write(step, source)
+        assert watch_now(one, here)["last_run"]["swept"] == 1
+        last = one.series(model)[-1]
+        assert last["state"] == "measured" and last["lag1_msd"] > 0 and last["dip"] > 0
+        assert watch_now(one, here)["last_run"]["outcome"] == "unchanged"
+        return last
+
+    def kept() -> list[Path]:
+        return [file for file in (one.state / "references").rglob("*") if file.is_file()]
+
+    last = restart_and_measure(2500, "step512")
+    known = reference.displacement(tensors["step512"], tensors["step0"], "all")
+    assert last["msd"] == pytest.approx(known["msd"], rel=1e-9) and last["reference"] == "checkpoint-500"
+    assert len(kept()) == 2  # step0, and step64, which a sweep has named; nothing of what is only passed by
+    assert one.get("/v1/status").json()["daemon"]["reference_bytes_on_disk"] == sum(file.stat().st_size for file in kept())
+    for file in kept():  # what is damaged is not taken, and does not stay
+        file.write_bytes(bytes(file.stat().st_size))
+    assert restart_and_measure(3000, "step1000")["msd"] is None
+    assert "a displacement is left out" in one.log() and len(kept()) == 1
 
     shutil.rmtree(run)  # another run begins in the same folder
     for step, source in ((400, "step1"), (800, "step2")):
         write(step, source)
     last = watch_now(one, here)["last_run"]
-    assert last["gone"]["count"] == 5 and rows("revision") == [("checkpoint-400",), ("checkpoint-800",)]
+    assert last["gone"]["count"] == 6 and rows("revision") == [("checkpoint-400",), ("checkpoint-800",)]
+    one.stop()
+    for file in kept():  # nobody has used them for long
+        os.utime(file, (time.time() - 7200, time.time() - 7200))
+    one.start()
+    wait_until(lambda: len(kept()) == 1)
+    write(1200, "step4")  # is measured against what is kept of that run
+    assert watch_now(one, here)["last_run"]["swept"] == 1 and one.series(model)[-1]["msd"] > 0 and len(kept()) == 1
 
 
 # ---- the client ----------------------------------------------------------------------------------
