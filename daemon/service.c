@@ -68,7 +68,7 @@ static int open_store(struct service *service, struct err *err)
     const char *state = service->options->state;
     int code = file_make_folders(state, 0700, err);
     if (code)
-        return code;
+        return err_wrap(err, "state folder (state names another)");
     const char *system = file_network_system(state);
     if (system)
         log_warning("the state folder is on a network file system, where a database can be damaged: name a "

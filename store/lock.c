@@ -1,6 +1,7 @@
 #include "store/lock.h"
 
 #include "daemon/base/clock.h"
+#include "store/place.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -70,15 +71,9 @@ static int exclude_others(int fd, const char *path, struct err *err)
 int lock_take(const char *database_path, int *ret_fd, struct err *err)
 {
     char path[PATH_SIZE], owner[32] = "";
-    if (make_path(database_path, path, err))
+    if (make_path(database_path, path, err) || place_check_folder(database_path, err))
         return err->code;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 && (errno == EACCES || errno == EROFS))
-        return err_set(
-            err, ERR_IO,
-            "state folder %.*s cannot be written by user %ld: change its owner, or name another folder "
-            "with state",
-            folder_size(path) ? folder_size(path) : 1, folder_size(path) ? path : ".", (long)geteuid());
     if (fd < 0)
         return err_set_errno(err, errno, "state folder: lock %s", path);
     if (flock(fd, LOCK_EX | LOCK_NB)) {

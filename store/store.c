@@ -4,6 +4,7 @@
 #include "store/checkpointer.h"
 #include "store/connection.h"
 #include "store/lock.h"
+#include "store/place.h"
 #include "store/query.h"
 #include "store/restore.h"
 
@@ -97,7 +98,8 @@ static int open_store(const char *path, int is_beside, struct store **ret_store,
         rc = err_set(err, ERR_NO_MEMORY, "store: out of memory");
         goto out;
     }
-    if ((rc = is_beside ? lock_take_beside(path, &store->lock_fd, err)
+    if ((rc = place_check(path, err)) ||
+        (rc = is_beside ? lock_take_beside(path, &store->lock_fd, err)
                         : lock_take(path, &store->lock_fd, err)) ||
         /* nothing is made where a restore is to be finished */
         (rc = is_beside ? restore_check_pending(path, err) : restore_finish(path, err)) ||

@@ -2,6 +2,7 @@
 #include "daemon/base/file.h"
 #include "daemon/command/check.h"
 #include "store/backup.h"
+#include "store/place.h"
 #include "store/restore.h"
 #include "store/store.h"
 
@@ -132,14 +133,19 @@ void check_state(const struct options *options, struct check_report *report)
 {
     char *folder = existing_folder(options->state), *path = file_join(options->state, STORE_FILE_NAME);
     struct stat info;
+    struct err err = ERR_INIT;
     if (!folder || !path) {
         check_add(report, CHECK_LEVEL_ERROR, "state", "out of memory");
     } else if (stat(folder, &info) || !S_ISDIR(info.st_mode)) {
         check_add(report, CHECK_LEVEL_ERROR, "state", "%s is not a folder: name another with state", folder);
-    } else if (access(folder, R_OK | W_OK | X_OK)) {
+    } else if (strcmp(folder, options->state) != 0 && access(folder, W_OK | X_OK)) {
         check_add(report, CHECK_LEVEL_ERROR, "state",
-                  "%s cannot be written by user %ld: change its owner, or name another folder with state",
-                  folder, (long)geteuid());
+                  "%s cannot be made, since user %ld cannot write %s: make it and give it to this user, or "
+                  "name another "
+                  "folder with state",
+                  options->state, (long)geteuid(), folder);
+    } else if (strcmp(folder, options->state) == 0 && place_check(path, &err)) {
+        check_add(report, CHECK_LEVEL_ERROR, "state", "%s", err.message);
     } else {
         long process = check_running_daemon(options);
         if (process)

@@ -318,6 +318,15 @@ def test_full_disk(
     check_sound(running.db)
 
 
+def test_read_only_disk(programs: dict[str, Path], hub: Emulator, small_disk: Path) -> None:
+    """Neither the daemon nor its check advises to change an owner where that does not help."""
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    for words in (["--listen", "127.0.0.1:0"], ["check"]):
+        ended = subprocess.run([programs["bifurcated"], *words, "--state", small_disk, "--endpoint", hub.url], capture_output=True, text=True)
+        assert ended.returncode == 1 and f"{small_disk} is on a file system that is mounted read-only: " in ended.stdout + ended.stderr, ended
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+
+
 def test_state_moved(programs: dict[str, Path], garden: Path, make_hub: Callable[..., Emulator], tmp_path: Path) -> None:
     """What would be written into a database that nobody finds again is refused, until the folder is back."""
     away = tmp_path / "away"

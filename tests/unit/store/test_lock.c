@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -56,27 +55,6 @@ static void test_beside(void **state)
     (void)close(beside[0]);
     (void)close(beside[1]);
     (void)close(owner);
-}
-
-/* Nobody else's folder, also for the superuser who runs the tests. */
-static void test_folder_of_another_user(void **state)
-{
-    struct err err = ERR_INIT;
-    int fd = -1;
-    int is_root = geteuid() == 0;
-    (void)state;
-    assert_int_equal(unlink(lock), 0); /* of the tests before */
-    assert_int_equal(chmod(folder, is_root ? 0755 : 0500), 0);
-    if (is_root)
-        assert_int_equal(seteuid(65534), 0);
-    int code = lock_take(database, &fd, &err);
-    if (is_root)
-        assert_int_equal(seteuid(0), 0);
-    assert_int_equal(chmod(folder, 0700), 0);
-    assert_int_equal(code, ERR_IO);
-    assert_non_null(strstr(err.message, folder));
-    assert_non_null(strstr(err.message, "cannot be written by user"));
-    assert_non_null(strstr(err.message, "name another folder"));
 }
 
 static atomic_int is_closed;
@@ -125,7 +103,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_owner),
         cmocka_unit_test(test_beside),
-        cmocka_unit_test(test_folder_of_another_user),
         cmocka_unit_test(test_next_owner_waits),
         cmocka_unit_test(test_long_path),
     };
