@@ -44,6 +44,10 @@ const char *check_level_name(enum check_level level);
 void check_add(struct check_report *report, enum check_level level, const char *subject, const char *format,
                ...) __attribute__((format(printf, 4, 5)));
 
+/* The folder, or the nearest one above it that exists: there it will be made. The caller frees it; NULL
+ * without memory. */
+char *check_existing_folder(const char *wanted);
+
 /* The folder of the database, the disk below it, and the database. */
 void check_state(const struct options *options, struct check_report *report);
 

@@ -4,6 +4,7 @@
 #include "daemon/measure/hub_setup.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +50,26 @@ static void check_answer(const struct hub_options *setup, struct check_report *r
     hub_close(hub);
 }
 
+/* Where there is none yet, the folder counts in which it will be made. */
+static void check_cache(const struct hub_options *setup, struct check_report *report)
+{
+    int is_there = file_exists(setup->cache_folder), keeps = setup->keep == HUB_KEEP_FILES;
+    char *folder = check_existing_folder(setup->cache_folder);
+    int is_writable = folder && access(folder, W_OK | X_OK) == 0;
+    free(folder);
+    if (is_there && access(setup->cache_folder, R_OK | X_OK))
+        check_add(report, CHECK_LEVEL_WARNING, "hub cache", "%s cannot be read by this user",
+                  setup->cache_folder);
+    else if (!is_writable && (keeps || !setup->is_offline))
+        check_add(report, keeps ? CHECK_LEVEL_ERROR : CHECK_LEVEL_WARNING, "hub cache",
+                  "%s cannot be %s, but %s there: change its owner, or hub-cache", setup->cache_folder,
+                  is_there ? "written" : "made",
+                  keeps ? "keep = files puts files" : "perplexity puts its texts");
+    else
+        check_add(report, CHECK_LEVEL_OK, "hub cache", "%s%s", setup->cache_folder,
+                  is_there ? "" : " (there is none yet)");
+}
+
 void check_hub(const struct options *options, struct check_report *report)
 {
     struct err err = ERR_INIT;
@@ -63,20 +84,6 @@ void check_hub(const struct options *options, struct check_report *report)
                   "is not asked (offline, or HF_HUB_OFFLINE): only what the cache holds can be measured");
     else
         check_answer(&setup, report);
-    int is_there = file_exists(setup.cache_folder);
-    if (is_there && access(setup.cache_folder, R_OK | X_OK))
-        check_add(report, CHECK_LEVEL_WARNING, "hub cache", "%s cannot be read by this user",
-                  setup.cache_folder);
-    else if (is_there && setup.keep == HUB_KEEP_FILES && access(setup.cache_folder, W_OK))
-        check_add(report, CHECK_LEVEL_ERROR, "hub cache",
-                  "%s cannot be written, but keep = files puts files there: change its owner, or hub-cache",
-                  setup.cache_folder);
-    else if (is_there && !setup.is_offline && access(setup.cache_folder, W_OK))
-        check_add(report, CHECK_LEVEL_WARNING, "hub cache",
-                  "%s cannot be written, but perplexity puts its texts there: change its owner, or hub-cache",
-                  setup.cache_folder);
-    else
-        check_add(report, CHECK_LEVEL_OK, "hub cache", "%s%s", setup.cache_folder,
-                  is_there ? "" : " (there is none yet)");
+    check_cache(&setup, report);
     hub_options_free(&setup);
 }

@@ -35,10 +35,9 @@ long check_running_daemon(const struct options *options)
     return process;
 }
 
-/* The folder, or the nearest one above it that exists: there it will be made. */
-static char *existing_folder(const char *state)
+char *check_existing_folder(const char *wanted)
 {
-    char *path = strdup(state);
+    char *path = strdup(wanted);
     while (path && !file_exists(path)) {
         char *slash = strrchr(path, '/');
         if (!slash) { /* relative to where it was started */
@@ -131,7 +130,7 @@ static void check_database(const char *path, struct check_report *report)
 
 void check_state(const struct options *options, struct check_report *report)
 {
-    char *folder = existing_folder(options->state), *path = file_join(options->state, STORE_FILE_NAME);
+    char *folder = check_existing_folder(options->state), *path = file_join(options->state, STORE_FILE_NAME);
     struct stat info;
     struct err err = ERR_INIT;
     if (!folder || !path) {

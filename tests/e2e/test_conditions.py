@@ -270,6 +270,7 @@ def test_a_hub_cache_that_is_for_reading_alone(programs: dict[str, Path], hub: E
             break
         path.chmod(path.stat().st_mode | 0o055)
     command = [programs["bifurcated"], "check", "--json", "--endpoint", hub.url, "--listen", "127.0.0.1:0", "--state", tmp_path / "state"]
-    shown = subprocess.run([*command, "--hub-cache", place], capture_output=True, text=True, timeout=60, **as_other)
-    (found,) = [row for row in json.loads(shown.stdout)["findings"] if row["subject"] == "hub cache"]
-    assert found["level"] == "warning" and f"{place} cannot be written, but perplexity" in found["text"], found
+    for cache, told in (place, "written"), (place / "hub", "made"):
+        shown = subprocess.run([*command, "--hub-cache", cache], capture_output=True, text=True, timeout=60, **as_other)
+        (found,) = [row for row in json.loads(shown.stdout)["findings"] if row["subject"] == "hub cache"]
+        assert found["level"] == "warning" and f"{cache} cannot be {told}, but perplexity" in found["text"], found
