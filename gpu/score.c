@@ -74,19 +74,24 @@ void score_result_free(struct score_result *result)
 
 double score_flops(const struct score_config *config, const struct score_request *request)
 {
-    double d = (double)config->hidden_size, m = (double)config->intermediate_size;
-    double vocabulary = (double)config->vocabulary_rows, layers = (double)config->layer_count;
+    const struct score_architecture *architecture;
+    struct err err = ERR_INIT;
+    if (score_architecture_find(config->architecture, &architecture, &err))
+        return 0;
+    double d = (double)config->hidden_size, q = (double)score_query_width(config);
+    double keys_and_values = 2 * d * 2 * (double)score_key_value_width(config); /* of an input */
+    double mlp = (architecture->has_gate ? 3 : 2) * d * (double)config->intermediate_size;
+    double rest = 2 * (d * q + q * d + mlp), layers = (double)config->layer_count;
     double flops = 0;
     for (size_t i = 0; i < request->document_count; i++) {
         double inputs = (double)score_plan_document_inputs(request, i);
         double targets = request->target_count[i];
-        /* A row of attention meets the keys up to its own: 2 d for the score and 2 d for the sum of each. */
+        /* A row of attention meets the keys up to its own: 2 q for the score and 2 q for the sum of each. */
         double pairs_all = inputs * (inputs + 1) / 2;
         double pairs_targets = targets * (inputs - targets) + targets * (targets + 1) / 2;
-        double per_input = 2 * (4 * d * d + 2 * d * m);
-        flops += (layers - 1) * (inputs * per_input + pairs_all * 4 * d);
-        flops += inputs * 2 * (2 * d * d) + targets * 2 * (2 * d * d + 2 * d * m) + pairs_targets * 4 * d;
-        flops += targets * 2 * d * vocabulary;
+        flops += (layers - 1) * (inputs * (keys_and_values + rest) + pairs_all * 4 * q);
+        flops += inputs * keys_and_values + targets * rest + pairs_targets * 4 * q;
+        flops += targets * 2 * d * (double)config->vocabulary_rows;
     }
     return flops;
 }

@@ -18,6 +18,7 @@
 #define BIFURCATED_GPU_SCORE_H
 
 #include "daemon/base/err.h"
+#include "daemon/base/limits.h"
 #include "gpu/tensor.h"
 
 #include <stdatomic.h>
@@ -40,23 +41,77 @@ enum score_precision {
     SCORE_PRECISION_HALF,    /* 16-bit products with float32 sums; not on the CPU */
 };
 
+/* How the frequencies of the rotary embedding, base^(-2 j / dimensions), are changed for longer contexts. */
+enum score_rotary_kind {
+    SCORE_ROTARY_DEFAULT, /* not at all */
+    SCORE_ROTARY_LINEAR,  /* all divided by `factor` */
+    SCORE_ROTARY_LLAMA3,  /* the low ones divided by `factor`, between them and the high ones a blend */
+    SCORE_ROTARY_COUNT
+};
+
+struct score_rotary_scaling {
+    enum score_rotary_kind kind; /* which says whether the numbers below mean anything */
+    double factor;
+    /* LLAMA3: a frequency is low or high by the turns that it makes within `original_positions`. */
+    double low_frequency_factor, high_frequency_factor;
+    uint64_t original_positions;
+};
+
 /* The numbers of a model's config.json. */
 struct score_config {
-    char architecture[64];    /* "gpt_neox": a name of the table */
-    uint64_t vocabulary_rows; /* rows of the embeddings as stored */
-    uint64_t hidden_size;     /* d */
-    uint64_t layer_count;     /* L */
-    uint64_t head_count;      /* divides d */
+    char architecture[64];         /* "gpt_neox": a name of the table */
+    uint64_t vocabulary_rows;      /* rows of the embeddings as stored */
+    uint64_t hidden_size;          /* d */
+    uint64_t layer_count;          /* L */
+    uint64_t head_count;           /* of queries */
+    uint64_t key_value_head_count; /* divides head_count: so many queries share a key; 0: head_count */
+    uint64_t head_size;            /* 0: d / head_count, which must divide it then */
     uint64_t intermediate_size;
     uint64_t max_positions;     /* inputs of a document at most */
     uint64_t rotary_dimensions; /* of each head, even: the first ones are rotated, in halves */
     double rotary_base;
+    struct score_rotary_scaling rotary_scaling;
+    uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer; score_layer_is_rotated */
     double norm_epsilon;
-    enum score_activation activation;
+    enum score_activation activation; /* of the gate, where there is one */
     int has_parallel_residual; /* x + attn(ln1 x) + mlp(ln2 x), else h = x + attn(ln1 x), h + mlp(ln2 h) */
-    int has_attention_bias;
+    /* Whether the family's biases of these parts are there; true whatever it says where they always are. */
+    int has_attention_bias, has_mlp_bias;
     int is_tied; /* the unembedding is the input embedding */
 };
+
+/* Sizes that follow from those of a checked configuration. */
+static inline uint64_t score_head_size(const struct score_config *config)
+{
+    return config->head_size ? config->head_size : config->hidden_size / config->head_count;
+}
+
+static inline uint64_t score_key_value_heads(const struct score_config *config)
+{
+    return config->key_value_head_count ? config->key_value_head_count : config->head_count;
+}
+
+/* All heads' queries, and what attention gives. */
+static inline uint64_t score_query_width(const struct score_config *config)
+{
+    return config->head_count * score_head_size(config);
+}
+
+/* All heads' keys, or values. */
+static inline uint64_t score_key_value_width(const struct score_config *config)
+{
+    return score_key_value_heads(config) * score_head_size(config);
+}
+
+static inline int score_layer_is_rotated(const struct score_config *config, uint64_t layer)
+{
+    return !(config->unrotated_layers[layer / 8] >> layer % 8 & 1);
+}
+
+static inline void score_layer_leave_unrotated(struct score_config *config, uint64_t layer)
+{
+    config->unrotated_layers[layer / 8] |= (uint8_t)(1U << layer % 8);
+}
 
 struct score_tensor {
     const char *name; /* "gpt_neox.embed_in.weight"; borrowed */
@@ -126,12 +181,22 @@ enum score_role {
     SCORE_ROLE_FINAL_NORM_BIAS,
     SCORE_ROLE_ATTENTION_NORM_WEIGHT, /* the first of the roles of a layer */
     SCORE_ROLE_ATTENTION_NORM_BIAS,
-    SCORE_ROLE_QKV_WEIGHT,
+    SCORE_ROLE_QKV_WEIGHT, /* in one tensor, or apart: */
     SCORE_ROLE_QKV_BIAS,
+    SCORE_ROLE_QUERY_WEIGHT,
+    SCORE_ROLE_QUERY_BIAS,
+    SCORE_ROLE_KEY_WEIGHT,
+    SCORE_ROLE_KEY_BIAS,
+    SCORE_ROLE_VALUE_WEIGHT,
+    SCORE_ROLE_VALUE_BIAS,
+    SCORE_ROLE_QUERY_NORM_WEIGHT, /* over the queries of all heads together */
+    SCORE_ROLE_KEY_NORM_WEIGHT,
     SCORE_ROLE_ATTENTION_OUT_WEIGHT,
     SCORE_ROLE_ATTENTION_OUT_BIAS,
     SCORE_ROLE_MLP_NORM_WEIGHT,
     SCORE_ROLE_MLP_NORM_BIAS,
+    SCORE_ROLE_MLP_GATE_WEIGHT,
+    SCORE_ROLE_MLP_GATE_BIAS,
     SCORE_ROLE_MLP_UP_WEIGHT,
     SCORE_ROLE_MLP_UP_BIAS,
     SCORE_ROLE_MLP_DOWN_WEIGHT,
@@ -140,16 +205,32 @@ enum score_role {
     SCORE_ROLE_LAYER_FIRST = SCORE_ROLE_ATTENTION_NORM_WEIGHT
 };
 
-/* How the rows of a fused query-key-value matrix lie. */
+/* How queries, keys and values are stored. */
 enum score_qkv_order {
-    SCORE_QKV_ORDER_PER_HEAD, /* q, k, v of the first head, then of the second, ... (GPT-NeoX) */
-    SCORE_QKV_ORDER_BLOCKS,   /* q of all heads, then k, then v */
+    SCORE_QKV_ORDER_PER_HEAD, /* one matrix: q, k, v of the first head, then of the second, ... (GPT-NeoX) */
+    SCORE_QKV_ORDER_APART,    /* a matrix each */
 };
 
+enum score_norm_kind {
+    SCORE_NORM_LAYER, /* (x - mean) / sqrt(variance + epsilon) * weight + bias */
+    SCORE_NORM_RMS,   /* x / sqrt(mean of x^2 + epsilon) * weight */
+};
+
+enum score_norm_place {
+    SCORE_NORM_BEFORE, /* x + attn(norm x) */
+    SCORE_NORM_AFTER,  /* x + norm(attn x) */
+};
+
+/* A family: the names of its tensors, and what its layers do. A backend refuses what it does not compute. */
 struct score_architecture {
     const char *name;         /* as model_type in config.json */
     const char *const *names; /* [SCORE_ROLE_COUNT]; "%u" is the layer; NULL: it has no such tensor */
     enum score_qkv_order qkv_order;
+    enum score_norm_kind norm;
+    enum score_norm_place norm_place;     /* of the norms of attention and MLP */
+    int has_query_key_norm;               /* of queries and keys, before they are rotated; RMS */
+    int has_gate;                         /* down(activation(gate x) * up x), else down(activation(up x)) */
+    int has_attention_bias, has_mlp_bias; /* always, whatever config.json says */
 };
 
 /* ERR_UNSUPPORTED lists the names that are known. */
@@ -163,7 +244,8 @@ struct score_weights {
     struct tensor_view (*layers)[SCORE_ROLE_COUNT]; /* [layer_count][role], roles of a layer only */
 };
 
-/* Whether the numbers fit each other and are within limits; ERR_INVALID, ERR_UNSUPPORTED, ERR_LIMIT. */
+/* Whether the numbers fit each other and are within limits; ERR_INVALID, ERR_UNSUPPORTED, ERR_LIMIT. Other
+ * functions take a configuration that was checked. */
 int score_config_check(const struct score_config *config, struct err *err);
 
 /* The name of the tensor in `layer` (ignored for roles of the model) into `name`, or 0 bytes if the model has

@@ -255,6 +255,13 @@ int cpu_score_load(struct cpu_threads *threads, enum cpu_isa isa, const struct s
 {
     if (source->precision == SCORE_PRECISION_HALF)
         return err_set(err, ERR_UNSUPPORTED, "the CPU computes in float32 only");
+    const struct score_architecture *architecture;
+    int unknown = score_architecture_find(source->config.architecture, &architecture, err);
+    if (unknown)
+        return unknown;
+    if (architecture->qkv_order != SCORE_QKV_ORDER_PER_HEAD ||
+        source->config.rotary_scaling.kind != SCORE_ROTARY_DEFAULT)
+        return err_set(err, ERR_UNSUPPORTED, "models of type %s cannot be scored yet", architecture->name);
     struct cpu_score_model *model = calloc(1, sizeof(*model));
     if (!model)
         return err_set(err, ERR_NO_MEMORY, "no memory for a model");

@@ -56,10 +56,6 @@ static void fill_qkv_bias(const struct cpu_score_model *model, const struct tens
     size_t heads = (size_t)model->config.head_count, size = model->head_size;
     if (!view->data)
         return;
-    if (model->qkv_order == SCORE_QKV_ORDER_BLOCKS) {
-        convert_vector(model->kernels, view, out);
-        return;
-    }
     convert_vector(model->kernels, view, scratch);
     for (size_t head = 0; head < heads; head++)
         for (size_t part = 0; part < 3; part++)

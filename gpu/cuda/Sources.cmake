@@ -6,8 +6,10 @@ set(cuda_shared_sources
   ${root}/daemon/base/err.c
   ${root}/gpu/score.c
   ${root}/gpu/score_architecture.c
+  ${root}/gpu/score_config.c
   ${root}/gpu/score_plan.c
   ${root}/gpu/score_tiles.c
+  ${root}/gpu/score_weights.c
   ${root}/gpu/statistics.c
   ${root}/gpu/statistics_join.c
   ${root}/gpu/tensor.c)

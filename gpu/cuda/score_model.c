@@ -229,24 +229,40 @@ void cuda_score_need(const struct cuda_model *model, struct score_need *ret_need
 
 /* -- Loading ---------------------------------------------------------------------------------------- */
 
-static int prepare(struct cuda_model *model, const struct score_model_source *source, struct err *err)
+/* What the kernels compute: layers as GPT-NeoX has them. */
+static int check_architecture(const struct score_config *config, struct err *err)
 {
     const struct score_architecture *architecture;
-    const struct score_config *config = &model->config;
-    int code = score_architecture_find(config->architecture, &architecture, err);
-    if (code)
+    int code = score_config_check(config, err), are_rotated = 1;
+    if (code || (code = score_architecture_find(config->architecture, &architecture, err)))
         return code;
+    for (uint64_t i = 0; i < config->layer_count; i++)
+        are_rotated = are_rotated && score_layer_is_rotated(config, i);
+    if (architecture->qkv_order != SCORE_QKV_ORDER_PER_HEAD || architecture->norm != SCORE_NORM_LAYER ||
+        architecture->norm_place != SCORE_NORM_BEFORE || architecture->has_query_key_norm ||
+        architecture->has_gate)
+        return err_set(err, ERR_UNSUPPORTED, "models of type %s are scored on the CPU only",
+                       architecture->name);
+    if (config->rotary_scaling.kind != SCORE_ROTARY_DEFAULT || !are_rotated)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "models with scaled rotary embeddings, or layers without, are scored on the CPU only");
+    return 0;
+}
+
+static int prepare(struct cuda_model *model, const struct score_model_source *source, struct err *err)
+{
+    const struct score_config *config = &model->config;
+    int code = 0;
     uint32_t size = (uint32_t)(config->hidden_size / config->head_count),
              width = (uint32_t)config->hidden_size;
     if (size > HEAD_SIZE_MAX)
         return err_set(err, ERR_UNSUPPORTED, "heads of %u dimensions, at most %u are supported", size,
                        HEAD_SIZE_MAX);
-    int is_per_head = architecture->qkv_order == SCORE_QKV_ORDER_PER_HEAD;
     model->heads = (struct score_heads){.head_count = (uint32_t)config->head_count,
                                         .head_size = size,
-                                        .head_stride = is_per_head ? 3 * size : size,
-                                        .key_shift = is_per_head ? size : width,
-                                        .value_shift = is_per_head ? 2 * size : 2 * width,
+                                        .head_stride = 3 * size,
+                                        .key_shift = size,
+                                        .value_shift = 2 * size,
                                         .row_stride = 3 * width};
     /* Half: the type of the weights; float32 weights become float16, whose fraction is the longer one. */
     enum tensor_dtype stored = model->views.layers[0][SCORE_ROLE_QKV_WEIGHT].dtype;
@@ -268,8 +284,8 @@ static int prepare(struct cuda_model *model, const struct score_model_source *so
 int cuda_score_load(struct cuda_device *device, const struct score_model_source *source,
                     struct cuda_model **ret_model, struct err *err)
 {
-    int code = device_enter(device, err);
-    if (code)
+    int code = check_architecture(&source->config, err);
+    if (code || (code = device_enter(device, err)))
         return code;
     struct cuda_model *model = calloc(1, sizeof(*model));
     if (!model)

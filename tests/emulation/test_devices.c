@@ -268,6 +268,47 @@ static void batches_become_smaller_where_memory_is_refused(void)
     random_documents_free(&documents);
 }
 
+/* -- Families ---------------------------------------------------------------------------------------- */
+
+static void refuse(void *device, const struct score_config *other, const char *words)
+{
+    struct random_model model;
+    struct err err = ERR_INIT;
+    void *loaded = NULL;
+    const size_t objects = emulation_object_count();
+    CHECK(random_model_init(&model, other) == 0);
+    const struct score_model_source source = {
+        .config = *other, .tensors = model.tensors, .tensor_count = model.tensor_count};
+    CHECK(backend->model_load(device, &source, &loaded, &err) == ERR_UNSUPPORTED);
+    CHECK(strstr(err.message, words) != NULL);
+    CHECK(emulation_object_count() == objects);
+    random_model_free(&model);
+}
+
+/* What the kernels do not compute is refused before anything is made for it. */
+static void other_families_are_refused(void)
+{
+    static const char *const names[] = {"llama", "mistral", "qwen2", "smollm3", "olmo2"};
+    struct score_config other = config;
+    struct err err = ERR_INIT;
+    void *device = NULL;
+    open_gpu("l4", 1);
+    CHECK(backend->device_open(0, NULL, &device, &err) == 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)snprintf(other.architecture, sizeof other.architecture, "%s", names[i]);
+        other.has_parallel_residual = 0;
+        refuse(device, &other, "are scored on the CPU only");
+    }
+    other = config;
+    other.rotary_scaling = (struct score_rotary_scaling){.kind = SCORE_ROTARY_LINEAR, .factor = 2};
+    refuse(device, &other, "scaled rotary embeddings");
+    other = config;
+    score_layer_leave_unrotated(&other, other.layer_count - 1);
+    refuse(device, &other, "layers without, are scored on the CPU only");
+    backend->device_close(device);
+    CHECK(emulation_object_count() == 0);
+}
+
 int main(void)
 {
     backend = bifurcated_backend(BACKEND_ABI_VERSION);
@@ -277,6 +318,7 @@ int main(void)
     two_gpus_work_at_once(SCORE_PRECISION_F32, (uint64_t)500 << 20, 0); /* streamed */
     two_gpus_work_at_once(SCORE_PRECISION_HALF, 0, 1);
     batches_become_smaller_where_memory_is_refused();
+    other_families_are_refused();
     if (!failures)
         puts("every launch is within every GPU's limits, two GPUs do not meet, and batches become smaller");
     return failures != 0;

@@ -31,6 +31,73 @@ static void names(void **state)
     assert_string_equal(name, "");
 }
 
+/* A small model of a family, its heads grouped and of a size of their own where it may have that. */
+static struct score_config family_of(const char *architecture)
+{
+    struct score_config config = {.vocabulary_rows = 12,
+                                  .hidden_size = 6,
+                                  .layer_count = 2,
+                                  .head_count = 4,
+                                  .key_value_head_count = 2,
+                                  .head_size = 8,
+                                  .intermediate_size = 10,
+                                  .max_positions = 8,
+                                  .rotary_dimensions = 8,
+                                  .rotary_base = 10000,
+                                  .activation = SCORE_ACTIVATION_SILU};
+    (void)snprintf(config.architecture, sizeof config.architecture, "%s", architecture);
+    return config;
+}
+
+static void families(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *architecture;
+        int has_attention_bias, has_mlp_bias; /* as config.json says */
+        size_t tensors;                       /* of a layer */
+        const char *name;
+        int is_there;
+    } rows[] = {
+        {"llama", 0, 0, 9, "model.layers.1.input_layernorm.weight", 1},
+        {"llama", 1, 0, 13, "model.layers.1.self_attn.o_proj.bias", 1},
+        {"llama", 0, 1, 12, "model.layers.1.mlp.gate_proj.bias", 1},
+        {"llama", 1, 1, 16, "model.layers.1.self_attn.q_norm.weight", 0},
+        {"mistral", 1, 1, 9, "model.layers.1.self_attn.q_proj.bias", 0},
+        {"qwen2", 0, 0, 12, "model.layers.1.self_attn.v_proj.bias", 1},
+        {"qwen2", 1, 1, 12, "model.layers.1.self_attn.o_proj.bias", 0},
+        {"smollm3", 1, 0, 13, "model.layers.1.self_attn.k_proj.bias", 1},
+        {"olmo2", 0, 0, 11, "model.layers.1.post_feedforward_layernorm.weight", 1},
+        {"olmo2", 1, 1, 15, "model.layers.1.input_layernorm.weight", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct err err = ERR_INIT;
+        struct random_model model;
+        struct score_weights found;
+        struct score_config config = family_of(rows[i].architecture);
+        config.has_attention_bias = rows[i].has_attention_bias;
+        config.has_mlp_bias = rows[i].has_mlp_bias;
+        assert_int_equal(random_model_init(&model, &config), 0);
+        assert_int_equal(model.tensor_count, 3 + 2 * rows[i].tensors);
+        int is_there = 0;
+        for (size_t j = 0; j < model.tensor_count; j++) {
+            is_there = is_there || strcmp(model.tensors[j].name, rows[i].name) == 0;
+            if (strstr(model.tensors[j].name, "layers.1."))
+                assert_int_equal(score_name_layers(&config, model.tensors[j].name), 2);
+        }
+        assert_int_equal(is_there, rows[i].is_there);
+        struct score_model_source source = {
+            .config = config, .tensors = model.tensors, .tensor_count = model.tensor_count};
+        assert_int_equal(score_weights_find(&source, &found, &err), 0);
+        assert_int_equal(found.layers[1][SCORE_ROLE_QUERY_WEIGHT].shape.dim[0], 32);
+        assert_int_equal(found.layers[1][SCORE_ROLE_VALUE_WEIGHT].shape.dim[0], 16);
+        assert_int_equal(found.layers[1][SCORE_ROLE_ATTENTION_OUT_WEIGHT].shape.dim[0], 6);
+        assert_int_equal(found.layers[1][SCORE_ROLE_ATTENTION_OUT_WEIGHT].shape.dim[1], 32);
+        score_weights_free(&found);
+        random_model_free(&model);
+    }
+}
+
 static void layers_of_names(void **state)
 {
     (void)state;
@@ -103,6 +170,72 @@ static void configs(void **state)
     assert_refused(bad, ERR_UNSUPPORTED, "activation");
 }
 
+static void heads(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    const struct score_config good = family_of("llama");
+    assert_int_equal(score_config_check(&good, &err), 0);
+    struct score_config bad = good;
+    bad.key_value_head_count = 3;
+    assert_refused(bad, ERR_INVALID, "3 heads of keys and values do not divide the 4 of queries");
+    bad.key_value_head_count = 8;
+    assert_refused(bad, ERR_INVALID, "8 heads of keys and values do not divide");
+    bad.key_value_head_count = UINT64_MAX;
+    assert_refused(bad, ERR_INVALID, "do not divide");
+    bad = good;
+    bad.head_size = 0;
+    assert_refused(bad, ERR_INVALID, "4 heads do not divide the hidden size 6");
+    bad.head_size = 7;
+    assert_refused(bad, ERR_UNSUPPORTED, "at most the 7 of a head");
+    bad.rotary_dimensions = 7;
+    assert_refused(bad, ERR_UNSUPPORTED, "must be even");
+    bad = good;
+    bad.head_size = UINT64_MAX / 2;
+    assert_refused(bad, ERR_LIMIT, "size of a head");
+    bad.head_size = LIMIT_SCORE_WIDTH / 2;
+    assert_refused(bad, ERR_LIMIT, "size of all heads is 2097152");
+    bad = good;
+    (void)snprintf(bad.architecture, sizeof bad.architecture, "gpt_neox");
+    assert_refused(bad, ERR_UNSUPPORTED, "must make up the hidden size 6");
+    bad.head_count = 3, bad.key_value_head_count = 1, bad.head_size = 2, bad.rotary_dimensions = 2;
+    assert_refused(bad, ERR_UNSUPPORTED, "1 of them with keys of their own");
+    bad.key_value_head_count = 3;
+    assert_int_equal(score_config_check(&bad, &err), 0);
+    bad = family_of("olmo2");
+    bad.has_parallel_residual = 1;
+    assert_refused(bad, ERR_UNSUPPORTED, "olmo2 have no parallel residual");
+}
+
+static void rotary_scaling(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct score_config config = family_of("smollm3");
+    const struct score_rotary_scaling good = {SCORE_ROTARY_LLAMA3, 32, 1, 4, 8192};
+    config.rotary_scaling = good;
+    assert_int_equal(score_config_check(&config, &err), 0);
+    config.rotary_scaling.factor = 0;
+    assert_refused(config, ERR_INVALID, "factor of the rotary embedding must be positive, not 0");
+    config.rotary_scaling.kind = SCORE_ROTARY_LINEAR;
+    assert_refused(config, ERR_INVALID, "must be positive");
+    config.rotary_scaling = good;
+    config.rotary_scaling.high_frequency_factor = 1;
+    assert_refused(config, ERR_INVALID, "the low one the smaller");
+    config.rotary_scaling.high_frequency_factor = (double)NAN;
+    assert_refused(config, ERR_INVALID, "the low one the smaller");
+    config.rotary_scaling = good;
+    config.rotary_scaling.original_positions = 0;
+    assert_refused(config, ERR_INVALID, "original positions");
+    config.rotary_scaling.kind = SCORE_ROTARY_COUNT;
+    assert_refused(config, ERR_UNSUPPORTED, "unknown scaling");
+    assert_true(score_layer_is_rotated(&config, LIMIT_SCORE_LAYERS - 1));
+    score_layer_leave_unrotated(&config, 3);
+    score_layer_leave_unrotated(&config, LIMIT_SCORE_LAYERS - 1);
+    for (uint64_t i = 0; i < LIMIT_SCORE_LAYERS; i++)
+        assert_int_equal(score_layer_is_rotated(&config, i), i != 3 && i != LIMIT_SCORE_LAYERS - 1);
+}
+
 static void weights(void **state)
 {
     (void)state;
@@ -152,9 +285,8 @@ static void weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),
-        cmocka_unit_test(layers_of_names),
-        cmocka_unit_test(configs),
+        cmocka_unit_test(names),   cmocka_unit_test(families), cmocka_unit_test(layers_of_names),
+        cmocka_unit_test(configs), cmocka_unit_test(heads),    cmocka_unit_test(rotary_scaling),
         cmocka_unit_test(weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

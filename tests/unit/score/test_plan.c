@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -162,12 +163,23 @@ static void flops(void **state)
 {
     (void)state;
     /* One document of 3 inputs and 1 target at the last; d = 2, mlp = 8, one head, V = 5, 2 layers. */
-    struct score_config config = {
-        .vocabulary_rows = 5, .hidden_size = 2, .layer_count = 2, .head_count = 1, .intermediate_size = 8};
+    struct score_config config = {.architecture = "gpt_neox",
+                                  .vocabulary_rows = 5,
+                                  .hidden_size = 2,
+                                  .layer_count = 2,
+                                  .head_count = 1,
+                                  .intermediate_size = 8};
     struct score_request one = request;
     one.document_count = 1;
     double first = 3 * 2 * (4 * 4 + 2 * 16) + 6 * 4 * 2; /* matrices; 1 + 2 + 3 pairs */
     double last = 3 * 2 * (2 * 4) + 1 * 2 * (2 * 4 + 2 * 16) + 3 * 4 * 2;
+    assert_true(score_flops(&config, &one) == first + last + 2 * 2 * 5);
+    /* Four heads of 3 for queries, two for keys and values, and a gate. */
+    (void)snprintf(config.architecture, sizeof config.architecture, "llama");
+    config.head_count = 4, config.key_value_head_count = 2, config.head_size = 3;
+    double keys_and_values = 2 * 2 * 2 * 6, rest = 2 * (2 * 2 * 12 + 3 * 2 * 8);
+    first = 3 * (keys_and_values + rest) + 6 * 4 * 12;
+    last = 3 * keys_and_values + rest + 3 * 4 * 12;
     assert_true(score_flops(&config, &one) == first + last + 2 * 2 * 5);
 }
 

@@ -1,0 +1,98 @@
+#include "gpu/score.h"
+
+#include <math.h>
+
+static int check_size(const char *what, uint64_t value, uint64_t max, struct err *err)
+{
+    if (value == 0)
+        return err_set(err, ERR_INVALID, "%s must be at least 1", what);
+    if (value > max)
+        return err_set(err, ERR_LIMIT, "%s is %llu, more than %llu", what, (unsigned long long)value,
+                       (unsigned long long)max);
+    return 0;
+}
+
+static int check_heads(const struct score_config *config, const struct score_architecture *architecture,
+                       struct err *err)
+{
+    unsigned long long heads = config->head_count, shared = config->key_value_head_count;
+    unsigned long long hidden = config->hidden_size;
+    if (!config->head_size && hidden % heads)
+        return err_set(err, ERR_INVALID, "%llu heads do not divide the hidden size %llu", heads, hidden);
+    if (shared && (shared > heads || heads % shared))
+        return err_set(err, ERR_INVALID, "%llu heads of keys and values do not divide the %llu of queries",
+                       shared, heads);
+    int code = check_size("size of a head", score_head_size(config), LIMIT_SCORE_WIDTH, err);
+    if (code || (code = check_size("size of all heads", score_query_width(config), LIMIT_SCORE_WIDTH, err)))
+        return code;
+    if (architecture->qkv_order == SCORE_QKV_ORDER_PER_HEAD &&
+        (score_query_width(config) != hidden || score_key_value_width(config) != hidden))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%llu heads of %llu dimensions, %llu of them with keys of their own: in a model of "
+                       "type %s they must make up the hidden size %llu",
+                       heads, (unsigned long long)score_head_size(config),
+                       (unsigned long long)score_key_value_heads(config), architecture->name, hidden);
+    return 0;
+}
+
+static int is_positive(double number)
+{
+    return number > 0 && isfinite(number);
+}
+
+static int check_rotary_scaling(const struct score_rotary_scaling *scaling, struct err *err)
+{
+    if ((unsigned)scaling->kind >= SCORE_ROTARY_COUNT)
+        return err_set(err, ERR_UNSUPPORTED, "unknown scaling %d of the rotary embedding",
+                       (int)scaling->kind);
+    if (scaling->kind == SCORE_ROTARY_DEFAULT)
+        return 0;
+    if (!is_positive(scaling->factor))
+        return err_set(err, ERR_INVALID, "the factor of the rotary embedding must be positive, not %g",
+                       scaling->factor);
+    if (scaling->kind != SCORE_ROTARY_LLAMA3)
+        return 0;
+    if (!is_positive(scaling->low_frequency_factor) || !is_positive(scaling->high_frequency_factor) ||
+        scaling->low_frequency_factor >= scaling->high_frequency_factor)
+        return err_set(err, ERR_INVALID,
+                       "the low and the high frequency factor of the rotary embedding, %g and %g, must be "
+                       "positive, and the low one the smaller",
+                       scaling->low_frequency_factor, scaling->high_frequency_factor);
+    return check_size("number of original positions of the rotary embedding", scaling->original_positions,
+                      LIMIT_SCORE_POSITIONS, err);
+}
+
+static int check_rotary(const struct score_config *config, struct err *err)
+{
+    if (config->rotary_dimensions % 2 || config->rotary_dimensions > score_head_size(config))
+        return err_set(
+            err, ERR_UNSUPPORTED, "%llu rotated dimensions: must be even and at most the %llu of a head",
+            (unsigned long long)config->rotary_dimensions, (unsigned long long)score_head_size(config));
+    if (config->rotary_dimensions && !is_positive(config->rotary_base))
+        return err_set(err, ERR_INVALID, "the base of the rotary embedding must be positive, not %g",
+                       config->rotary_base);
+    return check_rotary_scaling(&config->rotary_scaling, err);
+}
+
+int score_config_check(const struct score_config *config, struct err *err)
+{
+    const struct score_architecture *architecture;
+    int code = score_architecture_find(config->architecture, &architecture, err);
+    if (code || (code = check_size("vocabulary size", config->vocabulary_rows, LIMIT_VOCABULARY, err)) ||
+        (code = check_size("hidden size", config->hidden_size, LIMIT_SCORE_WIDTH, err)) ||
+        (code = check_size("number of layers", config->layer_count, LIMIT_SCORE_LAYERS, err)) ||
+        (code = check_size("number of heads", config->head_count, LIMIT_SCORE_HEADS, err)) ||
+        (code = check_size("intermediate size", config->intermediate_size, LIMIT_SCORE_WIDTH, err)) ||
+        (code = check_size("number of positions", config->max_positions, LIMIT_SCORE_POSITIONS, err)) ||
+        (code = check_heads(config, architecture, err)) || (code = check_rotary(config, err)))
+        return code;
+    if (!(config->norm_epsilon >= 0 && isfinite(config->norm_epsilon)))
+        return err_set(err, ERR_INVALID, "the epsilon of the layer norm must not be %g",
+                       config->norm_epsilon);
+    if ((unsigned)config->activation >= SCORE_ACTIVATION_COUNT)
+        return err_set(err, ERR_UNSUPPORTED, "unknown activation function %d", (int)config->activation);
+    if (config->has_parallel_residual && architecture->norm_place == SCORE_NORM_AFTER)
+        return err_set(err, ERR_UNSUPPORTED, "models of type %s have no parallel residual",
+                       architecture->name);
+    return 0;
+}

@@ -1,0 +1,166 @@
+#include "gpu/score.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Sizes that shapes are made of. */
+enum dimension {
+    DIMENSION_NONE,
+    DIMENSION_VOCABULARY,
+    DIMENSION_HIDDEN,
+    DIMENSION_QKV,
+    DIMENSION_QUERY,
+    DIMENSION_KEY_VALUE,
+    DIMENSION_MLP
+};
+
+static const struct {
+    enum dimension rows, columns; /* columns NONE: a vector */
+} role_shapes[SCORE_ROLE_COUNT] = {
+    [SCORE_ROLE_EMBEDDING] = {DIMENSION_VOCABULARY, DIMENSION_HIDDEN},
+    [SCORE_ROLE_UNEMBEDDING] = {DIMENSION_VOCABULARY, DIMENSION_HIDDEN},
+    [SCORE_ROLE_FINAL_NORM_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_FINAL_NORM_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_ATTENTION_NORM_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_QKV_WEIGHT] = {DIMENSION_QKV, DIMENSION_HIDDEN},
+    [SCORE_ROLE_QKV_BIAS] = {DIMENSION_QKV, DIMENSION_NONE},
+    [SCORE_ROLE_QUERY_WEIGHT] = {DIMENSION_QUERY, DIMENSION_HIDDEN},
+    [SCORE_ROLE_QUERY_BIAS] = {DIMENSION_QUERY, DIMENSION_NONE},
+    [SCORE_ROLE_KEY_WEIGHT] = {DIMENSION_KEY_VALUE, DIMENSION_HIDDEN},
+    [SCORE_ROLE_KEY_BIAS] = {DIMENSION_KEY_VALUE, DIMENSION_NONE},
+    [SCORE_ROLE_VALUE_WEIGHT] = {DIMENSION_KEY_VALUE, DIMENSION_HIDDEN},
+    [SCORE_ROLE_VALUE_BIAS] = {DIMENSION_KEY_VALUE, DIMENSION_NONE},
+    [SCORE_ROLE_QUERY_NORM_WEIGHT] = {DIMENSION_QUERY, DIMENSION_NONE},
+    [SCORE_ROLE_KEY_NORM_WEIGHT] = {DIMENSION_KEY_VALUE, DIMENSION_NONE},
+    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_QUERY},
+    [SCORE_ROLE_ATTENTION_OUT_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_MLP_NORM_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_MLP_NORM_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_MLP_GATE_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
+    [SCORE_ROLE_MLP_GATE_BIAS] = {DIMENSION_MLP, DIMENSION_NONE},
+    [SCORE_ROLE_MLP_UP_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
+    [SCORE_ROLE_MLP_UP_BIAS] = {DIMENSION_MLP, DIMENSION_NONE},
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_MLP},
+    [SCORE_ROLE_MLP_DOWN_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+};
+
+static uint64_t dimension_size(const struct score_config *config, enum dimension dimension)
+{
+    switch (dimension) {
+    case DIMENSION_VOCABULARY:
+        return config->vocabulary_rows;
+    case DIMENSION_HIDDEN:
+        return config->hidden_size;
+    case DIMENSION_QKV:
+        return score_query_width(config) + 2 * score_key_value_width(config);
+    case DIMENSION_QUERY:
+        return score_query_width(config);
+    case DIMENSION_KEY_VALUE:
+        return score_key_value_width(config);
+    case DIMENSION_MLP:
+        return config->intermediate_size;
+    case DIMENSION_NONE:
+        break;
+    }
+    return 1;
+}
+
+void score_tensor_shape(const struct score_config *config, enum score_role role,
+                        struct tensor_shape *ret_shape)
+{
+    struct tensor_shape shape = {.ndim = 1};
+    shape.dim[0] = dimension_size(config, role_shapes[role].rows);
+    if (role_shapes[role].columns != DIMENSION_NONE) {
+        shape.ndim = 2;
+        shape.dim[1] = dimension_size(config, role_shapes[role].columns);
+    }
+    *ret_shape = shape;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct score_tensor *const *first = a, *const *second = b;
+    return strcmp((*first)->name, (*second)->name);
+}
+
+static int find_tensor(const struct score_config *config, const struct score_tensor *const *sorted,
+                       size_t count, enum score_role role, uint64_t layer, struct tensor_view *ret_view,
+                       struct err *err)
+{
+    char name[SCORE_NAME_BYTES], found_shape[64], wanted_shape[64];
+    struct tensor_shape shape;
+    score_tensor_name(config, role, layer, name);
+    if (!name[0]) {
+        *ret_view = (struct tensor_view){.data = NULL};
+        return 0;
+    }
+    struct score_tensor wanted = {.name = name};
+    const struct score_tensor *key = &wanted;
+    const struct score_tensor *const *found =
+        /* An array of pointers is sorted and searched. NOLINTNEXTLINE(bugprone-sizeof-expression) */
+        count ? bsearch(&key, sorted, count, sizeof(*sorted), compare_names) : NULL;
+    if (!found)
+        return err_set(err, ERR_NOT_FOUND, "there is no tensor %s", name);
+    const struct tensor_view *view = &(*found)->view;
+    if (view->dtype != TENSOR_DTYPE_F16 && view->dtype != TENSOR_DTYPE_BF16 &&
+        view->dtype != TENSOR_DTYPE_F32)
+        return err_set(err, ERR_UNSUPPORTED, "tensor %s is %s, not float16, bfloat16 or float32", name,
+                       tensor_dtype_name(view->dtype));
+    score_tensor_shape(config, role, &shape);
+    if (view->shape.ndim != shape.ndim || view->shape.dim[0] != shape.dim[0] ||
+        (shape.ndim == 2 && view->shape.dim[1] != shape.dim[1]))
+        return err_set(err, ERR_FORMAT, "tensor %s has the shape %s, config.json asks for %s", name,
+                       tensor_shape_format(&view->shape, found_shape, sizeof(found_shape)),
+                       tensor_shape_format(&shape, wanted_shape, sizeof(wanted_shape)));
+    if (!view->data)
+        return err_set(err, ERR_INVALID, "tensor %s was not loaded", name);
+    *ret_view = *view;
+    return 0;
+}
+
+int score_weights_find(const struct score_model_source *source, struct score_weights *ret_weights,
+                       struct err *err)
+{
+    struct score_weights weights = {.layers = NULL};
+    int code = score_config_check(&source->config, err);
+    if (code)
+        return code;
+    const struct score_tensor **sorted =
+        calloc(source->tensor_count + 1, sizeof(const struct score_tensor *));
+    weights.layers = calloc((size_t)source->config.layer_count, sizeof(*weights.layers));
+    if (!sorted || !weights.layers) {
+        code = err_set(err, ERR_NO_MEMORY, "no memory for a table of %zu tensors", source->tensor_count);
+        goto out;
+    }
+    for (size_t i = 0; i < source->tensor_count; i++)
+        sorted[i] = &source->tensors[i];
+    /* An array of pointers is sorted and searched. NOLINTNEXTLINE(bugprone-sizeof-expression) */
+    qsort(sorted, source->tensor_count, sizeof(*sorted), compare_names);
+    for (int role = 0; role < SCORE_ROLE_LAYER_FIRST; role++)
+        if ((code = find_tensor(&source->config, sorted, source->tensor_count, (enum score_role)role, 0,
+                                &weights.model[role], err)))
+            goto out;
+    for (uint64_t layer = 0; layer < source->config.layer_count; layer++)
+        for (int role = SCORE_ROLE_LAYER_FIRST; role < SCORE_ROLE_COUNT; role++)
+            if ((code = find_tensor(&source->config, sorted, source->tensor_count, (enum score_role)role,
+                                    layer, &weights.layers[layer][role], err)))
+                goto out;
+    if (source->config.is_tied)
+        weights.model[SCORE_ROLE_UNEMBEDDING] = weights.model[SCORE_ROLE_EMBEDDING];
+    *ret_weights = weights;
+    weights.layers = NULL;
+out:
+    free(sorted);
+    free(weights.layers);
+    return code;
+}
+
+void score_weights_free(struct score_weights *weights)
+{
+    if (!weights)
+        return;
+    free(weights->layers);
+    *weights = (struct score_weights){.layers = NULL};
+}
