@@ -208,11 +208,12 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
     }
     shard_describe(shard, index, &tensor);
     ret_tensor->name = tensor.name;
-    if (tensor.foreign_dtype)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "tensor %.200s: its dtype %s is not known here; the other tensors of the file can be "
-                       "read",
-                       name, tensor.foreign_dtype);
+    if (tensor.foreign)
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "tensor %.200s: its dtype or form (%s) is not read here; the other tensors of the file "
+            "can be",
+            name, tensor.foreign);
     if (tensor.is_repeating)
         return err_set(
             err, ERR_UNSUPPORTED,

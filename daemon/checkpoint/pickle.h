@@ -2,10 +2,14 @@
  * A restricted unpickler: it builds the plain data of a state dict and can do nothing else.
  *
  * No class is looked up and nothing is called. A short table says which names may occur (OrderedDict,
- * storages and dtypes, the functions that describe a tensor) and what each stands for; everything else is
- * refused by its name, and so is every opcode that torch.save does not write with its default protocol 2.
- * Stack, memo, objects and their items are bounded (base/limits.h); nothing recurses on the input. The list
- * follows torch/_weights_only_unpickler.py, cut down to what state dicts hold.
+ * storages and dtypes, the functions that describe a tensor, harmless values such as sets and devices) and
+ * what each stands for; everything else is refused by its name, and so is every opcode that torch.save does
+ * not write with its default protocol 2. Stack, memo, objects and their items are bounded (base/limits.h);
+ * nothing recurses on the input. The list follows torch/_weights_only_unpickler.py, cut down to what state
+ * dicts hold.
+ *
+ * Tensors of a dtype or form that is not read here, such as quantized ones, are foreign: they have a name, so
+ * that whoever asks for one is told, and do not keep the others from being read.
  */
 #ifndef BIFURCATED_CHECKPOINT_PICKLE_H
 #define BIFURCATED_CHECKPOINT_PICKLE_H
@@ -28,6 +32,8 @@ enum pickle_kind {
     PICKLE_KIND_GLOBAL,
     PICKLE_KIND_STORAGE,
     PICKLE_KIND_TENSOR,
+    PICKLE_KIND_FOREIGN, /* a tensor that is not read */
+    PICKLE_KIND_OPAQUE,  /* a value of which nothing is known but that it is no tensor */
 };
 
 struct pickle_text {
@@ -40,7 +46,8 @@ struct pickle_value {
         int64_t integer; /* also of a bool */
         double real;
         struct pickle_text text;
-        uint32_t index; /* into objects (tuple, list, dict), globals, storages or tensors */
+        const char *foreign; /* its dtype or form, in words that stay */
+        uint32_t index;      /* into objects (tuple, list, dict), globals, storages or tensors */
     };
 };
 
@@ -53,6 +60,7 @@ struct pickle_object {
 struct pickle_storage {
     struct pickle_text key; /* of the record that holds its bytes */
     int is_typed;           /* 0: `dtype` is unset and `element_count` counts bytes */
+    const char *foreign;    /* its dtype, if that is not known here; else NULL */
     enum tensor_dtype dtype;
     uint64_t element_count;
 };

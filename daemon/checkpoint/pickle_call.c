@@ -83,6 +83,7 @@ int pickle_call_persistent_id(struct pickle_machine *machine)
     storages[index] = (struct pickle_storage){
         .key = items[2].text,
         .is_typed = global->kind == PICKLE_GLOBAL_KIND_STORAGE,
+        .foreign = global->foreign,
         .dtype = global->dtype,
         .element_count = (uint64_t)items[4].integer,
     };
@@ -148,6 +149,28 @@ static int read_dtype(struct pickle_machine *machine, const struct pickle_storag
     return 0;
 }
 
+/* What makes a tensor over this storage foreign; NULL: nothing. */
+static const char *foreign_of(const struct pickle_storage *storage, const struct pickle_value *named)
+{
+    const struct pickle_global *global = named ? global_of(*named) : NULL;
+    if (global && global->kind == PICKLE_GLOBAL_KIND_DTYPE && global->foreign)
+        return global->foreign;
+    return storage->foreign;
+}
+
+static int push_foreign(struct pickle_machine *machine, const char *foreign)
+{
+    return pickle_machine_push(machine,
+                               (struct pickle_value){.kind = PICKLE_KIND_FOREIGN, .foreign = foreign});
+}
+
+/* Whether the metadata of a tensor says that its elements are not what its storage holds. */
+static int is_transformed(const struct pickle *pickle, struct pickle_value metadata)
+{
+    return metadata.kind != PICKLE_KIND_NONE &&
+           (metadata.kind != PICKLE_KIND_DICT || pickle->objects[metadata.index].count != 0);
+}
+
 static int read_size_and_stride(struct pickle_machine *machine, const struct pickle_value *items,
                                 struct pickle_tensor *tensor)
 {
@@ -186,13 +209,14 @@ static int rebuild_tensor(struct pickle_machine *machine, const struct pickle_ob
     if (items[0].kind != PICKLE_KIND_STORAGE)
         return err_set(machine->err, ERR_FORMAT, "a tensor has no storage");
     const struct pickle_storage *storage = &pickle->storages[items[0].index];
+    const char *foreign = foreign_of(storage, is_explicit ? &items[6] : NULL);
+    if (foreign)
+        return push_foreign(machine, foreign);
     int code = read_dtype(machine, storage, is_explicit ? &items[6] : NULL, &tensor.dtype);
     if (code)
         return code;
-    if (args->count > least && items[least].kind != PICKLE_KIND_NONE &&
-        (items[least].kind != PICKLE_KIND_DICT || pickle->objects[items[least].index].count != 0))
-        return err_set(machine->err, ERR_UNSUPPORTED,
-                       "a tensor carries metadata (a conjugated or negated view), which is not read");
+    if (args->count > least && is_transformed(pickle, items[least]))
+        return push_foreign(machine, "a conjugated or negated view");
     if (items[1].kind != PICKLE_KIND_INTEGER || items[1].integer < 0)
         return err_set(machine->err, ERR_FORMAT, "a tensor's offset is not a number");
     tensor.storage = items[0].index;
@@ -216,6 +240,7 @@ static int rebuild_from_type(struct pickle_machine *machine, const struct pickle
     if (!class || class->kind != PICKLE_GLOBAL_KIND_CLASS ||
         (function->kind != PICKLE_GLOBAL_KIND_REBUILD_TENSOR &&
          function->kind != PICKLE_GLOBAL_KIND_REBUILD_TENSOR_DTYPE &&
+         function->kind != PICKLE_GLOBAL_KIND_REBUILD_FOREIGN &&
          function->kind != PICKLE_GLOBAL_KIND_REBUILD_PARAMETER))
         return err_set(machine->err, ERR_UNSUPPORTED, "a tensor is not made from a plain one");
     return call(machine, function, args->items[2]);
@@ -242,9 +267,14 @@ static int call(struct pickle_machine *machine, const struct pickle_global *glob
     case PICKLE_GLOBAL_KIND_REBUILD_TENSOR_DTYPE:
         return rebuild_tensor(machine, object, 1);
     case PICKLE_GLOBAL_KIND_REBUILD_PARAMETER:
-        if (object->count < 3 || object->count > 4 || object->items[0].kind != PICKLE_KIND_TENSOR)
+        if (object->count < 3 || object->count > 4 ||
+            (object->items[0].kind != PICKLE_KIND_TENSOR && object->items[0].kind != PICKLE_KIND_FOREIGN))
             return err_set(machine->err, ERR_FORMAT, "a parameter is not made from a tensor");
         return pickle_machine_push(machine, object->items[0]);
+    case PICKLE_GLOBAL_KIND_REBUILD_FOREIGN:
+        return push_foreign(machine, global->foreign);
+    case PICKLE_GLOBAL_KIND_OPAQUE:
+        return pickle_machine_push(machine, (struct pickle_value){.kind = PICKLE_KIND_OPAQUE});
     case PICKLE_GLOBAL_KIND_REBUILD_FROM_TYPE:
         return rebuild_from_type(machine, object);
     case PICKLE_GLOBAL_KIND_CLASS:

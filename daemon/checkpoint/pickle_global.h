@@ -16,11 +16,13 @@ enum pickle_global_kind {
     PICKLE_GLOBAL_KIND_REBUILD_TENSOR,       /* (storage, offset, size, stride, grad, hooks[, metadata]) */
     PICKLE_GLOBAL_KIND_REBUILD_TENSOR_DTYPE, /* the same with a dtype after hooks */
     PICKLE_GLOBAL_KIND_REBUILD_PARAMETER,    /* (tensor, grad, hooks[, state]) -> the tensor */
-    PICKLE_GLOBAL_KIND_REBUILD_FROM_TYPE,    /* (one of the three above, class, its arguments, state) */
+    PICKLE_GLOBAL_KIND_REBUILD_FOREIGN,      /* (anything) -> a tensor that is known by its name alone */
+    PICKLE_GLOBAL_KIND_REBUILD_FROM_TYPE,    /* (one of the four above, class, its arguments, state) */
     PICKLE_GLOBAL_KIND_CLASS,                /* names a class whose tensors are plain ones */
     PICKLE_GLOBAL_KIND_STORAGE,              /* names a typed storage */
     PICKLE_GLOBAL_KIND_UNTYPED_STORAGE,      /* names a storage of bytes */
     PICKLE_GLOBAL_KIND_DTYPE,                /* names a dtype */
+    PICKLE_GLOBAL_KIND_OPAQUE,               /* (anything) -> a value that concerns no tensor */
 };
 
 struct pickle_global {
@@ -28,6 +30,8 @@ struct pickle_global {
     const char *name;
     enum pickle_global_kind kind;
     enum tensor_dtype dtype; /* of STORAGE and DTYPE */
+    const char *foreign;     /* of these two: a dtype that is not known here, so that the one before means
+                              * nothing; of REBUILD_FOREIGN: the form of its tensors; else NULL */
 };
 
 /* Finds a name, given as bytes without a final 0; ERR_UNSUPPORTED names it if it is not allowed. */

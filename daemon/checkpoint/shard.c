@@ -114,7 +114,7 @@ void shard_describe(const struct shard *shard, size_t index, struct shard_tensor
         const struct safetensors_tensor *tensor = &shard->safetensors->tensors[index];
         *ret_tensor = (struct shard_tensor){
             .name = tensor->name,
-            .foreign_dtype = tensor->foreign_dtype,
+            .foreign = tensor->foreign_dtype,
             .dtype = tensor->dtype,
             .shape = tensor->shape,
             .size_bytes = tensor->size_bytes,
@@ -125,6 +125,7 @@ void shard_describe(const struct shard *shard, size_t index, struct shard_tensor
     const struct state_dict_tensor *tensor = torch_tensor(shard, index);
     *ret_tensor = (struct shard_tensor){
         .name = tensor->name,
+        .foreign = tensor->foreign,
         .same_as = tensor->first == index ? NULL : torch_tensor(shard, tensor->first)->name,
         .dtype = tensor->dtype,
         .shape = tensor->shape,

@@ -17,7 +17,8 @@ struct shard_tensor {
     const char *name; /* borrowed from the shard, as the next */
     const char
         *same_as; /* the first name, by bytes, of the same bytes in the file; NULL: it is that itself */
-    const char *foreign_dtype; /* one that is not known here; else NULL */
+    const char
+        *foreign; /* a dtype or form that is not read here, so that the rest means nothing; else NULL */
     enum tensor_dtype dtype;
     struct tensor_shape shape;
     uint64_t size_bytes; /* contiguous */

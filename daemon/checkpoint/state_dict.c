@@ -29,21 +29,23 @@ struct walk {
     struct err *err;
 };
 
-/* Puts the key of an item behind the present prefix. */
-static int append_key(struct walk *walk, const struct level *level, uint32_t item)
+/* An item's own name on its level. */
+static struct pickle_value key_of(const struct walk *walk, const struct level *level, uint32_t item)
 {
-    const struct pickle_object *object = &walk->pickle->objects[level->object];
-    struct pickle_value key = {.kind = PICKLE_KIND_INTEGER, .integer = item};
     if (level->is_dict)
-        key = object->items[item];
+        return walk->pickle->objects[level->object].items[item];
+    return (struct pickle_value){.kind = PICKLE_KIND_INTEGER, .integer = item};
+}
+
+/* Puts a key, text or a number, behind the present prefix. */
+static int append_key(struct walk *walk, const struct level *level, struct pickle_value key)
+{
     if (level->prefix_size)
         (void)buf_append_char(&walk->name, '.');
     if (key.kind == PICKLE_KIND_TEXT)
         (void)buf_append(&walk->name, walk->pickle->data + key.text.offset, key.text.size);
-    else if (key.kind == PICKLE_KIND_INTEGER)
-        (void)buf_appendf(&walk->name, "%" PRId64, key.integer);
     else
-        return err_set(walk->err, ERR_UNSUPPORTED, "a key in the state dict is neither text nor a number");
+        (void)buf_appendf(&walk->name, "%" PRId64, key.integer);
     return buf_check(&walk->name, "the name of a tensor", walk->err);
 }
 
@@ -64,10 +66,27 @@ static int make_room(struct walk *walk)
     return 0;
 }
 
-static int add_tensor(struct walk *walk, uint32_t index)
+/* Describes a tensor that is read here. */
+static int describe(struct walk *walk, uint32_t index, struct state_dict_tensor *ret_tensor)
 {
     const struct pickle_tensor *tensor = &walk->pickle->tensors[index];
     const struct pickle_storage *storage = &walk->pickle->storages[tensor->storage];
+    *ret_tensor = (struct state_dict_tensor){
+        .dtype = tensor->dtype,
+        .shape = tensor->shape,
+        .offset = tensor->offset,
+        .storage_bytes = storage->element_count,
+    };
+    memcpy(ret_tensor->stride, tensor->stride, sizeof ret_tensor->stride);
+    memcpy(ret_tensor->storage_key, walk->pickle->data + storage->key.offset, storage->key.size);
+    if (storage->is_typed && checked_mul_u64(storage->element_count, tensor_dtype_bits(storage->dtype) / 8,
+                                             &ret_tensor->storage_bytes))
+        return err_set(walk->err, ERR_FORMAT, "the size of a storage overflows");
+    return 0;
+}
+
+static int add_tensor(struct walk *walk, struct pickle_value value)
+{
     struct state_dict *state_dict = walk->state_dict;
     int code = tensor_name_check(buf_text(&walk->name), walk->name.size, walk->err);
     if (!code)
@@ -75,17 +94,13 @@ static int add_tensor(struct walk *walk, uint32_t index)
     if (code)
         return code;
     struct state_dict_tensor *added = &state_dict->tensors[state_dict->count];
-    *added = (struct state_dict_tensor){
-        .dtype = tensor->dtype,
-        .shape = tensor->shape,
-        .offset = tensor->offset,
-        .storage_bytes = storage->element_count,
-    };
-    memcpy(added->stride, tensor->stride, sizeof added->stride);
-    memcpy(added->storage_key, walk->pickle->data + storage->key.offset, storage->key.size);
-    if (storage->is_typed &&
-        checked_mul_u64(storage->element_count, tensor_dtype_bits(storage->dtype) / 8, &added->storage_bytes))
-        return err_set(walk->err, ERR_FORMAT, "the size of a storage overflows");
+    *added = (struct state_dict_tensor){0};
+    if (value.kind == PICKLE_KIND_FOREIGN)
+        added->foreign = value.foreign;
+    else
+        code = describe(walk, value.index, added);
+    if (code)
+        return code;
     added->name = strdup(buf_text(&walk->name));
     if (!added->name)
         return err_set(walk->err, ERR_NO_MEMORY, "out of memory");
@@ -123,14 +138,17 @@ static int step(struct walk *walk)
     uint32_t item = level->next;
     level->next += level->is_dict ? 2 : 1;
     struct pickle_value value = object->items[level->is_dict ? item + 1 : item];
-    int is_tensor = value.kind == PICKLE_KIND_TENSOR;
+    struct pickle_value key = key_of(walk, level, item);
+    int is_tensor = value.kind == PICKLE_KIND_TENSOR || value.kind == PICKLE_KIND_FOREIGN;
     if (!is_tensor && value.kind != PICKLE_KIND_DICT && value.kind != PICKLE_KIND_LIST &&
         value.kind != PICKLE_KIND_TUPLE)
         return 0;
-    int code = append_key(walk, level, item);
+    if (key.kind != PICKLE_KIND_TEXT && key.kind != PICKLE_KIND_INTEGER)
+        return 0; /* nobody could name what lies there */
+    int code = append_key(walk, level, key);
     if (code)
         return code;
-    return is_tensor ? add_tensor(walk, value.index) : enter(walk, value);
+    return is_tensor ? add_tensor(walk, value) : enter(walk, value);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -192,7 +210,8 @@ static int find_shared(struct state_dict *state_dict, struct err *err)
         views[i].tensor = &state_dict->tensors[i];
     qsort(views, count, sizeof *views, compare_views_and_places);
     for (size_t i = 0, first = 0; i < count; i++) {
-        if (compare_views(views[i].tensor, views[first].tensor) != 0)
+        if (views[i].tensor->foreign || views[first].tensor->foreign ||
+            compare_views(views[i].tensor, views[first].tensor) != 0)
             first = i;
         state_dict->tensors[views[i].tensor - state_dict->tensors].first =
             (size_t)(views[first].tensor - state_dict->tensors);

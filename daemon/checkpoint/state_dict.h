@@ -3,7 +3,8 @@
  *
  * The pickle's root must be a dictionary. Dictionaries, lists and tuples inside of it are flattened: the
  * names of tensors are joined with dots ("state_dict.embed_out.weight", "optimizer.state.0.exp_avg"), as
- * modules join theirs; values that are no tensors are passed over. Two tensors of one name are refused.
+ * modules join theirs; values that are no tensors are passed over, and so is what lies under a key that is
+ * neither text nor a number. Two tensors of one name are refused.
  */
 #ifndef BIFURCATED_CHECKPOINT_STATE_DICT_H
 #define BIFURCATED_CHECKPOINT_STATE_DICT_H
@@ -18,6 +19,8 @@
 
 struct state_dict_tensor {
     char *name;
+    const char *foreign; /* its dtype or form, if it is not read here, so that what follows means nothing
+                          * (static text); else NULL */
     enum tensor_dtype dtype;
     struct tensor_shape shape;
     uint64_t stride[LIMIT_TENSOR_DIMS]; /* in elements */

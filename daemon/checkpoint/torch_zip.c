@@ -136,6 +136,8 @@ static int check_storages(struct torch_zip *torch_zip, struct err *err)
 {
     for (size_t i = 0; i < torch_zip->state_dict->count; i++) {
         const struct state_dict_tensor *tensor = &torch_zip->state_dict->tensors[i];
+        if (tensor->foreign)
+            continue;
         const struct archive_record *record = storage_record(torch_zip, tensor);
         if (!record)
             return err_set(err, ERR_FORMAT, "%s: tensor %.200s: there is no record data/%s",

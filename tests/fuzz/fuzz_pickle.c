@@ -14,6 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     for (size_t i = 0; i < state_dict->count; i++) {
         const struct state_dict_tensor *tensor = &state_dict->tensors[i];
+        if (tensor->foreign)
+            continue;
         uint64_t elements = tensor->offset + gather_span(&tensor->shape, tensor->stride);
         uint64_t bytes = tensor_dtype_bits(tensor->dtype) / 8;
         if (elements && elements > tensor->storage_bytes / bytes)

@@ -79,6 +79,11 @@ static int describe(struct checkpoint *checkpoint, json_t *list, struct err *err
         struct checkpoint_tensor tensor;
         char hex[DIGEST_SHA256_HEX_SIZE];
         int code = checkpoint_find(checkpoint, checkpoint_name(checkpoint, i), &tensor, err);
+        if (code == ERR_UNSUPPORTED) { /* of this tensor alone */
+            (void)json_array_append_new(list, json_pack("{s:s, s:s}", "name", checkpoint_name(checkpoint, i),
+                                                        "refused", err->message));
+            continue;
+        }
         if (!code)
             code = digest_tensor(checkpoint, &tensor, hex, err);
         if (code)
