@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     heap_tame();
     if (standard_files_reserve())
         return 1; /* and nowhere to say why */
-    if (command && command->details && commands_asks_help(argc - 1, argv + 1)) {
+    if (command && commands_asks_help(argc - 1, argv + 1)) {
         help_print_command(command, stdout);
         return commands_end(0);
     }

@@ -23,22 +23,23 @@
 #define BUSY_WAIT_MS 10000
 #define BUSY_POLL_MS 50
 
-static const char usage[] =
-    "usage: bifurcated token create --name NAME [--scopes SCOPES] [--expires-days N]\n"
+const char command_token_usage[] =
+    "Usage: bifurcated token create --name NAME [--scopes SCOPES]\n"
+    "                               [--expires-days N]\n"
     "       bifurcated token list [--json]\n"
     "       bifurcated token revoke ID|NAME\n"
     "\n"
-    "Tokens say who may do what over the API. SCOPES are one or more of these, joined by commas\n"
-    "(read,sweep without --scopes):\n"
+    "Tokens say who may do what over the API. SCOPES are one or more of\n"
+    "these, joined by commas (read,sweep without --scopes):\n"
     "  read    look, where the option read-access = token asks for it\n"
     "  sweep   start and cancel sweeps, keep watches\n"
     "  worker  claim tasks and hand in what was measured\n"
     "  admin   everything, and make and revoke tokens over the API\n"
     "\n"
-    "A token is printed once, when it is made; only a digest of it is kept. Clients send it as\n"
-    "\"Authorization: Bearer TOKEN\"; bifurcate takes it from --token-file or BIFURCATE_TOKEN.\n"
-    "A running daemon notices within a second. --state and --config choose the daemon, as for\n"
-    "the daemon itself.\n";
+    "A token is printed once, when it is made; only a digest of it is kept.\n"
+    "Clients send it as \"Authorization: Bearer TOKEN\"; bifurcate takes it\n"
+    "from --token-file or BIFURCATE_TOKEN. A running daemon notices within a\n"
+    "second. --state and --config choose the daemon, as for the daemon itself.\n";
 
 /* The store, also of a daemon that is running. Waits for who makes, restores or upgrades the database. */
 static int open_store(const struct options *options, struct store **ret_store, struct err *err)
@@ -252,13 +253,9 @@ int command_token(int argc, char **argv)
     struct words words = {0};
     struct err err = ERR_INIT;
     int status = 0;
-    if (commands_asks_help(argc, argv)) {
-        (void)fputs(usage, stdout);
-        return 0;
-    }
     take_words(&argc, argv, &words);
     if (!words.action) {
-        (void)fputs(usage, stderr);
+        (void)fputs(command_token_usage, stderr);
         return COMMANDS_STATUS_USAGE;
     }
     if ((status = commands_refuse_options(argc, argv, own_options)))

@@ -38,41 +38,42 @@ struct process {
     atomic_int end; /* enum remote_end, or -1 */
 };
 
-static void print_help(void)
-{
-    (void)puts(
-        "Usage: bifurcated worker --connect URL [--OPTION VALUE]...\n\n"
-        "Claims revisions of a running daemon, fetches them from the hub, measures them on this machine, and "
-        "hands\n"
-        "the numbers in. Any number of workers, on any number of machines, may work for one daemon. A worker "
-        "that\n"
-        "is killed loses nothing: others take over what it had.\n\n"
-        "  --connect URL          the daemon ($BIFURCATE_SERVER)\n"
-        "  --token-file FILE      its token ($BIFURCATE_TOKEN)\n"
-        "  --connect-ca-file FILE certificates (PEM) to trust for https ($BIFURCATE_CA_FILE)\n"
-        "  --name NAME            how the daemon shows this worker, with digits of this process behind it\n"
-        "                         (host/process)\n"
-        "  --sweep ID             work on this sweep alone\n"
-        "  --idle-exit-s N        end after N seconds without work (0: never); while the hub is\n"
-        "                         down, time does not count\n"
-        "  --state FOLDER         for what it keeps between starts (a temporary folder that goes with it)\n\n"
-        "and of the daemon's options those of [hub], [compute] and [log], --fetchers, --memory-mb and, with\n"
-        "--state, --references-mb: see bifurcated --help. Several workers on one machine share it: give each "
-        "its --threads and "
-        "--memory-mb,\n"
-        "and on one GPU its --device-memory-mb.\n"
-        "--request-budget is for each worker, the hub's limit for all of them. Folders (models and data "
-        "sets\n"
-        "that begin with file:) must be on this machine, too; a sweep that needs one that is not is left to\n"
-        "others. So are sweeps that need the hub while this machine does not reach it, which the daemon "
-        "shows.\n"
-        "The Debian package has a unit for each device: systemctl enable --now bifurcated-worker@cuda:1.\n\n"
-        "Exit status: 0 nothing left to do, or stopped by TERM or INT; 1 could not start, or the daemon does "
-        "not\n"
-        "accept this worker (token, version); 2 wrong options; 70 the compute device is lost, or "
-        "a\n"
-        "revision hangs (hang-after-s).");
-}
+const char command_worker_usage[] =
+    "Usage: bifurcated worker --connect URL [--OPTION VALUE]...\n"
+    "\n"
+    "Claims revisions of a running daemon, fetches them from the hub, measures\n"
+    "them on this machine, and hands the numbers in. Any number of workers, on\n"
+    "any number of machines, may work for one daemon. A worker that is killed\n"
+    "loses nothing: others take over what it had.\n"
+    "\n"
+    "  --connect URL      the daemon ($BIFURCATE_SERVER)\n"
+    "  --token-file FILE  its token ($BIFURCATE_TOKEN)\n"
+    "  --connect-ca-file FILE\n"
+    "                     certificates (PEM) to trust for https\n"
+    "                     ($BIFURCATE_CA_FILE)\n"
+    "  --name NAME        how the daemon shows this worker, with digits of this\n"
+    "                     process behind it (host/process)\n"
+    "  --sweep ID         work on this sweep alone\n"
+    "  --idle-exit-s N    end after N seconds without work (0: never); while\n"
+    "                     the hub is down, time does not count\n"
+    "  --state FOLDER     for what it keeps between starts (a temporary folder\n"
+    "                     that goes with it)\n"
+    "\n"
+    "and of the daemon's options those of [hub], [compute] and [log],\n"
+    "--fetchers, --memory-mb and, with --state, --references-mb: see\n"
+    "bifurcated --help. Several workers on one machine share it: give each its\n"
+    "--threads and --memory-mb, and on one GPU its --device-memory-mb.\n"
+    "--request-budget is for each worker, the hub's limit for all of them.\n"
+    "Folders (models and data sets that begin with file:) must be on this\n"
+    "machine, too; a sweep that needs one that is not is left to others. So\n"
+    "are sweeps that need the hub while this machine does not reach it, which\n"
+    "the daemon shows. The Debian package has a unit for each device:\n"
+    "systemctl enable --now bifurcated-worker@cuda:1.\n"
+    "\n"
+    "Exit status: 0 nothing left to do, or stopped by TERM or INT; 1 could not\n"
+    "start, or the daemon does not accept this worker (token, version); 2 wrong\n"
+    "options; 70 the compute device is lost, or a revision hangs\n"
+    "(hang-after-s).\n";
 
 static const char *const own_options[] = {"connect",     "name", "connect-ca-file", "state", "sweep",
                                           "idle-exit-s", NULL};
@@ -242,10 +243,6 @@ int command_worker(int argc, char **argv)
     struct arguments arguments;
     struct err err = ERR_INIT;
     int status = 0;
-    if (commands_asks_help(argc, argv)) {
-        print_help();
-        return 0;
-    }
     if ((status = commands_refuse_options(argc, argv, own_options)))
         return status;
     if (take_arguments(&argc, argv, &arguments, &err)) {

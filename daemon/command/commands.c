@@ -19,29 +19,30 @@ const struct command commands[] = {
      "FILE is the database as it was at one moment. It is checked before it gets that name, and a\n"
      "file that exists is never overwritten. It holds digests of tokens and the secrets of\n"
      "webhooks, so keep it private.",
-     command_backup},
+     NULL, command_backup},
     {"check", "", "examine configuration, disk, database, hub, device, address and cluster",
      "Prints a line for each finding (ok, warning or error) that says what is wrong and what to do;\n"
      "--json is for programs. Run by root, it looks as the owner of the state folder would.\n"
      "Exit status: 0 unless there is an error, else 1.",
-     command_check},
+     NULL, command_check},
     {"prune", "", "delete what retention lets go, and give the disk space back",
      "Deletes sweeps that ended more than --retention-days ago and the distributions of weights that\n"
      "no branch has any more, and large values that are damaged, then writes the database anew, which\n"
      "needs as much free disk space as the database takes. Stop the daemon first.",
-     command_prune},
+     NULL, command_prune},
     {"recompute", "[MODEL]", "make all statistics again from the kept distributions, offline",
      "Of one model, or of all. Needed after an upgrade that adds a statistic or changes a definition;\n"
      "nothing is fetched. Stop the daemon first.",
-     command_recompute},
+     NULL, command_recompute},
     {"restore", "FILE", "put a backup in the place of the database, which is kept aside",
      "FILE is checked first. The database that is there is kept beside it under another name, which is\n"
      "printed. Stop the daemon first. A restore that was cut off is finished by the daemon's next\n"
      "start, or by restoring once more.",
-     command_restore},
-    {"token", "ACTION", "make, list and revoke tokens of the API; token --help tells", NULL, command_token},
+     NULL, command_restore},
+    {"token", "ACTION", "make, list and revoke tokens of the API; token --help tells", NULL,
+     command_token_usage, command_token},
     {"worker", "--connect URL", "claim work of a daemon on this or another machine, measure, hand in", NULL,
-     command_worker},
+     command_worker_usage, command_worker},
 };
 const size_t command_count = sizeof commands / sizeof commands[0];
 

@@ -18,7 +18,8 @@ struct command {
     const char *name;
     const char *words;   /* "[MODEL]"; "" for none */
     const char *summary; /* one line of --help */
-    const char *details; /* more lines for its own --help; NULL: it prints that itself */
+    const char *details; /* more lines for its own --help, or NULL */
+    const char *usage;   /* its own --help, whole; NULL: made of the others */
     /* argv[0] is the name of the command. Returns the exit status. */
     int (*run)(int argc, char **argv);
 };
@@ -28,6 +29,9 @@ extern const size_t command_count;
 
 /* The command called `name`, or NULL. */
 const struct command *commands_find(const char *name);
+
+/* The help of those that have more to say. */
+extern const char command_token_usage[], command_worker_usage[];
 
 /* Whether -h or --help is among the arguments. */
 int commands_asks_help(int argc, char **argv);

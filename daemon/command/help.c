@@ -67,6 +67,10 @@ void help_print(FILE *out)
 
 void help_print_command(const struct command *command, FILE *out)
 {
+    if (command->usage) {
+        (void)fputs(command->usage, out);
+        return;
+    }
     (void)fprintf(
         out,
         "Usage: bifurcated %s %s%s[--OPTION VALUE]...\n\n%c%s.\n\n%s\n\n"

@@ -46,6 +46,25 @@ static void print_commands(FILE *out)
     }
 }
 
+/* The help of commands that have one of their own, as it stands. */
+static void print_usages(FILE *out)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        if (!commands[i].usage)
+            continue;
+        (void)fputs(".SH BIFURCATED ", out);
+        print_upper(out, commands[i].name);
+        (void)fputs("\n.nf\n", out);
+        for (const char *line = commands[i].usage; *line; line += strcspn(line, "\n") + 1) {
+            char text[128];
+            (void)snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
+            print_text(out, text);
+            (void)fputc('\n', out);
+        }
+        (void)fputs(".fi\n", out);
+    }
+}
+
 static void print_option(FILE *out, const struct option_row *row)
 {
     (void)fputs(".TP\n\\fB\\-\\-", out);
@@ -101,10 +120,12 @@ void help_print_man(FILE *out)
         out);
     print_commands(out);
     print_options(out);
+    print_usages(out);
     (void)fputs(
         ".SH SIGNALS\n"
         "TERM and INT stop it: running tasks get a few seconds to end and go back to the queue otherwise.\n"
-        "A second one stops at once; nothing is lost. HUP reads the log options again.\n"
+        "A second one stops at once; nothing is lost. HUP reads the log options and the\n"
+        "certificate again.\n"
         ".SH A HUB THAT IS DOWN\n"
         "No address, no connection, time-outs or 5xx to everything pause what needs the hub, or that host\n"
         "of its files which is down; no attempt of a revision is counted. It is asked again after two\n"

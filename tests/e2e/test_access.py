@@ -254,7 +254,7 @@ def test_a_token_that_cannot_be_shown_is_told(programs: dict[str, Path], tmp_pat
 
 def test_wrong_commands_are_told(closed: Daemon, keys: Callable[[Daemon], Keys]) -> None:
     run = keys(closed).run
-    assert run("--help").stdout.startswith("usage: bifurcated token create")
+    assert run("--help").stdout.startswith("Usage: bifurcated token create")
     for words, status, said in (
         (["make"], 2, "usage:"),
         (["creat"], 2, 'there is no action "creat"; did you mean "create"?'),

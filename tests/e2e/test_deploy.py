@@ -123,6 +123,9 @@ def test_manual_holds_every_option_and_command(programs: dict[str, Path], tmp_pa
     assert len(options) > 25 and {"check", "backup", "restore"} <= set(commands)
     assert [name for name in options if f"\\fB{name}\\fR" not in text] == []
     assert [name for name in commands if f"\\fB{name}\\fR" not in text] == []
+    for name in ("worker", "token"):
+        lines = run(programs["bifurcated"], name, "--help").stdout.splitlines()
+        assert len(lines) > 15 and [line for line in lines if line not in text.splitlines()] == []
     man = need("man")
     for source in (page, DEPLOY / "man/bifurcated.conf.5", REPOSITORY / "api/client/bifurcate.1"):
         shown = run(man, "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", source)
@@ -138,14 +141,17 @@ def test_manuals_name_documents_that_are_installed(programs: dict[str, Path], tm
 
 
 def test_manual_of_the_client_holds_every_command(programs: dict[str, Path]) -> None:
-    """With the arguments it takes, and every option that belongs to no command alone."""
+    """With the arguments it takes, and every option of each, with what its value is called."""
     help_text = run(programs["bifurcate"], "--help").stdout
     text = (REPOSITORY / "api/client/bifurcate.1").read_text().replace("\\-", "-")
     commands = re.findall(r"^  ([a-z]+)((?: [A-Z]+)*)  ", help_text.split("options of every command:")[0], re.M)
     assert len(commands) > 25
     assert [name for name, words in commands if f'\n.BI {name} "{words}"\n' not in text and f"\n.B {name}\n" not in text] == []
-    options = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", help_text.split("options of every command:\n")[1], re.M)
-    assert len(options) == 5 and [name for name in options if name not in text] == []
+    options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", help_text, re.M))
+    for name, _ in commands:
+        options |= set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", run(programs["bifurcate"], name, "--help").stdout, re.M))
+    headings = "\n".join(re.findall(r"^\.TP\n(.*)$", text, re.M))
+    assert len(options) > 45 and [name for name in options if not re.search(f"{name}(?![a-z-])", headings)] == []
 
 
 def test_completion(programs: dict[str, Path]) -> None:
