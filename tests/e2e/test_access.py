@@ -256,7 +256,7 @@ def test_wrong_commands_are_told(closed: Daemon, keys: Callable[[Daemon], Keys])
     run = keys(closed).run
     assert run("--help").stdout.startswith("Usage: bifurcated token create")
     for words, status, said in (
-        (["make"], 2, "usage:"),
+        (["make"], 2, "Usage:"),
         (["creat"], 2, 'there is no action "creat"; did you mean "create"?'),
         (["create", "--nmae", "a"], 2, '--nmae: there is no such option; did you mean "--name"?'),
         (["create"], 2, "--name is missing"),
