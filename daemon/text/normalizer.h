@@ -1,36 +1,57 @@
 /*
- * Normalisation to NFC, by utf8proc's tables and with the results of the `tokenizers` package.
- *
- * `tokenizers` composes with tables of Unicode 9 (the crate unicode-normalization-alignments); combining
- * marks that were assigned later are ordinary characters to it: they are not reordered, and nothing is
- * reordered or composed across them. A tokenizer is defined by the code that trained with it, so those marks
- * are left alone here too, in whatever version utf8proc knows them (normalizer.c lists them).
+ * The normalisation of text before it is cut: "normalizer" of tokenizer.json, as a list of steps that are
+ * applied in order to each piece between added tokens.
  */
 #ifndef BIFURCATED_TEXT_NORMALIZER_H
 #define BIFURCATED_TEXT_NORMALIZER_H
 
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
+#include "daemon/text/nfc.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
-struct normalizer_scratch {
-    int32_t *codepoints; /* a base character and its marks, decomposed */
-    size_t count;
-    size_t capacity;
-    uint64_t *order; /* for sorting long runs of marks */
-    size_t order_capacity;
+#define NORMALIZER_STEPS_MAX 16
+#define NORMALIZER_STRING_BYTES_MAX 64 /* of what is put before or in place of something */
+
+enum normalizer_kind {
+    NORMALIZER_NFC,
+    NORMALIZER_PREPEND, /* `content` before any text that is not empty */
+    NORMALIZER_REPLACE, /* each `pattern`, from the left, by `content` */
 };
 
+struct normalizer_step {
+    enum normalizer_kind kind;
+    char pattern[NORMALIZER_STRING_BYTES_MAX]; /* not empty where the kind has one */
+    size_t pattern_size;
+    char content[NORMALIZER_STRING_BYTES_MAX];
+    size_t content_size;
+};
+
+/* Zeroed, it leaves text as it is. */
+struct normalizer {
+    struct normalizer_step steps[NORMALIZER_STEPS_MAX];
+    size_t count;
+};
+
+/* Scratch memory of one thread. */
+struct normalizer_scratch {
+    struct nfc_scratch nfc;
+    struct buf texts[2]; /* what a step reads and what it writes, in turns */
+};
+
+void normalizer_scratch_init(struct normalizer_scratch *scratch);
 void normalizer_scratch_free(struct normalizer_scratch *scratch);
 
-/* Whether the text is NFC for certain, because every character lies below U+0300. */
-int normalizer_is_plain(const char *text, size_t size);
+/* Takes a copy of a step. ERR_LIMIT past NORMALIZER_STEPS_MAX. */
+int normalizer_add(struct normalizer *normalizer, const struct normalizer_step *step, struct err *err);
 
-/* Appends the NFC of valid UTF-8 to `out`; O(n log n) for any text. ERR_LIMIT for a run of marks past
- * LIMIT_WORD_BYTES, ERR_NO_MEMORY. */
-int normalizer_compose(struct normalizer_scratch *scratch, const char *text, size_t size, struct buf *out,
-                       struct err *err);
+/* How many of its steps are of this kind. */
+size_t normalizer_count(const struct normalizer *normalizer, enum normalizer_kind kind);
+
+/* Normalises valid UTF-8: *ret_text is the text itself or lies in the scratch until the next call. ERR_LIMIT
+ * for a result past nine times LIMIT_TEXT_BYTES or for what nfc_compose refuses, ERR_NO_MEMORY. */
+int normalizer_apply(const struct normalizer *normalizer, struct normalizer_scratch *scratch,
+                     const char *text, size_t size, const char **ret_text, size_t *ret_size, struct err *err);
 
 #endif

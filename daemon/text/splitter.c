@@ -2,7 +2,12 @@
 
 #include "daemon/text/splitter.h"
 
+#include "daemon/base/buf.h"
+#include "daemon/base/limits.h"
+
+#include <inttypes.h>
 #include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,26 +37,18 @@
 const char splitter_gpt2[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
+/* Digits goes by the numbers of Unicode 17 (Rust's char::is_numeric). */
+#define NUMBER_17 NUMBER "\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}"
+
 #define CL100K(digits)                                                                                       \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits                               \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define CL100K_PCRE2(digits)                                                                                 \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n" LETTER NUMBER "]?[" LETTER "]+|[" NUMBER "]" digits              \
-    "| ?[^" SPACE LETTER NUMBER "]+[\\r\\n]*|[" SPACE "]*[\\r\\n]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE     \
-    "]+"
 
-/* Expression in tokenizer.json, translation. */
-static const struct {
-    const char *expression;
-    const char *translation;
-} known[] = {
-    /* GPT-2, GPT-NeoX, OLMo */
-    {splitter_gpt2, "'s|'t|'re|'ve|'m|'ll|'d| ?[" LETTER "]+| ?[" NUMBER "]+| ?[^" SPACE LETTER NUMBER
-                    "]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"},
-    /* OLMo 2, Llama 3 */
-    {CL100K("{1,3}"), CL100K_PCRE2("{1,3}")},
-    /* Qwen 2 */
-    {CL100K(""), CL100K_PCRE2("")},
+/* Expressions of tokenizer.json. Each matches every character, so that nothing lies between two words. */
+static const char *const known[] = {
+    splitter_gpt2,   /* GPT-2, GPT-NeoX, OLMo */
+    CL100K("{1,3}"), /* OLMo 2, Llama 3, SmolLM3 */
+    CL100K(""),      /* Qwen 2 */
 };
 
 struct splitter {
@@ -62,21 +59,47 @@ struct splitter_match {
     pcre2_match_data *data;
 };
 
-int splitter_new(const char *expression, struct splitter **ret_splitter, struct err *err)
+/* What stands for a class of `tokenizers`' dialect inside of brackets, and the characters that it has there.
+ */
+static const struct {
+    const char *escape, *members;
+    int is_outside; /* of the members */
+} classes[] = {
+    {"\\p{L}", LETTER, 0},
+    {"\\p{N}", NUMBER, 0},
+    {"\\s", SPACE, 0},
+    {"\\S", SPACE, 1},
+};
+
+/* Writes a known expression for PCRE2: its classes as lists of what they have. */
+static void translate(const char *expression, struct buf *out)
 {
-    const char *translation = NULL;
-    for (size_t i = 0; i < sizeof known / sizeof known[0] && !translation; i++) {
-        if (strcmp(known[i].expression, expression) == 0)
-            translation = known[i].translation;
+    int is_in_brackets = 0;
+    while (*expression) {
+        size_t class = 0;
+        while (class < sizeof classes / sizeof classes[0] &&
+               strncmp(expression, classes[class].escape, strlen(classes[class].escape)) != 0)
+            class ++;
+        if (class < sizeof classes / sizeof classes[0]) {
+            (void)buf_appendf(out, is_in_brackets ? "%s%s" : "[%s%s]", classes[class].is_outside ? "^" : "",
+                              classes[class].members);
+            expression += strlen(classes[class].escape);
+            continue;
+        }
+        if (*expression == '[' || *expression == ']')
+            is_in_brackets = *expression == '[';
+        (void)buf_append_char(out, *expression++);
     }
-    if (!translation)
-        return err_set(err, ERR_UNSUPPORTED, "the expression is not one of those known");
+}
+
+static int compile(const char *expression, struct splitter **ret_splitter, struct err *err)
+{
     struct splitter *splitter = calloc(1, sizeof *splitter);
     if (!splitter)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     int code;
     PCRE2_SIZE offset;
-    splitter->code = pcre2_compile((PCRE2_SPTR)translation, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
+    splitter->code = pcre2_compile((PCRE2_SPTR)expression, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
                                    &code, &offset, NULL);
     if (!splitter->code) {
         char reason[128] = "";
@@ -89,6 +112,36 @@ int splitter_new(const char *expression, struct splitter **ret_splitter, struct 
     (void)pcre2_jit_compile(splitter->code, PCRE2_JIT_COMPLETE);
     *ret_splitter = splitter;
     return 0;
+}
+
+int splitter_new(const char *expression, struct splitter **ret_splitter, struct err *err)
+{
+    struct buf translation;
+    size_t i = 0;
+    while (i < sizeof known / sizeof known[0] && strcmp(known[i], expression) != 0)
+        i++;
+    if (i == sizeof known / sizeof known[0])
+        return err_set(err, ERR_UNSUPPORTED, "the expression is not one of those known");
+    buf_init(&translation, 64 * KIB);
+    translate(expression, &translation);
+    int code = buf_check(&translation, "expression", err);
+    if (!code)
+        code = compile(buf_text(&translation), ret_splitter, err);
+    buf_free(&translation);
+    return code;
+}
+
+int splitter_new_digits(int is_each, struct splitter **ret_splitter, struct err *err)
+{
+    return compile(is_each ? "[" NUMBER_17 "]" : "[" NUMBER_17 "]+", ret_splitter, err);
+}
+
+int splitter_new_before(uint32_t codepoint, struct splitter **ret_splitter, struct err *err)
+{
+    char expression[64];
+    (void)snprintf(expression, sizeof expression, "\\x{%" PRIX32 "}?[^\\x{%" PRIX32 "}]*", codepoint,
+                   codepoint);
+    return compile(expression, ret_splitter, err);
 }
 
 void splitter_free(struct splitter *splitter)

@@ -1,8 +1,8 @@
 /*
  * The cutting of text into words: the regular expression of a tokenizer.
  *
- * Only expressions that are known by their exact text are accepted, each with its own translation for PCRE2,
- * since `tokenizers` has another dialect (Oniguruma). There \s is White_Space, while PCRE2's also takes
+ * Only expressions that are known by their exact text are accepted, and translated for PCRE2, since
+ * `tokenizers` has another dialect (Oniguruma). There \s is White_Space, while PCRE2's also takes
  * U+180E; letters and numbers are those of Unicode 16, while Debian's PCRE2 knows Unicode 14. The
  * translations spell these differences out, so the words do not depend on the version of PCRE2 (up to
  * characters assigned after Unicode 16).
@@ -13,6 +13,7 @@
 #include "daemon/base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct splitter;
 struct splitter_match; /* scratch memory of one thread */
@@ -23,6 +24,12 @@ extern const char splitter_gpt2[];
 /* Compiles the expression given by its text as in tokenizer.json. ERR_UNSUPPORTED if it is not a known one.
  */
 int splitter_new(const char *expression, struct splitter **ret_splitter, struct err *err);
+
+/* One that cuts out numbers, each or in runs: characters of the categories Nd, Nl and No. */
+int splitter_new_digits(int is_each, struct splitter **ret_splitter, struct err *err);
+
+/* One that begins a word at each of this character. */
+int splitter_new_before(uint32_t codepoint, struct splitter **ret_splitter, struct err *err);
 void splitter_free(struct splitter *splitter);
 
 int splitter_match_new(const struct splitter *splitter, struct splitter_match **ret_match, struct err *err);

@@ -2,7 +2,6 @@
 
 #include "daemon/base/limits.h"
 #include "daemon/base/pulse.h"
-#include "daemon/text/normalizer.h"
 #include "daemon/text/tokenizer_parts.h"
 #include "daemon/text/unicode.h"
 #include "daemon/text/word_cache.h"
@@ -13,16 +12,15 @@
 
 struct tokenizer_encoder {
     const struct tokenizer *tokenizer;
-    unsigned doubts;              /* of enum tokenizer_doubt */
-    const atomic_bool *cancel;    /* may be NULL */
-    struct splitter_match *match; /* NULL without a splitter */
+    unsigned doubts;           /* of enum tokenizer_doubt */
+    const atomic_bool *cancel; /* may be NULL */
+    struct pre_tokenizer_walk walk;
     struct word_cache cache;
     struct merges_scratch merging;
     struct normalizer_scratch normalizing;
-    struct buf repaired;   /* the text, if it was not valid UTF-8 */
-    struct buf normalized; /* the present piece, if NFC may change it */
-    struct buf prefixed;   /* the present piece behind its added space */
-    struct buf spelled;    /* the present word in the vocabulary's spelling */
+    struct buf repaired;  /* the text, if it was not valid UTF-8 */
+    struct buf rewritten; /* the present piece as the pre-tokenizer writes it */
+    struct buf spelled;   /* the present word in the vocabulary's spelling */
 };
 
 /* -- Life ------------------------------------------------------------------------------------------ */
@@ -49,7 +47,7 @@ void tokenizer_free(struct tokenizer *tokenizer)
     vocabulary_free(&tokenizer->vocabulary);
     merges_free(&tokenizer->merges);
     added_tokens_free(&tokenizer->added);
-    splitter_free(tokenizer->splitter);
+    pre_tokenizer_free(&tokenizer->pre_tokenizer);
     free(tokenizer);
 }
 
@@ -60,13 +58,12 @@ int tokenizer_encoder_new(const struct tokenizer *tokenizer, struct tokenizer_en
     if (!encoder)
         return err_set(err, ERR_NO_MEMORY, "tokenizer: out of memory");
     encoder->tokenizer = tokenizer;
-    /* U+FFFD has three bytes; NFC at most triples a text. */
-    buf_init(&encoder->repaired, 3 * LIMIT_TEXT_BYTES);
-    buf_init(&encoder->normalized, 9 * LIMIT_TEXT_BYTES);
-    buf_init(&encoder->prefixed, 9 * LIMIT_TEXT_BYTES + 1);
+    normalizer_scratch_init(&encoder->normalizing);
+    buf_init(&encoder->repaired, 3 * LIMIT_TEXT_BYTES); /* U+FFFD has three bytes */
+    buf_init(&encoder->rewritten, 9 * LIMIT_TEXT_BYTES + UNICODE_UTF8_BYTES_MAX);
     buf_init(&encoder->spelled, 2 * LIMIT_WORD_BYTES);
     if (word_cache_init(&encoder->cache, err) ||
-        (tokenizer->splitter && splitter_match_new(tokenizer->splitter, &encoder->match, err))) {
+        pre_tokenizer_walk_init(&encoder->walk, &tokenizer->pre_tokenizer, err)) {
         tokenizer_encoder_free(encoder);
         return err_wrap(err, "tokenizer");
     }
@@ -78,13 +75,12 @@ void tokenizer_encoder_free(struct tokenizer_encoder *encoder)
 {
     if (!encoder)
         return;
-    splitter_match_free(encoder->match);
+    pre_tokenizer_walk_free(&encoder->walk);
     word_cache_free(&encoder->cache);
     merges_scratch_free(&encoder->merging);
     normalizer_scratch_free(&encoder->normalizing);
     buf_free(&encoder->repaired);
-    buf_free(&encoder->normalized);
-    buf_free(&encoder->prefixed);
+    buf_free(&encoder->rewritten);
     buf_free(&encoder->spelled);
     free(encoder);
 }
@@ -121,10 +117,10 @@ int tokenizer_decode(const struct tokenizer *tokenizer, const uint32_t *ids, siz
     for (size_t i = 0; i < count; i++) {
         const struct added_token *added = added_tokens_of_id(&tokenizer->added, ids[i]);
         size_t size = 0;
-        const char *token = added ? added->pattern : vocabulary_token(&tokenizer->vocabulary, ids[i], &size);
+        const char *token = added ? added->content : vocabulary_token(&tokenizer->vocabulary, ids[i], &size);
         if (!token)
             return err_set(err, ERR_INVALID, "id %" PRIu32 " is not a token", ids[i]);
-        vocabulary_unspell(token, added ? added->pattern_size : size, text);
+        alphabet_unspell(&tokenizer->alphabet, token, added ? added->content_size : size, text);
     }
     return buf_check(text, "decoded text", err);
 }
@@ -132,30 +128,15 @@ int tokenizer_decode(const struct tokenizer *tokenizer, const uint32_t *ids, siz
 /* -- Encoding: text, pieces between added tokens, words, symbols
  * --------------------------------------------- */
 
-/* The symbols that a word starts from, one per byte that has a token, written to `ids`; returns their number.
- */
-static size_t spell_symbols(const struct tokenizer *tokenizer, const char *word, size_t size, uint32_t *ids)
-{
-    size_t count = 0;
-    int follows_unk = 0;
-    for (size_t i = 0; i < size; i++) {
-        unsigned char byte = (unsigned char)word[i];
-        int is_unk = !tokenizer->has_byte[byte];
-        if (is_unk && (tokenizer->unk_id == TOKENIZER_NO_ID || (follows_unk && tokenizer->fuse_unk)))
-            continue;
-        ids[count++] = tokenizer->byte_ids[byte];
-        follows_unk = is_unk;
-    }
-    return count;
-}
-
 static int find_whole(struct tokenizer_encoder *encoder, const char *word, size_t size, uint32_t *ret_id)
 {
+    const struct vocabulary *vocabulary = &encoder->tokenizer->vocabulary;
+    if (!encoder->tokenizer->alphabet.is_byte_level)
+        return vocabulary_find(vocabulary, word, size, ret_id);
     buf_clear(&encoder->spelled);
     vocabulary_spell(word, size, &encoder->spelled);
     return !encoder->spelled.failed &&
-           vocabulary_find(&encoder->tokenizer->vocabulary, buf_text(&encoder->spelled),
-                           encoder->spelled.size, ret_id);
+           vocabulary_find(vocabulary, buf_text(&encoder->spelled), encoder->spelled.size, ret_id);
 }
 
 static int encode_word(struct tokenizer_encoder *encoder, const char *word, size_t size,
@@ -178,7 +159,8 @@ static int encode_word(struct tokenizer_encoder *encoder, const char *word, size
     if (tokenizer->ignore_merges && find_whole(encoder, word, size, place))
         count = 1;
     else if (merges_apply(&tokenizer->merges, &encoder->merging, place,
-                          spell_symbols(tokenizer, word, size, place), &count, err))
+                          alphabet_spell(&tokenizer->alphabet, &tokenizer->vocabulary, word, size, place),
+                          &count, err))
         return err->code;
     if (is_cached)
         word_cache_put(&encoder->cache, word, size, hash, place, count);
@@ -187,43 +169,42 @@ static int encode_word(struct tokenizer_encoder *encoder, const char *word, size
 }
 
 /* A piece without added tokens: words. */
-static int encode_words(struct tokenizer_encoder *encoder, const char *text, size_t size,
+static int encode_words(struct tokenizer_encoder *encoder, const char *text, size_t size, int is_first,
                         struct token_ids *ids, struct err *err)
 {
-    if (encoder->tokenizer->add_prefix_space && text[0] != ' ') {
-        buf_clear(&encoder->prefixed);
-        (void)buf_append_char(&encoder->prefixed, ' ');
-        (void)buf_append(&encoder->prefixed, text, size);
-        if (buf_check(&encoder->prefixed, "text behind a space", err))
-            return err->code;
-        text = encoder->prefixed.data;
-        size = encoder->prefixed.size;
-    }
-    for (size_t begin = 0; begin < size;) {
-        size_t end = size;
+    if (pre_tokenizer_rewrite(&encoder->tokenizer->pre_tokenizer, is_first, &encoder->rewritten, &text, &size,
+                              err))
+        return err->code;
+    pre_tokenizer_begin(&encoder->walk, text, size);
+    for (;;) {
+        size_t begin, end;
         pulse_beat();
         if (encoder->cancel && atomic_load(encoder->cancel))
             return err_set(err, ERR_CANCELLED, "cutting a text into tokens was cancelled");
-        if (encoder->match &&
-            splitter_next(encoder->tokenizer->splitter, encoder->match, text, size, begin, &end, err))
+        if (pre_tokenizer_next(&encoder->walk, &begin, &end, err))
             return err->code;
+        if (begin == end)
+            return 0;
         if (encode_word(encoder, text + begin, end - begin, ids, err))
             return err->code;
-        begin = end;
     }
-    return 0;
 }
 
-static int encode_normalized(struct tokenizer_encoder *encoder, const char *text, size_t size,
-                             struct token_ids *ids, struct err *err)
+/* What comes between the tokens of a set. is_first: the text begins with it. */
+typedef int encode_piece(struct tokenizer_encoder *encoder, const char *text, size_t size, int is_first,
+                         struct token_ids *ids, struct err *err);
+
+static int encode_around(struct tokenizer_encoder *encoder, const struct added_tokens_set *set,
+                         const char *text, size_t size, int is_first, encode_piece *encode,
+                         struct token_ids *ids, struct err *err)
 {
-    const struct added_tokens *added = &encoder->tokenizer->added;
     struct added_tokens_walk walk;
     struct added_tokens_step step;
-    added_tokens_begin(&walk, added, &added->normalized, text, size);
+    added_tokens_begin(&walk, &encoder->tokenizer->added, set, text, size);
     while (added_tokens_next(&walk, &step)) {
         if (step.piece_begin < step.piece_end &&
-            encode_words(encoder, text + step.piece_begin, step.piece_end - step.piece_begin, ids, err))
+            encode(encoder, text + step.piece_begin, step.piece_end - step.piece_begin,
+                   is_first && step.piece_begin == 0, ids, err))
             return err->code;
         if (step.token && token_ids_append(ids, &step.token->id, 1, err))
             return err->code;
@@ -231,34 +212,13 @@ static int encode_normalized(struct tokenizer_encoder *encoder, const char *text
     return 0;
 }
 
-static int encode_raw_piece(struct tokenizer_encoder *encoder, const char *text, size_t size,
+static int encode_raw_piece(struct tokenizer_encoder *encoder, const char *text, size_t size, int is_first,
                             struct token_ids *ids, struct err *err)
 {
-    if (encoder->tokenizer->is_nfc && !normalizer_is_plain(text, size)) {
-        buf_clear(&encoder->normalized);
-        if (normalizer_compose(&encoder->normalizing, text, size, &encoder->normalized, err))
-            return err->code;
-        text = encoder->normalized.data;
-        size = encoder->normalized.size;
-    }
-    return encode_normalized(encoder, text, size, ids, err);
-}
-
-static int encode_raw(struct tokenizer_encoder *encoder, const char *text, size_t size, struct token_ids *ids,
-                      struct err *err)
-{
-    const struct added_tokens *added = &encoder->tokenizer->added;
-    struct added_tokens_walk walk;
-    struct added_tokens_step step;
-    added_tokens_begin(&walk, added, &added->raw, text, size);
-    while (added_tokens_next(&walk, &step)) {
-        if (step.piece_begin < step.piece_end &&
-            encode_raw_piece(encoder, text + step.piece_begin, step.piece_end - step.piece_begin, ids, err))
-            return err->code;
-        if (step.token && token_ids_append(ids, &step.token->id, 1, err))
-            return err->code;
-    }
-    return 0;
+    const struct tokenizer *tokenizer = encoder->tokenizer;
+    if (normalizer_apply(&tokenizer->normalizer, &encoder->normalizing, text, size, &text, &size, err))
+        return err->code;
+    return encode_around(encoder, &tokenizer->added.normalized, text, size, is_first, encode_words, ids, err);
 }
 
 static int refuse_own_token(const char *token, struct err *err)
@@ -276,12 +236,13 @@ static int check_doubts(struct tokenizer_encoder *encoder, const char *text, siz
         return refuse_own_token(TOKENIZER_END, err);
     if (doubts & TOKENIZER_DOUBT_PADDING && memmem(text, size, TOKENIZER_PADDING, strlen(TOKENIZER_PADDING)))
         return refuse_own_token(TOKENIZER_PADDING, err);
-    if (!(doubts & TOKENIZER_DOUBT_NFC) || normalizer_is_plain(text, size))
+    if (!(doubts & TOKENIZER_DOUBT_NFC) || nfc_is_plain(text, size))
         return 0;
-    buf_clear(&encoder->normalized);
-    if (normalizer_compose(&encoder->normalizing, text, size, &encoder->normalized, err))
+    struct buf *composed = &encoder->rewritten;
+    buf_clear(composed);
+    if (nfc_compose(&encoder->normalizing.nfc, text, size, composed, err))
         return err->code;
-    if (encoder->normalized.size == size && memcmp(encoder->normalized.data, text, size) == 0)
+    if (composed->size == size && memcmp(composed->data, text, size) == 0)
         return 0;
     return err_set(err, ERR_UNSUPPORTED,
                    "NFC changes it, and of transformers 4 and 5 only one applies NFC: 5 passes over the "
@@ -304,7 +265,8 @@ int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t
     }
     int code = check_doubts(encoder, text, size, err);
     if (!code)
-        code = encode_raw(encoder, text, size, ids, err);
+        code =
+            encode_around(encoder, &encoder->tokenizer->added.raw, text, size, 1, encode_raw_piece, ids, err);
     if (code)
         ids->count = before;
     return code;

@@ -1,11 +1,12 @@
 /*
  * A tokenizer: text to token ids and back, as a model's tokenizer.json says.
  *
- * Byte-level BPE as GPT-2, GPT-NeoX (Pythia) and OLMo use it, with the same ids as the `tokenizers` package's
- * encode(text, add_special_tokens=False). In order:
+ * Byte-level BPE as GPT-2, GPT-NeoX (Pythia), OLMo, Llama 3, SmolLM and Qwen 2 use it, with the same ids as
+ * the `tokenizers` package's encode(text, add_special_tokens=False). In order:
  *   1. the text is split at added tokens that want the raw text (`normalized: false`), leftmost and longest;
  *   2. each piece between is normalised (NFC), then split at the added tokens that want normalised text;
- *   3. each piece between is cut into words by a regular expression, which sees nothing beyond its piece;
+ *   3. each piece between is cut into words by one or more regular expressions, each of which sees nothing
+ *      beyond what the one before has cut;
  *   4. the bytes of each word are merged pair by pair, lowest rank first, leftmost among equals.
  * What a file may ask for and this module does not do is refused by the name of its field, so that a model is
  * never measured with other tokens than it was trained on. Two fields are ignored on purpose: `truncation`

@@ -4,7 +4,7 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/json_field.h"
-#include "daemon/text/normalizer.h"
+#include "daemon/text/nfc.h"
 #include "daemon/text/tokenizer_parts.h"
 
 #include <inttypes.h>
@@ -75,12 +75,9 @@ static int find_class(struct reading *reading, const char *of_model, struct err 
 
 /* -- What 5 takes from its class ------------------------------------------------------------------------- */
 
-static int has_all_bytes(const struct tokenizer *tokenizer)
+static int is_nfc(const struct tokenizer *tokenizer)
 {
-    for (size_t byte = 0; byte < sizeof tokenizer->has_byte; byte++)
-        if (!tokenizer->has_byte[byte])
-            return 0;
-    return 1;
+    return normalizer_count(&tokenizer->normalizer, NORMALIZER_NFC) > 0;
 }
 
 /* Whether an added token is looked for in normalised text and changes with it. */
@@ -88,7 +85,7 @@ static int has_token_of_nfc(const struct tokenizer *tokenizer)
 {
     for (size_t i = 0; i < tokenizer->added.count; i++) {
         const struct added_token *token = &tokenizer->added.tokens[i];
-        if (token->normalized && !normalizer_is_plain(token->content, token->content_size))
+        if (token->normalized && !nfc_is_plain(token->content, token->content_size))
             return 1;
     }
     return 0;
@@ -100,13 +97,13 @@ static int check_built(const struct reading *reading, struct err *err)
     const char *other = NULL;
     if (!reading->class->is_built)
         return 0;
-    if (tokenizer->is_nfc != reading->class->is_nfc && has_token_of_nfc(tokenizer))
+    if (is_nfc(tokenizer) != reading->class->is_nfc && has_token_of_nfc(tokenizer))
         other = "normalizer";
-    else if (!tokenizer->has_gpt2_words)
+    else if (!tokenizer->pre_tokenizer.is_gpt2)
         other = "pre_tokenizer";
     else if (tokenizer->ignore_merges)
         other = "model.ignore_merges";
-    else if (tokenizer->unk_id != TOKENIZER_NO_ID && !has_all_bytes(tokenizer))
+    else if (tokenizer->alphabet.unk_id != ALPHABET_NO_ID && !alphabet_has_all_bytes(&tokenizer->alphabet))
         other = "model.unk_token";
     else if (tokenizer->has_odd_ids) /* it adds them in the order of these ids, and not of the list */
         other = "the order of added_tokens";
@@ -137,7 +134,7 @@ static int check_flags(const struct reading *reading, struct err *err)
          (refuse_flag(reading, "add_bos_token", err) || refuse_flag(reading, "add_eos_token", err))) ||
         json_field_flag(reading->config, "add_prefix_space", 0, &prefix_space, err))
         return err->code;
-    if (prefix_space == reading->tokenizer->add_prefix_space)
+    if (prefix_space == (reading->tokenizer->pre_tokenizer.prefix == PRE_TOKENIZER_PREFIX_ALWAYS))
         return 0;
     return err_set(err, ERR_UNSUPPORTED,
                    "add_prefix_space: %s here (where it is not said: false), %s in tokenizer.json",
@@ -333,7 +330,7 @@ static unsigned find_doubts(const struct reading *reading)
     unsigned doubts = 0;
     if (!class->is_built)
         return 0;
-    if (reading->tokenizer->is_nfc != class->is_nfc)
+    if (is_nfc(reading->tokenizer) != class->is_nfc)
         doubts |= TOKENIZER_DOUBT_NFC;
     if (!has_added(reading, TOKENIZER_END) &&
         (!value_of_name(reading, "bos_token") || !value_of_name(reading, "eos_token") ||

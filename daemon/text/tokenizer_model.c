@@ -5,7 +5,6 @@
 #include "daemon/base/limits.h"
 #include "daemon/text/json_field.h"
 #include "daemon/text/tokenizer_parts.h"
-#include "daemon/text/unicode.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -127,30 +126,19 @@ static int read_merges(const json_t *list, struct tokenizer *tokenizer, struct e
 static int read_unk(const json_t *model, struct tokenizer *tokenizer, struct err *err)
 {
     const json_t *unk = json_object_get(model, "unk_token");
-    tokenizer->unk_id = TOKENIZER_NO_ID;
-    if (json_field_flag(model, "fuse_unk", 0, &tokenizer->fuse_unk, err))
+    struct alphabet *alphabet = &tokenizer->alphabet;
+    alphabet->unk_id = ALPHABET_NO_ID;
+    if (json_field_flag(model, "fuse_unk", 0, &alphabet->fuse_unk, err))
         return err->code;
     if (json_field_is_absent(unk))
         return 0;
     if (!json_is_string(unk))
         return err_set(err, ERR_FORMAT, "unk_token: not a string");
-    /* A name that is in no vocabulary only matters to a byte that has no token; there it would be an error.
-     */
+    /* A name that is in no vocabulary only matters to what has no token; there it would be an error. */
     if (!vocabulary_find(&tokenizer->vocabulary, json_string_value(unk), json_string_length(unk),
-                         &tokenizer->unk_id))
+                         &alphabet->unk_id))
         return err_set(err, ERR_FORMAT, "unk_token: not in the vocabulary");
     return 0;
-}
-
-static void find_bytes(struct tokenizer *tokenizer)
-{
-    for (unsigned byte = 0; byte < 256; byte++) {
-        unsigned char spelled[UNICODE_UTF8_BYTES_MAX];
-        size_t size = unicode_encode(vocabulary_byte_to_char((unsigned char)byte), spelled);
-        tokenizer->byte_ids[byte] = tokenizer->unk_id;
-        tokenizer->has_byte[byte] = (unsigned char)vocabulary_find(
-            &tokenizer->vocabulary, (const char *)spelled, size, &tokenizer->byte_ids[byte]);
-    }
 }
 
 int tokenizer_model_read(const json_t *model, struct tokenizer *tokenizer, struct err *err)
@@ -172,6 +160,6 @@ int tokenizer_model_read(const json_t *model, struct tokenizer *tokenizer, struc
         read_vocabulary(json_object_get(model, "vocab"), tokenizer, err) ||
         read_merges(json_object_get(model, "merges"), tokenizer, err) || read_unk(model, tokenizer, err))
         return err->code;
-    find_bytes(tokenizer);
+    alphabet_find_bytes(&tokenizer->alphabet, &tokenizer->vocabulary);
     return 0;
 }

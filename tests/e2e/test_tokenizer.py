@@ -349,6 +349,41 @@ def qwen2_split(tokenizer: dict[str, Any]) -> None:
     split(tokenizer, "")
 
 
+def dolma2_split(tokenizer: dict[str, Any]) -> None:
+    """What lies between matches is dropped; nothing does."""
+    llama3_split(tokenizer)
+    tokenizer["pre_tokenizer"]["pretokenizers"][0] |= {"behavior": "Removed", "invert": True}
+
+
+def digits(tokenizer: dict[str, Any], each: bool = True) -> None:
+    """SmolLM2's, before the expression of ByteLevel."""
+    steps = [{"type": "Digits", "individual_digits": each}, tokenizer["pre_tokenizer"]]
+    tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
+
+
+def runs_of_digits(tokenizer: dict[str, Any]) -> None:
+    digits(tokenizer, each=False)
+
+
+def split_then_digits(tokenizer: dict[str, Any]) -> None:
+    llama3_split(tokenizer)
+    tokenizer["pre_tokenizer"]["pretokenizers"].insert(1, {"type": "Digits", "individual_digits": True})
+
+
+def split_then_words(tokenizer: dict[str, Any]) -> None:
+    qwen2_split(tokenizer)
+    tokenizer["pre_tokenizer"]["pretokenizers"][1]["use_regex"] = True
+
+
+def template(tokenizer: dict[str, Any]) -> None:
+    """Tokens around a text, which nobody asks for."""
+    names = [token["content"] for token in tokenizer["added_tokens"][:2]]
+    around = [{"SpecialToken": {"id": name, "type_id": 0}} for name in names]
+    tokens = {name: {"id": name, "ids": [i], "tokens": [name]} for i, name in enumerate(names)}
+    single = [around[0], {"Sequence": {"id": "A", "type_id": 0}}, around[1]]
+    tokenizer["post_processor"] = {"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": tokens}
+
+
 VARIANTS = [
     legacy_merges,
     ignore_merges,
@@ -362,6 +397,12 @@ VARIANTS = [
     dropped_bytes,
     llama3_split,
     qwen2_split,
+    dolma2_split,
+    digits,
+    runs_of_digits,
+    split_then_digits,
+    split_then_words,
+    template,
 ]
 
 
@@ -374,7 +415,7 @@ def test_variant(garden_tokenizer: Path, tmp_path: Path, change: Callable[[dict[
     check_generated(path, STRINGS // 4, seed=2)
 
 
-@pytest.mark.parametrize("change", [llama3_split, qwen2_split], ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", [llama3_split, qwen2_split, digits, runs_of_digits], ids=lambda change: change.__name__)
 def test_every_character_of_other_splits(
     garden_tokenizer: Path, tmp_path: Path, change: Callable[[Any], None]
 ) -> None:

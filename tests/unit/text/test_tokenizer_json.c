@@ -19,6 +19,9 @@
 #define SPELL(prefix, regex)                                                                                 \
     "{\"type\":\"ByteLevel\",\"add_prefix_space\":" prefix ",\"use_regex\":" regex "}"
 
+#define DIGITS(each) "{\"type\":\"Digits\",\"individual_digits\":" each "}"
+#define BPE_11 "{\"vocab\":{" VOCAB ",\"11\":15,\"\\u01201\":16},\"merges\":[\"1 1\",\"\\u0120 1\"]}"
+
 static void split_before_byte_level(void **state)
 {
     (void)state;
@@ -31,6 +34,43 @@ static void split_before_byte_level(void **state)
     check(split, "1111", "8 8 8 8");
     check(split, "?ab ab", "13 4 3 4");
     check(alone, "abc", "7");
+}
+
+/* Of expressions that match every character, what lies between the matches is nothing. */
+static void matches_alone(void **state)
+{
+    (void)state;
+    struct parts parts = {
+        .pre_tokenizer = SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" CL100K
+                                  "\"},\"behavior\":\"Removed\",\"invert\":true}," SPELL("false", "false"))};
+    check(parts, "?ab ab", "13 4 3 4");
+}
+
+static void cut_after_cut(void **state)
+{
+    (void)state;
+    struct parts each = {.pre_tokenizer = SEQUENCE(DIGITS("true") "," SPELL("false", "true")),
+                         .model = BPE_11};
+    struct parts runs = {.pre_tokenizer = SEQUENCE(DIGITS("false") "," SPELL("false", "true")),
+                         .model = BPE_11};
+    struct parts after = {.pre_tokenizer =
+                              SEQUENCE(SPLIT(CL100K, "") "," DIGITS("true") "," SPELL("false", "false")),
+                          .model = BPE_11};
+    check(each, "a11 1a", "0 8 8 3 8 0");
+    check(runs, "a11 1a", "0 15 3 8 0");
+    check(after, "a11 1a", "0 8 8 3 8 0");
+    check((struct parts){.model = BPE_11}, "a11 1a", "0 15 16 0");
+}
+
+/* Tokens around a text are left out. */
+static void templates(void **state)
+{
+    (void)state;
+    struct parts parts = {.post_processor =
+                              "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"a\","
+                              "\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"
+                              "\"special_tokens\":{}}"};
+    check(parts, "abc", "7");
 }
 
 static const struct {
@@ -48,9 +88,15 @@ static const struct {
     {{.pre_tokenizer = "null"}, ERR_UNSUPPORTED, "pre_tokenizer"},
     {{.pre_tokenizer = "{\"type\":\"Whitespace\"}"}, ERR_UNSUPPORTED, "pre_tokenizer: type: \"Whitespace\""},
     {{.pre_tokenizer = "{\"type\":\"ByteLevel\",\"use_regex\":1}"}, ERR_FORMAT, "pre_tokenizer: use_regex"},
-    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"}," BYTE_LEVEL "]}"},
+    {{.pre_tokenizer = SEQUENCE(BYTE_LEVEL "," DIGITS("true"))},
      ERR_UNSUPPORTED,
-     "pre_tokenizer: pretokenizers[0]: type: \"Digits\""},
+     "pre_tokenizer: pretokenizers[0]: type: \"ByteLevel\""},
+    {{.pre_tokenizer = SEQUENCE(DIGITS("1") "," BYTE_LEVEL)},
+     ERR_FORMAT,
+     "pretokenizers[0]: individual_digits: not true"},
+    {{.pre_tokenizer = SEQUENCE(DIGITS("true") "," SEQUENCE(BYTE_LEVEL))},
+     ERR_UNSUPPORTED,
+     "pretokenizers[1]: type: \"Sequence\""},
     {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
                        "\"x+\"},\"behavior\":\"Isolated\",\"invert\":false}," BYTE_LEVEL "]}"},
      ERR_UNSUPPORTED,
@@ -58,24 +104,29 @@ static const struct {
     {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
                        "\"x+\"},\"behavior\":\"Removed\",\"invert\":false}," BYTE_LEVEL "]}"},
      ERR_UNSUPPORTED,
+     "pretokenizers[0]: invert: false with \"Removed\""},
+    {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+                       "\"x+\"},\"behavior\":\"Contiguous\",\"invert\":false}," BYTE_LEVEL "]}"},
+     ERR_UNSUPPORTED,
      "pretokenizers[0]: behavior"},
     {{.post_processor = "{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}},"
-                        "{\"SpecialToken\":{\"id\":\"a\"}}]}"},
+                        "{\"Sequence\":{\"id\":\"A\"}}]}"},
      ERR_UNSUPPORTED,
-     "post_processor: single[1]"},
+     "post_processor: single: only a template"},
+    {{.post_processor = "{\"type\":\"TemplateProcessing\",\"single\":[3]}"},
+     ERR_FORMAT,
+     "post_processor: single[0]: neither"},
     {{.post_processor = "{\"type\":\"BertProcessing\"}"}, ERR_UNSUPPORTED, "post_processor: type"},
     {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, ",\"invert\":true") "," BYTE_LEVEL)},
      ERR_UNSUPPORTED,
-     "pretokenizers[0]: invert"},
-    {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," BYTE_LEVEL)},
-     ERR_UNSUPPORTED,
-     "pretokenizers[1]: use_regex: true after a Split"},
+     "pretokenizers[0]: invert: true with \"Isolated\""},
     {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," SPELL("true", "false"))},
      ERR_UNSUPPORTED,
-     "pre_tokenizer: add_prefix_space: true after a Split"},
-    {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, "") "," SPLIT(CL100K, "") "," BYTE_LEVEL)},
+     "pretokenizers[1]: add_prefix_space: true after a cut"},
+    {{.pre_tokenizer =
+          SEQUENCE(DIGITS("true") "," DIGITS("true") "," DIGITS("true") "," DIGITS("true") "," BYTE_LEVEL)},
      ERR_UNSUPPORTED,
-     "pretokenizers[1]: a second Split"},
+     "pretokenizers[4]: more than 4 cuts"},
     {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, ""))}, ERR_UNSUPPORTED, "pretokenizers[0]: type: \"Split\""},
     {{.pre_tokenizer = SEQUENCE("")}, ERR_FORMAT, "pre_tokenizer: pretokenizers"},
     {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":"
@@ -167,9 +218,9 @@ static void too_many_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(split_before_byte_level),
-        cmocka_unit_test(refusals_name_the_field),
-        cmocka_unit_test(broken_json),
+        cmocka_unit_test(split_before_byte_level), cmocka_unit_test(matches_alone),
+        cmocka_unit_test(cut_after_cut),           cmocka_unit_test(templates),
+        cmocka_unit_test(refusals_name_the_field), cmocka_unit_test(broken_json),
         cmocka_unit_test(too_many_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

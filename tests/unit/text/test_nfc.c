@@ -1,6 +1,6 @@
 /* NFC as `tokenizers` makes it: utf8proc's, but for the marks that came after Unicode 9. */
 #include "daemon/base/limits.h"
-#include "daemon/text/normalizer.h"
+#include "daemon/text/nfc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,15 +15,15 @@
 static void check(const char *text, const char *expected)
 {
     struct err err = ERR_INIT;
-    struct normalizer_scratch scratch = {0};
+    struct nfc_scratch scratch = {0};
     struct buf out;
     buf_init(&out, MIB);
-    assert_int_equal(normalizer_compose(&scratch, text, strlen(text), &out, &err), 0);
+    assert_int_equal(nfc_compose(&scratch, text, strlen(text), &out, &err), 0);
     assert_string_equal(buf_text(&out), expected);
-    if (normalizer_is_plain(text, strlen(text)))
+    if (nfc_is_plain(text, strlen(text)))
         assert_string_equal(text, expected);
     buf_free(&out);
-    normalizer_scratch_free(&scratch);
+    nfc_scratch_free(&scratch);
 }
 
 static void by_hand(void **state)
@@ -68,7 +68,7 @@ static void as_utf8proc(void **state)
 {
     (void)state;
     struct err err = ERR_INIT;
-    struct normalizer_scratch scratch = {0};
+    struct nfc_scratch scratch = {0};
     struct buf out;
     uint64_t random = 1;
     buf_init(&out, MIB);
@@ -83,13 +83,13 @@ static void as_utf8proc(void **state)
         }
         text[size] = 0;
         buf_clear(&out);
-        assert_int_equal(normalizer_compose(&scratch, text, size, &out, &err), 0);
+        assert_int_equal(nfc_compose(&scratch, text, size, &out, &err), 0);
         char *expected = (char *)utf8proc_NFC((const utf8proc_uint8_t *)text);
         assert_string_equal(buf_text(&out), expected);
         free(expected);
     }
     buf_free(&out);
-    normalizer_scratch_free(&scratch);
+    nfc_scratch_free(&scratch);
 }
 
 /* Half a million marks: ordering must be stable, and not quadratic. */
@@ -97,7 +97,7 @@ static void long_runs(void **state)
 {
     (void)state;
     struct err err = ERR_INIT;
-    struct normalizer_scratch scratch = {0};
+    struct nfc_scratch scratch = {0};
     struct buf text, out;
     enum { PAIRS = 250000 };
     buf_init(&text, 4 * MIB);
@@ -106,7 +106,7 @@ static void long_runs(void **state)
     for (int i = 0; i < PAIRS; i++)
         (void)buf_append_text(&text, i % 2 ? "\u0301\u0323" : "\u0300\u0324");
     assert_false(text.failed);
-    assert_int_equal(normalizer_compose(&scratch, text.data, text.size, &out, &err), 0);
+    assert_int_equal(nfc_compose(&scratch, text.data, text.size, &out, &err), 0);
     /* z and the first mark below make one character; then the marks below, then those above, in their order
      */
     assert_int_equal(memcmp(out.data, "z\u0324\u0323\u0324", 7), 0);
@@ -114,7 +114,7 @@ static void long_runs(void **state)
     assert_int_equal(memcmp(out.data + out.size - 8, "\u0300\u0301\u0300\u0301", 8), 0);
     buf_free(&text);
     buf_free(&out);
-    normalizer_scratch_free(&scratch);
+    nfc_scratch_free(&scratch);
 }
 
 int main(void)

@@ -1,0 +1,186 @@
+/*
+ * The "normalizer" and "pre_tokenizer" of tokenizer.json.
+ * (tokenizers/src/normalizers and pre_tokenizers: utils, prepend.rs, replace.rs, byte_level.rs, digits.rs,
+ * split.rs)
+ */
+#include "daemon/text/json_field.h"
+#include "daemon/text/tokenizer_parts.h"
+
+#include <jansson.h>
+#include <string.h>
+
+/* -- normalizer: none, NFC, Prepend, Replace of a text, or a Sequence of these -----------------------------
+ */
+
+static int read_text(const json_t *part, const char *name, char out[NORMALIZER_STRING_BYTES_MAX],
+                     size_t *ret_size, struct err *err)
+{
+    const json_t *value = json_object_get(part, name);
+    if (!json_is_string(value))
+        return err_set(err, ERR_FORMAT, "%s: not a string", name);
+    if (json_string_length(value) > NORMALIZER_STRING_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "%s: more than %d bytes", name, NORMALIZER_STRING_BYTES_MAX);
+    *ret_size = json_string_length(value);
+    memcpy(out, json_string_value(value), *ret_size);
+    return 0;
+}
+
+static int read_prepend(const json_t *part, struct normalizer *normalizer, struct err *err)
+{
+    struct normalizer_step step = {.kind = NORMALIZER_PREPEND};
+    if (read_text(part, "prepend", step.content, &step.content_size, err))
+        return err->code;
+    return normalizer_add(normalizer, &step, err);
+}
+
+static int read_replace(const json_t *part, struct normalizer *normalizer, struct err *err)
+{
+    struct normalizer_step step = {.kind = NORMALIZER_REPLACE};
+    const json_t *pattern = json_object_get(part, "pattern");
+    if (json_is_object(pattern) && !json_object_get(pattern, "String"))
+        return err_set(err, ERR_UNSUPPORTED, "pattern: only a String is supported");
+    if (read_text(pattern, "String", step.pattern, &step.pattern_size, err))
+        return err_wrap(err, "pattern");
+    if (step.pattern_size == 0)
+        return err_set(err, ERR_UNSUPPORTED, "pattern.String: nothing");
+    if (read_text(part, "content", step.content, &step.content_size, err))
+        return err->code;
+    return normalizer_add(normalizer, &step, err);
+}
+
+static int read_normalizer(const json_t *part, int depth, struct normalizer *normalizer, struct err *err)
+{
+    const char *type;
+    if (json_field_is_absent(part))
+        return 0;
+    if (json_field_type(part, &type, err))
+        return err->code;
+    if (strcmp(type, "NFC") == 0)
+        return normalizer_add(normalizer, &(struct normalizer_step){.kind = NORMALIZER_NFC}, err);
+    if (strcmp(type, "Prepend") == 0)
+        return read_prepend(part, normalizer, err);
+    if (strcmp(type, "Replace") == 0)
+        return read_replace(part, normalizer, err);
+    if (strcmp(type, "Sequence") != 0 || depth == TOKENIZER_NESTING_MAX)
+        return json_field_refuse_type(type, err);
+    const json_t *list = json_object_get(part, "normalizers");
+    size_t i;
+    const json_t *inner;
+    if (!json_is_array(list))
+        return err_set(err, ERR_FORMAT, "normalizers: not a list");
+    json_array_foreach(list, i, inner)
+    {
+        if (read_normalizer(inner, depth + 1, normalizer, err))
+            return err_wrap(err, "normalizers[%zu]", i);
+    }
+    return 0;
+}
+
+int tokenizer_normalizer_read(const json_t *part, struct normalizer *normalizer, struct err *err)
+{
+    return read_normalizer(part, 0, normalizer, err);
+}
+
+/* -- pre_tokenizer: cuts, and at the end the spelling of bytes; or Metaspace
+ * --------------------------------- */
+
+/* The place of one more splitter, which counts once it is there. */
+static struct splitter **next_splitter(struct pre_tokenizer *pre_tokenizer, struct err *err)
+{
+    if (pre_tokenizer->count < PRE_TOKENIZER_SPLITTERS_MAX)
+        return &pre_tokenizer->splitters[pre_tokenizer->count];
+    (void)err_set(err, ERR_UNSUPPORTED, "more than %d cuts one after the other are not supported",
+                  PRE_TOKENIZER_SPLITTERS_MAX);
+    return NULL;
+}
+
+static int read_byte_level(const json_t *part, struct tokenizer *tokenizer, struct err *err)
+{
+    struct pre_tokenizer *pre_tokenizer = &tokenizer->pre_tokenizer;
+    int is_prefixed, use_regex;
+    if (json_field_flag(part, "add_prefix_space", 1, &is_prefixed, err) ||
+        json_field_flag(part, "use_regex", 1, &use_regex, err))
+        return err->code;
+    if (is_prefixed && pre_tokenizer->count)
+        return err_set(err, ERR_UNSUPPORTED, "add_prefix_space: true after a cut is not supported");
+    if (is_prefixed)
+        pre_tokenizer->prefix = PRE_TOKENIZER_PREFIX_ALWAYS;
+    tokenizer->alphabet.is_byte_level = 1;
+    if (!use_regex)
+        return 0;
+    struct splitter **splitter = next_splitter(pre_tokenizer, err);
+    if (!splitter || splitter_new(splitter_gpt2, splitter, err))
+        return err->code;
+    pre_tokenizer->is_gpt2 = pre_tokenizer->count++ == 0;
+    return 0;
+}
+
+/* Of known expressions, which match every character, "the matches, without what lies between" is the same as
+ * "all, each match by itself". */
+static int read_split(const json_t *part, struct pre_tokenizer *pre_tokenizer, struct err *err)
+{
+    int invert;
+    const char *behavior = json_string_value(json_object_get(part, "behavior"));
+    const char *expression = json_string_value(json_object_get(json_object_get(part, "pattern"), "Regex"));
+    struct splitter **splitter = next_splitter(pre_tokenizer, err);
+    if (!splitter || json_field_flag(part, "invert", 0, &invert, err))
+        return err->code;
+    if (!behavior || (strcmp(behavior, "Isolated") != 0 && strcmp(behavior, "Removed") != 0))
+        return err_set(err, ERR_UNSUPPORTED, "behavior: only \"Isolated\" and \"Removed\" are supported");
+    if (invert != (strcmp(behavior, "Removed") == 0))
+        return err_set(err, ERR_UNSUPPORTED, "invert: %s with \"%s\" is not supported",
+                       invert ? "true" : "false", behavior);
+    if (!expression)
+        return err_set(err, ERR_UNSUPPORTED, "pattern: only a Regex is supported");
+    if (splitter_new(expression, splitter, err))
+        return err_wrap(err, "pattern.Regex");
+    pre_tokenizer->count++;
+    return 0;
+}
+
+static int read_digits(const json_t *part, struct pre_tokenizer *pre_tokenizer, struct err *err)
+{
+    int is_each;
+    struct splitter **splitter = next_splitter(pre_tokenizer, err);
+    if (!splitter || json_field_flag(part, "individual_digits", 0, &is_each, err) ||
+        splitter_new_digits(is_each, splitter, err))
+        return err->code;
+    pre_tokenizer->count++;
+    return 0;
+}
+
+static int read_step(const json_t *part, int is_last, struct tokenizer *tokenizer, struct err *err)
+{
+    const char *type;
+    if (json_field_type(part, &type, err))
+        return err->code;
+    if (strcmp(type, "Split") == 0 && !is_last)
+        return read_split(part, &tokenizer->pre_tokenizer, err);
+    if (strcmp(type, "Digits") == 0 && !is_last)
+        return read_digits(part, &tokenizer->pre_tokenizer, err);
+    if (strcmp(type, "ByteLevel") == 0 && is_last)
+        return read_byte_level(part, tokenizer, err);
+    return json_field_refuse_type(type, err);
+}
+
+int tokenizer_pre_tokenizer_read(const json_t *part, struct tokenizer *tokenizer, struct err *err)
+{
+    const char *type;
+    if (json_field_is_absent(part))
+        return err_set(err, ERR_UNSUPPORTED, "only byte-level tokenizers are supported, and this is not one");
+    if (json_field_type(part, &type, err))
+        return err->code;
+    if (strcmp(type, "Sequence") != 0)
+        return read_step(part, 1, tokenizer, err);
+    const json_t *list = json_object_get(part, "pretokenizers");
+    size_t i, count = json_array_size(list);
+    const json_t *inner;
+    if (!json_is_array(list) || count == 0)
+        return err_set(err, ERR_FORMAT, "pretokenizers: not a list with elements");
+    json_array_foreach(list, i, inner)
+    {
+        if (read_step(inner, i + 1 == count, tokenizer, err))
+            return err_wrap(err, "pretokenizers[%zu]", i);
+    }
+    return 0;
+}
