@@ -248,6 +248,13 @@ def test_completion_in_every_shell(programs: dict[str, Path], asked: Daemon, tmp
     assert complete("bifurcate", "models", "--token-file=READ") == found == complete("bifurcated", "--token-file=READ")
     assert complete("bifurcated", "ba") == {"backup"} and complete("bifurcated", "--fet") == {"--fetchers"}
     assert complete("bifurcated", "--keep", "f") == {"files"}
+    assert complete("bifurcated", "worker", "--connect") == {"--connect", "--connect-ca-file", "--connections"} == complete("bifurcated", "--connect") | {"--connect", "--connect-ca-file"}
+    for option in ("--tls-key", "--access-log", "--config"):
+        assert complete("bifurcated", option, "READ") in ({"README.md"}, {"FILES READ"}), option
+    assert complete("bifurcated", "worker", "--connect-ca-file", "READ") in ({"README.md"}, {"FILES READ"})
+    assert complete("bifurcated", "backup", "READ") in ({"README.md"}, {"FILES READ"})
+    assert complete("bifurcated", "--slurm-folder", "gra") in ({"grafana"}, {"FILES gra"})
+    assert complete("bifurcated", "token", "r") == {"revoke"} and "--scopes" in complete("bifurcated", "token", "create", "--")
 
 
 def test_completion_at_the_key_itself(programs: dict[str, Path], tmp_path: Path) -> None:
