@@ -16,13 +16,15 @@ static const char *const rules[] = {
     "stage{stage}-step{step}",
     "step-{step}",           /* SmolLM2 */
     "step-{step}-{tokens}T", /* FineWeb ablations: step-001000-2BT */
-    "step_{step}",           /* OLMo 2 Instruct */
-    "global_step{step}",     /* BLOOM */
-    "ckpt_{step}",           /* Amber */
-    "{tokens}_tokens",       /* RedPajama-INCITE: 240b_tokens */
-    "checkpoint-{step}",     /* folders of transformers' Trainer */
-    "iter_{step}",           /* Megatron */
-    "{step}",                /* B-GPT */
+    "step-{step}-{tokens}",  /* how the names of TinyLlama's repositories end: step-1431k-3T */
+    "step-{step}-token-{tokens}",
+    "step_{step}",       /* OLMo 2 Instruct */
+    "global_step{step}", /* BLOOM */
+    "ckpt_{step}",       /* Amber */
+    "{tokens}_tokens",   /* RedPajama-INCITE: 240b_tokens */
+    "checkpoint-{step}", /* folders of transformers' Trainer */
+    "iter_{step}",       /* Megatron */
+    "{step}",            /* B-GPT */
 };
 
 #define RULE_COUNT (sizeof rules / sizeof rules[0])

@@ -6,6 +6,7 @@
 #include "daemon/sweep/revision_list.h"
 #include "daemon/sweep/revision_source.h"
 #include "daemon/sweep/sweep_spec.h"
+#include "daemon/sweep/weights_hint.h"
 #include "store/models.h"
 #include "store/revisions.h"
 #include "store/sweeps.h"
@@ -31,11 +32,35 @@ static int is_asked_for(const struct plan *plan, const struct revision_listed *l
     return !listed->is_remembered && sweep_spec_selects(&plan->spec, listed->row.name, &listed->place);
 }
 
+/* Names tell no step: the checkpoints may lie elsewhere than in revisions. */
+static int is_told_where(const struct plan *plan, const struct revision_listed *revision, struct err *err)
+{
+    struct repository_tree *tree = NULL;
+    struct model_revision place = {0};
+    struct err ignored = ERR_INIT;
+    int is_told = 0;
+    if (repository_list_tree(plan->repository, revision->row.commit, &tree, &ignored) == 0)
+        is_told = weights_hint_tell_subfolders(plan->sweep.model, tree, err);
+    repository_tree_free(tree);
+    if (is_told)
+        return 1;
+    const char *step = strstr(plan->sweep.model, "step-");
+    if (step)
+        model_revision_parse(NULL, step, NULL, &place);
+    if (!place.is_step)
+        return 0;
+    (void)err_set(err, ERR_NOT_FOUND,
+                  "%s: it is one checkpoint of a series of repositories, by its name: download each into a "
+                  "folder (hf download %s --local-dir FOLDER/%s) and sweep file:FOLDER",
+                  plan->sweep.model, plan->sweep.model, step);
+    return 1;
+}
+
 /* Nothing is asked for: names that tell no step are another matter than bounds that leave none. */
 static int refuse_selection(const struct plan *plan, struct err *err)
 {
     const struct revision_list *list = &plan->list;
-    const char *first = NULL;
+    const struct revision_listed *first = NULL;
     size_t count = 0, steps = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct revision_listed *listed = &list->rows[i];
@@ -46,7 +71,7 @@ static int refuse_selection(const struct plan *plan, struct err *err)
                            plan->sweep.model, listed->row.name);
         if (is_deleted)
             continue;
-        first = first ? first : listed->row.name;
+        first = first ? first : listed;
         steps += listed->place.is_step != 0;
         count++;
     }
@@ -57,14 +82,18 @@ static int refuse_selection(const struct plan *plan, struct err *err)
                        plan->sweep.model, count);
     if (!first)
         return err_set(err, ERR_NOT_FOUND,
-                       "%s: it has no branches and tags, or no subfolders with checkpoints",
+                       "%s: it has no branches and tags, or no subfolders with checkpoints (config.json, "
+                       "*.safetensors or *.bin)",
                        plan->sweep.model);
+    err->code = ERR_NOT_FOUND;
+    if (is_told_where(plan, first, err))
+        return ERR_NOT_FOUND;
     return err_set(
         err, ERR_NOT_FOUND,
         "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training step; "
         "name revisions, or say where the step stands in their names with a rule (--rule) such as "
         "\"run7-{step}\"",
-        plan->sweep.model, count, first);
+        plan->sweep.model, count, first->row.name);
 }
 
 /* Marks what the sweep asks for; keeps every n-th of it and the last. */

@@ -1,6 +1,7 @@
 #include "daemon/sweep/revision_source.h"
 
 #include "daemon/base/keyed_lock.h"
+#include "daemon/sweep/weights_hint.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -150,7 +151,10 @@ void revision_source_close(struct revision_source *source)
 int revision_source_open_checkpoint(struct revision_source *source, struct checkpoint **ret_checkpoint,
                                     struct err *err)
 {
-    return checkpoint_open(&source->files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
+    int code = checkpoint_open(&source->files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
+    if (code == ERR_NOT_FOUND && !revision_source_layout(source))
+        weights_hint_add(source->repository->name, source->tree, err);
+    return code;
 }
 
 int revision_source_fetch(struct revision_source *source, const char *path, struct buf *buf, struct err *err)

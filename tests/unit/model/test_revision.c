@@ -31,6 +31,8 @@ static void test_published_names(void **state)
         {"LLM360/Amber", "ckpt_358", 1, 0, 0, 358, -1},
         {"HuggingFaceTB/SmolLM3-3B-checkpoints", "stage1-step-40000", 1, 1, 0, 40000, 94371840000},
         {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", "step-160000", 1, 0, 0, 160000, -1},
+        {"file:/tinyllama", "step-1431k-3T", 1, 0, 0, 1431000, 3000000000000},
+        {"file:/tinyllama", "step-1195k-token-2.5T", 1, 0, 0, 1195000, 2500000000000},
         {"HuggingFaceFW/ablation-model-fineweb-v1", "step-001000-2BT", 1, 0, 0, 1000, 2000000000},
         {"bigscience/bloom-560m-intermediate", "global_step5000", 1, 0, 0, 5000, -1},
         {"B-GPT/x", "128000", 1, 0, 0, 128000, -1},

@@ -1,0 +1,103 @@
+#include "daemon/sweep/weights_hint.h"
+
+#include "daemon/base/weight_layout.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What a file of this name means, the surest first. */
+static const struct {
+    const char *path; /* of a file anywhere in the tree, as fnmatch has it: '*' goes over '/' */
+    const char *meaning;
+} forms[] = {
+    {"*.distcp", "a checkpoint of torch.distributed.checkpoint; \"python -m "
+                 "torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER pytorch_model.bin\" makes a "
+                 "file of it that is read"},
+    {"*_model_states.pt", "a checkpoint of DeepSpeed; its zero_to_fp32.py makes files of it that are read"},
+    {"*mp_rank_*", "a checkpoint of Megatron; its converter to Hugging Face's format makes files of it that "
+                   "are read"},
+    {"*consolidated*.pth", "a checkpoint in Meta's own format; transformers' convert_llama_weights_to_hf.py "
+                           "makes files of it that are read"},
+    {"*consolidated*.safetensors", "a checkpoint in Mistral's own format; transformers' "
+                                   "convert_mistral_weights_to_hf.py makes files of it that are read"},
+    {"*adapter_model.*", "an adapter without its model; merge it into that (merge_and_unload of PEFT), save "
+                         "it, and sweep the result"},
+    {"*-of-[0-9]*.safetensors", "shards without their index; save_pretrained of transformers writes both"},
+    {"*-of-[0-9]*.bin", "shards without their index; save_pretrained of transformers writes both"},
+    {"*.gguf", "weights in a format that is not read; save them with save_pretrained of transformers"},
+    {"*.msgpack", "weights in a format that is not read; save them with save_pretrained of transformers"},
+    {"*.h5", "weights in a format that is not read; save them with save_pretrained of transformers"},
+    {"*.safetensors", "weights under another name; call the file model.safetensors"},
+    {"*.pt", "weights of torch under another name; save the state dict as pytorch_model.bin"},
+    {"*.pth", "weights of torch under another name; save the state dict as pytorch_model.bin"},
+    {"*.ckpt", "weights of torch under another name; save the state dict as pytorch_model.bin"},
+};
+
+static int is_layout(void *context, const char *name)
+{
+    return strcmp(context, name) == 0;
+}
+
+/* Whether this file would be read first if it did not lie in a folder; *ret_size is of the folder's path. */
+static int is_in_subfolder(const char *path, size_t *ret_size)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return 0;
+    *ret_size = (size_t)(slash - path);
+    return weight_layout_choose(is_layout, (void *)(uintptr_t)(slash + 1), 0) != NULL;
+}
+
+/* Checkpoints in subfolders of one revision. The tree is in order of paths, so that files of a folder are
+ * neighbours, but for its own subfolders. */
+int weights_hint_tell_subfolders(const char *model, const struct repository_tree *tree, struct err *err)
+{
+    const char *first = NULL, *last = NULL;
+    size_t first_size = 0, last_size = 0, count = 0;
+    for (size_t i = 0; i < tree->count; i++) {
+        const char *path = tree->files[i].path;
+        size_t size = 0;
+        if (!is_in_subfolder(path, &size) || (last && size == last_size && memcmp(last, path, size) == 0))
+            continue;
+        if (!first) {
+            first = path;
+            first_size = size;
+        }
+        last = path;
+        last_size = size;
+        count++;
+    }
+    if (!first)
+        return 0;
+    char others[64] = "";
+    if (count > 1)
+        (void)snprintf(others, sizeof others, " and %zu more", count - 1);
+    if (strncmp(model, "file:", 5) == 0)
+        (void)err_set(err, err->code,
+                      "its checkpoints lie in subfolders (%.*s%s); sweep the folder that holds these",
+                      (int)(first_size > 100 ? 100 : first_size), first, others);
+    else
+        (void)err_set(err, err->code,
+                      "its checkpoints lie in subfolders (%.*s%s), but on the hub only branches and tags are "
+                      "revisions: download them (hf download %s --local-dir FOLDER) and sweep file:FOLDER",
+                      (int)(first_size > 100 ? 100 : first_size), first, others, model);
+    return 1;
+}
+
+void weights_hint_add(const char *model, const struct repository_tree *tree, struct err *err)
+{
+    if (weights_hint_tell_subfolders(model, tree, err))
+        return;
+    for (size_t form = 0; form < sizeof forms / sizeof forms[0]; form++) {
+        for (size_t i = 0; i < tree->count; i++) {
+            if (fnmatch(forms[form].path, tree->files[i].path, 0) != 0)
+                continue;
+            (void)err_set(err, err->code, "no weights: %.100s is %s%s", tree->files[i].path,
+                          strncmp(forms[form].meaning, "a", 1) == 0 ? "of " : "", forms[form].meaning);
+            return;
+        }
+    }
+    if (tree->count == 0)
+        (void)err_set(err, err->code, "no weights: it has no files");
+}

@@ -1,0 +1,107 @@
+"""Checkpoints as other trainers and people publish them: what is read is measured, and of the rest the error says what it is and what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from huggingface_hub import snapshot_download
+from running import Daemon
+
+from tests.hub import samples
+
+CONFIG = {"model_type": "gpt_neox", "vocab_size": samples.ROWS, "hidden_size": samples.COLUMNS}
+Start = Callable[..., Daemon]
+
+
+def write_checkpoint(folder: Path, seed: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    values = samples.halves(samples.ROWS * samples.COLUMNS, seed)
+    (folder / "model.safetensors").write_bytes(samples.safetensors({"embed_out.weight": ("F16", [samples.ROWS, samples.COLUMNS], values)}))
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["__0_0.distcp", ".metadata"], "torch.distributed.checkpoint"),
+        (["pytorch_model_fsdp_0/__0_0.distcp", "pytorch_model_fsdp_0/.metadata"], "dcp_to_torch"),
+        (["global_step5/mp_rank_00_model_states.pt", "global_step5/zero_pp_rank_0_mp_rank_00_optim_states.pt", "zero_to_fp32.py"], "zero_to_fp32.py"),
+        (["iter_0000500/mp_rank_00/model_optim_rng.pt"], "Megatron"),
+        (["consolidated.00.pth", "params.json"], "convert_llama_weights_to_hf.py"),
+        (["consolidated.safetensors", "params.json"], "Mistral"),
+        (["adapter_model.safetensors", "adapter_config.json"], "merge_and_unload"),
+        (["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"], "without their index"),
+        (["pytorch_model-00001-of-00002.bin"], "without their index"),
+        (["tf_model.h5"], "not read"),
+        (["model.fp16.safetensors"], "call the file model.safetensors"),
+        (["lit_model.pth"], "pytorch_model.bin"),
+        (["checkpoint-500/model.safetensors", "checkpoint-1000/model.safetensors", "checkpoint-1000/tokenizer.json"], "(checkpoint-1000 and 1 more)"),
+        (["notes.txt"], "none of model.safetensors"),
+    ],
+    ids=lambda value: value[0].replace("/", "_") if isinstance(value, list) else "",
+)
+def test_what_is_not_read_is_explained(daemon: Start, make_hub: Any, tmp_path: Path, files: list[str], says: str) -> None:
+    folder = tmp_path / "root/models/org/other/step1"
+    for name in [*files, "config.json"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    one = daemon(make_hub(tmp_path / "root"))
+    sweep = one.wait(one.sweep("org/other"))
+    assert sweep["state"] == "failed" and says in sweep["errors"][0]["message"], sweep["errors"]
+    assert one.series("org/other")[0]["state"] == "failed"
+
+
+def test_subfolders_of_one_branch(daemon: Start, make_hub: Any, tmp_path: Path) -> None:
+    """Checkpoints in subfolders are no revisions; what the error says to do gives the series."""
+    for step in (500, 1000, 1500):
+        write_checkpoint(tmp_path / f"root/models/org/run/main/checkpoint-{step}", step)
+    write_checkpoint(tmp_path / "root/models/org/run/main", 1500)
+    hub = make_hub(tmp_path / "root")
+    one = daemon(hub)
+    sweep = one.wait(one.sweep("org/run"))
+    message = sweep["error"]["message"]
+    assert sweep["state"] == "failed" and "(checkpoint-1000 and 2 more)" in message, sweep
+    assert "hf download org/run --local-dir FOLDER" in message and "file:FOLDER" in message
+    snapshot_download("org/run", local_dir=tmp_path / "local", endpoint=hub.url, cache_dir=tmp_path / "cache")
+    shutil.rmtree(tmp_path / "local/.cache", ignore_errors=True)
+    local = f"file:{tmp_path / 'local'}"
+    assert one.wait(one.sweep(local))["state"] == "done"
+    steps = [(row["revision"], row["step"]) for row in one.series(local) if row["step"] is not None]
+    assert steps == [("checkpoint-500", 500), ("checkpoint-1000", 1000), ("checkpoint-1500", 1500)]
+
+
+def test_a_repository_for_each_step(daemon: Start, make_hub: Any, tmp_path: Path) -> None:
+    """TinyLlama's way: the error says how the series comes together, and so it does."""
+    names = {f"TinyLlama-1.1B-intermediate-step-{step}k-{tokens}": step for step, tokens in ((50, "105b"), (240, "503b"), (1431, "3T"))}
+    for seed, name in enumerate(names):
+        write_checkpoint(tmp_path / "root/models/TinyLlama" / name / "main", seed)
+    hub = make_hub(tmp_path / "root")
+    one = daemon(hub)
+    last = list(names)[-1]
+    sweep = one.wait(one.sweep(f"TinyLlama/{last}"))
+    message = sweep["error"]["message"]
+    assert "series of repositories" in message and f"hf download TinyLlama/{last} --local-dir FOLDER/step-1431k-3T" in message, message
+    for name in names:
+        folder = tmp_path / "local" / name[name.index("step-") :]
+        snapshot_download(f"TinyLlama/{name}", local_dir=folder, endpoint=hub.url, cache_dir=tmp_path / "cache")
+    local = f"file:{tmp_path / 'local'}"
+    assert one.wait(one.sweep(local))["state"] == "done"
+    assert [row["step"] for row in one.series(local)] == [50_000, 240_000, 1_431_000]
+
+
+def test_tags_are_revisions(daemon: Start, make_hub: Any, tmp_path: Path) -> None:
+    """BLOOM's way: the checkpoints are git tags, and branches beside them are none."""
+    root = tmp_path / "root/models/org/bloom"
+    for step in (5000, 10000, 100000):
+        write_checkpoint(root / f"_{step}", step)
+    write_checkpoint(root / "main", 7)
+    branches = {f"b{step}": f"_{step}" for step in (5000, 10000, 100000)}
+    tags = {f"global_step{step}": f"b{step}" for step in (5000, 10000, 100000)}
+    (root / "branches.json").write_text(json.dumps({"branches": branches, "tags": tags}))
+    one = daemon(make_hub(tmp_path / "root"))
+    assert one.wait(one.sweep("org/bloom"))["state"] == "done"
+    assert [row["step"] for row in one.series("org/bloom") if row["step"] is not None] == [5000, 10000, 100000]
