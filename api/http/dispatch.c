@@ -67,8 +67,7 @@ static int answer_options(struct api_request *request, struct api_response *resp
 {
     if (strcmp(request->target, "*") == 0) { /* of the whole server */
         (void)snprintf(response->allow, sizeof response->allow, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
-    } else if (api_request_parse(request, err)) {
-        response->problem_in = "path";
+    } else if (api_request_parse(request, response, err)) {
         return err->code;
     } else {
         (void)api_route_find(request->http->routes, "OPTIONS", &request->uri, request->arguments,
@@ -82,11 +81,9 @@ static int answer_options(struct api_request *request, struct api_response *resp
 
 static int find_route(struct api_request *request, struct api_response *response, struct err *err)
 {
-    int code = api_request_parse(request, err);
-    if (code) {
-        response->problem_in = "path";
+    int code = api_request_parse(request, response, err);
+    if (code)
         return code;
-    }
     request->route = api_route_find(request->http->routes, request->method, &request->uri, request->arguments,
                                     response->allow);
     if (request->route)

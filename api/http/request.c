@@ -54,13 +54,17 @@ struct api_request *api_request_new(struct api_http *http, const char *target)
     return request;
 }
 
-int api_request_parse(struct api_request *request, struct err *err)
+int api_request_parse(struct api_request *request, struct api_response *response, struct err *err)
 {
     if (request->is_parsed)
         return 0;
     int code = api_uri_parse(request->target, &request->uri, err);
-    if (code)
+    const char *faulty = request->uri.faulty;
+    if (code) {
+        response->problem_in = faulty ? "query" : "path";
+        (void)snprintf(response->problem_field, sizeof response->problem_field, "%s", faulty ? faulty : "");
         api_uri_free(&request->uri);
+    }
     request->is_parsed = !code;
     return code;
 }

@@ -118,8 +118,8 @@ const char *api_request_header(const struct api_request *request, const char *na
 /* The id of the request, of the client's or made up. */
 const char *api_request_id(struct api_request *request);
 
-/* Takes the target apart, if that was not done yet. As api_uri_parse. */
-int api_request_parse(struct api_request *request, struct err *err);
+/* Takes the target apart, if that was not done yet. As api_uri_parse; the response says what was wrong. */
+int api_request_parse(struct api_request *request, struct api_response *response, struct err *err);
 
 /* A new request for a target as received. NULL without memory. */
 struct api_request *api_request_new(struct api_http *http, const char *target);

@@ -73,6 +73,7 @@ static int parse_path(char *path, struct api_uri *uri, struct err *err)
 
 static int parse_query(char *query, struct api_uri *uri, struct err *err)
 {
+    uri->faulty = "";
     for (char *next = NULL; query && *query; query = next) {
         char *end = strchrnul(query, '&');
         next = *end ? end + 1 : NULL;
@@ -83,13 +84,17 @@ static int parse_query(char *query, struct api_uri *uri, struct err *err)
         *end = '\0';
         char *equals = strchrnul(query, '=');
         char *value = *equals ? equals + 1 : end;
-        if (decode(value, (size_t)(end - value), 1, err) < 0 ||
-            decode(query, (size_t)(equals - query), 1, err) < 0)
+        if (decode(query, (size_t)(equals - query), 1, err) < 0)
             return err_wrap(err, "query");
+        uri->faulty = query;
+        if (decode(value, (size_t)(end - value), 1, err) < 0)
+            return err_wrap(err, "query: %s", query);
         if (api_uri_find(uri, query))
             return err_set(err, ERR_INVALID, "query: %s is given twice", query);
+        uri->faulty = "";
         uri->parameters[uri->parameter_count++] = (struct api_uri_parameter){query, value};
     }
+    uri->faulty = NULL;
     return 0;
 }
 

@@ -27,6 +27,9 @@ struct api_uri {
     size_t segment_count; /* 0 for "/" */
     struct api_uri_parameter *parameters;
     size_t parameter_count; /* at most API_URI_PARAMETERS_MAX */
+    /* After an error: the decoded name of the parameter at fault, "" if it has none that can be said; NULL:
+     * the fault is not in the query. */
+    const char *faulty;
 };
 
 /* Parses; the caller frees *uri with api_uri_free, also after an error. ERR_INVALID, ERR_LIMIT,

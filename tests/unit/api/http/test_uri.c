@@ -48,6 +48,26 @@ static void test_bad_targets(void **state)
     api_uri_free(&uri);
 }
 
+static void test_what_is_wrong_is_named(void **state)
+{
+    static const struct {
+        const char *target, *faulty;
+    } cases[] = {
+        {"/a?b=1&limit=%zz", "limit"}, {"/a?%6cimit=%00", "limit"}, {"/a?b=1&b=2", "b"}, {"/a?b=1&%ff=1", ""},
+        {"/a?b=1&c d=1", ""},          {"/%00?b=%zz", NULL},        {"/a//?b=1", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct api_uri uri;
+        FAILS(ERR_INVALID, api_uri_parse(cases[i].target, &uri, &err));
+        if (cases[i].faulty)
+            assert_string_equal(uri.faulty, cases[i].faulty);
+        else
+            assert_null(uri.faulty);
+        api_uri_free(&uri);
+    }
+}
+
 static void test_encoding_choice(void **state)
 {
     static const struct {
@@ -78,6 +98,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_path_and_query),
+        cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_bad_targets),
         cmocka_unit_test(test_encoding_choice),
     };
