@@ -44,9 +44,10 @@ int api_page_read_cursor(const struct api_request *request, char *text, size_t s
     for (size_t i = 0; i < length; i += 2) {
         int high = hex_value(cursor[i]);
         int low = hex_value(cursor[i + 1]);
-        if (high < 0 || low < 0 || (high == 0 && low == 0))
+        int byte = high < 0 || low < 0 ? 0 : high * 16 + low;
+        if (byte < 0x20 || byte == 0x7f) /* no name has control characters */
             return api_page_refuse_cursor(response, err);
-        text[i / 2] = (char)(high * 16 + low);
+        text[i / 2] = (char)byte;
     }
     text[length / 2] = '\0';
     return utf8_is_valid(text, length / 2) ? 0 : api_page_refuse_cursor(response, err);
@@ -87,10 +88,11 @@ int api_page_link(const struct api_request *request, const char *cursor, struct 
     buf_append_char(link, '<');
     buf_append(link, request->target, (size_t)(query - request->target));
     char separator = '?';
+    size_t index = 0; /* of the parameter, whose name may be written in many ways */
     while (*query) {
         query++;
         size_t length = strcspn(query, "&#");
-        if (length && strncmp(query, "cursor=", 7) != 0) {
+        if (length && strcmp(request->uri.parameters[index++].name, "cursor") != 0) {
             buf_append_char(link, separator);
             buf_append(link, query, length);
             separator = '&';
