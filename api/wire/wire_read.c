@@ -35,6 +35,19 @@ static int64_t read_protocol(struct wire_reader *reader, const json_t *root)
 
 /* -- Offer -- */
 
+#define SWEEP_ID_MAX 9007199254740991 /* 2^53 - 1: what every reader of JSON keeps as it is */
+
+/* Words that go into logs and labels as they are. */
+static void read_plain(struct wire_reader *reader, const json_t *root, const char *key, char *text,
+                       size_t size)
+{
+    wire_text_needed(reader, root, key, text, size);
+    for (const char *at = text; *at; at++) {
+        if ((unsigned char)*at > '~')
+            wire_refuse(reader, key, ERR_INVALID, "holds characters beyond ASCII");
+    }
+}
+
 static void read_offer(struct wire_reader *reader, const json_t *root, struct wire_offer *offer)
 {
     wire_check_members(
@@ -47,10 +60,10 @@ static void read_offer(struct wire_reader *reader, const json_t *root, struct wi
     wire_text_needed(reader, root, "key", offer->key, sizeof offer->key);
     if (!digest_is_hex(offer->key, WIRE_KEY_SIZE - 1))
         wire_refuse(reader, "key", ERR_INVALID, "not 32 lower-case hexadecimal digits");
-    wire_text_needed(reader, root, "device", offer->device, sizeof offer->device);
-    wire_text_needed(reader, root, "backend", offer->backend, sizeof offer->backend);
+    read_plain(reader, root, "device", offer->device, sizeof offer->device);
+    read_plain(reader, root, "backend", offer->backend, sizeof offer->backend);
     if (json_object_get(root, "sweep"))
-        offer->sweep_id = wire_int(reader, root, "sweep", 1, INT64_MAX);
+        offer->sweep_id = wire_int(reader, root, "sweep", 1, SWEEP_ID_MAX);
     offer->wait_s = wire_int(reader, root, "wait_s", 0, LIMIT_CLAIM_WAIT_S);
     if (json_object_get(root, "again"))
         offer->is_again = wire_bool(reader, root, "again");
@@ -65,7 +78,7 @@ static void read_offer(struct wire_reader *reader, const json_t *root, struct wi
     for (size_t i = 0; i < offer->except_count; i++) {
         const json_t *one = json_array_get(except, i);
         offer->except[i] = json_integer_value(one);
-        if (!json_is_integer(one) || offer->except[i] < 1)
+        if (!json_is_integer(one) || offer->except[i] < 1 || offer->except[i] > SWEEP_ID_MAX)
             wire_refuse(reader, "except", ERR_INVALID, "holds something that is not the number of a sweep");
     }
 }
@@ -79,7 +92,7 @@ int wire_offer_parse(const char *text, size_t size, struct wire_offer *offer, st
         return code;
     struct wire_reader reader = {.err = err};
     offer->protocol = wire_int(&reader, root, "protocol", 1, INT32_MAX);
-    wire_text_needed(&reader, root, "version", offer->version, sizeof offer->version);
+    read_plain(&reader, root, "version", offer->version, sizeof offer->version);
     if (!reader.code && offer->protocol == WIRE_PROTOCOL)
         read_offer(&reader, root, offer);
     json_decref(root);
