@@ -139,6 +139,22 @@ REQUESTS: list[tuple[str, bytes, set[int]]] = [
     ("a chunk without a size", post(b"zz\r\n", JSON).replace(b"Content-Length: 4", b"Transfer-Encoding: chunked"), {400}),
     ("a chunk beyond numbers", post(b"f" * 40 + b"\r\n", JSON).replace(b"Content-Length: 42", b"Transfer-Encoding: chunked"), {413}),
     ("chunks", post(b"2\r\n{}\r\n0\r\n\r\n", JSON).replace(b"Content-Length: 12", b"Transfer-Encoding: chunked"), {400}),
+    ("chunks with words", post(b"2;a=b\r\n{}\r\n0\r\nX: y\r\n\r\n", JSON).replace(b"Content-Length: 23", b"Transfer-Encoding: chunked"), {400}),
+    ("a chunk with endless words", post(b"2;" + b"a" * 40000, JSON).replace(b"Content-Length: 40002", b"Transfer-Encoding: chunked"), {500}),
+    ("a chunk that is shorter than it says", post(b"1\r\n{}\r\n0\r\n\r\n", JSON).replace(b"Content-Length: 12", b"Transfer-Encoding: chunked"), {400}),
+    ("a chunk below nothing", post(b"-1\r\n{}\r\n", JSON).replace(b"Content-Length: 8", b"Transfer-Encoding: chunked"), {400}),
+    ("endless trailers", post(b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 9000, JSON).replace(b"Content-Length: 54010", b"Transfer-Encoding: chunked"), {431}),
+    ("chunks of a byte", post(b"1\r\n \r\n" * 20000 + b"2\r\n{}\r\n0\r\n\r\n", JSON).replace(b"Content-Length: 120012", b"Transfer-Encoding: chunked"), {400}),
+    ("a length with a sign", post(b"{}").replace(b"Length: 2", b"Length: +2"), {400}),
+    ("a list of lengths", post(b"{}").replace(b"Length: 2", b"Length: 2, 2"), {400}),
+    ("a length in hexadecimal", post(b"{}").replace(b"Length: 2", b"Length: 0x2"), {400}),
+    ("no length in its header", post(b"{}").replace(b"Length: 2", b"Length:"), {400}),
+    ("a part of an answer", get(b"/healthz", b"Range: bytes=0-0,5-2\r\n"), {200}),
+    ("codings without end", get(b"/openapi.json", b"Accept-Encoding: " + b"gzip," * 3000 + b"\r\n"), {200}),
+    ("weights that are none", get(b"/healthz", b"Accept-Encoding: gzip;q=nan, zstd;q=-1, *;q=1e99\r\n"), {200}),
+    ("an expectation of another kind", post(b"{}", b"Expect: 200-ok\r\n" + JSON), {400}),
+    ("blank lines before it", b"\r\n" * 5000 + get(b"/healthz"), {200}),
+    ("a method in small letters", get(b"/healthz").replace(b"GET", b"get"), {405}),
     ("no method", b"/healthz HTTP/1.1\r\nHost: x\r\n\r\n", {400}),
     ("no version", b"GET /healthz\r\nHost: x\r\n\r\n", {400}),
     ("another version", b"GET / HTTP/9.9\r\n\r\n", {400, 505}),
@@ -152,7 +168,9 @@ REQUESTS: list[tuple[str, bytes, set[int]]] = [
 # takes its memory away (ARCHITECTURE.md).
 LIBRARY = {
     "a longer target", "many headers", "a large header", "many cookies", "very many parameters", "a length that is none",
-    "a length beyond numbers", "a header without a colon", "a chunk without a size", "a chunk beyond numbers", "no method", "no version",
+    "a length beyond numbers", "a header without a colon", "a chunk without a size", "a chunk beyond numbers",
+    "a chunk with endless words", "a chunk that is shorter than it says", "a chunk below nothing", "endless trailers", "a length with a sign",
+    "a list of lengths", "a length in hexadecimal", "no length in its header", "no method", "no version",
     "a method of HTTP/2", "another version", "the greeting of TLS",
 }  # fmt: skip
 
