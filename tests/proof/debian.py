@@ -105,6 +105,8 @@ def build_packages(cuda: bool) -> list[Path]:
     # initial-upload-closes-no-bugs is about Debian's own archive; cuBLAS lies where NVIDIA's packages put it.
     run("lintian", "--fail-on", "error,warning", "--suppress-tags", "initial-upload-closes-no-bugs,custom-library-search-path", *packages)
     require(True, "lintian finds neither errors nor warnings")
+    run("lintian", "--fail-on", "info", "--tags", "hardening-no-bindnow,hardening-no-relro,hardening-no-pie,hardening-no-fortify-functions", packages[0])
+    require(True, "nor a program without a protection that Debian's own have")
     return packages
 
 
