@@ -17,6 +17,7 @@
 struct planning {
     struct planning_options options;
     struct lister *lister;
+    struct planner planner;
     pthread_t thread;
     struct pulse pulse;
     int is_without_room; /* the log was told that a plan waits for it */
@@ -56,10 +57,12 @@ static void wait_for_room(struct planning *planning, const struct err *reason)
     }
 }
 
-/* Waits for a change, beating meanwhile; for a hub that was down, also until it is back. */
+/* Waits for a change, beating meanwhile; for a hub that was down, also until it is back, and for what was set
+ * aside not long. */
 static void idle(struct planning *planning, uint64_t version, int was_hub_down)
 {
-    int64_t end = clock_monotonic_ms() + IDLE_MS, turn_ends = 0, now = 0;
+    int64_t turn_ends = 0, now = 0;
+    int64_t end = clock_monotonic_ms() + (planning->planner.aside_count ? PULSE_MS : IDLE_MS);
     do {
         pulse_beat();
         turn_ends = clock_monotonic_ms() + PULSE_MS;
@@ -116,8 +119,7 @@ static void *plan_sweeps(void *context)
         int is_hub_down = hub_is_down(planning->options.hub);
         look_at_place(planning);
         look_at_disk(planning);
-        int code = planner_run_once(planning->options.store, planning->options.hub, planning->lister,
-                                    planning->options.reserve, planning->options.is_stopping, &planned, &err);
+        int code = planner_run_once(&planning->planner, &planned, &err);
         if (code == ERR_NO_SPACE) {
             wait_for_room(planning, &err);
             continue;
@@ -141,6 +143,11 @@ int planning_start(const struct planning_options *options, struct planning **ret
         return err_set(err, ERR_NO_MEMORY, "planning: out of memory");
     planning->options = *options;
     int code = lister_start(options->store, options->hub, options->lister_threads, &planning->lister, err);
+    planning->planner = (struct planner){.store = options->store,
+                                         .hub = options->hub,
+                                         .lister = planning->lister,
+                                         .reserve = options->reserve,
+                                         .cancel = options->is_stopping};
     if (!code && (code = pthread_create(&planning->thread, NULL, plan_sweeps, planning)))
         code = err_set_errno(err, code, "planning: cannot start a thread");
     if (code) {

@@ -213,6 +213,10 @@ int status_append_metrics(const struct status_context *status, struct buf *text,
                   (double)counters.cache_hit_count);
     append_metric(text, "bifurcated_device_busy_seconds_total", "counter", "Time that the device computed.",
                   (double)atomic_load(status->device_busy_us) * 1e-6);
+    append_metric(
+        text, "bifurcated_silent_folder_threads", "gauge",
+        "Threads that wait for folders that do not answer, such as those of a mount without a server.",
+        hub_silent_count(status->hub));
     append_metric(text, "bifurcated_workers_busy", "gauge", "Tasks being worked on.",
                   workers_busy_count(status->workers));
     append_metric(text, "bifurcated_tensor_bytes", "gauge", "Tensors in memory.",

@@ -245,20 +245,34 @@ int sweeps_note_told(struct store *store, int64_t number, struct err *err)
     return store_write_end(store, rc, err);
 }
 
-int sweeps_next_planning(struct store *store, int only_folders, struct sweep_row *ret_row, struct err *err)
+static int is_excepted(int64_t id, const int64_t *except, size_t except_count)
+{
+    for (size_t i = 0; i < except_count; i++) {
+        if (except[i] == id)
+            return 1;
+    }
+    return 0;
+}
+
+int sweeps_next_planning(struct store *store, int only_folders, const int64_t *except, size_t except_count,
+                         struct sweep_row *ret_row, struct err *err)
 {
     struct query query;
     int rc = query_open(&query, store,
                         "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
                         "WHERE s.state = 'planning' AND (?1 = 0 OR m.name GLOB 'file:*') "
-                        "ORDER BY s.priority DESC, s.id LIMIT 1",
+                        "ORDER BY s.priority DESC, s.id LIMIT ?2",
                         err);
     if (rc)
         return rc;
     query_bind_int(&query, only_folders);
-    if ((rc = query_next(&query, err)) > 0)
+    query_bind_int(&query, (int64_t)except_count + 1);
+    while ((rc = query_next(&query, err)) > 0) {
         read_row(&query, ret_row);
-    else if (!rc)
+        if (!is_excepted(ret_row->id, except, except_count))
+            break;
+    }
+    if (!rc)
         rc = err_set(err, ERR_NOT_FOUND, "no sweep waits for its plan");
     return query_close(&query, rc);
 }
@@ -312,6 +326,26 @@ int sweeps_fail(struct store *store, int64_t id, const struct err *reason, struc
         rc = moves_sweep(connection, id, SWEEP_EVENT_FAIL, reason, err);
     if (!rc)
         rc = moves_cancel_tasks(connection, id, err);
+    return store_write_end(store, rc, err);
+}
+
+int sweeps_note_wait(struct store *store, int64_t id, const struct err *reason, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "UPDATE sweeps SET error_code = ?2, error_message = ?3, version = version + 1 "
+                     "WHERE id = ?1 AND state = 'planning'",
+                     err);
+    if (!rc) {
+        query_bind_int(&query, id);
+        query_bind_text(&query, err_name(reason->code));
+        query_bind_text(&query, reason->message);
+        rc = query_run(&query, err);
+    }
     return store_write_end(store, rc, err);
 }
 

@@ -36,7 +36,7 @@ struct sweep_row {
     int64_t created_ms;
     int64_t started_ms;                     /* 0 until the plan is complete */
     int64_t finished_ms;                    /* 0 until it ends */
-    char error_code[STORE_ERROR_NAME_SIZE]; /* "" unless failed */
+    char error_code[STORE_ERROR_NAME_SIZE]; /* "" unless failed, or waiting for its plan with a reason */
     char error_message[STORE_ERROR_MESSAGE_SIZE];
     int64_t tasks[TASK_STATE_COUNT];   /* how many are in each state */
     int64_t bytes_expected;            /* of all tasks */
@@ -75,9 +75,14 @@ int sweeps_list_ended(struct store *store, int64_t after, int limit,
 int sweeps_read_told(struct store *store, int64_t *ret_number, struct err *err);
 int sweeps_note_told(struct store *store, int64_t number, struct err *err);
 
-/* The oldest sweep that waits for its plan, highest priority first; with `only_folders` of those whose model
- * is a folder. ERR_NOT_FOUND if none does. */
-int sweeps_next_planning(struct store *store, int only_folders, struct sweep_row *ret_row, struct err *err);
+/* The oldest sweep that waits for its plan, highest priority first, but for those with one of the ids; with
+ * `only_folders` of those whose model is a folder. ERR_NOT_FOUND if none does. */
+int sweeps_next_planning(struct store *store, int only_folders, const int64_t *except, size_t except_count,
+                         struct sweep_row *ret_row, struct err *err);
+
+/* Notes as its error why a sweep still waits for its plan; that goes when it starts. Nothing happens to one
+ * that is not planning any more. */
+int sweeps_note_wait(struct store *store, int64_t id, const struct err *reason, struct err *err);
 
 /* The plan is complete: planning -> running; with no unfinished task at once -> done. ERR_CONFLICT if it is
  * not planning any more (cancelled meanwhile). */

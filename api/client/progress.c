@@ -39,7 +39,7 @@ static int64_t sum_of(int64_t one, int64_t other, int64_t most)
 void client_progress_read(const json_t *sweep, struct client_progress *progress)
 {
     const json_t *part = json_object_get(sweep, "progress");
-    const json_t *wait = json_object_get(sweep, "hub_wait");
+    const json_t *wait = json_object_get(sweep, "hub_wait"), *error = json_object_get(sweep, "error");
     *progress = (struct client_progress){
         .id = integer_of(sweep, "id"),
         .total = count_of(part, "revisions_total"),
@@ -63,6 +63,13 @@ void client_progress_read(const json_t *sweep, struct client_progress *progress)
                       sizeof progress->wait_reason);
     client_plain_copy(json_object_get(wait, "detail"), "", progress->wait_detail,
                       sizeof progress->wait_detail);
+    progress->is_plan_waiting = strcmp(progress->state, "planning") == 0 && json_is_object(error);
+    if (progress->is_plan_waiting) {
+        client_plain_copy(json_object_get(error, "code"), "", progress->wait_reason,
+                          sizeof progress->wait_reason);
+        client_plain_copy(json_object_get(error, "message"), "", progress->wait_detail,
+                          sizeof progress->wait_detail);
+    }
     for (char *at = progress->wait_reason; (at = strchr(at, '_')); at++)
         *at = ' ';
 }
@@ -151,11 +158,13 @@ void client_progress_format(const struct client_progress *progress, size_t width
 {
     char words[256];
     char bar[BAR_CELLS_MAX + 1] = "";
-    if (strcmp(progress->state, "planning") == 0)
+    if (progress->is_plan_waiting)
+        (void)snprintf(words, sizeof words, "planning: waits: %.230s", progress->wait_detail);
+    else if (strcmp(progress->state, "planning") == 0)
         (void)snprintf(words, sizeof words, "planning: listing the revisions of %.128s", progress->model);
     else
         format_words(progress, words, sizeof words);
-    if (is_waiting(progress))
+    if (is_waiting(progress) && !progress->is_plan_waiting)
         append_wait(progress, words, sizeof words);
     size_t room = width > strlen(words) + 3 ? width - strlen(words) - 3 : 0;
     size_t cells = room < BAR_CELLS_MAX ? room : BAR_CELLS_MAX;
@@ -197,7 +206,7 @@ void client_progress_add(struct client_progress_sum *sum, const struct client_pr
     whole->bytes_fetched = sum_of(whole->bytes_fetched, part->bytes_fetched, INT64_MAX);
     whole->bytes_expected =
         sum_of(whole->bytes_expected, is_over ? part->bytes_fetched : part->bytes_expected, INT64_MAX);
-    if (!is_over && !whole->wait_reason[0]) {
+    if (!is_over && !whole->wait_reason[0] && !part->is_plan_waiting) {
         memcpy(whole->wait_reason, part->wait_reason, sizeof whole->wait_reason);
         memcpy(whole->wait_detail, part->wait_detail, sizeof whole->wait_detail);
         whole->wait_seconds = part->wait_seconds;

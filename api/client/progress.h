@@ -21,6 +21,7 @@ struct client_progress {
     double seconds_left;                   /* NaN: not known */
     char wait_reason[32];  /* what requests to the hub wait for: "request budget"; "": nothing; plain */
     char wait_detail[256]; /* of what of the hub is down: why; "": nothing is; plain */
+    int is_plan_waiting;   /* these are why the plan waits, and not of the hub */
     double wait_seconds;   /* how much longer, as of the answer; NaN: not known */
 };
 

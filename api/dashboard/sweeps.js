@@ -29,7 +29,7 @@ const isWhole = (sweep) => sweep.jobs !== undefined;
 function describe(sweep) {
   const p = sweep.progress;
   const down = sweep.hub_wait?.detail && streams.has(sweep.id) ? `waits for the hub, asked again at ${new Date(sweep.hub_wait.waiting_until).toLocaleTimeString()}: ${sweep.hub_wait.detail}` : null;
-  if (sweep.state === "planning") return down ?? "looking up revisions";
+  if (sweep.state === "planning") return down ?? (sweep.error ? `waits: ${sweep.error.message}` : "looking up revisions");
   if (!p.revisions_total && sweep.state !== "running") {
     return [sweep.state === "done" ? "no revision to measure" : "ended before its revisions were known", sweep.finished_at && ago(sweep.finished_at)].filter(Boolean).join(" · ");
   }

@@ -6,6 +6,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
+#include "daemon/base/errand.h"
 #include "daemon/hub/cache.h"
 #include "daemon/hub/folder_hints.h"
 #include "daemon/hub/hub.h"
@@ -30,6 +31,7 @@ struct hub {
     struct token *token;
     struct transfers *transfers;
     struct folder_hints *folder_hints;
+    struct errands *errands;  /* to folders */
     struct refusals refusals; /* what the token may not read */
     struct small_files small_files;
     atomic_bool is_cancelled;

@@ -18,6 +18,7 @@ struct slot {
 
 struct folder_hints {
     pthread_mutex_t mutex;
+    int owner_count;
     struct slot slots[SLOTS];
 };
 
@@ -27,13 +28,27 @@ int folder_hints_new(struct folder_hints **ret_hints, struct err *err)
     if (!hints)
         return err_set(err, ERR_NO_MEMORY, "folders: out of memory");
     (void)pthread_mutex_init(&hints->mutex, NULL);
+    hints->owner_count = 1;
     *ret_hints = hints;
     return 0;
+}
+
+struct folder_hints *folder_hints_share(struct folder_hints *hints)
+{
+    (void)pthread_mutex_lock(&hints->mutex);
+    hints->owner_count++;
+    (void)pthread_mutex_unlock(&hints->mutex);
+    return hints;
 }
 
 void folder_hints_free(struct folder_hints *hints)
 {
     if (!hints)
+        return;
+    (void)pthread_mutex_lock(&hints->mutex);
+    int is_last = --hints->owner_count == 0;
+    (void)pthread_mutex_unlock(&hints->mutex);
+    if (!is_last)
         return;
     for (size_t i = 0; i < SLOTS; i++)
         free(hints->slots[i].revision);

@@ -17,7 +17,10 @@ struct folder_hints;
 
 int folder_hints_new(struct folder_hints **ret_hints, struct err *err);
 
-/* NULL is allowed. */
+/* One more owner, who frees it as well; returns `hints`. */
+struct folder_hints *folder_hints_share(struct folder_hints *hints);
+
+/* The last owner's frees it. NULL is allowed. */
 void folder_hints_free(struct folder_hints *hints);
 
 /* Without memory nothing is noted. */

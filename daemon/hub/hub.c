@@ -5,6 +5,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/folder.h"
+#include "daemon/hub/guarded_folder.h"
 #include "daemon/hub/range_store.h"
 #include "daemon/hub/url.h"
 
@@ -13,6 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FOLDER_SILENT_MS 10000
+
+static int is_folder(const char *name)
+{
+    return strncmp(name, "file:", 5) == 0;
+}
 
 /* -- The hub --------------------------------------------------------------------------------------- */
 
@@ -53,6 +61,12 @@ static int check_options(struct hub_options *options, struct err *err)
     return 0;
 }
 
+/* After how long a folder that does not answer is left alone. */
+static int64_t silence_ms(int64_t hang_ms)
+{
+    return hang_ms && hang_ms / 4 < FOLDER_SILENT_MS ? hang_ms / 4 : FOLDER_SILENT_MS;
+}
+
 int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err *err)
 {
     struct hub *hub = calloc(1, sizeof *hub);
@@ -66,11 +80,14 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
     if (!code)
         code = folder_hints_new(&hub->folder_hints, err);
     if (!code)
+        code = errands_new(silence_ms(options->hang_ms), options->hang_ms, &hub->errands, err);
+    if (!code)
         code = token_new(&hub->options, &hub->token, err);
     if (!code)
         code = transfers_open(&hub->options, hub->token, &hub->transfers, err);
     if (code) {
         token_free(hub->token);
+        errands_free(hub->errands);
         folder_hints_free(hub->folder_hints);
         refusals_free(&hub->refusals);
         small_files_free(&hub->small_files);
@@ -91,6 +108,7 @@ void hub_close(struct hub *hub)
         return;
     transfers_close(hub->transfers);
     token_free(hub->token);
+    errands_free(hub->errands);
     folder_hints_free(hub->folder_hints);
     refusals_free(&hub->refusals);
     small_files_free(&hub->small_files);
@@ -349,10 +367,29 @@ int hub_has_room(const struct repository *repository)
     return transfers_has_room(hub_repository->hub->transfers);
 }
 
+int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *name, const atomic_bool *cancel,
+                     struct repository **ret_repository, struct err *err)
+{
+    if (is_folder(name))
+        return guarded_folder_open_repository(name, hub->folder_hints, hub->errands, cancel, ret_repository,
+                                              err);
+    return hub_open_repository(hub, kind, name, cancel, ret_repository, err);
+}
+
+int hub_look_at_folder(struct hub *hub, const char *name, struct err *err)
+{
+    return is_folder(name) ? errands_look(hub->errands, guarded_folder_place(name), err) : 0;
+}
+
+int hub_silent_count(struct hub *hub)
+{
+    return errands_silent_count(hub->errands);
+}
+
 int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *name,
                         const atomic_bool *cancel, struct repository **ret_repository, struct err *err)
 {
-    if (strncmp(name, "file:", 5) == 0)
+    if (is_folder(name))
         return folder_open_repository(name, hub->folder_hints, cancel, ret_repository, err);
     if (!hub_is_repository_name(name))
         return err_set(err, ERR_INVALID, "%.100s: a model is written owner/name or file:/absolute/path",

@@ -102,6 +102,9 @@ struct hub_options {
      * intervals that double up to outage_longest_ms, until outage_limit_ms are over. outage_first_ms 0: each
      * request fails by itself. */
     int64_t outage_first_ms, outage_longest_ms, outage_limit_ms;
+    int64_t
+        hang_ms; /* a folder that does not answer for so long is an error of what waits for it; 0: never */
+
     int is_reached; /* the addresses are right, which else a first answer shows: what is asked may be down at
                      * once. The state folder keeps what answered */
 
@@ -195,6 +198,18 @@ int hub_ask(struct hub *hub, struct hub_probe *ret_probe, struct err *err);
  */
 int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *name,
                         const atomic_bool *cancel, struct repository **ret_repository, struct err *err);
+
+/* The same for a thread that must not stand still: a folder on a mount whose server is gone makes
+ * ERR_UNREACHABLE after some seconds, and ERR_TIMEOUT once that has lasted for hang_ms. */
+int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *name, const atomic_bool *cancel,
+                     struct repository **ret_repository, struct err *err);
+
+/* Whether the folder "file:/path" answers, as far as such threads know: 0, or an error as above. 0 for other
+ * names. Never waits. */
+int hub_look_at_folder(struct hub *hub, const char *name, struct err *err);
+
+/* How many threads wait for folders that do not answer. */
+int hub_silent_count(struct hub *hub);
 
 /* Whether `name` could be a repository on the hub: [A-Za-z0-9._-], at most one '/', at most 96 bytes. */
 int hub_is_repository_name(const char *name);

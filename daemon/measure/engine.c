@@ -138,6 +138,7 @@ static int open_hub(struct engine *engine, const struct options *options, const 
     if (!code)
         code = hub_options_set(&hub.state_folder, state, err);
     hub.outage_first_ms = OUTAGE_FIRST_MS;
+    hub.hang_ms = options->hang_after_s * 1000;
     hub.is_reached = engine->is_of_worker;
     hub.tell_wait = log_wait;
     hub.tell_outage = log_outage;

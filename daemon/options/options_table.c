@@ -101,7 +101,8 @@ const struct option_row option_rows[] = {
         "A revision at which nothing moves for so long (no byte is read, nothing hashed, no text scored) counts as one "
         "failed attempt, and the process ends with status 70, for its supervisor to start it again: a driver, or a network "
         "file system, that does not answer leaves no other way. Waiting for the hub or for other revisions is no hang. A "
-        "quarter of it makes a warning. 0: never."),
+        "quarter of it makes a warning. A sweep or watch whose folder does not answer for so long fails before it has "
+        "tasks, and nothing else is held up. 0: never."),
     INT("queue", "fetchers", fetchers, "3", 0, 64, "N",
          "Revisions that are fetched at once, ahead of measuring; 0: none, remote workers do it all."),
     INT("queue", "memory-mb", memory_mb, "0", 0, 100000000, "MB",

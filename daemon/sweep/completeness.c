@@ -16,7 +16,7 @@ int completeness_is_fresh(int64_t newest_ms, int64_t now_ms)
 static int is_of_the_checkpoint(int code)
 {
     return code != ERR_CANCELLED && code != ERR_NO_MEMORY && code != ERR_DATABASE && code != ERR_NO_SPACE &&
-           code != ERR_UNREACHABLE;
+           code != ERR_UNREACHABLE && code != ERR_TIMEOUT;
 }
 
 /* Opens every shard and asks for every tensor. */

@@ -132,10 +132,12 @@ static int list(struct lister *lister, const struct job *job, int64_t revision_i
 /* Until it is listed, or is its task's business. Every thread waits here for what none can help. */
 static void list_patiently(struct lister *lister, const struct job *job, int64_t revision_id)
 {
+    struct err silence;
     for (;;) {
         if (hub_has_room(job->repository)) {
             int code = list(lister, job, revision_id);
-            if (code != ERR_NO_SPACE && (code != ERR_UNREACHABLE || !hub_is_down(lister->hub)))
+            if (code != ERR_NO_SPACE && (code != ERR_UNREACHABLE || !hub_is_down(lister->hub) ||
+                                         hub_look_at_folder(lister->hub, job->repository->name, &silence)))
                 return;
         }
         if (!pause_is_worth(lister, job))
@@ -191,8 +193,8 @@ static struct job *make_job(struct lister *lister, int64_t sweep_id)
     if (!code)
         code = revisions_list_unlisted(lister->store, sweep_id, add_revision, job, &err);
     if (!code && job->count)
-        code = hub_open_repository(lister->hub, REPOSITORY_KIND_MODEL, sweep.model, &job->cancel,
-                                   &job->repository, &err);
+        code = hub_open_guarded(lister->hub, REPOSITORY_KIND_MODEL, sweep.model, &job->cancel,
+                                &job->repository, &err);
     if (!code && job->count) {
         job->sweep_id = sweep_id;
         hub_expect_repository(job->repository); /* the plan has read it */

@@ -1,314 +1,137 @@
 #include "daemon/sweep/planner.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
-#include "daemon/sweep/describe.h"
-#include "daemon/sweep/plan_watch.h"
-#include "daemon/sweep/revision_list.h"
-#include "daemon/sweep/revision_source.h"
-#include "daemon/sweep/sweep_spec.h"
-#include "daemon/sweep/weights_hint.h"
-#include "store/models.h"
-#include "store/revisions.h"
+#include "daemon/sweep/plan.h"
 #include "store/sweeps.h"
-#include "store/tasks.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-struct plan {
-    struct store *store;
-    struct hub *hub;
-    const atomic_bool *cancel;
-    struct sweep_row sweep;
-    struct sweep_spec spec;
-    struct repository *repository;
-    struct revision_list list; /* all of the model */
-};
+#define SILENT_PAUSE_MS 1000 /* until a folder that did not answer is looked at again: without waiting */
+#define ROOM_PAUSE_MS 5000   /* of a plan without room; doubles */
+#define ROOM_PAUSE_MAX_MS 60000
 
-static int is_asked_for(const struct plan *plan, const struct revision_listed *listed)
+/* Leaves the others to pass it. Said once for each reason, and by the sweep itself. */
+static void set_aside(struct planner *planner, const struct sweep_row *sweep, int64_t pause_ms,
+                      const struct err *reason)
 {
-    return !listed->is_remembered && sweep_spec_selects(&plan->spec, listed->row.name, &listed->place);
-}
-
-/* Names tell no step: the checkpoints may lie elsewhere than in revisions. */
-static int is_told_where(const struct plan *plan, const struct revision_listed *revision, struct err *err)
-{
-    struct repository_tree *tree = NULL;
-    struct model_revision place = {0};
     struct err ignored = ERR_INIT;
-    int is_told = 0;
-    if (repository_list_tree(plan->repository, revision->row.commit, &tree, &ignored) == 0)
-        is_told = weights_hint_tell_subfolders(plan->sweep.model, tree, err);
-    repository_tree_free(tree);
-    if (is_told)
-        return 1;
-    const char *step = strstr(plan->sweep.model, "step-");
-    if (step)
-        model_revision_parse(NULL, step, NULL, &place);
-    if (!place.is_step)
-        return 0;
-    (void)err_set(err, ERR_NOT_FOUND,
-                  "%s: it is one checkpoint of a series of repositories, by its name: download each into a "
-                  "folder (hf download %s --local-dir FOLDER/%s) and sweep file:FOLDER",
-                  plan->sweep.model, plan->sweep.model, step);
-    return 1;
+    size_t at = 0; /* where there is no room, that of the one whose pause is over, or next to be */
+    for (size_t i = 1; i < planner->aside_count; i++)
+        at = planner->asides[i].until_ms < planner->asides[at].until_ms ? i : at;
+    if (planner->aside_count < PLANNER_ASIDE_MAX)
+        at = planner->aside_count++;
+    planner->asides[at] = (struct planner_aside){sweep->id, clock_monotonic_ms() + pause_ms, pause_ms};
+    if (strcmp(sweep->error_code, err_name(reason->code)) == 0)
+        return;
+    log_warning("the plan of a sweep waits", log_int("sweep", sweep->id), log_text("model", sweep->model),
+                log_text("error", err_name(reason->code)), log_text("reason", reason->message), log_end);
+    (void)sweeps_note_wait(planner->store, sweep->id, reason, &ignored);
 }
 
-/* Nothing is asked for: names that tell no step are another matter than bounds that leave none. */
-static int refuse_selection(const struct plan *plan, struct err *err)
+/* For how long this one was set aside last; it is not any more. */
+static int64_t take_back(struct planner *planner, int64_t sweep_id)
 {
-    const struct revision_list *list = &plan->list;
-    const struct revision_listed *first = NULL;
-    size_t count = 0, steps = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct revision_listed *listed = &list->rows[i];
-        int is_deleted = listed->is_remembered && !list->is_partial;
-        if (is_deleted && plan->spec.name_count &&
-            sweep_spec_selects(&plan->spec, listed->row.name, &listed->place))
-            return err_set(err, ERR_NOT_FOUND, "%s: %.100s was deleted; what was measured of it stays",
-                           plan->sweep.model, listed->row.name);
-        if (is_deleted)
+    for (size_t i = 0; i < planner->aside_count; i++) {
+        int64_t pause_ms = planner->asides[i].pause_ms;
+        if (planner->asides[i].sweep_id != sweep_id)
             continue;
-        first = first ? first : listed;
-        steps += listed->place.is_step != 0;
-        count++;
+        planner->asides[i] = planner->asides[--planner->aside_count];
+        return pause_ms;
     }
-    if (steps)
-        return err_set(err, ERR_NOT_FOUND,
-                       "%s: none of its %zu branches and tags is a training step within the bounds of the "
-                       "sweep",
-                       plan->sweep.model, count);
-    if (!first)
-        return err_set(err, ERR_NOT_FOUND,
-                       "%s: it has no branches and tags, or no subfolders with checkpoints (config.json, "
-                       "*.safetensors or *.bin)",
-                       plan->sweep.model);
-    err->code = ERR_NOT_FOUND;
-    if (is_told_where(plan, first, err))
-        return ERR_NOT_FOUND;
-    return err_set(
-        err, ERR_NOT_FOUND,
-        "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training step; "
-        "name revisions, or say where the step stands in their names with a rule (--rule) such as "
-        "\"run7-{step}\"",
-        plan->sweep.model, count, first->row.name);
-}
-
-/* Marks what the sweep asks for; keeps every n-th of it and the last. */
-static int select_revisions(struct plan *plan, size_t *ret_count, struct err *err)
-{
-    size_t matching = 0, number = 0, selected = 0;
-    for (size_t i = 0; i < plan->list.count; i++)
-        matching += is_asked_for(plan, &plan->list.rows[i]) ? 1 : 0;
-    for (size_t i = 0; i < plan->list.count; i++) {
-        struct revision_listed *placed = &plan->list.rows[i];
-        if (!is_asked_for(plan, placed))
-            continue;
-        placed->is_selected = number % (size_t)plan->spec.every == 0 || number + 1 == matching;
-        selected += placed->is_selected != 0;
-        number++;
-    }
-    if (selected == 0)
-        return refuse_selection(plan, err);
-    *ret_count = selected;
     return 0;
 }
 
-/* The revision that displacement is measured from: the named one, or the first in step order. */
-static const struct revision_listed *reference_of(struct plan *plan)
+/* The next sweep whose plan may go on; ERR_NOT_FOUND if there is none. */
+static int choose(struct planner *planner, struct sweep_row *sweep, struct err *err)
 {
-    if (plan->spec.reference)
-        return revision_list_find(&plan->list, plan->spec.reference);
-    for (size_t i = 0; i < plan->list.count && plan->list.rows[i].place.is_step; i++) {
-        if (revision_listed_exists(&plan->list.rows[i]))
-            return &plan->list.rows[i];
-    }
-    return NULL;
-}
-
-/* Whether it stops the plan, since the next revision would fare no better. What only files need may be down
- * while the API answers, which is all that a plan cannot do without. */
-static int is_of_no_revision(const struct plan *plan, int code)
-{
-    return code == ERR_CANCELLED || code == ERR_DATABASE ||
-           (code == ERR_UNREACHABLE && hub_is_down(plan->hub));
-}
-
-static int make_tasks(struct plan *plan, size_t selected, struct err *err)
-{
-    struct model_row model;
-    struct task_plan *tasks = calloc(selected, sizeof *tasks);
-    if (!tasks)
-        return err_set(err, ERR_NO_MEMORY, "plan: out of memory");
-    size_t count = 0;
-    const struct revision_listed *reference = reference_of(plan);
-    const struct revision_listed *previous = NULL;
-    int code = models_get(plan->store, plan->sweep.model_id, &model, err);
-    int is_whole = plan->spec.wants_perplexity;
-    int64_t bytes_expected =
-        !code && (is_whole || !plan->spec.tensor_count) ? describe_expected_bytes(&model, is_whole) : 0;
-    for (size_t i = 0; !code && i < plan->list.count; i++) {
-        const struct revision_listed *placed = &plan->list.rows[i];
-        if (placed->is_selected)
-            tasks[count++] = (struct task_plan){
-                .revision_id = placed->row.id,
-                .ordinal = (int64_t)i,
-                .reference_revision_id = reference ? reference->row.id : 0,
-                .previous_revision_id = previous && placed->place.is_step ? previous->row.id : 0,
-                .bytes_expected = bytes_expected,
-            };
-        /* A name that does not exist must not cost its neighbour the displacement. */
-        if (placed->place.is_step && revision_listed_exists(placed) &&
-            (placed->is_selected || plan->spec.every == 1))
-            previous = placed;
-    }
-    if (!code)
-        code = tasks_plan(plan->store, plan->sweep.id, tasks, count, err);
-    free(tasks);
-    return code;
-}
-
-/* Learns what the model is from the newest selected revision that tells; a few are tried. If none tells, each
- * task tries its own and says why it cannot. */
-static int describe(struct plan *plan, struct err *err)
-{
-    int attempts = 0;
-    for (size_t i = plan->list.count; attempts < 3 && i > 0; i--) {
-        const struct revision_listed *placed = &plan->list.rows[i - 1];
-        struct model_row model;
+    for (;;) {
+        int64_t except[PLANNER_ASIDE_MAX], now_ms = clock_monotonic_ms();
+        size_t count = 0;
         struct err reason = ERR_INIT;
-        if (!placed->is_selected || !revision_listed_exists(placed))
-            continue;
-        if (atomic_load(plan->cancel))
-            return err_set(err, ERR_CANCELLED, "the plan was cancelled");
-        attempts++;
-        int code = describe_model(plan->store, plan->repository, plan->sweep.model_id, &placed->row, &model,
-                                  &reason);
-        if (code == 0)
-            return 0;
-        if (is_of_no_revision(plan, code)) {
-            *err = reason;
-            return code;
+        for (size_t i = 0; i < planner->aside_count; i++) {
+            if (planner->asides[i].until_ms > now_ms)
+                except[count++] = planner->asides[i].sweep_id;
         }
+        if (count == PLANNER_ASIDE_MAX)
+            return err_set(err, ERR_NOT_FOUND, "too many plans wait");
+        int code = sweeps_next_planning(planner->store, hub_is_down(planner->hub), except, count, sweep, err);
+        if (code == ERR_NOT_FOUND && !count)
+            planner->aside_count = 0; /* what was, was cancelled */
+        if (code || hub_look_at_folder(planner->hub, sweep->model, &reason) != ERR_UNREACHABLE)
+            return code;
+        (void)take_back(planner, sweep->id);
+        set_aside(planner, sweep, SILENT_PAUSE_MS, &reason);
     }
+}
+
+/* A plan that a full disk has stopped: of the state folder, on which nobody's plan fits, it is an error, and
+ * tried again; else others may need less, or another disk. */
+static int wait_for_room(struct planner *planner, const struct sweep_row *sweep, int64_t paused_ms,
+                         const struct err *reason, struct err *err)
+{
+    struct reserve_room room = {.is_full = 1};
+    int64_t pause_ms = paused_ms ? 2 * paused_ms : ROOM_PAUSE_MS;
+    if (planner->reserve)
+        reserve_read_room(planner->reserve, &room);
+    if (room.is_full) {
+        *err = *reason;
+        return err_wrap(err, "the plan of sweep %" PRId64 " (%s)", sweep->id, sweep->model);
+    }
+    set_aside(planner, sweep, pause_ms < ROOM_PAUSE_MAX_MS ? pause_ms : ROOM_PAUSE_MAX_MS, reason);
     return 0;
 }
 
-/* Whoever starts a sweep may have been granted access since the last one was refused. */
-static void ask_anew(const struct plan *plan)
+static int fail_sweep(struct planner *planner, const struct sweep_row *sweep, struct err *reason,
+                      struct err *err)
 {
-    hub_forget_refusals(plan->hub, plan->sweep.model);
-    if (plan->spec.wants_perplexity && plan->spec.dataset)
-        hub_forget_refusals(plan->hub, plan->spec.dataset);
+    if (!strstr(reason->message, sweep->model))
+        (void)err_wrap(reason, "model %s", sweep->model);
+    log_warning("sweep cannot be planned", log_int("sweep", sweep->id), log_text("model", sweep->model),
+                log_text("error", err_name(reason->code)), log_text("reason", reason->message), log_end);
+    int code = sweeps_fail(planner->store, sweep->id, reason, err);
+    if (code == ERR_NO_SPACE && reserve_spend(planner->reserve))
+        code = sweeps_fail(planner->store, sweep->id, reason, err);
+    return code == ERR_CONFLICT ? 0 : code;
 }
 
-/* The model, whose name may be mistyped unless it is known already. */
-static int open_model(struct plan *plan, struct err *err)
+int planner_run_once(struct planner *planner, int *ret_planned, struct err *err)
 {
-    struct model_row model;
-    int code = models_get(plan->store, plan->sweep.model_id, &model, err);
-    if (!code)
-        code = hub_open_repository(plan->hub, REPOSITORY_KIND_MODEL, plan->sweep.model, plan->cancel,
-                                   &plan->repository, err);
-    if (!code && model.revision_count)
-        hub_expect_repository(plan->repository);
-    return code;
-}
-
-static int make_plan(struct plan *plan, struct err *err)
-{
-    size_t selected = 0;
-    struct buf request;
-    buf_init(&request, LIMIT_API_BODY_BYTES);
-    int code = sweeps_get_request(plan->store, plan->sweep.id, &request, err);
-    if (!code)
-        code = sweep_spec_parse(buf_text(&request), request.size, &plan->spec, err);
-    if (!code)
-        code = sweep_spec_remember_rule(&plan->spec, plan->store, plan->sweep.model_id, err);
-    if (!code)
-        code = open_model(plan, err);
-    if (!code)
-        ask_anew(plan);
-    if (!code)
-        code = revision_list_read(&plan->list, plan->repository, plan->sweep.model, &plan->spec, err);
-    if (!code)
-        code = revision_list_remember(&plan->list, plan->store, plan->sweep.model_id, plan->sweep.model,
-                                      &plan->spec, err);
-    if (!code)
-        code = revision_list_check_reference(&plan->list, plan->sweep.model, plan->spec.reference, err);
-    if (!code)
-        code = select_revisions(plan, &selected, err);
-    if (!code)
-        code = revision_list_store(&plan->list, plan->store, plan->sweep.model_id, NULL, err);
-    if (!code)
-        code = describe(plan, err);
-    if (!code)
-        code = make_tasks(plan, selected, err);
-    if (!code)
-        code = sweeps_start(plan->store, plan->sweep.id, err);
-    buf_free(&request);
-    if (!code)
-        log_info("sweep planned", log_int("sweep", plan->sweep.id), log_text("model", plan->sweep.model),
-                 log_int("revisions", (int64_t)selected), log_end);
-    return code;
-}
-
-int planner_run_once(struct store *store, struct hub *hub, struct lister *lister, struct reserve *reserve,
-                     const atomic_bool *cancel, int *ret_planned, struct err *err)
-{
-    struct plan plan = {.store = store, .hub = hub};
-    struct plan_watch *watch = NULL;
+    struct sweep_row sweep;
     struct err reason = ERR_INIT;
+    int is_cancelled;
     *ret_planned = 0;
-    int code = sweeps_next_planning(store, hub_is_down(hub), &plan.sweep, err);
+    int code = choose(planner, &sweep, err);
     if (code == ERR_NOT_FOUND) {
         *err = (struct err)ERR_INIT;
         return 0;
     }
     if (code)
         return code;
-    code = plan_watch_start(store, plan.sweep.id, cancel, &watch, err);
-    if (code)
-        return code;
-    plan.cancel = plan_watch_cancel(watch);
+    int64_t paused_ms = take_back(planner, sweep.id);
     *ret_planned = 1;
-    code = make_plan(&plan, &reason);
-    repository_close(plan.repository);
-    int is_cancelled = code == ERR_CANCELLED && atomic_load(plan.cancel);
-    plan_watch_end(watch);
-    sweep_spec_free(&plan.spec);
-    revision_list_free(&plan.list);
-    if (code == ERR_CANCELLED && atomic_load(cancel)) {
+    code = plan_run(planner->store, planner->hub, &sweep, planner->cancel, &is_cancelled, &reason);
+    if (code == ERR_CANCELLED && atomic_load(planner->cancel)) {
         *err = reason;
         return code;
     }
     if (code == ERR_CONFLICT || is_cancelled)
         return 0; /* the sweep was cancelled meanwhile */
-    if (code == ERR_NO_SPACE) {
-        *err = reason;
-        return err_wrap(err, "the plan of sweep %" PRId64 " (%s)", plan.sweep.id, plan.sweep.model);
-    }
-    if (code == ERR_UNREACHABLE) {
-        log_info("the plan of a sweep waits for the hub", log_int("sweep", plan.sweep.id),
-                 log_text("model", plan.sweep.model), log_end);
-        *ret_planned = hub_is_down(hub); /* else it would be next again at once */
+    if (code == ERR_NO_SPACE)
+        return wait_for_room(planner, &sweep, paused_ms, &reason, err);
+    if (code == ERR_UNREACHABLE && plan_is_of_folder(&sweep)) {
+        set_aside(planner, &sweep, SILENT_PAUSE_MS, &reason);
         return 0;
     }
-    if (!code)
-        lister_add(lister, plan.sweep.id);
-    if (code) {
-        if (!strstr(reason.message, plan.sweep.model))
-            (void)err_wrap(&reason, "model %s", plan.sweep.model);
-        log_warning("sweep cannot be planned", log_int("sweep", plan.sweep.id),
-                    log_text("model", plan.sweep.model), log_text("error", err_name(code)),
-                    log_text("reason", reason.message), log_end);
-        code = sweeps_fail(store, plan.sweep.id, &reason, err);
-        if (code == ERR_NO_SPACE && reserve_spend(reserve))
-            code = sweeps_fail(store, plan.sweep.id, &reason, err);
-        if (code == ERR_CONFLICT)
-            code = 0;
+    if (code == ERR_UNREACHABLE) {
+        log_info("the plan of a sweep waits for the hub", log_int("sweep", sweep.id),
+                 log_text("model", sweep.model), log_end);
+        *ret_planned = hub_is_down(planner->hub); /* else it would be next again at once */
+        return 0;
     }
-    return code;
+    if (code)
+        return fail_sweep(planner, &sweep, &reason, err);
+    lister_add(planner->lister, sweep.id);
+    return 0;
 }

@@ -1,13 +1,9 @@
 /*
- * The planner: turns a sweep ("some metrics of some revisions of a model") into one task per revision.
+ * The planner: which of the sweeps that wait is planned next (plan.h), and what becomes of those that cannot
+ * be.
  *
- * It lists the refs of the repository, places them in step order, stores the revisions, learns what the model
- * is from its config.json, and hands the tasks to the store: a handful of requests, however many revisions
- * there are, so that no sweep waits long for the plans of others. Their files are asked for afterwards
- * (lister.h). Only headers and small JSON files are fetched here.
- *
- * A task's previous revision, for lag-1 displacement, is the one before it in the step order of the model; of
- * a thinned-out sweep (every > 1), the one before it in the sweep.
+ * A plan that cannot go on now (its folder does not answer, a disk has no room for it) is set aside, so that
+ * those behind it pass; the sweep says why it waits, and is tried again.
  */
 #ifndef BIFURCATED_SWEEP_PLANNER_H
 #define BIFURCATED_SWEEP_PLANNER_H
@@ -20,15 +16,27 @@
 
 #include <stdatomic.h>
 
+#define PLANNER_ASIDE_MAX 64
+
+struct planner {
+    struct store *store;
+    struct hub *hub;
+    struct lister *lister;     /* gets what is planned; or NULL */
+    struct reserve *reserve;   /* given up to record failures with a full disk; or NULL */
+    const atomic_bool *cancel; /* ends the plan on its way */
+    /* The planner's own, zeros to begin with: */
+    struct planner_aside {
+        int64_t sweep_id, until_ms, pause_ms;
+    } asides[PLANNER_ASIDE_MAX];
+    size_t aside_count; /* that wait for something else than the hub */
+};
+
 /*
- * Plans the next sweep that waits for it and hands it to `lister` (or NULL); while the hub's API is down, the
- * next one that does without it: a plan that finds it so goes on waiting. Where only what serves files is
- * down, what they would tell is left to the tasks. *ret_planned becomes 1 if there was one, also if its plan
- * failed (which the sweep then says; with a full disk at the cost of `reserve`, which may be NULL). Returns
- * an error only if the store fails, its disk is full (ERR_NO_SPACE) or *cancel became true; the sweep then
- * still waits for its plan.
+ * Plans the next sweep that waits for it; while the hub's API is down, the next one that does without it: a
+ * plan that finds it so goes on waiting. *ret_planned becomes 1 if there was one, also if its plan failed
+ * (which the sweep then says) or was set aside. Returns an error only if the store fails, its disk is full
+ * (ERR_NO_SPACE) or *cancel became true; the sweep then still waits for its plan.
  */
-int planner_run_once(struct store *store, struct hub *hub, struct lister *lister, struct reserve *reserve,
-                     const atomic_bool *cancel, int *ret_planned, struct err *err);
+int planner_run_once(struct planner *planner, int *ret_planned, struct err *err);
 
 #endif

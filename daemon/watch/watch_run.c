@@ -91,8 +91,7 @@ static int settle_access(struct run *run, struct hub *hub, const atomic_bool *ca
 /* Lists the model, notes what is different, brings the store up to date, and selects what is due. */
 static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, struct err *err)
 {
-    int code =
-        hub_open_repository(hub, REPOSITORY_KIND_MODEL, run->watch->model, cancel, &run->repository, err);
+    int code = hub_open_guarded(hub, REPOSITORY_KIND_MODEL, run->watch->model, cancel, &run->repository, err);
     if (!code)
         code = revision_list_read(&run->list, run->repository, run->watch->model, &run->spec, err);
     if (!code && !run->list.is_partial)

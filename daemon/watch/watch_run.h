@@ -34,7 +34,7 @@ enum watch_outcome {
 const char *watch_outcome_name(enum watch_outcome outcome);
 
 /* Runs and notes the run in the store. An error is returned only if the store fails, *cancel became true or
- * the hub is down (ERR_UNREACHABLE); the watch is then due as before. */
+ * the hub is down, or the folder does not answer (ERR_UNREACHABLE); the watch is then due as before. */
 int watch_run_once(struct store *store, struct hub *hub, const struct watch_others *others,
                    const struct watch_row *watch, const atomic_bool *cancel, enum watch_outcome *ret_outcome,
                    struct err *err);

@@ -1,12 +1,13 @@
 #include "daemon/watch/watcher.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/log.h"
 #include "daemon/watch/duty.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_AGAIN_MS 1000 /* whether the hub is back */
+#define LOOK_AGAIN_MS 1000 /* whether the hub, or a folder, is back */
 
 struct watcher {
     struct store *store;
@@ -18,7 +19,8 @@ struct watcher {
 
 struct search {
     int64_t now_ms, due_ms;
-    int is_found, is_hub_down;
+    struct hub *hub;
+    int is_found, is_hub_down, has_silent;
     struct watch_row watch;
 };
 
@@ -26,6 +28,11 @@ static int take(void *context, const struct watch_row *row)
 {
     struct search *search = context;
     int64_t due_ms = watch_due(row, search->now_ms);
+    struct err silence = ERR_INIT;
+    if (hub_look_at_folder(search->hub, row->model, &silence) == ERR_UNREACHABLE) {
+        search->has_silent = 1;
+        return 0;
+    }
     if (search->is_hub_down && strncmp(row->model, "file:", 5) != 0)
         return 0; /* it stays due */
     if (search->is_found && due_ms >= search->due_ms)
@@ -41,10 +48,12 @@ static int take(void *context, const struct watch_row *row)
 static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_wait_ms, struct err *err)
 {
     struct watcher *watcher = context;
-    struct search search = {.now_ms = clock_wall_ms(), .is_hub_down = hub_is_down(watcher->hub)};
+    struct search search = {
+        .now_ms = clock_wall_ms(), .hub = watcher->hub, .is_hub_down = hub_is_down(watcher->hub)};
     enum watch_outcome outcome = WATCH_OUTCOME_UNCHANGED;
-    *ret_wait_ms = search.is_hub_down ? LOOK_AGAIN_MS : -1;
+    struct err silence = ERR_INIT;
     int code = watches_list(watcher->store, "", INT32_MAX, take, &search, err);
+    *ret_wait_ms = search.is_hub_down || search.has_silent ? LOOK_AGAIN_MS : -1;
     if (code || !search.is_found)
         return code;
     if (search.due_ms > search.now_ms) {
@@ -56,6 +65,10 @@ static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_
     code = watch_run_once(watcher->store, watcher->hub, &watcher->others, &search.watch, is_stopping,
                           &outcome, err);
     if (code == ERR_UNREACHABLE) { /* it stays due */
+        log_event(hub_look_at_folder(watcher->hub, search.watch.model, &silence) ? LOG_LEVEL_WARNING
+                                                                                 : LOG_LEVEL_DEBUG,
+                  "a watched model is not looked at yet", log_text("model", search.watch.model),
+                  log_text("reason", err->message), log_end);
         *err = (struct err)ERR_INIT;
         *ret_wait_ms = LOOK_AGAIN_MS;
         return 0;

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from running import Daemon
+from running import Daemon, model_path, wait_until
 from test_conditions import preload
 from workers import Worker
 
@@ -90,6 +91,62 @@ def test_a_read_of_a_remote_worker_that_never_returns(daemon: Callable[..., Daem
     end = one.wait(number)
     assert end["state"] == "done", (end, first.log())
     assert failures_of(one) == {"step512": 1}
+
+
+def silent_threads(one: Daemon) -> int:
+    return int(re.search(r"^bifurcated_silent_folder_threads (\d+)", one.get("/metrics").text, re.M)[1])
+
+
+def test_a_mount_that_is_dead(daemon: Callable[..., Daemon], folder: Path, garden: Path, hanging: Any, tmp_path: Path) -> None:
+    """Sweeps and watches of it wait, and fail in the end; the rest of the daemon does not notice."""
+    hang, env = hanging
+    shutil.copytree(folder, tmp_path / "other")
+    dead, other = f"file:{folder}", f"file:{tmp_path / 'other'}"
+    hang("/run")
+    one = daemon(None, "--hang-after-s", "4", env=env | {"NOTIFY_SOCKET": "@nobody", "WATCHDOG_USEC": "3000000"})
+    first = one.sweep(dead, priority=5)
+    for model in (dead, other):
+        assert one.request("PUT", f"/v1/watches/{model_path(model)}", {"every_minutes": 5}).status == 201
+        one.post(f"/v1/watches/{model_path(model)}/runs")
+    assert one.wait(one.sweep(other))["state"] == "done"
+    waiting = one.get(f"/v1/sweeps/{first}").json()
+    assert waiting["state"] == "planning" and waiting["error"]["code"] == "unreachable", waiting
+    assert f"{folder}: has not answered since 2" in waiting["error"]["message"], waiting
+    assert silent_threads(one) >= 1
+    followed = one.client("follow", str(first))
+    assert f"planning: waits: {folder}: has not answered since" in followed.stdout + followed.stderr, followed
+    wait_until(lambda: one.get(f"/v1/watches/{model_path(other)}").json()["last_run_at"])
+
+    end = one.wait(first)
+    assert end["state"] == "failed" and end["error"]["code"] == "timeout", end
+    assert "see dmesg, and whether its mount is alive" in end["error"]["message"], end
+    wait_until(lambda: one.get(f"/v1/watches/{model_path(dead)}").json()["last_run"])
+    last = one.get(f"/v1/watches/{model_path(dead)}").json()["last_run"]
+    assert last["outcome"] == "failed" and last["error"]["code"] == "timeout", last
+    threads = silent_threads(one)
+    assert one.wait(one.sweep(dead))["error"]["code"] == "timeout" and silent_threads(one) == threads
+    assert one.process.poll() is None and "does not move" not in one.log(), one.log()
+    assert one.stop() == 0  # with threads that still hang
+
+    one.start()
+    number = one.sweep(dead)
+    wait_until(lambda: one.get(f"/v1/sweeps/{number}").json()["error"])
+    hang("")  # it is mounted again
+    end = one.wait(number)
+    assert end["state"] == "done" and end["error"] is None and silent_threads(one) == 0, (end, one.log())
+
+
+def test_a_file_that_hangs_while_it_is_planned(daemon: Callable[..., Daemon], folder: Path, hanging: Any) -> None:
+    """Beneath a folder that answers: as the file of one dead server of several."""
+    hang, env = hanging
+    hang("step2000/model.safetensors")
+    one = daemon(None, "--hang-after-s", "4", env=env)
+    watch = f"/v1/watches/{model_path(f'file:{folder}')}"
+    assert one.request("PUT", watch, {"every_minutes": 5}).status == 201
+    one.post(f"{watch}/runs")
+    wait_until(lambda: one.get(watch).json()["last_run"])
+    assert one.get(watch).json()["last_run"]["error"]["code"] == "timeout", one.log()
+    assert one.process.poll() is None and one.stop() == 0
 
 
 # ---- a device ------------------------------------------------------------------------------------

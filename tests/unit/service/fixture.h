@@ -134,10 +134,16 @@ static inline int64_t fixture_ask(struct fixture *fixture, const char *json)
     return id;
 }
 
+static inline struct planner fixture_planner(struct fixture *fixture)
+{
+    return (struct planner){.store = fixture->store, .hub = fixture->hub, .cancel = &fixture->cancel};
+}
+
 static inline void fixture_plan(struct fixture *fixture)
 {
+    struct planner planner = fixture_planner(fixture);
     int planned = 0;
-    OK(planner_run_once(fixture->store, fixture->hub, NULL, NULL, &fixture->cancel, &planned, &err));
+    OK(planner_run_once(&planner, &planned, &err));
     assert_int_equal(planned, 1);
 }
 

@@ -73,12 +73,12 @@ static void test_next_planning(void **state)
 {
     struct fixture *fixture = *state;
     struct sweep_row row;
-    FAILS(ERR_NOT_FOUND, sweeps_next_planning(fixture->store, 0, &row, &err));
+    FAILS(ERR_NOT_FOUND, sweeps_next_planning(fixture->store, 0, NULL, 0, &row, &err));
     int64_t first = create(fixture, NULL, 0), second = create(fixture, NULL, 0),
             urgent = create(fixture, NULL, 3);
     const int64_t expected[] = {urgent, first, second};
     for (int i = 0; i < 3; i++) {
-        OK(sweeps_next_planning(fixture->store, 0, &row, &err));
+        OK(sweeps_next_planning(fixture->store, 0, NULL, 0, &row, &err));
         assert_int_equal(row.id, expected[i]);
         assert_int_equal(row.state, SWEEP_STATE_PLANNING);
         assert_string_equal(row.model, "garden/neox-tiny");

@@ -239,7 +239,7 @@ static void test_runs_and_their_sweeps(void **state)
     OK(watches_delete(fixture->store, watch.model, &err));
     run.sweep_request = REQUEST;
     FAILS(ERR_NOT_FOUND, watches_record_run(fixture->store, &watch, &run, &id, &err));
-    FAILS(ERR_NOT_FOUND, sweeps_next_planning(fixture->store, 0, &sweep, &err));
+    FAILS(ERR_NOT_FOUND, sweeps_next_planning(fixture->store, 0, NULL, 0, &sweep, &err));
     OK(sweeps_get(fixture->store, 1, &sweep, &err));
     assert_int_equal(sweep.watch_id, 0);
 }
@@ -278,7 +278,7 @@ static void test_run_of_another_request(void **state)
     setting.request = "{\"metrics\":[\"statistics\"],\"model\":\"garden/neox-tiny\"}";
     struct watch_row watch = put(fixture, &setting); /* while the run looks at the hub */
     FAILS(ERR_NOT_FOUND, watches_record_run(fixture->store, &old, &run, &id, &err));
-    FAILS(ERR_NOT_FOUND, sweeps_next_planning(fixture->store, 0, &sweep, &err));
+    FAILS(ERR_NOT_FOUND, sweeps_next_planning(fixture->store, 0, NULL, 0, &sweep, &err));
     assert_int_equal(find(fixture).run_ms, 0); /* it is still due */
     setting.priority = 7;
     (void)put(fixture, &setting); /* asks for the same */

@@ -1,6 +1,9 @@
 #include "tests/unit/service/fixture.h"
 
+#include "daemon/base/reserve.h"
 #include "daemon/sweep/revision_list.h"
+#include "store/connection.h"
+#include "store/query.h"
 
 /* step0 .. step4 in powers, so that the order of names is not that of steps, and main. */
 static void add_run(struct fixture *fixture)
@@ -51,9 +54,9 @@ static void check_failure(struct fixture *fixture, const char *json, const char 
 
 static void test_nothing_to_plan(void **state)
 {
-    struct fixture *fixture = *state;
+    struct planner planner = fixture_planner(*state);
     int planned = 1;
-    OK(planner_run_once(fixture->store, fixture->hub, NULL, NULL, &fixture->cancel, &planned, &err));
+    OK(planner_run_once(&planner, &planned, &err));
     assert_int_equal(planned, 0);
 }
 
@@ -238,13 +241,13 @@ static void test_unreadable_model_is_planned(void **state)
 static void test_cancelled_while_planning(void **state)
 {
     struct fixture *fixture = *state;
+    struct planner planner = fixture_planner(fixture);
     struct sweep_row sweep;
     int planned = 0;
     add_run(fixture);
     int64_t id = fixture_ask(fixture, "{}");
     atomic_store(&fixture->cancel, true);
-    FAILS(ERR_CANCELLED, "",
-          planner_run_once(fixture->store, fixture->hub, NULL, NULL, &fixture->cancel, &planned, &err));
+    FAILS(ERR_CANCELLED, "", planner_run_once(&planner, &planned, &err));
     fixture_get_sweep(fixture, id, &sweep);
     assert_int_equal(sweep.state, SWEEP_STATE_PLANNING); /* the next start of the daemon plans it */
     atomic_store(&fixture->cancel, false);
@@ -269,6 +272,77 @@ static void test_oldest_first(void **state)
 
 #define PLANS(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
+/* Whether the database may take more pages than it has. */
+static void let_grow(struct fixture *fixture, int may_grow)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t pages = 0;
+    OK(store_write_begin(fixture->store, CONNECTION_DURABILITY_CRASH, &connection, &err));
+    OK(query_begin(&query, connection,
+                   may_grow ? "PRAGMA max_page_count = 1000000" : "PRAGMA max_page_count = 1", &err));
+    assert_int_equal(query_run_int(&query, &pages, &(struct err)ERR_INIT), 1);
+    OK(store_write_end(fixture->store, 0, &err));
+}
+
+static int64_t ask_of(struct fixture *fixture, const char *model)
+{
+    int64_t id = 0;
+    struct sweep_request request = {.request = "{}"};
+    OK(models_ensure(fixture->store, model, MODEL_KIND_FOLDER, &request.model_id, &err));
+    OK(sweeps_create(fixture->store, &request, &id, NULL, &err));
+    return id;
+}
+
+static void run_planner(struct planner *planner)
+{
+    int planned = 0;
+    OK(planner_run_once(planner, &planned, &err));
+    assert_int_equal(planned, 1);
+}
+
+static void test_a_plan_without_room_lets_others_pass(void **state)
+{
+    struct fixture *fixture = *state;
+    struct planner planner = fixture_planner(fixture);
+    struct sweep_row sweep;
+    char other[256], name[64];
+    add_run(fixture);
+    (void)snprintf(other, sizeof other, "%s/other", (const char *)fixture->folder);
+    for (int i = 0; i < 300; i++) {
+        char folder[512];
+        (void)snprintf(name, sizeof name, "step%d", i);
+        (void)snprintf(folder, sizeof folder, "%s/%s", other, name);
+        OK(file_make_folders(folder, 0700, &err));
+        fixture_write_text(fixture_path(folder, "config.json"), "{}");
+    }
+    memmove(other + 5, other, strlen(other) + 1);
+    memcpy(other, "file:", 5);
+    int64_t large = ask_of(fixture, other), small = fixture_ask(fixture, "{}");
+    OK(reserve_new(fixture_path(fixture->folder, "state"), &planner.reserve, &err));
+    let_grow(fixture, 0);
+    run_planner(&planner);
+    fixture_get_sweep(fixture, large, &sweep);
+    assert_int_equal(sweep.state, SWEEP_STATE_PLANNING);
+    assert_string_equal(sweep.error_code, "no_space"); /* so that whoever looks knows why */
+    run_planner(&planner);
+    fixture_get_sweep(fixture, small, &sweep);
+    assert_int_equal(sweep.state, SWEEP_STATE_RUNNING);
+
+    int planned = 1;
+    OK(planner_run_once(&planner, &planned, &err));
+    assert_int_equal(planned, 0); /* it is not tried all the time */
+    assert_int_equal(planner.aside_count, 1);
+    let_grow(fixture, 1);
+    planner.asides[0].until_ms = 0; /* its time has come */
+    run_planner(&planner);
+    fixture_get_sweep(fixture, large, &sweep);
+    assert_int_equal(sweep.state, SWEEP_STATE_RUNNING);
+    assert_string_equal(sweep.error_code, "");
+    assert_int_equal(planner.aside_count, 0);
+    reserve_free(planner.reserve);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +362,7 @@ int main(void)
         PLANS(test_empty_and_missing_folders),
         PLANS(test_bad_request),
         PLANS(test_unreadable_model_is_planned),
+        PLANS(test_a_plan_without_room_lets_others_pass),
         PLANS(test_cancelled_while_planning),
         PLANS(test_oldest_first),
     };
