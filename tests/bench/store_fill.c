@@ -1,6 +1,7 @@
 #include "tests/bench/store_fill.h"
 
 #include "daemon/base/clock.h"
+#include "store/statistics.h"
 #include "store/sweeps.h"
 #include "store/tasks.h"
 
@@ -28,6 +29,15 @@ static void run_sql(sqlite3 *db, const char *sql)
         (void)fprintf(stderr, "  %6.1f s  %.70s...\n", clock_monotonic_s() - begin, sql);
 }
 
+/* The statistics, as many as there are: names of columns, and values. */
+#define NAME(name) ", " #name
+#define COUNT(name) ", 25755648"
+#define REAL(name) ", random() / 1e19"
+#define COUNT_NAMES STATISTICS_COUNTS(NAME)
+#define COUNT_VALUES STATISTICS_COUNTS(COUNT)
+#define REAL_NAMES STATISTICS_REALS(NAME)
+#define REAL_VALUES STATISTICS_REALS(REAL)
+
 /* Rows are written by SQL, in the order of their keys, since 1.5 million recorded tasks would take an hour.
  */
 static const char *const FILL[] = {
@@ -49,17 +59,10 @@ static const char *const FILL[] = {
     "file_digest, fetched_bytes, measured_ms) SELECT r.id, 'embed_out.weight', r.id, 50277, 1, 'cpu', "
     "f.path, f.digest, "
     "51511296, 1 FROM revisions r JOIN files f ON f.revision_id = r.id",
-    "INSERT INTO statistics SELECT c.id, 1, 'cpu', v.column1, v.column2, v.column3, 25755648, 0, 0, 0, 12, "
-    "random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, "
-    "random()/1e19, "
-    "random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, "
-    "random()/1e19, "
-    "random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, "
-    "random()/1e19, "
-    "random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, random()/1e19, "
-    "random()/1e19, "
-    "random()/1e19, random()/1e19 FROM contents c CROSS JOIN "
-    "(VALUES ('all', 0, 0), ('all', 0, 1), ('tokens', 50277, 0), ('tokens', 50277, 1)) v",
+    "INSERT INTO statistics (content_id, definition, backend, row_set, token_rows, is_centred" COUNT_NAMES
+        REAL_NAMES ") SELECT c.id, 1, 'cpu', v.column1, v.column2, v.column3" COUNT_VALUES REAL_VALUES
+    " FROM contents c CROSS JOIN (VALUES ('all', 0, 0), ('all', 0, 1), ('tokens', 50277, 0), ('tokens', "
+    "50277, 1)) v",
     "INSERT INTO displacements SELECT r.id, CASE v.column1 WHEN 0 THEN f.id ELSE r.id - 1 END, 1, 'cpu', "
     "v.column2, "
     "v.column3, 25755648, random()/1e19, random()/1e19, random()/1e19, random()/1e19, NULL FROM revisions r "
