@@ -5,11 +5,31 @@
 #include <math.h>
 #include <string.h>
 
-void attention_rotary_fill(const struct attention_rotary *rotary, size_t positions, double base)
+/* modeling_rope_utils.py of transformers, operation by operation. */
+static float scale_frequency(const struct score_rotary_scaling *scaling, float frequency)
+{
+    const float factor = (float)scaling->factor;
+    if (scaling->kind == SCORE_ROTARY_LINEAR)
+        return frequency / factor;
+    if (scaling->kind != SCORE_ROTARY_LLAMA3)
+        return frequency;
+    const double positions = (double)scaling->original_positions;
+    const double low = scaling->low_frequency_factor, high = scaling->high_frequency_factor;
+    const float length = (float)(2 * M_PI) / frequency; /* of a wave, in positions */
+    if (length < (float)(positions / high))
+        return frequency;
+    if (length > (float)(positions / low))
+        return frequency / factor;
+    const float part = ((float)positions / length - (float)low) / (float)(high - low);
+    return (1.0F - part) * frequency / factor + part * frequency;
+}
+
+void attention_rotary_fill(const struct attention_rotary *rotary, size_t positions, double base,
+                           const struct score_rotary_scaling *scaling)
 {
     for (size_t j = 0; j < rotary->half; j++) {
         float exponent = (float)(2 * j) / (float)(2 * rotary->half);
-        float frequency = 1.0F / (float)pow(base, (double)exponent);
+        float frequency = scale_frequency(scaling, 1.0F / (float)pow(base, (double)exponent));
         for (size_t position = 0; position < positions; position++) {
             float angle = (float)position * frequency;
             rotary->cosine[position * rotary->half + j] = (float)cos((double)angle);
@@ -59,19 +79,21 @@ void attention_run(const struct attention_document *document, const struct score
                    float *scratch)
 {
     const float scale = (float)(1.0 / sqrt((double)document->head_size));
+    const size_t heads_per_key = document->head_count / document->key_head_count;
     for (size_t head = 0; head < document->head_count; head++) {
         size_t shift = head * document->head_size;
+        size_t key_shift = head / heads_per_key * document->head_size;
         for (size_t begin = 0; begin < document->query_count; begin += ATTENTION_BLOCK_ROWS) {
             size_t left = document->query_count - begin;
             size_t rows = left < ATTENTION_BLOCK_ROWS ? left : ATTENTION_BLOCK_ROWS;
             size_t seen = document->query_position + begin + 1; /* keys of the block's first query */
             size_t keys = seen + rows - 1, stride = padded(keys);
             gemm_transposed(document->queries + begin * document->query_stride + shift,
-                            document->query_stride, document->keys + shift, document->key_stride, rows, keys,
-                            document->head_size, scratch, stride);
+                            document->query_stride, document->keys + key_shift, document->key_stride, rows,
+                            keys, document->head_size, scratch, stride);
             for (size_t i = 0; i < rows; i++)
                 weigh(kernels, scratch + i * stride, seen + i, keys, scale);
-            gemm_plain(scratch, stride, document->values + shift, document->key_stride, rows,
+            gemm_plain(scratch, stride, document->values + key_shift, document->key_stride, rows,
                        document->head_size, keys, document->out + begin * document->out_stride + shift,
                        document->out_stride);
         }

@@ -18,9 +18,10 @@ struct attention_rotary {
     float *sine;   /* [positions, half] */
 };
 
-/* Angle of pair j at position p: p * base^(-2 j / (2 half)), in float32 as transformers has it. Fills the
- * tables. */
-void attention_rotary_fill(const struct attention_rotary *rotary, size_t positions, double base);
+/* Angle of pair j at position p: p * base^(-2 j / (2 half)), the frequency scaled as asked for, in float32 as
+ * transformers has it. Fills the tables. */
+void attention_rotary_fill(const struct attention_rotary *rotary, size_t positions, double base,
+                           const struct score_rotary_scaling *scaling);
 
 /* Rotates `row`, the vectors of head_count heads at one position: dimensions j and half + j of each are a
  * pair (x, y), which becomes (x cos - y sin, y cos + x sin). */
@@ -30,11 +31,12 @@ void attention_rotate(const struct attention_rotary *rotary, uint32_t position, 
 /* The queries of one document and what they see. Strides in floats, from one token to the next. */
 struct attention_document {
     size_t head_count, head_size;
+    size_t key_head_count; /* divides head_count: as many neighbouring heads of queries see the same keys */
     size_t query_count;
     size_t query_position; /* of the first query within the document; keys are those of positions 0 ... */
     const float *queries;  /* [query_count, head_count * head_size] */
     size_t query_stride;
-    const float *keys, *values; /* [query_position + query_count, head_count * head_size] */
+    const float *keys, *values; /* [query_position + query_count, key_head_count * head_size] */
     size_t key_stride;
     float *out; /* [query_count, head_count * head_size]; may be the queries */
     size_t out_stride;

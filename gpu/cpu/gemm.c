@@ -53,21 +53,50 @@ void gemm_matrix_init(struct gemm_matrix *matrix, enum gemm_engine engine, enum 
         .engine = engine, .dtype = dtype, .rows = rows, .columns = columns, .data = memory};
 }
 
-/* The stored row that becomes `row`. */
-static size_t source_row(const struct gemm_rows *order, size_t row)
+uint64_t gemm_stored_rows(const struct gemm_stored *stored)
 {
-    if (!order->head_count)
+    uint64_t rows = 0;
+    for (size_t i = 0; i < stored->part_count; i++)
+        rows += stored->parts[i].shape.dim[0];
+    return rows;
+}
+
+enum tensor_dtype gemm_stored_dtype(const struct gemm_stored *stored)
+{
+    for (size_t i = 1; i < stored->part_count; i++)
+        if (stored->parts[i].dtype != stored->parts[0].dtype)
+            return TENSOR_DTYPE_F32;
+    return stored->parts[0].dtype;
+}
+
+/* The row of a single part that becomes `row`. */
+static size_t source_row(const struct gemm_stored *stored, size_t row)
+{
+    if (!stored->head_count)
         return row;
-    size_t width = order->head_count * order->head_size;
-    size_t part = row / width, head = row % width / order->head_size, element = row % order->head_size;
-    return (head * 3 + part) * order->head_size + element;
+    size_t width = stored->head_count * stored->head_size;
+    size_t part = row / width, head = row % width / stored->head_size, element = row % stored->head_size;
+    return (head * 3 + part) * stored->head_size + element;
+}
+
+/* Converts `count` elements of what becomes `row`, from `column` on. */
+static void convert_row(const struct gemm_stored *stored, const struct score_kernels *kernels, size_t columns,
+                        size_t row, size_t column, size_t count, float *out)
+{
+    const struct tensor_view *part = stored->parts;
+    row = source_row(stored, row);
+    while (row >= part->shape.dim[0])
+        row -= (size_t)(part++)->shape.dim[0];
+    size_t element_bytes = tensor_dtype_bits(part->dtype) / 8;
+    kernels->convert(part->dtype,
+                     (const unsigned char *)part->data + (row * columns + column) * element_bytes, count,
+                     out);
 }
 
 static void fill_tiles(struct gemm_matrix *matrix, const struct score_kernels *kernels,
-                       const struct tensor_view *view, const struct gemm_rows *order, size_t begin,
-                       size_t end)
+                       const struct gemm_stored *stored, size_t begin, size_t end)
 {
-    size_t element_bytes = tensor_dtype_bits(view->dtype) / 8, columns = matrix->columns;
+    size_t columns = matrix->columns;
     /* Rows past the last one are filled with zeros. */
     size_t stop = end < matrix->rows ? end : (end + GEMM_ROWS_STEP - 1) / GEMM_ROWS_STEP * GEMM_ROWS_STEP;
     for (size_t row = begin; row < stop; row += GEMM_TILE_ROWS) {
@@ -75,10 +104,7 @@ static void fill_tiles(struct gemm_matrix *matrix, const struct score_kernels *k
             float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS] = {{0}};
             size_t left = columns - column, width = left < GEMM_TILE_COLUMNS ? left : GEMM_TILE_COLUMNS;
             for (size_t i = 0; i < GEMM_TILE_ROWS && row + i < end; i++)
-                kernels->convert(view->dtype,
-                                 (const unsigned char *)view->data +
-                                     (source_row(order, row + i) * columns + column) * element_bytes,
-                                 width, tile[i]);
+                convert_row(stored, kernels, columns, row + i, column, width, tile[i]);
             if (matrix->engine == GEMM_ENGINE_AMX)
                 gemm_amx_fill(matrix, row, column, tile);
             else
@@ -88,16 +114,15 @@ static void fill_tiles(struct gemm_matrix *matrix, const struct score_kernels *k
 }
 
 void gemm_matrix_fill(struct gemm_matrix *matrix, const struct score_kernels *kernels,
-                      const struct tensor_view *view, const struct gemm_rows *order, size_t begin, size_t end)
+                      const struct gemm_stored *stored, size_t begin, size_t end)
 {
-    size_t row_bytes = matrix->columns * (tensor_dtype_bits(view->dtype) / 8);
     if (matrix->engine != GEMM_ENGINE_BLAS) {
-        fill_tiles(matrix, kernels, view, order, begin, end);
+        fill_tiles(matrix, kernels, stored, begin, end);
         return;
     }
     for (size_t row = begin; row < end; row++)
-        kernels->convert(view->dtype, (const unsigned char *)view->data + source_row(order, row) * row_bytes,
-                         matrix->columns, (float *)matrix->data + row * matrix->columns);
+        convert_row(stored, kernels, matrix->columns, row, 0, matrix->columns,
+                    (float *)matrix->data + row * matrix->columns);
 }
 
 void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,

@@ -36,14 +36,19 @@ enum gemm_engine {
 
 #define GEMM_ROWS_STEP 32U /* borders of row ranges are multiples of this, or the last row */
 
-/* Which stored row becomes a row of the prepared matrix. */
-struct gemm_rows {
-    size_t head_count, head_size; /* fused q, k, v per head become q | k | v; 0 heads: rows as stored */
+#define GEMM_PARTS_MAX 3U
+
+/* A weight matrix as stored: of one or several tensors of as many columns, one below the other. */
+struct gemm_stored {
+    struct tensor_view parts[GEMM_PARTS_MAX];
+    size_t part_count;
+    size_t head_count, head_size; /* of a single part: fused q, k, v per head become q | k | v; 0 heads: rows
+                                     stay where they are */
 };
 
 struct gemm_matrix {
     enum gemm_engine engine;
-    enum tensor_dtype dtype; /* as stored */
+    enum tensor_dtype dtype; /* as stored, or F32 where the parts differ */
     size_t rows, columns;
     void *data;
 };
@@ -55,6 +60,10 @@ enum gemm_engine gemm_start(enum cpu_isa isa);
 
 /* "blas", "avx2", "avx512", "amx". */
 const char *gemm_engine_name(enum gemm_engine engine);
+
+/* Rows of all parts, and the dtype of the prepared matrix. */
+uint64_t gemm_stored_rows(const struct gemm_stored *stored);
+enum tensor_dtype gemm_stored_dtype(const struct gemm_stored *stored);
 
 /* Bytes of a prepared matrix, a multiple of 64. */
 uint64_t gemm_matrix_bytes(enum gemm_engine engine, enum tensor_dtype dtype, uint64_t rows, uint64_t columns);
@@ -70,11 +79,10 @@ size_t gemm_workspace_bytes(enum gemm_engine engine);
 void gemm_matrix_init(struct gemm_matrix *matrix, enum gemm_engine engine, enum tensor_dtype dtype,
                       size_t rows, size_t columns, void *memory);
 
-/* Fills rows [begin, end) of the prepared matrix from the stored one, whose row 0 is at `view`. Disjoint
- * ranges may be filled by several threads. */
+/* Fills rows [begin, end) of the prepared matrix from the stored one. Disjoint ranges may be filled by
+ * several threads. */
 void gemm_matrix_fill(struct gemm_matrix *matrix, const struct score_kernels *kernels,
-                      const struct tensor_view *view, const struct gemm_rows *order, size_t begin,
-                      size_t end);
+                      const struct gemm_stored *stored, size_t begin, size_t end);
 
 /* out[i, j] (+)= sum_k a[i, k] b[begin + j, k] for j < end - begin; adds to `out` if is_sum, else overwrites.
  * `workspace` is the thread's, 64-byte aligned. */

@@ -142,9 +142,8 @@ static uint64_t run_bytes(const struct run *run)
     const struct score_config *config = &model->config;
     const struct score_plan *plan = run->plan;
     uint64_t d = config->hidden_size;
-    uint64_t bytes =
-        (uint64_t)run->scratch_count *
-        score_scratch_bytes(config, model->engine, plan->batch_inputs_max, plan->document_inputs_max);
+    uint64_t bytes = (uint64_t)run->scratch_count *
+                     score_scratch_bytes(model, plan->batch_inputs_max, plan->document_inputs_max);
     bytes += plan->wave_targets_max * (d * sizeof(float) + sizeof(uint32_t));
     bytes += (uint64_t)plan->document_inputs_max * config->rotary_dimensions * sizeof(float);
     if (!model->is_resident)
@@ -177,7 +176,8 @@ static int run_init(struct run *run, struct err *err)
     run->rotary = (struct attention_rotary){.half = half,
                                             .cosine = run->rotary_memory,
                                             .sine = run->rotary_memory + plan->document_inputs_max * half};
-    attention_rotary_fill(&run->rotary, plan->document_inputs_max, model->config.rotary_base);
+    attention_rotary_fill(&run->rotary, plan->document_inputs_max, model->config.rotary_base,
+                          &model->config.rotary_scaling);
     for (size_t i = 0; run->batch_inputs && i < plan->wave_count; i++) {
         size_t row = 0;
         for (size_t j = 0; j < plan->waves[i].batch_count; j++) {
@@ -255,21 +255,10 @@ int cpu_score_load(struct cpu_threads *threads, enum cpu_isa isa, const struct s
 {
     if (source->precision == SCORE_PRECISION_HALF)
         return err_set(err, ERR_UNSUPPORTED, "the CPU computes in float32 only");
-    const struct score_architecture *architecture;
-    int unknown = score_architecture_find(source->config.architecture, &architecture, err);
-    if (unknown)
-        return unknown;
-    if (architecture->qkv_order != SCORE_QKV_ORDER_PER_HEAD ||
-        source->config.rotary_scaling.kind != SCORE_ROTARY_DEFAULT)
-        return err_set(err, ERR_UNSUPPORTED, "models of type %s cannot be scored yet", architecture->name);
     struct cpu_score_model *model = calloc(1, sizeof(*model));
     if (!model)
         return err_set(err, ERR_NO_MEMORY, "no memory for a model");
-    enum gemm_engine engine = gemm_start(isa);
-    /* Queries, keys and values are multiplied apart in the last layer: they must begin at a border. */
-    if (source->config.hidden_size % GEMM_ROWS_STEP)
-        engine = GEMM_ENGINE_BLAS;
-    int code = score_model_init(model, threads, score_kernels_of(isa), engine, source, err);
+    int code = score_model_init(model, threads, score_kernels_of(isa), gemm_start(isa), source, err);
     if (code) {
         free(model);
         return code;

@@ -39,11 +39,11 @@ static struct gemm_matrix vocabulary_block(const struct cpu_score_model *model, 
     }
     const struct tensor_view *all = &model->views.model[SCORE_ROLE_UNEMBEDDING];
     size_t d = (size_t)model->config.hidden_size;
-    struct tensor_view view = *all;
-    const struct gemm_rows as_stored = {0, 0};
-    view.data = (const unsigned char *)all->data + begin * d * (tensor_dtype_bits(all->dtype) / 8);
-    gemm_matrix_init(&block, model->engine, view.dtype, end - begin, d, scratch->vocabulary);
-    gemm_matrix_fill(&block, model->kernels, &view, &as_stored, 0, end - begin);
+    struct gemm_stored stored = {.parts = {*all}, .part_count = 1};
+    stored.parts[0].data = (const unsigned char *)all->data + begin * d * (tensor_dtype_bits(all->dtype) / 8);
+    stored.parts[0].shape.dim[0] = end - begin;
+    gemm_matrix_init(&block, model->engine, all->dtype, end - begin, d, scratch->vocabulary);
+    gemm_matrix_fill(&block, model->kernels, &stored, 0, end - begin);
     *ret_first = 0;
     return block;
 }

@@ -20,10 +20,14 @@ struct score_kernels {
     /* out = (x - mean) / sqrt(variance + epsilon) * weight + bias; out may be x. */
     void (*layer_norm)(const float *x, size_t count, const float *weight, const float *bias, double epsilon,
                        float *out);
+    /* out = x / sqrt(mean of x^2 + epsilon) * weight; out may be x. */
+    void (*rms_norm)(const float *x, size_t count, const float *weight, double epsilon, float *out);
     /* x += bias. */
     void (*add)(float *x, const float *bias, size_t count);
     /* x = activation(x + bias). The absolute error of an activation is below 2e-7 * max(1, |x|). */
     void (*activate)(enum score_activation activation, float *x, const float *bias, size_t count);
+    /* gate = activation(gate) * up. */
+    void (*gate)(enum score_activation activation, float *gate, const float *up, size_t count);
     /* x = exp(x * scale - max) / sum, in place. */
     void (*softmax)(float *x, size_t count, float scale);
     /* Adds the values to the log-sum. NaN makes the sum NaN. */

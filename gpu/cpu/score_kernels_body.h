@@ -194,6 +194,22 @@ TARGET static void layer_norm(const float *x, size_t count, const float *weight,
                    left);
 }
 
+TARGET static void rms_norm(const float *x, size_t count, const float *weight, double epsilon, float *out)
+{
+    const size_t end = whole(count), left = count - end;
+    v16 sums = all(0.0F);
+    for (size_t i = 0; i < end; i += LANES)
+        sums += load(x + i) * load(x + i);
+    if (left)
+        sums += load_part(x + end, left, 0.0F) * load_part(x + end, left, 0.0F);
+    const v16 inverse = all((float)(1.0 / sqrt((double)lanes_sum(sums) / (double)count + epsilon)));
+    for (size_t i = 0; i < end; i += LANES)
+        store(out + i, load(x + i) * inverse * load(weight + i));
+    if (left)
+        store_part(out + end, load_part(x + end, left, 0.0F) * inverse * load_part(weight + end, left, 0.0F),
+                   left);
+}
+
 TARGET static void add(float *x, const float *bias, size_t count)
 {
     const size_t end = whole(count), left = count - end;
@@ -229,6 +245,37 @@ TARGET static void activate(enum score_activation activation, float *x, const fl
     case SCORE_ACTIVATION_RELU:
     case SCORE_ACTIVATION_COUNT:
         activate_as(SCORE_ACTIVATION_RELU, x, bias, count);
+        break;
+    }
+}
+
+INLINE void gate_as(enum score_activation activation, float *x, const float *up, size_t count)
+{
+    const size_t end = whole(count), left = count - end;
+    for (size_t i = 0; i < end; i += LANES)
+        store(x + i, activation_of(activation, load(x + i)) * load(up + i));
+    if (left)
+        store_part(x + end,
+                   activation_of(activation, load_part(x + end, left, 0.0F)) *
+                       load_part(up + end, left, 0.0F),
+                   left);
+}
+
+TARGET static void gate(enum score_activation activation, float *x, const float *up, size_t count)
+{
+    switch (activation) {
+    case SCORE_ACTIVATION_GELU:
+        gate_as(SCORE_ACTIVATION_GELU, x, up, count);
+        break;
+    case SCORE_ACTIVATION_GELU_TANH:
+        gate_as(SCORE_ACTIVATION_GELU_TANH, x, up, count);
+        break;
+    case SCORE_ACTIVATION_SILU:
+        gate_as(SCORE_ACTIVATION_SILU, x, up, count);
+        break;
+    case SCORE_ACTIVATION_RELU:
+    case SCORE_ACTIVATION_COUNT:
+        gate_as(SCORE_ACTIVATION_RELU, x, up, count);
         break;
     }
 }
@@ -338,8 +385,10 @@ TARGET static void convert(enum tensor_dtype dtype, const void *data, size_t cou
 
 const struct score_kernels KERNELS = {
     .layer_norm = layer_norm,
+    .rms_norm = rms_norm,
     .add = add,
     .activate = activate,
+    .gate = gate,
     .softmax = softmax,
     .log_sum = log_sum,
     .convert = convert,

@@ -1,70 +1,6 @@
 #include "gpu/cpu/score_layer.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-static uint64_t wide_floats(const struct score_config *config)
-{
-    uint64_t qkv = 3 * config->hidden_size;
-    return qkv > config->intermediate_size ? qkv : config->intermediate_size;
-}
-
-uint64_t score_scratch_bytes(const struct score_config *config, enum gemm_engine engine, size_t batch_inputs,
-                             size_t document_inputs)
-{
-    uint64_t floats = (uint64_t)batch_inputs * (3 * config->hidden_size + wide_floats(config)) +
-                      attention_scratch_floats(document_inputs) +
-                      (uint64_t)SCORE_HEAD_ROWS * SCORE_HEAD_COLUMNS;
-    uint64_t bytes = floats * sizeof(float) + (uint64_t)batch_inputs * 5 * sizeof(uint32_t);
-    return bytes + gemm_workspace_bytes(engine) +
-           gemm_matrix_bytes(engine, TENSOR_DTYPE_F32, SCORE_HEAD_COLUMNS, config->hidden_size);
-}
-
-static void *take(unsigned char **memory, uint64_t bytes)
-{
-    void *taken = *memory;
-    *memory += (bytes + 63) / 64 * 64;
-    return taken;
-}
-
-int score_scratch_init(struct score_scratch *scratch, const struct cpu_score_model *model,
-                       const struct score_plan *plan, struct err *err)
-{
-    const struct score_config *config = &model->config;
-    struct score_scratch made = {.memory = NULL};
-    uint64_t inputs = plan->batch_inputs_max, d = config->hidden_size;
-    uint64_t bytes =
-        score_scratch_bytes(config, model->engine, plan->batch_inputs_max, plan->document_inputs_max) +
-        16 * 64;
-    unsigned char *memory = made.memory = aligned_alloc(64, (size_t)((bytes + 63) / 64 * 64));
-    if (!made.memory)
-        return err_set(err, ERR_NO_MEMORY, "no memory for %.1f MiB to score with",
-                       (double)bytes / (double)MIB);
-    made.hidden = take(&memory, inputs * d * sizeof(float));
-    made.normed = take(&memory, inputs * d * sizeof(float));
-    made.attended = take(&memory, inputs * d * sizeof(float));
-    made.wide = take(&memory, inputs * wide_floats(config) * sizeof(float));
-    made.attention = take(&memory, attention_scratch_floats(plan->document_inputs_max) * sizeof(float));
-    made.logits = take(&memory, (uint64_t)SCORE_HEAD_ROWS * SCORE_HEAD_COLUMNS * sizeof(float));
-    made.vocabulary =
-        take(&memory, gemm_matrix_bytes(model->engine, TENSOR_DTYPE_F32, SCORE_HEAD_COLUMNS, d));
-    made.workspace = take(&memory, gemm_workspace_bytes(model->engine));
-    made.packed.ids = take(&memory, inputs * sizeof(uint32_t));
-    made.packed.positions = take(&memory, inputs * sizeof(uint32_t));
-    made.packed.offsets = take(&memory, (plan->batch_documents_max + 1) * sizeof(uint32_t));
-    made.packed.target_rows = take(&memory, plan->batch_targets_max * sizeof(uint32_t));
-    made.packed.target_ids = take(&memory, plan->batch_targets_max * sizeof(uint32_t));
-    *scratch = made;
-    return 0;
-}
-
-void score_scratch_done(struct score_scratch *scratch)
-{
-    if (!scratch)
-        return;
-    free(scratch->memory);
-    *scratch = (struct score_scratch){.memory = NULL};
-}
 
 void score_layer_embed(const struct cpu_score_model *model, const struct score_scratch *scratch,
                        size_t input_count, float *hidden)
@@ -78,94 +14,190 @@ void score_layer_embed(const struct cpu_score_model *model, const struct score_s
                                 hidden + i * d);
 }
 
+/* The norm of the family. Without norms before attention and MLP these get what is there. */
 static void norm_rows(const struct cpu_score_model *model, const float *x, size_t rows, const float *weight,
                       const float *bias, float *out)
 {
     size_t d = (size_t)model->config.hidden_size;
-    for (size_t i = 0; i < rows; i++)
-        model->kernels->layer_norm(x + i * d, d, weight, bias, model->config.norm_epsilon, out + i * d);
+    double epsilon = model->config.norm_epsilon;
+    for (size_t i = 0; i < rows; i++) {
+        if (model->architecture->norm == SCORE_NORM_RMS)
+            model->kernels->rms_norm(x + i * d, d, weight, epsilon, out + i * d);
+        else
+            model->kernels->layer_norm(x + i * d, d, weight, bias, epsilon, out + i * d);
+    }
 }
 
-/* Adds the bias to rows of `parts` consecutive vectors of size d and rotates the first `rotated` of them. */
-static void bias_and_rotate(const struct cpu_score_model *model, const struct attention_rotary *rotary,
-                            const float *bias, const uint32_t *positions, const uint32_t *rows_of,
-                            size_t row_count, size_t parts, size_t rotated, float *rows)
+/* Without a bias, nothing. */
+static void add_to_rows(const struct cpu_score_model *model, const float *bias, size_t width, size_t rows,
+                        float *x)
 {
-    size_t d = (size_t)model->config.hidden_size, heads = (size_t)model->config.head_count;
+    for (size_t i = 0; bias && i < rows; i++)
+        model->kernels->add(x + i * width, bias, width);
+}
+
+/* A layer at work on a batch. */
+struct step {
+    const struct cpu_score_model *model;
+    const struct score_layer *layer;
+    const struct attention_rotary *rotary; /* NULL: the layer does not rotate */
+    const struct score_plan_batch *batch;
+    const struct score_scratch *scratch;
+};
+
+/* The heads' queries or keys at one position, from their product on. */
+static void finish_heads(const struct step *step, const float *norm_weight, uint32_t position,
+                         size_t head_count, float *heads)
+{
+    const struct cpu_score_model *model = step->model;
+    if (norm_weight)
+        model->kernels->rms_norm(heads, head_count * model->head_size, norm_weight,
+                                 model->config.norm_epsilon, heads);
+    if (step->rotary)
+        attention_rotate(step->rotary, position, heads, head_count, model->head_size);
+}
+
+/* Rows of queries, and of keys and values, from their product on: the bias is added, queries and keys are
+ * normalised and rotated. */
+static void finish_projections(const struct step *step, const uint32_t *rows_of, size_t row_count,
+                               int has_queries, int has_keys, float *rows)
+{
+    const struct cpu_score_model *model = step->model;
+    const float *const *vectors = step->layer->vectors;
+    const float *bias = vectors[SCORE_VECTOR_QKV_BIAS];
+    size_t query_width = has_queries ? model->query_width : 0;
+    size_t width = query_width + (has_keys ? 2 * model->key_value_width : 0);
+    if (bias && !has_queries)
+        bias += model->query_width;
     for (size_t i = 0; i < row_count; i++) {
-        float *row = rows + i * parts * d;
-        uint32_t position = positions[rows_of ? rows_of[i] : i];
-        model->kernels->add(row, bias, parts * d);
-        for (size_t part = 0; part < rotated; part++)
-            attention_rotate(rotary, position, row + part * d, heads, model->head_size);
+        float *row = rows + i * width;
+        uint32_t position = step->scratch->packed.positions[rows_of ? rows_of[i] : i];
+        if (bias)
+            model->kernels->add(row, bias, width);
+        if (has_queries)
+            finish_heads(step, vectors[SCORE_VECTOR_QUERY_NORM_WEIGHT], position,
+                         (size_t)model->config.head_count, row);
+        if (has_keys)
+            finish_heads(step, vectors[SCORE_VECTOR_KEY_NORM_WEIGHT], position,
+                         (size_t)score_key_value_heads(&model->config), row + query_width);
     }
 }
 
-/* Attention of all inputs: `normed` to `attended`, both [inputs, d]. */
-static void attend_all(const struct cpu_score_model *model, const struct attention_rotary *rotary,
-                       const struct score_layer *layer, const struct score_plan_batch *batch,
-                       const struct score_scratch *scratch)
+static struct attention_document document_of(const struct cpu_score_model *model)
 {
-    size_t d = (size_t)model->config.hidden_size, inputs = batch->input_count;
-    gemm_multiply(&layer->matrices[SCORE_MATRIX_QKV], 0, 3 * d, scratch->normed, d, inputs, scratch->wide,
-                  3 * d, 0, scratch->workspace);
-    bias_and_rotate(model, rotary, layer->qkv_bias, scratch->packed.positions, NULL, inputs, 3, 2,
-                    scratch->wide);
-    for (size_t i = 0; i < batch->document_count; i++) {
-        size_t begin = scratch->packed.offsets[i], end = scratch->packed.offsets[i + 1];
-        const float *rows = scratch->wide + begin * 3 * d;
-        struct attention_document document = {.head_count = (size_t)model->config.head_count,
-                                              .head_size = model->head_size,
-                                              .query_count = end - begin,
-                                              .query_position = 0,
-                                              .queries = rows,
-                                              .query_stride = 3 * d,
-                                              .keys = rows + d,
-                                              .values = rows + 2 * d,
-                                              .key_stride = 3 * d,
-                                              .out = scratch->attended + begin * d,
-                                              .out_stride = d};
-        attention_run(&document, model->kernels, scratch->attention);
-    }
+    return (struct attention_document){.head_count = (size_t)model->config.head_count,
+                                       .head_size = model->head_size,
+                                       .key_head_count = (size_t)score_key_value_heads(&model->config)};
 }
 
-/* Attention of the inputs that predict a target: `normed` [inputs, d] to the first rows of `attended`. Keys
- * and values of all inputs, queries of the chosen rows alone (they are gathered into `attended`, multiplied
- * into `normed`). */
-static void attend_targets(const struct cpu_score_model *model, const struct attention_rotary *rotary,
-                           const struct score_layer *layer, const struct score_plan_batch *batch,
-                           const struct score_scratch *scratch)
+/* Attention of all inputs: `x` [inputs, d] to `attended` [inputs, q]. */
+static void attend_all(const struct step *step, const float *x)
 {
-    size_t d = (size_t)model->config.hidden_size, target = 0;
-    const struct score_packed *packed = &scratch->packed;
-    const struct gemm_matrix *qkv = &layer->matrices[SCORE_MATRIX_QKV];
-    float *queries = scratch->normed;
-    gemm_multiply(qkv, d, 3 * d, scratch->normed, d, batch->input_count, scratch->wide, 2 * d, 0,
+    const struct cpu_score_model *model = step->model;
+    const struct score_scratch *scratch = step->scratch;
+    size_t d = (size_t)model->config.hidden_size, inputs = step->batch->input_count;
+    size_t q = model->query_width, kv = model->key_value_width, width = q + 2 * kv;
+    gemm_multiply(&step->layer->matrices[SCORE_MATRIX_QKV], 0, width, x, d, inputs, scratch->wide, width, 0,
                   scratch->workspace);
-    bias_and_rotate(model, rotary, layer->qkv_bias + d, packed->positions, NULL, batch->input_count, 2, 1,
-                    scratch->wide);
-    for (size_t i = 0; i < batch->target_count; i++)
-        memcpy(scratch->attended + i * d, scratch->normed + packed->target_rows[i] * d, d * sizeof(float));
-    gemm_multiply(qkv, 0, d, scratch->attended, d, batch->target_count, queries, d, 0, scratch->workspace);
-    bias_and_rotate(model, rotary, layer->qkv_bias, packed->positions, packed->target_rows,
-                    batch->target_count, 1, 1, queries);
-    for (size_t i = 0; i < batch->document_count; i++) {
-        size_t begin = packed->offsets[i], end = packed->offsets[i + 1], first = target;
-        while (target < batch->target_count && packed->target_rows[target] < end)
-            target++;
-        struct attention_document document = {.head_count = (size_t)model->config.head_count,
-                                              .head_size = model->head_size,
-                                              .query_count = target - first,
-                                              .query_position = packed->target_rows[first] - begin,
-                                              .queries = queries + first * d,
-                                              .query_stride = d,
-                                              .keys = scratch->wide + begin * 2 * d,
-                                              .values = scratch->wide + begin * 2 * d + d,
-                                              .key_stride = 2 * d,
-                                              .out = scratch->attended + first * d,
-                                              .out_stride = d};
+    finish_projections(step, NULL, inputs, 1, 1, scratch->wide);
+    for (size_t i = 0; i < step->batch->document_count; i++) {
+        size_t begin = scratch->packed.offsets[i], end = scratch->packed.offsets[i + 1];
+        const float *rows = scratch->wide + begin * width;
+        struct attention_document document = document_of(model);
+        document.query_count = end - begin;
+        document.query_position = 0;
+        document.queries = rows;
+        document.query_stride = width;
+        document.keys = rows + q;
+        document.values = rows + q + kv;
+        document.key_stride = width;
+        document.out = scratch->attended + begin * q;
+        document.out_stride = q;
         attention_run(&document, model->kernels, scratch->attention);
     }
+}
+
+/* Attention of the inputs that predict a target: `x` [inputs, d] to the first rows of `attended`, [targets,
+ * q]. Keys and values of all inputs, queries of the chosen rows alone: they are gathered into `attended`, and
+ * multiplied into `normed`, which may be `x`. */
+static void attend_targets(const struct step *step, const float *x)
+{
+    const struct cpu_score_model *model = step->model;
+    const struct score_scratch *scratch = step->scratch;
+    const struct score_packed *packed = &scratch->packed;
+    const struct gemm_matrix *qkv = &step->layer->matrices[SCORE_MATRIX_QKV];
+    size_t d = (size_t)model->config.hidden_size, targets = step->batch->target_count, target = 0;
+    size_t q = model->query_width, kv = model->key_value_width;
+    float *queries = scratch->normed;
+    gemm_multiply(qkv, q, q + 2 * kv, x, d, step->batch->input_count, scratch->wide, 2 * kv, 0,
+                  scratch->workspace);
+    finish_projections(step, NULL, step->batch->input_count, 0, 1, scratch->wide);
+    for (size_t i = 0; i < targets; i++)
+        memcpy(scratch->attended + i * d, x + packed->target_rows[i] * d, d * sizeof(float));
+    gemm_multiply(qkv, 0, q, scratch->attended, d, targets, queries, q, 0, scratch->workspace);
+    finish_projections(step, packed->target_rows, targets, 1, 0, queries);
+    for (size_t i = 0; i < step->batch->document_count; i++) {
+        size_t begin = packed->offsets[i], end = packed->offsets[i + 1], first = target;
+        while (target < targets && packed->target_rows[target] < end)
+            target++;
+        struct attention_document document = document_of(model);
+        document.query_count = target - first;
+        document.query_position = packed->target_rows[first] - begin;
+        document.queries = queries + first * q;
+        document.query_stride = q;
+        document.keys = scratch->wide + begin * 2 * kv;
+        document.values = document.keys + kv;
+        document.key_stride = 2 * kv;
+        document.out = scratch->attended + first * q;
+        document.out_stride = q;
+        attention_run(&document, model->kernels, scratch->attention);
+    }
+}
+
+/* residual += matrix x + bias, by way of a norm where the family has one there (`norm_weight`; that goes
+ * through `normed`). */
+static void add_product(const struct step *step, enum score_matrix matrix, enum score_vector bias,
+                        enum score_vector norm_weight, const float *x, size_t x_stride, size_t rows,
+                        float *residual)
+{
+    const struct cpu_score_model *model = step->model;
+    const float *const *vectors = step->layer->vectors;
+    const size_t d = (size_t)model->config.hidden_size;
+    const int is_after = model->architecture->norm_place == SCORE_NORM_AFTER;
+    float *out = is_after ? step->scratch->normed : residual;
+    gemm_multiply(&step->layer->matrices[matrix], 0, d, x, x_stride, rows, out, d, !is_after,
+                  step->scratch->workspace);
+    add_to_rows(model, vectors[bias], d, rows, out);
+    if (!is_after)
+        return;
+    norm_rows(model, out, rows, vectors[norm_weight], NULL, out);
+    for (size_t i = 0; i < rows; i++)
+        model->kernels->add(residual + i * d, out + i * d, d);
+}
+
+/* residual += the MLP's answer to `x`. */
+static void run_mlp(const struct step *step, const float *x, size_t rows, float *residual)
+{
+    const struct cpu_score_model *model = step->model;
+    const struct score_kernels *kernels = model->kernels;
+    const float *bias = step->layer->vectors[SCORE_VECTOR_MLP_UP_BIAS];
+    const enum score_activation activation = model->config.activation;
+    size_t d = (size_t)model->config.hidden_size, up = model->up_width;
+    size_t width = (size_t)model->config.intermediate_size;
+    float *wide = step->scratch->wide;
+    gemm_multiply(&step->layer->matrices[SCORE_MATRIX_MLP_UP], 0, up, x, d, rows, wide, up, 0,
+                  step->scratch->workspace);
+    if (model->architecture->has_gate)
+        add_to_rows(model, bias, up, rows, wide);
+    for (size_t i = 0; i < rows; i++) {
+        float *row = wide + i * up;
+        if (model->architecture->has_gate)
+            kernels->gate(activation, row, row + width, width);
+        else
+            kernels->activate(activation, row, bias, width);
+    }
+    add_product(step, SCORE_MATRIX_MLP_DOWN, SCORE_VECTOR_MLP_DOWN_BIAS, SCORE_VECTOR_MLP_NORM_WEIGHT, wide,
+                up, rows, residual);
 }
 
 void score_layer_run(const struct cpu_score_model *model, const struct attention_rotary *rotary,
@@ -173,37 +205,37 @@ void score_layer_run(const struct cpu_score_model *model, const struct attention
                      float *hidden, float *out)
 {
     const struct score_config *config = &model->config;
-    const struct score_kernels *kernels = model->kernels;
     const struct score_layer *layer = &model->layers[index];
-    size_t d = (size_t)config->hidden_size, wide = (size_t)config->intermediate_size;
-    size_t rows = batch->input_count;
-    norm_rows(model, hidden, rows, layer->attention_norm_weight, layer->attention_norm_bias, scratch->normed);
+    const struct step step = {.model = model,
+                              .layer = layer,
+                              .rotary = score_layer_is_rotated(config, index) ? rotary : NULL,
+                              .batch = batch,
+                              .scratch = scratch};
+    const float *const *vectors = layer->vectors;
+    const int is_before = model->architecture->norm_place == SCORE_NORM_BEFORE;
+    size_t d = (size_t)config->hidden_size, rows = batch->input_count;
+    if (is_before)
+        norm_rows(model, hidden, rows, vectors[SCORE_VECTOR_ATTENTION_NORM_WEIGHT],
+                  vectors[SCORE_VECTOR_ATTENTION_NORM_BIAS], scratch->normed);
     if (index + 1 < config->layer_count) {
-        attend_all(model, rotary, layer, batch, scratch);
+        attend_all(&step, is_before ? scratch->normed : hidden);
     } else {
-        attend_targets(model, rotary, layer, batch, scratch);
+        attend_targets(&step, is_before ? scratch->normed : hidden);
         rows = batch->target_count;
         for (size_t i = 0; i < rows; i++)
             memcpy(out + i * d, hidden + scratch->packed.target_rows[i] * d, d * sizeof(float));
         hidden = out;
     }
     /* With the parallel residual, the second norm sees what the first one saw. */
-    if (config->has_parallel_residual)
-        norm_rows(model, hidden, rows, layer->mlp_norm_weight, layer->mlp_norm_bias, scratch->normed);
-    gemm_multiply(&layer->matrices[SCORE_MATRIX_ATTENTION_OUT], 0, d, scratch->attended, d, rows, hidden, d,
-                  1, scratch->workspace);
-    for (size_t i = 0; i < rows; i++)
-        kernels->add(hidden + i * d, layer->attention_out_bias, d);
-    if (!config->has_parallel_residual)
-        norm_rows(model, hidden, rows, layer->mlp_norm_weight, layer->mlp_norm_bias, scratch->normed);
-    gemm_multiply(&layer->matrices[SCORE_MATRIX_MLP_UP], 0, wide, scratch->normed, d, rows, scratch->wide,
-                  wide, 0, scratch->workspace);
-    for (size_t i = 0; i < rows; i++)
-        kernels->activate(config->activation, scratch->wide + i * wide, layer->mlp_up_bias, wide);
-    gemm_multiply(&layer->matrices[SCORE_MATRIX_MLP_DOWN], 0, d, scratch->wide, wide, rows, hidden, d, 1,
-                  scratch->workspace);
-    for (size_t i = 0; i < rows; i++)
-        kernels->add(hidden + i * d, layer->mlp_down_bias, d);
+    if (is_before && config->has_parallel_residual)
+        norm_rows(model, hidden, rows, vectors[SCORE_VECTOR_MLP_NORM_WEIGHT],
+                  vectors[SCORE_VECTOR_MLP_NORM_BIAS], scratch->normed);
+    add_product(&step, SCORE_MATRIX_ATTENTION_OUT, SCORE_VECTOR_ATTENTION_OUT_BIAS,
+                SCORE_VECTOR_ATTENTION_NORM_WEIGHT, scratch->attended, model->query_width, rows, hidden);
+    if (is_before && !config->has_parallel_residual)
+        norm_rows(model, hidden, rows, vectors[SCORE_VECTOR_MLP_NORM_WEIGHT],
+                  vectors[SCORE_VECTOR_MLP_NORM_BIAS], scratch->normed);
+    run_mlp(&step, is_before ? scratch->normed : hidden, rows, hidden);
     if (index + 1 == config->layer_count)
         norm_rows(model, hidden, rows, model->final_norm_weight, model->final_norm_bias, hidden);
 }

@@ -10,6 +10,7 @@
 
 #include "gpu/cpu/attention.h"
 #include "gpu/cpu/gemm.h"
+#include "gpu/cpu/score_vectors.h"
 #include "gpu/cpu/threads.h"
 #include "gpu/score.h"
 #include "gpu/score_plan.h"
@@ -19,20 +20,17 @@
 #define SCORE_HEAD_COLUMNS 2048U     /* ... in blocks of so many tokens of the vocabulary */
 #define SCORE_WAVE_BYTES (256 * MIB) /* of hidden states at most, unless one batch needs more */
 
-enum score_matrix { /* the matrices of a layer, in the order of their memory */
-                    SCORE_MATRIX_QKV,
+enum score_matrix {                   /* the matrices of a layer, in the order of their memory */
+                    SCORE_MATRIX_QKV, /* rows: q of all heads, then k, then v */
                     SCORE_MATRIX_ATTENTION_OUT,
-                    SCORE_MATRIX_MLP_UP,
+                    SCORE_MATRIX_MLP_UP, /* rows: the gate's, if there is one, then those of what goes up */
                     SCORE_MATRIX_MLP_DOWN,
                     SCORE_MATRIX_COUNT
 };
 
 struct score_layer {
     struct gemm_matrix matrices[SCORE_MATRIX_COUNT];
-    /* float32 vectors; a bias that the model does not have is all zero. */
-    float *attention_norm_weight, *attention_norm_bias, *mlp_norm_weight, *mlp_norm_bias;
-    float *qkv_bias, *mlp_up_bias;
-    float *attention_out_bias, *mlp_down_bias;
+    const float *vectors[SCORE_VECTOR_COUNT];
 };
 
 struct cpu_score_model {
@@ -40,8 +38,9 @@ struct cpu_score_model {
     const struct score_kernels *kernels;
     struct score_config config;
     enum gemm_engine engine;
-    enum score_qkv_order qkv_order;
-    size_t head_size;
+    const struct score_architecture *architecture;
+    size_t head_size, query_width, key_value_width; /* of one head; of all */
+    size_t up_width;                                /* rows of SCORE_MATRIX_MLP_UP */
     struct score_watch watch;
     uint64_t budget_bytes;
     int is_resident;
@@ -49,14 +48,10 @@ struct cpu_score_model {
     struct score_layer *layers;     /* [layer_count]; if streamed, their matrices share one memory */
     uint64_t loaded_layer;          /* streamed: whose matrices are prepared; layer_count: none's */
     struct gemm_matrix unembedding; /* resident only */
-    float *final_norm_weight, *final_norm_bias;
+    float *final_norm_weight, *final_norm_bias; /* the bias is all zero if there is none */
     void *matrix_memory, *vector_memory;
     uint64_t memory_bytes; /* of the two */
 };
-
-/* Scratch memory of one thread: batches of at most `batch_inputs`, documents of at most `document_inputs`. */
-uint64_t score_scratch_bytes(const struct score_config *config, enum gemm_engine engine, size_t batch_inputs,
-                             size_t document_inputs);
 
 int score_model_init(struct cpu_score_model *model, struct cpu_threads *threads,
                      const struct score_kernels *kernels, enum gemm_engine engine,

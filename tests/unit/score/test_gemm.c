@@ -43,9 +43,10 @@ static double worst_error(enum gemm_engine engine, enum tensor_dtype dtype, size
     void *memory = aligned_alloc(64, gemm_matrix_bytes(engine, dtype, rows, columns));
     void *workspace = aligned_alloc(64, gemm_workspace_bytes(engine) + 64);
     float *a = malloc(tokens * stride * 4), *out = malloc(tokens * (width + 1) * 4);
-    struct tensor_view view = {.dtype = dtype, .data = weights};
+    const struct gemm_stored stored = {
+        .parts = {{.dtype = dtype, .shape = {.ndim = 2, .dim = {rows, columns}}, .data = weights}},
+        .part_count = 1};
     struct gemm_matrix matrix;
-    const struct gemm_rows as_stored = {0, 0};
     double worst = 0;
     fill_weights(dtype, weights, rows * columns);
     for (size_t i = 0; i < tokens * stride; i++)
@@ -54,7 +55,7 @@ static double worst_error(enum gemm_engine engine, enum tensor_dtype dtype, size
         out[i] = 1.5F;
     gemm_matrix_init(&matrix, engine, dtype, rows, columns, memory);
     for (size_t row = 0; row < rows; row += 64)
-        gemm_matrix_fill(&matrix, kernels, &view, &as_stored, row, row + 64 < rows ? row + 64 : rows);
+        gemm_matrix_fill(&matrix, kernels, &stored, row, row + 64 < rows ? row + 64 : rows);
     gemm_multiply(&matrix, begin, rows, a, stride, tokens, out, width + 1, is_sum, workspace);
     for (size_t i = 0; i < tokens; i++) {
         for (size_t j = 0; j < width; j++) {
@@ -103,18 +104,21 @@ static void order_of_rows(void **state)
     (void)state;
     enum gemm_engine best = gemm_start(cpu_isa_best());
     const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
-    const struct gemm_rows order = {2, 16};
-    float stored[96], out[96], one = 1;
+    float numbers[96], out[96], one = 1;
     for (size_t i = 0; i < 96; i++)
-        stored[i] = (float)i;
+        numbers[i] = (float)i;
     for (int engine = 0; engine <= (int)best; engine++) {
         struct gemm_matrix matrix;
-        struct tensor_view view = {.dtype = TENSOR_DTYPE_F32, .data = stored};
+        const struct gemm_stored stored = {
+            .parts = {{.dtype = TENSOR_DTYPE_F32, .shape = {.ndim = 2, .dim = {96, 1}}, .data = numbers}},
+            .part_count = 1,
+            .head_count = 2,
+            .head_size = 16};
         void *memory =
             aligned_alloc(64, gemm_matrix_bytes((enum gemm_engine)engine, TENSOR_DTYPE_F32, 96, 1));
         void *workspace = aligned_alloc(64, gemm_workspace_bytes((enum gemm_engine)engine) + 64);
         gemm_matrix_init(&matrix, (enum gemm_engine)engine, TENSOR_DTYPE_F32, 96, 1, memory);
-        gemm_matrix_fill(&matrix, kernels, &view, &order, 0, 96);
+        gemm_matrix_fill(&matrix, kernels, &stored, 0, 96);
         gemm_multiply(&matrix, 0, 96, &one, 1, 1, out, 96, 0, workspace);
         for (size_t part = 0; part < 3; part++)
             for (size_t head = 0; head < 2; head++)
@@ -124,6 +128,48 @@ static void order_of_rows(void **state)
     }
 }
 
+/* Tensors of several dtypes, whose borders are no borders of tiles, become one matrix. */
+static void parts(void **state)
+{
+    (void)state;
+    enum { columns = 37, rows = 5 + 40 + 19 };
+    static const size_t part_rows[] = {5, 40, 19};
+    enum gemm_engine best = gemm_start(cpu_isa_best());
+    const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
+    static uint16_t halves[2][40 * columns];
+    static float floats[40 * columns], a[columns], out[rows];
+    struct gemm_stored stored = {.part_count = 3};
+    const void *data[] = {halves[0], halves[1], floats};
+    for (size_t i = 0; i < 3; i++) {
+        fill_weights(dtypes[i], i < 2 ? (void *)halves[i] : (void *)floats, (size_t)40 * columns);
+        stored.parts[i] = (struct tensor_view){
+            .dtype = dtypes[i], .shape = {.ndim = 2, .dim = {part_rows[i], columns}}, .data = data[i]};
+    }
+    fill_weights(TENSOR_DTYPE_F32, a, columns);
+    assert_int_equal(gemm_stored_rows(&stored), rows);
+    assert_int_equal(gemm_stored_dtype(&stored), TENSOR_DTYPE_F32);
+    for (int engine = 0; engine <= (int)best; engine++) {
+        enum gemm_engine e = (enum gemm_engine)engine;
+        struct gemm_matrix matrix;
+        void *memory = aligned_alloc(64, gemm_matrix_bytes(e, TENSOR_DTYPE_F32, rows, columns));
+        void *workspace = aligned_alloc(64, gemm_workspace_bytes(e) + 64);
+        gemm_matrix_init(&matrix, e, TENSOR_DTYPE_F32, rows, columns, memory);
+        gemm_matrix_fill(&matrix, kernels, &stored, 32, rows);
+        gemm_matrix_fill(&matrix, kernels, &stored, 0, 32);
+        gemm_multiply(&matrix, 0, rows, a, columns, 1, out, rows, 0, workspace);
+        for (size_t part = 0, row = 0; part < 3; part++)
+            for (size_t i = 0; i < part_rows[part]; i++, row++) {
+                double want = 0;
+                for (size_t k = 0; k < columns; k++)
+                    want += (double)a[k] * (double)element(dtypes[part], data[part], i * columns + k);
+                assert_true(fabs((double)out[row] - want) < 1e-5);
+            }
+        free(memory), free(workspace);
+    }
+    stored.part_count = 1;
+    assert_int_equal(gemm_stored_dtype(&stored), TENSOR_DTYPE_F16);
+}
+
 /* A row's result does not depend on the rows beside it, nor on the width of the vectors. */
 static void rows_alone(void **state)
 {
@@ -131,20 +177,22 @@ static void rows_alone(void **state)
     enum { rows = 70, columns = 600, tokens = 40 };
     enum gemm_engine best = gemm_start(cpu_isa_best());
     const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
-    static float stored[rows * columns], a[tokens * columns], together[2][tokens * rows], alone[rows];
-    const struct gemm_rows as_stored = {0, 0};
-    fill_weights(TENSOR_DTYPE_F32, stored, rows * columns);
+    static float numbers[rows * columns], a[tokens * columns], together[2][tokens * rows], alone[rows];
+    fill_weights(TENSOR_DTYPE_F32, numbers, rows * columns);
     fill_weights(TENSOR_DTYPE_F32, a, tokens * columns);
     if (best < GEMM_ENGINE_AVX2)
         skip();
     for (int engine = GEMM_ENGINE_AVX2; engine <= GEMM_ENGINE_AVX512 && engine <= (int)best; engine++) {
         enum gemm_engine e = (enum gemm_engine)engine;
         struct gemm_matrix matrix;
-        struct tensor_view view = {.dtype = TENSOR_DTYPE_F32, .data = stored};
+        const struct gemm_stored stored = {.parts = {{.dtype = TENSOR_DTYPE_F32,
+                                                      .shape = {.ndim = 2, .dim = {rows, columns}},
+                                                      .data = numbers}},
+                                           .part_count = 1};
         void *memory = aligned_alloc(64, gemm_matrix_bytes(e, TENSOR_DTYPE_F32, rows, columns));
         void *workspace = aligned_alloc(64, gemm_workspace_bytes(e) + 64);
         gemm_matrix_init(&matrix, e, TENSOR_DTYPE_F32, rows, columns, memory);
-        gemm_matrix_fill(&matrix, kernels, &view, &as_stored, 0, rows);
+        gemm_matrix_fill(&matrix, kernels, &stored, 0, rows);
         float *all = together[engine - GEMM_ENGINE_AVX2];
         gemm_multiply(&matrix, 0, rows, a, columns, tokens, all, rows, 0, workspace);
         for (size_t i = 0; i < tokens; i++) {
@@ -173,10 +221,8 @@ static void chosen_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(order_of_rows),
-        cmocka_unit_test(rows_alone),
-        cmocka_unit_test(chosen_by_name),
+        cmocka_unit_test(sizes),      cmocka_unit_test(order_of_rows),  cmocka_unit_test(parts),
+        cmocka_unit_test(rows_alone), cmocka_unit_test(chosen_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,6 +69,26 @@ static void activations(void **state)
     }
 }
 
+static void gates(void **state)
+{
+    (void)state;
+    const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
+    float x[COUNT], up[COUNT], y[COUNT];
+    for (int activation = 0; activation < SCORE_ACTIVATION_COUNT; activation++)
+        for (size_t count = 1; count <= COUNT; count++) {
+            fill(x, count, 100, 6), fill(up, count, 200, 3);
+            memcpy(y, x, sizeof y);
+            kernels->gate((enum score_activation)activation, y, up, count);
+            for (size_t i = 0; i < count; i++) {
+                double want = exact((enum score_activation)activation, (double)x[i]) * (double)up[i];
+                assert_true(fabs((double)y[i] - want) < 6e-6);
+            }
+            y[count - 1] = NAN;
+            kernels->gate((enum score_activation)activation, y, up, count);
+            assert_true(isnan(y[count - 1]));
+        }
+}
+
 static void norms_and_softmax(void **state)
 {
     (void)state;
@@ -85,6 +105,14 @@ static void norms_and_softmax(void **state)
         for (size_t i = 0; i < count; i++) {
             double want = ((double)x[i] - mean) / sqrt(variance + 1e-5) * (double)weight[i] + (double)bias[i];
             assert_true(fabs((double)y[i] - want) < 2e-6 * fmax(1, fabs(want)));
+        }
+        double squares = 0;
+        for (size_t i = 0; i < count; i++)
+            squares += (double)x[i] * (double)x[i] / (double)count;
+        kernels->rms_norm(x, count, weight, 1e-5, y);
+        for (size_t i = 0; i < count; i++) {
+            double want = (double)x[i] / sqrt(squares + 1e-5) * (double)weight[i];
+            assert_true(fabs((double)y[i] - want) < 1e-6 * fmax(1, fabs(want)));
         }
         for (size_t i = 0; i < count; i++)
             largest = fmax(largest, (double)x[i]);
@@ -117,6 +145,8 @@ static void not_finite(void **state)
         assert_true(isnan(log_sum.sum) && isfinite(log_sum.largest));
         kernels->layer_norm(x, COUNT, ones, zeros, 1e-5, y);
         assert_true(isnan(y[COUNT - 1]));
+        kernels->rms_norm(x, COUNT, ones, 1e-5, y);
+        assert_true(isnan(y[0]) && isnan(y[COUNT - 1]));
         kernels->softmax(x, COUNT, 1);
         assert_true(isnan(x[0]) && isnan(x[COUNT - 1]));
         fill(x, COUNT, 1, 1);
@@ -172,10 +202,13 @@ static void instruction_sets_agree(void **state)
     call_y;                                                                                                  \
     assert_memory_equal(x, y, count * sizeof(float))
             COMPARE(one->layer_norm(x, count, w, b, 1e-5, x), two->layer_norm(y, count, w, b, 1e-5, y));
+            COMPARE(one->rms_norm(x, count, w, 1e-5, x), two->rms_norm(y, count, w, 1e-5, y));
             COMPARE(one->softmax(x, count, 0.3F), two->softmax(y, count, 0.3F));
             for (int a = 0; a < SCORE_ACTIVATION_COUNT; a++) {
                 COMPARE(one->activate((enum score_activation)a, x, b, count),
                         two->activate((enum score_activation)a, y, b, count));
+                COMPARE(one->gate((enum score_activation)a, x, b, count),
+                        two->gate((enum score_activation)a, y, b, count));
             }
             struct score_log_sum first = {-INFINITY, 0}, second = {-INFINITY, 0};
             fill(x, count, 4, 6);
@@ -189,8 +222,9 @@ static void instruction_sets_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(activations), cmocka_unit_test(norms_and_softmax),      cmocka_unit_test(not_finite),
-        cmocka_unit_test(conversions), cmocka_unit_test(instruction_sets_agree),
+        cmocka_unit_test(activations),       cmocka_unit_test(gates),
+        cmocka_unit_test(norms_and_softmax), cmocka_unit_test(not_finite),
+        cmocka_unit_test(conversions),       cmocka_unit_test(instruction_sets_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

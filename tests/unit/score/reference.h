@@ -1,0 +1,246 @@
+/*
+ * The forward pass in float64, written down as plainly as possible, for all families: what the CPU backend is
+ * compared with.
+ */
+#ifndef BIFURCATED_TESTS_UNIT_SCORE_REFERENCE_H
+#define BIFURCATED_TESTS_UNIT_SCORE_REFERENCE_H
+
+#include "tests/tools/random_model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const struct tensor_view no_view = {.data = NULL};
+
+static inline double element(const struct tensor_view *view, size_t index)
+{
+    if (!view->data)
+        return 0;
+    if (view->dtype == TENSOR_DTYPE_F32)
+        return (double)((const float *)view->data)[index];
+    uint16_t half = ((const uint16_t *)view->data)[index];
+    return (double)(view->dtype == TENSOR_DTYPE_F16 ? half_from_f16(half) : half_from_bf16(half));
+}
+
+static inline void linear(const struct tensor_view *weight, const struct tensor_view *bias, const double *x,
+                          double *y)
+{
+    size_t rows = weight->shape.dim[0], columns = weight->shape.dim[1];
+    for (size_t i = 0; i < rows; i++) {
+        y[i] = bias ? element(bias, i) : 0;
+        for (size_t j = 0; j < columns; j++)
+            y[i] += element(weight, i * columns + j) * x[j];
+    }
+}
+
+static inline int is_neox(const struct score_config *config)
+{
+    return strcmp(config->architecture, "gpt_neox") == 0;
+}
+
+static inline int is_olmo2(const struct score_config *config)
+{
+    return strcmp(config->architecture, "olmo2") == 0;
+}
+
+static inline void norm(const struct score_config *config, const struct tensor_view *weight,
+                        const struct tensor_view *bias, const double *x, size_t count, double *y)
+{
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < count && is_neox(config); i++)
+        mean += x[i] / (double)count;
+    for (size_t i = 0; i < count; i++)
+        variance += (x[i] - mean) * (x[i] - mean) / (double)count;
+    for (size_t i = 0; i < count; i++)
+        y[i] = (x[i] - mean) / sqrt(variance + config->norm_epsilon) * element(weight, i) + element(bias, i);
+}
+
+/* Of pair j, in turns of 2 pi per position. */
+static inline double frequency(const struct score_config *config, size_t j)
+{
+    const struct score_rotary_scaling *scaling = &config->rotary_scaling;
+    double angle = pow(config->rotary_base, -2 * (double)j / (double)config->rotary_dimensions);
+    if (scaling->kind == SCORE_ROTARY_LINEAR)
+        return angle / scaling->factor;
+    if (scaling->kind == SCORE_ROTARY_DEFAULT)
+        return angle;
+    double turns = (double)scaling->original_positions * angle / (2 * acos(-1));
+    double high = (turns - scaling->low_frequency_factor) /
+                  (scaling->high_frequency_factor - scaling->low_frequency_factor);
+    high = high < 0 ? 0 : high > 1 ? 1 : high;
+    return angle * (high + (1 - high) / scaling->factor);
+}
+
+static inline void rotate(const struct score_config *config, size_t position, double *x)
+{
+    size_t half = config->rotary_dimensions / 2;
+    for (size_t j = 0; j < half; j++) {
+        double angle = (double)position * frequency(config, j);
+        double a = x[j], b = x[half + j];
+        x[j] = a * cos(angle) - b * sin(angle);
+        x[half + j] = b * cos(angle) + a * sin(angle);
+    }
+}
+
+static inline double activation(const struct score_config *config, double x)
+{
+    if (config->activation == SCORE_ACTIVATION_GELU)
+        return 0.5 * x * erfc(-x / sqrt(2));
+    if (config->activation == SCORE_ACTIVATION_GELU_TANH)
+        return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    if (config->activation == SCORE_ACTIVATION_SILU)
+        return x / (1 + exp(-x));
+    return x > 0 ? x : 0;
+}
+
+/* Queries, keys and values of one input: head by head, each of `size` numbers. */
+static inline void project(const struct score_config *config, const struct tensor_view *w, const double *x,
+                           size_t size, double *q, double *k, double *v)
+{
+    size_t width = config->head_count * size;
+    size_t key_width =
+        (config->key_value_head_count ? config->key_value_head_count : config->head_count) * size;
+    if (is_neox(config)) { /* q, k, v per head */
+        double *fused = calloc(3 * width, 8);
+        linear(&w[SCORE_ROLE_QKV_WEIGHT], &w[SCORE_ROLE_QKV_BIAS], x, fused);
+        for (size_t i = 0; i < width; i++) {
+            const double *of_head = fused + i / size * 3 * size + i % size;
+            q[i] = of_head[0], k[i] = of_head[size], v[i] = of_head[2 * size];
+        }
+        free(fused);
+        return;
+    }
+    linear(&w[SCORE_ROLE_QUERY_WEIGHT], &w[SCORE_ROLE_QUERY_BIAS], x, q);
+    linear(&w[SCORE_ROLE_KEY_WEIGHT], &w[SCORE_ROLE_KEY_BIAS], x, k);
+    linear(&w[SCORE_ROLE_VALUE_WEIGHT], &w[SCORE_ROLE_VALUE_BIAS], x, v);
+    if (is_olmo2(config)) {
+        norm(config, &w[SCORE_ROLE_QUERY_NORM_WEIGHT], &no_view, q, width, q);
+        norm(config, &w[SCORE_ROLE_KEY_NORM_WEIGHT], &no_view, k, key_width, k);
+    }
+}
+
+/* q [n, heads, size], k and v [n, key heads, size]; out like q. */
+static inline void attend(const struct score_config *config, size_t n, size_t size, int is_rotated, double *q,
+                          double *k, double *v, double *out)
+{
+    size_t heads = config->head_count;
+    size_t key_heads = config->key_value_head_count ? config->key_value_head_count : heads;
+    for (size_t i = 0; i < n * heads && is_rotated; i++)
+        rotate(config, i / heads, q + i * size);
+    for (size_t i = 0; i < n * key_heads && is_rotated; i++)
+        rotate(config, i / key_heads, k + i * size);
+    for (size_t head = 0; head < heads; head++)
+        for (size_t i = 0; i < n; i++) {
+            double weight[256], sum = 0, *to = out + (i * heads + head) * size;
+            size_t shared = head * key_heads / heads;
+            for (size_t j = 0; j <= i; j++) {
+                double dot = 0;
+                for (size_t e = 0; e < size; e++)
+                    dot += q[(i * heads + head) * size + e] * k[(j * key_heads + shared) * size + e];
+                sum += weight[j] = exp(dot / sqrt((double)size));
+            }
+            for (size_t e = 0; e < size; e++) {
+                to[e] = 0;
+                for (size_t j = 0; j <= i; j++)
+                    to[e] += weight[j] / sum * v[(j * key_heads + shared) * size + e];
+            }
+        }
+}
+
+static inline void reference_mlp(const struct score_config *config, const struct tensor_view *w,
+                                 const double *x, double *y)
+{
+    size_t width = config->intermediate_size;
+    double *wide = calloc(width, 8), *gate = calloc(width, 8);
+    linear(&w[SCORE_ROLE_MLP_UP_WEIGHT], &w[SCORE_ROLE_MLP_UP_BIAS], x, wide);
+    if (!is_neox(config))
+        linear(&w[SCORE_ROLE_MLP_GATE_WEIGHT], &w[SCORE_ROLE_MLP_GATE_BIAS], x, gate);
+    for (size_t i = 0; i < width; i++)
+        wide[i] = is_neox(config) ? activation(config, wide[i]) : activation(config, gate[i]) * wide[i];
+    linear(&w[SCORE_ROLE_MLP_DOWN_WEIGHT], &w[SCORE_ROLE_MLP_DOWN_BIAS], wide, y);
+    free(wide), free(gate);
+}
+
+/* row += y, or, in OLMo 2, its norm. */
+static inline void add_residual(const struct score_config *config, const struct tensor_view *norm_weight,
+                                double *y, double *row)
+{
+    size_t d = config->hidden_size;
+    if (is_olmo2(config))
+        norm(config, norm_weight, &no_view, y, d, y);
+    for (size_t i = 0; i < d; i++)
+        row[i] += y[i];
+}
+
+static inline void reference_layer(const struct score_config *config, const struct tensor_view *w,
+                                   uint64_t layer, size_t n, double *x)
+{
+    size_t d = config->hidden_size, size = config->head_size ? config->head_size : d / config->head_count;
+    size_t heads = config->head_count;
+    size_t key_heads = config->key_value_head_count ? config->key_value_head_count : heads;
+    double *q = calloc(n * heads * size, 8), *attended = calloc(n * heads * size, 8);
+    double *k = calloc(n * key_heads * size, 8), *v = calloc(n * key_heads * size, 8);
+    double *normed = calloc(d, 8), *delta = calloc(d, 8), *before = calloc(d, 8);
+    for (size_t i = 0; i < n; i++) {
+        norm(config, &w[SCORE_ROLE_ATTENTION_NORM_WEIGHT], &w[SCORE_ROLE_ATTENTION_NORM_BIAS], x + i * d, d,
+             normed);
+        project(config, w, is_olmo2(config) ? x + i * d : normed, size, q + i * heads * size,
+                k + i * key_heads * size, v + i * key_heads * size);
+    }
+    attend(config, n, size, !(config->unrotated_layers[layer / 8] & 1 << layer % 8), q, k, v, attended);
+    for (size_t i = 0; i < n; i++) {
+        double *row = x + i * d;
+        memcpy(before, row, d * 8);
+        linear(&w[SCORE_ROLE_ATTENTION_OUT_WEIGHT], &w[SCORE_ROLE_ATTENTION_OUT_BIAS],
+               attended + i * heads * size, delta);
+        add_residual(config, &w[SCORE_ROLE_ATTENTION_NORM_WEIGHT], delta, row);
+        norm(config, &w[SCORE_ROLE_MLP_NORM_WEIGHT], &w[SCORE_ROLE_MLP_NORM_BIAS],
+             config->has_parallel_residual ? before : row, d, normed);
+        reference_mlp(config, w, is_olmo2(config) ? row : normed, delta);
+        add_residual(config, &w[SCORE_ROLE_MLP_NORM_WEIGHT], delta, row);
+    }
+    free(q), free(k), free(v), free(attended), free(normed), free(delta), free(before);
+}
+
+/* Log-probabilities of all targets, and how far the best other logit is from each (positive: argmax). */
+static inline void reference(const struct score_model_source *source, const struct score_request *request,
+                             double *logprobs, double *margins)
+{
+    struct err err = ERR_INIT;
+    struct score_weights weights;
+    const struct score_config *config = &source->config;
+    size_t d = config->hidden_size, vocabulary = config->vocabulary_rows, target = 0;
+    double *logits = calloc(vocabulary, 8), *normed = calloc(d, 8);
+    assert_int_equal(score_weights_find(source, &weights, &err), 0);
+    for (size_t i = 0; i < request->document_count; i++) {
+        size_t n = request->length[i] - 1;
+        const uint32_t *ids = request->tokens + request->begin[i];
+        double *x = calloc(n * d, 8);
+        for (size_t j = 0; j < n * d; j++)
+            x[j] = element(&weights.model[SCORE_ROLE_EMBEDDING], ids[j / d] * d + j % d);
+        for (size_t layer = 0; layer < config->layer_count; layer++)
+            reference_layer(config, weights.layers[layer], layer, n, x);
+        for (uint32_t j = 0; j < request->target_count[i]; j++, target++) {
+            uint32_t wanted = ids[request->target_first[i] + j];
+            double sum = 0, other = (double)-INFINITY;
+            norm(config, &weights.model[SCORE_ROLE_FINAL_NORM_WEIGHT],
+                 &weights.model[SCORE_ROLE_FINAL_NORM_BIAS], x + (request->target_first[i] + j - 1) * d, d,
+                 normed);
+            linear(&weights.model[SCORE_ROLE_UNEMBEDDING], NULL, normed, logits);
+            for (size_t k = 0; k < vocabulary; k++) {
+                sum += exp(logits[k]);
+                other = k != wanted && logits[k] > other ? logits[k] : other;
+            }
+            logprobs[target] = logits[wanted] - log(sum);
+            margins[target] = logits[wanted] - other;
+        }
+        free(x);
+    }
+    score_weights_free(&weights);
+    free(logits), free(normed);
+}
+
+#endif

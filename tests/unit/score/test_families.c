@@ -1,0 +1,249 @@
+/*
+ * The CPU's forward pass of the families after Llama against the one of reference.h: heads that share keys
+ * and have a size of their own, biases, scaled rotary embeddings and layers without, norms where OLMo 2 has
+ * them.
+ */
+#include "daemon/base/limits.h"
+#include "tests/unit/score/runs.h"
+
+#define ERROR_MAX 1e-4 /* of a log-probability */
+
+static const char *const families[] = {"llama", "mistral", "qwen2", "smollm3", "olmo2"};
+#define FAMILY_COUNT (sizeof families / sizeof families[0])
+
+/* What a configuration leaves at 0 is the same for all. */
+static struct score_config with_family(const struct score_config *config, size_t family)
+{
+    struct score_config made = *config;
+    (void)snprintf(made.architecture, sizeof made.architecture, "%s", families[family]);
+    made.vocabulary_rows = made.vocabulary_rows ? made.vocabulary_rows : 90;
+    made.layer_count = made.layer_count ? made.layer_count : 2;
+    made.max_positions = made.max_positions ? made.max_positions : 69;
+    made.rotary_base = 10000;
+    made.norm_epsilon = 1e-5;
+    return made;
+}
+
+struct variant {
+    const char *name;
+    enum tensor_dtype dtype;
+    struct score_config config;
+};
+
+static const struct variant variants[] = {
+    {"pairs of heads, all sizes odd",
+     TENSOR_DTYPE_F16,
+     {.hidden_size = 31,
+      .head_count = 6,
+      .key_value_head_count = 3,
+      .head_size = 6,
+      .rotary_dimensions = 6,
+      .intermediate_size = 53,
+      .activation = SCORE_ACTIVATION_SILU}},
+    {"one key for all, narrower than its heads, biases, tied",
+     TENSOR_DTYPE_BF16,
+     {.hidden_size = 20,
+      .head_count = 4,
+      .key_value_head_count = 1,
+      .head_size = 24,
+      .rotary_dimensions = 24,
+      .intermediate_size = 33,
+      .has_attention_bias = 1,
+      .has_mlp_bias = 1,
+      .is_tied = 1,
+      .activation = SCORE_ACTIVATION_SILU}},
+    {"a key for each, wider than its heads, frequencies as in Llama 3",
+     TENSOR_DTYPE_F32,
+     {.hidden_size = 96,
+      .head_count = 4,
+      .head_size = 8,
+      .rotary_dimensions = 8,
+      .rotary_scaling = {SCORE_ROTARY_LLAMA3, 8, 1, 4, 32},
+      .intermediate_size = 64,
+      .has_attention_bias = 1,
+      .activation = SCORE_ACTIVATION_SILU}},
+    {"a single layer, keys that end within a tile, frequencies divided",
+     TENSOR_DTYPE_F16,
+     {.layer_count = 1,
+      .hidden_size = 64,
+      .head_count = 6,
+      .key_value_head_count = 3,
+      .head_size = 16,
+      .rotary_dimensions = 16,
+      .rotary_scaling = {.kind = SCORE_ROTARY_LINEAR, .factor = 4},
+      .intermediate_size = 40,
+      .activation = SCORE_ACTIVATION_GELU_TANH,
+      .has_mlp_bias = 1}},
+    {"layers that do not rotate",
+     TENSOR_DTYPE_BF16,
+     {.layer_count = 4,
+      .hidden_size = 64,
+      .head_count = 4,
+      .key_value_head_count = 2,
+      .rotary_dimensions = 16,
+      .unrotated_layers = {1 << 1 | 1 << 3},
+      .intermediate_size = 96,
+      .activation = SCORE_ACTIVATION_GELU}},
+    {"the smallest",
+     TENSOR_DTYPE_F32,
+     {.vocabulary_rows = 1,
+      .hidden_size = 1,
+      .head_count = 1,
+      .head_size = 2,
+      .rotary_dimensions = 2,
+      .intermediate_size = 1,
+      .activation = SCORE_ACTIVATION_RELU}},
+};
+
+/* A family's model of this variant, by all engines. */
+static void compare(const struct variant *variant, size_t family)
+{
+    struct score_config config = with_family(&variant->config, family);
+    struct random_model model;
+    struct random_documents documents;
+    double logprobs[512], margins[512], worst = 0;
+    assert_int_equal(random_model_init(&model, &config), 0);
+    /* The longest that the model takes, a single token, and all positions of one. */
+    assert_int_equal(random_documents_init(&documents, 4, 70, (uint32_t)config.vocabulary_rows), 0);
+    documents.length[2] = 40, documents.length[3] = 55;
+    for (size_t i = 2; i < 4; i++)
+        documents.target_first[i] = i == 2 ? 1 : documents.length[i] / 2;
+    documents.target_count[2] = 39, documents.target_count[3] = 3;
+    if (variant->dtype != TENSOR_DTYPE_F16)
+        change_dtype(&model, variant->dtype);
+    struct score_model_source source = source_of(&model);
+    reference(&source, &documents.request, logprobs, margins);
+    for (enum gemm_engine engine = GEMM_ENGINE_BLAS; engine <= gemm_start(cpu_isa_best()); engine++) {
+        use_engine(engine);
+        worst = fmax(worst, error_of(&model, &documents, (struct setting){2, 0}, logprobs, margins));
+        assert_int_equal(unsetenv(GEMM_ENGINE_VARIABLE), 0);
+    }
+    print_message("%s, %s: largest error of a log-probability %.1e\n", families[family], variant->name,
+                  worst);
+    assert_true(worst < ERROR_MAX);
+    random_documents_free(&documents);
+    random_model_free(&model);
+}
+
+static void every_family_and_variant(void **state)
+{
+    (void)state;
+    for (size_t family = 0; family < FAMILY_COUNT; family++)
+        for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
+            compare(&variants[i], family);
+}
+
+/* Worth streaming, and wide enough for the matrix units. */
+static const struct score_config wide = {.vocabulary_rows = 6000,
+                                         .max_positions = 200,
+                                         .hidden_size = 64,
+                                         .head_count = 4,
+                                         .key_value_head_count = 2,
+                                         .head_size = 24,
+                                         .rotary_dimensions = 24,
+                                         .intermediate_size = 96,
+                                         .has_attention_bias = 1,
+                                         .activation = SCORE_ACTIVATION_SILU};
+
+/* Threads and streaming change no bit, whatever the tensors' dtypes are. */
+static void nothing_else_matters(void **state)
+{
+    (void)state;
+    for (size_t family = 0; family < FAMILY_COUNT; family++) {
+        struct score_config config = with_family(&wide, family);
+        struct random_model model;
+        struct random_documents documents;
+        struct score_result one, other;
+        assert_int_equal(random_model_init(&model, &config), 0);
+        assert_int_equal(random_documents_init(&documents, 12, 200, 6000), 0);
+        if (family % 2) { /* keys of another dtype than queries */
+            struct random_model keys = {.tensors = model.tensors, .tensor_count = 0};
+            while (!strstr(keys.tensors->name, "k_proj.weight"))
+                keys.tensors++;
+            keys.tensor_count = 1;
+            change_dtype(&keys, TENSOR_DTYPE_BF16);
+        }
+        struct score_model_source source = source_of(&model);
+        use_engine(GEMM_ENGINE_AMX); /* the best that there is */
+        score(&source, &documents.request, (struct setting){1, 0}, &one);
+        score(&source, &documents.request, (struct setting){3, 0}, &other);
+        assert_equal(&one, &other);
+        score_result_free(&other);
+        const uint64_t less = one.memory_bytes - 512 * KIB;
+        score(&source, &documents.request, (struct setting){1, less}, &other);
+        assert_true(other.memory_bytes <= less);
+        assert_equal(&one, &other);
+        score_result_free(&other);
+        score_result_free(&one);
+        random_documents_free(&documents);
+        random_model_free(&model);
+    }
+}
+
+static void not_a_number(void **state)
+{
+    (void)state;
+    use_engine(GEMM_ENGINE_AMX);
+    for (size_t family = 0; family < FAMILY_COUNT; family++) {
+        struct score_config config = with_family(&variants[1].config, family);
+        struct random_model model;
+        struct random_documents documents;
+        struct score_result result;
+        config.is_tied = 0;
+        config.max_positions = 200;
+        assert_int_equal(random_model_init(&model, &config), 0);
+        assert_int_equal(random_documents_init(&documents, 3, 70, 90), 0);
+        struct score_model_source source = source_of(&model);
+        for (size_t i = 0; i < model.tensor_count; i++) {
+            uint16_t *data = (uint16_t *)(uintptr_t)model.tensors[i].view.data, kept = data[0];
+            data[0] = 0x7e00;
+            score(&source, &documents.request, (struct setting){1, 0}, &result);
+            for (size_t j = 0; j < result.target_total && !strstr(model.tensors[i].name, "embed_tokens"); j++)
+                if (!isnan(result.logprobs[j]) || result.is_argmax[j])
+                    fail_msg("%s, NaN in %s: %g", families[family], model.tensors[i].name,
+                             result.logprobs[j]);
+            score_result_free(&result);
+            data[0] = kept;
+        }
+        random_documents_free(&documents);
+        random_model_free(&model);
+    }
+}
+
+/* What a model takes is counted with the widths of its heads and of its gate, and refused with numbers. */
+static void too_large(void **state)
+{
+    (void)state;
+    for (size_t family = 0; family < FAMILY_COUNT; family++) {
+        struct score_config config = with_family(&wide, family);
+        struct err err = ERR_INIT;
+        struct random_model model;
+        struct random_documents documents;
+        struct score_result result;
+        assert_int_equal(random_model_init(&model, &config), 0);
+        assert_int_equal(random_documents_init(&documents, 2, 20, 6000), 0);
+        struct score_model_source source = source_of(&model);
+        assert_int_equal(
+            try_score(&source, &documents.request, (struct setting){1, 100 * KIB}, &result, &err),
+            ERR_NO_MEMORY);
+        assert_non_null(strstr(err.message, "more than the budget of 0.1 MiB"));
+        /* As many positions as may be: counted without an overflow. */
+        source.config.max_positions = LIMIT_SCORE_POSITIONS;
+        assert_int_equal(try_score(&source, &documents.request, (struct setting){1, 64 * MIB}, &result, &err),
+                         ERR_NO_MEMORY);
+        assert_non_null(strstr(err.message, "one document of 16777216 tokens"));
+        random_documents_free(&documents);
+        random_model_free(&model);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_family_and_variant),
+        cmocka_unit_test(nothing_else_matters),
+        cmocka_unit_test(not_a_number),
+        cmocka_unit_test(too_large),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
