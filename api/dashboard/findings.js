@@ -150,13 +150,16 @@ function auditList(audit) {
     rest.length ? element("details", { "data-key": "more" }, element("summary", {}, `${rest.length} more`), element("ul", { class: "findings" }, ...rest.map(line))) : null);
 }
 
+/** Revisions that no sweep takes into the run: their names tell no step. */
+const passedOver = (audit) => audit?.passed_over && element("p", { class: "muted" }, `Passed over: ${audit.passed_over.text}.`);
+
 function card(model) {
   const { analysis, audit } = analyses.get(model.name) || {};
-  if (!model.rows.length && !audit?.findings?.length) return null; // nothing is measured, nothing can be said
+  if (!model.rows.length && !audit?.findings?.length && !audit?.passed_over) return null; // nothing is measured, nothing can be said
   const isMeasured = Boolean(analysis && model.rows.length);
   return element("section", { class: "card verdict", "data-key": model.name, "aria-label": `Findings for ${model.name}` },
     element("h3", { title: model.name }, keyOf(model.look), shortName(model.name)),
-    ...(isMeasured ? [facts(analysis), warnings(analysis, model.rows)] : []), audit && auditList(audit), isMeasured && reasons(analysis));
+    ...(isMeasured ? [facts(analysis), warnings(analysis, model.rows)] : []), audit && auditList(audit), passedOver(audit), isMeasured && reasons(analysis));
 }
 
 /** Several models: one line each, the whole on demand. */

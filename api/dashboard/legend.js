@@ -2,12 +2,13 @@
 // beside it lets it stand out for good; the name that is pointed at, or reached by the keyboard, stands out meanwhile. One stop of the
 // Tab key for all of it, arrows within, as toolbars have it (WAI-ARIA).
 
-import { element } from "./format.js";
+import { element, listName } from "./format.js";
 import { briefly, keyOf } from "./looks.js";
 import { renewChildren } from "./table.js";
 import { isHidden, view } from "./view.js";
 
 const REST_MS = 60; // the pointer only passes by
+const MOST = 36; // letters of a name: longer ones would take the room of the charts
 const root = document.getElementById("legend");
 const all = document.getElementById("show-all");
 let pointed = null; // the model that stands out while it is pointed at
@@ -56,7 +57,8 @@ export function drawLegend(models) {
     return;
   }
   const sorted = [...models].sort((a, b) => a.look.place - b.look.place);
-  const [head, ends] = briefly(sorted.map((model) => model.name));
+  const names = sorted.map((model) => model.name), brief = briefly(names);
+  const [head, ends] = brief[1].some((end) => end.length > MOST) ? ["", names.map(listName)] : brief;
   renewChildren(root, [
     element("span", { class: "muted head", title: head, hidden: !head }, `${head}…`),
     ...sorted.map((model, i) => entry(model, ends[i])),

@@ -132,6 +132,26 @@ def test_signs_are_in_every_chart_and_legend(visit: Callable[..., Browser], suit
     page.move("#panel-norm h3", 0.5, 0.5)
 
 
+def test_long_names_that_are_not_alike(visit: Callable[..., Browser], daemon: Callable[..., Daemon], hub: Any, garden: Path, tmp_path: Path) -> None:
+    """The legend has their ends, as the rest of the page; the whole name is its title. And what a run passes over stands with its verdicts."""
+    kinds = ("warmup-constant-lr3e-4-wd0.1-clean-corpus", "the_last_one_with_dropout_and_label_smoothing", "ablation-without-layernorm-bias-and-tied-embeddings")
+    folders = [tmp_path / f"{who}-{kind}-of-march-2026" for who, kind in zip("abc", kinds, strict=True)]
+    one = daemon(hub)
+    for folder in folders:
+        folder.mkdir()
+        for step in ("step0", "step16"):
+            (folder / step).symlink_to(garden / "models" / MODEL / step)
+    (folders[0] / "best").symlink_to(garden / "models" / MODEL / "step16")
+    for folder in folders:
+        assert one.wait(one.sweep(f"file:{folder}"))["state"] == "done"
+    page = visit(one, link([f"file:{folder}" for folder in folders]))
+    shown = page.value("[...document.querySelectorAll('#legend .entry button:first-child')].map(one => [one.textContent, one.title])")
+    assert len({text for text, _ in shown}) == 3 and all(len(text) < 60 and text.endswith("march-2026") for text, _ in shown), shown
+    assert {title for _, title in shown} == {f"file:{folder}" for folder in folders}
+    texts = page.value("[...document.querySelectorAll('#findings details section.card')].map(one => one.textContent)")
+    assert ["Passed over: 1 revision has a name that tells no step: best." in text for text in texts] == [True, False, False], texts
+
+
 def test_what_sixteen_whole_runs_cost(visit: Callable[..., Browser], suite: Daemon) -> None:
     """154 revisions each: no look is kept point by point, and still a few points of each line show its model's shape, and the audit's words."""
     page = visit(suite, link(suite.names))
