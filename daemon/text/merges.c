@@ -1,10 +1,13 @@
 #include "daemon/text/merges.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 #include "daemon/text/hash.h"
 
 #include <assert.h>
 #include <stdlib.h>
+
+#define TURNS_PER_BEAT 65536 /* merges between two signs of life */
 
 struct merges_symbol {
     uint32_t id;
@@ -170,6 +173,17 @@ static void start(const struct merges *merges, struct merges_scratch *scratch, c
         sift_down(scratch->heap, scratch->heap_count, i);
 }
 
+/* A sign of life, and whether to go on. */
+static int keep_on(const struct merges_scratch *scratch, size_t turn, struct err *err)
+{
+    if (turn % TURNS_PER_BEAT != 0)
+        return 0;
+    pulse_beat();
+    if (scratch->cancel && atomic_load(scratch->cancel))
+        return err_set(err, ERR_CANCELLED, "cutting a text into tokens was cancelled");
+    return 0;
+}
+
 int merges_apply(const struct merges *merges, struct merges_scratch *scratch, uint32_t *ids, size_t count,
                  size_t *ret_count, struct err *err)
 {
@@ -178,7 +192,9 @@ int merges_apply(const struct merges *merges, struct merges_scratch *scratch, ui
         return err->code;
     start(merges, scratch, ids, count);
     struct merges_symbol *symbols = scratch->symbols;
-    while (scratch->heap_count) {
+    for (size_t turn = 1; scratch->heap_count; turn++) {
+        if (keep_on(scratch, turn, err))
+            return err->code;
         struct merges_candidate candidate = heap_pop(scratch);
         struct merges_symbol *left = &symbols[candidate.position];
         if (left->removed || left->next < 0)

@@ -11,6 +11,7 @@
 #include "daemon/base/err.h"
 #include "daemon/text/token_ids.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,7 @@ const struct merge *merges_find(const struct merges *merges, uint32_t left, uint
 
 /* Scratch memory for merging, kept from word to word. */
 struct merges_scratch {
+    const atomic_bool *cancel; /* set by the owner; may be NULL */
     struct merges_symbol *symbols;
     struct merges_candidate *heap;
     size_t symbol_capacity;
@@ -52,7 +54,8 @@ struct merges_scratch {
 void merges_scratch_free(struct merges_scratch *scratch);
 
 /* Merges in place: `ids` holds the `count` ids of a word's symbols (at most LIMIT_WORD_BYTES); the result is
- * written over its front and its length returned through *ret_count. ERR_NO_MEMORY. */
+ * written over its front and its length returned through *ret_count. ERR_NO_MEMORY; ERR_CANCELLED once
+ * *cancel is true: the longest words take half a minute. */
 int merges_apply(const struct merges *merges, struct merges_scratch *scratch, uint32_t *ids, size_t count,
                  size_t *ret_count, struct err *err);
 

@@ -4,12 +4,13 @@
 
 #include <string.h>
 
+#define GROWTH_MAX 9 /* times: NFC at most triples a text, and so does a mark for each space */
+
 void normalizer_scratch_init(struct normalizer_scratch *scratch)
 {
     *scratch = (struct normalizer_scratch){0};
-    /* U+FFFD in place of a byte has three, and NFC at most triples a text. */
     for (size_t i = 0; i < 2; i++)
-        buf_init(&scratch->texts[i], 9 * LIMIT_TEXT_BYTES);
+        buf_init(&scratch->texts[i], 0);
 }
 
 void normalizer_scratch_free(struct normalizer_scratch *scratch)
@@ -66,6 +67,7 @@ static int is_idle(const struct normalizer_step *step, const char *text, size_t 
 int normalizer_apply(const struct normalizer *normalizer, struct normalizer_scratch *scratch,
                      const char *text, size_t size, const char **ret_text, size_t *ret_size, struct err *err)
 {
+    const size_t max = GROWTH_MAX * size + (size_t)NORMALIZER_STEPS_MAX * NORMALIZER_STRING_BYTES_MAX;
     size_t turn = 0;
     for (size_t i = 0; i < normalizer->count; i++) {
         const struct normalizer_step *step = &normalizer->steps[i];
@@ -73,6 +75,7 @@ int normalizer_apply(const struct normalizer *normalizer, struct normalizer_scra
         if (is_idle(step, text, size))
             continue;
         buf_clear(out);
+        out->max = max;
         if (step->kind == NORMALIZER_NFC) {
             if (nfc_compose(&scratch->nfc, text, size, out, err))
                 return err->code;

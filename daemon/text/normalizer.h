@@ -50,7 +50,7 @@ int normalizer_add(struct normalizer *normalizer, const struct normalizer_step *
 size_t normalizer_count(const struct normalizer *normalizer, enum normalizer_kind kind);
 
 /* Normalises valid UTF-8: *ret_text is the text itself or lies in the scratch until the next call. ERR_LIMIT
- * for a result past nine times LIMIT_TEXT_BYTES or for what nfc_compose refuses, ERR_NO_MEMORY. */
+ * for a text that grows more than ninefold or for what nfc_compose refuses, ERR_NO_MEMORY. */
 int normalizer_apply(const struct normalizer *normalizer, struct normalizer_scratch *scratch,
                      const char *text, size_t size, const char **ret_text, size_t *ret_size, struct err *err);
 

@@ -92,7 +92,7 @@ void tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned do
 
 void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomic_bool *cancel)
 {
-    encoder->cancel = cancel;
+    encoder->cancel = encoder->merging.cancel = cancel;
 }
 
 /* -- Questions ------------------------------------------------------------------------------------- */
@@ -168,26 +168,39 @@ static int encode_word(struct tokenizer_encoder *encoder, const char *word, size
     return 0;
 }
 
+/* A word in parts between which nothing is merged; none where it may be a token as a whole. */
+static int encode_parts(struct tokenizer_encoder *encoder, const char *word, size_t size,
+                        struct token_ids *ids, struct err *err)
+{
+    const struct tokenizer *tokenizer = encoder->tokenizer;
+    for (size_t begin = 0, end; begin < size; begin = end) {
+        pulse_beat();
+        if (encoder->cancel && atomic_load(encoder->cancel))
+            return err_set(err, ERR_CANCELLED, "cutting a text into tokens was cancelled");
+        end = tokenizer->ignore_merges
+                  ? size
+                  : seams_next(&tokenizer->seams, &tokenizer->vocabulary, word, size, begin);
+        if (encode_word(encoder, word + begin, end - begin, ids, err))
+            return err->code;
+    }
+    return 0;
+}
+
 /* A piece without added tokens: words. */
 static int encode_words(struct tokenizer_encoder *encoder, const char *text, size_t size, int is_first,
                         struct token_ids *ids, struct err *err)
 {
+    size_t begin = 0, end = 0;
     if (pre_tokenizer_rewrite(&encoder->tokenizer->pre_tokenizer, is_first, &encoder->rewritten, &text, &size,
                               err))
         return err->code;
     pre_tokenizer_begin(&encoder->walk, text, size);
-    for (;;) {
-        size_t begin, end;
-        pulse_beat();
-        if (encoder->cancel && atomic_load(encoder->cancel))
-            return err_set(err, ERR_CANCELLED, "cutting a text into tokens was cancelled");
-        if (pre_tokenizer_next(&encoder->walk, &begin, &end, err))
+    do {
+        if (pre_tokenizer_next(&encoder->walk, &begin, &end, err) ||
+            encode_parts(encoder, text + begin, end - begin, ids, err))
             return err->code;
-        if (begin == end)
-            return 0;
-        if (encode_word(encoder, text + begin, end - begin, ids, err))
-            return err->code;
-    }
+    } while (begin < end);
+    return 0;
 }
 
 /* What comes between the tokens of a set. is_first: the text begins with it. */

@@ -1,13 +1,16 @@
 /*
  * A tokenizer: text to token ids and back, as a model's tokenizer.json says.
  *
- * Byte-level BPE as GPT-2, GPT-NeoX (Pythia), OLMo, Llama 3, SmolLM and Qwen 2 use it, with the same ids as
- * the `tokenizers` package's encode(text, add_special_tokens=False). In order:
+ * BPE over bytes, as GPT-2, GPT-NeoX (Pythia), OLMo, Llama 3, SmolLM and Qwen 2 have it, or over characters
+ * with a mark for each space, as it is made of SentencePiece's (Llama 2, TinyLlama, Amber, Mistral), with the
+ * same ids as the `tokenizers` package's encode(text, add_special_tokens=False). In order:
  *   1. the text is split at added tokens that want the raw text (`normalized: false`), leftmost and longest;
- *   2. each piece between is normalised (NFC), then split at the added tokens that want normalised text;
- *   3. each piece between is cut into words by one or more regular expressions, each of which sees nothing
- *      beyond what the one before has cut;
- *   4. the bytes of each word are merged pair by pair, lowest rank first, leftmost among equals.
+ *   2. each piece between is normalised (NFC, a prefix, replacements), then split at the added tokens that
+ *      want normalised text;
+ *   3. each piece between is cut into words by regular expressions, each of which sees nothing beyond what
+ *      the one before has cut; without any it is one word;
+ *   4. the symbols of each word, which are bytes or characters, are merged pair by pair, lowest rank first,
+ *      leftmost among equals.
  * What a file may ask for and this module does not do is refused by the name of its field, so that a model is
  * never measured with other tokens than it was trained on. Two fields are ignored on purpose: `truncation`
  * and `padding`, because an evaluation decides about the context itself.
@@ -48,7 +51,8 @@ uint32_t tokenizer_id_limit(const struct tokenizer *tokenizer);
  * first. Returns 1 and fills *ret_id, or 0 if there is no such token. */
 int tokenizer_find(const struct tokenizer *tokenizer, const char *token, size_t size, uint32_t *ret_id);
 
-/* Appends the bytes that the ids stand for, special tokens included. They need not be valid UTF-8: a token
+/* Appends the bytes that the ids stand for, special tokens included, and a space for each mark, also the one
+ * that was put before a text. They need not be valid UTF-8: a token
  * may end inside of a character. ERR_INVALID for an id that is no token. */
 int tokenizer_decode(const struct tokenizer *tokenizer, const uint32_t *ids, size_t count, struct buf *text,
                      struct err *err);

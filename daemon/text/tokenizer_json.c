@@ -61,14 +61,33 @@ static int read_post_processor(const json_t *part, int depth, struct err *err)
     return 0;
 }
 
-static int read_decoder(const json_t *part, struct err *err)
+/* -- decoder: for ids that are turned into text, which is not asked for; of a kind that is known -----------
+ */
+
+static int read_decoder(const json_t *part, int depth, struct err *err)
 {
+    static const char *const known[] = {"ByteLevel", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace"};
     const char *type;
+    size_t i;
+    const json_t *inner;
     if (json_field_is_absent(part))
         return 0;
     if (json_field_type(part, &type, err))
         return err->code;
-    return strcmp(type, "ByteLevel") == 0 ? 0 : json_field_refuse_type(type, err);
+    for (i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(type, known[i]) == 0)
+            return 0;
+    if (strcmp(type, "Sequence") != 0 || depth == TOKENIZER_NESTING_MAX)
+        return json_field_refuse_type(type, err);
+    const json_t *list = json_object_get(part, "decoders");
+    if (!json_is_array(list))
+        return err_set(err, ERR_FORMAT, "decoders: not a list");
+    json_array_foreach(list, i, inner)
+    {
+        if (read_decoder(inner, depth + 1, err))
+            return err_wrap(err, "decoders[%zu]", i);
+    }
+    return 0;
 }
 
 /* -- added_tokens
@@ -187,7 +206,7 @@ static int read_parts(json_t *root, struct tokenizer *tokenizer, struct err *err
         return err_wrap(err, "pre_tokenizer");
     if (read_post_processor(json_object_get(root, "post_processor"), 0, err))
         return err_wrap(err, "post_processor");
-    if (read_decoder(json_object_get(root, "decoder"), err))
+    if (read_decoder(json_object_get(root, "decoder"), 0, err))
         return err_wrap(err, "decoder");
     if (tokenizer_model_read(json_object_get(root, "model"), tokenizer, err))
         return err_wrap(err, "model");

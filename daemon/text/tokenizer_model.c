@@ -93,6 +93,7 @@ static int read_merge(const json_t *merge, uint32_t rank, struct tokenizer *toke
         return err_set(err, ERR_FORMAT, "the result \"%.*s\" is not in the vocabulary",
                        json_field_shown_size(buf_text(joined), joined->size), buf_text(joined));
     merges_add(&tokenizer->merges, id[0], id[1], rank, new_id);
+    seams_see(&tokenizer->seams, buf_text(joined), joined->size);
     return 0;
 }
 
@@ -143,8 +144,7 @@ static int read_unk(const json_t *model, struct tokenizer *tokenizer, struct err
 
 int tokenizer_model_read(const json_t *model, struct tokenizer *tokenizer, struct err *err)
 {
-    static const char *const idle[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
-                                       "byte_fallback"};
+    static const char *const idle[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix"};
     const char *type;
     if (json_field_is_absent(model))
         return err_set(err, ERR_FORMAT, "missing");
@@ -156,10 +156,15 @@ int tokenizer_model_read(const json_t *model, struct tokenizer *tokenizer, struc
         if (refuse_unless_idle(model, idle[i], err))
             return err->code;
     }
+    if (json_field_flag(model, "byte_fallback", 0, &tokenizer->alphabet.byte_fallback, err))
+        return err->code;
+    if (tokenizer->alphabet.byte_fallback && tokenizer->alphabet.is_byte_level)
+        return err_set(err, ERR_UNSUPPORTED, "byte_fallback: true with ByteLevel is not supported");
     if (json_field_flag(model, "ignore_merges", 0, &tokenizer->ignore_merges, err) ||
         read_vocabulary(json_object_get(model, "vocab"), tokenizer, err) ||
         read_merges(json_object_get(model, "merges"), tokenizer, err) || read_unk(model, tokenizer, err))
         return err->code;
     alphabet_find_bytes(&tokenizer->alphabet, &tokenizer->vocabulary);
+    seams_finish(&tokenizer->seams, &tokenizer->alphabet, &tokenizer->vocabulary);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "daemon/text/merges.h"
 #include "daemon/text/normalizer.h"
 #include "daemon/text/pre_tokenizer.h"
+#include "daemon/text/seams.h"
 #include "daemon/text/vocabulary.h"
 
 #include <jansson.h>
@@ -24,6 +25,7 @@ struct tokenizer {
     struct alphabet alphabet;
     struct vocabulary vocabulary;
     struct merges merges;
+    struct seams seams;
     struct added_tokens added;
     int has_odd_ids;   /* an added token has another id than the file says */
     int ignore_merges; /* a word that is a token is taken whole */

@@ -5,6 +5,7 @@
  */
 #include "daemon/text/json_field.h"
 #include "daemon/text/tokenizer_parts.h"
+#include "daemon/text/unicode.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -149,8 +150,58 @@ static int read_digits(const json_t *part, struct pre_tokenizer *pre_tokenizer, 
     return 0;
 }
 
-static int read_step(const json_t *part, int is_last, struct tokenizer *tokenizer, struct err *err)
+/* prepend_scheme, which an add_prefix_space of before may contradict. */
+static int read_scheme(const json_t *part, enum pre_tokenizer_prefix *ret_prefix, struct err *err)
 {
+    static const char *const names[] = {"never", "first", "always"}; /* as the enum */
+    const json_t *scheme = json_object_get(part, "prepend_scheme");
+    size_t i;
+    int is_prefixed;
+    if (scheme && !json_is_string(scheme))
+        return err_set(err, ERR_FORMAT, "prepend_scheme: not a string");
+    for (i = 0; scheme && i < 3 && strcmp(names[i], json_string_value(scheme)) != 0; i++)
+        ;
+    if (i == 3)
+        return err_set(err, ERR_UNSUPPORTED, "prepend_scheme: neither always, first nor never");
+    *ret_prefix = scheme ? (enum pre_tokenizer_prefix)i : PRE_TOKENIZER_PREFIX_ALWAYS;
+    if (json_field_flag(part, "add_prefix_space", 1, &is_prefixed, err))
+        return err->code;
+    if (!is_prefixed && *ret_prefix != PRE_TOKENIZER_PREFIX_NEVER)
+        return err_set(err, ERR_FORMAT, "add_prefix_space: false, but prepend_scheme is not \"never\"");
+    return 0;
+}
+
+static int read_metaspace(const json_t *part, struct tokenizer *tokenizer, struct err *err)
+{
+    struct pre_tokenizer *pre_tokenizer = &tokenizer->pre_tokenizer;
+    const json_t *mark = json_object_get(part, "replacement");
+    uint32_t codepoint;
+    int is_split;
+    size_t size = json_string_length(mark);
+    if (size == 0 || unicode_decode_valid((const unsigned char *)json_string_value(mark), &codepoint) != size)
+        return err_set(err, ERR_FORMAT, "replacement: not one character");
+    if (read_scheme(part, &pre_tokenizer->prefix, err) || json_field_flag(part, "split", 1, &is_split, err))
+        return err->code;
+    /* What of a text is its beginning is asked of the text as it was. */
+    if (pre_tokenizer->prefix == PRE_TOKENIZER_PREFIX_FIRST &&
+        tokenizer->normalizer.count > normalizer_count(&tokenizer->normalizer, NORMALIZER_NFC))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "prepend_scheme: \"first\" after another normalizer than NFC is not supported");
+    memcpy(pre_tokenizer->mark, json_string_value(mark), size);
+    pre_tokenizer->mark_size = size;
+    if (!is_split)
+        return 0;
+    struct splitter **splitter = next_splitter(pre_tokenizer, err);
+    if (!splitter || splitter_new_before(codepoint, splitter, err))
+        return err->code;
+    pre_tokenizer->count++;
+    return 0;
+}
+
+static int read_step(const json_t *part, size_t place, size_t count, struct tokenizer *tokenizer,
+                     struct err *err)
+{
+    const int is_last = place + 1 == count;
     const char *type;
     if (json_field_type(part, &type, err))
         return err->code;
@@ -160,6 +211,8 @@ static int read_step(const json_t *part, int is_last, struct tokenizer *tokenize
         return read_digits(part, &tokenizer->pre_tokenizer, err);
     if (strcmp(type, "ByteLevel") == 0 && is_last)
         return read_byte_level(part, tokenizer, err);
+    if (strcmp(type, "Metaspace") == 0 && count == 1)
+        return read_metaspace(part, tokenizer, err);
     return json_field_refuse_type(type, err);
 }
 
@@ -167,11 +220,11 @@ int tokenizer_pre_tokenizer_read(const json_t *part, struct tokenizer *tokenizer
 {
     const char *type;
     if (json_field_is_absent(part))
-        return err_set(err, ERR_UNSUPPORTED, "only byte-level tokenizers are supported, and this is not one");
+        return 0;
     if (json_field_type(part, &type, err))
         return err->code;
     if (strcmp(type, "Sequence") != 0)
-        return read_step(part, 1, tokenizer, err);
+        return read_step(part, 0, 1, tokenizer, err);
     const json_t *list = json_object_get(part, "pretokenizers");
     size_t i, count = json_array_size(list);
     const json_t *inner;
@@ -179,7 +232,7 @@ int tokenizer_pre_tokenizer_read(const json_t *part, struct tokenizer *tokenizer
         return err_set(err, ERR_FORMAT, "pretokenizers: not a list with elements");
     json_array_foreach(list, i, inner)
     {
-        if (read_step(inner, i + 1 == count, tokenizer, err))
+        if (read_step(inner, i, count, tokenizer, err))
             return err_wrap(err, "pretokenizers[%zu]", i);
     }
     return 0;

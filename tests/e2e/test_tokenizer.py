@@ -132,8 +132,8 @@ MARKS = [
     0x3099,
     0x1D165,
 ]
-SPACES = " \t\n\r\x0b\x0c\x85\xa0\u1680\u180e\u2000\u2003\u2028\u202f\u205f\u3000\ufeff\u200b"
-WORDS = "the of and I'm you've they'll DON'T it's we'd na\u00efve Stra\u00dfe 12 1984 \u00bd def return \u201cquote\u201d \u00e9a \u65e5\u672c \ud55c\uad6d".split()
+SPACES = " \u2581\t\n\r\x0b\x0c\x85\xa0\u1680\u180e\u2000\u2003\u2028\u202f\u205f\u3000\ufeff\u200b"
+WORDS = "the \u2581of <0x41> of and I'm you've they'll DON'T it's we'd na\u00efve Stra\u00dfe 12 1984 \u00bd def return \u201cquote\u201d \u00e9a \u65e5\u672c \ud55c\uad6d".split()
 
 
 def characters(rng: random.Random, count: int) -> str:

@@ -105,6 +105,11 @@ static void a_very_long_word(void **state)
     assert_int_equal(result, count / 256);
     for (size_t i = 0; i < result; i++)
         assert_int_equal(ids[i], 8);
+    /* Whoever no longer wants it does not wait for its end. */
+    const atomic_bool cancel = 1;
+    memset(ids, 0, count * sizeof *ids);
+    scratch.cancel = &cancel;
+    assert_int_equal(merges_apply(&merges, &scratch, ids, count, &result, &err), ERR_CANCELLED);
     free(ids);
     merges_free(&merges);
     merges_scratch_free(&scratch);

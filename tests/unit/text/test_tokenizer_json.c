@@ -20,6 +20,14 @@
     "{\"type\":\"ByteLevel\",\"add_prefix_space\":" prefix ",\"use_regex\":" regex "}"
 
 #define DIGITS(each) "{\"type\":\"Digits\",\"individual_digits\":" each "}"
+#define METASPACE(more) "{\"type\":\"Metaspace\"," more "}"
+#define REPLACE(pattern) "{\"type\":\"Replace\",\"pattern\":{" pattern "},\"content\":\"\"}"
+#define NESTED(list) "{\"type\":\"Sequence\",\"normalizers\":[" list "]}"
+#define LONG "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define BPE_MARKS                                                                                            \
+    "{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"fuse_unk\":true,\"byte_fallback\":true,\"vocab\":{"         \
+    "\"<unk>\":0,\"<s>\":1,\"\\u2581\":2,\"<0xC2>\":3,\"<0x80>\":4,\"\\u2581a\":5,\"a\":6},"                 \
+    "\"merges\":[[\"\\u2581\",\"a\"]]}"
 #define BPE_11 "{\"vocab\":{" VOCAB ",\"11\":15,\"\\u01201\":16},\"merges\":[\"1 1\",\"\\u0120 1\"]}"
 
 static void split_before_byte_level(void **state)
@@ -73,6 +81,33 @@ static void templates(void **state)
     check(parts, "abc", "7");
 }
 
+/* Llama's: whole texts, spaces as marks, bytes for what the vocabulary lacks. */
+static void marks(void **state)
+{
+    (void)state;
+    struct parts llama = {
+        .normalizer =
+            "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\\u2581\"},"
+            "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\\u2581\"}]}",
+        .pre_tokenizer = "null",
+        .decoder = "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]}",
+        .added_tokens = "[{\"content\":\"<s>\",\"special\":true,\"normalized\":false}]",
+        .model = BPE_MARKS};
+    struct parts metaspace = llama;
+    metaspace.normalizer = "null";
+    metaspace.pre_tokenizer =
+        METASPACE("\"replacement\":\"\\u2581\",\"prepend_scheme\":\"first\",\"split\":false");
+    check(llama, "", "");
+    check(llama, "a a", "5 5");
+    check(llama, " a", "2 5");
+    check(llama, "\xC2\x80", "2 3 4");
+    check(llama, "x", "2 0");
+    check(llama, "a<s>a", "5 1 5"); /* each piece is behind a mark */
+    check(metaspace, "a<s>a", "5 1 6");
+    check(metaspace, " a", "5");
+    check(metaspace, "\u2581a", "5");
+}
+
 static const struct {
     struct parts parts;
     int code;
@@ -85,7 +120,37 @@ static const struct {
      "normalizer: normalizers[1]: type: \"NFKC\""},
     {{.normalizer = "3"}, ERR_FORMAT, "normalizer: not an object"},
     {{.normalizer = "{\"type\":3}"}, ERR_FORMAT, "normalizer: type"},
-    {{.pre_tokenizer = "null"}, ERR_UNSUPPORTED, "pre_tokenizer"},
+    {{.normalizer = "{\"type\":\"Prepend\"}"}, ERR_FORMAT, "normalizer: prepend: not a string"},
+    {{.normalizer = "{\"type\":\"Prepend\",\"prepend\":\"" LONG "\"}"}, ERR_LIMIT, "prepend: more than 64"},
+    {{.normalizer = REPLACE("\"Regex\":\"(a+)+b\"")}, ERR_UNSUPPORTED, "normalizer: pattern: only a String"},
+    {{.normalizer = REPLACE("\"String\":\"\"")}, ERR_UNSUPPORTED, "pattern.String: nothing"},
+    {{.normalizer = REPLACE("\"String\":3")}, ERR_FORMAT, "pattern: String: not a string"},
+    {{.normalizer = "{\"type\":\"Replace\"}"}, ERR_FORMAT, "pattern: String: not a string"},
+    {{.normalizer = NESTED(NESTED(NESTED(NESTED(NESTED(NESTED(NESTED(NESTED(NESTED("")))))))))},
+     ERR_UNSUPPORTED,
+     "type: \"Sequence\" is not supported"},
+    {{.normalizer = REPLACE("\"String\":\"x\""), .added_tokens = "[{\"content\":\"xx\"}]"},
+     ERR_UNSUPPORTED,
+     "added_tokens[0]: content: the normalizer leaves nothing"},
+    {{.pre_tokenizer = METASPACE("\"replacement\":\"ab\"")}, ERR_FORMAT, "replacement: not one character"},
+    {{.pre_tokenizer = METASPACE("\"replacement\":3")}, ERR_FORMAT, "replacement: not one character"},
+    {{.pre_tokenizer = METASPACE("\"replacement\":\"_\",\"prepend_scheme\":3")},
+     ERR_FORMAT,
+     "prepend_scheme: not a string"},
+    {{.pre_tokenizer = METASPACE("\"replacement\":\"_\",\"prepend_scheme\":\"First\"")},
+     ERR_UNSUPPORTED,
+     "prepend_scheme: neither"},
+    {{.pre_tokenizer = METASPACE("\"replacement\":\"_\",\"add_prefix_space\":false")},
+     ERR_FORMAT,
+     "pre_tokenizer: add_prefix_space: false, but"},
+    {{.pre_tokenizer = METASPACE("\"replacement\":\"_\",\"split\":1")}, ERR_FORMAT, "split: not true"},
+    {{.pre_tokenizer = METASPACE("\"replacement\":\"_\",\"prepend_scheme\":\"first\""),
+      .normalizer = REPLACE("\"String\":\"x\"")},
+     ERR_UNSUPPORTED,
+     "prepend_scheme: \"first\" after another normalizer"},
+    {{.pre_tokenizer = SEQUENCE(METASPACE("\"replacement\":\"_\"") "," BYTE_LEVEL)},
+     ERR_UNSUPPORTED,
+     "pretokenizers[0]: type: \"Metaspace\""},
     {{.pre_tokenizer = "{\"type\":\"Whitespace\"}"}, ERR_UNSUPPORTED, "pre_tokenizer: type: \"Whitespace\""},
     {{.pre_tokenizer = "{\"type\":\"ByteLevel\",\"use_regex\":1}"}, ERR_FORMAT, "pre_tokenizer: use_regex"},
     {{.pre_tokenizer = SEQUENCE(BYTE_LEVEL "," DIGITS("true"))},
@@ -139,13 +204,18 @@ static const struct {
     {{.post_processor = "{\"type\":\"Sequence\",\"processors\":[" BYTE_LEVEL ",{\"type\":\"x\"}]}"},
      ERR_UNSUPPORTED,
      "post_processor: processors[1]: type"},
-    {{.decoder = "{\"type\":\"Metaspace\"}"}, ERR_UNSUPPORTED, "decoder: type: \"Metaspace\""},
+    {{.decoder = "{\"type\":\"WordPiece\"}"}, ERR_UNSUPPORTED, "decoder: type: \"WordPiece\""},
+    {{.decoder = "{\"type\":\"Sequence\"}"}, ERR_FORMAT, "decoder: decoders: not a list"},
+    {{.decoder = "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},{\"type\":\"CTC\"}]}"},
+     ERR_UNSUPPORTED,
+     "decoder: decoders[1]: type: \"CTC\""},
     {{.model = "null"}, ERR_FORMAT, "model: missing"},
     {{.model = "{\"type\":\"Unigram\",\"vocab\":[]}"}, ERR_UNSUPPORTED, "model: type: \"Unigram\""},
     {{.model = BPE("\"dropout\":0.1,")}, ERR_UNSUPPORTED, "model: dropout"},
     {{.model = BPE("\"continuing_subword_prefix\":\"##\",")}, ERR_UNSUPPORTED, "continuing_subword_prefix"},
     {{.model = BPE("\"end_of_word_suffix\":\"</w>\",")}, ERR_UNSUPPORTED, "end_of_word_suffix"},
-    {{.model = BPE("\"byte_fallback\":true,")}, ERR_UNSUPPORTED, "byte_fallback"},
+    {{.model = BPE("\"byte_fallback\":true,")}, ERR_UNSUPPORTED, "model: byte_fallback: true with ByteLevel"},
+    {{.model = BPE("\"byte_fallback\":1,")}, ERR_FORMAT, "model: byte_fallback: not true"},
     {{.model = BPE("\"unk_token\":\"[UNK]\",")}, ERR_FORMAT, "model: unk_token"},
     {{.model = "{\"merges\":[]}"}, ERR_FORMAT, "model: vocab"},
     {{.model = "{\"vocab\":{\"a\":-1},\"merges\":[]}"}, ERR_FORMAT, "vocab"},
@@ -218,9 +288,13 @@ static void too_many_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(split_before_byte_level), cmocka_unit_test(matches_alone),
-        cmocka_unit_test(cut_after_cut),           cmocka_unit_test(templates),
-        cmocka_unit_test(refusals_name_the_field), cmocka_unit_test(broken_json),
+        cmocka_unit_test(split_before_byte_level),
+        cmocka_unit_test(matches_alone),
+        cmocka_unit_test(cut_after_cut),
+        cmocka_unit_test(templates),
+        cmocka_unit_test(marks),
+        cmocka_unit_test(refusals_name_the_field),
+        cmocka_unit_test(broken_json),
         cmocka_unit_test(too_many_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
