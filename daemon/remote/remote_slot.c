@@ -151,9 +151,9 @@ static int report_failure(const struct remote_slot *slot, struct rest *rest, con
 }
 
 /* Says what became of a failed attempt, or of one whose result was refused. A claim that is lost needs
- * nothing more. */
-static void give_up(struct remote_slot *slot, const struct wire_task *task, const struct err *reason,
-                    int is_refused, double seconds)
+ * nothing more. Returns whether the task has failed for good. */
+static int give_up(struct remote_slot *slot, const struct wire_task *task, const struct err *reason,
+                   int is_refused, double seconds)
 {
     struct remote_worker *worker = slot->worker;
     struct err err = ERR_INIT;
@@ -161,7 +161,7 @@ static void give_up(struct remote_slot *slot, const struct wire_task *task, cons
     int is_final = 0, code = 0;
     if (!atomic_load(&worker->is_urgent) && (reason->code == ERR_CONFLICT || atomic_load(&slot->cancel))) {
         log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, reason);
-        return;
+        return 0;
     }
     const int is_own = reason->code == ERR_DEVICE_LOST; /* whatever else happens, this task's failure */
     if ((atomic_load(&worker->is_urgent) && !is_own) || reason->code == ERR_CANCELLED) {
@@ -179,6 +179,7 @@ static void give_up(struct remote_slot *slot, const struct wire_task *task, cons
     if (code && code != ERR_CONFLICT)
         log_warning("the daemon cannot be told; it takes the task back when its lease ends",
                     log_int("task", task->task_id), log_text("reason", err.message), log_end);
+    return is_final;
 }
 
 /* The daemon's database was replaced: what this process knows of the old one would make it leave out what the
@@ -224,15 +225,16 @@ static int work_on(struct remote_slot *slot, const struct wire_task *task, const
     atomic_store(&slot->phase, REMOTE_PHASE_WORD);
     buf_free(&body);
     double seconds = clock_monotonic_s() - start;
+    int is_final = 0; /* whoever else could try has failed, too: it is not for this worker */
     if (code == ERR_UNREACHABLE && !atomic_load(&slot->cancel))
         decline(slot, task, &err);
     else if (code)
-        give_up(slot, task, &err, is_refused, seconds);
+        is_final = give_up(slot, task, &err, is_refused, seconds);
     else
         log_task("task done", LOG_LEVEL_INFO, task, seconds, atomic_load(&slot->fetched_bytes), &err);
     if (code == ERR_DEVICE_LOST)
         remote_worker_end(slot->worker, REMOTE_END_DEVICE);
-    return code && code != ERR_CONFLICT && code != ERR_CANCELLED && code != ERR_UNREACHABLE &&
+    return code && !is_final && code != ERR_CONFLICT && code != ERR_CANCELLED && code != ERR_UNREACHABLE &&
            code != ERR_GATED; /* the hub is not asked for the next one */
 }
 
@@ -260,7 +262,7 @@ int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
     slot->has_left = 0;
     begin(slot, task);
     if (sweep_spec_parse(task->request, strlen(task->request), &spec, &err)) {
-        give_up(slot, task, &err, 0, 0);
+        (void)give_up(slot, task, &err, 0, 0);
     } else if (check_place(task, &spec, &err)) {
         decline(slot, task, &err);
     } else {
@@ -269,7 +271,7 @@ int remote_slot_work(struct remote_slot *slot, const struct wire_task *task)
         if (code == ERR_CONFLICT)
             start_anew(slot, task, &err);
         else if (code)
-            give_up(slot, task, &err, 0, 0);
+            (void)give_up(slot, task, &err, 0, 0);
         else
             has_failed = work_on(slot, task, &row, &spec);
     }

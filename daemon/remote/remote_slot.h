@@ -66,7 +66,8 @@ struct remote_worker {
 };
 
 /* Measures a claimed task and hands it in, or says what became of it. Logs once. Returns whether the attempt
- * failed. */
+ * failed in a way that may be this machine's: not where the task has failed for good, since it would have
+ * gone to another worker first. */
 int remote_slot_work(struct remote_slot *slot, const struct wire_task *task);
 
 /* Whether its thread came back after all, when its task had been given up: the process is about to end. */

@@ -294,6 +294,20 @@ def test_folder_that_is_not_on_this_machine(
     assert [row["state"] for row in remote.series(f"file:{run}")] == ["measured"] * 2
 
 
+def test_what_fails_for_good_is_not_held_against_a_worker(daemon: Callable[..., Daemon], worker: Callable[..., Worker], garden: Path) -> None:
+    """A worker pauses for longer and longer while attempts fail in a row, but not for revisions that nobody can measure."""
+    remote = daemon(None, *REMOTE)
+    names = [f"step{1 + number}" for number in range(25)]  # with pauses, minutes
+    run = remote.state / "run"
+    for name in names:
+        (run / name).mkdir(parents=True)
+        (run / name / "config.json").write_text("{}")
+    worker(remote, "--fetchers", "1")
+    end = remote.wait(remote.sweep(f"file:{run}"))
+    assert end["state"] == "failed" and end["progress"]["failed"] == len(names)
+    assert read(remote, "SELECT DISTINCT failures FROM tasks") == [(1,)]
+
+
 def test_more_sweeps_than_can_be_left_at_once(
     daemon: Callable[..., Daemon], worker: Callable[..., Worker], garden: Path, tmp_path: Path
 ) -> None:
