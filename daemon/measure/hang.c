@@ -11,14 +11,19 @@ enum hang hang_judge(const struct pulse *pulse, int64_t limit_ms, struct err *re
         return HANG_NONE;
     *reason = (struct err)ERR_INIT;
     if (callee)
-        (void)err_set(reason, ERR_DEVICE_LOST, "%s has not answered for %" PRId64 " s", callee,
-                      age_ms / 1000);
+        (void)err_set(
+            reason, ERR_DEVICE_LOST,
+            "%s has not answered for %" PRId64
+            " s: see dmesg and nvidia-smi; a GPU that hangs has to be reset, or the machine started "
+            "again",
+            callee, age_ms / 1000);
     else
-        (void)err_set(reason, ERR_TIMEOUT,
-                      "nothing has moved for %" PRId64
-                      " s: no byte was read, nothing was computed. A network "
-                      "file system that does not answer does this; see dmesg",
-                      age_ms / 1000);
+        (void)err_set(
+            reason, ERR_TIMEOUT,
+            "nothing has moved for %" PRId64
+            " s: no byte was read, nothing was computed. A network file system that does not answer "
+            "does this: see dmesg, and whether the mount of the folder is alive",
+            age_ms / 1000);
     return age_ms < limit_ms ? HANG_DOUBT : HANG_CERTAIN;
 }
 

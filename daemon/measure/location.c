@@ -108,11 +108,16 @@ static int open_source(struct location *location, struct err *err)
     return code;
 }
 
+static int refuse_file(const struct location *location, struct err *err)
+{
+    return err_set(err, ERR_TIMEOUT, "%s is not read again, since an earlier attempt hung", location->tensor);
+}
+
 /* What the store said of the bytes is held against the header. */
 static int read_checkpoint(struct location *location, void *data, uint64_t size_bytes, struct err *err)
 {
     struct checkpoint_tensor tensor = {0};
-    int code = open_source(location, err);
+    int code = location->context->is_wary ? refuse_file(location, err) : open_source(location, err);
     if (!code && !location->checkpoint)
         code = revision_source_open_checkpoint(&location->source, &location->checkpoint, err);
     if (!code)
@@ -209,7 +214,7 @@ int location_open(struct location *location, const struct location_context *cont
     (void)snprintf(location->tensor, sizeof location->tensor, "%s", tensor);
     int code = find_measured(location, err);
     if (code == ERR_NOT_FOUND)
-        code = open_source(location, err);
+        code = context->is_wary ? refuse_file(location, err) : open_source(location, err);
     if (!code && !location->is_content_known)
         code = find_by_digest(location, err);
     if (code == ERR_NOT_FOUND && location->is_source_open)

@@ -35,6 +35,7 @@ struct location_context {
     struct references *references; /* NULL: nothing is kept */
     struct repository *repository;
     const atomic_bool *cancel;
+    int is_wary; /* reads no file: what is not in memory or kept is ERR_TIMEOUT */
 };
 
 struct location {

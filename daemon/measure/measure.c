@@ -153,6 +153,14 @@ static int check_commit(struct measure_job *job, struct err *err)
                    job->revision.name);
 }
 
+/* Whether an attempt of the task hung, maybe at a reference, and this is its last: it may be sound itself. */
+static int may_hang_again(const struct measure_job *job)
+{
+    return strncmp(job->model.name, "file:", 5) == 0 &&
+           job->task->failures + 1 >= job->shared->failures_max &&
+           strcmp(job->task->error_code, err_name(ERR_TIMEOUT)) == 0;
+}
+
 int measure_is_alone(const struct task_row *task)
 {
     return task->suspect[0] != 0;
@@ -186,6 +194,8 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
                                                .references = shared->references,
                                                .repository = job->repository,
                                                .cancel = cancel};
+    job->reference_locations = job->locations;
+    job->reference_locations.is_wary = may_hang_again(job);
     if (!code)
         code = check_commit(job, err);
     if (!code && spec->wants_statistics)

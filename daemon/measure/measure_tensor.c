@@ -116,7 +116,7 @@ static int open_link(struct measure_job *job, struct subject *subject, int link,
     int code = revisions_get(job->shared->store, revision_id, &revision, err);
     if (code)
         return code;
-    code = location_open(location, &job->locations, &revision, subject->self.tensor, &reason);
+    code = location_open(location, &job->reference_locations, &revision, subject->self.tensor, &reason);
     if (!code && !is_same_form(location, &subject->self))
         code =
             err_set(&reason, ERR_MISMATCH, "revision %s: %s has another shape or dtype than in revision %s",

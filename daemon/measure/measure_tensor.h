@@ -21,7 +21,8 @@ struct measure_job {
     struct revision_row revision;
     struct repository *repository;
     struct location_context locations;
-    char caution[ERR_MESSAGE_BYTES]; /* the first thing that could not be measured, or "" */
+    struct location_context reference_locations; /* the same, wary after a hang */
+    char caution[ERR_MESSAGE_BYTES];             /* the first thing that could not be measured, or "" */
 };
 
 /* Brings *fetched_bytes up to date. */

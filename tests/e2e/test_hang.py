@@ -33,6 +33,12 @@ def failures_of(one: Daemon) -> dict[str, int]:
         return dict(db.execute(query).fetchall())
 
 
+def has_ended(one: Daemon) -> bool:
+    """The only sweep: asked of the database, since the daemon may end meanwhile."""
+    with sqlite3.connect(f"file:{one.db}?mode=ro", uri=True) as db:
+        return db.execute("SELECT finished_ms FROM sweeps").fetchone()[0] is not None
+
+
 # ---- a file system -------------------------------------------------------------------------------
 
 
@@ -74,6 +80,25 @@ def test_a_read_that_never_returns(daemon: Callable[..., Daemon], folder: Path, 
     assert failures_of(one) == {"step512": 2}
     hang("")
     assert one.wait(one.sweep(f"file:{folder}", **NAMES))["state"] == "done"
+
+
+def test_what_hangs_takes_no_neighbour_with_it(daemon: Callable[..., Daemon], folder: Path, hanging: Any) -> None:
+    """The revision after it does without its lag-1 displacement in the end, since it has no fault itself."""
+    hang, env = hanging
+    hang("step512/model.safetensors")
+    one = daemon(None, *SOON, "--attempts", "2", "--fetchers", "2", env=env)
+    number = one.sweep(f"file:{folder}")
+    for _ in range(4):  # at most two attempts of each
+        wait_until(lambda: one.process.poll() is not None or has_ended(one))
+        if one.process.poll() is None:
+            break
+        assert one.process.returncode == LOST
+        one.start()
+    end = one.wait(number)
+    assert [error["revision"] for error in end["errors"]] == ["step512"] and end["progress"]["done"] == 3, (end, one.log())
+    rows = {row["revision"]: row for row in one.series(f"file:{folder}")}
+    assert rows["step1000"]["lag1_msd"] is None and rows["step1000"]["msd"] > 0 and rows["step2000"]["lag1_msd"] > 0
+    assert one.stop() == 0
 
 
 def test_a_read_of_a_remote_worker_that_never_returns(daemon: Callable[..., Daemon], worker: Callable[..., Worker], folder: Path, hanging: Any) -> None:
