@@ -24,6 +24,8 @@ static const struct api_route rows[] = {
     {"GET", "/v1/models", "listModels", api_list_models, " fields limit cursor format ", API_SCOPE_STORE, 1,
      API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}", "getModel", api_get_model, "", API_SCOPE_STORE, 0, API_RIGHT_READ},
+    {"DELETE", "/v1/models/{owner}/{name}", "removeModel", api_remove_model, " dry_run ", API_SCOPE_NONE, 0,
+     API_RIGHT_REMOVE},
     {"GET", "/v1/models/{owner}/{name}/revisions", "listRevisions", api_list_revisions,
      " tensor fields from to stepless limit cursor format ", API_SCOPE_PATH, 1, API_RIGHT_READ},
     {"GET", "/v1/models/{owner}/{name}/revisions/{revision}", "getRevision", api_get_revision,

@@ -1,8 +1,10 @@
 #include "daemon/planning.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/sweep/planner.h"
+#include "store/removal.h"
 #include "store/retention.h"
 
 #include <pthread.h>
@@ -22,6 +24,7 @@ struct planning {
     struct pulse pulse;
     int is_without_room; /* the log was told that a plan waits for it */
     int was_disk_full, was_moved;
+    int has_removal_failed;   /* the log was told */
     int64_t retention_due_ms; /* monotonic */
 };
 
@@ -43,6 +46,26 @@ static void apply_retention(struct planning *planning)
     else if (counts.sweeps || counts.contents)
         log_info("retention", log_int("days", days), log_int("sweeps_deleted", counts.sweeps),
                  log_int("distributions_deleted_of", counts.contents), log_end);
+}
+
+/* The rows of models that were removed. What fails is tried again in the next turn, and said once. */
+static void finish_removals(struct planning *planning)
+{
+    struct err err = ERR_INIT;
+    char name[LIMIT_MODEL_NAME_BYTES + 1];
+    int64_t id = 0;
+    int code = 0, is_gone = 0;
+    while (!code && !atomic_load(planning->options.is_stopping) &&
+           !(code = removal_next(planning->options.store, id, &id, name, sizeof name, &err))) {
+        code = removal_finish(planning->options.store, id, planning->options.is_stopping, &is_gone, &err);
+        if (!code && is_gone)
+            log_info("what was known of a removed model is deleted", log_text("model", name), log_end);
+    }
+    const int has_failed = code && code != ERR_NOT_FOUND;
+    if (has_failed && !planning->has_removal_failed)
+        log_warning("a removed model is not deleted yet; tried again", log_text("reason", err.message),
+                    log_end);
+    planning->has_removal_failed = has_failed;
 }
 
 /* A plan met a full disk, be it the database's or the hub cache's: as tasks, it is tried again. Said once. */
@@ -119,6 +142,7 @@ static void *plan_sweeps(void *context)
         int is_hub_down = hub_is_down(planning->options.hub);
         look_at_place(planning);
         look_at_disk(planning);
+        finish_removals(planning);
         int code = planner_run_once(&planning->planner, &planned, &err);
         if (code == ERR_NO_SPACE) {
             wait_for_room(planning, &err);

@@ -1,7 +1,8 @@
 /*
  * Planning: the thread that plans sweeps as they come, and the lister behind it. While nothing is to be
  * planned it looks after the store: once a day what is older than retention-days goes, and what is kept of
- * series that are no more; and a disk that becomes full, or a database that is moved away, is told of.
+ * series that are no more; and a disk that becomes full, or a database that is moved away, is told of. Before
+ * each plan the rows of removed models go.
  */
 #ifndef BIFURCATED_DAEMON_PLANNING_H
 #define BIFURCATED_DAEMON_PLANNING_H

@@ -134,9 +134,12 @@ static void give_up(struct worker_slot *slot, const struct task_row *task, const
         if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
             code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         const int is_final = state != TASK_STATE_QUEUED;
-        log_task(is_final ? "task failed" : "task will be tried again",
-                 task_told_level(&workers->told, task->sweep_id, reason, is_final), task, seconds, bytes,
-                 reason);
+        if (code == ERR_CANCELLED || code == ERR_CONFLICT) /* it failed since it is gone, or another's */
+            log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, &err);
+        else
+            log_task(is_final ? "task failed" : "task will be tried again",
+                     task_told_level(&workers->told, task->sweep_id, reason, is_final), task, seconds, bytes,
+                     reason);
     }
     if (code && code != ERR_CONFLICT && code != ERR_CANCELLED)
         log_error("the end of a task cannot be recorded", log_int("task", task->id),

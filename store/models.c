@@ -1,7 +1,7 @@
 #include "store/models.h"
 
 #include "daemon/base/clock.h"
-#include "store/query.h"
+#include "store/rows.h"
 #include "store/touch.h"
 
 #include <string.h>
@@ -49,8 +49,8 @@ int models_ensure(struct store *store, const char *name, enum model_kind kind, i
     if (rc)
         return rc;
     rc = query_begin(&query, connection,
-                     "INSERT INTO models (name, kind, created_ms, updated_ms) VALUES (?, ?, ?, ?) "
-                     "ON CONFLICT (name) DO NOTHING",
+                     "INSERT INTO models (id, name, kind, created_ms, updated_ms) "
+                     "VALUES (" ROWS_NEW_ID("models") ", ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
                      err);
     if (rc)
         goto out;
@@ -119,7 +119,8 @@ static int find_one(struct query *query, struct model_row *ret_row, const char *
 int models_find(struct store *store, const char *name, struct model_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT " MODEL_COLUMNS " FROM models WHERE name = ?", err);
+    int rc = query_open(&query, store,
+                        "SELECT " MODEL_COLUMNS " FROM models WHERE name = ? AND removed IS NULL", err);
     if (rc)
         return rc;
     query_bind_text(&query, name);
@@ -130,7 +131,8 @@ int models_find(struct store *store, const char *name, struct model_row *ret_row
 int models_get(struct store *store, int64_t id, struct model_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT " MODEL_COLUMNS " FROM models WHERE id = ?", err);
+    int rc = query_open(&query, store,
+                        "SELECT " MODEL_COLUMNS " FROM models WHERE id = ? AND removed IS NULL", err);
     if (rc)
         return rc;
     query_bind_int(&query, id);
@@ -155,7 +157,8 @@ int models_version(struct store *store, const char *name, int64_t *ret_id, uint6
                    struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT id, version FROM models WHERE name = ?", err);
+    int rc =
+        query_open(&query, store, "SELECT id, version FROM models WHERE name = ? AND removed IS NULL", err);
     if (rc)
         return rc;
     query_bind_text(&query, name);
@@ -175,7 +178,7 @@ int models_list(struct store *store, const char *after, int limit,
     struct query query;
     struct model_row model;
     int rc = query_open(&query, store,
-                        "SELECT " MODEL_COLUMNS " FROM models WHERE name > ? AND EXISTS "
+                        "SELECT " MODEL_COLUMNS " FROM models WHERE name > ? AND removed IS NULL AND EXISTS "
                         "(SELECT 1 FROM revisions WHERE model_id = models.id) ORDER BY name LIMIT ?",
                         err);
     if (rc)

@@ -241,6 +241,8 @@ int queue_load_leased(struct connection *connection, const struct task_lease *le
                       struct task_row *ret_task, struct err *err)
 {
     int rc = moves_load_task(connection, lease->task_id, ret_task, err);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(err, ERR_CANCELLED, "task %lld is gone with its sweep", (long long)lease->task_id);
     if (rc)
         return rc;
     int is_same = ret_task->attempts == lease->attempt && !strcmp(ret_task->worker, lease->worker);

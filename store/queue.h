@@ -32,8 +32,8 @@ int queue_lengthen_leases(struct connection *connection, int64_t wall_ms, int64_
 int queue_expire_all(struct connection *connection, const struct tasks_policy *policy, struct err *err);
 
 /* Loads the task of a lease that still holds (or is over but was taken by nobody). ERR_CANCELLED if the task
- * was cancelled under it, ERR_CONFLICT if it was lost; *ret_task is filled in these cases too. ERR_NOT_FOUND.
- */
+ * was cancelled under it or is gone with its sweep, ERR_CONFLICT if it was lost; *ret_task is filled in where
+ * there is one. */
 int queue_load_leased(struct connection *connection, const struct task_lease *lease,
                       struct task_row *ret_task, struct err *err);
 

@@ -2,23 +2,23 @@
  * A measured tensor: its content, where it was found, and the numbers.
  */
 #include "daemon/base/clock.h"
-#include "store/query.h"
 #include "store/record.h"
+#include "store/rows.h"
 #include "store/touch.h"
 
 #include <string.h>
 
 #define FILL_GAP(name) ", " #name " = coalesce(" #name ", excluded." #name ")"
 
-int record_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
-                   struct err *err)
+/* *ret_is_new (may be NULL): whether there was none. */
+static int ensure_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
+                          int *ret_is_new, struct err *err)
 {
     struct query query;
-    int rc =
-        query_begin(&query, connection,
-                    "INSERT INTO contents (digest, dtype, rows, columns, size_bytes) VALUES (?, ?, ?, ?, ?) "
-                    "ON CONFLICT DO NOTHING",
-                    err);
+    int rc = query_begin(&query, connection,
+                         "INSERT INTO contents (id, digest, dtype, rows, columns, size_bytes) "
+                         "VALUES (" ROWS_NEW_ID("contents") ", ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                         err);
     if (rc)
         return rc;
     query_bind_text(&query, content->digest);
@@ -26,8 +26,11 @@ int record_content(struct connection *connection, const struct content_row *cont
     query_bind_int(&query, content->rows);
     query_bind_int(&query, content->columns);
     query_bind_int(&query, content->size_bytes);
+    sqlite3_int64 before = sqlite3_total_changes64(connection->db);
     if ((rc = query_run(&query, err)))
         return rc;
+    if (ret_is_new)
+        *ret_is_new = sqlite3_total_changes64(connection->db) != before;
     rc = query_begin(&query, connection,
                      "SELECT id FROM contents WHERE digest = ? AND dtype = ? AND rows = ? AND columns = ?",
                      err);
@@ -39,6 +42,21 @@ int record_content(struct connection *connection, const struct content_row *cont
     query_bind_int(&query, content->columns);
     rc = query_run_int(&query, ret_id, err);
     return rc < 0 ? rc : 0;
+}
+
+int record_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
+                   struct err *err)
+{
+    return ensure_content(connection, content, ret_id, NULL, err);
+}
+
+/* What is known is left out of a result. If it went meanwhile, with a model that had the same content,
+ * another attempt measures it. */
+static int refuse_left_out(struct err *err)
+{
+    return err_set(err, ERR_CANCELLED,
+                   "what was known of its weights has just been removed with another model; it is measured "
+                   "again");
 }
 
 /* The content that the revision's tensor had before: 1, or 0 if it was never measured. */
@@ -190,13 +208,19 @@ static int link_displacement(struct connection *connection, const struct task_ro
     return query_run(&query, err);
 }
 
-/* The rows against one reference, and that the series shows them. */
+/* The rows against one reference, and that the series shows them. A number of the reference may be older than
+ * its removal. */
 static int record_displacement(struct connection *connection, const struct task_row *task, const char *tensor,
-                               int64_t content_id, const struct task_displacement *displacement,
+                               int64_t content_id, int is_new, const struct task_displacement *displacement,
                                struct err *err)
 {
     int64_t reference_id = displacement->reference_id;
-    int rc = reference_id ? 0 : record_content(connection, displacement->reference, &reference_id, err);
+    int is_reference_new = 0;
+    int rc = displacement->reference
+                 ? ensure_content(connection, displacement->reference, &reference_id, &is_reference_new, err)
+                 : 0;
+    if (!rc && !displacement->count && (is_new || is_reference_new))
+        rc = refuse_left_out(err);
     for (size_t i = 0; !rc && i < displacement->count; i++)
         rc = insert_displacement(connection, content_id, reference_id, &displacement->rows[i], err);
     return rc ? rc : link_displacement(connection, task, tensor, displacement, reference_id, err);
@@ -208,14 +232,17 @@ int record_tensor(struct connection *connection, const struct task_row *task,
     static const char insert[] = "INSERT " RECORD_STATISTICS
                                  " ON CONFLICT DO UPDATE SET elements = elements" STATISTICS_REALS(FILL_GAP);
     int64_t content_id = 0;
-    int rc = record_content(connection, &tensor->content, &content_id, err);
+    int is_new = 0;
+    int rc = ensure_content(connection, &tensor->content, &content_id, &is_new, err);
+    if (!rc && is_new && !tensor->statistics_count)
+        rc = refuse_left_out(err);
     if (!rc)
         rc = place_content(connection, task, tensor, content_id, err);
     for (size_t i = 0; !rc && i < tensor->statistics_count; i++)
         rc = record_statistics(connection, insert, content_id, &tensor->statistics[i], err);
     for (size_t i = 0; !rc && i < tensor->displacement_count; i++)
-        rc =
-            record_displacement(connection, task, tensor->tensor, content_id, &tensor->displacements[i], err);
+        rc = record_displacement(connection, task, tensor->tensor, content_id, is_new,
+                                 &tensor->displacements[i], err);
     if (!rc)
         rc = record_large(connection, content_id, tensor, blobs, err);
     int has_numbers = tensor->statistics_count || tensor->distribution_count || tensor->columns_count ||

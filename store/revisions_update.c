@@ -143,8 +143,9 @@ static int insert(struct update *update, struct revision_row *row, struct err *e
     update->is_changed = 1;
     int rc =
         query_begin(&query, update->connection,
-                    "INSERT INTO revisions (model_id, name, commit_sha, step, stage, ingredient, tokens, "
-                    "stated, first_seen_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                    "INSERT INTO revisions (id, model_id, name, commit_sha, step, stage, ingredient, tokens, "
+                    "stated, first_seen_ms) "
+                    "VALUES (" ROWS_NEW_ID("revisions") ", ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
                     err);
     if (rc)
         return rc;
@@ -225,10 +226,27 @@ static int keep_note(struct connection *connection, const struct revisions_note 
     return query_run(&query, err);
 }
 
+/* A plan, or a look of a watch, may last longer than the model. */
+static int check_model(struct update *update, struct err *err)
+{
+    struct query query;
+    int64_t found = 0;
+    int rc =
+        query_begin(&query, update->connection, "SELECT 1 FROM models WHERE id = ? AND removed IS NULL", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, update->model_id);
+    if ((rc = query_run_int(&query, &found, err)) == 0)
+        return err_set(err, ERR_NOT_FOUND, "the model of these revisions was removed");
+    return rc < 0 ? rc : 0;
+}
+
 static int update_all(struct update *update, struct revision_row *rows, size_t count, int is_complete,
                       struct err *err)
 {
-    int rc = load_known(update, err);
+    int rc = check_model(update, err);
+    if (!rc)
+        rc = load_known(update, err);
     for (size_t i = 0; !rc && i < count; i++)
         rc = update_one(update, &rows[i], err);
     for (size_t i = 0; !rc && is_complete && i < update->known_count; i++) {

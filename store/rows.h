@@ -38,6 +38,10 @@
 #define ROWS_DISPLACEMENT                                                                                    \
     "row_set, token_rows, definition, backend, elements" DISPLACEMENT_REALS(ROWS_COMMA_NAME)
 
+/* A number for a new row of models, revisions or contents: none that a removed one had (store/removal.h). */
+#define ROWS_NEW_ID(table)                                                                                   \
+    "(SELECT max(numbers_removed, coalesce((SELECT max(id) FROM " table "), 0)) + 1 FROM totals)"
+
 void rows_read_revision(struct query *query, struct revision_row *row);
 void rows_read_content(struct query *query, struct content_row *row);
 void rows_read_tensor(struct query *query, struct revision_tensor_row *row);

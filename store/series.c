@@ -195,8 +195,9 @@ struct frame {
 static int load_model(struct connection *connection, int64_t model_id, struct frame *frame, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "SELECT version, revision_count, tensor FROM models WHERE id = ?", err);
+    int rc = query_begin(
+        &query, connection,
+        "SELECT version, revision_count, tensor FROM models WHERE id = ? AND removed IS NULL", err);
     if (rc)
         return rc;
     query_bind_int(&query, model_id);

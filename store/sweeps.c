@@ -13,6 +13,9 @@
     "coalesce(nullif(iif(json_valid(s.request), json_extract(s.request, '$.metrics'), NULL), '[]'), "        \
     "'[\"statistics\"]')"
 
+/* Those of a model that is being removed are gone for all who ask. */
+#define SHOWN "JOIN models m ON m.id = s.model_id AND m.removed IS NULL "
+
 #define SWEEP_COLUMNS                                                                                        \
     "s.id, s.model_id, m.name, s.state, s.priority, s.idempotency_key, s.created_ms, s.started_ms, "         \
     "s.finished_ms, s.error_code, s.error_message, s.tasks_queued, s.tasks_claimed, s.tasks_done, "          \
@@ -135,9 +138,7 @@ out:
 int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(
-        &query, store,
-        "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id WHERE s.id = ?", err);
+    int rc = query_open(&query, store, "SELECT " SWEEP_COLUMNS " FROM sweeps s " SHOWN "WHERE s.id = ?", err);
     if (rc)
         return rc;
     query_bind_int(&query, id);
@@ -152,7 +153,7 @@ int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struc
 int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT request FROM sweeps WHERE id = ?", err);
+    int rc = query_open(&query, store, "SELECT request FROM sweeps s " SHOWN "WHERE s.id = ?", err);
     if (rc)
         return rc;
     query_bind_int(&query, id);
@@ -164,15 +165,13 @@ int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct 
     return query_close(&query, rc);
 }
 
-static const char LIST_ALL[] = "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
+static const char LIST_ALL[] = "SELECT " SWEEP_COLUMNS " FROM sweeps s " SHOWN
                                "WHERE s.id < ?1 AND ?2 = 0 AND ?3 = '' ORDER BY s.id DESC LIMIT ?4";
-static const char LIST_OF_STATE[] =
-    "SELECT " SWEEP_COLUMNS " FROM sweeps s INDEXED BY sweeps_state JOIN models m ON m.id = s.model_id "
-    "WHERE s.id < ?1 AND ?2 = 0 AND s.state = ?3 ORDER BY s.id DESC LIMIT ?4";
-static const char LIST_OF_MODEL[] =
-    "SELECT " SWEEP_COLUMNS " FROM sweeps s INDEXED BY sweeps_model JOIN models m ON m.id = s.model_id "
-    "WHERE s.id < ?1 AND s.model_id = ?2 AND ?3 IN ('', s.state) "
-    "ORDER BY s.id DESC LIMIT ?4";
+static const char LIST_OF_STATE[] = "SELECT " SWEEP_COLUMNS " FROM sweeps s INDEXED BY sweeps_state " SHOWN
+                                    "WHERE s.id < ?1 AND ?2 = 0 AND s.state = ?3 ORDER BY s.id DESC LIMIT ?4";
+static const char LIST_OF_MODEL[] = "SELECT " SWEEP_COLUMNS " FROM sweeps s INDEXED BY sweeps_model " SHOWN
+                                    "WHERE s.id < ?1 AND s.model_id = ?2 AND ?3 IN ('', s.state) "
+                                    "ORDER BY s.id DESC LIMIT ?4";
 
 int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *state, int64_t before,
                 int limit, int (*row)(void *context, const struct sweep_row *row), void *context,
@@ -202,8 +201,7 @@ int sweeps_list_ended(struct store *store, int64_t after, int limit,
     struct query query;
     struct sweep_row sweep;
     int rc = query_open(&query, store,
-                        "SELECT " SWEEP_COLUMNS
-                        " FROM sweeps s INDEXED BY sweeps_end JOIN models m ON m.id = s.model_id "
+                        "SELECT " SWEEP_COLUMNS " FROM sweeps s INDEXED BY sweeps_end " SHOWN
                         "WHERE s.end_number > ? ORDER BY s.end_number LIMIT ?",
                         err);
     if (rc)

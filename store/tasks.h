@@ -169,17 +169,18 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
 void task_lease_of(const struct task_row *row, struct task_lease *lease);
 
 /* Lengthens the lease and notes progress. Nothing is written if there was no progress and less than a 16th of
- * the lease is over. ERR_CANCELLED if the task was cancelled, ERR_CONFLICT if the lease was lost otherwise:
- * in both cases the worker drops the task. */
+ * the lease is over. ERR_CANCELLED if the task was cancelled or is gone, ERR_CONFLICT if the lease was lost
+ * otherwise: in both cases the worker drops the task. */
 int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t lease_ms,
                     int64_t bytes_fetched, struct err *err);
 
 /*
  * Records a result and ends the task (unless it is a part), all or nothing. ERR_CONFLICT if the lease was
- * lost (nothing is recorded), ERR_CANCELLED if the task was cancelled. A lease that is over but that nobody
- * else has taken still counts; handing in again what was recorded under the same lease (the answer was lost)
- * succeeds and records nothing. ERR_INVALID, ERR_LIMIT: the result is not well-formed. ERR_NOT_FOUND: it
- * refers to a content or revision that does not exist.
+ * lost (nothing is recorded), ERR_CANCELLED if the task was cancelled or is gone, or if what it leaves out,
+ * since the store had it, was removed: then the task is to be given back. A lease that is over but that
+ * nobody else has taken still counts; handing in again what was recorded under the same lease (the answer was
+ * lost) succeeds and records nothing. ERR_INVALID, ERR_LIMIT: the result is not well-formed. ERR_NOT_FOUND:
+ * it refers to a content or revision that does not exist.
  */
 int tasks_record(struct store *store, const struct task_lease *lease, const struct task_result *result,
                  struct err *err);

@@ -69,7 +69,9 @@
     X(ENTRIES, "entries", "N", 0, "sampled entries (default: 64; 6 in a table)")                             \
     X(DARK, "dark", NULL, 0, "light on dark")                                                                \
     X(SCOPES, "scopes", "A,B,...", 0, "of a token: read, sweep, worker, admin")                              \
-    X(EXPIRES_DAYS, "expires-days", "N", 0, "of a token (default: it never expires)")
+    X(EXPIRES_DAYS, "expires-days", "N", 0, "of a token (default: it never expires)")                        \
+    X(YES, "yes", NULL, 0, "do not ask")                                                                     \
+    X(DRY_RUN, "dry-run", NULL, 0, "only print what would go")
 
 enum client_option {
 #define X(symbol, name, value, is_list, meaning) CLIENT_OPTION_##symbol,

@@ -72,6 +72,12 @@ const struct client_command client_commands[] = {
          BIT(TENSOR) | BIT(WIDTH) | BIT(DARK),
      client_run_plot},
     {"models", "", "List the models that the daemon knows", "", BIT(CSV) | BIT(FIELDS), client_run_models},
+    {"remove", "MODEL", "Delete a model and all that was measured of it, for everybody",
+     "Prints what goes, and asks; where nobody can be asked, --yes is needed. Results of content\n"
+     "that another model has, too, stay; so do files in the cache of the hub. A sweep of the model\n"
+     "that has not ended is to be cancelled first. It needs a token of scope admin wherever writing\n"
+     "needs one.",
+     BIT(YES) | BIT(DRY_RUN), client_run_remove},
     {"sweeps", "", "List sweeps, newest first", "", BIT(CSV) | BIT(FIELDS) | BIT(MODEL) | BIT(STATE),
      client_run_sweeps},
     {"show", "ID", "Print a sweep: its progress, what it was asked for, its errors and its jobs", "", 0,

@@ -38,6 +38,9 @@ int client_run_tokens(const struct client_arguments *arguments);
 int client_run_issue(const struct client_arguments *arguments);
 int client_run_revoke(const struct client_arguments *arguments);
 
+/* api/client/remove.c */
+int client_run_remove(const struct client_arguments *arguments);
+
 /* api/client/perplexity.c */
 int client_run_perplexity(const struct client_arguments *arguments);
 

@@ -22,6 +22,7 @@ int api_access_is_open(const struct api_http *http, enum api_right right)
         return !http->options.reads_need_token;
     case API_RIGHT_SWEEP:
     case API_RIGHT_WORKER:
+    case API_RIGHT_REMOVE:
         return http->is_loopback && !http->options.token;
     case API_RIGHT_ADMIN:
         return 0;
@@ -39,6 +40,7 @@ static enum token_scope scope_of(enum api_right right)
         return TOKEN_SCOPE_SWEEP;
     case API_RIGHT_WORKER:
         return TOKEN_SCOPE_WORKER;
+    case API_RIGHT_REMOVE:
     case API_RIGHT_ADMIN:
         break;
     }

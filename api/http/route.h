@@ -25,6 +25,7 @@ enum api_right {
     API_RIGHT_READ,   /* look */
     API_RIGHT_SWEEP,  /* start and cancel sweeps, keep watches */
     API_RIGHT_WORKER, /* claim tasks and hand in what was measured */
+    API_RIGHT_REMOVE, /* take from others what they have measured */
     API_RIGHT_ADMIN,  /* everything else, such as tokens */
 };
 

@@ -25,11 +25,11 @@ struct api_hub_wait {
     int is_endured;                 /* the hub's API is down for so long that nothing waits for it any more */
 };
 
-/* A token or a watch that a request has made, changed or ended. */
+/* A token, a watch or a model that a request has made, changed or ended. */
 struct api_change {
-    const char *event;   /* "token created", "watch deleted" */
-    int64_t token;       /* number of the token; 0: it is a watch */
-    const char *name;    /* of the token; of a watch, the model */
+    const char *event;   /* "token created", "watch deleted", "model removed" */
+    int64_t token;       /* number of the token; 0: it is of a model */
+    const char *name;    /* of the token, or of the model */
     const char *by_name; /* of the token that the request carried; "" without one */
     int64_t by_token;    /* its number; 0: none, or that of the option token-file */
 };

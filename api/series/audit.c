@@ -10,6 +10,7 @@
 #include "api/series/run.h"
 #include "daemon/analysis/sample.h"
 #include "daemon/base/buf.h"
+#include "store/models.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -351,5 +352,7 @@ int api_get_audit(struct api_request *request, struct api_response *response, st
         code = api_query_model(request, &model, err);
     if (!code)
         code = api_audit_append(request->context->store, &model, tensor, &response->body, err);
+    if (!code) /* what it has read is whole: the model was not removed meanwhile */
+        code = models_get(request->context->store, model.id, &model, err);
     return code;
 }

@@ -11,6 +11,7 @@
 /* api/series/models.c */
 int api_list_models(struct api_request *request, struct api_response *response, struct err *err);
 int api_get_model(struct api_request *request, struct api_response *response, struct err *err);
+int api_remove_model(struct api_request *request, struct api_response *response, struct err *err);
 
 /* api/series/revisions.c */
 int api_list_revisions(struct api_request *request, struct api_response *response, struct err *err);

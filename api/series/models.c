@@ -6,6 +6,7 @@
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
 #include "daemon/base/limits.h"
+#include "store/removal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,5 +100,52 @@ int api_get_model(struct api_request *request, struct api_response *response, st
         return code;
     api_json_init(&json, &response->body);
     append_members(&json, &row);
+    return 0;
+}
+
+/* -- Removal --------------------------------------------------------------------------------------------- */
+
+static void append_removal(struct api_json *json, const char *model, int is_dry_run,
+                           const struct removal_counts *counts)
+{
+    api_json_open_object(json, NULL);
+    api_json_text(json, "model", model);
+    api_json_boolean(json, "is_dry_run", is_dry_run);
+    api_json_integer(json, "revisions", counts->revisions);
+    api_json_integer(json, "contents", counts->contents);
+    api_json_integer(json, "kept_contents", counts->kept_contents);
+    api_json_integer(json, "perplexities", counts->perplexities);
+    api_json_integer(json, "sweeps", counts->sweeps);
+    api_json_integer(json, "tasks", counts->tasks);
+    api_json_boolean(json, "is_watched", counts->is_watched != 0);
+    api_json_integer(json, "deliveries", counts->deliveries);
+    api_json_integer(json, "size_bytes", counts->size_bytes);
+    api_json_close_object(json);
+}
+
+int api_remove_model(struct api_request *request, struct api_response *response, struct err *err)
+{
+    struct store *store = request->context->store;
+    char name[LIMIT_MODEL_NAME_BYTES + 1];
+    struct removal_counts counts;
+    struct api_json json;
+    int is_dry_run = 0;
+    int code = api_request_boolean(request, "dry_run", &is_dry_run, response, err);
+    if (!code)
+        code = api_query_model_name(request, name, err);
+    if (!code)
+        code =
+            is_dry_run ? removal_count(store, name, &counts, err) : removal_begin(store, name, &counts, err);
+    if (code)
+        return code;
+    api_json_init(&json, &response->body);
+    append_removal(&json, name, is_dry_run, &counts);
+    if (is_dry_run)
+        return 0;
+    api_context_wake(request->context);
+    api_context_note_change(request->context, &(struct api_change){.event = "model removed",
+                                                                   .name = name,
+                                                                   .by_name = request->identity.name,
+                                                                   .by_token = request->identity.token_id});
     return 0;
 }

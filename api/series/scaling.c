@@ -109,6 +109,10 @@ static int render(const struct api_request *request, const struct models *models
         struct series_onset onset = {0};
         int is_diverged = 0;
         int code = find_onset(request->context->store, model, variant, &onset, &is_diverged, err);
+        if (code == ERR_NOT_FOUND) { /* it was removed meanwhile */
+            *err = (struct err)ERR_INIT;
+            continue;
+        }
         if (code)
             return code;
         int is_found = onset.verdict == SERIES_VERDICT_YES;

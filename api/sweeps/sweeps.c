@@ -309,8 +309,11 @@ static int append_event(void *context, const struct task_event_row *row)
 /* The task of the path; it must be one of the sweep's. */
 static int read_task(const struct api_request *request, struct task_row *ret_task, struct err *err)
 {
+    struct sweep_row sweep;
     int64_t sweep_id = 0, id = 0;
     int code = read_id(request, &sweep_id, err);
+    if (!code)
+        code = sweeps_get(request->context->store, sweep_id, &sweep, err);
     if (!code && !api_number_parse(request->arguments[1], 1, INT64_MAX, &id))
         code = err_set(err, ERR_NOT_FOUND, "there is no task %.40s", request->arguments[1]);
     if (!code)

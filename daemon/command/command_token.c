@@ -34,7 +34,7 @@ const char command_token_usage[] =
     "  read    look, where the option read-access = token asks for it\n"
     "  sweep   start and cancel sweeps, keep watches\n"
     "  worker  claim tasks and hand in what was measured\n"
-    "  admin   everything, and make and revoke tokens over the API\n"
+    "  admin   everything, also remove models, and make and revoke tokens over the API\n"
     "\n"
     "A token is printed once, when it is made; only a digest of it is kept.\n"
     "Clients send it as \"Authorization: Bearer TOKEN\"; bifurcate takes it\n"

@@ -20,7 +20,7 @@ EVIL = "\x1b[2J\x1b]0;mine\x07\r\nfake: line\x9b31m\x7f\u202egnol"
 FORBIDDEN = [*map(chr, range(0x20)), "\x7f", *map(chr, range(0x80, 0xA0)), "\u202e"]
 COMMANDS = [
     ["models"], ["sweeps"], ["show", "1"], ["follow", "1"], ["tasks", "1"], ["history", "1", "1"], ["cancel", "1"], ["watch", "a/b"],
-    ["watch", "a/b", "--now"], ["watches"], ["deliveries", "a/b"], ["workers"], ["jobs"], ["devices"], ["tokens"], ["revoke", "1"], ["issue", "x", "--scopes", "read"],
+    ["watch", "a/b", "--now"], ["watches"], ["deliveries", "a/b"], ["workers"], ["jobs"], ["devices"], ["tokens"], ["revoke", "1"], ["remove", "a/b", "--yes"], ["remove", "a/b", "--dry-run"], ["issue", "x", "--scopes", "read"],
     ["status"], ["series", "a/b"], ["revision", "a/b", "c"], ["analyze", "a/b"], ["audit", "a/b"], ["scaling"],
     ["distribution", "a/b"], ["values", "a/b", "c"], ["columns", "a/b"], ["trajectories", "a/b"], ["displacement", "a/b"], ["sweep", "a/b"], ["sweep", "a/b", "--follow"],
     ["perplexity", "a/b", "--revision", "c"], ["models", "--fields", "name"], ["plot", "a/b", "-o", "-"],

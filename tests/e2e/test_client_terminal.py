@@ -187,10 +187,10 @@ def test_json_of_every_command(programs: dict[str, Path], measured: Daemon, tmp_
         "distribution": [MODEL], "values": [MODEL, "step512"], "columns": [MODEL], "trajectories": [MODEL], "displacement": [MODEL], "show": ["1"], "follow": ["1"], "tasks": ["1"],
         "history": ["1", str(task)], "watch": [MODEL, "--at", "02:30"], "deliveries": [MODEL], "unwatch": [MODEL],
         "perplexity": [MODEL, "--revision", "step0", "--file", str(tmp_path / "text.txt")],
-        "plot": [MODEL, "-o", str(tmp_path / "figure.svg")],
+        "plot": [MODEL, "-o", str(tmp_path / "figure.svg")], "remove": [MODEL, "--dry-run"],
     }  # fmt: skip
     tokens = {"tokens", "issue", "revoke"}  # of a daemon that wants them: test_access.py
-    order = sorted(set(names) - tokens - {"cancel"}, key=lambda name: (name == "unwatch", name == "deliveries", names.index(name)))
+    order = sorted(set(names) - tokens - {"cancel"}, key=lambda name: (name == "remove", name == "unwatch", name == "deliveries", names.index(name)))
     for name in order:
         done = measured.client(name, *words.get(name, []), "--json")
         if name == "plot":

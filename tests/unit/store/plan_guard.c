@@ -24,6 +24,8 @@ static const struct {
     {"SCAN (subquery-[0-9]*)", "*"},
     {"SCAN r", "*FROM (SELECT [*] FROM revisions r WHERE *"},
     {"SCAN k", "WITH RECURSIVE known *"},
+    {"SCAN mine", "WITH mine(id) AS *"},
+    {"SCAN gone", "WITH mine(id) AS *"},
     /* What people make by hand: models, one watch of each, tokens. */
     {"SCAN models*", "*"},
     {"SCAN w", "*FROM watches w *"},

@@ -85,6 +85,8 @@ static void measure_tensors(struct fixture *fixture, size_t count)
     struct task_row task;
     struct task_lease lease;
     struct task_tensor *tensors = calloc(count, sizeof *tensors);
+    struct statistics_row statistics = {
+        .row_set = ROW_SET_ALL, .definition = DEFINITION, .backend = "cpu", .elements = 512};
     for (size_t i = 0; i < count; i++) {
         struct task_tensor *tensor = &tensors[i];
         tensor->content =
@@ -96,6 +98,8 @@ static void measure_tensors(struct fixture *fixture, size_t count)
         tensor->token_rows = 64;
         tensor->definition = DEFINITION;
         (void)snprintf(tensor->backend, sizeof tensor->backend, "cpu");
+        tensor->statistics = &statistics;
+        tensor->statistics_count = 1;
     }
     struct task_result result = {.tensors = tensors, .tensor_count = count};
     fixture_claim(fixture, "local/0", &task);

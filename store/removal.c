@@ -1,0 +1,303 @@
+#include "store/removal.h"
+
+#include "daemon/base/pulse.h"
+#include "store/parts.h"
+#include "store/sweeps.h"
+
+/* -- What goes ------------------------------------------------------------------------------------------- */
+
+/* The contents that revisions of model ?1 have, or are compared with. */
+#define CONTENTS_OF_MODEL                                                                                    \
+    "SELECT t.content_id FROM revisions r JOIN revision_tensors t ON t.revision_id = r.id "                  \
+    "WHERE r.model_id = ?1 UNION SELECT l.reference_id FROM revisions r "                                    \
+    "JOIN series_links l ON l.revision_id = r.id WHERE r.model_id = ?1"
+
+/* The weights of which revisions of model ?1 show a perplexity. */
+#define WEIGHTS_OF_MODEL                                                                                     \
+    "SELECT p.weights_digest FROM revisions r JOIN revision_perplexities l ON l.revision_id = r.id "         \
+    "JOIN perplexities p ON p.id = l.perplexity_id WHERE r.model_id = ?1"
+
+static const char COUNT[] =
+    "WITH mine(id) AS (" CONTENTS_OF_MODEL "), gone(id) AS (SELECT id FROM mine WHERE NOT EXISTS "
+    "(SELECT 1 FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id WHERE t.content_id = mine.id "
+    "AND r.model_id <> ?1) AND NOT EXISTS (SELECT 1 FROM series_links l JOIN revisions r "
+    "ON r.id = l.revision_id WHERE l.reference_id = mine.id AND r.model_id <> ?1)) SELECT "
+    "(SELECT count(*) FROM revisions WHERE model_id = ?1), (SELECT count(*) FROM gone), "
+    "(SELECT count(*) FROM mine) - (SELECT count(*) FROM gone), "
+    "(SELECT count(*) FROM perplexities WHERE weights_digest IN (" WEIGHTS_OF_MODEL
+    ") AND weights_digest NOT IN (SELECT q.weights_digest FROM perplexities q "
+    "JOIN revision_perplexities l ON l.perplexity_id = q.id JOIN revisions r ON r.id = l.revision_id "
+    "WHERE r.model_id <> ?1 AND q.weights_digest IN (" WEIGHTS_OF_MODEL "))), "
+    "(SELECT count(*) FROM sweeps WHERE model_id = ?1), "
+    "(SELECT count(*) FROM sweeps s JOIN tasks k ON k.sweep_id = s.id WHERE s.model_id = ?1), "
+    "(SELECT count(*) FROM watches WHERE model_id = ?1), "
+    "(SELECT count(*) FROM watches w JOIN deliveries d ON d.watch_id = w.id WHERE w.model_id = ?1), "
+    "coalesce((SELECT sum(length(data)) FROM distributions WHERE content_id IN gone), 0) + "
+    "coalesce((SELECT sum(length(data)) FROM columns_statistics WHERE content_id IN gone), 0) + "
+    "coalesce((SELECT sum(length(data)) FROM samples WHERE content_id IN gone), 0)";
+
+static int count(struct connection *connection, int64_t id, struct removal_counts *counts, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, COUNT, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    if ((rc = query_next(&query, err)) > 0) {
+        counts->revisions = query_int(&query);
+        counts->contents = query_int(&query);
+        counts->kept_contents = query_int(&query);
+        counts->perplexities = query_int(&query);
+        counts->sweeps = query_int(&query);
+        counts->tasks = query_int(&query);
+        counts->is_watched = query_int(&query);
+        counts->deliveries = query_int(&query);
+        counts->size_bytes = query_int(&query);
+    }
+    rc = query_end(&query, rc);
+    return rc < 0 ? rc : 0;
+}
+
+/* -- Begin ----------------------------------------------------------------------------------------------- */
+
+static int find_model(struct connection *connection, const char *model, int64_t *ret_id, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "SELECT id FROM models WHERE name = ? AND removed IS NULL", err);
+    if (rc)
+        return rc;
+    query_bind_text(&query, model);
+    rc = query_run_int(&query, ret_id, err);
+    if (rc == 0)
+        return err_set(err, ERR_NOT_FOUND, "model %s is not known", model);
+    return rc < 0 ? rc : 0;
+}
+
+/* Whoever started a sweep that has not ended still wants it; and its workers have its tasks. */
+static int check_sweeps(struct connection *connection, const char *model, int64_t id, struct err *err)
+{
+    struct query query;
+    int64_t sweep = 0;
+    int rc = query_begin(&query, connection,
+                         "SELECT id FROM sweeps INDEXED BY sweeps_model WHERE model_id = ? "
+                         "AND state IN ('planning', 'running') ORDER BY id LIMIT 1",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    rc = query_run_int(&query, &sweep, err);
+    if (rc > 0)
+        return err_set(err, ERR_CONFLICT,
+                       "model %s: its sweep %lld has not ended: cancel that first (bifurcate cancel %lld), "
+                       "or wait for its end",
+                       model, (long long)sweep, (long long)sweep);
+    return rc;
+}
+
+static int find_and_count(struct connection *connection, const char *model, int64_t *ret_id,
+                          struct removal_counts *counts, struct err *err)
+{
+    *counts = (struct removal_counts){0};
+    int rc = find_model(connection, model, ret_id, err);
+    if (!rc)
+        rc = check_sweeps(connection, model, *ret_id, err);
+    return rc ? rc : count(connection, *ret_id, counts, err);
+}
+
+int removal_count(struct store *store, const char *model, struct removal_counts *ret_counts, struct err *err)
+{
+    struct connection *connection = NULL;
+    int64_t id = 0;
+    int rc = store_snapshot_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = find_and_count(connection, model, &id, ret_counts, err);
+    store_read_end(store, connection);
+    return rc;
+}
+
+/* Keys of its sweeps are free, and nothing looks at it any more. */
+static int mark(struct connection *connection, int64_t id, struct err *err)
+{
+    static const char *const sql[] = {
+        "DELETE FROM watches WHERE model_id = ?",
+        "UPDATE sweeps SET idempotency_key = NULL WHERE model_id = ? AND idempotency_key IS NOT NULL",
+        "UPDATE models SET removed = name, name = 'removed:' || id, version = version + 1 WHERE id = ?",
+    };
+    int rc = 0;
+    for (size_t i = 0; !rc && i < sizeof sql / sizeof sql[0]; i++)
+        rc = parts_run(connection, sql[i], id, err);
+    return rc;
+}
+
+int removal_begin(struct store *store, const char *model, struct removal_counts *ret_counts, struct err *err)
+{
+    struct connection *connection = NULL;
+    int64_t id = 0;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (rc)
+        return rc;
+    rc = find_and_count(connection, model, &id, ret_counts, err);
+    if (!rc)
+        rc = mark(connection, id, err);
+    return store_write_end(store, rc, err);
+}
+
+/* -- In parts -------------------------------------------------------------------------------------------- */
+
+#define OF_MODEL "EXISTS (SELECT 1 FROM revisions r WHERE r.id = revision_id AND r.model_id = ?2)"
+#define DIGEST_OF_1 "(SELECT weights_digest FROM perplexities WHERE id = ?1)"
+#define ROWS_MAX 10000
+
+/* Its number is never given again. */
+static int note_number(struct connection *connection, int64_t id, struct err *err)
+{
+    return parts_run(connection, "UPDATE totals SET numbers_removed = ?1 WHERE numbers_removed < ?1", id,
+                     err);
+}
+
+static int delete_content(struct connection *connection, void *context, int64_t id, struct err *err)
+{
+    int64_t model_id = *(const int64_t *)context;
+    int rc = parts_run_two(connection, "DELETE FROM series_links WHERE reference_id = ?1 AND " OF_MODEL, id,
+                           model_id, err);
+    if (!rc)
+        rc = parts_run_two(connection, "DELETE FROM revision_tensors WHERE content_id = ?1 AND " OF_MODEL, id,
+                           model_id, err);
+    if (!rc)
+        rc = note_number(connection, id, err);
+    if (!rc)
+        rc = parts_run(connection,
+                       "DELETE FROM contents WHERE id = ?1 "
+                       "AND NOT EXISTS (SELECT 1 FROM revision_tensors WHERE content_id = ?1) "
+                       "AND NOT EXISTS (SELECT 1 FROM series_links WHERE reference_id = ?1)",
+                       id, err);
+    return rc;
+}
+
+/* One perplexity stands for all of its weights. */
+static int delete_weights(struct connection *connection, void *context, int64_t id, struct err *err)
+{
+    int rc = parts_run_two(connection,
+                           "DELETE FROM revision_perplexities WHERE perplexity_id IN (SELECT id FROM "
+                           "perplexities WHERE weights_digest = " DIGEST_OF_1 ") AND " OF_MODEL,
+                           id, *(const int64_t *)context, err);
+    if (!rc)
+        rc = parts_run(connection,
+                       "DELETE FROM perplexities WHERE weights_digest = " DIGEST_OF_1
+                       " AND NOT EXISTS (SELECT 1 FROM perplexities q JOIN revision_perplexities l "
+                       "ON l.perplexity_id = q.id WHERE q.weights_digest = " DIGEST_OF_1 ")",
+                       id, err);
+    return rc;
+}
+
+static int delete_revision(struct connection *connection, void *context, int64_t id, struct err *err)
+{
+    (void)context;
+    int rc = note_number(connection, id, err);
+    return rc ? rc : parts_run(connection, "DELETE FROM revisions WHERE id = ?", id, err);
+}
+
+/* Unless something keeps it, or was added since. */
+static int delete_model(struct connection *connection, void *context, int64_t id, struct err *err)
+{
+    (void)context;
+    int rc = note_number(connection, id, err);
+    if (!rc)
+        rc = parts_run(connection,
+                       "DELETE FROM models WHERE id = ?1 AND removed IS NOT NULL "
+                       "AND NOT EXISTS (SELECT 1 FROM sweeps WHERE model_id = ?1) "
+                       "AND NOT EXISTS (SELECT 1 FROM revisions WHERE model_id = ?1)",
+                       id, err);
+    return rc;
+}
+
+/* In this order; each finds ids of model ?1, and how many rows go with each, at most ?2. */
+static const struct step {
+    const char *find;
+    int limit;
+    int (*delete_one)(struct connection *, void *context, int64_t id, struct err *err); /* NULL: sweeps */
+} STEPS[] = {
+    {"SELECT s.id, s.tasks_done + s.tasks_failed + s.tasks_cancelled FROM sweeps s "
+     "INDEXED BY sweeps_model WHERE s.model_id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs j "
+     "WHERE j.sweep_id = s.id AND j.state IN ('submitting', 'pending', 'running')) ORDER BY s.id LIMIT ?2",
+     100, NULL},
+    /* some hundred kilobytes each, and as many in the log, where what goes is overwritten */
+    {"SELECT *, 1 FROM (" CONTENTS_OF_MODEL ") LIMIT ?2", 20, delete_content},
+    {"SELECT min(p.id), 1 FROM revisions r JOIN revision_perplexities l ON l.revision_id = r.id "
+     "JOIN perplexities p ON p.id = l.perplexity_id WHERE r.model_id = ?1 GROUP BY p.weights_digest LIMIT ?2",
+     500, delete_weights},
+    {"SELECT r.id, 1 + (SELECT count(*) FROM files f WHERE f.revision_id = r.id) FROM revisions r "
+     "WHERE r.model_id = ?1 LIMIT ?2",
+     500, delete_revision},
+};
+
+static int find(struct store *store, const struct step *step, int64_t id, struct parts_found *found,
+                struct err *err)
+{
+    struct query query;
+    found->count = 0;
+    int rc = query_open(&query, store, step->find, err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    query_bind_int(&query, step->limit);
+    return query_close(&query, parts_take(&query, ROWS_MAX, found, err));
+}
+
+static int is_there(struct store *store, int64_t id, int *ret_is_there, struct err *err)
+{
+    struct query query;
+    int rc = query_open(&query, store, "SELECT 1 FROM models WHERE id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, id);
+    rc = query_next(&query, err);
+    *ret_is_there = rc > 0;
+    return query_close(&query, rc);
+}
+
+int removal_next(struct store *store, int64_t after, int64_t *ret_id, char *name, size_t name_size,
+                 struct err *err)
+{
+    struct query query;
+    int rc = query_open(
+        &query, store,
+        "SELECT id, removed FROM models WHERE removed IS NOT NULL AND id > ? ORDER BY id LIMIT 1", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, after);
+    if ((rc = query_next(&query, err)) > 0) {
+        *ret_id = query_int(&query);
+        query_text(&query, name, name_size);
+    } else if (rc == 0) {
+        rc = err_set(err, ERR_NOT_FOUND, "no model is being removed");
+    }
+    return query_close(&query, rc);
+}
+
+int removal_finish(struct store *store, int64_t id, const atomic_bool *cancel, int *ret_is_gone,
+                   struct err *err)
+{
+    struct parts_found found = {.count = 0};
+    int rc = 0, is_left = 1;
+    *ret_is_gone = 0;
+    for (size_t i = 0; !rc && i < sizeof STEPS / sizeof STEPS[0]; i++) {
+        do {
+            if (cancel && atomic_load(cancel))
+                return 0;
+            pulse_beat();
+            if ((rc = find(store, &STEPS[i], id, &found, err)) || !found.count)
+                break;
+            rc = STEPS[i].delete_one ? parts_delete(store, &found, 0, STEPS[i].delete_one, &id, err)
+                                     : parts_delete_sweeps(store, &found, err);
+        } while (!rc);
+    }
+    found = (struct parts_found){.ids = {id}, .count = 1};
+    if (!rc)
+        rc = parts_delete(store, &found, 0, delete_model, NULL, err);
+    if (!rc)
+        rc = is_there(store, id, &is_left, err);
+    *ret_is_gone = !is_left;
+    return rc;
+}
