@@ -118,8 +118,10 @@ void client_append_resolve(const struct hub_repository *repository, const char *
 int request_get_json(struct hub_repository *repository, const char *url, struct buf *body, char **ret_next,
                      struct err *err);
 
-/* GETs a file's address at the endpoint, without its content: whether that is given to us. */
-int request_ask_file(struct hub_repository *repository, const char *url, struct err *err);
+/* GETs a file's address at the endpoint, without its content: whether that is given to us, and, unless
+ * `ret_file` is NULL, what the answer says of it; see repository_ask_file. */
+int request_ask_file(struct hub_repository *repository, const char *url, const char *commit,
+                     struct repository_file *ret_file, struct err *err);
 
 /* ERR_INVALID unless this is a commit. */
 int client_check_commit(const char *commit, struct err *err);

@@ -285,7 +285,8 @@ static int download(struct repository *repository, const char *commit, const cha
     return code ? code : download_file(cast(repository), commit, path, expected, ret_path, err);
 }
 
-static int ask_access(struct repository *repository, const char *commit, const char *path, struct err *err)
+static int ask_file(struct repository *repository, const char *commit, const char *path,
+                    struct repository_file *ret_file, struct err *err)
 {
     struct hub_repository *hub_repository = cast(repository);
     struct buf url;
@@ -298,9 +299,14 @@ static int ask_access(struct repository *repository, const char *commit, const c
     client_append_resolve(hub_repository, commit, path, &url);
     code = buf_check(&url, path, err);
     if (!code)
-        code = request_ask_file(hub_repository, url.data, err);
+        code = request_ask_file(hub_repository, url.data, commit, ret_file, err);
     buf_free(&url);
     return code;
+}
+
+static int ask_access(struct repository *repository, const char *commit, const char *path, struct err *err)
+{
+    return ask_file(repository, commit, path, NULL, err);
 }
 
 static void read_counters(struct repository *repository, struct repository_counters *counters)
@@ -328,6 +334,7 @@ static const struct repository_ops hub_repository_ops = {
     .fetch_file = fetch_file,
     .download_file = download,
     .ask_access = ask_access,
+    .ask_file = ask_file,
     .counters = read_counters,
     .close = close_repository,
 };
@@ -359,12 +366,22 @@ void hub_expect_repository(struct repository *repository)
         ((struct hub_repository *)repository)->is_expected = 1;
 }
 
-int hub_has_room(const struct repository *repository)
+static int has_room(const struct repository *repository, enum transfer_bucket bucket)
 {
     const struct hub_repository *hub_repository = (const struct hub_repository *)repository;
     if (repository->ops != &hub_repository_ops || hub_repository->hub->options.is_offline)
         return 1;
-    return transfers_has_room(hub_repository->hub->transfers);
+    return transfers_has_room(hub_repository->hub->transfers, bucket);
+}
+
+int hub_has_room(const struct repository *repository)
+{
+    return has_room(repository, TRANSFER_BUCKET_API);
+}
+
+int hub_has_room_for_files(const struct repository *repository)
+{
+    return has_room(repository, TRANSFER_BUCKET_FILES);
 }
 
 int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *name, const atomic_bool *cancel,

@@ -172,6 +172,9 @@ void hub_expect_repository(struct repository *repository);
  * requests and some of what the hub allows are left to others. 1 for a folder. */
 int hub_has_room(const struct repository *repository);
 
+/* The same of its files, which it counts apart. */
+int hub_has_room_for_files(const struct repository *repository);
+
 /* A number, never 0, that changes with the token: what was refused to another need not be to this one. Looks
  * at its file. */
 uint64_t hub_token_mark(struct hub *hub);

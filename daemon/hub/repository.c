@@ -43,6 +43,14 @@ int repository_ask_access(struct repository *repository, const char *commit, con
     return repository->ops->ask_access(repository, commit, path, err);
 }
 
+int repository_ask_file(struct repository *repository, const char *commit, const char *path,
+                        struct repository_file *ret_file, struct err *err)
+{
+    if (!repository->ops->ask_file)
+        return err_set(err, ERR_UNSUPPORTED, "%s: the folder tells nothing of a single file", path);
+    return repository->ops->ask_file(repository, commit, path, ret_file, err);
+}
+
 void repository_counters(struct repository *repository, struct repository_counters *counters)
 {
     repository->ops->counters(repository, counters);

@@ -82,6 +82,8 @@ struct repository_ops {
     int (*download_file)(struct repository *, const char *commit, const char *path,
                          const struct repository_file *expected, char **, struct err *);
     int (*ask_access)(struct repository *, const char *commit, const char *path, struct err *);
+    int (*ask_file)(struct repository *, const char *commit, const char *path, struct repository_file *,
+                    struct err *); /* NULL: it tells nothing of a single file */
     void (*counters)(struct repository *, struct repository_counters *);
     void (*close)(struct repository *);
 };
@@ -127,6 +129,12 @@ int repository_download_file(struct repository *repository, const char *commit, 
  * nothing and does not leave the endpoint. ERR_GATED: not. */
 int repository_ask_access(struct repository *repository, const char *commit, const char *path,
                           struct err *err);
+
+/* What is said of one file without the list of all: the size and SHA-256 of an LFS file, on the hub by one
+ * request for a file, which fetches nothing. ret_file->path stays. ERR_NOT_FOUND: the commit has no such
+ * file, for sure. ERR_UNSUPPORTED: that is not told, as of small files, by some mirrors, and of folders. */
+int repository_ask_file(struct repository *repository, const char *commit, const char *path,
+                        struct repository_file *ret_file, struct err *err);
 
 /* What this repository object has cost so far. */
 void repository_counters(struct repository *repository, struct repository_counters *counters);

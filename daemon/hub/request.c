@@ -2,11 +2,14 @@
 #include "daemon/hub/client.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/digest.h"
 #include "daemon/base/limits.h"
 #include "daemon/hub/url.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static int take_reply(struct transfer *transfer, const char *data, size_t size, struct err *refusal)
 {
@@ -142,7 +145,28 @@ static int take_enough(struct transfer *transfer, struct err *refusal)
     return 1; /* that it is given is all */
 }
 
-int request_ask_file(struct hub_repository *repository, const char *address, struct err *err)
+/* What the answer for a file of this commit says of it. An absent file is believed if the hub says in its own
+ * words that it knows the commit and not the file. */
+static int read_file(int code, const struct headers *headers, const char *commit,
+                     struct repository_file *ret_file, struct err *err)
+{
+    if (code == ERR_NOT_FOUND && strcasecmp(headers->error_code, "EntryNotFound") == 0)
+        return code;
+    if (code == ERR_NOT_FOUND ||
+        (!code &&
+         (strcmp(headers->repo_commit, commit) != 0 ||
+          !digest_is_hex(headers->linked_etag, REPOSITORY_SHA256_SIZE - 1) || !headers->has_linked_size)))
+        return err_set(err, ERR_UNSUPPORTED, "the hub does not tell the digest of a file by itself");
+    if (code)
+        return code;
+    ret_file->size_bytes = headers->linked_size_bytes;
+    ret_file->git_oid[0] = 0;
+    (void)snprintf(ret_file->sha256, sizeof ret_file->sha256, "%.64s", headers->linked_etag);
+    return 0;
+}
+
+int request_ask_file(struct hub_repository *repository, const char *address, const char *commit,
+                     struct repository_file *ret_file, struct err *err)
 {
     struct transfer transfer;
     transfer_init(&transfer);
@@ -152,6 +176,8 @@ int request_ask_file(struct hub_repository *repository, const char *address, str
     if (!url)
         return err_set(err, ERR_NO_MEMORY, "request: out of memory");
     int code = run_to_answer(repository, &transfer, NULL, &url, err);
+    if (ret_file)
+        code = read_file(code, &transfer.headers, commit, ret_file, err);
     transfer_reset(&transfer);
     free(url);
     return code;

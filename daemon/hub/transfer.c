@@ -168,10 +168,10 @@ void transfers_note_left(struct transfers *transfers, enum transfer_bucket bucke
     (void)pthread_mutex_unlock(&transfers->mutex);
 }
 
-int transfers_has_room(struct transfers *transfers)
+int transfers_has_room(struct transfers *transfers, enum transfer_bucket bucket)
 {
     (void)pthread_mutex_lock(&transfers->mutex);
-    int has_room = gate_has_room(&transfers->gate, TRANSFER_BUCKET_API, clock_monotonic_ms());
+    int has_room = gate_has_room(&transfers->gate, bucket, clock_monotonic_ms());
     (void)pthread_mutex_unlock(&transfers->mutex);
     return has_room;
 }

@@ -103,8 +103,8 @@ void transfers_hold(struct transfers *transfers, enum transfer_bucket bucket, en
 void transfers_note_left(struct transfers *transfers, enum transfer_bucket bucket, int64_t left,
                          int64_t reset_ms);
 
-/* Whether its API may be asked for what can wait, see gate_has_room(). */
-int transfers_has_room(struct transfers *transfers);
+/* Whether this part of it may be asked for what can wait, see gate_has_room(). */
+int transfers_has_room(struct transfers *transfers, enum transfer_bucket bucket);
 
 /* Whether the part of the hub that this transfer is for is down; NULL: whether the hub itself is, its API.
  * err (which may be NULL) then says so. */

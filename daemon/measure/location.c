@@ -102,8 +102,8 @@ static int open_source(struct location *location, struct err *err)
 {
     if (location->is_source_open)
         return 0;
-    int code = revision_source_open(&location->source, location->context->store,
-                                    location->context->repository, &location->revision, err);
+    int code = revision_source_open_weights(&location->source, location->context->store,
+                                            location->context->repository, &location->revision, err);
     location->is_source_open = code == 0;
     return code;
 }

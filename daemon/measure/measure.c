@@ -62,7 +62,8 @@ static int expand_pattern(struct measure_job *job, const char *pattern, struct n
     struct revision_source source;
     struct checkpoint *checkpoint = NULL;
     size_t before = names->count;
-    int code = revision_source_open(&source, job->shared->store, job->repository, &job->revision, err);
+    int code =
+        revision_source_open_weights(&source, job->shared->store, job->repository, &job->revision, err);
     if (code)
         return code;
     code = revision_source_open_checkpoint(&source, &checkpoint, err);

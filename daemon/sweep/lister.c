@@ -1,7 +1,9 @@
 #include "daemon/sweep/lister.h"
 
+#include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/sweep/revision_source.h"
+#include "daemon/sweep/sweep_spec.h"
 #include "store/revisions.h"
 #include "store/sweeps.h"
 
@@ -21,8 +23,9 @@ struct job {
     struct repository *repository;
     int64_t *revisions; /* in the order of the tasks */
     size_t count, capacity;
-    size_t at;        /* the next */
-    int thread_count; /* that are at one of it */
+    size_t at;                 /* the next */
+    int thread_count;          /* that are at one of it */
+    atomic_bool is_of_weights; /* nothing but weight files is read, and each by itself tells of them */
     atomic_bool cancel;
 };
 
@@ -129,19 +132,38 @@ static int list(struct lister *lister, const struct job *job, int64_t revision_i
     return code;
 }
 
-/* Until it is listed, or is its task's business. Every thread waits here for what none can help. */
-static void list_patiently(struct lister *lister, const struct job *job, int64_t revision_id)
+static int glance(struct lister *lister, const struct job *job, int64_t revision_id)
+{
+    struct revision_row revision;
+    struct err err = ERR_INIT;
+    int code = revisions_get(lister->store, revision_id, &revision, &err);
+    return code ? code : revision_source_glance(lister->store, job->repository, &revision, &err);
+}
+
+/* Whether this revision is done with. */
+static int try_to_list(struct lister *lister, struct job *job, int64_t revision_id)
 {
     struct err silence;
-    for (;;) {
-        if (hub_has_room(job->repository)) {
-            int code = list(lister, job, revision_id);
-            if (code != ERR_NO_SPACE && (code != ERR_UNREACHABLE || !hub_is_down(lister->hub) ||
-                                         hub_look_at_folder(lister->hub, job->repository->name, &silence)))
-                return;
+    int code;
+    if (hub_has_room(job->repository)) {
+        code = list(lister, job, revision_id);
+    } else if (atomic_load(&job->is_of_weights) && hub_has_room_for_files(job->repository)) {
+        code = glance(lister, job, revision_id);
+        if (code == ERR_UNSUPPORTED || code == ERR_GATED) { /* lists are open to all */
+            atomic_store(&job->is_of_weights, false);
+            return 0;
         }
-        if (!pause_is_worth(lister, job))
-            return;
+    } else {
+        return 0;
+    }
+    return code != ERR_NO_SPACE && (code != ERR_UNREACHABLE || !hub_is_down(lister->hub) ||
+                                    hub_look_at_folder(lister->hub, job->repository->name, &silence));
+}
+
+/* Until it is listed, or is its task's business. Every thread waits here for what none can help. */
+static void list_patiently(struct lister *lister, struct job *job, int64_t revision_id)
+{
+    while (!try_to_list(lister, job, revision_id) && pause_is_worth(lister, job)) {
     }
 }
 
@@ -182,6 +204,21 @@ static int add_revision(void *context, int64_t revision_id)
     return 0;
 }
 
+/* Whether the sweep scores texts, for which more than weights is read. */
+static int read_wishes(struct lister *lister, struct job *job, int64_t sweep_id, struct err *err)
+{
+    struct sweep_spec spec = {0};
+    struct buf request;
+    buf_init(&request, LIMIT_API_BODY_BYTES);
+    int code = sweeps_get_request(lister->store, sweep_id, &request, err);
+    if (!code)
+        code = sweep_spec_parse(buf_text(&request), request.size, &spec, err);
+    atomic_store(&job->is_of_weights, !code && !spec.wants_perplexity);
+    sweep_spec_free(&spec);
+    buf_free(&request);
+    return code;
+}
+
 /* NULL: there is nothing to list. */
 static struct job *make_job(struct lister *lister, int64_t sweep_id)
 {
@@ -192,6 +229,8 @@ static struct job *make_job(struct lister *lister, int64_t sweep_id)
                    : err_set(&err, ERR_NO_MEMORY, "lists of files: out of memory");
     if (!code)
         code = revisions_list_unlisted(lister->store, sweep_id, add_revision, job, &err);
+    if (!code && job->count)
+        code = read_wishes(lister, job, sweep_id, &err);
     if (!code && job->count)
         code = hub_open_guarded(lister->hub, REPOSITORY_KIND_MODEL, sweep.model, &job->cancel,
                                 &job->repository, &err);

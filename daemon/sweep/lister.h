@@ -5,7 +5,8 @@
  *
  * A few threads take one revision of each sweep in turn, in the order of its tasks. What cannot be listed is
  * left to its task, which tries again and tells. Lists can wait: while the hub asks for a pause, or little is
- * left of a limit of requests, plans and tasks have what there is; while the hub is down or the disk full,
+ * left of a limit of requests, plans and tasks have what there is, and of a sweep that reads weights alone
+ * the weight files are asked for instead, which the hub counts apart; while the hub is down or the disk full,
  * nothing is asked. A task that comes to a revision first lists it by itself, and nothing is asked twice
  * (revision_source.h).
  */

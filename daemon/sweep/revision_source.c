@@ -1,6 +1,7 @@
 #include "daemon/sweep/revision_source.h"
 
 #include "daemon/base/keyed_lock.h"
+#include "daemon/hub/hub.h"
 #include "daemon/sweep/weights_hint.h"
 
 #include <pthread.h>
@@ -101,7 +102,69 @@ static int store_tree(struct store *store, const struct revision_row *revision,
     return code;
 }
 
-/* One of several threads asks for the list of a revision; the others wait for it. */
+/* -- The weight file by itself -- */
+
+struct glance {
+    struct repository *repository;
+    const char *commit;
+    struct repository_file file; /* without its path */
+    int code;                    /* of the last answer */
+    struct err *err;
+};
+
+/* Whether the commit has this file; what fails counts as no. */
+static int look(void *context, const char *name)
+{
+    struct glance *glance = context;
+    if (glance->code && glance->code != ERR_NOT_FOUND)
+        return 0;
+    glance->code = repository_ask_file(glance->repository, glance->commit, name, &glance->file, glance->err);
+    return glance->code == 0;
+}
+
+/* Asks for the files by which a checkpoint may be read, in their order, until one is there. */
+static int ask_for_weights(struct repository *repository, const char *commit,
+                           struct repository_tree **ret_tree, struct err *err)
+{
+    struct glance glance = {.repository = repository, .commit = commit, .err = err};
+    const struct weight_layout *layout = weight_layout_choose(look, &glance, 0);
+    if (glance.code && glance.code != ERR_NOT_FOUND)
+        return glance.code;
+    if (!layout || layout->is_index)
+        return err_set(err, ERR_UNSUPPORTED, "the weights are not one file");
+    struct repository_tree *tree = calloc(1, sizeof *tree);
+    struct repository_file *files = calloc(1, sizeof *files);
+    char *path = strdup(layout->file);
+    if (!tree || !files || !path) {
+        free(tree);
+        free(files);
+        free(path);
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", layout->file);
+    }
+    files[0] = glance.file;
+    files[0].path = path;
+    *tree = (struct repository_tree){.count = 1, .files = files};
+    (void)snprintf(tree->commit, sizeof tree->commit, "%s", commit);
+    *ret_tree = tree;
+    return 0;
+}
+
+static int has_path(void *context, const char *name)
+{
+    return repository_tree_find(context, name) != NULL;
+}
+
+/* Whether there may be more files than these. */
+static int may_be_part(struct repository_tree *tree)
+{
+    const struct weight_layout *layout = tree->count == 1 ? weight_layout_choose(has_path, tree, 0) : NULL;
+    return layout && !layout->is_index;
+}
+
+/* -- One of several threads asks; the others wait for it -- */
+
+enum wanted { WANTED_ALL, WANTED_WEIGHTS, WANTED_GLANCE };
+
 static struct keyed_locks listing;
 static pthread_once_t listing_once = PTHREAD_ONCE_INIT;
 
@@ -110,35 +173,83 @@ static void init_listing(void)
     keyed_locks_init(&listing);
 }
 
+/* Asks the repository. What tells of the weights alone comes where a list would have to wait. */
+static int ask(struct repository *repository, const char *commit, enum wanted wanted,
+               struct repository_tree **ret_tree, struct err *err)
+{
+    if (wanted == WANTED_GLANCE || (wanted == WANTED_WEIGHTS && !hub_has_room(repository))) {
+        int code = ask_for_weights(repository, commit, ret_tree, err);
+        if (code != ERR_UNSUPPORTED || wanted == WANTED_GLANCE)
+            return code;
+        *err = (struct err)ERR_INIT;
+    }
+    return repository_list_tree(repository, commit, ret_tree, err);
+}
+
+/* What the store has, if that is enough; else NULL. */
+static int read_enough(struct store *store, const struct revision_row *revision, enum wanted wanted,
+                       struct repository_tree **ret_tree, struct err *err)
+{
+    int code = read_stored_tree(store, revision, ret_tree, err);
+    if (!code && *ret_tree && wanted == WANTED_ALL && may_be_part(*ret_tree)) {
+        repository_tree_free(*ret_tree);
+        *ret_tree = NULL;
+    }
+    return code;
+}
+
 static int list_tree(struct revision_source *source, struct store *store, const struct revision_row *revision,
-                     struct err *err)
+                     enum wanted wanted, struct err *err)
 {
     struct keyed_lock own = {.number = revision->id, .name = revision->commit};
     (void)pthread_once(&listing_once, init_listing);
     int code = keyed_locks_take(&listing, &own, source->repository->cancel, err);
     if (code)
         return code;
-    code = read_stored_tree(store, revision, &source->tree, err);
+    code = read_enough(store, revision, wanted, &source->tree, err);
     if (!code && !source->tree) {
-        code = repository_list_tree(source->repository, revision->commit, &source->tree, err);
-        if (!code && !source->tree->is_partial)
+        code = ask(source->repository, revision->commit, wanted, &source->tree, err);
+        if (!code && source->tree && !source->tree->is_partial)
             code = store_tree(store, revision, source->tree, err);
     }
     keyed_locks_give(&listing, &own);
     return code;
 }
 
-int revision_source_open(struct revision_source *source, struct store *store, struct repository *repository,
-                         const struct revision_row *revision, struct err *err)
+static int open_source(struct revision_source *source, struct store *store, struct repository *repository,
+                       const struct revision_row *revision, enum wanted wanted, struct err *err)
 {
     *source = (struct revision_source){.repository = repository};
     source->files = (struct checkpoint_files){.has = has_file, .open = open_file, .context = source};
-    int code = read_stored_tree(store, revision, &source->tree, err);
+    int code = read_enough(store, revision, wanted, &source->tree, err);
     if (code || source->tree)
         return code;
-    code = list_tree(source, store, revision, err);
+    code = list_tree(source, store, revision, wanted, err);
     if (code)
         revision_source_close(source);
+    return code;
+}
+
+int revision_source_open(struct revision_source *source, struct store *store, struct repository *repository,
+                         const struct revision_row *revision, struct err *err)
+{
+    return open_source(source, store, repository, revision, WANTED_ALL, err);
+}
+
+int revision_source_open_weights(struct revision_source *source, struct store *store,
+                                 struct repository *repository, const struct revision_row *revision,
+                                 struct err *err)
+{
+    return open_source(source, store, repository, revision, WANTED_WEIGHTS, err);
+}
+
+int revision_source_glance(struct store *store, struct repository *repository,
+                           const struct revision_row *revision, struct err *err)
+{
+    struct revision_source source;
+    int code = open_source(&source, store, repository, revision, WANTED_GLANCE, err);
+    if (!code)
+        revision_source_close(&source);
     return code;
 }
 

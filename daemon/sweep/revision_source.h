@@ -4,6 +4,11 @@
  * This is where the hub and the checkpoint readers meet; neither knows the other. The list of files of a
  * commit never changes, so it is asked of the hub once, by one of those who need it at the same time, and
  * then comes from the store.
+ *
+ * The hub counts lists and files apart, and takes six times as many requests for files. Where little is left
+ * of the former, a revision whose weights alone are wanted is not listed: the answer for a weight file tells
+ * its digest, which is all that a measurement and the audit need. Such a list of one weight file is a part,
+ * and whoever needs another file has the whole one asked for.
  */
 #ifndef BIFURCATED_SWEEP_REVISION_SOURCE_H
 #define BIFURCATED_SWEEP_REVISION_SOURCE_H
@@ -26,6 +31,16 @@ struct revision_source {
  * does not exist any more. */
 int revision_source_open(struct revision_source *source, struct store *store, struct repository *repository,
                          const struct revision_row *revision, struct err *err);
+
+/* The same for who reads the weights alone: the list may be a part. */
+int revision_source_open_weights(struct revision_source *source, struct store *store,
+                                 struct repository *repository, const struct revision_row *revision,
+                                 struct err *err);
+
+/* Stores what the hub says of the weight file of a revision that the store knows no files of, without its
+ * list. ERR_UNSUPPORTED: that does not tell, since there is no single one, or by a mirror that is silent. */
+int revision_source_glance(struct store *store, struct repository *repository,
+                           const struct revision_row *revision, struct err *err);
 
 /* Frees the list. Works on a zeroed struct too. */
 void revision_source_close(struct revision_source *source);

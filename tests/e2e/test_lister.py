@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+import torch_writer
 from running import Daemon, wait_until
-from tests.hub import Emulator
+from tests.hub import Emulator, samples
 
 MODEL = "garden/neox-tiny"
 TEXTS = "garden/lambada_garden"
@@ -36,6 +38,34 @@ def many(tmp_path: Path, make_hub: Callable[..., Emulator]) -> Emulator:
         branches = {f"step{number}": "_one" for number in range(count)}
         (folder / "branches.json").write_text(json.dumps({"branches": branches}))
     return make_hub(tmp_path / "root")
+
+
+RUNS = 200
+SHAPE = [samples.ROWS, samples.COLUMNS]
+
+
+def write_runs(root: Path, file: str, count: int = RUNS) -> Path:
+    """org/run: revisions of one weight file each, two of which serve the last one's; beside it what belongs to a model."""
+    folder = root / "models/org/run"
+    config = {"model_type": "gpt_neox", "vocab_size": samples.ROWS, "hidden_size": samples.COLUMNS, "num_hidden_layers": 1}
+    for number in range(count):
+        one = folder / f"step{number}"
+        one.mkdir(parents=True)
+        values = samples.halves(samples.ROWS * samples.COLUMNS, number)
+        (one / "config.json").write_text(json.dumps(config))
+        if file.endswith(".bin"):
+            tensors = {"embed_out.weight": torch_writer.Tensor("float16", tuple(SHAPE), torch_writer.row_major(tuple(SHAPE)), 0, values)}
+            torch_writer.write_state_dict(one / file, tensors)
+        else:
+            (one / file).write_bytes(samples.safetensors({"embed_out.weight": ("F16", SHAPE, values)}))
+    for number in (7, count // 2):
+        shutil.copy(folder / f"step{count - 1}" / file, folder / f"step{number}" / file)
+    return root
+
+
+def duplicates(one: Daemon, model: str) -> list[str]:
+    findings = one.get(f"/v1/models/{model}/audit").json()["findings"]
+    return sorted(finding["revision"] for finding in findings if finding["kind"] == "duplicate")
 
 
 def trees(hub: Emulator, model: str = MODEL) -> list[dict[str, Any]]:
@@ -141,6 +171,72 @@ def test_limits_are_left_to_others(daemon: Start, many: Emulator) -> None:
     few = other.sweep("org/few")
     assert other.wait(few, lambda now: now["state"] == "running")["hub_wait"] is None
     assert "429" not in many.stats()["statuses"]
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_weight_files_tell_where_lists_would_wait(daemon: Start, make_hub: Any, tmp_path: Path, file: str) -> None:
+    """The hub takes 100 lists in five minutes, and 600 requests for files: 200 revisions are known at once, and nothing is downloaded."""
+    hub = make_hub(write_runs(tmp_path / "root", file), api_quota=100, resolve_quota=700)
+    one = daemon(hub, "--fetchers", "0", "--request-budget", "0")
+    one.sweep("org/run")
+    wait_until(lambda: len(listed(one)) == RUNS)
+    lists, stats = len(trees(hub, "org/run")), hub.stats()
+    assert lists <= 50 + 4 and "429" not in stats["statuses"]
+    assert stats["bytes"].get("cdn", 0) < 5_000, "the plan reads one header, and the lister nothing"
+    assert duplicates(one, "org/run") == ["step100", "step7"]
+    assert {len(files) for files in listed(one).values()} == {1, 2}
+
+
+def test_a_sweep_that_waits_for_no_list(daemon: Start, make_hub: Any, tmp_path: Path) -> None:
+    """What is measured under the hub's limits is what is measured without, and no request is refused."""
+    count = 80
+    hub = make_hub(write_runs(tmp_path / "root", "model.safetensors", count), api_quota=80, resolve_quota=1000)
+    essences = []
+    for _ in range(2):
+        one = daemon(hub, "--request-budget", "0")
+        hub.reset()
+        assert one.wait(one.sweep("org/run"))["state"] == "done"
+        essence = [{name: row[name] for name in ("revision", "digest", "msd", "lag1_msd", "same_as", "state")} for row in one.series("org/run")]
+        essences.append((essence, duplicates(one, "org/run")))
+        assert "429" not in hub.stats()["statuses"]
+        assert len(trees(hub, "org/run")) <= (34 if len(essences) == 1 else count)
+        one.stop()
+        hub.set(api_quota=0)
+    assert essences[0] == essences[1] and len(essences[0][0]) == count and essences[0][1] == ["step40", "step7"]
+
+
+def test_what_is_more_than_weights_is_listed(daemon: Start, garden_hub: Emulator) -> None:
+    """After a sweep under the hub's limits has asked for weight files alone, one that scores texts has the whole lists."""
+    garden_hub.set(api_quota=55)
+    one = daemon(garden_hub, "--request-budget", "0")
+    assert one.wait(one.sweep(MODEL))["state"] == "done"
+    assert len(trees(garden_hub)) < 15 and {len(files) for files in listed(one).values()} >= {1}
+    garden_hub.set(api_quota=0)
+    garden_hub.reset()
+    wanted = {"metrics": ["perplexity"], "dataset": TEXTS, "limit": 2}
+    assert one.wait(one.sweep(MODEL, **wanted))["state"] == "done"
+    assert all("config.json" in {file[0] for file in files} for files in listed(one).values())
+
+
+@pytest.mark.parametrize("kind", ["sharded", "silent"])
+def test_where_weight_files_do_not_tell(daemon: Start, make_hub: Any, tmp_path: Path, kind: str) -> None:
+    """Of shards, and behind a mirror that names no digest, lists are waited for, after a question or two."""
+    root = write_runs(tmp_path / "root", "model-00001-of-00001.safetensors" if kind == "sharded" else "model.safetensors")
+    for folder in (root / "models/org/run").iterdir() if kind == "sharded" else ():
+        index = {"metadata": {}, "weight_map": {"embed_out.weight": "model-00001-of-00001.safetensors"}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    hub = make_hub(root, api_quota=100)
+    if kind == "silent":
+        hub.fault("headers", path="/resolve/", drop=["X-Linked-Etag"])
+    one = daemon(hub, "--fetchers", "0", "--request-budget", "0")
+    one.sweep("org/run")
+    wait_until(lambda: len(trees(hub, "org/run")) >= 40)
+    looks = lambda: [entry for entry in hub.log() if "/resolve/" in entry["target"]]  # noqa: E731
+    wait_until(lambda: len(looks()) >= 2)
+    few = one.sweep("org/run", revisions={"names": ["step3"]})
+    assert one.wait(few, lambda now: now["state"] == "running")["hub_wait"] is None
+    assert len(looks()) <= 16 and len(trees(hub, "org/run")) <= 54 and "429" not in hub.stats()["statuses"]
+    hub.set(api_quota=0)
 
 
 def test_one_revision_that_cannot_be_listed(daemon: Start, garden_hub: Emulator) -> None:
