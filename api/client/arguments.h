@@ -38,7 +38,7 @@
     X(WINDOW, "window", "N", 0, "mode tokens: tokens scored together (default: the model's context)")        \
     X(STRIDE, "stride", "N", 0, "mode tokens: from one window's start to the next (default: half a window)") \
     X(LIMIT, "limit", "N", 0, "only the first N documents of the texts")                                     \
-    X(PRIORITY, "priority", "N", 0, "-100 to 100; higher sweeps go first")                                   \
+    X(PRIORITY, "priority", "N", 0, "-100 to 100; while a higher one has work, lower wait")                  \
     X(KEY, "key", "TEXT", 0, "a name for this request: repeated with it, no second sweep starts")            \
     X(FIELDS, "fields", "A,B,...", 0, "columns, in this order")                                              \
     X(STEPLESS, "stepless", NULL, 0, "also main and other revisions without a step")                         \
