@@ -16,13 +16,14 @@
 
 struct statistics_request;
 struct statistics_result;
+struct score_config;
 struct score_model_source;
 struct score_request;
 struct score_result;
 struct score_need;
 
 /* Raised with every change of the table or of a struct that passes through it. */
-#define BACKEND_ABI_VERSION 6
+#define BACKEND_ABI_VERSION 7
 
 #define BACKEND_WHY_BYTES 512 /* room that callers give to a reason */
 #define BACKEND_NAME_BYTES 128
@@ -62,6 +63,10 @@ struct backend_table {
      * caller's. */
     int (*statistics)(void *device, const struct statistics_request *request,
                       struct statistics_result *result, struct err *err);
+
+    /* Whether models of a checked configuration are computed here: 0, or ERR_UNSUPPORTED with a sentence.
+     * (optional) NULL: all are. */
+    int (*model_check)(const struct score_config *config, struct err *err);
 
     /* Model load and score (gpu/score.h).
      * (optional) NULL: this backend measures tensors only; all three are NULL then. model_free takes NULL. */

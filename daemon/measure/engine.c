@@ -7,6 +7,7 @@
 #include "daemon/hub/login.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/hub_setup.h"
+#include "daemon/measure/scorer.h"
 #include "gpu/cpu/backend.h"
 #include "gpu/registry.h"
 
@@ -195,6 +196,17 @@ uint64_t engine_tensor_bytes(const struct options *options, const struct registr
     return machine_bytes ? machine_bytes / (gpu_count > 2 ? 2 * gpu_count : 4) : TENSOR_BYTES_UNKNOWN;
 }
 
+/* Beside a GPU, the processor's memory is that of the tensors: as much again for a model, of which a larger
+ * one goes through it layer by layer. */
+static int open_scorers(struct engine *engine, const struct options *options, struct err *err)
+{
+    uint64_t machine_bytes = 0;
+    const struct backend_options processor = {
+        .thread_count = (int)options->threads,
+        .memory_bytes_max = engine_tensor_bytes(options, engine->registry, &machine_bytes)};
+    return scorers_new(engine->registry, engine->device, engine->turns, &processor, &engine->scorers, err);
+}
+
 int engine_open(struct engine *engine, const struct options *options, const char *state, struct err *err)
 {
     uint64_t machine_bytes = 0;
@@ -203,6 +215,8 @@ int engine_open(struct engine *engine, const struct options *options, const char
         open_second(engine, options);
     if (!code)
         code = device_turns_new(engine->device, engine->second, &engine->device_busy_us, &engine->turns, err);
+    if (!code)
+        code = open_scorers(engine, options, err);
     if (!code)
         code = open_hub(engine, options, state, err);
     if (!code)
@@ -232,7 +246,8 @@ void engine_share(struct engine *engine, struct store *store, struct measure_sha
                                       .digests = engine->digests,
                                       .passages = engine->passages,
                                       .device = engine->device,
-                                      .turns = engine->turns};
+                                      .turns = engine->turns,
+                                      .scorers = engine->scorers};
 }
 
 void engine_close(struct engine *engine)
@@ -244,6 +259,7 @@ void engine_close(struct engine *engine)
     file_digests_free(engine->digests);
     passages_cache_free(engine->passages);
     hub_close(engine->hub);
+    scorers_free(engine->scorers);
     device_turns_free(engine->turns);
     device_close(engine->second);
     device_close(engine->device);

@@ -27,6 +27,7 @@ struct engine {
     struct registry *registry;
     struct device *device, *second; /* contexts of it; the second one NULL on the CPU */
     struct device_turns *turns;
+    struct scorers *scorers;
     struct tensor_pool *pool;
     struct references *references;
     struct location_cache *locations;

@@ -35,6 +35,7 @@ struct measure_shared {
     struct passages_cache *passages;
     const struct device *device; /* which one it is */
     struct device_turns *turns;  /* to compute on it */
+    struct scorers *scorers;     /* which device scores a model */
     int keeps_large;  /* the store has the distributions of what it has statistics of, unless they were
                          deleted;  that of a remote worker has none */
     int failures_max; /* the attempt after which a task fails for good does without references it cannot reach

@@ -1,5 +1,6 @@
 #include "daemon/measure/measure_perplexity.h"
 
+#include "daemon/measure/scorer.h"
 #include "daemon/measure/scoring.h"
 #include "daemon/sweep/revision_source.h"
 
@@ -12,7 +13,7 @@ _Static_assert((int)PERPLEXITY_MODE_LAST_WORD == (int)PASSAGES_MODE_LAST_WORD &&
                    (int)PERPLEXITY_MODE_TEXT_MEAN == (int)PASSAGES_MODE_TEXT_MEAN,
                "the modes of store and text are in the same order");
 
-static void take_identity(const struct measure_job *job, const struct scoring_identity *identity,
+static void take_identity(const struct scorer *scorer, const struct scoring_identity *identity,
                           struct perplexity_row *row)
 {
     *row = (struct perplexity_row){.mode = (enum perplexity_mode)identity->mode,
@@ -21,11 +22,9 @@ static void take_identity(const struct measure_job *job, const struct scoring_id
     (void)snprintf(row->dataset_digest, sizeof row->dataset_digest, "%s", identity->dataset_digest);
     (void)snprintf(row->tokenizer_digest, sizeof row->tokenizer_digest, "%s", identity->tokenizer_digest);
     (void)snprintf(row->parameters, sizeof row->parameters, "%s", identity->parameters);
-    const char *backend = device_info(job->shared->device)->backend;
-    (void)snprintf(row->backend, sizeof row->backend, "%s", backend);
-    /* What SCORE_PRECISION_DEFAULT means there: a result of another precision is another result. */
-    (void)snprintf(row->precision, sizeof row->precision, "%s",
-                   strcmp(backend, "cpu") == 0 ? "float32" : "half");
+    (void)snprintf(row->backend, sizeof row->backend, "%s", scorer->backend);
+    /* A result of another precision is another result. */
+    (void)snprintf(row->precision, sizeof row->precision, "%s", scorer->precision);
 }
 
 static void take_outcome(const struct scoring_outcome *outcome, struct perplexity_row *row)
@@ -42,15 +41,15 @@ static void take_outcome(const struct scoring_outcome *outcome, struct perplexit
 }
 
 /* Fetches the weights and runs the model when it is its turn. */
-static int score(struct measure_job *job, struct scoring *scoring, struct perplexity_row *row,
-                 struct err *err)
+static int score(struct measure_job *job, struct scoring *scoring, const struct scorer *scorer,
+                 struct perplexity_row *row, struct err *err)
 {
     struct scoring_outcome outcome;
     int code = scoring_fetch(scoring, err);
     measure_note_progress(job);
     if (code)
         return code;
-    code = scoring_run(scoring, job->shared->turns, measure_is_alone(job->task), &outcome, err);
+    code = scoring_run(scoring, scorer->turns, measure_is_alone(job->task), &outcome, err);
     if (!code)
         take_outcome(&outcome, row);
     return code;
@@ -72,16 +71,20 @@ static int find_or_score(struct measure_job *job, const struct scoring_request *
                          struct perplexity_row *row, struct err *err)
 {
     struct scoring *scoring = NULL;
+    struct scorer scorer;
     struct perplexity_row found;
     int code = scoring_open(request, &scoring, err);
+    if (!code)
+        code =
+            scorers_choose(job->shared->scorers, job->task->sweep_id, scoring_model(scoring), &scorer, err);
     if (!code) {
-        take_identity(job, scoring_identity(scoring), row);
+        take_identity(&scorer, scoring_identity(scoring), row);
         code = perplexities_find(job->shared->store, row, &found, err);
         if (code == 0)
             *row = found;
         if (code == ERR_NOT_FOUND) {
             *err = (struct err)ERR_INIT;
-            code = score(job, scoring, row, err);
+            code = score(job, scoring, &scorer, row, err);
         }
     }
     scoring_close(scoring);

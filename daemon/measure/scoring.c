@@ -3,6 +3,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/pulse.h"
+#include "daemon/measure/scoring_config.h"
 #include "daemon/measure/scoring_identity.h"
 #include "daemon/measure/scoring_passages.h"
 #include "daemon/measure/scoring_tokenizer.h"
@@ -16,6 +17,7 @@
 struct scoring {
     struct scoring_request request;
     struct scoring_identity identity;
+    struct model_config model;
     struct score_config config;
     struct tokenizer_use use;
     struct buf tokenizer_json;
@@ -36,50 +38,14 @@ static int fetch_text(const struct scoring *scoring, const char *path, struct bu
     return repository_fetch_file(scoring->request.repository, tree->commit, path, file, buf, err);
 }
 
-static int score_config_of(const struct model_config *model, struct score_config *ret_config, struct err *err)
+static int read_config(struct scoring *scoring, struct err *err)
 {
-    struct score_config config = {
-        .vocabulary_rows = model->vocab_size,
-        .hidden_size = model->hidden_size,
-        .layer_count = model->layer_count,
-        .head_count = model->head_count,
-        .intermediate_size = model->intermediate_size,
-        .max_positions = model->max_positions,
-        .rotary_base = model->rotary_base,
-        .norm_epsilon = model->norm_epsilon,
-        .has_parallel_residual = model->has_parallel_residual,
-        .has_attention_bias = model->has_attention_bias,
-        .is_tied = model->is_tied,
-    };
-    static const enum score_activation activations[] = {
-        [MODEL_ACTIVATION_GELU] = SCORE_ACTIVATION_GELU,
-        [MODEL_ACTIVATION_GELU_TANH] = SCORE_ACTIVATION_GELU_TANH,
-        [MODEL_ACTIVATION_RELU] = SCORE_ACTIVATION_RELU,
-        [MODEL_ACTIVATION_SILU] = SCORE_ACTIVATION_SILU,
-    };
-    int code = model_config_check_scoring(model, err);
-    if (code)
-        return code;
-    if ((unsigned)model->activation >= sizeof activations / sizeof activations[0])
-        return err_set(err, ERR_UNSUPPORTED, "unknown activation function %s", model->activation_name);
-    (void)snprintf(config.architecture, sizeof config.architecture, "%s", model->model_type);
-    config.activation = activations[model->activation];
-    /* int(head size * fraction), as transformers counts them */
-    uint64_t head_size = config.hidden_size / config.head_count;
-    config.rotary_dimensions = (uint64_t)((double)head_size * model->rotary_fraction);
-    if ((code = score_config_check(&config, err)))
-        return code;
-    *ret_config = config;
-    return 0;
-}
-
-static int read_config(struct scoring *scoring, struct model_config *model, struct err *err)
-{
+    struct model_config *model = &scoring->model;
     struct buf json;
     buf_init(&json, LIMIT_CONFIG_JSON_BYTES);
     int code = fetch_text(scoring, "config.json", &json, err);
     if (!code && ((code = model_config_parse(json.data, json.size, model, err)) ||
-                  (code = score_config_of(model, &scoring->config, err))))
+                  (code = scoring_config_of(model, &scoring->config, err))))
         (void)err_wrap(err, "config.json");
     buf_free(&json);
     return code;
@@ -87,14 +53,14 @@ static int read_config(struct scoring *scoring, struct model_config *model, stru
 
 static int read_files(struct scoring *scoring, struct err *err)
 {
-    struct model_config model;
     struct buf *json = &scoring->tokenizer_json;
-    int code = read_config(scoring, &model, err);
+    int code = read_config(scoring, err);
     if (!code)
         code = fetch_text(scoring, "tokenizer.json", json, err);
     if (!code)
         code = digest_sha256_hex(json->data, json->size, scoring->identity.tokenizer_digest, err);
-    return code ? code : scoring_tokenizer_check(&scoring->request, json, &model, &scoring->use, err);
+    return code ? code
+                : scoring_tokenizer_check(&scoring->request, json, &scoring->model, &scoring->use, err);
 }
 
 static enum score_mode score_mode_of(enum passages_mode mode)
@@ -155,6 +121,11 @@ const struct scoring_identity *scoring_identity(const struct scoring *scoring)
     return &scoring->identity;
 }
 
+const struct score_config *scoring_model(const struct scoring *scoring)
+{
+    return &scoring->config;
+}
+
 static struct score_request request_of(const struct passages *passages)
 {
     return (struct score_request){
@@ -174,7 +145,8 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
     size_t target_total = 0;
     if (scoring->is_fetched)
         return 0;
-    if ((code = acquire_passages(scoring, err)))
+    if ((code = acquire_passages(scoring, err)) ||
+        (code = scoring_config_check_passages(&scoring->model, scoring->passages, err)))
         return code;
     struct score_request request = request_of(scoring->passages);
     if ((code = score_request_check(&scoring->config, &request, &target_total, err)) ||
@@ -183,6 +155,19 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
         return code;
     scoring->is_fetched = 1;
     return 0;
+}
+
+/* A device keeps room for the longest document that may come: here the longest that there is, which for a
+ * context of a hundred thousand tokens makes gigabytes of difference. */
+static struct score_config config_of(const struct scoring *scoring)
+{
+    struct score_config config = scoring->config;
+    uint32_t longest = 2;
+    for (size_t i = 0; i < scoring->passages->count; i++)
+        longest = scoring->passages->length[i] > longest ? scoring->passages->length[i] : longest;
+    if (longest - 1 < config.max_positions)
+        config.max_positions = longest - 1;
+    return config;
 }
 
 static void note_moved(void *pulse)
@@ -194,16 +179,16 @@ int scoring_run(struct scoring *scoring, struct device_turns *turns, int is_alon
                 struct scoring_outcome *ret_outcome, struct err *err)
 {
     struct scoring_outcome outcome = {0};
+    if (!scoring->is_fetched)
+        return err_set(err, ERR_INTERNAL, "scoring without scoring_fetch");
     struct score_model_source source = {
-        .config = scoring->config,
+        .config = config_of(scoring),
         .tensors = scoring->weights.tensors,
         .tensor_count = scoring->weights.count,
         .precision = scoring->request.precision,
         .memory_budget_bytes = scoring->request.memory_budget_bytes,
         .watch = {.cancel = scoring->request.cancel, .moved = note_moved, .context = pulse_own()}};
     struct device_turn turn;
-    if (!scoring->is_fetched)
-        return err_set(err, ERR_INTERNAL, "scoring without scoring_fetch");
     struct score_request request = request_of(scoring->passages);
     int code = device_turns_load(turns, is_alone, &source, &turn, err);
     if (code)

@@ -74,6 +74,7 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
 
 /* Borrowed. */
 const struct scoring_identity *scoring_identity(const struct scoring *scoring);
+const struct score_config *scoring_model(const struct scoring *scoring);
 
 /* ERR_CANCELLED, ERR_FORMAT (a broken tokenizer, or a broken data set with the line), ERR_MISMATCH (the data
  * set's file changed since scoring_open), ERR_INVALID (a token id beyond the model's

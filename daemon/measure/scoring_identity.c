@@ -19,6 +19,21 @@ static int add_line(struct digest *digest, const struct score_tensor *tensor, co
     return digest_update(digest, line, (size_t)length, err);
 }
 
+/* What GPT-NeoX does not have: its digests stay as they were before other families were scored. */
+static int add_llama_config(struct digest *digest, const struct score_config *config, struct err *err)
+{
+    char line[512];
+    const struct score_rotary_scaling *scaling = &config->rotary_scaling;
+    int length = snprintf(line, sizeof line, "%llu %llu %d %.17g %.17g %.17g %llu %d\n",
+                          (unsigned long long)score_key_value_heads(config),
+                          (unsigned long long)score_head_size(config), (int)scaling->kind, scaling->factor,
+                          scaling->low_frequency_factor, scaling->high_frequency_factor,
+                          (unsigned long long)scaling->original_positions, config->has_mlp_bias);
+    int code = digest_update(digest, line, (size_t)length, err);
+    return code ? code
+                : digest_update(digest, config->unrotated_layers, sizeof config->unrotated_layers, err);
+}
+
 static int add_config(struct digest *digest, const struct score_config *config, struct err *err)
 {
     char line[512];
@@ -29,7 +44,9 @@ static int add_config(struct digest *digest, const struct score_config *config, 
         (unsigned long long)config->intermediate_size, (unsigned long long)config->rotary_dimensions,
         config->rotary_base, config->norm_epsilon, (int)config->activation, config->has_parallel_residual,
         config->has_attention_bias, config->is_tied);
-    return digest_update(digest, line, (size_t)length, err);
+    int code = digest_update(digest, line, (size_t)length, err);
+    return code || strcmp(config->architecture, "gpt_neox") == 0 ? code
+                                                                 : add_llama_config(digest, config, err);
 }
 
 /* The digest of the file that holds a tensor, or "". */

@@ -3,6 +3,8 @@
 #include "daemon/base/checked.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/model/family.h"
+#include "daemon/model/llama_config.h"
 #include "daemon/model/neox_config.h"
 
 #include <inttypes.h>
@@ -10,58 +12,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* What config.json leaves out because it is the default of the model's class in transformers. The last row is
- * for families that are not listed. */
-static const struct family {
-    const char *model_type;
-    int is_tied;
-    double rotary_fraction;
-    int has_parallel_residual;
-    int has_attention_bias;
-    const char *activation;
-    double norm_epsilon;
-} families[] = {
-    {"gpt_neox", 0, 0.25, 1, 1, "gelu", 1e-5},
-    {"llama", 0, 1.0, 0, 0, "silu", 1e-6},
-    {"mistral", 0, 1.0, 0, 0, "silu", 1e-6},
-    {"olmo", 0, 1.0, 0, 0, "silu", 1e-5},
-    {"olmo2", 0, 1.0, 0, 0, "silu", 1e-5},
-    {"smollm3", 1, 1.0, 0, 0, "silu", 1e-6},
-    {"bloom", 1, 0.0, 0, 1, "gelu_new", 1e-5},
-    {"gpt2", 1, 0.0, 0, 1, "gelu_new", 1e-5},
-    {"", 0, 1.0, 0, 0, "", 1e-5},
-};
-
-#define FAMILY_COUNT (sizeof families / sizeof families[0])
-
-/* Families not listed above whose class ties the embeddings; before its version 5, transformers wrote
- * "tie_word_embeddings" only where it is false. */
-static const char *const tied_families[] = {
-    "bert",
-    "cohere",
-    "cohere2",
-    "falcon",
-    "falcon_mamba",
-    "gemma",
-    "gemma2",
-    "gemma3",
-    "gemma3_text",
-    "gpt_bigcode",
-    "gpt_neo",
-    "mamba",
-    "modernbert-decoder",
-    "mpt",
-    "openelm",
-    "opt",
-    "recurrent_gemma",
-    "roberta",
-    "starcoder2",
-    "t5",
-    "xglm",
-    "zamba",
-    "zamba2",
-};
 
 /* A width or count beyond this is no model but a mistake. */
 #define DIMENSION_MAX (1 << 24)
@@ -74,23 +24,6 @@ static const struct {
     MODEL_ACTIVATIONS(X)
 #undef X
 };
-
-static const struct family *family_of(const char *model_type)
-{
-    size_t i = 0;
-    while (i + 1 < FAMILY_COUNT && strcmp(families[i].model_type, model_type) != 0)
-        i++;
-    return &families[i];
-}
-
-static int is_tied(const struct family *family, const char *model_type)
-{
-    for (size_t i = 0; i < sizeof tied_families / sizeof tied_families[0]; i++) {
-        if (strcmp(tied_families[i], model_type) == 0)
-            return 1;
-    }
-    return family->is_tied;
-}
 
 /* The first of the names (separated by 0, ended by an empty one) that is there and not null. */
 static const json_t *get(const json_t *root, const char *names)
@@ -163,15 +96,26 @@ static int read_token(const json_t *root, const char *name, int64_t *ret_token, 
     return 0;
 }
 
-static int read_sizes(const json_t *root, struct model_config *config, struct err *err)
+/* What is left out may be the class's own number, and null the number of heads. */
+static int read_key_value_heads(const json_t *root, const struct family *family, struct model_config *config,
+                                struct err *err)
+{
+    int is_said = json_object_get(root, "num_key_value_heads") != NULL;
+    uint64_t absent =
+        is_said || !family->key_value_head_count ? config->head_count : family->key_value_head_count;
+    return read_size(root, "num_key_value_heads\0", absent, &config->key_value_head_count, err);
+}
+
+static int read_sizes(const json_t *root, const struct family *family, struct model_config *config,
+                      struct err *err)
 {
     if (read_size(root, "vocab_size\0", 0, &config->vocab_size, err) ||
         read_size(root, "hidden_size\0n_embd\0d_model\0", 0, &config->hidden_size, err) ||
         read_size(root, "num_hidden_layers\0n_layer\0n_layers\0", 0, &config->layer_count, err) ||
         read_size(root, "num_attention_heads\0n_head\0n_heads\0", 0, &config->head_count, err) ||
-        read_size(root, "num_key_value_heads\0", config->head_count, &config->key_value_head_count, err) ||
-        read_size(root, "intermediate_size\0n_inner\0ffn_dim\0", 4 * config->hidden_size,
-                  &config->intermediate_size, err) ||
+        read_key_value_heads(root, family, config, err) ||
+        read_size(root, "intermediate_size\0n_inner\0ffn_dim\0",
+                  family->is_llama ? 0 : 4 * config->hidden_size, &config->intermediate_size, err) ||
         read_size(root, "max_position_embeddings\0n_positions\0max_sequence_length\0", 0,
                   &config->max_positions, err))
         return err->code;
@@ -197,7 +141,7 @@ static int read_rotary(const json_t *root, const struct family *family, struct m
         read_object(root, "rope_scaling\0", &scaling, err) ||
         read_real(root, "rotary_pct\0partial_rotary_factor\0", family->rotary_fraction,
                   &config->rotary_fraction, err) ||
-        read_real(root, "rotary_emb_base\0rope_theta\0", 10000, &config->rotary_base, err))
+        read_real(root, "rotary_emb_base\0rope_theta\0", family->rotary_base, &config->rotary_base, err))
         return err->code;
     const json_t *inner = scaling ? scaling : parameters;
     if (read_real(inner, "partial_rotary_factor\0", config->rotary_fraction, &config->rotary_fraction, err) ||
@@ -230,21 +174,23 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
     int code = read_text(root, "model_type\0", "", config->model_type, sizeof config->model_type, err);
     if (code)
         return code;
+    const struct family *family = family_find(config->model_type);
     if (strcmp(config->model_type, "gpt_neox") == 0)
-        neox_config_prepare(root, config->doubt, sizeof config->doubt);
-    const struct family *family = family_of(config->model_type);
+        neox_config_prepare(root, config->doubt);
+    else if (family->is_llama)
+        llama_config_prepare(root, family, config);
     if (json_is_string(architecture) && strlen(json_string_value(architecture)) < MODEL_CONFIG_NAME_BYTES)
         memcpy(config->architecture, json_string_value(architecture),
                strlen(json_string_value(architecture)) + 1);
     const char *tokenizer = json_string_value(json_object_get(root, "tokenizer_class"));
     (void)snprintf(config->tokenizer_class, sizeof config->tokenizer_class, "%s", tokenizer ? tokenizer : "");
-    if (read_sizes(root, config, err) || read_rotary(root, family, config, err) ||
+    if (read_sizes(root, family, config, err) || read_rotary(root, family, config, err) ||
         read_activation(root, family, config, err) ||
         read_flag(root, "use_parallel_residual\0", family->has_parallel_residual,
                   &config->has_parallel_residual, err) ||
         read_flag(root, "attention_bias\0", family->has_attention_bias, &config->has_attention_bias, err) ||
-        read_flag(root, "weight_tying\0tie_word_embeddings\0", is_tied(family, config->model_type),
-                  &config->is_tied, err) ||
+        read_flag(root, "mlp_bias\0", !family->is_llama, &config->has_mlp_bias, err) ||
+        read_flag(root, "weight_tying\0tie_word_embeddings\0", family->is_tied, &config->is_tied, err) ||
         read_real(root, "layer_norm_eps\0rms_norm_eps\0layer_norm_epsilon\0", family->norm_epsilon,
                   &config->norm_epsilon, err) ||
         read_token(root, "bos_token_id", &config->bos_token_id, err) ||
@@ -275,41 +221,75 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
     return code;
 }
 
-int model_config_check_scoring(const struct model_config *config, struct err *err)
+static int is_scored(const struct model_config *config)
 {
-    if (strcmp(config->model_type, "gpt_neox") != 0)
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "scoring is implemented for GPT-NeoX models, not for model_type \"%s\": leave the metric "
-            "perplexity out of the sweep",
-            config->model_type);
+    return strcmp(config->model_type, "gpt_neox") == 0 || family_find(config->model_type)->is_llama;
+}
+
+/* Of a Llama linear and llama3, too. */
+static int is_rotary_scored(const struct model_config *config)
+{
+    const char *type = config->rotary_type;
+    return strcmp(type, "default") == 0 || (family_find(config->model_type)->is_llama &&
+                                            (strcmp(type, "linear") == 0 || strcmp(type, "llama3") == 0));
+}
+
+/* What a forward pass is written for. */
+static int check_kind(const struct model_config *config, struct err *err)
+{
+    if (!is_scored(config))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "scoring is implemented for models like GPT-NeoX, Llama, Mistral, Qwen2, SmolLM3 and "
+                       "OLMo 2, not for model_type \"%s\": leave the metric perplexity out of the sweep",
+                       config->model_type);
+    if (!is_rotary_scored(config))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "scoring with rotary embeddings of type \"%s\" is not implemented: leave the metric "
+                       "perplexity out of the sweep",
+                       config->rotary_type);
     if (config->doubt[0])
         return err_set(err, ERR_UNSUPPORTED,
                        "%s, of which transformers makes another model, or none: mend it, or leave the metric "
                        "perplexity out of the sweep",
                        config->doubt);
-    if (strcmp(config->rotary_type, "default") != 0)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "scoring with rotary embeddings of type \"%s\" is not implemented: leave the metric "
-                       "perplexity out of the sweep",
-                       config->rotary_type);
     if (config->activation == MODEL_ACTIVATION_OTHER)
         return err_set(err, ERR_UNSUPPORTED,
                        "scoring with the activation \"%s\" is not implemented: leave the metric perplexity "
                        "out of the sweep",
                        config->activation_name);
-    if (!config->vocab_size || !config->hidden_size || !config->layer_count || !config->head_count ||
-        !config->intermediate_size || !config->max_positions)
+    return 0;
+}
+
+static uint64_t head_size_of(const struct model_config *config)
+{
+    return config->head_size        ? config->head_size
+           : config->head_count > 0 ? config->hidden_size / config->head_count
+                                    : 0;
+}
+
+static int lacks_size(const struct model_config *config)
+{
+    return !config->vocab_size || !config->hidden_size || !config->layer_count || !config->head_count ||
+           !config->key_value_head_count || !config->intermediate_size;
+}
+
+int model_config_check_scoring(const struct model_config *config, struct err *err)
+{
+    int code = check_kind(config, err);
+    if (code)
+        return code;
+    if (lacks_size(config) || !config->max_positions)
         return err_set(err, ERR_FORMAT,
                        "config.json lacks a size that scoring needs (vocabulary, hidden, layers, heads, "
                        "intermediate, positions)");
     if (config->vocab_size > LIMIT_VOCABULARY || config->hidden_size % config->head_count != 0 ||
-        config->key_value_head_count != config->head_count)
+        config->head_count % config->key_value_head_count != 0)
         return err_set(err, ERR_FORMAT,
                        "the sizes do not fit each other: vocabulary %" PRIu64 ", hidden %" PRIu64
-                       ", heads %" PRIu64,
-                       config->vocab_size, config->hidden_size, config->head_count);
-    uint64_t head_size = config->hidden_size / config->head_count;
+                       ", heads %" PRIu64 ", of which with keys and values of their own %" PRIu64,
+                       config->vocab_size, config->hidden_size, config->head_count,
+                       config->key_value_head_count);
+    uint64_t head_size = head_size_of(config);
     double rotated = floor((double)head_size * config->rotary_fraction);
     if (!(config->rotary_base > 0))
         return err_set(err, ERR_FORMAT, "the base of the rotary embeddings, %g, is not positive",
@@ -323,14 +303,39 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
     return 0;
 }
 
+static uint64_t neox_layer_parameters(const struct model_config *config)
+{
+    uint64_t d = config->hidden_size, inner = config->intermediate_size; /* below 2^24, so products fit */
+    return 4 * d * d + 2 * d * inner + inner + 5 * d + (config->has_attention_bias ? 4 * d : 0);
+}
+
+/* Queries, keys, values and output, gate, up and down, and the norms. */
+static uint64_t llama_layer_parameters(const struct model_config *config)
+{
+    uint64_t d = config->hidden_size, inner = config->intermediate_size;
+    uint64_t queries = config->head_count * head_size_of(config);
+    uint64_t keys = config->key_value_head_count * head_size_of(config);
+    uint64_t count = 2 * d * (queries + keys) + 3 * d * inner + 2 * d;
+    if (config->has_attention_bias)
+        count += queries + 2 * keys + (strcmp(config->model_type, "qwen2") == 0 ? 0 : d);
+    if (config->has_mlp_bias)
+        count += 2 * inner + d;
+    return count + (strcmp(config->model_type, "olmo2") == 0 ? queries + keys : 0);
+}
+
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)
 {
-    if (strcmp(config->model_type, "gpt_neox") != 0)
+    const int is_llama = family_find(config->model_type)->is_llama;
+    if (!is_scored(config) || (is_llama && (lacks_size(config) || config->doubt[0])))
         return err_set(err, ERR_UNSUPPORTED, "the parameters of model_type \"%s\" are not counted",
                        config->model_type);
-    uint64_t d = config->hidden_size, inner = config->intermediate_size; /* below 2^24, so products fit */
-    uint64_t layer = 4 * d * d + 2 * d * inner + inner + 5 * d + (config->has_attention_bias ? 4 * d : 0);
-    uint64_t layers = 0, count = config->vocab_size * d * (config->is_tied ? 1 : 2) + 2 * d;
+    /* So that products fit. */
+    if (is_llama && (config->head_count > DIMENSION_MAX / head_size_of(config) ||
+                     config->key_value_head_count > config->head_count))
+        return err_set(err, ERR_LIMIT, "the heads are wider than a model's");
+    uint64_t layer = is_llama ? llama_layer_parameters(config) : neox_layer_parameters(config), layers = 0;
+    uint64_t d = config->hidden_size;
+    uint64_t count = config->vocab_size * d * (config->is_tied ? 1 : 2) + (is_llama ? d : 2 * d);
     if (checked_mul_u64(layer, config->layer_count, &layers) || checked_add_u64(count, layers, &count))
         return err_set(err, ERR_LIMIT, "the number of parameters overflows");
     *ret_count = count;

@@ -8,6 +8,8 @@
 #define BIFURCATED_MODEL_CONFIG_H
 
 #include "daemon/base/err.h"
+#include "daemon/base/limits.h"
+#include "daemon/model/config_doubt.h"
 #include "gpu/tensor.h"
 
 #include <stddef.h>
@@ -37,34 +39,41 @@ struct model_config {
     uint64_t layer_count;
     uint64_t head_count;
     uint64_t key_value_head_count; /* = head_count unless grouped */
+    uint64_t head_size;            /* 0: hidden_size / head_count */
     uint64_t intermediate_size;    /* 4 * hidden_size where absent in families that mean that */
     uint64_t max_positions;
-    char rotary_type[32];   /* "default", "linear", ... */
+    uint64_t sliding_window; /* tokens that some layer looks back at most, itself among them; 0: all */
+    char rotary_type[32];    /* "default", "linear", ... */
+    double rotary_factor;    /* linear and llama3 of a Llama; llama3 alone: */
+    double rotary_low_factor, rotary_high_factor;
+    uint64_t rotary_original_positions;
+    uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer without rotary embeddings */
+    int has_unrotated_layer;
     double rotary_fraction; /* of a head's dimensions that are rotated, 0..1 */
     double rotary_base;     /* theta */
     int has_parallel_residual;
-    int has_attention_bias;
+    int has_attention_bias, has_mlp_bias;
     int is_tied; /* the unembedding is the input embedding */
     enum model_activation activation;
     char activation_name[32];
     double norm_epsilon;
-    int64_t bos_token_id;     /* -1 if absent */
-    int64_t eos_token_id;     /* the first, where a list is given */
-    char tokenizer_class[64]; /* "" if absent; cut where it is longer, and then no class */
-    char doubt[96];           /* of a GPT-NeoX: why it cannot be scored (neox_config.h), or "" */
+    int64_t bos_token_id;           /* -1 if absent */
+    int64_t eos_token_id;           /* the first, where a list is given */
+    char tokenizer_class[64];       /* "" if absent; cut where it is longer, and then no class */
+    char doubt[CONFIG_DOUBT_BYTES]; /* of a family that can be scored: why not this one, or "" */
 };
 
 /* Reads config.json from text in memory. ERR_FORMAT for what is no JSON object or holds a value of a wrong
  * type; absent keys take the defaults of transformers. */
 int model_config_parse(const char *json, size_t size, struct model_config *ret_config, struct err *err);
 
-/* 0 if the model's forward pass is implemented (GPT-NeoX with default rotary embedding and a known
- * activation, sizes that fit each other), else ERR_UNSUPPORTED or ERR_FORMAT with the reason. */
+/* 0 if the model's forward pass is implemented (a known family, kind of rotary embeddings and activation,
+ * sizes that fit each other), else ERR_UNSUPPORTED or ERR_FORMAT with the reason. */
 int model_config_check_scoring(const struct model_config *config, struct err *err);
 
-/* The number of parameters of a GPT-NeoX: 2 V d + L (12 d^2 + 13 d) + 2 d for intermediate = 4 d, without
- * buffers (V vocabulary rows, d hidden size, L layers; one embedding less if tied). ERR_UNSUPPORTED for other
- * families. */
+/* The number of parameters of a model that can be scored, without buffers; of a GPT-NeoX 2 V d + L (12 d^2 +
+ * 13 d) + 2 d for intermediate = 4 d (V vocabulary rows, d hidden size, L layers; one embedding less if
+ * tied). ERR_UNSUPPORTED for other families, and for numbers that transformers would not take. */
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err);
 
 #endif

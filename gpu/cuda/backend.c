@@ -182,6 +182,7 @@ bifurcated_backend(uint32_t host_abi_version)
         .device_open = open_device,
         .device_close = close_device,
         .statistics = statistics,
+        .model_check = cuda_score_check,
         .model_load = model_load,
         .model_score = model_score,
         .model_free = model_free,

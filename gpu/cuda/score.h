@@ -9,6 +9,9 @@
 
 struct cuda_model;
 
+/* Whether it can (backend_table.model_check). */
+int cuda_score_check(const struct score_config *config, struct err *err);
+
 /* Loads a model: resident where the budget (or the free memory) holds it, else one layer at a time, streamed
  * from the caller's views whenever it is scored. Beside another model: resident, or ERR_NO_MEMORY. */
 int cuda_score_load(struct cuda_device *device, const struct score_model_source *source,

@@ -230,7 +230,7 @@ void cuda_score_need(const struct cuda_model *model, struct score_need *ret_need
 /* -- Loading ---------------------------------------------------------------------------------------- */
 
 /* What the kernels compute: layers as GPT-NeoX has them. */
-static int check_architecture(const struct score_config *config, struct err *err)
+int cuda_score_check(const struct score_config *config, struct err *err)
 {
     const struct score_architecture *architecture;
     int code = score_config_check(config, err), are_rotated = 1;
@@ -246,6 +246,9 @@ static int check_architecture(const struct score_config *config, struct err *err
     if (config->rotary_scaling.kind != SCORE_ROTARY_DEFAULT || !are_rotated)
         return err_set(err, ERR_UNSUPPORTED,
                        "models with scaled rotary embeddings, or layers without, are scored on the CPU only");
+    if (score_head_size(config) > HEAD_SIZE_MAX)
+        return err_set(err, ERR_UNSUPPORTED, "heads of %llu dimensions: beyond %u, on the CPU only",
+                       (unsigned long long)score_head_size(config), (unsigned)HEAD_SIZE_MAX);
     return 0;
 }
 
@@ -255,9 +258,6 @@ static int prepare(struct cuda_model *model, const struct score_model_source *so
     int code = 0;
     uint32_t size = (uint32_t)(config->hidden_size / config->head_count),
              width = (uint32_t)config->hidden_size;
-    if (size > HEAD_SIZE_MAX)
-        return err_set(err, ERR_UNSUPPORTED, "heads of %u dimensions, at most %u are supported", size,
-                       HEAD_SIZE_MAX);
     model->heads = (struct score_heads){.head_count = (uint32_t)config->head_count,
                                         .head_size = size,
                                         .head_stride = 3 * size,
@@ -284,7 +284,7 @@ static int prepare(struct cuda_model *model, const struct score_model_source *so
 int cuda_score_load(struct cuda_device *device, const struct score_model_source *source,
                     struct cuda_model **ret_model, struct err *err)
 {
-    int code = check_architecture(&source->config, err);
+    int code = cuda_score_check(&source->config, err);
     if (code || (code = device_enter(device, err)))
         return code;
     struct cuda_model *model = calloc(1, sizeof(*model));

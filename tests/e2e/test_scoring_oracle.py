@@ -19,6 +19,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "golden"))
+import families  # noqa: E402
 import variants  # noqa: E402
 
 FIXTURES = HERE.parent / "fixtures/garden"
@@ -112,6 +113,32 @@ def test_keys_of_config_json(probe: Path, tmp_path: Path, name: str) -> None:
     else:
         sums = [math.fsum(document["logprobs"]) for document in found["documents"]]
         assert sums == pytest.approx(golden, abs=LOGPROB_TOLERANCE)
+
+
+FAMILIES = json.loads((HERE / "golden/families.json").read_text())
+
+
+@pytest.mark.parametrize("name", families.VARIANTS)
+def test_keys_of_config_json_of_other_families(probe: Path, tmp_path: Path, name: str) -> None:
+    golden, refusal = FAMILIES[max(FAMILIES)][name], families.VARIANTS[name][4]
+    folder, texts = tmp_path / "model", tmp_path / "texts.jsonl"
+    families.write_model(name, folder)
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in variants.TEXTS))
+    found = run(probe, folder, texts, "mode=text_mean")
+    if refusal:
+        assert refusal in found["message"]
+    else:
+        sums = [math.fsum(document["logprobs"]) for document in found["documents"]]
+        assert sums == pytest.approx(golden, abs=LOGPROB_TOLERANCE)
+
+
+@pytest.mark.parametrize("name", [name for name, variant in families.VARIANTS.items() if not variant[4]])
+def test_what_is_scored_is_the_same_model_in_each_version(name: str) -> None:
+    """But for files of version 5, of which 4 passes over the key that 5 writes."""
+    older, newer = (FAMILIES[version][name] for version in sorted(FAMILIES))
+    assert isinstance(newer, list)
+    if "rope_parameters" not in families.VARIANTS[name][1]:
+        assert older == pytest.approx(newer, abs=1e-9)
 
 
 def test_streaming_changes_nothing(probe: Path) -> None:

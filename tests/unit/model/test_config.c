@@ -19,6 +19,16 @@
     "\"max_position_embeddings\":2048,\"hidden_act\":\"gelu\",\"layer_norm_eps\":1e-05,"                     \
     "\"bos_token_id\":0,\"eos_token_id\":0,\"tie_word_embeddings\":false"
 
+/* Amber's sizes, as its config.json has them. */
+#define LLAMA                                                                                                \
+    "\"model_type\":\"llama\",\"vocab_size\":32000,\"hidden_size\":4096,\"num_hidden_layers\":32,"           \
+    "\"num_attention_heads\":32,\"intermediate_size\":11008,\"max_position_embeddings\":2048"
+
+#define SMALL(family)                                                                                        \
+    "\"model_type\":\"" family "\",\"vocab_size\":512,\"hidden_size\":64,\"num_hidden_layers\":8,"           \
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":96,"                          \
+    "\"max_position_embeddings\":8192"
+
 static struct model_config parse(const char *json)
 {
     struct model_config config = {0};
@@ -150,10 +160,69 @@ static void test_parameter_count(void **state)
         assert_int_equal(model_config_parameter_count(&config, &count, &err), 0);
         assert_int_equal(count, cases[i].parameters);
     }
-    struct model_config llama = parse("{\"model_type\":\"llama\"}");
+}
+
+/* num_parameters() of transformers 5.24, on its meta device. */
+static void test_parameter_count_of_other_families(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json;
+        uint64_t parameters;
+    } cases[] = {
+        {"{" LLAMA "}", 6738415616},
+        {"{" LLAMA ",\"num_key_value_heads\":8,\"tie_word_embeddings\":true,\"attention_bias\":true,"
+         "\"mlp_bias\":true,\"head_dim\":64}",
+         5132013568},
+        {"{" SMALL("mistral") "}", 312384},
+        {"{" SMALL("qwen2") "}", 313408},
+        {"{" SMALL("smollm3") "}", 279616},
+        {"{" SMALL("smollm3") ",\"attention_bias\":true}", 281152},
+        {"{" SMALL("olmo2") "}", 313152},
+        {"{" SMALL("olmo2") ",\"attention_bias\":true}", 314688},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t count = 0;
+        struct err err = ERR_INIT;
+        struct model_config config = parse(cases[i].json);
+        assert_int_equal(model_config_parameter_count(&config, &count, &err), 0);
+        assert_int_equal(count, cases[i].parameters);
+    }
+    static const char *const uncounted[] = {
+        "{\"model_type\":\"llama\"}",
+        "{\"model_type\":\"bloom\"}",
+        "{" LLAMA ",\"per_layer_config\":{\"1\":{\"intermediate_size\":1}}}",
+    };
+    for (size_t i = 0; i < sizeof uncounted / sizeof uncounted[0]; i++) {
+        uint64_t count = 0;
+        struct err err = ERR_INIT;
+        struct model_config config = parse(uncounted[i]);
+        assert_int_equal(model_config_parameter_count(&config, &count, &err), ERR_UNSUPPORTED);
+    }
     uint64_t count = 0;
     struct err err = ERR_INIT;
-    assert_int_equal(model_config_parameter_count(&llama, &count, &err), ERR_UNSUPPORTED);
+    struct model_config wide = parse("{" LLAMA ",\"head_dim\":1048576}");
+    assert_int_equal(model_config_parameter_count(&wide, &count, &err), ERR_LIMIT);
+}
+
+/* Beside what tests/e2e/golden/families.py shows of each key. */
+static void test_llama_kinds(void **state)
+{
+    (void)state;
+    struct model_config mistral = parse("{" SMALL("mistral") "}"), qwen2 = parse("{" SMALL("qwen2") "}");
+    assert_int_equal(mistral.sliding_window, 4096);
+    assert_int_equal(qwen2.sliding_window, 0);
+    struct model_config smollm3 = parse("{" SMALL("smollm3") "}");
+    assert_int_equal(smollm3.unrotated_layers[0], 0x88);
+    assert_true(smollm3.is_tied && fabs(smollm3.rotary_base - 2000000) < 1e-9);
+    struct model_config llama3 =
+        parse("{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1.0,"
+              "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}}");
+    assert_string_equal(llama3.doubt, "");
+    assert_true(fabs(llama3.rotary_factor - 8) < 1e-12 && fabs(llama3.rotary_high_factor - 4) < 1e-12);
+    assert_int_equal(llama3.rotary_original_positions, 8192);
+    /* A width that is left out is the class's own: nobody means it. */
+    assert_int_equal(parse("{\"model_type\":\"llama\",\"hidden_size\":64}").intermediate_size, 0);
 }
 
 static void test_malformed(void **state)
@@ -200,7 +269,28 @@ static void test_scoring_refusals(void **state)
         int code;
     } cases[] = {
         {"{" PYTHIA "}", "", 0},
-        {"{\"model_type\":\"llama\"}", "model_type \"llama\"", ERR_UNSUPPORTED},
+        {"{\"model_type\":\"bloom\"}", "model_type \"bloom\"", ERR_UNSUPPORTED},
+        {"{\"model_type\":\"llama\"}", "lacks a size", ERR_FORMAT},
+        {"{" LLAMA "}", "", 0},
+        {"{" LLAMA ",\"num_key_value_heads\":0}", "lacks a size", ERR_FORMAT},
+        {"{" LLAMA ",\"num_key_value_heads\":64}", "do not fit", ERR_FORMAT},
+        {"{" LLAMA ",\"head_dim\":33}", "rotated part", ERR_FORMAT},
+        {"{" LLAMA ",\"head_dim\":0}", "\"head_dim\" is no size", ERR_UNSUPPORTED},
+        {"{" LLAMA ",\"head_dim\":\"128\"}", "\"head_dim\" is no size", ERR_UNSUPPORTED},
+        {"{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":\"2\"}}",
+         "\"factor\" of the rotary", ERR_UNSUPPORTED},
+        {"{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":1,"
+         "\"high_freq_factor\":4,\"original_max_position_embeddings\":-1}}",
+         "\"original_max_position_embeddings\"", ERR_UNSUPPORTED},
+        {"{" SMALL("mistral") ",\"sliding_window\":0}", "\"sliding_window\" is no number", ERR_UNSUPPORTED},
+        {"{" SMALL("mistral") ",\"sliding_window\":[4]}", "\"sliding_window\" is no number", ERR_UNSUPPORTED},
+        {"{" SMALL("qwen2") ",\"layer_types\":{}}", "\"layer_types\" is no list", ERR_UNSUPPORTED},
+        {"{" SMALL("qwen2") ",\"use_sliding_window\":null}", "\"use_sliding_window\" is null",
+         ERR_UNSUPPORTED},
+        {"{" SMALL("qwen2") ",\"use_sliding_window\":true,\"max_window_layers\":\"2\"}",
+         "\"max_window_layers\"", ERR_UNSUPPORTED},
+        {"{" SMALL("smollm3") ",\"no_rope_layers\":[0,1,2,1,1,1,1,1]}", "else than 0 and 1", ERR_UNSUPPORTED},
+        {"{" SMALL("smollm3") ",\"no_rope_layers\":4}", "no list of all layers", ERR_UNSUPPORTED},
         {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\"}}", "type \"linear\"", ERR_UNSUPPORTED},
         {"{\"model_type\":\"gpt_neox\",\"hidden_act\":\"mish\"}", "activation \"mish\"", ERR_UNSUPPORTED},
         {"{\"model_type\":\"gpt_neox\"}", "lacks a size", ERR_FORMAT},
@@ -236,9 +326,14 @@ static void test_scoring_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_garden),         cmocka_unit_test(test_rotary_spellings),
-        cmocka_unit_test(test_other_families), cmocka_unit_test(test_parameter_count),
-        cmocka_unit_test(test_malformed),      cmocka_unit_test(test_scoring_refusals),
+        cmocka_unit_test(test_garden),
+        cmocka_unit_test(test_rotary_spellings),
+        cmocka_unit_test(test_other_families),
+        cmocka_unit_test(test_parameter_count),
+        cmocka_unit_test(test_parameter_count_of_other_families),
+        cmocka_unit_test(test_llama_kinds),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_scoring_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,75 @@
+#include "daemon/measure/scoring_config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct score_rotary_scaling rotary_scaling_of(const struct model_config *model)
+{
+    if (strcmp(model->rotary_type, "linear") == 0)
+        return (struct score_rotary_scaling){.kind = SCORE_ROTARY_LINEAR, .factor = model->rotary_factor};
+    if (strcmp(model->rotary_type, "llama3") == 0)
+        return (struct score_rotary_scaling){.kind = SCORE_ROTARY_LLAMA3,
+                                             .factor = model->rotary_factor,
+                                             .low_frequency_factor = model->rotary_low_factor,
+                                             .high_frequency_factor = model->rotary_high_factor,
+                                             .original_positions = model->rotary_original_positions};
+    return (struct score_rotary_scaling){.kind = SCORE_ROTARY_DEFAULT};
+}
+
+int scoring_config_of(const struct model_config *model, struct score_config *ret_config, struct err *err)
+{
+    struct score_config config = {
+        .vocabulary_rows = model->vocab_size,
+        .hidden_size = model->hidden_size,
+        .layer_count = model->layer_count,
+        .head_count = model->head_count,
+        .key_value_head_count = model->key_value_head_count,
+        .head_size = model->head_size,
+        .intermediate_size = model->intermediate_size,
+        .max_positions = model->max_positions,
+        .rotary_base = model->rotary_base,
+        .rotary_scaling = rotary_scaling_of(model),
+        .norm_epsilon = model->norm_epsilon,
+        .has_parallel_residual = model->has_parallel_residual,
+        .has_attention_bias = model->has_attention_bias,
+        .has_mlp_bias = model->has_mlp_bias,
+        .is_tied = model->is_tied,
+    };
+    static const enum score_activation activations[] = {
+        [MODEL_ACTIVATION_GELU] = SCORE_ACTIVATION_GELU,
+        [MODEL_ACTIVATION_GELU_TANH] = SCORE_ACTIVATION_GELU_TANH,
+        [MODEL_ACTIVATION_RELU] = SCORE_ACTIVATION_RELU,
+        [MODEL_ACTIVATION_SILU] = SCORE_ACTIVATION_SILU,
+    };
+    int code = model_config_check_scoring(model, err);
+    if (code)
+        return code;
+    if ((unsigned)model->activation >= sizeof activations / sizeof activations[0])
+        return err_set(err, ERR_UNSUPPORTED, "unknown activation function %s", model->activation_name);
+    (void)snprintf(config.architecture, sizeof config.architecture, "%s", model->model_type);
+    config.activation = activations[model->activation];
+    /* int(head size * fraction), as transformers counts them */
+    config.rotary_dimensions = (uint64_t)((double)score_head_size(&config) * model->rotary_fraction);
+    for (uint64_t layer = 0; layer < model->layer_count && layer < LIMIT_SCORE_LAYERS; layer++)
+        if (model->unrotated_layers[layer / 8] >> layer % 8 & 1)
+            score_layer_leave_unrotated(&config, layer);
+    if ((code = score_config_check(&config, err)))
+        return code;
+    *ret_config = config;
+    return 0;
+}
+
+int scoring_config_check_passages(const struct model_config *model, const struct passages *passages,
+                                  struct err *err)
+{
+    for (size_t i = 0; model->sliding_window && i < passages->count; i++)
+        if (passages->length[i] - 1 > model->sliding_window)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "config.json: \"sliding_window\" is %" PRIu64
+                           ", and passage %zu has %u tokens: scoring beyond the window is not implemented; "
+                           "take shorter texts, in mode tokens a window within it, or leave the metric "
+                           "perplexity out of the sweep",
+                           model->sliding_window, i + 1, passages->length[i] - 1);
+    return 0;
+}

@@ -1,0 +1,61 @@
+#include "daemon/model/family.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* The last row is for families that are not listed. */
+static const struct family families[] = {
+    {"gpt_neox", 0, 0.25, 10000, 1, 1, "gelu", 1e-5, 0, 0, 0},
+    {"llama", 0, 1.0, 10000, 0, 0, "silu", 1e-6, 1, 0, 0},
+    {"mistral", 0, 1.0, 10000, 0, 0, "silu", 1e-6, 1, 8, 4096},
+    {"qwen2", 0, 1.0, 10000, 0, 1, "silu", 1e-6, 1, 32, 4096},
+    {"smollm3", 1, 1.0, 2000000, 0, 0, "silu", 1e-6, 1, 4, 0},
+    {"olmo", 0, 1.0, 10000, 0, 0, "silu", 1e-5, 0, 0, 0},
+    {"olmo2", 0, 1.0, 10000, 0, 0, "silu", 1e-5, 1, 0, 0},
+    {"bloom", 1, 0.0, 10000, 0, 1, "gelu_new", 1e-5, 0, 0, 0},
+    {"gpt2", 1, 0.0, 10000, 0, 1, "gelu_new", 1e-5, 0, 0, 0},
+    {"", 0, 1.0, 10000, 0, 0, "", 1e-5, 0, 0, 0},
+};
+
+#define FAMILY_COUNT (sizeof families / sizeof families[0])
+
+/* Of families not listed above those whose class ties the embeddings; before its version 5, transformers
+ * wrote "tie_word_embeddings" only where it is false. */
+static const struct family tied_family = {"", 1, 1.0, 10000, 0, 0, "", 1e-5, 0, 0, 0};
+
+static const char *const tied_families[] = {
+    "bert",
+    "cohere",
+    "cohere2",
+    "falcon",
+    "falcon_mamba",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gemma3_text",
+    "gpt_bigcode",
+    "gpt_neo",
+    "mamba",
+    "modernbert-decoder",
+    "mpt",
+    "openelm",
+    "opt",
+    "recurrent_gemma",
+    "roberta",
+    "starcoder2",
+    "t5",
+    "xglm",
+    "zamba",
+    "zamba2",
+};
+
+const struct family *family_find(const char *model_type)
+{
+    for (size_t i = 0; i < sizeof tied_families / sizeof tied_families[0]; i++)
+        if (strcmp(tied_families[i], model_type) == 0)
+            return &tied_family;
+    size_t i = 0;
+    while (i + 1 < FAMILY_COUNT && strcmp(families[i].model_type, model_type) != 0)
+        i++;
+    return &families[i];
+}

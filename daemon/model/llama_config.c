@@ -1,0 +1,283 @@
+#include "daemon/model/llama_config.h"
+
+#include "daemon/base/limits.h"
+#include "daemon/model/config_doubt.h"
+
+#include <string.h>
+
+/* Names that other families have for the same things. */
+static const char *const foreign[] = {
+    "n_embd",
+    "d_model",
+    "n_layer",
+    "n_layers",
+    "n_head",
+    "n_heads",
+    "n_inner",
+    "ffn_dim",
+    "n_positions",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "rotary_pct",
+    "rotary_emb_base",
+    "activation_function",
+    "max_sequence_length",
+    "weight_tying",
+    "use_parallel_residual",
+    NULL,
+};
+
+static const char *const never_null[] = {"tie_word_embeddings", "hidden_act", "rms_norm_eps", "rope_theta",
+                                         NULL};
+
+/* Keys that not all of the families have; the others pass over them. */
+static const struct dialect {
+    const char *model_type;
+    int has_attention_bias, has_mlp_bias;
+    int has_window, has_window_switch; /* "sliding_window"; and "use_sliding_window" */
+    int has_unrotated_layers;          /* "no_rope_layers" */
+    int is_head_dim_null;              /* which means that it is not said */
+    int is_heads_null;                 /* the same of "num_key_value_heads" */
+    int has_strict_scaling;            /* version 4 takes linear and dynamic alone, in the old spelling */
+} dialects[] = {
+    {"llama", 1, 1, 0, 0, 0, 1, 1, 0}, {"mistral", 0, 0, 1, 0, 0, 1, 0, 0},
+    {"qwen2", 0, 0, 1, 1, 0, 0, 1, 0}, {"smollm3", 1, 1, 1, 1, 1, 0, 1, 0},
+    {"olmo2", 1, 0, 0, 0, 0, 0, 1, 1},
+};
+
+#define DIALECT_COUNT (sizeof dialects / sizeof dialects[0])
+
+struct reading {
+    json_t *root;
+    const struct family *family;
+    const struct dialect *dialect;
+    struct model_config *config;
+    uint64_t layer_count; /* 0 where it is no number of layers, which is told later */
+};
+
+static const json_t *value_of(const struct reading *reading, const char *name)
+{
+    return json_object_get(reading->root, name);
+}
+
+static void doubt(const struct reading *reading, const char *name, const char *what)
+{
+    config_doubt_set(reading->config->doubt, "\"%s\" %s", name, what);
+}
+
+/* Drops a key that the family passes over, or refuses null. */
+static void take_flag(const struct reading *reading, int has, const char *name)
+{
+    if (!has)
+        (void)json_object_del(reading->root, name);
+    else if (json_is_null(value_of(reading, name)))
+        doubt(reading, name, "is null");
+}
+
+static void read_heads(const struct reading *reading)
+{
+    const json_t *head_size = value_of(reading, "head_dim");
+    if (json_is_integer(head_size) && json_integer_value(head_size) > 0 &&
+        json_integer_value(head_size) <= (json_int_t)LIMIT_SCORE_WIDTH)
+        reading->config->head_size = (uint64_t)json_integer_value(head_size);
+    else if (head_size && !(json_is_null(head_size) && reading->dialect->is_head_dim_null))
+        doubt(reading, "head_dim", json_is_null(head_size) ? "is null" : "is no size");
+    if (json_is_null(value_of(reading, "num_key_value_heads")) && !reading->dialect->is_heads_null)
+        doubt(reading, "num_key_value_heads", "is null");
+}
+
+/* -- Rotary embeddings ----------------------------------------------------------------------------- */
+
+static double number_of(const struct reading *reading, const json_t *rope, const char *name)
+{
+    const json_t *value = json_object_get(rope, name);
+    if (!json_is_number(value))
+        doubt(reading, name, "of the rotary embeddings is no number");
+    return json_number_value(value);
+}
+
+/* In rope_scaling it counts for version 5 alone. */
+static void doubt_base(const struct reading *reading, const json_t *rope, int is_scaling)
+{
+    const json_t *inner = json_object_get(rope, "rope_theta"), *outer = value_of(reading, "rope_theta");
+    if (!inner || (!outer && !is_scaling))
+        return;
+    double other = outer ? json_number_value(outer) : reading->family->rotary_base;
+    double difference = json_number_value(inner) - other;
+    if (!json_is_number(inner) || difference < 0 || difference > 0)
+        doubt(reading, "rope_theta", "stands twice, or where not all versions look for it");
+}
+
+static void doubt_fraction(const struct reading *reading, const json_t *object)
+{
+    const json_t *fraction = json_object_get(object, "partial_rotary_factor");
+    if (fraction &&
+        !(json_is_number(fraction) && json_number_value(fraction) >= 1 && json_number_value(fraction) <= 1))
+        doubt(reading, "partial_rotary_factor", "is not 1");
+}
+
+static int has_object(const json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        if (json_is_object(value))
+            return 1;
+    }
+    return 0;
+}
+
+static void read_llama3(const struct reading *reading, const json_t *rope)
+{
+    struct model_config *config = reading->config;
+    const json_t *positions = json_object_get(rope, "original_max_position_embeddings");
+    const json_t *outer = value_of(reading, "original_max_position_embeddings");
+    config->rotary_low_factor = number_of(reading, rope, "low_freq_factor");
+    config->rotary_high_factor = number_of(reading, rope, "high_freq_factor");
+    if (json_is_integer(positions) && json_integer_value(positions) > 0)
+        config->rotary_original_positions = (uint64_t)json_integer_value(positions);
+    else
+        doubt(reading, "original_max_position_embeddings", "of the rotary embeddings is no length");
+    if (outer && !json_equal(outer, positions))
+        doubt(reading, "original_max_position_embeddings", "stands beside that of the rotary embeddings");
+}
+
+/* OLMo 2's class of version 4 takes two keys and no others. */
+static int is_strict(const json_t *scaling)
+{
+    const json_t *factor = json_object_get(scaling, "factor");
+    return json_object_size(scaling) == 2 && json_object_get(scaling, "type") && json_is_real(factor) &&
+           json_real_value(factor) > 1;
+}
+
+static void read_rotary(const struct reading *reading)
+{
+    const json_t *scaling = value_of(reading, "rope_scaling");
+    const json_t *parameters = value_of(reading, "rope_parameters");
+    const json_t *rope = json_object_size(scaling) ? scaling : parameters;
+    if (reading->dialect->has_strict_scaling && json_is_object(scaling) && !is_strict(scaling))
+        doubt(reading, "rope_scaling", "is not just a \"type\" and a \"factor\" above 1");
+    if (json_is_object(scaling) && !json_object_get(scaling, "type") &&
+        !json_object_get(scaling, "rope_type"))
+        doubt(reading, "rope_scaling", "has no \"rope_type\"");
+    if (has_object(rope))
+        doubt(reading, rope == scaling ? "rope_scaling" : "rope_parameters", "differs from layer to layer");
+    doubt_base(reading, rope, rope == scaling);
+    doubt_fraction(reading, reading->root);
+    doubt_fraction(reading, rope);
+    const json_t *named = json_object_get(rope, "rope_type");
+    const char *type = json_string_value(named ? named : json_object_get(rope, "type"));
+    const int is_llama3 = type && strcmp(type, "llama3") == 0;
+    if (is_llama3 || (type && strcmp(type, "linear") == 0))
+        reading->config->rotary_factor = number_of(reading, rope, "factor");
+    if (is_llama3)
+        read_llama3(reading, rope);
+    config_doubt_rotary_types(reading->root, reading->config->doubt);
+}
+
+/* -- Layers that are not like the others ------------------------------------------------------------ */
+
+static void leave_unrotated(const struct reading *reading, uint64_t layer)
+{
+    reading->config->unrotated_layers[layer / 8] |= (uint8_t)(1U << layer % 8);
+    reading->config->has_unrotated_layer = 1;
+}
+
+static void read_interval(const struct reading *reading)
+{
+    const json_t *interval = value_of(reading, "no_rope_layer_interval");
+    json_int_t every = interval ? json_integer_value(interval) : 4; /* as the class has it */
+    if (every < 1) {
+        doubt(reading, "no_rope_layer_interval", "is no number of layers");
+        return;
+    }
+    for (uint64_t layer = 0; layer < reading->layer_count; layer++)
+        if ((layer + 1) % (uint64_t)every == 0)
+            leave_unrotated(reading, layer);
+}
+
+static void read_unrotated(const struct reading *reading)
+{
+    const json_t *layers = value_of(reading, "no_rope_layers");
+    if (!config_doubt_is_there(layers)) {
+        read_interval(reading);
+        return;
+    }
+    if (json_array_size(layers) < reading->layer_count)
+        doubt(reading, "no_rope_layers", "is no list of all layers");
+    for (uint64_t layer = 0; layer < reading->layer_count && layer < json_array_size(layers); layer++) {
+        const json_t *is_rotated = json_array_get(layers, (size_t)layer);
+        json_int_t number = json_is_integer(is_rotated) ? json_integer_value(is_rotated) : -1;
+        if (number != 0 && number != 1)
+            doubt(reading, "no_rope_layers", "holds something else than 0 and 1");
+        else if (!number)
+            leave_unrotated(reading, layer);
+    }
+}
+
+/* Whether a layer has a sliding window, as "layer_types" says. */
+static int read_layer_types(const struct reading *reading, const json_t *types)
+{
+    size_t sliding = 0, full = 0;
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        sliding += type && strcmp(type, "sliding_attention") == 0;
+        full += type && strcmp(type, "full_attention") == 0;
+    }
+    if (sliding + full != json_array_size(types) || sliding + full != reading->layer_count)
+        doubt(reading, "layer_types", "is no list of full and sliding layers, one for each");
+    return sliding > 0;
+}
+
+static int has_sliding_layer(const struct reading *reading)
+{
+    const json_t *first = value_of(reading, "max_window_layers");
+    if (!reading->dialect->has_window_switch)
+        return 1;
+    if (reading->dialect->has_unrotated_layers)
+        return reading->config->has_unrotated_layer;
+    if (first && !json_is_integer(first))
+        doubt(reading, "max_window_layers", "is no number of layers");
+    return (first ? json_integer_value(first) : 28) < (json_int_t)reading->layer_count;
+}
+
+static void read_window(const struct reading *reading)
+{
+    const json_t *window = value_of(reading, "sliding_window"), *types = value_of(reading, "layer_types");
+    json_int_t tokens = window ? json_integer_value(window) : reading->family->sliding_window;
+    int is_on = !reading->dialect->has_window_switch || json_is_true(value_of(reading, "use_sliding_window"));
+    is_on = is_on && (window ? !json_is_null(window) : tokens > 0);
+    take_flag(reading, reading->dialect->has_window_switch, "use_sliding_window");
+    if (is_on && tokens < 1)
+        doubt(reading, "sliding_window", "is no number of tokens");
+    if (types && !reading->dialect->has_window_switch)
+        doubt(reading, "layer_types", "is there, of which not all versions know");
+    else if (config_doubt_is_there(types) && read_layer_types(reading, types) && !is_on)
+        doubt(reading, "layer_types", "names sliding layers, and no window is on");
+    if (is_on && tokens > 0 &&
+        (json_is_array(types) ? read_layer_types(reading, types) : has_sliding_layer(reading)))
+        reading->config->sliding_window = (uint64_t)tokens;
+}
+
+void llama_config_prepare(json_t *root, const struct family *family, struct model_config *config)
+{
+    struct reading reading = {.root = root, .family = family, .dialect = dialects, .config = config};
+    while (strcmp(reading.dialect->model_type, family->model_type) != 0 &&
+           reading.dialect < dialects + DIALECT_COUNT - 1)
+        reading.dialect++;
+    json_int_t layers = json_integer_value(value_of(&reading, "num_hidden_layers"));
+    if (layers > 0 && layers <= LIMIT_SCORE_LAYERS)
+        reading.layer_count = (uint64_t)layers;
+    read_heads(&reading);
+    take_flag(&reading, reading.dialect->has_attention_bias, "attention_bias");
+    take_flag(&reading, reading.dialect->has_mlp_bias, "mlp_bias");
+    if (reading.dialect->has_unrotated_layers)
+        read_unrotated(&reading);
+    if (reading.dialect->has_window)
+        read_window(&reading);
+    read_rotary(&reading);
+    config_doubt_nulls(root, never_null, config->doubt);
+    config_doubt_foreign(root, config->doubt);
+    config_doubt_drop(root, foreign);
+}

@@ -1,0 +1,21 @@
+/*
+ * What transformers' classes of Llama and those after it (Mistral, Qwen2, SmolLM3, OLMo 2) make of a
+ * config.json: one reader, since they differ in a few keys.
+ *
+ * Found out with transformers 4.57 and 5.24 (tests/e2e/golden/families.py). A file with "rope_parameters" is
+ * of version 5, which 4 reads without them: it means what 5 reads. "pretraining_tp" splits products and
+ * changes no sum; current versions pass over it.
+ */
+#ifndef BIFURCATED_MODEL_LLAMA_CONFIG_H
+#define BIFURCATED_MODEL_LLAMA_CONFIG_H
+
+#include "daemon/model/config.h"
+#include "daemon/model/family.h"
+
+#include <jansson.h>
+
+/* Takes out of the object what the classes pass over. Fills the doubt and what families before it do not
+ * have: the size of a head, the scaling of the rotary embeddings, layers without them, the sliding window. */
+void llama_config_prepare(json_t *root, const struct family *family, struct model_config *config);
+
+#endif

@@ -1,0 +1,413 @@
+"""Makes families.json: what transformers makes of the keys of config.json in the families after Llama, on tiny models of made-up weights.
+
+    python tests/e2e/golden/families.py     (torch, transformers; seconds)
+
+Per variant and version of transformers the summed log-probability of each text in float64, or the name of the error: a run
+adds the column of its own version. A variant that this project refuses has the words of the refusal beside it: where
+transformers' versions differ, or what nobody means, or what no forward pass is written for.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from variants import TOKENIZER, Absent, Weights, made_up, without  # noqa: E402
+
+ROWS, WIDTH, LAYERS, HEADS, SHARED, INNER = 512, 32, 4, 4, 2, 48
+BASE = {
+    "vocab_size": ROWS,
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": SHARED,
+    "intermediate_size": INNER,
+    "max_position_embeddings": 128,
+    "rope_theta": 10000.0,
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+    "pad_token_id": None,
+}
+# of each family: its class, and what its config.json says beside that
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("LlamaForCausalLM", {"attention_bias": False, "mlp_bias": False, "rope_scaling": None, "pretraining_tp": 1}),
+    "mistral": ("MistralForCausalLM", {"sliding_window": None}),
+    "qwen2": ("Qwen2ForCausalLM", {"sliding_window": 64, "use_sliding_window": False, "max_window_layers": 2}),
+    "smollm3": (
+        "SmolLM3ForCausalLM",
+        {"no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4, "use_sliding_window": False, "sliding_window": None},
+    ),
+    "olmo2": ("Olmo2ForCausalLM", {"attention_bias": False, "rope_scaling": None}),
+}
+
+
+class Shape:
+    """Sizes that a variant may change in weights and config.json together."""
+
+    def __init__(self, shared: int = SHARED, head: int = WIDTH // HEADS) -> None:
+        self.shared, self.head = shared, head
+
+
+def biased(made: Weights, *parts: str) -> None:
+    for name in [name for name in made if name.endswith(tuple(f"{part}.weight" for part in parts))]:
+        made[name.removesuffix("weight") + "bias"] = made_up(made[name].shape[0]) * 0.5
+
+
+def weights(family: str, shape: Shape) -> Weights:
+    made = {"model.embed_tokens.weight": made_up(ROWS, WIDTH), "lm_head.weight": made_up(ROWS, WIDTH)[::-1].copy()}
+    made["model.norm.weight"] = made_up(WIDTH, around=1.0)
+    queries, keys = HEADS * shape.head, shape.shared * shape.head
+    shapes = {
+        "self_attn.q_proj": (queries, WIDTH),
+        "self_attn.k_proj": (keys, WIDTH),
+        "self_attn.v_proj": (keys, WIDTH),
+        "self_attn.o_proj": (WIDTH, queries),
+        "mlp.gate_proj": (INNER, WIDTH),
+        "mlp.up_proj": (INNER, WIDTH),
+        "mlp.down_proj": (WIDTH, INNER),
+    }
+    norms = {"post_attention_layernorm": WIDTH, "input_layernorm": WIDTH}
+    if family == "olmo2":
+        norms = {"post_attention_layernorm": WIDTH, "post_feedforward_layernorm": WIDTH}
+        norms |= {"self_attn.q_norm": queries, "self_attn.k_norm": keys}
+    for i in range(LAYERS):
+        for name, size in shapes.items():
+            made[f"model.layers.{i}.{name}.weight"] = np.roll(made_up(*size), i + len(name)) * (1 - i / 8)
+        for name, width in norms.items():
+            made[f"model.layers.{i}.{name}.weight"] = np.roll(made_up(width, around=1.0), i + len(name))
+    if family == "qwen2":
+        biased(made, "q_proj", "k_proj", "v_proj")
+    return made
+
+
+def tied(made: Weights) -> None:
+    del made["lm_head.weight"]
+
+
+def equal_embeddings(made: Weights) -> None:
+    made["lm_head.weight"] = made["model.embed_tokens.weight"].copy()
+
+
+def attention_biases(made: Weights) -> None:
+    biased(made, "q_proj", "k_proj", "v_proj", "o_proj")
+
+
+def mlp_biases(made: Weights) -> None:
+    biased(made, "gate_proj", "up_proj", "down_proj")
+
+
+def unused(made: Weights) -> None:
+    """What old versions saved."""
+    for i in range(LAYERS):
+        made[f"model.layers.{i}.self_attn.rotary_emb.inv_freq"] = np.array([0.5, 0.25], dtype=np.float32)
+
+
+def bare(made: Weights) -> None:
+    """The names of the model without its head, as its own class saves them."""
+    for name in [name for name in made if name.startswith("model.")]:
+        made[name.removeprefix("model.")] = made.pop(name)
+
+
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 32}
+LINEAR = {"rope_type": "linear", "factor": 2.0}
+V5 = {"rope_theta": Absent, "rope_scaling": Absent}
+
+
+def without_keys(values: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in keys}
+
+
+Variant = tuple[dict[str, Any], Callable[[Weights], None] | None, str]
+# name: (changes of config.json, of the weights or None, words of our refusal or "")
+EVERY: dict[str, Variant] = {
+    "plain": ({}, None, ""),
+    "unused tensors": ({}, unused, ""),
+    "names without model": ({}, bare, "no tensor is named model.embed_tokens.weight"),
+    "tied": ({"tie_word_embeddings": True}, tied, ""),
+    "tied, and both are equal": ({"tie_word_embeddings": True}, equal_embeddings, ""),
+    "tied, and both differ": ({"tie_word_embeddings": True}, None, "another matrix than model.embed_tokens.weight"),
+    "not tied, and not there": ({}, tied, "lm_head.weight"),
+    "tie null": ({"tie_word_embeddings": None}, None, '"tie_word_embeddings" is null'),
+    "tie not said": ({"tie_word_embeddings": Absent}, None, ""),
+    "one norm that is not there": ({}, without("1.post_attention_layernorm.weight"), "1.post_attention_layernorm.weight"),
+    **{f"activation {name}": ({"hidden_act": name}, None, "") for name in ("gelu", "gelu_pytorch_tanh", "relu", "swish")},
+    **{f"activation {name}": ({"hidden_act": name}, None, f'activation "{name}"') for name in ("quick_gelu", "mish")},
+    "activation not said": ({"hidden_act": Absent}, None, ""),
+    "activation null": ({"hidden_act": None}, None, '"hidden_act" is null'),
+    "epsilon": ({"rms_norm_eps": 1e-2}, None, ""),
+    "epsilon not said": ({"rms_norm_eps": Absent}, None, ""),
+    "epsilon null": ({"rms_norm_eps": None}, None, '"rms_norm_eps" is null'),
+    "epsilon of other families": ({"layer_norm_eps": 1e-2, "layer_norm_epsilon": 1e-2}, None, ""),
+    "base": ({"rope_theta": 100.0}, None, ""),
+    "base as an integer": ({"rope_theta": 100}, None, ""),
+    "base not said": ({"rope_theta": Absent}, None, ""),
+    "base null": ({"rope_theta": None}, None, '"rope_theta" is null'),
+    "base of other families": ({"rotary_emb_base": 100, "rotary_pct": 0.5}, None, ""),
+    "head_dim": ({"head_dim": WIDTH // HEADS}, None, ""),
+    "head_dim null": ({"head_dim": None}, None, ""),
+    "heads null": ({"num_key_value_heads": None}, None, "k_proj.weight has the shape"),
+    "heads not said": ({"num_key_value_heads": Absent}, None, "k_proj.weight has the shape"),
+    "heads that do not divide": ({"num_key_value_heads": 3}, None, "do not fit each other"),
+    "width not said": ({"hidden_size": Absent}, None, "lacks a size"),
+    "inner width not said": ({"intermediate_size": Absent}, None, "lacks a size"),
+    "positions not said": ({"max_position_embeddings": Absent}, None, "lacks a size"),
+    "rope_parameters": ({"rope_parameters": {"rope_type": "default", "rope_theta": 100.0}, **V5}, None, ""),
+    "rope_parameters empty": ({"rope_parameters": {}}, None, ""),
+    "rope_parameters without base": ({"rope_parameters": {"rope_type": "default"}}, None, ""),
+    "rope_parameters with another base": (
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0}},
+        None,
+        '"rope_theta" stands twice',
+    ),
+    "rope_parameters linear": ({"rope_parameters": LINEAR | {"rope_theta": 100.0}, **V5}, None, ""),
+    "rope_parameters llama3": ({"rope_parameters": LLAMA3 | {"rope_theta": 100.0}, **V5}, None, ""),
+    "rope_parameters partial": (
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5}, **V5},
+        None,
+        '"partial_rotary_factor"',
+    ),
+    "partial": ({"partial_rotary_factor": 0.5}, None, '"partial_rotary_factor"'),
+    "rope_scaling of two types": ({"rope_scaling": LINEAR | {"type": "dynamic"}}, None, '"type" and "rope_type"'),
+    "rope_scaling beside rope_parameters": (
+        {"rope_scaling": LINEAR, "rope_parameters": {"rope_type": "default", "rope_theta": 100.0}},
+        None,
+        "",
+    ),
+    "rope_scaling without factor": ({"rope_scaling": {"rope_type": "linear"}}, None, '"factor"'),
+    "rope_scaling of no type": ({"rope_scaling": {"factor": 2.0}}, None, '"rope_type"'),
+    "rope_scaling unknown": ({"rope_scaling": {"rope_type": "su", "factor": 2.0}}, None, 'type "su"'),
+    "rope_scaling dynamic": ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, None, 'type "dynamic"'),
+    "rope_scaling yarn": ({"rope_scaling": YARN}, None, 'type "yarn"'),
+    "rope_scaling longrope": ({"rope_scaling": LONGROPE}, None, 'type "longrope"'),
+    "quantised": ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, None, '"quantization_config"'),
+    "pruned heads": ({"pruned_heads": {"0": [0]}}, None, '"pruned_heads" names'),
+    "dropout": ({"attention_dropout": 0.5}, None, ""),
+    "dtype": ({"torch_dtype": "float16"}, None, ""),
+    "sizes of other families": ({"n_embd": 64, "n_layer": 1, "n_head": 2, "n_inner": 64}, None, ""),
+    "other scales": ({"logit_scale": 2.0, "embedding_multiplier": 2.0, "final_logit_softcapping": 1.0}, None, ""),
+    "positions of other families": ({"n_positions": 16}, None, '"n_positions" is not'),
+    "parallel residual": ({"use_parallel_residual": True}, None, ""),
+    "rope_scaling empty": ({"rope_scaling": {}}, None, '"rope_scaling"'),
+    "rope_parameters of each kind of layer": (
+        {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 100.0}}, **V5},
+        None,
+        '"rope_parameters" differs',
+    ),
+    "layers unlike each other": ({"per_layer_config": {"1": {"intermediate_size": 24}}}, None, '"per_layer_config"'),
+    "remote code": ({"auto_map": {"AutoConfig": "configuration_other.OtherConfig"}}, None, ""),
+}
+SCALED: dict[str, Variant] = {
+    "rope_scaling linear": ({"rope_scaling": LINEAR}, None, ""),
+    "rope_scaling linear, type": ({"rope_scaling": {"type": "linear", "factor": 2.0}}, None, ""),
+    "rope_scaling linear, below one": ({"rope_scaling": LINEAR | {"factor": 0.5}}, None, ""),
+    "rope_scaling linear, integer": ({"rope_scaling": LINEAR | {"factor": 2}}, None, ""),
+    "rope_scaling llama3": ({"rope_scaling": LLAMA3}, None, ""),
+    "rope_scaling llama3, type": ({"rope_scaling": LLAMA3 | {"type": "llama3"}}, None, ""),
+    "rope_scaling llama3 without low": ({"rope_scaling": without_keys(LLAMA3, "low_freq_factor")}, None, '"low_freq_factor"'),
+    "rope_scaling llama3 without positions": (
+        {"rope_scaling": without_keys(LLAMA3, "original_max_position_embeddings")},
+        None,
+        '"original_max_position_embeddings"',
+    ),
+    "rope_scaling llama3, positions elsewhere": (
+        {"rope_scaling": LLAMA3, "original_max_position_embeddings": 16},
+        None,
+        '"original_max_position_embeddings" stands beside',
+    ),
+    "rope_scaling llama3, low above high": (
+        {"rope_scaling": LLAMA3 | {"low_freq_factor": 8.0}},
+        None,
+        "low and the high frequency factor",
+    ),
+    "rope_scaling default": ({"rope_scaling": {"rope_type": "default"}}, None, ""),
+    "rope_scaling with a base": ({"rope_scaling": LINEAR | {"rope_theta": 100.0}}, None, '"rope_theta" stands twice'),
+}
+BIASED: dict[str, Variant] = {
+    "attention biases": ({"attention_bias": True}, attention_biases, ""),
+    "attention biases that are not there": ({"attention_bias": True}, None, "q_proj.bias"),
+    "attention bias null": ({"attention_bias": None}, None, '"attention_bias" is null'),
+    "no attention bias, and there are some": ({}, attention_biases, ""),
+}
+MLP_BIASED: dict[str, Variant] = {
+    "mlp biases": ({"mlp_bias": True}, mlp_biases, ""),
+    "mlp biases that are not there": ({"mlp_bias": True}, None, "gate_proj.bias"),
+    "mlp bias null": ({"mlp_bias": None}, None, '"mlp_bias" is null'),
+}
+OWN: dict[str, dict[str, Variant]] = {
+    "llama": {
+        **SCALED,
+        **BIASED,
+        **MLP_BIASED,
+        "pretraining_tp": ({"pretraining_tp": 2}, None, ""),
+        "sliding window": ({"sliding_window": 4}, None, ""),
+        "layer types": ({"layer_types": ["sliding_attention"] * 4, "sliding_window": 4}, None, ""),
+        "no_rope_layers of other families": ({"no_rope_layers": [0, 0, 0, 0]}, None, ""),
+    },
+    "mistral": {
+        "sliding window": ({"sliding_window": 4}, None, '"sliding_window" is 4'),
+        "sliding window of the context": ({"sliding_window": 128}, None, ""),
+        "sliding window not said": ({"sliding_window": Absent}, None, ""),
+        "sliding window not said, and a longer context": (
+            {"sliding_window": Absent, "max_position_embeddings": 8192},
+            None,
+            "",
+        ),
+        **SCALED,
+        "attention biases": ({"attention_bias": True}, attention_biases, ""),
+        "layer types": ({"layer_types": ["sliding_attention"] * 4}, None, '"layer_types"'),
+    },
+    "qwen2": {
+        **SCALED,
+        "sliding window": ({"use_sliding_window": True, "sliding_window": 4}, None, '"sliding_window" is 4'),
+        "sliding window of no layer": (
+            {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 4},
+            None,
+            "",
+        ),
+        "sliding window of the context": ({"use_sliding_window": True, "sliding_window": 128}, None, ""),
+        "layer types": (
+            {"use_sliding_window": True, "sliding_window": 4, "layer_types": ["full_attention"] * 4},
+            None,
+            "",
+        ),
+        "layer types, sliding": (
+            {"use_sliding_window": True, "sliding_window": 4, "layer_types": ["sliding_attention"] * 4},
+            None,
+            '"sliding_window" is 4',
+        ),
+        "layer types, too few": ({"layer_types": ["full_attention"] * 3}, None, '"layer_types"'),
+        "no attention bias": ({"attention_bias": False}, None, ""),
+    },
+    "smollm3": {
+        **SCALED,
+        **BIASED,
+        **MLP_BIASED,
+        "layers not said": ({"no_rope_layers": Absent}, None, ""),
+        "layers null": ({"no_rope_layers": None}, None, ""),
+        "layers, each second": ({"no_rope_layers": Absent, "no_rope_layer_interval": 2}, None, ""),
+        "layers, each first": ({"no_rope_layers": [0, 1, 0, 1]}, None, ""),
+        "layers and another interval": ({"no_rope_layer_interval": 2}, None, ""),
+        "layers, too few": ({"no_rope_layers": [1, 1, 1]}, None, '"no_rope_layers"'),
+        "layers, more": ({"no_rope_layers": [1, 1, 0, 1, 1, 0]}, None, ""),
+        "layers, interval not said": ({"no_rope_layers": Absent, "no_rope_layer_interval": Absent}, None, ""),
+        "layers, interval null": ({"no_rope_layers": Absent, "no_rope_layer_interval": None}, None, '"no_rope_layer_interval"'),
+        "layers, interval 0": ({"no_rope_layers": Absent, "no_rope_layer_interval": 0}, None, '"no_rope_layer_interval"'),
+        "layers as flags": ({"no_rope_layers": [True, True, False, True]}, None, '"no_rope_layers"'),
+        "sliding window": ({"use_sliding_window": True, "sliding_window": 4}, None, '"sliding_window" is 4'),
+        "sliding window unused": ({"use_sliding_window": False, "sliding_window": 4}, None, ""),
+        "sliding window of rotated layers": (
+            {"use_sliding_window": True, "sliding_window": 4, "no_rope_layers": [1, 1, 1, 1]},
+            None,
+            "",
+        ),
+        "layer types": ({"layer_types": ["full_attention"] * 4}, None, ""),
+    },
+    "olmo2": {
+        **BIASED,
+        "rope_scaling linear": ({"rope_scaling": {"type": "linear", "factor": 2.0}}, None, ""),
+        "rope_scaling linear, rope_type": ({"rope_scaling": LINEAR}, None, '"rope_scaling"'),
+        "rope_scaling llama3": ({"rope_scaling": LLAMA3}, None, '"rope_scaling"'),
+        "clip": ({"clip_qkv": 1.0}, None, ""),
+    },
+}
+# of a family, sizes that the weights have, too
+SHAPES: dict[str, dict[str, tuple[dict[str, Any], Shape, str]]] = {
+    family: {
+        "all heads of their own": ({"num_key_value_heads": HEADS}, Shape(shared=HEADS), ""),
+        "all heads of their own, null": ({"num_key_value_heads": None}, Shape(shared=HEADS), ""),
+        "all heads of their own, not said": ({"num_key_value_heads": Absent}, Shape(shared=HEADS), ""),
+        "one shared head": ({"num_key_value_heads": 1}, Shape(shared=1), ""),
+        "wide heads": ({"head_dim": 16}, Shape(head=16), ""),
+        "narrow heads": ({"head_dim": 4}, Shape(head=4), ""),
+    }
+    for family in FAMILIES
+}
+
+# Of EVERY what is tried of each family; the rest is read in one place for all of them
+OFTEN = ("plain", "tie", "activation not", "epsilon not", "base not", "head_dim", "heads", "rope_", "layers", "one norm")
+# What EVERY and SHAPES say otherwise of a family
+REFUSALS = {
+    "mistral: heads null": '"num_key_value_heads" is null',
+    "mistral: all heads of their own, null": '"num_key_value_heads" is null',
+    "mistral: heads not said": "do not fit each other",
+    "mistral: all heads of their own, not said": "do not fit each other",
+    "qwen2: heads not said": "do not fit each other",
+    "qwen2: all heads of their own, not said": "do not fit each other",
+    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "smollm3", "olmo2")},
+    "smollm3: tie not said": "another matrix than model.embed_tokens.weight",
+    **{f"olmo2: rope_scaling {name}": '"rope_scaling"' for name in ("beside rope_parameters", "of no type")},
+    "olmo2: rope_scaling without factor": '"factor"',
+}
+
+
+def variants() -> dict[str, tuple[str, dict[str, Any], Callable[[Weights], None] | None, Shape, str]]:
+    """"family: name" to what it is made of."""
+    made = {}
+    for family in FAMILIES:
+        every = {name: EVERY[name] for name in EVERY if family == "llama" or name.startswith(OFTEN)}
+        for name, (changes, edit, refusal) in (every | OWN[family]).items():
+            made[f"{family}: {name}"] = (family, changes, edit, Shape(), refusal)
+        for name, (changes, shape, refusal) in SHAPES[family].items():
+            made[f"{family}: {name}"] = (family, changes, None, shape, refusal)
+    return {name: (*made[name][:4], REFUSALS.get(name, made[name][4])) for name in made}
+
+
+VARIANTS = variants()
+
+
+def write_model(name: str, folder: Path) -> None:
+    from safetensors.numpy import save_file
+
+    family, changes, edit, shape, _ = VARIANTS[name]
+    architecture, own = FAMILIES[family]
+    config = {"architectures": [architecture], "model_type": family} | BASE | own | changes
+    made = weights(family, shape)
+    if edit:
+        edit(made)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value is not Absent}))
+    save_file(made, folder / "model.safetensors", {"format": "pt"})
+    shutil.copy(TOKENIZER, folder)
+
+
+def written(golden: dict[str, Any]) -> str:
+    """A line per variant."""
+    columns = []
+    for version in sorted(golden):
+        rows = [f"  {json.dumps(name)}: {json.dumps(found)}" for name, found in golden[version].items()]
+        columns.append(f' "{version}": {{\n' + ",\n".join(rows) + "\n }")
+    return "{\n" + ",\n".join(columns) + "\n}\n"
+
+
+def main() -> None:
+    import tempfile
+
+    import torch
+    import transformers
+    from variants import measure
+
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "families.json"
+    golden: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    column = golden[transformers.__version__] = {"torch": torch.__version__.split("+")[0]}
+    with tempfile.TemporaryDirectory() as scratch:
+        for i, name in enumerate(VARIANTS):
+            write_model(name, Path(scratch) / str(i))
+            found = measure(Path(scratch) / str(i))
+            column[name] = found if isinstance(found, str) else [round(one, 10) for one in found]
+    out.write_text(written(golden))
+
+
+if __name__ == "__main__":
+    main()
