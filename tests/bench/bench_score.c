@@ -1,7 +1,7 @@
 /*
- * bench_score SIZE COUNT THREADS [CONTEXT]: scores COUNT documents with a random model of Pythia's shape SIZE
- * each time a line comes in, and prints the seconds; driven by tests/bench/score.py beside its peers. With
- * CONTEXT, documents of so many tokens, of which the second half is scored. "blas" prints the
+ * bench_score SIZE COUNT THREADS [CONTEXT]: scores COUNT documents with a random model of shape SIZE
+ * (random_model.h) each time a line comes in, and prints the seconds; driven by tests/bench/score.py beside
+ * its peers. With CONTEXT, documents of so many tokens, of which the second half is scored. "blas" prints the
  * GFLOP/s of OpenBLAS's sgemm with the same number of threads instead, "info" what a run consists of.
  */
 #include "daemon/base/clock.h"
@@ -44,9 +44,9 @@ static double blas_peak(struct cpu_threads *threads)
 }
 
 /* COUNT documents of `context` tokens; the second half of each is scored. */
-static int chunks_init(struct random_documents *chunks, size_t count, uint32_t context)
+static int chunks_init(struct random_documents *chunks, size_t count, uint32_t context, uint32_t vocabulary)
 {
-    if (random_documents_init(chunks, count, 0, 50277))
+    if (random_documents_init(chunks, count, 0, vocabulary))
         return -1;
     uint32_t *tokens = realloc(chunks->tokens, count * context * sizeof *tokens);
     if (!tokens)
@@ -55,7 +55,7 @@ static int chunks_init(struct random_documents *chunks, size_t count, uint32_t c
     chunks->request.tokens = tokens;
     chunks->request.token_count = count * context;
     for (size_t i = 0; i < count * context; i++)
-        tokens[i] = (uint32_t)(random_at(random_seed("tokens"), i) % 50277);
+        tokens[i] = (uint32_t)(random_at(random_seed("tokens"), i) % vocabulary);
     for (size_t i = 0; i < count; i++) {
         chunks->begin[i] = i * context;
         chunks->length[i] = context;
@@ -95,8 +95,9 @@ int main(int argc, char **argv)
     if (argc < 4 || random_model_config(argv[1], &config) || random_model_init(&random, &config))
         return 2;
     size_t count = (size_t)strtoull(argv[2], NULL, 10);
-    if (argc > 4 ? chunks_init(&documents, count, (uint32_t)strtoul(argv[4], NULL, 10))
-                 : random_documents_init(&documents, count, 0, 50277))
+    const uint32_t vocabulary = config.vocabulary_rows < 50277 ? (uint32_t)config.vocabulary_rows : 50277;
+    if (argc > 4 ? chunks_init(&documents, count, (uint32_t)strtoul(argv[4], NULL, 10), vocabulary)
+                 : random_documents_init(&documents, count, 0, vocabulary))
         return 2;
     struct score_model_source source = {
         .config = config, .tensors = random.tensors, .tensor_count = random.tensor_count};

@@ -1,6 +1,6 @@
 """Scoring on the CPU beside transformers: the same random models, documents and threads, turn by turn.
 
-    python tests/bench/score.py BUILD [--sizes 14m,70m,160m] [--documents N] [--repeats N] [--threads N]
+    python tests/bench/score.py BUILD [--sizes 14m,70m,160m,smollm2-135m] [--documents N] [--repeats N] [--threads N]
                                       [--llama-perplexity PROGRAM [--chunks N]]
 
 needs torch and transformers. BIFURCATED_GEMM=blas|avx2|avx512|amx names the best engine for products that ours may use. Two peers: `plain` computes logits at every position, as lm-evaluation-harness does;
@@ -46,7 +46,8 @@ def peer(kind: str, size: str, count: int, threads: int) -> None:
     torch.set_num_threads(threads)
     model = random_model.torch_model(size)
     unembed = model.get_output_embeddings()
-    work = batches(random_model.documents(count))
+    tokens = random_model.LLAMA_VOCABULARY if size == random_model.LLAMA else random_model.TOKENS
+    work = batches(random_model.documents(count, tokens=tokens))
 
     def score(batch: list) -> list[float]:
         width = max(len(d.ids) for d in batch) - 1
@@ -65,7 +66,7 @@ def peer(kind: str, size: str, count: int, threads: int) -> None:
             logits = model(ids, attention_mask=mask, use_cache=False).logits
             logprobs = torch.log_softmax(logits, -1)[rows, columns]
         else:
-            hidden = model.gpt_neox(ids, attention_mask=mask, use_cache=False).last_hidden_state
+            hidden = model.base_model(ids, attention_mask=mask, use_cache=False).last_hidden_state
             logprobs = torch.log_softmax(unembed(hidden[rows, columns]), -1)
         return logprobs.gather(1, torch.tensor(targets)[:, None])[:, 0].tolist()
 
@@ -187,6 +188,8 @@ def main() -> None:
     arguments = parser.parse_args()
     for size in arguments.sizes.split(","):
         compare(size, arguments)
+        if size.startswith("smollm2"):
+            continue  # tests/bench/llama.py writes GPT-NeoX only
         if arguments.llama_perplexity and arguments.llama_perplexity.exists():
             compare_llama(size, arguments)
         else:

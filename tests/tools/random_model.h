@@ -45,9 +45,25 @@ struct random_model {
     size_t tensor_count;
 };
 
-/* "14m", "31m", "70m", "160m", "410m", "1b": the shapes of Pythia. */
+/* "14m", "31m", "70m", "160m", "410m", "1b": the shapes of Pythia; "smollm2-135m", of the family of Llama. */
 static inline int random_model_config(const char *size, struct score_config *ret_config)
 {
+    if (strcmp(size, "smollm2-135m") == 0) {
+        *ret_config = (struct score_config){.architecture = "llama",
+                                            .vocabulary_rows = 49152,
+                                            .hidden_size = 576,
+                                            .layer_count = 30,
+                                            .head_count = 9,
+                                            .key_value_head_count = 3,
+                                            .intermediate_size = 1536,
+                                            .max_positions = 8192,
+                                            .rotary_dimensions = 64,
+                                            .rotary_base = 100000,
+                                            .norm_epsilon = 1e-5,
+                                            .activation = SCORE_ACTIVATION_SILU,
+                                            .is_tied = 1};
+        return 0;
+    }
     static const struct {
         const char *name;
         uint64_t layers, hidden, heads;

@@ -15,8 +15,10 @@ SIZES = {  # layers, hidden size, heads
     "410m": (24, 1024, 16),
     "1b": (16, 2048, 8),
 }
+LLAMA = "smollm2-135m"  # the family of Llama
 VOCABULARY = 50304
-TOKENS = 50277
+TOKENS = 50277  # of documents: ids below
+LLAMA_VOCABULARY = 49152
 
 
 class Document(NamedTuple):
@@ -43,8 +45,8 @@ def hashes(name: str, count: int) -> np.ndarray:
 
 def scale_of(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
     if len(shape) == 2:
-        scale = (4.0 if name == "embed_out.weight" else 1.4) / math.sqrt(shape[1])
-        return 1.0 if name == "gpt_neox.embed_in.weight" else scale, 0.0
+        scale = (4.0 if name in ("embed_out.weight", "lm_head.weight") else 1.4) / math.sqrt(shape[1])
+        return 1.0 if name in ("gpt_neox.embed_in.weight", "model.embed_tokens.weight") else scale, 0.0
     return 0.1, 1.0 if "norm.weight" in name else 0.0
 
 
@@ -97,12 +99,12 @@ def shapes(size: str) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield prefix + name + ".bias", shape[:1]
 
 
-def documents(count: int, longest: int = 0) -> list[Document]:
+def documents(count: int, longest: int = 0, tokens: int = TOKENS) -> list[Document]:
     draws = hashes("documents", 2 * count)
     lengths = [40 + int(draws[2 * i] % np.uint64(95)) for i in range(count)]
     if longest:
         lengths[:2] = [2, longest][:count]
-    ids = (hashes("tokens", sum(lengths)) % np.uint64(TOKENS)).astype(int).tolist()
+    ids = (hashes("tokens", sum(lengths)) % np.uint64(tokens)).astype(int).tolist()
     made, begin = [], 0
     for i, length in enumerate(lengths):
         target_count = min(1 + int(draws[2 * i + 1] % np.uint64(3)), length - 1)
@@ -111,8 +113,34 @@ def documents(count: int, longest: int = 0) -> list[Document]:
     return made
 
 
+def llama_model(dtype: str = "float32"):
+    """The model of Llama's family in transformers."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=LLAMA_VOCABULARY,
+        hidden_size=576,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        intermediate_size=1536,
+        max_position_embeddings=8192,
+        rope_theta=100000.0,
+        rms_norm_eps=1e-5,
+        tie_word_embeddings=True,
+    )
+    model = LlamaForCausalLM(config).to(getattr(torch, dtype)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(tensor(name, tuple(parameter.shape))))
+    return model
+
+
 def torch_model(size: str, dtype: str = "float32", device: str = "cpu"):
     """The model in transformers."""
+    if size == LLAMA:
+        return llama_model(dtype)
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
