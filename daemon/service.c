@@ -63,6 +63,13 @@ struct service {
 
 /* -- Parts -- */
 
+static void tell_upgrade(void *context, int64_t from, int64_t to)
+{
+    (void)context;
+    log_info("the database is upgraded to the schema of this version, which takes minutes if it is large",
+             log_int("from", from), log_int("to", to), log_end);
+}
+
 static int open_store(struct service *service, struct err *err)
 {
     const char *state = service->options->state;
@@ -77,7 +84,7 @@ static int open_store(struct service *service, struct err *err)
     char *path = file_join(state, STORE_FILE_NAME);
     if (!path)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", state);
-    code = store_open(path, &service->store, err);
+    code = store_open_told(path, tell_upgrade, NULL, &service->store, err);
     free(path);
     return code ? code : reserve_new(state, &service->reserve, err);
 }

@@ -78,7 +78,23 @@ static int check_version(struct connection *connection, struct err *err)
     return rc;
 }
 
-static int open_store(const char *path, int is_beside, struct store **ret_store, struct err *err)
+/* Who is told of an upgrade. */
+struct listener {
+    void (*tell)(void *context, int64_t from, int64_t to);
+    void *context;
+};
+
+static int upgrade(struct connection *connection, const struct listener *listener, struct err *err)
+{
+    int64_t version = 0;
+    int rc = migrate_check(connection, &version, err);
+    if (!rc && version > 0 && version < store_schema_version() && listener->tell)
+        listener->tell(listener->context, version, store_schema_version());
+    return rc ? rc : migrate(connection, err);
+}
+
+static int open_store(const char *path, int is_beside, struct listener listener, struct store **ret_store,
+                      struct err *err)
 {
     int rc;
     pthread_condattr_t attributes;
@@ -104,7 +120,7 @@ static int open_store(const char *path, int is_beside, struct store **ret_store,
         /* nothing is made where a restore is to be finished */
         (rc = is_beside ? restore_check_pending(path, err) : restore_finish(path, err)) ||
         (rc = connection_open(path, 1, &store->writer, err)) || (rc = note_place(store, err)) ||
-        (rc = is_beside ? check_version(store->writer, err) : migrate(store->writer, err)))
+        (rc = is_beside ? check_version(store->writer, err) : upgrade(store->writer, &listener, err)))
         goto out;
     if (!(rc = read_identity(store, err)) && !is_beside)
         rc = checkpointer_start(path, store->writer, &store->checkpointer, err);
@@ -120,12 +136,18 @@ out:
 
 int store_open(const char *path, struct store **ret_store, struct err *err)
 {
-    return open_store(path, 0, ret_store, err);
+    return store_open_told(path, NULL, NULL, ret_store, err);
+}
+
+int store_open_told(const char *path, void (*tell)(void *context, int64_t from, int64_t to), void *context,
+                    struct store **ret_store, struct err *err)
+{
+    return open_store(path, 0, (struct listener){tell, context}, ret_store, err);
 }
 
 int store_open_beside(const char *path, struct store **ret_store, struct err *err)
 {
-    return open_store(path, 1, ret_store, err);
+    return open_store(path, 1, (struct listener){0}, ret_store, err);
 }
 
 void store_close(struct store *store)

@@ -44,6 +44,11 @@ struct store;
  */
 int store_open(const char *path, struct store **ret_store, struct err *err);
 
+/* The same; `tell` is called before a database of an older schema is brought to the present one, which takes
+ * minutes if it is large. */
+int store_open_told(const char *path, void (*tell)(void *context, int64_t from, int64_t to), void *context,
+                    struct store **ret_store, struct err *err);
+
 /*
  * Opens a database that a running daemon holds, for the few writes that may happen beside it
  * (store/tokens.h): SQLite's own locks keep the two apart, and until store_close() nobody can replace or

@@ -192,14 +192,14 @@ def test_every_column_is_explained(served: Daemon) -> None:
 
 
 def test_what_the_administrator_did(machine: Machine) -> None:
-    """After the commands above: backups are there, one was restored, and the service runs again."""
+    """After the commands above: backups are there, both were restored, and the service runs again."""
     if not machine.asked():
         pytest.skip("the commands of deploy/README.md were not run before")
     assert (machine.place / "etc/bifurcated/environment").stat().st_mode & 0o777 == 0o600
     assert (machine.state / "before-upgrade.db").exists() and len(list(machine.backups.glob("*.db"))) == 1
-    assert len(list(machine.state.glob("bifurcated.db.before-*"))) == 1  # what was there before the backup came back
+    assert len(list(machine.state.glob("bifurcated.db.before-*"))) == 2  # what was there before a backup came back
     asked = [line for line in machine.asked() if line.startswith("systemctl")]
-    assert asked.count("systemctl stop bifurcated") == 2 and asked[-1] == "systemctl start bifurcated"
+    assert asked.count("systemctl stop bifurcated") == 3 and asked[-1] == "systemctl start bifurcated"
     with urllib.request.urlopen(f"{machine.url}/readyz", timeout=60) as answer:
         assert answer.status == 200
 

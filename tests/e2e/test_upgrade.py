@@ -76,6 +76,7 @@ def test_there_is_a_fixture_of_each_released_schema() -> None:
 @pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.stem)
 def test_everything_is_there(fixture: Path, upgraded: Callable[[Path], tuple[Daemon, Path]]) -> None:
     one, path = upgraded(fixture)
+    assert one.log().count(f"the database is upgraded to the schema of this version, which takes minutes if it is large from={int(fixture.stem)} to={NEWEST}\n") == 1
     said = json.loads(fixture.with_suffix(".json").read_text())
     rows = {row["revision"]: row for row in one.series(MODEL)}
     assert len(said["series"]) == 3
@@ -112,7 +113,7 @@ def test_work_goes_on(
             assert after[name][field] == pytest.approx(before[name][field], rel=1e-12), (name, field)
     one.stop()
     fresh = daemon(None)
-    assert schema_of(path) == schema_of(fresh.db)
+    assert schema_of(path) == schema_of(fresh.db) and "is upgraded" not in fresh.log()
     done = subprocess.run([programs["bifurcated"], "recompute", "--state", one.state], env=one.env, capture_output=True, text=True)
     assert done.returncode == 0 and re.search(r"\b0 numbers of 0 tensors changed", done.stdout), done.stdout + done.stderr
 
@@ -128,7 +129,7 @@ def test_a_newer_database_is_left_alone(programs: dict[str, Path], tmp_path: Pat
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert answer.returncode == 1, (words, answer)
-        assert f"written by a newer version (schema 9999, this program knows {NEWEST}): upgrade the program" in answer.stdout + answer.stderr
+        assert f"written by a newer version (schema 9999, this program knows {NEWEST}): upgrade the program, or restore a backup of before" in answer.stdout + answer.stderr
     with sqlite3.connect(path) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (9999,)
         assert database.execute("SELECT name FROM sqlite_schema").fetchall() == [("x",)]
