@@ -1,0 +1,125 @@
+"""Makes families_run.json: what lm-evaluation-harness says of tiny models of the families after Llama, as a hub would have them.
+
+    python tests/e2e/golden/families_run.py     (lm_eval, torch, transformers, accelerate; a minute, no network)
+
+Of each family three revisions in three forms: float32 in one safetensors file, bfloat16 in two, float16 in two torch files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+import families  # noqa: E402
+from dtypes import to_dtype  # noqa: E402
+from torch_writer import Tensor, row_major, write_state_dict  # noqa: E402
+from variants import TOKENIZER, made_up  # noqa: E402
+
+TEXTS = HERE.parents[1] / "fixtures/garden/hub/datasets/garden/lambada_garden/main/data/test.jsonl"
+COUNT = 40
+REVISIONS = {"step1": "float32", "step2": "bfloat16", "step3": "float16"}
+SAFETENSORS = {"float32": "F32", "bfloat16": "BF16"}
+# what each model has beyond a plain one: changes of config.json, of sizes, and of the weights
+RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
+    "llama": (
+        {"rope_scaling": families.LLAMA3, "attention_bias": True, "mlp_bias": True, "head_dim": 16},
+        families.Shape(head=16),
+        [families.attention_biases, families.mlp_biases],
+    ),
+    "mistral": ({"sliding_window": 128, "num_key_value_heads": 1}, families.Shape(shared=1), []),
+    "qwen2": ({"rope_scaling": families.LINEAR, "tie_word_embeddings": True}, families.Shape(), [families.tied]),
+    "smollm3": ({"tie_word_embeddings": True}, families.Shape(), [families.tied]),
+    "olmo2": ({"rope_theta": 500000.0}, families.Shape(), []),
+}
+
+
+def texts() -> str:
+    return "".join(TEXTS.read_text().splitlines(keepends=True)[:COUNT])
+
+
+def weights(family: str, step: int) -> families.Weights:
+    _, shape, edits = RUNS[family]
+    made = families.weights(family, shape)
+    for edit in edits:
+        edit(made)
+    return {name: values + made_up(*values.shape) * (step / 10) for name, values in made.items()}
+
+
+def write_safetensors(path: Path, tensors: families.Weights, dtype: str) -> None:
+    header, data = {}, b""
+    for name, values in tensors.items():
+        content = to_dtype(values, dtype)[0]
+        header[name] = {"dtype": SAFETENSORS[dtype], "shape": values.shape, "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def write_torch(path: Path, tensors: families.Weights) -> None:
+    write_state_dict(
+        path,
+        {
+            name: Tensor("float16", values.shape, row_major(values.shape), 0, to_dtype(values, "float16")[0])
+            for name, values in tensors.items()
+        },
+    )
+
+
+def write_revision(family: str, revision: str, folder: Path) -> None:
+    dtype, made = REVISIONS[revision], weights(family, int(revision[4:]))
+    architecture, own = families.FAMILIES[family]
+    config = {"architectures": [architecture], "model_type": family} | families.BASE | own | RUNS[family][0]
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    shutil.copytree(TOKENIZER.parent, folder, dirs_exist_ok=True)
+    if dtype == "float32":
+        write_safetensors(folder / "model.safetensors", made, dtype)
+        return
+    stem, end = ("model", "safetensors") if dtype == "bfloat16" else ("pytorch_model", "bin")
+    names, weight_map = sorted(made), {}
+    for i, half in enumerate((names[::2], names[1::2])):
+        file = f"{stem}-{i + 1:05d}-of-00002.{end}"
+        part = {name: made[name] for name in half}
+        if end == "bin":
+            write_torch(folder / file, part)
+        else:
+            write_safetensors(folder / file, part, dtype)
+        weight_map |= dict.fromkeys(half, file)
+    (folder / f"{stem}.{end}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+
+def write_root(root: Path) -> Path:
+    """A hub's files: a repository for each family, and the texts."""
+    for family in RUNS:
+        for revision in REVISIONS:
+            write_revision(family, revision, root / "models/made-up" / family / revision)
+    data = root / "datasets/made-up/words/main/data"
+    data.mkdir(parents=True)
+    (data / "test.jsonl").write_text(texts())
+    return root
+
+
+def main() -> None:
+    import tempfile
+
+    import harness
+
+    golden: dict[str, Any] = {name: version(name) for name in ("lm_eval", "torch", "transformers")}
+    with tempfile.TemporaryDirectory() as scratch:
+        root = write_root(Path(scratch))
+        for family in RUNS:
+            for revision in REVISIONS:
+                folder = root / "models/made-up" / family / revision
+                golden[f"{family}/{revision}"] = harness.measure(folder, root / "datasets/made-up/words/main/data/test.jsonl")
+    (HERE / "families_run.json").write_text(json.dumps(golden, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

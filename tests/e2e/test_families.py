@@ -1,0 +1,66 @@
+"""Perplexity of the families after Llama, from the hub to the series: the numbers of lm-evaluation-harness, whatever the files are.
+
+What config.json means key by key is test_scoring_oracle.py's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+from running import Daemon
+
+pytest.importorskip("numpy", reason="numpy makes the models up")
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "golden"))
+import families_run  # noqa: E402
+
+from tests.hub import Emulator  # noqa: E402
+
+GOLDEN = json.loads((HERE / "golden/families_run.json").read_text())
+REQUEST = {"metrics": ["statistics", "perplexity"], "dataset": "made-up/words:data/test.jsonl"}
+LOGPROB_TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def families_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(families_run.write_root(tmp_path_factory.mktemp("families"))) as hub:
+        yield hub
+
+
+def assert_golden(row: dict[str, Any], family: str) -> None:
+    golden = GOLDEN[f"{family}/{row['revision']}"]
+    assert row["perplexity_documents"] == golden["documents"] and row["accuracy"] == golden["accuracy"]
+    assert row["perplexity"] == pytest.approx(golden["perplexity"], rel=LOGPROB_TOLERANCE)
+
+
+@pytest.mark.parametrize("family", families_run.RUNS)
+def test_a_sweep_gives_the_harness_s_numbers(daemon: Callable[..., Daemon], families_hub: Emulator, family: str) -> None:
+    one = daemon(families_hub, "--device", "cpu")
+    sweep = one.wait(one.sweep(f"made-up/{family}", **REQUEST))
+    assert sweep["state"] == "done", sweep
+    rows = one.series(f"made-up/{family}")
+    assert [row["revision"] for row in rows] == list(families_run.REVISIONS)
+    for row in rows:
+        assert_golden(row, family)
+        assert row["mean"] is not None
+
+
+def test_beside_a_gpu_they_are_scored_on_the_processor(daemon: Callable[..., Daemon], families_hub: Emulator) -> None:
+    """The GPU counts; the result says what scored it; the log says so once for a sweep."""
+    module = Path(os.environ.get("BIFURCATED_BUILD", "build/release")).resolve() / "tests/emulation/bifurcated_cuda.so"
+    if not module.exists():
+        pytest.skip(f"{module} is not built: it needs CUDA's headers, a C++ compiler and x86-64")
+    one = daemon(families_hub, "--cuda-module", str(module), env={"BIFURCATED_EMULATION": "gpu=h100"})
+    sweep = one.wait(one.sweep("made-up/llama", **REQUEST))
+    assert sweep["state"] == "done", sweep
+    for row in one.series("made-up/llama"):
+        assert_golden(row, "llama")
+        assert row["backend"] == "cuda" and row["perplexity_backend"] == "cpu"
+    told = [line for line in one.log().splitlines() if "scored on the processor" in line]
+    assert len(told) == 1 and "models of type llama are scored on the CPU only" in told[0], told
