@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_PER_TURN 64U /* rows that a thread prepares before it takes the next ones */
+#define COMMON_INPUTS 4096U /* of a document for which there must be room at least */
+#define ROWS_PER_TURN 64U   /* rows that a thread prepares before it takes the next ones */
 
 #define ROLES_MAX 4
 #define NO_ROLE SCORE_ROLE_EMBEDDING /* which is of no layer */
@@ -173,9 +174,6 @@ static int choose_residence(struct cpu_score_model *model, uint64_t *ret_matrix_
 {
     const struct score_config *config = &model->config;
     uint64_t resident = 0, streamed = 0, vectors = vector_bytes(model);
-    /* What one document of the longest kind needs to be scored at all. */
-    uint64_t scratch =
-        score_scratch_bytes(model, (size_t)config->max_positions, (size_t)config->max_positions);
     for (uint64_t i = 0; i < config->layer_count; i++) {
         uint64_t bytes = layer_bytes(model, i);
         resident += bytes;
@@ -184,17 +182,23 @@ static int choose_residence(struct cpu_score_model *model, uint64_t *ret_matrix_
     const struct gemm_stored unembedding = stored_unembedding(model);
     resident += stored_bytes(model, &unembedding);
     uint64_t budget = model->budget_bytes ? model->budget_bytes : UINT64_MAX;
-    model->is_resident = resident + vectors + scratch <= budget;
-    if (!model->is_resident && streamed + vectors + scratch > budget)
-        return err_set(
-            err, ERR_NO_MEMORY,
-            "the model needs %.1f MiB (weights of one layer %.1f, other weights %.1f, one document "
-            "of %llu tokens %.1f), more than the budget of %.1f MiB; raise device-memory-mb",
-            (double)(streamed + vectors + scratch) / (double)MIB, (double)streamed / (double)MIB,
-            (double)vectors / (double)MIB, (unsigned long long)config->max_positions,
-            (double)scratch / (double)MIB, (double)budget / (double)MIB);
-    *ret_matrix_bytes = model->is_resident ? resident : streamed;
-    return 0;
+    /* Room for one document of the longest kind; of a context that is too long for that, for one of those
+     * that are common, and whoever brings a longer one is told then. */
+    for (uint64_t inputs = config->max_positions;; inputs = COMMON_INPUTS) {
+        uint64_t scratch = score_scratch_bytes(model, (size_t)inputs, (size_t)inputs);
+        model->is_resident = resident + vectors + scratch <= budget;
+        *ret_matrix_bytes = model->is_resident ? resident : streamed;
+        if (*ret_matrix_bytes + vectors + scratch <= budget)
+            return 0;
+        if (inputs <= COMMON_INPUTS)
+            return err_set(
+                err, ERR_NO_MEMORY,
+                "the model needs %.1f MiB (weights of one layer %.1f, other weights %.1f, one document "
+                "of %llu tokens %.1f), more than the budget of %.1f MiB; raise device-memory-mb",
+                (double)(streamed + vectors + scratch) / (double)MIB, (double)streamed / (double)MIB,
+                (double)vectors / (double)MIB, (unsigned long long)inputs, (double)scratch / (double)MIB,
+                (double)budget / (double)MIB);
+    }
 }
 
 /* What follows from the configuration. */

@@ -58,7 +58,7 @@ static const struct variant variants[] = {
       .head_count = 4,
       .head_size = 8,
       .rotary_dimensions = 8,
-      .rotary_scaling = {SCORE_ROTARY_LLAMA3, 8, 1, 4, 32},
+      .rotary_scaling = {SCORE_ROTARY_LLAMA3, 8, 1, 4, 100},
       .intermediate_size = 64,
       .has_attention_bias = 1,
       .activation = SCORE_ACTIVATION_SILU}},
@@ -227,14 +227,41 @@ static void too_large(void **state)
             try_score(&source, &documents.request, (struct setting){1, 100 * KIB}, &result, &err),
             ERR_NO_MEMORY);
         assert_non_null(strstr(err.message, "more than the budget of 0.1 MiB"));
-        /* As many positions as may be: counted without an overflow. */
-        source.config.max_positions = LIMIT_SCORE_POSITIONS;
-        assert_int_equal(try_score(&source, &documents.request, (struct setting){1, 64 * MIB}, &result, &err),
-                         ERR_NO_MEMORY);
-        assert_non_null(strstr(err.message, "one document of 16777216 tokens"));
         random_documents_free(&documents);
         random_model_free(&model);
     }
+}
+
+/* A context of which a whole document would not fit: shorter ones are scored, a longer one is refused. */
+static void long_context(void **state)
+{
+    (void)state;
+    struct score_config config = with_family(&wide, 0);
+    struct err err = ERR_INIT;
+    struct random_model model;
+    struct random_documents documents, longer;
+    struct score_result want, got;
+    assert_int_equal(random_model_init(&model, &config), 0);
+    assert_int_equal(random_documents_init(&documents, 3, 200, 6000), 0);
+    assert_int_equal(random_documents_init(&longer, 2, 50000, 6000), 0);
+    struct score_model_source source = source_of(&model);
+    use_engine(GEMM_ENGINE_AMX);
+    score(&source, &documents.request, (struct setting){1, 0}, &want);
+    source.config.max_positions = LIMIT_SCORE_POSITIONS;
+    score(&source, &documents.request, (struct setting){1, 24 * MIB}, &got);
+    assert_true(got.memory_bytes <= 24 * MIB);
+    assert_equal(&want, &got);
+    score_result_free(&got);
+    assert_int_equal(try_score(&source, &longer.request, (struct setting){1, 24 * MIB}, &got, &err),
+                     ERR_NO_MEMORY);
+    assert_non_null(strstr(err.message, "scoring needs"));
+    assert_int_equal(try_score(&source, &documents.request, (struct setting){1, 4 * MIB}, &got, &err),
+                     ERR_NO_MEMORY);
+    assert_non_null(strstr(err.message, "one document of 4096 tokens"));
+    score_result_free(&want);
+    random_documents_free(&documents);
+    random_documents_free(&longer);
+    random_model_free(&model);
 }
 
 int main(void)
@@ -244,6 +271,7 @@ int main(void)
         cmocka_unit_test(nothing_else_matters),
         cmocka_unit_test(not_a_number),
         cmocka_unit_test(too_large),
+        cmocka_unit_test(long_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
