@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "store/rows.h"
+#include "store/touch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,42 +109,100 @@ int revisions_list_measured(struct store *store, int64_t model_id,
 
 /* -- Files ----------------------------------------------------------------------------------------------- */
 
-int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
-                        size_t count, struct err *err)
+static int insert_file(struct connection *connection, int64_t revision_id,
+                       const struct revision_file_row *row, struct err *err)
 {
+    struct query query;
+    if (!row->path[0] || !row->digest[0])
+        return err_set(err, ERR_INVALID, "revision: a file needs a path and a digest");
+    int rc = query_begin(
+        &query, connection,
+        "INSERT INTO files (revision_id, path, size_bytes, digest, digest_kind) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET size_bytes = excluded.size_bytes, digest = excluded.digest, "
+        "digest_kind = excluded.digest_kind",
+        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, revision_id);
+    query_bind_text(&query, row->path);
+    query_bind_int(&query, row->size_bytes);
+    query_bind_text(&query, row->digest);
+    query_bind_text(&query, row->digest_kind == REVISION_DIGEST_KIND_GIT ? "git" : "sha256");
+    return query_run(&query, err);
+}
+
+static int set_files(struct connection *connection, int64_t revision_id, const struct revision_file_row *rows,
+                     size_t count, struct err *err)
+{
+    struct query query;
+    int rc = query_begin(&query, connection, "DELETE FROM files WHERE revision_id = ?", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, revision_id);
+    rc = query_run(&query, err);
+    for (size_t i = 0; !rc && i < count; i++)
+        rc = insert_file(connection, revision_id, &rows[i], err);
+    return rc;
+}
+
+/* Forgets one tensor that was read from no file of the list: 1, or 0 if there is none. */
+static int forget_one(struct connection *connection, int64_t revision_id, struct err *err)
+{
+    struct query query;
+    char tensor[LIMIT_TENSOR_NAME_BYTES + 1];
+    int64_t content_id = 0, model_id = 0;
+    int rc = query_begin(&query, connection,
+                         "DELETE FROM revision_tensors AS t WHERE t.revision_id = ?1 AND t.file_digest <> '' "
+                         "AND t.tensor = (SELECT min(u.tensor) FROM revision_tensors u WHERE "
+                         "u.revision_id = ?1 AND u.file_digest <> '' AND NOT EXISTS (SELECT 1 FROM files f "
+                         "WHERE f.revision_id = ?1 AND f.path = u.file_path AND f.digest = u.file_digest)) "
+                         "RETURNING t.tensor, t.content_id, (SELECT model_id FROM revisions WHERE id = ?1)",
+                         err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, revision_id);
+    if ((rc = query_next(&query, err)) > 0) {
+        query_text(&query, tensor, sizeof tensor);
+        content_id = query_int(&query);
+        model_id = query_int(&query);
+    }
+    rc = query_end(&query, rc);
+    if (rc < 0 || !model_id)
+        return rc < 0 ? rc : 0;
+    rc = touch_regroup(connection, model_id, tensor, content_id, err);
+    if (!rc)
+        rc = touch_recount_model(connection, model_id, err);
+    return rc ? rc : 1;
+}
+
+static int write_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
+                       size_t count, int *ret_forgotten, struct err *err)
+{
+    struct connection *connection = NULL;
     if (count > LIMIT_HUB_TREE_FILES)
         return err_set(err, ERR_LIMIT, "revision: %zu files are more than %d", count, LIMIT_HUB_TREE_FILES);
-    struct connection *connection = NULL;
-    struct query query;
     int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
     if (rc)
         return rc;
-    if ((rc = query_begin(&query, connection, "DELETE FROM files WHERE revision_id = ?", err)))
-        goto out;
-    query_bind_int(&query, revision_id);
-    rc = query_run(&query, err);
-    for (size_t i = 0; !rc && i < count; i++) {
-        if (!rows[i].path[0] || !rows[i].digest[0]) {
-            rc = err_set(err, ERR_INVALID, "revision: a file needs a path and a digest");
-            break;
-        }
-        rc = query_begin(
-            &query, connection,
-            "INSERT INTO files (revision_id, path, size_bytes, digest, digest_kind) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET size_bytes = excluded.size_bytes, digest = excluded.digest, "
-            "digest_kind = excluded.digest_kind",
-            err);
-        if (rc)
-            break;
-        query_bind_int(&query, revision_id);
-        query_bind_text(&query, rows[i].path);
-        query_bind_int(&query, rows[i].size_bytes);
-        query_bind_text(&query, rows[i].digest);
-        query_bind_text(&query, rows[i].digest_kind == REVISION_DIGEST_KIND_GIT ? "git" : "sha256");
-        rc = query_run(&query, err);
+    rc = set_files(connection, revision_id, rows, count, err);
+    if (!rc && ret_forgotten) {
+        while ((rc = forget_one(connection, revision_id, err)) > 0)
+            ++*ret_forgotten;
     }
-out:
     return store_write_end(store, rc, err);
+}
+
+int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
+                        size_t count, struct err *err)
+{
+    return write_files(store, revision_id, rows, count, NULL, err);
+}
+
+int revisions_set_listed_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
+                               size_t count, int *ret_forgotten, struct err *err)
+{
+    *ret_forgotten = 0;
+    return write_files(store, revision_id, rows, count, ret_forgotten, err);
 }
 
 /* Reads path, size_bytes, digest and digest_kind. */

@@ -85,6 +85,12 @@ int revisions_list_measured(struct store *store, int64_t model_id,
 int revisions_set_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
                         size_t count, struct err *err);
 
+/* The same, as the repository itself lists them. What was recorded before that of other files is no result of
+ * this revision: it was read elsewhere, such as from a mirror that serves other data. It is forgotten, so
+ * that the next sweep measures the revision; *ret_forgotten becomes of how many tensors. */
+int revisions_set_listed_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
+                               size_t count, int *ret_forgotten, struct err *err);
+
 /* The files of one revision, by path; none if they were never set. */
 int revisions_get_files(struct store *store, int64_t revision_id,
                         int (*row)(void *context, const struct revision_file_row *file), void *context,

@@ -119,25 +119,25 @@ static int pause_is_worth(struct lister *lister, const struct job *job)
     return goes_on;
 }
 
-static int list(struct lister *lister, const struct job *job, int64_t revision_id)
+typedef int open_source(struct revision_source *source, struct store *store, struct repository *repository,
+                        const struct revision_row *revision, struct err *err);
+
+static int list(struct lister *lister, const struct job *job, int64_t revision_id, open_source *open)
 {
-    struct revision_source source;
+    struct revision_source source = {0};
     struct revision_row revision;
     struct err err = ERR_INIT;
     int code = revisions_get(lister->store, revision_id, &revision, &err);
     if (!code)
-        code = revision_source_open(&source, lister->store, job->repository, &revision, &err);
+        code = open(&source, lister->store, job->repository, &revision, &err);
+    if (!code && source.forgotten_count)
+        log_warning("a worker measured other files than the hub lists: its hub or mirror serves other data; "
+                    "its result is forgotten, and the next sweep measures the revision",
+                    log_int("sweep", job->sweep_id), log_text("revision", revision.name),
+                    log_int("tensors", source.forgotten_count), log_end);
     if (!code)
         revision_source_close(&source);
     return code;
-}
-
-static int glance(struct lister *lister, const struct job *job, int64_t revision_id)
-{
-    struct revision_row revision;
-    struct err err = ERR_INIT;
-    int code = revisions_get(lister->store, revision_id, &revision, &err);
-    return code ? code : revision_source_glance(lister->store, job->repository, &revision, &err);
 }
 
 /* Whether this revision is done with. */
@@ -146,9 +146,9 @@ static int try_to_list(struct lister *lister, struct job *job, int64_t revision_
     struct err silence;
     int code;
     if (hub_has_room(job->repository)) {
-        code = list(lister, job, revision_id);
+        code = list(lister, job, revision_id, revision_source_open);
     } else if (atomic_load(&job->is_of_weights) && hub_has_room_for_files(job->repository)) {
-        code = glance(lister, job, revision_id);
+        code = list(lister, job, revision_id, revision_source_glance);
         if (code == ERR_UNSUPPORTED || code == ERR_GATED) { /* lists are open to all */
             atomic_store(&job->is_of_weights, false);
             return 0;

@@ -78,7 +78,7 @@ static int read_stored_tree(struct store *store, const struct revision_row *revi
 }
 
 static int store_tree(struct store *store, const struct revision_row *revision,
-                      const struct repository_tree *tree, struct err *err)
+                      const struct repository_tree *tree, int *ret_forgotten, struct err *err)
 {
     size_t count = 0;
     struct revision_file_row *rows = calloc(tree->count ? tree->count : 1, sizeof *rows);
@@ -97,7 +97,7 @@ static int store_tree(struct store *store, const struct revision_row *revision,
         row->digest_kind = is_lfs ? REVISION_DIGEST_KIND_SHA256 : REVISION_DIGEST_KIND_GIT;
         row->size_bytes = (int64_t)file->size_bytes;
     }
-    int code = count ? revisions_set_files(store, revision->id, rows, count, err) : 0;
+    int code = count ? revisions_set_listed_files(store, revision->id, rows, count, ret_forgotten, err) : 0;
     free(rows);
     return code;
 }
@@ -210,7 +210,7 @@ static int list_tree(struct revision_source *source, struct store *store, const 
     if (!code && !source->tree) {
         code = ask(source->repository, revision->commit, wanted, &source->tree, err);
         if (!code && source->tree && !source->tree->is_partial)
-            code = store_tree(store, revision, source->tree, err);
+            code = store_tree(store, revision, source->tree, &source->forgotten_count, err);
     }
     keyed_locks_give(&listing, &own);
     return code;
@@ -243,14 +243,10 @@ int revision_source_open_weights(struct revision_source *source, struct store *s
     return open_source(source, store, repository, revision, WANTED_WEIGHTS, err);
 }
 
-int revision_source_glance(struct store *store, struct repository *repository,
+int revision_source_glance(struct revision_source *source, struct store *store, struct repository *repository,
                            const struct revision_row *revision, struct err *err)
 {
-    struct revision_source source;
-    int code = open_source(&source, store, repository, revision, WANTED_GLANCE, err);
-    if (!code)
-        revision_source_close(&source);
-    return code;
+    return open_source(source, store, repository, revision, WANTED_GLANCE, err);
 }
 
 void revision_source_close(struct revision_source *source)

@@ -24,6 +24,7 @@ struct revision_source {
     struct repository *repository; /* borrowed */
     struct repository_tree *tree;  /* owned */
     struct checkpoint_files files; /* for checkpoint_open; its context is this struct */
+    int forgotten_count;           /* tensors that were recorded of other files than it has, by its list */
 };
 
 /* Lists the files of a stored revision, from the store or else from the repository (and then stores them).
@@ -37,9 +38,9 @@ int revision_source_open_weights(struct revision_source *source, struct store *s
                                  struct repository *repository, const struct revision_row *revision,
                                  struct err *err);
 
-/* Stores what the hub says of the weight file of a revision that the store knows no files of, without its
- * list. ERR_UNSUPPORTED: that does not tell, since there is no single one, or by a mirror that is silent. */
-int revision_source_glance(struct store *store, struct repository *repository,
+/* The same, without ever asking for a list. ERR_UNSUPPORTED: what the hub says of files does not tell, since
+ * the weights are not one file, or by a mirror that is silent. */
+int revision_source_glance(struct revision_source *source, struct store *store, struct repository *repository,
                            const struct revision_row *revision, struct err *err);
 
 /* Frees the list. Works on a zeroed struct too. */

@@ -273,6 +273,38 @@ static void test_files(void **state)
     FAILS(ERR_INVALID, revisions_set_files(fixture->store, ids[0], rows, 2, &err));
 }
 
+/* Recorded before the list was known, of another file than that has: forgotten, and counted. What the list
+ * confirms stays. */
+static void test_files_that_contradict(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sweep_request request = {.model_id = fixture->model_id, .request = "{}"};
+    struct revision_tensor_row row;
+    struct model_row model;
+    int64_t ids[4], sweep = 0;
+    int forgotten = 9;
+    fixture_add_revisions(fixture, 3, ids);
+    const struct task_plan tasks[] = {{.revision_id = ids[0], .ordinal = 0},
+                                      {.revision_id = ids[1], .ordinal = 1}};
+    OK(sweeps_create(fixture->store, &request, &sweep, NULL, &err));
+    OK(tasks_plan(fixture->store, sweep, tasks, 2, &err));
+    OK(sweeps_start(fixture->store, sweep, &err));
+    (void)fixture_measure(fixture, "same", 1);
+    (void)fixture_measure(fixture, "same", 1);
+    OK(contents_find_by_revision(fixture->store, ids[1], TENSOR, &row, &err));
+    struct revision_file_row file = {.path = "model.safetensors", .size_bytes = 1};
+    memcpy(file.digest, row.file_digest, sizeof file.digest);
+    OK(revisions_set_listed_files(fixture->store, ids[1], &file, 1, &forgotten, &err));
+    assert_int_equal(forgotten, 0);
+    fixture_digest("another", file.digest);
+    OK(revisions_set_listed_files(fixture->store, ids[0], &file, 1, &forgotten, &err));
+    assert_int_equal(forgotten, 1);
+    FAILS(ERR_NOT_FOUND, contents_find_by_revision(fixture->store, ids[0], TENSOR, &row, &err));
+    OK(contents_find_by_revision(fixture->store, ids[1], TENSOR, &row, &err));
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.measured_count, 1);
+}
+
 struct numbers {
     int64_t ids[8];
     size_t count;
@@ -322,9 +354,12 @@ static void test_unlisted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_models),  CASE(test_models_list),        CASE(test_describe),       CASE(test_step_order),
-        CASE(test_changes), CASE(test_order_is_corrected), CASE(test_measured_count), CASE(test_refusals),
-        CASE(test_files),   CASE(test_unlisted),
+        CASE(test_models),         CASE(test_models_list),
+        CASE(test_describe),       CASE(test_step_order),
+        CASE(test_changes),        CASE(test_order_is_corrected),
+        CASE(test_measured_count), CASE(test_refusals),
+        CASE(test_files),          CASE(test_files_that_contradict),
+        CASE(test_unlisted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
