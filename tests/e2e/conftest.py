@@ -14,6 +14,7 @@ The programs are taken from the CMake build folder that $BIFURCATED_BUILD names.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -39,7 +40,6 @@ from workers import Worker  # noqa: E402
 from tests.hub import Emulator  # noqa: E402
 from tests.hub.samples import write_root  # noqa: E402
 
-
 # Files that take longest. deploy/test hands files out to its processes in this order, so that none of these is left for the end.
 LONGEST = """
     test_slurm test_dashboard test_tokenizer test_dashboard_faults test_dashboard_operations test_remote_worker test_scoring_oracle
@@ -61,6 +61,14 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _answers_are_as_described() -> None:
+    if importlib.util.find_spec("jsonschema"):
+        import described
+
+        Daemon.check_answer = staticmethod(described.check)
 
 
 @pytest.fixture(scope="session")

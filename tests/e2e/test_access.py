@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from described import validate
 from running import Answer, Daemon, wait_until
-from test_openapi import validate
 
 MODEL = "garden/neox-tiny"
 SWEEP = {"model": MODEL}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from test_openapi import DESCRIPTION, resolve
+from described import DESCRIPTION, resolve
 
 EVIL = "\x1b[2J\x1b]0;mine\x07\r\nfake: line\x9b31m\x7f\u202egnol"
 FORBIDDEN = [*map(chr, range(0x20)), "\x7f", *map(chr, range(0x80, 0xA0)), "\u202e"]

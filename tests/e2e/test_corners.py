@@ -17,11 +17,11 @@ from typing import Any, Iterator
 from urllib.parse import quote, urlsplit
 
 import pytest
-from running import Daemon
-from test_openapi import DESCRIPTION, MODEL, model_path, operations, resolve
+import described
+from described import DESCRIPTION, jsonschema, operations, resolve
+from running import Answer, Daemon, model_path
 
-jsonschema = pytest.importorskip("jsonschema", reason="jsonschema (tests/requirements.txt) is not installed")
-
+MODEL = "garden/neox-tiny"
 WORDS = {"owner": MODEL.split("/")[0], "name": MODEL.split("/")[1], "revision": "step1", "id": "1", "task": "1", "file": "app.js"}
 # Bytes of a target that are none: never decoded to anything, whatever the schema.
 BROKEN = ["%", "%f", "%fg", "%00", "a%00b", "%0a", "%7f", "%ff", "%c0%ae", "%e0%80%ae", "%f8%88%80%80%ae", "%ed%a0%80", "%f4%90%80%80", "a%0d%0ab"]
@@ -85,6 +85,7 @@ class Wire:
         if stream or found.get("connection", "").lower() == "close":
             self.socket.close()
             self.socket = None
+        described.check(method, target.decode(), Answer(status, {"Content-Type": found.get("content-type", "")}, answer))
         return status, found, answer
 
 
@@ -110,7 +111,7 @@ def target_of(path: str, **words: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], quote(WORDS[found[1]], safe="")), path)
 
 
-def check(asked: str, described: dict[str, Any], answer: tuple[int, dict[str, str], bytes], place: tuple[str, str] | None, is_allowed: bool) -> str:
+def check(asked: str, operation: dict[str, Any], answer: tuple[int, dict[str, str], bytes], place: tuple[str, str] | None, is_allowed: bool) -> str:
     """What is wrong with the answer; "": nothing. `place`: where the value stands that was tried."""
     status, headers, body = answer
     if status >= 500:
@@ -121,7 +122,7 @@ def check(asked: str, described: dict[str, Any], answer: tuple[int, dict[str, st
         problem = json.loads(body)
         if problem["status"] != status or not problem["detail"]:
             return f"{asked}: {problem}"
-    if str(status) not in described["responses"]:
+    if str(status) not in operation["responses"]:
         return f"{asked}: {status} is not in the description: {body[:200]!r}"
     if is_allowed:
         return ""
@@ -138,7 +139,7 @@ def parameters(key: tuple[str, str]) -> list[dict[str, Any]]:
 
 def test_parameters_of_the_query(one: Daemon) -> None:
     wire, wrong, tried = Wire(one), [], Counter()
-    for key, described in operations().items():
+    for key, operation in operations().items():
         if key[0] != "get":
             continue
         for parameter in parameters(key):
@@ -149,14 +150,14 @@ def test_parameters_of_the_query(one: Daemon) -> None:
             for text in TEXTS + [str(each) for each in schema.get("enum", [])]:
                 right = is_right(schema, as_schema_sees(schema, text))
                 answer = wire.ask("get", (where + quote(text, safe="")).encode())
-                wrong.append(check(where + text, described, answer, ("query", name), right))
+                wrong.append(check(where + text, operation, answer, ("query", name), right))
                 tried[right] += 1
             for text in BROKEN:
                 answer = wire.ask("get", (where + text).encode())
-                wrong.append(check(where + text, described, answer, ("query", name), False))
-            wrong.append(check(where + "twice", described, wire.ask("get", f"{where}1&{name}=1".encode()), ("query", name), False))
+                wrong.append(check(where + text, operation, answer, ("query", name), False))
+            wrong.append(check(where + "twice", operation, wire.ask("get", f"{where}1&{name}=1".encode()), ("query", name), False))
         where = target_of(key[1])
-        wrong.append(check(where + "?colour", described, wire.ask("get", f"{where}?colour=1".encode()), ("query", "colour"), False))
+        wrong.append(check(where + "?colour", operation, wire.ask("get", f"{where}?colour=1".encode()), ("query", "colour"), False))
     wrong = [text for text in wrong if text]
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong)
     assert tried[True] > 200 and tried[False] > 2000
@@ -164,7 +165,7 @@ def test_parameters_of_the_query(one: Daemon) -> None:
 
 def test_parameters_of_the_path(one: Daemon) -> None:
     wire, wrong = Wire(one), []
-    for key, described in operations().items():
+    for key, operation in operations().items():
         for parameter in parameters(key):
             if parameter["in"] != "path" or key[0] != "get":
                 continue
@@ -172,12 +173,27 @@ def test_parameters_of_the_path(one: Daemon) -> None:
             for text in TEXTS:
                 where = target_of(key[1], **{name: quote(text, safe="")})
                 right = is_right(schema, as_schema_sees(schema, text))
-                wrong.append(check(where, described, wire.ask("get", where.encode()), None, right))
+                wrong.append(check(where, operation, wire.ask("get", where.encode()), None, right))
             for text in BROKEN:
                 where = target_of(key[1], **{name: text})
-                wrong.append(check(where, described, wire.ask("get", where.encode()), None, False))
+                wrong.append(check(where, operation, wire.ask("get", where.encode()), None, False))
     wrong = [text for text in wrong if text]
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong)
+
+
+def test_what_every_operation_refuses(one: Daemon) -> None:
+    """A body without end, one of another type, a write without a token; each as its description has it."""
+    for (method, path), operation in operations().items():
+        wire, target = Wire(one), target_of(path).encode()
+        status, _, _ = wire.ask(method, target, b"", {b"Content-Length": b"99999999999"})
+        assert status == 413 and "413" in operation["responses"], (method, path, status)
+        if "requestBody" in operation:
+            status, _, body = Wire(one).ask(method, target, b"x", {b"Content-Type": b"text/plain"})
+            assert status == 415, (method, path, status)
+            assert json.loads(body)["field"] == "Content-Type"
+        if method != "get":
+            status, headers, _ = Wire(one).ask(method, target, b"{}", {b"Authorization": b"Bearer wrong"})
+            assert status == 401 and headers["www-authenticate"], (method, path, status)
 
 
 def test_every_column_may_be_named(one: Daemon) -> None:
@@ -275,8 +291,8 @@ def has_raw(value: Any) -> bool:
 
 def try_bodies(wire: Wire, key: tuple[str, str], target: str, base: dict[str, Any]) -> list[str]:
     """All that is wrong with the answers to the base's changes; what is refused comes first, since a right one may end what it is about."""
-    described = operations()[key]
-    schema = resolve(described["requestBody"]["content"]["application/json"]["schema"])
+    operation = operations()[key]
+    schema = resolve(operation["requestBody"]["content"]["application/json"]["schema"])
     assert is_right(schema, base), base
     cases: list[tuple[bool, Any, tuple[str, str] | None]] = []
     for at, inner in places(schema):
@@ -300,7 +316,7 @@ def try_bodies(wire: Wire, key: tuple[str, str], target: str, base: dict[str, An
     for right, text, where in sorted(texts, key=lambda one: one[0]):
         answer = wire.ask(key[0], target.encode(), text)
         shown = f"{key[0]} {target} {where and where[1]} {text[-120:]!r}"
-        wrong = check(shown, described, answer, None, right)
+        wrong = check(shown, operation, answer, None, right)
         if not wrong and where and not right and answer[0] == 400:
             problem = json.loads(answer[2])
             if problem.get("in") != "body" or not (problem["field"] + "/").startswith(where[1] + "/"):

@@ -12,9 +12,9 @@ from typing import Any, Iterator
 from urllib.parse import quote
 
 import pytest
+from described import DESCRIPTION, operations, resolve, validate
 from running import Daemon, wait_until
 from test_access import Keys
-from test_openapi import DESCRIPTION, operations, resolve, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "garden/neox-tiny"

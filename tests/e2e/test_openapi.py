@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+from described import DESCRIPTION, ROOT, jsonschema, operations, resolve, validate
 from running import Daemon, model_path
 
-jsonschema = pytest.importorskip("jsonschema", reason="jsonschema (tests/requirements.txt) is not installed")
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object with each key once: of two, readers take either."""
-    twice = [key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1]
-    assert not twice, twice
-    return dict(pairs)
-
-
-DESCRIPTION = json.loads((ROOT / "api/openapi.json").read_text(), object_pairs_hook=once)
 MODEL = "garden/neox-tiny"
 HERE = f"/v1/models/{model_path(MODEL)}"
 WATCH = f"/v1/watches/{model_path(MODEL)}"
@@ -39,20 +26,6 @@ def routes() -> dict[tuple[str, str], dict[str, Any]]:
     }
     assert len(found) == text.count('{"GET"') + text.count('{"POST"') + text.count('{"DELETE"') + text.count('{"PUT"')
     return found
-
-
-def resolve(value: Any) -> Any:
-    """Follows a $ref within the description."""
-    while isinstance(value, dict) and "$ref" in value:
-        target: Any = DESCRIPTION
-        for part in value["$ref"].removeprefix("#/").split("/"):
-            target = target[part]
-        value = target
-    return value
-
-
-def operations() -> dict[tuple[str, str], dict[str, Any]]:
-    return {(method, path): one for path, item in DESCRIPTION["paths"].items() for method, one in item.items()}
 
 
 def test_routes_and_description_are_the_same() -> None:
@@ -87,23 +60,6 @@ def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
             assert f"#/components/{kind}/{name}" in used, f"{name} is described but not used"
     for schema in DESCRIPTION["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
-
-
-def validate(method: str, path: str, answer: Any) -> None:
-    """The answer's status, type and body are as described for this operation."""
-    described = operations()[(method, path)]
-    found = described["responses"].get(str(answer.status), described["responses"]["default"])
-    response = resolve(found)
-    if answer.status == 304:
-        assert not answer.body
-        return
-    kind = answer.headers["Content-Type"].split(";")[0]
-    assert kind in response["content"], (method, path, answer)
-    if not kind.endswith("json"):
-        return
-    schema = {**response["content"][kind]["schema"], "components": DESCRIPTION["components"]}
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(answer.json()))
-    assert error is None, f"{method} {path}: {error.json_path}: {error.message[:500]}"
 
 
 @pytest.fixture(scope="module")
