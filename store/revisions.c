@@ -156,7 +156,7 @@ static int forget_one(struct connection *connection, int64_t revision_id, struct
                          "AND t.tensor = (SELECT min(u.tensor) FROM revision_tensors u WHERE "
                          "u.revision_id = ?1 AND u.file_digest <> '' AND NOT EXISTS (SELECT 1 FROM files f "
                          "WHERE f.revision_id = ?1 AND f.path = u.file_path AND f.digest = u.file_digest)) "
-                         "RETURNING t.tensor, t.content_id, (SELECT model_id FROM revisions WHERE id = ?1)",
+                         "RETURNING tensor, content_id, (SELECT model_id FROM revisions WHERE id = ?1)",
                          err);
     if (rc)
         return rc;
