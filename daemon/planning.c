@@ -61,7 +61,7 @@ static void finish_removals(struct planning *planning)
         if (!code && is_gone)
             log_info("what was known of a removed model is deleted", log_text("model", name), log_end);
     }
-    const int has_failed = code && code != ERR_NOT_FOUND;
+    const int has_failed = code && code != ERR_NOT_FOUND && code != ERR_CANCELLED;
     if (has_failed && !planning->has_removal_failed)
         log_warning("a removed model is not deleted yet; tried again", log_text("reason", err.message),
                     log_end);

@@ -25,7 +25,8 @@ int parts_delete(struct store *store, const struct parts_found *found, int is_sh
     struct connection *connection = NULL;
     if (!found->count)
         return 0;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    int rc = store_write_begin(store, is_shown ? CONNECTION_DURABILITY_FULL : CONNECTION_DURABILITY_CRASH,
+                               &connection, err);
     if (rc)
         return rc;
     for (size_t i = 0; !rc && i < found->count; i++)

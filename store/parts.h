@@ -24,8 +24,7 @@ struct parts_found {
 int parts_take(struct query *query, int64_t rows_max, struct parts_found *found, struct err *err);
 
 /* Deletes what was found in one transaction, by `delete_one`; nothing to do for none. `is_shown`: reads show
- * what goes.
- */
+ * what goes. Else a power cut may bring some of it back, for whoever goes on with it. */
 int parts_delete(struct store *store, const struct parts_found *found, int is_shown,
                  int (*delete_one)(struct connection *connection, void *context, int64_t id, struct err *err),
                  void *context, struct err *err);

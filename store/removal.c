@@ -212,25 +212,38 @@ static int delete_model(struct connection *connection, void *context, int64_t id
     return rc;
 }
 
-/* In this order; each finds ids of model ?1, and how many rows go with each, at most ?2. */
-static const struct step {
+/* The first revisions of model ?1, so that no search looks at all of them for each part. */
+#define FIRST_REVISIONS "(SELECT id FROM revisions WHERE model_id = ?1 ORDER BY name, commit_sha LIMIT 20)"
+
+/* What a search finds of model ?1, at most ?2: ids, and how many rows go with each. */
+struct step {
     const char *find;
     int limit;
     int (*delete_one)(struct connection *, void *context, int64_t id, struct err *err); /* NULL: sweeps */
-} STEPS[] = {
-    {"SELECT s.id, s.tasks_done + s.tasks_failed + s.tasks_cancelled FROM sweeps s "
-     "INDEXED BY sweeps_model WHERE s.model_id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs j "
-     "WHERE j.sweep_id = s.id AND j.state IN ('submitting', 'pending', 'running')) ORDER BY s.id LIMIT ?2",
-     100, NULL},
-    /* some hundred kilobytes each, and as many in the log, where what goes is overwritten */
-    {"SELECT *, 1 FROM (" CONTENTS_OF_MODEL ") LIMIT ?2", 20, delete_content},
-    {"SELECT min(p.id), 1 FROM revisions r JOIN revision_perplexities l ON l.revision_id = r.id "
-     "JOIN perplexities p ON p.id = l.perplexity_id WHERE r.model_id = ?1 GROUP BY p.weights_digest LIMIT ?2",
-     500, delete_weights},
-    {"SELECT r.id, 1 + (SELECT count(*) FROM files f WHERE f.revision_id = r.id) FROM revisions r "
-     "WHERE r.model_id = ?1 LIMIT ?2",
-     500, delete_revision},
 };
+
+static const struct step SWEEPS = {
+    "SELECT s.id, s.tasks_done + s.tasks_failed + s.tasks_cancelled FROM sweeps s "
+    "INDEXED BY sweeps_model WHERE s.model_id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs j "
+    "WHERE j.sweep_id = s.id AND j.state IN ('submitting', 'pending', 'running')) ORDER BY s.id LIMIT ?2",
+    100, NULL};
+
+/* Again and again, in this order. A content has some hundred kilobytes, and as many in the log, where what
+ * goes is overwritten. A revision goes once nothing hangs on it, since nothing else tells what was its. */
+static const struct step STEPS[] = {
+    {"SELECT content_id, 1 FROM revision_tensors WHERE revision_id IN " FIRST_REVISIONS
+     " UNION SELECT reference_id, 1 FROM series_links WHERE revision_id IN " FIRST_REVISIONS " LIMIT ?2",
+     20, delete_content},
+    {"SELECT perplexity_id, 1 FROM revision_perplexities WHERE revision_id IN " FIRST_REVISIONS " LIMIT ?2",
+     100, delete_weights},
+    {"SELECT r.id, 1 + (SELECT count(*) FROM files f WHERE f.revision_id = r.id) FROM revisions r "
+     "WHERE r.id IN " FIRST_REVISIONS
+     " AND NOT EXISTS (SELECT 1 FROM revision_tensors WHERE revision_id = r.id) "
+     "AND NOT EXISTS (SELECT 1 FROM series_links WHERE revision_id = r.id) "
+     "AND NOT EXISTS (SELECT 1 FROM revision_perplexities WHERE revision_id = r.id) LIMIT ?2",
+     20, delete_revision},
+};
+#define STEP_COUNT (sizeof STEPS / sizeof STEPS[0])
 
 static int find(struct store *store, const struct step *step, int64_t id, struct parts_found *found,
                 struct err *err)
@@ -276,26 +289,40 @@ int removal_next(struct store *store, int64_t after, int64_t *ret_id, char *name
     return query_close(&query, rc);
 }
 
+/* Until its search finds nothing more; *found_any becomes 1 if it found something. */
+static int run_step(struct store *store, const struct step *step, int64_t id, const atomic_bool *cancel,
+                    int *found_any, struct err *err)
+{
+    struct parts_found found = {.count = 0};
+    int rc = 0;
+    do {
+        if (cancel && atomic_load(cancel))
+            return err_set(err, ERR_CANCELLED, "the removal goes on at the next start");
+        pulse_beat();
+        rc = find(store, step, id, &found, err);
+        if (!rc && found.count) {
+            *found_any = 1;
+            rc = step->delete_one ? parts_delete(store, &found, 0, step->delete_one, &id, err)
+                                  : parts_delete_sweeps(store, &found, err);
+        }
+    } while (!rc && found.count);
+    return rc;
+}
+
 int removal_finish(struct store *store, int64_t id, const atomic_bool *cancel, int *ret_is_gone,
                    struct err *err)
 {
-    struct parts_found found = {.count = 0};
-    int rc = 0, is_left = 1;
+    const struct parts_found model = {.ids = {id}, .count = 1};
+    int found_any = 1, is_left = 1;
     *ret_is_gone = 0;
-    for (size_t i = 0; !rc && i < sizeof STEPS / sizeof STEPS[0]; i++) {
-        do {
-            if (cancel && atomic_load(cancel))
-                return 0;
-            pulse_beat();
-            if ((rc = find(store, &STEPS[i], id, &found, err)) || !found.count)
-                break;
-            rc = STEPS[i].delete_one ? parts_delete(store, &found, 0, STEPS[i].delete_one, &id, err)
-                                     : parts_delete_sweeps(store, &found, err);
-        } while (!rc);
+    int rc = run_step(store, &SWEEPS, id, cancel, &found_any, err);
+    while (!rc && found_any) {
+        found_any = 0;
+        for (size_t i = 0; !rc && i < STEP_COUNT; i++)
+            rc = run_step(store, &STEPS[i], id, cancel, &found_any, err);
     }
-    found = (struct parts_found){.ids = {id}, .count = 1};
     if (!rc)
-        rc = parts_delete(store, &found, 0, delete_model, NULL, err);
+        rc = parts_delete(store, &model, 0, delete_model, NULL, err);
     if (!rc)
         rc = is_there(store, id, &is_left, err);
     *ret_is_gone = !is_left;

@@ -44,7 +44,7 @@ int removal_begin(struct store *store, const char *model, struct removal_counts 
 int removal_next(struct store *store, int64_t after, int64_t *ret_id, char *name, size_t name_size,
                  struct err *err);
 
-/* Deletes its rows in parts; ends early once *cancel (or NULL) is true. Sweeps stay while one of their job
+/* Deletes its rows in parts; ERR_CANCELLED once *cancel (or NULL) is true. Sweeps stay while one of their job
  * arrays has not ended, since nobody else knows of it: then *ret_is_gone becomes 0, and it is to be called
  * again later. */
 int removal_finish(struct store *store, int64_t id, const atomic_bool *cancel, int *ret_is_gone,

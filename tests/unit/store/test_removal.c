@@ -461,9 +461,10 @@ static void test_killed_between_parts(void **state)
     store_close(fixture->store);
     fixture->store = NULL;
     /* In the child, the triggers of a part end the process before it is committed. */
-    static const char *const places[] = {"contents WHEN OLD.id = 1", "contents WHEN OLD.id = 30",
-                                         "perplexities WHEN OLD.id = 7", "revisions WHEN OLD.id = 5",
-                                         "models"};
+    static const char *const places[] = {"contents WHEN (SELECT count(*) FROM contents) = 40",
+                                         "contents WHEN (SELECT count(*) FROM contents) = 13",
+                                         "perplexities WHEN (SELECT count(*) FROM perplexities) = 7",
+                                         "revisions WHEN (SELECT count(*) FROM revisions) = 5", "models"};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         char sql[200];
         (void)snprintf(sql, sizeof sql,
