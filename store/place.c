@@ -32,6 +32,11 @@ static int check_one(const char *path, int mode, struct err *err)
             path);
     if (stat(path, &info))
         return err_set_errno(err, errno, "state folder: %s", path);
+    if (info.st_uid == geteuid())
+        return err_set(err, ERR_IO,
+                       "state folder: %s has the mode %04o: make it writable (chmod %s), or name another "
+                       "folder with state",
+                       path, (unsigned)info.st_mode & 07777U, S_ISDIR(info.st_mode) ? "u+rwx" : "u+rw");
     return err_set(
         err, ERR_IO,
         "state folder: %s cannot be written by user %ld, since it belongs to user %ld (mode %04o): change "
