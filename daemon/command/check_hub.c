@@ -6,7 +6,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#define ROOM_GB 2.0 /* a checkpoint of pythia-1b */
 
 static void check_answer(const struct hub_options *setup, struct check_report *report)
 {
@@ -50,13 +53,26 @@ static void check_answer(const struct hub_options *setup, struct check_report *r
     hub_close(hub);
 }
 
+/* Whether there is room for whole checkpoints. */
+static void check_room(const struct hub_options *setup, const char *folder, struct check_report *report)
+{
+    struct statvfs info;
+    if (statvfs(folder, &info))
+        return;
+    double free_gb = (double)info.f_bavail * (double)info.f_frsize / 1e9;
+    if (free_gb < ROOM_GB)
+        check_add(report, CHECK_LEVEL_WARNING, "hub cache",
+                  "%s: %.1f GB are free, and keep = files puts whole checkpoints there: free space, or set "
+                  "cache-budget-mb, or another hub-cache",
+                  setup->cache_folder, free_gb);
+}
+
 /* Where there is none yet, the folder counts in which it will be made. */
 static void check_cache(const struct hub_options *setup, struct check_report *report)
 {
     int is_there = file_exists(setup->cache_folder), keeps = setup->keep == HUB_KEEP_FILES;
     char *folder = check_existing_folder(setup->cache_folder);
     int is_writable = folder && access(folder, W_OK | X_OK) == 0;
-    free(folder);
     if (is_there && access(setup->cache_folder, R_OK | X_OK))
         check_add(report, CHECK_LEVEL_WARNING, "hub cache", "%s cannot be read by this user",
                   setup->cache_folder);
@@ -68,6 +84,9 @@ static void check_cache(const struct hub_options *setup, struct check_report *re
     else
         check_add(report, CHECK_LEVEL_OK, "hub cache", "%s%s", setup->cache_folder,
                   is_there ? "" : " (there is none yet)");
+    if (folder && is_writable && keeps)
+        check_room(setup, folder, report);
+    free(folder);
 }
 
 void check_hub(const struct options *options, struct check_report *report)

@@ -318,6 +318,14 @@ def test_full_disk(
     check_sound(running.db)
 
 
+def test_check_of_a_small_disk(programs: dict[str, Path], hub: Emulator, small_disk: Path, tmp_path: Path) -> None:
+    """Of the hub cache, where whole files are to be kept."""
+    words = [programs["bifurcated"], "check", "--state", tmp_path / "state", "--endpoint", hub.url, "--hub-cache", small_disk / "hub"]
+    for keep, is_told in ("nothing", False), ("files", True):
+        shown = subprocess.run([*words, "--keep", keep], capture_output=True, text=True)
+        assert (f"warning  hub cache      {small_disk}/hub: 0.0 GB are free" in shown.stdout) is is_told, shown
+
+
 def test_read_only_disk(programs: dict[str, Path], hub: Emulator, small_disk: Path) -> None:
     """Neither the daemon nor its check advises to change an owner where that does not help."""
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
