@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 from browser import Browser
-from dashboards import FREE, HOLD, MODEL, page  # noqa: F401
+from dashboards import FREE, HOLD, IDLE, MODEL, page  # noqa: F401
 from running import Daemon, model_path, wait_until
 from synthetic import write_run
 
@@ -45,12 +45,12 @@ def configuration(daemon: Daemon, certificate: tuple[str, str], secure: int, pla
 
 
 @pytest.fixture
-def proxied(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, certificate: tuple[str, str], tmp_path: Path) -> Iterator[tuple[Daemon, str, str]]:
-    """A daemon, and where nginx stands before it: with TLS, without."""
+def proxied(request: pytest.FixtureRequest, daemon: Callable[..., Daemon], make_hub: Any, garden: Path, certificate: tuple[str, str], tmp_path: Path) -> Iterator[tuple[Daemon, str, str]]:
+    """A daemon, with options where a test gives some, and where nginx stands before it: with TLS, without."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if not nginx:
         pytest.skip("nginx is not installed")
-    service = daemon(make_hub(garden))
+    service = daemon(make_hub(garden), *getattr(request, "param", ()))
     secure, plain = free_port(), free_port()
     temporary = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     http = f"access_log off;\n{temporary}{configuration(service, certificate, secure, plain)}"
@@ -78,6 +78,19 @@ def test_clients_behind_nginx(proxied: tuple[Daemon, str, str], certificate: tup
         series = service.client("series", f"file:{tmp_path}/a run", "--csv", *words)
         assert series.returncode == 0 and series.stdout.count("measured") > 10, (at, series)
     assert service.client("models", "--server", f"{secure}/other", "--ca-file", certificate[0]).returncode != 0
+
+
+@pytest.mark.parametrize("proxied", [IDLE], indirect=True)
+def test_a_worker_behind_nginx(proxied: tuple[Daemon, str, str], certificate: tuple[str, str], programs: dict[str, Path]) -> None:
+    """Its questions for work wait at the daemon, longer than for an answer that is there; and it hands in what it measured."""
+    service, secure, _ = proxied
+    sweep = service.sweep(MODEL, revisions={"names": ["step0", "step16"]})
+    words = ["--connect", f"{secure}/bifurcated", "--connect-ca-file", certificate[0], "--idle-exit-s", "3", "--name", "beyond"]
+    worker = subprocess.run([programs["bifurcated"], "worker", *words], env=service.env, capture_output=True, text=True, timeout=120)
+    assert worker.returncode == 0 and "nothing to do for long enough" in worker.stderr, worker
+    assert service.get(f"/v1/sweeps/{sweep}").json()["state"] == "done"
+    (told,) = service.get("/v1/workers").json()["workers"]
+    assert told["name"].startswith("beyond") and (told["recorded"], told["failed"]) == (2, 0), told
 
 
 def test_events_come_one_by_one(proxied: tuple[Daemon, str, str], certificate: tuple[str, str]) -> None:
