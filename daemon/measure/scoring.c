@@ -87,6 +87,7 @@ static int acquire_passages(struct scoring *scoring, struct err *err)
                                   .context_tokens = (uint32_t)scoring->config.max_positions,
                                   .prefix_id = scoring->use.prefix_id >= 0 ? scoring->use.prefix_id
                                                                            : PASSAGES_NO_PREFIX,
+                                  .starts_with_prefix = scoring->use.start_id >= 0,
                                   .doubts = scoring->use.doubts};
     return scoring->passages ? 0 : scoring_passages_acquire(&texts, &scoring->passages, err);
 }
@@ -105,7 +106,7 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
         (code = scoring_weights_digest(&scoring->weights, scoring->identity.weights_digest, err)) ||
         (code = file_digests_get(request->digests, request->data, request->cancel,
                                  scoring->identity.dataset_digest, err)) ||
-        (code = scoring_identity_write_parameters(request, &scoring->config, scoring->use.prefix_id,
+        (code = scoring_identity_write_parameters(request, &scoring->config, &scoring->use,
                                                   scoring->identity.parameters,
                                                   sizeof scoring->identity.parameters, err)) ||
         (scoring->use.doubts && (code = acquire_passages(scoring, err)))) {

@@ -84,12 +84,13 @@ int scoring_identity_digest_weights(const struct score_config *config, const str
 }
 
 int scoring_identity_write_parameters(const struct scoring_request *request,
-                                      const struct score_config *config, int64_t prefix_id, char *text,
-                                      size_t size, struct err *err)
+                                      const struct score_config *config, const struct tokenizer_use *use,
+                                      char *text, size_t size, struct err *err)
 {
     struct buf json;
     buf_init(&json, size - 1);
     const char *comma = "";
+    const int64_t prefix_id = use->prefix_id;
     const struct dataset_options *dataset = &request->dataset;
     const int has_windows =
         request->mode == PASSAGES_MODE_TOKENS; /* which have no prefix, and their own length */
@@ -119,9 +120,14 @@ int scoring_identity_write_parameters(const struct scoring_request *request,
     }
     if (!has_windows && prefix_id < 0) {
         (void)buf_appendf(&json, "%s\"prefix\":null", comma);
+        comma = ",";
     } else if (!has_windows && prefix_id != STANDARD_PREFIX) {
         (void)buf_appendf(&json, "%s\"prefix\":%lld", comma, (long long)prefix_id);
-    } else if (has_windows) {
+        comma = ",";
+    }
+    if (!has_windows && use->start_id >= 0)
+        (void)buf_appendf(&json, "%s\"start\":true", comma);
+    if (has_windows) {
         uint32_t window = request->window_tokens ? request->window_tokens : (uint32_t)config->max_positions;
         uint32_t stride = request->stride_tokens ? request->stride_tokens : window / 2;
         (void)buf_appendf(&json, "%s\"stride\":%u,\"window\":%u", comma, stride, window);

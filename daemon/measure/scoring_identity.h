@@ -7,6 +7,7 @@
 #include "daemon/checkpoint/checkpoint.h"
 #include "daemon/measure/scoring.h"
 #include "daemon/measure/tensor_digests.h"
+#include "daemon/text/tokenizer_config.h"
 
 /* Whether the listing tells the digest of every file that holds one of the tensors. */
 int scoring_identity_knows_files(const struct repository_tree *tree, const struct checkpoint_tensor *located,
@@ -21,10 +22,10 @@ int scoring_identity_digest_weights(const struct score_config *config, const str
                                     const struct tensor_digests *digests, char *hex, struct err *err);
 
 /* JSON with members in alphabetical order; defaults are left out. Beside what was asked for, it holds what
- * config.json says of how texts are cut: the context and the token before a text (`prefix_id`; negative:
- * none). ERR_LIMIT for a field's name that is too long. */
+ * config.json says of how texts are cut: the context and the token before a text (use->prefix_id; negative:
+ * none), and whether it stands before all of them. ERR_LIMIT for a field's name that is too long. */
 int scoring_identity_write_parameters(const struct scoring_request *request,
-                                      const struct score_config *config, int64_t prefix_id, char *text,
-                                      size_t size, struct err *err);
+                                      const struct score_config *config, const struct tokenizer_use *use,
+                                      char *text, size_t size, struct err *err);
 
 #endif

@@ -57,6 +57,7 @@ static int build(const struct scoring_texts *texts, struct tokenizer *tokenizer,
         .window_tokens = request->window_tokens,
         .stride_tokens = request->stride_tokens,
         .prefix_id = texts->prefix_id,
+        .starts_with_prefix = texts->starts_with_prefix,
     };
     reading.cancel = request->cancel;
     int code = tokenizer_encoder_new(tokenizer, &encoder, err);

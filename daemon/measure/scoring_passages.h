@@ -13,8 +13,9 @@ struct scoring_texts {
     const struct scoring_identity *identity;
     const struct buf *tokenizer_json;
     uint32_t context_tokens;
-    int64_t prefix_id; /* or PASSAGES_NO_PREFIX */
-    unsigned doubts;   /* of enum tokenizer_doubt: texts that have them are refused */
+    int64_t prefix_id;      /* or PASSAGES_NO_PREFIX */
+    int starts_with_prefix; /* which the identity's parameters say, too */
+    unsigned doubts;        /* of enum tokenizer_doubt: texts that have them are refused */
 };
 
 /* Finds or makes the passages, held in the request's cache until passages_cache_give_back; of several threads

@@ -1,6 +1,7 @@
 #include "daemon/measure/scoring_tokenizer.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/text/tokenizer_start.h"
 
 #include <string.h>
 
@@ -35,13 +36,16 @@ static int add(struct digest *digest, const void *data, size_t size, struct err 
     return code || size == 0 ? code : digest_update(digest, data, size, err);
 }
 
-static int make_key(const struct files *files, const struct buf *json, const char *class, char *key,
-                    struct err *err)
+static int make_key(const struct files *files, const struct buf *json, const struct model_config *model,
+                    char *key, struct err *err)
 {
+    const char *class = model->tokenizer_class, *type = model->model_type;
     struct digest *digest = NULL;
     int code = digest_new(DIGEST_KIND_SHA256, &digest, err);
     if (!code && !(code = add(digest, json->data, json->size, err)))
         code = add(digest, class, strlen(class), err);
+    if (!code)
+        code = add(digest, type, strlen(type), err);
     for (size_t i = 0; i < FILE_COUNT && !code; i++) {
         code = add(digest, &files->is_there[i], sizeof files->is_there[i], err);
         if (!code)
@@ -53,14 +57,25 @@ static int make_key(const struct files *files, const struct buf *json, const cha
     return code;
 }
 
-static int check(const struct files *files, const struct buf *json, const char *class,
+/* Which class AutoTokenizer takes where no file names one. */
+static const char *class_of(const struct model_config *model)
+{
+    if (model->tokenizer_class[0])
+        return model->tokenizer_class;
+    return strcmp(model->model_type, "gpt_neox") == 0 ? "GPTNeoXTokenizer"
+           : strcmp(model->model_type, "llama") == 0 || strcmp(model->model_type, "mistral") == 0
+               ? "LlamaTokenizer"
+               : "";
+}
+
+static int check(const struct files *files, const struct buf *json, const struct model_config *model,
                  struct tokenizer_use *ret_use, struct err *err)
 {
     const struct tokenizer_config config = {
         .config = files->is_there[0] ? &files->text[0] : NULL,
         .special_tokens_map = files->is_there[1] ? &files->text[1] : NULL,
         .added_tokens = files->is_there[2] ? &files->text[2] : NULL,
-        .tokenizer_class = class,
+        .tokenizer_class = model->tokenizer_class,
     };
     struct tokenizer *tokenizer = NULL;
     int code = tokenizer_load(json->data, json->size, &tokenizer, err);
@@ -76,7 +91,7 @@ static int check(const struct files *files, const struct buf *json, const char *
             "leave the metric perplexity out of the sweep",
             reason.message);
     }
-    return code;
+    return code ? code : tokenizer_start_find(json, config.config, class_of(model), &ret_use->start_id, err);
 }
 
 /* Where the files name no token before a text, config.json does. */
@@ -85,6 +100,14 @@ static int complete(const struct scoring_request *request, const struct model_co
 {
     if (use->prefix_id == TOKENIZER_CONFIG_NO_PREFIX)
         use->prefix_id = model->bos_token_id >= 0 ? model->bos_token_id : model->eos_token_id;
+    if (request->mode != PASSAGES_MODE_LAST_WORD)
+        use->start_id = TOKENIZER_START_NONE;
+    if (use->start_id != TOKENIZER_START_NONE && use->start_id != use->prefix_id)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "tokenizer.json: transformers' versions do not put the same tokens around each text, "
+                       "or others than one bos_token before it: mend its post_processor or the add_bos_token "
+                       "of tokenizer_config.json, take another mode, or leave the metric perplexity out of "
+                       "the sweep");
     if (use->prefix_id != TOKENIZER_CONFIG_FOREIGN_PREFIX || request->mode != PASSAGES_MODE_TEXT_MEAN)
         return 0;
     return err_set(
@@ -104,9 +127,9 @@ int scoring_tokenizer_check(const struct scoring_request *request, const struct 
         buf_init(&files.text[i], LIMIT_TOKENIZER_CONFIG_BYTES);
     int code = fetch(request, &files, err);
     if (!code)
-        code = make_key(&files, json, model->tokenizer_class, key, err);
+        code = make_key(&files, json, model, key, err);
     if (!code && !passages_cache_find_use(request->passages, key, ret_use) &&
-        !(code = check(&files, json, model->tokenizer_class, ret_use, err)))
+        !(code = check(&files, json, model, ret_use, err)))
         passages_cache_keep_use(request->passages, key, ret_use);
     for (size_t i = 0; i < FILE_COUNT; i++)
         buf_free(&files.text[i]);

@@ -16,8 +16,9 @@
 #include "daemon/text/tokenizer_config.h"
 
 /* Fetches what stands beside `json`, the revision's tokenizer.json. ret_use->prefix_id is the token before a
- * text: what these files name, else what config.json says, negative for none. ERR_UNSUPPORTED names file and
- * key; ERR_FORMAT, ERR_LIMIT, what the repository reports. */
+ * text: what these files name, else what config.json says, negative for none; ret_use->start_id is it, too,
+ * or negative: nothing is put before every text. ERR_UNSUPPORTED names file and key; ERR_FORMAT, ERR_LIMIT,
+ * what the repository reports. */
 int scoring_tokenizer_check(const struct scoring_request *request, const struct buf *json,
                             const struct model_config *model, struct tokenizer_use *ret_use, struct err *err);
 

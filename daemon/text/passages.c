@@ -39,6 +39,8 @@ static int check_options(struct passages_options *options, struct err *err)
     if (options->prefix_id != PASSAGES_NO_PREFIX &&
         (options->prefix_id < 0 || options->prefix_id >= LIMIT_VOCABULARY))
         return err_set(err, ERR_INVALID, "prefix token %" PRId64 " is not a token id", options->prefix_id);
+    if (options->prefix_id == PASSAGES_NO_PREFIX && options->starts_with_prefix)
+        return err_set(err, ERR_INVALID, "texts start with a prefix token, and there is none");
     if (options->mode == PASSAGES_MODE_TEXT_MEAN && context < 2)
         return err_set(err, ERR_INVALID, "text_mean needs a context of 2 tokens or more");
     if (options->mode != PASSAGES_MODE_TOKENS)
@@ -193,6 +195,19 @@ static int append_prefix(struct passages_builder *builder, struct err *err)
     return token_ids_append(&builder->tokens, &prefix, 1, err);
 }
 
+/* The context alone; the token before it goes to the tokens, where there is one. (lm_eval 0.4.13,
+ * models/huggingface.py: tok_encode, has_bos_prefix) */
+static int encode_context(struct passages_builder *builder, const char *text, size_t size,
+                          int *ret_is_started, struct err *err)
+{
+    const struct passages_options *options = &builder->options;
+    builder->context.count = 0;
+    int code = tokenizer_encode(builder->encoder, text, size, &builder->context, err);
+    *ret_is_started = options->starts_with_prefix &&
+                      !(builder->context.count && builder->context.data[0] == (uint32_t)options->prefix_id);
+    return code || !*ret_is_started ? code : append_prefix(builder, err);
+}
+
 /* Appends the tokens of context and target; *ret_context_count says where the target begins. */
 static int encode_pair(struct passages_builder *builder, const char *text, size_t size,
                        size_t *ret_context_count, struct err *err)
@@ -214,6 +229,9 @@ static int encode_pair(struct passages_builder *builder, const char *text, size_
         text = builder->joined.data;
         size = builder->joined.size;
     }
+    int is_started = 0;
+    if (context_size > 0 && encode_context(builder, text, context_size, &is_started, err))
+        return err->code;
     if (tokenizer_encode(builder->encoder, text, size, tokens, err))
         return err->code;
     if (context_size == 0) {
@@ -227,10 +245,7 @@ static int encode_pair(struct passages_builder *builder, const char *text, size_
         *ret_context_count = 1;
         return 0;
     }
-    builder->context.count = 0;
-    if (tokenizer_encode(builder->encoder, text, context_size, &builder->context, err))
-        return err->code;
-    *ret_context_count = builder->context.count;
+    *ret_context_count = builder->context.count + (size_t)is_started;
     return 0;
 }
 

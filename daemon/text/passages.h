@@ -11,17 +11,17 @@
  *   last_word  lm-evaluation-harness's lambada_openai, one passage per text: the target is ' ' and what
  * follows the last space, the context is what precedes it; white space at the end of the context moves to the
  *              target; both are tokenised together, and the target's tokens are those after the first
- *              len(tokens(context)). No BOS; an empty context becomes the prefix token, unless the target
- * begins with it. Left truncation to context + 1 tokens. (lm_eval/tasks/lambada/lambada_openai.yaml,
- * lm_eval/api/model.py: _encode_pair, loglikelihood, lm_eval/models/huggingface.py: _loglikelihood_tokens)
- *   tokens     next-token prediction over all texts joined by a separator, in windows of `window_tokens` that
- * start `stride_tokens` apart; each token but the very first is scored exactly once: in the first window that
- *              holds it, so with at least window - stride tokens before it, except in the first window.
- *              A stride of window - 1 costs one pass over the text; smaller ones give more context for more
- * work. (huggingface/transformers, docs/source/en/perplexity.md; with stride = window, which is refused here,
- *              that recipe leaves the first token of each window unscored)
- *   text_mean  one passage per text, all its tokens scored after a prefix (BOS) token, or all but the first
- * without one; texts are cut on the right to the context. (huggingface/evaluate, metrics/perplexity)
+ *              len(tokens(context)). No BOS, unless the tokenizer puts it before each text; an empty context
+ * becomes the prefix token, unless the target begins with it. Left truncation to context + 1 tokens.
+ * (lm_eval/tasks/lambada/lambada_openai.yaml, lm_eval/api/model.py: _encode_pair, loglikelihood,
+ * lm_eval/models/huggingface.py: _loglikelihood_tokens) tokens     next-token prediction over all texts
+ * joined by a separator, in windows of `window_tokens` that start `stride_tokens` apart; each token but the
+ * very first is scored exactly once: in the first window that holds it, so with at least window - stride
+ * tokens before it, except in the first window. A stride of window - 1 costs one pass over the text; smaller
+ * ones give more context for more work. (huggingface/transformers, docs/source/en/perplexity.md; with stride
+ * = window, which is refused here, that recipe leaves the first token of each window unscored) text_mean  one
+ * passage per text, all its tokens scored after a prefix (BOS) token, or all but the first without one; texts
+ * are cut on the right to the context. (huggingface/evaluate, metrics/perplexity)
  *
  * A text from which nothing can be scored (empty, or a single token without prefix) makes no passage and is
  * counted in `skipped_count`; a text that lost tokens to the context is counted in `truncated_count`.
@@ -45,6 +45,7 @@ struct passages_options {
     uint32_t window_tokens;  /* tokens: 2..context_tokens + 1; 0 is context_tokens */
     uint32_t stride_tokens;  /* tokens: 1..window_tokens - 1; 0 is half of window_tokens */
     int64_t prefix_id;       /* last_word, text_mean: the model's BOS or EOS token, or PASSAGES_NO_PREFIX */
+    int starts_with_prefix;  /* last_word: it is put before each text that does not begin with it */
     const char *separator;   /* tokens: between the texts; NULL is two newlines */
 };
 

@@ -31,7 +31,8 @@ struct tokenizer_use {
     /* The token that evaluations put before a text, the beginning of a sequence or else its end. NO_PREFIX
      * where the files name none, FOREIGN_PREFIX for one that a class adds behind those of tokenizer.json. */
     int64_t prefix_id;
-    unsigned doubts; /* of enum tokenizer_doubt */
+    unsigned doubts;  /* of enum tokenizer_doubt */
+    int64_t start_id; /* before each text, too, whatever evaluations do (tokenizer_start.h) */
 };
 
 /* Contents, or NULL for a file that is not there. */

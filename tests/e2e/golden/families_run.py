@@ -38,10 +38,19 @@ RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
     "smollm3": ({"tie_word_embeddings": True}, families.Shape(), [families.tied]),
     "olmo2": ({"rope_theta": 500000.0}, families.Shape(), []),
 }
+STARTED = ("mistral", "olmo2")  # their tokenizer puts a token before each text
+TEMPLATE = {
+    "type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+    "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [0], "tokens": ["<|endoftext|>"]}},
+}
 
 
 def texts() -> str:
-    return "".join(TEXTS.read_text().splitlines(keepends=True)[:COUNT])
+    """One of them begins with that token already."""
+    lines = TEXTS.read_text().splitlines(keepends=True)[:COUNT]
+    return "".join([*lines[1:], lines[0].replace('"text": "', '"text": "<|endoftext|>')])
 
 
 def weights(family: str, step: int) -> families.Weights:
@@ -79,6 +88,9 @@ def write_revision(family: str, revision: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
     shutil.copytree(TOKENIZER.parent, folder, dirs_exist_ok=True)
+    if family in STARTED:
+        (folder / "tokenizer.json").unlink()
+        (folder / "tokenizer.json").write_text(json.dumps(json.loads(TOKENIZER.read_text()) | {"post_processor": TEMPLATE}))
     if dtype == "float32":
         write_safetensors(folder / "model.safetensors", made, dtype)
         return

@@ -46,7 +46,8 @@ static void texts_open(struct texts *t, const char *path, struct passages_cache 
 static void identify(struct texts *t)
 {
     OK(file_digests_get(NULL, t->source, NULL, t->identity.dataset_digest, &err));
-    OK(scoring_identity_write_parameters(&t->request, &t->config, t->texts.prefix_id, t->identity.parameters,
+    const struct tokenizer_use use = {.prefix_id = t->texts.prefix_id, .start_id = -1};
+    OK(scoring_identity_write_parameters(&t->request, &t->config, &use, t->identity.parameters,
                                          sizeof t->identity.parameters, &err));
 }
 

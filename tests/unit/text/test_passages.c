@@ -168,6 +168,37 @@ static void nothing_to_score(void **state)
     }
 }
 
+/* Before the context, but where a text has it already, or has no context. */
+static void texts_start_with_the_prefix(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const texts[] = {"a b c", "<|end|>a b c", "c", NULL};
+    static const struct {
+        uint32_t length, begins;
+    } added[] = {{1, 1}, {0, 1}, {0, 1}};
+    struct passages_options options = {
+        .mode = PASSAGES_MODE_LAST_WORD, .context_tokens = 64, .prefix_id = fixture->prefix};
+    struct passages without = build(fixture, options, texts);
+    options.starts_with_prefix = 1;
+    struct passages with = build(fixture, options, texts);
+    assert_true(without.count == 3 && with.count == 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(with.length[i], without.length[i] + added[i].length);
+        assert_int_equal(with.target_first[i], without.target_first[i] + added[i].length);
+        assert_int_equal(with.target_count[i], without.target_count[i]);
+        assert_int_equal(with.tokens[with.begin[i]] == fixture->prefix, added[i].begins);
+        assert_memory_equal(with.tokens + with.begin[i] + added[i].length, without.tokens + without.begin[i],
+                            without.length[i] * sizeof *with.tokens);
+    }
+    /* Which the context may cut away again. */
+    options.context_tokens = with.length[0] - 2;
+    struct passages cut = build(fixture, options, (const char *const[]){"a b c", NULL});
+    assert_int_not_equal(cut.tokens[cut.begin[0]], fixture->prefix);
+    passages_free(&cut);
+    passages_free(&with);
+    passages_free(&without);
+}
+
 static void no_answer_names_the_text(void **state)
 {
     struct fixture *fixture = *state;
@@ -278,13 +309,10 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_to_the_goldens),
-        cmocka_unit_test(nothing_to_score),
-        cmocka_unit_test(no_answer_names_the_text),
-        cmocka_unit_test(invalid_utf8_is_repaired),
-        cmocka_unit_test(windows_cover_each_token_once),
-        cmocka_unit_test(options_out_of_range),
-        cmocka_unit_test(names),
+        cmocka_unit_test(equal_to_the_goldens),        cmocka_unit_test(nothing_to_score),
+        cmocka_unit_test(texts_start_with_the_prefix), cmocka_unit_test(no_answer_names_the_text),
+        cmocka_unit_test(invalid_utf8_is_repaired),    cmocka_unit_test(windows_cover_each_token_once),
+        cmocka_unit_test(options_out_of_range),        cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,25 @@
+/*
+ * Whether AutoTokenizer puts a token before each text, which lm-evaluation-harness leaves there (0.4.13;
+ * before 0.4.10 it asked for none).
+ *
+ * The template in tokenizer.json says so, but Llama's class in transformers 4 goes by "add_bos_token"
+ * instead, which is true where it is not said, and GPT-NeoX's class by neither (4.57 and 5.24 were asked).
+ */
+#ifndef BIFURCATED_TEXT_TOKENIZER_START_H
+#define BIFURCATED_TEXT_TOKENIZER_START_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/err.h"
+
+#include <stdint.h>
+
+#define TOKENIZER_START_NONE (-1)
+/* A template with more than one token before the text, or with one behind it; or versions that differ. */
+#define TOKENIZER_START_UNKNOWN (-2)
+
+/* `config` is tokenizer_config.json, or NULL; `class` what counts where it names no tokenizer_class: "" if
+ * nobody knows. *ret_id is the token's, or one of the above. ERR_FORMAT, ERR_LIMIT. */
+int tokenizer_start_find(const struct buf *json, const struct buf *config, const char *class, int64_t *ret_id,
+                         struct err *err);
+
+#endif
