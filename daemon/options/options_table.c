@@ -107,7 +107,8 @@ const struct option_row option_rows[] = {
          "Revisions that are fetched at once, ahead of measuring; 0: none, remote workers do it all."),
     INT("queue", "memory-mb", memory_mb, "0", 0, 100000000, "MB",
          "Memory of the machine for tensors at once; 0: a quarter of it, and where there are more than two GPUs, half of it "
-         "divided by their number, since each has a process."),
+         "divided by their number, since each has a process. Beside a GPU, a model that the processor scores takes at most "
+         "as much again."),
     INT("queue", "references-mb", references_mb, "8000", 0, 100000000, "MB",
          "Of each folder's run, the tensor that displacements start from is kept in STATE/references, since trainers delete "
          "old checkpoints. Beyond so much the least recently used go; 0: none is kept."),
