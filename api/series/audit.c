@@ -6,6 +6,7 @@
 #include "api/resource/query.h"
 #include "api/series/audit.h"
 #include "api/series/audit_files.h"
+#include "api/series/audit_rewrites.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
 #include "daemon/analysis/sample.h"
@@ -28,6 +29,7 @@ struct finding {
     enum basis basis;
     size_t index, other; /* of points */
     double step, evidence;
+    int is_of_one_run; /* of AUDIT_KIND_REWRITTEN: as far as is known */
 };
 
 /* Of equal revisions one is right. If the last one is among them, that one is: runs are known to serve their
@@ -53,7 +55,12 @@ static void take_findings(const struct audit *audit, const struct audit_point *p
     size_t known = *finding_count;
     for (size_t i = 0; i < audit->finding_count; i++) {
         const struct audit_finding *from = &audit->findings[i];
-        struct finding finding = {from->kind, basis, from->index, from->other, from->step, from->evidence};
+        struct finding finding = {.kind = from->kind,
+                                  .basis = basis,
+                                  .index = from->index,
+                                  .other = from->other,
+                                  .step = from->step,
+                                  .evidence = from->evidence};
         int is_new = 1;
         if (is_repetition(finding.kind)) {
             name_suspect(&finding, points, count);
@@ -70,6 +77,19 @@ static void take_findings(const struct audit *audit, const struct audit_point *p
         if (is_new)
             findings[(*finding_count)++] = finding;
     }
+}
+
+static void take_rewrites(const struct api_audit_rewrites *rewrites, const struct audit_point *points,
+                          struct finding *findings, size_t *finding_count)
+{
+    for (size_t i = 0; i < rewrites->count; i++)
+        findings[(*finding_count)++] = (struct finding){.kind = AUDIT_KIND_REWRITTEN,
+                                                        .basis = BASIS_VALUES,
+                                                        .index = rewrites->rows[i].index,
+                                                        .other = rewrites->rows[i].index,
+                                                        .step = points[rewrites->rows[i].index].step,
+                                                        .evidence = rewrites->rows[i].cosine,
+                                                        .is_of_one_run = rewrites->rows[i].is_of_one_run};
 }
 
 static int finding_compare(const void *a, const void *b)
@@ -136,6 +156,14 @@ static void explain(const struct finding *finding, const struct api_run *run, en
                        "%.120s: %.3g %% of its values are NaN or Inf, which enter no other number: training "
                        "diverged, or the file is spoilt",
                        point->name, 100.0 * finding->evidence);
+        break;
+    case AUDIT_KIND_REWRITTEN:
+        (void)snprintf(text, TEXT_SIZE, "%.120s holds other weights than when it was measured before: %s",
+                       point->name,
+                       finding->is_of_one_run
+                           ? "training went on from an earlier checkpoint, or began anew; what is older than "
+                             "that and later in the run has left the series"
+                           : "another run took this folder; what the run before it left has left the series");
         break;
     case AUDIT_KIND_COUNT:
         break;
@@ -272,7 +300,7 @@ static int measure_skips(struct store *store, const struct api_run *run, const s
 }
 
 static int audit(struct store *store, const struct api_run *run, const struct api_audit_files *files,
-                 struct buf *body, struct err *err)
+                 const struct api_audit_rewrites *rewrites, struct buf *body, struct err *err)
 {
     struct audit_options options = audit_options_default();
     struct audit by_files = {0}, by_tensor = {0};
@@ -307,8 +335,8 @@ static int audit(struct store *store, const struct api_run *run, const struct ap
     if (!code)
         code = audit_revisions(points, run->count, &options, &by_tensor, err);
     if (!code) {
-        struct finding *larger =
-            realloc(findings, (finding_count + by_tensor.finding_count + 1) * sizeof *findings);
+        struct finding *larger = realloc(
+            findings, (finding_count + by_tensor.finding_count + rewrites->count + 1) * sizeof *findings);
         if (larger)
             findings = larger;
         else
@@ -316,6 +344,7 @@ static int audit(struct store *store, const struct api_run *run, const struct ap
     }
     if (!code) {
         take_findings(&by_tensor, points, run->count, BASIS_TENSOR, findings, &finding_count);
+        take_rewrites(rewrites, points, findings, &finding_count);
         qsort(findings, finding_count, sizeof *findings, finding_compare);
         code = render(store, run, files, &by_files, &by_tensor, findings, finding_count, body, err);
     }
@@ -331,14 +360,18 @@ int api_audit_append(struct store *store, const struct model_row *model, const c
 {
     struct api_run run = {0};
     struct api_audit_files files = {0};
+    struct api_audit_rewrites rewrites = {0};
     int code = api_run_read(store, model, tensor, &run, err);
     if (!code)
         code = api_audit_files_read(store, &run, &files, err);
     if (!code)
-        code = audit(store, &run, &files, body, err);
+        code = api_audit_rewrites_read(store, &run, &rewrites, err);
+    if (!code)
+        code = audit(store, &run, &files, &rewrites, body, err);
     if (!code)
         code = buf_check(body, "audit", err);
     api_audit_files_free(&files);
+    api_audit_rewrites_free(&rewrites);
     api_run_free(&run);
     return code;
 }

@@ -279,7 +279,7 @@ void audit_free(struct audit *audit)
 
 const char *audit_kind_name(enum audit_kind kind)
 {
-    static const char *const names[AUDIT_KIND_COUNT] = {"duplicate", "unchanged", "out_of_line", "missing",
-                                                        "not_finite"};
+    static const char *const names[AUDIT_KIND_COUNT] = {"duplicate", "unchanged",  "out_of_line",
+                                                        "missing",   "not_finite", "rewritten"};
     return (unsigned)kind < AUDIT_KIND_COUNT ? names[kind] : "unknown";
 }

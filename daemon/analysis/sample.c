@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#define ONE_RUN_COSINE 0.5
+
 size_t sample_count(uint64_t rows, uint64_t columns)
 {
     uint64_t elements = rows * columns;
@@ -48,4 +50,10 @@ struct sample_displacement sample_displacement_of(const float *a, const float *b
     if (norm_a > 0 && norm_b > 0)
         displacement.cosine = dot / sqrt(norm_a * norm_b);
     return displacement;
+}
+
+int sample_is_of_one_run(const float *a, const float *b, size_t count)
+{
+    const double cosine = sample_displacement_of(a, b, count).cosine;
+    return isnan(cosine) || cosine >= ONE_RUN_COSINE;
 }

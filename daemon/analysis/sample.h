@@ -32,4 +32,9 @@ struct sample_displacement {
 /* The displacement between two samples of the same entries. */
 struct sample_displacement sample_displacement_of(const float *a, const float *b, size_t count);
 
+/* Whether two samples of one step may be of one run, that went on from an earlier checkpoint or began anew
+ * from the same start: their cosine is at least 0.5. Weights that began with different random numbers have
+ * one near 0. 1 where it is not known. */
+int sample_is_of_one_run(const float *a, const float *b, size_t count);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
+#include "daemon/sweep/run_before.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -272,8 +273,10 @@ int revision_list_remember(struct revision_list *list, struct store *store, int6
         code = revisions_list_measured(store, model_id, take_remembered, &memory, err);
     if (!code && list->count)
         qsort(list->rows, list->count, sizeof *list->rows, compare);
-    if (!code && is_whole_folder)
+    if (!code && is_whole_folder) {
         keep_older(list);
+        code = run_before_drop(list, store, model_id, err);
+    }
     free(texts);
     free(names.rows);
     return code;

@@ -42,8 +42,8 @@ int revision_list_read(struct revision_list *list, struct repository *repository
  *
  * Of a folder: adds what was measured and its trainer has deleted since (save_total_limit), so that it stays
  * in the series. That is older than the newest checkpoint there, if there is one, and than any that is new:
- * what is not belongs to a run before, whose folder another run has taken. Nothing is done to another whole
- * list.
+ * what is not belongs to a run before, whose folder another run has taken (see run_before.h, too). Nothing is
+ * done to another whole list.
  */
 int revision_list_remember(struct revision_list *list, struct store *store, int64_t model_id,
                            const char *model, const struct sweep_spec *spec, struct err *err);

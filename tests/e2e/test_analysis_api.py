@@ -241,7 +241,7 @@ def test_audit_finds_what_was_planted_and_nothing_else(swept: Daemon) -> None:
     answer = swept.read(f"{HERE}/audit")
     found = {(one["kind"], one["revision"], one["other"]) for one in answer["findings"]}
     assert found == {("unchanged", "step1", "step0"), ("duplicate", "step5000", LAST)}
-    assert answer["counts"] == {"duplicate": 1, "unchanged": 1, "out_of_line": 0, "missing": 0, "not_finite": 0}
+    assert answer["counts"] == {"duplicate": 1, "unchanged": 1, "out_of_line": 0, "missing": 0, "not_finite": 0, "rewritten": 0}
     assert answer["distinct_tensors"] == 23 and answer["revisions_known"] == 25
     for one in answer["findings"]:
         assert one["is_tensor_equal"] is True and one["revision"] in one["text"] and one["other"] in one["text"]

@@ -371,6 +371,77 @@ def test_a_trainer_that_deletes_old_checkpoints(
     assert watch_now(one, here)["last_run"]["swept"] == 1 and one.series(model)[-1]["msd"] > 0 and len(kept()) == 1
 
 
+def test_a_second_run_that_reuses_names(daemon: Callable[..., Daemon], garden: Path, tmp_path: Path) -> None:
+    """What a run before has left leaves the series, as soon as weights tell; one that went on from it keeps what it came from."""
+    run = tmp_path / "run"
+    model, here = f"file:{run}", f"/v1/watches/{model_path(f'file:{run}')}"
+    written = 0
+
+    def write(step: int, source: str, is_other_run: bool = False) -> None:
+        nonlocal written
+        written += 1
+        place = run / f"checkpoint-{step}"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(garden / "models" / MODEL / source, place, symlinks=False)
+        if is_other_run:  # as of other random numbers: the same values in another order
+            weights = (place / "model.safetensors").read_bytes()
+            start = 8 + int.from_bytes(weights[:8], "little")
+            values = [weights[i : i + 2] for i in range(start, len(weights), 2)]
+            (place / "model.safetensors").write_bytes(weights[:start] + b"".join(reversed(values)))
+        for file in place.iterdir():
+            os.utime(file, (time.time() - 3600, time.time() - 7200 + written))
+
+    def delete(*steps: int) -> None:
+        for step in steps:
+            shutil.rmtree(run / f"checkpoint-{step}")
+
+    def steps() -> list[int]:
+        return [row["step"] for row in one.series(model)]
+
+    def rewritten() -> list[tuple[str, bool]]:
+        found = [one for one in one_audit()["findings"] if one["kind"] == "rewritten"]
+        return [(finding["revision"], finding["evidence"] > 0.5) for finding in found]
+
+    def one_audit() -> dict[str, Any]:
+        return one.get(f"/v1/models/{model_path(model)}/audit").json()
+
+    for step, source in ((500, "step0"), (1000, "step512"), (2000, "step10000"), (3000, "step11000")):
+        write(step, source)
+    one = daemon(None)
+    after_run(one, put(one, LONG, here)["last_run_at"], here)
+    assert steps() == [500, 1000, 2000, 3000] and rewritten() == []
+
+    delete(500, 1000, 3000)  # training went on from 1000, and what is seen of it is rewritten and farther on
+    write(2000, "step11000")
+    write(4000, "step10000")
+    watch_now(one, here)
+    assert rewritten() == [("checkpoint-2000", True)]
+    watch_now(one, here)  # step 3000 is of the way that was left
+    assert steps() == [500, 1000, 2000, 4000]
+    assert {row["reference"] for row in one.series(model)} == {"checkpoint-500"}
+    assert one.series(model)[-1]["lag1_reference"] == "checkpoint-2000"
+
+    shutil.copytree(run, tmp_path / "copy")  # a copy is no other run, though each commit is another
+    shutil.rmtree(run)
+    (tmp_path / "copy").rename(run)
+    watch_now(one, here)
+    watch_now(one, here)
+    assert steps() == [500, 1000, 2000, 4000]
+
+    for step, source in ((2000, "step10000"), (4000, "step11000")):
+        write(step, source, is_other_run=True)
+    watch_now(one, here)
+    assert rewritten() == [("checkpoint-2000", False), ("checkpoint-4000", False)]
+    assert "another run took this folder" in one_audit()["findings"][0]["text"]
+    watch_now(one, here)
+    assert steps() == [2000, 4000]
+    assert [row["reference"] for row in one.series(model)] == ["checkpoint-2000"] * 2
+    delete(2000)
+    write(5000, "step11000", is_other_run=True)
+    watch_now(one, here)
+    assert steps() == [2000, 4000, 5000]  # of this run
+
+
 # ---- the client ----------------------------------------------------------------------------------
 
 

@@ -44,7 +44,10 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "api/client": ({"daemon/base"}, {"curl/", "jansson.h"}),
     "daemon/options": ({"daemon/base"}, {"ini.h"}),
-    "daemon/sweep": ({"daemon/base", "daemon/hub", "daemon/checkpoint", "daemon/model", "store"}, {"jansson.h"}),
+    "daemon/sweep": (
+        {"daemon/base", "daemon/hub", "daemon/checkpoint", "daemon/model", "daemon/analysis/sample.h", "store"},
+        {"jansson.h"},
+    ),
     "daemon/measure": (
         {
             "daemon/base", "daemon/options", "daemon/hub", "daemon/checkpoint", "daemon/text", "daemon/model", "daemon/analysis",

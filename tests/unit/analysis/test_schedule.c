@@ -266,6 +266,7 @@ static void test_audit(void **state)
     assert_int_equal(audit.findings[4].other, 5);
     assert_string_equal(audit_kind_name(audit.findings[4].kind), "duplicate");
     assert_string_equal(audit_kind_name(AUDIT_KIND_NOT_FINITE), "not_finite");
+    assert_string_equal(audit_kind_name(AUDIT_KIND_REWRITTEN), "rewritten");
     audit_free(&audit);
     assert_int_equal(audit_revisions(points, 0, &options, &audit, &err), 0);
     assert_int_equal(audit.finding_count, 0);
