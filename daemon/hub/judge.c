@@ -242,6 +242,13 @@ static void describe_status(struct hub_repository *repository, const struct tran
         (void)judge_proxy(host, transfer->status, err);
     else if (transfer->status == 416)
         (void)err_set(err, ERR_MISMATCH, "%s: the file is shorter than the hub's listing says", host);
+    else if ((transfer->status == 401 || transfer->status == 403) && transfer->headers.error_code[0])
+        (void)err_set(err, ERR_HTTP,
+                      "%s refuses access (%d: %.100s), and no token is given to it, since %.150s has sent us "
+                      "there: if that is the hub of your account, set HF_ENDPOINT to it and restart "
+                      "bifurcated",
+                      host, transfer->status, transfer->headers.error_code,
+                      repository->hub->options.endpoint);
     else
         (void)err_set(err, ERR_HTTP, "%s answers %d%s%.200s", host, transfer->status, said[0] ? ": " : "",
                       said);

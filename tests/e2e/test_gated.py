@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Callable
 
@@ -405,3 +407,27 @@ def test_no_worker_has_access(daemon: Start, gated: Emulator, worker_with: Calla
     assert {401} <= set(files_asked_for(gated)) <= {401, 403} and files_asked_for(gated).count(403) <= 4  # of 2 * 2 slots
     gated.set(granted_tokens=[OWNER, STRANGER])
     assert sweep(one)["progress"]["done"] == len(NAMES)
+
+
+def test_a_mirror_that_sends_to_the_hub(daemon: Start, gated: Emulator) -> None:
+    """The token is the endpoint's alone: what another hub refuses without it is told with what to do, and nothing leaks."""
+    target = gated.url.replace("127.0.0.1", "localhost")
+
+    class Mirror(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(308)
+            self.send_header("Location", target + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        one = daemon(url, env={"HF_TOKEN": OWNER})
+        message = sweep(one, revisions={"names": NAMES[:1]})["errors"][0]["message"]
+        server.shutdown()
+    assert f"no token is given to it, since {url} has sent us there" in message and "set HF_ENDPOINT" in message, message
+    assert gated.stats()["leaked_tokens"] == 0
