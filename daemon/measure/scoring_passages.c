@@ -63,7 +63,7 @@ static int build(const struct scoring_texts *texts, struct tokenizer *tokenizer,
     int code = tokenizer_encoder_new(tokenizer, &encoder, err);
     if (!code) {
         tokenizer_encoder_set_cancel(encoder, request->cancel);
-        tokenizer_encoder_set_doubts(encoder, texts->doubts);
+        code = tokenizer_encoder_set_doubts(encoder, texts->doubts, err);
     }
     if (!code)
         code = passages_builder_new(&options, encoder, &builder, err);

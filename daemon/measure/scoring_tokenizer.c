@@ -76,6 +76,7 @@ static int check(const struct files *files, const struct buf *json, const struct
         .special_tokens_map = files->is_there[1] ? &files->text[1] : NULL,
         .added_tokens = files->is_there[2] ? &files->text[2] : NULL,
         .tokenizer_class = model->tokenizer_class,
+        .model_type = model->model_type,
     };
     struct tokenizer *tokenizer = NULL;
     int code = tokenizer_load(json->data, json->size, &tokenizer, err);

@@ -28,6 +28,23 @@ int normalizer_add(struct normalizer *normalizer, const struct normalizer_step *
     return 0;
 }
 
+static int is_same_step(const struct normalizer_step *a, const struct normalizer_step *b)
+{
+    return a->kind == b->kind && a->pattern_size == b->pattern_size && a->content_size == b->content_size &&
+           memcmp(a->pattern, b->pattern, a->pattern_size) == 0 &&
+           memcmp(a->content, b->content, a->content_size) == 0;
+}
+
+int normalizer_is_same(const struct normalizer *a, const struct normalizer *b)
+{
+    if (a->count != b->count)
+        return 0;
+    for (size_t i = 0; i < a->count; i++)
+        if (!is_same_step(&a->steps[i], &b->steps[i]))
+            return 0;
+    return 1;
+}
+
 size_t normalizer_count(const struct normalizer *normalizer, enum normalizer_kind kind)
 {
     size_t count = 0;

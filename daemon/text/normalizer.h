@@ -46,6 +46,9 @@ void normalizer_scratch_free(struct normalizer_scratch *scratch);
 /* Takes a copy of a step. ERR_LIMIT past NORMALIZER_STEPS_MAX. */
 int normalizer_add(struct normalizer *normalizer, const struct normalizer_step *step, struct err *err);
 
+/* Whether two have the same steps. */
+int normalizer_is_same(const struct normalizer *a, const struct normalizer *b);
+
 /* How many of its steps are of this kind. */
 size_t normalizer_count(const struct normalizer *normalizer, enum normalizer_kind kind);
 

@@ -9,6 +9,17 @@ void pre_tokenizer_free(struct pre_tokenizer *pre_tokenizer)
     *pre_tokenizer = (struct pre_tokenizer){0};
 }
 
+int pre_tokenizer_is_same(const struct pre_tokenizer *a, const struct pre_tokenizer *b)
+{
+    if (a->prefix != b->prefix || a->mark_size != b->mark_size || a->count != b->count ||
+        memcmp(a->mark, b->mark, a->mark_size) != 0)
+        return 0;
+    for (size_t i = 0; i < a->count; i++)
+        if (!splitter_is_same(a->splitters[i], b->splitters[i]))
+            return 0;
+    return 1;
+}
+
 int pre_tokenizer_rewrite(const struct pre_tokenizer *pre_tokenizer, int is_first, struct buf *out,
                           const char **text, size_t *size, struct err *err)
 {

@@ -30,10 +30,12 @@ struct pre_tokenizer {
     size_t mark_size;
     struct splitter *splitters[PRE_TOKENIZER_SPLITTERS_MAX];
     size_t count;
-    int is_gpt2; /* ByteLevel alone, by its own expression */
 };
 
 void pre_tokenizer_free(struct pre_tokenizer *pre_tokenizer);
+
+/* Whether two cut every text alike for certain. */
+int pre_tokenizer_is_same(const struct pre_tokenizer *a, const struct pre_tokenizer *b);
 
 /* Writes a piece that is not empty anew: afterwards *text and *size are those of the piece or of `out`.
  * is_first: the text begins with it. */

@@ -44,15 +44,18 @@ const char splitter_gpt2[] =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits                               \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+const char splitter_qwen2[] = CL100K("");
+
 /* Expressions of tokenizer.json. Each matches every character, so that nothing lies between two words. */
 static const char *const known[] = {
     splitter_gpt2,   /* GPT-2, GPT-NeoX, OLMo */
     CL100K("{1,3}"), /* OLMo 2, Llama 3, SmolLM3 */
-    CL100K(""),      /* Qwen 2 */
+    splitter_qwen2,
 };
 
 struct splitter {
     pcre2_code *code;
+    const char *expression; /* of known, or NULL */
 };
 
 struct splitter_match {
@@ -128,6 +131,8 @@ int splitter_new(const char *expression, struct splitter **ret_splitter, struct 
     if (!code)
         code = compile(buf_text(&translation), ret_splitter, err);
     buf_free(&translation);
+    if (!code)
+        (*ret_splitter)->expression = known[i];
     return code;
 }
 
@@ -142,6 +147,11 @@ int splitter_new_before(uint32_t codepoint, struct splitter **ret_splitter, stru
     (void)snprintf(expression, sizeof expression, "\\x{%" PRIX32 "}?[^\\x{%" PRIX32 "}]*", codepoint,
                    codepoint);
     return compile(expression, ret_splitter, err);
+}
+
+int splitter_is_same(const struct splitter *a, const struct splitter *b)
+{
+    return a->expression && a->expression == b->expression;
 }
 
 void splitter_free(struct splitter *splitter)

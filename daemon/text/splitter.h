@@ -18,8 +18,9 @@
 struct splitter;
 struct splitter_match; /* scratch memory of one thread */
 
-/* The GPT-2 expression, which ByteLevel uses by itself. */
+/* The GPT-2 expression, which ByteLevel uses by itself, and that of Qwen 2. */
 extern const char splitter_gpt2[];
+extern const char splitter_qwen2[];
 
 /* Compiles the expression given by its text as in tokenizer.json. ERR_UNSUPPORTED if it is not a known one.
  */
@@ -30,6 +31,9 @@ int splitter_new_digits(int is_each, struct splitter **ret_splitter, struct err 
 
 /* One that begins a word at each of this character. */
 int splitter_new_before(uint32_t codepoint, struct splitter **ret_splitter, struct err *err);
+
+/* Whether two cut alike for certain: they have the same expression. */
+int splitter_is_same(const struct splitter *a, const struct splitter *b);
 void splitter_free(struct splitter *splitter);
 
 int splitter_match_new(const struct splitter *splitter, struct splitter_match **ret_match, struct err *err);

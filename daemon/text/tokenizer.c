@@ -13,6 +13,9 @@
 struct tokenizer_encoder {
     const struct tokenizer *tokenizer;
     unsigned doubts;           /* of enum tokenizer_doubt */
+    struct tokenizer *rebuilt; /* as version 5 builds it, and its encoder and ids; NULL without that doubt */
+    struct tokenizer_encoder *rebuilt_encoder;
+    struct token_ids rebuilt_ids;
     const atomic_bool *cancel; /* may be NULL */
     struct pre_tokenizer_walk walk;
     struct word_cache cache;
@@ -58,6 +61,7 @@ int tokenizer_encoder_new(const struct tokenizer *tokenizer, struct tokenizer_en
     if (!encoder)
         return err_set(err, ERR_NO_MEMORY, "tokenizer: out of memory");
     encoder->tokenizer = tokenizer;
+    token_ids_init(&encoder->rebuilt_ids, LIMIT_PASSAGE_TOKENS);
     normalizer_scratch_init(&encoder->normalizing);
     buf_init(&encoder->repaired, 3 * LIMIT_TEXT_BYTES); /* U+FFFD has three bytes */
     buf_init(&encoder->rewritten, 9 * LIMIT_TEXT_BYTES + UNICODE_UTF8_BYTES_MAX);
@@ -75,6 +79,9 @@ void tokenizer_encoder_free(struct tokenizer_encoder *encoder)
 {
     if (!encoder)
         return;
+    tokenizer_encoder_free(encoder->rebuilt_encoder);
+    tokenizer_rebuilt_free(encoder->rebuilt);
+    token_ids_free(&encoder->rebuilt_ids);
     pre_tokenizer_walk_free(&encoder->walk);
     word_cache_free(&encoder->cache);
     merges_scratch_free(&encoder->merging);
@@ -85,14 +92,28 @@ void tokenizer_encoder_free(struct tokenizer_encoder *encoder)
     free(encoder);
 }
 
-void tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned doubts)
+int tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned doubts, struct err *err)
 {
+    unsigned built = doubts & TOKENIZER_DOUBT_BUILT;
+    tokenizer_encoder_free(encoder->rebuilt_encoder);
+    tokenizer_rebuilt_free(encoder->rebuilt);
+    encoder->rebuilt_encoder = NULL;
+    encoder->rebuilt = NULL;
     encoder->doubts = doubts;
+    if (!built)
+        return 0;
+    if (tokenizer_rebuild(encoder->tokenizer, built, &encoder->rebuilt, err) ||
+        tokenizer_encoder_new(encoder->rebuilt, &encoder->rebuilt_encoder, err))
+        return err->code;
+    tokenizer_encoder_set_cancel(encoder->rebuilt_encoder, encoder->cancel);
+    return 0;
 }
 
 void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomic_bool *cancel)
 {
     encoder->cancel = encoder->merging.cancel = cancel;
+    if (encoder->rebuilt_encoder)
+        tokenizer_encoder_set_cancel(encoder->rebuilt_encoder, cancel);
 }
 
 /* -- Questions ------------------------------------------------------------------------------------- */
@@ -242,24 +263,33 @@ static int refuse_own_token(const char *token, struct err *err)
                    token);
 }
 
-static int check_doubts(struct tokenizer_encoder *encoder, const char *text, size_t size, struct err *err)
+/* Tokens that a class adds to those of the file. */
+static int check_own_tokens(const struct tokenizer_encoder *encoder, const char *text, size_t size,
+                            struct err *err)
 {
     const unsigned doubts = encoder->doubts;
     if (doubts & TOKENIZER_DOUBT_END && memmem(text, size, TOKENIZER_END, strlen(TOKENIZER_END)))
         return refuse_own_token(TOKENIZER_END, err);
     if (doubts & TOKENIZER_DOUBT_PADDING && memmem(text, size, TOKENIZER_PADDING, strlen(TOKENIZER_PADDING)))
         return refuse_own_token(TOKENIZER_PADDING, err);
-    if (!(doubts & TOKENIZER_DOUBT_NFC) || nfc_is_plain(text, size))
-        return 0;
-    struct buf *composed = &encoder->rewritten;
-    buf_clear(composed);
-    if (nfc_compose(&encoder->normalizing.nfc, text, size, composed, err))
+    return 0;
+}
+
+/* Whether the tokenizer that version 5 builds gives the same ids as these. */
+static int check_rebuilt(struct tokenizer_encoder *encoder, const char *text, size_t size,
+                         const struct token_ids *ids, size_t before, struct err *err)
+{
+    const size_t count = ids->count - before;
+    struct token_ids *others = &encoder->rebuilt_ids;
+    others->count = 0;
+    if (tokenizer_encode(encoder->rebuilt_encoder, text, size, others, err))
         return err->code;
-    if (composed->size == size && memcmp(composed->data, text, size) == 0)
+    if (others->count == count &&
+        (count == 0 || memcmp(others->data, ids->data + before, count * sizeof *ids->data) == 0))
         return 0;
     return err_set(err, ERR_UNSUPPORTED,
-                   "NFC changes it, and of transformers 4 and 5 only one applies NFC: 5 passes over the "
-                   "normalizer of tokenizer.json, unless tokenizer_class is PreTrainedTokenizerFast");
+                   "transformers 4 and 5 cut it into other tokens: 5 passes over the normalizer and "
+                   "pre_tokenizer of tokenizer.json, unless tokenizer_class is PreTrainedTokenizerFast");
 }
 
 int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t size, struct token_ids *ids,
@@ -276,10 +306,12 @@ int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t
         text = encoder->repaired.data;
         size = encoder->repaired.size;
     }
-    int code = check_doubts(encoder, text, size, err);
+    int code = check_own_tokens(encoder, text, size, err);
     if (!code)
         code =
             encode_around(encoder, &encoder->tokenizer->added.raw, text, size, 1, encode_raw_piece, ids, err);
+    if (!code && encoder->rebuilt)
+        code = check_rebuilt(encoder, text, size, ids, before, err);
     if (code)
         ids->count = before;
     return code;

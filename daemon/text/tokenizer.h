@@ -65,14 +65,23 @@ void tokenizer_encoder_free(struct tokenizer_encoder *encoder);
 /* What transformers' versions do not all cut alike (tokenizer_config.h). A text that has it is
  * ERR_UNSUPPORTED once the encoder knows of the doubt; at first there is none. */
 enum tokenizer_doubt {
-    TOKENIZER_DOUBT_NFC = 1,     /* what NFC changes */
     TOKENIZER_DOUBT_END = 2,     /* TOKENIZER_END as a text */
     TOKENIZER_DOUBT_PADDING = 4, /* TOKENIZER_PADDING as a text */
+    /* What the tokenizer that version 5 builds for a class cuts otherwise; one of these at most. */
+    TOKENIZER_DOUBT_AS_NEOX = 8,
+    TOKENIZER_DOUBT_AS_GPT2 = 16,
+    TOKENIZER_DOUBT_AS_QWEN2 = 32,
+    TOKENIZER_DOUBT_AS_LLAMA = 64,
+    TOKENIZER_DOUBT_AS_LEGACY_LLAMA = 128, /* `legacy`: a mark before each piece between added tokens */
 };
+#define TOKENIZER_DOUBT_BUILT                                                                                \
+    (TOKENIZER_DOUBT_AS_NEOX | TOKENIZER_DOUBT_AS_GPT2 | TOKENIZER_DOUBT_AS_QWEN2 |                          \
+     TOKENIZER_DOUBT_AS_LLAMA | TOKENIZER_DOUBT_AS_LEGACY_LLAMA)
 #define TOKENIZER_END "<|endoftext|>"
 #define TOKENIZER_PADDING "<|padding|>"
 
-void tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned doubts);
+/* ERR_NO_MEMORY. */
+int tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned doubts, struct err *err);
 
 /* While *cancel is true (NULL: never), tokenizer_encode ends at the next word with ERR_CANCELLED: a text may
  * take a minute. */

@@ -4,7 +4,7 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/json_field.h"
-#include "daemon/text/nfc.h"
+#include "daemon/text/tokenizer_class.h"
 #include "daemon/text/tokenizer_parts.h"
 
 #include <inttypes.h>
@@ -12,22 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What transformers makes of a tokenizer_class for a GPT-NeoX model; without one it is the first. */
-static const struct tokenizer_class {
-    const char *name;
-    int is_built; /* by 5, from vocabulary and merges: the rest of tokenizer.json is passed over */
-    int is_nfc;   /* then with this normaliser, and with a token for padding */
-} classes[] = {
-    {"GPTNeoXTokenizer", 1, 1},  {"GPTNeoXTokenizerFast", 1, 1},    {"GPT2Tokenizer", 1, 0},
-    {"GPT2TokenizerFast", 1, 0}, {"PreTrainedTokenizerFast", 0, 0}, {"TokenizersBackend", 0, 0},
-};
-
-#define CLASS_COUNT (sizeof classes / sizeof classes[0])
-
 /* The files, parsed. */
 struct reading {
     const struct tokenizer *tokenizer;
-    const struct tokenizer_class *class;
+    struct tokenizer_class class;
+    unsigned built;  /* how 5 builds it; 0: as tokenizer.json says */
+    unsigned doubts; /* of enum tokenizer_doubt */
     json_t *config;  /* an object, empty where there is no file */
     json_t *map;     /* an object or NULL; counts only without a decoder */
     json_t *added;   /* likewise */
@@ -57,63 +47,62 @@ static int parse(const struct buf *text, const char *name, json_t **ret_object, 
     return code ? err_wrap(err, "%s", name) : 0;
 }
 
-static int find_class(struct reading *reading, const char *of_model, struct err *err)
+static int find_class(struct reading *reading, const struct tokenizer_config *files, struct err *err)
 {
     const json_t *value = json_object_get(reading->config, "tokenizer_class");
-    const char *name = json_field_is_absent(value) ? of_model : json_string_value(value);
+    const char *name = json_field_is_absent(value) ? files->tokenizer_class : json_string_value(value);
+    struct tokenizer_choice choice;
     if (!name)
         return err_set(err, ERR_FORMAT, "tokenizer_class: not a string");
-    reading->class = *name ? NULL : &classes[0];
-    for (size_t i = 0; i < CLASS_COUNT && !reading->class; i++)
-        if (strcmp(classes[i].name, name) == 0)
-            reading->class = &classes[i];
-    if (reading->class)
-        return 0;
-    return err_set(err, ERR_UNSUPPORTED, "tokenizer_class: \"%.*s\" is not supported",
-                   json_field_shown_size(name, strlen(name)), name);
+    if (tokenizer_class_find(name, files->model_type ? files->model_type : "", &choice, err))
+        return err->code;
+    reading->class = choice.class;
+    reading->built = choice.built;
+    return 0;
+}
+
+static int is_llama(const struct reading *reading)
+{
+    return reading->class.built == TOKENIZER_DOUBT_AS_LLAMA;
 }
 
 /* -- What 5 takes from its class ------------------------------------------------------------------------- */
 
-static int is_nfc(const struct tokenizer *tokenizer)
+/* Whether what 5 builds may cut some text otherwise: then each text is asked. */
+static int compare_rebuilt(struct reading *reading, struct err *err)
 {
-    return normalizer_count(&tokenizer->normalizer, NORMALIZER_NFC) > 0;
-}
-
-/* Whether an added token is looked for in normalised text and changes with it. */
-static int has_token_of_nfc(const struct tokenizer *tokenizer)
-{
-    for (size_t i = 0; i < tokenizer->added.count; i++) {
-        const struct added_token *token = &tokenizer->added.tokens[i];
-        if (token->normalized && !nfc_is_plain(token->content, token->content_size))
-            return 1;
-    }
+    struct tokenizer *rebuilt = NULL;
+    if (tokenizer_rebuild(reading->tokenizer, reading->built, &rebuilt, err))
+        return err_wrap(err, "as transformers 5 builds it");
+    if (!tokenizer_is_same(reading->tokenizer, rebuilt))
+        reading->doubts |= reading->built;
+    tokenizer_rebuilt_free(rebuilt);
     return 0;
 }
 
-static int check_built(const struct reading *reading, struct err *err)
+static int check_built(struct reading *reading, struct err *err)
 {
     const struct tokenizer *tokenizer = reading->tokenizer;
+    const int is_byte_level = tokenizer->alphabet.is_byte_level;
     const char *other = NULL;
-    if (!reading->class->is_built)
+    int is_legacy;
+    if (json_field_flag(reading->config, "legacy", 0, &is_legacy, err))
+        return err->code;
+    if (is_legacy && reading->built == TOKENIZER_DOUBT_AS_LLAMA)
+        reading->built = TOKENIZER_DOUBT_AS_LEGACY_LLAMA;
+    if (!reading->built && !(is_llama(reading) && is_byte_level))
         return 0;
-    if (is_nfc(tokenizer) != reading->class->is_nfc && has_token_of_nfc(tokenizer))
-        other = "normalizer";
-    else if (!tokenizer->pre_tokenizer.is_gpt2)
+    if (is_byte_level == is_llama(reading)) /* 5's early ones */
         other = "pre_tokenizer";
-    else if (tokenizer->ignore_merges)
-        other = "model.ignore_merges";
-    else if (tokenizer->alphabet.unk_id != ALPHABET_NO_ID && !alphabet_has_all_bytes(&tokenizer->alphabet))
-        other = "model.unk_token";
     else if (tokenizer->has_odd_ids) /* it adds them in the order of these ids, and not of the list */
         other = "the order of added_tokens";
     if (!other)
-        return 0;
+        return compare_rebuilt(reading, err);
     return err_set(
         err, ERR_UNSUPPORTED,
         "tokenizer_class: transformers 5 makes another tokenizer of %s than 4, since it passes over %s "
         "of tokenizer.json (of PreTrainedTokenizerFast both make the same)",
-        reading->class->name, other);
+        reading->class.name, other);
 }
 
 /* -- Flags ---------------------------------------------------------------------------------------------- */
@@ -126,15 +115,30 @@ static int refuse_flag(const struct reading *reading, const char *name, struct e
     return flag ? err_set(err, ERR_UNSUPPORTED, "%s: true is not supported", name) : 0;
 }
 
+/* Llama's class makes its tokenizer anew from another file where these say anything. */
+static int check_llama(const struct reading *reading, struct err *err)
+{
+    if (refuse_flag(reading, "from_slow", err))
+        return err->code;
+    if (json_field_is_absent(json_object_get(reading->config, "add_prefix_space")))
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED, "add_prefix_space: of %s only null is supported",
+                   reading->class.name);
+}
+
 static int check_flags(const struct reading *reading, struct err *err)
 {
     int prefix_space;
     if (refuse_flag(reading, "split_special_tokens", err) ||
-        (reading->class->is_built &&
-         (refuse_flag(reading, "add_bos_token", err) || refuse_flag(reading, "add_eos_token", err))) ||
-        json_field_flag(reading->config, "add_prefix_space", 0, &prefix_space, err))
+        (reading->class.built && ((!is_llama(reading) && refuse_flag(reading, "add_bos_token", err)) ||
+                                  refuse_flag(reading, "add_eos_token", err))))
         return err->code;
-    if (prefix_space == (reading->tokenizer->pre_tokenizer.prefix == PRE_TOKENIZER_PREFIX_ALWAYS))
+    if (is_llama(reading))
+        return check_llama(reading, err);
+    if (json_field_flag(reading->config, "add_prefix_space", 0, &prefix_space, err))
+        return err->code;
+    if (!reading->tokenizer->alphabet.is_byte_level ||
+        prefix_space == (reading->tokenizer->pre_tokenizer.prefix == PRE_TOKENIZER_PREFIX_ALWAYS))
         return 0;
     return err_set(err, ERR_UNSUPPORTED,
                    "add_prefix_space: %s here (where it is not said: false), %s in tokenizer.json",
@@ -220,7 +224,7 @@ static int check_decoder(const struct reading *reading, struct err *err)
             return err_wrap(err, "added_tokens_decoder: %.*s", json_field_shown_size(key, strlen(key)), key);
     }
     /* Ids and contents are those of different tokens, so their number tells. */
-    if (reading->class->is_built && json_object_size(reading->decoder) < reading->tokenizer->added.count)
+    if (reading->class.built && json_object_size(reading->decoder) < reading->tokenizer->added.count)
         return err_set(err, ERR_UNSUPPORTED, "added_tokens_decoder: lacks an added token of tokenizer.json");
     return 0;
 }
@@ -324,21 +328,34 @@ static int has_added(const struct reading *reading, const char *content)
     return added_tokens_find(&reading->tokenizer->added, content, strlen(content)) != NULL;
 }
 
-static unsigned find_doubts(const struct reading *reading)
+/* What a class calls a token where no file names it. */
+static const char *default_name(const struct reading *reading, const char *name)
 {
-    const struct tokenizer_class *class = reading->class;
-    unsigned doubts = 0;
-    if (!class->is_built)
-        return 0;
-    if (is_nfc(reading->tokenizer) != class->is_nfc)
-        doubts |= TOKENIZER_DOUBT_NFC;
-    if (!has_added(reading, TOKENIZER_END) &&
-        (!value_of_name(reading, "bos_token") || !value_of_name(reading, "eos_token") ||
-         !value_of_name(reading, "unk_token")))
-        doubts |= TOKENIZER_DOUBT_END;
-    if (!has_added(reading, TOKENIZER_PADDING) && class->is_nfc && !value_of_name(reading, "pad_token"))
-        doubts |= TOKENIZER_DOUBT_PADDING;
-    return doubts;
+    const struct tokenizer_class *class = &reading->class;
+    return strcmp(name, "bos_token") == 0   ? class->bos
+           : strcmp(name, "eos_token") == 0 ? class->eos
+           : strcmp(name, "unk_token") == 0 ? class->unk
+                                            : class->pad;
+}
+
+/* Tokens that a class adds, since no file names others: texts that have them are in doubt. */
+static int find_own_tokens(struct reading *reading, struct err *err)
+{
+    static const char *const names[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *token = default_name(reading, names[i]);
+        if (!token || value_of_name(reading, names[i]) || has_added(reading, token))
+            continue;
+        if (strcmp(token, TOKENIZER_END) == 0)
+            reading->doubts |= TOKENIZER_DOUBT_END;
+        else if (strcmp(token, TOKENIZER_PADDING) == 0)
+            reading->doubts |= TOKENIZER_DOUBT_PADDING;
+        else
+            return err_set(err, ERR_UNSUPPORTED,
+                           "%s: not named, and \"%s\" is not an added token of tokenizer.json", names[i],
+                           token);
+    }
+    return 0;
 }
 
 /* Returns 1 and fills *ret_id where a name has a token. */
@@ -346,21 +363,33 @@ static int find_name(const struct reading *reading, const char *name, int64_t *r
 {
     uint32_t id;
     const json_t *value = value_of_name(reading, name), *content = content_of(value);
-    const char *text = content ? json_string_value(content) : TOKENIZER_END;
-    size_t size = content ? json_string_length(content) : strlen(TOKENIZER_END);
-    if (!content && (value || !reading->class->is_built))
+    const char *text = content ? json_string_value(content) : value ? NULL : default_name(reading, name);
+    if (!text)
         return 0;
     *ret_id = TOKENIZER_CONFIG_FOREIGN_PREFIX;
-    if (tokenizer_find(reading->tokenizer, text, size, &id))
+    if (tokenizer_find(reading->tokenizer, text, content ? json_string_length(content) : strlen(text), &id))
         *ret_id = id;
     return 1;
 }
 
+/* The token before a text. Where 5 takes tokenizer.json as it is, a name of 4's class is none to it. */
+static int find_prefix(const struct reading *reading, int64_t *ret_id, struct err *err)
+{
+    const char *name = "bos_token";
+    if (!find_name(reading, name, ret_id) && !find_name(reading, name = "eos_token", ret_id))
+        return 0;
+    if (reading->built || !default_name(reading, name) || value_of_name(reading, name))
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "%s: not named, and transformers 4 and 5 take different ones: name it", name);
+}
+
 /* -- The whole ------------------------------------------------------------------------------------------ */
 
-static int check_config(struct reading *reading, const char *of_model, struct err *err)
+static int check_config(struct reading *reading, const struct tokenizer_config *files, int64_t *ret_prefix,
+                        struct err *err)
 {
-    if (find_class(reading, of_model, err) || check_built(reading, err) || check_flags(reading, err) ||
+    if (find_class(reading, files, err) || check_built(reading, err) || check_flags(reading, err) ||
         check_files(reading, err) || check_decoder(reading, err) ||
         check_names(reading, reading->config, err))
         return err_wrap(err, "tokenizer_config.json");
@@ -368,6 +397,8 @@ static int check_config(struct reading *reading, const char *of_model, struct er
         return err_wrap(err, "special_tokens_map.json");
     if (check_old_added(reading, err))
         return err_wrap(err, "added_tokens.json");
+    if (find_own_tokens(reading, err) || find_prefix(reading, ret_prefix, err))
+        return err_wrap(err, "tokenizer_config.json");
     return 0;
 }
 
@@ -394,11 +425,8 @@ int tokenizer_config_check(const struct tokenizer_config *files, const struct to
     struct tokenizer_use use = {.prefix_id = TOKENIZER_CONFIG_NO_PREFIX};
     int code = read_files(files, &reading, err);
     if (!code)
-        code = check_config(&reading, files->tokenizer_class, err);
-    if (!code && !find_name(&reading, "bos_token", &use.prefix_id))
-        (void)find_name(&reading, "eos_token", &use.prefix_id);
-    if (!code)
-        use.doubts = find_doubts(&reading);
+        code = check_config(&reading, files, &use.prefix_id, err);
+    use.doubts = reading.doubts;
     json_decref(reading.config);
     json_decref(reading.map);
     json_decref(reading.added);

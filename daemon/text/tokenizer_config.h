@@ -1,18 +1,21 @@
 /*
- * The files beside tokenizer.json that transformers' AutoTokenizer reads with it, of a GPT-NeoX model:
+ * The files beside tokenizer.json that transformers' AutoTokenizer reads with it:
  * tokenizer_config.json, and without its "added_tokens_decoder" special_tokens_map.json and
  * added_tokens.json.
  *
  * They may contradict tokenizer.json, and transformers' versions then make different tokenizers of them: 4
  * takes tokenizer.json and changes some of it, 5 builds the tokenizer of some classes anew and takes no more
  * than vocabulary, merges and added tokens. What is accepted here is what all of them read as tokenizer.json
- * says it; the rest is refused by the name of its key (4.57 and 5.23, tests/e2e/test_tokenizer_config.py).
+ * says it; the rest is refused by the name of its key (4.57, 5.23 and 5.24,
+ * tests/e2e/test_tokenizer_config.py).
  *
  * Not looked at, since it changes no ids: clean_up_tokenization_spaces, errors, trim_offsets,
  * model_max_length, the sides of padding and truncation, chat templates.
  *
- * What shows in a few texts only is a doubt of the tokenizer (enum tokenizer_doubt): 5 gives each class a
- * normalizer of its own, and where no file names them a class adds its "<|endoftext|>" and "<|padding|>".
+ * What shows in some texts only is a doubt of the tokenizer (enum tokenizer_doubt): the tokenizer that 5
+ * builds for a class (tokenizer_class.h) is asked beside that of tokenizer.json, and where no file names them
+ * a class adds its
+ * "<|endoftext|>" and "<|padding|>".
  */
 #ifndef BIFURCATED_TEXT_TOKENIZER_CONFIG_H
 #define BIFURCATED_TEXT_TOKENIZER_CONFIG_H
@@ -41,6 +44,7 @@ struct tokenizer_config {
     const struct buf *special_tokens_map; /* special_tokens_map.json */
     const struct buf *added_tokens;       /* added_tokens.json */
     const char *tokenizer_class;          /* as config.json names it, or "" */
+    const char *model_type;               /* likewise; NULL or "" is GPT-NeoX's */
 };
 
 /* Compares with a tokenizer that was loaded. ERR_FORMAT, ERR_UNSUPPORTED, ERR_LIMIT, ERR_NO_MEMORY; the

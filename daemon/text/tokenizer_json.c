@@ -93,33 +93,6 @@ static int read_decoder(const json_t *part, int depth, struct err *err)
 /* -- added_tokens
  * -------------------------------------------------------------------------------------------- */
 
-/* What is looked for in the text: the content, normalised where the token is. */
-static int set_pattern(const struct tokenizer *tokenizer, struct added_token *token,
-                       char pattern[LIMIT_ADDED_TOKEN_BYTES], struct err *err)
-{
-    struct normalizer_scratch scratch;
-    const char *text;
-    size_t size;
-    token->pattern = token->content;
-    token->pattern_size = token->content_size;
-    if (!token->normalized)
-        return 0;
-    normalizer_scratch_init(&scratch);
-    int code = normalizer_apply(&tokenizer->normalizer, &scratch, token->content, token->content_size, &text,
-                                &size, err);
-    if (!code && size == 0)
-        code = err_set(err, ERR_UNSUPPORTED, "content: the normalizer leaves nothing of it");
-    if (!code && size > LIMIT_ADDED_TOKEN_BYTES)
-        code = err_set(err, ERR_LIMIT, "normalised, content has more than %d bytes", LIMIT_ADDED_TOKEN_BYTES);
-    if (!code) {
-        memcpy(pattern, text, size);
-        token->pattern = pattern;
-        token->pattern_size = size;
-    }
-    normalizer_scratch_free(&scratch);
-    return code;
-}
-
 /* Their ids are found again as `tokenizers` does, whatever the file says: the vocabulary's id for a content
  * that is in it, else the next one after the vocabulary's size. */
 static int set_id(const struct tokenizer *tokenizer, struct added_token *token, uint32_t *next_id,
@@ -146,7 +119,7 @@ static int read_added_token(const json_t *object, struct tokenizer *tokenizer, u
                             struct err *err)
 {
     struct added_token token = {0};
-    char text[LIMIT_ADDED_TOKEN_BYTES], pattern[LIMIT_ADDED_TOKEN_BYTES];
+    char text[LIMIT_ADDED_TOKEN_BYTES];
     const json_t *content = json_object_get(object, "content");
     if (!json_is_string(content))
         return err_set(err, ERR_FORMAT, "content: not a string");
@@ -163,8 +136,7 @@ static int read_added_token(const json_t *object, struct tokenizer *tokenizer, u
         return err_set(err, ERR_LIMIT, "content has more than %d bytes", LIMIT_ADDED_TOKEN_BYTES);
     memcpy(text, json_string_value(content), token.content_size);
     token.content = text;
-    if (set_pattern(tokenizer, &token, pattern, err) || set_id(tokenizer, &token, next_id, err) ||
-        added_tokens_add(&tokenizer->added, &token, err))
+    if (set_id(tokenizer, &token, next_id, err) || tokenizer_added_add(tokenizer, &token, err))
         return err->code;
     if (json_integer_value(json_object_get(object, "id")) != token.id)
         tokenizer->has_odd_ids = 1;

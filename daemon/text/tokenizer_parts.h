@@ -32,6 +32,19 @@ struct tokenizer {
     uint32_t id_limit;
 };
 
+/* Adds a token whose pattern the tokenizer's normalizer makes of its content. ERR_UNSUPPORTED where nothing
+ * is left of it, ERR_LIMIT, ERR_NO_MEMORY. */
+int tokenizer_added_add(struct tokenizer *tokenizer, const struct added_token *token, struct err *err);
+
+/* The tokenizer that transformers 5 makes of one by TOKENIZER_DOUBT_BUILT: it takes vocabulary, merges and
+ * added tokens, which stay those of `tokenizer`, and the rest from its class. */
+int tokenizer_rebuild(const struct tokenizer *tokenizer, unsigned as, struct tokenizer **ret_rebuilt,
+                      struct err *err);
+void tokenizer_rebuilt_free(struct tokenizer *rebuilt);
+
+/* Whether the two give the same ids for every text, as far as can be said without one. */
+int tokenizer_is_same(const struct tokenizer *tokenizer, const struct tokenizer *rebuilt);
+
 /* Fills a zeroed tokenizer from tokenizer.json; on failure what is there can be freed. */
 int tokenizer_json_read(const void *json, size_t size, struct tokenizer *tokenizer, struct err *err);
 

@@ -112,7 +112,7 @@ static int read_byte_level(const json_t *part, struct tokenizer *tokenizer, stru
     struct splitter **splitter = next_splitter(pre_tokenizer, err);
     if (!splitter || splitter_new(splitter_gpt2, splitter, err))
         return err->code;
-    pre_tokenizer->is_gpt2 = pre_tokenizer->count++ == 0;
+    pre_tokenizer->count++;
     return 0;
 }
 

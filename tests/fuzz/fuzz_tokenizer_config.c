@@ -26,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf files[3];
     int is_there[3] = {0};
     struct tokenizer_use use;
+    static const char *const types[] = {"", "llama", "olmo2", "qwen2"};
+    const char *type = types[size % 4];
     if (tokenizer_load(json, sizeof json - 1, &tokenizer, &err))
         abort();
     for (size_t i = 0; i < 3; i++) {
@@ -39,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= length;
     }
     const struct tokenizer_config config = {is_there[0] ? &files[0] : NULL, is_there[1] ? &files[1] : NULL,
-                                            is_there[2] ? &files[2] : NULL, ""};
+                                            is_there[2] ? &files[2] : NULL, "", type};
     if (tokenizer_config_check(&config, tokenizer, &use, &err) == 0 &&
         (use.prefix_id < TOKENIZER_CONFIG_FOREIGN_PREFIX || use.prefix_id >= tokenizer_id_limit(tokenizer)))
         abort();

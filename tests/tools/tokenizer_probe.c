@@ -1,17 +1,19 @@
 /*
- * tokenizer_probe TOKENIZER.json: encodes texts from standard input, for tests that compare with other
- * tokenizers.
+ * tokenizer_probe TOKENIZER.json [CONFIG.json|- MODEL_TYPE]: encodes texts from standard input, for tests
+ * that compare with other tokenizers.
  *
  * Each text is its size (4 bytes, little-endian) and its bytes. For each, one line: the ids, separated by
- * spaces.
+ * spaces. With the tokenizer_config.json of a model ("-": it has none) the first line is the token before a
+ * text, and of a text that is refused as cut otherwise by some version of transformers the line is "refused".
  */
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
-#include "daemon/text/tokenizer.h"
+#include "daemon/text/tokenizer_config.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int read_text(struct buf *text)
 {
@@ -27,38 +29,65 @@ static int read_text(struct buf *text)
     return 1;
 }
 
+/* The doubts and, on a line, the token before a text. */
+static int read_config(const char *path, const char *model_type, const struct tokenizer *tokenizer,
+                       struct tokenizer_encoder *encoder, struct err *err)
+{
+    struct buf text;
+    struct tokenizer_use use;
+    struct tokenizer_config files = {.tokenizer_class = "", .model_type = model_type};
+    buf_init(&text, LIMIT_TOKENIZER_CONFIG_BYTES);
+    if (strcmp(path, "-") != 0) {
+        (void)file_read(path, &text, err);
+        files.config = &text;
+    }
+    if (!err->code && tokenizer_config_check(&files, tokenizer, &use, err) == 0 &&
+        tokenizer_encoder_set_doubts(encoder, use.doubts, err) == 0)
+        (void)printf("%" PRId64 "\n", use.prefix_id);
+    buf_free(&text);
+    return err->code;
+}
+
+static int encode_all(struct tokenizer_encoder *encoder, struct err *err)
+{
+    struct token_ids ids;
+    struct buf text;
+    buf_init(&text, LIMIT_TEXT_BYTES);
+    token_ids_init(&ids, LIMIT_TEXT_BYTES);
+    while (!err->code && read_text(&text)) {
+        ids.count = 0;
+        if (tokenizer_encode(encoder, buf_text(&text), text.size, &ids, err) == ERR_UNSUPPORTED) {
+            *err = (struct err)ERR_INIT;
+            (void)printf("refused");
+        }
+        for (size_t i = 0; i < ids.count; i++)
+            (void)printf(i ? " %" PRIu32 : "%" PRIu32, ids.data[i]);
+        (void)putchar('\n');
+    }
+    token_ids_free(&ids);
+    buf_free(&text);
+    return err->code;
+}
+
 int main(int argc, char **argv)
 {
     struct err err = ERR_INIT;
     struct tokenizer *tokenizer = NULL;
     struct tokenizer_encoder *encoder = NULL;
-    struct token_ids ids;
-    struct buf json, text;
-    buf_init(&json, LIMIT_TOKENIZER_JSON_BYTES);
-    buf_init(&text, LIMIT_TEXT_BYTES);
-    token_ids_init(&ids, LIMIT_TEXT_BYTES);
-    if (argc != 2) {
-        (void)fprintf(stderr, "usage: tokenizer_probe TOKENIZER.json < TEXTS\n");
+    struct buf json;
+    if (argc != 2 && argc != 4) {
+        (void)fprintf(stderr, "usage: tokenizer_probe TOKENIZER.json [CONFIG.json|- MODEL_TYPE] < TEXTS\n");
         return 2;
     }
-    if (file_read(argv[1], &json, &err) || tokenizer_load(json.data, json.size, &tokenizer, &err) ||
-        tokenizer_encoder_new(tokenizer, &encoder, &err))
-        goto out;
-    while (read_text(&text)) {
-        ids.count = 0;
-        if (tokenizer_encode(encoder, buf_text(&text), text.size, &ids, &err))
-            goto out;
-        for (size_t i = 0; i < ids.count; i++)
-            (void)printf(i ? " %" PRIu32 : "%" PRIu32, ids.data[i]);
-        (void)putchar('\n');
-    }
-out:
+    buf_init(&json, LIMIT_TOKENIZER_JSON_BYTES);
+    if (file_read(argv[1], &json, &err) == 0 && tokenizer_load(json.data, json.size, &tokenizer, &err) == 0 &&
+        tokenizer_encoder_new(tokenizer, &encoder, &err) == 0 &&
+        (argc == 2 || read_config(argv[2], argv[3], tokenizer, encoder, &err) == 0))
+        (void)encode_all(encoder, &err);
     if (err.code)
         (void)fprintf(stderr, "tokenizer_probe: %s\n", err.message);
     tokenizer_encoder_free(encoder);
     tokenizer_free(tokenizer);
-    token_ids_free(&ids);
     buf_free(&json);
-    buf_free(&text);
     return err.code ? 1 : 0;
 }

@@ -380,6 +380,7 @@ def write_model(name: str, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value is not Absent}))
     save_file(made, folder / "model.safetensors", {"format": "pt"})
     shutil.copy(TOKENIZER, folder)
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
 
 
 def written(golden: dict[str, Any]) -> str:

@@ -20,10 +20,33 @@
 #define FILE_CLASS "\"tokenizer_class\":\"PreTrainedTokenizerFast\""
 #define WITH_CLASS(decoder) "{" FILE_CLASS ",\"added_tokens_decoder\":{" decoder "}}"
 
+#define LLAMA "\"tokenizer_class\":\"LlamaTokenizer\""
+#define MODEL_OF_MARKS                                                                                       \
+    "{\"byte_fallback\":true,\"vocab\":{\"<unk>\":0,\"<s>\":1,\"</s>\":2,\"\\u2581\":3},\"merges\":[]}"
+#define NAMES_OF_MARKS                                                                                       \
+    "[{\"id\":0,\"content\":\"<unk>\"},{\"id\":1,\"content\":\"<s>\"},{\"id\":2,\"content\":\"</s>\"}]"
+#define MARKED(text, of)                                                                                     \
+    {                                                                                                        \
+        .parts = {.normalizer = "{\"type\":\"Prepend\",\"prepend\":\"\\u2581\"}",                            \
+                  .pre_tokenizer = "null",                                                                   \
+                  .model = MODEL_OF_MARKS,                                                                   \
+                  .added_tokens = NAMES_OF_MARKS},                                                           \
+        .config = (text), .type = (of)                                                                       \
+    }
+#define METASPACED(scheme, text, of)                                                                         \
+    {                                                                                                        \
+        .parts = {.normalizer = "null",                                                                      \
+                  .pre_tokenizer = "{\"type\":\"Metaspace\",\"replacement\":\"\\u2581\",\"split\":false,"    \
+                                   "\"prepend_scheme\":\"" scheme "\"}",                                     \
+                  .model = MODEL_OF_MARKS,                                                                   \
+                  .added_tokens = NAMES_OF_MARKS},                                                           \
+        .config = (text), .type = (of)                                                                       \
+    }
+
 struct beside {
     struct parts parts;
     const char *config, *map, *added; /* NULL: no file */
-    const char *class;
+    const char *class, *type;
 };
 
 static const struct buf *as_buf(struct buf *buf, const char *text)
@@ -44,7 +67,8 @@ static int compare(struct beside beside, struct tokenizer_use *ret_use, struct e
     if (load(beside.parts, &tokenizer, err))
         fail_msg("%s", err->message);
     const struct tokenizer_config files = {as_buf(&config, beside.config), as_buf(&map, beside.map),
-                                           as_buf(&added, beside.added), beside.class ? beside.class : ""};
+                                           as_buf(&added, beside.added), beside.class ? beside.class : "",
+                                           beside.type};
     int code = tokenizer_config_check(&files, tokenizer, ret_use, err);
     buf_free(&config);
     buf_free(&map);
@@ -97,8 +121,32 @@ static const struct {
     int64_t prefix;
     unsigned doubts;
 } doubtful[] = {
-    {{.parts.normalizer = "null"}, 15, TOKENIZER_DOUBT_NFC | TOKENIZER_DOUBT_PADDING},
-    {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\"}"}, 15, TOKENIZER_DOUBT_NFC},
+    {{.parts.normalizer = "null"}, 15, TOKENIZER_DOUBT_AS_NEOX | TOKENIZER_DOUBT_PADDING},
+    {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\"}"}, 15, TOKENIZER_DOUBT_AS_GPT2},
+    {{.parts.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"},
+     15,
+     TOKENIZER_DOUBT_AS_NEOX | TOKENIZER_DOUBT_PADDING},
+    {{.parts.model = BPE("\"ignore_merges\":true,"), .config = "{\"pad_token\":\"  \"}"},
+     15,
+     TOKENIZER_DOUBT_AS_NEOX},
+    {{.parts.model = BPE("\"unk_token\":\"a\","), .config = "{\"pad_token\":\"  \"}"},
+     15,
+     TOKENIZER_DOUBT_AS_NEOX},
+    {{.config = "{" FILE_CLASS "}", .type = "qwen2"}, TOKENIZER_CONFIG_NO_PREFIX, TOKENIZER_DOUBT_AS_QWEN2},
+    {{.type = "qwen2"}, 15, TOKENIZER_DOUBT_AS_QWEN2},
+    {{.type = "smollm3"}, TOKENIZER_CONFIG_NO_PREFIX, 0},
+    {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\",\"bos_token\":\"  \"}", .type = "olmo2"}, 16, 0},
+    {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\",\"bos_token\":\"  \"}", .type = "llama"},
+     16,
+     TOKENIZER_DOUBT_AS_GPT2},
+    {MARKED("{" LLAMA "}", "llama"), 1, TOKENIZER_DOUBT_AS_LLAMA},
+    {MARKED("{" LLAMA ",\"legacy\":true,\"add_prefix_space\":null,\"add_bos_token\":true}", "llama"), 1,
+     TOKENIZER_DOUBT_AS_LEGACY_LLAMA},
+    {MARKED("{" LLAMA ",\"bos_token\":\"<s>\"}", "mistral"), 1, 0},
+    {MARKED("{" FILE_CLASS ",\"add_prefix_space\":true}", "llama"), TOKENIZER_CONFIG_NO_PREFIX, 0},
+    {METASPACED("first", "{" LLAMA "}", "llama"), 1, 0},
+    {METASPACED("first", "{" LLAMA ",\"legacy\":true}", "llama"), 1, TOKENIZER_DOUBT_AS_LEGACY_LLAMA},
+    {METASPACED("always", "{" LLAMA ",\"legacy\":true}", "llama"), 1, 0},
     {{.parts.added_tokens = "[]"},
      TOKENIZER_CONFIG_FOREIGN_PREFIX,
      TOKENIZER_DOUBT_END | TOKENIZER_DOUBT_PADDING},
@@ -149,18 +197,26 @@ static const struct {
     {{.config = "[]"}, ERR_FORMAT, "tokenizer_config.json: not a JSON object"},
     {{.config = "{\"a\":1,\"a\":1}"}, ERR_FORMAT, "tokenizer_config.json: "},
     {{.config = "{\"tokenizer_class\":3}"}, ERR_FORMAT, "tokenizer_class: not a string"},
-    {{.config = "{\"tokenizer_class\":\"LlamaTokenizer\"}"},
+    {{.config = "{\"tokenizer_class\":\"T5Tokenizer\"}"},
      ERR_UNSUPPORTED,
-     "\"LlamaTokenizer\" is not supported"},
+     "\"T5Tokenizer\" is not supported"},
     {{.class = "BloomTokenizerFast"}, ERR_UNSUPPORTED, "\"BloomTokenizerFast\" is not supported"},
-    {{.parts.normalizer = "null", .parts.added_tokens = "[" END ",{\"id\":16,\"content\":\"e\u0301\"}]"},
+    {MARKED("{}", "gpt_neox"), ERR_UNSUPPORTED, "passes over pre_tokenizer of tokenizer.json"},
+    {{.config = "{" LLAMA "}", .type = "llama"}, ERR_UNSUPPORTED, "passes over pre_tokenizer"},
+    {MARKED("{}", "llama"), ERR_UNSUPPORTED, "tokenizer_class: not named, and for a model of the type"},
+    {MARKED("{" LLAMA ",\"add_prefix_space\":true}", "llama"), ERR_UNSUPPORTED,
+     "add_prefix_space: of LlamaTokenizer only null"},
+    {MARKED("{" LLAMA ",\"from_slow\":true}", "llama"), ERR_UNSUPPORTED, "from_slow: true"},
+    {MARKED("{" LLAMA ",\"legacy\":1}", "llama"), ERR_FORMAT, "legacy: not true or false"},
+    {MARKED("{" LLAMA ",\"add_eos_token\":true}", "llama"), ERR_UNSUPPORTED, "add_eos_token: true"},
+    {MARKED("{" LLAMA "}", "mistral"), ERR_UNSUPPORTED, "bos_token: not named, and transformers 4 and 5"},
+    {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\",\"bos_token\":null}", .type = "olmo2"},
      ERR_UNSUPPORTED,
-     "passes over normalizer of tokenizer.json"},
-    {{.parts.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"},
+     "eos_token: not named, and transformers 4 and 5"},
+    {{.parts.pre_tokenizer = "null", .config = "{" LLAMA "}", .type = "llama"},
      ERR_UNSUPPORTED,
-     "passes over pre_tokenizer"},
-    {{.parts.model = BPE("\"ignore_merges\":true,")}, ERR_UNSUPPORTED, "passes over model.ignore_merges"},
-    {{.parts.model = BPE("\"unk_token\":\"a\",")}, ERR_UNSUPPORTED, "passes over model.unk_token"},
+     "bos_token: not named, and \"<s>\" is not an added token"},
+    {{.config = "{}", .type = "bloom"}, ERR_UNSUPPORTED, "of the type \"bloom\""},
     {{.parts.added_tokens = "[" GAP "," END "]"}, ERR_UNSUPPORTED, "passes over the order of added_tokens"},
     {{.config = "{\"add_prefix_space\":true}"}, ERR_UNSUPPORTED, "add_prefix_space: true here"},
     {{.config = "{" FILE_CLASS "}",

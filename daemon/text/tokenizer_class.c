@@ -1,0 +1,72 @@
+#include "daemon/text/tokenizer_class.h"
+
+#include "daemon/text/json_field.h"
+#include "daemon/text/tokenizer.h"
+
+#include <string.h>
+
+#define END TOKENIZER_END
+#define AS(name) TOKENIZER_DOUBT_AS_##name
+
+static const struct tokenizer_class classes[] = {
+    {"GPTNeoXTokenizer", AS(NEOX), END, END, END, TOKENIZER_PADDING},
+    {"GPTNeoXTokenizerFast", AS(NEOX), END, END, END, TOKENIZER_PADDING},
+    {"GPT2Tokenizer", AS(GPT2), END, END, END, NULL},
+    {"GPT2TokenizerFast", AS(GPT2), END, END, END, NULL},
+    {"Qwen2Tokenizer", AS(QWEN2), NULL, END, END, END},
+    {"Qwen2TokenizerFast", AS(QWEN2), NULL, END, END, END},
+    {"LlamaTokenizer", AS(LLAMA), "<s>", "</s>", "<unk>", NULL},
+    {"LlamaTokenizerFast", AS(LLAMA), "<s>", "</s>", "<unk>", NULL},
+    {"PreTrainedTokenizerFast", 0, NULL, NULL, NULL, NULL},
+    {"TokenizersBackend", 0, NULL, NULL, NULL, NULL},
+};
+
+/* What 5 builds for a type. */
+enum rule { BY_CLASS, NEVER, AS_QWEN2 };
+
+static const struct {
+    const char *model_type;
+    enum rule rule;
+    const char *class_name; /* of both versions, where no file names one; NULL where they differ */
+} types[] = {
+    {"", BY_CLASS, "GPTNeoXTokenizer"},
+    {"gpt_neox", BY_CLASS, "GPTNeoXTokenizer"},
+    {"olmo", BY_CLASS, "GPTNeoXTokenizer"},
+    {"llama", BY_CLASS, NULL},
+    {"mistral", NEVER, NULL},
+    {"olmo2", NEVER, NULL},
+    {"qwen2", AS_QWEN2, "Qwen2Tokenizer"},
+    {"smollm3", BY_CLASS, "PreTrainedTokenizerFast"},
+};
+
+#define TYPE_COUNT (sizeof types / sizeof types[0])
+#define CLASS_COUNT (sizeof classes / sizeof classes[0])
+
+int tokenizer_class_find(const char *name, const char *model_type, struct tokenizer_choice *ret_choice,
+                         struct err *err)
+{
+    size_t type = 0, class = 0;
+    while (type < TYPE_COUNT && strcmp(types[type].model_type, model_type) != 0)
+        type++;
+    if (type == TYPE_COUNT)
+        return err_set(err, ERR_UNSUPPORTED, "of models of the type \"%.*s\" it is not known how to read it",
+                       json_field_shown_size(model_type, strlen(model_type)), model_type);
+    if (!*name && !(name = types[type].class_name))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "tokenizer_class: not named, and for a model of the type \"%s\" transformers 4 and 5 "
+                       "take different ones: name it",
+                       model_type);
+    while (class < CLASS_COUNT && strcmp(classes[class].name, name) != 0)
+        class ++;
+    if (class == CLASS_COUNT)
+        return err_set(err, ERR_UNSUPPORTED, "tokenizer_class: \"%.*s\" is not supported",
+                       json_field_shown_size(name, strlen(name)), name);
+    const enum rule rule = types[type].rule;
+    *ret_choice = (struct tokenizer_choice){
+        .class = classes[class],
+        .built = rule == BY_CLASS ? classes[class].built
+                 : rule == NEVER  ? 0
+                                  : (unsigned)TOKENIZER_DOUBT_AS_QWEN2,
+    };
+    return 0;
+}
