@@ -57,15 +57,16 @@ static int append_row(void *context, const struct token_row *row)
 int api_list_tokens(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct api_page page = {0};
-    int64_t after = 0, limit = LIMIT_STANDARD;
-    int code = api_request_integer(request, "limit", 1, LIMIT_TOKENS, &limit, response, err);
+    int64_t after = 0;
+    int limit = 0;
+    int code = api_page_limit(request, LIMIT_STANDARD, LIMIT_TOKENS, &limit, response, err);
     if (!code)
         code = api_page_read_number(request, &after, response, err);
     if (!code)
         code = api_listing_check(request, &listing, response, err);
     if (code)
         return code;
-    page.left = (int)limit;
+    page.left = limit;
     response->cache_control = "no-store";
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);

@@ -169,7 +169,7 @@ static int run_handler(struct api_request *request, struct api_response *respons
     struct api_memo_entry later;
     int code = request->route->handler(request, response, err);
     if (!code && !response->stream)
-        code = buf_check(&response->body, "answer", err);
+        code = buf_check(&response->body, "answer, which a smaller ?limit= may shorten", err);
     if (code || !etag[0])
         return code;
     if (!recall(request, &later))

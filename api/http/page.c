@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-int api_page_limit(const struct api_request *request, int standard, int *ret_limit,
+int api_page_limit(const struct api_request *request, int standard, int max, int *ret_limit,
                    struct api_response *response, struct err *err)
 {
-    int64_t limit = standard;
-    int code = api_request_integer(request, "limit", 1, LIMIT_API_PAGE_ROWS, &limit, response, err);
+    int64_t limit = request->format == API_FORMAT_CSV ? max : standard;
+    int code = api_request_integer(request, "limit", 1, max, &limit, response, err);
     if (!code)
         *ret_limit = (int)limit;
     return code;

@@ -15,8 +15,9 @@
 
 #define API_CURSOR_SIZE (2 * LIMIT_MODEL_NAME_BYTES + 256)
 
-/* Reads `limit` (1 to LIMIT_API_PAGE_ROWS, else `standard`). */
-int api_page_limit(const struct api_request *request, int standard, int *ret_limit,
+/* Reads `limit`, from 1 to `max`. Without it: `standard`; as CSV `max`, since who reads CSV expects all of it
+ * and seldom looks for a next page. */
+int api_page_limit(const struct api_request *request, int standard, int max, int *ret_limit,
                    struct api_response *response, struct err *err);
 
 /* A cursor is a text in hexadecimal; these go between it and what it says. `text` of read has `size` bytes;

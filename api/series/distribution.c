@@ -102,7 +102,7 @@ static int read_query(const struct api_request *request, struct picture *picture
     if (!code)
         code = api_query_real(request, "high", -RANGE_MAX, RANGE_MAX, &picture->high, response, err);
     if (!code)
-        code = api_page_limit(request, LIMIT_STANDARD, &picture->limit, response, err);
+        code = api_page_limit(request, LIMIT_STANDARD, LIMIT_API_PAGE_ROWS, &picture->limit, response, err);
     return code;
 }
 

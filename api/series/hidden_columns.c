@@ -104,7 +104,7 @@ int api_get_columns(struct api_request *request, struct api_response *response, 
     if (!code)
         code = api_query_variant(request, &variant, response, err);
     if (!code)
-        code = api_page_limit(request, LIMIT_STANDARD, &limit, response, err);
+        code = api_page_limit(request, LIMIT_STANDARD, LIMIT_API_PAGE_ROWS, &limit, response, err);
     if (!code)
         code = api_query_read_revision(request, &key, &has_key, response, err);
     if (!code)

@@ -66,7 +66,7 @@ int api_list_models(struct api_request *request, struct api_response *response, 
     char after[LIMIT_MODEL_NAME_BYTES + 1] = "";
     int has_cursor = 0;
     int limit = 0;
-    int code = api_page_limit(request, LIMIT_STANDARD, &limit, response, err);
+    int code = api_page_limit(request, LIMIT_STANDARD, LIMIT_API_PAGE_ROWS, &limit, response, err);
     if (!code)
         code = api_page_read_cursor(request, after, sizeof after, &has_cursor, response, err);
     if (!code)

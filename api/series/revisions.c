@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMIT_STANDARD 1000 /* of JSON, which says where it goes on; who reads CSV expects all of it */
+#define LIMIT_STANDARD 1000
 
 struct rows {
     const struct api_columns *columns;
@@ -63,9 +63,7 @@ static int read_query(const struct api_request *request, struct series_query *qu
     if (!code)
         code = api_request_boolean(request, "stepless", &query->is_stepless_included, response, err);
     if (!code)
-        code =
-            api_page_limit(request, request->format == API_FORMAT_CSV ? LIMIT_API_PAGE_ROWS : LIMIT_STANDARD,
-                           &query->limit, response, err);
+        code = api_page_limit(request, LIMIT_STANDARD, LIMIT_API_PAGE_ROWS, &query->limit, response, err);
     if (!code)
         code = api_query_read_revision(request, key, &has_key, response, err);
     query->after = has_key ? key : NULL;

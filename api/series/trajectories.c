@@ -114,7 +114,7 @@ int api_get_trajectories(struct api_request *request, struct api_response *respo
     if (!code)
         code = api_request_integer(request, "entries", 1, SAMPLE_COUNT, &entries, response, err);
     if (!code)
-        code = api_page_limit(request, LIMIT_STANDARD, &limit, response, err);
+        code = api_page_limit(request, LIMIT_STANDARD, LIMIT_API_PAGE_ROWS, &limit, response, err);
     if (!code)
         code = api_query_read_revision(request, &key, &has_key, response, err);
     if (!code)

@@ -28,20 +28,21 @@ static int append_row(void *context, const struct job_row *row)
 
 int api_list_jobs(struct api_request *request, struct api_response *response, struct err *err)
 {
-    int64_t before = 0, limit = LIMIT_STANDARD;
+    int64_t before = 0;
+    int limit = 0;
     enum job_state state;
     const char *name = api_uri_find(&request->uri, "state");
     if (name && !job_state_parse(name, &state))
         return api_response_refuse(response, "query", "state", err, ERR_INVALID,
                                    "state: not one of submitting, pending, running, ended, refused");
-    int code = api_request_integer(request, "limit", 1, PAGE_ROWS_MAX, &limit, response, err);
+    int code = api_page_limit(request, LIMIT_STANDARD, PAGE_ROWS_MAX, &limit, response, err);
     if (!code)
         code = api_page_read_number(request, &before, response, err);
     if (!code)
         code = api_listing_check(request, &listing, response, err);
     if (code)
         return code;
-    struct api_page page = {.left = (int)limit};
+    struct api_page page = {.left = limit};
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);
     api_json_open_array(&page.json, "jobs");

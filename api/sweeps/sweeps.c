@@ -187,15 +187,6 @@ static int render_sweeps(const struct api_request *request, const struct sweep_p
     return code ? code : api_listing_finish(request, &sweep_listing, response, err);
 }
 
-static int read_limit(const struct api_request *request, int *limit, struct api_response *response,
-                      struct err *err)
-{
-    int64_t value = LIMIT_STANDARD;
-    int code = api_request_integer(request, "limit", 1, PAGE_ROWS_MAX, &value, response, err);
-    *limit = (int)value;
-    return code;
-}
-
 int api_list_sweeps(struct api_request *request, struct api_response *response, struct err *err)
 {
     int limit = 0;
@@ -206,7 +197,7 @@ int api_list_sweeps(struct api_request *request, struct api_response *response, 
     if (state_name && !sweep_state_parse(state_name, &state))
         return api_response_refuse(response, "query", "state", err, ERR_INVALID,
                                    "state: not one of planning, running, done, failed, cancelled");
-    int code = read_limit(request, &limit, response, err);
+    int code = api_page_limit(request, LIMIT_STANDARD, PAGE_ROWS_MAX, &limit, response, err);
     if (!code)
         code = api_page_read_number(request, &before, response, err);
     if (!code)
@@ -269,7 +260,7 @@ int api_list_tasks(struct api_request *request, struct api_response *response, s
     if (state_name && !task_state_parse(state_name, &state))
         return api_response_refuse(response, "query", "state", err, ERR_INVALID,
                                    "state: not one of queued, claimed, done, failed, cancelled");
-    int code = read_limit(request, &limit, response, err);
+    int code = api_page_limit(request, LIMIT_STANDARD, LIMIT_API_PAGE_ROWS, &limit, response, err);
     if (!code)
         code = api_page_read_number(request, &after, response, err);
     if (!code)
@@ -328,7 +319,7 @@ int api_list_task_events(struct api_request *request, struct api_response *respo
     struct task_row task;
     int64_t after = 0;
     int limit = 0;
-    int code = read_limit(request, &limit, response, err);
+    int code = api_page_limit(request, LIMIT_STANDARD, LIMIT_API_PAGE_ROWS, &limit, response, err);
     if (!code)
         code = api_page_read_number(request, &after, response, err);
     if (!code)

@@ -299,8 +299,9 @@ int api_list_deliveries(struct api_request *request, struct api_response *respon
     struct store *store = request->context->store;
     char model[LIMIT_MODEL_NAME_BYTES + 1];
     struct watch_row watch;
-    int64_t before = 0, limit = LIMIT_STANDARD;
-    int code = api_request_integer(request, "limit", 1, PAGE_ROWS_MAX, &limit, response, err);
+    int64_t before = 0;
+    int limit = 0;
+    int code = api_page_limit(request, LIMIT_STANDARD, PAGE_ROWS_MAX, &limit, response, err);
     if (!code)
         code = api_page_read_number(request, &before, response, err);
     if (!code)
@@ -311,7 +312,7 @@ int api_list_deliveries(struct api_request *request, struct api_response *respon
         code = watches_find(store, model, &watch, err);
     if (code)
         return code;
-    struct api_page page = {.left = (int)limit};
+    struct api_page page = {.left = limit};
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);
     api_json_text(&page.json, "model", watch.model);
@@ -368,9 +369,8 @@ static int render_list(const struct api_request *request, const struct watch_pag
 int api_list_watches(struct api_request *request, struct api_response *response, struct err *err)
 {
     char after[LIMIT_MODEL_NAME_BYTES + 1] = "";
-    int64_t limit = LIMIT_STANDARD;
-    int has_cursor = 0;
-    int code = api_request_integer(request, "limit", 1, PAGE_ROWS_MAX, &limit, response, err);
+    int limit = 0, has_cursor = 0;
+    int code = api_page_limit(request, LIMIT_STANDARD, PAGE_ROWS_MAX, &limit, response, err);
     if (!code)
         code = api_page_read_cursor(request, after, sizeof after, &has_cursor, response, err);
     if (!code)
@@ -380,9 +380,9 @@ int api_list_watches(struct api_request *request, struct api_response *response,
     struct watch_page page = {.rows = calloc((size_t)limit + 1, sizeof *page.rows)};
     if (!page.rows)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    code = watches_list(request->context->store, after, (int)limit + 1, copy, &page, err);
+    code = watches_list(request->context->store, after, limit + 1, copy, &page, err);
     if (!code)
-        code = render_list(request, &page, (int)limit, response, err);
+        code = render_list(request, &page, limit, response, err);
     free(page.rows);
     return code;
 }

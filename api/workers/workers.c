@@ -291,7 +291,7 @@ int api_list_workers(struct api_request *request, struct api_response *response,
     char after[STORE_WORKER_SIZE] = "";
     int has_cursor = 0, limit = 0;
     response->cache_control = "no-store";
-    int code = api_page_limit(request, LIMIT_STANDARD, &limit, response, err);
+    int code = api_page_limit(request, LIMIT_STANDARD, LIMIT_API_PAGE_ROWS, &limit, response, err);
     if (!code)
         code = api_page_read_cursor(request, after, sizeof after, &has_cursor, response, err);
     if (!code)

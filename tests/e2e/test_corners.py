@@ -205,6 +205,22 @@ def test_every_column_may_be_named(one: Daemon) -> None:
             assert is_right(known["fields"], header.splitlines()[0].split(",")), key
 
 
+def test_csv_is_whole(one: Daemon) -> None:
+    """A line of R or pandas reads one page: it has all that is there, as long as one page may have it."""
+    names = [f"absent-{number}" for number in range(120)]
+    sweep = one.post("/v1/sweeps", {"model": MODEL, "revisions": {"names": names}}, BEARER).json()["id"]
+    for _ in range(101):
+        assert one.post("/v1/sweeps", {"model": "garden/absent"}, BEARER).status == 201
+    one.wait(sweep, lambda row: row["state"] != "planning")
+    for path, count in ((f"/v1/sweeps/{sweep}/tasks", 120), ("/v1/sweeps?model=garden%2Fabsent", 101)):
+        join = "&" if "?" in path else "?"
+        page = one.get(path + join + "limit=1000", BEARER).json()
+        rows = len(page.get("tasks", page.get("sweeps")))
+        answer = one.get(path + join + "format=csv", BEARER)
+        assert len(answer.text.splitlines()) == 1 + rows and rows >= count and not answer.headers["Link"], path
+        assert len(one.get(path + join + "format=csv&limit=7", BEARER).text.splitlines()) == 8
+
+
 def test_the_next_page_however_its_cursor_is_written(one: Daemon) -> None:
     target, names = f"/v1/models/{model_path(MODEL)}/revisions?fields=revision&limit=2", []
     while target:
