@@ -102,11 +102,13 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
     scoring->identity.mode = score_mode_of(request->mode);
     scoring->identity.definition = SCORE_DEFINITION;
     int code = read_files(scoring, err);
+    if (scoring->config.max_positions > SCORING_WINDOW_MAX && !scoring->request.window_tokens)
+        scoring->request.window_tokens = SCORING_WINDOW_MAX;
     if (code || (code = scoring_weights_open(&scoring->weights, &scoring->request, &scoring->config, err)) ||
         (code = scoring_weights_digest(&scoring->weights, scoring->identity.weights_digest, err)) ||
         (code = file_digests_get(request->digests, request->data, request->cancel,
                                  scoring->identity.dataset_digest, err)) ||
-        (code = scoring_identity_write_parameters(request, &scoring->config, &scoring->use,
+        (code = scoring_identity_write_parameters(&scoring->request, &scoring->config, &scoring->use,
                                                   scoring->identity.parameters,
                                                   sizeof scoring->identity.parameters, err)) ||
         (scoring->use.doubts && (code = acquire_passages(scoring, err)))) {

@@ -25,6 +25,7 @@
 #include <stdatomic.h>
 
 #define SCORING_PARAMETERS_BYTES 512 /* as the store's column */
+#define SCORING_WINDOW_MAX 4096      /* where nobody asks for more: attention grows with its square */
 
 struct scoring_request {
     struct repository *repository;      /* borrowed until scoring_close, as all below */
@@ -32,7 +33,8 @@ struct scoring_request {
     struct source *data;                /* the data set's bytes; its name tells the kind (".jsonl.gz") */
     struct dataset_options dataset;     /* kind, field, limit */
     enum passages_mode mode;
-    uint32_t window_tokens, stride_tokens; /* `tokens` only; 0: the context, half of it */
+    /* `tokens` only; 0: the context, but SCORING_WINDOW_MAX of a longer one, and half of that. */
+    uint32_t window_tokens, stride_tokens;
     enum score_precision precision;
     struct tensor_pool *pool;        /* that may have some of the tensors in memory, or NULL */
     struct file_digests *digests;    /* that the data set's digest is kept in; NULL: it is always hashed */

@@ -177,6 +177,25 @@ def test_modes(probe: Path, tmp_path: Path) -> None:
     assert 5 < tokens["summary"]["perplexity"] < 20
 
 
+def test_a_window_is_no_longer_than_asked_for(probe: Path, tmp_path: Path) -> None:
+    """Of a context of a hundred thousand tokens: and memory is kept for the texts that there are, not for it."""
+    folder = revision_folder(tmp_path, "step14000")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").unlink()
+    found = []
+    for positions in (128, 131072):
+        (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": positions}))
+        short = run(probe, folder, dataset("test"), "limit=5")
+        tokens = run(probe, folder, dataset("test"), "mode=tokens", "limit=20")
+        found.append((short, tokens["identity"]["parameters"]))
+    assert [parameters for _, parameters in found] == [
+        '{"limit":20,"stride":64,"window":128}',
+        '{"limit":20,"stride":2048,"window":4096}',
+    ]
+    assert found[0][0]["documents"] == found[1][0]["documents"]
+    assert found[0][0]["memory_bytes"] == found[1][0]["memory_bytes"]
+
+
 def test_how_config_cuts_texts_is_part_of_the_identity(probe: Path, tmp_path: Path) -> None:
     """Equal weights, tokenizer and texts, and yet another perplexity: it must not pass for the same."""
     folder, found = revision_folder(tmp_path, "step14000"), []
