@@ -8,20 +8,24 @@
  * that share tokens (overlapping windows) point into the same part of `tokens`.
  *
  * Three ways to make them:
- *   last_word  lm-evaluation-harness's lambada_openai, one passage per text: the target is ' ' and what
+ *
+ * `last_word` is lm-evaluation-harness's lambada_openai, one passage per text. The target is ' ' and what
  * follows the last space, the context is what precedes it; white space at the end of the context moves to the
- *              target; both are tokenised together, and the target's tokens are those after the first
- *              len(tokens(context)). No BOS, unless the tokenizer puts it before each text; an empty context
- * becomes the prefix token, unless the target begins with it. Left truncation to context + 1 tokens.
+ * target. Both are tokenised together, and the target's tokens are those after the first
+ * len(tokens(context)). No BOS, unless the tokenizer puts it before each text; an empty context becomes the
+ * prefix token, unless the target begins with it. Left truncation to context + 1 tokens.
  * (lm_eval/tasks/lambada/lambada_openai.yaml, lm_eval/api/model.py: _encode_pair, loglikelihood,
- * lm_eval/models/huggingface.py: _loglikelihood_tokens) tokens     next-token prediction over all texts
- * joined by a separator, in windows of `window_tokens` that start `stride_tokens` apart; each token but the
- * very first is scored exactly once: in the first window that holds it, so with at least window - stride
- * tokens before it, except in the first window. A stride of window - 1 costs one pass over the text; smaller
- * ones give more context for more work. (huggingface/transformers, docs/source/en/perplexity.md; with stride
- * = window, which is refused here, that recipe leaves the first token of each window unscored) text_mean  one
- * passage per text, all its tokens scored after a prefix (BOS) token, or all but the first without one; texts
- * are cut on the right to the context. (huggingface/evaluate, metrics/perplexity)
+ * lm_eval/models/huggingface.py: _loglikelihood_tokens)
+ *
+ * `tokens` is next-token prediction over all texts joined by a separator, in windows of `window_tokens` that
+ * start `stride_tokens` apart. Each token but the very first is scored exactly once: in the first window that
+ * holds it, so with at least window - stride tokens before it, except in the first window. A stride of
+ * window - 1 costs one pass over the text; smaller ones give more context for more work.
+ * (huggingface/transformers, docs/source/en/perplexity.md; with stride = window, which is refused here, that
+ * recipe leaves the first token of each window unscored)
+ *
+ * `text_mean` is one passage per text, all its tokens scored after a prefix (BOS) token, or all but the first
+ * without one; texts are cut on the right to the context. (huggingface/evaluate, metrics/perplexity)
  *
  * A text from which nothing can be scored (empty, or a single token without prefix) makes no passage and is
  * counted in `skipped_count`; a text that lost tokens to the context is counted in `truncated_count`.
