@@ -16,7 +16,7 @@ static int write_all(struct connection *connection, struct task_row *task, const
 {
     int rc = 0;
     for (size_t i = 0; !rc && i < result->tensor_count; i++)
-        rc = record_tensor(connection, task, &result->tensors[i], &blobs[i], err);
+        rc = record_tensor(connection, task, &result->tensors[i], result->is_hearsay, &blobs[i], err);
     if (!rc)
         rc = record_perplexities(connection, task, result, err);
     if (rc)

@@ -38,9 +38,11 @@ int record_content(struct connection *connection, const struct content_row *cont
 int record_statistics(struct connection *connection, const char *sql, int64_t content_id,
                       const struct statistics_row *row, struct err *err);
 
-/* Content, its place in the revision, statistics, displacements with their links, large values. */
+/* Content, its place in the revision, statistics, displacements with their links, large values.
+ * ERR_CANCELLED: the tensor leaves out numbers that nobody has (any more), unless it is hearsay. */
 int record_tensor(struct connection *connection, const struct task_row *task,
-                  const struct task_tensor *tensor, const struct record_blobs *blobs, struct err *err);
+                  const struct task_tensor *tensor, int is_hearsay, const struct record_blobs *blobs,
+                  struct err *err);
 
 /* Distributions, columns and samples of a content. */
 int record_large(struct connection *connection, int64_t content_id, const struct task_tensor *tensor,

@@ -211,38 +211,40 @@ static int link_displacement(struct connection *connection, const struct task_ro
 /* The rows against one reference, and that the series shows them. A number of the reference may be older than
  * its removal. */
 static int record_displacement(struct connection *connection, const struct task_row *task, const char *tensor,
-                               int64_t content_id, int is_new, const struct task_displacement *displacement,
-                               struct err *err)
+                               int64_t content_id, const struct task_displacement *displacement,
+                               int *ret_is_reference_new, struct err *err)
 {
     int64_t reference_id = displacement->reference_id;
-    int is_reference_new = 0;
-    int rc = displacement->reference
-                 ? ensure_content(connection, displacement->reference, &reference_id, &is_reference_new, err)
-                 : 0;
-    if (!rc && !displacement->count && (is_new || is_reference_new))
-        rc = refuse_left_out(err);
+    int rc = displacement->reference ? ensure_content(connection, displacement->reference, &reference_id,
+                                                      ret_is_reference_new, err)
+                                     : 0;
     for (size_t i = 0; !rc && i < displacement->count; i++)
         rc = insert_displacement(connection, content_id, reference_id, &displacement->rows[i], err);
     return rc ? rc : link_displacement(connection, task, tensor, displacement, reference_id, err);
 }
 
 int record_tensor(struct connection *connection, const struct task_row *task,
-                  const struct task_tensor *tensor, const struct record_blobs *blobs, struct err *err)
+                  const struct task_tensor *tensor, int is_hearsay, const struct record_blobs *blobs,
+                  struct err *err)
 {
     static const char insert[] = "INSERT " RECORD_STATISTICS
                                  " ON CONFLICT DO UPDATE SET elements = elements" STATISTICS_REALS(FILL_GAP);
     int64_t content_id = 0;
     int is_new = 0;
     int rc = ensure_content(connection, &tensor->content, &content_id, &is_new, err);
-    if (!rc && is_new && !tensor->statistics_count)
-        rc = refuse_left_out(err);
+    int lacks_known = is_new && !tensor->statistics_count;
     if (!rc)
         rc = place_content(connection, task, tensor, content_id, err);
     for (size_t i = 0; !rc && i < tensor->statistics_count; i++)
         rc = record_statistics(connection, insert, content_id, &tensor->statistics[i], err);
-    for (size_t i = 0; !rc && i < tensor->displacement_count; i++)
-        rc = record_displacement(connection, task, tensor->tensor, content_id, is_new,
-                                 &tensor->displacements[i], err);
+    for (size_t i = 0; !rc && i < tensor->displacement_count; i++) {
+        int is_reference_new = 0;
+        rc = record_displacement(connection, task, tensor->tensor, content_id, &tensor->displacements[i],
+                                 &is_reference_new, err);
+        lacks_known |= !tensor->displacements[i].count && (is_new || is_reference_new);
+    }
+    if (!rc && lacks_known && !is_hearsay)
+        rc = refuse_left_out(err);
     if (!rc)
         rc = record_large(connection, content_id, tensor, blobs, err);
     int has_numbers = tensor->statistics_count || tensor->distribution_count || tensor->columns_count ||

@@ -121,6 +121,7 @@ struct task_result {
     size_t perplexity_count;
     int64_t bytes_fetched; /* whole task */
     int is_part; /* the rest failed: these rows are kept, and the task ends as the caller says afterwards */
+    int is_hearsay;      /* of what another store knows: numbers that are missing are there */
     const char *caution; /* borrowed; what was left out though the task succeeded: told with its record. NULL
                             or "": nothing */
 };

@@ -200,7 +200,9 @@ static int record(struct remote_store *store, int64_t model_id, int64_t revision
     if (code)
         return code;
     task_lease_of(&task, &lease);
-    code = tasks_record(store->database, &lease, result, err);
+    struct task_result hearsay = *result;
+    hearsay.is_hearsay = 1;
+    code = tasks_record(store->database, &lease, &hearsay, err);
     if (!code)
         store->lesson_sweep_id = 0;
     return code;
