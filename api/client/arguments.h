@@ -35,7 +35,7 @@
     X(DATASET, "dataset", "NAME", 0, "texts for perplexity: owner/name, owner/name:FILE or file:/path")      \
     X(FIELD, "field", "NAME", 0, "member of each JSON line that holds the text (default: text)")             \
     X(MODE, "mode", "NAME", 0, "kind of perplexity: last_word (the default), tokens or text_mean")           \
-    X(WINDOW, "window", "N", 0, "mode tokens: tokens scored together (default: the model's context)")        \
+    X(WINDOW, "window", "N", 0, "mode tokens: tokens scored together (default: the context, at most 4096)")  \
     X(STRIDE, "stride", "N", 0, "mode tokens: from one window's start to the next (default: half a window)") \
     X(LIMIT, "limit", "N", 0, "only the first N documents of the texts")                                     \
     X(PRIORITY, "priority", "N", 0, "-100 to 100; while a higher one has work, lower wait")                  \

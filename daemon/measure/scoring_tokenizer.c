@@ -57,17 +57,6 @@ static int make_key(const struct files *files, const struct buf *json, const str
     return code;
 }
 
-/* Which class AutoTokenizer takes where no file names one. */
-static const char *class_of(const struct model_config *model)
-{
-    if (model->tokenizer_class[0])
-        return model->tokenizer_class;
-    return strcmp(model->model_type, "gpt_neox") == 0 ? "GPTNeoXTokenizer"
-           : strcmp(model->model_type, "llama") == 0 || strcmp(model->model_type, "mistral") == 0
-               ? "LlamaTokenizer"
-               : "";
-}
-
 static int check(const struct files *files, const struct buf *json, const struct model_config *model,
                  struct tokenizer_use *ret_use, struct err *err)
 {
@@ -92,7 +81,9 @@ static int check(const struct files *files, const struct buf *json, const struct
             "leave the metric perplexity out of the sweep",
             reason.message);
     }
-    return code ? code : tokenizer_start_find(json, config.config, class_of(model), &ret_use->start_id, err);
+    return code ? code
+                : tokenizer_start_find(json, config.config, config.tokenizer_class, config.model_type,
+                                       &ret_use->start_id, err);
 }
 
 /* Where the files name no token before a text, config.json does. */

@@ -3,6 +3,7 @@
 #include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/text/tokenizer_class.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -53,22 +54,22 @@ static int begins_with(const char *text, const char *first)
     return strncmp(text, first, strlen(first)) == 0;
 }
 
-static int64_t find(const json_t *root, const json_t *config, const char *class)
+static int64_t find(const json_t *root, const json_t *config, const struct tokenizer_choice *choice)
 {
     const json_t *add = json_object_get(config, "add_bos_token");
-    const char *named = json_string_value(json_object_get(config, "tokenizer_class"));
+    const char *class = choice->class.name;
     int is_other = 0;
     const json_t *template = find_template(json_object_get(root, "post_processor"), 0, &is_other);
     int64_t id = template ? read_template(template) : TOKENIZER_START_NONE;
-    if (named)
-        class = named;
     if (is_other)
         return TOKENIZER_START_UNKNOWN;
+    /* Of models of some types 5 takes the template. */
     if (begins_with(class, "GPTNeoXTokenizer"))
-        return json_is_true(add) ? TOKENIZER_START_UNKNOWN : TOKENIZER_START_NONE;
+        return json_is_true(add) || (!choice->built && id != TOKENIZER_START_NONE) ? TOKENIZER_START_UNKNOWN
+                                                                                   : TOKENIZER_START_NONE;
     if (begins_with(class, "LlamaTokenizer") && json_is_false(add) != (id == TOKENIZER_START_NONE))
         return TOKENIZER_START_UNKNOWN;
-    return class[0] || id == TOKENIZER_START_NONE ? id : TOKENIZER_START_UNKNOWN;
+    return id;
 }
 
 static int parse(const struct buf *text, size_t values_max, size_t containers_max, json_t **ret_root,
@@ -81,9 +82,10 @@ static int parse(const struct buf *text, size_t values_max, size_t containers_ma
     return code;
 }
 
-int tokenizer_start_find(const struct buf *json, const struct buf *config, const char *class, int64_t *ret_id,
-                         struct err *err)
+int tokenizer_start_find(const struct buf *json, const struct buf *config, const char *class,
+                         const char *model_type, int64_t *ret_id, struct err *err)
 {
+    struct tokenizer_choice choice;
     json_t *root = NULL, *object = NULL;
     int code = parse(json, LIMIT_TOKENIZER_JSON_VALUES, LIMIT_TOKENIZER_JSON_CONTAINERS, &root, err);
     if (code)
@@ -91,8 +93,9 @@ int tokenizer_start_find(const struct buf *json, const struct buf *config, const
     if (config && (code = parse(config, LIMIT_TOKENIZER_CONFIG_VALUES, LIMIT_TOKENIZER_CONFIG_CONTAINERS,
                                 &object, err)))
         (void)err_wrap(err, "tokenizer_config.json");
-    if (!code)
-        *ret_id = find(root, object, class);
+    const char *named = json_string_value(json_object_get(object, "tokenizer_class"));
+    if (!code && !(code = tokenizer_class_find(named ? named : class, model_type, &choice, err)))
+        *ret_id = find(root, object, &choice);
     json_decref(root);
     json_decref(object);
     return code;

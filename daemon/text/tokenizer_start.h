@@ -17,9 +17,9 @@
 /* A template with more than one token before the text, or with one behind it; or versions that differ. */
 #define TOKENIZER_START_UNKNOWN (-2)
 
-/* `config` is tokenizer_config.json, or NULL; `class` what counts where it names no tokenizer_class: "" if
- * nobody knows. *ret_id is the token's, or one of the above. ERR_FORMAT, ERR_LIMIT. */
-int tokenizer_start_find(const struct buf *json, const struct buf *config, const char *class, int64_t *ret_id,
-                         struct err *err);
+/* `config` is tokenizer_config.json, or NULL; `class` the tokenizer_class of config.json, or "". *ret_id is
+ * the token's, or one of the above. ERR_FORMAT, ERR_LIMIT, ERR_UNSUPPORTED (tokenizer_class.h). */
+int tokenizer_start_find(const struct buf *json, const struct buf *config, const char *class,
+                         const char *model_type, int64_t *ret_id, struct err *err);
 
 #endif

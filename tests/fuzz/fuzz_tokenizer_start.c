@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const classes[] = {"", "LlamaTokenizer", "GPTNeoXTokenizerFast",
                                           "PreTrainedTokenizerFast"};
+    static const char *const types[] = {"smollm3", "llama", "olmo2", "qwen2"};
     struct err err = ERR_INIT;
     struct buf json, config;
     int64_t id;
@@ -28,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)buf_append(&json, data + 1, length);
     if (zero)
         (void)buf_append(&config, zero + 1, size - length - 2);
-    if (tokenizer_start_find(&json, zero ? &config : NULL, class, &id, &err) == 0 &&
+    if (tokenizer_start_find(&json, zero ? &config : NULL, class, types[data[0] / 4 % 4], &id, &err) == 0 &&
         id < TOKENIZER_START_UNKNOWN)
         abort();
     buf_free(&json);

@@ -22,7 +22,7 @@
 
 enum { NONE = TOKENIZER_START_NONE, UNKNOWN = TOKENIZER_START_UNKNOWN };
 
-static int64_t find(const char *post_processor, const char *config, const char *class)
+static int64_t find(const char *post_processor, const char *config, const char *class, const char *type)
 {
     struct err err = ERR_INIT;
     struct buf json, text;
@@ -31,7 +31,7 @@ static int64_t find(const char *post_processor, const char *config, const char *
     buf_init(&text, MIB);
     (void)buf_appendf(&json, "{\"post_processor\":%s}", post_processor);
     (void)buf_appendf(&text, "%s", config ? config : "");
-    if (tokenizer_start_find(&json, config ? &text : NULL, class, &id, &err))
+    if (tokenizer_start_find(&json, config ? &text : NULL, class, type, &id, &err))
         fail_msg("%s: %s", post_processor, err.message);
     buf_free(&json);
     buf_free(&text);
@@ -44,33 +44,39 @@ static void as_transformers_does(void **state)
     static const struct {
         const char *post_processor, *config, *class;
         int64_t id;
+        const char *type; /* NULL: smollm3 */
     } cases[] = {
-        {BYTES, NULL, "GPTNeoXTokenizer", NONE},
-        {TEMPLATE, NULL, "GPTNeoXTokenizerFast", NONE},
-        {BYTES, "{\"add_bos_token\":true}", "GPTNeoXTokenizerFast", UNKNOWN},
-        {"null", NULL, "PreTrainedTokenizerFast", NONE},
-        {TEMPLATE, NULL, "PreTrainedTokenizerFast", 1},
-        {TEMPLATE, "{\"add_bos_token\":false}", "PreTrainedTokenizerFast", 1},
-        {SEQUENCE(BYTES "," TEMPLATE), "{\"tokenizer_class\":\"GPT2Tokenizer\"}", "LlamaTokenizer", 1},
-        {TEMPLATE, NULL, "LlamaTokenizer", 1},
-        {TEMPLATE, "{\"add_bos_token\":true}", "LlamaTokenizerFast", 1},
-        {TEMPLATE, "{\"add_bos_token\":false}", "LlamaTokenizer", UNKNOWN},
-        {BYTES, NULL, "LlamaTokenizer", UNKNOWN},
-        {"null", "{\"add_bos_token\":false}", "LlamaTokenizer", NONE},
-        {"null", NULL, "", NONE},
-        {TEMPLATE, NULL, "", UNKNOWN},
-        {OF(TEXT), NULL, "PreTrainedTokenizerFast", NONE},
-        {OF(SPECIAL("<s>") "," TEXT "," SPECIAL("<s>")), NULL, "PreTrainedTokenizerFast", UNKNOWN},
-        {OF(TEXT "," SPECIAL("<s>")), NULL, "PreTrainedTokenizerFast", UNKNOWN},
-        {OF(SPECIAL("two") "," TEXT), NULL, "PreTrainedTokenizerFast", UNKNOWN},
-        {OF(SPECIAL("unheard") "," TEXT), NULL, "PreTrainedTokenizerFast", UNKNOWN},
-        {OF(""), NULL, "PreTrainedTokenizerFast", UNKNOWN},
-        {SEQUENCE(TEMPLATE "," TEMPLATE), NULL, "PreTrainedTokenizerFast", UNKNOWN},
-        {SEQUENCE(SEQUENCE(SEQUENCE(SEQUENCE(SEQUENCE(SEQUENCE(TEMPLATE)))))), NULL, "", NONE},
-        {"[1]", "{\"add_bos_token\":7,\"tokenizer_class\":8}", "GPT2Tokenizer", NONE},
+        {BYTES, NULL, "GPTNeoXTokenizer", NONE, NULL},
+        {TEMPLATE, NULL, "GPTNeoXTokenizerFast", NONE, NULL},
+        {BYTES, "{\"add_bos_token\":true}", "GPTNeoXTokenizerFast", UNKNOWN, NULL},
+        {"null", NULL, "PreTrainedTokenizerFast", NONE, NULL},
+        {TEMPLATE, NULL, "PreTrainedTokenizerFast", 1, NULL},
+        {TEMPLATE, "{\"add_bos_token\":false}", "PreTrainedTokenizerFast", 1, NULL},
+        {SEQUENCE(BYTES "," TEMPLATE), "{\"tokenizer_class\":\"GPT2Tokenizer\"}", "LlamaTokenizer", 1, NULL},
+        {TEMPLATE, NULL, "LlamaTokenizer", 1, NULL},
+        {TEMPLATE, "{\"add_bos_token\":true}", "LlamaTokenizerFast", 1, NULL},
+        {TEMPLATE, "{\"add_bos_token\":false}", "LlamaTokenizer", UNKNOWN, NULL},
+        {BYTES, NULL, "LlamaTokenizer", UNKNOWN, NULL},
+        {"null", "{\"add_bos_token\":false}", "LlamaTokenizer", NONE, NULL},
+        {"null", NULL, "", NONE, NULL},
+        {TEMPLATE, NULL, "", 1, NULL},
+        {TEMPLATE, NULL, "", NONE, "gpt_neox"},
+        {TEMPLATE, NULL, "GPTNeoXTokenizer", UNKNOWN, "olmo2"},
+        {BYTES, NULL, "GPTNeoXTokenizer", NONE, "olmo2"},
+        {TEMPLATE, NULL, "Qwen2Tokenizer", 1, "qwen2"},
+        {OF(TEXT), NULL, "PreTrainedTokenizerFast", NONE, NULL},
+        {OF(SPECIAL("<s>") "," TEXT "," SPECIAL("<s>")), NULL, "PreTrainedTokenizerFast", UNKNOWN, NULL},
+        {OF(TEXT "," SPECIAL("<s>")), NULL, "PreTrainedTokenizerFast", UNKNOWN, NULL},
+        {OF(SPECIAL("two") "," TEXT), NULL, "PreTrainedTokenizerFast", UNKNOWN, NULL},
+        {OF(SPECIAL("unheard") "," TEXT), NULL, "PreTrainedTokenizerFast", UNKNOWN, NULL},
+        {OF(""), NULL, "PreTrainedTokenizerFast", UNKNOWN, NULL},
+        {SEQUENCE(TEMPLATE "," TEMPLATE), NULL, "PreTrainedTokenizerFast", UNKNOWN, NULL},
+        {SEQUENCE(SEQUENCE(SEQUENCE(SEQUENCE(SEQUENCE(SEQUENCE(TEMPLATE)))))), NULL, "", NONE, NULL},
+        {"[1]", "{\"add_bos_token\":7,\"tokenizer_class\":8}", "GPT2Tokenizer", NONE, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int64_t id = find(cases[i].post_processor, cases[i].config, cases[i].class);
+        int64_t id = find(cases[i].post_processor, cases[i].config, cases[i].class,
+                          cases[i].type ? cases[i].type : "smollm3");
         if (id != cases[i].id)
             fail_msg("case %zu: %lld", i, (long long)id);
     }
@@ -84,7 +90,7 @@ static void what_is_no_json_is_told(void **state)
     (void)state;
     buf_init(&json, MIB);
     (void)buf_appendf(&json, "{");
-    assert_int_equal(tokenizer_start_find(&json, NULL, "", &id, &err), ERR_FORMAT);
+    assert_int_equal(tokenizer_start_find(&json, NULL, "", "llama", &id, &err), ERR_FORMAT);
     assert_non_null(strstr(err.message, "tokenizer.json: "));
     buf_free(&json);
 }
