@@ -228,3 +228,13 @@ int64_t watch_due(const struct watch_row *watch, int64_t now_ms)
     int64_t due = timetable_due(&watch->timetable, watch->since_ms, watch->run_ms, now_ms);
     return watch->retry_ms && watch->retry_ms < due ? watch->retry_ms : due;
 }
+
+int64_t watch_next(const struct watch_row *watch, int64_t now_ms)
+{
+    int64_t due_ms = watch_due(watch, now_ms), last_ms = watch->run_ms;
+    if (due_ms != now_ms)
+        return due_ms;
+    /* someone asked, or the clock was set back */
+    last_ms = last_ms > watch->since_ms ? last_ms : watch->since_ms;
+    return last_ms < now_ms ? last_ms : watch->created_ms;
+}

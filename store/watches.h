@@ -75,6 +75,9 @@ int watches_ask(struct store *store, const char *model, struct err *err);
 /* When its next run is due (daemon/base/timetable.h); now or earlier: at once. */
 int64_t watch_due(const struct watch_row *watch, int64_t now_ms);
 
+/* The same to be shown: of a watch that is due a moment that has passed and stays the same until it runs. */
+int64_t watch_next(const struct watch_row *watch, int64_t now_ms);
+
 /* -- Runs -- */
 
 /* What a watch wants to be known of a revision. */

@@ -89,7 +89,6 @@ static int print_watch(struct store *store, const struct watch_row *watch, struc
                        struct err *err)
 {
     struct buf request, report;
-    int64_t now_ms = clock_wall_ms(), due_ms = watch_due(watch, now_ms);
     buf_init(&request, LIMIT_API_BODY_BYTES);
     buf_init(&report, LIMIT_API_BODY_BYTES);
     int code = watches_get_texts(store, watch->id, &request, &report, NULL, err);
@@ -99,7 +98,7 @@ static int print_watch(struct store *store, const struct watch_row *watch, struc
     api_json_integer(json, "id", watch->id);
     api_json_text(json, "model", watch->model);
     print_times(json, watch);
-    api_json_time(json, "next_run_at", due_ms > now_ms ? due_ms : now_ms);
+    api_json_time(json, "next_run_at", watch_next(watch, clock_wall_ms()));
     api_json_time(json, "last_run_at", watch->run_ms);
     if (report.size)
         api_json_raw(json, "last_run", buf_text(&report), report.size);

@@ -212,6 +212,10 @@ static void test_runs_and_their_sweeps(void **state)
     OK(watches_ask(fixture->store, watch.model, &err));
     watch = find(fixture);
     assert_int_equal(watch_due(&watch, 7), 7);
+    /* what is shown of it does not move with the clock, so that it has one ETag */
+    const int64_t later = clock_wall_ms() + 1000;
+    assert_true(watch_next(&watch, later) < later);
+    assert_int_equal(watch_next(&watch, later), watch_next(&watch, later + 1));
     OK(watches_record_run(fixture->store, &watch, &run, &id, &err));
     OK(sweeps_get(fixture->store, id, &sweep, &err));
     assert_int_equal(sweep.watch_id, watch.id);
@@ -261,6 +265,10 @@ static void test_asked_during_a_run(void **state)
     watch = find(fixture);
     assert_int_equal(watch.is_asked, 1);
     assert_int_equal(watch_due(&watch, 7), 7);
+    /* what is shown of it does not move with the clock, so that it has one ETag */
+    const int64_t later = clock_wall_ms() + 1000;
+    assert_true(watch_next(&watch, later) < later);
+    assert_int_equal(watch_next(&watch, later), watch_next(&watch, later + 1));
     OK(watches_record_run(fixture->store, &watch, &run, &id, &err));
     assert_int_equal(find(fixture).is_asked, 0);
 }
